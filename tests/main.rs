@@ -1,0 +1,2 @@
+//! gatelens.
+fn main() {}
