@@ -1,1 +1,36 @@
-//! gatelens.
+//! The harness of the tests and of the demo: the real Envoy with the files under `envoy/`, the real ingest, an
+//! upstream and a receiver that misbehave on request, and a client with control over every byte.
+//!
+//! ```no_run
+//! use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Upstream, client};
+//!
+//! # fn main() -> gatelens_testkit::Result<()> {
+//! let (upstream, ingest) = (Upstream::start()?, Ingest::start()?);
+//! let config = EnvoyConfig::http_filter()?.upstream(upstream.address())?.ingest(ingest.address())?;
+//! let envoy = Envoy::start(&config)?;
+//! assert_eq!(client::get(envoy.address(), "/status/404")?.status, 404);
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod client;
+mod config;
+mod demo;
+mod envoy;
+mod error;
+mod http1;
+mod ingest;
+pub mod paths;
+pub mod process;
+pub mod receiver;
+mod server;
+mod upstream;
+pub mod wait;
+
+pub use config::EnvoyConfig;
+pub use envoy::{Envoy, Launch, Listeners, Update};
+pub use error::{Error, Result};
+pub use http1::{Headers, header};
+pub use ingest::Ingest;
+pub use receiver::{Receiver, Reply};
+pub use upstream::Upstream;

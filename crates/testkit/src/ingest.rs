@@ -1,0 +1,142 @@
+//! The real `gatelens serve` as a child process.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::{Group, Process};
+use crate::{Error, Result, client, paths};
+
+/// What the service prints before its address once it listens.
+const LISTENING: &str = "gatelens ingest listening on http://";
+
+/// A running ingest; killed when dropped.
+pub struct Ingest {
+    process: Process,
+    address: SocketAddr,
+    data: PathBuf,
+    log: PathBuf,
+    group: Group,
+    // Removed after the process is gone.
+    _temporary: Option<TempDir>,
+}
+
+impl Ingest {
+    /// Starts on a free port of 127.0.0.1 with an empty temporary data directory.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] without the binary; [`Error::Exited`] when it does not start.
+    pub fn start() -> Result<Self> {
+        let temporary = TempDir::new().map_err(Error::io("creating a temporary directory"))?;
+        let (data, log) = (temporary.path().join("data"), temporary.path().join("ingest.log"));
+        let mut ingest = Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), &data, &log, Group::Shared)?;
+        ingest._temporary = Some(temporary);
+        Ok(ingest)
+    }
+
+    /// Starts on a given address with a given data directory, logging to the file `log`.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_at(address: SocketAddr, data: &Path, log: &Path, group: Group) -> Result<Self> {
+        fs::create_dir_all(data).map_err(Error::file(data))?;
+        let (process, address) = spawn(address, data, log, group)?;
+        let (data, log) = (data.to_path_buf(), log.to_path_buf());
+        Ok(Self { process, address, data, log, group, _temporary: None })
+    }
+
+    /// Starts it again after [`stop`](Self::stop) or a kill, on the same data and the same port.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn restart(&mut self) -> Result<()> {
+        self.process.kill()?;
+        (self.process, self.address) = spawn(self.address, &self.data, &self.log, self.group)?;
+        Ok(())
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its data directory.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The JSON that `GET path` answers.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Unexpected`] for an answer other than 200 or a body that is no JSON.
+    pub fn get_json(&self, path: &str) -> Result<Value> {
+        let response = client::get(self.address, path)?;
+        match response.status {
+            200 => response.json(),
+            status => Err(Error::Unexpected(format!("GET {path}: {status} {}", response.text()))),
+        }
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when it had to be killed.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        self.process.terminate(Duration::from_secs(30))
+    }
+
+    /// Kills it (SIGKILL); data and address stay for a [`restart`](Self::restart).
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// The child process: its log, CPU time and memory; to suspend or resume it.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+}
+
+impl Drop for Ingest {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- the end of the ingest's log\n{}\n---", self.process.log_tail());
+        }
+    }
+}
+
+fn spawn(address: SocketAddr, data: &Path, log: &Path, group: Group) -> Result<(Process, SocketAddr)> {
+    let mut command = Command::new(paths::gatelens()?);
+    command.args(["serve", "--listen", &address.to_string(), "--data"]).arg(data);
+    let mut process = Process::spawn("gatelens serve", command, log, group)?;
+    let address = process.wait_until("the ingest to listen", |process| Ok(listening(&process.log())))?;
+    Ok((process, address))
+}
+
+fn listening(log: &str) -> Option<SocketAddr> {
+    let rest = log.split_once(LISTENING)?.1;
+    // The line is complete only once what follows the address is there, too.
+    let (address, _) = rest.split_once([',', '\n'])?;
+    address.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_read_from_the_log() {
+        let line = format!("{LISTENING}127.0.0.1:4318, data in .run/data\n");
+        assert_eq!(listening(&line), Some(SocketAddr::from(([127, 0, 0, 1], 4318))));
+        assert_eq!(listening(&line[..LISTENING.len() + 11]), None);
+    }
+}

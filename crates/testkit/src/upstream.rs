@@ -1,0 +1,287 @@
+//! The service behind the gateway: answers made to order for the tests, a plausible API for the demo.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/status/{code}` | that status |
+//! | `/sleep/{ms}` | 200 after so many milliseconds |
+//! | `/bytes/{n}` | n bytes with a content-length |
+//! | `/chunked/{n}` | n bytes in chunks of at most 1,000 |
+//! | `/echo` | the body of the request with its content type |
+//! | `/headers` | the request's headers as a JSON list of pairs |
+//! | `/abort` | none: the connection is closed |
+//! | `/truncate/{n}` | announces n bytes, sends half of them, closes |
+//! | others | the demo API, see [`demo`](crate::demo) |
+//!
+//! On every path the query parameters `status`, `sleep` (ms) and `bytes` override the answer's status, delay and
+//! body.
+
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crate::http1::{self, Headers, Wire};
+use crate::server::Server;
+use crate::{Result, demo};
+
+/// A running upstream; ends when dropped.
+pub struct Upstream {
+    server: Server,
+    requests: Arc<AtomicU64>,
+}
+
+impl Upstream {
+    /// Starts on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) when it cannot listen.
+    pub fn start() -> Result<Self> {
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into())
+    }
+
+    /// Starts on a given address.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) when it cannot listen.
+    pub fn start_at(address: SocketAddr) -> Result<Self> {
+        let requests = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&requests);
+        let server = Server::start(address, move |stream| {
+            // A broken connection is the peer's affair.
+            let _ = serve(stream, &count);
+        })?;
+        Ok(Self { server, requests })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Requests received whole so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::SeqCst)
+    }
+
+    /// Closes all open connections, as a restarting service does; new ones are served.
+    pub fn disconnect(&self) {
+        self.server.disconnect();
+    }
+}
+
+/// A request as the upstream received it.
+pub(crate) struct Received {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: Headers,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Received {
+    /// The value of a query parameter, taken literally.
+    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+    }
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) body: Vec<u8>,
+    pub(crate) delay: Duration,
+    pub(crate) ending: Ending,
+}
+
+/// How the answer's body goes over the wire.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    ContentLength,
+    Chunked,
+    /// Half of the announced bytes, then the connection is closed.
+    Truncated,
+    /// Nothing at all: the connection is closed.
+    Abort,
+}
+
+impl Answer {
+    pub(crate) fn text(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status,
+            content_type: "text/plain".to_owned(),
+            body: body.into(),
+            delay: Duration::ZERO,
+            ending: Ending::ContentLength,
+        }
+    }
+
+    pub(crate) fn json(status: u16, body: &serde_json::Value) -> Self {
+        Self { content_type: "application/json".to_owned(), ..Self::text(status, body.to_string()) }
+    }
+
+    pub(crate) fn after(self, milliseconds: u64) -> Self {
+        Self { delay: Duration::from_millis(milliseconds), ..self }
+    }
+
+    fn ending(self, ending: Ending) -> Self {
+        Self { ending, ..self }
+    }
+}
+
+fn serve(stream: TcpStream, count: &AtomicU64) -> io::Result<()> {
+    let mut wire = Wire::new(stream);
+    while let Some(head) = wire.read_head()? {
+        let framing = head.request_framing()?;
+        let body = wire.read_body(framing)?;
+        let closes = head.closes();
+        let mut start = head.start.split(' ');
+        let method = start.next().unwrap_or_default().to_owned();
+        let target = start.next().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let request =
+            Received { method, path: path.to_owned(), query: query.to_owned(), headers: head.headers, body };
+        count.fetch_add(1, Ordering::SeqCst);
+        let answer = overridden(answer(&request), &request);
+        thread::sleep(answer.delay);
+        write(&mut wire.stream, &request.method, &answer)?;
+        if closes || matches!(answer.ending, Ending::Truncated | Ending::Abort) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn answer(request: &Received) -> Answer {
+    let mut segments = request.path.trim_start_matches('/').splitn(2, '/');
+    let kind = segments.next().unwrap_or_default();
+    let number = segments.next().and_then(|text| text.parse::<usize>().ok());
+    match (kind, number) {
+        ("status", Some(code @ 200..=599)) => Answer::text(code as u16, format!("status {code}\n")),
+        ("sleep", Some(ms)) => Answer::text(200, format!("slept {ms} ms\n")).after(ms as u64),
+        ("bytes", Some(n)) => Answer::text(200, vec![b'x'; n]),
+        ("chunked", Some(n)) => Answer::text(200, vec![b'x'; n]).ending(Ending::Chunked),
+        ("truncate", Some(n)) => Answer::text(200, vec![b'x'; n]).ending(Ending::Truncated),
+        ("abort", _) => Answer::text(200, "").ending(Ending::Abort),
+        ("echo", _) => {
+            let content_type = http1::header(&request.headers, "content-type");
+            let content_type = content_type.map(|value| String::from_utf8_lossy(value).into_owned());
+            let answer = Answer::text(200, request.body.clone());
+            Answer { content_type: content_type.unwrap_or_else(|| answer.content_type.clone()), ..answer }
+        }
+        ("headers", _) => {
+            let pairs = request.headers.iter().map(|(name, value)| (name, String::from_utf8_lossy(value)));
+            Answer::json(200, &serde_json::json!(pairs.collect::<Vec<_>>()))
+        }
+        _ => demo::answer(request),
+    }
+}
+
+fn overridden(mut answer: Answer, request: &Received) -> Answer {
+    if let Some(status) = number(request, "status").filter(|code| (200..600).contains(code)) {
+        answer.status = status as u16;
+    }
+    if let Some(ms) = number(request, "sleep") {
+        answer.delay = Duration::from_millis(ms);
+    }
+    if let Some(bytes) = number(request, "bytes") {
+        answer.body = vec![b'x'; bytes as usize];
+    }
+    answer
+}
+
+fn number(request: &Received, name: &str) -> Option<u64> {
+    request.parameter(name)?.parse().ok()
+}
+
+fn write(stream: &mut TcpStream, method: &str, answer: &Answer) -> io::Result<()> {
+    if answer.ending == Ending::Abort {
+        return Ok(());
+    }
+    let mut bytes = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status)).into_bytes();
+    if matches!(answer.status, 204 | 304) {
+        bytes.extend_from_slice(b"\r\n");
+        return stream.write_all(&bytes);
+    }
+    bytes.extend_from_slice(format!("content-type: {}\r\n", answer.content_type).as_bytes());
+    match answer.ending {
+        Ending::Chunked => bytes.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n"),
+        _ => bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", answer.body.len()).as_bytes()),
+    }
+    if method == "HEAD" {
+        return stream.write_all(&bytes);
+    }
+    match answer.ending {
+        Ending::Chunked => {
+            for chunk in answer.body.chunks(1000) {
+                bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                bytes.extend_from_slice(chunk);
+                bytes.extend_from_slice(b"\r\n");
+            }
+            bytes.extend_from_slice(b"0\r\n\r\n");
+        }
+        Ending::Truncated => {
+            bytes.extend_from_slice(answer.body.get(..answer.body.len() / 2).unwrap_or_default());
+        }
+        Ending::ContentLength | Ending::Abort => bytes.extend_from_slice(&answer.body),
+    }
+    stream.write_all(&bytes)
+}
+
+/// HTTP asks for none, but an empty one looks broken in a terminal.
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        204 => "No Content",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        404 => "Not Found",
+        422 => "Unprocessable Content",
+        500 => "Internal Server Error",
+        503 => "Service Unavailable",
+        _ => "Status",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::{Connection, Request};
+
+    #[test]
+    fn answers_are_made_to_order() {
+        let upstream = Upstream::start().unwrap();
+        let mut connection = Connection::open(upstream.address()).unwrap();
+        let mut check = |request: Request, status: u16, body: &str| {
+            let response = connection.request(&request).unwrap();
+            assert_eq!((response.status, response.text().as_str()), (status, body), "{request:?}");
+        };
+        check(Request::get("/status/503"), 503, "status 503\n");
+        check(Request::get("/bytes/5"), 200, "xxxxx");
+        check(Request::get("/chunked/2500"), 200, &"x".repeat(2500));
+        check(Request::new("HEAD", "/bytes/5"), 200, "");
+        check(Request::post("/echo", "hello"), 200, "hello");
+        check(Request::get("/users/7?status=418&bytes=3"), 418, "xxx");
+        check(Request::new("DELETE", "/status/204"), 204, "");
+        let slow = connection.request(&Request::get("/sleep/30")).unwrap();
+        assert!(slow.elapsed >= Duration::from_millis(30), "{:?}", slow.elapsed);
+        assert_eq!(upstream.requests(), 8);
+    }
+
+    #[test]
+    fn connections_end_when_told_to() {
+        let upstream = Upstream::start().unwrap();
+        for target in ["/abort", "/truncate/100"] {
+            let mut connection = Connection::open(upstream.address()).unwrap();
+            assert!(connection.request(&Request::get(target)).is_err(), "{target}");
+        }
+        let mut idle = Connection::open(upstream.address()).unwrap();
+        idle.request(&Request::get("/bytes/1")).unwrap();
+        upstream.disconnect();
+        assert!(idle.request(&Request::get("/bytes/1")).is_err());
+    }
+}
