@@ -1,0 +1,146 @@
+// The read API's answers, as interfaces of what this page uses of them, and the one function that asks for them.
+
+import type { Dimension, Filters } from './location';
+
+export interface Row {
+  consumer?: string;
+  method?: string;
+  route?: string;
+  status?: number;
+  requests: number;
+  /** Status 500 and above, or no answer at all. */
+  errors: number;
+  request_bytes: number;
+  response_bytes: number;
+  /** `null` where there was no request. */
+  p50_ms: number | null;
+  p75_ms: number | null;
+  p95_ms: number | null;
+  p99_ms: number | null;
+  upstream_p95_ms: number | null;
+}
+
+export interface Summary {
+  from: string;
+  to: string;
+  rows: Row[];
+}
+
+export interface Timeseries {
+  from: string;
+  to: string;
+  points: (Row & { time: string })[];
+}
+
+/** One request of the log. Fields beyond these are shown as they come. */
+export interface Request {
+  time: string;
+  consumer: string;
+  method: string;
+  route: string;
+  path: string;
+  query?: string | null;
+  status: number;
+  duration_ms: number;
+  upstream_ms?: number | null;
+  error_type?: string | null;
+  request_id?: string | null;
+  [field: string]: unknown;
+}
+
+export interface Requests {
+  rows: Request[];
+  next: string | null;
+}
+
+export interface Gateway {
+  instance: string;
+  epoch: string;
+  service: string;
+  environment: string;
+  version: string;
+  config_hash: string;
+  first_seen: string;
+  last_seen: string;
+  series: number;
+  /** Requests counted in the overflow series. */
+  overflow: number;
+  gaps: number;
+  sent?: number;
+  dropped?: Record<string, number>;
+  queue_bytes?: number;
+}
+
+export interface Gateways {
+  rows: Gateway[];
+}
+
+/** Why there is no answer, in words for the person at the screen. */
+export class Failure extends Error {
+  constructor(
+    message: string,
+    readonly hint: string,
+  ) {
+    super(message);
+  }
+}
+
+/** The path and query of an endpoint under `/api/v1`. Times are Unix seconds. */
+export function endpoint(
+  name: string,
+  span: { from: number; to: number },
+  filters: Filters,
+  more: { group_by?: Dimension[]; step?: number; limit?: number; cursor?: string } = {},
+): string {
+  const params = new URLSearchParams({ from: timestamp(span.from), to: timestamp(span.to) });
+  for (const [dimension, value] of Object.entries(filters)) params.set(dimension, value);
+  if (more.group_by) params.set('group_by', more.group_by.join(','));
+  if (more.step !== undefined) params.set('step', String(more.step));
+  if (more.limit !== undefined) params.set('limit', String(more.limit));
+  if (more.cursor !== undefined) params.set('cursor', more.cursor);
+  return `/api/v1/${name}?${params}`;
+}
+
+const TIMEOUT_MS = 30_000;
+
+/** Asks the ingest. Rejects with a `Failure`, or with the signal's reason when aborted. */
+export async function ask<T>(path: string, signal: AbortSignal): Promise<T> {
+  let response: Response;
+  let text: string;
+  try {
+    response = await fetch(path, { signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]), headers: { accept: 'application/json' } });
+    text = await response.text();
+  } catch (error) {
+    if (signal.aborted) throw error;
+    if (error instanceof DOMException && error.name === 'TimeoutError') {
+      throw new Failure('The ingest did not answer within 30 s', 'It may be busy: a shorter time range is answered sooner.');
+    }
+    throw new Failure('The ingest cannot be reached', 'Is `gatelens serve` running, and the network up?');
+  }
+  const body = parse(text);
+  if (!response.ok) {
+    throw new Failure(`The ingest answered ${response.status}`, wordsOf(body) ?? 'The answer says no more.');
+  }
+  if (body === undefined) {
+    throw new Failure('The answer is not from an ingest', 'What answers at this address does not speak the read API.');
+  }
+  return body as T;
+}
+
+function timestamp(seconds: number): string {
+  return new Date(seconds * 1000).toISOString();
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function wordsOf(body: unknown): string | undefined {
+  const error = (body as { error?: { message?: unknown; field?: unknown } } | undefined)?.error;
+  if (typeof error?.message !== 'string') return undefined;
+  return typeof error.field === 'string' ? `${error.message} (${error.field})` : error.message;
+}

@@ -1,0 +1,70 @@
+import { Skeleton } from '@mantine/core';
+import type { ReactNode } from 'react';
+import { NONE, percent } from '../format';
+
+export interface FigureProps {
+  label: string;
+  /** `undefined` while the first answer is awaited. */
+  value: string | undefined;
+  detail?: ReactNode;
+  change?: Change | undefined;
+}
+
+/** How a value moved against the period before. */
+export interface Change {
+  text: string;
+  mood: 'better' | 'worse' | 'neutral';
+  /** The value before and the period it is of, for the title. */
+  title: string;
+}
+
+export function Figure({ label, value, detail, change }: FigureProps) {
+  return (
+    <div className="card figure">
+      <dt>{label}</dt>
+      {value === undefined ? (
+        <dd>
+          <Skeleton height={28} width="60%" my={4} />
+          <Skeleton height={12} width="80%" mt={8} />
+        </dd>
+      ) : (
+        <dd>
+          <strong>{value}</strong>
+          <small>
+            {change && (
+              <span className={`change ${change.mood}`} title={change.title}>
+                {change.text}
+              </span>
+            )}
+            {detail}
+          </small>
+        </dd>
+      )}
+    </div>
+  );
+}
+
+/** Less than this, relative to the value before, is no news. */
+const NOTABLE = 0.1;
+
+/**
+ * The change from `before` to `now`, or `undefined` where a comparison says nothing. `rising` says what an increase means.
+ */
+export function changeOf(
+  now: number | null | undefined,
+  before: number | null | undefined,
+  rising: 'worse' | 'neutral',
+  show: (value: number) => string,
+  label: string,
+): Change | undefined {
+  if (now === null || now === undefined || before === null || before === undefined || before === 0) return undefined;
+  const share = now / before - 1;
+  const notable = Math.abs(share) >= NOTABLE && rising === 'worse';
+  const arrow = Math.abs(share) < 0.005 ? '=' : share > 0 ? '↑' : '↓';
+  const size = Math.abs(share) < 0.005 ? '' : Math.abs(share) >= 9.995 ? ` × ${Math.round(now / before)}` : ` ${percent(Math.round(Math.abs(share) * 100) / 100)}`;
+  return {
+    text: `${arrow}${size}`,
+    mood: notable ? (share > 0 ? 'worse' : 'better') : 'neutral',
+    title: `${show(before) || NONE} in ${label}`,
+  };
+}

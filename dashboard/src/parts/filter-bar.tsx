@@ -1,0 +1,96 @@
+import { Button, NativeSelect, Popover, TextInput } from '@mantine/core';
+import { useId, useState } from 'react';
+import { endpoint, type Summary } from '../api';
+import { status } from '../format';
+import { DIMENSIONS, patch, type Dimension, type Filters } from '../location';
+import type { Period } from '../period';
+import { useQuery } from '../query';
+import { CrossIcon, PlusIcon } from './icons';
+
+/** The filters in force, each to be taken away, and a way to add one by keyboard. */
+export function FilterBar({ filters, period }: { filters: Filters; period: Period }) {
+  const set = DIMENSIONS.filter((dimension) => filters[dimension] !== undefined);
+  return (
+    <div className="filters" role="group" aria-label="Filters">
+      <AddFilter filters={filters} period={period} />
+      {set.map((dimension) => (
+        <span key={dimension} className="chip">
+          <span className="chip-key">{dimension}</span>
+          <span className="chip-value" title={filters[dimension]}>
+            {textOf(dimension, filters[dimension] ?? '')}
+          </span>
+          <button type="button" aria-label={`Remove the filter ${dimension} ${filters[dimension]}`} onClick={() => patch({ [dimension]: null })}>
+            <CrossIcon />
+          </button>
+        </span>
+      ))}
+      {set.length > 1 && (
+        <button type="button" className="quiet" onClick={() => patch(Object.fromEntries(set.map((dimension) => [dimension, null])))}>
+          Clear all
+        </button>
+      )}
+    </div>
+  );
+}
+
+function AddFilter({ filters, period }: { filters: Filters; period: Period }) {
+  const [open, setOpen] = useState(false);
+  return (
+    <Popover opened={open} onChange={setOpen} position="bottom-start" shadow="md" trapFocus returnFocus withRoles={false}>
+      <Popover.Target>
+        <Button size="xs" variant="default" leftSection={<PlusIcon />} aria-haspopup="dialog" aria-expanded={open} onClick={() => setOpen(!open)}>
+          Filter
+        </Button>
+      </Popover.Target>
+      <Popover.Dropdown role="dialog" aria-label="Add a filter">
+        <FilterForm filters={filters} period={period} onDone={() => setOpen(false)} />
+      </Popover.Dropdown>
+    </Popover>
+  );
+}
+
+function FilterForm({ filters, period, onDone }: { filters: Filters; period: Period; onDone: () => void }) {
+  const [dimension, setDimension] = useState<Dimension>(DIMENSIONS.find((each) => filters[each] === undefined) ?? 'consumer');
+  const [value, setValue] = useState('');
+  const list = useId();
+
+  // Values that occur under the other filters are offered; any other may be typed.
+  const others = Object.fromEntries(Object.entries(filters).filter(([key]) => key !== dimension));
+  const known = useQuery<Summary>(endpoint('summary', period, others, { group_by: [dimension] }), dimension, 0);
+  const offered = (known.data?.rows ?? []).toSorted((a, b) => b.requests - a.requests).flatMap((row) => row[dimension] ?? []);
+
+  return (
+    <form
+      className="filter-form"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (value.trim() === '') return;
+        patch({ [dimension]: value.trim() });
+        onDone();
+      }}
+    >
+      <NativeSelect
+        size="xs"
+        label="Where"
+        value={dimension}
+        data={[...DIMENSIONS]}
+        onChange={(event) => setDimension(DIMENSIONS.find((each) => each === event.currentTarget.value) ?? 'consumer')}
+      />
+      <TextInput size="xs" label="is" placeholder={EXAMPLES[dimension]} list={list} value={value} data-autofocus onChange={(event) => setValue(event.currentTarget.value)} />
+      <datalist id={list}>
+        {offered.slice(0, 50).map((each) => (
+          <option key={each} value={each} />
+        ))}
+      </datalist>
+      <Button size="xs" type="submit">
+        Add
+      </Button>
+    </form>
+  );
+}
+
+const EXAMPLES: Record<Dimension, string> = { consumer: 'acme', route: '/users/{id}', method: 'GET', status: '503' };
+
+function textOf(dimension: Dimension, value: string): string {
+  return dimension === 'status' ? status(Number(value)) : value;
+}

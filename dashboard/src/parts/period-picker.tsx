@@ -1,0 +1,128 @@
+import { ActionIcon, Button, Menu, Popover, TextInput } from '@mantine/core';
+import { useState } from 'react';
+import { moment } from '../format';
+import { patch, patchInPlace } from '../location';
+import { INTERVALS, RANGES, type Live, type Period } from '../period';
+import { ChevronIcon, ClockIcon, RefreshIcon } from './icons';
+
+/** The time range, and how it is kept fresh. */
+export function PeriodPicker({ period, live, ranged }: { period: Period; live: Live; ranged: boolean }) {
+  return (
+    <div className="period">
+      {ranged && <RangeMenu period={period} />}
+      <div className="joined">
+        <LiveMenu live={live} />
+        <ActionIcon variant="default" size={30} aria-label="Refresh now" title="Refresh now" onClick={live.refresh}>
+          <RefreshIcon />
+        </ActionIcon>
+      </div>
+    </div>
+  );
+}
+
+function RangeMenu({ period }: { period: Period }) {
+  const [open, setOpen] = useState(false);
+  const { choice } = period;
+  const label = choice.kind === 'range' ? choice.range.label : `${moment(choice.from)} – ${moment(choice.to)}`;
+  return (
+    <Popover opened={open} onChange={setOpen} position="bottom-end" shadow="md" trapFocus returnFocus withRoles={false}>
+      <Popover.Target>
+        <Button
+          size="xs"
+          variant="default"
+          leftSection={<ClockIcon />}
+          rightSection={<ChevronIcon />}
+          aria-haspopup="dialog"
+          aria-expanded={open}
+          aria-label={`Time range: ${label}`}
+          onClick={() => setOpen(!open)}
+        >
+          {label}
+        </Button>
+      </Popover.Target>
+      <Popover.Dropdown role="dialog" aria-label="Time range" className="range-menu">
+        <div className="range-list">
+          {RANGES.map((range) => (
+            <button
+              key={range.id}
+              type="button"
+              aria-pressed={choice.kind === 'range' && choice.range === range}
+              onClick={() => {
+                patch({ range: range.id, from: null, to: null });
+                setOpen(false);
+              }}
+            >
+              {range.label}
+            </button>
+          ))}
+        </div>
+        <CustomRange period={period} onDone={() => setOpen(false)} />
+      </Popover.Dropdown>
+    </Popover>
+  );
+}
+
+function CustomRange({ period, onDone }: { period: Period; onDone: () => void }) {
+  const [from, setFrom] = useState(localInput(period.from));
+  const [to, setTo] = useState(localInput(Math.ceil(period.to / 60) * 60));
+  const [start, end] = [Date.parse(from), Date.parse(to)];
+  const wrong = start < end ? null : 'The end must come after the start';
+  return (
+    <form
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (wrong) return;
+        patch(customPatch(start / 1000, end / 1000));
+        onDone();
+      }}
+    >
+      <TextInput size="xs" type="datetime-local" label="From" value={from} onChange={(event) => setFrom(event.currentTarget.value)} />
+      <TextInput size="xs" type="datetime-local" label="To" value={to} error={wrong} onChange={(event) => setTo(event.currentTarget.value)} />
+      <Button size="xs" type="submit" fullWidth>
+        Show this period
+      </Button>
+    </form>
+  );
+}
+
+/** The change of the address that shows exactly this stretch, widened to whole minutes. Unix seconds. */
+export function customPatch(from: number, to: number): Record<string, string | null> {
+  const [start, end] = [Math.floor(from / 60) * 60, Math.ceil(to / 60) * 60];
+  const text = (seconds: number) => new Date(seconds * 1000).toISOString().replace(':00.000Z', 'Z');
+  return { range: null, from: text(start), to: text(Math.max(end, start + 60)) };
+}
+
+function LiveMenu({ live }: { live: Live }) {
+  const on = live.possible && live.interval !== null;
+  const label = on ? `Live, every ${live.interval} s` : 'Not live';
+  return (
+    <Menu position="bottom-end" shadow="md" disabled={!live.possible}>
+      <Menu.Target>
+        <Button
+          size="xs"
+          variant="default"
+          aria-label={live.possible ? `${label}. Change` : 'Not live: a custom period does not move'}
+          disabled={!live.possible}
+          title={live.possible ? label : 'A custom period does not move'}
+        >
+          <i className={`dot ${on ? 'alive' : 'off'}`} />
+          {on ? `Live ${live.interval} s` : 'Live off'}
+        </Button>
+      </Menu.Target>
+      <Menu.Dropdown>
+        {INTERVALS.map((seconds) => (
+          <Menu.Item key={seconds} onClick={() => patchInPlace({ refresh: String(seconds) })}>
+            Every {seconds === 60 ? 'minute' : `${seconds} seconds`}
+          </Menu.Item>
+        ))}
+        <Menu.Item onClick={() => patchInPlace({ refresh: 'off' })}>Off</Menu.Item>
+      </Menu.Dropdown>
+    </Menu>
+  );
+}
+
+/** Local time in the form of an `<input type="datetime-local">`. */
+function localInput(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
+}

@@ -1,0 +1,112 @@
+import { Skeleton } from '@mantine/core';
+import { useId, useState, type ReactNode } from 'react';
+import type { Row } from '../api';
+import { count, exact, milliseconds, percent } from '../format';
+
+export interface RankTableProps {
+  title: string;
+  /** Heading of the first column. */
+  subject: string;
+  /** `undefined` while the first answer is awaited. */
+  rows: Row[] | undefined;
+  outdated: boolean;
+  keyOf: (row: Row) => string;
+  nameOf: (row: Row) => ReactNode;
+}
+
+interface Column {
+  id: string;
+  label: string;
+  title: string;
+  value: (row: Row) => number;
+  text: (row: Row) => string;
+}
+
+const COLUMNS: Column[] = [
+  { id: 'requests', label: 'Requests', title: 'Requests', value: (row) => row.requests, text: (row) => count(row.requests) },
+  { id: 'errors', label: 'Errors', title: 'Share of requests with status 5xx or no answer', value: errorShare, text: (row) => percent(errorShare(row)) },
+  { id: 'p50', label: 'p50', title: 'Half of the requests were faster', value: (row) => row.p50_ms ?? -1, text: (row) => milliseconds(row.p50_ms) },
+  { id: 'p95', label: 'p95', title: '95 % of the requests were faster', value: (row) => row.p95_ms ?? -1, text: (row) => milliseconds(row.p95_ms) },
+  { id: 'p99', label: 'p99', title: '99 % of the requests were faster', value: (row) => row.p99_ms ?? -1, text: (row) => milliseconds(row.p99_ms) },
+];
+
+const FEW = 8;
+
+/** What got the most requests, or failed most, or was slowest: sorted by any column, with bars for the requests. */
+export function RankTable({ title, subject, rows, outdated, keyOf, nameOf }: RankTableProps) {
+  const [order, setOrder] = useState({ id: 'requests', descending: true });
+  const [all, setAll] = useState(false);
+  const headline = useId();
+  const column = COLUMNS.find(({ id }) => id === order.id);
+  const sorted = (rows ?? []).toSorted((a, b) => {
+    const difference = column ? column.value(b) - column.value(a) : keyOf(b).localeCompare(keyOf(a));
+    return (order.descending ? difference : -difference) || keyOf(a).localeCompare(keyOf(b));
+  });
+  const most = Math.max(1, ...sorted.map((row) => row.requests));
+  const shown = all ? sorted : sorted.slice(0, FEW);
+
+  const heading = (id: string, label: string, help: string, first: 'ascending' | 'descending') => {
+    const active = order.id === id;
+    const direction = order.descending ? 'descending' : 'ascending';
+    return (
+      <th key={id} scope="col" className={id === 'name' ? undefined : `number col-${id}`} aria-sort={active ? direction : 'none'}>
+        <button type="button" title={help} onClick={() => setOrder({ id, descending: active ? !order.descending : first === 'descending' })}>
+          {label}
+          <i className="sort" data-direction={active ? direction : 'none'} />
+        </button>
+      </th>
+    );
+  };
+
+  return (
+    <section className="card rank" aria-labelledby={headline} aria-busy={outdated}>
+      <header className="card-head">
+        <h2 id={headline}>{title}</h2>
+        {rows && <span className="card-aside">{rows.length > FEW ? `${shown.length} of ${exact(rows.length)}` : ''}</span>}
+      </header>
+      <table className={outdated ? 'table outdated' : 'table'}>
+        <thead>
+          <tr>
+            {heading('name', subject, `Sort by ${subject.toLowerCase()}`, 'ascending')}
+            {COLUMNS.map(({ id, label, title: help }) => heading(id, label, help, 'descending'))}
+          </tr>
+        </thead>
+        <tbody>
+          {rows === undefined
+            ? Array.from({ length: FEW }, (_, index) => (
+                <tr key={index}>
+                  <td colSpan={6}>
+                    <Skeleton height={14} my={4} width={`${90 - index * 6}%`} />
+                  </td>
+                </tr>
+              ))
+            : shown.map((row) => (
+                <tr key={keyOf(row)}>
+                  <th scope="row">{nameOf(row)}</th>
+                  {COLUMNS.map(({ id, text }) => (
+                    <td key={id} className={`number col-${id}`} {...(id === 'errors' ? { 'data-level': levelOf(errorShare(row)) } : {})}>
+                      {id === 'requests' && <i className="bar" style={{ width: `${(row.requests / most) * 100}%` }} />}
+                      <span title={id === 'requests' ? exact(row.requests) : id === 'errors' ? `${exact(row.errors)} of ${exact(row.requests)}` : undefined}>{text(row)}</span>
+                    </td>
+                  ))}
+                </tr>
+              ))}
+        </tbody>
+      </table>
+      {sorted.length > FEW && (
+        <button type="button" className="quiet more" aria-expanded={all} onClick={() => setAll(!all)}>
+          {all ? 'Show fewer' : `Show all ${exact(sorted.length)}`}
+        </button>
+      )}
+    </section>
+  );
+}
+
+export function errorShare(row: Pick<Row, 'errors' | 'requests'>): number {
+  return row.requests === 0 ? 0 : row.errors / row.requests;
+}
+
+function levelOf(share: number): 'none' | 'some' | 'many' {
+  if (share === 0) return 'none';
+  return share < 0.05 ? 'some' : 'many';
+}

@@ -1,0 +1,192 @@
+import { Button } from '@mantine/core';
+import { useState, type ReactNode } from 'react';
+import type { Request } from '../api';
+import { bytes, exact, milliseconds, NONE } from '../format';
+import { ConsumerName, MethodName, RouteName, StatusCode } from './labels';
+
+/** Every field of one request, those included that this page does not know. */
+export function RequestDetail({ request }: { request: Request }) {
+  const groups = groupsOf(request);
+  const headers = (['request_headers', 'response_headers'] as const).filter((field) => filled(request[field]));
+  const bodies = (['request_body', 'response_body'] as const).filter((field) => filled(request[field]));
+  return (
+    <div className="detail">
+      <TimeSplit request={request} />
+      <div className="detail-groups">
+        {groups.map(({ title, fields }) => (
+          <section key={title}>
+            <h3>{title}</h3>
+            <dl>
+              {fields.map(([label, value]) => (
+                <div key={label}>
+                  <dt>{label}</dt>
+                  <dd>{value}</dd>
+                </div>
+              ))}
+            </dl>
+          </section>
+        ))}
+      </div>
+      {headers.map((field) => (
+        <section key={field}>
+          <h3>{words(field)}</h3>
+          <pre tabIndex={0}>{headerText(request[field])}</pre>
+        </section>
+      ))}
+      {bodies.map((field) => (
+        <section key={field}>
+          <h3>{words(field)}</h3>
+          <pre tabIndex={0}>{bodyText(request[field])}</pre>
+        </section>
+      ))}
+      <CopyButton text={JSON.stringify(request, null, 2)} />
+    </div>
+  );
+}
+
+/** How the duration divides into the upstream's part and the gateway's own. */
+function TimeSplit({ request: { duration_ms, upstream_ms } }: { request: Request }) {
+  if (upstream_ms === null || upstream_ms === undefined) return null;
+  const share = duration_ms > 0 ? Math.min(1, upstream_ms / duration_ms) : 0;
+  return (
+    <div className="split">
+      <div className="split-bar" aria-hidden="true">
+        <i style={{ width: `${share * 100}%` }} />
+      </div>
+      <p>
+        <span className="split-upstream">Upstream {milliseconds(upstream_ms)}</span>
+        <span className="split-gateway">Gateway {milliseconds(Math.max(0, duration_ms - upstream_ms))}</span>
+        <span>Total {milliseconds(duration_ms)}</span>
+      </p>
+    </div>
+  );
+}
+
+function CopyButton({ text }: { text: string }) {
+  const [done, setDone] = useState(false);
+  // Without a secure context there is no clipboard, and so no button.
+  if (!navigator.clipboard) return null;
+  return (
+    <Button size="compact-xs" variant="default" onClick={() => void navigator.clipboard.writeText(text).then(() => setDone(true))}>
+      {done ? 'Copied' : 'Copy as JSON'}
+    </Button>
+  );
+}
+
+interface Group {
+  title: string;
+  fields: [string, ReactNode][];
+}
+
+const PLACED = new Set([
+  'time', 'consumer', 'method', 'route', 'path', 'query', 'status', 'duration_ms', 'upstream_ms', 'request_bytes', 'response_bytes', 'client_address', 'user_agent',
+  'request_id', 'trace_id', 'response_flags', 'code_details', 'error_type', 'gateway', 'request_headers', 'response_headers', 'request_body', 'response_body',
+]);
+
+function groupsOf(request: Request): Group[] {
+  const text = (field: string): ReactNode => (filled(request[field]) ? <span className="mono">{plain(request[field])}</span> : NONE);
+  const size = (field: string) => (typeof request[field] === 'number' ? <span title={`${exact(request[field])} B`}>{bytes(request[field])}</span> : NONE);
+  const others = Object.keys(request).filter((field) => !PLACED.has(field));
+  return [
+    {
+      title: 'Request',
+      fields: [
+        ['Time', <time dateTime={request.time}>{request.time}</time>],
+        ['Route', <RouteName method={request.method} route={request.route} />],
+        ['Method', <MethodName method={request.method} />],
+        ['Path', text('path')],
+        ['Query', text('query')],
+        ['Size', size('request_bytes')],
+      ],
+    },
+    {
+      title: 'Answer',
+      fields: [
+        ['Status', <StatusCode code={request.status} />],
+        ['Error type', text('error_type')],
+        ['Flags', <Flags flags={request['response_flags']} />],
+        ['Code details', text('code_details')],
+        ['Size', size('response_bytes')],
+        ['Duration', <span title={`${exact(request.duration_ms)} ms`}>{milliseconds(request.duration_ms)}</span>],
+        ['Upstream', milliseconds(request.upstream_ms)],
+      ],
+    },
+    {
+      title: 'Caller',
+      fields: [
+        ['Consumer', <ConsumerName consumer={request.consumer} />],
+        ['Address', text('client_address')],
+        ['User agent', text('user_agent')],
+        ['Request id', text('request_id')],
+        ['Trace id', text('trace_id')],
+        ['Gateway', text('gateway')],
+        ...others.map((field): [string, ReactNode] => [words(field), text(field)]),
+      ],
+    },
+  ];
+}
+
+/** Envoy's short flags in words; those that are missing here are shown as they are. */
+const FLAGS: Record<string, string> = {
+  DC: 'client disconnected',
+  DI: 'delay injected',
+  DPE: 'client protocol error',
+  DT: 'duration timeout',
+  FI: 'abort injected',
+  IH: 'invalid header',
+  LH: 'local health check failed',
+  LR: 'reset by the gateway',
+  NC: 'no such cluster',
+  NR: 'no route',
+  OM: 'overload manager',
+  RL: 'rate limited',
+  RLSE: 'rate limit service failed',
+  SI: 'stream idle timeout',
+  UAEX: 'denied by authorization',
+  UC: 'upstream connection terminated',
+  UF: 'upstream connection failure',
+  UH: 'no healthy upstream',
+  UMSDR: 'upstream stream too long',
+  UO: 'upstream overflow',
+  UPE: 'upstream protocol error',
+  UR: 'upstream reset',
+  URX: 'retries exhausted',
+  UT: 'upstream timeout',
+};
+
+function Flags({ flags }: { flags: unknown }) {
+  if (typeof flags !== 'string' || flags === '') return NONE;
+  return flags.split(',').map((flag) => (
+    <span key={flag} className="flag">
+      <span className="mono">{flag}</span> {FLAGS[flag]}
+    </span>
+  ));
+}
+
+function filled(value: unknown): boolean {
+  return value !== null && value !== undefined && value !== '' && !(typeof value === 'object' && Object.keys(value).length === 0);
+}
+
+function plain(value: unknown): string {
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}
+
+/** Headers come as pairs or as an object. */
+function headerText(value: unknown): string {
+  const pairs = Array.isArray(value) ? value : Object.entries(value ?? {});
+  return pairs.map((pair) => (Array.isArray(pair) ? `${pair[0]}: ${plain(pair[1])}` : plain(pair))).join('\n');
+}
+
+function bodyText(value: unknown): string {
+  if (typeof value !== 'string') return JSON.stringify(value, null, 2);
+  try {
+    return JSON.stringify(JSON.parse(value), null, 2);
+  } catch {
+    return value;
+  }
+}
+
+function words(field: string): string {
+  const text = field.replaceAll('_', ' ');
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}

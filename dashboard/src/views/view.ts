@@ -1,0 +1,17 @@
+import type { Gateways } from '../api';
+import type { Filters } from '../location';
+import type { Live, Period } from '../period';
+import type { Query } from '../query';
+
+/** What every view is given by the shell. */
+export interface ViewProps {
+  filters: Filters;
+  period: Period;
+  live: Live;
+  gateways: Query<Gateways>;
+}
+
+/** Names a question of a view without its moving end, see `useQuery`. */
+export function scopeOf({ filters, period }: Pick<ViewProps, 'filters' | 'period'>): string {
+  return JSON.stringify([period.choice, filters]);
+}

@@ -1,0 +1,293 @@
+// A stand-in for the ingest: the read API over made-up traffic, and the built page under the policy the binary serves it with.
+//
+// Counts are a pure function of minute and series, so that two answers about the same minutes agree. Run alone
+// (`npm run mock`) it listens on PORT, 4318 by default; the tests start it on a free port and set `mode`.
+
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { dirname, extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const DIST = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist');
+
+export const CONTENT_SECURITY_POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; " +
+  "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/**
+ * Starts the server. The returned `mode` may be set at any time:
+ * `data`, `empty` (nothing at all), `heartbeat` (a gateway, no requests), `error` (503 with a body of the API's form),
+ * `garbled` (502 that is not JSON), `reset` (the connection is cut), `hang` (no answer until the mode changes).
+ */
+export async function startMock({ port = 0, mode = 'data' } = {}) {
+  const mock = { mode, seen: [], extra: [], delay_ms: 0, url: '', close: () => {} };
+  const server = createServer((request, response) => {
+    answer(mock, request, response).catch((error) => {
+      response.writeHead(500).end(String(error));
+    });
+  });
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+  mock.url = `http://127.0.0.1:${server.address().port}`;
+  mock.close = () => {
+    server.closeAllConnections();
+    return new Promise((resolve) => server.close(resolve));
+  };
+  return mock;
+}
+
+async function answer(mock, request, response) {
+  const url = new URL(request.url, 'http://mock');
+  if (!url.pathname.startsWith('/api/')) return page(url.pathname, response);
+  mock.seen.push(url.pathname + url.search);
+  if (mock.delay_ms > 0) await sleep(mock.delay_ms);
+  while (mock.mode === 'hang') await sleep(20);
+  if (mock.mode === 'reset') return request.socket.destroy();
+  if (mock.mode === 'garbled') {
+    response.writeHead(502, { 'content-type': 'text/html' }).end('<h1>Bad gateway</h1>');
+    return;
+  }
+  if (mock.mode === 'error') return refuse(response, 503, 'store_unavailable', 'the store is read-only', null);
+  const endpoint = { summary, timeseries, requests, gateways }[url.pathname.replace('/api/v1/', '')];
+  if (!endpoint) return refuse(response, 404, 'not_found', 'no such endpoint', null);
+  const now = Date.now() / 1000;
+  const query = { params: url.searchParams, mock, now };
+  for (const name of ['from', 'to']) {
+    const text = url.searchParams.get(name);
+    const seconds = text === null ? (name === 'to' ? now : now - 3600) : parseTime(text);
+    if (Number.isNaN(seconds)) return refuse(response, 400, 'invalid', `not a time: ${text}`, name);
+    query[name] = seconds;
+  }
+  if (query.from >= query.to) return refuse(response, 400, 'invalid', '`from` must be before `to`', 'from');
+  response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(endpoint(query)));
+}
+
+function refuse(response, status, code, message, field) {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ error: { code, message, field } }));
+}
+
+const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
+
+async function page(path, response) {
+  const name = extname(path) === '' ? 'index.html' : normalize(path).replace(/^(\.\.[/\\])+/, '');
+  try {
+    const body = await readFile(join(DIST, name));
+    response.writeHead(200, {
+      'content-type': TYPES[extname(name)] ?? 'application/octet-stream',
+      'content-security-policy': CONTENT_SECURITY_POLICY,
+    });
+    response.end(body);
+  } catch {
+    response.writeHead(404).end('not found; build the page first');
+  }
+}
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const parseTime = (text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : Date.parse(text) / 1000);
+const rfc3339 = (seconds) => new Date(seconds * 1000).toISOString();
+
+// The traffic -------------------------------------------------------------------------------------------------------
+
+const CONSUMERS = [
+  ['acme', 40], ['globex', 26], ['initech', 14], ['mobile-app', 60], ['anonymous', 12], ['hooli', 5], ['umbrella-batch', 9],
+];
+/** Method, template, weight, median in ms, spread, and the share of each status. */
+const ROUTES = [
+  ['GET', '/v1/products', 46, 14, 0.5, [[200, 0.985], [304, 0.01], [400, 0.005]]],
+  ['GET', '/v1/products/{id}', 60, 9, 0.5, [[200, 0.96], [404, 0.04]]],
+  ['GET', '/v1/orders/{order_id}', 38, 32, 0.6, [[200, 0.95], [404, 0.03], [403, 0.012], [500, 0.008]]],
+  ['POST', '/v1/orders', 18, 120, 0.7, [[201, 0.92], [422, 0.05], [409, 0.012], [503, 0.018]]],
+  ['GET', '/v1/orders/{order_id}/items/{item}', 16, 28, 0.6, [[200, 0.97], [404, 0.03]]],
+  ['POST', '/v1/payments', 9, 340, 0.8, [[201, 0.9], [402, 0.05], [422, 0.02], [504, 0.02], [499, 0.01]]],
+  ['GET', '/v1/search', 24, 85, 1.0, [[200, 0.987], [429, 0.01], [500, 0.003]]],
+  ['PATCH', '/v1/users/{id}', 5, 45, 0.5, [[200, 0.94], [422, 0.06]]],
+  ['DELETE', '/v1/sessions/{id}', 4, 8, 0.4, [[204, 1]]],
+  ['GET', '/v1/reports/{uuid}/export', 1.2, 2400, 0.6, [[200, 0.93], [0, 0.02], [503, 0.05]]],
+  ['GET', '__unmatched__', 2.5, 2, 0.3, [[404, 1]]],
+];
+const SERIES = CONSUMERS.flatMap(([consumer, share]) =>
+  ROUTES.flatMap(([method, route, weight, median, spread, statuses]) =>
+    statuses.map(([status, part]) => ({
+      consumer, method, route, status, median, spread,
+      rate: (share / 166) * weight * part * (consumer === 'hooli' && status >= 500 ? 8 : 1),
+    })),
+  ),
+);
+
+/** A number in [0, 1) that depends on its arguments alone. */
+function noise(a, b) {
+  let x = Math.imul(a ^ 0x9e3779b9, 0x85ebca6b) ^ Math.imul(b + 0x7f4a7c15, 0xc2b2ae35);
+  x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d);
+  x = Math.imul(x ^ (x >>> 12), 0x297a2d39);
+  return ((x ^ (x >>> 15)) >>> 0) / 4294967296;
+}
+
+const minuteOf = (seconds) => Math.floor(seconds / 60);
+
+/** Requests of series `index` in `minute`, as far as it has passed at `now`. */
+function countIn(minute, index, now) {
+  const passed = Math.min(1, Math.max(0, now / 60 - minute));
+  if (passed === 0) return 0;
+  const day = 1 + 0.35 * Math.sin(((minute % 1440) / 1440) * 2 * Math.PI - 1.9);
+  const trouble = SERIES[index].status >= 500 && minute % 180 > 150 && minute % 180 < 162 ? 9 : 1;
+  const expected = SERIES[index].rate * day * trouble * (0.75 + 0.5 * noise(minute, 7)) * passed;
+  return Math.floor(expected + noise(minute, index));
+}
+
+const BUCKETS = 160;
+const boundOf = (bucket) => 2 ** (bucket / 10 - 1);
+const SHAPES = new Map();
+
+/** The share of requests in each bucket of a series' latency. */
+function shapeOf({ median, spread }) {
+  const key = `${median}/${spread}`;
+  let shape = SHAPES.get(key);
+  if (!shape) {
+    shape = Array.from({ length: BUCKETS }, (_, bucket) => {
+      const z = Math.log(boundOf(bucket) / median) / spread;
+      return Math.exp((-z * z) / 2) + (z > 1 ? 0.004 : 0);
+    });
+    const sum = shape.reduce((a, b) => a + b);
+    shape = shape.map((part) => part / sum);
+    SHAPES.set(key, shape);
+  }
+  return shape;
+}
+
+const FILTERS = ['consumer', 'method', 'route', 'status'];
+const matches = (params, row) => FILTERS.every((key) => !params.has(key) || params.get(key) === String(row[key]));
+
+function groupsOf(params) {
+  return (params.get('group_by') ?? '').split(',').filter((key) => FILTERS.includes(key));
+}
+
+function tally({ params, from, to, now, mock }, step) {
+  if (mock.mode !== 'data') return [];
+  const keys = groupsOf(params);
+  const cells = new Map();
+  const first = minuteOf(from);
+  const last = Math.ceil(to / 60);
+  // Long ranges are sampled, as this is a stand-in.
+  const stride = Math.max(1, Math.floor((last - first) / 3000));
+  SERIES.forEach((series, index) => {
+    if (!matches(params, series)) return;
+    const shape = shapeOf(series);
+    for (let minute = first; minute < last; minute += stride) {
+      const n = countIn(minute, index, now) * stride;
+      if (n === 0) continue;
+      const time = step ? Math.floor((minute * 60) / step) * step : 0;
+      const key = [time, ...keys.map((name) => series[name])].join('\0');
+      let cell = cells.get(key);
+      if (!cell) {
+        cell = { time, labels: Object.fromEntries(keys.map((name) => [name, series[name]])), requests: 0, errors: 0, out: 0, in: 0, latency: new Float64Array(BUCKETS) };
+        cells.set(key, cell);
+      }
+      cell.requests += n;
+      if (series.status >= 500 || series.status === 0) cell.errors += n;
+      cell.out += Math.round(n * (300 + series.median * 90));
+      cell.in += series.method === 'GET' ? 0 : n * 480;
+      const shift = Math.floor(noise(minute, 3) * 5);
+      for (let b = 0; b + shift < BUCKETS; b += 1) cell.latency[b + shift] += n * shape[b];
+    }
+  });
+  return [...cells.values()].sort((a, b) => a.time - b.time);
+}
+
+function rowOf(cell) {
+  const quantile = (q) => {
+    if (cell.requests === 0) return null;
+    let rest = q * cell.latency.reduce((a, b) => a + b, 0);
+    for (let b = 0; b < BUCKETS; b += 1) {
+      rest -= cell.latency[b];
+      if (rest <= 0) return Number(boundOf(b).toFixed(3));
+    }
+    return boundOf(BUCKETS);
+  };
+  const p95 = quantile(0.95);
+  return {
+    ...cell.labels, requests: cell.requests, errors: cell.errors, request_bytes: cell.in, response_bytes: cell.out,
+    p50_ms: quantile(0.5), p75_ms: quantile(0.75), p95_ms: p95, p99_ms: quantile(0.99), upstream_p95_ms: p95 === null ? null : p95 * 0.93,
+  };
+}
+
+const EMPTY = { labels: {}, requests: 0, errors: 0, in: 0, out: 0, latency: new Float64Array(BUCKETS) };
+
+function summary(query) {
+  const cells = tally(query, 0);
+  if (cells.length === 0 && groupsOf(query.params).length === 0) cells.push(EMPTY);
+  return { ...widened(query), rows: cells.map(rowOf) };
+}
+
+function timeseries(query) {
+  const step = Number(query.params.get('step') ?? 60);
+  return { ...widened(query), step, points: tally(query, step).map((cell) => ({ time: rfc3339(cell.time), ...rowOf(cell) })) };
+}
+
+const widened = ({ from, to }) => ({ from: rfc3339(minuteOf(from) * 60), to: rfc3339(Math.ceil(to / 60) * 60) });
+
+const AGENTS = ['okhttp/4.12.0', 'python-requests/2.32.3', 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X)', 'curl/8.11.0', 'acme-sdk/3.1'];
+const REASONS = {
+  0: ['DC', 'downstream_remote_disconnect', 'no_response'], 499: ['DC', 'downstream_remote_disconnect', undefined],
+  503: ['UF,URX', 'upstream_reset_before_response_started{connection_failure}', 'upstream_connection_failure'],
+  504: ['UT', 'response_timeout', 'upstream_request_timeout'],
+};
+
+/** The `slot`-th request of made-up time; about three a second. */
+function requestAt(slot) {
+  let pick = noise(slot, 11) * TOTAL_RATE;
+  const series = SERIES.find((each) => (pick -= each.rate) <= 0) ?? SERIES[0];
+  const u = noise(slot, 12) + noise(slot, 13) + noise(slot, 14) - 1.5;
+  const duration = Number((series.median * Math.exp(series.spread * u * 2)).toFixed(3));
+  const hex = (salt, length) => Array.from({ length }, (_, i) => Math.floor(noise(slot, salt + i) * 16).toString(16)).join('');
+  const id = Math.floor(noise(slot, 15) * 90000 + 10000);
+  const reason = REASONS[series.status];
+  const reached = series.status !== 503 && series.route !== '__unmatched__' && series.status !== 0;
+  return {
+    time: new Date(slot * 333 + noise(slot, 20) * 300).toISOString(), consumer: series.consumer, method: series.method, route: series.route,
+    path: series.route === '__unmatched__' ? '/wp-login.php' : series.route.replace(/\{uuid\}/, `${hex(40, 8)}-${hex(50, 4)}-4${hex(60, 3)}-a${hex(70, 3)}-${hex(80, 12)}`).replace(/\{\w+\}/g, () => String(id)),
+    query: null, status: series.status, duration_ms: duration, upstream_ms: reached ? Number((duration * 0.94).toFixed(3)) : null,
+    request_bytes: series.method === 'GET' ? 0 : 480, response_bytes: Math.round(300 + series.median * 90 * noise(slot, 16)),
+    client_address: `203.0.113.${Math.floor(noise(slot, 17) * 250)}`, user_agent: AGENTS[Math.floor(noise(slot, 18) * AGENTS.length)],
+    request_id: `${hex(100, 8)}-${hex(110, 4)}-4${hex(120, 3)}-9${hex(130, 3)}-${hex(140, 12)}`, trace_id: noise(slot, 19) > 0.3 ? hex(200, 32) : null,
+    response_flags: reason?.[0] ?? null, code_details: reason?.[1] ?? (reached ? 'via_upstream' : 'route_not_found'),
+    error_type: reason?.[2] ?? (series.status >= 500 ? String(series.status) : null),
+    request_headers: null, response_headers: null, request_body: null, response_body: null, gateway: slot % 2 ? 'edge-1' : 'edge-2',
+  };
+}
+
+const TOTAL_RATE = SERIES.reduce((sum, series) => sum + series.rate, 0);
+
+function requests({ params, from, to, now, mock }) {
+  const limit = Math.min(1000, Number(params.get('limit') ?? 100));
+  const rows = mock.extra.filter((row) => matches(params, row));
+  let slot = params.has('cursor') ? Number(params.get('cursor')) : Math.floor((Math.min(now, to) * 1000) / 333) - 1;
+  if (params.has('cursor')) rows.length = 0;
+  const end = Math.max((from * 1000) / 333, slot - 200000);
+  if (mock.mode === 'data') {
+    for (; slot >= end && rows.length < limit; slot -= 1) {
+      const row = requestAt(slot);
+      if (matches(params, row)) rows.push(row);
+    }
+  }
+  return { rows, next: rows.length === limit ? String(slot) : null };
+}
+
+function gateways({ now, mock }) {
+  if (mock.mode === 'empty') return { rows: [] };
+  const row = (instance, version, age_s, more) => ({
+    instance, epoch: '5be2c9a1d0347f16', service: 'shop', environment: 'prod', version, config_hash: '9f1c62d07ab35e84',
+    first_seen: rfc3339(now - 5 * 86400), last_seen: rfc3339(now - age_s), series: 228, overflow: 0, gaps: 0, ...more,
+  });
+  if (mock.mode === 'heartbeat') return { rows: [row('edge-1', '0.1.0', 1, { series: 0 })] };
+  return {
+    rows: [
+      row('edge-1', '0.1.0', 0.6, {}),
+      row('edge-2', '0.1.0', 1.2, { series: 2000, overflow: 1840 }),
+      row('edge-canary', '0.2.0-rc.1', 48 * 60, { config_hash: '03ee51b29c7d4410', series: 12, gaps: 2 }),
+    ],
+  };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const mock = await startMock({ port: Number(process.env.PORT ?? 4318), mode: process.env.MODE ?? 'data' });
+  console.log(`made-up traffic on ${mock.url}`);
+}

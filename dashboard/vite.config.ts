@@ -1,0 +1,17 @@
+import react from '@vitejs/plugin-react';
+import { defineConfig } from 'vite';
+
+// The development server passes the API through to an ingest, or to `npm run mock`.
+const api = 'http://127.0.0.1:4318';
+
+export default defineConfig({
+  plugins: [react()],
+  build: {
+    target: 'es2022',
+    // Small images inlined as `data:` would be one more source for the served policy to allow.
+    assetsInlineLimit: 0,
+    reportCompressedSize: true,
+    modulePreload: { polyfill: false },
+  },
+  server: { proxy: { '/api': api } },
+});
