@@ -1,5 +1,7 @@
 //! A web shop's API, as plausible as a demo needs: some routes are slow, some fail, some do not exist.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde_json::json;
 
 use crate::upstream::{Answer, Received};
@@ -73,10 +75,15 @@ fn order(id: &str) -> Answer {
 }
 
 fn payment() -> Answer {
+    // Twice an hour the bank has a bad minute and a half, to be found on the page.
+    let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() % 1800;
+    let failing = if second < 90 { 40 } else { 3 };
     match fastrand::u32(0..100) {
-        0..4 => Answer::json(503, &problem("Service Unavailable", "the bank does not answer"))
+        n if n < failing => Answer::json(503, &problem("Service Unavailable", "the bank does not answer"))
             .after(400 + delay(200)),
-        4..10 => Answer::json(402, &problem("Payment Required", "the card was declined")).after(delay(80)),
+        n if n < failing + 6 => {
+            Answer::json(402, &problem("Payment Required", "the card was declined")).after(delay(80))
+        }
         _ => Answer::json(201, &json!({"paid": true})).after(delay(120)),
     }
 }
