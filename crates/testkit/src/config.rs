@@ -1,5 +1,6 @@
 //! Envoy configurations: the files under `envoy/`, changed only where a test needs it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -168,6 +169,17 @@ impl EnvoyConfig {
         let text = texts.first().ok_or_else(|| Error::Unexpected("there is no plugin".to_owned()))?;
         serde_json::from_str(text)
             .map_err(|error| Error::Unexpected(format!("the plugin's configuration: {error}")))
+    }
+
+    /// The functions on the allow-lists of all plugin entries.
+    #[must_use]
+    pub fn allowed_capabilities(&self) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        self.clone().each_plugin(|plugin| {
+            let list = &plugin["vm_config"]["capability_restriction_config"]["allowed_capabilities"];
+            names.extend(list.as_object().into_iter().flat_map(|list| list.keys().cloned()));
+        });
+        names
     }
 
     /// Loads this module in every plugin entry.

@@ -20,6 +20,7 @@ mod envoy;
 mod error;
 mod http1;
 mod ingest;
+pub mod module;
 pub mod paths;
 pub mod process;
 pub mod receiver;
