@@ -1,1 +1,26 @@
-//! gatelens.
+//! The gatelens filter: the edge between Envoy and `gatelens-core`.
+//!
+//! One module serves as HTTP filter and as access logger. Everything it knows how to do is in the core crate; here the
+//! SDK's callbacks are handed to it ([`root`], [`exchange`]) and its wishes to Envoy ([`envoy`]).
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unreachable)]
+
+mod envoy;
+mod exchange;
+mod root;
+
+use std::rc::Rc;
+
+use gatelens_core::plugin::Registry;
+use proxy_wasm::types::LogLevel;
+
+thread_local! {
+    /// One per virtual machine, that is per worker: it survives configuration updates.
+    static REGISTRY: Rc<Registry> = Rc::default();
+}
+
+proxy_wasm::main! {{
+    // Only the SDK's own messages and the text of a panic pass through its logger.
+    proxy_wasm::set_log_level(LogLevel::Warn);
+    proxy_wasm::set_root_context(|_context_id| Box::new(root::Root::new(REGISTRY.with(Rc::clone))));
+}}

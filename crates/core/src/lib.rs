@@ -1,1 +1,36 @@
-//! gatelens.
+//! All of gatelens' analytics, independent of the host that runs it.
+//!
+//! The filter (package `gatelens`) is a thin edge around this crate: it implements [`host::Host`] with Envoy's host
+//! calls and hands every life-cycle callback to [`plugin::Plugin`]. Nothing here knows proxy-wasm, so everything runs
+//! natively in tests.
+//!
+//! The way of one request: [`exchange::observe`] reads what the host knows at the end of a stream,
+//! [`worker::Worker::record`] counts it ([`counters`]) and writes its log record ([`event`]); on the next tick the
+//! counts are merged into shared data ([`ledger`]) and both leave as OTLP ([`otlp`]) in batches ([`delivery`]).
+//!
+//! Code in this crate never panics, whatever the input: a trap would take a worker's virtual machine down.
+
+#![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unreachable)]
+
+pub mod config;
+pub mod consumer;
+pub mod counters;
+pub mod delivery;
+pub mod event;
+pub mod exchange;
+mod hash;
+pub mod host;
+pub mod ledger;
+pub mod otlp;
+pub mod outcome;
+pub mod pairs;
+pub mod plan;
+pub mod plugin;
+pub mod route;
+pub mod sketch;
+pub mod trace;
+mod varint;
+pub mod worker;
+
+/// The version of the filter, as it is reported in `gatelens.version`.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

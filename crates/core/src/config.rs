@@ -1,0 +1,237 @@
+//! The plugin configuration as the operator writes it.
+//!
+//! [`Config`] mirrors the text and nothing else; [`crate::plan::Plan`] is what it compiles to. Every key that is not
+//! listed here is refused, and so is the key of a feature that this version does not have: a rule that is silently
+//! skipped would be a promise broken.
+
+mod check;
+mod error;
+mod locate;
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+pub use error::ConfigError;
+
+/// The whole configuration. The smallest is `{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}`.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Version of the configuration's format; 1.
+    pub version: u32,
+    /// What the traffic belongs to.
+    #[serde(default)]
+    pub service: Service,
+    /// Where counters and request log go.
+    pub ingest: Ingest,
+    /// Who calls.
+    #[serde(default)]
+    pub consumer: Consumer,
+    /// How paths become routes.
+    #[serde(default)]
+    pub routes: Routes,
+    /// What is counted.
+    #[serde(default)]
+    pub counters: Counters,
+    /// Bounds of memory and time.
+    #[serde(default)]
+    pub limits: Limits,
+    /// Writes what the filter does to the gateway's log.
+    #[serde(default)]
+    pub debug: bool,
+}
+
+/// What the traffic belongs to; becomes the OTLP resource.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Service {
+    /// `service.name`; 1 to 255 characters. Default `gateway`.
+    pub name: String,
+    /// `service.version`; at most 64 characters. Default empty: not sent.
+    pub version: String,
+    /// `deployment.environment.name`; `^[A-Za-z0-9_-]{1,32}$`. Default `default`.
+    pub environment: String,
+    /// Labels of the operator's own; at most 32, keys `^[A-Za-z0-9_.-]{1,64}$`, values of at most 256 characters.
+    pub tags: BTreeMap<String, String>,
+    /// Whether the listener takes calls to the applications or calls that they make.
+    pub direction: Direction,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            name: "gateway".into(),
+            version: String::new(),
+            environment: "default".into(),
+            tags: BTreeMap::new(),
+            direction: Direction::Inbound,
+        }
+    }
+}
+
+/// Which way the traffic goes.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Calls to the applications: `http.server.*`.
+    #[default]
+    Inbound,
+    /// Calls that the applications make, on an egress listener: `http.client.*`.
+    Outbound,
+}
+
+/// Where counters and request log go.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct Ingest {
+    /// Name of the cluster in the gateway's configuration.
+    pub cluster: String,
+    /// `:authority` of the requests. Default: the cluster's name.
+    #[serde(default)]
+    pub authority: Option<String>,
+    /// Goes before `/v1/metrics` and `/v1/logs`; empty or `/…` without a slash at the end. Default empty.
+    #[serde(default)]
+    pub path_prefix: String,
+    /// Headers for every request, an authorization for instance.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// How long to wait for an answer, milliseconds, 1 to 60,000. Default 5,000.
+    #[serde(default = "default_timeout_ms")]
+    pub timeout_ms: u32,
+    /// Temporality of the metrics. Only `cumulative` in this version, which is the default.
+    #[serde(default)]
+    pub temporality: Temporality,
+    /// What a request is sent as. Only `logs` in this version, which is the default.
+    #[serde(default)]
+    pub requests_as: RequestsAs,
+}
+
+fn default_timeout_ms() -> u32 {
+    5_000
+}
+
+/// Temporality of the metrics.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum Temporality {
+    /// Since the start of the epoch.
+    #[default]
+    Cumulative,
+}
+
+/// What a request is sent as.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "snake_case")]
+pub enum RequestsAs {
+    /// OTLP log records.
+    #[default]
+    Logs,
+}
+
+/// Who calls.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Consumer {
+    /// Asked in order, the first that names somebody wins. Default: the header `x-consumer-id`.
+    pub sources: Vec<ConsumerSource>,
+}
+
+impl Default for Consumer {
+    fn default() -> Self {
+        Self { sources: vec![ConsumerSource { header: "x-consumer-id".into(), trusted: false }] }
+    }
+}
+
+/// A place in which a request names its consumer.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields)]
+pub struct ConsumerSource {
+    /// A request header.
+    pub header: String,
+    /// States that clients cannot set this header themselves, because the gateway sets or strips it. It changes no
+    /// count; log records carry it as `gatelens.consumer.trusted`. Default false.
+    #[serde(default)]
+    pub trusted: bool,
+}
+
+/// How paths become routes. The first that applies: a template, Envoy's route name, inference.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Routes {
+    /// `[METHOD ]/path/{parameter}`; the most literal one wins. Default empty; at most 5,000.
+    pub templates: Vec<String>,
+    /// Use the name of Envoy's route where no template matches. Default false.
+    pub use_route_name: bool,
+    /// Replace identifiers in the path: `/users/42` becomes `/users/{number}`. Default true.
+    pub infer: bool,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self { templates: Vec::new(), use_route_name: false, infer: true }
+    }
+}
+
+/// What is counted.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Counters {
+    /// Series beyond this many go into the overflow series; 1 to 20,000. Default 2,000.
+    pub max_series: u32,
+    /// Count per consumer. Without it the request log still names them. Default true.
+    pub consumer: bool,
+    /// Upper bounds at which durations are also counted exactly, in rising seconds; at most 64.
+    pub bounds_seconds: Vec<f64>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            max_series: 2_000,
+            consumer: true,
+            bounds_seconds: vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
+        }
+    }
+}
+
+/// Bounds of memory and time.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of log records held per worker while they wait to be sent; 65,536 to 268,435,456. Default 8,388,608.
+    pub queue_bytes: u32,
+    /// A batch is closed at this many records; 1 to 10,000. Default 500.
+    pub batch_events: u32,
+    /// A batch is closed at this many bytes; 4,096 to 4,194,304. Default 262,144.
+    pub batch_bytes: u32,
+    /// A batch is closed at this age, milliseconds, 100 to 60,000. Default 1,000.
+    pub flush_ms: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { queue_bytes: 8_388_608, batch_events: 500, batch_bytes: 262_144, flush_ms: 1_000 }
+    }
+}
+
+impl Config {
+    /// Reads and checks a configuration.
+    ///
+    /// # Errors
+    /// The first defect, with its JSON path, line and column, and what was meant.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        if text.trim().is_empty() {
+            return Err(ConfigError::empty());
+        }
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let config: Config = serde_path_to_error::deserialize(&mut deserializer)
+            .map_err(|error| ConfigError::from_serde(text, &error))?;
+        deserializer.end().map_err(|error| ConfigError::from_json(&error))?;
+        check::check(&config).map_err(|problem| problem.locate(text))?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! Why a configuration is refused, and where.
+
+use std::fmt;
+
+use super::locate::{self, Step};
+
+/// A refused configuration: where the defect is and what was meant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct ConfigError {
+    /// JSON path from the root, `routes.templates[3]`; empty for the whole text.
+    pub path: String,
+    /// Line, from 1; 0 when the text is empty.
+    pub line: usize,
+    /// Column in characters, from 1; 0 when the text is empty.
+    pub column: usize,
+    /// What is wrong and what was meant.
+    pub message: String,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        write!(f, "{} (line {}, column {})", self.message, self.line, self.column)
+    }
+}
+
+/// Keys that the reference has and this version has not.
+const NOT_YET: &[&str] = &[
+    "access_log",
+    "capture",
+    "consumer.directory",
+    "consumer.group",
+    "consumer.name",
+    "consumer.pseudonymize_key",
+    "exclude",
+    "redact",
+    "sample",
+];
+
+/// Consumer sources that the reference has and this version has not.
+const SOURCES_NOT_YET: &[&str] = &[
+    "api_key_header",
+    "api_key_query",
+    "basic_user",
+    "certificate_uri_san",
+    "client_ip",
+    "cookie",
+    "keep_prefix",
+    "metadata",
+    "pseudonymize",
+    "response_header",
+    "unverified_bearer_claim",
+];
+
+/// A defect found by a rule, not yet located in the text.
+#[derive(Debug)]
+pub(super) struct Problem {
+    steps: Vec<Step>,
+    message: String,
+}
+
+impl Problem {
+    pub(super) fn new(steps: impl IntoIterator<Item = Step>, message: impl Into<String>) -> Self {
+        Self { steps: steps.into_iter().collect(), message: message.into() }
+    }
+
+    pub(super) fn locate(self, text: &str) -> ConfigError {
+        let (line, column) = locate::position(text, &self.steps);
+        ConfigError { path: locate::display(&self.steps), line, column, message: self.message }
+    }
+}
+
+impl ConfigError {
+    pub(super) fn empty() -> Self {
+        Self {
+            path: String::new(),
+            line: 0,
+            column: 0,
+            message: "the plugin configuration is empty; the smallest is \
+                      {\"version\": 1, \"ingest\": {\"cluster\": \"gatelens_ingest\"}}"
+                .into(),
+        }
+    }
+
+    pub(super) fn from_json(error: &serde_json::Error) -> Self {
+        Self {
+            path: String::new(),
+            line: error.line(),
+            column: error.column(),
+            message: without_position(&error.to_string()).to_owned(),
+        }
+    }
+
+    pub(super) fn from_serde(text: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
+        let inner = error.inner();
+        if !inner.is_data() {
+            return Self::from_json(inner);
+        }
+        let mut steps: Vec<Step> = error
+            .path()
+            .iter()
+            .filter_map(|segment| match segment {
+                serde_path_to_error::Segment::Seq { index } => Some(Step::Index(*index)),
+                serde_path_to_error::Segment::Map { key } => Some(Step::Key(key.clone())),
+                _ => None,
+            })
+            .collect();
+        let mut message = without_position(&inner.to_string()).to_owned();
+        if let Some((unknown, known)) = names_of(&message, "unknown field ") {
+            if steps.last() != Some(&Step::Key(unknown.clone())) {
+                steps.push(Step::Key(unknown.clone()));
+            }
+            message = unknown_key(&locate::display(&steps), &unknown, &known);
+        } else if let Some((unknown, known)) = names_of(&message, "unknown variant ") {
+            message = unknown_value(&unknown, &known);
+        } else if let Some((missing, _)) = names_of(&message, "missing field ") {
+            message = format!("the key `{missing}` is missing");
+        }
+        let (line, column) = match locate::position(text, &steps) {
+            (1, 1) => (inner.line(), inner.column()),
+            found => found,
+        };
+        Self { path: locate::display(&steps), line, column, message }
+    }
+}
+
+/// serde_json ends its messages with the position, which is told apart here.
+fn without_position(message: &str) -> &str {
+    message.rsplit_once(" at line ").map_or(message, |(before, _)| before)
+}
+
+/// Takes serde's messages about names apart: the offending name and the names it would have taken.
+fn names_of(message: &str, kind: &str) -> Option<(String, Vec<String>)> {
+    let mut names = message.strip_prefix(kind)?.split('`').skip(1).step_by(2).map(str::to_owned);
+    Some((names.next()?, names.collect()))
+}
+
+fn unknown_key(path: &str, unknown: &str, known: &[String]) -> String {
+    let source = path.starts_with("consumer.sources[") && SOURCES_NOT_YET.contains(&unknown);
+    if source || NOT_YET.contains(&path) {
+        return format!("`{unknown}` is not available in gatelens {} yet; remove it", crate::VERSION);
+    }
+    match nearest(unknown, known) {
+        Some(near) => format!("unknown key `{unknown}`; did you mean `{near}`?"),
+        None => format!("unknown key `{unknown}`; the keys here are {}", list(known)),
+    }
+}
+
+fn unknown_value(unknown: &str, known: &[String]) -> String {
+    if matches!(unknown, "delta" | "spans") {
+        return format!("`{unknown}` is not available in gatelens {} yet; use {}", crate::VERSION, list(known));
+    }
+    match nearest(unknown, known) {
+        Some(near) => format!("unknown value `{unknown}`; did you mean `{near}`?"),
+        None => format!("unknown value `{unknown}`; the values here are {}", list(known)),
+    }
+}
+
+fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
+    let distance = |candidate: &String| strsim::damerau_levenshtein(name, candidate);
+    let within_reach = name.chars().count().div_ceil(3);
+    known.iter().filter(|candidate| distance(candidate) <= within_reach).min_by_key(|candidate| distance(candidate))
+}
+
+fn list(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,155 @@
+//! Where in a JSON text a path leads: so that a rule's message can name line and column.
+
+/// One step of a JSON path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Key(String),
+    Index(usize),
+}
+
+impl From<&str> for Step {
+    fn from(key: &str) -> Self {
+        Step::Key(key.to_owned())
+    }
+}
+
+impl From<usize> for Step {
+    fn from(index: usize) -> Self {
+        Step::Index(index)
+    }
+}
+
+/// `routes.templates[3]`.
+pub(super) fn display(steps: &[Step]) -> String {
+    let mut out = String::new();
+    for step in steps {
+        match step {
+            Step::Key(key) => {
+                if !out.is_empty() {
+                    out.push('.');
+                }
+                out.push_str(key);
+            }
+            Step::Index(index) => out.push_str(&format!("[{index}]")),
+        }
+    }
+    out
+}
+
+/// Line and column, from 1, of what the steps lead to: of the key for a member, of the value for an element; where the
+/// path leaves the text, of the last part that exists. The text is well-formed JSON.
+pub(super) fn position(text: &str, steps: &[Step]) -> (usize, usize) {
+    let mut scanner = Scanner { text: text.as_bytes(), at: 0 };
+    scanner.blanks();
+    let mut found = scanner.at;
+    for step in steps {
+        match scanner.enter(step) {
+            Some(at) => found = at,
+            None => break,
+        }
+    }
+    let before = text.get(..found).unwrap_or(text);
+    let line = before.bytes().filter(|byte| *byte == b'\n').count().saturating_add(1);
+    let column = before.rsplit('\n').next().unwrap_or("").chars().count().saturating_add(1);
+    (line, column)
+}
+
+struct Scanner<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+impl Scanner<'_> {
+    /// Goes into the object or array at hand as the step says and stops before the value; returns where the step's
+    /// key or element begins.
+    fn enter(&mut self, step: &Step) -> Option<usize> {
+        self.blanks();
+        match step {
+            Step::Key(wanted) => {
+                self.eat(b'{')?;
+                loop {
+                    self.blanks();
+                    let key_at = self.at;
+                    let key: String = serde_json::from_slice(self.string()?).ok()?;
+                    self.blanks();
+                    self.eat(b':')?;
+                    self.blanks();
+                    if key == *wanted {
+                        return Some(key_at);
+                    }
+                    self.value()?;
+                    self.blanks();
+                    self.eat(b',')?;
+                }
+            }
+            Step::Index(wanted) => {
+                self.eat(b'[')?;
+                for _ in 0..*wanted {
+                    self.blanks();
+                    self.value()?;
+                    self.blanks();
+                    self.eat(b',')?;
+                }
+                self.blanks();
+                Some(self.at)
+            }
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn step(&mut self) {
+        self.at = self.at.saturating_add(1);
+    }
+
+    fn eat(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.step())
+    }
+
+    fn blanks(&mut self) {
+        while self.peek().is_some_and(|byte| byte.is_ascii_whitespace()) {
+            self.step();
+        }
+    }
+
+    /// Skips a string and returns it with its quotes.
+    fn string(&mut self) -> Option<&[u8]> {
+        let start = self.at;
+        self.eat(b'"')?;
+        loop {
+            match self.peek()? {
+                b'"' => break,
+                b'\\' => self.at = self.at.saturating_add(2),
+                _ => self.step(),
+            }
+        }
+        self.step();
+        self.text.get(start..self.at)
+    }
+
+    /// Skips a value of any kind. Brackets are counted, not recursed into: depth costs nothing.
+    fn value(&mut self) -> Option<()> {
+        let mut depth = 0usize;
+        loop {
+            match self.peek()? {
+                b'"' => drop(self.string()?),
+                b'{' | b'[' => {
+                    depth = depth.saturating_add(1);
+                    self.step();
+                }
+                b'}' | b']' if depth == 0 => return Some(()),
+                b'}' | b']' => {
+                    depth = depth.saturating_sub(1);
+                    self.step();
+                }
+                b',' if depth == 0 => return Some(()),
+                _ => self.step(),
+            }
+            if depth == 0 && matches!(self.peek()?, b',' | b'}' | b']') {
+                return Some(());
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+use super::*;
+
+const SMALLEST: &str = r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}"#;
+
+#[test]
+fn the_smallest_configuration_has_the_documented_defaults() {
+    let config = Config::parse(SMALLEST).unwrap();
+    assert_eq!(config.service.name, "gateway");
+    assert_eq!(config.service.environment, "default");
+    assert_eq!(config.service.direction, Direction::Inbound);
+    assert_eq!(config.ingest.timeout_ms, 5_000);
+    assert_eq!(config.consumer.sources, [ConsumerSource { header: "x-consumer-id".into(), trusted: false }]);
+    assert!(config.routes.infer);
+    assert_eq!(config.counters.max_series, 2_000);
+    assert!(config.counters.consumer);
+    assert_eq!(config.limits.queue_bytes, 8_388_608);
+    assert_eq!((config.limits.batch_events, config.limits.batch_bytes, config.limits.flush_ms), (500, 262_144, 1_000));
+    assert!(!config.debug);
+}
+
+#[test]
+fn a_full_configuration_is_read() {
+    let text = r#"{
+      "version": 1,
+      "service": {"name": "orders", "version": "1.4.2", "environment": "prod", "tags": {"team": "checkout"}, "direction": "outbound"},
+      "ingest": {"cluster": "gatelens_ingest", "authority": "ingest.internal", "path_prefix": "/x", "headers": {"authorization": "Bearer abc"},
+                 "timeout_ms": 2000, "temporality": "cumulative", "requests_as": "logs"},
+      "consumer": {"sources": [{"header": "x-consumer-id", "trusted": true}, {"header": "X-User"}]},
+      "routes": {"templates": ["GET /users/{id}", "/v1/orders/{order_id}/items/{item}"], "use_route_name": true, "infer": false},
+      "counters": {"max_series": 10, "consumer": false, "bounds_seconds": [0.1, 1]},
+      "limits": {"queue_bytes": 65536, "batch_events": 1, "batch_bytes": 4096, "flush_ms": 100},
+      "debug": true
+    }"#;
+    let config = Config::parse(text).unwrap();
+    assert_eq!(config.service.direction, Direction::Outbound);
+    assert_eq!(config.routes.templates.len(), 2);
+    assert!(config.debug);
+}
+
+#[test]
+fn a_defect_is_named_with_its_place_and_what_was_meant() {
+    let check = |text: &str, place: (&str, usize, usize), message: &str| {
+        let error = Config::parse(text).expect_err(text);
+        assert_eq!((error.path.as_str(), error.line, error.column), place, "{text}\n{error}");
+        assert!(error.message.contains(message), "{text}\n{error}\nshould say: {message}");
+    };
+    check("", ("", 0, 0), "empty");
+    check("{\"version\": 1,,}", ("", 1, 15), "key must be a string");
+    check("{\"version\": 1, \"ingest\": {\"cluster\": \"a\"}} x", ("", 1, 45), "trailing characters");
+    check(r#"{"ingest": {"cluster": "a"}}"#, ("", 1, 28), "the key `version` is missing");
+    check(r#"{"version": 1}"#, ("", 1, 14), "the key `ingest` is missing");
+    check("{\"version\": 1,\n \"ingest\": {\"clutser\": \"a\"}}", ("ingest.clutser", 2, 13), "did you mean `cluster`?");
+    check("{\"version\": 1,\n \"ingest\": {\"cluster\": 7}}", ("ingest.cluster", 2, 13), "invalid type: integer `7`");
+    check(r#"{"version": 2, "ingest": {"cluster": "a"}}"#, ("version", 1, 2), "it reads version 1");
+
+    let check = |section: &str, path: &str, message: &str| {
+        let text = format!("{{\"version\": 1, \"ingest\": {{\"cluster\": \"a\"}},\n{section}}}");
+        let error = Config::parse(&text).expect_err(&text);
+        assert_eq!(error.path, path, "{text}\n{error}");
+        assert_eq!(error.line, 2, "{text}\n{error}");
+        assert!(error.message.contains(message), "{text}\n{error}\nshould say: {message}");
+    };
+    check(r#""redact": {}"#, "redact", "`redact` is not available");
+    check(r#""capture": {}"#, "capture", "`capture` is not available");
+    check(r#""access_log": false"#, "access_log", "not available");
+    check(r#""consumer": {"name": {"header": "x"}}"#, "consumer.name", "not available");
+    check(r#""consumer": {"sources": [{"header": "a"}, {"cookie": "uid"}]}"#, "consumer.sources[1].cookie", "`cookie` is not available");
+    check(r#""consumer": {"sources": [{"haeder": "a"}]}"#, "consumer.sources[0].haeder", "did you mean `header`?");
+    check(r#""consumer": {"sources": [{"header": "a b"}]}"#, "consumer.sources[0].header", "not a header name");
+    check(r#""frobnicate": {}"#, "frobnicate", "the keys here are `version`, `service`");
+    check(r#""service": {"direction": "inbuond"}"#, "service.direction", "did you mean `inbound`?");
+    check(r#""service": {"environment": "prod eu"}"#, "service.environment", "1 to 32 letters");
+    check(r#""service": {"name": ""}"#, "service.name", "1 to 255 characters");
+    check(r#""routes": {"templates": ["/ok", "users/{id}"]}"#, "routes.templates[1]", "/users/{id}");
+    check(r#""routes": {"templates": ["/a/{b"]}"#, "routes.templates[0]", "{b");
+    check(r#""counters": {"max_series": 0}"#, "counters.max_series", "not between 1 and 20000");
+    check(r#""counters": {"bounds_seconds": [1, 0.5]}"#, "counters.bounds_seconds", "rise");
+    check(r#""limits": {"flush_ms": 1}"#, "limits.flush_ms", "not between 100 and 60000");
+    check(r#""limits": {"queue_bytes": 65536, "batch_bytes": 100000}"#, "limits.batch_bytes", "fit into the queue");
+    check(r#""debug": "yes""#, "debug", "expected a boolean");
+
+    let check = |ingest: &str, path: &str, message: &str| {
+        let text = format!("{{\"version\": 1, \"ingest\": {{\"cluster\": \"a\", {ingest}}}}}");
+        let error = Config::parse(&text).expect_err(&text);
+        assert_eq!(error.path, path, "{text}\n{error}");
+        assert!(error.message.contains(message), "{text}\n{error}\nshould say: {message}");
+    };
+    check(r#""path_prefix": "otlp/""#, "ingest.path_prefix", "`/otlp`");
+    check(r#""temporality": "delta""#, "ingest.temporality", "`delta` is not available");
+    check(r#""timeout_ms": 0"#, "ingest.timeout_ms", "not between");
+    check(r#""headers": {"x-gatelens-epoch": "1"}"#, "ingest.headers.x-gatelens-epoch", "sets this header itself");
+    check(r#""headers": {"a": "b\r\nc: d"}"#, "ingest.headers.a", "printable");
+}
+
+#[test]
+fn the_column_counts_characters() {
+    let text = "{\"version\": 1, \"ingest\": {\"cluster\": \"é\\\"]}\"}, \"debug\": 1}";
+    assert_eq!(Config::parse(text).unwrap_err().column, text.chars().position(|c| c == 'd').unwrap());
+}

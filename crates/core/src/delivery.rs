@@ -1,0 +1,329 @@
+//! The queue of request-log batches, and what becomes of them.
+//!
+//! Every batch has exactly one [`Fate`]. A batch keeps its bytes and its sequence number through all attempts, so that
+//! an ingest can tell a repeat from news.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use crate::host::CalloutId;
+
+/// Batches of one worker that may be under way at once.
+pub const MAX_IN_FLIGHT: usize = 2;
+
+/// A batch older than this is given up: a receiver remembers sequence numbers for at least as long.
+pub const MAX_AGE: Duration = Duration::from_secs(300);
+
+const FIRST_BACKOFF: Duration = Duration::from_secs(1);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+
+/// A closed batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parcel {
+    /// The request's body.
+    pub body: Vec<u8>,
+    /// Events in it.
+    pub events: u64,
+    /// Its number; given before the first attempt at the latest.
+    pub sequence: Option<u64>,
+    /// When it was closed, nanoseconds since the Unix epoch.
+    pub closed_ns: u64,
+}
+
+/// What became of a batch's events. Nothing else can become of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Fate {
+    /// The receiver took them.
+    Sent,
+    /// They are lost, and why.
+    Dropped(DropReason),
+}
+
+/// Why events are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DropReason {
+    /// The queue was full; the oldest go first.
+    QueueFull,
+    /// The receiver refused them for good.
+    Rejected,
+    /// They waited longer than [`MAX_AGE`].
+    Expired,
+}
+
+/// Events by fate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Taken by a receiver.
+    pub sent: u64,
+    /// See [`DropReason::QueueFull`].
+    pub queue_full: u64,
+    /// See [`DropReason::Rejected`].
+    pub rejected: u64,
+    /// See [`DropReason::Expired`].
+    pub expired: u64,
+}
+
+impl Tally {
+    fn count(&mut self, fate: Fate, events: u64) {
+        let counter = match fate {
+            Fate::Sent => &mut self.sent,
+            Fate::Dropped(DropReason::QueueFull) => &mut self.queue_full,
+            Fate::Dropped(DropReason::Rejected) => &mut self.rejected,
+            Fate::Dropped(DropReason::Expired) => &mut self.expired,
+        };
+        *counter = counter.saturating_add(events);
+    }
+}
+
+/// What an answer means, by the rules of OTLP/HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Taken.
+    Taken,
+    /// Try again later: 429, 502, 503, 504, or a connection that broke. Envoy itself answers 503 when it cannot connect
+    /// and 504 when the time is up.
+    Later,
+    /// Refused for good.
+    Refused,
+}
+
+impl Answer {
+    /// From the status; `None` when the answer was cut off before its headers.
+    pub fn new(status: Option<u16>) -> Self {
+        match status {
+            Some(200..=299) => Answer::Taken,
+            None | Some(429 | 502 | 503 | 504) => Answer::Later,
+            Some(_) => Answer::Refused,
+        }
+    }
+}
+
+/// When to try again after failures in a row.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Backoff {
+    failures: u32,
+    until_ns: u64,
+}
+
+impl Backoff {
+    /// Whether an attempt may be made.
+    pub fn is_over(&self, now_ns: u64) -> bool {
+        // An end further ahead than any back-off was set before the clock was put back.
+        now_ns >= self.until_ns || self.until_ns.saturating_sub(now_ns) > (LONGEST_BACKOFF.as_nanos() as u64).saturating_mul(2)
+    }
+
+    /// Whether the last attempt failed.
+    pub fn is_failing(&self) -> bool {
+        self.failures > 0
+    }
+
+    /// Forgets all failures.
+    pub fn succeeded(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Waits longer than before: one second, then half as much again each time up to thirty, each between half and one
+    /// and a half times that, as `random` says.
+    pub fn failed(&mut self, now_ns: u64, random: u64) {
+        let mut wait = FIRST_BACKOFF.as_millis() as u64;
+        for _ in 0..self.failures.min(16) {
+            wait = wait.saturating_mul(3) / 2;
+        }
+        wait = wait.min(LONGEST_BACKOFF.as_millis() as u64);
+        let jittered = (wait / 2).saturating_add(random.checked_rem(wait.max(1)).unwrap_or(0));
+        self.failures = self.failures.saturating_add(1);
+        self.until_ns = now_ns.saturating_add(jittered.saturating_mul(1_000_000));
+    }
+}
+
+/// The root context that sent a request; the answer comes to it alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RootId(pub u64);
+
+/// A batch that was sent and not yet answered.
+#[derive(Debug)]
+pub struct InFlight {
+    /// The request.
+    pub id: CalloutId,
+    /// Who waits for the answer.
+    pub root: RootId,
+    /// The batch.
+    pub parcel: Parcel,
+}
+
+/// A worker's batches, waiting and under way; bounded in bytes.
+#[derive(Debug, Default)]
+pub struct Queue {
+    waiting: VecDeque<Parcel>,
+    in_flight: Vec<InFlight>,
+    bytes: usize,
+    tally: Tally,
+}
+
+impl Queue {
+    /// Takes a batch in. While more than `most_bytes` are held, the oldest waiting batch is dropped.
+    pub fn push(&mut self, parcel: Parcel, most_bytes: usize) {
+        self.bytes = self.bytes.saturating_add(parcel.body.len());
+        self.waiting.push_back(parcel);
+        while self.bytes > most_bytes {
+            let Some(oldest) = self.waiting.pop_front() else { break };
+            self.end(oldest, Fate::Dropped(DropReason::QueueFull));
+        }
+    }
+
+    /// The next batch to send, unless `limit` batches are under way. Batches that are too old are given up.
+    pub fn next(&mut self, now_ns: u64, limit: usize) -> Option<Parcel> {
+        while self.in_flight.len() < limit {
+            let parcel = self.waiting.pop_front()?;
+            if now_ns.saturating_sub(parcel.closed_ns) <= MAX_AGE.as_nanos() as u64 {
+                return Some(parcel);
+            }
+            self.end(parcel, Fate::Dropped(DropReason::Expired));
+        }
+        None
+    }
+
+    /// A batch from [`Queue::next`] is under way.
+    pub fn sent(&mut self, sent: InFlight) {
+        self.in_flight.push(sent);
+    }
+
+    /// A batch from [`Queue::next`] could not be sent: it is the next again.
+    pub fn put_back(&mut self, parcel: Parcel) {
+        self.waiting.push_front(parcel);
+    }
+
+    /// Takes an answer; false if it is for none of these batches.
+    pub fn answered(&mut self, id: CalloutId, answer: Answer) -> bool {
+        let Some(position) = self.in_flight.iter().position(|sent| sent.id == id) else { return false };
+        let parcel = self.in_flight.swap_remove(position).parcel;
+        match answer {
+            Answer::Taken => self.end(parcel, Fate::Sent),
+            Answer::Refused => self.end(parcel, Fate::Dropped(DropReason::Rejected)),
+            Answer::Later => self.put_back(parcel),
+        }
+        true
+    }
+
+    fn end(&mut self, parcel: Parcel, fate: Fate) {
+        self.bytes = self.bytes.saturating_sub(parcel.body.len());
+        self.tally.count(fate, parcel.events);
+    }
+
+    /// A root context is gone and with it the answers to what it had sent: that waits to be sent again.
+    pub fn abandon(&mut self, root: RootId) {
+        for sent in self.in_flight.extract_if(.., |sent| sent.root == root) {
+            self.waiting.push_front(sent.parcel);
+        }
+    }
+
+    /// What is under way.
+    pub fn in_flight(&self) -> &[InFlight] {
+        &self.in_flight
+    }
+
+    /// Whether nothing waits and nothing is under way.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Events by fate so far.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Push(usize),
+        Abandon,
+        Send,
+        Answer(Answer),
+        Wait(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            (1usize..400).prop_map(Step::Push),
+            Just(Step::Send),
+            Just(Step::Abandon),
+            prop_oneof![Just(Answer::Taken), Just(Answer::Later), Just(Answer::Refused)].prop_map(Step::Answer),
+            (0u64..400).prop_map(Step::Wait),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_event_has_one_fate_and_memory_is_bounded(steps in prop::collection::vec(step(), 0..200)) {
+            let mut queue = Queue::default();
+            let (mut captured, mut now_ns, mut callout) = (0u64, 0u64, 0u32);
+            let mut under_way = VecDeque::new();
+            for step in steps {
+                match step {
+                    Step::Push(bytes) => {
+                        captured += 1;
+                        queue.push(Parcel { body: vec![0; bytes], events: 1, sequence: None, closed_ns: now_ns }, 1_000);
+                    }
+                    Step::Send => {
+                        if let Some(parcel) = queue.next(now_ns, MAX_IN_FLIGHT) {
+                            callout += 1;
+                            queue.sent(InFlight { id: CalloutId(callout), root: RootId(u64::from(callout % 2)), parcel });
+                            under_way.push_back(CalloutId(callout));
+                        }
+                    }
+                    Step::Answer(answer) => {
+                        if let Some(id) = under_way.pop_front() {
+                            prop_assert!(queue.answered(id, answer));
+                            prop_assert!(!queue.answered(id, answer));
+                        }
+                    }
+                    Step::Abandon => {
+                        queue.abandon(RootId(1));
+                        under_way.retain(|id: &CalloutId| id.0 % 2 != 1);
+                    }
+                    Step::Wait(seconds) => now_ns += seconds * 1_000_000_000,
+                }
+                let held = queue.waiting.iter().chain(queue.in_flight.iter().map(|sent| &sent.parcel));
+                prop_assert_eq!(held.clone().map(|p| p.body.len()).sum::<usize>(), queue.bytes());
+                prop_assert!(queue.bytes() <= 1_000 + 2 * 400);
+                let Tally { sent, queue_full, rejected, expired } = queue.tally();
+                prop_assert_eq!(captured, sent + queue_full + rejected + expired + held.count() as u64);
+                prop_assert!(queue.in_flight.len() <= MAX_IN_FLIGHT);
+            }
+        }
+
+        #[test]
+        fn back_off_stays_within_its_bounds(failures in 1u32..100, random in any::<u64>()) {
+            let mut backoff = Backoff::default();
+            (0..failures).for_each(|_| backoff.failed(0, random));
+            let wait = backoff.until_ns / 1_000_000;
+            prop_assert!((500..=45_000).contains(&wait), "{wait} ms");
+            prop_assert!(!backoff.is_over(0) && backoff.is_over(backoff.until_ns));
+        }
+    }
+
+    #[test]
+    fn answers_by_the_rules_of_otlp() {
+        for status in [200, 202, 204] {
+            assert_eq!(Answer::new(Some(status)), Answer::Taken);
+        }
+        for status in [429, 502, 503, 504] {
+            assert_eq!(Answer::new(Some(status)), Answer::Later);
+        }
+        for status in [301, 400, 401, 404, 413, 500, 501] {
+            assert_eq!(Answer::new(Some(status)), Answer::Refused);
+        }
+        assert_eq!(Answer::new(None), Answer::Later);
+    }
+}

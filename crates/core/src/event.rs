@@ -1,0 +1,83 @@
+//! One request as the request log keeps it.
+
+use crate::counters::Measurement;
+use crate::outcome::{ErrorType, Method, Status};
+use crate::trace::TraceContext;
+
+/// Longest path in bytes.
+pub const MAX_PATH_BYTES: usize = 2_048;
+
+/// Longest user agent in bytes.
+pub const MAX_USER_AGENT_BYTES: usize = 512;
+
+/// Longest request ID, code details, address and unknown method in bytes.
+pub const MAX_WORD_BYTES: usize = 256;
+
+/// A request, borrowed from the exchange that is being observed. Empty strings are absent.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// Start of the request, nanoseconds since the Unix epoch.
+    pub start_ns: u64,
+    /// Who called.
+    pub consumer: &'a str,
+    /// Whether that is trusted.
+    pub consumer_trusted: bool,
+    /// From the closed list.
+    pub method: Method,
+    /// As sent, when it is not on the list.
+    pub method_original: &'a str,
+    /// The template.
+    pub route: &'a str,
+    /// Without query.
+    pub path: &'a str,
+    /// How it ended.
+    pub status: Status,
+    /// Why, if that is an error.
+    pub error: Option<ErrorType>,
+    /// Times and sizes.
+    pub measurement: Measurement,
+    /// Address of the client, without port.
+    pub client_address: &'a str,
+    /// Its port.
+    pub client_port: Option<u16>,
+    /// `user-agent`.
+    pub user_agent: &'a str,
+    /// `x-request-id`.
+    pub request_id: &'a str,
+    /// Envoy's short flags.
+    pub response_flags: &'a str,
+    /// Envoy's word for how the answer came to be.
+    pub response_code_details: &'a str,
+    /// From a valid `traceparent`.
+    pub trace: Option<TraceContext>,
+}
+
+/// Bytes as text of at most `most` bytes: what is no UTF-8 becomes U+FFFD, and the cut never splits a character.
+pub fn bounded_text(bytes: &[u8], most: usize) -> std::borrow::Cow<'_, str> {
+    // A replacement character takes three bytes where one stood, so both ends are cut.
+    let head = bytes.get(..most.saturating_add(3).min(bytes.len())).unwrap_or(bytes);
+    match String::from_utf8_lossy(head) {
+        text if text.len() <= most => text,
+        std::borrow::Cow::Borrowed(text) => text.get(..text.floor_char_boundary(most)).unwrap_or("").into(),
+        std::borrow::Cow::Owned(mut text) => {
+            text.truncate(text.floor_char_boundary(most));
+            text.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bounded_text;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn text_is_bounded_and_keeps_what_fits(bytes in any::<Vec<u8>>(), text in ".*", most in 0usize..64) {
+            prop_assert!(bounded_text(&bytes, most).len() <= most);
+            let bounded = bounded_text(text.as_bytes(), most);
+            prop_assert!(text.starts_with(&*bounded));
+            prop_assert!(text.len() > most || bounded == text);
+        }
+    }
+}

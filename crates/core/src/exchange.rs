@@ -1,0 +1,176 @@
+//! Reads what the host knows at the end of a stream.
+
+use std::borrow::Cow;
+
+use crate::consumer::Identity;
+use crate::counters::{Measurement, Series};
+use crate::event::{Event, MAX_PATH_BYTES, MAX_USER_AGENT_BYTES, MAX_WORD_BYTES, bounded_text};
+use crate::host::{Attribute, Attributes, Host};
+use crate::outcome::{ErrorType, Method, ResponseFlags, Status};
+use crate::pairs::Pairs;
+use crate::plan::Plan;
+use crate::route::{self, UNMATCHED};
+use crate::trace::TraceContext;
+
+/// What a finished exchange is to be told apart by, so that one seen by the filter and by the access logger of the same
+/// root context counts once: its start and its duration in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark(u64, u64);
+
+/// A finished exchange, with everything that was read of it.
+#[derive(Debug)]
+pub struct Exchange {
+    attributes: Attributes,
+    headers: Pairs,
+}
+
+impl Exchange {
+    /// Reads the exchange whose end the host reports.
+    pub fn read(host: &impl Host) -> Self {
+        Self { attributes: host.attributes(), headers: host.request_headers() }
+    }
+
+    /// What tells it apart from others.
+    pub fn mark(&self) -> Option<Mark> {
+        let read = |attribute| self.attributes.unsigned(attribute);
+        Some(Mark(read(Attribute::RequestTime)?, read(Attribute::RequestDuration)?))
+    }
+
+    /// Works out what is counted and logged, and hands it to `record`.
+    pub fn observe(&self, plan: &Plan, now_ns: u64, record: impl FnOnce(Series<'_>, &Event<'_>)) {
+        let read = |attribute| self.attributes.unsigned(attribute);
+        let bytes = |attribute| self.attributes.bytes(attribute).unwrap_or_default();
+        let request = RequestHeaders::of(&self.headers);
+
+        let flags = ResponseFlags(read(Attribute::ResponseFlags).unwrap_or(0));
+        let status = Status::new(read(Attribute::ResponseCode), flags);
+        let details = bytes(Attribute::ResponseCodeDetails);
+        let error = ErrorType::new(status, flags, details);
+        let method = Method::new(request.method);
+        let identity = Identity::find(&plan.sources, &self.headers);
+        let measurement = Measurement {
+            duration_ns: read(Attribute::RequestDuration).unwrap_or(0),
+            upstream_ns: read(Attribute::UpstreamLatency),
+            request_bytes: read(Attribute::RequestSize).unwrap_or(0),
+            response_bytes: read(Attribute::ResponseSize).unwrap_or(0),
+        };
+        let path = request.path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
+        let route = self.route(plan, method, path, status);
+        let (client_address, client_port) = split_port(bytes(Attribute::SourceAddress));
+        let mut flag_names = String::new();
+        flags.write_names(&mut flag_names);
+        let unknown_method = if method == Method::OTHER { request.method } else { b"" };
+
+        let event = Event {
+            start_ns: read(Attribute::RequestTime).unwrap_or_else(|| now_ns.saturating_sub(measurement.duration_ns)),
+            consumer: &identity.id,
+            consumer_trusted: identity.trusted,
+            method,
+            method_original: &bounded_text(unknown_method, MAX_WORD_BYTES),
+            route: &route,
+            path: &bounded_text(path, MAX_PATH_BYTES),
+            status,
+            error,
+            measurement,
+            client_address: &bounded_text(client_address, MAX_WORD_BYTES),
+            client_port,
+            user_agent: &bounded_text(request.user_agent, MAX_USER_AGENT_BYTES),
+            request_id: &bounded_text(request.request_id, MAX_WORD_BYTES),
+            response_flags: &flag_names,
+            response_code_details: &bounded_text(details, MAX_WORD_BYTES),
+            trace: TraceContext::parse(request.traceparent),
+        };
+        let consumer = if plan.count_consumers { event.consumer } else { crate::consumer::ANONYMOUS };
+        record(Series::Exact { consumer, method, route: &route, status, error }, &event);
+    }
+
+    fn route<'a>(&'a self, plan: &'a Plan, method: Method, path: &[u8], status: Status) -> Cow<'a, str> {
+        if self.headers.is_empty() {
+            return UNMATCHED.into();
+        }
+        if let Some(template) = plan.templates.find(method, path) {
+            return template.into();
+        }
+        if plan.use_route_name {
+            let name = self.attributes.bytes(Attribute::RouteName).unwrap_or_default();
+            if !name.is_empty() {
+                return bounded_text(name, route::MAX_ROUTE_BYTES);
+            }
+        }
+        if !plan.infer_routes || status == Status(404) {
+            return UNMATCHED.into();
+        }
+        let mut inferred = String::with_capacity(path.len().saturating_add(16).min(route::MAX_ROUTE_BYTES));
+        route::infer(path, &mut inferred);
+        inferred.into()
+    }
+}
+
+/// The request headers that every exchange is asked for; empty when absent.
+#[derive(Clone, Copy, Debug, Default)]
+struct RequestHeaders<'a> {
+    method: &'a [u8],
+    path: &'a [u8],
+    user_agent: &'a [u8],
+    request_id: &'a [u8],
+    traceparent: &'a [u8],
+}
+
+impl<'a> RequestHeaders<'a> {
+    /// Of a repeated header the first value counts.
+    fn of(headers: &'a Pairs) -> Self {
+        let mut found = Self::default();
+        let mut original_path: &[u8] = b"";
+        for (name, value) in headers.iter() {
+            let field = match name {
+                b":method" => &mut found.method,
+                b":path" => &mut found.path,
+                b"x-envoy-original-path" => &mut original_path,
+                b"user-agent" => &mut found.user_agent,
+                b"x-request-id" => &mut found.request_id,
+                b"traceparent" => &mut found.traceparent,
+                _ => continue,
+            };
+            if field.is_empty() {
+                *field = value;
+            }
+        }
+        // A route that rewrites the path leaves the one that the client asked for in a header.
+        if !original_path.is_empty() {
+            found.path = original_path;
+        }
+        found
+    }
+}
+
+/// Takes `192.0.2.7:51324` and `[2001:db8::7]:51324` apart; anything else is an address without a port.
+fn split_port(address: &[u8]) -> (&[u8], Option<u16>) {
+    let colon = address.iter().rposition(|byte| *byte == b':');
+    let parts = colon.and_then(|colon| {
+        let port = std::str::from_utf8(address.get(colon.saturating_add(1)..)?).ok()?.parse().ok()?;
+        let host = address.get(..colon)?;
+        match host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")) {
+            Some(v6) => Some((v6, port)),
+            None if host.contains(&b':') => None,
+            None => Some((host, port)),
+        }
+    });
+    parts.map_or((address, None), |(host, port)| (host, Some(port)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_port;
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        let check = |address: &str, host: &str, port: Option<u16>| {
+            assert_eq!(split_port(address.as_bytes()), (host.as_bytes(), port), "{address}");
+        };
+        check("192.0.2.7:51324", "192.0.2.7", Some(51324));
+        check("[2001:db8::7]:443", "2001:db8::7", Some(443));
+        check("2001:db8::7", "2001:db8::7", None);
+        check("/var/run/a.sock", "/var/run/a.sock", None);
+        check("", "", None);
+    }
+}

@@ -1,0 +1,64 @@
+//! The wire: OTLP protobuf, written field by field.
+//!
+//! Field numbers are those of opentelemetry-proto 1.x; tests read everything back with the official messages.
+//! `docs/wire.md` says what is sent.
+
+pub mod logs;
+pub mod metrics;
+pub(crate) mod proto;
+
+use crate::VERSION;
+use crate::config::{Direction, Service};
+use proto::Message;
+
+/// `content-type` of every request.
+pub const CONTENT_TYPE: &str = "application/x-protobuf";
+
+/// The resource of everything that a configuration sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    attributes: Vec<u8>,
+    /// 16 hex digits over the configuration's text.
+    pub config_hash: String,
+}
+
+impl Resource {
+    /// From the service and a hash over the configuration's text.
+    pub fn new(service: &Service, config_hash: u64) -> Self {
+        let config_hash = format!("{config_hash:016x}");
+        let direction = match service.direction {
+            Direction::Inbound => "inbound",
+            Direction::Outbound => "outbound",
+        };
+        let mut attributes = Vec::new();
+        let mut put = |key: &str, value: &str| attributes.string_attribute(1, key, value);
+        put("service.name", &service.name);
+        if !service.version.is_empty() {
+            put("service.version", &service.version);
+        }
+        put("deployment.environment.name", &service.environment);
+        put("gatelens.version", VERSION);
+        put("gatelens.config_hash", &config_hash);
+        put("gatelens.direction", direction);
+        for (key, value) in &service.tags {
+            put(&format!("gatelens.tags.{key}"), value);
+        }
+        Self { attributes, config_hash }
+    }
+
+    /// Writes `resource` (field 1 of `ResourceLogs` and of `ResourceMetrics`).
+    fn encode(&self, instance: &str, out: &mut Vec<u8>) {
+        out.nested(1, |out| {
+            out.extend_from_slice(&self.attributes);
+            out.string_attribute(1, "service.instance.id", instance);
+        });
+    }
+}
+
+/// Writes `scope` (field 1 of `ScopeLogs` and of `ScopeMetrics`).
+fn encode_scope(out: &mut Vec<u8>) {
+    out.nested(1, |out| {
+        out.string(1, "gatelens");
+        out.string(2, VERSION);
+    });
+}

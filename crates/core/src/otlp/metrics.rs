@@ -1,0 +1,173 @@
+//! The counters as OTLP metrics.
+
+use super::proto::Message;
+use super::{Resource, encode_scope};
+use crate::config::Direction;
+use crate::counters::{Series, SeriesKey, Values};
+use crate::sketch::{SCALE, Sketch};
+use crate::varint;
+
+const CUMULATIVE: u64 = 2;
+
+/// What a request about counters says.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame<'a> {
+    /// Whose counters.
+    pub resource: &'a Resource,
+    /// `service.instance.id`.
+    pub instance: &'a str,
+    /// Which way the traffic goes: decides the names of the metrics.
+    pub direction: Direction,
+    /// Start of the epoch, nanoseconds since the Unix epoch.
+    pub start_ns: u64,
+    /// When the counters were read.
+    pub time_ns: u64,
+    /// Bounds at which durations are counted exactly, seconds.
+    pub bounds_seconds: &'a [f64],
+    /// Series in use.
+    pub series_in_use: u32,
+    /// Series and their values since the start of the epoch.
+    pub series: &'a [(SeriesKey, Values)],
+}
+
+impl Frame<'_> {
+    /// Makes an `ExportMetricsServiceRequest`.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.nested(1, |out| {
+            self.resource.encode(self.instance, out);
+            out.nested(2, |out| {
+                encode_scope(out);
+                self.metrics(out);
+            });
+        });
+        out
+    }
+
+    fn metrics(&self, out: &mut Vec<u8>) {
+        let side = match self.direction {
+            Direction::Inbound => "http.server",
+            Direction::Outbound => "http.client",
+        };
+        if !self.series.is_empty() {
+            self.sketches(out, &format!("{side}.request.duration"), |values| &values.duration);
+            self.sketches(out, "gatelens.upstream.duration", |values| &values.upstream);
+            self.sketches(out, "gatelens.gateway.duration", |values| &values.gateway);
+            self.histograms(out, "gatelens.request.duration", "s", |values, out| {
+                out.double(5, seconds(values.duration.sum_ns));
+                packed(out, 6, values.by_bound.iter().copied());
+                packed(out, 7, self.bounds_seconds.iter().map(|bound| bound.to_bits()));
+            });
+            self.histograms(out, &format!("{side}.request.body.size"), "By", |values, out| {
+                out.double(5, values.request_bytes as f64);
+            });
+            self.histograms(out, &format!("{side}.response.body.size"), "By", |values, out| {
+                out.double(5, values.response_bytes as f64);
+            });
+        }
+        metric(out, "gatelens.series", "{series}", |out| {
+            out.nested(5, |out| {
+                out.nested(1, |out| {
+                    out.fixed64(3, self.time_ns);
+                    out.fixed64(6, u64::from(self.series_in_use));
+                });
+            });
+        });
+    }
+
+    fn sketches(&self, out: &mut Vec<u8>, name: &str, sketch: impl Fn(&Values) -> &Sketch) {
+        metric(out, name, "s", |out| {
+            out.nested(10, |out| {
+                for (key, values) in self.series {
+                    let sketch = sketch(values);
+                    if sketch.count == 0 {
+                        continue;
+                    }
+                    out.nested(1, |out| {
+                        attributes(out, 1, key);
+                        out.fixed64(2, self.start_ns);
+                        out.fixed64(3, self.time_ns);
+                        out.fixed64(4, sketch.count);
+                        out.double(5, seconds(sketch.sum_ns));
+                        out.sint(6, SCALE);
+                        out.fixed64(7, sketch.zeros);
+                        out.nested(8, |out| buckets(out, sketch));
+                    });
+                }
+                out.varint(2, CUMULATIVE);
+            });
+        });
+    }
+
+    fn histograms(&self, out: &mut Vec<u8>, name: &str, unit: &str, rest: impl Fn(&Values, &mut Vec<u8>)) {
+        metric(out, name, unit, |out| {
+            out.nested(9, |out| {
+                for (key, values) in self.series {
+                    out.nested(1, |out| {
+                        out.fixed64(2, self.start_ns);
+                        out.fixed64(3, self.time_ns);
+                        out.fixed64(4, values.duration.count);
+                        rest(values, out);
+                        attributes(out, 9, key);
+                    });
+                }
+                out.varint(2, CUMULATIVE);
+            });
+        });
+    }
+}
+
+fn metric(out: &mut Vec<u8>, name: &str, unit: &str, data: impl FnOnce(&mut Vec<u8>)) {
+    out.nested(2, |out| {
+        out.string(1, name);
+        out.string(3, unit);
+        data(out);
+    });
+}
+
+fn seconds(nanoseconds: u64) -> f64 {
+    nanoseconds as f64 / 1e9
+}
+
+/// Packed `fixed64` or `double`.
+fn packed(out: &mut Vec<u8>, field: u32, values: impl Iterator<Item = u64>) {
+    out.nested(field, |out| values.for_each(|value| out.extend_from_slice(&value.to_le_bytes())));
+}
+
+/// `Buckets`: the counts from the first occupied bucket to the last, empty ones between included.
+fn buckets(out: &mut Vec<u8>, sketch: &Sketch) {
+    let Some((first, _)) = sketch.buckets().first() else { return };
+    out.sint(1, i32::from(*first));
+    out.nested(2, |out| {
+        let mut expected = *first;
+        for (index, count) in sketch.buckets() {
+            let empty = usize::try_from(index.saturating_sub(expected)).unwrap_or(0);
+            out.extend(std::iter::repeat_n(0, empty));
+            varint::put(out, *count);
+            expected = index.saturating_add(1);
+        }
+    });
+}
+
+fn attributes(out: &mut Vec<u8>, field: u32, key: &SeriesKey) {
+    match key.series() {
+        Some(Series::Exact { consumer, method, route, status, error }) => {
+            out.string_attribute(field, "gatelens.consumer.id", consumer);
+            out.string_attribute(field, "http.request.method", method.name());
+            out.string_attribute(field, "http.route", route);
+            if let Some(code) = status.code() {
+                out.int_attribute(field, "http.response.status_code", u64::from(code));
+            }
+            if let Some(error) = error {
+                out.string_attribute(field, "error.type", &error.name(status));
+            }
+        }
+        Some(Series::Overflow(status)) => {
+            out.flag_attribute(field, "otel.metric.overflow");
+            if let Some(code) = status.and_then(|status| status.code()) {
+                out.int_attribute(field, "http.response.status_code", u64::from(code));
+            }
+        }
+        None => {}
+    }
+}

@@ -1,0 +1,118 @@
+//! The protobuf wire format, as far as OTLP needs it.
+
+use crate::varint;
+
+const VARINT: u64 = 0;
+const FIXED64: u64 = 1;
+const LENGTH: u64 = 2;
+const FIXED32: u64 = 5;
+
+/// Appends fields to a message under construction.
+pub(crate) trait Message {
+    /// `uint64`, `int64`, `bool` and enums.
+    fn varint(&mut self, field: u32, value: u64);
+    /// `sint32`.
+    fn sint(&mut self, field: u32, value: i32);
+    /// `fixed64` and `sfixed64`.
+    fn fixed64(&mut self, field: u32, value: u64);
+    /// `double`.
+    fn double(&mut self, field: u32, value: f64);
+    /// `fixed32`.
+    fn fixed32(&mut self, field: u32, value: u32);
+    /// `bytes`, and anything length-delimited whose body is at hand.
+    fn bytes(&mut self, field: u32, value: &[u8]);
+    /// `string`.
+    fn string(&mut self, field: u32, value: &str);
+    /// A message whose length is known after it is written.
+    fn nested(&mut self, field: u32, write: impl FnOnce(&mut Vec<u8>));
+    /// A `KeyValue` with a string.
+    fn string_attribute(&mut self, field: u32, key: &str, value: &str);
+    /// A `KeyValue` with an integer.
+    fn int_attribute(&mut self, field: u32, key: &str, value: u64);
+    /// A `KeyValue` with `true`.
+    fn flag_attribute(&mut self, field: u32, key: &str);
+}
+
+fn tag(out: &mut Vec<u8>, field: u32, wire_type: u64) {
+    varint::put(out, u64::from(field) << 3 | wire_type);
+}
+
+/// Size of a length-delimited field with a number below 16.
+fn delimited_size(length: usize) -> usize {
+    length.saturating_add(varint::size(length as u64)).saturating_add(1)
+}
+
+impl Message for Vec<u8> {
+    fn varint(&mut self, field: u32, value: u64) {
+        tag(self, field, VARINT);
+        varint::put(self, value);
+    }
+
+    fn sint(&mut self, field: u32, value: i32) {
+        tag(self, field, VARINT);
+        varint::put_signed(self, i64::from(value));
+    }
+
+    fn fixed64(&mut self, field: u32, value: u64) {
+        tag(self, field, FIXED64);
+        self.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn double(&mut self, field: u32, value: f64) {
+        self.fixed64(field, value.to_bits());
+    }
+
+    fn fixed32(&mut self, field: u32, value: u32) {
+        tag(self, field, FIXED32);
+        self.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn bytes(&mut self, field: u32, value: &[u8]) {
+        tag(self, field, LENGTH);
+        varint::put(self, value.len() as u64);
+        self.extend_from_slice(value);
+    }
+
+    fn string(&mut self, field: u32, value: &str) {
+        self.bytes(field, value.as_bytes());
+    }
+
+    fn nested(&mut self, field: u32, write: impl FnOnce(&mut Vec<u8>)) {
+        tag(self, field, LENGTH);
+        let start = self.len();
+        write(self);
+        let length = self.len().saturating_sub(start);
+        // The length goes before the body: written behind it, then rotated to the front.
+        varint::put(self, length as u64);
+        if let Some(tail) = self.get_mut(start..) {
+            tail.rotate_left(length);
+        }
+    }
+
+    fn string_attribute(&mut self, field: u32, key: &str, value: &str) {
+        let any_value = delimited_size(value.len());
+        tag(self, field, LENGTH);
+        varint::put(self, delimited_size(key.len()).saturating_add(delimited_size(any_value)) as u64);
+        self.string(1, key);
+        tag(self, 2, LENGTH);
+        varint::put(self, any_value as u64);
+        self.string(1, value);
+    }
+
+    fn int_attribute(&mut self, field: u32, key: &str, value: u64) {
+        let any_value = varint::size(value).saturating_add(1);
+        tag(self, field, LENGTH);
+        varint::put(self, delimited_size(key.len()).saturating_add(delimited_size(any_value)) as u64);
+        self.string(1, key);
+        tag(self, 2, LENGTH);
+        varint::put(self, any_value as u64);
+        self.varint(3, value);
+    }
+
+    fn flag_attribute(&mut self, field: u32, key: &str) {
+        self.nested(field, |out| {
+            out.string(1, key);
+            out.nested(2, |out| out.varint(2, 1));
+        });
+    }
+}

@@ -1,0 +1,135 @@
+//! A configuration, compiled. Using a plan cannot fail.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::config::{Config, Counters, Direction, Ingest, Limits, Service};
+use crate::consumer::Source;
+use crate::hash::fnv1a;
+use crate::host::Host;
+use crate::ledger::LedgerId;
+use crate::otlp::{self, Resource};
+use crate::route::{Template, Templates};
+
+/// What the filter does with each request, and where it sends what.
+#[derive(Debug)]
+pub struct Plan {
+    /// Asked in order for the consumer.
+    pub sources: Vec<Source>,
+    /// Configured templates.
+    pub templates: Templates,
+    /// Whether Envoy's route name is used.
+    pub use_route_name: bool,
+    /// Whether routes are inferred.
+    pub infer_routes: bool,
+    /// Whether series tell consumers apart.
+    pub count_consumers: bool,
+    /// Whether what the filter does is written to the gateway's log.
+    pub debug: bool,
+    /// What the shared state of this plugin is, and where it goes.
+    pub stream: Rc<Stream>,
+}
+
+/// All that a worker's counters and queue need to be delivered, whichever root context does it.
+#[derive(Debug)]
+pub struct Stream {
+    /// Which counters.
+    pub ledger: LedgerId,
+    /// Cap of the series.
+    pub max_series: u32,
+    /// Bounds at which durations are counted exactly, nanoseconds.
+    pub bounds_ns: Vec<u64>,
+    /// The same in seconds, as configured.
+    pub bounds_seconds: Vec<f64>,
+    /// Bounds of memory and time.
+    pub limits: Limits,
+    /// Which way the traffic goes.
+    pub direction: Direction,
+    /// The OTLP resource but for `service.instance.id`, which belongs to the epoch.
+    pub resource: Resource,
+    /// `service.instance.id`, if the gateway has a name of its own.
+    pub instance: Option<String>,
+    /// Cluster of the ingest.
+    pub cluster: String,
+    /// `:authority`.
+    pub authority: String,
+    /// Path of the metrics.
+    pub metrics_path: String,
+    /// Path of the logs.
+    pub logs_path: String,
+    /// Headers of the operator's own.
+    pub headers: Vec<(String, String)>,
+    /// How long an answer may take.
+    pub timeout: Duration,
+}
+
+impl Plan {
+    /// Compiles a configuration. `text` is what it was read from; the host tells which plugin this is.
+    pub fn new(config: Config, text: &str, host: &impl Host) -> Self {
+        let templates = config.routes.templates.iter().filter_map(|text| Template::parse(text).ok());
+        let sources = config.consumer.sources.iter();
+        Self {
+            templates: Templates::new(templates),
+            sources: sources
+                .map(|source| Source { header: source.header.to_ascii_lowercase().into(), trusted: source.trusted })
+                .collect(),
+            use_route_name: config.routes.use_route_name,
+            infer_routes: config.routes.infer,
+            count_consumers: config.counters.consumer,
+            debug: config.debug,
+            stream: Rc::new(Stream::new(config, text, host)),
+        }
+    }
+
+    /// How often the root context wakes up: often enough for the batches' age, at least once a second, because what
+    /// has not been merged is lost if the process is killed.
+    pub fn tick_period(&self) -> Duration {
+        Duration::from_millis(u64::from(self.stream.limits.flush_ms.min(1_000)))
+    }
+}
+
+impl Stream {
+    fn new(config: Config, text: &str, host: &impl Host) -> Self {
+        let named = |path: &[&str]| host.property(path).map(|name| String::from_utf8_lossy(&name).into_owned());
+        let Config { service, ingest, counters, limits, .. } = config;
+        let instance = named(&["node", "id"]).filter(|id| !id.is_empty());
+
+        let plugin = [named(&["plugin_name"]), named(&["plugin_root_id"])].map(Option::unwrap_or_default);
+        let authority = ingest.authority.clone().unwrap_or_else(|| ingest.cluster.clone());
+        let ledger = ledger_id(&plugin, &service, &ingest, &counters);
+        let resource = otlp::Resource::new(&service, fnv1a([text.as_bytes()]));
+        Self {
+            ledger,
+            max_series: counters.max_series,
+            bounds_ns: counters.bounds_seconds.iter().map(|bound| (bound * 1e9).round() as u64).collect(),
+            bounds_seconds: counters.bounds_seconds,
+            limits,
+            direction: service.direction,
+            resource,
+            instance,
+            cluster: ingest.cluster,
+            authority,
+            metrics_path: format!("{}/v1/metrics", ingest.path_prefix),
+            logs_path: format!("{}/v1/logs", ingest.path_prefix),
+            headers: ingest.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
+            timeout: Duration::from_millis(u64::from(ingest.timeout_ms)),
+        }
+    }
+}
+
+/// Whatever tells one stream of counters from another: two plugins that differ in any of it never mix.
+fn ledger_id(plugin: &[String], service: &Service, ingest: &Ingest, counters: &Counters) -> LedgerId {
+    let mut parts: Vec<Vec<u8>> = plugin.iter().map(|name| name.clone().into_bytes()).collect();
+    let mut add = |part: &str| parts.push(part.as_bytes().to_vec());
+    [&service.name, &service.version, &service.environment].into_iter().for_each(|part| add(part));
+    [&ingest.cluster, ingest.authority.as_ref().unwrap_or(&ingest.cluster), &ingest.path_prefix]
+        .into_iter()
+        .for_each(|part| add(part));
+    for (key, value) in service.tags.iter().chain(&ingest.headers) {
+        add(key);
+        add(value);
+    }
+    parts.push(vec![service.direction as u8]);
+    parts.extend(counters.bounds_seconds.iter().map(|bound| bound.to_bits().to_le_bytes().to_vec()));
+    LedgerId(fnv1a(parts.iter().map(|part| &part[..])))
+}

@@ -1,0 +1,232 @@
+//! The life of a root context.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use hashbrown::HashMap;
+
+use crate::config::Config;
+use crate::delivery::RootId;
+use crate::exchange::{Exchange, Mark};
+use crate::host::{CalloutId, Host, LogLevel};
+use crate::ledger::LedgerId;
+use crate::plan::Plan;
+use crate::worker::Worker;
+
+/// The workers of one virtual machine, by their counters.
+///
+/// All root contexts of a virtual machine share it, and it lasts as long as that: a configuration update ends root
+/// contexts, and what they had not delivered yet is delivered by whichever root context ticks next.
+#[derive(Debug, Default)]
+pub struct Registry {
+    workers: RefCell<HashMap<LedgerId, Rc<Shared>>>,
+}
+
+/// A worker and the number of root contexts that use it.
+#[derive(Debug)]
+struct Shared {
+    worker: RefCell<Worker>,
+    roots: Cell<u32>,
+}
+
+/// A root context.
+#[derive(Debug)]
+pub struct Plugin {
+    registry: Rc<Registry>,
+    /// Tells this root context from all others of the process when an exporter is elected.
+    me: RootId,
+    active: Option<Rc<Active>>,
+    ending: bool,
+}
+
+/// A configuration in force: what the streams of a root context need.
+#[derive(Debug)]
+pub struct Active {
+    plan: Plan,
+    shared: Rc<Shared>,
+    counted_by_filter: Cell<Option<Mark>>,
+}
+
+/// What the host is to do when a root context ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing is under way.
+    Now,
+    /// Keep the context until [`Plugin::answered`] says so.
+    WhenAnswered,
+}
+
+impl Plugin {
+    /// A root context without a configuration.
+    pub fn new(registry: Rc<Registry>) -> Self {
+        Self { registry, me: RootId(0), active: None, ending: false }
+    }
+
+    /// Reads the configuration. False, and a line in the gateway's log, if it is refused.
+    pub fn configure(&mut self, host: &impl Host) -> bool {
+        let raw = host.plugin_configuration();
+        let parsed = match std::str::from_utf8(&raw) {
+            Ok(text) => Config::parse(text).map(|config| Plan::new(config, text, host)).map_err(|error| error.to_string()),
+            Err(error) => Err(format!("the text is not UTF-8 from byte {} on", error.valid_up_to())),
+        };
+        let plan = match parsed {
+            Ok(plan) => plan,
+            Err(error) => {
+                host.log(LogLevel::Error, &format!("configuration refused: {error}"));
+                return false;
+            }
+        };
+        if self.me == RootId(0) {
+            self.me = RootId(host.random());
+        }
+        let shared = self.registry.attach(host, &plan);
+        if plan.debug {
+            let (hash, period) = (&plan.stream.resource.config_hash, plan.tick_period());
+            host.log(LogLevel::Info, &format!("configuration {hash} in force, a tick every {} ms", period.as_millis()));
+        }
+        host.set_tick_period(plan.tick_period());
+        if let Some(before) = self.active.replace(Rc::new(Active { plan, shared, counted_by_filter: Cell::default() })) {
+            before.shared.detach();
+        }
+        true
+    }
+
+    /// What a stream of this root context needs; `None` before a configuration is in force.
+    pub fn active(&self) -> Option<Rc<Active>> {
+        self.active.clone()
+    }
+
+    /// The regular work of this root context's worker, and of workers that no root context uses any more.
+    pub fn tick(&self, host: &impl Host) {
+        let Some(active) = self.active.as_ref().filter(|_| !self.ending) else { return };
+        let now_ns = host.now();
+        active.shared.with(|worker| worker.tick(host, self.me, now_ns));
+        if active.plan.debug {
+            active.shared.with(|worker| host.log(LogLevel::Debug, &format!("events by fate: {:?}", worker.tally())));
+        }
+        for orphan in self.registry.orphans() {
+            orphan.with(|worker| worker.tick(host, self.me, now_ns));
+        }
+        self.registry.forget_idle_orphans();
+    }
+
+    /// Takes the answer to a callout. [`Ending::Now`] when the context was kept for answers and needs none any more.
+    pub fn answered(&self, host: &impl Host, id: CalloutId) -> Ending {
+        let (status, now_ns) = (host.callout_status(), host.now());
+        for shared in self.registry.all() {
+            // A context that ends leaves what is to be sent to those that stay, if there are any.
+            let sends = !self.ending || shared.roots.get() == 0;
+            shared.with(|worker| {
+                worker.answered(host, id, status, now_ns);
+                if sends {
+                    worker.send(host, self.me, now_ns);
+                }
+            });
+        }
+        self.ending()
+    }
+
+    /// The host ends this root context: a configuration update, or the end of the process.
+    pub fn done(&mut self, host: &impl Host) -> Ending {
+        // Envoy arms an old context's timer again after an update unless it is stopped here.
+        host.set_tick_period(Duration::ZERO);
+        self.ending = true;
+        let now_ns = host.now();
+        if let Some(active) = &self.active {
+            active.shared.detach();
+            match active.shared.roots.get() {
+                0 => active.shared.with(|worker| worker.flush(host, self.me, now_ns)),
+                _ => active.shared.with(|worker| worker.merge(host)),
+            };
+        }
+        self.ending()
+    }
+
+    /// The host is about to forget this root context.
+    pub fn gone(&mut self, host: &impl Host) {
+        for shared in self.registry.all() {
+            shared.with(|worker| worker.abandon(host, self.me));
+        }
+    }
+
+    fn ending(&self) -> Ending {
+        let waits = |shared: &Rc<Shared>| shared.with(|worker| worker.is_waiting(self.me)).unwrap_or(false);
+        if self.ending && !self.registry.all().iter().any(waits) { Ending::Now } else { Ending::WhenAnswered }
+    }
+
+    /// An exchange ended, and this root context is an access logger.
+    pub fn log(&self, host: &impl Host) {
+        let Some(active) = &self.active else { return };
+        let exchange = Exchange::read(host);
+        // Envoy runs a stream's filters before its access loggers, so the mark is that of this very exchange if the
+        // filter has seen it.
+        let counted = active.counted_by_filter.take();
+        if counted.is_none() || counted != exchange.mark() {
+            active.record(host, &exchange);
+        }
+    }
+}
+
+impl Active {
+    /// An exchange ended that a filter of this root context saw.
+    pub fn log_from_filter(&self, host: &impl Host) {
+        let exchange = Exchange::read(host);
+        self.counted_by_filter.set(exchange.mark());
+        self.record(host, &exchange);
+    }
+
+    fn record(&self, host: &impl Host, exchange: &Exchange) {
+        let now_ns = host.now();
+        exchange.observe(&self.plan, now_ns, |series, event| {
+            self.shared.with(|worker| worker.record(host, series, event, now_ns));
+        });
+    }
+}
+
+impl Registry {
+    fn attach(&self, host: &impl Host, plan: &Plan) -> Rc<Shared> {
+        let mut workers = self.workers.borrow_mut();
+        let shared = match workers.get(&plan.stream.ledger) {
+            Some(shared) => {
+                shared.with(|worker| worker.adopt(host, Rc::clone(&plan.stream)));
+                Rc::clone(shared)
+            }
+            None => {
+                let worker = RefCell::new(Worker::new(host, Rc::clone(&plan.stream)));
+                let shared = Rc::new(Shared { worker, roots: Cell::new(0) });
+                workers.insert(plan.stream.ledger, Rc::clone(&shared));
+                shared
+            }
+        };
+        shared.roots.set(shared.roots.get().saturating_add(1));
+        shared
+    }
+
+    fn all(&self) -> Vec<Rc<Shared>> {
+        self.workers.try_borrow().map(|workers| workers.values().cloned().collect()).unwrap_or_default()
+    }
+
+    fn orphans(&self) -> Vec<Rc<Shared>> {
+        self.all().into_iter().filter(|shared| shared.roots.get() == 0).collect()
+    }
+
+    fn forget_idle_orphans(&self) {
+        let keep = |shared: &Rc<Shared>| shared.roots.get() > 0 || !shared.with(|worker| worker.is_idle()).unwrap_or(false);
+        if let Ok(mut workers) = self.workers.try_borrow_mut() {
+            workers.retain(|_, shared| keep(shared));
+        }
+    }
+}
+
+impl Shared {
+    /// Uses the worker. Nothing calls back into a worker while it is in use; should a host ever do so, the inner call
+    /// is left out rather than trapping.
+    fn with<T>(&self, use_worker: impl FnOnce(&mut Worker) -> T) -> Option<T> {
+        self.worker.try_borrow_mut().ok().map(|mut worker| use_worker(&mut worker))
+    }
+
+    fn detach(&self) {
+        self.roots.set(self.roots.get().saturating_sub(1));
+    }
+}

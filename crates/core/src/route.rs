@@ -1,0 +1,13 @@
+//! From a path to a route of low cardinality: templates, Envoy's route name, inference.
+
+mod infer;
+mod template;
+
+pub use infer::{Inferred, infer};
+pub use template::{Template, TemplateError, Templates};
+
+/// The route of what matched nothing.
+pub const UNMATCHED: &str = "__unmatched__";
+
+/// Longest route in bytes; a longer inferred one is [`UNMATCHED`].
+pub const MAX_ROUTE_BYTES: usize = 256;

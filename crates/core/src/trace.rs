@@ -1,0 +1,73 @@
+//! W3C trace context, level 2: the `traceparent` header.
+
+/// The ids of a valid `traceparent`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// Never all zero.
+    pub trace_id: [u8; 16],
+    /// Never all zero.
+    pub span_id: [u8; 8],
+    /// Bit 0: sampled.
+    pub flags: u8,
+}
+
+impl TraceContext {
+    /// Reads a header value; whatever the recommendation calls invalid is `None`.
+    ///
+    /// A version above 00 may carry more fields after the flags; `ff` is forbidden. Upper-case digits are invalid.
+    pub fn parse(value: &[u8]) -> Option<Self> {
+        let mut fields = value.splitn(5, |byte| *byte == b'-');
+        let [version] = hex::<1>(fields.next()?)?;
+        let trace_id = hex::<16>(fields.next()?)?;
+        let span_id = hex::<8>(fields.next()?)?;
+        let [flags] = hex::<1>(fields.next()?)?;
+        let well_formed = match version {
+            0x00 => fields.next().is_none(),
+            0xff => false,
+            _ => true,
+        };
+        (well_formed && trace_id != [0; 16] && span_id != [0; 8]).then_some(Self { trace_id, span_id, flags })
+    }
+}
+
+fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    let (pairs, []) = digits.as_chunks::<2>() else { return None };
+    if pairs.len() != N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = nibble(*high)? << 4 | nibble(*low)?;
+    }
+    Some(bytes)
+}
+
+fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit.wrapping_sub(b'0')),
+        b'a'..=b'f' => Some(digit.wrapping_sub(b'a').wrapping_add(10)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_recommendation_calls_valid_is_read_and_nothing_else() {
+        let check = |value: &str, valid: bool| {
+            assert_eq!(TraceContext::parse(value.as_bytes()).is_some(), valid, "{value}");
+        };
+        check("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", true);
+        check("01-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more", true);
+        check("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more", false);
+        check("ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false);
+        check("00-00000000000000000000000000000000-b7ad6b7169203331-01", false);
+        check("00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01", false);
+        check("00-0AF7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", false);
+        check("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331", false);
+        check("00-0af7651916cd43dd8448eb211c80319-b7ad6b7169203331-01", false);
+        check("", false);
+    }
+}

@@ -1,0 +1,227 @@
+//! `impl Host for Envoy`: the only file that makes a host call.
+//!
+//! Reads are raw calls of the proxy-wasm ABI beside the SDK, because the SDK panics on statuses that it does not know
+//! and on header names that are not UTF-8. Callouts go through the SDK, whose dispatcher would panic on the answer to a
+//! callout that it does not know.
+
+use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
+use std::ptr::{null, null_mut};
+use std::time::Duration;
+
+use gatelens_core::host::{
+    Attribute, Attributes, Callout, CalloutId, Conflict, DispatchError, Host, LogLevel, Version,
+};
+use gatelens_core::pairs::Pairs;
+use proxy_wasm::types::Status;
+
+/// The statuses that mean success; every other number is a failure, whatever its name.
+const OK: i32 = 0;
+
+const REQUEST_HEADERS: i32 = 0;
+const CALLOUT_RESPONSE_HEADERS: i32 = 6;
+const PLUGIN_CONFIGURATION: i32 = 7;
+
+#[link(wasm_import_module = "env")]
+unsafe extern "C" {
+    fn proxy_log(level: i32, message: *const u8, size: usize) -> i32;
+    fn proxy_get_current_time_nanoseconds(time: *mut u64) -> i32;
+    fn proxy_get_buffer_bytes(kind: i32, start: usize, most: usize, data: *mut *mut u8, size: *mut usize) -> i32;
+    fn proxy_get_header_map_pairs(kind: i32, data: *mut *mut u8, size: *mut usize) -> i32;
+    fn proxy_get_header_map_value(
+        kind: i32,
+        name: *const u8,
+        name_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> i32;
+    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> i32;
+    fn proxy_get_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+        version: *mut u32,
+    ) -> i32;
+    fn proxy_set_shared_data(key: *const u8, key_size: usize, data: *const u8, size: usize, version: u32) -> i32;
+    fn proxy_call_foreign_function(
+        name: *const u8,
+        name_size: usize,
+        argument: *const u8,
+        argument_size: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> i32;
+    fn proxy_set_tick_period_milliseconds(period: u32) -> i32;
+    fn proxy_done() -> i32;
+}
+
+/// The gateway, as one root context sees it.
+#[derive(Debug, Default)]
+pub(crate) struct Envoy {
+    /// Envoy's handle of [`EXPRESSION`], which belongs to the root context.
+    expression: Cell<Option<[u8; 4]>>,
+}
+
+/// All attributes in one call: each call into the host that returns something costs about a microsecond, whatever it
+/// returns. What may be absent is asked for first, for an absent value would fail the whole list; -1 reads as absent.
+const EXPRESSION: &str = "[request.time, request.duration, request.size, response.size, \
+    has(response.code) ? response.code : -1, response.flags, \
+    has(response.code_details) ? response.code_details : '', \
+    has(response.backend_latency) ? response.backend_latency : -1, \
+    has(source.address) ? source.address : '', has(xds.route_name) ? xds.route_name : '']";
+
+impl Envoy {
+    /// Has Envoy compile [`EXPRESSION`]; without it each attribute is asked for by itself. Called while the root context
+    /// is being configured.
+    pub(crate) fn prepare(&self) {
+        let handle = self.foreign_function("expr_create", EXPRESSION.as_bytes());
+        self.expression.set(handle.and_then(|bytes| bytes.try_into().ok()));
+    }
+
+    /// Lets Envoy end a root context that asked it to wait.
+    pub(crate) fn finish(&self) {
+        // SAFETY: no arguments; a status other than success means that nobody waited.
+        unsafe { proxy_done() };
+    }
+
+    fn foreign_function(&self, name: &str, argument: &[u8]) -> Option<Vec<u8>> {
+        // SAFETY: both slices outlive the call.
+        returned(|data, size| unsafe {
+            proxy_call_foreign_function(name.as_ptr(), name.len(), argument.as_ptr(), argument.len(), data, size)
+        })
+    }
+
+    fn evaluated_attributes(&self) -> Option<Attributes> {
+        let handle = self.expression.get()?;
+        let buffer = self.foreign_function("expr_evaluate", &handle)?;
+        // A list comes as pairs whose second halves are empty.
+        let mut attributes = Attributes::default();
+        let mut values = 0usize;
+        let list = Pairs::from_host(buffer);
+        for (attribute, value) in Attribute::ALL.into_iter().zip(list.names()) {
+            attributes.push(attribute, value);
+            values = values.saturating_add(1);
+        }
+        (values == Attribute::ALL.len()).then_some(attributes)
+    }
+}
+
+impl Host for Envoy {
+    fn now(&self) -> u64 {
+        let mut time = 0;
+        // SAFETY: the host writes one integer.
+        unsafe { proxy_get_current_time_nanoseconds(&mut time) };
+        time
+    }
+
+    fn random(&self) -> u64 {
+        // The standard library seeds this from WASI's random_get, and differently each time.
+        RandomState::new().hash_one(self.now())
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        let level = match level {
+            LogLevel::Debug | LogLevel::Info => 2,
+            LogLevel::Warn => 3,
+            LogLevel::Error => 4,
+        };
+        let message = format!("gatelens: {message}");
+        // SAFETY: the message outlives the call.
+        unsafe { proxy_log(level, message.as_ptr(), message.len()) };
+    }
+
+    fn plugin_configuration(&self) -> Vec<u8> {
+        // SAFETY: see `returned`.
+        returned(|data, size| unsafe {
+            proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, usize::MAX >> 1, data, size)
+        })
+        .unwrap_or_default()
+    }
+
+    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        let path = path.join("\0");
+        // SAFETY: the path outlives the call.
+        returned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+    }
+
+    fn attributes(&self) -> Attributes {
+        self.evaluated_attributes().unwrap_or_else(|| {
+            let mut attributes = Attributes::default();
+            for attribute in Attribute::ALL {
+                if let Some(value) = self.property(&attribute.path()) {
+                    attributes.push(attribute, &value);
+                }
+            }
+            attributes
+        })
+    }
+
+    fn request_headers(&self) -> Pairs {
+        // SAFETY: see `returned`.
+        let buffer = returned(|data, size| unsafe { proxy_get_header_map_pairs(REQUEST_HEADERS, data, size) });
+        Pairs::from_host(buffer.unwrap_or_default())
+    }
+
+    fn callout_status(&self) -> Option<u16> {
+        let name = ":status";
+        // SAFETY: the name outlives the call.
+        let value = returned(|data, size| unsafe {
+            proxy_get_header_map_value(CALLOUT_RESPONSE_HEADERS, name.as_ptr(), name.len(), data, size)
+        })?;
+        std::str::from_utf8(&value).ok()?.parse().ok()
+    }
+
+    fn shared_get(&self, key: &[u8]) -> Option<(Vec<u8>, Version)> {
+        let mut version = 0;
+        // SAFETY: the key outlives the call.
+        let value = returned(|data, size| unsafe {
+            proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut version)
+        })?;
+        Some((value, Version(version)))
+    }
+
+    fn shared_set(&self, key: &[u8], value: &[u8], expected: Version) -> Result<(), Conflict> {
+        // SAFETY: both slices outlive the call.
+        let status =
+            unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), expected.0) };
+        if status == OK { Ok(()) } else { Err(Conflict) }
+    }
+
+    fn dispatch(&self, request: &Callout<'_>) -> Result<CalloutId, DispatchError> {
+        let headers = request.headers.to_vec();
+        proxy_wasm::hostcalls::dispatch_http_call(
+            request.cluster,
+            headers,
+            Some(request.body),
+            Vec::new(),
+            request.timeout,
+        )
+        .map(CalloutId)
+        .map_err(|status| match status {
+            Status::BadArgument => DispatchError::Refused,
+            _ => DispatchError::Unavailable,
+        })
+    }
+
+    fn set_tick_period(&self, period: Duration) {
+        let milliseconds = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
+        // SAFETY: no pointers.
+        unsafe { proxy_set_tick_period_milliseconds(milliseconds) };
+    }
+}
+
+/// Makes a host call that returns a buffer, and takes the buffer over.
+fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> i32) -> Option<Vec<u8>> {
+    let mut data: *mut u8 = null_mut();
+    let mut size = 0usize;
+    if call(&mut data, &mut size) != OK {
+        return None;
+    }
+    if data.cast_const() == null() || size == 0 {
+        return Some(Vec::new());
+    }
+    // SAFETY: the host had this module's allocator (the SDK's `proxy_on_memory_allocate`, which boxes a slice of
+    // exactly that many bytes) make the buffer, filled it, and does not keep it.
+    Some(unsafe { Vec::from_raw_parts(data, size, size) })
+}

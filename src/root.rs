@@ -1,0 +1,66 @@
+//! The root context: one for each configuration on each worker; as an access logger also the one that sees exchanges.
+
+use std::rc::Rc;
+
+use gatelens_core::host::CalloutId;
+use gatelens_core::plugin::{Ending, Plugin, Registry};
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::ContextType;
+
+use crate::envoy::Envoy;
+use crate::exchange::Stream;
+
+pub(crate) struct Root {
+    plugin: Plugin,
+    envoy: Rc<Envoy>,
+}
+
+impl Root {
+    pub(crate) fn new(registry: Rc<Registry>) -> Self {
+        Self { plugin: Plugin::new(registry), envoy: Rc::default() }
+    }
+}
+
+impl Context for Root {
+    fn on_http_call_response(&mut self, token_id: u32, _headers: usize, _body: usize, _trailers: usize) {
+        if self.plugin.answered(&*self.envoy, CalloutId(token_id)) == Ending::Now {
+            self.envoy.finish();
+        }
+    }
+
+    fn on_done(&mut self) -> bool {
+        self.plugin.done(&*self.envoy) == Ending::Now
+    }
+}
+
+impl RootContext for Root {
+    fn on_configure(&mut self, _size: usize) -> bool {
+        let accepted = self.plugin.configure(&*self.envoy);
+        if accepted {
+            self.envoy.prepare();
+        }
+        accepted
+    }
+
+    fn on_tick(&mut self) {
+        self.plugin.tick(&*self.envoy);
+    }
+
+    fn on_log(&mut self) {
+        self.plugin.log(&*self.envoy);
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        Some(ContextType::HttpContext)
+    }
+
+    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        Some(Box::new(Stream::new(self.plugin.active(), Rc::clone(&self.envoy))))
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        self.plugin.gone(&*self.envoy);
+    }
+}
