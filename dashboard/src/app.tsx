@@ -53,7 +53,7 @@ export function App() {
       {view !== 'unknown' && (
         <div className="toolbar">
           {view === 'gateways' ? <h1 className="toolbar-title">Gateways</h1> : <FilterBar filters={filtersOf(params)} period={period} />}
-          <PeriodPicker period={period} live={live} ranged={view !== 'gateways'} />
+          <PeriodPicker period={period} live={live} view={view} />
         </div>
       )}
       <main id="content" tabIndex={-1}>

@@ -8,6 +8,11 @@ export function count(value: number): string {
   return scaled(value, 1000, ['', 'k', 'M', 'G', 'T'], '');
 }
 
+/** With all digits as long as they are few, for columns of numbers. */
+export function tally(value: number): string {
+  return value < 100_000 ? exact(value) : count(value);
+}
+
 /** With all digits, for titles and details. */
 export function exact(value: number): string {
   return value.toLocaleString('en', { maximumFractionDigits: 3 });

@@ -9,11 +9,15 @@ const teal: MantineColorsTuple = [
   '#e6f6f4', '#cfebe7', '#a0d6cf', '#6dc0b6', '#44aea2', '#2aa395', '#16958a', '#0c7c74', '#04665f', '#004f4a',
 ];
 
+// Surfaces of the dark scheme, in the hue of style.css.
+const dark: MantineColorsTuple = [
+  '#e7edeb', '#b8c3c0', '#9fadaa', '#7d8a87', '#364442', '#2a3433', '#1b2423', '#161d1c', '#0e1413', '#0a0f0e',
+];
+
 export const theme = createTheme({
   primaryColor: 'teal',
-  primaryShade: { light: 7, dark: 5 },
-  autoContrast: true,
-  colors: { teal },
+  primaryShade: 7,
+  colors: { teal, dark },
   defaultRadius: 'sm',
   fontFamily: 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif',
   fontFamilyMonospace: 'ui-monospace, SFMono-Regular, Menlo, Consolas, "Liberation Mono", monospace',

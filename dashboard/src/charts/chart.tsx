@@ -18,6 +18,8 @@ export interface ChartProps {
   title: string;
   /** Bars are stacked, the first series at the top; lines are drawn over one another. */
   kind: 'bars' | 'lines';
+  /** Logarithmic where the series lie decades apart. */
+  scale: 'linear' | 'logarithmic';
   slots: Slots;
   /** To be memoized: new series are drawn anew. */
   series: Series[];
@@ -35,7 +37,7 @@ const SYNC = 'gatelens';
 const HEIGHT = 190;
 
 export function Chart(props: ChartProps) {
-  const { title, kind, slots, series, format, unfinished, onZoom, aside } = props;
+  const { title, kind, scale, slots, series, format, unfinished, onZoom, aside } = props;
   const scheme = useComputedColorScheme('light');
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
@@ -44,8 +46,8 @@ export function Chart(props: ChartProps) {
   const headline = useId();
 
   const shown = useMemo(() => series.filter(({ label }) => !hidden.has(label)), [series, hidden]);
-  const data = useMemo(() => columnsOf(kind, slots, shown), [kind, slots, shown]);
-  const identity = `${kind}|${scheme}|${shown.map(({ label }) => label).join('|')}`;
+  const data = useMemo(() => columnsOf(kind, slots, shown, unfinished), [kind, slots, shown, unfinished]);
+  const identity = `${kind}|${scale}|${scheme}|${shown.map(({ label }) => label).join('|')}`;
 
   // The plot outlives new data; what its callbacks read must therefore be the latest, not what it was built with.
   const latest = useRef({ slots, format, unfinished, onZoom, data });
@@ -57,6 +59,7 @@ export function Chart(props: ChartProps) {
     const color = (name: string) => getComputedStyle(element).getPropertyValue(name).trim();
     const options = optionsOf({
       kind,
+      scale,
       width: element.clientWidth,
       series: shown.map(({ label, color: name }) => ({ label, color: color(name) })),
       ink: color('--ink-2'),
@@ -153,6 +156,7 @@ interface Latest {
 
 interface Look {
   kind: 'bars' | 'lines';
+  scale: 'linear' | 'logarithmic';
   width: number;
   series: { label: string; color: string }[];
   ink: string;
@@ -171,7 +175,7 @@ function optionsOf(look: Look): uPlot.Options {
   return {
     width: look.width,
     height: HEIGHT,
-    padding: [10, 8, 0, 0],
+    padding: [10, 18, 0, 0],
     legend: { show: false },
     cursor: {
       sync: { key: SYNC },
@@ -189,11 +193,18 @@ function optionsOf(look: Look): uPlot.Options {
           return [first, (starts.at(-1) ?? first) + step];
         },
       },
-      y: { range: (_, __, max) => [0, Number.isFinite(max) && max > 0 ? max * 1.08 : 1] },
+      y: look.scale === 'linear' ? { range: (_, __, max) => [0, max > 0 ? max * 1.08 : 1] } : { distr: 3, range: (_, min, max) => decades(min, max) },
     },
     axes: [
       { ...axis, size: 26, gap: 6, grid: { show: false }, space: 64, values: (_, splits) => splits.map((split, index) => tick(split, splits, index)) },
-      { ...axis, size: 52, gap: 6, space: 34, values: (_, splits) => splits.map((split) => latest.current.format(split)) },
+      {
+        ...axis,
+        size: (_, labels) => Math.max(34, ...(labels ?? []).map((label) => label.length * 6.4 + 12)),
+        gap: 6,
+        space: 34,
+        values: (_, splits) => splits.map((split) => latest.current.format(split)),
+        ...(look.scale === 'logarithmic' ? { splits: (_: uPlot, __: number, min: number, max: number) => roundValues(min, max), filter: (_: uPlot, splits: number[]) => splits } : {}),
+      },
     ],
     series: [
       {},
@@ -206,7 +217,7 @@ function optionsOf(look: Look): uPlot.Options {
       }),
     ],
     hooks: {
-      draw: [(plot) => latest.current.unfinished && veilLast(plot, latest.current.slots, look.surface)],
+      draw: [(plot) => kind === 'bars' && latest.current.unfinished && veilLast(plot, latest.current.slots, look.surface)],
       setCursor: [
         (plot) => {
           const { idx, left } = plot.cursor;
@@ -245,12 +256,36 @@ function veilLast(plot: uPlot, { starts, step }: Slots, surface: string): void {
 }
 
 /** The times at the middle of the slots, then one column a series; bars are drawn from the full stack down. */
-function columnsOf(kind: 'bars' | 'lines', slots: Slots, series: Series[]): uPlot.AlignedData {
+function columnsOf(kind: 'bars' | 'lines', slots: Slots, series: Series[], unfinished: boolean): uPlot.AlignedData {
   const times = slots.starts.map((_, index) => middle(slots, index));
   const columns = series.map(({ values }, at) =>
-    kind === 'lines' ? values : values.map((_, index) => series.slice(at).reduce((sum, other) => sum + (other.values[index] ?? 0), 0)),
+    kind === 'bars'
+      ? values.map((_, index) => series.slice(at).reduce((sum, other) => sum + (other.values[index] ?? 0), 0))
+      : unfinished
+        ? withoutLast(values)
+        : values,
   );
   return [times, ...columns];
+}
+
+/** A share or a quantile of a few seconds swings widely: a line ends at the last full slot, if there is one. */
+function withoutLast(values: (number | null)[]): (number | null)[] {
+  return values.slice(0, -1).some((value) => value !== null) ? [...values.slice(0, -1), null] : values;
+}
+
+/** A logarithmic range with some air around the data. */
+function decades(min: number, max: number): [number, number] {
+  return max > 0 ? [Math.max(min, 0.01) / 1.5, Math.max(max, 0.01) * 1.5] : [1, 1000];
+}
+
+/** 1, 2 and 5 times the powers of ten, or the powers alone where that would be crowded. */
+function roundValues(min: number, max: number): number[] {
+  const factors = max / min > 5000 ? [1] : max / min > 60 ? [1, 3] : [1, 2, 5];
+  const found: number[] = [];
+  for (let power = 10 ** Math.floor(Math.log10(min)); power <= max; power *= 10) {
+    found.push(...factors.map((factor) => factor * power).filter((value) => value >= min && value <= max));
+  }
+  return found;
 }
 
 function middle({ starts, step }: Slots, index: number): number {

@@ -2,7 +2,7 @@ import { Button } from '@mantine/core';
 import type { Gateways } from '../api';
 import { ago } from '../format';
 import { DIMENSIONS, patch, type Filters } from '../location';
-import type { Period } from '../period';
+import type { Live, Period } from '../period';
 import { pulseOf, silence } from './heartbeat';
 
 interface EmptyProps {
@@ -48,6 +48,16 @@ export function Empty({ filters, period, gateways }: EmptyProps) {
           Look at the last 7 days
         </Button>
       )}
+    </section>
+  );
+}
+
+/** In place of a view whose first answer failed; the banner above says why. */
+export function Unreachable({ live }: { live: Live }) {
+  return (
+    <section className="card blank">
+      <h2>Nothing to show yet</h2>
+      <p>{live.possible && live.interval !== null ? `The ingest is asked again every ${live.interval} s; this view fills as soon as it answers.` : 'This view fills as soon as the ingest answers.'}</p>
     </section>
   );
 }

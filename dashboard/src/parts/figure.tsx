@@ -1,6 +1,6 @@
 import { Skeleton } from '@mantine/core';
 import type { ReactNode } from 'react';
-import { NONE, percent } from '../format';
+import { percent } from '../format';
 
 export interface FigureProps {
   label: string;
@@ -59,12 +59,12 @@ export function changeOf(
 ): Change | undefined {
   if (now === null || now === undefined || before === null || before === undefined || before === 0) return undefined;
   const share = now / before - 1;
+  if (Math.abs(share) < 0.005) return undefined;
   const notable = Math.abs(share) >= NOTABLE && rising === 'worse';
-  const arrow = Math.abs(share) < 0.005 ? '=' : share > 0 ? '↑' : '↓';
-  const size = Math.abs(share) < 0.005 ? '' : Math.abs(share) >= 9.995 ? ` × ${Math.round(now / before)}` : ` ${percent(Math.round(Math.abs(share) * 100) / 100)}`;
+  const size = Math.abs(share) >= 9.995 ? `× ${Math.round(now / before)}` : percent(Math.round(Math.abs(share) * 100) / 100);
   return {
-    text: `${arrow}${size}`,
+    text: `${share > 0 ? '↑' : '↓'} ${size}`,
     mood: notable ? (share > 0 ? 'worse' : 'better') : 'neutral',
-    title: `${show(before) || NONE} in ${label}`,
+    title: `${show(before)} in ${label}`,
   };
 }

@@ -29,7 +29,7 @@ export function RouteName({ method, route }: { method: string; route: string }) 
 export function MethodName({ method }: { method: string }) {
   return (
     <button type="button" className="method" data-method={method} aria-label={`Show only method ${method}`} title={`Show only method ${method}`} onClick={() => patch({ method })}>
-      {method === 'DELETE' ? 'DEL' : method === 'OPTIONS' ? 'OPT' : method === '_OTHER' ? 'other' : method}
+      {method}
     </button>
   );
 }

@@ -1,15 +1,16 @@
 import { ActionIcon, Button, Menu, Popover, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { moment } from '../format';
-import { patch, patchInPlace } from '../location';
+import { patch, patchInPlace, type View } from '../location';
 import { INTERVALS, RANGES, type Live, type Period } from '../period';
 import { ChevronIcon, ClockIcon, RefreshIcon } from './icons';
 
 /** The time range, and how it is kept fresh. */
-export function PeriodPicker({ period, live, ranged }: { period: Period; live: Live; ranged: boolean }) {
+export function PeriodPicker({ period, live, view }: { period: Period; live: Live; view: View }) {
   return (
     <div className="period">
-      {ranged && <RangeMenu period={period} />}
+      {view === 'overview' && <span className="compared">compared with {period.previous.label}</span>}
+      {view !== 'gateways' && <RangeMenu period={period} />}
       <div className="joined">
         <LiveMenu live={live} />
         <ActionIcon variant="default" size={30} aria-label="Refresh now" title="Refresh now" onClick={live.refresh}>
@@ -94,19 +95,19 @@ export function customPatch(from: number, to: number): Record<string, string | n
 
 function LiveMenu({ live }: { live: Live }) {
   const on = live.possible && live.interval !== null;
-  const label = on ? `Live, every ${live.interval} s` : 'Not live';
+  const text = on ? `Live ${live.interval} s` : 'Live off';
   return (
     <Menu position="bottom-end" shadow="md" disabled={!live.possible}>
       <Menu.Target>
         <Button
           size="xs"
           variant="default"
-          aria-label={live.possible ? `${label}. Change` : 'Not live: a custom period does not move'}
+          aria-label={live.possible ? `${text}: change the refresh interval` : `${text}: a custom period does not move`}
           disabled={!live.possible}
-          title={live.possible ? label : 'A custom period does not move'}
+          title={live.possible ? 'How often the page is refreshed' : 'A custom period does not move'}
         >
           <i className={`dot ${on ? 'alive' : 'off'}`} />
-          {on ? `Live ${live.interval} s` : 'Live off'}
+          {text}
         </Button>
       </Menu.Target>
       <Menu.Dropdown>

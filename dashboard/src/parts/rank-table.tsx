@@ -1,7 +1,7 @@
 import { Skeleton } from '@mantine/core';
 import { useId, useState, type ReactNode } from 'react';
 import type { Row } from '../api';
-import { count, exact, milliseconds, percent } from '../format';
+import { exact, milliseconds, percent, tally } from '../format';
 
 export interface RankTableProps {
   title: string;
@@ -23,7 +23,7 @@ interface Column {
 }
 
 const COLUMNS: Column[] = [
-  { id: 'requests', label: 'Requests', title: 'Requests', value: (row) => row.requests, text: (row) => count(row.requests) },
+  { id: 'requests', label: 'Requests', title: 'Requests', value: (row) => row.requests, text: (row) => tally(row.requests) },
   { id: 'errors', label: 'Errors', title: 'Share of requests with status 5xx or no answer', value: errorShare, text: (row) => percent(errorShare(row)) },
   { id: 'p50', label: 'p50', title: 'Half of the requests were faster', value: (row) => row.p50_ms ?? -1, text: (row) => milliseconds(row.p50_ms) },
   { id: 'p95', label: 'p95', title: '95 % of the requests were faster', value: (row) => row.p95_ms ?? -1, text: (row) => milliseconds(row.p95_ms) },
@@ -49,10 +49,10 @@ export function RankTable({ title, subject, rows, outdated, keyOf, nameOf }: Ran
     const active = order.id === id;
     const direction = order.descending ? 'descending' : 'ascending';
     return (
-      <th key={id} scope="col" className={id === 'name' ? undefined : `number col-${id}`} aria-sort={active ? direction : 'none'}>
+      <th key={id} scope="col" className={id === 'name' ? 'col-name' : `number col-${id}`} aria-sort={active ? direction : 'none'}>
         <button type="button" title={help} onClick={() => setOrder({ id, descending: active ? !order.descending : first === 'descending' })}>
-          {label}
           <i className="sort" data-direction={active ? direction : 'none'} />
+          {label}
         </button>
       </th>
     );
@@ -85,7 +85,7 @@ export function RankTable({ title, subject, rows, outdated, keyOf, nameOf }: Ran
                   <th scope="row">{nameOf(row)}</th>
                   {COLUMNS.map(({ id, text }) => (
                     <td key={id} className={`number col-${id}`} {...(id === 'errors' ? { 'data-level': levelOf(errorShare(row)) } : {})}>
-                      {id === 'requests' && <i className="bar" style={{ width: `${(row.requests / most) * 100}%` }} />}
+                      {id === 'requests' && <i className="bar" style={{ '--share': row.requests / most }} />}
                       <span title={id === 'requests' ? exact(row.requests) : id === 'errors' ? `${exact(row.errors)} of ${exact(row.requests)}` : undefined}>{text(row)}</span>
                     </td>
                   ))}

@@ -84,7 +84,8 @@ export function RequestTable({ rows, expected, outdated }: RequestTableProps) {
                         <button type="button" className="expand" aria-expanded={open} aria-label={`Details of the request at ${clock(row.time)}`} onClick={() => toggle(row)}>
                           <ChevronIcon />
                           <time dateTime={row.time} title={row.time}>
-                            {clock(row.time)}
+                            {clock(row.time).slice(0, -4)}
+                            <span className="fraction">{clock(row.time).slice(-4)}</span>
                           </time>
                         </button>
                       </td>
@@ -102,7 +103,7 @@ export function RequestTable({ rows, expected, outdated }: RequestTableProps) {
                         <StatusCode code={row.status} />
                       </td>
                       <td className="number col-duration">
-                        <i className="bar" style={{ width: `${(row.duration_ms / slowest) * 100}%` }} />
+                        <i className="bar" style={{ '--share': row.duration_ms / slowest }} />
                         <span>{milliseconds(row.duration_ms)}</span>
                       </td>
                       <td className="number col-upstream">{milliseconds(row.upstream_ms)}</td>

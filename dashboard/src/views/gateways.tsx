@@ -1,8 +1,8 @@
 // Every gateway that has reported: is it alive, what does it run, does it lose anything.
 
 import { Skeleton } from '@mantine/core';
-import { bytes, ago, count, exact } from '../format';
-import { Empty } from '../parts/empty';
+import { ago, bytes, exact, tally } from '../format';
+import { Empty, Unreachable } from '../parts/empty';
 import { pulseOf, silence, type Pulse } from '../parts/heartbeat';
 import { Trouble } from '../parts/trouble';
 import type { ViewProps } from './view';
@@ -16,6 +16,14 @@ export function GatewaysView({ gateways, period, live }: ViewProps) {
       <div className="view">
         <Trouble queries={[gateways]} onRetry={live.refresh} />
         <Empty filters={{}} period={period} gateways={gateways.data} />
+      </div>
+    );
+  }
+  if (rows === undefined && gateways.failure) {
+    return (
+      <div className="view">
+        <Trouble queries={[gateways]} onRetry={live.refresh} />
+        <Unreachable live={live} />
       </div>
     );
   }
@@ -89,16 +97,16 @@ export function GatewaysView({ gateways, period, live }: ViewProps) {
                       <td title={row.first_seen}>{ago((Date.now() - Date.parse(row.first_seen)) / 1000)}</td>
                       <td className="number">{exact(row.series)}</td>
                       <td className="number" data-level={level(Number(row.overflow))}>
-                        {count(Number(row.overflow))}
+                        {tally(Number(row.overflow))}
                       </td>
                       <td className="number" data-level={level(Number(row.gaps))}>
-                        {count(Number(row.gaps))}
+                        {tally(Number(row.gaps))}
                       </td>
                       {delivery && (
                         <>
-                          <td className="number">{count(row.sent ?? 0)}</td>
+                          <td className="number">{tally(row.sent ?? 0)}</td>
                           <td className="number" data-level={level(dropped.length)} title={dropped.map(([reason, n]) => `${reason}: ${exact(n)}`).join('\n')}>
-                            {count(dropped.reduce((sum, [, n]) => sum + n, 0))}
+                            {tally(dropped.reduce((sum, [, n]) => sum + n, 0))}
                           </td>
                           <td className="number">{bytes(row.queue_bytes ?? 0)}</td>
                         </>

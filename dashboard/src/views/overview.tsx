@@ -7,7 +7,7 @@ import { Chart, type Series } from '../charts/chart';
 import { slotsOf, sums, values } from '../charts/columns';
 import { bytes, count, exact, milliseconds, percent, statusClass, type StatusClass } from '../format';
 import { addressOf, patch } from '../location';
-import { Empty } from '../parts/empty';
+import { Empty, Unreachable } from '../parts/empty';
 import { changeOf, Figure } from '../parts/figure';
 import { ConsumerName, RouteName } from '../parts/labels';
 import { Link } from '../parts/link';
@@ -35,12 +35,15 @@ export function OverviewView(props: ViewProps) {
   const queries = [total, before, overall, statuses, routes, consumers, latest];
 
   const row = total.data?.rows[0];
+  const lost = queries.every(({ data, failure }) => data === undefined && failure !== undefined);
   const empty = total.data !== undefined && !total.outdated && (row?.requests ?? 0) === 0;
   return (
     <div className="view">
       <h1 className="unseen">Overview</h1>
       <Trouble queries={queries} onRetry={live.refresh} />
-      {empty ? (
+      {lost ? (
+        <Unreachable live={live} />
+      ) : empty ? (
         <Empty filters={filters} period={period} gateways={gateways.data} />
       ) : (
         <>
@@ -119,10 +122,10 @@ function Figures({ total, before, period }: { total: Query<Summary>; before: Que
       {latency('Latency p95', (row) => row.p95_ms, '1 in 20 slower')}
       {latency('Latency p99', (row) => row.p99_ms, '1 in 100 slower')}
       <Figure
-        label="Data sent"
+        label="Data out"
         value={text((row) => bytes(row.response_bytes))}
         change={changeOf(now && now.response_bytes / minutes, then && then.response_bytes / minutesBefore, 'neutral', (value) => `${bytes(Math.round(value))} per minute`, label)}
-        detail={now && `${bytes(now.request_bytes)} received`}
+        detail={now && `${bytes(now.request_bytes)} in`}
       />
     </dl>
   );
@@ -171,9 +174,9 @@ function Charts({ overall, statuses, period }: { overall: Query<Timeseries>; sta
   const dim = overall.outdated || statuses.outdated;
   return (
     <div className={dim ? 'charts outdated' : 'charts'}>
-      {counts ? <Chart {...shared} title="Requests" aside="per minute" kind="bars" series={counts} format={count} /> : <Waiting title="Requests" />}
-      {shares ? <Chart {...shared} title="Errors" aside="share of requests" kind="lines" series={shares} format={percent} /> : <Waiting title="Errors" />}
-      {latency ? <Chart {...shared} title="Latency" kind="lines" series={latency} format={milliseconds} /> : <Waiting title="Latency" />}
+      {counts ? <Chart {...shared} title="Requests" aside="per minute" kind="bars" scale="linear" series={counts} format={count} /> : <Waiting title="Requests" />}
+      {shares ? <Chart {...shared} title="Errors" aside="share of requests" kind="lines" scale="linear" series={shares} format={percent} /> : <Waiting title="Errors" />}
+      {latency ? <Chart {...shared} title="Latency" aside="log scale" kind="lines" scale="logarithmic" series={latency} format={milliseconds} /> : <Waiting title="Latency" />}
     </div>
   );
 }

@@ -3,7 +3,7 @@
 import { Button } from '@mantine/core';
 import { useEffect, useRef, useState } from 'react';
 import { ask, endpoint, Failure, type Request, type Requests } from '../api';
-import { Empty } from '../parts/empty';
+import { Empty, Unreachable } from '../parts/empty';
 import { RequestTable } from '../parts/request-table';
 import { Trouble } from '../parts/trouble';
 import { useQuery } from '../query';
@@ -28,6 +28,7 @@ export function RequestsView(props: ViewProps) {
   const reading = back !== null && back.scope === scope;
   const rows = reading ? back.rows : latest.data?.rows;
   const next = reading ? back.next : (latest.data?.next ?? null);
+  const lost = latest.data === undefined && latest.failure !== undefined;
   const empty = rows?.length === 0 && !latest.outdated;
 
   const more = () => {
@@ -38,7 +39,9 @@ export function RequestsView(props: ViewProps) {
     <div className="view">
       <h1 className="unseen">Requests</h1>
       <Trouble queries={[latest]} onRetry={live.refresh} />
-      {empty ? (
+      {lost ? (
+        <Unreachable live={live} />
+      ) : empty ? (
         <Empty filters={filters} period={period} gateways={gateways.data} />
       ) : (
         <section className="card" aria-labelledby="log">

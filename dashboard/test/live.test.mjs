@@ -1,0 +1,77 @@
+// The page on a running ingest with real data: GATELENS_URL says where; screenshots go to GATELENS_SHOTS if that is set.
+
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { DESKTOP, launch, open, PHONE, seriousFindings } from './browser.mjs';
+
+const url = process.env.GATELENS_URL?.replace(/\/$/, '');
+const shots = process.env.GATELENS_SHOTS;
+
+describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' }, () => {
+  let browser;
+  before(async () => {
+    browser = await launch();
+    if (shots) await mkdir(shots, { recursive: true });
+  });
+  after(() => browser.close());
+
+  const save = async (page, name) => shots && page.screenshot({ path: join(shots, `${name}.png`) });
+
+  test('the overview shows the requests that the API counts', async () => {
+    const page = await openWithAnswers(browser, `${url}/?refresh=off`);
+    const shown = await page.locator('[data-figure=requests]').textContent();
+    const [path, body] = page.answers.find(([each]) => each.includes('/summary?') && !each.includes('group_by'));
+    assert.equal(Number(shown.replace(/\D/g, '')), body.rows[0].requests);
+    assert.ok(body.rows[0].requests > 0, `no requests: ${path}`);
+    await page.locator('.u-over').nth(2).waitFor();
+    await page.locator('.rank tbody th').first().waitFor();
+
+    const byRoute = page.answers.find(([each]) => each.includes('/summary?') && each.includes('group_by=method'));
+    assert.equal(byRoute[1].rows.reduce((sum, row) => sum + row.requests, 0), body.rows[0].requests);
+    assert.deepEqual(await seriousFindings(page), []);
+    assert.deepEqual(page.complaints, []);
+    await save(page, 'overview');
+    await page.context().close();
+  });
+
+  test('the latest requests are listed, and open', async () => {
+    const page = await openWithAnswers(browser, `${url}/requests?refresh=off`);
+    await page.locator('.entry').first().waitFor();
+    const [, { rows }] = page.answers.find(([each]) => each.includes('/requests?'));
+    assert.deepEqual(await page.locator('.entry time').evaluateAll((all) => all.map((time) => time.dateTime)), rows.map((row) => row.time));
+    assert.deepEqual(await page.locator('.entry .col-path .mono:first-child').allTextContents(), rows.map((row) => row.path));
+    await page.locator('.entry .expand').first().click();
+    assert.ok((await page.locator('.detail').textContent()).includes(rows[0].path));
+    assert.deepEqual(page.complaints, []);
+    await save(page, 'requests');
+    await page.context().close();
+  });
+
+  for (const [name, path, look] of [
+    ['overview-dark', '/', { viewport: DESKTOP, colorScheme: 'dark' }],
+    ['overview-phone', '/', { viewport: PHONE }],
+    ['gateways', '/gateways', {}],
+  ]) {
+    test(`${name} loads without a complaint`, async () => {
+      const page = await open(browser, url + path, look);
+      await page.locator(path === '/' ? '.u-over >> nth=2' : 'tbody th >> nth=0').waitFor();
+      assert.deepEqual(page.complaints, []);
+      await save(page, name);
+      await page.context().close();
+    });
+  }
+});
+
+/** A page whose `answers` are the API's, as pairs of address and body, so that page and API are compared at one moment. */
+async function openWithAnswers(browser, address) {
+  const page = await open(browser, 'about:blank');
+  page.answers = [];
+  page.on('response', async (response) => {
+    if (response.url().includes('/api/v1/') && response.ok()) page.answers.push([response.url(), await response.json()]);
+  });
+  await page.goto(address);
+  await page.waitForLoadState('networkidle');
+  return page;
+}
