@@ -31,7 +31,7 @@ export function GatewaysView({ gateways, period, live }: ViewProps) {
   return (
     <div className="view">
       <Trouble queries={[gateways]} onRetry={live.refresh} />
-      <section className="card scroll" aria-label="Gateways">
+      <section className="card scroll" aria-label="Gateways" tabIndex={0}>
         <table className="table wide">
           <thead>
             <tr>
