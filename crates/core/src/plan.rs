@@ -92,7 +92,7 @@ impl Stream {
     fn new(config: Config, text: &str, host: &impl Host) -> Self {
         let named = |path: &[&str]| host.property(path).map(|name| String::from_utf8_lossy(&name).into_owned());
         let Config { service, ingest, counters, limits, .. } = config;
-        let instance = named(&["node", "id"]).filter(|id| !id.is_empty());
+        let instance = [&["xds", "node", "id"][..], &["node", "id"]].into_iter().find_map(named).filter(|id| !id.is_empty());
 
         let plugin = [named(&["plugin_name"]), named(&["plugin_root_id"])].map(Option::unwrap_or_default);
         let authority = ingest.authority.clone().unwrap_or_else(|| ingest.cluster.clone());

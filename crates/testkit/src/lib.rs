@@ -18,6 +18,7 @@ mod config;
 mod demo;
 mod envoy;
 mod error;
+pub mod fake;
 mod http1;
 mod ingest;
 pub mod module;

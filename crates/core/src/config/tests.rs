@@ -46,7 +46,7 @@ fn a_defect_is_named_with_its_place_and_what_was_meant() {
     };
     check("", ("", 0, 0), "empty");
     check("{\"version\": 1,,}", ("", 1, 15), "key must be a string");
-    check("{\"version\": 1, \"ingest\": {\"cluster\": \"a\"}} x", ("", 1, 45), "trailing characters");
+    check("{\"version\": 1, \"ingest\": {\"cluster\": \"a\"}} x", ("", 1, 44), "trailing characters");
     check(r#"{"ingest": {"cluster": "a"}}"#, ("", 1, 28), "the key `version` is missing");
     check(r#"{"version": 1}"#, ("", 1, 14), "the key `ingest` is missing");
     check("{\"version\": 1,\n \"ingest\": {\"clutser\": \"a\"}}", ("ingest.clutser", 2, 13), "did you mean `cluster`?");

@@ -1,0 +1,460 @@
+//! The core on a gateway without Envoy: what leaves is read back with the official OTLP messages.
+
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use gatelens_core::host::{Attribute, DispatchError, LogLevel};
+use gatelens_core::plugin::{Ending, Plugin, Registry};
+use gatelens_testkit::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, metric::Data};
+use proptest::prelude::*;
+use prost::Message;
+
+const SMALLEST: &str = r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}"#;
+const START: u64 = 1_700_000_000_000_000_000;
+
+/// A worker with its plugin.
+struct Worker {
+    host: FakeHost,
+    plugin: Plugin,
+    registry: Rc<Registry>,
+}
+
+impl Worker {
+    fn start(gateway: &FakeGateway, configuration: &str) -> Self {
+        let registry = Rc::<Registry>::default();
+        let mut worker =
+            Self { host: gateway.worker(configuration), plugin: Plugin::new(Rc::clone(&registry)), registry };
+        assert!(worker.plugin.configure(&worker.host), "{:?}", worker.host.log_lines());
+        worker
+    }
+
+    fn finish(&self, exchange: FakeExchange) {
+        self.host.finish(exchange);
+        self.plugin.log(&self.host);
+    }
+
+    /// Ticks, and answers all that is sent with this status until nothing more comes.
+    fn tick_answering(&self, status: Option<u16>) -> Vec<Sent> {
+        self.plugin.tick(&self.host);
+        self.answer_all(status)
+    }
+
+    fn answer_all(&self, status: Option<u16>) -> Vec<Sent> {
+        let mut all = Vec::new();
+        loop {
+            let sent = self.host.take_sent();
+            if sent.is_empty() {
+                return all;
+            }
+            for request in &sent {
+                self.host.answer_with(status);
+                let _ = self.plugin.answered(&self.host, request.id);
+            }
+            all.extend(sent);
+        }
+    }
+}
+
+type Attributes = BTreeMap<String, String>;
+
+fn attributes(list: &[KeyValue]) -> Attributes {
+    let text = |attribute: &KeyValue| match attribute.value.clone().and_then(|value| value.value) {
+        Some(Value::StringValue(text)) => text,
+        Some(Value::IntValue(number)) => number.to_string(),
+        Some(Value::BoolValue(flag)) => flag.to_string(),
+        other => panic!("{}: {other:?}", attribute.key),
+    };
+    list.iter().map(|attribute| (attribute.key.clone(), text(attribute))).collect()
+}
+
+fn log_records(sent: &[Sent]) -> Vec<LogRecord> {
+    let logs = sent.iter().filter(|request| request.header(":path").ends_with("/v1/logs"));
+    let requests = logs.map(|request| ExportLogsServiceRequest::decode(&request.body[..]).unwrap());
+    requests.flat_map(|r| r.resource_logs).flat_map(|r| r.scope_logs).flat_map(|s| s.log_records).collect()
+}
+
+/// The sketches of a metric, by their attributes; later frames replace earlier ones, as cumulative values do.
+fn sketches(sent: &[Sent], name: &str) -> BTreeMap<Attributes, ExponentialHistogramDataPoint> {
+    let metrics = sent.iter().filter(|request| request.header(":path").ends_with("/v1/metrics"));
+    let requests = metrics.map(|request| ExportMetricsServiceRequest::decode(&request.body[..]).unwrap());
+    let mut found = BTreeMap::new();
+    for metric in requests.flat_map(|r| r.resource_metrics).flat_map(|r| r.scope_metrics).flat_map(|s| s.metrics) {
+        if let (true, Some(Data::ExponentialHistogram(data))) = (metric.name == name, metric.data) {
+            assert_eq!(data.aggregation_temporality, 2, "cumulative");
+            found.extend(data.data_points.into_iter().map(|point| (attributes(&point.attributes), point)));
+        }
+    }
+    found
+}
+
+fn counts(sent: &[Sent]) -> BTreeMap<Attributes, u64> {
+    sketches(sent, "http.server.request.duration").into_iter().map(|(key, point)| (key, point.count)).collect()
+}
+
+fn expect(pairs: &[(&str, &str)]) -> Attributes {
+    pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
+}
+
+#[test]
+fn one_request_is_counted_and_logged_with_all_its_fields() {
+    let gateway = FakeGateway::starting_at(START);
+    let worker = Worker::start(
+        &gateway,
+        r#"{"version": 1, "service": {"name": "orders", "environment": "prod", "version": "1.4.2", "tags": {"team": "a"}},
+            "ingest": {"cluster": "c", "authority": "i.internal", "path_prefix": "/otlp", "headers": {"Authorization": "Bearer x"}},
+            "consumer": {"sources": [{"header": "x-consumer-id", "trusted": true}]}, "routes": {"templates": ["/users/{id}"]}}"#,
+    );
+    worker.finish(
+        FakeExchange::new("GET", "/users/ann?token=secret", 503)
+            .header("x-consumer-id", "acme")
+            .header("user-agent", "curl/8")
+            .header("x-request-id", "r-1")
+            .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+            .int(Attribute::RequestTime, START as i64)
+            .int(Attribute::RequestDuration, 40_000_000)
+            .int(Attribute::UpstreamLatency, 30_000_000)
+            .int(Attribute::RequestSize, 10)
+            .int(Attribute::ResponseSize, 2_000)
+            .int(Attribute::ResponseFlags, 0x8000),
+    );
+    gateway.wait(Duration::from_secs(1));
+    let sent = worker.tick_answering(Some(200));
+
+    let logs = sent.iter().find(|request| request.header(":path") == "/otlp/v1/logs").unwrap();
+    assert_eq!((logs.cluster.as_str(), logs.header(":authority"), logs.header("authorization")), ("c", "i.internal", "Bearer x"));
+    assert_eq!((logs.header("content-type"), logs.header("x-gatelens-sequence")), ("application/x-protobuf", "1"));
+    assert_eq!(logs.header("x-gatelens-epoch").len(), 16);
+    let request = ExportLogsServiceRequest::decode(&logs.body[..]).unwrap();
+    let resource = attributes(&request.resource_logs[0].resource.as_ref().unwrap().attributes);
+    let named = |key: &str| resource.get(key).map(String::as_str);
+    assert_eq!(named("service.name"), Some("orders"));
+    assert_eq!(named("service.version"), Some("1.4.2"));
+    assert_eq!(named("deployment.environment.name"), Some("prod"));
+    assert_eq!(named("gatelens.tags.team"), Some("a"));
+    assert_eq!(named("service.instance.id"), Some(logs.header("x-gatelens-instance")));
+    assert_eq!(named("gatelens.config_hash").map(str::len), Some(16));
+
+    let [record] = &log_records(&sent)[..] else { panic!("one record") };
+    assert_eq!(
+        attributes(&record.attributes),
+        expect(&[
+            ("client.address", "192.0.2.7"),
+            ("client.port", "51324"),
+            ("error.type", "503"),
+            ("gatelens.consumer.id", "acme"),
+            ("gatelens.consumer.trusted", "true"),
+            ("gatelens.duration_ns", "40000000"),
+            ("gatelens.request_id", "r-1"),
+            ("gatelens.response_code_details", "via_upstream"),
+            ("gatelens.response_flags", "URX"),
+            ("gatelens.upstream.duration_ns", "30000000"),
+            ("http.request.body.size", "10"),
+            ("http.request.method", "GET"),
+            ("http.response.body.size", "2000"),
+            ("http.response.status_code", "503"),
+            ("http.route", "/users/{id}"),
+            ("url.path", "/users/ann"),
+            ("user_agent.original", "curl/8"),
+        ])
+    );
+    assert_eq!((record.time_unix_nano, record.observed_time_unix_nano), (START, START + 40_000_000));
+    assert_eq!((record.severity_number, record.event_name.as_str(), record.flags), (17, "gatelens.request", 1));
+    assert_eq!(record.trace_id, 0x0af7651916cd43dd8448eb211c80319cu128.to_be_bytes());
+    assert_eq!(record.span_id, 0xb7ad6b7169203331u64.to_be_bytes());
+
+    let series = expect(&[
+        ("error.type", "503"),
+        ("gatelens.consumer.id", "acme"),
+        ("http.request.method", "GET"),
+        ("http.response.status_code", "503"),
+        ("http.route", "/users/{id}"),
+    ]);
+    for (metric, seconds) in
+        [("http.server.request.duration", 0.04), ("gatelens.upstream.duration", 0.03), ("gatelens.gateway.duration", 0.01)]
+    {
+        let point = sketches(&sent, metric).remove(&series).expect(metric);
+        assert_eq!((point.count, point.sum, point.scale, point.zero_count), (1, Some(seconds), 5, 0), "{metric}");
+        let buckets = point.positive.unwrap();
+        assert_eq!(buckets.bucket_counts, [1], "{metric}");
+        let upper = (f64::from(buckets.offset + 1) / 32.0).exp2();
+        assert!(upper >= seconds && upper / seconds < 1.022, "{metric}: {upper}");
+    }
+    let request = sent.iter().find(|r| r.header(":path") == "/otlp/v1/metrics").unwrap();
+    let request = ExportMetricsServiceRequest::decode(&request.body[..]).unwrap();
+    for metric in &request.resource_metrics[0].scope_metrics[0].metrics {
+        let Some(Data::Histogram(data)) = &metric.data else { continue };
+        let point = &data.data_points[0];
+        assert_eq!((attributes(&point.attributes), point.count, point.start_time_unix_nano), (series.clone(), 1, START));
+        let (sum, buckets): (f64, &[u64]) = match metric.name.as_str() {
+            "gatelens.request.duration" => (0.04, &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
+            "http.server.request.body.size" => (10.0, &[]),
+            "http.server.response.body.size" => (2000.0, &[]),
+            other => panic!("{other}"),
+        };
+        assert_eq!((point.sum, &point.bucket_counts[..]), (Some(sum), buckets), "{}", metric.name);
+        assert_eq!(point.explicit_bounds.len(), buckets.len().saturating_sub(1), "{}", metric.name);
+    }
+}
+
+#[test]
+fn exchanges_that_envoy_itself_ended_are_counted_too() {
+    let gateway = FakeGateway::starting_at(START);
+    let worker = Worker::start(&gateway, SMALLEST);
+    let unparsed = FakeExchange::default().int(Attribute::ResponseCode, 400).int(Attribute::ResponseFlags, 0x40000);
+    let aborted = FakeExchange::default().header(":method", "GET").header(":path", "/a").int(Attribute::ResponseFlags, 0x4000);
+    let lost = FakeExchange::default().header(":method", "get").header(":path", "/a").int(Attribute::ResponseFlags, 0x40);
+    let missing = FakeExchange::new("GET", "/wp-admin/42", 404);
+    for exchange in [unparsed, aborted, lost, missing, FakeExchange::default()] {
+        worker.finish(exchange);
+    }
+    gateway.wait(Duration::from_secs(1));
+    let sent = worker.tick_answering(Some(200));
+    let series = |method: &str, route: &str, status: &str, error: &str| {
+        let all = [("http.request.method", method), ("http.route", route), ("http.response.status_code", status), ("error.type", error)];
+        let mut series = expect(&[("gatelens.consumer.id", "anonymous")]);
+        series.extend(expect(&all).into_iter().filter(|(_, value)| !value.is_empty()));
+        (series, 1)
+    };
+    assert_eq!(
+        counts(&sent),
+        BTreeMap::from([
+            series("_OTHER", "__unmatched__", "400", ""),
+            series("GET", "/a", "499", ""),
+            series("_OTHER", "/a", "", "upstream_connection_termination"),
+            series("GET", "__unmatched__", "404", ""),
+            series("_OTHER", "__unmatched__", "", "no_response"),
+        ])
+    );
+    assert_eq!(log_records(&sent).len(), 5);
+    assert_eq!(attributes(&log_records(&sent)[2].attributes)["http.request.method_original"], "get");
+}
+
+#[test]
+fn a_request_that_filter_and_logger_of_one_root_see_counts_once() {
+    let gateway = FakeGateway::starting_at(START);
+    let worker = Worker::start(&gateway, SMALLEST);
+    let exchange = |n: i64| FakeExchange::new("GET", "/", 200).int(Attribute::RequestTime, n).int(Attribute::RequestDuration, 5);
+    let active = worker.plugin.active().unwrap();
+    for n in 0..10 {
+        worker.host.finish(exchange(n));
+        active.log_from_filter(&worker.host);
+        worker.plugin.log(&worker.host);
+    }
+    // On another listener the same root is a filter only, and then a logger only.
+    worker.host.finish(exchange(100));
+    active.log_from_filter(&worker.host);
+    worker.finish(exchange(101));
+    gateway.wait(Duration::from_secs(1));
+    assert_eq!(counts(&worker.tick_answering(Some(200))).values().sum::<u64>(), 12);
+}
+
+#[test]
+fn beyond_the_cap_requests_are_counted_by_status_and_memory_stays() {
+    let gateway = FakeGateway::starting_at(START);
+    let text = r#"{"version": 1, "ingest": {"cluster": "c"}, "counters": {"max_series": 10}, "limits": {"queue_bytes": 65536, "batch_bytes": 4096}}"#;
+    let workers = [Worker::start(&gateway, text), Worker::start(&gateway, text)];
+    let mut sent = Vec::new();
+    let mut settled = (0, 0);
+    for round in 0..200 {
+        for n in 0..50 {
+            let status = if n % 10 == 0 { 500 } else { 200 };
+            let exchange = FakeExchange::new("GET", "/a", status).header("x-consumer-id", format!("c{round}-{n}"));
+            workers[n % 2].finish(exchange);
+        }
+        gateway.wait(Duration::from_secs(1));
+        sent = [sent, workers.iter().flat_map(|worker| worker.tick_answering(Some(200))).collect()].concat();
+        if round == 5 {
+            settled = (gateway.shared_keys(), gateway.shared_bytes());
+        }
+    }
+    // What the second worker merged last leaves with the exporter's next tick.
+    sent.extend(workers[0].tick_answering(Some(200)));
+    let counts = counts(&sent);
+    assert_eq!(counts.values().sum::<u64>(), 200 * 50);
+    let exact = counts.keys().filter(|key| key.contains_key("gatelens.consumer.id")).count();
+    assert_eq!(exact, 10);
+    let overflow = |status: &str| counts[&expect(&[("otel.metric.overflow", "true"), ("http.response.status_code", status)])];
+    assert_eq!(overflow("500"), 200 * 5 - counts.iter().filter(|(k, _)| k.len() > 2 && k["http.response.status_code"] == "500").map(|(_, n)| n).sum::<u64>());
+    assert!(overflow("200") > 0);
+    assert_eq!(gateway.shared_keys(), settled.0);
+    assert!(gateway.shared_bytes() < settled.1 + 512, "{} after {}", gateway.shared_bytes(), settled.1);
+}
+
+#[test]
+fn an_outage_loses_no_count_and_a_repeat_keeps_its_bytes_and_identity() {
+    let gateway = FakeGateway::starting_at(START);
+    let worker = Worker::start(&gateway, SMALLEST);
+    let identity = |request: &Sent| (request.header(":path").to_owned(), request.header("x-gatelens-sequence").to_owned());
+    let mut bodies = BTreeMap::new();
+    let mut total = 0;
+    let failures = [Some(503), Some(429), None, Some(504), Some(502)];
+    for second in 0..600u64 {
+        worker.finish(FakeExchange::new("GET", "/a", 200));
+        total += 1;
+        gateway.wait(Duration::from_secs(1));
+        if second % 7 == 0 {
+            worker.host.refuse(Some(DispatchError::Unavailable));
+        }
+        let status = failures[second as usize % failures.len()];
+        for request in worker.tick_answering(status) {
+            let known = bodies.entry(identity(&request)).or_insert_with(|| request.body.clone());
+            assert_eq!(*known, request.body, "a repeat has the same bytes");
+        }
+        worker.host.refuse(None);
+    }
+    assert!(bodies.len() > 1 && bodies.len() < 200, "backs off: {} requests", bodies.len());
+    let mut sent = Vec::new();
+    for _ in 0..120 {
+        gateway.wait(Duration::from_secs(1));
+        sent.extend(worker.tick_answering(Some(200)));
+    }
+    assert_eq!(counts(&sent).values().sum::<u64>(), total);
+    // Log records have an age cap; the newest five minutes arrive, each once.
+    let records = log_records(&sent).len();
+    assert!((250..=302).contains(&records), "{records}");
+    let warnings = worker.host.log_lines().iter().filter(|(level, _)| *level == LogLevel::Warn).count();
+    assert!(warnings <= 4, "an outage is said once: {:?}", worker.host.log_lines());
+}
+
+#[test]
+fn a_refused_batch_is_dropped_and_the_next_one_goes() {
+    let gateway = FakeGateway::starting_at(START);
+    let worker = Worker::start(&gateway, SMALLEST);
+    for (status, expected) in [(Some(400), 1), (Some(200), 1)] {
+        worker.finish(FakeExchange::new("GET", "/a", 200));
+        gateway.wait(Duration::from_secs(1));
+        assert_eq!(log_records(&worker.tick_answering(status)).len(), expected);
+    }
+    gateway.wait(Duration::from_secs(1));
+    assert_eq!(log_records(&worker.tick_answering(Some(200))).len(), 0);
+}
+
+#[test]
+fn a_refused_configuration_says_why_and_starts_nothing() {
+    let host = FakeGateway::starting_at(START).worker("{\"version\": 1,\n \"ingest\": {\"clutser\": \"a\"}}");
+    let mut plugin = Plugin::new(Rc::default());
+    assert!(!plugin.configure(&host));
+    assert!(plugin.active().is_none());
+    assert_eq!(host.tick_period(), Duration::ZERO);
+    let [(LogLevel::Error, line)] = &host.log_lines()[..] else { panic!("{:?}", host.log_lines()) };
+    assert_eq!(
+        line,
+        "configuration refused: ingest.clutser: unknown key `clutser`; did you mean `cluster`? (line 2, column 13)"
+    );
+    host.set_configuration(b"\xff\xfe".to_vec());
+    assert!(!plugin.configure(&host));
+}
+
+#[test]
+fn a_configuration_update_loses_nothing() {
+    let gateway = FakeGateway::starting_at(START);
+    let renamed = r#"{"version": 1, "service": {"name": "other"}, "ingest": {"cluster": "gatelens_ingest"}}"#;
+    let same_counters = r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}, "routes": {"infer": false}}"#;
+    for (update, epochs) in [(same_counters, 1), (renamed, 2)] {
+        let mut old = Worker::start(&gateway, SMALLEST);
+        old.finish(FakeExchange::new("GET", "/a", 200));
+        let mut new = Plugin::new(Rc::clone(&old.registry));
+        old.host.set_configuration(update);
+        assert!(new.configure(&old.host));
+        let ending = old.plugin.done(&old.host);
+        let mut sent = old.answer_all(Some(200));
+        assert_eq!(ending, if epochs == 1 { Ending::Now } else { Ending::WhenAnswered });
+        assert_eq!(old.plugin.answered(&old.host, gatelens_core::host::CalloutId(0)), Ending::Now);
+        old.plugin.gone(&old.host);
+        old.plugin = new;
+        old.finish(FakeExchange::new("GET", "/a", 200));
+        for _ in 0..6 {
+            gateway.wait(Duration::from_secs(1));
+            sent.extend(old.tick_answering(Some(200)));
+        }
+        assert_eq!(log_records(&sent).len(), 2);
+        let epoch = |request: &Sent| request.header("x-gatelens-epoch").to_owned();
+        let by_epoch: BTreeMap<String, Vec<Sent>> = sent.iter().fold(BTreeMap::new(), |mut map, request| {
+            map.entry(epoch(request)).or_insert_with(Vec::new).push(request.clone());
+            map
+        });
+        assert_eq!(by_epoch.len(), epochs);
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Request { worker: usize, consumer: u8, status: u16, duration: u32 },
+    Tick { worker: usize, status: u16 },
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0usize..3, 0u8..12, prop_oneof![Just(200u16), Just(404), Just(500)], any::<u32>())
+            .prop_map(|(worker, consumer, status, duration)| Step::Request { worker, consumer, status, duration }),
+        2 => (0usize..3, prop_oneof![Just(200u16), Just(503)]).prop_map(|(worker, status)| Step::Tick { worker, status }),
+        1 => (0u64..5_000).prop_map(Step::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// No count is lost and none is doubled, whatever the order of requests, ticks and failures, when every n-th write
+    /// to shared data meets another worker's.
+    #[test]
+    fn merging_under_conflicts_is_exact(steps in prop::collection::vec(step(), 1..150), conflicts in 2u32..7, cap in 4u32..60) {
+        let gateway = FakeGateway::starting_at(START);
+        let text = format!(r#"{{"version": 1, "ingest": {{"cluster": "c"}}, "counters": {{"max_series": {cap}}}}}"#);
+        let workers: Vec<_> = (0..3).map(|_| Worker::start(&gateway, &text)).collect();
+        workers.iter().for_each(|worker| worker.host.conflict_every(conflicts));
+        let mut model: BTreeMap<(String, String), (u64, u64)> = BTreeMap::new();
+        let mut sent = Vec::new();
+        for step in steps {
+            match step {
+                Step::Request { worker, consumer, status, duration } => {
+                    let exchange = FakeExchange::new("GET", "/a", status)
+                        .header("x-consumer-id", format!("c{consumer}"))
+                        .int(Attribute::RequestDuration, i64::from(duration));
+                    workers[worker].finish(exchange);
+                    let entry = model.entry((format!("c{consumer}"), status.to_string())).or_default();
+                    entry.0 += 1;
+                    entry.1 += u64::from(duration);
+                }
+                Step::Tick { worker, status } => {
+                    let requests = workers[worker].tick_answering(Some(status));
+                    if status == 200 { sent.extend(requests) }
+                }
+                Step::Wait(milliseconds) => gateway.wait(Duration::from_millis(milliseconds)),
+            }
+        }
+        for _ in 0..80 {
+            gateway.wait(Duration::from_secs(1));
+            sent.extend(workers.iter().flat_map(|worker| worker.tick_answering(Some(200))));
+        }
+        let counted = counts(&sent);
+        for status in ["200", "404", "500"] {
+            let of_status = |key: &Attributes| key.get("http.response.status_code").is_some_and(|code| code == status);
+            let total: u64 = counted.iter().filter(|(key, _)| of_status(key)).map(|(_, count)| count).sum();
+            let expected: u64 = model.iter().filter(|((_, code), _)| code == status).map(|(_, (count, _))| count).sum();
+            prop_assert_eq!(total, expected);
+        }
+        let durations = sketches(&sent, "http.server.request.duration");
+        let exact = counted.keys().filter(|key| key.contains_key("http.route")).count();
+        prop_assert_eq!(exact, model.len().min(cap as usize));
+        for ((consumer, status), (count, sum)) in &model {
+            let of_series = |key: &&Attributes| key.get("gatelens.consumer.id") == Some(consumer) && key["http.response.status_code"] == *status;
+            let Some(key) = counted.keys().find(of_series) else { continue };
+            if model.len() <= cap as usize {
+                prop_assert_eq!(counted[key], *count);
+                prop_assert!((durations[key].sum.unwrap() - *sum as f64 / 1e9).abs() < 1e-6);
+            }
+            let point = &durations[key];
+            let in_buckets: u64 = point.positive.iter().flat_map(|buckets| &buckets.bucket_counts).sum();
+            prop_assert_eq!(in_buckets + point.zero_count, point.count);
+        }
+        prop_assert_eq!(log_records(&sent).len() as u64, model.values().map(|(count, _)| count).sum::<u64>());
+    }
+}

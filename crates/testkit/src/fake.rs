@@ -1,0 +1,286 @@
+//! A gateway without Envoy: it drives the core natively, with shared data, a clock and callouts under the test's control.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::time::Duration;
+
+use gatelens_core::host::{
+    Attribute, Attributes, Callout, CalloutId, Conflict, DispatchError, Host, LogLevel, Version,
+};
+use gatelens_core::pairs::Pairs;
+
+/// What all workers of a process share: data and time. Clones are the same gateway.
+#[derive(Clone, Debug, Default)]
+pub struct FakeGateway(Rc<Process>);
+
+#[derive(Debug, Default)]
+struct Process {
+    data: RefCell<HashMap<Vec<u8>, (Vec<u8>, u32)>>,
+    last_version: Cell<u32>,
+    last_random: Cell<u64>,
+    now_ns: Cell<u64>,
+}
+
+impl FakeGateway {
+    /// A process that starts at this time, nanoseconds since the Unix epoch.
+    pub fn starting_at(now_ns: u64) -> Self {
+        let gateway = Self::default();
+        gateway.0.now_ns.set(now_ns);
+        // So that two processes differ.
+        gateway.0.last_random.set(now_ns);
+        gateway
+    }
+
+    /// Lets time pass.
+    pub fn wait(&self, time: Duration) {
+        self.0.now_ns.set(self.0.now_ns.get() + time.as_nanos() as u64);
+    }
+
+    /// A worker's virtual machine with this plugin configuration.
+    pub fn worker(&self, configuration: &str) -> FakeHost {
+        FakeHost {
+            gateway: self.clone(),
+            configuration: RefCell::new(configuration.into()),
+            conflicts_every: Cell::new(0),
+            writes: Cell::new(0),
+            exchange: RefCell::default(),
+            sent: RefCell::default(),
+            refusal: Cell::default(),
+            last_callout: Cell::new(0),
+            status: Cell::default(),
+            log: RefCell::default(),
+            tick_period: Cell::default(),
+            properties: RefCell::default(),
+        }
+    }
+
+    /// Bytes of keys and values in shared data.
+    pub fn shared_bytes(&self) -> usize {
+        self.0.data.borrow().iter().map(|(key, (value, _))| key.len() + value.len()).sum()
+    }
+
+    /// Keys in shared data.
+    pub fn shared_keys(&self) -> usize {
+        self.0.data.borrow().len()
+    }
+}
+
+/// A finished exchange as the host knows it.
+#[derive(Clone, Debug, Default)]
+pub struct FakeExchange {
+    /// Request headers with the pseudo-headers; none for a request that could not be parsed.
+    pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// By attribute; what is not in it is absent.
+    pub attributes: BTreeMap<usize, Vec<u8>>,
+}
+
+impl FakeExchange {
+    /// A request that was answered by the upstream.
+    pub fn new(method: &str, path: &str, status: u16) -> Self {
+        Self::default()
+            .header(":method", method)
+            .header(":path", path)
+            .int(Attribute::ResponseCode, i64::from(status))
+            .int(Attribute::ResponseFlags, 0)
+            .text(Attribute::ResponseCodeDetails, "via_upstream")
+            .text(Attribute::SourceAddress, "192.0.2.7:51324")
+    }
+
+    /// Adds a request header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.as_bytes().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Sets an integer, a time or a duration.
+    #[must_use]
+    pub fn int(mut self, attribute: Attribute, value: i64) -> Self {
+        self.attributes.insert(attribute as usize, value.to_le_bytes().to_vec());
+        self
+    }
+
+    /// Sets a string.
+    #[must_use]
+    pub fn text(mut self, attribute: Attribute, value: &str) -> Self {
+        self.attributes.insert(attribute as usize, value.as_bytes().to_vec());
+        self
+    }
+}
+
+/// A request that the core sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Its callout.
+    pub id: CalloutId,
+    /// The cluster.
+    pub cluster: String,
+    /// Headers with the pseudo-headers.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Sent {
+    /// A header's value; empty when absent.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+}
+
+/// A worker's virtual machine.
+#[derive(Debug)]
+pub struct FakeHost {
+    gateway: FakeGateway,
+    configuration: RefCell<Vec<u8>>,
+    conflicts_every: Cell<u32>,
+    writes: Cell<u32>,
+    exchange: RefCell<FakeExchange>,
+    sent: RefCell<Vec<Sent>>,
+    refusal: Cell<Option<DispatchError>>,
+    last_callout: Cell<u32>,
+    status: Cell<Option<u16>>,
+    log: RefCell<Vec<(LogLevel, String)>>,
+    tick_period: Cell<Duration>,
+    properties: RefCell<HashMap<String, Vec<u8>>>,
+}
+
+impl FakeHost {
+    /// Has each n-th write meet another worker's write in between; 0 for none.
+    pub fn conflict_every(&self, writes: u32) {
+        self.conflicts_every.set(writes);
+    }
+
+    /// Replaces the plugin configuration.
+    pub fn set_configuration(&self, configuration: impl Into<Vec<u8>>) {
+        *self.configuration.borrow_mut() = configuration.into();
+    }
+
+    /// Sets a property, by its path with dots.
+    pub fn set_property(&self, path: &str, value: &str) {
+        self.properties.borrow_mut().insert(path.to_owned(), value.as_bytes().to_vec());
+    }
+
+    /// The exchange whose end is reported next.
+    pub fn finish(&self, exchange: FakeExchange) {
+        *self.exchange.borrow_mut() = exchange;
+    }
+
+    /// Has every callout refused, or none.
+    pub fn refuse(&self, refusal: Option<DispatchError>) {
+        self.refusal.set(refusal);
+    }
+
+    /// Sets the status that the answer being delivered has.
+    pub fn answer_with(&self, status: Option<u16>) {
+        self.status.set(status);
+    }
+
+    /// Takes what was sent since the last call.
+    pub fn take_sent(&self) -> Vec<Sent> {
+        self.sent.take()
+    }
+
+    /// All log lines so far.
+    pub fn log_lines(&self) -> Vec<(LogLevel, String)> {
+        self.log.borrow().clone()
+    }
+
+    /// The tick period asked for last.
+    pub fn tick_period(&self) -> Duration {
+        self.tick_period.get()
+    }
+}
+
+impl Host for FakeHost {
+    fn now(&self) -> u64 {
+        self.gateway.0.now_ns.get()
+    }
+
+    fn random(&self) -> u64 {
+        // SplitMix64: reproducible, and different at each call.
+        let seed = self.gateway.0.last_random.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.gateway.0.last_random.set(seed);
+        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed ^ (mixed >> 27)
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        self.log.borrow_mut().push((level, message.to_owned()));
+    }
+
+    fn plugin_configuration(&self) -> Vec<u8> {
+        self.configuration.borrow().clone()
+    }
+
+    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        self.properties.borrow().get(&path.join(".")).cloned()
+    }
+
+    fn attributes(&self) -> Attributes {
+        let exchange = self.exchange.borrow();
+        let mut attributes = Attributes::default();
+        for attribute in Attribute::ALL {
+            if let Some(value) = exchange.attributes.get(&(attribute as usize)) {
+                attributes.push(attribute, value);
+            }
+        }
+        attributes
+    }
+
+    fn request_headers(&self) -> Pairs {
+        Pairs::encode(&self.exchange.borrow().headers)
+    }
+
+    fn callout_status(&self) -> Option<u16> {
+        self.status.get()
+    }
+
+    fn shared_get(&self, key: &[u8]) -> Option<(Vec<u8>, Version)> {
+        let data = self.gateway.0.data.borrow();
+        data.get(key).map(|(value, version)| (value.clone(), Version(*version)))
+    }
+
+    fn shared_set(&self, key: &[u8], value: &[u8], expected: Version) -> Result<(), Conflict> {
+        let process = &self.gateway.0;
+        let mut data = process.data.borrow_mut();
+        let next = || {
+            process.last_version.set(process.last_version.get() + 1);
+            process.last_version.get()
+        };
+        self.writes.set(self.writes.get() + 1);
+        let every = self.conflicts_every.get();
+        if every > 0 && self.writes.get() % every == 0 {
+            if let Some((_, version)) = data.get_mut(key) {
+                *version = next();
+            }
+        }
+        // As Envoy does it: the version is compared only if the key exists, and zero compares with nothing.
+        if data.get(key).is_some_and(|(_, version)| expected.0 != 0 && expected.0 != *version) {
+            return Err(Conflict);
+        }
+        let version = next();
+        data.insert(key.to_vec(), (value.to_vec(), version));
+        Ok(())
+    }
+
+    fn dispatch(&self, request: &Callout<'_>) -> Result<CalloutId, DispatchError> {
+        if let Some(refusal) = self.refusal.get() {
+            return Err(refusal);
+        }
+        self.last_callout.set(self.last_callout.get() + 1);
+        let id = CalloutId(self.last_callout.get());
+        self.sent.borrow_mut().push(Sent {
+            id,
+            cluster: request.cluster.to_owned(),
+            headers: request.headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            body: request.body.to_vec(),
+        });
+        Ok(id)
+    }
+
+    fn set_tick_period(&self, period: Duration) {
+        self.tick_period.set(period);
+    }
+}
