@@ -1,2 +1,35 @@
-//! gatelens.
-fn main() {}
+//! The `gatelens` binary.
+//!
+//! Exit status: 0 when all went well, 1 when something is wrong, 2 for a wrong command line.
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+mod serve;
+
+/// API analytics at the gateway.
+#[derive(Parser)]
+#[command(name = "gatelens", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Receive what the gateways report, keep it, and show it.
+    Serve(serve::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gatelens: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

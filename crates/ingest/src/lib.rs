@@ -1,1 +1,22 @@
-//! gatelens.
+//! The service behind the filter: receives OTLP, stores it exactly once, answers queries and serves the page.
+//!
+//! ```text
+//! http  ->  wire (OTLP to rows)  ->  store (one transaction per request)  ->  query  ->  http
+//! ```
+//!
+//! [`Server::bind`] opens the store and the socket, [`Server::run`] serves until told to stop.
+
+mod clock;
+mod error;
+mod http;
+mod limits;
+mod query;
+mod sequence;
+mod sketch;
+mod store;
+mod varint;
+mod wire;
+
+pub use http::{Config, Server, StartError};
+pub use limits::Limits;
+pub use store::StoreError;

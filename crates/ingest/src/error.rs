@@ -1,0 +1,171 @@
+//! What can go wrong in an answer, and the status and body that say so.
+
+use crate::store::{Refused, StoreError};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use prost::Message;
+use serde::Serialize;
+
+/// Seconds after which a sender may try again when there was too much to do.
+const RETRY_BUSY_SECONDS: u32 = 1;
+/// Seconds after which a sender may try again when the store failed: someone may have to make room.
+const RETRY_STORE_SECONDS: u32 = 5;
+
+/// How an OTLP sender wants to be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Protobuf,
+    Json,
+}
+
+/// Why an export was not taken.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReceiveError {
+    #[error("{0}")]
+    Unsupported(String),
+    #[error("{0}")]
+    Malformed(String),
+    #[error("the body is larger than {limit} bytes, as sent or after decompression")]
+    TooLarge { limit: usize },
+    #[error("the body holds too many records, points or attributes: send it in smaller batches")]
+    TooMany,
+    #[error("the body did not arrive in time")]
+    Slow,
+    #[error("the body ended early")]
+    Broken,
+    #[error("too much is being received at the moment")]
+    Busy,
+    #[error("{0}")]
+    Refused(#[from] Refused),
+}
+
+impl ReceiveError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Malformed(_) | Self::Broken => StatusCode::BAD_REQUEST,
+            Self::TooLarge { .. } | Self::TooMany => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy | Self::Refused(Refused::Busy) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Refused(Refused::Stopped | Refused::Failed(_)) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The answer. Of all these, the OTLP specification has a sender repeat 429 and 503 only.
+    pub(crate) fn into_response(self, encoding: Encoding) -> Response {
+        let status = self.status();
+        if let Self::Refused(Refused::Failed(error)) = &self {
+            eprintln!("gatelens: a batch could not be stored: {error}");
+        }
+        let body = Status { code: grpc_code(status), message: self.to_string() };
+        let (kind, bytes) = match encoding {
+            Encoding::Protobuf => ("application/x-protobuf", body.encode_to_vec()),
+            Encoding::Json => ("application/json", serde_json::to_vec(&body).unwrap_or_default()),
+        };
+        let mut response = (status, [(header::CONTENT_TYPE, kind)], bytes).into_response();
+        let retry = match status {
+            StatusCode::TOO_MANY_REQUESTS => Some(RETRY_BUSY_SECONDS),
+            StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_STORE_SECONDS),
+            _ => None,
+        };
+        if let Some(seconds) = retry {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// `google.rpc.Status`, the body of every refusal in OTLP.
+#[derive(Clone, PartialEq, Message, Serialize)]
+struct Status {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+}
+
+fn grpc_code(status: StatusCode) -> i32 {
+    match status {
+        StatusCode::REQUEST_TIMEOUT => 4,      // DEADLINE_EXCEEDED
+        StatusCode::PAYLOAD_TOO_LARGE => 8,    // RESOURCE_EXHAUSTED
+        StatusCode::TOO_MANY_REQUESTS => 8,    // RESOURCE_EXHAUSTED
+        StatusCode::SERVICE_UNAVAILABLE => 14, // UNAVAILABLE
+        _ => 3,                                // INVALID_ARGUMENT
+    }
+}
+
+/// Why a query was not answered.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum QueryError {
+    #[error("{message}")]
+    Parameter { field: String, message: String },
+    #[error("{message}")]
+    TooMuch { field: &'static str, message: String },
+    #[error("there is no such path: {0}")]
+    NoPath(String),
+    #[error("the query took too long: ask for a shorter range")]
+    TooSlow,
+    #[error("the store cannot be read: {0}")]
+    Store(#[from] StoreError),
+    #[error("the service is stopping")]
+    Stopped,
+}
+
+impl QueryError {
+    /// A refused parameter.
+    pub(crate) fn parameter(field: &str, message: impl Into<String>) -> Self {
+        Self::Parameter { field: field.to_owned(), message: message.into() }
+    }
+}
+
+impl From<rusqlite::Error> for QueryError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::OperationInterrupted) => Self::TooSlow,
+            _ => Self::Store(error.into()),
+        }
+    }
+}
+
+impl From<crate::sketch::Unreadable> for QueryError {
+    fn from(error: crate::sketch::Unreadable) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl IntoResponse for QueryError {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            error: Inner<'a>,
+        }
+        #[derive(Serialize)]
+        struct Inner<'a> {
+            code: &'static str,
+            message: String,
+            field: Option<&'a str>,
+        }
+        let (status, code, field) = match &self {
+            Self::Parameter { field, .. } => {
+                (StatusCode::BAD_REQUEST, "invalid_parameter", Some(field.as_str()))
+            }
+            Self::TooMuch { field, .. } => (StatusCode::BAD_REQUEST, "too_much", Some(*field)),
+            Self::NoPath(_) => (StatusCode::NOT_FOUND, "not_found", None),
+            Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "too_slow", None),
+            Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
+            Self::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped", None),
+        };
+        json(status, &Body { error: Inner { code, message: self.to_string(), field } })
+    }
+}
+
+/// A JSON answer that no cache keeps.
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    match serde_json::to_vec(body) {
+        Ok(bytes) => {
+            let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+            (status, headers, bytes).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}

@@ -1,0 +1,103 @@
+//! The read API, and the answer to whether all is well.
+
+use super::State;
+use crate::clock;
+use crate::error::{QueryError, json};
+use crate::query::{counts, gateways as senders, requests as log};
+use axum::extract::{self, RawQuery};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Time for which a state of health is believed: asking often must not mean writing often.
+const HEALTH_AGE: Duration = Duration::from_secs(1);
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What the last look at the store found, and when it was.
+#[derive(Clone)]
+pub(super) struct Health {
+    at: Instant,
+    trouble: Option<String>,
+}
+
+type Shared = extract::State<Arc<State>>;
+
+/// Whether the store can be written.
+pub(super) async fn health(extract::State(state): Shared) -> Response {
+    #[derive(Serialize)]
+    struct Body {
+        status: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<String>,
+    }
+    match examine(&state).await.trouble {
+        None => json(StatusCode::OK, &Body { status: "ok", message: None }),
+        message => json(StatusCode::SERVICE_UNAVAILABLE, &Body { status: "failing", message }),
+    }
+}
+
+/// Counts by group.
+pub(super) async fn summary(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
+    let parsed = counts::Summary::parse(query.as_deref(), clock::now());
+    answer(state, parsed, |query, state| query.answer(&state.data, &state.limits)).await
+}
+
+/// Counts by group and time.
+pub(super) async fn timeseries(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
+    let parsed = counts::Timeseries::parse(query.as_deref(), clock::now(), &state.limits);
+    answer(state, parsed, |query, state| query.answer(&state.data, &state.limits)).await
+}
+
+/// The request log.
+pub(super) async fn requests(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
+    let parsed = log::Query::parse(query.as_deref(), clock::now(), &state.limits);
+    answer(state, parsed, |query, state| query.answer(&state.data, &state.limits)).await
+}
+
+/// Who reports here.
+pub(super) async fn gateways(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
+    let parsed = senders::parse(query.as_deref());
+    answer(state, parsed, |(), state| senders::answer(&state.data, &state.limits)).await
+}
+
+/// Any other path of the API.
+pub(super) async fn no_path(uri: Uri) -> QueryError {
+    QueryError::NoPath(uri.path().to_owned())
+}
+
+/// Runs a query on a thread that may block.
+async fn answer<Q, A>(
+    state: Arc<State>,
+    query: Result<Q, QueryError>,
+    run: impl FnOnce(Q, &State) -> Result<A, QueryError> + Send + 'static,
+) -> Response
+where
+    Q: Send + 'static,
+    A: Serialize,
+{
+    let answered = async {
+        let query = query?;
+        let _place = state.readers.acquire().await.map_err(|_| QueryError::Stopped)?;
+        let running = Arc::clone(&state);
+        let answering = tokio::task::spawn_blocking(move || {
+            run(query, &running).map(|answer| json(StatusCode::OK, &answer))
+        });
+        answering.await.map_err(|_| QueryError::Stopped)?
+    };
+    answered.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn examine(state: &State) -> Health {
+    let mut last = state.health.lock().await;
+    if let Some(health) = last.as_ref().filter(|health| health.at.elapsed() < HEALTH_AGE) {
+        return health.clone();
+    }
+    let trouble = match tokio::time::timeout(HEALTH_TIMEOUT, state.writers.probe()).await {
+        Ok(Ok(())) => None,
+        Ok(Err(error)) => Some(error.to_string()),
+        Err(_) => Some("the store does not answer".to_owned()),
+    };
+    last.insert(Health { at: Instant::now(), trouble }).clone()
+}

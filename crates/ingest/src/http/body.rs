@@ -1,0 +1,133 @@
+//! Taking in a body without trusting its sender: neither its size nor its speed nor what it unpacks to.
+
+use crate::error::ReceiveError;
+use axum::body::Body;
+use axum::http::{HeaderMap, header};
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use http_body_util::BodyExt;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How a body was packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    Identity,
+    Gzip,
+    Deflate,
+}
+
+impl Packing {
+    /// Reads `content-encoding`.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, ReceiveError> {
+        let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+        let value = match (values.next(), values.next()) {
+            (None, _) => return Ok(Self::Identity),
+            (Some(value), None) => value.to_str().unwrap_or_default().trim().to_ascii_lowercase(),
+            (Some(_), Some(_)) => "several".to_owned(),
+        };
+        match value.as_str() {
+            "" | "identity" => Ok(Self::Identity),
+            "gzip" => Ok(Self::Gzip),
+            "deflate" => Ok(Self::Deflate),
+            other => Err(ReceiveError::Unsupported(format!(
+                "content-encoding {other:?} is not read here: send gzip, deflate or identity"
+            ))),
+        }
+    }
+}
+
+/// A body in memory, and the share of the memory that was set aside for it.
+pub(super) struct Held {
+    pub(super) bytes: Vec<u8>,
+    memory: Share,
+    limit: usize,
+}
+
+/// Reads a body of at most `limit` bytes within `timeout`. What the sender says about its length is not asked.
+pub(super) async fn receive(
+    body: Body,
+    memory: &Arc<Semaphore>,
+    limit: usize,
+    timeout: Duration,
+) -> Result<Held, ReceiveError> {
+    let held = Held { bytes: Vec::new(), memory: Share::of(memory), limit };
+    tokio::time::timeout(timeout, held.fill(body)).await.map_err(|_| ReceiveError::Slow)?
+}
+
+impl Held {
+    async fn fill(mut self, mut body: Body) -> Result<Self, ReceiveError> {
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| ReceiveError::Broken)?.into_data() else { continue };
+            self.append(&data)?;
+        }
+        Ok(self)
+    }
+
+    /// Unpacks it, to at most the same limit. Blocks for as long as that takes.
+    pub(super) fn unpack(self, packing: Packing) -> Result<Self, ReceiveError> {
+        match packing {
+            Packing::Identity => Ok(self),
+            Packing::Gzip => self.inflate(|bytes| Box::new(MultiGzDecoder::new(bytes)), "gzip"),
+            Packing::Deflate => self.inflate(|bytes| Box::new(ZlibDecoder::new(bytes)), "deflate"),
+        }
+    }
+
+    fn inflate(
+        self,
+        decoder: impl for<'a> FnOnce(&'a [u8]) -> Box<dyn Read + 'a>,
+        name: &str,
+    ) -> Result<Self, ReceiveError> {
+        let mut unpacked =
+            Self { bytes: Vec::new(), memory: Share::of(&self.memory.semaphore), limit: self.limit };
+        let mut decoder = decoder(&self.bytes);
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match decoder.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => unpacked.append(&buffer[..n])?,
+                Err(_) => return Err(ReceiveError::Malformed(format!("the body is no valid {name}"))),
+            }
+        }
+        drop(decoder);
+        Ok(unpacked)
+    }
+
+    fn append(&mut self, data: &[u8]) -> Result<(), ReceiveError> {
+        if self.bytes.len() + data.len() > self.limit {
+            return Err(ReceiveError::TooLarge { limit: self.limit });
+        }
+        self.memory.grow(data.len())?;
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+
+    /// Gives up the bytes but not the share: what they were decoded to lives on.
+    pub(super) fn into_share(self) -> Share {
+        self.memory
+    }
+}
+
+/// Memory set aside, given back when dropped.
+pub(super) struct Share {
+    semaphore: Arc<Semaphore>,
+    permits: Option<OwnedSemaphorePermit>,
+}
+
+impl Share {
+    fn of(semaphore: &Arc<Semaphore>) -> Self {
+        Self { semaphore: Arc::clone(semaphore), permits: None }
+    }
+
+    fn grow(&mut self, bytes: usize) -> Result<(), ReceiveError> {
+        let bytes = u32::try_from(bytes).map_err(|_| ReceiveError::Busy)?;
+        let more =
+            Arc::clone(&self.semaphore).try_acquire_many_owned(bytes).map_err(|_| ReceiveError::Busy)?;
+        match &mut self.permits {
+            Some(permits) => permits.merge(more),
+            none => *none = Some(more),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,183 @@
+//! The socket: routes, connections, and the end of both.
+
+mod api;
+mod assets;
+mod body;
+mod otlp;
+
+use crate::limits::Limits;
+use crate::store::{StoreError, Writers};
+use axum::Router;
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use axum::routing::{get, post};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+
+/// Where to listen, where to keep, and how much to take.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address to listen on; port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Directory of the store; made when it is not there.
+    pub data: PathBuf,
+    /// Bounds of the service.
+    pub limits: Limits,
+}
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}{}", hint(source))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory {}: {source}", path.display())]
+    Store {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: StoreError,
+    },
+}
+
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::AddrInUse => ": stop what listens there, or choose another address with --listen",
+        std::io::ErrorKind::PermissionDenied => ": choose a port above 1023 with --listen",
+        _ => "",
+    }
+}
+
+/// The service, listening but not yet answering.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    state: Arc<State>,
+}
+
+pub(crate) struct State {
+    limits: Limits,
+    data: PathBuf,
+    writers: Writers,
+    /// Bytes of bodies that may still be taken in.
+    memory: Arc<Semaphore>,
+    decoders: Semaphore,
+    readers: Semaphore,
+    health: tokio::sync::Mutex<Option<api::Health>>,
+}
+
+impl Server {
+    /// Opens the store and the socket.
+    ///
+    /// # Errors
+    /// When the directory cannot be written, is in use by another process or holds files of a newer version; when
+    /// the address is taken.
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let Config { listen, data, limits } = config;
+        let refused = |source| StartError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let writers = Writers::start(&data, &limits)
+            .map_err(|source| StartError::Store { path: data.clone(), source })?;
+        let state = Arc::new(State {
+            memory: Arc::new(Semaphore::new(limits.memory_bytes)),
+            decoders: Semaphore::new(limits.decoders),
+            readers: Semaphore::new(limits.readers),
+            health: tokio::sync::Mutex::new(None),
+            limits,
+            data,
+            writers,
+        });
+        Ok(Self { listener, address, state })
+    }
+
+    /// The address it listens on, with the port that port 0 became.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `stop` resolves, then lets the requests under way finish within
+    /// [`Limits::stop_timeout`] and the writers store what they hold.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        let Self { listener, state, .. } = self;
+        let places = Arc::new(Semaphore::new(state.limits.connections));
+        let router = router(Arc::clone(&state));
+        let graceful = GracefulShutdown::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stop => break,
+                accepted = accept(&listener, &places) => accepted,
+            };
+            let Some((stream, place)) = accepted else { continue };
+            // Answers are single writes; waiting to fill packets only delays them.
+            let _ = stream.set_nodelay(true);
+            let connection = hyper::server::conn::http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(state.limits.head_timeout)
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+            let connection = graceful.watch(connection);
+            tokio::spawn(async move {
+                // Whatever ended the connection, its sender knows.
+                let _ = connection.await;
+                drop(place);
+            });
+        }
+        drop(listener);
+        let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
+        drop(router);
+        // The last owner of the state joins the writers; a runtime's thread should not wait for them.
+        let _ = tokio::task::spawn_blocking(move || drop(state)).await;
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, place)),
+        Err(_) => {
+            // Out of file descriptors, as a rule: they come back when connections end.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            None
+        }
+    }
+}
+
+fn router(state: Arc<State>) -> Router {
+    Router::new()
+        .route("/v1/metrics", post(otlp::metrics))
+        .route("/v1/logs", post(otlp::logs))
+        .route("/healthz", get(api::health))
+        .route("/api/v1/summary", get(api::summary))
+        .route("/api/v1/timeseries", get(api::timeseries))
+        .route("/api/v1/requests", get(api::requests))
+        .route("/api/v1/gateways", get(api::gateways))
+        .route("/api/{*path}", axum::routing::any(api::no_path))
+        .fallback(assets::serve)
+        .layer(axum::middleware::map_response(harden))
+        .with_state(state)
+}
+
+/// Headers that hold for every answer.
+async fn harden(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}

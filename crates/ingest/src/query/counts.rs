@@ -1,0 +1,196 @@
+//! `summary` and `timeseries`: sums over rollups, with their percentiles.
+
+use super::filter::{self, Filter};
+use super::params::Params;
+use super::range::{Range, rfc3339};
+use super::rollup::{Dimension, Group, Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
+use crate::error::QueryError;
+use crate::limits::Limits;
+use crate::sketch::Quantiles;
+use crate::store::METRICS_FILE;
+use serde::Serialize;
+use std::path::Path;
+
+const MINUTE_SECONDS: u64 = 60;
+const MAX_STEP_SECONDS: u64 = 31 * 24 * 3600;
+
+/// What `summary` asks.
+pub(crate) struct Summary {
+    range: Range,
+    group_by: Vec<Dimension>,
+    filter: Filter,
+}
+
+/// What `timeseries` asks.
+pub(crate) struct Timeseries {
+    summary: Summary,
+    /// Seconds; a multiple of 60.
+    step: i64,
+}
+
+/// The answer to `summary`.
+#[derive(Serialize)]
+pub(crate) struct SummaryAnswer {
+    from: String,
+    to: String,
+    rows: Vec<Row>,
+}
+
+/// The answer to `timeseries`.
+#[derive(Serialize)]
+pub(crate) struct TimeseriesAnswer {
+    from: String,
+    to: String,
+    step: i64,
+    points: Vec<Row>,
+}
+
+#[derive(Serialize, Clone, Default)]
+struct Row {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<String>,
+    #[serde(flatten)]
+    group: Group,
+    requests: u64,
+    errors: u64,
+    request_bytes: u64,
+    response_bytes: u64,
+    p50_ms: Option<f64>,
+    p75_ms: Option<f64>,
+    p95_ms: Option<f64>,
+    p99_ms: Option<f64>,
+    upstream_p50_ms: Option<f64>,
+    upstream_p95_ms: Option<f64>,
+    gateway_p50_ms: Option<f64>,
+    gateway_p95_ms: Option<f64>,
+}
+
+impl Summary {
+    /// Reads a query string; `now` is in Unix nanoseconds.
+    pub(crate) fn parse(query: Option<&str>, now: i64) -> Result<Self, QueryError> {
+        Self::read(&Params::parse(query, &names(&[]))?, now)
+    }
+
+    fn read(params: &Params, now: i64) -> Result<Self, QueryError> {
+        Ok(Self {
+            range: Range::read(params, now)?.widened(MINUTE_SECONDS as i64),
+            group_by: group_by(params.one("group_by")?.unwrap_or_default())?,
+            filter: Filter::read(params)?,
+        })
+    }
+
+    /// The answer out of the store in `dir`.
+    pub(crate) fn answer(&self, dir: &Path, limits: &Limits) -> Result<SummaryAnswer, QueryError> {
+        let mut file = super::open(&dir.join(METRICS_FILE), limits.query_timeout)?;
+        let snapshot = file.transaction()?;
+        let groups = Groups::find(&snapshot, &self.filter, &self.group_by, limits)?;
+        let mut sums = vec![None; groups.all.len()];
+        for part in Part::cover(self.range) {
+            Rollup::prepare(&snapshot, part.table)?.add(part.from, part.to, &groups, &mut sums)?;
+        }
+        let mut rows: Vec<Row> = groups
+            .all
+            .iter()
+            .zip(sums)
+            .filter_map(|(group, sums)| Some(Row::of(None, group, &sums?)))
+            .collect();
+        if self.group_by.is_empty() && rows.is_empty() {
+            rows.push(Row::default());
+        }
+        rows.sort_by_key(|row| std::cmp::Reverse(row.requests));
+        Ok(SummaryAnswer { from: rfc3339(self.range.from), to: rfc3339(self.range.to), rows })
+    }
+}
+
+impl Timeseries {
+    /// Reads a query string; `now` is in Unix nanoseconds.
+    pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
+        let params = Params::parse(query, &names(&["step"]))?;
+        let step = params.number("step", MINUTE_SECONDS..=MAX_STEP_SECONDS, MINUTE_SECONDS)?;
+        if !step.is_multiple_of(MINUTE_SECONDS) {
+            return Err(QueryError::parameter("step", "step is to be a multiple of 60 seconds"));
+        }
+        let step = step as i64;
+        let mut summary = Summary::read(&params, now)?;
+        summary.range = summary.range.widened(step);
+        if summary.range.seconds() / step > limits.points as i64 {
+            return Err(too_many_points(limits));
+        }
+        Ok(Self { summary, step })
+    }
+
+    /// The answer out of the store in `dir`. Without groups every step has a point; with groups those that have data.
+    pub(crate) fn answer(&self, dir: &Path, limits: &Limits) -> Result<TimeseriesAnswer, QueryError> {
+        let Self { summary: Summary { range, group_by, filter }, step } = self;
+        let mut file = super::open(&dir.join(METRICS_FILE), limits.query_timeout)?;
+        let snapshot = file.transaction()?;
+        let groups = Groups::find(&snapshot, filter, group_by, limits)?;
+        let minutes = step / MINUTE_SECONDS as i64;
+        let mut rollup = Rollup::prepare(&snapshot, Table::for_step(minutes))?;
+        let mut points = Vec::new();
+        // Step by step, so that no more than the sketches of one step are in memory.
+        let mut sums = vec![None; groups.all.len()];
+        let mut start = range.from / MINUTE_NANOS;
+        while start < range.to / MINUTE_NANOS {
+            rollup.add(start, start + minutes, &groups, &mut sums)?;
+            let time = rfc3339(start * MINUTE_NANOS);
+            let before = points.len();
+            for (group, sums) in groups.all.iter().zip(&mut sums) {
+                if let Some(sums) = sums.take() {
+                    points.push(Row::of(Some(time.clone()), group, &sums));
+                }
+            }
+            if group_by.is_empty() && points.len() == before {
+                points.push(Row { time: Some(time), ..Row::default() });
+            }
+            if points.len() > limits.points {
+                return Err(too_many_points(limits));
+            }
+            start += minutes;
+        }
+        Ok(TimeseriesAnswer { from: rfc3339(range.from), to: rfc3339(range.to), step: *step, points })
+    }
+}
+
+impl Row {
+    fn of(time: Option<String>, group: &Group, sums: &Sums) -> Self {
+        let ms = |quantiles: &Quantiles, q| quantiles.quantile(q).map(|seconds| round(seconds * 1e3));
+        Self {
+            time,
+            group: group.clone(),
+            requests: sums.requests,
+            errors: sums.errors,
+            request_bytes: sums.request_bytes,
+            response_bytes: sums.response_bytes,
+            p50_ms: ms(&sums.duration, 0.5),
+            p75_ms: ms(&sums.duration, 0.75),
+            p95_ms: ms(&sums.duration, 0.95),
+            p99_ms: ms(&sums.duration, 0.99),
+            upstream_p50_ms: ms(&sums.upstream, 0.5),
+            upstream_p95_ms: ms(&sums.upstream, 0.95),
+            gateway_p50_ms: ms(&sums.gateway, 0.5),
+            gateway_p95_ms: ms(&sums.gateway, 0.95),
+        }
+    }
+}
+
+/// Six significant decimals of a millisecond are nanoseconds: more would be noise.
+fn round(ms: f64) -> f64 {
+    (ms * 1e6).round() / 1e6
+}
+
+fn group_by(text: &str) -> Result<Vec<Dimension>, QueryError> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(Dimension::parse).collect()
+}
+
+/// The parameters of both queries, and those of one.
+fn names(own: &[&'static str]) -> Vec<&'static str> {
+    ["from", "to", "group_by"].iter().chain(&filter::NAMES).chain(own).copied().collect()
+}
+
+fn too_many_points(limits: &Limits) -> QueryError {
+    let message =
+        format!("that is more than {} points: ask for a longer step or a shorter range", limits.points);
+    QueryError::TooMuch { field: "step", message }
+}

@@ -1,0 +1,145 @@
+//! `gateways`: who reports here, since when, and whether anything of theirs is missing.
+
+use super::params::Params;
+use super::range::rfc3339;
+use crate::error::QueryError;
+use crate::limits::Limits;
+use crate::sequence::Received;
+use crate::store::{METRICS_FILE, day_files};
+use rusqlite::Connection;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The answer to `gateways`.
+#[derive(Serialize)]
+pub(crate) struct GatewaysAnswer {
+    rows: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    instance: String,
+    epoch: String,
+    service: String,
+    environment: String,
+    version: Option<String>,
+    config_hash: Option<String>,
+    first_seen: String,
+    last_seen: String,
+    series: Option<u64>,
+    /// Requests counted beyond the sender's cap on series.
+    overflow: u64,
+    /// Batches that were sent and have not arrived: those of counters are made good by the next one.
+    gaps: Gaps,
+}
+
+#[derive(Serialize, Default)]
+struct Gaps {
+    metrics: u64,
+    logs: u64,
+}
+
+#[derive(Default)]
+struct Known {
+    service: String,
+    environment: String,
+    version: Option<String>,
+    config_hash: Option<String>,
+    series: Option<u64>,
+    first_seen: i64,
+    last_seen: i64,
+    overflow: u64,
+    metrics: Option<Received>,
+    logs: Option<Received>,
+}
+
+type All = BTreeMap<(String, String), Known>;
+
+/// Refuses parameters: there are none.
+pub(crate) fn parse(query: Option<&str>) -> Result<(), QueryError> {
+    Params::parse(query, &[]).map(drop)
+}
+
+/// The answer out of the store in `dir`: the file of counters knows the senders of counters, each day's file those
+/// of the request log.
+pub(crate) fn answer(dir: &Path, limits: &Limits) -> Result<GatewaysAnswer, QueryError> {
+    let mut all = All::new();
+    let metrics = super::open(&dir.join(METRICS_FILE), limits.query_timeout)?;
+    read_senders(&metrics, &mut all)?;
+    read_overflow(&metrics, &mut all)?;
+    for (path, _) in day_files(dir)? {
+        read_senders(&super::open(&path, limits.query_timeout)?, &mut all)?;
+    }
+    let mut known: Vec<_> = all.into_iter().collect();
+    known.sort_by_key(|(_, known)| std::cmp::Reverse(known.last_seen));
+    Ok(GatewaysAnswer { rows: known.into_iter().map(row).collect() })
+}
+
+fn row(((instance, epoch), known): ((String, String), Known)) -> Row {
+    let gaps = |received: Option<Received>| received.map_or(0, |received| received.gaps());
+    Row {
+        instance,
+        epoch,
+        service: known.service,
+        environment: known.environment,
+        version: known.version,
+        config_hash: known.config_hash,
+        first_seen: rfc3339(known.first_seen),
+        last_seen: rfc3339(known.last_seen),
+        series: known.series,
+        overflow: known.overflow,
+        gaps: Gaps { metrics: gaps(known.metrics), logs: gaps(known.logs) },
+    }
+}
+
+fn read_senders(file: &Connection, all: &mut All) -> Result<(), QueryError> {
+    let mut select = file.prepare(
+        "SELECT g.instance, g.epoch, g.service, g.environment, g.version, g.config_hash, g.series,
+                g.first_seen, g.last_seen, m.received, l.received
+         FROM gateways g
+         LEFT JOIN sequences m ON m.instance = g.instance AND m.epoch = g.epoch AND m.signal = 0
+         LEFT JOIN sequences l ON l.instance = g.instance AND l.epoch = g.epoch AND l.signal = 1",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let known = all.entry((row.get(0)?, row.get(1)?)).or_default();
+        let (first_seen, last_seen) = (row.get(7)?, row.get(8)?);
+        if known.first_seen == 0 || first_seen < known.first_seen {
+            known.first_seen = first_seen;
+        }
+        if last_seen >= known.last_seen {
+            known.last_seen = last_seen;
+            known.service = row.get(2)?;
+            known.environment = row.get(3)?;
+            known.version = row.get(4)?;
+            known.config_hash = row.get(5)?;
+        }
+        let series: Option<i64> = row.get(6)?;
+        known.series = series.and_then(|series| u64::try_from(series).ok()).or(known.series);
+        for (column, received) in [(9, &mut known.metrics), (10, &mut known.logs)] {
+            let found = row.get_ref(column)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
+            let found = found.and_then(Received::decode);
+            // Each day's list continues the one before, so that the one that reached furthest is whole.
+            if found.as_ref().map(Received::highest) > received.as_ref().map(Received::highest) {
+                *received = found;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn read_overflow(file: &Connection, all: &mut All) -> Result<(), QueryError> {
+    let mut select = file.prepare(
+        "SELECT g.instance, g.epoch, sum(s.duration_count)
+         FROM states s JOIN gateways g ON g.id = s.gateway_id JOIN series r ON r.id = s.series_id
+         WHERE r.overflow GROUP BY g.id",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(known) = all.get_mut(&(row.get(0)?, row.get(1)?)) {
+            known.overflow = u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default();
+        }
+    }
+    Ok(())
+}

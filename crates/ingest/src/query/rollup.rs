@@ -1,0 +1,259 @@
+//! Adding up rollups by group, from the coarsest table that fits.
+
+use super::filter::Filter;
+use super::range::Range;
+use crate::error::QueryError;
+use crate::limits::Limits;
+use crate::sketch::Quantiles;
+use crate::store::metrics::read_series;
+use crate::wire::{SeriesKey, is_error};
+use rusqlite::{Connection, Statement};
+use serde::Serialize;
+use std::collections::HashMap;
+
+/// Nanoseconds of the finest rollup.
+pub(crate) const MINUTE_NANOS: i64 = 60_000_000_000;
+const HALF_HOUR_MINUTES: i64 = 30;
+
+/// What rows can be grouped by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dimension {
+    Service,
+    Environment,
+    Direction,
+    Consumer,
+    Method,
+    Route,
+    Status,
+    ErrorType,
+}
+
+const DIMENSIONS: [(&str, Dimension); 8] = [
+    ("consumer", Dimension::Consumer),
+    ("method", Dimension::Method),
+    ("route", Dimension::Route),
+    ("status", Dimension::Status),
+    ("error_type", Dimension::ErrorType),
+    ("service", Dimension::Service),
+    ("environment", Dimension::Environment),
+    ("direction", Dimension::Direction),
+];
+
+impl Dimension {
+    /// Reads a name as `group_by` has it.
+    pub(crate) fn parse(name: &str) -> Result<Self, QueryError> {
+        let found = DIMENSIONS.iter().find(|(known, _)| *known == name);
+        found.map(|(_, dimension)| *dimension).ok_or_else(|| {
+            let known = DIMENSIONS.map(|(name, _)| name).join(", ");
+            QueryError::parameter("group_by", format!("cannot group by {name:?}: known are {known}"))
+        })
+    }
+}
+
+/// The dimensions grouped by; the others are absent.
+#[derive(Serialize, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Group {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    direction: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumer: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    route: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error_type: Option<String>,
+}
+
+impl Group {
+    fn of(series: &SeriesKey, by: &[Dimension]) -> Self {
+        let mut group = Self::default();
+        for dimension in by {
+            match dimension {
+                Dimension::Service => group.service = Some(series.service.clone()),
+                Dimension::Environment => group.environment = Some(series.environment.clone()),
+                Dimension::Direction => group.direction = Some(series.direction.clone()),
+                Dimension::Consumer => group.consumer = Some(series.consumer.clone()),
+                Dimension::Method => group.method = Some(series.method.clone()),
+                Dimension::Route => group.route = Some(series.route.clone()),
+                Dimension::Status => group.status = Some(series.status),
+                Dimension::ErrorType => group.error_type = Some(series.error_type.clone()),
+            }
+        }
+        group
+    }
+}
+
+/// What one group adds up to.
+#[derive(Default, Clone)]
+pub(crate) struct Sums {
+    pub(crate) requests: u64,
+    pub(crate) errors: u64,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+    pub(crate) duration: Quantiles,
+    pub(crate) upstream: Quantiles,
+    pub(crate) gateway: Quantiles,
+}
+
+/// The groups of a query, and which series belongs to which.
+pub(crate) struct Groups {
+    pub(crate) all: Vec<Group>,
+    /// By the series' row, which are handed out one by one: the group and whether its requests are errors.
+    of_series: Vec<Option<(usize, bool)>>,
+}
+
+impl Groups {
+    /// Sorts the series that a filter takes into groups.
+    pub(crate) fn find(
+        file: &Connection,
+        filter: &Filter,
+        by: &[Dimension],
+        limits: &Limits,
+    ) -> Result<Self, QueryError> {
+        let mut found = Self { all: Vec::new(), of_series: Vec::new() };
+        let mut places: HashMap<Group, usize> = HashMap::new();
+        let mut select = file.prepare(
+            "SELECT service, environment, direction, consumer, method, route, status, error_type, overflow, id
+             FROM series",
+        )?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let series = read_series(row)?;
+            if !filter.takes_series(&series) {
+                continue;
+            }
+            let id = usize::try_from(row.get::<_, i64>(9)?).unwrap_or_default();
+            let group = Group::of(&series, by);
+            let place = *places.entry(group).or_insert_with_key(|group| {
+                found.all.push(group.clone());
+                found.all.len() - 1
+            });
+            if found.of_series.len() <= id {
+                found.of_series.resize(id + 1, None);
+            }
+            found.of_series[id] = Some((place, is_error(series.status)));
+        }
+        if found.all.len() > limits.groups {
+            let message = format!("that is more than {} groups: filter, or group by less", limits.groups);
+            return Err(QueryError::TooMuch { field: "group_by", message });
+        }
+        Ok(found)
+    }
+}
+
+/// The tables of sums.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Table {
+    Minutes,
+    HalfHours,
+}
+
+impl Table {
+    /// The coarsest table that has rows for steps of so many minutes.
+    pub(crate) fn for_step(minutes: i64) -> Self {
+        if minutes % HALF_HOUR_MINUTES == 0 { Self::HalfHours } else { Self::Minutes }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Minutes => "minutes",
+            Self::HalfHours => "half_hours",
+        }
+    }
+}
+
+/// A stretch of Unix minutes, the end exclusive, and the table to read it from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) table: Table,
+    pub(crate) from: i64,
+    pub(crate) to: i64,
+}
+
+impl Part {
+    /// Covers a range of whole minutes: half hours where they fit, minutes at the edges.
+    pub(crate) fn cover(range: Range) -> Vec<Self> {
+        let (from, to) = (range.from.div_euclid(MINUTE_NANOS), range.to.div_euclid(MINUTE_NANOS));
+        let first = (from + HALF_HOUR_MINUTES - 1).div_euclid(HALF_HOUR_MINUTES) * HALF_HOUR_MINUTES;
+        let last = to.div_euclid(HALF_HOUR_MINUTES) * HALF_HOUR_MINUTES;
+        if first >= last {
+            return vec![Self { table: Table::Minutes, from, to }];
+        }
+        let parts = [
+            Self { table: Table::Minutes, from, to: first },
+            Self { table: Table::HalfHours, from: first, to: last },
+            Self { table: Table::Minutes, from: last, to },
+        ];
+        parts.into_iter().filter(|part| part.from < part.to).collect()
+    }
+}
+
+/// A table ready to be read.
+pub(crate) struct Rollup<'a> {
+    select: Statement<'a>,
+}
+
+impl<'a> Rollup<'a> {
+    pub(crate) fn prepare(file: &'a Connection, table: Table) -> Result<Self, QueryError> {
+        let select = file.prepare(&format!(
+            "SELECT series_id, requests, request_bytes, response_bytes, duration, upstream, gateway
+             FROM {} WHERE minute >= ? AND minute < ?",
+            table.name()
+        ))?;
+        Ok(Self { select })
+    }
+
+    /// Adds the rows of these Unix minutes to the sums of their groups.
+    pub(crate) fn add(
+        &mut self,
+        from: i64,
+        to: i64,
+        groups: &Groups,
+        sums: &mut [Option<Sums>],
+    ) -> Result<(), QueryError> {
+        let mut rows = self.select.query([from, to])?;
+        while let Some(row) = rows.next()? {
+            let id = usize::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
+            let Some(&Some((group, error))) = groups.of_series.get(id) else { continue };
+            let number = |column| row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or_default());
+            let sums = sums[group].get_or_insert_default();
+            let requests = number(1)?;
+            sums.requests = sums.requests.saturating_add(requests);
+            sums.errors = sums.errors.saturating_add(if error { requests } else { 0 });
+            sums.request_bytes = sums.request_bytes.saturating_add(number(2)?);
+            sums.response_bytes = sums.response_bytes.saturating_add(number(3)?);
+            let targets = [&mut sums.duration, &mut sums.upstream, &mut sums.gateway];
+            for (column, quantiles) in (4..).zip(targets) {
+                quantiles.add(row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_covered_once() {
+        let check = |from: i64, to: i64, expected: &[(Table, i64, i64)]| {
+            let parts = Part::cover(Range { from: from * MINUTE_NANOS, to: to * MINUTE_NANOS });
+            let found: Vec<_> = parts.iter().map(|part| (part.table, part.from, part.to)).collect();
+            assert_eq!(found, expected, "{from} to {to}");
+        };
+        check(0, 30, &[(Table::HalfHours, 0, 30)]);
+        check(1, 30, &[(Table::Minutes, 1, 30)]);
+        check(1, 59, &[(Table::Minutes, 1, 59)]);
+        check(1, 61, &[(Table::Minutes, 1, 30), (Table::HalfHours, 30, 60), (Table::Minutes, 60, 61)]);
+        check(30, 95, &[(Table::HalfHours, 30, 90), (Table::Minutes, 90, 95)]);
+        check(29, 31, &[(Table::Minutes, 29, 31)]);
+    }
+}

@@ -1,0 +1,282 @@
+//! The file of counters: one transaction per batch turns cumulative points into what each minute added.
+
+use super::gateways::{is_repeat, note_batch, note_gateway};
+use super::{StoreError, Stored, schema};
+use crate::sketch::Sketch;
+use crate::wire::{MetricBatch, Point, SeriesKey, Signal, Tally, Temporality, Timing, Values};
+use rusqlite::{
+    CachedStatement, Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params,
+};
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+const NANOS_PER_MINUTE: i64 = 60_000_000_000;
+
+/// The rollups and how many minutes a row of each covers.
+const ROLLUPS: [(&str, i64); 2] = [("minutes", 1), ("half_hours", 30)];
+
+/// The writer's side of `metrics.db`.
+pub(super) struct Metrics {
+    connection: Connection,
+    /// All series by what they are; only ever ahead of the file within a transaction.
+    series: HashMap<SeriesKey, i64>,
+    max_series: usize,
+}
+
+impl Metrics {
+    pub(super) fn open(dir: &Path, max_series: usize) -> Result<Self, StoreError> {
+        let connection = schema::open_metrics(dir)?;
+        let series = load_series(&connection)?;
+        Ok(Self { connection, series, max_series })
+    }
+
+    /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
+    pub(super) fn store(&mut self, batch: &MetricBatch, now: i64) -> Result<Stored, StoreError> {
+        let mut fresh = Vec::new();
+        let outcome = self.store_in_one(batch, now, &mut fresh);
+        if outcome.is_err() {
+            // Their rows were rolled back.
+            for key in &fresh {
+                self.series.remove(key);
+            }
+        }
+        outcome
+    }
+
+    /// Commits something small, to find out whether a commit is possible.
+    pub(super) fn probe(&mut self, now: i64) -> Result<(), StoreError> {
+        let mut write = self.connection.prepare_cached("INSERT OR REPLACE INTO probe VALUES (1, ?)")?;
+        write.execute([now])?;
+        Ok(())
+    }
+
+    fn store_in_one(
+        &mut self,
+        batch: &MetricBatch,
+        now: i64,
+        fresh: &mut Vec<SeriesKey>,
+    ) -> Result<Stored, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if let Some(identity) = &batch.identity {
+            if is_repeat(&transaction, Signal::Metrics, identity)? {
+                return Ok(Stored::Repeat);
+            }
+            note_batch(&transaction, Signal::Metrics, identity, now, || None)?;
+        }
+        let mut rejected = 0;
+        let mut added = BTreeMap::new();
+        for part in &batch.parts {
+            let gateway = note_gateway(&transaction, &part.gateway, now)?;
+            for point in &part.points {
+                let Some(series) =
+                    series_id(&transaction, &mut self.series, self.max_series, &point.series, fresh)?
+                else {
+                    rejected += 1;
+                    continue;
+                };
+                let news = match point.temporality {
+                    Temporality::Delta => point.values.clone(),
+                    Temporality::Cumulative => advance(&transaction, gateway, series, point)?,
+                };
+                if !news.is_empty() {
+                    // A point covers the time up to its own, so that the full minute belongs to the one before.
+                    let minute = point.time.saturating_sub(1).div_euclid(NANOS_PER_MINUTE);
+                    added.entry((minute, series)).or_insert_with(Values::default).add(&news);
+                }
+            }
+        }
+        for (table, width) in ROLLUPS {
+            add_to_rollup(&transaction, table, width, &added)?;
+        }
+        transaction.commit()?;
+        Ok(Stored::New { rejected })
+    }
+}
+
+fn load_series(connection: &Connection) -> Result<HashMap<SeriesKey, i64>, StoreError> {
+    let mut all = connection.prepare(
+        "SELECT service, environment, direction, consumer, method, route, status, error_type, overflow, id
+         FROM series",
+    )?;
+    let rows = all.query_map([], |row| Ok((read_series(row)?, row.get(9)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A series out of the first nine columns of a row.
+pub(crate) fn read_series(row: &Row<'_>) -> rusqlite::Result<SeriesKey> {
+    Ok(SeriesKey {
+        service: row.get(0)?,
+        environment: row.get(1)?,
+        direction: row.get(2)?,
+        consumer: row.get(3)?,
+        method: row.get(4)?,
+        route: row.get(5)?,
+        status: row.get(6)?,
+        error_type: row.get(7)?,
+        overflow: row.get(8)?,
+    })
+}
+
+/// The row of a series, made when it is new; `None` when there are too many.
+fn series_id(
+    transaction: &Transaction<'_>,
+    known: &mut HashMap<SeriesKey, i64>,
+    max: usize,
+    key: &SeriesKey,
+    fresh: &mut Vec<SeriesKey>,
+) -> Result<Option<i64>, StoreError> {
+    if let Some(id) = known.get(key) {
+        return Ok(Some(*id));
+    }
+    if known.len() >= max {
+        return Ok(None);
+    }
+    transaction
+        .prepare_cached(
+            "INSERT INTO series
+               (service, environment, direction, consumer, method, route, status, error_type, overflow)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![
+            key.service,
+            key.environment,
+            key.direction,
+            key.consumer,
+            key.method,
+            key.route,
+            key.status,
+            key.error_type,
+            key.overflow
+        ])?;
+    let id = transaction.last_insert_rowid();
+    known.insert(key.clone(), id);
+    fresh.push(key.clone());
+    Ok(Some(id))
+}
+
+/// Moves a cumulative stream on to a point, and says what that adds.
+fn advance(
+    transaction: &Transaction<'_>,
+    gateway: i64,
+    series: i64,
+    point: &Point,
+) -> Result<Values, StoreError> {
+    let mut find = transaction.prepare_cached(
+        "SELECT duration_count, duration, upstream_count, upstream, gateway_count, gateway,
+                request_count, request_bytes, response_count, response_bytes
+         FROM states WHERE gateway_id = ? AND start = ? AND stream = ?",
+    )?;
+    let stored = find
+        .query_row([gateway, point.start, point.stream], |row| {
+            let timing = |count, sketch| {
+                Ok::<_, rusqlite::Error>((number(row, count)?, row.get::<_, Vec<u8>>(sketch)?))
+            };
+            let tally = |count, sum| {
+                Ok::<_, rusqlite::Error>(Tally { count: number(row, count)?, sum: number(row, sum)? })
+            };
+            Ok((timing(0, 1)?, timing(2, 3)?, timing(4, 5)?, tally(6, 7)?, tally(8, 9)?))
+        })
+        .optional()?;
+    let before = match stored {
+        None => Values::default(),
+        Some((duration, upstream, gateway, request_bytes, response_bytes)) => {
+            let timing = |(count, sketch): (u64, Vec<u8>)| {
+                Ok::<_, StoreError>(Timing { count, sketch: Sketch::decode(&sketch)? })
+            };
+            Values {
+                duration: timing(duration)?,
+                upstream: timing(upstream)?,
+                gateway: timing(gateway)?,
+                request_bytes,
+                response_bytes,
+            }
+        }
+    };
+    let news = point.values.since(&before);
+    if news.is_empty() {
+        return Ok(news);
+    }
+    let state = before.latest(point.values.clone());
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .execute(params![
+            gateway,
+            point.start,
+            point.stream,
+            series,
+            point.time,
+            integer(state.duration.count),
+            state.duration.sketch.encode(),
+            integer(state.upstream.count),
+            state.upstream.sketch.encode(),
+            integer(state.gateway.count),
+            state.gateway.sketch.encode(),
+            integer(state.request_bytes.count),
+            integer(state.request_bytes.sum),
+            integer(state.response_bytes.count),
+            integer(state.response_bytes.sum),
+        ])?;
+    Ok(news)
+}
+
+fn add_to_rollup(
+    transaction: &Transaction<'_>,
+    table: &str,
+    width: i64,
+    added: &BTreeMap<(i64, i64), Values>,
+) -> Result<(), StoreError> {
+    let mut find = transaction.prepare_cached(&format!(
+        "SELECT requests, request_bytes, response_bytes, duration, upstream, gateway
+         FROM {table} WHERE minute = ? AND series_id = ?"
+    ))?;
+    let mut put = transaction
+        .prepare_cached(&format!("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?)"))?;
+    for ((minute, series), values) in added {
+        let minute = minute.div_euclid(width) * width;
+        let mut row = stored_row(&mut find, minute, *series)?;
+        row.add(values);
+        put.execute(params![
+            minute,
+            series,
+            integer(row.duration.count),
+            integer(row.request_bytes.sum),
+            integer(row.response_bytes.sum),
+            row.duration.sketch.encode(),
+            row.upstream.sketch.encode(),
+            row.gateway.sketch.encode(),
+        ])?;
+    }
+    Ok(())
+}
+
+/// A rollup's row as values; the counts that it does not keep are 0.
+fn stored_row(find: &mut CachedStatement<'_>, minute: i64, series: i64) -> Result<Values, StoreError> {
+    let stored = find
+        .query_row([minute, series], |row| {
+            let sketch =
+                |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob().map(Sketch::decode)?);
+            let tally = |column| Ok::<_, rusqlite::Error>(Tally { count: 0, sum: number(row, column)? });
+            Ok((number(row, 0)?, tally(1)?, tally(2)?, sketch(3)?, sketch(4)?, sketch(5)?))
+        })
+        .optional()?;
+    let Some((requests, request_bytes, response_bytes, duration, upstream, gateway)) = stored else {
+        return Ok(Values::default());
+    };
+    let timing = |count, sketch| Timing { count, sketch };
+    Ok(Values {
+        duration: timing(requests, duration?),
+        upstream: timing(0, upstream?),
+        gateway: timing(0, gateway?),
+        request_bytes,
+        response_bytes,
+    })
+}
+
+fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
+}
+
+/// SQLite's integers are signed; what does not fit stays at the highest.
+fn integer(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

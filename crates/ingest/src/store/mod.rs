@@ -1,0 +1,75 @@
+//! What is kept, and the promise that goes with it: an answer of 200 means that it is on disk, once.
+//!
+//! `metrics.db` holds counters and rollups; `requests-YYYY-MM-DD.db` holds the request log received on that UTC day.
+//! One request of a sender is one transaction in one file: its identity is committed with what it brought, so that a
+//! repeat can be told from news after any crash. Each kind of file has one writer thread; readers have connections
+//! of their own and see snapshots.
+
+pub(crate) mod chunk;
+pub(crate) mod gateways;
+pub(crate) mod metrics;
+mod requests;
+mod schema;
+mod writer;
+
+pub(crate) use requests::{day_files, day_of};
+pub(crate) use schema::{METRICS_FILE, open_read};
+pub(crate) use writer::{Refused, Stored, Writers};
+
+use std::path::{Path, PathBuf};
+
+/// Something about the store went wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The database could not do what was asked.
+    #[error("{0}")]
+    Database(#[from] rusqlite::Error),
+    /// The file system could not.
+    #[error("{path}: {source}", path = path.display())]
+    File {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file was written by a newer version.
+    #[error("{path} has schema version {found}, this gatelens knows {known}: start the newer gatelens that wrote it", path = path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// The file is a database of something else.
+    #[error("{path} is not a file of gatelens: choose another data directory", path = path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process has the directory.
+    #[error("{path} is in use by another gatelens: stop that one, or choose another data directory", path = path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// A stored value cannot be read.
+    #[error("a stored {what} cannot be read")]
+    Unreadable {
+        /// What it was to be.
+        what: &'static str,
+    },
+}
+
+impl StoreError {
+    pub(crate) fn file(path: &Path, source: std::io::Error) -> Self {
+        Self::File { path: path.to_owned(), source }
+    }
+}
+
+impl From<crate::sketch::Unreadable> for StoreError {
+    fn from(_: crate::sketch::Unreadable) -> Self {
+        Self::Unreadable { what: "sketch" }
+    }
+}

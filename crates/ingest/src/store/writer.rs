@@ -1,0 +1,141 @@
+//! The two writers, each a thread with a bounded queue in front of it.
+
+use super::metrics::Metrics;
+use super::requests::Requests;
+use super::{StoreError, schema};
+use crate::clock;
+use crate::limits::Limits;
+use crate::wire::{MetricBatch, RequestBatch};
+use std::fs::File;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// What became of a batch that could be stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stored {
+    /// Committed just now, but for this many points beyond the bound on series.
+    New { rejected: u64 },
+    /// Committed before under the same identity; nothing changed.
+    Repeat,
+}
+
+/// Why a batch was not stored.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refused {
+    #[error("too many batches are waiting to be stored")]
+    Busy,
+    #[error("the store is stopped")]
+    Stopped,
+    #[error("the store cannot be written: {0}")]
+    Failed(#[from] StoreError),
+}
+
+/// The way to the writers. They stop when it is dropped, after what is in their queues.
+pub(crate) struct Writers {
+    metrics: Option<SyncSender<MetricJob>>,
+    requests: Option<SyncSender<RequestJob>>,
+    threads: Vec<JoinHandle<()>>,
+    /// Locked as long as the directory is ours.
+    _lock: File,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+enum MetricJob {
+    Store(MetricBatch, Reply<Stored>),
+    Probe(Reply<()>),
+}
+
+type RequestJob = (RequestBatch, Reply<Stored>);
+
+impl Writers {
+    /// Opens the store, makes what is missing of it, and starts the writers.
+    pub(crate) fn start(dir: &Path, limits: &Limits) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(dir).map_err(|error| StoreError::file(dir, error))?;
+        let lock = lock(dir)?;
+        let mut metrics = Metrics::open(dir, limits.series)?;
+        metrics.probe(clock::now())?;
+        let requests = Requests::open(dir, clock::now())?;
+        let (metric_jobs, metric_queue) = sync_channel(limits.writer_queue);
+        let (request_jobs, request_queue) = sync_channel(limits.writer_queue);
+        let threads = vec![
+            spawn(dir, "metrics", move || write_metrics(metrics, &metric_queue))?,
+            spawn(dir, "requests", move || write_requests(requests, &request_queue))?,
+        ];
+        Ok(Self { metrics: Some(metric_jobs), requests: Some(request_jobs), threads, _lock: lock })
+    }
+
+    /// Stores a batch of counters. It is on disk when this returns.
+    pub(crate) async fn metrics(&self, batch: MetricBatch) -> Result<Stored, Refused> {
+        self.ask(&self.metrics, |reply| MetricJob::Store(batch, reply)).await
+    }
+
+    /// Stores a batch of the request log. It is on disk when this returns.
+    pub(crate) async fn requests(&self, batch: RequestBatch) -> Result<Stored, Refused> {
+        self.ask(&self.requests, |reply| (batch, reply)).await
+    }
+
+    /// Whether the store can be written.
+    pub(crate) async fn probe(&self) -> Result<(), Refused> {
+        self.ask(&self.metrics, MetricJob::Probe).await
+    }
+
+    async fn ask<J, T>(
+        &self,
+        queue: &Option<SyncSender<J>>,
+        job: impl FnOnce(Reply<T>) -> J,
+    ) -> Result<T, Refused> {
+        let (reply, answer) = oneshot::channel();
+        match queue.as_ref().map(|queue| queue.try_send(job(reply))) {
+            Some(Ok(())) => Ok(answer.await.map_err(|_| Refused::Stopped)??),
+            Some(Err(TrySendError::Full(_))) => Err(Refused::Busy),
+            Some(Err(TrySendError::Disconnected(_))) | None => Err(Refused::Stopped),
+        }
+    }
+}
+
+impl Drop for Writers {
+    fn drop(&mut self) {
+        self.metrics = None;
+        self.requests = None;
+        for thread in self.threads.drain(..) {
+            // A writer that panicked has nothing more to finish.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
+    for job in queue {
+        // A sender that has gone does not hear the answer; its repeat will.
+        match job {
+            MetricJob::Store(batch, reply) => drop(reply.send(store.store(&batch, clock::now()))),
+            MetricJob::Probe(reply) => drop(reply.send(store.probe(clock::now()))),
+        }
+    }
+}
+
+fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
+    for (batch, reply) in queue {
+        drop(reply.send(store.store(&batch, clock::now())));
+    }
+}
+
+fn spawn(dir: &Path, name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    let thread = std::thread::Builder::new().name(format!("write-{name}")).spawn(run);
+    thread.map_err(|error| StoreError::file(dir, error))
+}
+
+/// Two writers in two processes would each trust their own memory of the series.
+fn lock(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join(schema::LOCK_FILE);
+    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = file.map_err(|error| StoreError::file(&path, error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse { path: dir.to_owned() }),
+        Err(std::fs::TryLockError::Error(error)) => Err(StoreError::file(&path, error)),
+    }
+}

@@ -1,0 +1,122 @@
+//! Reading attributes, and hashing them without regard to their order.
+
+use super::{Gateway, Identity, SeriesKey, names};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::resource::v1::Resource;
+use prost::Message;
+
+/// Longer strings are cut: no label of ours is longer, and a sender must not fill the store with one.
+const MAX_LABEL_BYTES: usize = 2048;
+
+/// The text of an attribute; absent when it is no string or empty.
+pub(super) fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
+    match find(attributes, key)? {
+        Value::StringValue(text) if !text.is_empty() => Some(clip(text)),
+        _ => None,
+    }
+}
+
+/// [`text`], as a string of its own.
+pub(super) fn owned(attributes: &[KeyValue], key: &str) -> Option<String> {
+    text(attributes, key).map(str::to_owned)
+}
+
+/// A number that is not negative. Status codes come as strings from some senders.
+pub(super) fn number(attributes: &[KeyValue], key: &str) -> Option<u64> {
+    match find(attributes, key)? {
+        Value::IntValue(number) => u64::try_from(*number).ok(),
+        Value::StringValue(text) => text.parse().ok().filter(|number| *number <= i64::MAX as u64),
+        _ => None,
+    }
+}
+
+/// Whether an attribute is `true`.
+pub(super) fn is_true(attributes: &[KeyValue], key: &str) -> bool {
+    matches!(find(attributes, key), Some(Value::BoolValue(true)))
+}
+
+/// The status code, 0 when there is none.
+pub(super) fn status(attributes: &[KeyValue]) -> u16 {
+    number(attributes, names::STATUS)
+        .and_then(|code| u16::try_from(code).ok())
+        .filter(|c| *c < 1000)
+        .unwrap_or(0)
+}
+
+/// Who the sender is. The identity's words go before the resource's.
+pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) -> Gateway {
+    let attributes = resource.map_or(&[][..], |resource| resource.attributes.as_slice());
+    let service = owned(attributes, names::SERVICE_NAME).unwrap_or_else(|| "unknown_service".to_owned());
+    let (instance, epoch) = match identity {
+        Some(identity) => (identity.instance.clone(), identity.epoch.clone()),
+        None => (
+            owned(attributes, names::INSTANCE).unwrap_or_else(|| service.clone()),
+            format!("{:016x}", hash(attributes) as u64),
+        ),
+    };
+    Gateway {
+        instance,
+        epoch,
+        service,
+        environment: owned(attributes, names::ENVIRONMENT).unwrap_or_else(|| "default".to_owned()),
+        version: owned(attributes, names::VERSION),
+        config_hash: owned(attributes, names::CONFIG_HASH),
+        series: None,
+    }
+}
+
+/// The series that a point's attributes name.
+pub(super) fn series(gateway: &Gateway, direction: &str, attributes: &[KeyValue]) -> SeriesKey {
+    let overflow = is_true(attributes, names::OVERFLOW);
+    let label = |key, absent: &str| {
+        let absent = if overflow { names::OVERFLOW_VALUE } else { absent };
+        text(attributes, key).unwrap_or(absent).to_owned()
+    };
+    SeriesKey {
+        service: gateway.service.clone(),
+        environment: gateway.environment.clone(),
+        direction: direction.to_owned(),
+        consumer: label(names::CONSUMER, names::ANONYMOUS),
+        method: label(names::METHOD, names::OTHER_METHOD),
+        route: label(names::ROUTE, names::UNMATCHED),
+        status: status(attributes),
+        error_type: owned(attributes, names::ERROR_TYPE).unwrap_or_default(),
+        overflow,
+    }
+}
+
+/// A hash of a set of attributes that stays the same over versions and machines, since it is stored.
+pub(super) fn hash(attributes: &[KeyValue]) -> i64 {
+    let mut each: Vec<u64> = attributes
+        .iter()
+        .map(|attribute| {
+            let value = attribute.value.as_ref().map(AnyValue::encode_to_vec).unwrap_or_default();
+            mix(fnv(fnv(fnv(FNV_START, attribute.key.as_bytes()), &[0xff]), &value))
+        })
+        .collect();
+    each.sort_unstable();
+    mix(each.iter().fold(FNV_START, |state, hash| fnv(state, &hash.to_le_bytes()))) as i64
+}
+
+const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
+
+fn fnv(state: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(state, |state, byte| (state ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+/// The finalizer of MurmurHash3, since FNV alone leaves its high bits poor.
+fn mix(mut x: u64) -> u64 {
+    x ^= x >> 33;
+    x = x.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    x ^= x >> 33;
+    x = x.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    x ^ (x >> 33)
+}
+
+fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
+    attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.as_ref()
+}
+
+fn clip(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_LABEL_BYTES)]
+}

@@ -1,0 +1,65 @@
+//! OTLP log records to [`RequestBatch`].
+
+use super::attributes::{gateway, is_true, number, owned, status};
+use super::{Identity, RequestBatch, RequestEvent, RequestPart, names};
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+
+/// Takes the requests out of an export, and counts the records that are none. `now` (Unix nanoseconds) stands in for
+/// a missing time.
+pub(crate) fn read_logs(
+    request: ExportLogsServiceRequest,
+    identity: Option<Identity>,
+    now: i64,
+) -> (RequestBatch, u64) {
+    let mut rejected = 0;
+    let parts = request
+        .resource_logs
+        .into_iter()
+        .map(|resource| {
+            let records = resource.scope_logs.iter().flat_map(|scope| &scope.log_records);
+            let (requests, others): (Vec<_>, Vec<_>) = records.partition(|record| is_request(record));
+            rejected += others.len() as u64;
+            RequestPart {
+                gateway: gateway(identity.as_ref(), resource.resource.as_ref()),
+                events: requests.into_iter().map(|record| event(record, now)).collect(),
+            }
+        })
+        .collect();
+    (RequestBatch { identity, parts }, rejected)
+}
+
+fn is_request(record: &LogRecord) -> bool {
+    record.event_name == names::EVENT || owned(&record.attributes, names::METHOD).is_some()
+}
+
+fn event(record: &LogRecord, now: i64) -> RequestEvent {
+    let from = record.attributes.as_slice();
+    let label = |key, absent: &str| owned(from, key).unwrap_or_else(|| absent.to_owned());
+    let time = [record.time_unix_nano, record.observed_time_unix_nano].into_iter().find(|time| *time > 0);
+    let id = |bytes: &[u8], len| if bytes.len() == len { bytes.to_vec() } else { Vec::new() };
+    RequestEvent {
+        time: time.map_or(now, |time| i64::try_from(time).unwrap_or(i64::MAX)),
+        consumer: label(names::CONSUMER, names::ANONYMOUS),
+        consumer_trusted: is_true(from, names::TRUSTED),
+        method: label(names::METHOD, names::OTHER_METHOD),
+        method_original: owned(from, names::METHOD_ORIGINAL),
+        route: label(names::ROUTE, names::UNMATCHED),
+        status: status(from),
+        error_type: owned(from, names::ERROR_TYPE),
+        path: owned(from, names::PATH),
+        query: owned(from, names::QUERY),
+        client_address: owned(from, names::CLIENT_ADDRESS),
+        client_port: number(from, names::CLIENT_PORT),
+        user_agent: owned(from, names::USER_AGENT),
+        request_bytes: number(from, names::REQUEST_BYTES),
+        response_bytes: number(from, names::RESPONSE_BYTES),
+        duration_ns: number(from, names::DURATION_NS),
+        upstream_ns: number(from, names::UPSTREAM_NS),
+        response_flags: owned(from, names::RESPONSE_FLAGS),
+        code_details: owned(from, names::CODE_DETAILS),
+        request_id: owned(from, names::REQUEST_ID),
+        trace_id: id(&record.trace_id, 16),
+        span_id: id(&record.span_id, 8),
+    }
+}

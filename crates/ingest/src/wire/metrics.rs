@@ -1,0 +1,192 @@
+//! OTLP metrics to [`MetricBatch`].
+
+use super::{Identity, MetricBatch, MetricPart, Point, Tally, Temporality, Timing, Values};
+use super::{attributes, names};
+use crate::sketch::Sketch;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, ExponentialHistogramDataPoint, HistogramDataPoint, Metric, ResourceMetrics,
+    metric::Data, number_data_point,
+};
+use std::collections::HashMap;
+
+/// Bit of a point's flags: nothing was recorded.
+const NO_RECORDED_VALUE: u32 = 1;
+
+/// Takes what we keep out of an export. Metrics that are none of ours are passed over. `now` (Unix nanoseconds)
+/// stands in for a missing time.
+pub(crate) fn read_metrics(
+    request: ExportMetricsServiceRequest,
+    identity: Option<Identity>,
+    now: i64,
+) -> MetricBatch {
+    let parts = request
+        .resource_metrics
+        .into_iter()
+        .map(|resource| read_part(resource, identity.as_ref(), now))
+        .collect();
+    MetricBatch { identity, parts }
+}
+
+fn read_part(resource: ResourceMetrics, identity: Option<&Identity>, now: i64) -> MetricPart {
+    let attributes = resource.resource.as_ref().map_or(&[][..], |resource| resource.attributes.as_slice());
+    let mut part = Part {
+        gateway: attributes::gateway(identity, resource.resource.as_ref()),
+        direction: attributes::text(attributes, names::DIRECTION),
+        identified: identity.is_some(),
+        now,
+        points: Vec::new(),
+        places: HashMap::new(),
+    };
+    for metric in resource.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
+        part.read(metric);
+    }
+    MetricPart { gateway: part.gateway, points: part.points }
+}
+
+#[derive(Clone, Copy)]
+enum Instrument {
+    Duration,
+    Upstream,
+    Gateway,
+    RequestBytes,
+    ResponseBytes,
+}
+
+struct Part<'a> {
+    gateway: super::Gateway,
+    direction: Option<&'a str>,
+    identified: bool,
+    now: i64,
+    points: Vec<Point>,
+    places: HashMap<(i64, i64, i64, Temporality), usize>,
+}
+
+/// When a point was taken, and how it relates to the one before.
+#[derive(Clone, Copy)]
+struct When {
+    start: u64,
+    time: u64,
+    temporality: Temporality,
+}
+
+impl Part<'_> {
+    fn read(&mut self, metric: &Metric) {
+        if metric.name == names::SERIES {
+            self.gateway.series = gauge(metric).or(self.gateway.series);
+            return;
+        }
+        let Some((instrument, named_direction)) = instrument(&metric.name) else { return };
+        let direction = self.direction.or(named_direction).unwrap_or(names::INBOUND).to_owned();
+        match &metric.data {
+            Some(Data::ExponentialHistogram(data)) => {
+                let Some(temporality) = temporality(data.aggregation_temporality) else { return };
+                for point in data.data_points.iter().filter(|p| p.flags & NO_RECORDED_VALUE == 0) {
+                    let when =
+                        When { start: point.start_time_unix_nano, time: point.time_unix_nano, temporality };
+                    let values = self.values(&direction, &point.attributes, when);
+                    put(values, instrument, || exponential(point), Tally::of(point.count, point.sum));
+                }
+            }
+            Some(Data::Histogram(data)) => {
+                let Some(temporality) = temporality(data.aggregation_temporality) else { return };
+                for point in data.data_points.iter().filter(|p| p.flags & NO_RECORDED_VALUE == 0) {
+                    let when =
+                        When { start: point.start_time_unix_nano, time: point.time_unix_nano, temporality };
+                    let values = self.values(&direction, &point.attributes, when);
+                    put(values, instrument, || explicit(point), Tally::of(point.count, point.sum));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The place where one stream's values of one moment meet.
+    fn values(&mut self, direction: &str, attributes: &[KeyValue], when: When) -> &mut Values {
+        let start = match (self.identified, when.temporality) {
+            (false, Temporality::Cumulative) => unix_nanos(when.start),
+            _ => 0,
+        };
+        let time = if when.time == 0 { self.now } else { unix_nanos(when.time) };
+        let stream = attributes::hash(attributes) ^ i64::from(direction == names::OUTBOUND);
+        let Self { gateway, points, places, .. } = self;
+        let place = *places.entry((stream, start, time, when.temporality)).or_insert_with(|| {
+            let series = attributes::series(gateway, direction, attributes);
+            let temporality = when.temporality;
+            points.push(Point { series, stream, start, time, temporality, values: Values::default() });
+            points.len() - 1
+        });
+        &mut points[place].values
+    }
+}
+
+impl Tally {
+    fn of(count: u64, sum: Option<f64>) -> Self {
+        // A cast saturates, and NaN becomes 0.
+        Self { count, sum: sum.unwrap_or(0.0).round() as u64 }
+    }
+}
+
+fn put(values: &mut Values, instrument: Instrument, sketch: impl FnOnce() -> Sketch, tally: Tally) {
+    let timing = match instrument {
+        Instrument::RequestBytes => return values.request_bytes.add(tally),
+        Instrument::ResponseBytes => return values.response_bytes.add(tally),
+        Instrument::Duration => &mut values.duration,
+        Instrument::Upstream => &mut values.upstream,
+        Instrument::Gateway => &mut values.gateway,
+    };
+    timing.add(&Timing { count: tally.count, sketch: sketch() });
+}
+
+fn exponential(point: &ExponentialHistogramDataPoint) -> Sketch {
+    let negative = point.negative.iter().flat_map(|buckets| &buckets.bucket_counts);
+    let zero = negative.fold(point.zero_count, |sum, count| sum.saturating_add(*count));
+    let (offset, counts) =
+        point.positive.as_ref().map_or((0, &[][..]), |b| (b.offset, b.bucket_counts.as_slice()));
+    Sketch::from_exponential(point.scale, zero, offset, counts, point.sum.unwrap_or(0.0))
+}
+
+fn explicit(point: &HistogramDataPoint) -> Sketch {
+    Sketch::from_explicit(&point.explicit_bounds, &point.bucket_counts, point.sum.unwrap_or(0.0))
+}
+
+/// The instrument of a metric's name, and the direction that the name tells.
+fn instrument(name: &str) -> Option<(Instrument, Option<&'static str>)> {
+    match name {
+        names::UPSTREAM_DURATION => return Some((Instrument::Upstream, None)),
+        names::GATEWAY_DURATION => return Some((Instrument::Gateway, None)),
+        _ => {}
+    }
+    let (rest, direction) = match name.strip_prefix(names::SERVER) {
+        Some(rest) => (rest, names::INBOUND),
+        None => (name.strip_prefix(names::CLIENT)?, names::OUTBOUND),
+    };
+    let instrument = match rest {
+        names::REQUEST_DURATION => Instrument::Duration,
+        names::REQUEST_SIZE => Instrument::RequestBytes,
+        names::RESPONSE_SIZE => Instrument::ResponseBytes,
+        _ => return None,
+    };
+    Some((instrument, Some(direction)))
+}
+
+fn gauge(metric: &Metric) -> Option<u64> {
+    let Some(Data::Gauge(gauge)) = &metric.data else { return None };
+    match gauge.data_points.last()?.value? {
+        number_data_point::Value::AsInt(value) => u64::try_from(value).ok(),
+        number_data_point::Value::AsDouble(value) => Some(value as u64),
+    }
+}
+
+fn temporality(value: i32) -> Option<Temporality> {
+    match AggregationTemporality::try_from(value).ok()? {
+        AggregationTemporality::Cumulative => Some(Temporality::Cumulative),
+        AggregationTemporality::Delta => Some(Temporality::Delta),
+        AggregationTemporality::Unspecified => None,
+    }
+}
+
+fn unix_nanos(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,48 @@
+//! Names of metrics and attributes, as `docs/wire.md` has them.
+
+pub(super) const SERVICE_NAME: &str = "service.name";
+pub(super) const ENVIRONMENT: &str = "deployment.environment.name";
+pub(super) const INSTANCE: &str = "service.instance.id";
+pub(super) const VERSION: &str = "gatelens.version";
+pub(super) const CONFIG_HASH: &str = "gatelens.config_hash";
+pub(super) const DIRECTION: &str = "gatelens.direction";
+
+pub(super) const UPSTREAM_DURATION: &str = "gatelens.upstream.duration";
+pub(super) const GATEWAY_DURATION: &str = "gatelens.gateway.duration";
+pub(super) const SERIES: &str = "gatelens.series";
+pub(super) const SERVER: &str = "http.server.";
+pub(super) const CLIENT: &str = "http.client.";
+pub(super) const REQUEST_DURATION: &str = "request.duration";
+pub(super) const REQUEST_SIZE: &str = "request.body.size";
+pub(super) const RESPONSE_SIZE: &str = "response.body.size";
+
+pub(super) const CONSUMER: &str = "gatelens.consumer.id";
+pub(super) const METHOD: &str = "http.request.method";
+pub(super) const ROUTE: &str = "http.route";
+pub(super) const STATUS: &str = "http.response.status_code";
+pub(super) const ERROR_TYPE: &str = "error.type";
+pub(super) const OVERFLOW: &str = "otel.metric.overflow";
+
+pub(super) const EVENT: &str = "gatelens.request";
+pub(super) const TRUSTED: &str = "gatelens.consumer.trusted";
+pub(super) const METHOD_ORIGINAL: &str = "http.request.method_original";
+pub(super) const PATH: &str = "url.path";
+pub(super) const QUERY: &str = "url.query";
+pub(super) const CLIENT_ADDRESS: &str = "client.address";
+pub(super) const CLIENT_PORT: &str = "client.port";
+pub(super) const USER_AGENT: &str = "user_agent.original";
+pub(super) const REQUEST_BYTES: &str = "http.request.body.size";
+pub(super) const RESPONSE_BYTES: &str = "http.response.body.size";
+pub(super) const DURATION_NS: &str = "gatelens.duration_ns";
+pub(super) const UPSTREAM_NS: &str = "gatelens.upstream.duration_ns";
+pub(super) const RESPONSE_FLAGS: &str = "gatelens.response_flags";
+pub(super) const CODE_DETAILS: &str = "gatelens.response_code_details";
+pub(super) const REQUEST_ID: &str = "gatelens.request_id";
+
+pub(super) const INBOUND: &str = "inbound";
+pub(super) const OUTBOUND: &str = "outbound";
+pub(super) const ANONYMOUS: &str = "anonymous";
+pub(super) const UNMATCHED: &str = "__unmatched__";
+pub(super) const OTHER_METHOD: &str = "_OTHER";
+/// What a series beyond the sender's cap shows as consumer, method and route.
+pub(super) const OVERFLOW_VALUE: &str = "__overflow__";
