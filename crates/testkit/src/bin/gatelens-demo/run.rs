@@ -14,6 +14,9 @@ use crate::traffic::Traffic;
 /// How often progress is told.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
+/// How long the end waits for the last counts, which leave Envoy once a second.
+const SETTLE: Duration = Duration::from_secs(4);
+
 /// Options of `run`; each can be given as an environment variable, and so as `make run INGEST_PORT=…`.
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -61,19 +64,22 @@ pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
     println!("starting Envoy …");
     let launch = Launch { directory: Some(home.join("envoy")), group: Group::Own, ..Launch::default() };
     let mut envoy = Envoy::launch(&config, &launch)?;
+    let progress = Progress::start(&ingest);
     let traffic = (options.rate > 0.0).then(|| Traffic::start(gateway, options.rate));
     announce(options, &home, [ingest.address(), envoy.address(), envoy.admin_address()]);
 
-    let watched = watch(options, stop, &mut ingest, &mut envoy, traffic.as_ref());
+    let watched =
+        watch(options, stop, &mut ingest, &mut envoy, traffic.as_ref().map(|traffic| (traffic, &progress)));
     println!("\nstopping …");
     let sent = traffic.map(Traffic::stop);
+    let counted = sent.as_ref().and_then(|tally| settle(&ingest, &progress, tally.sent()));
     // In the direction of the data, so that what is on its way still arrives.
     let stopped = [envoy.stop().map(drop), ingest.stop().map(drop)];
     drop(upstream);
     watched?;
     stopped.into_iter().collect::<Result<()>>()?;
     match sent {
-        Some(tally) => println!("stopped; {tally}"),
+        Some(tally) => println!("stopped; {tally}{}", told(counted)),
         None => println!("stopped"),
     }
     Ok(())
@@ -129,28 +135,60 @@ fn watch(
     stop: &Stop,
     ingest: &mut Ingest,
     envoy: &mut Envoy,
-    traffic: Option<&Traffic>,
+    traffic: Option<(&Traffic, &Progress)>,
 ) -> Result<()> {
     let start = Instant::now();
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut reported = start;
     while !stop.requested() && (options.duration == 0 || start.elapsed().as_secs() < options.duration) {
         thread::sleep(Duration::from_millis(100));
         envoy.process().check()?;
         ingest.process().check()?;
-        if let Some(traffic) = traffic.filter(|_| reported.elapsed() >= REPORT_EVERY) {
+        if let Some((traffic, progress)) = traffic.filter(|_| reported.elapsed() >= REPORT_EVERY) {
             reported = Instant::now();
-            let counted = counted(ingest, since)
-                .map_or("the ingest does not say".to_owned(), |n| format!("{n} counted"));
-            println!("  {:>4} s  {}, {counted}", start.elapsed().as_secs(), traffic.tally());
+            let counted = told(progress.counted(ingest));
+            println!("  {:>4} s  {}{counted}", start.elapsed().as_secs(), traffic.tally());
         }
     }
     Ok(())
 }
 
-/// Requests the ingest has counted since a Unix time in seconds; it widens to whole minutes.
-fn counted(ingest: &Ingest, since: u64) -> Option<u64> {
-    let until = since + 10 * 365 * 24 * 3600;
+/// Waits a few seconds until all that was sent is counted, and says how many are.
+fn settle(ingest: &Ingest, progress: &Progress, sent: u64) -> Option<u64> {
+    let start = Instant::now();
+    loop {
+        let counted = progress.counted(ingest)?;
+        if counted >= sent || start.elapsed() > SETTLE {
+            return Some(counted);
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn told(counted: Option<u64>) -> String {
+    counted.map_or(String::new(), |count| format!(", {count} counted"))
+}
+
+/// What the ingest has counted since the start, as its read API tells: requests sent by hand are among them.
+struct Progress {
+    since: u64,
+    before: u64,
+}
+
+impl Progress {
+    fn start(ingest: &Ingest) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        // The period is widened to whole minutes, which an earlier run may share.
+        Self { since, before: total(ingest, since).unwrap_or(0) }
+    }
+
+    fn counted(&self, ingest: &Ingest) -> Option<u64> {
+        Some(total(ingest, self.since)?.saturating_sub(self.before))
+    }
+}
+
+fn total(ingest: &Ingest, since: u64) -> Option<u64> {
+    let until = since + 366 * 24 * 3600;
     let summary = ingest.get_json(&format!("/api/v1/summary?from={since}&to={until}")).ok()?;
-    summary["rows"][0]["requests"].as_u64()
+    // Without a row there was nothing to count.
+    Some(summary["rows"][0]["requests"].as_u64().unwrap_or(0))
 }
