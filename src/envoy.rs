@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 use std::time::Duration;
 
 use gatelens_core::host::{
@@ -26,7 +26,13 @@ const PLUGIN_CONFIGURATION: i32 = 7;
 unsafe extern "C" {
     fn proxy_log(level: i32, message: *const u8, size: usize) -> i32;
     fn proxy_get_current_time_nanoseconds(time: *mut u64) -> i32;
-    fn proxy_get_buffer_bytes(kind: i32, start: usize, most: usize, data: *mut *mut u8, size: *mut usize) -> i32;
+    fn proxy_get_buffer_bytes(
+        kind: i32,
+        start: usize,
+        most: usize,
+        data: *mut *mut u8,
+        size: *mut usize,
+    ) -> i32;
     fn proxy_get_header_map_pairs(kind: i32, data: *mut *mut u8, size: *mut usize) -> i32;
     fn proxy_get_header_map_value(
         kind: i32,
@@ -43,7 +49,13 @@ unsafe extern "C" {
         size: *mut usize,
         version: *mut u32,
     ) -> i32;
-    fn proxy_set_shared_data(key: *const u8, key_size: usize, data: *const u8, size: usize, version: u32) -> i32;
+    fn proxy_set_shared_data(
+        key: *const u8,
+        key_size: usize,
+        data: *const u8,
+        size: usize,
+        version: u32,
+    ) -> i32;
     fn proxy_call_foreign_function(
         name: *const u8,
         name_size: usize,
@@ -88,7 +100,14 @@ impl Envoy {
     fn foreign_function(&self, name: &str, argument: &[u8]) -> Option<Vec<u8>> {
         // SAFETY: both slices outlive the call.
         returned(|data, size| unsafe {
-            proxy_call_foreign_function(name.as_ptr(), name.len(), argument.as_ptr(), argument.len(), data, size)
+            proxy_call_foreign_function(
+                name.as_ptr(),
+                name.len(),
+                argument.as_ptr(),
+                argument.len(),
+                data,
+                size,
+            )
         })
     }
 
@@ -159,7 +178,8 @@ impl Host for Envoy {
 
     fn request_headers(&self) -> Pairs {
         // SAFETY: see `returned`.
-        let buffer = returned(|data, size| unsafe { proxy_get_header_map_pairs(REQUEST_HEADERS, data, size) });
+        let buffer =
+            returned(|data, size| unsafe { proxy_get_header_map_pairs(REQUEST_HEADERS, data, size) });
         Pairs::from_host(buffer.unwrap_or_default())
     }
 
@@ -183,8 +203,9 @@ impl Host for Envoy {
 
     fn shared_set(&self, key: &[u8], value: &[u8], expected: Version) -> Result<(), Conflict> {
         // SAFETY: both slices outlive the call.
-        let status =
-            unsafe { proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), expected.0) };
+        let status = unsafe {
+            proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), expected.0)
+        };
         if status == OK { Ok(()) } else { Err(Conflict) }
     }
 
@@ -218,7 +239,7 @@ fn returned(call: impl FnOnce(*mut *mut u8, *mut usize) -> i32) -> Option<Vec<u8
     if call(&mut data, &mut size) != OK {
         return None;
     }
-    if data.cast_const() == null() || size == 0 {
+    if data.is_null() || size == 0 {
         return Some(Vec::new());
     }
     // SAFETY: the host had this module's allocator (the SDK's `proxy_on_memory_allocate`, which boxes a slice of

@@ -110,7 +110,8 @@ impl Backoff {
     /// Whether an attempt may be made.
     pub fn is_over(&self, now_ns: u64) -> bool {
         // An end further ahead than any back-off was set before the clock was put back.
-        now_ns >= self.until_ns || self.until_ns.saturating_sub(now_ns) > (LONGEST_BACKOFF.as_nanos() as u64).saturating_mul(2)
+        now_ns >= self.until_ns
+            || self.until_ns.saturating_sub(now_ns) > (LONGEST_BACKOFF.as_nanos() as u64).saturating_mul(2)
     }
 
     /// Whether the last attempt failed.
@@ -258,7 +259,8 @@ mod tests {
             (1usize..400).prop_map(Step::Push),
             Just(Step::Send),
             Just(Step::Abandon),
-            prop_oneof![Just(Answer::Taken), Just(Answer::Later), Just(Answer::Refused)].prop_map(Step::Answer),
+            prop_oneof![Just(Answer::Taken), Just(Answer::Later), Just(Answer::Refused)]
+                .prop_map(Step::Answer),
             (0u64..400).prop_map(Step::Wait),
         ]
     }

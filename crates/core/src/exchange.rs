@@ -62,7 +62,8 @@ impl Exchange {
         let unknown_method = if method == Method::OTHER { request.method } else { b"" };
 
         let event = Event {
-            start_ns: read(Attribute::RequestTime).unwrap_or_else(|| now_ns.saturating_sub(measurement.duration_ns)),
+            start_ns: read(Attribute::RequestTime)
+                .unwrap_or_else(|| now_ns.saturating_sub(measurement.duration_ns)),
             consumer: &identity.id,
             consumer_trusted: identity.trusted,
             method,

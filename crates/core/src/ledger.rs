@@ -91,8 +91,9 @@ impl Ledger {
         self.epoch
     }
 
-    /// Series in shared data that this worker knows of, without the overflow series.
-    pub fn series(&self) -> u32 {
+    /// Series in use, without the overflow series. Reads what other workers have added since the last call.
+    pub fn series(&mut self, host: &impl Host, pending: &mut Pending) -> u32 {
+        self.sync(host, pending);
         self.directory.ordinary
     }
 
@@ -131,7 +132,8 @@ impl Ledger {
     /// Gives the changed series that have no slot one, or spills them.
     fn assign_slots(&mut self, host: &impl Host, pending: &mut Pending, changed: &[usize]) {
         let homeless = |pending: &mut Pending| -> Vec<usize> {
-            let is_homeless = |position: &usize| pending.entry(*position).is_some_and(|entry| entry.slot.is_none());
+            let is_homeless =
+                |position: &usize| pending.entry(*position).is_some_and(|entry| entry.slot.is_none());
             changed.iter().copied().filter(is_homeless).collect()
         };
         if homeless(pending).is_empty() {
@@ -218,7 +220,8 @@ impl Ledger {
     }
 
     fn note(&mut self, key: &SeriesKey) {
-        let count = if key.is_overflow() { &mut self.directory.overflow } else { &mut self.directory.ordinary };
+        let count =
+            if key.is_overflow() { &mut self.directory.overflow } else { &mut self.directory.ordinary };
         *count = count.saturating_add(1);
     }
 
@@ -310,10 +313,10 @@ impl Ledger {
     /// Lets another one export at once.
     pub fn resign(&self, host: &impl Host, me: u64) {
         let key = format!("{}lease", self.prefix);
-        if let Some((value, version)) = host.shared_get(key.as_bytes()) {
-            if varint::take(&mut &value[..]) == Some(me) {
-                let _ = host.shared_set(key.as_bytes(), &[], version);
-            }
+        if let Some((value, version)) = host.shared_get(key.as_bytes())
+            && varint::take(&mut &value[..]) == Some(me)
+        {
+            let _ = host.shared_set(key.as_bytes(), &[], version);
         }
     }
 

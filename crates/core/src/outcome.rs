@@ -40,8 +40,8 @@ pub struct ResponseFlags(pub u64);
 
 /// Envoy's short names by bit, in the order of its `CoreResponseFlag`.
 const FLAG_NAMES: [&str; 30] = [
-    "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC", "URX", "SI", "IH",
-    "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
+    "LH", "UH", "UT", "LR", "UR", "UF", "UC", "UO", "NR", "DI", "FI", "RL", "UAEX", "RLSE", "DC", "URX",
+    "SI", "IH", "DPE", "UMSDR", "RFCF", "NFCF", "DT", "UPE", "NC", "OM", "DF", "DO", "DR", "UDO",
 ];
 
 impl ResponseFlags {
@@ -210,13 +210,23 @@ mod tests {
             let got = Status::new(code, flags);
             assert_eq!(got, Status(status), "{code:?} {flags:?}");
             let error = ErrorType::new(got, flags, details.as_bytes());
-            assert_eq!(error.map(|e| e.name(got).into_owned()).as_deref(), cause, "{code:?} {flags:?} {details}");
+            assert_eq!(
+                error.map(|e| e.name(got).into_owned()).as_deref(),
+                cause,
+                "{code:?} {flags:?} {details}"
+            );
             assert_eq!(ErrorType::from_byte(ErrorType::to_byte(error)), error);
         };
         check(Some(200), 0, "via_upstream", 200, None);
         check(Some(404), 0, "via_upstream", 404, None);
         check(Some(503), 0, "via_upstream", 503, Some("503"));
-        check(Some(503), 0x20, "upstream_reset_before_response_started{connection_failure}", 503, Some("upstream_connection_failure"));
+        check(
+            Some(503),
+            0x20,
+            "upstream_reset_before_response_started{connection_failure}",
+            503,
+            Some("upstream_connection_failure"),
+        );
         check(Some(503), 0x20 | 0x8000, "", 503, Some("upstream_connection_failure"));
         check(Some(503), 2, "no_healthy_upstream", 503, Some("no_healthy_upstream"));
         check(Some(504), 4, "response_timeout", 504, Some("upstream_request_timeout"));

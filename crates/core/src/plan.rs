@@ -71,7 +71,10 @@ impl Plan {
         Self {
             templates: Templates::new(templates),
             sources: sources
-                .map(|source| Source { header: source.header.to_ascii_lowercase().into(), trusted: source.trusted })
+                .map(|source| Source {
+                    header: source.header.to_ascii_lowercase().into(),
+                    trusted: source.trusted,
+                })
                 .collect(),
             use_route_name: config.routes.use_route_name,
             infer_routes: config.routes.infer,
@@ -90,9 +93,13 @@ impl Plan {
 
 impl Stream {
     fn new(config: Config, text: &str, host: &impl Host) -> Self {
-        let named = |path: &[&str]| host.property(path).map(|name| String::from_utf8_lossy(&name).into_owned());
+        let named =
+            |path: &[&str]| host.property(path).map(|name| String::from_utf8_lossy(&name).into_owned());
         let Config { service, ingest, counters, limits, .. } = config;
-        let instance = [&["xds", "node", "id"][..], &["node", "id"]].into_iter().find_map(named).filter(|id| !id.is_empty());
+        let instance = [&["xds", "node", "id"][..], &["node", "id"]]
+            .into_iter()
+            .find_map(named)
+            .filter(|id| !id.is_empty());
 
         let plugin = [named(&["plugin_name"]), named(&["plugin_root_id"])].map(Option::unwrap_or_default);
         let authority = ingest.authority.clone().unwrap_or_else(|| ingest.cluster.clone());
@@ -111,7 +118,11 @@ impl Stream {
             authority,
             metrics_path: format!("{}/v1/metrics", ingest.path_prefix),
             logs_path: format!("{}/v1/logs", ingest.path_prefix),
-            headers: ingest.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
+            headers: ingest
+                .headers
+                .into_iter()
+                .map(|(name, value)| (name.to_ascii_lowercase(), value))
+                .collect(),
             timeout: Duration::from_millis(u64::from(ingest.timeout_ms)),
         }
     }

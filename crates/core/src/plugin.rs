@@ -28,6 +28,10 @@ pub struct Registry {
 struct Shared {
     worker: RefCell<Worker>,
     roots: Cell<u32>,
+    /// The last exchange that a filter has counted. It belongs to the counters rather than to the root context:
+    /// Envoy gives a filter and a logger with one and the same configuration one root context or two, depending on the
+    /// listener's metadata and direction.
+    counted_by_filter: Cell<Option<Mark>>,
 }
 
 /// A root context.
@@ -45,7 +49,6 @@ pub struct Plugin {
 pub struct Active {
     plan: Plan,
     shared: Rc<Shared>,
-    counted_by_filter: Cell<Option<Mark>>,
 }
 
 /// What the host is to do when a root context ends.
@@ -67,7 +70,9 @@ impl Plugin {
     pub fn configure(&mut self, host: &impl Host) -> bool {
         let raw = host.plugin_configuration();
         let parsed = match std::str::from_utf8(&raw) {
-            Ok(text) => Config::parse(text).map(|config| Plan::new(config, text, host)).map_err(|error| error.to_string()),
+            Ok(text) => Config::parse(text)
+                .map(|config| Plan::new(config, text, host))
+                .map_err(|error| error.to_string()),
             Err(error) => Err(format!("the text is not UTF-8 from byte {} on", error.valid_up_to())),
         };
         let plan = match parsed {
@@ -83,10 +88,13 @@ impl Plugin {
         let shared = self.registry.attach(host, &plan);
         if plan.debug {
             let (hash, period) = (&plan.stream.resource.config_hash, plan.tick_period());
-            host.log(LogLevel::Info, &format!("configuration {hash} in force, a tick every {} ms", period.as_millis()));
+            host.log(
+                LogLevel::Info,
+                &format!("configuration {hash} in force, a tick every {} ms", period.as_millis()),
+            );
         }
         host.set_tick_period(plan.tick_period());
-        if let Some(before) = self.active.replace(Rc::new(Active { plan, shared, counted_by_filter: Cell::default() })) {
+        if let Some(before) = self.active.replace(Rc::new(Active { plan, shared })) {
             before.shared.detach();
         }
         true
@@ -103,7 +111,9 @@ impl Plugin {
         let now_ns = host.now();
         active.shared.with(|worker| worker.tick(host, self.me, now_ns));
         if active.plan.debug {
-            active.shared.with(|worker| host.log(LogLevel::Debug, &format!("events by fate: {:?}", worker.tally())));
+            active
+                .shared
+                .with(|worker| host.log(LogLevel::Debug, &format!("events by fate: {:?}", worker.tally())));
         }
         for orphan in self.registry.orphans() {
             orphan.with(|worker| worker.tick(host, self.me, now_ns));
@@ -161,7 +171,7 @@ impl Plugin {
         let exchange = Exchange::read(host);
         // Envoy runs a stream's filters before its access loggers, so the mark is that of this very exchange if the
         // filter has seen it.
-        let counted = active.counted_by_filter.take();
+        let counted = active.shared.counted_by_filter.take();
         if counted.is_none() || counted != exchange.mark() {
             active.record(host, &exchange);
         }
@@ -172,7 +182,7 @@ impl Active {
     /// An exchange ended that a filter of this root context saw.
     pub fn log_from_filter(&self, host: &impl Host) {
         let exchange = Exchange::read(host);
-        self.counted_by_filter.set(exchange.mark());
+        self.shared.counted_by_filter.set(exchange.mark());
         self.record(host, &exchange);
     }
 
@@ -194,7 +204,8 @@ impl Registry {
             }
             None => {
                 let worker = RefCell::new(Worker::new(host, Rc::clone(&plan.stream)));
-                let shared = Rc::new(Shared { worker, roots: Cell::new(0) });
+                let shared =
+                    Rc::new(Shared { worker, roots: Cell::new(0), counted_by_filter: Cell::default() });
                 workers.insert(plan.stream.ledger, Rc::clone(&shared));
                 shared
             }
@@ -212,7 +223,9 @@ impl Registry {
     }
 
     fn forget_idle_orphans(&self) {
-        let keep = |shared: &Rc<Shared>| shared.roots.get() > 0 || !shared.with(|worker| worker.is_idle()).unwrap_or(false);
+        let keep = |shared: &Rc<Shared>| {
+            shared.roots.get() > 0 || !shared.with(|worker| worker.is_idle()).unwrap_or(false)
+        };
         if let Ok(mut workers) = self.workers.try_borrow_mut() {
             workers.retain(|_, shared| keep(shared));
         }

@@ -97,7 +97,10 @@ impl Worker {
     pub fn tick(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
         self.ledger.merge(host, &mut self.pending);
         let age_ns = now_ns.saturating_sub(self.open.opened_ns);
-        if self.open.events > 0 && age_ns.saturating_add(50_000_000) >= u64::from(self.stream.limits.flush_ms).saturating_mul(1_000_000) {
+        if self.open.events > 0
+            && age_ns.saturating_add(50_000_000)
+                >= u64::from(self.stream.limits.flush_ms).saturating_mul(1_000_000)
+        {
             self.close_batch(host, now_ns);
         }
         let led = std::mem::replace(&mut self.export.leading, self.ledger.lead(host, me.0, now_ns));
@@ -187,7 +190,15 @@ impl Worker {
     }
 
     /// Keeps the back-off, and tells the gateway's log when delivery begins to fail and when it works again.
-    fn note(&self, host: &impl Host, what: &str, backoff: &mut Backoff, answer: Answer, status: Option<u16>, now_ns: u64) {
+    fn note(
+        &self,
+        host: &impl Host,
+        what: &str,
+        backoff: &mut Backoff,
+        answer: Answer,
+        status: Option<u16>,
+        now_ns: u64,
+    ) {
         let answered = || status.map_or("broke off".to_owned(), |status| format!("answered {status}"));
         let cluster = &self.stream.cluster;
         match answer {
@@ -200,12 +211,18 @@ impl Worker {
             Answer::Later => {
                 if !backoff.is_failing() {
                     let held = "nothing is lost while there is room";
-                    host.log(LogLevel::Warn, &format!("the ingest `{cluster}` {}; the {what} waits, {held}", answered()));
+                    host.log(
+                        LogLevel::Warn,
+                        &format!("the ingest `{cluster}` {}; the {what} waits, {held}", answered()),
+                    );
                 }
                 backoff.failed(now_ns, host.random());
             }
             Answer::Refused => {
-                host.log(LogLevel::Warn, &format!("the ingest `{cluster}` {}: a batch of the {what} is dropped", answered()));
+                host.log(
+                    LogLevel::Warn,
+                    &format!("the ingest `{cluster}` {}: a batch of the {what} is dropped", answered()),
+                );
                 backoff.succeeded();
             }
         }
@@ -265,6 +282,7 @@ impl Worker {
             let Some(slot) = self.export.changed.pop_first() else { break };
             series.extend(self.ledger.read(host, slot));
         }
+        let series_in_use = self.ledger.series(host, &mut self.pending);
         let frame = Frame {
             resource: &self.stream.resource,
             instance: &self.instance,
@@ -272,7 +290,7 @@ impl Worker {
             start_ns: self.ledger.epoch().start,
             time_ns: now_ns,
             bounds_seconds: &self.stream.bounds_seconds,
-            series_in_use: self.ledger.series(),
+            series_in_use,
             series: &series,
         };
         let sequence = self.ledger.next_sequence(host, Signal::Metrics);
@@ -300,14 +318,21 @@ impl Worker {
             ("x-gatelens-sequence", &sequence),
         ];
         headers.extend(stream.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let callout =
-            Callout { cluster: &stream.cluster, headers: &headers, body: &parcel.body, timeout: stream.timeout };
+        let callout = Callout {
+            cluster: &stream.cluster,
+            headers: &headers,
+            body: &parcel.body,
+            timeout: stream.timeout,
+        };
         match host.dispatch(&callout) {
             Ok(id) => Some(id),
             Err(error) => {
                 let backoff = if signal == Signal::Logs { &self.logs_backoff } else { &self.export.backoff };
                 if !backoff.is_failing() {
-                    host.log(LogLevel::Warn, &format!("cannot reach the ingest `{}`: {error}", stream.cluster));
+                    host.log(
+                        LogLevel::Warn,
+                        &format!("cannot reach the ingest `{}`: {error}", stream.cluster),
+                    );
                 }
                 None
             }

@@ -84,7 +84,9 @@ fn sketches(sent: &[Sent], name: &str) -> BTreeMap<Attributes, ExponentialHistog
     let metrics = sent.iter().filter(|request| request.header(":path").ends_with("/v1/metrics"));
     let requests = metrics.map(|request| ExportMetricsServiceRequest::decode(&request.body[..]).unwrap());
     let mut found = BTreeMap::new();
-    for metric in requests.flat_map(|r| r.resource_metrics).flat_map(|r| r.scope_metrics).flat_map(|s| s.metrics) {
+    for metric in
+        requests.flat_map(|r| r.resource_metrics).flat_map(|r| r.scope_metrics).flat_map(|s| s.metrics)
+    {
         if let (true, Some(Data::ExponentialHistogram(data))) = (metric.name == name, metric.data) {
             assert_eq!(data.aggregation_temporality, 2, "cumulative");
             found.extend(data.data_points.into_iter().map(|point| (attributes(&point.attributes), point)));
@@ -94,7 +96,10 @@ fn sketches(sent: &[Sent], name: &str) -> BTreeMap<Attributes, ExponentialHistog
 }
 
 fn counts(sent: &[Sent]) -> BTreeMap<Attributes, u64> {
-    sketches(sent, "http.server.request.duration").into_iter().map(|(key, point)| (key, point.count)).collect()
+    sketches(sent, "http.server.request.duration")
+        .into_iter()
+        .map(|(key, point)| (key, point.count))
+        .collect()
 }
 
 fn expect(pairs: &[(&str, &str)]) -> Attributes {
@@ -127,8 +132,14 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
     let sent = worker.tick_answering(Some(200));
 
     let logs = sent.iter().find(|request| request.header(":path") == "/otlp/v1/logs").unwrap();
-    assert_eq!((logs.cluster.as_str(), logs.header(":authority"), logs.header("authorization")), ("c", "i.internal", "Bearer x"));
-    assert_eq!((logs.header("content-type"), logs.header("x-gatelens-sequence")), ("application/x-protobuf", "1"));
+    assert_eq!(
+        (logs.cluster.as_str(), logs.header(":authority"), logs.header("authorization")),
+        ("c", "i.internal", "Bearer x")
+    );
+    assert_eq!(
+        (logs.header("content-type"), logs.header("x-gatelens-sequence")),
+        ("application/x-protobuf", "1")
+    );
     assert_eq!(logs.header("x-gatelens-epoch").len(), 16);
     let request = ExportLogsServiceRequest::decode(&logs.body[..]).unwrap();
     let resource = attributes(&request.resource_logs[0].resource.as_ref().unwrap().attributes);
@@ -164,7 +175,10 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
         ])
     );
     assert_eq!((record.time_unix_nano, record.observed_time_unix_nano), (START, START + 40_000_000));
-    assert_eq!((record.severity_number, record.event_name.as_str(), record.flags), (17, "gatelens.request", 1));
+    assert_eq!(
+        (record.severity_number, record.event_name.as_str(), record.flags),
+        (17, "gatelens.request", 1)
+    );
     assert_eq!(record.trace_id, 0x0af7651916cd43dd8448eb211c80319cu128.to_be_bytes());
     assert_eq!(record.span_id, 0xb7ad6b7169203331u64.to_be_bytes());
 
@@ -175,11 +189,17 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
         ("http.response.status_code", "503"),
         ("http.route", "/users/{id}"),
     ]);
-    for (metric, seconds) in
-        [("http.server.request.duration", 0.04), ("gatelens.upstream.duration", 0.03), ("gatelens.gateway.duration", 0.01)]
-    {
+    for (metric, seconds) in [
+        ("http.server.request.duration", 0.04),
+        ("gatelens.upstream.duration", 0.03),
+        ("gatelens.gateway.duration", 0.01),
+    ] {
         let point = sketches(&sent, metric).remove(&series).expect(metric);
-        assert_eq!((point.count, point.sum, point.scale, point.zero_count), (1, Some(seconds), 5, 0), "{metric}");
+        assert_eq!(
+            (point.count, point.sum, point.scale, point.zero_count),
+            (1, Some(seconds), 5, 0),
+            "{metric}"
+        );
         let buckets = point.positive.unwrap();
         assert_eq!(buckets.bucket_counts, [1], "{metric}");
         let upper = (f64::from(buckets.offset + 1) / 32.0).exp2();
@@ -190,7 +210,10 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
     for metric in &request.resource_metrics[0].scope_metrics[0].metrics {
         let Some(Data::Histogram(data)) = &metric.data else { continue };
         let point = &data.data_points[0];
-        assert_eq!((attributes(&point.attributes), point.count, point.start_time_unix_nano), (series.clone(), 1, START));
+        assert_eq!(
+            (attributes(&point.attributes), point.count, point.start_time_unix_nano),
+            (series.clone(), 1, START)
+        );
         let (sum, buckets): (f64, &[u64]) = match metric.name.as_str() {
             "gatelens.request.duration" => (0.04, &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
             "http.server.request.body.size" => (10.0, &[]),
@@ -206,9 +229,16 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
 fn exchanges_that_envoy_itself_ended_are_counted_too() {
     let gateway = FakeGateway::starting_at(START);
     let worker = Worker::start(&gateway, SMALLEST);
-    let unparsed = FakeExchange::default().int(Attribute::ResponseCode, 400).int(Attribute::ResponseFlags, 0x40000);
-    let aborted = FakeExchange::default().header(":method", "GET").header(":path", "/a").int(Attribute::ResponseFlags, 0x4000);
-    let lost = FakeExchange::default().header(":method", "get").header(":path", "/a").int(Attribute::ResponseFlags, 0x40);
+    let unparsed =
+        FakeExchange::default().int(Attribute::ResponseCode, 400).int(Attribute::ResponseFlags, 0x40000);
+    let aborted = FakeExchange::default()
+        .header(":method", "GET")
+        .header(":path", "/a")
+        .int(Attribute::ResponseFlags, 0x4000);
+    let lost = FakeExchange::default()
+        .header(":method", "get")
+        .header(":path", "/a")
+        .int(Attribute::ResponseFlags, 0x40);
     let missing = FakeExchange::new("GET", "/wp-admin/42", 404);
     for exchange in [unparsed, aborted, lost, missing, FakeExchange::default()] {
         worker.finish(exchange);
@@ -216,7 +246,12 @@ fn exchanges_that_envoy_itself_ended_are_counted_too() {
     gateway.wait(Duration::from_secs(1));
     let sent = worker.tick_answering(Some(200));
     let series = |method: &str, route: &str, status: &str, error: &str| {
-        let all = [("http.request.method", method), ("http.route", route), ("http.response.status_code", status), ("error.type", error)];
+        let all = [
+            ("http.request.method", method),
+            ("http.route", route),
+            ("http.response.status_code", status),
+            ("error.type", error),
+        ];
         let mut series = expect(&[("gatelens.consumer.id", "anonymous")]);
         series.extend(expect(&all).into_iter().filter(|(_, value)| !value.is_empty()));
         (series, 1)
@@ -239,7 +274,9 @@ fn exchanges_that_envoy_itself_ended_are_counted_too() {
 fn a_request_that_filter_and_logger_of_one_root_see_counts_once() {
     let gateway = FakeGateway::starting_at(START);
     let worker = Worker::start(&gateway, SMALLEST);
-    let exchange = |n: i64| FakeExchange::new("GET", "/", 200).int(Attribute::RequestTime, n).int(Attribute::RequestDuration, 5);
+    let exchange = |n: i64| {
+        FakeExchange::new("GET", "/", 200).int(Attribute::RequestTime, n).int(Attribute::RequestDuration, 5)
+    };
     let active = worker.plugin.active().unwrap();
     for n in 0..10 {
         worker.host.finish(exchange(n));
@@ -264,7 +301,8 @@ fn beyond_the_cap_requests_are_counted_by_status_and_memory_stays() {
     for round in 0..200 {
         for n in 0..50 {
             let status = if n % 10 == 0 { 500 } else { 200 };
-            let exchange = FakeExchange::new("GET", "/a", status).header("x-consumer-id", format!("c{round}-{n}"));
+            let exchange =
+                FakeExchange::new("GET", "/a", status).header("x-consumer-id", format!("c{round}-{n}"));
             workers[n % 2].finish(exchange);
         }
         gateway.wait(Duration::from_secs(1));
@@ -279,8 +317,18 @@ fn beyond_the_cap_requests_are_counted_by_status_and_memory_stays() {
     assert_eq!(counts.values().sum::<u64>(), 200 * 50);
     let exact = counts.keys().filter(|key| key.contains_key("gatelens.consumer.id")).count();
     assert_eq!(exact, 10);
-    let overflow = |status: &str| counts[&expect(&[("otel.metric.overflow", "true"), ("http.response.status_code", status)])];
-    assert_eq!(overflow("500"), 200 * 5 - counts.iter().filter(|(k, _)| k.len() > 2 && k["http.response.status_code"] == "500").map(|(_, n)| n).sum::<u64>());
+    let overflow = |status: &str| {
+        counts[&expect(&[("otel.metric.overflow", "true"), ("http.response.status_code", status)])]
+    };
+    assert_eq!(
+        overflow("500"),
+        200 * 5
+            - counts
+                .iter()
+                .filter(|(k, _)| k.len() > 2 && k["http.response.status_code"] == "500")
+                .map(|(_, n)| n)
+                .sum::<u64>()
+    );
     assert!(overflow("200") > 0);
     assert_eq!(gateway.shared_keys(), settled.0);
     assert!(gateway.shared_bytes() < settled.1 + 512, "{} after {}", gateway.shared_bytes(), settled.1);
@@ -290,7 +338,9 @@ fn beyond_the_cap_requests_are_counted_by_status_and_memory_stays() {
 fn an_outage_loses_no_count_and_a_repeat_keeps_its_bytes_and_identity() {
     let gateway = FakeGateway::starting_at(START);
     let worker = Worker::start(&gateway, SMALLEST);
-    let identity = |request: &Sent| (request.header(":path").to_owned(), request.header("x-gatelens-sequence").to_owned());
+    let identity = |request: &Sent| {
+        (request.header(":path").to_owned(), request.header("x-gatelens-sequence").to_owned())
+    };
     let mut bodies = BTreeMap::new();
     let mut total = 0;
     let failures = [Some(503), Some(429), None, Some(504), Some(502)];
@@ -355,7 +405,8 @@ fn a_refused_configuration_says_why_and_starts_nothing() {
 fn a_configuration_update_loses_nothing() {
     let gateway = FakeGateway::starting_at(START);
     let renamed = r#"{"version": 1, "service": {"name": "other"}, "ingest": {"cluster": "gatelens_ingest"}}"#;
-    let same_counters = r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}, "routes": {"infer": false}}"#;
+    let same_counters =
+        r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}, "routes": {"infer": false}}"#;
     for (update, epochs) in [(same_counters, 1), (renamed, 2)] {
         let mut old = Worker::start(&gateway, SMALLEST);
         old.finish(FakeExchange::new("GET", "/a", 200));

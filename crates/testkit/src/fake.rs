@@ -14,9 +14,12 @@ use gatelens_core::pairs::Pairs;
 #[derive(Clone, Debug, Default)]
 pub struct FakeGateway(Rc<Process>);
 
+/// A value and its version.
+type Versioned = (Vec<u8>, u32);
+
 #[derive(Debug, Default)]
 struct Process {
-    data: RefCell<HashMap<Vec<u8>, (Vec<u8>, u32)>>,
+    data: RefCell<HashMap<Vec<u8>, Versioned>>,
     last_version: Cell<u32>,
     last_random: Cell<u64>,
     now_ns: Cell<u64>,
@@ -251,10 +254,9 @@ impl Host for FakeHost {
         };
         self.writes.set(self.writes.get() + 1);
         let every = self.conflicts_every.get();
-        if every > 0 && self.writes.get() % every == 0 {
-            if let Some((_, version)) = data.get_mut(key) {
-                *version = next();
-            }
+        let meets_another = every > 0 && self.writes.get().is_multiple_of(every);
+        if let (true, Some((_, version))) = (meets_another, data.get_mut(key)) {
+            *version = next();
         }
         // As Envoy does it: the version is compared only if the key exists, and zero compares with nothing.
         if data.get(key).is_some_and(|(_, version)| expected.0 != 0 && expected.0 != *version) {
@@ -274,7 +276,11 @@ impl Host for FakeHost {
         self.sent.borrow_mut().push(Sent {
             id,
             cluster: request.cluster.to_owned(),
-            headers: request.headers.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect(),
+            headers: request
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_string()))
+                .collect(),
             body: request.body.to_vec(),
         });
         Ok(id)

@@ -9,7 +9,10 @@ type Checked = Result<(), Problem>;
 
 pub(super) fn check(config: &Config) -> Checked {
     if config.version != 1 {
-        return fail(["version"], format!("version {} is unknown to this filter; it reads version 1", config.version));
+        return fail(
+            ["version"],
+            format!("version {} is unknown to this filter; it reads version 1", config.version),
+        );
     }
     service(&config.service)?;
     ingest(&config.ingest)?;
@@ -40,16 +43,22 @@ fn service(service: &Service) -> Checked {
 
 fn ingest(ingest: &Ingest) -> Checked {
     length(["ingest", "cluster"], &ingest.cluster, 1, 255)?;
-    if let Some(authority) = &ingest.authority {
-        if authority.is_empty() || !authority.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return fail(["ingest", "authority"], "an authority is a host name with an optional port: `ingest.internal:4318`");
-        }
+    if let Some(authority) = &ingest.authority
+        && (authority.is_empty() || !authority.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        return fail(
+            ["ingest", "authority"],
+            "an authority is a host name with an optional port: `ingest.internal:4318`",
+        );
     }
     let prefix = &ingest.path_prefix;
     let plain = prefix.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'));
     if !(prefix.is_empty() || prefix.starts_with('/') && !prefix.ends_with('/') && plain) {
         let corrected = format!("/{}", prefix.trim().trim_matches('/'));
-        return fail(["ingest", "path_prefix"], format!("a prefix begins with a slash and does not end with one: `{corrected}`"));
+        return fail(
+            ["ingest", "path_prefix"],
+            format!("a prefix begins with a slash and does not end with one: `{corrected}`"),
+        );
     }
     range(["ingest", "timeout_ms"], ingest.timeout_ms, 1, 60_000)?;
     for (name, value) in &ingest.headers {
@@ -58,7 +67,9 @@ fn ingest(ingest: &Ingest) -> Checked {
             return fail(at, "not a header name");
         }
         let lower = name.to_ascii_lowercase();
-        if lower.starts_with("x-gatelens-") || matches!(lower.as_str(), "content-type" | "content-length" | "content-encoding" | "host") {
+        if lower.starts_with("x-gatelens-")
+            || matches!(lower.as_str(), "content-type" | "content-length" | "content-encoding" | "host")
+        {
             return fail(at, "the filter sets this header itself");
         }
         if !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
@@ -126,7 +137,11 @@ fn fail<const N: usize>(at: [&str; N], message: impl Into<String>) -> Checked {
 }
 
 fn range<const N: usize>(at: [&str; N], value: u32, least: u32, most: u32) -> Checked {
-    if (least..=most).contains(&value) { Ok(()) } else { fail(at, format!("{value} is not between {least} and {most}")) }
+    if (least..=most).contains(&value) {
+        Ok(())
+    } else {
+        fail(at, format!("{value} is not between {least} and {most}"))
+    }
 }
 
 fn length<const N: usize>(at: [&str; N], value: &str, least: usize, most: usize) -> Checked {
@@ -140,7 +155,8 @@ fn length<const N: usize>(at: [&str; N], value: &str, least: usize, most: usize)
 }
 
 fn is_word(text: &str, most: usize, also: &[u8]) -> bool {
-    (1..=most).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || also.contains(&byte))
+    (1..=most).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || also.contains(&byte))
 }
 
 /// A token of RFC 9110.

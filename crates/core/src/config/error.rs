@@ -150,7 +150,11 @@ fn unknown_key(path: &str, unknown: &str, known: &[String]) -> String {
 
 fn unknown_value(unknown: &str, known: &[String]) -> String {
     if matches!(unknown, "delta" | "spans") {
-        return format!("`{unknown}` is not available in gatelens {} yet; use {}", crate::VERSION, list(known));
+        return format!(
+            "`{unknown}` is not available in gatelens {} yet; use {}",
+            crate::VERSION,
+            list(known)
+        );
     }
     match nearest(unknown, known) {
         Some(near) => format!("unknown value `{unknown}`; did you mean `{near}`?"),
@@ -161,7 +165,10 @@ fn unknown_value(unknown: &str, known: &[String]) -> String {
 fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
     let distance = |candidate: &String| strsim::damerau_levenshtein(name, candidate);
     let within_reach = name.chars().count().div_ceil(3);
-    known.iter().filter(|candidate| distance(candidate) <= within_reach).min_by_key(|candidate| distance(candidate))
+    known
+        .iter()
+        .filter(|candidate| distance(candidate) <= within_reach)
+        .min_by_key(|candidate| distance(candidate))
 }
 
 fn list(names: &[String]) -> String {

@@ -14,7 +14,10 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     assert_eq!(config.counters.max_series, 2_000);
     assert!(config.counters.consumer);
     assert_eq!(config.limits.queue_bytes, 8_388_608);
-    assert_eq!((config.limits.batch_events, config.limits.batch_bytes, config.limits.flush_ms), (500, 262_144, 1_000));
+    assert_eq!(
+        (config.limits.batch_events, config.limits.batch_bytes, config.limits.flush_ms),
+        (500, 262_144, 1_000)
+    );
     assert!(!config.debug);
 }
 
@@ -49,8 +52,16 @@ fn a_defect_is_named_with_its_place_and_what_was_meant() {
     check("{\"version\": 1, \"ingest\": {\"cluster\": \"a\"}} x", ("", 1, 44), "trailing characters");
     check(r#"{"ingest": {"cluster": "a"}}"#, ("", 1, 28), "the key `version` is missing");
     check(r#"{"version": 1}"#, ("", 1, 14), "the key `ingest` is missing");
-    check("{\"version\": 1,\n \"ingest\": {\"clutser\": \"a\"}}", ("ingest.clutser", 2, 13), "did you mean `cluster`?");
-    check("{\"version\": 1,\n \"ingest\": {\"cluster\": 7}}", ("ingest.cluster", 2, 13), "invalid type: integer `7`");
+    check(
+        "{\"version\": 1,\n \"ingest\": {\"clutser\": \"a\"}}",
+        ("ingest.clutser", 2, 13),
+        "did you mean `cluster`?",
+    );
+    check(
+        "{\"version\": 1,\n \"ingest\": {\"cluster\": 7}}",
+        ("ingest.cluster", 2, 13),
+        "invalid type: integer `7`",
+    );
     check(r#"{"version": 2, "ingest": {"cluster": "a"}}"#, ("version", 1, 2), "it reads version 1");
 
     let check = |section: &str, path: &str, message: &str| {
@@ -64,9 +75,21 @@ fn a_defect_is_named_with_its_place_and_what_was_meant() {
     check(r#""capture": {}"#, "capture", "`capture` is not available");
     check(r#""access_log": false"#, "access_log", "not available");
     check(r#""consumer": {"name": {"header": "x"}}"#, "consumer.name", "not available");
-    check(r#""consumer": {"sources": [{"header": "a"}, {"cookie": "uid"}]}"#, "consumer.sources[1].cookie", "`cookie` is not available");
-    check(r#""consumer": {"sources": [{"haeder": "a"}]}"#, "consumer.sources[0].haeder", "did you mean `header`?");
-    check(r#""consumer": {"sources": [{"header": "a b"}]}"#, "consumer.sources[0].header", "not a header name");
+    check(
+        r#""consumer": {"sources": [{"header": "a"}, {"cookie": "uid"}]}"#,
+        "consumer.sources[1].cookie",
+        "`cookie` is not available",
+    );
+    check(
+        r#""consumer": {"sources": [{"haeder": "a"}]}"#,
+        "consumer.sources[0].haeder",
+        "did you mean `header`?",
+    );
+    check(
+        r#""consumer": {"sources": [{"header": "a b"}]}"#,
+        "consumer.sources[0].header",
+        "not a header name",
+    );
     check(r#""frobnicate": {}"#, "frobnicate", "the keys here are `version`, `service`");
     check(r#""service": {"direction": "inbuond"}"#, "service.direction", "did you mean `inbound`?");
     check(r#""service": {"environment": "prod eu"}"#, "service.environment", "1 to 32 letters");
@@ -76,7 +99,11 @@ fn a_defect_is_named_with_its_place_and_what_was_meant() {
     check(r#""counters": {"max_series": 0}"#, "counters.max_series", "not between 1 and 20000");
     check(r#""counters": {"bounds_seconds": [1, 0.5]}"#, "counters.bounds_seconds", "rise");
     check(r#""limits": {"flush_ms": 1}"#, "limits.flush_ms", "not between 100 and 60000");
-    check(r#""limits": {"queue_bytes": 65536, "batch_bytes": 100000}"#, "limits.batch_bytes", "fit into the queue");
+    check(
+        r#""limits": {"queue_bytes": 65536, "batch_bytes": 100000}"#,
+        "limits.batch_bytes",
+        "fit into the queue",
+    );
     check(r#""debug": "yes""#, "debug", "expected a boolean");
 
     let check = |ingest: &str, path: &str, message: &str| {
@@ -88,7 +115,11 @@ fn a_defect_is_named_with_its_place_and_what_was_meant() {
     check(r#""path_prefix": "otlp/""#, "ingest.path_prefix", "`/otlp`");
     check(r#""temporality": "delta""#, "ingest.temporality", "`delta` is not available");
     check(r#""timeout_ms": 0"#, "ingest.timeout_ms", "not between");
-    check(r#""headers": {"x-gatelens-epoch": "1"}"#, "ingest.headers.x-gatelens-epoch", "sets this header itself");
+    check(
+        r#""headers": {"x-gatelens-epoch": "1"}"#,
+        "ingest.headers.x-gatelens-epoch",
+        "sets this header itself",
+    );
     check(r#""headers": {"a": "b\r\nc: d"}"#, "ingest.headers.a", "printable");
 }
 

@@ -146,7 +146,10 @@ fn is_token(segment: &[u8]) -> bool {
     let upper = segment.iter().any(u8::is_ascii_uppercase);
     let lower = segment.iter().any(u8::is_ascii_lowercase);
     let alphabet = segment.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_=.~+".contains(byte));
-    alphabet && segment.len() >= 20 && digits >= 3 && (upper && lower || digits.saturating_mul(4) >= segment.len())
+    alphabet
+        && segment.len() >= 20
+        && digits >= 3
+        && (upper && lower || digits.saturating_mul(4) >= segment.len())
 }
 
 #[cfg(test)]

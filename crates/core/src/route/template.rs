@@ -29,13 +29,17 @@ pub enum TemplateError {
         corrected: String,
     },
     /// The word before the path is no method.
-    #[error("`{method}` is no known method; a template reads `GET /users/{{id}}` or `/users/{{id}}` for any method")]
+    #[error(
+        "`{method}` is no known method; a template reads `GET /users/{{id}}` or `/users/{{id}}` for any method"
+    )]
     Method {
         /// As written.
         method: String,
     },
     /// A segment mixes braces and other characters, or its parameter has no name.
-    #[error("`{segment}`: a parameter is a whole segment between slashes and has a name, as in `/users/{{id}}`")]
+    #[error(
+        "`{segment}`: a parameter is a whole segment between slashes and has a name, as in `/users/{{id}}`"
+    )]
     Segment {
         /// As written.
         segment: String,
@@ -71,7 +75,9 @@ impl Template {
         let Some(rest) = path.strip_prefix('/') else {
             return Err(TemplateError::NoSlash { corrected: text.replacen(path, &format!("/{path}"), 1) });
         };
-        if let Some(character) = path.chars().find(|c| matches!(c, '?' | '#') || c.is_control() || c.is_whitespace()) {
+        if let Some(character) =
+            path.chars().find(|c| matches!(c, '?' | '#') || c.is_control() || c.is_whitespace())
+        {
             return Err(TemplateError::Character { character });
         }
         if path.len() > MAX_ROUTE_BYTES {
@@ -169,8 +175,16 @@ mod tests {
     #[test]
     fn the_most_literal_template_wins() {
         let templates = Templates::new(
-            ["GET /users/{id}", "/users/me", "POST /users/{user_id}", "/users/{id}/orders", "/{any}/{thing}/orders", "/", "/a/"]
-                .map(|text| Template::parse(text).unwrap()),
+            [
+                "GET /users/{id}",
+                "/users/me",
+                "POST /users/{user_id}",
+                "/users/{id}/orders",
+                "/{any}/{thing}/orders",
+                "/",
+                "/a/",
+            ]
+            .map(|text| Template::parse(text).unwrap()),
         );
         let check = |request: &str, route: Option<&str>| {
             let (method, path) = request.split_once(' ').unwrap();

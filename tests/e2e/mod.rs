@@ -1,0 +1,4 @@
+mod counting;
+mod odd_bytes;
+mod stack;
+mod updates;

@@ -1,0 +1,85 @@
+//! Bytes that no client should send change no answer and leave the plugin alive.
+
+use fastrand::Rng;
+use gatelens_testkit::client::{Connection, Request};
+use gatelens_testkit::{Envoy, EnvoyConfig, Upstream};
+
+use super::stack::{Mode, Stack};
+
+const REQUESTS: usize = 1_000;
+
+#[test]
+fn answers_are_those_of_the_same_envoy_without_the_filter() {
+    let requests: Vec<Vec<u8>> =
+        (0..REQUESTS as u64).map(|seed| odd_request(&mut Rng::with_seed(seed))).collect();
+    let upstream = Upstream::start().unwrap();
+    let plain = Envoy::start(&EnvoyConfig::plain().unwrap().upstream(upstream.address()).unwrap()).unwrap();
+    let expected: Vec<Option<u16>> = requests.iter().map(|bytes| answer(&plain, bytes)).collect();
+    let refused = expected.iter().filter(|status| **status == Some(400)).count();
+    assert!((100..900).contains(&refused), "the requests are odd, but not all hopeless: {refused} refused");
+
+    for mode in [Mode::Filter, Mode::Logger] {
+        let stack = Stack::start(mode);
+        for (bytes, expected) in requests.iter().zip(&expected) {
+            let got = answer(&stack.envoy, bytes);
+            assert_eq!(got, *expected, "{mode:?}: {}", bytes.escape_ascii());
+        }
+        let streams = stack.envoy.stat("http.gateway.downstream_rq_total").unwrap();
+        assert!(streams >= REQUESTS as u64 * 9 / 10, "{streams}");
+        stack.wait_for_count(streams);
+        assert_eq!(answer(&stack.envoy, &Request::get("/direct").to_bytes()), Some(200));
+        stack.wait_for_count(streams + 1);
+        assert!(!stack.envoy.log().contains("panicked"), "{}", stack.envoy.log());
+    }
+}
+
+/// The status, or none if the connection was closed without an answer.
+fn answer(envoy: &Envoy, request: &[u8]) -> Option<u16> {
+    let mut connection = Connection::open(envoy.address()).unwrap();
+    connection.send_bytes(request).unwrap();
+    connection.read_response("GET").ok().map(|response| response.status)
+}
+
+fn odd_request(rng: &mut Rng) -> Vec<u8> {
+    let mut head = match rng.u8(0..12) {
+        0 => [b"G\xe9T /direct".to_vec(), odd_bytes(rng, 3)].concat(),
+        1 => [b"GET /direct/".to_vec(), odd_bytes(rng, 12)].concat(),
+        2 => b"GET /direct/%00%ff%E9%zz?a=%".to_vec(),
+        3 => [b"GET /direct/".to_vec(), vec![b'a'; rng.usize(1_000..7_000)]].concat(),
+        4 => b"GET http://else.where/direct?x".to_vec(),
+        5 => b"OPTIONS *".to_vec(),
+        _ => b"GET /direct/42".to_vec(),
+    };
+    head.extend(b" HTTP/1.1\r\nhost: gateway.test\r\n");
+    for _ in 0..rng.usize(0..4) {
+        let name: &[u8] = match rng.u8(0..10) {
+            0 => &odd_bytes(rng, 6),
+            1 => b"X-CONSUMER-ID",
+            2 => b"user-agent",
+            3 => b"traceparent",
+            4 => b"x-request-id",
+            5 => b"x-envoy-original-path",
+            6 => b"cookie",
+            _ => b"x-consumer-id",
+        };
+        let value = match rng.u8(0..5) {
+            0 => odd_bytes(rng, 20),
+            1 => vec![rng.u8(0x80..=0xff); rng.usize(1..300)],
+            2 => "\u{202e}\u{0}ünï\u{feff}".replace('\0', "").into_bytes(),
+            3 => vec![b'x'; rng.usize(0..9_000)],
+            _ => b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_vec(),
+        };
+        head.extend([name, b": ", &value, b"\r\n"].concat());
+    }
+    head.extend(b"connection: close\r\n\r\n");
+    head
+}
+
+/// Any bytes but those that would end a line or the word.
+fn odd_bytes(rng: &mut Rng, most: usize) -> Vec<u8> {
+    let allowed = |rng: &mut Rng| match rng.u8(..) {
+        b'\r' | b'\n' | b' ' | b':' => 0xe9,
+        byte => byte,
+    };
+    (0..rng.usize(1..=most)).map(|_| allowed(rng)).collect()
+}

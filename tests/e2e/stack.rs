@@ -1,0 +1,138 @@
+//! Upstream, ingest and Envoy together, and what the read API says about them.
+
+use std::collections::BTreeMap;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Launch, Listeners, Upstream};
+use serde_json::{Value, json};
+
+/// Far more than the slowest machine needs; reached only when something is wrong.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How the module is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    Filter,
+    Logger,
+    Both,
+}
+
+impl Mode {
+    pub(crate) fn config(self) -> EnvoyConfig {
+        let config = match self {
+            Mode::Filter => EnvoyConfig::http_filter(),
+            Mode::Logger => EnvoyConfig::access_logger(),
+            Mode::Both => EnvoyConfig::both(),
+        };
+        config.unwrap()
+    }
+}
+
+pub(crate) struct Stack {
+    pub(crate) upstream: Upstream,
+    pub(crate) ingest: Ingest,
+    pub(crate) envoy: Envoy,
+    pub(crate) config: EnvoyConfig,
+}
+
+impl Stack {
+    /// Starts all three, with the files' own plugin configuration.
+    pub(crate) fn start(mode: Mode) -> Self {
+        Self::launch(mode, Listeners::Static, |config| config)
+    }
+
+    pub(crate) fn launch(
+        mode: Mode,
+        listeners: Listeners,
+        change: impl FnOnce(EnvoyConfig) -> EnvoyConfig,
+    ) -> Self {
+        let (upstream, ingest) = (Upstream::start().unwrap(), Ingest::start().unwrap());
+        let config = mode.config().upstream(upstream.address()).unwrap().ingest(ingest.address()).unwrap();
+        let config = change(config);
+        let envoy = Envoy::launch(&config, &Launch { listeners, ..Launch::default() }).unwrap();
+        Self { upstream, ingest, envoy, config }
+    }
+
+    /// Requests counted so far.
+    pub(crate) fn counted(&self) -> u64 {
+        let summary = self.ingest.get_json("/api/v1/summary").unwrap();
+        summary["rows"].as_array().unwrap().iter().map(|row| row["requests"].as_u64().unwrap()).sum()
+    }
+
+    /// Waits until so many requests are counted, and a moment longer for what would be one too many.
+    pub(crate) fn wait_for_count(&self, requests: u64) {
+        let start = Instant::now();
+        while self.counted() < requests && start.elapsed() < PATIENCE {
+            sleep(Duration::from_millis(100));
+        }
+        sleep(Duration::from_millis(2_500));
+        assert_eq!(self.counted(), requests, "{}", self.envoy.log());
+    }
+
+    /// The counts by consumer, method, route and status.
+    pub(crate) fn summary(&self) -> BTreeMap<Key, Counts> {
+        let summary = self.ingest.get_json("/api/v1/summary?group_by=consumer,method,route,status").unwrap();
+        let rows = summary["rows"].as_array().unwrap().iter();
+        rows.map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap().to_owned();
+            let number = |key: &str| row[key].as_u64().unwrap();
+            let key = (text("consumer"), text("method"), text("route"), number("status") as u16);
+            let counts = Counts {
+                requests: number("requests"),
+                errors: number("errors"),
+                request_bytes: number("request_bytes"),
+                response_bytes: number("response_bytes"),
+            };
+            (key, counts)
+        })
+        .collect()
+    }
+
+    /// The whole request log, newest first; waits until it has so many rows.
+    pub(crate) fn wait_for_requests(&self, rows: usize) -> Vec<Value> {
+        let start = Instant::now();
+        loop {
+            let all = self.requests();
+            if all.len() >= rows || start.elapsed() > PATIENCE {
+                assert_eq!(all.len(), rows);
+                return all;
+            }
+            sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn requests(&self) -> Vec<Value> {
+        let mut all = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let page = self.ingest.get_json(&format!("/api/v1/requests?limit=300{cursor}")).unwrap();
+            all.extend(page["rows"].as_array().unwrap().iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={next}"),
+                None => return all,
+            }
+        }
+    }
+}
+
+/// Consumer, method, route, status.
+pub(crate) type Key = (String, String, String, u16);
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) requests: u64,
+    pub(crate) errors: u64,
+    pub(crate) request_bytes: u64,
+    pub(crate) response_bytes: u64,
+}
+
+/// A plugin configuration for the tests: one template, everything else inferred.
+pub(crate) fn plugin() -> Value {
+    json!({
+        "version": 1,
+        "service": {"name": "e2e"},
+        "ingest": {"cluster": "gatelens_ingest"},
+        "routes": {"templates": ["GET /users/{id}"]},
+    })
+}
