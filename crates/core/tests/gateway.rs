@@ -1,5 +1,7 @@
 //! The core on a gateway without Envoy: what leaves is read back with the official OTLP messages.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
