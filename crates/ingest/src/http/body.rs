@@ -60,7 +60,12 @@ impl Held {
     async fn fill(mut self, mut body: Body) -> Result<Self, ReceiveError> {
         while let Some(frame) = body.frame().await {
             let Ok(data) = frame.map_err(|_| ReceiveError::Broken)?.into_data() else { continue };
-            self.append(&data)?;
+            if let Err(refusal) = self.append(&data) {
+                let limit = self.limit;
+                drop(self);
+                discard(body, limit).await;
+                return Err(refusal);
+            }
         }
         Ok(self)
     }
@@ -106,6 +111,17 @@ impl Held {
     /// Gives up the bytes but not the share: what they were decoded to lives on.
     pub(super) fn into_share(self) -> Share {
         self.memory
+    }
+}
+
+/// Reads on without keeping anything, up to `limit` bytes: a sender that still writes when the connection is closed
+/// may never see the answer.
+async fn discard(mut body: Body, limit: usize) {
+    let mut discarded = 0;
+    while let Some(Ok(frame)) = body.frame().await
+        && discarded < limit
+    {
+        discarded += frame.data_ref().map_or(0, |data| data.len());
     }
 }
 

@@ -17,6 +17,8 @@ const VERSION: i64 = 1;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
+/// No other process writes; a tool that looks at the files may hold one for a moment.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Who sent, and which sequence numbers came. `signal` is 0 for metrics, 1 for logs.
 const SENDERS: &str = "
@@ -137,14 +139,14 @@ pub(crate) fn open_requests(path: &Path) -> Result<Connection, StoreError> {
 pub(crate) fn open_read(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     check_version(&connection, path)?;
     Ok(connection)
 }
 
 fn open_write(path: &Path, tables: &str) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "page_size", PAGE_SIZE)?;
     let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;

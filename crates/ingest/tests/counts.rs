@@ -1,0 +1,281 @@
+//! Counts are exact, whatever happens on the way to the ingest.
+
+use crate::support::Service;
+use crate::support::otlp::{Frame, MINUTE, Made, NOON, SECOND, flag, int, made, text};
+use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, HistogramDataPoint};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+const METRICS: &str = "/v1/metrics";
+const EPOCH: u64 = 0x5be2_c9a1_d034_7f16;
+/// All of the day.
+const DAY: &str = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
+
+/// Traffic of some variety: the same for the same seed.
+fn traffic(count: usize, seed: u64) -> Vec<Made> {
+    let mut state = seed;
+    let mut next = move |below: u64| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let one = |next: &mut dyn FnMut(u64) -> u64| Made {
+        consumer: ["acme", "globex", "anonymous"][next(3) as usize],
+        method: ["GET", "POST"][next(2) as usize],
+        route: ["/users/{id}", "/orders", "__unmatched__"][next(3) as usize],
+        status: [200, 201, 404, 499, 503, 0][next(6) as usize],
+        seconds: (next(4_000_000) + 1) as f64 / 1e6,
+    };
+    (0..count).map(|_| one(&mut next)).collect()
+}
+
+fn identity(sequence: u64) -> Option<(&'static str, u64, u64)> {
+    Some(("edge-1", EPOCH, sequence))
+}
+
+/// Asserts that the summary of the day is exactly what was made.
+fn check(service: &Service, all: &[Made]) {
+    let mut expected: BTreeMap<_, (u64, Vec<f64>)> = BTreeMap::new();
+    for made in all {
+        let key =
+            (made.consumer.to_owned(), made.method.to_owned(), made.route.to_owned(), u64::from(made.status));
+        let entry = expected.entry(key).or_default();
+        entry.0 += 1;
+        entry.1.push(made.seconds * 1e3);
+    }
+    let answer = service.json(&format!("/api/v1/summary?{DAY}&group_by=consumer,method,route,status"));
+    let rows = answer["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), expected.len(), "{answer:#}");
+    for row in rows {
+        let word = |key: &str| row[key].as_str().unwrap().to_owned();
+        let status = row["status"].as_u64().unwrap();
+        let (count, mut times) =
+            expected.remove(&(word("consumer"), word("method"), word("route"), status)).unwrap();
+        assert_eq!(row["requests"], count, "{row}");
+        assert_eq!(row["errors"], if status >= 500 || status == 0 { count } else { 0 }, "{row}");
+        assert_eq!(row["request_bytes"], count * 100, "{row}");
+        assert_eq!(row["response_bytes"], count * 1000, "{row}");
+        times.sort_by(f64::total_cmp);
+        for (key, q, share) in [
+            ("p50_ms", 0.5, 1.0),
+            ("p75_ms", 0.75, 1.0),
+            ("p95_ms", 0.95, 1.0),
+            ("p99_ms", 0.99, 1.0),
+            ("upstream_p95_ms", 0.95, 0.5),
+        ] {
+            let exact = times[(q * times.len() as f64).ceil() as usize - 1] * share;
+            let got = row[key].as_f64().unwrap();
+            assert!((got / exact - 1.0).abs() <= 0.011, "{key}: {got} for {exact} in {row}");
+        }
+    }
+}
+
+#[test]
+fn cumulative_frames_count_every_request_once() {
+    let service = Service::start();
+    let all = traffic(3000, 1);
+    for (sequence, until) in [(1, 1), (2, 700), (3, 700), (4, 2000), (5, 3000)] {
+        let frame = Frame::at(NOON + sequence * 20 * SECOND).of(&all[..until]);
+        service.send(METRICS, identity(sequence), &frame).accepted();
+        check(&service, &all[..until]);
+    }
+}
+
+#[test]
+fn repeated_late_and_lost_frames_change_nothing() {
+    let mut service = Service::start();
+    let all = traffic(500, 2);
+    let frame = |sequence: u64| Frame::at(NOON + sequence * MINUTE).of(&all[..sequence as usize * 100]);
+    // The third never arrives, the second after the fourth, and some twice.
+    for (sequence, seen) in [(1, 100), (1, 100), (4, 400), (2, 400), (4, 400), (2, 400), (5, 500), (1, 500)] {
+        service.send(METRICS, identity(sequence), &frame(sequence)).accepted();
+        check(&service, &all[..seen]);
+    }
+    service.restart(|_| ());
+    check(&service, &all);
+    for sequence in [5, 4, 3] {
+        service.send(METRICS, identity(sequence), &frame(sequence)).accepted();
+        check(&service, &all);
+    }
+}
+
+#[test]
+fn an_identity_once_stored_holds_for_any_bytes() {
+    let service = Service::start();
+    let all = traffic(20, 3);
+    service.send(METRICS, identity(1), &Frame::default().of(&all[..10])).accepted();
+    service.send(METRICS, identity(1), &Frame::default().of(&all)).accepted();
+    check(&service, &all[..10]);
+}
+
+#[test]
+fn a_new_life_of_the_gateway_adds_up() {
+    let mut service = Service::start();
+    let all = traffic(90, 4);
+    for (life, part) in all.chunks(30).enumerate() {
+        let frame = Frame::at(NOON + life as u64 * MINUTE).of(part);
+        service.send(METRICS, Some(("edge-1", life as u64 + 1, 1)), &frame).accepted();
+        service.restart(|_| ());
+    }
+    check(&service, &all);
+    assert_eq!(service.json("/api/v1/gateways")["rows"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn a_minute_holds_what_was_counted_until_its_end() {
+    let service = Service::start();
+    let all = vec![made("/", 200, 0.1); 6];
+    let frames = [(NOON, 1), (NOON + 1, 3), (NOON + MINUTE, 6)];
+    for ((time, until), sequence) in frames.into_iter().zip(1..) {
+        service.send(METRICS, identity(sequence), &Frame::at(time).of(&all[..until])).accepted();
+    }
+    let answer = service.json("/api/v1/timeseries?from=2026-06-20T11:58:30Z&to=2026-06-20T12:01:10Z");
+    assert_eq!(
+        (&answer["from"], &answer["to"]),
+        (&json!("2026-06-20T11:58:00Z"), &json!("2026-06-20T12:02:00Z"))
+    );
+    let points = answer["points"].as_array().unwrap();
+    let found: Vec<_> =
+        points.iter().map(|p| (p["time"].as_str().unwrap(), p["requests"].as_u64().unwrap())).collect();
+    let expected = [
+        ("2026-06-20T11:58:00Z", 0),
+        ("2026-06-20T11:59:00Z", 1),
+        ("2026-06-20T12:00:00Z", 5),
+        ("2026-06-20T12:01:00Z", 0),
+    ];
+    assert_eq!(found, expected);
+    assert_eq!(points[0]["p95_ms"], Value::Null);
+}
+
+#[test]
+fn long_and_short_steps_agree() {
+    let service = Service::start();
+    let all = traffic(600, 5);
+    for minute in 0..60usize {
+        let frame = Frame::at(NOON + (minute as u64 + 1) * MINUTE).of(&all[..(minute + 1) * 10]);
+        service.send(METRICS, identity(minute as u64 + 1), &frame).accepted();
+    }
+    check(&service, &all);
+    for (step, from, to, expected) in [
+        (60, "11:59:00", "13:00:00", vec![0].into_iter().chain(vec![10; 60]).collect::<Vec<_>>()),
+        (600, "12:00:00", "13:00:00", vec![100; 6]),
+        (1800, "12:00:00", "13:00:00", vec![300; 2]),
+        (3600, "12:00:00", "13:00:00", vec![600]),
+    ] {
+        let range = format!("from=2026-06-20T{from}Z&to=2026-06-20T{to}Z");
+        let answer = service.json(&format!("/api/v1/timeseries?{range}&step={step}"));
+        let points = answer["points"].as_array().unwrap();
+        let found: Vec<_> = points.iter().map(|point| point["requests"].as_u64().unwrap()).collect();
+        assert_eq!(found, expected, "step {step}");
+    }
+    let ranges =
+        [("12:00", "12:30", 300), ("12:29", "12:31", 20), ("12:10", "12:50", 400), ("11:50", "13:10", 600)];
+    for (from, to, expected) in ranges {
+        let answer =
+            service.json(&format!("/api/v1/summary?from=2026-06-20T{from}:00Z&to=2026-06-20T{to}:00Z"));
+        assert_eq!(answer["rows"][0]["requests"], expected, "{from} to {to}");
+    }
+}
+
+#[test]
+fn other_senders_count_too() {
+    let service = Service::start();
+    let all = traffic(40, 6);
+    let two_hosts = |until: usize, start| {
+        ["a", "b"].map(|host| {
+            let extra = vec![text("server.address", host)];
+            Frame { extra, start, ..Frame::default() }.of(&all[..until])
+        })
+    };
+    // Two streams that differ by an attribute of no interest to us add up.
+    for until in [10, 20, 20] {
+        for frame in two_hosts(until, NOON - MINUTE) {
+            service.send(METRICS, None, &frame).accepted();
+        }
+    }
+    // A start of its own is a stream of its own.
+    for frame in two_hosts(10, NOON) {
+        service.send(METRICS, None, &frame).accepted();
+    }
+    let twice = |until: usize| [&all[..until], &all[..until]].concat();
+    check(&service, &[twice(20), twice(10)].concat());
+}
+
+#[test]
+fn deltas_are_added() {
+    let service = Service::start();
+    let all = traffic(60, 7);
+    for part in all.chunks(20) {
+        let frame = Frame { temporality: AggregationTemporality::Delta, scale: 7, ..Frame::default() };
+        service.send(METRICS, None, &frame.of(part)).accepted();
+    }
+    check(&service, &all);
+}
+
+#[test]
+fn histograms_with_explicit_bounds_are_read() {
+    let service = Service::start();
+    let frame = Frame::default();
+    let point = HistogramDataPoint {
+        attributes: vec![int("http.response.status_code", 200)],
+        time_unix_nano: NOON,
+        count: 10,
+        sum: Some(2.0),
+        bucket_counts: vec![0, 9, 1],
+        explicit_bounds: vec![0.1, 0.4],
+        ..Default::default()
+    };
+    let export = frame.export(vec![frame.explicit("http.server.request.duration", vec![point])]);
+    service.send(METRICS, None, &export).accepted();
+    let row = &service.json(&format!("/api/v1/summary?{DAY}&group_by=consumer,method,route"))["rows"][0];
+    let labels = ["consumer", "method", "route"].map(|key| row[key].as_str().unwrap());
+    assert_eq!(labels, ["anonymous", "_OTHER", "__unmatched__"]);
+    assert_eq!(row["requests"], 10);
+    let p50 = row["p50_ms"].as_f64().unwrap();
+    assert!((p50 / 200.0 - 1.0).abs() < 0.011, "{p50}");
+}
+
+#[test]
+fn what_exceeded_the_senders_cap_is_visible() {
+    let service = Service::start();
+    let frame = Frame::default();
+    let point =
+        frame.histogram(vec![flag("otel.metric.overflow"), int("http.response.status_code", 200)], &[0.1; 7]);
+    let export = frame.export(vec![frame.exponential("http.server.request.duration", vec![point])]);
+    service.send(METRICS, identity(1), &export).accepted();
+    let answer = service.json(&format!("/api/v1/summary?{DAY}&group_by=consumer,method,route,status"));
+    let row = &answer["rows"][0];
+    let labels = ["consumer", "method", "route"].map(|key| row[key].as_str().unwrap());
+    assert_eq!(labels, ["__overflow__"; 3]);
+    assert_eq!((&row["requests"], &row["errors"]), (&json!(7), &json!(0)));
+    assert_eq!(service.json("/api/v1/gateways")["rows"][0]["overflow"], 7);
+}
+
+#[test]
+fn series_beyond_the_stores_bound_are_rejected_in_the_answer() {
+    let service = Service::with(gatelens_ingest::Limits { series: 2, ..Default::default() });
+    let all = [made("/a", 200, 0.1), made("/b", 200, 0.1), made("/c", 200, 0.1)];
+    let answer = service.send(METRICS, identity(1), &Frame::default().of(&all));
+    assert_eq!(answer.status, 200);
+    assert!(answer.text().contains("as many series as it may"), "{}", answer.text());
+    check(&service, &all[..2]);
+}
+
+#[test]
+fn gateways_say_who_they_are_and_what_is_missing() {
+    let mut service = Service::start();
+    for sequence in [1, 2, 6, 4] {
+        service.send(METRICS, identity(sequence), &Frame::default().of(&[made("/", 200, 0.1)])).accepted();
+    }
+    service.restart(|_| ());
+    let answer = service.json("/api/v1/gateways");
+    let row = &answer["rows"][0];
+    let expected = json!({
+        "instance": "edge-1", "epoch": "5be2c9a1d0347f16", "service": "orders", "environment": "prod",
+        "version": "0.1.0", "config_hash": "0123456789abcdef", "series": 1, "overflow": 0,
+        "gaps": {"metrics": 2, "logs": 0},
+    });
+    for (key, value) in expected.as_object().unwrap() {
+        assert_eq!(&row[key], value, "{key}");
+    }
+    assert!(row["first_seen"].as_str().unwrap() <= row["last_seen"].as_str().unwrap());
+}

@@ -1,0 +1,10 @@
+//! The service over HTTP: messages as a sender writes them go in, answers of the read API are compared.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+mod counts;
+mod page;
+mod queries;
+mod refusals;
+mod requests;
+mod support;

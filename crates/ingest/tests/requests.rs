@@ -1,0 +1,173 @@
+//! The request log: stored once, shown newest first, page by page.
+
+use crate::support::Service;
+use crate::support::otlp::{MINUTE, Made, NOON, SECOND, export_logs, log, made, record};
+use gatelens_ingest::Limits;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use serde_json::{Value, json};
+
+const LOGS: &str = "/v1/logs";
+const DAY: &str = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
+
+/// All request ids in the order of the pages, which hold `limit` each.
+fn pages(service: &Service, query: &str, limit: usize) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut next = String::new();
+    loop {
+        let answer = service.json(&format!("/api/v1/requests?{DAY}&limit={limit}&cursor={next}{query}"));
+        let rows = answer["rows"].as_array().unwrap();
+        assert!(rows.len() <= limit);
+        found.extend(rows.iter().map(|row| row["request_id"].as_str().unwrap().to_owned()));
+        match &answer["next"] {
+            Value::Null => return found,
+            text => next = text.as_str().unwrap().to_owned(),
+        }
+    }
+}
+
+/// The ids of requests at these times, newest first.
+fn ids(times: impl IntoIterator<Item = u64>) -> Vec<String> {
+    let mut times: Vec<u64> = times.into_iter().collect();
+    times.sort_unstable_by(|a, b| b.cmp(a));
+    times.into_iter().map(|time| format!("id-{time}")).collect()
+}
+
+/// Three workers, whose batches overlap: times of all requests.
+fn send_overlapping(service: &Service) -> Vec<u64> {
+    let mut times = Vec::new();
+    for worker in 0..3u64 {
+        for batch in 0..4u64 {
+            let requests: Vec<(u64, Made)> = (0..10u64)
+                .map(|i| (NOON + batch * MINUTE + i * 7 * SECOND + worker, made("/orders", 200, 0.1)))
+                .collect();
+            times.extend(requests.iter().map(|(time, _)| *time));
+            service.send(LOGS, Some(("edge-1", worker + 1, batch + 1)), &log(&requests)).accepted();
+        }
+    }
+    times
+}
+
+#[test]
+fn a_request_is_shown_as_it_was_sent() {
+    let service = Service::start();
+    let slow = Made { consumer: "globex", method: "POST", route: "/pay", status: 503, seconds: 0.25 };
+    service.send(LOGS, Some(("edge-7", 1, 1)), &log(&[(NOON + 1, slow)])).accepted();
+    let row = service.json(&format!("/api/v1/requests?{DAY}"))["rows"][0].clone();
+    let expected = json!({
+        "time": "2026-06-20T12:00:00.000000001Z", "consumer": "globex", "consumer_trusted": false, "method": "POST",
+        "method_original": null, "route": "/pay", "path": "/pay", "query": null, "status": 503, "duration_ms": 250.0,
+        "upstream_ms": 125.0, "request_bytes": 100, "response_bytes": 1000, "client_address": "192.0.2.7",
+        "client_port": 4711, "user_agent": "curl/8", "request_id": "id-1781956800000000001",
+        "trace_id": "000102030405060708090a0b0c0d0e0f", "span_id": "0001020304050607", "response_flags": "UF",
+        "code_details": null, "error_type": null, "request_headers": null, "response_headers": null,
+        "request_body": null, "response_body": null, "gateway": "edge-7", "service": "orders", "environment": "prod",
+    });
+    assert_eq!(row, expected);
+}
+
+#[test]
+fn pages_neither_repeat_nor_miss() {
+    let mut service = Service::start();
+    let times = send_overlapping(&service);
+    for limit in [1, 7, 50, 1000] {
+        assert_eq!(pages(&service, "", limit), ids(times.clone()), "by {limit}");
+    }
+    service.restart(|_| ());
+    assert_eq!(pages(&service, "", 40), ids(times));
+}
+
+#[test]
+fn a_query_that_looked_far_enough_hands_back_a_cursor() {
+    let service = Service::with(Limits { scanned: 10, ..Limits::default() });
+    let times = send_overlapping(&service);
+    assert_eq!(pages(&service, "", 5), ids(times.clone()));
+    assert_eq!(pages(&service, "", 1000), ids(times));
+    assert_eq!(pages(&service, "&consumer=nobody", 5), ids([]));
+}
+
+#[test]
+fn requests_of_the_same_moment_all_come() {
+    let service = Service::start();
+    for worker in 1..=3 {
+        service
+            .send(LOGS, Some(("edge-1", worker, 1)), &log(&vec![(NOON, made("/", 200, 0.1)); 5]))
+            .accepted();
+    }
+    assert_eq!(pages(&service, "", 4), ids([NOON; 15]));
+}
+
+#[test]
+fn a_repeated_batch_is_stored_once() {
+    let mut service = Service::start();
+    let batch = log(&[(NOON, made("/", 200, 0.1)), (NOON + 5, made("/", 200, 0.1))]);
+    for _ in 0..3 {
+        service.send(LOGS, Some(("edge-1", 1, 1)), &batch).accepted();
+        // The file that a batch came to yesterday still knows it today.
+        service.restart(|data| {
+            let file = |days| {
+                let day = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
+                data.join(format!("requests-{}.db", day.saturating_sub(jiff::Span::new().days(days))))
+            };
+            if !file(1).exists() {
+                std::fs::rename(file(0), file(1)).unwrap();
+            }
+        });
+        assert_eq!(pages(&service, "", 10), ids([NOON, NOON + 5]));
+    }
+    service.send(LOGS, Some(("edge-1", 1, 3)), &batch).accepted();
+    let row = service.json("/api/v1/gateways")["rows"][0].clone();
+    assert_eq!((&row["gaps"]["logs"], &row["version"]), (&json!(1), &json!("0.1.0")));
+}
+
+#[test]
+fn filters_take_what_they_say() {
+    let service = Service::start();
+    let all: Vec<(u64, Made)> = [
+        ("acme", "GET", "/a", 200),
+        ("acme", "POST", "/b", 404),
+        ("globex", "GET", "/a", 503),
+        ("acme", "GET", "/b", 0),
+        ("globex", "GET", "/c", 500),
+    ]
+    .into_iter()
+    .zip(0..)
+    .map(|((consumer, method, route, status), i)| {
+        (NOON + i * MINUTE, Made { consumer, method, route, status, seconds: 0.1 })
+    })
+    .collect();
+    for (request, sequence) in all.iter().zip(1..) {
+        service.send(LOGS, Some(("edge-1", 1, sequence)), &log(std::slice::from_ref(request))).accepted();
+    }
+    for (query, expected) in [
+        ("consumer=acme", vec![0, 1, 3]),
+        ("consumer=acme&consumer=globex", vec![0, 1, 2, 3, 4]),
+        ("consumer=acme&method=GET", vec![0, 3]),
+        ("route=/a", vec![0, 2]),
+        ("route=%2Fa", vec![0, 2]),
+        ("status=404", vec![1]),
+        ("status=5xx", vec![2, 4]),
+        ("status=5xx&status=0", vec![2, 3, 4]),
+        ("errors=true", vec![2, 3, 4]),
+        ("errors=false", vec![0, 1]),
+        ("service=orders", vec![0, 1, 2, 3, 4]),
+        ("service=other", vec![]),
+        ("environment=prod&status=200", vec![0]),
+    ] {
+        let expected = ids(expected.into_iter().map(|i: u64| NOON + i * MINUTE));
+        assert_eq!(pages(&service, &format!("&{query}"), 3), expected, "{query}");
+    }
+    let range = "from=2026-06-20T12:01:00Z&to=2026-06-20T12:03:00Z";
+    let rows = service.json(&format!("/api/v1/requests?{range}"))["rows"].as_array().unwrap().len();
+    assert_eq!(rows, 2, "from is inclusive, to is not");
+}
+
+#[test]
+fn records_that_are_no_requests_are_rejected_in_the_answer() {
+    let service = Service::start();
+    let records =
+        vec![LogRecord { time_unix_nano: NOON, ..Default::default() }, record(NOON, &made("/", 200, 0.1))];
+    let answer = service.send(LOGS, None, &export_logs(records));
+    assert_eq!(answer.status, 200);
+    assert!(answer.text().contains("http.request.method"), "{}", answer.text());
+    assert_eq!(pages(&service, "", 10), ids([NOON]));
+}

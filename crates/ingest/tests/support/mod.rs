@@ -1,0 +1,165 @@
+//! A server of one's own on a free port, and a client for it.
+
+pub(crate) mod otlp;
+
+use gatelens_ingest::{Config, Limits, Server};
+use prost::Message;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::thread::JoinHandle;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+pub(crate) const PROTOBUF: &str = "application/x-protobuf";
+
+/// A running service; it stops when dropped.
+pub(crate) struct Service {
+    pub(crate) url: String,
+    data: PathBuf,
+    limits: Limits,
+    /// Kept for as long as a service may use it.
+    dir: Option<TempDir>,
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+    agent: ureq::Agent,
+}
+
+/// What was answered.
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: ureq::http::HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Service {
+    pub(crate) fn start() -> Self {
+        Self::with(Limits::default())
+    }
+
+    pub(crate) fn with(limits: Limits) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let config = ureq::Agent::config_builder().http_status_as_error(false);
+        let mut service = Self {
+            url: String::new(),
+            data,
+            limits,
+            dir: Some(dir),
+            running: None,
+            agent: config.build().new_agent(),
+        };
+        service.run();
+        service
+    }
+
+    /// Stops and starts again on the same data, after `between` had its way with the directory.
+    pub(crate) fn restart(&mut self, between: impl FnOnce(&Path)) {
+        self.stop();
+        between(&self.data);
+        self.run();
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        &self.data
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Answer {
+        Answer::of(self.agent.get(format!("{}{path}", self.url)).call())
+    }
+
+    pub(crate) fn get_as(&self, path: &str, accept: &str) -> Answer {
+        Answer::of(self.agent.get(format!("{}{path}", self.url)).header("accept", accept).call())
+    }
+
+    /// A JSON answer of 200.
+    pub(crate) fn json(&self, path: &str) -> Value {
+        let answer = self.get(path);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    pub(crate) fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let mut request = self.agent.post(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::of(request.send(body))
+    }
+
+    /// Sends an export, with its identity when it has one.
+    pub(crate) fn send(
+        &self,
+        path: &str,
+        identity: Option<(&str, u64, u64)>,
+        message: &impl Message,
+    ) -> Answer {
+        let body = message.encode_to_vec();
+        let Some((instance, epoch, sequence)) = identity else {
+            return self.post(path, &[("content-type", PROTOBUF)], &body);
+        };
+        let (epoch, sequence) = (format!("{epoch:016x}"), sequence.to_string());
+        let headers = [
+            ("content-type", PROTOBUF),
+            ("x-gatelens-instance", instance),
+            ("x-gatelens-epoch", &epoch),
+            ("x-gatelens-sequence", &sequence),
+        ];
+        self.post(path, &headers, &body)
+    }
+
+    fn run(&mut self) {
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (address, bound) = std::sync::mpsc::channel();
+        let config = Config {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            data: self.data.clone(),
+            limits: self.limits.clone(),
+        };
+        let thread = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+            runtime.block_on(async move {
+                let server = Server::bind(config).await.unwrap();
+                address.send(server.local_addr()).unwrap();
+                server.run(async { drop(stopped.await) }).await;
+            });
+        });
+        self.url = format!("http://{}", bound.recv().unwrap());
+        self.running = Some((stop, thread));
+    }
+
+    fn stop(&mut self) {
+        if let Some((stop, thread)) = self.running.take() {
+            drop(stop);
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.stop();
+        drop(self.dir.take());
+    }
+}
+
+impl Answer {
+    fn of(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Self {
+        let mut response = response.unwrap();
+        let body = response.body_mut().read_to_vec().unwrap();
+        Self { status: response.status().as_u16(), headers: response.headers().clone(), body }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Asserts 200 and a whole success.
+    pub(crate) fn accepted(self) {
+        assert_eq!((self.status, self.header("content-type")), (200, PROTOBUF), "{}", self.text());
+        assert!(self.body.is_empty(), "a partial success: {:?}", self.text());
+    }
+}
