@@ -20,13 +20,16 @@ fn main() -> io::Result<()> {
         files.push(("index.html".to_owned(), root.join("placeholder.html")));
     }
     files.sort();
+    // Copies, so that a page being built anew does not take the files away under the compiler.
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default());
     let mut code = String::from("static ASSETS: &[Asset] = &[\n");
-    for (name, path) in files {
-        let path = fs::canonicalize(path)?;
-        let _ = writeln!(code, "    Asset {{ path: {name:?}, bytes: include_bytes!({path:?}) }},");
+    for (number, (name, path)) in files.iter().enumerate() {
+        let copy = out.join(format!("asset-{number}"));
+        fs::write(&copy, fs::read(path)?)?;
+        let _ = writeln!(code, "    Asset {{ path: {name:?}, bytes: include_bytes!({copy:?}) }},");
     }
     code.push_str("];\n");
-    fs::write(PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("assets.rs"), code)
+    fs::write(out.join("assets.rs"), code)
 }
 
 fn list(root: &Path, dir: &Path, files: &mut Vec<(String, PathBuf)>) -> io::Result<()> {

@@ -7,4 +7,5 @@ mod page;
 mod queries;
 mod refusals;
 mod requests;
+mod speed;
 mod support;

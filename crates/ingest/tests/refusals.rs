@@ -53,6 +53,9 @@ fn bodies_are_unpacked() {
     assert_eq!(requests(&service), 1);
 }
 
+/// Headers and body of a request; status and words of the refusal.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
+
 #[test]
 fn wrong_bodies_are_refused() {
     let service = Service::with(Limits { body_bytes: 1 << 20, messages: 10_000, ..Limits::default() });
@@ -65,7 +68,7 @@ fn wrong_bodies_are_refused() {
     let truncated = &good[..good.len() - 3];
     let typed = [("content-type", PROTOBUF)];
     let zipped = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
-    let cases: &[(&[(&str, &str)], &[u8], u16, &str)] = &[
+    let cases: &[Case<'_>] = &[
         (&typed, truncated, 400, "no OTLP export"),
         (&typed, b"hello", 400, "no OTLP export"),
         (&typed, &[0xff; 100], 400, "no OTLP export"),

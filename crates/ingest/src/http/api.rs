@@ -62,7 +62,7 @@ pub(super) async fn gateways(extract::State(state): Shared, RawQuery(query): Raw
     answer(state, parsed, |(), state| senders::answer(&state.data, &state.limits)).await
 }
 
-/// Any other path of the API.
+/// Any other path that a program may ask for.
 pub(super) async fn no_path(uri: Uri) -> QueryError {
     QueryError::NoPath(uri.path().to_owned())
 }
@@ -79,10 +79,11 @@ where
 {
     let answered = async {
         let query = query?;
-        let _place = state.readers.acquire().await.map_err(|_| QueryError::Stopped)?;
-        let running = Arc::clone(&state);
+        let place = Arc::clone(&state.readers).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
         let answering = tokio::task::spawn_blocking(move || {
-            run(query, &running).map(|answer| json(StatusCode::OK, &answer))
+            // Held here, since the work goes on when the one who asked has gone.
+            let _place = place;
+            run(query, &state).map(|answer| json(StatusCode::OK, &answer))
         });
         answering.await.map_err(|_| QueryError::Stopped)?
     };

@@ -10,7 +10,7 @@ use crate::store::{StoreError, Writers};
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -74,8 +74,8 @@ pub(crate) struct State {
     writers: Writers,
     /// Bytes of bodies that may still be taken in.
     memory: Arc<Semaphore>,
-    decoders: Semaphore,
-    readers: Semaphore,
+    decoders: Arc<Semaphore>,
+    readers: Arc<Semaphore>,
     health: tokio::sync::Mutex<Option<api::Health>>,
 }
 
@@ -94,8 +94,8 @@ impl Server {
             .map_err(|source| StartError::Store { path: data.clone(), source })?;
         let state = Arc::new(State {
             memory: Arc::new(Semaphore::new(limits.memory_bytes)),
-            decoders: Semaphore::new(limits.decoders),
-            readers: Semaphore::new(limits.readers),
+            decoders: Arc::new(Semaphore::new(limits.decoders)),
+            readers: Arc::new(Semaphore::new(limits.readers)),
             health: tokio::sync::Mutex::new(None),
             limits,
             data,
@@ -168,7 +168,8 @@ fn router(state: Arc<State>) -> Router {
         .route("/api/v1/timeseries", get(api::timeseries))
         .route("/api/v1/requests", get(api::requests))
         .route("/api/v1/gateways", get(api::gateways))
-        .route("/api/{*path}", axum::routing::any(api::no_path))
+        .route("/api/{*path}", any(api::no_path))
+        .route("/v1/{*path}", any(api::no_path))
         .fallback(assets::serve)
         .layer(axum::middleware::map_response(harden))
         .with_state(state)

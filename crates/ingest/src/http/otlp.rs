@@ -5,8 +5,8 @@ use super::body::{self, Held, Packing, Share};
 use crate::clock;
 use crate::error::{Encoding, ReceiveError};
 use crate::limits::Limits;
-use crate::store::Stored;
-use crate::wire::{Identity, Signal, Weight, read_logs, read_metrics, weigh};
+use crate::store::{Refused, Stored};
+use crate::wire::{Identity, Signal, Unfit, read_logs, read_metrics, weigh};
 use axum::body::Body;
 use axum::extract;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -50,16 +50,18 @@ pub(super) async fn logs(
 }
 
 async fn store_metrics(
-    state: &State,
+    state: &Arc<State>,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<ExportMetricsServiceResponse, ReceiveError> {
     let identity = identity(headers)?;
-    let (batch, _share) = decode(state, headers, body, Signal::Metrics, |request| {
+    let (batch, share) = decode(state, headers, body, Signal::Metrics, |request| {
         read_metrics(request, identity, clock::now())
     })
     .await?;
-    let rejected = match state.writers.metrics(batch).await? {
+    let writing = Arc::clone(state);
+    let stored = to_its_end(async move { (writing.writers.metrics(batch).await, share) }).await?;
+    let rejected = match stored? {
         Stored::Repeat | Stored::New { rejected: 0 } => None,
         Stored::New { rejected } => Some(ExportMetricsPartialSuccess {
             rejected_data_points: i64::try_from(rejected).unwrap_or(i64::MAX),
@@ -70,20 +72,29 @@ async fn store_metrics(
 }
 
 async fn store_logs(
-    state: &State,
+    state: &Arc<State>,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<ExportLogsServiceResponse, ReceiveError> {
     let identity = identity(headers)?;
-    let ((batch, others), _share) =
+    let ((batch, others), share) =
         decode(state, headers, body, Signal::Logs, |request| read_logs(request, identity, clock::now()))
             .await?;
-    state.writers.requests(batch).await?;
+    let writing = Arc::clone(state);
+    to_its_end(async move { (writing.writers.requests(batch).await, share) }).await??;
     let rejected = (others > 0).then(|| ExportLogsPartialSuccess {
         rejected_log_records: i64::try_from(others).unwrap_or(i64::MAX),
         error_message: "only records of HTTP requests are kept: they have http.request.method".to_owned(),
     });
     Ok(ExportLogsServiceResponse { partial_success: rejected })
+}
+
+/// Stores a batch even when its sender has gone meanwhile, and keeps its share of the memory as long as it lives.
+async fn to_its_end<T: Send + 'static>(
+    storing: impl Future<Output = (T, Share)> + Send + 'static,
+) -> Result<T, ReceiveError> {
+    let (stored, _share) = tokio::spawn(storing).await.map_err(|_| Refused::Stopped)?;
+    Ok(stored)
 }
 
 /// Takes in a body, and reads it on a thread that may block. The share of memory is held until the batch is stored.
@@ -102,14 +113,15 @@ where
     let packing = Packing::of(headers)?;
     let Limits { body_bytes, body_timeout, messages, .. } = state.limits;
     let held = body::receive(body, &state.memory, body_bytes, body_timeout).await?;
-    let _place = state.decoders.acquire().await.map_err(|_| ReceiveError::Busy)?;
+    let place = Arc::clone(&state.decoders).acquire_owned().await.map_err(|_| ReceiveError::Busy)?;
     let decoding = tokio::task::spawn_blocking(move || {
+        // Held here, since the work goes on when the sender has gone.
+        let _place = place;
         let held: Held = held.unpack(packing)?;
-        match weigh(signal, &held.bytes, messages) {
-            Weight::Of(_) => {}
-            Weight::TooHeavy => return Err(ReceiveError::TooMany),
-            Weight::Malformed => return Err(malformed("its fields do not add up")),
-        }
+        weigh(signal, &held.bytes, messages).map_err(|unfit| match unfit {
+            Unfit::TooHeavy => ReceiveError::TooMany,
+            Unfit::Malformed => malformed("its fields do not add up"),
+        })?;
         let message = M::decode(held.bytes.as_slice()).map_err(|error| malformed(&error.to_string()))?;
         Ok((read(message), held.into_share()))
     });

@@ -7,7 +7,6 @@ use super::rollup::{Dimension, Group, Groups, MINUTE_NANOS, Part, Rollup, Sums, 
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::sketch::Quantiles;
-use crate::store::METRICS_FILE;
 use serde::Serialize;
 use std::path::Path;
 
@@ -81,7 +80,7 @@ impl Summary {
 
     /// The answer out of the store in `dir`.
     pub(crate) fn answer(&self, dir: &Path, limits: &Limits) -> Result<SummaryAnswer, QueryError> {
-        let mut file = super::open(&dir.join(METRICS_FILE), limits.query_timeout)?;
+        let mut file = super::open_counts(dir, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let groups = Groups::find(&snapshot, &self.filter, &self.group_by, limits)?;
         let mut sums = vec![None; groups.all.len()];
@@ -122,7 +121,7 @@ impl Timeseries {
     /// The answer out of the store in `dir`. Without groups every step has a point; with groups those that have data.
     pub(crate) fn answer(&self, dir: &Path, limits: &Limits) -> Result<TimeseriesAnswer, QueryError> {
         let Self { summary: Summary { range, group_by, filter }, step } = self;
-        let mut file = super::open(&dir.join(METRICS_FILE), limits.query_timeout)?;
+        let mut file = super::open_counts(dir, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let groups = Groups::find(&snapshot, filter, group_by, limits)?;
         let minutes = step / MINUTE_SECONDS as i64;

@@ -5,7 +5,7 @@ use super::range::rfc3339;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::sequence::Received;
-use crate::store::{METRICS_FILE, day_files};
+use crate::store::day_files;
 use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -65,11 +65,13 @@ pub(crate) fn parse(query: Option<&str>) -> Result<(), QueryError> {
 /// of the request log.
 pub(crate) fn answer(dir: &Path, limits: &Limits) -> Result<GatewaysAnswer, QueryError> {
     let mut all = All::new();
-    let metrics = super::open(&dir.join(METRICS_FILE), limits.query_timeout)?;
+    let metrics = super::open_counts(dir, limits.query_timeout)?;
     read_senders(&metrics, &mut all)?;
     read_overflow(&metrics, &mut all)?;
     for (path, _) in day_files(dir)? {
-        read_senders(&super::open(&path, limits.query_timeout)?, &mut all)?;
+        if let Some(file) = super::open(&path, limits.query_timeout)? {
+            read_senders(&file, &mut all)?;
+        }
     }
     let mut known: Vec<_> = all.into_iter().collect();
     known.sort_by_key(|(_, known)| std::cmp::Reverse(known.last_seen));

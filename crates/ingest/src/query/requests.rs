@@ -19,6 +19,7 @@ use serde::Serialize;
 use std::collections::{BinaryHeap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 const DEFAULT_ROWS: u64 = 100;
 /// Descriptions of chunks read from a file at a time.
@@ -108,12 +109,14 @@ impl Query {
         let earliest = day_of(self.range.from).saturating_sub(1.day());
         let mut files = Vec::new();
         for (path, day) in day_files(dir)?.into_iter().filter(|(_, day)| *day >= earliest) {
-            let connection = super::open(&path, limits.query_timeout)?;
-            files.push(File::new(connection, day, self.range, before));
+            if let Some(connection) = super::open(&path, limits.query_timeout)? {
+                files.push(File::new(connection, day, self.range, before));
+            }
         }
         let mut waiting: BinaryHeap<Found> = BinaryHeap::new();
         let mut rows = Vec::new();
         let mut scanned = 0;
+        let deadline = Instant::now() + limits.query_timeout;
         let mut dropped = false;
         loop {
             // The latest time that an unread chunk can hold.
@@ -143,6 +146,9 @@ impl Query {
             let place = Place { time: t1, day: i64::MAX, chunk: i64::MAX, row: u64::MAX };
             if scanned >= limits.scanned && self.cursor.is_none_or(|cursor| t1 < cursor.time) {
                 return Ok(self.answer_of(rows, Some(place)));
+            }
+            if Instant::now() > deadline {
+                return Err(QueryError::TooSlow);
             }
             scanned += files[index].read(self, &mut waiting)?;
             if waiting.len() > 2 * self.limit {

@@ -24,6 +24,14 @@ pub enum StoreError {
     /// The database could not do what was asked.
     #[error("{0}")]
     Database(#[from] rusqlite::Error),
+    /// A file cannot be opened as a database.
+    #[error("{path}: {source}", path = path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
     /// The file system could not.
     #[error("{path}: {source}", path = path.display())]
     File {

@@ -118,7 +118,7 @@ fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
 fn earlier(dir: &Path, today: Date, identity: &Identity) -> Option<Received> {
     let files = day_files(dir).ok()?;
     files.into_iter().filter(|(_, day)| *day < today).find_map(|(path, _)| {
-        let file = schema::open_read(&path).ok()?;
+        let file = schema::open_read(&path).ok()??;
         received(&file, Signal::Logs, identity).ok()?
     })
 }

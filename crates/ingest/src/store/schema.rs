@@ -135,47 +135,86 @@ pub(crate) fn open_requests(path: &Path) -> Result<Connection, StoreError> {
     open_write(path, REQUESTS)
 }
 
-/// Opens either kind of file to read. Each transaction sees one snapshot.
-pub(crate) fn open_read(path: &Path) -> Result<Connection, StoreError> {
+/// Opens either kind of file to read; `None` when its tables are only about to be made. Each transaction sees one
+/// snapshot.
+pub(crate) fn open_read(path: &Path) -> Result<Option<Connection>, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    check_version(&connection, path)?;
-    Ok(connection)
+    let open = || {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        Ok((Version::of(&connection)?, connection))
+    };
+    let (version, connection) = open().map_err(|source| failed(path, source))?;
+    version.check(path)?;
+    Ok((!version.is_new()).then_some(connection))
 }
 
 fn open_write(path: &Path, tables: &str) -> Result<Connection, StoreError> {
-    let mut connection = Connection::open(path)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_prepared_statement_cache_capacity(64);
-    connection.pragma_update(None, "page_size", PAGE_SIZE)?;
-    let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-    debug_assert_eq!(mode, "wal");
-    // FULL makes a commit durable, NORMAL would make it merely consistent.
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
-    connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
-    if check_version(&connection, path)? == 0 {
-        let transaction = connection.transaction()?;
-        transaction.execute_batch(SENDERS)?;
-        transaction.execute_batch(tables)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
-        transaction.commit()?;
-    }
+    let open = || {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok((Version::of(&connection)?, connection))
+    };
+    let (version, mut connection) = open().map_err(|source| failed(path, source))?;
+    version.check(path)?;
+    let mut prepare = || {
+        connection.pragma_update(None, "page_size", PAGE_SIZE)?;
+        let _: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        // FULL makes a commit durable, NORMAL would make it merely consistent.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
+        connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        if version.is_new() {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(SENDERS)?;
+            transaction.execute_batch(tables)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+            transaction.commit()?;
+        }
+        Ok(())
+    };
+    prepare().map_err(|source| failed(path, source))?;
     Ok(connection)
 }
 
-/// The schema version of a file, 0 for an empty one.
-fn check_version(connection: &Connection, path: &Path) -> Result<i64, StoreError> {
-    let found: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    if found > VERSION {
-        return Err(StoreError::Newer { path: path.to_owned(), found, known: VERSION });
+/// What a file says of itself.
+#[derive(Clone, Copy)]
+struct Version {
+    schema: i64,
+    application: i64,
+    tables: i64,
+}
+
+impl Version {
+    fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let ask = |question| connection.query_row(question, [], |row| row.get(0));
+        Ok(Self {
+            schema: ask("PRAGMA user_version")?,
+            application: ask("PRAGMA application_id")?,
+            tables: ask("SELECT count(*) FROM sqlite_schema")?,
+        })
     }
-    let application: i64 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-    if tables > 0 && application != APPLICATION_ID {
-        return Err(StoreError::Foreign { path: path.to_owned() });
+
+    fn is_new(self) -> bool {
+        self.tables == 0
     }
-    Ok(found)
+
+    fn check(self, path: &Path) -> Result<(), StoreError> {
+        if self.is_new() {
+            return Ok(());
+        }
+        if self.application != APPLICATION_ID {
+            return Err(StoreError::Foreign { path: path.to_owned() });
+        }
+        if self.schema > VERSION {
+            return Err(StoreError::Newer { path: path.to_owned(), found: self.schema, known: VERSION });
+        }
+        Ok(())
+    }
+}
+
+fn failed(path: &Path, source: rusqlite::Error) -> StoreError {
+    StoreError::Open { path: path.to_owned(), source }
 }

@@ -6,7 +6,8 @@ use super::{StoreError, schema};
 use crate::clock;
 use crate::limits::Limits;
 use crate::wire::{MetricBatch, RequestBatch};
-use std::fs::File;
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
@@ -53,7 +54,9 @@ type RequestJob = (RequestBatch, Reply<Stored>);
 impl Writers {
     /// Opens the store, makes what is missing of it, and starts the writers.
     pub(crate) fn start(dir: &Path, limits: &Limits) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(dir).map_err(|error| StoreError::file(dir, error))?;
+        // What is kept may name people: it is for the owner alone.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.map_err(|error| StoreError::file(dir, error))?;
         let lock = lock(dir)?;
         let mut metrics = Metrics::open(dir, limits.series)?;
         metrics.probe(clock::now())?;

@@ -8,7 +8,7 @@ mod scan;
 
 pub(crate) use logs::read_logs;
 pub(crate) use metrics::read_metrics;
-pub(crate) use scan::{Signal, Weight, weigh};
+pub(crate) use scan::{Signal, Unfit, weigh};
 
 use crate::sketch::Sketch;
 

@@ -7,27 +7,21 @@ pub(crate) enum Signal {
     Logs,
 }
 
-/// What [`weigh`] found.
+/// Why a body is not worth decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Weight {
-    /// In units of roughly 64 bytes of decoded message.
-    Of(usize),
+pub(crate) enum Unfit {
     TooHeavy,
     Malformed,
 }
 
-/// Adds up the messages in a body, up to `limit`. The walk allocates nothing.
-pub(crate) fn weigh(signal: Signal, body: &[u8], limit: usize) -> Weight {
+/// Adds up the messages in a body, in units of roughly 64 bytes of decoded message, and stops beyond `limit`. The
+/// walk allocates nothing.
+pub(crate) fn weigh(signal: Signal, body: &[u8], limit: usize) -> Result<(), Unfit> {
     let root = match signal {
         Signal::Logs => Kind::ExportLogs,
         Signal::Metrics => Kind::ExportMetrics,
     };
-    let mut scan = Scan { weight: 0, limit };
-    match scan.message(root, body, MAX_DEPTH) {
-        Ok(()) => Weight::Of(scan.weight),
-        Err(Stop::TooHeavy) => Weight::TooHeavy,
-        Err(Stop::Malformed) => Weight::Malformed,
-    }
+    Scan { weight: 0, limit }.message(root, body, MAX_DEPTH)
 }
 
 /// The decoder's own bound on nesting.
@@ -100,41 +94,36 @@ fn fields(kind: Kind) -> &'static [(u64, Kind, usize)] {
     }
 }
 
-enum Stop {
-    TooHeavy,
-    Malformed,
-}
-
 struct Scan {
     weight: usize,
     limit: usize,
 }
 
 impl Scan {
-    fn message(&mut self, kind: Kind, mut rest: &[u8], depth: usize) -> Result<(), Stop> {
-        let depth = depth.checked_sub(1).ok_or(Stop::Malformed)?;
+    fn message(&mut self, kind: Kind, mut rest: &[u8], depth: usize) -> Result<(), Unfit> {
+        let depth = depth.checked_sub(1).ok_or(Unfit::Malformed)?;
         let fields = fields(kind);
         while !rest.is_empty() {
-            let tag = crate::varint::take(&mut rest).ok_or(Stop::Malformed)?;
+            let tag = crate::varint::take(&mut rest).ok_or(Unfit::Malformed)?;
             let len = match tag & 7 {
                 0 => {
-                    crate::varint::take(&mut rest).ok_or(Stop::Malformed)?;
+                    crate::varint::take(&mut rest).ok_or(Unfit::Malformed)?;
                     continue;
                 }
                 1 => 8,
-                2 => crate::varint::take(&mut rest).ok_or(Stop::Malformed)?,
+                2 => crate::varint::take(&mut rest).ok_or(Unfit::Malformed)?,
                 5 => 4,
                 // Groups are in none of these messages, and nothing else exists.
-                _ => return Err(Stop::Malformed),
+                _ => return Err(Unfit::Malformed),
             };
-            let len = usize::try_from(len).map_err(|_| Stop::Malformed)?;
-            let (field, after) = rest.split_at_checked(len).ok_or(Stop::Malformed)?;
+            let len = usize::try_from(len).map_err(|_| Unfit::Malformed)?;
+            let (field, after) = rest.split_at_checked(len).ok_or(Unfit::Malformed)?;
             rest = after;
             let known = fields.iter().find(|(number, _, _)| tag == number << 3 | 2);
             if let Some((_, kind, weight)) = known {
                 self.weight += weight;
                 if self.weight > self.limit {
-                    return Err(Stop::TooHeavy);
+                    return Err(Unfit::TooHeavy);
                 }
                 if !matches!(kind, Kind::Leaf) {
                     self.message(*kind, field, depth)?;
