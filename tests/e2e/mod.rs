@@ -1,4 +1,5 @@
 mod counting;
 mod odd_bytes;
+mod page;
 mod stack;
 mod updates;
