@@ -38,10 +38,10 @@ export interface Request {
   consumer: string;
   method: string;
   route: string;
-  path: string;
+  path: string | null;
   query?: string | null;
   status: number;
-  duration_ms: number;
+  duration_ms: number | null;
   upstream_ms?: number | null;
   error_type?: string | null;
   request_id?: string | null;
@@ -53,19 +53,21 @@ export interface Requests {
   next: string | null;
 }
 
+/** One life of a gateway: it has a new epoch after each restart. */
 export interface Gateway {
   instance: string;
   epoch: string;
   service: string;
   environment: string;
-  version: string;
-  config_hash: string;
+  version: string | null;
+  config_hash: string | null;
   first_seen: string;
   last_seen: string;
-  series: number;
+  series: number | null;
   /** Requests counted in the overflow series. */
   overflow: number;
-  gaps: number;
+  /** Batches that were sent and have not arrived. The counters of a missing one are made good by the next. */
+  gaps: { metrics: number; logs: number };
   sent?: number;
   dropped?: Record<string, number>;
   queue_bytes?: number;

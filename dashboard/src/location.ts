@@ -8,7 +8,10 @@ export type View = (typeof VIEWS)[number];
 /** The dimensions that requests are filtered by, under the names of the read API. */
 export const DIMENSIONS = ['consumer', 'route', 'method', 'status'] as const;
 export type Dimension = (typeof DIMENSIONS)[number];
-export type Filters = Partial<Record<Dimension, string>>;
+/** All that a view is filtered by: `errors` (`true` or `false`) is no dimension, as nothing is grouped by it. */
+export const FILTERS = [...DIMENSIONS, 'errors'] as const;
+export type Filter = (typeof FILTERS)[number];
+export type Filters = Partial<Record<Filter, string>>;
 
 /** What to change in the query string; `null` removes a parameter. */
 export type Patch = Record<string, string | null>;
@@ -25,9 +28,9 @@ export function usePlace(): Place {
 
 export function filtersOf(params: URLSearchParams): Filters {
   const filters: Filters = {};
-  for (const dimension of DIMENSIONS) {
-    const value = params.get(dimension);
-    if (value !== null && value !== '') filters[dimension] = value;
+  for (const filter of FILTERS) {
+    const value = params.get(filter);
+    if (value !== null && value !== '') filters[filter] = value;
   }
   return filters;
 }

@@ -29,8 +29,9 @@ export async function startMock({ port = 0, mode = 'data' } = {}) {
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
   mock.url = `http://127.0.0.1:${server.address().port}`;
   mock.close = () => {
+    const closed = new Promise((resolve) => server.close(resolve));
     server.closeAllConnections();
-    return new Promise((resolve) => server.close(resolve));
+    return closed;
   };
   return mock;
 }
@@ -154,7 +155,17 @@ function shapeOf({ median, spread }) {
 }
 
 const FILTERS = ['consumer', 'method', 'route', 'status'];
-const matches = (params, row) => FILTERS.every((key) => !params.has(key) || params.get(key) === String(row[key]));
+const isError = (status) => status >= 500 || status === 0;
+
+function matches(params, row) {
+  if (params.has('errors') && (params.get('errors') === 'true') !== isError(row.status)) return false;
+  return FILTERS.every((key) => {
+    if (!params.has(key)) return true;
+    const wanted = params.get(key);
+    const text = key === 'status' && wanted.endsWith('xx') ? `${Math.floor(row.status / 100)}xx` : String(row[key]);
+    return wanted === text;
+  });
+}
 
 function groupsOf(params) {
   return (params.get('group_by') ?? '').split(',').filter((key) => FILTERS.includes(key));
@@ -182,7 +193,7 @@ function tally({ params, from, to, now, mock }, step) {
         cells.set(key, cell);
       }
       cell.requests += n;
-      if (series.status >= 500 || series.status === 0) cell.errors += n;
+      if (isError(series.status)) cell.errors += n;
       cell.out += Math.round(n * (300 + series.median * 90));
       cell.in += series.method === 'GET' ? 0 : n * 480;
       const shift = Math.floor(noise(minute, 3) * 5);
@@ -275,14 +286,15 @@ function gateways({ now, mock }) {
   if (mock.mode === 'empty') return { rows: [] };
   const row = (instance, version, age_s, more) => ({
     instance, epoch: '5be2c9a1d0347f16', service: 'shop', environment: 'prod', version, config_hash: '9f1c62d07ab35e84',
-    first_seen: rfc3339(now - 5 * 86400), last_seen: rfc3339(now - age_s), series: 228, overflow: 0, gaps: 0, ...more,
+    first_seen: rfc3339(now - 5 * 86400), last_seen: rfc3339(now - age_s), series: 228, overflow: 0, gaps: { metrics: 0, logs: 0 }, ...more,
   });
   if (mock.mode === 'heartbeat') return { rows: [row('edge-1', '0.1.0', 1, { series: 0 })] };
   return {
     rows: [
       row('edge-1', '0.1.0', 0.6, {}),
+      row('edge-1', '0.1.0', 30, { epoch: '11c2e9a1d0347f16' }),
       row('edge-2', '0.1.0', 1.2, { series: 2000, overflow: 1840 }),
-      row('edge-canary', '0.2.0-rc.1', 48 * 60, { config_hash: '03ee51b29c7d4410', series: 12, gaps: 2 }),
+      row('edge-canary', '0.2.0-rc.1', 48 * 60, { config_hash: '03ee51b29c7d4410', series: 12, gaps: { metrics: 1, logs: 2 } }),
     ],
   };
 }

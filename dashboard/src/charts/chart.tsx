@@ -281,6 +281,7 @@ function decades(min: number, max: number): [number, number] {
 /** 1, 2 and 5 times the powers of ten, or the powers alone where that would be crowded. */
 function roundValues(min: number, max: number): number[] {
   const factors = max / min > 5000 ? [1] : max / min > 60 ? [1, 3] : [1, 2, 5];
+  if (!(min > 0) || !Number.isFinite(max)) return [];
   const found: number[] = [];
   for (let power = 10 ** Math.floor(Math.log10(min)); power <= max; power *= 10) {
     found.push(...factors.map((factor) => factor * power).filter((value) => value >= min && value <= max));

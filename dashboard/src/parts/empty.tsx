@@ -1,7 +1,7 @@
 import { Button } from '@mantine/core';
 import type { Gateways } from '../api';
 import { ago } from '../format';
-import { DIMENSIONS, patch, type Filters } from '../location';
+import { FILTERS, patch, type Filters } from '../location';
 import type { Live, Period } from '../period';
 import { pulseOf, silence } from './heartbeat';
 
@@ -20,7 +20,7 @@ export function Empty({ filters, period, gateways }: EmptyProps) {
       <section className="card blank">
         <h2>No request matches these filters</h2>
         <p>Nothing in the chosen period has all of these properties.</p>
-        <Button variant="default" size="sm" onClick={() => patch(Object.fromEntries(DIMENSIONS.map((dimension) => [dimension, null])))}>
+        <Button variant="default" size="sm" onClick={() => patch(Object.fromEntries(FILTERS.map((filter) => [filter, null])))}>
           Clear the filters
         </Button>
       </section>

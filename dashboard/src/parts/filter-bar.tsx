@@ -2,30 +2,30 @@ import { Button, NativeSelect, Popover, TextInput } from '@mantine/core';
 import { useId, useState } from 'react';
 import { endpoint, type Summary } from '../api';
 import { status } from '../format';
-import { DIMENSIONS, patch, type Dimension, type Filters } from '../location';
+import { DIMENSIONS, FILTERS, patch, type Dimension, type Filter, type Filters } from '../location';
 import type { Period } from '../period';
 import { useQuery } from '../query';
 import { CrossIcon, PlusIcon } from './icons';
 
 /** The filters in force, each to be taken away, and a way to add one by keyboard. */
 export function FilterBar({ filters, period }: { filters: Filters; period: Period }) {
-  const set = DIMENSIONS.filter((dimension) => filters[dimension] !== undefined);
+  const set = FILTERS.filter((filter) => filters[filter] !== undefined);
   return (
     <div className="filters" role="group" aria-label="Filters">
       <AddFilter filters={filters} period={period} />
-      {set.map((dimension) => (
-        <span key={dimension} className="chip">
-          <span className="chip-key">{dimension}</span>
-          <span className="chip-value" title={filters[dimension]}>
-            {textOf(dimension, filters[dimension] ?? '')}
+      {set.map((filter) => (
+        <span key={filter} className="chip">
+          <span className="chip-key">{filter}</span>
+          <span className="chip-value" title={filters[filter]}>
+            {textOf(filter, filters[filter] ?? '')}
           </span>
-          <button type="button" aria-label={`Remove the filter ${dimension} ${filters[dimension]}`} onClick={() => patch({ [dimension]: null })}>
+          <button type="button" aria-label={`Remove the filter ${filter} ${filters[filter]}`} onClick={() => patch({ [filter]: null })}>
             <CrossIcon />
           </button>
         </span>
       ))}
       {set.length > 1 && (
-        <button type="button" className="quiet" onClick={() => patch(Object.fromEntries(set.map((dimension) => [dimension, null])))}>
+        <button type="button" className="quiet" onClick={() => patch(Object.fromEntries(set.map((filter) => [filter, null])))}>
           Clear all
         </button>
       )}
@@ -89,8 +89,9 @@ function FilterForm({ filters, period, onDone }: { filters: Filters; period: Per
   );
 }
 
-const EXAMPLES: Record<Dimension, string> = { consumer: 'acme', route: '/users/{id}', method: 'GET', status: '503' };
+const EXAMPLES: Record<Dimension, string> = { consumer: 'acme', route: '/users/{id}', method: 'GET', status: '404, or 5xx' };
 
-function textOf(dimension: Dimension, value: string): string {
-  return dimension === 'status' ? status(Number(value)) : value;
+function textOf(filter: Filter, value: string): string {
+  if (filter === 'status' && value === '0') return status(0);
+  return filter === 'errors' ? (value === 'true' ? 'only' : 'none') : value;
 }

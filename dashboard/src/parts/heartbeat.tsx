@@ -4,6 +4,22 @@ import { addressOf } from '../location';
 import type { Query } from '../query';
 import { Link } from './link';
 
+/** A gateway by name, with all of its lives, the latest first. */
+export interface Instance {
+  latest: Gateway;
+  lives: Gateway[];
+}
+
+/** The gateways, those heard of last first. */
+export function instancesOf(rows: Gateway[]): Instance[] {
+  const byName = Map.groupBy(rows, (row) => JSON.stringify([row.instance, row.service, row.environment]));
+  const instances = [...byName.values()].flatMap((lives): Instance[] => {
+    const sorted = lives.toSorted((a, b) => silence(a) - silence(b));
+    return sorted[0] ? [{ latest: sorted[0], lives: sorted }] : [];
+  });
+  return instances.toSorted((a, b) => silence(a.latest) - silence(b.latest) || a.latest.instance.localeCompare(b.latest.instance));
+}
+
 export type Pulse = 'alive' | 'late' | 'gone';
 
 /** Seconds since the gateway was heard of, as this machine's clock has it. */
@@ -20,8 +36,8 @@ export function pulseOf(gateway: Gateway): Pulse {
 
 /** The state of all gateways in a few words, at the top of every view. */
 export function Heartbeat({ gateways }: { gateways: Query<Gateways> }) {
-  const rows = gateways.data?.rows;
-  if (!rows) return null;
+  if (!gateways.data) return null;
+  const rows = instancesOf(gateways.data.rows).map(({ latest }) => latest);
   const alive = rows.filter((row) => pulseOf(row) === 'alive').length;
   const newest = rows.length === 0 ? undefined : Math.min(...rows.map(silence));
   const pulse: Pulse = alive > 0 ? 'alive' : newest !== undefined && newest < 300 ? 'late' : 'gone';

@@ -46,7 +46,7 @@ export function RequestDetail({ request }: { request: Request }) {
 
 /** How the duration divides into the upstream's part and the gateway's own. */
 function TimeSplit({ request: { duration_ms, upstream_ms } }: { request: Request }) {
-  if (upstream_ms === null || upstream_ms === undefined) return null;
+  if (upstream_ms === null || upstream_ms === undefined || duration_ms === null) return null;
   const share = duration_ms > 0 ? Math.min(1, upstream_ms / duration_ms) : 0;
   return (
     <div className="split">
@@ -107,7 +107,7 @@ function groupsOf(request: Request): Group[] {
         ['Flags', <Flags flags={request['response_flags']} />],
         ['Code details', text('code_details')],
         ['Size', size('response_bytes')],
-        ['Duration', <span title={`${exact(request.duration_ms)} ms`}>{milliseconds(request.duration_ms)}</span>],
+        ['Duration', <span title={request.duration_ms === null ? undefined : `${exact(request.duration_ms)} ms`}>{milliseconds(request.duration_ms)}</span>],
         ['Upstream', milliseconds(request.upstream_ms)],
       ],
     },

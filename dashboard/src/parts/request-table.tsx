@@ -1,7 +1,7 @@
 import { Skeleton } from '@mantine/core';
 import { Fragment, useState } from 'react';
 import type { Request } from '../api';
-import { clock, milliseconds } from '../format';
+import { clock, milliseconds, NONE } from '../format';
 import { ChevronIcon } from './icons';
 import { ConsumerName, MethodName, StatusCode } from './labels';
 import { RequestDetail } from './request-detail';
@@ -21,7 +21,7 @@ export function RequestTable({ rows, expected, outdated }: RequestTableProps) {
   const shown = holding ? held.rows : rows;
   const known = new Set(holding ? held.rows.map(keyOf) : []);
   const newer = holding ? (rows ?? []).filter((row) => !known.has(keyOf(row))).length : 0;
-  const slowest = Math.max(1, ...(shown ?? []).map((row) => row.duration_ms));
+  const slowest = Math.max(1, ...(shown ?? []).map((row) => row.duration_ms ?? 0));
 
   const toggle = (row: Request) => {
     const key = keyOf(row);
@@ -95,15 +95,15 @@ export function RequestTable({ rows, expected, outdated }: RequestTableProps) {
                       <td className="col-method">
                         <MethodName method={row.method} />
                       </td>
-                      <td className="col-path" title={row.path}>
-                        <span className="mono">{row.path}</span>
+                      <td className="col-path" title={row.path ?? undefined}>
+                        <span className="mono">{row.path ?? NONE}</span>
                         {row.query && <span className="mono faint">?{row.query}</span>}
                       </td>
                       <td className="col-status">
                         <StatusCode code={row.status} />
                       </td>
                       <td className="number col-duration">
-                        <i className="bar" style={{ '--share': row.duration_ms / slowest }} />
+                        <i className="bar" style={{ '--share': (row.duration_ms ?? 0) / slowest }} />
                         <span>{milliseconds(row.duration_ms)}</span>
                       </td>
                       <td className="number col-upstream">{milliseconds(row.upstream_ms)}</td>

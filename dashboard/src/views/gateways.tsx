@@ -1,17 +1,17 @@
 // Every gateway that has reported: is it alive, what does it run, does it lose anything.
 
 import { Skeleton } from '@mantine/core';
-import { ago, bytes, exact, tally } from '../format';
+import { ago, bytes, exact, NONE, tally } from '../format';
 import { Empty, Unreachable } from '../parts/empty';
-import { pulseOf, silence, type Pulse } from '../parts/heartbeat';
+import { instancesOf, pulseOf, silence, type Instance, type Pulse } from '../parts/heartbeat';
 import { Trouble } from '../parts/trouble';
 import type { ViewProps } from './view';
 
 const PULSES: Record<Pulse, string> = { alive: 'live', late: 'late', gone: 'silent' };
 
 export function GatewaysView({ gateways, period, live }: ViewProps) {
-  const rows = gateways.data?.rows.toSorted((a, b) => silence(a) - silence(b));
-  if (rows?.length === 0) {
+  const instances = gateways.data && instancesOf(gateways.data.rows);
+  if (instances?.length === 0) {
     return (
       <div className="view">
         <Trouble queries={[gateways]} onRetry={live.refresh} />
@@ -19,7 +19,7 @@ export function GatewaysView({ gateways, period, live }: ViewProps) {
       </div>
     );
   }
-  if (rows === undefined && gateways.failure) {
+  if (instances === undefined && gateways.failure) {
     return (
       <div className="view">
         <Trouble queries={[gateways]} onRetry={live.refresh} />
@@ -27,7 +27,7 @@ export function GatewaysView({ gateways, period, live }: ViewProps) {
       </div>
     );
   }
-  const delivery = rows?.some((row) => row.sent !== undefined || row.dropped !== undefined) ?? false;
+  const delivery = gateways.data?.rows.some((row) => row.sent !== undefined || row.dropped !== undefined) ?? false;
   return (
     <div className="view">
       <Trouble queries={[gateways]} onRetry={live.refresh} />
@@ -40,14 +40,17 @@ export function GatewaysView({ gateways, period, live }: ViewProps) {
               <th scope="col">Service</th>
               <th scope="col">Version</th>
               <th scope="col">Configuration</th>
-              <th scope="col">First seen</th>
+              <th scope="col">Up since</th>
+              <th scope="col" className="number" title="Lives seen: each start of the gateway is one">
+                Starts
+              </th>
               <th scope="col" className="number">
                 Series
               </th>
               <th scope="col" className="number" title="Requests counted beyond the cap on series">
                 Overflow
               </th>
-              <th scope="col" className="number" title="Batches that were numbered but never arrived">
+              <th scope="col" className="number" title="Batches that were sent and have not arrived; missing counters are made good by the next batch">
                 Gaps
               </th>
               {delivery && (
@@ -66,18 +69,21 @@ export function GatewaysView({ gateways, period, live }: ViewProps) {
             </tr>
           </thead>
           <tbody>
-            {rows === undefined
+            {instances === undefined
               ? Array.from({ length: 3 }, (_, index) => (
                   <tr key={index}>
-                    <td colSpan={9}>
+                    <td colSpan={10}>
                       <Skeleton height={14} my={4} />
                     </td>
                   </tr>
                 ))
-              : rows.map((row) => {
+              : instances.map((instance) => {
+                  const { latest: row, lives } = instance;
+                  const overflow = total(instance, (life) => life.overflow);
+                  const gaps = { metrics: total(instance, (life) => life.gaps.metrics), logs: total(instance, (life) => life.gaps.logs) };
                   const dropped = Object.entries(row.dropped ?? {}).filter(([, n]) => n > 0);
                   return (
-                    <tr key={`${row.instance} ${row.epoch}`}>
+                    <tr key={`${row.service} ${row.environment} ${row.instance}`}>
                       <th scope="row" title={`Epoch ${row.epoch}`}>
                         {row.instance}
                       </th>
@@ -90,17 +96,20 @@ export function GatewaysView({ gateways, period, live }: ViewProps) {
                       <td>
                         {row.service} <span className="faint">{row.environment}</span>
                       </td>
-                      <td>{row.version}</td>
-                      <td className="mono" title={row.config_hash}>
-                        {row.config_hash.slice(0, 8)}
+                      <td>{row.version ?? NONE}</td>
+                      <td className="mono" title={row.config_hash ?? undefined}>
+                        {row.config_hash?.slice(0, 8) ?? NONE}
                       </td>
                       <td title={row.first_seen}>{ago((Date.now() - Date.parse(row.first_seen)) / 1000)}</td>
-                      <td className="number">{exact(row.series)}</td>
-                      <td className="number" data-level={level(Number(row.overflow))}>
-                        {tally(Number(row.overflow))}
+                      <td className="number" title={lives.map((life) => `${life.epoch}, last heard ${ago(silence(life))}`).join('\n')}>
+                        {exact(lives.length)}
                       </td>
-                      <td className="number" data-level={level(Number(row.gaps))}>
-                        {tally(Number(row.gaps))}
+                      <td className="number">{row.series === null ? NONE : exact(row.series)}</td>
+                      <td className="number" data-level={level(overflow)}>
+                        {tally(overflow)}
+                      </td>
+                      <td className="number" data-level={level(gaps.logs)} title={`${exact(gaps.logs)} of the request log, ${exact(gaps.metrics)} of counters`}>
+                        {tally(gaps.logs + gaps.metrics)}
                       </td>
                       {delivery && (
                         <>
@@ -119,6 +128,10 @@ export function GatewaysView({ gateways, period, live }: ViewProps) {
       </section>
     </div>
   );
+}
+
+function total({ lives }: Instance, value: (life: Instance['latest']) => number): number {
+  return lives.reduce((sum, life) => sum + value(life), 0);
 }
 
 function level(value: number): 'none' | 'many' {

@@ -116,7 +116,13 @@ function Figures({ total, before, period }: { total: Query<Summary>; before: Que
         label="Error rate"
         value={text((row) => percent(errorShare(row)))}
         change={changeOf(now && errorShare(now), then && errorShare(then), 'worse', percent, label)}
-        detail={now && `${exact(now.errors)} ${now.errors === 1 ? 'error' : 'errors'}`}
+        detail={
+          now && (
+            <Link to={addressOf('requests', { errors: 'true' })} title="Show these requests">
+              {exact(now.errors)} {now.errors === 1 ? 'error' : 'errors'}
+            </Link>
+          )
+        }
       />
       {latency('Latency p50', (row) => row.p50_ms, 'median')}
       {latency('Latency p95', (row) => row.p95_ms, '1 in 20 slower')}
