@@ -22,7 +22,7 @@ MAX_WASM_BYTES := 2000000
 
 .PHONY: run
 run: doctor wasm envoy page bins ## Everything with live traffic, until Ctrl-C (INGEST_PORT= GATEWAY_PORT= ADMIN_PORT= UPSTREAM_PORT= RATE= DURATION=)
-	@$(DEBUG_BIN) "$(TARGET)/debug/gatelens-demo" run
+	@exec env $(DEBUG_BIN) "$(TARGET)/debug/gatelens-demo" run
 
 .PHONY: wasm
 wasm: doctor ## The filter: target/gatelens.wasm
