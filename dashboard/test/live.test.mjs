@@ -22,14 +22,17 @@ describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' 
   test('the overview shows the requests that the API counts', async () => {
     const page = await openWithAnswers(browser, `${url}/?refresh=off`);
     const shown = await page.locator('[data-figure=requests]').textContent();
-    const [path, body] = page.answers.find(([each]) => each.includes('/summary?') && !each.includes('group_by'));
+    // The period before is asked for too, and its answer may come first.
+    const totals = page.answers.filter(([each]) => each.includes('/summary?') && !each.includes('group_by'));
+    const [path, body] = totals.toSorted(([, a], [, b]) => Date.parse(b.from) - Date.parse(a.from))[0];
     assert.equal(Number(shown.replace(/\D/g, '')), body.rows[0].requests);
     assert.ok(body.rows[0].requests > 0, `no requests: ${path}`);
     await page.locator('.u-over').nth(2).waitFor();
     await page.locator('.rank tbody th').first().waitFor();
 
     const byRoute = page.answers.find(([each]) => each.includes('/summary?') && each.includes('group_by=method'));
-    assert.equal(byRoute[1].rows.reduce((sum, row) => sum + row.requests, 0), body.rows[0].requests);
+    // Asked a moment later, so that under traffic there may be more.
+    assert.ok(byRoute[1].rows.reduce((sum, row) => sum + row.requests, 0) >= body.rows[0].requests);
     assert.deepEqual(await seriousFindings(page), []);
     assert.deepEqual(page.complaints, []);
     await save(page, 'overview');

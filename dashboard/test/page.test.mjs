@@ -316,6 +316,13 @@ describe('a request', () => {
     assert.equal(await page.locator('.detail').count(), 0);
   });
 
+  check('pushes the others down, on a phone too', { path: '/requests', viewport: PHONE }, async (page) => {
+    await page.locator('.entry .expand').first().click();
+    const detail = await page.locator('.detail').boundingBox();
+    const next = await page.locator('.entry').nth(1).boundingBox();
+    assert.ok(detail.height > 300 && detail.y + detail.height <= next.y, `${JSON.stringify({ detail, next })}`);
+  });
+
   check('shows fields that the page does not know, headers and bodies', { path: '/requests' }, async (page, mock) => {
     mock.extra.push({
       time: new Date().toISOString(), consumer: 'a', method: 'GET', route: '/r', path: '/r', query: 'page=2', status: 0, duration_ms: 3, upstream_ms: null,

@@ -79,8 +79,8 @@ interface Group {
 }
 
 const PLACED = new Set([
-  'time', 'consumer', 'method', 'route', 'path', 'query', 'status', 'duration_ms', 'upstream_ms', 'request_bytes', 'response_bytes', 'client_address', 'user_agent',
-  'request_id', 'trace_id', 'response_flags', 'code_details', 'error_type', 'gateway', 'request_headers', 'response_headers', 'request_body', 'response_body',
+  'time', 'consumer', 'method', 'route', 'path', 'query', 'status', 'duration_ms', 'upstream_ms', 'request_bytes', 'response_bytes', 'client_address', 'client_port', 'user_agent',
+  'consumer_trusted', 'method_original', 'span_id', 'service', 'environment', 'request_id', 'trace_id', 'response_flags', 'code_details', 'error_type', 'gateway', 'request_headers', 'response_headers', 'request_body', 'response_body',
 ]);
 
 function groupsOf(request: Request): Group[] {
@@ -93,7 +93,7 @@ function groupsOf(request: Request): Group[] {
       fields: [
         ['Time', <time dateTime={request.time}>{request.time}</time>],
         ['Route', <RouteName method={request.method} route={request.route} />],
-        ['Method', <MethodName method={request.method} />],
+        ['Method', filled(request['method_original']) ? text('method_original') : <MethodName method={request.method} />],
         ['Path', text('path')],
         ['Query', text('query')],
         ['Size', size('request_bytes')],
@@ -115,11 +115,21 @@ function groupsOf(request: Request): Group[] {
       title: 'Caller',
       fields: [
         ['Consumer', <ConsumerName consumer={request.consumer} />],
+        ['Source', request['consumer_trusted'] === true ? 'trusted' : 'as the request says'],
         ['Address', text('client_address')],
+        ['Port', text('client_port')],
         ['User agent', text('user_agent')],
+      ],
+    },
+    {
+      title: 'Origin',
+      fields: [
         ['Request id', text('request_id')],
         ['Trace id', text('trace_id')],
+        ['Span id', text('span_id')],
         ['Gateway', text('gateway')],
+        ['Service', text('service')],
+        ['Environment', text('environment')],
         ...others.map((field): [string, ReactNode] => [words(field), text(field)]),
       ],
     },
