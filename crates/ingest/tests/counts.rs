@@ -1,8 +1,8 @@
 //! Counts are exact, whatever happens on the way to the ingest.
 
 use crate::support::Service;
-use crate::support::otlp::{Frame, MINUTE, Made, NOON, SECOND, flag, int, made, text};
-use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, HistogramDataPoint};
+use crate::support::otlp::{Frame, MINUTE, Made, NOON, SECOND, flag, gauge, int, made, seconds, sum, text};
+use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, HistogramDataPoint, Metric};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -278,4 +278,112 @@ fn gateways_say_who_they_are_and_what_is_missing() {
         assert_eq!(&row[key], value, "{key}");
     }
     assert!(row["first_seen"].as_str().unwrap() <= row["last_seen"].as_str().unwrap());
+}
+
+#[test]
+fn a_gateway_tells_what_became_of_its_log() {
+    let service = Service::start();
+    let frame = |time: u64, captured: i64, more: Vec<Metric>| {
+        let frame = Frame { resource: vec![text("gatelens.tags.team", "checkout")], ..Frame::at(time) };
+        let fates = ["sent", "queue_full", "rejected", "expired", "lost", "unheard_of"];
+        let fates = fates.iter().zip(1..).map(|(fate, n)| (vec![text("gatelens.event.fate", fate)], n));
+        let metrics = vec![
+            sum("gatelens.events.captured", vec![(vec![], captured)], time),
+            sum("gatelens.events", fates.collect(), time),
+            gauge("gatelens.queue.size", 4096, time),
+            sum("gatelens.export.failures", vec![(vec![], 7)], time),
+            gauge("gatelens.machines", 3, time),
+            sum("gatelens.machines.lost", vec![(vec![], 1)], time),
+            sum("http.server.active_requests", vec![(vec![], 5)], time),
+            seconds("gatelens.busy_time", 1.25, time),
+        ];
+        frame.export(metrics.into_iter().chain(more).collect())
+    };
+    service.send(METRICS, identity(1), &frame(NOON, 20, vec![])).accepted();
+    // Late: it knows less than what is known.
+    service.send(METRICS, identity(2), &frame(NOON - SECOND, 1, vec![])).accepted();
+    let row = &service.json("/api/v1/gateways")["rows"][0];
+    for (key, value) in [
+        ("captured", json!(20)),
+        ("sent", json!(1)),
+        ("dropped", json!({"queue_full": 2, "rejected": 3, "expired": 4, "lost": 5})),
+        ("held", json!(5)),
+        ("queue_bytes", json!(4096)),
+        ("export_failures", json!(7)),
+        ("machines", json!(3)),
+        ("machines_lost", json!(1)),
+        ("active_requests", json!(5)),
+        ("busy_seconds", json!(1.25)),
+        ("tags", json!({"team": "checkout"})),
+    ] {
+        assert_eq!(row[key], value, "{key} in {row}");
+    }
+    // A gateway that says nothing of this kind still has every reason.
+    service.send(METRICS, Some(("edge-2", 1, 1)), &Frame::at(NOON).of(&[made("/", 200, 0.1)])).accepted();
+    let answer = service.json("/api/v1/gateways");
+    let silent = answer["rows"].as_array().unwrap().iter().find(|row| row["instance"] == "edge-2").unwrap();
+    assert_eq!((&silent["captured"], &silent["held"]), (&Value::Null, &Value::Null));
+    assert_eq!(silent["dropped"], json!({"queue_full": 0, "rejected": 0, "expired": 0, "lost": 0}));
+}
+
+#[test]
+fn minutes_that_cannot_be_told_apart_are_marked() {
+    let service = Service::start();
+    let send = |instance, time, interval| {
+        let mut export = Frame::at(time).of(&[made("/", 200, 0.1)]);
+        let metrics = &mut export.resource_metrics[0].scope_metrics[0].metrics;
+        metrics.push(seconds("gatelens.interval", interval, time));
+        service.send(METRICS, Some((instance, EPOCH, 1)), &export).accepted();
+    };
+    send("edge-1", NOON, 600.0);
+    send("edge-2", NOON - 5 * MINUTE, 600.0);
+    send("edge-3", NOON + 60 * MINUTE, 120.0);
+    send("edge-4", NOON + 90 * MINUTE, 60.0);
+    let check = |from: &str, to: &str, expected: &[(&str, &str)]| {
+        let range = format!("from=2026-06-20T{from}:00Z&to=2026-06-20T{to}:00Z&step=300");
+        let expected: Vec<Value> = expected
+            .iter()
+            .map(|(from, to)| json!({"from": format!("2026-06-20T{from}:00Z"), "to": format!("2026-06-20T{to}:00Z")}))
+            .collect();
+        let answer = service.json(&format!("/api/v1/timeseries?{range}"));
+        assert_eq!(answer["coarse"], Value::from(expected), "{range}");
+    };
+    check("11:00", "14:00", &[("11:45", "12:00"), ("12:58", "13:00")]);
+    check("11:50", "11:55", &[("11:45", "12:00")]);
+    check("12:00", "12:55", &[]);
+    check("13:00", "14:00", &[]);
+    let range = "from=2026-06-20T11:00:00Z&to=2026-06-20T14:00:00Z";
+    assert_eq!(service.json(&format!("/api/v1/timeseries?{range}&service=other"))["coarse"], json!([]));
+    assert_eq!(service.json(&format!("/api/v1/summary?{range}"))["rows"][0]["requests"], 4);
+}
+
+#[test]
+fn what_exceeded_one_cap_keeps_its_other_labels() {
+    let service = Service::start();
+    let frame = Frame::default();
+    let point = |more: &[(&str, &str)], count| {
+        let mut attributes = vec![flag("otel.metric.overflow"), int("http.response.status_code", 200)];
+        attributes.extend(more.iter().map(|(key, value)| text(key, value)));
+        frame.histogram(attributes, &vec![0.1; count])
+    };
+    let (consumer, method, route) =
+        (("gatelens.consumer.id", "acme"), ("http.request.method", "GET"), ("http.route", "/a"));
+    let points = vec![point(&[method, route], 1), point(&[consumer, method], 2), point(&[], 4)];
+    let export = frame.export(vec![frame.exponential("http.server.request.duration", points)]);
+    service.send(METRICS, identity(1), &export).accepted();
+    let answer = service.json(&format!("/api/v1/summary?{DAY}&group_by=consumer,method,route"));
+    let found: Vec<_> = answer["rows"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            (
+                ["consumer", "method", "route"].map(|key| row[key].as_str().unwrap()),
+                row["requests"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let over = "__overflow__";
+    assert_eq!(found, [([over, over, over], 4), (["acme", "GET", over], 2), ([over, "GET", "/a"], 1)]);
+    assert_eq!(service.json("/api/v1/gateways")["rows"][0]["overflow"], 7);
 }

@@ -7,6 +7,7 @@ use super::rollup::{Dimension, Group, Groups, MINUTE_NANOS, Part, Rollup, Sums, 
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::sketch::Quantiles;
+use rusqlite::Connection;
 use serde::Serialize;
 use std::path::Path;
 
@@ -42,6 +43,15 @@ pub(crate) struct TimeseriesAnswer {
     to: String,
     step: i64,
     points: Vec<Row>,
+    /// Where the minutes of some gateway's counts cannot be told apart: all of them are at the end.
+    coarse: Vec<Span>,
+}
+
+/// A stretch of time.
+#[derive(Serialize)]
+struct Span {
+    from: String,
+    to: String,
 }
 
 #[derive(Serialize, Clone, Default)]
@@ -147,7 +157,8 @@ impl Timeseries {
             }
             start += minutes;
         }
-        Ok(TimeseriesAnswer { from: rfc3339(range.from), to: rfc3339(range.to), step: *step, points })
+        let coarse = coarse(&snapshot, *range, filter)?;
+        Ok(TimeseriesAnswer { from: rfc3339(range.from), to: rfc3339(range.to), step: *step, points, coarse })
     }
 }
 
@@ -171,6 +182,28 @@ impl Row {
             gateway_p95_ms: ms(&sums.gateway, 0.95),
         }
     }
+}
+
+/// The coarse stretches that reach into a range, merged where they meet.
+fn coarse(file: &Connection, range: Range, filter: &Filter) -> Result<Vec<Span>, QueryError> {
+    let mut select = file.prepare(
+        "SELECT c.since, c.until, g.service, g.environment FROM coarse c JOIN gateways g ON g.id = c.gateway_id
+         WHERE c.until > ? AND c.since < ? ORDER BY c.since",
+    )?;
+    let mut rows = select.query([range.from, range.to])?;
+    let mut merged: Vec<(i64, i64)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (since, until): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let (service, environment): (String, String) = (row.get(2)?, row.get(3)?);
+        if !filter.takes_sender(&service, &environment) {
+            continue;
+        }
+        match merged.last_mut().filter(|last| since <= last.1) {
+            Some(last) => last.1 = last.1.max(until),
+            None => merged.push((since, until)),
+        }
+    }
+    Ok(merged.into_iter().map(|(from, to)| Span { from: rfc3339(from), to: rfc3339(to) }).collect())
 }
 
 /// Six significant decimals of a millisecond are nanoseconds: more would be noise.

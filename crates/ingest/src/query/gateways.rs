@@ -6,6 +6,7 @@ use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::sequence::Received;
 use crate::store::day_files;
+use crate::wire::{DROP_REASONS, Report};
 use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -30,6 +31,18 @@ struct Row {
     series: Option<u64>,
     /// Requests counted beyond the sender's cap on series.
     overflow: u64,
+    /// Records of the log that it wrote, delivered, dropped by reason, and still holds.
+    captured: Option<u64>,
+    sent: Option<u64>,
+    dropped: BTreeMap<&'static str, u64>,
+    held: Option<u64>,
+    queue_bytes: Option<u64>,
+    export_failures: Option<u64>,
+    machines: Option<u64>,
+    machines_lost: Option<u64>,
+    active_requests: Option<u64>,
+    busy_seconds: Option<f64>,
+    tags: BTreeMap<String, String>,
     /// Batches that were sent and have not arrived: those of counters are made good by the next one.
     gaps: Gaps,
 }
@@ -50,6 +63,8 @@ struct Known {
     first_seen: i64,
     last_seen: i64,
     overflow: u64,
+    report: Report,
+    tags: BTreeMap<String, String>,
     metrics: Option<Received>,
     logs: Option<Received>,
 }
@@ -68,6 +83,8 @@ pub(crate) fn answer(dir: &Path, limits: &Limits) -> Result<GatewaysAnswer, Quer
     let metrics = super::open_counts(dir, limits.query_timeout)?;
     read_senders(&metrics, &mut all)?;
     read_overflow(&metrics, &mut all)?;
+    read_reports(&metrics, &mut all)?;
+    read_tags(&metrics, &mut all)?;
     for (path, _) in day_files(dir)? {
         if let Some(file) = super::open(&path, limits.query_timeout)? {
             read_senders(&file, &mut all)?;
@@ -80,6 +97,9 @@ pub(crate) fn answer(dir: &Path, limits: &Limits) -> Result<GatewaysAnswer, Quer
 
 fn row(((instance, epoch), known): ((String, String), Known)) -> Row {
     let gaps = |received: Option<Received>| received.map_or(0, |received| received.gaps());
+    let report = known.report;
+    let dropped = report.dropped.map(Option::unwrap_or_default);
+    let fated = dropped.iter().fold(report.sent.unwrap_or_default(), |sum, n| sum.saturating_add(*n));
     Row {
         instance,
         epoch,
@@ -91,6 +111,17 @@ fn row(((instance, epoch), known): ((String, String), Known)) -> Row {
         last_seen: rfc3339(known.last_seen),
         series: known.series,
         overflow: known.overflow,
+        captured: report.captured,
+        sent: report.sent,
+        held: report.captured.map(|captured| captured.saturating_sub(fated)),
+        dropped: DROP_REASONS.into_iter().zip(dropped).collect(),
+        queue_bytes: report.queue_bytes,
+        export_failures: report.export_failures,
+        machines: report.machines,
+        machines_lost: report.machines_lost,
+        active_requests: report.active_requests,
+        busy_seconds: report.busy_seconds,
+        tags: known.tags,
         gaps: Gaps { metrics: gaps(known.metrics), logs: gaps(known.logs) },
     }
 }
@@ -141,6 +172,50 @@ fn read_overflow(file: &Connection, all: &mut All) -> Result<(), QueryError> {
     while let Some(row) = rows.next()? {
         if let Some(known) = all.get_mut(&(row.get(0)?, row.get(1)?)) {
             known.overflow = u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default();
+        }
+    }
+    Ok(())
+}
+
+fn read_reports(file: &Connection, all: &mut All) -> Result<(), QueryError> {
+    let mut select = file.prepare(
+        "SELECT g.instance, g.epoch, r.captured, r.sent, r.queue_full, r.rejected, r.expired, r.lost,
+                r.queue_bytes, r.export_failures, r.machines, r.machines_lost, r.active_requests, r.busy_seconds,
+                r.time
+         FROM reports r JOIN gateways g ON g.id = r.gateway_id",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let whole = |column| {
+            let value: Option<i64> = row.get(column)?;
+            Ok::<_, rusqlite::Error>(value.and_then(|value| u64::try_from(value).ok()))
+        };
+        let Some(known) = all.get_mut(&(row.get(0)?, row.get(1)?)) else { continue };
+        known.report = Report {
+            captured: whole(2)?,
+            sent: whole(3)?,
+            dropped: [whole(4)?, whole(5)?, whole(6)?, whole(7)?],
+            queue_bytes: whole(8)?,
+            export_failures: whole(9)?,
+            machines: whole(10)?,
+            machines_lost: whole(11)?,
+            active_requests: whole(12)?,
+            busy_seconds: row.get(13)?,
+            time: row.get(14)?,
+            interval_seconds: None,
+        };
+    }
+    Ok(())
+}
+
+fn read_tags(file: &Connection, all: &mut All) -> Result<(), QueryError> {
+    let mut select = file.prepare(
+        "SELECT g.instance, g.epoch, t.name, t.value FROM tags t JOIN gateways g ON g.id = t.gateway_id",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        if let Some(known) = all.get_mut(&(row.get(0)?, row.get(1)?)) {
+            known.tags.insert(row.get(2)?, row.get(3)?);
         }
     }
     Ok(())

@@ -46,13 +46,14 @@ const TEXTS: [(u64, TextGet, TextSet); 15] = [
 ];
 
 /// The columns of numbers.
-const NUMBERS: [(u64, NumberGet, NumberSet); 6] = [
+const NUMBERS: [(u64, NumberGet, NumberSet); 7] = [
     (32, |e| Some(u64::from(e.status)), |e, v| e.status = v as u16),
     (33, |e| e.client_port, |e, v| e.client_port = Some(v)),
     (34, |e| e.request_bytes, |e, v| e.request_bytes = Some(v)),
     (35, |e| e.response_bytes, |e, v| e.response_bytes = Some(v)),
     (36, |e| e.duration_ns, |e, v| e.duration_ns = Some(v)),
     (37, |e| e.upstream_ns, |e, v| e.upstream_ns = Some(v)),
+    (38, |e| e.resend_count, |e, v| e.resend_count = Some(v)),
 ];
 
 /// Packs requests; their order is kept.
@@ -197,13 +198,14 @@ mod tests {
     }
 
     fn some_event() -> impl Strategy<Value = RequestEvent> {
-        let numbers = prop::array::uniform5(prop::option::of(0..u64::MAX));
+        let numbers = prop::array::uniform6(prop::option::of(0..u64::MAX));
         let texts = prop::collection::vec(some_text(), 13);
         let ids = (prop::bool::ANY, prop::collection::vec(any::<u8>(), 16), any::<bool>());
         (any::<i64>(), 0u16..600, numbers, texts, ids).prop_map(|(time, status, numbers, texts, ids)| {
             let mut texts = texts.into_iter();
             let mut next = || texts.next().flatten();
-            let [client_port, request_bytes, response_bytes, duration_ns, upstream_ns] = numbers;
+            let [client_port, request_bytes, response_bytes, duration_ns, upstream_ns, resend_count] =
+                numbers;
             RequestEvent {
                 time,
                 status,
@@ -212,6 +214,7 @@ mod tests {
                 response_bytes,
                 duration_ns,
                 upstream_ns,
+                resend_count,
                 consumer: next().unwrap_or_default(),
                 consumer_trusted: ids.2,
                 method: next().unwrap_or_default(),

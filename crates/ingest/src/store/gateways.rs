@@ -2,8 +2,9 @@
 
 use super::StoreError;
 use crate::sequence::Received;
-use crate::wire::{Gateway, Identity, Signal};
+use crate::wire::{Gateway, Identity, Report, Signal};
 use rusqlite::{Connection, OptionalExtension, params};
+use std::collections::BTreeMap;
 
 /// Whether this very request was stored in this file before.
 pub(crate) fn is_repeat(file: &Connection, signal: Signal, identity: &Identity) -> Result<bool, StoreError> {
@@ -83,6 +84,64 @@ pub(crate) fn note_gateway(file: &Connection, gateway: &Gateway, now: i64) -> Re
         ],
         |row| row.get(0),
     )?)
+}
+
+/// Keeps what a gateway says of itself, unless something later is known. The row of a gateway names it.
+pub(crate) fn note_report(file: &Connection, gateway: i64, report: &Report) -> Result<(), StoreError> {
+    let whole = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
+    let [queue_full, rejected, expired, lost] = report.dropped.map(whole);
+    file.prepare_cached(
+        "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET
+           time = excluded.time, captured = excluded.captured, sent = excluded.sent,
+           queue_full = excluded.queue_full, rejected = excluded.rejected, expired = excluded.expired,
+           lost = excluded.lost, queue_bytes = excluded.queue_bytes,
+           export_failures = excluded.export_failures, machines = excluded.machines,
+           machines_lost = excluded.machines_lost, active_requests = excluded.active_requests,
+           busy_seconds = excluded.busy_seconds
+         WHERE excluded.time >= time",
+    )?
+    .execute(params![
+        gateway,
+        report.time,
+        whole(report.captured),
+        whole(report.sent),
+        queue_full,
+        rejected,
+        expired,
+        lost,
+        whole(report.queue_bytes),
+        whole(report.export_failures),
+        whole(report.machines),
+        whole(report.machines_lost),
+        whole(report.active_requests),
+        report.busy_seconds
+    ])?;
+    if let Some((since, until)) = report.coarse() {
+        file.prepare_cached("INSERT OR REPLACE INTO coarse VALUES (?, ?, ?)")?
+            .execute([gateway, since, until])?;
+    }
+    Ok(())
+}
+
+/// Makes a gateway's tags those of `tags`.
+pub(crate) fn note_tags(
+    file: &Connection,
+    gateway: i64,
+    tags: &BTreeMap<String, String>,
+) -> Result<(), StoreError> {
+    let mut select = file.prepare_cached("SELECT name, value FROM tags WHERE gateway_id = ?")?;
+    let known: BTreeMap<String, String> =
+        select.query_map([gateway], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    if known == *tags {
+        return Ok(());
+    }
+    file.prepare_cached("DELETE FROM tags WHERE gateway_id = ?")?.execute([gateway])?;
+    let mut insert = file.prepare_cached("INSERT INTO tags VALUES (?, ?, ?)")?;
+    for (name, value) in tags {
+        insert.execute(params![gateway, name, value])?;
+    }
+    Ok(())
 }
 
 /// How the files write a signal.

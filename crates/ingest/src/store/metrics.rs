@@ -1,6 +1,6 @@
 //! The file of counters: one transaction per batch turns cumulative points into what each minute added.
 
-use super::gateways::{is_repeat, note_batch, note_gateway};
+use super::gateways::{is_repeat, note_batch, note_gateway, note_report, note_tags};
 use super::{StoreError, Stored, schema};
 use crate::sketch::Sketch;
 use crate::wire::{MetricBatch, Point, SeriesKey, Signal, Tally, Temporality, Timing, Values};
@@ -67,6 +67,10 @@ impl Metrics {
         let mut added = BTreeMap::new();
         for part in &batch.parts {
             let gateway = note_gateway(&transaction, &part.gateway, now)?;
+            note_tags(&transaction, gateway, &part.gateway.tags)?;
+            if let Some(report) = &part.report {
+                note_report(&transaction, gateway, report)?;
+            }
             for point in &part.points {
                 let Some(series) =
                     series_id(&transaction, &mut self.series, self.max_series, &point.series, fresh)?

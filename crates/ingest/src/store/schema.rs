@@ -13,7 +13,8 @@ pub(crate) const LOCK_FILE: &str = "lock";
 
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
-const VERSION: i64 = 1;
+/// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
+const VERSION: i64 = 2;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -125,14 +126,47 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_by_time ON chunks (t1, id, t0, n, errors, classes, service, environment);
 ";
 
+/// What each version added to the tables of the first.
+const METRICS_MIGRATIONS: [&str; VERSION as usize - 1] = ["
+CREATE TABLE reports (              -- the latest that each gateway said of itself
+    gateway_id INTEGER PRIMARY KEY,
+    time INTEGER NOT NULL,
+    captured INTEGER,
+    sent INTEGER,
+    queue_full INTEGER,
+    rejected INTEGER,
+    expired INTEGER,
+    lost INTEGER,
+    queue_bytes INTEGER,
+    export_failures INTEGER,
+    machines INTEGER,
+    machines_lost INTEGER,
+    active_requests INTEGER,
+    busy_seconds REAL
+);
+CREATE TABLE tags (
+    gateway_id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (gateway_id, name)
+) WITHOUT ROWID;
+CREATE TABLE coarse (               -- where the minutes of a gateway's counts cannot be told apart
+    gateway_id INTEGER NOT NULL,
+    since INTEGER NOT NULL,         -- Unix nanoseconds
+    until INTEGER NOT NULL,
+    PRIMARY KEY (gateway_id, until)
+) WITHOUT ROWID;
+"];
+const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [""];
+
 /// Opens the file of counters to write, and creates it when it is not there.
 pub(crate) fn open_metrics(dir: &Path) -> Result<Connection, StoreError> {
-    open_write(&dir.join(METRICS_FILE), METRICS)
+    open_write(&dir.join(METRICS_FILE), METRICS, &METRICS_MIGRATIONS)
 }
 
 /// Opens a file of the request log to write, and creates it when it is not there.
 pub(crate) fn open_requests(path: &Path) -> Result<Connection, StoreError> {
-    open_write(path, REQUESTS)
+    open_write(path, REQUESTS, &REQUESTS_MIGRATIONS)
 }
 
 /// Opens either kind of file to read; `None` when its tables are only about to be made. Each transaction sees one
@@ -149,7 +183,7 @@ pub(crate) fn open_read(path: &Path) -> Result<Option<Connection>, StoreError> {
     Ok((!version.is_new()).then_some(connection))
 }
 
-fn open_write(path: &Path, tables: &str) -> Result<Connection, StoreError> {
+fn open_write(path: &Path, tables: &str, migrations: &[&str]) -> Result<Connection, StoreError> {
     let open = || {
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
@@ -165,14 +199,19 @@ fn open_write(path: &Path, tables: &str) -> Result<Connection, StoreError> {
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
         connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        let transaction = connection.transaction()?;
         if version.is_new() {
-            let transaction = connection.transaction()?;
             transaction.execute_batch(SENDERS)?;
             transaction.execute_batch(tables)?;
             transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-            transaction.commit()?;
         }
+        if version.schema < VERSION {
+            for migration in migrations.iter().skip(version.migrations()) {
+                transaction.execute_batch(migration)?;
+            }
+            transaction.pragma_update(None, "user_version", VERSION)?;
+        }
+        transaction.commit()?;
         Ok(())
     };
     prepare().map_err(|source| failed(path, source))?;
@@ -199,6 +238,11 @@ impl Version {
 
     fn is_new(self) -> bool {
         self.tables == 0
+    }
+
+    /// How many migrations the file has behind it.
+    fn migrations(self) -> usize {
+        usize::try_from(self.schema - 1).unwrap_or_default()
     }
 
     fn check(self, path: &Path) -> Result<(), StoreError> {

@@ -4,9 +4,11 @@ use super::{Gateway, Identity, SeriesKey, names};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
+use std::collections::BTreeMap;
 
 /// Longer strings are cut: no label of ours is longer, and a sender must not fill the store with one.
 const MAX_LABEL_BYTES: usize = 2048;
+const MAX_TAGS: usize = 32;
 
 /// The text of an attribute; absent when it is no string or empty.
 pub(super) fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
@@ -62,7 +64,16 @@ pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) 
         version: owned(attributes, names::VERSION),
         config_hash: owned(attributes, names::CONFIG_HASH),
         series: None,
+        tags: tags(attributes),
     }
+}
+
+fn tags(attributes: &[KeyValue]) -> BTreeMap<String, String> {
+    let tag = |attribute: &KeyValue| {
+        let name = attribute.key.strip_prefix(names::TAGS).filter(|name| !name.is_empty())?;
+        Some((clip(name).to_owned(), owned(std::slice::from_ref(attribute), &attribute.key)?))
+    };
+    attributes.iter().filter_map(tag).take(MAX_TAGS).collect()
 }
 
 /// The series that a point's attributes name.

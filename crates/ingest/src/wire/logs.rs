@@ -1,7 +1,7 @@
 //! OTLP log records to [`RequestBatch`].
 
 use super::attributes::{gateway, is_true, number, owned, status};
-use super::{Identity, RequestBatch, RequestEvent, RequestPart, names};
+use super::{Gateway, Identity, RequestBatch, RequestEvent, RequestPart, names};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 
@@ -13,20 +13,27 @@ pub(crate) fn read_logs(
     now: i64,
 ) -> (RequestBatch, u64) {
     let mut rejected = 0;
-    let parts = request
-        .resource_logs
-        .into_iter()
-        .map(|resource| {
-            let records = resource.scope_logs.iter().flat_map(|scope| &scope.log_records);
-            let (requests, others): (Vec<_>, Vec<_>) = records.partition(|record| is_request(record));
-            rejected += others.len() as u64;
-            RequestPart {
-                gateway: gateway(identity.as_ref(), resource.resource.as_ref()),
-                events: requests.into_iter().map(|record| event(record, now)).collect(),
-            }
-        })
-        .collect();
+    let mut parts = Vec::new();
+    for resource in &request.resource_logs {
+        let records = resource.scope_logs.iter().flat_map(|scope| &scope.log_records);
+        let (requests, others): (Vec<_>, Vec<_>) = records.partition(|record| is_request(record));
+        rejected += others.len() as u64;
+        let events = requests.into_iter().map(|record| event(record, now));
+        append(&mut parts, gateway(identity.as_ref(), resource.resource.as_ref()), events);
+    }
     (RequestBatch { identity, parts }, rejected)
+}
+
+/// Adds requests to a batch: neighbours of the same sender are one part, since each part becomes a chunk.
+pub(super) fn append(
+    parts: &mut Vec<RequestPart>,
+    gateway: Gateway,
+    events: impl Iterator<Item = RequestEvent>,
+) {
+    match parts.last_mut().filter(|last| last.gateway == gateway) {
+        Some(last) => last.events.extend(events),
+        None => parts.push(RequestPart { gateway, events: events.collect() }),
+    }
 }
 
 fn is_request(record: &LogRecord) -> bool {
@@ -56,6 +63,7 @@ fn event(record: &LogRecord, now: i64) -> RequestEvent {
         response_bytes: number(from, names::RESPONSE_BYTES),
         duration_ns: number(from, names::DURATION_NS),
         upstream_ns: number(from, names::UPSTREAM_NS),
+        resend_count: number(from, names::RESEND_COUNT),
         response_flags: owned(from, names::RESPONSE_FLAGS),
         code_details: owned(from, names::CODE_DETAILS),
         request_id: owned(from, names::REQUEST_ID),

@@ -1,6 +1,6 @@
 //! OTLP metrics to [`MetricBatch`].
 
-use super::{Identity, MetricBatch, MetricPart, Point, Tally, Temporality, Timing, Values};
+use super::{Identity, MetricBatch, MetricPart, Point, Report, Tally, Temporality, Timing, Values};
 use super::{attributes, names};
 use crate::sketch::Sketch;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -36,13 +36,15 @@ fn read_part(resource: ResourceMetrics, identity: Option<&Identity>, now: i64) -
         direction: attributes::text(attributes, names::DIRECTION),
         identified: identity.is_some(),
         now,
+        report: Report::default(),
         points: Vec::new(),
         places: HashMap::new(),
     };
     for metric in resource.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
         part.read(metric);
     }
-    MetricPart { gateway: part.gateway, points: part.points }
+    let report = (part.report != Report::default()).then(|| part.report.timed(now));
+    MetricPart { gateway: part.gateway, report, points: part.points }
 }
 
 #[derive(Clone, Copy)]
@@ -59,6 +61,7 @@ struct Part<'a> {
     direction: Option<&'a str>,
     identified: bool,
     now: i64,
+    report: Report,
     points: Vec<Point>,
     places: HashMap<(i64, i64, i64, Temporality), usize>,
 }
@@ -75,6 +78,9 @@ impl Part<'_> {
     fn read(&mut self, metric: &Metric) {
         if metric.name == names::SERIES {
             self.gateway.series = gauge(metric).or(self.gateway.series);
+            return;
+        }
+        if self.report.read(metric) {
             return;
         }
         let Some((instrument, named_direction)) = instrument(&metric.name) else { return };

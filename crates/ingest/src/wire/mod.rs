@@ -4,13 +4,16 @@ mod attributes;
 mod logs;
 mod metrics;
 mod names;
+mod report;
 mod scan;
 
 pub(crate) use logs::read_logs;
 pub(crate) use metrics::read_metrics;
+pub(crate) use report::{DROP_REASONS, Report};
 pub(crate) use scan::{Signal, Unfit, weigh};
 
 use crate::sketch::Sketch;
+use std::collections::BTreeMap;
 
 /// What names a request of a sender for all time: a repeat carries the same bytes under the same identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +37,8 @@ pub(crate) struct Gateway {
     pub(crate) config_hash: Option<String>,
     /// Series in use there, where the sender says so.
     pub(crate) series: Option<u64>,
+    /// The configuration's tags, as far as they are kept.
+    pub(crate) tags: BTreeMap<String, String>,
 }
 
 /// One request to `/v1/metrics`.
@@ -47,6 +52,8 @@ pub(crate) struct MetricBatch {
 #[derive(Debug)]
 pub(crate) struct MetricPart {
     pub(crate) gateway: Gateway,
+    /// What it says of itself, where it does.
+    pub(crate) report: Option<Report>,
     pub(crate) points: Vec<Point>,
 }
 
@@ -221,6 +228,8 @@ pub(crate) struct RequestEvent {
     pub(crate) response_bytes: Option<u64>,
     pub(crate) duration_ns: Option<u64>,
     pub(crate) upstream_ns: Option<u64>,
+    /// How often the gateway sent it to an upstream again.
+    pub(crate) resend_count: Option<u64>,
     pub(crate) response_flags: Option<String>,
     pub(crate) code_details: Option<String>,
     pub(crate) request_id: Option<String>,

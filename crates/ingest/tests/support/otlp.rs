@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, ExponentialHistogram, ExponentialHistogramDataPoint, Gauge, Histogram,
-    HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, metric::Data,
+    HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum, metric::Data,
     number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -44,6 +44,8 @@ pub(crate) struct Frame {
     /// Attributes of each point beside those of the series.
     pub(crate) extra: Vec<KeyValue>,
     pub(crate) scale: i32,
+    /// Attributes of the resource beside the usual ones.
+    pub(crate) resource: Vec<KeyValue>,
 }
 
 impl Default for Frame {
@@ -55,6 +57,7 @@ impl Default for Frame {
             service: "orders",
             extra: Vec::new(),
             scale: 5,
+            resource: Vec::new(),
         }
     }
 }
@@ -104,7 +107,9 @@ impl Frame {
 
     pub(crate) fn export(&self, metrics: Vec<Metric>) -> ExportMetricsServiceRequest {
         let scope_metrics = vec![ScopeMetrics { metrics, ..Default::default() }];
-        let resource = Some(resource(self.service));
+        let mut resource = resource(self.service);
+        resource.attributes.extend(self.resource.iter().cloned());
+        let resource = Some(resource);
         let resource_metrics = vec![ResourceMetrics { resource, scope_metrics, ..Default::default() }];
         ExportMetricsServiceRequest { resource_metrics }
     }
@@ -187,6 +192,7 @@ pub(crate) fn record(time: u64, made: &Made) -> LogRecord {
         text("gatelens.response_flags", "UF"),
         int("http.request.body.size", 100),
         int("http.response.body.size", 1000),
+        int("http.request.resend_count", 2),
         int("gatelens.duration_ns", nanos),
         int("gatelens.upstream.duration_ns", nanos / 2),
     ];
@@ -216,10 +222,30 @@ fn resource(service: &str) -> Resource {
     Resource { attributes, ..Default::default() }
 }
 
-fn gauge(name: &str, value: i64, time: u64) -> Metric {
+pub(crate) fn gauge(name: &str, value: i64, time: u64) -> Metric {
     let value = Some(number_data_point::Value::AsInt(value));
     let data_points = vec![NumberDataPoint { time_unix_nano: time, value, ..Default::default() }];
     metric(name, Data::Gauge(Gauge { data_points }))
+}
+
+/// A gauge of seconds.
+pub(crate) fn seconds(name: &str, value: f64, time: u64) -> Metric {
+    let value = Some(number_data_point::Value::AsDouble(value));
+    let data_points = vec![NumberDataPoint { time_unix_nano: time, value, ..Default::default() }];
+    metric(name, Data::Gauge(Gauge { data_points }))
+}
+
+/// A cumulative sum: attributes and value of each point.
+pub(crate) fn sum(name: &str, points: Vec<(Vec<KeyValue>, i64)>, time: u64) -> Metric {
+    let point = |(attributes, value)| NumberDataPoint {
+        attributes,
+        time_unix_nano: time,
+        value: Some(number_data_point::Value::AsInt(value)),
+        ..Default::default()
+    };
+    let data_points = points.into_iter().map(point).collect();
+    let aggregation_temporality = AggregationTemporality::Cumulative.into();
+    metric(name, Data::Sum(Sum { data_points, aggregation_temporality, is_monotonic: true }))
 }
 
 fn metric(name: &str, data: Data) -> Metric {
