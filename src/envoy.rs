@@ -10,7 +10,8 @@ use std::ptr::null_mut;
 use std::time::Duration;
 
 use gatelens_core::host::{
-    Attribute, Attributes, Callout, CalloutId, Conflict, DispatchError, Host, LogLevel, Version,
+    Attribute, Attributes, Callout, CalloutAnswer, CalloutId, Conflict, DispatchError, Host, LogLevel,
+    Version,
 };
 use gatelens_core::pairs::Pairs;
 use proxy_wasm::types::Status;
@@ -19,6 +20,7 @@ use proxy_wasm::types::Status;
 const OK: i32 = 0;
 
 const REQUEST_HEADERS: i32 = 0;
+const CALLOUT_RESPONSE_BODY: i32 = 4;
 const CALLOUT_RESPONSE_HEADERS: i32 = 6;
 const PLUGIN_CONFIGURATION: i32 = 7;
 
@@ -81,7 +83,8 @@ const EXPRESSION: &str = "[request.time, request.duration, request.size, respons
     has(response.code) ? response.code : -1, response.flags, \
     has(response.code_details) ? response.code_details : '', \
     has(response.backend_latency) ? response.backend_latency : -1, \
-    has(source.address) ? source.address : '', has(xds.route_name) ? xds.route_name : '']";
+    has(source.address) ? source.address : '', has(xds.route_name) ? xds.route_name : '', \
+    has(upstream.request_attempt_count) ? upstream.request_attempt_count : 0]";
 
 impl Envoy {
     /// Has Envoy compile [`EXPRESSION`]; without it each attribute is asked for by itself. Called while the root context
@@ -183,13 +186,23 @@ impl Host for Envoy {
         Pairs::from_host(buffer.unwrap_or_default())
     }
 
-    fn callout_status(&self) -> Option<u16> {
-        let name = ":status";
-        // SAFETY: the name outlives the call.
-        let value = returned(|data, size| unsafe {
-            proxy_get_header_map_value(CALLOUT_RESPONSE_HEADERS, name.as_ptr(), name.len(), data, size)
-        })?;
-        std::str::from_utf8(&value).ok()?.parse().ok()
+    fn callout_answer(&self) -> CalloutAnswer {
+        let header = |name: &str| {
+            // SAFETY: the name outlives the call.
+            returned(|data, size| unsafe {
+                proxy_get_header_map_value(CALLOUT_RESPONSE_HEADERS, name.as_ptr(), name.len(), data, size)
+            })
+        };
+        let status = header(":status").and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok());
+        // SAFETY: see `returned`.
+        let body = returned(|data, size| unsafe {
+            proxy_get_buffer_bytes(CALLOUT_RESPONSE_BODY, 0, 4_096, data, size)
+        });
+        CalloutAnswer {
+            status,
+            retry_after: header("retry-after").unwrap_or_default(),
+            body: body.unwrap_or_default(),
+        }
     }
 
     fn shared_get(&self, key: &[u8]) -> Option<(Vec<u8>, Version)> {

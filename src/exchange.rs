@@ -14,6 +14,9 @@ pub(crate) struct Stream {
 
 impl Stream {
     pub(crate) fn new(active: Option<Rc<Active>>, envoy: Rc<Envoy>) -> Self {
+        if let Some(active) = &active {
+            active.begin();
+        }
         Self { active, envoy }
     }
 }
@@ -24,6 +27,14 @@ impl HttpContext for Stream {
     fn on_log(&mut self) {
         if let Some(active) = &self.active {
             active.log_from_filter(&*self.envoy);
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some(active) = &self.active {
+            active.end();
         }
     }
 }

@@ -12,7 +12,15 @@ fn the_page_shows_what_went_through_the_gateway() {
     let stack = Stack::start(Mode::Filter);
     let mut connection = Connection::open(stack.envoy.address()).unwrap();
     let consumers = ["acme", "globex", "initech"];
-    let targets = ["/users/1", "/users/2?sleep=30", "/status/404", "/status/503", "/bytes/5000", "/direct", "/dead/end"];
+    let targets = [
+        "/users/1",
+        "/users/2?sleep=30",
+        "/status/404",
+        "/status/503",
+        "/bytes/5000",
+        "/direct",
+        "/dead/end",
+    ];
     let mut sent = 0;
     for round in 0..5 {
         for (index, target) in targets.iter().enumerate() {

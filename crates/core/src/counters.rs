@@ -1,13 +1,22 @@
 //! What is counted: series and their values.
 
-use hashbrown::{Equivalent, HashMap};
+use hashbrown::{Equivalent, HashMap, HashSet};
 
 use crate::outcome::{ErrorType, Method, Status};
 use crate::sketch::Sketch;
 use crate::varint;
 
-/// Series kept beyond the cap for what exceeds it, one per status.
+/// Series kept beyond the cap for what exceeds it, one per status and one for all further statuses.
 pub const OVERFLOW_SERIES: u32 = 64;
+
+/// A dimension of a series whose values a client can make up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dimension<'a> {
+    /// As it is.
+    Value(&'a str),
+    /// One of those beyond the dimension's cap.
+    Overflow,
+}
 
 /// The identity of a series, borrowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,30 +24,51 @@ pub enum Series<'a> {
     /// An ordinary one.
     Exact {
         /// Who called.
-        consumer: &'a str,
+        consumer: Dimension<'a>,
         /// With which method.
         method: Method,
         /// Which route.
-        route: &'a str,
+        route: Dimension<'a>,
         /// How it ended.
         status: Status,
         /// Why, if it is an error.
         error: Option<ErrorType>,
     },
-    /// What exceeds the cap; `None` when even the statuses are too many.
+    /// What exceeds the cap of all series; `None` when even the statuses are too many.
     Overflow(Option<Status>),
 }
 
 /// The identity of a series as bytes: what maps and shared data hold.
 ///
-/// Layout: `0`, status (two bytes), method, error, length of the consumer (two bytes), consumer, route; or `1`, status;
-/// or `2`.
+/// Layout: a byte that tells the kinds apart (0 exact, 1 overflow with a status, 2 without); for an exact one a byte of
+/// flags (1: the consumer overflows, 2: the route does), status (two bytes), method, error, length of the consumer (two
+/// bytes), consumer, route; for an overflow with a status, the status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SeriesKey(Vec<u8>);
+
+const CONSUMER_OVERFLOWS: u8 = 1;
+const ROUTE_OVERFLOWS: u8 = 2;
 
 impl Equivalent<SeriesKey> for [u8] {
     fn equivalent(&self, key: &SeriesKey) -> bool {
         self == key.0
+    }
+}
+
+impl<'a> Dimension<'a> {
+    fn text(self) -> &'a str {
+        match self {
+            Dimension::Value(text) => text,
+            Dimension::Overflow => "",
+        }
+    }
+
+    fn new(text: &'a str, flags: u8, overflows: u8) -> Self {
+        if flags & overflows == 0 { Dimension::Value(text) } else { Dimension::Overflow }
+    }
+
+    fn flag(self, overflows: u8) -> u8 {
+        if self == Dimension::Overflow { overflows } else { 0 }
     }
 }
 
@@ -48,10 +78,11 @@ impl SeriesKey {
         self.0.clear();
         match series {
             Series::Exact { consumer, method, route, status, error } => {
-                self.0.push(0);
+                let flags = consumer.flag(CONSUMER_OVERFLOWS) | route.flag(ROUTE_OVERFLOWS);
+                self.0.extend([0, flags]);
                 self.0.extend(status.0.to_le_bytes());
-                self.0.push(method.to_byte());
-                self.0.push(ErrorType::to_byte(error));
+                self.0.extend([method.to_byte(), ErrorType::to_byte(error)]);
+                let (consumer, route) = (consumer.text(), route.text());
                 self.0.extend(u16::try_from(consumer.len()).unwrap_or(u16::MAX).to_le_bytes());
                 self.0.extend(consumer.as_bytes());
                 self.0.extend(route.as_bytes());
@@ -69,15 +100,14 @@ impl SeriesKey {
         let (kind, rest) = self.0.split_first()?;
         match kind {
             0 => {
-                let (status, rest) = rest.split_first_chunk::<2>()?;
-                let (&[method, error], rest) = rest.split_first_chunk::<2>()?;
+                let (&[flags, low, high, method, error], rest) = rest.split_first_chunk::<5>()?;
                 let (length, rest) = rest.split_first_chunk::<2>()?;
                 let (consumer, route) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
                 Some(Series::Exact {
-                    consumer: std::str::from_utf8(consumer).ok()?,
+                    consumer: Dimension::new(std::str::from_utf8(consumer).ok()?, flags, CONSUMER_OVERFLOWS),
                     method: Method::from_byte(method),
-                    route: std::str::from_utf8(route).ok()?,
-                    status: Status(u16::from_le_bytes(*status)),
+                    route: Dimension::new(std::str::from_utf8(route).ok()?, flags, ROUTE_OVERFLOWS),
+                    status: Status(u16::from_le_bytes([low, high])),
                     error: ErrorType::from_byte(error),
                 })
             }
@@ -96,10 +126,83 @@ impl SeriesKey {
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
     }
+}
 
-    /// Whether this is one of the series for what exceeds the cap.
-    pub fn is_overflow(&self) -> bool {
-        self.0.first() != Some(&0)
+/// How many of each there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Series in all, but for the overflow series.
+    pub series: u32,
+    /// Consumers told apart.
+    pub consumers: u32,
+    /// Routes told apart.
+    pub routes: u32,
+}
+
+/// How many of each there are.
+#[derive(Clone, Debug, Default)]
+pub struct Census {
+    series: u32,
+    overflow: u32,
+    consumers: HashSet<Box<str>>,
+    routes: HashSet<Box<str>>,
+}
+
+impl Census {
+    /// Takes a series in.
+    pub fn add(&mut self, series: Series<'_>) {
+        let insert = |set: &mut HashSet<Box<str>>, dimension: Dimension<'_>| {
+            if let Dimension::Value(text) = dimension {
+                set.get_or_insert_with(text, |text| text.into());
+            }
+        };
+        match series {
+            Series::Exact { consumer, route, .. } => {
+                self.series = self.series.saturating_add(1);
+                insert(&mut self.consumers, consumer);
+                insert(&mut self.routes, route);
+            }
+            Series::Overflow(_) => self.overflow = self.overflow.saturating_add(1),
+        }
+    }
+
+    /// Series without the overflow series.
+    pub fn series(&self) -> u32 {
+        self.series
+    }
+
+    /// Whether there is room for one more series beside those of two censuses.
+    ///
+    /// # Errors
+    /// The series that counts for it instead: with the consumer given up, then the route, then everything but the
+    /// status, then everything. For that last one there is always room.
+    pub fn room_for<'a>(&self, and: &Census, caps: &Caps, series: Series<'a>) -> Result<(), Series<'a>> {
+        let is_full = |sets: [&HashSet<Box<str>>; 2], dimension: Dimension<'_>, cap: u32| match dimension {
+            Dimension::Value(text) => {
+                !sets.iter().any(|set| set.contains(text))
+                    && sets.iter().map(|set| set.len()).sum::<usize>() >= cap as usize
+            }
+            Dimension::Overflow => false,
+        };
+        match series {
+            Series::Exact { consumer, method, route, status, error } => {
+                if is_full([&self.consumers, &and.consumers], consumer, caps.consumers) {
+                    Err(Series::Exact { consumer: Dimension::Overflow, method, route, status, error })
+                } else if is_full([&self.routes, &and.routes], route, caps.routes) {
+                    Err(Series::Exact { consumer, method, route: Dimension::Overflow, status, error })
+                } else if self.series.saturating_add(and.series) >= caps.series {
+                    Err(Series::Overflow(Some(status)))
+                } else {
+                    Ok(())
+                }
+            }
+            Series::Overflow(Some(_))
+                if self.overflow.saturating_add(and.overflow) >= OVERFLOW_SERIES.saturating_sub(1) =>
+            {
+                Err(Series::Overflow(None))
+            }
+            Series::Overflow(_) => Ok(()),
+        }
     }
 }
 
@@ -114,6 +217,8 @@ pub struct Measurement {
     pub request_bytes: u64,
     /// Body bytes of the response.
     pub response_bytes: u64,
+    /// How often the request was sent to an upstream.
+    pub attempts: u64,
 }
 
 /// The values of a series.
@@ -129,6 +234,8 @@ pub struct Values {
     pub request_bytes: u64,
     /// Body bytes of responses.
     pub response_bytes: u64,
+    /// How often requests were sent to an upstream, retries included.
+    pub attempts: u64,
     /// Durations up to each configured bound and above the bound before; one more for the rest.
     pub by_bound: Vec<u64>,
 }
@@ -145,6 +252,7 @@ impl Values {
         }
         self.request_bytes = self.request_bytes.saturating_add(measurement.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(measurement.response_bytes);
+        self.attempts = self.attempts.saturating_add(measurement.attempts);
         self.by_bound.resize(bounds_ns.len().saturating_add(1), 0);
         let position = bounds_ns.partition_point(|bound| *bound < measurement.duration_ns);
         if let Some(count) = self.by_bound.get_mut(position) {
@@ -159,6 +267,7 @@ impl Values {
         self.gateway.merge(&other.gateway);
         self.request_bytes = self.request_bytes.saturating_add(other.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(other.response_bytes);
+        self.attempts = self.attempts.saturating_add(other.attempts);
         let length = self.by_bound.len().max(other.by_bound.len());
         self.by_bound.resize(length, 0);
         for (mine, theirs) in self.by_bound.iter_mut().zip(&other.by_bound) {
@@ -171,11 +280,11 @@ impl Values {
         self.duration.clear();
         self.upstream.clear();
         self.gateway.clear();
-        (self.request_bytes, self.response_bytes) = (0, 0);
+        (self.request_bytes, self.response_bytes, self.attempts) = (0, 0, 0);
         self.by_bound.clear();
     }
 
-    /// Appends the encoding that shared data holds: the three sketches, both byte counts, then the number of bounds and
+    /// Appends the encoding that shared data holds: the three sketches, both byte counts, the attempts, then the number of bounds and
     /// their counts.
     pub fn encode(&self, out: &mut Vec<u8>) {
         self.duration.encode(out);
@@ -183,6 +292,7 @@ impl Values {
         self.gateway.encode(out);
         varint::put(out, self.request_bytes);
         varint::put(out, self.response_bytes);
+        varint::put(out, self.attempts);
         varint::put(out, self.by_bound.len() as u64);
         self.by_bound.iter().for_each(|count| varint::put(out, *count));
     }
@@ -196,6 +306,7 @@ impl Values {
             gateway: Sketch::decode(input)?,
             request_bytes: varint::take(input)?,
             response_bytes: varint::take(input)?,
+            attempts: varint::take(input)?,
             by_bound: Vec::new(),
         };
         for _ in 0..varint::take(input)? {
@@ -208,14 +319,18 @@ impl Values {
 /// A worker's own counts since its last merge into shared data.
 ///
 /// It holds every series that this worker has seen, so that a request in the steady state allocates nothing; the number
-/// is bounded by the cap.
-#[derive(Debug, Default)]
+/// is bounded by the caps.
+#[derive(Debug)]
 pub struct Pending {
+    caps: Caps,
     known: HashMap<SeriesKey, usize>,
     entries: Vec<Entry>,
+    /// Of all that is known here.
+    seen: Census,
+    /// Of what has a place in shared data.
+    placed: Census,
     changed: Vec<usize>,
     scratch: SeriesKey,
-    overflow: u32,
 }
 
 /// A series known to this worker.
@@ -227,15 +342,33 @@ pub struct Entry {
     pub values: Values,
     /// Its place in shared data, once it has one.
     pub slot: Option<u32>,
-    /// The place of the overflow series that counts for it, when shared data had no room.
-    pub spilled: bool,
+    /// The position of the series that counts for it, when shared data had no room.
+    redirect: Option<usize>,
 }
 
 impl Pending {
-    /// Counts one exchange; beyond `max_series` in an overflow series.
-    pub fn add(&mut self, series: Series<'_>, measurement: &Measurement, bounds_ns: &[u64], max_series: u32) {
-        let position = self.position(series, max_series);
-        self.with_changed(position, |values| values.add(measurement, bounds_ns));
+    /// Nothing counted yet.
+    pub fn new(caps: Caps) -> Self {
+        Self {
+            caps,
+            known: HashMap::new(),
+            entries: Vec::new(),
+            seen: Census::default(),
+            placed: Census::default(),
+            changed: Vec::new(),
+            scratch: SeriesKey::default(),
+        }
+    }
+
+    /// Follows changed caps. Series that exist stay.
+    pub fn set_caps(&mut self, caps: Caps) {
+        self.caps = caps;
+    }
+
+    /// Counts one exchange; beyond a cap in an overflow series.
+    pub fn add(&mut self, series: Series<'_>, measurement: &Measurement, bounds_ns: &[u64]) {
+        let position = self.position(series);
+        self.change(position, |values| values.add(measurement, bounds_ns));
     }
 
     /// The series that changed since the last merge, taken for one.
@@ -253,82 +386,87 @@ impl Pending {
         self.changed.push(position);
     }
 
-    /// Moves what a series has counted into the overflow: shared data had no room for it. From then on it counts there.
-    pub fn spill(&mut self, position: usize) {
-        let Some(entry) = self.entries.get_mut(position) else { return };
-        entry.spilled = true;
-        let values = std::mem::take(&mut entry.values);
-        let status = match entry.key.series() {
-            Some(Series::Exact { status, .. }) => Some(status),
-            _ => None,
+    /// Of the series that have a place in shared data.
+    pub fn placed(&self) -> &Census {
+        &self.placed
+    }
+
+    /// Those of the series that are still to find a place.
+    pub fn without_place(&self, positions: &[usize]) -> Vec<usize> {
+        let homeless = |position: &usize| {
+            self.entries.get(*position).is_some_and(|entry| entry.slot.is_none() && entry.redirect.is_none())
         };
-        let overflow = self.overflow_position(status);
-        self.with_changed(overflow, |present| present.merge(&values));
+        positions.iter().copied().filter(homeless).collect()
     }
 
-    /// Learns the place of a series that another worker may have made.
+    /// Whether shared data has room for a series beside what `added` holds; if not, another counts for it from now on.
+    pub fn place_or_redirect(&mut self, position: usize, added: &mut Census) -> Option<SeriesKey> {
+        let key = self.entries.get(position)?.key.clone();
+        let series = key.series()?;
+        match self.placed.room_for(added, &self.caps, series) {
+            Ok(()) => {
+                added.add(series);
+                Some(key)
+            }
+            Err(instead) => {
+                let target = self.position(instead);
+                let entry = self.entries.get_mut(position)?;
+                let values = std::mem::take(&mut entry.values);
+                entry.redirect = Some(target);
+                self.change(target, |present| present.merge(&values));
+                None
+            }
+        }
+    }
+
+    /// Learns the place of a series that this or another worker has made.
     pub fn learn(&mut self, key: SeriesKey, slot: u32) {
-        match self.known.get(&key) {
-            Some(position) => {
-                if let Some(entry) = self.entries.get_mut(*position) {
-                    (entry.slot, entry.spilled) = (Some(slot), false);
-                }
-            }
-            None => drop(self.insert(key, Some(slot))),
+        if let Some(series) = key.series() {
+            self.placed.add(series);
+        }
+        let position = match self.known.get(&key) {
+            Some(position) => *position,
+            None => self.insert(key),
+        };
+        if let Some(entry) = self.entries.get_mut(position) {
+            (entry.slot, entry.redirect) = (Some(slot), None);
         }
     }
 
-    /// Series known, overflow included.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether no series is known.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    fn position(&mut self, series: Series<'_>, max_series: u32) -> usize {
-        self.scratch.set(series);
-        if let Some(position) = self.known.get(self.scratch.as_bytes()) {
-            match self.entries.get(*position) {
-                Some(entry) if !entry.spilled => return *position,
-                _ => {}
-            }
-        } else if self.entries.len() < (max_series.saturating_add(self.overflow) as usize) {
-            return self.insert(self.scratch.clone(), None);
-        }
-        match series {
-            Series::Exact { status, .. } => self.overflow_position(Some(status)),
-            Series::Overflow(status) => self.overflow_position(status),
-        }
-    }
-
-    /// The overflow series of a status; beyond [`OVERFLOW_SERIES`] of them, the one without.
-    fn overflow_position(&mut self, status: Option<Status>) -> usize {
-        for status in [status, None] {
-            self.scratch.set(Series::Overflow(status));
+    /// Where a series is counted: its own entry, that of the series which counts for it, or a new one.
+    fn position(&mut self, series: Series<'_>) -> usize {
+        let mut series = series;
+        loop {
+            self.scratch.set(series);
             if let Some(position) = self.known.get(self.scratch.as_bytes()) {
-                return *position;
+                return self.follow(*position);
             }
-            if status.is_none() || self.overflow < OVERFLOW_SERIES.saturating_sub(1) {
-                return self.insert(self.scratch.clone(), None);
+            match self.seen.room_for(&Census::default(), &self.caps, series) {
+                Ok(()) => return self.insert(self.scratch.clone()),
+                Err(instead) => series = instead,
             }
         }
-        0
     }
 
-    fn insert(&mut self, key: SeriesKey, slot: Option<u32>) -> usize {
-        let position = self.entries.len();
-        if key.is_overflow() {
-            self.overflow = self.overflow.saturating_add(1);
+    /// A redirect leads to a coarser series each time, so there are at most four in a row.
+    fn follow(&self, mut position: usize) -> usize {
+        while let Some(target) = self.entries.get(position).and_then(|entry| entry.redirect) {
+            position = target;
         }
-        self.known.insert(key.clone(), position);
-        self.entries.push(Entry { key, slot, ..Entry::default() });
         position
     }
 
-    fn with_changed(&mut self, position: usize, change: impl FnOnce(&mut Values)) {
+    fn insert(&mut self, key: SeriesKey) -> usize {
+        let position = self.entries.len();
+        if let Some(series) = key.series() {
+            self.seen.add(series);
+        }
+        self.known.insert(key.clone(), position);
+        self.entries.push(Entry { key, ..Entry::default() });
+        position
+    }
+
+    fn change(&mut self, position: usize, change: impl FnOnce(&mut Values)) {
         let Some(entry) = self.entries.get_mut(position) else { return };
         if entry.values.duration.count == 0 {
             self.changed.push(position);

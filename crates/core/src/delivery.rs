@@ -6,7 +6,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::host::CalloutId;
+use crate::host::{CalloutAnswer, CalloutId};
+use crate::otlp::proto;
 
 /// Batches of one worker that may be under way at once.
 pub const MAX_IN_FLIGHT: usize = 2;
@@ -51,9 +52,11 @@ pub enum DropReason {
     Expired,
 }
 
-/// Events by fate.
+/// Events by fate. What is captured and has no fate yet is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
+    /// Written into a batch.
+    pub captured: u64,
     /// Taken by a receiver.
     pub sent: u64,
     /// See [`DropReason::QueueFull`].
@@ -62,9 +65,51 @@ pub struct Tally {
     pub rejected: u64,
     /// See [`DropReason::Expired`].
     pub expired: u64,
+    /// Held by a virtual machine when it was lost.
+    pub lost: u64,
 }
 
 impl Tally {
+    pub(crate) const NUMBERS: usize = 6;
+
+    /// The fates with the names under which they leave the process, in `gatelens.event.fate`.
+    pub fn fates(&self) -> [(&'static str, u64); 5] {
+        [
+            ("sent", self.sent),
+            ("queue_full", self.queue_full),
+            ("rejected", self.rejected),
+            ("expired", self.expired),
+            ("lost", self.lost),
+        ]
+    }
+
+    /// Events that wait or are under way.
+    pub fn held(&self) -> u64 {
+        self.fates().iter().fold(self.captured, |held, (_, events)| held.saturating_sub(*events))
+    }
+
+    pub(crate) fn as_array(&self) -> [u64; Self::NUMBERS] {
+        [self.captured, self.sent, self.queue_full, self.rejected, self.expired, self.lost]
+    }
+
+    pub(crate) fn from_array(
+        [captured, sent, queue_full, rejected, expired, lost]: [u64; Self::NUMBERS],
+    ) -> Self {
+        Self { captured, sent, queue_full, rejected, expired, lost }
+    }
+
+    pub(crate) fn add(&mut self, other: &Tally) {
+        let mut sum = self.as_array();
+        sum.iter_mut().zip(other.as_array()).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+        *self = Self::from_array(sum);
+    }
+
+    pub(crate) fn since(&self, before: &Tally) -> Tally {
+        let mut rest = self.as_array();
+        rest.iter_mut().zip(before.as_array()).for_each(|(rest, less)| *rest = rest.saturating_sub(less));
+        Self::from_array(rest)
+    }
+
     fn count(&mut self, fate: Fate, events: u64) {
         let counter = match fate {
             Fate::Sent => &mut self.sent,
@@ -79,24 +124,51 @@ impl Tally {
 /// What an answer means, by the rules of OTLP/HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Taken.
-    Taken,
-    /// Try again later: 429, 502, 503, 504, or a connection that broke. Envoy itself answers 503 when it cannot connect
-    /// and 504 when the time is up.
-    Later,
+    /// Taken, but for so many records: a partial success, which is never sent again.
+    Taken {
+        /// Records that the receiver refused.
+        rejected: u64,
+    },
+    /// Try again later, and not before so long: 429, 502, 503, 504, or a connection that broke. Envoy itself answers 503
+    /// when it cannot connect and 504 when the time is up.
+    Later {
+        /// From `retry-after`.
+        not_before: Option<Duration>,
+    },
     /// Refused for good.
     Refused,
 }
 
 impl Answer {
-    /// From the status; `None` when the answer was cut off before its headers.
-    pub fn new(status: Option<u16>) -> Self {
-        match status {
-            Some(200..=299) => Answer::Taken,
-            None | Some(429 | 502 | 503 | 504) => Answer::Later,
+    /// From what the receiver said.
+    pub fn new(answer: &CalloutAnswer, now_ns: u64) -> Self {
+        match answer.status {
+            Some(200..=299) => Answer::Taken { rejected: rejected_records(&answer.body).unwrap_or(0) },
+            None | Some(429 | 502 | 503 | 504) => {
+                Answer::Later { not_before: retry_after(&answer.retry_after, now_ns) }
+            }
             Some(_) => Answer::Refused,
         }
     }
+}
+
+/// `retry-after` (RFC 9110, 10.2.3): seconds, or a date. At most [`MAX_AGE`]: nothing would be left to send.
+fn retry_after(value: &[u8], now_ns: u64) -> Option<Duration> {
+    let text = std::str::from_utf8(value).ok()?.trim();
+    let wait = match text.parse::<u64>() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = httpdate::parse_http_date(text).ok()?.duration_since(std::time::UNIX_EPOCH).ok()?;
+            date.saturating_sub(Duration::from_nanos(now_ns))
+        }
+    };
+    Some(wait.min(MAX_AGE))
+}
+
+/// `partial_success.rejected_…` of an export response: field 1 of field 1, the same for logs and metrics.
+fn rejected_records(body: &[u8]) -> Option<u64> {
+    let partial_success = proto::find_bytes(body, 1)?;
+    proto::find_varint(partial_success, 1)
 }
 
 /// When to try again after failures in a row.
@@ -110,8 +182,7 @@ impl Backoff {
     /// Whether an attempt may be made.
     pub fn is_over(&self, now_ns: u64) -> bool {
         // An end further ahead than any back-off was set before the clock was put back.
-        now_ns >= self.until_ns
-            || self.until_ns.saturating_sub(now_ns) > (LONGEST_BACKOFF.as_nanos() as u64).saturating_mul(2)
+        now_ns >= self.until_ns || self.until_ns.saturating_sub(now_ns) > MAX_AGE.as_nanos() as u64
     }
 
     /// Whether the last attempt failed.
@@ -125,16 +196,17 @@ impl Backoff {
     }
 
     /// Waits longer than before: one second, then half as much again each time up to thirty, each between half and one
-    /// and a half times that, as `random` says.
-    pub fn failed(&mut self, now_ns: u64, random: u64) {
+    /// and a half times that, as `random` says; and at least as long as the receiver asked for.
+    pub fn failed(&mut self, now_ns: u64, random: u64, not_before: Option<Duration>) {
         let mut wait = FIRST_BACKOFF.as_millis() as u64;
         for _ in 0..self.failures.min(16) {
             wait = wait.saturating_mul(3) / 2;
         }
         wait = wait.min(LONGEST_BACKOFF.as_millis() as u64);
         let jittered = (wait / 2).saturating_add(random.checked_rem(wait.max(1)).unwrap_or(0));
+        let asked_for = not_before.map_or(0, |wait| wait.as_millis() as u64);
         self.failures = self.failures.saturating_add(1);
-        self.until_ns = now_ns.saturating_add(jittered.saturating_mul(1_000_000));
+        self.until_ns = now_ns.saturating_add(jittered.max(asked_for).saturating_mul(1_000_000));
     }
 }
 
@@ -163,6 +235,11 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// An event is written into the batch that will be pushed.
+    pub fn capture(&mut self) {
+        self.tally.captured = self.tally.captured.saturating_add(1);
+    }
+
     /// Takes a batch in. While more than `most_bytes` are held, the oldest waiting batch is dropped.
     pub fn push(&mut self, parcel: Parcel, most_bytes: usize) {
         self.bytes = self.bytes.saturating_add(parcel.body.len());
@@ -200,9 +277,14 @@ impl Queue {
         let Some(position) = self.in_flight.iter().position(|sent| sent.id == id) else { return false };
         let parcel = self.in_flight.swap_remove(position).parcel;
         match answer {
-            Answer::Taken => self.end(parcel, Fate::Sent),
+            Answer::Taken { rejected } => {
+                let rejected = rejected.min(parcel.events);
+                self.tally.count(Fate::Dropped(DropReason::Rejected), rejected);
+                let events = parcel.events.saturating_sub(rejected);
+                self.end(Parcel { events, ..parcel }, Fate::Sent);
+            }
             Answer::Refused => self.end(parcel, Fate::Dropped(DropReason::Rejected)),
-            Answer::Later => self.put_back(parcel),
+            Answer::Later { .. } => self.put_back(parcel),
         }
         true
     }
@@ -259,8 +341,12 @@ mod tests {
             (1usize..400).prop_map(Step::Push),
             Just(Step::Send),
             Just(Step::Abandon),
-            prop_oneof![Just(Answer::Taken), Just(Answer::Later), Just(Answer::Refused)]
-                .prop_map(Step::Answer),
+            prop_oneof![
+                (0u64..3).prop_map(|rejected| Answer::Taken { rejected }),
+                Just(Answer::Later { not_before: None }),
+                Just(Answer::Refused)
+            ]
+            .prop_map(Step::Answer),
             (0u64..400).prop_map(Step::Wait),
         ]
     }
@@ -275,6 +361,7 @@ mod tests {
                 match step {
                     Step::Push(bytes) => {
                         captured += 1;
+                        queue.capture();
                         queue.push(Parcel { body: vec![0; bytes], events: 1, sequence: None, closed_ns: now_ns }, 1_000);
                     }
                     Step::Send => {
@@ -299,8 +386,8 @@ mod tests {
                 let held = queue.waiting.iter().chain(queue.in_flight.iter().map(|sent| &sent.parcel));
                 prop_assert_eq!(held.clone().map(|p| p.body.len()).sum::<usize>(), queue.bytes());
                 prop_assert!(queue.bytes() <= 1_000 + 2 * 400);
-                let Tally { sent, queue_full, rejected, expired } = queue.tally();
-                prop_assert_eq!(captured, sent + queue_full + rejected + expired + held.count() as u64);
+                prop_assert_eq!(queue.tally().captured, captured);
+                prop_assert_eq!(queue.tally().held(), held.count() as u64);
                 prop_assert!(queue.in_flight.len() <= MAX_IN_FLIGHT);
             }
         }
@@ -308,7 +395,7 @@ mod tests {
         #[test]
         fn back_off_stays_within_its_bounds(failures in 1u32..100, random in any::<u64>()) {
             let mut backoff = Backoff::default();
-            (0..failures).for_each(|_| backoff.failed(0, random));
+            (0..failures).for_each(|_| backoff.failed(0, random, None));
             let wait = backoff.until_ns / 1_000_000;
             prop_assert!((500..=45_000).contains(&wait), "{wait} ms");
             prop_assert!(!backoff.is_over(0) && backoff.is_over(backoff.until_ns));
@@ -317,15 +404,30 @@ mod tests {
 
     #[test]
     fn answers_by_the_rules_of_otlp() {
+        let now_ns = 784_111_777_000_000_000;
+        let check = |status: Option<u16>, retry_after: &str, body: &[u8], expected: Answer| {
+            let answer = CalloutAnswer { status, retry_after: retry_after.into(), body: body.into() };
+            assert_eq!(Answer::new(&answer, now_ns), expected, "{answer:?}");
+        };
         for status in [200, 202, 204] {
-            assert_eq!(Answer::new(Some(status)), Answer::Taken);
+            check(Some(status), "", b"", Answer::Taken { rejected: 0 });
         }
+        check(Some(200), "", b"\x0a\x02\x08\x07", Answer::Taken { rejected: 7 });
+        check(Some(200), "", b"\x0a\x05\x12\x03why", Answer::Taken { rejected: 0 });
+        check(Some(200), "", b"\x0a\xff", Answer::Taken { rejected: 0 });
+        check(Some(200), "", b"{\"partialSuccess\":{}}", Answer::Taken { rejected: 0 });
         for status in [429, 502, 503, 504] {
-            assert_eq!(Answer::new(Some(status)), Answer::Later);
+            check(Some(status), "", b"", Answer::Later { not_before: None });
         }
+        let after = |seconds| Answer::Later { not_before: Some(Duration::from_secs(seconds)) };
+        check(Some(429), "17", b"", after(17));
+        check(Some(503), " Sun, 06 Nov 1994 08:49:47 GMT", b"", after(10));
+        check(Some(503), "Sun, 06 Nov 1994 08:49:00 GMT", b"", after(0));
+        check(Some(503), "99999999", b"", after(300));
+        check(Some(503), "soon", b"", Answer::Later { not_before: None });
         for status in [301, 400, 401, 404, 413, 500, 501] {
-            assert_eq!(Answer::new(Some(status)), Answer::Refused);
+            check(Some(status), "5", b"", Answer::Refused);
         }
-        assert_eq!(Answer::new(None), Answer::Later);
+        check(None, "", b"", Answer::Later { not_before: None });
     }
 }

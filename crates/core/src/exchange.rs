@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::consumer::Identity;
-use crate::counters::{Measurement, Series};
+use crate::counters::{Dimension, Measurement, Series};
 use crate::event::{Event, MAX_PATH_BYTES, MAX_USER_AGENT_BYTES, MAX_WORD_BYTES, bounded_text};
 use crate::host::{Attribute, Attributes, Host};
 use crate::outcome::{ErrorType, Method, ResponseFlags, Status};
@@ -53,6 +53,7 @@ impl Exchange {
             upstream_ns: read(Attribute::UpstreamLatency),
             request_bytes: read(Attribute::RequestSize).unwrap_or(0),
             response_bytes: read(Attribute::ResponseSize).unwrap_or(0),
+            attempts: read(Attribute::Attempts).unwrap_or(0),
         };
         let path = request.path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
         let route = self.route(plan, method, path, status);
@@ -82,7 +83,8 @@ impl Exchange {
             trace: TraceContext::parse(request.traceparent),
         };
         let consumer = if plan.count_consumers { event.consumer } else { crate::consumer::ANONYMOUS };
-        record(Series::Exact { consumer, method, route: &route, status, error }, &event);
+        let (consumer, route) = (Dimension::Value(consumer), Dimension::Value(&route));
+        record(Series::Exact { consumer, method, route, status, error }, &event);
     }
 
     fn route<'a>(&'a self, plan: &'a Plan, method: Method, path: &[u8], status: Status) -> Cow<'a, str> {

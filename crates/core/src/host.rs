@@ -30,8 +30,8 @@ pub trait Host {
     /// The final request headers; empty when the host has none (a request that it could not parse).
     fn request_headers(&self) -> Pairs;
 
-    /// The status of the callout whose response is being delivered; `None` when it was reset before an answer.
-    fn callout_status(&self) -> Option<u16>;
+    /// The answer to the callout whose response is being delivered.
+    fn callout_answer(&self) -> CalloutAnswer;
 
     /// A value in the data shared by all workers, with its version.
     fn shared_get(&self, key: &[u8]) -> Option<(Vec<u8>, Version)>;
@@ -99,6 +99,17 @@ pub struct Callout<'a> {
     pub timeout: Duration,
 }
 
+/// What a receiver answered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CalloutAnswer {
+    /// `None` when the answer was cut off before its headers.
+    pub status: Option<u16>,
+    /// `retry-after`; empty when absent.
+    pub retry_after: Vec<u8>,
+    /// The beginning of the body, at most 4 KiB.
+    pub body: Vec<u8>,
+}
+
 /// Why a callout was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DispatchError {
@@ -134,11 +145,13 @@ pub enum Attribute {
     SourceAddress,
     /// Name of the route that matched.
     RouteName,
+    /// How often the request was sent to an upstream; absent when it never was.
+    Attempts,
 }
 
 impl Attribute {
     /// All of them, in the order of their positions.
-    pub const ALL: [Attribute; 10] = [
+    pub const ALL: [Attribute; 11] = [
         Attribute::RequestTime,
         Attribute::RequestDuration,
         Attribute::RequestSize,
@@ -149,6 +162,7 @@ impl Attribute {
         Attribute::UpstreamLatency,
         Attribute::SourceAddress,
         Attribute::RouteName,
+        Attribute::Attempts,
     ];
 
     /// The property's path in Envoy.
@@ -164,6 +178,7 @@ impl Attribute {
             Attribute::UpstreamLatency => ["response", "backend_latency"],
             Attribute::SourceAddress => ["source", "address"],
             Attribute::RouteName => ["xds", "route_name"],
+            Attribute::Attempts => ["upstream", "request_attempt_count"],
         }
     }
 }

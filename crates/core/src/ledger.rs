@@ -11,14 +11,16 @@
 //! | `dirty` | a bit for each slot that changed since an exporter last took the bits |
 //! | `lease` | who exports, and until when |
 //! | `sequence/<signal>` | the last sequence number given out |
+//! | `machine/<n>`, `totals` | what the virtual machines say of themselves, see [`crate::roster`] |
 //!
 //! Every change is a compare-and-swap, so nothing is lost when all workers merge at once. A worker first merges a slot
 //! and then sets its bit; the exporter first takes the bits and then reads the slots: a change is never missed. The cost
 //! of a merge and of an export is that of the series that changed.
 
+use std::fmt;
 use std::time::Duration;
 
-use crate::counters::{OVERFLOW_SERIES, Pending, SeriesKey, Values};
+use crate::counters::{Census, Pending, SeriesKey, Values};
 use crate::host::{Conflict, Host, Version};
 use crate::varint;
 
@@ -59,7 +61,6 @@ pub enum Signal {
 pub struct Ledger {
     prefix: String,
     epoch: Epoch,
-    max_series: u32,
     directory: DirectoryPosition,
 }
 
@@ -68,13 +69,11 @@ pub struct Ledger {
 struct DirectoryPosition {
     page: u32,
     entries: usize,
-    ordinary: u32,
-    overflow: u32,
 }
 
 impl Ledger {
     /// Opens the counters, and begins an epoch if there is none.
-    pub fn open(host: &impl Host, id: LedgerId, max_series: u32) -> Self {
+    pub fn open(host: &impl Host, id: LedgerId) -> Self {
         let prefix = format!("gatelens/1/{:016x}/", id.0);
         let fresh = Epoch { id: host.random(), start: host.now() };
         let encoded = [fresh.id.to_le_bytes(), fresh.start.to_le_bytes()].concat();
@@ -83,7 +82,7 @@ impl Ledger {
             Ok(()) => Some(fresh),
             Err(Conflict) => host.shared_get(key.as_bytes()).and_then(|(value, _)| decode_epoch(&value)),
         };
-        Self { prefix, epoch: epoch.unwrap_or(fresh), max_series, directory: DirectoryPosition::default() }
+        Self { prefix, epoch: epoch.unwrap_or(fresh), directory: DirectoryPosition::default() }
     }
 
     /// The epoch in progress.
@@ -94,58 +93,46 @@ impl Ledger {
     /// Series in use, without the overflow series. Reads what other workers have added since the last call.
     pub fn series(&mut self, host: &impl Host, pending: &mut Pending) -> u32 {
         self.sync(host, pending);
-        self.directory.ordinary
-    }
-
-    /// Follows a changed cap. Series that exist stay.
-    pub fn set_max_series(&mut self, max_series: u32) {
-        self.max_series = max_series;
+        pending.placed().series()
     }
 
     /// Adds all pending counts to the shared ones. What cannot be merged now stays pending.
     pub fn merge(&mut self, host: &impl Host, pending: &mut Pending) {
         let mut merged = Vec::new();
-        // A series for which the directory has no room spills into an overflow series, which needs a place in its turn.
-        for _ in 0..3 {
+        // A series for which the directory has no room is counted by a coarser one, which needs a place in its turn:
+        // four times at most, see `Census::room_for`.
+        for _ in 0..5 {
             let changed = pending.take_changed();
             if changed.is_empty() {
                 break;
             }
-            self.assign_slots(host, pending, &changed);
+            self.find_places(host, pending, &changed);
             for position in changed {
-                match pending.entry(position) {
-                    Some(entry) if entry.spilled => {}
-                    Some(entry) => match entry.slot {
-                        Some(slot) if self.add(host, slot, &entry.key, &entry.values).is_ok() => {
-                            entry.values.clear();
-                            merged.push(slot);
-                        }
-                        _ => pending.put_back(position),
-                    },
-                    None => {}
+                let Some(entry) = pending.entry(position).filter(|entry| entry.values.duration.count > 0)
+                else {
+                    continue;
+                };
+                match entry.slot {
+                    Some(slot) if self.add(host, slot, &entry.key, &entry.values).is_ok() => {
+                        entry.values.clear();
+                        merged.push(slot);
+                    }
+                    _ => pending.put_back(position),
                 }
             }
         }
         self.mark_dirty(host, &merged);
     }
 
-    /// Gives the changed series that have no slot one, or spills them.
-    fn assign_slots(&mut self, host: &impl Host, pending: &mut Pending, changed: &[usize]) {
-        let homeless = |pending: &mut Pending| -> Vec<usize> {
-            let is_homeless =
-                |position: &usize| pending.entry(*position).is_some_and(|entry| entry.slot.is_none());
-            changed.iter().copied().filter(is_homeless).collect()
-        };
-        if homeless(pending).is_empty() {
+    /// Gives the changed series that have no slot one, or has others count for them.
+    fn find_places(&mut self, host: &impl Host, pending: &mut Pending, changed: &[usize]) {
+        if pending.without_place(changed).is_empty() {
             return;
         }
         for _ in 0..ATTEMPTS {
             let (page, version) = self.sync(host, pending);
-            let wanted = homeless(pending);
-            if wanted.is_empty() {
-                return;
-            }
-            if self.append(host, pending, &wanted, page, version) {
+            let wanted = pending.without_place(changed);
+            if wanted.is_empty() || self.append(host, pending, &wanted, page, version) {
                 return;
             }
         }
@@ -158,7 +145,6 @@ impl Ledger {
                 return (Vec::new(), Version::ABSENT);
             };
             for key in keys_of(&page).skip(self.directory.entries) {
-                self.note(&key);
                 pending.learn(key, self.directory.slot());
                 self.directory.entries = self.directory.entries.saturating_add(1);
             }
@@ -169,7 +155,7 @@ impl Ledger {
         }
     }
 
-    /// Writes new keys behind the last page's. True when every wanted series has a slot or has spilled.
+    /// Writes new keys behind the last page's. True when every wanted series has a slot or is counted by another.
     fn append(
         &mut self,
         host: &impl Host,
@@ -179,25 +165,14 @@ impl Ledger {
         version: Version,
     ) -> bool {
         let mut added: Vec<SeriesKey> = Vec::new();
+        let mut census = Census::default();
         let mut complete = true;
-        let (mut ordinary, mut overflow) = (self.directory.ordinary, self.directory.overflow);
         for position in wanted {
-            let Some(key) = pending.entry(*position).map(|entry| entry.key.clone()) else { continue };
-            if !key.is_overflow() && ordinary >= self.max_series {
-                pending.spill(*position);
-                continue;
-            }
-            if key.is_overflow() && overflow > OVERFLOW_SERIES {
-                continue;
-            }
             if self.directory.entries.saturating_add(added.len()) >= PAGE {
                 complete = false;
                 break;
             }
-            match key.is_overflow() {
-                true => overflow = overflow.saturating_add(1),
-                false => ordinary = ordinary.saturating_add(1),
-            }
+            let Some(key) = pending.place_or_redirect(*position, &mut census) else { continue };
             varint::put(&mut page, key.as_bytes().len() as u64);
             page.extend(key.as_bytes());
             added.push(key);
@@ -209,7 +184,6 @@ impl Ledger {
             return false;
         }
         for key in added {
-            self.note(&key);
             pending.learn(key, self.directory.slot());
             self.directory.entries = self.directory.entries.saturating_add(1);
         }
@@ -219,15 +193,9 @@ impl Ledger {
         complete
     }
 
-    fn note(&mut self, key: &SeriesKey) {
-        let count =
-            if key.is_overflow() { &mut self.directory.overflow } else { &mut self.directory.ordinary };
-        *count = count.saturating_add(1);
-    }
-
     fn add(&self, host: &impl Host, slot: u32, key: &SeriesKey, values: &Values) -> Result<(), Conflict> {
         let shared_key = self.slot_key(slot);
-        self.update(host, shared_key.as_bytes(), |present| {
+        self.update(host, &shared_key, |present| {
             let mut sum = present.and_then(decode_slot).map(|(_, values)| values).unwrap_or_default();
             sum.merge(values);
             let mut encoded = Vec::with_capacity(present.map_or(256, |bytes| bytes.len().saturating_add(64)));
@@ -243,9 +211,9 @@ impl Ledger {
         if slots.is_empty() {
             return;
         }
-        let key = format!("{}dirty", self.prefix);
+        let key = self.key(format_args!("dirty"));
         // A bit that could not be set is made up for by the next change or the next complete export.
-        let _ = self.update(host, key.as_bytes(), |present| {
+        let _ = self.update(host, &key, |present| {
             let mut bits = present.unwrap_or_default().to_vec();
             for slot in slots {
                 let byte = (*slot / 8) as usize;
@@ -262,9 +230,9 @@ impl Ledger {
 
     /// Takes the slots that changed since the last call, by whichever exporter. Its caller answers for them.
     pub fn take_dirty(&self, host: &impl Host) -> Vec<u32> {
-        let key = format!("{}dirty", self.prefix);
+        let key = self.key(format_args!("dirty"));
         let mut taken = Vec::new();
-        let swapped = self.update(host, key.as_bytes(), |present| {
+        let swapped = self.update(host, &key, |present| {
             taken.clear();
             for (byte, bits) in (0u32..).zip(present.unwrap_or_default()) {
                 let set = (0..8u32).filter(|bit| *bits >> *bit & 1 == 1);
@@ -281,38 +249,43 @@ impl Ledger {
         (0..self.directory.slot()).collect()
     }
 
-    /// A series and its values since the start of the epoch; `None` for a slot that was given out and not yet filled.
-    pub fn read(&self, host: &impl Host, slot: u32) -> Option<(SeriesKey, Values)> {
-        let (value, _) = host.shared_get(self.slot_key(slot).as_bytes())?;
-        decode_slot(&value)
+    /// A series and its values since the start of the epoch, encoded for [`decode_slot`]; `None` for a slot that was
+    /// given out and not yet filled.
+    pub fn read(&self, host: &impl Host, slot: u32) -> Option<Vec<u8>> {
+        host.shared_get(self.slot_key(slot).as_bytes()).map(|(value, _)| value)
     }
 
     /// Becomes, or stays, the one that exports. `me` is any number that no other root context has.
     pub fn lead(&self, host: &impl Host, me: u64, now: u64) -> bool {
-        let key = format!("{}lease", self.prefix);
-        let (version, free) = match host.shared_get(key.as_bytes()) {
-            None => (Version::ABSENT, true),
-            Some((value, version)) => {
-                let mut input = &value[..];
-                let holder = varint::take(&mut input);
-                let until = varint::take(&mut input).unwrap_or(0);
-                // An end far ahead was written before the clock was set back.
-                let sane = until <= now.saturating_add(LEASE.as_nanos() as u64);
-                (version, holder == Some(me) || now >= until || !sane)
+        let key = self.key(format_args!("lease"));
+        let until = now.saturating_add(LEASE.as_nanos() as u64);
+        for _ in 0..ATTEMPTS {
+            let (version, free) = match host.shared_get(key.as_bytes()) {
+                None => (Version::ABSENT, true),
+                Some((value, version)) => {
+                    let mut input = &value[..];
+                    let holder = varint::take(&mut input);
+                    let ends = varint::take(&mut input).unwrap_or(0);
+                    // An end further ahead than a lease was written before the clock was set back.
+                    (version, holder == Some(me) || now >= ends || ends > until)
+                }
+            };
+            if !free {
+                return false;
             }
-        };
-        if !free {
-            return false;
+            let mut value = Vec::new();
+            varint::put(&mut value, me);
+            varint::put(&mut value, until);
+            if host.shared_set(key.as_bytes(), &value, version).is_ok() {
+                return true;
+            }
         }
-        let mut value = Vec::new();
-        varint::put(&mut value, me);
-        varint::put(&mut value, now.saturating_add(LEASE.as_nanos() as u64));
-        host.shared_set(key.as_bytes(), &value, version).is_ok()
+        false
     }
 
     /// Lets another one export at once.
     pub fn resign(&self, host: &impl Host, me: u64) {
-        let key = format!("{}lease", self.prefix);
+        let key = self.key(format_args!("lease"));
         if let Some((value, version)) = host.shared_get(key.as_bytes())
             && varint::take(&mut &value[..]) == Some(me)
         {
@@ -326,8 +299,8 @@ impl Ledger {
             Signal::Metrics => "metrics",
             Signal::Logs => "logs",
         };
-        let key = format!("{}sequence/{signal}", self.prefix);
-        let value = self.update(host, key.as_bytes(), |present| {
+        let key = self.key(format_args!("sequence/{signal}"));
+        let value = self.update(host, &key, |present| {
             let last = present.and_then(|mut bytes| varint::take(&mut bytes)).unwrap_or(0);
             let mut encoded = Vec::new();
             varint::put(&mut encoded, last.saturating_add(1));
@@ -337,29 +310,34 @@ impl Ledger {
     }
 
     /// Replaces a value by what `change` makes of it; returns the new value.
-    fn update(
+    pub(crate) fn update(
         &self,
         host: &impl Host,
-        key: &[u8],
+        key: &str,
         mut change: impl FnMut(Option<&[u8]>) -> Vec<u8>,
     ) -> Result<Vec<u8>, Conflict> {
         for _ in 0..ATTEMPTS {
-            let present = host.shared_get(key);
+            let present = host.shared_get(key.as_bytes());
             let version = present.as_ref().map_or(Version::ABSENT, |(_, version)| *version);
             let value = change(present.as_ref().map(|(value, _)| &value[..]));
-            if host.shared_set(key, &value, version).is_ok() {
+            if host.shared_set(key.as_bytes(), &value, version).is_ok() {
                 return Ok(value);
             }
         }
         Err(Conflict)
     }
 
+    /// The full name of a key of this ledger.
+    pub(crate) fn key(&self, name: fmt::Arguments<'_>) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
     fn page_key(&self) -> String {
-        format!("{}page/{}", self.prefix, self.directory.page)
+        self.key(format_args!("page/{}", self.directory.page))
     }
 
     fn slot_key(&self, slot: u32) -> String {
-        format!("{}slot/{slot}", self.prefix)
+        self.key(format_args!("slot/{slot}"))
     }
 }
 
@@ -386,7 +364,8 @@ fn take_key(input: &mut &[u8]) -> Option<SeriesKey> {
     Some(SeriesKey::from_bytes(key))
 }
 
-fn decode_slot(mut value: &[u8]) -> Option<(SeriesKey, Values)> {
+/// Reads what [`Ledger::read`] returned; `None` if it is malformed.
+pub fn decode_slot(mut value: &[u8]) -> Option<(SeriesKey, Values)> {
     let key = take_key(&mut value)?;
     Some((key, Values::decode(value)?))
 }

@@ -13,12 +13,14 @@
 #![deny(clippy::indexing_slicing, clippy::unreachable)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+pub mod batch;
 pub mod config;
 pub mod consumer;
 pub mod counters;
 pub mod delivery;
 pub mod event;
 pub mod exchange;
+pub mod export;
 mod hash;
 pub mod host;
 pub mod ledger;
@@ -27,6 +29,7 @@ pub mod outcome;
 pub mod pairs;
 pub mod plan;
 pub mod plugin;
+pub mod roster;
 pub mod route;
 pub mod sketch;
 pub mod trace;

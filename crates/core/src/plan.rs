@@ -3,8 +3,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::config::{Config, Counters, Direction, Ingest, Limits, Service};
+use crate::config::{Compression, Config, Counters, Direction, Ingest, Limits, Service};
 use crate::consumer::Source;
+use crate::counters::Caps;
 use crate::hash::fnv1a;
 use crate::host::Host;
 use crate::ledger::LedgerId;
@@ -35,8 +36,8 @@ pub struct Plan {
 pub struct Stream {
     /// Which counters.
     pub ledger: LedgerId,
-    /// Cap of the series.
-    pub max_series: u32,
+    /// Caps of the series.
+    pub caps: Caps,
     /// Bounds at which durations are counted exactly, nanoseconds.
     pub bounds_ns: Vec<u64>,
     /// The same in seconds, as configured.
@@ -59,6 +60,8 @@ pub struct Stream {
     pub logs_path: String,
     /// Headers of the operator's own.
     pub headers: Vec<(String, String)>,
+    /// How bodies are compressed.
+    pub compression: Compression,
     /// How long an answer may take.
     pub timeout: Duration,
 }
@@ -85,9 +88,12 @@ impl Plan {
     }
 
     /// How often the root context wakes up: often enough for the batches' age, at least once a second, because what
-    /// has not been merged is lost if the process is killed.
-    pub fn tick_period(&self) -> Duration {
-        Duration::from_millis(u64::from(self.stream.limits.flush_ms.min(1_000)))
+    /// has not been merged is lost if the process is killed; and, as `random` says, up to a fifth more often, so that
+    /// the workers of a fleet do not all send at the same moment.
+    pub fn tick_period(&self, random: u64) -> Duration {
+        let longest = u64::from(self.stream.limits.flush_ms.min(1_000));
+        let earlier = random.checked_rem((longest / 5).max(1)).unwrap_or(0);
+        Duration::from_millis(longest.saturating_sub(earlier))
     }
 }
 
@@ -107,7 +113,11 @@ impl Stream {
         let resource = otlp::Resource::new(&service, fnv1a([text.as_bytes()]));
         Self {
             ledger,
-            max_series: counters.max_series,
+            caps: Caps {
+                series: counters.max_series,
+                consumers: counters.max_consumers,
+                routes: counters.max_routes,
+            },
             bounds_ns: counters.bounds_seconds.iter().map(|bound| (bound * 1e9).round() as u64).collect(),
             bounds_seconds: counters.bounds_seconds,
             limits,
@@ -123,6 +133,7 @@ impl Stream {
                 .into_iter()
                 .map(|(name, value)| (name.to_ascii_lowercase(), value))
                 .collect(),
+            compression: ingest.compression,
             timeout: Duration::from_millis(u64::from(ingest.timeout_ms)),
         }
     }

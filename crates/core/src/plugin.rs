@@ -32,7 +32,11 @@ struct Shared {
     /// Envoy gives a filter and a logger with one and the same configuration one root context or two, depending on the
     /// listener's metadata and direction.
     counted_by_filter: Cell<Option<Mark>>,
+    exchanges: Cell<u32>,
 }
+
+/// Exchanges of which one is timed.
+const SAMPLE: u32 = 64;
 
 /// A root context.
 #[derive(Debug)]
@@ -86,14 +90,15 @@ impl Plugin {
             self.me = RootId(host.random());
         }
         let shared = self.registry.attach(host, &plan);
+        let period = plan.tick_period(host.random());
         if plan.debug {
-            let (hash, period) = (&plan.stream.resource.config_hash, plan.tick_period());
+            let hash = &plan.stream.resource.config_hash;
             host.log(
                 LogLevel::Info,
                 &format!("configuration {hash} in force, a tick every {} ms", period.as_millis()),
             );
         }
-        host.set_tick_period(plan.tick_period());
+        host.set_tick_period(period);
         if let Some(before) = self.active.replace(Rc::new(Active { plan, shared })) {
             before.shared.detach();
         }
@@ -111,24 +116,23 @@ impl Plugin {
         let now_ns = host.now();
         active.shared.with(|worker| worker.tick(host, self.me, now_ns));
         if active.plan.debug {
-            active
-                .shared
-                .with(|worker| host.log(LogLevel::Debug, &format!("events by fate: {:?}", worker.tally())));
+            active.shared.with(|worker| host.log(LogLevel::Debug, &format!("{:?}", worker.stats())));
         }
         for orphan in self.registry.orphans() {
             orphan.with(|worker| worker.tick(host, self.me, now_ns));
         }
-        self.registry.forget_idle_orphans();
+        self.registry.forget_idle_orphans(host);
+        active.shared.with(|worker| worker.was_busy(host.now().saturating_sub(now_ns)));
     }
 
     /// Takes the answer to a callout. [`Ending::Now`] when the context was kept for answers and needs none any more.
     pub fn answered(&self, host: &impl Host, id: CalloutId) -> Ending {
-        let (status, now_ns) = (host.callout_status(), host.now());
+        let (answer, now_ns) = (host.callout_answer(), host.now());
         for shared in self.registry.all() {
             // A context that ends leaves what is to be sent to those that stay, if there are any.
             let sends = !self.ending || shared.roots.get() == 0;
             shared.with(|worker| {
-                worker.answered(host, id, status, now_ns);
+                worker.answered(host, id, &answer, now_ns);
                 if sends {
                     worker.send(host, self.me, now_ns);
                 }
@@ -158,6 +162,12 @@ impl Plugin {
         for shared in self.registry.all() {
             shared.with(|worker| worker.abandon(host, self.me));
         }
+        // Without a root context the virtual machine goes too.
+        if self.registry.all().iter().all(|shared| shared.roots.get() == 0) {
+            for shared in self.registry.all() {
+                shared.with(|worker| worker.leave(host));
+            }
+        }
     }
 
     fn ending(&self) -> Ending {
@@ -168,12 +178,13 @@ impl Plugin {
     /// An exchange ended, and this root context is an access logger.
     pub fn log(&self, host: &impl Host) {
         let Some(active) = &self.active else { return };
+        let began_ns = host.now();
         let exchange = Exchange::read(host);
         // Envoy runs a stream's filters before its access loggers, so the mark is that of this very exchange if the
         // filter has seen it.
         let counted = active.shared.counted_by_filter.take();
         if counted.is_none() || counted != exchange.mark() {
-            active.record(host, &exchange);
+            active.record(host, &exchange, began_ns);
         }
     }
 }
@@ -181,16 +192,33 @@ impl Plugin {
 impl Active {
     /// An exchange ended that a filter of this root context saw.
     pub fn log_from_filter(&self, host: &impl Host) {
+        let began_ns = host.now();
         let exchange = Exchange::read(host);
         self.shared.counted_by_filter.set(exchange.mark());
-        self.record(host, &exchange);
+        self.record(host, &exchange, began_ns);
     }
 
-    fn record(&self, host: &impl Host, exchange: &Exchange) {
-        let now_ns = host.now();
-        exchange.observe(&self.plan, now_ns, |series, event| {
-            self.shared.with(|worker| worker.record(host, series, event, now_ns));
+    /// A filter of this root context sees a request begin.
+    pub fn begin(&self) {
+        self.shared.with(Worker::begin);
+    }
+
+    /// That request is over, however it ended.
+    pub fn end(&self) {
+        self.shared.with(Worker::end);
+    }
+
+    fn record(&self, host: &impl Host, exchange: &Exchange, began_ns: u64) {
+        exchange.observe(&self.plan, began_ns, |series, event| {
+            self.shared.with(|worker| worker.record(host, series, event, began_ns));
         });
+        // The clock costs a tenth of a microsecond, so one exchange in sixty-four stands for all.
+        let exchanges = self.shared.exchanges.get().wrapping_add(1);
+        self.shared.exchanges.set(exchanges);
+        if exchanges.is_multiple_of(SAMPLE) {
+            let busy_ns = host.now().saturating_sub(began_ns).saturating_mul(u64::from(SAMPLE));
+            self.shared.with(|worker| worker.was_busy(busy_ns));
+        }
     }
 }
 
@@ -204,8 +232,12 @@ impl Registry {
             }
             None => {
                 let worker = RefCell::new(Worker::new(host, Rc::clone(&plan.stream)));
-                let shared =
-                    Rc::new(Shared { worker, roots: Cell::new(0), counted_by_filter: Cell::default() });
+                let shared = Rc::new(Shared {
+                    worker,
+                    roots: Cell::new(0),
+                    counted_by_filter: Cell::default(),
+                    exchanges: Cell::default(),
+                });
                 workers.insert(plan.stream.ledger, Rc::clone(&shared));
                 shared
             }
@@ -222,12 +254,15 @@ impl Registry {
         self.all().into_iter().filter(|shared| shared.roots.get() == 0).collect()
     }
 
-    fn forget_idle_orphans(&self) {
-        let keep = |shared: &Rc<Shared>| {
-            shared.roots.get() > 0 || !shared.with(|worker| worker.is_idle()).unwrap_or(false)
+    fn forget_idle_orphans(&self, host: &impl Host) {
+        let is_over = |shared: &Rc<Shared>| {
+            // Streams that began under an earlier configuration still end in its worker.
+            Rc::strong_count(shared) == 1 && shared.with(|worker| worker.is_idle()).unwrap_or(false)
         };
         if let Ok(mut workers) = self.workers.try_borrow_mut() {
-            workers.retain(|_, shared| keep(shared));
+            for (_, over) in workers.extract_if(|_, shared| is_over(shared)) {
+                over.with(|worker| worker.leave(host));
+            }
         }
     }
 }

@@ -1,24 +1,20 @@
 //! What one worker holds for one stream of counters: it outlives the root contexts that use it, because a
 //! configuration update replaces those.
 
-use std::collections::BTreeSet;
 use std::rc::Rc;
 
-use crate::counters::{Pending, Series, SeriesKey, Values};
-use crate::delivery::{Answer, Backoff, InFlight, MAX_IN_FLIGHT, Parcel, Queue, RootId, Tally};
+use crate::batch::{OpenBatch, compress};
+use crate::config::Compression;
+use crate::counters::{Pending, Series};
+use crate::delivery::{Answer, Backoff, InFlight, MAX_IN_FLIGHT, Parcel, Queue, RootId};
 use crate::event::Event;
-use crate::host::{Callout, CalloutId, Host, LogLevel};
-use crate::ledger::{Ledger, Signal};
-use crate::otlp::logs::{encode_record, encode_request};
+use crate::export::{Export, Snapshot};
+use crate::host::{Callout, CalloutAnswer, CalloutId, Host, LogLevel};
+use crate::ledger::{Ledger, Signal, decode_slot};
+use crate::otlp;
 use crate::otlp::metrics::Frame;
-use crate::otlp::{self, Resource};
 use crate::plan::Stream;
-
-/// Most series in one request: about half a megabyte.
-const FRAME_SERIES: usize = 500;
-
-/// With no traffic, metrics are sent this often all the same, so that a silent gateway and a dead one differ.
-const HEARTBEAT_NS: u64 = 10_000_000_000;
+use crate::roster::{Roster, Stats, Survey};
 
 /// Counts and log records of one worker, and their delivery.
 #[derive(Debug)]
@@ -31,85 +27,93 @@ pub struct Worker {
     queue: Queue,
     logs_backoff: Backoff,
     export: Export,
-}
-
-/// The batch that is being filled.
-#[derive(Debug, Default)]
-struct OpenBatch {
-    records: Vec<u8>,
-    events: u32,
-    opened_ns: u64,
-}
-
-/// The exporter's part; idle on all workers but the elected one.
-#[derive(Debug, Default)]
-struct Export {
-    leading: bool,
-    changed: BTreeSet<u32>,
-    waiting: Option<Parcel>,
-    in_flight: Option<InFlight>,
-    backoff: Backoff,
-    last_ns: u64,
+    roster: Roster,
+    survey: Survey,
+    active_requests: u64,
+    export_failures: u64,
+    busy_ns: u64,
 }
 
 impl Worker {
     /// Opens the shared counters of a stream.
     pub fn new(host: &impl Host, stream: Rc<Stream>) -> Self {
-        let ledger = Ledger::open(host, stream.ledger, stream.max_series);
+        let ledger = Ledger::open(host, stream.ledger);
         let epoch = ledger.epoch().id;
         let instance = stream.instance.clone().unwrap_or_else(|| format!("envoy-{:08x}", epoch >> 32));
         Self {
+            open: OpenBatch::new(stream.resource.clone(), instance.clone(), stream.compression),
+            pending: Pending::new(stream.caps),
             stream,
             instance,
             ledger,
-            pending: Pending::default(),
-            open: OpenBatch::default(),
             queue: Queue::default(),
             logs_backoff: Backoff::default(),
             export: Export::default(),
+            roster: Roster::default(),
+            survey: Survey::default(),
+            active_requests: 0,
+            export_failures: 0,
+            busy_ns: 0,
         }
     }
 
     /// Goes on under a changed configuration of the same stream.
     pub fn adopt(&mut self, host: &impl Host, stream: Rc<Stream>) {
-        if stream.resource != self.stream.resource {
+        if stream.resource != self.stream.resource || stream.compression != self.stream.compression {
             self.close_batch(host, host.now());
+            self.open = OpenBatch::new(stream.resource.clone(), self.instance.clone(), stream.compression);
         }
-        self.ledger.set_max_series(stream.max_series);
+        self.pending.set_caps(stream.caps);
         self.stream = stream;
     }
 
     /// Counts a finished exchange and writes its log record.
     pub fn record(&mut self, host: &impl Host, series: Series<'_>, event: &Event<'_>, now_ns: u64) {
-        self.pending.add(series, &event.measurement, &self.stream.bounds_ns, self.stream.max_series);
-        if self.open.events == 0 {
-            self.open.opened_ns = now_ns;
-        }
-        encode_record(event, &mut self.open.records);
-        self.open.events = self.open.events.saturating_add(1);
+        self.pending.add(series, &event.measurement, &self.stream.bounds_ns);
+        self.open.push(event, now_ns);
+        self.queue.capture();
         let limits = &self.stream.limits;
-        if self.open.events >= limits.batch_events || self.open.records.len() >= limits.batch_bytes as usize {
+        let full = self.open.events() >= u64::from(limits.batch_events);
+        if full || self.open.bytes() >= limits.batch_bytes as usize {
             self.close_batch(host, now_ns);
         }
+    }
+
+    /// A request has begun that a filter sees.
+    pub fn begin(&mut self) {
+        self.active_requests = self.active_requests.saturating_add(1);
+    }
+
+    /// It is over, however it ended.
+    pub fn end(&mut self) {
+        self.active_requests = self.active_requests.saturating_sub(1);
+    }
+
+    /// So much time was spent in the filter's own code.
+    pub fn was_busy(&mut self, nanoseconds: u64) {
+        self.busy_ns = self.busy_ns.saturating_add(nanoseconds);
     }
 
     /// The regular work: merge, close what is old enough, export, send.
     pub fn tick(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
         self.ledger.merge(host, &mut self.pending);
-        let age_ns = now_ns.saturating_sub(self.open.opened_ns);
-        if self.open.events > 0
-            && age_ns.saturating_add(50_000_000)
-                >= u64::from(self.stream.limits.flush_ms).saturating_mul(1_000_000)
-        {
+        // A tick that comes a little early does not make a batch wait for the next one.
+        let old_ns = u64::from(self.stream.limits.flush_ms).saturating_mul(750_000);
+        if self.open.age_ns(now_ns) >= old_ns {
             self.close_batch(host, now_ns);
         }
+        self.roster.report(host, &self.ledger, &self.stats());
         let led = std::mem::replace(&mut self.export.leading, self.ledger.lead(host, me.0, now_ns));
         if self.export.leading {
+            let mut changed = self.ledger.take_dirty(host);
             if !led {
                 // Whoever led before may have taken changes along that never arrived.
-                self.export.changed = self.ledger.all_slots(host, &mut self.pending).into_iter().collect();
+                changed = self.ledger.all_slots(host, &mut self.pending);
             }
-            self.export.changed.extend(self.ledger.take_dirty(host));
+            self.survey = self.roster.survey(host, &self.ledger, now_ns);
+            self.export.tick(changed, now_ns);
+            let ledger = &self.ledger;
+            self.export.keep_minute(now_ns, |slot| ledger.read(host, slot));
         }
         self.send(host, me, now_ns);
     }
@@ -129,10 +133,18 @@ impl Worker {
         self.ledger.merge(host, &mut self.pending);
         self.close_batch(host, now_ns);
         // Whoever else has the office may have ended before this worker merged, so its changes go from here.
-        self.export.changed.extend(self.ledger.take_dirty(host));
+        let changed = self.ledger.take_dirty(host);
+        self.roster.report(host, &self.ledger, &self.stats());
+        self.survey = self.roster.survey(host, &self.ledger, now_ns);
+        self.export.tick(changed, now_ns);
         self.export.leading = true;
         self.send(host, me, now_ns);
         self.ledger.resign(host, me.0);
+    }
+
+    /// The virtual machine is about to end: what it still holds is lost with it, and counted so.
+    pub fn leave(&mut self, host: &impl Host) {
+        self.roster.leave(host, &self.ledger, &self.stats());
     }
 
     /// Adds what was counted to the shared counters, for whoever exports them.
@@ -156,11 +168,7 @@ impl Worker {
 
     /// Whether nothing is left to deliver.
     pub fn is_idle(&self) -> bool {
-        self.queue.is_empty()
-            && self.open.events == 0
-            && self.export.in_flight.is_none()
-            && self.export.waiting.is_none()
-            && self.export.changed.is_empty()
+        self.queue.is_empty() && self.open.events() == 0 && self.export.is_idle()
     }
 
     fn in_flight(&self) -> impl Iterator<Item = &InFlight> {
@@ -168,30 +176,34 @@ impl Worker {
     }
 
     /// Takes an answer, if it is to one of this worker's callouts.
-    pub fn answered(&mut self, host: &impl Host, id: CalloutId, status: Option<u16>, now_ns: u64) {
-        let answer = Answer::new(status);
-        if self.queue.answered(id, answer) {
+    pub fn answered(&mut self, host: &impl Host, id: CalloutId, answer: &CalloutAnswer, now_ns: u64) {
+        let meaning = Answer::new(answer, now_ns);
+        if self.queue.answered(id, meaning) {
             let mut backoff = std::mem::take(&mut self.logs_backoff);
-            self.note(host, "request log", &mut backoff, answer, status, now_ns);
+            self.note(host, "request log", &mut backoff, meaning, answer.status, now_ns);
             self.logs_backoff = backoff;
         } else if let Some(sent) = self.export.in_flight.take_if(|sent| sent.id == id) {
             let mut backoff = std::mem::take(&mut self.export.backoff);
-            self.note(host, "counters", &mut backoff, answer, status, now_ns);
+            self.note(host, "counters", &mut backoff, meaning, answer.status, now_ns);
             self.export.backoff = backoff;
-            if answer == Answer::Later {
-                self.export.waiting = Some(sent.parcel);
-            }
+            self.export.answered(sent.parcel, meaning);
         }
     }
 
-    /// Log events by fate so far.
-    pub fn tally(&self) -> Tally {
-        self.queue.tally()
+    /// What this virtual machine says of itself.
+    pub fn stats(&self) -> Stats {
+        Stats {
+            tally: self.queue.tally(),
+            queue_bytes: self.queue.bytes() as u64,
+            active_requests: self.active_requests,
+            export_failures: self.export_failures,
+            busy_ns: self.busy_ns,
+        }
     }
 
     /// Keeps the back-off, and tells the gateway's log when delivery begins to fail and when it works again.
     fn note(
-        &self,
+        &mut self,
         host: &impl Host,
         what: &str,
         backoff: &mut Backoff,
@@ -199,45 +211,52 @@ impl Worker {
         status: Option<u16>,
         now_ns: u64,
     ) {
-        let answered = || status.map_or("broke off".to_owned(), |status| format!("answered {status}"));
+        let answered = status.map_or("broke off".to_owned(), |status| format!("answered {status}"));
         let cluster = &self.stream.cluster;
         match answer {
-            Answer::Taken => {
+            Answer::Taken { rejected } => {
                 if backoff.is_failing() {
                     host.log(LogLevel::Info, &format!("the ingest `{cluster}` takes the {what} again"));
                 }
-                backoff.succeeded();
-            }
-            Answer::Later => {
-                if !backoff.is_failing() {
-                    let held = "nothing is lost while there is room";
+                if rejected > 0 {
                     host.log(
                         LogLevel::Warn,
-                        &format!("the ingest `{cluster}` {}; the {what} waits, {held}", answered()),
+                        &format!("the ingest `{cluster}` refused {rejected} records of the {what}"),
                     );
                 }
-                backoff.failed(now_ns, host.random());
+                backoff.succeeded();
+            }
+            Answer::Later { not_before } => {
+                self.export_failures = self.export_failures.saturating_add(1);
+                if !backoff.is_failing() {
+                    host.log(
+                        LogLevel::Warn,
+                        &format!("the ingest `{cluster}` {answered}; the {what} is held and sent again"),
+                    );
+                }
+                backoff.failed(now_ns, host.random(), not_before);
             }
             Answer::Refused => {
-                host.log(
-                    LogLevel::Warn,
-                    &format!("the ingest `{cluster}` {}: a batch of the {what} is dropped", answered()),
-                );
-                backoff.succeeded();
+                self.export_failures = self.export_failures.saturating_add(1);
+                if !backoff.is_failing() {
+                    host.log(
+                        LogLevel::Warn,
+                        &format!("the ingest `{cluster}` {answered} and refuses the {what}"),
+                    );
+                }
+                // The next request may fare better, but a receiver that refuses all is not asked each second.
+                backoff.failed(now_ns, host.random(), None);
             }
         }
     }
 
     fn close_batch(&mut self, host: &impl Host, now_ns: u64) {
-        if self.open.events == 0 {
-            return;
+        let events = self.open.events();
+        if events > 0 {
+            let sequence = self.ledger.next_sequence(host, Signal::Logs);
+            let parcel = Parcel { body: self.open.close(), events, sequence, closed_ns: now_ns };
+            self.queue.push(parcel, self.stream.limits.queue_bytes as usize);
         }
-        let body = encode_request(&self.stream.resource, &self.instance, &self.open.records);
-        let sequence = self.ledger.next_sequence(host, Signal::Logs);
-        let parcel = Parcel { body, events: u64::from(self.open.events), sequence, closed_ns: now_ns };
-        self.open.records.clear();
-        self.open.events = 0;
-        self.queue.push(parcel, self.stream.limits.queue_bytes as usize);
     }
 
     fn send_logs(&mut self, host: &impl Host, root: RootId, now_ns: u64) {
@@ -249,7 +268,8 @@ impl Worker {
                 Some(id) => self.queue.sent(InFlight { id, root, parcel }),
                 None => {
                     self.queue.put_back(parcel);
-                    self.logs_backoff.failed(now_ns, host.random());
+                    self.dispatch_failed();
+                    self.logs_backoff.failed(now_ns, host.random(), None);
                 }
             }
         }
@@ -259,42 +279,47 @@ impl Worker {
         if self.export.in_flight.is_some() || !self.export.backoff.is_over(now_ns) {
             return;
         }
-        let due = now_ns.saturating_sub(self.export.last_ns) >= HEARTBEAT_NS;
-        if self.export.waiting.is_none() && (due || !self.export.changed.is_empty()) {
-            self.export.waiting = Some(self.next_frame(host, now_ns));
+        if self.export.waiting.is_none() {
+            let ledger = &self.ledger;
+            let next = self.export.next(now_ns, |slot| ledger.read(host, slot));
+            self.export.waiting = next.map(|snapshot| self.frame(host, &snapshot, now_ns));
         }
         let Some(mut parcel) = self.export.waiting.take() else { return };
         match self.dispatch(host, Signal::Metrics, &mut parcel) {
-            Some(id) => {
-                self.export.in_flight = Some(InFlight { id, root, parcel });
-                self.export.last_ns = now_ns;
-            }
+            Some(id) => self.export.sent(InFlight { id, root, parcel }, now_ns),
             None => {
                 self.export.waiting = Some(parcel);
-                self.export.backoff.failed(now_ns, host.random());
+                self.dispatch_failed();
+                self.export.backoff.failed(now_ns, host.random(), None);
             }
         }
     }
 
-    fn next_frame(&mut self, host: &impl Host, now_ns: u64) -> Parcel {
-        let mut series: Vec<(SeriesKey, Values)> = Vec::new();
-        while series.len() < FRAME_SERIES {
-            let Some(slot) = self.export.changed.pop_first() else { break };
-            series.extend(self.ledger.read(host, slot));
-        }
-        let series_in_use = self.ledger.series(host, &mut self.pending);
+    fn frame(&mut self, host: &impl Host, snapshot: &Snapshot, now_ns: u64) -> Parcel {
+        let series: Vec<_> = snapshot.series.values().filter_map(|value| decode_slot(value)).collect();
         let frame = Frame {
             resource: &self.stream.resource,
             instance: &self.instance,
             direction: self.stream.direction,
             start_ns: self.ledger.epoch().start,
-            time_ns: now_ns,
+            time_ns: snapshot.time_ns,
             bounds_seconds: &self.stream.bounds_seconds,
-            series_in_use,
+            interval_ns: snapshot.coarse_span_ns(),
+            series_in_use: self.ledger.series(host, &mut self.pending),
+            survey: &self.survey,
             series: &series,
         };
-        let sequence = self.ledger.next_sequence(host, Signal::Metrics);
-        Parcel { body: frame.encode(), events: 0, sequence, closed_ns: now_ns }
+        let body = compress(frame.encode(), self.stream.compression);
+        Parcel {
+            body,
+            events: 0,
+            sequence: self.ledger.next_sequence(host, Signal::Metrics),
+            closed_ns: now_ns,
+        }
+    }
+
+    fn dispatch_failed(&mut self) {
+        self.export_failures = self.export_failures.saturating_add(1);
     }
 
     fn dispatch(&self, host: &impl Host, signal: Signal, parcel: &mut Parcel) -> Option<CalloutId> {
@@ -317,6 +342,9 @@ impl Worker {
             ("x-gatelens-epoch", &epoch),
             ("x-gatelens-sequence", &sequence),
         ];
+        if stream.compression == Compression::Gzip {
+            headers.push(("content-encoding", "gzip"));
+        }
         headers.extend(stream.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let callout = Callout {
             cluster: &stream.cluster,
@@ -337,11 +365,6 @@ impl Worker {
                 None
             }
         }
-    }
-
-    /// The resource in force.
-    pub fn resource(&self) -> &Resource {
-        &self.stream.resource
     }
 }
 

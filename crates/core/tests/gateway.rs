@@ -6,14 +6,16 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use gatelens_core::host::{Attribute, DispatchError, LogLevel};
+use gatelens_core::host::{Attribute, CalloutAnswer, DispatchError, LogLevel};
 use gatelens_core::plugin::{Ending, Plugin, Registry};
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use opentelemetry_proto::tonic::metrics::v1::{ExponentialHistogramDataPoint, metric::Data};
+use opentelemetry_proto::tonic::metrics::v1::{
+    ExponentialHistogramDataPoint, metric::Data, number_data_point,
+};
 use proptest::prelude::*;
 use prost::Message;
 
@@ -22,6 +24,7 @@ const START: u64 = 1_700_000_000_000_000_000;
 
 /// A worker with its plugin.
 struct Worker {
+    gateway: FakeGateway,
     host: FakeHost,
     plugin: Plugin,
     registry: Rc<Registry>,
@@ -30,8 +33,8 @@ struct Worker {
 impl Worker {
     fn start(gateway: &FakeGateway, configuration: &str) -> Self {
         let registry = Rc::<Registry>::default();
-        let mut worker =
-            Self { host: gateway.worker(configuration), plugin: Plugin::new(Rc::clone(&registry)), registry };
+        let (host, plugin) = (gateway.worker(configuration), Plugin::new(Rc::clone(&registry)));
+        let mut worker = Self { gateway: gateway.clone(), host, plugin, registry };
         assert!(worker.plugin.configure(&worker.host), "{:?}", worker.host.log_lines());
         worker
     }
@@ -55,12 +58,23 @@ impl Worker {
                 return all;
             }
             for request in &sent {
-                self.host.answer_with(status);
+                self.host.answer_with(CalloutAnswer { status, ..CalloutAnswer::default() });
                 let _ = self.plugin.answered(&self.host, request.id);
             }
             all.extend(sent);
         }
     }
+}
+
+/// The body as it was before compression.
+fn plain(request: &Sent) -> Vec<u8> {
+    let mut body = Vec::new();
+    match request.header("content-encoding") {
+        "gzip" => std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&request.body[..]), &mut body)
+            .unwrap(),
+        other => panic!("{other}"),
+    };
+    body
 }
 
 type Attributes = BTreeMap<String, String>;
@@ -77,24 +91,66 @@ fn attributes(list: &[KeyValue]) -> Attributes {
 
 fn log_records(sent: &[Sent]) -> Vec<LogRecord> {
     let logs = sent.iter().filter(|request| request.header(":path").ends_with("/v1/logs"));
-    let requests = logs.map(|request| ExportLogsServiceRequest::decode(&request.body[..]).unwrap());
+    let requests = logs.map(|request| ExportLogsServiceRequest::decode(&plain(request)[..]).unwrap());
     requests.flat_map(|r| r.resource_logs).flat_map(|r| r.scope_logs).flat_map(|s| s.log_records).collect()
 }
 
 /// The sketches of a metric, by their attributes; later frames replace earlier ones, as cumulative values do.
 fn sketches(sent: &[Sent], name: &str) -> BTreeMap<Attributes, ExponentialHistogramDataPoint> {
     let metrics = sent.iter().filter(|request| request.header(":path").ends_with("/v1/metrics"));
-    let requests = metrics.map(|request| ExportMetricsServiceRequest::decode(&request.body[..]).unwrap());
+    let requests = metrics.map(|request| ExportMetricsServiceRequest::decode(&plain(request)[..]).unwrap());
     let mut found = BTreeMap::new();
     for metric in
         requests.flat_map(|r| r.resource_metrics).flat_map(|r| r.scope_metrics).flat_map(|s| s.metrics)
     {
         if let (true, Some(Data::ExponentialHistogram(data))) = (metric.name == name, metric.data) {
             assert_eq!(data.aggregation_temporality, 2, "cumulative");
-            found.extend(data.data_points.into_iter().map(|point| (attributes(&point.attributes), point)));
+            for point in data.data_points {
+                let series = attributes(&point.attributes);
+                // A repeat that was held up is older than what has replaced it.
+                let newest = found.get(&series).is_none_or(|known: &ExponentialHistogramDataPoint| {
+                    known.time_unix_nano <= point.time_unix_nano
+                });
+                if newest {
+                    found.insert(series, point);
+                }
+            }
         }
     }
     found
+}
+
+/// The last value of each metric that is a single number, by name, or by fate for `gatelens.events`.
+fn numbers(sent: &[Sent]) -> BTreeMap<String, f64> {
+    let metrics = sent.iter().filter(|request| request.header(":path").ends_with("/v1/metrics"));
+    let requests = metrics.map(|request| ExportMetricsServiceRequest::decode(&plain(request)[..]).unwrap());
+    let mut found = BTreeMap::new();
+    for metric in
+        requests.flat_map(|r| r.resource_metrics).flat_map(|r| r.scope_metrics).flat_map(|s| s.metrics)
+    {
+        let points = match metric.data {
+            Some(Data::Sum(sum)) => sum.data_points,
+            Some(Data::Gauge(gauge)) => gauge.data_points,
+            _ => continue,
+        };
+        for point in points {
+            let name =
+                attributes(&point.attributes).remove("gatelens.event.fate").unwrap_or(metric.name.clone());
+            let value = match point.value.unwrap() {
+                number_data_point::Value::AsInt(value) => value as f64,
+                number_data_point::Value::AsDouble(value) => value,
+            };
+            found.insert(name, value);
+        }
+    }
+    found
+}
+
+/// What the worker's next sign of life says of events by fate.
+fn fates(worker: &Worker) -> BTreeMap<String, u64> {
+    worker.gateway.wait(Duration::from_secs(20));
+    let sent = worker.tick_answering(Some(200));
+    numbers(&sent).into_iter().map(|(name, value)| (name, value as u64)).collect()
 }
 
 fn counts(sent: &[Sent]) -> BTreeMap<Attributes, u64> {
@@ -143,7 +199,7 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
         ("application/x-protobuf", "1")
     );
     assert_eq!(logs.header("x-gatelens-epoch").len(), 16);
-    let request = ExportLogsServiceRequest::decode(&logs.body[..]).unwrap();
+    let request = ExportLogsServiceRequest::decode(&plain(logs)[..]).unwrap();
     let resource = attributes(&request.resource_logs[0].resource.as_ref().unwrap().attributes);
     let named = |key: &str| resource.get(key).map(String::as_str);
     assert_eq!(named("service.name"), Some("orders"));
@@ -208,7 +264,7 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
         assert!(upper >= seconds && upper / seconds < 1.022, "{metric}: {upper}");
     }
     let request = sent.iter().find(|r| r.header(":path") == "/otlp/v1/metrics").unwrap();
-    let request = ExportMetricsServiceRequest::decode(&request.body[..]).unwrap();
+    let request = ExportMetricsServiceRequest::decode(&plain(request)[..]).unwrap();
     for metric in &request.resource_metrics[0].scope_metrics[0].metrics {
         let Some(Data::Histogram(data)) = &metric.data else { continue };
         let point = &data.data_points[0];
@@ -380,11 +436,16 @@ fn a_refused_batch_is_dropped_and_the_next_one_goes() {
     let worker = Worker::start(&gateway, SMALLEST);
     for (status, expected) in [(Some(400), 1), (Some(200), 1)] {
         worker.finish(FakeExchange::new("GET", "/a", 200));
-        gateway.wait(Duration::from_secs(1));
-        assert_eq!(log_records(&worker.tick_answering(status)).len(), expected);
+        gateway.wait(Duration::from_secs(2));
+        let sent = worker.tick_answering(status);
+        assert_eq!(log_records(&sent).len(), expected);
+        // The counters of the refused request come again, in another one.
+        assert_eq!(counts(&sent).values().sum::<u64>(), if status == Some(200) { 2 } else { 1 });
     }
-    gateway.wait(Duration::from_secs(1));
+    gateway.wait(Duration::from_secs(2));
     assert_eq!(log_records(&worker.tick_answering(Some(200))).len(), 0);
+    let tally = fates(&worker);
+    assert_eq!((tally["sent"], tally["rejected"]), (1, 1));
 }
 
 #[test]
@@ -434,6 +495,145 @@ fn a_configuration_update_loses_nothing() {
         });
         assert_eq!(by_epoch.len(), epochs);
     }
+}
+
+#[test]
+fn beyond_a_dimensions_cap_the_other_dimensions_are_still_told_apart() {
+    let gateway = FakeGateway::starting_at(START);
+    let text =
+        r#"{"version": 1, "ingest": {"cluster": "c"}, "counters": {"max_consumers": 2, "max_routes": 3}}"#;
+    let workers = [Worker::start(&gateway, text), Worker::start(&gateway, text)];
+    for n in 0..40 {
+        let path = format!("/{}", ["a", "b", "c", "d", "e"][n % 5]);
+        let exchange = FakeExchange::new("GET", &path, 200).header("x-consumer-id", format!("c{}", n % 8));
+        workers[n % 2].finish(exchange);
+    }
+    let mut sent = Vec::new();
+    for _ in 0..3 {
+        gateway.wait(Duration::from_secs(1));
+        sent.extend(workers.iter().flat_map(|worker| worker.tick_answering(Some(200))));
+    }
+    let counts = counts(&sent);
+    assert_eq!(counts.values().sum::<u64>(), 40);
+    let values =
+        |key: &str| counts.keys().filter_map(|a| a.get(key)).collect::<std::collections::BTreeSet<_>>().len();
+    assert_eq!((values("gatelens.consumer.id"), values("http.route")), (2, 3));
+    let overflow: u64 =
+        counts.iter().filter(|(a, _)| !a.contains_key("gatelens.consumer.id")).map(|(_, n)| n).sum();
+    assert_eq!(overflow, 30, "six of eight consumers: {counts:?}");
+    for series in counts.keys() {
+        let exact = series.contains_key("gatelens.consumer.id") && series.contains_key("http.route");
+        assert_eq!(series.contains_key("otel.metric.overflow"), !exact, "{series:?}");
+        assert_eq!(series["http.request.method"], "GET");
+    }
+}
+
+#[test]
+fn a_receiver_that_asks_for_time_gets_it_and_a_partial_success_is_final() {
+    let gateway = FakeGateway::starting_at(START);
+    let worker = Worker::start(&gateway, SMALLEST);
+    let answer = |status: u16, retry_after: &str, body: &[u8]| CalloutAnswer {
+        status: Some(status),
+        retry_after: retry_after.into(),
+        body: body.into(),
+    };
+    let send = |seconds: u64| {
+        gateway.wait(Duration::from_secs(seconds));
+        worker.plugin.tick(&worker.host);
+        worker.host.take_sent()
+    };
+    let reply = |sent: &[Sent], answer: CalloutAnswer| {
+        worker.host.answer_with(answer);
+        for request in sent {
+            let _ = worker.plugin.answered(&worker.host, request.id);
+        }
+        worker.host.take_sent()
+    };
+    (0..5).for_each(|_| worker.finish(FakeExchange::new("GET", "/a", 200)));
+    let first = send(1);
+    assert_eq!(first.len(), 2);
+    assert_eq!(reply(&first, answer(429, "60", b"")), []);
+    assert_eq!(send(55), []);
+    let again = send(10);
+    assert_eq!(log_records(&again).len(), 5);
+    reply(&again, answer(200, "", b"\x0a\x02\x08\x02"));
+    let tally = fates(&worker);
+    assert_eq!((tally["gatelens.events.captured"], tally["sent"], tally["rejected"]), (5, 3, 2));
+    assert_eq!(tally["gatelens.export.failures"], 2);
+}
+
+#[test]
+fn each_minute_of_an_outage_has_its_own_counts_afterwards() {
+    let gateway = FakeGateway::starting_at(START - START % 60_000_000_000);
+    let worker = Worker::start(&gateway, SMALLEST);
+    let mut expected = BTreeMap::<u64, u64>::new();
+    let start = START / 60_000_000_000;
+    for second in 0..1_800u64 {
+        // A request in the middle of the minute, so that the second between end and tick does not matter.
+        if second % 60 == 30 {
+            for _ in 0..=second / 60 % 7 {
+                worker.finish(FakeExchange::new("GET", "/a", 200));
+                *expected.entry(start + second / 60).or_default() += 1;
+            }
+        }
+        gateway.wait(Duration::from_secs(1));
+        worker.tick_answering(Some(503));
+    }
+    let mut sent = Vec::new();
+    for _ in 0..40 {
+        gateway.wait(Duration::from_secs(1));
+        sent.extend(worker.tick_answering(Some(200)));
+    }
+    let mut by_minute = BTreeMap::new();
+    let mut before = 0;
+    for request in &sent {
+        if let Some(point) =
+            sketches(std::slice::from_ref(request), "http.server.request.duration").into_values().next()
+        {
+            *by_minute.entry((point.time_unix_nano - 1) / 60_000_000_000).or_default() +=
+                point.count - before;
+            before = point.count;
+        }
+        assert!(!numbers(std::slice::from_ref(request)).contains_key("gatelens.interval"));
+    }
+    by_minute.retain(|_, count| *count > 0);
+    assert_eq!(by_minute, expected);
+}
+
+#[test]
+fn a_machine_that_is_lost_is_an_incident_and_what_it_held_is_counted() {
+    let gateway = FakeGateway::starting_at(START);
+    let [survivor, victim] = [Worker::start(&gateway, SMALLEST), Worker::start(&gateway, SMALLEST)];
+    survivor.tick_answering(Some(200));
+    (0..3).for_each(|_| victim.finish(FakeExchange::new("GET", "/a", 200)));
+    gateway.wait(Duration::from_secs(1));
+    victim.tick_answering(Some(503));
+    drop(victim);
+    let mut sent = Vec::new();
+    for _ in 0..40 {
+        survivor.finish(FakeExchange::new("GET", "/b", 200));
+        gateway.wait(Duration::from_secs(1));
+        sent.extend(survivor.tick_answering(Some(200)));
+    }
+    assert_eq!(counts(&sent).values().sum::<u64>(), 43, "what was merged is not lost");
+    let tally = fates(&survivor);
+    assert_eq!((tally["gatelens.machines"], tally["gatelens.machines.lost"]), (1, 1));
+    assert_eq!((tally["gatelens.events.captured"], tally["sent"], tally["lost"]), (43, 40, 3));
+}
+
+#[test]
+fn requests_in_flight_are_seen_by_filters_and_end_however_they_end() {
+    let gateway = FakeGateway::starting_at(START);
+    let worker = Worker::start(&gateway, SMALLEST);
+    let active = worker.plugin.active().unwrap();
+    let in_flight = |worker: &Worker| {
+        gateway.wait(Duration::from_secs(20));
+        numbers(&worker.tick_answering(Some(200)))["http.server.active_requests"]
+    };
+    (0..3).for_each(|_| active.begin());
+    assert_eq!(in_flight(&worker), 3.0);
+    (0..3).for_each(|_| active.end());
+    assert_eq!(in_flight(&worker), 0.0);
 }
 
 #[derive(Clone, Debug)]
@@ -508,6 +708,9 @@ proptest! {
             let in_buckets: u64 = point.positive.iter().flat_map(|buckets| &buckets.bucket_counts).sum();
             prop_assert_eq!(in_buckets + point.zero_count, point.count);
         }
-        prop_assert_eq!(log_records(&sent).len() as u64, model.values().map(|(count, _)| count).sum::<u64>());
+        let total = model.values().map(|(count, _)| count).sum::<u64>();
+        prop_assert_eq!(log_records(&sent).len() as u64, total);
+        let last = numbers(&sent);
+        prop_assert_eq!((last["gatelens.events.captured"], last["sent"], last["gatelens.queue.size"]), (total as f64, total as f64, 0.0));
     }
 }

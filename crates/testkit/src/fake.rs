@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::host::{
-    Attribute, Attributes, Callout, CalloutId, Conflict, DispatchError, Host, LogLevel, Version,
+    Attribute, Attributes, Callout, CalloutAnswer, CalloutId, Conflict, DispatchError, Host, LogLevel,
+    Version,
 };
 use gatelens_core::pairs::Pairs;
 
@@ -51,7 +52,7 @@ impl FakeGateway {
             sent: RefCell::default(),
             refusal: Cell::default(),
             last_callout: Cell::new(0),
-            status: Cell::default(),
+            answer: RefCell::default(),
             log: RefCell::default(),
             tick_period: Cell::default(),
             properties: RefCell::default(),
@@ -143,7 +144,7 @@ pub struct FakeHost {
     sent: RefCell<Vec<Sent>>,
     refusal: Cell<Option<DispatchError>>,
     last_callout: Cell<u32>,
-    status: Cell<Option<u16>>,
+    answer: RefCell<CalloutAnswer>,
     log: RefCell<Vec<(LogLevel, String)>>,
     tick_period: Cell<Duration>,
     properties: RefCell<HashMap<String, Vec<u8>>>,
@@ -175,9 +176,9 @@ impl FakeHost {
         self.refusal.set(refusal);
     }
 
-    /// Sets the status that the answer being delivered has.
-    pub fn answer_with(&self, status: Option<u16>) {
-        self.status.set(status);
+    /// Sets the answer that is being delivered.
+    pub fn answer_with(&self, answer: CalloutAnswer) {
+        *self.answer.borrow_mut() = answer;
     }
 
     /// Takes what was sent since the last call.
@@ -236,8 +237,8 @@ impl Host for FakeHost {
         Pairs::encode(&self.exchange.borrow().headers)
     }
 
-    fn callout_status(&self) -> Option<u16> {
-        self.status.get()
+    fn callout_answer(&self) -> CalloutAnswer {
+        self.answer.borrow().clone()
     }
 
     fn shared_get(&self, key: &[u8]) -> Option<(Vec<u8>, Version)> {

@@ -107,6 +107,8 @@ fn routes(routes: &Routes) -> Checked {
 
 fn counters(counters: &Counters) -> Checked {
     range(["counters", "max_series"], counters.max_series, 1, 20_000)?;
+    range(["counters", "max_consumers"], counters.max_consumers, 1, 20_000)?;
+    range(["counters", "max_routes"], counters.max_routes, 1, 20_000)?;
     let bounds = &counters.bounds_seconds;
     let at = ["counters", "bounds_seconds"];
     if bounds.len() > 64 {
@@ -122,7 +124,7 @@ fn counters(counters: &Counters) -> Checked {
 }
 
 fn limits(limits: &Limits) -> Checked {
-    range(["limits", "queue_bytes"], limits.queue_bytes, 65_536, 268_435_456)?;
+    range(["limits", "queue_bytes"], limits.queue_bytes, 65_536, 67_108_864)?;
     range(["limits", "batch_events"], limits.batch_events, 1, 10_000)?;
     range(["limits", "batch_bytes"], limits.batch_bytes, 4_096, 4_194_304)?;
     range(["limits", "flush_ms"], limits.flush_ms, 100, 60_000)?;

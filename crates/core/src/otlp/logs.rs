@@ -10,7 +10,7 @@ pub const EVENT_NAME: &str = "gatelens.request";
 const SEVERITY_INFO: u64 = 9;
 const SEVERITY_ERROR: u64 = 17;
 
-/// Writes one event as `log_records` (field 2 of `ScopeLogs`); such fields laid end to end are a batch's body.
+/// Writes one event as `log_records` (field 2 of `ScopeLogs`).
 pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
     out.nested(2, |out| {
         let status = event.status;
@@ -41,6 +41,9 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
             out.int_attribute(6, "client.port", u64::from(port));
         }
         text(out, "user_agent.original", event.user_agent);
+        if event.measurement.attempts > 1 {
+            out.int_attribute(6, "http.request.resend_count", event.measurement.attempts.saturating_sub(1));
+        }
         text(out, "gatelens.request_id", event.request_id);
         text(out, "gatelens.response_flags", event.response_flags);
         text(out, "gatelens.response_code_details", event.response_code_details);
@@ -60,8 +63,9 @@ fn text(out: &mut Vec<u8>, key: &str, value: &str) {
     }
 }
 
-/// Makes an `ExportLogsServiceRequest` of records written by [`encode_record`].
-pub fn encode_request(resource: &Resource, instance: &str, records: &[u8]) -> Vec<u8> {
+/// Makes a `resource_logs` (field 1 of `ExportLogsServiceRequest`) of records written by [`encode_record`]; such fields
+/// laid end to end are a request.
+pub fn encode_portion(resource: &Resource, instance: &str, records: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(records.len().saturating_add(1_024));
     out.nested(1, |out| {
         resource.encode(instance, out);

@@ -3,11 +3,14 @@
 use super::proto::Message;
 use super::{Resource, encode_scope};
 use crate::config::Direction;
-use crate::counters::{Series, SeriesKey, Values};
+use crate::counters::{Dimension, Series, SeriesKey, Values};
+use crate::roster::Survey;
 use crate::sketch::{SCALE, Sketch};
 use crate::varint;
 
 const CUMULATIVE: u64 = 2;
+const MONOTONIC: u64 = 1;
+const NOT_MONOTONIC: u64 = 0;
 
 /// What a request about counters says.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +27,12 @@ pub struct Frame<'a> {
     pub time_ns: u64,
     /// Bounds at which durations are counted exactly, seconds.
     pub bounds_seconds: &'a [f64],
+    /// How much time the changes cover, where that is more than a minute, nanoseconds.
+    pub interval_ns: Option<u64>,
     /// Series in use.
     pub series_in_use: u32,
+    /// What the virtual machines say of themselves.
+    pub survey: &'a Survey,
     /// Series and their values since the start of the epoch.
     pub series: &'a [(SeriesKey, Values)],
 }
@@ -65,13 +72,75 @@ impl Frame<'_> {
                 out.double(5, values.response_bytes as f64);
             });
         }
-        metric(out, "gatelens.series", "{series}", |out| {
-            out.nested(5, |out| {
-                out.nested(1, |out| {
-                    out.fixed64(3, self.time_ns);
-                    out.fixed64(6, u64::from(self.series_in_use));
+        if !self.series.is_empty() {
+            metric(out, "gatelens.upstream.attempts", "{attempt}", |out| {
+                self.sum(out, MONOTONIC, |out| {
+                    for (key, values) in self.series {
+                        self.number(out, values.attempts, |out| attributes(out, 7, key));
+                    }
                 });
             });
+        }
+        self.of_the_gateway(out, side);
+    }
+
+    fn of_the_gateway(&self, out: &mut Vec<u8>, side: &str) {
+        let Survey { stats, machines, machines_lost } = self.survey;
+        let tally = &stats.tally;
+        self.gauge(out, "gatelens.series", "{series}", u64::from(self.series_in_use));
+        metric(out, &format!("{side}.active_requests"), "{request}", |out| {
+            self.sum(out, NOT_MONOTONIC, |out| self.number(out, stats.active_requests, |_| {}));
+        });
+        self.counter(out, "gatelens.events.captured", "{event}", tally.captured);
+        metric(out, "gatelens.events", "{event}", |out| {
+            self.sum(out, MONOTONIC, |out| {
+                for (fate, events) in tally.fates() {
+                    self.number(out, events, |out| out.string_attribute(7, "gatelens.event.fate", fate));
+                }
+            });
+        });
+        self.gauge(out, "gatelens.queue.size", "By", stats.queue_bytes);
+        self.counter(out, "gatelens.export.failures", "{attempt}", stats.export_failures);
+        self.gauge(out, "gatelens.machines", "{machine}", u64::from(*machines));
+        self.counter(out, "gatelens.machines.lost", "{machine}", *machines_lost);
+        metric(out, "gatelens.busy_time", "s", |out| {
+            self.sum(out, MONOTONIC, |out| {
+                out.nested(1, |out| {
+                    out.fixed64(2, self.start_ns);
+                    out.fixed64(3, self.time_ns);
+                    out.double(4, seconds(stats.busy_ns));
+                });
+            });
+        });
+        if let Some(interval_ns) = self.interval_ns {
+            self.gauge(out, "gatelens.interval", "s", interval_ns / 1_000_000_000);
+        }
+    }
+
+    fn gauge(&self, out: &mut Vec<u8>, name: &str, unit: &str, value: u64) {
+        metric(out, name, unit, |out| out.nested(5, |out| self.number(out, value, |_| {})));
+    }
+
+    fn counter(&self, out: &mut Vec<u8>, name: &str, unit: &str, value: u64) {
+        metric(out, name, unit, |out| self.sum(out, MONOTONIC, |out| self.number(out, value, |_| {})));
+    }
+
+    /// A cumulative `Sum` of the points that `points` writes.
+    fn sum(&self, out: &mut Vec<u8>, monotonic: u64, points: impl FnOnce(&mut Vec<u8>)) {
+        out.nested(7, |out| {
+            points(out);
+            out.varint(2, CUMULATIVE);
+            out.varint(3, monotonic);
+        });
+    }
+
+    /// A `NumberDataPoint`.
+    fn number(&self, out: &mut Vec<u8>, value: u64, attributes: impl FnOnce(&mut Vec<u8>)) {
+        out.nested(1, |out| {
+            out.fixed64(2, self.start_ns);
+            out.fixed64(3, self.time_ns);
+            out.fixed64(6, value);
+            attributes(out);
         });
     }
 
@@ -152,9 +221,16 @@ fn buckets(out: &mut Vec<u8>, sketch: &Sketch) {
 fn attributes(out: &mut Vec<u8>, field: u32, key: &SeriesKey) {
     match key.series() {
         Some(Series::Exact { consumer, method, route, status, error }) => {
-            out.string_attribute(field, "gatelens.consumer.id", consumer);
+            if [consumer, route].contains(&Dimension::Overflow) {
+                out.flag_attribute(field, "otel.metric.overflow");
+            }
+            if let Dimension::Value(consumer) = consumer {
+                out.string_attribute(field, "gatelens.consumer.id", consumer);
+            }
             out.string_attribute(field, "http.request.method", method.name());
-            out.string_attribute(field, "http.route", route);
+            if let Dimension::Value(route) = route {
+                out.string_attribute(field, "http.route", route);
+            }
             if let Some(code) = status.code() {
                 out.int_attribute(field, "http.response.status_code", u64::from(code));
             }

@@ -116,3 +116,32 @@ impl Message for Vec<u8> {
         });
     }
 }
+
+/// The first length-delimited field of that number; `None` if there is none before the end or a defect.
+pub(crate) fn find_bytes(message: &[u8], field: u32) -> Option<&[u8]> {
+    find(message, u64::from(field) << 3 | LENGTH).map(|(bytes, _)| bytes)
+}
+
+/// The first varint field of that number.
+pub(crate) fn find_varint(message: &[u8], field: u32) -> Option<u64> {
+    find(message, u64::from(field) << 3 | VARINT).map(|(_, value)| value)
+}
+
+fn find(mut message: &[u8], wanted: u64) -> Option<(&[u8], u64)> {
+    loop {
+        let tag = varint::take(&mut message)?;
+        let (bytes, value): (&[u8], u64) = match tag & 7 {
+            VARINT => (&[], varint::take(&mut message)?),
+            FIXED64 => (message.split_off(..8)?, 0),
+            LENGTH => {
+                let length = usize::try_from(varint::take(&mut message)?).ok()?;
+                (message.split_off(..length)?, 0)
+            }
+            FIXED32 => (message.split_off(..4)?, 0),
+            _ => return None,
+        };
+        if tag == wanted {
+            return Some((bytes, value));
+        }
+    }
+}
