@@ -48,6 +48,21 @@ impl Received {
         }
     }
 
+    /// Notes all that another list has.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.closed = self.closed.max(other.closed);
+        self.ranges.extend(&other.ranges);
+        self.ranges.sort_unstable();
+        let mut merged: Vec<(u64, u64)> = Vec::with_capacity(self.ranges.len());
+        for &(first, last) in &self.ranges {
+            match merged.last_mut().filter(|before| first <= before.1.saturating_add(1)) {
+                Some(before) => before.1 = before.1.max(last),
+                None => merged.push((first, last)),
+            }
+        }
+        self.ranges = merged;
+    }
+
     /// How many numbers below the highest are missing.
     pub(crate) fn gaps(&self) -> u64 {
         let mut missing = self.closed;
@@ -57,11 +72,6 @@ impl Received {
             expected = last.saturating_add(1);
         }
         missing
-    }
-
-    /// The highest number received, 0 when none was.
-    pub(crate) fn highest(&self) -> u64 {
-        self.ranges.last().map_or(0, |(_, last)| *last)
     }
 
     /// The stored form: a version byte, then as varints the closed gaps and each interval's distance and length.
@@ -110,10 +120,21 @@ mod tests {
                 received.insert(number);
                 set.insert(number);
                 let highest = set.last().copied().unwrap_or(0);
-                prop_assert_eq!(received.highest(), highest);
                 prop_assert_eq!(received.gaps(), highest - set.len() as u64);
                 prop_assert_eq!(Received::decode(&received.encode()), Some(received.clone()));
             }
+        }
+
+        #[test]
+        fn merging_is_inserting_all(a in prop::collection::vec(1u64..60, 0..40), b in prop::collection::vec(1u64..60, 0..40)) {
+            let of = |numbers: &[u64]| {
+                let mut received = Received::default();
+                numbers.iter().for_each(|number| received.insert(*number));
+                received
+            };
+            let mut merged = of(&a);
+            merged.merge(&of(&b));
+            prop_assert_eq!(merged, of(&[a, b].concat()));
         }
 
         #[test]

@@ -31,35 +31,39 @@ pub(super) async fn health(extract::State(state): Shared) -> Response {
         status: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         message: Option<String>,
+        /// What is wrong with files that the service can do without.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        troubles: Vec<String>,
     }
+    let troubles = state.directory.troubles();
     match examine(&state).await.trouble {
-        None => json(StatusCode::OK, &Body { status: "ok", message: None }),
-        message => json(StatusCode::SERVICE_UNAVAILABLE, &Body { status: "failing", message }),
+        None => json(StatusCode::OK, &Body { status: "ok", message: None, troubles }),
+        message => json(StatusCode::SERVICE_UNAVAILABLE, &Body { status: "failing", message, troubles }),
     }
 }
 
 /// Counts by group.
 pub(super) async fn summary(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
     let parsed = counts::Summary::parse(query.as_deref(), clock::now());
-    answer(state, parsed, |query, state| query.answer(&state.data, &state.limits)).await
+    answer(state, parsed, |query, state| query.answer(&state.directory, &state.limits)).await
 }
 
 /// Counts by group and time.
 pub(super) async fn timeseries(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
     let parsed = counts::Timeseries::parse(query.as_deref(), clock::now(), &state.limits);
-    answer(state, parsed, |query, state| query.answer(&state.data, &state.limits)).await
+    answer(state, parsed, |query, state| query.answer(&state.directory, &state.limits)).await
 }
 
 /// The request log.
 pub(super) async fn requests(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
     let parsed = log::Query::parse(query.as_deref(), clock::now(), &state.limits);
-    answer(state, parsed, |query, state| query.answer(&state.data, &state.limits)).await
+    answer(state, parsed, |query, state| query.answer(&state.directory, &state.limits)).await
 }
 
 /// Who reports here.
 pub(super) async fn gateways(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
     let parsed = senders::parse(query.as_deref());
-    answer(state, parsed, |(), state| senders::answer(&state.data, &state.limits)).await
+    answer(state, parsed, |(), state| senders::answer(&state.directory, &state.limits, clock::now())).await
 }
 
 /// Any other path that a program may ask for.
@@ -96,7 +100,7 @@ async fn examine(state: &State) -> Health {
         return health.clone();
     }
     let trouble = match tokio::time::timeout(HEALTH_TIMEOUT, state.writers.probe()).await {
-        Ok(Ok(())) => None,
+        Ok(Ok(())) => state.writers.recent_failure(),
         Ok(Err(error)) => Some(error.to_string()),
         Err(_) => Some("the store does not answer".to_owned()),
     };

@@ -6,7 +6,7 @@ mod body;
 mod otlp;
 
 use crate::limits::Limits;
-use crate::store::{StoreError, Writers};
+use crate::store::{Directory, StoreError, Writers};
 use axum::Router;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
@@ -70,7 +70,7 @@ pub struct Server {
 
 pub(crate) struct State {
     limits: Limits,
-    data: PathBuf,
+    directory: Arc<Directory>,
     writers: Writers,
     /// Bytes of bodies that may still be taken in.
     memory: Arc<Semaphore>,
@@ -90,15 +90,16 @@ impl Server {
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let writers = Writers::start(&data, &limits)
-            .map_err(|source| StartError::Store { path: data.clone(), source })?;
+        let directory = Arc::new(Directory::new(data));
+        let writers = Writers::start(&directory, &limits)
+            .map_err(|source| StartError::Store { path: directory.path().to_owned(), source })?;
         let state = Arc::new(State {
             memory: Arc::new(Semaphore::new(limits.memory_bytes)),
             decoders: Arc::new(Semaphore::new(limits.decoders)),
             readers: Arc::new(Semaphore::new(limits.readers)),
             health: tokio::sync::Mutex::new(None),
             limits,
-            data,
+            directory,
             writers,
         });
         Ok(Self { listener, address, state })

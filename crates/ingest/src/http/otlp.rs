@@ -81,7 +81,7 @@ async fn store_logs(
         decode(state, headers, body, Signal::Logs, |request| read_logs(request, identity, clock::now()))
             .await?;
     let writing = Arc::clone(state);
-    to_its_end(async move { (writing.writers.requests(batch).await, share) }).await??;
+    to_its_end(async move { (writing.writers.requests(batch, Signal::Logs).await, share) }).await??;
     let rejected = (others > 0).then(|| ExportLogsPartialSuccess {
         rejected_log_records: i64::try_from(others).unwrap_or(i64::MAX),
         error_message: "only records of HTTP requests are kept: they have http.request.method".to_owned(),

@@ -7,9 +7,9 @@ use super::rollup::{Dimension, Group, Groups, MINUTE_NANOS, Part, Rollup, Sums, 
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::sketch::Quantiles;
+use crate::store::Directory;
 use rusqlite::Connection;
 use serde::Serialize;
-use std::path::Path;
 
 const MINUTE_SECONDS: u64 = 60;
 const MAX_STEP_SECONDS: u64 = 31 * 24 * 3600;
@@ -88,9 +88,9 @@ impl Summary {
         })
     }
 
-    /// The answer out of the store in `dir`.
-    pub(crate) fn answer(&self, dir: &Path, limits: &Limits) -> Result<SummaryAnswer, QueryError> {
-        let mut file = super::open_counts(dir, limits.query_timeout)?;
+    /// The answer out of the store.
+    pub(crate) fn answer(&self, directory: &Directory, limits: &Limits) -> Result<SummaryAnswer, QueryError> {
+        let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let groups = Groups::find(&snapshot, &self.filter, &self.group_by, limits)?;
         let mut sums = vec![None; groups.all.len()];
@@ -128,10 +128,14 @@ impl Timeseries {
         Ok(Self { summary, step })
     }
 
-    /// The answer out of the store in `dir`. Without groups every step has a point; with groups those that have data.
-    pub(crate) fn answer(&self, dir: &Path, limits: &Limits) -> Result<TimeseriesAnswer, QueryError> {
+    /// The answer out of the store. Without groups every step has a point; with groups those that have data.
+    pub(crate) fn answer(
+        &self,
+        directory: &Directory,
+        limits: &Limits,
+    ) -> Result<TimeseriesAnswer, QueryError> {
         let Self { summary: Summary { range, group_by, filter }, step } = self;
-        let mut file = super::open_counts(dir, limits.query_timeout)?;
+        let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let groups = Groups::find(&snapshot, filter, group_by, limits)?;
         let minutes = step / MINUTE_SECONDS as i64;

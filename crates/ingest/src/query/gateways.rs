@@ -5,12 +5,11 @@ use super::range::rfc3339;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::sequence::Received;
-use crate::store::day_files;
+use crate::store::Directory;
 use crate::wire::{DROP_REASONS, Report};
 use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// The answer to `gateways`.
 #[derive(Serialize)]
@@ -69,6 +68,9 @@ struct Known {
     logs: Option<Received>,
 }
 
+/// Nanoseconds that a later look at the clock may lie before an earlier one.
+const CLOCK_TOLERANCE: i64 = 60_000_000_000;
+
 type All = BTreeMap<(String, String), Known>;
 
 /// Refuses parameters: there are none.
@@ -76,18 +78,18 @@ pub(crate) fn parse(query: Option<&str>) -> Result<(), QueryError> {
     Params::parse(query, &[]).map(drop)
 }
 
-/// The answer out of the store in `dir`: the file of counters knows the senders of counters, each day's file those
+/// The answer out of the store at `now` (Unix nanoseconds): the file of counters knows the senders of counters, each day's file those
 /// of the request log.
-pub(crate) fn answer(dir: &Path, limits: &Limits) -> Result<GatewaysAnswer, QueryError> {
+pub(crate) fn answer(directory: &Directory, limits: &Limits, now: i64) -> Result<GatewaysAnswer, QueryError> {
     let mut all = All::new();
-    let metrics = super::open_counts(dir, limits.query_timeout)?;
-    read_senders(&metrics, &mut all)?;
+    let metrics = super::open_counts(directory, limits.query_timeout)?;
+    read_senders(&metrics, now, &mut all)?;
     read_overflow(&metrics, &mut all)?;
     read_reports(&metrics, &mut all)?;
     read_tags(&metrics, &mut all)?;
-    for (path, _) in day_files(dir)? {
-        if let Some(file) = super::open(&path, limits.query_timeout)? {
-            read_senders(&file, &mut all)?;
+    for (path, _, file) in super::open_days(directory, limits.query_timeout)? {
+        if let Err(error) = read_senders(&file, now, &mut all) {
+            super::pass_over(directory, &path, error)?;
         }
     }
     let mut known: Vec<_> = all.into_iter().collect();
@@ -126,7 +128,7 @@ fn row(((instance, epoch), known): ((String, String), Known)) -> Row {
     }
 }
 
-fn read_senders(file: &Connection, all: &mut All) -> Result<(), QueryError> {
+fn read_senders(file: &Connection, now: i64, all: &mut All) -> Result<(), QueryError> {
     let mut select = file.prepare(
         "SELECT g.instance, g.epoch, g.service, g.environment, g.version, g.config_hash, g.series,
                 g.first_seen, g.last_seen, m.received, l.received
@@ -141,7 +143,9 @@ fn read_senders(file: &Connection, all: &mut All) -> Result<(), QueryError> {
         if known.first_seen == 0 || first_seen < known.first_seen {
             known.first_seen = first_seen;
         }
-        if last_seen >= known.last_seen {
+        // A file may remember a clock that ran ahead for a time.
+        let latest = last_seen <= now.saturating_add(CLOCK_TOLERANCE) && last_seen >= known.last_seen;
+        if latest || known.last_seen == 0 {
             known.last_seen = last_seen;
             known.service = row.get(2)?;
             known.environment = row.get(3)?;
@@ -152,10 +156,8 @@ fn read_senders(file: &Connection, all: &mut All) -> Result<(), QueryError> {
         known.series = series.and_then(|series| u64::try_from(series).ok()).or(known.series);
         for (column, received) in [(9, &mut known.metrics), (10, &mut known.logs)] {
             let found = row.get_ref(column)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
-            let found = found.and_then(Received::decode);
-            // Each day's list continues the one before, so that the one that reached furthest is whole.
-            if found.as_ref().map(Received::highest) > received.as_ref().map(Received::highest) {
-                *received = found;
+            if let Some(found) = found.and_then(Received::decode) {
+                received.get_or_insert_default().merge(&found);
             }
         }
     }

@@ -9,15 +9,14 @@ use super::params::Params;
 use super::range::{Range, rfc3339};
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::store::{StoreError, chunk, day_files, day_of};
+use crate::store::{Directory, StoreError, chunk};
 use crate::varint;
 use crate::wire::RequestEvent;
-use jiff::ToSpan;
 use jiff::civil::Date;
 use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::{BinaryHeap, VecDeque};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -103,17 +102,14 @@ impl Query {
         })
     }
 
-    /// The answer out of the store in `dir`.
-    pub(crate) fn answer(&self, dir: &Path, limits: &Limits) -> Result<Answer, QueryError> {
+    /// The answer out of the store.
+    pub(crate) fn answer(&self, directory: &Directory, limits: &Limits) -> Result<Answer, QueryError> {
         let before = self.cursor.map_or(i64::MAX, |cursor| cursor.time);
-        // A request cannot be received before it began, but for clocks that differ.
-        let earliest = day_of(self.range.from).saturating_sub(1.day());
-        let mut files = Vec::new();
-        for (path, day) in day_files(dir)?.into_iter().filter(|(_, day)| *day >= earliest) {
-            if let Some(connection) = super::open(&path, limits.query_timeout)? {
-                files.push(File::new(connection, day, self.range, before));
-            }
-        }
+        // Every day is looked at, for the clocks of senders and of ours may have differed by any time.
+        let mut files: Vec<File> = super::open_days(directory, limits.query_timeout)?
+            .into_iter()
+            .map(|(path, day, connection)| File::new(path, day, connection, self.range, before))
+            .collect();
         let mut waiting: BinaryHeap<Found> = BinaryHeap::new();
         let mut rows = Vec::new();
         let mut scanned = 0;
@@ -123,7 +119,7 @@ impl Query {
             // The latest time that an unread chunk can hold.
             let mut latest: Option<(i64, usize)> = None;
             for (index, file) in files.iter_mut().enumerate() {
-                if let Some(t1) = file.latest(&self.filter)?
+                if let Some(t1) = file.latest(directory, &self.filter)?
                     && latest.is_none_or(|(known, _)| t1 > known)
                 {
                     latest = Some((t1, index));
@@ -151,7 +147,7 @@ impl Query {
             if Instant::now() > deadline {
                 return Err(QueryError::TooSlow);
             }
-            scanned += files[index].read(self, &mut waiting)?;
+            scanned += files[index].read_next(directory, self, &mut waiting)?;
             if waiting.len() > 2 * self.limit {
                 // No more than a page of them is given out; a later page finds the others again.
                 let sorted = waiting.into_sorted_vec();
@@ -200,6 +196,7 @@ impl Place {
 
 /// One day's file, read from its latest chunk on.
 struct File {
+    path: PathBuf,
     connection: Connection,
     day: i64,
     /// Chunks described but not read, the latest first.
@@ -218,11 +215,12 @@ struct Description {
 }
 
 impl File {
-    fn new(connection: Connection, day: Date, range: Range, before: i64) -> Self {
+    fn new(path: PathBuf, day: Date, connection: Connection, range: Range, before: i64) -> Self {
         let day = i64::from(Date::constant(1970, 1, 1).until(day).map_or(0, |span| span.get_days()));
         // Chunks that begin after the cursor's time cannot hold what comes next.
         let to = range.to.min(before.saturating_add(1));
         Self {
+            path,
             connection,
             day,
             ahead: VecDeque::new(),
@@ -235,9 +233,12 @@ impl File {
     }
 
     /// The time of the latest request that an unread chunk can hold, as far as the query is concerned.
-    fn latest(&mut self, filter: &Filter) -> Result<Option<i64>, QueryError> {
+    fn latest(&mut self, directory: &Directory, filter: &Filter) -> Result<Option<i64>, QueryError> {
         while self.ahead.is_empty() && !self.ended {
-            self.describe(filter)?;
+            if let Err(error) = self.describe(filter) {
+                self.ended = true;
+                super::pass_over(directory, &self.path, error)?;
+            }
         }
         Ok(self.ahead.front().map(|next| next.t1.min(self.to - 1)))
     }
@@ -262,7 +263,16 @@ impl File {
         Ok(())
     }
 
-    /// Reads the next chunk, and says how many requests were looked at.
+    /// Reads the next chunk, and says how many requests were looked at: none, where it is damaged.
+    fn read_next(
+        &mut self,
+        directory: &Directory,
+        query: &Query,
+        waiting: &mut BinaryHeap<Found>,
+    ) -> Result<usize, QueryError> {
+        self.read(query, waiting).or_else(|error| super::pass_over(directory, &self.path, error).map(|()| 0))
+    }
+
     fn read(&mut self, query: &Query, waiting: &mut BinaryHeap<Found>) -> Result<usize, QueryError> {
         let Some(Description { id, .. }) = self.ahead.pop_front() else { return Ok(0) };
         let mut select = self

@@ -68,7 +68,7 @@ pub(crate) fn note_gateway(file: &Connection, gateway: &Gateway, now: i64) -> Re
          ON CONFLICT (instance, epoch) DO UPDATE SET
            service = excluded.service, environment = excluded.environment, version = excluded.version,
            config_hash = excluded.config_hash, series = coalesce(excluded.series, series),
-           last_seen = max(last_seen, excluded.last_seen)
+           last_seen = excluded.last_seen
          RETURNING id",
     )?;
     Ok(upsert.query_row(

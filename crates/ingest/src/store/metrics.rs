@@ -1,14 +1,15 @@
 //! The file of counters: one transaction per batch turns cumulative points into what each minute added.
 
+use super::directory::Directory;
 use super::gateways::{is_repeat, note_batch, note_gateway, note_report, note_tags};
-use super::{StoreError, Stored, schema};
-use crate::sketch::Sketch;
+use super::{METRICS_FILE, StoreError, Stored, schema};
+use crate::sketch::{Sketch, Unreadable};
 use crate::wire::{MetricBatch, Point, SeriesKey, Signal, Tally, Temporality, Timing, Values};
 use rusqlite::{
     CachedStatement, Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params,
 };
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::sync::Arc;
 
 const NANOS_PER_MINUTE: i64 = 60_000_000_000;
 
@@ -17,6 +18,7 @@ const ROLLUPS: [(&str, i64); 2] = [("minutes", 1), ("half_hours", 30)];
 
 /// The writer's side of `metrics.db`.
 pub(super) struct Metrics {
+    directory: Arc<Directory>,
     connection: Connection,
     /// All series by what they are; only ever ahead of the file within a transaction.
     series: HashMap<SeriesKey, i64>,
@@ -24,14 +26,31 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn open(dir: &Path, max_series: usize) -> Result<Self, StoreError> {
-        let connection = schema::open_metrics(dir)?;
-        let series = load_series(&connection)?;
-        Ok(Self { connection, series, max_series })
+    pub(super) fn open(directory: Arc<Directory>, max_series: usize) -> Result<Self, StoreError> {
+        // A database of something else means the wrong directory, and is left alone.
+        let path = directory.path().join(METRICS_FILE);
+        let (connection, series) = directory.open_or_replace(&path, StoreError::is_damage, || {
+            let connection = schema::open_metrics(directory.path())?;
+            let series = load_series(&connection)?;
+            Ok((connection, series))
+        })?;
+        Ok(Self { directory, connection, series, max_series })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
     pub(super) fn store(&mut self, batch: &MetricBatch, now: i64) -> Result<Stored, StoreError> {
+        match self.store_or_undo(batch, now) {
+            Err(error) if error.is_damage() => {
+                self.connection = Connection::open_in_memory()?;
+                self.directory.set_aside(&self.directory.path().join(METRICS_FILE), &error)?;
+                *self = Self::open(Arc::clone(&self.directory), self.max_series)?;
+                self.store_or_undo(batch, now)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn store_or_undo(&mut self, batch: &MetricBatch, now: i64) -> Result<Stored, StoreError> {
         let mut fresh = Vec::new();
         let outcome = self.store_in_one(batch, now, &mut fresh);
         if outcome.is_err() {
@@ -184,13 +203,15 @@ fn advance(
     let before = match stored {
         None => Values::default(),
         Some((duration, upstream, gateway, request_bytes, response_bytes)) => {
-            let timing = |(count, sketch): (u64, Vec<u8>)| {
-                Ok::<_, StoreError>(Timing { count, sketch: Sketch::decode(&sketch)? })
+            // Where the distribution was damaged, the counts still tell what is new.
+            let timing = |(count, sketch): (u64, Vec<u8>), now: &Timing| Timing {
+                count,
+                sketch: Sketch::decode(&sketch).unwrap_or_else(|_| now.sketch.clone()),
             };
             Values {
-                duration: timing(duration)?,
-                upstream: timing(upstream)?,
-                gateway: timing(gateway)?,
+                duration: timing(duration, &point.values.duration),
+                upstream: timing(upstream, &point.values.upstream),
+                gateway: timing(gateway, &point.values.gateway),
                 request_bytes,
                 response_bytes,
             }
@@ -266,11 +287,13 @@ fn stored_row(find: &mut CachedStatement<'_>, minute: i64, series: i64) -> Resul
     let Some((requests, request_bytes, response_bytes, duration, upstream, gateway)) = stored else {
         return Ok(Values::default());
     };
-    let timing = |count, sketch| Timing { count, sketch };
+    // A distribution that was damaged begins anew; the counts stay.
+    let timing =
+        |count, sketch: Result<Sketch, Unreadable>| Timing { count, sketch: sketch.unwrap_or_default() };
     Ok(Values {
-        duration: timing(requests, duration?),
-        upstream: timing(0, upstream?),
-        gateway: timing(0, gateway?),
+        duration: timing(requests, duration),
+        upstream: timing(0, upstream),
+        gateway: timing(0, gateway),
         request_bytes,
         response_bytes,
     })

@@ -6,13 +6,15 @@
 //! of their own and see snapshots.
 
 pub(crate) mod chunk;
+mod directory;
 pub(crate) mod gateways;
 pub(crate) mod metrics;
 mod requests;
 mod schema;
 mod writer;
 
-pub(crate) use requests::{day_files, day_of};
+pub(crate) use directory::Directory;
+pub(crate) use requests::day_files;
 pub(crate) use schema::{METRICS_FILE, open_read};
 pub(crate) use writer::{Refused, Stored, Writers};
 
@@ -73,6 +75,21 @@ pub enum StoreError {
 impl StoreError {
     pub(crate) fn file(path: &Path, source: std::io::Error) -> Self {
         Self::File { path: path.to_owned(), source }
+    }
+
+    /// Whether the bytes on disk are not what a store of ours has, which no waiting makes good.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Database(source) | Self::Open { source, .. } => {
+                use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+                matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
+            }
+            Self::File { .. }
+            | Self::Newer { .. }
+            | Self::Foreign { .. }
+            | Self::InUse { .. }
+            | Self::Unreadable { .. } => false,
+        }
     }
 }
 

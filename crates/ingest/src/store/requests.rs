@@ -1,49 +1,71 @@
 //! The request log: one file for each UTC day of receipt, so that retention is an unlink.
 
+use super::directory::Directory;
 use super::gateways::{is_repeat, note_batch, note_gateway, received};
 use super::{StoreError, Stored, chunk, schema};
 use crate::sequence::Received;
 use crate::wire::{Identity, RequestBatch, RequestPart, Signal, is_error};
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const PREFIX: &str = "requests-";
 const SUFFIX: &str = ".db";
+/// Files of other days in which a repeat is looked for.
+const MAX_OTHERS: usize = 40;
 
 /// The writer's side of the request log.
 pub(super) struct Requests {
-    dir: PathBuf,
-    /// The file being written and its neighbours, where they exist.
-    open: BTreeMap<Date, Connection>,
+    directory: Arc<Directory>,
+    day: Date,
+    today: Connection,
+    /// The files of all other days, to read: a clock that jumps must not make a repeat look new.
+    others: BTreeMap<Date, Connection>,
 }
 
 impl Requests {
     /// Opens the file of the day of `now` (Unix nanoseconds).
-    pub(super) fn open(dir: &Path, now: i64) -> Result<Self, StoreError> {
-        let mut requests = Self { dir: dir.to_owned(), open: BTreeMap::new() };
-        requests.turn_to(day_of(now))?;
-        Ok(requests)
+    pub(super) fn open(directory: Arc<Directory>, now: i64) -> Result<Self, StoreError> {
+        let day = day_of(now);
+        let others = open_others(&directory, day)?;
+        let today = open_day(&directory, day)?;
+        Ok(Self { directory, day, today, others })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
-    pub(super) fn store(&mut self, batch: &RequestBatch, now: i64) -> Result<Stored, StoreError> {
-        let today = day_of(now);
-        self.turn_to(today)?;
-        if let Some(identity) = &batch.identity {
-            for file in self.open.values() {
-                if is_repeat(file, Signal::Logs, identity)? {
-                    return Ok(Stored::Repeat);
-                }
-            }
+    pub(super) fn store(
+        &mut self,
+        batch: &RequestBatch,
+        signal: Signal,
+        now: i64,
+    ) -> Result<Stored, StoreError> {
+        if day_of(now) != self.day {
+            *self = Self::open(Arc::clone(&self.directory), now)?;
         }
-        let Self { dir, open } = self;
-        let Some(file) = open.get_mut(&today) else { return Err(StoreError::Unreadable { what: "day" }) };
-        let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        match self.store_today(batch, signal, now) {
+            Err(error) if error.is_damage() => {
+                self.today = Connection::open_in_memory()?;
+                self.directory.set_aside(&day_path(self.directory.path(), self.day), &error)?;
+                self.today = open_day(&self.directory, self.day)?;
+                self.store_today(batch, signal, now)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn store_today(&mut self, batch: &RequestBatch, signal: Signal, now: i64) -> Result<Stored, StoreError> {
+        if let Some(identity) = &batch.identity
+            && (is_repeat(&self.today, signal, identity)? || self.is_known_elsewhere(signal, identity))
+        {
+            return Ok(Stored::Repeat);
+        }
+        let Self { today, others, .. } = self;
+        let transaction = today.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(identity) = &batch.identity {
-            note_batch(&transaction, Signal::Logs, identity, now, || earlier(dir, today, identity))?;
+            note_batch(&transaction, signal, identity, now, || earlier(others, signal, identity))?;
         }
         for part in &batch.parts {
             note_gateway(&transaction, &part.gateway, now)?;
@@ -53,23 +75,21 @@ impl Requests {
         Ok(Stored::New { rejected: 0 })
     }
 
-    /// Has the file of `day` open, and the neighbours in which a repeat may have been stored: the day before, and the
-    /// day after for a clock that was set back.
-    fn turn_to(&mut self, day: Date) -> Result<(), StoreError> {
-        if self.open.contains_key(&day) && self.open.keys().all(|open| is_neighbour(*open, day)) {
-            return Ok(());
-        }
-        self.open.retain(|open, _| is_neighbour(*open, day));
-        for (path, found) in day_files(&self.dir)? {
-            if is_neighbour(found, day) && !self.open.contains_key(&found) {
-                self.open.insert(found, schema::open_requests(&path)?);
+    /// A file that cannot be asked is not asked again: what it knew of repeats is lost with it.
+    fn is_known_elsewhere(&mut self, signal: Signal, identity: &Identity) -> bool {
+        let Self { directory, others, .. } = self;
+        let mut known = false;
+        others.retain(|day, file| match is_repeat(file, signal, identity) {
+            Ok(found) => {
+                known |= found;
+                true
             }
-        }
-        if !self.open.contains_key(&day) {
-            let path = self.dir.join(format!("{PREFIX}{day}{SUFFIX}"));
-            self.open.insert(day, schema::open_requests(&path)?);
-        }
-        Ok(())
+            Err(error) => {
+                directory.note(&day_path(directory.path(), *day), format!("cannot be read: {error}"));
+                false
+            }
+        });
+        known
     }
 }
 
@@ -87,6 +107,33 @@ pub(crate) fn day_files(dir: &Path) -> Result<Vec<(PathBuf, Date)>, StoreError> 
     }
     files.sort_by_key(|(_, day)| std::cmp::Reverse(*day));
     Ok(files)
+}
+
+fn open_day(directory: &Directory, day: Date) -> Result<Connection, StoreError> {
+    let path = day_path(directory.path(), day);
+    directory.open_or_replace(&path, may_go, || schema::open_requests(&path))
+}
+
+fn open_others(directory: &Directory, today: Date) -> Result<BTreeMap<Date, Connection>, StoreError> {
+    let mut others = BTreeMap::new();
+    let files = day_files(directory.path())?;
+    for (path, day) in files.into_iter().filter(|(_, day)| *day != today).take(MAX_OTHERS) {
+        match schema::open_read(&path) {
+            Ok(file) => others.extend(file.map(|file| (day, file))),
+            Err(error) if may_go(&error) => directory.set_aside(&path, &error)?,
+            Err(error) => directory.note(&path, format!("cannot be read: {error}")),
+        }
+    }
+    Ok(others)
+}
+
+/// Under a name so much our own, a database of something else is as useless as a damaged one.
+fn may_go(error: &StoreError) -> bool {
+    error.is_damage() || matches!(error, StoreError::Foreign { .. })
+}
+
+fn day_path(dir: &Path, day: Date) -> PathBuf {
+    dir.join(format!("{PREFIX}{day}{SUFFIX}"))
 }
 
 fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
@@ -113,22 +160,86 @@ fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What the latest older file knows of a sender, so that its gaps are counted across midnight. A file that cannot
-/// be read costs the count of gaps, not the batch.
-fn earlier(dir: &Path, today: Date, identity: &Identity) -> Option<Received> {
-    let files = day_files(dir).ok()?;
-    files.into_iter().filter(|(_, day)| *day < today).find_map(|(path, _)| {
-        let file = schema::open_read(&path).ok()??;
-        received(&file, Signal::Logs, identity).ok()?
-    })
+/// What the other files know of a sender, so that its gaps are counted across midnight. A file that cannot be read
+/// costs the count of gaps, not the batch.
+fn earlier(others: &BTreeMap<Date, Connection>, signal: Signal, identity: &Identity) -> Option<Received> {
+    let known = others.values().filter_map(|file| received(file, signal, identity).ok()?);
+    known.reduce(merged)
 }
 
-fn is_neighbour(day: Date, of: Date) -> bool {
-    [-1, 0, 1].into_iter().any(|days| of.saturating_add(days.days()) == day)
+fn merged(mut one: Received, other: Received) -> Received {
+    one.merge(&other);
+    one
 }
 
 /// The UTC day of a time in Unix nanoseconds.
 pub(crate) fn day_of(time: i64) -> Date {
     let time = Timestamp::from_nanosecond(i128::from(time)).unwrap_or(Timestamp::UNIX_EPOCH);
     time.to_zoned(TimeZone::UTC).date()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Gateway, RequestEvent};
+
+    const DAY: i64 = 86_400_000_000_000;
+    const NOON: i64 = 20_624 * DAY + DAY / 2;
+
+    fn batch(sequence: u64) -> RequestBatch {
+        let gateway = Gateway { instance: "edge-1".to_owned(), ..Gateway::default() };
+        let events = vec![RequestEvent { time: NOON, ..RequestEvent::default() }];
+        RequestBatch {
+            identity: Some(Identity { instance: "edge-1".to_owned(), epoch: "e".to_owned(), sequence }),
+            parts: vec![RequestPart { gateway, events }],
+        }
+    }
+
+    /// Stores batches at days after noon of the first, and asserts what was news and which gaps are known.
+    fn check(steps: &[(i64, u64, bool)], gaps: u64) {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Arc::new(Directory::new(dir.path().to_owned()));
+        let mut store = Requests::open(Arc::clone(&directory), NOON).unwrap();
+        for (day, sequence, news) in steps {
+            let stored = store.store(&batch(*sequence), Signal::Logs, NOON + day * DAY).unwrap();
+            let expected = if *news { Stored::New { rejected: 0 } } else { Stored::Repeat };
+            assert_eq!(stored, expected, "batch {sequence} on day {day} of {steps:?}");
+        }
+        let identity = batch(1).identity.unwrap();
+        let today = received(&store.today, Signal::Logs, &identity).unwrap();
+        let known = today.into_iter().chain(earlier(&store.others, Signal::Logs, &identity));
+        assert_eq!(known.reduce(merged).unwrap().gaps(), gaps, "{steps:?}");
+        assert_eq!(directory.troubles(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_repeat_is_known_whatever_the_clock_did() {
+        check(&[(0, 1, true), (1, 1, false), (1, 2, true), (2, 2, false), (2, 4, true)], 1);
+        check(
+            &[(0, 1, true), (10, 1, false), (10, 2, true), (0, 2, false), (0, 3, true), (-20, 3, false)],
+            0,
+        );
+        check(&[(0, 1, true), (0, 5, true), (-3, 6, true), (30, 6, false), (30, 7, true)], 3);
+    }
+
+    #[test]
+    fn a_file_that_is_damaged_while_it_is_written_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = Arc::new(Directory::new(dir.path().to_owned()));
+        let mut store = Requests::open(Arc::clone(&directory), NOON).unwrap();
+        store.store(&batch(1), Signal::Logs, NOON).unwrap();
+        store.today.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        let path = day_path(dir.path(), store.day);
+        let mut bytes = std::fs::read(&path).unwrap();
+        // All but the header and the schema.
+        bytes.iter_mut().skip(8192).for_each(|byte| *byte = 0xa5);
+        std::fs::write(&path, bytes).unwrap();
+        store.today.execute_batch("PRAGMA shrink_memory").unwrap();
+        assert_eq!(store.store(&batch(2), Signal::Logs, NOON).unwrap(), Stored::New { rejected: 0 });
+        assert_eq!(directory.troubles().len(), 1);
+        let names =
+            || std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        assert!(names().any(|name| name.contains(".db.corrupt-")));
+        assert_eq!(store.store(&batch(2), Signal::Logs, NOON).unwrap(), Stored::Repeat);
+    }
 }

@@ -2,16 +2,21 @@
 
 use super::metrics::Metrics;
 use super::requests::Requests;
-use super::{StoreError, schema};
+use super::{Directory, StoreError, schema};
 use crate::clock;
 use crate::limits::Limits;
-use crate::wire::{MetricBatch, RequestBatch};
+use crate::wire::{MetricBatch, RequestBatch, Signal};
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+
+/// For so long a batch that could not be stored is a sign of ill health, unless another was stored since.
+const FAILURE_AGE: Duration = Duration::from_secs(60);
 
 /// What became of a batch that could be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +43,15 @@ pub(crate) struct Writers {
     metrics: Option<SyncSender<MetricJob>>,
     requests: Option<SyncSender<RequestJob>>,
     threads: Vec<JoinHandle<()>>,
+    /// The latest batch that each of the two could not store, until it stored another.
+    failures: [Mutex<Option<Failure>>; 2],
     /// Locked as long as the directory is ours.
     _lock: File,
+}
+
+struct Failure {
+    at: Instant,
+    message: String,
 }
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -49,40 +61,70 @@ enum MetricJob {
     Probe(Reply<()>),
 }
 
-type RequestJob = (RequestBatch, Reply<Stored>);
+type RequestJob = (RequestBatch, Signal, Reply<Stored>);
 
 impl Writers {
     /// Opens the store, makes what is missing of it, and starts the writers.
-    pub(crate) fn start(dir: &Path, limits: &Limits) -> Result<Self, StoreError> {
+    pub(crate) fn start(directory: &Arc<Directory>, limits: &Limits) -> Result<Self, StoreError> {
+        let dir = directory.path();
         // What is kept may name people: it is for the owner alone.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.map_err(|error| StoreError::file(dir, error))?;
         let lock = lock(dir)?;
-        let mut metrics = Metrics::open(dir, limits.series)?;
+        let mut metrics = Metrics::open(Arc::clone(directory), limits.series)?;
         metrics.probe(clock::now())?;
-        let requests = Requests::open(dir, clock::now())?;
+        let requests = Requests::open(Arc::clone(directory), clock::now())?;
         let (metric_jobs, metric_queue) = sync_channel(limits.writer_queue);
         let (request_jobs, request_queue) = sync_channel(limits.writer_queue);
         let threads = vec![
             spawn(dir, "metrics", move || write_metrics(metrics, &metric_queue))?,
             spawn(dir, "requests", move || write_requests(requests, &request_queue))?,
         ];
-        Ok(Self { metrics: Some(metric_jobs), requests: Some(request_jobs), threads, _lock: lock })
+        Ok(Self {
+            metrics: Some(metric_jobs),
+            requests: Some(request_jobs),
+            threads,
+            failures: Default::default(),
+            _lock: lock,
+        })
     }
 
     /// Stores a batch of counters. It is on disk when this returns.
     pub(crate) async fn metrics(&self, batch: MetricBatch) -> Result<Stored, Refused> {
-        self.ask(&self.metrics, |reply| MetricJob::Store(batch, reply)).await
+        let outcome = self.ask(&self.metrics, |reply| MetricJob::Store(batch, reply)).await;
+        self.remember(0, outcome)
     }
 
-    /// Stores a batch of the request log. It is on disk when this returns.
-    pub(crate) async fn requests(&self, batch: RequestBatch) -> Result<Stored, Refused> {
-        self.ask(&self.requests, |reply| (batch, reply)).await
+    /// Stores a batch of the request log, whichever signal it came as. It is on disk when this returns.
+    pub(crate) async fn requests(&self, batch: RequestBatch, signal: Signal) -> Result<Stored, Refused> {
+        let outcome = self.ask(&self.requests, |reply| (batch, signal, reply)).await;
+        self.remember(1, outcome)
     }
 
     /// Whether the store can be written.
     pub(crate) async fn probe(&self) -> Result<(), Refused> {
         self.ask(&self.metrics, MetricJob::Probe).await
+    }
+
+    /// What could not be stored of late, and why.
+    pub(crate) fn recent_failure(&self) -> Option<String> {
+        self.failures.iter().find_map(|failure| {
+            let failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+            let recent = failure.as_ref().filter(|failure| failure.at.elapsed() < FAILURE_AGE);
+            recent.map(|failure| format!("a batch could not be stored: {}", failure.message))
+        })
+    }
+
+    fn remember(&self, writer: usize, outcome: Result<Stored, Refused>) -> Result<Stored, Refused> {
+        let failure = match &outcome {
+            Ok(_) => None,
+            Err(Refused::Failed(error)) => Some(Failure { at: Instant::now(), message: error.to_string() }),
+            Err(Refused::Busy | Refused::Stopped) => return outcome,
+        };
+        if let Some(place) = self.failures.get(writer) {
+            *place.lock().unwrap_or_else(PoisonError::into_inner) = failure;
+        }
+        outcome
     }
 
     async fn ask<J, T>(
@@ -121,8 +163,8 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
 }
 
 fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
-    for (batch, reply) in queue {
-        drop(reply.send(store.store(&batch, clock::now())));
+    for (batch, signal, reply) in queue {
+        drop(reply.send(store.store(&batch, signal, clock::now())));
     }
 }
 

@@ -1,0 +1,100 @@
+//! The data directory, and what is wrong with its files.
+//!
+//! A damaged file must not take the service with it: it is set aside under another name, where a person can look at
+//! it, and a fresh one takes its place. A file that only reading found to be damaged is read as far as it goes. Either
+//! is said once on stderr and stays visible in the answer to `/healthz`.
+
+use super::StoreError;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// More troubles than this are not kept: they would all say the same.
+const MAX_TROUBLES: usize = 100;
+/// What SQLite keeps beside a file.
+const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
+
+/// The directory of the store. One per process.
+pub(crate) struct Directory {
+    path: PathBuf,
+    /// By file, the last thing that was wrong with it.
+    troubles: Mutex<BTreeMap<PathBuf, String>>,
+}
+
+impl Directory {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, troubles: Mutex::default() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Says that something is wrong with a file; the same thing is said once.
+    pub(crate) fn note(&self, path: &Path, trouble: String) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        if troubles.get(path) == Some(&trouble) || troubles.len() >= MAX_TROUBLES {
+            return;
+        }
+        eprintln!("gatelens: {}: {trouble}", path.display());
+        troubles.insert(path.to_owned(), trouble);
+    }
+
+    /// What is known to be wrong, a sentence for each file.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.iter().map(|(path, trouble)| format!("{}: {trouble}", path.display())).collect()
+    }
+
+    /// Opens a file. When what is there `may_go` it is set aside, and the second try makes a fresh one.
+    pub(crate) fn open_or_replace<T>(
+        &self,
+        path: &Path,
+        may_go: impl Fn(&StoreError) -> bool,
+        open: impl Fn() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match open() {
+            Err(error) if may_go(&error) => {
+                self.set_aside(path, &error)?;
+                open()
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Renames a damaged file, and what SQLite keeps beside it, to `*.corrupt-<time>`. No connection that can write
+    /// may be open: when it closes, it removes the journal of the name that it knew.
+    pub(crate) fn set_aside(&self, path: &Path, why: &StoreError) -> Result<(), StoreError> {
+        let place = free_place(path);
+        for companion in COMPANIONS {
+            let from = with(path, companion);
+            match std::fs::rename(&from, with(&place, companion)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StoreError::file(&from, error)),
+            }
+        }
+        let shown = place.display();
+        self.note(
+            path,
+            format!("was damaged and is set aside as {shown}; a fresh one takes its place ({why})"),
+        );
+        Ok(())
+    }
+}
+
+/// A name that nothing has, with the time in it.
+fn free_place(path: &Path) -> PathBuf {
+    let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let first = with(path, &format!(".corrupt-{time}"));
+    let numbered = (2..1000).map(|n| with(path, &format!(".corrupt-{time}-{n}")));
+    std::iter::once(first.clone()).chain(numbered).find(|place| !place.exists()).unwrap_or(first)
+}
+
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
