@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use crate::consumer::Identity;
 use crate::counters::{Dimension, Measurement, Series};
 use crate::event::{Event, MAX_PATH_BYTES, MAX_USER_AGENT_BYTES, MAX_WORD_BYTES, bounded_text};
+use crate::hash::fnv1a;
 use crate::host::{Attribute, Attributes, Host};
 use crate::outcome::{ErrorType, Method, ResponseFlags, Status};
 use crate::pairs::Pairs;
@@ -13,27 +14,42 @@ use crate::route::{self, UNMATCHED};
 use crate::trace::TraceContext;
 
 /// What a finished exchange is to be told apart by, so that one seen by the filter and by the access logger of the same
-/// root context counts once: its start and its duration in nanoseconds.
+/// counters counts once: its duration in nanoseconds, its size and its client.
+///
+/// Filter and logger see it right after one another, so only neighbours on one worker could ever be mistaken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark(u64, u64);
+pub struct Mark {
+    duration_ns: u64,
+    response_bytes: u64,
+    client: u64,
+}
 
 /// A finished exchange, with everything that was read of it.
 #[derive(Debug)]
 pub struct Exchange {
     attributes: Attributes,
     headers: Pairs,
+    route_name: Vec<u8>,
 }
 
 impl Exchange {
-    /// Reads the exchange whose end the host reports.
-    pub fn read(host: &impl Host) -> Self {
-        Self { attributes: host.attributes(), headers: host.request_headers() }
+    /// Reads what a plan needs of the exchange whose end the host reports.
+    pub fn read(host: &impl Host, plan: &Plan) -> Self {
+        let route_name = if plan.use_route_name { host.property(&["xds", "route_name"]) } else { None };
+        Self {
+            attributes: host.attributes(),
+            headers: host.request_headers(),
+            route_name: route_name.unwrap_or_default(),
+        }
     }
 
     /// What tells it apart from others.
     pub fn mark(&self) -> Option<Mark> {
-        let read = |attribute| self.attributes.unsigned(attribute);
-        Some(Mark(read(Attribute::RequestTime)?, read(Attribute::RequestDuration)?))
+        Some(Mark {
+            duration_ns: self.attributes.unsigned(Attribute::RequestDuration)?,
+            response_bytes: self.attributes.unsigned(Attribute::ResponseSize)?,
+            client: fnv1a([self.attributes.bytes(Attribute::SourceAddress)?]),
+        })
     }
 
     /// Works out what is counted and logged, and hands it to `record`.
@@ -63,8 +79,8 @@ impl Exchange {
         let unknown_method = if method == Method::OTHER { request.method } else { b"" };
 
         let event = Event {
-            start_ns: read(Attribute::RequestTime)
-                .unwrap_or_else(|| now_ns.saturating_sub(measurement.duration_ns)),
+            // The stream has ended a moment ago.
+            start_ns: now_ns.saturating_sub(measurement.duration_ns),
             consumer: &identity.id,
             consumer_trusted: identity.trusted,
             method,
@@ -95,9 +111,8 @@ impl Exchange {
             return template.into();
         }
         if plan.use_route_name {
-            let name = self.attributes.bytes(Attribute::RouteName).unwrap_or_default();
-            if !name.is_empty() {
-                return bounded_text(name, route::MAX_ROUTE_BYTES);
+            if !self.route_name.is_empty() {
+                return bounded_text(&self.route_name, route::MAX_ROUTE_BYTES);
             }
         }
         if !plan.infer_routes || status == Status(404) {

@@ -80,6 +80,15 @@ impl Export {
             && self.history.is_empty()
     }
 
+    /// Another worker leads now, and begins with all series. A request that was begun is still finished, for its
+    /// sequence number is given out.
+    pub fn give_up(&mut self) {
+        if std::mem::take(&mut self.leading) {
+            self.changed.clear();
+            self.history.clear();
+        }
+    }
+
     /// Adds what changed since the last tick.
     pub fn tick(&mut self, changed: impl IntoIterator<Item = u32>, now_ns: u64) {
         if self.changed.is_empty() {

@@ -125,8 +125,6 @@ pub enum DispatchError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Attribute {
-    /// Start of the request, nanoseconds since the Unix epoch.
-    RequestTime,
     /// Total duration in nanoseconds.
     RequestDuration,
     /// Body bytes of the request, as sent.
@@ -143,16 +141,13 @@ pub enum Attribute {
     UpstreamLatency,
     /// Address and port of the client.
     SourceAddress,
-    /// Name of the route that matched.
-    RouteName,
     /// How often the request was sent to an upstream; absent when it never was.
     Attempts,
 }
 
 impl Attribute {
     /// All of them, in the order of their positions.
-    pub const ALL: [Attribute; 11] = [
-        Attribute::RequestTime,
+    pub const ALL: [Attribute; 9] = [
         Attribute::RequestDuration,
         Attribute::RequestSize,
         Attribute::ResponseSize,
@@ -161,14 +156,12 @@ impl Attribute {
         Attribute::ResponseCodeDetails,
         Attribute::UpstreamLatency,
         Attribute::SourceAddress,
-        Attribute::RouteName,
         Attribute::Attempts,
     ];
 
     /// The property's path in Envoy.
     pub fn path(self) -> [&'static str; 2] {
         match self {
-            Attribute::RequestTime => ["request", "time"],
             Attribute::RequestDuration => ["request", "duration"],
             Attribute::RequestSize => ["request", "size"],
             Attribute::ResponseSize => ["response", "size"],
@@ -177,7 +170,6 @@ impl Attribute {
             Attribute::ResponseCodeDetails => ["response", "code_details"],
             Attribute::UpstreamLatency => ["response", "backend_latency"],
             Attribute::SourceAddress => ["source", "address"],
-            Attribute::RouteName => ["xds", "route_name"],
             Attribute::Attempts => ["upstream", "request_attempt_count"],
         }
     }

@@ -56,6 +56,17 @@ pub enum Signal {
     Logs,
 }
 
+/// Whether one is the exporter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Office {
+    /// Another one is.
+    None,
+    /// One has been since the last time one asked, and nobody else in between.
+    Kept,
+    /// One is now; before, somebody else was, or nobody.
+    Taken,
+}
+
 /// A worker's access to the shared counters.
 #[derive(Debug)]
 pub struct Ledger {
@@ -256,31 +267,39 @@ impl Ledger {
     }
 
     /// Becomes, or stays, the one that exports. `me` is any number that no other root context has.
-    pub fn lead(&self, host: &impl Host, me: u64, now: u64) -> bool {
+    pub fn lead(&self, host: &impl Host, me: u64, now: u64) -> Office {
         let key = self.key(format_args!("lease"));
         let until = now.saturating_add(LEASE.as_nanos() as u64);
         for _ in 0..ATTEMPTS {
-            let (version, free) = match host.shared_get(key.as_bytes()) {
-                None => (Version::ABSENT, true),
+            let (version, office) = match host.shared_get(key.as_bytes()) {
+                None => (Version::ABSENT, Office::Taken),
                 Some((value, version)) => {
                     let mut input = &value[..];
                     let holder = varint::take(&mut input);
                     let ends = varint::take(&mut input).unwrap_or(0);
                     // An end further ahead than a lease was written before the clock was set back.
-                    (version, holder == Some(me) || now >= ends || ends > until)
+                    let is_over = now >= ends || ends > until;
+                    let office = if holder == Some(me) {
+                        Office::Kept
+                    } else if is_over {
+                        Office::Taken
+                    } else {
+                        Office::None
+                    };
+                    (version, office)
                 }
             };
-            if !free {
-                return false;
+            if office == Office::None {
+                return Office::None;
             }
             let mut value = Vec::new();
             varint::put(&mut value, me);
             varint::put(&mut value, until);
             if host.shared_set(key.as_bytes(), &value, version).is_ok() {
-                return true;
+                return office;
             }
         }
-        false
+        Office::None
     }
 
     /// Lets another one export at once.

@@ -179,7 +179,7 @@ impl Plugin {
     pub fn log(&self, host: &impl Host) {
         let Some(active) = &self.active else { return };
         let began_ns = host.now();
-        let exchange = Exchange::read(host);
+        let exchange = Exchange::read(host, &active.plan);
         // Envoy runs a stream's filters before its access loggers, so the mark is that of this very exchange if the
         // filter has seen it.
         let counted = active.shared.counted_by_filter.take();
@@ -193,7 +193,7 @@ impl Active {
     /// An exchange ended that a filter of this root context saw.
     pub fn log_from_filter(&self, host: &impl Host) {
         let began_ns = host.now();
-        let exchange = Exchange::read(host);
+        let exchange = Exchange::read(host, &self.plan);
         self.shared.counted_by_filter.set(exchange.mark());
         self.record(host, &exchange, began_ns);
     }

@@ -10,7 +10,7 @@ use crate::delivery::{Answer, Backoff, InFlight, MAX_IN_FLIGHT, Parcel, Queue, R
 use crate::event::Event;
 use crate::export::{Export, Snapshot};
 use crate::host::{Callout, CalloutAnswer, CalloutId, Host, LogLevel};
-use crate::ledger::{Ledger, Signal, decode_slot};
+use crate::ledger::{Ledger, Office, Signal, decode_slot};
 use crate::otlp;
 use crate::otlp::metrics::Frame;
 use crate::plan::Stream;
@@ -103,14 +103,21 @@ impl Worker {
             self.close_batch(host, now_ns);
         }
         self.roster.report(host, &self.ledger, &self.stats());
-        let led = std::mem::replace(&mut self.export.leading, self.ledger.lead(host, me.0, now_ns));
-        if self.export.leading {
-            let mut changed = self.ledger.take_dirty(host);
-            if !led {
-                // Whoever led before may have taken changes along that never arrived.
-                changed = self.ledger.all_slots(host, &mut self.pending);
+        let changed = match self.ledger.lead(host, me.0, now_ns) {
+            Office::None => {
+                self.export.give_up();
+                None
             }
+            Office::Kept => Some(self.ledger.take_dirty(host)),
+            // Whoever led before may have taken changes along that never arrived.
+            Office::Taken => {
+                self.ledger.take_dirty(host);
+                Some(self.ledger.all_slots(host, &mut self.pending))
+            }
+        };
+        if let Some(changed) = changed {
             self.survey = self.roster.survey(host, &self.ledger, now_ns);
+            self.export.leading = true;
             self.export.tick(changed, now_ns);
             let ledger = &self.ledger;
             self.export.keep_minute(now_ns, |slot| ledger.read(host, slot));
