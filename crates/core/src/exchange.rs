@@ -110,10 +110,8 @@ impl Exchange {
         if let Some(template) = plan.templates.find(method, path) {
             return template.into();
         }
-        if plan.use_route_name {
-            if !self.route_name.is_empty() {
-                return bounded_text(&self.route_name, route::MAX_ROUTE_BYTES);
-            }
+        if plan.use_route_name && !self.route_name.is_empty() {
+            return bounded_text(&self.route_name, route::MAX_ROUTE_BYTES);
         }
         if !plan.infer_routes || status == Status(404) {
             return UNMATCHED.into();
