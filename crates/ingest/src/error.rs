@@ -1,6 +1,7 @@
 //! What can go wrong in an answer, and the status and body that say so.
 
 use crate::store::{Refused, StoreError};
+use crate::wire::{Encoding, Unreadable};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use prost::Message;
@@ -11,13 +12,6 @@ const RETRY_BUSY_SECONDS: u32 = 1;
 /// Seconds after which a sender may try again when the store failed: someone may have to make room.
 const RETRY_STORE_SECONDS: u32 = 5;
 
-/// How an OTLP sender wants to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Encoding {
-    Protobuf,
-    Json,
-}
-
 /// Why an export was not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReceiveError {
@@ -27,8 +21,8 @@ pub(crate) enum ReceiveError {
     Malformed(String),
     #[error("the body is larger than {limit} bytes, as sent or after decompression")]
     TooLarge { limit: usize },
-    #[error("the body holds too many records, points or attributes: send it in smaller batches")]
-    TooMany,
+    #[error("{0}")]
+    Unreadable(#[from] Unreadable),
     #[error("the body did not arrive in time")]
     Slow,
     #[error("the body ended early")]
@@ -44,7 +38,8 @@ impl ReceiveError {
         match self {
             Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Malformed(_) | Self::Broken => StatusCode::BAD_REQUEST,
-            Self::TooLarge { .. } | Self::TooMany => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unreadable(Unreadable::Malformed { .. }) => StatusCode::BAD_REQUEST,
+            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::Refused(Refused::Busy) => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(Refused::Stopped | Refused::Failed(_)) => StatusCode::SERVICE_UNAVAILABLE,

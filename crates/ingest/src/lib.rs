@@ -13,9 +13,13 @@ mod limits;
 mod query;
 mod sequence;
 mod sketch;
+mod stats;
 mod store;
 mod varint;
 mod wire;
+
+#[doc(hidden)]
+pub mod fuzzing;
 
 pub use http::{Config, Server, StartError};
 pub use limits::Limits;

@@ -4,9 +4,12 @@
 
 mod counts;
 mod faults;
+mod hostile;
 mod page;
 mod queries;
 mod refusals;
 mod requests;
+mod senders;
 mod speed;
+mod stats;
 mod support;

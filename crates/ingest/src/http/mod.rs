@@ -5,11 +5,16 @@ mod assets;
 mod body;
 mod otlp;
 
+use crate::clock;
 use crate::limits::Limits;
+use crate::stats::{Gauges, Stats};
 use crate::store::{Directory, StoreError, Writers};
+use crate::wire::Signal;
 use axum::Router;
+use axum::extract::{self, MatchedPath, Request};
 use axum::http::{HeaderValue, header};
-use axum::response::Response;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -17,7 +22,7 @@ use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
@@ -77,6 +82,9 @@ pub(crate) struct State {
     decoders: Arc<Semaphore>,
     readers: Arc<Semaphore>,
     health: tokio::sync::Mutex<Option<api::Health>>,
+    stats: Stats,
+    /// Unix seconds.
+    started_at: f64,
 }
 
 impl Server {
@@ -98,6 +106,8 @@ impl Server {
             decoders: Arc::new(Semaphore::new(limits.decoders)),
             readers: Arc::new(Semaphore::new(limits.readers)),
             health: tokio::sync::Mutex::new(None),
+            stats: Stats::default(),
+            started_at: clock::now() as f64 / 1e9,
             limits,
             directory,
             writers,
@@ -162,8 +172,13 @@ async fn accept(
 
 fn router(state: Arc<State>) -> Router {
     Router::new()
-        .route("/v1/metrics", post(otlp::metrics))
-        .route("/v1/logs", post(otlp::logs))
+        .route(
+            "/v1/metrics",
+            post(|state, headers, body| otlp::receive(Signal::Metrics, state, headers, body)),
+        )
+        .route("/v1/logs", post(|state, headers, body| otlp::receive(Signal::Logs, state, headers, body)))
+        .route("/v1/traces", post(|state, headers, body| otlp::receive(Signal::Traces, state, headers, body)))
+        .route("/metrics", get(stats))
         .route("/healthz", get(api::health))
         .route("/api/v1/summary", get(api::summary))
         .route("/api/v1/timeseries", get(api::timeseries))
@@ -173,7 +188,35 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/{*path}", any(api::no_path))
         .fallback(assets::serve)
         .layer(axum::middleware::map_response(harden))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), measure))
         .with_state(state)
+}
+
+/// Counts an answer and the time it took.
+async fn measure(
+    extract::State(state): extract::State<Arc<State>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let begun = Instant::now();
+    // The page's files and unknown paths would be names without end.
+    let path = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let response = next.run(request).await;
+    state.stats.answered(path.as_deref().unwrap_or("page"), response.status().as_u16(), begun.elapsed());
+    response
+}
+
+/// What the service counts about itself, for Prometheus.
+async fn stats(extract::State(state): extract::State<Arc<State>>) -> Response {
+    let gauges = Gauges {
+        memory_bytes: state.limits.memory_bytes.saturating_sub(state.memory.available_permits()),
+        queues: state.writers.queues(),
+        store_bytes: state.directory.sizes(),
+        troubles: state.directory.troubles().len(),
+        started_at: state.started_at,
+    };
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.stats.render(&gauges))
+        .into_response()
 }
 
 /// Headers that hold for every answer.

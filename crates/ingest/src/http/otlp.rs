@@ -1,21 +1,18 @@
-//! `POST /v1/metrics` and `/v1/logs`, as the OTLP/HTTP specification has them.
+//! `POST /v1/metrics`, `/v1/logs` and `/v1/traces`, as the OTLP/HTTP specification has them.
 
 use super::State;
 use super::body::{self, Held, Packing, Share};
 use crate::clock;
-use crate::error::{Encoding, ReceiveError};
+use crate::error::ReceiveError;
 use crate::limits::Limits;
 use crate::store::{Refused, Stored};
-use crate::wire::{Identity, Signal, Unfit, read_logs, read_metrics, weigh};
+use crate::wire::{self, Batch, Bounds, Encoding, Identity, Signal};
 use axum::body::Body;
 use axum::extract;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsPartialSuccess, ExportLogsServiceResponse};
-use opentelemetry_proto::tonic::collector::metrics::v1::{
-    ExportMetricsPartialSuccess, ExportMetricsServiceResponse,
-};
 use prost::Message;
+use serde_json::json;
 use std::sync::Arc;
 
 const PROTOBUF: &str = "application/x-protobuf";
@@ -25,68 +22,72 @@ const EPOCH: &str = "x-gatelens-epoch";
 const SEQUENCE: &str = "x-gatelens-sequence";
 const MAX_INSTANCE_BYTES: usize = 256;
 
-/// Counters.
-pub(super) async fn metrics(
+/// Takes in one export, stores it and answers.
+pub(super) async fn receive(
+    signal: Signal,
     extract::State(state): extract::State<Arc<State>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match store_metrics(&state, &headers, body).await {
-        Ok(answer) => protobuf(&answer),
-        Err(error) => error.into_response(encoding(&headers)),
+    // Who sent something else is told so in protobuf.
+    let encoding = encoding(&headers);
+    let stored = store(&state, signal, encoding.as_ref().copied(), &headers, body).await;
+    let encoding = encoding.unwrap_or(Encoding::Protobuf);
+    match stored {
+        Ok(rejected) => success(signal, encoding, rejected),
+        Err(error) => {
+            state.stats.refused(signal);
+            error.into_response(encoding)
+        }
     }
 }
 
-/// The request log.
-pub(super) async fn logs(
-    extract::State(state): extract::State<Arc<State>>,
-    headers: HeaderMap,
+/// What of an export was not taken, though the rest was.
+#[derive(Default)]
+struct Rejected {
+    count: u64,
+    reason: &'static str,
+}
+
+async fn store(
+    state: &Arc<State>,
+    signal: Signal,
+    encoding: Result<Encoding, &ReceiveError>,
+    headers: &HeaderMap,
     body: Body,
-) -> Response {
-    match store_logs(&state, &headers, body).await {
-        Ok(answer) => protobuf(&answer),
-        Err(error) => error.into_response(encoding(&headers)),
+) -> Result<Rejected, ReceiveError> {
+    let encoding = encoding.map_err(|error| ReceiveError::Unsupported(error.to_string()))?;
+    let identity = identity(headers)?;
+    let (batch, share) = decode(state, headers, body, (signal, encoding), identity).await?;
+    match batch {
+        Batch::Counts(batch) => {
+            let points: u64 = batch.parts.iter().map(|part| part.points.len() as u64).sum();
+            let writing = Arc::clone(state);
+            let stored = to_its_end(async move { (writing.writers.metrics(batch).await, share) }).await??;
+            let count = match stored {
+                Stored::New { rejected } => rejected,
+                Stored::Repeat => 0,
+            };
+            state.stats.stored(signal, stored, points - count, count);
+            Ok(Rejected { count, reason: "the store holds as many series as it may" })
+        }
+        Batch::Requests(batch, others) => {
+            let events: u64 = batch.parts.iter().map(|part| part.events.len() as u64).sum();
+            let writing = Arc::clone(state);
+            let stored =
+                to_its_end(async move { (writing.writers.requests(batch, signal).await, share) }).await??;
+            state.stats.stored(signal, stored, events, others);
+            let reason = match signal {
+                Signal::Traces => {
+                    "only server spans of HTTP requests are kept: they have http.request.method"
+                }
+                Signal::Logs | Signal::Metrics => {
+                    "only records of HTTP requests are kept: they have http.request.method"
+                }
+            };
+            Ok(Rejected { count: others, reason })
+        }
     }
-}
-
-async fn store_metrics(
-    state: &Arc<State>,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<ExportMetricsServiceResponse, ReceiveError> {
-    let identity = identity(headers)?;
-    let (batch, share) = decode(state, headers, body, Signal::Metrics, |request| {
-        read_metrics(request, identity, clock::now())
-    })
-    .await?;
-    let writing = Arc::clone(state);
-    let stored = to_its_end(async move { (writing.writers.metrics(batch).await, share) }).await?;
-    let rejected = match stored? {
-        Stored::Repeat | Stored::New { rejected: 0 } => None,
-        Stored::New { rejected } => Some(ExportMetricsPartialSuccess {
-            rejected_data_points: i64::try_from(rejected).unwrap_or(i64::MAX),
-            error_message: "the store holds as many series as it may".to_owned(),
-        }),
-    };
-    Ok(ExportMetricsServiceResponse { partial_success: rejected })
-}
-
-async fn store_logs(
-    state: &Arc<State>,
-    headers: &HeaderMap,
-    body: Body,
-) -> Result<ExportLogsServiceResponse, ReceiveError> {
-    let identity = identity(headers)?;
-    let ((batch, others), share) =
-        decode(state, headers, body, Signal::Logs, |request| read_logs(request, identity, clock::now()))
-            .await?;
-    let writing = Arc::clone(state);
-    to_its_end(async move { (writing.writers.requests(batch, Signal::Logs).await, share) }).await??;
-    let rejected = (others > 0).then(|| ExportLogsPartialSuccess {
-        rejected_log_records: i64::try_from(others).unwrap_or(i64::MAX),
-        error_message: "only records of HTTP requests are kept: they have http.request.method".to_owned(),
-    });
-    Ok(ExportLogsServiceResponse { partial_success: rejected })
 }
 
 /// Stores a batch even when its sender has gone meanwhile, and keeps its share of the memory as long as it lives.
@@ -98,54 +99,41 @@ async fn to_its_end<T: Send + 'static>(
 }
 
 /// Takes in a body, and reads it on a thread that may block. The share of memory is held until the batch is stored.
-async fn decode<M, B>(
+async fn decode(
     state: &State,
     headers: &HeaderMap,
     body: Body,
-    signal: Signal,
-    read: impl FnOnce(M) -> B + Send + 'static,
-) -> Result<(B, Share), ReceiveError>
-where
-    M: Message + Default,
-    B: Send + 'static,
-{
-    check_type(headers)?;
+    kind: (Signal, Encoding),
+    identity: Option<Identity>,
+) -> Result<(Batch, Share), ReceiveError> {
     let packing = Packing::of(headers)?;
     let Limits { body_bytes, body_timeout, messages, .. } = state.limits;
     let held = body::receive(body, &state.memory, body_bytes, body_timeout).await?;
+    state.stats.received(kind.0, held.bytes.len());
     let place = Arc::clone(&state.decoders).acquire_owned().await.map_err(|_| ReceiveError::Busy)?;
     let decoding = tokio::task::spawn_blocking(move || {
         // Held here, since the work goes on when the sender has gone.
         let _place = place;
         let held: Held = held.unpack(packing)?;
-        weigh(signal, &held.bytes, messages).map_err(|unfit| match unfit {
-            Unfit::TooHeavy => ReceiveError::TooMany,
-            Unfit::Malformed => malformed("its fields do not add up"),
-        })?;
-        let message = M::decode(held.bytes.as_slice()).map_err(|error| malformed(&error.to_string()))?;
-        Ok((read(message), held.into_share()))
+        let bounds = Bounds { bytes: body_bytes, messages };
+        let batch = wire::read(kind, &held.bytes, bounds, identity, clock::now())?;
+        Ok((batch, held.into_share()))
     });
-    decoding.await.map_err(|_| malformed("it could not be decoded"))?
+    decoding.await.map_err(|_| ReceiveError::Malformed("the body could not be decoded".to_owned()))?
 }
 
-fn malformed(detail: &str) -> ReceiveError {
-    ReceiveError::Malformed(format!("the body is no OTLP export in protobuf: {detail}"))
-}
-
-fn check_type(headers: &HeaderMap) -> Result<(), ReceiveError> {
+fn encoding(headers: &HeaderMap) -> Result<Encoding, ReceiveError> {
     let found = media_type(headers);
-    if found.as_deref() == Some(PROTOBUF) {
-        return Ok(());
+    match found.as_deref() {
+        Some(PROTOBUF) => Ok(Encoding::Protobuf),
+        Some(JSON) => Ok(Encoding::Json),
+        Some(other) => Err(ReceiveError::Unsupported(format!(
+            "content-type {other:?} is not OTLP: send {PROTOBUF} or {JSON}"
+        ))),
+        None => {
+            Err(ReceiveError::Unsupported(format!("there is no content-type: send {PROTOBUF} or {JSON}")))
+        }
     }
-    Err(ReceiveError::Unsupported(match found.as_deref() {
-        Some(JSON) => format!("OTLP in JSON is not read yet: send {PROTOBUF}"),
-        Some(other) => format!("content-type {other:?} is not OTLP: send {PROTOBUF}"),
-        None => format!("there is no content-type: send {PROTOBUF}"),
-    }))
-}
-
-fn encoding(headers: &HeaderMap) -> Encoding {
-    if media_type(headers).as_deref() == Some(JSON) { Encoding::Json } else { Encoding::Protobuf }
 }
 
 /// The media type without its parameters, in lower case.
@@ -180,6 +168,42 @@ fn identity(headers: &HeaderMap) -> Result<Option<Identity>, ReceiveError> {
     Ok(Some(Identity { instance, epoch: epoch.to_ascii_lowercase(), sequence }))
 }
 
-fn protobuf(message: &impl Message) -> Response {
-    (StatusCode::OK, [(header::CONTENT_TYPE, PROTOBUF)], message.encode_to_vec()).into_response()
+/// `ExportLogsServiceResponse` and its like, which are the same on the wire.
+#[derive(Clone, PartialEq, Message)]
+struct Answer {
+    #[prost(message, optional, tag = "1")]
+    partial_success: Option<PartialSuccess>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct PartialSuccess {
+    #[prost(int64, tag = "1")]
+    rejected: i64,
+    #[prost(string, tag = "2")]
+    error_message: String,
+}
+
+fn success(signal: Signal, encoding: Encoding, Rejected { count, reason }: Rejected) -> Response {
+    match encoding {
+        Encoding::Protobuf => {
+            let rejected = i64::try_from(count).unwrap_or(i64::MAX);
+            let partial_success =
+                (count > 0).then(|| PartialSuccess { rejected, error_message: reason.to_owned() });
+            (StatusCode::OK, [(header::CONTENT_TYPE, PROTOBUF)], Answer { partial_success }.encode_to_vec())
+                .into_response()
+        }
+        Encoding::Json => {
+            let name = match signal {
+                Signal::Metrics => "rejectedDataPoints",
+                Signal::Logs => "rejectedLogRecords",
+                Signal::Traces => "rejectedSpans",
+            };
+            let body = match count {
+                0 => json!({}),
+                // 64-bit integers are strings in JSON.
+                _ => json!({"partialSuccess": {name: count.to_string(), "errorMessage": reason}}),
+            };
+            (StatusCode::OK, [(header::CONTENT_TYPE, JSON)], body.to_string()).into_response()
+        }
+    }
 }

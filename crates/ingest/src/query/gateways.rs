@@ -50,6 +50,7 @@ struct Row {
 struct Gaps {
     metrics: u64,
     logs: u64,
+    traces: u64,
 }
 
 #[derive(Default)]
@@ -66,6 +67,7 @@ struct Known {
     tags: BTreeMap<String, String>,
     metrics: Option<Received>,
     logs: Option<Received>,
+    traces: Option<Received>,
 }
 
 /// Nanoseconds that a later look at the clock may lie before an earlier one.
@@ -124,17 +126,18 @@ fn row(((instance, epoch), known): ((String, String), Known)) -> Row {
         active_requests: report.active_requests,
         busy_seconds: report.busy_seconds,
         tags: known.tags,
-        gaps: Gaps { metrics: gaps(known.metrics), logs: gaps(known.logs) },
+        gaps: Gaps { metrics: gaps(known.metrics), logs: gaps(known.logs), traces: gaps(known.traces) },
     }
 }
 
 fn read_senders(file: &Connection, now: i64, all: &mut All) -> Result<(), QueryError> {
     let mut select = file.prepare(
         "SELECT g.instance, g.epoch, g.service, g.environment, g.version, g.config_hash, g.series,
-                g.first_seen, g.last_seen, m.received, l.received
+                g.first_seen, g.last_seen, m.received, l.received, t.received
          FROM gateways g
          LEFT JOIN sequences m ON m.instance = g.instance AND m.epoch = g.epoch AND m.signal = 0
-         LEFT JOIN sequences l ON l.instance = g.instance AND l.epoch = g.epoch AND l.signal = 1",
+         LEFT JOIN sequences l ON l.instance = g.instance AND l.epoch = g.epoch AND l.signal = 1
+         LEFT JOIN sequences t ON t.instance = g.instance AND t.epoch = g.epoch AND t.signal = 2",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
@@ -154,7 +157,7 @@ fn read_senders(file: &Connection, now: i64, all: &mut All) -> Result<(), QueryE
         }
         let series: Option<i64> = row.get(6)?;
         known.series = series.and_then(|series| u64::try_from(series).ok()).or(known.series);
-        for (column, received) in [(9, &mut known.metrics), (10, &mut known.logs)] {
+        for (column, received) in [(9, &mut known.metrics), (10, &mut known.logs), (11, &mut known.traces)] {
             let found = row.get_ref(column)?.as_blob_or_null().map_err(rusqlite::Error::from)?;
             if let Some(found) = found.and_then(Received::decode) {
                 received.get_or_insert_default().merge(&found);

@@ -149,5 +149,6 @@ pub(crate) fn code(signal: Signal) -> i64 {
     match signal {
         Signal::Metrics => 0,
         Signal::Logs => 1,
+        Signal::Traces => 2,
     }
 }

@@ -21,7 +21,7 @@ const CACHE_KIB: u32 = 64 << 10;
 /// No other process writes; a tool that looks at the files may hold one for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Who sent, and which sequence numbers came. `signal` is 0 for metrics, 1 for logs.
+/// Who sent, and which sequence numbers came. `signal` is 0 for metrics, 1 for logs, 2 for traces.
 const SENDERS: &str = "
 CREATE TABLE gateways (
     id INTEGER PRIMARY KEY,

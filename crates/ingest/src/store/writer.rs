@@ -9,6 +9,7 @@ use crate::wire::{MetricBatch, RequestBatch, Signal};
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -45,6 +46,8 @@ pub(crate) struct Writers {
     threads: Vec<JoinHandle<()>>,
     /// The latest batch that each of the two could not store, until it stored another.
     failures: [Mutex<Option<Failure>>; 2],
+    /// Batches handed to each of the two and not answered yet.
+    waiting: [AtomicUsize; 2],
     /// Locked as long as the directory is ours.
     _lock: File,
 }
@@ -85,18 +88,23 @@ impl Writers {
             requests: Some(request_jobs),
             threads,
             failures: Default::default(),
+            waiting: Default::default(),
             _lock: lock,
         })
     }
 
     /// Stores a batch of counters. It is on disk when this returns.
     pub(crate) async fn metrics(&self, batch: MetricBatch) -> Result<Stored, Refused> {
+        let [waiting, _] = &self.waiting;
+        let _one = Waiting::of(waiting);
         let outcome = self.ask(&self.metrics, |reply| MetricJob::Store(batch, reply)).await;
         self.remember(0, outcome)
     }
 
     /// Stores a batch of the request log, whichever signal it came as. It is on disk when this returns.
     pub(crate) async fn requests(&self, batch: RequestBatch, signal: Signal) -> Result<Stored, Refused> {
+        let [_, waiting] = &self.waiting;
+        let _one = Waiting::of(waiting);
         let outcome = self.ask(&self.requests, |reply| (batch, signal, reply)).await;
         self.remember(1, outcome)
     }
@@ -104,6 +112,12 @@ impl Writers {
     /// Whether the store can be written.
     pub(crate) async fn probe(&self) -> Result<(), Refused> {
         self.ask(&self.metrics, MetricJob::Probe).await
+    }
+
+    /// How many batches wait for each writer, or are being stored.
+    pub(crate) fn queues(&self) -> [(&'static str, usize); 2] {
+        let [metrics, requests] = &self.waiting;
+        [("counters", metrics.load(Relaxed)), ("requests", requests.load(Relaxed))]
     }
 
     /// What could not be stored of late, and why.
@@ -138,6 +152,22 @@ impl Writers {
             Some(Err(TrySendError::Full(_))) => Err(Refused::Busy),
             Some(Err(TrySendError::Disconnected(_))) | None => Err(Refused::Stopped),
         }
+    }
+}
+
+/// Counts as one as long as it lives.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn of(counter: &'a AtomicUsize) -> Self {
+        counter.fetch_add(1, Relaxed);
+        Self(counter)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

@@ -37,6 +37,11 @@ pub(super) fn is_true(attributes: &[KeyValue], key: &str) -> bool {
     matches!(find(attributes, key), Some(Value::BoolValue(true)))
 }
 
+/// Who called, as a gateway or as another sender names them.
+pub(super) fn consumer(attributes: &[KeyValue]) -> Option<&str> {
+    text(attributes, names::CONSUMER).or_else(|| text(attributes, names::ENDUSER))
+}
+
 /// The status code, 0 when there is none.
 pub(super) fn status(attributes: &[KeyValue]) -> u16 {
     number(attributes, names::STATUS)
@@ -79,17 +84,17 @@ fn tags(attributes: &[KeyValue]) -> BTreeMap<String, String> {
 /// The series that a point's attributes name.
 pub(super) fn series(gateway: &Gateway, direction: &str, attributes: &[KeyValue]) -> SeriesKey {
     let overflow = is_true(attributes, names::OVERFLOW);
-    let label = |key, absent: &str| {
+    let label = |found: Option<&str>, absent: &str| {
         let absent = if overflow { names::OVERFLOW_VALUE } else { absent };
-        text(attributes, key).unwrap_or(absent).to_owned()
+        found.unwrap_or(absent).to_owned()
     };
     SeriesKey {
         service: gateway.service.clone(),
         environment: gateway.environment.clone(),
         direction: direction.to_owned(),
-        consumer: label(names::CONSUMER, names::ANONYMOUS),
-        method: label(names::METHOD, names::OTHER_METHOD),
-        route: label(names::ROUTE, names::UNMATCHED),
+        consumer: label(consumer(attributes), names::ANONYMOUS),
+        method: label(text(attributes, names::METHOD), names::OTHER_METHOD),
+        route: label(text(attributes, names::ROUTE), names::UNMATCHED),
         status: status(attributes),
         error_type: owned(attributes, names::ERROR_TYPE).unwrap_or_default(),
         overflow,

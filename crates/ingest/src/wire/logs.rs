@@ -1,14 +1,15 @@
 //! OTLP log records to [`RequestBatch`].
 
-use super::attributes::{gateway, is_true, number, owned, status};
+use super::attributes::{consumer, gateway, is_true, number, owned, status, text};
 use super::{Gateway, Identity, RequestBatch, RequestEvent, RequestPart, names};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 
 /// Takes the requests out of an export, and counts the records that are none. `now` (Unix nanoseconds) stands in for
 /// a missing time.
 pub(crate) fn read_logs(
-    request: ExportLogsServiceRequest,
+    request: &ExportLogsServiceRequest,
     identity: Option<Identity>,
     now: i64,
 ) -> (RequestBatch, u64) {
@@ -36,18 +37,18 @@ pub(super) fn append(
     }
 }
 
-fn is_request(record: &LogRecord) -> bool {
-    record.event_name == names::EVENT || owned(&record.attributes, names::METHOD).is_some()
+/// Whether attributes are those of an HTTP request.
+pub(super) fn is_named_request(attributes: &[KeyValue]) -> bool {
+    text(attributes, names::METHOD).is_some()
 }
 
-fn event(record: &LogRecord, now: i64) -> RequestEvent {
-    let from = record.attributes.as_slice();
+/// A request as its attributes describe it; its time is left to the caller.
+pub(super) fn described(from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) -> RequestEvent {
     let label = |key, absent: &str| owned(from, key).unwrap_or_else(|| absent.to_owned());
-    let time = [record.time_unix_nano, record.observed_time_unix_nano].into_iter().find(|time| *time > 0);
     let id = |bytes: &[u8], len| if bytes.len() == len { bytes.to_vec() } else { Vec::new() };
     RequestEvent {
-        time: time.map_or(now, |time| i64::try_from(time).unwrap_or(i64::MAX)),
-        consumer: label(names::CONSUMER, names::ANONYMOUS),
+        time: 0,
+        consumer: consumer(from).unwrap_or(names::ANONYMOUS).to_owned(),
         consumer_trusted: is_true(from, names::TRUSTED),
         method: label(names::METHOD, names::OTHER_METHOD),
         method_original: owned(from, names::METHOD_ORIGINAL),
@@ -67,7 +68,17 @@ fn event(record: &LogRecord, now: i64) -> RequestEvent {
         response_flags: owned(from, names::RESPONSE_FLAGS),
         code_details: owned(from, names::CODE_DETAILS),
         request_id: owned(from, names::REQUEST_ID),
-        trace_id: id(&record.trace_id, 16),
-        span_id: id(&record.span_id, 8),
+        trace_id: id(trace_id, 16),
+        span_id: id(span_id, 8),
     }
+}
+
+fn is_request(record: &LogRecord) -> bool {
+    record.event_name == names::EVENT || is_named_request(&record.attributes)
+}
+
+fn event(record: &LogRecord, now: i64) -> RequestEvent {
+    let time = [record.time_unix_nano, record.observed_time_unix_nano].into_iter().find(|time| *time > 0);
+    let time = time.map_or(now, |time| i64::try_from(time).unwrap_or(i64::MAX));
+    RequestEvent { time, ..described(&record.attributes, &record.trace_id, &record.span_id) }
 }

@@ -1,19 +1,96 @@
 //! From OTLP messages to rows of our own: the only place that knows both.
 
 mod attributes;
+mod json;
 mod logs;
 mod metrics;
 mod names;
 mod report;
 mod scan;
+mod spans;
 
-pub(crate) use logs::read_logs;
-pub(crate) use metrics::read_metrics;
 pub(crate) use report::{DROP_REASONS, Report};
-pub(crate) use scan::{Signal, Unfit, weigh};
+pub(crate) use scan::Signal;
 
 use crate::sketch::Sketch;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use prost::Message;
 use std::collections::BTreeMap;
+
+/// How a body is written, and how its sender wants to be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Encoding {
+    Protobuf,
+    Json,
+}
+
+/// What came in one request of a sender.
+#[derive(Debug)]
+pub(crate) enum Batch {
+    Counts(MetricBatch),
+    /// The request log, and how many of the records or spans are no requests.
+    Requests(RequestBatch, u64),
+}
+
+/// Why a body is no batch.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unreadable {
+    #[error("the body holds too many records, points or attributes: send it in smaller batches")]
+    TooMany,
+    #[error("the body is no OTLP export in {}: {detail}", match encoding { Encoding::Protobuf => "protobuf", Encoding::Json => "JSON" })]
+    Malformed { encoding: Encoding, detail: String },
+}
+
+/// How far a body may unfold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Bytes of protobuf that JSON may become.
+    pub(crate) bytes: usize,
+    /// Messages within, in units of some 64 bytes of memory.
+    pub(crate) messages: usize,
+}
+
+/// Reads a body. `now` (Unix nanoseconds) stands in for missing times.
+pub(crate) fn read(
+    (signal, encoding): (Signal, Encoding),
+    body: &[u8],
+    bounds: Bounds,
+    identity: Option<Identity>,
+    now: i64,
+) -> Result<Batch, Unreadable> {
+    let malformed = |detail| Unreadable::Malformed { encoding, detail };
+    let transcoded;
+    let body = match encoding {
+        Encoding::Protobuf => body,
+        Encoding::Json => {
+            transcoded = json::to_protobuf(signal, body, bounds.bytes).map_err(malformed)?;
+            &transcoded
+        }
+    };
+    scan::weigh(signal, body, bounds.messages).map_err(|unfit| match unfit {
+        scan::Unfit::TooHeavy => Unreadable::TooMany,
+        scan::Unfit::Malformed => malformed("its fields do not add up".to_owned()),
+    })?;
+    let undecoded = |error: prost::DecodeError| malformed(error.to_string());
+    Ok(match signal {
+        Signal::Metrics => {
+            let export = ExportMetricsServiceRequest::decode(body).map_err(undecoded)?;
+            Batch::Counts(metrics::read_metrics(export, identity, now))
+        }
+        Signal::Logs => {
+            let export = ExportLogsServiceRequest::decode(body).map_err(undecoded)?;
+            let (batch, others) = logs::read_logs(&export, identity, now);
+            Batch::Requests(batch, others)
+        }
+        Signal::Traces => {
+            let export = ExportTraceServiceRequest::decode(body).map_err(undecoded)?;
+            let (batch, others) = spans::read_spans(&export, identity, now);
+            Batch::Requests(batch, others)
+        }
+    })
+}
 
 /// What names a request of a sender for all time: a repeat carries the same bytes under the same identity.
 #[derive(Debug, Clone, PartialEq, Eq)]

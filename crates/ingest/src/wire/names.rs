@@ -31,6 +31,8 @@ pub(super) const REQUEST_SIZE: &str = "request.body.size";
 pub(super) const RESPONSE_SIZE: &str = "response.body.size";
 
 pub(super) const CONSUMER: &str = "gatelens.consumer.id";
+/// Who called, where a sender follows the conventions alone.
+pub(super) const ENDUSER: &str = "enduser.id";
 pub(super) const METHOD: &str = "http.request.method";
 pub(super) const ROUTE: &str = "http.route";
 pub(super) const STATUS: &str = "http.response.status_code";

@@ -5,6 +5,18 @@
 pub(crate) enum Signal {
     Metrics,
     Logs,
+    Traces,
+}
+
+impl Signal {
+    /// As the path and the metrics of the service have it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+            Self::Traces => "traces",
+        }
+    }
 }
 
 /// Why a body is not worth decoding.
@@ -20,6 +32,7 @@ pub(crate) fn weigh(signal: Signal, body: &[u8], limit: usize) -> Result<(), Unf
     let root = match signal {
         Signal::Logs => Kind::ExportLogs,
         Signal::Metrics => Kind::ExportMetrics,
+        Signal::Traces => Kind::ExportTraces,
     };
     Scan { weight: 0, limit }.message(root, body, MAX_DEPTH)
 }
@@ -46,6 +59,12 @@ enum Kind {
     ExponentialPoint,
     SummaryPoint,
     Exemplar,
+    ExportTraces,
+    ResourceSpans,
+    ScopeSpans,
+    Span,
+    SpanEvent,
+    SpanLink,
     Resource,
     Scope,
     Entity,
@@ -83,6 +102,12 @@ fn fields(kind: Kind) -> &'static [(u64, Kind, usize)] {
         Kind::ExponentialPoint => &[(1, Kind::KeyValue, 1), (11, Kind::Exemplar, 3)],
         Kind::SummaryPoint => &[(6, Kind::Leaf, 1), (7, Kind::KeyValue, 1)],
         Kind::Exemplar => &[(7, Kind::KeyValue, 1)],
+        Kind::ExportTraces => &[(1, Kind::ResourceSpans, 2)],
+        Kind::ResourceSpans => &[(1, Kind::Resource, 0), (2, Kind::ScopeSpans, 4)],
+        Kind::ScopeSpans => &[(1, Kind::Scope, 0), (2, Kind::Span, 5)],
+        Kind::Span => &[(9, Kind::KeyValue, 1), (11, Kind::SpanEvent, 2), (13, Kind::SpanLink, 2)],
+        Kind::SpanEvent => &[(3, Kind::KeyValue, 1)],
+        Kind::SpanLink => &[(4, Kind::KeyValue, 1)],
         Kind::Resource => &[(1, Kind::KeyValue, 1), (3, Kind::Entity, 2)],
         Kind::Scope => &[(3, Kind::KeyValue, 1)],
         Kind::Entity => &[(3, Kind::Leaf, 1), (4, Kind::Leaf, 1)],
