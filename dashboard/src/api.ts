@@ -1,12 +1,15 @@
 // The read API's answers, as interfaces of what this page uses of them, and the one function that asks for them.
 
 import type { Dimension, Filters } from './location';
+import type { Span } from './period';
 
 export interface Row {
   consumer?: string;
   method?: string;
   route?: string;
   status?: number;
+  service?: string;
+  environment?: string;
   requests: number;
   /** Status 500 and above, or no answer at all. */
   errors: number;
@@ -26,10 +29,14 @@ export interface Summary {
   rows: Row[];
 }
 
+export type Point = Row & { time: string };
+
 export interface Timeseries {
   from: string;
   to: string;
-  points: (Row & { time: string })[];
+  points: Point[];
+  /** Spans within which requests are counted but their minutes cannot be told apart, as after a long outage. */
+  coarse?: { from: string; to: string }[];
 }
 
 /** One request of the log. Fields beyond these are shown as they come. */
@@ -68,9 +75,22 @@ export interface Gateway {
   overflow: number;
   /** Batches that were sent and have not arrived. The counters of a missing one are made good by the next. */
   gaps: { metrics: number; logs: number };
-  sent?: number;
-  dropped?: Record<string, number>;
-  queue_bytes?: number;
+  /** The most series it may have, where it says so. */
+  max_series?: number | null;
+  /** Log records written, and what became of them; the difference is held. */
+  captured?: number | null;
+  sent?: number | null;
+  dropped?: Record<string, number> | null;
+  held?: number | null;
+  queue_bytes?: number | null;
+  /** Attempts to deliver that failed; most are made again. */
+  export_failures?: number | null;
+  /** Virtual machines at work, and those lost to a trap. */
+  machines?: number | null;
+  machines_lost?: number | null;
+  active_requests?: number | null;
+  /** Time spent in the filter's own code, since its start. */
+  busy_seconds?: number | null;
 }
 
 export interface Gateways {
@@ -90,12 +110,12 @@ export class Failure extends Error {
 /** The path and query of an endpoint under `/api/v1`. Times are Unix seconds. */
 export function endpoint(
   name: string,
-  span: { from: number; to: number },
+  span: Span,
   filters: Filters,
   more: { group_by?: Dimension[]; step?: number; limit?: number; cursor?: string } = {},
 ): string {
   const params = new URLSearchParams({ from: timestamp(span.from), to: timestamp(span.to) });
-  for (const [dimension, value] of Object.entries(filters)) params.set(dimension, value);
+  for (const [filter, value] of Object.entries(filters)) params.set(filter, value);
   if (more.group_by) params.set('group_by', more.group_by.join(','));
   if (more.step !== undefined) params.set('step', String(more.step));
   if (more.limit !== undefined) params.set('limit', String(more.limit));

@@ -3,33 +3,55 @@
 import { ActionIcon, useMantineColorScheme } from '@mantine/core';
 import { useEffect } from 'react';
 import type { Gateways } from './api';
-import { addressOf, filtersOf, usePlace, VIEWS, type View } from './location';
+import { addressOf, filtersOf, usePlace, VIEWS, type Filters, type Patch, type View } from './location';
 import { FilterBar } from './parts/filter-bar';
 import { Heartbeat } from './parts/heartbeat';
 import { AutoIcon, Logo, MoonIcon, SunIcon } from './parts/icons';
+import { wordOf } from './parts/labels';
 import { Link } from './parts/link';
 import { PeriodPicker } from './parts/period-picker';
 import { usePeriod } from './period';
 import { useQuery } from './query';
+import { ConsumersView } from './views/consumers';
+import { ConsumerView, RouteView } from './views/entity';
 import { GatewaysView } from './views/gateways';
 import { OverviewView } from './views/overview';
 import { RequestsView } from './views/requests';
+import { RoutesView } from './views/routes';
 import type { ViewProps } from './views/view';
+import { ZoneContext, zoneOf } from './zone';
 
-const TITLES: Record<View, string> = { overview: 'Overview', requests: 'Requests', gateways: 'Gateways' };
+const TITLES: Record<View, string> = {
+  overview: 'Overview',
+  routes: 'Routes',
+  route: 'Route',
+  consumers: 'Consumers',
+  consumer: 'Consumer',
+  requests: 'Requests',
+  gateways: 'Gateways',
+};
+
+/** What the list of all does not need of the address of one. */
+const LISTS: Partial<Record<View, { list: View; without: Patch }>> = {
+  route: { list: 'routes', without: { route: null, method: null } },
+  consumer: { list: 'consumers', without: { consumer: null } },
+};
 
 export function App() {
   const { view, params } = usePlace();
+  const filters = filtersOf(params);
+  const zone = zoneOf(params);
   const [period, live] = usePeriod(params);
   const gateways = useQuery<Gateways>('/api/v1/gateways', 'gateways', period.turn);
-  const title = view === 'unknown' ? 'Not found' : TITLES[view];
+  const title = titleOf(view, filters);
+  const one = view === 'unknown' ? undefined : LISTS[view];
 
   useEffect(() => {
     document.title = `${title} · gatelens`;
   }, [title]);
 
   return (
-    <>
+    <ZoneContext value={zone}>
       <a className="skip" href="#content">
         Skip to content
       </a>
@@ -40,7 +62,11 @@ export function App() {
         </Link>
         <nav aria-label="Views">
           {VIEWS.map((each) => (
-            <Link key={each} to={addressOf(each)} aria-current={each === view ? 'page' : undefined}>
+            <Link
+              key={each}
+              to={addressOf(each, each === one?.list ? one.without : {})}
+              aria-current={each === view ? 'page' : each === one?.list ? 'true' : undefined}
+            >
               {TITLES[each]}
             </Link>
           ))}
@@ -52,21 +78,37 @@ export function App() {
       </header>
       {view !== 'unknown' && (
         <div className="toolbar">
-          {view === 'gateways' ? <h1 className="toolbar-title">Gateways</h1> : <FilterBar filters={filtersOf(params)} period={period} />}
+          {view === 'gateways' ? <h1 className="toolbar-title">Gateways</h1> : <FilterBar filters={filters} period={period} />}
           <PeriodPicker period={period} live={live} view={view} />
         </div>
       )}
       <main id="content" tabIndex={-1}>
-        <Body view={view} filters={filtersOf(params)} period={period} live={live} gateways={gateways} />
+        <Body view={view} filters={filters} period={period} live={live} gateways={gateways} params={params} />
       </main>
-    </>
+    </ZoneContext>
   );
 }
 
+function titleOf(view: View | 'unknown', { route, method, consumer }: Filters): string {
+  if (view === 'unknown') return 'Not found';
+  if (view === 'route' && route !== undefined) return [method, wordOf(route)].filter(Boolean).join(' ');
+  return view === 'consumer' && consumer !== undefined ? wordOf(consumer) : TITLES[view];
+}
+
 function Body({ view, ...props }: ViewProps & { view: View | 'unknown' }) {
+  const { route, consumer } = props.filters;
   switch (view) {
     case 'overview':
       return <OverviewView {...props} />;
+    case 'routes':
+      return <RoutesView {...props} />;
+    case 'route':
+      // Without the filter that says which one, it is all of them.
+      return route === undefined ? <RoutesView {...props} /> : <RouteView {...props} />;
+    case 'consumers':
+      return <ConsumersView {...props} />;
+    case 'consumer':
+      return consumer === undefined ? <ConsumersView {...props} /> : <ConsumerView {...props} />;
     case 'requests':
       return <RequestsView {...props} />;
     case 'gateways':

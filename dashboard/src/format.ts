@@ -1,5 +1,7 @@
 // Numbers, durations, sizes and times as people read them. Every function takes the unit of its name and returns text.
 
+import { fieldsOf, type Zone } from './zone';
+
 /** Shown where there is no value. */
 export const NONE = '–';
 
@@ -20,7 +22,10 @@ export function exact(value: number): string {
 
 export function milliseconds(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
-  if (value < 1) return value === 0 ? '0 ms' : `${Number(value.toPrecision(2))} ms`;
+  if (value === 0) return '0 ms';
+  // Below a tenth of a millisecond the zeros after the point would be the longest part of the text.
+  if (value < 0.0995) return `${value < 0.001 ? Number((value * 1000).toPrecision(1)) : Number((value * 1000).toPrecision(2))} µs`;
+  if (value < 1) return `${Number(value.toPrecision(2))} ms`;
   if (value < 1000) return `${digits(value)} ms`;
   if (value < 60_000) return `${digits(value / 1000)} s`;
   return `${digits(value / 60_000)} min`;
@@ -61,25 +66,43 @@ export function statusClass(code: number): StatusClass {
   return code >= 400 ? 'client' : 'ok';
 }
 
-/** Local time of day, with milliseconds; with the day before it if that is not today. */
-export function clock(iso: string): string {
+/** Time of day with milliseconds; with the day before it if that is not today. */
+export function clock(iso: string, zone: Zone): string {
   const date = new Date(iso);
-  const time = `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}.${String(date.getMilliseconds()).padStart(3, '0')}`;
-  return date.toDateString() === new Date().toDateString() ? time : `${day(date)} ${time}`;
+  const { hours, minutes, seconds, milliseconds: rest } = fieldsOf(date, zone);
+  const time = `${two(hours)}:${two(minutes)}:${two(seconds)}.${String(rest).padStart(3, '0')}`;
+  return isToday(date, zone) ? time : `${day(date, zone)} ${time}`;
 }
 
-/** Local day and minute of a Unix time in seconds. */
-export function moment(seconds: number): string {
+/** Day and minute of a Unix time in seconds. */
+export function moment(seconds: number, zone: Zone): string {
   const date = new Date(seconds * 1000);
-  return `${day(date)}, ${minute(date)}`;
+  return `${day(date, zone)}, ${minute(date, zone)}`;
 }
 
-export function minute(date: Date): string {
-  return `${two(date.getHours())}:${two(date.getMinutes())}`;
+/** The minute of a Unix time in seconds, with the day before it if that is not today. */
+export function shortMoment(seconds: number, zone: Zone): string {
+  const date = new Date(seconds * 1000);
+  return isToday(date, zone) ? minute(date, zone) : moment(seconds, zone);
 }
 
-export function day(date: Date): string {
-  return date.toLocaleDateString('en', { day: 'numeric', month: 'short' });
+export function minute(date: Date, zone: Zone): string {
+  const { hours, minutes } = fieldsOf(date, zone);
+  return `${two(hours)}:${two(minutes)}`;
+}
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** Day and month; with the year if it is not this one. */
+export function day(date: Date, zone: Zone): string {
+  const { year, month, day: of } = fieldsOf(date, zone);
+  const text = `${MONTHS[month] ?? ''} ${of}`;
+  return year === fieldsOf(new Date(), zone).year ? text : `${text}, ${year}`;
+}
+
+export function isToday(date: Date, zone: Zone): boolean {
+  const [one, other] = [fieldsOf(date, zone), fieldsOf(new Date(), zone)];
+  return one.year === other.year && one.month === other.month && one.day === other.day;
 }
 
 function scaled(value: number, base: number, units: string[], gap: string): string {

@@ -2,11 +2,14 @@
 
 import { useSyncExternalStore } from 'react';
 
-export const VIEWS = ['overview', 'requests', 'gateways'] as const;
-export type View = (typeof VIEWS)[number];
+/** The views of the navigation. */
+export const VIEWS = ['overview', 'routes', 'consumers', 'requests', 'gateways'] as const;
+/** Those of one route and one consumer as well; which one it is, the filters say. */
+const PLACES = [...VIEWS, 'route', 'consumer'] as const;
+export type View = (typeof PLACES)[number];
 
 /** The dimensions that requests are filtered by, under the names of the read API. */
-export const DIMENSIONS = ['consumer', 'route', 'method', 'status'] as const;
+export const DIMENSIONS = ['consumer', 'route', 'method', 'status', 'service', 'environment'] as const;
 export type Dimension = (typeof DIMENSIONS)[number];
 /** All that a view is filtered by: `errors` (`true` or `false`) is no dimension, as nothing is grouped by it. */
 export const FILTERS = [...DIMENSIONS, 'errors'] as const;
@@ -35,15 +38,14 @@ export function filtersOf(params: URLSearchParams): Filters {
   return filters;
 }
 
-/** The address of a view, with the present period and filters and what `patch` changes of them. */
+/** What only the view that set it understands: the request that is open, the order of a list, what is searched in it. */
+const OF_ONE_VIEW = ['open', 'sort', 'q'];
+
+/** The address of a view, with the present period, zone and filters and what `patch` changes of them. */
 export function addressOf(view: View, patch: Patch = {}): string {
-  const params = new URLSearchParams(window.location.search);
-  for (const [name, value] of Object.entries(patch)) {
-    if (value === null) params.delete(name);
-    else params.set(name, value);
-  }
-  const query = params.toString();
-  return (view === 'overview' ? '/' : `/${view}`) + (query === '' ? '' : `?${query}`);
+  const here = placeOf(currentAddress());
+  const dropped = view === here.view ? { open: null } : Object.fromEntries(OF_ONE_VIEW.map((name) => [name, null]));
+  return addressWith(view, here.params, { ...dropped, ...patch });
 }
 
 /** Goes to an address as a new entry of the browser's history. */
@@ -53,17 +55,27 @@ export function go(address: string): void {
   announce();
 }
 
-/** Changes the query string of the present view, as a new entry of the history. */
+/** Changes the query string of the present view, as a new entry of the history. An open request is closed. */
 export function patch(changes: Patch): void {
   const { view } = placeOf(currentAddress());
   go(addressOf(view === 'unknown' ? 'overview' : view, changes));
 }
 
-/** As `patch`, in place of the present entry: for settings that the back button should skip. */
+/** As `patch`, in place of the present entry: for settings that the back button should skip, and that close nothing. */
 export function patchInPlace(changes: Patch): void {
-  const { view } = placeOf(currentAddress());
-  window.history.replaceState(null, '', addressOf(view === 'unknown' ? 'overview' : view, changes));
+  const { view, params } = placeOf(currentAddress());
+  window.history.replaceState(null, '', addressWith(view === 'unknown' ? 'overview' : view, params, changes));
   announce();
+}
+
+function addressWith(view: View, params: URLSearchParams, changes: Patch): string {
+  const changed = new URLSearchParams(params);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) changed.delete(name);
+    else changed.set(name, value);
+  }
+  const query = changed.toString();
+  return (view === 'overview' ? '/' : `/${view}`) + (query === '' ? '' : `?${query}`);
 }
 
 const listeners = new Set<() => void>();
@@ -86,8 +98,9 @@ function currentAddress(): string {
 }
 
 function placeOf(address: string): Place {
-  const [path = '/', query = ''] = address.split('?', 2);
+  const cut = address.indexOf('?');
+  const [path, query] = cut < 0 ? [address, ''] : [address.slice(0, cut), address.slice(cut + 1)];
   const name = path === '/' ? 'overview' : path.replace(/^\/|\/$/g, '');
-  const view = VIEWS.find((each) => each === name) ?? 'unknown';
+  const view = PLACES.find((each) => each === name) ?? 'unknown';
   return { view, params: new URLSearchParams(query) };
 }

@@ -17,15 +17,22 @@ export const INTERVALS = [5, 15, 60] as const;
 const DEFAULT_INTERVAL = 5;
 const DEFAULT_RANGE: Range = RANGES[1];
 
+export interface Span {
+  from: number;
+  to: number;
+}
+
 /** The choice as the address bar holds it. */
 export type Choice = { kind: 'range'; range: Range } | { kind: 'custom'; from: number; to: number };
 
 export interface Period {
   choice: Choice;
-  /** Inclusive, on a whole minute, as the API counts by minutes. */
+  /** Inclusive, at the start of a step, so that figures and charts count the same requests. */
   from: number;
-  /** Exclusive; the present moment for a range that ends now. */
+  /** Exclusive; the present moment for a range that ends now, else at the end of a step. */
   to: number;
+  /** The stretch as it was chosen, for the request log, which need not be counted by steps. */
+  exact: Span;
   /** Seconds a point of a chart stands for. */
   step: number;
   /** Grows with each refresh, also where the times stay the same. */
@@ -42,10 +49,14 @@ export interface Live {
   refresh: () => void;
 }
 
+/** The end of the year 9999, beyond which the API reads no time. */
+const LATEST = 253_402_300_799;
+
+/** Reads the address. What cannot be shown is no choice; what is longer than a chart can hold begins later. */
 export function choiceOf(params: URLSearchParams): Choice {
   const from = Date.parse(params.get('from') ?? '') / 1000;
   const to = Date.parse(params.get('to') ?? '') / 1000;
-  if (from < to) return { kind: 'custom', from, to };
+  if (from < to && from >= 0 && to <= LATEST) return { kind: 'custom', from: Math.max(from, to - LONGEST), to };
   const range = RANGES.find((each) => each.id === params.get('range')) ?? DEFAULT_RANGE;
   return { kind: 'range', range };
 }
@@ -81,24 +92,30 @@ export function usePeriod(params: URLSearchParams): [Period, Live] {
 export function periodAt(choice: Choice, now: number, turn: number): Period {
   const end = choice.kind === 'range' ? now : choice.to;
   const start = choice.kind === 'range' ? now - choice.range.seconds : choice.from;
-  const from = Math.floor(start / 60) * 60;
-  const length = Math.max(60, end - from);
+  const step = stepFor(end - start);
+  const from = Math.floor(start / step) * step;
+  const to = choice.kind === 'range' ? Math.max(end, from + 1) : Math.ceil(end / step) * step;
   return {
     choice,
     from,
-    to: Math.max(end, from + 1),
-    step: stepFor(length),
+    to,
+    exact: { from: start, to: Math.max(end, start + 1) },
+    step,
     turn,
     previous: {
-      from: from - Math.round(length / 60) * 60,
+      from: Math.max(0, from - Math.max(1, Math.round((to - from) / 60)) * 60),
       to: from,
       label: choice.kind === 'range' ? choice.range.previous : 'the same time before',
     },
   };
 }
 
-/** The step in seconds that gives a chart between 15 and about 100 points, whole minutes only. */
-function stepFor(length: number): number {
-  const steps = [60, 120, 300, 900, 1800, 3600, 7200, 21_600, 86_400];
-  return steps.find((step) => length / step <= 96) ?? 86_400;
+/** In seconds, whole minutes only. */
+const STEPS = [60, 120, 300, 900, 1800, 3600, 7200, 21_600, 86_400, 604_800, 2_678_400];
+const MOST_POINTS = 96;
+const LONGEST = MOST_POINTS * 2_678_400;
+
+/** The step that gives a stretch of `length` seconds no more than about `most` points. */
+export function stepFor(length: number, most: number = MOST_POINTS): number {
+  return STEPS.find((step) => length / step <= most) ?? 2_678_400;
 }

@@ -17,8 +17,8 @@ export const DESKTOP = { width: 1440, height: 900 };
 export const PHONE = { width: 390, height: 844 };
 
 /** A page of its own profile. `page.complaints` lists console errors and uncaught exceptions as they come. */
-export async function open(browser, url, { viewport = DESKTOP, colorScheme = 'light' } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme, timezoneId: 'UTC', reducedMotion: 'reduce' });
+export async function open(browser, url, { viewport = DESKTOP, colorScheme = 'light', timezoneId = 'UTC' } = {}) {
+  const context = await browser.newContext({ viewport, colorScheme, timezoneId, reducedMotion: 'reduce' });
   const page = await context.newPage();
   page.complaints = [];
   page.on('console', (message) => message.type() === 'error' && page.complaints.push(message.text()));

@@ -18,9 +18,10 @@ export const CONTENT_SECURITY_POLICY =
  * Starts the server. The returned `mode` may be set at any time:
  * `data`, `empty` (nothing at all), `heartbeat` (a gateway, no requests), `error` (503 with a body of the API's form),
  * `garbled` (502 that is not JSON), `reset` (the connection is cut), `hang` (no answer until the mode changes).
+ * `extra` are further requests of the log, `coarse` the spans of `timeseries`, `gateways` overrides by instance.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], delay_ms: 0, url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, delay_ms: 0, url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -108,7 +109,7 @@ const ROUTES = [
 const SERIES = CONSUMERS.flatMap(([consumer, share]) =>
   ROUTES.flatMap(([method, route, weight, median, spread, statuses]) =>
     statuses.map(([status, part]) => ({
-      consumer, method, route, status, median, spread,
+      consumer, method, route, status, median, spread, service: route.startsWith('/v1/payments') ? 'payments' : 'shop', environment: 'prod',
       rate: (share / 166) * weight * part * (consumer === 'hooli' && status >= 500 ? 8 : 1),
     })),
   ),
@@ -154,7 +155,7 @@ function shapeOf({ median, spread }) {
   return shape;
 }
 
-const FILTERS = ['consumer', 'method', 'route', 'status'];
+const FILTERS = ['consumer', 'method', 'route', 'status', 'service', 'environment'];
 const isError = (status) => status >= 500 || status === 0;
 
 function matches(params, row) {
@@ -230,7 +231,7 @@ function summary(query) {
 
 function timeseries(query) {
   const step = Number(query.params.get('step') ?? 60);
-  return { ...widened(query), step, points: tally(query, step).map((cell) => ({ time: rfc3339(cell.time), ...rowOf(cell) })) };
+  return { ...widened(query), step, coarse: query.mock.coarse, points: tally(query, step).map((cell) => ({ time: rfc3339(cell.time), ...rowOf(cell) })) };
 }
 
 const widened = ({ from, to }) => ({ from: rfc3339(minuteOf(from) * 60), to: rfc3339(Math.ceil(to / 60) * 60) });
@@ -261,7 +262,7 @@ function requestAt(slot) {
     request_id: `${hex(100, 8)}-${hex(110, 4)}-4${hex(120, 3)}-9${hex(130, 3)}-${hex(140, 12)}`, trace_id: noise(slot, 19) > 0.3 ? hex(200, 32) : null,
     response_flags: reason?.[0] ?? null, code_details: reason?.[1] ?? (reached ? 'via_upstream' : 'route_not_found'),
     error_type: reason?.[2] ?? (series.status >= 500 ? String(series.status) : null),
-    request_headers: null, response_headers: null, request_body: null, response_body: null, gateway: slot % 2 ? 'edge-1' : 'edge-2',
+    request_headers: null, response_headers: null, request_body: null, response_body: null, service: series.service, environment: series.environment, gateway: slot % 2 ? 'edge-1' : 'edge-2',
   };
 }
 
@@ -270,13 +271,14 @@ const TOTAL_RATE = SERIES.reduce((sum, series) => sum + series.rate, 0);
 function requests({ params, from, to, now, mock }) {
   const limit = Math.min(1000, Number(params.get('limit') ?? 100));
   const rows = mock.extra.filter((row) => matches(params, row));
-  let slot = params.has('cursor') ? Number(params.get('cursor')) : Math.floor((Math.min(now, to) * 1000) / 333) - 1;
+  let slot = params.has('cursor') ? Number(params.get('cursor')) : Math.floor((Math.min(now, to) * 1000) / 333);
   if (params.has('cursor')) rows.length = 0;
-  const end = Math.max((from * 1000) / 333, slot - 200000);
+  const end = Math.max((from * 1000) / 333 - 1, slot - 200000);
   if (mock.mode === 'data') {
     for (; slot >= end && rows.length < limit; slot -= 1) {
       const row = requestAt(slot);
-      if (matches(params, row)) rows.push(row);
+      const time = Date.parse(row.time) / 1000;
+      if (time >= from && time < Math.min(now, to) && matches(params, row)) rows.push(row);
     }
   }
   return { rows, next: rows.length === limit ? String(slot) : null };
@@ -286,14 +288,22 @@ function gateways({ now, mock }) {
   if (mock.mode === 'empty') return { rows: [] };
   const row = (instance, version, age_s, more) => ({
     instance, epoch: '5be2c9a1d0347f16', service: 'shop', environment: 'prod', version, config_hash: '9f1c62d07ab35e84',
-    first_seen: rfc3339(now - 5 * 86400), last_seen: rfc3339(now - age_s), series: 228, overflow: 0, gaps: { metrics: 0, logs: 0 }, ...more,
+    first_seen: rfc3339(now - 5 * 86400), last_seen: rfc3339(now - age_s), series: 228, overflow: 0, gaps: { metrics: 0, logs: 0 }, ...more, ...mock.gateways[instance],
+  });
+  // Of its delivery a gateway tells from the version on that can; other senders tell nothing.
+  const delivery = (sent, more) => ({
+    captured: sent + 3, sent, dropped: { queue_full: 0, rejected: 0, expired: 0, lost: 0 }, held: 3, queue_bytes: 1410, export_failures: 0,
+    machines: 3, machines_lost: 0, active_requests: 7, busy_seconds: (now % 1e6) * 0.013, ...more,
   });
   if (mock.mode === 'heartbeat') return { rows: [row('edge-1', '0.1.0', 1, { series: 0 })] };
   return {
     rows: [
-      row('edge-1', '0.1.0', 0.6, {}),
-      row('edge-1', '0.1.0', 30, { epoch: '11c2e9a1d0347f16' }),
-      row('edge-2', '0.1.0', 1.2, { series: 2000, overflow: 1840 }),
+      row('edge-1', '0.1.0', 0.6, delivery(1_402_118, {})),
+      row('edge-1', '0.1.0', 30, { epoch: '11c2e9a1d0347f16', ...delivery(80_400, { held: 0, queue_bytes: 0 }) }),
+      row('edge-2', '0.1.0', 1.2, {
+        series: 2000, overflow: 1840,
+        ...delivery(1_390_002, { captured: 1_391_251, dropped: { queue_full: 1200, rejected: 0, expired: 31, lost: 0 }, held: 18, queue_bytes: 9204, export_failures: 14 }),
+      }),
       row('edge-canary', '0.2.0-rc.1', 48 * 60, { config_hash: '03ee51b29c7d4410', series: 12, gaps: { metrics: 1, logs: 2 } }),
     ],
   };

@@ -1,20 +1,25 @@
 // From the points of the API to the columns of a chart: one slot per step over the whole period, gaps included.
 
-import type { Row } from '../api';
-import type { Period } from '../period';
+import type { Point, Timeseries } from '../api';
+import type { Span } from '../period';
 
 export interface Slots {
   /** Start of each slot, Unix seconds. */
   starts: number[];
+  /** Seconds. */
   step: number;
   /** The slot that a moment falls into, or -1. */
   indexOf: (seconds: number) => number;
 }
 
-export function slotsOf(period: Period): Slots {
-  const { step } = period;
-  const first = Math.floor(period.from / step) * step;
-  const length = Math.max(1, Math.ceil((period.to - first) / step));
+/** More slots than any chart shows: what asks for more is cut at its start. */
+const MOST = 2000;
+
+/** The slots of `step` seconds that cover a stretch. */
+export function slotsOf({ from, to }: Span, step: number): Slots {
+  const end = Math.ceil(to / step);
+  const first = Math.max(Math.floor(from / step), end - MOST) * step;
+  const length = Math.max(1, end - first / step);
   const starts = Array.from({ length }, (_, index) => first + index * step);
   return {
     starts,
@@ -27,7 +32,7 @@ export function slotsOf(period: Period): Slots {
 }
 
 /** Sums `value` over the points of each slot; a slot without a point is 0. */
-export function sums<P extends Row & { time: string }>(slots: Slots, points: P[], value: (point: P) => number): number[] {
+export function sums(slots: Slots, points: Point[], value: (point: Point) => number): number[] {
   const column = slots.starts.map(() => 0);
   for (const point of points) {
     const index = slots.indexOf(Date.parse(point.time) / 1000);
@@ -37,11 +42,17 @@ export function sums<P extends Row & { time: string }>(slots: Slots, points: P[]
 }
 
 /** The value of the point of each slot; a slot without a point is a gap. */
-export function values<P extends Row & { time: string }>(slots: Slots, points: P[], value: (point: P) => number | null): (number | null)[] {
+export function values(slots: Slots, points: Point[], value: (point: Point) => number | null): (number | null)[] {
   const column: (number | null)[] = slots.starts.map(() => null);
   for (const point of points) {
     const index = slots.indexOf(Date.parse(point.time) / 1000);
     if (index >= 0) column[index] = value(point);
   }
   return column;
+}
+
+/** The spans whose minutes cannot be told apart, in Unix seconds; what is no span is left out. */
+export function coarseOf(answer: Pick<Timeseries, 'coarse'> | undefined): Span[] {
+  const spans = (answer?.coarse ?? []).map(({ from, to }) => ({ from: Date.parse(from) / 1000, to: Date.parse(to) / 1000 }));
+  return spans.filter(({ from, to }) => from < to);
 }

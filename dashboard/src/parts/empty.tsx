@@ -3,7 +3,7 @@ import type { Gateways } from '../api';
 import { ago } from '../format';
 import { FILTERS, patch, type Filters } from '../location';
 import type { Live, Period } from '../period';
-import { pulseOf, silence } from './heartbeat';
+import { pulseOf, silence } from '../gateways';
 
 interface EmptyProps {
   filters: Filters;

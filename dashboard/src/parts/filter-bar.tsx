@@ -50,38 +50,58 @@ function AddFilter({ filters, period }: { filters: Filters; period: Period }) {
 }
 
 function FilterForm({ filters, period, onDone }: { filters: Filters; period: Period; onDone: () => void }) {
-  const [dimension, setDimension] = useState<Dimension>(DIMENSIONS.find((each) => filters[each] === undefined) ?? 'consumer');
+  const [filter, setFilter] = useState<Filter>(FILTERS.find((each) => filters[each] === undefined) ?? 'consumer');
   const [value, setValue] = useState('');
   const list = useId();
+  const dimension = DIMENSIONS.find((each) => each === filter);
 
   // Values that occur under the other filters are offered; any other may be typed.
-  const others = Object.fromEntries(Object.entries(filters).filter(([key]) => key !== dimension));
-  const known = useQuery<Summary>(endpoint('summary', period, others, { group_by: [dimension] }), dimension, 0);
-  const offered = (known.data?.rows ?? []).toSorted((a, b) => b.requests - a.requests).flatMap((row) => row[dimension] ?? []);
+  const others = Object.fromEntries(Object.entries(filters).filter(([key]) => key !== filter));
+  const known = useQuery<Summary>(dimension ? endpoint('summary', period, others, { group_by: [dimension] }) : null, filter, 0);
+  const offered = dimension ? (known.data?.rows ?? []).toSorted((a, b) => b.requests - a.requests).flatMap((row) => row[dimension] ?? []) : [];
 
   return (
     <form
       className="filter-form"
       onSubmit={(event) => {
         event.preventDefault();
-        if (value.trim() === '') return;
-        patch({ [dimension]: value.trim() });
+        const chosen = dimension ? value.trim() : value || 'true';
+        if (chosen === '') return;
+        patch({ [filter]: chosen });
         onDone();
       }}
     >
       <NativeSelect
         size="xs"
         label="Where"
-        value={dimension}
-        data={[...DIMENSIONS]}
-        onChange={(event) => setDimension(DIMENSIONS.find((each) => each === event.currentTarget.value) ?? 'consumer')}
+        value={filter}
+        data={[...FILTERS]}
+        onChange={(event) => {
+          setFilter(FILTERS.find((each) => each === event.currentTarget.value) ?? 'consumer');
+          setValue('');
+        }}
       />
-      <TextInput size="xs" label="is" placeholder={EXAMPLES[dimension]} list={list} value={value} data-autofocus onChange={(event) => setValue(event.currentTarget.value)} />
-      <datalist id={list}>
-        {offered.slice(0, 50).map((each) => (
-          <option key={each} value={each} />
-        ))}
-      </datalist>
+      {dimension ? (
+        <>
+          <TextInput size="xs" label="is" placeholder={EXAMPLES[dimension]} list={list} value={value} data-autofocus onChange={(event) => setValue(event.currentTarget.value)} />
+          <datalist id={list}>
+            {(dimension === 'status' ? [...CLASSES, ...offered] : offered).slice(0, 50).map((each) => (
+              <option key={each} value={each} />
+            ))}
+          </datalist>
+        </>
+      ) : (
+        <NativeSelect
+          size="xs"
+          label="is"
+          value={value || 'true'}
+          data={[
+            { value: 'true', label: 'only' },
+            { value: 'false', label: 'none' },
+          ]}
+          onChange={(event) => setValue(event.currentTarget.value)}
+        />
+      )}
       <Button size="xs" type="submit">
         Add
       </Button>
@@ -89,7 +109,16 @@ function FilterForm({ filters, period, onDone }: { filters: Filters; period: Per
   );
 }
 
-const EXAMPLES: Record<Dimension, string> = { consumer: 'acme', route: '/users/{id}', method: 'GET', status: '404, or 5xx' };
+const CLASSES = ['2xx', '3xx', '4xx', '5xx'];
+
+const EXAMPLES: Record<Dimension, string> = {
+  consumer: 'acme',
+  route: '/users/{id}',
+  method: 'GET',
+  status: '404, or 5xx',
+  service: 'orders',
+  environment: 'prod',
+};
 
 function textOf(filter: Filter, value: string): string {
   if (filter === 'status' && value === '0') return status(0);

@@ -3,14 +3,19 @@ import { useState } from 'react';
 import { moment } from '../format';
 import { patch, patchInPlace, type View } from '../location';
 import { INTERVALS, RANGES, type Live, type Period } from '../period';
+import { inputOf, secondsOf, useZone, zoneWords } from '../zone';
 import { ChevronIcon, ClockIcon, RefreshIcon } from './icons';
+
+/** Views that show figures beside those of the period before. */
+const COMPARED: View[] = ['overview', 'route', 'consumer'];
 
 /** The time range, and how it is kept fresh. */
 export function PeriodPicker({ period, live, view }: { period: Period; live: Live; view: View }) {
   return (
     <div className="period">
-      {view === 'overview' && <span className="compared">compared with {period.previous.label}</span>}
+      {COMPARED.includes(view) && <span className="compared">compared with {period.previous.label}</span>}
       {view !== 'gateways' && <RangeMenu period={period} />}
+      <ZoneSwitch />
       <div className="joined">
         <LiveMenu live={live} />
         <ActionIcon variant="default" size={30} aria-label="Refresh now" title="Refresh now" onClick={live.refresh}>
@@ -23,8 +28,9 @@ export function PeriodPicker({ period, live, view }: { period: Period; live: Liv
 
 function RangeMenu({ period }: { period: Period }) {
   const [open, setOpen] = useState(false);
+  const zone = useZone();
   const { choice } = period;
-  const label = choice.kind === 'range' ? choice.range.label : `${moment(choice.from)} – ${moment(choice.to)}`;
+  const label = choice.kind === 'range' ? choice.range.label : `${moment(choice.from, zone)} – ${moment(choice.to, zone)}`;
   return (
     <Popover opened={open} onChange={setOpen} position="bottom-end" shadow="md" trapFocus returnFocus withRoles={false}>
       <Popover.Target>
@@ -64,16 +70,17 @@ function RangeMenu({ period }: { period: Period }) {
 }
 
 function CustomRange({ period, onDone }: { period: Period; onDone: () => void }) {
-  const [from, setFrom] = useState(localInput(period.from));
-  const [to, setTo] = useState(localInput(Math.ceil(period.to / 60) * 60));
-  const [start, end] = [Date.parse(from), Date.parse(to)];
+  const zone = useZone();
+  const [from, setFrom] = useState(inputOf(period.exact.from, zone));
+  const [to, setTo] = useState(inputOf(Math.ceil(period.exact.to / 60) * 60, zone));
+  const [start, end] = [secondsOf(from, zone), secondsOf(to, zone)];
   const wrong = start < end ? null : 'The end must come after the start';
   return (
     <form
       onSubmit={(event) => {
         event.preventDefault();
         if (wrong) return;
-        patch(customPatch(start / 1000, end / 1000));
+        patch(customPatch(start, end));
         onDone();
       }}
     >
@@ -91,6 +98,18 @@ export function customPatch(from: number, to: number): Record<string, string | n
   const [start, end] = [Math.floor(from / 60) * 60, Math.ceil(to / 60) * 60];
   const text = (seconds: number) => new Date(seconds * 1000).toISOString().replace(':00.000Z', 'Z');
   return { range: null, from: text(start), to: text(Math.max(end, start + 60)) };
+}
+
+/** The zone that times are shown in; kept in the address, so that two people at one address read the same times. */
+function ZoneSwitch() {
+  const zone = useZone();
+  const words = zoneWords(zone, new Date());
+  const label = zone === 'utc' ? 'Times are in UTC. Change to local time' : `Times are local, ${words}. Change to UTC`;
+  return (
+    <Button size="xs" variant="default" aria-label={label} title={label} onClick={() => patchInPlace({ tz: zone === 'utc' ? 'local' : 'utc' })}>
+      {zone === 'utc' ? 'UTC' : words === 'UTC' ? 'Local' : words}
+    </Button>
+  );
 }
 
 function LiveMenu({ live }: { live: Live }) {
@@ -120,10 +139,4 @@ function LiveMenu({ live }: { live: Live }) {
       </Menu.Dropdown>
     </Menu>
   );
-}
-
-/** Local time in the form of an `<input type="datetime-local">`. */
-function localInput(seconds: number): string {
-  const date = new Date(seconds * 1000);
-  return new Date(date.getTime() - date.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }

@@ -2,6 +2,7 @@ import { Skeleton } from '@mantine/core';
 import { useId, useState, type ReactNode } from 'react';
 import type { Row } from '../api';
 import { exact, milliseconds, percent, tally } from '../format';
+import { Heading, sortedBy, type Order } from './sort';
 
 export interface RankTableProps {
   title: string;
@@ -12,6 +13,8 @@ export interface RankTableProps {
   outdated: boolean;
   keyOf: (row: Row) => string;
   nameOf: (row: Row) => ReactNode;
+  /** Beside the title, such as a way to the full list. */
+  aside?: ReactNode;
 }
 
 interface Column {
@@ -33,42 +36,29 @@ const COLUMNS: Column[] = [
 const FEW = 8;
 
 /** What got the most requests, or failed most, or was slowest: sorted by any column, with bars for the requests. */
-export function RankTable({ title, subject, rows, outdated, keyOf, nameOf }: RankTableProps) {
-  const [order, setOrder] = useState({ id: 'requests', descending: true });
+export function RankTable({ title, subject, rows, outdated, keyOf, nameOf, aside }: RankTableProps) {
+  const [order, setOrder] = useState<Order>({ id: 'requests', descending: true });
   const [all, setAll] = useState(false);
   const headline = useId();
   const column = COLUMNS.find(({ id }) => id === order.id);
-  const sorted = (rows ?? []).toSorted((a, b) => {
-    const difference = column ? column.value(b) - column.value(a) : keyOf(b).localeCompare(keyOf(a));
-    return (order.descending ? difference : -difference) || keyOf(a).localeCompare(keyOf(b));
-  });
+  const sorted = sortedBy(rows ?? [], order, column?.value, keyOf);
   const most = Math.max(1, ...sorted.map((row) => row.requests));
   const shown = all ? sorted : sorted.slice(0, FEW);
-
-  const heading = (id: string, label: string, help: string, first: 'ascending' | 'descending') => {
-    const active = order.id === id;
-    const direction = order.descending ? 'descending' : 'ascending';
-    return (
-      <th key={id} scope="col" className={id === 'name' ? 'col-name' : `number col-${id}`} aria-sort={active ? direction : 'none'}>
-        <button type="button" title={help} onClick={() => setOrder({ id, descending: active ? !order.descending : first === 'descending' })}>
-          <i className="sort" data-direction={active ? direction : 'none'} />
-          {label}
-        </button>
-      </th>
-    );
-  };
 
   return (
     <section className="card rank" aria-labelledby={headline} aria-busy={outdated}>
       <header className="card-head">
         <h2 id={headline}>{title}</h2>
         {rows && <span className="card-aside">{rows.length > FEW ? `${shown.length} of ${exact(rows.length)}` : ''}</span>}
+        {aside}
       </header>
       <table className={outdated ? 'table outdated' : 'table'}>
         <thead>
           <tr>
-            {heading('name', subject, `Sort by ${subject.toLowerCase()}`, 'ascending')}
-            {COLUMNS.map(({ id, label, title: help }) => heading(id, label, help, 'descending'))}
+            <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={order} onOrder={setOrder} />
+            {COLUMNS.map(({ id, label, title: help }) => (
+              <Heading key={id} id={id} label={label} help={help} first="descending" order={order} onOrder={setOrder} />
+            ))}
           </tr>
         </thead>
         <tbody>
@@ -106,7 +96,8 @@ export function errorShare(row: Pick<Row, 'errors' | 'requests'>): number {
   return row.requests === 0 ? 0 : row.errors / row.requests;
 }
 
-function levelOf(share: number): 'none' | 'some' | 'many' {
+/** How loud a share of errors is to be shown. */
+export function levelOf(share: number): 'none' | 'some' | 'many' {
   if (share === 0) return 'none';
   return share < 0.05 ? 'some' : 'many';
 }

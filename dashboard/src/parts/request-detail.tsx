@@ -1,12 +1,17 @@
 import { Button } from '@mantine/core';
 import { useState, type ReactNode } from 'react';
 import type { Request } from '../api';
-import { bytes, exact, milliseconds, NONE } from '../format';
+import { bytes, exact, milliseconds, moment, NONE } from '../format';
+import { addressOf } from '../location';
+import { keyOf } from '../request';
+import { useZone, type Zone } from '../zone';
+import { Link } from './link';
 import { ConsumerName, MethodName, RouteName, StatusCode } from './labels';
 
 /** Every field of one request, those included that this page does not know. */
 export function RequestDetail({ request }: { request: Request }) {
-  const groups = groupsOf(request);
+  const zone = useZone();
+  const groups = groupsOf(request, zone);
   const headers = (['request_headers', 'response_headers'] as const).filter((field) => filled(request[field]));
   const bodies = (['request_body', 'response_body'] as const).filter((field) => filled(request[field]));
   return (
@@ -39,7 +44,10 @@ export function RequestDetail({ request }: { request: Request }) {
           <pre tabIndex={0}>{bodyText(request[field])}</pre>
         </section>
       ))}
-      <CopyButton text={JSON.stringify(request, null, 2)} />
+      <p className="detail-actions">
+        <Link to={addressOf('requests', { open: keyOf(request) })}>Link to this request</Link>
+        <CopyButton text={JSON.stringify(request, null, 2)} />
+      </p>
     </div>
   );
 }
@@ -83,7 +91,7 @@ const PLACED = new Set([
   'consumer_trusted', 'method_original', 'span_id', 'service', 'environment', 'request_id', 'trace_id', 'response_flags', 'code_details', 'error_type', 'gateway', 'request_headers', 'response_headers', 'request_body', 'response_body',
 ]);
 
-function groupsOf(request: Request): Group[] {
+function groupsOf(request: Request, zone: Zone): Group[] {
   const text = (field: string): ReactNode => (filled(request[field]) ? <span className="mono">{plain(request[field])}</span> : NONE);
   const size = (field: string) => (typeof request[field] === 'number' ? <span title={`${exact(request[field])} B`}>{bytes(request[field])}</span> : NONE);
   const others = Object.keys(request).filter((field) => !PLACED.has(field));
@@ -92,6 +100,7 @@ function groupsOf(request: Request): Group[] {
       title: 'Request',
       fields: [
         ['Time', <time dateTime={request.time}>{request.time}</time>],
+        ...(zone === 'local' ? [['Local', moment(Date.parse(request.time) / 1000, zone)] as [string, ReactNode]] : []),
         ['Route', <RouteName method={request.method} route={request.route} />],
         ['Method', filled(request['method_original']) ? text('method_original') : <MethodName method={request.method} />],
         ['Path', text('path')],

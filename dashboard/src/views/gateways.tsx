@@ -1,139 +1,70 @@
 // Every gateway that has reported: is it alive, what does it run, does it lose anything.
 
-import { Skeleton } from '@mantine/core';
-import { ago, bytes, exact, NONE, tally } from '../format';
+import { exact, percent, tally } from '../format';
+import { instancesOf, lifeKey, noticesOf, pulseOf, total, useBusy, type Instance } from '../gateways';
 import { Empty, Unreachable } from '../parts/empty';
-import { instancesOf, pulseOf, silence, type Instance, type Pulse } from '../parts/heartbeat';
+import { Figure } from '../parts/figure';
+import { GatewayTable } from '../parts/gateway-table';
 import { Trouble } from '../parts/trouble';
 import type { ViewProps } from './view';
 
-const PULSES: Record<Pulse, string> = { alive: 'live', late: 'late', gone: 'silent' };
-
-export function GatewaysView({ gateways, period, live }: ViewProps) {
+export function GatewaysView({ gateways, period, live, params }: ViewProps) {
+  const busy = useBusy(gateways.data?.rows);
   const instances = gateways.data && instancesOf(gateways.data.rows);
-  if (instances?.length === 0) {
-    return (
-      <div className="view">
-        <Trouble queries={[gateways]} onRetry={live.refresh} />
-        <Empty filters={{}} period={period} gateways={gateways.data} />
-      </div>
-    );
-  }
-  if (instances === undefined && gateways.failure) {
-    return (
-      <div className="view">
-        <Trouble queries={[gateways]} onRetry={live.refresh} />
-        <Unreachable live={live} />
-      </div>
-    );
-  }
-  const delivery = gateways.data?.rows.some((row) => row.sent !== undefined || row.dropped !== undefined) ?? false;
   return (
     <div className="view">
       <Trouble queries={[gateways]} onRetry={live.refresh} />
-      <section className="card scroll" aria-label="Gateways" tabIndex={0}>
-        <table className="table wide">
-          <thead>
-            <tr>
-              <th scope="col">Instance</th>
-              <th scope="col">State</th>
-              <th scope="col">Service</th>
-              <th scope="col">Version</th>
-              <th scope="col">Configuration</th>
-              <th scope="col">Up since</th>
-              <th scope="col" className="number" title="Lives seen: each start of the gateway is one">
-                Starts
-              </th>
-              <th scope="col" className="number">
-                Series
-              </th>
-              <th scope="col" className="number" title="Requests counted beyond the cap on series">
-                Overflow
-              </th>
-              <th scope="col" className="number" title="Batches that were sent and have not arrived; missing counters are made good by the next batch">
-                Gaps
-              </th>
-              {delivery && (
-                <>
-                  <th scope="col" className="number">
-                    Sent
-                  </th>
-                  <th scope="col" className="number">
-                    Dropped
-                  </th>
-                  <th scope="col" className="number">
-                    Queue
-                  </th>
-                </>
-              )}
-            </tr>
-          </thead>
-          <tbody>
-            {instances === undefined
-              ? Array.from({ length: 3 }, (_, index) => (
-                  <tr key={index}>
-                    <td colSpan={10}>
-                      <Skeleton height={14} my={4} />
-                    </td>
-                  </tr>
-                ))
-              : instances.map((instance) => {
-                  const { latest: row, lives } = instance;
-                  const overflow = total(instance, (life) => life.overflow);
-                  const gaps = { metrics: total(instance, (life) => life.gaps.metrics), logs: total(instance, (life) => life.gaps.logs) };
-                  const dropped = Object.entries(row.dropped ?? {}).filter(([, n]) => n > 0);
-                  return (
-                    <tr key={`${row.service} ${row.environment} ${row.instance}`}>
-                      <th scope="row" title={`Epoch ${row.epoch}`}>
-                        {row.instance}
-                      </th>
-                      <td>
-                        <span className="pulse">
-                          <i className={`dot ${pulseOf(row)}`} />
-                          {PULSES[pulseOf(row)]}, {ago(silence(row))}
-                        </span>
-                      </td>
-                      <td>
-                        {row.service} <span className="faint">{row.environment}</span>
-                      </td>
-                      <td>{row.version ?? NONE}</td>
-                      <td className="mono" title={row.config_hash ?? undefined}>
-                        {row.config_hash?.slice(0, 8) ?? NONE}
-                      </td>
-                      <td title={row.first_seen}>{ago((Date.now() - Date.parse(row.first_seen)) / 1000)}</td>
-                      <td className="number" title={lives.map((life) => `${life.epoch}, last heard ${ago(silence(life))}`).join('\n')}>
-                        {exact(lives.length)}
-                      </td>
-                      <td className="number">{row.series === null ? NONE : exact(row.series)}</td>
-                      <td className="number" data-level={level(overflow)}>
-                        {tally(overflow)}
-                      </td>
-                      <td className="number" data-level={level(gaps.logs)} title={`${exact(gaps.logs)} of the request log, ${exact(gaps.metrics)} of counters`}>
-                        {tally(gaps.logs + gaps.metrics)}
-                      </td>
-                      {delivery && (
-                        <>
-                          <td className="number">{tally(row.sent ?? 0)}</td>
-                          <td className="number" data-level={level(dropped.length)} title={dropped.map(([reason, n]) => `${reason}: ${exact(n)}`).join('\n')}>
-                            {tally(dropped.reduce((sum, [, n]) => sum + n, 0))}
-                          </td>
-                          <td className="number">{bytes(row.queue_bytes ?? 0)}</td>
-                        </>
-                      )}
-                    </tr>
-                  );
-                })}
-          </tbody>
-        </table>
-      </section>
+      {instances?.length === 0 ? (
+        <Empty filters={{}} period={period} gateways={gateways.data} />
+      ) : instances === undefined && gateways.failure ? (
+        <Unreachable live={live} />
+      ) : (
+        <>
+          {noticesOf(instances ?? []).map(({ level, title, text }) => (
+            <section key={title} className={`notice ${level}`} aria-label={level === 'incident' ? 'Incident' : 'Warning'}>
+              <h2>
+                {level === 'incident' && <span className="tag incident">incident</span>}
+                {title}
+              </h2>
+              <p>{text}</p>
+            </section>
+          ))}
+          <Figures instances={instances} busy={busy} />
+          <GatewayTable instances={instances} busy={busy} open={params.get('open')} />
+        </>
+      )}
     </div>
   );
 }
 
-function total({ lives }: Instance, value: (life: Instance['latest']) => number): number {
-  return lives.reduce((sum, life) => sum + value(life), 0);
-}
-
-function level(value: number): 'none' | 'many' {
-  return value > 0 ? 'many' : 'none';
+/** All gateways together. */
+function Figures({ instances, busy }: { instances: Instance[] | undefined; busy: ReadonlyMap<string, number> }) {
+  const live = (instances ?? []).filter(({ latest }) => pulseOf(latest) === 'alive');
+  const lives = { lives: (instances ?? []).flatMap((each) => each.lives) };
+  const latest = { lives: live.map((each) => each.latest) };
+  const [captured, sent] = [total(lives, (life) => life.captured), total(lives, (life) => life.sent)];
+  const dropped = total(lives, (life) => Object.values(life.dropped ?? {}).reduce((a, b) => a + b, 0)) ?? 0;
+  const held = total(latest, (life) => life.held);
+  const active = total(latest, (life) => life.active_requests);
+  const shares = latest.lives.map((life) => busy.get(lifeKey(life))).filter((share) => share !== undefined);
+  const text = (value: number | undefined, show: (value: number) => string) => (instances === undefined ? undefined : value === undefined ? '–' : show(value));
+  const heading = (value: number | undefined, detail: string) => (value === undefined ? 'not reported' : detail);
+  return (
+    <dl className="figures">
+      <Figure label="Live gateways" value={instances && exact(live.length)} detail={instances && `of ${exact(instances.length)} that have reported`} />
+      <Figure label="Requests in flight" value={text(active, tally)} detail={heading(active, 'begun and not ended')} />
+      <Figure label="Log records captured" value={text(captured, tally)} detail={heading(captured, `${tally(sent ?? 0)} delivered`)} />
+      <Figure
+        label="Dropped"
+        value={text(captured, () => tally(dropped))}
+        detail={captured !== undefined && captured > 0 ? <span className={dropped > 0 ? 'change worse' : undefined}>{percent(dropped / captured)} of those captured</span> : 'not reported'}
+      />
+      <Figure label="Held" value={text(held, tally)} detail={heading(held, 'captured, still to be delivered')} />
+      <Figure
+        label="Filter’s own time"
+        value={text(shares.length === 0 ? undefined : shares.reduce((a, b) => a + b, 0), percent)}
+        detail={shares.length === 0 ? 'after two reports' : 'of one core, all gateways'}
+      />
+    </dl>
+  );
 }

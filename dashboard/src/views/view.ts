@@ -9,6 +9,8 @@ export interface ViewProps {
   period: Period;
   live: Live;
   gateways: Query<Gateways>;
+  /** What else the address says: order, search, the request that is open. */
+  params: URLSearchParams;
 }
 
 /** Names a question of a view without its moving end, see `useQuery`. */

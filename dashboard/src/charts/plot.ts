@@ -1,0 +1,156 @@
+// How uPlot is to draw a chart of ours.
+
+import uPlot from 'uplot';
+import type { Span } from '../period';
+import type { Zone } from '../zone';
+import type { Slots } from './columns';
+import { decades, fromZero, middle, roundValues, tick } from './scale';
+
+/** Pixels. */
+export const HEIGHT = 190;
+
+/** Charts with the same key move their crosshairs together. */
+const SYNC = 'gatelens';
+
+/** What may change while a plot lives: its callbacks read it anew each time. */
+export interface Latest {
+  slots: Slots;
+  format: (value: number) => string;
+  unfinished: boolean;
+  coarse: Span[];
+  onZoom: (from: number, to: number) => void;
+}
+
+export interface Look {
+  kind: 'bars' | 'lines';
+  scale: 'linear' | 'logarithmic';
+  zone: Zone;
+  width: number;
+  series: { label: string; color: string }[];
+  ink: string;
+  grid: string;
+  surface: string;
+  shade: string;
+  latest: { current: Latest };
+  onCursor: (index: number | null, left: number) => void;
+}
+
+export function optionsOf(look: Look): uPlot.Options {
+  const { kind, latest } = look;
+  const font = '11px system-ui, sans-serif';
+  const axis = { stroke: look.ink, font, ticks: { show: false }, grid: { stroke: look.grid, width: 1 } };
+  const bars = uPlot.paths.bars?.({ size: [0.82, 44], align: 0 });
+  const lines = uPlot.paths.linear?.();
+  return {
+    width: look.width,
+    height: HEIGHT,
+    padding: [10, 18, 0, 0],
+    legend: { show: false },
+    tzDate: (seconds) => (look.zone === 'utc' ? uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC') : new Date(seconds * 1000)),
+    cursor: {
+      sync: { key: SYNC },
+      drag: { x: true, y: false, setScale: false, dist: 6 },
+      points: kind === 'bars' ? { show: false } : { size: 7, width: 2 },
+      focus: { prox: -1 },
+      y: false,
+    },
+    scales: {
+      x: {
+        time: true,
+        range: () => {
+          const { starts, step } = latest.current.slots;
+          const first = starts[0] ?? 0;
+          return [first, (starts.at(-1) ?? first) + step];
+        },
+      },
+      y: look.scale === 'linear' ? { range: (_, __, max) => fromZero(max) } : { distr: 3, range: (_, min, max) => decades(min, max) },
+    },
+    axes: [
+      { ...axis, size: 26, gap: 6, grid: { show: false }, space: 64, values: (_, splits) => splits.map((split, index) => tick(split, splits, index, look.zone)) },
+      {
+        ...axis,
+        size: (_, labels) => Math.max(34, ...(labels ?? []).map((label) => label.length * 6.4 + 12)),
+        gap: 6,
+        space: 34,
+        values: (_, splits) => splits.map((split) => latest.current.format(split)),
+        ...(look.scale === 'logarithmic' ? { splits: (_: uPlot, __: number, min: number, max: number) => roundValues(min, max), filter: (_: uPlot, splits: number[]) => splits } : {}),
+      },
+    ],
+    series: [
+      {},
+      ...look.series.map(({ label, color }): uPlot.Series => {
+        const paths = kind === 'bars' ? bars : lines;
+        const base: uPlot.Series = { label, stroke: color, ...(paths ? { paths } : {}) };
+        return kind === 'bars'
+          ? { ...base, fill: color, width: 0, points: { show: false } }
+          : { ...base, width: 1.75, spanGaps: false, points: { show: true, size: 5, fill: color, width: 0, filter: lonely } };
+      }),
+    ],
+    hooks: {
+      drawClear: [
+        (plot) => {
+          for (const { from, to } of latest.current.coarse) fillSpan(plot, from, to, look.shade);
+        },
+      ],
+      draw: [(plot) => kind === 'bars' && latest.current.unfinished && veilLast(plot, latest.current.slots, look.surface)],
+      setCursor: [
+        (plot) => {
+          const { idx, left } = plot.cursor;
+          const inside = idx !== null && idx !== undefined && left !== undefined && left >= 0;
+          look.onCursor(inside ? idx : null, inside ? plot.over.offsetLeft + left : 0);
+        },
+      ],
+      setSelect: [
+        (plot) => {
+          const { left, width } = plot.select;
+          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          if (width < 6) return;
+          latest.current.onZoom(plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x'));
+        },
+      ],
+    },
+  };
+}
+
+/** The times at the middle of the slots, then one column a series; bars are drawn from the full stack down. */
+export function columnsOf(kind: 'bars' | 'lines', slots: Slots, series: { values: (number | null)[] }[], unfinished: boolean): uPlot.AlignedData {
+  const times = slots.starts.map((_, index) => middle(slots, index));
+  const finite = series.map(({ values }) => values.map((value) => (value !== null && Number.isFinite(value) ? value : null)));
+  const columns = finite.map((values, at) =>
+    kind === 'bars'
+      ? values.map((_, index) => finite.slice(at).reduce((sum, other) => sum + (other[index] ?? 0), 0))
+      : unfinished
+        ? withoutLast(values)
+        : values,
+  );
+  return [times, ...columns];
+}
+
+/** A share or a quantile of a few seconds swings widely: a line ends at the last full slot, if there is one. */
+function withoutLast(values: (number | null)[]): (number | null)[] {
+  return values.slice(0, -1).some((value) => value !== null) ? [...values.slice(0, -1), null] : values;
+}
+
+/** A point without neighbours draws no line, so it gets a dot. */
+function lonely(plot: uPlot, series: number): number[] {
+  const column = plot.data[series] ?? [];
+  const known = (index: number) => column[index] !== null && column[index] !== undefined;
+  return Array.from(column, (_, index) => index).filter((index) => known(index) && !known(index - 1) && !known(index + 1));
+}
+
+function veilLast(plot: uPlot, { starts, step }: Slots, surface: string): void {
+  const last = starts.at(-1);
+  if (last === undefined || starts.length < 2) return;
+  plot.ctx.save();
+  plot.ctx.globalAlpha = 0.55;
+  fillSpan(plot, last, last + step, surface);
+  plot.ctx.restore();
+}
+
+/** Fills what lies of a stretch within the plot, over its whole height. */
+function fillSpan(plot: uPlot, from: number, to: number, color: string): void {
+  const { left, top, width, height } = plot.bbox;
+  const within = (seconds: number) => Math.min(left + width, Math.max(left, plot.valToPos(seconds, 'x', true)));
+  plot.ctx.fillStyle = color;
+  plot.ctx.fillRect(within(from), top, within(to) - within(from), height);
+}

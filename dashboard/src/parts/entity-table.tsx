@@ -1,0 +1,168 @@
+// The full list of routes or consumers: searched, sorted by any column, both kept in the address.
+
+import { Skeleton, TextInput } from '@mantine/core';
+import type { ReactNode } from 'react';
+import { bytes, exact, milliseconds, NONE, percent, tally } from '../format';
+import type { Entities, Entity } from '../entities';
+import { patchInPlace } from '../location';
+import { meaningOf } from './labels';
+import { errorShare, levelOf } from './rank-table';
+import { Heading, orderOf, orderText, sortedBy } from './sort';
+import { Spark } from './spark';
+
+export interface Column {
+  id: string;
+  label: string;
+  title: string;
+  /** What the column is sorted by. */
+  value: (entity: Entity) => number;
+  cell: (entity: Entity) => ReactNode;
+  /** A title of the cell, where it says more than the cell. */
+  more?: (entity: Entity) => string;
+  level?: (entity: Entity) => 'none' | 'some' | 'many';
+}
+
+export interface EntityTableProps {
+  title: string;
+  /** Heading of the first column. */
+  subject: string;
+  entities: Entities;
+  columns: Column[];
+  params: URLSearchParams;
+  /** The entity as text, to be searched and sorted by. */
+  textOf: (entity: Entity) => string;
+  nameOf: (entity: Entity) => ReactNode;
+  /** The name as the API has it, to be explained where it is a special one. */
+  specialOf: (entity: Entity) => string;
+}
+
+export function EntityTable({ title, subject, entities, columns, params, textOf, nameOf, specialOf }: EntityTableProps) {
+  const search = params.get('q') ?? '';
+  const order = orderOf(params.get('sort'), ['name', ...columns.map(({ id }) => id)], { id: 'requests', descending: true });
+  const value = columns.find(({ id }) => id === order.id)?.value;
+  const all = entities.all ?? [];
+  const found = sortedBy(all.filter((entity) => textOf(entity).toLowerCase().includes(search.trim().toLowerCase())), order, value, textOf);
+  const most = Math.max(1, ...all.map(({ row }) => row.requests));
+  const onOrder = (next: typeof order) => patchInPlace({ sort: orderText(next) });
+  return (
+    <section className="card rank entities" aria-labelledby="entities" aria-busy={entities.outdated}>
+      <header className="card-head">
+        <h2 id="entities">{title}</h2>
+        <span className="card-aside" role="status">
+          {entities.all && (found.length === all.length ? exact(all.length) : `${exact(found.length)} of ${exact(all.length)}`)}
+        </span>
+        <TextInput
+          className="search"
+          type="search"
+          size="xs"
+          aria-label={`Search ${title.toLowerCase()}`}
+          placeholder="Search"
+          value={search}
+          onChange={(event) => patchInPlace({ q: event.currentTarget.value === '' ? null : event.currentTarget.value })}
+        />
+      </header>
+      <table className={entities.outdated ? 'table outdated' : 'table'}>
+        <thead>
+          <tr>
+            <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={order} onOrder={onOrder} />
+            {columns.map(({ id, label, title: help }) => (
+              <Heading key={id} id={id} label={label} help={help} first="descending" order={order} onOrder={onOrder} />
+            ))}
+            <th scope="col" className="col-course">
+              Course
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {entities.all === undefined
+            ? Array.from({ length: 10 }, (_, index) => (
+                <tr key={index}>
+                  <td colSpan={columns.length + 2}>
+                    <Skeleton height={14} my={4} width={`${92 - index * 4}%`} />
+                  </td>
+                </tr>
+              ))
+            : found.map((entity) => (
+                <tr key={entity.key} className={entity.news === 'quiet' ? 'quiet-row' : undefined}>
+                  <th scope="row">
+                    <span className="entity">
+                      {nameOf(entity)}
+                      {entity.news && (
+                        <span className={`tag ${entity.news}`} title={entity.news === 'new' ? 'Not called in the period before' : 'Called in the period before, not in this one'}>
+                          {entity.news}
+                        </span>
+                      )}
+                    </span>
+                  </th>
+                  {columns.map(({ id, cell, more, level }) => (
+                    <td key={id} className={`number col-${id}`} title={more?.(entity)} data-level={level?.(entity)}>
+                      {id === 'requests' && <i className="bar" style={{ '--share': entity.row.requests / most }} />}
+                      <span>{cell(entity)}</span>
+                    </td>
+                  ))}
+                  <td className="col-course">{entity.course && <Spark values={joined(entity.course)} label={`Requests over the period, at most ${exact(Math.max(...joined(entity.course)))}`} />}</td>
+                </tr>
+              ))}
+        </tbody>
+      </table>
+      {entities.all !== undefined && found.length === 0 && <p className="note">Nothing here contains “{search}”.</p>}
+      <Explained names={found.map(specialOf)} />
+    </section>
+  );
+}
+
+/** Below the table, what the special names in it stand for. */
+function Explained({ names }: { names: string[] }) {
+  const special = [...new Set(names)].filter((name) => meaningOf(name) !== undefined);
+  return special.map((name) => (
+    <p key={name} className="note">
+      <i>{name.replaceAll('_', '')}</i>: {meaningOf(name)}
+    </p>
+  ));
+}
+
+/** A course of more values than fit: neighbours are added up. */
+function joined(course: number[]): number[] {
+  const group = Math.ceil(course.length / 32);
+  return Array.from({ length: Math.ceil(course.length / group) }, (_, index) => course.slice(index * group, (index + 1) * group).reduce((a, b) => a + b, 0));
+}
+
+/** Columns that routes and consumers have in common. */
+export const COLUMNS = {
+  requests: { id: 'requests', label: 'Requests', title: 'Requests', value: ({ row }) => row.requests, cell: ({ row }) => tally(row.requests), more: ({ row }) => exact(row.requests) },
+  share: { id: 'share', label: 'Share', title: 'Share of all requests', value: ({ share }) => share, cell: ({ share }) => percent(share) },
+  errors: {
+    id: 'errors',
+    label: 'Errors',
+    title: 'Share of requests with status 5xx or no answer',
+    value: ({ row }) => errorShare(row),
+    cell: ({ row }) => percent(errorShare(row)),
+    more: ({ row }) => `${exact(row.errors)} of ${exact(row.requests)}`,
+    level: ({ row }) => levelOf(errorShare(row)),
+  },
+  client: {
+    id: 'client',
+    label: '4xx',
+    title: 'Share of requests with status 4xx',
+    value: ({ row, client }) => (row.requests === 0 ? 0 : (client ?? 0) / row.requests),
+    cell: ({ row, client }) => (client === undefined ? NONE : percent(row.requests === 0 ? 0 : client / row.requests)),
+    more: ({ row, client }) => `${exact(client ?? 0)} of ${exact(row.requests)}`,
+    level: ({ client }) => ((client ?? 0) === 0 ? 'none' : 'some'),
+  },
+  p50: latency('p50', 'Half of the requests were faster', ({ row }) => row.p50_ms),
+  p95: latency('p95', '95 % of the requests were faster', ({ row }) => row.p95_ms),
+  p99: latency('p99', '99 % of the requests were faster', ({ row }) => row.p99_ms),
+  upstream: latency('upstream', '95 % of the requests took the upstream less', ({ row }) => row.upstream_p95_ms, 'Upstream p95'),
+  bytes: {
+    id: 'bytes',
+    label: 'Data out',
+    title: 'Bytes of the answers’ bodies',
+    value: ({ row }) => row.response_bytes,
+    cell: ({ row }) => bytes(row.response_bytes),
+    more: ({ row }) => `${bytes(row.request_bytes)} in`,
+  },
+} satisfies Record<string, Column>;
+
+function latency(id: string, title: string, pick: (entity: Entity) => number | null, label = id): Column {
+  return { id, label, title, value: (entity) => pick(entity) ?? -1, cell: (entity) => milliseconds(pick(entity)) };
+}

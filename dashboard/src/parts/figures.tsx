@@ -1,0 +1,69 @@
+import { useMemo } from 'react';
+import type { Row, Summary } from '../api';
+import { bytes, count, exact, milliseconds, percent } from '../format';
+import { addressOf } from '../location';
+import type { Period } from '../period';
+import type { Query } from '../query';
+import { changeOf, Figure } from './figure';
+import { Link } from './link';
+import { errorShare } from './rank-table';
+
+/** Rate, errors, latency and data of the period, each beside what it was in the period before. */
+export function Figures({ total, before, period }: { total: Query<Summary>; before: Query<Summary>; period: Period }) {
+  const now = total.data?.rows[0];
+  const then = before.data?.rows[0];
+  const failed = total.failure !== undefined && now === undefined;
+  const { label } = period.previous;
+
+  // The API counts whole minutes, the last of them still running: a rate is over the time that has really passed.
+  // It is read once per answer, as the period moves on before the next answer is there.
+  const minutes = useMemo(() => (total.data ? (Math.min(period.to, seconds(total.data.to)) - seconds(total.data.from)) / 60 : 1), [total.data]);
+  const minutesBefore = before.data ? (seconds(before.data.to) - seconds(before.data.from)) / 60 : 1;
+  const rate = now && now.requests / Math.max(minutes, 1 / 60);
+  const rateBefore = then && then.requests / Math.max(minutesBefore, 1);
+
+  const text = (show: (row: Row) => string) => (now ? show(now) : failed ? '–' : undefined);
+  const latency = (name: string, pick: (row: Row) => number | null, detail: string) => (
+    <Figure
+      label={name}
+      value={text((row) => milliseconds(pick(row)))}
+      change={changeOf(now && pick(now), then && pick(then), 'worse', milliseconds, label)}
+      detail={detail}
+    />
+  );
+  return (
+    <dl className={total.outdated ? 'figures outdated' : 'figures'}>
+      <Figure
+        label="Requests per minute"
+        value={text(() => count(rate ?? 0))}
+        change={changeOf(rate, rateBefore, 'neutral', (value) => `${count(value)} per minute`, label)}
+        detail={now && <span data-figure="requests">{exact(now.requests)} requests</span>}
+      />
+      <Figure
+        label="Error rate"
+        value={text((row) => percent(errorShare(row)))}
+        change={changeOf(now && errorShare(now), then && errorShare(then), 'worse', percent, label)}
+        detail={
+          now && (
+            <Link to={addressOf('requests', { errors: 'true' })} title="Show these requests">
+              {exact(now.errors)} {now.errors === 1 ? 'error' : 'errors'}
+            </Link>
+          )
+        }
+      />
+      {latency('Latency p50', (row) => row.p50_ms, 'median')}
+      {latency('Latency p95', (row) => row.p95_ms, '1 in 20 slower')}
+      {latency('Latency p99', (row) => row.p99_ms, '1 in 100 slower')}
+      <Figure
+        label="Data out"
+        value={text((row) => bytes(row.response_bytes))}
+        change={changeOf(now && now.response_bytes / minutes, then && then.response_bytes / minutesBefore, 'neutral', (value) => `${bytes(Math.round(value))} per minute`, label)}
+        detail={now && `${bytes(now.request_bytes)} in`}
+      />
+    </dl>
+  );
+}
+
+function seconds(iso: string): number {
+  return Date.parse(iso) / 1000;
+}

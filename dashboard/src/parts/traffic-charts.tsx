@@ -1,0 +1,84 @@
+import { Skeleton } from '@mantine/core';
+import { useMemo } from 'react';
+import type { Timeseries } from '../api';
+import { Chart, type Series } from '../charts/chart';
+import { coarseOf, slotsOf, sums, values } from '../charts/columns';
+import { count, milliseconds, percent, shortMoment, statusClass, type StatusClass } from '../format';
+import { patch } from '../location';
+import type { Period } from '../period';
+import type { Query } from '../query';
+import { useZone } from '../zone';
+import { customPatch } from './period-picker';
+
+/** Requests, shares of errors and latency over the period. `statuses` is grouped by status, `overall` by nothing. */
+export function TrafficCharts({ overall, statuses, period }: { overall: Query<Timeseries>; statuses: Query<Timeseries>; period: Period }) {
+  const zone = useZone();
+  const slots = useMemo(() => slotsOf(period, period.step), [period]);
+  const coarse = useMemo(() => coarseOf(overall.data), [overall.data]);
+  const counts = useMemo((): Series[] | undefined => {
+    const points = statuses.data?.points;
+    if (!points) return undefined;
+    const perMinute = (kind: StatusClass) =>
+      sums(slots, points.filter((point) => statusClass(point.status ?? 0) === kind), ({ requests }) => requests).map((n) => n / (slots.step / 60));
+    return [
+      { label: 'ok', color: '--chart-ok', values: perMinute('ok') },
+      { label: '4xx', color: '--chart-client', values: perMinute('client') },
+      { label: '5xx', color: '--chart-server', values: perMinute('server') },
+    ];
+  }, [statuses.data, slots]);
+  const shares = useMemo((): Series[] | undefined => {
+    if (!counts) return undefined;
+    const share = (at: number) =>
+      slots.starts.map((_, index) => {
+        const all = counts.reduce((sum, series) => sum + (series.values[index] ?? 0), 0);
+        return all === 0 ? null : (counts[at]?.values[index] ?? 0) / all;
+      });
+    return [
+      { label: '4xx', color: '--chart-client', values: share(1) },
+      { label: '5xx', color: '--chart-server', values: share(2) },
+    ];
+  }, [counts, slots]);
+  const latency = useMemo((): Series[] | undefined => {
+    const points = overall.data?.points;
+    if (!points) return undefined;
+    return [
+      { label: 'p50', color: '--chart-p50', values: values(slots, points, (point) => point.p50_ms) },
+      { label: 'p95', color: '--chart-p95', values: values(slots, points, (point) => point.p95_ms) },
+      { label: 'p99', color: '--chart-p99', values: values(slots, points, (point) => point.p99_ms) },
+    ];
+  }, [overall.data, slots]);
+
+  const shared = {
+    slots,
+    coarse,
+    unfinished: period.choice.kind === 'range',
+    onZoom: (from: number, to: number) => patch(customPatch(from, to)),
+  };
+  const dim = overall.outdated || statuses.outdated;
+  const joined = coarse.filter(({ from, to }) => from < period.to && to > period.from);
+  return (
+    <div className={dim ? 'charts outdated' : 'charts'}>
+      {counts ? <Chart {...shared} title="Requests" aside="per minute" kind="bars" scale="linear" series={counts} format={count} /> : <Waiting title="Requests" />}
+      {shares ? <Chart {...shared} title="Errors" aside="share of requests" kind="lines" scale="linear" series={shares} format={percent} /> : <Waiting title="Errors" />}
+      {latency ? <Chart {...shared} title="Latency" aside="log scale" kind="lines" scale="logarithmic" series={latency} format={milliseconds} /> : <Waiting title="Latency" />}
+      {joined.length > 0 && (
+        <p className="note coarse-note">
+          <i className="swatch" />
+          Shaded, {joined.map(({ from, to }) => `${shortMoment(from, zone)} – ${shortMoment(to, zone)}`).join(' and ')}: the gateway was out of touch for so long that
+          its minutes were joined. All requests are counted; which minute they belong to cannot be told.
+        </p>
+      )}
+    </div>
+  );
+}
+
+function Waiting({ title }: { title: string }) {
+  return (
+    <section className="card chart" aria-busy="true">
+      <header className="card-head">
+        <h2>{title}</h2>
+      </header>
+      <Skeleton height={190} />
+    </section>
+  );
+}

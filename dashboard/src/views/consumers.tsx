@@ -1,0 +1,81 @@
+// All consumers: what each calls, how much, since when, and how it is answered.
+
+import { useMemo } from 'react';
+import { endpoint, type Summary } from '../api';
+import { useEntities } from '../entities';
+import { NONE, shortMoment } from '../format';
+import { Empty, Unreachable } from '../parts/empty';
+import { COLUMNS, EntityTable, type Column } from '../parts/entity-table';
+import { ConsumerLink, wordOf } from '../parts/labels';
+import { Trouble } from '../parts/trouble';
+import { useQuery } from '../query';
+import { useZone } from '../zone';
+import { scopeOf, type ViewProps } from './view';
+
+const { requests, share, errors, client, p95, bytes } = COLUMNS;
+
+export function ConsumersView(props: ViewProps) {
+  const { filters, period, live, gateways, params } = props;
+  const zone = useZone();
+  const entities = useEntities(props, ['consumer']);
+  const pairs = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['consumer', 'route'] }), scopeOf(props), period.turn);
+  const routes = useMemo(() => routesByConsumer(pairs.data), [pairs.data]);
+  const { all } = entities;
+  const queries = [...entities.queries, pairs];
+
+  const when = (id: 'first' | 'last', label: string): Column => ({
+    id,
+    label,
+    title: `Start of the ${id} ${entities.step === 60 ? 'minute' : `${entities.step / 60} minutes`} of this period with a request`,
+    value: ({ active }) => active?.[id] ?? 0,
+    cell: ({ active }) => (active ? shortMoment(Math.max(active[id], period.from), zone) : NONE),
+  });
+  const top: Column = {
+    id: 'routes',
+    label: 'Routes',
+    title: 'How many routes it calls; the most called one',
+    value: ({ row }) => routes.get(row.consumer ?? '')?.length ?? 0,
+    cell: ({ row }) => {
+      const own = routes.get(row.consumer ?? '') ?? [];
+      return own[0] === undefined ? (
+        NONE
+      ) : (
+        <>
+          {own.length} <span className="faint mono">{wordOf(own[0].route)}</span>
+        </>
+      );
+    },
+    more: ({ row }) => (routes.get(row.consumer ?? '') ?? []).slice(0, 8).map(({ route, requests: n }) => `${wordOf(route)}: ${n}`).join('\n'),
+  };
+  return (
+    <div className="view">
+      <h1 className="unseen">Consumers</h1>
+      <Trouble queries={queries} onRetry={live.refresh} />
+      {all === undefined && queries[0]?.failure ? (
+        <Unreachable live={live} />
+      ) : all?.length === 0 && !entities.outdated ? (
+        <Empty filters={filters} period={period} gateways={gateways.data} />
+      ) : (
+        <EntityTable
+          title="Consumers"
+          subject="Consumer"
+          entities={entities}
+          columns={[requests, share, errors, client, p95, top, when('first', 'First'), when('last', 'Last'), bytes]}
+          params={params}
+          textOf={({ row }) => wordOf(row.consumer ?? '')}
+          nameOf={({ row }) => <ConsumerLink consumer={row.consumer ?? ''} />}
+          specialOf={({ row }) => row.consumer ?? ''}
+        />
+      )}
+    </div>
+  );
+}
+
+/** The routes of each consumer, the most called first. */
+function routesByConsumer(answer: Summary | undefined): Map<string, { route: string; requests: number }[]> {
+  const found = new Map<string, { route: string; requests: number }[]>();
+  for (const { consumer = '', route = '', requests: n } of (answer?.rows ?? []).toSorted((a, b) => b.requests - a.requests)) {
+    found.set(consumer, [...(found.get(consumer) ?? []), { route, requests: n }]);
+  }
+  return found;
+}

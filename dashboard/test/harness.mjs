@@ -1,0 +1,66 @@
+// What the tests of the page share: one browser for all of them, a page and an ingest of its own for each.
+
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { launch, open } from './browser.mjs';
+import { startMock } from './mock-api.mjs';
+
+let browser;
+after(() => browser?.then((started) => started.close()));
+
+/**
+ * Runs `body` on a page of its own before an ingest of its own; nothing may complain unless `complains` says so.
+ * `prepare` is given the ingest before the page asks it anything.
+ */
+export function check(name, { path = '/', mode = 'data', complains = false, prepare = () => {}, ...look } = {}, body) {
+  test(name, { timeout: 180_000 }, async () => {
+    browser ??= launch();
+    const mock = await startMock({ mode });
+    prepare(mock);
+    const page = await open(await browser, mock.url + path, look);
+    try {
+      await body(page, mock);
+      if (!complains) assert.deepEqual(page.complaints, []);
+    } finally {
+      mock.mode = 'data';
+      await page.context().close();
+      await mock.close();
+    }
+  });
+}
+
+export const paramsOf = (page) => Object.fromEntries(new URL(page.url()).searchParams);
+
+/** The filters in force as the page shows them, as `key=value`. */
+export const chips = (page) =>
+  page.locator('.chip').evaluateAll((all) => all.map((chip) => chip.querySelector('.chip-key').textContent + '=' + chip.querySelector('.chip-value').getAttribute('title')));
+
+/** The query strings that an endpoint was asked with. */
+export const requestsTo = (mock, name) => mock.seen.filter((path) => path.startsWith(`/api/v1/${name}?`)).map((path) => new URL(path, 'http://mock').searchParams);
+
+/** Waits until what `look` gives satisfies `good`. The limit is for what never comes, far beyond any slow machine. */
+export async function until(look, good) {
+  const end = Date.now() + 60_000;
+  for (;;) {
+    const value = await look();
+    if (good(value)) return value;
+    assert.ok(Date.now() < end, `waited in vain, last saw ${JSON.stringify(value)}`);
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+}
+
+/** Nothing is awaited any more. */
+export const filled = (page) => until(() => page.locator('[data-animate]').count(), (waiting) => waiting === 0);
+
+/** The overview has asked its seven questions and the shell its one, and all are answered. */
+export async function settled(page, mock) {
+  await until(() => mock.seen.length, (count) => count >= 8);
+  await filled(page);
+}
+
+/** The number that a text such as `1.3 s` stands for, in its smallest unit. */
+export function quantity(text) {
+  if (text.trim() === '–') return -1;
+  const [, number, unit] = /^[<>]? ?([\d.,]+) ?(\D*)$/.exec(text.trim());
+  return Number(number.replaceAll(',', '')) * ({ s: 1e6, min: 6e7, ms: 1000, µs: 1, k: 1000, kB: 1000, MB: 1e6, GB: 1e9 }[unit] ?? 1);
+}

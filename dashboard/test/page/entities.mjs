@@ -1,0 +1,134 @@
+// Routes and consumers: the lists of all, and the views of one.
+
+import assert from 'node:assert/strict';
+import { describe } from 'node:test';
+import { check, chips, filled, paramsOf, quantity, requestsTo, until } from '../harness.mjs';
+
+const names = (page) => page.locator('.entities tbody th .name').allTextContents();
+
+for (const { path, total, column, first, special, words } of [
+  { path: '/routes', total: 11, column: 'p99', first: '/v1/reports/{uuid}/export', special: 'unmatched', words: /Requests whose path belongs to no known route/ },
+  { path: '/consumers', total: 7, column: 'Errors', first: 'hooli', special: 'anonymous', words: /Requests that named no consumer/ },
+]) {
+  describe(`the list at ${path}`, { concurrency: 2 }, () => {
+    check('has them all, with what the API counts', { path }, async (page, mock) => {
+      await page.locator('.spark').nth(total - 1).waitFor();
+      assert.equal((await names(page)).length, total);
+      const asked = requestsTo(mock, 'summary').find((params) => params.has('group_by') && !params.has('status'));
+      const { rows } = await (await fetch(`${mock.url}/api/v1/summary?${asked}`)).json();
+      // The stand-in's running minute grows between the two questions.
+      const shown = quantity(await page.locator('tbody td.col-requests').first().textContent());
+      const most = Math.max(...rows.map((row) => row.requests));
+      assert.ok(shown <= most && shown > most * 0.97, `${shown}, API ${most}`);
+      const shares = (await page.locator('td.col-share').allTextContents()).map(quantity);
+      assert.ok(Math.abs(shares.reduce((a, b) => a + b) - 100) < 1, `${shares}`);
+    });
+
+    check('is sorted by any column, both ways, and the address knows', { path: `${path}?refresh=off` }, async (page) => {
+      await page.locator('.spark').first().waitFor();
+      for (const heading of await page.locator('th[aria-sort]').all()) {
+        for (let turn = 0; turn < 2; turn += 1) {
+          await heading.getByRole('button').click();
+          const id = (await heading.getAttribute('class')).replace(/number |col-/g, '');
+          const descending = (await heading.getAttribute('aria-sort')) === 'descending';
+          assert.equal(paramsOf(page).sort, descending ? `-${id}` : id);
+          if (['name', 'routes', 'first', 'last'].includes(id)) continue;
+          const values = (await page.locator(`tbody td.col-${id}`).allTextContents()).map(quantity);
+          assert.deepEqual(values, values.toSorted((a, b) => (descending ? b - a : a - b)), `${id}: ${values}`);
+        }
+      }
+      await page.getByRole('columnheader', { name: column, exact: true }).getByRole('button').click();
+      await page.reload();
+      await page.locator('.spark').first().waitFor();
+      assert.equal((await names(page))[0], first);
+    });
+
+    check('is searched, and the address knows', { path }, async (page) => {
+      await page.locator('.entities tbody th').first().waitFor();
+      await page.getByRole('searchbox').fill(first.toUpperCase());
+      assert.deepEqual(await until(() => names(page), (all) => all.length === 1), [first]);
+      assert.equal(paramsOf(page).q, first.toUpperCase());
+      await page.getByRole('searchbox').fill('there is none');
+      await page.getByText('Nothing here contains “there is none”.').waitFor();
+    });
+
+    check('says what its special names mean', { path }, async (page) => {
+      await page.locator('.note', { hasText: words }).waitFor();
+      await page.getByRole('link', { name: special }).click();
+      await page.locator('.entity-head p', { hasText: words }).waitFor();
+    });
+
+    check('tells what is new and what has gone quiet', { path }, async (page, mock) => {
+      await page.route('**/api/v1/summary?**', async (route) => {
+        const answer = await (await fetch(route.request().url().replace(/^http:\/\/[^/]*/, mock.url))).json();
+        const before = requestsTo(mock, 'timeseries')[0];
+        // Of two questions about the same groups the earlier one is about the time before.
+        if (before && Date.parse(answer.to) <= Date.parse(before.get('from')) && answer.rows.length > 1) {
+          const [one, ...others] = answer.rows;
+          answer.rows = [...others.slice(1), { ...one, consumer: 'gone-by', route: '/gone-by' }];
+        }
+        await route.fulfill({ json: answer });
+      });
+      await page.locator('.spark').first().waitFor();
+      await page.getByRole('button', { name: 'Refresh now' }).click();
+      await page.locator('.tag.new').first().waitFor();
+      await page.locator('.quiet-row', { hasText: 'gone-by' }).waitFor();
+    });
+
+    check('is empty in words', { path, mode: 'heartbeat' }, async (page) => {
+      await page.getByText('No requests in this period').waitFor();
+    });
+
+    check('says when the ingest fails', { path, mode: 'error', complains: true }, async (page) => {
+      await page.getByRole('alert').waitFor();
+      await page.getByText('Nothing to show yet').waitFor();
+    });
+  });
+}
+
+describe('the view of one', { concurrency: 2 }, () => {
+  check('is reached by keyboard, and left to the list', { path: '/routes?refresh=off' }, async (page, mock) => {
+    await page.locator('.spark').first().waitFor();
+    await page.getByRole('link', { name: 'POST /v1/orders' }).focus();
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'POST /v1/orders' }).waitFor();
+    assert.equal(new URL(page.url()).pathname, '/route');
+    assert.deepEqual(await chips(page), ['route=/v1/orders', 'method=POST']);
+    assert.match(await page.title(), /^POST \/v1\/orders/);
+    await filled(page);
+    for (const name of ['summary', 'timeseries', 'requests']) {
+      const asked = requestsTo(mock, name).at(-1);
+      assert.deepEqual([asked.get('route'), asked.get('method')], ['/v1/orders', 'POST'], name);
+    }
+    await page.getByRole('navigation', { name: 'Breadcrumb' }).getByRole('link').click();
+    assert.equal(new URL(page.url()).pathname + new URL(page.url()).search, '/routes?refresh=off');
+  });
+
+  check('of a route breaks down statuses, and lists consumers and errors', { path: '/route?method=POST&route=%2Fv1%2Forders&refresh=off' }, async (page) => {
+    await page.locator('.entry').first().waitFor();
+    const codes = await page.locator('.statuses .status').allTextContents();
+    assert.deepEqual(codes.toSorted(), ['201', '409', '422', '503']);
+    assert.ok((await page.locator('.log .entry .status').allTextContents()).every((code) => code === '503'));
+    assert.equal(await page.locator('.rank tbody tr').count(), 7);
+    await page.locator('.rank').getByRole('link', { name: 'hooli' }).click();
+    await page.getByRole('heading', { name: 'hooli' }).waitFor();
+    assert.deepEqual(paramsOf(page), { method: 'POST', route: '/v1/orders', consumer: 'hooli', refresh: 'off' });
+  });
+
+  check('of a consumer lists its routes, and leads to its requests', { path: '/consumer?consumer=hooli' }, async (page) => {
+    await page.locator('.rank .route').first().waitFor();
+    await page.locator('.statuses a').first().click();
+    await page.locator('.entry').first().waitFor();
+    assert.equal(new URL(page.url()).pathname, '/requests');
+    assert.deepEqual(paramsOf(page), { consumer: 'hooli', status: '200' });
+  });
+
+  check('without its filter is the list of all', { path: '/route?route=%2Fv1%2Fsearch' }, async (page) => {
+    await page.getByRole('button', { name: /^Remove the filter route/ }).click();
+    await page.locator('.entities tbody th').nth(10).waitFor();
+  });
+
+  check('of what does not exist says so', { path: '/consumer?consumer=nobody' }, async (page) => {
+    await page.getByText('No request matches these filters').waitFor();
+  });
+});

@@ -1,0 +1,51 @@
+// Every view in every look: findings of axe, and nothing beyond the edge of the screen.
+
+import assert from 'node:assert/strict';
+import { describe } from 'node:test';
+import { DESKTOP, PHONE, seriousFindings } from '../browser.mjs';
+import { check, filled, until } from '../harness.mjs';
+
+describe('every view is sound in every look', { concurrency: 2 }, () => {
+  const looks = {
+    light: { viewport: DESKTOP, colorScheme: 'light' },
+    dark: { viewport: DESKTOP, colorScheme: 'dark' },
+    phone: { viewport: PHONE, colorScheme: 'light' },
+    'dark phone': { viewport: PHONE, colorScheme: 'dark' },
+  };
+  const views = {
+    '/': '.u-over',
+    '/routes': '.entities tbody th',
+    '/route?method=POST&route=%2Fv1%2Forders': '.statuses li',
+    '/consumers': '.entities tbody th',
+    '/consumer?consumer=anonymous': '.statuses li',
+    '/requests': '.entry',
+    '/gateways': 'tbody th',
+    '/nowhere': 'text=There is no such page',
+  };
+  for (const [look, options] of Object.entries(looks)) {
+    for (const [path, sign] of Object.entries(views)) {
+      check(`${path} in ${look}`, { path, ...options }, async (page) => {
+        await page.locator(sign).first().waitFor();
+        await filled(page);
+        assert.deepEqual(await seriousFindings(page), []);
+        const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        assert.equal(beyond, 0, 'the page scrolls sideways');
+      });
+    }
+  }
+});
+
+describe('the colours', { concurrency: 2 }, () => {
+  const schemeOf = (page) => page.evaluate(() => document.documentElement.getAttribute('data-mantine-color-scheme'));
+  check('follow the system, until a person chooses', { colorScheme: 'dark' }, async (page) => {
+    assert.equal(await schemeOf(page), 'dark');
+    await page.emulateMedia({ colorScheme: 'light' });
+    await until(() => schemeOf(page), (scheme) => scheme === 'light');
+    const button = page.getByRole('button', { name: /^Colours/ });
+    await button.click();
+    await button.click();
+    assert.equal(await schemeOf(page), 'dark');
+    await page.reload();
+    assert.equal(await schemeOf(page), 'dark');
+  });
+});

@@ -1,0 +1,67 @@
+// Empty, waiting and failing.
+
+import assert from 'node:assert/strict';
+import { describe } from 'node:test';
+import { seriousFindings } from '../browser.mjs';
+import { check } from '../harness.mjs';
+
+describe('without data', { concurrency: 2 }, () => {
+  check('it says how to begin', { mode: 'empty' }, async (page) => {
+    await page.getByText('Waiting for the first gateway').waitFor();
+    assert.match(await page.locator('main').textContent(), /"cluster": "gatelens_ingest"/);
+    assert.deepEqual(await seriousFindings(page), []);
+  });
+
+  check('it tells the gateway’s heartbeat', { mode: 'heartbeat' }, async (page) => {
+    await page.getByText('No requests in this period').waitFor();
+    assert.match(await page.locator('main').textContent(), /Gateway edge-1 is connected \(just now\)/);
+  });
+
+  check('it fills when the first request comes', { mode: 'empty' }, async (page, mock) => {
+    await page.getByText('Waiting for the first gateway').waitFor();
+    mock.mode = 'data';
+    await page.getByRole('button', { name: 'Refresh now' }).click();
+    await page.locator('[data-figure=requests]').waitFor();
+  });
+
+  check('it keeps the places while waiting', { mode: 'hang' }, async (page, mock) => {
+    await page.locator('.figure [data-animate]').first().waitFor();
+    const place = () => page.locator('.charts').boundingBox();
+    const waiting = await place();
+    mock.mode = 'data';
+    await page.locator('.u-over').nth(2).waitFor();
+    await page.locator('[data-figure=requests]').waitFor();
+    assert.deepEqual(await place(), waiting);
+  });
+});
+
+describe('when the ingest fails', { concurrency: 2 }, () => {
+  const ways = {
+    error: /The ingest answered 503. the store is read-only/,
+    garbled: /The ingest answered 502/,
+    reset: /The ingest cannot be reached/,
+  };
+  for (const [mode, words] of Object.entries(ways)) {
+    check(`(${mode}) the old data stays, and trying again helps`, { complains: true }, async (page, mock) => {
+      await page.locator('[data-figure=requests]').waitFor();
+      mock.mode = mode;
+      await page.getByRole('button', { name: 'Refresh now' }).click();
+      const banner = page.getByRole('alert');
+      await banner.waitFor();
+      assert.match(await banner.textContent(), words);
+      assert.ok(await page.locator('[data-figure=requests]').isVisible());
+      assert.deepEqual(await seriousFindings(page), []);
+      mock.mode = 'data';
+      await banner.getByRole('button', { name: 'Try again' }).click();
+      await banner.waitFor({ state: 'detached' });
+    });
+
+    check(`(${mode}) from the start, it says so`, { mode, complains: true }, async (page, mock) => {
+      assert.match(await page.getByRole('alert').textContent(), words);
+      await page.getByText('Nothing to show yet').waitFor();
+      mock.mode = 'data';
+      await page.getByRole('button', { name: 'Try again' }).click();
+      await page.locator('[data-figure=requests]').waitFor();
+    });
+  }
+});

@@ -1,0 +1,136 @@
+// The page's pure parts, without a browser: whatever they are given, they come to an end with something that can be drawn.
+
+import assert from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
+import { describe, test } from 'node:test';
+import { runnerImport } from 'vite';
+
+const source = async (path) => (await runnerImport(fileURLToPath(new URL(`../src/${path}`, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
+const [scale, columns, plot, period, format, request, gateways, zone] = await Promise.all(
+  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts'].map(source),
+);
+
+/** Numbers as they should not be, and many as they may be. The sequence is the same in each run. */
+const ODD = [NaN, null, Infinity, -Infinity, 0, -0, -1, 5e-324, 1e-320, 1e-9, 0.001, 0.01, 1, 1.0000001, 1e12, 1e300, Number.MAX_VALUE, Number.MAX_SAFE_INTEGER];
+let seed = 42;
+const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32;
+const MANY = [...ODD, ...Array.from({ length: 300 }, () => 10 ** (random() * 40 - 20))];
+
+describe('ranges and ticks', () => {
+  test('a linear range can be drawn, whatever the data', () => {
+    for (const max of MANY) {
+      const [low, high] = scale.fromZero(max);
+      assert.ok(low === 0 && high > 0 && high < 1e16, `${max}: ${low}..${high}`);
+    }
+  });
+
+  test('a logarithmic range can be drawn, and has few ticks, all of them inside', () => {
+    for (const min of MANY) {
+      for (const max of MANY) {
+        const [low, high] = scale.decades(min, max);
+        assert.ok(low > 0 && low < high && Number.isFinite(high), `${min}..${max}: ${low}..${high}`);
+        const ticks = scale.roundValues(low, high);
+        assert.ok(ticks.length <= 40, `${ticks.length} ticks`);
+        assert.ok(ticks.every((tick, index) => tick >= low && tick <= high && (index === 0 || tick > ticks[index - 1])), `${ticks}`);
+      }
+    }
+  });
+
+  test('ticks of any range come to an end', () => {
+    for (const min of MANY) for (const max of MANY) assert.ok(scale.roundValues(min, max).length <= 60);
+  });
+
+  test('decades of ordinary latencies have their round values', () => {
+    assert.deepEqual(scale.roundValues(0.8, 12), [1, 2, 5, 10]);
+    assert.deepEqual(scale.roundValues(0.02, 3), [0.03, 0.1, 0.3, 1, 3]);
+    assert.deepEqual(scale.roundValues(0.01, 1000), [0.01, 0.1, 1, 10, 100, 1000]);
+  });
+});
+
+describe('slots', () => {
+  test('of any period are few, and hold every moment of it', () => {
+    for (let n = 0; n < 2000; n += 1) {
+      const now = Math.floor(random() * 4e9);
+      const length = Math.ceil(10 ** (random() * 9));
+      const choice = random() < 0.5 ? { kind: 'range', range: period.RANGES[Math.floor(random() * 5)] } : { kind: 'custom', from: now, to: now + length };
+      const made = period.periodAt(choice.kind === 'custom' ? choiceOf(choice) : choice, Math.max(now, 1e6), 0);
+      const slots = columns.slotsOf(made, made.step);
+      assert.ok(slots.starts.length >= 1 && slots.starts.length <= 98, `${slots.starts.length} slots`);
+      assert.equal(slots.starts[0], made.from, 'the first slot begins with the period');
+      assert.equal(made.from % made.step, 0);
+      assert.equal(slots.indexOf(made.from), 0);
+      assert.equal(slots.indexOf(Math.min(made.exact.to, made.to) - 0.001), slots.starts.length - 1);
+      assert.equal(slots.indexOf(made.from - 1), -1);
+      assert.ok(made.from <= made.exact.from && made.to >= made.exact.to, 'all that was chosen is in it');
+      assert.ok(made.previous.from < made.previous.to);
+    }
+  });
+
+  test('of a stretch without end are cut', () => {
+    assert.ok(columns.slotsOf({ from: 0, to: 1e12 }, 60).starts.length <= 2000);
+  });
+
+  test('whose values are odd give columns of numbers and gaps', () => {
+    const slots = columns.slotsOf({ from: 0, to: ODD.length * 60 }, 60);
+    for (const kind of ['bars', 'lines']) {
+      for (const column of plot.columnsOf(kind, slots, [{ values: ODD }, { values: ODD }], true)) {
+        assert.equal(column.length, ODD.length);
+        assert.ok(column.every((value) => value === null || Number.isFinite(value) || kind === 'bars'), `${kind}: ${column}`);
+      }
+    }
+  });
+
+  const choiceOf = ({ from, to }) => period.choiceOf(new URLSearchParams({ from: new Date(from * 1000).toISOString(), to: new Date(to * 1000).toISOString() }));
+});
+
+describe('texts', () => {
+  const check = (name, show, cases) =>
+    test(name, () => {
+      for (const [value, text] of cases) assert.equal(show(value), text, String(value));
+    });
+  check('durations', format.milliseconds, [
+    [null, '–'], [NaN, '–'], [0, '0 ms'], [0.0004, '0.4 µs'], [0.001, '1 µs'], [0.049, '49 µs'], [0.0993, '99 µs'], [0.0996, '0.1 ms'], [0.1, '0.1 ms'], [0.49, '0.49 ms'],
+    [1, '1 ms'], [9.99, '10 ms'], [12.34, '12.3 ms'], [999, '999 ms'], [1500, '1.5 s'], [90_000, '1.5 min'],
+  ]);
+  check('counts', format.count, [[0, '0'], [999, '999'], [1000, '1k'], [1_402_118, '1.4M'], [NaN, '–']]);
+  check('shares', format.percent, [[0, '0 %'], [0.00001, '< 0.01 %'], [0.0437, '4.37 %'], [0.9999, '> 99.9 %'], [1, '100 %']]);
+
+  test('times, in both zones', () => {
+    // The tests run wherever they run: local time is compared with what the machine says.
+    const iso = '2025-03-30T01:30:05.007Z';
+    assert.equal(format.clock(iso, 'utc'), 'Mar 30, 2025 01:30:05.007');
+    const local = new Date(iso);
+    assert.equal(format.minute(local, 'local'), `${String(local.getHours()).padStart(2, '0')}:${String(local.getMinutes()).padStart(2, '0')}`);
+    for (const each of ['utc', 'local']) assert.equal(zone.secondsOf(zone.inputOf(1_769_860_800, each), each), 1_769_860_800);
+    assert.equal(zone.zoneWords('utc', local), 'UTC');
+  });
+});
+
+describe('a request', () => {
+  test('as CSV is quoted, and is no formula', () => {
+    const csv = request.csvOf([{ time: 't', consumer: '=cmd()', method: 'GET', route: '/a,b', path: '/"x"', query: null, status: 200, duration_ms: -1, extra: { a: 1 } }]);
+    const [head, row, end] = csv.split('\r\n');
+    assert.ok(head.startsWith('time,consumer,method,route,path,query,status,duration_ms') && head.endsWith(',extra'));
+    assert.ok(row.startsWith(`t,'=cmd(),GET,"/a,b","/""x""",,200,-1,`) && row.endsWith(',"{""a"":1}"'), row);
+    assert.equal(end, '');
+  });
+
+  test('is looked for where its key says, or not at all', () => {
+    assert.match(request.placeOf('2026-01-05T10:00:00.123456789Z~id'), /from=2026-01-05T10%3A00%3A00\.123Z&to=2026-01-05T10%3A00%3A00\.125Z/);
+    for (const wrong of ['', '~', 'x~y', '2026-13-01T00:00:00Z~a', 'no key']) assert.equal(request.placeOf(wrong), null, wrong);
+  });
+});
+
+describe('gateways', () => {
+  const live = (instance, config_hash) => ({ instance, epoch: 'e', service: 's', environment: 'p', version: '1', config_hash, first_seen: '', last_seen: new Date().toISOString(), series: 1, overflow: 0, gaps: { metrics: 0, logs: 0 } });
+  const check = (name, hashes, expected) =>
+    test(`of which some run another configuration: ${name}`, () => {
+      const instances = gateways.instancesOf(hashes.map((hash, index) => live(`g${index}`, hash)));
+      const odd = gateways.odd(instances, (gateway) => gateway.config_hash);
+      assert.deepEqual(instances.filter(({ key }) => odd.has(key)).map(({ latest }) => latest.instance), expected);
+    });
+  check('all the same', ['a', 'a', 'a'], []);
+  check('one of three', ['a', 'b', 'a'], ['g1']);
+  check('no majority', ['a', 'b'], ['g0', 'g1']);
+  check('alone', ['a'], []);
+});
