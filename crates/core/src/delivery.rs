@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::config::Compression;
 use crate::host::{CalloutAnswer, CalloutId};
 use crate::otlp::proto;
 
@@ -23,6 +24,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
 pub struct Parcel {
     /// The request's body.
     pub body: Vec<u8>,
+    /// How the body is compressed: a configuration update may change it for what comes later.
+    pub compression: Compression,
     /// Events in it.
     pub events: u64,
     /// Its number; given before the first attempt at the latest.
@@ -362,7 +365,8 @@ mod tests {
                     Step::Push(bytes) => {
                         captured += 1;
                         queue.capture();
-                        queue.push(Parcel { body: vec![0; bytes], events: 1, sequence: None, closed_ns: now_ns }, 1_000);
+                        let body = vec![0; bytes];
+                        queue.push(Parcel { body, compression: Compression::None, events: 1, sequence: None, closed_ns: now_ns }, 1_000);
                     }
                     Step::Send => {
                         if let Some(parcel) = queue.next(now_ns, MAX_IN_FLIGHT) {

@@ -129,6 +129,11 @@ impl Export {
         Some(next)
     }
 
+    /// Has the next request go out even if no count has changed.
+    pub fn speak(&mut self) {
+        self.last_sent_ns = 0;
+    }
+
     /// A request went out.
     pub fn sent(&mut self, sent: InFlight, now_ns: u64) {
         self.in_flight = Some(sent);
@@ -179,14 +184,24 @@ impl Export {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Compression;
+
+    fn parcel() -> Parcel {
+        Parcel {
+            body: Vec::new(),
+            compression: Compression::None,
+            events: 0,
+            sequence: Some(1),
+            closed_ns: 0,
+        }
+    }
 
     fn value(slot: u32) -> Option<Vec<u8>> {
         Some(vec![slot as u8; 1_000])
     }
 
     fn stuck_since(start_ns: u64) -> Export {
-        let parcel = Parcel { body: Vec::new(), events: 0, sequence: Some(1), closed_ns: 0 };
-        Export { waiting: Some(parcel), covered_ns: start_ns, ticked_ns: start_ns, ..Export::default() }
+        Export { waiting: Some(parcel()), covered_ns: start_ns, ticked_ns: start_ns, ..Export::default() }
     }
 
     #[test]
@@ -240,10 +255,7 @@ mod tests {
         export.changed.extend([3, 5]);
         export.next(MINUTE_NS, value).unwrap();
         assert!(export.changed.is_empty());
-        export.answered(
-            Parcel { body: Vec::new(), events: 0, sequence: Some(1), closed_ns: 0 },
-            Answer::Refused,
-        );
+        export.answered(parcel(), Answer::Refused);
         assert_eq!(export.changed, BTreeSet::from([3, 5]));
     }
 }

@@ -119,9 +119,17 @@ impl Plugin {
             active.shared.with(|worker| host.log(LogLevel::Debug, &format!("{:?}", worker.stats())));
         }
         for orphan in self.registry.orphans() {
-            orphan.with(|worker| worker.tick(host, self.me, now_ns));
+            // Streams that began under an earlier configuration still end in its worker. Without any, the registry
+            // and this loop alone know it.
+            let is_unused = Rc::strong_count(&orphan) == 2;
+            orphan.with(|worker| {
+                worker.tick(host, self.me, now_ns);
+                if is_unused && worker.is_idle() {
+                    worker.retire(host, self.me, now_ns);
+                }
+            });
         }
-        self.registry.forget_idle_orphans(host);
+        self.registry.forget_orphans();
         active.shared.with(|worker| worker.was_busy(host.now().saturating_sub(now_ns)));
     }
 
@@ -254,15 +262,11 @@ impl Registry {
         self.all().into_iter().filter(|shared| shared.roots.get() == 0).collect()
     }
 
-    fn forget_idle_orphans(&self, host: &impl Host) {
-        let is_over = |shared: &Rc<Shared>| {
-            // Streams that began under an earlier configuration still end in its worker.
-            Rc::strong_count(shared) == 1 && shared.with(|worker| worker.is_idle()).unwrap_or(false)
-        };
+    fn forget_orphans(&self) {
         if let Ok(mut workers) = self.workers.try_borrow_mut() {
-            for (_, over) in workers.extract_if(|_, shared| is_over(shared)) {
-                over.with(|worker| worker.leave(host));
-            }
+            workers.retain(|_, shared| {
+                Rc::strong_count(shared) > 1 || !shared.with(|worker| worker.is_over()).unwrap_or(false)
+            });
         }
     }
 }

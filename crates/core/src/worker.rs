@@ -32,6 +32,7 @@ pub struct Worker {
     active_requests: u64,
     export_failures: u64,
     busy_ns: u64,
+    retired: bool,
 }
 
 impl Worker {
@@ -54,6 +55,7 @@ impl Worker {
             active_requests: 0,
             export_failures: 0,
             busy_ns: 0,
+            retired: false,
         }
     }
 
@@ -65,6 +67,7 @@ impl Worker {
         }
         self.pending.set_caps(stream.caps);
         self.stream = stream;
+        self.retired = false;
     }
 
     /// Counts a finished exchange and writes its log record.
@@ -96,6 +99,10 @@ impl Worker {
 
     /// The regular work: merge, close what is old enough, export, send.
     pub fn tick(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
+        if self.retired {
+            self.send(host, me, now_ns);
+            return;
+        }
         self.ledger.merge(host, &mut self.pending);
         // A tick that comes a little early does not make a batch wait for the next one.
         let old_ns = u64::from(self.stream.limits.flush_ms).saturating_mul(750_000);
@@ -151,7 +158,30 @@ impl Worker {
 
     /// The virtual machine is about to end: what it still holds is lost with it, and counted so.
     pub fn leave(&mut self, host: &impl Host) {
-        self.roster.leave(host, &self.ledger, &self.stats());
+        if !self.retired {
+            self.roster.leave(host, &self.ledger, &self.stats());
+        }
+    }
+
+    /// Nothing more will be counted here and nothing is left to deliver but the last word: the fates of the last events,
+    /// and what workers of other threads have merged that no exporter may be left to send.
+    pub fn retire(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
+        if self.retired {
+            return;
+        }
+        self.leave(host);
+        self.retired = true;
+        let changed = self.ledger.take_dirty(host);
+        self.survey = self.roster.survey(host, &self.ledger, now_ns);
+        self.export.tick(changed, now_ns);
+        self.export.speak();
+        self.export.leading = true;
+        self.send(host, me, now_ns);
+    }
+
+    /// Whether the last word has arrived.
+    pub fn is_over(&self) -> bool {
+        self.retired && self.is_idle()
     }
 
     /// Adds what was counted to the shared counters, for whoever exports them.
@@ -261,7 +291,13 @@ impl Worker {
         let events = self.open.events();
         if events > 0 {
             let sequence = self.ledger.next_sequence(host, Signal::Logs);
-            let parcel = Parcel { body: self.open.close(), events, sequence, closed_ns: now_ns };
+            let parcel = Parcel {
+                body: self.open.close(),
+                compression: self.stream.compression,
+                events,
+                sequence,
+                closed_ns: now_ns,
+            };
             self.queue.push(parcel, self.stream.limits.queue_bytes as usize);
         }
     }
@@ -316,9 +352,10 @@ impl Worker {
             survey: &self.survey,
             series: &series,
         };
-        let body = compress(frame.encode(), self.stream.compression);
+        let compression = self.stream.compression;
         Parcel {
-            body,
+            body: compress(frame.encode(), compression),
+            compression,
             events: 0,
             sequence: self.ledger.next_sequence(host, Signal::Metrics),
             closed_ns: now_ns,
@@ -349,7 +386,7 @@ impl Worker {
             ("x-gatelens-epoch", &epoch),
             ("x-gatelens-sequence", &sequence),
         ];
-        if stream.compression == Compression::Gzip {
+        if parcel.compression == Compression::Gzip {
             headers.push(("content-encoding", "gzip"));
         }
         headers.extend(stream.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
