@@ -96,8 +96,8 @@ pub(crate) enum QueryError {
     Parameter { field: String, message: String },
     #[error("{message}")]
     TooMuch { field: &'static str, message: String },
-    #[error("there is no such path: {0}")]
-    NoPath(String),
+    #[error("there is no path {path}: known here are {known}")]
+    NoPath { path: String, known: String },
     #[error("the query took too long: ask for a shorter range")]
     TooSlow,
     #[error("the store cannot be read: {0}")]
@@ -145,7 +145,7 @@ impl IntoResponse for QueryError {
                 (StatusCode::BAD_REQUEST, "invalid_parameter", Some(field.as_str()))
             }
             Self::TooMuch { field, .. } => (StatusCode::BAD_REQUEST, "too_much", Some(*field)),
-            Self::NoPath(_) => (StatusCode::NOT_FOUND, "not_found", None),
+            Self::NoPath { .. } => (StatusCode::NOT_FOUND, "not_found", None),
             Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "too_slow", None),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped", None),

@@ -5,6 +5,7 @@
 mod counts;
 mod faults;
 mod hostile;
+mod openapi;
 mod page;
 mod queries;
 mod refusals;

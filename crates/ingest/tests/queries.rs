@@ -28,7 +28,7 @@ fn wrong_questions_are_answered_with_what_was_meant() {
         ("requests?cursor=00", 400, json!("cursor"), "`next`"),
         ("requests?errors=yes", 400, json!("errors"), "true or false"),
         ("gateways?x=1", 400, json!("x"), "there is no parameter"),
-        ("nothing", 404, Value::Null, "no such path"),
+        ("nothing", 404, Value::Null, "there is no path"),
     ] {
         let answer = service.get(&format!("/api/v1/{path}"));
         let body: Value = serde_json::from_slice(&answer.body).unwrap();

@@ -5,14 +5,16 @@ use crate::clock;
 use crate::error::{QueryError, json};
 use crate::query::{counts, gateways as senders, requests as log};
 use axum::extract::{self, RawQuery};
-use axum::http::{StatusCode, Uri};
+use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Time for which a state of health is believed: asking often must not mean writing often.
 const HEALTH_AGE: Duration = Duration::from_secs(1);
+const OPENAPI: &str = include_str!("openapi.json");
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What the last look at the store found, and when it was.
@@ -23,6 +25,17 @@ pub(super) struct Health {
 }
 
 type Shared = extract::State<Arc<State>>;
+
+/// The paths of the read API.
+pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
+    vec![
+        ("/api/v1/summary", get(summary)),
+        ("/api/v1/timeseries", get(timeseries)),
+        ("/api/v1/requests", get(requests)),
+        ("/api/v1/gateways", get(gateways)),
+        ("/api/v1/openapi.json", get(openapi)),
+    ]
+}
 
 /// Whether the store can be written.
 pub(super) async fn health(extract::State(state): Shared) -> Response {
@@ -43,32 +56,41 @@ pub(super) async fn health(extract::State(state): Shared) -> Response {
 }
 
 /// Counts by group.
-pub(super) async fn summary(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
+async fn summary(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
     let parsed = counts::Summary::parse(query.as_deref(), clock::now());
     answer(state, parsed, |query, state| query.answer(&state.directory, &state.limits)).await
 }
 
 /// Counts by group and time.
-pub(super) async fn timeseries(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
+async fn timeseries(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
     let parsed = counts::Timeseries::parse(query.as_deref(), clock::now(), &state.limits);
     answer(state, parsed, |query, state| query.answer(&state.directory, &state.limits)).await
 }
 
 /// The request log.
-pub(super) async fn requests(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
+async fn requests(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
     let parsed = log::Query::parse(query.as_deref(), clock::now(), &state.limits);
     answer(state, parsed, |query, state| query.answer(&state.directory, &state.limits)).await
 }
 
 /// Who reports here.
-pub(super) async fn gateways(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
+async fn gateways(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
     let parsed = senders::parse(query.as_deref());
     answer(state, parsed, |(), state| senders::answer(&state.directory, &state.limits, clock::now())).await
 }
 
+/// All of this, described.
+async fn openapi(RawQuery(query): RawQuery) -> Response {
+    match senders::parse(query.as_deref()) {
+        Ok(()) => ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response(),
+        Err(error) => error.into_response(),
+    }
+}
+
 /// Any other path that a program may ask for.
 pub(super) async fn no_path(uri: Uri) -> QueryError {
-    QueryError::NoPath(uri.path().to_owned())
+    let known: Vec<&str> = routes().into_iter().map(|(path, _)| path).collect();
+    QueryError::NoPath { path: uri.path().to_owned(), known: known.join(", ") }
 }
 
 /// Runs a query on a thread that may block.

@@ -171,19 +171,14 @@ async fn accept(
 }
 
 fn router(state: Arc<State>) -> Router {
-    Router::new()
-        .route(
-            "/v1/metrics",
-            post(|state, headers, body| otlp::receive(Signal::Metrics, state, headers, body)),
-        )
-        .route("/v1/logs", post(|state, headers, body| otlp::receive(Signal::Logs, state, headers, body)))
-        .route("/v1/traces", post(|state, headers, body| otlp::receive(Signal::Traces, state, headers, body)))
+    let receive = |signal| post(move |state, headers, body| otlp::receive(signal, state, headers, body));
+    let api =
+        api::routes().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
+    api.route("/v1/metrics", receive(Signal::Metrics))
+        .route("/v1/logs", receive(Signal::Logs))
+        .route("/v1/traces", receive(Signal::Traces))
         .route("/metrics", get(stats))
         .route("/healthz", get(api::health))
-        .route("/api/v1/summary", get(api::summary))
-        .route("/api/v1/timeseries", get(api::timeseries))
-        .route("/api/v1/requests", get(api::requests))
-        .route("/api/v1/gateways", get(api::gateways))
         .route("/api/{*path}", any(api::no_path))
         .route("/v1/{*path}", any(api::no_path))
         .fallback(assets::serve)

@@ -1,0 +1,203 @@
+//! The description of the API and the service itself, each held against the other.
+
+use crate::support::Service;
+use crate::support::otlp::{Frame, NOON, export_logs, gauge, log, made, seconds};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const DAY: &str = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
+
+fn document(service: &Service) -> Value {
+    service.json("/api/v1/openapi.json")
+}
+
+/// What a message lists after "known here are".
+fn known(message: &Value) -> BTreeSet<String> {
+    let (_, list) = message["error"]["message"].as_str().unwrap().split_once("known here are ").unwrap();
+    list.split(", ").filter(|name| !name.is_empty()).map(str::to_owned).collect()
+}
+
+fn body(service: &Service, path: &str) -> Value {
+    serde_json::from_slice(&service.get(path).body).unwrap()
+}
+
+#[test]
+fn paths_and_parameters_are_those_of_the_service() {
+    let service = Service::start();
+    let document = document(&service);
+    let paths = document["paths"].as_object().unwrap();
+    let under_api: BTreeSet<String> =
+        paths.keys().filter(|path| path.starts_with("/api/")).cloned().collect();
+    assert_eq!(under_api, known(&body(&service, "/api/v1/nothing")));
+    for (path, operations) in paths {
+        if operations["post"].is_object() {
+            assert_eq!(service.post(path, &[], b"").status, 415, "{path}");
+            continue;
+        }
+        assert_eq!(service.get(path).status, 200, "{path}");
+        if !under_api.contains(path) {
+            continue;
+        }
+        let described: BTreeSet<String> = operations["get"]["parameters"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|parameter| resolve(&document, parameter)["name"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(described, known(&body(&service, &format!("{path}?no-such-parameter=1"))), "{path}");
+    }
+}
+
+#[test]
+fn bounds_of_parameters_are_those_of_the_service() {
+    let service = Service::start();
+    let document = document(&service);
+    for (path, name) in [("/api/v1/timeseries", "step"), ("/api/v1/requests", "limit")] {
+        let schema = &document["components"]["parameters"][name]["schema"];
+        let (least, most) = (schema["minimum"].as_i64().unwrap(), schema["maximum"].as_i64().unwrap());
+        let unit = schema["multipleOf"].as_i64().unwrap_or(1);
+        let ask = |value: i64| service.get(&format!("{path}?{name}={value}")).status;
+        assert_eq!([least - unit, least, most, most + unit].map(ask), [400, 200, 200, 400], "{name}");
+    }
+}
+
+#[test]
+fn answers_are_as_described() {
+    let service = Service::start();
+    let mut frame = Frame::at(NOON).of(&[made("/a", 200, 0.1), made("/b", 0, 2.0)]);
+    let metrics = &mut frame.resource_metrics[0].scope_metrics[0].metrics;
+    metrics.extend([gauge("gatelens.queue.size", 5, NOON), seconds("gatelens.interval", 600.0, NOON)]);
+    service.send("/v1/metrics", Some(("edge-1", 1, 1)), &frame).accepted();
+    service.send("/v1/logs", Some(("edge-1", 1, 1)), &log(&[(NOON, made("/a", 200, 0.1))])).accepted();
+    // The least that a record can say.
+    let bare =
+        LogRecord { event_name: "gatelens.request".to_owned(), time_unix_nano: NOON, ..Default::default() };
+    service.send("/v1/logs", Some(("edge-2", 1, 1)), &export_logs(vec![bare])).accepted();
+    let document = document(&service);
+    let all = "service,environment,direction,consumer,method,route,status,error_type";
+    for (path, query, rows) in [
+        ("/api/v1/summary", format!("{DAY}&group_by={all}"), 2),
+        ("/api/v1/summary", DAY.to_owned(), 1),
+        ("/api/v1/timeseries", format!("{DAY}&group_by={all}"), 2),
+        ("/api/v1/timeseries", format!("{DAY}&step=3600"), 24),
+        ("/api/v1/requests", format!("{DAY}&limit=1"), 1),
+        ("/api/v1/requests", DAY.to_owned(), 2),
+        ("/api/v1/gateways", String::new(), 2),
+        ("/healthz", String::new(), 0),
+        ("/api/v1/summary", "form=1".to_owned(), 0),
+        ("/api/v1/requests", "cursor=x".to_owned(), 0),
+    ] {
+        let answer = service.get(&format!("{path}?{query}"));
+        let status = answer.status.to_string();
+        let value: Value = serde_json::from_slice(&answer.body).unwrap();
+        let content = &document["paths"][path]["get"]["responses"][&status]["content"];
+        let found = ["rows", "points"].iter().find_map(|key| value[key].as_array()).map_or(0, Vec::len);
+        assert_eq!(found, rows, "{path}?{query}");
+        validate(&document, &content["application/json"]["schema"], &value, path);
+    }
+}
+
+#[test]
+fn the_check_itself_notices_what_is_wrong() {
+    let schema = json!({"type": "object", "properties": {"a": {"type": ["integer", "null"], "minimum": 0}},
+        "required": ["a"], "additionalProperties": false});
+    let holds =
+        |value: Value| std::panic::catch_unwind(|| validate(&Value::Null, &schema, &value, "")).is_ok();
+    let values = [
+        json!({"a": 1}),
+        json!({"a": null}),
+        json!({}),
+        json!({"a": "1"}),
+        json!({"a": -1}),
+        json!({"a": 1, "b": 2}),
+    ];
+    assert_eq!(values.map(holds), [true, true, false, false, false, false]);
+}
+
+/// Asserts that a value is as a schema has it. A keyword that is not known here fails, so that none is passed over.
+fn validate(document: &Value, schema: &Value, value: &Value, at: &str) {
+    let schema = resolve(document, schema);
+    assert!(schema.is_object(), "{at} has no schema");
+    for (keyword, wanted) in schema.as_object().unwrap() {
+        match keyword.as_str() {
+            "type" => {
+                let types = wanted.as_array().cloned().unwrap_or_else(|| vec![wanted.clone()]);
+                assert!(types.iter().any(|wanted| is_a(value, wanted)), "{at}: {value} is no {wanted}");
+            }
+            "enum" => {
+                assert!(wanted.as_array().unwrap().contains(value), "{at}: {value} is none of {wanted}")
+            }
+            "minimum" => {
+                assert!(value.as_f64().is_none_or(|n| n >= wanted.as_f64().unwrap()), "{at}: {value}")
+            }
+            "maximum" => {
+                assert!(value.as_f64().is_none_or(|n| n <= wanted.as_f64().unwrap()), "{at}: {value}")
+            }
+            "format" => {
+                assert_eq!(wanted, "date-time");
+                value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+            }
+            "pattern" => {
+                let len = match wanted.as_str().unwrap() {
+                    "^[0-9a-f]{32}$" => 32,
+                    "^[0-9a-f]{16}$" => 16,
+                    other => panic!("{other} is not known here"),
+                };
+                assert!(
+                    value
+                        .as_str()
+                        .is_none_or(|id| id.len() == len && id.bytes().all(|b| b.is_ascii_hexdigit()))
+                );
+            }
+            "items" => {
+                for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+                    validate(document, wanted, item, &format!("{at}[{index}]"));
+                }
+            }
+            "properties" => {
+                for (name, schema) in wanted.as_object().unwrap() {
+                    if let Some(value) = value.get(name) {
+                        validate(document, schema, value, &format!("{at}.{name}"));
+                    }
+                }
+            }
+            "required" => {
+                for name in wanted.as_array().unwrap() {
+                    assert!(value.get(name.as_str().unwrap()).is_some(), "{at} lacks {name}");
+                }
+            }
+            "additionalProperties" => {
+                for (name, value) in value.as_object().into_iter().flatten() {
+                    let known = schema["properties"].get(name).is_some();
+                    assert!(known || wanted != &json!(false), "{at}.{name} is not described");
+                    if !known && wanted.is_object() {
+                        validate(document, wanted, value, &format!("{at}.{name}"));
+                    }
+                }
+            }
+            "description" => {}
+            other => panic!("{at}: the keyword {other} is not known here"),
+        }
+    }
+}
+
+fn is_a(value: &Value, name: &Value) -> bool {
+    match name.as_str().unwrap() {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("{other} is no type"),
+    }
+}
+
+fn resolve<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    match schema["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+        None => schema,
+    }
+}
