@@ -74,7 +74,7 @@ export interface Gateway {
   /** Requests counted in the overflow series. */
   overflow: number;
   /** Batches that were sent and have not arrived. The counters of a missing one are made good by the next. */
-  gaps: { metrics: number; logs: number };
+  gaps: { metrics: number; logs: number; traces?: number };
   /** The most series it may have, where it says so. */
   max_series?: number | null;
   /** Log records written, and what became of them; the difference is held. */

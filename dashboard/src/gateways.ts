@@ -44,6 +44,11 @@ export function total({ lives }: Pick<Instance, 'lives'>, value: (life: Gateway)
   return known.length === 0 ? undefined : known.reduce((sum, each) => sum + each, 0);
 }
 
+/** Batches of the request log that never came, be they sent as log records or as spans. */
+export function logGaps({ gaps }: Gateway): number {
+  return gaps.logs + (gaps.traces ?? 0);
+}
+
 /** Log records that were dropped, by reason, over all lives; those of none are left out. */
 export function droppedOf({ lives }: Pick<Instance, 'lives'>): [reason: string, events: number][] {
   const sums = new Map<string, number>();

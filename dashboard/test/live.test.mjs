@@ -52,6 +52,35 @@ describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' 
     await page.context().close();
   });
 
+  for (const [name, keys] of [['routes', 'method%2Croute'], ['consumers', 'consumer']]) {
+    test(`all ${name} that the API counts are listed, and one opens`, async () => {
+      const page = await openWithAnswers(browser, `${url}/${name}?refresh=off`);
+      await page.locator('.entities tbody th').first().waitFor();
+      // Asked are this period and the one before; the later one is listed.
+      const answers = page.answers.filter(([each]) => each.includes('/summary?') && each.endsWith(`group_by=${keys}`) && !each.includes('status='));
+      const { rows } = answers.map(([, body]) => body).toSorted((a, b) => Date.parse(b.from) - Date.parse(a.from))[0];
+      assert.equal(await page.locator('.entities tbody tr:not(.quiet-row)').count(), rows.length);
+      assert.deepEqual(await seriousFindings(page), []);
+      await save(page, name);
+      await page.locator('.entities tbody th a').first().click();
+      await page.locator('.statuses li').first().waitFor();
+      await page.locator('.u-over').nth(2).waitFor();
+      assert.deepEqual(page.complaints, []);
+      await save(page, name.slice(0, -1));
+      await page.context().close();
+    });
+  }
+
+  test('a link to a request opens it, whatever the period', async () => {
+    const page = await openWithAnswers(browser, `${url}/requests?refresh=off`);
+    await page.locator('.entry .expand').first().click();
+    const key = new URL(page.url()).searchParams.get('open');
+    await page.goto(`${url}/requests?from=2026-01-01T00:00Z&to=2026-01-01T01:00Z&open=${encodeURIComponent(key)}`);
+    await page.getByRole('region', { name: 'Linked request' }).locator('.detail').waitFor();
+    assert.deepEqual(page.complaints, []);
+    await page.context().close();
+  });
+
   for (const [name, path, look] of [
     ['overview-dark', '/', { viewport: DESKTOP, colorScheme: 'dark' }],
     ['overview-phone', '/', { viewport: PHONE }],

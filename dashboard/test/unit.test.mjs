@@ -30,7 +30,7 @@ describe('ranges and ticks', () => {
         const [low, high] = scale.decades(min, max);
         assert.ok(low > 0 && low < high && Number.isFinite(high), `${min}..${max}: ${low}..${high}`);
         const ticks = scale.roundValues(low, high);
-        assert.ok(ticks.length <= 40, `${ticks.length} ticks`);
+        assert.ok(ticks.length >= 2 && ticks.length <= 40, `${ticks.length} ticks`);
         assert.ok(ticks.every((tick, index) => tick >= low && tick <= high && (index === 0 || tick > ticks[index - 1])), `${ticks}`);
       }
     }

@@ -24,12 +24,16 @@ export function decades(min: number | null, max: number | null): [number, number
   const within = (value: number) => Math.min(LONGEST, Math.max(SHORTEST, value));
   const high = within(max);
   const low = min !== null && Number.isFinite(min) ? Math.min(high, within(min)) : high;
-  return [low / 1.5, high * 1.5];
+  // Values that hardly differ get room as well, so that there is more than one tick to read them by.
+  const air = Math.max(1.5, Math.sqrt(NARROWEST / (high / low)));
+  return [low / air, high * air];
 }
+
+const NARROWEST = 9;
 
 /** 1, 2 and 5 times the powers of ten, or fewer of them where that would be crowded. */
 export function roundValues(min: number, max: number): number[] {
-  if (!(min >= SHORTEST / 2) || !(max > min) || max > LONGEST * 2) return [];
+  if (!(min >= SHORTEST / 4) || !(max > min) || max > LONGEST * 4) return [];
   const factors = max / min > 5000 ? [1] : max / min > 60 ? [1, 3] : [1, 2, 5];
   const found: number[] = [];
   // Counted by exponents: multiplying up from a very small number would never arrive.

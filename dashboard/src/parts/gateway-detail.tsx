@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react';
 import { ago, bytes, exact, moment, NONE, percent } from '../format';
-import { droppedOf, reasonLabel, REASONS, silence, total, type Instance } from '../gateways';
+import { droppedOf, logGaps, reasonLabel, REASONS, silence, total, type Instance } from '../gateways';
 import { useZone } from '../zone';
 
 /** All that a gateway reports, in words. */
@@ -38,7 +38,7 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
         ['Captured', sum((life) => life.captured)],
         ['Delivered', sum((life) => life.sent)],
         ['Held', <>{number(row.held)} now{typeof row.queue_bytes === 'number' && `, ${bytes(row.queue_bytes)}`}</>],
-        ['Gaps', <>{sum((life) => life.gaps.logs)} batches that never came</>],
+        ['Gaps', <>{sum(logGaps)} batches that never came</>],
         ['Failures', <>{sum((life) => life.export_failures)} attempts to deliver that failed; most are made again</>],
       ],
     ],

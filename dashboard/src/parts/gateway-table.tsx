@@ -1,7 +1,7 @@
 import { Skeleton } from '@mantine/core';
 import { Fragment } from 'react';
 import { ago, bytes, exact, NONE, percent, tally } from '../format';
-import { droppedOf, lifeKey, odd, pulseOf, reasonLabel, silence, total, type Instance, type Pulse } from '../gateways';
+import { droppedOf, lifeKey, logGaps, odd, pulseOf, reasonLabel, silence, total, type Instance, type Pulse } from '../gateways';
 import { patch } from '../location';
 import { GatewayDetail } from './gateway-detail';
 import { ChevronIcon } from './icons';
@@ -79,7 +79,7 @@ interface RowProps {
 function Row({ instance, busy, differs, open }: RowProps) {
   const { latest: row } = instance;
   const overflow = total(instance, (life) => life.overflow) ?? 0;
-  const gaps = { metrics: total(instance, (life) => life.gaps.metrics) ?? 0, logs: total(instance, (life) => life.gaps.logs) ?? 0 };
+  const gaps = { metrics: total(instance, (life) => life.gaps.metrics) ?? 0, logs: total(instance, logGaps) ?? 0 };
   const dropped = droppedOf(instance);
   const drops = dropped.reduce((sum, [, n]) => sum + n, 0);
   const [captured, sent] = [total(instance, (life) => life.captured), total(instance, (life) => life.sent)];

@@ -88,7 +88,7 @@ interface Group {
 
 const PLACED = new Set([
   'time', 'consumer', 'method', 'route', 'path', 'query', 'status', 'duration_ms', 'upstream_ms', 'request_bytes', 'response_bytes', 'client_address', 'client_port', 'user_agent',
-  'consumer_trusted', 'method_original', 'span_id', 'service', 'environment', 'request_id', 'trace_id', 'response_flags', 'code_details', 'error_type', 'gateway', 'request_headers', 'response_headers', 'request_body', 'response_body',
+  'consumer_trusted', 'method_original', 'resend_count', 'span_id', 'service', 'environment', 'request_id', 'trace_id', 'response_flags', 'code_details', 'error_type', 'gateway', 'request_headers', 'response_headers', 'request_body', 'response_body',
 ]);
 
 function groupsOf(request: Request, zone: Zone): Group[] {
@@ -118,6 +118,7 @@ function groupsOf(request: Request, zone: Zone): Group[] {
         ['Size', size('response_bytes')],
         ['Duration', <span title={request.duration_ms === null ? undefined : `${exact(request.duration_ms)} ms`}>{milliseconds(request.duration_ms)}</span>],
         ['Upstream', milliseconds(request.upstream_ms)],
+        ...(filled(request['resend_count']) ? [['Retries', text('resend_count')] as [string, ReactNode]] : []),
       ],
     },
     {
