@@ -5,6 +5,7 @@
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+mod check;
 mod serve;
 
 /// API analytics at the gateway.
@@ -19,11 +20,14 @@ struct Arguments {
 enum Command {
     /// Receive what the gateways report, keep it, and show it.
     Serve(serve::Arguments),
+    /// Read configurations as the filter would, and say what it would refuse.
+    Check(check::Arguments),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Check(arguments) => return check::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

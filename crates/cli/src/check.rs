@@ -1,0 +1,159 @@
+//! `gatelens check`: reads configurations with the filter's own code before a gateway does.
+//!
+//! A file is the plugin's JSON, or any YAML or JSON that holds it: an Envoy bootstrap or listener, Istio's WasmPlugin or
+//! EnvoyFilter, Envoy Gateway's EnvoyExtensionPolicy, several documents of these kinds. Places are those in the file.
+
+mod advice;
+mod find;
+mod yaml;
+
+use std::fmt;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use yaml::Place;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Files to check; `-` is the standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How to say what was found.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// A line for each problem, `FILE:LINE:COLUMN: error: …`.
+    Text,
+    /// One document for all files.
+    Json,
+}
+
+/// Checks all files. 0 when nothing would be refused, 1 when something would be, 2 when a file cannot be read.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let mut reports = Vec::new();
+    for file in &arguments.files {
+        match read(file) {
+            Ok(text) => reports.push(report(file, &text)),
+            Err(error) => {
+                eprintln!("gatelens: {}: {error}", file.display());
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let shown = match arguments.format {
+        Format::Text => reports.iter().map(Report::to_string).collect::<String>(),
+        Format::Json => {
+            format!("{:#}\n", json!({"files": reports.iter().map(Report::json).collect::<Vec<_>>()}))
+        }
+    };
+    // A reader that has seen enough is no failure.
+    let _ = io::stdout().write_all(shown.as_bytes());
+    if reports.iter().all(Report::passes) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// What is wrong with one file.
+struct Report {
+    file: String,
+    configurations: usize,
+    problems: Vec<Problem>,
+}
+
+/// One thing that is wrong, or that may not be meant.
+#[derive(Clone)]
+struct Problem {
+    severity: Severity,
+    /// Path from the root of the plugin's configuration; empty when it is about something else.
+    path: String,
+    place: Place,
+    message: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Severity {
+    /// The filter would refuse the configuration.
+    Error,
+    /// It works, but perhaps not as meant.
+    Warning,
+}
+
+impl Problem {
+    fn error(place: Place, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Error, path: String::new(), place, message: message.into() }
+    }
+
+    fn warning(place: Place, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(place, message) }
+    }
+
+    fn about(self, path: impl Into<String>) -> Self {
+        Self { path: path.into(), ..self }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        })
+    }
+}
+
+impl Report {
+    fn passes(&self) -> bool {
+        self.problems.iter().all(|problem| problem.severity != Severity::Error)
+    }
+
+    fn json(&self) -> Value {
+        let problems = self.problems.iter().map(|problem| {
+            json!({"severity": problem.severity.to_string(), "path": problem.path, "line": problem.place.line,
+                   "column": problem.place.column, "message": problem.message})
+        });
+        json!({"file": self.file, "ok": self.passes(), "configurations": self.configurations,
+               "problems": problems.collect::<Vec<_>>()})
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Problem { severity, path, place, message } in &self.problems {
+            let separator = if path.is_empty() { "" } else { ": " };
+            writeln!(f, "{}:{place}: {severity}: {path}{separator}{message}", self.file)?;
+        }
+        match (self.passes(), self.configurations) {
+            (true, 1) => writeln!(f, "{}: ok", self.file),
+            (true, number) => writeln!(f, "{}: ok, {number} configurations", self.file),
+            (false, _) => Ok(()),
+        }
+    }
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    if file == Path::new("-") {
+        io::stdin().read_to_end(&mut bytes)?;
+    } else {
+        bytes = std::fs::read(file)?;
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the file is not UTF-8"))
+}
+
+fn report(file: &Path, text: &str) -> Report {
+    let file = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
+    let (configurations, problems) = match find::configurations(text) {
+        Ok(found) if found.is_empty() => {
+            let message = "no configuration of gatelens in this file: neither the plugin's JSON nor a Wasm plugin, \
+                           WasmPlugin or EnvoyExtensionPolicy that holds it";
+            (0, vec![Problem::error(Place { line: 1, column: 1 }, message)])
+        }
+        Ok(found) => (found.len(), found.iter().flat_map(find::Found::problems).collect()),
+        Err(problem) => (0, vec![problem]),
+    };
+    Report { file, configurations, problems }
+}

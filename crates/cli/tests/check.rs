@@ -1,0 +1,175 @@
+//! `gatelens check` as a user runs it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+/// Checks a text; returns the exit status and what was said, with `FILE` for the file.
+fn check(text: &str) -> (i32, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, text).unwrap();
+    let (status, said) = gatelens(&[file.to_str().unwrap()]);
+    (status, said.replace(file.to_str().unwrap(), "FILE"))
+}
+
+fn gatelens(arguments: &[&str]) -> (i32, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_gatelens")).arg("check").args(arguments).output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap())
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_path_buf()
+}
+
+#[test]
+fn the_files_of_the_repository_are_accepted() {
+    let mut checked = 0;
+    for directory in ["envoy", "packaging/compose", "istio", "envoy-gateway"] {
+        for entry in fs::read_dir(repository().join(directory)).unwrap() {
+            let path = entry.unwrap().path();
+            let text = fs::read_to_string(&path).unwrap();
+            let holds_one = ["vm_config", "WasmPlugin\n", "EnvoyExtensionPolicy\n"]
+                .iter()
+                .any(|mark| text.contains(mark));
+            if path.extension().is_some_and(|extension| extension == "yaml") && holds_one {
+                let (status, said) = gatelens(&[path.to_str().unwrap()]);
+                assert_eq!(status, 0, "{said}");
+                assert!(said.ends_with(": ok\n"), "{said}");
+                // Whoever copies the file decides who sets the header; nothing else is left open.
+                let warnings = said.lines().filter(|line| line.contains("warning"));
+                assert_eq!(
+                    warnings.filter(|line| !line.contains("`x-consumer-id`")).count(),
+                    usize::from(said.contains("FAIL_OPEN")),
+                    "{said}"
+                );
+                checked += 1;
+            }
+        }
+    }
+    assert_eq!(checked, 6);
+}
+
+#[test]
+fn a_defect_is_shown_where_it_is_in_the_file() {
+    let refused = |text: &str, says: &str| {
+        let (status, said) = check(text);
+        assert_eq!(status, 1, "{text}\n{said}");
+        assert!(said.lines().any(|line| line.starts_with(says)), "{text}\n{said}\nshould say: {says}");
+    };
+    let typo = "error: ingest.clutser: unknown key `clutser`; did you mean `cluster`?";
+    refused("{\"version\": 1,\n \"ingest\": {\"clutser\": \"a\"}}", &format!("FILE:2:13: {typo}"));
+    refused("version: 1\ningest:\n  clutser: a\n", &format!("FILE:3:3: {typo}"));
+    refused("{\"version\": 1,", "FILE:1:14: error: EOF while parsing");
+    refused("", "FILE:1:1: error: no configuration of gatelens");
+    refused("a: [", "FILE:");
+    refused("kind: Deployment\nspec: {}\n", "FILE:1:1: error: no configuration of gatelens");
+    refused(
+        "kind: WasmPlugin\nspec:\n  url: oci://a/b\n  failStrategy: FAIL_OPEN\n  pluginConfig:\n    version: 1\n    ingest: {cluster: a}\n    routes: {templates: [/a, b]}\n",
+        "FILE:8:30: error: routes.templates[1]: ",
+    );
+    refused(
+        "kind: WasmPlugin\nspec: {url: oci://a/b}\n",
+        "FILE:2:7: error: the plugin configuration is empty",
+    );
+    refused(
+        "kind: EnvoyExtensionPolicy\nspec:\n  wasm:\n  - config: {version: \"1\", ingest: {cluster: a}}\n    failOpen: true\n",
+        "FILE:4:14: error: version: ",
+    );
+
+    // In the text that an Envoy configuration holds, in each way of writing one.
+    let filter = |value: &str| {
+        format!(
+            "http_filters:\n- name: w\n  typed_config:\n    \"@type\": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm\n    config:\n      name: gatelens\n      fail_open: true\n      vm_config: {{}}\n      configuration:\n        \"@type\": type.googleapis.com/google.protobuf.StringValue\n        value: {value}\n"
+        )
+    };
+    let literal = "|\n          {\n            \"version\": 1,\n            \"ingest\": {\"clutser\": \"a\"}\n          }";
+    refused(&filter(literal), &format!("FILE:14:24: {typo}"));
+    refused(&filter(r#"'{"version": 1, "ingest": {"clutser": "a"}}'"#), &format!("FILE:11:43: {typo}"));
+    refused(
+        &filter(r#""{\"version\": 1,\n\"ingest\": {\"clutser\": \"a\"}}""#),
+        &format!("FILE:11:48: {typo}"),
+    );
+    refused(&filter("{version: 1, ingest: {clutser: a}}"), &format!("FILE:11:38: {typo}"));
+}
+
+#[test]
+fn what_may_not_be_meant_is_a_warning() {
+    let warned = |text: &str, says: &[&str]| {
+        let (status, said) = check(text);
+        assert_eq!(status, 0, "{text}\n{said}");
+        let warnings: Vec<&str> = said.lines().filter(|line| line.contains("warning")).collect();
+        assert_eq!(warnings.len(), says.len(), "{said}");
+        for (warning, says) in warnings.iter().zip(says) {
+            assert!(warning.starts_with(says), "{warning}\nshould say: {says}");
+        }
+    };
+    let trusted = r#""consumer": {"sources": [{"header": "x", "trusted": true}]}"#;
+    warned(&format!("{{\"version\": 1, \"ingest\": {{\"cluster\": \"a\"}}, {trusted}}}"), &[]);
+    warned(
+        "{\"version\": 1, \"ingest\": {\"cluster\": \"a\"},\n \"consumer\": {\"sources\": [{\"header\": \"x\"}]}}",
+        &["FILE:2:28: warning: consumer.sources[0].header: any client can send `x`"],
+    );
+    warned(
+        "version: 1\ningest: {cluster: a}\n",
+        &["FILE:1:1: warning: consumer: any client can send `x-consumer-id`"],
+    );
+
+    let bootstrap = fs::read_to_string(repository().join("envoy/http-filter.yaml")).unwrap();
+    let changed = |from: &str, to: &str| {
+        assert!(bootstrap.contains(from), "{from}");
+        let text = bootstrap.replace(r#"{"header": "x-consumer-id"}"#, r#"{"header": "x", "trusted": true}"#);
+        text.replace(from, to)
+    };
+    // Where a mark stands, of which the text has only one outside its comments.
+    let place = |text: &str, mark: &str| {
+        let mut lines = text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#'));
+        let (index, line) = lines.find(|(_, line)| line.contains(mark)).unwrap();
+        format!("FILE:{}:{}: warning: ", index + 1, line.find(mark).unwrap() + 1)
+    };
+    let text = changed("fail_open: true", "fail_open: true");
+    warned(&text, &[]);
+    let text = changed("fail_open: true", "failure_policy: FAIL_OPEN");
+    warned(&text, &[&(place(&text, "failure_policy: ") + "FAIL_OPEN answers 503")]);
+    let text = changed("fail_open: true", "").replace("    name: gatelens", "    name: 'gatelens'");
+    warned(&text, &[&(place(&text, "name: 'gatelens'") + "should the filter trap")]);
+    let text = changed("proxy_on_delete: {}", "");
+    let lacks = "the allow-list lacks what the module needs: proxy_on_delete";
+    warned(&text, &[&(place(&text, "proxy_on_vm_start") + lacks)]);
+    let text = changed("  - name: gatelens_ingest\n", "  - name: ingest\n");
+    let unknown = "ingest.cluster: no cluster `gatelens_ingest`";
+    warned(&text, &[&(place(&text, "\"cluster\": \"gatelens_ingest\"") + unknown)]);
+}
+
+#[test]
+fn the_result_can_be_read_by_a_program_and_the_text_come_from_a_pipe() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gatelens"))
+        .args(["check", "--format", "json", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"version: 1\ningest: {clutser: a}\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let file = &said["files"][0];
+    assert_eq!(
+        (&file["file"], &file["ok"], &file["configurations"]),
+        (&"standard input".into(), &false.into(), &1.into())
+    );
+    let problem = &file["problems"][0];
+    assert_eq!((&problem["severity"], &problem["path"]), (&"error".into(), &"ingest.clutser".into()));
+    assert_eq!((&problem["line"], &problem["column"]), (&2.into(), &10.into()));
+}
+
+#[test]
+fn wrong_usage_is_told_apart() {
+    assert_eq!(gatelens(&[]).0, 2);
+    assert_eq!(gatelens(&["/no/such/file"]).0, 2);
+}
