@@ -128,8 +128,9 @@ impl From<crate::sketch::Unreadable> for QueryError {
     }
 }
 
-impl IntoResponse for QueryError {
-    fn into_response(self) -> Response {
+impl QueryError {
+    /// The status and the body that say it.
+    pub(crate) fn described(&self) -> (StatusCode, Vec<u8>) {
         #[derive(Serialize)]
         struct Body<'a> {
             error: Inner<'a>,
@@ -140,7 +141,7 @@ impl IntoResponse for QueryError {
             message: String,
             field: Option<&'a str>,
         }
-        let (status, code, field) = match &self {
+        let (status, code, field) = match self {
             Self::Parameter { field, .. } => {
                 (StatusCode::BAD_REQUEST, "invalid_parameter", Some(field.as_str()))
             }
@@ -150,17 +151,26 @@ impl IntoResponse for QueryError {
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped", None),
         };
-        json(status, &Body { error: Inner { code, message: self.to_string(), field } })
+        let body = Body { error: Inner { code, message: self.to_string(), field } };
+        (status, serde_json::to_vec(&body).unwrap_or_default())
+    }
+}
+
+impl IntoResponse for QueryError {
+    fn into_response(self) -> Response {
+        let (status, body) = self.described();
+        (status, json_headers(), body).into_response()
     }
 }
 
 /// A JSON answer that no cache keeps.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     match serde_json::to_vec(body) {
-        Ok(bytes) => {
-            let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
-            (status, headers, bytes).into_response()
-        }
+        Ok(bytes) => (status, json_headers(), bytes).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+fn json_headers() -> [(header::HeaderName, &'static str); 2] {
+    [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")]
 }

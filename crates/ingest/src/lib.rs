@@ -10,6 +10,7 @@ mod clock;
 mod error;
 mod http;
 mod limits;
+mod offline;
 mod query;
 mod sequence;
 mod sketch;
@@ -23,4 +24,5 @@ pub mod fuzzing;
 
 pub use http::{Config, Server, StartError};
 pub use limits::Limits;
+pub use offline::ask;
 pub use store::StoreError;

@@ -1,0 +1,185 @@
+//! `gatelens query`: what the page shows, as a table, CSV or JSON.
+//!
+//! Exit status: 0 with an answer, 1 when there is none to be had, 2 for a question that the service calls wrong.
+
+mod client;
+mod print;
+
+use clap::ValueEnum;
+use client::{Failure, Source};
+use serde_json::Value;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Rows that one answer of the service holds at most.
+const PAGE: u64 = 1000;
+const DEFAULT_LIMIT: u64 = 100;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// What to ask for.
+    question: Question,
+    /// Address of a running ingest.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4318")]
+    url: String,
+    /// Read the files of a data directory instead, whether or not an ingest is at work there.
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    data: Option<PathBuf>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// Start of the range: RFC 3339 or Unix seconds [default: an hour before --to]
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// End of the range, exclusive [default: now]
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Dimensions, separated by commas: consumer, method, route, status, error_type, service, environment, direction.
+    #[arg(long, value_name = "DIMENSIONS")]
+    group_by: Option<String>,
+    /// Seconds that a point of a time series covers.
+    #[arg(long, value_name = "SECONDS")]
+    step: Option<u64>,
+    /// Rows of the request log at most [default: 100]
+    #[arg(long, value_name = "ROWS")]
+    limit: Option<u64>,
+    /// Only this service; this and the following may be repeated.
+    #[arg(long, value_name = "NAME")]
+    service: Vec<String>,
+    /// Only this environment.
+    #[arg(long, value_name = "NAME")]
+    environment: Vec<String>,
+    /// Only this consumer.
+    #[arg(long, value_name = "ID")]
+    consumer: Vec<String>,
+    /// Only this method.
+    #[arg(long, value_name = "METHOD")]
+    method: Vec<String>,
+    /// Only this route template.
+    #[arg(long, value_name = "ROUTE")]
+    route: Vec<String>,
+    /// Only this status: a code, a class such as 5xx, or 0 where there was no answer.
+    #[arg(long, value_name = "STATUS")]
+    status: Vec<String>,
+    /// Only errors, or all others.
+    #[arg(long, value_name = "true|false")]
+    errors: Option<bool>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Question {
+    /// Counts and percentiles by group.
+    Summary,
+    /// The same by time.
+    Timeseries,
+    /// The request log, newest first.
+    Requests,
+    /// Who reports, and whether anything is missing.
+    Gateways,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Table,
+    Csv,
+    Json,
+}
+
+impl Question {
+    /// As the path of the API has it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Summary => "summary",
+            Self::Timeseries => "timeseries",
+            Self::Requests => "requests",
+            Self::Gateways => "gateways",
+        }
+    }
+
+    /// Where the answer has its rows.
+    fn rows(self) -> &'static str {
+        match self {
+            Self::Timeseries => "points",
+            Self::Summary | Self::Requests | Self::Gateways => "rows",
+        }
+    }
+}
+
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let source = match &arguments.data {
+        Some(data) => Source::Directory(data.clone()),
+        None => Source::Service(arguments.url.trim_end_matches('/').to_owned()),
+    };
+    let answer = match ask(&source, arguments) {
+        Ok(answer) => answer,
+        Err(failure) => {
+            eprintln!("gatelens: {failure}");
+            return match failure {
+                Failure::Wrong(_) => ExitCode::from(2),
+                Failure::Unreachable { .. } | Failure::Refused(_) | Failure::Strange { .. } => {
+                    ExitCode::FAILURE
+                }
+            };
+        }
+    };
+    let text = print::render(arguments.question, arguments.format, &answer);
+    match std::io::stdout().lock().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Who reads only the beginning has what was wanted.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gatelens: cannot write the answer: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The answer; that of the request log with the rows of as many pages as were asked for.
+fn ask(source: &Source, arguments: &Arguments) -> Result<Value, Failure> {
+    let question = arguments.question;
+    if question != Question::Requests {
+        return source.ask(question.name(), &parameters(arguments, arguments.limit, None));
+    }
+    let limit = arguments.limit.unwrap_or(DEFAULT_LIMIT);
+    let mut answer = source.ask(question.name(), &parameters(arguments, Some(limit.min(PAGE)), None))?;
+    loop {
+        let found = answer["rows"].as_array().map_or(0, Vec::len) as u64;
+        let Some(next) = answer["next"].as_str().filter(|_| found < limit) else { return Ok(answer) };
+        let page = parameters(arguments, Some((limit - found).min(PAGE)), Some(next));
+        let mut more = source.ask(question.name(), &page)?;
+        if let (Some(rows), Some(more)) = (answer["rows"].as_array_mut(), more["rows"].as_array_mut()) {
+            rows.append(more);
+        }
+        answer["next"] = more["next"].take();
+    }
+}
+
+/// What was given, in the words of the API, which knows what belongs to which question.
+fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let step = arguments.step.map(|step| step.to_string());
+    let limit = limit.map(|limit| limit.to_string());
+    let errors = arguments.errors.map(|errors| errors.to_string());
+    let single = [
+        ("from", arguments.from.as_deref()),
+        ("to", arguments.to.as_deref()),
+        ("group_by", arguments.group_by.as_deref()),
+        ("step", step.as_deref()),
+        ("limit", limit.as_deref()),
+        ("cursor", cursor),
+        ("errors", errors.as_deref()),
+    ];
+    query.extend_pairs(single.iter().filter_map(|(name, value)| Some((name, (*value)?))));
+    for (name, values) in [
+        ("service", &arguments.service),
+        ("environment", &arguments.environment),
+        ("consumer", &arguments.consumer),
+        ("method", &arguments.method),
+        ("route", &arguments.route),
+        ("status", &arguments.status),
+    ] {
+        query.extend_pairs(values.iter().map(|value| (name, value)));
+    }
+    query.finish()
+}

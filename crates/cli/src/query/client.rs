@@ -1,0 +1,65 @@
+//! Where answers come from.
+
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longer than the service lets a query run.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_ANSWER_BYTES: u64 = 256 << 20;
+
+/// Who is asked.
+pub(super) enum Source {
+    /// A running service at a URL without a slash at its end.
+    Service(String),
+    /// The files themselves.
+    Directory(PathBuf),
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    #[error(
+        "no ingest answers at {url}: {reason}; start one with `gatelens serve`, or name another with --url"
+    )]
+    Unreachable { url: String, reason: String },
+    #[error("{0}")]
+    Wrong(String),
+    #[error("the ingest cannot answer: {0}")]
+    Refused(String),
+    #[error("what answers at {url} is no gatelens ingest: {reason}")]
+    Strange { url: String, reason: String },
+}
+
+impl Source {
+    /// Asks a question of the read API.
+    pub(super) fn ask(&self, question: &str, parameters: &str) -> Result<Value, Failure> {
+        let question = format!("{question}?{parameters}");
+        let (place, (status, body)) = match self {
+            Self::Directory(data) => (data.display().to_string(), gatelens_ingest::ask(data, &question)),
+            Self::Service(url) => (url.clone(), get(url, &question)?),
+        };
+        let strange = |reason| Failure::Strange { url: place.clone(), reason };
+        let answer: Value =
+            serde_json::from_slice(&body).map_err(|_| strange(format!("status {status}, and no JSON")))?;
+        if status == 200 {
+            return Ok(answer);
+        }
+        let error = &answer["error"];
+        let message = error["message"].as_str().ok_or_else(|| strange(format!("status {status}")))?;
+        Err(match error["field"].as_str() {
+            Some(field) => Failure::Wrong(format!("{message} (--{})", field.replace('_', "-"))),
+            None => Failure::Refused(message.to_owned()),
+        })
+    }
+}
+
+fn get(url: &str, question: &str) -> Result<(u16, Vec<u8>), Failure> {
+    let unreachable =
+        |error: ureq::Error| Failure::Unreachable { url: url.to_owned(), reason: error.to_string() };
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
+    let agent = config.build().new_agent();
+    let mut answer = agent.get(format!("{url}/api/v1/{question}")).call().map_err(unreachable)?;
+    let body = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec().map_err(unreachable)?;
+    Ok((answer.status().as_u16(), body))
+}

@@ -1,0 +1,115 @@
+//! `gatelens query` against a running service and against its files.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
+
+mod support;
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use support::otlp::{Frame, NOON, SECOND, log, made};
+use support::{EDGE, Service, gatelens};
+
+const RANGE: [&str; 4] = ["--from", "2026-06-20T00:00:00Z", "--to", "2026-06-21T00:00:00Z"];
+
+/// Exit status, stdout and stderr.
+fn query(arguments: &[&str]) -> (i32, String, String) {
+    let output = gatelens(&["query"]).args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn with_data(dir: &std::path::Path) -> Service {
+    let service = Service::start(dir);
+    let all = [made("/a", 200, 0.1), made("/a", 200, 0.1), made("/b, c", 503, 0.2)];
+    assert!(service.send("/v1/metrics", EDGE, 1, &Frame::at(NOON).of(&all)));
+    let requests: Vec<_> = (0..1500).map(|i| (NOON + i * SECOND / 100, made("/a", 200, 0.1))).collect();
+    assert!(service.send("/v1/logs", EDGE, 1, &log(&requests)));
+    service
+}
+
+#[test]
+fn answers_are_printed_in_every_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = with_data(dir.path());
+    let data = dir.path().to_str().unwrap();
+    for source in [["--url", service.url.as_str()], ["--data", data]] {
+        let ask = |arguments: &[&str]| {
+            let (status, out, err) = query(&[arguments, &source, &RANGE].concat());
+            assert_eq!((status, err.as_str()), (0, ""), "{arguments:?}");
+            out
+        };
+        let table = ask(&["summary", "--group-by", "route,status"]);
+        let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(&lines[0][..4], ["route", "status", "requests", "errors"], "{table}");
+        assert_eq!(&lines[1][..4], ["/a", "200", "2", "0"], "{table}");
+
+        let csv = ask(&["summary", "--group-by", "route,status", "--status", "5xx", "--format", "csv"]);
+        assert!(csv.lines().nth(1).unwrap().starts_with("\"/b, c\",503,1,1,100,1000,"), "{csv}");
+
+        let json: Value =
+            serde_json::from_str(&ask(&["summary", "--route", "/a", "--format", "json"])).unwrap();
+        assert_eq!(json["rows"][0]["requests"], 2);
+
+        let series = ask(&["timeseries", "--step", "43200", "--format", "csv"]);
+        assert_eq!(series.lines().count(), 3, "{series}");
+
+        // More than the service gives at a time.
+        let rows = ask(&["requests", "--limit", "1200", "--format", "csv"]);
+        assert_eq!(rows.lines().count(), 1201);
+        assert_eq!(ask(&["requests"]).lines().count(), 101);
+    }
+    let (status, out, _) = query(&["gateways", "--url", &service.url]);
+    assert!(status == 0 && out.contains("edge-1"), "{out}");
+    service.stop();
+}
+
+#[test]
+fn csv_has_every_field_of_the_api() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = with_data(dir.path());
+    let day = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
+    let all = "service,environment,direction,consumer,method,route,status,error_type";
+    for (question, path, rows, more) in [
+        ("summary", format!("summary?{day}&group_by={all}"), "rows", vec!["--group-by", all]),
+        ("timeseries", format!("timeseries?{day}"), "points", vec![]),
+        ("requests", format!("requests?{day}"), "rows", vec![]),
+        ("gateways", "gateways".to_owned(), "rows", vec![]),
+    ] {
+        let answer = service.json(&format!("/api/v1/{path}"));
+        let mut expected = BTreeSet::new();
+        for (name, value) in answer[rows][0].as_object().unwrap() {
+            match value.as_object().filter(|_| name != "tags") {
+                Some(inner) => expected.extend(inner.keys().map(|key| format!("{name}.{key}"))),
+                None => drop(expected.insert(name.clone())),
+            }
+        }
+        let range = if question == "gateways" { &[][..] } else { &RANGE[..] };
+        let (_, csv, _) =
+            query(&[&[question, "--url", &service.url, "--format", "csv"], range, &more].concat());
+        let found: BTreeSet<String> = csv.lines().next().unwrap().split(',').map(str::to_owned).collect();
+        assert_eq!(found, expected, "{question}");
+    }
+    service.stop();
+}
+
+#[test]
+fn what_is_wrong_is_said_with_the_right_status() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path());
+    let url = service.url.clone();
+    let check = |arguments: &[&str], expected: i32, words: &[&str]| {
+        let (status, out, err) = query(arguments);
+        assert_eq!((status, out.as_str()), (expected, ""), "{arguments:?}: {err}");
+        words.iter().for_each(|word| assert!(err.contains(word), "{arguments:?} should say {word:?}: {err}"));
+    };
+    check(&["summary", "--url", &url, "--from", "yesterday"], 2, &["2026-01-31T12:00:00Z", "--from"]);
+    check(&["summary", "--url", &url, "--group-by", "colour"], 2, &["known are consumer", "--group-by"]);
+    check(&["summary", "--url", &url, "--step", "60"], 2, &["--step"]);
+    check(&["gateways", "--url", &url, "--from", "0"], 2, &["--from"]);
+    check(&["everything"], 2, &["summary"]);
+    check(&["summary", "--url", &url, "--data", "x"], 2, &["cannot be used with"]);
+    check(&["summary", "--data", "/nowhere/at/all"], 1, &["/nowhere/at/all"]);
+    check(&["requests", "--data", "/nowhere/at/all"], 1, &["/nowhere/at/all"]);
+    service.stop();
+    check(&["summary", "--url", &url], 1, &["no ingest answers", &url, "gatelens serve"]);
+}
