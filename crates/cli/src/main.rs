@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod check;
+mod query;
 mod serve;
 
 /// API analytics at the gateway.
@@ -20,6 +21,8 @@ struct Arguments {
 enum Command {
     /// Receive what the gateways report, keep it, and show it.
     Serve(serve::Arguments),
+    /// Ask an ingest what the page shows, and print it.
+    Query(Box<query::Arguments>),
     /// Read configurations as the filter would, and say what it would refuse.
     Check(check::Arguments),
 }
@@ -27,6 +30,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Query(arguments) => return query::run(&arguments),
         Command::Check(arguments) => return check::run(&arguments),
     };
     match done {
