@@ -16,9 +16,11 @@ pub use error::ConfigError;
 
 /// The whole configuration. The smallest is `{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}`.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Version of the configuration's format; 1.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1)))]
     pub version: u32,
     /// What the traffic belongs to.
     #[serde(default)]
@@ -44,13 +46,17 @@ pub struct Config {
 
 /// What the traffic belongs to; becomes the OTLP resource.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Service {
     /// `service.name`; 1 to 255 characters. Default `gateway`.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 255)))]
     pub name: String,
     /// `service.version`; at most 64 characters. Default empty: not sent.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub version: String,
     /// `deployment.environment.name`; `^[A-Za-z0-9_-]{1,32}$`. Default `default`.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[A-Za-z0-9_-]{1,32}$")))]
     pub environment: String,
     /// Labels of the operator's own; at most 32, keys `^[A-Za-z0-9_.-]{1,64}$`, values of at most 256 characters.
     pub tags: BTreeMap<String, String>,
@@ -72,6 +78,7 @@ impl Default for Service {
 
 /// Which way the traffic goes.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Calls to the applications: `http.server.*`.
@@ -83,9 +90,11 @@ pub enum Direction {
 
 /// Where counters and request log go.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
     /// Name of the cluster in the gateway's configuration.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 255)))]
     pub cluster: String,
     /// `:authority` of the requests. Default: the cluster's name.
     #[serde(default)]
@@ -101,6 +110,7 @@ pub struct Ingest {
     pub compression: Compression,
     /// How long to wait for an answer, milliseconds, 1 to 60,000. Default 5,000.
     #[serde(default = "default_timeout_ms")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 60_000)))]
     pub timeout_ms: u32,
     /// Temporality of the metrics. Only `cumulative` in this version, which is the default.
     #[serde(default)]
@@ -116,6 +126,7 @@ fn default_timeout_ms() -> u32 {
 
 /// How bodies are compressed.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
     /// Six times smaller, for about as much CPU time as the rest of the filter takes.
@@ -127,6 +138,7 @@ pub enum Compression {
 
 /// Temporality of the metrics.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "snake_case")]
 pub enum Temporality {
     /// Since the start of the epoch.
@@ -136,6 +148,7 @@ pub enum Temporality {
 
 /// What a request is sent as.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(rename_all = "snake_case")]
 pub enum RequestsAs {
     /// OTLP log records.
@@ -145,9 +158,11 @@ pub enum RequestsAs {
 
 /// Who calls.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Consumer {
     /// Asked in order, the first that names somebody wins. Default: the header `x-consumer-id`.
+    #[cfg_attr(feature = "schema", schemars(length(max = 32)))]
     pub sources: Vec<ConsumerSource>,
 }
 
@@ -159,6 +174,7 @@ impl Default for Consumer {
 
 /// A place in which a request names its consumer.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields)]
 pub struct ConsumerSource {
     /// A request header.
@@ -171,9 +187,11 @@ pub struct ConsumerSource {
 
 /// How paths become routes. The first that applies: a template, Envoy's route name, inference.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Routes {
     /// `[METHOD ]/path/{parameter}`; the most literal one wins. Default empty; at most 5,000.
+    #[cfg_attr(feature = "schema", schemars(length(max = 5_000)))]
     pub templates: Vec<String>,
     /// Use the name of Envoy's route where no template matches. Default false.
     pub use_route_name: bool,
@@ -189,17 +207,22 @@ impl Default for Routes {
 
 /// What is counted.
 #[derive(Clone, Debug, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Counters {
     /// Series beyond this many go into the overflow series; 1 to 20,000. Default 2,000.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 20_000)))]
     pub max_series: u32,
     /// Consumers beyond this many are counted together, with everything else told apart; 1 to 20,000. Default 1,000.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 20_000)))]
     pub max_consumers: u32,
     /// Routes beyond this many are counted together, with everything else told apart; 1 to 20,000. Default 500.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 20_000)))]
     pub max_routes: u32,
     /// Count per consumer. Without it the request log still names them. Default true.
     pub consumer: bool,
     /// Upper bounds at which durations are also counted exactly, in rising seconds; at most 64.
+    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
     pub bounds_seconds: Vec<f64>,
 }
 
@@ -217,15 +240,20 @@ impl Default for Counters {
 
 /// Bounds of memory and time.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Bytes of log records held per worker while they wait to be sent; 65,536 to 67,108,864. Default 8,388,608.
+    #[cfg_attr(feature = "schema", schemars(range(min = 65_536, max = 67_108_864)))]
     pub queue_bytes: u32,
     /// A batch is closed at this many records; 1 to 10,000. Default 500.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
     pub batch_events: u32,
     /// A batch is closed at this many bytes; 4,096 to 4,194,304. Default 262,144.
+    #[cfg_attr(feature = "schema", schemars(range(min = 4_096, max = 4_194_304)))]
     pub batch_bytes: u32,
     /// A batch is closed at this age, milliseconds, 100 to 60,000. Default 1,000.
+    #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 60_000)))]
     pub flush_ms: u32,
 }
 
