@@ -58,6 +58,7 @@ fn it_says_why_it_cannot_start() {
 
     check(&["serve", "--listen", "127.0.0.1:0"], 2, &["--data"]);
     check(&["serve", "--listen", "here", "--data", "x"], 2, &["--listen"]);
+    check(&["serve", "--data", "x", "--keep-requests", "0"], 2, &["--keep-requests", "1..=3650"]);
     check(&["surve"], 2, &["serve"]);
     check(&["--version"], 0, &[]);
 }

@@ -10,6 +10,7 @@ mod page;
 mod queries;
 mod refusals;
 mod requests;
+mod retention;
 mod senders;
 mod speed;
 mod stats;

@@ -7,8 +7,9 @@ mod otlp;
 
 use crate::clock;
 use crate::limits::Limits;
+use crate::retention::Retention;
 use crate::stats::{Gauges, Stats};
-use crate::store::{Directory, StoreError, Writers};
+use crate::store::{Directory, Refused, StoreError, Writers};
 use crate::wire::Signal;
 use axum::Router;
 use axum::extract::{self, MatchedPath, Request};
@@ -26,6 +27,9 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
+const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
+const PRUNE_RETRY: Duration = Duration::from_secs(60);
+
 /// Where to listen, where to keep, and how much to take.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -35,6 +39,8 @@ pub struct Config {
     pub data: PathBuf,
     /// Bounds of the service.
     pub limits: Limits,
+    /// How long things are kept.
+    pub retention: Retention,
 }
 
 /// Why the service cannot start.
@@ -75,6 +81,7 @@ pub struct Server {
 
 pub(crate) struct State {
     limits: Limits,
+    retention: Retention,
     directory: Arc<Directory>,
     writers: Writers,
     /// Bytes of bodies that may still be taken in.
@@ -94,7 +101,7 @@ impl Server {
     /// When the directory cannot be written, is in use by another process or holds files of a newer version; when
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let Config { listen, data, limits } = config;
+        let Config { listen, data, limits, retention } = config;
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -109,6 +116,7 @@ impl Server {
             stats: Stats::default(),
             started_at: clock::now() as f64 / 1e9,
             limits,
+            retention,
             directory,
             writers,
         });
@@ -127,6 +135,7 @@ impl Server {
         let places = Arc::new(Semaphore::new(state.limits.connections));
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
+        let pruning = tokio::spawn(prune(Arc::clone(&state)));
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -148,10 +157,26 @@ impl Server {
             });
         }
         drop(listener);
+        pruning.abort();
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.
         let _ = tokio::task::spawn_blocking(move || drop(state)).await;
+    }
+}
+
+/// Removes what is old, at once and then every hour.
+async fn prune(state: Arc<State>) {
+    loop {
+        let wait = match state.writers.prune(&state.retention).await {
+            Ok(()) => PRUNE_INTERVAL,
+            Err(Refused::Stopped) => return,
+            Err(error) => {
+                eprintln!("gatelens: what is old could not be removed: {error}");
+                PRUNE_RETRY
+            }
+        };
+        tokio::time::sleep(wait).await;
     }
 }
 

@@ -7,11 +7,12 @@ use super::rollup::{Dimension, Group, Groups, MINUTE_NANOS, Part, Rollup, Sums, 
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::sketch::Quantiles;
-use crate::store::Directory;
+use crate::store::{Directory, minutes_since};
 use rusqlite::Connection;
 use serde::Serialize;
 
 const MINUTE_SECONDS: u64 = 60;
+const HALF_HOUR_SECONDS: i64 = 1800;
 const MAX_STEP_SECONDS: u64 = 31 * 24 * 3600;
 
 /// What `summary` asks.
@@ -94,7 +95,9 @@ impl Summary {
         let snapshot = file.transaction()?;
         let groups = Groups::find(&snapshot, &self.filter, &self.group_by, limits)?;
         let mut sums = vec![None; groups.all.len()];
-        for part in Part::cover(self.range) {
+        let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
+        let range = self.range.widened_before(since, HALF_HOUR_SECONDS);
+        for part in Part::cover(range) {
             Rollup::prepare(&snapshot, part.table)?.add(part.from, part.to, &groups, &mut sums)?;
         }
         let mut rows: Vec<Row> = groups
@@ -107,7 +110,7 @@ impl Summary {
             rows.push(Row::default());
         }
         rows.sort_by_key(|row| std::cmp::Reverse(row.requests));
-        Ok(SummaryAnswer { from: rfc3339(self.range.from), to: rfc3339(self.range.to), rows })
+        Ok(SummaryAnswer { from: rfc3339(range.from), to: rfc3339(range.to), rows })
     }
 }
 
@@ -139,6 +142,14 @@ impl Timeseries {
         let snapshot = file.transaction()?;
         let groups = Groups::find(&snapshot, filter, group_by, limits)?;
         let minutes = step / MINUTE_SECONDS as i64;
+        let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
+        if range.from < since && step % HALF_HOUR_SECONDS != 0 {
+            let message = format!(
+                "minutes before {} are not kept: ask for a step of a multiple of {HALF_HOUR_SECONDS}, or a later range",
+                rfc3339(since)
+            );
+            return Err(QueryError::TooMuch { field: "step", message });
+        }
         let mut rollup = Rollup::prepare(&snapshot, Table::for_step(minutes))?;
         let mut points = Vec::new();
         // Step by step, so that no more than the sketches of one step are in memory.

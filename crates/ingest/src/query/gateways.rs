@@ -94,6 +94,7 @@ pub(crate) fn answer(directory: &Directory, limits: &Limits, now: i64) -> Result
             super::pass_over(directory, &path, error)?;
         }
     }
+    forget_retired(&metrics, &mut all)?;
     let mut known: Vec<_> = all.into_iter().collect();
     known.sort_by_key(|(_, known)| std::cmp::Reverse(known.last_seen));
     Ok(GatewaysAnswer { rows: known.into_iter().map(row).collect() })
@@ -221,6 +222,24 @@ fn read_tags(file: &Connection, all: &mut All) -> Result<(), QueryError> {
     while let Some(row) = rows.next()? {
         if let Some(known) = all.get_mut(&(row.get(0)?, row.get(1)?)) {
             known.tags.insert(row.get(2)?, row.get(3)?);
+        }
+    }
+    Ok(())
+}
+
+/// Takes out the gateways that are kept only so that they are recognised.
+fn forget_retired(file: &Connection, all: &mut All) -> Result<(), QueryError> {
+    let mut select = file.prepare(
+        "SELECT g.instance, g.epoch, g.last_seen FROM retired r
+         JOIN gateways g ON g.id = r.gateway_id AND g.last_seen = r.last_seen",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let key = (row.get(0)?, row.get(1)?);
+        let last_seen: i64 = row.get(2)?;
+        // It may still send its log.
+        if all.get(&key).is_some_and(|known| known.last_seen <= last_seen) {
+            all.remove(&key);
         }
     }
     Ok(())

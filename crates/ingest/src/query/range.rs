@@ -36,6 +36,15 @@ impl Range {
         }
     }
 
+    /// The same, with each edge before `since` (Unix nanoseconds) moved outwards to a multiple of `seconds`.
+    pub(crate) fn widened_before(self, since: i64, seconds: i64) -> Self {
+        let wide = self.widened(seconds);
+        Self {
+            from: if self.from < since { wide.from } else { self.from },
+            to: if self.to < since { wide.to } else { self.to },
+        }
+    }
+
     /// Length in seconds.
     pub(crate) fn seconds(self) -> i64 {
         self.to.saturating_sub(self.from) / NANOS

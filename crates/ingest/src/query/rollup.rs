@@ -178,7 +178,8 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Covers a range of whole minutes: half hours where they fit, minutes at the edges.
+    /// Covers a range of whole minutes: half hours where they fit, minutes at the edges. An edge before the first
+    /// minute that is kept is to be that of a half hour.
     pub(crate) fn cover(range: Range) -> Vec<Self> {
         let (from, to) = (range.from.div_euclid(MINUTE_NANOS), range.to.div_euclid(MINUTE_NANOS));
         let first = (from + HALF_HOUR_MINUTES - 1).div_euclid(HALF_HOUR_MINUTES) * HALF_HOUR_MINUTES;

@@ -82,6 +82,21 @@ impl Directory {
         }
     }
 
+    /// Removes a file and what SQLite keeps beside it.
+    pub(crate) fn remove(&self, path: &Path) -> Result<(), StoreError> {
+        for companion in COMPANIONS {
+            let path = with(path, companion);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::file(&path, error));
+                }
+                _ => {}
+            }
+        }
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        Ok(())
+    }
+
     /// Renames a damaged file, and what SQLite keeps beside it, to `*.corrupt-<time>`. No connection that can write
     /// may be open: when it closes, it removes the journal of the name that it knew.
     pub(crate) fn set_aside(&self, path: &Path, why: &StoreError) -> Result<(), StoreError> {

@@ -2,7 +2,8 @@
 
 use super::directory::Directory;
 use super::gateways::{is_repeat, note_batch, note_gateway, note_report, note_tags};
-use super::{METRICS_FILE, StoreError, Stored, schema};
+use super::{METRICS_FILE, Pruned, StoreError, Stored, prune, schema};
+use crate::retention::Retention;
 use crate::sketch::{Sketch, Unreadable};
 use crate::wire::{MetricBatch, Point, SeriesKey, Signal, Tally, Temporality, Timing, Values};
 use rusqlite::{
@@ -62,6 +63,11 @@ impl Metrics {
         outcome
     }
 
+    /// Removes some of what is old. `now` is in Unix nanoseconds.
+    pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
+        prune::prune(&mut self.connection, retention, now)
+    }
+
     /// Commits something small, to find out whether a commit is possible.
     pub(super) fn probe(&mut self, now: i64) -> Result<(), StoreError> {
         let mut write = self.connection.prepare_cached("INSERT OR REPLACE INTO probe VALUES (1, ?)")?;
@@ -90,6 +96,10 @@ impl Metrics {
             if let Some(report) = &part.report {
                 note_report(&transaction, gateway, report)?;
             }
+            let unknown = match is_retired(&transaction, gateway)? {
+                true => Unknown::Forgotten,
+                false => Unknown::New,
+            };
             for point in &part.points {
                 let Some(series) =
                     series_id(&transaction, &mut self.series, self.max_series, &point.series, fresh)?
@@ -99,7 +109,7 @@ impl Metrics {
                 };
                 let news = match point.temporality {
                     Temporality::Delta => point.values.clone(),
-                    Temporality::Cumulative => advance(&transaction, gateway, series, point)?,
+                    Temporality::Cumulative => advance(&transaction, gateway, series, point, unknown)?,
                 };
                 if !news.is_empty() {
                     // A point covers the time up to its own, so that the full minute belongs to the one before.
@@ -177,12 +187,27 @@ fn series_id(
     Ok(Some(id))
 }
 
+/// What it means that nothing is known of a stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Unknown {
+    /// It begins, and all that it holds is new.
+    New,
+    /// Its gateway was silent for longer than states are kept: what it holds was counted before, or is lost. To count
+    /// it again would be worse.
+    Forgotten,
+}
+
+fn is_retired(transaction: &Transaction<'_>, gateway: i64) -> Result<bool, StoreError> {
+    Ok(transaction.prepare_cached("SELECT 1 FROM retired WHERE gateway_id = ?")?.exists([gateway])?)
+}
+
 /// Moves a cumulative stream on to a point, and says what that adds.
 fn advance(
     transaction: &Transaction<'_>,
     gateway: i64,
     series: i64,
     point: &Point,
+    unknown: Unknown,
 ) -> Result<Values, StoreError> {
     let mut find = transaction.prepare_cached(
         "SELECT duration_count, duration, upstream_count, upstream, gateway_count, gateway,
@@ -201,6 +226,10 @@ fn advance(
         })
         .optional()?;
     let before = match stored {
+        None if unknown == Unknown::Forgotten => {
+            put_state(transaction, gateway, series, point, &point.values)?;
+            return Ok(Values::default());
+        }
         None => Values::default(),
         Some((duration, upstream, gateway, request_bytes, response_bytes)) => {
             // Where the distribution was damaged, the counts still tell what is new.
@@ -221,7 +250,17 @@ fn advance(
     if news.is_empty() {
         return Ok(news);
     }
-    let state = before.latest(point.values.clone());
+    put_state(transaction, gateway, series, point, &before.latest(point.values.clone()))?;
+    Ok(news)
+}
+
+fn put_state(
+    transaction: &Transaction<'_>,
+    gateway: i64,
+    series: i64,
+    point: &Point,
+    state: &Values,
+) -> Result<(), StoreError> {
     transaction
         .prepare_cached("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
         .execute(params![
@@ -241,7 +280,7 @@ fn advance(
             integer(state.response_bytes.count),
             integer(state.response_bytes.sum),
         ])?;
-    Ok(news)
+    Ok(())
 }
 
 fn add_to_rollup(

@@ -9,11 +9,13 @@ pub(crate) mod chunk;
 mod directory;
 pub(crate) mod gateways;
 pub(crate) mod metrics;
+mod prune;
 mod requests;
 mod schema;
 mod writer;
 
 pub(crate) use directory::Directory;
+pub(crate) use prune::{Pruned, minutes_since};
 pub(crate) use requests::day_files;
 pub(crate) use schema::{METRICS_FILE, open_read};
 pub(crate) use writer::{Refused, Stored, Writers};

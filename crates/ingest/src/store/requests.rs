@@ -2,7 +2,8 @@
 
 use super::directory::Directory;
 use super::gateways::{is_repeat, note_batch, note_gateway, received};
-use super::{StoreError, Stored, chunk, schema};
+use super::{Pruned, StoreError, Stored, chunk, schema};
+use crate::retention::{Retention, before};
 use crate::sequence::Received;
 use crate::wire::{Identity, RequestBatch, RequestPart, Signal, is_error};
 use jiff::civil::Date;
@@ -54,6 +55,22 @@ impl Requests {
             }
             outcome => outcome,
         }
+    }
+
+    /// Removes the files of days that are old. `now` is in Unix nanoseconds.
+    pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
+        let files = std::iter::once(&self.today).chain(self.others.values());
+        // A file that cannot say how late its requests are has no say.
+        let newest = files.filter_map(|file| newest(file).ok()?).max();
+        let Some(newest) = newest else { return Ok(Pruned::Done) };
+        let oldest = day_of(before(newest.min(now), retention.requests));
+        for (path, day) in day_files(self.directory.path())? {
+            if day < oldest && day != self.day {
+                self.others.remove(&day);
+                self.directory.remove(&path)?;
+            }
+        }
+        Ok(Pruned::Done)
     }
 
     fn store_today(&mut self, batch: &RequestBatch, signal: Signal, now: i64) -> Result<Stored, StoreError> {
@@ -128,6 +145,11 @@ fn open_others(directory: &Directory, today: Date) -> Result<BTreeMap<Date, Conn
 }
 
 /// Under a name so much our own, a database of something else is as useless as a damaged one.
+/// The start of the latest request in a file.
+fn newest(file: &Connection) -> rusqlite::Result<Option<i64>> {
+    file.query_row("SELECT max(t1) FROM chunks", [], |row| row.get(0))
+}
+
 fn may_go(error: &StoreError) -> bool {
     error.is_damage() || matches!(error, StoreError::Foreign { .. })
 }
@@ -220,6 +242,27 @@ mod tests {
             0,
         );
         check(&[(0, 1, true), (0, 5, true), (-3, 6, true), (30, 6, false), (30, 7, true)], 3);
+    }
+
+    #[test]
+    fn old_days_go_whatever_the_clock_says() {
+        let check = |steps: &[i64], now: i64, left: &[i64]| {
+            let dir = tempfile::tempdir().unwrap();
+            let mut store = Requests::open(Arc::new(Directory::new(dir.path().to_owned())), NOON).unwrap();
+            for (day, sequence) in steps.iter().zip(1..) {
+                let mut batch = batch(sequence);
+                batch.parts[0].events[0].time = NOON + day * DAY;
+                store.store(&batch, Signal::Logs, NOON + day * DAY).unwrap();
+            }
+            store.prune(&Retention::default(), NOON + now * DAY).unwrap();
+            let days = day_files(dir.path()).unwrap().into_iter().map(|(_, day)| day);
+            let expected = left.iter().rev().map(|day| day_of(NOON + day * DAY));
+            assert_eq!(days.collect::<Vec<_>>(), expected.collect::<Vec<_>>(), "{steps:?} at {now}");
+        };
+        check(&[0, 1, 16, 17], 17, &[16, 17]);
+        check(&[0, 1, 15], 15, &[0, 1, 15]);
+        // The clock ran a year ahead; the senders' did not.
+        check(&[0, 1, 2], 365, &[0, 1, 2]);
     }
 
     #[test]

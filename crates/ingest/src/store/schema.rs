@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -127,7 +127,8 @@ CREATE INDEX chunks_by_time ON chunks (t1, id, t0, n, errors, classes, service, 
 ";
 
 /// What each version added to the tables of the first.
-const METRICS_MIGRATIONS: [&str; VERSION as usize - 1] = ["
+const METRICS_MIGRATIONS: [&str; VERSION as usize - 1] = [
+    "
 CREATE TABLE reports (              -- the latest that each gateway said of itself
     gateway_id INTEGER PRIMARY KEY,
     time INTEGER NOT NULL,
@@ -156,8 +157,19 @@ CREATE TABLE coarse (               -- where the minutes of a gateway's counts c
     until INTEGER NOT NULL,
     PRIMARY KEY (gateway_id, until)
 ) WITHOUT ROWID;
-"];
-const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [""];
+",
+    "
+CREATE TABLE kept (                 -- the first Unix minute of what is removed when it is old
+    name TEXT PRIMARY KEY,
+    since INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE retired (              -- gateways that were silent for so long that their states were removed
+    gateway_id INTEGER PRIMARY KEY,
+    last_seen INTEGER NOT NULL      -- before the silence
+);
+",
+];
+const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = ["", ""];
 
 /// Opens the file of counters to write, and creates it when it is not there.
 pub(crate) fn open_metrics(dir: &Path) -> Result<Connection, StoreError> {

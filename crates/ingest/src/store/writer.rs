@@ -2,9 +2,10 @@
 
 use super::metrics::Metrics;
 use super::requests::Requests;
-use super::{Directory, StoreError, schema};
+use super::{Directory, Pruned, StoreError, schema};
 use crate::clock;
 use crate::limits::Limits;
+use crate::retention::Retention;
 use crate::wire::{MetricBatch, RequestBatch, Signal};
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
@@ -62,9 +63,13 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 enum MetricJob {
     Store(MetricBatch, Reply<Stored>),
     Probe(Reply<()>),
+    Prune(Retention, Reply<Pruned>),
 }
 
-type RequestJob = (RequestBatch, Signal, Reply<Stored>);
+enum RequestJob {
+    Store(RequestBatch, Signal, Reply<Stored>),
+    Prune(Retention, Reply<Pruned>),
+}
 
 impl Writers {
     /// Opens the store, makes what is missing of it, and starts the writers.
@@ -105,13 +110,22 @@ impl Writers {
     pub(crate) async fn requests(&self, batch: RequestBatch, signal: Signal) -> Result<Stored, Refused> {
         let [_, waiting] = &self.waiting;
         let _one = Waiting::of(waiting);
-        let outcome = self.ask(&self.requests, |reply| (batch, signal, reply)).await;
+        let outcome = self.ask(&self.requests, |reply| RequestJob::Store(batch, signal, reply)).await;
         self.remember(1, outcome)
     }
 
     /// Whether the store can be written.
     pub(crate) async fn probe(&self) -> Result<(), Refused> {
         self.ask(&self.metrics, MetricJob::Probe).await
+    }
+
+    /// Removes what is older than it is to be kept, step by step.
+    pub(crate) async fn prune(&self, retention: &Retention) -> Result<(), Refused> {
+        self.ask(&self.requests, |reply| RequestJob::Prune(retention.clone(), reply)).await?;
+        while self.ask(&self.metrics, |reply| MetricJob::Prune(retention.clone(), reply)).await?
+            == Pruned::More
+        {}
+        Ok(())
     }
 
     /// How many batches wait for each writer, or are being stored.
@@ -187,14 +201,20 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
         // A sender that has gone does not hear the answer; its repeat will.
         match job {
             MetricJob::Store(batch, reply) => drop(reply.send(store.store(&batch, clock::now()))),
+            MetricJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
             MetricJob::Probe(reply) => drop(reply.send(store.probe(clock::now()))),
         }
     }
 }
 
 fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
-    for (batch, signal, reply) in queue {
-        drop(reply.send(store.store(&batch, signal, clock::now())));
+    for job in queue {
+        match job {
+            RequestJob::Store(batch, signal, reply) => {
+                drop(reply.send(store.store(&batch, signal, clock::now())));
+            }
+            RequestJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
+        }
     }
 }
 

@@ -113,6 +113,7 @@ impl Service {
             listen: "127.0.0.1:0".parse().unwrap(),
             data: self.data.clone(),
             limits: self.limits.clone(),
+            retention: gatelens_ingest::Retention::default(),
         };
         let thread = std::thread::spawn(move || {
             let runtime =

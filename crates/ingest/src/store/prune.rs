@@ -1,0 +1,80 @@
+//! Removing what is older than it is to be kept, in steps that keep no batch waiting.
+
+use super::StoreError;
+use crate::retention::{Retention, before};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+
+const MINUTE_NANOS: i64 = 60_000_000_000;
+const HALF_HOUR_MINUTES: i64 = 30;
+/// Rows removed in one transaction.
+const STEP_ROWS: i64 = 5_000;
+
+/// Whether a step of the work left more to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pruned {
+    Done,
+    More,
+}
+
+/// Does a step of the work in the file of counters. `now` is in Unix nanoseconds.
+pub(super) fn prune(file: &mut Connection, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
+    let newest: Option<i64> = file.query_row("SELECT max(minute) FROM minutes", [], |row| row.get(0))?;
+    // Without counts there is nothing old either.
+    let Some(newest) = newest else { return Ok(Pruned::Done) };
+    let now = now.min(newest.saturating_add(1).saturating_mul(MINUTE_NANOS));
+    let minute = |age| before(now, age).div_euclid(MINUTE_NANOS);
+    // Whole half hours, so that a half hour is either told by minutes or not.
+    let minutes = minute(retention.minutes).div_euclid(HALF_HOUR_MINUTES) * HALF_HOUR_MINUTES;
+    let half_hours = minute(retention.half_hours).div_euclid(HALF_HOUR_MINUTES) * HALF_HOUR_MINUTES;
+    let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut removed = 0;
+    let mut remove = |what: &str, bound: i64| {
+        let left = STEP_ROWS - removed;
+        removed += transaction.prepare_cached(what)?.execute([bound, left])? as i64;
+        Ok::<_, StoreError>(())
+    };
+    transaction
+        .prepare_cached("INSERT INTO kept VALUES ('minutes', ?) ON CONFLICT DO UPDATE SET since = max(since, excluded.since)")?
+        .execute([minutes])?;
+    remove(
+        "DELETE FROM minutes WHERE (minute, series_id) IN
+           (SELECT minute, series_id FROM minutes WHERE minute < ? LIMIT ?)",
+        minutes,
+    )?;
+    remove(
+        "DELETE FROM half_hours WHERE (minute, series_id) IN
+           (SELECT minute, series_id FROM half_hours WHERE minute < ? LIMIT ?)",
+        half_hours,
+    )?;
+    remove(
+        "DELETE FROM batches WHERE (instance, epoch, signal, sequence) IN
+           (SELECT instance, epoch, signal, sequence FROM batches WHERE received_at < ? LIMIT ?)",
+        before(now, retention.batches),
+    )?;
+    remove(
+        "DELETE FROM coarse WHERE (gateway_id, until) IN
+           (SELECT gateway_id, until FROM coarse WHERE until < ? LIMIT ?)",
+        half_hours.saturating_mul(MINUTE_NANOS),
+    )?;
+    let silent = before(now, retention.gateways);
+    transaction
+        .prepare_cached(
+            "INSERT INTO retired SELECT id, last_seen FROM gateways WHERE last_seen < ?
+             ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen",
+        )?
+        .execute([silent])?;
+    remove(
+        "DELETE FROM states WHERE (gateway_id, start, stream) IN
+           (SELECT s.gateway_id, s.start, s.stream FROM states s JOIN gateways g ON g.id = s.gateway_id
+            WHERE g.last_seen < ? LIMIT ?)",
+        silent,
+    )?;
+    transaction.commit()?;
+    Ok(if removed < STEP_ROWS { Pruned::Done } else { Pruned::More })
+}
+
+/// The first Unix minute of which the minutes are kept.
+pub(crate) fn minutes_since(file: &Connection) -> rusqlite::Result<i64> {
+    let since = file.query_row("SELECT since FROM kept WHERE name = 'minutes'", [], |row| row.get(0));
+    Ok(since.optional()?.unwrap_or(i64::MIN))
+}

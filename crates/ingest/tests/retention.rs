@@ -1,0 +1,73 @@
+//! What is old goes, what is left is right.
+
+use crate::support::Service;
+use crate::support::otlp::{Frame, MINUTE, NOON, made};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const DAY: u64 = 24 * 60 * MINUTE;
+
+/// The only number that a question to the file of counters answers.
+fn stored(service: &Service, question: &str) -> i64 {
+    let file = rusqlite::Connection::open(service.data().join("metrics.db")).unwrap();
+    file.query_row(question, [], |row| row.get(0)).unwrap()
+}
+
+/// Starts again, which prunes, and waits until a question is answered so.
+fn prune(service: &mut Service, question: &str, expected: i64) {
+    service.restart(|_| ());
+    while stored(service, question) != expected {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn send(service: &Service, sequence: u64, time: u64, requests: usize) {
+    let frame = Frame::at(time).of(&vec![made("/", 200, 0.1); requests]);
+    service.send("/v1/metrics", Some(("edge-1", 1, sequence)), &frame).accepted();
+}
+
+#[test]
+fn old_minutes_are_told_by_half_hours() {
+    let mut service = Service::start();
+    for (sequence, minutes) in [(1, 1), (2, 2), (3, 45)] {
+        send(&service, sequence, NOON + minutes * MINUTE, sequence as usize);
+    }
+    send(&service, 4, NOON + 40 * DAY, 10);
+    send(&service, 5, NOON + 40 * DAY + MINUTE, 11);
+    prune(&mut service, "SELECT count(*) FROM minutes", 2);
+    assert_eq!(stored(&service, "SELECT count(*) FROM half_hours"), 4);
+    assert_eq!(stored(&service, "SELECT count(*) FROM batches"), 5, "by when they came, which is now");
+
+    let summary = service.json("/api/v1/summary?from=2026-06-20T12:01:00Z&to=2026-06-20T12:20:00Z");
+    assert_eq!(
+        (&summary["from"], &summary["to"]),
+        (&json!("2026-06-20T12:00:00Z"), &json!("2026-06-20T12:30:00Z"))
+    );
+    assert_eq!(summary["rows"][0]["requests"], 2);
+    let all = service.json("/api/v1/summary?from=2026-06-20T00:00:00Z&to=2026-07-31T00:00:00Z");
+    assert_eq!(all["rows"][0]["requests"], 11);
+
+    let day = "from=2026-06-20T12:00:00Z&to=2026-06-20T13:00:00Z";
+    let refused: Value =
+        serde_json::from_slice(&service.get(&format!("/api/v1/timeseries?{day}")).body).unwrap();
+    assert_eq!(refused["error"]["field"], "step", "{refused}");
+    let points = service.json(&format!("/api/v1/timeseries?{day}&step=1800"));
+    let found: Vec<_> = points["points"].as_array().unwrap().iter().map(|p| p["requests"].clone()).collect();
+    assert_eq!(found, [json!(2), json!(1)]);
+}
+
+#[test]
+fn a_gateway_that_comes_back_after_all_is_not_counted_twice() {
+    let mut service = Service::start();
+    send(&service, 1, NOON, 5);
+    let forget = "UPDATE gateways SET last_seen = 1000";
+    rusqlite::Connection::open(service.data().join("metrics.db")).unwrap().execute_batch(forget).unwrap();
+    prune(&mut service, "SELECT count(*) FROM states", 0);
+    assert_eq!(service.json("/api/v1/gateways")["rows"], json!([]));
+    // What it counted meanwhile cannot be told from what was counted before.
+    send(&service, 2, NOON + MINUTE, 7);
+    send(&service, 3, NOON + 2 * MINUTE, 8);
+    let summary = service.json("/api/v1/summary?from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z");
+    assert_eq!(summary["rows"][0]["requests"], 6);
+    assert_eq!(service.json("/api/v1/gateways")["rows"][0]["instance"], "edge-1");
+}
