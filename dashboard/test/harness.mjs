@@ -18,15 +18,24 @@ export function check(name, { path = '/', mode = 'data', complains = false, prep
     const mock = await startMock({ mode });
     prepare(mock);
     const page = await open(await browser, mock.url + path, look);
+    const watch = setTimeout(() => report(name, page, mock), 120_000);
     try {
       await body(page, mock);
       if (!complains) assert.deepEqual(page.complaints, []);
     } finally {
+      clearTimeout(watch);
       mock.mode = 'data';
       await page.context().close();
       await mock.close();
     }
   });
+}
+
+/** What a test that does not end is about: whether its page still runs, and what it asked last. */
+async function report(name, page, mock) {
+  const silent = new Promise((resolve) => setTimeout(resolve, 5_000, 'does not answer'));
+  const state = await Promise.race([page.evaluate('document.title').then((title) => `answers as “${title}”`, String), silent]);
+  console.error(`“${name}” still runs after two minutes. The page at ${page.url()} ${state}; asked last: ${mock.seen.slice(-3).join(' ')}; complaints: ${page.complaints.join('; ')}`);
 }
 
 export const paramsOf = (page) => Object.fromEntries(new URL(page.url()).searchParams);

@@ -182,34 +182,50 @@ function tally({ params, from, to, now, mock }, step) {
   const stride = Math.max(1, Math.floor((last - first) / 3000));
   SERIES.forEach((series, index) => {
     if (!matches(params, series)) return;
-    const shape = shapeOf(series);
+    const labels = Object.fromEntries(keys.map((name) => [name, series[name]]));
+    const group = JSON.stringify(labels);
+    const shape = `${series.median}/${series.spread}`;
     for (let minute = first; minute < last; minute += stride) {
       const n = countIn(minute, index, now) * stride;
       if (n === 0) continue;
       const time = step ? Math.floor((minute * 60) / step) * step : 0;
-      const key = [time, ...keys.map((name) => series[name])].join('\0');
+      const key = time + group;
       let cell = cells.get(key);
       if (!cell) {
-        cell = { time, labels: Object.fromEntries(keys.map((name) => [name, series[name]])), requests: 0, errors: 0, out: 0, in: 0, latency: new Float64Array(BUCKETS) };
+        cell = { time, labels, requests: 0, errors: 0, out: 0, in: 0, parts: new Map() };
         cells.set(key, cell);
       }
       cell.requests += n;
       if (isError(series.status)) cell.errors += n;
       cell.out += Math.round(n * (300 + series.median * 90));
       cell.in += series.method === 'GET' ? 0 : n * 480;
-      const shift = Math.floor(noise(minute, 3) * 5);
-      for (let b = 0; b + shift < BUCKETS; b += 1) cell.latency[b + shift] += n * shape[b];
+      // By shape and shift, to be spread over the buckets once for all minutes.
+      const part = `${shape}/${Math.floor(noise(minute, 3) * 5)}`;
+      cell.parts.set(part, (cell.parts.get(part) ?? 0) + n);
     }
   });
   return [...cells.values()].sort((a, b) => a.time - b.time);
 }
 
+/** How many requests of a cell are in each bucket of latency. */
+function latencyOf({ parts }) {
+  const latency = new Float64Array(BUCKETS);
+  for (const [part, n] of parts) {
+    const [median, spread, shift] = part.split('/').map(Number);
+    const shape = shapeOf({ median, spread });
+    for (let b = 0; b + shift < BUCKETS; b += 1) latency[b + shift] += n * shape[b];
+  }
+  return latency;
+}
+
 function rowOf(cell) {
+  const latency = latencyOf(cell);
+  const total = latency.reduce((a, b) => a + b, 0);
   const quantile = (q) => {
     if (cell.requests === 0) return null;
-    let rest = q * cell.latency.reduce((a, b) => a + b, 0);
+    let rest = q * total;
     for (let b = 0; b < BUCKETS; b += 1) {
-      rest -= cell.latency[b];
+      rest -= latency[b];
       if (rest <= 0) return Number(boundOf(b).toFixed(3));
     }
     return boundOf(BUCKETS);
@@ -221,7 +237,7 @@ function rowOf(cell) {
   };
 }
 
-const EMPTY = { labels: {}, requests: 0, errors: 0, in: 0, out: 0, latency: new Float64Array(BUCKETS) };
+const EMPTY = { labels: {}, requests: 0, errors: 0, in: 0, out: 0, parts: new Map() };
 
 function summary(query) {
   const cells = tally(query, 0);
@@ -243,10 +259,14 @@ const REASONS = {
   504: ['UT', 'response_timeout', 'upstream_request_timeout'],
 };
 
+function seriesAt(slot) {
+  let pick = noise(slot, 11) * TOTAL_RATE;
+  return SERIES.find((each) => (pick -= each.rate) <= 0) ?? SERIES[0];
+}
+
 /** The `slot`-th request of made-up time; about three a second. */
 function requestAt(slot) {
-  let pick = noise(slot, 11) * TOTAL_RATE;
-  const series = SERIES.find((each) => (pick -= each.rate) <= 0) ?? SERIES[0];
+  const series = seriesAt(slot);
   const u = noise(slot, 12) + noise(slot, 13) + noise(slot, 14) - 1.5;
   const duration = Number((series.median * Math.exp(series.spread * u * 2)).toFixed(3));
   const hex = (salt, length) => Array.from({ length }, (_, i) => Math.floor(noise(slot, salt + i) * 16).toString(16)).join('');
@@ -276,9 +296,10 @@ function requests({ params, from, to, now, mock }) {
   const end = Math.max((from * 1000) / 333 - 1, slot - 200000);
   if (mock.mode === 'data') {
     for (; slot >= end && rows.length < limit; slot -= 1) {
+      if (!matches(params, seriesAt(slot))) continue;
       const row = requestAt(slot);
       const time = Date.parse(row.time) / 1000;
-      if (time >= from && time < Math.min(now, to) && matches(params, row)) rows.push(row);
+      if (time >= from && time < Math.min(now, to)) rows.push(row);
     }
   }
   return { rows, next: rows.length === limit ? String(slot) : null };

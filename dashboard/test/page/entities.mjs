@@ -86,6 +86,25 @@ for (const { path, total, column, first, special, words } of [
   });
 }
 
+describe('names', () => {
+  check('that stand for something else are explained, and others are not taken for them', { path: '/consumers?refresh=off' }, async (page) => {
+    await page.locator('.spark').first().waitFor();
+    const names = ['__overflow__', 'constructor', '__proto__', '<b>bold</b>', 'x'.repeat(128)];
+    await page.route('**/api/v1/summary?**', (route) => {
+      const row = { requests: 5, errors: 0, request_bytes: 0, response_bytes: 0, p50_ms: 0.049, p75_ms: 0.049, p95_ms: 0.049, p99_ms: 0.049, upstream_p95_ms: null };
+      return route.fulfill({ json: { from: '', to: '', rows: names.map((consumer) => ({ consumer, route: '/', ...row })) } });
+    });
+    await page.getByRole('button', { name: 'Refresh now' }).click();
+    await page.locator('.note', { hasText: /^overflow: Requests beyond a cap on series/ }).waitFor();
+    const shown = await page.locator('.entities tbody th .name').allTextContents();
+    assert.deepEqual(shown.toSorted(), ['overflow', ...names.slice(1)].toSorted());
+    assert.equal(await page.locator('.name.special').count(), 1);
+    assert.equal(await page.locator('td.col-p95').first().textContent(), '49 µs');
+    const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.equal(beyond, 0, 'the page scrolls sideways');
+  });
+});
+
 describe('the view of one', { concurrency: 2 }, () => {
   check('is reached by keyboard, and left to the list', { path: '/routes?refresh=off' }, async (page, mock) => {
     await page.locator('.spark').first().waitFor();
