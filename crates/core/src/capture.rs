@@ -1,0 +1,215 @@
+//! Capture: which parts of an exchange the request log keeps, and bodies, collected while they stream by.
+//!
+//! Nothing is ever held back: each chunk is copied as it passes, up to a bound. What comes out is redacted text or the
+//! [`Reason`] why there is none; raw bytes never do.
+
+mod charset;
+mod head;
+mod inflate;
+mod media;
+mod stream;
+
+pub use head::Head;
+pub use media::MediaType;
+
+use crate::config::CaptureConfig;
+use crate::redact::{BodyKind, Defect, Hits, Message, Pattern, Reason, Redactor, check_header_pattern, each};
+use charset::Charset;
+use inflate::Encoding;
+use stream::Collector;
+
+/// Most that `capture.max_body_bytes` can be.
+pub const MAX_BODY_BYTES: u32 = 1_048_576;
+
+/// What is captured, compiled.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// Whether the query is kept.
+    pub query: bool,
+    request_headers: Vec<Pattern>,
+    response_headers: Vec<Pattern>,
+    request_body: bool,
+    response_body: bool,
+    max_body_bytes: usize,
+}
+
+impl Capture {
+    /// Compiles the section.
+    ///
+    /// # Errors
+    /// The first entry that is wrong, and what was meant.
+    pub fn new(config: &CaptureConfig) -> Result<Self, Defect> {
+        let patterns = |list: &'static str, entries: &[String]| {
+            let mut patterns = Vec::new();
+            each(list, entries, |text| {
+                check_header_pattern(text)?;
+                patterns.push(Pattern::new(text));
+                Ok(())
+            })?;
+            Ok(patterns)
+        };
+        if !(1..=MAX_BODY_BYTES).contains(&config.max_body_bytes) {
+            let message = format!("{} is not between 1 and {MAX_BODY_BYTES}", config.max_body_bytes);
+            return Err(Defect { list: "max_body_bytes", index: None, message });
+        }
+        Ok(Self {
+            query: config.query,
+            request_headers: patterns("request_headers", &config.request_headers)?,
+            response_headers: patterns("response_headers", &config.response_headers)?,
+            request_body: config.request_body,
+            response_body: config.response_body,
+            max_body_bytes: usize::try_from(config.max_body_bytes).unwrap_or(usize::MAX),
+        })
+    }
+
+    /// Whether a header is kept, redacted.
+    pub fn keeps_header(&self, message: Message, name: &[u8]) -> bool {
+        let patterns = match message {
+            Message::Request => &self.request_headers,
+            Message::Response => &self.response_headers,
+        };
+        let lower = || String::from_utf8_lossy(name).to_lowercase();
+        !patterns.is_empty() && {
+            let name = lower();
+            patterns.iter().any(|pattern| pattern.matches_lower(&name))
+        }
+    }
+
+    /// Begins to capture a body; `None` where bodies of this kind of message are not captured.
+    pub fn body(&self, message: Message, head: &Head<'_>) -> Option<BodyCapture> {
+        let wanted = match message {
+            Message::Request => self.request_body,
+            Message::Response => self.response_body,
+        };
+        wanted.then(|| BodyCapture::new(message, head, self.max_body_bytes))
+    }
+}
+
+/// Whether a body came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The last byte was seen.
+    Complete,
+    /// The stream was reset or closed before.
+    Cut,
+}
+
+/// A body while it streams by.
+#[derive(Clone, Debug)]
+pub struct BodyCapture {
+    message: Message,
+    size: u64,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Collecting(Box<Collecting>),
+    LeftOut(Reason),
+}
+
+#[derive(Clone, Debug)]
+struct Collecting {
+    kind: BodyKind,
+    charset: Charset,
+    encoding: Encoding,
+    collector: Collector,
+    max_bytes: usize,
+}
+
+/// A body as the request log keeps it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CapturedBody {
+    /// Bytes that passed, as sent.
+    pub size: u64,
+    /// The redacted text, or why there is none.
+    pub content: Result<String, Reason>,
+}
+
+impl BodyCapture {
+    fn new(message: Message, head: &Head<'_>, max_bytes: usize) -> Self {
+        let state = match plan(head) {
+            Err(reason) => State::LeftOut(reason),
+            Ok((kind, charset, encoding)) => {
+                // Only what is not compressed can be cut in the middle and still be read.
+                let collector = match (kind, encoding) {
+                    (BodyKind::EventStream, Encoding::Identity) => Collector::head_and_tail(max_bytes),
+                    _ => Collector::whole(max_bytes),
+                };
+                State::Collecting(Box::new(Collecting { kind, charset, encoding, collector, max_bytes }))
+            }
+        };
+        Self { message, size: 0, state }
+    }
+
+    /// Takes a copy of the next chunk, as far as the bound allows.
+    pub fn push(&mut self, chunk: &[u8]) {
+        self.size = self.size.saturating_add(chunk.len() as u64);
+        if let State::Collecting(collecting) = &mut self.state
+            && let Err(reason) = collecting.collector.push(chunk)
+        {
+            // What was collected is given back at once.
+            self.state = State::LeftOut(reason);
+        }
+    }
+
+    /// Leaves the body out, because of what became known after it began: that the connection was upgraded, say.
+    pub fn leave_out(&mut self, reason: Reason) {
+        self.state = State::LeftOut(reason);
+    }
+
+    /// Bytes that are held.
+    pub fn held_bytes(&self) -> usize {
+        match &self.state {
+            State::Collecting(collecting) => collecting.collector.held_bytes(),
+            State::LeftOut(_) => 0,
+        }
+    }
+
+    /// Redacts what was collected.
+    pub fn finish(self, end: End, redactor: &Redactor, hits: &mut Hits) -> CapturedBody {
+        let content = match self.state {
+            State::LeftOut(reason) => Err(reason),
+            State::Collecting(collecting) => collecting.finish(end, self.message, redactor, hits),
+        };
+        CapturedBody { size: self.size, content }
+    }
+}
+
+impl Collecting {
+    fn finish(
+        self,
+        end: End,
+        message: Message,
+        redactor: &Redactor,
+        hits: &mut Hits,
+    ) -> Result<String, Reason> {
+        // A stream of events ends when somebody goes away: what is complete of it counts.
+        if end == End::Cut && !(self.kind == BodyKind::EventStream && self.encoding == Encoding::Identity) {
+            return Err(Reason::Truncated);
+        }
+        let bytes = self.collector.finish(end);
+        if bytes.is_empty() {
+            return Ok(String::new());
+        }
+        let bytes = self.encoding.decode(bytes, self.max_bytes)?;
+        let text = self.charset.decode(bytes)?;
+        if text.is_empty() {
+            return Ok(text);
+        }
+        redactor.body(message, self.kind, &text, hits)
+    }
+}
+
+/// How a body is to be read, or why it is not.
+fn plan(head: &Head<'_>) -> Result<(BodyKind, Charset, Encoding), Reason> {
+    head.check()?;
+    let media_type = MediaType::of_values(head.content_types())?;
+    let kind = media_type.body_kind()?;
+    let charset = Charset::named(media_type.parameter("charset"))?;
+    let encoding = Encoding::of_values(head.content_encodings())?;
+    Ok((kind, charset, encoding))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,481 @@
+//! Which names are sensitive: of headers, of query parameters, of members of a body.
+//!
+//! Names are compared by their words, so that a rule for `auth` masks `x-auth-user` and leaves `x-author` alone. A name
+//! is brought into a form in which words are in lower case, between single underscores: `_api_key_`. Where case tells
+//! words apart (`apiKey`, `APIKey`) both readings are tried, since `pAsSwOrD` is no riddle either.
+
+use super::rules::{Hits, RuleId, Rules};
+
+/// Where a name stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Header,
+    Query,
+    Key,
+}
+
+/// How a built-in name is looked for.
+#[derive(Clone, Copy, Debug)]
+enum Match {
+    /// As a word.
+    Word(&'static str),
+    /// As words in this order; then the same at one stretch.
+    Words(&'static str, &'static str),
+    /// As the end of a word.
+    Ending(&'static str),
+    /// Anywhere, even across words.
+    Anywhere(&'static str),
+    /// As the whole name.
+    Whole(&'static str),
+}
+
+/// The built-in names: the rule's name, how it is looked for, where it applies.
+///
+/// Headers and query parameters: the names of the OpenTelemetry conventions and the words that credentials go by.
+/// Members: those of row 22 of the documentation. `tokens` is left alone on purpose, for it mostly counts them.
+const DEFAULTS: &[(&str, &[Match], &[Place])] = {
+    use Match::{Anywhere, Ending, Whole, Word, Words};
+    use Place::{Header, Key, Query};
+    const EVERYWHERE: &[Place] = &[Header, Query, Key];
+    &[
+        ("default:password", &[Anywhere("password"), Anywhere("passwd"), Ending("pwd")], EVERYWHERE),
+        ("default:secret", &[Ending("secret"), Ending("secrets")], EVERYWHERE),
+        ("default:token", &[Ending("token")], EVERYWHERE),
+        (
+            "default:api_key",
+            &[Words("api_key", "apikey"), Words("api_keys", "apikeys"), Ending("apikey"), Ending("apikeys")],
+            EVERYWHERE,
+        ),
+        ("default:authorization", &[Word("authorization")], EVERYWHERE),
+        ("default:auth", &[Word("auth")], &[Header, Query]),
+        ("default:session", &[Word("session"), Ending("sessionid"), Ending("sessid")], &[Header, Query]),
+        ("default:cookie", &[Word("cookie")], &[Header]),
+        ("default:signature", &[Word("signature"), Word("sig")], &[Query]),
+        (
+            "default:credential",
+            &[Word("credential"), Ending("accesskeyid"), Words("access_key_id", "accesskeyid")],
+            &[Query],
+        ),
+        ("default:code", &[Whole("code")], &[Query]),
+        ("default:card_number", &[Words("card_number", "cardnumber"), Ending("cardnumber")], &[Query, Key]),
+        ("default:cvv", &[Word("cvv"), Word("cvc"), Word("ccv")], &[Query, Key]),
+        ("default:ssn", &[Word("ssn")], &[Query, Key]),
+    ]
+};
+
+/// The sensitive names of one place, compiled.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    defaults: Vec<(&'static [Match], RuleId)>,
+    patterns: Vec<(Pattern, RuleId)>,
+    spellings: Vec<(Spelling, RuleId)>,
+    place: Place,
+}
+
+impl Names {
+    pub(super) fn new(place: Place) -> Self {
+        Self { defaults: Vec::new(), patterns: Vec::new(), spellings: Vec::new(), place }
+    }
+
+    pub(super) fn add_defaults(&mut self, rules: &mut Rules) {
+        for (name, matches, places) in DEFAULTS {
+            if places.contains(&self.place) {
+                self.defaults.push((matches, rules.add((*name).to_owned())));
+            }
+        }
+    }
+
+    pub(super) fn add_pattern(&mut self, pattern: Pattern, rule: RuleId) {
+        self.patterns.push((pattern, rule));
+    }
+
+    pub(super) fn add_spelling(&mut self, spelling: Spelling, rule: RuleId) {
+        self.spellings.push((spelling, rule));
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.defaults.is_empty() && self.patterns.is_empty() && self.spellings.is_empty()
+    }
+
+    /// Every rule that the name falls under.
+    pub(super) fn rules_for(&self, name: &str) -> Vec<RuleId> {
+        let mut found = Vec::new();
+        if !self.patterns.is_empty() {
+            let lower = name.to_lowercase();
+            let matching = self.patterns.iter().filter(|(pattern, _)| pattern.matches_lower(&lower));
+            found.extend(matching.map(|(_, rule)| *rule));
+        }
+        // Most names hold no sensitive word in any reading, which is told without taking them apart.
+        let squashed = squash(name);
+        let mut reading = None;
+        for (matches, rule) in &self.defaults {
+            let hit = matches.iter().filter(|way| squashed.contains(way.squashed())).any(|way| {
+                reading.get_or_insert_with(|| Reading::new(name, self.place)).matches(way, &squashed)
+            });
+            if hit {
+                found.push(*rule);
+            }
+        }
+        for (spelling, rule) in &self.spellings {
+            if squashed.contains(&*spelling.squashed)
+                && reading.get_or_insert_with(|| Reading::new(name, self.place)).has(spelling, &squashed)
+            {
+                found.push(*rule);
+            }
+        }
+        found
+    }
+
+    /// Whether the name is sensitive; counts the rules that say so.
+    pub(super) fn hit(&self, name: &str, hits: &mut Hits) -> bool {
+        let rules = self.rules_for(name);
+        rules.iter().for_each(|rule| hits.add(*rule, 1));
+        !rules.is_empty()
+    }
+}
+
+/// A name with `*` for any characters, in lower case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Pattern {
+    text: Box<str>,
+}
+
+impl Pattern {
+    pub(crate) fn new(text: &str) -> Self {
+        Self { text: text.to_lowercase().into() }
+    }
+
+    /// Whether a name, which is in lower case already, matches as a whole.
+    pub(crate) fn matches_lower(&self, name: &str) -> bool {
+        let (mut pattern, mut rest) = (&*self.text, name);
+        // Where to go on when what follows the last star did not match: one character of the name further.
+        let mut retry: Option<(&str, &str)> = None;
+        loop {
+            let mut wanted = pattern.chars();
+            let mut given = rest.chars();
+            match (wanted.next(), given.next()) {
+                (Some('*'), _) => {
+                    pattern = wanted.as_str();
+                    retry = Some((pattern, rest));
+                    continue;
+                }
+                (Some(a), Some(b)) if a == b => {
+                    (pattern, rest) = (wanted.as_str(), given.as_str());
+                    continue;
+                }
+                (None, None) => return true,
+                _ => {}
+            }
+            let Some((after_star, from)) = retry else { return false };
+            let mut shorter = from.chars();
+            if shorter.next().is_none() {
+                return false;
+            }
+            (pattern, rest) = (after_star, shorter.as_str());
+            retry = Some((pattern, rest));
+        }
+    }
+}
+
+/// A configured name that is found in any spelling.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Spelling {
+    /// `_passport_no_`
+    words: Box<str>,
+    /// `passportno`
+    squashed: Box<str>,
+}
+
+impl Spelling {
+    /// `None` when the name has neither letters nor digits.
+    pub(super) fn new(name: &str) -> Option<Self> {
+        let words = words(name, Humps::Split);
+        let squashed = squash(name);
+        (!squashed.is_empty()).then(|| Self { words: words.into(), squashed: squashed.into() })
+    }
+}
+
+impl Match {
+    /// What every name that matches contains, when only letters and digits are left of it.
+    fn squashed(&self) -> &'static str {
+        match self {
+            Self::Word(text)
+            | Self::Words(_, text)
+            | Self::Ending(text)
+            | Self::Anywhere(text)
+            | Self::Whole(text) => text,
+        }
+    }
+}
+
+/// A name, read in all the ways in which it can be taken apart.
+struct Reading {
+    separated: String,
+    humps: Option<String>,
+}
+
+impl Reading {
+    fn new(name: &str, place: Place) -> Self {
+        let separated = words(name, Humps::Keep);
+        // Header names have no case of their own: HTTP/2 writes them all lower.
+        let humps = (place != Place::Header && name.chars().any(char::is_uppercase))
+            .then(|| words(name, Humps::Split));
+        Self { separated, humps }
+    }
+
+    fn any(&self, test: impl Fn(&str) -> bool) -> bool {
+        test(&self.separated) || self.humps.as_deref().is_some_and(test)
+    }
+
+    fn matches(&self, way: &Match, squashed: &str) -> bool {
+        match way {
+            Match::Word(words) | Match::Words(words, _) => self.any(|read| contains_words(read, words)),
+            Match::Ending(ending) => self.any(|read| read.split('_').any(|word| word.ends_with(ending))),
+            Match::Anywhere(part) => squashed.contains(part),
+            Match::Whole(whole) => squashed == *whole,
+        }
+    }
+
+    fn has(&self, spelling: &Spelling, squashed: &str) -> bool {
+        let is_part =
+            |read: &str| read.contains(&*spelling.words) || contains_words(read, &spelling.squashed);
+        squashed == &*spelling.squashed || self.any(is_part)
+    }
+}
+
+/// Whether `read`, as `_access_token_`, has the words of `words`, as `access_token`, in this order.
+fn contains_words(read: &str, words: &str) -> bool {
+    read.match_indices(words).any(|(at, found)| {
+        let before = read.get(..at).is_some_and(|before| before.ends_with('_'));
+        let after = read.get(at.saturating_add(found.len())..).is_some_and(|after| after.starts_with('_'));
+        before && after
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Humps {
+    Split,
+    Keep,
+}
+
+/// The words of a name in lower case, between single underscores. Letters and digits are apart: `cvv2` is `_cvv_2_`.
+fn words(name: &str, humps: Humps) -> String {
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Kind {
+        Separator,
+        Lower,
+        Upper,
+        Digit,
+    }
+    let kind = |c: char| match c {
+        c if c.is_numeric() => Kind::Digit,
+        c if c.is_uppercase() && humps == Humps::Split => Kind::Upper,
+        c if c.is_alphabetic() => Kind::Lower,
+        _ => Kind::Separator,
+    };
+    let mut out = String::with_capacity(name.len().saturating_add(8));
+    let mut last = Kind::Separator;
+    let mut chars = name.chars().peekable();
+    while let Some(c) = chars.next() {
+        let this = kind(c);
+        let next = chars.peek().map_or(Kind::Separator, |c| kind(*c));
+        let begins = match (last, this) {
+            (_, Kind::Separator) => false,
+            (Kind::Upper, Kind::Upper) => next == Kind::Lower,
+            (Kind::Upper, Kind::Lower) => false,
+            (last, this) => last != this,
+        };
+        if begins {
+            out.push('_');
+        }
+        if this != Kind::Separator {
+            out.extend(c.to_lowercase());
+        }
+        last = this;
+    }
+    out.push('_');
+    out
+}
+
+/// The letters and digits of a name, in lower case.
+fn squash(name: &str) -> String {
+    if name.is_ascii() {
+        let kept = name.bytes().filter(u8::is_ascii_alphanumeric);
+        return kept.map(|byte| char::from(byte.to_ascii_lowercase())).collect();
+    }
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_taken_apart_into_words() {
+        let check = |name: &str, separated: &str, humps: &str| {
+            assert_eq!(words(name, Humps::Keep), separated, "{name}");
+            assert_eq!(words(name, Humps::Split), humps, "{name}");
+        };
+        check("x-api-key", "_x_api_key_", "_x_api_key_");
+        check("apiKey", "_apikey_", "_api_key_");
+        check("APIKey", "_apikey_", "_api_key_");
+        check("userID", "_userid_", "_user_id_");
+        check("user[password]", "_user_password_", "_user_password_");
+        check("__a  b.c__", "_a_b_c_", "_a_b_c_");
+        check("cvv2", "_cvv_2_", "_cvv_2_");
+        check("", "_", "_");
+        check("--", "_", "_");
+        check("ÄnderungsToken", "_änderungstoken_", "_änderungs_token_");
+    }
+
+    #[test]
+    fn built_in_names() {
+        let mut rules = Rules::default();
+        let mut places = [Place::Header, Place::Query, Place::Key].map(Names::new);
+        places.iter_mut().for_each(|names| names.add_defaults(&mut rules));
+        let [headers, query, keys] = &places;
+        let check = |names: &Names, name: &str, rule: &str| {
+            let found = names.rules_for(name).first().map(|rule| rules.names()[usize::from(rule.0)].as_str());
+            assert_eq!(found.unwrap_or(""), rule, "{:?} {name}", names.place);
+        };
+        check(headers, "authorization", "default:authorization");
+        check(headers, "Proxy-Authorization", "default:authorization");
+        check(headers, "COOKIE", "default:cookie");
+        check(headers, "Set-Cookie", "default:cookie");
+        check(headers, "X-API-Key", "default:api_key");
+        check(headers, "apikey", "default:api_key");
+        check(headers, "x-csrf-token", "default:token");
+        check(headers, "x-authtoken", "default:token");
+        check(headers, "x-client-secret", "default:secret");
+        check(headers, "x-auth-user", "default:auth");
+        check(headers, "x-session-id", "default:session");
+        for harmless in [
+            "x-author",
+            "content-type",
+            "authority",
+            "x-tokenizer",
+            "secretary",
+            "user-agent",
+            "code",
+            "sessions",
+        ] {
+            check(headers, harmless, "");
+        }
+        check(query, "access_token", "default:token");
+        check(query, "PASSWORD", "default:password");
+        check(query, "sig", "default:signature");
+        check(query, "code", "default:code");
+        check(query, "X-Amz-Signature", "default:signature");
+        check(query, "X-Amz-Credential", "default:credential");
+        check(query, "X-Goog-Credential", "default:credential");
+        check(query, "AWSAccessKeyId", "default:credential");
+        check(query, "JSESSIONID", "default:session");
+        check(query, "user[password]", "default:password");
+        for harmless in ["page", "country_code", "author", "design", "q"] {
+            check(query, harmless, "");
+        }
+        for spelling in [
+            "api_key",
+            "apiKey",
+            "APIKey",
+            "api-key",
+            "Api Key",
+            "apikey",
+            "APIKEY",
+            "myApiKey",
+            "x.api.key",
+            "aPiKeY",
+        ] {
+            check(keys, spelling, "default:api_key");
+        }
+        for spelling in [
+            "card_number",
+            "cardNumber",
+            "CardNumber",
+            "card-number",
+            "card number",
+            "cardnumber",
+            "credit_card_number",
+            "creditCardNumber",
+            "CARDNUMBER",
+        ] {
+            check(keys, spelling, "default:card_number");
+        }
+        for spelling in [
+            "password",
+            "newPassword",
+            "password_hash",
+            "PaSsWoRd",
+            "oldpassword",
+            "pass_word",
+            "userPasswd",
+            "passwordConfirmation",
+        ] {
+            check(keys, spelling, "default:password");
+        }
+        for spelling in ["cvv", "CVC", "cvv2", "card_cvv", "ccv"] {
+            check(keys, spelling, "default:cvv");
+        }
+        check(keys, "db_pwd", "default:password");
+        check(keys, "refreshToken", "default:token");
+        check(keys, "accesstoken", "default:token");
+        check(keys, "clientSecret", "default:secret");
+        check(keys, "userSSN", "default:ssn");
+        check(keys, "Authorization", "default:authorization");
+        for harmless in
+            ["total_tokens", "author", "name", "secretary", "number", "card", "code", "session", "classname"]
+        {
+            check(keys, harmless, "");
+        }
+    }
+
+    #[test]
+    fn configured_names_are_found_in_any_spelling() {
+        let check = |configured: &str, name: &str, found: bool| {
+            let spelling = Spelling::new(configured).unwrap();
+            let read = Reading::new(name, Place::Key);
+            assert_eq!(read.has(&spelling, &squash(name)), found, "{configured} {name}");
+        };
+        for name in [
+            "passport_no",
+            "passportNo",
+            "Passport-No",
+            "PASSPORTNO",
+            "passport no",
+            "user[passportno]",
+            "user_passport_no",
+            "userPassportNo",
+        ] {
+            check("passport_no", name, true);
+            check("passportNo", name, true);
+        }
+        for name in ["passport", "no", "passport_number", "passport_notes", "no_passport"] {
+            check("passport_no", name, false);
+        }
+        assert_eq!(Spelling::new("--"), None);
+    }
+
+    #[test]
+    fn patterns_match_whole_names_in_any_case() {
+        let check = |pattern: &str, name: &str, matches: bool| {
+            assert_eq!(
+                Pattern::new(pattern).matches_lower(&name.to_lowercase()),
+                matches,
+                "{pattern} {name}"
+            );
+        };
+        check("host", "HOST", true);
+        check("HOST", "host", true);
+        check("host", "x-host", false);
+        check("x-*", "X-Anything", true);
+        check("x-*", "y-x-", false);
+        check("*", "", true);
+        check("*-id", "request-id", true);
+        check("*-id", "request-idx", false);
+        check("a*b*c", "a-b-b-c", true);
+        check("a*b*c", "a-c-b", false);
+        check("session_*", "SESSION_É", true);
+        check("", "", true);
+        check("", "a", false);
+    }
+}

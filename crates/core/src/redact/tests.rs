@@ -1,0 +1,141 @@
+use super::*;
+use proptest::prelude::*;
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+#[test]
+fn headers() {
+    let config = RedactConfig {
+        headers: strings(&["Content-Type", "HOST", "x-internal-*"]),
+        ..RedactConfig::default()
+    };
+    let redactor = Redactor::new(&config).unwrap();
+    let check = |name: &str, value: &str, kept: &str| {
+        let got = redactor.header(name.as_bytes(), value.as_bytes(), &mut Hits::default());
+        assert_eq!(String::from_utf8_lossy(&got), kept.replace("***", MASK), "{name}: {value}");
+    };
+    for name in [
+        "content-type",
+        "CONTENT-TYPE",
+        "Authorization",
+        "authorization",
+        "host",
+        "Host",
+        "HOST",
+        "X-Internal-Id",
+        "set-cookie",
+        "Cookie",
+        "X-API-Key",
+    ] {
+        check(name, "value", "***");
+    }
+    check("x-author", "ann", "ann");
+    check("accept", "*/*", "*/*");
+    check(
+        "location",
+        "https://a:b@x/cb?code=1&state=2#id_token=3",
+        "https://***@x/cb?code=***&state=2#id_token=***",
+    );
+    check("Referer", "https://x/?page=1&TOKEN=2", "https://x/?page=1&TOKEN=***");
+    check(":path", "/a?access_token=x", "/a?access_token=***");
+    check("user-agent", "curl/8.0 (+https://curl.se)", "curl/8.0 (+https://curl.se)");
+    let odd = redactor.header(b"x-odd", b"caf\xe9", &mut Hits::default());
+    assert_eq!(&*odd, b"caf\xe9");
+    assert_eq!(&*redactor.header(b"x-\xff-token", b"x", &mut Hits::default()), MASK.as_bytes());
+}
+
+#[test]
+fn queries_and_paths() {
+    let config = RedactConfig {
+        query: strings(&["session_*", "Käse"]),
+        keys: strings(&["passport_no"]),
+        detectors: vec![crate::config::DetectorKind::Email],
+        ..RedactConfig::default()
+    };
+    let redactor = Redactor::new(&config).unwrap();
+    let check = |query: &str, kept: &str| {
+        let got = redactor.query(query.as_bytes(), &mut Hits::default());
+        assert_eq!(String::from_utf8_lossy(&got), kept.replace("***", MASK), "{query}");
+    };
+    check("a=1&SESSION_x=2&k%C3%84se=3&passportNo=4", "a=1&SESSION_x=***&k%C3%84se=***&passportNo=***");
+    check("q=ann%40x.io&z=", "q=***&z=");
+    check("country_code=de&code=1", "country_code=de&code=***");
+    let path = redactor.path(b"/users/ann@x.io/a;jsessionid=1;v=2", &mut Hits::default());
+    assert_eq!(String::from_utf8_lossy(&path), "/users/***/a;jsessionid=***;v=***".replace("***", MASK));
+}
+
+#[test]
+fn without_defaults_only_what_is_configured_is_masked() {
+    let redactor = Redactor::new(&RedactConfig { defaults: false, ..RedactConfig::default() }).unwrap();
+    let mut hits = Hits::default();
+    assert_eq!(redactor.rules(), [""; 0]);
+    assert_eq!(&*redactor.header(b"authorization", b"x", &mut hits), b"x");
+    assert_eq!(&*redactor.query(b"token=x", &mut hits), b"token=x");
+    let body = r#"{"password": 1}"#;
+    assert_eq!(redactor.body(Message::Request, BodyKind::Json, body, &mut hits).as_deref(), Ok(body));
+    assert!(hits.is_empty());
+}
+
+#[test]
+fn a_star_masks_all() {
+    let all = RedactConfig { headers: strings(&["*"]), query: strings(&["*"]), ..RedactConfig::default() };
+    let redactor = Redactor::new(&all).unwrap();
+    assert_eq!(&*redactor.header(b"accept", b"x", &mut Hits::default()), MASK.as_bytes());
+    assert_eq!(&*redactor.query(b"a=1&=2", &mut Hits::default()), format!("a={MASK}&={MASK}").as_bytes());
+}
+
+#[test]
+fn a_wrong_rule_is_named() {
+    let check = |edit: fn(&mut RedactConfig), place: (&str, Option<usize>), says: &str| {
+        let mut config = RedactConfig::default();
+        edit(&mut config);
+        let defect = Redactor::new(&config).expect_err(says);
+        assert_eq!((defect.list, defect.index), place, "{defect}");
+        assert!(defect.message.contains(says), "{defect}\nshould say: {says}");
+    };
+    check(|c| c.request_body = strings(&["$.a", "user.email"]), ("request_body", Some(1)), "`$.user.email`");
+    check(|c| c.response_body = strings(&["$["]), ("response_body", Some(0)), "not complete");
+    check(|c| c.headers = strings(&["a b"]), ("headers", Some(0)), "not a header name");
+    check(|c| c.headers = strings(&["$.a"]), ("headers", Some(0)), "`request_body`");
+    check(|c| c.query = strings(&[" a"]), ("query", Some(0)), "`a`");
+    check(|c| c.query = strings(&[""]), ("query", Some(0)), "empty");
+    check(|c| c.keys = strings(&["$.a"]), ("keys", Some(0)), "`request_body`");
+    check(|c| c.keys = strings(&["a*"]), ("keys", Some(0)), "no `*`");
+    check(|c| c.keys = strings(&["--"]), ("keys", Some(0)), "letters");
+    check(|c| c.keys = vec!["a".into(); 300], ("keys", None), "256");
+    check(|c| c.headers = vec!["a".repeat(600)], ("headers", Some(0)), "512");
+    check(|c| c.detectors = vec![crate::config::DetectorKind::Ssn; 2], ("detectors", Some(1)), "already");
+}
+
+#[test]
+fn the_largest_configuration_compiles() {
+    let paths: Vec<_> = (0..MAX_LIST).map(|i| format!("$..a{i}{}", ".b".repeat(250))).collect();
+    let redactor = Redactor::new(&RedactConfig { request_body: paths, ..RedactConfig::default() }).unwrap();
+    let body = format!("{{\"a7\":{}1{}}}", "{\"b\":".repeat(120), "}".repeat(120));
+    assert_eq!(
+        redactor.body(Message::Request, BodyKind::Json, &body, &mut Hits::default()).as_ref(),
+        Ok(&body)
+    );
+}
+
+proptest! {
+    #[test]
+    fn bytes_of_any_kind_are_survived_and_redaction_is_idempotent(
+        name in any::<Vec<u8>>(),
+        value in prop_oneof![any::<Vec<u8>>(), "(token|a|=|&|;|%|%3D|%2574oken|#|\\?|//|@|:|/|x@y\\.de|\\+| ){0,20}".prop_map(String::into_bytes)],
+    ) {
+        let config = RedactConfig { detectors: crate::config::DetectorKind::ALL.to_vec(), ..RedactConfig::default() };
+        let redactor = Redactor::new(&config).unwrap();
+        let hits = &mut Hits::default();
+        let once = redactor.header(&name, &value, hits);
+        prop_assert_eq!(redactor.header(&name, &once, hits), &once[..], "header {:?}", String::from_utf8_lossy(&value));
+        let once = redactor.query(&value, hits);
+        prop_assert_eq!(redactor.query(&once, hits), &once[..], "query {:?}", String::from_utf8_lossy(&value));
+        let once = redactor.url(&value, hits);
+        prop_assert_eq!(redactor.url(&once, hits), &once[..], "url {:?}", String::from_utf8_lossy(&value));
+        let once = redactor.path(&value, hits);
+        prop_assert_eq!(redactor.path(&once, hits), &once[..], "path {:?}", String::from_utf8_lossy(&value));
+    }
+}
