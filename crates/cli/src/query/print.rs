@@ -63,7 +63,7 @@ const REQUEST_SHORT: [&str; 9] = [
     "error_type",
     "request_id",
 ];
-const GATEWAY: [&str; 27] = [
+const GATEWAY: [&str; 26] = [
     "instance",
     "epoch",
     "service",
@@ -90,7 +90,6 @@ const GATEWAY: [&str; 27] = [
     "tags",
     "gaps.metrics",
     "gaps.logs",
-    "gaps.traces",
 ];
 const GATEWAY_SHORT: [&str; 11] = [
     "instance",

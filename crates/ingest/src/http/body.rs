@@ -116,7 +116,7 @@ impl Held {
 
 /// Reads on without keeping anything, up to `limit` bytes: a sender that still writes when the connection is closed
 /// may never see the answer.
-async fn discard(mut body: Body, limit: usize) {
+pub(super) async fn discard(mut body: Body, limit: usize) {
     let mut discarded = 0;
     while let Some(Ok(frame)) = body.frame().await
         && discarded < limit

@@ -56,9 +56,19 @@ async fn store(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Rejected, ReceiveError> {
-    let encoding = encoding.map_err(|error| ReceiveError::Unsupported(error.to_string()))?;
-    let identity = identity(headers)?;
-    let (batch, share) = decode(state, headers, body, (signal, encoding), identity).await?;
+    let head = encoding
+        .map_err(|error| ReceiveError::Unsupported(error.to_string()))
+        .and_then(|encoding| Ok((encoding, Packing::of(headers)?, identity(headers)?)));
+    let (encoding, packing, identity) = match head {
+        Ok(head) => head,
+        Err(refusal) => {
+            let Limits { body_bytes, body_timeout, .. } = state.limits;
+            // How it ends matters to nobody.
+            let _ = tokio::time::timeout(body_timeout, body::discard(body, body_bytes)).await;
+            return Err(refusal);
+        }
+    };
+    let (batch, share) = decode(state, packing, body, (signal, encoding), identity).await?;
     match batch {
         Batch::Counts(batch) => {
             let points: u64 = batch.parts.iter().map(|part| part.points.len() as u64).sum();
@@ -101,12 +111,11 @@ async fn to_its_end<T: Send + 'static>(
 /// Takes in a body, and reads it on a thread that may block. The share of memory is held until the batch is stored.
 async fn decode(
     state: &State,
-    headers: &HeaderMap,
+    packing: Packing,
     body: Body,
     kind: (Signal, Encoding),
     identity: Option<Identity>,
 ) -> Result<(Batch, Share), ReceiveError> {
-    let packing = Packing::of(headers)?;
     let Limits { body_bytes, body_timeout, messages, .. } = state.limits;
     let held = body::receive(body, &state.memory, body_bytes, body_timeout).await?;
     state.stats.received(kind.0, held.bytes.len());

@@ -49,8 +49,8 @@ struct Row {
 #[derive(Serialize, Default)]
 struct Gaps {
     metrics: u64,
+    /// Of the request log, whether it comes as log records or as spans.
     logs: u64,
-    traces: u64,
 }
 
 #[derive(Default)]
@@ -127,7 +127,7 @@ fn row(((instance, epoch), known): ((String, String), Known)) -> Row {
         active_requests: report.active_requests,
         busy_seconds: report.busy_seconds,
         tags: known.tags,
-        gaps: Gaps { metrics: gaps(known.metrics), logs: gaps(known.logs), traces: gaps(known.traces) },
+        gaps: Gaps { metrics: gaps(known.metrics), logs: gaps(known.logs) + gaps(known.traces) },
     }
 }
 
