@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 mod check;
 mod query;
+mod redact;
 mod serve;
 
 /// API analytics at the gateway.
@@ -25,6 +26,8 @@ enum Command {
     Query(Box<query::Arguments>),
     /// Read configurations as the filter would, and say what it would refuse.
     Check(check::Arguments),
+    /// Show what would be sent of a body, and which rules had to do with it.
+    Redact(redact::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Query(arguments) => return query::run(&arguments),
         Command::Check(arguments) => return check::run(&arguments),
+        Command::Redact(arguments) => return redact::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

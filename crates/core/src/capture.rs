@@ -7,10 +7,12 @@ mod charset;
 mod head;
 mod inflate;
 mod media;
+mod preview;
 mod stream;
 
 pub use head::Head;
 pub use media::MediaType;
+pub use preview::{Preview, preview};
 
 use crate::config::CaptureConfig;
 use crate::redact::{BodyKind, Defect, Hits, Message, Pattern, Reason, Redactor, check_header_pattern, each};

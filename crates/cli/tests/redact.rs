@@ -1,0 +1,89 @@
+//! `gatelens redact` as a user runs it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+use std::fs;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+const CONFIG: &str = r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"},
+  "redact": {"request_body": ["$.user.email", "$.never"], "response_body": ["$.total"]}}"#;
+
+/// Exit status, standard output, standard error; `CONFIG` stands for the configuration's file.
+fn redact(config: &str, body: &[u8], arguments: &[&str]) -> (i32, String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.json");
+    fs::write(&file, config).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gatelens"))
+        .args(["redact", "--config", file.to_str().unwrap()])
+        .args(arguments)
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A wrong command line ends before it reads.
+    let _ = child.stdin.take().unwrap().write_all(body);
+    let output = child.wait_with_output().unwrap();
+    let said = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(file.to_str().unwrap(), "CONFIG");
+    (output.status.code().unwrap(), said(output.stdout), said(output.stderr))
+}
+
+#[test]
+fn text_shows_the_body_and_the_rules() {
+    let (status, said, _) = redact(CONFIG, br#"{"user": {"email": "a"}, "total": 1.50, "apiKey": 7}"#, &[]);
+    assert_eq!(
+        said,
+        "{\"user\": {\"email\": \"[CLIENT_REDACTED]\"}, \"total\": 1.50, \"apiKey\": \"[CLIENT_REDACTED]\"}\n\n\
+         rules hit:\n      1  default:api_key\n      1  request_body:$.user.email\n\n\
+         rules not hit:\n         request_body:$.never\n"
+    );
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn json_says_the_same() {
+    let (status, said, _) =
+        redact(CONFIG, br#"{"total": 1}"#, &["--direction", "response", "--format", "json"]);
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        said,
+        json!({"size": 12, "body": "{\"total\": \"[CLIENT_REDACTED]\"}", "left_out": null,
+               "hits": {"response_body:$.total": 1}, "never": []})
+    );
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn the_exit_status_tells_what_went_wrong() {
+    let check = |config: &str, body: &[u8], arguments: &[&str], status: i32, says: &str| {
+        let (got, out, err) = redact(config, body, arguments);
+        assert!(out.contains(says) || err.contains(says), "{out}{err}\nshould say: {says}");
+        assert_eq!(got, status, "{out}{err}");
+    };
+    check(CONFIG, b"{\"a\"", &[], 1, "left out: truncated (4 bytes)");
+    check(CONFIG, b"{}", &["--content-type", "image/png"], 1, "left out: unsupported_media_type");
+    check(CONFIG, b"{}", &["--content-encoding", "br"], 1, "left out: unknown_encoding");
+    check(
+        CONFIG,
+        b"password=x",
+        &["--content-type", "application/x-www-form-urlencoded"],
+        0,
+        "password=[CLIENT_REDACTED]",
+    );
+    check("{", b"{}", &[], 1, "CONFIG: EOF while parsing");
+    check(
+        r#"{"redact": {"request_body": ["user.email"]}}"#,
+        b"{}",
+        &[],
+        1,
+        "CONFIG: redact.request_body[0]: a path begins with `$`: `$.user.email`",
+    );
+    check(r#"{"redact": {"heders": []}}"#, b"{}", &[], 1, "unknown field `heders`");
+    check(r#"{"capture": {"max_body_bytes": 0}}"#, b"{}", &[], 1, "capture.max_body_bytes");
+    check(CONFIG, b"", &["--direction", "sideways"], 2, "sideways");
+    check(CONFIG, b"", &["no-such-file"], 2, "");
+}
