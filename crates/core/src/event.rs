@@ -32,6 +32,8 @@ pub struct Event<'a> {
     pub path: &'a str,
     /// How it ended.
     pub status: Status,
+    /// The status of the call, if it was one of gRPC and came to its end.
+    pub grpc_status: Option<u64>,
     /// Why, if that is an error.
     pub error: Option<ErrorType>,
     /// Times and sizes.

@@ -24,22 +24,32 @@ pub struct Mark {
     client: u64,
 }
 
+/// Code details of a stream whose redirect Envoy follows by itself. It begins another in its place, with the same start,
+/// which ends as the client sees it; the two are one request.
+const FOLLOWED: &[u8] = b"internal_redirect";
+
 /// A finished exchange, with everything that was read of it.
 #[derive(Debug)]
 pub struct Exchange {
     attributes: Attributes,
     headers: Pairs,
     route_name: Vec<u8>,
+    grpc_status: Option<u64>,
 }
 
 impl Exchange {
     /// Reads what a plan needs of the exchange whose end the host reports.
     pub fn read(host: &impl Host, plan: &Plan) -> Self {
         let route_name = if plan.use_route_name { host.property(&["xds", "route_name"]) } else { None };
+        let headers = host.request_headers();
+        // Envoy infers a gRPC status for any response, so only the request says whether there is one.
+        let grpc_status = if is_grpc(&headers) { host.property(&["response", "grpc_status"]) } else { None };
         Self {
             attributes: host.attributes(),
-            headers: host.request_headers(),
+            headers,
             route_name: route_name.unwrap_or_default(),
+            grpc_status: grpc_status
+                .and_then(|bytes| u64::try_from(i64::from_le_bytes(bytes.try_into().ok()?)).ok()),
         }
     }
 
@@ -52,7 +62,8 @@ impl Exchange {
         })
     }
 
-    /// Works out what is counted and logged, and hands it to `record`.
+    /// Works out what is counted and logged, and hands it to `record`; not for the part of a request that another
+    /// stream goes on with.
     pub fn observe(&self, plan: &Plan, now_ns: u64, record: impl FnOnce(Series<'_>, &Event<'_>)) {
         let read = |attribute| self.attributes.unsigned(attribute);
         let bytes = |attribute| self.attributes.bytes(attribute).unwrap_or_default();
@@ -61,6 +72,9 @@ impl Exchange {
         let flags = ResponseFlags(read(Attribute::ResponseFlags).unwrap_or(0));
         let status = Status::new(read(Attribute::ResponseCode), flags);
         let details = bytes(Attribute::ResponseCodeDetails);
+        if details == FOLLOWED {
+            return;
+        }
         let error = ErrorType::new(status, flags, details);
         let method = Method::new(request.method);
         let identity = Identity::find(&plan.sources, &self.headers);
@@ -88,6 +102,7 @@ impl Exchange {
             route: &route,
             path: &bounded_text(path, MAX_PATH_BYTES),
             status,
+            grpc_status: self.grpc_status,
             error,
             measurement,
             client_address: &bounded_text(client_address, MAX_WORD_BYTES),
@@ -157,6 +172,12 @@ impl<'a> RequestHeaders<'a> {
         }
         found
     }
+}
+
+/// Whether a request is gRPC: `application/grpc`, with `+proto` or another format behind it, or gRPC-Web.
+fn is_grpc(headers: &Pairs) -> bool {
+    let mut names = headers.iter();
+    names.any(|(name, value)| name == b"content-type" && value.starts_with(b"application/grpc"))
 }
 
 /// Takes `192.0.2.7:51324` and `[2001:db8::7]:51324` apart; anything else is an address without a port.

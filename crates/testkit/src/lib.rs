@@ -20,12 +20,14 @@ mod envoy;
 mod error;
 pub mod fake;
 mod http1;
+pub mod http2;
 mod ingest;
 pub mod module;
 pub mod paths;
 pub mod process;
 pub mod receiver;
 mod server;
+mod streams;
 mod upstream;
 pub mod wait;
 

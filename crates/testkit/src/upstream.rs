@@ -10,6 +10,7 @@
 //! | `/headers` | the request's headers as a JSON list of pairs |
 //! | `/abort` | none: the connection is closed |
 //! | `/truncate/{n}` | announces n bytes, sends half of them, closes |
+//! | streams | see [`streams`](crate::streams) |
 //! | others | the demo API, see [`demo`](crate::demo) |
 //!
 //! On every path the query parameters `status`, `sleep` (ms) and `bytes` override the answer's status, delay and
@@ -24,6 +25,7 @@ use std::time::Duration;
 
 use crate::http1::{self, Headers, Wire};
 use crate::server::Server;
+use crate::streams::{Next, Stream};
 use crate::{Result, demo};
 
 /// A running upstream; ends when dropped.
@@ -145,6 +147,12 @@ fn serve(stream: TcpStream, count: &AtomicU64) -> io::Result<()> {
         let request =
             Received { method, path: path.to_owned(), query: query.to_owned(), headers: head.headers, body };
         count.fetch_add(1, Ordering::SeqCst);
+        if let Some(stream) = Stream::of(&request) {
+            match stream.serve(&mut wire)? {
+                Next::Request => continue,
+                Next::Close => break,
+            }
+        }
         let answer = overridden(answer(&request), &request);
         thread::sleep(answer.delay);
         write(&mut wire.stream, &request.method, &answer)?;

@@ -1,6 +1,8 @@
 //! The images, the compose file and the Kubernetes files agree with each other and with what is built: none of them
 //! can be run where the tests run. `gatelens check` holds the plugin configurations in them.
 
+#![allow(clippy::panic, reason = "a test may")]
+
 use std::fs;
 use std::net::SocketAddr;
 

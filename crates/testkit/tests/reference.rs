@@ -2,6 +2,8 @@
 //!
 //! `UPDATE=1 cargo test -p gatelens-testkit --test reference` writes them anew.
 
+#![allow(clippy::unwrap_used, reason = "a test may")]
+
 use std::fmt::Write;
 use std::fs;
 

@@ -27,6 +27,9 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
         if let Some(code) = status.code() {
             out.int_attribute(6, "http.response.status_code", u64::from(code));
         }
+        if let Some(code) = event.grpc_status {
+            out.int_attribute(6, "rpc.grpc.status_code", code);
+        }
         if let Some(error) = event.error {
             out.string_attribute(6, "error.type", &error.name(status));
         }
