@@ -43,6 +43,10 @@ test: lint wasm envoy bins page chromium ## All tests: formatting, lints, unit, 
 	$(DEBUG_BIN) cargo test $(NATIVE)
 	cd dashboard && $(DEBUG_BIN) npm test
 
+.PHONY: screenshots
+screenshots: wasm envoy bins page chromium ## Pictures of the page for docs/img, after some minutes of the demo (MINUTES=)
+	@$(DEBUG_BIN) scripts/screenshots.sh
+
 .PHONY: lint
 lint: doctor $(NODE_MODULES) ## Formatting, clippy, TypeScript
 	cargo fmt --all --check

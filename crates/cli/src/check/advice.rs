@@ -79,6 +79,16 @@ pub(super) fn on_holder(holder: Holder, node: &Node) -> Vec<Problem> {
     problems
 }
 
+/// About the `configuration` of an Envoy plugin, whose type decides what reaches the plugin.
+pub(super) fn on_encoding(configuration: &Node) -> Option<Problem> {
+    let kind = configuration.get("@type").and_then(Node::text).unwrap_or_default();
+    let message = "Envoy hands over the text of a `google.protobuf.StringValue`, and any other type as binary protobuf, \
+                   which the plugin refuses: write the JSON as a text";
+    let is_text = kind.ends_with("/google.protobuf.StringValue")
+        && configuration.get("value").is_some_and(|value| value.text().is_some());
+    (!is_text).then(|| Problem::error(configuration.find("@type"), message))
+}
+
 fn untrusted(header: &str) -> String {
     format!(
         "any client can send `{header}`: if the gateway sets or strips it, say `\"trusted\": true`; else a caller can \

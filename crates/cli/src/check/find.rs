@@ -182,10 +182,10 @@ fn in_envoy<'a>(
             let text = value.text().unwrap_or_default().to_owned();
             Found::new(file, text, Origin::Text(value.clone()))
         }
-        // A Struct, which Envoy hands over as JSON.
         value => from_mapping(file, value, configuration.unwrap_or(node).place),
     };
     found.around = advice::on_holder(holder, node);
+    found.around.extend(configuration.and_then(advice::on_encoding));
     found.clusters = clusters.cloned();
     all.push((names_us(&[node.get("name"), root, module]), found));
 }
