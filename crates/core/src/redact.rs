@@ -56,6 +56,9 @@ pub const MAX_LIST: usize = 256;
 /// Longest name or pattern of a list, characters.
 pub const MAX_NAME_CHARS: usize = 512;
 
+/// How often a value is masked again after it was masked.
+const MAX_PASSES: usize = 4;
+
 /// Which half of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Message {
@@ -161,26 +164,39 @@ impl Redactor {
         if self.headers.hit(&String::from_utf8_lossy(name.trim_ascii()), hits) {
             return Cow::Borrowed(MASK.as_bytes());
         }
-        let looks_like_a_url = value.iter().any(|byte| matches!(byte, b'?' | b'#' | b'='))
-            || value.windows(2).any(|pair| pair == b"//");
-        let masked = if looks_like_a_url { self.url(value, hits) } else { Cow::Borrowed(value) };
-        self.text(masked, hits)
+        let has = |wanted: &[u8]| value.iter().any(|byte| wanted.contains(byte));
+        if value.starts_with(b"/") || has(b"?#") || value.windows(2).any(|pair| pair == b"//") {
+            return self.url(value, hits);
+        }
+        self.settle(value, hits, |value, hits| {
+            let masked = if has(b"=") {
+                redact_parameters(value, &mut self.judge(hits))
+            } else {
+                Cow::Borrowed(value)
+            };
+            self.text(masked, hits)
+        })
     }
 
     /// What is kept of a query, given without its `?`.
     pub fn query<'v>(&self, query: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
-        redact_parameters(query, &mut UrlJudge { redactor: self, hits })
+        redact_parameters(query, &mut self.judge(hits))
     }
 
     /// What is kept of a path without its query: matrix parameters, `;session=…`, and what the detectors find.
     pub fn path<'v>(&self, path: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
-        let masked = redact_path(path, &mut UrlJudge { redactor: self, hits });
-        self.text(masked, hits)
+        self.settle(path, hits, |path, hits| {
+            let masked = redact_path(path, &mut self.judge(hits));
+            self.text(masked, hits)
+        })
     }
 
     /// What is kept of a URL, absolute or not.
     pub fn url<'v>(&self, url: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
-        redact_url(url, &mut UrlJudge { redactor: self, hits })
+        self.settle(url, hits, |url, hits| {
+            let masked = redact_url(url, &mut self.judge(hits));
+            self.text(masked, hits)
+        })
     }
 
     /// What is kept of a body, which is complete and decoded.
@@ -201,6 +217,28 @@ impl Redactor {
         body::Rules { body, query: &self.query, detectors: &self.detectors }.redact(kind, text, hits)
     }
 
+    fn judge<'a>(&'a self, hits: &'a mut Hits) -> UrlJudge<'a> {
+        UrlJudge { query: &self.query, detectors: &self.detectors, hits }
+    }
+
+    /// Masks again what masking brought about: odd input can be read anew when a part of it is gone. What still changes
+    /// after that is masked whole.
+    fn settle<'v>(
+        &self,
+        value: &'v [u8],
+        hits: &mut Hits,
+        mask: impl for<'a> Fn(&'a [u8], &mut Hits) -> Cow<'a, [u8]>,
+    ) -> Cow<'v, [u8]> {
+        let Cow::Owned(mut masked) = mask(value, hits) else { return Cow::Borrowed(value) };
+        for _ in 0..MAX_PASSES {
+            match mask(&masked, &mut Hits::default()) {
+                Cow::Owned(again) if again != masked => masked = again,
+                _ => return Cow::Owned(masked),
+            }
+        }
+        Cow::Borrowed(MASK.as_bytes())
+    }
+
     /// Masks what the detectors find in bytes of any kind.
     fn text<'v>(&self, bytes: Cow<'v, [u8]>, hits: &mut Hits) -> Cow<'v, [u8]> {
         if self.detectors.is_empty() {
@@ -215,18 +253,19 @@ impl Redactor {
 }
 
 /// What is sensitive in a URL.
-struct UrlJudge<'r, 'h> {
-    redactor: &'r Redactor,
-    hits: &'h mut Hits,
+struct UrlJudge<'a> {
+    query: &'a Names,
+    detectors: &'a Detectors,
+    hits: &'a mut Hits,
 }
 
-impl Judge for UrlJudge<'_, '_> {
+impl Judge for UrlJudge<'_> {
     fn name(&mut self, name: &str) -> bool {
-        self.redactor.query.hit(name, self.hits)
+        self.query.hit(name, self.hits)
     }
 
     fn text(&mut self, text: &str) -> bool {
-        self.redactor.detectors.hit(text, self.hits)
+        self.detectors.hit(text, self.hits)
     }
 }
 

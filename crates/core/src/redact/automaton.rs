@@ -48,6 +48,11 @@ pub(super) struct Walk<'p> {
 }
 
 impl Automaton {
+    /// Without paths.
+    pub(super) const fn none() -> Self {
+        Self { steps: Vec::new(), first: Vec::new(), whole: Vec::new() }
+    }
+
     /// Adds a path, which has to be plain. The lists of a configuration are bounded so that states do not run out.
     pub(super) fn add(&mut self, path: Path, rule: RuleId) {
         let start = self.steps.len();

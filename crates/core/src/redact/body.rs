@@ -1,5 +1,6 @@
 //! Redacts bodies: JSON, JSON by the line, forms, text, server-sent events.
 
+mod embedded;
 mod events;
 
 use std::ops::Range;
@@ -70,7 +71,7 @@ impl Rules<'_> {
         if !self.body.queries.is_empty() {
             selected = self.select(&Tree::parse(text)?, hits)?;
         }
-        JsonPass::new(self, text, &selected, hits).run()
+        JsonPass::new(self, &self.body.plain, text, &selected, hits).run()
     }
 
     fn lines(&self, text: &str, hits: &mut Hits) -> Result<String, Reason> {
@@ -105,18 +106,17 @@ impl Rules<'_> {
     /// What looks like JSON is JSON, whatever its media type says.
     fn text(&self, text: &str, hits: &mut Hits) -> Result<String, Reason> {
         let begins = text.trim_start_matches('\u{feff}').trim_start();
-        match begins.strip_prefix('[').map(str::trim_start) {
-            Some(inner) if !inner.starts_with(['{', '[', '"']) => {
-                // `[1, 2]` and `[link](https://…)`: no names stand in it unless it is JSON.
-                let mut own = Hits::default();
-                if let Ok(redacted) = self.json(text, &mut own) {
-                    hits.take(own);
-                    return Ok(redacted);
-                }
+        let inner = begins.trim_start_matches(|c: char| c == '[' || c.is_whitespace());
+        if inner.starts_with('{') || begins.starts_with('[') && inner.starts_with('"') {
+            return self.json(text, hits);
+        }
+        if begins.starts_with('[') {
+            // `[1, 2]` and `[link](https://…)`: no names stand in it unless it is JSON.
+            let mut own = Hits::default();
+            if let Ok(redacted) = self.json(text, &mut own) {
+                hits.take(own);
+                return Ok(redacted);
             }
-            Some(_) => return self.json(text, hits),
-            None if begins.starts_with('{') => return self.json(text, hits),
-            None => {}
         }
         Ok(self.detectors.redact(text, hits).into_owned())
     }
@@ -138,6 +138,9 @@ impl Rules<'_> {
 /// One pass over a JSON text that copies it but for what is masked.
 struct JsonPass<'r, 't, 'h> {
     rules: &'r Rules<'r>,
+    plain: &'r Automaton,
+    /// In how many strings the text is wrapped.
+    layer: u8,
     text: &'t str,
     /// Nodes that were selected beforehand and are yet to come.
     selected: std::iter::Peekable<std::iter::Copied<std::slice::Iter<'h, NodeId>>>,
@@ -155,9 +158,17 @@ struct JsonPass<'r, 't, 'h> {
 }
 
 impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
-    fn new(rules: &'r Rules<'r>, text: &'t str, selected: &'h [NodeId], hits: &'h mut Hits) -> Self {
+    fn new(
+        rules: &'r Rules<'r>,
+        plain: &'r Automaton,
+        text: &'t str,
+        selected: &'h [NodeId],
+        hits: &'h mut Hits,
+    ) -> Self {
         Self {
             rules,
+            plain,
+            layer: 0,
             text,
             selected: selected.iter().copied().peekable(),
             hits,
@@ -173,7 +184,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
     fn run(mut self) -> Result<String, Reason> {
         let mut reader = Reader::new(self.text);
         let mut chosen = false;
-        let mut walk = Walk::new(&self.rules.body.plain, |rule| {
+        let mut walk = Walk::new(self.plain, |rule| {
             self.hits.add(rule, 1);
             chosen = true;
         });
@@ -257,24 +268,35 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         sensitive
     }
 
-    /// Masks what the detectors find in a name, a string or a number.
+    /// Masks what is found in a name, a string or a number by how it looks.
     fn detect(&mut self, token: &Token) {
-        if self.masked.is_some() || self.rules.detectors.is_empty() {
+        if self.masked.is_some() {
             return;
         }
         let raw = self.text.get(token.at.clone()).unwrap_or_default();
         match token.kind {
-            Kind::Name | Kind::String => {
+            Kind::Name => {
+                let name = unescape(raw);
+                let redacted = self.rules.detectors.redact(&name, self.hits);
+                self.replace(token, &name, &redacted);
+            }
+            Kind::String => {
                 let text = unescape(raw);
-                let redacted = self.rules.detectors.redact(&text, self.hits);
-                if redacted != text {
-                    self.copy_to(token.at.start);
-                    quote(&redacted, &mut self.out);
-                    self.copied = token.at.end;
-                }
+                let inner = embedded::redact(self.rules, &text, self.layer, self.hits);
+                let redacted = self.rules.detectors.redact(&inner, self.hits);
+                self.replace(token, &text, &redacted);
             }
             Kind::Number if self.rules.detectors.hit_number(raw, self.hits) => self.mask(token.at.clone()),
             _ => {}
+        }
+    }
+
+    /// Writes a string anew, if it changed.
+    fn replace(&mut self, token: &Token, text: &str, redacted: &str) {
+        if redacted != text {
+            self.copy_to(token.at.start);
+            quote(redacted, &mut self.out);
+            self.copied = token.at.end;
         }
     }
 

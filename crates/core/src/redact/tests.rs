@@ -32,6 +32,9 @@ fn headers() {
         check(name, "value", "***");
     }
     check("x-author", "ann", "ann");
+    check("x-data", "theme=dark&token=x", "theme=dark&token=***");
+    check("accept", "text/html;q=0.9, */*;q=0.1", "text/html;q=0.9, */*;q=0.1");
+    check("cache-control", "max-age=60", "max-age=60");
     check("accept", "*/*", "*/*");
     check(
         "location",

@@ -80,6 +80,28 @@ fn json_is_copied_but_for_what_is_masked() {
 }
 
 #[test]
+fn strings_that_hold_json_or_urls_are_looked_into() {
+    let check = |body: &str, wanted: &str| check(&["$.x"], BodyKind::Json, body, Ok(wanted));
+    check(r#"{"s":"{\"token\":\"t\",\"x\": 1}"}"#, r#"{"s":"{\"token\":\"***\",\"x\": 1}"}"#);
+    check(r#"{"s":" [ {\u0022token\u0022:[1]}]"}"#, r#"{"s":" [ {\"token\":\"***\"}]"}"#);
+    check(r#"["{\"a\":\"{\\\"token\\\":1}\"}"]"#, r#"["{\"a\":\"{\\\"token\\\":\\\"***\\\"}\"}"]"#);
+    check(r#"["{\"token\":\"t"]"#, r#"["***"]"#);
+    check(r#"["{\u0022a\u0022:1}"]"#, r#"["{\u0022a\u0022:1}"]"#);
+    check(r#"["{name} [1]", "[{x"]"#, r#"["{name} [1]", "[{x"]"#);
+    check(r#"["https:\/\/a:b@x\/?token=1&p=2"]"#, r#"["https://***@x/?token=***&p=2"]"#);
+    check(
+        r#"["/next?page=2&sig=abc", "/a/b", "see https://x/?token=1"]"#,
+        r#"["/next?page=2&sig=***", "/a/b", "see https://x/?token=1"]"#,
+    );
+    let mut wrapped = r#"{"token":1}"#.to_owned();
+    for layer in 0..8 {
+        let got = redact(&redactor(&[]), BodyKind::Json, &wrapped).unwrap();
+        assert!(got.contains(MASK) && !got.contains(":1"), "{layer}: {got}");
+        wrapped = json!({ "a": wrapped }).to_string();
+    }
+}
+
+#[test]
 fn what_cannot_be_redacted_is_left_out() {
     let check = |paths: &[&str], body: &str, reason: Reason| check(paths, BodyKind::Json, body, Err(reason));
     check(&[], "", Reason::Truncated);
@@ -136,6 +158,8 @@ fn lines_forms_and_text() {
     check(&[], text, "{\"password\": 1", Err(Reason::Truncated));
     check(&[], text, "[link](https://x)", Ok("[link](https://x)"));
     check(&[], text, "[{\"password\":\"x\"", Err(Reason::Truncated));
+    check(&[], text, "[[{\"password\":\"x\"", Err(Reason::Truncated));
+    check(&[], text, "[[page]] x", Ok("[[page]] x"));
     check(&["$[0]"], text, "[1, 2]", Ok("[\"***\", 2]"));
     check(&["$[*].a"], text, "[{\"a\":1}]", Ok("[{\"a\":\"***\"}]"));
 }

@@ -1,0 +1,79 @@
+//! Strings of a body that hold JSON or a URL. Sensitive names are looked for in these, too; paths do not reach into them.
+
+use std::borrow::Cow;
+
+use super::super::parameters::redact_url;
+use super::super::{MASK, UrlJudge};
+use super::{Automaton, JsonPass, Rules};
+use crate::redact::rules::Hits;
+
+/// How many strings within strings are looked into. What is wrapped deeper is masked.
+const MAX_LAYERS: u8 = 3;
+
+/// How often a URL is masked at most.
+const MAX_PASSES: usize = 5;
+
+/// Longest scheme of a URL.
+const MAX_SCHEME: usize = 16;
+
+static NO_PATHS: Automaton = Automaton::none();
+
+/// What is kept of a string, which stands in `layer` strings already.
+pub(super) fn redact<'t>(rules: &Rules<'_>, text: &'t str, layer: u8, hits: &mut Hits) -> Cow<'t, str> {
+    if !rules.body.keys.is_empty() && begins_as_json(text) {
+        return Cow::Owned(json(rules, text, layer, hits));
+    }
+    if !rules.query.is_empty() && begins_as_url(text) {
+        return url(rules, text, hits);
+    }
+    Cow::Borrowed(text)
+}
+
+/// Masked until nothing changes any more: odd input can be read anew when a part of it is gone.
+fn url<'t>(rules: &Rules<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
+    let mask = |text: &str, hits: &mut Hits| {
+        let mut judge = UrlJudge { query: rules.query, detectors: rules.detectors, hits };
+        redact_url(text.as_bytes(), &mut judge).into_owned()
+    };
+    let mut last = text.to_owned();
+    let mut first_hits = Some(hits);
+    for _ in 0..MAX_PASSES {
+        let masked = match first_hits.take() {
+            Some(hits) => mask(&last, hits),
+            None => mask(&last, &mut Hits::default()),
+        };
+        match String::from_utf8(masked) {
+            Ok(masked) if masked == last => {
+                return if last == text { Cow::Borrowed(text) } else { Cow::Owned(last) };
+            }
+            Ok(masked) => last = masked,
+            Err(_) => break,
+        }
+    }
+    Cow::Borrowed(MASK)
+}
+
+/// JSON that is broken or wrapped too deep is masked: its names cannot be told.
+fn json(rules: &Rules<'_>, text: &str, layer: u8, hits: &mut Hits) -> String {
+    if layer >= MAX_LAYERS {
+        return MASK.to_owned();
+    }
+    let mut pass = JsonPass::new(rules, &NO_PATHS, text, &[], hits);
+    pass.layer = layer.saturating_add(1);
+    pass.run().unwrap_or_else(|_| MASK.to_owned())
+}
+
+/// `{"` and `[{"`, with blanks between: `{name}` and `[link]` begin texts.
+fn begins_as_json(text: &str) -> bool {
+    let inner = text.trim_start().trim_start_matches('[').trim_start();
+    inner.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
+}
+
+/// `https://…`, `//host/…`, `/path?…`
+fn begins_as_url(text: &str) -> bool {
+    let scheme = |(scheme, _): (&str, &str)| {
+        scheme.len() <= MAX_SCHEME
+            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    text.split_once("://").is_some_and(scheme) || text.starts_with('/') && text.contains(['?', '#', ';', '@'])
+}
