@@ -55,6 +55,10 @@ pub struct Active {
     shared: Rc<Shared>,
 }
 
+/// What Envoy makes of a `google.protobuf.Struct`, for instance.
+const NOT_JSON: &str = "this is no JSON object; in Envoy's YAML the configuration is a text, of the type \
+    type.googleapis.com/google.protobuf.StringValue";
+
 /// What the host is to do when a root context ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -74,10 +78,11 @@ impl Plugin {
     pub fn configure(&mut self, host: &impl Host) -> bool {
         let raw = host.plugin_configuration();
         let parsed = match std::str::from_utf8(&raw) {
+            Ok(text) if !text.trim_start().starts_with('{') && !text.is_empty() => Err(NOT_JSON.to_owned()),
             Ok(text) => Config::parse(text)
                 .map(|config| Plan::new(config, text, host))
                 .map_err(|error| error.to_string()),
-            Err(error) => Err(format!("the text is not UTF-8 from byte {} on", error.valid_up_to())),
+            Err(_) => Err(NOT_JSON.to_owned()),
         };
         let plan = match parsed {
             Ok(plan) => plan,
