@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod counts;
+mod farewell;
 mod faults;
 mod hostile;
 mod openapi;

@@ -148,6 +148,8 @@ impl Server {
             let connection = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(state.limits.head_timeout)
+                // A gateway that ends sends its last batch and closes: the batch is whole, and is stored.
+                .half_close(true)
                 .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
