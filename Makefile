@@ -39,9 +39,17 @@ bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds
 ##@ Develop
 
 .PHONY: test
-test: lint wasm envoy bins page chromium ## All tests: formatting, lints, unit, integration, real Envoy, page
+test: lint wasm wasm-trap envoy bins page chromium ## All tests: formatting, lints, unit, integration, real Envoy, page
 	$(DEBUG_BIN) cargo test $(NATIVE)
 	cd dashboard && $(DEBUG_BIN) npm test
+
+.PHONY: chaos
+chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong answers, updates, an outage, a million consumers (CHAOS_REQUESTS= CHAOS_SECONDS= CHAOS_SEED=)
+	$(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
+
+.PHONY: soak
+soak: doctor wasm envoy bins ## Traffic with memory readings of Envoy and of the service (DURATION=10m RATE= EVERY=)
+	@$(DEBUG_BIN) "$(TARGET)/debug/gatelens-soak"
 
 .PHONY: screenshots
 screenshots: wasm envoy bins page chromium ## Pictures of the page for docs/img, after some minutes of the demo (MINUTES=)
@@ -73,7 +81,11 @@ help: ## This list
 
 # Parts of the above.
 
-.PHONY: bins page noop envoy chromium
+.PHONY: bins page noop envoy chromium wasm-trap
+wasm-trap: doctor
+	@cargo build --quiet -p gatelens --features trap --target wasm32-wasip1 --profile trap
+	@mkdir -p target && cp "$(TARGET)/wasm32-wasip1/trap/gatelens.wasm" target/gatelens-trap.wasm
+
 bins: doctor
 	cargo build $(NATIVE) --bins
 

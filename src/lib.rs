@@ -10,6 +10,8 @@
 mod envoy;
 mod exchange;
 mod root;
+#[cfg(feature = "trap")]
+mod trap;
 
 use std::rc::Rc;
 

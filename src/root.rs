@@ -47,6 +47,8 @@ impl RootContext for Root {
     }
 
     fn on_log(&mut self) {
+        #[cfg(feature = "trap")]
+        crate::trap::on_request(&*self.envoy);
         self.plugin.log(&*self.envoy);
     }
 

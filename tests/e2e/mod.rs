@@ -1,6 +1,15 @@
+mod cardinality;
+mod chaos;
 mod counting;
+mod ecds;
+mod ends;
+mod neighbours;
 mod odd_bytes;
+mod outage;
 mod page;
+mod report;
 mod stack;
 mod streams;
+mod traffic;
+mod trap;
 mod updates;

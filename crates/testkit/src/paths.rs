@@ -20,6 +20,14 @@ pub fn wasm() -> Result<PathBuf> {
     artefact("GATELENS_WASM", &["target/gatelens.wasm"], "make wasm")
 }
 
+/// The filter that traps on request, for the tests of that: `GATELENS_TRAP_WASM`, else `target/gatelens-trap.wasm`.
+///
+/// # Errors
+/// [`Error::Missing`].
+pub fn trap_wasm() -> Result<PathBuf> {
+    artefact("GATELENS_TRAP_WASM", &["target/gatelens-trap.wasm"], "make wasm-trap")
+}
+
 /// The SDK's no-op filter: `GATELENS_NOOP_WASM`, else `target/gatelens-noop.wasm`.
 ///
 /// # Errors

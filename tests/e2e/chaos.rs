@@ -1,0 +1,125 @@
+//! Counts and log stay exact while everything around the gateway fails: the ingest is killed, its answers are wrong,
+//! late or lost, and the configuration changes under load.
+//!
+//! `cargo test` runs a short form, `make chaos` the long one. `CHAOS_REQUESTS`, `CHAOS_SECONDS` and `CHAOS_SEED` change
+//! either. A seed decides what is sent and the order of the faults; which request meets which fault is up to the
+//! machine.
+
+mod director;
+mod verdict;
+
+use std::env;
+use std::time::Duration;
+
+use gatelens_testkit::{Envoy, EnvoyConfig, FaultProxy, Ingest, Launch, Listeners, Upstream};
+use tempfile::TempDir;
+
+use super::ecds::Discovery;
+use super::stack::{Mode, plugin};
+use super::traffic::{self, Kind, Load, Progress};
+use director::{Director, Plan};
+use verdict::Verdict;
+
+/// Memory that Envoy may grow by under any faults: the queues of two workers (8 MiB each), the history of an outage
+/// (4 MiB each), Envoy's buffers, and what its allocator keeps.
+const ENVOY_GROWTH_BYTES: u64 = 200 << 20;
+
+struct World {
+    ingest: Ingest,
+    proxy: FaultProxy,
+    envoy: Envoy,
+    config: EnvoyConfig,
+    discovery: Discovery,
+    // Ends and is removed after the others.
+    _upstream: Upstream,
+    _directory: TempDir,
+}
+
+#[test]
+fn counts_and_log_are_exact_whatever_fails() {
+    check(Form { requests: 10_000, seconds: 25, kills: 3, passes_per_fault: 2 });
+}
+
+/// Ten kills, 200,000 requests.
+#[test]
+#[ignore = "takes minutes: make chaos"]
+fn counts_and_log_are_exact_whatever_fails_for_long() {
+    check(Form { requests: 200_000, seconds: 240, kills: 10, passes_per_fault: 2 });
+}
+
+struct Form {
+    requests: u64,
+    seconds: u64,
+    kills: usize,
+    passes_per_fault: usize,
+}
+
+fn check(form: Form) {
+    let seed = number("CHAOS_SEED").unwrap_or(20_261_120);
+    let load = Load {
+        seed,
+        requests: number("CHAOS_REQUESTS").unwrap_or(form.requests) as usize,
+        duration: Duration::from_secs(number("CHAOS_SECONDS").unwrap_or(form.seconds)),
+        clients: 8,
+        connections_per_client: 4,
+    };
+    let kinds = Kind::all();
+    let mut world = World::start();
+    let answers = world.answers_without_the_filter(&kinds);
+    let progress = Progress::default();
+
+    let address = world.envoy.address();
+    world.proxy.disturb(seed, form.passes_per_fault);
+    let (sent, record) = std::thread::scope(|scope| {
+        let clients = scope.spawn(|| traffic::send(address, &kinds, &answers, load, &progress));
+        let plan =
+            Plan::new(seed, form.kills, load.requests as u64 / load.clients as u64 * load.clients as u64);
+        let record = Director::new(&mut world).direct(&plan, &progress);
+        (clients.join().unwrap(), record)
+    });
+    world.proxy.calm();
+
+    let verdict = Verdict::reach(&mut world, &sent);
+    eprintln!("{}", verdict.table(&world, &sent, &record, seed));
+    verdict.check(&world, &sent, &record, &kinds);
+}
+
+impl World {
+    fn start() -> Self {
+        let directory = TempDir::new().unwrap();
+        let (upstream, ingest) = (Upstream::start().unwrap(), Ingest::start().unwrap());
+        let proxy = FaultProxy::start(ingest.address()).unwrap();
+        let config = Mode::Filter.config().upstream(upstream.address()).unwrap();
+        let config = traffic::keep_request_ids(config.ingest(proxy.address()).unwrap()).plugin(&impatient());
+        // Connections of a replaced listener are asked to end with their next answer, and it is gone soon after, so
+        // that root contexts end while the test runs.
+        let drain = ["--drain-time-s", "5", "--drain-strategy", "immediate"];
+        let launch = Launch {
+            listeners: Listeners::Discovered,
+            arguments: drain.map(str::to_owned).to_vec(),
+            ..Launch::default()
+        };
+        let envoy = Envoy::launch(&config, &launch).unwrap();
+        let discovery = Discovery::new(directory.path());
+        Self { ingest, proxy, envoy, config, discovery, _upstream: upstream, _directory: directory }
+    }
+
+    fn answers_without_the_filter(&self, kinds: &[Kind]) -> Vec<traffic::Answer> {
+        let config = traffic::keep_request_ids(EnvoyConfig::plain().unwrap());
+        let plain = Envoy::start(&config.upstream(self._upstream.address()).unwrap()).unwrap();
+        traffic::answers(plain.address(), kinds)
+    }
+}
+
+/// The tests' configuration with a short timeout, so that what hangs costs little time.
+fn impatient() -> serde_json::Value {
+    let mut plugin = plugin();
+    plugin["ingest"]["timeout_ms"] = 1_500.into();
+    plugin
+}
+
+fn number(variable: &str) -> Option<u64> {
+    env::var(variable)
+        .ok()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}: no number")))
+}
