@@ -275,12 +275,12 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         }
         let raw = self.text.get(token.at.clone()).unwrap_or_default();
         match token.kind {
-            Kind::Name => {
+            Kind::Name if !self.rules.detectors.is_empty() => {
                 let name = unescape(raw);
                 let redacted = self.rules.detectors.redact(&name, self.hits);
                 self.replace(token, &name, &redacted);
             }
-            Kind::String => {
+            Kind::String if !self.rules.detectors.is_empty() || embedded::is_candidate(raw) => {
                 let text = unescape(raw);
                 let inner = embedded::redact(self.rules, &text, self.layer, self.hits);
                 let redacted = self.rules.detectors.redact(&inner, self.hits);

@@ -18,6 +18,14 @@ const MAX_SCHEME: usize = 16;
 
 static NO_PATHS: Automaton = Automaton::none();
 
+/// Whether there is any use in looking into a string, given with its quotes: most tell by how they begin.
+pub(super) fn is_candidate(quoted: &str) -> bool {
+    let begin = quoted.as_bytes().get(1..).unwrap_or_default();
+    let begin = begin.get(..MAX_SCHEME.saturating_add(3)).unwrap_or(begin);
+    matches!(begin.first(), Some(b'{' | b'[' | b'/' | b' '))
+        || begin.iter().any(|byte| matches!(byte, b':' | b'\\'))
+}
+
 /// What is kept of a string, which stands in `layer` strings already.
 pub(super) fn redact<'t>(rules: &Rules<'_>, text: &'t str, layer: u8, hits: &mut Hits) -> Cow<'t, str> {
     if !rules.body.keys.is_empty() && begins_as_json(text) {
@@ -75,5 +83,7 @@ fn begins_as_url(text: &str) -> bool {
         scheme.len() <= MAX_SCHEME
             && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
     };
-    text.split_once("://").is_some_and(scheme) || text.starts_with('/') && text.contains(['?', '#', ';', '@'])
+    let begin = text.get(..text.floor_char_boundary(MAX_SCHEME.saturating_add(3))).unwrap_or(text);
+    begin.split_once("://").is_some_and(scheme)
+        || text.starts_with('/') && text.contains(['?', '#', ';', '@'])
 }
