@@ -59,7 +59,7 @@ function Figures({ instances, busy }: { instances: Instance[] | undefined; busy:
         value={text(captured, () => tally(dropped))}
         detail={captured !== undefined && captured > 0 ? <span className={dropped > 0 ? 'change worse' : undefined}>{percent(dropped / captured)} of those captured</span> : 'not reported'}
       />
-      <Figure label="Held" value={text(held, tally)} detail={heading(held, 'captured, still to be delivered')} />
+      <Figure label="Held" value={text(held, tally)} detail={heading(held, 'not delivered yet')} />
       <Figure
         label="Filter’s own time"
         value={text(shares.length === 0 ? undefined : shares.reduce((a, b) => a + b, 0), percent)}
