@@ -48,7 +48,7 @@ chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong an
 	$(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
 
 .PHONY: soak
-soak: doctor wasm envoy bins ## Traffic with memory readings of Envoy and of the service (DURATION=10m RATE= EVERY=)
+soak: doctor wasm envoy bins ## Traffic with memory readings of Envoy and of the service (DURATION=10m EVERY=30s RATE= FAULTS=)
 	@$(DEBUG_BIN) "$(TARGET)/debug/gatelens-soak"
 
 .PHONY: screenshots
