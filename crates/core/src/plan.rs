@@ -87,11 +87,12 @@ impl Plan {
         }
     }
 
-    /// How often the root context wakes up: often enough for the batches' age, at least once a second, because what
-    /// has not been merged is lost if the process is killed; and, as `random` says, up to a fifth more often, so that
-    /// the workers of a fleet do not all send at the same moment.
+    /// How often the root context wakes up: often enough for the batches' age, at least twice a second, because a count
+    /// takes two ticks to be safe, one to be merged and one to be sent, and what is not is lost if the process is
+    /// killed; and, as `random` says, up to a fifth more often, so that the workers of a fleet do not all send at the
+    /// same moment.
     pub fn tick_period(&self, random: u64) -> Duration {
-        let longest = u64::from(self.stream.limits.flush_ms.min(1_000));
+        let longest = u64::from(self.stream.limits.flush_ms.min(500));
         let earlier = random.checked_rem((longest / 5).max(1)).unwrap_or(0);
         Duration::from_millis(longest.saturating_sub(earlier))
     }

@@ -281,7 +281,9 @@ impl Worker {
                         &format!("the ingest `{cluster}` {answered} and refuses the {what}"),
                     );
                 }
-                // The next request may fare better, but a receiver that refuses all is not asked each second.
+                // What is refused says nothing of the next request, so the pause does not grow: one bad batch must not
+                // hold up the good ones behind it. A receiver that refuses all is asked about once a second.
+                backoff.succeeded();
                 backoff.failed(now_ns, host.random(), None);
             }
         }

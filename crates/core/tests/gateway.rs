@@ -448,6 +448,17 @@ fn a_refused_batch_is_dropped_and_the_next_one_goes() {
 }
 
 #[test]
+fn refusals_in_a_row_do_not_hold_up_what_comes_behind() {
+    let gateway = FakeGateway::starting_at(START);
+    let worker = Worker::start(&gateway, SMALLEST);
+    for _ in 0..20 {
+        worker.finish(FakeExchange::new("GET", "/a", 200));
+        gateway.wait(Duration::from_secs(2));
+        assert_eq!(log_records(&worker.tick_answering(Some(500))).len(), 1);
+    }
+}
+
+#[test]
 fn a_refused_configuration_says_why_and_starts_nothing() {
     let host = FakeGateway::starting_at(START).worker("{\"version\": 1,\n \"ingest\": {\"clutser\": \"a\"}}");
     let mut plugin = Plugin::new(Rc::default());
