@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Launch, Listeners, Upstream};
 use serde_json::{Value, json};
 
+use super::report;
+
 /// Far more than the slowest machine needs; reached only when something is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -56,8 +58,7 @@ impl Stack {
 
     /// Requests counted so far.
     pub(crate) fn counted(&self) -> u64 {
-        let summary = self.ingest.get_json("/api/v1/summary").unwrap();
-        summary["rows"].as_array().unwrap().iter().map(|row| row["requests"].as_u64().unwrap()).sum()
+        report::counted(&self.ingest)
     }
 
     /// Waits until so many requests are counted, and a moment longer for what would be one too many.
@@ -72,46 +73,19 @@ impl Stack {
 
     /// The counts by consumer, method, route and status.
     pub(crate) fn summary(&self) -> BTreeMap<Key, Counts> {
-        let summary = self.ingest.get_json("/api/v1/summary?group_by=consumer,method,route,status").unwrap();
-        let rows = summary["rows"].as_array().unwrap().iter();
-        rows.map(|row| {
-            let text = |key: &str| row[key].as_str().unwrap().to_owned();
-            let number = |key: &str| row[key].as_u64().unwrap();
-            let key = (text("consumer"), text("method"), text("route"), number("status") as u16);
-            let counts = Counts {
-                requests: number("requests"),
-                errors: number("errors"),
-                request_bytes: number("request_bytes"),
-                response_bytes: number("response_bytes"),
-            };
-            (key, counts)
-        })
-        .collect()
+        report::summary(&self.ingest)
     }
 
     /// The whole request log, newest first; waits until it has so many rows.
     pub(crate) fn wait_for_requests(&self, rows: usize) -> Vec<Value> {
         let start = Instant::now();
         loop {
-            let all = self.requests();
+            let all = report::request_log(&self.ingest);
             if all.len() >= rows || start.elapsed() > PATIENCE {
                 assert_eq!(all.len(), rows);
                 return all;
             }
             sleep(Duration::from_millis(200));
-        }
-    }
-
-    fn requests(&self) -> Vec<Value> {
-        let mut all = Vec::new();
-        let mut cursor = String::new();
-        loop {
-            let page = self.ingest.get_json(&format!("/api/v1/requests?limit=300{cursor}")).unwrap();
-            all.extend(page["rows"].as_array().unwrap().iter().cloned());
-            match page["next"].as_str() {
-                Some(next) => cursor = format!("&cursor={next}"),
-                None => return all,
-            }
         }
     }
 }
