@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 use std::ptr::null_mut;
 use std::time::Duration;
 
@@ -14,12 +15,16 @@ use gatelens_core::host::{
     Version,
 };
 use gatelens_core::pairs::Pairs;
+use gatelens_core::redact::Message;
 use proxy_wasm::types::Status;
 
 /// The statuses that mean success; every other number is a failure, whatever its name.
 const OK: i32 = 0;
 
 const REQUEST_HEADERS: i32 = 0;
+const RESPONSE_HEADERS: i32 = 2;
+const REQUEST_BODY: i32 = 0;
+const RESPONSE_BODY: i32 = 1;
 const CALLOUT_RESPONSE_BODY: i32 = 4;
 const CALLOUT_RESPONSE_HEADERS: i32 = 6;
 const PLUGIN_CONFIGURATION: i32 = 7;
@@ -192,10 +197,21 @@ impl Host for Envoy {
     }
 
     fn request_headers(&self) -> Pairs {
+        header_map(REQUEST_HEADERS)
+    }
+
+    fn response_headers(&self) -> Pairs {
+        header_map(RESPONSE_HEADERS)
+    }
+
+    fn body_chunk(&self, message: Message, part: Range<usize>) -> Vec<u8> {
+        let kind = match message {
+            Message::Request => REQUEST_BODY,
+            Message::Response => RESPONSE_BODY,
+        };
         // SAFETY: see `returned`.
-        let buffer =
-            returned(|data, size| unsafe { proxy_get_header_map_pairs(REQUEST_HEADERS, data, size) });
-        Pairs::from_host(buffer.unwrap_or_default())
+        returned(|data, size| unsafe { proxy_get_buffer_bytes(kind, part.start, part.len(), data, size) })
+            .unwrap_or_default()
     }
 
     fn callout_answer(&self) -> CalloutAnswer {
@@ -255,6 +271,12 @@ impl Host for Envoy {
         // SAFETY: no pointers.
         unsafe { proxy_set_tick_period_milliseconds(milliseconds) };
     }
+}
+
+fn header_map(kind: i32) -> Pairs {
+    // SAFETY: see `returned`.
+    let buffer = returned(|data, size| unsafe { proxy_get_header_map_pairs(kind, data, size) });
+    Pairs::from_host(buffer.unwrap_or_default())
 }
 
 /// Makes a host call that returns a buffer, and takes the buffer over.

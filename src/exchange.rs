@@ -1,40 +1,74 @@
 //! The stream context: one for each exchange that passes the filter.
+//!
+//! Nothing is ever held back: every callback lets the stream go on.
 
 use std::rc::Rc;
 
-use gatelens_core::plugin::Active;
+use gatelens_core::filter::{Flow, StreamFilter};
+use gatelens_core::redact::Message;
 use proxy_wasm::traits::{Context, HttpContext};
+use proxy_wasm::types::Action;
 
 use crate::envoy::Envoy;
 
 pub(crate) struct Stream {
-    active: Option<Rc<Active>>,
+    filter: StreamFilter,
     envoy: Rc<Envoy>,
 }
 
 impl Stream {
-    pub(crate) fn new(active: Option<Rc<Active>>, envoy: Rc<Envoy>) -> Self {
-        if let Some(active) = &active {
-            active.begin();
-        }
-        Self { active, envoy }
+    pub(crate) fn new(filter: StreamFilter, envoy: Rc<Envoy>) -> Self {
+        Self { filter, envoy }
     }
+
+    fn headers(&mut self, message: Message, end_of_stream: bool) -> Action {
+        self.filter.headers(&*self.envoy, message, flow(end_of_stream));
+        Action::Continue
+    }
+
+    fn body(&mut self, message: Message, size: usize, end_of_stream: bool) -> Action {
+        self.filter.body(&*self.envoy, message, size, flow(end_of_stream));
+        Action::Continue
+    }
+
+    fn trailers(&mut self, message: Message) -> Action {
+        self.filter.trailers(message);
+        Action::Continue
+    }
+}
+
+fn flow(end_of_stream: bool) -> Flow {
+    if end_of_stream { Flow::Ends } else { Flow::GoesOn }
 }
 
 impl Context for Stream {}
 
 impl HttpContext for Stream {
-    fn on_log(&mut self) {
-        if let Some(active) = &self.active {
-            active.log_from_filter(&*self.envoy);
-        }
+    fn on_http_request_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+        self.headers(Message::Request, end_of_stream)
     }
-}
 
-impl Drop for Stream {
-    fn drop(&mut self) {
-        if let Some(active) = &self.active {
-            active.end();
-        }
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.body(Message::Request, size, end_of_stream)
+    }
+
+    fn on_http_request_trailers(&mut self, _trailers: usize) -> Action {
+        self.trailers(Message::Request)
+    }
+
+    fn on_http_response_headers(&mut self, _headers: usize, end_of_stream: bool) -> Action {
+        self.headers(Message::Response, end_of_stream)
+    }
+
+    fn on_http_response_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.body(Message::Response, size, end_of_stream)
+    }
+
+    fn on_http_response_trailers(&mut self, _trailers: usize) -> Action {
+        self.trailers(Message::Response)
+    }
+
+    fn on_log(&mut self) {
+        self.filter.log(&*self.envoy);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use gatelens_core::filter::StreamFilter;
 use gatelens_core::host::CalloutId;
 use gatelens_core::plugin::{Ending, Plugin, Registry};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -57,7 +58,8 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Stream::new(self.plugin.active(), Rc::clone(&self.envoy))))
+        let filter = StreamFilter::new(self.plugin.active());
+        Some(Box::new(Stream::new(filter, Rc::clone(&self.envoy))))
     }
 }
 

@@ -14,6 +14,8 @@ pub use head::Head;
 pub use media::MediaType;
 pub use preview::{Preview, preview};
 
+use std::ops::Range;
+
 use crate::config::CaptureConfig;
 use crate::redact::{BodyKind, Defect, Hits, Message, Pattern, Reason, Redactor, check_header_pattern, each};
 use charset::Charset;
@@ -28,8 +30,8 @@ pub const MAX_BODY_BYTES: u32 = 1_048_576;
 pub struct Capture {
     /// Whether the query is kept.
     pub query: bool,
-    request_headers: Vec<Pattern>,
-    response_headers: Vec<Pattern>,
+    request_headers: HeaderNames,
+    response_headers: HeaderNames,
     request_body: bool,
     response_body: bool,
     max_body_bytes: usize,
@@ -42,13 +44,16 @@ impl Capture {
     /// The first entry that is wrong, and what was meant.
     pub fn new(config: &CaptureConfig) -> Result<Self, Defect> {
         let patterns = |list: &'static str, entries: &[String]| {
-            let mut patterns = Vec::new();
+            let mut names = HeaderNames::default();
             each(list, entries, |text| {
                 check_header_pattern(text)?;
-                patterns.push(Pattern::new(text));
+                match text.contains('*') {
+                    true => names.patterns.push(Pattern::new(text)),
+                    false => names.exact.push(text.into()),
+                }
                 Ok(())
             })?;
-            Ok(patterns)
+            Ok(names)
         };
         if !(1..=MAX_BODY_BYTES).contains(&config.max_body_bytes) {
             let message = format!("{} is not between 1 and {MAX_BODY_BYTES}", config.max_body_bytes);
@@ -64,26 +69,61 @@ impl Capture {
         })
     }
 
-    /// Whether a header is kept, redacted.
-    pub fn keeps_header(&self, message: Message, name: &[u8]) -> bool {
-        let patterns = match message {
+    /// The name under which a header is kept, redacted; `None` for one that is not. What HTTP/2 calls `:authority` is
+    /// `host`; other pseudo-headers are no headers.
+    pub fn header_name<'n>(&self, message: Message, name: &'n [u8]) -> Option<&'n [u8]> {
+        let name = match name {
+            b":authority" => b"host",
+            [b':', ..] => return None,
+            name => name,
+        };
+        self.headers(message).matches(name).then_some(name)
+    }
+
+    /// Whether any header of such messages is kept.
+    pub fn keeps_headers(&self, message: Message) -> bool {
+        !self.headers(message).is_empty()
+    }
+
+    /// Whether bodies of such messages are captured.
+    pub fn takes_bodies(&self, message: Message) -> bool {
+        match message {
+            Message::Request => self.request_body,
+            Message::Response => self.response_body,
+        }
+    }
+
+    fn headers(&self, message: Message) -> &HeaderNames {
+        match message {
             Message::Request => &self.request_headers,
             Message::Response => &self.response_headers,
-        };
-        let lower = || String::from_utf8_lossy(name).to_lowercase();
-        !patterns.is_empty() && {
-            let name = lower();
-            patterns.iter().any(|pattern| pattern.matches_lower(&name))
         }
     }
 
     /// Begins to capture a body; `None` where bodies of this kind of message are not captured.
     pub fn body(&self, message: Message, head: &Head<'_>) -> Option<BodyCapture> {
-        let wanted = match message {
-            Message::Request => self.request_body,
-            Message::Response => self.response_body,
-        };
-        wanted.then(|| BodyCapture::new(message, head, self.max_body_bytes))
+        self.takes_bodies(message).then(|| BodyCapture::new(message, head, self.max_body_bytes))
+    }
+}
+
+/// Names of headers, with and without `*`.
+#[derive(Clone, Debug, Default)]
+struct HeaderNames {
+    exact: Vec<Box<str>>,
+    patterns: Vec<Pattern>,
+}
+
+impl HeaderNames {
+    fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.patterns.is_empty()
+    }
+
+    fn matches(&self, name: &[u8]) -> bool {
+        self.exact.iter().any(|exact| name.eq_ignore_ascii_case(exact.as_bytes()))
+            || !self.patterns.is_empty() && {
+                let lower = String::from_utf8_lossy(name).to_lowercase();
+                self.patterns.iter().any(|pattern| pattern.matches_lower(&lower))
+            }
     }
 }
 
@@ -146,9 +186,15 @@ impl BodyCapture {
 
     /// Takes a copy of the next chunk, as far as the bound allows.
     pub fn push(&mut self, chunk: &[u8]) {
-        self.size = self.size.saturating_add(chunk.len() as u64);
+        self.take(chunk.len(), |range| chunk.get(range).unwrap_or_default().to_vec());
+    }
+
+    /// Takes a chunk of `size` bytes that is still the host's; `read` copies a part of it, and is asked for what is kept
+    /// alone.
+    pub fn take(&mut self, size: usize, read: impl FnMut(Range<usize>) -> Vec<u8>) {
+        self.size = self.size.saturating_add(size as u64);
         if let State::Collecting(collecting) = &mut self.state
-            && let Err(reason) = collecting.collector.push(chunk)
+            && let Err(reason) = collecting.collector.push(size, read)
         {
             // What was collected is given back at once.
             self.state = State::LeftOut(reason);
@@ -158,6 +204,21 @@ impl BodyCapture {
     /// Leaves the body out, because of what became known after it began: that the connection was upgraded, say.
     pub fn leave_out(&mut self, reason: Reason) {
         self.state = State::LeftOut(reason);
+    }
+
+    /// By how much [`BodyCapture::held_bytes`] would grow with a chunk of `size` bytes, at least.
+    pub fn grows_by(&self, size: usize) -> usize {
+        match &self.state {
+            State::Collecting(collecting) => {
+                size.min(collecting.max_bytes.saturating_sub(collecting.collector.held_bytes()))
+            }
+            State::LeftOut(_) => 0,
+        }
+    }
+
+    /// Bytes that have passed.
+    pub fn size(&self) -> u64 {
+        self.size
     }
 
     /// Bytes that are held.
@@ -171,6 +232,9 @@ impl BodyCapture {
     /// Redacts what was collected.
     pub fn finish(self, end: End, redactor: &Redactor, hits: &mut Hits) -> CapturedBody {
         let content = match self.state {
+            State::LeftOut(reason @ (Reason::Upgrade | Reason::Grpc)) => Err(reason),
+            // Whatever its head said: there was none.
+            _ if self.size == 0 && end == End::Complete => Err(Reason::NoBody),
             State::LeftOut(reason) => Err(reason),
             State::Collecting(collecting) => collecting.finish(end, self.message, redactor, hits),
         };
@@ -192,6 +256,7 @@ impl Collecting {
         }
         let bytes = self.collector.finish(end);
         if bytes.is_empty() {
+            // Of a stream of events that broke off before the first was complete.
             return Ok(String::new());
         }
         let bytes = self.encoding.decode(bytes, self.max_bytes)?;

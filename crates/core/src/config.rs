@@ -37,6 +37,12 @@ pub struct Config {
     /// How paths become routes.
     #[serde(default)]
     pub routes: Routes,
+    /// What the request log keeps of each exchange.
+    #[serde(default)]
+    pub capture: CaptureConfig,
+    /// What never leaves the gateway.
+    #[serde(default)]
+    pub redact: RedactConfig,
     /// What is counted.
     #[serde(default)]
     pub counters: Counters,
@@ -247,7 +253,8 @@ impl Default for Counters {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Bytes of log records held per worker while they wait to be sent; 65,536 to 67,108,864. Default 8,388,608.
+    /// Bytes of log records held per worker while they wait to be sent, and as many again of bodies that are being
+    /// captured; 65,536 to 67,108,864. Default 8,388,608.
     #[cfg_attr(feature = "schema", schemars(range(min = 65_536, max = 67_108_864)))]
     pub queue_bytes: u32,
     /// A batch is closed at this many records; 1 to 10,000. Default 500.

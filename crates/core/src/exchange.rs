@@ -2,14 +2,20 @@
 
 use std::borrow::Cow;
 
+use crate::capture::CapturedBody;
 use crate::consumer::Identity;
 use crate::counters::{Dimension, Measurement, Series};
-use crate::event::{Event, MAX_PATH_BYTES, MAX_USER_AGENT_BYTES, MAX_WORD_BYTES, bounded_text};
+use crate::event::{
+    Event, Header, MAX_HEADER_BYTES, MAX_HEADERS_BYTES, MAX_PATH_BYTES, MAX_QUERY_BYTES,
+    MAX_USER_AGENT_BYTES, MAX_WORD_BYTES, bounded, bounded_text,
+};
+use crate::filter::{Bodies, Passed};
 use crate::hash::fnv1a;
 use crate::host::{Attribute, Attributes, Host};
 use crate::outcome::{ErrorType, Method, ResponseFlags, Status};
 use crate::pairs::Pairs;
 use crate::plan::Plan;
+use crate::redact::{Hits, Message, Reason};
 use crate::route::{self, UNMATCHED};
 use crate::trace::TraceContext;
 
@@ -33,6 +39,7 @@ const FOLLOWED: &[u8] = b"internal_redirect";
 pub struct Exchange {
     attributes: Attributes,
     headers: Pairs,
+    response_headers: Pairs,
     route_name: Vec<u8>,
     grpc_status: Option<u64>,
 }
@@ -42,11 +49,15 @@ impl Exchange {
     pub fn read(host: &impl Host, plan: &Plan) -> Self {
         let route_name = if plan.use_route_name { host.property(&["xds", "route_name"]) } else { None };
         let headers = host.request_headers();
+        let keeps_response_headers = plan.capture.keeps_headers(Message::Response);
+        let response_headers =
+            if keeps_response_headers { host.response_headers() } else { Pairs::default() };
         // Envoy infers a gRPC status for any response, so only the request says whether there is one.
         let grpc_status = if is_grpc(&headers) { host.property(&["response", "grpc_status"]) } else { None };
         Self {
             attributes: host.attributes(),
             headers,
+            response_headers,
             route_name: route_name.unwrap_or_default(),
             grpc_status: grpc_status
                 .and_then(|bytes| u64::try_from(i64::from_le_bytes(bytes.try_into().ok()?)).ok()),
@@ -62,9 +73,16 @@ impl Exchange {
         })
     }
 
-    /// Works out what is counted and logged, and hands it to `record`; not for the part of a request that another
-    /// stream goes on with.
-    pub fn observe(&self, plan: &Plan, now_ns: u64, record: impl FnOnce(Series<'_>, &Event<'_>)) {
+    /// Works out what is counted and logged, redacts it, and hands it to `record`; not for the part of a request that
+    /// another stream goes on with. `bodies` is what a filter has collected of them.
+    pub fn observe(
+        &self,
+        plan: &Plan,
+        bodies: Bodies,
+        hits: &mut Hits,
+        now_ns: u64,
+        record: impl FnOnce(Series<'_>, &Event<'_>),
+    ) {
         let read = |attribute| self.attributes.unsigned(attribute);
         let bytes = |attribute| self.attributes.bytes(attribute).unwrap_or_default();
         let request = RequestHeaders::of(&self.headers);
@@ -85,8 +103,21 @@ impl Exchange {
             response_bytes: read(Attribute::ResponseSize).unwrap_or(0),
             attempts: read(Attribute::Attempts).unwrap_or(0),
         };
-        let path = request.path.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default();
-        let route = self.route(plan, method, path, status);
+        let redactor = &plan.redactor;
+        let (path, query) = split_query(request.path);
+        let redacted_path = redactor.path(path, hits);
+        let route = self.route(plan, method, path, &redacted_path, status);
+        let query = if plan.capture.query { redactor.query(query, hits) } else { Cow::default() };
+        let user_agent = redactor.header(b"user-agent", request.user_agent, hits);
+        let request_id = redactor.header(b"x-request-id", request.request_id, hits);
+        let request_headers = kept_headers(plan, Message::Request, &self.headers, hits);
+        let response_headers = kept_headers(plan, Message::Response, &self.response_headers, hits);
+        let later = (status == Status(101)).then_some(Reason::Upgrade);
+        let request_body =
+            captured(plan, Message::Request, bodies.request, measurement.request_bytes, later, hits);
+        let later = (request.method == b"CONNECT").then_some(Reason::Upgrade);
+        let response_body =
+            captured(plan, Message::Response, bodies.response, measurement.response_bytes, later, hits);
         let (client_address, client_port) = split_port(bytes(Attribute::SourceAddress));
         let mut flag_names = String::new();
         flags.write_names(&mut flag_names);
@@ -100,25 +131,39 @@ impl Exchange {
             method,
             method_original: &bounded_text(unknown_method, MAX_WORD_BYTES),
             route: &route,
-            path: &bounded_text(path, MAX_PATH_BYTES),
+            path: &bounded(redacted_path, MAX_PATH_BYTES),
+            query: &bounded(query, MAX_QUERY_BYTES),
             status,
             grpc_status: self.grpc_status,
             error,
             measurement,
             client_address: &bounded_text(client_address, MAX_WORD_BYTES),
             client_port,
-            user_agent: &bounded_text(request.user_agent, MAX_USER_AGENT_BYTES),
-            request_id: &bounded_text(request.request_id, MAX_WORD_BYTES),
+            user_agent: &bounded(user_agent, MAX_USER_AGENT_BYTES),
+            request_id: &bounded(request_id, MAX_WORD_BYTES),
             response_flags: &flag_names,
             response_code_details: &bounded_text(details, MAX_WORD_BYTES),
             trace: TraceContext::parse(request.traceparent),
+            request_headers: &request_headers,
+            response_headers: &response_headers,
+            request_body: request_body.as_ref(),
+            response_body: response_body.as_ref(),
         };
         let consumer = if plan.count_consumers { event.consumer } else { crate::consumer::ANONYMOUS };
         let (consumer, route) = (Dimension::Value(consumer), Dimension::Value(&route));
         record(Series::Exact { consumer, method, route, status, error }, &event);
     }
 
-    fn route<'a>(&'a self, plan: &'a Plan, method: Method, path: &[u8], status: Status) -> Cow<'a, str> {
+    /// A template is found by the path as sent; what is made of the path itself is made of the redacted one, since
+    /// routes leave with the counters.
+    fn route<'a>(
+        &'a self,
+        plan: &'a Plan,
+        method: Method,
+        path: &[u8],
+        redacted_path: &[u8],
+        status: Status,
+    ) -> Cow<'a, str> {
         if self.headers.is_empty() {
             return UNMATCHED.into();
         }
@@ -131,8 +176,9 @@ impl Exchange {
         if !plan.infer_routes || status == Status(404) {
             return UNMATCHED.into();
         }
-        let mut inferred = String::with_capacity(path.len().saturating_add(16).min(route::MAX_ROUTE_BYTES));
-        route::infer(path, &mut inferred);
+        let length = redacted_path.len().saturating_add(16).min(route::MAX_ROUTE_BYTES);
+        let mut inferred = String::with_capacity(length);
+        route::infer(redacted_path, &mut inferred);
         inferred.into()
     }
 }
@@ -172,6 +218,62 @@ impl<'a> RequestHeaders<'a> {
         }
         found
     }
+}
+
+/// The path of a request target and its query without the `?`.
+fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
+    let target = target.split(|byte| *byte == b'#').next().unwrap_or_default();
+    let mut parts = target.splitn(2, |byte| *byte == b'?');
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+}
+
+/// The headers of a message that the plan keeps, redacted; in the order of their names.
+fn kept_headers<'a>(plan: &Plan, message: Message, headers: &'a Pairs, hits: &mut Hits) -> Vec<Header<'a>> {
+    let mut kept = Vec::new();
+    if !plan.capture.keeps_headers(message) {
+        return kept;
+    }
+    let mut room = MAX_HEADERS_BYTES;
+    for (name, value) in headers.iter() {
+        let Some(name) = plan.capture.header_name(message, name) else { continue };
+        let value = bounded(plan.redactor.header(name, value, hits), MAX_HEADER_BYTES);
+        let mut name = bounded_text(name, MAX_WORD_BYTES);
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            name = name.to_ascii_lowercase().into();
+        }
+        let Some(rest) = room.checked_sub(name.len().saturating_add(value.len())) else { break };
+        room = rest;
+        kept.push((name, value));
+    }
+    kept.sort_by(|(a, _), (b, _)| a.cmp(b));
+    kept
+}
+
+/// What the log keeps of a body of `measured` bytes; `None` where such bodies are not captured. `later` is what became
+/// known of it since it began.
+fn captured(
+    plan: &Plan,
+    message: Message,
+    passed: Option<Passed>,
+    measured: u64,
+    later: Option<Reason>,
+    hits: &mut Hits,
+) -> Option<CapturedBody> {
+    if !plan.capture.takes_bodies(message) {
+        return None;
+    }
+    // Without callbacks for bodies nothing passes, though something was there.
+    let passed = passed.filter(|passed| passed.capture.size() > 0 || measured == 0);
+    Some(match passed {
+        None => {
+            let reason = if measured == 0 { Reason::NoBody } else { Reason::NotSeen };
+            CapturedBody { size: measured, content: Err(reason) }
+        }
+        Some(Passed { mut capture, end }) => {
+            later.into_iter().for_each(|reason| capture.leave_out(reason));
+            capture.finish(end, &plan.redactor, hits)
+        }
+    })
 }
 
 /// Whether a request is gRPC: `application/grpc`, with `+proto` or another format behind it, or gRPC-Web.

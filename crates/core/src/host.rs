@@ -4,6 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::pairs::Pairs;
+use crate::redact::Message;
 
 /// What the filter asks of the gateway that runs it.
 ///
@@ -29,6 +30,13 @@ pub trait Host {
 
     /// The final request headers; empty when the host has none (a request that it could not parse).
     fn request_headers(&self) -> Pairs;
+
+    /// The response headers; empty when there are none. Valid in the callback for them and at the end of a stream.
+    fn response_headers(&self) -> Pairs;
+
+    /// A part of the chunk of a body that is passing. Valid in the callback for it; shorter than asked for when the host
+    /// does not hold so much.
+    fn body_chunk(&self, message: Message, part: Range<usize>) -> Vec<u8>;
 
     /// The answer to the callout whose response is being delivered.
     fn callout_answer(&self) -> CalloutAnswer;

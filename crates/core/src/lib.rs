@@ -22,6 +22,8 @@ pub mod delivery;
 pub mod event;
 pub mod exchange;
 pub mod export;
+pub mod filter;
+pub mod findings;
 mod hash;
 pub mod host;
 pub mod ledger;

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::capture::Capture;
 use crate::config::{Compression, Config, Counters, Direction, Ingest, Limits, Service};
 use crate::consumer::Source;
 use crate::counters::Caps;
@@ -10,6 +11,7 @@ use crate::hash::fnv1a;
 use crate::host::Host;
 use crate::ledger::LedgerId;
 use crate::otlp::{self, Resource};
+use crate::redact::{Defect, Redactor};
 use crate::route::{Template, Templates};
 
 /// What the filter does with each request, and where it sends what.
@@ -25,6 +27,10 @@ pub struct Plan {
     pub infer_routes: bool,
     /// Whether series tell consumers apart.
     pub count_consumers: bool,
+    /// What the request log keeps.
+    pub capture: Capture,
+    /// What never leaves.
+    pub redactor: Redactor,
     /// Whether what the filter does is written to the gateway's log.
     pub debug: bool,
     /// What the shared state of this plugin is, and where it goes.
@@ -64,14 +70,21 @@ pub struct Stream {
     pub compression: Compression,
     /// How long an answer may take.
     pub timeout: Duration,
+    /// Names of the configured rules of redaction: that one was never hit is news.
+    pub rules: Vec<String>,
 }
 
 impl Plan {
     /// Compiles a configuration. `text` is what it was read from; the host tells which plugin this is.
-    pub fn new(config: Config, text: &str, host: &impl Host) -> Self {
+    ///
+    /// # Errors
+    /// A rule that cannot be compiled, which [`Config::parse`] has refused before.
+    pub fn new(config: Config, text: &str, host: &impl Host) -> Result<Self, Defect> {
         let templates = config.routes.templates.iter().filter_map(|text| Template::parse(text).ok());
         let sources = config.consumer.sources.iter();
-        Self {
+        let redactor = Redactor::new(&config.redact)?;
+        Ok(Self {
+            capture: Capture::new(&config.capture)?,
             templates: Templates::new(templates),
             sources: sources
                 .map(|source| Source {
@@ -83,8 +96,9 @@ impl Plan {
             infer_routes: config.routes.infer,
             count_consumers: config.counters.consumer,
             debug: config.debug,
-            stream: Rc::new(Stream::new(config, text, host)),
-        }
+            stream: Rc::new(Stream::new(config, text, host, redactor.configured_rules())),
+            redactor,
+        })
     }
 
     /// How often the root context wakes up: often enough for the batches' age, at least twice a second, because a count
@@ -99,7 +113,7 @@ impl Plan {
 }
 
 impl Stream {
-    fn new(config: Config, text: &str, host: &impl Host) -> Self {
+    fn new(config: Config, text: &str, host: &impl Host, rules: Vec<String>) -> Self {
         let named =
             |path: &[&str]| host.property(path).map(|name| String::from_utf8_lossy(&name).into_owned());
         let Config { service, ingest, counters, limits, .. } = config;
@@ -136,6 +150,7 @@ impl Stream {
                 .collect(),
             compression: ingest.compression,
             timeout: Duration::from_millis(u64::from(ingest.timeout_ms)),
+            rules,
         }
     }
 }

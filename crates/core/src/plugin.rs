@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
+use crate::capture::Capture;
 use crate::config::Config;
 use crate::delivery::RootId;
 use crate::exchange::{Exchange, Mark};
+use crate::filter::Bodies;
 use crate::host::{CalloutId, Host, LogLevel};
 use crate::ledger::LedgerId;
 use crate::plan::Plan;
+use crate::redact::Hits;
 use crate::worker::Worker;
 
 /// The workers of one virtual machine, by their counters.
@@ -53,6 +56,8 @@ pub struct Plugin {
 pub struct Active {
     plan: Plan,
     shared: Rc<Shared>,
+    /// Of this configuration's rules, since the last tick.
+    hits: RefCell<Hits>,
 }
 
 /// What Envoy makes of a `google.protobuf.Struct`, for instance.
@@ -80,8 +85,8 @@ impl Plugin {
         let parsed = match std::str::from_utf8(&raw) {
             Ok(text) if !text.trim_start().starts_with('{') && !text.is_empty() => Err(NOT_JSON.to_owned()),
             Ok(text) => Config::parse(text)
-                .map(|config| Plan::new(config, text, host))
-                .map_err(|error| error.to_string()),
+                .map_err(|error| error.to_string())
+                .and_then(|config| Plan::new(config, text, host).map_err(|defect| defect.to_string())),
             Err(_) => Err(NOT_JSON.to_owned()),
         };
         let plan = match parsed {
@@ -104,7 +109,8 @@ impl Plugin {
             );
         }
         host.set_tick_period(period);
-        if let Some(before) = self.active.replace(Rc::new(Active { plan, shared })) {
+        let active = Active { plan, shared, hits: RefCell::default() };
+        if let Some(before) = self.active.replace(Rc::new(active)) {
             before.shared.detach();
         }
         true
@@ -119,6 +125,7 @@ impl Plugin {
     pub fn tick(&self, host: &impl Host) {
         let Some(active) = self.active.as_ref().filter(|_| !self.ending) else { return };
         let now_ns = host.now();
+        active.pass_on_hits();
         active.shared.with(|worker| worker.tick(host, self.me, now_ns));
         if active.plan.debug {
             active.shared.with(|worker| host.log(LogLevel::Debug, &format!("{:?}", worker.stats())));
@@ -161,6 +168,7 @@ impl Plugin {
         self.ending = true;
         let now_ns = host.now();
         if let Some(active) = &self.active {
+            active.pass_on_hits();
             active.shared.detach();
             match active.shared.roots.get() {
                 0 => active.shared.with(|worker| worker.flush(host, self.me, now_ns)),
@@ -197,34 +205,51 @@ impl Plugin {
         // filter has seen it.
         let counted = active.shared.counted_by_filter.take();
         if counted.is_none() || counted != exchange.mark() {
-            active.record(host, &exchange, began_ns);
+            active.record(host, &exchange, Bodies::default(), began_ns);
         }
     }
 }
 
 impl Active {
-    /// An exchange ended that a filter of this root context saw.
-    pub fn log_from_filter(&self, host: &impl Host) {
+    /// What is captured of bodies.
+    pub(crate) fn capture(&self) -> &Capture {
+        &self.plan.capture
+    }
+
+    /// Bytes of bodies that may be held beyond those that are.
+    pub(crate) fn room_for_bodies(&self) -> usize {
+        self.shared.with(|worker| worker.room_for_bodies()).unwrap_or(0)
+    }
+
+    /// A filter holds `now` bytes of bodies where it held `before`.
+    pub(crate) fn hold(&self, before: usize, now: usize) {
+        self.shared.with(|worker| worker.hold(before, now));
+    }
+
+    /// An exchange ended that a filter of this root context saw, with these bodies.
+    pub(crate) fn log_from_filter(&self, host: &impl Host, bodies: Bodies) {
         let began_ns = host.now();
         let exchange = Exchange::read(host, &self.plan);
         self.shared.counted_by_filter.set(exchange.mark());
-        self.record(host, &exchange, began_ns);
+        self.record(host, &exchange, bodies, began_ns);
     }
 
     /// A filter of this root context sees a request begin.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.shared.with(Worker::begin);
     }
 
     /// That request is over, however it ended.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.shared.with(Worker::end);
     }
 
-    fn record(&self, host: &impl Host, exchange: &Exchange, began_ns: u64) {
-        exchange.observe(&self.plan, began_ns, |series, event| {
+    fn record(&self, host: &impl Host, exchange: &Exchange, bodies: Bodies, began_ns: u64) {
+        let mut hits = self.hits.take();
+        exchange.observe(&self.plan, bodies, &mut hits, began_ns, |series, event| {
             self.shared.with(|worker| worker.record(host, series, event, began_ns));
         });
+        self.hits.replace(hits);
         // The clock costs a tenth of a microsecond, so one exchange in sixty-four stands for all.
         let exchanges = self.shared.exchanges.get().wrapping_add(1);
         self.shared.exchanges.set(exchanges);
@@ -232,6 +257,23 @@ impl Active {
             let busy_ns = host.now().saturating_sub(began_ns).saturating_mul(u64::from(SAMPLE));
             self.shared.with(|worker| worker.was_busy(busy_ns));
         }
+    }
+}
+
+impl Active {
+    /// Gives the worker what the rules have hit.
+    fn pass_on_hits(&self) {
+        let mut hits = self.hits.take();
+        if !hits.is_empty() {
+            self.shared.with(|worker| worker.hit(self.plan.redactor.rules(), &mut hits));
+        }
+    }
+}
+
+/// The last stream of a replaced configuration may end long after it.
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.pass_on_hits();
     }
 }
 

@@ -158,6 +158,11 @@ impl Redactor {
         self.rules.names()
     }
 
+    /// The names of the rules that were configured, rather than built in.
+    pub fn configured_rules(&self) -> Vec<String> {
+        self.rules().iter().filter(|name| !name.starts_with("default:")).cloned().collect()
+    }
+
     /// What is kept of a header's value. Names are compared without regard to case; in the values of headers that are
     /// kept, URLs lose their userinfo and sensitive parameters. Each value of a repeated header is given by itself.
     pub fn header<'v>(&self, name: &[u8], value: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
@@ -303,7 +308,10 @@ fn check_pattern(text: &str, place: Place) -> Result<(), String> {
         return Err(format!("no blanks around a name: `{}`", text.trim()));
     }
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if place == Place::Header && !text.strip_prefix(':').unwrap_or(text).bytes().all(is_token) {
+    if place == Place::Header && text.starts_with(':') {
+        return Err("a pseudo-header is no header; `:authority` is `host` here".into());
+    }
+    if place == Place::Header && !text.bytes().all(is_token) {
         return Err("not a header name; `*` stands for any characters".into());
     }
     Ok(())

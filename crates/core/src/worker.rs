@@ -9,11 +9,13 @@ use crate::counters::{Pending, Series};
 use crate::delivery::{Answer, Backoff, InFlight, MAX_IN_FLIGHT, Parcel, Queue, RootId};
 use crate::event::Event;
 use crate::export::{Export, Snapshot};
+use crate::findings::Findings;
 use crate::host::{Callout, CalloutAnswer, CalloutId, Host, LogLevel};
 use crate::ledger::{Ledger, Office, Signal, decode_slot};
 use crate::otlp;
 use crate::otlp::metrics::Frame;
 use crate::plan::Stream;
+use crate::redact::{Hits, Message};
 use crate::roster::{Roster, Stats, Survey};
 
 /// Counts and log records of one worker, and their delivery.
@@ -29,6 +31,11 @@ pub struct Worker {
     export: Export,
     roster: Roster,
     survey: Survey,
+    findings: Findings,
+    /// What the last request about counters said, and when it was made.
+    findings_sent: Option<(Findings, u64)>,
+    /// Bytes of bodies that filters hold.
+    held_bytes: usize,
     active_requests: u64,
     export_failures: u64,
     busy_ns: u64,
@@ -52,6 +59,9 @@ impl Worker {
             export: Export::default(),
             roster: Roster::default(),
             survey: Survey::default(),
+            findings: Findings::default(),
+            findings_sent: None,
+            held_bytes: 0,
             active_requests: 0,
             export_failures: 0,
             busy_ns: 0,
@@ -73,6 +83,10 @@ impl Worker {
     /// Counts a finished exchange and writes its log record.
     pub fn record(&mut self, host: &impl Host, series: Series<'_>, event: &Event<'_>, now_ns: u64) {
         self.pending.add(series, &event.measurement, &self.stream.bounds_ns);
+        let bodies = [(Message::Request, event.request_body), (Message::Response, event.response_body)];
+        for (message, body) in bodies {
+            body.into_iter().for_each(|body| self.findings.add_body(message, body));
+        }
         self.open.push(event, now_ns);
         self.queue.capture();
         let limits = &self.stream.limits;
@@ -97,13 +111,28 @@ impl Worker {
         self.busy_ns = self.busy_ns.saturating_add(nanoseconds);
     }
 
+    /// Rules of these names were hit.
+    pub fn hit(&mut self, rules: &[String], hits: &mut Hits) {
+        self.findings.add_hits(rules, hits);
+    }
+
+    /// A filter holds `now` bytes of bodies where it held `before`.
+    pub fn hold(&mut self, before: usize, now: usize) {
+        self.held_bytes = self.held_bytes.saturating_sub(before).saturating_add(now);
+    }
+
+    /// Bytes of bodies that filters may hold beyond those that they do.
+    pub fn room_for_bodies(&self) -> usize {
+        (self.stream.limits.queue_bytes as usize).saturating_sub(self.held_bytes)
+    }
+
     /// The regular work: merge, close what is old enough, export, send.
     pub fn tick(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
         if self.retired {
             self.send(host, me, now_ns);
             return;
         }
-        self.ledger.merge(host, &mut self.pending);
+        self.merge(host);
         // A tick that comes a little early does not make a batch wait for the next one.
         let old_ns = u64::from(self.stream.limits.flush_ms).saturating_mul(750_000);
         if self.open.age_ns(now_ns) >= old_ns {
@@ -118,6 +147,7 @@ impl Worker {
             Office::Kept => Some(self.ledger.take_dirty(host)),
             // Whoever led before may have taken changes along that never arrived.
             Office::Taken => {
+                self.findings_sent = None;
                 self.ledger.take_dirty(host);
                 Some(self.ledger.all_slots(host, &mut self.pending))
             }
@@ -144,7 +174,7 @@ impl Worker {
 
     /// Sends as much as the host takes before the last root context of this worker goes.
     pub fn flush(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
-        self.ledger.merge(host, &mut self.pending);
+        self.merge(host);
         self.close_batch(host, now_ns);
         // Whoever else has the office may have ended before this worker merged, so its changes go from here.
         let changed = self.ledger.take_dirty(host);
@@ -187,6 +217,7 @@ impl Worker {
     /// Adds what was counted to the shared counters, for whoever exports them.
     pub fn merge(&mut self, host: &impl Host) {
         self.ledger.merge(host, &mut self.pending);
+        self.findings.merge(host, &self.ledger);
     }
 
     /// A root context ends while others go on: they export, and send again what it has no answer to.
@@ -223,6 +254,9 @@ impl Worker {
             let mut backoff = std::mem::take(&mut self.export.backoff);
             self.note(host, "counters", &mut backoff, meaning, answer.status, now_ns);
             self.export.backoff = backoff;
+            if meaning == Answer::Refused {
+                self.findings_sent = None;
+            }
             self.export.answered(sent.parcel, meaning);
         }
     }
@@ -341,6 +375,7 @@ impl Worker {
     }
 
     fn frame(&mut self, host: &impl Host, snapshot: &Snapshot, now_ns: u64) -> Parcel {
+        let findings = self.news_of_redaction(host, now_ns);
         let series: Vec<_> = snapshot.series.values().filter_map(|value| decode_slot(value)).collect();
         let frame = Frame {
             resource: &self.stream.resource,
@@ -352,6 +387,7 @@ impl Worker {
             interval_ns: snapshot.coarse_span_ns(),
             series_in_use: self.ledger.series(host, &mut self.pending),
             survey: &self.survey,
+            findings: findings.as_ref(),
             series: &series,
         };
         let compression = self.stream.compression;
@@ -362,6 +398,20 @@ impl Worker {
             sequence: self.ledger.next_sequence(host, Signal::Metrics),
             closed_ns: now_ns,
         }
+    }
+
+    /// What redaction found, when it has changed or was last said a minute ago: a long list of rules is no small part of
+    /// a request about a few series.
+    fn news_of_redaction(&mut self, host: &impl Host, now_ns: u64) -> Option<Findings> {
+        let mut findings = Findings::read(host, &self.ledger);
+        findings.list_rules(&self.stream.rules);
+        let is_old = |time_ns: u64| now_ns.saturating_sub(time_ns) >= FINDINGS_NS;
+        let known = self.findings_sent.as_ref().is_some_and(|(sent, at)| *sent == findings && !is_old(*at));
+        if known || findings.is_empty() {
+            return None;
+        }
+        self.findings_sent = Some((findings.clone(), now_ns));
+        Some(findings)
     }
 
     fn dispatch_failed(&mut self) {
@@ -413,6 +463,9 @@ impl Worker {
         }
     }
 }
+
+/// What redaction found is said this often even if nothing has changed, nanoseconds.
+const FINDINGS_NS: u64 = 60_000_000_000;
 
 const USER_AGENT: &str = concat!("gatelens/", env!("CARGO_PKG_VERSION"));
 

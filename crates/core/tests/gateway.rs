@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use gatelens_core::filter::StreamFilter;
 use gatelens_core::host::{Attribute, CalloutAnswer, DispatchError, LogLevel};
 use gatelens_core::plugin::{Ending, Plugin, Registry};
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
@@ -228,6 +229,7 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
             ("http.response.status_code", "503"),
             ("http.route", "/users/{id}"),
             ("url.path", "/users/ann"),
+            ("url.query", "token=[CLIENT_REDACTED]"),
             ("user_agent.original", "curl/8"),
         ])
     );
@@ -334,15 +336,15 @@ fn a_request_that_filter_and_logger_of_one_root_see_counts_once() {
     let exchange = |n: i64| {
         FakeExchange::new("GET", "/", 200).int(Attribute::RequestDuration, n).int(Attribute::ResponseSize, 0)
     };
-    let active = worker.plugin.active().unwrap();
+    let filter = || StreamFilter::new(worker.plugin.active());
     for n in 0..10 {
         worker.host.finish(exchange(n));
-        active.log_from_filter(&worker.host);
+        filter().log(&worker.host);
         worker.plugin.log(&worker.host);
     }
     // On another listener the same root is a filter only, and then a logger only.
     worker.host.finish(exchange(100));
-    active.log_from_filter(&worker.host);
+    filter().log(&worker.host);
     worker.finish(exchange(101));
     gateway.wait(Duration::from_secs(1));
     assert_eq!(counts(&worker.tick_answering(Some(200))).values().sum::<u64>(), 12);
@@ -635,14 +637,13 @@ fn a_machine_that_is_lost_is_an_incident_and_what_it_held_is_counted() {
 fn requests_in_flight_are_seen_by_filters_and_end_however_they_end() {
     let gateway = FakeGateway::starting_at(START);
     let worker = Worker::start(&gateway, SMALLEST);
-    let active = worker.plugin.active().unwrap();
     let in_flight = |worker: &Worker| {
         gateway.wait(Duration::from_secs(20));
         numbers(&worker.tick_answering(Some(200)))["http.server.active_requests"]
     };
-    (0..3).for_each(|_| active.begin());
+    let streams: Vec<_> = (0..3).map(|_| StreamFilter::new(worker.plugin.active())).collect();
     assert_eq!(in_flight(&worker), 3.0);
-    (0..3).for_each(|_| active.end());
+    drop(streams);
     assert_eq!(in_flight(&worker), 0.0);
 }
 

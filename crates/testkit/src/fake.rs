@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use gatelens_core::host::{
     Version,
 };
 use gatelens_core::pairs::Pairs;
+use gatelens_core::redact::Message;
 
 /// What all workers of a process share: data and time. Clones are the same gateway.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +51,7 @@ impl FakeGateway {
             conflicts_every: Cell::new(0),
             writes: Cell::new(0),
             exchange: RefCell::default(),
+            chunk: RefCell::default(),
             sent: RefCell::default(),
             refusal: Cell::default(),
             last_callout: Cell::new(0),
@@ -75,6 +78,8 @@ impl FakeGateway {
 pub struct FakeExchange {
     /// Request headers with the pseudo-headers; none for a request that could not be parsed.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Response headers.
+    pub response_headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// By attribute; what is not in it is absent.
     pub attributes: BTreeMap<usize, Vec<u8>>,
 }
@@ -95,6 +100,13 @@ impl FakeExchange {
     #[must_use]
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.as_bytes().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// Adds a response header.
+    #[must_use]
+    pub fn response_header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.response_headers.push((name.as_bytes().to_vec(), value.as_ref().to_vec()));
         self
     }
 
@@ -141,6 +153,7 @@ pub struct FakeHost {
     conflicts_every: Cell<u32>,
     writes: Cell<u32>,
     exchange: RefCell<FakeExchange>,
+    chunk: RefCell<Vec<u8>>,
     sent: RefCell<Vec<Sent>>,
     refusal: Cell<Option<DispatchError>>,
     last_callout: Cell<u32>,
@@ -169,6 +182,11 @@ impl FakeHost {
     /// The exchange whose end is reported next.
     pub fn finish(&self, exchange: FakeExchange) {
         *self.exchange.borrow_mut() = exchange;
+    }
+
+    /// The chunk of a body that passes next.
+    pub fn pass(&self, chunk: impl Into<Vec<u8>>) {
+        *self.chunk.borrow_mut() = chunk.into();
     }
 
     /// Has every callout refused, or none.
@@ -235,6 +253,15 @@ impl Host for FakeHost {
 
     fn request_headers(&self) -> Pairs {
         Pairs::encode(&self.exchange.borrow().headers)
+    }
+
+    fn response_headers(&self) -> Pairs {
+        Pairs::encode(&self.exchange.borrow().response_headers)
+    }
+
+    fn body_chunk(&self, _message: Message, part: Range<usize>) -> Vec<u8> {
+        let chunk = self.chunk.borrow();
+        chunk.get(part.start..part.end.min(chunk.len())).unwrap_or_default().to_vec()
     }
 
     fn callout_answer(&self) -> CalloutAnswer {

@@ -1,6 +1,7 @@
 //! Collects the chunks of a body within a bound.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::End;
 use crate::redact::Reason;
@@ -25,23 +26,39 @@ impl Collector {
         Self::HeadAndTail { head: Vec::new(), max_head, tail: VecDeque::new(), max_tail, dropped: 0 }
     }
 
-    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<(), Reason> {
+    /// Takes the next chunk of `size` bytes, of which `read` gives a part. Only what is kept is read.
+    pub(super) fn push(
+        &mut self,
+        size: usize,
+        mut read: impl FnMut(Range<usize>) -> Vec<u8>,
+    ) -> Result<(), Reason> {
+        let mut take = |range: Range<usize>| {
+            let part = if range.is_empty() { Vec::new() } else { read(range.clone()) };
+            // What the host did not hand over is missing.
+            if part.len() == range.len() { Ok(part) } else { Err(Reason::Truncated) }
+        };
         match self {
             Self::Whole { bytes, max_bytes } => {
-                if bytes.len().saturating_add(chunk.len()) > *max_bytes {
+                if bytes.len().saturating_add(size) > *max_bytes {
                     return Err(Reason::TooLarge);
                 }
-                bytes.extend_from_slice(chunk);
+                let part = take(0..size)?;
+                if bytes.is_empty() {
+                    // Most bodies come in one chunk.
+                    *bytes = part;
+                } else {
+                    bytes.extend_from_slice(&part);
+                }
             }
             Self::HeadAndTail { head, max_head, tail, max_tail, dropped } => {
-                let room = max_head.saturating_sub(head.len()).min(chunk.len());
-                let (first, rest) = chunk.split_at_checked(room).unwrap_or((chunk, b""));
-                head.extend_from_slice(first);
-                let kept = rest.get(rest.len().saturating_sub(*max_tail)..).unwrap_or_default();
+                let first = max_head.saturating_sub(head.len()).min(size);
+                head.extend_from_slice(&take(0..first)?);
+                let rest = size.saturating_sub(first);
+                let kept = take(size.saturating_sub(rest.min(*max_tail))..size)?;
                 let surplus = tail.len().saturating_add(kept.len()).saturating_sub(*max_tail);
                 tail.drain(..surplus.min(tail.len()));
-                tail.extend(kept);
-                let lost = surplus.saturating_add(rest.len().saturating_sub(kept.len()));
+                tail.extend(&kept);
+                let lost = surplus.saturating_add(rest.saturating_sub(kept.len()));
                 *dropped = dropped.saturating_add(lost as u64);
             }
         }

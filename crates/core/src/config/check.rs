@@ -3,6 +3,8 @@
 use super::error::Problem;
 use super::locate::Step;
 use super::{Config, Counters, Ingest, Limits, Routes, Service};
+use crate::capture::Capture;
+use crate::redact::{Defect, Redactor};
 use crate::route::Template;
 
 type Checked = Result<(), Problem>;
@@ -18,6 +20,8 @@ pub(super) fn check(config: &Config) -> Checked {
     ingest(&config.ingest)?;
     consumer(config)?;
     routes(&config.routes)?;
+    Capture::new(&config.capture).map_err(|defect| in_section("capture", defect))?;
+    Redactor::new(&config.redact).map_err(|defect| in_section("redact", defect))?;
     counters(&config.counters)?;
     limits(&config.limits)
 }
@@ -88,8 +92,25 @@ fn consumer(config: &Config) -> Checked {
             let at: [Step; 4] = ["consumer".into(), "sources".into(), index.into(), "header".into()];
             return Err(Problem::new(at, "not a header name"));
         }
+        if is_credential(&source.header) {
+            let at: [Step; 4] = ["consumer".into(), "sources".into(), index.into(), "header".into()];
+            let name = &source.header;
+            return Err(Problem::new(
+                at,
+                format!(
+                    "`{name}` holds a credential, which cannot name a consumer in clear; use a header that the gateway sets"
+                ),
+            ));
+        }
     }
     Ok(())
+}
+
+/// Whether a header is there to prove something: what it holds would be sent as the consumer's name.
+fn is_credential(header: &str) -> bool {
+    let name = header.to_ascii_lowercase().replace(['-', '_'], "");
+    matches!(&*name, "authorization" | "proxyauthorization" | "cookie" | "setcookie")
+        || ["apikey", "token", "secret", "password"].iter().any(|word| name.ends_with(word))
 }
 
 fn routes(routes: &Routes) -> Checked {
@@ -103,6 +124,11 @@ fn routes(routes: &Routes) -> Checked {
         }
     }
     Ok(())
+}
+
+fn in_section(section: &str, defect: Defect) -> Problem {
+    let steps = [Step::from(section), Step::from(defect.list)].into_iter();
+    Problem::new(steps.chain(defect.index.map(Step::from)), defect.message)
 }
 
 fn counters(counters: &Counters) -> Checked {

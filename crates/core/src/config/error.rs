@@ -29,13 +29,11 @@ impl fmt::Display for ConfigError {
 /// Keys that the reference has and this version has not.
 const NOT_YET: &[&str] = &[
     "access_log",
-    "capture",
     "consumer.directory",
     "consumer.group",
     "consumer.name",
     "consumer.pseudonymize_key",
     "exclude",
-    "redact",
     "sample",
 ];
 

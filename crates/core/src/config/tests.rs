@@ -71,8 +71,8 @@ fn a_defect_is_named_with_its_place_and_what_was_meant() {
         assert_eq!(error.line, 2, "{text}\n{error}");
         assert!(error.message.contains(message), "{text}\n{error}\nshould say: {message}");
     };
-    check(r#""redact": {}"#, "redact", "`redact` is not available");
-    check(r#""capture": {}"#, "capture", "`capture` is not available");
+    check(r#""sample": {}"#, "sample", "`sample` is not available");
+    check(r#""exclude": {}"#, "exclude", "`exclude` is not available");
     check(r#""access_log": false"#, "access_log", "not available");
     check(r#""consumer": {"name": {"header": "x"}}"#, "consumer.name", "not available");
     check(
@@ -90,6 +90,22 @@ fn a_defect_is_named_with_its_place_and_what_was_meant() {
         "consumer.sources[0].header",
         "not a header name",
     );
+    check(
+        r#""consumer": {"sources": [{"header": "X-Api-Key"}]}"#,
+        "consumer.sources[0].header",
+        "holds a credential",
+    );
+    check(r#""capture": {"request_headers": ["a b"]}"#, "capture.request_headers[0]", "not a header name");
+    check(r#""capture": {"request_headers": [":path"]}"#, "capture.request_headers[0]", "`host`");
+    check(r#""capture": {"max_body_bytes": 0}"#, "capture.max_body_bytes", "not between 1 and 1048576");
+    check(r#""capture": {"body": true}"#, "capture.body", "unknown key `body`");
+    check(r#""redact": {"headers": [""]}"#, "redact.headers[0]", "cannot be empty");
+    check(r#""redact": {"headers": ["$.a"]}"#, "redact.headers[0]", "this is a path");
+    check(r#""redact": {"request_body": ["$.a", "user.email"]}"#, "redact.request_body[1]", "$.user.email");
+    check(r#""redact": {"response_body": ["$.a["]}"#, "redact.response_body[0]", "");
+    check(r#""redact": {"keys": ["*"]}"#, "redact.keys[0]", "no `*` here");
+    check(r#""redact": {"detectors": ["crad"]}"#, "redact.detectors[0]", "did you mean `card`?");
+    check(r#""redact": {"detectors": ["card", "card"]}"#, "redact.detectors[1]", "in the list already");
     check(r#""frobnicate": {}"#, "frobnicate", "the keys here are `version`, `service`");
     check(r#""service": {"direction": "inbuond"}"#, "service.direction", "did you mean `inbound`?");
     check(r#""service": {"environment": "prod eu"}"#, "service.environment", "1 to 32 letters");

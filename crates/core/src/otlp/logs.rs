@@ -2,7 +2,9 @@
 
 use super::proto::Message;
 use super::{Resource, encode_scope};
-use crate::event::Event;
+use crate::capture::CapturedBody;
+use crate::event::{Event, Header};
+use crate::redact::Reason;
 
 /// `event_name` of every record.
 pub const EVENT_NAME: &str = "gatelens.request";
@@ -24,6 +26,7 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
         text(out, "http.request.method_original", event.method_original);
         out.string_attribute(6, "http.route", event.route);
         text(out, "url.path", event.path);
+        text(out, "url.query", event.query);
         if let Some(code) = status.code() {
             out.int_attribute(6, "http.response.status_code", u64::from(code));
         }
@@ -50,6 +53,10 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
         text(out, "gatelens.request_id", event.request_id);
         text(out, "gatelens.response_flags", event.response_flags);
         text(out, "gatelens.response_code_details", event.response_code_details);
+        headers(out, "http.request.header", event.request_headers);
+        headers(out, "http.response.header", event.response_headers);
+        body(out, "gatelens.request.body.content", "gatelens.request.body.omitted", event.request_body);
+        body(out, "gatelens.response.body.content", "gatelens.response.body.omitted", event.response_body);
         if let Some(trace) = event.trace {
             out.fixed32(8, u32::from(trace.flags));
             out.bytes(9, &trace.trace_id);
@@ -58,6 +65,23 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
         out.fixed64(11, event.start_ns.saturating_add(event.measurement.duration_ns));
         out.string(12, EVENT_NAME);
     });
+}
+
+fn headers(out: &mut Vec<u8>, namespace: &str, headers: &[Header<'_>]) {
+    for same in headers.chunk_by(|(a, _), (b, _)| a == b) {
+        if let Some((name, _)) = same.first() {
+            out.strings_attribute(6, namespace, name, same.iter().map(|(_, value)| &**value));
+        }
+    }
+}
+
+fn body(out: &mut Vec<u8>, content: &str, omitted: &str, body: Option<&CapturedBody>) {
+    match body.map(|body| &body.content) {
+        // The size says that there was none.
+        None | Some(Err(Reason::NoBody)) => {}
+        Some(Ok(text)) => out.string_attribute(6, content, text),
+        Some(Err(reason)) => out.string_attribute(6, omitted, reason.name()),
+    }
 }
 
 fn text(out: &mut Vec<u8>, key: &str, value: &str) {

@@ -4,6 +4,7 @@ use super::proto::Message;
 use super::{Resource, encode_scope};
 use crate::config::Direction;
 use crate::counters::{Dimension, Series, SeriesKey, Values};
+use crate::findings::Findings;
 use crate::roster::Survey;
 use crate::sketch::{SCALE, Sketch};
 use crate::varint;
@@ -33,6 +34,8 @@ pub struct Frame<'a> {
     pub series_in_use: u32,
     /// What the virtual machines say of themselves.
     pub survey: &'a Survey,
+    /// What redaction found, when it is to be said.
+    pub findings: Option<&'a Findings>,
     /// Series and their values since the start of the epoch.
     pub series: &'a [(SeriesKey, Values)],
 }
@@ -112,6 +115,27 @@ impl Frame<'_> {
                 });
             });
         });
+        if let Some(findings) = self.findings {
+            metric(out, "gatelens.redaction.hits", "{hit}", |out| {
+                self.sum(out, MONOTONIC, |out| {
+                    for (rule, hits) in findings.rules() {
+                        self.number(out, hits, |out| {
+                            out.string_attribute(7, "gatelens.redaction.rule", rule);
+                        });
+                    }
+                });
+            });
+            metric(out, "gatelens.bodies", "{body}", |out| {
+                self.sum(out, MONOTONIC, |out| {
+                    for (message, fate, bodies) in findings.bodies() {
+                        self.number(out, bodies, |out| {
+                            out.string_attribute(7, "gatelens.body.message", message);
+                            out.string_attribute(7, "gatelens.body.fate", fate);
+                        });
+                    }
+                });
+            });
+        }
         if let Some(interval_ns) = self.interval_ns {
             self.gauge(out, "gatelens.interval", "s", interval_ns / 1_000_000_000);
         }

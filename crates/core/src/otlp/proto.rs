@@ -27,6 +27,14 @@ pub(crate) trait Message {
     fn nested(&mut self, field: u32, write: impl FnOnce(&mut Vec<u8>));
     /// A `KeyValue` with a string.
     fn string_attribute(&mut self, field: u32, key: &str, value: &str);
+    /// A `KeyValue` with an array of strings. Its key is `namespace` and `name`, joined by a dot.
+    fn strings_attribute<'v>(
+        &mut self,
+        field: u32,
+        namespace: &str,
+        name: &str,
+        values: impl Iterator<Item = &'v str>,
+    );
     /// A `KeyValue` with an integer.
     fn int_attribute(&mut self, field: u32, key: &str, value: u64);
     /// A `KeyValue` with `true`.
@@ -97,6 +105,23 @@ impl Message for Vec<u8> {
         tag(self, 2, LENGTH);
         varint::put(self, any_value as u64);
         self.string(1, value);
+    }
+
+    fn strings_attribute<'v>(
+        &mut self,
+        field: u32,
+        namespace: &str,
+        name: &str,
+        values: impl Iterator<Item = &'v str>,
+    ) {
+        self.nested(field, |out| {
+            out.nested(1, |out| {
+                [namespace, ".", name].into_iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+            });
+            out.nested(2, |out| {
+                out.nested(5, |out| values.for_each(|value| out.nested(1, |out| out.string(1, value))));
+            });
+        });
     }
 
     fn int_attribute(&mut self, field: u32, key: &str, value: u64) {

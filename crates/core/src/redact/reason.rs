@@ -35,11 +35,16 @@ pub enum Reason {
     NumberBeyondF64,
     /// A rule would need more work than its bound allows.
     RuleFailed,
+    /// The bodies that the worker captured at the same time exceeded `limits.queue_bytes`.
+    MemoryLimit,
+    /// No filter saw it: an access logger sees no bodies, an earlier filter answered, or the capabilities of the virtual
+    /// machine leave out the callbacks for bodies.
+    NotSeen,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::NoBody,
         Self::Grpc,
         Self::Upgrade,
@@ -55,6 +60,8 @@ impl Reason {
         Self::DuplicateNames,
         Self::NumberBeyondF64,
         Self::RuleFailed,
+        Self::MemoryLimit,
+        Self::NotSeen,
     ];
 
     /// The name under which it leaves the process.
@@ -75,6 +82,8 @@ impl Reason {
             Self::DuplicateNames => "duplicate_names",
             Self::NumberBeyondF64 => "number_beyond_f64",
             Self::RuleFailed => "rule_failed",
+            Self::MemoryLimit => "memory_limit",
+            Self::NotSeen => "not_seen",
         }
     }
 

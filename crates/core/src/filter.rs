@@ -1,0 +1,130 @@
+//! One instance of the HTTP filter: it lives as long as its stream.
+//!
+//! It copies what is captured of the bodies while they pass. Nothing is held back, and what is held in memory is bounded
+//! for each body by `capture.max_body_bytes` and for all of a worker by `limits.queue_bytes`.
+
+use std::rc::Rc;
+
+use crate::capture::{BodyCapture, End, Head};
+use crate::host::Host;
+use crate::plugin::Active;
+use crate::redact::{Message, Reason};
+
+/// An instance of the filter.
+#[derive(Debug)]
+pub struct StreamFilter {
+    /// `None` before a configuration is in force.
+    active: Option<Rc<Active>>,
+    bodies: Bodies,
+    /// Bytes of bodies that are held, as they were reported to the worker.
+    held: usize,
+}
+
+/// Whether a callback is the last one for its half of the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flow {
+    /// More follows.
+    GoesOn,
+    /// Nothing follows.
+    Ends,
+}
+
+/// What a filter has collected of the bodies of a stream; nothing as an access logger.
+#[derive(Debug, Default)]
+pub struct Bodies {
+    /// `None` when the filter saw no headers of a request, or bodies of requests are not captured.
+    pub request: Option<Passed>,
+    /// The same for the response.
+    pub response: Option<Passed>,
+}
+
+/// A body that has passed, or does so still.
+#[derive(Debug)]
+pub struct Passed {
+    /// What was copied of it.
+    pub capture: BodyCapture,
+    /// Whether it has come to its end.
+    pub end: End,
+}
+
+impl StreamFilter {
+    /// Sees a stream begin.
+    pub fn new(active: Option<Rc<Active>>) -> Self {
+        if let Some(active) = &active {
+            active.begin();
+        }
+        Self { active, bodies: Bodies::default(), held: 0 }
+    }
+
+    /// The headers of a message pass.
+    pub fn headers(&mut self, host: &impl Host, message: Message, flow: Flow) {
+        let Some(capture) = self.active.as_ref().map(|active| active.capture()) else { return };
+        if !capture.takes_bodies(message) {
+            return;
+        }
+        let body = match message {
+            Message::Request => capture.body(message, &Head::request(&host.request_headers())),
+            // In this callback the host has no request headers; what the method says is known in the end.
+            Message::Response => capture.body(message, &Head::response(&host.response_headers(), b"")),
+        };
+        let end = if flow == Flow::Ends { End::Complete } else { End::Cut };
+        *self.passed(message) = body.map(|capture| Passed { capture, end });
+    }
+
+    /// A chunk of a body passes, of `size` bytes.
+    pub fn body(&mut self, host: &impl Host, message: Message, size: usize, flow: Flow) {
+        let room = self.active.as_ref().map_or(0, |active| active.room_for_bodies());
+        let Some(passed) = self.passed(message) else { return };
+        if passed.capture.grows_by(size) > room {
+            passed.capture.leave_out(Reason::MemoryLimit);
+        }
+        passed.capture.take(size, |part| host.body_chunk(message, part));
+        if flow == Flow::Ends {
+            passed.end = End::Complete;
+        }
+        self.report();
+    }
+
+    /// The trailers of a message pass: its body is complete.
+    pub fn trailers(&mut self, message: Message) {
+        if let Some(passed) = self.passed(message) {
+            passed.end = End::Complete;
+        }
+    }
+
+    /// The stream has ended.
+    pub fn log(&mut self, host: &impl Host) {
+        let bodies = std::mem::take(&mut self.bodies);
+        if let Some(active) = &self.active {
+            active.log_from_filter(host, bodies);
+        }
+        self.report();
+    }
+
+    fn passed(&mut self, message: Message) -> &mut Option<Passed> {
+        match message {
+            Message::Request => &mut self.bodies.request,
+            Message::Response => &mut self.bodies.response,
+        }
+    }
+
+    /// Tells the worker how much is held.
+    fn report(&mut self) {
+        let bytes = |passed: &Option<Passed>| passed.as_ref().map_or(0, |passed| passed.capture.held_bytes());
+        let held = bytes(&self.bodies.request).saturating_add(bytes(&self.bodies.response));
+        if let Some(active) = self.active.as_ref().filter(|_| held != self.held) {
+            active.hold(self.held, held);
+        }
+        self.held = held;
+    }
+}
+
+impl Drop for StreamFilter {
+    fn drop(&mut self) {
+        self.bodies = Bodies::default();
+        self.report();
+        if let Some(active) = &self.active {
+            active.end();
+        }
+    }
+}
