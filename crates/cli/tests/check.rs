@@ -144,6 +144,21 @@ fn what_may_not_be_meant_is_a_warning() {
     let text = changed("proxy_on_delete: {}", "");
     let lacks = "the allow-list lacks what the module needs: proxy_on_delete";
     warned(&text, &[&(place(&text, "proxy_on_vm_start") + lacks)]);
+    // Callbacks for bodies are missed where bodies are captured, and only there.
+    let without_bodies = |text: String| text.replace("proxy_on_response_body: {}", "");
+    let captured = r#""version": 1, "capture": {"response_body": true},"#;
+    warned(&without_bodies(changed("fail_open: true", "fail_open: true")), &[]);
+    warned(&changed(r#""version": 1,"#, captured), &[]);
+    let text = without_bodies(changed(r#""version": 1,"#, captured));
+    let lacks = "bodies are captured, but the allow-list keeps them from the filter, and they are left out as \
+                 `not_seen`; it lacks proxy_on_response_body";
+    warned(&text, &[&(place(&text, "proxy_on_vm_start") + lacks)]);
+    let logger = fs::read_to_string(repository().join("envoy/access-logger.yaml")).unwrap();
+    let logger = logger.replace(r#"{"header": "x-consumer-id"}"#, r#"{"header": "x", "trusted": true}"#);
+    warned(&logger, &[]);
+    let text =
+        logger.replace(r#""version": 1,"#, captured).replace("    name: gatelens", "    name: 'gatelens'");
+    warned(&text, &[&(place(&text, "name: 'gatelens'") + "an access logger sees no bodies")]);
     let text = changed("  - name: gatelens_ingest\n", "  - name: ingest\n");
     let unknown = "ingest.cluster: no cluster `gatelens_ingest`";
     warned(&text, &[&(place(&text, "\"cluster\": \"gatelens_ingest\"") + unknown)]);

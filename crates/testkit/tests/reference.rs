@@ -208,16 +208,8 @@ fn table(root: &Value, rows: &[(String, Value)], page: &mut String) {
 
 /// What may be written: the type with its bounds, or the words to choose from.
 fn value_of(root: &Value, property: &Value) -> String {
-    let words: Vec<String> = property["oneOf"]
-        .as_array()
-        .into_iter()
-        .chain(property["enum"].as_array())
-        .flatten()
-        .filter_map(|choice| choice["const"].as_str().or_else(|| choice.as_str()))
-        .map(|word| format!("`{word}`"))
-        .collect();
-    if !words.is_empty() {
-        return words.join(", ");
+    if let Some(words) = words_of(property) {
+        return words;
     }
     let kind = match &property["type"] {
         Value::Array(kinds) => kinds.first().and_then(Value::as_str).unwrap_or_default(),
@@ -234,9 +226,10 @@ fn value_of(root: &Value, property: &Value) -> String {
         "object" => "object".to_owned(),
         "array" => {
             let element = Value::Object(resolved(root, &property["items"]));
-            let of = match element["type"].as_str() {
-                Some("string") => "texts",
-                Some("number") => "numbers",
+            let of = match (words_of(&element), element["type"].as_str()) {
+                (Some(words), _) => return format!("list of {words}"),
+                (_, Some("string")) => "texts",
+                (_, Some("number")) => "numbers",
                 _ => "objects",
             };
             match property["maxItems"].as_u64() {
@@ -246,6 +239,19 @@ fn value_of(root: &Value, property: &Value) -> String {
         }
         other => other.to_owned(),
     }
+}
+
+/// The words to choose from, if there are any.
+fn words_of(property: &Value) -> Option<String> {
+    let words: Vec<String> = property["oneOf"]
+        .as_array()
+        .into_iter()
+        .chain(property["enum"].as_array())
+        .flatten()
+        .filter_map(|choice| choice["const"].as_str().or_else(|| choice.as_str()))
+        .map(|word| format!("`{word}`"))
+        .collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 fn default_of(property: &Value) -> String {

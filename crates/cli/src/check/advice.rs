@@ -36,6 +36,16 @@ pub(super) fn on_configuration(read: &Value, clusters: Option<&[String]>) -> Vec
     advice
 }
 
+/// The callbacks in which a filter sees bodies.
+const BODY_CALLBACKS: [&str; 6] = [
+    "proxy_on_request_headers",
+    "proxy_on_request_body",
+    "proxy_on_request_trailers",
+    "proxy_on_response_headers",
+    "proxy_on_response_body",
+    "proxy_on_response_trailers",
+];
+
 /// About the entry that holds a configuration.
 pub(super) fn on_holder(holder: Holder, node: &Node) -> Vec<Problem> {
     let text = |key: &str| node.get(key).and_then(Node::text);
@@ -79,6 +89,21 @@ pub(super) fn on_holder(holder: Holder, node: &Node) -> Vec<Problem> {
     problems
 }
 
+/// About the entry that holds a configuration that captures bodies.
+pub(super) fn on_bodies(holder: Holder, node: &Node) -> Option<Problem> {
+    if holder == Holder::EnvoyLogger {
+        let message = "an access logger sees no bodies: all of them are left out as `not_seen`; load the filter for them";
+        return Some(Problem::warning(node.find("name"), message));
+    }
+    let (list, listed) = listed_capabilities(node)?;
+    let missing: Vec<&str> = BODY_CALLBACKS.into_iter().filter(|name| !listed.contains(name)).collect();
+    let message = format!(
+        "bodies are captured, but the allow-list keeps them from the filter, and they are left out as `not_seen`; it lacks {}",
+        missing.join(", ")
+    );
+    (!missing.is_empty()).then(|| Problem::warning(list.place, message))
+}
+
 /// About the `configuration` of an Envoy plugin, whose type decides what reaches the plugin.
 pub(super) fn on_encoding(configuration: &Node) -> Option<Problem> {
     let kind = configuration.get("@type").and_then(Node::text).unwrap_or_default();
@@ -98,17 +123,23 @@ fn untrusted(header: &str) -> String {
 
 /// An allow-list that leaves out what the module calls makes it trap or fail the day it does.
 fn missing_capabilities(holder: Holder, plugin: &Node) -> Option<Problem> {
-    let list = allow_list(plugin)?;
-    let listed: BTreeSet<&str> = list.members().iter().filter_map(|(name, _)| name.text()).collect();
-    // An empty list restricts nothing.
-    if listed.is_empty() {
-        return None;
-    }
+    let (list, listed) = listed_capabilities(plugin)?;
     let needed = needed_capabilities(holder);
-    let missing: Vec<&str> =
-        needed.iter().map(String::as_str).filter(|name| !listed.contains(name)).collect();
+    let missing: Vec<&str> = needed
+        .iter()
+        .map(String::as_str)
+        // These are needed by configurations that capture bodies alone.
+        .filter(|name| !listed.contains(name) && !BODY_CALLBACKS.contains(name))
+        .collect();
     let message = format!("the allow-list lacks what the module needs: {}", missing.join(", "));
     (!missing.is_empty()).then(|| Problem::warning(list.place, message))
+}
+
+/// The allow-list of a plugin entry and the names on it; `None` where nothing is restricted, as by an empty list.
+fn listed_capabilities(plugin: &Node) -> Option<(&Node, BTreeSet<&str>)> {
+    let list = allow_list(plugin)?;
+    let listed: BTreeSet<&str> = list.members().iter().filter_map(|(name, _)| name.text()).collect();
+    (!listed.is_empty()).then_some((list, listed))
 }
 
 /// Before Envoy 1.40 the list stands beside `vm_config`.

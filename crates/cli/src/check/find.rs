@@ -15,6 +15,8 @@ pub(super) struct Found<'a> {
     origin: Origin,
     /// What there is to say about its surroundings.
     around: Vec<Problem>,
+    /// What there is to say of them where bodies are captured.
+    around_bodies: Option<Problem>,
     /// The Envoy configuration's own clusters, if they are all that it has.
     clusters: Option<Vec<String>>,
 }
@@ -64,7 +66,7 @@ pub(super) fn configurations(file: &str) -> Result<Vec<Found<'_>>, Problem> {
 
 impl<'a> Found<'a> {
     fn new(file: &'a str, text: String, origin: Origin) -> Self {
-        Self { file, text, origin, around: Vec::new(), clusters: None }
+        Self { file, text, origin, around: Vec::new(), around_bodies: None, clusters: None }
     }
 
     /// All that is wrong with it: what the filter would refuse, else what may not be meant.
@@ -79,7 +81,10 @@ impl<'a> Found<'a> {
                 };
                 problems.push(Problem::error(place, error.message).about(error.path));
             }
-            Ok(_) => {
+            Ok(config) => {
+                if config.capture.request_body || config.capture.response_body {
+                    problems.extend(self.around_bodies.clone());
+                }
                 let read: Value = serde_json::from_str(&self.text).unwrap_or_default();
                 let advice = advice::on_configuration(&read, self.clusters.as_deref());
                 problems.extend(
@@ -186,6 +191,7 @@ fn in_envoy<'a>(
     };
     found.around = advice::on_holder(holder, node);
     found.around.extend(configuration.and_then(advice::on_encoding));
+    found.around_bodies = advice::on_bodies(holder, node);
     found.clusters = clusters.cloned();
     all.push((names_us(&[node.get("name"), root, module]), found));
 }

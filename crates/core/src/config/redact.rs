@@ -26,7 +26,7 @@ pub struct RedactConfig {
     /// `passportNo`, `Passport-No` and part of `user_passport_no`. Default empty.
     #[cfg_attr(feature = "schema", schemars(length(max = 256)))]
     pub keys: Vec<String>,
-    /// Kinds of secrets that are masked by how they look, wherever they stand. Default empty.
+    /// Kinds of secrets that are masked by how they look, wherever they stand but in the consumer's name. Default empty.
     #[cfg_attr(feature = "schema", schemars(length(max = 256)))]
     pub detectors: Vec<DetectorKind>,
     /// Whether the built-in names are masked. Default true.
