@@ -4,6 +4,7 @@ use crate::store::{Refused, StoreError};
 use crate::wire::{Encoding, Unreadable};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use gatelens_core::config::ConfigError;
 use prost::Message;
 use serde::Serialize;
 
@@ -12,7 +13,7 @@ const RETRY_BUSY_SECONDS: u32 = 1;
 /// Seconds after which a sender may try again when the store failed: someone may have to make room.
 const RETRY_STORE_SECONDS: u32 = 5;
 
-/// Why an export was not taken.
+/// Why a body was not taken.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReceiveError {
     #[error("{0}")]
@@ -46,7 +47,20 @@ impl ReceiveError {
         }
     }
 
-    /// The answer. Of all these, the OTLP specification has a sender repeat 429 and 503 only.
+    /// As the API's errors have it.
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Unsupported(_) => "unsupported_media_type",
+            Self::Malformed(_) | Self::Broken | Self::Unreadable(Unreadable::Malformed { .. }) => "malformed",
+            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => "too_large",
+            Self::Slow => "timeout",
+            Self::Busy | Self::Refused(Refused::Busy) => "busy",
+            Self::Refused(Refused::Stopped) => "stopped",
+            Self::Refused(Refused::Failed(_)) => "store",
+        }
+    }
+
+    /// The answer to a sender. Of all these, the OTLP specification has a sender repeat 429 and 503 only.
     pub(crate) fn into_response(self, encoding: Encoding) -> Response {
         let status = self.status();
         if let Self::Refused(Refused::Failed(error)) = &self {
@@ -89,7 +103,7 @@ fn grpc_code(status: StatusCode) -> i32 {
     }
 }
 
-/// Why a query was not answered.
+/// Why a question to the API was not answered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum QueryError {
     #[error("{message}")]
@@ -104,6 +118,11 @@ pub(crate) enum QueryError {
     Store(#[from] StoreError),
     #[error("the service is stopping")]
     Stopped,
+    #[error("{0}")]
+    Received(#[from] ReceiveError),
+    /// The place in it is told apart.
+    #[error("{}{}{}", .0.path, if .0.path.is_empty() { "" } else { ": " }, .0.message)]
+    Configuration(#[from] ConfigError),
 }
 
 impl QueryError {
@@ -140,6 +159,10 @@ impl QueryError {
             code: &'static str,
             message: String,
             field: Option<&'a str>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            line: Option<usize>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            column: Option<usize>,
         }
         let (status, code, field) = match self {
             Self::Parameter { field, .. } => {
@@ -150,8 +173,17 @@ impl QueryError {
             Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "too_slow", None),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped", None),
+            Self::Received(error) => (error.status(), error.code(), None),
+            Self::Configuration(_) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration", Some("config"))
+            }
         };
-        let body = Body { error: Inner { code, message: self.to_string(), field } };
+        let (line, column) = match self {
+            // Nothing at all is wrong at its beginning.
+            Self::Configuration(error) => (Some(error.line.max(1)), Some(error.column.max(1))),
+            _ => (None, None),
+        };
+        let body = Body { error: Inner { code, message: self.to_string(), field, line, column } };
         (status, serde_json::to_vec(&body).unwrap_or_default())
     }
 }
@@ -159,7 +191,11 @@ impl QueryError {
 impl IntoResponse for QueryError {
     fn into_response(self) -> Response {
         let (status, body) = self.described();
-        (status, json_headers(), body).into_response()
+        let mut response = (status, json_headers(), body).into_response();
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_BUSY_SECONDS));
+        }
+        response
     }
 }
 

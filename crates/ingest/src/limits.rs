@@ -26,6 +26,10 @@ pub struct Limits {
     pub series: usize,
     /// Queries answered at a time; further ones wait.
     pub readers: usize,
+    /// Bytes of one question to `redact`, as sent and after decompression; beyond, 413.
+    pub preview_bytes: usize,
+    /// Questions to `redact` answered at a time; further ones wait.
+    pub previews: usize,
     /// Time for one query to read the store; beyond, 503.
     pub query_timeout: Duration,
     /// Points in one answer of `timeseries`.
@@ -34,6 +38,9 @@ pub struct Limits {
     pub groups: usize,
     /// Rows in one answer of `requests`.
     pub rows: usize,
+    /// Bytes of the rows in one answer of `requests`: the page ends before the row that would exceed them, if it is not
+    /// the first.
+    pub page_bytes: usize,
     /// Requests of the log that one query looks at before it hands back what it found, with a cursor to go on.
     pub scanned: usize,
     /// Time for requests under way to finish after a stop was asked for.
@@ -53,10 +60,13 @@ impl Default for Limits {
             writer_queue: 64,
             series: 500_000,
             readers: 4,
+            preview_bytes: 2 << 20,
+            previews: 2,
             query_timeout: Duration::from_secs(15),
             points: 11_000,
             groups: 10_000,
             rows: 1_000,
+            page_bytes: 16 << 20,
             scanned: 500_000,
             stop_timeout: Duration::from_secs(10),
         }

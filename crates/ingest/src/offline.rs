@@ -3,6 +3,7 @@
 use crate::clock;
 use crate::error::QueryError;
 use crate::limits::Limits;
+use crate::query::params::none;
 use crate::query::{counts, gateways, requests};
 use crate::store::Directory;
 use serde::Serialize;
@@ -31,7 +32,7 @@ fn answer(
         "timeseries" => ok(&counts::Timeseries::parse(query, now, limits)?.answer(directory, limits)?),
         "requests" => ok(&requests::Query::parse(query, now, limits)?.answer(directory, limits)?),
         "gateways" => {
-            gateways::parse(query)?;
+            none(query)?;
             ok(&gateways::answer(directory, limits, now)?)
         }
         _ => {

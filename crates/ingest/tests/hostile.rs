@@ -1,6 +1,6 @@
 //! Bodies that are random, cut or flipped in a bit are read or refused, and never the end of the decoder.
 
-use crate::support::otlp::{Frame, NOON, log, made};
+use crate::support::otlp::{Frame, NOON, int, list, log, made, sum, text};
 use crate::support::{PROTOBUF, Service};
 use gatelens_ingest::fuzzing;
 use proptest::prelude::*;
@@ -17,9 +17,27 @@ const METRIC_JSON: &str = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"
 /// Whole exports of each kind.
 fn exports() -> Vec<Vec<u8>> {
     let requests = [made("/a", 200, 0.1), made("/b", 0, 2.0), made("/c", 404, 0.0)];
+    let rule = |name| (vec![text("gatelens.redaction.rule", name)], 3);
+    let fate =
+        |message, fate| (vec![text("gatelens.body.message", message), text("gatelens.body.fate", fate)], 5);
+    let own = vec![
+        sum("gatelens.redaction.hits", vec![rule("keys:a"), rule("request_body:$.a")], NOON),
+        sum("gatelens.bodies", vec![fate("request", "captured"), fate("response", "too_large")], NOON),
+    ];
+    let mut captured = log(&requests.clone().map(|request| (NOON, request)));
+    for record in &mut captured.resource_logs[0].scope_logs[0].log_records {
+        record.attributes.extend([
+            list("http.request.header.x-tag", &["a", "b"]),
+            list("http.response.header.content-type", &["application/json"]),
+            text("gatelens.request.body.content", r#"{"a": "[CLIENT_REDACTED]"}"#),
+            text("gatelens.response.body.omitted", "too_large"),
+            int("rpc.grpc.status_code", 5),
+        ]);
+    }
     vec![
         Frame::at(NOON).of(&requests).encode_to_vec(),
-        log(&requests.map(|request| (NOON, request))).encode_to_vec(),
+        Frame::at(NOON).export(own).encode_to_vec(),
+        captured.encode_to_vec(),
         LOG_JSON.as_bytes().to_vec(),
         METRIC_JSON.as_bytes().to_vec(),
     ]

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+mod captured;
 mod counts;
 mod farewell;
 mod faults;
@@ -9,6 +10,7 @@ mod hostile;
 mod openapi;
 mod page;
 mod queries;
+mod redact;
 mod refusals;
 mod requests;
 mod retention;

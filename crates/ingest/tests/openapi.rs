@@ -1,7 +1,10 @@
 //! The description of the API and the service itself, each held against the other.
 
 use crate::support::Service;
-use crate::support::otlp::{Frame, NOON, export_logs, gauge, log, made, seconds};
+use crate::support::otlp::{
+    Frame, NOON, export_logs, gauge, int, list, log, made, record, seconds, sum, text,
+};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -20,6 +23,11 @@ fn known(message: &Value) -> BTreeSet<String> {
 
 fn body(service: &Service, path: &str) -> Value {
     serde_json::from_slice(&service.get(path).body).unwrap()
+}
+
+/// Attributes of a point that says what became of bodies.
+fn fate(message: &str, fate: &str) -> Vec<KeyValue> {
+    vec![text("gatelens.body.message", message), text("gatelens.body.fate", fate)]
 }
 
 #[test]
@@ -70,6 +78,20 @@ fn answers_are_as_described() {
     metrics.extend([gauge("gatelens.queue.size", 5, NOON), seconds("gatelens.interval", 600.0, NOON)]);
     service.send("/v1/metrics", Some(("edge-1", 1, 1)), &frame).accepted();
     service.send("/v1/logs", Some(("edge-1", 1, 1)), &log(&[(NOON, made("/a", 200, 0.1))])).accepted();
+    let own = vec![
+        sum("gatelens.redaction.hits", vec![(vec![text("gatelens.redaction.rule", "keys:a")], 0)], NOON),
+        sum("gatelens.bodies", vec![(fate("request", "captured"), 1), (fate("response", "grpc"), 2)], NOON),
+    ];
+    service.send("/v1/metrics", Some(("edge-1", 1, 2)), &Frame::at(NOON).export(own)).accepted();
+    let mut full = record(NOON + 1, &made("/a", 200, 0.1));
+    full.attributes.extend([
+        list("http.request.header.x-tag", &["a", "b"]),
+        list("http.response.header.content-type", &["application/json"]),
+        text("gatelens.request.body.content", "{}"),
+        text("gatelens.response.body.omitted", "too_large"),
+        int("rpc.grpc.status_code", 5),
+    ]);
+    service.send("/v1/logs", Some(("edge-1", 1, 2)), &export_logs(vec![full])).accepted();
     // The least that a record can say.
     let bare =
         LogRecord { event_name: "gatelens.request".to_owned(), time_unix_nano: NOON, ..Default::default() };
@@ -82,7 +104,7 @@ fn answers_are_as_described() {
         ("/api/v1/timeseries", format!("{DAY}&group_by={all}"), 2),
         ("/api/v1/timeseries", format!("{DAY}&step=3600"), 24),
         ("/api/v1/requests", format!("{DAY}&limit=1"), 1),
-        ("/api/v1/requests", DAY.to_owned(), 2),
+        ("/api/v1/requests", DAY.to_owned(), 3),
         ("/api/v1/gateways", String::new(), 2),
         ("/healthz", String::new(), 0),
         ("/api/v1/summary", "form=1".to_owned(), 0),
@@ -95,6 +117,31 @@ fn answers_are_as_described() {
         let found = ["rows", "points"].iter().find_map(|key| value[key].as_array()).map_or(0, Vec::len);
         assert_eq!(found, rows, "{path}?{query}");
         validate(&document, &content["application/json"]["schema"], &value, path);
+    }
+}
+
+#[test]
+fn a_preview_is_as_described() {
+    let service = Service::start();
+    let document = document(&service);
+    let operation = &document["paths"]["/api/v1/redact"]["post"];
+    let schema = |content: &Value| content["content"]["application/json"]["schema"].clone();
+    let config = r#"{"version": 1, "ingest": {"cluster": "c"}, "redact": {"request_body": ["$.a", "$.b"]}}"#;
+    for (question, status) in [
+        (json!({"config": config, "body": r#"{"a": 1}"#}), 200),
+        (json!({"config": config, "body": "x", "direction": "response", "content_type": "text/plain"}), 200),
+        (json!({"config": config, "body": "{", "content_encoding": "gzip"}), 200),
+        (json!({"config": "{", "body": ""}), 422),
+        (json!({"body": ""}), 400),
+    ] {
+        let sent = question.to_string();
+        let answer = service.post("/api/v1/redact", &[("content-type", "application/json")], sent.as_bytes());
+        assert_eq!(answer.status, status, "{question}: {}", answer.text());
+        if status != 400 {
+            validate(&document, &schema(&operation["requestBody"]), &question, "question");
+        }
+        let value = serde_json::from_slice(&answer.body).unwrap();
+        validate(&document, &schema(&operation["responses"][status.to_string()]), &value, "answer");
     }
 }
 
@@ -163,7 +210,7 @@ fn validate(document: &Value, schema: &Value, value: &Value, at: &str) {
                 }
             }
             "required" => {
-                for name in wanted.as_array().unwrap() {
+                for name in wanted.as_array().into_iter().flatten().filter(|_| value.is_object()) {
                     assert!(value.get(name.as_str().unwrap()).is_some(), "{at} lacks {name}");
                 }
             }
@@ -176,7 +223,7 @@ fn validate(document: &Value, schema: &Value, value: &Value, at: &str) {
                     }
                 }
             }
-            "description" => {}
+            "description" | "default" => {}
             other => panic!("{at}: the keyword {other} is not known here"),
         }
     }

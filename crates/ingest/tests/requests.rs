@@ -1,7 +1,7 @@
 //! The request log: stored once, shown newest first, page by page.
 
 use crate::support::Service;
-use crate::support::otlp::{MINUTE, Made, NOON, SECOND, export_logs, log, made, record};
+use crate::support::otlp::{MINUTE, Made, NOON, SECOND, export_logs, log, made, record, text};
 use gatelens_ingest::Limits;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ fn pages(service: &Service, query: &str, limit: usize) -> Vec<String> {
         found.extend(rows.iter().map(|row| row["request_id"].as_str().unwrap().to_owned()));
         match &answer["next"] {
             Value::Null => return found,
-            text => next = text.as_str().unwrap().to_owned(),
+            cursor => next = cursor.as_str().unwrap().to_owned(),
         }
     }
 }
@@ -55,12 +55,13 @@ fn a_request_is_shown_as_it_was_sent() {
     let row = service.json(&format!("/api/v1/requests?{DAY}"))["rows"][0].clone();
     let expected = json!({
         "time": "2026-06-20T12:00:00.000000001Z", "consumer": "globex", "consumer_trusted": false, "method": "POST",
-        "method_original": null, "route": "/pay", "path": "/pay", "query": null, "status": 503, "duration_ms": 250.0,
+        "method_original": null, "route": "/pay", "path": "/pay", "query": null, "status": 503, "grpc_status": null, "duration_ms": 250.0,
         "upstream_ms": 125.0, "resend_count": 2, "request_bytes": 100, "response_bytes": 1000, "client_address": "192.0.2.7",
         "client_port": 4711, "user_agent": "curl/8", "request_id": "id-1781956800000000001",
         "trace_id": "000102030405060708090a0b0c0d0e0f", "span_id": "0001020304050607", "response_flags": "UF",
         "code_details": null, "error_type": null, "request_headers": null, "response_headers": null,
-        "request_body": null, "response_body": null, "gateway": "edge-7", "service": "orders", "environment": "prod",
+        "request_body": null, "request_body_omitted": null, "response_body": null, "response_body_omitted": null,
+        "gateway": "edge-7", "service": "orders", "environment": "prod",
     });
     assert_eq!(row, expected);
 }
@@ -83,6 +84,44 @@ fn a_query_that_looked_far_enough_hands_back_a_cursor() {
     assert_eq!(pages(&service, "", 5), ids(times.clone()));
     assert_eq!(pages(&service, "", 1000), ids(times));
     assert_eq!(pages(&service, "&consumer=nobody", 5), ids([]));
+}
+
+#[test]
+fn a_page_ends_before_it_is_too_large() {
+    let limit = 20_000;
+    let service = Service::with(Limits { page_bytes: limit, ..Limits::default() });
+    // Of each worker, small ones and large ones, and one that is larger than any page.
+    let mut times = Vec::new();
+    for worker in 0..3u64 {
+        let records = (0..40u64).map(|i| {
+            let time = NOON + i * SECOND + worker;
+            times.push(time);
+            let mut record = record(time, &made("/", 200, 0.1));
+            let bytes = if (worker, i) == (1, 20) { 3 * limit } else { (i % 5 * 1500) as usize };
+            record.attributes.push(text("gatelens.response.body.content", &"x".repeat(bytes)));
+            record
+        });
+        let records = records.collect();
+        service.send(LOGS, Some(("edge-1", worker + 1, 1)), &export_logs(records)).accepted();
+    }
+    for limit in [1, 7, 1000] {
+        assert_eq!(pages(&service, "", limit), ids(times.clone()), "by {limit}");
+    }
+    let mut next = String::new();
+    let mut sizes = Vec::new();
+    loop {
+        let answer = service.get(&format!("/api/v1/requests?{DAY}&limit=1000&cursor={next}"));
+        let rows: Value = serde_json::from_slice(&answer.body).unwrap();
+        sizes.push((answer.body.len(), rows["rows"].as_array().unwrap().len()));
+        match rows["next"].as_str() {
+            Some(cursor) => next = cursor.to_owned(),
+            None => break,
+        }
+    }
+    let head = 300;
+    let (larger, within): (Vec<_>, Vec<_>) = sizes.iter().partition(|(bytes, _)| *bytes > limit + head);
+    assert_eq!(larger.iter().map(|(_, rows)| *rows).collect::<Vec<_>>(), [1], "the one that fits on no page");
+    assert!(within.len() > 5, "{sizes:?}");
 }
 
 #[test]

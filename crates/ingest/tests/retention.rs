@@ -1,7 +1,7 @@
 //! What is old goes, what is left is right.
 
 use crate::support::Service;
-use crate::support::otlp::{Frame, MINUTE, NOON, made};
+use crate::support::otlp::{Frame, MINUTE, NOON, made, sum, text};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -59,15 +59,21 @@ fn old_minutes_are_told_by_half_hours() {
 #[test]
 fn a_gateway_that_comes_back_after_all_is_not_counted_twice() {
     let mut service = Service::start();
-    send(&service, 1, NOON, 5);
+    let rule = (vec![text("gatelens.redaction.rule", "keys:a")], 7);
+    let mut frame = Frame::at(NOON).of(&vec![made("/", 200, 0.1); 5]);
+    frame.resource_metrics[0].scope_metrics[0].metrics.push(sum("gatelens.redaction.hits", vec![rule], NOON));
+    service.send("/v1/metrics", Some(("edge-1", 1, 1)), &frame).accepted();
+    assert_eq!(stored(&service, "SELECT count(*) FROM redaction"), 1);
     let forget = "UPDATE gateways SET last_seen = 1000";
     rusqlite::Connection::open(service.data().join("metrics.db")).unwrap().execute_batch(forget).unwrap();
     prune(&mut service, "SELECT count(*) FROM states", 0);
+    assert_eq!(stored(&service, "SELECT count(*) FROM redaction"), 0);
     assert_eq!(service.json("/api/v1/gateways")["rows"], json!([]));
     // What it counted meanwhile cannot be told from what was counted before.
     send(&service, 2, NOON + MINUTE, 7);
     send(&service, 3, NOON + 2 * MINUTE, 8);
     let summary = service.json("/api/v1/summary?from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z");
     assert_eq!(summary["rows"][0]["requests"], 6);
-    assert_eq!(service.json("/api/v1/gateways")["rows"][0]["instance"], "edge-1");
+    let gateway = &service.json("/api/v1/gateways")["rows"][0];
+    assert_eq!((&gateway["instance"], &gateway["redaction"]), (&json!("edge-1"), &Value::Null));
 }

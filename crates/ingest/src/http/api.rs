@@ -1,13 +1,14 @@
-//! The read API, and the answer to whether all is well.
+//! The paths of the API, and the answer to whether all is well.
 
 use super::State;
 use crate::clock;
 use crate::error::{QueryError, json};
+use crate::query::params::none;
 use crate::query::{counts, gateways as senders, requests as log};
 use axum::extract::{self, RawQuery};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -26,13 +27,14 @@ pub(super) struct Health {
 
 type Shared = extract::State<Arc<State>>;
 
-/// The paths of the read API.
+/// The paths of the API.
 pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
     vec![
         ("/api/v1/summary", get(summary)),
         ("/api/v1/timeseries", get(timeseries)),
         ("/api/v1/requests", get(requests)),
         ("/api/v1/gateways", get(gateways)),
+        ("/api/v1/redact", post(super::redact::redact)),
         ("/api/v1/openapi.json", get(openapi)),
     ]
 }
@@ -75,13 +77,13 @@ async fn requests(extract::State(state): Shared, RawQuery(query): RawQuery) -> R
 
 /// Who reports here.
 async fn gateways(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
-    let parsed = senders::parse(query.as_deref());
+    let parsed = none(query.as_deref());
     answer(state, parsed, |(), state| senders::answer(&state.directory, &state.limits, clock::now())).await
 }
 
 /// All of this, described.
 async fn openapi(RawQuery(query): RawQuery) -> Response {
-    match senders::parse(query.as_deref()) {
+    match none(query.as_deref()) {
         Ok(()) => ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response(),
         Err(error) => error.into_response(),
     }

@@ -4,6 +4,7 @@ mod api;
 mod assets;
 mod body;
 mod otlp;
+mod redact;
 
 use crate::clock;
 use crate::limits::Limits;
@@ -88,6 +89,7 @@ pub(crate) struct State {
     memory: Arc<Semaphore>,
     decoders: Arc<Semaphore>,
     readers: Arc<Semaphore>,
+    previews: Arc<Semaphore>,
     health: tokio::sync::Mutex<Option<api::Health>>,
     stats: Stats,
     /// Unix seconds.
@@ -112,6 +114,7 @@ impl Server {
             memory: Arc::new(Semaphore::new(limits.memory_bytes)),
             decoders: Arc::new(Semaphore::new(limits.decoders)),
             readers: Arc::new(Semaphore::new(limits.readers)),
+            previews: Arc::new(Semaphore::new(limits.previews)),
             health: tokio::sync::Mutex::new(None),
             stats: Stats::default(),
             started_at: clock::now() as f64 / 1e9,

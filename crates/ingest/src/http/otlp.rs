@@ -16,7 +16,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 const PROTOBUF: &str = "application/x-protobuf";
-const JSON: &str = "application/json";
+pub(super) const JSON: &str = "application/json";
 const INSTANCE: &str = "x-gatelens-instance";
 const EPOCH: &str = "x-gatelens-epoch";
 const SEQUENCE: &str = "x-gatelens-sequence";
@@ -146,7 +146,7 @@ fn encoding(headers: &HeaderMap) -> Result<Encoding, ReceiveError> {
 }
 
 /// The media type without its parameters, in lower case.
-fn media_type(headers: &HeaderMap) -> Option<String> {
+pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     let essence = value.split(';').next().unwrap_or_default();
     Some(essence.trim().to_ascii_lowercase())

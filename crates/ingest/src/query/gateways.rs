@@ -1,12 +1,11 @@
 //! `gateways`: who reports here, since when, and whether anything of theirs is missing.
 
-use super::params::Params;
 use super::range::rfc3339;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::sequence::Received;
-use crate::store::Directory;
-use crate::wire::{DROP_REASONS, Report};
+use crate::store::{Directory, gateways as stored};
+use crate::wire::{Bodies, DROP_REASONS, Report, Rule};
 use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -42,6 +41,8 @@ struct Row {
     active_requests: Option<u64>,
     busy_seconds: Option<f64>,
     tags: BTreeMap<String, String>,
+    /// `null` where it never said anything of it.
+    redaction: Option<Redaction>,
     /// Batches that were sent and have not arrived: those of counters are made good by the next one.
     gaps: Gaps,
 }
@@ -51,6 +52,13 @@ struct Gaps {
     metrics: u64,
     /// Of the request log, whether it comes as log records or as spans.
     logs: u64,
+}
+
+/// What a gateway said last of its rules and of bodies, since the start of its epoch.
+#[derive(Serialize, Default)]
+struct Redaction {
+    rules: Vec<Rule>,
+    bodies: Bodies,
 }
 
 #[derive(Default)]
@@ -65,6 +73,7 @@ struct Known {
     overflow: u64,
     report: Report,
     tags: BTreeMap<String, String>,
+    redaction: Option<Redaction>,
     metrics: Option<Received>,
     logs: Option<Received>,
     traces: Option<Received>,
@@ -75,11 +84,6 @@ const CLOCK_TOLERANCE: i64 = 60_000_000_000;
 
 type All = BTreeMap<(String, String), Known>;
 
-/// Refuses parameters: there are none.
-pub(crate) fn parse(query: Option<&str>) -> Result<(), QueryError> {
-    Params::parse(query, &[]).map(drop)
-}
-
 /// The answer out of the store at `now` (Unix nanoseconds): the file of counters knows the senders of counters, each day's file those
 /// of the request log.
 pub(crate) fn answer(directory: &Directory, limits: &Limits, now: i64) -> Result<GatewaysAnswer, QueryError> {
@@ -89,6 +93,7 @@ pub(crate) fn answer(directory: &Directory, limits: &Limits, now: i64) -> Result
     read_overflow(&metrics, &mut all)?;
     read_reports(&metrics, &mut all)?;
     read_tags(&metrics, &mut all)?;
+    read_redaction(&metrics, &mut all)?;
     for (path, _, file) in super::open_days(directory, limits.query_timeout)? {
         if let Err(error) = read_senders(&file, now, &mut all) {
             super::pass_over(directory, &path, error)?;
@@ -127,6 +132,7 @@ fn row(((instance, epoch), known): ((String, String), Known)) -> Row {
         active_requests: report.active_requests,
         busy_seconds: report.busy_seconds,
         tags: known.tags,
+        redaction: known.redaction,
         gaps: Gaps { metrics: gaps(known.metrics), logs: gaps(known.logs) + gaps(known.traces) },
     }
 }
@@ -222,6 +228,25 @@ fn read_tags(file: &Connection, all: &mut All) -> Result<(), QueryError> {
     while let Some(row) = rows.next()? {
         if let Some(known) = all.get_mut(&(row.get(0)?, row.get(1)?)) {
             known.tags.insert(row.get(2)?, row.get(3)?);
+        }
+    }
+    Ok(())
+}
+
+fn read_redaction(file: &Connection, all: &mut All) -> Result<(), QueryError> {
+    let mut select = file.prepare(
+        "SELECT g.instance, g.epoch, r.what, r.content FROM redaction r JOIN gateways g ON g.id = r.gateway_id",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let Some(known) = all.get_mut(&(row.get(0)?, row.get(1)?)) else { continue };
+        let (what, content): (String, String) = (row.get(2)?, row.get(3)?);
+        let redaction = known.redaction.get_or_insert_default();
+        // What is damaged is as if it had not been said; the next report replaces it.
+        match what.as_str() {
+            stored::RULES => redaction.rules = serde_json::from_str(&content).unwrap_or_default(),
+            stored::BODIES => redaction.bodies = serde_json::from_str(&content).unwrap_or_default(),
+            _ => {}
         }
     }
     Ok(())

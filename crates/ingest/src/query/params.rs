@@ -13,15 +13,7 @@ impl Params {
         let pairs: Vec<(String, String)> =
             form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
         if let Some((unknown, _)) = pairs.iter().find(|(name, _)| !allowed.contains(&name.as_str())) {
-            let nearest = allowed.iter().map(|name| (distance(unknown, name), name)).min();
-            let meant = match nearest {
-                Some((near, name)) if near <= 2 => format!("did you mean {name}?"),
-                _ => format!("known here are {}", allowed.join(", ")),
-            };
-            return Err(QueryError::parameter(
-                unknown,
-                format!("there is no parameter {unknown:?}: {meant}"),
-            ));
+            return Err(no_such(unknown, allowed));
         }
         Ok(Self { pairs })
     }
@@ -53,6 +45,21 @@ impl Params {
             QueryError::parameter(name, message)
         })
     }
+}
+
+/// Refuses any parameter, where there are none.
+pub(crate) fn none(query: Option<&str>) -> Result<(), QueryError> {
+    Params::parse(query, &[]).map(drop)
+}
+
+/// That a parameter is not one of those that are known, and what may have been meant.
+pub(crate) fn no_such(unknown: &str, known: &[&str]) -> QueryError {
+    let nearest = known.iter().map(|name| (distance(unknown, name), name)).min();
+    let meant = match nearest {
+        Some((near, name)) if near <= 2 => format!("did you mean {name}?"),
+        _ => format!("known here are {}", known.join(", ")),
+    };
+    QueryError::parameter(unknown, format!("there is no parameter {unknown:?}: {meant}"))
 }
 
 /// The edit distance between two names, by letters.

@@ -15,7 +15,8 @@ use std::io;
 
 const VERSION: u8 = 1;
 const ZSTD_LEVEL: i32 = 3;
-/// A chunk that says it is larger is damaged: a batch is smaller than the largest body.
+/// A chunk that says it is larger, or whose texts are, each as often as it occurs, is damaged: a batch is smaller than
+/// the largest body.
 const MAX_BYTES: usize = 128 << 20;
 
 const COUNT: u64 = 0;
@@ -27,7 +28,7 @@ type NumberGet = fn(&RequestEvent) -> Option<u64>;
 type NumberSet = fn(&mut RequestEvent, u64);
 
 /// The columns of text. A number once given stays with its meaning.
-const TEXTS: [(u64, TextGet, TextSet); 15] = [
+const TEXTS: [(u64, TextGet, TextSet); 21] = [
     (2, |e| Some(e.consumer.as_bytes()), |e, v| e.consumer = text(v)),
     (3, |e| Some(e.method.as_bytes()), |e, v| e.method = text(v)),
     (4, |e| bytes(&e.method_original), |e, v| e.method_original = Some(text(v))),
@@ -43,10 +44,16 @@ const TEXTS: [(u64, TextGet, TextSet); 15] = [
     (14, |e| (!e.trace_id.is_empty()).then_some(&e.trace_id), |e, v| e.trace_id = v.to_vec()),
     (15, |e| (!e.span_id.is_empty()).then_some(&e.span_id), |e, v| e.span_id = v.to_vec()),
     (16, |e| e.consumer_trusted.then_some(b"1"), |e, _| e.consumer_trusted = true),
+    (17, |e| bytes(&e.request_headers), |e, v| e.request_headers = Some(text(v))),
+    (18, |e| bytes(&e.response_headers), |e, v| e.response_headers = Some(text(v))),
+    (19, |e| bytes(&e.request_body), |e, v| e.request_body = Some(text(v))),
+    (20, |e| bytes(&e.request_body_omitted), |e, v| e.request_body_omitted = Some(text(v))),
+    (21, |e| bytes(&e.response_body), |e, v| e.response_body = Some(text(v))),
+    (22, |e| bytes(&e.response_body_omitted), |e, v| e.response_body_omitted = Some(text(v))),
 ];
 
 /// The columns of numbers.
-const NUMBERS: [(u64, NumberGet, NumberSet); 7] = [
+const NUMBERS: [(u64, NumberGet, NumberSet); 8] = [
     (32, |e| Some(u64::from(e.status)), |e, v| e.status = v as u16),
     (33, |e| e.client_port, |e, v| e.client_port = Some(v)),
     (34, |e| e.request_bytes, |e, v| e.request_bytes = Some(v)),
@@ -54,6 +61,7 @@ const NUMBERS: [(u64, NumberGet, NumberSet); 7] = [
     (36, |e| e.duration_ns, |e, v| e.duration_ns = Some(v)),
     (37, |e| e.upstream_ns, |e, v| e.upstream_ns = Some(v)),
     (38, |e| e.resend_count, |e, v| e.resend_count = Some(v)),
+    (39, |e| e.grpc_status, |e, v| e.grpc_status = Some(v)),
 ];
 
 /// Packs requests; their order is kept.
@@ -107,10 +115,11 @@ pub(crate) fn decode(blob: &[u8]) -> Option<Vec<RequestEvent>> {
         last = last.wrapping_add(varint::unzigzag(varint::take(&mut times)?));
         event.time = last;
     }
+    let mut left = MAX_BYTES;
     while !rest.is_empty() {
         let (number, mut column) = take_column(&mut rest)?;
         if let Some((_, _, set)) = TEXTS.iter().find(|(n, _, _)| *n == number) {
-            decode_texts(column, &mut events, *set)?;
+            decode_texts(column, &mut events, *set, &mut left)?;
         } else if let Some((_, _, set)) = NUMBERS.iter().find(|(n, _, _)| *n == number) {
             for event in &mut events {
                 if let Some(value) = varint::take(&mut column)?.checked_sub(1) {
@@ -157,7 +166,8 @@ fn encode_texts<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = Option<&'a [u
     out.append(&mut dictionary);
 }
 
-fn decode_texts(column: &[u8], events: &mut [RequestEvent], set: TextSet) -> Option<()> {
+/// Takes the bytes of texts, each as often as it occurs, off what is `left`.
+fn decode_texts(column: &[u8], events: &mut [RequestEvent], set: TextSet, left: &mut usize) -> Option<()> {
     let mut dictionary = column;
     for _ in 0..events.len() {
         varint::take(&mut dictionary)?;
@@ -165,17 +175,19 @@ fn decode_texts(column: &[u8], events: &mut [RequestEvent], set: TextSet) -> Opt
     let mut codes = column;
     let mut seen: Vec<&[u8]> = Vec::new();
     for event in events {
-        match varint::take(&mut codes)? {
-            0 => {}
+        let text = match varint::take(&mut codes)? {
+            0 => continue,
             1 => {
                 let len = usize::try_from(varint::take(&mut dictionary)?).ok()?;
                 let (text, rest) = dictionary.split_at_checked(len)?;
                 dictionary = rest;
                 seen.push(text);
-                set(event, text);
+                text
             }
-            place => set(event, seen.get(usize::try_from(place - 2).ok()?)?),
-        }
+            place => seen.get(usize::try_from(place - 2).ok()?)?,
+        };
+        *left = left.checked_sub(text.len())?;
+        set(event, text);
     }
     Some(())
 }
@@ -198,14 +210,21 @@ mod tests {
     }
 
     fn some_event() -> impl Strategy<Value = RequestEvent> {
-        let numbers = prop::array::uniform6(prop::option::of(0..u64::MAX));
-        let texts = prop::collection::vec(some_text(), 13);
+        let numbers = prop::array::uniform7(prop::option::of(0..u64::MAX));
+        let texts = prop::collection::vec(some_text(), 19);
         let ids = (prop::bool::ANY, prop::collection::vec(any::<u8>(), 16), any::<bool>());
         (any::<i64>(), 0u16..600, numbers, texts, ids).prop_map(|(time, status, numbers, texts, ids)| {
             let mut texts = texts.into_iter();
             let mut next = || texts.next().flatten();
-            let [client_port, request_bytes, response_bytes, duration_ns, upstream_ns, resend_count] =
-                numbers;
+            let [
+                client_port,
+                request_bytes,
+                response_bytes,
+                duration_ns,
+                upstream_ns,
+                resend_count,
+                grpc_status,
+            ] = numbers;
             RequestEvent {
                 time,
                 status,
@@ -215,6 +234,7 @@ mod tests {
                 duration_ns,
                 upstream_ns,
                 resend_count,
+                grpc_status,
                 consumer: next().unwrap_or_default(),
                 consumer_trusted: ids.2,
                 method: next().unwrap_or_default(),
@@ -228,6 +248,12 @@ mod tests {
                 response_flags: next(),
                 code_details: next(),
                 request_id: next(),
+                request_headers: next(),
+                response_headers: next(),
+                request_body: next(),
+                request_body_omitted: next(),
+                response_body: next(),
+                response_body_omitted: next(),
                 trace_id: if ids.0 { ids.1.clone() } else { Vec::new() },
                 span_id: if ids.0 { ids.1[..8].to_vec() } else { Vec::new() },
             }
@@ -252,16 +278,69 @@ mod tests {
     }
 
     #[test]
-    fn columns_of_a_later_version_are_passed_over() {
-        let event = RequestEvent { time: 7, status: 200, ..RequestEvent::default() };
-        let blob = encode(std::slice::from_ref(&event)).unwrap();
+    fn a_body_that_repeats_is_kept_once() {
+        // The compressor alone would find the repetition, too, but not over so long a distance.
+        let mut state = 1u64;
+        let random = std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            char::from(b'0' + (state >> 58) as u8)
+        });
+        let event =
+            RequestEvent { request_body: Some(random.take(4 << 20).collect()), ..RequestEvent::default() };
+        let bodies = |number| vec![event.clone(); number];
+        let (one, many) = (encode(&bodies(1)).unwrap(), encode(&bodies(10)).unwrap());
+        assert!(many.len() < one.len() + 500, "{} and {} bytes", one.len(), many.len());
+        assert_eq!(decode(&many), Some(bodies(10)));
+    }
+
+    #[test]
+    fn a_damaged_chunk_does_not_unfold_without_end() {
+        let event = RequestEvent { response_body: Some("x".repeat(1 << 20)), ..RequestEvent::default() };
+        assert!(decode(&encode(&vec![event.clone(); 100]).unwrap()).is_some());
+        assert_eq!(decode(&encode(&vec![event; 200]).unwrap()), None);
+    }
+
+    /// The same chunk with other columns.
+    fn with_columns(blob: &[u8], change: impl FnOnce(&[u8]) -> Vec<u8>) -> Vec<u8> {
         let mut rest = &blob[1..];
         let len = varint::take(&mut rest).unwrap() as usize;
-        let mut columns = zstd::bulk::decompress(rest, len).unwrap();
-        put_column(&mut columns, 999, &mut vec![1, 2, 3]);
-        let mut longer = vec![VERSION];
-        varint::put(&mut longer, columns.len() as u64);
-        longer.append(&mut zstd::bulk::compress(&columns, ZSTD_LEVEL).unwrap());
-        assert_eq!(decode(&longer), Some(vec![event]));
+        let columns = change(&zstd::bulk::decompress(rest, len).unwrap());
+        let mut changed = vec![VERSION];
+        varint::put(&mut changed, columns.len() as u64);
+        changed.append(&mut zstd::bulk::compress(&columns, ZSTD_LEVEL).unwrap());
+        changed
+    }
+
+    #[test]
+    fn columns_of_a_later_version_are_passed_over() {
+        let event = RequestEvent { time: 7, status: 200, ..RequestEvent::default() };
+        let later = with_columns(&encode(std::slice::from_ref(&event)).unwrap(), |columns| {
+            let mut columns = columns.to_vec();
+            put_column(&mut columns, 999, &mut vec![1, 2, 3]);
+            columns
+        });
+        assert_eq!(decode(&later), Some(vec![event]));
+    }
+
+    #[test]
+    fn columns_that_an_earlier_version_did_not_write_are_empty() {
+        let event = RequestEvent { time: 7, status: 200, ..RequestEvent::default() };
+        let full = RequestEvent {
+            request_headers: Some("{}".to_owned()),
+            response_body: Some("{}".to_owned()),
+            grpc_status: Some(5),
+            ..event.clone()
+        };
+        let earlier = with_columns(&encode(&[full]).unwrap(), |mut columns| {
+            let mut kept = Vec::new();
+            while !columns.is_empty() {
+                let (number, column) = take_column(&mut columns).unwrap();
+                if number <= 16 || (32..39).contains(&number) {
+                    put_column(&mut kept, number, &mut column.to_vec());
+                }
+            }
+            kept
+        });
+        assert_eq!(decode(&earlier), Some(vec![event]));
     }
 }

@@ -2,9 +2,15 @@
 
 use super::StoreError;
 use crate::sequence::Received;
-use crate::wire::{Gateway, Identity, Report, Signal};
+use crate::wire::{Gateway, Identity, Redaction, Report, Signal};
 use rusqlite::{Connection, OptionalExtension, params};
+use serde::Serialize;
 use std::collections::BTreeMap;
+
+/// What a row of `redaction` is about: hits by rule.
+pub(crate) const RULES: &str = "rules";
+/// What a row of `redaction` is about: what became of bodies.
+pub(crate) const BODIES: &str = "bodies";
 
 /// Whether this very request was stored in this file before.
 pub(crate) fn is_repeat(file: &Connection, signal: Signal, identity: &Identity) -> Result<bool, StoreError> {
@@ -122,6 +128,31 @@ pub(crate) fn note_report(file: &Connection, gateway: i64, report: &Report) -> R
             .execute([gateway, since, until])?;
     }
     Ok(())
+}
+
+/// Keeps what a gateway says of its redaction: what it says of its rules, or of bodies, takes the place of what it said
+/// before, unless that was later. The row of a gateway names it.
+pub(crate) fn note_redaction(
+    file: &Connection,
+    gateway: i64,
+    redaction: &Redaction,
+) -> Result<(), StoreError> {
+    let Redaction { time, rules, bodies } = redaction;
+    let texts = [(RULES, rules.as_ref().and_then(text)), (BODIES, bodies.as_ref().and_then(text))];
+    let mut upsert = file.prepare_cached(
+        "INSERT INTO redaction VALUES (?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET time = excluded.time, content = excluded.content WHERE excluded.time >= time",
+    )?;
+    for (what, text) in texts {
+        if let Some(text) = text {
+            upsert.execute(params![gateway, what, time, text])?;
+        }
+    }
+    Ok(())
+}
+
+fn text(content: &impl Serialize) -> Option<String> {
+    serde_json::to_string(content).ok()
 }
 
 /// Makes a gateway's tags those of `tags`.

@@ -1,7 +1,7 @@
 //! The file of counters: one transaction per batch turns cumulative points into what each minute added.
 
 use super::directory::Directory;
-use super::gateways::{is_repeat, note_batch, note_gateway, note_report, note_tags};
+use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::{METRICS_FILE, Pruned, StoreError, Stored, prune, schema};
 use crate::retention::Retention;
 use crate::sketch::{Sketch, Unreadable};
@@ -96,6 +96,7 @@ impl Metrics {
             if let Some(report) = &part.report {
                 note_report(&transaction, gateway, report)?;
             }
+            note_redaction(&transaction, gateway, &part.redaction)?;
             let unknown = match is_retired(&transaction, gateway)? {
                 true => Unknown::Forgotten,
                 false => Unknown::New,

@@ -69,6 +69,12 @@ pub(super) fn prune(file: &mut Connection, retention: &Retention, now: i64) -> R
             WHERE g.last_seen < ? LIMIT ?)",
         silent,
     )?;
+    remove(
+        "DELETE FROM redaction WHERE (gateway_id, what) IN
+           (SELECT r.gateway_id, r.what FROM redaction r JOIN gateways g ON g.id = r.gateway_id
+            WHERE g.last_seen < ? LIMIT ?)",
+        silent,
+    )?;
     transaction.commit()?;
     Ok(if removed < STEP_ROWS { Pruned::Done } else { Pruned::More })
 }

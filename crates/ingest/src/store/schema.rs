@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 3;
+const VERSION: i64 = 4;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -168,8 +168,18 @@ CREATE TABLE retired (              -- gateways that were silent for so long tha
     last_seen INTEGER NOT NULL      -- before the silence
 );
 ",
+    // Read and replaced as a whole only, so that each is one text.
+    "
+CREATE TABLE redaction (            -- the latest that each gateway said of its redaction
+    gateway_id INTEGER NOT NULL,
+    what TEXT NOT NULL,             -- 'rules' or 'bodies'
+    time INTEGER NOT NULL,          -- Unix nanoseconds
+    content TEXT NOT NULL,          -- JSON, as the read API gives it out
+    PRIMARY KEY (gateway_id, what)
+) WITHOUT ROWID;
+",
 ];
-const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = ["", ""];
+const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = ["", "", ""];
 
 /// Opens the file of counters to write, and creates it when it is not there.
 pub(crate) fn open_metrics(dir: &Path) -> Result<Connection, StoreError> {

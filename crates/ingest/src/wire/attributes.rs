@@ -9,11 +9,24 @@ use std::collections::BTreeMap;
 /// Longer strings are cut: no label of ours is longer, and a sender must not fill the store with one.
 const MAX_LABEL_BYTES: usize = 2048;
 const MAX_TAGS: usize = 32;
+/// Longer ones are cut, too: bytes of a query.
+const MAX_QUERY_BYTES: usize = 4096;
 
 /// The text of an attribute; absent when it is no string or empty.
 pub(super) fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
+    whole_text(attributes, key).filter(|text| !text.is_empty()).map(|text| clip(text, MAX_LABEL_BYTES))
+}
+
+/// The text of an attribute that may be longer than a label, cut where it is too long for a query.
+pub(super) fn query(attributes: &[KeyValue], key: &str) -> Option<String> {
+    let text = whole_text(attributes, key).filter(|text| !text.is_empty())?;
+    Some(clip(text, MAX_QUERY_BYTES).to_owned())
+}
+
+/// The text of an attribute as long as it is, even empty; absent when it is no string.
+pub(super) fn whole_text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
     match find(attributes, key)? {
-        Value::StringValue(text) if !text.is_empty() => Some(clip(text)),
+        Value::StringValue(text) => Some(text),
         _ => None,
     }
 }
@@ -76,7 +89,10 @@ pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) 
 fn tags(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     let tag = |attribute: &KeyValue| {
         let name = attribute.key.strip_prefix(names::TAGS).filter(|name| !name.is_empty())?;
-        Some((clip(name).to_owned(), owned(std::slice::from_ref(attribute), &attribute.key)?))
+        Some((
+            clip(name, MAX_LABEL_BYTES).to_owned(),
+            owned(std::slice::from_ref(attribute), &attribute.key)?,
+        ))
     };
     attributes.iter().filter_map(tag).take(MAX_TAGS).collect()
 }
@@ -133,6 +149,7 @@ fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
     attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.as_ref()
 }
 
-fn clip(text: &str) -> &str {
-    &text[..text.floor_char_boundary(MAX_LABEL_BYTES)]
+/// The beginning of a text: at most so many bytes of it, whole characters.
+pub(super) fn clip(text: &str, max_bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(max_bytes)]
 }

@@ -1,6 +1,7 @@
 //! OTLP log records to [`RequestBatch`].
 
-use super::attributes::{consumer, gateway, is_true, number, owned, status, text};
+use super::attributes::{consumer, gateway, is_true, number, owned, query, status, text};
+use super::captured::{body, headers};
 use super::{Gateway, Identity, RequestBatch, RequestEvent, RequestPart, names};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -45,6 +46,9 @@ pub(super) fn is_named_request(attributes: &[KeyValue]) -> bool {
 /// A request as its attributes describe it; its time is left to the caller.
 pub(super) fn described(from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) -> RequestEvent {
     let label = |key, absent: &str| owned(from, key).unwrap_or_else(|| absent.to_owned());
+    let (request_body, request_body_omitted) = body(from, names::REQUEST_BODY, names::REQUEST_BODY_OMITTED);
+    let (response_body, response_body_omitted) =
+        body(from, names::RESPONSE_BODY, names::RESPONSE_BODY_OMITTED);
     let id = |bytes: &[u8], len| if bytes.len() == len { bytes.to_vec() } else { Vec::new() };
     RequestEvent {
         time: 0,
@@ -56,7 +60,7 @@ pub(super) fn described(from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) -> R
         status: status(from),
         error_type: owned(from, names::ERROR_TYPE),
         path: owned(from, names::PATH),
-        query: owned(from, names::QUERY),
+        query: query(from, names::QUERY),
         client_address: owned(from, names::CLIENT_ADDRESS),
         client_port: number(from, names::CLIENT_PORT),
         user_agent: owned(from, names::USER_AGENT),
@@ -68,6 +72,13 @@ pub(super) fn described(from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) -> R
         response_flags: owned(from, names::RESPONSE_FLAGS),
         code_details: owned(from, names::CODE_DETAILS),
         request_id: owned(from, names::REQUEST_ID),
+        grpc_status: number(from, names::GRPC_STATUS),
+        request_headers: headers(from, names::REQUEST_HEADER),
+        response_headers: headers(from, names::RESPONSE_HEADER),
+        request_body,
+        request_body_omitted,
+        response_body,
+        response_body_omitted,
         trace_id: id(trace_id, 16),
         span_id: id(span_id, 8),
     }

@@ -1,6 +1,8 @@
 //! OTLP metrics to [`MetricBatch`].
 
-use super::{Identity, MetricBatch, MetricPart, Point, Report, Tally, Temporality, Timing, Values};
+use super::{
+    Identity, MetricBatch, MetricPart, Point, Redaction, Report, Tally, Temporality, Timing, Values,
+};
 use super::{attributes, names};
 use crate::sketch::Sketch;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -37,6 +39,7 @@ fn read_part(resource: ResourceMetrics, identity: Option<&Identity>, now: i64) -
         identified: identity.is_some(),
         now,
         report: Report::default(),
+        redaction: Redaction::default(),
         points: Vec::new(),
         places: HashMap::new(),
     };
@@ -44,7 +47,7 @@ fn read_part(resource: ResourceMetrics, identity: Option<&Identity>, now: i64) -
         part.read(metric);
     }
     let report = (part.report != Report::default()).then(|| part.report.timed(now));
-    MetricPart { gateway: part.gateway, report, points: part.points }
+    MetricPart { gateway: part.gateway, report, redaction: part.redaction.timed(now), points: part.points }
 }
 
 #[derive(Clone, Copy)]
@@ -62,6 +65,7 @@ struct Part<'a> {
     identified: bool,
     now: i64,
     report: Report,
+    redaction: Redaction,
     points: Vec<Point>,
     places: HashMap<(i64, i64, i64, Temporality), usize>,
 }
@@ -80,7 +84,7 @@ impl Part<'_> {
             self.gateway.series = gauge(metric).or(self.gateway.series);
             return;
         }
-        if self.report.read(metric) {
+        if self.report.read(metric) || self.redaction.read(metric) {
             return;
         }
         let Some((instrument, named_direction)) = instrument(&metric.name) else { return };

@@ -1,14 +1,17 @@
 //! From OTLP messages to rows of our own: the only place that knows both.
 
 mod attributes;
+mod captured;
 mod json;
 mod logs;
 mod metrics;
 mod names;
+mod redaction;
 mod report;
 mod scan;
 mod spans;
 
+pub(crate) use redaction::{Bodies, Redaction, Rule};
 pub(crate) use report::{DROP_REASONS, Report};
 pub(crate) use scan::Signal;
 
@@ -131,6 +134,7 @@ pub(crate) struct MetricPart {
     pub(crate) gateway: Gateway,
     /// What it says of itself, where it does.
     pub(crate) report: Option<Report>,
+    pub(crate) redaction: Redaction,
     pub(crate) points: Vec<Point>,
 }
 
@@ -310,6 +314,15 @@ pub(crate) struct RequestEvent {
     pub(crate) response_flags: Option<String>,
     pub(crate) code_details: Option<String>,
     pub(crate) request_id: Option<String>,
+    pub(crate) grpc_status: Option<u64>,
+    /// JSON: an object of lists of values by the header's name, sorted by name.
+    pub(crate) request_headers: Option<String>,
+    pub(crate) response_headers: Option<String>,
+    pub(crate) request_body: Option<String>,
+    /// Why a body is not there that could be.
+    pub(crate) request_body_omitted: Option<String>,
+    pub(crate) response_body: Option<String>,
+    pub(crate) response_body_omitted: Option<String>,
     /// Empty or 16 bytes.
     pub(crate) trace_id: Vec<u8>,
     /// Empty or 8 bytes.

@@ -22,6 +22,14 @@ pub(super) const MACHINES: &str = "gatelens.machines";
 pub(super) const MACHINES_LOST: &str = "gatelens.machines.lost";
 pub(super) const BUSY_TIME: &str = "gatelens.busy_time";
 pub(super) const INTERVAL: &str = "gatelens.interval";
+pub(super) const REDACTION_HITS: &str = "gatelens.redaction.hits";
+pub(super) const REDACTION_RULE: &str = "gatelens.redaction.rule";
+pub(super) const BODIES: &str = "gatelens.bodies";
+pub(super) const BODY_MESSAGE: &str = "gatelens.body.message";
+pub(super) const BODY_FATE: &str = "gatelens.body.fate";
+pub(super) const REQUEST: &str = "request";
+pub(super) const RESPONSE: &str = "response";
+pub(super) const BODY_CAPTURED: &str = "captured";
 pub(super) const SERVER_ACTIVE: &str = "http.server.active_requests";
 pub(super) const CLIENT_ACTIVE: &str = "http.client.active_requests";
 pub(super) const SERVER: &str = "http.server.";
@@ -55,6 +63,16 @@ pub(super) const RESEND_COUNT: &str = "http.request.resend_count";
 pub(super) const RESPONSE_FLAGS: &str = "gatelens.response_flags";
 pub(super) const CODE_DETAILS: &str = "gatelens.response_code_details";
 pub(super) const REQUEST_ID: &str = "gatelens.request_id";
+pub(super) const GRPC_STATUS: &str = "rpc.grpc.status_code";
+/// The names of captured headers go on from here.
+pub(super) const REQUEST_HEADER: &str = "http.request.header.";
+pub(super) const RESPONSE_HEADER: &str = "http.response.header.";
+pub(super) const REQUEST_BODY: &str = "gatelens.request.body.content";
+pub(super) const RESPONSE_BODY: &str = "gatelens.response.body.content";
+pub(super) const REQUEST_BODY_OMITTED: &str = "gatelens.request.body.omitted";
+pub(super) const RESPONSE_BODY_OMITTED: &str = "gatelens.response.body.omitted";
+/// Why a body is not kept that is longer than this service keeps.
+pub(super) const TOO_LARGE: &str = "too_large";
 
 pub(super) const INBOUND: &str = "inbound";
 pub(super) const OUTBOUND: &str = "outbound";

@@ -33,11 +33,7 @@ pub(crate) struct Report {
 impl Report {
     /// Takes what a metric says into the report; `false` when the metric is none of these.
     pub(super) fn read(&mut self, metric: &Metric) -> bool {
-        let points = match &metric.data {
-            Some(Data::Gauge(gauge)) => gauge.data_points.as_slice(),
-            Some(Data::Sum(sum)) => sum.data_points.as_slice(),
-            _ => &[],
-        };
+        let points = points(metric);
         let whole = || points.iter().map(whole).fold(None, add);
         let seconds = || points.last().map(seconds);
         match metric.name.as_str() {
@@ -52,8 +48,7 @@ impl Report {
             names::SERVER_ACTIVE | names::CLIENT_ACTIVE => self.active_requests = whole(),
             _ => return false,
         }
-        let latest = points.iter().map(|point| point.time_unix_nano).max().unwrap_or_default();
-        self.time = self.time.max(i64::try_from(latest).unwrap_or(i64::MAX));
+        self.time = self.time.max(latest(points));
         true
     }
 
@@ -80,11 +75,27 @@ impl Report {
     }
 }
 
+/// The points of a metric that is one number each.
+pub(super) fn points(metric: &Metric) -> &[NumberDataPoint] {
+    match &metric.data {
+        Some(Data::Gauge(gauge)) => gauge.data_points.as_slice(),
+        Some(Data::Sum(sum)) => sum.data_points.as_slice(),
+        _ => &[],
+    }
+}
+
+/// The latest time of points, Unix nanoseconds; 0 when none has one.
+pub(super) fn latest(points: &[NumberDataPoint]) -> i64 {
+    let latest = points.iter().map(|point| point.time_unix_nano).max().unwrap_or_default();
+    i64::try_from(latest).unwrap_or(i64::MAX)
+}
+
 fn add(sum: Option<u64>, value: Option<u64>) -> Option<u64> {
     value.map(|value| value.saturating_add(sum.unwrap_or_default())).or(sum)
 }
 
-fn whole(point: &NumberDataPoint) -> Option<u64> {
+/// A point's value, rounded; absent when it is negative.
+pub(super) fn whole(point: &NumberDataPoint) -> Option<u64> {
     match point.value? {
         Value::AsInt(value) => u64::try_from(value).ok(),
         // A cast saturates, and NaN becomes 0.

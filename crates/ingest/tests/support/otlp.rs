@@ -4,7 +4,7 @@
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::exponential_histogram_data_point::Buckets;
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -260,10 +260,16 @@ pub(crate) fn int(key: &str, value: i64) -> KeyValue {
     attribute(key, Value::IntValue(value))
 }
 
+/// A list of texts.
+pub(crate) fn list(key: &str, values: &[&str]) -> KeyValue {
+    let value = |text: &&str| AnyValue { value: Some(Value::StringValue((*text).to_owned())) };
+    attribute(key, Value::ArrayValue(ArrayValue { values: values.iter().map(value).collect() }))
+}
+
 pub(crate) fn flag(key: &str) -> KeyValue {
     attribute(key, Value::BoolValue(true))
 }
 
-fn attribute(key: &str, value: Value) -> KeyValue {
+pub(crate) fn attribute(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
 }
