@@ -5,16 +5,12 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gatelens_core::capture::{Preview, preview};
-use gatelens_core::config::{CaptureConfig, RedactConfig};
-use gatelens_core::pairs::Pairs;
 use gatelens_core::redact::Message;
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use gatelens_ingest::{Asked, Seen, preview};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The plugin's configuration, JSON; its sections `redact` and `capture` count.
+    /// The plugin's configuration, JSON, whole; its sections `redact` and `capture` count.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Whose body it is.
@@ -67,11 +63,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Ok(seen) => {
             let shown = match arguments.format {
                 Format::Text => Shown(&seen).to_string(),
-                Format::Json => format!("{:#}\n", json(&seen)),
+                Format::Json => serde_json::to_string_pretty(&seen).unwrap_or_default() + "\n",
             };
             // A reader that has seen enough is no failure.
             let _ = io::stdout().write_all(shown.as_bytes());
-            if seen.captured.content.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if seen.body.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(message) => {
             eprintln!("gatelens: {}: {message}", arguments.config.display());
@@ -80,57 +76,32 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// The sections that this is about. What else is in the file is not its business; `gatelens check` reads all of it.
-#[derive(Deserialize)]
-struct Sections {
-    #[serde(default)]
-    redact: RedactConfig,
-    #[serde(default)]
-    capture: CaptureConfig,
-}
-
-fn see(arguments: &Arguments, config: &[u8], body: &[u8]) -> Result<Preview, String> {
-    let sections: Sections = serde_json::from_slice(config).map_err(|error| error.to_string())?;
-    let (message, start) = match arguments.direction {
-        Direction::Request => (Message::Request, (":method", "POST")),
-        Direction::Response => (Message::Response, (":status", "200")),
+fn see(arguments: &Arguments, config: &[u8], body: &[u8]) -> Result<Seen, String> {
+    let config = str::from_utf8(config).map_err(|_| "the file is not UTF-8".to_owned())?;
+    let message = match arguments.direction {
+        Direction::Request => Message::Request,
+        Direction::Response => Message::Response,
     };
-    let headers = Pairs::encode(&[
-        start,
-        ("content-type", arguments.content_type.as_str()),
-        ("content-encoding", arguments.content_encoding.as_str()),
-    ]);
-    preview(&sections.redact, &sections.capture, message, &headers, body).map_err(|defect| {
-        let section = if defect.list == "max_body_bytes" || defect.list.ends_with("_headers") {
-            "capture"
-        } else {
-            "redact"
-        };
-        format!("{section}.{defect}")
-    })
+    let asked = Asked {
+        config,
+        message,
+        content_type: &arguments.content_type,
+        content_encoding: &arguments.content_encoding,
+        body,
+    };
+    preview(&asked).map_err(|error| error.to_string())
 }
 
-fn json(seen: &Preview) -> Value {
-    let hits: Map<String, Value> =
-        seen.hits.iter().map(|(rule, count)| (rule.clone(), (*count).into())).collect();
-    let captured = &seen.captured;
-    json!({
-        "size": captured.size,
-        "body": captured.content.as_ref().ok(),
-        "left_out": captured.content.as_ref().err().map(|reason| reason.name()),
-        "hits": hits,
-        "never": seen.never,
-    })
-}
-
-struct Shown<'a>(&'a Preview);
+struct Shown<'a>(&'a Seen);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Preview { captured, hits, never } = self.0;
-        match &captured.content {
-            Ok(body) => writeln!(f, "{}", body.trim_end_matches('\n'))?,
-            Err(reason) => writeln!(f, "left out: {} ({} bytes)", reason.name(), captured.size)?,
+        let Seen { size, body, left_out, hits, never } = self.0;
+        if let Some(body) = body {
+            writeln!(f, "{}", body.trim_end_matches('\n'))?;
+        }
+        if let Some(reason) = left_out {
+            writeln!(f, "left out: {reason} ({size} bytes)")?;
         }
         let mut title = "\nrules hit:\n";
         for (rule, count) in hits {

@@ -74,16 +74,32 @@ fn the_exit_status_tells_what_went_wrong() {
         0,
         "password=[CLIENT_REDACTED]",
     );
-    check("{", b"{}", &[], 1, "CONFIG: EOF while parsing");
+    check("{", b"{}", &[], 1, "CONFIG: EOF while parsing an object (line 1, column 1)");
+    check("", b"{}", &[], 1, "CONFIG: the plugin configuration is empty");
+    check(r#"{"redact": {}}"#, b"{}", &[], 1, "the key `version` is missing");
+    let with = |section: &str| CONFIG.replacen("\"redact\": {", section, 1);
     check(
-        r#"{"redact": {"request_body": ["user.email"]}}"#,
+        &with(r#""redact": {"headers": ["a b"], "#),
         b"{}",
         &[],
         1,
-        "CONFIG: redact.request_body[0]: a path begins with `$`: `$.user.email`",
+        "CONFIG: redact.headers[0]: not a header name; `*` stands for any characters (line 2, column 26)",
     );
-    check(r#"{"redact": {"heders": []}}"#, b"{}", &[], 1, "unknown field `heders`");
-    check(r#"{"capture": {"max_body_bytes": 0}}"#, b"{}", &[], 1, "capture.max_body_bytes");
+    check(
+        &with(r#""redact": {"heders": [], "#),
+        b"{}",
+        &[],
+        1,
+        "CONFIG: redact.heders: unknown key `heders`; did you mean `headers`? (line 2, column 14)",
+    );
+    check(
+        &with(r#""capture": {"max_body_bytes": 0}, "redact": {"#),
+        b"{}",
+        &[],
+        1,
+        "capture.max_body_bytes: 0 is not between",
+    );
+    check(&with(r#""routes": {"templates": [7]}, "redact": {"#), b"{}", &[], 1, "routes.templates[0]");
     check(CONFIG, b"", &["--direction", "sideways"], 2, "sideways");
     check(CONFIG, b"", &["no-such-file"], 2, "");
 }
