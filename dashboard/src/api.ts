@@ -52,6 +52,16 @@ export interface Request {
   upstream_ms?: number | null;
   error_type?: string | null;
   request_id?: string | null;
+  grpc_status?: number | null;
+  /** By name in lower case; `null` where none was captured. */
+  request_headers?: Record<string, string[]> | null;
+  response_headers?: Record<string, string[]> | null;
+  /** Decoded and redacted. */
+  request_body?: string | null;
+  response_body?: string | null;
+  /** Why a body that was to be captured is not there. */
+  request_body_omitted?: string | null;
+  response_body_omitted?: string | null;
   [field: string]: unknown;
 }
 
@@ -91,10 +101,40 @@ export interface Gateway {
   active_requests?: number | null;
   /** Time spent in the filter's own code, since its start. */
   busy_seconds?: number | null;
+  /** `null` where it never reported any. */
+  redaction?: Redaction | null;
+}
+
+/** All rules of the configuration in force with their hits, and what became of bodies. */
+export interface Redaction {
+  rules: { rule: string; hits: number }[];
+  bodies: Record<'request' | 'response', { captured: number; omitted: Record<string, number> }>;
 }
 
 export interface Gateways {
   rows: Gateway[];
+}
+
+/** What a body would be sent as under a configuration. */
+export interface Preview {
+  /** Of the body as it was given, in bytes. */
+  size: number;
+  /** `null` where it would be left out. */
+  body: string | null;
+  left_out: string | null;
+  /** By rule; those that were not hit are not among them. */
+  hits: Record<string, number>;
+  /** Rules for bodies of this direction that were not hit. */
+  never: string[];
+}
+
+/** What the API says of a question that it refuses. */
+export interface Refusal {
+  message: string;
+  field?: string | null;
+  /** Within the text of the field, from 1; columns in characters. */
+  line?: number | null;
+  column?: number | null;
 }
 
 /** Why there is no answer, in words for the person at the screen. */
@@ -102,6 +142,8 @@ export class Failure extends Error {
   constructor(
     message: string,
     readonly hint: string,
+    /** Where the answer says more than its status. */
+    readonly refusal?: Refusal,
   ) {
     super(message);
   }
@@ -126,11 +168,21 @@ export function endpoint(
 const TIMEOUT_MS = 30_000;
 
 /** Asks the ingest. Rejects with a `Failure`, or with the signal's reason when aborted. */
-export async function ask<T>(path: string, signal: AbortSignal): Promise<T> {
+export function ask<T>(path: string, signal: AbortSignal): Promise<T> {
+  return exchange(path, { headers: { accept: 'application/json' } }, signal);
+}
+
+/** As `ask`, of a question that does not fit in an address. */
+export function askWith<T>(path: string, question: unknown, signal: AbortSignal): Promise<T> {
+  const headers = { accept: 'application/json', 'content-type': 'application/json' };
+  return exchange(path, { method: 'POST', headers, body: JSON.stringify(question) }, signal);
+}
+
+async function exchange<T>(path: string, init: RequestInit, signal: AbortSignal): Promise<T> {
   let response: Response;
   let text: string;
   try {
-    response = await fetch(path, { signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]), headers: { accept: 'application/json' } });
+    response = await fetch(path, { ...init, signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]) });
     text = await response.text();
   } catch (error) {
     if (signal.aborted) throw error;
@@ -141,7 +193,8 @@ export async function ask<T>(path: string, signal: AbortSignal): Promise<T> {
   }
   const body = parse(text);
   if (!response.ok) {
-    throw new Failure(`The ingest answered ${response.status}`, wordsOf(body) ?? 'The answer says no more.');
+    const refusal = refusalOf(body);
+    throw new Failure(`The ingest answered ${response.status}`, refusal ? wordsOf(refusal) : 'The answer says no more.', refusal);
   }
   if (body === undefined) {
     throw new Failure('The answer is not from an ingest', 'What answers at this address does not speak the read API.');
@@ -161,8 +214,11 @@ function parse(text: string): unknown {
   }
 }
 
-function wordsOf(body: unknown): string | undefined {
-  const error = (body as { error?: { message?: unknown; field?: unknown } } | undefined)?.error;
-  if (typeof error?.message !== 'string') return undefined;
-  return typeof error.field === 'string' ? `${error.message} (${error.field})` : error.message;
+function refusalOf(body: unknown): Refusal | undefined {
+  const error = (body as { error?: Partial<Refusal> } | undefined)?.error;
+  return typeof error?.message === 'string' ? { ...error, message: error.message } : undefined;
+}
+
+function wordsOf({ message, field }: Refusal): string {
+  return typeof field === 'string' ? `${message} (${field})` : message;
 }

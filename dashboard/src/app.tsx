@@ -1,9 +1,9 @@
 // The shell around every view: name, navigation, colour scheme, filters, period; and the choice of the view.
 
 import { ActionIcon, useMantineColorScheme } from '@mantine/core';
-import { useEffect } from 'react';
+import { useEffect, useRef } from 'react';
 import type { Gateways } from './api';
-import { addressOf, filtersOf, usePlace, VIEWS, type Filters, type Patch, type View } from './location';
+import { addressOf, filtersOf, OF_GATEWAYS, usePlace, VIEWS, type Filters, type Patch, type View } from './location';
 import { FilterBar } from './parts/filter-bar';
 import { Heartbeat } from './parts/heartbeat';
 import { AutoIcon, Logo, MoonIcon, SunIcon } from './parts/icons';
@@ -16,6 +16,7 @@ import { ConsumersView } from './views/consumers';
 import { ConsumerView, RouteView } from './views/entity';
 import { GatewaysView } from './views/gateways';
 import { OverviewView } from './views/overview';
+import { RedactionView } from './views/redaction';
 import { RequestsView } from './views/requests';
 import { RoutesView } from './views/routes';
 import type { ViewProps } from './views/view';
@@ -29,6 +30,7 @@ const TITLES: Record<View, string> = {
   consumer: 'Consumer',
   requests: 'Requests',
   gateways: 'Gateways',
+  redaction: 'Redaction',
 };
 
 /** What the list of all does not need of the address of one. */
@@ -46,6 +48,14 @@ export function App() {
   const title = titleOf(view, filters);
   const one = view === 'unknown' ? undefined : LISTS[view];
 
+  const nav = useRef<HTMLElement>(null);
+
+  // Where the navigation is wider than the screen, the present view is in sight.
+  useEffect(() => {
+    const [around, current] = [nav.current, nav.current?.querySelector('[aria-current]')].map((each) => each?.getBoundingClientRect());
+    if (nav.current && around && current) nav.current.scrollLeft += Math.max(0, current.right - around.right) + Math.min(0, current.left - around.left);
+  }, [view]);
+
   useEffect(() => {
     document.title = `${title} · gatelens`;
   }, [title]);
@@ -60,7 +70,7 @@ export function App() {
           <Logo />
           <span>gatelens</span>
         </Link>
-        <nav aria-label="Views">
+        <nav aria-label="Views" ref={nav}>
           {VIEWS.map((each) => (
             <Link
               key={each}
@@ -78,7 +88,7 @@ export function App() {
       </header>
       {view !== 'unknown' && (
         <div className="toolbar">
-          {view === 'gateways' ? <h1 className="toolbar-title">Gateways</h1> : <FilterBar filters={filters} period={period} />}
+          {OF_GATEWAYS.includes(view) ? <h1 className="toolbar-title">{TITLES[view]}</h1> : <FilterBar filters={filters} period={period} />}
           <PeriodPicker period={period} live={live} view={view} />
         </div>
       )}
@@ -113,6 +123,8 @@ function Body({ view, ...props }: ViewProps & { view: View | 'unknown' }) {
       return <RequestsView {...props} />;
     case 'gateways':
       return <GatewaysView {...props} />;
+    case 'redaction':
+      return <RedactionView {...props} />;
     case 'unknown':
       return (
         <section className="card blank">

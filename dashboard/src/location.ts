@@ -3,10 +3,12 @@
 import { useSyncExternalStore } from 'react';
 
 /** The views of the navigation. */
-export const VIEWS = ['overview', 'routes', 'consumers', 'requests', 'gateways'] as const;
+export const VIEWS = ['overview', 'routes', 'consumers', 'requests', 'gateways', 'redaction'] as const;
 /** Those of one route and one consumer as well; which one it is, the filters say. */
 const PLACES = [...VIEWS, 'route', 'consumer'] as const;
 export type View = (typeof PLACES)[number];
+/** Views of the gateways themselves: no filter and no period applies to what they tell. */
+export const OF_GATEWAYS: readonly (View | 'unknown')[] = ['gateways', 'redaction'];
 
 /** The dimensions that requests are filtered by, under the names of the read API. */
 export const DIMENSIONS = ['consumer', 'route', 'method', 'status', 'service', 'environment'] as const;

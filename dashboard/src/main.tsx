@@ -23,6 +23,7 @@ import './styles/ranks.css';
 import './styles/log.css';
 import './styles/detail.css';
 import './styles/gateways.css';
+import './styles/redaction.css';
 
 import { MantineProvider } from '@mantine/core';
 import { createRoot } from 'react-dom/client';

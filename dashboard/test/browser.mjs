@@ -16,6 +16,14 @@ export function launch() {
 export const DESKTOP = { width: 1440, height: 900 };
 export const PHONE = { width: 390, height: 844 };
 
+/** What every view is looked at in. */
+export const LOOKS = {
+  light: { viewport: DESKTOP, colorScheme: 'light' },
+  dark: { viewport: DESKTOP, colorScheme: 'dark' },
+  phone: { viewport: PHONE, colorScheme: 'light' },
+  'dark phone': { viewport: PHONE, colorScheme: 'dark' },
+};
+
 /** A page of its own profile. `page.complaints` lists console errors and uncaught exceptions as they come. */
 export async function open(browser, url, { viewport = DESKTOP, colorScheme = 'light', timezoneId = 'UTC' } = {}) {
   const context = await browser.newContext({ viewport, colorScheme, timezoneId, reducedMotion: 'reduce' });

@@ -61,6 +61,9 @@ export async function until(look, good) {
 /** Nothing is awaited any more. */
 export const filled = (page) => until(() => page.locator('[data-animate]').count(), (waiting) => waiting === 0);
 
+/** How far the page reaches beyond the right edge of the screen, in pixels. */
+export const beyondTheEdge = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+
 /** The overview has asked its seven questions and the shell its one, and all are answered. */
 export async function settled(page, mock) {
   await until(() => mock.seen.length, (count) => count >= 8);

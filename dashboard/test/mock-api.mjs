@@ -7,6 +7,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { dirname, extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { CAPTURED, REDACTION, redactPreview } from './mock-redaction.mjs';
 
 const DIST = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist');
 
@@ -18,10 +19,11 @@ export const CONTENT_SECURITY_POLICY =
  * Starts the server. The returned `mode` may be set at any time:
  * `data`, `empty` (nothing at all), `heartbeat` (a gateway, no requests), `error` (503 with a body of the API's form),
  * `garbled` (502 that is not JSON), `reset` (the connection is cut), `hang` (no answer until the mode changes).
- * `extra` are further requests of the log, `coarse` the spans of `timeseries`, `gateways` overrides by instance.
+ * `extra` are further requests of the log, `coarse` the spans of `timeseries`, `gateways` overrides by instance,
+ * `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, delay_ms: 0, url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, redact: undefined, asked: [], delay_ms: 0, url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -49,6 +51,7 @@ async function answer(mock, request, response) {
     return;
   }
   if (mock.mode === 'error') return refuse(response, 503, 'store_unavailable', 'the store is read-only', null);
+  if (url.pathname === '/api/v1/redact') return preview(mock, request, response);
   const endpoint = { summary, timeseries, requests, gateways }[url.pathname.replace('/api/v1/', '')];
   if (!endpoint) return refuse(response, 404, 'not_found', 'no such endpoint', null);
   const now = Date.now() / 1000;
@@ -65,6 +68,17 @@ async function answer(mock, request, response) {
 
 function refuse(response, status, code, message, field) {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ error: { code, message, field } }));
+}
+
+async function preview(mock, request, response) {
+  if (request.method !== 'POST') return refuse(response, 405, 'method_not_allowed', 'POST it', null);
+  if (request.headers['content-type'] !== 'application/json') return refuse(response, 415, 'unsupported_media_type', 'JSON alone', null);
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const question = JSON.parse(Buffer.concat(chunks));
+  mock.asked.push(question);
+  const { status = 200, body } = (mock.redact ?? redactPreview)(question);
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
@@ -282,7 +296,7 @@ function requestAt(slot) {
     request_id: `${hex(100, 8)}-${hex(110, 4)}-4${hex(120, 3)}-9${hex(130, 3)}-${hex(140, 12)}`, trace_id: noise(slot, 19) > 0.3 ? hex(200, 32) : null,
     response_flags: reason?.[0] ?? null, code_details: reason?.[1] ?? (reached ? 'via_upstream' : 'route_not_found'),
     error_type: reason?.[2] ?? (series.status >= 500 ? String(series.status) : null),
-    request_headers: null, response_headers: null, request_body: null, response_body: null, service: series.service, environment: series.environment, gateway: slot % 2 ? 'edge-1' : 'edge-2',
+    grpc_status: null, ...CAPTURED[slot % 4 === 0 && series.method === 'POST' ? 'bodies' : 'nothing'], service: series.service, environment: series.environment, gateway: slot % 2 ? 'edge-1' : 'edge-2',
   };
 }
 
@@ -309,7 +323,7 @@ function gateways({ now, mock }) {
   if (mock.mode === 'empty') return { rows: [] };
   const row = (instance, version, age_s, more) => ({
     instance, epoch: '5be2c9a1d0347f16', service: 'shop', environment: 'prod', version, config_hash: '9f1c62d07ab35e84',
-    first_seen: rfc3339(now - 5 * 86400), last_seen: rfc3339(now - age_s), series: 228, overflow: 0, gaps: { metrics: 0, logs: 0 }, ...more, ...mock.gateways[instance],
+    first_seen: rfc3339(now - 5 * 86400), last_seen: rfc3339(now - age_s), series: 228, overflow: 0, gaps: { metrics: 0, logs: 0 }, redaction: null, ...more, ...mock.gateways[instance],
   });
   // Of its delivery a gateway tells from the version on that can; other senders tell nothing.
   const delivery = (sent, more) => ({
@@ -319,10 +333,10 @@ function gateways({ now, mock }) {
   if (mock.mode === 'heartbeat') return { rows: [row('edge-1', '0.1.0', 1, { series: 0 })] };
   return {
     rows: [
-      row('edge-1', '0.1.0', 0.6, delivery(1_402_118, {})),
-      row('edge-1', '0.1.0', 30, { epoch: '11c2e9a1d0347f16', ...delivery(80_400, { held: 0, queue_bytes: 0 }) }),
+      row('edge-1', '0.1.0', 0.6, { redaction: REDACTION['edge-1'], ...delivery(1_402_118, {}) }),
+      row('edge-1', '0.1.0', 30, { epoch: '11c2e9a1d0347f16', redaction: REDACTION['edge-1 before'], ...delivery(80_400, { held: 0, queue_bytes: 0 }) }),
       row('edge-2', '0.1.0', 1.2, {
-        series: 2000, overflow: 1840,
+        series: 2000, overflow: 1840, redaction: REDACTION['edge-2'],
         ...delivery(1_390_002, { captured: 1_391_251, dropped: { queue_full: 1200, rejected: 0, expired: 31, lost: 0 }, held: 18, queue_bytes: 9204, export_failures: 14 }),
       }),
       row('edge-canary', '0.2.0-rc.1', 48 * 60, { config_hash: '03ee51b29c7d4410', series: 12, gaps: { metrics: 1, logs: 2 } }),

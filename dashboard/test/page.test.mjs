@@ -11,6 +11,8 @@ import './page/filters.mjs';
 import './page/period.mjs';
 import './page/requests.mjs';
 import './page/gateways.mjs';
+import './page/redaction.mjs';
+import './page/preview.mjs';
 import './page/states.mjs';
 
 test('the page weighs less than 250 kB, compressed', async () => {

@@ -6,8 +6,8 @@ import { describe, test } from 'node:test';
 import { runnerImport } from 'vite';
 
 const source = async (path) => (await runnerImport(fileURLToPath(new URL(`../src/${path}`, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
-const [scale, columns, plot, period, format, request, gateways, zone] = await Promise.all(
-  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts'].map(source),
+const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview] = await Promise.all(
+  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts'].map(source),
 );
 
 /** Numbers as they should not be, and many as they may be. The sequence is the same in each run. */
@@ -133,4 +133,86 @@ describe('gateways', () => {
   check('one of three', ['a', 'b', 'a'], ['g1']);
   check('no majority', ['a', 'b'], ['g0', 'g1']);
   check('alone', ['a'], []);
+});
+
+describe('a body laid out', () => {
+  test('is as JSON.stringify would have it, where that keeps the numbers', () => {
+    for (const value of [{}, [], '', 'x', 0, true, null, { a: [] }, [{}], [[], {}], { a: 1, b: [1, { c: '{"d":[,]}\\' }], '': 'é\n"' }, [[[[1], 2]], 'a:b,c']]) {
+      const wanted = JSON.stringify(value, null, 2);
+      for (const text of [JSON.stringify(value), wanted, ` ${JSON.stringify(value, null, '\t')}\r\n`]) assert.equal(jsonText.laidOut(text), wanted, text);
+    }
+  });
+
+  test('keeps digits, order and repeated names', () => {
+    const text = '{"b":12345678901234567890,"a":1.50,"a":-0,"c":[1E+400,0.1e-7]}';
+    assert.equal(jsonText.laidOut(text)?.replace(/\s/g, ''), text);
+  });
+
+  test('is left alone where it is not JSON, or nothing would be gained', () => {
+    for (const text of ['', 'text', '{"a":1}\n{"a":2}', '{"a":', "{'a':1}", '[1,]', 'a=[CLIENT_REDACTED]&b=1', `${'['.repeat(6000)}${']'.repeat(6000)}`]) {
+      assert.equal(jsonText.laidOut(text), undefined, text.slice(0, 40));
+    }
+  });
+});
+
+describe('redaction', () => {
+  const bodies = { request: { captured: 1, omitted: { too_large: 2, no_body: 5, spent: 0 } }, response: { captured: 0, omitted: {} } };
+  const life = (instance, seconds, hits) => ({
+    instance, epoch: `${seconds}`, service: 's', environment: 'p', last_seen: new Date(Date.now() - seconds * 1000).toISOString(),
+    redaction: hits && { rules: Object.entries(hits).map(([rule, n]) => ({ rule, hits: n })), bodies },
+  });
+  const check = (name, lives, expected) =>
+    test(`over ${name}`, () => {
+      const count = redaction.redactionOfAll(gateways.instancesOf(lives));
+      assert.deepEqual(count && Object.fromEntries(count.rules.map(({ rule, hits, gateways: n }) => [rule, [hits, n]])), expected);
+    });
+  check('nothing', [], undefined);
+  check('gateways that do not report', [life('a', 1, null), life('b', 1, undefined)], undefined);
+  check('one gateway', [life('a', 1, { 'keys:x': 3, 'keys:y': 0 })], { 'keys:y': [0, 1], 'keys:x': [3, 1] });
+  check('two lives, the latest of which says which rules exist', [life('a', 90, { 'keys:x': 3, 'keys:gone': 7 }), life('a', 1, { 'keys:x': 0, 'keys:y': 0 })], { 'keys:y': [0, 1], 'keys:x': [3, 1] });
+  check('a life that has not reported yet', [life('a', 90, { 'keys:x': 3 }), life('a', 1, null)], { 'keys:x': [3, 1] });
+  check('built-in rules, which are reported once hit', [life('a', 90, { 'default:token': 3 }), life('a', 1, { 'keys:x': 0 })], { 'keys:x': [0, 1], 'default:token': [3, 0] });
+  check('two gateways', [life('a', 1, { 'keys:x': 3 }), life('b', 1, { 'keys:x': 0, 'keys:y': 0 })], { 'keys:y': [0, 1], 'keys:x': [3, 2] });
+  check('one that fell silent, which has no say in which rules exist', [life('a', 1, { 'keys:x': 0 }), life('b', 900, { 'keys:x': 3, 'keys:misspelt': 0 })], { 'keys:x': [3, 1] });
+  check('silent ones alone', [life('b', 900, { 'keys:x': 0 })], { 'keys:x': [0, 1] });
+
+  test('of bodies adds up, those without a body apart', () => {
+    const count = redaction.redactionOfAll(gateways.instancesOf([life('a', 1, {}), life('b', 1, {})]));
+    assert.deepEqual(count.bodies, { request: { captured: 2, omitted: [['too_large', 4]], none: 10 }, response: { captured: 0, omitted: [], none: 0 } });
+  });
+
+  test('names rules as the configuration does', () => {
+    const cases = { 'request_body:$.a:b': ['request body', '$.a:b'], 'headers:x-*': ['headers', 'x-*'], 'default:token': ['built in', 'token'], novel: ['', 'novel'], 'constructor:x': ['', 'constructor:x'] };
+    for (const [rule, [list, text]] of Object.entries(cases)) assert.deepEqual(redaction.partsOf(rule), { list, text }, rule);
+  });
+
+  test('has a sentence for every reason of the wire, and shows others as they are', () => {
+    const names = [
+      'no_body', 'grpc', 'upgrade', 'unsupported_media_type', 'unknown_encoding', 'unsupported_charset', 'too_large', 'inflate_bound', 'truncated', 'malformed',
+      'invalid_utf8', 'too_deep', 'duplicate_names', 'number_beyond_f64', 'rule_failed', 'memory_limit', 'not_seen',
+    ];
+    for (const name of names) assert.ok(redaction.bodyReason(name).meaning, name);
+    for (const name of ['solar_flare', 'toString']) assert.deepEqual(redaction.bodyReason(name), { label: name, weight: 'notable' });
+  });
+});
+
+describe('a place in a configuration', () => {
+  const check = (text, line, column, marked) =>
+    test(`${JSON.stringify(text)} ${line}:${column}`, () => {
+      const place = preview.placeIn(text, line, column);
+      assert.equal(place && text.slice(place.start, place.end), marked);
+    });
+  check('{"a": 1}', 1, 2, '"a"');
+  check('{"a": true}', 1, 7, 'true');
+  check('{\n  "a\\"b": 1\n}', 2, 3, '"a\\"b"');
+  check('{"é😀": 1, "b": 2}', 1, 11, '"b"');
+  check('{"a": [', 1, 7, '[');
+  check('{"a": [\n\n', 3, 1, '[');
+  check('{"a": 1}', 1, 0, '{');
+  check('{"a": 1}', 1, 900, '}');
+  check('{"a": "open\n}', 1, 7, '"open');
+  check('{"a": 1}', 2, 1, undefined);
+  check('{"a": 1}', 0, 1, undefined);
+  check('', 1, 1, undefined);
+  check(' \n ', 1, 1, undefined);
 });

@@ -1,7 +1,12 @@
 import type { ReactNode } from 'react';
 import { ago, bytes, exact, moment, NONE, percent } from '../format';
 import { droppedOf, logGaps, reasonLabel, REASONS, silence, total, type Instance } from '../gateways';
+import { addressOf } from '../location';
+import { redactionOf } from '../redaction';
 import { useZone } from '../zone';
+import { Link } from './link';
+import { BodiesInWords, RulesInWords } from './redaction-report';
+import { RuleTable } from './rule-table';
 
 /** All that a gateway reports, in words. */
 export function GatewayDetail({ instance, busy }: { instance: Instance; busy: number | undefined }) {
@@ -82,6 +87,7 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
           </ul>
         </section>
       )}
+      <Redaction instance={instance} />
       {lives.length > 1 && (
         <section>
           <h3>Starts seen: {exact(lives.length)}</h3>
@@ -95,6 +101,25 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
         </section>
       )}
     </div>
+  );
+}
+
+/** Which rules matched and what became of bodies; nothing for a gateway that does not tell. */
+function Redaction({ instance }: { instance: Instance }) {
+  const count = redactionOf(instance);
+  if (!count) return null;
+  return (
+    <section className="redaction" aria-label="Redaction">
+      <h3>Redaction</h3>
+      <RulesInWords rules={count.rules} />
+      <div className="messages">
+        {count.rules.length > 0 && <RuleTable rules={count.rules} />}
+        <div>
+          <BodiesInWords bodies={count.bodies} />
+        </div>
+      </div>
+      <Link to={addressOf('redaction')}>Try rules in the preview</Link>
+    </section>
   );
 }
 

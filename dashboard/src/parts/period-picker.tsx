@@ -1,7 +1,7 @@
 import { ActionIcon, Button, Menu, Popover, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { moment } from '../format';
-import { patch, patchInPlace, type View } from '../location';
+import { OF_GATEWAYS, patch, patchInPlace, type View } from '../location';
 import { INTERVALS, RANGES, type Live, type Period } from '../period';
 import { inputOf, secondsOf, useZone, zoneWords } from '../zone';
 import { ChevronIcon, ClockIcon, RefreshIcon } from './icons';
@@ -14,7 +14,7 @@ export function PeriodPicker({ period, live, view }: { period: Period; live: Liv
   return (
     <div className="period">
       {COMPARED.includes(view) && <span className="compared">compared with {period.previous.label}</span>}
-      {view !== 'gateways' && <RangeMenu period={period} />}
+      {!OF_GATEWAYS.includes(view) && <RangeMenu period={period} />}
       <ZoneSwitch />
       <div className="joined">
         <LiveMenu live={live} />

@@ -1,19 +1,20 @@
-import { Button } from '@mantine/core';
-import { useState, type ReactNode } from 'react';
+import type { ReactNode } from 'react';
 import type { Request } from '../api';
 import { bytes, exact, milliseconds, moment, NONE } from '../format';
 import { addressOf } from '../location';
+import { SIDES } from '../redaction';
 import { keyOf } from '../request';
 import { useZone, type Zone } from '../zone';
+import { CopyButton } from './copy-button';
 import { Link } from './link';
 import { ConsumerName, MethodName, RouteName, StatusCode } from './labels';
+import { Masked } from './masked';
+import { Message } from './message';
 
 /** Every field of one request, those included that this page does not know. */
 export function RequestDetail({ request }: { request: Request }) {
   const zone = useZone();
   const groups = groupsOf(request, zone);
-  const headers = (['request_headers', 'response_headers'] as const).filter((field) => filled(request[field]));
-  const bodies = (['request_body', 'response_body'] as const).filter((field) => filled(request[field]));
   return (
     <div className="detail">
       <TimeSplit request={request} />
@@ -32,21 +33,14 @@ export function RequestDetail({ request }: { request: Request }) {
           </section>
         ))}
       </div>
-      {headers.map((field) => (
-        <section key={field}>
-          <h3>{words(field)}</h3>
-          <pre tabIndex={0}>{headerText(request[field])}</pre>
-        </section>
-      ))}
-      {bodies.map((field) => (
-        <section key={field}>
-          <h3>{words(field)}</h3>
-          <pre tabIndex={0}>{bodyText(request[field])}</pre>
-        </section>
-      ))}
+      <div className="messages">
+        {SIDES.map((side) => (
+          <Message key={side} request={request} side={side} />
+        ))}
+      </div>
       <p className="detail-actions">
         <Link to={addressOf('requests', { open: keyOf(request) })}>Link to this request</Link>
-        <CopyButton text={JSON.stringify(request, null, 2)} />
+        <CopyButton text={JSON.stringify(request, null, 2)} label="Copy as JSON" />
       </p>
     </div>
   );
@@ -70,17 +64,6 @@ function TimeSplit({ request: { duration_ms, upstream_ms } }: { request: Request
   );
 }
 
-function CopyButton({ text }: { text: string }) {
-  const [done, setDone] = useState(false);
-  // Without a secure context there is no clipboard, and so no button.
-  if (!navigator.clipboard) return null;
-  return (
-    <Button size="compact-xs" variant="default" onClick={() => void navigator.clipboard.writeText(text).then(() => setDone(true))}>
-      {done ? 'Copied' : 'Copy as JSON'}
-    </Button>
-  );
-}
-
 interface Group {
   title: string;
   fields: [string, ReactNode][];
@@ -89,10 +72,11 @@ interface Group {
 const PLACED = new Set([
   'time', 'consumer', 'method', 'route', 'path', 'query', 'status', 'duration_ms', 'upstream_ms', 'request_bytes', 'response_bytes', 'client_address', 'client_port', 'user_agent',
   'consumer_trusted', 'method_original', 'resend_count', 'span_id', 'service', 'environment', 'request_id', 'trace_id', 'response_flags', 'code_details', 'error_type', 'gateway', 'request_headers', 'response_headers', 'request_body', 'response_body',
+  'request_body_omitted', 'response_body_omitted', 'grpc_status',
 ]);
 
 function groupsOf(request: Request, zone: Zone): Group[] {
-  const text = (field: string): ReactNode => (filled(request[field]) ? <span className="mono">{plain(request[field])}</span> : NONE);
+  const text = (field: string): ReactNode => (filled(request[field]) ? <span className="mono"><Masked text={plain(request[field])} /></span> : NONE);
   const size = (field: string) => (typeof request[field] === 'number' ? <span title={`${exact(request[field])} B`}>{bytes(request[field])}</span> : NONE);
   const others = Object.keys(request).filter((field) => !PLACED.has(field));
   return [
@@ -112,6 +96,7 @@ function groupsOf(request: Request, zone: Zone): Group[] {
       title: 'Answer',
       fields: [
         ['Status', <StatusCode code={request.status} />],
+        ...(typeof request.grpc_status === 'number' ? [['gRPC status', grpcStatus(request.grpc_status)] as [string, ReactNode]] : []),
         ['Error type', text('error_type')],
         ['Flags', <Flags flags={request['response_flags']} />],
         ['Code details', text('code_details')],
@@ -183,27 +168,22 @@ function Flags({ flags }: { flags: unknown }) {
   ));
 }
 
+/** Names of gRPC's status codes, in order from 0. */
+const GRPC_STATUSES = [
+  'OK', 'CANCELLED', 'UNKNOWN', 'INVALID_ARGUMENT', 'DEADLINE_EXCEEDED', 'NOT_FOUND', 'ALREADY_EXISTS', 'PERMISSION_DENIED', 'RESOURCE_EXHAUSTED',
+  'FAILED_PRECONDITION', 'ABORTED', 'OUT_OF_RANGE', 'UNIMPLEMENTED', 'INTERNAL', 'UNAVAILABLE', 'DATA_LOSS', 'UNAUTHENTICATED',
+];
+
+function grpcStatus(code: number): string {
+  return `${code} ${GRPC_STATUSES[code] ?? ''}`.trimEnd();
+}
+
 function filled(value: unknown): boolean {
   return value !== null && value !== undefined && value !== '' && !(typeof value === 'object' && Object.keys(value).length === 0);
 }
 
 function plain(value: unknown): string {
   return typeof value === 'object' ? JSON.stringify(value) : String(value);
-}
-
-/** Headers come as pairs or as an object. */
-function headerText(value: unknown): string {
-  const pairs = Array.isArray(value) ? value : Object.entries(value ?? {});
-  return pairs.map((pair) => (Array.isArray(pair) ? `${pair[0]}: ${plain(pair[1])}` : plain(pair))).join('\n');
-}
-
-function bodyText(value: unknown): string {
-  if (typeof value !== 'string') return JSON.stringify(value, null, 2);
-  try {
-    return JSON.stringify(JSON.parse(value), null, 2);
-  } catch {
-    return value;
-  }
 }
 
 function words(field: string): string {

@@ -9,6 +9,7 @@ import { keyOf } from '../request';
 import { useZone } from '../zone';
 import { ChevronIcon } from './icons';
 import { ConsumerName, MethodName, StatusCode } from './labels';
+import { Masked } from './masked';
 import { RequestDetail } from './request-detail';
 
 export interface RequestListProps {
@@ -122,7 +123,11 @@ function Entry({ row, open, slowest, onToggle }: { row: Request; open: boolean; 
         </td>
         <td className="col-path" title={row.path ?? undefined}>
           <span className="mono">{row.path ?? NONE}</span>
-          {row.query && <span className="mono faint">?{row.query}</span>}
+          {row.query && (
+            <span className="mono faint">
+              ?<Masked text={row.query} />
+            </span>
+          )}
         </td>
         <td className="col-status">
           <StatusCode code={row.status} />

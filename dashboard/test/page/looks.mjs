@@ -2,16 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import { DESKTOP, PHONE, seriousFindings } from '../browser.mjs';
-import { check, filled, until } from '../harness.mjs';
+import { LOOKS, seriousFindings } from '../browser.mjs';
+import { beyondTheEdge, check, filled, until } from '../harness.mjs';
 
 describe('every view is sound in every look', { concurrency: 2 }, () => {
-  const looks = {
-    light: { viewport: DESKTOP, colorScheme: 'light' },
-    dark: { viewport: DESKTOP, colorScheme: 'dark' },
-    phone: { viewport: PHONE, colorScheme: 'light' },
-    'dark phone': { viewport: PHONE, colorScheme: 'dark' },
-  };
   const views = {
     '/': '.u-over',
     '/routes': '.entities tbody th',
@@ -20,16 +14,17 @@ describe('every view is sound in every look', { concurrency: 2 }, () => {
     '/consumer?consumer=anonymous': '.statuses li',
     '/requests': '.entry',
     '/gateways': 'tbody th',
+    [`/gateways?open=${encodeURIComponent('["edge-1","shop","prod"]')}`]: '.redaction .never',
+    '/redaction': '.preview-result .never',
     '/nowhere': 'text=There is no such page',
   };
-  for (const [look, options] of Object.entries(looks)) {
+  for (const [look, options] of Object.entries(LOOKS)) {
     for (const [path, sign] of Object.entries(views)) {
       check(`${path} in ${look}`, { path, ...options }, async (page) => {
         await page.locator(sign).first().waitFor();
         await filled(page);
         assert.deepEqual(await seriousFindings(page), []);
-        const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        assert.equal(beyond, 0, 'the page scrolls sideways');
+        assert.equal(await beyondTheEdge(page), 0, 'the page scrolls sideways');
       });
     }
   }

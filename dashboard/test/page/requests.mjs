@@ -33,15 +33,15 @@ describe('a request', { concurrency: 2 }, () => {
     assert.ok(detail.height > 300 && detail.y + detail.height <= next.y, `${JSON.stringify({ detail, next })}`);
   });
 
-  check('shows fields that the page does not know, headers and bodies', { path: '/requests' }, async (page, mock) => {
+  check('shows fields that the page does not know', { path: '/requests' }, async (page, mock) => {
     mock.extra.push({
       time: new Date().toISOString(), consumer: 'a', method: 'GET', route: '/r', path: '/r', query: 'page=2', status: 0, duration_ms: 3, upstream_ms: null,
-      novelty: 'unheard of', request_headers: [['user-agent', 'x']], response_body: '{"a":[1]}',
+      novelty: 'unheard of',
     });
     await page.getByRole('button', { name: 'Refresh now' }).click();
     await page.locator('.entry', { hasText: '/r?page=2' }).locator('.expand').click();
     const text = await page.locator('.detail').textContent();
-    for (const part of ['Novelty', 'unheard of', 'user-agent: x', '"a": [']) assert.ok(text.includes(part), part);
+    for (const part of ['Novelty', 'unheard of']) assert.ok(text.includes(part), part);
   });
 
   check('is found further back page by page', { path: '/requests' }, async (page, mock) => {

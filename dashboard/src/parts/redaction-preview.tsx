@@ -1,0 +1,156 @@
+// The preview: a configuration and a body in, what the filter would send of it out.
+
+import { Button, NativeSelect, TextInput } from '@mantine/core';
+import { useEffect, useId, useRef, useState } from 'react';
+import type { Failure, Preview } from '../api';
+import { bytes, exact } from '../format';
+import { captures, keepInputs, keptInputs, placeIn, usePreview, type Inputs } from '../preview';
+import { SIDES } from '../redaction';
+import { ConfigEditor, type ConfigEditorHandle } from './config-editor';
+import { BodyText, Omitted } from './message';
+import { RuleTable } from './rule-table';
+import { Trouble } from './trouble';
+
+const CONTENT_TYPES = ['application/json', 'application/problem+json', 'application/x-ndjson', 'application/x-www-form-urlencoded', 'text/plain', 'text/event-stream'];
+const OTHER = 'other …';
+
+export function RedactionPreview() {
+  const [inputs, setInputs] = useState(keptInputs);
+  const editor = useRef<ConfigEditorHandle>(null);
+  const explanation = useId();
+  const preview = usePreview(inputs, (failure) => {
+    const place = placeOf(failure, inputs.config);
+    if (place) editor.current?.select(place);
+  });
+  useEffect(() => keepInputs(inputs), [inputs]);
+
+  const change = (some: Partial<Inputs>) => setInputs((before) => ({ ...before, ...some }));
+  const { answer, failure, busy, run } = preview;
+  const refused = failure?.refusal?.field === 'config';
+  const marked = failure && refused ? placeOf(failure, inputs.config) : undefined;
+  return (
+    <section className="card preview" aria-labelledby="preview">
+      <header className="card-head">
+        <h2 id="preview">Preview</h2>
+        <span className="card-aside">What the filter would send of a body. Nothing is stored: the configuration stays in this browser tab, the body on this page.</span>
+      </header>
+      <form
+        className="preview-form"
+        onSubmit={(event) => {
+          event.preventDefault();
+          run();
+        }}
+      >
+        <ConfigEditor ref={editor} value={inputs.config} marked={marked} describedBy={refused ? explanation : undefined} onChange={(config) => change({ config })} />
+        <BodyField value={inputs.body} onChange={(body) => change({ body })} />
+        <div className="preview-controls">
+          <NativeSelect
+            size="xs"
+            label="Direction"
+            value={inputs.direction}
+            data={[...SIDES]}
+            onChange={(event) => change({ direction: SIDES.find((side) => side === event.currentTarget.value) ?? 'request' })}
+          />
+          <ContentType value={inputs.contentType} onChange={(contentType) => change({ contentType })} />
+          <Button size="xs" type="submit">
+            Preview
+          </Button>
+        </div>
+      </form>
+      {failure && !refused && <Trouble queries={[{ data: answer, failure, outdated: false }]} onRetry={run} />}
+      {failure && refused && (
+        <div id={explanation} className="refused" role="alert">
+          <p>
+            <b>The gateway would refuse this configuration.</b> {failure.refusal?.message}
+          </p>
+          {marked && (
+            <button type="button" className="quiet" onClick={() => editor.current?.select(marked)}>
+              Go to line {failure.refusal?.line}, column {failure.refusal?.column}
+            </button>
+          )}
+        </div>
+      )}
+      {answer && !refused && <Result answer={answer} inputs={inputs} state={busy || failure ? 'outdated' : 'current'} />}
+    </section>
+  );
+}
+
+function placeOf({ refusal }: Failure, config: string) {
+  const { field, line, column } = refusal ?? {};
+  return field === 'config' && line && column !== null && column !== undefined ? placeIn(config, line, column) : undefined;
+}
+
+function BodyField({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  const id = useId();
+  return (
+    <div className="editor-field">
+      <label htmlFor={id}>Body, as it would pass the gateway</label>
+      <div className="editor">
+        <textarea id={id} wrap="off" spellCheck={false} autoCapitalize="off" autoComplete="off" value={value} onChange={(event) => onChange(event.currentTarget.value)} />
+      </div>
+    </div>
+  );
+}
+
+function ContentType({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  const [free, setFree] = useState(!CONTENT_TYPES.includes(value));
+  return (
+    <>
+      <NativeSelect
+        size="xs"
+        label="Content type"
+        value={free ? OTHER : value}
+        data={[...CONTENT_TYPES, OTHER]}
+        onChange={(event) => {
+          const chosen = event.currentTarget.value;
+          setFree(chosen === OTHER);
+          if (chosen !== OTHER) onChange(chosen);
+        }}
+      />
+      {free && <TextInput size="xs" label="Other content type" value={value} placeholder="application/vnd.api+json" onChange={(event) => onChange(event.currentTarget.value)} />}
+    </>
+  );
+}
+
+function Result({ answer, inputs, state }: { answer: Preview; inputs: Inputs; state: 'current' | 'outdated' }) {
+  const rules = [...Object.entries(answer.hits).map(([rule, hits]) => ({ rule, hits, gateways: 1 })), ...answer.never.map((rule) => ({ rule, hits: 0, gateways: 1 }))];
+  const masked = Object.values(answer.hits).reduce((sum, n) => sum + n, 0);
+  return (
+    <div className={state === 'outdated' ? 'preview-result outdated' : 'preview-result'} aria-busy={state === 'outdated'}>
+      <div className="message">
+        <p className="report-words" role="status">
+          {answer.left_out === null ? (
+            <>
+              <b>The body would be sent</b> with {exact(masked)} {masked === 1 ? 'value' : 'values'} masked. <span className="faint">As given it has {bytes(answer.size)}.</span>
+            </>
+          ) : (
+            <b>The body would not be sent.</b>
+          )}
+        </p>
+        {captures(inputs.config, inputs.direction) === false && (
+          <p className="report-words faint">
+            This configuration captures no {inputs.direction} bodies. What is shown holds once <code>capture.{inputs.direction}_body</code> is on.
+          </p>
+        )}
+        {answer.body !== null && <BodyText title="What would be sent" text={answer.body} />}
+        {answer.left_out !== null && <Omitted reason={answer.left_out} size={answer.size} />}
+      </div>
+      <div className="message">
+        <h3>Rules</h3>
+        {rules.length === 0 ? (
+          <p className="faint">None was hit, and none is configured for these bodies.</p>
+        ) : (
+          <>
+            {answer.never.length > 0 && answer.left_out === null && (
+              <p className="report-words">
+                <b>{exact(answer.never.length)} never matched.</b> What {answer.never.length === 1 ? 'it is' : 'they are'} about is not in this body, or {answer.never.length === 1 ? 'it is' : 'they are'}{' '}
+                misspelt.
+              </p>
+            )}
+            <RuleTable rules={rules} />
+          </>
+        )}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,75 @@
+// Rules with what they matched. A rule that never did stands first and stands out: nobody notices otherwise.
+
+import { TextInput } from '@mantine/core';
+import { useState } from 'react';
+import { exact, NONE, tally } from '../format';
+import { byConcern, partsOf, type RuleCount } from '../redaction';
+import { Heading, sortedBy, type Order } from './sort';
+
+export interface RuleTableProps {
+  rules: RuleCount[];
+  /** Of how many gateways; of one alone where it is not given. */
+  gateways?: number;
+}
+
+/** From here on a list is searched rather than read. */
+const MANY = 12;
+
+const HEADINGS = [
+  { id: 'name', label: 'Rule', help: 'Sort by rule', first: 'ascending' },
+  { id: 'hits', label: 'Hits', help: 'Values that it masked', first: 'descending' },
+] as const;
+
+export function RuleTable({ rules, gateways }: RuleTableProps) {
+  const [search, setSearch] = useState('');
+  const [order, setOrder] = useState<Order>({ id: 'concern', descending: false });
+  const words = search.trim().toLowerCase();
+  const found = rules.filter(({ rule }) => `${rule} ${partsOf(rule).list}`.toLowerCase().includes(words));
+  const sorted = order.id === 'concern' ? found.toSorted(byConcern) : sortedBy(found, order, order.id === 'hits' ? ({ hits }) => hits : undefined, ({ rule }) => partsOf(rule).text);
+  return (
+    <div className="rules">
+      {rules.length > MANY && (
+        <TextInput type="search" size="xs" className="search" aria-label="Search rules" placeholder="Search" value={search} onChange={(event) => setSearch(event.currentTarget.value)} />
+      )}
+      <div className="rules-scroll" tabIndex={0} role="group" aria-label="Rules">
+        <table className="table">
+          <thead>
+            <tr>
+              {HEADINGS.map((heading) => (
+                <Heading key={heading.id} {...heading} order={order} onOrder={setOrder} />
+              ))}
+              {gateways !== undefined && (
+                <th scope="col" className="number" title="Gateways whose configuration has the rule">
+                  Gateways
+                </th>
+              )}
+            </tr>
+          </thead>
+          <tbody>
+            {sorted.map(({ rule, hits, gateways: having }) => (
+              <tr key={rule} className={hits === 0 ? 'never' : undefined}>
+                <th scope="row">
+                  <RuleName rule={rule} />
+                </th>
+                <td className="number" title={exact(hits)}>
+                  {hits === 0 ? <span className="tag never-tag">never matched</span> : tally(hits)}
+                </td>
+                {gateways !== undefined && <td className="number">{having === 0 ? NONE : exact(having)}</td>}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+      {found.length === 0 && rules.length > 0 && <p className="note">No rule contains “{search}”.</p>}
+    </div>
+  );
+}
+
+function RuleName({ rule }: { rule: string }) {
+  const { list, text } = partsOf(rule);
+  return (
+    <>
+      <span className="mono">{text}</span> {list && <small className="faint">{list}</small>}
+    </>
+  );
+}
