@@ -7,8 +7,8 @@ use opentelemetry_proto::tonic::metrics::v1::Metric;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 
-/// Rules kept of a gateway: more than its configuration can have.
-const MAX_RULES: usize = 4_000;
+/// Rules kept of a gateway: more than it tells apart.
+const MAX_RULES: usize = 5_000;
 /// A longer name is cut: no rule of ours has one.
 const MAX_RULE_BYTES: usize = 4_096;
 /// Fates of bodies kept of each direction.

@@ -108,3 +108,53 @@ impl Ord for Found {
         self.place.cmp(&other.place)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(time: i64, body_bytes: usize) -> Found {
+        let event = RequestEvent { request_body: Some("x".repeat(body_bytes)), ..RequestEvent::default() };
+        let [gateway, service, environment] = ["edge-1", "orders", "prod"].map(Into::into);
+        let place = Place { time, day: 0, chunk: 0, row: 0 };
+        Found { place, event, sender: Sender { gateway, service, environment } }
+    }
+
+    /// Reads chunks of requests, by time and size of the body, into a page of 3 rows and 10,000 bytes, and asserts which
+    /// of them are given out and whether the page ends before the last of all.
+    fn check(chunks: &[&[(i64, usize)]], given: &[i64], used_up: bool) {
+        let mut waiting = Waiting::new(3, 10_000);
+        for chunk in chunks {
+            chunk.iter().for_each(|(time, bytes)| waiting.push(found(*time, *bytes)));
+            waiting.trim();
+        }
+        let all: Vec<_> = std::iter::from_fn(|| Some(waiting.pop_after(None)?.0.time)).collect();
+        assert_eq!((all.as_slice(), waiting.is_used_up()), (given, used_up), "{chunks:?}");
+    }
+
+    #[test]
+    fn what_a_page_can_hold_waits() {
+        check(&[], &[], false);
+        check(&[&[(1, 0), (3, 0), (2, 0)]], &[3, 2, 1], false);
+        check(&[&[(1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0)]], &[6, 5, 4, 3, 2, 1], false);
+        check(&[&[(1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0)]], &[7, 6, 5], true);
+        check(&[&[(1, 0), (2, 9_000), (3, 9_000)]], &[3, 2], true);
+        check(&[&[(1, 0), (2, 0), (3, 90_000)]], &[3], true);
+    }
+
+    #[test]
+    fn what_comes_after_something_let_go_of_is_let_go_of_too() {
+        check(&[&[(5, 90_000), (4, 0)], &[(3, 0)]], &[5], true);
+        check(&[&[(5, 90_000), (4, 0)], &[(6, 0)]], &[6, 5], true);
+        check(&[&[(5, 0), (4, 90_000), (3, 0)], &[(2, 0), (7, 0), (8, 0)]], &[8, 7, 5], true);
+    }
+
+    #[test]
+    fn only_what_is_late_enough_is_given_out() {
+        let mut waiting = Waiting::new(3, 10_000);
+        waiting.push(found(5, 0));
+        assert!(waiting.pop_after(Some(5)).is_none());
+        assert!(waiting.pop_after(Some(4)).is_some());
+        assert!(!waiting.has_more());
+    }
+}
