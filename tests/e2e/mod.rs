@@ -1,3 +1,4 @@
+mod captured;
 mod cardinality;
 mod chaos;
 mod counting;

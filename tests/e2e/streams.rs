@@ -263,7 +263,7 @@ fn records(receiver: &Receiver) -> Vec<Record> {
 }
 
 /// A gateway that lets tunnels and trailers through, and that repeats, follows and hedges.
-fn streaming(config: EnvoyConfig) -> EnvoyConfig {
+pub(crate) fn streaming(config: EnvoyConfig) -> EnvoyConfig {
     config.edit(|bootstrap| {
         let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
         let manager = bootstrap.pointer_mut(manager).unwrap();

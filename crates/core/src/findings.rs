@@ -91,9 +91,9 @@ impl Findings {
         }
     }
 
-    /// The counts of all workers since the start of the epoch.
-    pub fn read(host: &impl Host, ledger: &Ledger) -> Self {
-        host.shared_get(key(ledger).as_bytes()).map(|(value, _)| Self::decode(&value)).unwrap_or_default()
+    /// The counts of all workers since the start of the epoch, encoded for [`Findings::decode`].
+    pub fn read(host: &impl Host, ledger: &Ledger) -> Vec<u8> {
+        host.shared_get(key(ledger).as_bytes()).map(|(value, _)| value).unwrap_or_default()
     }
 
     fn add(&mut self, other: &Self) {
@@ -127,8 +127,8 @@ impl Findings {
         out
     }
 
-    /// Reads up to a defect, if there is one. A version of the filter with fewer reasons has written shorter rows.
-    fn decode(value: &[u8]) -> Self {
+    /// Reads what [`Findings::read`] returned, up to a defect if there is one. A version of the filter with fewer reasons has written shorter rows.
+    pub fn decode(value: &[u8]) -> Self {
         let mut findings = Self::default();
         let mut input = value;
         let _ = findings.fill(&mut input);

@@ -32,8 +32,8 @@ pub struct Worker {
     roster: Roster,
     survey: Survey,
     findings: Findings,
-    /// What the last request about counters said, and when it was made.
-    findings_sent: Option<(Findings, u64)>,
+    /// What a request about counters last said of them, encoded, and when.
+    findings_said: Option<(Vec<u8>, u64)>,
     /// Bytes of bodies that filters hold.
     held_bytes: usize,
     active_requests: u64,
@@ -60,7 +60,7 @@ impl Worker {
             roster: Roster::default(),
             survey: Survey::default(),
             findings: Findings::default(),
-            findings_sent: None,
+            findings_said: None,
             held_bytes: 0,
             active_requests: 0,
             export_failures: 0,
@@ -76,6 +76,9 @@ impl Worker {
             self.open = OpenBatch::new(stream.resource.clone(), self.instance.clone(), stream.compression);
         }
         self.pending.set_caps(stream.caps);
+        if stream.rules != self.stream.rules {
+            self.findings_said = None;
+        }
         self.stream = stream;
         self.retired = false;
     }
@@ -147,7 +150,7 @@ impl Worker {
             Office::Kept => Some(self.ledger.take_dirty(host)),
             // Whoever led before may have taken changes along that never arrived.
             Office::Taken => {
-                self.findings_sent = None;
+                self.findings_said = None;
                 self.ledger.take_dirty(host);
                 Some(self.ledger.all_slots(host, &mut self.pending))
             }
@@ -156,6 +159,11 @@ impl Worker {
             self.survey = self.roster.survey(host, &self.ledger, now_ns);
             self.export.leading = true;
             self.export.tick(changed, now_ns);
+            // What another worker found may have been merged after the counts that it belongs to were sent.
+            let found = Findings::read(host, &self.ledger);
+            if self.findings_said.as_ref().is_some_and(|(said, _)| *said != found) {
+                self.export.speak();
+            }
             let ledger = &self.ledger;
             self.export.keep_minute(now_ns, |slot| ledger.read(host, slot));
         }
@@ -255,7 +263,7 @@ impl Worker {
             self.note(host, "counters", &mut backoff, meaning, answer.status, now_ns);
             self.export.backoff = backoff;
             if meaning == Answer::Refused {
-                self.findings_sent = None;
+                self.findings_said = None;
             }
             self.export.answered(sent.parcel, meaning);
         }
@@ -400,18 +408,18 @@ impl Worker {
         }
     }
 
-    /// What redaction found, when it has changed or was last said a minute ago: a long list of rules is no small part of
-    /// a request about a few series.
+    /// What redaction found, when that is to be said: a long list of rules is no small part of a request about a few
+    /// series.
     fn news_of_redaction(&mut self, host: &impl Host, now_ns: u64) -> Option<Findings> {
-        let mut findings = Findings::read(host, &self.ledger);
-        findings.list_rules(&self.stream.rules);
+        let encoded = Findings::read(host, &self.ledger);
         let is_old = |time_ns: u64| now_ns.saturating_sub(time_ns) >= FINDINGS_NS;
-        let known = self.findings_sent.as_ref().is_some_and(|(sent, at)| *sent == findings && !is_old(*at));
-        if known || findings.is_empty() {
+        if self.findings_said.as_ref().is_some_and(|(said, at)| *said == encoded && !is_old(*at)) {
             return None;
         }
-        self.findings_sent = Some((findings.clone(), now_ns));
-        Some(findings)
+        let mut findings = Findings::decode(&encoded);
+        findings.list_rules(&self.stream.rules);
+        self.findings_said = Some((encoded, now_ns));
+        (!findings.is_empty()).then_some(findings)
     }
 
     fn dispatch_failed(&mut self) {

@@ -6,7 +6,8 @@
 //! | `/sleep/{ms}` | 200 after so many milliseconds |
 //! | `/bytes/{n}` | n bytes with a content-length |
 //! | `/chunked/{n}` | n bytes in chunks of at most 1,000 |
-//! | `/echo` | the body of the request with its content type |
+//! | `/echo` | the body of the request with its content type and coding; a header `answer-x` of the request as `x` |
+//! | `/echo/{n}` | the same in chunks of n bytes |
 //! | `/headers` | the request's headers as a JSON list of pairs |
 //! | `/abort` | none: the connection is closed |
 //! | `/truncate/{n}` | announces n bytes, sends half of them, closes |
@@ -94,6 +95,8 @@ impl Received {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) content_type: String,
+    /// Further headers.
+    pub(crate) headers: Headers,
     pub(crate) body: Vec<u8>,
     pub(crate) delay: Duration,
     pub(crate) ending: Ending,
@@ -103,7 +106,8 @@ pub(crate) struct Answer {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
     ContentLength,
-    Chunked,
+    /// In chunks of so many bytes.
+    Chunked(usize),
     /// Half of the announced bytes, then the connection is closed.
     Truncated,
     /// Nothing at all: the connection is closed.
@@ -115,6 +119,7 @@ impl Answer {
         Self {
             status,
             content_type: "text/plain".to_owned(),
+            headers: Headers::new(),
             body: body.into(),
             delay: Duration::ZERO,
             ending: Ending::ContentLength,
@@ -171,20 +176,35 @@ fn answer(request: &Received) -> Answer {
         ("status", Some(code @ 200..=599)) => Answer::text(code as u16, format!("status {code}\n")),
         ("sleep", Some(ms)) => Answer::text(200, format!("slept {ms} ms\n")).after(ms as u64),
         ("bytes", Some(n)) => Answer::text(200, vec![b'x'; n]),
-        ("chunked", Some(n)) => Answer::text(200, vec![b'x'; n]).ending(Ending::Chunked),
+        ("chunked", Some(n)) => Answer::text(200, vec![b'x'; n]).ending(Ending::Chunked(1_000)),
         ("truncate", Some(n)) => Answer::text(200, vec![b'x'; n]).ending(Ending::Truncated),
         ("abort", _) => Answer::text(200, "").ending(Ending::Abort),
-        ("echo", _) => {
-            let content_type = http1::header(&request.headers, "content-type");
-            let content_type = content_type.map(|value| String::from_utf8_lossy(value).into_owned());
-            let answer = Answer::text(200, request.body.clone());
-            Answer { content_type: content_type.unwrap_or_else(|| answer.content_type.clone()), ..answer }
-        }
+        ("echo", chunk) => echo(request, chunk),
         ("headers", _) => {
             let pairs = request.headers.iter().map(|(name, value)| (name, String::from_utf8_lossy(value)));
             Answer::json(200, &serde_json::json!(pairs.collect::<Vec<_>>()))
         }
         _ => demo::answer(request),
+    }
+}
+
+fn echo(request: &Received, chunk: Option<usize>) -> Answer {
+    let answer = Answer::text(200, request.body.clone());
+    let content_type = http1::header(&request.headers, "content-type");
+    let mut headers = Headers::new();
+    for (name, value) in &request.headers {
+        match name.strip_prefix("answer-") {
+            Some(name) => headers.push((name.to_owned(), value.clone())),
+            None if name == "content-encoding" => headers.push((name.clone(), value.clone())),
+            None => {}
+        }
+    }
+    Answer {
+        content_type: content_type
+            .map_or(answer.content_type, |kind| String::from_utf8_lossy(kind).into_owned()),
+        headers,
+        ending: chunk.map_or(Ending::ContentLength, |bytes| Ending::Chunked(bytes.max(1))),
+        ..answer
     }
 }
 
@@ -215,16 +235,19 @@ fn write(stream: &mut TcpStream, method: &str, answer: &Answer) -> io::Result<()
         return stream.write_all(&bytes);
     }
     bytes.extend_from_slice(format!("content-type: {}\r\n", answer.content_type).as_bytes());
+    for (name, value) in &answer.headers {
+        bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
+    }
     match answer.ending {
-        Ending::Chunked => bytes.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n"),
+        Ending::Chunked(_) => bytes.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n"),
         _ => bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", answer.body.len()).as_bytes()),
     }
     if method == "HEAD" {
         return stream.write_all(&bytes);
     }
     match answer.ending {
-        Ending::Chunked => {
-            for chunk in answer.body.chunks(1000) {
+        Ending::Chunked(size) => {
+            for chunk in answer.body.chunks(size) {
                 bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
                 bytes.extend_from_slice(chunk);
                 bytes.extend_from_slice(b"\r\n");
@@ -273,11 +296,12 @@ mod tests {
         check(Request::get("/chunked/2500"), 200, &"x".repeat(2500));
         check(Request::new("HEAD", "/bytes/5"), 200, "");
         check(Request::post("/echo", "hello"), 200, "hello");
+        check(Request::post("/echo/2", "hello"), 200, "hello");
         check(Request::get("/users/7?status=418&bytes=3"), 418, "xxx");
         check(Request::new("DELETE", "/status/204"), 204, "");
         let slow = connection.request(&Request::get("/sleep/30")).unwrap();
         assert!(slow.elapsed >= Duration::from_millis(30), "{:?}", slow.elapsed);
-        assert_eq!(upstream.requests(), 8);
+        assert_eq!(upstream.requests(), 9);
     }
 
     #[test]
