@@ -19,7 +19,7 @@ export interface BodyCount {
   captured: number;
   /** By reason, the most frequent first; those that had no body to capture are not among them. */
   omitted: [reason: string, bodies: number][];
-  /** Exchanges without a body by their kind. */
+  /** Exchanges without a body. */
   none: number;
 }
 
@@ -101,7 +101,7 @@ export interface BodyReason {
 
 /** Why a body is not there, under the names of the wire. A body is sent redacted or not at all. */
 export const BODY_REASONS: Record<string, BodyReason> = {
-  no_body: { label: 'no body', meaning: 'the exchange has none by its kind: HEAD, CONNECT, 1xx, 204 or 304', weight: 'expected' },
+  no_body: { label: 'no body', meaning: 'there was none', weight: 'expected' },
   grpc: { label: 'gRPC', meaning: 'the body is a gRPC stream, whose messages are framed and not text', weight: 'expected' },
   upgrade: { label: 'upgraded', meaning: 'the connection was handed over to another protocol, to WebSocket for instance', weight: 'expected' },
   unsupported_media_type: { label: 'media type', meaning: 'the body is of no media type that redaction understands, or says none', weight: 'expected' },

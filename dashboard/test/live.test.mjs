@@ -81,6 +81,31 @@ describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' 
     await page.context().close();
   });
 
+  test('the preview is the filter’s own: it masks, marks a defect, and leaves out', async () => {
+    const page = await open(browser, `${url}/redaction?refresh=off`);
+    const sent = page.getByRole('group', { name: 'What would be sent' });
+    await sent.waitFor();
+    const text = await sent.textContent();
+    for (const part of ['"order": 12345678901234567890,', '"email": "[CLIENT_REDACTED]"', '"password": "[CLIENT_REDACTED]"', '"passport_no": "[CLIENT_REDACTED]"', '+44 20 7946 0018']) assert.ok(text.includes(part), `${part} in ${text}`);
+    assert.ok(!text.includes('4111'), text);
+    assert.equal(await page.locator('.preview .rules .never .mono').textContent(), '$.costumer.phone');
+    assert.deepEqual(await seriousFindings(page), []);
+    assert.deepEqual(page.complaints, []);
+    await save(page, 'redaction');
+
+    const config = page.getByLabel('Configuration of the filter');
+    await config.fill((await config.inputValue()).replace('"$.items', '"items'));
+    await page.locator('.refused').waitFor();
+    assert.equal(await page.locator('.editor mark').textContent(), '"items[*].note"');
+    await config.fill((await config.inputValue()).replace('"items', '"$.items').slice(0, -1));
+    await page.locator('.editor mark', { hasText: /^\}$/ }).waitFor();
+    await config.fill('{"version": 1, "ingest": {"cluster": "c"}}');
+    await page.getByLabel('Content type', { exact: true }).selectOption('other …');
+    await page.getByLabel('Other content type').fill('text/html');
+    await page.getByText('Left out: media type.').waitFor();
+    await page.context().close();
+  });
+
   for (const [name, path, look] of [
     ['overview-dark', '/', { viewport: DESKTOP, colorScheme: 'dark' }],
     ['overview-phone', '/', { viewport: PHONE }],

@@ -73,6 +73,7 @@ export function BodyText({ title, text }: { title: string; text: string }) {
 /** Why there is no body. `size` is the true one in bytes, `undefined` where it is not known. */
 export function Omitted({ reason, size }: { reason: string; size: number | undefined }) {
   const { label, meaning } = bodyReason(reason);
+  if (reason === 'no_body') return <p className="omitted">There is no body.</p>;
   return (
     <p className="omitted">
       <b>Left out: {label}.</b> {meaning && `${meaning.charAt(0).toUpperCase()}${meaning.slice(1)}.`} Nothing of it was sent.{' '}

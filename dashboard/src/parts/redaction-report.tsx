@@ -41,7 +41,7 @@ function Sums({ count: { captured, omitted, none } }: { count: BodyCount }) {
   return (
     <>
       <p>
-        <b>{exact(captured)}</b> captured, <b>{exact(left)}</b> left out{none > 0 && <span className="faint">; {exact(none)} exchanges had none by their kind</span>}
+        <b>{exact(captured)}</b> captured, <b>{exact(left)}</b> left out{none > 0 && <span className="faint">; {exact(none)} exchanges had none</span>}
       </p>
       {omitted.length > 0 && (
         <ul className="reasons">
