@@ -20,7 +20,7 @@ const SUMS: [&str; 12] = [
     "gateway_p50_ms",
     "gateway_p95_ms",
 ];
-const REQUEST: [&str; 30] = [
+const REQUEST: [&str; 33] = [
     "time",
     "consumer",
     "consumer_trusted",
@@ -30,6 +30,7 @@ const REQUEST: [&str; 30] = [
     "path",
     "query",
     "status",
+    "grpc_status",
     "duration_ms",
     "upstream_ms",
     "resend_count",
@@ -47,7 +48,9 @@ const REQUEST: [&str; 30] = [
     "request_headers",
     "response_headers",
     "request_body",
+    "request_body_omitted",
     "response_body",
+    "response_body_omitted",
     "gateway",
     "service",
     "environment",
@@ -63,7 +66,7 @@ const REQUEST_SHORT: [&str; 9] = [
     "error_type",
     "request_id",
 ];
-const GATEWAY: [&str; 26] = [
+const GATEWAY: [&str; 27] = [
     "instance",
     "epoch",
     "service",
@@ -90,6 +93,7 @@ const GATEWAY: [&str; 26] = [
     "tags",
     "gaps.metrics",
     "gaps.logs",
+    "redaction",
 ];
 const GATEWAY_SHORT: [&str; 11] = [
     "instance",
