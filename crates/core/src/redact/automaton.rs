@@ -1,7 +1,10 @@
 //! All plain paths of a configuration as one automaton that walks along while a text is read.
 //!
 //! A state is a step of a path that is to be taken next. Which states a value is in follows from those of the array or
-//! object around it; most values are in none.
+//! object around it; most values are in none. The states of paths as `$..name` are no different anywhere, so these are
+//! looked up by the name instead.
+
+use hashbrown::HashMap;
 
 use super::path::{Path, Reach, Selector, Step};
 use super::rules::RuleId;
@@ -11,8 +14,10 @@ use super::rules::RuleId;
 pub(super) struct Automaton {
     /// The steps of all paths, one path after the other.
     steps: Vec<(Step, After)>,
-    /// The first step of each path.
+    /// The first step of each path that is not among `anywhere`.
     first: Vec<State>,
+    /// What follows the first step of the paths that begin with names at any depth, by name.
+    anywhere: Option<HashMap<Box<str>, Vec<After>>>,
     /// The rules that select the whole value: `$`.
     whole: Vec<RuleId>,
 }
@@ -50,7 +55,7 @@ pub(super) struct Walk<'p> {
 impl Automaton {
     /// Without paths.
     pub(super) const fn none() -> Self {
-        Self { steps: Vec::new(), first: Vec::new(), whole: Vec::new() }
+        Self { steps: Vec::new(), first: Vec::new(), anywhere: None, whole: Vec::new() }
     }
 
     /// Adds a path, which has to be plain. The lists of a configuration are bounded so that states do not run out.
@@ -65,8 +70,14 @@ impl Automaton {
             };
             self.steps.push((step, after));
         }
-        match State::try_from(start) {
-            Ok(first) if count > 0 => self.first.push(first),
+        match (State::try_from(start), self.steps.get(start)) {
+            (Ok(first), Some((step, after))) => match names_anywhere(step) {
+                Some(names) => {
+                    let anywhere = self.anywhere.get_or_insert_default();
+                    names.into_iter().for_each(|name| anywhere.entry(name).or_default().push(*after));
+                }
+                None => self.first.push(first),
+            },
             _ => self.whole.push(rule),
         }
     }
@@ -90,7 +101,15 @@ impl<'p> Walk<'p> {
     pub(super) fn step(&mut self, edge: Edge<'_>, mut selected: impl FnMut(RuleId)) {
         let Some(start) = self.open.last().copied() else { return };
         self.states.truncate(self.current);
+        if self.is_idle(start) {
+            return;
+        }
         self.round = self.round.wrapping_add(1);
+        if let (Some(anywhere), Edge::Name(name)) = (&self.automaton.anywhere, edge)
+            && let Some(steps) = anywhere.get(name)
+        {
+            steps.iter().for_each(|after| self.go(*after, &mut selected));
+        }
         for index in start..self.current {
             let Some(state) = self.states.get(index).copied() else { break };
             let Some((step, after)) = self.automaton.steps.get(usize::from(state)) else { break };
@@ -98,10 +117,7 @@ impl<'p> Walk<'p> {
                 self.put(state);
             }
             if step.selectors.iter().any(|selector| matches(selector, edge)) {
-                match after {
-                    After::Step(next) => self.put(*next),
-                    After::Selected(rule) => selected(*rule),
-                }
+                self.go(*after, &mut selected);
             }
         }
     }
@@ -120,6 +136,18 @@ impl<'p> Walk<'p> {
         }
     }
 
+    fn go(&mut self, after: After, selected: &mut impl FnMut(RuleId)) {
+        match after {
+            After::Step(next) => self.put(next),
+            After::Selected(rule) => selected(rule),
+        }
+    }
+
+    /// Whether no path leads into the array or object whose states begin at `start`.
+    fn is_idle(&self, start: usize) -> bool {
+        start == self.current && self.automaton.anywhere.is_none()
+    }
+
     fn put(&mut self, state: State) {
         if let Some(seen) = self.seen.get_mut(usize::from(state))
             && *seen != self.round
@@ -128,6 +156,20 @@ impl<'p> Walk<'p> {
             self.states.push(state);
         }
     }
+}
+
+/// The names, each once, where a step selects nothing but names at any depth.
+fn names_anywhere(step: &Step) -> Option<Vec<Box<str>>> {
+    let mut names = Vec::new();
+    for selector in &step.selectors {
+        match selector {
+            Selector::Name(name) if step.reach == Reach::Descendants => names.push(name.clone()),
+            _ => return None,
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    Some(names)
 }
 
 fn matches(selector: &Selector, edge: Edge<'_>) -> bool {

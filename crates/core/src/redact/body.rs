@@ -3,6 +3,7 @@
 mod embedded;
 mod events;
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use hashbrown::HashMap;
@@ -190,14 +191,13 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         });
         // Of each open array how many elements it had so far; `None` for objects.
         let mut open: Vec<Option<u64>> = Vec::new();
-        let mut name = std::borrow::Cow::Borrowed("");
+        let mut name = Cow::Borrowed("");
         while let Some(token) = reader.next()? {
             match token.kind {
                 Kind::Name => {
-                    let raw = self.text.get(token.at.clone()).unwrap_or_default();
-                    name = unescape(raw);
-                    self.by_name = self.is_sensitive(raw, &name);
-                    self.detect(&token);
+                    name = self.unescaped(&token);
+                    self.by_name = self.is_sensitive(&token, &name);
+                    self.detect_in_name(&token, &name);
                     continue;
                 }
                 Kind::ObjectEnd | Kind::ArrayEnd => {
@@ -250,11 +250,12 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
     }
 
     /// Whether the rules for names call for the value of this one to be masked. Counts the rules.
-    fn is_sensitive(&mut self, raw: &'t str, name: &str) -> bool {
+    fn is_sensitive(&mut self, token: &Token, name: &str) -> bool {
         let keys = &self.rules.body.keys;
-        if keys.is_empty() {
+        if !keys.may_be_sensitive(name) {
             return false;
         }
+        let raw = self.raw(token);
         if let Some(rules) = self.known.get(raw) {
             rules.iter().for_each(|rule| self.hits.add(*rule, 1));
             return !rules.is_empty();
@@ -268,20 +269,23 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         sensitive
     }
 
-    /// Masks what is found in a name, a string or a number by how it looks.
+    /// Masks what is found in a name by how it looks.
+    fn detect_in_name(&mut self, token: &Token, name: &str) {
+        if self.masked.is_none() && !self.rules.detectors.is_empty() {
+            let redacted = self.rules.detectors.redact(name, self.hits);
+            self.replace(token, name, &redacted);
+        }
+    }
+
+    /// Masks what is found in a string or a number by how it looks.
     fn detect(&mut self, token: &Token) {
         if self.masked.is_some() {
             return;
         }
-        let raw = self.text.get(token.at.clone()).unwrap_or_default();
+        let raw = self.raw(token);
         match token.kind {
-            Kind::Name if !self.rules.detectors.is_empty() => {
-                let name = unescape(raw);
-                let redacted = self.rules.detectors.redact(&name, self.hits);
-                self.replace(token, &name, &redacted);
-            }
             Kind::String if !self.rules.detectors.is_empty() || embedded::is_candidate(raw) => {
-                let text = unescape(raw);
+                let text = self.unescaped(token);
                 let inner = embedded::redact(self.rules, &text, self.layer, self.hits);
                 let redacted = self.rules.detectors.redact(&inner, self.hits);
                 self.replace(token, &text, &redacted);
@@ -289,6 +293,20 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
             Kind::Number if self.rules.detectors.hit_number(raw, self.hits) => self.mask(token.at.clone()),
             _ => {}
         }
+    }
+
+    /// A token as it is written.
+    fn raw(&self, token: &Token) -> &'t str {
+        self.text.get(token.at.clone()).unwrap_or_default()
+    }
+
+    /// What a string or name says.
+    fn unescaped(&self, token: &Token) -> Cow<'t, str> {
+        let raw = self.raw(token);
+        if token.escaped {
+            return unescape(raw);
+        }
+        Cow::Borrowed(raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default())
     }
 
     /// Writes a string anew, if it changed.

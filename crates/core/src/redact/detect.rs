@@ -68,7 +68,12 @@ impl Detectors {
 
     fn find(&self, text: &str, hits: &mut Hits) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        for (kind, rule) in &self.enabled {
+        // Most texts are too short or lack what a secret has.
+        if self.is_empty() || text.len() < SHORTEST {
+            return found;
+        }
+        let signs = Signs::of(text);
+        for (kind, rule) in self.enabled.iter().filter(|(kind, _)| signs.allow(*kind)) {
             let more = match kind {
                 DetectorKind::Card => card::find(text),
                 DetectorKind::Jwt => jwt::find(text),
@@ -80,6 +85,38 @@ impl Detectors {
             found.extend(more);
         }
         found
+    }
+}
+
+/// Bytes of the shortest secret that is looked for, an address: `a@b.c`.
+const SHORTEST: usize = 5;
+
+/// What a text has of what secrets have.
+struct Signs {
+    digits: usize,
+    at_signs: bool,
+    dots: bool,
+}
+
+impl Signs {
+    fn of(text: &str) -> Self {
+        let count = |wanted: fn(&u8) -> bool| text.as_bytes().iter().filter(|byte| wanted(byte)).count();
+        Self {
+            digits: count(u8::is_ascii_digit),
+            at_signs: count(|byte| matches!(byte, b'@' | b'%')) > 0,
+            dots: count(|byte| *byte == b'.') > 0,
+        }
+    }
+
+    /// Whether such a secret can be in the text.
+    fn allow(&self, kind: DetectorKind) -> bool {
+        match kind {
+            DetectorKind::Card => self.digits >= 13,
+            DetectorKind::Jwt => self.dots,
+            DetectorKind::Email => self.at_signs && self.dots,
+            DetectorKind::Iban => self.digits >= 2,
+            DetectorKind::Ssn => self.digits >= 9,
+        }
     }
 }
 

@@ -1,9 +1,12 @@
 //! A strict JSON reader (RFC 8259) over bytes in memory: tokens with their places, no tree, no recursion.
 
-use std::borrow::Cow;
+mod strings;
+
 use std::ops::Range;
 
 use super::Reason;
+use strings::plain_length;
+pub(super) use strings::{quote, unescape};
 
 /// Deepest nesting of arrays and objects that is read.
 pub(super) const MAX_DEPTH: usize = 128;
@@ -14,6 +17,8 @@ pub(super) struct Token {
     pub(super) kind: Kind,
     /// Where it stands in the text, strings with their quotes.
     pub(super) at: Range<usize>,
+    /// Whether it is a string or name with a backslash in it.
+    pub(super) escaped: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +56,7 @@ enum Expect {
 
 /// Reads one JSON value and nothing after it.
 pub(super) struct Reader<'a> {
-    text: &'a str,
+    bytes: &'a [u8],
     at: usize,
     expect: Expect,
     /// Whether each open array or object is an object.
@@ -68,7 +73,7 @@ impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         // RFC 8259, section 8.1: a byte order mark may be ignored.
         let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        Self { text, at, expect: Expect::Value, open: Vec::new() }
+        Self { bytes: text.as_bytes(), at, expect: Expect::Value, open: Vec::new() }
     }
 
     /// The next token; `None` at the end of a complete value.
@@ -107,25 +112,25 @@ impl<'a> Reader<'a> {
 
     fn value(&mut self) -> Result<Token, Reason> {
         let start = self.at;
-        let byte = self.peek();
-        let kind = match byte {
+        let mut escaped = false;
+        let kind = match self.peek() {
             Some(b'{') => return self.open(Kind::Object, Open::Object, Expect::FirstName),
             Some(b'[') => return self.open(Kind::Array, Open::Array, Expect::FirstElement),
             Some(b'"') => {
-                self.string()?;
+                escaped = self.string()?;
                 Kind::String
             }
             Some(b'-' | b'0'..=b'9') => {
                 self.number()?;
                 Kind::Number
             }
-            Some(b't') => self.word("true", Kind::True)?,
-            Some(b'f') => self.word("false", Kind::False)?,
-            Some(b'n') => self.word("null", Kind::Null)?,
+            Some(b't') => self.word(b"true", Kind::True)?,
+            Some(b'f') => self.word(b"false", Kind::False)?,
+            Some(b'n') => self.word(b"null", Kind::Null)?,
             byte => return Err(flaw(byte)),
         };
         self.after_value();
-        Ok(Token { kind, at: start..self.at })
+        Ok(Token { kind, at: start..self.at, escaped })
     }
 
     fn open(&mut self, kind: Kind, open: Open, expect: Expect) -> Result<Token, Reason> {
@@ -136,7 +141,7 @@ impl<'a> Reader<'a> {
         self.step();
         self.open.push(open);
         self.expect = expect;
-        Ok(Token { kind, at: start..self.at })
+        Ok(Token { kind, at: start..self.at, escaped: false })
     }
 
     fn close(&mut self, kind: Kind) -> Token {
@@ -144,7 +149,7 @@ impl<'a> Reader<'a> {
         self.step();
         self.open.pop();
         self.after_value();
-        Token { kind, at: start..self.at }
+        Token { kind, at: start..self.at, escaped: false }
     }
 
     fn after_value(&mut self) {
@@ -156,7 +161,7 @@ impl<'a> Reader<'a> {
         if self.peek() != Some(b'"') {
             return Err(flaw(self.peek()));
         }
-        self.string()?;
+        let escaped = self.string()?;
         let at = start..self.at;
         self.blanks();
         if self.peek() != Some(b':') {
@@ -164,24 +169,25 @@ impl<'a> Reader<'a> {
         }
         self.step();
         self.expect = Expect::Value;
-        Ok(Token { kind: Kind::Name, at })
+        Ok(Token { kind: Kind::Name, at, escaped })
     }
 
-    /// Skips a string that begins here.
-    fn string(&mut self) -> Result<(), Reason> {
+    /// Skips a string that begins here, and says whether it has escapes.
+    fn string(&mut self) -> Result<bool, Reason> {
         self.step();
+        let mut escaped = false;
         loop {
-            let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
-            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
-            let plain = plain.ok_or(Reason::Truncated)?;
-            self.at = self.at.saturating_add(plain);
             match self.peek() {
                 Some(b'"') => {
                     self.step();
-                    return Ok(());
+                    return Ok(escaped);
                 }
-                Some(b'\\') => self.escape()?,
-                _ => return Err(Reason::Malformed),
+                Some(b'\\') => {
+                    escaped = true;
+                    self.escape()?;
+                }
+                None | Some(0..=0x1f) => return Err(flaw(self.peek())),
+                _ => self.at = self.at.saturating_add(plain_length(self.rest())),
             }
         }
     }
@@ -192,11 +198,10 @@ impl<'a> Reader<'a> {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.step(),
             Some(b'u') => {
                 self.step();
-                for _ in 0..4 {
-                    if !self.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
-                        return Err(flaw(self.peek()));
-                    }
-                    self.step();
+                let digits = self.rest().iter().take(4).take_while(|byte| byte.is_ascii_hexdigit()).count();
+                self.at = self.at.saturating_add(digits);
+                if digits < 4 {
+                    return Err(flaw(self.peek()));
                 }
             }
             byte => return Err(flaw(byte)),
@@ -228,17 +233,16 @@ impl<'a> Reader<'a> {
     }
 
     fn digits(&mut self) -> Result<(), Reason> {
-        if !self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+        let count = self.count(u8::is_ascii_digit);
+        if count == 0 {
             return Err(flaw(self.peek()));
         }
-        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-            self.step();
-        }
+        self.at = self.at.saturating_add(count);
         Ok(())
     }
 
-    fn word(&mut self, word: &str, kind: Kind) -> Result<Kind, Reason> {
-        let rest = self.text.get(self.at..).unwrap_or_default();
+    fn word(&mut self, word: &[u8], kind: Kind) -> Result<Kind, Reason> {
+        let rest = self.rest();
         if rest.starts_with(word) {
             self.at = self.at.saturating_add(word.len());
             Ok(kind)
@@ -250,13 +254,25 @@ impl<'a> Reader<'a> {
     }
 
     fn blanks(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.step();
+        // Mostly there are none.
+        if self.peek().is_some_and(|byte| byte <= b' ') {
+            let count = self.count(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+            self.at = self.at.saturating_add(count);
         }
     }
 
+    /// How many bytes from here on are of a kind.
+    fn count(&self, kind: impl Fn(&u8) -> bool) -> usize {
+        let rest = self.rest();
+        rest.iter().position(|byte| !kind(byte)).unwrap_or(rest.len())
+    }
+
+    fn rest(&self) -> &'a [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
+    }
+
     fn peek(&self) -> Option<u8> {
-        self.text.as_bytes().get(self.at).copied()
+        self.bytes.get(self.at).copied()
     }
 
     fn step(&mut self) {
@@ -267,74 +283,6 @@ impl<'a> Reader<'a> {
 /// What is wrong where this byte stands.
 fn flaw(byte: Option<u8>) -> Reason {
     if byte.is_none() { Reason::Truncated } else { Reason::Malformed }
-}
-
-/// What a string of the text, given with its quotes, says. Halves of surrogate pairs become U+FFFD.
-pub(super) fn unescape(quoted: &str) -> Cow<'_, str> {
-    let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(quoted);
-    if !inner.contains('\\') {
-        return Cow::Borrowed(inner);
-    }
-    let mut out = String::with_capacity(inner.len());
-    let mut rest = inner;
-    while let Some((plain, escaped)) = rest.split_once('\\') {
-        out.push_str(plain);
-        let mut chars = escaped.chars();
-        match chars.next() {
-            Some('u') => {
-                let (c, after) = unicode(chars.as_str());
-                out.push(c);
-                rest = after;
-                continue;
-            }
-            Some('b') => out.push('\u{8}'),
-            Some('f') => out.push('\u{c}'),
-            Some('n') => out.push('\n'),
-            Some('r') => out.push('\r'),
-            Some('t') => out.push('\t'),
-            Some(c) => out.push(c),
-            None => {}
-        }
-        rest = chars.as_str();
-    }
-    out.push_str(rest);
-    Cow::Owned(out)
-}
-
-/// Reads on after `\u`.
-fn unicode(text: &str) -> (char, &str) {
-    let four = |text: &str| u32::from_str_radix(text.get(..4)?, 16).ok();
-    let after = text.get(4..).unwrap_or("");
-    let Some(first) = four(text) else { return (char::REPLACEMENT_CHARACTER, after) };
-    if let Some(c) = char::from_u32(first) {
-        return (c, after);
-    }
-    let low = after.strip_prefix("\\u").and_then(four).filter(|low| (0xdc00..0xe000).contains(low));
-    match low {
-        Some(low) if first < 0xdc00 => {
-            let high = (first & 0x3ff).wrapping_shl(10);
-            let c = char::from_u32((high | (low & 0x3ff)).saturating_add(0x10000));
-            (c.unwrap_or(char::REPLACEMENT_CHARACTER), after.get(6..).unwrap_or(""))
-        }
-        _ => (char::REPLACEMENT_CHARACTER, after),
-    }
-}
-
-/// Writes text as a JSON string, with its quotes.
-pub(super) fn quote(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c < ' ' => out.push_str(&format!("\\u{:04x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
 }
 
 #[cfg(test)]
@@ -433,33 +381,11 @@ mod tests {
         check(&"[".repeat(10_000_000), Err(Reason::TooDeep));
     }
 
-    #[test]
-    fn strings() {
-        let check = |quoted: &str, text: &str| assert_eq!(unescape(quoted), text, "{quoted}");
-        check(r#""""#, "");
-        check(r#""plain é""#, "plain é");
-        check(r#""\"\\\/\b\f\n\r\t""#, "\"\\/\u{8}\u{c}\n\r\t");
-        check(r#""p\u0061ss\u00e9\u20AC""#, "passé€");
-        check(r#""\ud83d\ude00!""#, "😀!");
-        check(r#""\ud83d""#, "\u{fffd}");
-        check(r#""\ud83dx""#, "\u{fffd}x");
-        check(r#""\ude00\ud83d\u0041""#, "\u{fffd}\u{fffd}A");
-        check(r#""\ud83d\ud83d\ude00""#, "\u{fffd}😀");
-    }
-
     proptest! {
         #[test]
         fn serde_json_agrees(text in r#"[\[\]{}:,"a1 e.\-\\u0tn]{0,24}|(\{"a":|\[|1|,|\]|\}|"b"|null|0\.5|-1e3| ){0,12}"#) {
             let theirs = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
             prop_assert_eq!(read(&text).is_ok(), theirs, "{}", text);
-        }
-
-        #[test]
-        fn what_is_quoted_reads_back(text in any::<String>()) {
-            let mut quoted = String::new();
-            quote(&text, &mut quoted);
-            prop_assert_eq!(unescape(&quoted), &text[..]);
-            prop_assert_eq!(serde_json::from_str::<String>(&quoted).unwrap(), text);
         }
     }
 }

@@ -4,7 +4,10 @@
 //! is brought into a form in which words are in lower case, between single underscores: `_api_key_`. Where case tells
 //! words apart (`apiKey`, `APIKey`) both readings are tried, since `pAsSwOrD` is no riddle either.
 
+mod needles;
+
 use super::rules::{Hits, RuleId, Rules};
+use needles::Needles;
 
 /// Where a name stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,21 +69,32 @@ const DEFAULTS: &[(&str, &[Match], &[Place])] = {
 /// The sensitive names of one place, compiled.
 #[derive(Clone, Debug)]
 pub(super) struct Names {
-    defaults: Vec<(&'static [Match], RuleId)>,
+    /// Each with the number of what its first match is looked for by.
+    defaults: Vec<(&'static [Match], usize, RuleId)>,
     patterns: Vec<(Pattern, RuleId)>,
-    spellings: Vec<(Spelling, RuleId)>,
+    /// Each with the number of what it is looked for by.
+    spellings: Vec<(Spelling, usize, RuleId)>,
+    needles: Needles,
     place: Place,
 }
 
 impl Names {
     pub(super) fn new(place: Place) -> Self {
-        Self { defaults: Vec::new(), patterns: Vec::new(), spellings: Vec::new(), place }
+        Self {
+            defaults: Vec::new(),
+            patterns: Vec::new(),
+            spellings: Vec::new(),
+            needles: Needles::default(),
+            place,
+        }
     }
 
     pub(super) fn add_defaults(&mut self, rules: &mut Rules) {
         for (name, matches, places) in DEFAULTS {
             if places.contains(&self.place) {
-                self.defaults.push((matches, rules.add((*name).to_owned())));
+                let numbers: Vec<_> = matches.iter().map(|way| self.needles.add(way.squashed())).collect();
+                let first = numbers.first().copied().unwrap_or_default();
+                self.defaults.push((matches, first, rules.add((*name).to_owned())));
             }
         }
     }
@@ -90,11 +104,17 @@ impl Names {
     }
 
     pub(super) fn add_spelling(&mut self, spelling: Spelling, rule: RuleId) {
-        self.spellings.push((spelling, rule));
+        let number = self.needles.add(&spelling.squashed);
+        self.spellings.push((spelling, number, rule));
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.defaults.is_empty() && self.patterns.is_empty() && self.spellings.is_empty()
+    }
+
+    /// Whether the name may fall under a rule: false for most names, and told without taking them apart.
+    pub(super) fn may_be_sensitive(&self, name: &str) -> bool {
+        !self.patterns.is_empty() || self.needles.may_be_in(name)
     }
 
     /// Every rule that the name falls under.
@@ -105,21 +125,26 @@ impl Names {
             let matching = self.patterns.iter().filter(|(pattern, _)| pattern.matches_lower(&lower));
             found.extend(matching.map(|(_, rule)| *rule));
         }
-        // Most names hold no sensitive word in any reading, which is told without taking them apart.
+        if !self.needles.may_be_in(name) {
+            return found;
+        }
         let squashed = squash(name);
-        let mut reading = None;
-        for (matches, rule) in &self.defaults {
-            let hit = matches.iter().filter(|way| squashed.contains(way.squashed())).any(|way| {
-                reading.get_or_insert_with(|| Reading::new(name, self.place)).matches(way, &squashed)
-            });
+        let needles = self.needles.found_in(&squashed);
+        if needles.is_empty() {
+            return found;
+        }
+        let reading = Reading::new(name, self.place);
+        for (matches, first, rule) in &self.defaults {
+            let hit = matches
+                .iter()
+                .zip(*first..)
+                .any(|(way, number)| needles.contains(&number) && reading.matches(way, &squashed));
             if hit {
                 found.push(*rule);
             }
         }
-        for (spelling, rule) in &self.spellings {
-            if squashed.contains(&*spelling.squashed)
-                && reading.get_or_insert_with(|| Reading::new(name, self.place)).has(spelling, &squashed)
-            {
+        for (spelling, number, rule) in &self.spellings {
+            if needles.contains(number) && reading.has(spelling, &squashed) {
                 found.push(*rule);
             }
         }

@@ -46,7 +46,7 @@ pub(super) fn redact_parameters<'a>(raw: &'a [u8], judge: &mut impl Judge) -> Co
 pub(super) fn fields(raw: &[u8]) -> impl Iterator<Item = (String, String)> + '_ {
     raw.split(|byte| matches!(byte, b'&' | b';')).map(|segment| {
         let (name, value) = split_once(segment, b'=');
-        (decode(name).text, decode(value.unwrap_or_default()).text)
+        (decode(name).text.into_owned(), decode(value.unwrap_or_default()).text.into_owned())
     })
 }
 
@@ -193,14 +193,21 @@ fn is_sensitive(text: &str, layers: u8, judge: &mut impl Judge) -> bool {
 }
 
 /// Bytes that were percent-encoded.
-struct Decoded {
+struct Decoded<'a> {
     /// Bytes that are no UTF-8 are U+FFFD.
-    text: String,
+    text: Cow<'a, str>,
     /// Whether every `%` was followed by two digits and all is UTF-8.
     sound: bool,
 }
 
-fn decode(raw: &[u8]) -> Decoded {
+fn decode(raw: &[u8]) -> Decoded<'_> {
+    // Most of what is written needs no decoding.
+    if !raw.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+        return match std::str::from_utf8(raw) {
+            Ok(text) => Decoded { text: Cow::Borrowed(text), sound: true },
+            Err(_) => Decoded { text: String::from_utf8_lossy(raw), sound: false },
+        };
+    }
     let mut bytes = Vec::with_capacity(raw.len());
     let mut sound = true;
     let mut rest = raw;
@@ -223,8 +230,11 @@ fn decode(raw: &[u8]) -> Decoded {
         }
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Decoded { text, sound },
-        Err(error) => Decoded { text: String::from_utf8_lossy(error.as_bytes()).into_owned(), sound: false },
+        Ok(text) => Decoded { text: Cow::Owned(text), sound },
+        Err(error) => {
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            Decoded { text: Cow::Owned(text), sound: false }
+        }
     }
 }
 

@@ -4,9 +4,10 @@
 //! pass over the text that counts values knows which node it is at. There is nothing to recurse into, neither in
 //! building nor in dropping it.
 
+use std::hash::BuildHasher;
 use std::ops::Range;
 
-use hashbrown::HashSet;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::Reason;
 use super::json::{Kind, Reader, unescape};
@@ -63,17 +64,13 @@ impl Tree {
         let mut reader = Reader::new(text);
         let mut open: Vec<NodeId> = Vec::new();
         let mut name = 0..0;
-        let mut names: HashSet<(NodeId, String)> = HashSet::new();
+        let mut names = Names::default();
         while let Some(token) = reader.next()? {
             let raw = text.get(token.at).unwrap_or_default();
             let value = match token.kind {
                 Kind::Name => {
-                    let decoded = unescape(raw);
-                    let parent = open.last().copied().unwrap_or_default();
-                    if !names.insert((parent, decoded.clone().into_owned())) {
-                        return Err(Reason::DuplicateNames);
-                    }
-                    name = tree.keep(&decoded);
+                    name = tree.keep(&unescape(raw));
+                    names.add(open.last().copied().unwrap_or_default(), name.clone(), &tree.text)?;
                     continue;
                 }
                 Kind::ObjectEnd | Kind::ArrayEnd => {
@@ -101,13 +98,11 @@ impl Tree {
     /// An object of strings, as a form is one. The field number `n` is the node `n + 1`.
     pub(super) fn of_fields(fields: impl Iterator<Item = (String, String)>) -> Result<Self, Reason> {
         let mut tree = Self::empty();
-        let mut names = HashSet::new();
+        let mut names = Names::default();
         tree.push(Stored::Object, 0..0);
         for (name, value) in fields {
             let at = tree.keep(&name);
-            if !names.insert(name) {
-                return Err(Reason::DuplicateNames);
-            }
+            names.add(0, at.clone(), &tree.text)?;
             let value = tree.keep(&value);
             tree.push(Stored::String(value), at);
         }
@@ -182,6 +177,29 @@ impl Tree {
         let first = id.saturating_add(1);
         std::iter::successors(Some(first), |child| Some(self.end(*child)))
             .take_while(move |child| *child < end)
+    }
+}
+
+/// The names of all objects, where each has a place in the text of the tree, so that none is copied.
+#[derive(Default)]
+struct Names {
+    hasher: DefaultHashBuilder,
+    /// The object, and its name.
+    seen: HashTable<(NodeId, Range<usize>)>,
+}
+
+impl Names {
+    fn add(&mut self, object: NodeId, name: Range<usize>, text: &str) -> Result<(), Reason> {
+        let read = |at: &Range<usize>| text.get(at.clone()).unwrap_or_default();
+        let hash = |(object, at): &(NodeId, Range<usize>)| self.hasher.hash_one((object, read(at)));
+        let entry = (object, name);
+        let same = |other: &(NodeId, Range<usize>)| other.0 == object && read(&other.1) == read(&entry.1);
+        let hashed = hash(&entry);
+        if self.seen.find(hashed, same).is_some() {
+            return Err(Reason::DuplicateNames);
+        }
+        self.seen.insert_unique(hashed, entry, hash);
+        Ok(())
     }
 }
 

@@ -39,24 +39,26 @@ pub(super) fn redact<'t>(rules: &Rules<'_>, text: &'t str, layer: u8, hits: &mut
 
 /// Masked until nothing changes any more: odd input can be read anew when a part of it is gone.
 fn url<'t>(rules: &Rules<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
+    // Parameters, userinfo and fragments alone are masked.
+    if !text.bytes().any(|byte| matches!(byte, b'?' | b'#' | b';' | b'@')) {
+        return Cow::Borrowed(text);
+    }
     let mask = |text: &str, hits: &mut Hits| {
         let mut judge = UrlJudge { query: rules.query, detectors: rules.detectors, hits };
-        redact_url(text.as_bytes(), &mut judge).into_owned()
-    };
-    let mut last = text.to_owned();
-    let mut first_hits = Some(hits);
-    for _ in 0..MAX_PASSES {
-        let masked = match first_hits.take() {
-            Some(hits) => mask(&last, hits),
-            None => mask(&last, &mut Hits::default()),
-        };
-        match String::from_utf8(masked) {
-            Ok(masked) if masked == last => {
-                return if last == text { Cow::Borrowed(text) } else { Cow::Owned(last) };
-            }
-            Ok(masked) => last = masked,
-            Err(_) => break,
+        match redact_url(text.as_bytes(), &mut judge) {
+            Cow::Owned(masked) if masked != text.as_bytes() => Some(String::from_utf8(masked)),
+            _ => None,
         }
+    };
+    let mut next = mask(text, hits);
+    let mut last = Cow::Borrowed(text);
+    for _ in 0..MAX_PASSES {
+        match next {
+            None => return last,
+            Some(Ok(masked)) => last = Cow::Owned(masked),
+            Some(Err(_)) => break,
+        }
+        next = mask(&last, &mut Hits::default());
     }
     Cow::Borrowed(MASK)
 }
@@ -79,11 +81,9 @@ fn begins_as_json(text: &str) -> bool {
 
 /// `https://…`, `//host/…`, `/path?…`
 fn begins_as_url(text: &str) -> bool {
-    let scheme = |(scheme, _): (&str, &str)| {
-        scheme.len() <= MAX_SCHEME
-            && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
-    };
-    let begin = text.get(..text.floor_char_boundary(MAX_SCHEME.saturating_add(3))).unwrap_or(text);
-    begin.split_once("://").is_some_and(scheme)
+    let begin = text.as_bytes().get(..MAX_SCHEME.saturating_add(3)).unwrap_or(text.as_bytes());
+    let in_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    let after = begin.iter().position(|byte| !in_scheme(byte)).and_then(|end| begin.get(end..));
+    after.is_some_and(|after| after.starts_with(b"://"))
         || text.starts_with('/') && text.contains(['?', '#', ';', '@'])
 }
