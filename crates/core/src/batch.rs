@@ -4,17 +4,23 @@
 //! the length of a whole one. Each portion is a `ResourceLogs` of its own: messages of a repeated field may be laid end
 //! to end, so the portions are one `ExportLogsServiceRequest`.
 
+use std::io::Read;
+
 use miniz_oxide::deflate::core::{
     CompressorOxide, TDEFLFlush, compress_to_output, create_comp_flags_from_zip_params,
 };
 
+use crate::capture::CapturedBody;
 use crate::config::Compression;
 use crate::event::Event;
-use crate::otlp::Resource;
 use crate::otlp::logs::{encode_portion, encode_record};
+use crate::otlp::{self, Resource};
 
 /// Bytes of records to a portion.
 const PORTION: usize = 16 * 1024;
+
+/// More than any batch has uncompressed: `limits.batch_bytes` and one record beyond it, with the largest bodies.
+const MAX_BATCH_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A batch under construction; its memory is used again for the next.
 #[derive(Debug)]
@@ -24,6 +30,7 @@ pub struct OpenBatch {
     records: Vec<u8>,
     body: Body,
     events: u64,
+    bodies: u64,
     bytes: usize,
     opened_ns: u64,
 }
@@ -35,7 +42,7 @@ impl OpenBatch {
             Compression::None => Body::Plain(Vec::new()),
             Compression::Gzip => Body::Gzip(Gzip::new()),
         };
-        Self { resource, instance, records: Vec::new(), body, events: 0, bytes: 0, opened_ns: 0 }
+        Self { resource, instance, records: Vec::new(), body, events: 0, bodies: 0, bytes: 0, opened_ns: 0 }
     }
 
     /// Adds an event.
@@ -46,6 +53,11 @@ impl OpenBatch {
         let before = self.records.len();
         encode_record(event, &mut self.records);
         self.events = self.events.saturating_add(1);
+        let captured = |body: Option<&CapturedBody>| u64::from(body.is_some_and(|body| body.content.is_ok()));
+        self.bodies = self
+            .bodies
+            .saturating_add(captured(event.request_body))
+            .saturating_add(captured(event.response_body));
         self.bytes = self.bytes.saturating_add(self.records.len().saturating_sub(before));
         if self.records.len() >= PORTION {
             self.end_portion();
@@ -55,6 +67,11 @@ impl OpenBatch {
     /// Events in it.
     pub fn events(&self) -> u64 {
         self.events
+    }
+
+    /// Bodies of requests and responses in it.
+    pub fn bodies(&self) -> u64 {
+        self.bodies
     }
 
     /// Bytes of its records, uncompressed.
@@ -70,7 +87,7 @@ impl OpenBatch {
     /// Takes the finished body and begins anew.
     pub fn close(&mut self) -> Vec<u8> {
         self.end_portion();
-        (self.events, self.bytes) = (0, 0);
+        (self.events, self.bodies, self.bytes) = (0, 0, 0);
         self.body.finish()
     }
 
@@ -115,6 +132,22 @@ pub fn compress(body: Vec<u8>, compression: Compression) -> Vec<u8> {
             gzip.finish()
         }
     }
+}
+
+/// A closed batch without the bodies of requests and responses, and how many there were of each; `None` when nothing
+/// can be taken out.
+pub fn without_bodies(batch: &[u8], compression: Compression) -> Option<(Vec<u8>, [u64; 2])> {
+    let mut inflated = Vec::new();
+    let plain = match compression {
+        Compression::None => batch,
+        Compression::Gzip => {
+            let decoder = flate2::read::GzDecoder::new(batch);
+            decoder.take(MAX_BATCH_BYTES).read_to_end(&mut inflated).ok()?;
+            &inflated
+        }
+    };
+    let (light, taken) = otlp::without_bodies(plain)?;
+    Some((compress(light, compression), taken))
 }
 
 /// A gzip stream (RFC 1952) with the fastest compression: records repeat one another so much that more effort gains a

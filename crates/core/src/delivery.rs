@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::batch;
 use crate::config::Compression;
 use crate::host::{CalloutAnswer, CalloutId};
 use crate::otlp::proto;
@@ -28,10 +29,28 @@ pub struct Parcel {
     pub compression: Compression,
     /// Events in it.
     pub events: u64,
+    /// Bodies of requests and responses in it.
+    pub bodies: u64,
+    /// Whether it was dispatched before: its bytes stay the same then.
+    pub was_sent: bool,
     /// Its number; given before the first attempt at the latest.
     pub sequence: Option<u64>,
     /// When it was closed, nanoseconds since the Unix epoch.
     pub closed_ns: u64,
+}
+
+impl Parcel {
+    /// Takes the bodies out; returns how many there were of requests and of responses.
+    fn lighten(&mut self) -> [u64; 2] {
+        self.bodies = 0;
+        match batch::without_bodies(&self.body, self.compression) {
+            Some((body, taken)) => {
+                self.body = body;
+                taken
+            }
+            None => [0; 2],
+        }
+    }
 }
 
 /// What became of a batch's events. Nothing else can become of them.
@@ -243,14 +262,27 @@ impl Queue {
         self.tally.captured = self.tally.captured.saturating_add(1);
     }
 
-    /// Takes a batch in. While more than `most_bytes` are held, the oldest waiting batch is dropped.
-    pub fn push(&mut self, parcel: Parcel, most_bytes: usize) {
+    /// Takes a batch in. While more than `most_bytes` are held, bodies go first, those of the oldest waiting batch
+    /// before others, and when there are none left the oldest waiting batch is dropped. Returns how many bodies of
+    /// requests and of responses were taken out.
+    pub fn push(&mut self, parcel: Parcel, most_bytes: usize) -> [u64; 2] {
         self.bytes = self.bytes.saturating_add(parcel.body.len());
         self.waiting.push_back(parcel);
+        let mut taken = [0u64; 2];
         while self.bytes > most_bytes {
-            let Some(oldest) = self.waiting.pop_front() else { break };
-            self.end(oldest, Fate::Dropped(DropReason::QueueFull));
+            let heavy = self.waiting.iter_mut().find(|parcel| parcel.bodies > 0 && !parcel.was_sent);
+            if let Some(parcel) = heavy {
+                let before = parcel.body.len();
+                let lightened = parcel.lighten();
+                self.bytes = self.bytes.saturating_sub(before).saturating_add(parcel.body.len());
+                taken.iter_mut().zip(lightened).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+            } else if let Some(oldest) = self.waiting.pop_front() {
+                self.end(oldest, Fate::Dropped(DropReason::QueueFull));
+            } else {
+                break;
+            }
         }
+        taken
     }
 
     /// The next batch to send, unless `limit` batches are under way. Batches that are too old are given up.
@@ -266,7 +298,8 @@ impl Queue {
     }
 
     /// A batch from [`Queue::next`] is under way.
-    pub fn sent(&mut self, sent: InFlight) {
+    pub fn sent(&mut self, mut sent: InFlight) {
+        sent.parcel.was_sent = true;
         self.in_flight.push(sent);
     }
 
@@ -366,7 +399,7 @@ mod tests {
                         captured += 1;
                         queue.capture();
                         let body = vec![0; bytes];
-                        queue.push(Parcel { body, compression: Compression::None, events: 1, sequence: None, closed_ns: now_ns }, 1_000);
+                        queue.push(Parcel { body, compression: Compression::None, events: 1, bodies: 0, was_sent: false, sequence: None, closed_ns: now_ns }, 1_000);
                     }
                     Step::Send => {
                         if let Some(parcel) = queue.next(now_ns, MAX_IN_FLIGHT) {

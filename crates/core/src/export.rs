@@ -191,6 +191,8 @@ mod tests {
             body: Vec::new(),
             compression: Compression::None,
             events: 0,
+            bodies: 0,
+            was_sent: false,
             sequence: Some(1),
             closed_ns: 0,
         }

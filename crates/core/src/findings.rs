@@ -42,11 +42,14 @@ impl Findings {
     pub fn add_body(&mut self, message: Message, body: &CapturedBody) {
         let fate = match body.content {
             Ok(_) => 0,
-            Err(reason) => (reason as usize).saturating_add(1),
+            Err(reason) => fate_of(reason),
         };
-        if let Some(count) = self.bodies.get_mut(message as usize).and_then(|row| row.get_mut(fate)) {
-            *count = count.saturating_add(1);
-        }
+        self.count(message, fate, 1);
+    }
+
+    /// Counts bodies that are left out for the same reason.
+    pub fn add_bodies(&mut self, message: Message, reason: Reason, bodies: u64) {
+        self.count(message, fate_of(reason), bodies);
     }
 
     /// Names rules that are to be listed though they were never hit.
@@ -94,6 +97,12 @@ impl Findings {
     /// The counts of all workers since the start of the epoch, encoded for [`Findings::decode`].
     pub fn read(host: &impl Host, ledger: &Ledger) -> Vec<u8> {
         host.shared_get(key(ledger).as_bytes()).map(|(value, _)| value).unwrap_or_default()
+    }
+
+    fn count(&mut self, message: Message, fate: usize, bodies: u64) {
+        if let Some(count) = self.bodies.get_mut(message as usize).and_then(|row| row.get_mut(fate)) {
+            *count = count.saturating_add(bodies);
+        }
     }
 
     fn add(&mut self, other: &Self) {
@@ -152,6 +161,11 @@ impl Findings {
         }
         Some(())
     }
+}
+
+/// The place of a reason among the fates.
+fn fate_of(reason: Reason) -> usize {
+    (reason as usize).saturating_add(1)
 }
 
 fn key(ledger: &Ledger) -> String {

@@ -3,9 +3,12 @@
 //! Field numbers are those of opentelemetry-proto 1.x; tests read everything back with the official messages.
 //! `docs/wire.md` says what is sent.
 
+mod lighten;
 pub mod logs;
 pub mod metrics;
 pub(crate) mod proto;
+
+pub use lighten::without_bodies;
 
 use crate::VERSION;
 use crate::config::{Direction, Service};

@@ -15,7 +15,7 @@ use crate::ledger::{Ledger, Office, Signal, decode_slot};
 use crate::otlp;
 use crate::otlp::metrics::Frame;
 use crate::plan::Stream;
-use crate::redact::{Hits, Message};
+use crate::redact::{Hits, Message, Reason};
 use crate::roster::{Roster, Stats, Survey};
 
 /// Counts and log records of one worker, and their delivery.
@@ -332,17 +332,21 @@ impl Worker {
     }
 
     fn close_batch(&mut self, host: &impl Host, now_ns: u64) {
-        let events = self.open.events();
+        let (events, bodies) = (self.open.events(), self.open.bodies());
         if events > 0 {
             let sequence = self.ledger.next_sequence(host, Signal::Logs);
             let parcel = Parcel {
                 body: self.open.close(),
                 compression: self.stream.compression,
                 events,
+                bodies,
+                was_sent: false,
                 sequence,
                 closed_ns: now_ns,
             };
-            self.queue.push(parcel, self.stream.limits.queue_bytes as usize);
+            let [requests, responses] = self.queue.push(parcel, self.stream.limits.queue_bytes as usize);
+            self.findings.add_bodies(Message::Request, Reason::QueueFull, requests);
+            self.findings.add_bodies(Message::Response, Reason::QueueFull, responses);
         }
     }
 
@@ -403,6 +407,8 @@ impl Worker {
             body: compress(frame.encode(), compression),
             compression,
             events: 0,
+            bodies: 0,
+            was_sent: false,
             sequence: self.ledger.next_sequence(host, Signal::Metrics),
             closed_ns: now_ns,
         }

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::filter::{Flow, StreamFilter};
-use gatelens_core::host::{Attribute, CalloutAnswer};
+use gatelens_core::host::{Attribute, CalloutAnswer, DispatchError};
 use gatelens_core::plugin::{Plugin, Registry};
 use gatelens_core::redact::{MASK, Message};
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
@@ -341,6 +341,41 @@ fn the_memory_for_bodies_is_bounded_and_given_back() {
     (0..5).for_each(|_| drop(open()));
     let bodies = points(&machine.sent(), "gatelens.bodies");
     assert_eq!((bodies["truncated request"], bodies["memory_limit request"]), (6, 3), "{bodies:?}");
+}
+
+#[test]
+fn while_nothing_can_be_delivered_bodies_go_before_records() {
+    let machine = Machine::start(EVERYTHING);
+    machine.host.refuse(Some(DispatchError::Unavailable));
+    // Nothing that compresses well.
+    let mut state = 1u64;
+    let mut noise = || {
+        let next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            format!("{:016x}", state)
+        };
+        Body::whole(&format!("{{\"a\": \"{}\"}}", std::iter::repeat_with(next).take(500).collect::<String>()))
+    };
+    for n in 0..60 {
+        machine.exchange(request(), &noise(), &if n % 2 == 0 { noise() } else { Body::none() });
+        machine.gateway.wait(Duration::from_secs(1));
+        machine.plugin.tick(&machine.host);
+    }
+    machine.host.refuse(None);
+    let sent = machine.sent();
+    let records = records(&sent);
+    assert_eq!(records.len(), 60, "no record is lost");
+    let with = |key: &str, value: &str| {
+        records.iter().filter(|record| record.get(key).is_some_and(|v| v.contains(value))).count() as i64
+    };
+    let (kept, taken) =
+        (with("gatelens.request.body.content", ""), with("gatelens.request.body.omitted", "queue_full"));
+    assert_eq!(kept + taken, 60);
+    assert!(kept > 0 && taken > 20, "{kept} {taken}");
+    let bodies = points(&sent, "gatelens.bodies");
+    assert_eq!((bodies["captured request"], bodies["queue_full request"]), (60, taken), "{bodies:?}");
+    assert_eq!(bodies["queue_full response"], with("gatelens.response.body.omitted", "queue_full"));
+    assert_eq!(with("http.response.header.content-type", "application/json"), 60, "all else stays");
 }
 
 #[test]

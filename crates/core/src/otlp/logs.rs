@@ -9,6 +9,12 @@ use crate::redact::Reason;
 /// `event_name` of every record.
 pub const EVENT_NAME: &str = "gatelens.request";
 
+/// Attributes with the bodies of requests and of responses.
+pub(super) const CONTENT: [&str; 2] = ["gatelens.request.body.content", "gatelens.response.body.content"];
+
+/// Attributes that say why a body is not there.
+pub(super) const OMITTED: [&str; 2] = ["gatelens.request.body.omitted", "gatelens.response.body.omitted"];
+
 const SEVERITY_INFO: u64 = 9;
 const SEVERITY_ERROR: u64 = 17;
 
@@ -55,8 +61,10 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
         text(out, "gatelens.response_code_details", event.response_code_details);
         headers(out, "http.request.header", event.request_headers);
         headers(out, "http.response.header", event.response_headers);
-        body(out, "gatelens.request.body.content", "gatelens.request.body.omitted", event.request_body);
-        body(out, "gatelens.response.body.content", "gatelens.response.body.omitted", event.response_body);
+        let bodies = [event.request_body, event.response_body];
+        for (body_of, (content, omitted)) in bodies.into_iter().zip(CONTENT.into_iter().zip(OMITTED)) {
+            body(out, content, omitted, body_of);
+        }
         if let Some(trace) = event.trace {
             out.fixed32(8, u32::from(trace.flags));
             out.bytes(9, &trace.trace_id);

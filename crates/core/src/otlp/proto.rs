@@ -152,21 +152,56 @@ pub(crate) fn find_varint(message: &[u8], field: u32) -> Option<u64> {
     find(message, u64::from(field) << 3 | VARINT).map(|(_, value)| value)
 }
 
+/// A field of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Field<'m> {
+    pub(crate) number: u64,
+    /// Of a length-delimited field.
+    pub(crate) content: &'m [u8],
+    /// With its tag.
+    pub(crate) whole: &'m [u8],
+}
+
+/// The fields of a message up to its end or a defect, which is a last `None`.
+pub(crate) fn fields(mut message: &[u8]) -> impl Iterator<Item = Option<Field<'_>>> {
+    std::iter::from_fn(move || {
+        if message.is_empty() {
+            return None;
+        }
+        let before = message;
+        let field = take_field(&mut message).and_then(|(tag, content, _)| {
+            let length = before.len().saturating_sub(message.len());
+            Some(Field { number: tag >> 3, content, whole: before.get(..length)? })
+        });
+        if field.is_none() {
+            message = &[];
+        }
+        Some(field)
+    })
+}
+
 fn find(mut message: &[u8], wanted: u64) -> Option<(&[u8], u64)> {
     loop {
-        let tag = varint::take(&mut message)?;
-        let (bytes, value): (&[u8], u64) = match tag & 7 {
-            VARINT => (&[], varint::take(&mut message)?),
-            FIXED64 => (message.split_off(..8)?, 0),
-            LENGTH => {
-                let length = usize::try_from(varint::take(&mut message)?).ok()?;
-                (message.split_off(..length)?, 0)
-            }
-            FIXED32 => (message.split_off(..4)?, 0),
-            _ => return None,
-        };
+        let (tag, bytes, value) = take_field(&mut message)?;
         if tag == wanted {
             return Some((bytes, value));
         }
     }
+}
+
+/// Tag, content of a length-delimited field, value of a varint.
+fn take_field<'m>(message: &mut &'m [u8]) -> Option<(u64, &'m [u8], u64)> {
+    let tag = varint::take(message)?;
+    let (bytes, value): (&[u8], u64) = match tag & 7 {
+        VARINT => (&[], varint::take(message)?),
+        FIXED64 => (message.split_off(..8)?, 0),
+        LENGTH => {
+            let length = usize::try_from(varint::take(message)?).ok()?;
+            (message.split_off(..length)?, 0)
+        }
+        FIXED32 => (message.split_off(..4)?, 0),
+        _ => return None,
+    };
+    // What is not length-delimited has no content.
+    Some((tag, if tag & 7 == LENGTH { bytes } else { &[] }, value))
 }

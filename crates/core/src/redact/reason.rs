@@ -37,6 +37,8 @@ pub enum Reason {
     RuleFailed,
     /// The bodies that the worker captured at the same time exceeded `limits.queue_bytes`.
     MemoryLimit,
+    /// It was captured, and taken out of the log again to make room for records that had to wait.
+    QueueFull,
     /// No filter saw it: an access logger sees no bodies, an earlier filter answered, or the capabilities of the virtual
     /// machine leave out the callbacks for bodies.
     NotSeen,
@@ -44,7 +46,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::NoBody,
         Self::Grpc,
         Self::Upgrade,
@@ -61,6 +63,7 @@ impl Reason {
         Self::NumberBeyondF64,
         Self::RuleFailed,
         Self::MemoryLimit,
+        Self::QueueFull,
         Self::NotSeen,
     ];
 
@@ -83,6 +86,7 @@ impl Reason {
             Self::NumberBeyondF64 => "number_beyond_f64",
             Self::RuleFailed => "rule_failed",
             Self::MemoryLimit => "memory_limit",
+            Self::QueueFull => "queue_full",
             Self::NotSeen => "not_seen",
         }
     }
