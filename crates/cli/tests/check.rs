@@ -159,6 +159,21 @@ fn what_may_not_be_meant_is_a_warning() {
     let text =
         logger.replace(r#""version": 1,"#, captured).replace("    name: gatelens", "    name: 'gatelens'");
     warned(&text, &[&(place(&text, "name: 'gatelens'") + "an access logger sees no bodies")]);
+    // Both in one gateway: the logger leaves out what the filter counts where they share a virtual machine.
+    let both = |filter: &str, logger: &str| {
+        let entry = |kind: &str, list: &str| {
+            format!(
+                "- \"@type\": type.googleapis.com/envoy.extensions.{kind}\n  config: {{name: gatelens, fail_open: true, failure_policy: FAIL_RELOAD, \
+                 vm_config: {{vm_id: a{list}}}, configuration: {{\"@type\": type.googleapis.com/google.protobuf.StringValue, \
+                 value: '{{\"version\": 1, \"ingest\": {{\"cluster\": \"a\"}}, {trusted}}}'}}}}\n"
+            )
+        };
+        entry("filters.http.wasm.v3.Wasm", filter) + &entry("access_loggers.wasm.v3.WasmAccessLog", logger)
+    };
+    let (status, said) = check(&both("", ""));
+    assert_eq!((status, said.contains("counts twice")), (0, false), "{said}");
+    let (status, said) = check(&both("", "1"));
+    assert_eq!((status, said.contains("each request counts twice")), (0, true), "{said}");
     let text = changed("  - name: gatelens_ingest\n", "  - name: ingest\n");
     let unknown = "ingest.cluster: no cluster `gatelens_ingest`";
     warned(&text, &[&(place(&text, "\"cluster\": \"gatelens_ingest\"") + unknown)]);

@@ -17,6 +17,8 @@ pub(super) struct Found<'a> {
     around: Vec<Problem>,
     /// What there is to say of them where bodies are captured.
     around_bodies: Option<Problem>,
+    /// Of an Envoy plugin: as what it is loaded, and its virtual machine.
+    loaded: Option<(Holder, Node)>,
     /// The Envoy configuration's own clusters, if they are all that it has.
     clusters: Option<Vec<String>>,
 }
@@ -61,12 +63,18 @@ pub(super) fn configurations(file: &str) -> Result<Vec<Found<'_>>, Problem> {
     }
     // A gateway may have plugins of others, too. Where none says that it is gatelens, each is taken for it.
     let ours = all.iter().any(|(named, _)| *named);
-    Ok(all.into_iter().filter(|(named, _)| *named || !ours).map(|(_, found)| found).collect())
+    let mut found: Vec<Found<'_>> =
+        all.into_iter().filter(|(named, _)| *named || !ours).map(|(_, found)| found).collect();
+    let twice: Vec<Problem> = found.iter().filter_map(|logger| logger.counts_twice(&found)).collect();
+    if let Some(first) = found.first_mut() {
+        first.around.extend(twice);
+    }
+    Ok(found)
 }
 
 impl<'a> Found<'a> {
     fn new(file: &'a str, text: String, origin: Origin) -> Self {
-        Self { file, text, origin, around: Vec::new(), around_bodies: None, clusters: None }
+        Self { file, text, origin, around: Vec::new(), around_bodies: None, loaded: None, clusters: None }
     }
 
     /// All that is wrong with it: what the filter would refuse, else what may not be meant.
@@ -96,6 +104,23 @@ impl<'a> Found<'a> {
         }
         problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
         problems
+    }
+
+    /// About an access logger that counts what a filter of the same configuration has counted: it leaves that out where
+    /// both run in one virtual machine, which takes the same `vm_config`.
+    fn counts_twice(&self, all: &[Self]) -> Option<Problem> {
+        let vm = |found: &Self, wanted: Holder| match &found.loaded {
+            Some((holder, vm)) if *holder == wanted => Some(vm.clone()),
+            _ => None,
+        };
+        let own = vm(self, Holder::EnvoyLogger)?;
+        let filters = all.iter().filter(|other| other.text == self.text);
+        let differs = |filter: &Node| filter.json() != own.json();
+        filters.filter_map(|other| vm(other, Holder::EnvoyFilter)).any(|filter| differs(&filter)).then(|| {
+            let message = "filter and access logger have the same configuration and a different `vm_config`: they run in \
+                           virtual machines of their own, and each request counts twice where it passes both";
+            Problem::warning(own.place, message)
+        })
     }
 
     fn place_in_text(&self, inner: Place) -> Place {
@@ -192,6 +217,7 @@ fn in_envoy<'a>(
     found.around = advice::on_holder(holder, node);
     found.around.extend(configuration.and_then(advice::on_encoding));
     found.around_bodies = advice::on_bodies(holder, node);
+    found.loaded = Some((holder, vm.clone()));
     found.clusters = clusters.cloned();
     all.push((names_us(&[node.get("name"), root, module]), found));
 }
