@@ -21,6 +21,9 @@ pub(crate) const MAX_PATH_BYTES: usize = 512;
 /// Deepest nesting of brackets and parentheses within a path: its reader and the evaluation of filters recurse.
 pub(crate) const MAX_NESTING: usize = 12;
 
+/// Deepest nesting of functions within a path: its reader tries each in three ways, and all of its arguments in each.
+pub(crate) const MAX_CALLS: u32 = 6;
+
 /// What a path selects, step by step from the root.
 #[derive(Clone, Debug)]
 pub(crate) struct Path {

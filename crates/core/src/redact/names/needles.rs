@@ -58,7 +58,7 @@ impl Needles {
         self.texts.insert(at, (begin, number, text));
     }
 
-    /// The numbers of the texts that are part of a squashed name, in no order; one can be among them several times.
+    /// The numbers of the texts that are part of a squashed name, each once, in no order.
     pub(super) fn found_in(&self, squashed: &str) -> Vec<usize> {
         let mut found = Vec::new();
         let mut window = 0;
@@ -72,9 +72,11 @@ impl Needles {
             let rest = squashed.as_bytes().get(start..).unwrap_or_default();
             let first = self.texts.partition_point(|(other, ..)| *other < window);
             let same = self.texts.iter().skip(first).take_while(|(other, ..)| *other == window);
-            found.extend(
-                same.filter(|(.., text)| rest.starts_with(text.as_bytes())).map(|(_, number, _)| *number),
-            );
+            for (_, number, text) in same {
+                if rest.starts_with(text.as_bytes()) && !found.contains(number) {
+                    found.push(*number);
+                }
+            }
         }
         found
     }

@@ -3,7 +3,7 @@
 use jsonpath_rust::parser::errors::JsonPathError;
 use pest::error::InputLocation;
 
-use super::{MAX_NESTING, MAX_PATH_BYTES};
+use super::{MAX_CALLS, MAX_NESTING, MAX_PATH_BYTES};
 
 /// Why a path is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,6 +44,9 @@ pub(super) fn check(text: &str) -> Result<(), PathError> {
         return Err(PathError::at(0, text, format!("a path begins with `$`: `{}`", corrected(text))));
     }
     let mut depth = 0usize;
+    // A bit for each open bracket, set where it is that of a function.
+    let mut calls = 0u32;
+    let mut last = ' ';
     let mut quote = None;
     let mut escaped = false;
     for (at, c) in text.char_indices() {
@@ -52,9 +55,26 @@ pub(super) fn check(text: &str) -> Result<(), PathError> {
             (Some(_), '\\') => escaped = true,
             (Some(open), c) if c == open => quote = None,
             (None, '\'' | '"') => quote = Some(c),
-            (None, '(' | '[') => depth = depth.saturating_add(1),
-            (None, ')' | ']') => depth = depth.saturating_sub(1),
+            (None, '(' | '[') => {
+                depth = depth.saturating_add(1);
+                let is_call = c == '(' && (last.is_ascii_alphanumeric() || last == '_');
+                calls = calls.wrapping_shl(1) | u32::from(is_call);
+            }
+            (None, ')' | ']') => {
+                depth = depth.saturating_sub(1);
+                calls = calls.wrapping_shr(1);
+            }
             _ => {}
+        }
+        if !c.is_whitespace() {
+            last = c;
+        }
+        if calls.count_ones() > MAX_CALLS {
+            return Err(PathError::at(
+                at,
+                text,
+                format!("functions nest at most {MAX_CALLS} deep in a path"),
+            ));
         }
         if depth > MAX_NESTING {
             return Err(PathError::at(
@@ -196,5 +216,6 @@ mod tests {
         check("$[?@.id == 1e400]", None, "2^53");
         check(&format!("$.{}", "a".repeat(600)), None, "512 bytes");
         check(&format!("${}", "[?@".repeat(20)), Some(38), "12 deep");
+        check(&format!("$[?{}", "length(".repeat(10)), Some(52), "6 deep");
     }
 }
