@@ -82,24 +82,10 @@ pub(crate) struct Envoy {
     expression: Cell<Option<[u8; 4]>>,
 }
 
-/// What nearly every exchange has, in the order of [`EXPRESSION`].
-const EVALUATED: [Attribute; 9] = [
-    Attribute::RequestDuration,
-    Attribute::RequestSize,
-    Attribute::ResponseSize,
-    Attribute::ResponseCode,
-    Attribute::ResponseFlags,
-    Attribute::ResponseCodeDetails,
-    Attribute::SourceAddress,
-    Attribute::UpstreamLatency,
-    Attribute::Attempts,
-];
-
-/// All in one call instead of nine. Each value still costs most of a microsecond, so what few exchanges need is not
-/// among them. A value that is absent fails the whole list: those that are absent in ordinary exchanges are asked for
-/// first, and -1 reads as absent; the rest is absent in client aborts and the like, which take the long way.
-const EXPRESSION: &str = "[request.duration, request.size, response.size, response.code, response.flags, \
-    response.code_details, source.address, \
+/// [`Attribute::COMMON`], all in one call instead of seven. Each value still costs most of a microsecond, so what few
+/// exchanges need is not among them. A value that is absent fails the whole list: those that are absent in ordinary
+/// exchanges are asked for first, and -1 reads as absent.
+const EXPRESSION: &str = "[request.duration, request.size, response.size, response.flags, source.address, \
     has(response.backend_latency) ? response.backend_latency : -1, \
     has(upstream.request_attempt_count) ? upstream.request_attempt_count : -1]";
 
@@ -138,11 +124,11 @@ impl Envoy {
         let mut attributes = Attributes::default();
         let mut values = 0usize;
         let list = Pairs::from_host(buffer);
-        for (attribute, value) in EVALUATED.into_iter().zip(list.names()) {
+        for (attribute, value) in Attribute::COMMON.into_iter().zip(list.names()) {
             attributes.push(attribute, value);
             values = values.saturating_add(1);
         }
-        (values == EVALUATED.len()).then_some(attributes)
+        (values == Attribute::COMMON.len()).then_some(attributes)
     }
 }
 
@@ -187,7 +173,7 @@ impl Host for Envoy {
     fn attributes(&self) -> Attributes {
         self.evaluated_attributes().unwrap_or_else(|| {
             let mut attributes = Attributes::default();
-            for attribute in EVALUATED {
+            for attribute in Attribute::COMMON {
                 if let Some(value) = self.property(&attribute.path()) {
                     attributes.push(attribute, &value);
                 }

@@ -34,10 +34,15 @@ pub struct Mark {
 /// which ends as the client sees it; the two are one request.
 const FOLLOWED: &[u8] = b"internal_redirect";
 
+/// Code details of a response as the upstream gave it.
+const VIA_UPSTREAM: &[u8] = b"via_upstream";
+
 /// A finished exchange, with everything that was read of it.
 #[derive(Debug)]
 pub struct Exchange {
     attributes: Attributes,
+    status: Option<u64>,
+    details: Cow<'static, [u8]>,
     headers: Pairs,
     response_headers: Pairs,
     route_name: Vec<u8>,
@@ -54,8 +59,19 @@ impl Exchange {
             if keeps_response_headers { host.response_headers() } else { Pairs::default() };
         // Envoy infers a gRPC status for any response, so only the request says whether there is one.
         let grpc_status = if is_grpc(&headers) { host.property(&["response", "grpc_status"]) } else { None };
+        let attributes = host.attributes();
+        let status = status(&response_headers).or_else(|| {
+            u64::try_from(i64::from_le_bytes(host.attribute(Attribute::ResponseCode)?.try_into().ok()?)).ok()
+        });
+        let details = if is_plain_success(status, &attributes) {
+            Cow::Borrowed(VIA_UPSTREAM)
+        } else {
+            Cow::Owned(host.attribute(Attribute::ResponseCodeDetails).unwrap_or_default())
+        };
         Self {
-            attributes: host.attributes(),
+            attributes,
+            status,
+            details,
             headers,
             response_headers,
             route_name: route_name.unwrap_or_default(),
@@ -88,8 +104,8 @@ impl Exchange {
         let request = RequestHeaders::of(&self.headers);
 
         let flags = ResponseFlags(read(Attribute::ResponseFlags).unwrap_or(0));
-        let status = Status::new(read(Attribute::ResponseCode), flags);
-        let details = bytes(Attribute::ResponseCodeDetails);
+        let status = Status::new(self.status, flags);
+        let details = &*self.details;
         if details == FOLLOWED {
             return;
         }
@@ -274,6 +290,20 @@ fn captured(
             capture.finish(end, &plan.redactor, hits)
         }
     })
+}
+
+/// The status that a response has among its headers.
+fn status(response_headers: &Pairs) -> Option<u64> {
+    let (_, value) = response_headers.iter().find(|(name, _)| *name == b":status")?;
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// Whether it goes without saying that a response came from the upstream: one did answer, nothing was amiss, and Envoy
+/// does not follow such a response by itself as it may a redirect.
+fn is_plain_success(status: Option<u64>, attributes: &Attributes) -> bool {
+    status.is_some_and(|status| (200..300).contains(&status))
+        && attributes.unsigned(Attribute::ResponseFlags) == Some(0)
+        && attributes.unsigned(Attribute::UpstreamLatency).is_some()
 }
 
 /// Whether a request is gRPC: `application/grpc`, with `+proto` or another format behind it, or gRPC-Web.

@@ -25,8 +25,14 @@ pub trait Host {
     /// One property by its path, in the host's own encoding.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
 
-    /// What the host knows of a finished exchange. Valid at the end of a stream only.
+    /// What the host knows of a finished exchange: the attributes in [`Attribute::COMMON`]. Valid at the end of a stream
+    /// only.
     fn attributes(&self) -> Attributes;
+
+    /// One attribute, in the host's own encoding. Valid at the end of a stream only.
+    fn attribute(&self, attribute: Attribute) -> Option<Vec<u8>> {
+        self.property(&attribute.path())
+    }
 
     /// The final request headers; empty when the host has none (a request that it could not parse).
     fn request_headers(&self) -> Pairs;
@@ -164,6 +170,17 @@ impl Attribute {
         Attribute::ResponseCodeDetails,
         Attribute::UpstreamLatency,
         Attribute::SourceAddress,
+        Attribute::Attempts,
+    ];
+
+    /// Those that every exchange is asked for. The others are known from something else as a rule.
+    pub const COMMON: [Attribute; 7] = [
+        Attribute::RequestDuration,
+        Attribute::RequestSize,
+        Attribute::ResponseSize,
+        Attribute::ResponseFlags,
+        Attribute::SourceAddress,
+        Attribute::UpstreamLatency,
         Attribute::Attempts,
     ];
 

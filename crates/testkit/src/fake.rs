@@ -243,12 +243,16 @@ impl Host for FakeHost {
     fn attributes(&self) -> Attributes {
         let exchange = self.exchange.borrow();
         let mut attributes = Attributes::default();
-        for attribute in Attribute::ALL {
+        for attribute in Attribute::COMMON {
             if let Some(value) = exchange.attributes.get(&(attribute as usize)) {
                 attributes.push(attribute, value);
             }
         }
         attributes
+    }
+
+    fn attribute(&self, attribute: Attribute) -> Option<Vec<u8>> {
+        self.exchange.borrow().attributes.get(&(attribute as usize)).cloned()
     }
 
     fn request_headers(&self) -> Pairs {
