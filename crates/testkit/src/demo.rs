@@ -1,40 +1,58 @@
-//! A web shop's API, as plausible as a demo needs: some routes are slow, some fail, some do not exist.
+//! A web shop's API, as plausible as a demo needs: some routes are slow, some fail, some do not exist, and its bodies
+//! hold what bodies hold: people, addresses, tokens, cards.
+
+mod records;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::upstream::{Answer, Received};
+use crate::http1::Headers;
+use crate::upstream::{Answer, Ending, Received};
 
 /// Users beyond this number do not exist.
 const USERS: u64 = 900;
 
 /// Answers any path.
 pub(crate) fn answer(request: &Received) -> Answer {
+    let answer = route(request);
+    // As many services tell more of themselves than their clients need.
+    let node = format!("shop-{}.fra.internal", fastrand::u8(1..4));
+    header(answer, "x-internal-node", &node)
+}
+
+fn route(request: &Received) -> Answer {
     let segments: Vec<&str> = request.path.trim_matches('/').split('/').collect();
     match (request.method.as_str(), segments.as_slice()) {
         ("GET", ["healthz"]) => Answer::text(200, "ok\n"),
         ("POST", ["login"]) => login(request),
-        ("GET", ["users"]) => {
-            Answer::json(200, &json!({"users": (1..=20).map(user).collect::<Vec<_>>()})).after(delay(12))
+        ("POST", ["oauth", "token"]) => Answer::json(200, &records::token()).after(delay(15)),
+        ("GET", ["users"]) => users(request),
+        ("POST", ["users"]) => {
+            create(request, &["email", "name"], "/users", &fastrand::u64(900..999).to_string())
         }
-        ("POST", ["users"]) => create(request, &["email", "name"]),
         (method, ["users", id]) => one_user(method, id),
         ("GET", ["orders", id]) => order(id),
-        ("POST", ["orders"]) => create(request, &["items"]),
-        ("GET", ["v1", "items", id]) => {
-            Answer::json(200, &json!({"item": id, "price": "12.90"})).after(delay(3))
-        }
-        ("GET", ["v1", "search"]) => {
-            Answer::json(200, &json!({"hits": fastrand::u32(0..300)})).after(delay(60))
-        }
-        ("POST", ["v1", "payments"]) => payment(),
-        ("GET", ["v1", "reports", day]) => {
-            Answer::json(200, &json!({"day": day, "orders": 1312})).after(300 + delay(250))
-        }
+        ("GET", ["orders", id, "events"]) => events(id),
+        ("POST", ["orders"]) => create(request, &["items"], "/orders", &records::id()),
+        ("POST", ["v1", "orders"]) => batch(request),
+        ("GET", ["v1", "items", id]) => Answer::json(200, &records::item(id)).after(delay(3)),
+        ("GET", ["v1", "search"]) => Answer::json(200, &records::found()).after(delay(60)),
+        ("POST", ["v1", "payments"]) => payment(request),
+        ("GET", ["v1", "invoices", number]) => invoice(number),
+        ("GET", ["v1", "reports", day]) => Answer::json(200, &records::report(day)).after(300 + delay(250)),
         ("GET", []) | ("GET", [""]) => Answer::text(200, "a demo shop behind gatelens\n"),
         _ => Answer::json(404, &problem("Not Found", "there is no such route")),
     }
+}
+
+/// All of the first page, or the one with an e-mail address.
+fn users(request: &Received) -> Answer {
+    let users: Vec<Value> = match request.parameter("email") {
+        Some(_) => vec![records::user(fastrand::u64(1..=USERS))],
+        None => (1..=20).map(records::user).collect(),
+    };
+    Answer::json(200, &json!({"users": users, "total": USERS})).after(delay(12))
 }
 
 fn one_user(method: &str, id: &str) -> Answer {
@@ -42,8 +60,8 @@ fn one_user(method: &str, id: &str) -> Answer {
         return Answer::json(404, &problem("Not Found", "there is no such user")).after(delay(3));
     };
     match method {
-        "GET" | "HEAD" => Answer::json(200, &user(id)).after(delay(6)),
-        "PUT" | "PATCH" => Answer::json(200, &user(id)).after(delay(15)),
+        "GET" | "HEAD" => Answer::json(200, &records::user(id)).after(delay(6)),
+        "PUT" | "PATCH" => Answer::json(200, &records::user(id)).after(delay(15)),
         "DELETE" => Answer::text(204, "").after(delay(10)),
         _ => Answer::json(405, &problem("Method Not Allowed", "users are read, changed or deleted")),
     }
@@ -54,16 +72,29 @@ fn login(request: &Received) -> Answer {
     if wrong {
         return Answer::json(401, &problem("Unauthorized", "unknown user or password")).after(delay(40));
     }
-    Answer::json(200, &json!({"expires_in": 3600})).after(delay(40))
+    let answer = Answer::json(200, &records::token()).after(delay(40));
+    header(answer, "set-cookie", &format!("session={:032x}; Path=/; HttpOnly; Secure", fastrand::u128(..)))
 }
 
-fn create(request: &Received, fields: &[&str]) -> Answer {
-    let body: serde_json::Value = serde_json::from_slice(&request.body).unwrap_or_default();
+fn create(request: &Received, fields: &[&str], collection: &str, id: &str) -> Answer {
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     if let Some(missing) = fields.iter().find(|field| body.get(field).is_none()) {
-        let detail = json!([{"loc": ["body", missing], "msg": "Field required", "type": "missing"}]);
-        return Answer::json(422, &json!({"detail": detail})).after(delay(4));
+        return incomplete(missing);
     }
-    Answer::json(201, &json!({"created": true})).after(delay(20))
+    let answer = Answer::json(201, &json!({"id": id, "state": "created"})).after(delay(20));
+    header(answer, "location", &format!("{collection}/{id}"))
+}
+
+/// Orders that a partner hands in together; each is confirmed.
+fn batch(request: &Received) -> Answer {
+    let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+    match body["orders"].as_array() {
+        Some(orders) => {
+            let orders: Vec<Value> = orders.iter().map(records::confirmation).collect();
+            Answer::json(201, &json!({"accepted": orders.len(), "orders": orders})).after(delay(35))
+        }
+        None => incomplete("orders"),
+    }
 }
 
 fn order(id: &str) -> Answer {
@@ -71,10 +102,16 @@ fn order(id: &str) -> Answer {
         return Answer::json(500, &problem("Internal Server Error", "the order book is locked"))
             .after(delay(25));
     }
-    Answer::json(200, &json!({"order": id, "state": "shipped", "total": "48.20"})).after(delay(25))
+    Answer::json(200, &records::order(id)).after(delay(25))
 }
 
-fn payment() -> Answer {
+/// What became of an order, as server-sent events.
+fn events(id: &str) -> Answer {
+    let answer = Answer::text(200, records::events(id)).after(500 + delay(200));
+    Answer { content_type: "text/event-stream".to_owned(), ending: Ending::Chunked(64), ..answer }
+}
+
+fn payment(request: &Received) -> Answer {
     // Twice an hour the bank has a bad minute and a half, to be found on the page.
     let second = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() % 1800;
     let failing = if second < 90 { 40 } else { 3 };
@@ -84,16 +121,27 @@ fn payment() -> Answer {
         n if n < failing + 6 => {
             Answer::json(402, &problem("Payment Required", "the card was declined")).after(delay(80))
         }
-        _ => Answer::json(201, &json!({"paid": true})).after(delay(120)),
+        _ => Answer::json(201, &records::receipt(&request.body)).after(delay(120)),
     }
 }
 
-fn user(id: u64) -> serde_json::Value {
-    json!({"id": id, "name": format!("User {id}"), "email": format!("user{id}@example.com")})
+fn invoice(number: &str) -> Answer {
+    let answer = Answer::text(200, records::invoice(number)).after(delay(30));
+    Answer { content_type: "application/pdf".to_owned(), ..answer }
 }
 
-fn problem(title: &str, detail: &str) -> serde_json::Value {
+fn incomplete(field: &str) -> Answer {
+    let detail = json!([{"loc": ["body", field], "msg": "Field required", "type": "missing"}]);
+    Answer::json(422, &json!({"detail": detail})).after(delay(4))
+}
+
+fn problem(title: &str, detail: &str) -> Value {
     json!({"type": "about:blank", "title": title, "detail": detail})
+}
+
+fn header(answer: Answer, name: &str, value: &str) -> Answer {
+    let headers: Headers = answer.headers.into_iter().chain([(name.to_owned(), value.into())]).collect();
+    Answer { headers, ..answer }
 }
 
 /// A delay in milliseconds with a long tail around a typical one: one in a hundred takes three times as long.

@@ -1,5 +1,7 @@
 //! `gatelens-demo`: a shop with live traffic behind a real Envoy, to see gatelens at work.
 
+mod errands;
+mod plugin;
 mod run;
 mod traffic;
 

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use gatelens_testkit::process::Group;
 use gatelens_testkit::{Envoy, EnvoyConfig, Error, Ingest, Launch, Result, Upstream, paths};
 
-use crate::Stop;
 use crate::traffic::Traffic;
+use crate::{Stop, plugin};
 
 /// How often progress is told.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
     let home = paths::workspace_root().join(&options.directory);
     let [ingest_address, gateway, admin, upstream_address] = addresses(options)?;
-    let config = EnvoyConfig::http_filter()?
+    let config = plugin::capturing(EnvoyConfig::http_filter()?)?
         .listen(gateway)?
         .admin(admin)?
         .upstream(upstream_address)?

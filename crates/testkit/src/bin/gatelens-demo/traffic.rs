@@ -13,6 +13,7 @@ use gatelens_testkit::Result;
 use gatelens_testkit::client::{Connection, Request};
 
 use crate::Stop;
+use crate::errands::{self, Access, Errand};
 
 /// Requests at the same time, at most; more wait their turn.
 const WORKERS: usize = 32;
@@ -161,15 +162,14 @@ fn pay(target: SocketAddr, visit: &Visit) -> Result<()> {
 }
 
 fn visit() -> Visit {
-    let (method, target, body) = errand();
-    let mut request = Request::new(method, target).header("accept", "application/json");
-    if let Some(body) = body {
-        request = request.header("content-type", "application/json").body(body);
-    }
+    let Errand { method, mut request, access } = errands::random();
     let (source, agent) = match consumer() {
         Some(index) => {
             let (name, agent) = CONSUMERS[index];
             request = request.header("x-consumer-id", name);
+            if access == Access::Token {
+                request = request.header("authorization", format!("Bearer {}", credential(name)));
+            }
             // Each consumer calls from a few machines of its own.
             (Ipv4Addr::new(127, 1, index as u8, fastrand::u8(1..4)), agent)
         }
@@ -181,7 +181,7 @@ fn visit() -> Visit {
         request = request.header("traceparent", trace);
     }
     if fastrand::u8(0..10) < 3 {
-        request = request.header("x-request-id", uuid());
+        request = request.header("x-request-id", errands::uuid());
     }
     let patience = if fastrand::u16(0..1000) < 6 { Patience::HangsUp } else { Patience::Waits };
     Visit { source: source.into(), request, method, patience }
@@ -203,46 +203,9 @@ fn consumer() -> Option<usize> {
     Some(0)
 }
 
-/// What a visitor wants: method, target and body, in the proportions of a shop.
-fn errand() -> (&'static str, String, Option<String>) {
-    let user = fastrand::u32(1..960);
-    match fastrand::u32(0..1000) {
-        0..60 => ("GET", "/users".to_owned(), None),
-        60..290 => ("GET", format!("/users/{user}"), None),
-        290..320 => ("PUT", format!("/users/{user}"), Some(format!(r#"{{"name": "User {user}"}}"#))),
-        320..330 => ("DELETE", format!("/users/{user}"), None),
-        330..355 => {
-            ("POST", "/users".to_owned(), Some(r#"{"email": "a@example.com", "name": "A"}"#.to_owned()))
-        }
-        // Without its e-mail address: 422.
-        355..362 => ("POST", "/users".to_owned(), Some(r#"{"name": "A"}"#.to_owned())),
-        362..540 => ("GET", format!("/orders/{}", uuid()), None),
-        540..620 => ("POST", "/orders".to_owned(), Some(basket())),
-        620..810 => ("GET", format!("/v1/items/{}", fastrand::u32(1..50_000)), None),
-        810..890 => ("GET", format!("/v1/search?q=lamp&page={}", fastrand::u8(1..9)), None),
-        890..930 => ("POST", "/v1/payments".to_owned(), Some(r#"{"amount": "48.20"}"#.to_owned())),
-        930..942 => {
-            ("GET", format!("/v1/reports/2026-0{}-1{}", fastrand::u8(1..9), fastrand::u8(0..9)), None)
-        }
-        942..965 => ("POST", "/login".to_owned(), Some(r#"{"user": "a", "password": "right"}"#.to_owned())),
-        965..970 => ("POST", "/login".to_owned(), Some(r#"{"user": "a", "password": "wrong"}"#.to_owned())),
-        970..982 => ("GET", "/healthz".to_owned(), None),
-        982..988 => ("GET", "/wp-login.php".to_owned(), None),
-        988..992 => ("GET", "/dead/end".to_owned(), None),
-        992..996 => ("HEAD", format!("/users/{user}"), None),
-        _ => ("GET", "/direct".to_owned(), None),
-    }
-}
-
-fn basket() -> String {
-    let items: Vec<String> = (0..fastrand::u8(1..30))
-        .map(|_| format!(r#"{{"item": {}, "count": 1}}"#, fastrand::u32(1..50_000)))
-        .collect();
-    format!(r#"{{"items": [{}]}}"#, items.join(", "))
-}
-
-fn uuid() -> String {
-    let bits = (fastrand::u128(..) & !(0xf << 76) & !(0x3 << 62)) | (0x4 << 76) | (0x2 << 62);
-    let hex = format!("{bits:032x}");
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+/// The same for each of a consumer's requests, and of no use anywhere.
+fn credential(name: &str) -> String {
+    let mut random =
+        fastrand::Rng::with_seed(name.bytes().fold(7, |seed, byte| seed.wrapping_mul(31) ^ u64::from(byte)));
+    format!("{:032x}", random.u128(..))
 }
