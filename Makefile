@@ -33,8 +33,12 @@ build: doctor page ## The service with its page: target/release/gatelens
 	cargo build --release -p gatelens-cli
 
 .PHONY: bench-gateway
-bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (ROUNDS= REQUESTS=)
+bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=requests,bodies,sizes ROUNDS= REQUESTS=)
 	@"$(TARGET)/debug/gatelens-bench"
+
+.PHONY: bench-redact
+bench-redact: doctor ## Speed of redaction outside of Envoy, by size of the body and kind of rules (FILTER=)
+	cargo bench -p gatelens-bench-redact --bench redact -- $(FILTER)
 
 ##@ Develop
 

@@ -1,0 +1,119 @@
+//! What is compared with what.
+
+use gatelens_bench_redact::paths;
+use gatelens_testkit::{EnvoyConfig, Result};
+use serde_json::{Value, json};
+
+use crate::gateway::{Gateway, with_sections, without_body_callbacks};
+use crate::load::Load;
+use crate::rounds::{Bench, Cost, measure};
+use crate::table;
+
+/// Bytes sent per variant and round in the table of sizes, where the number of requests allows.
+const SIZE_BYTES: usize = 8_000_000;
+
+/// The sizes that redaction is measured with outside of Envoy, too.
+const SIZES: [(&str, usize); 5] =
+    [("1 KB", 1_000), ("16 KB", 16_000), ("64 KB", 64_000), ("256 KB", 256_000), ("1 MB", 1_000_000)];
+
+/// Requests without bodies: answers of Envoy's own, and answers of an upstream.
+///
+/// # Errors
+/// Where an Envoy does not start, or a request fails.
+pub(crate) fn requests(bench: &Bench<'_>, requests: usize) -> Result<String> {
+    let filter = EnvoyConfig::http_filter()?;
+    let mut gateways = start(
+        bench,
+        vec![
+            ("no filter", EnvoyConfig::plain()?),
+            ("SDK no-op filter", EnvoyConfig::noop()?),
+            ("gatelens, HTTP filter", filter.clone()),
+            ("… without callbacks for bodies", without_body_callbacks(filter)?),
+            ("gatelens, access logger", EnvoyConfig::access_logger()?),
+        ],
+    )?;
+    let loads = [
+        Load::get("direct response", "/direct/items/", requests),
+        Load::get("proxied", "/v1/items/", requests),
+    ];
+    let costs = measure(bench, &mut gateways, &loads)?;
+    let names = names(&gateways);
+    let text = |(load, costs): (&Load, &Vec<Cost>)| table::render(&load.name, &names, costs);
+    Ok(loads.iter().zip(&costs).map(text).collect::<Vec<_>>().join("\n"))
+}
+
+/// Orders of 4 KB, answered with 2 KB: what it costs to see bodies, to capture and to redact them.
+///
+/// # Errors
+/// As [`requests`].
+pub(crate) fn bodies(bench: &Bench<'_>, requests: usize) -> Result<String> {
+    let filter = EnvoyConfig::http_filter()?;
+    let capture = json!({"request_body": true, "response_body": true});
+    let answered = [
+        "$.orders[*].customer.email",
+        "$..iban",
+        "$.orders[*].shipping.street",
+        "$.orders[0].links.self",
+        "$.orders[0:2].total",
+    ];
+    let redact = json!({"request_body": paths(5), "response_body": answered});
+    let mut gateways = start(
+        bench,
+        vec![
+            ("no filter", EnvoyConfig::plain()?),
+            ("SDK no-op filter", EnvoyConfig::noop()?),
+            ("gatelens, no callbacks for bodies", without_body_callbacks(filter.clone())?),
+            ("gatelens, nothing captured", filter.clone()),
+            ("… both bodies, built-in names", with_sections(&filter, &capture, &json!({}))?),
+            ("… both bodies, and 5 paths each", with_sections(&filter, &capture, &redact)?),
+        ],
+    )?;
+    let loads = [Load::post("POST of 4 KB, answered 2 KB", "/v1/orders?sleep=0", 4_000, requests)?];
+    let costs = measure(bench, &mut gateways, &loads)?;
+    let names = names(&gateways);
+    let text = |(load, costs): (&Load, &Vec<Cost>)| table::render(&load.name, &names, costs);
+    Ok(loads.iter().zip(&costs).map(text).collect())
+}
+
+/// Request bodies by size: what capture and redaction add to a gateway that captures nothing.
+///
+/// # Errors
+/// As [`requests`].
+pub(crate) fn sizes(bench: &Bench<'_>, requests: usize) -> Result<String> {
+    let filter = EnvoyConfig::http_filter()?;
+    let capture = json!({"request_body": true, "max_body_bytes": 1_048_576});
+    let captured = |redact: Value| with_sections(&filter, &capture, &redact);
+    let mut gateways = start(
+        bench,
+        vec![
+            ("no filter", EnvoyConfig::plain()?),
+            ("SDK no-op filter", EnvoyConfig::noop()?),
+            ("gatelens, nothing captured", filter.clone()),
+            ("… captured, no rules", captured(json!({"defaults": false}))?),
+            ("… built-in names, 5 paths", captured(json!({"request_body": paths(5)}))?),
+            ("… built-in names, 50 paths", captured(json!({"request_body": paths(50)}))?),
+        ],
+    )?;
+    let loads = SIZES
+        .iter()
+        .map(|(name, bytes)| {
+            let requests = (SIZE_BYTES / bytes).min(requests);
+            Load::post(&format!("request body of {name}"), "/status/200", *bytes, requests)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let costs = measure(bench, &mut gateways, &loads)?;
+    let names = names(&gateways);
+    let text = |(load, costs): (&Load, &Vec<Cost>)| {
+        table::render_speeds(&load.name, &names, costs, load.body_bytes())
+    };
+    let tables: Vec<String> = loads.iter().zip(&costs).map(text).collect();
+    Ok(tables.join("\n") + "Rows that capture are compared with gatelens that captures nothing.\n")
+}
+
+fn start(bench: &Bench<'_>, variants: Vec<(&str, EnvoyConfig)>) -> Result<Vec<Gateway>> {
+    variants.into_iter().map(|(name, config)| Gateway::start(name, config, bench)).collect()
+}
+
+fn names(gateways: &[Gateway]) -> Vec<&str> {
+    gateways.iter().map(|gateway| gateway.name.as_str()).collect()
+}
