@@ -2,6 +2,7 @@
 
 mod embedded;
 mod events;
+mod prose;
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -31,7 +32,7 @@ pub enum BodyKind {
     JsonLines,
     /// `application/x-www-form-urlencoded`.
     Form,
-    /// Text without a structure that rules could name. Where it is JSON nevertheless, it is redacted as such.
+    /// Text without a structure that paths could name. Where it is JSON nevertheless, it is redacted as such.
     Text,
     /// `text/event-stream`: each event is redacted by itself.
     EventStream,
@@ -88,7 +89,13 @@ impl Rules<'_> {
     }
 
     /// A form is an object of strings to the paths. Where paths need a tree, a name may not repeat.
+    ///
+    /// A body without a content type of its own is sent as a form by some clients, curl among them: what begins as JSON
+    /// is JSON.
     fn form(&self, text: &str, hits: &mut Hits) -> Result<String, Reason> {
+        if begins_as_json(text) {
+            return self.json(text, hits);
+        }
         let mut selected = Vec::new();
         if !self.body.queries.is_empty() {
             selected = self.select(&Tree::of_fields(fields(text.as_bytes()))?, hits)?;
@@ -106,20 +113,19 @@ impl Rules<'_> {
 
     /// What looks like JSON is JSON, whatever its media type says.
     fn text(&self, text: &str, hits: &mut Hits) -> Result<String, Reason> {
-        let begins = text.trim_start_matches('\u{feff}').trim_start();
-        let inner = begins.trim_start_matches(|c: char| c == '[' || c.is_whitespace());
-        if inner.starts_with('{') || begins.starts_with('[') && inner.starts_with('"') {
+        if begins_as_json(text) {
             return self.json(text, hits);
         }
-        if begins.starts_with('[') {
-            // `[1, 2]` and `[link](https://…)`: no names stand in it unless it is JSON.
+        if json_begin(text).starts_with('[') {
+            // `[1, 2]` and `[link](https://…)`
             let mut own = Hits::default();
             if let Ok(redacted) = self.json(text, &mut own) {
                 hits.take(own);
                 return Ok(redacted);
             }
         }
-        Ok(self.detectors.redact(text, hits).into_owned())
+        let redacted = prose::redact(self, text, hits);
+        Ok(self.detectors.redact(&redacted, hits).into_owned())
     }
 
     /// The nodes that the queries select, in order.
@@ -134,6 +140,18 @@ impl Rules<'_> {
         all.dedup();
         Ok(all)
     }
+}
+
+/// The text without what may stand before JSON.
+fn json_begin(text: &str) -> &str {
+    text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace())
+}
+
+/// Whether a body is meant to be JSON, by how it begins: `{`, `[{`, `["`.
+fn begins_as_json(text: &str) -> bool {
+    let begins = json_begin(text);
+    let inner = begins.trim_start_matches(|c: char| c == '[' || c.is_whitespace());
+    inner.starts_with('{') || begins.starts_with('[') && inner.starts_with('"')
 }
 
 /// One pass over a JSON text that copies it but for what is masked.

@@ -42,11 +42,23 @@ const DEFAULTS: &[(&str, &[Match], &[Place])] = {
     const EVERYWHERE: &[Place] = &[Header, Query, Key];
     &[
         ("default:password", &[Anywhere("password"), Anywhere("passwd"), Ending("pwd")], EVERYWHERE),
-        ("default:secret", &[Ending("secret"), Ending("secrets")], EVERYWHERE),
+        (
+            "default:secret",
+            &[Ending("secret"), Ending("secrets"), Ending("secretkey"), Ending("secretaccesskey")],
+            EVERYWHERE,
+        ),
         ("default:token", &[Ending("token")], EVERYWHERE),
         (
             "default:api_key",
-            &[Words("api_key", "apikey"), Words("api_keys", "apikeys"), Ending("apikey"), Ending("apikeys")],
+            &[
+                Words("api_key", "apikey"),
+                Words("api_keys", "apikeys"),
+                Ending("apikey"),
+                Ending("apikeys"),
+                // Those of RapidAPI and Azure, which are no words of their own before the `key`.
+                Words("rapidapi_key", "rapidapikey"),
+                Words("subscription_key", "subscriptionkey"),
+            ],
             EVERYWHERE,
         ),
         ("default:authorization", &[Word("authorization")], EVERYWHERE),
@@ -369,6 +381,9 @@ mod tests {
         check(headers, "Set-Cookie", "default:cookie");
         check(headers, "X-API-Key", "default:api_key");
         check(headers, "apikey", "default:api_key");
+        check(headers, "X-RapidAPI-Key", "default:api_key");
+        check(headers, "Ocp-Apim-Subscription-Key", "default:api_key");
+        check(headers, "SecretKey", "default:secret");
         check(headers, "x-csrf-token", "default:token");
         check(headers, "x-authtoken", "default:token");
         check(headers, "x-client-secret", "default:secret");

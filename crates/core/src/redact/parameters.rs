@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use super::MASK;
+use super::json::{Kind, Reader, unescape};
 
 /// How often a value is decoded in the search for names within it. What is wrapped deeper is masked.
 const MAX_LAYERS: u8 = 4;
@@ -67,8 +68,36 @@ pub(super) fn redact_url<'a>(raw: &'a [u8], judge: &mut impl Judge) -> Cow<'a, [
     join(raw, [(b"", Some(head)), (b"?", query), (b"#", fragment)])
 }
 
-/// Masks the matrix parameters of a path.
+/// Masks the matrix parameters of a path, userinfo of URLs in it, and segments that hold sensitive parameters all the
+/// same: `/callback&token=…`, `/login%3Ftoken=…`.
 pub(super) fn redact_path<'a>(raw: &'a [u8], judge: &mut impl Judge) -> Cow<'a, [u8]> {
+    let head = redact_head(raw, judge);
+    if !head.iter().any(|byte| matches!(byte, b'=' | b'%')) {
+        return head;
+    }
+    match redact_segments(&head, judge) {
+        Cow::Owned(masked) => Cow::Owned(masked),
+        Cow::Borrowed(_) => head,
+    }
+}
+
+/// Masks whole segments. What stands behind a `;` was looked at already.
+fn redact_segments<'a>(path: &'a [u8], judge: &mut impl Judge) -> Cow<'a, [u8]> {
+    let mut out = Output::new(path);
+    for segment in path.split(|byte| *byte == b'/') {
+        let (name, _) = split_once(segment, b';');
+        if is_sensitive(&decode(name).text, MAX_LAYERS, judge) {
+            out.replace(segment, MASK.as_bytes());
+        } else {
+            out.keep(segment);
+        }
+        out.separator();
+    }
+    out.finish()
+}
+
+/// Masks the matrix parameters of a path.
+fn redact_matrix<'a>(raw: &'a [u8], judge: &mut impl Judge) -> Cow<'a, [u8]> {
     if !raw.contains(&b';') {
         return Cow::Borrowed(raw);
     }
@@ -90,18 +119,28 @@ pub(super) fn redact_path<'a>(raw: &'a [u8], judge: &mut impl Judge) -> Cow<'a, 
 
 /// The part of a URL before query and fragment: userinfo and matrix parameters.
 fn redact_head<'a>(head: &'a [u8], judge: &mut impl Judge) -> Cow<'a, [u8]> {
+    match redact_userinfo(head) {
+        Cow::Borrowed(head) => redact_matrix(head, judge),
+        Cow::Owned(head) => Cow::Owned(redact_matrix(&head, judge).into_owned()),
+    }
+}
+
+/// Masks userinfo in all URLs of a text.
+pub(super) fn redact_userinfo(text: &[u8]) -> Cow<'_, [u8]> {
     let mut masked: Option<Vec<u8>> = None;
-    let mut rest = head;
+    let mut rest = text;
     while let Some(at) = find(rest, b"//") {
         let (before, after) = rest.split_at_checked(at.saturating_add(2)).unwrap_or((rest, b""));
-        let end = after.iter().position(|byte| matches!(byte, b'/' | b'\\' | b' ' | b'"' | b'<' | b'>'));
+        let ends =
+            |byte: &u8| matches!(byte, b'/' | b'\\' | b' ' | b'"' | b'<' | b'>' | b'\t' | b'\n' | b'\r');
+        let end = after.iter().position(ends);
         let (authority, tail) = after.split_at_checked(end.unwrap_or(after.len())).unwrap_or((after, b""));
         let host = match authority.iter().rposition(|byte| *byte == b'@') {
             Some(at)
                 if authority.get(..at).is_some_and(|user| !user.is_empty() && user != MASK.as_bytes()) =>
             {
-                let so_far = head.len().saturating_sub(rest.len());
-                let out = masked.get_or_insert_with(|| head.get(..so_far).unwrap_or_default().to_vec());
+                let so_far = text.len().saturating_sub(rest.len());
+                let out = masked.get_or_insert_with(|| text.get(..so_far).unwrap_or_default().to_vec());
                 out.extend_from_slice(before);
                 out.extend_from_slice(MASK.as_bytes());
                 authority.get(at..).unwrap_or_default()
@@ -118,11 +157,13 @@ fn redact_head<'a>(head: &'a [u8], judge: &mut impl Judge) -> Cow<'a, [u8]> {
         }
         rest = tail;
     }
-    if let Some(mut out) = masked {
-        out.extend_from_slice(rest);
-        return Cow::Owned(redact_path(&out, judge).into_owned());
+    match masked {
+        None => Cow::Borrowed(text),
+        Some(mut out) => {
+            out.extend_from_slice(rest);
+            Cow::Owned(out)
+        }
     }
-    redact_path(head, judge)
 }
 
 fn redact_parameter(
@@ -180,6 +221,9 @@ fn is_sensitive(text: &str, layers: u8, judge: &mut impl Judge) -> bool {
     if text.contains("//") && matches!(redact_head(text.as_bytes(), judge), Cow::Owned(_)) {
         return true;
     }
+    if has_member(text) && holds_sensitive_member(text, layers, judge) {
+        return true;
+    }
     let mut nested = text.split(['?', '#', '&', ';']).filter_map(|part| part.split_once('='));
     if nested.any(|(name, value)| !value.is_empty() && value != MASK && judge.name(name)) {
         return true;
@@ -190,6 +234,37 @@ fn is_sensitive(text: &str, layers: u8, judge: &mut impl Judge) -> bool {
         return again.text != text && is_sensitive(&again.text, layers, judge);
     }
     false
+}
+
+/// Whether there is a brace and a quote behind it, as in all JSON with names.
+pub(super) fn has_member(text: &str) -> bool {
+    text.split_once('{').is_some_and(|(_, rest)| rest.contains('"'))
+}
+
+/// Whether a name in JSON is sensitive, or a string holds what is. Of what is no JSON the names cannot be told; it passes
+/// for one where it does not even begin as such.
+fn holds_sensitive_member(text: &str, layers: u8, judge: &mut impl Judge) -> bool {
+    let begins = text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace());
+    if !begins.starts_with(['{', '[']) {
+        return false;
+    }
+    let mut reader = Reader::new(begins);
+    loop {
+        let token = match reader.next() {
+            Ok(Some(token)) => token,
+            Ok(None) => return false,
+            Err(_) => return true,
+        };
+        let said = || unescape(begins.get(token.at.clone()).unwrap_or_default());
+        let sensitive = match token.kind {
+            Kind::Name => judge.name(&said()),
+            Kind::String => is_sensitive(&said(), layers, judge),
+            _ => false,
+        };
+        if sensitive {
+            return true;
+        }
+    }
 }
 
 /// Bytes that were percent-encoded.

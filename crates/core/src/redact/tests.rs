@@ -65,8 +65,20 @@ fn queries_and_paths() {
     check("a=1&SESSION_x=2&k%C3%84se=3&passportNo=4", "a=1&SESSION_x=***&k%C3%84se=***&passportNo=***");
     check("q=ann%40x.io&z=", "q=***&z=");
     check("country_code=de&code=1", "country_code=de&code=***");
-    let path = redactor.path(b"/users/ann@x.io/a;jsessionid=1;v=2", &mut Hits::default());
-    assert_eq!(String::from_utf8_lossy(&path), "/users/***/a;jsessionid=***;v=***".replace("***", MASK));
+    check("filter=%7B%22token%22%3A1%7D&q={a}", "filter=***&q={a}");
+    let check = |path: &str, kept: &str| {
+        let got = redactor.path(path.as_bytes(), &mut Hits::default());
+        assert_eq!(String::from_utf8_lossy(&got), kept.replace("***", MASK), "{path}");
+    };
+    check("/users/ann@x.io/a;jsessionid=1;v=2", "/users/***/a;jsessionid=***;v=***");
+    check("/cb&token=x/a", "/***/a");
+    check("/a%3Bjsessionid=x", "/***");
+    check("/login%3Ftoken%3Dx", "/***");
+    check("/to/https://ann:x@y/b", "/to/https://***@y/b");
+    check("/to/https%3A%2F%2Fann%3Ax%40y", "/to/***");
+    for harmless in ["/a%20b/100%25/x=1/YWI9PQ==", "/Users(code=5)", "/a;v=1/b", "//x/@home", "/%zz/%"] {
+        check(harmless, harmless);
+    }
 }
 
 #[test]

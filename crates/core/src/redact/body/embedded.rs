@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::super::parameters::redact_url;
+use super::super::parameters::{has_member, redact_url};
 use super::super::{MASK, UrlJudge};
-use super::{Automaton, JsonPass, Rules};
+use super::{Automaton, JsonPass, Rules, json_begin};
 use crate::redact::rules::Hits;
 
 /// How many strings within strings are looked into. What is wrapped deeper is masked.
@@ -22,7 +22,7 @@ static NO_PATHS: Automaton = Automaton::none();
 pub(super) fn is_candidate(quoted: &str) -> bool {
     let begin = quoted.as_bytes().get(1..).unwrap_or_default();
     let begin = begin.get(..MAX_SCHEME.saturating_add(3)).unwrap_or(begin);
-    matches!(begin.first(), Some(b'{' | b'[' | b'/' | b' '))
+    matches!(begin.first(), Some(b'{' | b'[' | b'/' | b'?' | b'#' | b' '))
         || begin.iter().any(|byte| matches!(byte, b':' | b'\\'))
 }
 
@@ -73,17 +73,20 @@ fn json(rules: &Rules<'_>, text: &str, layer: u8, hits: &mut Hits) -> String {
     pass.run().unwrap_or_else(|_| MASK.to_owned())
 }
 
-/// `{"` and `[{"`, with blanks between: `{name}` and `[link]` begin texts.
+/// `{"` and `[{"`, with blanks between, and other arrays with names in them: `{name}` and `[link]` begin texts.
 fn begins_as_json(text: &str) -> bool {
-    let inner = text.trim_start().trim_start_matches('[').trim_start();
+    let begins = json_begin(text);
+    let inner = begins.trim_start_matches('[').trim_start();
     inner.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
+        || begins.starts_with('[') && has_member(begins)
 }
 
-/// `https://…`, `//host/…`, `/path?…`
+/// `https://…`, `jdbc:mysql://…`, `//host/…`, `/path?…`, `?query`, `#fragment`
 fn begins_as_url(text: &str) -> bool {
+    let text = text.trim_start();
     let begin = text.as_bytes().get(..MAX_SCHEME.saturating_add(3)).unwrap_or(text.as_bytes());
-    let in_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
-    let after = begin.iter().position(|byte| !in_scheme(byte)).and_then(|end| begin.get(end..));
-    after.is_some_and(|after| after.starts_with(b"://"))
-        || text.starts_with('/') && text.contains(['?', '#', ';', '@'])
+    let in_scheme = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.' | b':');
+    let after = begin.iter().position(|byte| !in_scheme(byte)).unwrap_or_default();
+    begin.get(after.saturating_sub(1)..).is_some_and(|after| after.starts_with(b"://"))
+        || text.starts_with(['/', '?', '#']) && text.contains(['?', '#', ';', '@'])
 }

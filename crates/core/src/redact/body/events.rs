@@ -1,6 +1,6 @@
 //! Server-sent events (HTML, section 9.2): each event is redacted by itself, and one that cannot be is left out.
 
-use super::Rules;
+use super::{Rules, prose};
 use crate::redact::rules::Hits;
 
 /// Stands where an event or line was left out: a comment to every reader of the format.
@@ -26,7 +26,8 @@ pub(super) fn redact(rules: &Rules<'_>, text: &str, hits: &mut Hits) -> String {
                 data.push_str(value.strip_prefix(' ').unwrap_or(value));
             }
             "" | "event" | "id" | "retry" => {
-                out.push_str(&rules.detectors.redact(line, hits));
+                let masked = prose::redact(rules, line, hits);
+                out.push_str(&rules.detectors.redact(&masked, hits));
                 out.push('\n');
             }
             // Readers skip fields that the format does not know; what stands in them is anybody's guess.

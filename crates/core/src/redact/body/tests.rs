@@ -93,6 +93,16 @@ fn strings_that_hold_json_or_urls_are_looked_into() {
         r#"["/next?page=2&sig=abc", "/a/b", "see https://x/?token=1"]"#,
         r#"["/next?page=2&sig=***", "/a/b", "see https://x/?token=1"]"#,
     );
+    check(r#"["[1,{\"token\":\"t\"}]"]"#, r#"["[1,{\"token\":\"***\"}]"]"#);
+    check("[\"\u{feff}{\\\"token\\\":1}\"]", "[\"\u{feff}{\\\"token\\\":\\\"***\\\"}\"]");
+    check(
+        r##"["?token=1", "#token=1", " https://a:b@x", "#1"]"##,
+        r##"["?token=***", "#token=***", " https://***@x", "#1"]"##,
+    );
+    check(
+        r#"["jdbc:mysql://h/d?user=a&password=b", "12:30"]"#,
+        r#"["jdbc:mysql://h/d?user=a&password=***", "12:30"]"#,
+    );
     let mut wrapped = r#"{"token":1}"#.to_owned();
     for layer in 0..8 {
         let got = redact(&redactor(&[]), BodyKind::Json, &wrapped).unwrap();
@@ -162,6 +172,43 @@ fn lines_forms_and_text() {
     check(&[], text, "[[page]] x", Ok("[[page]] x"));
     check(&["$[0]"], text, "[1, 2]", Ok("[\"***\", 2]"));
     check(&["$[*].a"], text, "[{\"a\":1}]", Ok("[{\"a\":\"***\"}]"));
+}
+
+#[test]
+fn what_is_sent_as_a_form_and_is_json_is_json() {
+    let form = BodyKind::Form;
+    check(&[], form, "{\"password\":\"x\",\"a\":1}", Ok("{\"password\":\"***\",\"a\":1}"));
+    check(&["$[0].a"], form, "[{\"a\":\"=&\"}]", Ok("[{\"a\":\"***\"}]"));
+    check(&[], form, "{\"x\":\"&password=y", Err(Reason::Truncated));
+    check(&[], form, "[0].name=a&[0].password=b", Ok("[0].name=a&[0].password=***"));
+    check(&[], form, "payload={\"password\":\"x\"}&b=1", Ok("payload=***&b=1"));
+    check(&[], form, "payload=%7B%22a%22%3A%22%7B%5C%22token%5C%22%3A1%7D%22%7D", Ok("payload=***"));
+    check(&[], form, "payload=%5B1%2C%7B%22token%22%3A1%7D%5D&q=%7Ba%7D", Ok("payload=***&q=%7Ba%7D"));
+    check(&[], form, "payload={\"name\":\"x\"}&b={\"name\":", Ok("payload={\"name\":\"x\"}&b=***"));
+}
+
+#[test]
+fn in_text_what_follows_a_sensitive_name_is_masked() {
+    let check = |text: &str, wanted: &str| check(&["$.x"], BodyKind::Text, text, Ok(wanted));
+    check("user=ann&password=x&b=1\na: b", "user=ann&password=***\na: b");
+    check("user: ann\r\napi key : k\r\nb: 1", "user: ann\r\napi key : ***\r\nb: 1");
+    check("# Login\n**Password**: x\n\nmore", "# Login\n**Password**: ***\n\nmore");
+    check("Authorization: Bearer x y", "Authorization: ***");
+    check("my password is: x", "my password is: ***");
+    check("Server=db;User Id=sa;Password=x;", "Server=db;User Id=sa;Password=***");
+    check(")]}',\n{\"password\":\"x\"}", ")]}',\n{\"password\":***");
+    check("1\n{\"a\":\"{\\\"token\\\":\\\"x\\\"}\"}", "1\n{\"a\":\"{\\\"token\\\":***");
+    check("[1, {\"password\":\"x\"}", "[1, {\"password\":***");
+    check("password:\n  x\ny: z", "password:\n  ***");
+    check("secrets: [\n  x\n]", "secrets: ***");
+    check("token = \"\"\"a\nx\n\"\"\"", "token = ***");
+    check("password=a\\\nx", "password=***");
+    check("password: ****\nb", "password: ***\nb");
+    check("password:\n", "password:\n");
+    check("see https://ann:x@y.test/\nann@y.test", "see https://***@y.test/\nann@y.test");
+    check("get /cb?code=x or code: 7", "get /cb?code=***");
+    check("author: ann, at 12:30\ncode: 7, tokens = 3", "author: ann, at 12:30\ncode: 7, tokens = 3");
+    check(&format!("password{}: x", " ".repeat(1_000)), &format!("password{}: ***", " ".repeat(1_000)));
 }
 
 #[test]
