@@ -169,6 +169,9 @@ impl Redactor {
         if self.headers.hit(&String::from_utf8_lossy(name.trim_ascii()), hits) {
             return Cow::Borrowed(MASK.as_bytes());
         }
+        if parameters::is_secret_json(value, &mut self.judge(hits)) {
+            return Cow::Borrowed(MASK.as_bytes());
+        }
         let has = |wanted: &[u8]| value.iter().any(|byte| wanted.contains(byte));
         if value.starts_with(b"/") || has(b"?#") || value.windows(2).any(|pair| pair == b"//") {
             return self.url(value, hits);
@@ -185,6 +188,9 @@ impl Redactor {
 
     /// What is kept of a query, given without its `?`.
     pub fn query<'v>(&self, query: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
+        if parameters::is_secret_json(query, &mut self.judge(hits)) {
+            return Cow::Borrowed(MASK.as_bytes());
+        }
         redact_parameters(query, &mut self.judge(hits))
     }
 

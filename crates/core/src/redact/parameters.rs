@@ -43,6 +43,18 @@ pub(super) fn redact_parameters<'a>(raw: &'a [u8], judge: &mut impl Judge) -> Co
     out.finish()
 }
 
+/// Whether a value as a whole is JSON with something sensitive in it, or broken JSON that may have.
+pub(super) fn is_secret_json(raw: &[u8], judge: &mut impl Judge) -> bool {
+    // Most values tell by how they begin; a per cent sign may hide a brace.
+    if !matches!(raw.trim_ascii_start().first(), Some(b'{' | b'[' | b'%')) {
+        return false;
+    }
+    let text = decode(raw).text;
+    let inner = text.trim_start().trim_start_matches('[').trim_start();
+    inner.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
+        && holds_sensitive_member(&text, MAX_LAYERS, judge)
+}
+
 /// The decoded names and values of a form, in order, numbered as in [`Judge::field`].
 pub(super) fn fields(raw: &[u8]) -> impl Iterator<Item = (String, String)> + '_ {
     raw.split(|byte| matches!(byte, b'&' | b';')).map(|segment| {

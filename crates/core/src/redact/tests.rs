@@ -36,6 +36,9 @@ fn headers() {
     check("accept", "text/html;q=0.9, */*;q=0.1", "text/html;q=0.9, */*;q=0.1");
     check("cache-control", "max-age=60", "max-age=60");
     check("accept", "*/*", "*/*");
+    check("x-user", r#"{"id":1,"url":"https://x/?a=1","token":"x"}"#, "***");
+    check("x-user", r#"{"id":1"#, "***");
+    check("report-to", r#"{"group":"a","url":"https://x/"}"#, r#"{"group":"a","url":"https://x/"}"#);
     check(
         "location",
         "https://a:b@x/cb?code=1&state=2#id_token=3",
@@ -65,6 +68,10 @@ fn queries_and_paths() {
     check("a=1&SESSION_x=2&k%C3%84se=3&passportNo=4", "a=1&SESSION_x=***&k%C3%84se=***&passportNo=***");
     check("q=ann%40x.io&z=", "q=***&z=");
     check("country_code=de&code=1", "country_code=de&code=***");
+    check("{\"a\":\"x=y&z\",\"token\":1}", "***");
+    check("%7B%22a%22%3A%22x%3Dy%22%2C%22token%22%3A1%7D", "***");
+    check("{\"a\":\"b\"}", "{\"a\":\"b\"}");
+    check("[a]=1&x={\"b\":\"c\"}", "[a]=1&x={\"b\":\"c\"}");
     check("filter=%7B%22token%22%3A1%7D&q={a}", "filter=***&q={a}");
     let check = |path: &str, kept: &str| {
         let got = redactor.path(path.as_bytes(), &mut Hits::default());
