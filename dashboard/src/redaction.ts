@@ -117,6 +117,7 @@ export const BODY_REASONS: Record<string, BodyReason> = {
   number_beyond_f64: { label: 'number too large', meaning: 'a rule compares a number in the body that a double-precision float does not hold', weight: 'notable' },
   rule_failed: { label: 'rule failed', meaning: 'a rule would need more work on the body than its bound allows', weight: 'notable' },
   queue_full: { label: 'queue full', meaning: 'captured, and taken out of the log again while nothing could be delivered, to make room for records', weight: 'notable' },
+  overload: { label: 'overload', meaning: 'redaction had taken half of the worker’s time since its last tick, and traffic goes first', weight: 'notable' },
   memory_limit: { label: 'memory limit', meaning: 'the bodies that the worker held at the same time exceeded limits.queue_bytes', weight: 'notable' },
   not_seen: {
     label: 'not seen',

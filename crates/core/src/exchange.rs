@@ -122,7 +122,12 @@ impl Exchange {
         let redactor = &plan.redactor;
         let (path, query) = split_query(request.path);
         let redacted_path = redactor.path(path, hits);
-        let route = self.route(plan, method, path, &redacted_path, status);
+        let mut route = self.route(plan, method, path, status);
+        // A route leaves with the counters. Where the path has something to hide, what was made of it may have so, too.
+        if let (Cow::Owned(_), Cow::Owned(inferred)) = (&redacted_path, &route) {
+            let redacted = redactor.path(inferred.as_bytes(), &mut Hits::default());
+            route = Cow::Owned(bounded(redacted, route::MAX_ROUTE_BYTES).into_owned());
+        }
         let query = if plan.capture.query { redactor.query(query, hits) } else { Cow::default() };
         let user_agent = redactor.header(b"user-agent", request.user_agent, hits);
         let request_id = redactor.header(b"x-request-id", request.request_id, hits);
@@ -170,16 +175,7 @@ impl Exchange {
         record(Series::Exact { consumer, method, route, status, error }, &event);
     }
 
-    /// A template is found by the path as sent; what is made of the path itself is made of the redacted one, since
-    /// routes leave with the counters.
-    fn route<'a>(
-        &'a self,
-        plan: &'a Plan,
-        method: Method,
-        path: &[u8],
-        redacted_path: &[u8],
-        status: Status,
-    ) -> Cow<'a, str> {
+    fn route<'a>(&'a self, plan: &'a Plan, method: Method, path: &[u8], status: Status) -> Cow<'a, str> {
         if self.headers.is_empty() {
             return UNMATCHED.into();
         }
@@ -192,9 +188,8 @@ impl Exchange {
         if !plan.infer_routes || status == Status(404) {
             return UNMATCHED.into();
         }
-        let length = redacted_path.len().saturating_add(16).min(route::MAX_ROUTE_BYTES);
-        let mut inferred = String::with_capacity(length);
-        route::infer(redacted_path, &mut inferred);
+        let mut inferred = String::with_capacity(path.len().saturating_add(16).min(route::MAX_ROUTE_BYTES));
+        route::infer(path, &mut inferred);
         inferred.into()
     }
 }

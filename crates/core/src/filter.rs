@@ -47,6 +47,13 @@ pub struct Passed {
     pub end: End,
 }
 
+impl Bodies {
+    /// Whether anything was collected that is to be redacted.
+    pub fn are_held(&self) -> bool {
+        self.request.iter().chain(&self.response).any(|passed| passed.capture.held_bytes() > 0)
+    }
+}
+
 impl StreamFilter {
     /// Sees a stream begin.
     pub fn new(active: Option<Rc<Active>>) -> Self {
@@ -94,8 +101,13 @@ impl StreamFilter {
 
     /// The stream has ended.
     pub fn log(&mut self, host: &impl Host) {
-        let bodies = std::mem::take(&mut self.bodies);
+        let mut bodies = std::mem::take(&mut self.bodies);
         if let Some(active) = &self.active {
+            if active.is_overloaded() {
+                let all = bodies.request.iter_mut().chain(&mut bodies.response);
+                all.filter(|passed| passed.capture.held_bytes() > 0)
+                    .for_each(|passed| passed.capture.leave_out(Reason::Overload));
+            }
             active.log_from_filter(host, bodies);
         }
         self.report();

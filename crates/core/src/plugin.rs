@@ -244,12 +244,23 @@ impl Active {
         self.shared.with(Worker::end);
     }
 
+    /// Whether bodies are to be left out, so that the worker gets on with its traffic.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.shared.with(|worker| worker.is_overloaded()).unwrap_or(true)
+    }
+
     fn record(&self, host: &impl Host, exchange: &Exchange, bodies: Bodies, began_ns: u64) {
+        let redacts_bodies = bodies.are_held();
         let mut hits = self.hits.take();
         exchange.observe(&self.plan, bodies, &mut hits, began_ns, |series, event| {
             self.shared.with(|worker| worker.record(host, series, event, began_ns));
         });
         self.hits.replace(hits);
+        if redacts_bodies {
+            let spent_ns = host.now().saturating_sub(began_ns);
+            self.shared.with(|worker| worker.redacted(spent_ns));
+            return;
+        }
         // The clock costs a tenth of a microsecond, so one exchange in sixty-four stands for all.
         let exchanges = self.shared.exchanges.get().wrapping_add(1);
         self.shared.exchanges.set(exchanges);

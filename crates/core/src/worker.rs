@@ -39,6 +39,8 @@ pub struct Worker {
     active_requests: u64,
     export_failures: u64,
     busy_ns: u64,
+    /// Of that, for exchanges with bodies since the last tick.
+    redacting_ns: u64,
     retired: bool,
 }
 
@@ -65,6 +67,7 @@ impl Worker {
             active_requests: 0,
             export_failures: 0,
             busy_ns: 0,
+            redacting_ns: 0,
             retired: false,
         }
     }
@@ -129,8 +132,21 @@ impl Worker {
         (self.stream.limits.queue_bytes as usize).saturating_sub(self.held_bytes)
     }
 
+    /// So much time was spent on an exchange whose bodies were redacted.
+    pub fn redacted(&mut self, nanoseconds: u64) {
+        self.was_busy(nanoseconds);
+        self.redacting_ns = self.redacting_ns.saturating_add(nanoseconds);
+    }
+
+    /// Whether redaction has taken as much of the time since the last tick as it may: traffic waits for it, and a worker
+    /// that does not get to tick is taken for lost.
+    pub fn is_overloaded(&self) -> bool {
+        self.redacting_ns >= MAX_REDACTING_NS
+    }
+
     /// The regular work: merge, close what is old enough, export, send.
     pub fn tick(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
+        self.redacting_ns = 0;
         if self.retired {
             self.send(host, me, now_ns);
             return;
@@ -477,6 +493,9 @@ impl Worker {
         }
     }
 }
+
+/// Half of the time from one tick to the next.
+const MAX_REDACTING_NS: u64 = 250_000_000;
 
 /// What redaction found is said this often even if nothing has changed, nanoseconds.
 const FINDINGS_NS: u64 = 60_000_000_000;

@@ -52,6 +52,7 @@ impl FakeGateway {
             writes: Cell::new(0),
             exchange: RefCell::default(),
             chunk: RefCell::default(),
+            each_reading: Cell::default(),
             sent: RefCell::default(),
             refusal: Cell::default(),
             last_callout: Cell::new(0),
@@ -154,6 +155,7 @@ pub struct FakeHost {
     writes: Cell<u32>,
     exchange: RefCell<FakeExchange>,
     chunk: RefCell<Vec<u8>>,
+    each_reading: Cell<Duration>,
     sent: RefCell<Vec<Sent>>,
     refusal: Cell<Option<DispatchError>>,
     last_callout: Cell<u32>,
@@ -189,6 +191,11 @@ impl FakeHost {
         *self.chunk.borrow_mut() = chunk.into();
     }
 
+    /// Lets so much time pass with each look at the clock.
+    pub fn pass_with_each_reading(&self, time: Duration) {
+        self.each_reading.set(time);
+    }
+
     /// Has every callout refused, or none.
     pub fn refuse(&self, refusal: Option<DispatchError>) {
         self.refusal.set(refusal);
@@ -217,6 +224,7 @@ impl FakeHost {
 
 impl Host for FakeHost {
     fn now(&self) -> u64 {
+        self.gateway.wait(self.each_reading.get());
         self.gateway.0.now_ns.get()
     }
 

@@ -39,6 +39,8 @@ pub enum Reason {
     MemoryLimit,
     /// It was captured, and taken out of the log again to make room for records that had to wait.
     QueueFull,
+    /// Redaction had taken half of the worker's time since its last tick.
+    Overload,
     /// No filter saw it: an access logger sees no bodies, an earlier filter answered, or the capabilities of the virtual
     /// machine leave out the callbacks for bodies.
     NotSeen,
@@ -46,7 +48,7 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::NoBody,
         Self::Grpc,
         Self::Upgrade,
@@ -64,6 +66,7 @@ impl Reason {
         Self::RuleFailed,
         Self::MemoryLimit,
         Self::QueueFull,
+        Self::Overload,
         Self::NotSeen,
     ];
 
@@ -87,6 +90,7 @@ impl Reason {
             Self::RuleFailed => "rule_failed",
             Self::MemoryLimit => "memory_limit",
             Self::QueueFull => "queue_full",
+            Self::Overload => "overload",
             Self::NotSeen => "not_seen",
         }
     }

@@ -38,7 +38,9 @@ fn card_at(text: &str, start: usize) -> Option<usize> {
             *digits.get_mut(count)? = byte(text, place)?.wrapping_sub(b'0');
             count = count.saturating_add(1);
         }
-        if LENGTHS.contains(&count) && digits.get(..count).is_some_and(luhn) {
+        // Groups in the middle of letters are those of a UUID and the like.
+        let is_card = LENGTHS.contains(&count) && (at == start || !is_glued(text, start, end));
+        if is_card && digits.get(..count).is_some_and(luhn) {
             longest = Some(end);
         }
         let next = end.saturating_add(1);
@@ -56,6 +58,12 @@ fn card_at(text: &str, start: usize) -> Option<usize> {
 
 fn is_digit(text: &str, at: usize) -> bool {
     byte(text, at).is_some_and(|byte| byte.is_ascii_digit())
+}
+
+/// Whether a letter stands right before or behind.
+fn is_glued(text: &str, start: usize, end: usize) -> bool {
+    let is_letter = |at| byte(text, at).is_some_and(|byte| byte.is_ascii_alphabetic());
+    start.checked_sub(1).is_some_and(is_letter) || is_letter(end)
 }
 
 fn end_of_group(text: &str, start: usize) -> usize {
