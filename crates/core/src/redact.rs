@@ -43,7 +43,7 @@ use body::BodyRules;
 use detect::Detectors;
 pub(crate) use names::Pattern;
 use names::{Names, Place, Spelling};
-use parameters::{Judge, redact_parameters, redact_path, redact_url};
+use parameters::{Judge, redact_host, redact_parameters, redact_path, redact_url};
 use path::Path;
 use rules::Rules;
 
@@ -55,6 +55,9 @@ pub const MAX_LIST: usize = 256;
 
 /// Longest name or pattern of a list, characters.
 pub const MAX_NAME_CHARS: usize = 512;
+
+/// Headers whose value is a host.
+const HOSTS: [&[u8]; 3] = [b"host", b":authority", b"x-forwarded-host"];
 
 /// How often a value is masked again after it was masked.
 const MAX_PASSES: usize = 4;
@@ -164,11 +167,23 @@ impl Redactor {
     }
 
     /// What is kept of a header's value. Names are compared without regard to case; in the values of headers that are
-    /// kept, URLs lose their userinfo and sensitive parameters. Each value of a repeated header is given by itself.
+    /// kept, URLs and hosts lose their userinfo, URLs their sensitive parameters. Each value of a repeated header is
+    /// given by itself.
     pub fn header<'v>(&self, name: &[u8], value: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
-        if self.headers.hit(&String::from_utf8_lossy(name.trim_ascii()), hits) {
+        let name = name.trim_ascii();
+        if self.headers.hit(&String::from_utf8_lossy(name), hits) {
             return Cow::Borrowed(MASK.as_bytes());
         }
+        if HOSTS.iter().any(|host| name.eq_ignore_ascii_case(host))
+            && let Some(host) = redact_host(value)
+        {
+            return Cow::Owned(self.header_value(&host, hits).into_owned());
+        }
+        self.header_value(value, hits)
+    }
+
+    /// What is kept of the value of a header that is kept.
+    fn header_value<'v>(&self, value: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
         if parameters::is_secret_json(value, &mut self.judge(hits)) {
             return Cow::Borrowed(MASK.as_bytes());
         }

@@ -137,6 +137,13 @@ fn redact_head<'a>(head: &'a [u8], judge: &mut impl Judge) -> Cow<'a, [u8]> {
     }
 }
 
+/// Masks userinfo before a host: `ann:x@h`. `None` where there is none.
+pub(super) fn redact_host(host: &[u8]) -> Option<Vec<u8>> {
+    let at = host.iter().rposition(|byte| *byte == b'@')?;
+    let (user, rest) = host.split_at_checked(at)?;
+    (!user.is_empty() && user != MASK.as_bytes()).then(|| [MASK.as_bytes(), rest].concat())
+}
+
 /// Masks userinfo in all URLs of a text.
 pub(super) fn redact_userinfo(text: &[u8]) -> Cow<'_, [u8]> {
     let mut masked: Option<Vec<u8>> = None;
@@ -197,7 +204,7 @@ fn redact_parameter(
         return;
     };
     let secret_name = judge.text(&name.text);
-    *tainted |= judge.field(index, &name.text) | !name.sound | is_sensitive_name(&name.text, judge);
+    *tainted |= judge.field(index, &name.text) || !name.sound || is_sensitive_name(&name.text, judge);
     if secret_name {
         out.replace(raw_name, MASK.as_bytes());
     } else {

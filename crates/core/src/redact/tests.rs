@@ -53,6 +53,25 @@ fn headers() {
 }
 
 #[test]
+fn hosts_lose_their_userinfo() {
+    let redactor = Redactor::new(&RedactConfig::default()).unwrap();
+    let check = |name: &str, value: &str, kept: &str| {
+        let value = value.replace("***", MASK);
+        let got = redactor.header(name.as_bytes(), value.as_bytes(), &mut Hits::default());
+        assert_eq!(String::from_utf8_lossy(&got), kept.replace("***", MASK), "{name}: {value}");
+    };
+    for host in ["host", "Host", ":authority", "X-Forwarded-Host"] {
+        check(host, "ann:x@h:80", "***@h:80");
+        check(host, "ann@h", "***@h");
+        check(host, "a:b@h, c:d@i", "***@i");
+        check(host, "***@h", "***@h");
+        check(host, "@h", "@h");
+        check(host, "h.test:80", "h.test:80");
+    }
+    check("from", "ann@x.io", "ann@x.io");
+}
+
+#[test]
 fn queries_and_paths() {
     let config = RedactConfig {
         query: strings(&["session_*", "Käse"]),
