@@ -60,6 +60,10 @@ fn shapes(c: &mut Criterion) {
         ("by_identifier", by_identifier(64_000)),
         ("numbers", format!("[{}0]", "12.5,".repeat(12_800))),
         ("long_string", format!("[\"{}\"]", "lorem ipsum dolor sit amet ".repeat(2_370))),
+        (
+            "log_lines",
+            format!("[{}0]", "\"level=info at=12:30:07 msg=\\\"done\\\" took=3ms\",".repeat(1_185)),
+        ),
         ("escapes", format!("[\"{}\"]", "\\u0041".repeat(10_666))),
         ("secrets", format!("[{}0]", "{\"token\":1},".repeat(5_333))),
     ] {

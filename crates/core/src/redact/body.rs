@@ -302,7 +302,9 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         }
         let raw = self.raw(token);
         match token.kind {
-            Kind::String if !self.rules.detectors.is_empty() || embedded::is_candidate(raw) => {
+            Kind::String
+                if !self.rules.detectors.is_empty() || token.escaped || embedded::is_candidate(raw) =>
+            {
                 let text = self.unescaped(token);
                 let inner = embedded::redact(self.rules, &text, self.layer, self.hits);
                 let redacted = self.rules.detectors.redact(&inner, self.hits);
@@ -359,7 +361,7 @@ struct FormJudge<'r, 'h> {
 
 impl Judge for FormJudge<'_, '_> {
     fn name(&mut self, name: &str) -> bool {
-        self.rules.query.hit(name, self.hits) | self.rules.body.keys.hit(name, self.hits)
+        self.rules.body.keys.hit_either(self.rules.query, name, self.hits)
     }
 
     fn text(&mut self, text: &str) -> bool {

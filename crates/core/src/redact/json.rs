@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::Reason;
 use strings::plain_length;
-pub(super) use strings::{quote, unescape};
+pub(super) use strings::{has_byte_of, quote, unescape};
 
 /// Deepest nesting of arrays and objects that is read.
 pub(super) const MAX_DEPTH: usize = 128;

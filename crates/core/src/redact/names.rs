@@ -4,9 +4,11 @@
 //! is brought into a form in which words are in lower case, between single underscores: `_api_key_`. Where case tells
 //! words apart (`apiKey`, `APIKey`) both readings are tried, since `pAsSwOrD` is no riddle either.
 
+mod defaults;
 mod needles;
 
 use super::rules::{Hits, RuleId, Rules};
+use defaults::{DEFAULTS, Match};
 use needles::Needles;
 
 /// Where a name stands.
@@ -16,67 +18,6 @@ pub(super) enum Place {
     Query,
     Key,
 }
-
-/// How a built-in name is looked for.
-#[derive(Clone, Copy, Debug)]
-enum Match {
-    /// As a word.
-    Word(&'static str),
-    /// As words in this order; then the same at one stretch.
-    Words(&'static str, &'static str),
-    /// As the end of a word.
-    Ending(&'static str),
-    /// Anywhere, even across words.
-    Anywhere(&'static str),
-    /// As the whole name.
-    Whole(&'static str),
-}
-
-/// The built-in names: the rule's name, how it is looked for, where it applies.
-///
-/// Headers and query parameters: the names of the OpenTelemetry conventions and the words that credentials go by.
-/// Members: those of row 22 of the documentation. `tokens` is left alone on purpose, for it mostly counts them.
-const DEFAULTS: &[(&str, &[Match], &[Place])] = {
-    use Match::{Anywhere, Ending, Whole, Word, Words};
-    use Place::{Header, Key, Query};
-    const EVERYWHERE: &[Place] = &[Header, Query, Key];
-    &[
-        ("default:password", &[Anywhere("password"), Anywhere("passwd"), Ending("pwd")], EVERYWHERE),
-        (
-            "default:secret",
-            &[Ending("secret"), Ending("secrets"), Ending("secretkey"), Ending("secretaccesskey")],
-            EVERYWHERE,
-        ),
-        ("default:token", &[Ending("token")], EVERYWHERE),
-        (
-            "default:api_key",
-            &[
-                Words("api_key", "apikey"),
-                Words("api_keys", "apikeys"),
-                Ending("apikey"),
-                Ending("apikeys"),
-                // Those of RapidAPI and Azure, which are no words of their own before the `key`.
-                Words("rapidapi_key", "rapidapikey"),
-                Words("subscription_key", "subscriptionkey"),
-            ],
-            EVERYWHERE,
-        ),
-        ("default:authorization", &[Word("authorization")], EVERYWHERE),
-        ("default:auth", &[Word("auth")], &[Header, Query]),
-        ("default:session", &[Word("session"), Ending("sessionid"), Ending("sessid")], &[Header, Query]),
-        ("default:cookie", &[Word("cookie")], &[Header]),
-        ("default:signature", &[Word("signature"), Word("sig")], &[Query]),
-        (
-            "default:credential",
-            &[Word("credential"), Ending("accesskeyid"), Words("access_key_id", "accesskeyid")],
-            &[Query],
-        ),
-        ("default:code", &[Whole("code")], &[Query]),
-        ("default:card_number", &[Words("card_number", "cardnumber"), Ending("cardnumber")], &[Query, Key]),
-        ("default:cvv", &[Word("cvv"), Word("cvc"), Word("ccv")], &[Query, Key]),
-        ("default:ssn", &[Word("ssn")], &[Query, Key]),
-    ]
-};
 
 /// The sensitive names of one place, compiled.
 #[derive(Clone, Debug)]
@@ -151,7 +92,7 @@ impl Names {
                 .iter()
                 .zip(*first..)
                 .any(|(way, number)| needles.contains(&number) && reading.matches(way, &squashed));
-            if hit {
+            if hit && !found.contains(rule) {
                 found.push(*rule);
             }
         }
@@ -168,6 +109,15 @@ impl Names {
         let rules = self.rules_for(name);
         rules.iter().for_each(|rule| hits.add(*rule, 1));
         !rules.is_empty()
+    }
+
+    /// Whether the name is sensitive here or among the others; counts each rule that says so once.
+    pub(super) fn hit_either(&self, others: &Names, name: &str, hits: &mut Hits) -> bool {
+        let rules = self.rules_for(name);
+        let others = others.rules_for(name);
+        let new = others.iter().filter(|rule| !rules.contains(rule));
+        rules.iter().chain(new).for_each(|rule| hits.add(*rule, 1));
+        !rules.is_empty() || !others.is_empty()
     }
 }
 
@@ -229,19 +179,6 @@ impl Spelling {
         let words = words(name, Humps::Split);
         let squashed = squash(name);
         (!squashed.is_empty()).then(|| Self { words: words.into(), squashed: squashed.into() })
-    }
-}
-
-impl Match {
-    /// What every name that matches contains, when only letters and digits are left of it.
-    fn squashed(&self) -> &'static str {
-        match self {
-            Self::Word(text)
-            | Self::Words(_, text)
-            | Self::Ending(text)
-            | Self::Anywhere(text)
-            | Self::Whole(text) => text,
-        }
     }
 }
 
@@ -363,110 +300,6 @@ mod tests {
         check("", "_", "_");
         check("--", "_", "_");
         check("ÄnderungsToken", "_änderungstoken_", "_änderungs_token_");
-    }
-
-    #[test]
-    fn built_in_names() {
-        let mut rules = Rules::default();
-        let mut places = [Place::Header, Place::Query, Place::Key].map(Names::new);
-        places.iter_mut().for_each(|names| names.add_defaults(&mut rules));
-        let [headers, query, keys] = &places;
-        let check = |names: &Names, name: &str, rule: &str| {
-            let found = names.rules_for(name).first().map(|rule| rules.names()[usize::from(rule.0)].as_str());
-            assert_eq!(found.unwrap_or(""), rule, "{:?} {name}", names.place);
-        };
-        check(headers, "authorization", "default:authorization");
-        check(headers, "Proxy-Authorization", "default:authorization");
-        check(headers, "COOKIE", "default:cookie");
-        check(headers, "Set-Cookie", "default:cookie");
-        check(headers, "X-API-Key", "default:api_key");
-        check(headers, "apikey", "default:api_key");
-        check(headers, "X-RapidAPI-Key", "default:api_key");
-        check(headers, "Ocp-Apim-Subscription-Key", "default:api_key");
-        check(headers, "SecretKey", "default:secret");
-        check(headers, "x-csrf-token", "default:token");
-        check(headers, "x-authtoken", "default:token");
-        check(headers, "x-client-secret", "default:secret");
-        check(headers, "x-auth-user", "default:auth");
-        check(headers, "x-session-id", "default:session");
-        for harmless in [
-            "x-author",
-            "content-type",
-            "authority",
-            "x-tokenizer",
-            "secretary",
-            "user-agent",
-            "code",
-            "sessions",
-        ] {
-            check(headers, harmless, "");
-        }
-        check(query, "access_token", "default:token");
-        check(query, "PASSWORD", "default:password");
-        check(query, "sig", "default:signature");
-        check(query, "code", "default:code");
-        check(query, "X-Amz-Signature", "default:signature");
-        check(query, "X-Amz-Credential", "default:credential");
-        check(query, "X-Goog-Credential", "default:credential");
-        check(query, "AWSAccessKeyId", "default:credential");
-        check(query, "JSESSIONID", "default:session");
-        check(query, "user[password]", "default:password");
-        for harmless in ["page", "country_code", "author", "design", "q"] {
-            check(query, harmless, "");
-        }
-        for spelling in [
-            "api_key",
-            "apiKey",
-            "APIKey",
-            "api-key",
-            "Api Key",
-            "apikey",
-            "APIKEY",
-            "myApiKey",
-            "x.api.key",
-            "aPiKeY",
-        ] {
-            check(keys, spelling, "default:api_key");
-        }
-        for spelling in [
-            "card_number",
-            "cardNumber",
-            "CardNumber",
-            "card-number",
-            "card number",
-            "cardnumber",
-            "credit_card_number",
-            "creditCardNumber",
-            "CARDNUMBER",
-        ] {
-            check(keys, spelling, "default:card_number");
-        }
-        for spelling in [
-            "password",
-            "newPassword",
-            "password_hash",
-            "PaSsWoRd",
-            "oldpassword",
-            "pass_word",
-            "userPasswd",
-            "passwordConfirmation",
-        ] {
-            check(keys, spelling, "default:password");
-        }
-        for spelling in ["cvv", "CVC", "cvv2", "card_cvv", "ccv"] {
-            check(keys, spelling, "default:cvv");
-        }
-        check(keys, "db_pwd", "default:password");
-        check(keys, "refreshToken", "default:token");
-        check(keys, "accesstoken", "default:token");
-        check(keys, "clientSecret", "default:secret");
-        check(keys, "userSSN", "default:ssn");
-        check(keys, "Authorization", "default:authorization");
-        for harmless in
-            ["total_tokens", "author", "name", "secretary", "number", "card", "code", "session", "classname"]
-        {
-            check(keys, harmless, "");
-        }
     }
 
     #[test]

@@ -1,10 +1,12 @@
-//! Strings of a body that hold JSON or a URL. Sensitive names are looked for in these, too; paths do not reach into them.
+//! Strings of a body that hold JSON, a URL or names and values. Sensitive names are looked for in these, too; paths do
+//! not reach into them.
 
 use std::borrow::Cow;
 
+use super::super::json::has_byte_of;
 use super::super::parameters::{has_member, redact_url};
 use super::super::{MASK, UrlJudge};
-use super::{Automaton, JsonPass, Rules, json_begin};
+use super::{Automaton, JsonPass, Rules, json_begin, prose};
 use crate::redact::rules::Hits;
 
 /// How many strings within strings are looked into. What is wrapped deeper is masked.
@@ -18,23 +20,41 @@ const MAX_SCHEME: usize = 16;
 
 static NO_PATHS: Automaton = Automaton::none();
 
-/// Whether there is any use in looking into a string, given with its quotes: most tell by how they begin.
+/// Whether there is any use in looking into a string, given with its quotes: most hold no separator.
 pub(super) fn is_candidate(quoted: &str) -> bool {
-    let begin = quoted.as_bytes().get(1..).unwrap_or_default();
-    let begin = begin.get(..MAX_SCHEME.saturating_add(3)).unwrap_or(begin);
-    matches!(begin.first(), Some(b'{' | b'[' | b'/' | b'?' | b'#' | b' '))
-        || begin.iter().any(|byte| matches!(byte, b':' | b'\\'))
+    let inner = quoted.as_bytes().get(1..).unwrap_or_default();
+    matches!(inner.first(), Some(b'{' | b'[' | b'/' | b'?' | b'#' | b' ')) || has_separator(inner)
 }
 
 /// What is kept of a string, which stands in `layer` strings already.
 pub(super) fn redact<'t>(rules: &Rules<'_>, text: &'t str, layer: u8, hits: &mut Hits) -> Cow<'t, str> {
+    if rules.query.is_empty() {
+        // Whatever is sensitive in a body is so in a query.
+        return Cow::Borrowed(text);
+    }
     if !rules.body.keys.is_empty() && begins_as_json(text) {
         return Cow::Owned(json(rules, text, layer, hits));
     }
-    if !rules.query.is_empty() && begins_as_url(text) {
-        return url(rules, text, hits);
+    let masked = if begins_as_url(text) {
+        let masked = url(rules, text, hits);
+        // Behind a blank anything may follow. Without one, all of the text is the URL.
+        if !has_byte_of::<0, b' '>(text.trim().as_bytes()) {
+            return masked;
+        }
+        masked
+    } else {
+        Cow::Borrowed(text)
+    };
+    match masked {
+        masked if !has_separator(masked.as_bytes()) => masked,
+        Cow::Borrowed(text) => prose::redact(rules, text, hits),
+        Cow::Owned(masked) => Cow::Owned(prose::redact(rules, &masked, hits).into_owned()),
     }
-    Cow::Borrowed(text)
+}
+
+/// Whether there is a `:`, `=` or `@`, or what stands between these in ASCII.
+fn has_separator(text: &[u8]) -> bool {
+    has_byte_of::<b':', b'@'>(text)
 }
 
 /// Masked until nothing changes any more: odd input can be read anew when a part of it is gone.

@@ -18,7 +18,8 @@ const QUOTES: [&str; 3] = ["\"\"\"", "'''", "```"];
 
 /// What is kept of a text.
 pub(super) fn redact<'t>(rules: &Rules<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
-    if rules.query.is_empty() {
+    let has = |byte: u8| text.as_bytes().contains(&byte);
+    if rules.query.is_empty() || !has(b'@') || !has(b'/') {
         return redact_named(rules, text, hits);
     }
     // Userinfo goes first: without it, what was a part of it can be read as a name.
@@ -35,17 +36,25 @@ fn redact_named<'t>(rules: &Rules<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t
     let mut masked: Option<String> = None;
     // Up to where the text is copied or masked.
     let mut done = 0usize;
-    for (at, separator) in text.match_indices([':', '=']) {
+    for (at, separator) in text.bytes().enumerate().filter(|(_, byte)| matches!(byte, b':' | b'=')) {
         let (Some(before), Some(after)) = (text.get(done..at), text.get(at.saturating_add(1)..)) else {
             continue;
         };
-        if !is_sensitive(rules, name_before(before), separator, hits) {
+        let name = name_before(before);
+        if name.is_empty() {
+            continue;
+        }
+        let mut own = Hits::default();
+        if !is_sensitive(rules, name, separator, &mut own) {
             continue;
         }
         let line = after.split(['\n', '\r']).next().unwrap_or_default();
-        if line.trim() == MASK || after.trim().is_empty() {
+        // Base64 ends in `==`, behind what may hold any three letters.
+        let is_nothing = |c: char| c.is_whitespace() || c == '=';
+        if line.trim() == MASK || after.trim_start_matches(is_nothing).is_empty() {
             continue;
         }
+        hits.take(own);
         let goes_on = !line.contains(|c: char| c.is_alphanumeric() || c == '*')
             || line.trim_start().starts_with(['{', '[', '|', '>'])
             || line.ends_with('\\')
@@ -72,14 +81,20 @@ fn name_before(text: &str) -> &str {
     let is_around = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '\\' | '*');
     let text = text.trim_end_matches(is_around);
     let begin = text.ceil_char_boundary(text.len().saturating_sub(MAX_NAME));
-    let ends = ['\n', '\r', '"', '\'', '`', ',', ';', '&', '?', '#', '{', '(', ':', '=', '<', '|'];
-    text.get(begin..).and_then(|near| near.rsplit(ends).next()).unwrap_or_default()
+    let near = text.get(begin..).unwrap_or_default();
+    // All of these are ASCII, so that what follows one begins with a character.
+    let is_end = |byte| {
+        let brackets = matches!(byte, b'{' | b'(' | b'<' | b'|' | b'"' | b'\'' | b'`');
+        brackets || matches!(byte, b'\n' | b'\r' | b',' | b';' | b'&' | b'?' | b'#' | b':' | b'=')
+    };
+    let end = near.bytes().rposition(is_end);
+    end.map_or(near, |end| near.get(end.saturating_add(1)..).unwrap_or_default())
 }
 
 /// Names of parameters, `sig` and `code`, stand before `=` alone.
-fn is_sensitive(rules: &Rules<'_>, name: &str, separator: &str, hits: &mut Hits) -> bool {
-    if name.is_empty() {
-        return false;
+fn is_sensitive(rules: &Rules<'_>, name: &str, separator: u8, hits: &mut Hits) -> bool {
+    match separator {
+        b'=' => rules.body.keys.hit_either(rules.query, name, hits),
+        _ => rules.body.keys.hit(name, hits),
     }
-    rules.body.keys.hit(name, hits) | (separator == "=" && rules.query.hit(name, hits))
 }

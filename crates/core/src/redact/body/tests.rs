@@ -91,7 +91,7 @@ fn strings_that_hold_json_or_urls_are_looked_into() {
     check(r#"["https:\/\/a:b@x\/?token=1&p=2"]"#, r#"["https://***@x/?token=***&p=2"]"#);
     check(
         r#"["/next?page=2&sig=abc", "/a/b", "see https://x/?token=1"]"#,
-        r#"["/next?page=2&sig=***", "/a/b", "see https://x/?token=1"]"#,
+        r#"["/next?page=2&sig=***", "/a/b", "see https://x/?token=***"]"#,
     );
     check(r#"["[1,{\"token\":\"t\"}]"]"#, r#"["[1,{\"token\":\"***\"}]"]"#);
     check("[\"\u{feff}{\\\"token\\\":1}\"]", "[\"\u{feff}{\\\"token\\\":\\\"***\\\"}\"]");
@@ -109,6 +109,57 @@ fn strings_that_hold_json_or_urls_are_looked_into() {
         assert!(got.contains(MASK) && !got.contains(":1"), "{layer}: {got}");
         wrapped = json!({ "a": wrapped }).to_string();
     }
+}
+
+#[test]
+fn strings_that_hold_text_are_looked_into_as_text() {
+    let check = |text: &str, wanted: &str| {
+        let body = |text: &str| json!({ "s": [text, 1] }).to_string();
+        check(&["$.x"], BodyKind::Json, &body(text), Ok(&body(wanted)));
+    };
+    check("see https://ann:x@h", "see https://***@h");
+    check("see //ann@h/a", "see //***@h/a");
+    check("Server=db;Password=x", "Server=db;Password=***");
+    check("u=1&password=x", "u=1&password=***");
+    check("Authorization: Bearer x", "Authorization: ***");
+    check("Cookie: a=b; c=d", "Cookie: ***");
+    check("\"quoted\"\npassword = \"x\"\nmore", "\"quoted\"\npassword = ***\nmore");
+    check("failed: {\"token\":\"x\"}", "failed: {\"token\":***");
+    check("https://h/a then https://ann:x@h password: y", "https://h/a then https://***@h password: ***");
+    check("https://h/?token=x and password: y", "https://h/?token=***");
+    check("https://h/cb?code=x&page=2", "https://h/cb?code=***&page=2");
+    for harmless in [
+        "2026-03-01T10:14:07.123Z",
+        "ann@x.io, bob@x.io",
+        "note: ring twice",
+        "session: 7, sig: a, code: 5",
+        "tokens = 3, author: ann, monkey=a, compass: north",
+        "https://h/a b?x=1: y",
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUg.SSN==",
+        "cvv=",
+        "password:\n",
+        "urn:ietf:params:oauth:grant-type:device",
+    ] {
+        check(harmless, harmless);
+    }
+}
+
+#[test]
+fn long_strings_are_read_as_text_in_a_stroke() {
+    let check = |begin: &str, piece: &str, masks: usize| {
+        let body = json!([format!("{begin}{}", piece.repeat(200_000 / piece.len()))]).to_string();
+        let got = redact(&redactor(&[]), BodyKind::Json, &body).unwrap();
+        assert_eq!(got.matches(MASK).count(), masks, "{begin}{piece}");
+        assert_eq!(got == body, masks == 0, "{begin}{piece}");
+    };
+    for piece in [":", "=", "@", "a:", "b=", "password ", " :", "x//", "é=", "pas=", "tokenize:"] {
+        check("-", piece, 0);
+    }
+    check("password", "=", 0);
+    check("password", " \n", 0);
+    check("-", "password: x\n", 16_666);
+    check("-", "token=", 1);
+    check("-", "//a@ ", 40_000);
 }
 
 #[test]
@@ -256,26 +307,40 @@ fn hits_are_counted_by_rule() {
         request_body: strings(&["$.a", "$.a.b", "$.never", "$[?@.b]", "$..b"]),
         response_body: strings(&["$.a"]),
         keys: strings(&["passport"]),
+        query: strings(&["pass*"]),
         ..RedactConfig::default()
     };
     let redactor = Redactor::new(&config).unwrap();
-    let mut hits = Hits::default();
-    let body = r#"{"a":{"b":1},"c":[{"b":2},{"passportNo":3,"password":4}]}"#;
-    redactor.body(Message::Request, BodyKind::Json, body, &mut hits).unwrap();
-    let named: Vec<_> =
-        hits.drain().map(|(index, count)| (redactor.rules()[index].as_str(), count)).collect();
-    assert_eq!(
-        named,
-        [
+    let check = |kind: BodyKind, body: &str, wanted: &[(&str, u64)]| {
+        let mut hits = Hits::default();
+        redactor.body(Message::Request, kind, body, &mut hits).unwrap();
+        let named: Vec<_> =
+            hits.drain().map(|(index, count)| (redactor.rules()[index].as_str(), count)).collect();
+        assert_eq!(named, wanted, "{body}");
+        assert!(hits.is_empty());
+    };
+    check(
+        BodyKind::Json,
+        r#"{"a":{"b":1},"c":[{"b":2},{"passportNo":3,"password":4}]}"#,
+        &[
             ("default:password", 1),
             ("keys:passport", 1),
             ("request_body:$.a", 1),
             ("request_body:$.a.b", 1),
             ("request_body:$[?@.b]", 1),
-            ("request_body:$..b", 2)
-        ]
+            ("request_body:$..b", 2),
+        ],
     );
-    assert!(hits.is_empty());
+    // Names of forms fall under the rules for queries and those for members: each rule counts once.
+    check(BodyKind::Form, "password=x", &[("default:password", 1), ("query:pass*", 1)]);
+    check(BodyKind::Form, "session_id=x&code=y", &[("default:session", 1), ("default:code", 1)]);
+    check(
+        BodyKind::Form,
+        "passport=1&x=%3FpassportNo%3D2&%2570assword=3",
+        &[("default:password", 1), ("query:pass*", 3), ("keys:passport", 2)],
+    );
+    check(BodyKind::Text, "token=x\ntoken: y\ntoken==\n", &[("default:token", 2)]);
+    check(BodyKind::Json, r#"["token=x", "token: y", "token=="]"#, &[("default:token", 2)]);
 }
 
 fn value() -> impl Strategy<Value = Value> {

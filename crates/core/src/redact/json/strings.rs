@@ -28,6 +28,21 @@ fn special(word: u64) -> u64 {
     (is_zero(word ^ eight(b'"')) | is_zero(word ^ eight(b'\\')) | control) & eight(0x80)
 }
 
+/// Whether a byte of `FIRST` to `LAST`, which are ASCII, is among these. Looks at eight bytes at a time.
+pub(in crate::redact) fn has_byte_of<const FIRST: u8, const LAST: u8>(bytes: &[u8]) -> bool {
+    // Of each byte but its highest bit, so that no carry leaves it: the highest bit says whether it is too large, and
+    // whether it is large enough.
+    let (too_large, large_enough) = (0x7f_u8.wrapping_sub(LAST), 0x80_u8.wrapping_sub(FIRST));
+    let is_in = |word: &[u8; 8]| {
+        let word = u64::from_le_bytes(*word);
+        let low = word & eight(0x7f);
+        let outside = low.wrapping_add(eight(too_large)) | !low.wrapping_add(eight(large_enough)) | word;
+        outside & eight(0x80) != eight(0x80)
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().any(is_in) || rest.iter().any(|byte| (FIRST..=LAST).contains(byte))
+}
+
 /// What a string of the text, given with its quotes, says. Halves of surrogate pairs become U+FFFD.
 pub(in crate::redact) fn unescape(quoted: &str) -> Cow<'_, str> {
     let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(quoted);
@@ -127,6 +142,16 @@ mod tests {
             for bytes in [&bytes, text.as_bytes()] {
                 let plain = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f));
                 prop_assert_eq!(plain_length(bytes), plain.unwrap_or(bytes.len()), "{:?}", bytes);
+            }
+        }
+
+        #[test]
+        fn bytes_of_a_range_are_found_wherever_they_stand(bytes in prop::collection::vec(any::<u8>(), 0..40), text in "[89A-Bé]{0,30}[:=@ ]?[89A-Bé]{0,9}") {
+            for bytes in [&bytes, text.as_bytes()] {
+                let has = |range: std::ops::RangeInclusive<u8>| bytes.iter().any(|byte| range.contains(byte));
+                prop_assert_eq!(has_byte_of::<b':', b'@'>(bytes), has(b':'..=b'@'), "{:?}", bytes);
+                prop_assert_eq!(has_byte_of::<0, b' '>(bytes), has(0..=b' '), "{:?}", bytes);
+                prop_assert_eq!(has_byte_of::<b'0', 0x7f>(bytes), has(b'0'..=0x7f), "{:?}", bytes);
             }
         }
 

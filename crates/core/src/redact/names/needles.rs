@@ -5,7 +5,7 @@ use super::squash;
 /// Most bytes of a text that are looked at.
 const MAX_WIDTH: usize = 3;
 
-/// Bits of the table, as a power of two: with a hundred texts, one name in ten is taken for one that may hold some.
+/// Bits of the table, as a power of two: with a hundred texts, one name in ten is looked at closer.
 const TABLE_LOG2: u32 = 13;
 
 /// 64 bits each.
@@ -64,17 +64,13 @@ impl Needles {
         let mut window = 0;
         for (end, byte) in squashed.bytes().enumerate() {
             window = self.slide(window, byte);
-            let (word, bit) = place(window);
-            if self.beginnings.get(word).is_none_or(|word| word & bit == 0) {
+            if !self.is_beginning(window) {
                 continue;
             }
-            let Some(start) = end.saturating_add(1).checked_sub(self.width) else { continue };
-            let rest = squashed.as_bytes().get(start..).unwrap_or_default();
-            let first = self.texts.partition_point(|(other, ..)| *other < window);
-            let same = self.texts.iter().skip(first).take_while(|(other, ..)| *other == window);
-            for (_, number, text) in same {
-                if rest.starts_with(text.as_bytes()) && !found.contains(number) {
-                    found.push(*number);
+            let rest = squashed.as_bytes().get(end.saturating_add(1)..).unwrap_or_default();
+            for (number, after) in self.beginning_with(window) {
+                if rest.starts_with(after) && !found.contains(&number) {
+                    found.push(number);
                 }
             }
         }
@@ -87,18 +83,42 @@ impl Needles {
             return false;
         }
         if name.is_ascii() {
-            return self.may_begin_in(name.bytes().map(squashed).filter(|byte| *byte != 0));
+            return self.is_any_in(name.bytes().map(squashed).filter(|byte| *byte != 0));
         }
-        self.may_begin_in(squash(name).bytes())
+        self.is_any_in(squash(name).bytes())
     }
 
-    fn may_begin_in(&self, mut squashed: impl Iterator<Item = u8>) -> bool {
+    fn is_any_in(&self, mut squashed: impl Iterator<Item = u8> + Clone) -> bool {
         let mut window = 0;
-        squashed.any(|byte| {
+        while let Some(byte) = squashed.next() {
             window = self.slide(window, byte);
-            let (word, bit) = place(window);
-            self.beginnings.get(word).is_some_and(|word| word & bit != 0)
+            if self.is_beginning(window) && self.goes_on(window, squashed.clone()) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether a text may begin with these bytes.
+    fn is_beginning(&self, window: u32) -> bool {
+        let (word, bit) = place(window);
+        self.beginnings.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// Whether what comes after these bytes is what comes after them in a text: `price` begins as `privatekey` does.
+    #[cold]
+    fn goes_on(&self, window: u32, rest: impl Iterator<Item = u8> + Clone) -> bool {
+        self.beginning_with(window).any(|(_, after)| {
+            let mut rest = rest.clone();
+            after.iter().all(|byte| rest.next() == Some(*byte))
         })
+    }
+
+    /// The texts that begin with these bytes: the number of each and what it has after them.
+    fn beginning_with(&self, window: u32) -> impl Iterator<Item = (usize, &[u8])> {
+        let first = self.texts.partition_point(|(begin, ..)| *begin < window);
+        let same = self.texts.iter().skip(first).take_while(move |(begin, ..)| *begin == window);
+        same.map(|(_, number, text)| (*number, text.as_bytes().get(self.width..).unwrap_or_default()))
     }
 
     /// The last bytes, with one more.
@@ -161,10 +181,22 @@ mod tests {
     fn most_names_hold_none() {
         let mut needles = Needles::default();
         assert!(!needles.may_be_in("password"));
-        for text in ["password", "secret", "token", "apikey", "ssn"] {
+        for text in ["password", "secret", "token", "apikey", "ssn", "privatekey", "credential"] {
             needles.add(text);
         }
-        for name in ["id", "", "createdAt", "user_name", "Straße", "ss", "to_be", "pa-x"] {
+        for name in [
+            "id",
+            "",
+            "createdAt",
+            "user_name",
+            "Straße",
+            "ss",
+            "to_be",
+            "pa-x",
+            "price",
+            "private",
+            "Passwört",
+        ] {
             assert!(!needles.may_be_in(name), "{name}");
         }
         assert!(needles.may_be_in("S-S_N"));
