@@ -68,6 +68,11 @@ fn json_is_copied_but_for_what_is_masked() {
     check(&["$..a", "$.b.a.a"], r#"{"b":{"a":{"a":1}},"a":2}"#, r#"{"b":{"a":"***"},"a":"***"}"#);
     // Filters.
     check(
+        &["$..[?@.name == 'Cookie'].value"],
+        r#"{"headers":[{"name":"Cookie","value":"a=b"},{"name":"Accept","value":"c"}]}"#,
+        r#"{"headers":[{"name":"Cookie","value":"***"},{"name":"Accept","value":"c"}]}"#,
+    );
+    check(
         &["$.u[?@.admin == true].email"],
         r#"{"u":[{"admin":true,"email":"a"},{"admin":false,"email":"b"}]}"#,
         r#"{"u":[{"admin":true,"email":"***"},{"admin":false,"email":"b"}]}"#,
