@@ -78,7 +78,9 @@ pub(super) const DEFAULTS: &[(&str, &[Match], &[Place])] = &[
         ],
         EVERYWHERE,
     ),
-    ("default:credential", &[Ending("credential"), Ending("credentials")], EVERYWHERE),
+    ("default:credential", &[Ending("credential")], EVERYWHERE),
+    // `access-control-allow-credentials` holds none.
+    ("default:credential", &[Ending("credentials")], &[Query, Key]),
     ("default:assertion", &[Ending("assertion")], EVERYWHERE),
     // What says who the caller is, by names that do not say so.
     ("default:assertion", &[Whole("dpop"), Whole("xamznoidcdata"), Whole("xmsclientprincipal")], &[Header]),
@@ -208,13 +210,7 @@ mod tests {
                     ),
                     (
                         "default:credential",
-                        &[
-                            "credential",
-                            "credentials",
-                            "X-Amz-Credential",
-                            "usercredentials",
-                            "db_credentials",
-                        ],
+                        &["credential", "X-Amz-Credential", "usercredential", "db_credential"],
                     ),
                     (
                         "default:assertion",
@@ -290,6 +286,7 @@ mod tests {
                     &[
                         "content-type",
                         "user-agent",
+                        "access-control-allow-credentials",
                         "code",
                         "dpop-nonce",
                         "x-amzn-oidc-identity",
@@ -308,7 +305,7 @@ mod tests {
             &[
                 ("default:signature", &["sig", "X-Amz-Signature"]),
                 ("default:code", &["code", "code_verifier", "codeVerifier", "oauth_verifier"]),
-                ("default:credential", &["X-Goog-Credential"]),
+                ("default:credential", &["X-Goog-Credential", "usercredentials"]),
                 ("default:access_key", &["AWSAccessKeyId"]),
                 ("default:auth", &["auth"]),
                 ("default:session", &["session"]),
@@ -333,7 +330,7 @@ mod tests {
                 ("default:api_key", &["apiKey", "APIKey", "api-key", "Api Key", "myApiKey", "aPiKeY"]),
                 ("default:access_key", &["accessKey", "AccessKeyId", "s3AccessKeys"]),
                 ("default:private_key", &["privateKey", "PrivateKey", "sshPrivateKeyPem", "PRIVATE KEY"]),
-                ("default:credential", &["userCredentials", "credentialId"]),
+                ("default:credential", &["credentials", "userCredentials", "credentialId"]),
                 ("default:assertion", &["clientAssertion", "samlAssertion"]),
                 ("default:authorization", &["Authorization"]),
                 ("default:session", &["sessionId", "SessionID", "userSessionId", "sessid"]),
