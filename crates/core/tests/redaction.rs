@@ -32,6 +32,12 @@ const NAMES: &[&str] = &[
     "user password",
     "client secret",
     "passport no",
+    "jwt",
+    "passphrase",
+    "private key",
+    "access key",
+    "user credentials",
+    "client assertion",
 ];
 
 /// A name in one of the spellings that occur.
