@@ -3,20 +3,23 @@
 //! Nothing is ever held back: each chunk is copied as it passes, up to a bound. What comes out is redacted text or the
 //! [`Reason`] why there is none; raw bytes never do.
 
+mod bodies;
 mod charset;
+mod config;
 mod head;
 mod inflate;
 mod media;
 mod preview;
 mod stream;
 
+pub use bodies::{Bodies, Passed};
+pub use config::CaptureConfig;
 pub use head::Head;
 pub use media::MediaType;
 pub use preview::{Preview, preview};
 
 use std::ops::Range;
 
-use crate::config::CaptureConfig;
 use crate::redact::{BodyKind, Defect, Hits, Message, Pattern, Reason, Redactor, check_header_pattern, each};
 use charset::Charset;
 use inflate::Encoding;

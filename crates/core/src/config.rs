@@ -4,19 +4,17 @@
 //! listed here is refused, and so is the key of a feature that this version does not have: a rule that is silently
 //! skipped would be a promise broken.
 
-mod capture;
 mod check;
 mod error;
 mod locate;
-mod redact;
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-pub use capture::CaptureConfig;
+pub use crate::capture::CaptureConfig;
+pub use crate::redact::{DetectorKind, RedactConfig};
 pub use error::ConfigError;
-pub use redact::{DetectorKind, RedactConfig};
 
 /// The whole configuration. The smallest is `{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}`.
 #[derive(Clone, Debug, Deserialize, PartialEq)]

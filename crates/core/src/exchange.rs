@@ -2,14 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::capture::CapturedBody;
+use crate::capture::{Bodies, CapturedBody, Passed};
 use crate::consumer::Identity;
 use crate::counters::{Dimension, Measurement, Series};
 use crate::event::{
     Event, Header, MAX_HEADER_BYTES, MAX_HEADERS_BYTES, MAX_PATH_BYTES, MAX_QUERY_BYTES,
     MAX_USER_AGENT_BYTES, MAX_WORD_BYTES, bounded, bounded_text,
 };
-use crate::filter::{Bodies, Passed};
 use crate::hash::fnv1a;
 use crate::host::{Attribute, Attributes, Host};
 use crate::outcome::{ErrorType, Method, ResponseFlags, Status};

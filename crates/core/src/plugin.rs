@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use crate::capture::Capture;
+use crate::capture::{Bodies, Capture};
 use crate::config::Config;
 use crate::delivery::RootId;
 use crate::exchange::{Exchange, Mark};
-use crate::filter::Bodies;
 use crate::host::{CalloutId, Host, LogLevel};
 use crate::ledger::LedgerId;
 use crate::plan::Plan;

@@ -1,8 +1,7 @@
 //! Redaction: what is secret is masked before anything is queued, and what cannot be redacted is left out.
 //!
 //! ```
-//! use gatelens_core::config::RedactConfig;
-//! use gatelens_core::redact::{BodyKind, Hits, Message, Redactor};
+//! use gatelens_core::redact::{BodyKind, Hits, Message, RedactConfig, Redactor};
 //!
 //! let config = RedactConfig { request_body: vec!["$.user.email".into()], ..RedactConfig::default() };
 //! let redactor = Redactor::new(&config)?;
@@ -21,6 +20,7 @@
 
 mod automaton;
 mod body;
+mod config;
 mod detect;
 mod json;
 mod names;
@@ -34,10 +34,10 @@ mod tree;
 use std::borrow::Cow;
 
 pub use body::BodyKind;
+pub use config::{DetectorKind, RedactConfig};
 pub use reason::Reason;
 pub use rules::{Hits, RuleId};
 
-use crate::config::RedactConfig;
 use automaton::Automaton;
 use body::BodyRules;
 use detect::Detectors;

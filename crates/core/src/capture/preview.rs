@@ -1,8 +1,9 @@
 //! What the filter would do with a body, told without a gateway.
 
+use super::CaptureConfig;
 use super::{BodyCapture, Capture, CapturedBody, End, Head};
-use crate::config::{CaptureConfig, RedactConfig};
 use crate::pairs::Pairs;
+use crate::redact::RedactConfig;
 use crate::redact::{Defect, Hits, Message, Redactor};
 
 /// A body as it would be sent, and what the rules had to do with it.

@@ -1,9 +1,9 @@
 use std::io::Write;
 
 use super::*;
-use crate::config::RedactConfig;
 use crate::pairs::Pairs;
 use crate::redact::MASK;
+use crate::redact::RedactConfig;
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use proptest::prelude::*;

@@ -9,9 +9,9 @@ mod ssn;
 use std::borrow::Cow;
 use std::ops::Range;
 
+use super::DetectorKind;
 use super::MASK;
 use super::rules::{Hits, RuleId};
-use crate::config::DetectorKind;
 
 /// How often text is searched again after something in it was masked. What is masked can bring new edges about; a text
 /// that still changes then is masked whole.

@@ -76,7 +76,7 @@ fn queries_and_paths() {
     let config = RedactConfig {
         query: strings(&["session_*", "Käse"]),
         keys: strings(&["passport_no"]),
-        detectors: vec![crate::config::DetectorKind::Email],
+        detectors: vec![crate::redact::DetectorKind::Email],
         ..RedactConfig::default()
     };
     let redactor = Redactor::new(&config).unwrap();
@@ -147,7 +147,7 @@ fn a_wrong_rule_is_named() {
     check(|c| c.keys = strings(&["--"]), ("keys", Some(0)), "letters");
     check(|c| c.keys = vec!["a".into(); 300], ("keys", None), "256");
     check(|c| c.headers = vec!["a".repeat(600)], ("headers", Some(0)), "512");
-    check(|c| c.detectors = vec![crate::config::DetectorKind::Ssn; 2], ("detectors", Some(1)), "already");
+    check(|c| c.detectors = vec![crate::redact::DetectorKind::Ssn; 2], ("detectors", Some(1)), "already");
 }
 
 #[test]
@@ -167,7 +167,7 @@ proptest! {
         name in any::<Vec<u8>>(),
         value in prop_oneof![any::<Vec<u8>>(), "(token|a|=|&|;|%|%3D|%2574oken|#|\\?|//|@|:|/|x@y\\.de|\\+| ){0,20}".prop_map(String::into_bytes)],
     ) {
-        let config = RedactConfig { detectors: crate::config::DetectorKind::ALL.to_vec(), ..RedactConfig::default() };
+        let config = RedactConfig { detectors: crate::redact::DetectorKind::ALL.to_vec(), ..RedactConfig::default() };
         let redactor = Redactor::new(&config).unwrap();
         let hits = &mut Hits::default();
         let once = redactor.header(&name, &value, hits);

@@ -1,6 +1,6 @@
 use super::super::{MASK, Message, Redactor};
 use super::*;
-use crate::config::{DetectorKind, RedactConfig};
+use crate::redact::{DetectorKind, RedactConfig};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The section `redact`, as written.
+//! The section `redact` of the configuration, as written.
 
 use serde::Deserialize;
 

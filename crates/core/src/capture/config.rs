@@ -1,4 +1,4 @@
-//! The section `capture`, as written.
+//! The section `capture` of the configuration, as written.
 
 use serde::Deserialize;
 
