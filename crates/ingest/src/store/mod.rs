@@ -54,6 +54,16 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
+    /// The file was written by an older version, and nobody has opened it to write since.
+    #[error("{path} has schema version {found}, this gatelens reads {known}: `gatelens serve` on this directory brings it up to date", path = path.display())]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
     /// The file is a database of something else.
     #[error("{path} is not a file of gatelens: choose another data directory", path = path.display())]
     Foreign {
@@ -88,6 +98,7 @@ impl StoreError {
             }
             Self::File { .. }
             | Self::Newer { .. }
+            | Self::Older { .. }
             | Self::Foreign { .. }
             | Self::InUse { .. }
             | Self::Unreadable { .. } => false,

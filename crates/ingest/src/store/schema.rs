@@ -202,6 +202,10 @@ pub(crate) fn open_read(path: &Path) -> Result<Option<Connection>, StoreError> {
     };
     let (version, connection) = open().map_err(|source| failed(path, source))?;
     version.check(path)?;
+    // The tables of the request log are those of the first version.
+    if version.schema < VERSION && !version.is_new() && path.ends_with(METRICS_FILE) {
+        return Err(StoreError::Older { path: path.to_owned(), found: version.schema, known: VERSION });
+    }
     Ok((!version.is_new()).then_some(connection))
 }
 
@@ -283,4 +287,22 @@ impl Version {
 
 fn failed(path: &Path, source: rusqlite::Error) -> StoreError {
     StoreError::Open { path: path.to_owned(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_version_wrote_is_brought_up_to_date_by_whoever_writes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(METRICS_FILE);
+        let tables = "CREATE TABLE first (id INTEGER PRIMARY KEY)";
+        open_write(&path, tables, &["", "", ""]).unwrap().pragma_update(None, "user_version", 1).unwrap();
+        let refused = open_read(&path).unwrap_err().to_string();
+        assert!(refused.contains("has schema version 1, this gatelens reads 4"), "{refused}");
+        open_write(&path, tables, &["", "", "CREATE TABLE last (id INTEGER PRIMARY KEY)"]).unwrap();
+        let connection = open_read(&path).unwrap().unwrap();
+        assert_eq!(connection.query_row("SELECT count(*) FROM last", [], |row| row.get(0)), Ok(0));
+    }
 }
