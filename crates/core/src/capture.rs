@@ -25,6 +25,16 @@ use charset::Charset;
 use inflate::Encoding;
 use stream::Collector;
 
+/// The callbacks in which a filter sees bodies, by their names in a list of capabilities.
+pub const CALLBACKS: [&str; 6] = [
+    "proxy_on_request_headers",
+    "proxy_on_request_body",
+    "proxy_on_request_trailers",
+    "proxy_on_response_headers",
+    "proxy_on_response_body",
+    "proxy_on_response_trailers",
+];
+
 /// Most that `capture.max_body_bytes` can be.
 pub const MAX_BODY_BYTES: u32 = 1_048_576;
 

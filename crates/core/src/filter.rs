@@ -50,14 +50,13 @@ impl StreamFilter {
             Message::Response => capture.body(message, &Head::response(&host.response_headers(), b"")),
         };
         let end = if flow == Flow::Ends { End::Complete } else { End::Cut };
-        *self.passed(message) = body.map(|capture| Passed { capture, end });
+        *self.bodies.of(message) = body.map(|capture| Passed { capture, end });
     }
 
     /// A chunk of a body passes, of `size` bytes.
     pub fn body(&mut self, host: &impl Host, message: Message, size: usize, flow: Flow) {
-        let room = self.active.as_ref().map_or(0, |active| active.room_for_bodies());
-        let Some(passed) = self.passed(message) else { return };
-        if passed.capture.grows_by(size) > room {
+        let (Some(active), Some(passed)) = (&self.active, self.bodies.of(message)) else { return };
+        if passed.capture.grows_by(size) > active.room_for_bodies() {
             passed.capture.leave_out(Reason::MemoryLimit);
         }
         passed.capture.take(size, |part| host.body_chunk(message, part));
@@ -69,7 +68,7 @@ impl StreamFilter {
 
     /// The trailers of a message pass: its body is complete.
     pub fn trailers(&mut self, message: Message) {
-        if let Some(passed) = self.passed(message) {
+        if let Some(passed) = self.bodies.of(message) {
             passed.end = End::Complete;
         }
     }
@@ -88,17 +87,9 @@ impl StreamFilter {
         self.report();
     }
 
-    fn passed(&mut self, message: Message) -> &mut Option<Passed> {
-        match message {
-            Message::Request => &mut self.bodies.request,
-            Message::Response => &mut self.bodies.response,
-        }
-    }
-
     /// Tells the worker how much is held.
     fn report(&mut self) {
-        let bytes = |passed: &Option<Passed>| passed.as_ref().map_or(0, |passed| passed.capture.held_bytes());
-        let held = bytes(&self.bodies.request).saturating_add(bytes(&self.bodies.response));
+        let held = self.bodies.held_bytes();
         if let Some(active) = self.active.as_ref().filter(|_| held != self.held) {
             active.hold(self.held, held);
         }

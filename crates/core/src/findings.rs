@@ -136,7 +136,8 @@ impl Findings {
         out
     }
 
-    /// Reads what [`Findings::read`] returned, up to a defect if there is one. A version of the filter with fewer reasons has written shorter rows.
+    /// Reads what [`Findings::read`] returned, up to a defect if there is one. A version of the filter with fewer reasons
+    /// has written shorter rows.
     pub fn decode(value: &[u8]) -> Self {
         let mut findings = Self::default();
         let mut input = value;

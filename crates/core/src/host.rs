@@ -208,11 +208,6 @@ pub struct Attributes {
 }
 
 impl Attributes {
-    /// Takes a buffer in which the values lie; ranges outside it read as absent.
-    pub fn new(buffer: Vec<u8>, ranges: [Option<Range<usize>>; Attribute::ALL.len()]) -> Self {
-        Self { buffer, ranges }
-    }
-
     /// Adds one value.
     pub fn push(&mut self, attribute: Attribute, value: &[u8]) {
         let start = self.buffer.len();

@@ -12,6 +12,7 @@
 //! | `lease` | who exports, and until when |
 //! | `sequence/<signal>` | the last sequence number given out |
 //! | `machine/<n>`, `totals` | what the virtual machines say of themselves, see [`crate::roster`] |
+//! | `findings` | hits of rules and fates of bodies, see [`crate::findings`] |
 //!
 //! Every change is a compare-and-swap, so nothing is lost when all workers merge at once. A worker first merges a slot
 //! and then sets its bit; the exporter first takes the bits and then reads the slots: a change is never missed. The cost

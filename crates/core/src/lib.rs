@@ -4,9 +4,10 @@
 //! calls and hands every life-cycle callback to [`plugin::Plugin`]. Nothing here knows proxy-wasm, so everything runs
 //! natively in tests.
 //!
-//! The way of one request: [`exchange::observe`] reads what the host knows at the end of a stream,
-//! [`worker::Worker::record`] counts it ([`counters`]) and writes its log record ([`event`]); on the next tick the
-//! counts are merged into shared data ([`ledger`]) and both leave as OTLP ([`otlp`]) in batches ([`delivery`]).
+//! The way of one request: [`filter::StreamFilter`] copies bodies while they pass, [`exchange::Exchange`] reads what the
+//! host knows at the end of the stream and redacts what is kept ([`redact`]), [`worker::Worker::record`] counts it
+//! ([`counters`]) and writes its log record ([`event`]); on the next tick the counts are merged into shared data
+//! ([`ledger`]) and both leave as OTLP ([`otlp`]) in batches ([`delivery`]).
 //!
 //! Code in this crate never panics, whatever the input: a trap would take a worker's virtual machine down.
 

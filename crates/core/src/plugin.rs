@@ -249,7 +249,7 @@ impl Active {
     }
 
     fn record(&self, host: &impl Host, exchange: &Exchange, bodies: Bodies, began_ns: u64) {
-        let redacts_bodies = bodies.are_held();
+        let redacts_bodies = bodies.held_bytes() > 0;
         let mut hits = self.hits.take();
         exchange.observe(&self.plan, bodies, &mut hits, began_ns, |series, event| {
             self.shared.with(|worker| worker.record(host, series, event, began_ns));

@@ -1,6 +1,7 @@
 //! The bodies of a stream, as far as a filter has seen them.
 
 use super::{BodyCapture, End};
+use crate::redact::Message;
 
 /// What a filter has collected of the bodies of a stream; nothing as an access logger.
 #[derive(Debug, Default)]
@@ -21,8 +22,17 @@ pub struct Passed {
 }
 
 impl Bodies {
-    /// Whether anything was collected that is to be redacted.
-    pub fn are_held(&self) -> bool {
-        self.request.iter().chain(&self.response).any(|passed| passed.capture.held_bytes() > 0)
+    /// The body of one of the two.
+    pub fn of(&mut self, message: Message) -> &mut Option<Passed> {
+        match message {
+            Message::Request => &mut self.request,
+            Message::Response => &mut self.response,
+        }
+    }
+
+    /// Bytes that are held: more than none where there is something to redact.
+    pub fn held_bytes(&self) -> usize {
+        let both = self.request.iter().chain(&self.response);
+        both.fold(0, |sum, passed| sum.saturating_add(passed.capture.held_bytes()))
     }
 }

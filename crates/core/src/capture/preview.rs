@@ -1,10 +1,8 @@
 //! What the filter would do with a body, told without a gateway.
 
-use super::CaptureConfig;
-use super::{BodyCapture, Capture, CapturedBody, End, Head};
+use super::{BodyCapture, Capture, CaptureConfig, CapturedBody, End, Head};
 use crate::pairs::Pairs;
-use crate::redact::RedactConfig;
-use crate::redact::{Defect, Hits, Message, Redactor};
+use crate::redact::{Defect, Hits, Message, RedactConfig, Redactor};
 
 /// A body as it would be sent, and what the rules had to do with it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,8 +2,7 @@ use std::io::Write;
 
 use super::*;
 use crate::pairs::Pairs;
-use crate::redact::MASK;
-use crate::redact::RedactConfig;
+use crate::redact::{MASK, RedactConfig};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 use proptest::prelude::*;

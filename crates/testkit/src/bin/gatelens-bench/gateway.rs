@@ -4,20 +4,11 @@ use std::io::Read;
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
+use gatelens_core::capture::CALLBACKS;
 use gatelens_testkit::{Envoy, EnvoyConfig, Error, Launch, Receiver, Result};
 use serde_json::Value;
 
 use crate::rounds::Bench;
-
-/// Callbacks of the shipped configuration that only the capture of bodies needs.
-const FOR_BODIES: [&str; 6] = [
-    "proxy_on_request_headers",
-    "proxy_on_request_body",
-    "proxy_on_request_trailers",
-    "proxy_on_response_headers",
-    "proxy_on_response_body",
-    "proxy_on_response_trailers",
-];
 
 const CAPABILITIES: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/http_filters/0\
                             /typed_config/config/vm_config/capability_restriction_config/allowed_capabilities";
@@ -75,11 +66,11 @@ pub(crate) fn without_body_callbacks(config: EnvoyConfig) -> Result<EnvoyConfig>
     let listed = config.allowed_capabilities();
     let edited = config.edit(|bootstrap| {
         if let Some(list) = bootstrap.pointer_mut(CAPABILITIES).and_then(Value::as_object_mut) {
-            list.retain(|name, _| !FOR_BODIES.contains(&name.as_str()));
+            list.retain(|name, _| !CALLBACKS.contains(&name.as_str()));
         }
     });
     match listed.len() - edited.allowed_capabilities().len() {
-        removed if removed == FOR_BODIES.len() => Ok(edited),
+        removed if removed == CALLBACKS.len() => Ok(edited),
         removed => Err(Error::Unexpected(format!("{removed} callbacks for bodies are listed"))),
     }
 }
