@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::host::CalloutAnswer;
-use gatelens_core::plugin::{Plugin, Registry};
+use gatelens_core::lifecycle::{Plugin, Registry};
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gatelens_core::filter::StreamFilter;
 use gatelens_core::host::{Attribute, CalloutAnswer, DispatchError, LogLevel};
-use gatelens_core::plugin::{Ending, Plugin, Registry};
+use gatelens_core::lifecycle::{Ending, Plugin, Registry};
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
