@@ -1,5 +1,5 @@
-//! The harness of the tests and of the demo: the real Envoy with the files under `envoy/`, the real ingest, an
-//! upstream and a receiver that misbehave on request, and a client with control over every byte.
+//! The harness of the tests, the demo and the benchmarks: the real Envoy with the files under `envoy/`, the real
+//! ingest, an upstream and a receiver that misbehave on request, and a client with control over every byte.
 //!
 //! ```no_run
 //! use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Upstream, client};
@@ -13,9 +13,9 @@
 //! # }
 //! ```
 
+pub mod answer;
 pub mod client;
 mod config;
-mod demo;
 mod envoy;
 mod error;
 pub mod fake;
