@@ -4,8 +4,8 @@
 
 mod captured;
 mod counts;
-mod farewell;
 mod faults;
+mod half_close;
 mod hostile;
 mod openapi;
 mod page;
