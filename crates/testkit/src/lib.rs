@@ -24,6 +24,7 @@ mod http1;
 pub mod http2;
 mod ingest;
 pub mod module;
+pub mod otlp;
 pub mod paths;
 pub mod process;
 pub mod receiver;
@@ -31,6 +32,7 @@ mod server;
 mod streams;
 mod upstream;
 pub mod wait;
+pub mod worker;
 
 pub use config::EnvoyConfig;
 pub use envoy::{Envoy, Launch, Listeners, Update};
