@@ -15,6 +15,5 @@ mod refusals;
 mod requests;
 mod retention;
 mod senders;
-mod speed;
 mod stats;
 mod support;

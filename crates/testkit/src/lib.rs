@@ -18,6 +18,7 @@ pub mod client;
 mod config;
 mod envoy;
 mod error;
+pub mod export;
 pub mod fake;
 pub mod fault;
 mod http1;
