@@ -4,8 +4,8 @@
 
 mod captured;
 mod counts;
-mod farewell;
 mod faults;
+mod half_close;
 mod hostile;
 mod openapi;
 mod page;
@@ -15,6 +15,5 @@ mod refusals;
 mod requests;
 mod retention;
 mod senders;
-mod speed;
 mod stats;
 mod support;

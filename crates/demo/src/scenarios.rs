@@ -1,4 +1,4 @@
-//! What visitors want, in the proportions of a shop, with what is in such requests: names, addresses, passwords, cards.
+//! The requests of a shop's visitors in plausible proportions, with the names, addresses, passwords and cards in them.
 
 use std::iter;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,19 +6,19 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use gatelens_testkit::client::Request;
 use serde_json::{Value, json};
 
-/// One request to make, and the method again for whoever reads its answer.
-pub(crate) struct Errand {
+/// One request. The method is repeated because reading the answer needs it.
+pub(crate) struct Scenario {
     pub(crate) method: &'static str,
     pub(crate) request: Request,
     pub(crate) access: Access,
 }
 
-/// Whether one has to say who one is.
+/// Whether the request carries the consumer's token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// With the consumer's token.
+    /// It does.
     Token,
-    /// Without: these are the requests by which one gets a token, and those that no token helps.
+    /// It does not: it asks for a token, or needs none.
     Open,
 }
 
@@ -29,8 +29,8 @@ const NAMES: [&str; 6] =
     ["Ann Smith", "Jürgen Groß", "Mei Chen", "Aisha Okafor", "Carlos Muñoz", "Tom O'Neill"];
 const WORDS: [&str; 6] = ["lamp", "floor+lamp", "grinder", "notebook", "linen", "mug"];
 
-/// A random errand.
-pub(crate) fn random() -> Errand {
+/// A random scenario.
+pub(crate) fn random() -> Scenario {
     let user = fastrand::u32(1..960);
     match fastrand::u32(0..1000) {
         0..50 => get("/users".to_owned()),
@@ -68,48 +68,48 @@ pub(crate) fn uuid() -> String {
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
-fn get(target: String) -> Errand {
+fn get(target: String) -> Scenario {
     bare("GET", target)
 }
 
-fn bare(method: &'static str, target: String) -> Errand {
+fn bare(method: &'static str, target: String) -> Scenario {
     asked("application/json", method, target)
 }
 
-fn asked(accept: &str, method: &'static str, target: String) -> Errand {
+fn asked(accept: &str, method: &'static str, target: String) -> Scenario {
     let request = Request::new(method, target).header("accept", accept);
-    Errand { method, request, access: Access::Token }
+    Scenario { method, request, access: Access::Token }
 }
 
-fn json(method: &'static str, target: String, body: &Value) -> Errand {
-    let errand = bare(method, target);
-    let request = errand.request.header("content-type", "application/json").body(body.to_string());
-    Errand { request, ..errand }
+fn json(method: &'static str, target: String, body: &Value) -> Scenario {
+    let scenario = bare(method, target);
+    let request = scenario.request.header("content-type", "application/json").body(body.to_string());
+    Scenario { request, ..scenario }
 }
 
-fn open(errand: Errand) -> Errand {
-    Errand { access: Access::Open, ..errand }
+fn open(scenario: Scenario) -> Scenario {
+    Scenario { access: Access::Open, ..scenario }
 }
 
-fn payment() -> Errand {
+fn payment() -> Scenario {
     let body = json!({
         "order": uuid(),
         "amount": euros(),
         "currency": "EUR",
         "card": {"number": pick(&CARDS), "holder": name(), "expires": "09/29", "cvc": format!("{:03}", fastrand::u16(..1000))},
     });
-    let errand = json("POST", "/v1/payments".to_owned(), &body);
-    Errand { request: errand.request.header("idempotency-key", uuid()), ..errand }
+    let scenario = json("POST", "/v1/payments".to_owned(), &body);
+    Scenario { request: scenario.request.header("idempotency-key", uuid()), ..scenario }
 }
 
 /// A program's login, as a form.
-fn credentials() -> Errand {
+fn credentials() -> Scenario {
     let secret = letters(32);
     let body =
         format!("grant_type=client_credentials&client_id=shop-app&client_secret={secret}&scope=orders");
-    let errand = bare("POST", "/oauth/token".to_owned());
-    let request = errand.request.header("content-type", "application/x-www-form-urlencoded").body(body);
-    Errand { request, ..errand }
+    let scenario = bare("POST", "/oauth/token".to_owned());
+    let request = scenario.request.header("content-type", "application/x-www-form-urlencoded").body(body);
+    Scenario { request, ..scenario }
 }
 
 /// A link as it stands in an e-mail: whoever has it may see the invoice until it expires.

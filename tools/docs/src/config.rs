@@ -1,15 +1,8 @@
-//! `docs/config.md` and `docs/config.schema.json` are what the configuration's types say.
-//!
-//! `UPDATE=1 cargo test -p gatelens-testkit --test reference` writes them anew.
-
-#![allow(clippy::unwrap_used, reason = "a test may")]
+//! `docs/config.md` and `docs/config.schema.json`, from the types of the configuration.
 
 use std::fmt::Write;
-use std::fs;
 
 use gatelens_core::config::Config;
-use gatelens_core::redact::Reason;
-use gatelens_testkit::paths;
 use serde_json::{Map, Value, json};
 
 const HEAD: &str = "\
@@ -27,94 +20,11 @@ version does not have: a start fails, an update over xDS is rejected and the old
 `gatelens check FILE…` says the same beforehand, for the JSON alone and for the YAML that holds it; editors understand
 [config.schema.json](config.schema.json).
 
-<!-- Written by `UPDATE=1 cargo test -p gatelens-testkit --test reference` from the types in crates/core/src/config.rs. -->
+<!-- Written by `make docs` from the types in crates/core/src/config.rs. -->
 ";
 
-#[test]
-fn the_reference_is_that_of_the_types() {
-    let schema = schema();
-    let written = format!("{schema:#}\n");
-    for (file, expected) in [("docs/config.schema.json", written), ("docs/config.md", page(&schema))] {
-        let path = paths::workspace_root().join(file);
-        if std::env::var_os("UPDATE").is_some() {
-            fs::write(&path, expected).unwrap();
-            continue;
-        }
-        let found = fs::read_to_string(&path).unwrap_or_default();
-        assert!(
-            found == expected,
-            "{file} is out of date: UPDATE=1 cargo test -p gatelens-testkit --test reference"
-        );
-    }
-}
-
-#[test]
-fn every_key_is_explained() {
-    let schema = schema();
-    each_property(&schema, &schema, "", &mut |path, property| {
-        let described = property["description"].as_str().is_some_and(|text| text.ends_with(['.', '`']));
-        assert!(described, "{path}: {property}");
-    });
-}
-
-#[test]
-fn the_bounds_are_those_of_the_filter() {
-    let schema = schema();
-    let mut checked = 0;
-    each_property(&schema, &schema, "", &mut |path, property| {
-        // At the root a bound and its neighbour are all that there is to say of the version.
-        let accepts = |value: i64| {
-            let mut config =
-                json!({"version": 1, "ingest": {"cluster": "a"}, "limits": {"queue_bytes": 67_108_864}});
-            // A batch has to fit into the queue.
-            if path == "limits.queue_bytes" {
-                config["limits"]["batch_bytes"] = json!(4_096);
-            }
-            let pointer = path.split('.').collect::<Vec<_>>();
-            let mut at = &mut config;
-            for key in pointer {
-                at = at.as_object_mut().unwrap().entry(key).or_insert(json!({}));
-            }
-            *at = json!(value);
-            Config::parse(&config.to_string()).is_ok()
-        };
-        if let (Some(least), Some(most)) = (property["minimum"].as_i64(), property["maximum"].as_i64()) {
-            assert!(accepts(least) && accepts(most), "{path}: {property}");
-            assert!(!accepts(least - 1) && !accepts(most + 1), "{path}: {property}");
-            checked += 1;
-        }
-    });
-    assert!(checked >= 9, "{checked}");
-}
-
-#[test]
-fn the_defaults_are_those_of_the_filter() {
-    let schema = schema();
-    let smallest = json!({"version": 1, "ingest": {"cluster": "a"}});
-    let read = Config::parse(&smallest.to_string()).unwrap();
-    each_property(&schema, &schema, "", &mut |path, property| {
-        let Some(default) = property.get("default").filter(|default| !default.is_null()) else { return };
-        let mut config = smallest.clone();
-        let mut at = &mut config;
-        for key in path.split('.') {
-            at = at.as_object_mut().unwrap().entry(key).or_insert(json!({}));
-        }
-        *at = default.clone();
-        assert_eq!(Config::parse(&config.to_string()).unwrap(), read, "{path}: {default}");
-    });
-}
-
-#[test]
-fn every_reason_for_leaving_a_body_out_is_explained_in_the_documents_and_on_the_page() {
-    let read = |file: &str| fs::read_to_string(paths::workspace_root().join(file)).unwrap();
-    let (document, page) = (read("docs/wire.md"), read("dashboard/src/redaction.ts"));
-    for reason in Reason::ALL.map(Reason::name) {
-        assert!(document.contains(&format!("`{reason}`")), "docs/wire.md: {reason}");
-        assert!(page.contains(&format!("  {reason}: {{")), "dashboard/src/redaction.ts: {reason}");
-    }
-}
-
-fn schema() -> Value {
+/// The JSON Schema of the configuration.
+pub(crate) fn schema() -> Value {
     let mut schema = schemars::schema_for!(Config).to_value();
     schema["title"] = json!("The configuration of the gatelens plugin");
     // What a type of Rust is stored in is nothing that a configuration knows.
@@ -122,54 +32,11 @@ fn schema() -> Value {
     schema
 }
 
-fn strip(value: &mut Value) {
-    match value {
-        Value::Object(map) => {
-            map.retain(|key, inner| {
-                !(key == "format"
-                    && inner.as_str().is_some_and(|text| matches!(text, "uint32" | "double" | "float")))
-            });
-            // Descriptions are wrapped where the source is.
-            if let Some(Value::String(text)) = map.get_mut("description") {
-                *text = text.replace('\n', " ");
-            }
-            map.values_mut().for_each(strip);
-        }
-        Value::Array(list) => list.iter_mut().for_each(strip),
-        _ => {}
-    }
-}
-
-/// What a schema refers to, with what is said at the place of the reference.
-fn resolved(root: &Value, schema: &Value) -> Map<String, Value> {
-    let mut merged = Map::new();
-    let referred =
-        schema["$ref"].as_str().and_then(|reference| root.pointer(reference.trim_start_matches('#')));
-    for part in [referred, Some(schema)].into_iter().flatten() {
-        merged.extend(part.as_object().cloned().unwrap_or_default());
-    }
-    merged
-}
-
-/// Visits every key of the configuration with its path; those of a list's elements come after `[]`.
-fn each_property(root: &Value, schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
-    let Some(properties) = schema["properties"].as_object() else { return };
-    for (name, property) in properties {
-        let property = Value::Object(resolved(root, property));
-        let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        visit(&path, &property);
-        if !path.contains("[]") {
-            each_property(root, &property, &path, visit);
-        }
-    }
-}
-
-fn page(schema: &Value) -> String {
+/// The reference for readers.
+pub(crate) fn page(schema: &Value) -> String {
     let mut page = HEAD.to_owned();
-    let properties = schema["properties"].as_object().unwrap();
     let of_kind = |sections: bool| {
-        properties
-            .iter()
+        members(schema)
             .map(|(name, property)| (name, Value::Object(resolved(schema, property))))
             .filter(move |(_, property)| property.get("properties").is_some() == sections)
     };
@@ -181,10 +48,7 @@ fn page(schema: &Value) -> String {
     );
     for (name, section) in of_kind(true) {
         let _ = write!(page, "\n## `{name}`\n\n{}\n\n", meaning(&section));
-        let rows: Vec<_> = section["properties"]
-            .as_object()
-            .unwrap()
-            .iter()
+        let rows: Vec<_> = members(&section)
             .map(|(key, property)| (format!("{name}.{key}"), Value::Object(resolved(schema, property))))
             .collect();
         table(schema, &rows, &mut page);
@@ -297,4 +161,112 @@ fn grouped(number: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+/// The keys of an object's schema.
+fn members(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    schema["properties"].as_object().into_iter().flatten()
+}
+
+fn strip(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, inner| {
+                !(key == "format"
+                    && inner.as_str().is_some_and(|text| matches!(text, "uint32" | "double" | "float")))
+            });
+            // Descriptions are wrapped where the source is.
+            if let Some(Value::String(text)) = map.get_mut("description") {
+                *text = text.replace('\n', " ");
+            }
+            map.values_mut().for_each(strip);
+        }
+        Value::Array(list) => list.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+/// What a schema refers to, with what is said at the place of the reference.
+fn resolved(root: &Value, schema: &Value) -> Map<String, Value> {
+    let mut merged = Map::new();
+    let referred =
+        schema["$ref"].as_str().and_then(|reference| root.pointer(reference.trim_start_matches('#')));
+    for part in [referred, Some(schema)].into_iter().flatten() {
+        merged.extend(part.as_object().cloned().unwrap_or_default());
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_is_explained() {
+        let schema = schema();
+        each_property(&schema, &schema, "", &mut |path, property| {
+            let described = property["description"].as_str().is_some_and(|text| text.ends_with(['.', '`']));
+            assert!(described, "{path}: {property}");
+        });
+    }
+
+    #[test]
+    fn the_bounds_are_those_of_the_filter() {
+        let schema = schema();
+        let mut checked = 0;
+        each_property(&schema, &schema, "", &mut |path, property| {
+            // At the root a bound and its neighbour are all that there is to say of the version.
+            let accepts = |value: i64| {
+                let mut config =
+                    json!({"version": 1, "ingest": {"cluster": "a"}, "limits": {"queue_bytes": 67_108_864}});
+                // A batch has to fit into the queue.
+                if path == "limits.queue_bytes" {
+                    config["limits"]["batch_bytes"] = json!(4_096);
+                }
+                let pointer = path.split('.').collect::<Vec<_>>();
+                let mut at = &mut config;
+                for key in pointer {
+                    at = at.as_object_mut().unwrap().entry(key).or_insert(json!({}));
+                }
+                *at = json!(value);
+                Config::parse(&config.to_string()).is_ok()
+            };
+            if let (Some(least), Some(most)) = (property["minimum"].as_i64(), property["maximum"].as_i64()) {
+                assert!(accepts(least) && accepts(most), "{path}: {property}");
+                assert!(!accepts(least - 1) && !accepts(most + 1), "{path}: {property}");
+                checked += 1;
+            }
+        });
+        assert!(checked >= 9, "{checked}");
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_filter() {
+        let schema = schema();
+        let smallest = json!({"version": 1, "ingest": {"cluster": "a"}});
+        let read = Config::parse(&smallest.to_string()).unwrap();
+        each_property(&schema, &schema, "", &mut |path, property| {
+            let Some(default) = property.get("default").filter(|default| !default.is_null()) else { return };
+            let mut config = smallest.clone();
+            let mut at = &mut config;
+            for key in path.split('.') {
+                at = at.as_object_mut().unwrap().entry(key).or_insert(json!({}));
+            }
+            *at = default.clone();
+            assert_eq!(Config::parse(&config.to_string()).unwrap(), read, "{path}: {default}");
+        });
+    }
+
+    /// Visits every key of the configuration with its path; those of a list's elements come after `[]`.
+    fn each_property(root: &Value, schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Value)) {
+        let Some(properties) = schema["properties"].as_object() else { return };
+        for (name, property) in properties {
+            let property = Value::Object(resolved(root, property));
+            let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+            visit(&path, &property);
+            if !path.contains("[]") {
+                each_property(root, &property, &path, visit);
+            }
+        }
+    }
 }

@@ -1,6 +1,4 @@
-//! Exports as the filter writes them.
-
-#![allow(dead_code, reason = "each test binary uses its share")]
+//! Writes exports as the filter does, for tests of the ingest.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -16,36 +14,48 @@ use opentelemetry_proto::tonic::resource::v1::Resource;
 use std::collections::BTreeMap;
 
 /// Noon of a day in the past, in Unix nanoseconds: a whole minute, half hour and hour.
-pub(crate) const NOON: u64 = 1_781_956_800 * SECOND;
-pub(crate) const SECOND: u64 = 1_000_000_000;
-pub(crate) const MINUTE: u64 = 60 * SECOND;
+pub const NOON: u64 = 1_781_956_800 * SECOND;
+/// In nanoseconds.
+pub const SECOND: u64 = 1_000_000_000;
+/// In nanoseconds.
+pub const MINUTE: u64 = 60 * SECOND;
 
 /// One request that was made.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Made {
-    pub(crate) consumer: &'static str,
-    pub(crate) method: &'static str,
-    pub(crate) route: &'static str,
-    pub(crate) status: u16,
-    pub(crate) seconds: f64,
+pub struct Made {
+    /// `gatelens.consumer.id`.
+    pub consumer: &'static str,
+    /// `http.request.method`.
+    pub method: &'static str,
+    /// `http.route`.
+    pub route: &'static str,
+    /// `http.response.status_code`; 0 for none.
+    pub status: u16,
+    /// Its duration.
+    pub seconds: f64,
 }
 
 /// A request of `acme` that took `seconds`.
-pub(crate) fn made(route: &'static str, status: u16, seconds: f64) -> Made {
+pub fn made(route: &'static str, status: u16, seconds: f64) -> Made {
     Made { consumer: "acme", method: "GET", route, status, seconds }
 }
 
 /// How a frame of counters differs from an ordinary one.
-pub(crate) struct Frame {
-    pub(crate) time: u64,
-    pub(crate) start: u64,
-    pub(crate) temporality: AggregationTemporality,
-    pub(crate) service: &'static str,
+pub struct Frame {
+    /// Of the points, in Unix nanoseconds.
+    pub time: u64,
+    /// Of the counters, in Unix nanoseconds.
+    pub start: u64,
+    /// Of all metrics.
+    pub temporality: AggregationTemporality,
+    /// `service.name`.
+    pub service: &'static str,
     /// Attributes of each point beside those of the series.
-    pub(crate) extra: Vec<KeyValue>,
-    pub(crate) scale: i32,
+    pub extra: Vec<KeyValue>,
+    /// Of the exponential histograms.
+    pub scale: i32,
     /// Attributes of the resource beside the usual ones.
-    pub(crate) resource: Vec<KeyValue>,
+    pub resource: Vec<KeyValue>,
 }
 
 impl Default for Frame {
@@ -63,12 +73,13 @@ impl Default for Frame {
 }
 
 impl Frame {
-    pub(crate) fn at(time: u64) -> Self {
+    /// An ordinary frame of another time.
+    pub fn at(time: u64) -> Self {
         Self { time, ..Self::default() }
     }
 
     /// The export of all that was made: durations, half of each spent upstream, 100 bytes in and 1,000 out.
-    pub(crate) fn of(&self, all: &[Made]) -> ExportMetricsServiceRequest {
+    pub fn of(&self, all: &[Made]) -> ExportMetricsServiceRequest {
         let mut series: BTreeMap<_, Vec<f64>> = BTreeMap::new();
         for made in all {
             let key = (made.consumer, made.method, made.route, made.status);
@@ -105,7 +116,8 @@ impl Frame {
         self.export(metrics)
     }
 
-    pub(crate) fn export(&self, metrics: Vec<Metric>) -> ExportMetricsServiceRequest {
+    /// The export of these metrics.
+    pub fn export(&self, metrics: Vec<Metric>) -> ExportMetricsServiceRequest {
         let scope_metrics = vec![ScopeMetrics { metrics, ..Default::default() }];
         let mut resource = resource(self.service);
         resource.attributes.extend(self.resource.iter().cloned());
@@ -114,7 +126,8 @@ impl Frame {
         ExportMetricsServiceRequest { resource_metrics }
     }
 
-    pub(crate) fn exponential(&self, name: &str, data_points: Vec<ExponentialHistogramDataPoint>) -> Metric {
+    /// A metric of exponential histograms.
+    pub fn exponential(&self, name: &str, data_points: Vec<ExponentialHistogramDataPoint>) -> Metric {
         let aggregation_temporality = self.temporality.into();
         metric(
             name,
@@ -122,16 +135,14 @@ impl Frame {
         )
     }
 
-    pub(crate) fn explicit(&self, name: &str, data_points: Vec<HistogramDataPoint>) -> Metric {
+    /// A metric of histograms with explicit bounds.
+    pub fn explicit(&self, name: &str, data_points: Vec<HistogramDataPoint>) -> Metric {
         let aggregation_temporality = self.temporality.into();
         metric(name, Data::Histogram(Histogram { data_points, aggregation_temporality }))
     }
 
-    pub(crate) fn histogram(
-        &self,
-        attributes: Vec<KeyValue>,
-        seconds: &[f64],
-    ) -> ExponentialHistogramDataPoint {
+    /// A point of an exponential histogram of durations.
+    pub fn histogram(&self, attributes: Vec<KeyValue>, seconds: &[f64]) -> ExponentialHistogramDataPoint {
         let mut buckets: BTreeMap<i32, u64> = BTreeMap::new();
         let factor = f64::from(self.scale).exp2();
         for value in seconds.iter().filter(|value| **value > 0.0) {
@@ -166,19 +177,21 @@ impl Frame {
 }
 
 /// A batch of the request log: the start of each request, and what it was.
-pub(crate) fn log(requests: &[(u64, Made)]) -> ExportLogsServiceRequest {
+pub fn log(requests: &[(u64, Made)]) -> ExportLogsServiceRequest {
     let log_records = requests.iter().map(|(time, made)| record(*time, made)).collect();
     export_logs(log_records)
 }
 
-pub(crate) fn export_logs(log_records: Vec<LogRecord>) -> ExportLogsServiceRequest {
+/// A batch of these log records.
+pub fn export_logs(log_records: Vec<LogRecord>) -> ExportLogsServiceRequest {
     let scope_logs = vec![ScopeLogs { log_records, ..Default::default() }];
     let resource_logs =
         vec![ResourceLogs { resource: Some(resource("orders")), scope_logs, ..Default::default() }];
     ExportLogsServiceRequest { resource_logs }
 }
 
-pub(crate) fn record(time: u64, made: &Made) -> LogRecord {
+/// The log record of a request that started at `time`.
+pub fn record(time: u64, made: &Made) -> LogRecord {
     let nanos = (made.seconds * 1e9) as i64;
     let mut attributes = vec![
         text("gatelens.consumer.id", made.consumer),
@@ -222,21 +235,22 @@ fn resource(service: &str) -> Resource {
     Resource { attributes, ..Default::default() }
 }
 
-pub(crate) fn gauge(name: &str, value: i64, time: u64) -> Metric {
+/// A gauge with one whole number.
+pub fn gauge(name: &str, value: i64, time: u64) -> Metric {
     let value = Some(number_data_point::Value::AsInt(value));
     let data_points = vec![NumberDataPoint { time_unix_nano: time, value, ..Default::default() }];
     metric(name, Data::Gauge(Gauge { data_points }))
 }
 
 /// A gauge of seconds.
-pub(crate) fn seconds(name: &str, value: f64, time: u64) -> Metric {
+pub fn seconds(name: &str, value: f64, time: u64) -> Metric {
     let value = Some(number_data_point::Value::AsDouble(value));
     let data_points = vec![NumberDataPoint { time_unix_nano: time, value, ..Default::default() }];
     metric(name, Data::Gauge(Gauge { data_points }))
 }
 
 /// A cumulative sum: attributes and value of each point.
-pub(crate) fn sum(name: &str, points: Vec<(Vec<KeyValue>, i64)>, time: u64) -> Metric {
+pub fn sum(name: &str, points: Vec<(Vec<KeyValue>, i64)>, time: u64) -> Metric {
     let point = |(attributes, value)| NumberDataPoint {
         attributes,
         time_unix_nano: time,
@@ -252,24 +266,28 @@ fn metric(name: &str, data: Data) -> Metric {
     Metric { name: name.to_owned(), data: Some(data), ..Default::default() }
 }
 
-pub(crate) fn text(key: &str, value: &str) -> KeyValue {
+/// An attribute that is a text.
+pub fn text(key: &str, value: &str) -> KeyValue {
     attribute(key, Value::StringValue(value.to_owned()))
 }
 
-pub(crate) fn int(key: &str, value: i64) -> KeyValue {
+/// An attribute that is a whole number.
+pub fn int(key: &str, value: i64) -> KeyValue {
     attribute(key, Value::IntValue(value))
 }
 
 /// A list of texts.
-pub(crate) fn list(key: &str, values: &[&str]) -> KeyValue {
+pub fn list(key: &str, values: &[&str]) -> KeyValue {
     let value = |text: &&str| AnyValue { value: Some(Value::StringValue((*text).to_owned())) };
     attribute(key, Value::ArrayValue(ArrayValue { values: values.iter().map(value).collect() }))
 }
 
-pub(crate) fn flag(key: &str) -> KeyValue {
+/// An attribute that is `true`.
+pub fn flag(key: &str) -> KeyValue {
     attribute(key, Value::BoolValue(true))
 }
 
-pub(crate) fn attribute(key: &str, value: Value) -> KeyValue {
+/// Any attribute.
+pub fn attribute(key: &str, value: Value) -> KeyValue {
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use gatelens_demo::shop;
 use gatelens_testkit::process::Group;
 use gatelens_testkit::{Envoy, EnvoyConfig, Error, Ingest, Launch, Result, Upstream, paths};
 
@@ -60,7 +61,7 @@ pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
     let mut ingest =
         Ingest::start_at(ingest_address, &home.join("data"), &home.join("ingest.log"), Group::Own)?;
     println!("starting the demo upstream …");
-    let upstream = Upstream::start_at(upstream_address)?;
+    let upstream = Upstream::start_with(upstream_address, shop::answer)?;
     println!("starting Envoy …");
     let launch = Launch { directory: Some(home.join("envoy")), group: Group::Own, ..Launch::default() };
     let mut envoy = Envoy::launch(&config, &launch)?;

@@ -11,9 +11,11 @@ mod rounds;
 mod table;
 mod tables;
 
+use std::net::Ipv4Addr;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use gatelens_demo::shop;
 use gatelens_testkit::{Result, Upstream};
 
 use crate::cpus::Cpus;
@@ -63,7 +65,8 @@ fn run(options: &Options) -> Result<()> {
     eprintln!("{cpus}");
     // Threads started from here on inherit it.
     cpus.keep_off()?;
-    let upstream = Upstream::start()?;
+    // The shop, because some loads measure its answers' bodies.
+    let upstream = Upstream::start_with((Ipv4Addr::LOCALHOST, 0).into(), shop::answer)?;
     let bench = Bench {
         rounds: options.rounds,
         connections: options.connections,

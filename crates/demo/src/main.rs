@@ -1,8 +1,8 @@
 //! `gatelens-demo`: a shop with live traffic behind a real Envoy, to see gatelens at work.
 
-mod errands;
 mod plugin;
 mod run;
+mod scenarios;
 mod traffic;
 
 use std::net::SocketAddr;
@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
+use gatelens_demo::shop;
 use gatelens_testkit::{Error, Result, Upstream};
 
 #[derive(Parser)]
@@ -83,7 +84,7 @@ impl Stop {
 }
 
 fn upstream(listen: SocketAddr, stop: &Stop) -> Result<()> {
-    let upstream = Upstream::start_at(listen)?;
+    let upstream = Upstream::start_with(listen, shop::answer)?;
     println!("upstream on http://{}", upstream.address());
     while !stop.requested() {
         thread::sleep(Duration::from_millis(100));

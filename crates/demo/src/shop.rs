@@ -5,20 +5,18 @@ mod records;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use gatelens_testkit::answer::{Answer, Ending, Received};
 use serde_json::{Value, json};
-
-use crate::http1::Headers;
-use crate::upstream::{Answer, Ending, Received};
 
 /// Users beyond this number do not exist.
 const USERS: u64 = 900;
 
 /// Answers any path.
-pub(crate) fn answer(request: &Received) -> Answer {
-    let answer = route(request);
-    // As many services tell more of themselves than their clients need.
+#[must_use]
+pub fn answer(request: &Received) -> Answer {
+    // Many services disclose more about themselves than their clients need.
     let node = format!("shop-{}.fra.internal", fastrand::u8(1..4));
-    header(answer, "x-internal-node", &node)
+    route(request).header("x-internal-node", &node)
 }
 
 fn route(request: &Received) -> Answer {
@@ -73,7 +71,7 @@ fn login(request: &Received) -> Answer {
         return Answer::json(401, &problem("Unauthorized", "unknown user or password")).after(delay(40));
     }
     let answer = Answer::json(200, &records::token()).after(delay(40));
-    header(answer, "set-cookie", &format!("session={:032x}; Path=/; HttpOnly; Secure", fastrand::u128(..)))
+    answer.header("set-cookie", &format!("session={:032x}; Path=/; HttpOnly; Secure", fastrand::u128(..)))
 }
 
 fn create(request: &Received, fields: &[&str], collection: &str, id: &str) -> Answer {
@@ -82,7 +80,7 @@ fn create(request: &Received, fields: &[&str], collection: &str, id: &str) -> An
         return incomplete(missing);
     }
     let answer = Answer::json(201, &json!({"id": id, "state": "created"})).after(delay(20));
-    header(answer, "location", &format!("{collection}/{id}"))
+    answer.header("location", &format!("{collection}/{id}"))
 }
 
 /// Orders that a partner hands in together; each is confirmed.
@@ -107,8 +105,8 @@ fn order(id: &str) -> Answer {
 
 /// What became of an order, as server-sent events.
 fn events(id: &str) -> Answer {
-    let answer = Answer::text(200, records::events(id)).after(500 + delay(200));
-    Answer { content_type: "text/event-stream".to_owned(), ending: Ending::Chunked(64), ..answer }
+    let answer = Answer::text(200, records::events(id)).after(500 + delay(200)).ending(Ending::Chunked(64));
+    Answer { content_type: "text/event-stream".to_owned(), ..answer }
 }
 
 fn payment(request: &Received) -> Answer {
@@ -137,11 +135,6 @@ fn incomplete(field: &str) -> Answer {
 
 fn problem(title: &str, detail: &str) -> Value {
     json!({"type": "about:blank", "title": title, "detail": detail})
-}
-
-fn header(answer: Answer, name: &str, value: &str) -> Answer {
-    let headers: Headers = answer.headers.into_iter().chain([(name.to_owned(), value.into())]).collect();
-    Answer { headers, ..answer }
 }
 
 /// A delay in milliseconds with a long tail around a typical one: one in a hundred takes three times as long.

@@ -1,4 +1,10 @@
-//! Figures, not verdicts: `cargo test --release -p gatelens-ingest --test ingest speed -- --ignored --nocapture`.
+//! How fast the ingest stores and answers: `cargo bench -p gatelens-ingest`. It prints figures and takes minutes.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a benchmark may fail")]
+
+#[path = "../tests/support/mod.rs"]
+#[allow(dead_code, reason = "the tests use the rest")]
+mod support;
 
 use crate::support::Service;
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, SECOND, log, made};
@@ -15,8 +21,12 @@ const CONSUMERS: [&str; 20] = [
 ];
 const STATUSES: [u16; 5] = [200, 201, 404, 500, 503];
 
-#[test]
-#[ignore = "takes minutes"]
+fn main() {
+    a_day_of_two_thousand_series();
+    cumulative_frames_of_two_thousand_series();
+    a_million_requests_in_the_log();
+}
+
 fn a_day_of_two_thousand_series() {
     let service = Service::start();
     let mut state = 1u64;
@@ -69,8 +79,6 @@ fn a_day_of_two_thousand_series() {
     println!("on disk: {} MB", size >> 20);
 }
 
-#[test]
-#[ignore = "takes minutes"]
 fn cumulative_frames_of_two_thousand_series() {
     let service = Service::start();
     let mut all = Vec::new();
@@ -91,8 +99,6 @@ fn cumulative_frames_of_two_thousand_series() {
     println!("each of {frames} frames in which 2,000 series changed: {:?}", spent / frames as u32);
 }
 
-#[test]
-#[ignore = "takes minutes"]
 fn a_million_requests_in_the_log() {
     let service = Service::start();
     let batches = 1000u64;

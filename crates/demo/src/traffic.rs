@@ -13,7 +13,7 @@ use gatelens_testkit::Result;
 use gatelens_testkit::client::{Connection, Request};
 
 use crate::Stop;
-use crate::errands::{self, Access, Errand};
+use crate::scenarios::{self, Access, Scenario};
 
 /// Requests at the same time, at most; more wait their turn.
 const WORKERS: usize = 32;
@@ -162,7 +162,7 @@ fn pay(target: SocketAddr, visit: &Visit) -> Result<()> {
 }
 
 fn visit() -> Visit {
-    let Errand { method, mut request, access } = errands::random();
+    let Scenario { method, mut request, access } = scenarios::random();
     let (source, agent) = match consumer() {
         Some(index) => {
             let (name, agent) = CONSUMERS[index];
@@ -181,7 +181,7 @@ fn visit() -> Visit {
         request = request.header("traceparent", trace);
     }
     if fastrand::u8(0..10) < 3 {
-        request = request.header("x-request-id", errands::uuid());
+        request = request.header("x-request-id", scenarios::uuid());
     }
     let patience = if fastrand::u16(0..1000) < 6 { Patience::HangsUp } else { Patience::Waits };
     Visit { source: source.into(), request, method, patience }

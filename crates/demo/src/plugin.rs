@@ -52,7 +52,7 @@ mod tests {
     use gatelens_core::redact::Message;
 
     use super::*;
-    use crate::errands;
+    use crate::scenarios;
 
     #[test]
     fn the_traffic_meets_every_rule_for_requests_but_one() {
@@ -64,7 +64,7 @@ mod tests {
             config.redact.request_body.iter().map(|path| (format!("request_body:{path}"), 0)).collect();
         fastrand::seed(7);
         for _ in 0..5_000 {
-            let request = errands::random().request.to_bytes();
+            let request = scenarios::random().request.to_bytes();
             let request = String::from_utf8(request).unwrap();
             let (head, body) = request.split_once("\r\n\r\n").unwrap();
             let Some((_, kind)) = head.split_once("content-type: ") else { continue };
