@@ -29,6 +29,8 @@ mod path;
 mod reason;
 mod rules;
 mod select;
+mod sniff;
+mod stable;
 mod tree;
 
 use std::borrow::Cow;
@@ -42,10 +44,13 @@ use automaton::Automaton;
 use body::BodyRules;
 use detect::Detectors;
 pub(crate) use names::Pattern;
+pub use names::is_credential_header;
 use names::{Names, Place, Spelling};
 use parameters::{Judge, redact_host, redact_parameters, redact_path, redact_url};
 use path::Path;
 use rules::Rules;
+use sniff::Carrier;
+use stable::{Pass, until_stable};
 
 /// What stands where something was masked.
 pub const MASK: &str = "[CLIENT_REDACTED]";
@@ -58,9 +63,6 @@ pub const MAX_NAME_CHARS: usize = 512;
 
 /// Headers whose value is a host.
 const HOSTS: [&[u8]; 3] = [b"host", b":authority", b"x-forwarded-host"];
-
-/// How often a value is masked again after it was masked.
-const MAX_PASSES: usize = 4;
 
 /// Which half of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -184,7 +186,7 @@ impl Redactor {
 
     /// What is kept of the value of a header that is kept.
     fn header_value<'v>(&self, value: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
-        if parameters::is_secret_json(value, &mut self.judge(hits)) {
+        if parameters::is_secret_json(value, Carrier::Value, &mut self.judge(hits)) {
             return Cow::Borrowed(MASK.as_bytes());
         }
         let has = |wanted: &[u8]| value.iter().any(|byte| wanted.contains(byte));
@@ -203,7 +205,7 @@ impl Redactor {
 
     /// What is kept of a query, given without its `?`.
     pub fn query<'v>(&self, query: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
-        if parameters::is_secret_json(query, &mut self.judge(hits)) {
+        if parameters::is_secret_json(query, Carrier::Query, &mut self.judge(hits)) {
             return Cow::Borrowed(MASK.as_bytes());
         }
         redact_parameters(query, &mut self.judge(hits))
@@ -247,22 +249,24 @@ impl Redactor {
         UrlJudge { query: &self.query, detectors: &self.detectors, hits }
     }
 
-    /// Masks again what masking brought about: odd input can be read anew when a part of it is gone. What still changes
-    /// after that is masked whole.
+    /// Masks until nothing changes, and the whole value where that takes too long.
     fn settle<'v>(
         &self,
         value: &'v [u8],
         hits: &mut Hits,
         mask: impl for<'a> Fn(&'a [u8], &mut Hits) -> Cow<'a, [u8]>,
     ) -> Cow<'v, [u8]> {
-        let Cow::Owned(mut masked) = mask(value, hits) else { return Cow::Borrowed(value) };
-        for _ in 0..MAX_PASSES {
-            match mask(&masked, &mut Hits::default()) {
-                Cow::Owned(again) if again != masked => masked = again,
-                _ => return Cow::Owned(masked),
+        let stable = until_stable(value, |value, pass| {
+            let masked = match pass {
+                Pass::First => mask(value, hits),
+                Pass::Again => mask(value, &mut Hits::default()),
+            };
+            match masked {
+                Cow::Owned(masked) => Some(masked),
+                Cow::Borrowed(_) => None,
             }
-        }
-        Cow::Borrowed(MASK.as_bytes())
+        });
+        stable.unwrap_or(Cow::Borrowed(MASK.as_bytes()))
     }
 
     /// Masks what the detectors find in bytes of any kind.

@@ -17,6 +17,7 @@ use super::parameters::{Judge, fields, redact_parameters};
 use super::path::Path;
 use super::rules::{Hits, RuleId};
 use super::select::select;
+use super::sniff::{Carrier, Sniffed, sniff};
 use super::tree::{NodeId, Tree};
 use super::{MASK, Reason};
 
@@ -90,12 +91,28 @@ impl Rules<'_> {
 
     /// A form is an object of strings to the paths. Where paths need a tree, a name may not repeat.
     ///
-    /// A body without a content type of its own is sent as a form by some clients, curl among them: what begins as JSON
-    /// is JSON.
+    /// Some clients, curl among them, send a body without a content type of its own as a form. Such a body is redacted as
+    /// JSON if it is JSON, and then as a form, too, unless its beginning leaves no doubt.
     fn form(&self, text: &str, hits: &mut Hits) -> Result<String, Reason> {
-        if begins_as_json(text) {
-            return self.json(text, hits);
+        match sniff(text, Carrier::Body) {
+            Sniffed::Json => self.json(text, hits),
+            Sniffed::Perhaps => {
+                let mut own = Hits::default();
+                match self.json(text, &mut own) {
+                    Err(_) => self.fields(text, hits),
+                    Ok(json) if own.is_empty() => self.fields(&json, hits),
+                    Ok(json) => {
+                        // What is found in both ways counts once.
+                        hits.take(own);
+                        self.fields(&json, &mut Hits::default())
+                    }
+                }
+            }
+            Sniffed::Text => self.fields(text, hits),
         }
+    }
+
+    fn fields(&self, text: &str, hits: &mut Hits) -> Result<String, Reason> {
         let mut selected = Vec::new();
         if !self.body.queries.is_empty() {
             selected = self.select(&Tree::of_fields(fields(text.as_bytes()))?, hits)?;
@@ -111,18 +128,18 @@ impl Rules<'_> {
         String::from_utf8(masked).map_err(|_| Reason::InvalidUtf8)
     }
 
-    /// What looks like JSON is JSON, whatever its media type says.
+    /// Text that is JSON is redacted as JSON, whatever its media type says.
     fn text(&self, text: &str, hits: &mut Hits) -> Result<String, Reason> {
-        if begins_as_json(text) {
-            return self.json(text, hits);
-        }
-        if json_begin(text).starts_with('[') {
-            // `[1, 2]` and `[link](https://…)`
-            let mut own = Hits::default();
-            if let Ok(redacted) = self.json(text, &mut own) {
-                hits.take(own);
-                return Ok(redacted);
+        match sniff(text, Carrier::Body) {
+            Sniffed::Json => return self.json(text, hits),
+            Sniffed::Perhaps => {
+                let mut own = Hits::default();
+                if let Ok(redacted) = self.json(text, &mut own) {
+                    hits.take(own);
+                    return Ok(redacted);
+                }
             }
+            Sniffed::Text => {}
         }
         let redacted = prose::redact(self, text, hits);
         Ok(self.detectors.redact(&redacted, hits).into_owned())
@@ -140,18 +157,6 @@ impl Rules<'_> {
         all.dedup();
         Ok(all)
     }
-}
-
-/// The text without what may stand before JSON.
-fn json_begin(text: &str) -> &str {
-    text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace())
-}
-
-/// Whether a body is meant to be JSON, by how it begins: `{`, `[{`, `["`.
-fn begins_as_json(text: &str) -> bool {
-    let begins = json_begin(text);
-    let inner = begins.trim_start_matches(|c: char| c == '[' || c.is_whitespace());
-    inner.starts_with('{') || begins.starts_with('[') && inner.starts_with('"')
 }
 
 /// One pass over a JSON text that copies it but for what is masked.

@@ -12,10 +12,7 @@ use std::ops::Range;
 use super::DetectorKind;
 use super::MASK;
 use super::rules::{Hits, RuleId};
-
-/// How often text is searched again after something in it was masked. What is masked can bring new edges about; a text
-/// that still changes then is masked whole.
-const MAX_PASSES: usize = 4;
+use super::stable::until_stable;
 
 /// The detectors that a configuration asks for.
 #[derive(Clone, Debug, Default)]
@@ -34,18 +31,15 @@ impl Detectors {
 
     /// Masks every secret in the text; the rest stays.
     pub(super) fn redact<'t>(&self, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
-        let mut text = Cow::Borrowed(text);
         if self.is_empty() {
-            return text;
+            return Cow::Borrowed(text);
         }
-        for _ in 0..MAX_PASSES {
-            let found = self.find(&text, hits);
-            if found.is_empty() {
-                return text;
-            }
-            text = Cow::Owned(mask(&text, found));
-        }
-        Cow::Borrowed(MASK)
+        // A mask brings new edges about. A secret that is found at one of them counts, too: it was not found before.
+        let stable = until_stable(text, |text, _| {
+            let found = self.find(text, hits);
+            (!found.is_empty()).then(|| mask(text, found))
+        });
+        stable.unwrap_or(Cow::Borrowed(MASK))
     }
 
     /// Whether the text holds a secret.

@@ -8,7 +8,7 @@ mod defaults;
 mod needles;
 
 use super::rules::{Hits, RuleId, Rules};
-use defaults::{DEFAULTS, Match};
+use defaults::{DEFAULTS, IDENTITY_WORDS, Match, WEAK_FOR_IDENTITY};
 use needles::Needles;
 
 /// Where a name stands.
@@ -119,6 +119,24 @@ impl Names {
         rules.iter().chain(new).for_each(|rule| hits.add(*rule, 1));
         !rules.is_empty() || !others.is_empty()
     }
+}
+
+/// Whether a header holds a credential, by the built-in names under which headers are masked. Such a header must not
+/// name a consumer, because that name leaves the gateway in clear.
+///
+/// Gateways also set headers such as `x-auth-request-email` and `x-jwt-claim-sub`. They are masked in the log, in doubt,
+/// but they name the caller: the words `auth`, `session` and `jwt` make no credential of a name that has one of
+/// [`defaults::IDENTITY_WORDS`], too.
+pub fn is_credential_header(name: &str) -> bool {
+    let mut rules = Rules::default();
+    let mut names = Names::new(Place::Header);
+    names.add_defaults(&mut rules);
+    let names_caller = || words(name, Humps::Keep).split('_').any(|word| IDENTITY_WORDS.contains(&word));
+    let is_weak = |rule: &RuleId| {
+        rules.names().get(usize::from(rule.0)).is_some_and(|rule| WEAK_FOR_IDENTITY.contains(&rule.as_str()))
+    };
+    let found = names.rules_for(name);
+    !found.is_empty() && !(found.iter().all(is_weak) && names_caller())
 }
 
 /// A name with `*` for any characters, in lower case.

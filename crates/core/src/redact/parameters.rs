@@ -6,8 +6,9 @@
 
 use std::borrow::Cow;
 
-use super::MASK;
 use super::json::{Kind, Reader, unescape};
+use super::sniff::{Carrier, Sniffed, is_blank, sniff};
+use super::{MASK, Reason};
 
 /// How often a value is decoded in the search for names within it. What is wrapped deeper is masked.
 const MAX_LAYERS: u8 = 4;
@@ -43,16 +44,20 @@ pub(super) fn redact_parameters<'a>(raw: &'a [u8], judge: &mut impl Judge) -> Co
     out.finish()
 }
 
-/// Whether a value as a whole is JSON with something sensitive in it, or broken JSON that may have.
-pub(super) fn is_secret_json(raw: &[u8], judge: &mut impl Judge) -> bool {
-    // Most values tell by how they begin; a per cent sign may hide a brace.
-    if !matches!(raw.trim_ascii_start().first(), Some(b'{' | b'[' | b'%')) {
+/// Whether a header or a query as a whole is JSON with something sensitive in it, or broken JSON that may have.
+pub(super) fn is_secret_json(raw: &[u8], carrier: Carrier, judge: &mut impl Judge) -> bool {
+    // Most values need not be decoded: a byte that can begin JSON, or hide its beginning, does not begin them.
+    let may_begin = |byte: &u8| matches!(byte, b'{' | b'[' | b'"' | b'%' | b'+') || !byte.is_ascii();
+    if !raw.trim_ascii_start().first().is_some_and(may_begin) {
         return false;
     }
-    let text = decode(raw).text;
-    let inner = text.trim_start().trim_start_matches('[').trim_start();
-    inner.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
-        && holds_sensitive_member(&text, MAX_LAYERS, judge)
+    let decoded = decode(raw).text;
+    if holds_secret_in_json(&decoded, carrier, MAX_LAYERS, judge) {
+        return true;
+    }
+    // A header is not percent-encoded by its nature, so that decoding can break its JSON.
+    let written = String::from_utf8_lossy(raw);
+    written != decoded && holds_secret_in_json(&written, carrier, MAX_LAYERS, judge)
 }
 
 /// The decoded names and values of a form, in order, numbered as in [`Judge::field`].
@@ -240,7 +245,7 @@ fn is_sensitive(text: &str, layers: u8, judge: &mut impl Judge) -> bool {
     if text.contains("//") && matches!(redact_head(text.as_bytes(), judge), Cow::Owned(_)) {
         return true;
     }
-    if has_member(text) && holds_sensitive_member(text, layers, judge) {
+    if holds_secret_in_json(text, Carrier::Value, layers, judge) {
         return true;
     }
     let mut nested = text.split(['?', '#', '&', ';']).filter_map(|part| part.split_once('='));
@@ -255,35 +260,31 @@ fn is_sensitive(text: &str, layers: u8, judge: &mut impl Judge) -> bool {
     false
 }
 
-/// Whether there is a brace and a quote behind it, as in all JSON with names.
-pub(super) fn has_member(text: &str) -> bool {
-    text.split_once('{').is_some_and(|(_, rest)| rest.contains('"'))
+/// Whether a text is JSON with a sensitive name or with a string that holds a secret. Broken JSON counts as such, because
+/// its names cannot be known.
+fn holds_secret_in_json(text: &str, carrier: Carrier, layers: u8, judge: &mut impl Judge) -> bool {
+    match sniff(text, carrier) {
+        Sniffed::Json => has_secret_token(text, layers, judge).unwrap_or(true),
+        Sniffed::Perhaps => has_secret_token(text, layers, judge).unwrap_or(false),
+        Sniffed::Text => false,
+    }
 }
 
-/// Whether a name in JSON is sensitive, or a string holds what is. Of what is no JSON the names cannot be told; it passes
-/// for one where it does not even begin as such.
-fn holds_sensitive_member(text: &str, layers: u8, judge: &mut impl Judge) -> bool {
-    let begins = text.trim_start_matches(|c: char| c == '\u{feff}' || c.is_whitespace());
-    if !begins.starts_with(['{', '[']) {
-        return false;
-    }
-    let mut reader = Reader::new(begins);
-    loop {
-        let token = match reader.next() {
-            Ok(Some(token)) => token,
-            Ok(None) => return false,
-            Err(_) => return true,
-        };
-        let said = || unescape(begins.get(token.at.clone()).unwrap_or_default());
+fn has_secret_token(text: &str, layers: u8, judge: &mut impl Judge) -> Result<bool, Reason> {
+    let json = text.trim_start_matches(is_blank);
+    let mut reader = Reader::new(json);
+    while let Some(token) = reader.next()? {
+        let said = || unescape(json.get(token.at.clone()).unwrap_or_default());
         let sensitive = match token.kind {
             Kind::Name => judge.name(&said()),
             Kind::String => is_sensitive(&said(), layers, judge),
             _ => false,
         };
         if sensitive {
-            return true;
+            return Ok(true);
         }
     }
+    Ok(false)
 }
 
 /// Bytes that were percent-encoded.

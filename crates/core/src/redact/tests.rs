@@ -107,6 +107,64 @@ fn queries_and_paths() {
     }
 }
 
+/// The same JSON is found in each place where a value can hold it.
+#[test]
+fn json_is_recognised_alike_in_every_place() {
+    let redactor = Redactor::new(&RedactConfig::default()).unwrap();
+    for json in [
+        r#"{"token":"s3cret"}"#,
+        r#"[1,{"token":"s3cret"}]"#,
+        r#"["a",{"token":"s3cret"}]"#,
+        r#"[ [ {"token":"s3cret"}]]"#,
+        "\u{feff}{\"token\":\"s3cret\"}",
+        "\u{a0}{\"token\":\"s3cret\"}",
+        // Strings that hold JSON, with and without escapes.
+        r#"["{\"token\":\"s3cret\"}"]"#,
+        r#"["\u007b\u0022\u0074oken\u0022\u003a\u0022s3cret\u0022}"]"#,
+        r#"[1,"\u007b\u0022\u0074oken\u0022\u003a\u0022s3cret\u0022}"]"#,
+        r#""{\"token\":\"s3cret\"}""#,
+        // A receiver of a form ends a field at the `&`.
+        r#"[1,{"a":"b&c","token":"s3cret"}]"#,
+        r#"[1,{"a":"b;c","token":"s3cret"}]"#,
+    ] {
+        let hits = &mut Hits::default();
+        let encoded: String = json.bytes().map(|byte| format!("%{byte:02X}")).collect();
+        let header = redactor.header(b"x-data", json.as_bytes(), hits).into_owned();
+        let quoted = redactor.header(b"x-data", encoded.as_bytes(), hits).into_owned();
+        let query = redactor.query(format!("data={encoded}").as_bytes(), hits).into_owned();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        let mut left = vec![
+            ("header", text(header)),
+            ("header, encoded", text(quoted)),
+            ("query", text(query)),
+            ("path", text(redactor.path(format!("/a/{encoded}/b").as_bytes(), hits).into_owned())),
+        ];
+        let nested = serde_json::json!({ "data": json }).to_string();
+        for (place, kind, body) in [
+            ("text", BodyKind::Text, json.to_owned()),
+            ("form", BodyKind::Form, json.to_owned()),
+            ("field of a form", BodyKind::Form, format!("data={encoded}")),
+            ("string of JSON", BodyKind::Json, nested.clone()),
+            ("event", BodyKind::EventStream, format!("data: {json}\n\n")),
+        ] {
+            let kept = redactor.body(Message::Request, kind, &body, hits);
+            left.push((place, kept.unwrap_or_default()));
+        }
+        for (place, left) in left {
+            let same = left.contains("s3cret") || left.contains(&encoded);
+            assert!(!same, "{place}: {left}\nof {json}");
+        }
+    }
+    // Text that only begins as JSON does stays.
+    let hits = &mut Hits::default();
+    for value in ["[::1]:8080", "[link](https://x/)", "\"33a64df5\"", "\"a\", \"b\"", "[1, 2]", "{name}", "[\"a\"]"] {
+        assert_eq!(&*redactor.header(b"x-data", value.as_bytes(), hits), value.as_bytes(), "{value}");
+        let body = serde_json::json!({ "s": value }).to_string();
+        let kept = redactor.body(Message::Request, BodyKind::Json, &body, hits);
+        assert_eq!(kept.as_ref(), Ok(&body), "{value}");
+    }
+}
+
 #[test]
 fn without_defaults_only_what_is_configured_is_masked() {
     let redactor = Redactor::new(&RedactConfig { defaults: false, ..RedactConfig::default() }).unwrap();

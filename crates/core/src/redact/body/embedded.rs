@@ -3,17 +3,16 @@
 
 use std::borrow::Cow;
 
-use super::super::json::has_byte_of;
-use super::super::parameters::{has_member, redact_url};
+use super::super::json::{Reader, has_byte_of};
+use super::super::parameters::redact_url;
+use super::super::sniff::{Carrier, Sniffed, sniff};
+use super::super::stable::{Pass, until_stable};
 use super::super::{MASK, UrlJudge};
-use super::{Automaton, JsonPass, Rules, json_begin, prose};
+use super::{Automaton, JsonPass, Rules, prose};
 use crate::redact::rules::Hits;
 
 /// How many strings within strings are looked into. What is wrapped deeper is masked.
 const MAX_LAYERS: u8 = 3;
-
-/// How often a URL is masked at most.
-const MAX_PASSES: usize = 5;
 
 /// Longest scheme of a URL.
 const MAX_SCHEME: usize = 16;
@@ -32,9 +31,30 @@ pub(super) fn redact<'t>(rules: &Rules<'_>, text: &'t str, layer: u8, hits: &mut
         // Whatever is sensitive in a body is so in a query.
         return Cow::Borrowed(text);
     }
-    if !rules.body.keys.is_empty() && begins_as_json(text) {
-        return Cow::Owned(json(rules, text, layer, hits));
+    if !rules.body.keys.is_empty() {
+        match sniff(text, Carrier::String) {
+            Sniffed::Json => {
+                return Cow::Owned(json(rules, text, layer, hits).unwrap_or_else(|| MASK.to_owned()));
+            }
+            Sniffed::Perhaps => {
+                let mut own = Hits::default();
+                if let Some(json) = json(rules, text, layer, &mut own) {
+                    // What is found in both ways counts once.
+                    let mut again = Hits::default();
+                    let found = !own.is_empty();
+                    hits.take(own);
+                    let masked = as_text(rules, &json, if found { &mut again } else { hits }).into_owned();
+                    return Cow::Owned(masked);
+                }
+            }
+            Sniffed::Text => {}
+        }
     }
+    as_text(rules, text, hits)
+}
+
+/// What is kept of a string that is a URL or text.
+fn as_text<'t>(rules: &Rules<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
     let masked = if begins_as_url(text) {
         let masked = url(rules, text, hits);
         // Behind a blank anything may follow. Without one, all of the text is the URL.
@@ -57,48 +77,47 @@ fn has_separator(text: &[u8]) -> bool {
     has_byte_of::<b':', b'@'>(text)
 }
 
-/// Masked until nothing changes any more: odd input can be read anew when a part of it is gone.
+/// What is kept of a URL.
 fn url<'t>(rules: &Rules<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
     // Parameters, userinfo and fragments alone are masked.
     if !text.bytes().any(|byte| matches!(byte, b'?' | b'#' | b';' | b'@')) {
         return Cow::Borrowed(text);
     }
-    let mask = |text: &str, hits: &mut Hits| {
+    let stable = until_stable(text.as_bytes(), |url, pass| {
+        let mut again = Hits::default();
+        let hits = if pass == Pass::First { &mut *hits } else { &mut again };
         let mut judge = UrlJudge { query: rules.query, detectors: rules.detectors, hits };
-        match redact_url(text.as_bytes(), &mut judge) {
-            Cow::Owned(masked) if masked != text.as_bytes() => Some(String::from_utf8(masked)),
-            _ => None,
+        match redact_url(url, &mut judge) {
+            Cow::Owned(masked) => Some(masked),
+            Cow::Borrowed(_) => None,
         }
-    };
-    let mut next = mask(text, hits);
-    let mut last = Cow::Borrowed(text);
-    for _ in 0..MAX_PASSES {
-        match next {
-            None => return last,
-            Some(Ok(masked)) => last = Cow::Owned(masked),
-            Some(Err(_)) => break,
-        }
-        next = mask(&last, &mut Hits::default());
+    });
+    match stable {
+        Some(Cow::Borrowed(_)) => Cow::Borrowed(text),
+        Some(Cow::Owned(masked)) => String::from_utf8(masked).map_or(Cow::Borrowed(MASK), Cow::Owned),
+        None => Cow::Borrowed(MASK),
     }
-    Cow::Borrowed(MASK)
 }
 
-/// JSON that is broken or wrapped too deep is masked: its names cannot be told.
-fn json(rules: &Rules<'_>, text: &str, layer: u8, hits: &mut Hits) -> String {
+/// What is kept of a string that is JSON. Of JSON that is wrapped too deep, nothing; `None` when it is broken.
+fn json(rules: &Rules<'_>, text: &str, layer: u8, hits: &mut Hits) -> Option<String> {
     if layer >= MAX_LAYERS {
-        return MASK.to_owned();
+        return is_json(text).then(|| MASK.to_owned());
     }
     let mut pass = JsonPass::new(rules, &NO_PATHS, text, &[], hits);
     pass.layer = layer.saturating_add(1);
-    pass.run().unwrap_or_else(|_| MASK.to_owned())
+    pass.run().ok()
 }
 
-/// `{"` and `[{"`, with blanks between, and other arrays with names in them: `{name}` and `[link]` begin texts.
-fn begins_as_json(text: &str) -> bool {
-    let begins = json_begin(text);
-    let inner = begins.trim_start_matches('[').trim_start();
-    inner.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
-        || begins.starts_with('[') && has_member(begins)
+fn is_json(text: &str) -> bool {
+    let mut reader = Reader::new(text);
+    loop {
+        match reader.next() {
+            Ok(Some(_)) => {}
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
 }
 
 /// `https://…`, `jdbc:mysql://…`, `//host/…`, `/path?…`, `?query`, `#fragment`
