@@ -4,7 +4,7 @@ use super::error::Problem;
 use super::locate::Step;
 use super::{Config, Counters, Ingest, Limits, Routes, Service};
 use crate::capture::Capture;
-use crate::redact::{Defect, Redactor};
+use crate::redact::{Defect, Redactor, is_credential_header};
 use crate::route::Template;
 
 type Checked = Result<(), Problem>;
@@ -92,7 +92,7 @@ fn consumer(config: &Config) -> Checked {
             let at: [Step; 4] = ["consumer".into(), "sources".into(), index.into(), "header".into()];
             return Err(Problem::new(at, "not a header name"));
         }
-        if is_credential(&source.header) {
+        if is_credential_header(&source.header) {
             let at: [Step; 4] = ["consumer".into(), "sources".into(), index.into(), "header".into()];
             let name = &source.header;
             return Err(Problem::new(
@@ -104,13 +104,6 @@ fn consumer(config: &Config) -> Checked {
         }
     }
     Ok(())
-}
-
-/// Whether a header is there to prove something: what it holds would be sent as the consumer's name.
-fn is_credential(header: &str) -> bool {
-    let name = header.to_ascii_lowercase().replace(['-', '_'], "");
-    matches!(&*name, "authorization" | "proxyauthorization" | "cookie" | "setcookie")
-        || ["apikey", "token", "secret", "password"].iter().any(|word| name.ends_with(word))
 }
 
 fn routes(routes: &Routes) -> Checked {

@@ -157,7 +157,9 @@ fn json_is_recognised_alike_in_every_place() {
     }
     // Text that only begins as JSON does stays.
     let hits = &mut Hits::default();
-    for value in ["[::1]:8080", "[link](https://x/)", "\"33a64df5\"", "\"a\", \"b\"", "[1, 2]", "{name}", "[\"a\"]"] {
+    for value in
+        ["[::1]:8080", "[link](https://x/)", "\"33a64df5\"", "\"a\", \"b\"", "[1, 2]", "{name}", "[\"a\"]"]
+    {
         assert_eq!(&*redactor.header(b"x-data", value.as_bytes(), hits), value.as_bytes(), "{value}");
         let body = serde_json::json!({ "s": value }).to_string();
         let kept = redactor.body(Message::Request, BodyKind::Json, &body, hits);
