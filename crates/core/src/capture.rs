@@ -15,7 +15,7 @@ mod stream;
 pub use bodies::{Bodies, Passed};
 pub use config::CaptureConfig;
 pub use head::Head;
-pub use media::MediaType;
+pub use media::{MEDIA_TYPES, MediaType};
 pub use preview::{Preview, preview};
 
 use std::ops::Range;
