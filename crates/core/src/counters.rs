@@ -3,8 +3,8 @@
 use hashbrown::{Equivalent, HashMap, HashSet};
 
 use crate::outcome::{ErrorType, Method, Status};
-use crate::sketch::Sketch;
-use crate::varint;
+use gatelens_model::sketch::Sketch;
+use gatelens_model::varint;
 
 /// Series kept beyond the cap for what exceeds it, one per status and one for all further statuses.
 pub const OVERFLOW_SERIES: u32 = 64;

@@ -9,13 +9,13 @@ use crate::capture::CapturedBody;
 use crate::host::Host;
 use crate::ledger::Ledger;
 use crate::redact::{Hits, Message, Reason};
-use crate::varint;
+use gatelens_model::varint;
 
 /// Most rules that are told apart. A configuration has fewer; only one that is replaced time and again gets there.
 const MAX_RULES: usize = 4_096;
 
 /// Stands for the rules beyond [`MAX_RULES`].
-const OTHER_RULES: &str = "__overflow__";
+const OTHER_RULES: &str = gatelens_model::value::OVERFLOW;
 
 /// Fates of a body: captured, or left out for one of the reasons.
 const FATES: usize = Reason::ALL.len() + 1;

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use crate::counters::{Census, Pending, SeriesKey, Values};
 use crate::host::{Conflict, Host, Version};
-use crate::varint;
+use gatelens_model::varint;
 
 /// Series to a page of the directory: what a worker reads again when another has added one.
 const PAGE: usize = 128;

@@ -36,9 +36,7 @@ pub mod plugin;
 pub mod redact;
 pub mod roster;
 pub mod route;
-pub mod sketch;
 pub mod trace;
-mod varint;
 pub mod worker;
 
 /// The version of the filter, as it is reported in `gatelens.version`.

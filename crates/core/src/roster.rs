@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use crate::delivery::Tally;
 use crate::host::{Host, Version};
 use crate::ledger::Ledger;
-use crate::varint;
+use gatelens_model::varint;
 
 /// Most machines of a process; more than any Envoy has workers.
 const MOST_MACHINES: u32 = 1_024;

@@ -137,8 +137,8 @@ fn counters_that_are_given_up_have_the_last_word_on_their_events() {
     let (counted, numbers) = last_word(&sent);
     assert_eq!(counted, 12);
     assert_eq!((numbers["gatelens.events.captured"], numbers["sent"]), (12, 12));
-    assert_eq!((numbers["gatelens.queue.size"], numbers["gatelens.machines"]), (0, 0));
-    assert_eq!(numbers["gatelens.machines.lost"], 0);
+    assert_eq!((numbers["gatelens.queue.size"], numbers["gatelens.workers"]), (0, 0));
+    assert_eq!(numbers["gatelens.workers.lost"], 0);
 
     // And then they are silent.
     gateway.wait(Duration::from_secs(30));

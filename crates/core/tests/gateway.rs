@@ -629,7 +629,7 @@ fn a_machine_that_is_lost_is_an_incident_and_what_it_held_is_counted() {
     }
     assert_eq!(counts(&sent).values().sum::<u64>(), 43, "what was merged is not lost");
     let tally = fates(&survivor);
-    assert_eq!((tally["gatelens.machines"], tally["gatelens.machines.lost"]), (1, 1));
+    assert_eq!((tally["gatelens.workers"], tally["gatelens.workers.lost"]), (1, 1));
     assert_eq!((tally["gatelens.events.captured"], tally["sent"], tally["lost"]), (43, 40, 3));
 }
 
