@@ -7,10 +7,9 @@
 
 use std::sync::LazyLock;
 
-use gatelens_core::capture::{Capture, End, Head};
-use gatelens_core::config::{CaptureConfig, DetectorKind, RedactConfig};
-use gatelens_core::pairs::Pairs;
-use gatelens_core::redact::{BodyKind, Hits, Message, Redactor};
+use gatelens_model::Message;
+use gatelens_redact::capture::{BodyEnd, Capture, CaptureConfig, Head};
+use gatelens_redact::{BodyKind, DetectorKind, Hits, RedactConfig, Redactor};
 use libfuzzer_sys::fuzz_target;
 
 const TYPES: [(&str, BodyKind); 5] = [
@@ -39,16 +38,16 @@ fuzz_target!(|data: &[u8]| {
     let [choice, chunk, body @ ..] = data else { return };
     let (media_type, kind) = TYPES[usize::from(*choice) % TYPES.len()];
     let coding = CODINGS[usize::from(*choice) / TYPES.len() % CODINGS.len()];
-    let headers = Pairs::encode(&[("content-type", media_type), ("content-encoding", coding)]);
+    let headers = [(&b"content-type"[..], media_type.as_bytes()), (b"content-encoding", coding.as_bytes())];
     let config = CaptureConfig { request_body: true, response_body: true, ..CaptureConfig::default() };
     let capture = Capture::new(&config).expect("the section is right");
     for (message, head) in
-        [(Message::Request, Head::request(&headers)), (Message::Response, Head::response(&headers, b"GET"))]
+        [(Message::Request, Head::request(headers)), (Message::Response, Head::response(headers, b"GET"))]
     {
         let mut taken = capture.body(message, &head).expect("bodies are captured");
         body.chunks(usize::from(*chunk).max(1)).for_each(|chunk| taken.push(chunk));
         let hits = &mut Hits::default();
-        let Ok(left) = taken.finish(End::Complete, &REDACTOR, hits).content else { continue };
+        let Ok(left) = taken.finish(BodyEnd::Complete, &REDACTOR, hits).content else { continue };
         if kind == BodyKind::Json && !left.is_empty() {
             serde_json::from_str::<serde::de::IgnoredAny>(&left).expect("redacted JSON is JSON");
         }

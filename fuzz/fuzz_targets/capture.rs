@@ -12,10 +12,11 @@ use std::sync::LazyLock;
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
-use gatelens_core::capture::{BodyCapture, Capture, CapturedBody, End, Head, MAX_BODY_BYTES};
-use gatelens_core::config::{CaptureConfig, DetectorKind, RedactConfig};
-use gatelens_core::pairs::Pairs;
-use gatelens_core::redact::{Hits, Message, Redactor};
+use gatelens_model::Message;
+use gatelens_redact::capture::{
+    BodyCapture, BodyEnd, Capture, CaptureConfig, CapturedBody, Head, MAX_BODY_BYTES,
+};
+use gatelens_redact::{DetectorKind, Hits, RedactConfig, Redactor};
 use libfuzzer_sys::fuzz_target;
 
 const TYPES: [&str; 8] = [
@@ -50,7 +51,7 @@ fuzz_target!(|data: &[u8]| {
     };
     let bound = u32::from(*bound) * 8 + 1;
     let sizes = [usize::from(*size).max(1), 1];
-    for end in [End::Complete, End::Cut] {
+    for end in [BodyEnd::Complete, BodyEnd::Incomplete] {
         let whole = capture(media_type, b"identity", bound, &[body], end);
         assert_eq!(whole.0.size, body.len() as u64);
         for size in sizes {
@@ -61,13 +62,13 @@ fuzz_target!(|data: &[u8]| {
     if body.is_empty() {
         return;
     }
-    let (plain, hits) = capture(media_type, b"identity", MAX_BODY_BYTES, &[body], End::Complete);
+    let (plain, hits) = capture(media_type, b"identity", MAX_BODY_BYTES, &[body], BodyEnd::Complete);
     let (coding, packed) = pack(body, *size);
-    let (unpacked, same) = capture(media_type, coding, MAX_BODY_BYTES, &[&packed], End::Complete);
+    let (unpacked, same) = capture(media_type, coding, MAX_BODY_BYTES, &[&packed], BodyEnd::Complete);
     assert_eq!((&unpacked.content, &same), (&plain.content, &hits));
     // Cut short by a byte it is never taken for whole.
     let cut = &packed[..packed.len() - 1];
-    let (cut, _) = capture(media_type, coding, MAX_BODY_BYTES, &[cut], End::Complete);
+    let (cut, _) = capture(media_type, coding, MAX_BODY_BYTES, &[cut], BodyEnd::Complete);
     assert!(cut.content.is_err(), "{cut:?}");
 });
 
@@ -76,13 +77,13 @@ fn capture(
     coding: &[u8],
     max_body_bytes: u32,
     chunks: &[&[u8]],
-    end: End,
+    end: BodyEnd,
 ) -> (CapturedBody, Hits) {
-    let headers = Pairs::encode(&[(&b"content-type"[..], media_type), (b"content-encoding", coding)]);
+    let headers = [(&b"content-type"[..], media_type), (b"content-encoding", coding)];
     let config = CaptureConfig { request_body: true, max_body_bytes, ..CaptureConfig::default() };
     let capture = Capture::new(&config).expect("the section is right");
     let mut taken: BodyCapture =
-        capture.body(Message::Request, &Head::request(&headers)).expect("bodies are captured");
+        capture.body(Message::Request, &Head::request(headers)).expect("bodies are captured");
     for chunk in chunks {
         taken.push(chunk);
         // Buffers grow to twice what is in them at most.

@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use gatelens_core::config::RedactConfig;
-use gatelens_core::redact::{BodyKind, Hits, Message, Redactor};
+use gatelens_model::Message;
+use gatelens_redact::{BodyKind, Hits, RedactConfig, Redactor};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -4,8 +4,7 @@
 
 use std::sync::LazyLock;
 
-use gatelens_core::config::{DetectorKind, RedactConfig};
-use gatelens_core::redact::{Hits, Redactor};
+use gatelens_redact::{DetectorKind, Hits, RedactConfig, Redactor};
 use libfuzzer_sys::fuzz_target;
 
 static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| {

@@ -10,11 +10,11 @@ use miniz_oxide::deflate::core::{
     CompressorOxide, TDEFLFlush, compress_to_output, create_comp_flags_from_zip_params,
 };
 
-use crate::capture::CapturedBody;
 use crate::config::Compression;
 use crate::event::Event;
 use crate::otlp::logs::{encode_portion, encode_record};
 use crate::otlp::{self, Resource};
+use gatelens_redact::capture::CapturedBody;
 
 /// Bytes of records to a portion.
 const PORTION: usize = 16 * 1024;

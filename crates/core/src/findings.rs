@@ -5,11 +5,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::capture::CapturedBody;
 use crate::host::Host;
 use crate::ledger::Ledger;
-use crate::redact::{Hits, Message, Reason};
 use gatelens_model::varint;
+use gatelens_model::{Message, OmissionReason};
+use gatelens_redact::Hits;
+use gatelens_redact::capture::CapturedBody;
 
 /// Most rules that are told apart. A configuration has fewer; only one that is replaced time and again gets there.
 const MAX_RULES: usize = 4_096;
@@ -18,7 +19,7 @@ const MAX_RULES: usize = 4_096;
 const OTHER_RULES: &str = gatelens_model::value::OVERFLOW;
 
 /// Fates of a body: captured, or left out for one of the reasons.
-const FATES: usize = Reason::ALL.len() + 1;
+const FATES: usize = OmissionReason::ALL.len() + 1;
 
 /// Counts since the start of the epoch, or those that are not merged yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl Findings {
     }
 
     /// Counts bodies that are left out for the same reason.
-    pub fn add_bodies(&mut self, message: Message, reason: Reason, bodies: u64) {
+    pub fn add_bodies(&mut self, message: Message, reason: OmissionReason, bodies: u64) {
         self.count(message, fate_of(reason), bodies);
     }
 
@@ -62,9 +63,9 @@ impl Findings {
         self.rules.iter().map(|(rule, hits)| (rule.as_str(), *hits))
     }
 
-    /// Bodies by message and fate, where there were any: `captured`, or the name of the [`Reason`].
+    /// Bodies by message and fate, where there were any: `captured`, or the name of the [`OmissionReason`].
     pub fn bodies(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-        let fates = || std::iter::once("captured").chain(Reason::ALL.map(Reason::name));
+        let fates = || std::iter::once("captured").chain(OmissionReason::ALL.map(OmissionReason::name));
         ["request", "response"]
             .into_iter()
             .zip(&self.bodies)
@@ -165,7 +166,7 @@ impl Findings {
 }
 
 /// The place of a reason among the fates.
-fn fate_of(reason: Reason) -> usize {
+fn fate_of(reason: OmissionReason) -> usize {
     (reason as usize).saturating_add(1)
 }
 
@@ -178,7 +179,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn body(content: Result<&str, Reason>) -> CapturedBody {
+    fn body(content: Result<&str, OmissionReason>) -> CapturedBody {
         CapturedBody { size: 0, content: content.map(str::to_owned) }
     }
 
@@ -186,10 +187,12 @@ mod tests {
     fn every_fate_of_a_body_has_a_name_of_its_own() {
         let mut findings = Findings::default();
         findings.add_body(Message::Response, &body(Ok("")));
-        Reason::ALL.iter().for_each(|reason| findings.add_body(Message::Request, &body(Err(*reason))));
+        OmissionReason::ALL
+            .iter()
+            .for_each(|reason| findings.add_body(Message::Request, &body(Err(*reason))));
         let mut seen: Vec<_> = findings.bodies().collect();
         assert_eq!(seen.pop(), Some(("response", "captured", 1)));
-        assert_eq!(seen, Reason::ALL.map(|reason| ("request", reason.name(), 1)));
+        assert_eq!(seen, OmissionReason::ALL.map(|reason| ("request", reason.name(), 1)));
     }
 
     proptest! {

@@ -15,7 +15,6 @@
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 pub mod batch;
-pub mod capture;
 pub mod config;
 pub mod consumer;
 pub mod counters;
@@ -33,7 +32,6 @@ pub mod outcome;
 pub mod pairs;
 pub mod plan;
 pub mod plugin;
-pub mod redact;
 pub mod roster;
 pub mod route;
 pub mod trace;

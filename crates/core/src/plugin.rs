@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 
-use crate::capture::{Bodies, Capture};
 use crate::config::Config;
 use crate::delivery::RootId;
 use crate::exchange::{Exchange, Mark};
 use crate::host::{CalloutId, Host, LogLevel};
 use crate::ledger::LedgerId;
 use crate::plan::Plan;
-use crate::redact::Hits;
 use crate::worker::Worker;
+use gatelens_redact::Hits;
+use gatelens_redact::capture::{Bodies, Capture};
 
 /// The workers of one virtual machine, by their counters.
 ///

@@ -15,8 +15,9 @@ use crate::ledger::{Ledger, Office, Signal, decode_slot};
 use crate::otlp;
 use crate::otlp::metrics::Frame;
 use crate::plan::Stream;
-use crate::redact::{Hits, Message, Reason};
 use crate::roster::{Roster, Stats, Survey};
+use gatelens_model::{Message, OmissionReason};
+use gatelens_redact::Hits;
 
 /// Counts and log records of one worker, and their delivery.
 #[derive(Debug)]
@@ -361,8 +362,8 @@ impl Worker {
                 closed_ns: now_ns,
             };
             let [requests, responses] = self.queue.push(parcel, self.stream.limits.queue_bytes as usize);
-            self.findings.add_bodies(Message::Request, Reason::QueueFull, requests);
-            self.findings.add_bodies(Message::Response, Reason::QueueFull, responses);
+            self.findings.add_bodies(Message::Request, OmissionReason::QueueFull, requests);
+            self.findings.add_bodies(Message::Response, OmissionReason::QueueFull, responses);
         }
     }
 

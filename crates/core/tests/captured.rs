@@ -7,10 +7,11 @@ use std::io::Read;
 use std::rc::Rc;
 use std::time::Duration;
 
-use gatelens_core::filter::{Flow, StreamFilter};
+use gatelens_core::filter::{EndStream, StreamFilter};
 use gatelens_core::host::{Attribute, CalloutAnswer, DispatchError};
 use gatelens_core::plugin::{Plugin, Registry};
-use gatelens_core::redact::{MASK, Message};
+use gatelens_model::Message;
+use gatelens_redact::MASK;
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -36,15 +37,15 @@ struct Machine {
 
 /// A body as it passes: its chunks, and whether its end is seen.
 #[derive(Clone, Debug)]
-struct Body(Vec<Vec<u8>>, Flow);
+struct Body(Vec<Vec<u8>>, EndStream);
 
 impl Body {
     fn none() -> Self {
-        Self(Vec::new(), Flow::Ends)
+        Self(Vec::new(), EndStream::Yes)
     }
 
     fn whole(text: &str) -> Self {
-        Self(vec![text.into()], Flow::Ends)
+        Self(vec![text.into()], EndStream::Yes)
     }
 
     fn len(&self) -> i64 {
@@ -68,12 +69,12 @@ impl Machine {
 
     fn pass(&self, filter: &mut StreamFilter, message: Message, body: &Body) {
         let Body(chunks, end) = body;
-        let ended = if chunks.is_empty() { *end } else { Flow::GoesOn };
+        let ended = if chunks.is_empty() { *end } else { EndStream::No };
         filter.headers(&self.host, message, ended);
         for (index, chunk) in chunks.iter().enumerate() {
             let last = index + 1 == chunks.len();
             self.host.pass(chunk.clone());
-            filter.body(&self.host, message, chunk.len(), if last { *end } else { Flow::GoesOn });
+            filter.body(&self.host, message, chunk.len(), if last { *end } else { EndStream::No });
         }
     }
 
@@ -194,7 +195,7 @@ fn headers_query_and_bodies_are_kept_redacted_and_the_rules_counted() {
         &Body::whole(r#"{"user": {"email": "ann@example.com"}, "n": 12345678901234567890}"#),
         &Body(
             vec![br#"{"users": [{"ema"#.into(), br#"il": 1}, {"a": "4111 1111 1111 1111"}]}"#.into()],
-            Flow::Ends,
+            EndStream::Yes,
         ),
     );
     let sent = machine.sent();
@@ -266,10 +267,10 @@ fn a_body_that_is_left_out_says_why() {
     let json = || Body::whole("{}");
     check(request(), json(), json(), ["captured", "captured"]);
     check(request(), Body::none(), Body::none(), ["no_body", "no_body"]);
-    check(request(), Body(vec![b"{}".into()], Flow::GoesOn), json(), ["truncated", "captured"]);
+    check(request(), Body(vec![b"{}".into()], EndStream::No), json(), ["truncated", "captured"]);
     check(
         request(),
-        Body(vec![vec![b' '; 40_000], vec![b' '; 40_000]], Flow::Ends),
+        Body(vec![vec![b' '; 40_000], vec![b' '; 40_000]], EndStream::Yes),
         json(),
         ["too_large", "captured"],
     );
@@ -298,8 +299,8 @@ fn what_no_filter_saw_is_said_to_be_unseen() {
     // Without the callbacks for bodies a filter sees none either.
     let exchange = request().int(Attribute::RequestSize, 2).int(Attribute::ResponseSize, 2);
     let mut filter = machine.begin(&exchange);
-    filter.headers(&machine.host, Message::Request, Flow::GoesOn);
-    filter.headers(&machine.host, Message::Response, Flow::GoesOn);
+    filter.headers(&machine.host, Message::Request, EndStream::No);
+    filter.headers(&machine.host, Message::Response, EndStream::No);
     filter.log(&machine.host);
     let bodies = points(&machine.sent(), "gatelens.bodies");
     let wanted = [("no_body response", 1), ("not_seen request", 2), ("not_seen response", 1)];
@@ -312,7 +313,7 @@ fn trailers_end_a_body() {
     let exchange = request().int(Attribute::RequestSize, 2).int(Attribute::ResponseSize, 2);
     let mut filter = machine.begin(&exchange);
     for message in [Message::Request, Message::Response] {
-        machine.pass(&mut filter, message, &Body(vec![b"{".into(), b"}".into()], Flow::GoesOn));
+        machine.pass(&mut filter, message, &Body(vec![b"{".into(), b"}".into()], EndStream::No));
         filter.trailers(message);
     }
     filter.log(&machine.host);
@@ -326,7 +327,7 @@ fn the_memory_for_bodies_is_bounded_and_given_back() {
     let exchange = request().int(Attribute::RequestSize, 30_000);
     let open = || {
         let mut filter = machine.begin(&exchange);
-        machine.pass(&mut filter, Message::Request, &Body(vec![vec![b' '; 30_000]], Flow::GoesOn));
+        machine.pass(&mut filter, Message::Request, &Body(vec![vec![b' '; 30_000]], EndStream::No));
         filter
     };
     let end = |mut filter: StreamFilter| {

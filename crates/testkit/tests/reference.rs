@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::fs;
 
 use gatelens_core::config::Config;
-use gatelens_core::redact::Reason;
+use gatelens_model::OmissionReason;
 use gatelens_testkit::paths;
 use serde_json::{Map, Value, json};
 
@@ -108,7 +108,7 @@ fn the_defaults_are_those_of_the_filter() {
 fn every_reason_for_leaving_a_body_out_is_explained_in_the_documents_and_on_the_page() {
     let read = |file: &str| fs::read_to_string(paths::workspace_root().join(file)).unwrap();
     let (document, page) = (read("docs/wire.md"), read("dashboard/src/redaction.ts"));
-    for reason in Reason::ALL.map(Reason::name) {
+    for reason in OmissionReason::ALL.map(OmissionReason::name) {
         assert!(document.contains(&format!("`{reason}`")), "docs/wire.md: {reason}");
         assert!(page.contains(&format!("  {reason}: {{")), "dashboard/src/redaction.ts: {reason}");
     }

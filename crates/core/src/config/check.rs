@@ -3,9 +3,9 @@
 use super::error::Problem;
 use super::locate::Step;
 use super::{Config, Counters, Ingest, Limits, Routes, Service};
-use crate::capture::Capture;
-use crate::redact::{Defect, Redactor, is_credential_header};
 use crate::route::Template;
+use gatelens_redact::capture::Capture;
+use gatelens_redact::{Redactor, SectionError, is_credential_header};
 
 type Checked = Result<(), Problem>;
 
@@ -119,7 +119,7 @@ fn routes(routes: &Routes) -> Checked {
     Ok(())
 }
 
-fn in_section(section: &str, defect: Defect) -> Problem {
+fn in_section(section: &str, defect: SectionError) -> Problem {
     let steps = [Step::from(section), Step::from(defect.list)].into_iter();
     Problem::new(steps.chain(defect.index.map(Step::from)), defect.message)
 }
