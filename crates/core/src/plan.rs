@@ -3,16 +3,16 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::capture::Capture;
 use crate::config::{Compression, Config, Counters, Direction, Ingest, Limits, Service};
 use crate::consumer::Source;
 use crate::counters::Caps;
 use crate::hash::fnv1a;
 use crate::host::Host;
 use crate::otlp::{self, Resource};
-use crate::redact::{Defect, Redactor};
 use crate::route::{Template, Templates};
 use crate::shared::CounterSetId;
+use gatelens_redact::capture::Capture;
+use gatelens_redact::{Redactor, SectionError};
 
 /// What the filter does with each request, and where it sends what.
 #[derive(Debug)]
@@ -79,7 +79,7 @@ impl Plan {
     ///
     /// # Errors
     /// A rule that cannot be compiled, which [`Config::parse`] has refused before.
-    pub fn new(config: Config, text: &str, host: &impl Host) -> Result<Self, Defect> {
+    pub fn new(config: Config, text: &str, host: &impl Host) -> Result<Self, SectionError> {
         let templates = config.routes.templates.iter().filter_map(|text| Template::parse(text).ok());
         let sources = config.consumer.sources.iter();
         let redactor = Redactor::new(&config.redact)?;

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::registry::{Registry, WorkerHandle};
-use crate::capture::{Bodies, Capture};
 use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::export::RootId;
 use crate::host::{CalloutId, Host, LogLevel};
 use crate::plan::Plan;
-use crate::redact::Hits;
+use gatelens_redact::Hits;
+use gatelens_redact::capture::{Bodies, Capture};
 
 /// Of so many requests one is timed.
 const SAMPLE: u32 = 64;
