@@ -471,7 +471,7 @@ impl Worker {
         if parcel.compression == Compression::Gzip {
             headers.push(("content-encoding", "gzip"));
         }
-        headers.extend(stream.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        headers.extend(stream.headers.iter().map(|(name, value)| (name.as_str(), value.expose().as_str())));
         let callout = Callout {
             cluster: &stream.cluster,
             headers: &headers,
