@@ -4,6 +4,7 @@ mod chaos;
 mod counting;
 mod ecds;
 mod ends;
+mod gateway_time;
 mod neighbours;
 mod odd_bytes;
 mod outage;

@@ -30,6 +30,7 @@ pub mod host;
 pub mod ledger;
 pub mod otlp;
 pub mod outcome;
+pub mod overhead;
 pub mod pairs;
 pub mod plan;
 pub mod plugin;
