@@ -4,6 +4,7 @@
 
 mod captured;
 mod counts;
+mod epochs;
 mod farewell;
 mod faults;
 mod hostile;

@@ -66,7 +66,7 @@ const REQUEST_SHORT: [&str; 9] = [
     "error_type",
     "request_id",
 ];
-const GATEWAY: [&str; 27] = [
+const GATEWAY: [&str; 30] = [
     "instance",
     "epoch",
     "service",
@@ -77,8 +77,10 @@ const GATEWAY: [&str; 27] = [
     "last_seen",
     "series",
     "overflow",
+    "ended",
     "captured",
     "sent",
+    "stored",
     "held",
     "dropped.queue_full",
     "dropped.rejected",
@@ -86,8 +88,9 @@ const GATEWAY: [&str; 27] = [
     "dropped.lost",
     "queue_bytes",
     "export_failures",
-    "machines",
-    "machines_lost",
+    "workers",
+    "workers_lost",
+    "uncounted",
     "active_requests",
     "busy_seconds",
     "tags",
@@ -104,7 +107,7 @@ const GATEWAY_SHORT: [&str; 11] = [
     "series",
     "overflow",
     "captured",
-    "sent",
+    "stored",
     "held",
     "gaps.logs",
 ];

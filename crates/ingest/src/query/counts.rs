@@ -202,7 +202,7 @@ impl Row {
 /// The coarse stretches that reach into a range, merged where they meet.
 fn coarse(file: &Connection, range: Range, filter: &Filter) -> Result<Vec<Span>, QueryError> {
     let mut select = file.prepare(
-        "SELECT c.since, c.until, g.service, g.environment FROM coarse c JOIN gateways g ON g.id = c.gateway_id
+        "SELECT c.since, c.until, g.service, g.environment FROM coarse_intervals c JOIN gateways g ON g.id = c.gateway_id
          WHERE c.until > ? AND c.since < ? ORDER BY c.since",
     )?;
     let mut rows = select.query([range.from, range.to])?;

@@ -1,5 +1,6 @@
 //! Questions to the store. Each opens connections of its own and reads one snapshot.
 
+mod account;
 pub(crate) mod counts;
 pub(crate) mod filter;
 pub(crate) mod gateways;

@@ -199,7 +199,9 @@ enum Unknown {
 }
 
 fn is_retired(transaction: &Transaction<'_>, gateway: i64) -> Result<bool, StoreError> {
-    Ok(transaction.prepare_cached("SELECT 1 FROM retired WHERE gateway_id = ?")?.exists([gateway])?)
+    Ok(transaction
+        .prepare_cached("SELECT 1 FROM expired_gateways WHERE gateway_id = ?")?
+        .exists([gateway])?)
 }
 
 /// Moves a cumulative stream on to a point, and says what that adds.

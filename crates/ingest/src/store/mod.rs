@@ -5,6 +5,7 @@
 //! repeat can be told from news after any crash. Each kind of file has one writer thread; readers have connections
 //! of their own and see snapshots.
 
+pub(crate) mod accepted;
 pub(crate) mod chunk;
 mod directory;
 pub(crate) mod gateways;
