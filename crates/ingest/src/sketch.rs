@@ -155,6 +155,11 @@ impl Quantiles {
         Ok(())
     }
 
+    /// How many values were added.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
     /// The value in seconds that the share `q` (0 to 1) of the values does not exceed; `None` without values.
     pub(crate) fn quantile(&self, q: f64) -> Option<f64> {
         if self.count == 0 {

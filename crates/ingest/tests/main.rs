@@ -10,6 +10,7 @@ mod faults;
 mod hostile;
 mod openapi;
 mod page;
+mod percentiles;
 mod queries;
 mod redact;
 mod refusals;

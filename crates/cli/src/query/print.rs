@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 const GROUPS: [&str; 8] =
     ["service", "environment", "direction", "consumer", "method", "route", "status", "error_type"];
-const SUMS: [&str; 12] = [
+const SUMS: [&str; 14] = [
     "requests",
     "errors",
     "request_bytes",
@@ -15,8 +15,10 @@ const SUMS: [&str; 12] = [
     "p75_ms",
     "p95_ms",
     "p99_ms",
+    "upstream_requests",
     "upstream_p50_ms",
     "upstream_p95_ms",
+    "gateway_requests",
     "gateway_p50_ms",
     "gateway_p95_ms",
 ];

@@ -69,8 +69,12 @@ struct Row {
     p75_ms: Option<f64>,
     p95_ms: Option<f64>,
     p99_ms: Option<f64>,
+    /// Requests that reached an upstream and of which its time is known: those of the upstream's percentiles.
+    upstream_requests: u64,
     upstream_p50_ms: Option<f64>,
     upstream_p95_ms: Option<f64>,
+    /// Requests of which the gateway's own time is known: those of the gateway's percentiles.
+    gateway_requests: u64,
     gateway_p50_ms: Option<f64>,
     gateway_p95_ms: Option<f64>,
 }
@@ -191,8 +195,10 @@ impl Row {
             p75_ms: ms(&sums.duration, 0.75),
             p95_ms: ms(&sums.duration, 0.95),
             p99_ms: ms(&sums.duration, 0.99),
+            upstream_requests: sums.upstream.count(),
             upstream_p50_ms: ms(&sums.upstream, 0.5),
             upstream_p95_ms: ms(&sums.upstream, 0.95),
+            gateway_requests: sums.gateway.count(),
             gateway_p50_ms: ms(&sums.gateway, 0.5),
             gateway_p95_ms: ms(&sums.gateway, 0.95),
         }
