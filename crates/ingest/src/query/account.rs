@@ -4,7 +4,7 @@
 //! its last batches, so the ingest's own count completes it. A record of which neither knows is held by the gateway,
 //! or lost if the gateway's epoch ended. In every case `captured = stored + dropped + held`.
 
-use crate::wire::Report;
+use crate::model::Report;
 
 /// Nanoseconds of silence after which an epoch has ended. A gateway reports at least once a minute, and repeats no
 /// batch that is older than 5 minutes (`expired`).
@@ -32,7 +32,7 @@ impl Phase {
 pub(super) struct Account {
     pub(super) captured: u64,
     pub(super) stored: u64,
-    /// In the order of [`crate::wire::DROP_REASONS`], of which `lost` is the last.
+    /// In the order of [`crate::model::DROP_REASONS`], of which `lost` is the last.
     pub(super) dropped: [u64; 4],
     pub(super) held: u64,
 }

@@ -2,11 +2,11 @@
 
 use super::filter::{self, Filter};
 use super::params::Params;
+use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
 use super::rollup::{Dimension, Group, Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::sketch::Quantiles;
 use crate::store::{Directory, minutes_since};
 use rusqlite::Connection;
 use serde::Serialize;

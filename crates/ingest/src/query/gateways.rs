@@ -4,10 +4,11 @@ use super::account::{Account, Phase};
 use super::range::rfc3339;
 use crate::error::QueryError;
 use crate::limits::Limits;
+use crate::model::report::drop_reason_name;
+use crate::model::{Bodies, DROP_REASONS, Report, Rule};
 use crate::sequence::Received;
 use crate::store::accepted::Accepted;
 use crate::store::{Directory, gateways as stored};
-use crate::wire::{Bodies, DROP_REASONS, Report, Rule};
 use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -173,7 +174,7 @@ fn row((instance, epoch): (String, String), known: Known, phase: Phase, account:
         sent: report.sent,
         stored: account.map(|account| account.stored),
         held: account.map(|account| account.held),
-        dropped: DROP_REASONS.into_iter().zip(dropped).collect(),
+        dropped: DROP_REASONS.map(drop_reason_name).into_iter().zip(dropped).collect(),
         queue_bytes: report.queue_bytes,
         export_failures: report.export_failures,
         workers: report.workers,

@@ -5,6 +5,7 @@ pub(crate) mod counts;
 pub(crate) mod filter;
 pub(crate) mod gateways;
 pub(crate) mod params;
+mod quantiles;
 pub(crate) mod range;
 pub(crate) mod requests;
 mod rollup;

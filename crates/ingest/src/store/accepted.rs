@@ -5,7 +5,7 @@
 //! and the days add up. Copying twice therefore changes nothing, whenever a process stops in between.
 
 use super::StoreError;
-use crate::wire::Identity;
+use crate::model::Identity;
 use jiff::civil::Date;
 use rusqlite::{Connection, params};
 use std::collections::HashMap;

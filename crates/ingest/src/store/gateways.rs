@@ -1,8 +1,8 @@
 //! Senders and their sequence numbers: the tables that both kinds of files have.
 
 use super::StoreError;
+use crate::model::{Gateway, Identity, Redaction, Report, Signal};
 use crate::sequence::Received;
-use crate::wire::{Gateway, Identity, Redaction, Report, Signal};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use std::collections::BTreeMap;

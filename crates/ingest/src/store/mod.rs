@@ -13,6 +13,7 @@ pub(crate) mod metrics;
 mod prune;
 mod requests;
 mod schema;
+pub(crate) mod sketch;
 mod writer;
 
 pub(crate) use directory::Directory;
@@ -107,8 +108,8 @@ impl StoreError {
     }
 }
 
-impl From<crate::sketch::Unreadable> for StoreError {
-    fn from(_: crate::sketch::Unreadable) -> Self {
+impl From<sketch::Unreadable> for StoreError {
+    fn from(_: sketch::Unreadable) -> Self {
         Self::Unreadable { what: "sketch" }
     }
 }

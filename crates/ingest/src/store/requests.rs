@@ -3,9 +3,9 @@
 use super::directory::Directory;
 use super::gateways::{is_repeat, note_batch, note_gateway, received};
 use super::{Pruned, StoreError, Stored, accepted, chunk, schema};
+use crate::model::{Identity, RequestBatch, RequestPart, Signal, is_error};
 use crate::retention::{Retention, before};
 use crate::sequence::Received;
-use crate::wire::{Identity, RequestBatch, RequestPart, Signal, is_error};
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -214,7 +214,7 @@ pub(crate) fn day_of(time: i64) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Gateway, RequestEvent};
+    use crate::model::{Gateway, RequestEvent};
 
     const DAY: i64 = 86_400_000_000_000;
     const NOON: i64 = 20_624 * DAY + DAY / 2;
