@@ -5,8 +5,8 @@
 mod captured;
 mod counts;
 mod epochs;
-mod farewell;
 mod faults;
+mod half_close;
 mod hostile;
 mod openapi;
 mod page;
@@ -17,6 +17,5 @@ mod refusals;
 mod requests;
 mod retention;
 mod senders;
-mod speed;
 mod stats;
 mod support;
