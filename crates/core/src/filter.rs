@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use crate::capture::{Bodies, End, Head, Passed};
 use crate::host::Host;
-use crate::plugin::Active;
+use crate::lifecycle::Active;
 use crate::redact::{Message, Reason};
 
 /// An instance of the filter.

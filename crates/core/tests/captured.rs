@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gatelens_core::filter::{Flow, StreamFilter};
 use gatelens_core::host::{Attribute, CalloutAnswer, DispatchError};
-use gatelens_core::plugin::{Plugin, Registry};
+use gatelens_core::lifecycle::{Plugin, Registry};
 use gatelens_core::redact::{MASK, Message};
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;

@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::host::CalloutAnswer;
-use gatelens_core::plugin::{Plugin, Registry};
+use gatelens_core::lifecycle::{Plugin, Registry};
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -137,8 +137,8 @@ fn counters_that_are_given_up_have_the_last_word_on_their_events() {
     let (counted, numbers) = last_word(&sent);
     assert_eq!(counted, 12);
     assert_eq!((numbers["gatelens.events.captured"], numbers["sent"]), (12, 12));
-    assert_eq!((numbers["gatelens.queue.size"], numbers["gatelens.machines"]), (0, 0));
-    assert_eq!(numbers["gatelens.machines.lost"], 0);
+    assert_eq!((numbers["gatelens.queue.size"], numbers["gatelens.workers"]), (0, 0));
+    assert_eq!(numbers["gatelens.workers.lost"], 0);
 
     // And then they are silent.
     gateway.wait(Duration::from_secs(30));

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gatelens_core::filter::StreamFilter;
 use gatelens_core::host::{Attribute, CalloutAnswer, DispatchError, LogLevel};
-use gatelens_core::plugin::{Ending, Plugin, Registry};
+use gatelens_core::lifecycle::{Ending, Plugin, Registry};
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
@@ -629,7 +629,7 @@ fn a_machine_that_is_lost_is_an_incident_and_what_it_held_is_counted() {
     }
     assert_eq!(counts(&sent).values().sum::<u64>(), 43, "what was merged is not lost");
     let tally = fates(&survivor);
-    assert_eq!((tally["gatelens.machines"], tally["gatelens.machines.lost"]), (1, 1));
+    assert_eq!((tally["gatelens.workers"], tally["gatelens.workers.lost"]), (1, 1));
     assert_eq!((tally["gatelens.events.captured"], tally["sent"], tally["lost"]), (43, 40, 3));
 }
 

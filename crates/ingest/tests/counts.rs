@@ -292,8 +292,8 @@ fn a_gateway_tells_what_became_of_its_log() {
             sum("gatelens.events", fates.collect(), time),
             gauge("gatelens.queue.size", 4096, time),
             sum("gatelens.export.failures", vec![(vec![], 7)], time),
-            gauge("gatelens.machines", 3, time),
-            sum("gatelens.machines.lost", vec![(vec![], 1)], time),
+            gauge("gatelens.workers", 3, time),
+            sum("gatelens.workers.lost", vec![(vec![], 1)], time),
             sum("http.server.active_requests", vec![(vec![], 5)], time),
             seconds("gatelens.busy_time", 1.25, time),
         ];

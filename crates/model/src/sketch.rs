@@ -1,4 +1,4 @@
-//! A mergeable sketch of durations: a base-2 exponential histogram of fixed scale 5, in seconds.
+//! A mergeable histogram of durations: base-2 exponential, of fixed scale 5, in seconds.
 //!
 //! Bucket `i` covers `(2^(i/32), 2^((i+1)/32)]` seconds, as an OpenTelemetry exponential histogram of scale 5 does, so a
 //! quantile read from it is off by at most 1.1 %. Merging adds counts; the order does not matter.
@@ -101,8 +101,8 @@ impl Sketch {
         }
     }
 
-    /// Appends the sketch's encoding: count, sum, zeros, number of buckets; per bucket the signed distance from the
-    /// index before and the count; all LEB128.
+    /// Appends the encoding for shared data: count, sum, zeros, number of buckets; per bucket the signed distance from
+    /// the previous index and the count; all LEB128.
     pub fn encode(&self, out: &mut Vec<u8>) {
         varint::put(out, self.count);
         varint::put(out, self.sum_ns);

@@ -1,50 +1,26 @@
-//! The life of a root context.
+//! Life of a root context.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hashbrown::HashMap;
-
+use super::registry::{Registry, WorkerHandle};
 use crate::capture::{Bodies, Capture};
 use crate::config::Config;
-use crate::delivery::RootId;
-use crate::exchange::{Exchange, Mark};
+use crate::exchange::Exchange;
+use crate::export::RootId;
 use crate::host::{CalloutId, Host, LogLevel};
-use crate::ledger::LedgerId;
 use crate::plan::Plan;
 use crate::redact::Hits;
-use crate::worker::Worker;
 
-/// The workers of one virtual machine, by their counters.
-///
-/// All root contexts of a virtual machine share it, and it lasts as long as that: a configuration update ends root
-/// contexts, and what they had not delivered yet is delivered by whichever root context ticks next.
-#[derive(Debug, Default)]
-pub struct Registry {
-    workers: RefCell<HashMap<LedgerId, Rc<Shared>>>,
-}
-
-/// A worker and the number of root contexts that use it.
-#[derive(Debug)]
-struct Shared {
-    worker: RefCell<Worker>,
-    roots: Cell<u32>,
-    /// The last exchange that a filter has counted. It belongs to the counters rather than to the root context:
-    /// Envoy gives a filter and a logger with one and the same configuration one root context or two, depending on the
-    /// listener's metadata and direction.
-    counted_by_filter: Cell<Option<Mark>>,
-    exchanges: Cell<u32>,
-}
-
-/// Exchanges of which one is timed.
+/// Of so many requests one is timed.
 const SAMPLE: u32 = 64;
 
 /// A root context.
 #[derive(Debug)]
 pub struct Plugin {
     registry: Rc<Registry>,
-    /// Tells this root context from all others of the process when an exporter is elected.
+    /// Tells this root context from all others of the process when a leader is elected.
     me: RootId,
     active: Option<Rc<Active>>,
     ending: bool,
@@ -54,7 +30,7 @@ pub struct Plugin {
 #[derive(Debug)]
 pub struct Active {
     plan: Plan,
-    shared: Rc<Shared>,
+    worker: Rc<WorkerHandle>,
     /// Of this configuration's rules, since the last tick.
     hits: RefCell<Hits>,
 }
@@ -98,19 +74,19 @@ impl Plugin {
         if self.me == RootId(0) {
             self.me = RootId(host.random());
         }
-        let shared = self.registry.attach(host, &plan);
+        let worker = self.registry.attach(host, &plan);
         let period = plan.tick_period(host.random());
         if plan.debug {
-            let hash = &plan.stream.resource.config_hash;
+            let hash = &plan.export.resource.config_hash;
             host.log(
                 LogLevel::Info,
                 &format!("configuration {hash} in force, a tick every {} ms", period.as_millis()),
             );
         }
         host.set_tick_period(period);
-        let active = Active { plan, shared, hits: RefCell::default() };
+        let active = Active { plan, worker, hits: RefCell::default() };
         if let Some(before) = self.active.replace(Rc::new(active)) {
-            before.shared.detach();
+            before.worker.detach();
         }
         true
     }
@@ -125,32 +101,28 @@ impl Plugin {
         let Some(active) = self.active.as_ref().filter(|_| !self.ending) else { return };
         let now_ns = host.now();
         active.pass_on_hits();
-        active.shared.with(|worker| worker.tick(host, self.me, now_ns));
+        active.worker.with(|worker| worker.tick(host, self.me, now_ns));
         if active.plan.debug {
-            active.shared.with(|worker| host.log(LogLevel::Debug, &format!("{:?}", worker.stats())));
+            active.worker.with(|worker| host.log(LogLevel::Debug, &format!("{:?}", worker.stats())));
         }
         for orphan in self.registry.orphans() {
-            // Streams that began under an earlier configuration still end in its worker. Without any, the registry
-            // and this loop alone know it.
-            let is_unused = Rc::strong_count(&orphan) == 2;
-            orphan.with(|worker| {
-                worker.tick(host, self.me, now_ns);
-                if is_unused && worker.is_idle() {
-                    worker.retire(host, self.me, now_ns);
-                }
-            });
+            orphan.with(|worker| worker.tick(host, self.me, now_ns));
+            // Streams that began under an earlier configuration still end in its worker.
+            if !orphan.is_used() {
+                orphan.with(|worker| worker.begin_final_export(host, self.me, now_ns));
+            }
         }
-        self.registry.forget_orphans();
-        active.shared.with(|worker| worker.was_busy(host.now().saturating_sub(now_ns)));
+        self.registry.forget_done();
+        active.worker.with(|worker| worker.was_busy(host.now().saturating_sub(now_ns)));
     }
 
     /// Takes the answer to a callout. [`Ending::Now`] when the context was kept for answers and needs none any more.
     pub fn answered(&self, host: &impl Host, id: CalloutId) -> Ending {
         let (answer, now_ns) = (host.callout_answer(), host.now());
-        for shared in self.registry.all() {
-            // A context that ends leaves what is to be sent to those that stay, if there are any.
-            let sends = !self.ending || shared.roots.get() == 0;
-            shared.with(|worker| {
+        for handle in self.registry.all() {
+            // A context that ends leaves further requests to those that stay, if there are any.
+            let sends = !self.ending || !handle.has_roots();
+            handle.with(|worker| {
                 worker.answered(host, id, &answer, now_ns);
                 if sends {
                     worker.send(host, self.me, now_ns);
@@ -168,30 +140,33 @@ impl Plugin {
         let now_ns = host.now();
         if let Some(active) = &self.active {
             active.pass_on_hits();
-            active.shared.detach();
-            match active.shared.roots.get() {
-                0 => active.shared.with(|worker| worker.flush(host, self.me, now_ns)),
-                _ => active.shared.with(|worker| worker.merge(host)),
-            };
+            active.worker.detach();
+            if active.worker.has_roots() {
+                active.worker.with(|worker| worker.merge(host));
+            } else {
+                active.worker.with(|worker| worker.drain(host, self.me, now_ns));
+            }
         }
         self.ending()
     }
 
     /// The host is about to forget this root context.
     pub fn gone(&mut self, host: &impl Host) {
-        for shared in self.registry.all() {
-            shared.with(|worker| worker.abandon(host, self.me));
+        let all = self.registry.all();
+        for handle in &all {
+            handle.with(|worker| worker.requeue(host, self.me));
         }
-        // Without a root context the virtual machine goes too.
-        if self.registry.all().iter().all(|shared| shared.roots.get() == 0) {
-            for shared in self.registry.all() {
-                shared.with(|worker| worker.leave(host));
+        // Without a root context the Wasm VM ends, too.
+        if !all.iter().any(|handle| handle.has_roots()) {
+            for handle in &all {
+                handle.with(|worker| worker.deregister(host));
             }
         }
     }
 
     fn ending(&self) -> Ending {
-        let waits = |shared: &Rc<Shared>| shared.with(|worker| worker.is_waiting(self.me)).unwrap_or(false);
+        let waits =
+            |handle: &Rc<WorkerHandle>| handle.with(|worker| worker.is_waiting(self.me)).unwrap_or(false);
         if self.ending && !self.registry.all().iter().any(waits) { Ending::Now } else { Ending::WhenAnswered }
     }
 
@@ -202,7 +177,7 @@ impl Plugin {
         let exchange = Exchange::read(host, &active.plan);
         // Envoy runs a stream's filters before its access loggers, so the mark is that of this very exchange if the
         // filter has seen it.
-        let counted = active.shared.counted_by_filter.take();
+        let counted = active.worker.counted_by_filter.take();
         if counted.is_none() || counted != exchange.mark() {
             active.record(host, &exchange, Bodies::default(), began_ns);
         }
@@ -215,68 +190,71 @@ impl Active {
         &self.plan.capture
     }
 
-    /// Bytes of bodies that may be held beyond those that are.
+    /// Bytes of bodies that may be held beyond those that are held now.
     pub(crate) fn room_for_bodies(&self) -> usize {
-        self.shared.with(|worker| worker.room_for_bodies()).unwrap_or(0)
+        self.worker.usage().room_for_bodies(self.plan.export.limits.queue_bytes as usize)
     }
 
-    /// A filter holds `now` bytes of bodies where it held `before`.
+    /// A filter holds `now` bytes of bodies instead of `before`.
     pub(crate) fn hold(&self, before: usize, now: usize) {
-        self.shared.with(|worker| worker.hold(before, now));
+        self.worker.usage().hold(before, now);
     }
 
     /// An exchange ended that a filter of this root context saw, with these bodies.
     pub(crate) fn log_from_filter(&self, host: &impl Host, bodies: Bodies) {
         let began_ns = host.now();
         let exchange = Exchange::read(host, &self.plan);
-        self.shared.counted_by_filter.set(exchange.mark());
+        self.worker.counted_by_filter.set(exchange.mark());
         self.record(host, &exchange, bodies, began_ns);
     }
 
     /// A filter of this root context sees a request begin.
     pub(crate) fn begin(&self) {
-        self.shared.with(Worker::begin);
+        self.worker.usage().begin_stream();
     }
 
     /// That request is over, however it ended.
     pub(crate) fn end(&self) {
-        self.shared.with(Worker::end);
+        self.worker.usage().end_stream();
     }
 
-    /// Whether bodies are to be left out, so that the worker gets on with its traffic.
+    /// Whether bodies must be left out, so that the worker gets on with its traffic.
     pub(crate) fn is_overloaded(&self) -> bool {
-        self.shared.with(|worker| worker.is_overloaded()).unwrap_or(true)
+        self.worker.usage().is_overloaded()
     }
 
     fn record(&self, host: &impl Host, exchange: &Exchange, bodies: Bodies, began_ns: u64) {
         let redacts_bodies = bodies.held_bytes() > 0;
         let mut hits = self.hits.take();
         exchange.observe(&self.plan, bodies, &mut hits, began_ns, |series, event| {
-            self.shared.with(|worker| worker.record(host, series, event, began_ns));
+            if self.worker.with(|worker| worker.record(host, series, event, began_ns)).is_none() {
+                self.worker.usage().leave_uncounted();
+            }
         });
         self.hits.replace(hits);
         if redacts_bodies {
             let spent_ns = host.now().saturating_sub(began_ns);
-            self.shared.with(|worker| worker.redacted(spent_ns));
+            self.worker.usage().redacted(spent_ns);
+            self.worker.with(|worker| worker.was_busy(spent_ns));
             return;
         }
-        // The clock costs a tenth of a microsecond, so one exchange in sixty-four stands for all.
-        let exchanges = self.shared.exchanges.get().wrapping_add(1);
-        self.shared.exchanges.set(exchanges);
-        if exchanges.is_multiple_of(SAMPLE) {
+        // The clock costs a tenth of a microsecond, so one request in sixty-four stands for all.
+        let untimed = self.worker.untimed.get().wrapping_add(1);
+        self.worker.untimed.set(untimed);
+        if untimed.is_multiple_of(SAMPLE) {
             let busy_ns = host.now().saturating_sub(began_ns).saturating_mul(u64::from(SAMPLE));
-            self.shared.with(|worker| worker.was_busy(busy_ns));
+            self.worker.with(|worker| worker.was_busy(busy_ns));
         }
     }
-}
 
-impl Active {
-    /// Gives the worker what the rules have hit.
+    /// Hands the matches of rules over to the worker.
     fn pass_on_hits(&self) {
         let mut hits = self.hits.take();
         if !hits.is_empty() {
-            self.shared.with(|worker| worker.hit(self.plan.redactor.rules(), &mut hits));
+            self.worker.with(|worker| worker.add_hits(self.plan.redactor.rules(), &mut hits));
         }
+        // Empty, unless the worker was in use.
+        self.hits.replace(hits);
     }
 }
 
@@ -284,58 +262,5 @@ impl Active {
 impl Drop for Active {
     fn drop(&mut self) {
         self.pass_on_hits();
-    }
-}
-
-impl Registry {
-    fn attach(&self, host: &impl Host, plan: &Plan) -> Rc<Shared> {
-        let mut workers = self.workers.borrow_mut();
-        let shared = match workers.get(&plan.stream.ledger) {
-            Some(shared) => {
-                shared.with(|worker| worker.adopt(host, Rc::clone(&plan.stream)));
-                Rc::clone(shared)
-            }
-            None => {
-                let worker = RefCell::new(Worker::new(host, Rc::clone(&plan.stream)));
-                let shared = Rc::new(Shared {
-                    worker,
-                    roots: Cell::new(0),
-                    counted_by_filter: Cell::default(),
-                    exchanges: Cell::default(),
-                });
-                workers.insert(plan.stream.ledger, Rc::clone(&shared));
-                shared
-            }
-        };
-        shared.roots.set(shared.roots.get().saturating_add(1));
-        shared
-    }
-
-    fn all(&self) -> Vec<Rc<Shared>> {
-        self.workers.try_borrow().map(|workers| workers.values().cloned().collect()).unwrap_or_default()
-    }
-
-    fn orphans(&self) -> Vec<Rc<Shared>> {
-        self.all().into_iter().filter(|shared| shared.roots.get() == 0).collect()
-    }
-
-    fn forget_orphans(&self) {
-        if let Ok(mut workers) = self.workers.try_borrow_mut() {
-            workers.retain(|_, shared| {
-                Rc::strong_count(shared) > 1 || !shared.with(|worker| worker.is_over()).unwrap_or(false)
-            });
-        }
-    }
-}
-
-impl Shared {
-    /// Uses the worker. Nothing calls back into a worker while it is in use; should a host ever do so, the inner call
-    /// is left out rather than trapping.
-    fn with<T>(&self, use_worker: impl FnOnce(&mut Worker) -> T) -> Option<T> {
-        self.worker.try_borrow_mut().ok().map(|mut worker| use_worker(&mut worker))
-    }
-
-    fn detach(&self) {
-        self.roots.set(self.roots.get().saturating_sub(1));
     }
 }

@@ -6,7 +6,7 @@ use crate::redact::Reason;
 
 /// A request about the log without the bodies of its records, and how many there were of requests and of responses;
 /// `None` for what is no such request. Everything else stays as it is.
-pub fn without_bodies(request: &[u8]) -> Option<(Vec<u8>, [u64; 2])> {
+pub fn strip_bodies(request: &[u8]) -> Option<(Vec<u8>, [u64; 2])> {
     let mut out = Vec::with_capacity(request.len());
     let mut taken = [0; 2];
     in_request(request, &mut out, &mut taken)?;
@@ -73,12 +73,12 @@ mod tests {
                     out.fixed64(7, 1);
                 });
             });
-            prop_assert_eq!(without_bodies(&request), Some((request, [0, 0])));
+            prop_assert_eq!(strip_bodies(&request), Some((request, [0, 0])));
         }
 
         #[test]
         fn garbage_is_survived(bytes in any::<Vec<u8>>()) {
-            without_bodies(&bytes);
+            strip_bodies(&bytes);
         }
     }
 }
