@@ -26,6 +26,7 @@ import './styles/gateways.css';
 import './styles/redaction.css';
 
 import { MantineProvider } from '@mantine/core';
+import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './app';
 import { schemeManager, theme } from './theme';
@@ -33,8 +34,10 @@ import { schemeManager, theme } from './theme';
 const root = document.getElementById('root');
 if (root) {
   createRoot(root).render(
-    <MantineProvider theme={theme} colorSchemeManager={schemeManager} defaultColorScheme="auto">
-      <App />
-    </MantineProvider>,
+    <StrictMode>
+      <MantineProvider theme={theme} colorSchemeManager={schemeManager} defaultColorScheme="auto">
+        <App />
+      </MantineProvider>
+    </StrictMode>,
   );
 }

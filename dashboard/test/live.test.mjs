@@ -59,7 +59,7 @@ describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' 
       // Asked are this period and the one before; the later one is listed.
       const answers = page.answers.filter(([each]) => each.includes('/summary?') && each.endsWith(`group_by=${keys}`) && !each.includes('status='));
       const { rows } = answers.map(([, body]) => body).toSorted((a, b) => Date.parse(b.from) - Date.parse(a.from))[0];
-      assert.equal(await page.locator('.entities tbody tr:not(.quiet-row)').count(), rows.length);
+      assert.equal(await page.locator('.entities tbody tr:not(.inactive-row)').count(), rows.length);
       assert.deepEqual(await seriousFindings(page), []);
       await save(page, name);
       await page.locator('.entities tbody th a').first().click();
@@ -83,7 +83,7 @@ describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' 
 
   test('the preview is the filter’s own: it masks, marks a defect, and leaves out', async () => {
     const page = await open(browser, `${url}/redaction?refresh=off`);
-    const sent = page.getByRole('group', { name: 'What would be sent' });
+    const sent = page.getByRole('group', { name: 'Body as sent' });
     await sent.waitFor();
     const text = await sent.textContent();
     for (const part of ['"order": 12345678901234567890,', '"email": "[CLIENT_REDACTED]"', '"password": "[CLIENT_REDACTED]"', '"passport_no": "[CLIENT_REDACTED]"', '+44 20 7946 0018']) assert.ok(text.includes(part), `${part} in ${text}`);
@@ -93,7 +93,7 @@ describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' 
     assert.deepEqual(page.complaints, []);
     await save(page, 'redaction');
 
-    const config = page.getByLabel('Configuration of the filter');
+    const config = page.getByLabel('Filter configuration');
     await config.fill((await config.inputValue()).replace('"$.items', '"items'));
     await page.locator('.refused').waitFor();
     assert.equal(await page.locator('.editor mark').textContent(), '"items[*].note"');
@@ -102,7 +102,7 @@ describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' 
     await config.fill('{"version": 1, "ingest": {"cluster": "c"}}');
     await page.getByLabel('Content type', { exact: true }).selectOption('other …');
     await page.getByLabel('Other content type').fill('text/html');
-    await page.getByText('Left out: media type.').waitFor();
+    await page.getByText('Omitted: media type.').waitFor();
     await page.context().close();
   });
 

@@ -1,4 +1,4 @@
-// A text area for a configuration, in which the place of a defect is marked while somebody types on.
+// A text area for a configuration that marks the position of an error without interrupting the typing.
 
 import { useId, useImperativeHandle, useRef, type Ref } from 'react';
 
@@ -6,14 +6,14 @@ export interface ConfigEditorProps {
   value: string;
   /** The part that is marked, as indexes into the text. */
   marked: { start: number; end: number } | undefined;
-  /** Id of what says why it is marked. */
+  /** Id of the element that explains the mark. */
   describedBy: string | undefined;
   onChange: (value: string) => void;
   ref: Ref<ConfigEditorHandle>;
 }
 
 export interface ConfigEditorHandle {
-  /** Selects a part of the text and brings it into sight. */
+  /** Selects a part of the text and scrolls to it. */
   select: (place: { start: number; end: number }) => void;
 }
 
@@ -32,7 +32,7 @@ export function ConfigEditor({ value, marked, describedBy, onChange, ref }: Conf
       if (!element) return;
       element.focus();
       element.setSelectionRange(start, end);
-      // Browsers do not bring it into sight by themselves.
+      // Browsers do not scroll to a selection by themselves.
       const { fontFamily, fontSize, lineHeight } = getComputedStyle(element);
       const before = element.value.slice(0, start).split('\n');
       element.scrollTop = Math.max(0, (before.length - 4) * Number.parseFloat(lineHeight));
@@ -41,7 +41,7 @@ export function ConfigEditor({ value, marked, describedBy, onChange, ref }: Conf
   }));
   return (
     <div className="editor-field">
-      <label htmlFor={id}>Configuration of the filter</label>
+      <label htmlFor={id}>Filter configuration</label>
       <div className="editor">
         <div className="editor-behind" aria-hidden="true">
           <div ref={behind}>

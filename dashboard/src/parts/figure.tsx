@@ -4,17 +4,17 @@ import { percent } from '../format';
 
 export interface FigureProps {
   label: string;
-  /** `undefined` while the first answer is awaited. */
+  /** `undefined` until the first response. */
   value: string | undefined;
   detail?: ReactNode;
   change?: Change | undefined;
 }
 
-/** How a value moved against the period before. */
+/** The change of a value against the previous period. */
 export interface Change {
   text: string;
   mood: 'better' | 'worse' | 'neutral';
-  /** The value before and the period it is of, for the title. */
+  /** The previous value and its period. */
   title: string;
 }
 
@@ -44,11 +44,11 @@ export function Figure({ label, value, detail, change }: FigureProps) {
   );
 }
 
-/** Less than this, relative to the value before, is no news. */
+/** A smaller relative change is not highlighted. */
 const NOTABLE = 0.1;
 
 /**
- * The change from `before` to `now`, or `undefined` where a comparison says nothing. `rising` says what an increase means.
+ * The change from `before` to `now`, or `undefined` if there is nothing to compare. `rising` is the meaning of an increase.
  */
 export function changeOf(
   now: number | null | undefined,

@@ -1,23 +1,23 @@
-// Consumers, routes, methods and statuses as they are written everywhere: the same look, and a click filters by them.
+// Consumers, routes, methods and statuses look the same in every view, and a click filters by them.
 
 import { status, statusClass } from '../format';
 import { addressOf, patch } from '../location';
 import { Link } from './link';
 
-/** Values of the API's own that stand for something else than their text: a word for each, and what it means. */
+/** Reserved values of the API: a word for each, and its meaning. */
 const SPECIAL = new Map([
-  ['anonymous', { word: 'anonymous', meaning: 'Requests that named no consumer: none of the configured sources was present in them.' }],
-  ['__unmatched__', { word: 'unmatched', meaning: 'Requests whose path belongs to no known route: answered 404 on a path that nobody configured, or malformed.' }],
+  ['anonymous', { word: 'anonymous', meaning: 'Requests without a consumer: none of the configured sources was present.' }],
+  ['__unmatched__', { word: 'unmatched', meaning: 'Requests that match no known route: a 404 on a path that nobody configured, or a malformed request.' }],
   [
     '__overflow__',
     {
       word: 'overflow',
-      meaning: 'Requests beyond a cap on series, counted together so that memory stays bounded. Every one is counted; only the names beyond the cap are not kept.',
+      meaning: 'Requests beyond the limit on series, counted together to bound memory. Every request is counted, but not by name.',
     },
   ],
 ]);
 
-/** What a name of the API's own means; `undefined` for an ordinary one. */
+/** The meaning of a reserved name; `undefined` for any other. */
 export function meaningOf(name: string): string | undefined {
   return SPECIAL.get(name)?.meaning;
 }
@@ -40,7 +40,7 @@ export function RouteName({ method, route }: { method: string; route: string }) 
   );
 }
 
-/** The way to a consumer's own view. */
+/** A link to the view of a consumer. */
 export function ConsumerLink({ consumer }: { consumer: string }) {
   return (
     <Link to={addressOf('consumer', { consumer })} className={classesOf(consumer)} title={meaningOf(consumer) ?? consumer}>
@@ -49,7 +49,7 @@ export function ConsumerLink({ consumer }: { consumer: string }) {
   );
 }
 
-/** The way to a route's own view. */
+/** A link to the view of a route. */
 export function RouteLink({ method, route }: { method: string; route: string }) {
   return (
     <Link to={addressOf('route', { method, route })} className="route" title={meaningOf(route) ?? route}>
@@ -74,7 +74,7 @@ export function StatusCode({ code }: { code: number }) {
       className="status"
       data-class={statusClass(code)}
       aria-label={`Show only status ${status(code)}`}
-      title={code === 0 ? 'No answer was given' : code === 499 ? 'The client went away' : `Show only status ${code}`}
+      title={code === 0 ? 'No response' : code === 499 ? 'The client disconnected' : `Show only status ${code}`}
       onClick={() => patch({ status: String(code) })}
     >
       {status(code)}

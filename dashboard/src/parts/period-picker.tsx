@@ -1,20 +1,18 @@
 import { ActionIcon, Button, Menu, Popover, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { moment } from '../format';
-import { OF_GATEWAYS, patch, patchInPlace, type View } from '../location';
+import { patch, patchInPlace } from '../location';
+import { VIEWS, type View } from '../views/facts';
 import { INTERVALS, RANGES, type Live, type Period } from '../period';
 import { inputOf, secondsOf, useZone, zoneWords } from '../zone';
 import { ChevronIcon, ClockIcon, RefreshIcon } from './icons';
 
-/** Views that show figures beside those of the period before. */
-const COMPARED: View[] = ['overview', 'route', 'consumer'];
-
-/** The time range, and how it is kept fresh. */
+/** The time range, the time zone and the refresh interval. */
 export function PeriodPicker({ period, live, view }: { period: Period; live: Live; view: View }) {
   return (
     <div className="period">
-      {COMPARED.includes(view) && <span className="compared">compared with {period.previous.label}</span>}
-      {!OF_GATEWAYS.includes(view) && <RangeMenu period={period} />}
+      {VIEWS[view].compared && <span className="compared">compared with {period.previous.label}</span>}
+      {VIEWS[view].shows === 'traffic' && <RangeMenu period={period} />}
       <ZoneSwitch />
       <div className="joined">
         <LiveMenu live={live} />
@@ -74,7 +72,7 @@ function CustomRange({ period, onDone }: { period: Period; onDone: () => void })
   const [from, setFrom] = useState(inputOf(period.exact.from, zone));
   const [to, setTo] = useState(inputOf(Math.ceil(period.exact.to / 60) * 60, zone));
   const [start, end] = [secondsOf(from, zone), secondsOf(to, zone)];
-  const wrong = start < end ? null : 'The end must come after the start';
+  const wrong = start < end ? null : 'The end must be after the start';
   return (
     <form
       onSubmit={(event) => {
@@ -87,24 +85,24 @@ function CustomRange({ period, onDone }: { period: Period; onDone: () => void })
       <TextInput size="xs" type="datetime-local" label="From" value={from} onChange={(event) => setFrom(event.currentTarget.value)} />
       <TextInput size="xs" type="datetime-local" label="To" value={to} error={wrong} onChange={(event) => setTo(event.currentTarget.value)} />
       <Button size="xs" type="submit" fullWidth>
-        Show this period
+        Apply
       </Button>
     </form>
   );
 }
 
-/** The change of the address that shows exactly this stretch, widened to whole minutes. Unix seconds. */
+/** The change of the address that shows this range, widened to whole minutes. Unix seconds. */
 export function customPatch(from: number, to: number): Record<string, string | null> {
   const [start, end] = [Math.floor(from / 60) * 60, Math.ceil(to / 60) * 60];
   const text = (seconds: number) => new Date(seconds * 1000).toISOString().replace(':00.000Z', 'Z');
   return { range: null, from: text(start), to: text(Math.max(end, start + 60)) };
 }
 
-/** The zone that times are shown in; kept in the address, so that two people at one address read the same times. */
+/** The zone of displayed times. It is in the address, so that a shared link shows the same times. */
 function ZoneSwitch() {
   const zone = useZone();
   const words = zoneWords(zone, new Date());
-  const label = zone === 'utc' ? 'Times are in UTC. Change to local time' : `Times are local, ${words}. Change to UTC`;
+  const label = zone === 'utc' ? 'Times in UTC. Switch to local time' : `Times in local time, ${words}. Switch to UTC`;
   return (
     <Button size="xs" variant="default" aria-label={label} title={label} onClick={() => patchInPlace({ tz: zone === 'utc' ? 'local' : 'utc' })}>
       {zone === 'utc' ? 'UTC' : words === 'UTC' ? 'Local' : words}
@@ -121,9 +119,9 @@ function LiveMenu({ live }: { live: Live }) {
         <Button
           size="xs"
           variant="default"
-          aria-label={live.possible ? `${text}: change the refresh interval` : `${text}: a custom period does not move`}
+          aria-label={live.possible ? `${text}: change the refresh interval` : `${text}: a custom time range does not refresh`}
           disabled={!live.possible}
-          title={live.possible ? 'How often the page is refreshed' : 'A custom period does not move'}
+          title={live.possible ? 'Refresh interval' : 'A custom time range does not refresh'}
         >
           <i className={`dot ${on ? 'alive' : 'off'}`} />
           {text}

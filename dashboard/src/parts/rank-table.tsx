@@ -8,12 +8,12 @@ export interface RankTableProps {
   title: string;
   /** Heading of the first column. */
   subject: string;
-  /** `undefined` while the first answer is awaited. */
+  /** `undefined` until the first response. */
   rows: Row[] | undefined;
   outdated: boolean;
   keyOf: (row: Row) => string;
   nameOf: (row: Row) => ReactNode;
-  /** Beside the title, such as a way to the full list. */
+  /** Beside the title, such as a link to the full list. */
   aside?: ReactNode;
 }
 
@@ -27,15 +27,15 @@ interface Column {
 
 const COLUMNS: Column[] = [
   { id: 'requests', label: 'Requests', title: 'Requests', value: (row) => row.requests, text: (row) => tally(row.requests) },
-  { id: 'errors', label: 'Errors', title: 'Share of requests with status 5xx or no answer', value: errorShare, text: (row) => percent(errorShare(row)) },
-  { id: 'p50', label: 'p50', title: 'Half of the requests were faster', value: (row) => row.p50_ms ?? -1, text: (row) => milliseconds(row.p50_ms) },
+  { id: 'errors', label: 'Errors', title: 'Share of requests with status 5xx or no response', value: errorShare, text: (row) => percent(errorShare(row)) },
+  { id: 'p50', label: 'p50', title: 'Median duration: half of the requests were faster', value: (row) => row.p50_ms ?? -1, text: (row) => milliseconds(row.p50_ms) },
   { id: 'p95', label: 'p95', title: '95 % of the requests were faster', value: (row) => row.p95_ms ?? -1, text: (row) => milliseconds(row.p95_ms) },
   { id: 'p99', label: 'p99', title: '99 % of the requests were faster', value: (row) => row.p99_ms ?? -1, text: (row) => milliseconds(row.p99_ms) },
 ];
 
 const FEW = 8;
 
-/** What got the most requests, or failed most, or was slowest: sorted by any column, with bars for the requests. */
+/** The busiest, slowest or most failing routes or consumers: sortable by any column, with bars for requests. */
 export function RankTable({ title, subject, rows, outdated, keyOf, nameOf, aside }: RankTableProps) {
   const [order, setOrder] = useState<Order>({ id: 'requests', descending: true });
   const [all, setAll] = useState(false);
@@ -96,7 +96,7 @@ export function errorShare(row: Pick<Row, 'errors' | 'requests'>): number {
   return row.requests === 0 ? 0 : row.errors / row.requests;
 }
 
-/** How loud a share of errors is to be shown. */
+/** How prominent a share of errors is. */
 export function levelOf(share: number): 'none' | 'some' | 'many' {
   if (share === 0) return 'none';
   return share < 0.05 ? 'some' : 'many';

@@ -1,15 +1,15 @@
-// The preview: a configuration and a body in, what the filter would send of it out.
+// The preview: takes a configuration and a body, and shows the body as the filter would send it.
 
 import { Button, NativeSelect, TextInput } from '@mantine/core';
 import { useEffect, useId, useRef, useState } from 'react';
 import type { Failure, Preview } from '../api';
 import { bytes, exact } from '../format';
 import { captures, keepInputs, keptInputs, placeIn, usePreview, type Inputs } from '../preview';
-import { SIDES } from '../redaction';
+import { MESSAGES } from '../redaction';
 import { ConfigEditor, type ConfigEditorHandle } from './config-editor';
-import { BodyText, Omitted } from './message';
+import { BodyText, Omitted } from './captured-message';
 import { RuleTable } from './rule-table';
-import { Trouble } from './trouble';
+import { ErrorBanner } from './error-banner';
 
 const CONTENT_TYPES = ['application/json', 'application/problem+json', 'application/x-ndjson', 'application/x-www-form-urlencoded', 'text/plain', 'text/event-stream'];
 const OTHER = 'other …';
@@ -32,7 +32,7 @@ export function RedactionPreview() {
     <section className="card preview" aria-labelledby="preview">
       <header className="card-head">
         <h2 id="preview">Preview</h2>
-        <span className="card-aside">What the filter would send of a body. Nothing is stored: the configuration stays in this browser tab, the body on this page.</span>
+        <span className="card-aside">Test a configuration on a body. Nothing is stored: the configuration stays in this browser tab, the body on this page.</span>
       </header>
       <form
         className="preview-form"
@@ -46,10 +46,10 @@ export function RedactionPreview() {
         <div className="preview-controls">
           <NativeSelect
             size="xs"
-            label="Direction"
-            value={inputs.direction}
-            data={[...SIDES]}
-            onChange={(event) => change({ direction: SIDES.find((side) => side === event.currentTarget.value) ?? 'request' })}
+            label="Message"
+            value={inputs.message}
+            data={[...MESSAGES]}
+            onChange={(event) => change({ message: MESSAGES.find((message) => message === event.currentTarget.value) ?? 'request' })}
           />
           <ContentType value={inputs.contentType} onChange={(contentType) => change({ contentType })} />
           <Button size="xs" type="submit">
@@ -57,7 +57,7 @@ export function RedactionPreview() {
           </Button>
         </div>
       </form>
-      {failure && !refused && <Trouble queries={[{ data: answer, failure, outdated: false }]} onRetry={run} />}
+      {failure && !refused && <ErrorBanner queries={[{ data: answer, failure }]} onRetry={run} />}
       {failure && refused && (
         <div id={explanation} className="refused" role="alert">
           <p>
@@ -84,7 +84,7 @@ function BodyField({ value, onChange }: { value: string; onChange: (value: strin
   const id = useId();
   return (
     <div className="editor-field">
-      <label htmlFor={id}>Body, as it would pass the gateway</label>
+      <label htmlFor={id}>Body, as the gateway receives it</label>
       <div className="editor">
         <textarea id={id} wrap="off" spellCheck={false} autoCapitalize="off" autoComplete="off" value={value} onChange={(event) => onChange(event.currentTarget.value)} />
       </div>
@@ -121,30 +121,29 @@ function Result({ answer, inputs, state }: { answer: Preview; inputs: Inputs; st
         <p className="report-words" role="status">
           {answer.left_out === null ? (
             <>
-              <b>The body would be sent</b> with {exact(masked)} {masked === 1 ? 'value' : 'values'} masked. <span className="faint">As given it has {bytes(answer.size)}.</span>
+              <b>The body would be sent</b> with {exact(masked)} {masked === 1 ? 'value' : 'values'} masked. <span className="faint">Its original size is {bytes(answer.size)}.</span>
             </>
           ) : (
             <b>The body would not be sent.</b>
           )}
         </p>
-        {captures(inputs.config, inputs.direction) === false && (
+        {captures(inputs.config, inputs.message) === false && (
           <p className="report-words faint">
-            This configuration captures no {inputs.direction} bodies. What is shown holds once <code>capture.{inputs.direction}_body</code> is on.
+            This configuration does not capture {inputs.message} bodies. Set <code>capture.{inputs.message}_body</code> to <code>true</code> to capture them as shown.
           </p>
         )}
-        {answer.body !== null && <BodyText title="What would be sent" text={answer.body} />}
+        {answer.body !== null && <BodyText title="Body as sent" text={answer.body} />}
         {answer.left_out !== null && <Omitted reason={answer.left_out} size={answer.size} />}
       </div>
       <div className="message">
         <h3>Rules</h3>
         {rules.length === 0 ? (
-          <p className="faint">None was hit, and none is configured for these bodies.</p>
+          <p className="faint">No rule matched, and none is configured for this message.</p>
         ) : (
           <>
             {answer.never.length > 0 && answer.left_out === null && (
               <p className="report-words">
-                <b>{exact(answer.never.length)} never matched.</b> What {answer.never.length === 1 ? 'it is' : 'they are'} about is not in this body, or {answer.never.length === 1 ? 'it is' : 'they are'}{' '}
-                misspelt.
+                <b>{exact(answer.never.length)} never matched.</b> Either this body does not contain the value, or the rule is misspelt.
               </p>
             )}
             <RuleTable rules={rules} />

@@ -2,16 +2,16 @@ import type { ReactNode } from 'react';
 import type { Request } from '../api';
 import { bytes, exact, milliseconds, moment, NONE } from '../format';
 import { addressOf } from '../location';
-import { SIDES } from '../redaction';
+import { MESSAGES } from '../redaction';
 import { keyOf } from '../request';
 import { useZone, type Zone } from '../zone';
 import { CopyButton } from './copy-button';
 import { Link } from './link';
 import { ConsumerName, MethodName, RouteName, StatusCode } from './labels';
 import { Masked } from './masked';
-import { Message } from './message';
+import { CapturedMessage } from './captured-message';
 
-/** Every field of one request, those included that this page does not know. */
+/** Every field of one request, including fields that this page does not know. */
 export function RequestDetail({ request }: { request: Request }) {
   const zone = useZone();
   const groups = groupsOf(request, zone);
@@ -34,8 +34,8 @@ export function RequestDetail({ request }: { request: Request }) {
         ))}
       </div>
       <div className="messages">
-        {SIDES.map((side) => (
-          <Message key={side} request={request} side={side} />
+        {MESSAGES.map((message) => (
+          <CapturedMessage key={message} request={request} message={message} />
         ))}
       </div>
       <p className="detail-actions">
@@ -46,7 +46,7 @@ export function RequestDetail({ request }: { request: Request }) {
   );
 }
 
-/** How the duration divides into the upstream's part and the gateway's own. */
+/** The upstream's part of the duration. The rest is not the gateway's own time alone: it includes uploads and downloads. */
 function TimeSplit({ request: { duration_ms, upstream_ms } }: { request: Request }) {
   if (upstream_ms === null || upstream_ms === undefined || duration_ms === null) return null;
   const share = duration_ms > 0 ? Math.min(1, upstream_ms / duration_ms) : 0;
@@ -57,7 +57,9 @@ function TimeSplit({ request: { duration_ms, upstream_ms } }: { request: Request
       </div>
       <p>
         <span className="split-upstream">Upstream {milliseconds(upstream_ms)}</span>
-        <span className="split-gateway">Gateway {milliseconds(Math.max(0, duration_ms - upstream_ms))}</span>
+        <span className="split-rest" title="Total minus upstream: the gateway, the upload and the download">
+          Gateway and transfer {milliseconds(Math.max(0, duration_ms - upstream_ms))}
+        </span>
         <span>Total {milliseconds(duration_ms)}</span>
       </p>
     </div>
@@ -93,7 +95,7 @@ function groupsOf(request: Request, zone: Zone): Group[] {
       ],
     },
     {
-      title: 'Answer',
+      title: 'Response',
       fields: [
         ['Status', <StatusCode code={request.status} />],
         ...(typeof request.grpc_status === 'number' ? [['gRPC status', grpcStatus(request.grpc_status)] as [string, ReactNode]] : []),
@@ -107,17 +109,17 @@ function groupsOf(request: Request, zone: Zone): Group[] {
       ],
     },
     {
-      title: 'Caller',
+      title: 'Client',
       fields: [
         ['Consumer', <ConsumerName consumer={request.consumer} />],
-        ['Source', request['consumer_trusted'] === true ? 'trusted' : 'as the request says'],
+        ['Identity', request['consumer_trusted'] === true ? 'trusted' : 'client-supplied (untrusted)'],
         ['Address', text('client_address')],
         ['Port', text('client_port')],
         ['User agent', text('user_agent')],
       ],
     },
     {
-      title: 'Origin',
+      title: 'Identifiers',
       fields: [
         ['Request id', text('request_id')],
         ['Trace id', text('trace_id')],
@@ -131,7 +133,7 @@ function groupsOf(request: Request, zone: Zone): Group[] {
   ];
 }
 
-/** Envoy's short flags in words; those that are missing here are shown as they are. */
+/** Envoy's response flags in words; unknown flags are shown as they are. */
 const FLAGS: Record<string, string> = {
   DC: 'client disconnected',
   DI: 'delay injected',
@@ -183,7 +185,7 @@ function filled(value: unknown): boolean {
 }
 
 function plain(value: unknown): string {
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function words(field: string): string {

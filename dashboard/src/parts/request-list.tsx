@@ -1,10 +1,11 @@
-// Requests one by one, newest first. The list stands still while somebody reads it.
+// Requests, newest first. The list pauses while somebody reads it.
 
 import { Skeleton } from '@mantine/core';
-import { Fragment, useEffect, useRef, useState, type ReactNode, type RefObject } from 'react';
+import { Fragment, type ReactNode } from 'react';
 import type { Request } from '../api';
 import { clock, milliseconds, NONE } from '../format';
-import { patch, usePlace } from '../location';
+import { patch } from '../location';
+import type { PausedList } from '../paused';
 import { keyOf } from '../request';
 import { useZone } from '../zone';
 import { ChevronIcon } from './icons';
@@ -14,35 +15,28 @@ import { RequestDetail } from './request-detail';
 
 export interface RequestListProps {
   title: string;
-  /** `undefined` while the first answer is awaited. */
-  rows: Request[] | undefined;
-  /** How many rows to keep room for until then. */
+  list: PausedList;
+  /** Rows to keep room for until the first response. */
   expected: number;
-  outdated: boolean;
-  /** Names which part of the log this is: only newer rows of the same part wait while somebody reads. */
-  part?: string;
   /** At the end of the head. */
   actions?: ReactNode;
   /** Below the rows. */
   foot?: ReactNode;
-  /** Said where there are no rows. */
+  /** Shown if there are no rows. */
   none?: string;
-  /** Told of the rows in sight, as these may be older than `rows`. */
-  onShown?: (rows: Request[]) => void;
 }
 
-export function RequestList({ title, rows, expected, outdated, part = 'latest', actions, foot, none, onShown }: RequestListProps) {
-  const card = useRef<HTMLElement>(null);
-  const { held, shown, newer, open, onPoint } = useStandstill(rows, part, outdated, card);
+export function RequestList({ title, list, expected, actions, foot, none }: RequestListProps) {
+  const { page, reason, waiting, open, outdated, onPointer, onCard } = list;
+  const shown = page?.rows;
   const slowest = Math.max(1, ...(shown ?? []).map((row) => row.duration_ms ?? 0));
   const toggle = (key: string) => patch({ open: key === open ? null : key });
-  useEffect(() => onShown?.(shown ?? []), [shown]);
   return (
-    <section className="card log" aria-label={title} ref={card}>
+    <section className="card log" aria-label={title} ref={onCard}>
       <header className="card-head">
         <h2>{title}</h2>
         <span className="card-aside" role="status">
-          {newer > 0 ? `standing still, ${newer} newer` : shown && shown.length > 0 ? `${shown.length} shown` : ''}
+          {waiting !== '' ? `Paused · ${waiting} new` : shown && shown.length > 0 ? `${shown.length} shown` : ''}
         </span>
         {actions}
       </header>
@@ -73,7 +67,7 @@ export function RequestList({ title, rows, expected, outdated, part = 'latest', 
               </th>
             </tr>
           </thead>
-          <tbody onPointerEnter={(event) => event.pointerType === 'mouse' && onPoint('over')} onPointerLeave={() => onPoint('off')}>
+          <tbody onPointerEnter={(event) => event.pointerType === 'mouse' && onPointer('over')} onPointerLeave={() => onPointer('off')}>
             {shown === undefined
               ? Array.from({ length: expected }, (_, index) => (
                   <tr key={index}>
@@ -89,7 +83,7 @@ export function RequestList({ title, rows, expected, outdated, part = 'latest', 
           </tbody>
         </table>
       )}
-      {held === 'open' || held === 'away' ? <Pill reason={held} newer={newer} card={card} /> : null}
+      {reason === 'open' || reason === 'scrolled' ? <ResumeButton reason={reason} waiting={waiting} card={list.card} /> : null}
       {foot}
     </section>
   );
@@ -149,58 +143,21 @@ function Entry({ row, open, slowest, onToggle }: { row: Request; open: boolean; 
   );
 }
 
-/** Over the list, at the lower edge of the window, so that nothing moves when it comes. */
-function Pill({ reason, newer, card }: { reason: 'open' | 'away'; newer: number; card: RefObject<HTMLElement | null> }) {
-  if (reason === 'away' && newer === 0) return null;
-  const words = newer > 0 ? `show ${newer} newer` : '';
+/** A button over the lower edge of the window, so that the list does not move when the button appears. */
+function ResumeButton({ reason, waiting, card }: { reason: 'open' | 'scrolled'; waiting: string; card: HTMLElement | null }) {
+  if (reason === 'scrolled' && waiting === '') return null;
   return (
-    <div className="standstill">
+    <div className="resume">
       <button
         type="button"
         onClick={() => {
           if (reason === 'open') patch({ open: null });
-          card.current?.scrollIntoView({ block: 'center' });
-          window.scrollTo({ top: Math.min(window.scrollY, Math.max(0, (card.current?.offsetTop ?? 0) - 80)) });
+          card?.scrollIntoView({ block: 'center' });
+          window.scrollTo({ top: Math.min(window.scrollY, Math.max(0, (card?.offsetTop ?? 0) - 80)) });
         }}
       >
-        {reason === 'open' ? (words ? `Close it and ${words}` : 'Close it') : words.replace('s', 'S')}
+        {reason === 'scrolled' ? `Show ${waiting} new` : waiting === '' ? 'Close' : `Close and show ${waiting} new`}
       </button>
     </div>
   );
-}
-
-type Reason = 'open' | 'away' | 'pointed';
-
-/**
- * What of `rows` is to be shown: the newest, unless a request is open, the head of the list is out of sight, or a
- * mouse is over it. Then what was there when that began, so that nothing moves under the reader.
- */
-function useStandstill(rows: Request[] | undefined, part: string, outdated: boolean, card: RefObject<HTMLElement | null>) {
-  const wanted = usePlace().params.get('open');
-  const [pointer, setPointer] = useState<'over' | 'off'>('off');
-  const away = useAway(card);
-  const kept = useRef<{ part: string; rows: Request[] } | undefined>(undefined);
-
-  const before = kept.current?.part === part && !outdated ? kept.current.rows : rows;
-  const open = before?.some((row) => keyOf(row) === wanted) ? wanted : null;
-  const held: Reason | null = outdated || rows === undefined ? null : open !== null ? 'open' : away ? 'away' : pointer === 'over' ? 'pointed' : null;
-  kept.current = held === null || before === undefined ? undefined : { part, rows: before };
-  const shown = kept.current?.rows ?? rows;
-
-  const known = new Set(held === null ? [] : shown?.map(keyOf));
-  const head = Date.parse(shown?.[0]?.time ?? '') || 0;
-  const newer = held === null ? 0 : (rows ?? []).filter((row) => !known.has(keyOf(row)) && Date.parse(row.time) >= head).length;
-  return { held, shown, newer, open, onPoint: setPointer };
-}
-
-/** Whether the head of the card has been scrolled out of sight. */
-function useAway(card: RefObject<HTMLElement | null>): boolean {
-  const [away, setAway] = useState(false);
-  useEffect(() => {
-    const look = () => setAway((card.current?.getBoundingClientRect().top ?? 0) < 0);
-    look();
-    window.addEventListener('scroll', look, { passive: true });
-    return () => window.removeEventListener('scroll', look);
-  }, []);
-  return away;
 }

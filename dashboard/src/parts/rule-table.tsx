@@ -1,4 +1,4 @@
-// Rules with what they matched. A rule that never did stands first and stands out: nobody notices otherwise.
+// Rules with their hits. Rules that never matched come first and are highlighted.
 
 import { TextInput } from '@mantine/core';
 import { useState } from 'react';
@@ -8,16 +8,16 @@ import { Heading, sortedBy, type Order } from './sort';
 
 export interface RuleTableProps {
   rules: RuleCount[];
-  /** Of how many gateways; of one alone where it is not given. */
+  /** The number of gateways; absent for a single gateway. */
   gateways?: number;
 }
 
-/** From here on a list is searched rather than read. */
+/** Longer lists have a search field. */
 const MANY = 12;
 
 const HEADINGS = [
   { id: 'name', label: 'Rule', help: 'Sort by rule', first: 'ascending' },
-  { id: 'hits', label: 'Hits', help: 'Values that it masked', first: 'descending' },
+  { id: 'hits', label: 'Hits', help: 'Values masked by the rule', first: 'descending' },
 ] as const;
 
 export function RuleTable({ rules, gateways }: RuleTableProps) {
@@ -39,7 +39,7 @@ export function RuleTable({ rules, gateways }: RuleTableProps) {
                 <Heading key={heading.id} {...heading} order={order} onOrder={setOrder} />
               ))}
               {gateways !== undefined && (
-                <th scope="col" className="number" title="Gateways whose configuration has the rule">
+                <th scope="col" className="number" title="Gateways that have this rule">
                   Gateways
                 </th>
               )}
@@ -60,7 +60,7 @@ export function RuleTable({ rules, gateways }: RuleTableProps) {
           </tbody>
         </table>
       </div>
-      {found.length === 0 && rules.length > 0 && <p className="note">No rule contains “{search}”.</p>}
+      {found.length === 0 && rules.length > 0 && <p className="note">No rule matches “{search}”.</p>}
     </div>
   );
 }

@@ -1,4 +1,4 @@
-// A course over time in the size of a word.
+// A trend over time in the size of a word.
 
 const WIDTH = 96;
 const HEIGHT = 22;

@@ -5,7 +5,7 @@ import { addressOf } from '../location';
 import { Link } from './link';
 import { StatusCode } from './labels';
 
-/** How requests were answered, status by status, the most frequent first. */
+/** Requests by status, the most frequent first. */
 export function StatusBreakdown({ rows, outdated }: { rows: Row[] | undefined; outdated: boolean }) {
   const total = (rows ?? []).reduce((sum, row) => sum + row.requests, 0);
   const sorted = (rows ?? []).toSorted((a, b) => b.requests - a.requests);
@@ -27,7 +27,7 @@ export function StatusBreakdown({ rows, outdated }: { rows: Row[] | undefined; o
               <span className="status-bar" data-class={statusClass(status)} aria-hidden="true">
                 <i style={{ '--share': total === 0 ? 0 : requests / total }} />
               </span>
-              <Link to={addressOf('requests', { status: String(status) })} title={`${exact(requests)} requests: show them`}>
+              <Link to={addressOf('requests', { status: String(status) })} title={`View ${exact(requests)} requests`}>
                 {tally(requests)}
               </Link>
               <span className="faint">{percent(total === 0 ? 0 : requests / total)}</span>

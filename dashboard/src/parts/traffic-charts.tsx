@@ -64,8 +64,8 @@ export function TrafficCharts({ overall, statuses, period }: { overall: Query<Ti
       {joined.length > 0 && (
         <p className="note coarse-note">
           <i className="swatch" />
-          Shaded, {joined.map(({ from, to }) => `${shortMoment(from, zone)} – ${shortMoment(to, zone)}`).join(' and ')}: the gateway was out of touch for so long that
-          its minutes were joined. All requests are counted; which minute they belong to cannot be told.
+          Shaded: {joined.map(({ from, to }) => `${shortMoment(from, zone)} – ${shortMoment(to, zone)}`).join(' and ')}. The gateway could not report for a long time, so these
+          minutes are merged. All requests are counted, but not by minute.
         </p>
       )}
     </div>

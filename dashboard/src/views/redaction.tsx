@@ -1,13 +1,12 @@
-// Redaction over all gateways: which rules match, what became of bodies; and what a configuration would do to a body.
+// Redaction over all gateways: the hits of each rule, the fates of bodies, and a preview of a configuration.
 
 import { Skeleton } from '@mantine/core';
 import { exact } from '../format';
 import { instancesOf } from '../gateways';
-import { Unreachable } from '../parts/empty';
+import { DataState } from '../parts/data-state';
 import { RedactionPreview } from '../parts/redaction-preview';
 import { BodiesInWords, RulesInWords } from '../parts/redaction-report';
 import { RuleTable } from '../parts/rule-table';
-import { Trouble } from '../parts/trouble';
 import { redactionOfAll, type RedactionCount } from '../redaction';
 import type { ViewProps } from './view';
 
@@ -15,22 +14,23 @@ export function RedactionView({ gateways, live }: ViewProps) {
   const count = gateways.data && redactionOfAll(instancesOf(gateways.data.rows));
   return (
     <div className="view">
-      <Trouble queries={[gateways]} onRetry={live.refresh} />
-      {gateways.data === undefined && gateways.failure ? (
-        <Unreachable live={live} />
-      ) : gateways.data !== undefined && count === undefined ? (
-        <section className="card blank">
-          <h2>No gateway reports redaction yet</h2>
-          <p>
-            What rules match and what becomes of bodies is shown here once a gateway captures something: its configuration says what in <code>capture</code>, and what is masked in it in{' '}
-            <code>redact</code>. Try both below before a gateway does.
-          </p>
-        </section>
-      ) : (
+      <DataState queries={[gateways]} needed={[gateways]} empty={gateways.data !== undefined && count === undefined ? <NotReported /> : null} live={live}>
         <Overview count={count} />
-      )}
+      </DataState>
       <RedactionPreview />
     </div>
+  );
+}
+
+function NotReported() {
+  return (
+    <section className="card blank">
+      <h2>No gateway reports redaction yet</h2>
+      <p>
+        Set <code>capture</code> in the configuration of a gateway, and <code>redact</code> to mask values. The hits of each rule and the fates of bodies then appear here. Test both in the
+        preview below first.
+      </p>
+    </section>
   );
 }
 
@@ -40,7 +40,7 @@ function Overview({ count }: { count: RedactionCount | undefined }) {
       <section className="card" aria-labelledby="rules" aria-busy={count === undefined}>
         <header className="card-head">
           <h2 id="rules">Rules</h2>
-          <span className="card-aside">{count && `${exact(count.gateways)} ${count.gateways === 1 ? 'gateway reports' : 'gateways report'}; hits over all of their starts`}</span>
+          <span className="card-aside">{count && `${exact(count.gateways)} ${count.gateways === 1 ? 'gateway reports' : 'gateways report'}; hits include earlier starts`}</span>
         </header>
         {count ? (
           <div className="report">
@@ -54,7 +54,7 @@ function Overview({ count }: { count: RedactionCount | undefined }) {
       <section className="card" aria-labelledby="bodies" aria-busy={count === undefined}>
         <header className="card-head">
           <h2 id="bodies">Bodies</h2>
-          <span className="card-aside">captured, or left out and why</span>
+          <span className="card-aside">captured, or omitted with the reason</span>
         </header>
         {count ? (
           <div className="report">

@@ -7,8 +7,8 @@ import { check, chips, filled, paramsOf, quantity, requestsTo, until } from '../
 const names = (page) => page.locator('.entities tbody th .name').allTextContents();
 
 for (const { path, total, column, first, special, words } of [
-  { path: '/routes', total: 11, column: 'p99', first: '/v1/reports/{uuid}/export', special: 'unmatched', words: /Requests whose path belongs to no known route/ },
-  { path: '/consumers', total: 7, column: 'Errors', first: 'hooli', special: 'anonymous', words: /Requests that named no consumer/ },
+  { path: '/routes', total: 11, column: 'p99', first: '/v1/reports/{uuid}/export', special: 'unmatched', words: /Requests that match no known route/ },
+  { path: '/consumers', total: 7, column: 'Errors', first: 'hooli', special: 'anonymous', words: /Requests without a consumer/ },
 ]) {
   describe(`the list at ${path}`, { concurrency: 2 }, () => {
     check('has them all, with what the API counts', { path }, async (page, mock) => {
@@ -49,7 +49,7 @@ for (const { path, total, column, first, special, words } of [
       assert.deepEqual(await until(() => names(page), (all) => all.length === 1), [first]);
       assert.equal(paramsOf(page).q, first.toUpperCase());
       await page.getByRole('searchbox').fill('there is none');
-      await page.getByText('Nothing here contains “there is none”.').waitFor();
+      await page.getByText('No match for “there is none”.').waitFor();
     });
 
     check('says what its special names mean', { path }, async (page) => {
@@ -58,7 +58,7 @@ for (const { path, total, column, first, special, words } of [
       await page.locator('.entity-head p', { hasText: words }).waitFor();
     });
 
-    check('tells what is new and what has gone quiet', { path }, async (page, mock) => {
+    check('marks new and inactive ones', { path }, async (page, mock) => {
       await page.route('**/api/v1/summary?**', async (route) => {
         const answer = await (await fetch(route.request().url().replace(/^http:\/\/[^/]*/, mock.url))).json();
         const before = requestsTo(mock, 'timeseries')[0];
@@ -72,7 +72,7 @@ for (const { path, total, column, first, special, words } of [
       await page.locator('.spark').first().waitFor();
       await page.getByRole('button', { name: 'Refresh now' }).click();
       await page.locator('.tag.new').first().waitFor();
-      await page.locator('.quiet-row', { hasText: 'gone-by' }).waitFor();
+      await page.locator('.inactive-row', { hasText: 'gone-by' }).waitFor();
     });
 
     check('is empty in words', { path, mode: 'heartbeat' }, async (page) => {
@@ -81,10 +81,25 @@ for (const { path, total, column, first, special, words } of [
 
     check('says when the ingest fails', { path, mode: 'error', complains: true }, async (page) => {
       await page.getByRole('alert').waitFor();
-      await page.getByText('Nothing to show yet').waitFor();
+      await page.getByText('No data yet').waitFor();
     });
   });
 }
+
+describe('percentiles', () => {
+  check('say whose they are: those of the upstream are of fewer requests, and can be higher', { path: '/routes?refresh=off' }, async (page) => {
+    await page.locator('.spark').first().waitFor();
+    const payments = page.locator('.entities tbody tr', { hasText: '/v1/orders' }).filter({ hasText: 'POST' });
+    const [p95, upstream] = (await Promise.all(['p95', 'upstream'].map((id) => payments.locator(`.col-${id}`).textContent()))).map(quantity);
+    assert.ok(upstream > p95, `${upstream} µs, ${p95} µs`);
+    assert.match(await payments.locator('.col-upstream').getAttribute('title'), /^[\d,]+ of [\d,]+ requests reached an upstream$/);
+    const heading = page.getByRole('columnheader', { name: 'Upstream p95' }).getByRole('button');
+    assert.match(await heading.getAttribute('title'), /of requests that reached an upstream/);
+    const note = page.locator(`[id="${await heading.getAttribute('aria-describedby')}"]`);
+    assert.match(await note.textContent(), /^Upstream p95: of requests that reached an upstream\..* is not a part of p95 and can be higher\.$/);
+    assert.ok(await note.isVisible());
+  });
+});
 
 describe('names', () => {
   check('that stand for something else are explained, and others are not taken for them', { path: '/consumers?refresh=off' }, async (page) => {
@@ -95,7 +110,7 @@ describe('names', () => {
       return route.fulfill({ json: { from: '', to: '', rows: names.map((consumer) => ({ consumer, route: '/', ...row })) } });
     });
     await page.getByRole('button', { name: 'Refresh now' }).click();
-    await page.locator('.note', { hasText: /^overflow: Requests beyond a cap on series/ }).waitFor();
+    await page.locator('.note', { hasText: /^overflow: Requests beyond the limit on series/ }).waitFor();
     const shown = await page.locator('.entities tbody th .name').allTextContents();
     assert.deepEqual(shown.toSorted(), ['overflow', ...names.slice(1)].toSorted());
     assert.equal(await page.locator('.name.special').count(), 1);
@@ -143,11 +158,11 @@ describe('the view of one', { concurrency: 2 }, () => {
   });
 
   check('without its filter is the list of all', { path: '/route?route=%2Fv1%2Fsearch' }, async (page) => {
-    await page.getByRole('button', { name: /^Remove the filter route/ }).click();
+    await page.getByRole('button', { name: /^Remove filter route/ }).click();
     await page.locator('.entities tbody th').nth(10).waitFor();
   });
 
   check('of what does not exist says so', { path: '/consumer?consumer=nobody' }, async (page) => {
-    await page.getByText('No request matches these filters').waitFor();
+    await page.getByText('No requests match these filters').waitFor();
   });
 });

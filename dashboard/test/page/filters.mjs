@@ -31,14 +31,14 @@ describe('filters', { concurrency: 2 }, () => {
     await page.locator('.entry').first().waitFor();
     await page.getByRole('button', { name: 'Filter', exact: true }).focus();
     await page.keyboard.press('Enter');
-    await page.getByLabel('is', { exact: true }).waitFor();
-    await page.getByLabel('Where').selectOption('status');
-    await page.getByLabel('is', { exact: true }).fill('404');
+    await page.getByLabel('Value', { exact: true }).waitFor();
+    await page.getByLabel('Field').selectOption('status');
+    await page.getByLabel('Value', { exact: true }).fill('404');
     await page.keyboard.press('Enter');
     assert.deepEqual(await until(() => chips(page), (all) => all.length > 0), ['status=404']);
     await until(() => page.locator('.entry .status').allTextContents(), (all) => all.length > 0 && all.every((code) => code === '404'));
     assert.equal(requestsTo(mock, 'requests').at(-1).get('status'), '404');
-    await page.getByRole('button', { name: 'Remove the filter status 404' }).click();
+    await page.getByRole('button', { name: 'Remove filter status 404' }).click();
     assert.deepEqual(paramsOf(page), {});
   });
 
@@ -46,8 +46,8 @@ describe('filters', { concurrency: 2 }, () => {
     await page.locator('.entry').first().waitFor();
     assert.ok((await page.locator('.entry .col-path .mono:first-child').allTextContents()).every((path) => path === '/v1/payments'));
     await page.getByRole('button', { name: 'Filter', exact: true }).click();
-    await page.getByLabel('Where').selectOption('errors');
-    await page.getByLabel('is', { exact: true }).selectOption('true');
+    await page.getByLabel('Field').selectOption('errors');
+    await page.getByLabel('Value', { exact: true }).selectOption('true');
     await page.getByRole('button', { name: 'Add', exact: true }).click();
     assert.deepEqual(await until(() => chips(page), (all) => all.length === 3), ['service=payments', 'environment=prod', 'errors=true']);
     await until(() => page.locator('.entry .status').allTextContents(), (all) => all.length > 0 && all.every((code) => code === '504'));
@@ -56,7 +56,7 @@ describe('filters', { concurrency: 2 }, () => {
 
   check('offer the values that occur', { path: '/requests' }, async (page) => {
     await page.getByRole('button', { name: 'Filter', exact: true }).click();
-    await page.getByLabel('Where').selectOption('status');
+    await page.getByLabel('Field').selectOption('status');
     await until(() => page.locator('datalist option').evaluateAll((all) => all.map((option) => option.value)), (all) => all.includes('5xx') && all.includes('404'));
   });
 
@@ -81,8 +81,8 @@ describe('filters', { concurrency: 2 }, () => {
   });
 
   check('that match nothing say so, and are cleared', { path: '/?consumer=nobody&status=200' }, async (page) => {
-    await page.getByText('No request matches these filters').waitFor();
-    await page.getByRole('button', { name: 'Clear the filters' }).click();
+    await page.getByText('No requests match these filters').waitFor();
+    await page.getByRole('button', { name: 'Clear filters' }).click();
     await page.locator('[data-figure=requests]').waitFor();
     assert.deepEqual(paramsOf(page), {});
   });

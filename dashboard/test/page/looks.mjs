@@ -16,7 +16,7 @@ describe('every view is sound in every look', { concurrency: 2 }, () => {
     '/gateways': 'tbody th',
     [`/gateways?open=${encodeURIComponent('["edge-1","shop","prod"]')}`]: '.redaction .never',
     '/redaction': '.preview-result .never',
-    '/nowhere': 'text=There is no such page',
+    '/nowhere': 'text=Page not found',
   };
   for (const [look, options] of Object.entries(LOOKS)) {
     for (const [path, sign] of Object.entries(views)) {
@@ -36,7 +36,7 @@ describe('the colours', { concurrency: 2 }, () => {
     assert.equal(await schemeOf(page), 'dark');
     await page.emulateMedia({ colorScheme: 'light' });
     await until(() => schemeOf(page), (scheme) => scheme === 'light');
-    const button = page.getByRole('button', { name: /^Colours/ });
+    const button = page.getByRole('button', { name: /^Colour scheme/ });
     await button.click();
     await button.click();
     assert.equal(await schemeOf(page), 'dark');

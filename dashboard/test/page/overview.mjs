@@ -26,12 +26,12 @@ describe('the overview', { concurrency: 2 }, () => {
   });
 
   const ago = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString();
-  check('shades minutes that cannot be told apart, and says so', { prepare: (mock) => mock.coarse.push({ from: ago(30), to: ago(20) }) }, async (page) => {
-    await page.getByText(/^Shaded, \d\d:\d\d – \d\d:\d\d: the gateway was out of touch/).waitFor();
-    const plot = page.getByRole('img', { name: /^Requests/ });
+  check('shades merged minutes and explains them', { prepare: (mock) => mock.coarse.push({ from: ago(30), to: ago(20) }) }, async (page) => {
+    await page.getByText(/^Shaded: \d\d:\d\d – \d\d:\d\d\. The gateway could not report/).waitFor();
+    const plot = page.getByRole('slider', { name: 'Requests over time' });
     const { width, height } = await plot.boundingBox();
     await plot.hover({ position: { x: width * 0.6, y: height / 2 } });
-    await page.locator('.tip em', { hasText: 'joined' }).first().waitFor();
+    await page.locator('.tip em', { hasText: 'merged' }).first().waitFor();
     await plot.hover({ position: { x: width * 0.2, y: height / 2 } });
     await until(() => page.locator('.tip em').count(), (count) => count === 0);
   });
@@ -49,18 +49,27 @@ describe('the overview', { concurrency: 2 }, () => {
     });
     mock.seen.length = 0;
     await page.getByRole('button', { name: 'Refresh now' }).click();
-    await until(() => page.getByRole('img', { name: /^Latency/ }).getAttribute('aria-label'), (label) => label.length > 0);
+    await until(() => page.getByRole('slider', { name: 'Latency over time' }).getAttribute('aria-valuetext'), (text) => text.length > 0);
     await page.getByText(/^Shaded/).waitFor();
     assert.equal(await page.locator('.u-over').count(), 3);
   });
 
-  check('tells the values under the crosshair, moved by keyboard', {}, async (page) => {
-    const plot = page.getByRole('img', { name: /^Latency/ });
+  check('announces the values under the crosshair, moved by keyboard', { path: '/?refresh=off' }, async (page) => {
+    const plot = page.getByRole('slider', { name: 'Latency over time' });
+    const value = async () => Number(await plot.getAttribute('aria-valuenow'));
     await plot.focus();
+    const last = Number(await plot.getAttribute('aria-valuemax'));
+    assert.equal(await value(), last - 1, 'the last slot that is over');
     await page.keyboard.press('ArrowLeft');
     await page.keyboard.press('ArrowLeft');
+    assert.equal(await value(), last - 3);
+    assert.match(await plot.getAttribute('aria-valuetext'), /^\d\d:\d\d: p50 .*ms, p95 .*, p99 /);
     const tip = page.locator('.chart', { hasText: 'Latency' }).locator('.tip');
     assert.match(await tip.textContent(), /^\d\d:\d\dp50.*ms.*p95.*p99/);
+    for (const [key, wanted] of [['Home', 0], ['ArrowLeft', 0], ['ArrowRight', 1], ['PageUp', 11], ['End', last], ['ArrowRight', last]]) {
+      await page.keyboard.press(key);
+      assert.equal(await value(), wanted, key);
+    }
   });
 
   check('hides a series by its legend', {}, async (page) => {
@@ -91,6 +100,6 @@ describe('the overview', { concurrency: 2 }, () => {
     await page.locator('[data-figure=requests]').waitFor();
     const [now, before] = requestsTo(mock, 'summary').filter((params) => !params.has('group_by'));
     assert.equal(before.get('to'), now.get('from'));
-    assert.ok(await page.getByText('compared with the hour before').isVisible());
+    assert.ok(await page.getByText('compared with the previous hour').isVisible());
   });
 });

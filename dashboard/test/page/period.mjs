@@ -35,9 +35,9 @@ describe('the period', { concurrency: 2 }, () => {
     await page.getByRole('button', { name: /^Time range/ }).click();
     await page.getByLabel('From').fill('2026-01-05T10:00');
     await page.getByLabel('To', { exact: true }).fill('2026-01-05T09:00');
-    await page.getByText('The end must come after the start').waitFor();
+    await page.getByText('The end must be after the start').waitFor();
     await page.getByLabel('To', { exact: true }).fill('2026-01-05T12:00');
-    await page.getByRole('button', { name: 'Show this period' }).click();
+    await page.getByRole('button', { name: 'Apply' }).click();
     assert.deepEqual(paramsOf(page), { from: '2026-01-05T10:00Z', to: '2026-01-05T12:00Z' });
   });
 
@@ -73,20 +73,20 @@ describe('the zone of times', { concurrency: 2 }, () => {
 
   check('is the browser’s own, and UTC on request', { path: `/requests?${period}`, ...abroad }, async (page) => {
     assert.equal(await label(page), 'Time range: Jan 5, 15:30 – Jan 5, 17:00');
-    await page.getByRole('button', { name: 'Times are local, UTC+5:30. Change to UTC' }).click();
+    await page.getByRole('button', { name: 'Times in local time, UTC+5:30. Switch to UTC' }).click();
     assert.equal(paramsOf(page).tz, 'utc');
     assert.equal(await label(page), 'Time range: Jan 5, 10:00 – Jan 5, 11:30');
     await until(() => page.locator('.entry time').first().textContent(), (text) => text.startsWith('Jan 5 11:29'));
     await page.getByRole('link', { name: 'Overview', exact: true }).click();
     assert.equal(paramsOf(page).tz, 'utc');
-    await until(() => page.getByRole('img', { name: /^Latency/ }).getAttribute('aria-label'), (text) => text.includes('Jan 5, 11:29'));
+    await until(() => page.getByRole('slider', { name: 'Latency over time' }).getAttribute('aria-valuetext'), (text) => text.includes('Jan 5, 11:29'));
   });
 
   check('holds for the form as well', { path: '/?tz=utc', ...abroad }, async (page) => {
     await page.getByRole('button', { name: /^Time range/ }).click();
     await page.getByLabel('From').fill('2026-01-05T10:00');
     await page.getByLabel('To', { exact: true }).fill('2026-01-05T12:00');
-    await page.getByRole('button', { name: 'Show this period' }).click();
+    await page.getByRole('button', { name: 'Apply' }).click();
     assert.deepEqual(paramsOf(page), { tz: 'utc', from: '2026-01-05T10:00Z', to: '2026-01-05T12:00Z' });
   });
 });

@@ -6,9 +6,9 @@ import { LOOKS, seriousFindings } from '../browser.mjs';
 import { beyondTheEdge, check, paramsOf, until } from '../harness.mjs';
 
 const path = '/redaction?refresh=off';
-const config = (page) => page.getByLabel('Configuration of the filter');
-const body = (page) => page.getByLabel('Body, as it would pass the gateway');
-const sent = (page) => page.getByRole('group', { name: 'What would be sent' });
+const config = (page) => page.getByLabel('Filter configuration');
+const body = (page) => page.getByLabel('Body, as the gateway receives it');
+const sent = (page) => page.getByRole('group', { name: 'Body as sent' });
 const result = (page) => page.locator('.preview-result:not(.outdated)');
 const selection = (page) => config(page).evaluate((area) => area.value.slice(area.selectionStart, area.selectionEnd));
 
@@ -46,18 +46,18 @@ describe('the preview', { concurrency: 2 }, () => {
     await until(() => mock.asked.length, (count) => count === 1);
   });
 
-  check('takes direction and any content type', { path }, async (page, mock) => {
+  check('takes both messages and any content type', { path }, async (page, mock) => {
     await result(page).waitFor();
-    await page.getByLabel('Direction').selectOption('response');
+    await page.getByLabel('Message').selectOption('response');
     await until(() => mock.asked.at(-1).direction, (direction) => direction === 'response');
-    await page.getByText('This configuration captures no response bodies').waitFor();
+    await page.getByText('This configuration does not capture response bodies').waitFor();
     await page.getByLabel('Content type', { exact: true }).selectOption('text/plain');
     await until(() => mock.asked.at(-1).content_type, (type) => type === 'text/plain');
     await page.getByLabel('Content type', { exact: true }).selectOption('other …');
     await page.getByLabel('Other content type').fill('text/html');
     await until(() => mock.asked.at(-1).content_type, (type) => type === 'text/html');
     await page.getByText('The body would not be sent.').waitFor();
-    assert.match(await result(page).textContent(), /Left out: media type\. The body is of no media type that redaction understands.*Its true size is \d+ B/);
+    assert.match(await result(page).textContent(), /Omitted: media type\. The content type is missing, or redaction does not support it\. .*Its size is \d+ B/);
     assert.deepEqual(await seriousFindings(page), []);
   });
 
@@ -105,9 +105,9 @@ describe('the preview', { concurrency: 2 }, () => {
 
   check('shows other refusals and failures as everywhere', { path, complains: true }, async (page, mock) => {
     await result(page).waitFor();
-    mock.redact = () => ({ status: 400, body: { error: { code: 'invalid', message: 'not a media type', field: 'content_type' } } });
+    mock.redact = () => ({ status: 400, body: { error: { code: 'invalid_parameter', message: 'not a media type', field: 'content_type' } } });
     await page.getByRole('button', { name: 'Preview', exact: true }).click();
-    await page.getByRole('alert').filter({ hasText: 'The ingest answered 400. not a media type (content_type)' }).waitFor();
+    await page.getByRole('alert').filter({ hasText: 'The ingest responded with 400. not a media type (content_type)' }).waitFor();
     mock.redact = undefined;
     mock.mode = 'reset';
     await page.getByRole('alert').getByRole('button', { name: 'Try again' }).click();
@@ -123,7 +123,7 @@ describe('the preview', { concurrency: 2 }, () => {
     const [mine, hers] = ['{"version": 1, "ingest": {"cluster": "my-own"}}', '{"secret": "of-hers"}'];
     await config(page).fill(mine);
     await body(page).fill(hers);
-    await page.getByLabel('Direction').selectOption('response');
+    await page.getByLabel('Message').selectOption('response');
     await result(page).waitFor();
     assert.deepEqual(paramsOf(page), { refresh: 'off' });
     const stored = await page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }, document.cookie]));
@@ -135,12 +135,12 @@ describe('the preview', { concurrency: 2 }, () => {
     assert.equal(await body(page).inputValue(), hers, 'a look elsewhere loses nothing');
     await page.reload();
     assert.equal(await config(page).inputValue(), mine);
-    assert.equal(await page.getByLabel('Direction').inputValue(), 'response');
+    assert.equal(await page.getByLabel('Message').inputValue(), 'response');
     assert.doesNotMatch(await body(page).inputValue(), /of-hers/);
   });
 
   check('survives what somebody else wrote into its place', { path }, async (page) => {
-    for (const value of ['null', '7', 'not JSON', '{"config": 7, "direction": [], "contentType": {}}']) {
+    for (const value of ['null', '7', 'not JSON', '{"config": 7, "message": [], "contentType": {}}']) {
       await page.evaluate((text) => sessionStorage.setItem('gatelens-preview', text), value);
       await page.reload();
       assert.match(await config(page).inputValue(), /"version": 1/, value);

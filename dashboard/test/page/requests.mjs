@@ -7,8 +7,9 @@ import { PHONE, seriousFindings } from '../browser.mjs';
 import { check, paramsOf, requestsTo, until } from '../harness.mjs';
 
 describe('a request', { concurrency: 2 }, () => {
-  check('opens to all of its fields, and the list stands still', { path: '/requests?status=503' }, async (page, mock) => {
+  check('opens to all of its fields, and the list pauses', { path: '/requests?status=503' }, async (page, mock) => {
     await page.locator('.entry .expand').nth(1).click();
+    assert.match(await page.locator('.detail').textContent(), /Identityclient-supplied \(untrusted\)/);
     const answer = await (await fetch(mock.url + mock.seen.findLast((path) => path.includes('/requests?')))).json();
     const id = await page.locator('.detail dl > div', { hasText: 'Request id' }).locator('dd').textContent();
     const row = answer.rows.find((each) => each.request_id === id);
@@ -21,7 +22,7 @@ describe('a request', { concurrency: 2 }, () => {
 
     mock.extra.push({ ...row, time: new Date().toISOString(), request_id: 'newer', consumer: 'newcomer' });
     await page.getByRole('button', { name: 'Refresh now' }).click();
-    await page.getByRole('button', { name: /^Close it and show \d+ newer/ }).click();
+    await page.getByRole('button', { name: /^Close and show \d+ new$/ }).click();
     await page.locator('.entry', { hasText: 'newcomer' }).waitFor();
     assert.equal(await page.locator('.detail').count(), 0);
   });
@@ -49,7 +50,7 @@ describe('a request', { concurrency: 2 }, () => {
     await page.getByRole('button', { name: 'Load older' }).click();
     await until(() => page.locator('.entry').count(), (count) => count === 200);
     assert.ok(requestsTo(mock, 'requests').some((params) => params.has('cursor')));
-    await page.getByRole('button', { name: 'Back to the latest' }).click();
+    await page.getByRole('button', { name: 'Back to latest' }).click();
     await until(() => page.locator('.entry').count(), (count) => count === 100);
   });
 
@@ -66,13 +67,13 @@ describe('a request', { concurrency: 2 }, () => {
     await page.goto(`${mock.url}/requests?from=2026-01-05T10:00Z&to=2026-01-05T11:00Z&open=${encodeURIComponent(open)}`);
     await linked.getByText(id).waitFor();
     assert.deepEqual(await seriousFindings(page), []);
-    await linked.getByRole('button', { name: 'Close the linked request' }).click();
+    await linked.getByRole('button', { name: 'Close linked request' }).click();
     await linked.waitFor({ state: 'detached' });
   });
 
   for (const open of ['2020-01-05T10:00:00Z~gone', 'nonsense', '~', '2026-13-99T00:00:00Z~x']) {
     check(`that the log does not hold is said to be missing: ${open}`, { path: `/requests?open=${encodeURIComponent(open)}` }, async (page) => {
-      await page.getByText('The request that this address names is not in the log').waitFor();
+      await page.getByText('This request is not in the log').waitFor();
       assert.ok((await page.locator('.entry').count()) > 0);
     });
   }
@@ -89,28 +90,35 @@ describe('the log', { concurrency: 2 }, () => {
   const news = () => ({ time: new Date().toISOString(), consumer: 'newcomer', method: 'GET', route: '/new', path: '/new', status: 200, duration_ms: 1, upstream_ms: 1, request_id: 'new-1', gateway: 'edge-1' });
   const refresh = (page) => page.getByRole('button', { name: 'Refresh now' });
 
-  check('stands still while it is read further down', { path: '/requests?refresh=off' }, async (page, mock) => {
+  check('pauses while it is read further down', { path: '/requests?refresh=off' }, async (page, mock) => {
     await page.locator('.entry').nth(60).scrollIntoViewIfNeeded();
     await page.evaluate(() => window.scrollBy(0, 400));
     const times = () => page.locator('.entry time').evaluateAll((all) => all.map((time) => time.dateTime));
     const before = await times();
     mock.extra.push(news());
     await refresh(page).click();
-    const pill = page.getByRole('button', { name: /^Show \d+ newer/ });
+    const pill = page.getByRole('button', { name: /^Show \d+ new$/ });
     await pill.waitFor();
     assert.deepEqual(await times(), before);
     await pill.click();
     await page.locator('.entry', { hasText: 'newcomer' }).waitFor();
   });
 
-  check('stands still under the mouse', { path: '/requests?refresh=off' }, async (page, mock) => {
+  check('pauses under the mouse', { path: '/requests?refresh=off' }, async (page, mock) => {
     await page.locator('.entry').nth(5).hover();
     mock.extra.push(news());
     await refresh(page).press('Enter');
-    await page.getByRole('status').getByText(/^standing still, \d+ newer/).waitFor();
+    await page.getByRole('status').getByText(/^Paused · \d+ new$/).waitFor();
     assert.equal(await page.locator('.entry', { hasText: 'newcomer' }).count(), 0);
     await page.getByRole('heading', { name: 'Latest requests' }).hover();
     await page.locator('.entry', { hasText: 'newcomer' }).waitFor();
+  });
+
+  check('says that there may be more than a page of new requests', { path: '/requests?refresh=off' }, async (page, mock) => {
+    await page.locator('.entry').nth(5).hover();
+    mock.extra.push(...Array.from({ length: 100 }, (_, index) => ({ ...news(), request_id: `new-${index}` })));
+    await refresh(page).press('Enter');
+    await page.getByRole('status').getByText('Paused · 100+ new').waitFor();
   });
 
   for (const [name, rowsOf] of [

@@ -1,15 +1,15 @@
 import { Button } from '@mantine/core';
 import type { Query } from '../query';
 
-/** Says what went wrong with any of the queries; the data of before stays where it is. */
-export function Trouble({ queries, onRetry }: { queries: Query<unknown>[]; onRetry: () => void }) {
+/** The first failure of the queries. The last data received stays on the page. */
+export function ErrorBanner({ queries, onRetry }: { queries: Pick<Query<unknown>, 'data' | 'failure'>[]; onRetry: () => void }) {
   const failure = queries.find((query) => query.failure)?.failure;
   if (!failure) return null;
   const kept = queries.some((query) => query.data !== undefined);
   return (
-    <div className="trouble" role="alert">
+    <div className="error-banner" role="alert">
       <div>
-        <b>{failure.message}.</b> {failure.hint} {kept && 'What you see is the last that was received.'}
+        <b>{failure.message}.</b> {failure.hint} {kept && 'The page shows the last data received.'}
       </div>
       <Button size="compact-sm" variant="default" onClick={onRetry}>
         Try again
