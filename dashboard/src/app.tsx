@@ -3,6 +3,7 @@
 import { ActionIcon, useMantineColorScheme } from '@mantine/core';
 import { useEffect, useMemo, useRef, type ComponentType } from 'react';
 import type { Gateways } from './api';
+import { classes } from './classes';
 import { addressOf, filtersOf, usePlace, type Filters } from './location';
 import { FilterBar } from './parts/filter-bar';
 import { Heartbeat } from './parts/heartbeat';
@@ -22,6 +23,9 @@ import { RequestsView } from './views/requests';
 import { RoutesView } from './views/routes';
 import type { ViewProps } from './views/view';
 import { ZoneContext, zoneOf } from './zone';
+import cardStyles from './parts/card.module.css';
+import emptyStyles from './parts/empty.module.css';
+import styles from './app.module.css';
 
 const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   overview: OverviewView,
@@ -48,27 +52,27 @@ export function App() {
 
   return (
     <ZoneContext value={zone}>
-      <a className="skip" href="#content">
+      <a className={styles.skip} href="#content">
         Skip to content
       </a>
-      <header className="top">
-        <Link to={addressOf('overview')} className="brand" aria-label="gatelens, overview">
+      <header className={styles.top}>
+        <Link to={addressOf('overview')} className={styles.brand} aria-label="gatelens, overview">
           <Logo />
           <span>gatelens</span>
         </Link>
         <Navigation view={view} />
-        <div className="top-end">
+        <div className={styles.topEnd}>
           <Heartbeat gateways={gateways} />
           <SchemeSwitch />
         </div>
       </header>
       {view !== 'unknown' && (
-        <div className="toolbar">
-          {VIEWS[view].shows === 'gateways' ? <h1 className="toolbar-title">{VIEWS[view].title}</h1> : <FilterBar filters={filters} period={period} />}
+        <div className={styles.toolbar} data-toolbar>
+          {VIEWS[view].shows === 'gateways' ? <h1 className={styles.toolbarTitle}>{VIEWS[view].title}</h1> : <FilterBar filters={filters} period={period} />}
           <PeriodPicker period={period} live={live} view={view} />
         </div>
       )}
-      <main id="content" tabIndex={-1}>
+      <main id="content" className={styles.main} tabIndex={-1}>
         <Body view={view} filters={filters} period={period} live={live} gateways={gateways} params={params} />
       </main>
     </ZoneContext>
@@ -109,7 +113,7 @@ function Navigation({ view }: { view: View | 'unknown' }) {
 function Body({ view, ...props }: ViewProps & { view: View | 'unknown' }) {
   if (view === 'unknown') {
     return (
-      <section className="card blank">
+      <section className={classes(cardStyles.card, emptyStyles.blank)} data-blank>
         <h1>Page not found</h1>
         <p>
           <Link to={addressOf('overview')}>Go to the overview</Link>

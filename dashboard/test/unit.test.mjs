@@ -187,6 +187,29 @@ describe('the source', () => {
     for (const name of graph.keys()) visit(name, []);
   });
 
+  test('uses every class of its style sheets, and no other', async () => {
+    const root = fileURLToPath(new URL('../src', import.meta.url));
+    const files = (await readdir(root, { recursive: true })).filter((name) => /\.(tsx|module\.css)$/.test(name));
+    const texts = new Map(await Promise.all(files.map(async (name) => [name, await readFile(join(root, name), 'utf8')])));
+    const [sheets, components] = [[...texts].filter(([name]) => name.endsWith('.css')), [...texts].filter(([name]) => name.endsWith('.tsx'))];
+    const defined = sheets.flatMap(([name, text]) =>
+      [...new Set([...text.replace(/:global\([^)]*\)|\/\*[\s\S]*?\*\//g, '').matchAll(/\.([a-zA-Z][\w-]*)(?=[^{};]*\{)/g)].map(([, each]) => each))].map((each) => `${name} ${each}`),
+    );
+    const used = components.flatMap(([name, text]) =>
+      [...text.matchAll(/^import (\w+) from '(.*\.module\.css)'/gm)].flatMap(([, alias, path]) => {
+        const sheet = relative(root, join(root, dirname(name), path));
+        const names = [...text.matchAll(new RegExp(`\\b${alias}\\.(\\w+)`, 'g'))].map(([, each]) => each);
+        // Looked up by a value.
+        if (text.includes(`${alias}[`)) names.push(...defined.filter((each) => each.startsWith(`${sheet} `)).map((each) => each.split(' ')[1]));
+        assert.ok(names.length > 0, `${name} imports ${path} and does not use it`);
+        return names.map((each) => `${sheet} ${each}`);
+      }),
+    );
+    assert.deepEqual([...new Set(used)].sort(), defined.sort());
+    const scoped = defined.map((each) => each.replace(/^.*\/|\.module\.css/g, '').split(' ')).map(([file, name]) => (file === name ? name : `${file}-${name}`));
+    assert.equal(new Set(scoped).size, scoped.length, 'scoped names are unique');
+  });
+
   test('has a path of its own for every view, and lists for the views of one', () => {
     for (const [view, { path, list }] of Object.entries(facts.VIEWS)) {
       assert.equal(facts.viewAt(path), view);

@@ -4,11 +4,14 @@ import { useComputedColorScheme } from '@mantine/core';
 import { useEffect, useEffectEvent, useId, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
+import { classes } from '../classes';
 import type { Span } from '../span';
 import { useZone, type Zone } from '../zone';
 import type { Slots } from './columns';
 import { columnsOf, HEIGHT, optionsOf, type Latest } from './plot';
 import { middle, spanAt } from './scale';
+import cardStyles from '../parts/card.module.css';
+import styles from './chart.module.css';
 
 export interface Series {
   label: string;
@@ -45,11 +48,11 @@ export function Chart(props: ChartProps) {
   const headline = useId();
   const shown = useMemo(() => series.filter(({ label }) => !hidden.has(label)), [series, hidden]);
   return (
-    <section className="card chart" aria-labelledby={headline}>
-      <header className="card-head">
+    <section className={classes(cardStyles.card, styles.chart)} aria-labelledby={headline}>
+      <header className={cardStyles.head}>
         <h2 id={headline}>{title}</h2>
-        {aside && <span className="card-aside">{aside}</span>}
-        <div className="legend">
+        {aside && <span className={cardStyles.aside}>{aside}</span>}
+        <div className={styles.legend}>
           {series.map(({ label, color }) => (
             <button
               key={label}
@@ -135,7 +138,7 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
   return (
     // A slider announces its value when the arrow keys change it.
     <div
-      className="plot"
+      className={styles.plot}
       style={{ height: HEIGHT }}
       role="slider"
       tabIndex={0}
@@ -155,7 +158,7 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
     >
       <div ref={holder} />
       {cursor && slots.starts[cursor.index] !== undefined && (
-        <div className="tip" style={cursor.left > cursor.width / 2 ? { right: cursor.width - cursor.left + 14 } : { left: cursor.left + 14 }}>
+        <div className={styles.tip} style={cursor.left > cursor.width / 2 ? { right: cursor.width - cursor.left + 14 } : { left: cursor.left + 14 }}>
           <b>{spanAt(slots, cursor.index, zone)}</b>
           {unfinished && cursor.index === last && <em>so far</em>}
           {isCoarse(coarse, slots, cursor.index) && <em>merged</em>}

@@ -7,6 +7,7 @@ import { laidOut } from '../json-text';
 import { bodyReason, type Message } from '../redaction';
 import { CopyButton } from './copy-button';
 import { Masked } from './masked';
+import styles from './captured-message.module.css';
 
 const TITLES: Record<Message, string> = { request: 'Request', response: 'Response' };
 
@@ -19,11 +20,11 @@ export function CapturedMessage({ request, message }: { request: Request; messag
   if (headers.length === 0 && typeof body !== 'string' && typeof omitted !== 'string') return null;
   const title = TITLES[message];
   return (
-    <section className="message" aria-label={`${title} as captured`}>
+    <section className={styles.message} aria-label={`${title} as captured`}>
       {headers.length > 0 && (
         <>
           <h3>{title} headers</h3>
-          <div className="headers" tabIndex={0} role="group" aria-label={`${title} headers`}>
+          <div className={styles.headers} tabIndex={0} role="group" aria-label={`${title} headers`}>
             <dl>
               {headers.map(([name, values]) => (
                 <div key={name}>
@@ -55,14 +56,14 @@ export function BodyText({ title, text }: { title: string; text: string }) {
   const shown = useMemo(() => laidOut(text) ?? text, [text]);
   return (
     <>
-      <header className="message-head">
+      <header className={styles.head}>
         <h3>{title}</h3>
         {text !== '' && <CopyButton text={text} label="Copy" />}
       </header>
       {text === '' ? (
         <p className="faint">The body is empty.</p>
       ) : (
-        <pre className="body-text" tabIndex={0} role="group" aria-label={title}>
+        <pre className={styles.body} tabIndex={0} role="group" aria-label={title}>
           <Masked text={shown} />
         </pre>
       )}
@@ -73,9 +74,9 @@ export function BodyText({ title, text }: { title: string; text: string }) {
 /** Why there is no body. `size` is its size in bytes, `undefined` if not known. */
 export function Omitted({ reason, size }: { reason: string; size: number | undefined }) {
   const { label, meaning } = bodyReason(reason);
-  if (reason === 'no_body') return <p className="omitted">There is no body.</p>;
+  if (reason === 'no_body') return <p className={styles.omitted}>There is no body.</p>;
   return (
-    <p className="omitted">
+    <p className={styles.omitted}>
       <b>Omitted: {label}.</b> {meaning && `${meaning} `}No part of the body was sent.{' '}
       {size !== undefined && <span title={`${exact(size)} B`}>Its size is {bytes(size)}.</span>}
     </p>

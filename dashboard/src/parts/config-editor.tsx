@@ -1,6 +1,7 @@
 // A text area for a configuration that marks the position of an error without interrupting the typing.
 
 import { useId, useImperativeHandle, useRef, type Ref } from 'react';
+import styles from './config-editor.module.css';
 
 export interface ConfigEditorProps {
   value: string;
@@ -40,10 +41,10 @@ export function ConfigEditor({ value, marked, describedBy, onChange, ref }: Conf
     },
   }));
   return (
-    <div className="editor-field">
+    <div className={styles.field}>
       <label htmlFor={id}>Filter configuration</label>
-      <div className="editor">
-        <div className="editor-behind" aria-hidden="true">
+      <div className={styles.editor}>
+        <div className={styles.behind} aria-hidden="true">
           <div ref={behind}>
             {marked && (
               <>

@@ -1,9 +1,13 @@
 import { Button } from '@mantine/core';
 import type { Gateways } from '../api';
+import { classes } from '../classes';
 import { ago } from '../format';
+import { livenessOf, silence } from '../gateways';
 import { FILTERS, patch, type Filters } from '../location';
 import type { Live, Period } from '../period';
-import { livenessOf, silence } from '../gateways';
+import { Dot } from './dot';
+import cardStyles from './card.module.css';
+import styles from './empty.module.css';
 
 interface EmptyProps {
   filters: Filters;
@@ -17,7 +21,7 @@ export function Empty({ filters, period, gateways }: EmptyProps) {
   const rows = gateways?.rows ?? [];
   if (filtered) {
     return (
-      <section className="card blank">
+      <section className={classes(cardStyles.card, styles.blank)} data-blank>
         <h2>No requests match these filters</h2>
         <p>Remove a filter or choose a longer time range.</p>
         <Button variant="default" size="sm" onClick={() => patch(Object.fromEntries(FILTERS.map((filter) => [filter, null])))}>
@@ -30,10 +34,10 @@ export function Empty({ filters, period, gateways }: EmptyProps) {
   const latest = rows.reduce((a, b) => (silence(b) < silence(a) ? b : a));
   const week = period.choice.kind === 'range' && period.choice.range.id === '7d';
   return (
-    <section className="card blank">
+    <section className={classes(cardStyles.card, styles.blank)} data-blank>
       <h2>No requests in this period</h2>
-      <p className="liveness-line">
-        <i className={`dot ${livenessOf(latest)}`} />
+      <p className={styles.connected}>
+        <Dot state={livenessOf(latest)} />
         <span>
           {livenessOf(latest) === 'alive' ? (
             <>
@@ -62,7 +66,7 @@ export function Empty({ filters, period, gateways }: EmptyProps) {
 /** Shown instead of a view whose first query failed; the banner above says why. */
 export function Unreachable({ live }: { live: Live }) {
   return (
-    <section className="card blank">
+    <section className={classes(cardStyles.card, styles.blank)} data-blank>
       <h2>No data yet</h2>
       <p>{live.possible && live.interval !== null ? `The page retries every ${live.interval} s and shows the data as soon as the ingest responds.` : 'The page shows the data as soon as the ingest responds. Use Refresh to retry.'}</p>
     </section>
@@ -72,7 +76,7 @@ export function Unreachable({ live }: { live: Live }) {
 function GettingStarted() {
   const { hostname, port, protocol } = window.location;
   return (
-    <section className="card blank start">
+    <section className={classes(cardStyles.card, styles.blank)} data-blank>
       <h2>Waiting for the first gateway</h2>
       <p>No gateway has reported yet. To connect one:</p>
       <ol>

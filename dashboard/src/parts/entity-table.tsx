@@ -2,13 +2,19 @@
 
 import { Skeleton, TextInput } from '@mantine/core';
 import { useId, type ReactNode } from 'react';
-import { bytes, exact, milliseconds, NONE, percent, tally } from '../format';
+import { classes } from '../classes';
 import type { Entities, Entity } from '../entities';
+import { bytes, exact, milliseconds, NONE, percent, tally } from '../format';
 import { patchInPlace } from '../location';
 import { meaningOf } from './labels';
 import { errorShare, levelOf } from './rank-table';
 import { Heading, orderOf, orderText, sortedBy } from './sort';
 import { Spark } from './spark';
+import { Tag } from './tag';
+import cardStyles from './card.module.css';
+import rankStyles from './rank.module.css';
+import tableStyles from './table.module.css';
+import styles from './entity-table.module.css';
 
 export interface Column {
   id: string;
@@ -48,14 +54,14 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
   const most = Math.max(1, ...all.map(({ row }) => row.requests));
   const onOrder = (next: typeof order) => patchInPlace({ sort: orderText(next) });
   return (
-    <section className="card rank entities" aria-labelledby="entities" aria-busy={entities.outdated}>
-      <header className="card-head">
+    <section className={classes(cardStyles.card, rankStyles.rank, styles.entities)} aria-labelledby="entities" aria-busy={entities.outdated}>
+      <header className={cardStyles.head}>
         <h2 id="entities">{title}</h2>
-        <span className="card-aside" role="status">
+        <span className={cardStyles.aside} role="status">
           {entities.all && (found.length === all.length ? exact(all.length) : `${exact(found.length)} of ${exact(all.length)}`)}
         </span>
         <TextInput
-          className="search"
+          className={styles.search}
           type="search"
           size="xs"
           aria-label={`Search ${title.toLowerCase()}`}
@@ -64,14 +70,14 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
           onChange={(event) => patchInPlace({ q: event.currentTarget.value === '' ? null : event.currentTarget.value })}
         />
       </header>
-      <table className={entities.outdated ? 'table outdated' : 'table'}>
+      <table className={classes(tableStyles.table, entities.outdated && 'outdated')}>
         <thead>
           <tr>
             <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={order} onOrder={onOrder} />
             {columns.map(({ id: column, label, title: help, note }) => (
               <Heading key={column} id={column} label={label} help={help} describedBy={note && `${id}${column}`} first="descending" order={order} onOrder={onOrder} />
             ))}
-            <th scope="col" className="col-trend">
+            <th scope="col" data-col="trend">
               Trend
             </th>
           </tr>
@@ -86,31 +92,31 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
                 </tr>
               ))
             : found.map((entity) => (
-                <tr key={entity.key} className={entity.news === 'inactive' ? 'inactive-row' : undefined}>
+                <tr key={entity.key} className={entity.news === 'inactive' ? styles.inactive : undefined}>
                   <th scope="row">
-                    <span className="entity">
+                    <span className={styles.entity}>
                       {nameOf(entity)}
                       {entity.news && (
-                        <span className={`tag ${entity.news}`} title={entity.news === 'new' ? 'No requests in the previous period' : 'Requests in the previous period, none in this one'}>
+                        <Tag tone={entity.news === 'new' ? 'plain' : 'inactive'} title={entity.news === 'new' ? 'No requests in the previous period' : 'Requests in the previous period, none in this one'}>
                           {entity.news}
-                        </span>
+                        </Tag>
                       )}
                     </span>
                   </th>
                   {columns.map(({ id: column, cell, more, level }) => (
-                    <td key={column} className={`number col-${column}`} title={more?.(entity)} data-level={level?.(entity)}>
-                      {column === 'requests' && <i className="bar" style={{ '--share': entity.row.requests / most }} />}
+                    <td key={column} className={classes(tableStyles.number, column === 'requests' && tableStyles.barred)} data-col={column} title={more?.(entity)} data-level={level?.(entity)}>
+                      {column === 'requests' && <i className={tableStyles.bar} style={{ '--share': entity.row.requests / most }} />}
                       <span>{cell(entity)}</span>
                     </td>
                   ))}
-                  <td className="col-trend">{entity.trend && <Spark values={joined(entity.trend)} label={`Requests over time, at most ${exact(Math.max(...joined(entity.trend)))} per step`} />}</td>
+                  <td data-col="trend">{entity.trend && <Spark values={joined(entity.trend)} label={`Requests over time, at most ${exact(Math.max(...joined(entity.trend)))} per step`} />}</td>
                 </tr>
               ))}
         </tbody>
       </table>
-      {entities.all !== undefined && found.length === 0 && <p className="note">No match for “{search}”.</p>}
+      {entities.all !== undefined && found.length === 0 && <p className={cardStyles.note}>No match for “{search}”.</p>}
       {columns.map(({ id: column, note }) => note && (
-        <p key={column} id={`${id}${column}`} className={`note note-${column}`}>
+        <p key={column} id={`${id}${column}`} className={cardStyles.note} data-note={column}>
           {note}
         </p>
       ))}
@@ -123,7 +129,7 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
 function Explained({ names }: { names: string[] }) {
   const special = [...new Set(names)].filter((name) => meaningOf(name) !== undefined);
   return special.map((name) => (
-    <p key={name} className="note">
+    <p key={name} className={cardStyles.note}>
       <i>{name.replaceAll('_', '')}</i>: {meaningOf(name)}
     </p>
   ));

@@ -1,5 +1,6 @@
 import { Button } from '@mantine/core';
 import type { Query } from '../query';
+import styles from './error-banner.module.css';
 
 /** The first failure of the queries. The last data received stays on the page. */
 export function ErrorBanner({ queries, onRetry }: { queries: Pick<Query<unknown>, 'data' | 'failure'>[]; onRetry: () => void }) {
@@ -7,7 +8,7 @@ export function ErrorBanner({ queries, onRetry }: { queries: Pick<Query<unknown>
   if (!failure) return null;
   const kept = queries.some((query) => query.data !== undefined);
   return (
-    <div className="error-banner" role="alert">
+    <div className={styles.banner} role="alert">
       <div>
         <b>{failure.message}.</b> {failure.hint} {kept && 'The page shows the last data received.'}
       </div>

@@ -1,6 +1,9 @@
 import { Skeleton } from '@mantine/core';
 import type { ReactNode } from 'react';
+import { classes } from '../classes';
 import { percent } from '../format';
+import cardStyles from './card.module.css';
+import styles from './figure.module.css';
 
 export interface FigureProps {
   label: string;
@@ -20,7 +23,7 @@ export interface Change {
 
 export function Figure({ label, value, detail, change }: FigureProps) {
   return (
-    <div className="card figure">
+    <div className={classes(cardStyles.card, styles.figure)}>
       <dt>{label}</dt>
       {value === undefined ? (
         <dd>
@@ -32,7 +35,7 @@ export function Figure({ label, value, detail, change }: FigureProps) {
           <strong>{value}</strong>
           <small>
             {change && (
-              <span className={`change ${change.mood}`} title={change.title}>
+              <span className={classes(styles.change, change.mood !== 'neutral' && styles[change.mood])} title={change.title}>
                 {change.text}
               </span>
             )}

@@ -1,4 +1,5 @@
 import type { Row, Summary } from '../api';
+import { classes } from '../classes';
 import { bytes, count, exact, milliseconds, percent } from '../format';
 import { addressOf } from '../location';
 import type { Period } from '../period';
@@ -6,6 +7,7 @@ import type { Query } from '../query';
 import { changeOf, Figure } from './figure';
 import { Link } from './link';
 import { errorShare } from './rank-table';
+import figureStyles from './figure.module.css';
 
 /** Rate, errors, latency and data of the period, each with its change against the previous period. */
 export function Figures({ total, before, period }: { total: Query<Summary>; before: Query<Summary>; period: Period }) {
@@ -31,7 +33,7 @@ export function Figures({ total, before, period }: { total: Query<Summary>; befo
     />
   );
   return (
-    <dl className={total.outdated ? 'figures outdated' : 'figures'}>
+    <dl className={classes(figureStyles.figures, total.outdated && 'outdated')}>
       <Figure
         label="Requests per minute"
         value={text(() => count(rate ?? 0))}

@@ -3,21 +3,23 @@ import { useId, useState } from 'react';
 import { endpoint, type Summary } from '../api';
 import { status } from '../format';
 import { FILTERS, patch, type Filter, type Filters } from '../location';
-import { DIMENSIONS, type Dimension } from '../views/facts';
 import type { Period } from '../period';
 import { useQuery } from '../query';
+import { DIMENSIONS, type Dimension } from '../views/facts';
 import { CrossIcon, PlusIcon } from './icons';
+import { TextButton } from './text-button';
+import styles from './filter-bar.module.css';
 
 /** The active filters, each with a button to remove it, and a form to add one. */
 export function FilterBar({ filters, period }: { filters: Filters; period: Period }) {
   const set = FILTERS.filter((filter) => filters[filter] !== undefined);
   return (
-    <div className="filters" role="group" aria-label="Filters">
+    <div className={styles.filters} role="group" aria-label="Filters">
       <AddFilter filters={filters} period={period} />
       {set.map((filter) => (
-        <span key={filter} className="chip">
-          <span className="chip-key">{filter}</span>
-          <span className="chip-value" title={filters[filter]}>
+        <span key={filter} className={styles.chip}>
+          <span className={styles.key}>{filter}</span>
+          <span className={styles.value} title={filters[filter]}>
             {textOf(filter, filters[filter] ?? '')}
           </span>
           <button type="button" aria-label={`Remove filter ${filter} ${filters[filter]}`} onClick={() => patch({ [filter]: null })}>
@@ -26,9 +28,9 @@ export function FilterBar({ filters, period }: { filters: Filters; period: Perio
         </span>
       ))}
       {set.length > 1 && (
-        <button type="button" className="quiet" onClick={() => patch(Object.fromEntries(set.map((filter) => [filter, null])))}>
+        <TextButton onClick={() => patch(Object.fromEntries(set.map((filter) => [filter, null])))}>
           Clear all
-        </button>
+        </TextButton>
       )}
     </div>
   );
@@ -63,7 +65,7 @@ function FilterForm({ filters, period, onDone }: { filters: Filters; period: Per
 
   return (
     <form
-      className="filter-form"
+      className={styles.form}
       onSubmit={(event) => {
         event.preventDefault();
         const chosen = dimension ? value.trim() : value || 'true';

@@ -5,8 +5,11 @@ import { addressOf } from '../location';
 import { redactionOf } from '../redaction';
 import { useZone } from '../zone';
 import { Link } from './link';
+import { Reasons } from './reasons';
 import { BodiesInWords, RulesInWords } from './redaction-report';
 import { RuleTable } from './rule-table';
+import detailStyles from './detail.module.css';
+import reasonsStyles from './reasons.module.css';
 
 type Field = [label: string, value: ReactNode];
 
@@ -14,7 +17,10 @@ type Field = [label: string, value: ReactNode];
 export function GatewayDetail({ instance, busy }: { instance: Instance; busy: number | undefined }) {
   const zone = useZone();
   const { latest: row, epochs } = instance;
-  const sum = (value: (epoch: Instance['latest']) => number | null | undefined) => number(total(instance, value));
+  const countOf = (value: (epoch: Instance['latest']) => number | null | undefined, unit: string) => {
+    const count = total(instance, value);
+    return count === undefined ? NONE : count === 0 ? 'none' : `${exact(count)} ${unit}`;
+  };
   const when = (iso: string) => <time dateTime={iso}>{moment(Date.parse(iso) / 1000, zone)}</time>;
   const delivery = deliveryOf(instance);
   const groups: [title: string, fields: Field[]][] = [
@@ -34,39 +40,39 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
       [
         ['Series', number(row.series)],
         ...(row.max_series ? [['Limit', exact(row.max_series)] satisfies Field] : []),
-        ['Overflow', <>{sum((epoch) => epoch.overflow)} requests</>],
-        ['Not counted', <>{sum((epoch) => epoch.uncounted)} requests</>],
-        ['Gaps', <>{sum((epoch) => epoch.gaps.metrics)} batches, recovered</>],
-        ['Active', <>{number(row.active_requests)} requests in progress</>],
+        ['Overflow', countOf((epoch) => epoch.overflow, 'requests')],
+        ['Not counted', countOf((epoch) => epoch.uncounted, 'requests')],
+        ['Gaps', countOf((epoch) => epoch.gaps.metrics, 'batches, recovered')],
+        ['Active', row.active_requests ? `${exact(row.active_requests)} requests in progress` : number(row.active_requests)],
       ],
     ],
     [
       'Request log',
       [
         ...deliveryFields(delivery, row.queue_bytes),
-        ['Gaps', <>{sum(logGaps)} batches missing</>],
-        ['Failures', <>{sum((epoch) => epoch.export_failures)} failed export attempts; most are retried</>],
+        ['Gaps', countOf(logGaps, 'batches missing')],
+        ['Failures', countOf((epoch) => epoch.export_failures, 'failed export attempts; most are retried')],
       ],
     ],
     [
       'Workers',
       [
         ['Running', number(row.workers)],
-        ['Lost', <>{sum((epoch) => epoch.workers_lost)} to a trap</>],
+        ['Lost', countOf((epoch) => epoch.workers_lost, 'to a trap')],
         ['CPU', busy === undefined ? NONE : `${percent(busy)} of one core since the last refresh`],
         ['CPU time', row.busy_seconds === null || row.busy_seconds === undefined ? NONE : `${number(row.busy_seconds)} s in the filter’s code`],
       ],
     ],
   ];
   return (
-    <div className="detail">
-      <div className="detail-groups">
+    <div className={detailStyles.detail}>
+      <div className={detailStyles.groups}>
         {groups.map(([title, fields]) => (
           <section key={title} aria-label={title}>
             <h3>{title}</h3>
             <dl>
-              {fields.map(([label, value]) => (
-                <div key={label}>
+              {fields.map(([label, value], index) => (
+                <div key={index}>
                   <dt>{label}</dt>
                   <dd>{value}</dd>
                 </div>
@@ -78,21 +84,14 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
       {delivery && delivery.drops > 0 && (
         <section>
           <h3>Dropped events by reason</h3>
-          <ul className="reasons">
-            {delivery.dropped.map(([reason, n]) => (
-              <li key={reason}>
-                <b>{exact(n)}</b> {reasonLabel(reason)}
-                {REASONS[reason] && <span className="faint">: {REASONS[reason].meaning}</span>}
-              </li>
-            ))}
-          </ul>
+          <Reasons reasons={delivery.dropped.map(([name, count]) => ({ name, count, label: reasonLabel(name), meaning: REASONS[name]?.meaning, weight: 'notable' }))} />
         </section>
       )}
       <Redaction instance={instance} />
       {epochs.length > 1 && (
         <section>
           <h3>Restarts: {exact(epochs.length - 1)}</h3>
-          <ul className="reasons">
+          <ul className={reasonsStyles.reasons}>
             {epochs.slice(0, 20).map((epoch) => (
               <li key={epoch.epoch}>
                 <span className="mono">{epoch.epoch}</span>, started {when(epoch.first_seen)}, last seen {ago(silence(epoch))}{epoch.ended && ', ended'}
@@ -111,7 +110,7 @@ function deliveryFields(delivery: Delivery | undefined, queueBytes: number | nul
   return [
     ['Captured', <b>{exact(delivery.captured)}</b>],
     ['= Stored', exact(delivery.stored)],
-    ...delivery.dropped.map(([reason, n]): Field => [`+ Dropped, ${reasonLabel(reason)}`, exact(n)]),
+    ...delivery.dropped.map(([reason, n]): Field => ['+ Dropped', `${exact(n)} ${reasonLabel(reason)}`]),
     ['+ Held', <>{exact(delivery.held)}{typeof queueBytes === 'number' && delivery.held > 0 && `, ${bytes(queueBytes)}`}</>],
     ...(delivery.unaccounted === 0 ? [] : [['+ Unaccounted', exact(delivery.unaccounted)] satisfies Field]),
   ];
@@ -122,10 +121,10 @@ function Redaction({ instance }: { instance: Instance }) {
   const count = redactionOf(instance);
   if (!count) return null;
   return (
-    <section className="redaction" aria-label="Redaction">
+    <section className={detailStyles.redaction} aria-label="Redaction">
       <h3>Redaction</h3>
       <RulesInWords rules={count.rules} />
-      <div className="messages">
+      <div className={detailStyles.messages}>
         {count.rules.length > 0 && <RuleTable rules={count.rules} />}
         <div>
           <BodiesInWords bodies={count.bodies} />

@@ -1,10 +1,17 @@
 import { Skeleton } from '@mantine/core';
 import { Fragment } from 'react';
+import { classes } from '../classes';
 import { ago, bytes, exact, NONE, percent, tally } from '../format';
 import { deliveryOf, epochKey, livenessOf, logGaps, odd, reasonLabel, silence, total, type Instance, type Liveness } from '../gateways';
 import { patch } from '../location';
+import { Dot } from './dot';
 import { GatewayDetail } from './gateway-detail';
 import { ChevronIcon } from './icons';
+import { Tag } from './tag';
+import cardStyles from './card.module.css';
+import expandableStyles from './expandable.module.css';
+import tableStyles from './table.module.css';
+import styles from './gateway-table.module.css';
 
 export interface GatewayTableProps {
   /** `undefined` until the first response. */
@@ -36,13 +43,13 @@ export function GatewayTable({ instances, busy, open }: GatewayTableProps) {
   const configurations = odd(instances ?? [], (gateway) => gateway.config_hash);
   const versions = odd(instances ?? [], (gateway) => gateway.version);
   return (
-    <section className="card fleet" aria-label="Gateways">
-      <table className="table">
+    <section className={classes(cardStyles.card, styles.fleet)} aria-label="Gateways">
+      <table className={tableStyles.table}>
         <thead>
           <tr>
             {COLUMNS.map(({ label, title, number, sign }) => (
-              <th key={label} scope="col" title={title} className={number ? 'number' : undefined}>
-                {sign && <span className="sign">{sign} </span>}
+              <th key={label} scope="col" title={title} className={number ? tableStyles.number : undefined}>
+                {sign && <span className={styles.sign}>{sign} </span>}
                 {label}
               </th>
             ))}
@@ -89,14 +96,14 @@ function Row({ instance, busy, differs, open }: RowProps) {
   return (
     <Fragment>
       <tr
-        className={open ? 'entry open' : 'entry'}
+        className={classes(expandableStyles.entry, open && expandableStyles.open, styles.row)}
         onClick={(event) => {
           const onControl = event.target instanceof Element && event.target.closest('button, a');
           if (!onControl && !window.getSelection()?.toString()) toggle();
         }}
       >
         <th scope="row">
-          <button type="button" className="expand" aria-expanded={open} aria-label={`Details of ${row.instance}`} onClick={toggle}>
+          <button type="button" className={expandableStyles.expand} aria-expanded={open} aria-label={`Details of ${row.instance}`} onClick={toggle}>
             <ChevronIcon />
             <b>{row.instance}</b>
           </button>
@@ -105,55 +112,55 @@ function Row({ instance, busy, differs, open }: RowProps) {
           </small>
         </th>
         <td data-label="State">
-          <span className="liveness">
-            <i className={`dot ${livenessOf(row)}`} />
+          <span className={styles.liveness}>
+            <Dot state={livenessOf(row)} />
             {LIVENESS[livenessOf(row)]}
           </span>
           <small className="faint">{ago(silence(row))}</small>
-          {lost > 0 && <span className="tag incident">{exact(lost)} lost</span>}
+          {lost > 0 && <Tag tone="incident">{exact(lost)} lost</Tag>}
         </td>
         <td data-label="Version">
-          <span className={differs.version ? 'differs' : undefined} title={differs.version ? 'Other gateways of this service run another version' : undefined}>
+          <span className={differs.version ? styles.differs : undefined} title={differs.version ? 'Other gateways of this service run another version' : undefined}>
             {row.version ?? NONE}
           </span>
-          <small className={differs.configuration ? 'mono differs' : 'mono faint'} title={differs.configuration ? 'Other gateways of this service run another configuration' : (row.config_hash ?? undefined)}>
+          <small className={classes('mono', differs.configuration ? styles.differs : 'faint')} title={differs.configuration ? 'Other gateways of this service run another configuration' : (row.config_hash ?? undefined)}>
             {row.config_hash?.slice(0, 8) ?? NONE}
           </small>
         </td>
-        <td className="number" data-label="Active">
+        <td className={tableStyles.number} data-label="Active">
           {optional(row.active_requests, tally)}
         </td>
-        <td className="number" data-label="CPU">
+        <td className={tableStyles.number} data-label="CPU">
           {optional(busy, percent)}
         </td>
-        <td className="number" data-label="Series">
+        <td className={tableStyles.number} data-label="Series">
           {optional(row.series, exact)}
           {row.max_series ? <span className="faint"> / {exact(row.max_series)}</span> : null}
-          {overflow > 0 && <small className="differs">{tally(overflow)} overflow</small>}
+          {overflow > 0 && <small className={styles.differs}>{tally(overflow)} overflow</small>}
         </td>
-        <td className="number" data-label="Captured">
+        <td className={tableStyles.number} data-label="Captured">
           {optional(delivery?.captured, exact)}
         </td>
-        <td className="number" data-label="Stored">
+        <td className={tableStyles.number} data-label="Stored" data-sign="=">
           {optional(delivery?.stored, exact)}
           {delivery && delivery.captured > 0 && <small className="faint">{percent(delivery.stored / delivery.captured)}</small>}
         </td>
-        <td className="number" data-label="Dropped" data-level={delivery && delivery.drops > 0 ? 'many' : 'none'}>
+        <td className={tableStyles.number} data-label="Dropped" data-sign="+" data-level={delivery && delivery.drops > 0 ? 'many' : 'none'}>
           {optional(delivery?.drops, exact)}
           {delivery && delivery.drops > 0 && <small>{delivery.dropped.map(([reason]) => reasonLabel(reason)).join(', ')}</small>}
         </td>
-        <td className="number" data-label="Held">
+        <td className={tableStyles.number} data-label="Held" data-sign="+">
           {optional(delivery?.held, exact)}
-          {delivery && delivery.unaccounted !== 0 && <small className="differs">{exact(delivery.unaccounted)} unaccounted</small>}
+          {delivery && delivery.unaccounted !== 0 && <small className={styles.differs}>{exact(delivery.unaccounted)} unaccounted</small>}
           {typeof row.queue_bytes === 'number' && row.queue_bytes > 0 && <small className="faint">{bytes(row.queue_bytes)}</small>}
         </td>
-        <td className="number" data-label="Gaps" data-level={gaps.logs > 0 ? 'many' : 'none'}>
+        <td className={tableStyles.number} data-label="Gaps" data-level={gaps.logs > 0 ? 'many' : 'none'}>
           {tally(gaps.logs + gaps.metrics)}
           {gaps.logs + gaps.metrics > 0 && <small>{gaps.logs > 0 ? `${tally(gaps.logs)} of events` : 'counters only'}</small>}
         </td>
       </tr>
       {open && (
-        <tr className="detail-row">
+        <tr className={expandableStyles.detailRow} data-detail>
           <td colSpan={COLUMNS.length}>
             <GatewayDetail instance={instance} busy={busy} />
           </td>

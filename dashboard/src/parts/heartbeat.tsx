@@ -3,7 +3,9 @@ import { ago } from '../format';
 import { instancesOf, livenessOf, silence, type Liveness } from '../gateways';
 import { addressOf } from '../location';
 import type { Query } from '../query';
+import { Dot } from './dot';
 import { Link } from './link';
+import styles from './heartbeat.module.css';
 
 /** The state of all gateways, at the top of every view. */
 export function Heartbeat({ gateways }: { gateways: Query<Gateways> }) {
@@ -15,8 +17,8 @@ export function Heartbeat({ gateways }: { gateways: Query<Gateways> }) {
   const words =
     newest === undefined ? 'No gateway yet' : alive > 0 ? `${alive} ${alive === 1 ? 'gateway' : 'gateways'} live` : `Last seen ${ago(newest)}`;
   return (
-    <Link to={addressOf('gateways')} className="heartbeat" aria-label={`Gateways: ${words}`}>
-      <i className={`dot ${liveness}`} />
+    <Link to={addressOf('gateways')} className={styles.heartbeat} aria-label={`Gateways: ${words}`}>
+      <Dot state={liveness} />
       <span>{words}</span>
     </Link>
   );

@@ -1,8 +1,10 @@
 // Consumers, routes, methods and statuses look the same in every view, and a click filters by them.
 
+import { classes } from '../classes';
 import { status, statusClass } from '../format';
 import { addressOf, patch } from '../location';
 import { Link } from './link';
+import styles from './labels.module.css';
 
 /** Reserved values of the API: a word for each, and its meaning. */
 const SPECIAL = new Map([
@@ -33,7 +35,7 @@ export function ConsumerName({ consumer }: { consumer: string }) {
 /** A route of one method: a click filters by both. */
 export function RouteName({ method, route }: { method: string; route: string }) {
   return (
-    <span className="route">
+    <span className={styles.route}>
       <MethodName method={method} />
       <Name text={route} mono label={`Show only ${method} ${route}`} onClick={() => patch({ method, route })} />
     </span>
@@ -52,8 +54,8 @@ export function ConsumerLink({ consumer }: { consumer: string }) {
 /** A link to the view of a route. */
 export function RouteLink({ method, route }: { method: string; route: string }) {
   return (
-    <Link to={addressOf('route', { method, route })} className="route" title={meaningOf(route) ?? route}>
-      <span className="method">{method}</span>
+    <Link to={addressOf('route', { method, route })} className={styles.route} title={meaningOf(route) ?? route}>
+      <span className={styles.method}>{method}</span>
       <span className={classesOf(route, 'mono')}>{wordOf(route)}</span>
     </Link>
   );
@@ -61,7 +63,7 @@ export function RouteLink({ method, route }: { method: string; route: string }) 
 
 export function MethodName({ method }: { method: string }) {
   return (
-    <button type="button" className="method" data-method={method} aria-label={`Show only method ${method}`} title={`Show only method ${method}`} onClick={() => patch({ method })}>
+    <button type="button" className={styles.method} data-method={method} aria-label={`Show only method ${method}`} title={`Show only method ${method}`} onClick={() => patch({ method })}>
       {method}
     </button>
   );
@@ -71,7 +73,7 @@ export function StatusCode({ code }: { code: number }) {
   return (
     <button
       type="button"
-      className="status"
+      className={styles.status}
       data-class={statusClass(code)}
       aria-label={`Show only status ${status(code)}`}
       title={code === 0 ? 'No response' : code === 499 ? 'The client disconnected' : `Show only status ${code}`}
@@ -91,5 +93,5 @@ function Name({ text, label, mono, onClick }: { text: string; label: string; mon
 }
 
 function classesOf(name: string, look?: 'mono'): string {
-  return SPECIAL.has(name) ? 'name special' : look ? `name ${look}` : 'name';
+  return classes(styles.name, SPECIAL.has(name) ? styles.special : look);
 }

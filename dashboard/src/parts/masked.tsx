@@ -1,4 +1,5 @@
 import { Fragment } from 'react';
+import styles from './masked.module.css';
 
 /** Replaces a value that was redacted in the gateway. */
 export const MASK = '[CLIENT_REDACTED]';
@@ -15,7 +16,7 @@ export function Masked({ text }: { text: string }) {
       {marked.map((part, index) => (
         <Fragment key={index}>
           {index > 0 && (
-            <mark className="mask" title="Masked in the gateway. The value never left it.">
+            <mark className={styles.mask} title="Masked in the gateway. The value never left it.">
               {MASK}
             </mark>
           )}

@@ -2,19 +2,21 @@ import { ActionIcon, Button, Menu, Popover, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { moment } from '../format';
 import { patch, patchInPlace } from '../location';
-import { VIEWS, type View } from '../views/facts';
 import { INTERVALS, RANGES, type Live, type Period } from '../period';
+import { VIEWS, type View } from '../views/facts';
 import { inputOf, secondsOf, useZone, zoneWords } from '../zone';
+import { Dot } from './dot';
 import { ChevronIcon, ClockIcon, RefreshIcon } from './icons';
+import styles from './period-picker.module.css';
 
 /** The time range, the time zone and the refresh interval. */
 export function PeriodPicker({ period, live, view }: { period: Period; live: Live; view: View }) {
   return (
-    <div className="period">
-      {VIEWS[view].compared && <span className="compared">compared with {period.previous.label}</span>}
+    <div className={styles.period}>
+      {VIEWS[view].compared && <span className={styles.compared}>compared with {period.previous.label}</span>}
       {VIEWS[view].shows === 'traffic' && <RangeMenu period={period} />}
       <ZoneSwitch />
-      <div className="joined">
+      <div className={styles.joined}>
         <LiveMenu live={live} />
         <ActionIcon variant="default" size={30} aria-label="Refresh now" title="Refresh now" onClick={live.refresh}>
           <RefreshIcon />
@@ -45,8 +47,8 @@ function RangeMenu({ period }: { period: Period }) {
           {label}
         </Button>
       </Popover.Target>
-      <Popover.Dropdown role="dialog" aria-label="Time range" className="range-menu">
-        <div className="range-list">
+      <Popover.Dropdown role="dialog" aria-label="Time range" className={styles.menu}>
+        <div className={styles.ranges}>
           {RANGES.map((range) => (
             <button
               key={range.id}
@@ -123,7 +125,9 @@ function LiveMenu({ live }: { live: Live }) {
           disabled={!live.possible}
           title={live.possible ? 'Refresh interval' : 'A custom time range does not refresh'}
         >
-          <i className={`dot ${on ? 'alive' : 'off'}`} />
+          <span className={styles.live}>
+            <Dot state={on ? 'alive' : 'off'} />
+          </span>
           {text}
         </Button>
       </Menu.Target>

@@ -1,8 +1,13 @@
 import { Skeleton } from '@mantine/core';
 import { useId, useState, type ReactNode } from 'react';
 import type { Row } from '../api';
+import { classes } from '../classes';
 import { exact, milliseconds, percent, tally } from '../format';
 import { Heading, sortedBy, type Order } from './sort';
+import { TextButton } from './text-button';
+import cardStyles from './card.module.css';
+import rankStyles from './rank.module.css';
+import tableStyles from './table.module.css';
 
 export interface RankTableProps {
   title: string;
@@ -46,13 +51,13 @@ export function RankTable({ title, subject, rows, outdated, keyOf, nameOf, aside
   const shown = all ? sorted : sorted.slice(0, FEW);
 
   return (
-    <section className="card rank" aria-labelledby={headline} aria-busy={outdated}>
-      <header className="card-head">
+    <section className={classes(cardStyles.card, rankStyles.rank)} aria-labelledby={headline} aria-busy={outdated}>
+      <header className={cardStyles.head}>
         <h2 id={headline}>{title}</h2>
-        {rows && <span className="card-aside">{rows.length > FEW ? `${shown.length} of ${exact(rows.length)}` : ''}</span>}
+        {rows && <span className={cardStyles.aside}>{rows.length > FEW ? `${shown.length} of ${exact(rows.length)}` : ''}</span>}
         {aside}
       </header>
-      <table className={outdated ? 'table outdated' : 'table'}>
+      <table className={classes(tableStyles.table, outdated && 'outdated')}>
         <thead>
           <tr>
             <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={order} onOrder={setOrder} />
@@ -74,8 +79,8 @@ export function RankTable({ title, subject, rows, outdated, keyOf, nameOf, aside
                 <tr key={keyOf(row)}>
                   <th scope="row">{nameOf(row)}</th>
                   {COLUMNS.map(({ id, text }) => (
-                    <td key={id} className={`number col-${id}`} {...(id === 'errors' ? { 'data-level': levelOf(errorShare(row)) } : {})}>
-                      {id === 'requests' && <i className="bar" style={{ '--share': row.requests / most }} />}
+                    <td key={id} className={classes(tableStyles.number, id === 'requests' && tableStyles.barred)} data-col={id} {...(id === 'errors' ? { 'data-level': levelOf(errorShare(row)) } : {})}>
+                      {id === 'requests' && <i className={tableStyles.bar} style={{ '--share': row.requests / most }} />}
                       <span title={id === 'requests' ? exact(row.requests) : id === 'errors' ? `${exact(row.errors)} of ${exact(row.requests)}` : undefined}>{text(row)}</span>
                     </td>
                   ))}
@@ -84,9 +89,9 @@ export function RankTable({ title, subject, rows, outdated, keyOf, nameOf, aside
         </tbody>
       </table>
       {sorted.length > FEW && (
-        <button type="button" className="quiet more" aria-expanded={all} onClick={() => setAll(!all)}>
+        <TextButton className={rankStyles.more} aria-expanded={all} onClick={() => setAll(!all)}>
           {all ? 'Show fewer' : `Show all ${exact(sorted.length)}`}
-        </button>
+        </TextButton>
       )}
     </section>
   );

@@ -2,13 +2,15 @@
 
 import { exact } from '../format';
 import { bodyReason, MESSAGES, type BodyCount, type RedactionCount, type Message } from '../redaction';
+import { Reasons } from './reasons';
+import styles from './redaction-report.module.css';
 
 /** The number of rules, and what to do about rules that never matched. */
 export function RulesInWords({ rules }: Pick<RedactionCount, 'rules'>) {
   const never = rules.filter(({ hits }) => hits === 0).length;
-  if (rules.length === 0) return <p className="report-words">No rule is configured, and no built-in rule has matched yet.</p>;
+  if (rules.length === 0) return <p className={styles.words}>No rule is configured, and no built-in rule has matched yet.</p>;
   return (
-    <p className="report-words">
+    <p className={styles.words}>
       {never === 0 ? (
         <>Every rule has matched at least once.</>
       ) : (
@@ -28,7 +30,7 @@ const TITLES: Record<Message, string> = { request: 'Request bodies', response: '
 /** Captured and omitted bodies, by message and reason. */
 export function BodiesInWords({ bodies }: Pick<RedactionCount, 'bodies'>) {
   return MESSAGES.map((message) => (
-    <div key={message} className="bodies" role="group" aria-label={TITLES[message]}>
+    <div key={message} className={styles.bodies} role="group" aria-label={TITLES[message]}>
       <h3>{TITLES[message]}</h3>
       <Sums count={bodies[message]} />
     </div>
@@ -43,19 +45,7 @@ function Sums({ count: { captured, omitted, none } }: { count: BodyCount }) {
       <p>
         <b>{exact(captured)}</b> captured, <b>{exact(left)}</b> omitted{none > 0 && <span className="faint">; {exact(none)} requests had none</span>}
       </p>
-      {omitted.length > 0 && (
-        <ul className="reasons">
-          {omitted.map(([reason, n]) => {
-            const { label, meaning, weight } = bodyReason(reason);
-            return (
-              <li key={reason} className={weight}>
-                <b>{exact(n)}</b> {label}
-                {meaning && <span className="faint">: {meaning}</span>}
-              </li>
-            );
-          })}
-        </ul>
-      )}
+      {omitted.length > 0 && <Reasons reasons={omitted.map(([name, count]) => ({ name, count, ...bodyReason(name) }))} />}
     </>
   );
 }

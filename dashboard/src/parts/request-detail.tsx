@@ -5,20 +5,22 @@ import { addressOf } from '../location';
 import { MESSAGES } from '../redaction';
 import { keyOf } from '../request';
 import { useZone, type Zone } from '../zone';
-import { CopyButton } from './copy-button';
-import { Link } from './link';
-import { ConsumerName, MethodName, RouteName, StatusCode } from './labels';
-import { Masked } from './masked';
 import { CapturedMessage } from './captured-message';
+import { CopyButton } from './copy-button';
+import { ConsumerName, MethodName, RouteName, StatusCode } from './labels';
+import { Link } from './link';
+import { Masked } from './masked';
+import detailStyles from './detail.module.css';
+import styles from './request-detail.module.css';
 
 /** Every field of one request, including fields that this page does not know. */
 export function RequestDetail({ request }: { request: Request }) {
   const zone = useZone();
   const groups = groupsOf(request, zone);
   return (
-    <div className="detail">
+    <div className={detailStyles.detail}>
       <TimeSplit request={request} />
-      <div className="detail-groups">
+      <div className={detailStyles.groups}>
         {groups.map(({ title, fields }) => (
           <section key={title}>
             <h3>{title}</h3>
@@ -33,12 +35,12 @@ export function RequestDetail({ request }: { request: Request }) {
           </section>
         ))}
       </div>
-      <div className="messages">
+      <div className={detailStyles.messages}>
         {MESSAGES.map((message) => (
           <CapturedMessage key={message} request={request} message={message} />
         ))}
       </div>
-      <p className="detail-actions">
+      <p className={detailStyles.actions}>
         <Link to={addressOf('requests', { open: keyOf(request) })}>Link to this request</Link>
         <CopyButton text={JSON.stringify(request, null, 2)} label="Copy as JSON" />
       </p>
@@ -51,13 +53,13 @@ function TimeSplit({ request: { duration_ms, upstream_ms } }: { request: Request
   if (upstream_ms === null || upstream_ms === undefined || duration_ms === null) return null;
   const share = duration_ms > 0 ? Math.min(1, upstream_ms / duration_ms) : 0;
   return (
-    <div className="split">
-      <div className="split-bar" aria-hidden="true">
+    <div className={styles.split}>
+      <div className={styles.splitBar} aria-hidden="true">
         <i style={{ width: `${share * 100}%` }} />
       </div>
       <p>
-        <span className="split-upstream">Upstream {milliseconds(upstream_ms)}</span>
-        <span className="split-rest" title="Total minus upstream: the gateway, the upload and the download">
+        <span className={styles.upstream}>Upstream {milliseconds(upstream_ms)}</span>
+        <span className={styles.rest} title="Total minus upstream: the gateway, the upload and the download">
           Gateway and transfer {milliseconds(Math.max(0, duration_ms - upstream_ms))}
         </span>
         <span>Total {milliseconds(duration_ms)}</span>
@@ -164,7 +166,7 @@ const FLAGS: Record<string, string> = {
 function Flags({ flags }: { flags: unknown }) {
   if (typeof flags !== 'string' || flags === '') return NONE;
   return flags.split(',').map((flag) => (
-    <span key={flag} className="flag">
+    <span key={flag} className={styles.flag}>
       <span className="mono">{flag}</span> {FLAGS[flag]}
     </span>
   ));

@@ -3,6 +3,7 @@
 import { Skeleton } from '@mantine/core';
 import { Fragment, type ReactNode } from 'react';
 import type { Request } from '../api';
+import { classes } from '../classes';
 import { clock, milliseconds, NONE } from '../format';
 import { patch } from '../location';
 import type { PausedList } from '../paused';
@@ -12,6 +13,10 @@ import { ChevronIcon } from './icons';
 import { ConsumerName, MethodName, StatusCode } from './labels';
 import { Masked } from './masked';
 import { RequestDetail } from './request-detail';
+import cardStyles from './card.module.css';
+import expandableStyles from './expandable.module.css';
+import tableStyles from './table.module.css';
+import styles from './request-list.module.css';
 
 export interface RequestListProps {
   title: string;
@@ -32,37 +37,37 @@ export function RequestList({ title, list, expected, actions, foot, none }: Requ
   const slowest = Math.max(1, ...(shown ?? []).map((row) => row.duration_ms ?? 0));
   const toggle = (key: string) => patch({ open: key === open ? null : key });
   return (
-    <section className="card log" aria-label={title} ref={onCard}>
-      <header className="card-head">
+    <section className={classes(cardStyles.card, styles.log)} aria-label={title} ref={onCard}>
+      <header className={cardStyles.head}>
         <h2>{title}</h2>
-        <span className="card-aside" role="status">
+        <span className={cardStyles.aside} role="status">
           {waiting !== '' ? `Paused · ${waiting} new` : shown && shown.length > 0 ? `${shown.length} shown` : ''}
         </span>
         {actions}
       </header>
       {shown?.length === 0 ? (
-        <p className="note">{none}</p>
+        <p className={cardStyles.note}>{none}</p>
       ) : (
-        <table className={outdated ? 'table outdated' : 'table'}>
+        <table className={classes(tableStyles.table, outdated && 'outdated')}>
           <thead>
             <tr>
-              <th scope="col" className="col-time">
+              <th scope="col" data-col="time">
                 Time
               </th>
-              <th scope="col" className="col-consumer">
+              <th scope="col" data-col="consumer">
                 Consumer
               </th>
-              <th scope="col" className="col-method">
+              <th scope="col" data-col="method">
                 Method
               </th>
               <th scope="col">Path</th>
-              <th scope="col" className="col-status">
+              <th scope="col" data-col="status">
                 Status
               </th>
-              <th scope="col" className="number col-duration">
+              <th scope="col" className={tableStyles.number} data-col="duration">
                 Duration
               </th>
-              <th scope="col" className="number col-upstream">
+              <th scope="col" className={tableStyles.number} data-col="upstream">
                 Upstream
               </th>
             </tr>
@@ -94,28 +99,28 @@ function Entry({ row, open, slowest, onToggle }: { row: Request; open: boolean; 
   return (
     <Fragment>
       <tr
-        className={open ? 'entry open' : 'entry'}
+        className={classes(expandableStyles.entry, open && expandableStyles.open, styles.row)}
         onClick={(event) => {
           const onControl = event.target instanceof Element && event.target.closest('button, a');
           if (!onControl && !window.getSelection()?.toString()) onToggle();
         }}
       >
-        <td className="col-time">
-          <button type="button" className="expand" aria-expanded={open} aria-label={`Details of the request at ${time}`} onClick={onToggle}>
+        <td data-col="time">
+          <button type="button" className={expandableStyles.expand} aria-expanded={open} aria-label={`Details of the request at ${time}`} onClick={onToggle}>
             <ChevronIcon />
             <time dateTime={row.time} title={row.time}>
               {time.slice(0, -4)}
-              <span className="fraction">{time.slice(-4)}</span>
+              <span className={styles.fraction}>{time.slice(-4)}</span>
             </time>
           </button>
         </td>
-        <td className="col-consumer">
+        <td data-col="consumer">
           <ConsumerName consumer={row.consumer} />
         </td>
-        <td className="col-method">
+        <td data-col="method">
           <MethodName method={row.method} />
         </td>
-        <td className="col-path" title={row.path ?? undefined}>
+        <td data-col="path" title={row.path ?? undefined}>
           <span className="mono">{row.path ?? NONE}</span>
           {row.query && (
             <span className="mono faint">
@@ -123,17 +128,17 @@ function Entry({ row, open, slowest, onToggle }: { row: Request; open: boolean; 
             </span>
           )}
         </td>
-        <td className="col-status">
+        <td data-col="status">
           <StatusCode code={row.status} />
         </td>
-        <td className="number col-duration">
-          <i className="bar" style={{ '--share': (row.duration_ms ?? 0) / slowest }} />
+        <td className={classes(tableStyles.number, tableStyles.barred)} data-col="duration">
+          <i className={tableStyles.bar} style={{ '--share': (row.duration_ms ?? 0) / slowest }} />
           <span>{milliseconds(row.duration_ms)}</span>
         </td>
-        <td className="number col-upstream">{milliseconds(row.upstream_ms)}</td>
+        <td className={tableStyles.number} data-col="upstream">{milliseconds(row.upstream_ms)}</td>
       </tr>
       {open && (
-        <tr className="detail-row">
+        <tr className={expandableStyles.detailRow} data-detail>
           <td colSpan={7}>
             <RequestDetail request={row} />
           </td>
@@ -147,7 +152,7 @@ function Entry({ row, open, slowest, onToggle }: { row: Request; open: boolean; 
 function ResumeButton({ reason, waiting, card }: { reason: 'open' | 'scrolled'; waiting: string; card: HTMLElement | null }) {
   if (reason === 'scrolled' && waiting === '') return null;
   return (
-    <div className="resume">
+    <div className={styles.resume}>
       <button
         type="button"
         onClick={() => {

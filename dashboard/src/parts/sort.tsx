@@ -1,3 +1,4 @@
+import tableStyles from './table.module.css';
 // The order of a table: its column, its direction, and the heading that changes it.
 
 export interface Order {
@@ -22,9 +23,9 @@ export function Heading({ id, label, help, describedBy, order, first, onOrder }:
   const active = order.id === id;
   const direction = order.descending ? 'descending' : 'ascending';
   return (
-    <th scope="col" className={id === 'name' ? 'col-name' : `number col-${id}`} aria-sort={active ? direction : 'none'}>
+    <th scope="col" className={id === 'name' ? undefined : tableStyles.number} data-col={id} aria-sort={active ? direction : 'none'}>
       <button type="button" title={help} aria-describedby={describedBy} onClick={() => onOrder({ id, descending: active ? !order.descending : first === 'descending' })}>
-        <i className="sort" data-direction={active ? direction : 'none'} />
+        <i className={tableStyles.sort} data-direction={active ? direction : 'none'} />
         {label}
       </button>
     </th>

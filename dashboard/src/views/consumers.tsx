@@ -12,6 +12,7 @@ import { useQuery } from '../query';
 import { useZone } from '../zone';
 import { VIEWS, type Dimension } from './facts';
 import { scopeOf, type ViewProps } from './view';
+import layoutStyles from '../parts/layout.module.css';
 
 const { requests, share, errors, client, p95, bytes } = COLUMNS;
 const KEYS: Dimension[] = ['consumer'];
@@ -49,7 +50,7 @@ export function ConsumersView(props: ViewProps) {
     more: ({ row }) => (routes.get(row.consumer ?? '') ?? []).slice(0, 8).map(({ route, requests: n }) => `${wordOf(route)}: ${n}`).join('\n'),
   };
   return (
-    <div className="view">
+    <div className={layoutStyles.view}>
       <h1 className="unseen">{VIEWS.consumers.title}</h1>
       <DataState
         queries={[...entities.queries, pairs]}

@@ -2,6 +2,7 @@
 
 import type { ReactNode } from 'react';
 import { endpoint, type Requests, type Summary, type Timeseries } from '../api';
+import { classes } from '../classes';
 import { addressOf } from '../location';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
@@ -18,6 +19,10 @@ import { ConsumersView } from './consumers';
 import { VIEWS, withoutSelection, type Dimension } from './facts';
 import { RoutesView } from './routes';
 import { scopeOf, type ViewProps } from './view';
+import cardStyles from '../parts/card.module.css';
+import labelsStyles from '../parts/labels.module.css';
+import layoutStyles from '../parts/layout.module.css';
+import styles from './entity.module.css';
 
 const LATEST = 10;
 const NO_REQUESTS: Requests = { rows: [], next: null };
@@ -69,11 +74,11 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
   const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;
   const meaning = meaningOf(name);
   return (
-    <div className="view">
-      <header className="entity-head">
+    <div className={layoutStyles.view}>
+      <header className={styles.head}>
         <nav aria-label="Breadcrumb">{all}</nav>
         <h1>
-          {prefix !== undefined && <span className="method">{prefix}</span>}
+          {prefix !== undefined && <span className={classes(labelsStyles.method, styles.prefix)}>{prefix}</span>}
           <span className={kind === 'route' && !meaning ? 'mono' : undefined}>{wordOf(name)}</span>
         </h1>
         <Link to={addressOf('requests')}>View requests</Link>
@@ -82,7 +87,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
       <DataState queries={[...needed, failed]} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         <Figures total={total} before={before} period={period} />
         <TrafficCharts overall={overall} statuses={statuses} period={period} />
-        <div className="pair">
+        <div className={layoutStyles.pair}>
           {kind === 'route' ? (
             <RankTable
               title="Consumers"
@@ -110,7 +115,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
           expected={3}
           none="No errors in this period."
           actions={
-            <Link to={addressOf('requests', { errors: 'true' })} className="card-aside">
+            <Link to={addressOf('requests', { errors: 'true' })} className={cardStyles.aside}>
               All errors
             </Link>
           }

@@ -1,23 +1,28 @@
 // All gateways: liveness, version, configuration, and the delivery of events.
 
+import { classes } from '../classes';
 import { exact, percent, tally } from '../format';
 import { deliveryOf, epochKey, instancesOf, livenessOf, noticesOf, total, useBusy, type Instance } from '../gateways';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { Figure } from '../parts/figure';
 import { GatewayTable } from '../parts/gateway-table';
+import { Tag } from '../parts/tag';
 import type { ViewProps } from './view';
+import figureStyles from '../parts/figure.module.css';
+import layoutStyles from '../parts/layout.module.css';
+import styles from './gateways.module.css';
 
 export function GatewaysView({ gateways, period, live, params }: ViewProps) {
   const busy = useBusy(gateways.data?.rows);
   const instances = gateways.data && instancesOf(gateways.data.rows);
   return (
-    <div className="view">
+    <div className={layoutStyles.view}>
       <DataState queries={[gateways]} needed={[gateways]} empty={instances?.length === 0 ? <Empty filters={{}} period={period} gateways={gateways.data} /> : null} live={live}>
         {noticesOf(instances ?? []).map(({ level, title, text }) => (
-          <section key={title} className={`notice ${level}`} aria-label={level === 'incident' ? 'Incident' : 'Warning'}>
+          <section key={title} className={classes(styles.notice, level === 'incident' && styles.incident)} aria-label={level === 'incident' ? 'Incident' : 'Warning'}>
             <h2>
-              {level === 'incident' && <span className="tag incident">incident</span>}
+              {level === 'incident' && <Tag tone="incident">incident</Tag>}
               {title}
             </h2>
             <p>{text}</p>
@@ -40,18 +45,19 @@ function Figures({ instances, busy }: { instances: Instance[] | undefined; busy:
   const cpu = shares.length === 0 ? undefined : shares.reduce((a, b) => a + b, 0);
   const text = (value: number | undefined, show: (value: number) => string) => (instances === undefined ? undefined : value === undefined ? '–' : show(value));
   const detail = (value: number | undefined, words: string) => (value === undefined ? 'not reported' : words);
-  const share = (part: number) => (delivery && delivery.captured > 0 ? ` (${percent(part / delivery.captured)})` : '');
+  // All digits as long as they fit, so that the figures visibly add up.
+  const inFull = (value: number) => (value < 100_000_000 ? exact(value) : tally(value));
   return (
-    <dl className="figures">
+    <dl className={figureStyles.figures}>
       <Figure label="Live gateways" value={instances && exact(live.length)} detail={instances && `of ${exact(instances.length)} seen`} />
       <Figure label="Active requests" value={text(active, tally)} detail={detail(active, 'in progress')} />
-      <Figure label="Events captured" value={text(delivery?.captured, tally)} detail={delivery ? `= ${exact(delivery.stored)} stored${share(delivery.stored)}` : 'not reported'} />
+      <Figure label="Events captured" value={text(delivery?.captured, inFull)} detail={delivery ? `${exact(delivery.stored)} stored` : 'not reported'} />
       <Figure
         label="Events dropped"
-        value={text(delivery?.drops, tally)}
-        detail={delivery ? <span className={delivery.drops > 0 ? 'change worse' : undefined}>+ {exact(delivery.drops)} dropped{share(delivery.drops)}</span> : 'not reported'}
+        value={text(delivery?.drops, inFull)}
+        detail={delivery ? <span className={delivery.drops > 0 ? classes(figureStyles.change, figureStyles.worse) : undefined}>{percent(delivery.captured > 0 ? delivery.drops / delivery.captured : 0)} of captured</span> : 'not reported'}
       />
-      <Figure label="Events held" value={text(delivery?.held, tally)} detail={delivery ? `+ ${exact(delivery.held)} not sent yet` : 'not reported'} />
+      <Figure label="Events held" value={text(delivery?.held, inFull)} detail={delivery ? 'not sent yet' : 'not reported'} />
       <Figure label="Filter CPU" value={text(cpu, percent)} detail={cpu === undefined ? 'needs two reports' : 'of one core, all gateways'} />
     </dl>
   );

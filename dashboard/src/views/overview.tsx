@@ -14,6 +14,8 @@ import { usePausedList } from '../paused';
 import { useQuery } from '../query';
 import { VIEWS } from './facts';
 import { scopeOf, type ViewProps } from './view';
+import cardStyles from '../parts/card.module.css';
+import layoutStyles from '../parts/layout.module.css';
 
 const LATEST = 8;
 
@@ -33,12 +35,12 @@ export function OverviewView(props: ViewProps) {
   const list = usePausedList(latest.data, 'latest', latest.outdated);
   const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;
   return (
-    <div className="view">
+    <div className={layoutStyles.view}>
       <h1 className="unseen">{VIEWS.overview.title}</h1>
       <DataState queries={queries} needed={queries} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         <Figures total={total} before={before} period={period} />
         <TrafficCharts overall={overall} statuses={statuses} period={period} />
-        <div className="pair">
+        <div className={layoutStyles.pair}>
           <RankTable
             title="Top routes"
             subject="Route"
@@ -47,7 +49,7 @@ export function OverviewView(props: ViewProps) {
             keyOf={({ method, route }) => `${route} ${method}`}
             nameOf={({ method, route }) => <RouteName method={method ?? ''} route={route ?? ''} />}
             aside={
-              <Link to={addressOf('routes')} className="card-aside">
+              <Link to={addressOf('routes')} className={cardStyles.aside}>
                 All routes
               </Link>
             }
@@ -60,7 +62,7 @@ export function OverviewView(props: ViewProps) {
             keyOf={({ consumer }) => consumer ?? ''}
             nameOf={({ consumer }) => <ConsumerName consumer={consumer ?? ''} />}
             aside={
-              <Link to={addressOf('consumers')} className="card-aside">
+              <Link to={addressOf('consumers')} className={cardStyles.aside}>
                 All consumers
               </Link>
             }
@@ -71,7 +73,7 @@ export function OverviewView(props: ViewProps) {
           list={list}
           expected={LATEST}
           actions={
-            <Link to={addressOf('requests')} className="card-aside">
+            <Link to={addressOf('requests')} className={cardStyles.aside}>
               All requests
             </Link>
           }

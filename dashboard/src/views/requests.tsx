@@ -3,6 +3,8 @@
 import { Button, CloseButton } from '@mantine/core';
 import { useEffect, useRef, useState } from 'react';
 import { ask, endpoint, Failure, type Request, type Requests } from '../api';
+import { classes } from '../classes';
+import { patch } from '../location';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { RequestDetail } from '../parts/request-detail';
@@ -10,9 +12,11 @@ import { RequestList } from '../parts/request-list';
 import { usePausedList } from '../paused';
 import { useQuery } from '../query';
 import { csvOf, keyOf, ndjsonOf, placeOf } from '../request';
-import { patch } from '../location';
 import { VIEWS } from './facts';
 import { scopeOf, type ViewProps } from './view';
+import cardStyles from '../parts/card.module.css';
+import layoutStyles from '../parts/layout.module.css';
+import styles from './requests.module.css';
 
 const PAGE = 100;
 
@@ -39,7 +43,7 @@ export function RequestsView(props: ViewProps) {
     older.load(endpoint('requests', period.exact, filters, { limit: PAGE, cursor: next }), (page) => setBack({ scope, page: { rows: [...shown, ...page.rows], next: page.next } }));
   };
   return (
-    <div className="view">
+    <div className={layoutStyles.view}>
       <h1 className="unseen">{VIEWS.requests.title}</h1>
       <DataState
         queries={[latest]}
@@ -60,7 +64,7 @@ export function RequestsView(props: ViewProps) {
           list={list}
           expected={20}
           actions={
-            <span className="card-actions">
+            <span className={cardStyles.actions}>
               {reading && (
                 <Button size="compact-xs" variant="default" onClick={() => setBack(null)}>
                   Back to latest
@@ -72,7 +76,7 @@ export function RequestsView(props: ViewProps) {
           }
           foot={
             next !== null && (
-              <footer className="card-foot">
+              <footer className={cardStyles.foot}>
                 <Button size="xs" variant="default" loading={older.busy} onClick={more}>
                   Load older
                 </Button>
@@ -99,14 +103,14 @@ function Linked({ wanted, among }: { wanted: string | null; among: Request[] | u
   const request = found.outdated ? undefined : found.data?.rows.find((row) => keyOf(row) === wanted);
   const missing = path === null || (found.data !== undefined && !found.outdated && !request);
   return (
-    <section className="card linked" aria-label="Linked request" aria-busy={!request && !missing && !found.failure}>
-      <header className="card-head">
+    <section className={classes(cardStyles.card, styles.linked)} aria-label="Linked request" aria-busy={!request && !missing && !found.failure}>
+      <header className={cardStyles.head}>
         <h2>{request ? `${request.method} ${request.path ?? request.route}` : 'Linked request'}</h2>
-        <CloseButton className="linked-close" size="sm" aria-label="Close linked request" onClick={() => patch({ open: null })} />
+        <CloseButton className={styles.close} size="sm" aria-label="Close linked request" onClick={() => patch({ open: null })} />
       </header>
       {request && <RequestDetail request={request} />}
-      {missing && <p className="note">This request is not in the log. It may have expired, or it was never recorded.</p>}
-      {found.failure && <p className="note">{found.failure.message}.</p>}
+      {missing && <p className={cardStyles.note}>This request is not in the log. It may have expired, or it was never recorded.</p>}
+      {found.failure && <p className={cardStyles.note}>{found.failure.message}.</p>}
     </section>
   );
 }

@@ -7,6 +7,7 @@ import { COLUMNS, EntityTable } from '../parts/entity-table';
 import { RouteLink, wordOf } from '../parts/labels';
 import { VIEWS, type Dimension } from './facts';
 import type { ViewProps } from './view';
+import layoutStyles from '../parts/layout.module.css';
 
 const { requests, share, errors, client, p50, p95, p99, upstream, bytes } = COLUMNS;
 const KEYS: Dimension[] = ['method', 'route'];
@@ -16,7 +17,7 @@ export function RoutesView(props: ViewProps) {
   const entities = useEntities(props, KEYS);
   const empty = entities.all?.length === 0 && !entities.outdated;
   return (
-    <div className="view">
+    <div className={layoutStyles.view}>
       <h1 className="unseen">{VIEWS.routes.title}</h1>
       <DataState queries={entities.queries} needed={entities.needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         <EntityTable

@@ -5,13 +5,13 @@ import { describe } from 'node:test';
 import { PHONE, seriousFindings } from '../browser.mjs';
 import { check, until } from '../harness.mjs';
 
-const row = (page, name) => page.locator('.fleet .entry', { hasText: name });
+const row = (page, name) => page.locator('.gateway-table-fleet .expandable-entry', { hasText: name });
 const cell = async (page, name, label) => (await row(page, name).locator(`[data-label="${label}"]`).textContent()).trim();
 
 describe('gateways', { concurrency: 2 }, () => {
   check('are listed with their state', { path: '/gateways' }, async (page) => {
     await row(page, 'edge-canary').waitFor();
-    assert.equal(await page.locator('.fleet .entry').count(), 3, 'a restarted gateway is one gateway');
+    assert.equal(await page.locator('.gateway-table-fleet .expandable-entry').count(), 3, 'a restarted gateway is one gateway');
     assert.match(await cell(page, 'edge-1', 'State'), /^live/);
     assert.match(await cell(page, 'edge-canary', 'State'), /^silent48 min ago/);
     assert.equal(await cell(page, 'edge-1', 'Version'), '0.1.09f1c62d0');
@@ -54,7 +54,7 @@ describe('gateways', { concurrency: 2 }, () => {
     assert.equal(await number('edge-1', 'Held'), 3, 'only the running epoch holds events');
     await page.getByRole('button', { name: 'Details of edge-1' }).click();
     const terms = await page.getByRole('region', { name: 'Request log' }).locator('dl > div').evaluateAll((all) => all.map((each) => [...each.children].map((child) => child.textContent)));
-    assert.deepEqual(terms.slice(0, 4), [['Captured', '1,482,524'], ['= Stored', '1,482,518'], ['+ Dropped, lost', '3'], ['+ Held', '3, 1.41 kB']]);
+    assert.deepEqual(terms.slice(0, 4), [['Captured', '1,482,524'], ['= Stored', '1,482,518'], ['+ Dropped', '3 lost'], ['+ Held', '3, 1.41 kB']]);
     await page.getByRole('heading', { name: 'Restarts: 1' }).waitFor();
   });
 
@@ -99,7 +99,7 @@ describe('gateways', { concurrency: 2 }, () => {
     },
   }, async (page) => {
     await row(page, 'edge-canary').waitFor();
-    assert.equal(await page.locator('.notice').count(), 0);
+    assert.equal(await page.locator('.gateways-notice').count(), 0);
     assert.equal(await cell(page, 'edge-1', 'Stored'), '–');
     await page.getByRole('button', { name: 'Details of edge-1' }).click();
     assert.ok(!(await page.locator('.detail').textContent()).includes('NaN'));

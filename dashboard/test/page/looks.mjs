@@ -8,14 +8,14 @@ import { beyondTheEdge, check, filled, until } from '../harness.mjs';
 describe('every view is sound in every look', { concurrency: 2 }, () => {
   const views = {
     '/': '.u-over',
-    '/routes': '.entities tbody th',
-    '/route?method=POST&route=%2Fv1%2Forders': '.statuses li',
-    '/consumers': '.entities tbody th',
-    '/consumer?consumer=anonymous': '.statuses li',
-    '/requests': '.entry',
+    '/routes': '.entity-table-entities tbody th',
+    '/route?method=POST&route=%2Fv1%2Forders': '.status-breakdown-statuses li',
+    '/consumers': '.entity-table-entities tbody th',
+    '/consumer?consumer=anonymous': '.status-breakdown-statuses li',
+    '/requests': '.expandable-entry',
     '/gateways': 'tbody th',
-    [`/gateways?open=${encodeURIComponent('["edge-1","shop","prod"]')}`]: '.redaction .never',
-    '/redaction': '.preview-result .never',
+    [`/gateways?open=${encodeURIComponent('["edge-1","shop","prod"]')}`]: '.detail-redaction .rule-table-never',
+    '/redaction': '.redaction-preview-result .rule-table-never',
     '/nowhere': 'text=Page not found',
   };
   for (const [look, options] of Object.entries(LOOKS)) {

@@ -15,8 +15,8 @@ describe('the overview', { concurrency: 2 }, () => {
   });
 
   check('draws three charts that are not blank', {}, async (page) => {
-    await until(() => page.locator('.plot canvas').count(), (count) => count === 3);
-    const colours = await page.locator('.plot canvas').evaluateAll((all) =>
+    await until(() => page.locator('.chart-plot canvas').count(), (count) => count === 3);
+    const colours = await page.locator('.chart-plot canvas').evaluateAll((all) =>
       all.map((canvas) => {
         const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
         return new Set(new Uint32Array(data.buffer)).size;
@@ -31,9 +31,9 @@ describe('the overview', { concurrency: 2 }, () => {
     const plot = page.getByRole('slider', { name: 'Requests over time' });
     const { width, height } = await plot.boundingBox();
     await plot.hover({ position: { x: width * 0.6, y: height / 2 } });
-    await page.locator('.tip em', { hasText: 'merged' }).first().waitFor();
+    await page.locator('.chart-tip em', { hasText: 'merged' }).first().waitFor();
     await plot.hover({ position: { x: width * 0.2, y: height / 2 } });
-    await until(() => page.locator('.tip em').count(), (count) => count === 0);
+    await until(() => page.locator('.chart-tip em').count(), (count) => count === 0);
   });
 
   check('survives answers that make no sense', { path: '/?refresh=off' }, async (page, mock) => {
@@ -64,7 +64,7 @@ describe('the overview', { concurrency: 2 }, () => {
     await page.keyboard.press('ArrowLeft');
     assert.equal(await value(), last - 3);
     assert.match(await plot.getAttribute('aria-valuetext'), /^\d\d:\d\d: p50 .*ms, p95 .*, p99 /);
-    const tip = page.locator('.chart', { hasText: 'Latency' }).locator('.tip');
+    const tip = page.locator('.chart', { hasText: 'Latency' }).locator('.chart-tip');
     assert.match(await tip.textContent(), /^\d\d:\d\dp50.*ms.*p95.*p99/);
     for (const [key, wanted] of [['Home', 0], ['ArrowLeft', 0], ['ArrowRight', 1], ['PageUp', 11], ['End', last], ['ArrowRight', last]]) {
       await page.keyboard.press(key);
@@ -73,7 +73,7 @@ describe('the overview', { concurrency: 2 }, () => {
   });
 
   check('hides a series by its legend', {}, async (page) => {
-    const button = page.getByRole('button', { name: 'p99', exact: true }).and(page.locator('.legend button'));
+    const button = page.getByRole('button', { name: 'p99', exact: true }).and(page.locator('.chart-legend button'));
     await button.click();
     assert.equal(await button.getAttribute('aria-pressed'), 'false');
   });

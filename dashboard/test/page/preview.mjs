@@ -9,18 +9,18 @@ const path = '/redaction?refresh=off';
 const config = (page) => page.getByLabel('Filter configuration');
 const body = (page) => page.getByLabel('Body, as the gateway receives it');
 const sent = (page) => page.getByRole('group', { name: 'Body as sent' });
-const result = (page) => page.locator('.preview-result:not(.outdated)');
+const result = (page) => page.locator('.redaction-preview-result:not(.outdated)');
 const selection = (page) => config(page).evaluate((area) => area.value.slice(area.selectionStart, area.selectionEnd));
 
 describe('the preview', { concurrency: 2 }, () => {
   check('begins with an example, and says that nothing is stored', { path }, async (page, mock) => {
     await result(page).waitFor();
     assert.match(await sent(page).textContent(), /"order": 12345678901234567890,\n.*\n {4}"name": "Ada",\n {4}"email": "\[CLIENT_REDACTED\]"/);
-    assert.equal(await sent(page).locator('.mask').count(), 5);
-    const rows = await page.locator('.preview .rules tbody tr').evaluateAll((all) => all.map((row) => row.textContent));
+    assert.equal(await sent(page).locator('.masked-mask').count(), 5);
+    const rows = await page.locator('.redaction-preview-preview .rule-table-rules tbody tr').evaluateAll((all) => all.map((row) => row.textContent));
     assert.equal(rows[0], '$.costumer.phone request bodynever matched');
     assert.equal(rows.length, 6);
-    assert.match(await page.locator('.preview').textContent(), /Nothing is stored/);
+    assert.match(await page.locator('.redaction-preview-preview').textContent(), /Nothing is stored/);
     assert.deepEqual(Object.keys(mock.asked[0]), ['config', 'direction', 'content_type', 'body']);
   });
 
@@ -74,9 +74,9 @@ describe('the preview', { concurrency: 2 }, () => {
     const text = (await config(page).inputValue()).replace('"$.items', '"items');
     await config(page).fill(text);
     await page.getByRole('alert').filter({ hasText: 'The gateway would refuse this configuration. redact.request_body[1]: a path begins with $' }).waitFor();
-    assert.equal(await page.locator('.editor mark').textContent(), '"items[*].note"');
+    assert.equal(await page.locator('.config-editor-editor mark').textContent(), '"items[*].note"');
     assert.equal(await selection(page), '', 'nothing is selected while somebody types');
-    assert.equal(await page.locator('.preview-result').count(), 0);
+    assert.equal(await page.locator('.redaction-preview-result').count(), 0);
     assert.equal(await config(page).getAttribute('aria-invalid'), 'true');
 
     await page.getByRole('button', { name: /^Go to line 6, column \d+/ }).click();
@@ -88,7 +88,7 @@ describe('the preview', { concurrency: 2 }, () => {
 
     await config(page).fill(text.replace('"items', '"$.items'));
     await result(page).waitFor();
-    assert.equal(await page.locator('.editor mark').count(), 0);
+    assert.equal(await page.locator('.config-editor-editor mark').count(), 0);
   });
 
   check('brings the place of a defect into sight', { path, complains: true }, async (page) => {
@@ -96,7 +96,7 @@ describe('the preview', { concurrency: 2 }, () => {
     await page.getByRole('button', { name: /^Go to line 81/ }).click();
     await until(
       async () => {
-        const [mark, box] = await Promise.all([page.locator('.editor mark').boundingBox(), config(page).boundingBox()]);
+        const [mark, box] = await Promise.all([page.locator('.config-editor-editor mark').boundingBox(), config(page).boundingBox()]);
         return { mark, box };
       },
       ({ mark, box }) => mark.x >= box.x && mark.x + mark.width <= box.x + box.width && mark.y >= box.y && mark.y + mark.height <= box.y + box.height,
@@ -112,7 +112,7 @@ describe('the preview', { concurrency: 2 }, () => {
     mock.mode = 'reset';
     await page.getByRole('alert').getByRole('button', { name: 'Try again' }).click();
     await page.getByRole('alert').filter({ hasText: 'The ingest cannot be reached' }).waitFor();
-    assert.ok(await page.locator('.preview-result.outdated').isVisible());
+    assert.ok(await page.locator('.redaction-preview-result.outdated').isVisible());
     mock.mode = 'data';
     await page.getByRole('alert').getByRole('button', { name: 'Try again' }).click();
     await page.getByRole('alert').waitFor({ state: 'detached' });
@@ -150,7 +150,7 @@ describe('the preview', { concurrency: 2 }, () => {
   for (const [look, options] of Object.entries(LOOKS)) {
     check(`is sound in ${look} where a configuration is refused`, { path, complains: true, ...options }, async (page) => {
       await config(page).fill('{"redact": {"request_body": ["wrong"]}}');
-      await page.locator('.refused').waitFor();
+      await page.locator('.redaction-preview-refused').waitFor();
       assert.deepEqual(await seriousFindings(page), []);
       assert.equal(await beyondTheEdge(page), 0, 'the page scrolls sideways');
     });
