@@ -2,6 +2,7 @@
 
 import type { Gateway, Redaction } from './api';
 import { pulseOf, type Instance } from './gateways';
+import type { OmissionReason } from './omission';
 
 export const SIDES = ['request', 'response'] as const;
 export type Side = (typeof SIDES)[number];
@@ -100,7 +101,7 @@ export interface BodyReason {
 }
 
 /** Why a body is not there, under the names of the wire. A body is sent redacted or not at all. */
-export const BODY_REASONS: Record<string, BodyReason> = {
+export const BODY_REASONS: Record<OmissionReason, BodyReason> = {
   no_body: { label: 'no body', meaning: 'there was none', weight: 'expected' },
   grpc: { label: 'gRPC', meaning: 'the body is a gRPC stream, whose messages are framed and not text', weight: 'expected' },
   upgrade: { label: 'upgraded', meaning: 'the connection was handed over to another protocol, to WebSocket for instance', weight: 'expected' },
@@ -128,7 +129,7 @@ export const BODY_REASONS: Record<string, BodyReason> = {
 
 /** What is known of a reason; one that this page has not heard of is shown as it is. */
 export function bodyReason(name: string): { label: string; meaning?: string; weight: BodyReason['weight'] } {
-  return Object.hasOwn(BODY_REASONS, name) && BODY_REASONS[name] ? BODY_REASONS[name] : { label: name, weight: 'notable' };
+  return Object.hasOwn(BODY_REASONS, name) ? BODY_REASONS[name as OmissionReason] : { label: name, weight: 'notable' };
 }
 
 /** The reports of a gateway, that of its latest life first. */
