@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 
 use super::path::{Path, Reach, Selector, Step};
 use super::rules::RuleId;
+use super::work;
 
 /// The plain paths, compiled.
 #[derive(Clone, Debug, Default)]
@@ -110,6 +111,7 @@ impl<'p> Walk<'p> {
         {
             steps.iter().for_each(|after| self.go(*after, &mut selected));
         }
+        work::add(self.current.saturating_sub(start));
         for index in start..self.current {
             let Some(state) = self.states.get(index).copied() else { break };
             let Some((step, after)) = self.automaton.steps.get(usize::from(state)) else { break };

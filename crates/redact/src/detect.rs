@@ -13,6 +13,7 @@ use super::DetectorKind;
 use super::MASK;
 use super::rules::{Hits, RuleId};
 use super::stable::until_stable;
+use super::work;
 
 /// The detectors that a configuration asks for.
 #[derive(Clone, Debug, Default)]
@@ -66,8 +67,10 @@ impl Detectors {
         if self.is_empty() || text.len() < SHORTEST {
             return found;
         }
+        work::add(text.len());
         let signs = Signs::of(text);
         for (kind, rule) in self.enabled.iter().filter(|(kind, _)| signs.allow(*kind)) {
+            work::add(text.len());
             let more = match kind {
                 DetectorKind::Card => card::find(text),
                 DetectorKind::Jwt => jwt::find(text),

@@ -5,6 +5,7 @@ mod strings;
 use gatelens_model::OmissionReason;
 use std::ops::Range;
 
+use super::work;
 use strings::plain_length;
 pub(super) use strings::{has_byte_of, quote, unescape};
 
@@ -78,6 +79,13 @@ impl<'a> Reader<'a> {
 
     /// The next token; `None` at the end of a complete value.
     pub(super) fn next(&mut self) -> Result<Option<Token>, OmissionReason> {
+        let start = self.at;
+        let token = self.read();
+        work::add(self.at.saturating_sub(start).saturating_add(1));
+        token
+    }
+
+    fn read(&mut self) -> Result<Option<Token>, OmissionReason> {
         self.blanks();
         if self.expect == Expect::Next {
             match (self.peek(), self.open.last()) {

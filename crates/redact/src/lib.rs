@@ -50,6 +50,9 @@ mod select;
 mod sniff;
 mod stable;
 mod tree;
+mod work;
+#[cfg(test)]
+mod worst_cases;
 
 pub use body::BodyKind;
 pub use config::{DetectorKind, RedactConfig};

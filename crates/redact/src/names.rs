@@ -8,6 +8,7 @@ mod defaults;
 mod prefilter;
 
 use super::rules::{Hits, RuleId, RuleRegistry};
+use super::work;
 use defaults::{DEFAULTS, IDENTITY_WORDS, Match, WEAK_FOR_IDENTITY};
 use prefilter::Prefilter;
 
@@ -81,6 +82,7 @@ impl NameRules {
         if !self.prefilter.may_be_in(name) {
             return found;
         }
+        work::add(name.len());
         let squashed = squash(name);
         let prefilter = self.prefilter.found_in(&squashed);
         if prefilter.is_empty() {

@@ -7,9 +7,9 @@
 use gatelens_model::OmissionReason;
 use std::borrow::Cow;
 
-use super::MASK;
 use super::json::{Reader, TokenKind, unescape};
 use super::sniff::{Carrier, Sniffed, is_blank, sniff};
+use super::{MASK, work};
 
 /// How often a value is decoded in the search for names within it. What is wrapped deeper is masked.
 const MAX_LAYERS: u8 = 4;
@@ -152,6 +152,7 @@ pub(super) fn redact_host(host: &[u8]) -> Option<Vec<u8>> {
 
 /// Masks userinfo in all URLs of a text.
 pub(super) fn redact_userinfo(text: &[u8]) -> Cow<'_, [u8]> {
+    work::add(text.len());
     let mut masked: Option<Vec<u8>> = None;
     let mut rest = text;
     while let Some(at) = find(rest, b"//") {
@@ -237,6 +238,7 @@ fn is_sensitive_name(name: &str, matcher: &mut impl SecretMatcher) -> bool {
 
 /// Whether decoded text holds a secret or a URL or list of parameters with one.
 fn is_sensitive(text: &str, layers: u8, matcher: &mut impl SecretMatcher) -> bool {
+    work::add(text.len());
     if matcher.text(text) {
         return true;
     }
@@ -301,6 +303,7 @@ struct Decoded<'a> {
 }
 
 fn decode(raw: &[u8]) -> Decoded<'_> {
+    work::add(raw.len());
     // Most of what is written needs no decoding.
     if !raw.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return match std::str::from_utf8(raw) {

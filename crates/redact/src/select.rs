@@ -50,6 +50,7 @@ type Outcome<T> = Result<T, OmissionReason>;
 
 impl<'t> Run<'t> {
     fn spend(&self, work: usize) -> Outcome<()> {
+        super::work::add(work);
         let left = self.left.get().checked_sub(work as u64).ok_or(OmissionReason::RuleFailed)?;
         self.left.set(left);
         Ok(())

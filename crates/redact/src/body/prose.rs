@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use super::super::MASK;
 use super::super::parameters::redact_userinfo;
+use super::super::work;
 use super::BodyRedactor;
 use crate::rules::Hits;
 
@@ -33,6 +34,7 @@ pub(super) fn redact<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hit
 
 /// Masks what follows sensitive names.
 fn redact_named<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
+    work::add(text.len());
     let mut masked: Option<String> = None;
     // Up to where the text is copied or masked.
     let mut done = 0usize;
@@ -51,7 +53,10 @@ fn redact_named<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hits) ->
         let line = after.split(['\n', '\r']).next().unwrap_or_default();
         // Base64 ends in `==`, behind what may hold any three letters.
         let is_nothing = |c: char| c.is_whitespace() || c == '=';
-        if line.trim() == MASK || after.trim_start_matches(is_nothing).is_empty() {
+        work::add(line.len());
+        let value = after.trim_start_matches(is_nothing);
+        work::add(after.len().saturating_sub(value.len()));
+        if line.trim() == MASK || value.is_empty() {
             continue;
         }
         hits.take(own);
@@ -82,6 +87,7 @@ fn name_before(text: &str) -> &str {
     let text = text.trim_end_matches(is_around);
     let begin = text.ceil_char_boundary(text.len().saturating_sub(MAX_NAME));
     let near = text.get(begin..).unwrap_or_default();
+    work::add(near.len());
     // All of these are ASCII, so that what follows one begins with a character.
     let is_end = |byte| {
         let brackets = matches!(byte, b'{' | b'(' | b'<' | b'|' | b'"' | b'\'' | b'`');

@@ -1,6 +1,8 @@
 //! Content codings: gzip and deflate, inflated within bounds.
 
 use gatelens_model::OmissionReason;
+
+use crate::work;
 use std::io::{self, Read};
 
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
@@ -65,7 +67,10 @@ fn inflate(mut decoder: impl Read, input: usize, max_bytes: usize) -> Result<Vec
     loop {
         match decoder.read(&mut buffer) {
             Ok(0) => return Ok(out),
-            Ok(count) => out.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+            Ok(count) => {
+                work::add(count);
+                out.extend_from_slice(buffer.get(..count).unwrap_or_default());
+            }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 return Err(OmissionReason::Truncated);
             }

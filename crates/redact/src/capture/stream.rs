@@ -1,6 +1,8 @@
 //! Collects the chunks of a body within a bound.
 
 use gatelens_model::OmissionReason;
+
+use crate::work;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -32,6 +34,7 @@ impl Collector {
         size: usize,
         mut read: impl FnMut(Range<usize>) -> Vec<u8>,
     ) -> Result<(), OmissionReason> {
+        work::add(size);
         let mut take = |range: Range<usize>| {
             let part = if range.is_empty() { Vec::new() } else { read(range.clone()) };
             // What the host did not hand over is missing.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::byte;
+use crate::work;
 
 const LENGTHS: std::ops::RangeInclusive<usize> = 13..=19;
 
@@ -34,6 +35,7 @@ fn card_at(text: &str, start: usize) -> Option<usize> {
     let mut digits = [0u8; 19];
     loop {
         let end = end_of_group(text, at);
+        work::add(end.saturating_sub(at));
         for place in at..end {
             *digits.get_mut(count)? = byte(text, place)?.wrapping_sub(b'0');
             count = count.saturating_add(1);

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::byte;
+use crate::work;
 
 /// Longest local part that is looked at, in bytes: twice what RFC 5321 allows.
 const MAX_LOCAL: usize = 128;
@@ -23,6 +24,7 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
             start = start.saturating_add(1);
         }
         let end = end_of_domain(text, after);
+        work::add(at.saturating_sub(start).saturating_add(end.saturating_sub(after)));
         if start < at && end > after {
             found.push(start..end);
             searched = end;

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::work;
+
 /// The same byte eight times.
 const fn eight(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
@@ -30,6 +32,7 @@ fn special(word: u64) -> u64 {
 
 /// Whether a byte of `FIRST` to `LAST`, which are ASCII, is among these. Looks at eight bytes at a time.
 pub(crate) fn has_byte_of<const FIRST: u8, const LAST: u8>(bytes: &[u8]) -> bool {
+    work::add(bytes.len());
     // Of each byte but its highest bit, so that no carry leaves it: the highest bit says whether it is too large, and
     // whether it is large enough.
     let (too_large, large_enough) = (0x7f_u8.wrapping_sub(LAST), 0x80_u8.wrapping_sub(FIRST));
@@ -45,6 +48,7 @@ pub(crate) fn has_byte_of<const FIRST: u8, const LAST: u8>(bytes: &[u8]) -> bool
 
 /// What a string of the text, given with its quotes, says. Halves of surrogate pairs become U+FFFD.
 pub(crate) fn unescape(quoted: &str) -> Cow<'_, str> {
+    work::add(quoted.len());
     let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(quoted);
     if !inner.contains('\\') {
         return Cow::Borrowed(inner);

@@ -1,6 +1,7 @@
 //! Tells of most names at a glance that none of many texts stands in them.
 
 use super::squash;
+use crate::work;
 
 /// Most bytes of a text that are looked at.
 const MAX_WIDTH: usize = 3;
@@ -82,6 +83,7 @@ impl Prefilter {
         if self.texts.is_empty() {
             return false;
         }
+        work::add(name.len());
         if name.is_ascii() {
             return self.is_any_in(name.bytes().map(squashed).filter(|byte| *byte != 0));
         }
