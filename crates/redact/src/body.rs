@@ -98,21 +98,22 @@ impl BodyRedactor<'_> {
     /// A form is an object of strings to the paths. Where paths need a tree, a name may not repeat.
     ///
     /// Some clients, curl among them, send a body without a content type of its own as a form. Such a body is redacted as
-    /// JSON if it is JSON, and then as a form, too, unless its beginning leaves no doubt.
+    /// JSON if it is JSON, and also as a form, unless its beginning leaves no doubt.
     fn form(&self, text: &str, hits: &mut Hits) -> Result<String, OmissionReason> {
         match sniff(text, Carrier::Body) {
             Sniffed::Json => self.json(text, hits),
             Sniffed::Perhaps => {
                 let mut own = Hits::default();
-                match self.json(text, &mut own) {
-                    Err(_) => self.fields(text, hits),
-                    Ok(json) if own.is_empty() => self.fields(&json, hits),
-                    Ok(json) => {
-                        // What is found in both ways counts once.
-                        hits.take(own);
-                        self.fields(&json, &mut Hits::default())
-                    }
-                }
+                let Ok(json) = self.json(text, &mut own) else { return self.fields(text, hits) };
+                let mut error = None;
+                let as_json = Reading { text: Cow::Owned(json), hits: own };
+                let kept = both(text, as_json, hits, |text, hits| {
+                    self.fields(text, hits).unwrap_or_else(|reason| {
+                        error = Some(reason);
+                        String::new()
+                    })
+                });
+                error.map_or(Ok(kept.into_owned()), Err)
             }
             Sniffed::Text => self.fields(text, hits),
         }
@@ -162,6 +163,33 @@ impl BodyRedactor<'_> {
         all.sort_unstable();
         all.dedup();
         Ok(all)
+    }
+}
+
+/// What one way of reading a text leaves of it, and the rules that it hit.
+struct Reading<'t> {
+    text: Cow<'t, str>,
+    hits: Hits,
+}
+
+/// What is kept of a text that is JSON but can also be read otherwise, as `other` reads it: what both ways keep. Where
+/// they mask different parts, nothing is kept.
+fn both<'t>(
+    text: &'t str,
+    as_json: Reading<'_>,
+    hits: &mut Hits,
+    mut other: impl FnMut(&str, &mut Hits) -> String,
+) -> Cow<'t, str> {
+    let mut other_hits = Hits::default();
+    let as_other = other(text, &mut other_hits);
+    // What is found in both ways counts once.
+    hits.take(if as_json.hits.is_empty() { other_hits } else { as_json.hits });
+    match (as_json.text == text, as_other == text) {
+        (true, true) => Cow::Borrowed(text),
+        (true, false) => Cow::Owned(as_other),
+        (false, true) => Cow::Owned(as_json.text.into_owned()),
+        (false, false) if other(&as_json.text, &mut Hits::default()) == as_other => Cow::Owned(as_other),
+        (false, false) => Cow::Borrowed(MASK),
     }
 }
 

@@ -7,7 +7,7 @@ use super::super::json::{Reader, has_byte_of};
 use super::super::parameters::redact_url;
 use super::super::sniff::{Carrier, Sniffed, sniff};
 use super::super::stable::{Pass, until_stable};
-use super::{Automaton, BodyRedactor, JsonPass, prose};
+use super::{Automaton, BodyRedactor, JsonPass, Reading, both, prose};
 use crate::redactor::{MASK, UrlMatcher};
 use crate::rules::Hits;
 
@@ -44,12 +44,8 @@ pub(super) fn redact<'t>(
             Sniffed::Perhaps => {
                 let mut own = Hits::default();
                 if let Some(json) = json(rules, text, layer, &mut own) {
-                    // What is found in both ways counts once.
-                    let mut again = Hits::default();
-                    let found = !own.is_empty();
-                    hits.take(own);
-                    let masked = as_text(rules, &json, if found { &mut again } else { hits }).into_owned();
-                    return Cow::Owned(masked);
+                    let as_json = Reading { text: Cow::Owned(json), hits: own };
+                    return both(text, as_json, hits, |text, hits| as_text(rules, text, hits).into_owned());
                 }
             }
             Sniffed::Text => {}
