@@ -1,5 +1,5 @@
 //! International bank account numbers, ISO 13616: country, two check digits, as many characters as the country uses,
-//! with a remainder of 1 modulo 97. Groups may be set apart by a space or a dash.
+//! with a remainder of 1 modulo 97. Spaces or dashes may separate groups.
 
 use std::ops::Range;
 
