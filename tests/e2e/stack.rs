@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Launch, Listeners, Upstream};
+use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Launch, Listeners, Upstream, artefacts};
 use serde_json::{Value, json};
 
 use super::report;
@@ -22,6 +22,7 @@ pub(crate) enum Mode {
 
 impl Mode {
     pub(crate) fn config(self) -> EnvoyConfig {
+        artefacts::or_skip();
         let config = match self {
             Mode::Filter => EnvoyConfig::http_filter(),
             Mode::Logger => EnvoyConfig::access_logger(),
@@ -49,6 +50,7 @@ impl Stack {
         listeners: Listeners,
         change: impl FnOnce(EnvoyConfig) -> EnvoyConfig,
     ) -> Self {
+        artefacts::or_skip();
         let (upstream, ingest) = (Upstream::start().unwrap(), Ingest::start().unwrap());
         let config = mode.config().upstream(upstream.address()).unwrap().ingest(ingest.address()).unwrap();
         let config = change(config);
