@@ -5,8 +5,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gatelens_core::redact::Message;
 use gatelens_ingest::{Asked, Seen, preview};
+use gatelens_model::Message;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -12,9 +12,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-pub use crate::capture::CaptureConfig;
-pub use crate::redact::{DetectorKind, RedactConfig};
 pub use error::ConfigError;
+pub use gatelens_redact::capture::CaptureConfig;
+pub use gatelens_redact::{DetectorKind, RedactConfig};
 
 /// The whole configuration. The smallest is `{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}`.
 #[derive(Clone, Debug, Deserialize, PartialEq)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gatelens_core::filter::StreamFilter;
 use gatelens_core::host::{Attribute, CalloutAnswer, DispatchError, LogLevel};
-use gatelens_core::plugin::{Ending, Plugin};
+use gatelens_core::lifecycle::{Ending, Plugin};
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, Sent};
 use gatelens_testkit::otlp::{self, Attributes, attributes, counts, log_records, numbers, sketches};
 use gatelens_testkit::worker::Worker;
