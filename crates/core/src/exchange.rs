@@ -11,6 +11,7 @@ use crate::event::{
 use crate::hash::fnv1a;
 use crate::host::{Attribute, Attributes, Host};
 use crate::outcome::{ErrorType, Method, ResponseFlags, Status};
+use crate::overhead::{self, Origin};
 use crate::pairs::Pairs;
 use crate::plan::Plan;
 use crate::route::{self, UNMATCHED};
@@ -112,13 +113,16 @@ impl Exchange {
         let error = ErrorType::new(status, flags, details);
         let method = Method::new(request.method);
         let identity = Identity::find(&plan.sources, &self.headers);
-        let measurement = Measurement {
+        let mut measurement = Measurement {
             duration_ns: read(Attribute::RequestDuration).unwrap_or(0),
             upstream_ns: read(Attribute::UpstreamLatency),
+            gateway_ns: None,
             request_bytes: read(Attribute::RequestSize).unwrap_or(0),
             response_bytes: read(Attribute::ResponseSize).unwrap_or(0),
             attempts: read(Attribute::Attempts).unwrap_or(0),
         };
+        let origin = if request.is_redirected { Origin::Redirect } else { Origin::Client };
+        measurement.gateway_ns = overhead::gateway_ns(&measurement, status, flags, origin);
         let redactor = &plan.redactor;
         let (path, query) = split_query(request.path);
         let redacted_path = redactor.path(path, hits);
@@ -202,6 +206,8 @@ struct RequestHeaders<'a> {
     user_agent: &'a [u8],
     request_id: &'a [u8],
     traceparent: &'a [u8],
+    /// Envoy followed a redirect by itself, and this is the request after it.
+    is_redirected: bool,
 }
 
 impl<'a> RequestHeaders<'a> {
@@ -214,6 +220,10 @@ impl<'a> RequestHeaders<'a> {
                 b":method" => &mut found.method,
                 b":path" => &mut found.path,
                 b"x-envoy-original-path" => &mut original_path,
+                b"x-envoy-original-url" => {
+                    found.is_redirected = true;
+                    continue;
+                }
                 b"user-agent" => &mut found.user_agent,
                 b"x-request-id" => &mut found.request_id,
                 b"traceparent" => &mut found.traceparent,

@@ -26,6 +26,7 @@ pub mod host;
 pub mod lifecycle;
 pub mod otlp;
 pub mod outcome;
+pub mod overhead;
 pub mod pairs;
 pub mod plan;
 pub mod route;

@@ -4,11 +4,13 @@
 
 mod captured;
 mod counts;
+mod epochs;
 mod faults;
 mod half_close;
 mod hostile;
 mod openapi;
 mod page;
+mod percentiles;
 mod queries;
 mod redact;
 mod refusals;

@@ -1,12 +1,12 @@
 //! The section `redact` of the configuration, as written.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What never leaves the gateway. Lists extend the built-in defaults.
 ///
 /// Every list has at most 256 entries of at most 512 characters.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct RedactConfig {
     /// Names of headers whose values are masked, in any case; `*` stands for any characters. Default empty.
@@ -48,8 +48,8 @@ impl Default for RedactConfig {
 }
 
 /// A kind of secret that is known by how it looks.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DetectorKind {
     /// A payment card: 13 to 19 digits that pass the Luhn check and begin as cards do, also with spaces or dashes.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 const GROUPS: [&str; 8] =
     ["service", "environment", "direction", "consumer", "method", "route", "status", "error_type"];
-const SUMS: [&str; 12] = [
+const SUMS: [&str; 14] = [
     "requests",
     "errors",
     "request_bytes",
@@ -16,45 +16,12 @@ const SUMS: [&str; 12] = [
     "p75_ms",
     "p95_ms",
     "p99_ms",
+    "upstream_requests",
     "upstream_p50_ms",
     "upstream_p95_ms",
+    "gateway_requests",
     "gateway_p50_ms",
     "gateway_p95_ms",
-];
-const REQUEST: [&str; 33] = [
-    "time",
-    "consumer",
-    "consumer_trusted",
-    "method",
-    "method_original",
-    "route",
-    "path",
-    "query",
-    "status",
-    "grpc_status",
-    "duration_ms",
-    "upstream_ms",
-    "resend_count",
-    "request_bytes",
-    "response_bytes",
-    "client_address",
-    "client_port",
-    "user_agent",
-    "request_id",
-    "trace_id",
-    "span_id",
-    "response_flags",
-    "code_details",
-    "error_type",
-    "request_headers",
-    "response_headers",
-    "request_body",
-    "request_body_omitted",
-    "response_body",
-    "response_body_omitted",
-    "gateway",
-    "service",
-    "environment",
 ];
 const REQUEST_SHORT: [&str; 9] = [
     "time",
@@ -67,7 +34,7 @@ const REQUEST_SHORT: [&str; 9] = [
     "error_type",
     "request_id",
 ];
-const GATEWAY: [&str; 27] = [
+const GATEWAY: [&str; 30] = [
     "instance",
     "epoch",
     "service",
@@ -78,8 +45,10 @@ const GATEWAY: [&str; 27] = [
     "last_seen",
     "series",
     "overflow",
+    "ended",
     "captured",
     "sent",
+    "stored",
     "held",
     "dropped.queue_full",
     "dropped.rejected",
@@ -87,8 +56,9 @@ const GATEWAY: [&str; 27] = [
     "dropped.lost",
     "queue_bytes",
     "export_failures",
-    "machines",
-    "machines_lost",
+    "workers",
+    "workers_lost",
+    "uncounted",
     "active_requests",
     "busy_seconds",
     "tags",
@@ -105,7 +75,7 @@ const GATEWAY_SHORT: [&str; 11] = [
     "series",
     "overflow",
     "captured",
-    "sent",
+    "stored",
     "held",
     "gaps.logs",
 ];
@@ -133,7 +103,7 @@ enum Extent {
 
 fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static str> {
     match (question, extent) {
-        (Question::Requests, Extent::Whole) => REQUEST.to_vec(),
+        (Question::Requests, Extent::Whole) => gatelens_ingest::request_columns(),
         (Question::Requests, Extent::Short) => REQUEST_SHORT.to_vec(),
         (Question::Gateways, Extent::Whole) => GATEWAY.to_vec(),
         (Question::Gateways, Extent::Short) => GATEWAY_SHORT.to_vec(),

@@ -76,7 +76,7 @@ fn ingest(ingest: &Ingest) -> Checked {
         {
             return fail(at, "the filter sets this header itself");
         }
-        if !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        if !value.expose().bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
             return fail(at, "a header value has printable ASCII characters only");
         }
     }

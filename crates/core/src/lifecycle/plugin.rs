@@ -61,7 +61,7 @@ impl Plugin {
             Ok(text) if !text.trim_start().starts_with('{') && !text.is_empty() => Err(NOT_JSON.to_owned()),
             Ok(text) => Config::parse(text)
                 .map_err(|error| error.to_string())
-                .and_then(|config| Plan::new(config, text, host).map_err(|defect| defect.to_string())),
+                .and_then(|config| Plan::new(config, host).map_err(|defect| defect.to_string())),
             Err(_) => Err(NOT_JSON.to_owned()),
         };
         let plan = match parsed {

@@ -1,10 +1,10 @@
 //! The section `capture` of the configuration, as written.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What the request log keeps of each exchange, after redaction.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct CaptureConfig {
     /// The query, redacted. Default true.
