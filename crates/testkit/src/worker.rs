@@ -93,6 +93,14 @@ impl Worker {
         self.tick_answering(Some(200))
     }
 
+    /// Ends the root context without another one in its place. Its last exports are answered with this status.
+    pub fn stop(mut self, status: Option<u16>) -> Vec<Sent> {
+        let _ = self.plugin.done(&self.host);
+        let sent = self.answer_all(status);
+        self.plugin.gone(&self.host);
+        sent
+    }
+
     /// Replaces the plugin, as a configuration update does. The old one ends after its last exports are answered with
     /// this status.
     ///
