@@ -1,29 +1,30 @@
-// What was captured of one side of a request: its headers and its body, as they left the gateway.
+// The captured headers and body of one message (the request or the response), as they left the gateway.
 
 import { useMemo } from 'react';
 import type { Request } from '../api';
 import { bytes, exact } from '../format';
 import { laidOut } from '../json-text';
-import { bodyReason, type Side } from '../redaction';
+import { bodyReason, type Message } from '../redaction';
 import { CopyButton } from './copy-button';
 import { Masked } from './masked';
+import styles from './captured-message.module.css';
 
-const TITLES: Record<Side, string> = { request: 'Request', response: 'Response' };
+const TITLES: Record<Message, string> = { request: 'Request', response: 'Response' };
 
-/** Nothing where nothing was captured. */
-export function Message({ request, side }: { request: Request; side: Side }) {
-  const headers = headersOf(request[`${side}_headers`]);
-  const body = request[`${side}_body`];
-  const omitted = request[`${side}_body_omitted`];
-  const size = request[`${side}_bytes`];
+/** Renders nothing if nothing was captured. */
+export function CapturedMessage({ request, message }: { request: Request; message: Message }) {
+  const headers = headersOf(request[`${message}_headers`]);
+  const body = request[`${message}_body`];
+  const omitted = request[`${message}_body_omitted`];
+  const size = request[`${message}_bytes`];
   if (headers.length === 0 && typeof body !== 'string' && typeof omitted !== 'string') return null;
-  const title = TITLES[side];
+  const title = TITLES[message];
   return (
-    <section className="message" aria-label={`${title} as captured`}>
+    <section className={styles.message} aria-label={`${title} as captured`}>
       {headers.length > 0 && (
         <>
           <h3>{title} headers</h3>
-          <div className="headers" tabIndex={0} role="group" aria-label={`${title} headers`}>
+          <div className={styles.headers} tabIndex={0} role="group" aria-label={`${title} headers`}>
             <dl>
               {headers.map(([name, values]) => (
                 <div key={name}>
@@ -50,19 +51,19 @@ export function Message({ request, side }: { request: Request; side: Side }) {
   );
 }
 
-/** A body for reading: laid out where it is JSON, and copied as it came. */
+/** A body for reading: JSON is indented, and copied as captured. */
 export function BodyText({ title, text }: { title: string; text: string }) {
   const shown = useMemo(() => laidOut(text) ?? text, [text]);
   return (
     <>
-      <header className="message-head">
+      <header className={styles.head}>
         <h3>{title}</h3>
         {text !== '' && <CopyButton text={text} label="Copy" />}
       </header>
       {text === '' ? (
-        <p className="faint">Empty.</p>
+        <p className="faint">The body is empty.</p>
       ) : (
-        <pre className="body-text" tabIndex={0} role="group" aria-label={title}>
+        <pre className={styles.body} tabIndex={0} role="group" aria-label={title}>
           <Masked text={shown} />
         </pre>
       )}
@@ -70,19 +71,19 @@ export function BodyText({ title, text }: { title: string; text: string }) {
   );
 }
 
-/** Why there is no body. `size` is the true one in bytes, `undefined` where it is not known. */
+/** Why there is no body. `size` is its size in bytes, `undefined` if not known. */
 export function Omitted({ reason, size }: { reason: string; size: number | undefined }) {
   const { label, meaning } = bodyReason(reason);
-  if (reason === 'no_body') return <p className="omitted">There is no body.</p>;
+  if (reason === 'no_body') return <p className={styles.omitted}>There is no body.</p>;
   return (
-    <p className="omitted">
-      <b>Left out: {label}.</b> {meaning && `${meaning.charAt(0).toUpperCase()}${meaning.slice(1)}.`} Nothing of it was sent.{' '}
-      {size !== undefined && <span title={`${exact(size)} B`}>Its true size is {bytes(size)}.</span>}
+    <p className={styles.omitted}>
+      <b>Omitted: {label}.</b> {meaning && `${meaning} `}No part of the body was sent.{' '}
+      {size !== undefined && <span title={`${exact(size)} B`}>Its size is {bytes(size)}.</span>}
     </p>
   );
 }
 
-/** As names with their values; a name may have several. */
+/** Names with their values; a name may have several. */
 function headersOf(value: unknown): [name: string, values: string[]][] {
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).map(([name, values]) => [name, (Array.isArray(values) ? values : [values]).map(String)]);
