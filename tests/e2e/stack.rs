@@ -1,4 +1,4 @@
-//! Upstream, ingest and Envoy together, and what the read API says about them.
+//! Upstream, ingest and Envoy together, and the read API's answers about them.
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
@@ -63,7 +63,7 @@ impl Stack {
         report::counted(&self.ingest)
     }
 
-    /// Waits until so many requests are counted, and a moment longer for what would be one too many.
+    /// Waits until this many requests are counted, and a moment longer in case one is counted twice.
     pub(crate) fn wait_for_count(&self, requests: u64) {
         let start = Instant::now();
         while self.counted() < requests && start.elapsed() < PATIENCE {
@@ -78,7 +78,7 @@ impl Stack {
         report::summary(&self.ingest)
     }
 
-    /// The whole request log, newest first; waits until it has so many rows.
+    /// The whole request log, newest first; waits until it has this many rows.
     pub(crate) fn wait_for_requests(&self, rows: usize) -> Vec<Value> {
         let start = Instant::now();
         loop {

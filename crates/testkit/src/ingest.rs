@@ -75,7 +75,7 @@ impl Ingest {
     /// The JSON that `GET path` answers.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Unexpected`] for an answer other than 200 or a body that is no JSON.
+    /// [`Error::Io`]; [`Error::Unexpected`] for an answer other than 200 or a body that is not JSON.
     pub fn get_json(&self, path: &str) -> Result<Value> {
         let response = client::get(self.address, path)?;
         match response.status {

@@ -33,7 +33,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a command; what it prints goes to the file `log`, which is overwritten.
+    /// Starts a command. Its output goes to the file `log`, which is overwritten.
     ///
     /// # Errors
     /// [`Error::File`] when the log cannot be written, [`Error::Io`] when the command cannot be started.
@@ -131,7 +131,7 @@ impl Process {
         kill().map_err(Error::io(format!("killing {}", self.name)))
     }
 
-    /// Stops it in its tracks (SIGSTOP) until [`resume`](Self::resume).
+    /// Suspends it (SIGSTOP) until [`resume`](Self::resume).
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -139,7 +139,7 @@ impl Process {
         self.signal(Signal::SIGSTOP)
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Lets it continue (SIGCONT).
     ///
     /// # Errors
     /// [`Error::Io`].

@@ -76,7 +76,7 @@ impl Worker {
         filter.log(&self.host);
     }
 
-    /// Ticks, and answers all that is sent with this status until nothing more comes; `None` is no answer in time.
+    /// Ticks, and answers all that is sent with this status until nothing more comes; `None` stands for a callout that timed out.
     pub fn tick_answering(&self, status: Option<u16>) -> Vec<Sent> {
         self.plugin.tick(&self.host);
         answer_all(&self.host, &self.plugin, status)
