@@ -43,7 +43,7 @@ impl FakeGateway {
         self.0.now_ns.set(self.0.now_ns.get() + time.as_nanos() as u64);
     }
 
-    /// A worker's virtual machine with this plugin configuration.
+    /// A worker with this plugin configuration.
     pub fn worker(&self, configuration: &str) -> FakeHost {
         FakeHost {
             gateway: self.clone(),
@@ -75,7 +75,7 @@ impl FakeGateway {
     }
 }
 
-/// A finished exchange as the host knows it.
+/// A finished request as the host knows it.
 #[derive(Clone, Debug, Default)]
 pub struct FakeExchange {
     /// Request headers with the pseudo-headers; none for a request that could not be parsed.
@@ -147,7 +147,7 @@ impl Sent {
     }
 }
 
-/// A worker's virtual machine.
+/// One worker's view of the gateway.
 #[derive(Debug)]
 pub struct FakeHost {
     gateway: FakeGateway,
@@ -177,7 +177,7 @@ impl std::fmt::Debug for Hook {
 }
 
 impl FakeHost {
-    /// Has each n-th write meet another worker's write in between; 0 for none.
+    /// Makes each n-th write meet another worker's write in between; 0 for none.
     pub fn conflict_every(&self, writes: u32) {
         self.conflicts_every.set(writes);
     }
@@ -197,7 +197,7 @@ impl FakeHost {
         self.properties.borrow_mut().insert(path.to_owned(), value.as_bytes().to_vec());
     }
 
-    /// The exchange whose end is reported next.
+    /// The request whose end is reported next.
     pub fn finish(&self, exchange: FakeExchange) {
         *self.exchange.borrow_mut() = exchange;
     }
@@ -207,12 +207,12 @@ impl FakeHost {
         *self.chunk.borrow_mut() = chunk.into();
     }
 
-    /// Lets so much time pass with each look at the clock.
+    /// Lets this much time pass with each look at the clock.
     pub fn pass_with_each_reading(&self, time: Duration) {
         self.each_reading.set(time);
     }
 
-    /// Has every callout refused, or none.
+    /// Makes every callout fail with this refusal; `None` lets them pass.
     pub fn refuse(&self, refusal: Option<DispatchError>) {
         self.refusal.set(refusal);
     }
