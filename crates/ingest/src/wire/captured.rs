@@ -10,13 +10,13 @@ const MAX_HEADERS: usize = 200;
 const MAX_HEADER_BYTES: usize = 64 << 10;
 /// A longer value is cut.
 const MAX_HEADER_VALUE_BYTES: usize = 4096;
-/// A longer body is left out, since a part of it is no body: bytes.
+/// A longer body is omitted, because a part of it would not be a valid body: bytes.
 const MAX_BODY_BYTES: usize = 2 << 20;
 /// Why a body is not kept that is longer than this service keeps.
 const TOO_LARGE: &str = "too_large";
 
 /// The headers of a message, whose attributes' names begin with `prefix`, as JSON: an object of lists of values by
-/// name. Attributes of the same name are one header. What is beyond the bounds is not kept, nor is what is no text.
+/// name. Attributes of the same name are one header. Values beyond the bounds are dropped, and so are values that are not text.
 pub(super) fn headers(attributes: &[KeyValue], prefix: &str) -> Option<String> {
     let mut kept: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let mut bytes = 0;

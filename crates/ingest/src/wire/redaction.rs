@@ -7,7 +7,7 @@ use gatelens_model::{attribute, metric, value};
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use std::collections::HashMap;
 
-/// Rules kept of a gateway: more than it tells apart.
+/// Rules kept of a gateway: more than a gateway reports.
 const MAX_RULES: usize = 5_000;
 /// A longer name is cut: no rule of ours has one.
 const MAX_RULE_BYTES: usize = 4_096;
@@ -29,7 +29,7 @@ impl Redaction {
         true
     }
 
-    /// The same at `now` (Unix nanoseconds), where it does not say when it was made.
+    /// The same at `now` (Unix nanoseconds), where it has no time of its own.
     pub(super) fn timed(self, now: i64) -> Self {
         Self { time: if self.time == 0 { now } else { self.time }, ..self }
     }
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_said_is_known() {
+    fn only_what_is_reported_is_known() {
         let mut redaction = Redaction::default();
         let data = Some(Data::Gauge(Gauge::default()));
         let metric = |name: &str| Metric { name: name.to_owned(), data: data.clone(), ..Default::default() };
