@@ -53,6 +53,10 @@ test: lint wasm wasm-trap envoy bins page chromium ## All tests: formatting, lin
 chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong answers, updates, an outage, a million consumers (CHAOS_REQUESTS= CHAOS_SECONDS= CHAOS_SEED=)
 	$(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
 
+.PHONY: fuzz
+fuzz: ## Fuzzes redaction, capture and the ingest's decoders (TARGET=redact_body SECONDS=60; without TARGET all, one after the other)
+	@scripts/fuzz.sh "$(or $(SECONDS),60)" $(if $(filter command,$(origin TARGET)),$(TARGET))
+
 .PHONY: soak
 soak: doctor wasm envoy bins ## Traffic with memory readings of Envoy and of the service (DURATION=10m EVERY=30s RATE= FAULTS=)
 	@$(DEBUG_BIN) "$(TARGET)/debug/gatelens-soak"

@@ -3,6 +3,7 @@ mod cardinality;
 mod chaos;
 mod counting;
 mod ecds;
+mod gateway_time;
 mod multi_plugin;
 mod odd_bytes;
 mod outage;

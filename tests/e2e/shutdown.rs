@@ -81,7 +81,7 @@ struct AtRisk {
     safe: u64,
 }
 
-/// Sends rounds of traffic until some of it is older than the exports at risk. An export shows itself as a higher count.
+/// Sends rounds of traffic until a second's worth of it is older than the exports at risk. A higher count shows an export.
 fn send_until_exported(stack: &Stack, kinds: &[Kind], settled: u64) -> AtRisk {
     let (mut sent, mut counted, mut answered_before) = (0, settled, Vec::new());
     for seed in 1.. {
@@ -101,7 +101,7 @@ fn send_until_exported(stack: &Stack, kinds: &[Kind], settled: u64) -> AtRisk {
             traffic.join().unwrap()
         });
         let oldest = answered_before.len().checked_sub(EXPORTS_AT_RISK + 1);
-        if let Some(safe) = oldest.map(|index| answered_before[index]).filter(|safe| *safe > 0) {
+        if let Some(safe) = oldest.map(|index| answered_before[index]).filter(|safe| *safe >= RATE) {
             return AtRisk { sent, safe };
         }
     }

@@ -14,7 +14,6 @@
 #![deny(clippy::indexing_slicing, clippy::unreachable)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-pub mod capture;
 pub mod config;
 pub mod consumer;
 pub mod counters;
@@ -27,9 +26,9 @@ pub mod host;
 pub mod lifecycle;
 pub mod otlp;
 pub mod outcome;
+pub mod overhead;
 pub mod pairs;
 pub mod plan;
-pub mod redact;
 pub mod route;
 pub mod shared;
 pub mod stats;

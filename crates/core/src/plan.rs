@@ -3,16 +3,16 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::capture::Capture;
-use crate::config::{Compression, Config, Counters, Direction, Ingest, Limits, Service};
+use crate::config::{Compression, Config, Counters, Direction, Ingest, Limits, Secret, Service};
 use crate::consumer::Source;
 use crate::counters::Caps;
 use crate::hash::fnv1a;
 use crate::host::Host;
 use crate::otlp::{self, Resource};
-use crate::redact::{Defect, Redactor};
 use crate::route::{Template, Templates};
 use crate::shared::CounterSetId;
+use gatelens_redact::capture::Capture;
+use gatelens_redact::{Redactor, SectionError};
 
 /// What the filter does with each request, and where it sends what.
 #[derive(Debug)]
@@ -64,8 +64,8 @@ pub struct ExportConfig {
     pub metrics_path: String,
     /// Path of the logs.
     pub logs_path: String,
-    /// Headers of the operator's own.
-    pub headers: Vec<(String, String)>,
+    /// Headers of the operator's own, names in lower case.
+    pub headers: Vec<(String, Secret<String>)>,
     /// How bodies are compressed.
     pub compression: Compression,
     /// How long an answer may take.
@@ -75,11 +75,11 @@ pub struct ExportConfig {
 }
 
 impl Plan {
-    /// Compiles a configuration. `text` is what it was read from; the host tells which plugin this is.
+    /// Compiles a configuration. The host knows which plugin this is.
     ///
     /// # Errors
     /// A rule that cannot be compiled, which [`Config::parse`] has refused before.
-    pub fn new(config: Config, text: &str, host: &impl Host) -> Result<Self, Defect> {
+    pub fn new(config: Config, host: &impl Host) -> Result<Self, SectionError> {
         let templates = config.routes.templates.iter().filter_map(|text| Template::parse(text).ok());
         let sources = config.consumer.sources.iter();
         let redactor = Redactor::new(&config.redact)?;
@@ -96,7 +96,7 @@ impl Plan {
             infer_routes: config.routes.infer,
             count_consumers: config.counters.consumer,
             debug: config.debug,
-            export: Rc::new(ExportConfig::new(config, text, host, redactor.configured_rules())),
+            export: Rc::new(ExportConfig::new(config, host, redactor.configured_rules())),
             redactor,
         })
     }
@@ -113,9 +113,10 @@ impl Plan {
 }
 
 impl ExportConfig {
-    fn new(config: Config, text: &str, host: &impl Host, rules: Vec<String>) -> Self {
+    fn new(config: Config, host: &impl Host, rules: Vec<String>) -> Self {
         let named =
             |path: &[&str]| host.property(path).map(|name| String::from_utf8_lossy(&name).into_owned());
+        let config_hash = fnv1a([&config.canonical()[..]]);
         let Config { service, ingest, counters, limits, .. } = config;
         let instance = [&["xds", "node", "id"][..], &["node", "id"]]
             .into_iter()
@@ -125,7 +126,7 @@ impl ExportConfig {
         let plugin = [named(&["plugin_name"]), named(&["plugin_root_id"])].map(Option::unwrap_or_default);
         let authority = ingest.authority.clone().unwrap_or_else(|| ingest.cluster.clone());
         let counter_set = counter_set_id(&plugin, &service, &ingest, &counters);
-        let resource = otlp::Resource::new(&service, fnv1a([text.as_bytes()]));
+        let resource = otlp::Resource::new(&service, config_hash);
         Self {
             counters: counter_set,
             caps: Caps {
@@ -155,7 +156,10 @@ impl ExportConfig {
     }
 }
 
-/// Whatever tells one stream of counters from another: two plugins that differ in any of it never mix.
+/// Identifies a set of counters: two plugins that differ in any of these options never mix.
+///
+/// The values of `ingest.headers` are not among them. They are credentials, which this hash must not cover, and a rotated
+/// credential must not begin new counters: the worker continues with its queue and uses the new value for its next request.
 fn counter_set_id(
     plugin: &[String],
     service: &Service,
@@ -168,10 +172,11 @@ fn counter_set_id(
     [&ingest.cluster, ingest.authority.as_ref().unwrap_or(&ingest.cluster), &ingest.path_prefix]
         .into_iter()
         .for_each(|part| add(part));
-    for (key, value) in service.tags.iter().chain(&ingest.headers) {
+    for (key, value) in &service.tags {
         add(key);
         add(value);
     }
+    ingest.headers.keys().for_each(|name| add(name));
     parts.push(vec![service.direction as u8]);
     parts.extend(counters.bounds_seconds.iter().map(|bound| bound.to_bits().to_le_bytes().to_vec()));
     CounterSetId(fnv1a(parts.iter().map(|part| &part[..])))

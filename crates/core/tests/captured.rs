@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gatelens_core::filter::{Flow, StreamFilter};
+use gatelens_core::filter::{EndStream, StreamFilter};
 use gatelens_core::host::{Attribute, DispatchError};
-use gatelens_core::redact::{MASK, Message};
+use gatelens_model::Message;
+use gatelens_redact::MASK;
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, Sent};
 use gatelens_testkit::otlp::{inflated, points, records};
 use gatelens_testkit::worker::{Body, Worker};
@@ -60,7 +61,7 @@ fn headers_query_and_bodies_are_kept_redacted_and_the_rules_counted() {
         &Body::whole(r#"{"user": {"email": "ann@example.com"}, "n": 12345678901234567890}"#),
         &Body(
             vec![br#"{"users": [{"ema"#.into(), br#"il": 1}, {"a": "4111 1111 1111 1111"}]}"#.into()],
-            Flow::Ends,
+            EndStream::Yes,
         ),
     );
     let sent = sent(&worker);
@@ -132,10 +133,10 @@ fn a_body_that_is_left_out_says_why() {
     let json = || Body::whole("{}");
     check(request(), json(), json(), ["captured", "captured"]);
     check(request(), Body::none(), Body::none(), ["no_body", "no_body"]);
-    check(request(), Body(vec![b"{}".into()], Flow::GoesOn), json(), ["truncated", "captured"]);
+    check(request(), Body(vec![b"{}".into()], EndStream::No), json(), ["truncated", "captured"]);
     check(
         request(),
-        Body(vec![vec![b' '; 40_000], vec![b' '; 40_000]], Flow::Ends),
+        Body(vec![vec![b' '; 40_000], vec![b' '; 40_000]], EndStream::Yes),
         json(),
         ["too_large", "captured"],
     );
@@ -164,8 +165,8 @@ fn what_no_filter_saw_is_said_to_be_unseen() {
     // Without the callbacks for bodies a filter sees none either.
     let exchange = request().int(Attribute::RequestSize, 2).int(Attribute::ResponseSize, 2);
     let mut filter = worker.begin(&exchange);
-    filter.headers(&worker.host, Message::Request, Flow::GoesOn);
-    filter.headers(&worker.host, Message::Response, Flow::GoesOn);
+    filter.headers(&worker.host, Message::Request, EndStream::No);
+    filter.headers(&worker.host, Message::Response, EndStream::No);
     filter.log(&worker.host);
     let bodies = points(&sent(&worker), "gatelens.bodies");
     let wanted = [("no_body response", 1), ("not_seen request", 2), ("not_seen response", 1)];
@@ -178,7 +179,7 @@ fn trailers_end_a_body() {
     let exchange = request().int(Attribute::RequestSize, 2).int(Attribute::ResponseSize, 2);
     let mut filter = worker.begin(&exchange);
     for message in [Message::Request, Message::Response] {
-        worker.pass(&mut filter, message, &Body(vec![b"{".into(), b"}".into()], Flow::GoesOn));
+        worker.pass(&mut filter, message, &Body(vec![b"{".into(), b"}".into()], EndStream::No));
         filter.trailers(message);
     }
     filter.log(&worker.host);
@@ -192,7 +193,7 @@ fn the_memory_for_bodies_is_bounded_and_given_back() {
     let exchange = request().int(Attribute::RequestSize, 30_000);
     let open = || {
         let mut filter = worker.begin(&exchange);
-        worker.pass(&mut filter, Message::Request, &Body(vec![vec![b' '; 30_000]], Flow::GoesOn));
+        worker.pass(&mut filter, Message::Request, &Body(vec![vec![b' '; 30_000]], EndStream::No));
         filter
     };
     let end = |mut filter: StreamFilter| {

@@ -149,6 +149,36 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
 }
 
 #[test]
+fn the_gateways_own_time_is_known_or_absent() {
+    let gateway = FakeGateway::starting_at(START);
+    let worker = Worker::start(&gateway, SMALLEST);
+    let request = |path: &str, milliseconds: i64, attempts: i64| {
+        FakeExchange::new("GET", path, 200)
+            .int(Attribute::RequestDuration, milliseconds * 1_000_000)
+            .int(Attribute::Attempts, attempts)
+    };
+    let upstream = |exchange: FakeExchange, milliseconds: i64| {
+        exchange.int(Attribute::UpstreamLatency, milliseconds * 1_000_000)
+    };
+    worker.finish(upstream(request("/upload", 2_062, 1).int(Attribute::RequestSize, 9_000), 2_061));
+    worker.finish(request("/direct", 3, 0));
+    worker.finish(request("/websocket", 1_135, 1));
+    worker.finish(upstream(request("/retried", 223, 2), 100));
+    let original = ("x-envoy-original-url", "http://gateway.test/redirect");
+    worker.finish(upstream(request("/redirected", 302, 1).header(original.0, original.1), 1));
+    worker.finish(upstream(request("/download", 955, 1).int(Attribute::ResponseSize, 500_000), 2));
+    worker.finish(upstream(request("/reset", 203, 1).int(Attribute::ResponseFlags, 1 << 28), 1));
+    gateway.wait(Duration::from_secs(1));
+    let sent = worker.tick_answering(Some(200));
+    let known: BTreeMap<_, _> = sketches(&sent, "gatelens.gateway.duration")
+        .into_iter()
+        .map(|(series, point)| (series["http.route"].clone(), (point.count, point.sum.unwrap())))
+        .collect();
+    assert_eq!(known, BTreeMap::from([("/upload".into(), (1, 0.001)), ("/direct".into(), (1, 0.003))]));
+    assert_eq!(counts(&sent).values().sum::<u64>(), 7, "every request is counted");
+}
+
+#[test]
 fn exchanges_that_envoy_itself_ended_are_counted_too() {
     let gateway = FakeGateway::starting_at(START);
     let worker = Worker::start(&gateway, SMALLEST);

@@ -46,10 +46,9 @@ fn redact() -> Value {
 mod tests {
     use std::collections::BTreeMap;
 
-    use gatelens_core::capture::preview;
     use gatelens_core::config::Config;
-    use gatelens_core::pairs::Pairs;
-    use gatelens_core::redact::Message;
+    use gatelens_model::Message;
+    use gatelens_redact::capture::preview;
 
     use super::*;
     use crate::scenarios;
@@ -68,7 +67,7 @@ mod tests {
             let request = String::from_utf8(request).unwrap();
             let (head, body) = request.split_once("\r\n\r\n").unwrap();
             let Some((_, kind)) = head.split_once("content-type: ") else { continue };
-            let headers = Pairs::encode(&[("content-type", kind.lines().next().unwrap())]);
+            let headers = [("content-type", kind.lines().next().unwrap())];
             let seen = preview(&config.redact, &config.capture, Message::Request, &headers, body.as_bytes())
                 .unwrap();
             for (rule, count) in seen.hits {

@@ -1,9 +1,8 @@
 //! Previews what the filter would send of a body, for the API and for `gatelens redact`.
 
-use gatelens_core::capture::{Preview, preview as run};
 use gatelens_core::config::{Config, ConfigError};
-use gatelens_core::pairs::Pairs;
-use gatelens_core::redact::Message;
+use gatelens_model::Message;
+use gatelens_redact::capture::{Preview, preview as run};
 use serde::{Serialize, Serializer};
 
 /// A body and the configuration that applies to it.
@@ -28,7 +27,7 @@ pub struct PreviewResponse {
     pub size: u64,
     /// The body as it would be sent.
     pub body: Option<String>,
-    /// Why it would be omitted: one of `gatelens_core::redact::Reason`.
+    /// Why it would be omitted: one of [`gatelens_model::OmissionReason`].
     pub left_out: Option<&'static str>,
     /// Rules that matched, with their number of matches; an object in JSON.
     #[serde(serialize_with = "as_object")]
@@ -47,11 +46,7 @@ pub fn preview(asked: &PreviewRequest<'_>) -> Result<PreviewResponse, ConfigErro
         Message::Request => (":method", "POST"),
         Message::Response => (":status", "200"),
     };
-    let headers = Pairs::encode(&[
-        start,
-        ("content-type", asked.content_type),
-        ("content-encoding", asked.content_encoding),
-    ]);
+    let headers = [start, ("content-type", asked.content_type), ("content-encoding", asked.content_encoding)];
     let seen = run(&redact, &capture, asked.message, &headers, asked.body);
     // Reading a configuration compiles its rules, so that none is found to be wrong here.
     let Preview { captured, hits, never } = seen.map_err(|defect| ConfigError {

@@ -6,10 +6,10 @@ use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
-use gatelens_core::filter::{Flow, StreamFilter};
+use gatelens_core::filter::{EndStream, StreamFilter};
 use gatelens_core::host::{Attribute, CalloutAnswer};
 use gatelens_core::lifecycle::{Plugin, Registry};
-use gatelens_core::redact::Message;
+use gatelens_model::Message;
 
 use crate::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
 
@@ -27,7 +27,7 @@ pub struct Worker {
 
 /// A body as it passes: its chunks, and whether its end is seen with the last one.
 #[derive(Clone, Debug)]
-pub struct Body(pub Vec<Vec<u8>>, pub Flow);
+pub struct Body(pub Vec<Vec<u8>>, pub EndStream);
 
 impl Worker {
     /// Starts with this plugin configuration.
@@ -56,12 +56,12 @@ impl Worker {
     /// Passes one message through the filter: headers, then the chunks of its body.
     pub fn pass(&self, filter: &mut StreamFilter, message: Message, body: &Body) {
         let Body(chunks, end) = body;
-        let ended = if chunks.is_empty() { *end } else { Flow::GoesOn };
+        let ended = if chunks.is_empty() { *end } else { EndStream::No };
         filter.headers(&self.host, message, ended);
         for (index, chunk) in chunks.iter().enumerate() {
             let last = index + 1 == chunks.len();
             self.host.pass(chunk.clone());
-            filter.body(&self.host, message, chunk.len(), if last { *end } else { Flow::GoesOn });
+            filter.body(&self.host, message, chunk.len(), if last { *end } else { EndStream::No });
         }
     }
 
@@ -113,12 +113,12 @@ impl Worker {
 impl Body {
     /// No body: the headers end the message.
     pub fn none() -> Self {
-        Self(Vec::new(), Flow::Ends)
+        Self(Vec::new(), EndStream::Yes)
     }
 
     /// In one chunk that ends the message.
     pub fn whole(text: &str) -> Self {
-        Self(vec![text.into()], Flow::Ends)
+        Self(vec![text.into()], EndStream::Yes)
     }
 
     fn bytes(&self) -> i64 {

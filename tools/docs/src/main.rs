@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
 
-use gatelens_core::redact::Reason;
+use gatelens_model::OmissionReason;
 
 /// A file that is made from code.
 struct Document {
@@ -38,7 +38,8 @@ fn documents() -> io::Result<Vec<Document>> {
 
 /// The omission reasons as a type of the page, so that its compiler finds one that the page does not explain.
 fn omission() -> String {
-    let names: String = Reason::ALL.iter().map(|reason| format!("  '{}',\n", reason.name())).collect();
+    let names: String =
+        OmissionReason::ALL.iter().map(|reason| format!("  '{}',\n", reason.name())).collect();
     format!(
         "// Why a body is not in the log, under the names of the wire. Written by `make docs`.\n\n\
          export const OMISSION_REASONS = [\n{names}] as const;\n\n\
@@ -80,7 +81,7 @@ mod tests {
     #[test]
     fn every_omission_reason_is_explained() {
         let text = read("docs/wire.md").unwrap();
-        for reason in Reason::ALL.map(Reason::name) {
+        for reason in OmissionReason::ALL.map(OmissionReason::name) {
             assert!(text.contains(&format!("`{reason}`")), "docs/wire.md: {reason}");
         }
     }

@@ -5,13 +5,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::registry::{Registry, WorkerHandle};
-use crate::capture::{Bodies, Capture};
 use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::export::RootId;
 use crate::host::{CalloutId, Host, LogLevel};
 use crate::plan::Plan;
-use crate::redact::Hits;
+use gatelens_redact::Hits;
+use gatelens_redact::capture::{Bodies, Capture};
 
 /// Of so many requests one is timed.
 const SAMPLE: u32 = 64;
@@ -61,7 +61,7 @@ impl Plugin {
             Ok(text) if !text.trim_start().starts_with('{') && !text.is_empty() => Err(NOT_JSON.to_owned()),
             Ok(text) => Config::parse(text)
                 .map_err(|error| error.to_string())
-                .and_then(|config| Plan::new(config, text, host).map_err(|defect| defect.to_string())),
+                .and_then(|config| Plan::new(config, host).map_err(|defect| defect.to_string())),
             Err(_) => Err(NOT_JSON.to_owned()),
         };
         let plan = match parsed {

@@ -11,13 +11,14 @@ use crate::export::{CounterExport, Destination, ExportRequest, LogExport, RootId
 use crate::host::{CalloutAnswer, CalloutId, Host, LogLevel};
 use crate::otlp::metrics::MetricsExport;
 use crate::plan::ExportConfig;
-use crate::redact::{Hits, Message, Reason};
 use crate::shared::heartbeat::Heartbeats;
 use crate::shared::lease::{self, Leadership};
 use crate::shared::sequence::{self, Signal};
 use crate::shared::series::decode_slot;
 use crate::shared::{SharedSeries, Unreadable, UpdateError};
 use crate::stats::{FleetStats, WorkerStats};
+use gatelens_model::{Message, OmissionReason};
+use gatelens_redact::Hits;
 
 /// Counts and log of one worker, and their export.
 #[derive(Debug)]
@@ -275,8 +276,8 @@ impl Worker {
         let to = destination(&self.config, &self.instance, &self.shared);
         let [requests, responses] = self.log.close_batch(host, now_ns, to);
         let counts = &mut self.redaction.pending;
-        counts.add_omitted(Message::Request, Reason::QueueFull, requests);
-        counts.add_omitted(Message::Response, Reason::QueueFull, responses);
+        counts.add_omitted(Message::Request, OmissionReason::QueueFull, requests);
+        counts.add_omitted(Message::Response, OmissionReason::QueueFull, responses);
     }
 
     fn metrics_request(&mut self, host: &impl Host, snapshot: &Snapshot, now_ns: u64) -> ExportRequest {

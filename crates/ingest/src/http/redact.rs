@@ -10,7 +10,7 @@ use crate::query::params::{no_such, none};
 use axum::extract::{self, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use gatelens_core::redact::Message;
+use gatelens_model::Message;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -101,13 +101,10 @@ impl Body {
     }
 
     fn request(&self) -> Result<PreviewRequest<'_>, QueryError> {
-        let message = match self.direction.as_deref() {
-            None | Some("request") => Message::Request,
-            Some("response") => Message::Response,
-            Some(_) => {
-                return Err(QueryError::parameter("direction", "direction must be request or response"));
-            }
-        };
+        let message = self.direction.as_deref().unwrap_or(Message::Request.name());
+        let message = Message::ALL.into_iter().find(|known| known.name() == message);
+        let message = message
+            .ok_or_else(|| QueryError::parameter("direction", "direction must be request or response"))?;
         Ok(PreviewRequest {
             config: required("config", self.config.as_deref())?,
             message,

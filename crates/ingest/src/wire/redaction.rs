@@ -3,7 +3,7 @@
 use super::attributes::{clip, text, whole_text};
 use super::report::{latest, points, whole};
 use crate::model::{Bodies, Redaction, Rule};
-use gatelens_model::{attribute, metric, value};
+use gatelens_model::{Message, attribute, metric, value};
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use std::collections::HashMap;
 
@@ -13,9 +13,6 @@ const MAX_RULES: usize = 5_000;
 const MAX_RULE_BYTES: usize = 4_096;
 /// Fates of bodies kept of each message.
 const MAX_FATES: usize = 64;
-/// Values of `gatelens.body.message`.
-const REQUEST: &str = "request";
-const RESPONSE: &str = "response";
 
 impl Redaction {
     /// Reads a metric; `false` when it is not about redaction.
@@ -56,10 +53,11 @@ fn rules(metric: &Metric) -> Vec<Rule> {
 fn bodies(metric: &Metric) -> Bodies {
     let mut bodies = Bodies::default();
     for point in points(metric) {
-        let fates = match text(&point.attributes, attribute::BODY_MESSAGE) {
-            Some(REQUEST) => &mut bodies.request,
-            Some(RESPONSE) => &mut bodies.response,
-            _ => continue,
+        let name = text(&point.attributes, attribute::BODY_MESSAGE);
+        let fates = match Message::ALL.into_iter().find(|message| Some(message.name()) == name) {
+            Some(Message::Request) => &mut bodies.request,
+            Some(Message::Response) => &mut bodies.response,
+            None => continue,
         };
         let (Some(fate), Some(count)) = (text(&point.attributes, attribute::BODY_FATE), whole(point)) else {
             continue;

@@ -4,7 +4,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
-use gatelens_core::capture::CALLBACKS;
+use gatelens_core::filter::BODY_CALLBACKS;
 use gatelens_testkit::{Envoy, EnvoyConfig, Error, Launch, Receiver, Result};
 use serde_json::Value;
 
@@ -66,11 +66,11 @@ pub(crate) fn without_body_callbacks(config: EnvoyConfig) -> Result<EnvoyConfig>
     let listed = config.allowed_capabilities();
     let edited = config.edit(|bootstrap| {
         if let Some(list) = bootstrap.pointer_mut(CAPABILITIES).and_then(Value::as_object_mut) {
-            list.retain(|name, _| !CALLBACKS.contains(&name.as_str()));
+            list.retain(|name, _| !BODY_CALLBACKS.contains(&name.as_str()));
         }
     });
     match listed.len() - edited.allowed_capabilities().len() {
-        removed if removed == CALLBACKS.len() => Ok(edited),
+        removed if removed == BODY_CALLBACKS.len() => Ok(edited),
         removed => Err(Error::Unexpected(format!("{removed} callbacks for bodies are listed"))),
     }
 }
