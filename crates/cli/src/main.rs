@@ -31,6 +31,7 @@ enum Command {
 }
 
 fn main() -> ExitCode {
+    log_to_stderr();
     let done = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Query(arguments) => return query::run(&arguments),
@@ -44,4 +45,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Diagnostics of the service and of readers of its files: a line each, as text.
+fn log_to_stderr() {
+    let subscriber =
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+    subscriber.with_max_level(tracing_subscriber::filter::LevelFilter::INFO).init();
 }

@@ -36,7 +36,9 @@ impl Source {
     pub(super) fn ask(&self, question: &str, parameters: &str) -> Result<Value, Failure> {
         let question = format!("{question}?{parameters}");
         let (place, (status, body)) = match self {
-            Self::Directory(data) => (data.display().to_string(), gatelens_ingest::ask(data, &question)),
+            Self::Directory(data) => {
+                (data.display().to_string(), gatelens_ingest::query_offline(data, &question))
+            }
             Self::Service(url) => (url.clone(), get(url, &question)?),
         };
         let strange = |reason| Failure::Strange { url: place.clone(), reason };
