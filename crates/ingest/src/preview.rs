@@ -2,7 +2,9 @@
 
 use gatelens_core::capture::{Preview, preview as run};
 use gatelens_core::config::{Config, ConfigError};
+use gatelens_core::host::PluginIdentity;
 use gatelens_core::pairs::Pairs;
+use gatelens_core::plan::Plan;
 use gatelens_core::redact::Message;
 use serde::{Serialize, Serializer};
 
@@ -43,6 +45,7 @@ pub struct Seen {
 /// # Errors
 /// When the filter would refuse the configuration.
 pub fn preview(asked: &Asked<'_>) -> Result<Seen, ConfigError> {
+    Plan::read(asked.config, &PluginIdentity::default())?;
     let Config { redact, capture, .. } = Config::parse(asked.config)?;
     let start = match asked.message {
         Message::Request => (":method", "POST"),

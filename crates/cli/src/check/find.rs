@@ -1,6 +1,8 @@
 //! Where in a file the configurations are.
 
-use gatelens_core::config::Config;
+use gatelens_core::host::PluginIdentity;
+use gatelens_core::plan::Plan;
+use gatelens_core::redact::Message;
 use serde_json::Value;
 
 use super::yaml::{self, Node, Place};
@@ -80,7 +82,7 @@ impl<'a> Found<'a> {
     /// All that is wrong with it: what the filter would refuse, else what may not be meant.
     pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems: Vec<Problem> = self.around.to_vec();
-        match Config::parse(&self.text) {
+        match Plan::read(&self.text, &PluginIdentity::default()) {
             Err(error) => {
                 let inner = Place { line: error.line, column: error.column };
                 let place = match &self.origin {
@@ -89,8 +91,11 @@ impl<'a> Found<'a> {
                 };
                 problems.push(Problem::error(place, error.message).about(error.path));
             }
-            Ok(config) => {
-                if config.capture.request_body || config.capture.response_body {
+            Ok(plan) => {
+                if [Message::Request, Message::Response]
+                    .iter()
+                    .any(|message| plan.capture.takes_bodies(*message))
+                {
                     problems.extend(self.around_bodies.clone());
                 }
                 let read: Value = serde_json::from_str(&self.text).unwrap_or_default();
