@@ -4,8 +4,8 @@
 
 use std::rc::Rc;
 
-use gatelens_core::filter::{Flow, StreamFilter};
-use gatelens_core::redact::Message;
+use gatelens_core::filter::{EndStream, StreamFilter};
+use gatelens_model::Message;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
@@ -14,20 +14,32 @@ use crate::envoy::Envoy;
 pub(crate) struct Stream {
     filter: StreamFilter,
     envoy: Rc<Envoy>,
+    /// The callback that the request asks to trap in.
+    #[cfg(feature = "trap")]
+    trap: Option<Vec<u8>>,
 }
 
 impl Stream {
     pub(crate) fn new(filter: StreamFilter, envoy: Rc<Envoy>) -> Self {
-        Self { filter, envoy }
+        Self {
+            filter,
+            envoy,
+            #[cfg(feature = "trap")]
+            trap: None,
+        }
     }
 
     fn headers(&mut self, message: Message, end_of_stream: bool) -> Action {
-        self.filter.headers(&*self.envoy, message, flow(end_of_stream));
+        #[cfg(feature = "trap")]
+        crate::trap::on_headers(&*self.envoy, message, &mut self.trap);
+        self.filter.headers(&*self.envoy, message, end_stream(end_of_stream));
         Action::Continue
     }
 
     fn body(&mut self, message: Message, size: usize, end_of_stream: bool) -> Action {
-        self.filter.body(&*self.envoy, message, size, flow(end_of_stream));
+        #[cfg(feature = "trap")]
+        crate::trap::on_body(message, self.trap.as_deref());
+        self.filter.body(&*self.envoy, message, size, end_stream(end_of_stream));
         Action::Continue
     }
 
@@ -37,8 +49,8 @@ impl Stream {
     }
 }
 
-fn flow(end_of_stream: bool) -> Flow {
-    if end_of_stream { Flow::Ends } else { Flow::GoesOn }
+fn end_stream(end_of_stream: bool) -> EndStream {
+    if end_of_stream { EndStream::Yes } else { EndStream::No }
 }
 
 impl Context for Stream {}
@@ -69,6 +81,8 @@ impl HttpContext for Stream {
     }
 
     fn on_log(&mut self) {
+        #[cfg(feature = "trap")]
+        crate::trap::on_log(&*self.envoy);
         self.filter.log(&*self.envoy);
     }
 }

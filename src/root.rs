@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use gatelens_core::filter::StreamFilter;
 use gatelens_core::host::CalloutId;
-use gatelens_core::plugin::{Ending, Plugin, Registry};
+use gatelens_core::lifecycle::{Ending, Plugin, Registry};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
@@ -44,12 +44,14 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
+        #[cfg(feature = "trap")]
+        crate::trap::on_tick();
         self.plugin.tick(&*self.envoy);
     }
 
     fn on_log(&mut self) {
         #[cfg(feature = "trap")]
-        crate::trap::on_request(&*self.envoy);
+        crate::trap::on_log(&*self.envoy);
         self.plugin.log(&*self.envoy);
     }
 

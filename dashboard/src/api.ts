@@ -1,7 +1,8 @@
-// The read API's answers, as interfaces of what this page uses of them, and the one function that asks for them.
+// The part of the read API's responses that this page uses, and the functions that request them.
 
-import type { Dimension, Filters } from './location';
-import type { Span } from './period';
+import type { Filters } from './location';
+import type { Span } from './span';
+import type { Dimension } from './views/facts';
 
 export interface Row {
   consumer?: string;
@@ -11,16 +12,19 @@ export interface Row {
   service?: string;
   environment?: string;
   requests: number;
-  /** Status 500 and above, or no answer at all. */
+  /** Requests with status 500 and above, or without a response. */
   errors: number;
   request_bytes: number;
   response_bytes: number;
-  /** `null` where there was no request. */
+  /** `null` without requests. */
   p50_ms: number | null;
   p75_ms: number | null;
   p95_ms: number | null;
   p99_ms: number | null;
+  /** Of the requests that reached an upstream. Those of `p95_ms` are more, so it can be higher than `p95_ms`. */
   upstream_p95_ms: number | null;
+  /** The number of requests of `upstream_p95_ms`. */
+  upstream_requests?: number;
 }
 
 export interface Summary {
@@ -34,12 +38,14 @@ export type Point = Row & { time: string };
 export interface Timeseries {
   from: string;
   to: string;
+  /** Seconds. */
+  step: number;
   points: Point[];
-  /** Spans within which requests are counted but their minutes cannot be told apart, as after a long outage. */
+  /** Spans whose requests are counted, but not by minute: the gateway could not report for a long time. */
   coarse?: { from: string; to: string }[];
 }
 
-/** One request of the log. Fields beyond these are shown as they come. */
+/** One request of the log. The page also shows fields that are not listed here. */
 export interface Request {
   time: string;
   consumer: string;
@@ -53,13 +59,13 @@ export interface Request {
   error_type?: string | null;
   request_id?: string | null;
   grpc_status?: number | null;
-  /** By name in lower case; `null` where none was captured. */
+  /** Values by name in lower case; `null` if none was captured. */
   request_headers?: Record<string, string[]> | null;
   response_headers?: Record<string, string[]> | null;
   /** Decoded and redacted. */
   request_body?: string | null;
   response_body?: string | null;
-  /** Why a body that was to be captured is not there. */
+  /** The omission reason of a body that should have been captured. */
   request_body_omitted?: string | null;
   response_body_omitted?: string | null;
   [field: string]: unknown;
@@ -70,7 +76,7 @@ export interface Requests {
   next: string | null;
 }
 
-/** One life of a gateway: it has a new epoch after each restart. */
+/** One epoch of a gateway. Each restart begins a new epoch. */
 export interface Gateway {
   instance: string;
   epoch: string;
@@ -83,29 +89,35 @@ export interface Gateway {
   series: number | null;
   /** Requests counted in the overflow series. */
   overflow: number;
-  /** Batches that were sent and have not arrived. The counters of a missing one are made good by the next. */
+  /** Batches that were sent and have not arrived. Counters are cumulative, so the next batch recovers them. */
   gaps: { metrics: number; logs: number; traces?: number };
-  /** The most series it may have, where it says so. */
+  /** The limit on series, if the gateway reports it. */
   max_series?: number | null;
-  /** Log records written, and what became of them; the difference is held. */
+  /** A newer epoch has replaced this one, or the gateway has been silent for 5 minutes. It holds nothing any more. */
+  ended?: boolean;
+  /** Events since the start of the epoch: `captured` is the sum of `stored`, `dropped` and `held`. */
   captured?: number | null;
+  /** Events acknowledged to the gateway, by its last report. Older versions of the API have no `stored`. */
   sent?: number | null;
+  stored?: number | null;
   dropped?: Record<string, number> | null;
   held?: number | null;
   queue_bytes?: number | null;
-  /** Attempts to deliver that failed; most are made again. */
+  /** Failed export attempts; most are retried. */
   export_failures?: number | null;
-  /** Virtual machines at work, and those lost to a trap. */
-  machines?: number | null;
-  machines_lost?: number | null;
+  /** Running workers, and workers lost to a trap. */
+  workers?: number | null;
+  workers_lost?: number | null;
+  /** Requests that the filter could not count. */
+  uncounted?: number;
   active_requests?: number | null;
-  /** Time spent in the filter's own code, since its start. */
+  /** CPU time of the filter's code since the start of the epoch. */
   busy_seconds?: number | null;
-  /** `null` where it never reported any. */
+  /** `null` if the gateway has never reported redaction. */
   redaction?: Redaction | null;
 }
 
-/** All rules of the configuration in force with their hits, and what became of bodies. */
+/** The rules of the active configuration with their hits, and the fates of bodies. */
 export interface Redaction {
   rules: { rule: string; hits: number }[];
   bodies: Record<'request' | 'response', { captured: number; omitted: Record<string, number> }>;
@@ -115,37 +127,42 @@ export interface Gateways {
   rows: Gateway[];
 }
 
-/** What a body would be sent as under a configuration. */
+/** A body as the filter would send it under a configuration. */
 export interface Preview {
-  /** Of the body as it was given, in bytes. */
+  /** Of the original body, in bytes. */
   size: number;
-  /** `null` where it would be left out. */
+  /** `null` if the body would be omitted. */
   body: string | null;
   left_out: string | null;
-  /** By rule; those that were not hit are not among them. */
+  /** By rule, without rules that did not match. */
   hits: Record<string, number>;
-  /** Rules for bodies of this direction that were not hit. */
+  /** Rules for bodies of this message that did not match. */
   never: string[];
 }
 
-/** What the API says of a question that it refuses. */
+/** The API's reason for refusing a query. */
 export interface Refusal {
   message: string;
   field?: string | null;
-  /** Within the text of the field, from 1; columns in characters. */
+  /** Position within the text of the field, from 1; columns in characters. */
   line?: number | null;
   column?: number | null;
 }
 
-/** Why there is no answer, in words for the person at the screen. */
+/** Why there is no response: what happened, and in `hint` what to do. */
 export class Failure extends Error {
   constructor(
     message: string,
     readonly hint: string,
-    /** Where the answer says more than its status. */
+    /** The API's reason, if the response has one. */
     readonly refusal?: Refusal,
   ) {
     super(message);
+  }
+
+  /** Any error as a failure. One that is not a `Failure` is a defect of the page. */
+  static of(error: unknown): Failure {
+    return error instanceof Failure ? error : new Failure('The page failed', String(error));
   }
 }
 
@@ -167,12 +184,12 @@ export function endpoint(
 
 const TIMEOUT_MS = 30_000;
 
-/** Asks the ingest. Rejects with a `Failure`, or with the signal's reason when aborted. */
+/** Queries the ingest. Rejects with a `Failure`, or with the signal's reason when aborted. */
 export function ask<T>(path: string, signal: AbortSignal): Promise<T> {
   return exchange(path, { headers: { accept: 'application/json' } }, signal);
 }
 
-/** As `ask`, of a question that does not fit in an address. */
+/** Like `ask`, for a query that does not fit in an address. */
 export function askWith<T>(path: string, question: unknown, signal: AbortSignal): Promise<T> {
   const headers = { accept: 'application/json', 'content-type': 'application/json' };
   return exchange(path, { method: 'POST', headers, body: JSON.stringify(question) }, signal);
@@ -187,17 +204,17 @@ async function exchange<T>(path: string, init: RequestInit, signal: AbortSignal)
   } catch (error) {
     if (signal.aborted) throw error;
     if (error instanceof DOMException && error.name === 'TimeoutError') {
-      throw new Failure('The ingest did not answer within 30 s', 'It may be busy: a shorter time range is answered sooner.');
+      throw new Failure('The ingest did not respond within 30 s', 'It may be busy. Try a shorter time range.');
     }
-    throw new Failure('The ingest cannot be reached', 'Is `gatelens serve` running, and the network up?');
+    throw new Failure('The ingest cannot be reached', 'Check that `gatelens serve` is running and that the network is up.');
   }
   const body = parse(text);
   if (!response.ok) {
     const refusal = refusalOf(body);
-    throw new Failure(`The ingest answered ${response.status}`, refusal ? wordsOf(refusal) : 'The answer says no more.', refusal);
+    throw new Failure(`The ingest responded with ${response.status}`, refusal ? wordsOf(refusal) : 'No further details.', refusal);
   }
   if (body === undefined) {
-    throw new Failure('The answer is not from an ingest', 'What answers at this address does not speak the read API.');
+    throw new Failure('The response is not from an ingest', 'Check that this address serves the gatelens read API.');
   }
   return body as T;
 }

@@ -13,10 +13,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::capture::CaptureConfig;
-pub use crate::redact::{DetectorKind, RedactConfig};
 pub use error::ConfigError;
 pub(crate) use error::Problem;
+pub use gatelens_redact::capture::CaptureConfig;
+pub use gatelens_redact::{DetectorKind, RedactConfig};
 pub(crate) use locate::Step;
 pub use secret::Secret;
 

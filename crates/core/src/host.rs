@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::pairs::Pairs;
-use crate::redact::Message;
+use gatelens_model::Message;
 
 /// What the filter asks of the gateway that runs it.
 ///

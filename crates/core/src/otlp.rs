@@ -3,12 +3,12 @@
 //! Field numbers are those of opentelemetry-proto 1.x; tests read everything back with the official messages.
 //! `docs/wire.md` says what is sent.
 
-mod lighten;
 pub mod logs;
 pub mod metrics;
 pub(crate) mod proto;
+mod strip;
 
-pub use lighten::without_bodies;
+pub use strip::strip_bodies;
 
 use gatelens_model::{attribute, value};
 

@@ -5,7 +5,6 @@ mod check;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::capture::Capture;
 use crate::config::{
     Compression, Config, ConfigError, Counters, Direction, Ingest, Limits, Problem, Routes, Secret, Service,
     Step, bounds,
@@ -14,10 +13,11 @@ use crate::consumer::Source;
 use crate::counters::Caps;
 use crate::hash::fnv1a;
 use crate::host::PluginIdentity;
-use crate::ledger::LedgerId;
 use crate::otlp::Resource;
-use crate::redact::{Defect, Redactor};
 use crate::route::{Template, Templates};
+use crate::shared::CounterSetId;
+use gatelens_redact::capture::Capture;
+use gatelens_redact::{Redactor, SectionError};
 
 /// What the filter does with each request, and where it sends what.
 #[derive(Debug)]
@@ -39,14 +39,14 @@ pub struct Plan {
     /// Whether what the filter does is written to the gateway's log.
     pub debug: bool,
     /// What the shared state of this plugin is, and where it goes.
-    pub stream: Rc<Stream>,
+    pub export: Rc<ExportConfig>,
 }
 
 /// All that a worker's counters and queue need to be delivered, whichever root context does it.
 #[derive(Debug)]
-pub struct Stream {
+pub struct ExportConfig {
     /// Which counters.
-    pub ledger: LedgerId,
+    pub counters: CounterSetId,
     /// Caps of the series.
     pub caps: Caps,
     /// Bounds at which durations are counted exactly, nanoseconds.
@@ -115,8 +115,8 @@ impl Plan {
             infer_routes: routes.infer,
             count_consumers: counters.consumer,
             debug,
-            stream: Rc::new(Stream {
-                ledger: ledger_id(identity, &service, &ingest, &counters),
+            export: Rc::new(ExportConfig {
+                counters: counter_set_id(identity, &service, &ingest, &counters),
                 caps: Caps {
                     series: counters.max_series,
                     consumers: counters.max_consumers,
@@ -150,7 +150,7 @@ impl Plan {
     /// killed; and, as `random` says, up to a fifth more often, so that the workers of a fleet do not all send at the
     /// same moment.
     pub fn tick_period(&self, random: u64) -> Duration {
-        let longest = u64::from(self.stream.limits.flush_ms.min(500));
+        let longest = u64::from(self.export.limits.flush_ms.min(500));
         let earlier = random.checked_rem((longest / 5).max(1)).unwrap_or(0);
         Duration::from_millis(longest.saturating_sub(earlier))
     }
@@ -167,7 +167,7 @@ fn compile_templates(routes: &Routes) -> Result<Templates, Problem> {
     Ok(Templates::new(templates.collect::<Result<Vec<_>, _>>()?))
 }
 
-fn in_section(section: &str, defect: Defect) -> Problem {
+fn in_section(section: &str, defect: SectionError) -> Problem {
     let steps = [Step::from(section), Step::from(defect.list)].into_iter();
     Problem::new(steps.chain(defect.index.map(Step::from)), defect.message)
 }
@@ -176,7 +176,12 @@ fn in_section(section: &str, defect: Defect) -> Problem {
 ///
 /// The values of `ingest.headers` are not among them. They are credentials, which this hash must not cover, and a rotated
 /// credential must not begin new counters: the worker continues with its queue and uses the new value for its next request.
-fn ledger_id(plugin: &PluginIdentity, service: &Service, ingest: &Ingest, counters: &Counters) -> LedgerId {
+fn counter_set_id(
+    plugin: &PluginIdentity,
+    service: &Service,
+    ingest: &Ingest,
+    counters: &Counters,
+) -> CounterSetId {
     let mut parts: Vec<Vec<u8>> = Vec::new();
     let mut add = |part: &str| parts.push(part.as_bytes().to_vec());
     [&plugin.name, &plugin.root_id].into_iter().for_each(|part| add(part));
@@ -191,5 +196,5 @@ fn ledger_id(plugin: &PluginIdentity, service: &Service, ingest: &Ingest, counte
     ingest.headers.keys().for_each(|name| add(name));
     parts.push(vec![service.direction as u8]);
     parts.extend(counters.bounds_seconds.iter().map(|bound| bound.to_bits().to_le_bytes().to_vec()));
-    LedgerId(fnv1a(parts.iter().map(|part| &part[..])))
+    CounterSetId(fnv1a(parts.iter().map(|part| &part[..])))
 }

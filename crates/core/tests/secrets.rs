@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use gatelens_core::config::Config;
 use gatelens_core::host::{Attribute, CalloutAnswer, PluginIdentity};
+use gatelens_core::lifecycle::{Plugin, Registry};
 use gatelens_core::plan::Plan;
-use gatelens_core::plugin::{Plugin, Registry};
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, Sent};
 
 const SECRET: &str = "Bearer s3cr3t-0451";
@@ -24,14 +24,14 @@ fn plan(configuration: &str) -> Plan {
 }
 
 fn config_hash(configuration: &str) -> String {
-    plan(configuration).stream.resource.config_hash.clone()
+    plan(configuration).export.resource.config_hash.clone()
 }
 
 #[test]
 fn two_secrets_have_one_hash_and_one_set_of_counters() {
     let (one, other) = (plan(&configuration(SECRET)), plan(&configuration("Bearer another")));
-    assert_eq!(one.stream.resource.config_hash, other.stream.resource.config_hash);
-    assert_eq!(one.stream.ledger, other.stream.ledger);
+    assert_eq!(one.export.resource.config_hash, other.export.resource.config_hash);
+    assert_eq!(one.export.counters, other.export.counters);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 // How uPlot is to draw a chart of ours.
 
 import uPlot from 'uplot';
-import type { Span } from '../period';
+import type { Span } from '../span';
 import type { Zone } from '../zone';
 import type { Slots } from './columns';
 import { decades, fromZero, middle, roundValues, tick } from './scale';

@@ -2,7 +2,7 @@
 
 use gatelens_core::host::PluginIdentity;
 use gatelens_core::plan::Plan;
-use gatelens_core::redact::Message;
+use gatelens_model::Message;
 use serde_json::Value;
 
 use super::yaml::{self, Node, Place};

@@ -4,8 +4,7 @@ use super::proto::Message;
 use super::{Resource, encode_scope};
 use crate::config::Direction;
 use crate::counters::{Dimension, Series, SeriesKey, Values};
-use crate::findings::Findings;
-use crate::roster::Survey;
+use crate::stats::{FleetStats, RedactionStats};
 use gatelens_model::sketch::{SCALE, Sketch};
 use gatelens_model::varint;
 use gatelens_model::{attribute, metric};
@@ -14,9 +13,9 @@ const CUMULATIVE: u64 = 2;
 const MONOTONIC: u64 = 1;
 const NOT_MONOTONIC: u64 = 0;
 
-/// What a request about counters says.
+/// Content of a metrics request.
 #[derive(Clone, Copy, Debug)]
-pub struct Frame<'a> {
+pub struct MetricsExport<'a> {
     /// Whose counters.
     pub resource: &'a Resource,
     /// `service.instance.id`.
@@ -33,15 +32,15 @@ pub struct Frame<'a> {
     pub interval_ns: Option<u64>,
     /// Series in use.
     pub series_in_use: u32,
-    /// What the virtual machines say of themselves.
-    pub survey: &'a Survey,
-    /// What redaction found, when it is to be said.
-    pub findings: Option<&'a Findings>,
+    /// Statistics of all workers.
+    pub fleet: &'a FleetStats,
+    /// Matches of rules and fates of bodies, when they are due.
+    pub redaction: Option<&'a RedactionStats>,
     /// Series and their values since the start of the epoch.
     pub series: &'a [(SeriesKey, Values)],
 }
 
-impl Frame<'_> {
+impl MetricsExport<'_> {
     /// Makes an `ExportMetricsServiceRequest`.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -89,24 +88,27 @@ impl Frame<'_> {
     }
 
     fn of_the_gateway(&self, out: &mut Vec<u8>, prefix: &str) {
-        let Survey { stats, machines, machines_lost } = self.survey;
-        let tally = &stats.tally;
+        let FleetStats { stats, workers, workers_lost } = self.fleet;
+        let events = &stats.events;
         self.gauge(out, metric::SERIES, "{series}", u64::from(self.series_in_use));
         put_metric(out, &format!("{prefix}{}", metric::ACTIVE_REQUESTS), "{request}", |out| {
             self.sum(out, NOT_MONOTONIC, |out| self.number(out, stats.active_requests, |_| {}));
         });
-        self.counter(out, metric::EVENTS_CAPTURED, "{event}", tally.captured);
+        self.counter(out, metric::EVENTS_CAPTURED, "{event}", events.captured);
         put_metric(out, metric::EVENTS, "{event}", |out| {
             self.sum(out, MONOTONIC, |out| {
-                for (fate, events) in tally.fates() {
-                    self.number(out, events, |out| out.string_attribute(7, attribute::EVENT_FATE, fate));
+                for (fate, count) in events.fates() {
+                    self.number(out, count, |out| {
+                        out.string_attribute(7, attribute::EVENT_FATE, fate.name())
+                    });
                 }
             });
         });
         self.gauge(out, metric::QUEUE_SIZE, "By", stats.queue_bytes);
         self.counter(out, metric::EXPORT_FAILURES, "{attempt}", stats.export_failures);
-        self.gauge(out, metric::WORKERS, "{worker}", u64::from(*machines));
-        self.counter(out, metric::WORKERS_LOST, "{worker}", *machines_lost);
+        self.gauge(out, metric::WORKERS, "{worker}", u64::from(*workers));
+        self.counter(out, metric::WORKERS_LOST, "{worker}", *workers_lost);
+        self.counter(out, metric::UNCOUNTED, "{request}", stats.uncounted);
         put_metric(out, metric::BUSY_TIME, "s", |out| {
             self.sum(out, MONOTONIC, |out| {
                 out.nested(1, |out| {
@@ -116,10 +118,10 @@ impl Frame<'_> {
                 });
             });
         });
-        if let Some(findings) = self.findings {
+        if let Some(redaction) = self.redaction {
             put_metric(out, metric::REDACTION_HITS, "{hit}", |out| {
                 self.sum(out, MONOTONIC, |out| {
-                    for (rule, hits) in findings.rules() {
+                    for (rule, hits) in redaction.rules() {
                         self.number(out, hits, |out| {
                             out.string_attribute(7, attribute::REDACTION_RULE, rule);
                         });
@@ -128,7 +130,7 @@ impl Frame<'_> {
             });
             put_metric(out, metric::BODIES, "{body}", |out| {
                 self.sum(out, MONOTONIC, |out| {
-                    for (message, fate, bodies) in findings.bodies() {
+                    for (message, fate, bodies) in redaction.bodies() {
                         self.number(out, bodies, |out| {
                             out.string_attribute(7, attribute::BODY_MESSAGE, message);
                             out.string_attribute(7, attribute::BODY_FATE, fate);

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use crate::config::{Consumer, Counters, Ingest, Limits, Problem, Service, Step, bounds};
+use gatelens_redact::is_credential_header;
 
 type Checked = Result<(), Problem>;
 
@@ -77,7 +78,7 @@ pub(super) fn consumer(consumer: &Consumer) -> Checked {
         if !is_header_name(name) {
             return Err(Problem::new(at, NOT_A_HEADER));
         }
-        if is_credential(name) {
+        if is_credential_header(name) {
             let message = format!(
                 "`{name}` holds a credential, and consumer names are sent in clear; use a header that the gateway sets"
             );
@@ -85,13 +86,6 @@ pub(super) fn consumer(consumer: &Consumer) -> Checked {
         }
     }
     Ok(())
-}
-
-/// Whether a header is there to prove something: what it holds would be sent as the consumer's name.
-fn is_credential(header: &str) -> bool {
-    let name = header.to_ascii_lowercase().replace(['-', '_'], "");
-    matches!(&*name, "authorization" | "proxyauthorization" | "cookie" | "setcookie")
-        || ["apikey", "token", "secret", "password"].iter().any(|word| name.ends_with(word))
 }
 
 pub(super) fn counters(counters: &Counters) -> Checked {

@@ -1,0 +1,8 @@
+import { classes } from '../classes';
+import type { Liveness } from '../gateways';
+import styles from './dot.module.css';
+
+/** A coloured dot beside a word that says the same. */
+export function Dot({ state }: { state: Liveness | 'off' }) {
+  return <i className={classes(styles.dot, styles[state])} />;
+}
