@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::config::Config;
-use gatelens_core::host::Attribute;
+use gatelens_core::host::{Attribute, PluginIdentity};
 use gatelens_core::lifecycle::{Plugin, Registry};
 use gatelens_core::plan::Plan;
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, Sent};
@@ -21,8 +21,7 @@ fn configuration(secret: &str) -> String {
 }
 
 fn plan(configuration: &str) -> Plan {
-    let host = FakeGateway::starting_at(1).worker(configuration);
-    Plan::new(Config::parse(configuration).unwrap(), &host).unwrap()
+    Plan::read(configuration, &PluginIdentity::default()).unwrap()
 }
 
 fn config_hash(configuration: &str) -> String {
@@ -84,7 +83,7 @@ fn a_refused_secret_is_not_in_the_message() {
         [r#""s3cr3t""#, r#"{"a": 70451}"#, r#"{"a": ["s3cr3t"]}"#, r#"{"a": "s3cr3t\n"}"#, r#"["s3cr3t"]"#]
     {
         let text = format!(r#"{{"version": 1, "ingest": {{"cluster": "a", "headers": {headers}}}}}"#);
-        let error = Config::parse(&text).unwrap_err();
+        let error = Plan::read(&text, &PluginIdentity::default()).unwrap_err();
         assert!(error.path.starts_with("ingest.headers"), "{error}");
         assert!(!error.to_string().contains("s3cr3t") && !error.to_string().contains("70451"), "{error}");
     }

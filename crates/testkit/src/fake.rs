@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gatelens_core::host::{
     Attribute, Attributes, Callout, CalloutAnswer, CalloutId, Conflict, DispatchError, Host, LogLevel,
-    Version,
+    PluginIdentity, Version,
 };
 use gatelens_core::pairs::Pairs;
 use gatelens_model::Message;
@@ -258,6 +258,17 @@ impl Host for FakeHost {
 
     fn plugin_configuration(&self) -> Vec<u8> {
         self.configuration.borrow().clone()
+    }
+
+    fn plugin_identity(&self) -> PluginIdentity {
+        let named = |path: &[&str]| {
+            self.property(path).map(|name| String::from_utf8_lossy(&name).into_owned()).unwrap_or_default()
+        };
+        PluginIdentity {
+            node_id: named(&["xds", "node", "id"]),
+            name: named(&["plugin_name"]),
+            root_id: named(&["plugin_root_id"]),
+        }
     }
 
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {

@@ -1,6 +1,8 @@
 //! Finds the plugin configurations of a file.
 
-use gatelens_core::config::Config;
+use gatelens_core::host::PluginIdentity;
+use gatelens_core::plan::Plan;
+use gatelens_model::Message;
 
 use super::carrier::Carrier;
 use super::lints;
@@ -76,13 +78,16 @@ impl<'a> PluginConfig<'a> {
     /// Everything that the filter would refuse; if nothing, everything that may not be meant.
     pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems: Vec<Problem> = self.context_warnings.to_vec();
-        match Config::parse(&self.text) {
+        match Plan::read(&self.text, &PluginIdentity::default()) {
             Err(error) => {
                 let place = self.place_in_text(Place { line: error.line, column: error.column });
                 problems.push(Problem::error(place, error.message).about(error.path));
             }
-            Ok(config) => {
-                if config.capture.request_body || config.capture.response_body {
+            Ok(plan) => {
+                if [Message::Request, Message::Response]
+                    .iter()
+                    .any(|message| plan.capture.takes_bodies(*message))
+                {
                     problems.extend(self.body_warning.clone());
                 }
                 problems.extend(self.lints());
