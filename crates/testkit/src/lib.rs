@@ -30,6 +30,7 @@ pub mod receiver;
 mod server;
 mod streams;
 mod upstream;
+mod version;
 pub mod wait;
 
 pub use config::EnvoyConfig;
@@ -40,3 +41,4 @@ pub use http1::{Headers, header};
 pub use ingest::Ingest;
 pub use receiver::{Receiver, Reply};
 pub use upstream::Upstream;
+pub use version::Version;
