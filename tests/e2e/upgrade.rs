@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::thread;
 
 use gatelens_testkit::client::{Connection, Request};
-use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Listeners, Update, Upstream, paths};
+use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Listeners, Update, Upstream, artefacts, paths};
 use serde_json::{Value, json};
 
 use super::report;
@@ -15,6 +15,7 @@ use super::stack::{Mode, Stack, plugin};
 
 /// Both modules, the released one first.
 fn modules() -> [PathBuf; 2] {
+    artefacts::or_skip();
     [paths::wasm().unwrap(), paths::trap_wasm().unwrap()]
 }
 

@@ -138,9 +138,39 @@ fn what_may_not_be_meant_is_a_warning() {
     let text = changed("fail_open: true", "fail_open: true");
     warned(&text, &[]);
     let text = changed("fail_open: true", "failure_policy: FAIL_OPEN");
-    warned(&text, &[&(place(&text, "failure_policy: ") + "FAIL_OPEN answers 503")]);
+    warned(
+        &text,
+        &[&(place(&text, "failure_policy: ")
+            + "if the filter traps, FAIL_OPEN ends every request in flight")],
+    );
     let text = changed("fail_open: true", "").replace("    name: gatelens", "    name: 'gatelens'");
-    warned(&text, &[&(place(&text, "name: 'gatelens'") + "if the filter traps")]);
+    warned(
+        &text,
+        &[&(place(&text, "name: 'gatelens'") + "if the filter traps, every request is answered 503")],
+    );
+    // Envoy refuses both at once.
+    let text = changed("fail_open: true", "fail_open: true, failure_policy: FAIL_RELOAD")
+        .replace("fail_open: true, ", "fail_open: true\n                ");
+    let (status, said) = check(&text);
+    assert!(status == 1 && said.contains("error: Envoy refuses an entry that sets both"), "{said}");
+    // The allow-list is found in both of its places: under `vm_config`, and beside it for Envoy before 1.40.
+    let beside = |text: &str| {
+        let list: Vec<String> = text
+            .lines()
+            .skip_while(|line| !line.contains("capability_restriction_config:"))
+            .take_while(|line| !line.contains("The reference of these keys"))
+            .map(|line| line.get(2..).unwrap_or_default().to_owned())
+            .collect();
+        let start = text.find("                  capability_restriction_config:").unwrap();
+        let end = text.find("                # The reference of these keys").unwrap();
+        format!("{}{}\n{}", &text[..start], list.join("\n"), &text[end..])
+    };
+    let text = beside(&changed("fail_open: true", "fail_open: true"));
+    assert!(text.contains("\n                capability_restriction_config:"), "{text}");
+    warned(&text, &[]);
+    let text = beside(&changed("proxy_on_delete: {}", ""));
+    let lacks = "the allow-list lacks capabilities that the module needs; add proxy_on_delete";
+    warned(&text, &[&(place(&text, "proxy_on_vm_start") + lacks)]);
     let text = changed("proxy_on_delete: {}", "");
     let lacks = "the allow-list lacks capabilities that the module needs; add proxy_on_delete";
     warned(&text, &[&(place(&text, "proxy_on_vm_start") + lacks)]);
@@ -161,14 +191,15 @@ fn what_may_not_be_meant_is_a_warning() {
     warned(&text, &[&(place(&text, "name: 'gatelens'") + "an access logger sees no bodies")]);
     // Both in one gateway: the logger leaves out what the filter counts where they share a virtual machine.
     let both = |filter: &str, logger: &str| {
-        let entry = |kind: &str, list: &str| {
+        let entry = |kind: &str, policy: &str, list: &str| {
             format!(
-                "- \"@type\": type.googleapis.com/envoy.extensions.{kind}\n  config: {{name: gatelens, fail_open: true, failure_policy: FAIL_RELOAD, \
+                "- \"@type\": type.googleapis.com/envoy.extensions.{kind}\n  config: {{name: gatelens, {policy}, \
                  vm_config: {{vm_id: a{list}}}, configuration: {{\"@type\": type.googleapis.com/google.protobuf.StringValue, \
                  value: '{{\"version\": 1, \"ingest\": {{\"cluster\": \"a\"}}, {trusted}}}'}}}}\n"
             )
         };
-        entry("filters.http.wasm.v3.Wasm", filter) + &entry("access_loggers.wasm.v3.WasmAccessLog", logger)
+        entry("filters.http.wasm.v3.Wasm", "fail_open: true", filter)
+            + &entry("access_loggers.wasm.v3.WasmAccessLog", "failure_policy: FAIL_RELOAD", logger)
     };
     let (status, said) = check(&both("", ""));
     assert_eq!((status, said.contains("counts twice")), (0, false), "{said}");

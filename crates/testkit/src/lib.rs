@@ -33,6 +33,7 @@ pub mod receiver;
 mod server;
 mod streams;
 mod upstream;
+mod version;
 pub mod wait;
 pub mod worker;
 
@@ -44,3 +45,4 @@ pub use http1::{Headers, header};
 pub use ingest::Ingest;
 pub use receiver::{Receiver, Reply};
 pub use upstream::Upstream;
+pub use version::Version;

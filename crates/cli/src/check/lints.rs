@@ -55,44 +55,45 @@ pub(super) fn on_configuration(root: &Node, clusters: Option<&[String]>) -> Vec<
 pub(super) fn on_carrier(carrier: Carrier, node: &Node) -> Vec<Problem> {
     let text = |key: &str| node.get(key).and_then(Node::text);
     let mut problems = Vec::new();
+    let fails_open = text("fail_open").or_else(|| text("failOpen")) == Some("true");
+    let policy = text("failure_policy").or_else(|| text("failurePolicy"));
+    if let (true, Some(_)) = (fails_open, policy) {
+        let message =
+            "Envoy refuses an entry that sets both `fail_open` and `failure_policy`; remove one of them";
+        return vec![Problem::error(node.key_place("failure_policy"), message)];
+    }
     let mut warn = |key: &str, message: &str| problems.push(Problem::warning(node.key_place(key), message));
     match carrier {
-        Carrier::EnvoyFilter => match text("failure_policy").or_else(|| text("failurePolicy")) {
+        Carrier::EnvoyFilter => match policy {
             Some("FAIL_OPEN") => warn(
                 "failure_policy",
-                "FAIL_OPEN answers 503 to the request that hits a trap; only `fail_open: true` lets that request pass as well",
+                "if the filter traps, FAIL_OPEN ends every request in flight on the worker; set `fail_open: true`, which touches none",
             ),
             Some("FAIL_RELOAD") => warn(
                 "failure_policy",
-                "FAIL_RELOAD answers 503 after a trap until the module is loaded again; `fail_open: true` lets requests pass",
+                "if the filter traps, FAIL_RELOAD ends every request in flight on the worker; set `fail_open: true`, which touches none",
             ),
-            _ if text("fail_open").or_else(|| text("failOpen")) != Some("true") => {
-                warn(
-                    "name",
-                    "if the filter traps, Envoy answers all requests with 503: set `fail_open: true`",
-                );
+            _ if !fails_open => {
+                warn("name", "if the filter traps, every request is answered 503; set `fail_open: true`");
             }
             _ => {}
         },
         Carrier::EnvoyLogger => {
-            if text("failure_policy").or_else(|| text("failurePolicy")) != Some("FAIL_RELOAD") {
-                warn("name", "if the module traps, it stops counting: set `failure_policy: FAIL_RELOAD`");
+            if policy != Some("FAIL_RELOAD") {
+                warn("name", "if the module traps, it stops counting; set `failure_policy: FAIL_RELOAD`");
             }
         }
         Carrier::WasmPlugin => {
             if !matches!(text("failStrategy"), Some("FAIL_OPEN" | "FAIL_RELOAD")) {
                 warn(
                     "url",
-                    "if the filter traps, Envoy answers all requests with 503: set `failStrategy: FAIL_OPEN`",
+                    "if the filter traps, every request is answered 503; set `failStrategy: FAIL_OPEN`",
                 );
             }
         }
         Carrier::ExtensionPolicy => {
             if text("failOpen") != Some("true") {
-                warn(
-                    "name",
-                    "if the filter traps, Envoy answers all requests with 5xx: set `failOpen: true`",
-                );
+                warn("name", "if the filter traps, every request is answered 5xx; set `failOpen: true`");
             }
         }
     }
@@ -148,7 +149,7 @@ fn listed_capabilities(plugin: &Node) -> Option<(&Node, BTreeSet<&str>)> {
     (!listed.is_empty()).then_some((list, listed))
 }
 
-/// Before Envoy 1.40 the list stands beside `vm_config`.
+/// Envoy before 1.40 reads the list beside `vm_config`.
 fn allow_list(plugin: &Node) -> Option<&Node> {
     const PATH: [&str; 2] = ["capability_restriction_config", "allowed_capabilities"];
     plugin.get("vm_config").and_then(|vm| vm.at(&PATH)).or_else(|| plugin.at(&PATH))
