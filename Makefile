@@ -6,8 +6,9 @@
 MAKEFLAGS += --no-print-directory
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-# The native part of the workspace: the no-op filter is a module and nothing else.
-NATIVE := --workspace --exclude gatelens-noop
+# The native part of the workspace. The no-op filter is only a module; the documents need core with the feature
+# `schema`, which cargo would otherwise unify into every other build.
+NATIVE := --workspace --exclude gatelens-noop --exclude gatelens-docs
 # The service as it was just built, rather than an older release build.
 DEBUG_BIN = GATELENS_BIN="$(abspath $(TARGET))/debug/gatelens"
 PAGE := dashboard/dist/index.html
@@ -45,11 +46,16 @@ bench-redact: doctor ## Speed of redaction outside of Envoy, by size of the body
 .PHONY: test
 test: lint wasm wasm-trap envoy bins page chromium ## All tests: formatting, lints, unit, integration, real Envoy, page
 	$(DEBUG_BIN) cargo test $(NATIVE)
+	cargo test --quiet -p gatelens-docs
 	cd dashboard && $(DEBUG_BIN) npm test
 
 .PHONY: chaos
 chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong answers, updates, an outage, a million consumers (CHAOS_REQUESTS= CHAOS_SECONDS= CHAOS_SEED=)
 	$(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
+
+.PHONY: fuzz
+fuzz: ## Fuzzes redaction, capture and the ingest's decoders (TARGET=redact_body SECONDS=60; without TARGET all, one after the other)
+	@scripts/fuzz.sh "$(or $(SECONDS),60)" $(if $(filter command,$(origin TARGET)),$(TARGET))
 
 .PHONY: soak
 soak: doctor wasm envoy bins ## Traffic with memory readings of Envoy and of the service (DURATION=10m EVERY=30s RATE= FAULTS=)
@@ -62,8 +68,13 @@ screenshots: wasm envoy bins page chromium ## Pictures of the page for docs/img,
 .PHONY: lint
 lint: doctor $(NODE_MODULES) ## Formatting, clippy, TypeScript
 	cargo fmt --all --check
-	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --quiet --workspace --exclude gatelens-docs --all-targets -- -D warnings
+	cargo clippy --quiet -p gatelens-docs --all-targets -- -D warnings
 	cd dashboard && npm run --silent lint
+
+.PHONY: docs
+docs: ## The reference documents, from the types they describe
+	@cargo run --quiet -p gatelens-docs
 
 .PHONY: fmt
 fmt: ## Formats the Rust code

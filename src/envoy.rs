@@ -15,7 +15,7 @@ use gatelens_core::host::{
     Version,
 };
 use gatelens_core::pairs::Pairs;
-use gatelens_core::redact::Message;
+use gatelens_model::Message;
 use proxy_wasm::types::Status;
 
 /// The statuses that mean success; every other number is a failure, whatever its name.

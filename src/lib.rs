@@ -15,7 +15,7 @@ mod trap;
 
 use std::rc::Rc;
 
-use gatelens_core::plugin::Registry;
+use gatelens_core::lifecycle::Registry;
 use proxy_wasm::types::LogLevel;
 
 thread_local! {

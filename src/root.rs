@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use gatelens_core::filter::StreamFilter;
 use gatelens_core::host::CalloutId;
-use gatelens_core::plugin::{Ending, Plugin, Registry};
+use gatelens_core::lifecycle::{Ending, Plugin, Registry};
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 

@@ -2,6 +2,7 @@
 
 import type { Gateway, Redaction } from './api';
 import { livenessOf, type Instance } from './gateways';
+import type { OmissionReason } from './omission';
 
 export const MESSAGES = ['request', 'response'] as const;
 export type Message = (typeof MESSAGES)[number];
@@ -100,7 +101,7 @@ export interface BodyReason {
 }
 
 /** Omission reasons of bodies, by their names on the wire. A body is sent redacted or not at all. */
-export const BODY_REASONS: Record<string, BodyReason> = {
+export const BODY_REASONS: Record<OmissionReason, BodyReason> = {
   no_body: { label: 'no body', meaning: 'The message has no body.', weight: 'expected' },
   grpc: { label: 'gRPC', meaning: 'The body is a gRPC stream of binary frames.', weight: 'expected' },
   upgrade: { label: 'upgraded', meaning: 'The connection was upgraded to another protocol, such as WebSocket.', weight: 'expected' },
@@ -128,7 +129,7 @@ export const BODY_REASONS: Record<string, BodyReason> = {
 
 /** The text for a reason; an unknown reason is shown as it is. */
 export function bodyReason(name: string): { label: string; meaning?: string; weight: BodyReason['weight'] } {
-  return Object.hasOwn(BODY_REASONS, name) && BODY_REASONS[name] ? BODY_REASONS[name] : { label: name, weight: 'notable' };
+  return Object.hasOwn(BODY_REASONS, name) ? BODY_REASONS[name as OmissionReason] : { label: name, weight: 'notable' };
 }
 
 /** The reports of a gateway, the latest epoch first. */

@@ -45,7 +45,7 @@ fn a_trap_is_an_incident_and_counts_go_on() {
         sleep(Duration::from_millis(100));
         uncounted = sent - report::counted(&stack.ingest);
         let fates = report::fates(&stack.ingest);
-        Ok((fates.machines_lost >= 1).then_some(()))
+        Ok((fates.workers_lost >= 1).then_some(()))
     })
     .unwrap();
     // What was counted last is on its way for a tick or two; a crowded machine takes longer.
@@ -62,7 +62,7 @@ fn a_trap_is_an_incident_and_counts_go_on() {
     (0..40).for_each(|_| get(Request::get("/direct")));
     stack.wait_for_count(before + 40);
     let fates = report::settled(&stack.ingest, before + 40);
-    assert_eq!(fates.machines_lost, 1, "{fates:?}");
+    assert_eq!(fates.workers_lost, 1, "{fates:?}");
     assert_eq!(fates.held, 0, "{fates:?}");
     assert_eq!(fates.captured, fates.sent + fates.dropped.values().sum::<u64>(), "{fates:?}");
     assert!(stack.envoy.process().check().is_ok());

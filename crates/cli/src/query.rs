@@ -123,10 +123,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             };
         }
     };
-    let text = print::render(arguments.question, arguments.format, &answer);
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
+    let printed = print::render(arguments.question, arguments.format, &answer)
+        .map_err(std::io::Error::from)
+        .and_then(|text| std::io::stdout().lock().write_all(text.as_bytes()));
+    match printed {
         Ok(()) => ExitCode::SUCCESS,
-        // Who reads only the beginning has what was wanted.
+        // Ignore a closed pipe: `gatelens query … | head` reads only the beginning.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("gatelens: cannot write the answer: {error}");

@@ -4,6 +4,7 @@
 
 mod support;
 
+use gatelens_testkit::export::{Frame, MINUTE, NOON, log, made};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use serde_json::{Value, json};
@@ -14,7 +15,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use support::otlp::{Frame, MINUTE, NOON, log, made};
 use support::{EDGE, Sender, Service, gatelens, piped};
 
 const DAY: &str = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";

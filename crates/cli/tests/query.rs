@@ -4,9 +4,9 @@
 
 mod support;
 
+use gatelens_testkit::export::{Frame, NOON, SECOND, log, made};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use support::otlp::{Frame, NOON, SECOND, log, made};
 use support::{EDGE, Service, gatelens};
 
 const RANGE: [&str; 4] = ["--from", "2026-06-20T00:00:00Z", "--to", "2026-06-21T00:00:00Z"];

@@ -7,18 +7,20 @@
 mod check;
 mod error;
 mod locate;
+mod secret;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-pub use crate::capture::CaptureConfig;
-pub use crate::redact::{DetectorKind, RedactConfig};
 pub use error::ConfigError;
+pub use gatelens_redact::capture::CaptureConfig;
+pub use gatelens_redact::{DetectorKind, RedactConfig};
+pub use secret::Secret;
 
 /// The whole configuration. The smallest is `{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}`.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     /// Version of the configuration's format; 1.
@@ -53,8 +55,8 @@ pub struct Config {
 }
 
 /// What the traffic belongs to; becomes the OTLP resource.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Service {
     /// `service.name`; 1 to 255 characters. Default `gateway`.
@@ -85,8 +87,8 @@ impl Default for Service {
 }
 
 /// Which way the traffic goes.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Calls to the applications: `http.server.*`.
@@ -97,8 +99,8 @@ pub enum Direction {
 }
 
 /// Where counters and request log go.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
     /// Name of the cluster in the gateway's configuration.
@@ -110,9 +112,9 @@ pub struct Ingest {
     /// Goes before `/v1/metrics` and `/v1/logs`; empty or `/…` without a slash at the end. Default empty.
     #[serde(default)]
     pub path_prefix: String,
-    /// Headers for every request, an authorization for instance.
+    /// Headers for every request, an authorization for instance. The values are secrets: they are in no hash and no log.
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, Secret<String>>,
     /// How bodies are compressed. Default `gzip`.
     #[serde(default)]
     pub compression: Compression,
@@ -133,8 +135,8 @@ fn default_timeout_ms() -> u32 {
 }
 
 /// How bodies are compressed.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
     /// Six times smaller, for about as much CPU time as the rest of the filter takes.
@@ -145,8 +147,8 @@ pub enum Compression {
 }
 
 /// Temporality of the metrics.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Temporality {
     /// Since the start of the epoch.
@@ -155,8 +157,8 @@ pub enum Temporality {
 }
 
 /// What a request is sent as.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RequestsAs {
     /// OTLP log records.
@@ -165,8 +167,8 @@ pub enum RequestsAs {
 }
 
 /// Who calls.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Consumer {
     /// Asked in order, the first that names somebody wins. Default: the header `x-consumer-id`.
@@ -181,8 +183,8 @@ impl Default for Consumer {
 }
 
 /// A place in which a request names its consumer.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConsumerSource {
     /// A request header.
@@ -194,8 +196,8 @@ pub struct ConsumerSource {
 }
 
 /// How paths become routes. The first that applies: a template, Envoy's route name, inference.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Routes {
     /// `[METHOD ]/path/{parameter}`; the most literal one wins. Default empty; at most 5,000.
@@ -214,8 +216,8 @@ impl Default for Routes {
 }
 
 /// What is counted.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Counters {
     /// Series beyond this many go into the overflow series; 1 to 20,000. Default 2,000.
@@ -247,8 +249,8 @@ impl Default for Counters {
 }
 
 /// Bounds of memory and time.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Bytes of log records held per worker while they wait to be sent, and as many again of bodies that are being
@@ -287,6 +289,13 @@ impl Config {
         deserializer.end().map_err(|error| ConfigError::from_json(&error))?;
         check::check(&config).map_err(|problem| problem.locate(text))?;
         Ok(config)
+    }
+
+    /// The configuration with its defaults as JSON with keys in a fixed order and without secrets, so that two texts that
+    /// mean the same are the same.
+    pub(crate) fn canonical(&self) -> Vec<u8> {
+        // All keys are text and nothing is read from outside, which are the two ways in which this could fail.
+        serde_json::to_vec(self).unwrap_or_default()
     }
 }
 

@@ -2,8 +2,7 @@
 
 use crate::pairs::Pairs;
 
-/// The consumer of a request that names nobody.
-pub const ANONYMOUS: &str = "anonymous";
+pub use gatelens_model::value::ANONYMOUS;
 
 /// Longest consumer ID in characters.
 pub const MAX_CONSUMER_CHARS: usize = 128;

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use crate::capture::CapturedBody;
 use crate::counters::Measurement;
 use crate::outcome::{ErrorType, Method, Status};
 use crate::trace::TraceContext;
+use gatelens_redact::capture::CapturedBody;
 
 /// Longest path in bytes.
 pub const MAX_PATH_BYTES: usize = 2_048;

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use crate::capture::{Bodies, CapturedBody, Passed};
 use crate::consumer::Identity;
 use crate::counters::{Dimension, Measurement, Series};
 use crate::event::{
@@ -12,11 +11,14 @@ use crate::event::{
 use crate::hash::fnv1a;
 use crate::host::{Attribute, Attributes, Host};
 use crate::outcome::{ErrorType, Method, ResponseFlags, Status};
+use crate::overhead::{self, Origin};
 use crate::pairs::Pairs;
 use crate::plan::Plan;
-use crate::redact::{Hits, Message, Reason};
 use crate::route::{self, UNMATCHED};
 use crate::trace::TraceContext;
+use gatelens_model::{Message, OmissionReason};
+use gatelens_redact::Hits;
+use gatelens_redact::capture::{Bodies, CapturedBody, ObservedBody};
 
 /// What a finished exchange is to be told apart by, so that one seen by the filter and by the access logger of the same
 /// counters counts once: its duration in nanoseconds, its size and its client.
@@ -111,13 +113,16 @@ impl Exchange {
         let error = ErrorType::new(status, flags, details);
         let method = Method::new(request.method);
         let identity = Identity::find(&plan.sources, &self.headers);
-        let measurement = Measurement {
+        let mut measurement = Measurement {
             duration_ns: read(Attribute::RequestDuration).unwrap_or(0),
             upstream_ns: read(Attribute::UpstreamLatency),
+            gateway_ns: None,
             request_bytes: read(Attribute::RequestSize).unwrap_or(0),
             response_bytes: read(Attribute::ResponseSize).unwrap_or(0),
             attempts: read(Attribute::Attempts).unwrap_or(0),
         };
+        let origin = if request.is_redirected { Origin::Redirect } else { Origin::Client };
+        measurement.gateway_ns = overhead::gateway_ns(&measurement, status, flags, origin);
         let redactor = &plan.redactor;
         let (path, query) = split_query(request.path);
         let redacted_path = redactor.path(path, hits);
@@ -132,10 +137,10 @@ impl Exchange {
         let request_id = redactor.header(b"x-request-id", request.request_id, hits);
         let request_headers = kept_headers(plan, Message::Request, &self.headers, hits);
         let response_headers = kept_headers(plan, Message::Response, &self.response_headers, hits);
-        let later = (status == Status(101)).then_some(Reason::Upgrade);
+        let later = (status == Status(101)).then_some(OmissionReason::Upgrade);
         let request_body =
             captured(plan, Message::Request, bodies.request, measurement.request_bytes, later, hits);
-        let later = (request.method == b"CONNECT").then_some(Reason::Upgrade);
+        let later = (request.method == b"CONNECT").then_some(OmissionReason::Upgrade);
         let response_body =
             captured(plan, Message::Response, bodies.response, measurement.response_bytes, later, hits);
         let (client_address, client_port) = split_port(bytes(Attribute::SourceAddress));
@@ -201,6 +206,8 @@ struct RequestHeaders<'a> {
     user_agent: &'a [u8],
     request_id: &'a [u8],
     traceparent: &'a [u8],
+    /// Envoy followed a redirect by itself, and this is the request after it.
+    is_redirected: bool,
 }
 
 impl<'a> RequestHeaders<'a> {
@@ -213,6 +220,10 @@ impl<'a> RequestHeaders<'a> {
                 b":method" => &mut found.method,
                 b":path" => &mut found.path,
                 b"x-envoy-original-path" => &mut original_path,
+                b"x-envoy-original-url" => {
+                    found.is_redirected = true;
+                    continue;
+                }
                 b"user-agent" => &mut found.user_agent,
                 b"x-request-id" => &mut found.request_id,
                 b"traceparent" => &mut found.traceparent,
@@ -264,9 +275,9 @@ fn kept_headers<'a>(plan: &Plan, message: Message, headers: &'a Pairs, hits: &mu
 fn captured(
     plan: &Plan,
     message: Message,
-    passed: Option<Passed>,
+    passed: Option<ObservedBody>,
     measured: u64,
-    later: Option<Reason>,
+    later: Option<OmissionReason>,
     hits: &mut Hits,
 ) -> Option<CapturedBody> {
     if !plan.capture.takes_bodies(message) {
@@ -276,11 +287,11 @@ fn captured(
     let passed = passed.filter(|passed| passed.capture.size() > 0 || measured == 0);
     Some(match passed {
         None => {
-            let reason = if measured == 0 { Reason::NoBody } else { Reason::NotSeen };
+            let reason = if measured == 0 { OmissionReason::NoBody } else { OmissionReason::NotSeen };
             CapturedBody { size: measured, content: Err(reason) }
         }
-        Some(Passed { mut capture, end }) => {
-            later.into_iter().for_each(|reason| capture.leave_out(reason));
+        Some(ObservedBody { mut capture, end }) => {
+            later.into_iter().for_each(|reason| capture.omit(reason));
             capture.finish(end, &plan.redactor, hits)
         }
     })

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::pairs::Pairs;
-use crate::redact::Message;
+use gatelens_model::Message;
 
 /// What the filter asks of the gateway that runs it.
 ///
@@ -151,11 +151,12 @@ pub enum Attribute {
     ResponseFlags,
     /// Envoy's own word for how the response came to be.
     ResponseCodeDetails,
-    /// Nanoseconds from the first byte sent to the upstream to the first byte back; absent when none answered.
+    /// Nanoseconds from the request headers sent to the upstream to the last byte of its response, of the last attempt.
+    /// Absent unless that response ended regularly.
     UpstreamLatency,
     /// Address and port of the client.
     SourceAddress,
-    /// How often the request was sent to an upstream; absent when it never was.
+    /// How often the request was sent to an upstream; 0 or absent when it never was.
     Attempts,
 }
 

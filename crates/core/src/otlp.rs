@@ -3,12 +3,14 @@
 //! Field numbers are those of opentelemetry-proto 1.x; tests read everything back with the official messages.
 //! `docs/wire.md` says what is sent.
 
-mod lighten;
 pub mod logs;
 pub mod metrics;
 pub(crate) mod proto;
+mod strip;
 
-pub use lighten::without_bodies;
+pub use strip::strip_bodies;
+
+use gatelens_model::{attribute, value};
 
 use crate::VERSION;
 use crate::config::{Direction, Service};
@@ -21,30 +23,30 @@ pub const CONTENT_TYPE: &str = "application/x-protobuf";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
     attributes: Vec<u8>,
-    /// 16 hex digits over the configuration's text.
+    /// 16 hex digits over the canonical configuration without its secrets.
     pub config_hash: String,
 }
 
 impl Resource {
-    /// From the service and a hash over the configuration's text.
+    /// From the service and a hash over the canonical configuration.
     pub fn new(service: &Service, config_hash: u64) -> Self {
         let config_hash = format!("{config_hash:016x}");
         let direction = match service.direction {
-            Direction::Inbound => "inbound",
-            Direction::Outbound => "outbound",
+            Direction::Inbound => value::INBOUND,
+            Direction::Outbound => value::OUTBOUND,
         };
         let mut attributes = Vec::new();
         let mut put = |key: &str, value: &str| attributes.string_attribute(1, key, value);
-        put("service.name", &service.name);
+        put(attribute::SERVICE_NAME, &service.name);
         if !service.version.is_empty() {
-            put("service.version", &service.version);
+            put(attribute::SERVICE_VERSION, &service.version);
         }
-        put("deployment.environment.name", &service.environment);
-        put("gatelens.version", VERSION);
-        put("gatelens.config_hash", &config_hash);
-        put("gatelens.direction", direction);
+        put(attribute::ENVIRONMENT, &service.environment);
+        put(attribute::VERSION, VERSION);
+        put(attribute::CONFIG_HASH, &config_hash);
+        put(attribute::DIRECTION, direction);
         for (key, value) in &service.tags {
-            put(&format!("gatelens.tags.{key}"), value);
+            put(&format!("{}{key}", attribute::TAGS), value);
         }
         Self { attributes, config_hash }
     }
@@ -53,7 +55,7 @@ impl Resource {
     fn encode(&self, instance: &str, out: &mut Vec<u8>) {
         out.nested(1, |out| {
             out.extend_from_slice(&self.attributes);
-            out.string_attribute(1, "service.instance.id", instance);
+            out.string_attribute(1, attribute::INSTANCE_ID, instance);
         });
     }
 }

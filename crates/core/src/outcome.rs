@@ -48,6 +48,11 @@ impl ResponseFlags {
     /// DC or DR: the downstream connection was closed, or the client reset its stream.
     pub const CLIENT_LEFT: ResponseFlags = ResponseFlags(1 << 14 | 1 << 28);
 
+    /// The time that passed belongs to the client or to nobody: it left (DC, DR), broke the protocol (DPE), or the stream
+    /// was idle (SI) or open (DT) for too long.
+    pub const NOT_THE_GATEWAYS_TIME: ResponseFlags =
+        ResponseFlags(Self::CLIENT_LEFT.0 | 1 << 16 | 1 << 18 | 1 << 22);
+
     /// Whether any of the given flags is set.
     pub fn contains(self, any_of: ResponseFlags) -> bool {
         self.0 & any_of.0 != 0

@@ -3,16 +3,16 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::capture::Capture;
-use crate::config::{Compression, Config, Counters, Direction, Ingest, Limits, Service};
+use crate::config::{Compression, Config, Counters, Direction, Ingest, Limits, Secret, Service};
 use crate::consumer::Source;
 use crate::counters::Caps;
 use crate::hash::fnv1a;
 use crate::host::Host;
-use crate::ledger::LedgerId;
 use crate::otlp::{self, Resource};
-use crate::redact::{Defect, Redactor};
 use crate::route::{Template, Templates};
+use crate::shared::CounterSetId;
+use gatelens_redact::capture::Capture;
+use gatelens_redact::{Redactor, SectionError};
 
 /// What the filter does with each request, and where it sends what.
 #[derive(Debug)]
@@ -34,14 +34,14 @@ pub struct Plan {
     /// Whether what the filter does is written to the gateway's log.
     pub debug: bool,
     /// What the shared state of this plugin is, and where it goes.
-    pub stream: Rc<Stream>,
+    pub export: Rc<ExportConfig>,
 }
 
 /// All that a worker's counters and queue need to be delivered, whichever root context does it.
 #[derive(Debug)]
-pub struct Stream {
+pub struct ExportConfig {
     /// Which counters.
-    pub ledger: LedgerId,
+    pub counters: CounterSetId,
     /// Caps of the series.
     pub caps: Caps,
     /// Bounds at which durations are counted exactly, nanoseconds.
@@ -64,8 +64,8 @@ pub struct Stream {
     pub metrics_path: String,
     /// Path of the logs.
     pub logs_path: String,
-    /// Headers of the operator's own.
-    pub headers: Vec<(String, String)>,
+    /// Headers of the operator's own, names in lower case.
+    pub headers: Vec<(String, Secret<String>)>,
     /// How bodies are compressed.
     pub compression: Compression,
     /// How long an answer may take.
@@ -75,11 +75,11 @@ pub struct Stream {
 }
 
 impl Plan {
-    /// Compiles a configuration. `text` is what it was read from; the host tells which plugin this is.
+    /// Compiles a configuration. The host knows which plugin this is.
     ///
     /// # Errors
     /// A rule that cannot be compiled, which [`Config::parse`] has refused before.
-    pub fn new(config: Config, text: &str, host: &impl Host) -> Result<Self, Defect> {
+    pub fn new(config: Config, host: &impl Host) -> Result<Self, SectionError> {
         let templates = config.routes.templates.iter().filter_map(|text| Template::parse(text).ok());
         let sources = config.consumer.sources.iter();
         let redactor = Redactor::new(&config.redact)?;
@@ -96,7 +96,7 @@ impl Plan {
             infer_routes: config.routes.infer,
             count_consumers: config.counters.consumer,
             debug: config.debug,
-            stream: Rc::new(Stream::new(config, text, host, redactor.configured_rules())),
+            export: Rc::new(ExportConfig::new(config, host, redactor.configured_rules())),
             redactor,
         })
     }
@@ -106,16 +106,17 @@ impl Plan {
     /// killed; and, as `random` says, up to a fifth more often, so that the workers of a fleet do not all send at the
     /// same moment.
     pub fn tick_period(&self, random: u64) -> Duration {
-        let longest = u64::from(self.stream.limits.flush_ms.min(500));
+        let longest = u64::from(self.export.limits.flush_ms.min(500));
         let earlier = random.checked_rem((longest / 5).max(1)).unwrap_or(0);
         Duration::from_millis(longest.saturating_sub(earlier))
     }
 }
 
-impl Stream {
-    fn new(config: Config, text: &str, host: &impl Host, rules: Vec<String>) -> Self {
+impl ExportConfig {
+    fn new(config: Config, host: &impl Host, rules: Vec<String>) -> Self {
         let named =
             |path: &[&str]| host.property(path).map(|name| String::from_utf8_lossy(&name).into_owned());
+        let config_hash = fnv1a([&config.canonical()[..]]);
         let Config { service, ingest, counters, limits, .. } = config;
         let instance = [&["xds", "node", "id"][..], &["node", "id"]]
             .into_iter()
@@ -124,10 +125,10 @@ impl Stream {
 
         let plugin = [named(&["plugin_name"]), named(&["plugin_root_id"])].map(Option::unwrap_or_default);
         let authority = ingest.authority.clone().unwrap_or_else(|| ingest.cluster.clone());
-        let ledger = ledger_id(&plugin, &service, &ingest, &counters);
-        let resource = otlp::Resource::new(&service, fnv1a([text.as_bytes()]));
+        let counter_set = counter_set_id(&plugin, &service, &ingest, &counters);
+        let resource = otlp::Resource::new(&service, config_hash);
         Self {
-            ledger,
+            counters: counter_set,
             caps: Caps {
                 series: counters.max_series,
                 consumers: counters.max_consumers,
@@ -155,19 +156,28 @@ impl Stream {
     }
 }
 
-/// Whatever tells one stream of counters from another: two plugins that differ in any of it never mix.
-fn ledger_id(plugin: &[String], service: &Service, ingest: &Ingest, counters: &Counters) -> LedgerId {
+/// Identifies a set of counters: two plugins that differ in any of these options never mix.
+///
+/// The values of `ingest.headers` are not among them. They are credentials, which this hash must not cover, and a rotated
+/// credential must not begin new counters: the worker continues with its queue and uses the new value for its next request.
+fn counter_set_id(
+    plugin: &[String],
+    service: &Service,
+    ingest: &Ingest,
+    counters: &Counters,
+) -> CounterSetId {
     let mut parts: Vec<Vec<u8>> = plugin.iter().map(|name| name.clone().into_bytes()).collect();
     let mut add = |part: &str| parts.push(part.as_bytes().to_vec());
     [&service.name, &service.version, &service.environment].into_iter().for_each(|part| add(part));
     [&ingest.cluster, ingest.authority.as_ref().unwrap_or(&ingest.cluster), &ingest.path_prefix]
         .into_iter()
         .for_each(|part| add(part));
-    for (key, value) in service.tags.iter().chain(&ingest.headers) {
+    for (key, value) in &service.tags {
         add(key);
         add(value);
     }
+    ingest.headers.keys().for_each(|name| add(name));
     parts.push(vec![service.direction as u8]);
     parts.extend(counters.bounds_seconds.iter().map(|bound| bound.to_bits().to_le_bytes().to_vec()));
-    LedgerId(fnv1a(parts.iter().map(|part| &part[..])))
+    CounterSetId(fnv1a(parts.iter().map(|part| &part[..])))
 }

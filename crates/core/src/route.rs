@@ -6,8 +6,7 @@ mod template;
 pub use infer::{Inferred, infer};
 pub use template::{Template, TemplateError, Templates};
 
-/// The route of what matched nothing.
-pub const UNMATCHED: &str = "__unmatched__";
+pub use gatelens_model::value::UNMATCHED;
 
 /// Longest route in bytes; a longer inferred one is [`UNMATCHED`].
 pub const MAX_ROUTE_BYTES: usize = 256;

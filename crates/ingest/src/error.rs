@@ -1,6 +1,6 @@
 //! What can go wrong in an answer, and the status and body that say so.
 
-use crate::store::{Refused, StoreError};
+use crate::store::{Refused, StoreError, sketch};
 use crate::wire::{Encoding, Unreadable};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -141,8 +141,8 @@ impl From<rusqlite::Error> for QueryError {
     }
 }
 
-impl From<crate::sketch::Unreadable> for QueryError {
-    fn from(error: crate::sketch::Unreadable) -> Self {
+impl From<sketch::Unreadable> for QueryError {
+    fn from(error: sketch::Unreadable) -> Self {
         Self::Store(error.into())
     }
 }

@@ -1,9 +1,8 @@
 //! What the filter would send of a body: one answer for the API and for `gatelens redact`.
 
-use gatelens_core::capture::{Preview, preview as run};
 use gatelens_core::config::{Config, ConfigError};
-use gatelens_core::pairs::Pairs;
-use gatelens_core::redact::Message;
+use gatelens_model::Message;
+use gatelens_redact::capture::{Preview, preview as run};
 use serde::{Serialize, Serializer};
 
 /// A body, and what it is to be taken through.
@@ -28,7 +27,7 @@ pub struct Seen {
     pub size: u64,
     /// The body as it would be sent.
     pub body: Option<String>,
-    /// Why it would not be, where it would not: one of `gatelens_core::redact::Reason`.
+    /// Why it would not be, where it would not: one of [`gatelens_model::OmissionReason`].
     pub left_out: Option<&'static str>,
     /// Rules that were hit, and how often; an object in JSON.
     #[serde(serialize_with = "as_object")]
@@ -48,11 +47,7 @@ pub fn preview(asked: &Asked<'_>) -> Result<Seen, ConfigError> {
         Message::Request => (":method", "POST"),
         Message::Response => (":status", "200"),
     };
-    let headers = Pairs::encode(&[
-        start,
-        ("content-type", asked.content_type),
-        ("content-encoding", asked.content_encoding),
-    ]);
+    let headers = [start, ("content-type", asked.content_type), ("content-encoding", asked.content_encoding)];
     let seen = run(&redact, &capture, asked.message, &headers, asked.body);
     // Reading a configuration compiles its rules, so that none is found to be wrong here.
     let Preview { captured, hits, never } = seen.map_err(|defect| ConfigError {

@@ -1,7 +1,7 @@
 //! Which sequence numbers of one sender have arrived, as a list of intervals: what is missing below the highest is
 //! a gap, and a gap that stays is a proven loss.
 
-use crate::varint;
+use gatelens_model::varint;
 
 /// More intervals than this are not kept: the lowest gap is then closed and counted as lost for good.
 const MAX_RANGES: usize = 1024;

@@ -1,7 +1,7 @@
 //! What the service counts about itself, and how Prometheus reads it.
 
+use crate::model::Signal;
 use crate::store::Stored;
-use crate::wire::Signal;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};

@@ -292,8 +292,9 @@ fn a_gateway_tells_what_became_of_its_log() {
             sum("gatelens.events", fates.collect(), time),
             gauge("gatelens.queue.size", 4096, time),
             sum("gatelens.export.failures", vec![(vec![], 7)], time),
-            gauge("gatelens.machines", 3, time),
-            sum("gatelens.machines.lost", vec![(vec![], 1)], time),
+            gauge("gatelens.workers", 3, time),
+            sum("gatelens.workers.lost", vec![(vec![], 1)], time),
+            sum("gatelens.requests.uncounted", vec![(vec![], 2)], time),
             sum("http.server.active_requests", vec![(vec![], 5)], time),
             seconds("gatelens.busy_time", 1.25, time),
         ];
@@ -310,8 +311,9 @@ fn a_gateway_tells_what_became_of_its_log() {
         ("held", json!(5)),
         ("queue_bytes", json!(4096)),
         ("export_failures", json!(7)),
-        ("machines", json!(3)),
-        ("machines_lost", json!(1)),
+        ("workers", json!(3)),
+        ("workers_lost", json!(1)),
+        ("uncounted", json!(2)),
         ("active_requests", json!(5)),
         ("busy_seconds", json!(1.25)),
         ("tags", json!({"team": "checkout"})),
@@ -323,6 +325,7 @@ fn a_gateway_tells_what_became_of_its_log() {
     let answer = service.json("/api/v1/gateways");
     let silent = answer["rows"].as_array().unwrap().iter().find(|row| row["instance"] == "edge-2").unwrap();
     assert_eq!((&silent["captured"], &silent["held"]), (&Value::Null, &Value::Null));
+    assert_eq!(silent["uncounted"], 0);
     assert_eq!(silent["dropped"], json!({"queue_full": 0, "rejected": 0, "expired": 0, "lost": 0}));
 }
 

@@ -11,7 +11,7 @@ use gatelens_core::host::{
     Version,
 };
 use gatelens_core::pairs::Pairs;
-use gatelens_core::redact::Message;
+use gatelens_model::Message;
 
 /// What all workers of a process share: data and time. Clones are the same gateway.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use gatelens_core::capture::CALLBACKS;
+use gatelens_core::filter::BODY_CALLBACKS;
 use serde_json::Value;
 
 use super::Problem;
@@ -87,7 +87,7 @@ pub(super) fn on_bodies(holder: Holder, node: &Node) -> Option<Problem> {
         return Some(Problem::warning(node.find("name"), message));
     }
     let (list, listed) = listed_capabilities(node)?;
-    let missing: Vec<&str> = CALLBACKS.into_iter().filter(|name| !listed.contains(name)).collect();
+    let missing: Vec<&str> = BODY_CALLBACKS.into_iter().filter(|name| !listed.contains(name)).collect();
     let message = format!(
         "bodies are captured, but the allow-list keeps them from the filter, and they are left out as `not_seen`; it lacks {}",
         missing.join(", ")
@@ -120,7 +120,7 @@ fn missing_capabilities(holder: Holder, plugin: &Node) -> Option<Problem> {
         .iter()
         .map(String::as_str)
         // These are needed by configurations that capture bodies alone.
-        .filter(|name| !listed.contains(name) && !CALLBACKS.contains(name))
+        .filter(|name| !listed.contains(name) && !BODY_CALLBACKS.contains(name))
         .collect();
     let message = format!("the allow-list lacks what the module needs: {}", missing.join(", "));
     (!missing.is_empty()).then(|| Problem::warning(list.place, message))

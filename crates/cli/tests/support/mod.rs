@@ -2,9 +2,6 @@
 
 #![allow(dead_code, reason = "each test binary uses its share")]
 
-#[path = "../../../ingest/tests/support/otlp.rs"]
-pub(crate) mod otlp;
-
 use prost::Message;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};

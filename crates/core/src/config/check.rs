@@ -3,9 +3,9 @@
 use super::error::Problem;
 use super::locate::Step;
 use super::{Config, Counters, Ingest, Limits, Routes, Service};
-use crate::capture::Capture;
-use crate::redact::{Defect, Redactor};
 use crate::route::Template;
+use gatelens_redact::capture::Capture;
+use gatelens_redact::{Redactor, SectionError, is_credential_header};
 
 type Checked = Result<(), Problem>;
 
@@ -76,7 +76,7 @@ fn ingest(ingest: &Ingest) -> Checked {
         {
             return fail(at, "the filter sets this header itself");
         }
-        if !value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+        if !value.expose().bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
             return fail(at, "a header value has printable ASCII characters only");
         }
     }
@@ -92,7 +92,7 @@ fn consumer(config: &Config) -> Checked {
             let at: [Step; 4] = ["consumer".into(), "sources".into(), index.into(), "header".into()];
             return Err(Problem::new(at, "not a header name"));
         }
-        if is_credential(&source.header) {
+        if is_credential_header(&source.header) {
             let at: [Step; 4] = ["consumer".into(), "sources".into(), index.into(), "header".into()];
             let name = &source.header;
             return Err(Problem::new(
@@ -104,13 +104,6 @@ fn consumer(config: &Config) -> Checked {
         }
     }
     Ok(())
-}
-
-/// Whether a header is there to prove something: what it holds would be sent as the consumer's name.
-fn is_credential(header: &str) -> bool {
-    let name = header.to_ascii_lowercase().replace(['-', '_'], "");
-    matches!(&*name, "authorization" | "proxyauthorization" | "cookie" | "setcookie")
-        || ["apikey", "token", "secret", "password"].iter().any(|word| name.ends_with(word))
 }
 
 fn routes(routes: &Routes) -> Checked {
@@ -126,7 +119,7 @@ fn routes(routes: &Routes) -> Checked {
     Ok(())
 }
 
-fn in_section(section: &str, defect: Defect) -> Problem {
+fn in_section(section: &str, defect: SectionError) -> Problem {
     let steps = [Step::from(section), Step::from(defect.list)].into_iter();
     Problem::new(steps.chain(defect.index.map(Step::from)), defect.message)
 }

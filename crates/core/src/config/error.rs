@@ -116,6 +116,10 @@ impl ConfigError {
         } else if let Some((missing, _)) = names_of(&message, "missing field ") {
             message = format!("the key `{missing}` is missing");
         }
+        // Serde's message about a wrong type shows the value, and here that may be a credential.
+        if steps == ["ingest", "headers"].map(Step::from) && message.starts_with("invalid type") {
+            message = "the headers are not an object; write {\"name\": \"value\"}".to_owned();
+        }
         let (line, column) = match locate::position(text, &steps) {
             (1, 1) => (inner.line(), inner.column()),
             found => found,

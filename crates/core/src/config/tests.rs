@@ -140,6 +140,63 @@ fn a_defect_is_named_with_its_place_and_what_was_meant() {
 }
 
 #[test]
+fn a_credential_cannot_name_a_consumer() {
+    let parse = |header: &str| {
+        let sources = format!(r#"{{"sources": [{{"header": "x-user"}}, {{"header": "{header}"}}]}}"#);
+        Config::parse(&format!(r#"{{"version": 1, "ingest": {{"cluster": "a"}}, "consumer": {sources}}}"#))
+    };
+    for header in [
+        "authorization",
+        "Proxy-Authorization",
+        "x-authorization",
+        "x-auth",
+        "x-session",
+        "x-session-id",
+        "x-jwt",
+        "x-jwt-assertion",
+        "x-access-key",
+        "x-goog-iap-jwt-assertion",
+        "x-amzn-oidc-data",
+        "x-ms-client-principal",
+        "DPoP",
+        "dpop",
+        "cookie",
+        "Set-Cookie",
+        "X-Api-Key",
+        "x_apikey",
+        "apikey",
+        "x-auth-token",
+        "x-auth-request-access-token",
+        "x-auth-user-password",
+        "x-csrftoken",
+        "x-client-secret",
+        "client-assertion",
+        "ocp-apim-subscription-key",
+    ] {
+        let error = parse(header).expect_err(header);
+        assert_eq!(error.path, "consumer.sources[1].header", "{header}");
+        assert!(error.message.contains("holds a credential"), "{header}: {error}");
+    }
+    // These name the caller, although a word in them is also found in names of credentials.
+    for header in [
+        "x-consumer-id",
+        "x-author",
+        "x-auth-user",
+        "x-auth-request-user",
+        "x-auth-request-email",
+        "x-auth-request-preferred-username",
+        "x-auth-request-groups",
+        "x-jwt-claim-sub",
+        "x-session-user",
+        "x-amzn-oidc-identity",
+        "x-ms-client-principal-name",
+        "x-tokenizer",
+    ] {
+        assert!(parse(header).is_ok(), "{header}: {:?}", parse(header).err());
+    }
+}
+
+#[test]
 fn the_column_counts_characters() {
     let text = "{\"version\": 1, \"ingest\": {\"cluster\": \"é\\\"]}\"}, \"debug\": 1}";
     assert_eq!(Config::parse(text).unwrap_err().column, text.chars().position(|c| c == 'd').unwrap());

@@ -4,18 +4,18 @@ use super::proto::Message;
 use super::{Resource, encode_scope};
 use crate::config::Direction;
 use crate::counters::{Dimension, Series, SeriesKey, Values};
-use crate::findings::Findings;
-use crate::roster::Survey;
-use crate::sketch::{SCALE, Sketch};
-use crate::varint;
+use crate::stats::{FleetStats, RedactionStats};
+use gatelens_model::sketch::{SCALE, Sketch};
+use gatelens_model::varint;
+use gatelens_model::{attribute, metric};
 
 const CUMULATIVE: u64 = 2;
 const MONOTONIC: u64 = 1;
 const NOT_MONOTONIC: u64 = 0;
 
-/// What a request about counters says.
+/// Content of a metrics request.
 #[derive(Clone, Copy, Debug)]
-pub struct Frame<'a> {
+pub struct MetricsExport<'a> {
     /// Whose counters.
     pub resource: &'a Resource,
     /// `service.instance.id`.
@@ -32,15 +32,15 @@ pub struct Frame<'a> {
     pub interval_ns: Option<u64>,
     /// Series in use.
     pub series_in_use: u32,
-    /// What the virtual machines say of themselves.
-    pub survey: &'a Survey,
-    /// What redaction found, when it is to be said.
-    pub findings: Option<&'a Findings>,
+    /// Statistics of all workers.
+    pub fleet: &'a FleetStats,
+    /// Matches of rules and fates of bodies, when they are due.
+    pub redaction: Option<&'a RedactionStats>,
     /// Series and their values since the start of the epoch.
     pub series: &'a [(SeriesKey, Values)],
 }
 
-impl Frame<'_> {
+impl MetricsExport<'_> {
     /// Makes an `ExportMetricsServiceRequest`.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -55,28 +55,28 @@ impl Frame<'_> {
     }
 
     fn metrics(&self, out: &mut Vec<u8>) {
-        let side = match self.direction {
-            Direction::Inbound => "http.server",
-            Direction::Outbound => "http.client",
+        let prefix = match self.direction {
+            Direction::Inbound => metric::SERVER,
+            Direction::Outbound => metric::CLIENT,
         };
         if !self.series.is_empty() {
-            self.sketches(out, &format!("{side}.request.duration"), |values| &values.duration);
-            self.sketches(out, "gatelens.upstream.duration", |values| &values.upstream);
-            self.sketches(out, "gatelens.gateway.duration", |values| &values.gateway);
-            self.histograms(out, "gatelens.request.duration", "s", |values, out| {
+            self.sketches(out, &format!("{prefix}{}", metric::REQUEST_DURATION), |values| &values.duration);
+            self.sketches(out, metric::UPSTREAM_DURATION, |values| &values.upstream);
+            self.sketches(out, metric::GATEWAY_DURATION, |values| &values.gateway);
+            self.histograms(out, metric::DURATION_BY_BOUND, "s", |values, out| {
                 out.double(5, seconds(values.duration.sum_ns));
                 packed(out, 6, values.by_bound.iter().copied());
                 packed(out, 7, self.bounds_seconds.iter().map(|bound| bound.to_bits()));
             });
-            self.histograms(out, &format!("{side}.request.body.size"), "By", |values, out| {
+            self.histograms(out, &format!("{prefix}{}", metric::REQUEST_BODY_SIZE), "By", |values, out| {
                 out.double(5, values.request_bytes as f64);
             });
-            self.histograms(out, &format!("{side}.response.body.size"), "By", |values, out| {
+            self.histograms(out, &format!("{prefix}{}", metric::RESPONSE_BODY_SIZE), "By", |values, out| {
                 out.double(5, values.response_bytes as f64);
             });
         }
         if !self.series.is_empty() {
-            metric(out, "gatelens.upstream.attempts", "{attempt}", |out| {
+            put_metric(out, metric::UPSTREAM_ATTEMPTS, "{attempt}", |out| {
                 self.sum(out, MONOTONIC, |out| {
                     for (key, values) in self.series {
                         self.number(out, values.attempts, |out| attributes(out, 7, key));
@@ -84,29 +84,32 @@ impl Frame<'_> {
                 });
             });
         }
-        self.of_the_gateway(out, side);
+        self.of_the_gateway(out, prefix);
     }
 
-    fn of_the_gateway(&self, out: &mut Vec<u8>, side: &str) {
-        let Survey { stats, machines, machines_lost } = self.survey;
-        let tally = &stats.tally;
-        self.gauge(out, "gatelens.series", "{series}", u64::from(self.series_in_use));
-        metric(out, &format!("{side}.active_requests"), "{request}", |out| {
+    fn of_the_gateway(&self, out: &mut Vec<u8>, prefix: &str) {
+        let FleetStats { stats, workers, workers_lost } = self.fleet;
+        let events = &stats.events;
+        self.gauge(out, metric::SERIES, "{series}", u64::from(self.series_in_use));
+        put_metric(out, &format!("{prefix}{}", metric::ACTIVE_REQUESTS), "{request}", |out| {
             self.sum(out, NOT_MONOTONIC, |out| self.number(out, stats.active_requests, |_| {}));
         });
-        self.counter(out, "gatelens.events.captured", "{event}", tally.captured);
-        metric(out, "gatelens.events", "{event}", |out| {
+        self.counter(out, metric::EVENTS_CAPTURED, "{event}", events.captured);
+        put_metric(out, metric::EVENTS, "{event}", |out| {
             self.sum(out, MONOTONIC, |out| {
-                for (fate, events) in tally.fates() {
-                    self.number(out, events, |out| out.string_attribute(7, "gatelens.event.fate", fate));
+                for (fate, count) in events.fates() {
+                    self.number(out, count, |out| {
+                        out.string_attribute(7, attribute::EVENT_FATE, fate.name())
+                    });
                 }
             });
         });
-        self.gauge(out, "gatelens.queue.size", "By", stats.queue_bytes);
-        self.counter(out, "gatelens.export.failures", "{attempt}", stats.export_failures);
-        self.gauge(out, "gatelens.machines", "{machine}", u64::from(*machines));
-        self.counter(out, "gatelens.machines.lost", "{machine}", *machines_lost);
-        metric(out, "gatelens.busy_time", "s", |out| {
+        self.gauge(out, metric::QUEUE_SIZE, "By", stats.queue_bytes);
+        self.counter(out, metric::EXPORT_FAILURES, "{attempt}", stats.export_failures);
+        self.gauge(out, metric::WORKERS, "{worker}", u64::from(*workers));
+        self.counter(out, metric::WORKERS_LOST, "{worker}", *workers_lost);
+        self.counter(out, metric::UNCOUNTED, "{request}", stats.uncounted);
+        put_metric(out, metric::BUSY_TIME, "s", |out| {
             self.sum(out, MONOTONIC, |out| {
                 out.nested(1, |out| {
                     out.fixed64(2, self.start_ns);
@@ -115,38 +118,38 @@ impl Frame<'_> {
                 });
             });
         });
-        if let Some(findings) = self.findings {
-            metric(out, "gatelens.redaction.hits", "{hit}", |out| {
+        if let Some(redaction) = self.redaction {
+            put_metric(out, metric::REDACTION_HITS, "{hit}", |out| {
                 self.sum(out, MONOTONIC, |out| {
-                    for (rule, hits) in findings.rules() {
+                    for (rule, hits) in redaction.rules() {
                         self.number(out, hits, |out| {
-                            out.string_attribute(7, "gatelens.redaction.rule", rule);
+                            out.string_attribute(7, attribute::REDACTION_RULE, rule);
                         });
                     }
                 });
             });
-            metric(out, "gatelens.bodies", "{body}", |out| {
+            put_metric(out, metric::BODIES, "{body}", |out| {
                 self.sum(out, MONOTONIC, |out| {
-                    for (message, fate, bodies) in findings.bodies() {
+                    for (message, fate, bodies) in redaction.bodies() {
                         self.number(out, bodies, |out| {
-                            out.string_attribute(7, "gatelens.body.message", message);
-                            out.string_attribute(7, "gatelens.body.fate", fate);
+                            out.string_attribute(7, attribute::BODY_MESSAGE, message);
+                            out.string_attribute(7, attribute::BODY_FATE, fate);
                         });
                     }
                 });
             });
         }
         if let Some(interval_ns) = self.interval_ns {
-            self.gauge(out, "gatelens.interval", "s", interval_ns / 1_000_000_000);
+            self.gauge(out, metric::INTERVAL, "s", interval_ns / 1_000_000_000);
         }
     }
 
     fn gauge(&self, out: &mut Vec<u8>, name: &str, unit: &str, value: u64) {
-        metric(out, name, unit, |out| out.nested(5, |out| self.number(out, value, |_| {})));
+        put_metric(out, name, unit, |out| out.nested(5, |out| self.number(out, value, |_| {})));
     }
 
     fn counter(&self, out: &mut Vec<u8>, name: &str, unit: &str, value: u64) {
-        metric(out, name, unit, |out| self.sum(out, MONOTONIC, |out| self.number(out, value, |_| {})));
+        put_metric(out, name, unit, |out| self.sum(out, MONOTONIC, |out| self.number(out, value, |_| {})));
     }
 
     /// A cumulative `Sum` of the points that `points` writes.
@@ -169,7 +172,7 @@ impl Frame<'_> {
     }
 
     fn sketches(&self, out: &mut Vec<u8>, name: &str, sketch: impl Fn(&Values) -> &Sketch) {
-        metric(out, name, "s", |out| {
+        put_metric(out, name, "s", |out| {
             out.nested(10, |out| {
                 for (key, values) in self.series {
                     let sketch = sketch(values);
@@ -193,7 +196,7 @@ impl Frame<'_> {
     }
 
     fn histograms(&self, out: &mut Vec<u8>, name: &str, unit: &str, rest: impl Fn(&Values, &mut Vec<u8>)) {
-        metric(out, name, unit, |out| {
+        put_metric(out, name, unit, |out| {
             out.nested(9, |out| {
                 for (key, values) in self.series {
                     out.nested(1, |out| {
@@ -210,7 +213,7 @@ impl Frame<'_> {
     }
 }
 
-fn metric(out: &mut Vec<u8>, name: &str, unit: &str, data: impl FnOnce(&mut Vec<u8>)) {
+fn put_metric(out: &mut Vec<u8>, name: &str, unit: &str, data: impl FnOnce(&mut Vec<u8>)) {
     out.nested(2, |out| {
         out.string(1, name);
         out.string(3, unit);
@@ -246,26 +249,26 @@ fn attributes(out: &mut Vec<u8>, field: u32, key: &SeriesKey) {
     match key.series() {
         Some(Series::Exact { consumer, method, route, status, error }) => {
             if [consumer, route].contains(&Dimension::Overflow) {
-                out.flag_attribute(field, "otel.metric.overflow");
+                out.flag_attribute(field, attribute::OVERFLOW);
             }
             if let Dimension::Value(consumer) = consumer {
-                out.string_attribute(field, "gatelens.consumer.id", consumer);
+                out.string_attribute(field, attribute::CONSUMER_ID, consumer);
             }
-            out.string_attribute(field, "http.request.method", method.name());
+            out.string_attribute(field, attribute::METHOD, method.name());
             if let Dimension::Value(route) = route {
-                out.string_attribute(field, "http.route", route);
+                out.string_attribute(field, attribute::ROUTE, route);
             }
             if let Some(code) = status.code() {
-                out.int_attribute(field, "http.response.status_code", u64::from(code));
+                out.int_attribute(field, attribute::STATUS_CODE, u64::from(code));
             }
             if let Some(error) = error {
-                out.string_attribute(field, "error.type", &error.name(status));
+                out.string_attribute(field, attribute::ERROR_TYPE, &error.name(status));
             }
         }
         Some(Series::Overflow(status)) => {
-            out.flag_attribute(field, "otel.metric.overflow");
+            out.flag_attribute(field, attribute::OVERFLOW);
             if let Some(code) = status.and_then(|status| status.code()) {
-                out.int_attribute(field, "http.response.status_code", u64::from(code));
+                out.int_attribute(field, attribute::STATUS_CODE, u64::from(code));
             }
         }
         None => {}

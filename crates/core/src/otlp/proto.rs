@@ -1,6 +1,6 @@
 //! The protobuf wire format, as far as OTLP needs it.
 
-use crate::varint;
+use gatelens_model::varint;
 
 const VARINT: u64 = 0;
 const FIXED64: u64 = 1;
@@ -27,11 +27,11 @@ pub(crate) trait Message {
     fn nested(&mut self, field: u32, write: impl FnOnce(&mut Vec<u8>));
     /// A `KeyValue` with a string.
     fn string_attribute(&mut self, field: u32, key: &str, value: &str);
-    /// A `KeyValue` with an array of strings. Its key is `namespace` and `name`, joined by a dot.
+    /// A `KeyValue` with an array of strings. Its key is `prefix` and `name`.
     fn strings_attribute<'v>(
         &mut self,
         field: u32,
-        namespace: &str,
+        prefix: &str,
         name: &str,
         values: impl Iterator<Item = &'v str>,
     );
@@ -110,13 +110,13 @@ impl Message for Vec<u8> {
     fn strings_attribute<'v>(
         &mut self,
         field: u32,
-        namespace: &str,
+        prefix: &str,
         name: &str,
         values: impl Iterator<Item = &'v str>,
     ) {
         self.nested(field, |out| {
             out.nested(1, |out| {
-                [namespace, ".", name].into_iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
+                [prefix, name].into_iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
             });
             out.nested(2, |out| {
                 out.nested(5, |out| values.for_each(|value| out.nested(1, |out| out.string(1, value))));

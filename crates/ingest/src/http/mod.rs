@@ -8,10 +8,10 @@ mod redact;
 
 use crate::clock;
 use crate::limits::Limits;
+use crate::model::Signal;
 use crate::retention::Retention;
 use crate::stats::{Gauges, Stats};
 use crate::store::{Directory, Refused, StoreError, Writers};
-use crate::wire::Signal;
 use axum::Router;
 use axum::extract::{self, MatchedPath, Request};
 use axum::http::{HeaderValue, header};

@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::extract::{self, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use gatelens_core::redact::Message;
+use gatelens_model::Message;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 

@@ -2,11 +2,11 @@
 
 use super::filter::{self, Filter};
 use super::params::Params;
+use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
 use super::rollup::{Dimension, Group, Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::sketch::Quantiles;
 use crate::store::{Directory, minutes_since};
 use rusqlite::Connection;
 use serde::Serialize;
@@ -69,8 +69,12 @@ struct Row {
     p75_ms: Option<f64>,
     p95_ms: Option<f64>,
     p99_ms: Option<f64>,
+    /// Requests that reached an upstream and of which its time is known: those of the upstream's percentiles.
+    upstream_requests: u64,
     upstream_p50_ms: Option<f64>,
     upstream_p95_ms: Option<f64>,
+    /// Requests of which the gateway's own time is known: those of the gateway's percentiles.
+    gateway_requests: u64,
     gateway_p50_ms: Option<f64>,
     gateway_p95_ms: Option<f64>,
 }
@@ -191,8 +195,10 @@ impl Row {
             p75_ms: ms(&sums.duration, 0.75),
             p95_ms: ms(&sums.duration, 0.95),
             p99_ms: ms(&sums.duration, 0.99),
+            upstream_requests: sums.upstream.count(),
             upstream_p50_ms: ms(&sums.upstream, 0.5),
             upstream_p95_ms: ms(&sums.upstream, 0.95),
+            gateway_requests: sums.gateway.count(),
             gateway_p50_ms: ms(&sums.gateway, 0.5),
             gateway_p95_ms: ms(&sums.gateway, 0.95),
         }
@@ -202,7 +208,7 @@ impl Row {
 /// The coarse stretches that reach into a range, merged where they meet.
 fn coarse(file: &Connection, range: Range, filter: &Filter) -> Result<Vec<Span>, QueryError> {
     let mut select = file.prepare(
-        "SELECT c.since, c.until, g.service, g.environment FROM coarse c JOIN gateways g ON g.id = c.gateway_id
+        "SELECT c.since, c.until, g.service, g.environment FROM coarse_intervals c JOIN gateways g ON g.id = c.gateway_id
          WHERE c.until > ? AND c.since < ? ORDER BY c.since",
     )?;
     let mut rows = select.query([range.from, range.to])?;

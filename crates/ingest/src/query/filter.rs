@@ -2,7 +2,7 @@
 
 use super::params::Params;
 use crate::error::QueryError;
-use crate::wire::{RequestEvent, SeriesKey, is_error};
+use crate::model::{RequestEvent, SeriesKey, is_error};
 
 /// Names of the parameters read here.
 pub(crate) const NAMES: [&str; 7] =

@@ -1,14 +1,17 @@
 //! `gateways`: who reports here, since when, and whether anything of theirs is missing.
 
+use super::account::{Account, Phase};
 use super::range::rfc3339;
 use crate::error::QueryError;
 use crate::limits::Limits;
+use crate::model::report::drop_reason_name;
+use crate::model::{Bodies, DROP_REASONS, Report, Rule};
 use crate::sequence::Received;
+use crate::store::accepted::Accepted;
 use crate::store::{Directory, gateways as stored};
-use crate::wire::{Bodies, DROP_REASONS, Report, Rule};
 use rusqlite::Connection;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// The answer to `gateways`.
 #[derive(Serialize)]
@@ -29,15 +32,21 @@ struct Row {
     series: Option<u64>,
     /// Requests counted beyond the sender's cap on series.
     overflow: u64,
-    /// Records of the log that it wrote, delivered, dropped by reason, and still holds.
+    /// Whether a newer epoch took its place, or it has been silent for too long.
+    ended: bool,
+    /// Records of the log that it wrote; what the gateway knew to be delivered; what is stored, dropped by reason, and
+    /// held. The first is the sum of the last three.
     captured: Option<u64>,
     sent: Option<u64>,
+    stored: Option<u64>,
     dropped: BTreeMap<&'static str, u64>,
     held: Option<u64>,
     queue_bytes: Option<u64>,
     export_failures: Option<u64>,
-    machines: Option<u64>,
-    machines_lost: Option<u64>,
+    workers: Option<u64>,
+    workers_lost: Option<u64>,
+    /// Requests that it could not count; 0 where it does not report any.
+    uncounted: u64,
     active_requests: Option<u64>,
     busy_seconds: Option<f64>,
     tags: BTreeMap<String, String>,
@@ -94,22 +103,61 @@ pub(crate) fn answer(directory: &Directory, limits: &Limits, now: i64) -> Result
     read_reports(&metrics, &mut all)?;
     read_tags(&metrics, &mut all)?;
     read_redaction(&metrics, &mut all)?;
+    let mut accepted = Accepted::default();
     for (path, _, file) in super::open_days(directory, limits.query_timeout)? {
-        if let Err(error) = read_senders(&file, now, &mut all) {
+        let read = read_senders(&file, now, &mut all).and_then(|()| Ok(accepted.read(&file)?));
+        if let Err(error) = read {
             super::pass_over(directory, &path, error)?;
         }
     }
     forget_retired(&metrics, &mut all)?;
+    let newest = NewestEpochs::of(&all);
     let mut known: Vec<_> = all.into_iter().collect();
     known.sort_by_key(|(_, known)| std::cmp::Reverse(known.last_seen));
-    Ok(GatewaysAnswer { rows: known.into_iter().map(row).collect() })
+    let rows = known.into_iter().map(|(epoch, known)| {
+        let phase = Phase::at(now, known.last_seen, newest.beside(&epoch, &known));
+        let account = Account::settle(&known.report, accepted.of(&epoch), phase);
+        row(epoch, known, phase, account)
+    });
+    Ok(GatewaysAnswer { rows: rows.collect() })
 }
 
-fn row(((instance, epoch), known): ((String, String), Known)) -> Row {
+/// When the newest epochs of each gateway were first heard from.
+struct NewestEpochs(HashMap<GatewayName, Vec<(i64, String)>>);
+
+/// Instance, service and environment: two services may have instances of the same name.
+type GatewayName = (String, String, String);
+
+impl NewestEpochs {
+    fn of(all: &All) -> Self {
+        let mut newest: HashMap<GatewayName, Vec<(i64, String)>> = HashMap::new();
+        for ((instance, epoch), known) in all {
+            let epochs = newest.entry(known.gateway(instance)).or_default();
+            epochs.push((known.first_seen, epoch.clone()));
+            epochs.sort_unstable_by(|a, b| b.cmp(a));
+            // One of two is not the epoch that is asked about.
+            epochs.truncate(2);
+        }
+        Self(newest)
+    }
+
+    /// When the newest epoch was first heard from that the same gateway has beside this one.
+    fn beside(&self, (instance, epoch): &(String, String), known: &Known) -> Option<i64> {
+        let epochs = self.0.get(&known.gateway(instance))?;
+        epochs.iter().find(|(_, other)| other != epoch).map(|(first_seen, _)| *first_seen)
+    }
+}
+
+impl Known {
+    fn gateway(&self, instance: &str) -> GatewayName {
+        (instance.to_owned(), self.service.clone(), self.environment.clone())
+    }
+}
+
+fn row((instance, epoch): (String, String), known: Known, phase: Phase, account: Option<Account>) -> Row {
     let gaps = |received: Option<Received>| received.map_or(0, |received| received.gaps());
     let report = known.report;
-    let dropped = report.dropped.map(Option::unwrap_or_default);
-    let fated = dropped.iter().fold(report.sent.unwrap_or_default(), |sum, n| sum.saturating_add(*n));
+    let dropped = account.map_or(report.dropped.map(Option::unwrap_or_default), |account| account.dropped);
     Row {
         instance,
         epoch,
@@ -121,14 +169,17 @@ fn row(((instance, epoch), known): ((String, String), Known)) -> Row {
         last_seen: rfc3339(known.last_seen),
         series: known.series,
         overflow: known.overflow,
-        captured: report.captured,
+        ended: phase == Phase::Ended,
+        captured: account.map(|account| account.captured),
         sent: report.sent,
-        held: report.captured.map(|captured| captured.saturating_sub(fated)),
-        dropped: DROP_REASONS.into_iter().zip(dropped).collect(),
+        stored: account.map(|account| account.stored),
+        held: account.map(|account| account.held),
+        dropped: DROP_REASONS.map(drop_reason_name).into_iter().zip(dropped).collect(),
         queue_bytes: report.queue_bytes,
         export_failures: report.export_failures,
-        machines: report.machines,
-        machines_lost: report.machines_lost,
+        workers: report.workers,
+        workers_lost: report.workers_lost,
+        uncounted: report.uncounted.unwrap_or_default(),
         active_requests: report.active_requests,
         busy_seconds: report.busy_seconds,
         tags: known.tags,
@@ -192,8 +243,8 @@ fn read_overflow(file: &Connection, all: &mut All) -> Result<(), QueryError> {
 fn read_reports(file: &Connection, all: &mut All) -> Result<(), QueryError> {
     let mut select = file.prepare(
         "SELECT g.instance, g.epoch, r.captured, r.sent, r.queue_full, r.rejected, r.expired, r.lost,
-                r.queue_bytes, r.export_failures, r.machines, r.machines_lost, r.active_requests, r.busy_seconds,
-                r.time
+                r.queue_bytes, r.export_failures, r.workers, r.workers_lost, r.active_requests, r.busy_seconds,
+                r.time, r.uncounted
          FROM reports r JOIN gateways g ON g.id = r.gateway_id",
     )?;
     let mut rows = select.query([])?;
@@ -209,8 +260,9 @@ fn read_reports(file: &Connection, all: &mut All) -> Result<(), QueryError> {
             dropped: [whole(4)?, whole(5)?, whole(6)?, whole(7)?],
             queue_bytes: whole(8)?,
             export_failures: whole(9)?,
-            machines: whole(10)?,
-            machines_lost: whole(11)?,
+            workers: whole(10)?,
+            workers_lost: whole(11)?,
+            uncounted: whole(15)?,
             active_requests: whole(12)?,
             busy_seconds: row.get(13)?,
             time: row.get(14)?,
@@ -255,7 +307,7 @@ fn read_redaction(file: &Connection, all: &mut All) -> Result<(), QueryError> {
 /// Takes out the gateways that are kept only so that they are recognised.
 fn forget_retired(file: &Connection, all: &mut All) -> Result<(), QueryError> {
     let mut select = file.prepare(
-        "SELECT g.instance, g.epoch, g.last_seen FROM retired r
+        "SELECT g.instance, g.epoch, g.last_seen FROM expired_gateways r
          JOIN gateways g ON g.id = r.gateway_id AND g.last_seen = r.last_seen",
     )?;
     let mut rows = select.query([])?;

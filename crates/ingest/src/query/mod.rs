@@ -1,9 +1,11 @@
 //! Questions to the store. Each opens connections of its own and reads one snapshot.
 
+mod account;
 pub(crate) mod counts;
 pub(crate) mod filter;
 pub(crate) mod gateways;
 pub(crate) mod params;
+mod quantiles;
 pub(crate) mod range;
 pub(crate) mod requests;
 mod rollup;

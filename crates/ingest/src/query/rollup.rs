@@ -1,12 +1,12 @@
 //! Adding up rollups by group, from the coarsest table that fits.
 
 use super::filter::Filter;
+use super::quantiles::Quantiles;
 use super::range::Range;
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::sketch::Quantiles;
+use crate::model::{SeriesKey, is_error};
 use crate::store::metrics::read_series;
-use crate::wire::{SeriesKey, is_error};
 use rusqlite::{Connection, Statement};
 use serde::Serialize;
 use std::collections::HashMap;

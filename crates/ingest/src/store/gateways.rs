@@ -1,8 +1,8 @@
 //! Senders and their sequence numbers: the tables that both kinds of files have.
 
 use super::StoreError;
+use crate::model::{Gateway, Identity, Redaction, Report, Signal};
 use crate::sequence::Received;
-use crate::wire::{Gateway, Identity, Redaction, Report, Signal};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -97,14 +97,14 @@ pub(crate) fn note_report(file: &Connection, gateway: i64, report: &Report) -> R
     let whole = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
     let [queue_full, rejected, expired, lost] = report.dropped.map(whole);
     file.prepare_cached(
-        "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
            time = excluded.time, captured = excluded.captured, sent = excluded.sent,
            queue_full = excluded.queue_full, rejected = excluded.rejected, expired = excluded.expired,
            lost = excluded.lost, queue_bytes = excluded.queue_bytes,
-           export_failures = excluded.export_failures, machines = excluded.machines,
-           machines_lost = excluded.machines_lost, active_requests = excluded.active_requests,
-           busy_seconds = excluded.busy_seconds
+           export_failures = excluded.export_failures, workers = excluded.workers,
+           workers_lost = excluded.workers_lost, active_requests = excluded.active_requests,
+           busy_seconds = excluded.busy_seconds, uncounted = excluded.uncounted
          WHERE excluded.time >= time",
     )?
     .execute(params![
@@ -118,13 +118,14 @@ pub(crate) fn note_report(file: &Connection, gateway: i64, report: &Report) -> R
         lost,
         whole(report.queue_bytes),
         whole(report.export_failures),
-        whole(report.machines),
-        whole(report.machines_lost),
+        whole(report.workers),
+        whole(report.workers_lost),
         whole(report.active_requests),
-        report.busy_seconds
+        report.busy_seconds,
+        whole(report.uncounted)
     ])?;
     if let Some((since, until)) = report.coarse() {
-        file.prepare_cached("INSERT OR REPLACE INTO coarse VALUES (?, ?, ?)")?
+        file.prepare_cached("INSERT OR REPLACE INTO coarse_intervals VALUES (?, ?, ?)")?
             .execute([gateway, since, until])?;
     }
     Ok(())

@@ -5,6 +5,7 @@
 //! repeat can be told from news after any crash. Each kind of file has one writer thread; readers have connections
 //! of their own and see snapshots.
 
+pub(crate) mod accepted;
 pub(crate) mod chunk;
 mod directory;
 pub(crate) mod gateways;
@@ -12,6 +13,7 @@ pub(crate) mod metrics;
 mod prune;
 mod requests;
 mod schema;
+pub(crate) mod sketch;
 mod writer;
 
 pub(crate) use directory::Directory;
@@ -106,8 +108,8 @@ impl StoreError {
     }
 }
 
-impl From<crate::sketch::Unreadable> for StoreError {
-    fn from(_: crate::sketch::Unreadable) -> Self {
+impl From<sketch::Unreadable> for StoreError {
+    fn from(_: sketch::Unreadable) -> Self {
         Self::Unreadable { what: "sketch" }
     }
 }

@@ -2,10 +2,10 @@
 
 use super::directory::Directory;
 use super::gateways::{is_repeat, note_batch, note_gateway, received};
-use super::{Pruned, StoreError, Stored, chunk, schema};
+use super::{Pruned, StoreError, Stored, accepted, chunk, schema};
+use crate::model::{Identity, RequestBatch, RequestPart, Signal, is_error};
 use crate::retention::{Retention, before};
 use crate::sequence::Received;
-use crate::wire::{Identity, RequestBatch, RequestPart, Signal, is_error};
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -63,10 +63,18 @@ impl Requests {
         // A file that cannot say how late its requests are has no say.
         let newest = files.filter_map(|file| newest(file).ok()?).max();
         let Some(newest) = newest else { return Ok(Pruned::Done) };
-        let oldest = day_of(before(newest.min(now), retention.requests));
+        let now = newest.min(now);
+        let oldest = day_of(before(now, retention.requests));
+        let silent = day_of(before(now, retention.gateways));
         for (path, day) in day_files(self.directory.path())? {
             if day < oldest && day != self.day {
-                self.others.remove(&day);
+                let old = self.others.remove(&day);
+                if let Some(old) = old.or_else(|| schema::open_read(&path).ok()?)
+                    && let Err(error) = accepted::carry_over(&old, &mut self.today, silent)
+                {
+                    // Its counts are lost with the file, which cannot be kept because of them.
+                    self.directory.note(&path, format!("cannot be read: {error}"));
+                }
                 self.directory.remove(&path)?;
             }
         }
@@ -79,10 +87,12 @@ impl Requests {
         {
             return Ok(Stored::Repeat);
         }
-        let Self { today, others, .. } = self;
+        let Self { today, others, day, .. } = self;
         let transaction = today.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(identity) = &batch.identity {
             note_batch(&transaction, signal, identity, now, || earlier(others, signal, identity))?;
+            let records = batch.parts.iter().map(|part| part.events.len()).sum();
+            accepted::count(&transaction, identity, *day, records)?;
         }
         for part in &batch.parts {
             note_gateway(&transaction, &part.gateway, now)?;
@@ -135,7 +145,8 @@ fn open_others(directory: &Directory, today: Date) -> Result<BTreeMap<Date, Conn
     let mut others = BTreeMap::new();
     let files = day_files(directory.path())?;
     for (path, day) in files.into_iter().filter(|(_, day)| *day != today).take(MAX_OTHERS) {
-        match schema::open_read(&path) {
+        // Files of an older version are brought up to date, so that their records count.
+        match schema::open_requests(&path).and_then(|_| schema::open_read(&path)) {
             Ok(file) => others.extend(file.map(|file| (day, file))),
             Err(error) if may_go(&error) => directory.set_aside(&path, &error)?,
             Err(error) => directory.note(&path, format!("cannot be read: {error}")),
@@ -203,7 +214,7 @@ pub(crate) fn day_of(time: i64) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Gateway, RequestEvent};
+    use crate::model::{Gateway, RequestEvent};
 
     const DAY: i64 = 86_400_000_000_000;
     const NOON: i64 = 20_624 * DAY + DAY / 2;

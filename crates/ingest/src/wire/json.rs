@@ -6,8 +6,8 @@
 
 mod schema;
 
-use super::Signal;
-use crate::varint;
+use crate::model::Signal;
+use gatelens_model::varint;
 use schema::Scalar::{self, Base64, Bool, Double, Enum, Fixed32, Fixed64, Hex, Int, Signed64, Text, Zigzag};
 use schema::Type::{Message, Messages, One, Packed};
 use schema::{EXPORT_LOGS, EXPORT_METRICS, EXPORT_TRACES, Field, Schema};
@@ -234,7 +234,7 @@ impl Bare<'_> {
             Signed64 => self.out.extend(i64::try_from(value).map_err(unfit)?.to_le_bytes()),
             Zigzag => {
                 let value = i32::try_from(value).map_err(unfit)?;
-                varint::put(self.out, varint::zigzag(value.into()));
+                varint::put_signed(self.out, value.into());
             }
             Int | Enum(_) => {
                 let signed = i64::try_from(value).map(|value| value as u64);

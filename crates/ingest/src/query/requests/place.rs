@@ -1,7 +1,7 @@
 //! Where a request stands in the order of all requests, and the cursor that says it.
 
 use crate::error::QueryError;
-use crate::varint;
+use gatelens_model::varint;
 
 /// A place in the order of all requests; the greatest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,11 +16,10 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn to_text(self) -> String {
         let mut bytes = Vec::new();
-        for number in
-            [varint::zigzag(self.time), varint::zigzag(self.day), varint::zigzag(self.chunk), self.row]
-        {
-            varint::put(&mut bytes, number);
+        for number in [self.time, self.day, self.chunk] {
+            varint::put_signed(&mut bytes, number);
         }
+        varint::put(&mut bytes, self.row);
         hex(&bytes)
     }
 
@@ -32,13 +31,10 @@ impl Place {
         });
         let bytes: Vec<u8> = bytes.collect::<Option<_>>().ok_or_else(wrong)?;
         let mut rest = bytes.as_slice();
-        let mut next = || varint::take(&mut rest).ok_or_else(wrong);
-        let place = Self {
-            time: varint::unzigzag(next()?),
-            day: varint::unzigzag(next()?),
-            chunk: varint::unzigzag(next()?),
-            row: next()?,
-        };
+        let mut next = || varint::take_signed(&mut rest).ok_or_else(wrong);
+        let (time, day, chunk) = (next()?, next()?, next()?);
+        let row = varint::take(&mut rest).ok_or_else(wrong)?;
+        let place = Self { time, day, chunk, row };
         if rest.is_empty() { Ok(place) } else { Err(wrong()) }
     }
 }

@@ -2,10 +2,11 @@
 
 use super::place::Place;
 use super::row::{Row, Sender};
-use crate::wire::RequestEvent;
+use crate::model::RequestEvent;
+use crate::model::request::{Access, FIELDS};
 use std::collections::BinaryHeap;
 
-/// What a request takes in memory beside its longer texts, about: bytes.
+/// What a request takes in memory beside its texts, about: bytes.
 const BASE_BYTES: usize = 512;
 
 /// A request that waits for its turn.
@@ -81,11 +82,11 @@ impl Waiting {
 
 impl Found {
     fn bytes(&self) -> usize {
-        let RequestEvent {
-            path, query, request_headers, response_headers, request_body, response_body, ..
-        } = &self.event;
-        let texts = [path, query, request_headers, response_headers, request_body, response_body];
-        texts.into_iter().flatten().map(String::len).sum::<usize>() + BASE_BYTES
+        let bytes = FIELDS.iter().map(|field| match field.access {
+            Access::Text(get, _) => get(&self.event).map_or(0, <[u8]>::len),
+            Access::Number(..) => 0,
+        });
+        bytes.sum::<usize>() + BASE_BYTES
     }
 }
 

@@ -1,0 +1,111 @@
+//! The batch of log records that is being filled.
+//!
+//! Records are compressed in portions as they come, so that closing a batch never holds up the worker's event loop for
+//! the length of a whole one. Each portion is a `ResourceLogs` of its own: messages of a repeated field may be laid end
+//! to end, so the portions are one `ExportLogsServiceRequest`.
+
+use std::io::Read;
+
+use super::gzip::{Body, compress};
+use crate::config::Compression;
+use crate::event::Event;
+use crate::otlp::logs::{encode_portion, encode_record};
+use crate::otlp::{self, Resource};
+use gatelens_redact::capture::CapturedBody;
+
+/// Bytes of records to a portion.
+const PORTION: usize = 16 * 1024;
+
+/// More than any batch has uncompressed: `limits.batch_bytes` and one record beyond it, with the largest bodies.
+const MAX_BATCH_BYTES: u64 = 16 * 1024 * 1024;
+
+/// A batch under construction; its memory is used again for the next.
+#[derive(Debug)]
+pub struct LogBatch {
+    resource: Resource,
+    instance: String,
+    records: Vec<u8>,
+    body: Body,
+    events: u64,
+    bodies: u64,
+    bytes: usize,
+    opened_ns: u64,
+}
+
+impl LogBatch {
+    /// An empty batch.
+    pub fn new(resource: Resource, instance: String, compression: Compression) -> Self {
+        let body = Body::new(compression);
+        Self { resource, instance, records: Vec::new(), body, events: 0, bodies: 0, bytes: 0, opened_ns: 0 }
+    }
+
+    /// Adds an event.
+    pub fn push(&mut self, event: &Event<'_>, now_ns: u64) {
+        if self.events == 0 {
+            self.opened_ns = now_ns;
+        }
+        let before = self.records.len();
+        encode_record(event, &mut self.records);
+        self.events = self.events.saturating_add(1);
+        let captured = |body: Option<&CapturedBody>| u64::from(body.is_some_and(|body| body.content.is_ok()));
+        self.bodies = self
+            .bodies
+            .saturating_add(captured(event.request_body))
+            .saturating_add(captured(event.response_body));
+        self.bytes = self.bytes.saturating_add(self.records.len().saturating_sub(before));
+        if self.records.len() >= PORTION {
+            self.end_portion();
+        }
+    }
+
+    /// Events in it.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Captured bodies of requests and responses in it.
+    pub fn bodies(&self) -> u64 {
+        self.bodies
+    }
+
+    /// Bytes of its records, uncompressed.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Nanoseconds since its first event; 0 when it is empty.
+    pub fn age_ns(&self, now_ns: u64) -> u64 {
+        if self.events == 0 { 0 } else { now_ns.saturating_sub(self.opened_ns) }
+    }
+
+    /// Takes the finished body and begins anew.
+    pub fn close(&mut self) -> Vec<u8> {
+        self.end_portion();
+        (self.events, self.bodies, self.bytes) = (0, 0, 0);
+        self.body.finish()
+    }
+
+    fn end_portion(&mut self) {
+        if !self.records.is_empty() {
+            let portion = encode_portion(&self.resource, &self.instance, &self.records);
+            self.body.write(&portion);
+            self.records.clear();
+        }
+    }
+}
+
+/// A closed batch without its captured bodies, and the number of request and response bodies taken out; `None` for
+/// bytes that are not such a batch.
+pub(super) fn strip_bodies(batch: &[u8], compression: Compression) -> Option<(Vec<u8>, [u64; 2])> {
+    let mut inflated = Vec::new();
+    let plain = match compression {
+        Compression::None => batch,
+        Compression::Gzip => {
+            let decoder = flate2::read::GzDecoder::new(batch);
+            decoder.take(MAX_BATCH_BYTES).read_to_end(&mut inflated).ok()?;
+            &inflated
+        }
+    };
+    let (stripped, taken) = otlp::strip_bodies(plain)?;
+    Some((compress(stripped, compression), taken))
+}

@@ -1,0 +1,291 @@
+//! The counters on their way to the receiver. Idle on all workers except the leader.
+//!
+//! Exported values are cumulative, so a lost request costs no count. It would cost time, though: one value after an hour
+//! without the receiver cannot tell the minutes apart. So while the receiver accepts nothing, the changes of each minute
+//! are kept as a [`Snapshot`] and sent in order later. When they exceed [`MAX_HISTORY_BYTES`], neighbours are joined,
+//! shortest first.
+//!
+//! Two times say how far the export has come: `covered_ns`, up to which all changes are in a snapshot, and
+//! `acknowledged_ns`, up to which the receiver has accepted them. The second one is passed on with the lease, so that a
+//! new leader claims neither more nor less time than nobody has reported.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::pipeline::{Destination, Pipeline, Settled};
+use super::request::{ExportRequest, RootId};
+use crate::host::{CalloutAnswer, CalloutId, Host};
+use crate::shared::sequence::Signal;
+
+/// Most series in one request: about half a megabyte before compression.
+pub const MAX_REQUEST_SERIES: usize = 500;
+
+/// Without traffic, metrics are sent this often all the same, so that a silent gateway and a dead one differ.
+const HEARTBEAT_NS: u64 = 10_000_000_000;
+
+/// Bytes of snapshots kept: an hour of some hundred busy series.
+pub const MAX_HISTORY_BYTES: usize = 4 * 1024 * 1024;
+
+const MINUTE_NS: u64 = 60_000_000_000;
+
+/// Values of the series that changed in a span of time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// End of the span, nanoseconds since the Unix epoch.
+    pub time_ns: u64,
+    /// Its length.
+    pub span_ns: u64,
+    /// By slot, as shared data holds them.
+    pub series: BTreeMap<u32, Vec<u8>>,
+}
+
+impl Snapshot {
+    fn bytes(&self) -> usize {
+        // A map's entry takes about as much again as a short value.
+        self.series.values().map(|value| value.len().saturating_add(64)).sum()
+    }
+
+    /// Joins a later one: of a series in both, the later value contains the earlier.
+    fn join(&mut self, later: Snapshot) {
+        self.time_ns = later.time_ns;
+        self.span_ns = self.span_ns.saturating_add(later.span_ns);
+        self.series.extend(later.series);
+    }
+
+    /// The span, if it is so long that its minutes cannot be told apart.
+    pub fn coarse_span_ns(&self) -> Option<u64> {
+        (self.span_ns > MINUTE_NS).then_some(self.span_ns)
+    }
+}
+
+/// Why this worker exports.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Role {
+    /// It does not: another worker leads.
+    #[default]
+    Follower,
+    /// It leads.
+    Leader,
+    /// It ends, and sends the changes that it merged last, whoever leads.
+    Ending,
+}
+
+/// The export of counters by one worker.
+#[derive(Debug)]
+pub struct CounterExport {
+    role: Role,
+    pipeline: Pipeline,
+    /// Slots that changed since they were last put into a snapshot.
+    changed: BTreeSet<u32>,
+    history: VecDeque<Snapshot>,
+    /// Slots in the request that waits or is in flight.
+    current: Vec<u32>,
+    last_sent_ns: u64,
+    /// The last time at which changes were taken from shared data.
+    taken_ns: u64,
+    covered_ns: u64,
+    acknowledged_ns: u64,
+}
+
+impl CounterExport {
+    /// A follower of an epoch that began at this time.
+    pub fn new(epoch_start_ns: u64) -> Self {
+        Self {
+            role: Role::default(),
+            pipeline: Pipeline::new(Signal::Metrics),
+            changed: BTreeSet::new(),
+            history: VecDeque::new(),
+            current: Vec::new(),
+            last_sent_ns: 0,
+            taken_ns: epoch_start_ns,
+            covered_ns: epoch_start_ns,
+            acknowledged_ns: epoch_start_ns,
+        }
+    }
+
+    /// Whether this worker leads.
+    pub fn leads(&self) -> bool {
+        self.role == Role::Leader
+    }
+
+    /// All changes before this time are acknowledged, nanoseconds since the Unix epoch.
+    pub fn acknowledged_ns(&self) -> u64 {
+        self.acknowledged_ns
+    }
+
+    /// Whether there is nothing to send.
+    pub fn is_idle(&self) -> bool {
+        self.pipeline.is_idle() && self.changed.is_empty() && self.history.is_empty()
+    }
+
+    /// See [`Pipeline::is_waiting`].
+    pub fn is_waiting(&self, root: RootId) -> bool {
+        self.pipeline.is_waiting(root)
+    }
+
+    /// See [`Pipeline::requeue`].
+    pub fn requeue(&mut self, root: RootId) {
+        self.pipeline.requeue(root);
+    }
+
+    /// Attempts to deliver that failed.
+    pub fn failures(&self) -> u64 {
+        self.pipeline.failures()
+    }
+
+    /// This worker leads from now on and exports all series: another leader may have taken changes along that never
+    /// arrived. `acknowledged_ns` is how far the leaders before it came.
+    pub fn on_elected(&mut self, acknowledged_ns: u64) {
+        self.role = Role::Leader;
+        self.changed.clear();
+        self.history.clear();
+        self.begin_at(acknowledged_ns);
+    }
+
+    /// Another worker leads. A request that was begun is still finished, because its sequence number is given out.
+    /// Returns slots that this worker took along although it did not lead: they must be marked as changed again, because
+    /// only an elected leader exports all series.
+    #[must_use]
+    pub fn on_lease_lost(&mut self) -> Vec<u32> {
+        let mut slots = std::mem::take(&mut self.changed);
+        for snapshot in self.history.drain(..) {
+            slots.extend(snapshot.series.into_keys());
+        }
+        match std::mem::take(&mut self.role) {
+            Role::Ending => slots.into_iter().collect(),
+            Role::Leader | Role::Follower => Vec::new(),
+        }
+    }
+
+    /// This worker ends: it exports the changes that it takes now, whoever leads. `acknowledged_ns` is how far the
+    /// leader came.
+    pub fn on_ending(&mut self, acknowledged_ns: u64) {
+        if self.role == Role::Follower {
+            self.begin_at(acknowledged_ns);
+        }
+        self.role = Role::Ending;
+    }
+
+    /// Adds slots that changed since the last call.
+    pub fn take(&mut self, changed: impl IntoIterator<Item = u32>, now_ns: u64) {
+        if self.is_acknowledged() {
+            self.acknowledged_ns = self.taken_ns;
+        }
+        if self.changed.is_empty() {
+            self.covered_ns = self.taken_ns;
+        }
+        self.taken_ns = now_ns;
+        self.changed.extend(changed);
+        if self.is_acknowledged() {
+            self.acknowledged_ns = now_ns;
+        }
+    }
+
+    /// While the receiver accepts nothing: puts the changes of a minute that is over into the history.
+    pub fn keep_minute(&mut self, now_ns: u64, read: impl Fn(u32) -> Option<Vec<u8>>) {
+        let minute_ns = now_ns.saturating_sub(now_ns.checked_rem(MINUTE_NS).unwrap_or(0));
+        if !self.pipeline.is_idle() && minute_ns > self.covered_ns && !self.changed.is_empty() {
+            let snapshot = self.snapshot(minute_ns, usize::MAX, read);
+            self.history.push_back(snapshot);
+            self.bound_history();
+        }
+    }
+
+    /// The next snapshot to be encoded and given to [`CounterExport::push`], if a request may be sent now: the oldest
+    /// that is kept, else the changes, else an empty one when a heartbeat is due.
+    pub fn next(&mut self, now_ns: u64, read: impl Fn(u32) -> Option<Vec<u8>>) -> Option<Snapshot> {
+        if self.role == Role::Follower || !self.pipeline.is_ready(now_ns) {
+            return None;
+        }
+        let is_heartbeat_due = now_ns.saturating_sub(self.last_sent_ns) >= HEARTBEAT_NS;
+        let mut next = match self.history.pop_front() {
+            Some(kept) => kept,
+            None if !self.changed.is_empty() || is_heartbeat_due => {
+                self.snapshot(now_ns, MAX_REQUEST_SERIES, read)
+            }
+            None => return None,
+        };
+        if let Some((first_of_rest, _)) = next.series.iter().nth(MAX_REQUEST_SERIES) {
+            let series = next.series.split_off(&first_of_rest.clone());
+            self.history.push_front(Snapshot { series, ..next });
+        }
+        self.current = next.series.keys().copied().collect();
+        Some(next)
+    }
+
+    /// Takes the request that was made of a snapshot.
+    pub fn push(&mut self, request: ExportRequest) {
+        self.pipeline.push(request);
+    }
+
+    /// Sends the waiting request, if there is one.
+    pub fn send(&mut self, host: &impl Host, root: RootId, now_ns: u64, to: Destination<'_>) {
+        if self.pipeline.send(host, root, now_ns, to) {
+            self.last_sent_ns = now_ns;
+        }
+    }
+
+    /// Sends the next request even if no count has changed.
+    pub fn force_export(&mut self) {
+        self.last_sent_ns = 0;
+    }
+
+    /// Takes an answer, if it is to one of these requests. True if the receiver refused it: everything in it must be
+    /// said again.
+    pub fn answered(
+        &mut self,
+        host: &impl Host,
+        id: CalloutId,
+        answer: &CalloutAnswer,
+        now_ns: u64,
+        cluster: &str,
+    ) -> bool {
+        match self.pipeline.answered(host, id, answer, now_ns, cluster) {
+            Some(Settled::Accepted { .. }) => {
+                self.current.clear();
+                false
+            }
+            // These bytes will never be accepted; newer values of the same series, in another request, may be.
+            Some(Settled::Refused(_)) => {
+                self.changed.extend(self.current.drain(..));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether all changes that were taken are acknowledged.
+    fn is_acknowledged(&self) -> bool {
+        self.changed.is_empty() && self.history.is_empty() && self.current.is_empty()
+    }
+
+    fn begin_at(&mut self, acknowledged_ns: u64) {
+        let time_ns = acknowledged_ns.max(self.acknowledged_ns);
+        (self.taken_ns, self.covered_ns, self.acknowledged_ns) = (time_ns, time_ns, time_ns);
+    }
+
+    fn snapshot(&mut self, time_ns: u64, most: usize, read: impl Fn(u32) -> Option<Vec<u8>>) -> Snapshot {
+        let span_ns = time_ns.saturating_sub(self.covered_ns);
+        let mut snapshot = Snapshot { time_ns, span_ns, ..Snapshot::default() };
+        while snapshot.series.len() < most {
+            let Some(slot) = self.changed.pop_first() else { break };
+            snapshot.series.extend(read(slot).map(|value| (slot, value)));
+        }
+        if self.changed.is_empty() {
+            self.covered_ns = time_ns;
+        }
+        snapshot
+    }
+
+    fn bound_history(&mut self) {
+        while self.history.iter().map(Snapshot::bytes).sum::<usize>() > MAX_HISTORY_BYTES {
+            let spans = self.history.iter().zip(self.history.iter().skip(1));
+            let together = spans.map(|(a, b)| a.span_ns.saturating_add(b.span_ns)).enumerate();
+            let Some((shortest, _)) = together.min_by_key(|(_, span_ns)| *span_ns) else { break };
+            if let Some(later) = self.history.remove(shortest.saturating_add(1))
+                && let Some(earlier) = self.history.get_mut(shortest)
+            {
+                earlier.join(later);
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Life of a root context.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::registry::{Registry, WorkerHandle};
+use crate::config::Config;
+use crate::exchange::Exchange;
+use crate::export::RootId;
+use crate::host::{CalloutId, Host, LogLevel};
+use crate::plan::Plan;
+use gatelens_redact::Hits;
+use gatelens_redact::capture::{Bodies, Capture};
+
+/// Of so many requests one is timed.
+const SAMPLE: u32 = 64;
+
+/// A root context.
+#[derive(Debug)]
+pub struct Plugin {
+    registry: Rc<Registry>,
+    /// Tells this root context from all others of the process when a leader is elected.
+    me: RootId,
+    active: Option<Rc<Active>>,
+    ending: bool,
+}
+
+/// A configuration in force: what the streams of a root context need.
+#[derive(Debug)]
+pub struct Active {
+    plan: Plan,
+    worker: Rc<WorkerHandle>,
+    /// Of this configuration's rules, since the last tick.
+    hits: RefCell<Hits>,
+}
+
+/// What Envoy makes of a `google.protobuf.Struct`, for instance.
+const NOT_JSON: &str = "this is no JSON object; in Envoy's YAML the configuration is a text, of the type \
+    type.googleapis.com/google.protobuf.StringValue";
+
+/// What the host is to do when a root context ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Nothing is under way.
+    Now,
+    /// Keep the context until [`Plugin::answered`] says so.
+    WhenAnswered,
+}
+
+impl Plugin {
+    /// A root context without a configuration.
+    pub fn new(registry: Rc<Registry>) -> Self {
+        Self { registry, me: RootId(0), active: None, ending: false }
+    }
+
+    /// Reads the configuration. False, and a line in the gateway's log, if it is refused.
+    pub fn configure(&mut self, host: &impl Host) -> bool {
+        let raw = host.plugin_configuration();
+        let parsed = match std::str::from_utf8(&raw) {
+            Ok(text) if !text.trim_start().starts_with('{') && !text.is_empty() => Err(NOT_JSON.to_owned()),
+            Ok(text) => Config::parse(text)
+                .map_err(|error| error.to_string())
+                .and_then(|config| Plan::new(config, host).map_err(|defect| defect.to_string())),
+            Err(_) => Err(NOT_JSON.to_owned()),
+        };
+        let plan = match parsed {
+            Ok(plan) => plan,
+            Err(error) => {
+                host.log(LogLevel::Error, &format!("configuration refused: {error}"));
+                return false;
+            }
+        };
+        if self.me == RootId(0) {
+            self.me = RootId(host.random());
+        }
+        let worker = self.registry.attach(host, &plan);
+        let period = plan.tick_period(host.random());
+        if plan.debug {
+            let hash = &plan.export.resource.config_hash;
+            host.log(
+                LogLevel::Info,
+                &format!("configuration {hash} in force, a tick every {} ms", period.as_millis()),
+            );
+        }
+        host.set_tick_period(period);
+        let active = Active { plan, worker, hits: RefCell::default() };
+        if let Some(before) = self.active.replace(Rc::new(active)) {
+            before.worker.detach();
+        }
+        true
+    }
+
+    /// What a stream of this root context needs; `None` before a configuration is in force.
+    pub fn active(&self) -> Option<Rc<Active>> {
+        self.active.clone()
+    }
+
+    /// The regular work of this root context's worker, and of workers that no root context uses any more.
+    pub fn tick(&self, host: &impl Host) {
+        let Some(active) = self.active.as_ref().filter(|_| !self.ending) else { return };
+        let now_ns = host.now();
+        active.pass_on_hits();
+        active.worker.with(|worker| worker.tick(host, self.me, now_ns));
+        if active.plan.debug {
+            active.worker.with(|worker| host.log(LogLevel::Debug, &format!("{:?}", worker.stats())));
+        }
+        for orphan in self.registry.orphans() {
+            orphan.with(|worker| worker.tick(host, self.me, now_ns));
+            // Streams that began under an earlier configuration still end in its worker.
+            if !orphan.is_used() {
+                orphan.with(|worker| worker.begin_final_export(host, self.me, now_ns));
+            }
+        }
+        self.registry.forget_done();
+        active.worker.with(|worker| worker.was_busy(host.now().saturating_sub(now_ns)));
+    }
+
+    /// Takes the answer to a callout. [`Ending::Now`] when the context was kept for answers and needs none any more.
+    pub fn answered(&self, host: &impl Host, id: CalloutId) -> Ending {
+        let (answer, now_ns) = (host.callout_answer(), host.now());
+        for handle in self.registry.all() {
+            // A context that ends leaves further requests to those that stay, if there are any.
+            let sends = !self.ending || !handle.has_roots();
+            handle.with(|worker| {
+                worker.answered(host, id, &answer, now_ns);
+                if sends {
+                    worker.send(host, self.me, now_ns);
+                }
+            });
+        }
+        self.ending()
+    }
+
+    /// The host ends this root context: a configuration update, or the end of the process.
+    pub fn done(&mut self, host: &impl Host) -> Ending {
+        // Envoy arms an old context's timer again after an update unless it is stopped here.
+        host.set_tick_period(Duration::ZERO);
+        self.ending = true;
+        let now_ns = host.now();
+        if let Some(active) = &self.active {
+            active.pass_on_hits();
+            active.worker.detach();
+            if active.worker.has_roots() {
+                active.worker.with(|worker| worker.merge(host));
+            } else {
+                active.worker.with(|worker| worker.drain(host, self.me, now_ns));
+            }
+        }
+        self.ending()
+    }
+
+    /// The host is about to forget this root context.
+    pub fn gone(&mut self, host: &impl Host) {
+        let all = self.registry.all();
+        for handle in &all {
+            handle.with(|worker| worker.requeue(host, self.me));
+        }
+        // Without a root context the Wasm VM ends, too.
+        if !all.iter().any(|handle| handle.has_roots()) {
+            for handle in &all {
+                handle.with(|worker| worker.deregister(host));
+            }
+        }
+    }
+
+    fn ending(&self) -> Ending {
+        let waits =
+            |handle: &Rc<WorkerHandle>| handle.with(|worker| worker.is_waiting(self.me)).unwrap_or(false);
+        if self.ending && !self.registry.all().iter().any(waits) { Ending::Now } else { Ending::WhenAnswered }
+    }
+
+    /// An exchange ended, and this root context is an access logger.
+    pub fn log(&self, host: &impl Host) {
+        let Some(active) = &self.active else { return };
+        let began_ns = host.now();
+        let exchange = Exchange::read(host, &active.plan);
+        // Envoy runs a stream's filters before its access loggers, so the mark is that of this very exchange if the
+        // filter has seen it.
+        let counted = active.worker.counted_by_filter.take();
+        if counted.is_none() || counted != exchange.mark() {
+            active.record(host, &exchange, Bodies::default(), began_ns);
+        }
+    }
+}
+
+impl Active {
+    /// What is captured of bodies.
+    pub(crate) fn capture(&self) -> &Capture {
+        &self.plan.capture
+    }
+
+    /// Bytes of bodies that may be held beyond those that are held now.
+    pub(crate) fn room_for_bodies(&self) -> usize {
+        self.worker.usage().room_for_bodies(self.plan.export.limits.queue_bytes as usize)
+    }
+
+    /// A filter holds `now` bytes of bodies instead of `before`.
+    pub(crate) fn hold(&self, before: usize, now: usize) {
+        self.worker.usage().hold(before, now);
+    }
+
+    /// An exchange ended that a filter of this root context saw, with these bodies.
+    pub(crate) fn log_from_filter(&self, host: &impl Host, bodies: Bodies) {
+        let began_ns = host.now();
+        let exchange = Exchange::read(host, &self.plan);
+        self.worker.counted_by_filter.set(exchange.mark());
+        self.record(host, &exchange, bodies, began_ns);
+    }
+
+    /// A filter of this root context sees a request begin.
+    pub(crate) fn begin(&self) {
+        self.worker.usage().begin_stream();
+    }
+
+    /// That request is over, however it ended.
+    pub(crate) fn end(&self) {
+        self.worker.usage().end_stream();
+    }
+
+    /// Whether bodies must be left out, so that the worker gets on with its traffic.
+    pub(crate) fn is_overloaded(&self) -> bool {
+        self.worker.usage().is_overloaded()
+    }
+
+    fn record(&self, host: &impl Host, exchange: &Exchange, bodies: Bodies, began_ns: u64) {
+        let redacts_bodies = bodies.held_bytes() > 0;
+        let mut hits = self.hits.take();
+        exchange.observe(&self.plan, bodies, &mut hits, began_ns, |series, event| {
+            if self.worker.with(|worker| worker.record(host, series, event, began_ns)).is_none() {
+                self.worker.usage().leave_uncounted();
+            }
+        });
+        self.hits.replace(hits);
+        if redacts_bodies {
+            let spent_ns = host.now().saturating_sub(began_ns);
+            self.worker.usage().redacted(spent_ns);
+            self.worker.with(|worker| worker.was_busy(spent_ns));
+            return;
+        }
+        // The clock costs a tenth of a microsecond, so one request in sixty-four stands for all.
+        let untimed = self.worker.untimed.get().wrapping_add(1);
+        self.worker.untimed.set(untimed);
+        if untimed.is_multiple_of(SAMPLE) {
+            let busy_ns = host.now().saturating_sub(began_ns).saturating_mul(u64::from(SAMPLE));
+            self.worker.with(|worker| worker.was_busy(busy_ns));
+        }
+    }
+
+    /// Hands the matches of rules over to the worker.
+    fn pass_on_hits(&self) {
+        let mut hits = self.hits.take();
+        if !hits.is_empty() {
+            self.worker.with(|worker| worker.add_hits(self.plan.redactor.rules(), &mut hits));
+        }
+        // Empty, unless the worker was in use.
+        self.hits.replace(hits);
+    }
+}
+
+/// The last stream of a replaced configuration may end long after it.
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.pass_on_hits();
+    }
+}

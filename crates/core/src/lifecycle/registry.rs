@@ -1,0 +1,115 @@
+//! The workers of one thread, by their counters.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+
+use super::usage::Usage;
+use super::worker::{Phase, Worker};
+use crate::exchange::Mark;
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::shared::CounterSetId;
+
+/// The workers of one thread, by their counters.
+///
+/// All root contexts of a thread share it, and it lasts as long as their Wasm VM: a configuration update ends root
+/// contexts, and whichever root context ticks next delivers what they had not delivered yet.
+#[derive(Debug, Default)]
+pub struct Registry {
+    workers: RefCell<HashMap<CounterSetId, Rc<WorkerHandle>>>,
+}
+
+/// A worker and its users.
+#[derive(Debug)]
+pub(super) struct WorkerHandle {
+    worker: RefCell<Worker>,
+    usage: Rc<Usage>,
+    /// Root contexts whose configuration has these counters.
+    roots: Cell<u32>,
+    /// The last request that a filter has counted. It belongs to the counters rather than to the root context: Envoy
+    /// gives a filter and a logger with one and the same configuration one root context or two, depending on the
+    /// listener's metadata and direction.
+    pub(super) counted_by_filter: Cell<Option<Mark>>,
+    /// Requests since the last one that was timed.
+    pub(super) untimed: Cell<u32>,
+}
+
+impl Registry {
+    /// The worker of a plan's counters, for one more root context.
+    pub(super) fn attach(&self, host: &impl Host, plan: &Plan) -> Rc<WorkerHandle> {
+        let mut workers = self.workers.borrow_mut();
+        let config = &plan.export;
+        let handle = match workers.get(&config.counters) {
+            Some(handle) => {
+                handle.with(|worker| worker.reconfigure(host, Rc::clone(config)));
+                Rc::clone(handle)
+            }
+            None => {
+                let usage = Rc::<Usage>::default();
+                let worker = Worker::new(host, Rc::clone(config), Rc::clone(&usage));
+                let handle = Rc::new(WorkerHandle {
+                    worker: RefCell::new(worker),
+                    usage,
+                    roots: Cell::new(0),
+                    counted_by_filter: Cell::default(),
+                    untimed: Cell::default(),
+                });
+                workers.insert(config.counters, Rc::clone(&handle));
+                handle
+            }
+        };
+        handle.roots.set(handle.roots.get().saturating_add(1));
+        handle
+    }
+
+    /// All workers.
+    pub(super) fn all(&self) -> Vec<Rc<WorkerHandle>> {
+        self.workers.try_borrow().map(|workers| workers.values().cloned().collect()).unwrap_or_default()
+    }
+
+    /// Workers without a root context: the root contexts of other counters work for them.
+    pub(super) fn orphans(&self) -> Vec<Rc<WorkerHandle>> {
+        self.all().into_iter().filter(|handle| !handle.has_roots()).collect()
+    }
+
+    /// Forgets the workers that are done.
+    pub(super) fn forget_done(&self) {
+        if let Ok(mut workers) = self.workers.try_borrow_mut() {
+            workers.retain(|_, handle| handle.has_roots() || !handle.is_done());
+        }
+    }
+}
+
+impl WorkerHandle {
+    /// Uses the worker. Nothing calls back into a worker while it is in use. Should a host ever do so, the inner call
+    /// returns `None` rather than trapping.
+    pub(super) fn with<T>(&self, use_worker: impl FnOnce(&mut Worker) -> T) -> Option<T> {
+        self.worker.try_borrow_mut().ok().map(|mut worker| use_worker(&mut worker))
+    }
+
+    /// The numbers that streams change.
+    pub(super) fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// A root context stops using it.
+    pub(super) fn detach(&self) {
+        self.roots.set(self.roots.get().saturating_sub(1));
+    }
+
+    /// Whether a root context uses it.
+    pub(super) fn has_roots(&self) -> bool {
+        self.roots.get() > 0
+    }
+
+    /// Whether a root context or a stream uses it.
+    pub(super) fn is_used(&self) -> bool {
+        self.has_roots() || self.usage.streams() > 0
+    }
+
+    fn is_done(&self) -> bool {
+        self.with(|worker| worker.phase() == Phase::Done).unwrap_or(false)
+    }
+}

@@ -1,0 +1,315 @@
+//! The state of one worker for one set of counters. It outlives the root contexts that use it, because a configuration
+//! update replaces those.
+
+use std::rc::Rc;
+
+use super::redaction_report::RedactionReport;
+use super::usage::Usage;
+use crate::counters::{Pending, Series};
+use crate::event::Event;
+use crate::export::{CounterExport, Destination, ExportRequest, LogExport, RootId, Snapshot, compress};
+use crate::host::{CalloutAnswer, CalloutId, Host, LogLevel};
+use crate::otlp::metrics::MetricsExport;
+use crate::plan::ExportConfig;
+use crate::shared::heartbeat::Heartbeats;
+use crate::shared::lease::{self, Leadership};
+use crate::shared::sequence::{self, Signal};
+use crate::shared::series::decode_slot;
+use crate::shared::{SharedSeries, Unreadable, UpdateError};
+use crate::stats::{FleetStats, WorkerStats};
+use gatelens_model::{Message, OmissionReason};
+use gatelens_redact::Hits;
+
+/// Counts and log of one worker, and their export.
+#[derive(Debug)]
+pub struct Worker {
+    config: Rc<ExportConfig>,
+    instance: String,
+    phase: Phase,
+    usage: Rc<Usage>,
+    busy_ns: u64,
+    pending: Pending,
+    redaction: RedactionReport,
+    shared: SharedSeries,
+    heartbeats: Heartbeats,
+    fleet: FleetStats,
+    log: LogExport,
+    counters: CounterExport,
+    has_warned: bool,
+}
+
+/// Stage in the life of a worker.
+///
+/// ```text
+/// Serving ──the last root context ends──▶ Draining ──nothing left to deliver──▶ FinalReport ──answered──▶ Done
+///    ▲                                        │                                     │                      │
+///    └──────────────── a root context with the same counters is configured ────────┴──────────────────────┘
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Root contexts use it.
+    Serving,
+    /// No root context uses it. Streams that began earlier still end in it, and its log is delivered.
+    Draining,
+    /// Nothing more will be counted or logged: the last metrics are in flight.
+    FinalReport,
+    /// Nothing is left to do.
+    Done,
+}
+
+impl Worker {
+    /// Opens the shared counters.
+    pub(super) fn new(host: &impl Host, config: Rc<ExportConfig>, usage: Rc<Usage>) -> Self {
+        let shared = SharedSeries::open(host, config.counters);
+        let epoch = shared.epoch();
+        let instance = config.instance.clone().unwrap_or_else(|| format!("envoy-{:08x}", epoch.id >> 32));
+        Self {
+            phase: Phase::Serving,
+            usage,
+            busy_ns: 0,
+            pending: Pending::new(config.caps),
+            redaction: RedactionReport::default(),
+            heartbeats: Heartbeats::default(),
+            fleet: FleetStats::default(),
+            log: LogExport::new(&config, &instance),
+            counters: CounterExport::new(epoch.start_ns),
+            has_warned: false,
+            config,
+            instance,
+            shared,
+        }
+    }
+
+    /// Continues under a changed configuration of the same counters.
+    pub(super) fn reconfigure(&mut self, host: &impl Host, config: Rc<ExportConfig>) {
+        if config.resource != self.config.resource || config.compression != self.config.compression {
+            self.close_batch(host, host.now());
+            self.log.reopen(&config, &self.instance);
+        }
+        self.pending.set_caps(config.caps);
+        if config.rules != self.config.rules {
+            self.redaction.repeat();
+        }
+        self.config = config;
+        self.phase = Phase::Serving;
+    }
+
+    /// The stage of its life.
+    pub(super) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Counts a finished request and writes its event.
+    pub(super) fn record(&mut self, host: &impl Host, series: Series<'_>, event: &Event<'_>, now_ns: u64) {
+        self.pending.add(series, &event.measurement, &self.config.bounds_ns);
+        let bodies = [(Message::Request, event.request_body), (Message::Response, event.response_body)];
+        for (message, body) in bodies {
+            body.into_iter().for_each(|body| self.redaction.pending.add_body(message, body));
+        }
+        if self.log.push(event, now_ns, &self.config) {
+            self.close_batch(host, now_ns);
+        }
+    }
+
+    /// Adds time spent in the filter's own code.
+    pub(super) fn was_busy(&mut self, nanoseconds: u64) {
+        self.busy_ns = self.busy_ns.saturating_add(nanoseconds);
+    }
+
+    /// Adds matches of the rules with these names.
+    pub(super) fn add_hits(&mut self, rules: &[String], hits: &mut Hits) {
+        self.redaction.pending.add_hits(rules, hits);
+    }
+
+    /// The regular work: merge, close what is old enough, export, send.
+    pub(super) fn tick(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
+        self.usage.on_tick();
+        match self.phase {
+            Phase::Serving | Phase::Draining => {}
+            Phase::FinalReport => return self.send(host, me, now_ns),
+            Phase::Done => return,
+        }
+        self.merge(host);
+        // A tick that comes a little early does not make a batch wait for the next one.
+        let old_ns = u64::from(self.config.limits.flush_ms).saturating_mul(750_000);
+        if self.log.is_older_than(old_ns, now_ns) {
+            self.close_batch(host, now_ns);
+        }
+        self.heartbeats.report(host, self.shared.store(), &self.stats());
+        self.lead_or_follow(host, me, now_ns);
+        self.send(host, me, now_ns);
+    }
+
+    /// Sends waiting requests, as far as the host takes them.
+    pub(super) fn send(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
+        // Counters first: while a process ends, Envoy sends only the first request that is dispatched.
+        let shared = &self.shared;
+        if let Some(snapshot) = self.counters.next(now_ns, |slot| shared.read(host, slot)) {
+            let request = self.metrics_request(host, &snapshot, now_ns);
+            self.counters.push(request);
+        }
+        let to = destination(&self.config, &self.instance, &self.shared);
+        self.counters.send(host, me, now_ns, to);
+        self.log.send(host, me, now_ns, to);
+    }
+
+    /// The last root context of this worker ends: sends as much as the host takes.
+    pub(super) fn drain(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
+        self.merge(host);
+        self.close_batch(host, now_ns);
+        self.heartbeats.report(host, self.shared.store(), &self.stats());
+        self.export_last_changes(host, me, now_ns);
+        self.phase = Phase::Draining;
+    }
+
+    /// Sends one final metrics export, once the log is delivered: the last fates of events, and changes that workers of
+    /// other threads have merged and that no leader may be left to send. No stream may use this worker any more.
+    pub(super) fn begin_final_export(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
+        if self.phase != Phase::Draining || !self.is_idle() {
+            return;
+        }
+        self.deregister(host);
+        self.phase = Phase::FinalReport;
+        self.counters.force_export();
+        self.export_last_changes(host, me, now_ns);
+    }
+
+    /// The worker's Wasm VM is about to end: events that it still holds are lost with it, and counted so.
+    pub(super) fn deregister(&mut self, host: &impl Host) {
+        if matches!(self.phase, Phase::Serving | Phase::Draining) {
+            self.heartbeats.deregister(host, self.shared.store(), &self.stats());
+        }
+    }
+
+    /// Adds the counts of this worker to the shared ones, for the leader.
+    pub(super) fn merge(&mut self, host: &impl Host) {
+        let counts = self.shared.merge(host, &mut self.pending);
+        let redaction = match self.redaction.merge(host, self.shared.store()) {
+            Err(UpdateError::Unreadable(unreadable)) => Err(unreadable),
+            Ok(()) | Err(UpdateError::Contended) => Ok(()),
+        };
+        if let Err(unreadable @ Unreadable) = counts.and(redaction)
+            && !std::mem::replace(&mut self.has_warned, true)
+        {
+            let message = format!("{unreadable}; its counts are kept in this worker and not exported");
+            host.log(LogLevel::Error, &message);
+        }
+    }
+
+    /// A root context ends while others continue: they send again the requests to which it has no answer.
+    pub(super) fn requeue(&mut self, host: &impl Host, root: RootId) {
+        self.log.requeue(root);
+        self.counters.requeue(root);
+        lease::release(host, self.shared.store(), root.0, self.counters.acknowledged_ns());
+    }
+
+    /// Whether a root context has an answer outstanding.
+    pub(super) fn is_waiting(&self, root: RootId) -> bool {
+        self.log.is_waiting(root) || self.counters.is_waiting(root)
+    }
+
+    /// Takes an answer, if it is to one of this worker's requests.
+    pub(super) fn answered(&mut self, host: &impl Host, id: CalloutId, answer: &CalloutAnswer, now_ns: u64) {
+        let cluster = &self.config.cluster;
+        self.log.answered(host, id, answer, now_ns, cluster);
+        if self.counters.answered(host, id, answer, now_ns, cluster) {
+            self.redaction.repeat();
+        }
+        if self.phase == Phase::FinalReport && self.is_idle() {
+            self.phase = Phase::Done;
+        }
+    }
+
+    /// Statistics of this worker.
+    pub(super) fn stats(&self) -> WorkerStats {
+        WorkerStats {
+            events: self.log.counts(),
+            queue_bytes: self.log.bytes() as u64,
+            active_requests: self.usage.streams(),
+            export_failures: self.log.failures().saturating_add(self.counters.failures()),
+            busy_ns: self.busy_ns,
+            uncounted: self.usage.uncounted(),
+        }
+    }
+
+    /// Whether nothing is left to deliver.
+    fn is_idle(&self) -> bool {
+        self.log.is_idle() && self.counters.is_idle()
+    }
+
+    fn lead_or_follow(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
+        let led_until = self.counters.leads().then(|| self.counters.acknowledged_ns());
+        let changed = match lease::acquire(host, self.shared.store(), me.0, now_ns, led_until) {
+            Leadership::Follower => {
+                let unsent = self.counters.on_lease_lost();
+                return self.shared.mark_dirty(host, &unsent);
+            }
+            Leadership::Leader => self.shared.take_dirty(host),
+            Leadership::Elected { acknowledged_ns } => {
+                self.redaction.repeat();
+                self.counters.on_elected(acknowledged_ns);
+                // All slots contain those that changed.
+                self.shared.take_dirty(host);
+                self.shared.all_slots(host, &mut self.pending)
+            }
+        };
+        self.fleet = self.heartbeats.survey(host, self.shared.store(), now_ns);
+        self.counters.take(changed, now_ns);
+        if self.redaction.has_news(host, self.shared.store()) {
+            self.counters.force_export();
+        }
+        let shared = &self.shared;
+        self.counters.keep_minute(now_ns, |slot| shared.read(host, slot));
+    }
+
+    /// Exports the changes that no leader has taken yet: the leader may have ended before this worker merged.
+    fn export_last_changes(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
+        let store = self.shared.store();
+        self.counters.on_ending(lease::acknowledged_ns(host, store));
+        self.fleet = self.heartbeats.survey(host, store, now_ns);
+        self.counters.take(self.shared.take_dirty(host), now_ns);
+        self.send(host, me, now_ns);
+        lease::release(host, self.shared.store(), me.0, self.counters.acknowledged_ns());
+    }
+
+    fn close_batch(&mut self, host: &impl Host, now_ns: u64) {
+        let to = destination(&self.config, &self.instance, &self.shared);
+        let [requests, responses] = self.log.close_batch(host, now_ns, to);
+        let counts = &mut self.redaction.pending;
+        counts.add_omitted(Message::Request, OmissionReason::QueueFull, requests);
+        counts.add_omitted(Message::Response, OmissionReason::QueueFull, responses);
+    }
+
+    fn metrics_request(&mut self, host: &impl Host, snapshot: &Snapshot, now_ns: u64) -> ExportRequest {
+        let store = self.shared.store();
+        let redaction = self.redaction.take_if_due(host, store, &self.config.rules, now_ns);
+        let series: Vec<_> = snapshot.series.values().filter_map(|value| decode_slot(value)).collect();
+        let export = MetricsExport {
+            resource: &self.config.resource,
+            instance: &self.instance,
+            direction: self.config.direction,
+            start_ns: self.shared.epoch().start_ns,
+            time_ns: snapshot.time_ns,
+            bounds_seconds: &self.config.bounds_seconds,
+            interval_ns: snapshot.coarse_span_ns(),
+            series_in_use: self.shared.len(host, &mut self.pending),
+            fleet: &self.fleet,
+            redaction: redaction.as_ref(),
+            series: &series,
+        };
+        let compression = self.config.compression;
+        ExportRequest {
+            body: compress(export.encode(), compression),
+            compression,
+            events: 0,
+            bodies: 0,
+            was_sent: false,
+            sequence: sequence::next(host, self.shared.store(), Signal::Metrics),
+            closed_ns: now_ns,
+        }
+    }
+}
+
+fn destination<'a>(config: &'a ExportConfig, instance: &'a str, shared: &'a SharedSeries) -> Destination<'a> {
+    Destination { config, instance, store: shared.store(), epoch: shared.epoch() }
+}

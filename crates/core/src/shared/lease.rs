@@ -1,0 +1,114 @@
+//! The lease: which worker exports the counters.
+//!
+//! One row of numbers: the leader, the end of its lease, and the time up to which all changes are acknowledged. The
+//! last one passes from leader to leader, so that a new leader knows how much time its first export covers.
+
+use std::time::Duration;
+
+use super::row::{put_numbers, set_numbers, take_numbers};
+use super::store::{ATTEMPTS, SharedStore};
+use crate::host::{Host, Version};
+
+/// How long a leader leads without renewing its lease.
+pub const LEASE: Duration = Duration::from_secs(4);
+
+/// No root context has this number.
+const NOBODY: u64 = 0;
+
+/// The part of a worker in the export of counters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leadership {
+    /// Another worker leads.
+    Follower,
+    /// This worker leads and has led without a break.
+    Leader,
+    /// This worker leads from now on. Before, another one led, or none did.
+    Elected {
+        /// All changes before this time are acknowledged by the receiver, nanoseconds since the Unix epoch; 0 when
+        /// nothing was acknowledged yet.
+        acknowledged_ns: u64,
+    },
+}
+
+/// The value of the lease.
+#[derive(Debug, Default)]
+struct Lease {
+    holder: u64,
+    ends_ns: u64,
+    acknowledged_ns: u64,
+    row: Vec<u64>,
+}
+
+/// Becomes or stays the leader. `me` is a number that no other root context has. `acknowledged_ns` is how far this
+/// worker's exports are acknowledged; `None` while it does not lead.
+pub fn acquire(
+    host: &impl Host,
+    store: &SharedStore,
+    me: u64,
+    now_ns: u64,
+    acknowledged_ns: Option<u64>,
+) -> Leadership {
+    let key = store.key(format_args!("lease"));
+    let ends_ns = now_ns.saturating_add(LEASE.as_nanos() as u64);
+    for _ in 0..ATTEMPTS {
+        let (mut lease, version) = read(host, &key);
+        let leadership = match acknowledged_ns {
+            Some(acknowledged_ns) if lease.holder == me => {
+                lease.acknowledged_ns = acknowledged_ns;
+                Leadership::Leader
+            }
+            _ if [me, NOBODY].contains(&lease.holder) || is_over(lease.ends_ns, now_ns) => {
+                Leadership::Elected { acknowledged_ns: lease.acknowledged_ns }
+            }
+            _ => return Leadership::Follower,
+        };
+        (lease.holder, lease.ends_ns) = (me, ends_ns);
+        if host.shared_set(&key, &lease.encode(), version).is_ok() {
+            return leadership;
+        }
+    }
+    Leadership::Follower
+}
+
+/// Lets another worker lead at once, if this one leads. `acknowledged_ns` is how far its exports are acknowledged.
+pub fn release(host: &impl Host, store: &SharedStore, me: u64, acknowledged_ns: u64) {
+    let key = store.key(format_args!("lease"));
+    for _ in 0..ATTEMPTS {
+        let (mut lease, version) = read(host, &key);
+        if lease.holder != me {
+            return;
+        }
+        (lease.holder, lease.ends_ns, lease.acknowledged_ns) = (NOBODY, 0, acknowledged_ns);
+        if host.shared_set(&key, &lease.encode(), version).is_ok() {
+            return;
+        }
+    }
+}
+
+/// The time up to which all changes are acknowledged, as the last leader wrote it; 0 when none did.
+pub fn acknowledged_ns(host: &impl Host, store: &SharedStore) -> u64 {
+    read(host, &store.key(format_args!("lease"))).0.acknowledged_ns
+}
+
+/// Whether a lease has ended. An end further ahead than a lease was written before the clock was set back.
+fn is_over(ends_ns: u64, now_ns: u64) -> bool {
+    now_ns >= ends_ns || ends_ns.saturating_sub(now_ns) > LEASE.as_nanos() as u64
+}
+
+/// An unreadable lease has no holder: whoever comes next writes it anew.
+fn read(host: &impl Host, key: &[u8]) -> (Lease, Version) {
+    let Some((value, version)) = host.shared_get(key) else { return (Lease::default(), Version::ABSENT) };
+    let row = take_numbers(&mut &value[..]).unwrap_or_default();
+    let number = |index: usize| row.get(index).copied().unwrap_or(0);
+    let lease = Lease { holder: number(0), ends_ns: number(1), acknowledged_ns: number(2), row };
+    (lease, version)
+}
+
+impl Lease {
+    fn encode(mut self) -> Vec<u8> {
+        set_numbers(&mut self.row, &[self.holder, self.ends_ns, self.acknowledged_ns]);
+        let mut out = Vec::new();
+        put_numbers(&mut out, &self.row);
+        out
+    }
+}

@@ -1,0 +1,243 @@
+//! The lease of the exporter: how much time an export covers, whoever exports.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use gatelens_core::host::CalloutAnswer;
+use gatelens_core::lifecycle::{Plugin, Registry};
+use gatelens_testkit::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point};
+use prost::Message;
+
+const CONFIGURATION: &str = r#"{"version": 1, "ingest": {"cluster": "c", "compression": "none"}}"#;
+const OTHER_COUNTERS: &str =
+    r#"{"version": 1, "service": {"name": "other"}, "ingest": {"cluster": "c", "compression": "none"}}"#;
+const START: u64 = 1_700_000_000_000_000_000;
+
+struct Worker {
+    host: FakeHost,
+    plugin: Plugin,
+    registry: Rc<Registry>,
+}
+
+/// Workers of one gateway, and all that they sent and that was accepted.
+struct Fleet {
+    gateway: FakeGateway,
+    workers: Vec<Option<Worker>>,
+    accepted: Vec<Sent>,
+    status: u16,
+    requests: u64,
+}
+
+impl Fleet {
+    fn of(workers: usize) -> Self {
+        let gateway = FakeGateway::starting_at(START);
+        let start = |_| {
+            let registry = Rc::<Registry>::default();
+            let mut plugin = Plugin::new(Rc::clone(&registry));
+            let host = gateway.worker(CONFIGURATION);
+            assert!(plugin.configure(&host));
+            Some(Worker { host, plugin, registry })
+        };
+        let workers = (0..workers).map(start).collect();
+        Self { gateway, workers, accepted: Vec::new(), status: 200, requests: 0 }
+    }
+
+    fn worker(&self, index: usize) -> &Worker {
+        self.workers[index].as_ref().unwrap()
+    }
+
+    /// One second: a request on each of these workers, then their ticks.
+    fn second(&mut self, ticking: &[usize]) {
+        for index in ticking {
+            self.request(*index);
+        }
+        self.gateway.wait(Duration::from_secs(1));
+        for index in ticking {
+            self.tick(*index);
+        }
+    }
+
+    fn request(&mut self, index: usize) {
+        let worker = self.worker(index);
+        worker.host.finish(FakeExchange::new("GET", "/a", 200));
+        worker.plugin.log(&worker.host);
+        self.requests += 1;
+    }
+
+    fn tick(&mut self, index: usize) {
+        let worker = self.worker(index);
+        worker.plugin.tick(&worker.host);
+        self.answer(index);
+    }
+
+    fn answer(&mut self, index: usize) {
+        loop {
+            let worker = self.workers[index].as_ref().unwrap();
+            let sent = worker.host.take_sent();
+            if sent.is_empty() {
+                return;
+            }
+            for request in &sent {
+                let status = Some(self.status);
+                worker.host.answer_with(CalloutAnswer { status, ..CalloutAnswer::default() });
+                let _ = worker.plugin.answered(&worker.host, request.id);
+            }
+            if self.status == 200 {
+                self.accepted.extend(sent);
+            }
+        }
+    }
+
+    /// Ends the root context of a worker that Envoy gives no other one.
+    fn stop(&mut self, index: usize) {
+        let mut worker = self.workers[index].take().unwrap();
+        let _ = worker.plugin.done(&worker.host);
+        self.workers[index] = Some(worker);
+        self.answer(index);
+        let mut worker = self.workers[index].take().unwrap();
+        worker.plugin.gone(&worker.host);
+    }
+
+    /// Replaces the root context of a worker by one with other counters: the old ones become orphans.
+    fn replace(&mut self, index: usize) {
+        let mut worker = self.workers[index].take().unwrap();
+        let mut new = Plugin::new(Rc::clone(&worker.registry));
+        worker.host.set_configuration(OTHER_COUNTERS);
+        assert!(new.configure(&worker.host));
+        let _ = worker.plugin.done(&worker.host);
+        self.workers[index] = Some(worker);
+        self.answer(index);
+        let mut worker = self.workers[index].take().unwrap();
+        worker.plugin.gone(&worker.host);
+        worker.plugin = new;
+        self.workers[index] = Some(worker);
+    }
+
+    /// Intervals that were stated, in seconds.
+    fn intervals(&self) -> Vec<i64> {
+        let gauges = self.metrics().filter(|(name, _)| name == "gatelens.interval");
+        gauges
+            .map(|(_, data)| match data {
+                Data::Gauge(gauge) => match gauge.data_points[0].value.unwrap() {
+                    number_data_point::Value::AsInt(seconds) => seconds,
+                    number_data_point::Value::AsDouble(seconds) => panic!("{seconds}"),
+                },
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    /// Requests that the accepted values of the first counters add up to.
+    fn counted(&self) -> u64 {
+        let durations = self.metrics().filter(|(name, _)| name == "http.server.request.duration");
+        let counts = durations.flat_map(|(_, data)| match data {
+            Data::ExponentialHistogram(data) => data.data_points,
+            other => panic!("{other:?}"),
+        });
+        counts.map(|point| point.count).max().unwrap_or(0)
+    }
+
+    fn metrics(&self) -> impl Iterator<Item = (String, Data)> {
+        let requests = self.accepted.iter().filter(|sent| sent.header(":path").ends_with("/v1/metrics"));
+        let decoded = requests.map(|sent| ExportMetricsServiceRequest::decode(&sent.body[..]).unwrap());
+        let metrics = decoded.flat_map(|request| request.resource_metrics).flat_map(|r| r.scope_metrics);
+        metrics.flat_map(|scope| scope.metrics).map(|metric| (metric.name, metric.data.unwrap()))
+    }
+}
+
+#[test]
+fn a_worker_that_regains_the_lease_does_not_claim_the_time_of_another() {
+    let mut fleet = Fleet::of(2);
+    (0..30).for_each(|_| fleet.second(&[0]));
+    // The first worker is held up for some seconds, so the second is elected and leads for twelve minutes.
+    (0..10).for_each(|_| fleet.second(&[1]));
+    (0..720).for_each(|_| fleet.second(&[0, 1]));
+    // The second is held up in its turn.
+    (0..30).for_each(|_| fleet.second(&[0]));
+    assert_eq!(fleet.intervals(), [0i64; 0]);
+    assert_eq!(fleet.counted(), fleet.requests);
+}
+
+#[test]
+fn the_final_export_of_a_worker_does_not_claim_the_time_of_another() {
+    for stops in [true, false] {
+        let mut fleet = Fleet::of(2);
+        (0..30).for_each(|_| fleet.second(&[0]));
+        (0..10).for_each(|_| fleet.second(&[1]));
+        (0..720).for_each(|_| fleet.second(&[0, 1]));
+        fleet.request(0);
+        if stops {
+            fleet.stop(0);
+            (0..30).for_each(|_| fleet.second(&[1]));
+        } else {
+            fleet.replace(0);
+            let counted = fleet.requests;
+            // The new counters have an epoch of their own, with other requests.
+            (0..30).for_each(|_| fleet.second(&[0, 1]));
+            fleet.requests = counted + 30;
+        }
+        assert_eq!(fleet.intervals(), [0i64; 0], "stops: {stops}");
+        assert_eq!(fleet.counted(), fleet.requests, "stops: {stops}");
+    }
+}
+
+#[test]
+fn an_hour_in_which_the_lease_changes_often_has_no_coarse_interval() {
+    let mut fleet = Fleet::of(2);
+    let mut elections = 0;
+    let mut held_up = 0;
+    for second in 0..3_600u32 {
+        // Each worker in turn is held up for five to eleven seconds, which is longer than a lease.
+        let cycle = second % 23;
+        if cycle < 5 + second / 23 % 7 {
+            fleet.second(&[1 - held_up]);
+        } else {
+            fleet.second(&[0, 1]);
+        }
+        if cycle == 22 {
+            held_up = 1 - held_up;
+            elections += 1;
+        }
+    }
+    assert!(elections > 150);
+    assert_eq!(fleet.intervals(), [0i64; 0]);
+    (0..10).for_each(|_| fleet.second(&[0, 1]));
+    fleet.tick(1 - held_up);
+    fleet.tick(held_up);
+    assert_eq!(fleet.counted(), fleet.requests);
+}
+
+#[test]
+fn an_idle_outage_with_another_leader_at_its_end_claims_nothing() {
+    let mut fleet = Fleet::of(2);
+    (0..30).for_each(|_| fleet.second(&[0]));
+    fleet.status = 503;
+    // Nothing is counted while the ingest is away: there is nothing whose minute could be unknown.
+    for _ in 0..600 {
+        fleet.gateway.wait(Duration::from_secs(1));
+        fleet.tick(0);
+    }
+    fleet.status = 200;
+    (0..60).for_each(|_| fleet.second(&[1]));
+    assert_eq!(fleet.intervals(), [0i64; 0]);
+    assert_eq!(fleet.counted(), fleet.requests);
+}
+
+#[test]
+fn an_outage_that_ends_under_another_leader_is_stated() {
+    let mut fleet = Fleet::of(2);
+    (0..30).for_each(|_| fleet.second(&[0]));
+    fleet.status = 503;
+    (0..600).for_each(|_| fleet.second(&[0]));
+    // The leader is lost with the minutes that it kept.
+    fleet.workers[0] = None;
+    fleet.status = 200;
+    (0..60).for_each(|_| fleet.second(&[1]));
+    let intervals = fleet.intervals();
+    assert!(matches!(&intervals[..], [600..=660]), "{intervals:?}");
+    assert_eq!(fleet.counted(), fleet.requests);
+}

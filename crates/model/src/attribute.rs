@@ -1,0 +1,69 @@
+//! Attributes of resources, series, data points and log records.
+//!
+//! A name that ends with a dot is a prefix: the rest is the name of a tag or of a header.
+
+use crate::table::names;
+
+names! {
+    /// Attributes of the resource.
+    RESOURCE {
+        SERVICE_NAME = "service.name", "string", "", "`service.name` of the configuration.";
+        SERVICE_VERSION = "service.version", "string", "", "`service.version`, when configured.";
+        ENVIRONMENT = "deployment.environment.name", "string", "", "`service.environment`.";
+        INSTANCE_ID = "service.instance.id", "string", "", "Envoy's `node.id`. Without one, a random name that is new with each epoch.";
+        VERSION = "gatelens.version", "string", "", "Version of the filter.";
+        CONFIG_HASH = "gatelens.config_hash", "string", "", "16 hex digits over the configuration in force, without the values of `ingest.headers`.";
+        DIRECTION = "gatelens.direction", "string", "", "`inbound` or `outbound`.";
+        TAGS = "gatelens.tags.", "string", "", "`service.tags`, one attribute for each.";
+    }
+}
+
+names! {
+    /// Attributes of a series, the same on all its metrics.
+    SERIES {
+        CONSUMER_ID = "gatelens.consumer.id", "string", "", "The caller; `anonymous` when no source names one.";
+        METHOD = "http.request.method", "string", "", "One of the ten known methods, else `_OTHER`.";
+        ROUTE = "http.route", "string", "", "The route template, or `__unmatched__`.";
+        STATUS_CODE = "http.response.status_code", "int", "", "Absent without a response (read as 0); 499 when the client aborted.";
+        ERROR_TYPE = "error.type", "string", "", "On errors only (status 5xx, or no response); see below.";
+        OVERFLOW = "otel.metric.overflow", "bool", "", "`true` on a series that stands for those beyond a cap. Beyond `counters.max_consumers` the consumer alone is absent, beyond `counters.max_routes` the route. Beyond `counters.max_series` all attributes except the status code are absent, and the status code too where there are more than 63 of them.";
+    }
+}
+
+names! {
+    /// Attributes of the data points of the gateway's own metrics.
+    POINT {
+        EVENT_FATE = "gatelens.event.fate", "string", "", "Fate of events: `sent` or a reason for dropping them.";
+        REDACTION_RULE = "gatelens.redaction.rule", "string", "", "Name of a rule.";
+        BODY_MESSAGE = "gatelens.body.message", "string", "", "`request` or `response`.";
+        BODY_FATE = "gatelens.body.fate", "string", "", "`captured`, or the reason of the omission.";
+    }
+}
+
+names! {
+    /// Attributes of a log record beside those of [`SERIES`].
+    LOG {
+        CONSUMER_TRUSTED = "gatelens.consumer.trusted", "bool", "", "`true` when the configuration calls the consumer's source trusted.";
+        METHOD_ORIGINAL = "http.request.method_original", "string", "", "The method as sent, when it counts as `_OTHER`.";
+        URL_PATH = "url.path", "string", "", "Path without query, redacted, at most 2,048 bytes.";
+        URL_QUERY = "url.query", "string", "", "Redacted, at most 4,096 bytes. Absent when empty or when `capture.query` is false.";
+        CLIENT_ADDRESS = "client.address", "string", "", "Address of the client as Envoy sees it (`source.address`, trusted hops of `x-forwarded-for` applied).";
+        CLIENT_PORT = "client.port", "int", "", "Port of the client.";
+        USER_AGENT = "user_agent.original", "string", "", "At most 512 bytes.";
+        REQUEST_BODY_SIZE = "http.request.body.size", "int", "", "Bytes of the request body, as sent.";
+        RESPONSE_BODY_SIZE = "http.response.body.size", "int", "", "Bytes of the response body, as sent.";
+        DURATION_NS = "gatelens.duration_ns", "int", "", "Total duration, nanoseconds.";
+        UPSTREAM_DURATION_NS = "gatelens.upstream.duration_ns", "int", "", "Upstream duration, nanoseconds. Absent without an upstream response.";
+        RESPONSE_FLAGS = "gatelens.response_flags", "string", "", "Envoy's short flags, `UF,URX`. Absent without any.";
+        RESPONSE_CODE_DETAILS = "gatelens.response_code_details", "string", "", "Envoy's response code details.";
+        REQUEST_ID = "gatelens.request_id", "string", "", "`x-request-id`.";
+        GRPC_STATUS_CODE = "rpc.grpc.status_code", "int", "", "Status of a gRPC call, from its trailers or headers. The HTTP status stays as it was, 200 as a rule.";
+        REQUEST_HEADER = "http.request.header.", "string[]", "", "Values of a captured request header in their order, each redacted and at most 4,096 bytes, all headers together at most 65,536. Names are in lower case, `:authority` is `host`.";
+        RESPONSE_HEADER = "http.response.header.", "string[]", "", "Values of a captured response header, in the same way.";
+        REQUEST_BODY = "gatelens.request.body.content", "string", "", "The request body, decoded and redacted, where request bodies are captured.";
+        RESPONSE_BODY = "gatelens.response.body.content", "string", "", "The response body, decoded and redacted, where response bodies are captured.";
+        REQUEST_BODY_OMITTED = "gatelens.request.body.omitted", "string", "", "Reason why the request body is absent, where request bodies are captured and there was one. Its size is `http.request.body.size`.";
+        RESPONSE_BODY_OMITTED = "gatelens.response.body.omitted", "string", "", "Reason why the response body is absent, in the same way.";
+        RESEND_COUNT = "http.request.resend_count", "int", "", "Retries by the gateway. Absent without any.";
+    }
+}

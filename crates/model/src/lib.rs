@@ -1,0 +1,34 @@
+//! The vocabulary that the filter and the ingest share.
+//!
+//! Everything here crosses a boundary: it stands on the wire, in shared data or in the store. The filter writes it, the
+//! ingest reads it, and [`docs/wire.md`] is made from the same tables, so that the three cannot disagree.
+//!
+//! | module | content |
+//! |---|---|
+//! | [`metric`] | metrics of the traffic and of the gateway itself |
+//! | [`attribute`] | attributes of resources, series, data points and log records |
+//! | [`value`] | sentinels: values that stand for "nobody", "no route", "beyond the cap" |
+//! | [`fate`] | outcomes of an event |
+//! | [`Message`], [`OmissionReason`] | the two messages of a request; why a body is not in the log |
+//! | [`sketch`] | the histogram of durations |
+//! | [`varint`] | the coding of integers |
+//! | [`reference`](mod@reference) | the tables of `docs/wire.md` |
+//!
+//! This crate does no I/O, has no dependency and never panics.
+
+#![deny(clippy::indexing_slicing, clippy::unreachable)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
+pub mod attribute;
+pub mod fate;
+mod message;
+pub mod metric;
+mod omission;
+pub mod reference;
+pub mod sketch;
+mod table;
+pub mod value;
+pub mod varint;
+
+pub use message::Message;
+pub use omission::OmissionReason;

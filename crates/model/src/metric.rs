@@ -1,0 +1,69 @@
+//! Metrics. Names follow the OpenTelemetry conventions for HTTP; ours begin with `gatelens.`.
+
+use crate::table::names;
+
+/// Prefix of the HTTP metrics of inbound traffic.
+pub const SERVER: &str = "http.server.";
+/// Prefix of the HTTP metrics of outbound traffic.
+pub const CLIENT: &str = "http.client.";
+
+/// Total duration, after [`SERVER`] or [`CLIENT`].
+pub const REQUEST_DURATION: &str = "request.duration";
+/// Body bytes of requests, after [`SERVER`] or [`CLIENT`].
+pub const REQUEST_BODY_SIZE: &str = "request.body.size";
+/// Body bytes of responses, after [`SERVER`] or [`CLIENT`].
+pub const RESPONSE_BODY_SIZE: &str = "response.body.size";
+/// Requests in progress, after [`SERVER`] or [`CLIENT`].
+pub const ACTIVE_REQUESTS: &str = "active_requests";
+
+names! {
+    /// Metrics of the traffic, one data point per series.
+    TRAFFIC {
+        HTTP_DURATION = "http.server.request.duration", "s", "exponential histogram, scale 5",
+            "Total duration (`http.client.…` outbound). Its count is the number of requests.";
+        DURATION_BY_BOUND = "gatelens.request.duration", "s", "histogram at `counters.bounds_seconds`",
+            "Total duration again, counted exactly at the configured bounds.";
+        UPSTREAM_DURATION = "gatelens.upstream.duration", "s", "exponential histogram, scale 5",
+            "Time from the request headers sent to the upstream to the last byte of its response, of the last attempt. The transfer of bodies and a slow client are in it. Requests whose upstream response did not end regularly are absent, so its percentiles describe fewer requests than the total's.";
+        GATEWAY_DURATION = "gatelens.gateway.duration", "s", "exponential histogram, scale 5",
+            "Time that the gateway itself added: from the first byte of the request headers to the headers sent upstream (filters, waiting for a connection and opening it), plus from the last byte of the upstream's response to the end of the stream. A response that the gateway made without an upstream counts whole. Absent where this time cannot be told apart from transfers or from earlier attempts: requests that were retried, hedged or redirected internally; streams that the client, a protocol error or a timeout cut; upgraded connections and responses that did not end regularly; the gateway's own 408; request bodies over 14,600 bytes and response bodies over 65,535 bytes. Request headers, or a small body under a filter that buffers, that arrive slowly count as gateway time.";
+        HTTP_REQUEST_BODY_SIZE = "http.server.request.body.size", "By", "histogram without buckets: count and sum",
+            "Body bytes of requests (`http.client.…` outbound), encoded as sent, without framing.";
+        HTTP_RESPONSE_BODY_SIZE = "http.server.response.body.size", "By", "histogram without buckets: count and sum",
+            "Body bytes of responses (`http.client.…` outbound), encoded as sent, without framing.";
+        UPSTREAM_ATTEMPTS = "gatelens.upstream.attempts", "{attempt}", "monotonic sum",
+            "Attempts to send requests to an upstream, retries included.";
+    }
+}
+
+names! {
+    /// Metrics of the gateway itself, without the attributes of a series.
+    GATEWAY {
+        SERIES = "gatelens.series", "{series}", "gauge",
+            "Series in use.";
+        HTTP_ACTIVE_REQUESTS = "http.server.active_requests", "{request}", "sum, not monotonic",
+            "Requests in progress (`http.client.…` outbound). Present only where gatelens is loaded as a filter.";
+        EVENTS_CAPTURED = "gatelens.events.captured", "{event}", "monotonic sum",
+            "Events (log records) written.";
+        EVENTS = "gatelens.events", "{event}", "monotonic sum by `gatelens.event.fate`",
+            "Events by fate: `sent`, or dropped: `queue_full`, `rejected`, `expired`, `lost` (held by a worker that a trap took).";
+        QUEUE_SIZE = "gatelens.queue.size", "By", "gauge",
+            "Bytes of events held. The number of events held is `gatelens.events.captured` less all fates.";
+        EXPORT_FAILURES = "gatelens.export.failures", "{attempt}", "monotonic sum",
+            "Attempts to deliver metrics or log that failed.";
+        WORKERS = "gatelens.workers", "{worker}", "gauge",
+            "Workers that count: one per worker thread of Envoy and one on its main thread.";
+        WORKERS_LOST = "gatelens.workers.lost", "{worker}", "monotonic sum",
+            "Workers lost to a trap. Each is an incident.";
+        UNCOUNTED = "gatelens.requests.uncounted", "{request}", "monotonic sum",
+            "Requests that were not counted, because the host called the filter while the filter was calling the host. Always 0 on Envoy.";
+        BUSY_TIME = "gatelens.busy_time", "s", "monotonic sum",
+            "Time spent in the filter's own code. Requests with redacted bodies are all measured, others by samples.";
+        REDACTION_HITS = "gatelens.redaction.hits", "{hit}", "monotonic sum by `gatelens.redaction.rule`",
+            "Matches of each rule: `request_body:$.user.email`, `headers:x-internal-*`, `default:token`. Configured rules are listed with 0 too, built-in rules once they have matched.";
+        BODIES = "gatelens.bodies", "{body}", "monotonic sum by `gatelens.body.message` (`request`, `response`) and `gatelens.body.fate`",
+            "Bodies of captured messages: `captured`, or the reason of their omission, see below.";
+        INTERVAL = "gatelens.interval", "s", "gauge",
+            "Present only where it exceeds a minute: after a long outage, the length of time that the changes in this request cover. Its minutes cannot be told apart.";
+    }
+}
