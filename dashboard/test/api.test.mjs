@@ -1,10 +1,11 @@
-// The stand-in of the ingest answers as the OpenAPI document says, so the page is tested against the real shapes.
+// The OpenAPI document rules: the page's types are generated from it, and the stand-in of the ingest answers as it says.
 
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
+import { generated, TYPES } from '../scripts/api-types.mjs';
 import { startMock } from './mock-api.mjs';
 
 const openapi = JSON.parse(await readFile(new URL('../../crates/ingest/src/http/openapi.json', import.meta.url), 'utf8'));
@@ -53,4 +54,8 @@ describe('the stand-in fits the OpenAPI document', () => {
       assert.equal(differences('/api/v1/gateways', 'get', 200, { rows: changed }).length, 1, String(change));
     }
   });
+});
+
+test('the types of the page are those of the OpenAPI document', async () => {
+  assert.equal(await readFile(TYPES, 'utf8'), await generated(), '`npm run types` writes them anew');
 });
