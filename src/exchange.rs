@@ -14,19 +14,31 @@ use crate::envoy::Envoy;
 pub(crate) struct Stream {
     filter: StreamFilter,
     envoy: Rc<Envoy>,
+    /// The callback that the request asks to trap in.
+    #[cfg(feature = "trap")]
+    trap: Option<Vec<u8>>,
 }
 
 impl Stream {
     pub(crate) fn new(filter: StreamFilter, envoy: Rc<Envoy>) -> Self {
-        Self { filter, envoy }
+        Self {
+            filter,
+            envoy,
+            #[cfg(feature = "trap")]
+            trap: None,
+        }
     }
 
     fn headers(&mut self, message: Message, end_of_stream: bool) -> Action {
+        #[cfg(feature = "trap")]
+        crate::trap::on_headers(&*self.envoy, message, &mut self.trap);
         self.filter.headers(&*self.envoy, message, end_stream(end_of_stream));
         Action::Continue
     }
 
     fn body(&mut self, message: Message, size: usize, end_of_stream: bool) -> Action {
+        #[cfg(feature = "trap")]
+        crate::trap::on_body(message, self.trap.as_deref());
         self.filter.body(&*self.envoy, message, size, end_stream(end_of_stream));
         Action::Continue
     }
@@ -69,6 +81,8 @@ impl HttpContext for Stream {
     }
 
     fn on_log(&mut self) {
+        #[cfg(feature = "trap")]
+        crate::trap::on_log(&*self.envoy);
         self.filter.log(&*self.envoy);
     }
 }

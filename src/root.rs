@@ -44,12 +44,14 @@ impl RootContext for Root {
     }
 
     fn on_tick(&mut self) {
+        #[cfg(feature = "trap")]
+        crate::trap::on_tick();
         self.plugin.tick(&*self.envoy);
     }
 
     fn on_log(&mut self) {
         #[cfg(feature = "trap")]
-        crate::trap::on_request(&*self.envoy);
+        crate::trap::on_log(&*self.envoy);
         self.plugin.log(&*self.envoy);
     }
 

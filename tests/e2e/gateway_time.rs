@@ -8,12 +8,7 @@ use std::time::Duration;
 
 use gatelens_testkit::client::{Connection, Request};
 use gatelens_testkit::http2::{Http2, Then};
-use gatelens_testkit::{Envoy, Receiver, Upstream, wait};
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValue;
-use opentelemetry_proto::tonic::metrics::v1::metric::Data;
-use prost::Message;
-use serde_json::json;
+use gatelens_testkit::{Envoy, Receiver, Upstream, otlp, wait};
 
 use super::stack::{Mode, plugin};
 use super::streams::streaming;
@@ -34,9 +29,7 @@ fn access_logger() {
 fn check(mode: Mode) {
     let (upstream, receiver) = (Upstream::start().unwrap(), Receiver::start().unwrap());
     let config = mode.config().upstream(upstream.address()).unwrap().ingest(receiver.address()).unwrap();
-    let mut configuration = plugin();
-    configuration["ingest"]["compression"] = json!("none");
-    let envoy = Envoy::start(&streaming(config).plugin(&configuration)).unwrap();
+    let envoy = Envoy::start(&streaming(config).plugin(&plugin())).unwrap();
 
     let mut connection = Connection::open(envoy.address()).unwrap();
     for target in ["/bytes/40", "/direct", "/sleep/1000", "/events/20"] {
@@ -103,24 +96,12 @@ fn slowly(envoy: &Envoy, head: &str, answer: &str) {
     assert!(read.starts_with(answer.as_bytes()), "{}", read.escape_ascii());
 }
 
-/// Count and sum in seconds of a histogram by route: the newest values, because they are cumulative.
+/// Count and sum in seconds of a histogram by route.
 fn times(receiver: &Receiver, name: &str) -> BTreeMap<String, (u64, f64)> {
-    let captured = receiver.captured().into_iter().filter(|request| request.path.ends_with("/v1/metrics"));
-    let requests = captured.map(|request| ExportMetricsServiceRequest::decode(&request.body[..]).unwrap());
-    let scopes =
-        requests.flat_map(|request| request.resource_metrics).flat_map(|resource| resource.scope_metrics);
-    let metrics = scopes.flat_map(|scope| scope.metrics).filter(|metric| metric.name == name);
-    let points = metrics.flat_map(|metric| match metric.data {
-        Some(Data::ExponentialHistogram(histogram)) => histogram.data_points,
-        other => panic!("{name}: {other:?}"),
-    });
-    points
-        .map(|point| {
-            let route = point.attributes.into_iter().find(|attribute| attribute.key == "http.route");
-            let route = match route.and_then(|attribute| attribute.value?.value) {
-                Some(AnyValue::StringValue(route)) => route,
-                other => panic!("{name}: {other:?}"),
-            };
+    let times = otlp::sketches(&receiver.captured(), name).into_iter();
+    times
+        .map(|(mut series, point)| {
+            let route = series.remove("http.route").unwrap_or_else(|| panic!("{name}: no route"));
             (route, (point.count, point.sum.unwrap_or_default()))
         })
         .collect()

@@ -60,6 +60,7 @@ impl FakeGateway {
             log: RefCell::default(),
             tick_period: Cell::default(),
             properties: RefCell::default(),
+            on_shared_read: RefCell::default(),
         }
     }
 
@@ -163,12 +164,27 @@ pub struct FakeHost {
     log: RefCell<Vec<(LogLevel, String)>>,
     tick_period: Cell<Duration>,
     properties: RefCell<HashMap<String, Vec<u8>>>,
+    on_shared_read: RefCell<Option<Hook>>,
+}
+
+/// Something to do within a host call.
+struct Hook(Box<dyn FnOnce()>);
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 impl FakeHost {
     /// Has each n-th write meet another worker's write in between; 0 for none.
     pub fn conflict_every(&self, writes: u32) {
         self.conflicts_every.set(writes);
+    }
+
+    /// Does something within the next read of shared data.
+    pub fn on_next_shared_read(&self, hook: impl FnOnce() + 'static) {
+        *self.on_shared_read.borrow_mut() = Some(Hook(Box::new(hook)));
     }
 
     /// Replaces the plugin configuration.
@@ -281,6 +297,8 @@ impl Host for FakeHost {
     }
 
     fn shared_get(&self, key: &[u8]) -> Option<(Vec<u8>, Version)> {
+        let hook = self.on_shared_read.borrow_mut().take();
+        hook.into_iter().for_each(|Hook(hook)| hook());
         let data = self.gateway.0.data.borrow();
         data.get(key).map(|(value, version)| (value.clone(), Version(*version)))
     }
