@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use gatelens_core::host::{
     Attribute, Attributes, Callout, CalloutAnswer, CalloutId, Conflict, DispatchError, Host, LogLevel,
-    Version,
+    PluginIdentity, Version,
 };
 use gatelens_core::pairs::Pairs;
 use gatelens_model::Message;
@@ -162,6 +162,18 @@ impl Host for Envoy {
             proxy_get_buffer_bytes(PLUGIN_CONFIGURATION, 0, usize::MAX >> 1, data, size)
         })
         .unwrap_or_default()
+    }
+
+    fn plugin_identity(&self) -> PluginIdentity {
+        let named = |path: &[&str]| {
+            self.property(path).map(|name| String::from_utf8_lossy(&name).into_owned()).unwrap_or_default()
+        };
+        let node_id = named(&["xds", "node", "id"]);
+        PluginIdentity {
+            node_id: if node_id.is_empty() { named(&["node", "id"]) } else { node_id },
+            name: named(&["plugin_name"]),
+            root_id: named(&["plugin_root_id"]),
+        }
     }
 
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {

@@ -22,6 +22,9 @@ pub trait Host {
     /// The plugin configuration as the operator wrote it. Valid while the plugin is being configured.
     fn plugin_configuration(&self) -> Vec<u8>;
 
+    /// The plugin's own name and that of its gateway. Valid while the plugin is being configured.
+    fn plugin_identity(&self) -> PluginIdentity;
+
     /// One property by its path, in the host's own encoding.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
 
@@ -64,6 +67,17 @@ pub trait Host {
 
     /// Asks for a tick each `period`; zero stops it.
     fn set_tick_period(&self, period: Duration);
+}
+
+/// Names that the gateway gives itself and a plugin. Those that it does not give are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PluginIdentity {
+    /// The gateway's name: Envoy's `node.id`.
+    pub node_id: String,
+    /// The plugin's name in the gateway's configuration.
+    pub name: String,
+    /// The name of the plugin's root.
+    pub root_id: String,
 }
 
 /// Levels of the gateway's log.

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::registry::{Registry, WorkerHandle};
-use crate::config::Config;
 use crate::exchange::Exchange;
 use crate::export::RootId;
 use crate::host::{CalloutId, Host, LogLevel};
@@ -59,9 +58,7 @@ impl Plugin {
         let raw = host.plugin_configuration();
         let parsed = match std::str::from_utf8(&raw) {
             Ok(text) if !text.trim_start().starts_with('{') && !text.is_empty() => Err(NOT_JSON.to_owned()),
-            Ok(text) => Config::parse(text)
-                .map_err(|error| error.to_string())
-                .and_then(|config| Plan::new(config, host).map_err(|defect| defect.to_string())),
+            Ok(text) => Plan::read(text, &host.plugin_identity()).map_err(|error| error.to_string()),
             Err(_) => Err(NOT_JSON.to_owned()),
         };
         let plan = match parsed {
