@@ -10,6 +10,7 @@ mod head;
 mod media;
 mod observed;
 mod preview;
+pub mod reference;
 mod stream;
 
 pub use config::CaptureConfig;

@@ -5,7 +5,7 @@ use gatelens_model::OmissionReason;
 
 /// The media types whose bodies are captured, and how each is redacted. `*` stands for any characters.
 ///
-/// `docs/redaction.md` lists them; a test makes that list from this table.
+/// The list in `docs/redaction.md` is made from this table.
 pub const MEDIA_TYPES: &[(&str, BodyKind)] = &[
     ("application/json", BodyKind::Json),
     ("text/json", BodyKind::Json),
