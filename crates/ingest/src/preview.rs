@@ -22,7 +22,7 @@ pub struct PreviewRequest<'a> {
     pub body: &'a [u8],
 }
 
-/// What would be sent, and the rules that matched.
+/// The result of a preview, and the rules that matched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PreviewResponse {
     /// Bytes of the body, as it passed.

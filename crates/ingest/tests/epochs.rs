@@ -1,4 +1,4 @@
-//! What became of the log of each epoch: the figures add up, also for an epoch that ended before its last report.
+//! The fates of the log of each epoch add up, also where an epoch ended before its last report.
 
 use crate::support::Service;
 use crate::support::otlp::{Frame, NOON, export_logs, log, made, record, sum, text};
@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// What happens to the epoch 1 of the gateway `edge-1`, in order.
+/// An event in the life of epoch 1 of the gateway `edge-1`.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// A batch of the log: its sequence and its number of records.
@@ -123,7 +123,7 @@ fn an_epoch_that_ended_holds_nothing() {
 }
 
 #[test]
-fn an_epoch_that_goes_on_holds_what_is_not_known_to_be_elsewhere() {
+fn a_running_epoch_holds_the_rest() {
     check(&[Report(3, 0, 0)], [3, 0, 0, 0, 3]);
     check(&[Report(9, 2, 3), Batch(1, 4)], [9, 4, 3, 0, 2]);
     // The report knows of deliveries of which the ingest kept no record.

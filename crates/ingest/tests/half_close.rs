@@ -1,4 +1,4 @@
-//! A sender that ends: it writes its last batch, closes, and hears no answer.
+//! A sender that ends: it writes its last batch and closes before the answer.
 
 use crate::support::Service;
 use crate::support::otlp::{NOON, log, made};

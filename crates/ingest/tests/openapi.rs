@@ -29,7 +29,7 @@ fn body(service: &Service, path: &str) -> Value {
     serde_json::from_slice(&service.get(path).body).unwrap()
 }
 
-/// Attributes of a point that says what became of bodies.
+/// Attributes of a point that counts bodies.
 fn fate(message: &str, fate: &str) -> Vec<KeyValue> {
     vec![text("gatelens.body.message", message), text("gatelens.body.fate", fate)]
 }
@@ -150,7 +150,7 @@ fn a_preview_is_as_described() {
 }
 
 #[test]
-fn the_check_itself_notices_what_is_wrong() {
+fn the_validator_itself_refuses_wrong_values() {
     let schema = json!({"type": "object", "properties": {"a": {"type": ["integer", "null"], "minimum": 0}},
         "required": ["a"], "additionalProperties": false});
     let holds =

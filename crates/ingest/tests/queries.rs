@@ -1,4 +1,4 @@
-//! The read API is strict about what it is asked, and says what was meant.
+//! The read API refuses wrong questions, and its errors name the fix.
 
 use crate::support::Service;
 use crate::support::otlp::{Frame, Made, NOON, made};

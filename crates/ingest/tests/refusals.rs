@@ -1,4 +1,4 @@
-//! What is not taken is refused with the status that OTLP gives it, in bounded memory, and changes nothing.
+//! Wrong requests are refused with the status that OTLP defines, in bounded memory, and change nothing.
 
 use crate::support::otlp::{Frame, NOON, log, made};
 use crate::support::{Answer, PROTOBUF, Service};
@@ -116,7 +116,7 @@ fn a_wrong_identity_is_refused() {
 }
 
 #[test]
-fn a_slow_sender_is_told_so() {
+fn a_slow_sender_is_answered_408() {
     let service = Service::with(Limits { body_timeout: Duration::from_millis(200), ..Limits::default() });
     let mut stream = TcpStream::connect(service.url.trim_start_matches("http://")).unwrap();
     let head = "POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-length: 10\r\n\r\nabc";

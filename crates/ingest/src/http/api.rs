@@ -18,7 +18,7 @@ const HEALTH_AGE: Duration = Duration::from_secs(1);
 const OPENAPI: &str = include_str!("openapi.json");
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the last look at the store found, and when it was.
+/// The result of the last look at the store, and its time.
 #[derive(Clone)]
 pub(super) struct Health {
     at: Instant,
@@ -46,7 +46,7 @@ pub(super) async fn health(extract::State(state): Shared) -> Response {
         status: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         message: Option<String>,
-        /// What is wrong with files that the service can do without.
+        /// Faults of files without which the service still works.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         troubles: Vec<String>,
     }

@@ -16,7 +16,7 @@ use crate::stats::{Gauges, Stats};
 use crate::store::{DataDir, StoreError, Writers};
 use axum::Router;
 use axum::extract::{self, MatchedPath, Request};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -54,12 +54,15 @@ pub enum StartError {
         /// The error of the system.
         source: std::io::Error,
     },
+    /// The metrics of the service cannot be registered, which is a defect.
+    #[error("cannot register the metrics of the service: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// The data directory cannot be used.
     #[error("cannot use the data directory {}: {source}", path.display())]
     Store {
         /// The directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         source: StoreError,
     },
 }
@@ -116,7 +119,7 @@ impl Server {
             readers: Arc::new(Semaphore::new(limits.readers)),
             previews: Arc::new(Semaphore::new(limits.previews)),
             health: tokio::sync::Mutex::new(None),
-            stats: Stats::default(),
+            stats: Stats::new()?,
             started_at: clock::now() as f64 / 1e9,
             store: Box::new(Files::new(Arc::clone(&data), limits.clone())),
             limits,
@@ -218,7 +221,7 @@ async fn measure(
     response
 }
 
-/// What the service counts about itself, for Prometheus.
+/// The service's own metrics, for Prometheus.
 async fn stats(extract::State(state): extract::State<Arc<State>>) -> Response {
     let gauges = Gauges {
         memory_bytes: state.limits.memory_bytes.saturating_sub(state.memory.available_permits()),
@@ -227,8 +230,12 @@ async fn stats(extract::State(state): extract::State<Arc<State>>) -> Response {
         troubles: state.data.troubles().len(),
         started_at: state.started_at,
     };
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.stats.render(&gauges))
-        .into_response()
+    match state.stats.render(&gauges) {
+        Ok(text) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
 }
 
 /// Headers that hold for every answer.

@@ -1,4 +1,4 @@
-//! `POST /api/v1/redact`: what the filter would send of a body. Nothing is stored.
+//! `POST /api/v1/redact`: previews what the filter would send of a body. Nothing is stored.
 
 use super::State;
 use super::body::{self, Packing};
@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 const KEYS: [&str; 5] = ["config", "direction", "content_type", "content_encoding", "body"];
 
-/// Takes in what is asked, and answers as `gatelens redact --format json` prints.
+/// Previews a body. The answer is the same as that of `gatelens redact --format json`.
 pub(super) async fn redact(
     extract::State(state): extract::State<Arc<State>>,
     RawQuery(query): RawQuery,

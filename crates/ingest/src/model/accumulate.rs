@@ -1,4 +1,4 @@
-//! From cumulative states to what each of them adds, without regard to where states are kept.
+//! From cumulative states to the change that each of them adds, wherever states are kept.
 //!
 //! A sender repeats its whole state; the ingest keeps the latest of each stream and adds the change. Points may arrive
 //! late, twice or never: a point whose counts are lower than what is known was overtaken, and adds nothing. A new life
@@ -8,22 +8,22 @@ use super::Values;
 
 const NANOS_PER_MINUTE: i64 = 60_000_000_000;
 
-/// What is known of a stream when a point arrives.
+/// The knowledge of a stream when a point arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Known {
     /// Nothing: the stream begins, and all that the point holds is new.
     Nothing,
-    /// Its gateway was silent for longer than states are kept. What the point holds was counted before, or is lost;
-    /// it is not counted, because counting it again would double-count.
+    /// Its gateway was silent for longer than states are kept. Its counts were counted before, or are lost;
+    /// they are not added, because counting them again would double-count.
     Forgotten,
     /// The latest state.
     State(Values),
 }
 
-/// What a point changes.
+/// The effect of a point.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Advance {
-    /// What it adds to the counts.
+    /// The change of the counts.
     pub(crate) added: Values,
     /// The state to keep, where it is another than before.
     pub(crate) state: Option<Values>,

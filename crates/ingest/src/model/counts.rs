@@ -1,4 +1,4 @@
-//! Counts: what a sender measured of each series, and how states and changes add up.
+//! Counts: the measurements of each series, and how states and changes add up.
 
 use super::{Gateway, Identity, Redaction, Report};
 use gatelens_model::sketch::Sketch;
@@ -29,9 +29,9 @@ pub(crate) struct SeriesKey {
     pub(crate) consumer: String,
     pub(crate) method: String,
     pub(crate) route: String,
-    /// 0 when there was no answer.
+    /// 0 without a response.
     pub(crate) status: u16,
-    /// Empty when there was no error.
+    /// Empty without an error.
     pub(crate) error_type: String,
     pub(crate) overflow: bool,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Point {
 pub(crate) enum Temporality {
     /// All since the start of the stream.
     Cumulative,
-    /// What came since the last point.
+    /// The change since the last point.
     Delta,
 }
 
@@ -85,8 +85,8 @@ pub(crate) struct Tally {
 }
 
 impl Values {
-    /// What came since `earlier`. An instrument whose count is lower than before is a frame that was overtaken on
-    /// its way: it adds nothing, since the later one has counted it.
+    /// The change since `earlier`. An instrument whose count is lower than before belongs to a point that was
+    /// overtaken: it adds nothing, because the later point has counted it.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         Self {
             duration: self.duration.since(&earlier.duration),

@@ -1,4 +1,4 @@
-//! Who sent something, and what names it for all time.
+//! Senders, and the identity of their requests.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ impl Signal {
     }
 }
 
-/// What names a request of a sender for all time: a repeat carries the same bytes under the same identity.
+/// The permanent name of a request of a sender: a repeat carries the same bytes under the same identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Identity {
     /// `service.instance.id` of the sender.

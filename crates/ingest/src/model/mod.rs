@@ -1,4 +1,4 @@
-//! What the ingest knows: the words in which `wire` reads, `store` keeps and `query` answers.
+//! The domain of the ingest: `wire` reads it, `store` keeps it, `query` answers with it.
 //!
 //! Nothing here knows OTLP, SQL or HTTP.
 

@@ -1,4 +1,4 @@
-//! What became of the log records of one epoch, put together from the gateway's reports and from what the ingest stored.
+//! The account of one epoch's log records, from the gateway's reports and the ingest's own count.
 //!
 //! The gateway reports what it captured, what was acknowledged and what it dropped. Its last report may be older than
 //! its last batches, so the ingest's own count completes it. A record of which neither knows is held by the gateway,

@@ -15,14 +15,14 @@ const MINUTE_SECONDS: u64 = 60;
 const HALF_HOUR_SECONDS: i64 = 1800;
 const MAX_STEP_SECONDS: u64 = 31 * 24 * 3600;
 
-/// What `summary` asks.
+/// A question for counts by group.
 pub(crate) struct SummaryQuery {
     range: Range,
     group_by: Vec<Dimension>,
     filter: Filter,
 }
 
-/// What `timeseries` asks.
+/// A question for counts by group and time.
 pub(crate) struct TimeseriesQuery {
     summary: SummaryQuery,
     /// Seconds; a multiple of 60.

@@ -1,4 +1,4 @@
-//! What a query is restricted to: the same words for counts and for the request log.
+//! Filters, the same for counts and for the request log.
 
 use super::params::Params;
 use crate::error::QueryError;

@@ -48,8 +48,8 @@ struct Row {
     overflow: u64,
     /// Whether a newer epoch took its place, or it has been silent for too long.
     ended: bool,
-    /// Records of the log that it wrote; what the gateway knew to be delivered; what is stored, dropped by reason, and
-    /// held. The first is the sum of the last three.
+    /// Records of the log: written, acknowledged to the gateway, stored, dropped by reason, and held. The first is the
+    /// sum of the last three.
     captured: Option<u64>,
     sent: Option<u64>,
     stored: Option<u64>,

@@ -27,7 +27,7 @@ use waiting::Waiting;
 
 const DEFAULT_ROWS: u64 = 100;
 
-/// What `requests` asks.
+/// A question for a page of the request log.
 pub(crate) struct RequestsQuery {
     range: Range,
     filter: Filter,
@@ -118,7 +118,7 @@ impl RequestsQuery {
     }
 }
 
-/// What is given out so far.
+/// The rows so far.
 #[derive(Default)]
 struct Page {
     rows: Vec<Row>,

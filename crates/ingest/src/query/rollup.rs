@@ -15,7 +15,7 @@ use std::collections::HashMap;
 pub(crate) const MINUTE_NANOS: i64 = 60_000_000_000;
 const HALF_HOUR_MINUTES: i64 = 30;
 
-/// What rows can be grouped by.
+/// A dimension by which rows can be grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dimension {
     Service,
@@ -90,7 +90,7 @@ impl Group {
     }
 }
 
-/// What one group adds up to.
+/// The sums of one group.
 #[derive(Default, Clone)]
 pub(crate) struct Sums {
     pub(crate) requests: u64,

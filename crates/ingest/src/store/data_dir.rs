@@ -1,4 +1,4 @@
-//! The data directory, and what is wrong with its files.
+//! The data directory, and the faults of its files.
 //!
 //! A damaged file must not take the service with it: it is set aside under another name, where a person can look at
 //! it, and a fresh one takes its place. A file that only reading found to be damaged is read as far as it goes. Either
@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 /// More troubles than this are not kept.
 const MAX_TROUBLES: usize = 100;
-/// What SQLite keeps beside a file.
+/// Suffixes of a file and of the files that SQLite keeps beside it.
 const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
 
 /// The directory of the store. One per process.
@@ -42,7 +42,7 @@ impl DataDir {
         troubles.insert(path.to_owned(), trouble);
     }
 
-    /// What is known to be wrong, a sentence for each file.
+    /// The known faults, a sentence for each file.
     pub(crate) fn troubles(&self) -> Vec<String> {
         let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         troubles.iter().map(|(path, trouble)| format!("{}: {trouble}", path.display())).collect()
@@ -66,7 +66,7 @@ impl DataDir {
         sizes.to_vec()
     }
 
-    /// Opens a file. When what is there `may_go` it is set aside, and the second try makes a fresh one.
+    /// Opens a file. If it cannot be opened and `may_go`, it is set aside, and the second try creates a new one.
     pub(crate) fn open_or_replace<T>(
         &self,
         path: &Path,

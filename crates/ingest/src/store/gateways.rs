@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What a row of `redaction` is about: hits by rule.
+/// Kind of a row of `redaction`: hits by rule.
 pub(crate) const RULES: &str = "rules";
-/// What a row of `redaction` is about: what became of bodies.
+/// Kind of a row of `redaction`: fates of bodies.
 pub(crate) const BODIES: &str = "bodies";
 
 /// Whether this very request was stored in this file before.

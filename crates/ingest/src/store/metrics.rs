@@ -63,7 +63,7 @@ impl Metrics {
         outcome
     }
 
-    /// Removes some of what is old. `now` is in Unix nanoseconds.
+    /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
         prune::prune(&mut self.connection, retention, now)
     }
@@ -217,7 +217,7 @@ fn state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Result<O
          FROM states WHERE gateway_id = ? AND start = ? AND stream = ?",
     )?;
     let stored = find.query_row([gateway, point.start, point.stream], |row| {
-        // Where the distribution was damaged, the counts still tell what is new.
+        // Where the distribution was damaged, the change still follows from the counts.
         let timing = |count, sketch, now: &Timing| {
             let stored = sketch::decode(row.get_ref(sketch)?.as_blob()?);
             let sketch = stored.unwrap_or_else(|_| now.sketch.clone());

@@ -2,7 +2,7 @@
 //!
 //! `metrics.db` holds counters and rollups; `requests-YYYY-MM-DD.db` holds the request log received on that UTC day.
 //! One request of a sender is one transaction in one file: its identity is committed with what it brought, so that a
-//! repeat can be told from news after any crash. Each kind of file has one writer thread; readers have connections
+//! repeat is recognised after any crash. Each kind of file has one writer thread; readers have connections
 //! of their own and see snapshots.
 
 pub(crate) mod accepted;
@@ -56,7 +56,7 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
-    /// The file was written by an older version, and nobody has opened it to write since.
+    /// The file was written by an older version, and no writer has opened it since.
     #[error("{path} has schema version {found}, this gatelens reads {known}: `gatelens serve` on this directory brings it up to date", path = path.display())]
     Older {
         /// The file.

@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn old_days_go_whatever_the_clock_says() {
+    fn old_days_are_removed_by_the_time_of_their_requests() {
         let check = |steps: &[i64], now: i64, left: &[i64]| {
             let dir = tempfile::tempdir().unwrap();
             let mut store = Requests::open(Arc::new(DataDir::new(dir.path().to_owned())), NOON).unwrap();

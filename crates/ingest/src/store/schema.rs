@@ -126,7 +126,7 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_by_time ON chunks (t1, id, t0, n, errors, classes, service, environment);
 ";
 
-/// What each version added to the tables of the first.
+/// The changes of each version to the tables of the first.
 const METRICS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "
 CREATE TABLE reports (              -- the latest that each gateway said of itself
@@ -191,8 +191,8 @@ const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
     "",
     "",
-    // The count of a day is copied to a later file before its own file is removed. What was stored before counts where
-    // it is certain: where a gateway has a single epoch in the file.
+    // The count of a day is copied to a later file before its own file is removed. Earlier records are counted
+    // where the count is certain: where a gateway has a single epoch in the file.
     "
 CREATE TABLE accepted (             -- log records stored, by the UTC day of their receipt
     instance TEXT NOT NULL,
@@ -325,7 +325,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_older_version_wrote_is_brought_up_to_date_by_whoever_writes() {
+    fn a_writer_brings_files_of_an_older_version_up_to_date() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(METRICS_FILE);
         let tables = "CREATE TABLE first (id INTEGER PRIMARY KEY)";

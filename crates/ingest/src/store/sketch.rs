@@ -30,7 +30,7 @@ pub(crate) fn encode(sketch: &Sketch) -> Vec<u8> {
     varint::put(&mut out, sketch.buckets().len() as u64);
     let mut last: Option<i64> = None;
     for &(index, count) in sketch.buckets() {
-        // What lies beyond the bounds was clamped when it was read, or no sender of ours can measure it.
+        // Values beyond the bounds were clamped when they were read; the filter cannot measure any.
         let index = i64::from(index).clamp(MIN_INDEX, MAX_INDEX);
         match last {
             None => varint::put_signed(&mut out, index),

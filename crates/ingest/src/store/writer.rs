@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 /// How long a batch that could not be stored is a sign of ill health, unless another was stored since.
 const FAILURE_AGE: Duration = Duration::from_secs(60);
 
-/// What became of a batch that could be stored.
+/// The outcome of a batch that could be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
     /// Committed just now, except this number of points beyond the bound on series.
@@ -40,7 +40,7 @@ pub(crate) enum Refused {
     Failed(#[from] StoreError),
 }
 
-/// The way to the writers. They stop when it is dropped, after what is in their queues.
+/// The way to the writers. They stop when it is dropped, after the batches in their queues.
 pub(crate) struct Writers {
     metrics: Writer<MetricJob>,
     requests: Writer<RequestJob>,
@@ -77,10 +77,10 @@ enum RequestJob {
 }
 
 impl Writers {
-    /// Opens the store, makes what is missing of it, and starts the writers.
+    /// Opens the store, creates missing files, and starts the writers.
     pub(crate) fn start(directory: &Arc<DataDir>, limits: &Limits) -> Result<Self, StoreError> {
         let dir = directory.path();
-        // What is kept may name people: it is for the owner alone.
+        // The data may name people: only the owner may read it.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.map_err(|error| StoreError::file(dir, error))?;
         let lock = lock(dir)?;
@@ -110,7 +110,7 @@ impl Writers {
         self.metrics.submit(MetricJob::Probe).await
     }
 
-    /// Removes what is older than it is kept, step by step.
+    /// Removes expired data, step by step.
     pub(crate) async fn prune(&self, retention: &Retention) -> Result<(), Refused> {
         self.requests.submit(|reply| RequestJob::Prune(retention.clone(), reply)).await?;
         while self.metrics.submit(|reply| MetricJob::Prune(retention.clone(), reply)).await? == Pruned::More {

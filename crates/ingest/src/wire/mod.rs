@@ -24,11 +24,11 @@ pub(crate) enum Encoding {
     Json,
 }
 
-/// What came in one request of a sender.
+/// The content of one request of a sender.
 #[derive(Debug)]
 pub(crate) enum Batch {
     Counts(MetricBatch),
-    /// The request log, and how many of the records or spans are no requests.
+    /// The request log, and the number of records or spans that are not requests.
     Requests(RequestBatch, u64),
 }
 

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_told_apart_by_message_and_fate() {
+    fn bodies_are_counted_by_message_and_fate() {
         let body = |message, fate, value| {
             point(&[(attribute::BODY_MESSAGE, message), (attribute::BODY_FATE, fate)], count(value))
         };

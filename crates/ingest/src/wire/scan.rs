@@ -1,4 +1,4 @@
-//! What a body unfolds to, weighed before it is decoded: two bytes on the wire can be a record of 300 in memory.
+//! Weighs a body before it is decoded: two bytes on the wire can become a record of 300 bytes in memory.
 
 use crate::model::Signal;
 use gatelens_model::varint;

@@ -22,7 +22,7 @@ pub(crate) struct Service {
     agent: ureq::Agent,
 }
 
-/// What was answered.
+/// An answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: ureq::http::HeaderMap,

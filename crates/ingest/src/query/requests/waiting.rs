@@ -6,7 +6,7 @@ use crate::model::RequestEvent;
 use crate::model::request::{Access, FIELDS};
 use std::collections::BinaryHeap;
 
-/// What a request takes in memory beside its texts, about: bytes.
+/// Bytes of memory that a request takes beside its texts, roughly.
 const BASE_BYTES: usize = 512;
 
 /// A request that waits for its turn.
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_page_can_hold_waits() {
+    fn a_page_holds_its_bounds_of_rows_and_bytes() {
         check(&[], &[], false);
         check(&[&[(1, 0), (3, 0), (2, 0)]], &[3, 2, 1], false);
         check(&[&[(1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0)]], &[6, 5, 4, 3, 2, 1], false);
@@ -144,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_something_let_go_of_is_let_go_of_too() {
+    fn requests_after_the_horizon_are_let_go_of() {
         check(&[&[(5, 90_000), (4, 0)], &[(3, 0)]], &[5], true);
         check(&[&[(5, 90_000), (4, 0)], &[(6, 0)]], &[6, 5], true);
         check(&[&[(5, 0), (4, 90_000), (3, 0)], &[(2, 0), (7, 0), (8, 0)]], &[8, 7, 5], true);
     }
 
     #[test]
-    fn only_what_is_late_enough_is_given_out() {
+    fn a_request_waits_for_unread_chunks() {
         let mut waiting = Waiting::new(3, 10_000);
         waiting.push(found(5, 0));
         assert!(waiting.pop_after(Some(5)).is_none());
