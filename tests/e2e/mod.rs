@@ -15,3 +15,4 @@ mod streams;
 mod traffic;
 mod trap;
 mod updates;
+mod upgrade;

@@ -9,7 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use gatelens_testkit::client::{Connection, Request};
-use gatelens_testkit::{Listeners, paths, wait};
+use gatelens_testkit::{Listeners, artefacts, paths, wait};
 
 use super::report;
 use super::stack::{Mode, Stack, plugin};
@@ -22,6 +22,7 @@ const SAYS: &str = "trapped on request";
 
 #[test]
 fn a_trap_is_an_incident_and_counts_go_on() {
+    artefacts::or_skip();
     let module = paths::trap_wasm().unwrap();
     let mut stack =
         Stack::launch(Mode::Logger, Listeners::Static, |config| config.plugin(&plugin()).wasm(&module));
@@ -70,6 +71,7 @@ fn a_trap_is_an_incident_and_counts_go_on() {
 
 #[test]
 fn the_released_module_cannot_be_made_to_trap() {
+    artefacts::or_skip();
     let can_trap = |path: PathBuf| {
         let bytes = fs::read(path).unwrap();
         bytes.windows(SAYS.len()).any(|window| window == SAYS.as_bytes())

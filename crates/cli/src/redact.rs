@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gatelens_ingest::{Asked, Seen, preview};
+use gatelens_ingest::{PreviewRequest, PreviewResponse, preview};
 use gatelens_model::Message;
 
 #[derive(clap::Args)]
@@ -77,13 +77,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn see(arguments: &Arguments, config: &[u8], body: &[u8]) -> Result<Seen, String> {
+fn see(arguments: &Arguments, config: &[u8], body: &[u8]) -> Result<PreviewResponse, String> {
     let config = str::from_utf8(config).map_err(|_| "the file is not UTF-8".to_owned())?;
     let message = match arguments.message {
         MessageKind::Request => Message::Request,
         MessageKind::Response => Message::Response,
     };
-    let asked = Asked {
+    let asked = PreviewRequest {
         config,
         message,
         content_type: &arguments.content_type,
@@ -93,11 +93,11 @@ fn see(arguments: &Arguments, config: &[u8], body: &[u8]) -> Result<Seen, String
     preview(&asked).map_err(|error| error.to_string())
 }
 
-struct Shown<'a>(&'a Seen);
+struct Shown<'a>(&'a PreviewResponse);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Seen { size, body, left_out, hits, never } = self.0;
+        let PreviewResponse { size, body, left_out, hits, never } = self.0;
         if let Some(body) = body {
             writeln!(f, "{}", body.trim_end_matches('\n'))?;
         }

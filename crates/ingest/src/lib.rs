@@ -4,11 +4,12 @@
 //! http  ->  wire (OTLP to model)  ->  store (one transaction per request)  ->  query  ->  http
 //! ```
 //!
-//! [`Server::bind`] opens the store and the socket, [`Server::run`] serves until told to stop.
+//! [`Server::bind`] opens the store and the socket, [`Server::run`] serves until it is stopped.
 
 mod clock;
 mod error;
 mod http;
+mod jobs;
 mod limits;
 mod model;
 mod offline;
@@ -26,7 +27,7 @@ pub mod fuzzing;
 pub use http::{Config, Server, StartError};
 pub use limits::Limits;
 pub use model::request::columns as request_columns;
-pub use offline::ask;
-pub use preview::{Asked, Seen, preview};
+pub use offline::query_offline;
+pub use preview::{PreviewRequest, PreviewResponse, preview};
 pub use retention::Retention;
 pub use store::StoreError;

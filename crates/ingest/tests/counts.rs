@@ -256,7 +256,7 @@ fn series_beyond_the_stores_bound_are_rejected_in_the_answer() {
     let all = [made("/a", 200, 0.1), made("/b", 200, 0.1), made("/c", 200, 0.1)];
     let answer = service.send(METRICS, identity(1), &Frame::default().of(&all));
     assert_eq!(answer.status, 200);
-    assert!(answer.text().contains("as many series as it may"), "{}", answer.text());
+    assert!(answer.text().contains("its maximum of series"), "{}", answer.text());
     check(&service, &all[..2]);
 }
 

@@ -15,9 +15,13 @@ fn document(service: &Service) -> Value {
     service.json("/api/v1/openapi.json")
 }
 
-/// What a message lists after "known here are".
+/// The names that a message lists.
 fn known(message: &Value) -> BTreeSet<String> {
-    let (_, list) = message["error"]["message"].as_str().unwrap().split_once("known here are ").unwrap();
+    let message = message["error"]["message"].as_str().unwrap();
+    let Some((_, list)) = message.split_once("expected one of ") else {
+        assert!(message.contains("takes none"), "{message}");
+        return BTreeSet::new();
+    };
     list.split(", ").filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 

@@ -16,7 +16,7 @@ fn wrong_questions_are_answered_with_what_was_meant() {
         ("summary?from=yesterday", 400, json!("from"), "2026-01-31T12:00:00Z"),
         ("summary?from=20&to=10", 400, json!("from"), "before to"),
         ("summary?from=1&from=2", 400, json!("from"), "more than once"),
-        ("summary?group_by=colour", 400, json!("group_by"), "known are consumer, method"),
+        ("summary?group_by=colour", 400, json!("group_by"), "expected one of consumer, method"),
         ("summary?status=ok", 400, json!("status"), "404"),
         ("summary?status=7xx", 400, json!("status"), "5xx"),
         ("timeseries?step=90", 400, json!("step"), "multiple of 60"),

@@ -42,7 +42,7 @@ impl FakeGateway {
         self.0.now_ns.set(self.0.now_ns.get() + time.as_nanos() as u64);
     }
 
-    /// A worker's virtual machine with this plugin configuration.
+    /// A worker with this plugin configuration.
     pub fn worker(&self, configuration: &str) -> FakeHost {
         FakeHost {
             gateway: self.clone(),
@@ -60,6 +60,7 @@ impl FakeGateway {
             log: RefCell::default(),
             tick_period: Cell::default(),
             identity: RefCell::default(),
+            on_shared_read: RefCell::default(),
         }
     }
 
@@ -74,7 +75,7 @@ impl FakeGateway {
     }
 }
 
-/// A finished exchange as the host knows it.
+/// A finished request as the host knows it.
 #[derive(Clone, Debug, Default)]
 pub struct FakeExchange {
     /// Request headers with the pseudo-headers; none for a request that could not be parsed.
@@ -225,7 +226,7 @@ impl Sent {
     }
 }
 
-/// A worker's virtual machine.
+/// One worker's view of the gateway.
 #[derive(Debug)]
 pub struct FakeHost {
     gateway: FakeGateway,
@@ -243,12 +244,27 @@ pub struct FakeHost {
     log: RefCell<Vec<(LogLevel, String)>>,
     tick_period: Cell<Duration>,
     identity: RefCell<PluginIdentity>,
+    on_shared_read: RefCell<Option<Hook>>,
+}
+
+/// Something to do within a host call.
+struct Hook(Box<dyn FnOnce()>);
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 impl FakeHost {
-    /// Has each n-th write meet another worker's write in between; 0 for none.
+    /// Makes each n-th write meet another worker's write in between; 0 for none.
     pub fn conflict_every(&self, writes: u32) {
         self.conflicts_every.set(writes);
+    }
+
+    /// Does something within the next read of shared data.
+    pub fn on_next_shared_read(&self, hook: impl FnOnce() + 'static) {
+        *self.on_shared_read.borrow_mut() = Some(Hook(Box::new(hook)));
     }
 
     /// Replaces the plugin configuration.
@@ -266,7 +282,7 @@ impl FakeHost {
         self.reads.take()
     }
 
-    /// The exchange whose end is reported next.
+    /// The request whose end is reported next.
     pub fn finish(&self, exchange: FakeExchange) {
         *self.stream.borrow_mut() = Rc::new(exchange);
     }
@@ -276,12 +292,12 @@ impl FakeHost {
         *self.chunk.borrow_mut() = chunk.into();
     }
 
-    /// Lets so much time pass with each look at the clock.
+    /// Lets this much time pass with each look at the clock.
     pub fn pass_with_each_reading(&self, time: Duration) {
         self.each_reading.set(time);
     }
 
-    /// Has every callout refused, or none.
+    /// Makes every callout fail with this refusal; `None` lets them pass.
     pub fn refuse(&self, refusal: Option<DispatchError>) {
         self.refusal.set(refusal);
     }
@@ -344,6 +360,8 @@ impl Setup for FakeHost {
 
 impl SharedData for FakeHost {
     fn shared_get(&self, key: &[u8]) -> Option<(Vec<u8>, Version)> {
+        let hook = self.on_shared_read.borrow_mut().take();
+        hook.into_iter().for_each(|Hook(hook)| hook());
         let data = self.gateway.0.data.borrow();
         data.get(key).map(|(value, version)| (value.clone(), Version(*version)))
     }

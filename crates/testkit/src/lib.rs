@@ -14,6 +14,7 @@
 //! ```
 
 pub mod answer;
+pub mod artefacts;
 pub mod client;
 mod config;
 mod envoy;

@@ -14,13 +14,13 @@ pub(crate) struct MetricBatch {
 #[derive(Debug)]
 pub(crate) struct MetricPart {
     pub(crate) gateway: Gateway,
-    /// What it says of itself, where it does.
+    /// Its report on itself, where there is one.
     pub(crate) report: Option<Report>,
     pub(crate) redaction: Redaction,
     pub(crate) points: Vec<Point>,
 }
 
-/// What we keep requests apart by.
+/// The dimensions of a series.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SeriesKey {
     pub(crate) service: String,
@@ -60,7 +60,7 @@ pub(crate) enum Temporality {
     Delta,
 }
 
-/// What is measured of a series. Also the state that is kept of a cumulative stream.
+/// The measurements of a series. Also the state that is kept of a cumulative stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Values {
     pub(crate) duration: Timing,
@@ -70,7 +70,7 @@ pub(crate) struct Values {
     pub(crate) response_bytes: Tally,
 }
 
-/// A histogram of seconds, and its count as the sender says it.
+/// A histogram of seconds, and the count that the sender gives with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Timing {
     pub(crate) count: u64,

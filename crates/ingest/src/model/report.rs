@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 pub(crate) const DROP_REASONS: [DropReason; 4] =
     [DropReason::QueueFull, DropReason::Rejected, DropReason::Expired, DropReason::Lost];
 
-/// The state of a gateway at one moment, all counts since the start of its epoch. What it did not say is `None`.
+/// The state of a gateway at one moment, all counts since the start of its epoch. What it did not report is `None`.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Report {
     /// Unix nanoseconds.
@@ -30,7 +30,7 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    /// Where the minutes of the counts sent with this report cannot be told apart: from and to in Unix nanoseconds.
+    /// The interval of which only the sum of the counts is known: from and to in Unix nanoseconds.
     pub(crate) fn coarse(&self) -> Option<(i64, i64)> {
         let seconds = self.interval_seconds?;
         Some((self.time.saturating_sub((seconds * 1e9) as i64), self.time))
@@ -42,8 +42,8 @@ pub(crate) fn drop_reason_name(reason: DropReason) -> &'static str {
     Fate::Dropped(reason).name()
 }
 
-/// What one request of a gateway says; counts are since the start of its epoch. What it did not say is `None`, and
-/// leaves what is known as it is; what it did say replaces it.
+/// The redaction report of one request of a gateway; counts are since the start of its epoch. `None` leaves what is
+/// known as it is, a value replaces it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Redaction {
     /// Unix nanoseconds.
@@ -53,21 +53,21 @@ pub(crate) struct Redaction {
     pub(crate) bodies: Option<Bodies>,
 }
 
-/// A rule, by its name, and how often it hit.
+/// A rule by its name, and its number of matches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Rule {
     pub(crate) rule: String,
     pub(crate) hits: u64,
 }
 
-/// What became of bodies, by direction.
+/// Fates of bodies by message.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Bodies {
     pub(crate) request: Fates,
     pub(crate) response: Fates,
 }
 
-/// Bodies that were captured, and those that were not by the reason.
+/// Bodies that were captured, and those that were omitted, by reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Fates {
     pub(crate) captured: u64,

@@ -1,6 +1,7 @@
-//! `gateways`: who reports here, since when, and whether anything of theirs is missing.
+//! `gateways`: the senders, how long they report, and what of theirs is missing.
 
 use super::account::{Account, Phase};
+use super::params;
 use super::range::rfc3339;
 use crate::error::QueryError;
 use crate::limits::Limits;
@@ -8,14 +9,27 @@ use crate::model::report::drop_reason_name;
 use crate::model::{Bodies, DROP_REASONS, Report, Rule};
 use crate::sequence::Received;
 use crate::store::accepted::Accepted;
-use crate::store::{Directory, gateways as stored};
+use crate::store::{DataDir, gateways as stored};
 use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
-/// The answer to `gateways`.
+/// A question for all gateways.
+pub(crate) struct GatewaysQuery {
+    /// Unix nanoseconds: what a gateway's silence is measured by.
+    now: i64,
+}
+
+impl GatewaysQuery {
+    /// Reads a query string, which must be empty; `now` is in Unix nanoseconds.
+    pub(crate) fn parse(query: Option<&str>, now: i64) -> Result<Self, QueryError> {
+        params::none(query).map(|()| Self { now })
+    }
+}
+
+/// The answer to [`GatewaysQuery`].
 #[derive(Serialize)]
-pub(crate) struct GatewaysAnswer {
+pub(crate) struct Gateways {
     rows: Vec<Row>,
 }
 
@@ -50,7 +64,7 @@ struct Row {
     active_requests: Option<u64>,
     busy_seconds: Option<f64>,
     tags: BTreeMap<String, String>,
-    /// `null` where it never said anything of it.
+    /// `null` where it never reported on it.
     redaction: Option<Redaction>,
     /// Batches that were sent and have not arrived: those of counters are made good by the next one.
     gaps: Gaps,
@@ -63,7 +77,7 @@ struct Gaps {
     logs: u64,
 }
 
-/// What a gateway said last of its rules and of bodies, since the start of its epoch.
+/// The latest report of a gateway on its rules and on bodies, since the start of its epoch.
 #[derive(Serialize, Default)]
 struct Redaction {
     rules: Vec<Rule>,
@@ -93,36 +107,39 @@ const CLOCK_TOLERANCE: i64 = 60_000_000_000;
 
 type All = BTreeMap<(String, String), Known>;
 
-/// The answer out of the store at `now` (Unix nanoseconds): the file of counters knows the senders of counters, each day's file those
-/// of the request log.
-pub(crate) fn answer(directory: &Directory, limits: &Limits, now: i64) -> Result<GatewaysAnswer, QueryError> {
-    let mut all = All::new();
-    let metrics = super::open_counts(directory, limits.query_timeout)?;
-    read_senders(&metrics, now, &mut all)?;
-    read_overflow(&metrics, &mut all)?;
-    read_reports(&metrics, &mut all)?;
-    read_tags(&metrics, &mut all)?;
-    read_redaction(&metrics, &mut all)?;
-    let mut accepted = Accepted::default();
-    for (path, _, file) in super::open_days(directory, limits.query_timeout)? {
-        let read = read_senders(&file, now, &mut all).and_then(|()| Ok(accepted.read(&file)?));
-        if let Err(error) = read {
-            super::pass_over(directory, &path, error)?;
+impl GatewaysQuery {
+    /// The answer out of the files: that of counters knows the senders of counters, each day's file those of the request
+    /// log.
+    pub(super) fn answer(&self, data: &DataDir, limits: &Limits) -> Result<Gateways, QueryError> {
+        let now = self.now;
+        let mut all = All::new();
+        let metrics = super::open_counts(data, limits.query_timeout)?;
+        read_senders(&metrics, now, &mut all)?;
+        read_overflow(&metrics, &mut all)?;
+        read_reports(&metrics, &mut all)?;
+        read_tags(&metrics, &mut all)?;
+        read_redaction(&metrics, &mut all)?;
+        let mut accepted = Accepted::default();
+        for (path, _, file) in super::open_days(data, limits.query_timeout)? {
+            let read = read_senders(&file, now, &mut all).and_then(|()| Ok(accepted.read(&file)?));
+            if let Err(error) = read {
+                super::pass_over(data, &path, error)?;
+            }
         }
+        forget_retired(&metrics, &mut all)?;
+        let newest = NewestEpochs::of(&all);
+        let mut known: Vec<_> = all.into_iter().collect();
+        known.sort_by_key(|(_, known)| std::cmp::Reverse(known.last_seen));
+        let rows = known.into_iter().map(|(epoch, known)| {
+            let phase = Phase::at(now, known.last_seen, newest.beside(&epoch, &known));
+            let account = Account::settle(&known.report, accepted.of(&epoch), phase);
+            row(epoch, known, phase, account)
+        });
+        Ok(Gateways { rows: rows.collect() })
     }
-    forget_retired(&metrics, &mut all)?;
-    let newest = NewestEpochs::of(&all);
-    let mut known: Vec<_> = all.into_iter().collect();
-    known.sort_by_key(|(_, known)| std::cmp::Reverse(known.last_seen));
-    let rows = known.into_iter().map(|(epoch, known)| {
-        let phase = Phase::at(now, known.last_seen, newest.beside(&epoch, &known));
-        let account = Account::settle(&known.report, accepted.of(&epoch), phase);
-        row(epoch, known, phase, account)
-    });
-    Ok(GatewaysAnswer { rows: rows.collect() })
 }
 
-/// When the newest epochs of each gateway were first heard from.
+/// When the newest epochs of each gateway were first seen.
 struct NewestEpochs(HashMap<GatewayName, Vec<(i64, String)>>);
 
 /// Instance, service and environment: two services may have instances of the same name.
@@ -141,7 +158,7 @@ impl NewestEpochs {
         Self(newest)
     }
 
-    /// When the newest epoch was first heard from that the same gateway has beside this one.
+    /// When the newest other epoch of the same gateway was first seen.
     fn beside(&self, (instance, epoch): &(String, String), known: &Known) -> Option<i64> {
         let epochs = self.0.get(&known.gateway(instance))?;
         epochs.iter().find(|(_, other)| other != epoch).map(|(first_seen, _)| *first_seen)
@@ -294,7 +311,7 @@ fn read_redaction(file: &Connection, all: &mut All) -> Result<(), QueryError> {
         let Some(known) = all.get_mut(&(row.get(0)?, row.get(1)?)) else { continue };
         let (what, content): (String, String) = (row.get(2)?, row.get(3)?);
         let redaction = known.redaction.get_or_insert_default();
-        // What is damaged is as if it had not been said; the next report replaces it.
+        // Damaged text is ignored; the next report replaces it.
         match what.as_str() {
             stored::RULES => redaction.rules = serde_json::from_str(&content).unwrap_or_default(),
             stored::BODIES => redaction.bodies = serde_json::from_str(&content).unwrap_or_default(),

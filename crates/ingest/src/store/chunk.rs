@@ -16,7 +16,7 @@ use std::io;
 
 const VERSION: u8 = 1;
 const ZSTD_LEVEL: i32 = 3;
-/// A chunk that says it is larger, or whose texts are, each as often as it occurs, is damaged: a batch is smaller than
+/// A larger chunk is damaged, and so is one whose texts, each as often as it occurs, are larger: a batch is smaller than
 /// the largest body.
 const MAX_BYTES: usize = 128 << 20;
 

@@ -65,7 +65,7 @@ pub(crate) fn received(
         .transpose()
 }
 
-/// Notes that a sender was heard of at `now` (Unix nanoseconds), and says its row.
+/// Notes that a sender was seen at `now` (Unix nanoseconds), and returns its row.
 pub(crate) fn note_gateway(file: &Connection, gateway: &Gateway, now: i64) -> Result<i64, StoreError> {
     let mut upsert = file.prepare_cached(
         "INSERT INTO gateways
@@ -92,7 +92,7 @@ pub(crate) fn note_gateway(file: &Connection, gateway: &Gateway, now: i64) -> Re
     )?)
 }
 
-/// Keeps what a gateway says of itself, unless something later is known. The row of a gateway names it.
+/// Keeps the report of the gateway in this row, unless a later one is known.
 pub(crate) fn note_report(file: &Connection, gateway: i64, report: &Report) -> Result<(), StoreError> {
     let whole = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
     let [queue_full, rejected, expired, lost] = report.dropped.map(whole);
@@ -131,8 +131,8 @@ pub(crate) fn note_report(file: &Connection, gateway: i64, report: &Report) -> R
     Ok(())
 }
 
-/// Keeps what a gateway says of its redaction: what it says of its rules, or of bodies, takes the place of what it said
-/// before, unless that was later. The row of a gateway names it.
+/// Keeps the redaction report of the gateway in this row. Its rules, and its bodies, replace what was known, unless that
+/// was later.
 pub(crate) fn note_redaction(
     file: &Connection,
     gateway: i64,

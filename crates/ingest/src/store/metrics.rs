@@ -1,6 +1,6 @@
 //! The file of counters: one transaction per batch turns cumulative points into what each minute added.
 
-use super::directory::Directory;
+use super::data_dir::DataDir;
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::sketch::{self, Unreadable};
 use super::{METRICS_FILE, Pruned, StoreError, Stored, prune, schema};
@@ -19,7 +19,7 @@ const ROLLUPS: [(&str, i64); 2] = [("minutes", 1), ("half_hours", 30)];
 
 /// The writer's side of `metrics.db`.
 pub(super) struct Metrics {
-    directory: Arc<Directory>,
+    directory: Arc<DataDir>,
     connection: Connection,
     /// All series by what they are; only ever ahead of the file within a transaction.
     series: HashMap<SeriesKey, i64>,
@@ -27,7 +27,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn open(directory: Arc<Directory>, max_series: usize) -> Result<Self, StoreError> {
+    pub(super) fn open(directory: Arc<DataDir>, max_series: usize) -> Result<Self, StoreError> {
         // A database of something else means the wrong directory, and is left alone.
         let path = directory.path().join(METRICS_FILE);
         let (connection, series) = directory.open_or_replace(&path, StoreError::is_damage, || {

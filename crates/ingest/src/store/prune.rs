@@ -1,4 +1,4 @@
-//! Removing what is older than it is to be kept, in steps that keep no batch waiting.
+//! Removes expired data in small steps, so that batches need not wait.
 
 use super::StoreError;
 use crate::retention::{Retention, before};
@@ -16,14 +16,14 @@ pub(crate) enum Pruned {
     More,
 }
 
-/// Does a step of the work in the file of counters. `now` is in Unix nanoseconds.
+/// Removes some expired rows from the file of counters. `now` is in Unix nanoseconds.
 pub(super) fn prune(file: &mut Connection, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
     let newest: Option<i64> = file.query_row("SELECT max(minute) FROM minutes", [], |row| row.get(0))?;
     // Without counts there is nothing old either.
     let Some(newest) = newest else { return Ok(Pruned::Done) };
     let now = now.min(newest.saturating_add(1).saturating_mul(MINUTE_NANOS));
     let minute = |age| before(now, age).div_euclid(MINUTE_NANOS);
-    // Whole half hours, so that a half hour is either told by minutes or not.
+    // Whole half hours, so that the minutes of a half hour are either all kept or all removed.
     let minutes = minute(retention.minutes).div_euclid(HALF_HOUR_MINUTES) * HALF_HOUR_MINUTES;
     let half_hours = minute(retention.half_hours).div_euclid(HALF_HOUR_MINUTES) * HALF_HOUR_MINUTES;
     let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;

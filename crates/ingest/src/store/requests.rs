@@ -1,6 +1,6 @@
 //! The request log: one file for each UTC day of receipt, so that retention is an unlink.
 
-use super::directory::Directory;
+use super::data_dir::DataDir;
 use super::gateways::{is_repeat, note_batch, note_gateway, received};
 use super::{Pruned, StoreError, Stored, accepted, chunk, schema};
 use crate::model::{Identity, RequestBatch, RequestPart, Signal, is_error};
@@ -20,7 +20,7 @@ const MAX_OTHERS: usize = 40;
 
 /// The writer's side of the request log.
 pub(super) struct Requests {
-    directory: Arc<Directory>,
+    directory: Arc<DataDir>,
     day: Date,
     today: Connection,
     /// The files of all other days, to read: a clock that jumps must not make a repeat look new.
@@ -29,7 +29,7 @@ pub(super) struct Requests {
 
 impl Requests {
     /// Opens the file of the day of `now` (Unix nanoseconds).
-    pub(super) fn open(directory: Arc<Directory>, now: i64) -> Result<Self, StoreError> {
+    pub(super) fn open(directory: Arc<DataDir>, now: i64) -> Result<Self, StoreError> {
         let day = day_of(now);
         let others = open_others(&directory, day)?;
         let today = open_day(&directory, day)?;
@@ -60,7 +60,7 @@ impl Requests {
     /// Removes the files of days that are old. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
         let files = std::iter::once(&self.today).chain(self.others.values());
-        // A file that cannot say how late its requests are has no say.
+        // Files whose newest timestamp is unreadable are ignored.
         let newest = files.filter_map(|file| newest(file).ok()?).max();
         let Some(newest) = newest else { return Ok(Pruned::Done) };
         let now = newest.min(now);
@@ -102,7 +102,7 @@ impl Requests {
         Ok(Stored::New { rejected: 0 })
     }
 
-    /// A file that cannot be asked is not asked again: what it knew of repeats is lost with it.
+    /// A file that cannot be read is not asked again; the repeats that it knew are lost with it.
     fn is_known_elsewhere(&mut self, signal: Signal, identity: &Identity) -> bool {
         let Self { directory, others, .. } = self;
         let mut known = false;
@@ -136,12 +136,12 @@ pub(crate) fn day_files(dir: &Path) -> Result<Vec<(PathBuf, Date)>, StoreError> 
     Ok(files)
 }
 
-fn open_day(directory: &Directory, day: Date) -> Result<Connection, StoreError> {
+fn open_day(directory: &DataDir, day: Date) -> Result<Connection, StoreError> {
     let path = day_path(directory.path(), day);
     directory.open_or_replace(&path, may_go, || schema::open_requests(&path))
 }
 
-fn open_others(directory: &Directory, today: Date) -> Result<BTreeMap<Date, Connection>, StoreError> {
+fn open_others(directory: &DataDir, today: Date) -> Result<BTreeMap<Date, Connection>, StoreError> {
     let mut others = BTreeMap::new();
     let files = day_files(directory.path())?;
     for (path, day) in files.into_iter().filter(|(_, day)| *day != today).take(MAX_OTHERS) {
@@ -155,12 +155,12 @@ fn open_others(directory: &Directory, today: Date) -> Result<BTreeMap<Date, Conn
     Ok(others)
 }
 
-/// Under a name so much our own, a database of something else is as useless as a damaged one.
 /// The start of the latest request in a file.
 fn newest(file: &Connection) -> rusqlite::Result<Option<i64>> {
     file.query_row("SELECT max(t1) FROM chunks", [], |row| row.get(0))
 }
 
+/// Whether a file may be set aside: under this name, a database of another program is as useless as a damaged one.
 fn may_go(error: &StoreError) -> bool {
     error.is_damage() || matches!(error, StoreError::Foreign { .. })
 }
@@ -193,8 +193,8 @@ fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What the other files know of a sender, so that its gaps are counted across midnight. A file that cannot be read
-/// costs the count of gaps, not the batch.
+/// The sequence numbers that other files know of a sender, so that its gaps are counted across midnight. A file that
+/// cannot be read costs the count of gaps, not the batch.
 fn earlier(others: &BTreeMap<Date, Connection>, signal: Signal, identity: &Identity) -> Option<Received> {
     let known = others.values().filter_map(|file| received(file, signal, identity).ok()?);
     known.reduce(merged)
@@ -231,7 +231,7 @@ mod tests {
     /// Stores batches at days after noon of the first, and asserts what was news and which gaps are known.
     fn check(steps: &[(i64, u64, bool)], gaps: u64) {
         let dir = tempfile::tempdir().unwrap();
-        let directory = Arc::new(Directory::new(dir.path().to_owned()));
+        let directory = Arc::new(DataDir::new(dir.path().to_owned()));
         let mut store = Requests::open(Arc::clone(&directory), NOON).unwrap();
         for (day, sequence, news) in steps {
             let stored = store.store(&batch(*sequence), Signal::Logs, NOON + day * DAY).unwrap();
@@ -259,7 +259,7 @@ mod tests {
     fn old_days_go_whatever_the_clock_says() {
         let check = |steps: &[i64], now: i64, left: &[i64]| {
             let dir = tempfile::tempdir().unwrap();
-            let mut store = Requests::open(Arc::new(Directory::new(dir.path().to_owned())), NOON).unwrap();
+            let mut store = Requests::open(Arc::new(DataDir::new(dir.path().to_owned())), NOON).unwrap();
             for (day, sequence) in steps.iter().zip(1..) {
                 let mut batch = batch(sequence);
                 batch.parts[0].events[0].time = NOON + day * DAY;
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn a_file_that_is_damaged_while_it_is_written_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
-        let directory = Arc::new(Directory::new(dir.path().to_owned()));
+        let directory = Arc::new(DataDir::new(dir.path().to_owned()));
         let mut store = Requests::open(Arc::clone(&directory), NOON).unwrap();
         store.store(&batch(1), Signal::Logs, NOON).unwrap();
         store.today.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();

@@ -275,7 +275,7 @@ fn open_write(path: &Path, tables: &str, migrations: &[&str]) -> Result<Connecti
     Ok(connection)
 }
 
-/// What a file says of itself.
+/// The marks of a file.
 #[derive(Clone, Copy)]
 struct Version {
     schema: i64,

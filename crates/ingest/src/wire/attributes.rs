@@ -15,7 +15,7 @@ const MAX_TAGS: usize = 32;
 /// Longer ones are cut, too: bytes of a query.
 const MAX_QUERY_BYTES: usize = 4096;
 
-/// The text of an attribute; absent when it is no string or empty.
+/// The text of an attribute; absent when it is empty or not a string.
 pub(super) fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
     whole_text(attributes, key).filter(|text| !text.is_empty()).map(|text| clip(text, MAX_LABEL_BYTES))
 }
@@ -26,7 +26,7 @@ pub(super) fn query<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str
     Some(clip(text, MAX_QUERY_BYTES))
 }
 
-/// The text of an attribute as long as it is, even empty; absent when it is no string.
+/// The text of an attribute as long as it is, even empty; absent when it is not a string.
 pub(super) fn whole_text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
     match find(attributes, key)? {
         Value::StringValue(text) => Some(text),
@@ -63,7 +63,7 @@ pub(super) fn status(attributes: &[KeyValue], key: &str) -> u16 {
     number(attributes, key).and_then(|code| u16::try_from(code).ok()).filter(|c| *c < 1000).unwrap_or(0)
 }
 
-/// Who the sender is. The identity's words go before the resource's.
+/// The sender. The identity takes precedence over the resource.
 pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) -> Gateway {
     let attributes = resource.map_or(&[][..], |resource| resource.attributes.as_slice());
     let service = owned(attributes, attribute::SERVICE_NAME).unwrap_or_else(|| "unknown_service".to_owned());
@@ -149,7 +149,7 @@ fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
     attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.as_ref()
 }
 
-/// The beginning of a text: at most so many bytes of it, whole characters.
+/// The beginning of a text: at most `max_bytes` of it, whole characters.
 pub(super) fn clip(text: &str, max_bytes: usize) -> &str {
     &text[..text.floor_char_boundary(max_bytes)]
 }

@@ -1,6 +1,7 @@
 //! Headers and bodies of a request, each within bounds of its own.
 
 use super::attributes::{clip, text, whole_text};
+use gatelens_model::OmissionReason;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use std::collections::BTreeMap;
 
@@ -10,13 +11,11 @@ const MAX_HEADERS: usize = 200;
 const MAX_HEADER_BYTES: usize = 64 << 10;
 /// A longer value is cut.
 const MAX_HEADER_VALUE_BYTES: usize = 4096;
-/// A longer body is left out, since a part of it is no body: bytes.
+/// A longer body is omitted, because a part of it would not be a valid body: bytes.
 const MAX_BODY_BYTES: usize = 2 << 20;
-/// Why a body is not kept that is longer than this service keeps.
-const TOO_LARGE: &str = "too_large";
 
 /// The headers of a message, whose attributes' names begin with `prefix`, as JSON: an object of lists of values by
-/// name. Attributes of the same name are one header. What is beyond the bounds is not kept, nor is what is no text.
+/// name. Attributes of the same name are one header. Values beyond the bounds are dropped, and so are values that are not text.
 pub(super) fn headers(attributes: &[KeyValue], prefix: &str) -> Option<String> {
     let mut kept: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let mut bytes = 0;
@@ -45,7 +44,7 @@ pub(super) fn body<'a>(attributes: &'a [KeyValue], content: &str) -> Option<&'a 
 /// Why a body is absent.
 pub(super) fn body_omitted<'a>(attributes: &'a [KeyValue], content: &str, omitted: &str) -> Option<&'a str> {
     match whole_text(attributes, content) {
-        Some(body) => (body.len() > MAX_BODY_BYTES).then_some(TOO_LARGE),
+        Some(body) => (body.len() > MAX_BODY_BYTES).then(|| OmissionReason::TooLarge.name()),
         None => text(attributes, omitted),
     }
 }

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 /// Bit of a point's flags: nothing was recorded.
 const NO_RECORDED_VALUE: u32 = 1;
 
-/// Takes what we keep out of an export. Metrics that are none of ours are passed over. `now` (Unix nanoseconds)
+/// Reads the metrics that are stored. Other metrics are ignored. `now` (Unix nanoseconds)
 /// stands in for a missing time.
 pub(crate) fn read_metrics(
     request: ExportMetricsServiceRequest,
@@ -162,7 +162,7 @@ fn explicit(point: &HistogramDataPoint) -> Sketch {
     sketch::from_explicit(&point.explicit_bounds, &point.bucket_counts, point.sum.unwrap_or(0.0))
 }
 
-/// The instrument of a metric's name, and the direction that the name tells.
+/// The instrument of a metric's name, and the direction in the name.
 fn instrument(name: &str) -> Option<(Instrument, Option<&'static str>)> {
     match name {
         metric::UPSTREAM_DURATION => return Some((Instrument::Upstream, None)),

@@ -32,12 +32,12 @@ pub(crate) enum Batch {
     Requests(RequestBatch, u64),
 }
 
-/// Why a body is no batch.
+/// Why a body is not a batch.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreadable {
     #[error("the body holds too many records, points or attributes: send it in smaller batches")]
     TooMany,
-    #[error("the body is no OTLP export in {}: {detail}", match encoding { Encoding::Protobuf => "protobuf", Encoding::Json => "JSON" })]
+    #[error("the body is not an OTLP export in {}: {detail}", match encoding { Encoding::Protobuf => "protobuf", Encoding::Json => "JSON" })]
     Malformed { encoding: Encoding, detail: String },
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn read(
     };
     scan::weigh(signal, body, bounds.messages).map_err(|unfit| match unfit {
         scan::Unfit::TooHeavy => Unreadable::TooMany,
-        scan::Unfit::Malformed => malformed("its fields do not add up".to_owned()),
+        scan::Unfit::Malformed => malformed("the lengths of its fields do not match".to_owned()),
     })?;
     let undecoded = |error: prost::DecodeError| malformed(error.to_string());
     Ok(match signal {

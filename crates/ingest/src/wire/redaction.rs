@@ -3,19 +3,16 @@
 use super::attributes::{clip, text, whole_text};
 use super::report::{latest, points, whole};
 use crate::model::{Bodies, Redaction, Rule};
-use gatelens_model::{attribute, metric, value};
+use gatelens_model::{Message, attribute, metric, value};
 use opentelemetry_proto::tonic::metrics::v1::Metric;
 use std::collections::HashMap;
 
-/// Rules kept of a gateway: more than it tells apart.
+/// Rules kept of a gateway: more than a gateway reports.
 const MAX_RULES: usize = 5_000;
 /// A longer name is cut: no rule of ours has one.
 const MAX_RULE_BYTES: usize = 4_096;
 /// Fates of bodies kept of each message.
 const MAX_FATES: usize = 64;
-/// Values of `gatelens.body.message`.
-const REQUEST: &str = "request";
-const RESPONSE: &str = "response";
 
 impl Redaction {
     /// Reads a metric; `false` when it is not about redaction.
@@ -29,7 +26,7 @@ impl Redaction {
         true
     }
 
-    /// The same at `now` (Unix nanoseconds), where it does not say when it was made.
+    /// The same at `now` (Unix nanoseconds), where it has no time of its own.
     pub(super) fn timed(self, now: i64) -> Self {
         Self { time: if self.time == 0 { now } else { self.time }, ..self }
     }
@@ -56,10 +53,11 @@ fn rules(metric: &Metric) -> Vec<Rule> {
 fn bodies(metric: &Metric) -> Bodies {
     let mut bodies = Bodies::default();
     for point in points(metric) {
-        let fates = match text(&point.attributes, attribute::BODY_MESSAGE) {
-            Some(REQUEST) => &mut bodies.request,
-            Some(RESPONSE) => &mut bodies.response,
-            _ => continue,
+        let name = text(&point.attributes, attribute::BODY_MESSAGE);
+        let fates = match Message::ALL.into_iter().find(|message| Some(message.name()) == name) {
+            Some(Message::Request) => &mut bodies.request,
+            Some(Message::Response) => &mut bodies.response,
+            None => continue,
         };
         let (Some(fate), Some(count)) = (text(&point.attributes, attribute::BODY_FATE), whole(point)) else {
             continue;
@@ -160,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_said_is_known() {
+    fn only_what_is_reported_is_known() {
         let mut redaction = Redaction::default();
         let data = Some(Data::Gauge(Gauge::default()));
         let metric = |name: &str| Metric { name: name.to_owned(), data: data.clone(), ..Default::default() };

@@ -34,7 +34,7 @@ impl Report {
         true
     }
 
-    /// The same at `now` (Unix nanoseconds), where it does not say when it was made.
+    /// The same at `now` (Unix nanoseconds), where it has no time of its own.
     pub(super) fn timed(self, now: i64) -> Self {
         Self { time: if self.time == 0 { now } else { self.time }, ..self }
     }

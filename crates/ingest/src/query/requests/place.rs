@@ -1,6 +1,7 @@
-//! Where a request stands in the order of all requests, and the cursor that says it.
+//! The place of a request in the order of all requests, and the cursor that names it.
 
 use crate::error::QueryError;
+use data_encoding::HEXLOWER;
 use gatelens_model::varint;
 
 /// A place in the order of all requests; the greatest comes first.
@@ -20,16 +21,12 @@ impl Place {
             varint::put_signed(&mut bytes, number);
         }
         varint::put(&mut bytes, self.row);
-        hex(&bytes)
+        HEXLOWER.encode(&bytes)
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, QueryError> {
-        let wrong = || QueryError::parameter("cursor", "cursor is to be the `next` of an answer");
-        let bytes = text.as_bytes().chunks(2).map(|pair| {
-            let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
-            u8::from_str_radix(pair, 16).ok()
-        });
-        let bytes: Vec<u8> = bytes.collect::<Option<_>>().ok_or_else(wrong)?;
+        let wrong = || QueryError::parameter("cursor", "cursor must be the `next` of an answer");
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| wrong())?;
         let mut rest = bytes.as_slice();
         let mut next = || varint::take_signed(&mut rest).ok_or_else(wrong);
         let (time, day, chunk) = (next()?, next()?, next()?);
@@ -37,12 +34,4 @@ impl Place {
         let place = Self { time, day, chunk, row };
         if rest.is_empty() { Ok(place) } else { Err(wrong()) }
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -1,9 +1,9 @@
 //! A request as the answer shows it.
 
-use super::place::hex;
 use crate::model::RequestEvent;
 use crate::model::request::{Access, FIELDS, Field, Shown};
 use crate::query::range::rfc3339;
+use data_encoding::HEXLOWER;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 use std::io;
@@ -70,7 +70,9 @@ fn serialize_field<M: SerializeMap>(
             let text = || get(event).map(String::from_utf8_lossy);
             match field.shown {
                 Shown::Flag => row.serialize_entry(field.name, &get(event).is_some()),
-                Shown::Hex => row.serialize_entry(field.name, &get(event).map(hex)),
+                Shown::Hex => {
+                    row.serialize_entry(field.name, &get(event).map(|bytes| HEXLOWER.encode(bytes)))
+                }
                 // JSON that cannot be read is damaged, and is shown as if it had not been captured.
                 Shown::Json => {
                     let json = text().and_then(|text| RawValue::from_string(text.into_owned()).ok());

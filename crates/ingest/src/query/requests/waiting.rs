@@ -27,7 +27,7 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// For a page of so many rows and bytes.
+    /// For a page of at most these rows and bytes.
     pub(super) fn new(max_rows: usize, max_bytes: usize) -> Self {
         Self { heap: BinaryHeap::new(), bytes: 0, max_rows, max_bytes, horizon: None }
     }
@@ -74,7 +74,7 @@ impl Waiting {
         !self.heap.is_empty() || self.horizon.is_some()
     }
 
-    /// Whether the page cannot go on, since what comes next was let go of.
+    /// Whether the page must end, because the next request was let go of.
     pub(super) fn is_used_up(&self) -> bool {
         self.heap.is_empty() && self.horizon.is_some()
     }

@@ -2,7 +2,7 @@
 //!
 //! A damaged file must not take the service with it: it is set aside under another name, where a person can look at
 //! it, and a fresh one takes its place. A file that only reading found to be damaged is read as far as it goes. Either
-//! is said once on stderr and stays visible in the answer to `/healthz`.
+//! is logged once and stays visible in the answer to `/healthz`.
 
 use super::StoreError;
 use jiff::Timestamp;
@@ -11,19 +11,19 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-/// More troubles than this are not kept: they would all say the same.
+/// More troubles than this are not kept.
 const MAX_TROUBLES: usize = 100;
 /// What SQLite keeps beside a file.
 const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
 
 /// The directory of the store. One per process.
-pub(crate) struct Directory {
+pub(crate) struct DataDir {
     path: PathBuf,
     /// By file, the last thing that was wrong with it.
     troubles: Mutex<BTreeMap<PathBuf, String>>,
 }
 
-impl Directory {
+impl DataDir {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self { path, troubles: Mutex::default() }
     }
@@ -32,13 +32,13 @@ impl Directory {
         &self.path
     }
 
-    /// Says that something is wrong with a file; the same thing is said once.
+    /// Notes and logs that something is wrong with a file; a repetition is ignored.
     pub(crate) fn note(&self, path: &Path, trouble: String) {
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         if troubles.get(path) == Some(&trouble) || troubles.len() >= MAX_TROUBLES {
             return;
         }
-        eprintln!("gatelens: {}: {trouble}", path.display());
+        tracing::warn!(file = %path.display(), "{trouble}");
         troubles.insert(path.to_owned(), trouble);
     }
 
@@ -112,7 +112,7 @@ impl Directory {
         let shown = place.display();
         self.note(
             path,
-            format!("was damaged and is set aside as {shown}; a fresh one takes its place ({why})"),
+            format!("was damaged and is set aside as {shown}; a new file takes its place ({why})"),
         );
         Ok(())
     }
