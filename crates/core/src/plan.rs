@@ -9,12 +9,12 @@ use crate::config::{
     Compression, Config, ConfigError, Counters, Direction, Ingest, Limits, Problem, Routes, Secret, Service,
     Step, bounds,
 };
-use crate::consumer::Source;
 use crate::counters::Caps;
 use crate::hash::fnv1a;
 use crate::host::PluginIdentity;
 use crate::otlp::Resource;
-use crate::route::{Template, Templates};
+use crate::request::consumer::Source;
+use crate::request::route::{Template, Templates};
 use crate::shared::CounterSetId;
 use gatelens_redact::capture::Capture;
 use gatelens_redact::{Redactor, SectionError};

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::config::Config;
-use gatelens_core::host::{Attribute, PluginIdentity};
+use gatelens_core::host::PluginIdentity;
 use gatelens_core::lifecycle::{Plugin, Registry};
 use gatelens_core::plan::Plan;
-use gatelens_testkit::fake::{FakeExchange, FakeGateway, Sent};
+use gatelens_testkit::fake::{Attribute, FakeExchange, FakeGateway, Sent};
 use gatelens_testkit::worker::Worker;
 
 const SECRET: &str = "Bearer s3cr3t-0451";

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::filter::{EndStream, StreamFilter};
-use gatelens_core::host::{Attribute, CalloutAnswer};
+use gatelens_core::host::CalloutAnswer;
 use gatelens_core::lifecycle::{Plugin, Registry};
 use gatelens_model::Message;
 
-use crate::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
+use crate::fake::{Attribute, FakeExchange, FakeGateway, FakeHost, Sent};
 
 /// A worker with its plugin in force.
 pub struct Worker {
