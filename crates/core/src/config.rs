@@ -20,7 +20,7 @@ pub use gatelens_redact::{DetectorKind, RedactConfig};
 pub(crate) use locate::Step;
 pub use secret::Secret;
 
-/// The whole configuration. The smallest is `{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}`.
+/// The whole configuration. The smallest one is `{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}`.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -31,7 +31,7 @@ pub struct Config {
     /// What the traffic belongs to.
     #[serde(default)]
     pub service: Service,
-    /// Where counters and request log go.
+    /// The ingest, which receives counters and events.
     pub ingest: Ingest,
     /// Who calls.
     #[serde(default)]
@@ -39,10 +39,10 @@ pub struct Config {
     /// How paths become routes.
     #[serde(default)]
     pub routes: Routes,
-    /// What the request log keeps of each exchange.
+    /// What the log keeps of each request.
     #[serde(default)]
     pub capture: CaptureConfig,
-    /// What never leaves the gateway.
+    /// What is masked before it leaves the gateway.
     #[serde(default)]
     pub redact: RedactConfig,
     /// What is counted.
@@ -51,7 +51,7 @@ pub struct Config {
     /// Bounds of memory and time.
     #[serde(default)]
     pub limits: Limits,
-    /// Writes what the filter does to the gateway's log.
+    /// Writes the filter's regular work to the gateway's log, too.
     #[serde(default)]
     pub debug: bool,
 }
@@ -70,7 +70,7 @@ pub struct Service {
     /// `deployment.environment.name`. Default `default`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = bounds::ENVIRONMENT_PATTERN)))]
     pub environment: String,
-    /// Labels of the operator's own.
+    /// Further labels of the resource, as `gatelens.tags.{name}`.
     #[cfg_attr(feature = "schema", schemars(extend(
             "maxProperties" = bounds::TAGS,
             "propertyNames" = {"pattern": bounds::TAG_PATTERN},
@@ -105,7 +105,7 @@ pub enum Direction {
     Outbound,
 }
 
-/// Where counters and request log go.
+/// The ingest, which receives counters and events.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -116,16 +116,18 @@ pub struct Ingest {
     /// `:authority` of the requests. Default: the cluster's name.
     #[serde(default)]
     pub authority: Option<String>,
-    /// Goes before `/v1/metrics` and `/v1/logs`; empty or `/…` without a slash at the end. Default empty.
+    /// Prefix of `/v1/metrics` and `/v1/logs`: empty, or a path that begins with a slash and does not end with one. Default
+    /// empty.
     #[serde(default)]
     pub path_prefix: String,
-    /// Headers for every request, an authorization for instance. The values are secrets: they are in no hash and no log.
+    /// Headers for every request to the ingest, for example an authorization. Their values are never logged and never part
+    /// of a hash.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret<String>>,
     /// How bodies are compressed. Default `gzip`.
     #[serde(default)]
     pub compression: Compression,
-    /// How long to wait for an answer, milliseconds. Default 5,000.
+    /// How long to wait for a response of the ingest, milliseconds. Default 5,000.
     #[serde(default = "default_timeout_ms")]
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::TIMEOUT_MS.start(), max = *bounds::TIMEOUT_MS.end())))]
     pub timeout_ms: u32,
@@ -149,7 +151,7 @@ pub enum Compression {
     /// Six times smaller, for about as much CPU time as the rest of the filter takes.
     #[default]
     Gzip,
-    /// As they are: when the ingest is near and the network cheap.
+    /// Not compressed: for an ingest nearby and a cheap network.
     None,
 }
 
@@ -178,7 +180,7 @@ pub enum RequestsAs {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Consumer {
-    /// Asked in order, the first that names somebody wins. Default: the header `x-consumer-id`.
+    /// Read in order; the first that has a name wins. Default: the header `x-consumer-id`.
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::SOURCES)))]
     pub sources: Vec<ConsumerSource>,
 }
@@ -197,7 +199,7 @@ pub struct ConsumerSource {
     /// A request header.
     pub header: String,
     /// States that clients cannot set this header themselves, because the gateway sets or strips it. It changes no
-    /// count; log records carry it as `gatelens.consumer.trusted`. Default false.
+    /// count; events carry it as `gatelens.consumer.trusted`. Default false.
     #[serde(default)]
     pub trusted: bool,
 }
@@ -236,7 +238,7 @@ pub struct Counters {
     /// Routes beyond this many are counted together; their consumers and statuses stay apart. Default 500.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::ROUTES.start(), max = *bounds::ROUTES.end())))]
     pub max_routes: u32,
-    /// Count per consumer. Without it the request log still names them. Default true.
+    /// Count each consumer apart. If false, events still name the consumer. Default true.
     pub consumer: bool,
     /// Upper bounds in seconds at which durations are also counted exactly, each larger than the one before.
     #[cfg_attr(feature = "schema", schemars(
@@ -285,7 +287,7 @@ impl Default for Limits {
 }
 
 impl Config {
-    /// Reads the text: its keys and their types. [`crate::plan::Plan::compile`] checks the values.
+    /// Reads the text: its keys and their types. [`crate::plan::Plan::read`] also checks the values.
     ///
     /// # Errors
     /// The first defect, with its JSON path, line and column, and what to do.
