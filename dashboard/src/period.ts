@@ -18,7 +18,7 @@ export const INTERVALS = [5, 15, 60] as const;
 const DEFAULT_INTERVAL = 5;
 const DEFAULT_RANGE: Range = RANGES[1];
 
-/** The choice as the address bar holds it. */
+/** The choice in the address bar. */
 export type Choice = { kind: 'range'; range: Range } | { kind: 'custom'; from: number; to: number };
 
 export interface Period {

@@ -15,3 +15,5 @@ mod streams;
 mod traffic;
 mod trap;
 mod updates;
+mod upgrade;
+mod versions;

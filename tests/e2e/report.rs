@@ -1,4 +1,4 @@
-//! What the read API says, for any number of gateways.
+//! The read API's answers about any number of gateways.
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
@@ -88,8 +88,8 @@ pub(crate) fn fates(ingest: &Ingest) -> Fates {
     sum
 }
 
-/// Waits until so many requests are counted and each of their log records has its fate, and a moment longer for what
-/// would be one too many. Whether it came to that is for the caller to see.
+/// Waits until this many requests are counted and each of their log records has its fate, and a moment longer in case
+/// one is counted twice. The caller checks the result.
 pub(crate) fn settled(ingest: &Ingest, requests: u64) -> Fates {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {

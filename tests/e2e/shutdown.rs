@@ -19,7 +19,7 @@ const RATE: u64 = 300;
 /// Seconds of one round of traffic.
 const SECONDS: u64 = 2;
 
-/// Requests that were answered before the last so many exports of the counters must not be lost. A count waits for a
+/// Requests that were answered before this many last exports of the counters must not be lost. A count waits for a
 /// tick to be merged and for another to be exported, a log record for two ticks until its batch is closed and for
 /// another to be answered; the rest of the six is room for a worker that gets no CPU while another one ticks.
 const EXPORTS_AT_RISK: usize = 6;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::stack::{Mode, Stack, plugin};
 
-/// A stream that was had, as it is to be found in the log, by its path.
+/// A finished stream and its expected row in the log, by its path.
 struct Had {
     method: &'static str,
     path: &'static str,
@@ -151,7 +151,7 @@ fn over_http2(stack: &Stack) -> Vec<Had> {
     let abandoned = connection.request("GET", "/sleep/60000", &[], Then::End).unwrap();
     stack.envoy.wait_for_stat("cluster.upstream.upstream_rq_active", 1).unwrap();
     connection.reset(abandoned).unwrap();
-    // The connection goes on.
+    // The connection stays open.
     let after = connection.request("GET", "/bytes/31", &[], Then::End).unwrap();
     assert_eq!(connection.answer(after).unwrap().body_bytes, 31);
 

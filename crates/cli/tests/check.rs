@@ -97,7 +97,7 @@ fn a_defect_is_shown_where_it_is_in_the_file() {
     );
     // Tried on Envoy 1.40: a Struct arrives as binary.
     let mapping = filter("{version: 1, ingest: {clutser: a}}").replace("StringValue", "Struct");
-    refused(&mapping, "FILE:10:9: error: Envoy hands over the text of a `google.protobuf.StringValue`");
+    refused(&mapping, "FILE:10:9: error: Envoy passes the text of a `google.protobuf.StringValue`");
     refused(&mapping, &format!("FILE:11:38: {typo}"));
 }
 
@@ -138,11 +138,41 @@ fn what_may_not_be_meant_is_a_warning() {
     let text = changed("fail_open: true", "fail_open: true");
     warned(&text, &[]);
     let text = changed("fail_open: true", "failure_policy: FAIL_OPEN");
-    warned(&text, &[&(place(&text, "failure_policy: ") + "FAIL_OPEN answers 503")]);
+    warned(
+        &text,
+        &[&(place(&text, "failure_policy: ")
+            + "if the filter traps, FAIL_OPEN ends every request in flight")],
+    );
     let text = changed("fail_open: true", "").replace("    name: gatelens", "    name: 'gatelens'");
-    warned(&text, &[&(place(&text, "name: 'gatelens'") + "should the filter trap")]);
+    warned(
+        &text,
+        &[&(place(&text, "name: 'gatelens'") + "if the filter traps, every request is answered 503")],
+    );
+    // Envoy refuses both at once.
+    let text = changed("fail_open: true", "fail_open: true, failure_policy: FAIL_RELOAD")
+        .replace("fail_open: true, ", "fail_open: true\n                ");
+    let (status, said) = check(&text);
+    assert!(status == 1 && said.contains("error: Envoy refuses an entry that sets both"), "{said}");
+    // The allow-list is found in both of its places: under `vm_config`, and beside it for Envoy before 1.40.
+    let beside = |text: &str| {
+        let list: Vec<String> = text
+            .lines()
+            .skip_while(|line| !line.contains("capability_restriction_config:"))
+            .take_while(|line| !line.contains("The reference of these keys"))
+            .map(|line| line.get(2..).unwrap_or_default().to_owned())
+            .collect();
+        let start = text.find("                  capability_restriction_config:").unwrap();
+        let end = text.find("                # The reference of these keys").unwrap();
+        format!("{}{}\n{}", &text[..start], list.join("\n"), &text[end..])
+    };
+    let text = beside(&changed("fail_open: true", "fail_open: true"));
+    assert!(text.contains("\n                capability_restriction_config:"), "{text}");
+    warned(&text, &[]);
+    let text = beside(&changed("proxy_on_delete: {}", ""));
+    let lacks = "the allow-list lacks capabilities that the module needs; add proxy_on_delete";
+    warned(&text, &[&(place(&text, "proxy_on_vm_start") + lacks)]);
     let text = changed("proxy_on_delete: {}", "");
-    let lacks = "the allow-list lacks what the module needs: proxy_on_delete";
+    let lacks = "the allow-list lacks capabilities that the module needs; add proxy_on_delete";
     warned(&text, &[&(place(&text, "proxy_on_vm_start") + lacks)]);
     // Callbacks for bodies are missed where bodies are captured, and only there.
     let without_bodies = |text: String| text.replace("proxy_on_response_body: {}", "");
@@ -150,8 +180,8 @@ fn what_may_not_be_meant_is_a_warning() {
     warned(&without_bodies(changed("fail_open: true", "fail_open: true")), &[]);
     warned(&changed(r#""version": 1,"#, captured), &[]);
     let text = without_bodies(changed(r#""version": 1,"#, captured));
-    let lacks = "bodies are captured, but the allow-list keeps them from the filter, and they are left out as \
-                 `not_seen`; it lacks proxy_on_response_body";
+    let lacks = "bodies are captured, but the allow-list keeps them from the filter, so they are omitted as \
+                 `not_seen`; add proxy_on_response_body";
     warned(&text, &[&(place(&text, "proxy_on_vm_start") + lacks)]);
     let logger = fs::read_to_string(repository().join("envoy/access-logger.yaml")).unwrap();
     let logger = logger.replace(r#"{"header": "x-consumer-id"}"#, r#"{"header": "x", "trusted": true}"#);
@@ -161,19 +191,20 @@ fn what_may_not_be_meant_is_a_warning() {
     warned(&text, &[&(place(&text, "name: 'gatelens'") + "an access logger sees no bodies")]);
     // Both in one gateway: the logger leaves out what the filter counts where they share a virtual machine.
     let both = |filter: &str, logger: &str| {
-        let entry = |kind: &str, list: &str| {
+        let entry = |kind: &str, policy: &str, list: &str| {
             format!(
-                "- \"@type\": type.googleapis.com/envoy.extensions.{kind}\n  config: {{name: gatelens, fail_open: true, failure_policy: FAIL_RELOAD, \
+                "- \"@type\": type.googleapis.com/envoy.extensions.{kind}\n  config: {{name: gatelens, {policy}, \
                  vm_config: {{vm_id: a{list}}}, configuration: {{\"@type\": type.googleapis.com/google.protobuf.StringValue, \
                  value: '{{\"version\": 1, \"ingest\": {{\"cluster\": \"a\"}}, {trusted}}}'}}}}\n"
             )
         };
-        entry("filters.http.wasm.v3.Wasm", filter) + &entry("access_loggers.wasm.v3.WasmAccessLog", logger)
+        entry("filters.http.wasm.v3.Wasm", "fail_open: true", filter)
+            + &entry("access_loggers.wasm.v3.WasmAccessLog", "failure_policy: FAIL_RELOAD", logger)
     };
     let (status, said) = check(&both("", ""));
     assert_eq!((status, said.contains("counts twice")), (0, false), "{said}");
     let (status, said) = check(&both("", "1"));
-    assert_eq!((status, said.contains("each request counts twice")), (0, true), "{said}");
+    assert_eq!((status, said.contains("each request that passes both counts twice")), (0, true), "{said}");
     let text = changed("  - name: gatelens_ingest\n", "  - name: ingest\n");
     let unknown = "ingest.cluster: no cluster `gatelens_ingest`";
     warned(&text, &[&(place(&text, "\"cluster\": \"gatelens_ingest\"") + unknown)]);

@@ -95,7 +95,7 @@ fn the_exit_status_tells_what_went_wrong() {
         b"{}",
         &[],
         1,
-        "CONFIG: redact.headers[0]: not a header name; `*` stands for any characters (line 2, column 26)",
+        "CONFIG: redact.headers[0]: not a header name; use letters, digits and `-`, and `*` for any characters (line 2, column 26)",
     );
     check(
         &with(r#""redact": {"heders": [], "#),

@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use crate::host::Host;
+use crate::host::{HeaderMap, Host};
 use crate::lifecycle::Active;
 use gatelens_model::{Message, OmissionReason};
 use gatelens_redact::capture::{Bodies, BodyEnd, Head, ObservedBody};

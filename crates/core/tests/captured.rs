@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use gatelens_core::filter::{EndStream, StreamFilter};
-use gatelens_core::host::{Attribute, DispatchError};
+use gatelens_core::host::DispatchError;
 use gatelens_model::Message;
 use gatelens_redact::MASK;
-use gatelens_testkit::fake::{FakeExchange, FakeGateway, Sent};
+use gatelens_testkit::fake::{Attribute, FakeExchange, FakeGateway, Sent};
 use gatelens_testkit::otlp::{inflated, points, records};
 use gatelens_testkit::worker::{Body, Worker};
 use proptest::prelude::*;

@@ -6,15 +6,15 @@ use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use gatelens_core::config::{Compression, Config};
+use gatelens_core::config::Compression;
 use gatelens_core::counters::Measurement;
-use gatelens_core::event::Event;
 use gatelens_core::export::{
     CounterExport, Destination, ExportRequest, LogExport, MAX_HISTORY_BYTES, RootId, Snapshot,
 };
-use gatelens_core::host::{CalloutAnswer, CalloutId, DispatchError};
-use gatelens_core::outcome::{Method, Status};
+use gatelens_core::host::{CalloutAnswer, CalloutId, DispatchError, PluginIdentity};
 use gatelens_core::plan::{ExportConfig, Plan};
+use gatelens_core::request::event::Event;
+use gatelens_core::request::outcome::{Method, Status};
 use gatelens_core::shared::SharedSeries;
 use gatelens_model::fate::{DropReason, Fate};
 use gatelens_testkit::fake::{FakeGateway, FakeHost};
@@ -36,7 +36,7 @@ impl Setup {
     fn new() -> Self {
         let text = r#"{"version": 1, "ingest": {"cluster": "c", "compression": "none"}}"#;
         let host = FakeGateway::starting_at(START).worker(text);
-        let plan = Plan::new(Config::parse(text).unwrap(), &host).unwrap();
+        let plan = Plan::read(text, &PluginIdentity::default()).unwrap();
         let shared = SharedSeries::open(&host, plan.export.counters);
         Self { host, shared, config: plan.export }
     }

@@ -7,9 +7,9 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::filter::StreamFilter;
-use gatelens_core::host::{Attribute, CalloutAnswer, DispatchError, LogLevel};
+use gatelens_core::host::{CalloutAnswer, DispatchError, LogLevel};
 use gatelens_core::lifecycle::{Ending, Plugin};
-use gatelens_testkit::fake::{FakeExchange, FakeGateway, Sent};
+use gatelens_testkit::fake::{Attribute, FakeExchange, FakeGateway, Sent};
 use gatelens_testkit::otlp::{self, Attributes, attributes, counts, log_records, numbers, sketches};
 use gatelens_testkit::worker::Worker;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;

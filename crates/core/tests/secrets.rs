@@ -6,10 +6,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::config::Config;
-use gatelens_core::host::{Attribute, CalloutAnswer};
+use gatelens_core::host::PluginIdentity;
 use gatelens_core::lifecycle::{Plugin, Registry};
 use gatelens_core::plan::Plan;
-use gatelens_testkit::fake::{FakeExchange, FakeGateway, Sent};
+use gatelens_testkit::fake::{Attribute, FakeExchange, FakeGateway, Sent};
+use gatelens_testkit::worker::Worker;
 
 const SECRET: &str = "Bearer s3cr3t-0451";
 
@@ -20,8 +21,7 @@ fn configuration(secret: &str) -> String {
 }
 
 fn plan(configuration: &str) -> Plan {
-    let host = FakeGateway::starting_at(1).worker(configuration);
-    Plan::new(Config::parse(configuration).unwrap(), &host).unwrap()
+    Plan::read(configuration, &PluginIdentity::default()).unwrap()
 }
 
 fn config_hash(configuration: &str) -> String {
@@ -83,7 +83,7 @@ fn a_refused_secret_is_not_in_the_message() {
         [r#""s3cr3t""#, r#"{"a": 70451}"#, r#"{"a": ["s3cr3t"]}"#, r#"{"a": "s3cr3t\n"}"#, r#"["s3cr3t"]"#]
     {
         let text = format!(r#"{{"version": 1, "ingest": {{"cluster": "a", "headers": {headers}}}}}"#);
-        let error = Config::parse(&text).unwrap_err();
+        let error = Plan::read(&text, &PluginIdentity::default()).unwrap_err();
         assert!(error.path.starts_with("ingest.headers"), "{error}");
         assert!(!error.to_string().contains("s3cr3t") && !error.to_string().contains("70451"), "{error}");
     }
@@ -92,39 +92,17 @@ fn a_refused_secret_is_not_in_the_message() {
 #[test]
 fn a_rotated_secret_is_used_for_the_next_request_and_nothing_is_counted_anew() {
     let gateway = FakeGateway::starting_at(1_700_000_000_000_000_000);
-    let registry = Rc::<Registry>::default();
-    let host = gateway.worker(&configuration(SECRET));
-    let mut before = Plugin::new(Rc::clone(&registry));
-    assert!(before.configure(&host));
+    let mut worker = Worker::start(&gateway, &configuration(SECRET));
     let request = || FakeExchange::new("GET", "/a", 200).int(Attribute::RequestDuration, 1_000_000);
-    host.finish(request());
-    before.log(&host);
+    worker.finish(request());
     gateway.wait(Duration::from_secs(1));
-    before.tick(&host);
-    let first = host.take_sent();
+    let first = worker.tick_answering(Some(503));
     assert!(first.iter().all(|sent| sent.header("authorization") == SECRET), "{first:?}");
-    for sent in &first {
-        host.answer_with(CalloutAnswer { status: Some(503), ..CalloutAnswer::default() });
-        let _ = before.answered(&host, sent.id);
-    }
 
-    host.set_configuration(configuration("Bearer rotated"));
-    let mut after = Plugin::new(Rc::clone(&registry));
-    assert!(after.configure(&host));
-    let _ = before.done(&host);
-    before.gone(&host);
-    host.finish(request());
-    after.log(&host);
-    let mut all: Vec<Sent> = Vec::new();
-    for _ in 0..100 {
-        gateway.wait(Duration::from_secs(1));
-        after.tick(&host);
-        for sent in host.take_sent() {
-            host.answer_with(CalloutAnswer { status: Some(200), ..CalloutAnswer::default() });
-            let _ = after.answered(&host, sent.id);
-            all.push(sent);
-        }
-    }
+    worker.replace(&configuration("Bearer rotated"), Some(503));
+    worker.finish(request());
+    let deliver = |_| worker.deliver_after(Duration::from_secs(1));
+    let all: Vec<Sent> = (0..100).flat_map(deliver).collect();
     assert!(all.iter().any(|sent| sent.header(":path").ends_with("/v1/logs")), "{all:?}");
     assert!(all.iter().all(|sent| sent.header("authorization") == "Bearer rotated"), "{all:?}");
     let epochs = |sent: &[Sent]| sent[0].header("x-gatelens-epoch").to_owned();

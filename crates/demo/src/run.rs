@@ -12,7 +12,7 @@ use gatelens_testkit::{Envoy, EnvoyConfig, Error, Ingest, Launch, Result, Upstre
 use crate::traffic::Traffic;
 use crate::{Stop, plugin};
 
-/// How often progress is told.
+/// Time between two lines of progress.
 const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// How long the end waits for the last counts, which leave Envoy once a second.
@@ -36,7 +36,7 @@ pub(crate) struct Options {
     /// Requests per second on average; 0 sends none
     #[arg(long, env = "RATE", default_value_t = 40.0)]
     rate: f64,
-    /// Stops after so many seconds; 0 runs until Ctrl-C
+    /// Stops after this many seconds; 0 runs until Ctrl-C
     #[arg(long, env = "DURATION", default_value_t = 0)]
     duration: u64,
     /// Directory for data and logs
@@ -80,7 +80,7 @@ pub(crate) fn run(options: &Options, stop: &Stop) -> Result<()> {
     watched?;
     stopped.into_iter().collect::<Result<()>>()?;
     match sent {
-        Some(tally) => println!("stopped; {tally}{}", told(counted)),
+        Some(tally) => println!("stopped; {tally}{}", shown(counted)),
         None => println!("stopped"),
     }
     Ok(())
@@ -146,14 +146,14 @@ fn watch(
         ingest.process().check()?;
         if let Some((traffic, progress)) = traffic.filter(|_| reported.elapsed() >= REPORT_EVERY) {
             reported = Instant::now();
-            let counted = told(progress.counted(ingest));
+            let counted = shown(progress.counted(ingest));
             println!("  {:>4} s  {}{counted}", start.elapsed().as_secs(), traffic.tally());
         }
     }
     Ok(())
 }
 
-/// Waits a few seconds until all that was sent is counted, and says how many are.
+/// Waits a few seconds until every request is counted, and returns how many are.
 fn settle(ingest: &Ingest, progress: &Progress, sent: u64) -> Option<u64> {
     let start = Instant::now();
     loop {
@@ -165,11 +165,11 @@ fn settle(ingest: &Ingest, progress: &Progress, sent: u64) -> Option<u64> {
     }
 }
 
-fn told(counted: Option<u64>) -> String {
+fn shown(counted: Option<u64>) -> String {
     counted.map_or(String::new(), |count| format!(", {count} counted"))
 }
 
-/// What the ingest has counted since the start, as its read API tells: requests sent by hand are among them.
+/// Requests that the ingest has counted since the start, from its read API. Requests sent by hand are among them.
 struct Progress {
     since: u64,
     before: u64,

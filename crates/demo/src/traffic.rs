@@ -44,7 +44,7 @@ pub(crate) struct Traffic {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What came of the requests so far.
+/// Outcomes of the requests so far.
 #[derive(Default)]
 pub(crate) struct Tally {
     answered: AtomicU64,
@@ -73,7 +73,7 @@ impl Traffic {
         &self.tally
     }
 
-    /// Sends no more, waits for the answers under way and says what came of all.
+    /// Sends no more, waits for the answers under way and returns all outcomes.
     pub(crate) fn stop(self) -> Arc<Tally> {
         self.stop.request();
         for thread in self.threads {
@@ -115,7 +115,7 @@ enum Patience {
     HangsUp,
 }
 
-/// Hands out visits at random intervals (a Poisson process) until told to stop.
+/// Hands out visits at random intervals (a Poisson process) until it must stop.
 fn pace(rate: f64, sender: &SyncSender<Visit>, stop: &Stop) {
     let start = Instant::now();
     let mut due = start;
@@ -187,7 +187,7 @@ fn visit() -> Visit {
     Visit { source: source.into(), request, method, patience }
 }
 
-/// `None` for the one visitor in twelve who does not say who it is.
+/// `None` for the one visitor in twelve who is anonymous.
 fn consumer() -> Option<usize> {
     if fastrand::u8(0..12) == 0 {
         return None;

@@ -1,6 +1,8 @@
 //! Previews what the filter would send of a body, for the API and for `gatelens redact`.
 
 use gatelens_core::config::{Config, ConfigError};
+use gatelens_core::host::PluginIdentity;
+use gatelens_core::plan::Plan;
 use gatelens_model::Message;
 use gatelens_redact::capture::{Preview, preview as run};
 use serde::{Serialize, Serializer};
@@ -41,6 +43,7 @@ pub struct PreviewResponse {
 /// # Errors
 /// When the filter would refuse the configuration.
 pub fn preview(asked: &PreviewRequest<'_>) -> Result<PreviewResponse, ConfigError> {
+    Plan::read(asked.config, &PluginIdentity::default())?;
     let Config { redact, capture, .. } = Config::parse(asked.config)?;
     let start = match asked.message {
         Message::Request => (":method", "POST"),

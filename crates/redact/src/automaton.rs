@@ -1,13 +1,13 @@
-//! All plain paths of a configuration as one automaton that walks along while a text is read.
+//! All plain paths of a configuration as one automaton, which advances while a text is read.
 //!
-//! A state is a step of a path that is to be taken next. Which states a value is in follows from those of the array or
-//! object around it; most values are in none. The states of paths as `$..name` are no different anywhere, so these are
-//! looked up by the name instead.
+//! A state is the next step of a path. The states of a value follow from the states of the array or object around it;
+//! most values have none. A path such as `$..name` has the same state everywhere, so it is looked up by name instead.
 
 use hashbrown::HashMap;
 
 use super::path::{Path, Reach, Selector, Step};
 use super::rules::RuleId;
+use super::work;
 
 /// The plain paths, compiled.
 #[derive(Clone, Debug, Default)]
@@ -31,23 +31,23 @@ enum After {
     Selected(RuleId),
 }
 
-/// How a value is reached from the one around it.
+/// How a value is reached from its parent.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Edge<'a> {
     Name(&'a str),
     Index(u64),
 }
 
-/// Where the automaton is: the states of every open array and object, and of the value at hand.
+/// The states of every open array and object, and of the current value.
 #[derive(Debug)]
 pub(super) struct Walk<'p> {
     automaton: &'p Automaton,
     states: Vec<State>,
-    /// Where the states of each open array or object begin; they end where the next begin.
+    /// Where the states of each open array or object begin. They end where the next ones begin.
     open: Vec<usize>,
-    /// Where the states of the value at hand begin.
+    /// Where the states of the current value begin.
     current: usize,
-    /// In which round a state was last put down, so that it is put down once.
+    /// The round in which each state was last added, so that it is added once.
     seen: Vec<u32>,
     round: u32,
 }
@@ -58,7 +58,7 @@ impl Automaton {
         Self { steps: Vec::new(), first: Vec::new(), anywhere: None, whole: Vec::new() }
     }
 
-    /// Adds a path, which has to be plain. The lists of a configuration are bounded so that states do not run out.
+    /// Adds a path, which must be plain. The lists of a configuration are bounded so that states do not run out.
     pub(super) fn add(&mut self, path: Path, rule: RuleId) {
         let start = self.steps.len();
         let count = path.steps.len();
@@ -84,7 +84,7 @@ impl Automaton {
 }
 
 impl<'p> Walk<'p> {
-    /// Stands at the root. `selected` is told the rules that select it.
+    /// Begins at the root. Calls `selected` with each rule that selects the root.
     pub(super) fn new(automaton: &'p Automaton, selected: impl FnMut(RuleId)) -> Self {
         automaton.whole.iter().copied().for_each(selected);
         Self {
@@ -97,7 +97,7 @@ impl<'p> Walk<'p> {
         }
     }
 
-    /// Goes from the innermost open array or object to a value in it. `selected` is told the rules that select it.
+    /// Moves to a value of the innermost open array or object. Calls `selected` with each rule that selects the value.
     pub(super) fn step(&mut self, edge: Edge<'_>, mut selected: impl FnMut(RuleId)) {
         let Some(start) = self.open.last().copied() else { return };
         self.states.truncate(self.current);
@@ -110,6 +110,7 @@ impl<'p> Walk<'p> {
         {
             steps.iter().for_each(|after| self.go(*after, &mut selected));
         }
+        work::add(self.current.saturating_sub(start));
         for index in start..self.current {
             let Some(state) = self.states.get(index).copied() else { break };
             let Some((step, after)) = self.automaton.steps.get(usize::from(state)) else { break };
@@ -122,13 +123,13 @@ impl<'p> Walk<'p> {
         }
     }
 
-    /// Opens the value at hand.
+    /// Enters the current value.
     pub(super) fn open(&mut self) {
         self.open.push(self.current);
         self.current = self.states.len();
     }
 
-    /// Closes the innermost open array or object.
+    /// Leaves the innermost open array or object.
     pub(super) fn close(&mut self) {
         if let Some(start) = self.open.pop() {
             self.states.truncate(self.current);
@@ -158,7 +159,7 @@ impl<'p> Walk<'p> {
     }
 }
 
-/// The names, each once, where a step selects nothing but names at any depth.
+/// The names that a step selects at any depth, each once. `None` when it selects anything else.
 fn names_anywhere(step: &Step) -> Option<Vec<Box<str>>> {
     let mut names = Vec::new();
     for selector in &step.selectors {

@@ -22,10 +22,10 @@ use super::select::select;
 use super::sniff::{Carrier, Sniffed, sniff};
 use super::tree::{NodeId, Tree};
 
-/// How many different names of members of a body are remembered with what the rules say of them.
+/// Number of different member names for which the matching rules are remembered within a body.
 const MAX_REMEMBERED: usize = 512;
 
-/// What a body is, as its media type says.
+/// Kind of a body, by its media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyKind {
     /// One JSON text.
@@ -34,24 +34,24 @@ pub enum BodyKind {
     JsonLines,
     /// `application/x-www-form-urlencoded`.
     Form,
-    /// Text without a structure that paths could name. Where it is JSON nevertheless, it is redacted as such.
+    /// Text without a structure that paths could refer to. Text that is JSON is redacted as JSON.
     Text,
-    /// `text/event-stream`: each event is redacted by itself.
+    /// `text/event-stream`: each event is redacted separately.
     EventStream,
 }
 
-/// The rules for the bodies of one direction.
+/// The rules for the bodies of one message.
 #[derive(Clone, Debug)]
 pub(super) struct BodyRules {
     /// Plain paths.
     pub(super) plain: Automaton,
     /// All other paths.
     pub(super) queries: Vec<(Path, RuleId)>,
-    /// NameRules of members.
+    /// Names of members.
     pub(super) keys: NameRules,
 }
 
-/// The rules for a body with all that they need.
+/// Redacts bodies by these rules.
 #[derive(Clone, Copy)]
 pub(super) struct BodyRedactor<'r> {
     pub(super) body: &'r BodyRules,
@@ -95,24 +95,25 @@ impl BodyRedactor<'_> {
         Ok(out)
     }
 
-    /// A form is an object of strings to the paths. Where paths need a tree, a name may not repeat.
+    /// To paths, a form is an object of strings. A name must not repeat where a path needs the tree.
     ///
     /// Some clients, curl among them, send a body without a content type of its own as a form. Such a body is redacted as
-    /// JSON if it is JSON, and then as a form, too, unless its beginning leaves no doubt.
+    /// JSON if it is JSON, and also as a form, unless its beginning leaves no doubt.
     fn form(&self, text: &str, hits: &mut Hits) -> Result<String, OmissionReason> {
         match sniff(text, Carrier::Body) {
             Sniffed::Json => self.json(text, hits),
             Sniffed::Perhaps => {
                 let mut own = Hits::default();
-                match self.json(text, &mut own) {
-                    Err(_) => self.fields(text, hits),
-                    Ok(json) if own.is_empty() => self.fields(&json, hits),
-                    Ok(json) => {
-                        // What is found in both ways counts once.
-                        hits.take(own);
-                        self.fields(&json, &mut Hits::default())
-                    }
-                }
+                let Ok(json) = self.json(text, &mut own) else { return self.fields(text, hits) };
+                let mut error = None;
+                let as_json = Reading { text: Cow::Owned(json), hits: own };
+                let kept = both(text, as_json, hits, |text, hits| {
+                    self.fields(text, hits).unwrap_or_else(|reason| {
+                        error = Some(reason);
+                        String::new()
+                    })
+                });
+                error.map_or(Ok(kept.into_owned()), Err)
             }
             Sniffed::Text => self.fields(text, hits),
         }
@@ -151,7 +152,7 @@ impl BodyRedactor<'_> {
         Ok(self.detectors.redact(&redacted, hits).into_owned())
     }
 
-    /// The nodes that the queries select, in order.
+    /// The nodes that the queries select, in the order of the text.
     fn select(&self, tree: &Tree, hits: &mut Hits) -> Result<Vec<NodeId>, OmissionReason> {
         let mut all = Vec::new();
         for (path, rule) in &self.body.queries {
@@ -165,25 +166,52 @@ impl BodyRedactor<'_> {
     }
 }
 
-/// One pass over a JSON text that copies it but for what is masked.
+/// What one way of reading a text leaves of it, and the rules that it hit.
+struct Reading<'t> {
+    text: Cow<'t, str>,
+    hits: Hits,
+}
+
+/// What is kept of a text that is JSON but can also be read otherwise, as `other` reads it: what both ways keep. Where
+/// they mask different parts, nothing is kept.
+fn both<'t>(
+    text: &'t str,
+    as_json: Reading<'_>,
+    hits: &mut Hits,
+    mut other: impl FnMut(&str, &mut Hits) -> String,
+) -> Cow<'t, str> {
+    let mut other_hits = Hits::default();
+    let as_other = other(text, &mut other_hits);
+    // What is found in both ways counts once.
+    hits.take(if as_json.hits.is_empty() { other_hits } else { as_json.hits });
+    match (as_json.text == text, as_other == text) {
+        (true, true) => Cow::Borrowed(text),
+        (true, false) => Cow::Owned(as_other),
+        (false, true) => Cow::Owned(as_json.text.into_owned()),
+        (false, false) if other(&as_json.text, &mut Hits::default()) == as_other => Cow::Owned(as_other),
+        (false, false) => Cow::Borrowed(MASK),
+    }
+}
+
+/// One pass over a JSON text. It copies everything except masked values.
 struct JsonPass<'r, 't, 'h> {
     rules: &'r BodyRedactor<'r>,
     plain: &'r Automaton,
-    /// In how many strings the text is wrapped.
+    /// Number of strings around the text.
     layer: u8,
     text: &'t str,
-    /// Nodes that were selected beforehand and are yet to come.
+    /// Nodes that queries selected and that the pass has not reached yet.
     selected: std::iter::Peekable<std::iter::Copied<std::slice::Iter<'h, NodeId>>>,
     hits: &'h mut Hits,
     known: HashMap<&'t str, Vec<RuleId>>,
     out: String,
-    /// Up to where the text was copied or masked.
+    /// The text is copied or masked up to here.
     copied: usize,
     /// Number of the next value.
     node: NodeId,
-    /// At which depth a masked array or object is open.
+    /// Depth of the masked array or object that is open.
     masked: Option<usize>,
-    /// Whether the name of the member at hand calls for its value to be masked.
+    /// Whether the name of the current member is sensitive.
     by_name: bool,
 }
 
@@ -218,7 +246,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
             self.hits.add(rule, 1);
             chosen = true;
         });
-        // Of each open array how many elements it had so far; `None` for objects.
+        // For each open array the number of elements so far; `None` for an open object.
         let mut open: Vec<Option<u64>> = Vec::new();
         let mut name = Cow::Borrowed("");
         while let Some(token) = reader.next()? {
@@ -271,14 +299,14 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         Ok(self.out)
     }
 
-    /// Whether the value at hand was selected beforehand. Counts it.
+    /// Whether a query selected the current value. Advances to the next value.
     fn is_selected(&mut self) -> bool {
         let node = self.node;
         self.node = node.saturating_add(1);
         self.selected.next_if_eq(&node).is_some()
     }
 
-    /// Whether the rules for names call for the value of this one to be masked. Counts the rules.
+    /// Whether a name is sensitive. Counts hits of the rules that match.
     fn is_sensitive(&mut self, token: &Token, name: &str) -> bool {
         let keys = &self.rules.body.keys;
         if !keys.may_be_sensitive(name) {
@@ -298,7 +326,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         sensitive
     }
 
-    /// Masks what is found in a name by how it looks.
+    /// Masks matches of the detectors in a name.
     fn detect_in_name(&mut self, token: &Token, name: &str) {
         if self.masked.is_none() && !self.rules.detectors.is_empty() {
             let redacted = self.rules.detectors.redact(name, self.hits);
@@ -306,7 +334,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         }
     }
 
-    /// Masks what is found in a string or a number by how it looks.
+    /// Masks secrets within a string, and a number that is a secret.
     fn detect(&mut self, token: &Token) {
         if self.masked.is_some() {
             return;
@@ -328,12 +356,12 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         }
     }
 
-    /// A token as it is written.
+    /// The text of a token, as written.
     fn raw(&self, token: &Token) -> &'t str {
         self.text.get(token.at.clone()).unwrap_or_default()
     }
 
-    /// What a string or name says.
+    /// The value of a string or name, without escapes.
     fn unescaped(&self, token: &Token) -> Cow<'t, str> {
         let raw = self.raw(token);
         if token.escaped {
@@ -342,7 +370,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         Cow::Borrowed(raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default())
     }
 
-    /// Writes a string anew, if it changed.
+    /// Writes the redacted string if it differs.
     fn replace(&mut self, token: &Token, text: &str, redacted: &str) {
         if redacted != text {
             self.copy_to(token.at.start);
@@ -363,7 +391,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
     }
 }
 
-/// What is sensitive in a form: by the rules for queries, for members and for bodies.
+/// Matches what is sensitive in a form, by the rules for queries, members and bodies.
 struct FormMatcher<'r, 'h> {
     rules: &'r BodyRedactor<'r>,
     selected: &'h [NodeId],

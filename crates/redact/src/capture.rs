@@ -1,7 +1,7 @@
-//! Capture: which parts of an exchange the request log keeps, and bodies, collected while they stream by.
+//! Capture: selects the parts of a request that the log keeps, and copies bodies while they stream through.
 //!
-//! Nothing is ever held back: each chunk is copied as it passes, up to a bound. What comes out is redacted text or the
-//! [`OmissionReason`] why there is none; raw bytes never do.
+//! No stream is delayed: each chunk is copied as it passes, up to a bound. The result is redacted text or an
+//! [`OmissionReason`], never raw bytes.
 
 mod charset;
 mod config;
@@ -10,6 +10,7 @@ mod head;
 mod media;
 mod observed;
 mod preview;
+pub mod reference;
 mod stream;
 
 pub use config::CaptureConfig;
@@ -28,10 +29,10 @@ use charset::Charset;
 use content_coding::ContentCoding;
 use stream::Collector;
 
-/// Most that `capture.max_body_bytes` can be.
+/// Largest value of `capture.max_body_bytes`.
 pub const MAX_BODY_BYTES: u32 = 1_048_576;
 
-/// What is captured, compiled.
+/// The compiled section `capture`.
 #[derive(Clone, Debug)]
 pub struct Capture {
     /// Whether the query is kept.
@@ -47,7 +48,7 @@ impl Capture {
     /// Compiles the section.
     ///
     /// # Errors
-    /// The first entry that is wrong, and what was meant.
+    /// The first entry that is wrong, and what was probably meant.
     pub fn new(config: &CaptureConfig) -> Result<Self, SectionError> {
         let patterns = |list: &'static str, entries: &[String]| {
             let mut names = HeaderNames::default();
@@ -75,8 +76,8 @@ impl Capture {
         })
     }
 
-    /// The name under which a header is kept, redacted; `None` for one that is not. What HTTP/2 calls `:authority` is
-    /// `host`; other pseudo-headers are no headers.
+    /// The name under which the log keeps a header, after redaction; `None` when the log does not keep it. `:authority` is
+    /// kept as `host`. Other pseudo-headers are never kept.
     pub fn header_name<'n>(&self, message: Message, name: &'n [u8]) -> Option<&'n [u8]> {
         let name = match name {
             b":authority" => b"host",
@@ -106,7 +107,7 @@ impl Capture {
         }
     }
 
-    /// Begins to capture a body; `None` where bodies of this kind of message are not captured.
+    /// Begins to capture a body. `None` when bodies of such messages are not captured.
     pub fn body(&self, message: Message, head: &Head<'_>) -> Option<BodyCapture> {
         self.takes_bodies(message).then(|| BodyCapture::new(message, head, self.max_body_bytes))
     }
@@ -133,16 +134,16 @@ impl HeaderNames {
     }
 }
 
-/// Whether a body came to its end.
+/// Whether the end of a body was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyEnd {
     /// The last byte was seen.
     Complete,
-    /// The stream was reset or closed before.
+    /// The stream was reset or closed before that.
     Incomplete,
 }
 
-/// A body while it streams by.
+/// A body while it streams through.
 #[derive(Clone, Debug)]
 pub struct BodyCapture {
     message: Message,
@@ -170,7 +171,7 @@ struct Collecting {
 pub struct CapturedBody {
     /// Bytes that passed, as sent.
     pub size: u64,
-    /// The redacted text, or why there is none.
+    /// The redacted text, or why the body is omitted.
     pub content: Result<String, OmissionReason>,
 }
 
@@ -179,7 +180,7 @@ impl BodyCapture {
         let state = match plan(head) {
             Err(reason) => State::Omitted(reason),
             Ok((kind, charset, coding)) => {
-                // Only what is not compressed can be cut in the middle and still be read.
+                // Only an uncompressed body remains readable without its middle.
                 let collector = match (kind, coding) {
                     (BodyKind::EventStream, ContentCoding::Identity) => Collector::head_and_tail(max_bytes),
                     _ => Collector::whole(max_bytes),
@@ -195,19 +196,19 @@ impl BodyCapture {
         self.take(chunk.len(), |range| chunk.get(range).unwrap_or_default().to_vec());
     }
 
-    /// Takes a chunk of `size` bytes that is still the host's; `read` copies a part of it, and is asked for what is kept
-    /// alone.
+    /// Takes a chunk of `size` bytes that the host still holds. `read` copies a part of it and is called only for the parts
+    /// that are kept.
     pub fn take(&mut self, size: usize, read: impl FnMut(Range<usize>) -> Vec<u8>) {
         self.size = self.size.saturating_add(size as u64);
         if let State::Collecting(collecting) = &mut self.state
             && let Err(reason) = collecting.collector.push(size, read)
         {
-            // What was collected is given back at once.
+            // This frees the collected bytes at once.
             self.state = State::Omitted(reason);
         }
     }
 
-    /// Leaves the body out, because of what became known after it began: that the connection was upgraded, say.
+    /// Omits the body for a reason that became known after its beginning, for example an upgrade of the connection.
     pub fn omit(&mut self, reason: OmissionReason) {
         self.state = State::Omitted(reason);
     }
@@ -239,7 +240,7 @@ impl BodyCapture {
     pub fn finish(self, end: BodyEnd, redactor: &Redactor, hits: &mut Hits) -> CapturedBody {
         let content = match self.state {
             State::Omitted(reason @ (OmissionReason::Upgrade | OmissionReason::Grpc)) => Err(reason),
-            // Whatever its head said: there was none.
+            // The body was empty, whatever its head promised.
             _ if self.size == 0 && end == BodyEnd::Complete => Err(OmissionReason::NoBody),
             State::Omitted(reason) => Err(reason),
             State::Collecting(collecting) => collecting.finish(end, self.message, redactor, hits),
@@ -256,7 +257,7 @@ impl Collecting {
         redactor: &Redactor,
         hits: &mut Hits,
     ) -> Result<String, OmissionReason> {
-        // A stream of events ends when somebody goes away: what is complete of it counts.
+        // A stream of events ends when one side disconnects. Its complete events are kept.
         if end == BodyEnd::Incomplete
             && !(self.kind == BodyKind::EventStream && self.coding == ContentCoding::Identity)
         {
@@ -264,7 +265,7 @@ impl Collecting {
         }
         let bytes = self.collector.finish(end);
         if bytes.is_empty() {
-            // Of a stream of events that broke off before the first was complete.
+            // A stream of events that ended before the first event was complete.
             return Ok(String::new());
         }
         let bytes = self.coding.decode(bytes, self.max_bytes)?;
@@ -276,7 +277,7 @@ impl Collecting {
     }
 }
 
-/// How a body is to be read, or why it is not.
+/// How a body must be read, or why it is omitted.
 fn plan(head: &Head<'_>) -> Result<(BodyKind, Charset, ContentCoding), OmissionReason> {
     head.check()?;
     let media_type = MediaType::of_values(head.content_types())?;

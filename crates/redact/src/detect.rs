@@ -1,4 +1,4 @@
-//! Secrets that are known by how they look, in any text.
+//! Secrets that are recognised by their form, in any text.
 
 mod card;
 mod email;
@@ -13,8 +13,9 @@ use super::DetectorKind;
 use super::MASK;
 use super::rules::{Hits, RuleId};
 use super::stable::until_stable;
+use super::work;
 
-/// The detectors that a configuration asks for.
+/// The detectors of a configuration.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Detectors {
     enabled: Vec<(DetectorKind, RuleId)>,
@@ -29,12 +30,12 @@ impl Detectors {
         self.enabled.is_empty()
     }
 
-    /// Masks every secret in the text; the rest stays.
+    /// Masks every secret in the text and keeps the rest.
     pub(super) fn redact<'t>(&self, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
         if self.is_empty() {
             return Cow::Borrowed(text);
         }
-        // A mask brings new edges about. A secret that is found at one of them counts, too: it was not found before.
+        // A mask creates new edges. A secret that appears at an edge was not found before, so it is counted, too.
         let stable = until_stable(text, |text, _| {
             let found = self.find(text, hits);
             (!found.is_empty()).then(|| mask(text, found))
@@ -42,7 +43,7 @@ impl Detectors {
         stable.unwrap_or(Cow::Borrowed(MASK))
     }
 
-    /// Whether the text holds a secret.
+    /// Whether the text contains a secret.
     pub(super) fn hit(&self, text: &str, hits: &mut Hits) -> bool {
         !self.find(text, hits).is_empty()
     }
@@ -62,12 +63,14 @@ impl Detectors {
 
     fn find(&self, text: &str, hits: &mut Hits) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        // Most texts are too short or lack what a secret has.
+        // Most texts are too short or lack the characters of a secret.
         if self.is_empty() || text.len() < SHORTEST {
             return found;
         }
+        work::add(text.len());
         let signs = Signs::of(text);
         for (kind, rule) in self.enabled.iter().filter(|(kind, _)| signs.allow(*kind)) {
+            work::add(text.len());
             let more = match kind {
                 DetectorKind::Card => card::find(text),
                 DetectorKind::Jwt => jwt::find(text),
@@ -82,10 +85,10 @@ impl Detectors {
     }
 }
 
-/// Bytes of the shortest secret that is looked for, an address: `a@b.c`.
+/// Length of the shortest secret, an e-mail address such as `a@b.c`, bytes.
 const SHORTEST: usize = 5;
 
-/// What a text has of what secrets have.
+/// Characters of a text that secrets need.
 struct Signs {
     digits: usize,
     at_signs: bool,
@@ -102,7 +105,7 @@ impl Signs {
         }
     }
 
-    /// Whether such a secret can be in the text.
+    /// Whether the text can contain such a secret.
     fn allow(&self, kind: DetectorKind) -> bool {
         match kind {
             DetectorKind::Card => self.digits >= 13,

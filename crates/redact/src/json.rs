@@ -1,23 +1,24 @@
-//! A strict JSON reader (RFC 8259) over bytes in memory: tokens with their places, no tree, no recursion.
+//! A strict JSON tokenizer (RFC 8259) over text in memory. It returns tokens with their positions and does not recurse.
 
 mod strings;
 
 use gatelens_model::OmissionReason;
 use std::ops::Range;
 
+use super::work;
 use strings::plain_length;
 pub(super) use strings::{has_byte_of, quote, unescape};
 
-/// Deepest nesting of arrays and objects that is read.
+/// Deepest nesting of arrays and objects. Deeper JSON is refused.
 pub(super) const MAX_DEPTH: usize = 128;
 
-/// A piece of JSON.
+/// A token of JSON.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) kind: TokenKind,
-    /// Where it stands in the text, strings with their quotes.
+    /// Position in the text. Strings include their quotes.
     pub(super) at: Range<usize>,
-    /// Whether it is a string or name with a backslash in it.
+    /// Whether it is a string or name that contains a backslash.
     pub(super) escaped: bool,
 }
 
@@ -48,7 +49,7 @@ enum Expect {
     FirstElement,
     /// A name or `}`, right after `{`.
     FirstName,
-    /// `,` or the end of what is open.
+    /// `,` or the end of the innermost array or object.
     Next,
     /// Only blanks.
     End,
@@ -59,7 +60,7 @@ pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
     expect: Expect,
-    /// Whether each open array or object is an object.
+    /// The open arrays and objects.
     open: Vec<Open>,
 }
 
@@ -78,6 +79,13 @@ impl<'a> Reader<'a> {
 
     /// The next token; `None` at the end of a complete value.
     pub(super) fn next(&mut self) -> Result<Option<Token>, OmissionReason> {
+        let start = self.at;
+        let token = self.read();
+        work::add(self.at.saturating_sub(start).saturating_add(1));
+        token
+    }
+
+    fn read(&mut self) -> Result<Option<Token>, OmissionReason> {
         self.blanks();
         if self.expect == Expect::Next {
             match (self.peek(), self.open.last()) {
@@ -105,7 +113,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// How many arrays and objects are open.
+    /// Number of open arrays and objects.
     pub(super) fn depth(&self) -> usize {
         self.open.len()
     }
@@ -172,7 +180,7 @@ impl<'a> Reader<'a> {
         Ok(Token { kind: TokenKind::Name, at, escaped })
     }
 
-    /// Skips a string that begins here, and says whether it has escapes.
+    /// Skips the string that begins here. Returns whether it contains escapes.
     fn string(&mut self) -> Result<bool, OmissionReason> {
         self.step();
         let mut escaped = false;
@@ -254,14 +262,14 @@ impl<'a> Reader<'a> {
     }
 
     fn blanks(&mut self) {
-        // Mostly there are none.
+        // Most tokens have no blanks before them.
         if self.peek().is_some_and(|byte| byte <= b' ') {
             let count = self.count(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
             self.at = self.at.saturating_add(count);
         }
     }
 
-    /// How many bytes from here on are of a kind.
+    /// Number of bytes from here on that are of a kind.
     fn count(&self, kind: impl Fn(&u8) -> bool) -> usize {
         let rest = self.rest();
         rest.iter().position(|byte| !kind(byte)).unwrap_or(rest.len())
@@ -280,7 +288,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What is wrong where this byte stands.
+/// The reason why this byte cannot stand here.
 fn flaw(byte: Option<u8>) -> OmissionReason {
     if byte.is_none() { OmissionReason::Truncated } else { OmissionReason::Malformed }
 }

@@ -1,4 +1,4 @@
-//! Redaction: what is secret is masked before anything is queued, and what cannot be redacted is left out.
+//! Capture and redaction: secrets are masked before anything is queued, and a body that cannot be redacted is omitted.
 //!
 //! ```
 //! use gatelens_model::Message;
@@ -50,6 +50,9 @@ mod select;
 mod sniff;
 mod stable;
 mod tree;
+mod work;
+#[cfg(test)]
+mod worst_cases;
 
 pub use body::BodyKind;
 pub use config::{DetectorKind, RedactConfig};

@@ -1,17 +1,18 @@
-//! Which names are sensitive: of headers, of query parameters, of members of a body.
+//! Sensitive names of headers, query parameters and members of bodies.
 //!
-//! NameRules are compared by their words, so that a rule for `auth` masks `x-auth-user` and leaves `x-author` alone. A name
-//! is brought into a form in which words are in lower case, between single underscores: `_api_key_`. Where case tells
-//! words apart (`apiKey`, `APIKey`) both readings are tried, since `pAsSwOrD` is no riddle either.
+//! Names are compared word by word, so that a rule for `auth` matches `x-auth-user` but not `x-author`. A name is
+//! normalised to lower-case words between single underscores: `_api_key_`. Where case separates words (`apiKey`,
+//! `APIKey`), the name is also matched without that separation, so that `pAsSwOrD` still matches.
 
 mod defaults;
 mod prefilter;
 
 use super::rules::{Hits, RuleId, RuleRegistry};
+use super::work;
 use defaults::{DEFAULTS, IDENTITY_WORDS, Match, WEAK_FOR_IDENTITY};
 use prefilter::Prefilter;
 
-/// Where a name stands.
+/// Where a name occurs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NameContext {
     Header,
@@ -19,13 +20,13 @@ pub(super) enum NameContext {
     Key,
 }
 
-/// The sensitive names of one place, compiled.
+/// The compiled rules for names in one context.
 #[derive(Clone, Debug)]
 pub(super) struct NameRules {
-    /// Each with the number of what its first match is looked for by.
+    /// Each with the number of its first text in the prefilter.
     defaults: Vec<(&'static [Match], usize, RuleId)>,
     patterns: Vec<(Pattern, RuleId)>,
-    /// Each with the number of what it is looked for by.
+    /// Each with the number of its text in the prefilter.
     key_rules: Vec<(KeyRule, usize, RuleId)>,
     prefilter: Prefilter,
     place: NameContext,
@@ -65,12 +66,12 @@ impl NameRules {
         self.defaults.is_empty() && self.patterns.is_empty() && self.key_rules.is_empty()
     }
 
-    /// Whether the name may fall under a rule: false for most names, and told without taking them apart.
+    /// Whether a rule can match the name. False for most names; costs one read of the name.
     pub(super) fn may_be_sensitive(&self, name: &str) -> bool {
         !self.patterns.is_empty() || self.prefilter.may_be_in(name)
     }
 
-    /// Every rule that the name falls under.
+    /// All rules that match the name.
     pub(super) fn rules_for(&self, name: &str) -> Vec<RuleId> {
         let mut found = Vec::new();
         if !self.patterns.is_empty() {
@@ -81,6 +82,7 @@ impl NameRules {
         if !self.prefilter.may_be_in(name) {
             return found;
         }
+        work::add(name.len());
         let squashed = squash(name);
         let prefilter = self.prefilter.found_in(&squashed);
         if prefilter.is_empty() {
@@ -104,14 +106,14 @@ impl NameRules {
         found
     }
 
-    /// Whether the name is sensitive; counts the rules that say so.
+    /// Whether the name is sensitive. Counts a hit of each matching rule.
     pub(super) fn hit(&self, name: &str, hits: &mut Hits) -> bool {
         let rules = self.rules_for(name);
         rules.iter().for_each(|rule| hits.add(*rule, 1));
         !rules.is_empty()
     }
 
-    /// Whether the name is sensitive here or among the others; counts each rule that says so once.
+    /// Whether the name is sensitive by these rules or the others. Counts one hit of each matching rule.
     pub(super) fn hit_either(&self, others: &NameRules, name: &str, hits: &mut Hits) -> bool {
         let rules = self.rules_for(name);
         let others = others.rules_for(name);
@@ -121,12 +123,12 @@ impl NameRules {
     }
 }
 
-/// Whether a header holds a credential, by the built-in names under which headers are masked. Such a header must not
-/// name a consumer, because that name leaves the gateway in clear.
+/// Whether a header holds a credential, by the built-in names of masked headers. Such a header must not name a consumer,
+/// because the name of a consumer leaves the gateway in clear.
 ///
-/// Gateways also set headers such as `x-auth-request-email` and `x-jwt-claim-sub`. They are masked in the log, in doubt,
-/// but they name the caller: the words `auth`, `session` and `jwt` make no credential of a name that has one of
-/// [`defaults::IDENTITY_WORDS`], too.
+/// Gateways also set headers such as `x-auth-request-email` and `x-jwt-claim-sub`. The log masks them, in doubt, but they
+/// name the caller. A name with a word for an identity (`user`, `email`, `claim` …) is therefore not a credential merely
+/// because it contains `auth`, `session` or `jwt`.
 pub fn is_credential_header(name: &str) -> bool {
     let mut rules = RuleRegistry::default();
     let mut names = NameRules::new(NameContext::Header);
@@ -151,10 +153,10 @@ impl Pattern {
         Self { text: text.to_lowercase().into() }
     }
 
-    /// Whether a name, which is in lower case already, matches as a whole.
+    /// Whether the whole name matches. The name must be in lower case.
     pub(crate) fn matches_lower(&self, name: &str) -> bool {
         let (mut pattern, mut rest) = (&*self.text, name);
-        // Where to go on when what follows the last star did not match: one character of the name further.
+        // After a mismatch, matching resumes after the last star, one character of the name further.
         let mut retry: Option<(&str, &str)> = None;
         loop {
             let mut wanted = pattern.chars();
@@ -183,12 +185,12 @@ impl Pattern {
     }
 }
 
-/// A configured name that is found in any key_rule.
+/// A configured key. It matches in any spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyRule {
-    /// `_passport_no_`
+    /// The words, as `_passport_no_`.
     words: Box<str>,
-    /// `passportno`
+    /// The letters and digits, as `passportno`.
     squashed: Box<str>,
 }
 
@@ -201,7 +203,7 @@ impl KeyRule {
     }
 }
 
-/// A name, read in all the ways in which it can be taken apart.
+/// The normalised forms of a name.
 struct NameForms {
     separated: String,
     humps: Option<String>,
@@ -210,7 +212,7 @@ struct NameForms {
 impl NameForms {
     fn new(name: &str, place: NameContext) -> Self {
         let separated = words(name, Humps::Keep);
-        // Header names have no case of their own: HTTP/2 writes them all lower.
+        // Case means nothing in header names: HTTP/2 writes them in lower case.
         let humps = (place != NameContext::Header && name.chars().any(char::is_uppercase))
             .then(|| words(name, Humps::Split));
         Self { separated, humps }
@@ -236,7 +238,7 @@ impl NameForms {
     }
 }
 
-/// Whether `read`, as `_access_token_`, has the words of `words`, as `access_token`, in this order.
+/// Whether a normalised name, `_access_token_`, contains the words `access_token` in this order.
 fn contains_words(read: &str, words: &str) -> bool {
     read.match_indices(words).any(|(at, found)| {
         let before = read.get(..at).is_some_and(|before| before.ends_with('_'));
@@ -251,7 +253,7 @@ enum Humps {
     Keep,
 }
 
-/// The words of a name in lower case, between single underscores. Letters and digits are apart: `cvv2` is `_cvv_2_`.
+/// The words of a name in lower case, between single underscores. Digits are words of their own: `cvv2` is `_cvv_2_`.
 fn words(name: &str, humps: Humps) -> String {
     #[derive(Clone, Copy, PartialEq, Eq)]
     enum Kind {

@@ -1,28 +1,28 @@
-//! Lists of `name=value`: queries, fragments, matrix parameters and forms; and the URLs that they stand in.
+//! Lists of `name=value` (queries, fragments, matrix parameters, forms) and the URLs around them.
 //!
-//! What is not masked is copied as it was written: order, blanks, encoding. Receivers differ in how they read odd
-//! input, so everything is read in each way that some receiver might, and in doubt masked: `;` separates and does not,
-//! names are compared decoded once and more, a name that does not decode is taken for a sensitive one.
+//! Unmasked parts are copied as written, with their order, blanks and encoding. Receivers read odd input differently, so
+//! it is read in each way in which a receiver might read it, and masked in doubt. `;` is taken as a separator and as a
+//! part of a value. Names are compared after each round of decoding. A name that cannot be decoded counts as sensitive.
 
 use gatelens_model::OmissionReason;
 use std::borrow::Cow;
 
-use super::MASK;
 use super::json::{Reader, TokenKind, unescape};
 use super::sniff::{Carrier, Sniffed, is_blank, sniff};
+use super::{MASK, work};
 
-/// How often a value is decoded in the search for names within it. What is wrapped deeper is masked.
+/// How often a value is decoded in the search for names. A value that is encoded more often is masked.
 const MAX_LAYERS: u8 = 4;
 
-/// Says what is sensitive.
+/// Decides what is sensitive.
 pub(super) trait SecretMatcher {
-    /// Whether the value under this name is to be masked.
+    /// Whether the value of this name must be masked.
     fn name(&mut self, name: &str) -> bool;
 
-    /// Whether text, decoded, holds a secret by itself.
+    /// Whether decoded text contains a secret, whatever its name.
     fn text(&mut self, text: &str) -> bool;
 
-    /// Whether the value of the field number `index` is to be masked.
+    /// Whether the value of field number `index` must be masked.
     fn field(&mut self, _index: usize, name: &str) -> bool {
         self.name(name)
     }
@@ -33,8 +33,7 @@ pub(super) fn redact_parameters<'a>(raw: &'a [u8], matcher: &mut impl SecretMatc
     let mut out = Output::new(raw);
     let mut index = 0usize;
     for piece in raw.split(|byte| *byte == b'&') {
-        // A receiver that does not separate at `;` reads on to the `&`: what follows a sensitive name is part of its
-        // value.
+        // A receiver that does not separate at `;` continues to the `&`. The value of a sensitive name extends to there.
         let mut tainted = false;
         for segment in piece.split(|byte| *byte == b';') {
             redact_parameter(segment, index, &mut tainted, matcher, &mut out);
@@ -45,9 +44,9 @@ pub(super) fn redact_parameters<'a>(raw: &'a [u8], matcher: &mut impl SecretMatc
     out.finish()
 }
 
-/// Whether a header or a query as a whole is JSON with something sensitive in it, or broken JSON that may have.
+/// Whether a whole header or query is JSON that contains a secret, or malformed JSON that might.
 pub(super) fn is_secret_json(raw: &[u8], carrier: Carrier, matcher: &mut impl SecretMatcher) -> bool {
-    // Most values need not be decoded: a byte that can begin JSON, or hide its beginning, does not begin them.
+    // Most values are not decoded, because their first byte neither begins JSON nor hides its beginning.
     let may_begin = |byte: &u8| matches!(byte, b'{' | b'[' | b'"' | b'%' | b'+') || !byte.is_ascii();
     if !raw.trim_ascii_start().first().is_some_and(may_begin) {
         return false;
@@ -56,7 +55,7 @@ pub(super) fn is_secret_json(raw: &[u8], carrier: Carrier, matcher: &mut impl Se
     if holds_secret_in_json(&decoded, carrier, MAX_LAYERS, matcher) {
         return true;
     }
-    // A header is not percent-encoded by its nature, so that decoding can break its JSON.
+    // Headers are usually not percent-encoded, so decoding can break their JSON.
     let written = String::from_utf8_lossy(raw);
     written != decoded && holds_secret_in_json(&written, carrier, MAX_LAYERS, matcher)
 }
@@ -69,8 +68,7 @@ pub(super) fn fields(raw: &[u8]) -> impl Iterator<Item = (String, String)> + '_ 
     })
 }
 
-/// Masks userinfo, matrix parameters, query and fragment of a URL, or of all URLs in a text. Text that is no URL passes
-/// through.
+/// Masks userinfo, matrix parameters, query and fragment of a URL, or of all URLs in a text. Other text is unchanged.
 pub(super) fn redact_url<'a>(raw: &'a [u8], matcher: &mut impl SecretMatcher) -> Cow<'a, [u8]> {
     let (before_fragment, fragment) = split_once(raw, b'#');
     let (head, query) = split_once(before_fragment, b'?');
@@ -86,8 +84,8 @@ pub(super) fn redact_url<'a>(raw: &'a [u8], matcher: &mut impl SecretMatcher) ->
     join(raw, [(b"", Some(head)), (b"?", query), (b"#", fragment)])
 }
 
-/// Masks the matrix parameters of a path, userinfo of URLs in it, and segments that hold sensitive parameters all the
-/// same: `/callback&token=…`, `/login%3Ftoken=…`.
+/// Masks the matrix parameters of a path, userinfo of URLs in it, and segments with misplaced sensitive parameters:
+/// `/callback&token=…`, `/login%3Ftoken=…`.
 pub(super) fn redact_path<'a>(raw: &'a [u8], matcher: &mut impl SecretMatcher) -> Cow<'a, [u8]> {
     let head = redact_head(raw, matcher);
     if !head.iter().any(|byte| matches!(byte, b'=' | b'%')) {
@@ -99,7 +97,7 @@ pub(super) fn redact_path<'a>(raw: &'a [u8], matcher: &mut impl SecretMatcher) -
     }
 }
 
-/// Masks whole segments. What stands behind a `;` was looked at already.
+/// Masks whole segments. Their parts after a `;` were redacted before.
 fn redact_segments<'a>(path: &'a [u8], matcher: &mut impl SecretMatcher) -> Cow<'a, [u8]> {
     let mut out = Output::new(path);
     for segment in path.split(|byte| *byte == b'/') {
@@ -152,6 +150,7 @@ pub(super) fn redact_host(host: &[u8]) -> Option<Vec<u8>> {
 
 /// Masks userinfo in all URLs of a text.
 pub(super) fn redact_userinfo(text: &[u8]) -> Cow<'_, [u8]> {
+    work::add(text.len());
     let mut masked: Option<Vec<u8>> = None;
     let mut rest = text;
     while let Some(at) = find(rest, b"//") {
@@ -201,7 +200,7 @@ fn redact_parameter(
     let (raw_name, raw_value) = split_once(segment, b'=');
     let name = decode(raw_name);
     let Some(raw_value) = raw_value else {
-        // A bare name, unless it is the rest of a sensitive value or hides a `=` behind its encoding.
+        // A name without a value is kept, unless it belongs to a sensitive value or hides a `=` in its encoding.
         if !segment.is_empty() && (*tainted || !name.sound || is_sensitive(&name.text, MAX_LAYERS, matcher)) {
             out.replace(segment, MASK.as_bytes());
         } else {
@@ -226,7 +225,7 @@ fn redact_parameter(
     }
 }
 
-/// A name that is still encoded after it was decoded is read once more.
+/// Whether a name that is still encoded after decoding is sensitive when it is decoded again.
 fn is_sensitive_name(name: &str, matcher: &mut impl SecretMatcher) -> bool {
     if !name.contains('%') {
         return false;
@@ -235,8 +234,9 @@ fn is_sensitive_name(name: &str, matcher: &mut impl SecretMatcher) -> bool {
     !again.sound || matcher.name(&again.text)
 }
 
-/// Whether decoded text holds a secret or a URL or list of parameters with one.
+/// Whether decoded text contains a secret, or JSON, a URL or parameters that contain one.
 fn is_sensitive(text: &str, layers: u8, matcher: &mut impl SecretMatcher) -> bool {
+    work::add(text.len());
     if matcher.text(text) {
         return true;
     }
@@ -255,7 +255,7 @@ fn is_sensitive(text: &str, layers: u8, matcher: &mut impl SecretMatcher) -> boo
     }
     if text.contains('%') {
         let again = decode(text.as_bytes());
-        // A per cent sign that encodes nothing is no reason to mask a value: `100%`.
+        // A per cent sign that encodes nothing does not make a value sensitive: `100%`.
         return again.text != text && is_sensitive(&again.text, layers, matcher);
     }
     false
@@ -292,16 +292,17 @@ fn has_secret_token(
     Ok(false)
 }
 
-/// Bytes that were percent-encoded.
+/// Percent-decoded bytes.
 struct Decoded<'a> {
-    /// Bytes that are no UTF-8 are U+FFFD.
+    /// The text, with U+FFFD for bytes that are not UTF-8.
     text: Cow<'a, str>,
-    /// Whether every `%` was followed by two digits and all is UTF-8.
+    /// Whether two digits followed every `%` and the result is UTF-8.
     sound: bool,
 }
 
 fn decode(raw: &[u8]) -> Decoded<'_> {
-    // Most of what is written needs no decoding.
+    work::add(raw.len());
+    // Most text needs no decoding.
     if !raw.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return match std::str::from_utf8(raw) {
             Ok(text) => Decoded { text: Cow::Borrowed(text), sound: true },
@@ -352,10 +353,10 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|window| window == wanted)
 }
 
-/// A separator and what follows it, if that is there.
+/// A separator and the optional part after it.
 type Part<'a> = (&'static [u8], Option<Cow<'a, [u8]>>);
 
-/// Puts the parts together again; borrows when none of them changed.
+/// Joins the parts. Borrows when none of them changed.
 fn join<'a, const N: usize>(whole: &'a [u8], parts: [Part<'_>; N]) -> Cow<'a, [u8]> {
     if parts.iter().all(|(_, part)| !matches!(part, Some(Cow::Owned(_)))) {
         return Cow::Borrowed(whole);
@@ -370,7 +371,8 @@ fn join<'a, const N: usize>(whole: &'a [u8], parts: [Part<'_>; N]) -> Cow<'a, [u
     Cow::Owned(out)
 }
 
-/// The input, copied only from the first change on. Parts are taken in order, and cover all but single separators.
+/// The output, which is copied only from the first change on. Parts must be added in order and cover everything
+/// except single separators.
 struct Output<'a> {
     input: &'a [u8],
     at: usize,
@@ -400,7 +402,7 @@ impl<'a> Output<'a> {
         self.at = self.at.saturating_add(part.len());
     }
 
-    /// Keeps one byte, if there is one left.
+    /// Copies one byte, if one is left.
     fn separator(&mut self) {
         if let Some(byte) = self.input.get(self.at) {
             self.keep(&[*byte]);

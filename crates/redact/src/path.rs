@@ -1,7 +1,7 @@
 //! JSONPath (RFC 9535), compiled.
 //!
-//! jsonpath-rust reads the text; what it reads is checked for types here, since it takes some queries that the RFC calls
-//! invalid and that would select nothing, and is turned into steps. `docs/jsonpath.md` tells why its evaluation is not
+//! jsonpath-rust parses the text. Its result is type-checked here, because it accepts some queries that are invalid by the
+//! RFC and would select nothing, and is then compiled to steps. `docs/jsonpath.md` explains why its evaluation is not
 //! used and where the two differ.
 
 mod regexp;
@@ -18,10 +18,10 @@ use super::tree::is_exact;
 /// Longest path in bytes.
 pub(crate) const MAX_PATH_BYTES: usize = 512;
 
-/// Deepest nesting of brackets and parentheses within a path: its reader and the evaluation of filters recurse.
+/// Deepest nesting of brackets and parentheses within a path. The parser and the evaluation of filters recurse.
 pub(crate) const MAX_NESTING: usize = 12;
 
-/// Deepest nesting of functions within a path: its reader tries each in three ways, and all of its arguments in each.
+/// Deepest nesting of functions within a path. The parser tries each in three ways, with all arguments each time.
 pub(crate) const MAX_CALLS: u32 = 6;
 
 /// What a path selects, step by step from the root.
@@ -37,12 +37,12 @@ pub(super) struct Step {
     pub(super) selectors: Vec<Selector>,
 }
 
-/// Whose children a step selects from.
+/// The nodes from whose children a step selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
-    /// Of the nodes at hand.
+    /// The current nodes.
     Children,
-    /// Of the nodes at hand and all below them.
+    /// The current nodes and their descendants.
     Descendants,
 }
 
@@ -98,7 +98,7 @@ pub(super) enum Origin {
     Current,
 }
 
-/// What has a value or is nothing.
+/// An operand that is a value or an empty result.
 #[derive(Clone, Debug)]
 pub(super) enum Operand {
     String(Box<str>),
@@ -116,15 +116,14 @@ impl Path {
     /// Reads a path.
     ///
     /// # Errors
-    /// What is wrong with it, where, and what was meant.
+    /// What is wrong with it, where, and what was probably meant.
     pub(crate) fn parse(text: &str) -> Result<Self, PathError> {
         syntax::check(text)?;
         let parsed = parse_json_path(text).map_err(|error| syntax::explain(text, &error))?;
         Ok(Self { steps: steps(&parsed.segments)? })
     }
 
-    /// Whether a single pass over the text can tell what it selects: whether it only looks at names and at indices from
-    /// the front.
+    /// Whether a single pass over the text can evaluate it: whether it uses only names and indices from the front.
     pub(super) fn is_plain(&self) -> bool {
         self.steps.iter().flat_map(|step| &step.selectors).all(Selector::is_plain)
     }
@@ -146,7 +145,7 @@ impl Slice {
         self.step >= 0 && from_front(self.start) && from_front(self.end)
     }
 
-    /// Whether it has an index. For slices that count from the front.
+    /// Whether it contains an index. Only for slices that count from the front.
     pub(super) fn has(self, index: u64) -> bool {
         let Ok(index) = i64::try_from(index) else { return false };
         let start = self.start.unwrap_or(0);
@@ -321,7 +320,7 @@ fn function(function: &ast::TestFunction) -> Result<Operand, PathError> {
     }
 }
 
-/// An argument that has to be a value (RFC 9535, section 2.4.3).
+/// An argument that must be a value (RFC 9535, section 2.4.3).
 fn value(argument: &ast::FnArg) -> Result<Operand, PathError> {
     match argument {
         ast::FnArg::Literal(literal) => self::literal(literal),
@@ -342,7 +341,7 @@ fn value(argument: &ast::FnArg) -> Result<Operand, PathError> {
     }
 }
 
-/// An argument that has to be nodes.
+/// An argument that must be nodes.
 fn nodes(argument: &ast::FnArg) -> Result<Query, PathError> {
     match argument {
         ast::FnArg::Test(test) if !matches!(**test, ast::Test::Function(_)) => query(test),
@@ -360,8 +359,8 @@ fn query(test: &ast::Test) -> Result<Query, PathError> {
     }
 }
 
-/// The pattern is compiled with the configuration, so it cannot come out of the body: whoever sends the body would
-/// otherwise decide what is masked.
+/// The pattern must be a literal, because it is compiled with the configuration. If it came from the body, the sender of
+/// the body would decide what is masked.
 fn literal_pattern(argument: &ast::FnArg) -> Result<&str, PathError> {
     match argument {
         ast::FnArg::Literal(ast::Literal::String(pattern)) => Ok(pattern),

@@ -1,4 +1,4 @@
-//! The rules of a configuration, compiled, and what they leave of headers, queries, paths and bodies.
+//! The compiled rules of a configuration, and their application to headers, queries, paths and bodies.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ use crate::rules::{Hits, RuleRegistry};
 use crate::sniff::Carrier;
 use crate::stable::{Pass, until_stable};
 
-/// What stands where something was masked.
+/// Replaces a masked value.
 pub const MASK: &str = "[CLIENT_REDACTED]";
 
 /// Longest list of a section of the configuration.
@@ -35,7 +35,7 @@ pub struct SectionError {
     pub list: &'static str,
     /// Which entry, if it is one.
     pub index: Option<usize>,
-    /// What is wrong and what was meant.
+    /// What is wrong, and what was probably meant.
     pub message: String,
 }
 
@@ -54,7 +54,7 @@ impl Redactor {
     /// Compiles the rules.
     ///
     /// # Errors
-    /// The first rule that is wrong, and what was meant.
+    /// The first rule that is wrong, and what was probably meant.
     pub fn new(config: &RedactConfig) -> Result<Self, SectionError> {
         let mut rules = RuleRegistry::default();
         let mut headers = NameRules::new(NameContext::Header);
@@ -78,7 +78,7 @@ impl Redactor {
         each("keys", &config.keys, |text| {
             let key_rule = check_key(text)?;
             let rule = rules.add(format!("keys:{text}"));
-            // A name that is secret in a body is so in a query too.
+            // A name that is sensitive in a body is also sensitive in a query.
             query.add_key_rule(key_rule.clone(), rule);
             keys.add_key_rule(key_rule, rule);
             Ok(())
@@ -103,7 +103,7 @@ impl Redactor {
         let mut detectors = Detectors::default();
         for (index, kind) in config.detectors.iter().enumerate() {
             if config.detectors.iter().take(index).any(|earlier| earlier == kind) {
-                let message = format!("`{}` is in the list already", kind.name());
+                let message = format!("`{}` is in the list already; remove one of the two", kind.name());
                 return Err(SectionError { list: "detectors", index: Some(index), message });
             }
             detectors.add(*kind, rules.add(format!("detectors:{}", kind.name())));
@@ -122,9 +122,9 @@ impl Redactor {
         self.rules().iter().filter(|name| !name.starts_with("default:")).cloned().collect()
     }
 
-    /// What is kept of a header's value. NameRules are compared without regard to case; in the values of headers that are
-    /// kept, URLs and hosts lose their userinfo, URLs their sensitive parameters. Each value of a repeated header is
-    /// given by itself.
+    /// Redacts the value of a header. Names are compared without regard to case. A value that is not masked as a whole
+    /// loses the userinfo of hosts and URLs and the sensitive parameters of URLs. Pass each value of a repeated header
+    /// separately.
     pub fn header<'v>(&self, name: &[u8], value: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
         let name = name.trim_ascii();
         if self.headers.hit(&String::from_utf8_lossy(name), hits) {
@@ -138,7 +138,7 @@ impl Redactor {
         self.header_value(value, hits)
     }
 
-    /// What is kept of the value of a header that is kept.
+    /// Redacts the value of a header whose name is not sensitive.
     fn header_value<'v>(&self, value: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
         if parameters::is_secret_json(value, Carrier::Value, &mut self.matcher(hits)) {
             return Cow::Borrowed(MASK.as_bytes());
@@ -157,7 +157,7 @@ impl Redactor {
         })
     }
 
-    /// What is kept of a query, given without its `?`.
+    /// Redacts a query, which is given without its `?`.
     pub fn query<'v>(&self, query: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
         if parameters::is_secret_json(query, Carrier::Query, &mut self.matcher(hits)) {
             return Cow::Borrowed(MASK.as_bytes());
@@ -165,7 +165,7 @@ impl Redactor {
         redact_parameters(query, &mut self.matcher(hits))
     }
 
-    /// What is kept of a path without its query: matrix parameters, `;session=…`, and what the detectors find.
+    /// Redacts a path without its query: matrix parameters, `;session=…`, and matches of the detectors.
     pub fn path<'v>(&self, path: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
         self.settle(path, hits, |path, hits| {
             let masked = redact_path(path, &mut self.matcher(hits));
@@ -173,7 +173,7 @@ impl Redactor {
         })
     }
 
-    /// What is kept of a URL, absolute or not.
+    /// Redacts a URL, absolute or relative.
     pub fn url<'v>(&self, url: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
         self.settle(url, hits, |url, hits| {
             let masked = redact_url(url, &mut self.matcher(hits));
@@ -181,10 +181,10 @@ impl Redactor {
         })
     }
 
-    /// What is kept of a body, which is complete and decoded.
+    /// Redacts a body. It must be complete and decoded.
     ///
     /// # Errors
-    /// Why nothing is kept of it. RuleRegistry that were hit until then are counted.
+    /// Why the body must be omitted. Hits of rules up to that point are counted.
     pub fn body(
         &self,
         message: Message,
@@ -203,7 +203,7 @@ impl Redactor {
         UrlMatcher { query: &self.query, detectors: &self.detectors, hits }
     }
 
-    /// Masks until nothing changes, and the whole value where that takes too long.
+    /// Masks until nothing changes. A value that does not settle is masked as a whole.
     fn settle<'v>(
         &self,
         value: &'v [u8],
@@ -223,7 +223,7 @@ impl Redactor {
         stable.unwrap_or(Cow::Borrowed(MASK.as_bytes()))
     }
 
-    /// Masks what the detectors find in bytes of any kind.
+    /// Masks matches of the detectors in any bytes.
     fn text<'v>(&self, bytes: Cow<'v, [u8]>, hits: &mut Hits) -> Cow<'v, [u8]> {
         if self.detectors.is_empty() {
             return bytes;
@@ -236,7 +236,7 @@ impl Redactor {
     }
 }
 
-/// What is sensitive in a URL.
+/// Matches what is sensitive in a URL.
 pub(crate) struct UrlMatcher<'a> {
     pub(crate) query: &'a NameRules,
     pub(crate) detectors: &'a Detectors,
@@ -253,7 +253,7 @@ impl SecretMatcher for UrlMatcher<'_> {
     }
 }
 
-/// Takes the entries of a list one by one and says which one is wrong.
+/// Passes the entries of a list to `take` one by one. An error names the entry.
 pub(crate) fn each(
     list: &'static str,
     entries: &[String],
@@ -281,29 +281,29 @@ pub(crate) fn check_header_pattern(text: &str) -> Result<(), String> {
 
 fn check_pattern(text: &str, place: NameContext) -> Result<(), String> {
     if text.starts_with("$.") || text.starts_with("$[") {
-        return Err("this is a path; paths stand in `request_body` and `response_body`".into());
+        return Err("this is a path; paths belong in `request_body` and `response_body`".into());
     }
     if text.trim() != text || text.chars().any(char::is_control) {
-        return Err(format!("no blanks around a name: `{}`", text.trim()));
+        return Err(format!("a name must not begin or end with blanks; write `{}`", text.trim()));
     }
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if place == NameContext::Header && text.starts_with(':') {
-        return Err("a pseudo-header is no header; `:authority` is `host` here".into());
+        return Err("`:…` names a pseudo-header; write `host` for `:authority`".into());
     }
     if place == NameContext::Header && !text.bytes().all(is_token) {
-        return Err("not a header name; `*` stands for any characters".into());
+        return Err("not a header name; use letters, digits and `-`, and `*` for any characters".into());
     }
     Ok(())
 }
 
 fn check_key(text: &str) -> Result<KeyRule, String> {
     if text.starts_with('$') {
-        return Err("this is a path; paths stand in `request_body` and `response_body`".into());
+        return Err("this is a path; paths belong in `request_body` and `response_body`".into());
     }
     if text.contains('*') {
         return Err("no `*` here: a key is found in any key_rule and as a part of longer names".into());
     }
-    KeyRule::new(text).ok_or_else(|| "a key has letters or digits".into())
+    KeyRule::new(text).ok_or_else(|| "a key must contain letters or digits".into())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The rules of a configuration by number, and how often each was hit.
+//! The rules of a configuration by number, and counts of their hits.
 
 /// Number of a rule within its [`super::Redactor`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -11,7 +11,7 @@ pub(super) struct RuleRegistry {
 }
 
 impl RuleRegistry {
-    /// The rule of that name; the same name is the same rule.
+    /// The rule of that name. Adding the same name again returns the same rule.
     pub(super) fn add(&mut self, name: String) -> RuleId {
         let known = self.names.iter().position(|known| *known == name);
         let index = known.unwrap_or_else(|| {
@@ -27,14 +27,14 @@ impl RuleRegistry {
     }
 }
 
-/// How often each rule was hit since the last time this was drained.
+/// Hits of each rule since the last drain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hits {
     by_rule: Vec<u64>,
 }
 
 impl Hits {
-    /// Counts what a rule selected.
+    /// Counts hits of a rule.
     pub(super) fn add(&mut self, rule: RuleId, times: u64) {
         if times == 0 {
             return;
@@ -55,13 +55,12 @@ impl Hits {
         }
     }
 
-    /// Takes the counts, by index into [`super::Redactor::rules`], and starts again from zero. RuleRegistry without hits are
-    /// not among them.
+    /// Returns the counts by index into [`super::Redactor::rules`] and resets them. Rules without hits are skipped.
     pub fn drain(&mut self) -> impl Iterator<Item = (usize, u64)> {
         std::mem::take(&mut self.by_rule).into_iter().enumerate().filter(|(_, count)| *count > 0)
     }
 
-    /// Whether nothing was hit.
+    /// Whether no rule was hit.
     pub fn is_empty(&self) -> bool {
         self.by_rule.iter().all(|count| *count == 0)
     }

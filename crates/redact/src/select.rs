@@ -1,4 +1,4 @@
-//! What a path selects in a tree, by the semantics of RFC 9535, within a bound of work.
+//! Evaluates paths in a tree by the semantics of RFC 9535, within a bound of work.
 
 use gatelens_model::OmissionReason;
 use std::cell::Cell;
@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 use super::path::{Comparison, Filter, Operand, Origin, Path, Query, Reach, Selector, Step};
 use super::tree::{NodeId, Tree, Value};
 
-/// Nodes that a rule may look at, besides [`WORK_PER_NODE`] for each node of the body.
+/// Nodes that a rule may visit, in addition to [`WORK_PER_NODE`] for each node of the body.
 const WORK: u64 = 100_000;
 
 /// See [`WORK`].
@@ -16,8 +16,8 @@ const WORK_PER_NODE: u64 = 32;
 /// The nodes that a path selects, each once, in the order of the text.
 ///
 /// # Errors
-/// [`OmissionReason::RuleFailed`] where the bound of work does not suffice, [`OmissionReason::NumberBeyondF64`] where a comparison hangs
-/// on digits that a float does not hold.
+/// [`OmissionReason::RuleFailed`] when the bound of work does not suffice, [`OmissionReason::NumberBeyondF64`] when a comparison
+/// depends on digits that a float cannot hold.
 pub(super) fn select(path: &Path, tree: &Tree) -> Result<Vec<NodeId>, OmissionReason> {
     let work = WORK.saturating_add(WORK_PER_NODE.saturating_mul(tree.len() as u64));
     let run = Run { tree, left: Cell::new(work) };
@@ -36,7 +36,7 @@ enum Repeats {
     Drop,
 }
 
-/// What is compared.
+/// An operand of a comparison.
 #[derive(Clone, Copy)]
 enum Compared<'a> {
     Node(NodeId),
@@ -50,6 +50,7 @@ type Outcome<T> = Result<T, OmissionReason>;
 
 impl<'t> Run<'t> {
     fn spend(&self, work: usize) -> Outcome<()> {
+        super::work::add(work);
         let left = self.left.get().checked_sub(work as u64).ok_or(OmissionReason::RuleFailed)?;
         self.left.set(left);
         Ok(())
@@ -65,7 +66,7 @@ impl<'t> Run<'t> {
                     }
                 }
                 Reach::Descendants => {
-                    // Nodes are in order, so that what is below one that was visited has been visited too.
+                    // Nodes are in order, so the descendants of a visited node have been visited, too.
                     let mut visited = 0;
                     for node in nodes {
                         let end = self.tree.end(node);
@@ -237,7 +238,7 @@ impl<'t> Run<'t> {
         }
     }
 
-    /// Nothing equals nothing, and is neither less nor more than anything (RFC 9535, section 2.3.5.2.2).
+    /// An empty result equals an empty result, and is neither less nor greater than anything (RFC 9535, section 2.3.5.2.2).
     fn compare(
         &self,
         comparison: Comparison,
@@ -290,7 +291,7 @@ impl<'t> Run<'t> {
         })
     }
 
-    /// Whether two arrays or two objects hold the same. Recurses as deep as the body nests, which is bounded.
+    /// Whether two arrays or two objects are equal. Recurses as deep as the body nests, which is bounded.
     fn same_children(&self, left: NodeId, right: NodeId) -> Outcome<bool> {
         let (mine, theirs) = (self.elements(left)?, self.elements(right)?);
         if mine.len() != theirs.len() {
@@ -312,7 +313,7 @@ impl<'t> Run<'t> {
         Ok(true)
     }
 
-    /// A number, and whether that is all of it.
+    /// A number, and whether it is exact.
     fn number(&self, subject: Compared<'_>) -> Option<(f64, bool)> {
         match subject {
             Compared::Number(value) => Some((value, true)),
@@ -324,7 +325,7 @@ impl<'t> Run<'t> {
         }
     }
 
-    /// Booleans and null; everything else is compared elsewhere.
+    /// A boolean as `Some`, null as `None`. Other values are compared elsewhere.
     fn plain(&self, subject: Compared<'_>) -> Option<Option<bool>> {
         match subject {
             Compared::Bool(value) => Some(Some(value)),
@@ -339,7 +340,7 @@ impl<'t> Run<'t> {
     }
 }
 
-/// Rounding keeps the order, so that only numbers that round to the same can be told wrong.
+/// Rounding keeps the order, so only numbers that round to the same value can be ordered wrongly.
 fn numbers((left, left_exact): (f64, bool), (right, right_exact): (f64, bool)) -> Outcome<Option<Ordering>> {
     let order = left.partial_cmp(&right);
     if order == Some(Ordering::Equal) && !(left_exact && right_exact) {

@@ -18,6 +18,8 @@
 //! | `"` | text | perhaps | perhaps | perhaps |
 //! | anything else | text | text | text | text |
 
+use super::work;
+
 /// Where a text stands that may be JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Carrier {
@@ -51,6 +53,7 @@ pub(super) fn sniff(text: &str, carrier: Carrier) -> Sniffed {
         Some(b'{' | b'"') => false,
         _ => return Text,
     };
+    work::add(text.len());
     let inner = begin.trim_start_matches(|c| c == '[' || is_blank(c));
     if let Some(object) = inner.strip_prefix('{') {
         if object.trim_start_matches(is_blank).starts_with('"') {

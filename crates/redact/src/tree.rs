@@ -1,8 +1,7 @@
 //! A JSON value as a flat list of nodes, in the order in which they stand in the text.
 //!
-//! A node's number is its rank in that order, so that the descendants of a node are the numbers up to its `end`, and a
-//! pass over the text that counts values knows which node it is at. There is nothing to recurse into, neither in
-//! building nor in dropping it.
+//! The number of a node is its rank in that order. The descendants of a node are the numbers up to its `end`, and a pass
+//! over the text finds the current node by counting values. Neither building nor dropping a tree recurses.
 
 use gatelens_model::OmissionReason;
 use std::hash::BuildHasher;
@@ -15,7 +14,7 @@ use super::json::{Reader, TokenKind, unescape};
 /// Number of a node.
 pub(super) type NodeId = u32;
 
-/// A value, with all below it.
+/// A JSON value and its descendants.
 #[derive(Debug)]
 pub(super) struct Tree {
     nodes: Vec<Node>,
@@ -26,9 +25,9 @@ pub(super) struct Tree {
 #[derive(Debug)]
 struct Node {
     value: Stored,
-    /// The name under which it stands in an object.
+    /// Its name in an object.
     name: Range<usize>,
-    /// The number after that of its last descendant.
+    /// The number after its last descendant.
     end: NodeId,
 }
 
@@ -50,7 +49,7 @@ pub(super) enum Value<'t> {
     String(&'t str),
     Number {
         value: f64,
-        /// Whether that is all of the number.
+        /// Whether `value` is exactly the number in the text.
         exact: bool,
     },
     Bool(bool),
@@ -95,7 +94,7 @@ impl Tree {
         Ok(tree)
     }
 
-    /// An object of strings, as a form is one. The field number `n` is the node `n + 1`.
+    /// A form as an object of strings. Field number `n` is node `n + 1`.
     pub(super) fn of_fields(fields: impl Iterator<Item = (String, String)>) -> Result<Self, OmissionReason> {
         let mut tree = Self::empty();
         let mut names = ObjectNames::default();
@@ -133,12 +132,12 @@ impl Tree {
         start..self.text.len()
     }
 
-    /// How many nodes there are.
+    /// Number of nodes.
     pub(super) fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// The number after that of the node's last descendant.
+    /// The number after the node's last descendant.
     pub(super) fn end(&self, id: NodeId) -> NodeId {
         self.nodes.get(id as usize).map_or(id.saturating_add(1), |node| node.end)
     }
@@ -180,7 +179,7 @@ impl Tree {
     }
 }
 
-/// The names of all objects, where each has a place in the text of the tree, so that none is copied.
+/// The names of all objects, as positions in the text of the tree, so that none is copied.
 #[derive(Default)]
 struct ObjectNames {
     hasher: DefaultHashBuilder,
@@ -208,8 +207,8 @@ fn number(raw: &str) -> Stored {
     Stored::Number { value, exact: is_exact(raw, value) }
 }
 
-/// Whether a float tells the number from its neighbours: an integer that it holds exactly, or a decimal of at most 17
-/// digits within its range.
+/// Whether a float represents the number unambiguously: an exact integer, or a decimal of at most 17 digits within the
+/// range.
 pub(super) fn is_exact(raw: &str, value: f64) -> bool {
     let digits = raw.split(['e', 'E']).next().unwrap_or_default().trim_start_matches(['-', '0', '.']);
     let significant = digits.bytes().filter(u8::is_ascii_digit).count();
@@ -219,7 +218,7 @@ pub(super) fn is_exact(raw: &str, value: f64) -> bool {
     if raw.contains(['.', 'e', 'E']) {
         return significant <= 17;
     }
-    // 2^53 has 16 digits; what is longer is compared as an integer, as far as integers go.
+    // 2^53 has 16 digits. Longer numbers are compared as integers of 128 bits.
     significant <= 15
         || raw.parse::<i128>().is_ok_and(|integer| value.abs() < 1e30 && value as i128 == integer)
 }

@@ -7,12 +7,15 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::{Error, Result, paths};
+use crate::{Error, Result, Version, paths};
 
 const CONNECTION_MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
 
 /// Name of the plugin's entries in the files under `envoy/`.
 const PLUGIN: &str = "gatelens";
+
+/// Name of the field that holds the allow-list.
+const ALLOW_LIST: &str = "capability_restriction_config";
 
 /// A configuration that [`Envoy`](crate::Envoy) can be started with.
 ///
@@ -72,8 +75,9 @@ impl EnvoyConfig {
         config.each_plugin(|plugin| {
             plugin.remove("configuration");
             if let Some(vm) = plugin.get_mut("vm_config").and_then(Value::as_object_mut) {
-                vm.remove("capability_restriction_config");
+                vm.remove(ALLOW_LIST);
             }
+            plugin.remove(ALLOW_LIST);
         });
         Ok(config)
     }
@@ -176,8 +180,10 @@ impl EnvoyConfig {
     pub fn allowed_capabilities(&self) -> BTreeSet<String> {
         let mut names = BTreeSet::new();
         self.clone().each_plugin(|plugin| {
-            let list = &plugin["vm_config"]["capability_restriction_config"]["allowed_capabilities"];
-            names.extend(list.as_object().into_iter().flat_map(|list| list.keys().cloned()));
+            for place in [plugin.get(ALLOW_LIST), plugin["vm_config"].get(ALLOW_LIST)] {
+                let list = place.and_then(|place| place["allowed_capabilities"].as_object());
+                names.extend(list.into_iter().flat_map(|list| list.keys().cloned()));
+            }
         });
         names
     }
@@ -194,6 +200,34 @@ impl EnvoyConfig {
     pub fn vm_id(mut self, id: &str) -> Self {
         self.each_plugin(|plugin| plugin["vm_config"]["vm_id"] = json!(id));
         self
+    }
+
+    /// Changes every plugin entry: the object that holds `vm_config`.
+    #[must_use]
+    pub fn entry(mut self, change: impl FnMut(&mut serde_json::Map<String, Value>)) -> Self {
+        self.each_plugin(change);
+        self
+    }
+
+    /// Moves the allow-list of every plugin entry beside `vm_config`, where Envoy before 1.40 reads it. The files are
+    /// loaded so when the Envoy under test is older.
+    #[must_use]
+    pub fn allow_list_beside_vm(self) -> Self {
+        self.entry(|plugin| {
+            if let Some(list) = plugin["vm_config"].as_object_mut().and_then(|vm| vm.remove(ALLOW_LIST)) {
+                plugin.insert(ALLOW_LIST.to_owned(), list);
+            }
+        })
+    }
+
+    /// Moves the allow-list of every plugin entry under `vm_config`, where Envoy reads it from 1.40 on.
+    #[must_use]
+    pub fn allow_list_in_vm(self) -> Self {
+        self.entry(|plugin| {
+            if let Some(list) = plugin.remove(ALLOW_LIST) {
+                plugin["vm_config"][ALLOW_LIST] = list;
+            }
+        })
     }
 
     /// Sets Envoy's `node.id`.
@@ -247,7 +281,10 @@ impl EnvoyConfig {
         let bootstrap: Value =
             serde_saphyr::from_str(&text).map_err(|error| Error::Unexpected(format!("{file}: {error}")))?;
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { bootstrap }.listen(free)?.admin(free)
+        let config = Self { bootstrap }.listen(free)?.admin(free)?;
+        // Without an Envoy nothing reads the configuration, and the file stays as it is.
+        let older = Version::under_test().is_ok_and(|version| version < Version::ALLOW_LIST_MOVES);
+        Ok(if older { config.allow_list_beside_vm() } else { config })
     }
 
     fn set_address(&mut self, base: &str, address: SocketAddr) -> Result<()> {

@@ -14,6 +14,7 @@
 //! ```
 
 pub mod answer;
+pub mod artefacts;
 pub mod client;
 mod config;
 mod envoy;
@@ -32,6 +33,7 @@ pub mod receiver;
 mod server;
 mod streams;
 mod upstream;
+mod version;
 pub mod wait;
 pub mod worker;
 
@@ -43,3 +45,4 @@ pub use http1::{Headers, header};
 pub use ingest::Ingest;
 pub use receiver::{Receiver, Reply};
 pub use upstream::Upstream;
+pub use version::Version;

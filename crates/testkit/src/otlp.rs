@@ -177,6 +177,11 @@ pub fn points(requests: &[impl Exported], name: &str) -> BTreeMap<String, i64> {
     sum.data_points.into_iter().map(point).collect()
 }
 
+/// The data of a metric in each request that has it, in the order of sending.
+pub fn exports_of(requests: &[impl Exported], name: &str) -> Vec<Data> {
+    all_metrics(requests).filter(|metric| metric.name == name).filter_map(|metric| metric.data).collect()
+}
+
 fn all_metrics(requests: &[impl Exported]) -> impl Iterator<Item = Metric> {
     let metrics = requests.iter().filter(|request| request.path().ends_with("/v1/metrics")).map(metrics);
     metrics.flat_map(|r| r.resource_metrics).flat_map(|r| r.scope_metrics).flat_map(|s| s.metrics)

@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::filter::{EndStream, StreamFilter};
-use gatelens_core::host::{Attribute, CalloutAnswer};
+use gatelens_core::host::CalloutAnswer;
 use gatelens_core::lifecycle::{Plugin, Registry};
 use gatelens_model::Message;
 
-use crate::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
+use crate::fake::{Attribute, FakeExchange, FakeGateway, FakeHost, Sent};
 
 /// A worker with its plugin in force.
 pub struct Worker {
@@ -76,7 +76,7 @@ impl Worker {
         filter.log(&self.host);
     }
 
-    /// Ticks, and answers all that is sent with this status until nothing more comes; `None` is no answer in time.
+    /// Ticks, and answers all that is sent with this status until nothing more comes; `None` stands for a callout that timed out.
     pub fn tick_answering(&self, status: Option<u16>) -> Vec<Sent> {
         self.plugin.tick(&self.host);
         answer_all(&self.host, &self.plugin, status)
@@ -91,6 +91,14 @@ impl Worker {
     pub fn deliver_after(&self, time: Duration) -> Vec<Sent> {
         self.gateway.wait(time);
         self.tick_answering(Some(200))
+    }
+
+    /// Ends the root context without another one in its place. Its last exports are answered with this status.
+    pub fn stop(mut self, status: Option<u16>) -> Vec<Sent> {
+        let _ = self.plugin.done(&self.host);
+        let sent = self.answer_all(status);
+        self.plugin.gone(&self.host);
+        sent
     }
 
     /// Replaces the plugin, as a configuration update does. The old one ends after its last exports are answered with

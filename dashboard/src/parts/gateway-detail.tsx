@@ -1,6 +1,6 @@
 import type { ReactNode } from 'react';
 import { ago, bytes, exact, moment, NONE, percent } from '../format';
-import { deliveryOf, logGaps, reasonLabel, REASONS, silence, total, type Delivery, type Instance } from '../gateways';
+import { deliveryOf, reasonLabel, REASONS, silence, total, type Delivery, type Instance } from '../gateways';
 import { addressOf } from '../location';
 import { redactionOf } from '../redaction';
 import { useZone } from '../zone';
@@ -39,7 +39,6 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
       'Counters',
       [
         ['Series', number(row.series)],
-        ...(row.max_series ? [['Limit', exact(row.max_series)] satisfies Field] : []),
         ['Overflow', countOf((epoch) => epoch.overflow, 'requests')],
         ['Not counted', countOf((epoch) => epoch.uncounted, 'requests')],
         ['Gaps', countOf((epoch) => epoch.gaps.metrics, 'batches, recovered')],
@@ -50,7 +49,7 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
       'Request log',
       [
         ...deliveryFields(delivery, row.queue_bytes),
-        ['Gaps', countOf(logGaps, 'batches missing')],
+        ['Gaps', countOf((epoch) => epoch.gaps.logs, 'batches missing')],
         ['Failures', countOf((epoch) => epoch.export_failures, 'failed export attempts; most are retried')],
       ],
     ],

@@ -2,7 +2,7 @@ import { Skeleton } from '@mantine/core';
 import { Fragment } from 'react';
 import { classes } from '../classes';
 import { ago, bytes, exact, NONE, percent, tally } from '../format';
-import { deliveryOf, epochKey, livenessOf, logGaps, odd, reasonLabel, silence, total, type Instance, type Liveness } from '../gateways';
+import { deliveryOf, epochKey, livenessOf, odd, reasonLabel, silence, total, type Instance, type Liveness } from '../gateways';
 import { patch } from '../location';
 import { Dot } from './dot';
 import { GatewayDetail } from './gateway-detail';
@@ -89,7 +89,7 @@ interface RowProps {
 function Row({ instance, busy, differs, open }: RowProps) {
   const { latest: row } = instance;
   const overflow = total(instance, (epoch) => epoch.overflow) ?? 0;
-  const gaps = { metrics: total(instance, (epoch) => epoch.gaps.metrics) ?? 0, logs: total(instance, logGaps) ?? 0 };
+  const gaps = { metrics: total(instance, (epoch) => epoch.gaps.metrics) ?? 0, logs: total(instance, (epoch) => epoch.gaps.logs) ?? 0 };
   const delivery = deliveryOf(instance);
   const lost = total(instance, (epoch) => epoch.workers_lost) ?? 0;
   const toggle = () => patch({ open: open ? null : instance.key });
@@ -135,7 +135,6 @@ function Row({ instance, busy, differs, open }: RowProps) {
         </td>
         <td className={tableStyles.number} data-label="Series">
           {optional(row.series, exact)}
-          {row.max_series ? <span className="faint"> / {exact(row.max_series)}</span> : null}
           {overflow > 0 && <small className={styles.differs}>{tally(overflow)} overflow</small>}
         </td>
         <td className={tableStyles.number} data-label="Captured">

@@ -40,7 +40,7 @@ export function sortedBy<R>(rows: R[], order: Order, value: ((row: R) => number)
   });
 }
 
-/** As the address has it: `p95` ascending, `-p95` descending. */
+/** The order in the address: `p95` ascending, `-p95` descending. */
 export function orderOf(text: string | null, known: string[], otherwise: Order): Order {
   const id = text?.replace(/^-/, '') ?? '';
   return known.includes(id) ? { id, descending: text?.startsWith('-') ?? false } : otherwise;

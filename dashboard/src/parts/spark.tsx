@@ -1,10 +1,10 @@
 import styles from './spark.module.css';
-// A trend over time in the size of a word.
+// A trend over time, the size of a word.
 
 const WIDTH = 96;
 const HEIGHT = 22;
 
-/** Draws `values` from left to right; what it shows is said by `label`, as no axis says it. */
+/** Draws `values` from left to right. It has no axis, so `label` describes it. */
 export function Spark({ values, label }: { values: number[]; label: string }) {
   const most = Math.max(...values, 0);
   const pitch = WIDTH / Math.max(1, values.length);

@@ -96,9 +96,16 @@ fn value_of(root: &Value, property: &Value) -> String {
             (Some(least), Some(most)) => format!("{} to {}", grouped(least), grouped(most)),
             _ => "integer".to_owned(),
         },
-        "string" => "text".to_owned(),
+        "string" => text_of(property),
         "boolean" => "`true`, `false`".to_owned(),
-        "object" => "object".to_owned(),
+        "object" => match property["maxProperties"].as_u64() {
+            Some(most) => {
+                let names = property["propertyNames"]["pattern"].as_str().unwrap_or(".*");
+                let value = text_of(&property["additionalProperties"]);
+                format!("object, at most {} keys `{names}` with {value}", grouped(most))
+            }
+            None => "object".to_owned(),
+        },
         "array" => {
             let element = Value::Object(resolved(root, &property["items"]));
             let of = match (words_of(&element), element["type"].as_str()) {
@@ -107,12 +114,28 @@ fn value_of(root: &Value, property: &Value) -> String {
                 (_, Some("number")) => "numbers",
                 _ => "objects",
             };
+            let of = match (element["minimum"].as_f64(), element["maximum"].as_f64()) {
+                (Some(least), Some(most)) => format!("{of} from {least} to {most}"),
+                _ => of.to_owned(),
+            };
             match property["maxItems"].as_u64() {
                 Some(most) => format!("at most {} {of}", grouped(most)),
-                None => of.to_owned(),
+                None => of,
             }
         }
         other => other.to_owned(),
+    }
+}
+
+/// A text with its bounds.
+fn text_of(property: &Value) -> String {
+    if let Some(pattern) = property["pattern"].as_str() {
+        return format!("text, `{pattern}`");
+    }
+    match (property["minLength"].as_u64(), property["maxLength"].as_u64()) {
+        (Some(least), Some(most)) => format!("text, {} to {} characters", grouped(least), grouped(most)),
+        (None, Some(most)) => format!("text, at most {} characters", grouped(most)),
+        _ => "text".to_owned(),
     }
 }
 
@@ -200,6 +223,8 @@ fn resolved(root: &Value, schema: &Value) -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gatelens_core::host::PluginIdentity;
+    use gatelens_core::plan::Plan;
 
     #[test]
     fn every_key_is_explained() {
@@ -229,7 +254,7 @@ mod tests {
                     at = at.as_object_mut().unwrap().entry(key).or_insert(json!({}));
                 }
                 *at = json!(value);
-                Config::parse(&config.to_string()).is_ok()
+                Plan::read(&config.to_string(), &PluginIdentity::default()).is_ok()
             };
             if let (Some(least), Some(most)) = (property["minimum"].as_i64(), property["maximum"].as_i64()) {
                 assert!(accepts(least) && accepts(most), "{path}: {property}");

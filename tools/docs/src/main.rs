@@ -32,8 +32,15 @@ fn documents() -> io::Result<Vec<Document>> {
         Document { file: "docs/config.schema.json", text: format!("{schema:#}\n") },
         Document { file: "docs/config.md", text: config::page(&schema) },
         Document { file: "docs/wire.md", text: gatelens_model::reference::update(&read("docs/wire.md")?) },
+        Document { file: "docs/redaction.md", text: redaction(&read("docs/redaction.md")?)? },
         Document { file: "dashboard/src/omission.ts", text: omission() },
     ])
+}
+
+/// The document with its table of captured media types.
+fn redaction(document: &str) -> io::Result<String> {
+    gatelens_redact::capture::reference::update(document)
+        .ok_or_else(|| io::Error::other("docs/redaction.md has no markers of the table of media types"))
 }
 
 /// The omission reasons as a type of the page, so that its compiler finds one that the page does not explain.

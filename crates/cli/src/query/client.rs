@@ -1,4 +1,4 @@
-//! Where answers come from.
+//! The source of an answer: a running ingest, or its files.
 
 use serde_json::Value;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::Duration;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: u64 = 256 << 20;
 
-/// Who is asked.
+/// The source of an answer.
 pub(super) enum Source {
     /// A running service at a URL without a slash at its end.
     Service(String),
@@ -27,7 +27,7 @@ pub(super) enum Failure {
     Wrong(String),
     #[error("the ingest cannot answer: {0}")]
     Refused(String),
-    #[error("what answers at {url} is no gatelens ingest: {reason}")]
+    #[error("the server at {url} is not a gatelens ingest: {reason}; correct --url")]
     Strange { url: String, reason: String },
 }
 
@@ -43,7 +43,7 @@ impl Source {
         };
         let strange = |reason| Failure::Strange { url: place.clone(), reason };
         let answer: Value =
-            serde_json::from_slice(&body).map_err(|_| strange(format!("status {status}, and no JSON")))?;
+            serde_json::from_slice(&body).map_err(|_| strange(format!("status {status} without JSON")))?;
         if status == 200 {
             return Ok(answer);
         }

@@ -54,17 +54,17 @@ const SOURCES_NOT_YET: &[&str] = &[
 
 /// A defect found by a rule, not yet located in the text.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     steps: Vec<Step>,
     message: String,
 }
 
 impl Problem {
-    pub(super) fn new(steps: impl IntoIterator<Item = Step>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(steps: impl IntoIterator<Item = Step>, message: impl Into<String>) -> Self {
         Self { steps: steps.into_iter().collect(), message: message.into() }
     }
 
-    pub(super) fn locate(self, text: &str) -> ConfigError {
+    pub(crate) fn locate(self, text: &str) -> ConfigError {
         let (line, column) = locate::position(text, &self.steps);
         ConfigError { path: locate::display(&self.steps), line, column, message: self.message }
     }

@@ -10,7 +10,7 @@ pub struct Measurement {
     /// The upstream's share of it: from the request headers sent to it to the last byte of its response, so the transfer
     /// of bodies and a slow client are in it. `None` when its response did not end regularly.
     pub upstream_ns: Option<u64>,
-    /// The gateway's share of it, see [`crate::overhead`]; `None` when it cannot be known.
+    /// The gateway's share of it, see [`crate::request::overhead`]; `None` when it cannot be known.
     pub gateway_ns: Option<u64>,
     /// Body bytes of the request.
     pub request_bytes: u64,

@@ -8,9 +8,9 @@ use std::io::Read;
 
 use super::gzip::{Body, compress};
 use crate::config::Compression;
-use crate::event::Event;
 use crate::otlp::logs::{encode_portion, encode_record};
 use crate::otlp::{self, Resource};
+use crate::request::event::Event;
 use gatelens_redact::capture::CapturedBody;
 
 /// Bytes of records to a portion.

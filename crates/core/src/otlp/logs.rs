@@ -4,7 +4,7 @@ use gatelens_model::{attribute, value};
 
 use super::proto::Message;
 use super::{Resource, encode_scope};
-use crate::event::{Event, Header};
+use crate::request::event::{Event, Header};
 use gatelens_model::OmissionReason;
 use gatelens_redact::capture::CapturedBody;
 

@@ -1,4 +1,4 @@
-//! What the shop knows: the same user, order or item each time it is asked for.
+//! The shop's records: an identifier always has the same user, order or item.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::iter;
@@ -96,7 +96,7 @@ pub(super) fn receipt(payment: &[u8]) -> Value {
     json!({"id": id(), "order": payment["order"], "amount": payment["amount"], "state": "paid", "card_ending": last})
 }
 
-/// A year of sales by item, of a size that nobody wants in a log.
+/// A year of sales by item: too large for a log.
 pub(super) fn report(day: &str) -> Value {
     let mut rng = seeded(day);
     let rows: Vec<Value> = (0..REPORT_ROWS)

@@ -1,5 +1,5 @@
-//! Strings of a body that hold JSON, a URL or names and values. Sensitive names are looked for in these, too; paths do
-//! not reach into them.
+//! Strings of a body that hold JSON, a URL or text. Sensitive names are searched for in them; paths do not reach into
+//! them.
 
 use std::borrow::Cow;
 
@@ -7,11 +7,11 @@ use super::super::json::{Reader, has_byte_of};
 use super::super::parameters::redact_url;
 use super::super::sniff::{Carrier, Sniffed, sniff};
 use super::super::stable::{Pass, until_stable};
-use super::{Automaton, BodyRedactor, JsonPass, prose};
+use super::{Automaton, BodyRedactor, JsonPass, Reading, both, prose};
 use crate::redactor::{MASK, UrlMatcher};
 use crate::rules::Hits;
 
-/// How many strings within strings are looked into. What is wrapped deeper is masked.
+/// Depth to which strings within strings are searched. JSON that is nested deeper is masked.
 const MAX_LAYERS: u8 = 3;
 
 /// Longest scheme of a URL.
@@ -19,13 +19,13 @@ const MAX_SCHEME: usize = 16;
 
 static NO_PATHS: Automaton = Automaton::none();
 
-/// Whether there is any use in looking into a string, given with its quotes: most hold no separator.
+/// Whether a string, given with its quotes, can hold a secret. Most strings contain no separator and cannot.
 pub(super) fn is_candidate(quoted: &str) -> bool {
     let inner = quoted.as_bytes().get(1..).unwrap_or_default();
     matches!(inner.first(), Some(b'{' | b'[' | b'/' | b'?' | b'#' | b' ')) || has_separator(inner)
 }
 
-/// What is kept of a string, which stands in `layer` strings already.
+/// Redacts a string that is nested in `layer` other strings.
 pub(super) fn redact<'t>(
     rules: &BodyRedactor<'_>,
     text: &'t str,
@@ -33,7 +33,7 @@ pub(super) fn redact<'t>(
     hits: &mut Hits,
 ) -> Cow<'t, str> {
     if rules.query.is_empty() {
-        // Whatever is sensitive in a body is so in a query.
+        // Names that are sensitive in a body are also sensitive in a query.
         return Cow::Borrowed(text);
     }
     if !rules.body.keys.is_empty() {
@@ -44,12 +44,8 @@ pub(super) fn redact<'t>(
             Sniffed::Perhaps => {
                 let mut own = Hits::default();
                 if let Some(json) = json(rules, text, layer, &mut own) {
-                    // What is found in both ways counts once.
-                    let mut again = Hits::default();
-                    let found = !own.is_empty();
-                    hits.take(own);
-                    let masked = as_text(rules, &json, if found { &mut again } else { hits }).into_owned();
-                    return Cow::Owned(masked);
+                    let as_json = Reading { text: Cow::Owned(json), hits: own };
+                    return both(text, as_json, hits, |text, hits| as_text(rules, text, hits).into_owned());
                 }
             }
             Sniffed::Text => {}
@@ -58,11 +54,11 @@ pub(super) fn redact<'t>(
     as_text(rules, text, hits)
 }
 
-/// What is kept of a string that is a URL or text.
+/// Redacts a string that is a URL or text.
 fn as_text<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
     let masked = if begins_as_url(text) {
         let masked = url(rules, text, hits);
-        // Behind a blank anything may follow. Without one, all of the text is the URL.
+        // A text without blanks is the URL. After a blank, anything can follow.
         if !has_byte_of::<0, b' '>(text.trim().as_bytes()) {
             return masked;
         }
@@ -77,14 +73,14 @@ fn as_text<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hits) -> Cow<
     }
 }
 
-/// Whether there is a `:`, `=` or `@`, or what stands between these in ASCII.
+/// Whether a text contains `:`, `=`, `@` or a character between them in ASCII.
 fn has_separator(text: &[u8]) -> bool {
     has_byte_of::<b':', b'@'>(text)
 }
 
-/// What is kept of a URL.
+/// Redacts a URL.
 fn url<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
-    // Parameters, userinfo and fragments alone are masked.
+    // Only parameters, userinfo and fragments are masked.
     if !text.bytes().any(|byte| matches!(byte, b'?' | b'#' | b';' | b'@')) {
         return Cow::Borrowed(text);
     }
@@ -104,7 +100,7 @@ fn url<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t, 
     }
 }
 
-/// What is kept of a string that is JSON. Of JSON that is wrapped too deep, nothing; `None` when it is broken.
+/// Redacts a string that is JSON. JSON that is nested too deep is masked as a whole. `None` when it is malformed.
 fn json(rules: &BodyRedactor<'_>, text: &str, layer: u8, hits: &mut Hits) -> Option<String> {
     if layer >= MAX_LAYERS {
         return is_json(text).then(|| MASK.to_owned());

@@ -1,9 +1,9 @@
-//! Server-sent events (HTML, section 9.2): each event is redacted by itself, and one that cannot be is left out.
+//! Server-sent events (HTML, section 9.2). Each event is redacted separately; one that cannot be redacted is omitted.
 
 use super::{BodyRedactor, prose};
 use crate::rules::Hits;
 
-/// Stands where an event or line was left out: a comment to every reader of the format.
+/// Replaces an omitted event or line. In this format it is a comment.
 const LEFT_OUT: &str = ": left out: ";
 
 /// Redacts a stream of events. The last one may lack the blank line after it.
@@ -30,7 +30,7 @@ pub(super) fn redact(rules: &BodyRedactor<'_>, text: &str, hits: &mut Hits) -> S
                 out.push_str(&rules.detectors.redact(&masked, hits));
                 out.push('\n');
             }
-            // Readers skip fields that the format does not know; what stands in them is anybody's guess.
+            // Readers skip unknown fields, so their content can be anything.
             _ => left_out("unknown field", &mut out),
         }
     }
@@ -61,7 +61,7 @@ fn left_out(why: &str, out: &mut String) {
 /// Lines that end with CR LF, LF or CR.
 fn lines(text: &str) -> impl Iterator<Item = &str> {
     let lines = text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'));
-    // What comes after the last line end is no line when it is empty.
+    // An empty rest after the last line end is not a line.
     let count = lines.clone().count();
     let ends = text.ends_with(['\n', '\r']) || text.is_empty();
     lines.take(if ends { count.saturating_sub(1) } else { count })

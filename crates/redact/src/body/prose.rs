@@ -1,28 +1,29 @@
 //! Text without a structure: sensitive names before a `:` or `=`, and userinfo of URLs.
 //!
-//! Where a value ends cannot be told in prose, in YAML or in a log. So its line ends it; where it may go on beyond that,
-//! because it begins on the next line or opens a bracket, the text does.
+//! In prose, YAML and logs the end of a value is not marked. A value is therefore masked to the end of its line. It is
+//! masked to the end of the text where it can continue on the next line: because it begins there, or opens a bracket.
 
 use std::borrow::Cow;
 
 use super::super::MASK;
 use super::super::parameters::redact_userinfo;
+use super::super::work;
 use super::BodyRedactor;
 use crate::rules::Hits;
 
-/// Most bytes before a separator that are read as a name.
+/// Longest name before a separator, bytes.
 const MAX_NAME: usize = 128;
 
-/// Quotes that lines can end in: of TOML and Python, of Markdown.
+/// Quotes that can span lines, in TOML, Python and Markdown.
 const QUOTES: [&str; 3] = ["\"\"\"", "'''", "```"];
 
-/// What is kept of a text.
+/// Redacts a text.
 pub(super) fn redact<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
     let has = |byte: u8| text.as_bytes().contains(&byte);
     if rules.query.is_empty() || !has(b'@') || !has(b'/') {
         return redact_named(rules, text, hits);
     }
-    // Userinfo goes first: without it, what was a part of it can be read as a name.
+    // Userinfo is masked first, because a part of it could be read as a name.
     match redact_userinfo(text.as_bytes()) {
         Cow::Borrowed(_) => redact_named(rules, text, hits),
         Cow::Owned(bytes) => {
@@ -31,10 +32,11 @@ pub(super) fn redact<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hit
     }
 }
 
-/// Masks what follows sensitive names.
+/// Masks the values after sensitive names.
 fn redact_named<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
+    work::add(text.len());
     let mut masked: Option<String> = None;
-    // Up to where the text is copied or masked.
+    // The text is copied or masked up to here.
     let mut done = 0usize;
     for (at, separator) in text.bytes().enumerate().filter(|(_, byte)| matches!(byte, b':' | b'=')) {
         let (Some(before), Some(after)) = (text.get(done..at), text.get(at.saturating_add(1)..)) else {
@@ -49,17 +51,20 @@ fn redact_named<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hits) ->
             continue;
         }
         let line = after.split(['\n', '\r']).next().unwrap_or_default();
-        // Base64 ends in `==`, behind what may hold any three letters.
+        // Base64 can end in any letters and `==`. Nothing follows there that could be masked.
         let is_nothing = |c: char| c.is_whitespace() || c == '=';
-        if line.trim() == MASK || after.trim_start_matches(is_nothing).is_empty() {
+        work::add(line.len());
+        let value = after.trim_start_matches(is_nothing);
+        work::add(after.len().saturating_sub(value.len()));
+        if line.trim() == MASK || value.is_empty() {
             continue;
         }
         hits.take(own);
-        let goes_on = !line.contains(|c: char| c.is_alphanumeric() || c == '*')
+        let continues = !line.contains(|c: char| c.is_alphanumeric() || c == '*')
             || line.trim_start().starts_with(['{', '[', '|', '>'])
             || line.ends_with('\\')
             || QUOTES.iter().any(|quotes| line.contains(quotes));
-        let value = if goes_on { after } else { line };
+        let value = if continues { after } else { line };
         let blanks = value.len().saturating_sub(value.trim_start().len());
         let start = at.saturating_add(1).saturating_add(blanks);
         let out = masked.get_or_insert_default();
@@ -82,7 +87,8 @@ fn name_before(text: &str) -> &str {
     let text = text.trim_end_matches(is_around);
     let begin = text.ceil_char_boundary(text.len().saturating_sub(MAX_NAME));
     let near = text.get(begin..).unwrap_or_default();
-    // All of these are ASCII, so that what follows one begins with a character.
+    work::add(near.len());
+    // All of these are ASCII, so a character begins after each of them.
     let is_end = |byte| {
         let brackets = matches!(byte, b'{' | b'(' | b'<' | b'|' | b'"' | b'\'' | b'`');
         brackets || matches!(byte, b'\n' | b'\r' | b',' | b';' | b'&' | b'?' | b'#' | b':' | b'=')
@@ -91,7 +97,7 @@ fn name_before(text: &str) -> &str {
     end.map_or(near, |end| near.get(end.saturating_add(1)..).unwrap_or_default())
 }
 
-/// Names of parameters, `sig` and `code`, stand before `=` alone.
+/// Names that are sensitive only as parameters, such as `sig` and `code`, count only before `=`.
 fn is_sensitive(rules: &BodyRedactor<'_>, name: &str, separator: u8, hits: &mut Hits) -> bool {
     match separator {
         b'=' => rules.body.keys.hit_either(rules.query, name, hits),

@@ -1,14 +1,17 @@
 //! Content codings: gzip and deflate, inflated within bounds.
 
 use gatelens_model::OmissionReason;
+
+use crate::work;
 use std::io::{self, Read};
 
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 
-/// Output per byte of input beyond which data is taken for a bomb. JSON comes to 10 to 30; deflate can reach 1,032.
+/// Output per byte of input beyond which data counts as a decompression bomb. JSON reaches 10 to 30, deflate at most
+/// 1,032.
 const MAX_RATIO: usize = 100;
 
-/// Output up to which the ratio does not matter, bytes.
+/// Output up to which the ratio is not checked, bytes.
 const RATIO_FREE: usize = 65_536;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +45,7 @@ impl ContentCoding {
         match self {
             Self::Identity => Ok(bytes),
             Self::Gzip => inflate(MultiGzDecoder::new(&bytes[..]), bytes.len(), max_bytes),
-            // RFC 9110, section 8.4.1.2, means zlib; some senders mean raw deflate.
+            // RFC 9110, section 8.4.1.2, means zlib, but some senders use raw deflate.
             Self::Deflate if is_zlib(&bytes) => {
                 let mut rest = &bytes[..];
                 let out = inflate(ZlibDecoder::new(&mut rest), bytes.len(), max_bytes)?;
@@ -65,7 +68,10 @@ fn inflate(mut decoder: impl Read, input: usize, max_bytes: usize) -> Result<Vec
     loop {
         match decoder.read(&mut buffer) {
             Ok(0) => return Ok(out),
-            Ok(count) => out.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+            Ok(count) => {
+                work::add(count);
+                out.extend_from_slice(buffer.get(..count).unwrap_or_default());
+            }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 return Err(OmissionReason::Truncated);
             }

@@ -5,7 +5,7 @@ use gatelens_model::OmissionReason;
 
 /// The media types whose bodies are captured, and how each is redacted. `*` stands for any characters.
 ///
-/// `docs/redaction.md` lists them; a test makes that list from this table.
+/// The list in `docs/redaction.md` is made from this table.
 pub const MEDIA_TYPES: &[(&str, BodyKind)] = &[
     ("application/json", BodyKind::Json),
     ("text/json", BodyKind::Json),
@@ -76,8 +76,8 @@ impl MediaType {
         &self.essence
     }
 
-    /// The value of a parameter. One that is stated twice with different values has none that counts, and gives what is
-    /// no value of anything.
+    /// The value of a parameter. A parameter with several different values yields the empty text, which is not a valid
+    /// value of any parameter.
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         let mut values =
             self.parameters.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -88,7 +88,7 @@ impl MediaType {
     /// How a body of this type is redacted.
     ///
     /// # Errors
-    /// Why it is not.
+    /// Why such a body is omitted.
     pub fn body_kind(&self) -> Result<BodyKind, OmissionReason> {
         let grpc = self.essence.strip_prefix("application/grpc");
         if grpc.is_some_and(|rest| rest.is_empty() || rest.starts_with('+') || rest.starts_with("-web")) {

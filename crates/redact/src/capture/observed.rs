@@ -1,28 +1,28 @@
-//! The bodies of a stream, as far as a filter has seen them.
+//! The bodies of a stream, as far as the filter has observed them.
 
 use super::{BodyCapture, BodyEnd};
 use gatelens_model::Message;
 
-/// What a filter has collected of the bodies of a stream; nothing as an access logger.
+/// The bodies of a stream that a filter has collected. An access logger collects none.
 #[derive(Debug, Default)]
 pub struct Bodies {
-    /// `None` when the filter saw no headers of a request, or bodies of requests are not captured.
+    /// `None` when the filter saw no request headers, or request bodies are not captured.
     pub request: Option<ObservedBody>,
     /// The same for the response.
     pub response: Option<ObservedBody>,
 }
 
-/// A body that has passed, or does so still.
+/// A body of which the filter has seen at least the headers.
 #[derive(Debug)]
 pub struct ObservedBody {
-    /// What was copied of it.
+    /// The copied part.
     pub capture: BodyCapture,
-    /// Whether it has come to its end.
+    /// Whether its end was seen.
     pub end: BodyEnd,
 }
 
 impl Bodies {
-    /// The body of one of the two.
+    /// The body of a message.
     pub fn of(&mut self, message: Message) -> &mut Option<ObservedBody> {
         match message {
             Message::Request => &mut self.request,
@@ -30,7 +30,7 @@ impl Bodies {
         }
     }
 
-    /// Bytes that are held: more than none where there is something to redact.
+    /// Bytes that are held. Not zero when there is something to redact.
     pub fn held_bytes(&self) -> usize {
         let both = self.request.iter().chain(&self.response);
         both.fold(0, |sum, passed| sum.saturating_add(passed.capture.held_bytes()))

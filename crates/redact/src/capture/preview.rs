@@ -1,22 +1,22 @@
-//! What the filter would do with a body, told without a gateway.
+//! Shows how the filter would treat a body, without a gateway.
 
 use super::{BodyCapture, BodyEnd, Capture, CaptureConfig, CapturedBody, Head};
 use crate::{Hits, RedactConfig, Redactor, SectionError};
 use gatelens_model::Message;
 
-/// A body as it would be sent, and what the rules had to do with it.
+/// A body as it would be sent, and the hits of the rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preview {
-    /// What would be sent, or why nothing would be.
+    /// The body that would be sent, or why it would be omitted.
     pub captured: CapturedBody,
     /// Rules that were hit, and how often.
     pub hits: Vec<(String, u64)>,
-    /// Configured rules for bodies of this direction that were not hit.
+    /// Configured rules for bodies of this message that were not hit.
     pub never: Vec<String>,
 }
 
-/// Takes a body through capture and redaction, exactly as the filter does. Bodies are captured even where `capture`
-/// leaves them out.
+/// Takes a body through capture and redaction, exactly as the filter does. The switches
+/// `capture.request_body` and `capture.response_body` are ignored.
 ///
 /// # Errors
 /// The first entry of the configuration that is wrong.
@@ -53,7 +53,7 @@ pub fn preview(
     Ok(Preview { captured, hits, never })
 }
 
-/// Whether a rule was written for bodies of this direction.
+/// Whether a rule applies to bodies of this message.
 fn concerns(rule: &str, message: Message) -> bool {
     let own = match message {
         Message::Request => "request_body:",

@@ -1,6 +1,8 @@
 //! Collects the chunks of a body within a bound.
 
 use gatelens_model::OmissionReason;
+
+use crate::work;
 use std::collections::VecDeque;
 use std::ops::Range;
 
@@ -8,7 +10,7 @@ use super::BodyEnd;
 
 #[derive(Clone, Debug)]
 pub(super) enum Collector {
-    /// All or nothing.
+    /// The whole body, or nothing.
     Whole { bytes: Vec<u8>, max_bytes: usize },
     /// The beginning and, when it gets too long, the end.
     HeadAndTail { head: Vec<u8>, max_head: usize, tail: VecDeque<u8>, max_tail: usize, dropped: u64 },
@@ -19,22 +21,23 @@ impl Collector {
         Self::Whole { bytes: Vec::new(), max_bytes }
     }
 
-    /// Half of the bound for either end.
+    /// Keeps half of the bound at each end.
     pub(super) fn head_and_tail(max_bytes: usize) -> Self {
         let max_tail = max_bytes >> 1;
         let max_head = max_bytes.saturating_sub(max_tail);
         Self::HeadAndTail { head: Vec::new(), max_head, tail: VecDeque::new(), max_tail, dropped: 0 }
     }
 
-    /// Takes the next chunk of `size` bytes, of which `read` gives a part. Only what is kept is read.
+    /// Takes the next chunk of `size` bytes, of which `read` gives a part. Only the kept part is read.
     pub(super) fn push(
         &mut self,
         size: usize,
         mut read: impl FnMut(Range<usize>) -> Vec<u8>,
     ) -> Result<(), OmissionReason> {
+        work::add(size);
         let mut take = |range: Range<usize>| {
             let part = if range.is_empty() { Vec::new() } else { read(range.clone()) };
-            // What the host did not hand over is missing.
+            // The host handed over less than it announced.
             if part.len() == range.len() { Ok(part) } else { Err(OmissionReason::Truncated) }
         };
         match self {
@@ -72,8 +75,7 @@ impl Collector {
         }
     }
 
-    /// What was collected. Of a stream of events that was cut only whole events are left, with a comment where some are
-    /// missing.
+    /// The collected bytes. An incomplete stream of events keeps only whole events, with a comment in place of missing ones.
     pub(super) fn finish(self, end: BodyEnd) -> Vec<u8> {
         match self {
             Self::Whole { bytes, .. } => bytes,
@@ -106,7 +108,7 @@ fn end_of_events(bytes: &[u8]) -> usize {
     (1..=bytes.len()).rev().find(|end| ends_event(bytes, *end)).unwrap_or(0)
 }
 
-/// Where the first event ends; what was before may have lost its beginning.
+/// Where the first event ends. Its beginning may be missing.
 fn first_end_of_event(bytes: &[u8]) -> usize {
     (1..=bytes.len()).find(|end| ends_event(bytes, *end)).unwrap_or(bytes.len())
 }

@@ -1,8 +1,9 @@
-//! Payment cards: ISO/IEC 7812 numbers of 13 to 19 digits with a Luhn check digit, written in groups or at one stretch.
+//! Payment cards: ISO/IEC 7812 numbers of 13 to 19 digits with a Luhn check digit, in groups or without separators.
 
 use std::ops::Range;
 
 use super::byte;
+use crate::work;
 
 const LENGTHS: std::ops::RangeInclusive<usize> = 13..=19;
 
@@ -28,17 +29,18 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
 
 /// The end of the longest card that begins here, at the beginning of a group of digits, and ends with one.
 fn card_at(text: &str, start: usize) -> Option<usize> {
-    // Cards begin with 2 to 6; other numbers of that length are of airlines and the like, or count nanoseconds.
+    // Cards begin with 2 to 6. Other numbers of that length are tickets, for example, or timestamps in nanoseconds.
     byte(text, start).filter(|first| matches!(first, b'2'..=b'6'))?;
     let (mut count, mut at, mut longest) = (0usize, start, None);
     let mut digits = [0u8; 19];
     loop {
         let end = end_of_group(text, at);
+        work::add(end.saturating_sub(at));
         for place in at..end {
             *digits.get_mut(count)? = byte(text, place)?.wrapping_sub(b'0');
             count = count.saturating_add(1);
         }
-        // Groups in the middle of letters are those of a UUID and the like.
+        // Groups between letters belong to UUIDs and similar identifiers.
         let is_card = LENGTHS.contains(&count) && (at == start || !is_glued(text, start, end));
         if is_card && digits.get(..count).is_some_and(luhn) {
             longest = Some(end);
@@ -47,7 +49,7 @@ fn card_at(text: &str, start: usize) -> Option<usize> {
         if !matches!(byte(text, end), Some(b' ' | b'-')) || !is_digit(text, next) || count >= *LENGTHS.end() {
             return longest;
         }
-        // A group that makes it too long ends the search, with what was found until then.
+        // A group that would make the number too long ends the search.
         let group = end_of_group(text, next).saturating_sub(next);
         if count.saturating_add(group) > *LENGTHS.end() {
             return longest;

@@ -1,11 +1,12 @@
-//! E-mail addresses: a dot-atom of RFC 5322 and a domain with a dot, in any script; `%40` counts as `@`. What separates
-//! in URLs (`/?#&=|`) ends an address, although the RFC allows it within one.
+//! E-mail addresses: a dot-atom of RFC 5322 and a domain with a dot, in any script; `%40` counts as `@`. The separators of
+//! URLs (`/?#&=|`) end an address, although the RFC allows them within it.
 
 use std::ops::Range;
 
 use super::byte;
+use crate::work;
 
-/// Longest local part that is looked at, in bytes: twice what RFC 5321 allows.
+/// Longest local part, bytes: twice the limit of RFC 5321.
 const MAX_LOCAL: usize = 128;
 
 /// Where in a text addresses stand.
@@ -23,6 +24,7 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
             start = start.saturating_add(1);
         }
         let end = end_of_domain(text, after);
+        work::add(at.saturating_sub(start).saturating_add(end.saturating_sub(after)));
         if start < at && end > after {
             found.push(start..end);
             searched = end;
@@ -45,7 +47,7 @@ fn next_at(text: &str, from: usize) -> Option<(usize, usize)> {
     })
 }
 
-/// The end of a domain with at least two labels, the last of which is no number; `start` when there is none.
+/// The end of a domain with at least two labels, the last of which is not a number; `start` when there is none.
 fn end_of_domain(text: &str, start: usize) -> usize {
     let is_domain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.') || byte >= 0x80;
     let rest = text.get(start..).unwrap_or_default();

@@ -1,9 +1,10 @@
 //! International bank account numbers, ISO 13616: country, two check digits, as many characters as the country uses,
-//! with a remainder of 1 modulo 97. Groups may be set apart by a space or a dash.
+//! with a remainder of 1 modulo 97. Spaces or dashes may separate groups.
 
 use std::ops::Range;
 
 use super::byte;
+use crate::work;
 
 /// Where in a text account numbers stand.
 pub(super) fn find(text: &str) -> Vec<Range<usize>> {
@@ -41,6 +42,7 @@ fn account_at(text: &str, start: usize) -> Option<usize> {
         }
         at = at.saturating_add(1);
     }
+    work::add(account.len());
     let (head, rest) = account.split_at_checked(4)?;
     let remainder = rest.iter().chain(head).fold(0u32, |remainder, character| {
         let value = char::from(*character).to_digit(36).unwrap_or(0);

@@ -9,7 +9,7 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
     let mut found: Vec<Range<usize>> = Vec::new();
     let mut searched = 0usize;
     for (start, head) in text.match_indices("eyJ") {
-        // A run of these characters is a token from the first beginning in it, or from none.
+        // A run of these characters is a token from its first beginning, or not a token.
         if start < searched {
             continue;
         }
@@ -20,7 +20,7 @@ pub(super) fn find(text: &str) -> Vec<Range<usize>> {
         }
         searched = end;
         let whole = text.get(start..end).unwrap_or_default();
-        // With its signature cut off it still names somebody.
+        // A token without its signature still identifies somebody.
         if whole.split_once('.').is_some_and(|(_, rest)| !rest.is_empty()) {
             found.push(start..end);
         }

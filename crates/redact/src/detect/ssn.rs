@@ -1,5 +1,5 @@
 //! US social security numbers: three, two and four digits with the same separator between, from the ranges that are
-//! given out. Nine digits without separators are not taken for one; too many things have nine digits.
+//! issued. Nine digits without separators do not count, because too many other numbers have nine digits.
 
 use std::ops::Range;
 

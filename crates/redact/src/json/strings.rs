@@ -1,13 +1,15 @@
-//! The strings of JSON: where they end, what they say, and how they are written.
+//! Strings of JSON: finding their end, decoding and writing them.
 
 use std::borrow::Cow;
+
+use crate::work;
 
 /// The same byte eight times.
 const fn eight(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 
-/// How many bytes stand before the first quote, backslash or control character. Looks at eight bytes at a time.
+/// Number of bytes before the first quote, backslash or control character. Reads eight bytes at a time.
 pub(super) fn plain_length(bytes: &[u8]) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();
     for (index, word) in words.iter().enumerate() {
@@ -21,17 +23,18 @@ pub(super) fn plain_length(bytes: &[u8]) -> usize {
     bytes.len().saturating_sub(rest.len()).saturating_add(plain)
 }
 
-/// The highest bit of each byte that is special; above the lowest such byte, bits may be wrong.
+/// Sets the highest bit of each special byte. Only the lowest set bit is reliable.
 fn special(word: u64) -> u64 {
     let is_zero = |word: u64| word.wrapping_sub(eight(1)) & !word;
     let control = word.wrapping_sub(eight(b' ')) & !word;
     (is_zero(word ^ eight(b'"')) | is_zero(word ^ eight(b'\\')) | control) & eight(0x80)
 }
 
-/// Whether a byte of `FIRST` to `LAST`, which are ASCII, is among these. Looks at eight bytes at a time.
+/// Whether one of the bytes is between `FIRST` and `LAST`, which must be ASCII. Reads eight bytes at a time.
 pub(crate) fn has_byte_of<const FIRST: u8, const LAST: u8>(bytes: &[u8]) -> bool {
-    // Of each byte but its highest bit, so that no carry leaves it: the highest bit says whether it is too large, and
-    // whether it is large enough.
+    work::add(bytes.len());
+    // The sums use seven bits of each byte, so that no carry leaves it. The highest bit of the first sum is set when the
+    // byte is too large, that of the second when it is large enough.
     let (too_large, large_enough) = (0x7f_u8.wrapping_sub(LAST), 0x80_u8.wrapping_sub(FIRST));
     let is_in = |word: &[u8; 8]| {
         let word = u64::from_le_bytes(*word);
@@ -43,8 +46,9 @@ pub(crate) fn has_byte_of<const FIRST: u8, const LAST: u8>(bytes: &[u8]) -> bool
     words.iter().any(is_in) || rest.iter().any(|byte| (FIRST..=LAST).contains(byte))
 }
 
-/// What a string of the text, given with its quotes, says. Halves of surrogate pairs become U+FFFD.
+/// The value of a string, which is given with its quotes. Half a surrogate pair becomes U+FFFD.
 pub(crate) fn unescape(quoted: &str) -> Cow<'_, str> {
+    work::add(quoted.len());
     let inner = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(quoted);
     if !inner.contains('\\') {
         return Cow::Borrowed(inner);
@@ -75,7 +79,7 @@ pub(crate) fn unescape(quoted: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Reads on after `\u`.
+/// Decodes the digits after `\u`. Returns the character and the rest of the text.
 fn unicode(text: &str) -> (char, &str) {
     let four = |text: &str| u32::from_str_radix(text.get(..4)?, 16).ok();
     let after = text.get(4..).unwrap_or("");

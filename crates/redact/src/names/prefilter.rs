@@ -1,39 +1,40 @@
-//! Tells of most names at a glance that none of many texts stands in them.
+//! Rules out most names quickly: reads a name once and finds out whether it can contain any of many texts.
 
 use super::squash;
+use crate::work;
 
-/// Most bytes of a text that are looked at.
+/// Number of bytes at the beginning of a text that the table knows.
 const MAX_WIDTH: usize = 3;
 
-/// Bits of the table, as a power of two: with a hundred texts, one name in ten is looked at closer.
+/// Bits of the table, as a power of two. With a hundred texts, one name in ten passes the filter by accident.
 const TABLE_LOG2: u32 = 13;
 
-/// 64 bits each.
+/// Words of 64 bits.
 const TABLE_WORDS: usize = 1 << (TABLE_LOG2 - 6);
 
-/// Bits of the hash of a beginning that are not used.
+/// Unused bits of the hash of a beginning.
 const UNUSED: u32 = u32::BITS.saturating_sub(TABLE_LOG2);
 
-/// Texts of lower-case letters and digits, known by their first bytes.
+/// Texts of lower-case letters and digits, indexed by their first bytes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Prefilter {
-    /// With what each begins, in order of that, and the number of each.
+    /// The beginning of each text, its number and the text, sorted by beginning.
     texts: Vec<(u32, usize, Box<str>)>,
-    /// How many bytes of each text are looked at.
+    /// Length of the beginnings, bytes.
     width: usize,
-    /// The bits of so many bytes.
+    /// Mask for `width` bytes.
     kept: u32,
-    /// A bit for each beginning of a text, by its hash. Empty without texts.
+    /// A bit for the hash of each beginning. Empty without texts.
     beginnings: Vec<u64>,
 }
 
 impl Prefilter {
-    /// Adds a text, which is squashed already and not empty. Gives its number; the next one has the next.
+    /// Adds a text, which must be squashed and not empty. Returns its number; numbers are consecutive.
     pub(super) fn add(&mut self, text: &str) -> usize {
         let number = self.texts.len();
         let width = text.len().min(MAX_WIDTH);
         if number == 0 || width < self.width {
-            // All are known by as much as the shortest has.
+            // All beginnings are as long as the shortest text, up to the maximum.
             self.width = width;
             self.kept = match width {
                 1 => 0xff,
@@ -58,7 +59,7 @@ impl Prefilter {
         self.texts.insert(at, (begin, number, text));
     }
 
-    /// The numbers of the texts that are part of a squashed name, each once, in no order.
+    /// The numbers of the texts that a squashed name contains, each once, in no particular order.
     pub(super) fn found_in(&self, squashed: &str) -> Vec<usize> {
         let mut found = Vec::new();
         let mut window = 0;
@@ -77,11 +78,12 @@ impl Prefilter {
         found
     }
 
-    /// Whether one of the texts may be part of the letters and digits of a name; false is certain.
+    /// Whether the letters and digits of a name can contain one of the texts. False is certain.
     pub(super) fn may_be_in(&self, name: &str) -> bool {
         if self.texts.is_empty() {
             return false;
         }
+        work::add(name.len());
         if name.is_ascii() {
             return self.is_any_in(name.bytes().map(squashed).filter(|byte| *byte != 0));
         }
@@ -92,44 +94,44 @@ impl Prefilter {
         let mut window = 0;
         while let Some(byte) = squashed.next() {
             window = self.slide(window, byte);
-            if self.is_beginning(window) && self.goes_on(window, squashed.clone()) {
+            if self.is_beginning(window) && self.continues(window, squashed.clone()) {
                 return true;
             }
         }
         false
     }
 
-    /// Whether a text may begin with these bytes.
+    /// Whether a text can begin with these bytes.
     fn is_beginning(&self, window: u32) -> bool {
         let (word, bit) = place(window);
         self.beginnings.get(word).is_some_and(|word| word & bit != 0)
     }
 
-    /// Whether what comes after these bytes is what comes after them in a text: `price` begins as `privatekey` does.
+    /// Whether the rest of a text follows its beginning: `price` begins like `privatekey`, but continues differently.
     #[cold]
-    fn goes_on(&self, window: u32, rest: impl Iterator<Item = u8> + Clone) -> bool {
+    fn continues(&self, window: u32, rest: impl Iterator<Item = u8> + Clone) -> bool {
         self.beginning_with(window).any(|(_, after)| {
             let mut rest = rest.clone();
             after.iter().all(|byte| rest.next() == Some(*byte))
         })
     }
 
-    /// The texts that begin with these bytes: the number of each and what it has after them.
+    /// The number and the rest of each text that begins with these bytes.
     fn beginning_with(&self, window: u32) -> impl Iterator<Item = (usize, &[u8])> {
         let first = self.texts.partition_point(|(begin, ..)| *begin < window);
         let same = self.texts.iter().skip(first).take_while(move |(begin, ..)| *begin == window);
         same.map(|(_, number, text)| (*number, text.as_bytes().get(self.width..).unwrap_or_default()))
     }
 
-    /// The last bytes, with one more.
+    /// Moves the window on by one byte.
     fn slide(&self, window: u32, byte: u8) -> u32 {
         (window.wrapping_shl(8) | u32::from(byte)) & self.kept
     }
 }
 
-/// What is left of an ASCII character in a squashed name; 0 for nothing.
+/// The form of an ASCII character in a squashed name; 0 when it is dropped.
 fn squashed(byte: u8) -> u8 {
-    /// The same for all of them.
+    /// One table for all filters.
     static SQUASHED: [u8; 256] = {
         let mut table = [0; 256];
         let mut rest: &mut [u8] = &mut table;
@@ -146,7 +148,7 @@ fn squashed(byte: u8) -> u8 {
     SQUASHED.get(usize::from(byte)).copied().unwrap_or(0)
 }
 
-/// Where in the table the bit of some bytes is.
+/// Word and bit of a beginning in the table.
 fn place(window: u32) -> (usize, u64) {
     let hash = window.wrapping_mul(0x9e37_79b1).wrapping_shr(UNUSED);
     ((hash >> 6) as usize, 1u64.wrapping_shl(hash & 63))

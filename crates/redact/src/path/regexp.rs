@@ -4,15 +4,15 @@ use regex_lite::{Regex, RegexBuilder};
 
 use super::PathError;
 
-/// Memory that a compiled pattern may take, bytes.
+/// Largest size of a compiled pattern, bytes.
 const MAX_COMPILED_BYTES: usize = 262_144;
 
-/// A pattern that has to match the whole text.
+/// A pattern that must match the whole text.
 pub(super) fn whole(pattern: &str) -> Result<Regex, PathError> {
     compile(&format!("^(?:{})$", translate(pattern)?), pattern)
 }
 
-/// A pattern that has to match a part of the text.
+/// A pattern that must match a part of the text.
 pub(super) fn part(pattern: &str) -> Result<Regex, PathError> {
     compile(&translate(pattern)?, pattern)
 }
@@ -24,8 +24,8 @@ fn compile(translated: &str, pattern: &str) -> Result<Regex, PathError> {
         .map_err(|error| PathError::new(format!("the pattern `{pattern}` does not compile: {error}")))
 }
 
-/// Writes an I-Regexp in the syntax of the library: `.` matches all but line ends. What would be read differently is
-/// refused.
+/// Translates an I-Regexp to the syntax of the library. `.` matches everything except line ends. Patterns that the library
+/// would read differently are refused.
 fn translate(pattern: &str) -> Result<String, PathError> {
     let mut out = String::with_capacity(pattern.len());
     let mut chars = pattern.chars().peekable();
@@ -53,7 +53,7 @@ fn translate(pattern: &str) -> Result<String, PathError> {
                         )));
                     }
                 }
-                // The library knows no escape of the slash, which needs none.
+                // The library has no escape for the slash, which needs none.
                 if escaped != Some('/') {
                     out.push('\\');
                 }

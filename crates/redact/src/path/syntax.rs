@@ -1,4 +1,4 @@
-//! What is wrong with a path, where, and what was meant.
+//! Errors in paths: what is wrong, where, and what was probably meant.
 
 use jsonpath_rust::parser::errors::JsonPathError;
 use pest::error::InputLocation;
@@ -32,7 +32,7 @@ impl PathError {
     }
 }
 
-/// What can be said before the path is read.
+/// Checks a path before it is parsed.
 pub(super) fn check(text: &str) -> Result<(), PathError> {
     if text.len() > MAX_PATH_BYTES {
         return Err(PathError::new(format!("a path has at most {MAX_PATH_BYTES} bytes")));
@@ -44,7 +44,7 @@ pub(super) fn check(text: &str) -> Result<(), PathError> {
         return Err(PathError::at(0, text, format!("a path begins with `$`: `{}`", corrected(text))));
     }
     let mut depth = 0usize;
-    // A bit for each open bracket, set where it is that of a function.
+    // A bit for each open bracket, set when a function opened it.
     let mut calls = 0u32;
     let mut last = ' ';
     let mut quote = None;
@@ -87,7 +87,7 @@ pub(super) fn check(text: &str) -> Result<(), PathError> {
     Ok(())
 }
 
-/// What was probably meant by a path without `$`.
+/// The path that was probably meant by one without `$`.
 fn corrected(text: &str) -> String {
     if let Some(pointer) = text.strip_prefix('/') {
         let mut path = String::from("$");
@@ -114,7 +114,7 @@ fn member(name: &str) -> String {
     format!("['{}']", name.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// What can be said when it could not be read.
+/// Explains why a path could not be parsed.
 pub(super) fn explain(text: &str, error: &JsonPathError) -> PathError {
     let JsonPathError::PestError(error) = error else {
         let message = error.to_string();

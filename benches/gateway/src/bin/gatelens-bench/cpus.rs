@@ -6,7 +6,7 @@ use gatelens_testkit::{Envoy, Error, Result};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// Which CPUs are whose.
+/// The CPU of Envoy, and those of everything else.
 pub(crate) struct Cpus {
     others: Vec<usize>,
     last: Option<usize>,
@@ -16,7 +16,7 @@ impl Cpus {
     /// Divides the CPUs that this process may use.
     ///
     /// # Errors
-    /// [`Error::Unexpected`] where the system does not tell.
+    /// [`Error::Unexpected`] where the system does not report them.
     pub(crate) fn divide() -> Result<Self> {
         let allowed = sched_getaffinity(Pid::from_raw(0)).map_err(failed)?;
         let mut others: Vec<usize> =

@@ -50,7 +50,7 @@ impl Gateway {
     /// Bodies that the receiver got since the last call.
     ///
     /// # Errors
-    /// [`Error::Unexpected`] when a batch is no gzip.
+    /// [`Error::Unexpected`] when a batch is not gzip.
     pub(crate) fn drain_bodies(&self) -> Result<usize> {
         let requests = self.receiver.take();
         let batches = requests.iter().filter(|request| request.path.ends_with("/v1/logs"));

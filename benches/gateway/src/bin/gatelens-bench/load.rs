@@ -30,7 +30,7 @@ impl Load {
     /// `POST` of orders, as JSON of at least `body_bytes` bytes and an order more at most.
     ///
     /// # Errors
-    /// [`Error::Unexpected`] when the orders are no JSON.
+    /// [`Error::Unexpected`] when the orders are not JSON.
     pub(crate) fn post(name: &str, path: &'static str, body_bytes: usize, requests: usize) -> Result<Self> {
         Ok(Self { name: name.to_owned(), requests, path, bodies: different_bodies(body_bytes)? })
     }

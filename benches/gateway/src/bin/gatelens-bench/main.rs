@@ -1,4 +1,4 @@
-//! `gatelens-bench`: what gatelens costs Envoy, as CPU time per request beside no filter and the SDK's no-op.
+//! `gatelens-bench`: CPU time per request that gatelens adds to Envoy, beside no filter and the SDK's no-op.
 //!
 //! One Envoy per variant with one worker; rounds are interleaved, so that a machine that gets slower does so for
 //! all. CPU time is that of the whole process, ticks and exports included. Compare ratios, not microseconds: those

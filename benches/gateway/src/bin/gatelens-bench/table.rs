@@ -29,7 +29,7 @@ pub(crate) fn render(load: &str, names: &[&str], costs: &[Cost]) -> String {
     text
 }
 
-/// A table of one load with bodies of so many bytes. The first three rows are those of [`render`] with gatelens that
+/// A table of one load with bodies of `body_bytes` bytes. The first three rows are those of [`render`] with gatelens that
 /// captures nothing, which is the base line of the others.
 pub(crate) fn render_speeds(load: &str, names: &[&str], costs: &[Cost], body_bytes: f64) -> String {
     let mut text =

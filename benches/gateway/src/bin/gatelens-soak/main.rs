@@ -20,7 +20,7 @@ struct Arguments {
     /// Time between two readings
     #[arg(long, env = "EVERY", default_value = "30s", value_parser = duration)]
     every: Duration,
-    /// Requests per second; 0 is as fast as it goes
+    /// Requests per second; 0 is as fast as possible
     #[arg(long, env = "RATE", default_value_t = 0.0)]
     rate: f64,
     /// Share of the requests to the ingest that fail, in percent
@@ -126,7 +126,7 @@ fn megabytes(bytes: u64) -> f64 {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text} is no duration: write 90s, 10m or 2h");
+    let wrong = || format!("{text} is not a duration: write 90s, 10m or 2h");
     let (number, seconds) = match text.split_at_checked(text.len().saturating_sub(1)) {
         Some((number, "s")) => (number, 1),
         Some((number, "m")) => (number, 60),

@@ -1,6 +1,6 @@
 //! Inference: a path's identifiers replaced by their kind.
 
-use crate::route::{MAX_ROUTE_BYTES, UNMATCHED};
+use crate::request::route::{MAX_ROUTE_BYTES, UNMATCHED};
 
 /// Most segments of an inferred route; a deeper path ends in `{rest}`.
 const MAX_SEGMENTS: usize = 24;

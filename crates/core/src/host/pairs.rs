@@ -1,7 +1,9 @@
-//! Header maps in the encoding in which the host hands them over.
+//! Header maps in the encoding of proxy-wasm, for edges that get them so.
 //!
 //! Layout, integers little-endian: `u32` number of pairs; per pair `u32` length of the name, `u32` length of the value;
 //! then per pair the name, a zero byte, the value, a zero byte. Names and values are bytes: nothing here assumes UTF-8.
+
+use super::HeaderMap;
 
 /// A parsed view of an encoded header map; it owns the host's buffer and copies nothing out of it.
 #[derive(Clone, Debug, Default)]
@@ -48,10 +50,11 @@ impl Pairs {
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.iter().map(|(name, _)| name)
     }
+}
 
-    /// Whether the host had no headers at all.
-    pub fn is_empty(&self) -> bool {
-        self.iter().next().is_none()
+impl HeaderMap for Pairs {
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.iter()
     }
 }
 

@@ -2,8 +2,8 @@
 
 use hashbrown::HashMap;
 
-use crate::outcome::Method;
-use crate::route::MAX_ROUTE_BYTES;
+use crate::request::outcome::Method;
+use crate::request::route::MAX_ROUTE_BYTES;
 
 /// A template as written, taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]

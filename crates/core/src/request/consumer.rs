@@ -1,6 +1,6 @@
 //! Who calls.
 
-use crate::pairs::Pairs;
+use crate::host::HeaderMap;
 
 pub use gatelens_model::value::ANONYMOUS;
 
@@ -27,7 +27,7 @@ pub struct Identity {
 
 impl Identity {
     /// Asks the sources in order; the first that names somebody wins.
-    pub fn find(sources: &[Source], headers: &Pairs) -> Self {
+    pub fn find(sources: &[Source], headers: &impl HeaderMap) -> Self {
         sources
             .iter()
             .find_map(|source| {
@@ -55,6 +55,7 @@ fn clean(value: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::pairs::Pairs;
 
     #[test]
     fn the_first_source_that_names_somebody_wins() {

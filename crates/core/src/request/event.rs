@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::counters::Measurement;
-use crate::outcome::{ErrorType, Method, Status};
-use crate::trace::TraceContext;
+use crate::request::outcome::{ErrorType, Method, Status};
+use crate::request::trace::TraceContext;
 use gatelens_redact::capture::CapturedBody;
 
 /// Longest path in bytes.
