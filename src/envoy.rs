@@ -1,4 +1,4 @@
-//! `impl Host for Envoy`: the only file that makes a host call.
+//! The host traits for Envoy: the only file that makes a host call.
 //!
 //! Reads are raw calls of the proxy-wasm ABI beside the SDK, because the SDK panics on statuses that it does not know
 //! and on header names that are not UTF-8. Callouts go through the SDK, whose dispatcher would panic on the answer to a
@@ -10,12 +10,12 @@ use std::ops::Range;
 use std::ptr::null_mut;
 use std::time::Duration;
 
+use gatelens_core::host::pairs::Pairs;
 use gatelens_core::host::{
-    Attribute, Attributes, Callout, CalloutAnswer, CalloutId, Conflict, DispatchError, Host, LogLevel,
-    Version,
+    Callout, CalloutAnswer, CalloutId, Callouts, Clock, Conflict, DispatchError, Log, LogLevel,
+    PluginIdentity, Setup, SharedData, Stream, StreamInfo, Version,
 };
-use gatelens_core::pairs::Pairs;
-use gatelens_core::redact::Message;
+use gatelens_model::Message;
 use proxy_wasm::types::Status;
 
 /// The statuses that mean success; every other number is a failure, whatever its name.
@@ -82,12 +82,15 @@ pub(crate) struct Envoy {
     expression: Cell<Option<[u8; 4]>>,
 }
 
-/// [`Attribute::COMMON`], all in one call instead of seven. Each value still costs most of a microsecond, so what few
-/// exchanges need is not among them. A value that is absent fails the whole list: those that are absent in ordinary
-/// exchanges are asked for first, and -1 reads as absent.
+/// The values of a [`StreamInfo`], all in one call instead of seven. Each value still costs most of a microsecond, so values
+/// that few requests need are not among them. An absent value fails the whole list, so the expression tests the presence of
+/// those that ordinary requests lack, and -1 reads as absent.
 const EXPRESSION: &str = "[request.duration, request.size, response.size, response.flags, source.address, \
     has(response.backend_latency) ? response.backend_latency : -1, \
     has(upstream.request_attempt_count) ? upstream.request_attempt_count : -1]";
+
+/// Position of the client's address in [`EXPRESSION`].
+const ADDRESS: usize = 4;
 
 impl Envoy {
     /// Has Envoy compile [`EXPRESSION`]; without it each attribute is asked for by itself. Called while the root context
@@ -117,22 +120,47 @@ impl Envoy {
         })
     }
 
-    fn evaluated_attributes(&self) -> Option<Attributes> {
+    /// One property by its path, in Envoy's own encoding.
+    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
+        let path = path.join("\0");
+        // SAFETY: the path outlives the call.
+        returned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
+    }
+
+    fn number(&self, attribute: Attribute) -> Option<u64> {
+        number(&self.property(&attribute.path())?)
+    }
+
+    fn bytes(&self, attribute: Attribute) -> Option<Bytes> {
+        self.property(&attribute.path()).map(Bytes::Buffer)
+    }
+
+    fn evaluated_info(&self) -> Option<StreamInfo<Bytes>> {
         let handle = self.expression.get()?;
         let buffer = self.foreign_function("expr_evaluate", &handle)?;
         // A list comes as pairs whose second halves are empty.
-        let mut attributes = Attributes::default();
-        let mut values = 0usize;
         let list = Pairs::from_host(buffer);
-        for (attribute, value) in Attribute::COMMON.into_iter().zip(list.names()) {
-            attributes.push(attribute, value);
-            values = values.saturating_add(1);
-        }
-        (values == Attribute::COMMON.len()).then_some(attributes)
+        let mut values = list.names();
+        let mut next = || values.next();
+        let mut info = StreamInfo {
+            duration_ns: number(next()?),
+            request_bytes: number(next()?),
+            response_bytes: number(next()?),
+            response_flags: number(next()?),
+            client_address: None,
+            upstream_ns: None,
+            attempts: None,
+        };
+        next()?;
+        info.upstream_ns = number(next()?);
+        info.attempts = number(next()?);
+        drop(values);
+        info.client_address = Some(Bytes::Value { list, index: ADDRESS });
+        Some(info)
     }
 }
 
-impl Host for Envoy {
+impl Clock for Envoy {
     fn now(&self) -> u64 {
         let mut time = 0;
         // SAFETY: the host writes one integer.
@@ -144,7 +172,9 @@ impl Host for Envoy {
         // The standard library seeds this from WASI's random_get, and differently each time.
         RandomState::new().hash_one(self.now())
     }
+}
 
+impl Log for Envoy {
     fn log(&self, level: LogLevel, message: &str) {
         let level = match level {
             LogLevel::Debug | LogLevel::Info => 2,
@@ -155,7 +185,9 @@ impl Host for Envoy {
         // SAFETY: the message outlives the call.
         unsafe { proxy_log(level, message.as_ptr(), message.len()) };
     }
+}
 
+impl Setup for Envoy {
     fn plugin_configuration(&self) -> Vec<u8> {
         // SAFETY: see `returned`.
         returned(|data, size| unsafe {
@@ -164,40 +196,59 @@ impl Host for Envoy {
         .unwrap_or_default()
     }
 
-    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        let path = path.join("\0");
-        // SAFETY: the path outlives the call.
-        returned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
-    }
-
-    fn attributes(&self) -> Attributes {
-        self.evaluated_attributes().unwrap_or_else(|| {
-            let mut attributes = Attributes::default();
-            for attribute in Attribute::COMMON {
-                if let Some(value) = self.property(&attribute.path()) {
-                    attributes.push(attribute, &value);
-                }
-            }
-            attributes
-        })
-    }
-
-    fn request_headers(&self) -> Pairs {
-        header_map(REQUEST_HEADERS)
-    }
-
-    fn response_headers(&self) -> Pairs {
-        header_map(RESPONSE_HEADERS)
-    }
-
-    fn body_chunk(&self, message: Message, part: Range<usize>) -> Vec<u8> {
-        let kind = match message {
-            Message::Request => REQUEST_BODY,
-            Message::Response => RESPONSE_BODY,
+    fn plugin_identity(&self) -> PluginIdentity {
+        let named = |path: &[&str]| {
+            self.property(path).map(|name| String::from_utf8_lossy(&name).into_owned()).unwrap_or_default()
         };
-        // SAFETY: see `returned`.
-        returned(|data, size| unsafe { proxy_get_buffer_bytes(kind, part.start, part.len(), data, size) })
-            .unwrap_or_default()
+        let node_id = named(&["xds", "node", "id"]);
+        PluginIdentity {
+            node_id: if node_id.is_empty() { named(&["node", "id"]) } else { node_id },
+            name: named(&["plugin_name"]),
+            root_id: named(&["plugin_root_id"]),
+        }
+    }
+
+    fn set_tick_period(&self, period: Duration) {
+        let milliseconds = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
+        // SAFETY: no pointers.
+        unsafe { proxy_set_tick_period_milliseconds(milliseconds) };
+    }
+}
+
+impl SharedData for Envoy {
+    fn shared_get(&self, key: &[u8]) -> Option<(Vec<u8>, Version)> {
+        let mut version = 0;
+        // SAFETY: the key outlives the call.
+        let value = returned(|data, size| unsafe {
+            proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut version)
+        })?;
+        Some((value, Version(version)))
+    }
+
+    fn shared_set(&self, key: &[u8], value: &[u8], expected: Version) -> Result<(), Conflict> {
+        // SAFETY: both slices outlive the call.
+        let status = unsafe {
+            proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), expected.0)
+        };
+        if status == OK { Ok(()) } else { Err(Conflict) }
+    }
+}
+
+impl Callouts for Envoy {
+    fn dispatch(&self, request: &Callout<'_>) -> Result<CalloutId, DispatchError> {
+        let headers = request.headers.to_vec();
+        proxy_wasm::hostcalls::dispatch_http_call(
+            request.cluster,
+            headers,
+            Some(request.body),
+            Vec::new(),
+            request.timeout,
+        )
+        .map(CalloutId)
+        .map_err(|status| match status {
+            Status::BadArgument => DispatchError::Refused,
+            _ => DispatchError::Unavailable,
+        })
     }
 
     fn callout_answer(&self) -> CalloutAnswer {
@@ -218,45 +269,113 @@ impl Host for Envoy {
             body: body.unwrap_or_default(),
         }
     }
+}
 
-    fn shared_get(&self, key: &[u8]) -> Option<(Vec<u8>, Version)> {
-        let mut version = 0;
-        // SAFETY: the key outlives the call.
-        let value = returned(|data, size| unsafe {
-            proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &mut version)
-        })?;
-        Some((value, Version(version)))
-    }
+impl Stream for Envoy {
+    type Headers = Pairs;
+    type Bytes = Bytes;
 
-    fn shared_set(&self, key: &[u8], value: &[u8], expected: Version) -> Result<(), Conflict> {
-        // SAFETY: both slices outlive the call.
-        let status = unsafe {
-            proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), expected.0)
-        };
-        if status == OK { Ok(()) } else { Err(Conflict) }
-    }
-
-    fn dispatch(&self, request: &Callout<'_>) -> Result<CalloutId, DispatchError> {
-        let headers = request.headers.to_vec();
-        proxy_wasm::hostcalls::dispatch_http_call(
-            request.cluster,
-            headers,
-            Some(request.body),
-            Vec::new(),
-            request.timeout,
-        )
-        .map(CalloutId)
-        .map_err(|status| match status {
-            Status::BadArgument => DispatchError::Refused,
-            _ => DispatchError::Unavailable,
+    fn info(&self) -> StreamInfo<Bytes> {
+        self.evaluated_info().unwrap_or_else(|| StreamInfo {
+            duration_ns: self.number(Attribute::RequestDuration),
+            request_bytes: self.number(Attribute::RequestSize),
+            response_bytes: self.number(Attribute::ResponseSize),
+            response_flags: self.number(Attribute::ResponseFlags),
+            client_address: self.bytes(Attribute::SourceAddress),
+            upstream_ns: self.number(Attribute::UpstreamLatency),
+            attempts: self.number(Attribute::Attempts),
         })
     }
 
-    fn set_tick_period(&self, period: Duration) {
-        let milliseconds = u32::try_from(period.as_millis()).unwrap_or(u32::MAX);
-        // SAFETY: no pointers.
-        unsafe { proxy_set_tick_period_milliseconds(milliseconds) };
+    fn request_headers(&self) -> Pairs {
+        header_map(REQUEST_HEADERS)
     }
+
+    fn response_headers(&self) -> Pairs {
+        header_map(RESPONSE_HEADERS)
+    }
+
+    fn response_code(&self) -> Option<u64> {
+        self.number(Attribute::ResponseCode)
+    }
+
+    fn code_details(&self) -> Option<Bytes> {
+        self.bytes(Attribute::CodeDetails)
+    }
+
+    fn grpc_status(&self) -> Option<u64> {
+        self.number(Attribute::GrpcStatus)
+    }
+
+    fn route_name(&self) -> Option<Bytes> {
+        self.bytes(Attribute::RouteName)
+    }
+
+    fn body_chunk(&self, message: Message, part: Range<usize>) -> Vec<u8> {
+        let kind = match message {
+            Message::Request => REQUEST_BODY,
+            Message::Response => RESPONSE_BODY,
+        };
+        // SAFETY: see `returned`.
+        returned(|data, size| unsafe { proxy_get_buffer_bytes(kind, part.start, part.len(), data, size) })
+            .unwrap_or_default()
+    }
+}
+
+/// Bytes in a buffer of Envoy's, which is not copied.
+pub(crate) enum Bytes {
+    /// The whole buffer.
+    Buffer(Vec<u8>),
+    /// One value of an evaluated list.
+    Value { list: Pairs, index: usize },
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Bytes::Buffer(buffer) => buffer,
+            Bytes::Value { list, index } => list.names().nth(*index).unwrap_or_default(),
+        }
+    }
+}
+
+/// Envoy's attributes of a stream that are read one by one.
+#[derive(Clone, Copy)]
+enum Attribute {
+    RequestDuration,
+    RequestSize,
+    ResponseSize,
+    ResponseFlags,
+    SourceAddress,
+    UpstreamLatency,
+    Attempts,
+    ResponseCode,
+    CodeDetails,
+    GrpcStatus,
+    RouteName,
+}
+
+impl Attribute {
+    fn path(self) -> [&'static str; 2] {
+        match self {
+            Attribute::RequestDuration => ["request", "duration"],
+            Attribute::RequestSize => ["request", "size"],
+            Attribute::ResponseSize => ["response", "size"],
+            Attribute::ResponseFlags => ["response", "flags"],
+            Attribute::SourceAddress => ["source", "address"],
+            Attribute::UpstreamLatency => ["response", "backend_latency"],
+            Attribute::Attempts => ["upstream", "request_attempt_count"],
+            Attribute::ResponseCode => ["response", "code"],
+            Attribute::CodeDetails => ["response", "code_details"],
+            Attribute::GrpcStatus => ["response", "grpc_status"],
+            Attribute::RouteName => ["xds", "route_name"],
+        }
+    }
+}
+
+/// Envoy encodes integers and durations as little-endian 64-bit integers. A negative one is absent.
+fn number(bytes: &[u8]) -> Option<u64> {
+    u64::try_from(i64::from_le_bytes(bytes.try_into().ok()?)).ok()
 }
 
 fn header_map(kind: i32) -> Pairs {

@@ -4,8 +4,8 @@
 
 use std::rc::Rc;
 
-use gatelens_core::filter::{Flow, StreamFilter};
-use gatelens_core::redact::Message;
+use gatelens_core::filter::{EndStream, StreamFilter};
+use gatelens_model::Message;
 use proxy_wasm::traits::{Context, HttpContext};
 use proxy_wasm::types::Action;
 
@@ -32,14 +32,14 @@ impl Stream {
     fn headers(&mut self, message: Message, end_of_stream: bool) -> Action {
         #[cfg(feature = "trap")]
         crate::trap::on_headers(&*self.envoy, message, &mut self.trap);
-        self.filter.headers(&*self.envoy, message, flow(end_of_stream));
+        self.filter.headers(&*self.envoy, message, end_stream(end_of_stream));
         Action::Continue
     }
 
     fn body(&mut self, message: Message, size: usize, end_of_stream: bool) -> Action {
         #[cfg(feature = "trap")]
         crate::trap::on_body(message, self.trap.as_deref());
-        self.filter.body(&*self.envoy, message, size, flow(end_of_stream));
+        self.filter.body(&*self.envoy, message, size, end_stream(end_of_stream));
         Action::Continue
     }
 
@@ -49,8 +49,8 @@ impl Stream {
     }
 }
 
-fn flow(end_of_stream: bool) -> Flow {
-    if end_of_stream { Flow::Ends } else { Flow::GoesOn }
+fn end_stream(end_of_stream: bool) -> EndStream {
+    if end_of_stream { EndStream::Yes } else { EndStream::No }
 }
 
 impl Context for Stream {}

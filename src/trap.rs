@@ -7,8 +7,8 @@
 
 use std::cell::Cell;
 
-use gatelens_core::host::Host;
-use gatelens_core::redact::Message;
+use gatelens_core::host::{HeaderMap, Host};
+use gatelens_model::Message;
 
 const HEADER: &[u8] = b"x-gatelens-trap";
 

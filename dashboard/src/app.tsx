@@ -1,9 +1,10 @@
-// The shell around every view: name, navigation, colour scheme, filters, period; and the choice of the view.
+// The shell around every view: name, navigation, colour scheme, filters and period.
 
 import { ActionIcon, useMantineColorScheme } from '@mantine/core';
-import { useEffect, useRef } from 'react';
+import { useEffect, useMemo, useRef, type ComponentType } from 'react';
 import type { Gateways } from './api';
-import { addressOf, filtersOf, OF_GATEWAYS, usePlace, VIEWS, type Filters, type Patch, type View } from './location';
+import { classes } from './classes';
+import { addressOf, filtersOf, usePlace, type Filters } from './location';
 import { FilterBar } from './parts/filter-bar';
 import { Heartbeat } from './parts/heartbeat';
 import { AutoIcon, Logo, MoonIcon, SunIcon } from './parts/icons';
@@ -14,6 +15,7 @@ import { usePeriod } from './period';
 import { useQuery } from './query';
 import { ConsumersView } from './views/consumers';
 import { ConsumerView, RouteView } from './views/entity';
+import { NAVIGATION, VIEWS, withoutSelection, type View } from './views/facts';
 import { GatewaysView } from './views/gateways';
 import { OverviewView } from './views/overview';
 import { RedactionView } from './views/redaction';
@@ -21,40 +23,28 @@ import { RequestsView } from './views/requests';
 import { RoutesView } from './views/routes';
 import type { ViewProps } from './views/view';
 import { ZoneContext, zoneOf } from './zone';
+import cardStyles from './parts/card.module.css';
+import emptyStyles from './parts/empty.module.css';
+import styles from './app.module.css';
 
-const TITLES: Record<View, string> = {
-  overview: 'Overview',
-  routes: 'Routes',
-  route: 'Route',
-  consumers: 'Consumers',
-  consumer: 'Consumer',
-  requests: 'Requests',
-  gateways: 'Gateways',
-  redaction: 'Redaction',
-};
-
-/** What the list of all does not need of the address of one. */
-const LISTS: Partial<Record<View, { list: View; without: Patch }>> = {
-  route: { list: 'routes', without: { route: null, method: null } },
-  consumer: { list: 'consumers', without: { consumer: null } },
+const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
+  overview: OverviewView,
+  routes: RoutesView,
+  route: RouteView,
+  consumers: ConsumersView,
+  consumer: ConsumerView,
+  requests: RequestsView,
+  gateways: GatewaysView,
+  redaction: RedactionView,
 };
 
 export function App() {
   const { view, params } = usePlace();
-  const filters = filtersOf(params);
+  const filters = useMemo(() => filtersOf(params), [params]);
   const zone = zoneOf(params);
   const [period, live] = usePeriod(params);
-  const gateways = useQuery<Gateways>('/api/v1/gateways', 'gateways', period.turn);
+  const gateways = useQuery<Gateways>('/api/v1/gateways', 'gateways', period.refreshTick);
   const title = titleOf(view, filters);
-  const one = view === 'unknown' ? undefined : LISTS[view];
-
-  const nav = useRef<HTMLElement>(null);
-
-  // Where the navigation is wider than the screen, the present view is in sight.
-  useEffect(() => {
-    const [around, current] = [nav.current, nav.current?.querySelector('[aria-current]')].map((each) => each?.getBoundingClientRect());
-    if (nav.current && around && current) nav.current.scrollLeft += Math.max(0, current.right - around.right) + Math.min(0, current.left - around.left);
-  }, [view]);
 
   useEffect(() => {
     document.title = `${title} · gatelens`;
@@ -62,37 +52,27 @@ export function App() {
 
   return (
     <ZoneContext value={zone}>
-      <a className="skip" href="#content">
+      <a className={styles.skip} href="#content">
         Skip to content
       </a>
-      <header className="top">
-        <Link to={addressOf('overview')} className="brand" aria-label="gatelens, overview">
+      <header className={styles.top}>
+        <Link to={addressOf('overview')} className={styles.brand} aria-label="gatelens, overview">
           <Logo />
           <span>gatelens</span>
         </Link>
-        <nav aria-label="Views" ref={nav}>
-          {VIEWS.map((each) => (
-            <Link
-              key={each}
-              to={addressOf(each, each === one?.list ? one.without : {})}
-              aria-current={each === view ? 'page' : each === one?.list ? 'true' : undefined}
-            >
-              {TITLES[each]}
-            </Link>
-          ))}
-        </nav>
-        <div className="top-end">
+        <Navigation view={view} />
+        <div className={styles.topEnd}>
           <Heartbeat gateways={gateways} />
           <SchemeSwitch />
         </div>
       </header>
       {view !== 'unknown' && (
-        <div className="toolbar">
-          {OF_GATEWAYS.includes(view) ? <h1 className="toolbar-title">{TITLES[view]}</h1> : <FilterBar filters={filters} period={period} />}
+        <div className={styles.toolbar} data-toolbar>
+          {VIEWS[view].shows === 'gateways' ? <h1 className={styles.toolbarTitle}>{VIEWS[view].title}</h1> : <FilterBar filters={filters} period={period} />}
           <PeriodPicker period={period} live={live} view={view} />
         </div>
       )}
-      <main id="content" tabIndex={-1}>
+      <main id="content" className={styles.main} tabIndex={-1}>
         <Body view={view} filters={filters} period={period} live={live} gateways={gateways} params={params} />
       </main>
     </ZoneContext>
@@ -102,43 +82,51 @@ export function App() {
 function titleOf(view: View | 'unknown', { route, method, consumer }: Filters): string {
   if (view === 'unknown') return 'Not found';
   if (view === 'route' && route !== undefined) return [method, wordOf(route)].filter(Boolean).join(' ');
-  return view === 'consumer' && consumer !== undefined ? wordOf(consumer) : TITLES[view];
+  return view === 'consumer' && consumer !== undefined ? wordOf(consumer) : VIEWS[view].title;
+}
+
+function Navigation({ view }: { view: View | 'unknown' }) {
+  const nav = useRef<HTMLElement>(null);
+  const list = view === 'unknown' ? undefined : VIEWS[view].list?.view;
+
+  // The navigation may be wider than the screen: scroll the current view into sight.
+  useEffect(() => {
+    const [around, current] = [nav.current, nav.current?.querySelector('[aria-current]')].map((each) => each?.getBoundingClientRect());
+    if (nav.current && around && current) nav.current.scrollLeft += Math.max(0, current.right - around.right) + Math.min(0, current.left - around.left);
+  }, [view]);
+
+  return (
+    <nav aria-label="Views" ref={nav}>
+      {NAVIGATION.map((each) => (
+        <Link
+          key={each}
+          to={addressOf(each, view !== 'unknown' && each === list ? withoutSelection(view) : {})}
+          aria-current={each === view ? 'page' : each === list ? 'true' : undefined}
+        >
+          {VIEWS[each].title}
+        </Link>
+      ))}
+    </nav>
+  );
 }
 
 function Body({ view, ...props }: ViewProps & { view: View | 'unknown' }) {
-  const { route, consumer } = props.filters;
-  switch (view) {
-    case 'overview':
-      return <OverviewView {...props} />;
-    case 'routes':
-      return <RoutesView {...props} />;
-    case 'route':
-      // Without the filter that says which one, it is all of them.
-      return route === undefined ? <RoutesView {...props} /> : <RouteView {...props} />;
-    case 'consumers':
-      return <ConsumersView {...props} />;
-    case 'consumer':
-      return consumer === undefined ? <ConsumersView {...props} /> : <ConsumerView {...props} />;
-    case 'requests':
-      return <RequestsView {...props} />;
-    case 'gateways':
-      return <GatewaysView {...props} />;
-    case 'redaction':
-      return <RedactionView {...props} />;
-    case 'unknown':
-      return (
-        <section className="card blank">
-          <h1>There is no such page</h1>
-          <p>
-            <Link to="/">Go to the overview</Link>
-          </p>
-        </section>
-      );
+  if (view === 'unknown') {
+    return (
+      <section className={classes(cardStyles.card, emptyStyles.blank)} data-blank>
+        <h1>Page not found</h1>
+        <p>
+          <Link to={addressOf('overview')}>Go to the overview</Link>
+        </p>
+      </section>
+    );
   }
+  const View = COMPONENTS[view];
+  return <View key={view} {...props} />;
 }
 
 const SCHEMES = {
-  auto: { next: 'light', words: 'as the system', icon: <AutoIcon /> },
+  auto: { next: 'light', words: 'system', icon: <AutoIcon /> },
   light: { next: 'dark', words: 'light', icon: <SunIcon /> },
   dark: { next: 'auto', words: 'dark', icon: <MoonIcon /> },
 } as const;
@@ -146,7 +134,7 @@ const SCHEMES = {
 function SchemeSwitch() {
   const { colorScheme, setColorScheme } = useMantineColorScheme();
   const { next, words, icon } = SCHEMES[colorScheme];
-  const label = `Colours: ${words}. Change to ${SCHEMES[next].words}`;
+  const label = `Colour scheme: ${words}. Switch to ${SCHEMES[next].words}`;
   return (
     <ActionIcon variant="subtle" color="gray" size="lg" aria-label={label} title={label} onClick={() => setColorScheme(next)}>
       {icon}

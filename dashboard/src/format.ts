@@ -2,7 +2,7 @@
 
 import { fieldsOf, type Zone } from './zone';
 
-/** Shown where there is no value. */
+/** Shown instead of a missing value. */
 export const NONE = '–';
 
 export function count(value: number): string {
@@ -10,7 +10,7 @@ export function count(value: number): string {
   return scaled(value, 1000, ['', 'k', 'M', 'G', 'T'], '');
 }
 
-/** With all digits as long as they are few, for columns of numbers. */
+/** All digits up to 99,999, for columns of numbers. */
 export function tally(value: number): string {
   return value < 100_000 ? exact(value) : count(value);
 }
@@ -116,7 +116,7 @@ function scaled(value: number, base: number, units: string[], gap: string): stri
   return `${text}${gap}${units[unit] ?? ''}`;
 }
 
-/** Three significant digits, as far as they say something. */
+/** Up to three significant digits. */
 function digits(value: number): string {
   if (value >= 100) return String(Math.round(value));
   return String(Number(value.toPrecision(value >= 10 ? 3 : 2)));

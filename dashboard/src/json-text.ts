@@ -1,9 +1,9 @@
-// JSON laid out for reading, as text: as no value of it is read, numbers keep their digits and members their order.
+// Indents JSON as text. Values are not parsed, so numbers keep their digits and members their order.
 
-/** Beyond this many characters a layout helps nobody; only a small text nested absurdly deep gets there. */
+/** The limit on the indented text, in characters. Only a text with extremely deep nesting exceeds it. */
 const LONGEST = 4_000_000;
 
-/** The text with every member and element on a line of its own; `undefined` where it is not JSON. */
+/** The text with every member and element on a line of its own; `undefined` if it is not JSON. */
 export function laidOut(text: string): string | undefined {
   if (!isJson(text)) return undefined;
   let out = '';
@@ -38,7 +38,7 @@ export function laidOut(text: string): string | undefined {
   return out;
 }
 
-/** Where the string that opens at `start` is over; the end of the text where it is not. */
+/** The end of the string that opens at `start`, or the end of the text if the string is not closed. */
 export function endOfString(text: string, start: number): number {
   for (let at = start + 1; at < text.length; at += 1) {
     if (text[at] === '\\') at += 1;

@@ -1,24 +1,14 @@
-// The address bar as the page's only state worth sharing: which view, which period, which filters.
+// The address bar is the only state of the page that can be shared: the view, the period, the filters.
 
-import { useSyncExternalStore } from 'react';
+import { useMemo, useSyncExternalStore } from 'react';
+import { DIMENSIONS, VIEWS, viewAt, type View } from './views/facts';
 
-/** The views of the navigation. */
-export const VIEWS = ['overview', 'routes', 'consumers', 'requests', 'gateways', 'redaction'] as const;
-/** Those of one route and one consumer as well; which one it is, the filters say. */
-const PLACES = [...VIEWS, 'route', 'consumer'] as const;
-export type View = (typeof PLACES)[number];
-/** Views of the gateways themselves: no filter and no period applies to what they tell. */
-export const OF_GATEWAYS: readonly (View | 'unknown')[] = ['gateways', 'redaction'];
-
-/** The dimensions that requests are filtered by, under the names of the read API. */
-export const DIMENSIONS = ['consumer', 'route', 'method', 'status', 'service', 'environment'] as const;
-export type Dimension = (typeof DIMENSIONS)[number];
-/** All that a view is filtered by: `errors` (`true` or `false`) is no dimension, as nothing is grouped by it. */
+/** The filters of a view. `errors` (`true` or `false`) is not a dimension: nothing is grouped by it. */
 export const FILTERS = [...DIMENSIONS, 'errors'] as const;
 export type Filter = (typeof FILTERS)[number];
 export type Filters = Partial<Record<Filter, string>>;
 
-/** What to change in the query string; `null` removes a parameter. */
+/** Changes to the query string; `null` removes a parameter. */
 export type Patch = Record<string, string | null>;
 
 export interface Place {
@@ -26,9 +16,10 @@ export interface Place {
   params: URLSearchParams;
 }
 
+/** The current place. The same object until the address changes. */
 export function usePlace(): Place {
   const address = useSyncExternalStore(subscribe, currentAddress);
-  return placeOf(address);
+  return useMemo(() => placeOf(address), [address]);
 }
 
 export function filtersOf(params: URLSearchParams): Filters {
@@ -40,30 +31,27 @@ export function filtersOf(params: URLSearchParams): Filters {
   return filters;
 }
 
-/** What only the view that set it understands: the request that is open, the order of a list, what is searched in it. */
-const OF_ONE_VIEW = ['open', 'sort', 'q'];
-
-/** The address of a view, with the present period, zone and filters and what `patch` changes of them. */
+/** The address of a view, with the current period, zone and filters, changed by `patch`. */
 export function addressOf(view: View, patch: Patch = {}): string {
   const here = placeOf(currentAddress());
-  const dropped = view === here.view ? { open: null } : Object.fromEntries(OF_ONE_VIEW.map((name) => [name, null]));
-  return addressWith(view, here.params, { ...dropped, ...patch });
+  const keys = here.view === view || here.view === 'unknown' ? ['open'] : VIEWS[here.view].keys;
+  return addressWith(view, here.params, { ...Object.fromEntries(keys.map((name) => [name, null])), ...patch });
 }
 
-/** Goes to an address as a new entry of the browser's history. */
+/** Goes to an address, as a new entry of the browser's history. */
 export function go(address: string): void {
   if (address === currentAddress()) return;
   window.history.pushState(null, '', address);
   announce();
 }
 
-/** Changes the query string of the present view, as a new entry of the history. An open request is closed. */
+/** Changes the query string of the current view, as a new entry of the history, and closes an open request. */
 export function patch(changes: Patch): void {
   const { view } = placeOf(currentAddress());
   go(addressOf(view === 'unknown' ? 'overview' : view, changes));
 }
 
-/** As `patch`, in place of the present entry: for settings that the back button should skip, and that close nothing. */
+/** Like `patch`, but replaces the current entry and closes nothing: for settings that the back button should skip. */
 export function patchInPlace(changes: Patch): void {
   const { view, params } = placeOf(currentAddress());
   window.history.replaceState(null, '', addressWith(view === 'unknown' ? 'overview' : view, params, changes));
@@ -77,7 +65,7 @@ function addressWith(view: View, params: URLSearchParams, changes: Patch): strin
     else changed.set(name, value);
   }
   const query = changed.toString();
-  return (view === 'overview' ? '/' : `/${view}`) + (query === '' ? '' : `?${query}`);
+  return VIEWS[view].path + (query === '' ? '' : `?${query}`);
 }
 
 const listeners = new Set<() => void>();
@@ -102,7 +90,5 @@ function currentAddress(): string {
 function placeOf(address: string): Place {
   const cut = address.indexOf('?');
   const [path, query] = cut < 0 ? [address, ''] : [address.slice(0, cut), address.slice(cut + 1)];
-  const name = path === '/' ? 'overview' : path.replace(/^\/|\/$/g, '');
-  const view = PLACES.find((each) => each === name) ?? 'unknown';
-  return { view, params: new URLSearchParams(query) };
+  return { view: viewAt(path), params: new URLSearchParams(query) };
 }

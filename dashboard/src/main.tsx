@@ -12,20 +12,17 @@ import '@mantine/core/styles/Menu.css';
 import '@mantine/core/styles/Skeleton.css';
 import '@mantine/core/styles/CloseButton.css';
 import './styles/base.css';
-import './styles/shell.css';
-import './styles/controls.css';
-import './styles/cards.css';
-import './styles/figures.css';
-import './styles/charts.css';
-import './styles/table.css';
-import './styles/labels.css';
-import './styles/ranks.css';
-import './styles/log.css';
-import './styles/detail.css';
-import './styles/gateways.css';
-import './styles/redaction.css';
+// Shared modules come first, so that the modules of components can override them.
+import './parts/layout.module.css';
+import './parts/card.module.css';
+import './parts/table.module.css';
+import './parts/labels.module.css';
+import './parts/rank.module.css';
+import './parts/expandable.module.css';
+import './parts/detail.module.css';
 
 import { MantineProvider } from '@mantine/core';
+import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { App } from './app';
 import { schemeManager, theme } from './theme';
@@ -33,8 +30,10 @@ import { schemeManager, theme } from './theme';
 const root = document.getElementById('root');
 if (root) {
   createRoot(root).render(
-    <MantineProvider theme={theme} colorSchemeManager={schemeManager} defaultColorScheme="auto">
-      <App />
-    </MantineProvider>,
+    <StrictMode>
+      <MantineProvider theme={theme} colorSchemeManager={schemeManager} defaultColorScheme="auto">
+        <App />
+      </MantineProvider>
+    </StrictMode>,
   );
 }

@@ -1,14 +1,15 @@
-// Which stretch of time a view shows, and how often it is asked for anew. Times are Unix seconds throughout.
+// The time range of a view, and how often it is refreshed. Times are Unix seconds.
 
 import { useEffect, useMemo, useState } from 'react';
 import { pendingCount } from './query';
+import type { Span } from './span';
 
 export const RANGES = [
-  { id: '15m', seconds: 900, label: 'Last 15 minutes', previous: 'the 15 min before' },
-  { id: '1h', seconds: 3600, label: 'Last hour', previous: 'the hour before' },
-  { id: '6h', seconds: 21_600, label: 'Last 6 hours', previous: 'the 6 h before' },
-  { id: '24h', seconds: 86_400, label: 'Last 24 hours', previous: 'the day before' },
-  { id: '7d', seconds: 604_800, label: 'Last 7 days', previous: 'the week before' },
+  { id: '15m', seconds: 900, label: 'Last 15 minutes', previous: 'the previous 15 min' },
+  { id: '1h', seconds: 3600, label: 'Last hour', previous: 'the previous hour' },
+  { id: '6h', seconds: 21_600, label: 'Last 6 hours', previous: 'the previous 6 h' },
+  { id: '24h', seconds: 86_400, label: 'Last 24 hours', previous: 'the previous day' },
+  { id: '7d', seconds: 604_800, label: 'Last 7 days', previous: 'the previous week' },
 ] as const;
 export type Range = (typeof RANGES)[number];
 
@@ -17,42 +18,37 @@ export const INTERVALS = [5, 15, 60] as const;
 const DEFAULT_INTERVAL = 5;
 const DEFAULT_RANGE: Range = RANGES[1];
 
-export interface Span {
-  from: number;
-  to: number;
-}
-
-/** The choice as the address bar holds it. */
+/** The choice in the address bar. */
 export type Choice = { kind: 'range'; range: Range } | { kind: 'custom'; from: number; to: number };
 
 export interface Period {
   choice: Choice;
-  /** Inclusive, at the start of a step, so that figures and charts count the same requests. */
+  /** Inclusive. The start of a step, so that figures and charts count the same requests. */
   from: number;
-  /** Exclusive; the present moment for a range that ends now, else at the end of a step. */
+  /** Exclusive. Now for a range that ends now, otherwise the end of a step. */
   to: number;
-  /** The stretch as it was chosen, for the request log, which need not be counted by steps. */
+  /** The range as chosen, for the request log, which is not counted by steps. */
   exact: Span;
-  /** Seconds a point of a chart stands for. */
+  /** Seconds per point of a chart. */
   step: number;
-  /** Grows with each refresh, also where the times stay the same. */
-  turn: number;
-  /** The stretch of the same length just before. */
+  /** Grows with each refresh, even if the times stay the same. */
+  refreshTick: number;
+  /** The range of the same length just before. */
   previous: { from: number; to: number; label: string };
 }
 
 export interface Live {
   /** `null` when refreshing is off. */
   interval: number | null;
-  /** False for a custom period: it lies in the past and does not move. */
+  /** False for a custom range, which has a fixed end. */
   possible: boolean;
   refresh: () => void;
 }
 
-/** The end of the year 9999, beyond which the API reads no time. */
+/** The end of the year 9999, the latest time that the API accepts. */
 const LATEST = 253_402_300_799;
 
-/** Reads the address. What cannot be shown is no choice; what is longer than a chart can hold begins later. */
+/** Reads the address. An invalid range is ignored; a range longer than a chart can hold begins later. */
 export function choiceOf(params: URLSearchParams): Choice {
   const from = Date.parse(params.get('from') ?? '') / 1000;
   const to = Date.parse(params.get('to') ?? '') / 1000;
@@ -67,29 +63,51 @@ export function intervalOf(params: URLSearchParams): number | null {
   return INTERVALS.find((each) => String(each) === text) ?? DEFAULT_INTERVAL;
 }
 
-/** The period of the address bar, moving along with the clock while live. */
+/** The period of the address bar. A range that ends now moves with each refresh. */
 export function usePeriod(params: URLSearchParams): [Period, Live] {
   const interval = intervalOf(params);
-  const query = ['range', 'from', 'to'].map((name) => params.get(name) ?? '').join('|');
-  const [turn, setTurn] = useState(0);
-  const possible = choiceOf(params).kind === 'range';
+  const key = ['range', 'from', 'to'].map((name) => params.get(name) ?? '').join('|');
+  const [clock, setClock] = useState(() => ({ key, ...readClock(-1) }));
 
-  // A new choice or a new turn reads the clock; everything that shows the period then agrees on one `to`.
-  const period = useMemo(() => periodAt(choiceOf(params), Date.now() / 1000, turn), [query, turn]);
+  // A new choice reads the clock, as a refresh does; everything that shows the period then agrees on one `to`.
+  const read = clock.key === key ? clock : { key, ...readClock(clock.refreshTick) };
+  if (read !== clock) setClock(read);
 
+  const { now, refreshTick } = read;
+  const choice = useMemo(() => choiceOf(params), [params]);
+  const [kind, from, to, range] = choice.kind === 'range' ? (['range', 0, 0, choice.range] as const) : (['custom', choice.from, choice.to, DEFAULT_RANGE] as const);
+  // Other parameters of the address do not make a new period: a click on a filter must not move the time.
+  const period = useMemo(() => periodAt(kind === 'range' ? { kind, range } : { kind, from, to }, now, refreshTick), [kind, from, to, range, now, refreshTick]);
+
+  const possible = kind === 'range';
   useEffect(() => {
     if (interval === null || !possible) return undefined;
     const timer = window.setInterval(() => {
-      // An ingest slower than the interval is not asked again before it has answered, nor is one nobody looks at.
-      if (pendingCount() === 0 && document.visibilityState === 'visible') setTurn((before) => before + 1);
+      // Do not query again before the last response has arrived, nor while the tab is hidden.
+      if (pendingCount() === 0 && document.visibilityState === 'visible') setClock(refreshed);
     }, interval * 1000);
     return () => window.clearInterval(timer);
   }, [interval, possible]);
 
-  return [period, { interval, possible, refresh: () => setTurn((before) => before + 1) }];
+  return [period, { interval, possible, refresh: () => setClock(refreshed) }];
 }
 
-export function periodAt(choice: Choice, now: number, turn: number): Period {
+interface Clock {
+  /** The choice that the clock was read for. */
+  key: string;
+  now: number;
+  refreshTick: number;
+}
+
+function refreshed({ key, refreshTick }: Clock): Clock {
+  return { key, ...readClock(refreshTick) };
+}
+
+function readClock(lastTick: number): { now: number; refreshTick: number } {
+  return { now: Date.now() / 1000, refreshTick: lastTick + 1 };
+}
+
+export function periodAt(choice: Choice, now: number, refreshTick: number): Period {
   const end = choice.kind === 'range' ? now : choice.to;
   const start = choice.kind === 'range' ? now - choice.range.seconds : choice.from;
   const step = stepFor(end - start);
@@ -101,11 +119,11 @@ export function periodAt(choice: Choice, now: number, turn: number): Period {
     to,
     exact: { from: start, to: Math.max(end, start + 1) },
     step,
-    turn,
+    refreshTick,
     previous: {
       from: Math.max(0, from - Math.max(1, Math.round((to - from) / 60)) * 60),
       to: from,
-      label: choice.kind === 'range' ? choice.range.previous : 'the same time before',
+      label: choice.kind === 'range' ? choice.range.previous : 'the previous period',
     },
   };
 }
@@ -115,7 +133,7 @@ const STEPS = [60, 120, 300, 900, 1800, 3600, 7200, 21_600, 86_400, 604_800, 2_6
 const MOST_POINTS = 96;
 const LONGEST = MOST_POINTS * 2_678_400;
 
-/** The step that gives a stretch of `length` seconds no more than about `most` points. */
+/** The step that divides `length` seconds into about `most` points or fewer. */
 export function stepFor(length: number, most: number = MOST_POINTS): number {
   return STEPS.find((step) => length / step <= most) ?? 2_678_400;
 }

@@ -1,92 +1,90 @@
-// The preview of redaction: what is asked, what is kept of it, and where in a configuration a defect is.
+// The preview of redaction: its query, its stored inputs, and the position of an error in a configuration.
 
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useEffectEvent, useMemo, useRef, useState } from 'react';
 import { askWith, Failure, type Preview } from './api';
 import { endOfString } from './json-text';
-import type { Side } from './redaction';
+import type { Message } from './redaction';
 
 export interface Inputs {
   /** Text of a plugin configuration. */
   config: string;
-  direction: Side;
+  message: Message;
   contentType: string;
   body: string;
 }
 
 export interface PreviewState {
-  /** The last answer; of other inputs than the present ones while these are being asked about. */
+  /** The last response. It belongs to earlier inputs while `busy`. */
   answer: Preview | undefined;
-  /** Why the present inputs have none. */
+  /** Why there is no response for the current inputs. */
   failure: Failure | undefined;
   busy: boolean;
-  /** Asks at once, also about inputs that have been asked about. */
+  /** Queries at once, even for unchanged inputs. */
   run: () => void;
 }
 
-/** How long nothing changes before it is asked about, in milliseconds. */
+/** The inputs must rest for this time before they are queried, in milliseconds. */
 const PAUSE_MS = 400;
 
-/** Asks what would be sent whenever the inputs have changed. `onFailure` is told only of what a person asked for by `run`. */
+/** Queries the preview whenever the inputs have changed. `onFailure` is called only for a query started by `run`. */
 export function usePreview(inputs: Inputs, onFailure: (failure: Failure) => void): PreviewState {
-  const { config, direction, contentType, body } = inputs;
-  const [state, setState] = useState<{ answer?: Preview; failure?: Failure }>({});
-  const [busy, setBusy] = useState(true);
   const [runs, setRuns] = useState(0);
-  const seen = useRef<number | undefined>(undefined);
+  const question = useMemo(() => ({ inputs, runs }), [inputs, runs]);
+  const [state, setState] = useState<{ answer?: Preview; failure?: Failure; of?: typeof question }>({});
+  const lastRun = useRef<number | undefined>(undefined);
+  const onFailureByHand = useEffectEvent(onFailure);
 
   useEffect(() => {
-    const byHand = seen.current !== undefined && seen.current !== runs;
-    const delay = byHand || seen.current === undefined ? 0 : PAUSE_MS;
+    const { config, message, contentType, body } = question.inputs;
+    const byHand = lastRun.current !== undefined && lastRun.current !== question.runs;
+    const delay = byHand || lastRun.current === undefined ? 0 : PAUSE_MS;
     const controller = new AbortController();
-    setBusy(true);
     const timer = window.setTimeout(() => {
-      seen.current = runs;
-      askWith<Preview>('/api/v1/redact', { config, direction, content_type: contentType, body }, controller.signal)
-        .then(
-          (answer) => setState({ answer }),
-          (error: unknown) => {
-            if (controller.signal.aborted) return;
-            const failure = error instanceof Failure ? error : new Failure('The page failed', String(error));
-            setState(({ answer }) => ({ ...(answer === undefined ? {} : { answer }), failure }));
-            if (byHand) onFailure(failure);
-          },
-        )
-        .finally(() => !controller.signal.aborted && setBusy(false));
+      lastRun.current = question.runs;
+      askWith<Preview>('/api/v1/redact', { config, direction: message, content_type: contentType, body }, controller.signal).then(
+        (answer) => setState({ answer, of: question }),
+        (error: unknown) => {
+          if (controller.signal.aborted) return;
+          const failure = Failure.of(error);
+          setState(({ answer }) => ({ ...(answer === undefined ? {} : { answer }), failure, of: question }));
+          if (byHand) onFailureByHand(failure);
+        },
+      );
     }, delay);
     return () => {
       window.clearTimeout(timer);
       controller.abort();
     };
-  }, [config, direction, contentType, body, runs]);
+  }, [question]);
 
-  return { answer: state.answer, failure: state.failure, busy, run: () => setRuns((before) => before + 1) };
+  return { answer: state.answer, failure: state.failure, busy: state.of !== question, run: () => setRuns((before) => before + 1) };
 }
 
-/** Start and end, as indexes into the text, of what is at a line and column; both from 1, columns in characters. */
+/** Start and end, as indexes into the text, of the token at a line and column; both from 1, columns in characters. */
 export function placeIn(text: string, line: number, column: number): { start: number; end: number } | undefined {
   const lines = text.split('\n');
   const here = lines[line - 1];
   if (here === undefined || text === '') return undefined;
   const before = lines.slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0);
   const within = [...here].slice(0, Math.max(0, column - 1)).join('').length;
-  // What ends too early is wrong at its end, where there is nothing to be marked.
+  // The error of an incomplete text is at its end: mark the last character.
   const start = Math.min(before + within, text.trimEnd().length - 1);
   if (start < 0) return undefined;
   const end = text[start] === '"' ? Math.min(endOfString(text, start), before + here.length) : start + (/^[^\s,:{}[\]"]+/.exec(text.slice(start, start + 200))?.[0].length ?? 1);
   return { start, end: Math.max(end, start + 1) };
 }
 
-/** Whether a configuration captures the bodies of a direction; `undefined` where it cannot be read. */
-export function captures(config: string, direction: Side): boolean | undefined {
+/** Whether a configuration captures the bodies of a message; `undefined` if it cannot be read. */
+export function captures(config: string, message: Message): boolean | undefined {
   try {
     const { capture } = JSON.parse(config) as { capture?: Record<string, unknown> };
-    return capture?.[`${direction}_body`] === true;
+    return capture?.[`${message}_body`] === true;
   } catch {
     return undefined;
   }
 }
 
-/** What the preview begins with: a body with secrets, and a rule that does not match it. */
+/** The initial inputs: a body with secrets, and a rule that does not match it. */
 export const EXAMPLE: Inputs = {
   config: `{
   "version": 1,
@@ -98,7 +96,7 @@ export const EXAMPLE: Inputs = {
     "detectors": ["card"]
   }
 }`,
-  direction: 'request',
+  message: 'request',
   contentType: 'application/json',
   body: `{
   "order": 12345678901234567890,
@@ -115,30 +113,31 @@ export const EXAMPLE: Inputs = {
 };
 
 const KEPT = 'gatelens-preview';
-/** The body may be anybody's data: it outlives a change of the view, and no more. */
+/** The body may be personal data: it is kept in memory only, until the page is reloaded. */
 let lastBody: string | undefined;
 
-/** The inputs of before, as far as they are kept: in this tab alone, and never in the address. */
+/** The last inputs. They are kept in this tab only, never in the address. */
 export function keptInputs(): Inputs {
   let kept: Partial<Record<keyof Inputs, unknown>> = {};
   try {
-    kept = Object(JSON.parse(sessionStorage.getItem(KEPT) ?? '{}'));
+    const stored: unknown = JSON.parse(sessionStorage.getItem(KEPT) ?? '{}');
+    if (typeof stored === 'object' && stored !== null) kept = stored;
   } catch {
-    // Storage may be denied, or hold what somebody else wrote.
+    // Storage may be denied, or hold another value.
   }
   return {
     config: typeof kept.config === 'string' ? kept.config : EXAMPLE.config,
-    direction: kept.direction === 'response' ? 'response' : 'request',
+    message: kept.message === 'response' ? 'response' : 'request',
     contentType: typeof kept.contentType === 'string' ? kept.contentType : EXAMPLE.contentType,
     body: lastBody ?? EXAMPLE.body,
   };
 }
 
-export function keepInputs({ config, direction, contentType, body }: Inputs): void {
+export function keepInputs({ config, message, contentType, body }: Inputs): void {
   lastBody = body;
   try {
-    sessionStorage.setItem(KEPT, JSON.stringify({ config, direction, contentType }));
+    sessionStorage.setItem(KEPT, JSON.stringify({ config, message, contentType }));
   } catch {
-    // Then they are gone with the view.
+    // Without storage, the inputs are lost with the view.
   }
 }

@@ -1,22 +1,29 @@
-// One answer of the ingest as a piece of React state: the old one stays in sight until the new one is there.
+// One query of the read API as React state. The old response stays until the new one has arrived.
 
 import { useEffect, useState } from 'react';
 import { ask, Failure } from './api';
 
 export interface Query<T> {
-  /** The last good answer, also while a newer one is asked for or has failed. */
+  /** The last good response, even while a newer one is under way or has failed. */
   data: T | undefined;
+  /** The path that `data` is the response to. */
+  path: string | undefined;
   failure: Failure | undefined;
-  /** The data shown answers another question than the present one (other filters, another range). */
+  /** `data` is the response to another query than the current one (other filters, another range). */
   outdated: boolean;
 }
 
+interface State<T> {
+  answered?: { data: T; path: string; scope: string };
+  failure?: Failure;
+}
+
 /**
- * Asks for `path` whenever it or `turn` changes. `scope` names the question without its moving end, so that a refresh
- * of the same question is told from a new one. A `path` of `null` asks for nothing.
+ * Queries `path` whenever it or `refreshTick` changes. `scope` names the query without its moving end, so that a refresh
+ * can be told from a new query. A `path` of `null` queries nothing.
  */
-export function useQuery<T>(path: string | null, scope: string, turn: number): Query<T> {
-  const [state, setState] = useState<{ data?: T; failure?: Failure; scope?: string }>({});
+export function useQuery<T>(path: string | null, scope: string, refreshTick: number): Query<T> {
+  const [state, setState] = useState<State<T>>({});
 
   useEffect(() => {
     if (path === null) return undefined;
@@ -24,27 +31,24 @@ export function useQuery<T>(path: string | null, scope: string, turn: number): Q
     pending += 1;
     ask<T>(path, controller.signal)
       .then(
-        (data) => setState({ data, scope }),
+        (data) => setState({ answered: { data, path, scope } }),
         (error: unknown) => {
           if (controller.signal.aborted) return;
-          const failure = error instanceof Failure ? error : new Failure('The page failed', String(error));
-          setState(({ data, scope: shown }) => ({
-            ...(data === undefined ? {} : { data }),
-            ...(shown === undefined ? {} : { scope: shown }),
-            failure,
-          }));
+          const failure = Failure.of(error);
+          setState(({ answered }) => (answered ? { answered, failure } : { failure }));
         },
       )
       .finally(() => {
         pending -= 1;
       });
     return () => controller.abort();
-  }, [path, scope, turn]);
+  }, [path, scope, refreshTick]);
 
-  return { data: state.data, failure: state.failure, outdated: state.data !== undefined && state.scope !== scope };
+  const { answered, failure } = state;
+  return { data: answered?.data, path: answered?.path, failure, outdated: answered !== undefined && answered.scope !== scope };
 }
 
-/** How many questions are open on the whole page. */
+/** The number of queries of the whole page that have no response yet. */
 export function pendingCount(): number {
   return pending;
 }

@@ -1,13 +1,13 @@
-// One request of the log: how it is named in an address, found again, and written to a file.
+// One request of the log: its key in an address, its lookup, and its export.
 
 import { endpoint, type Request } from './api';
 
-/** The log has no key of its own: time and request id tell two requests apart, and path and duration where there is no id. */
+/** The log has no key of its own. The key is made of time and request id, or of time, path and duration without an id. */
 export function keyOf(row: Request): string {
   return `${row.time}~${row.request_id ?? `${row.path ?? ''}~${row.duration_ms ?? ''}`}`;
 }
 
-/** Where a request is looked for by its key: among those of its second. `null` for what is no key. */
+/** The query that finds a request by its key, among those of its millisecond. `null` for an invalid key. */
 export function placeOf(key: string): string | null {
   const cut = key.indexOf('~');
   const time = cut < 0 ? NaN : Date.parse(key.slice(0, cut));
@@ -16,17 +16,17 @@ export function placeOf(key: string): string | null {
   return endpoint('requests', { from, to: from + 0.002 }, {}, { limit: 1000 });
 }
 
-/** Columns of an export; further fields follow in the order they come in. */
+/** The first columns of an export. Other fields follow in the order of the response. */
 const FIRST = ['time', 'consumer', 'method', 'route', 'path', 'query', 'status', 'duration_ms', 'upstream_ms', 'request_bytes', 'response_bytes'];
 
-/** As RFC 4180 has it, with a heading. Text that a spreadsheet would take for a formula is led by an apostrophe. */
+/** CSV by RFC 4180, with a heading. Text that a spreadsheet would read as a formula gets a leading apostrophe. */
 export function csvOf(rows: Request[]): string {
   const fields = [...new Set([...FIRST, ...rows.flatMap((row) => Object.keys(row))])];
   const lines = [fields, ...rows.map((row) => fields.map((field) => row[field]))];
   return lines.map((line) => `${line.map(cell).join(',')}\r\n`).join('');
 }
 
-/** One JSON object a line, as the API gave it. */
+/** One JSON object per line, as in the API. */
 export function ndjsonOf(rows: Request[]): string {
   return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 }

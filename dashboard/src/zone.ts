@@ -1,4 +1,4 @@
-// The time zone that times are written and read in: the browser's own or UTC, as the address says.
+// The time zone of displayed and entered times: that of the browser or UTC, set in the address.
 
 import { createContext, useContext } from 'react';
 
@@ -38,7 +38,7 @@ export function fieldsOf(date: Date, zone: Zone): Fields {
   };
 }
 
-/** `UTC`, or what the local clock is ahead of it, such as `UTC+5:30`. */
+/** `UTC`, or the offset of the local clock, such as `UTC+5:30`. */
 export function zoneWords(zone: Zone, at: Date): string {
   const minutes = offset(at, zone);
   if (minutes === 0) return 'UTC';
@@ -53,7 +53,7 @@ export function inputOf(seconds: number, zone: Zone): string {
   return new Date(date.getTime() + offset(date, zone) * 60_000).toISOString().slice(0, 16);
 }
 
-/** The moment such an input stands for, in Unix seconds; NaN where it is none. */
+/** The time in such an input, in Unix seconds; NaN if it is invalid. */
 export function secondsOf(input: string, zone: Zone): number {
   return Date.parse(zone === 'utc' ? `${input}Z` : input) / 1000;
 }

@@ -42,7 +42,7 @@ export const paramsOf = (page) => Object.fromEntries(new URL(page.url()).searchP
 
 /** The filters in force as the page shows them, as `key=value`. */
 export const chips = (page) =>
-  page.locator('.chip').evaluateAll((all) => all.map((chip) => chip.querySelector('.chip-key').textContent + '=' + chip.querySelector('.chip-value').getAttribute('title')));
+  page.locator('.filter-bar-chip').evaluateAll((all) => all.map((chip) => chip.querySelector('.filter-bar-key').textContent + '=' + chip.querySelector('.filter-bar-value').getAttribute('title')));
 
 /** The query strings that an endpoint was asked with. */
 export const requestsTo = (mock, name) => mock.seen.filter((path) => path.startsWith(`/api/v1/${name}?`)).map((path) => new URL(path, 'http://mock').searchParams);

@@ -41,11 +41,11 @@ describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' 
 
   test('the latest requests are listed, and open', async () => {
     const page = await openWithAnswers(browser, `${url}/requests?refresh=off`);
-    await page.locator('.entry').first().waitFor();
+    await page.locator('.expandable-entry').first().waitFor();
     const [, { rows }] = page.answers.find(([each]) => each.includes('/requests?'));
-    assert.deepEqual(await page.locator('.entry time').evaluateAll((all) => all.map((time) => time.dateTime)), rows.map((row) => row.time));
-    assert.deepEqual(await page.locator('.entry .col-path .mono:first-child').allTextContents(), rows.map((row) => row.path));
-    await page.locator('.entry .expand').first().click();
+    assert.deepEqual(await page.locator('.expandable-entry time').evaluateAll((all) => all.map((time) => time.dateTime)), rows.map((row) => row.time));
+    assert.deepEqual(await page.locator('.expandable-entry [data-col=path] .mono:first-child').allTextContents(), rows.map((row) => row.path));
+    await page.locator('.expandable-entry .expandable-expand').first().click();
     assert.ok((await page.locator('.detail').textContent()).includes(rows[0].path));
     assert.deepEqual(page.complaints, []);
     await save(page, 'requests');
@@ -55,15 +55,15 @@ describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' 
   for (const [name, keys] of [['routes', 'method%2Croute'], ['consumers', 'consumer']]) {
     test(`all ${name} that the API counts are listed, and one opens`, async () => {
       const page = await openWithAnswers(browser, `${url}/${name}?refresh=off`);
-      await page.locator('.entities tbody th').first().waitFor();
+      await page.locator('.entity-table-entities tbody th').first().waitFor();
       // Asked are this period and the one before; the later one is listed.
       const answers = page.answers.filter(([each]) => each.includes('/summary?') && each.endsWith(`group_by=${keys}`) && !each.includes('status='));
       const { rows } = answers.map(([, body]) => body).toSorted((a, b) => Date.parse(b.from) - Date.parse(a.from))[0];
-      assert.equal(await page.locator('.entities tbody tr:not(.quiet-row)').count(), rows.length);
+      assert.equal(await page.locator('.entity-table-entities tbody tr:not(.entity-table-inactive)').count(), rows.length);
       assert.deepEqual(await seriousFindings(page), []);
       await save(page, name);
-      await page.locator('.entities tbody th a').first().click();
-      await page.locator('.statuses li').first().waitFor();
+      await page.locator('.entity-table-entities tbody th a').first().click();
+      await page.locator('.status-breakdown-statuses li').first().waitFor();
       await page.locator('.u-over').nth(2).waitFor();
       assert.deepEqual(page.complaints, []);
       await save(page, name.slice(0, -1));
@@ -73,7 +73,7 @@ describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' 
 
   test('a link to a request opens it, whatever the period', async () => {
     const page = await openWithAnswers(browser, `${url}/requests?refresh=off`);
-    await page.locator('.entry .expand').first().click();
+    await page.locator('.expandable-entry .expandable-expand').first().click();
     const key = new URL(page.url()).searchParams.get('open');
     await page.goto(`${url}/requests?from=2026-01-01T00:00Z&to=2026-01-01T01:00Z&open=${encodeURIComponent(key)}`);
     await page.getByRole('region', { name: 'Linked request' }).locator('.detail').waitFor();
@@ -83,26 +83,26 @@ describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' 
 
   test('the preview is the filter’s own: it masks, marks a defect, and leaves out', async () => {
     const page = await open(browser, `${url}/redaction?refresh=off`);
-    const sent = page.getByRole('group', { name: 'What would be sent' });
+    const sent = page.getByRole('group', { name: 'Body as sent' });
     await sent.waitFor();
     const text = await sent.textContent();
     for (const part of ['"order": 12345678901234567890,', '"email": "[CLIENT_REDACTED]"', '"password": "[CLIENT_REDACTED]"', '"passport_no": "[CLIENT_REDACTED]"', '+44 20 7946 0018']) assert.ok(text.includes(part), `${part} in ${text}`);
     assert.ok(!text.includes('4111'), text);
-    assert.equal(await page.locator('.preview .rules .never .mono').textContent(), '$.costumer.phone');
+    assert.equal(await page.locator('.redaction-preview-preview .rule-table-rules .rule-table-never .mono').textContent(), '$.costumer.phone');
     assert.deepEqual(await seriousFindings(page), []);
     assert.deepEqual(page.complaints, []);
     await save(page, 'redaction');
 
-    const config = page.getByLabel('Configuration of the filter');
+    const config = page.getByLabel('Filter configuration');
     await config.fill((await config.inputValue()).replace('"$.items', '"items'));
-    await page.locator('.refused').waitFor();
-    assert.equal(await page.locator('.editor mark').textContent(), '"items[*].note"');
+    await page.locator('.redaction-preview-refused').waitFor();
+    assert.equal(await page.locator('.config-editor-editor mark').textContent(), '"items[*].note"');
     await config.fill((await config.inputValue()).replace('"items', '"$.items').slice(0, -1));
-    await page.locator('.editor mark', { hasText: /^\}$/ }).waitFor();
+    await page.locator('.config-editor-editor mark', { hasText: /^\}$/ }).waitFor();
     await config.fill('{"version": 1, "ingest": {"cluster": "c"}}');
     await page.getByLabel('Content type', { exact: true }).selectOption('other …');
     await page.getByLabel('Other content type').fill('text/html');
-    await page.getByText('Left out: media type.').waitFor();
+    await page.getByText('Omitted: media type.').waitFor();
     await page.context().close();
   });
 

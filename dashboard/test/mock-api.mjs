@@ -1,4 +1,5 @@
-// A stand-in for the ingest: the read API over made-up traffic, and the built page under the policy the binary serves it with.
+// A stand-in for the ingest: the read API over made-up traffic, and the built page under the same policy as in the binary.
+// `api.test.mjs` checks its responses against the OpenAPI document.
 //
 // Counts are a pure function of minute and series, so that two answers about the same minutes agree. Run alone
 // (`npm run mock`) it listens on PORT, 4318 by default; the tests start it on a free port and set `mode`.
@@ -50,7 +51,7 @@ async function answer(mock, request, response) {
     response.writeHead(502, { 'content-type': 'text/html' }).end('<h1>Bad gateway</h1>');
     return;
   }
-  if (mock.mode === 'error') return refuse(response, 503, 'store_unavailable', 'the store is read-only', null);
+  if (mock.mode === 'error') return refuse(response, 503, 'store', 'the store is read-only', null);
   if (url.pathname === '/api/v1/redact') return preview(mock, request, response);
   const endpoint = { summary, timeseries, requests, gateways }[url.pathname.replace('/api/v1/', '')];
   if (!endpoint) return refuse(response, 404, 'not_found', 'no such endpoint', null);
@@ -59,10 +60,10 @@ async function answer(mock, request, response) {
   for (const name of ['from', 'to']) {
     const text = url.searchParams.get(name);
     const seconds = text === null ? (name === 'to' ? now : now - 3600) : parseTime(text);
-    if (Number.isNaN(seconds)) return refuse(response, 400, 'invalid', `not a time: ${text}`, name);
+    if (Number.isNaN(seconds)) return refuse(response, 400, 'invalid_parameter', `not a time: ${text}`, name);
     query[name] = seconds;
   }
-  if (query.from >= query.to) return refuse(response, 400, 'invalid', '`from` must be before `to`', 'from');
+  if (query.from >= query.to) return refuse(response, 400, 'invalid_parameter', '`from` must be before `to`', 'from');
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(endpoint(query)));
 }
 
@@ -71,8 +72,8 @@ function refuse(response, status, code, message, field) {
 }
 
 async function preview(mock, request, response) {
-  if (request.method !== 'POST') return refuse(response, 405, 'method_not_allowed', 'POST it', null);
-  if (request.headers['content-type'] !== 'application/json') return refuse(response, 415, 'unsupported_media_type', 'JSON alone', null);
+  if (request.method !== 'POST') return refuse(response, 405, 'not_found', 'use POST', null);
+  if (request.headers['content-type'] !== 'application/json') return refuse(response, 415, 'unsupported_media_type', 'the body must be JSON', null);
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   const question = JSON.parse(Buffer.concat(chunks));
@@ -171,6 +172,7 @@ function shapeOf({ median, spread }) {
 
 const FILTERS = ['consumer', 'method', 'route', 'status', 'service', 'environment'];
 const isError = (status) => status >= 500 || status === 0;
+const reachesUpstream = ({ status, route }) => status !== 503 && status !== 0 && route !== '__unmatched__';
 
 function matches(params, row) {
   if (params.has('errors') && (params.get('errors') === 'true') !== isError(row.status)) return false;
@@ -206,10 +208,11 @@ function tally({ params, from, to, now, mock }, step) {
       const key = time + group;
       let cell = cells.get(key);
       if (!cell) {
-        cell = { time, labels, requests: 0, errors: 0, out: 0, in: 0, parts: new Map() };
+        cell = { time, labels, requests: 0, reached: 0, errors: 0, out: 0, in: 0, parts: new Map() };
         cells.set(key, cell);
       }
       cell.requests += n;
+      if (reachesUpstream(series)) cell.reached += n;
       if (isError(series.status)) cell.errors += n;
       cell.out += Math.round(n * (300 + series.median * 90));
       cell.in += series.method === 'GET' ? 0 : n * 480;
@@ -244,14 +247,18 @@ function rowOf(cell) {
     }
     return boundOf(BUCKETS);
   };
-  const p95 = quantile(0.95);
+  const [p50, p95] = [quantile(0.5), quantile(0.95)];
+  // Requests that never reach an upstream are fast, so without them the percentile of the upstream can be higher.
+  const upstream = (value, share) => (value === null || cell.reached === 0 ? null : value * (cell.reached < cell.requests ? 1.04 : share));
+  const gateway = (value, share) => (value === null || cell.reached === 0 ? null : value * share);
   return {
     ...cell.labels, requests: cell.requests, errors: cell.errors, request_bytes: cell.in, response_bytes: cell.out,
-    p50_ms: quantile(0.5), p75_ms: quantile(0.75), p95_ms: p95, p99_ms: quantile(0.99), upstream_p95_ms: p95 === null ? null : p95 * 0.93,
+    p50_ms: p50, p75_ms: quantile(0.75), p95_ms: p95, p99_ms: quantile(0.99), upstream_requests: cell.reached, gateway_requests: cell.reached,
+    upstream_p50_ms: upstream(p50, 0.9), upstream_p95_ms: upstream(p95, 0.93), gateway_p50_ms: gateway(p50, 0.1), gateway_p95_ms: gateway(p95, 0.07),
   };
 }
 
-const EMPTY = { labels: {}, requests: 0, errors: 0, in: 0, out: 0, parts: new Map() };
+const EMPTY = { labels: {}, requests: 0, reached: 0, errors: 0, in: 0, out: 0, parts: new Map() };
 
 function summary(query) {
   const cells = tally(query, 0);
@@ -286,14 +293,15 @@ function requestAt(slot) {
   const hex = (salt, length) => Array.from({ length }, (_, i) => Math.floor(noise(slot, salt + i) * 16).toString(16)).join('');
   const id = Math.floor(noise(slot, 15) * 90000 + 10000);
   const reason = REASONS[series.status];
-  const reached = series.status !== 503 && series.route !== '__unmatched__' && series.status !== 0;
+  const reached = reachesUpstream(series);
+  const traced = noise(slot, 19) > 0.3;
   return {
-    time: new Date(slot * 333 + noise(slot, 20) * 300).toISOString(), consumer: series.consumer, method: series.method, route: series.route,
+    time: new Date(slot * 333 + noise(slot, 20) * 300).toISOString(), consumer: series.consumer, consumer_trusted: false, method: series.method, method_original: null, route: series.route,
     path: series.route === '__unmatched__' ? '/wp-login.php' : series.route.replace(/\{uuid\}/, `${hex(40, 8)}-${hex(50, 4)}-4${hex(60, 3)}-a${hex(70, 3)}-${hex(80, 12)}`).replace(/\{\w+\}/g, () => String(id)),
-    query: null, status: series.status, duration_ms: duration, upstream_ms: reached ? Number((duration * 0.94).toFixed(3)) : null,
+    query: null, status: series.status, duration_ms: duration, upstream_ms: reached ? Number((duration * 0.94).toFixed(3)) : null, resend_count: null,
     request_bytes: series.method === 'GET' ? 0 : 480, response_bytes: Math.round(300 + series.median * 90 * noise(slot, 16)),
-    client_address: `203.0.113.${Math.floor(noise(slot, 17) * 250)}`, user_agent: AGENTS[Math.floor(noise(slot, 18) * AGENTS.length)],
-    request_id: `${hex(100, 8)}-${hex(110, 4)}-4${hex(120, 3)}-9${hex(130, 3)}-${hex(140, 12)}`, trace_id: noise(slot, 19) > 0.3 ? hex(200, 32) : null,
+    client_address: `203.0.113.${Math.floor(noise(slot, 17) * 250)}`, client_port: 40000 + Math.floor(noise(slot, 21) * 9000), user_agent: AGENTS[Math.floor(noise(slot, 18) * AGENTS.length)],
+    request_id: `${hex(100, 8)}-${hex(110, 4)}-4${hex(120, 3)}-9${hex(130, 3)}-${hex(140, 12)}`, trace_id: traced ? hex(200, 32) : null, span_id: traced ? hex(240, 16) : null,
     response_flags: reason?.[0] ?? null, code_details: reason?.[1] ?? (reached ? 'via_upstream' : 'route_not_found'),
     error_type: reason?.[2] ?? (series.status >= 500 ? String(series.status) : null),
     grpc_status: null, ...CAPTURED[slot % 4 === 0 && series.method === 'POST' ? 'bodies' : 'nothing'], service: series.service, environment: series.environment, gateway: slot % 2 ? 'edge-1' : 'edge-2',
@@ -316,28 +324,33 @@ function requests({ params, from, to, now, mock }) {
       if (time >= from && time < Math.min(now, to)) rows.push(row);
     }
   }
-  return { rows, next: rows.length === limit ? String(slot) : null };
+  return { from: rfc3339(from), to: rfc3339(to), rows, next: rows.length === limit ? String(slot) : null };
 }
 
 function gateways({ now, mock }) {
   if (mock.mode === 'empty') return { rows: [] };
+  const NO_DROPS = { queue_full: 0, rejected: 0, expired: 0, lost: 0 };
   const row = (instance, version, age_s, more) => ({
     instance, epoch: '5be2c9a1d0347f16', service: 'shop', environment: 'prod', version, config_hash: '9f1c62d07ab35e84',
-    first_seen: rfc3339(now - 5 * 86400), last_seen: rfc3339(now - age_s), series: 228, overflow: 0, gaps: { metrics: 0, logs: 0 }, redaction: null, ...more, ...mock.gateways[instance],
+    first_seen: rfc3339(now - 5 * 86400), last_seen: rfc3339(now - age_s), series: 228, overflow: 0, ended: age_s > 300,
+    // Other senders report no delivery.
+    captured: null, sent: null, stored: null, dropped: NO_DROPS, held: null, queue_bytes: null, export_failures: null, workers: null, workers_lost: null, uncounted: 0,
+    active_requests: null, busy_seconds: null, tags: {}, gaps: { metrics: 0, logs: 0 }, redaction: null, ...more, ...mock.gateways[instance],
   });
-  // Of its delivery a gateway tells from the version on that can; other senders tell nothing.
-  const delivery = (sent, more) => ({
-    captured: sent + 3, sent, dropped: { queue_full: 0, rejected: 0, expired: 0, lost: 0 }, held: 3, queue_bytes: 1410, export_failures: 0,
-    machines: 3, machines_lost: 0, active_requests: 7, busy_seconds: (now % 1e6) * 0.013, ...more,
+  const delivery = (stored, more) => ({
+    captured: stored + 3, sent: stored, stored, held: 3, queue_bytes: 1410, export_failures: 0, workers: 3, workers_lost: 0, active_requests: 7, busy_seconds: (now % 1e6) * 0.013, ...more,
   });
   if (mock.mode === 'heartbeat') return { rows: [row('edge-1', '0.1.0', 1, { series: 0 })] };
   return {
     rows: [
       row('edge-1', '0.1.0', 0.6, { redaction: REDACTION['edge-1'], ...delivery(1_402_118, {}) }),
-      row('edge-1', '0.1.0', 30, { epoch: '11c2e9a1d0347f16', redaction: REDACTION['edge-1 before'], ...delivery(80_400, { held: 0, queue_bytes: 0 }) }),
+      // An epoch that ended with 3 events in its queue.
+      row('edge-1', '0.1.0', 30, {
+        epoch: '11c2e9a1d0347f16', ended: true, redaction: REDACTION['edge-1 before'], ...delivery(80_400, { dropped: { ...NO_DROPS, lost: 3 }, held: 0, queue_bytes: 0, active_requests: 0 }),
+      }),
       row('edge-2', '0.1.0', 1.2, {
         series: 2000, overflow: 1840, redaction: REDACTION['edge-2'],
-        ...delivery(1_390_002, { captured: 1_391_251, dropped: { queue_full: 1200, rejected: 0, expired: 31, lost: 0 }, held: 18, queue_bytes: 9204, export_failures: 14 }),
+        ...delivery(1_390_002, { captured: 1_391_251, dropped: { ...NO_DROPS, queue_full: 1200, expired: 31 }, held: 18, queue_bytes: 9204, export_failures: 14 }),
       }),
       row('edge-canary', '0.2.0-rc.1', 48 * 60, { config_hash: '03ee51b29c7d4410', series: 12, gaps: { metrics: 1, logs: 2 } }),
     ],

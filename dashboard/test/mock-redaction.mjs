@@ -53,7 +53,7 @@ const CARD = /\b\d{4} \d{4} \d{4} \d{4}\b/g;
 
 /** Masks members by the last name of a path, and refuses what is no JSON or a path without `$`. */
 export function redactPreview({ config, direction, content_type, body }) {
-  const refused = (message, line, column) => ({ status: 422, body: { error: { code: 'invalid', message, field: 'config', line, column } } });
+  const refused = (message, line, column) => ({ status: 422, body: { error: { code: 'invalid_configuration', message, field: 'config', line, column } } });
   let read;
   try {
     read = JSON.parse(config);

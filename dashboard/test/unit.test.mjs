@@ -1,13 +1,15 @@
 // The page's pure parts, without a browser: whatever they are given, they come to an end with something that can be drawn.
 
 import assert from 'node:assert/strict';
+import { readdir, readFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, test } from 'node:test';
 import { runnerImport } from 'vite';
 
 const source = async (path) => (await runnerImport(fileURLToPath(new URL(`../src/${path}`, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
-const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview] = await Promise.all(
-  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts'].map(source),
+const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts] = await Promise.all(
+  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts'].map(source),
 );
 
 /** Numbers as they should not be, and many as they may be. The sequence is the same in each run. */
@@ -133,6 +135,90 @@ describe('gateways', () => {
   check('one of three', ['a', 'b', 'a'], ['g1']);
   check('no majority', ['a', 'b'], ['g0', 'g1']);
   check('alone', ['a'], []);
+
+  test('add up delivery over their epochs, whatever their reports lack', () => {
+    const epoch = (captured, sent, dropped, held) => ({ ...live('g', 'a'), captured, sent, dropped, held });
+    const sum = (...epochs) => gateways.deliveryOf({ epochs });
+    assert.equal(sum(epoch(null, null, null, null), live('g', 'a')), undefined);
+    assert.deepEqual(sum(epoch(10, 7, { lost: 3, expired: 0 }, 0), epoch(5, 3, { lost: 0 }, 2), live('g', 'a')), { captured: 15, stored: 10, drops: 3, dropped: [['lost', 3]], held: 2, unaccounted: 0 });
+    assert.deepEqual(sum(epoch(3, 0, null, null)), { captured: 3, stored: 0, drops: 0, dropped: [], held: 0, unaccounted: 3 });
+  });
+
+  test('use the share of one core between two reports that are far enough apart', () => {
+    const at = (seconds, busy_seconds) => [{ instance: 'g', epoch: 'e', busy_seconds, last_seen: new Date(seconds * 1000).toISOString() }];
+    const shareAfter = (...reports) => reports.reduce((before, report) => gateways.withReport(before, report), gateways.NO_READINGS).shares.get('g e');
+    assert.equal(shareAfter(at(0, 1)), undefined);
+    assert.equal(shareAfter(at(0, 1), at(1, 2)), undefined, 'too close');
+    assert.equal(shareAfter(at(0, 1), at(10, 2)), 0.1);
+    assert.equal(shareAfter(at(0, 1), at(10, 2), at(11, 9)), 0.1, 'the last share stays');
+    assert.equal(shareAfter(at(0, 5), at(10, 2)), undefined, 'a counter that went back');
+    assert.equal(shareAfter(at(0, null)), undefined);
+  });
+});
+
+describe('a paused list', () => {
+  const row = (time, request_id) => ({ time: new Date(time).toISOString(), request_id });
+  const check = (name, rows, shown, expected) => test(`with ${name} waits for ${expected || 'nothing'}`, () => assert.equal(paused.waitingIn(rows, shown), expected));
+  check('the same rows', [row(2, 'b'), row(1, 'a')], [row(2, 'b'), row(1, 'a')], '');
+  check('one newer row', [row(3, 'c'), row(2, 'b')], [row(2, 'b'), row(1, 'a')], '1');
+  check('a page of newer rows', [row(4, 'd'), row(3, 'c')], [row(2, 'b'), row(1, 'a')], '2+');
+  check('an older row', [row(2, 'b'), row(0, 'z')], [row(2, 'b')], '');
+  check('nothing shown', [row(2, 'b')], [], '1+');
+  check('nothing at all', [], [], '');
+});
+
+describe('the source', () => {
+  test('has no import cycle', async () => {
+    const root = fileURLToPath(new URL('../src', import.meta.url));
+    const files = (await readdir(root, { recursive: true })).filter((name) => /\.tsx?$/.test(name));
+    const graph = new Map();
+    for (const name of files) {
+      const imports = [...(await readFile(join(root, name), 'utf8')).matchAll(/ from '(\.[^']*)'/g)].map(([, path]) => relative(root, join(root, dirname(name), path)));
+      graph.set(name.replace(/\.tsx?$/, ''), imports);
+    }
+    assert.ok(graph.size > 40 && [...graph.values()].flat().every((path) => graph.has(path) || path.endsWith('.css')), 'every import is found');
+    const done = new Set();
+    const visit = (name, path) => {
+      assert.ok(!path.includes(name), [...path, name].join(' -> '));
+      if (done.has(name)) return;
+      for (const next of graph.get(name) ?? []) visit(next, [...path, name]);
+      done.add(name);
+    };
+    for (const name of graph.keys()) visit(name, []);
+  });
+
+  test('uses every class of its style sheets, and no other', async () => {
+    const root = fileURLToPath(new URL('../src', import.meta.url));
+    const files = (await readdir(root, { recursive: true })).filter((name) => /\.(tsx|module\.css)$/.test(name));
+    const texts = new Map(await Promise.all(files.map(async (name) => [name, await readFile(join(root, name), 'utf8')])));
+    const [sheets, components] = [[...texts].filter(([name]) => name.endsWith('.css')), [...texts].filter(([name]) => name.endsWith('.tsx'))];
+    const defined = sheets.flatMap(([name, text]) =>
+      [...new Set([...text.replace(/:global\([^)]*\)|\/\*[\s\S]*?\*\//g, '').matchAll(/\.([a-zA-Z][\w-]*)(?=[^{};]*\{)/g)].map(([, each]) => each))].map((each) => `${name} ${each}`),
+    );
+    const used = components.flatMap(([name, text]) =>
+      [...text.matchAll(/^import (\w+) from '(.*\.module\.css)'/gm)].flatMap(([, alias, path]) => {
+        const sheet = relative(root, join(root, dirname(name), path));
+        const names = [...text.matchAll(new RegExp(`\\b${alias}\\.(\\w+)`, 'g'))].map(([, each]) => each);
+        // Looked up by a value.
+        if (text.includes(`${alias}[`)) names.push(...defined.filter((each) => each.startsWith(`${sheet} `)).map((each) => each.split(' ')[1]));
+        assert.ok(names.length > 0, `${name} imports ${path} and does not use it`);
+        return names.map((each) => `${sheet} ${each}`);
+      }),
+    );
+    assert.deepEqual([...new Set(used)].sort(), defined.sort());
+    const scoped = defined.map((each) => each.replace(/^.*\/|\.module\.css/g, '').split(' ')).map(([file, name]) => (file === name ? name : `${file}-${name}`));
+    assert.equal(new Set(scoped).size, scoped.length, 'scoped names are unique');
+  });
+
+  test('has a path of its own for every view, and lists for the views of one', () => {
+    for (const [view, { path, list }] of Object.entries(facts.VIEWS)) {
+      assert.equal(facts.viewAt(path), view);
+      if (path !== '/') assert.equal(facts.viewAt(`${path}/`), view);
+      assert.equal(facts.NAVIGATION.includes(view), list === undefined, view);
+      if (list) assert.ok(facts.NAVIGATION.includes(list.view), view);
+    }
+    for (const path of ['', '/nowhere', '/routes/x', '//']) assert.equal(facts.viewAt(path), 'unknown', path);
+  });
 });
 
 describe('a body laid out', () => {
@@ -182,7 +268,7 @@ describe('redaction', () => {
   });
 
   test('names rules as the configuration does', () => {
-    const cases = { 'request_body:$.a:b': ['request body', '$.a:b'], 'headers:x-*': ['headers', 'x-*'], 'default:token': ['built in', 'token'], novel: ['', 'novel'], 'constructor:x': ['', 'constructor:x'] };
+    const cases = { 'request_body:$.a:b': ['request body', '$.a:b'], 'headers:x-*': ['headers', 'x-*'], 'default:token': ['built-in', 'token'], novel: ['', 'novel'], 'constructor:x': ['', 'constructor:x'] };
     for (const [rule, [list, text]] of Object.entries(cases)) assert.deepEqual(redaction.partsOf(rule), { list, text }, rule);
   });
 

@@ -8,12 +8,9 @@ use std::time::{Duration, Instant};
 
 use gatelens_testkit::client::{Connection, Request};
 use gatelens_testkit::http2::{Http2, Then};
+use gatelens_testkit::otlp::{inflated, points, records};
+use gatelens_testkit::receiver::Captured;
 use gatelens_testkit::{Envoy, Launch, Listeners, Receiver, Upstream};
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value as Any};
-use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point};
-use prost::Message;
 use serde_json::{Value, json};
 
 use super::report;
@@ -86,83 +83,27 @@ impl Tapped {
         self.expect(target.split('?').next().unwrap(), expected);
     }
 
-    /// Waits for the record of every exchange, and returns what left, decompressed.
-    fn all_that_left(&self) -> Vec<(String, Vec<u8>)> {
+    /// Waits for the record of every request, and returns every export.
+    fn all_that_left(&self) -> Vec<Captured> {
         let start = Instant::now();
         loop {
-            let left: Vec<(String, Vec<u8>)> = self
-                .receiver
-                .captured()
-                .iter()
-                .map(|request| {
-                    let mut body = Vec::new();
-                    flate2::read::GzDecoder::new(&request.body[..]).read_to_end(&mut body).unwrap();
-                    let head: String = request
-                        .headers
-                        .iter()
-                        .map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value)))
-                        .collect();
-                    (format!("{}\n{head}", request.path), body)
-                })
-                .collect();
+            let left = self.receiver.captured();
             if records(&left).len() >= self.expected.len() || start.elapsed() > PATIENCE {
                 // A tick more, for the counters that belong to the last records.
                 sleep(Duration::from_secs(2));
-                return left;
+                return self.receiver.captured();
             }
             sleep(Duration::from_millis(200));
         }
     }
 }
 
-type Attributes = BTreeMap<String, String>;
-
-fn attributes(list: Vec<KeyValue>) -> Attributes {
-    list.into_iter().map(|attribute| (attribute.key, text(attribute.value))).collect()
-}
-
-fn text(value: Option<AnyValue>) -> String {
-    match value.and_then(|value| value.value) {
-        Some(Any::StringValue(text)) => text,
-        Some(Any::ArrayValue(list)) => {
-            list.values.into_iter().map(|value| text(Some(value))).collect::<Vec<_>>().join(" | ")
-        }
-        Some(Any::IntValue(number)) => number.to_string(),
-        other => format!("{other:?}"),
-    }
-}
-
-fn records(left: &[(String, Vec<u8>)]) -> Vec<Attributes> {
-    left.iter()
-        .filter(|(head, _)| head.starts_with("/v1/logs"))
-        .flat_map(|(_, body)| ExportLogsServiceRequest::decode(&body[..]).unwrap().resource_logs)
-        .flat_map(|resource| resource.scope_logs)
-        .flat_map(|scope| scope.log_records)
-        .map(|record| attributes(record.attributes))
-        .collect()
-}
-
-/// The last points of a metric by the values of their attributes.
-fn points(left: &[(String, Vec<u8>)], name: &str) -> BTreeMap<String, i64> {
-    let metrics = left
-        .iter()
-        .filter(|(head, _)| head.starts_with("/v1/metrics"))
-        .flat_map(|(_, body)| ExportMetricsServiceRequest::decode(&body[..]).unwrap().resource_metrics)
-        .flat_map(|resource| resource.scope_metrics)
-        .flat_map(|scope| scope.metrics);
-    let mut last = BTreeMap::new();
-    for metric in metrics.filter(|metric| metric.name == name) {
-        let Some(Data::Sum(sum)) = metric.data else { panic!("{name} is a sum") };
-        last = sum
-            .data_points
-            .into_iter()
-            .map(|point| {
-                let Some(number_data_point::Value::AsInt(value)) = point.value else { panic!("{name}") };
-                (attributes(point.attributes).into_values().collect::<Vec<_>>().join(" "), value)
-            })
-            .collect();
-    }
-    last
+/// The bytes of an export that anyone could read: target, headers and the inflated body.
+fn readable(export: &Captured) -> String {
+    let headers =
+        export.headers.iter().map(|(name, value)| format!("{name}: {}\n", String::from_utf8_lossy(value)));
+    let head: String = headers.collect();
+    format!("{}\n{head}\n{}", export.path, String::from_utf8_lossy(&inflated(export)))
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
@@ -197,10 +138,9 @@ fn nothing_planted_leaves_and_everything_else_does() {
             assert!(!(record.contains_key(content) && record.contains_key(omitted)), "{path}: {record:#?}");
         }
     }
-    for (head, body) in &left {
-        let text = String::from_utf8_lossy(body);
+    for text in left.iter().map(readable) {
         for form in IN_BASE64.iter().chain([&SECRET]) {
-            assert!(!text.contains(form) && !head.contains(form), "{form} left: {head}\n{text}");
+            assert!(!text.contains(form), "{form} left: {text}");
         }
     }
 
@@ -489,5 +429,5 @@ fn an_access_logger_sees_no_bodies_and_says_so() {
     for (key, value) in &gateway.expected["/echo/seen"] {
         assert_eq!(record.get(*key), Some(value), "{key}: {record:#?}");
     }
-    assert!(left.iter().all(|(_, body)| !String::from_utf8_lossy(body).contains(SECRET)));
+    assert!(left.iter().all(|export| !readable(export).contains(SECRET)));
 }

@@ -11,7 +11,7 @@ mod verdict;
 use std::env;
 use std::time::Duration;
 
-use gatelens_testkit::{Envoy, EnvoyConfig, FaultProxy, Ingest, Launch, Listeners, Upstream};
+use gatelens_testkit::{Envoy, EnvoyConfig, FaultProxy, Ingest, Launch, Listeners, Upstream, artefacts};
 use tempfile::TempDir;
 
 use super::ecds::Discovery;
@@ -55,6 +55,7 @@ struct Form {
 }
 
 fn check(form: Form) {
+    artefacts::or_skip();
     let seed = number("CHAOS_SEED").unwrap_or(20_261_120);
     let load = Load {
         seed,

@@ -10,7 +10,7 @@ use gatelens_testkit::client::{Connection, Request};
 
 use super::stack::{Counts, Key, Mode, Stack, plugin};
 
-/// A kind of request, and what it is to be counted as.
+/// A kind of request and its expected series.
 struct Kind {
     consumer: Option<&'static str>,
     method: &'static str,

@@ -1,4 +1,4 @@
-//! What the read API says, for any number of gateways.
+//! The read API's answers about any number of gateways.
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
@@ -17,9 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub(crate) struct Fates {
     pub(crate) captured: u64,
     pub(crate) sent: u64,
+    pub(crate) stored: u64,
     pub(crate) dropped: BTreeMap<String, u64>,
     pub(crate) held: u64,
-    pub(crate) machines_lost: u64,
+    pub(crate) workers_lost: u64,
 }
 
 /// The counts by consumer, method, route and status.
@@ -75,22 +76,27 @@ pub(crate) fn fates(ingest: &Ingest) -> Fates {
         let number = |value: &Value| value.as_u64().unwrap_or_default();
         sum.captured += number(&gateway["captured"]);
         sum.sent += number(&gateway["sent"]);
+        sum.stored += number(&gateway["stored"]);
         sum.held += number(&gateway["held"]);
-        sum.machines_lost += number(&gateway["machines_lost"]);
+        sum.workers_lost += number(&gateway["workers_lost"]);
         for (reason, records) in gateway["dropped"].as_object().unwrap() {
             *sum.dropped.entry(reason.clone()).or_default() += number(records);
         }
     }
+    let dropped: u64 = sum.dropped.values().sum();
+    assert_eq!(sum.captured, sum.stored + dropped + sum.held, "every answer adds up: {sum:?}");
     sum
 }
 
-/// Waits until so many requests are counted and each of their log records has its fate, and a moment longer for what
-/// would be one too many. Whether it came to that is for the caller to see.
+/// Waits until this many requests are counted and each of their log records has its fate, and a moment longer in case
+/// one is counted twice. The caller checks the result.
 pub(crate) fn settled(ingest: &Ingest, requests: u64) -> Fates {
     let start = Instant::now();
     while start.elapsed() < PATIENCE {
         let fates = fates(ingest);
-        if fates.captured >= requests && fates.held == 0 && counted(ingest) >= requests {
+        // The gateway itself must know, not only the ingest.
+        let fated = fates.sent + fates.dropped.values().sum::<u64>();
+        if fates.captured >= requests && fated >= fates.captured && counted(ingest) >= requests {
             break;
         }
         sleep(Duration::from_millis(200));

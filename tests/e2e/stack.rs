@@ -1,10 +1,10 @@
-//! Upstream, ingest and Envoy together, and what the read API says about them.
+//! Upstream, ingest and Envoy together, and the read API's answers about them.
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Launch, Listeners, Upstream};
+use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Launch, Listeners, Upstream, artefacts};
 use serde_json::{Value, json};
 
 use super::report;
@@ -22,6 +22,7 @@ pub(crate) enum Mode {
 
 impl Mode {
     pub(crate) fn config(self) -> EnvoyConfig {
+        artefacts::or_skip();
         let config = match self {
             Mode::Filter => EnvoyConfig::http_filter(),
             Mode::Logger => EnvoyConfig::access_logger(),
@@ -49,6 +50,7 @@ impl Stack {
         listeners: Listeners,
         change: impl FnOnce(EnvoyConfig) -> EnvoyConfig,
     ) -> Self {
+        artefacts::or_skip();
         let (upstream, ingest) = (Upstream::start().unwrap(), Ingest::start().unwrap());
         let config = mode.config().upstream(upstream.address()).unwrap().ingest(ingest.address()).unwrap();
         let config = change(config);
@@ -61,7 +63,7 @@ impl Stack {
         report::counted(&self.ingest)
     }
 
-    /// Waits until so many requests are counted, and a moment longer for what would be one too many.
+    /// Waits until this many requests are counted, and a moment longer in case one is counted twice.
     pub(crate) fn wait_for_count(&self, requests: u64) {
         let start = Instant::now();
         while self.counted() < requests && start.elapsed() < PATIENCE {
@@ -76,7 +78,7 @@ impl Stack {
         report::summary(&self.ingest)
     }
 
-    /// The whole request log, newest first; waits until it has so many rows.
+    /// The whole request log, newest first; waits until it has this many rows.
     pub(crate) fn wait_for_requests(&self, rows: usize) -> Vec<Value> {
         let start = Instant::now();
         loop {

@@ -7,15 +7,12 @@ use std::time::Duration;
 
 use gatelens_testkit::client::{Connection, Request};
 use gatelens_testkit::http2::{Http2, Then};
-use gatelens_testkit::{EnvoyConfig, Listeners, Receiver, Upstream};
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValue;
-use prost::Message;
+use gatelens_testkit::{EnvoyConfig, Listeners, Receiver, Upstream, otlp};
 use serde_json::{Value, json};
 
 use super::stack::{Mode, Stack, plugin};
 
-/// A stream that was had, as it is to be found in the log, by its path.
+/// A finished stream and its expected row in the log, by its path.
 struct Had {
     method: &'static str,
     path: &'static str,
@@ -154,7 +151,7 @@ fn over_http2(stack: &Stack) -> Vec<Had> {
     let abandoned = connection.request("GET", "/sleep/60000", &[], Then::End).unwrap();
     stack.envoy.wait_for_stat("cluster.upstream.upstream_rq_active", 1).unwrap();
     connection.reset(abandoned).unwrap();
-    // The connection goes on.
+    // The connection stays open.
     let after = connection.request("GET", "/bytes/31", &[], Then::End).unwrap();
     assert_eq!(connection.answer(after).unwrap().body_bytes, 31);
 
@@ -208,58 +205,27 @@ fn calls_of_grpc_and_attempts_are_in_the_log() {
         ];
         let total: usize = expected.iter().map(|(.., times)| times).sum();
         let records = gatelens_testkit::wait::eventually("the log", || {
-            let records = records(&receiver);
+            let records = otlp::records(&receiver.captured());
             Ok((records.len() >= total).then_some(records))
         });
         let records = records.unwrap();
         assert_eq!(records.len(), total, "{mode:?}");
         for (path, status, grpc, resent, times) in expected {
-            let same: Vec<_> = records.iter().filter(|record| record.path == path).collect();
+            let same: Vec<_> = records.iter().filter(|record| record["url.path"] == path).collect();
             assert_eq!(same.len(), times, "{mode:?} {path}");
+            let expected = [
+                ("http.response.status_code", Some(status)),
+                ("rpc.grpc.status_code", grpc),
+                ("http.request.resend_count", resent),
+            ];
             for record in same {
-                let got = (record.status, record.grpc_status, record.resent);
-                assert_eq!(got, (Some(status), grpc, resent), "{mode:?} {path}");
+                for (key, value) in expected {
+                    let value: Option<String> = value.map(|number: i64| number.to_string());
+                    assert_eq!(record.get(key), value.as_ref(), "{mode:?} {path} {key}");
+                }
             }
         }
     }
-}
-
-/// What a log record says of its stream.
-#[derive(Debug)]
-struct Record {
-    path: String,
-    status: Option<i64>,
-    grpc_status: Option<i64>,
-    resent: Option<i64>,
-}
-
-fn records(receiver: &Receiver) -> Vec<Record> {
-    let captured = receiver.captured().into_iter().filter(|request| request.path.ends_with("/v1/logs"));
-    let requests = captured.map(|request| ExportLogsServiceRequest::decode(&request.body[..]).unwrap());
-    let scopes = requests.flat_map(|request| request.resource_logs).flat_map(|resource| resource.scope_logs);
-    let records = scopes.flat_map(|scope| scope.log_records);
-    records
-        .map(|record| {
-            let value = |key: &str| {
-                let pair = record.attributes.iter().find(|pair| pair.key == key)?;
-                pair.value.as_ref()?.value.clone()
-            };
-            let number = |key: &str| match value(key) {
-                Some(AnyValue::IntValue(number)) => Some(number),
-                _ => None,
-            };
-            let path = match value("url.path") {
-                Some(AnyValue::StringValue(path)) => path,
-                _ => String::new(),
-            };
-            Record {
-                path,
-                status: number("http.response.status_code"),
-                grpc_status: number("rpc.grpc.status_code"),
-                resent: number("http.request.resend_count"),
-            }
-        })
-        .collect()
 }
 
 /// A gateway that lets tunnels and trailers through, and that repeats, follows and hedges.

@@ -1,4 +1,4 @@
-//! Traffic of many kinds from several clients, each request with a number of its own, and what it is to be counted as.
+//! Traffic of many kinds from several clients, each request with a number of its own and an expected series.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::stack::{Counts, Key};
 
-/// A kind of request, and what it is to be counted as.
+/// A kind of request and its expected series.
 #[derive(Clone, Debug)]
 pub(crate) struct Kind {
     pub(crate) consumer: Option<&'static str>,
@@ -103,7 +103,7 @@ pub(crate) fn keep_request_ids(config: EnvoyConfig) -> EnvoyConfig {
 pub(crate) struct Load {
     pub(crate) seed: u64,
     pub(crate) requests: usize,
-    /// The requests are spread over so much time, if the machine is that fast.
+    /// The requests are spread over this time, or more on a slow machine.
     pub(crate) duration: Duration,
     pub(crate) clients: usize,
     pub(crate) connections_per_client: usize,
@@ -127,7 +127,7 @@ impl Sent {
         self.counts.values().map(|counts| counts.requests).sum()
     }
 
-    /// Adds a request that was answered with a body of so many bytes.
+    /// Adds a request that was answered with a body of this many bytes.
     pub(crate) fn count(&mut self, kind: &Kind, response_bytes: usize) {
         let counts = Counts {
             requests: 1,

@@ -11,7 +11,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use gatelens_testkit::client::{Connection, Request, Response};
-use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Launch, Listeners, Update, Upstream, paths, wait};
+use gatelens_testkit::{
+    Envoy, EnvoyConfig, Ingest, Launch, Listeners, Update, Upstream, artefacts, paths, wait,
+};
 use serde_json::json;
 
 use super::report;
@@ -30,6 +32,7 @@ const CALLBACKS: [&str; 6] =
 
 #[test]
 fn a_trap_is_an_incident_and_counts_go_on() {
+    artefacts::or_skip();
     let module = paths::trap_wasm().unwrap();
     let mut stack =
         Stack::launch(Mode::Logger, Listeners::Static, |config| config.plugin(&plugin()).wasm(&module));
@@ -53,7 +56,7 @@ fn a_trap_is_an_incident_and_counts_go_on() {
         sleep(Duration::from_millis(100));
         uncounted = sent - report::counted(&stack.ingest);
         let fates = report::fates(&stack.ingest);
-        Ok((fates.machines_lost >= 1).then_some(()))
+        Ok((fates.workers_lost >= 1).then_some(()))
     })
     .unwrap();
     // What was counted last is on its way for a tick or two; a crowded machine takes longer.
@@ -70,7 +73,7 @@ fn a_trap_is_an_incident_and_counts_go_on() {
     (0..40).for_each(|_| get(Request::get("/direct")));
     stack.wait_for_count(before + 40);
     let fates = report::settled(&stack.ingest, before + 40);
-    assert_eq!(fates.machines_lost, 1, "{fates:?}");
+    assert_eq!(fates.workers_lost, 1, "{fates:?}");
     assert_eq!(fates.held, 0, "{fates:?}");
     assert_eq!(fates.captured, fates.sent + fates.dropped.values().sum::<u64>(), "{fates:?}");
     assert!(stack.envoy.process().check().is_ok());
@@ -136,6 +139,7 @@ fn every_failure_policy_ends_all_streams_of_the_worker() {
 
 #[test]
 fn the_released_module_cannot_be_made_to_trap() {
+    artefacts::or_skip();
     let can_trap = |path: PathBuf| {
         let bytes = fs::read(path).unwrap();
         bytes.windows(PANIC.len()).any(|window| window == PANIC.as_bytes())
@@ -155,6 +159,7 @@ struct Gateway {
 
 impl Gateway {
     fn start(change: impl FnOnce(EnvoyConfig) -> EnvoyConfig) -> Self {
+        artefacts::or_skip();
         let (upstream, ingest) = (Upstream::start().unwrap(), Ingest::start().unwrap());
         let config = Mode::Filter.config().upstream(upstream.address()).unwrap();
         let config = config.ingest(ingest.address()).unwrap().wasm(&paths::trap_wasm().unwrap());

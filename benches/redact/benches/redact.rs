@@ -9,10 +9,9 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use gatelens_bench_redact::{Defaults, by_identifier, orders, orders_indented, paths, rules};
-use gatelens_core::capture::{Capture, End, Head};
-use gatelens_core::config::{CaptureConfig, DetectorKind, RedactConfig};
-use gatelens_core::pairs::Pairs;
-use gatelens_core::redact::{BodyKind, Hits, Message, Redactor};
+use gatelens_model::Message;
+use gatelens_redact::capture::{BodyEnd, Capture, CaptureConfig, Head};
+use gatelens_redact::{BodyKind, DetectorKind, Hits, RedactConfig, Redactor};
 
 const SIZES: [(&str, usize); 6] = [
     ("1KB", 1_000),
@@ -120,12 +119,13 @@ fn captures(c: &mut Criterion) {
     let mut group = c.benchmark_group("capture/48KB");
     group.throughput(Throughput::Bytes(body.len() as u64));
     for (coding, bytes) in [("identity", body.as_bytes()), ("gzip", &zipped)] {
-        let headers = Pairs::encode(&[("content-type", "application/json"), ("content-encoding", coding)]);
+        let headers =
+            [(&b"content-type"[..], &b"application/json"[..]), (b"content-encoding", coding.as_bytes())];
         group.bench_function(coding, |b| {
             b.iter(|| {
-                let mut taken = capture.body(Message::Request, &Head::request(&headers)).unwrap();
+                let mut taken = capture.body(Message::Request, &Head::request(headers)).unwrap();
                 black_box(bytes).chunks(16_384).for_each(|chunk| taken.push(chunk));
-                taken.finish(End::Complete, &redactor, &mut Hits::default()).content.unwrap()
+                taken.finish(BodyEnd::Complete, &redactor, &mut Hits::default()).content.unwrap()
             });
         });
     }

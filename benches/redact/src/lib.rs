@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use gatelens_core::config::RedactConfig;
+use gatelens_redact::RedactConfig;
 
 /// An array of orders, as a JSON text of about `bytes` bytes: nested addresses, lists of items, times, URLs, text in
 /// several scripts, escapes, and some names that the built-in rules mask.

@@ -1,10 +1,12 @@
 //! `gatelens check`: reads configurations with the filter's own code before a gateway does.
 //!
-//! A file is the plugin's JSON, or any YAML or JSON that holds it: an Envoy bootstrap or listener, Istio's WasmPlugin or
+//! A file is the plugin's JSON, or any YAML or JSON that carries it: an Envoy bootstrap or listener, Istio's WasmPlugin or
 //! EnvoyFilter, Envoy Gateway's EnvoyExtensionPolicy, several documents of these kinds. Places are those in the file.
 
-mod advice;
+mod carrier;
 mod find;
+mod lints;
+mod problem;
 mod yaml;
 
 use std::fmt;
@@ -14,6 +16,7 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use problem::{Problem, Severity};
 use yaml::Place;
 
 #[derive(clap::Args)]
@@ -21,7 +24,7 @@ pub(crate) struct Arguments {
     /// Files to check; `-` is the standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How to say what was found.
+    /// The form of the output.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -52,57 +55,16 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             format!("{:#}\n", json!({"files": reports.iter().map(Report::json).collect::<Vec<_>>()}))
         }
     };
-    // A reader that has seen enough is no failure.
+    // Ignore a closed pipe.
     let _ = io::stdout().write_all(shown.as_bytes());
     if reports.iter().all(Report::passes) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// What is wrong with one file.
+/// The problems of one file.
 struct Report {
     file: String,
     configurations: usize,
     problems: Vec<Problem>,
-}
-
-/// One thing that is wrong, or that may not be meant.
-#[derive(Clone)]
-struct Problem {
-    severity: Severity,
-    /// Path from the root of the plugin's configuration; empty when it is about something else.
-    path: String,
-    place: Place,
-    message: String,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Severity {
-    /// The filter would refuse the configuration.
-    Error,
-    /// It works, but perhaps not as meant.
-    Warning,
-}
-
-impl Problem {
-    fn error(place: Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, path: String::new(), place, message: message.into() }
-    }
-
-    fn warning(place: Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, ..Self::error(place, message) }
-    }
-
-    fn about(self, path: impl Into<String>) -> Self {
-        Self { path: path.into(), ..self }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
-        })
-    }
 }
 
 impl Report {
@@ -148,11 +110,11 @@ fn report(file: &Path, text: &str) -> Report {
     let file = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
     let (configurations, problems) = match find::configurations(text) {
         Ok(found) if found.is_empty() => {
-            let message = "no configuration of gatelens in this file: neither the plugin's JSON nor a Wasm plugin, \
-                           WasmPlugin or EnvoyExtensionPolicy that holds it";
+            let message = "no configuration of gatelens in this file; expected the plugin's JSON, or a Wasm plugin, \
+                           WasmPlugin or EnvoyExtensionPolicy that carries it";
             (0, vec![Problem::error(Place { line: 1, column: 1 }, message)])
         }
-        Ok(found) => (found.len(), found.iter().flat_map(find::Found::problems).collect()),
+        Ok(found) => (found.len(), found.iter().flat_map(find::PluginConfig::problems).collect()),
         Err(problem) => (0, vec![problem]),
     };
     Report { file, configurations, problems }

@@ -20,17 +20,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Receive what the gateways report, keep it, and show it.
+    /// Receive and store the reports of the gateways, and serve the dashboard.
     Serve(serve::Arguments),
-    /// Ask an ingest what the page shows, and print it.
+    /// Query an ingest or its files, and print the answer.
     Query(Box<query::Arguments>),
-    /// Read configurations as the filter would, and say what it would refuse.
+    /// Check configurations with the filter's own code.
     Check(check::Arguments),
-    /// Show what would be sent of a body, and which rules had to do with it.
+    /// Show a body as the filter would send it, and the rules that matched.
     Redact(redact::Arguments),
 }
 
 fn main() -> ExitCode {
+    log_to_stderr();
     let done = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Query(arguments) => return query::run(&arguments),
@@ -44,4 +45,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Diagnostics of the service and of readers of its files: a line each, as text.
+fn log_to_stderr() {
+    let subscriber =
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false);
+    subscriber.with_max_level(tracing_subscriber::filter::LevelFilter::INFO).init();
 }

@@ -1,6 +1,6 @@
-//! `gatelens query`: what the page shows, as a table, CSV or JSON.
+//! `gatelens query`: the figures of the page as a table, CSV or JSON.
 //!
-//! Exit status: 0 with an answer, 1 when there is none to be had, 2 for a question that the service calls wrong.
+//! Exit status: 0 with an answer, 1 without one, 2 when the service refuses the question as wrong.
 
 mod client;
 mod print;
@@ -18,15 +18,15 @@ const DEFAULT_LIMIT: u64 = 100;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// What to ask for.
+    /// The question.
     question: Question,
     /// Address of a running ingest.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4318")]
     url: String,
-    /// Read the files of a data directory instead, whether or not an ingest is at work there.
+    /// Read the files of a data directory instead, whether or not an ingest uses it.
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     data: Option<PathBuf>,
-    /// How to print.
+    /// The form of the output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
     /// Start of the range: RFC 3339 or Unix seconds [default: an hour before --to]
@@ -59,7 +59,7 @@ pub(crate) struct Arguments {
     /// Only this route template.
     #[arg(long, value_name = "ROUTE")]
     route: Vec<String>,
-    /// Only this status: a code, a class such as 5xx, or 0 where there was no answer.
+    /// Only this status: a code, a class such as 5xx, or 0 for requests without an answer.
     #[arg(long, value_name = "STATUS")]
     status: Vec<String>,
     /// Only errors, or all others.
@@ -75,7 +75,7 @@ pub(crate) enum Question {
     Timeseries,
     /// The request log, newest first.
     Requests,
-    /// Who reports, and whether anything is missing.
+    /// The gateways, and whether anything of theirs is missing.
     Gateways,
 }
 
@@ -87,7 +87,7 @@ pub(crate) enum Format {
 }
 
 impl Question {
-    /// As the path of the API has it.
+    /// The last part of the API's path.
     fn name(self) -> &'static str {
         match self {
             Self::Summary => "summary",
@@ -97,7 +97,7 @@ impl Question {
         }
     }
 
-    /// Where the answer has its rows.
+    /// The answer's member that holds the rows.
     fn rows(self) -> &'static str {
         match self {
             Self::Timeseries => "points",
@@ -123,10 +123,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             };
         }
     };
-    let text = print::render(arguments.question, arguments.format, &answer);
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
+    let printed = print::render(arguments.question, arguments.format, &answer)
+        .map_err(std::io::Error::from)
+        .and_then(|text| std::io::stdout().lock().write_all(text.as_bytes()));
+    match printed {
         Ok(()) => ExitCode::SUCCESS,
-        // Who reads only the beginning has what was wanted.
+        // Ignore a closed pipe: `gatelens query … | head` reads only the beginning.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("gatelens: cannot write the answer: {error}");
@@ -155,7 +157,7 @@ fn ask(source: &Source, arguments: &Arguments) -> Result<Value, Failure> {
     }
 }
 
-/// What was given, in the words of the API, which knows what belongs to which question.
+/// The arguments in the words of the API, which refuses one that does not belong to the question.
 fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     let step = arguments.step.map(|step| step.to_string());

@@ -1,28 +1,28 @@
-//! `gatelens redact`: takes a body through the filter's own capture and redaction, before a gateway does.
+//! `gatelens redact`: shows a body as the filter's own capture and redaction would send it.
 
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use gatelens_core::redact::Message;
-use gatelens_ingest::{Asked, Seen, preview};
+use gatelens_ingest::{PreviewRequest, PreviewResponse, preview};
+use gatelens_model::Message;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The plugin's configuration, JSON, whole; its sections `redact` and `capture` count.
+    /// The plugin's configuration as JSON. Only its sections `redact` and `capture` matter here.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
-    /// Whose body it is.
-    #[arg(long, value_enum, default_value_t = Direction::Request)]
-    direction: Direction,
+    /// The message that the body belongs to.
+    #[arg(long, alias = "direction", value_enum, default_value_t = MessageKind::Request)]
+    message: MessageKind,
     /// `content-type` of the message.
     #[arg(long, value_name = "TYPE", default_value = "application/json")]
     content_type: String,
     /// `content-encoding` of the message.
     #[arg(long, value_name = "CODING", default_value = "identity")]
     content_encoding: String,
-    /// How to say what would be sent.
+    /// The form of the output.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
     /// The body, as it would pass the gateway; `-` is the standard input.
@@ -30,8 +30,9 @@ pub(crate) struct Arguments {
     body: PathBuf,
 }
 
+/// The half of a request that a body belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Direction {
+enum MessageKind {
     /// From the client.
     Request,
     /// To the client.
@@ -65,7 +66,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
                 Format::Text => Shown(&seen).to_string(),
                 Format::Json => serde_json::to_string_pretty(&seen).unwrap_or_default() + "\n",
             };
-            // A reader that has seen enough is no failure.
+            // Ignore a closed pipe.
             let _ = io::stdout().write_all(shown.as_bytes());
             if seen.body.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
@@ -76,13 +77,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-fn see(arguments: &Arguments, config: &[u8], body: &[u8]) -> Result<Seen, String> {
+fn see(arguments: &Arguments, config: &[u8], body: &[u8]) -> Result<PreviewResponse, String> {
     let config = str::from_utf8(config).map_err(|_| "the file is not UTF-8".to_owned())?;
-    let message = match arguments.direction {
-        Direction::Request => Message::Request,
-        Direction::Response => Message::Response,
+    let message = match arguments.message {
+        MessageKind::Request => Message::Request,
+        MessageKind::Response => Message::Response,
     };
-    let asked = Asked {
+    let asked = PreviewRequest {
         config,
         message,
         content_type: &arguments.content_type,
@@ -92,11 +93,11 @@ fn see(arguments: &Arguments, config: &[u8], body: &[u8]) -> Result<Seen, String
     preview(&asked).map_err(|error| error.to_string())
 }
 
-struct Shown<'a>(&'a Seen);
+struct Shown<'a>(&'a PreviewResponse);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Seen { size, body, left_out, hits, never } = self.0;
+        let PreviewResponse { size, body, left_out, hits, never } = self.0;
         if let Some(body) = body {
             writeln!(f, "{}", body.trim_end_matches('\n'))?;
         }

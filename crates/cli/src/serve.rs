@@ -13,7 +13,7 @@ pub(crate) struct Arguments {
     /// Address to listen on; port 0 takes any free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4318")]
     listen: SocketAddr,
-    /// Directory to keep the data in; made when it is not there.
+    /// Directory for the data; created if it does not exist.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Days that counts by minute are kept.
@@ -47,7 +47,7 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn Error>> {
         ..Retention::default()
     };
     let shown = data.display().to_string();
-    // Before the port is open, so that a signal right after finds someone who listens to it.
+    // Before the port is open, so that a signal right after is not missed.
     let stop = stop_signals()?;
     let server = Server::bind(Config { listen, data, limits: Limits::default(), retention }).await?;
     eprintln!("gatelens ingest listening on http://{}, data in {shown}", server.local_addr());

@@ -97,7 +97,7 @@ fn a_defect_is_shown_where_it_is_in_the_file() {
     );
     // Tried on Envoy 1.40: a Struct arrives as binary.
     let mapping = filter("{version: 1, ingest: {clutser: a}}").replace("StringValue", "Struct");
-    refused(&mapping, "FILE:10:9: error: Envoy hands over the text of a `google.protobuf.StringValue`");
+    refused(&mapping, "FILE:10:9: error: Envoy passes the text of a `google.protobuf.StringValue`");
     refused(&mapping, &format!("FILE:11:38: {typo}"));
 }
 
@@ -169,10 +169,10 @@ fn what_may_not_be_meant_is_a_warning() {
     assert!(text.contains("\n                capability_restriction_config:"), "{text}");
     warned(&text, &[]);
     let text = beside(&changed("proxy_on_delete: {}", ""));
-    let lacks = "the allow-list lacks what the module needs: proxy_on_delete";
+    let lacks = "the allow-list lacks capabilities that the module needs; add proxy_on_delete";
     warned(&text, &[&(place(&text, "proxy_on_vm_start") + lacks)]);
     let text = changed("proxy_on_delete: {}", "");
-    let lacks = "the allow-list lacks what the module needs: proxy_on_delete";
+    let lacks = "the allow-list lacks capabilities that the module needs; add proxy_on_delete";
     warned(&text, &[&(place(&text, "proxy_on_vm_start") + lacks)]);
     // Callbacks for bodies are missed where bodies are captured, and only there.
     let without_bodies = |text: String| text.replace("proxy_on_response_body: {}", "");
@@ -180,8 +180,8 @@ fn what_may_not_be_meant_is_a_warning() {
     warned(&without_bodies(changed("fail_open: true", "fail_open: true")), &[]);
     warned(&changed(r#""version": 1,"#, captured), &[]);
     let text = without_bodies(changed(r#""version": 1,"#, captured));
-    let lacks = "bodies are captured, but the allow-list keeps them from the filter, and they are left out as \
-                 `not_seen`; it lacks proxy_on_response_body";
+    let lacks = "bodies are captured, but the allow-list keeps them from the filter, so they are omitted as \
+                 `not_seen`; add proxy_on_response_body";
     warned(&text, &[&(place(&text, "proxy_on_vm_start") + lacks)]);
     let logger = fs::read_to_string(repository().join("envoy/access-logger.yaml")).unwrap();
     let logger = logger.replace(r#"{"header": "x-consumer-id"}"#, r#"{"header": "x", "trusted": true}"#);
@@ -204,7 +204,7 @@ fn what_may_not_be_meant_is_a_warning() {
     let (status, said) = check(&both("", ""));
     assert_eq!((status, said.contains("counts twice")), (0, false), "{said}");
     let (status, said) = check(&both("", "1"));
-    assert_eq!((status, said.contains("each request counts twice")), (0, true), "{said}");
+    assert_eq!((status, said.contains("each request that passes both counts twice")), (0, true), "{said}");
     let text = changed("  - name: gatelens_ingest\n", "  - name: ingest\n");
     let unknown = "ingest.cluster: no cluster `gatelens_ingest`";
     warned(&text, &[&(place(&text, "\"cluster\": \"gatelens_ingest\"") + unknown)]);

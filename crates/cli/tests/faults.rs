@@ -4,6 +4,8 @@
 
 mod support;
 
+use gatelens_testkit::export::{Frame, MINUTE, NOON, log, made};
+use gatelens_testkit::process::Signal;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use serde_json::{Value, json};
@@ -14,8 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use support::otlp::{Frame, MINUTE, NOON, log, made};
-use support::{EDGE, Sender, Service, gatelens, piped};
+use support::{EDGE, Sender, Service, gatelens};
 
 const DAY: &str = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
 
@@ -44,7 +45,7 @@ fn a_sudden_end_loses_nothing_acknowledged_and_doubles_nothing() {
             }
             // From before anything was stored to long after.
             std::thread::sleep(Duration::from_millis(round * 37 % 101));
-            service.signal("-KILL");
+            service.signal(Signal::SIGKILL);
         });
         service.end();
     }
@@ -149,7 +150,7 @@ impl Disk {
         let mut command = Command::new("unshare");
         let script = "mount -t tmpfs -o size=16m tmpfs \"$1\" && exec \"$0\" serve --listen 127.0.0.1:0 --data \"$1/data\"";
         command.args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_gatelens")]).arg(dir);
-        if let Ok(service) = Service::start_with(&mut piped(command)) {
+        if let Ok(service) = Service::start_with(command) {
             return (service, Self::Mounted { filler: None, dir: dir.to_owned() });
         }
         // In units of 512 bytes.
@@ -157,7 +158,7 @@ impl Disk {
             "trap '' XFSZ; ulimit -f 2000; exec \"$0\" serve --listen 127.0.0.1:0 --data \"$1/data\"";
         let mut command = Command::new("sh");
         command.args(["-c", script, env!("CARGO_BIN_EXE_gatelens")]).arg(dir);
-        (Service::start_with(&mut piped(command)).unwrap(), Self::Limited)
+        (Service::start_with(command).unwrap(), Self::Limited)
     }
 
     fn fill(&mut self, service: &Service) {
@@ -189,13 +190,14 @@ fn a_directory_that_cannot_be_written_is_said_at_the_start() {
     let mut command = Command::new("unshare");
     let script = "mount -t tmpfs -o ro tmpfs \"$1\" && exec \"$0\" serve --listen 127.0.0.1:0 --data \"$1\"";
     command.args(["--mount", "sh", "-c", script, env!("CARGO_BIN_EXE_gatelens")]).arg(dir.path());
-    match Service::start_with(&mut piped(command)) {
+    match Service::start_with(command) {
         Err(said) if said.contains("gatelens:") => assert!(said.contains("Read-only file system"), "{said}"),
         // Where nothing may be mounted, we are not root, for whom permissions mean nothing.
         _ => {
             std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o500)).unwrap();
             let mut command = gatelens(&["serve", "--listen", "127.0.0.1:0", "--data"]);
-            let said = Service::start_with(command.arg(dir.path())).err().unwrap();
+            command.arg(dir.path());
+            let said = Service::start_with(command).err().unwrap();
             assert!(said.contains("Permission denied"), "{said}");
         }
     }

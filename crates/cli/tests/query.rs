@@ -4,9 +4,9 @@
 
 mod support;
 
+use gatelens_testkit::export::{Frame, NOON, SECOND, log, made};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use support::otlp::{Frame, NOON, SECOND, log, made};
 use support::{EDGE, Service, gatelens};
 
 const RANGE: [&str; 4] = ["--from", "2026-06-20T00:00:00Z", "--to", "2026-06-21T00:00:00Z"];
@@ -103,7 +103,11 @@ fn what_is_wrong_is_said_with_the_right_status() {
         words.iter().for_each(|word| assert!(err.contains(word), "{arguments:?} should say {word:?}: {err}"));
     };
     check(&["summary", "--url", &url, "--from", "yesterday"], 2, &["2026-01-31T12:00:00Z", "--from"]);
-    check(&["summary", "--url", &url, "--group-by", "colour"], 2, &["known are consumer", "--group-by"]);
+    check(
+        &["summary", "--url", &url, "--group-by", "colour"],
+        2,
+        &["expected one of consumer", "--group-by"],
+    );
     check(&["summary", "--url", &url, "--step", "60"], 2, &["--step"]);
     check(&["gateways", "--url", &url, "--from", "0"], 2, &["--from"]);
     check(&["everything"], 2, &["summary"]);

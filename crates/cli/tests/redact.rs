@@ -45,9 +45,21 @@ fn text_shows_the_body_and_the_rules() {
 }
 
 #[test]
+fn the_former_name_of_message_is_still_taken_and_not_shown() {
+    let body = br#"{"total": 1}"#;
+    let (old, new) = (
+        redact(CONFIG, body, &["--direction", "response"]),
+        redact(CONFIG, body, &["--message", "response"]),
+    );
+    assert_eq!((old.0, &old.1), (0, &new.1));
+    let (status, help, _) = redact(CONFIG, b"", &["--help"]);
+    assert!(status == 0 && help.contains("--message") && !help.contains("--direction"), "{help}");
+}
+
+#[test]
 fn json_says_the_same() {
     let (status, said, _) =
-        redact(CONFIG, br#"{"total": 1}"#, &["--direction", "response", "--format", "json"]);
+        redact(CONFIG, br#"{"total": 1}"#, &["--message", "response", "--format", "json"]);
     let said: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(
         said,
@@ -83,7 +95,7 @@ fn the_exit_status_tells_what_went_wrong() {
         b"{}",
         &[],
         1,
-        "CONFIG: redact.headers[0]: not a header name; `*` stands for any characters (line 2, column 26)",
+        "CONFIG: redact.headers[0]: not a header name; use letters, digits and `-`, and `*` for any characters (line 2, column 26)",
     );
     check(
         &with(r#""redact": {"heders": [], "#),
@@ -100,6 +112,6 @@ fn the_exit_status_tells_what_went_wrong() {
         "capture.max_body_bytes: 0 is not between",
     );
     check(&with(r#""routes": {"templates": [7]}, "redact": {"#), b"{}", &[], 1, "routes.templates[0]");
-    check(CONFIG, b"", &["--direction", "sideways"], 2, "sideways");
+    check(CONFIG, b"", &["--message", "sideways"], 2, "sideways");
     check(CONFIG, b"", &["no-such-file"], 2, "");
 }

@@ -4,13 +4,14 @@
 
 mod support;
 
+use gatelens_testkit::process::Signal;
 use std::net::TcpListener;
 use std::path::Path;
 use support::{Service, gatelens};
 
 #[test]
 fn a_signal_ends_it_well() {
-    for signal in ["-TERM", "-INT"] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let dir = tempfile::tempdir().unwrap();
         let service = Service::start(dir.path());
         assert_eq!(service.json("/healthz")["status"], "ok");

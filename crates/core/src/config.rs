@@ -1,28 +1,32 @@
 //! The plugin configuration as the operator writes it.
 //!
-//! [`Config`] mirrors the text and nothing else; [`crate::plan::Plan`] is what it compiles to. Every key that is not
-//! listed here is refused, and so is the key of a feature that this version does not have: a rule that is silently
-//! skipped would be a promise broken.
+//! [`Config`] mirrors the text and nothing else; [`crate::plan::Plan`] is what it compiles to. A key that is not listed
+//! here is refused, and so is the key of a feature that this version does not have: a rule that is silently skipped would
+//! leak what the operator meant to mask.
 
-mod check;
+pub mod bounds;
 mod error;
 mod locate;
+mod secret;
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-pub use crate::capture::CaptureConfig;
-pub use crate::redact::{DetectorKind, RedactConfig};
 pub use error::ConfigError;
+pub(crate) use error::Problem;
+pub use gatelens_redact::capture::CaptureConfig;
+pub use gatelens_redact::{DetectorKind, RedactConfig};
+pub(crate) use locate::Step;
+pub use secret::Secret;
 
 /// The whole configuration. The smallest is `{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}`.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Version of the configuration's format; 1.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 1)))]
+    /// Version of the configuration's format.
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::VERSION.start(), max = *bounds::VERSION.end())))]
     pub version: u32,
     /// What the traffic belongs to.
     #[serde(default)]
@@ -53,20 +57,25 @@ pub struct Config {
 }
 
 /// What the traffic belongs to; becomes the OTLP resource.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Service {
-    /// `service.name`; 1 to 255 characters. Default `gateway`.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 255)))]
+    /// `service.name`. Default `gateway`.
+    #[cfg_attr(feature = "schema", schemars(length(min = *bounds::SERVICE_NAME.start(), max = *bounds::SERVICE_NAME.end())))]
     pub name: String,
-    /// `service.version`; at most 64 characters. Default empty: not sent.
-    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
+    /// `service.version`. Default empty: not sent.
+    #[cfg_attr(feature = "schema", schemars(length(max = *bounds::SERVICE_VERSION.end())))]
     pub version: String,
-    /// `deployment.environment.name`; `^[A-Za-z0-9_-]{1,32}$`. Default `default`.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^[A-Za-z0-9_-]{1,32}$")))]
+    /// `deployment.environment.name`. Default `default`.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = bounds::ENVIRONMENT_PATTERN)))]
     pub environment: String,
-    /// Labels of the operator's own; at most 32, keys `^[A-Za-z0-9_.-]{1,64}$`, values of at most 256 characters.
+    /// Labels of the operator's own.
+    #[cfg_attr(feature = "schema", schemars(extend(
+            "maxProperties" = bounds::TAGS,
+            "propertyNames" = {"pattern": bounds::TAG_PATTERN},
+            "additionalProperties" = {"type": "string", "maxLength": bounds::TAG_VALUE.end()},
+        )))]
     pub tags: BTreeMap<String, String>,
     /// Whether the listener takes calls to the applications or calls that they make.
     pub direction: Direction,
@@ -85,8 +94,8 @@ impl Default for Service {
 }
 
 /// Which way the traffic goes.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
     /// Calls to the applications: `http.server.*`.
@@ -97,12 +106,12 @@ pub enum Direction {
 }
 
 /// Where counters and request log go.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
     /// Name of the cluster in the gateway's configuration.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 255)))]
+    #[cfg_attr(feature = "schema", schemars(length(min = *bounds::CLUSTER.start(), max = *bounds::CLUSTER.end())))]
     pub cluster: String,
     /// `:authority` of the requests. Default: the cluster's name.
     #[serde(default)]
@@ -110,15 +119,15 @@ pub struct Ingest {
     /// Goes before `/v1/metrics` and `/v1/logs`; empty or `/…` without a slash at the end. Default empty.
     #[serde(default)]
     pub path_prefix: String,
-    /// Headers for every request, an authorization for instance.
+    /// Headers for every request, an authorization for instance. The values are secrets: they are in no hash and no log.
     #[serde(default)]
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, Secret<String>>,
     /// How bodies are compressed. Default `gzip`.
     #[serde(default)]
     pub compression: Compression,
-    /// How long to wait for an answer, milliseconds, 1 to 60,000. Default 5,000.
+    /// How long to wait for an answer, milliseconds. Default 5,000.
     #[serde(default = "default_timeout_ms")]
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 60_000)))]
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::TIMEOUT_MS.start(), max = *bounds::TIMEOUT_MS.end())))]
     pub timeout_ms: u32,
     /// Temporality of the metrics. Only `cumulative` in this version, which is the default.
     #[serde(default)]
@@ -133,8 +142,8 @@ fn default_timeout_ms() -> u32 {
 }
 
 /// How bodies are compressed.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
     /// Six times smaller, for about as much CPU time as the rest of the filter takes.
@@ -145,8 +154,8 @@ pub enum Compression {
 }
 
 /// Temporality of the metrics.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Temporality {
     /// Since the start of the epoch.
@@ -155,8 +164,8 @@ pub enum Temporality {
 }
 
 /// What a request is sent as.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RequestsAs {
     /// OTLP log records.
@@ -165,12 +174,12 @@ pub enum RequestsAs {
 }
 
 /// Who calls.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Consumer {
     /// Asked in order, the first that names somebody wins. Default: the header `x-consumer-id`.
-    #[cfg_attr(feature = "schema", schemars(length(max = 32)))]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::SOURCES)))]
     pub sources: Vec<ConsumerSource>,
 }
 
@@ -181,8 +190,8 @@ impl Default for Consumer {
 }
 
 /// A place in which a request names its consumer.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ConsumerSource {
     /// A request header.
@@ -194,12 +203,12 @@ pub struct ConsumerSource {
 }
 
 /// How paths become routes. The first that applies: a template, Envoy's route name, inference.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Routes {
-    /// `[METHOD ]/path/{parameter}`; the most literal one wins. Default empty; at most 5,000.
-    #[cfg_attr(feature = "schema", schemars(length(max = 5_000)))]
+    /// `[METHOD ]/path/{parameter}`; the most literal one wins. Default empty.
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::TEMPLATES)))]
     pub templates: Vec<String>,
     /// Use the name of Envoy's route where no template matches. Default false.
     pub use_route_name: bool,
@@ -214,23 +223,26 @@ impl Default for Routes {
 }
 
 /// What is counted.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Counters {
-    /// Series beyond this many go into the overflow series; 1 to 20,000. Default 2,000.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 20_000)))]
+    /// Series beyond this many go into the overflow series. Default 2,000.
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::SERIES.start(), max = *bounds::SERIES.end())))]
     pub max_series: u32,
-    /// Consumers beyond this many are counted together, with everything else told apart; 1 to 20,000. Default 1,000.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 20_000)))]
+    /// Consumers beyond this many are counted together; their routes and statuses stay apart. Default 1,000.
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::CONSUMERS.start(), max = *bounds::CONSUMERS.end())))]
     pub max_consumers: u32,
-    /// Routes beyond this many are counted together, with everything else told apart; 1 to 20,000. Default 500.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 20_000)))]
+    /// Routes beyond this many are counted together; their consumers and statuses stay apart. Default 500.
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::ROUTES.start(), max = *bounds::ROUTES.end())))]
     pub max_routes: u32,
     /// Count per consumer. Without it the request log still names them. Default true.
     pub consumer: bool,
-    /// Upper bounds at which durations are also counted exactly, in rising seconds; at most 64.
-    #[cfg_attr(feature = "schema", schemars(length(max = 64)))]
+    /// Upper bounds in seconds at which durations are also counted exactly, each larger than the one before.
+    #[cfg_attr(feature = "schema", schemars(
+        length(max = bounds::DURATION_BOUNDS),
+        inner(range(min = *bounds::DURATION_BOUND.start(), max = *bounds::DURATION_BOUND.end())),
+    ))]
     pub bounds_seconds: Vec<f64>,
 }
 
@@ -247,22 +259,22 @@ impl Default for Counters {
 }
 
 /// Bounds of memory and time.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema, serde::Serialize))]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Bytes of log records held per worker while they wait to be sent, and as many again of bodies that are being
-    /// captured; 65,536 to 67,108,864. Default 8,388,608.
-    #[cfg_attr(feature = "schema", schemars(range(min = 65_536, max = 67_108_864)))]
+    /// Bytes of events held per worker while they wait to be sent, and as many again of bodies that are being captured.
+    /// Default 8,388,608.
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::QUEUE_BYTES.start(), max = *bounds::QUEUE_BYTES.end())))]
     pub queue_bytes: u32,
-    /// A batch is closed at this many records; 1 to 10,000. Default 500.
-    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 10_000)))]
+    /// A batch is closed at this number of events. Default 500.
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::BATCH_EVENTS.start(), max = *bounds::BATCH_EVENTS.end())))]
     pub batch_events: u32,
-    /// A batch is closed at this many bytes; 4,096 to 4,194,304. Default 262,144.
-    #[cfg_attr(feature = "schema", schemars(range(min = 4_096, max = 4_194_304)))]
+    /// A batch is closed at this number of bytes. At most `queue_bytes`. Default 262,144.
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::BATCH_BYTES.start(), max = *bounds::BATCH_BYTES.end())))]
     pub batch_bytes: u32,
-    /// A batch is closed at this age, milliseconds, 100 to 60,000. Default 1,000.
-    #[cfg_attr(feature = "schema", schemars(range(min = 100, max = 60_000)))]
+    /// A batch is closed at this age, milliseconds. Default 1,000.
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::FLUSH_MS.start(), max = *bounds::FLUSH_MS.end())))]
     pub flush_ms: u32,
 }
 
@@ -273,10 +285,10 @@ impl Default for Limits {
 }
 
 impl Config {
-    /// Reads and checks a configuration.
+    /// Reads the text: its keys and their types. [`crate::plan::Plan::compile`] checks the values.
     ///
     /// # Errors
-    /// The first defect, with its JSON path, line and column, and what was meant.
+    /// The first defect, with its JSON path, line and column, and what to do.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         if text.trim().is_empty() {
             return Err(ConfigError::empty());
@@ -285,8 +297,14 @@ impl Config {
         let config: Config = serde_path_to_error::deserialize(&mut deserializer)
             .map_err(|error| ConfigError::from_serde(text, &error))?;
         deserializer.end().map_err(|error| ConfigError::from_json(&error))?;
-        check::check(&config).map_err(|problem| problem.locate(text))?;
         Ok(config)
+    }
+
+    /// The configuration with its defaults as JSON with keys in a fixed order and without secrets, so that two texts that
+    /// mean the same are the same.
+    pub(crate) fn canonical(&self) -> Vec<u8> {
+        // All keys are text and nothing is read from outside, which are the two ways in which this could fail.
+        serde_json::to_vec(self).unwrap_or_default()
     }
 }
 

@@ -5,10 +5,20 @@
 
 use std::rc::Rc;
 
-use crate::capture::{Bodies, End, Head, Passed};
-use crate::host::Host;
+use crate::host::{HeaderMap, Host};
 use crate::lifecycle::Active;
-use crate::redact::{Message, Reason};
+use gatelens_model::{Message, OmissionReason};
+use gatelens_redact::capture::{Bodies, BodyEnd, Head, ObservedBody};
+
+/// The callbacks in which a filter sees bodies, by their names in a list of capabilities.
+pub const BODY_CALLBACKS: [&str; 6] = [
+    "proxy_on_request_headers",
+    "proxy_on_request_body",
+    "proxy_on_request_trailers",
+    "proxy_on_response_headers",
+    "proxy_on_response_body",
+    "proxy_on_response_trailers",
+];
 
 /// An instance of the filter.
 #[derive(Debug)]
@@ -22,11 +32,11 @@ pub struct StreamFilter {
 
 /// Whether a callback is the last one for its half of the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flow {
+pub enum EndStream {
     /// More follows.
-    GoesOn,
+    No,
     /// Nothing follows.
-    Ends,
+    Yes,
 }
 
 impl StreamFilter {
@@ -39,29 +49,29 @@ impl StreamFilter {
     }
 
     /// The headers of a message pass.
-    pub fn headers(&mut self, host: &impl Host, message: Message, flow: Flow) {
+    pub fn headers(&mut self, host: &impl Host, message: Message, end_stream: EndStream) {
         let Some(capture) = self.active.as_ref().map(|active| active.capture()) else { return };
         if !capture.takes_bodies(message) {
             return;
         }
         let body = match message {
-            Message::Request => capture.body(message, &Head::request(&host.request_headers())),
+            Message::Request => capture.body(message, &Head::request(host.request_headers().iter())),
             // In this callback the host has no request headers; what the method says is known in the end.
-            Message::Response => capture.body(message, &Head::response(&host.response_headers(), b"")),
+            Message::Response => capture.body(message, &Head::response(host.response_headers().iter(), b"")),
         };
-        let end = if flow == Flow::Ends { End::Complete } else { End::Cut };
-        *self.bodies.of(message) = body.map(|capture| Passed { capture, end });
+        let end = if end_stream == EndStream::Yes { BodyEnd::Complete } else { BodyEnd::Incomplete };
+        *self.bodies.of(message) = body.map(|capture| ObservedBody { capture, end });
     }
 
     /// A chunk of a body passes, of `size` bytes.
-    pub fn body(&mut self, host: &impl Host, message: Message, size: usize, flow: Flow) {
+    pub fn body(&mut self, host: &impl Host, message: Message, size: usize, end_stream: EndStream) {
         let (Some(active), Some(passed)) = (&self.active, self.bodies.of(message)) else { return };
         if passed.capture.grows_by(size) > active.room_for_bodies() {
-            passed.capture.leave_out(Reason::MemoryLimit);
+            passed.capture.omit(OmissionReason::MemoryLimit);
         }
         passed.capture.take(size, |part| host.body_chunk(message, part));
-        if flow == Flow::Ends {
-            passed.end = End::Complete;
+        if end_stream == EndStream::Yes {
+            passed.end = BodyEnd::Complete;
         }
         self.report();
     }
@@ -69,7 +79,7 @@ impl StreamFilter {
     /// The trailers of a message pass: its body is complete.
     pub fn trailers(&mut self, message: Message) {
         if let Some(passed) = self.bodies.of(message) {
-            passed.end = End::Complete;
+            passed.end = BodyEnd::Complete;
         }
     }
 
@@ -80,7 +90,7 @@ impl StreamFilter {
             if active.is_overloaded() {
                 let all = bodies.request.iter_mut().chain(&mut bodies.response);
                 all.filter(|passed| passed.capture.held_bytes() > 0)
-                    .for_each(|passed| passed.capture.leave_out(Reason::Overload));
+                    .for_each(|passed| passed.capture.omit(OmissionReason::Overload));
             }
             active.log_from_filter(host, bodies);
         }

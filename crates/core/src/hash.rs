@@ -1,5 +1,5 @@
 //! A stable 64-bit hash (FNV-1a) for identities that processes and versions of the filter must agree on.
-//! It is not keyed: never use it on a credential.
+//! It has no key: it must never cover a credential, which could be guessed from the published hash.
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;

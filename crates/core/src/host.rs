@@ -1,69 +1,79 @@
-//! The filter's only view of the world.
+//! The filter's only view of the world, in small traits: an edge implements each with what its gateway offers.
+//!
+//! An implementation must not panic on any answer of the gateway: what it does not get is `None` or an error.
 
-use std::ops::Range;
+pub mod pairs;
+mod stream;
+
+pub use stream::{HeaderMap, Stream, StreamInfo};
+
 use std::time::Duration;
 
-use crate::pairs::Pairs;
-use crate::redact::Message;
+/// Everything that the filter uses of a gateway. Whatever implements the parts is a host.
+pub trait Host: Clock + Log + Setup + SharedData + Callouts + Stream {}
 
-/// What the filter asks of the gateway that runs it.
-///
-/// An implementation must not panic on any answer of the host: what cannot be had is `None` or an error.
-pub trait Host {
+impl<T: Clock + Log + Setup + SharedData + Callouts + Stream> Host for T {}
+
+/// Time and chance. Valid in every callback.
+pub trait Clock {
     /// Wall clock, nanoseconds since the Unix epoch.
     fn now(&self) -> u64;
 
-    /// Sixty-four random bits, for identities; not for secrets.
+    /// 64 random bits, for identities; not for secrets.
     fn random(&self) -> u64;
+}
 
-    /// Writes a line to the gateway's own log.
+/// The gateway's own log. Valid in every callback.
+pub trait Log {
+    /// Writes a line.
     fn log(&self, level: LogLevel, message: &str);
+}
 
-    /// The plugin configuration as the operator wrote it. Valid while the plugin is being configured.
+/// What the gateway knows of the plugin. Valid while the plugin is being configured, except where stated.
+pub trait Setup {
+    /// The plugin configuration as the operator wrote it.
     fn plugin_configuration(&self) -> Vec<u8>;
 
-    /// One property by its path, in the host's own encoding.
-    fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
+    /// The plugin's own name and that of its gateway.
+    fn plugin_identity(&self) -> PluginIdentity;
 
-    /// What the host knows of a finished exchange: the attributes in [`Attribute::COMMON`]. Valid at the end of a stream
-    /// only.
-    fn attributes(&self) -> Attributes;
+    /// Asks for a tick each `period`; zero stops it. Also valid when the plugin ends.
+    fn set_tick_period(&self, period: Duration);
+}
 
-    /// One attribute, in the host's own encoding. Valid at the end of a stream only.
-    fn attribute(&self, attribute: Attribute) -> Option<Vec<u8>> {
-        self.property(&attribute.path())
-    }
-
-    /// The final request headers; empty when the host has none (a request that it could not parse).
-    fn request_headers(&self) -> Pairs;
-
-    /// The response headers; empty when there are none. Valid in the callback for them and at the end of a stream.
-    fn response_headers(&self) -> Pairs;
-
-    /// A part of the chunk of a body that is passing. Valid in the callback for it; shorter than asked for when the host
-    /// does not hold so much.
-    fn body_chunk(&self, message: Message, part: Range<usize>) -> Vec<u8>;
-
-    /// The answer to the callout whose response is being delivered.
-    fn callout_answer(&self) -> CalloutAnswer;
-
-    /// A value in the data shared by all workers, with its version.
+/// A map that all workers of the process share. Valid in every callback.
+pub trait SharedData {
+    /// A value with its version.
     fn shared_get(&self, key: &[u8]) -> Option<(Vec<u8>, Version)>;
 
-    /// Replaces a shared value if its version is still `expected`.
+    /// Replaces a value if its version is still `expected`.
     ///
     /// # Errors
     /// [`Conflict`] when another worker was faster; nothing has changed then.
     fn shared_set(&self, key: &[u8], value: &[u8], expected: Version) -> Result<(), Conflict>;
+}
 
-    /// Sends a request to a cluster; the answer arrives in a callback with the returned token.
+/// Requests of the filter's own. Valid in a tick, when a response arrives and when the plugin ends.
+pub trait Callouts {
+    /// Sends a request to a cluster; its response arrives in a callback with the returned id.
     ///
     /// # Errors
     /// [`DispatchError`]; no callback follows then.
     fn dispatch(&self, request: &Callout<'_>) -> Result<CalloutId, DispatchError>;
 
-    /// Asks for a tick each `period`; zero stops it.
-    fn set_tick_period(&self, period: Duration);
+    /// The response that is being delivered. Valid when a response arrives.
+    fn callout_answer(&self) -> CalloutAnswer;
+}
+
+/// Names that the gateway gives itself and a plugin. Those that it does not give are empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PluginIdentity {
+    /// The gateway's name: Envoy's `node.id`.
+    pub node_id: String,
+    /// The plugin's name in the gateway's configuration.
+    pub name: String,
+    /// The name of the plugin's root.
+    pub root_id: String,
 }
 
 /// Levels of the gateway's log.
@@ -73,7 +83,7 @@ pub enum LogLevel {
     Debug,
     /// Life-cycle events.
     Info,
-    /// Something is lost or late, traffic goes on.
+    /// Something is lost or late; traffic continues.
     Warn,
     /// The configuration is refused.
     Error,
@@ -133,103 +143,4 @@ pub enum DispatchError {
     /// The cluster has no healthy host, or its circuit breaker is open.
     #[error("the cluster has no healthy host, or its circuit breaker is open")]
     Unavailable,
-}
-
-/// A value that the host knows of a finished exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(usize)]
-pub enum Attribute {
-    /// Total duration in nanoseconds.
-    RequestDuration,
-    /// Body bytes of the request, as sent.
-    RequestSize,
-    /// Body bytes of the response, as sent.
-    ResponseSize,
-    /// Status of the response; absent when none was sent.
-    ResponseCode,
-    /// Envoy's response flags as a bit mask.
-    ResponseFlags,
-    /// Envoy's own word for how the response came to be.
-    ResponseCodeDetails,
-    /// Nanoseconds from the first byte sent to the upstream to the first byte back; absent when none answered.
-    UpstreamLatency,
-    /// Address and port of the client.
-    SourceAddress,
-    /// How often the request was sent to an upstream; absent when it never was.
-    Attempts,
-}
-
-impl Attribute {
-    /// All of them, in the order of their positions.
-    pub const ALL: [Attribute; 9] = [
-        Attribute::RequestDuration,
-        Attribute::RequestSize,
-        Attribute::ResponseSize,
-        Attribute::ResponseCode,
-        Attribute::ResponseFlags,
-        Attribute::ResponseCodeDetails,
-        Attribute::UpstreamLatency,
-        Attribute::SourceAddress,
-        Attribute::Attempts,
-    ];
-
-    /// Those that every exchange is asked for. The others are known from something else as a rule.
-    pub const COMMON: [Attribute; 7] = [
-        Attribute::RequestDuration,
-        Attribute::RequestSize,
-        Attribute::ResponseSize,
-        Attribute::ResponseFlags,
-        Attribute::SourceAddress,
-        Attribute::UpstreamLatency,
-        Attribute::Attempts,
-    ];
-
-    /// The property's path in Envoy.
-    pub fn path(self) -> [&'static str; 2] {
-        match self {
-            Attribute::RequestDuration => ["request", "duration"],
-            Attribute::RequestSize => ["request", "size"],
-            Attribute::ResponseSize => ["response", "size"],
-            Attribute::ResponseCode => ["response", "code"],
-            Attribute::ResponseFlags => ["response", "flags"],
-            Attribute::ResponseCodeDetails => ["response", "code_details"],
-            Attribute::UpstreamLatency => ["response", "backend_latency"],
-            Attribute::SourceAddress => ["source", "address"],
-            Attribute::Attempts => ["upstream", "request_attempt_count"],
-        }
-    }
-}
-
-/// The values of all [`Attribute`]s, in one buffer.
-#[derive(Clone, Debug, Default)]
-pub struct Attributes {
-    buffer: Vec<u8>,
-    ranges: [Option<Range<usize>>; Attribute::ALL.len()],
-}
-
-impl Attributes {
-    /// Adds one value.
-    pub fn push(&mut self, attribute: Attribute, value: &[u8]) {
-        let start = self.buffer.len();
-        self.buffer.extend_from_slice(value);
-        if let Some(range) = self.ranges.get_mut(attribute as usize) {
-            *range = Some(start..self.buffer.len());
-        }
-    }
-
-    /// The raw value.
-    pub fn bytes(&self, attribute: Attribute) -> Option<&[u8]> {
-        let range = self.ranges.get(attribute as usize)?.clone()?;
-        self.buffer.get(range)
-    }
-
-    /// The value as a little-endian 64-bit integer, as Envoy encodes integers, times and durations.
-    pub fn int(&self, attribute: Attribute) -> Option<i64> {
-        Some(i64::from_le_bytes(self.bytes(attribute)?.try_into().ok()?))
-    }
-
-    /// The value as an integer that cannot be negative: a size, a duration, a time.
-    pub fn unsigned(&self, attribute: Attribute) -> Option<u64> {
-        u64::try_from(self.int(attribute)?).ok()
-    }
 }

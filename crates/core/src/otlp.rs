@@ -23,12 +23,12 @@ pub const CONTENT_TYPE: &str = "application/x-protobuf";
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resource {
     attributes: Vec<u8>,
-    /// 16 hex digits over the configuration's text.
+    /// 16 hex digits over the canonical configuration without its secrets.
     pub config_hash: String,
 }
 
 impl Resource {
-    /// From the service and a hash over the configuration's text.
+    /// From the service and a hash over the canonical configuration.
     pub fn new(service: &Service, config_hash: u64) -> Self {
         let config_hash = format!("{config_hash:016x}");
         let direction = match service.direction {

@@ -1,18 +1,23 @@
 //! A configuration, compiled. Using a plan cannot fail.
 
+mod check;
+
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::capture::Capture;
-use crate::config::{Compression, Config, Counters, Direction, Ingest, Limits, Service};
-use crate::consumer::Source;
+use crate::config::{
+    Compression, Config, ConfigError, Counters, Direction, Ingest, Limits, Problem, Routes, Secret, Service,
+    Step, bounds,
+};
 use crate::counters::Caps;
 use crate::hash::fnv1a;
-use crate::host::Host;
-use crate::otlp::{self, Resource};
-use crate::redact::{Defect, Redactor};
-use crate::route::{Template, Templates};
+use crate::host::PluginIdentity;
+use crate::otlp::Resource;
+use crate::request::consumer::Source;
+use crate::request::route::{Template, Templates};
 use crate::shared::CounterSetId;
+use gatelens_redact::capture::Capture;
+use gatelens_redact::{Redactor, SectionError};
 
 /// What the filter does with each request, and where it sends what.
 #[derive(Debug)]
@@ -52,7 +57,7 @@ pub struct ExportConfig {
     pub limits: Limits,
     /// Which way the traffic goes.
     pub direction: Direction,
-    /// The OTLP resource but for `service.instance.id`, which belongs to the epoch.
+    /// The OTLP resource without `service.instance.id`, which belongs to the epoch.
     pub resource: Resource,
     /// `service.instance.id`, if the gateway has a name of its own.
     pub instance: Option<String>,
@@ -64,8 +69,8 @@ pub struct ExportConfig {
     pub metrics_path: String,
     /// Path of the logs.
     pub logs_path: String,
-    /// Headers of the operator's own.
-    pub headers: Vec<(String, String)>,
+    /// Headers of the operator's own, names in lower case.
+    pub headers: Vec<(String, Secret<String>)>,
     /// How bodies are compressed.
     pub compression: Compression,
     /// How long an answer may take.
@@ -75,28 +80,67 @@ pub struct ExportConfig {
 }
 
 impl Plan {
-    /// Compiles a configuration. `text` is what it was read from; the host tells which plugin this is.
+    /// Reads and compiles a configuration.
     ///
     /// # Errors
-    /// A rule that cannot be compiled, which [`Config::parse`] has refused before.
-    pub fn new(config: Config, text: &str, host: &impl Host) -> Result<Self, Defect> {
-        let templates = config.routes.templates.iter().filter_map(|text| Template::parse(text).ok());
-        let sources = config.consumer.sources.iter();
-        let redactor = Redactor::new(&config.redact)?;
+    /// The first defect, with its JSON path, line and column, and what to do.
+    pub fn read(text: &str, identity: &PluginIdentity) -> Result<Self, ConfigError> {
+        let config = Config::parse(text)?;
+        Self::compile(config, identity).map_err(|problem| problem.locate(text))
+    }
+
+    /// Checks every value of a configuration and compiles it, section by section.
+    fn compile(config: Config, identity: &PluginIdentity) -> Result<Self, Problem> {
+        let config_hash = fnv1a([&config.canonical()[..]]);
+        let Config { version, service, ingest, consumer, routes, capture, redact, counters, limits, debug } =
+            config;
+        check::version(version)?;
+        check::service(&service)?;
+        check::ingest(&ingest)?;
+        check::consumer(&consumer)?;
+        let templates = compile_templates(&routes)?;
+        let capture = Capture::new(&capture).map_err(|defect| in_section("capture", defect))?;
+        let redactor = Redactor::new(&redact).map_err(|defect| in_section("redact", defect))?;
+        check::counters(&counters)?;
+        check::limits(&limits)?;
+        let sources = consumer.sources.iter().map(|source| Source {
+            header: source.header.to_ascii_lowercase().into(),
+            trusted: source.trusted,
+        });
         Ok(Self {
-            capture: Capture::new(&config.capture)?,
-            templates: Templates::new(templates),
-            sources: sources
-                .map(|source| Source {
-                    header: source.header.to_ascii_lowercase().into(),
-                    trusted: source.trusted,
-                })
-                .collect(),
-            use_route_name: config.routes.use_route_name,
-            infer_routes: config.routes.infer,
-            count_consumers: config.counters.consumer,
-            debug: config.debug,
-            export: Rc::new(ExportConfig::new(config, text, host, redactor.configured_rules())),
+            capture,
+            templates,
+            sources: sources.collect(),
+            use_route_name: routes.use_route_name,
+            infer_routes: routes.infer,
+            count_consumers: counters.consumer,
+            debug,
+            export: Rc::new(ExportConfig {
+                counters: counter_set_id(identity, &service, &ingest, &counters),
+                caps: Caps {
+                    series: counters.max_series,
+                    consumers: counters.max_consumers,
+                    routes: counters.max_routes,
+                },
+                bounds_ns: counters.bounds_seconds.iter().map(|bound| (bound * 1e9).round() as u64).collect(),
+                bounds_seconds: counters.bounds_seconds,
+                limits,
+                direction: service.direction,
+                resource: Resource::new(&service, config_hash),
+                instance: Some(identity.node_id.clone()).filter(|id| !id.is_empty()),
+                authority: ingest.authority.unwrap_or_else(|| ingest.cluster.clone()),
+                cluster: ingest.cluster,
+                metrics_path: format!("{}/v1/metrics", ingest.path_prefix),
+                logs_path: format!("{}/v1/logs", ingest.path_prefix),
+                headers: ingest
+                    .headers
+                    .into_iter()
+                    .map(|(name, value)| (name.to_ascii_lowercase(), value))
+                    .collect(),
+                compression: ingest.compression,
+                timeout: Duration::from_millis(u64::from(ingest.timeout_ms)),
+                rules: redactor.configured_rules(),
+            }),
             redactor,
         })
     }
@@ -112,66 +156,44 @@ impl Plan {
     }
 }
 
-impl ExportConfig {
-    fn new(config: Config, text: &str, host: &impl Host, rules: Vec<String>) -> Self {
-        let named =
-            |path: &[&str]| host.property(path).map(|name| String::from_utf8_lossy(&name).into_owned());
-        let Config { service, ingest, counters, limits, .. } = config;
-        let instance = [&["xds", "node", "id"][..], &["node", "id"]]
-            .into_iter()
-            .find_map(named)
-            .filter(|id| !id.is_empty());
-
-        let plugin = [named(&["plugin_name"]), named(&["plugin_root_id"])].map(Option::unwrap_or_default);
-        let authority = ingest.authority.clone().unwrap_or_else(|| ingest.cluster.clone());
-        let counter_set = counter_set_id(&plugin, &service, &ingest, &counters);
-        let resource = otlp::Resource::new(&service, fnv1a([text.as_bytes()]));
-        Self {
-            counters: counter_set,
-            caps: Caps {
-                series: counters.max_series,
-                consumers: counters.max_consumers,
-                routes: counters.max_routes,
-            },
-            bounds_ns: counters.bounds_seconds.iter().map(|bound| (bound * 1e9).round() as u64).collect(),
-            bounds_seconds: counters.bounds_seconds,
-            limits,
-            direction: service.direction,
-            resource,
-            instance,
-            cluster: ingest.cluster,
-            authority,
-            metrics_path: format!("{}/v1/metrics", ingest.path_prefix),
-            logs_path: format!("{}/v1/logs", ingest.path_prefix),
-            headers: ingest
-                .headers
-                .into_iter()
-                .map(|(name, value)| (name.to_ascii_lowercase(), value))
-                .collect(),
-            compression: ingest.compression,
-            timeout: Duration::from_millis(u64::from(ingest.timeout_ms)),
-            rules,
-        }
-    }
+fn compile_templates(routes: &Routes) -> Result<Templates, Problem> {
+    check::at_most(["routes", "templates"], routes.templates.len(), bounds::TEMPLATES, "templates")?;
+    let templates = routes.templates.iter().enumerate().map(|(index, text)| {
+        Template::parse(text).map_err(|error| {
+            let at: [Step; 3] = ["routes".into(), "templates".into(), index.into()];
+            Problem::new(at, error.to_string())
+        })
+    });
+    Ok(Templates::new(templates.collect::<Result<Vec<_>, _>>()?))
 }
 
-/// Whatever tells one stream of counters from another: two plugins that differ in any of it never mix.
+fn in_section(section: &str, defect: SectionError) -> Problem {
+    let steps = [Step::from(section), Step::from(defect.list)].into_iter();
+    Problem::new(steps.chain(defect.index.map(Step::from)), defect.message)
+}
+
+/// Identifies a set of counters: two plugins that differ in any of these options never mix.
+///
+/// The values of `ingest.headers` are not among them. They are credentials, which this hash must not cover, and a rotated
+/// credential must not begin new counters: the worker continues with its queue and uses the new value for its next request.
 fn counter_set_id(
-    plugin: &[String],
+    plugin: &PluginIdentity,
     service: &Service,
     ingest: &Ingest,
     counters: &Counters,
 ) -> CounterSetId {
-    let mut parts: Vec<Vec<u8>> = plugin.iter().map(|name| name.clone().into_bytes()).collect();
+    let mut parts: Vec<Vec<u8>> = Vec::new();
     let mut add = |part: &str| parts.push(part.as_bytes().to_vec());
+    [&plugin.name, &plugin.root_id].into_iter().for_each(|part| add(part));
     [&service.name, &service.version, &service.environment].into_iter().for_each(|part| add(part));
     [&ingest.cluster, ingest.authority.as_ref().unwrap_or(&ingest.cluster), &ingest.path_prefix]
         .into_iter()
         .for_each(|part| add(part));
-    for (key, value) in service.tags.iter().chain(&ingest.headers) {
+    for (key, value) in &service.tags {
         add(key);
         add(value);
     }
+    ingest.headers.keys().for_each(|name| add(name));
     parts.push(vec![service.direction as u8]);
     parts.extend(counters.bounds_seconds.iter().map(|bound| bound.to_bits().to_le_bytes().to_vec()));
     CounterSetId(fnv1a(parts.iter().map(|part| &part[..])))

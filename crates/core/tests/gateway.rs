@@ -7,158 +7,22 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::filter::StreamFilter;
-use gatelens_core::host::{Attribute, CalloutAnswer, DispatchError, LogLevel};
-use gatelens_core::lifecycle::{Ending, Plugin, Registry};
-use gatelens_testkit::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
-use opentelemetry_proto::tonic::logs::v1::LogRecord;
-use opentelemetry_proto::tonic::metrics::v1::{
-    ExponentialHistogramDataPoint, metric::Data, number_data_point,
-};
+use gatelens_core::host::{CalloutAnswer, DispatchError, LogLevel};
+use gatelens_core::lifecycle::{Ending, Plugin};
+use gatelens_testkit::fake::{Attribute, FakeExchange, FakeGateway, Sent};
+use gatelens_testkit::otlp::{self, Attributes, attributes, counts, log_records, numbers, sketches};
+use gatelens_testkit::worker::Worker;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use proptest::prelude::*;
-use prost::Message;
 
 const SMALLEST: &str = r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}"#;
 const START: u64 = 1_700_000_000_000_000_000;
-
-/// A worker with its plugin.
-struct Worker {
-    gateway: FakeGateway,
-    host: FakeHost,
-    plugin: Plugin,
-    registry: Rc<Registry>,
-}
-
-impl Worker {
-    fn start(gateway: &FakeGateway, configuration: &str) -> Self {
-        let registry = Rc::<Registry>::default();
-        let (host, plugin) = (gateway.worker(configuration), Plugin::new(Rc::clone(&registry)));
-        let mut worker = Self { gateway: gateway.clone(), host, plugin, registry };
-        assert!(worker.plugin.configure(&worker.host), "{:?}", worker.host.log_lines());
-        worker
-    }
-
-    fn finish(&self, exchange: FakeExchange) {
-        self.host.finish(exchange);
-        self.plugin.log(&self.host);
-    }
-
-    /// Ticks, and answers all that is sent with this status until nothing more comes.
-    fn tick_answering(&self, status: Option<u16>) -> Vec<Sent> {
-        self.plugin.tick(&self.host);
-        self.answer_all(status)
-    }
-
-    fn answer_all(&self, status: Option<u16>) -> Vec<Sent> {
-        let mut all = Vec::new();
-        loop {
-            let sent = self.host.take_sent();
-            if sent.is_empty() {
-                return all;
-            }
-            for request in &sent {
-                self.host.answer_with(CalloutAnswer { status, ..CalloutAnswer::default() });
-                let _ = self.plugin.answered(&self.host, request.id);
-            }
-            all.extend(sent);
-        }
-    }
-}
-
-/// The body as it was before compression.
-fn plain(request: &Sent) -> Vec<u8> {
-    let mut body = Vec::new();
-    match request.header("content-encoding") {
-        "gzip" => std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&request.body[..]), &mut body)
-            .unwrap(),
-        other => panic!("{other}"),
-    };
-    body
-}
-
-type Attributes = BTreeMap<String, String>;
-
-fn attributes(list: &[KeyValue]) -> Attributes {
-    let text = |attribute: &KeyValue| match attribute.value.clone().and_then(|value| value.value) {
-        Some(Value::StringValue(text)) => text,
-        Some(Value::IntValue(number)) => number.to_string(),
-        Some(Value::BoolValue(flag)) => flag.to_string(),
-        other => panic!("{}: {other:?}", attribute.key),
-    };
-    list.iter().map(|attribute| (attribute.key.clone(), text(attribute))).collect()
-}
-
-fn log_records(sent: &[Sent]) -> Vec<LogRecord> {
-    let logs = sent.iter().filter(|request| request.header(":path").ends_with("/v1/logs"));
-    let requests = logs.map(|request| ExportLogsServiceRequest::decode(&plain(request)[..]).unwrap());
-    requests.flat_map(|r| r.resource_logs).flat_map(|r| r.scope_logs).flat_map(|s| s.log_records).collect()
-}
-
-/// The sketches of a metric, by their attributes; later frames replace earlier ones, as cumulative values do.
-fn sketches(sent: &[Sent], name: &str) -> BTreeMap<Attributes, ExponentialHistogramDataPoint> {
-    let metrics = sent.iter().filter(|request| request.header(":path").ends_with("/v1/metrics"));
-    let requests = metrics.map(|request| ExportMetricsServiceRequest::decode(&plain(request)[..]).unwrap());
-    let mut found = BTreeMap::new();
-    for metric in
-        requests.flat_map(|r| r.resource_metrics).flat_map(|r| r.scope_metrics).flat_map(|s| s.metrics)
-    {
-        if let (true, Some(Data::ExponentialHistogram(data))) = (metric.name == name, metric.data) {
-            assert_eq!(data.aggregation_temporality, 2, "cumulative");
-            for point in data.data_points {
-                let series = attributes(&point.attributes);
-                // A repeat that was held up is older than what has replaced it: cumulative counts never fall.
-                let newest = found
-                    .get(&series)
-                    .is_none_or(|known: &ExponentialHistogramDataPoint| known.count <= point.count);
-                if newest {
-                    found.insert(series, point);
-                }
-            }
-        }
-    }
-    found
-}
-
-/// The last value of each metric that is a single number, by name, or by fate for `gatelens.events`.
-fn numbers(sent: &[Sent]) -> BTreeMap<String, f64> {
-    let metrics = sent.iter().filter(|request| request.header(":path").ends_with("/v1/metrics"));
-    let requests = metrics.map(|request| ExportMetricsServiceRequest::decode(&plain(request)[..]).unwrap());
-    let mut found = BTreeMap::new();
-    for metric in
-        requests.flat_map(|r| r.resource_metrics).flat_map(|r| r.scope_metrics).flat_map(|s| s.metrics)
-    {
-        let points = match metric.data {
-            Some(Data::Sum(sum)) => sum.data_points,
-            Some(Data::Gauge(gauge)) => gauge.data_points,
-            _ => continue,
-        };
-        for point in points {
-            let name =
-                attributes(&point.attributes).remove("gatelens.event.fate").unwrap_or(metric.name.clone());
-            let value = match point.value.unwrap() {
-                number_data_point::Value::AsInt(value) => value as f64,
-                number_data_point::Value::AsDouble(value) => value,
-            };
-            found.insert(name, value);
-        }
-    }
-    found
-}
 
 /// What the worker's next sign of life says of events by fate.
 fn fates(worker: &Worker) -> BTreeMap<String, u64> {
     worker.gateway.wait(Duration::from_secs(20));
     let sent = worker.tick_answering(Some(200));
     numbers(&sent).into_iter().map(|(name, value)| (name, value as u64)).collect()
-}
-
-fn counts(sent: &[Sent]) -> BTreeMap<Attributes, u64> {
-    sketches(sent, "http.server.request.duration")
-        .into_iter()
-        .map(|(key, point)| (key, point.count))
-        .collect()
 }
 
 fn expect(pairs: &[(&str, &str)]) -> Attributes {
@@ -199,7 +63,7 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
         ("application/x-protobuf", "1")
     );
     assert_eq!(logs.header("x-gatelens-epoch").len(), 16);
-    let request = ExportLogsServiceRequest::decode(&plain(logs)[..]).unwrap();
+    let request = otlp::logs(logs);
     let resource = attributes(&request.resource_logs[0].resource.as_ref().unwrap().attributes);
     let named = |key: &str| resource.get(key).map(String::as_str);
     assert_eq!(named("service.name"), Some("orders"));
@@ -265,7 +129,7 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
         assert!(upper >= seconds && upper / seconds < 1.022, "{metric}: {upper}");
     }
     let request = sent.iter().find(|r| r.header(":path") == "/otlp/v1/metrics").unwrap();
-    let request = ExportMetricsServiceRequest::decode(&plain(request)[..]).unwrap();
+    let request = otlp::metrics(request);
     for metric in &request.resource_metrics[0].scope_metrics[0].metrics {
         let Some(Data::Histogram(data)) = &metric.data else { continue };
         let point = &data.data_points[0];
@@ -282,6 +146,36 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
         assert_eq!((point.sum, &point.bucket_counts[..]), (Some(sum), buckets), "{}", metric.name);
         assert_eq!(point.explicit_bounds.len(), buckets.len().saturating_sub(1), "{}", metric.name);
     }
+}
+
+#[test]
+fn the_gateways_own_time_is_known_or_absent() {
+    let gateway = FakeGateway::starting_at(START);
+    let worker = Worker::start(&gateway, SMALLEST);
+    let request = |path: &str, milliseconds: i64, attempts: i64| {
+        FakeExchange::new("GET", path, 200)
+            .int(Attribute::RequestDuration, milliseconds * 1_000_000)
+            .int(Attribute::Attempts, attempts)
+    };
+    let upstream = |exchange: FakeExchange, milliseconds: i64| {
+        exchange.int(Attribute::UpstreamLatency, milliseconds * 1_000_000)
+    };
+    worker.finish(upstream(request("/upload", 2_062, 1).int(Attribute::RequestSize, 9_000), 2_061));
+    worker.finish(request("/direct", 3, 0));
+    worker.finish(request("/websocket", 1_135, 1));
+    worker.finish(upstream(request("/retried", 223, 2), 100));
+    let original = ("x-envoy-original-url", "http://gateway.test/redirect");
+    worker.finish(upstream(request("/redirected", 302, 1).header(original.0, original.1), 1));
+    worker.finish(upstream(request("/download", 955, 1).int(Attribute::ResponseSize, 500_000), 2));
+    worker.finish(upstream(request("/reset", 203, 1).int(Attribute::ResponseFlags, 1 << 28), 1));
+    gateway.wait(Duration::from_secs(1));
+    let sent = worker.tick_answering(Some(200));
+    let known: BTreeMap<_, _> = sketches(&sent, "gatelens.gateway.duration")
+        .into_iter()
+        .map(|(series, point)| (series["http.route"].clone(), (point.count, point.sum.unwrap())))
+        .collect();
+    assert_eq!(known, BTreeMap::from([("/upload".into(), (1, 0.001)), ("/direct".into(), (1, 0.003))]));
+    assert_eq!(counts(&sent).values().sum::<u64>(), 7, "every request is counted");
 }
 
 #[test]

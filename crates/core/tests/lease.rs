@@ -2,26 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
-use std::rc::Rc;
 use std::time::Duration;
 
-use gatelens_core::host::CalloutAnswer;
-use gatelens_core::lifecycle::{Plugin, Registry};
-use gatelens_testkit::fake::{FakeExchange, FakeGateway, FakeHost, Sent};
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use gatelens_testkit::fake::{FakeExchange, FakeGateway, Sent};
+use gatelens_testkit::otlp::{counts, exports_of};
+use gatelens_testkit::worker::Worker;
 use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point};
-use prost::Message;
 
 const CONFIGURATION: &str = r#"{"version": 1, "ingest": {"cluster": "c", "compression": "none"}}"#;
 const OTHER_COUNTERS: &str =
     r#"{"version": 1, "service": {"name": "other"}, "ingest": {"cluster": "c", "compression": "none"}}"#;
 const START: u64 = 1_700_000_000_000_000_000;
-
-struct Worker {
-    host: FakeHost,
-    plugin: Plugin,
-    registry: Rc<Registry>,
-}
 
 /// Workers of one gateway, and all that they sent and that was accepted.
 struct Fleet {
@@ -35,14 +26,7 @@ struct Fleet {
 impl Fleet {
     fn of(workers: usize) -> Self {
         let gateway = FakeGateway::starting_at(START);
-        let start = |_| {
-            let registry = Rc::<Registry>::default();
-            let mut plugin = Plugin::new(Rc::clone(&registry));
-            let host = gateway.worker(CONFIGURATION);
-            assert!(plugin.configure(&host));
-            Some(Worker { host, plugin, registry })
-        };
-        let workers = (0..workers).map(start).collect();
+        let workers = (0..workers).map(|_| Some(Worker::start(&gateway, CONFIGURATION))).collect();
         Self { gateway, workers, accepted: Vec::new(), status: 200, requests: 0 }
     }
 
@@ -62,66 +46,39 @@ impl Fleet {
     }
 
     fn request(&mut self, index: usize) {
-        let worker = self.worker(index);
-        worker.host.finish(FakeExchange::new("GET", "/a", 200));
-        worker.plugin.log(&worker.host);
+        self.worker(index).finish(FakeExchange::new("GET", "/a", 200));
         self.requests += 1;
     }
 
     fn tick(&mut self, index: usize) {
-        let worker = self.worker(index);
-        worker.plugin.tick(&worker.host);
-        self.answer(index);
-    }
-
-    fn answer(&mut self, index: usize) {
-        loop {
-            let worker = self.workers[index].as_ref().unwrap();
-            let sent = worker.host.take_sent();
-            if sent.is_empty() {
-                return;
-            }
-            for request in &sent {
-                let status = Some(self.status);
-                worker.host.answer_with(CalloutAnswer { status, ..CalloutAnswer::default() });
-                let _ = worker.plugin.answered(&worker.host, request.id);
-            }
-            if self.status == 200 {
-                self.accepted.extend(sent);
-            }
-        }
+        let sent = self.worker(index).tick_answering(Some(self.status));
+        self.answered(sent);
     }
 
     /// Ends the root context of a worker that Envoy gives no other one.
     fn stop(&mut self, index: usize) {
-        let mut worker = self.workers[index].take().unwrap();
-        let _ = worker.plugin.done(&worker.host);
-        self.workers[index] = Some(worker);
-        self.answer(index);
-        let mut worker = self.workers[index].take().unwrap();
-        worker.plugin.gone(&worker.host);
+        let sent = self.workers[index].take().unwrap().stop(Some(self.status));
+        self.answered(sent);
     }
 
     /// Replaces the root context of a worker by one with other counters: the old ones become orphans.
     fn replace(&mut self, index: usize) {
-        let mut worker = self.workers[index].take().unwrap();
-        let mut new = Plugin::new(Rc::clone(&worker.registry));
-        worker.host.set_configuration(OTHER_COUNTERS);
-        assert!(new.configure(&worker.host));
-        let _ = worker.plugin.done(&worker.host);
-        self.workers[index] = Some(worker);
-        self.answer(index);
-        let mut worker = self.workers[index].take().unwrap();
-        worker.plugin.gone(&worker.host);
-        worker.plugin = new;
-        self.workers[index] = Some(worker);
+        let status = Some(self.status);
+        let sent = self.workers[index].as_mut().unwrap().replace(OTHER_COUNTERS, status);
+        self.answered(sent);
+    }
+
+    fn answered(&mut self, sent: Vec<Sent>) {
+        if self.status == 200 {
+            self.accepted.extend(sent);
+        }
     }
 
     /// Intervals that were stated, in seconds.
     fn intervals(&self) -> Vec<i64> {
-        let gauges = self.metrics().filter(|(name, _)| name == "gatelens.interval");
-        gauges
-            .map(|(_, data)| match data {
+        exports_of(&self.accepted, "gatelens.interval")
+            .into_iter()
+            .map(|data| match data {
                 Data::Gauge(gauge) => match gauge.data_points[0].value.unwrap() {
                     number_data_point::Value::AsInt(seconds) => seconds,
                     number_data_point::Value::AsDouble(seconds) => panic!("{seconds}"),
@@ -131,21 +88,9 @@ impl Fleet {
             .collect()
     }
 
-    /// Requests that the accepted values of the first counters add up to.
+    /// Requests that the accepted values of the one series add up to.
     fn counted(&self) -> u64 {
-        let durations = self.metrics().filter(|(name, _)| name == "http.server.request.duration");
-        let counts = durations.flat_map(|(_, data)| match data {
-            Data::ExponentialHistogram(data) => data.data_points,
-            other => panic!("{other:?}"),
-        });
-        counts.map(|point| point.count).max().unwrap_or(0)
-    }
-
-    fn metrics(&self) -> impl Iterator<Item = (String, Data)> {
-        let requests = self.accepted.iter().filter(|sent| sent.header(":path").ends_with("/v1/metrics"));
-        let decoded = requests.map(|sent| ExportMetricsServiceRequest::decode(&sent.body[..]).unwrap());
-        let metrics = decoded.flat_map(|request| request.resource_metrics).flat_map(|r| r.scope_metrics);
-        metrics.flat_map(|scope| scope.metrics).map(|metric| (metric.name, metric.data.unwrap()))
+        counts(&self.accepted).into_values().max().unwrap_or(0)
     }
 }
 

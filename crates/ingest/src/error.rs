@@ -1,6 +1,6 @@
-//! What can go wrong in an answer, and the status and body that say so.
+//! Errors of the API, with their status and body.
 
-use crate::store::{Refused, StoreError};
+use crate::store::{Refused, StoreError, sketch};
 use crate::wire::{Encoding, Unreadable};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -8,12 +8,12 @@ use gatelens_core::config::ConfigError;
 use prost::Message;
 use serde::Serialize;
 
-/// Seconds after which a sender may try again when there was too much to do.
+/// Seconds after which a sender may try again when the service was busy.
 const RETRY_BUSY_SECONDS: u32 = 1;
 /// Seconds after which a sender may try again when the store failed: someone may have to make room.
 const RETRY_STORE_SECONDS: u32 = 5;
 
-/// Why a body was not taken.
+/// Why a body was refused.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ReceiveError {
     #[error("{0}")]
@@ -28,7 +28,7 @@ pub(crate) enum ReceiveError {
     Slow,
     #[error("the body ended early")]
     Broken,
-    #[error("too much is being received at the moment")]
+    #[error("the service is receiving too much: try again")]
     Busy,
     #[error("{0}")]
     Refused(#[from] Refused),
@@ -64,7 +64,7 @@ impl ReceiveError {
     pub(crate) fn into_response(self, encoding: Encoding) -> Response {
         let status = self.status();
         if let Self::Refused(Refused::Failed(error)) = &self {
-            eprintln!("gatelens: a batch could not be stored: {error}");
+            tracing::error!(%error, "a batch could not be stored");
         }
         let body = Status { code: grpc_code(status), message: self.to_string() };
         let (kind, bytes) = match encoding {
@@ -103,14 +103,14 @@ fn grpc_code(status: StatusCode) -> i32 {
     }
 }
 
-/// Why a question to the API was not answered.
+/// Why the API did not answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum QueryError {
     #[error("{message}")]
     Parameter { field: String, message: String },
     #[error("{message}")]
     TooMuch { field: &'static str, message: String },
-    #[error("there is no path {path}: known here are {known}")]
+    #[error("there is no path {path}: expected one of {known}")]
     NoPath { path: String, known: String },
     #[error("the query took too long: ask for a shorter range")]
     TooSlow,
@@ -120,7 +120,7 @@ pub(crate) enum QueryError {
     Stopped,
     #[error("{0}")]
     Received(#[from] ReceiveError),
-    /// The place in it is told apart.
+    /// Line and column are fields of their own.
     #[error("{}{}{}", .0.path, if .0.path.is_empty() { "" } else { ": " }, .0.message)]
     Configuration(#[from] ConfigError),
 }
@@ -141,14 +141,14 @@ impl From<rusqlite::Error> for QueryError {
     }
 }
 
-impl From<crate::sketch::Unreadable> for QueryError {
-    fn from(error: crate::sketch::Unreadable) -> Self {
+impl From<sketch::Unreadable> for QueryError {
+    fn from(error: sketch::Unreadable) -> Self {
         Self::Store(error.into())
     }
 }
 
 impl QueryError {
-    /// The status and the body that say it.
+    /// The status and the body of the answer.
     pub(crate) fn described(&self) -> (StatusCode, Vec<u8>) {
         #[derive(Serialize)]
         struct Body<'a> {

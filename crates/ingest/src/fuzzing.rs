@@ -1,7 +1,8 @@
 //! The decoder without the service around it, for fuzzers.
 
 use crate::limits::Limits;
-use crate::wire::{self, Bounds, Encoding, Signal};
+use crate::model::Signal;
+use crate::wire::{self, Bounds, Encoding};
 
 /// Reads a body as an export of counters, in protobuf and in JSON.
 pub fn metrics(body: &[u8]) {

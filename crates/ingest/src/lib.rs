@@ -1,24 +1,24 @@
 //! The service behind the filter: receives OTLP, stores it exactly once, answers queries and serves the page.
 //!
 //! ```text
-//! http  ->  wire (OTLP to rows)  ->  store (one transaction per request)  ->  query  ->  http
+//! http  ->  wire (OTLP to model)  ->  store (one transaction per request)  ->  query  ->  http
 //! ```
 //!
-//! [`Server::bind`] opens the store and the socket, [`Server::run`] serves until told to stop.
+//! [`Server::bind`] opens the store and the socket, [`Server::run`] serves until it is stopped.
 
 mod clock;
 mod error;
 mod http;
+mod jobs;
 mod limits;
+mod model;
 mod offline;
 mod preview;
 mod query;
 mod retention;
 mod sequence;
-mod sketch;
 mod stats;
 mod store;
-mod varint;
 mod wire;
 
 #[doc(hidden)]
@@ -26,7 +26,8 @@ pub mod fuzzing;
 
 pub use http::{Config, Server, StartError};
 pub use limits::Limits;
-pub use offline::ask;
-pub use preview::{Asked, Seen, preview};
+pub use model::request::columns as request_columns;
+pub use offline::query_offline;
+pub use preview::{PreviewRequest, PreviewResponse, preview};
 pub use retention::Retention;
 pub use store::StoreError;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// What the service takes on at most. The policy beyond a bound is refusal with a status that the sender understands.
+/// The bounds of the service. Beyond a bound it refuses with a status that the sender understands.
 #[derive(Debug, Clone)]
 pub struct Limits {
     /// Connections at a time; further ones wait in the kernel's queue.
@@ -15,8 +15,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Bytes of all bodies being received, decoded or stored; beyond, 429.
     pub memory_bytes: usize,
-    /// Protobuf messages (records, points, attributes) in one body; beyond, 413. This bounds what a small body can
-    /// unfold to.
+    /// Protobuf messages (records, points, attributes) in one body; beyond, 413. This bounds the memory that a small
+    /// body can take when it is decoded.
     pub messages: usize,
     /// Bodies decoded at a time; further ones wait.
     pub decoders: usize,
@@ -41,7 +41,7 @@ pub struct Limits {
     /// Bytes of the rows in one answer of `requests`: the page ends before the row that would exceed them, if it is not
     /// the first.
     pub page_bytes: usize,
-    /// Requests of the log that one query looks at before it hands back what it found, with a cursor to go on.
+    /// Requests of the log that one query reads before it answers with what it found and a cursor.
     pub scanned: usize,
     /// Time for requests under way to finish after a stop was asked for.
     pub stop_timeout: Duration,

@@ -1,17 +1,18 @@
-//! What the filter would send of a body: one answer for the API and for `gatelens redact`.
+//! Previews what the filter would send of a body, for the API and for `gatelens redact`.
 
-use gatelens_core::capture::{Preview, preview as run};
 use gatelens_core::config::{Config, ConfigError};
-use gatelens_core::pairs::Pairs;
-use gatelens_core::redact::Message;
+use gatelens_core::host::PluginIdentity;
+use gatelens_core::plan::Plan;
+use gatelens_model::Message;
+use gatelens_redact::capture::{Preview, preview as run};
 use serde::{Serialize, Serializer};
 
-/// A body, and what it is to be taken through.
+/// A body and the configuration that applies to it.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct PreviewRequest<'a> {
     /// The plugin's configuration, JSON, whole.
     pub config: &'a str,
-    /// Whose body it is.
+    /// The message that has the body.
     pub message: Message,
     /// `content-type` of the message.
     pub content_type: &'a str,
@@ -21,38 +22,34 @@ pub struct Asked<'a> {
     pub body: &'a [u8],
 }
 
-/// What would be sent, and which rules had to do with it.
+/// The result of a preview, and the rules that matched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Seen {
+pub struct PreviewResponse {
     /// Bytes of the body, as it passed.
     pub size: u64,
     /// The body as it would be sent.
     pub body: Option<String>,
-    /// Why it would not be, where it would not: one of `gatelens_core::redact::Reason`.
+    /// Why it would be omitted: one of [`gatelens_model::OmissionReason`].
     pub left_out: Option<&'static str>,
-    /// Rules that were hit, and how often; an object in JSON.
+    /// Rules that matched, with their number of matches; an object in JSON.
     #[serde(serialize_with = "as_object")]
     pub hits: Vec<(String, u64)>,
-    /// Configured rules for bodies of this direction that were not hit.
+    /// Configured rules for bodies of this message that did not match.
     pub never: Vec<String>,
 }
 
-/// Takes a body through the filter's own capture and redaction. Bodies are captured even where the configuration leaves
-/// them out.
+/// Applies the filter's own capture and redaction to a body. Capture is on, whatever the configuration.
 ///
 /// # Errors
 /// When the filter would refuse the configuration.
-pub fn preview(asked: &Asked<'_>) -> Result<Seen, ConfigError> {
+pub fn preview(asked: &PreviewRequest<'_>) -> Result<PreviewResponse, ConfigError> {
+    Plan::read(asked.config, &PluginIdentity::default())?;
     let Config { redact, capture, .. } = Config::parse(asked.config)?;
     let start = match asked.message {
         Message::Request => (":method", "POST"),
         Message::Response => (":status", "200"),
     };
-    let headers = Pairs::encode(&[
-        start,
-        ("content-type", asked.content_type),
-        ("content-encoding", asked.content_encoding),
-    ]);
+    let headers = [start, ("content-type", asked.content_type), ("content-encoding", asked.content_encoding)];
     let seen = run(&redact, &capture, asked.message, &headers, asked.body);
     // Reading a configuration compiles its rules, so that none is found to be wrong here.
     let Preview { captured, hits, never } = seen.map_err(|defect| ConfigError {
@@ -65,7 +62,7 @@ pub fn preview(asked: &Asked<'_>) -> Result<Seen, ConfigError> {
         Ok(body) => (Some(body), None),
         Err(reason) => (None, Some(reason.name())),
     };
-    Ok(Seen { size: captured.size, body, left_out, hits, never })
+    Ok(PreviewResponse { size: captured.size, body, left_out, hits, never })
 }
 
 fn as_object<S: Serializer>(hits: &[(String, u64)], serializer: S) -> Result<S::Ok, S::Error> {

@@ -1,13 +1,13 @@
-//! How long things are kept.
+//! How long data is kept.
 
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Ages beyond which things are removed, once an hour and at the start.
+/// Ages beyond which data is removed, once an hour and at the start.
 ///
-/// Age is counted back from the latest time that senders told, or from now, whichever is earlier: a clock of the
-/// ingest that jumps ahead removes nothing.
+/// Ages count from the latest time that senders reported, or from now, whichever is earlier: a clock of the ingest that
+/// jumps ahead removes nothing.
 #[derive(Debug, Clone)]
 pub struct Retention {
     /// Counts by minute. Older ones are kept by half hour.
@@ -16,9 +16,9 @@ pub struct Retention {
     pub half_hours: Duration,
     /// The request log, by whole days of receipt.
     pub requests: Duration,
-    /// Identities of batches of counters: no sender repeats one for so long.
+    /// Identities of batches of counters: no sender repeats one after this time.
     pub batches: Duration,
-    /// What is known of a gateway that reports no more.
+    /// The state of a gateway that no longer reports.
     pub gateways: Duration,
 }
 
@@ -34,7 +34,7 @@ impl Default for Retention {
     }
 }
 
-/// The time so long before another, both in Unix nanoseconds.
+/// The time that lies `age` before another, both in Unix nanoseconds.
 pub(crate) fn before(time: i64, age: Duration) -> i64 {
     time.saturating_sub(i64::try_from(age.as_nanos()).unwrap_or(i64::MAX))
 }

@@ -1,7 +1,7 @@
-//! Which sequence numbers of one sender have arrived, as a list of intervals: what is missing below the highest is
-//! a gap, and a gap that stays is a proven loss.
+//! The sequence numbers of one sender that have arrived, as a list of intervals. A missing number below the highest is a
+//! gap, and a gap that stays is a proven loss.
 
-use crate::varint;
+use gatelens_model::varint;
 
 /// More intervals than this are not kept: the lowest gap is then closed and counted as lost for good.
 const MAX_RANGES: usize = 1024;
@@ -113,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn gaps_are_what_a_set_would_say(numbers in prop::collection::vec(1u64..60, 0..80)) {
+        fn gaps_are_those_of_a_set(numbers in prop::collection::vec(1u64..60, 0..80)) {
             let mut received = Received::default();
             let mut set = BTreeSet::new();
             for number in numbers {

@@ -17,7 +17,7 @@ fn with(attributes: Vec<KeyValue>) -> ExportLogsServiceRequest {
     export_logs(vec![record])
 }
 
-/// What the API shows of the one request that was sent.
+/// The row of the one request that was sent.
 fn shown(service: &Service) -> Value {
     let rows = service.json(&format!("/api/v1/requests?{DAY}"))["rows"].clone();
     let all = [
@@ -35,7 +35,7 @@ fn shown(service: &Service) -> Value {
 }
 
 #[test]
-fn what_was_captured_is_shown() {
+fn captured_headers_and_bodies_are_shown() {
     let check = |attributes: Vec<KeyValue>, expected: Value| {
         let mut service = Service::start();
         service.send("/v1/logs", Some(("edge-1", 1, 1)), &with(attributes)).accepted();
@@ -151,7 +151,7 @@ fn bodies(fates: &[(&str, &str, i64)], time: u64) -> Metric {
 }
 
 #[test]
-fn redaction_is_as_it_was_last_said() {
+fn the_latest_redaction_report_is_shown() {
     let mut service = Service::start();
     let mut sequence = 0;
     let mut check = |metrics: Vec<Metric>, expected: Value| {
@@ -194,7 +194,7 @@ fn redaction_is_as_it_was_last_said() {
 }
 
 #[test]
-fn redaction_is_told_apart_by_gateway_and_epoch() {
+fn redaction_is_kept_by_gateway_and_epoch() {
     let service = Service::start();
     for (instance, epoch, number) in [("edge-1", 1, 1), ("edge-1", 2, 2), ("edge-2", 1, 3)] {
         let frame = Frame::default().export(vec![hits(&[("keys:a", number)], NOON)]);

@@ -121,7 +121,7 @@ fn a_new_life_of_the_gateway_adds_up() {
 }
 
 #[test]
-fn a_minute_holds_what_was_counted_until_its_end() {
+fn a_minute_holds_the_counts_up_to_its_end() {
     let service = Service::start();
     let all = vec![made("/", 200, 0.1); 6];
     let frames = [(NOON, 1), (NOON + 1, 3), (NOON + MINUTE, 6)];
@@ -235,7 +235,7 @@ fn histograms_with_explicit_bounds_are_read() {
 }
 
 #[test]
-fn what_exceeded_the_senders_cap_is_visible() {
+fn requests_beyond_the_senders_cap_are_shown() {
     let service = Service::start();
     let frame = Frame::default();
     let point =
@@ -256,12 +256,12 @@ fn series_beyond_the_stores_bound_are_rejected_in_the_answer() {
     let all = [made("/a", 200, 0.1), made("/b", 200, 0.1), made("/c", 200, 0.1)];
     let answer = service.send(METRICS, identity(1), &Frame::default().of(&all));
     assert_eq!(answer.status, 200);
-    assert!(answer.text().contains("as many series as it may"), "{}", answer.text());
+    assert!(answer.text().contains("its maximum of series"), "{}", answer.text());
     check(&service, &all[..2]);
 }
 
 #[test]
-fn gateways_say_who_they_are_and_what_is_missing() {
+fn gateways_are_listed_with_their_gaps() {
     let mut service = Service::start();
     for sequence in [1, 2, 6, 4] {
         service.send(METRICS, identity(sequence), &Frame::default().of(&[made("/", 200, 0.1)])).accepted();
@@ -281,7 +281,7 @@ fn gateways_say_who_they_are_and_what_is_missing() {
 }
 
 #[test]
-fn a_gateway_tells_what_became_of_its_log() {
+fn the_fates_of_a_gateways_log_are_shown() {
     let service = Service::start();
     let frame = |time: u64, captured: i64, more: Vec<Metric>| {
         let frame = Frame { resource: vec![text("gatelens.tags.team", "checkout")], ..Frame::at(time) };
@@ -294,13 +294,14 @@ fn a_gateway_tells_what_became_of_its_log() {
             sum("gatelens.export.failures", vec![(vec![], 7)], time),
             gauge("gatelens.workers", 3, time),
             sum("gatelens.workers.lost", vec![(vec![], 1)], time),
+            sum("gatelens.requests.uncounted", vec![(vec![], 2)], time),
             sum("http.server.active_requests", vec![(vec![], 5)], time),
             seconds("gatelens.busy_time", 1.25, time),
         ];
         frame.export(metrics.into_iter().chain(more).collect())
     };
     service.send(METRICS, identity(1), &frame(NOON, 20, vec![])).accepted();
-    // Late: it knows less than what is known.
+    // Late: a newer report is known.
     service.send(METRICS, identity(2), &frame(NOON - SECOND, 1, vec![])).accepted();
     let row = &service.json("/api/v1/gateways")["rows"][0];
     for (key, value) in [
@@ -310,24 +311,26 @@ fn a_gateway_tells_what_became_of_its_log() {
         ("held", json!(5)),
         ("queue_bytes", json!(4096)),
         ("export_failures", json!(7)),
-        ("machines", json!(3)),
-        ("machines_lost", json!(1)),
+        ("workers", json!(3)),
+        ("workers_lost", json!(1)),
+        ("uncounted", json!(2)),
         ("active_requests", json!(5)),
         ("busy_seconds", json!(1.25)),
         ("tags", json!({"team": "checkout"})),
     ] {
         assert_eq!(row[key], value, "{key} in {row}");
     }
-    // A gateway that says nothing of this kind still has every reason.
+    // A gateway without such a report still has every reason.
     service.send(METRICS, Some(("edge-2", 1, 1)), &Frame::at(NOON).of(&[made("/", 200, 0.1)])).accepted();
     let answer = service.json("/api/v1/gateways");
     let silent = answer["rows"].as_array().unwrap().iter().find(|row| row["instance"] == "edge-2").unwrap();
     assert_eq!((&silent["captured"], &silent["held"]), (&Value::Null, &Value::Null));
+    assert_eq!(silent["uncounted"], 0);
     assert_eq!(silent["dropped"], json!({"queue_full": 0, "rejected": 0, "expired": 0, "lost": 0}));
 }
 
 #[test]
-fn minutes_that_cannot_be_told_apart_are_marked() {
+fn coarse_intervals_are_marked() {
     let service = Service::start();
     let send = |instance, time, interval| {
         let mut export = Frame::at(time).of(&[made("/", 200, 0.1)]);
@@ -358,7 +361,7 @@ fn minutes_that_cannot_be_told_apart_are_marked() {
 }
 
 #[test]
-fn what_exceeded_one_cap_keeps_its_other_labels() {
+fn a_series_beyond_one_cap_keeps_its_other_labels() {
     let service = Service::start();
     let frame = Frame::default();
     let point = |more: &[(&str, &str)], count| {

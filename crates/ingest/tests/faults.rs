@@ -1,4 +1,4 @@
-//! Files that are damaged, newer or not ours: the service says so and goes on with the others.
+//! Files that are damaged, newer or foreign: the service reports them and continues with the others.
 
 use crate::support::Service;
 use crate::support::otlp::{Frame, NOON, log, made};
@@ -31,7 +31,7 @@ fn counted(service: &Service) -> Value {
     service.json(&format!("/api/v1/summary?{DAY}"))["rows"][0]["requests"].clone()
 }
 
-/// Asserts that all is well but for one file, of which these words are said.
+/// Asserts that the service is healthy except for one file, whose fault contains these words.
 fn troubled(service: &Service, file: &Path, words: &str) {
     let health = service.json("/healthz");
     let troubles = health["troubles"].as_array().unwrap();

@@ -4,17 +4,18 @@
 
 mod captured;
 mod counts;
-mod farewell;
+mod epochs;
 mod faults;
+mod half_close;
 mod hostile;
 mod openapi;
 mod page;
+mod percentiles;
 mod queries;
 mod redact;
 mod refusals;
 mod requests;
 mod retention;
 mod senders;
-mod speed;
 mod stats;
 mod support;

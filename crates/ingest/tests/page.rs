@@ -3,7 +3,7 @@
 use crate::support::Service;
 
 #[test]
-fn the_page_is_served_for_what_a_person_may_ask() {
+fn the_page_is_served_on_every_path_of_a_view() {
     let service = Service::start();
     let html = "text/html,application/xhtml+xml";
     for (path, accept, status, kind) in [

@@ -1,4 +1,4 @@
-//! The read API is strict about what it is asked, and says what was meant.
+//! The read API refuses wrong questions, and its errors name the fix.
 
 use crate::support::Service;
 use crate::support::otlp::{Frame, Made, NOON, made};
@@ -16,7 +16,7 @@ fn wrong_questions_are_answered_with_what_was_meant() {
         ("summary?from=yesterday", 400, json!("from"), "2026-01-31T12:00:00Z"),
         ("summary?from=20&to=10", 400, json!("from"), "before to"),
         ("summary?from=1&from=2", 400, json!("from"), "more than once"),
-        ("summary?group_by=colour", 400, json!("group_by"), "known are consumer, method"),
+        ("summary?group_by=colour", 400, json!("group_by"), "expected one of consumer, method"),
         ("summary?status=ok", 400, json!("status"), "404"),
         ("summary?status=7xx", 400, json!("status"), "5xx"),
         ("timeseries?step=90", 400, json!("step"), "multiple of 60"),
@@ -95,9 +95,45 @@ fn a_file_of_a_newer_version_is_left_alone() {
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains("schema version 99"), "{}", answer.text());
     // A file of the first version is brought up to date.
-    let tables = "DROP TABLE reports; DROP TABLE tags; DROP TABLE coarse; DROP TABLE kept; DROP TABLE retired; DROP TABLE redaction; PRAGMA user_version = 1";
+    let tables = "DROP TABLE reports; DROP TABLE tags; DROP TABLE coarse_intervals; DROP TABLE retention_marks; DROP TABLE expired_gateways; DROP TABLE redaction; PRAGMA user_version = 1";
     service.restart(|_| rusqlite::Connection::open(&path).unwrap().execute_batch(tables).unwrap());
     assert_eq!(service.json("/api/v1/gateways")["rows"], json!([]));
     service.restart(|_| ());
     assert_eq!(service.get("/api/v1/summary").status, 200);
+}
+
+#[test]
+fn files_of_the_previous_version_are_brought_up_to_date() {
+    let mut service = Service::start();
+    service.restart(|data| {
+        for (name, content) in [
+            ("metrics.db", include_str!("fixtures/metrics-v4.sql")),
+            ("requests-2026-11-20.db", include_str!("fixtures/requests-v4.sql")),
+        ] {
+            let path = data.join(name);
+            let _ = std::fs::remove_file(&path);
+            rusqlite::Connection::open(path).unwrap().execute_batch(content).unwrap();
+        }
+    });
+    let day = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
+    let row = &service.json(&format!("/api/v1/summary?{day}"))["rows"][0];
+    assert_eq!((&row["requests"], &row["p50_ms"]), (&json!(3), &json!(99.571384)));
+    let series = service.json(&format!("/api/v1/timeseries?{day}&step=3600"));
+    assert_eq!(series["coarse"], json!([{"from": "2026-06-20T11:50:00Z", "to": "2026-06-20T12:00:00Z"}]));
+    assert_eq!(service.json(&format!("/api/v1/requests?{day}"))["rows"].as_array().unwrap().len(), 2);
+    let row = &service.json("/api/v1/gateways")["rows"][0];
+    for (key, value) in [
+        ("captured", json!(3)),
+        ("sent", json!(1)),
+        ("stored", json!(2)),
+        ("held", json!(0)),
+        ("dropped", json!({"queue_full": 0, "rejected": 0, "expired": 0, "lost": 1})),
+        ("workers", json!(3)),
+        ("workers_lost", json!(1)),
+        ("uncounted", json!(0)),
+        ("tags", json!({"team": "checkout"})),
+    ] {
+        assert_eq!(row[key], value, "{key} in {row}");
+    }
+    assert_eq!(row["redaction"]["rules"], json!([{"rule": "keys:a", "hits": 7}]));
 }

@@ -25,7 +25,7 @@ fn post(service: &Service, body: &[u8]) -> Answer {
 }
 
 #[test]
-fn a_preview_says_what_would_be_sent() {
+fn a_preview_shows_the_body_that_would_be_sent() {
     let service = Service::start();
     let check = |question: Value, expected: Value| {
         let mut question = question;
@@ -60,7 +60,7 @@ fn a_preview_says_what_would_be_sent() {
 }
 
 #[test]
-fn a_refused_configuration_is_told_where_it_is_wrong() {
+fn a_refused_configuration_is_answered_with_its_place() {
     let service = Service::start();
     let check = |config: &str, message: &str, line: u64, column: u64| {
         let (status, answer) = ask(&service, &json!({"config": config, "body": "{}"}));
@@ -96,18 +96,18 @@ fn wrong_questions_are_answered_with_what_was_meant() {
         assert!(body["error"]["message"].as_str().unwrap().contains(words), "{body}");
         assert!(body["error"].get("line").is_none(), "{body}");
     };
-    check("", Value::Null, "no JSON object");
-    check("[]", Value::Null, "no JSON object");
-    check("{\"config\": \"\u{0}", Value::Null, "no JSON object");
-    check(&"[".repeat(1 << 20), Value::Null, "no JSON object");
+    check("", Value::Null, "not a JSON object");
+    check("[]", Value::Null, "not a JSON object");
+    check("{\"config\": \"\u{0}", Value::Null, "not a JSON object");
+    check(&"[".repeat(1 << 20), Value::Null, "not a JSON object");
     check("{}", json!("config"), "config is missing");
-    check(r#"{"config": {}}"#, json!("config"), "is to be a text");
+    check(r#"{"config": {}}"#, json!("config"), "must be a string");
     check(r#"{"config": ""}"#, json!("body"), "body is missing");
-    check(r#"{"config": "", "body": null}"#, json!("body"), "is to be a text");
+    check(r#"{"config": "", "body": null}"#, json!("body"), "must be a string");
     check(r#"{"config": "", "body": "", "direction": "in"}"#, json!("direction"), "request or response");
-    check(r#"{"config": "", "body": "", "direction": 1}"#, json!("direction"), "is to be a text");
+    check(r#"{"config": "", "body": "", "direction": 1}"#, json!("direction"), "must be a string");
     check(r#"{"config": "", "body": "", "directon": ""}"#, json!("directon"), "did you mean direction?");
-    check(r#"{"config": "", "body": "", "x": ""}"#, json!("x"), "known here are config, direction");
+    check(r#"{"config": "", "body": "", "x": ""}"#, json!("x"), "expected one of config, direction");
     let mut bytes = br#"{"config": "", "body": "@"}"#.to_vec();
     let at = bytes.iter().position(|byte| *byte == b'@').unwrap();
     bytes[at] = 0xff;
@@ -119,7 +119,7 @@ fn wrong_questions_are_answered_with_what_was_meant() {
 type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
 
 #[test]
-fn what_is_no_question_is_refused() {
+fn other_bodies_and_methods_are_refused() {
     let service = Service::with(Limits { preview_bytes: 10_000, ..Limits::default() });
     let good = json!({"config": CONFIG, "body": "{}"}).to_string();
     let zip = |bytes: &[u8]| {

@@ -1,4 +1,4 @@
-//! What is not taken is refused with the status that OTLP gives it, in bounded memory, and changes nothing.
+//! Wrong requests are refused with the status that OTLP defines, in bounded memory, and change nothing.
 
 use crate::support::otlp::{Frame, NOON, log, made};
 use crate::support::{Answer, PROTOBUF, Service};
@@ -69,25 +69,25 @@ fn wrong_bodies_are_refused() {
     let typed = [("content-type", PROTOBUF)];
     let zipped = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
     let cases: &[Case<'_>] = &[
-        (&typed, truncated, 400, "no OTLP export"),
-        (&typed, b"hello", 400, "no OTLP export"),
-        (&typed, &[0xff; 100], 400, "no OTLP export"),
+        (&typed, truncated, 400, "not an OTLP export"),
+        (&typed, b"hello", 400, "not an OTLP export"),
+        (&typed, &[0xff; 100], 400, "not an OTLP export"),
         (&typed, &zeroes, 413, "larger than"),
         (&zipped, &gzip(&zeroes), 413, "larger than"),
         (&zipped, &gzip(&vec![0u8; 64 << 20]), 413, "larger than"),
-        (&zipped, &good, 400, "no valid gzip"),
-        (&zipped, &gzip(&good)[..20], 400, "no valid gzip"),
+        (&zipped, &good, 400, "not valid gzip"),
+        (&zipped, &gzip(&good)[..20], 400, "not valid gzip"),
         (&[("content-type", "text/plain")], &good, 415, "is not OTLP"),
         (&[], &good, 415, "send application/x-protobuf"),
         (&[("content-type", PROTOBUF), ("content-encoding", "br")], &good, 415, "gzip, deflate or identity"),
-        (&[("content-type", PROTOBUF), ("x-gatelens-instance", "a")], &good, 400, "go together"),
+        (&[("content-type", PROTOBUF), ("x-gatelens-instance", "a")], &good, 400, "must be sent together"),
     ];
     for path in ["/v1/logs", "/v1/metrics"] {
         for (headers, body, status, words) in cases {
             refused(&service.post(path, headers, body), *status, words);
         }
     }
-    refused(&service.post("/v1/logs", &typed, &deep), 400, "no OTLP export");
+    refused(&service.post("/v1/logs", &typed, &deep), 400, "not an OTLP export");
     refused(&service.post("/v1/logs", &typed, &many), 413, "too many");
     assert_eq!(service.get("/v1/logs").status, 405);
     assert_eq!(service.json("/api/v1/gateways"), json!({"rows": []}));
@@ -116,7 +116,7 @@ fn a_wrong_identity_is_refused() {
 }
 
 #[test]
-fn a_slow_sender_is_told_so() {
+fn a_slow_sender_is_answered_408() {
     let service = Service::with(Limits { body_timeout: Duration::from_millis(200), ..Limits::default() });
     let mut stream = TcpStream::connect(service.url.trim_start_matches("http://")).unwrap();
     let head = "POST /v1/logs HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-protobuf\r\ncontent-length: 10\r\n\r\nabc";

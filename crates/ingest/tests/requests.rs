@@ -159,7 +159,7 @@ fn a_repeated_batch_is_stored_once() {
 }
 
 #[test]
-fn filters_take_what_they_say() {
+fn filters_match() {
     let service = Service::start();
     let all: Vec<(u64, Made)> = [
         ("acme", "GET", "/a", 200),

@@ -1,4 +1,4 @@
-//! What is old goes, what is left is right.
+//! Expired data is removed, and the rest stays right.
 
 use crate::support::Service;
 use crate::support::otlp::{Frame, MINUTE, NOON, made, sum, text};
@@ -27,7 +27,7 @@ fn send(service: &Service, sequence: u64, time: u64, requests: usize) {
 }
 
 #[test]
-fn old_minutes_are_told_by_half_hours() {
+fn expired_minutes_are_replaced_by_half_hours() {
     let mut service = Service::start();
     for (sequence, minutes) in [(1, 1), (2, 2), (3, 45)] {
         send(&service, sequence, NOON + minutes * MINUTE, sequence as usize);
@@ -69,7 +69,7 @@ fn a_gateway_that_comes_back_after_all_is_not_counted_twice() {
     prune(&mut service, "SELECT count(*) FROM states", 0);
     assert_eq!(stored(&service, "SELECT count(*) FROM redaction"), 0);
     assert_eq!(service.json("/api/v1/gateways")["rows"], json!([]));
-    // What it counted meanwhile cannot be told from what was counted before.
+    // Its counts in the meantime cannot be distinguished from earlier ones.
     send(&service, 2, NOON + MINUTE, 7);
     send(&service, 3, NOON + 2 * MINUTE, 8);
     let summary = service.json("/api/v1/summary?from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z");

@@ -152,5 +152,8 @@ fn json_is_taken_and_answered() {
     let wrong = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"timeUnixNano": "noon"}]}]}]});
     let (status, answer) = send_json(&service, "/v1/logs", &wrong);
     assert_eq!((status, &answer["code"]), (400, &json!(3)));
-    assert!(answer["message"].as_str().unwrap().contains("an integer for timeUnixNano"), "{answer}");
+    assert!(
+        answer["message"].as_str().unwrap().contains("an integer for timeUnixNano is expected"),
+        "{answer}"
+    );
 }

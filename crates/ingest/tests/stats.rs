@@ -1,4 +1,4 @@
-//! What the service says of itself to Prometheus.
+//! The service's own metrics.
 
 use crate::support::otlp::{Frame, NOON, log, made};
 use crate::support::{PROTOBUF, Service};
@@ -19,11 +19,11 @@ fn everything_that_came_is_counted() {
     assert_eq!(page.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let text = page.text();
     for expected in [
-        "gatelens_ingest_batches_total{signal=\"metrics\",outcome=\"stored\"} 1",
-        "gatelens_ingest_batches_total{signal=\"metrics\",outcome=\"repeated\"} 1",
-        "gatelens_ingest_batches_total{signal=\"logs\",outcome=\"refused\"} 1",
-        "gatelens_ingest_records_total{signal=\"metrics\",outcome=\"stored\"} 2",
-        "gatelens_ingest_records_total{signal=\"logs\",outcome=\"stored\"} 1",
+        "gatelens_ingest_batches_total{outcome=\"stored\",signal=\"metrics\"} 1",
+        "gatelens_ingest_batches_total{outcome=\"repeated\",signal=\"metrics\"} 1",
+        "gatelens_ingest_batches_total{outcome=\"refused\",signal=\"logs\"} 1",
+        "gatelens_ingest_records_total{outcome=\"stored\",signal=\"metrics\"} 2",
+        "gatelens_ingest_records_total{outcome=\"stored\",signal=\"logs\"} 1",
         "gatelens_ingest_http_requests_total{path=\"/v1/metrics\",status=\"200\"} 2",
         "gatelens_ingest_http_requests_total{path=\"/v1/logs\",status=\"400\"} 1",
         "gatelens_ingest_http_requests_total{path=\"page\",status=\"404\"} 1",

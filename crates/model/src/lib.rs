@@ -9,6 +9,7 @@
 //! | [`attribute`] | attributes of resources, series, data points and log records |
 //! | [`value`] | sentinels: values that stand for "nobody", "no route", "beyond the cap" |
 //! | [`fate`] | outcomes of an event |
+//! | [`Message`], [`OmissionReason`] | the two messages of a request; why a body is not in the log |
 //! | [`sketch`] | the histogram of durations |
 //! | [`varint`] | the coding of integers |
 //! | [`reference`](mod@reference) | the tables of `docs/wire.md` |
@@ -20,9 +21,14 @@
 
 pub mod attribute;
 pub mod fate;
+mod message;
 pub mod metric;
+mod omission;
 pub mod reference;
 pub mod sketch;
 mod table;
 pub mod value;
 pub mod varint;
+
+pub use message::Message;
+pub use omission::OmissionReason;

@@ -24,9 +24,9 @@ names! {
         DURATION_BY_BOUND = "gatelens.request.duration", "s", "histogram at `counters.bounds_seconds`",
             "Total duration again, counted exactly at the configured bounds.";
         UPSTREAM_DURATION = "gatelens.upstream.duration", "s", "exponential histogram, scale 5",
-            "Time from the first byte sent to the upstream to its first byte back. Requests without an upstream response are absent, so its percentiles describe fewer requests than the total's.";
+            "Time from the request headers sent to the upstream to the last byte of its response, of the last attempt. The transfer of bodies and a slow client are in it. Requests whose upstream response did not end regularly are absent, so its percentiles describe fewer requests than the total's.";
         GATEWAY_DURATION = "gatelens.gateway.duration", "s", "exponential histogram, scale 5",
-            "Time that the gateway itself added.";
+            "Time that the gateway itself added: from the first byte of the request headers to the headers sent upstream (filters, waiting for a connection and opening it), plus from the last byte of the upstream's response to the end of the stream. A response that the gateway made without an upstream counts whole. Absent where this time cannot be told apart from transfers or from earlier attempts: requests that were retried, hedged or redirected internally; streams that the client, a protocol error or a timeout cut; upgraded connections and responses that did not end regularly; the gateway's own 408; request bodies over 14,600 bytes and response bodies over 65,535 bytes. Request headers, or a small body under a filter that buffers, that arrive slowly count as gateway time.";
         HTTP_REQUEST_BODY_SIZE = "http.server.request.body.size", "By", "histogram without buckets: count and sum",
             "Body bytes of requests (`http.client.…` outbound), encoded as sent, without framing.";
         HTTP_RESPONSE_BODY_SIZE = "http.server.response.body.size", "By", "histogram without buckets: count and sum",

@@ -79,6 +79,38 @@ impl Sketch {
         }
     }
 
+    /// A sketch without values whose sum is given: its buckets are inserted one by one.
+    pub fn with_sum(sum_ns: u64) -> Self {
+        Self { sum_ns, ..Self::default() }
+    }
+
+    /// Counts values of exactly zero. They add nothing to [`Sketch::sum_ns`].
+    pub fn insert_zeros(&mut self, count: u64) {
+        self.count = self.count.saturating_add(count);
+        self.zeros = self.zeros.saturating_add(count);
+    }
+
+    /// Counts values of a bucket. [`Sketch::sum_ns`] stays as it is.
+    pub fn insert_bucket(&mut self, index: i16, count: u64) {
+        if count > 0 {
+            self.count = self.count.saturating_add(count);
+            self.add(index, count);
+        }
+    }
+
+    /// The change since `earlier`, an older state of the same cumulative stream. A count that fell has changed by 0.
+    pub fn since(&self, earlier: &Sketch) -> Sketch {
+        let mut change = Sketch { sum_ns: self.sum_ns.saturating_sub(earlier.sum_ns), ..Sketch::default() };
+        change.insert_zeros(self.zeros.saturating_sub(earlier.zeros));
+        let mut before = earlier.buckets.iter().peekable();
+        for &(index, count) in &self.buckets {
+            while before.next_if(|(other, _)| *other < index).is_some() {}
+            let known = before.next_if(|(other, _)| *other == index).map_or(0, |(_, count)| *count);
+            change.insert_bucket(index, count.saturating_sub(known));
+        }
+        change
+    }
+
     /// Forgets everything and keeps the memory.
     pub fn clear(&mut self) {
         self.buckets.clear();
@@ -196,6 +228,16 @@ mod tests {
             let mut input = &encoded[..];
             prop_assert_eq!(Sketch::decode(&mut input), Some(all));
             prop_assert!(input.is_empty());
+        }
+
+        #[test]
+        fn a_change_is_the_inverse_of_merging(a in prop::collection::vec(any::<u32>(), 0..50), b in prop::collection::vec(any::<u32>(), 0..50)) {
+            let [a, b] = [a, b].map(|values| values.iter().map(|v| u64::from(*v)).collect::<Vec<_>>());
+            let mut later = sketch_of(&a);
+            later.merge(&sketch_of(&b));
+            prop_assert_eq!(later.since(&sketch_of(&a)), sketch_of(&b));
+            // A state that was overtaken adds nothing.
+            prop_assert_eq!(sketch_of(&a).since(&later), Sketch::default());
         }
 
         #[test]

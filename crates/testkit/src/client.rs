@@ -1,4 +1,4 @@
-//! A blocking HTTP/1.1 client that sends exactly the bytes it is told to.
+//! A blocking HTTP/1.1 client that sends exactly the bytes it is given.
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr, TcpStream};

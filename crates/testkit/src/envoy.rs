@@ -55,7 +55,7 @@ pub enum Listeners {
 pub enum Update {
     /// The new listeners are in force.
     Accepted,
-    /// Envoy refused them; the old ones go on.
+    /// Envoy refused them; the old ones stay active.
     Rejected,
 }
 
@@ -78,7 +78,7 @@ impl Envoy {
         Self::launch(config, &Launch::default())
     }
 
-    /// Starts as told and waits until it serves.
+    /// Starts with these options and waits until it serves.
     ///
     /// # Errors
     /// As [`start`](Self::start).

@@ -7,11 +7,10 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::host::{
-    Attribute, Attributes, Callout, CalloutAnswer, CalloutId, Conflict, DispatchError, Host, LogLevel,
-    Version,
+    Callout, CalloutAnswer, CalloutId, Callouts, Clock, Conflict, DispatchError, HeaderMap, Log, LogLevel,
+    PluginIdentity, Setup, SharedData, Stream, StreamInfo, Version,
 };
-use gatelens_core::pairs::Pairs;
-use gatelens_core::redact::Message;
+use gatelens_model::Message;
 
 /// What all workers of a process share: data and time. Clones are the same gateway.
 #[derive(Clone, Debug, Default)]
@@ -43,14 +42,15 @@ impl FakeGateway {
         self.0.now_ns.set(self.0.now_ns.get() + time.as_nanos() as u64);
     }
 
-    /// A worker's virtual machine with this plugin configuration.
+    /// A worker with this plugin configuration.
     pub fn worker(&self, configuration: &str) -> FakeHost {
         FakeHost {
             gateway: self.clone(),
             configuration: RefCell::new(configuration.into()),
             conflicts_every: Cell::new(0),
             writes: Cell::new(0),
-            exchange: RefCell::default(),
+            stream: RefCell::default(),
+            reads: Cell::new(0),
             chunk: RefCell::default(),
             each_reading: Cell::default(),
             sent: RefCell::default(),
@@ -59,7 +59,8 @@ impl FakeGateway {
             answer: RefCell::default(),
             log: RefCell::default(),
             tick_period: Cell::default(),
-            properties: RefCell::default(),
+            identity: RefCell::default(),
+            on_shared_read: RefCell::default(),
         }
     }
 
@@ -74,7 +75,7 @@ impl FakeGateway {
     }
 }
 
-/// A finished exchange as the host knows it.
+/// A finished request as the host knows it.
 #[derive(Clone, Debug, Default)]
 pub struct FakeExchange {
     /// Request headers with the pseudo-headers; none for a request that could not be parsed.
@@ -82,7 +83,7 @@ pub struct FakeExchange {
     /// Response headers.
     pub response_headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// By attribute; what is not in it is absent.
-    pub attributes: BTreeMap<usize, Vec<u8>>,
+    pub attributes: BTreeMap<Attribute, Value>,
 }
 
 impl FakeExchange {
@@ -114,15 +115,94 @@ impl FakeExchange {
     /// Sets an integer, a time or a duration.
     #[must_use]
     pub fn int(mut self, attribute: Attribute, value: i64) -> Self {
-        self.attributes.insert(attribute as usize, value.to_le_bytes().to_vec());
+        self.attributes.insert(attribute, Value::Number(value));
         self
     }
 
     /// Sets a string.
     #[must_use]
     pub fn text(mut self, attribute: Attribute, value: &str) -> Self {
-        self.attributes.insert(attribute as usize, value.as_bytes().to_vec());
+        self.attributes.insert(attribute, Value::Text(value.to_owned()));
         self
+    }
+}
+
+/// What the host knows of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Attribute {
+    /// Total duration, nanoseconds.
+    RequestDuration,
+    /// Body bytes of the request.
+    RequestSize,
+    /// Body bytes of the response.
+    ResponseSize,
+    /// Status of the response.
+    ResponseCode,
+    /// Envoy's response flags.
+    ResponseFlags,
+    /// How the response came to be.
+    ResponseCodeDetails,
+    /// The upstream's share of the duration, nanoseconds.
+    UpstreamLatency,
+    /// Address and port of the client.
+    SourceAddress,
+    /// Attempts to send the request to an upstream.
+    Attempts,
+    /// Status of a gRPC call.
+    GrpcStatus,
+    /// Name of the route.
+    RouteName,
+}
+
+/// The value of an [`Attribute`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// An integer, a duration or a bit mask; absent if negative.
+    Number(i64),
+    /// Bytes.
+    Text(String),
+}
+
+impl FakeExchange {
+    fn number(&self, attribute: Attribute) -> Option<u64> {
+        match self.attributes.get(&attribute)? {
+            Value::Number(number) => u64::try_from(*number).ok(),
+            Value::Text(_) => None,
+        }
+    }
+}
+
+/// The header map of one message, shared with the stream.
+#[derive(Clone, Debug, Default)]
+pub struct FakeHeaders(Option<(Rc<FakeExchange>, Message)>);
+
+impl HeaderMap for FakeHeaders {
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        let headers = self.0.as_ref().map(|(stream, message)| match message {
+            Message::Request => &stream.headers,
+            Message::Response => &stream.response_headers,
+        });
+        headers.into_iter().flatten().map(|(name, value)| (&name[..], &value[..]))
+    }
+}
+
+/// The bytes of an attribute, shared with the stream.
+#[derive(Clone, Debug)]
+pub struct FakeBytes(Rc<FakeExchange>, Attribute);
+
+impl FakeBytes {
+    fn of(stream: &Rc<FakeExchange>, attribute: Attribute) -> Option<Self> {
+        let is_text = matches!(stream.attributes.get(&attribute), Some(Value::Text(_)));
+        is_text.then(|| Self(Rc::clone(stream), attribute))
+    }
+}
+
+impl AsRef<[u8]> for FakeBytes {
+    fn as_ref(&self) -> &[u8] {
+        match self.0.attributes.get(&self.1) {
+            Some(Value::Text(text)) => text.as_bytes(),
+            _ => b"",
+        }
     }
 }
 
@@ -146,14 +226,15 @@ impl Sent {
     }
 }
 
-/// A worker's virtual machine.
+/// One worker's view of the gateway.
 #[derive(Debug)]
 pub struct FakeHost {
     gateway: FakeGateway,
     configuration: RefCell<Vec<u8>>,
     conflicts_every: Cell<u32>,
     writes: Cell<u32>,
-    exchange: RefCell<FakeExchange>,
+    stream: RefCell<Rc<FakeExchange>>,
+    reads: Cell<u32>,
     chunk: RefCell<Vec<u8>>,
     each_reading: Cell<Duration>,
     sent: RefCell<Vec<Sent>>,
@@ -162,13 +243,28 @@ pub struct FakeHost {
     answer: RefCell<CalloutAnswer>,
     log: RefCell<Vec<(LogLevel, String)>>,
     tick_period: Cell<Duration>,
-    properties: RefCell<HashMap<String, Vec<u8>>>,
+    identity: RefCell<PluginIdentity>,
+    on_shared_read: RefCell<Option<Hook>>,
+}
+
+/// Something to do within a host call.
+struct Hook(Box<dyn FnOnce()>);
+
+impl std::fmt::Debug for Hook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hook")
+    }
 }
 
 impl FakeHost {
-    /// Has each n-th write meet another worker's write in between; 0 for none.
+    /// Makes each n-th write meet another worker's write in between; 0 for none.
     pub fn conflict_every(&self, writes: u32) {
         self.conflicts_every.set(writes);
+    }
+
+    /// Does something within the next read of shared data.
+    pub fn on_next_shared_read(&self, hook: impl FnOnce() + 'static) {
+        *self.on_shared_read.borrow_mut() = Some(Hook(Box::new(hook)));
     }
 
     /// Replaces the plugin configuration.
@@ -176,14 +272,19 @@ impl FakeHost {
         *self.configuration.borrow_mut() = configuration.into();
     }
 
-    /// Sets a property, by its path with dots.
-    pub fn set_property(&self, path: &str, value: &str) {
-        self.properties.borrow_mut().insert(path.to_owned(), value.as_bytes().to_vec());
+    /// Sets the names of the plugin and its gateway.
+    pub fn set_identity(&self, identity: PluginIdentity) {
+        *self.identity.borrow_mut() = identity;
     }
 
-    /// The exchange whose end is reported next.
+    /// Reads of the stream since the last call, each of which is a host call in Envoy.
+    pub fn take_reads(&self) -> u32 {
+        self.reads.take()
+    }
+
+    /// The request whose end is reported next.
     pub fn finish(&self, exchange: FakeExchange) {
-        *self.exchange.borrow_mut() = exchange;
+        *self.stream.borrow_mut() = Rc::new(exchange);
     }
 
     /// The chunk of a body that passes next.
@@ -191,12 +292,12 @@ impl FakeHost {
         *self.chunk.borrow_mut() = chunk.into();
     }
 
-    /// Lets so much time pass with each look at the clock.
+    /// Lets this much time pass with each look at the clock.
     pub fn pass_with_each_reading(&self, time: Duration) {
         self.each_reading.set(time);
     }
 
-    /// Has every callout refused, or none.
+    /// Makes every callout fail with this refusal; `None` lets them pass.
     pub fn refuse(&self, refusal: Option<DispatchError>) {
         self.refusal.set(refusal);
     }
@@ -222,7 +323,7 @@ impl FakeHost {
     }
 }
 
-impl Host for FakeHost {
+impl Clock for FakeHost {
     fn now(&self) -> u64 {
         self.gateway.wait(self.each_reading.get());
         self.gateway.0.now_ns.get()
@@ -235,52 +336,32 @@ impl Host for FakeHost {
         let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed ^ (mixed >> 27)
     }
+}
 
+impl Log for FakeHost {
     fn log(&self, level: LogLevel, message: &str) {
         self.log.borrow_mut().push((level, message.to_owned()));
     }
+}
 
+impl Setup for FakeHost {
     fn plugin_configuration(&self) -> Vec<u8> {
         self.configuration.borrow().clone()
     }
 
-    fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        self.properties.borrow().get(&path.join(".")).cloned()
+    fn plugin_identity(&self) -> PluginIdentity {
+        self.identity.borrow().clone()
     }
 
-    fn attributes(&self) -> Attributes {
-        let exchange = self.exchange.borrow();
-        let mut attributes = Attributes::default();
-        for attribute in Attribute::COMMON {
-            if let Some(value) = exchange.attributes.get(&(attribute as usize)) {
-                attributes.push(attribute, value);
-            }
-        }
-        attributes
+    fn set_tick_period(&self, period: Duration) {
+        self.tick_period.set(period);
     }
+}
 
-    fn attribute(&self, attribute: Attribute) -> Option<Vec<u8>> {
-        self.exchange.borrow().attributes.get(&(attribute as usize)).cloned()
-    }
-
-    fn request_headers(&self) -> Pairs {
-        Pairs::encode(&self.exchange.borrow().headers)
-    }
-
-    fn response_headers(&self) -> Pairs {
-        Pairs::encode(&self.exchange.borrow().response_headers)
-    }
-
-    fn body_chunk(&self, _message: Message, part: Range<usize>) -> Vec<u8> {
-        let chunk = self.chunk.borrow();
-        chunk.get(part.start..part.end.min(chunk.len())).unwrap_or_default().to_vec()
-    }
-
-    fn callout_answer(&self) -> CalloutAnswer {
-        self.answer.borrow().clone()
-    }
-
+impl SharedData for FakeHost {
     fn shared_get(&self, key: &[u8]) -> Option<(Vec<u8>, Version)> {
+        let hook = self.on_shared_read.borrow_mut().take();
+        hook.into_iter().for_each(|Hook(hook)| hook());
         let data = self.gateway.0.data.borrow();
         data.get(key).map(|(value, version)| (value.clone(), Version(*version)))
     }
@@ -306,7 +387,9 @@ impl Host for FakeHost {
         data.insert(key.to_vec(), (value.to_vec(), version));
         Ok(())
     }
+}
 
+impl Callouts for FakeHost {
     fn dispatch(&self, request: &Callout<'_>) -> Result<CalloutId, DispatchError> {
         if let Some(refusal) = self.refusal.get() {
             return Err(refusal);
@@ -326,7 +409,61 @@ impl Host for FakeHost {
         Ok(id)
     }
 
-    fn set_tick_period(&self, period: Duration) {
-        self.tick_period.set(period);
+    fn callout_answer(&self) -> CalloutAnswer {
+        self.answer.borrow().clone()
+    }
+}
+
+impl Stream for FakeHost {
+    type Headers = FakeHeaders;
+    type Bytes = FakeBytes;
+
+    fn info(&self) -> StreamInfo<FakeBytes> {
+        self.reads.set(self.reads.get() + 1);
+        let stream = self.stream.borrow();
+        StreamInfo {
+            duration_ns: stream.number(Attribute::RequestDuration),
+            upstream_ns: stream.number(Attribute::UpstreamLatency),
+            request_bytes: stream.number(Attribute::RequestSize),
+            response_bytes: stream.number(Attribute::ResponseSize),
+            response_flags: stream.number(Attribute::ResponseFlags),
+            attempts: stream.number(Attribute::Attempts),
+            client_address: FakeBytes::of(&stream, Attribute::SourceAddress),
+        }
+    }
+
+    fn request_headers(&self) -> FakeHeaders {
+        self.reads.set(self.reads.get() + 1);
+        FakeHeaders(Some((Rc::clone(&self.stream.borrow()), Message::Request)))
+    }
+
+    fn response_headers(&self) -> FakeHeaders {
+        self.reads.set(self.reads.get() + 1);
+        FakeHeaders(Some((Rc::clone(&self.stream.borrow()), Message::Response)))
+    }
+
+    fn response_code(&self) -> Option<u64> {
+        self.reads.set(self.reads.get() + 1);
+        self.stream.borrow().number(Attribute::ResponseCode)
+    }
+
+    fn code_details(&self) -> Option<FakeBytes> {
+        self.reads.set(self.reads.get() + 1);
+        FakeBytes::of(&self.stream.borrow(), Attribute::ResponseCodeDetails)
+    }
+
+    fn grpc_status(&self) -> Option<u64> {
+        self.reads.set(self.reads.get() + 1);
+        self.stream.borrow().number(Attribute::GrpcStatus)
+    }
+
+    fn route_name(&self) -> Option<FakeBytes> {
+        self.reads.set(self.reads.get() + 1);
+        FakeBytes::of(&self.stream.borrow(), Attribute::RouteName)
+    }
+
+    fn body_chunk(&self, _message: Message, part: Range<usize>) -> Vec<u8> {
+        let chunk = self.chunk.borrow();
+        chunk.get(part.start..part.end.min(chunk.len())).unwrap_or_default().to_vec()
     }
 }

@@ -1,7 +1,7 @@
 //! A proxy between the gateway and its ingest that fails in the ways in which networks and servers fail, in an order
 //! that a seed decides, and that keeps book of what it did.
 //!
-//! The faults that matter most come *after* the ingest has stored a batch: the gateway hears of a failure and has to
+//! The faults that matter most come *after* the ingest has stored a batch: the gateway sees a failure and must
 //! send again what is already there.
 
 use std::collections::{BTreeMap, HashMap};
@@ -29,10 +29,10 @@ pub enum Fault {
     Unavailable,
     /// Answered 429 with `retry-after: 1`.
     TooMany,
-    /// Answered 500 with a body that is no OTLP, which refuses a batch for good. A request that the ingest may have
+    /// Answered 500 with a body that is not OTLP, which refuses a batch for good. A request that the ingest may have
     /// stored is answered 503 instead: to refuse what was taken would be a lie that no protocol survives.
     Refused,
-    /// Answered with bytes that are no HTTP.
+    /// Answered with bytes that are not HTTP.
     Garbage,
     /// Read and never answered.
     Hang,
@@ -44,7 +44,7 @@ pub enum Fault {
     ResetAfterStored,
     /// Stored by the ingest; then nothing is said.
     HangAfterStored,
-    /// Stored by the ingest; its 200 arrives with a body that is no OTLP.
+    /// Stored by the ingest; its 200 arrives with a body that is not OTLP.
     GarbageAfterStored,
 }
 

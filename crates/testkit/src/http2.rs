@@ -1,7 +1,7 @@
 //! Just enough of HTTP/2 without TLS to be a client of Envoy: several streams on a connection, trailers, resets.
 //!
 //! Bodies are small enough for the initial window, so that flow control never holds one back. Header blocks are written
-//! as literals and not read, but for a status that stands in HPACK's static table.
+//! as literals and not read, except a status that stands in HPACK's static table.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};

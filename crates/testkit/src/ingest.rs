@@ -50,6 +50,18 @@ impl Ingest {
         Ok(Self { process, address, data, log, group, _temporary: None })
     }
 
+    /// Starts by a command that becomes `gatelens serve`, on the data and the address that the command names.
+    ///
+    /// # Errors
+    /// [`Error::Exited`] with its output when it does not start.
+    pub fn run(command: Command) -> Result<Self> {
+        let temporary = TempDir::new().map_err(Error::io("creating a temporary directory"))?;
+        let log = temporary.path().join("ingest.log");
+        let (process, address) = listen(command, &log, Group::Shared)?;
+        let (data, group) = (PathBuf::new(), Group::Shared);
+        Ok(Self { process, address, data, log, group, _temporary: Some(temporary) })
+    }
+
     /// Starts it again after [`stop`](Self::stop) or a kill, on the same data and the same port.
     ///
     /// # Errors
@@ -66,7 +78,7 @@ impl Ingest {
         self.address
     }
 
-    /// Its data directory.
+    /// Its data directory; empty after [`run`](Self::run), where the command alone knows it.
     #[must_use]
     pub fn data(&self) -> &Path {
         &self.data
@@ -75,7 +87,7 @@ impl Ingest {
     /// The JSON that `GET path` answers.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Unexpected`] for an answer other than 200 or a body that is no JSON.
+    /// [`Error::Io`]; [`Error::Unexpected`] for an answer other than 200 or a body that is not JSON.
     pub fn get_json(&self, path: &str) -> Result<Value> {
         let response = client::get(self.address, path)?;
         match response.status {
@@ -117,6 +129,10 @@ impl Drop for Ingest {
 fn spawn(address: SocketAddr, data: &Path, log: &Path, group: Group) -> Result<(Process, SocketAddr)> {
     let mut command = Command::new(paths::gatelens()?);
     command.args(["serve", "--listen", &address.to_string(), "--data"]).arg(data);
+    listen(command, log, group)
+}
+
+fn listen(command: Command, log: &Path, group: Group) -> Result<(Process, SocketAddr)> {
     let mut process = Process::spawn("gatelens serve", command, log, group)?;
     let address = process.wait_until("the ingest to listen", |process| Ok(listening(&process.log())))?;
     Ok((process, address))

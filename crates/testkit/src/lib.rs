@@ -1,5 +1,5 @@
-//! The harness of the tests and of the demo: the real Envoy with the files under `envoy/`, the real ingest, an
-//! upstream and a receiver that misbehave on request, and a client with control over every byte.
+//! The harness of the tests, the demo and the benchmarks: the real Envoy with the files under `envoy/`, the real
+//! ingest, an upstream and a receiver that misbehave on request, and a client with control over every byte.
 //!
 //! ```no_run
 //! use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Upstream, client};
@@ -13,17 +13,20 @@
 //! # }
 //! ```
 
+pub mod answer;
+pub mod artefacts;
 pub mod client;
 mod config;
-mod demo;
 mod envoy;
 mod error;
+pub mod export;
 pub mod fake;
 pub mod fault;
 mod http1;
 pub mod http2;
 mod ingest;
 pub mod module;
+pub mod otlp;
 pub mod paths;
 pub mod process;
 pub mod receiver;
@@ -32,6 +35,7 @@ mod streams;
 mod upstream;
 mod version;
 pub mod wait;
+pub mod worker;
 
 pub use config::EnvoyConfig;
 pub use envoy::{Envoy, Launch, Listeners, Update};

@@ -1,15 +1,12 @@
-//! What a WebAssembly module asks of its host and offers to it, read from the binary itself.
+//! The functions that a WebAssembly module imports and exports, read from the binary itself.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::{Error, Result};
+use wasmparser::{BinaryReaderError, ExternalKind, Parser, Payload, TypeRef};
 
-const TYPE_OF_FUNCTION: u8 = 0;
-const TYPE_OF_TABLE: u8 = 1;
-const TYPE_OF_MEMORY: u8 = 2;
-const TYPE_OF_GLOBAL: u8 = 3;
+use crate::{Error, Result};
 
 /// Names of the functions that cross the border of a module.
 #[derive(Clone, Debug, Default)]
@@ -24,100 +21,36 @@ impl Module {
     /// Reads a binary module.
     ///
     /// # Errors
-    /// [`Error::File`]; [`Error::Unexpected`] when it is no WebAssembly, or uses what the 1.0 format does not have.
+    /// [`Error::File`]; [`Error::Unexpected`] when it is not a WebAssembly module.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = fs::read(path).map_err(Error::file(path))?;
-        let malformed = || Error::Unexpected(format!("{}: no WebAssembly 1.0 module", path.display()));
-        Self::parse(&bytes).ok_or_else(malformed)
+        Self::parse(&bytes).map_err(|error| Error::Unexpected(format!("{}: {error}", path.display())))
     }
 
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut rest = Cursor(bytes.strip_prefix(b"\0asm\x01\0\0\0")?);
+    fn parse(bytes: &[u8]) -> Result<Self, BinaryReaderError> {
         let mut module = Self::default();
-        while !rest.0.is_empty() {
-            let id = rest.byte()?;
-            let size = rest.number()?;
-            let mut section = Cursor(rest.take(size)?);
-            match id {
-                2 => module.read_imports(&mut section)?,
-                7 => module.read_exports(&mut section)?,
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload? {
+                Payload::ImportSection(imports) => {
+                    for import in imports.into_imports() {
+                        let import = import?;
+                        if let TypeRef::Func(_) | TypeRef::FuncExact(_) = import.ty {
+                            module.imports.insert(import.name.to_owned());
+                        }
+                    }
+                }
+                Payload::ExportSection(exports) => {
+                    for export in exports {
+                        let export = export?;
+                        if export.kind == ExternalKind::Func {
+                            module.exports.insert(export.name.to_owned());
+                        }
+                    }
+                }
                 _ => {}
             }
         }
-        Some(module)
-    }
-
-    fn read_imports(&mut self, section: &mut Cursor<'_>) -> Option<()> {
-        for _ in 0..section.number()? {
-            let (_, name) = (section.name()?, section.name()?);
-            match section.byte()? {
-                TYPE_OF_FUNCTION => {
-                    section.number()?;
-                    self.imports.insert(name);
-                }
-                TYPE_OF_TABLE => {
-                    section.byte()?;
-                    section.limits()?;
-                }
-                TYPE_OF_MEMORY => section.limits()?,
-                TYPE_OF_GLOBAL => drop(section.take(2)?),
-                _ => return None,
-            }
-        }
-        Some(())
-    }
-
-    fn read_exports(&mut self, section: &mut Cursor<'_>) -> Option<()> {
-        for _ in 0..section.number()? {
-            let (name, kind) = (section.name()?, section.byte()?);
-            section.number()?;
-            if kind == TYPE_OF_FUNCTION {
-                self.exports.insert(name);
-            }
-        }
-        Some(())
-    }
-}
-
-/// What is left to read; every method takes from the front.
-struct Cursor<'a>(&'a [u8]);
-
-impl<'a> Cursor<'a> {
-    fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(bytes)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.take(1)?.first().copied()
-    }
-
-    /// An unsigned LEB128 of at most 32 bits.
-    fn number(&mut self) -> Option<usize> {
-        let mut value = 0;
-        for shift in (0..35).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
-            if byte & 0x80 == 0 {
-                return usize::try_from(value).ok();
-            }
-        }
-        None
-    }
-
-    fn name(&mut self) -> Option<String> {
-        let length = self.number()?;
-        String::from_utf8(self.take(length)?.to_vec()).ok()
-    }
-
-    fn limits(&mut self) -> Option<()> {
-        let has_maximum = self.byte()? & 1 == 1;
-        self.number()?;
-        if has_maximum {
-            self.number()?;
-        }
-        Some(())
+        Ok(module)
     }
 }
 
@@ -133,10 +66,8 @@ mod tests {
         assert_eq!(module.imports.into_iter().collect::<Vec<_>>(), ["log"]);
         assert_eq!(module.exports.into_iter().collect::<Vec<_>>(), ["run"]);
         for length in 0..bytes.len() {
-            assert!(
-                Module::parse(&bytes[..length]).is_none_or(|module| module.exports.is_empty()),
-                "{length}"
-            );
+            let cut = Module::parse(&bytes[..length]).unwrap_or_default();
+            assert!(cut.exports.is_empty(), "{length}");
         }
     }
 }

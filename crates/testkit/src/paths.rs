@@ -33,7 +33,7 @@ pub fn trap_wasm() -> Result<PathBuf> {
 /// # Errors
 /// [`Error::Missing`].
 pub fn noop_wasm() -> Result<PathBuf> {
-    artefact("GATELENS_NOOP_WASM", &["target/gatelens-noop.wasm"], "make wasm")
+    artefact("GATELENS_NOOP_WASM", &["target/gatelens-noop.wasm"], "make noop")
 }
 
 /// The service: `GATELENS_BIN`, else `target/release/gatelens`, else `target/debug/gatelens`.

@@ -7,7 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{self, Signal};
+use nix::sys::signal;
+pub use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::{Error, Result, wait};
@@ -33,7 +34,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a command; what it prints goes to the file `log`, which is overwritten.
+    /// Starts a command. Its output goes to the file `log`, which is overwritten.
     ///
     /// # Errors
     /// [`Error::File`] when the log cannot be written, [`Error::Io`] when the command cannot be started.
@@ -104,6 +105,14 @@ impl Process {
     /// [`Error::Timeout`] when it had to be killed.
     pub fn terminate(&mut self, patience: Duration) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;
+        self.wait(patience)
+    }
+
+    /// Waits until it has ended, at most `patience`; then it is killed.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when it had to be killed.
+    pub fn wait(&mut self, patience: Duration) -> Result<ExitStatus> {
         let start = Instant::now();
         loop {
             let ended = self.child.try_wait().map_err(Error::io(format!("asking after {}", self.name)))?;
@@ -131,7 +140,7 @@ impl Process {
         kill().map_err(Error::io(format!("killing {}", self.name)))
     }
 
-    /// Stops it in its tracks (SIGSTOP) until [`resume`](Self::resume).
+    /// Suspends it (SIGSTOP) until [`resume`](Self::resume).
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -139,7 +148,7 @@ impl Process {
         self.signal(Signal::SIGSTOP)
     }
 
-    /// Lets it go on (SIGCONT).
+    /// Lets it continue (SIGCONT).
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -184,7 +193,11 @@ impl Process {
         Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
     }
 
-    fn signal(&self, signal: Signal) -> Result<()> {
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(self.pid().cast_signed());
         signal::kill(pid, signal)
             .map_err(|errno| Error::io(format!("{signal} to {}", self.name))(errno.into()))

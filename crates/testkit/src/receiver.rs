@@ -1,4 +1,4 @@
-//! An OTLP receiver that keeps what it gets, byte for byte, and answers as badly as it is told to.
+//! An OTLP receiver that keeps every request, byte for byte, and misbehaves on request.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -152,7 +152,7 @@ impl Receiver {
         std::mem::take(&mut self.shared.lock().captured)
     }
 
-    /// Waits until so many requests have arrived, and returns all.
+    /// Waits until this many requests have arrived, and returns all.
     ///
     /// # Errors
     /// [`Error::Timeout`](crate::Error::Timeout) after [`wait::PATIENCE`].

@@ -17,8 +17,8 @@ use std::io::{self, Read, Write};
 use std::thread;
 use std::time::Duration;
 
+use crate::answer::Received;
 use crate::http1::{self, Wire};
-use crate::upstream::Received;
 
 /// Between two events.
 const EVENT_EVERY: Duration = Duration::from_millis(50);

@@ -1,9 +1,9 @@
-//! The service behind the gateway: answers made to order for the tests, a plausible API for the demo.
+//! The service behind the gateway: it answers as the request asks.
 //!
 //! | path | answer |
 //! |---|---|
 //! | `/status/{code}` | that status |
-//! | `/sleep/{ms}` | 200 after so many milliseconds |
+//! | `/sleep/{ms}` | 200 after that many milliseconds |
 //! | `/bytes/{n}` | n bytes with a content-length |
 //! | `/chunked/{n}` | n bytes in chunks of at most 1,000 |
 //! | `/echo` | the body of the request with its content type and coding; a header `answer-x` of the request as `x` |
@@ -12,22 +12,26 @@
 //! | `/abort` | none: the connection is closed |
 //! | `/truncate/{n}` | announces n bytes, sends half of them, closes |
 //! | streams | see [`streams`](crate::streams) |
-//! | others | the demo API, see [`demo`](crate::demo) |
+//! | `/users/{id}`, `/orders/{id}` | 200 with a small JSON object |
+//! | others | 404, or the answer of the function given to [`Upstream::start_with`] |
 //!
 //! On every path the query parameters `status`, `sleep` (ms) and `bytes` override the answer's status, delay and
 //! body.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use serde_json::json;
+
+use crate::Result;
+use crate::answer::{Answer, Ending, Received};
 use crate::http1::{self, Headers, Wire};
 use crate::server::Server;
 use crate::streams::{Next, Stream};
-use crate::{Result, demo};
 
 /// A running upstream; ends when dropped.
 pub struct Upstream {
@@ -41,19 +45,19 @@ impl Upstream {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) when it cannot listen.
     pub fn start() -> Result<Self> {
-        Self::start_at((Ipv4Addr::LOCALHOST, 0).into())
+        Self::start_with((Ipv4Addr::LOCALHOST, 0).into(), resource)
     }
 
-    /// Starts on a given address.
+    /// Starts on a given address. `others` answers every path that this module's table does not name.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) when it cannot listen.
-    pub fn start_at(address: SocketAddr) -> Result<Self> {
+    pub fn start_with(address: SocketAddr, others: fn(&Received) -> Answer) -> Result<Self> {
         let requests = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&requests);
         let server = Server::start(address, move |stream| {
             // A broken connection is the peer's affair.
-            let _ = serve(stream, &count);
+            let _ = serve(stream, &count, others);
         })?;
         Ok(Self { server, requests })
     }
@@ -76,70 +80,7 @@ impl Upstream {
     }
 }
 
-/// A request as the upstream received it.
-pub(crate) struct Received {
-    pub(crate) method: String,
-    pub(crate) path: String,
-    pub(crate) query: String,
-    pub(crate) headers: Headers,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Received {
-    /// The value of a query parameter, taken literally.
-    pub(crate) fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
-    }
-}
-
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) content_type: String,
-    /// Further headers.
-    pub(crate) headers: Headers,
-    pub(crate) body: Vec<u8>,
-    pub(crate) delay: Duration,
-    pub(crate) ending: Ending,
-}
-
-/// How the answer's body goes over the wire.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    ContentLength,
-    /// In chunks of so many bytes.
-    Chunked(usize),
-    /// Half of the announced bytes, then the connection is closed.
-    Truncated,
-    /// Nothing at all: the connection is closed.
-    Abort,
-}
-
-impl Answer {
-    pub(crate) fn text(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self {
-            status,
-            content_type: "text/plain".to_owned(),
-            headers: Headers::new(),
-            body: body.into(),
-            delay: Duration::ZERO,
-            ending: Ending::ContentLength,
-        }
-    }
-
-    pub(crate) fn json(status: u16, body: &serde_json::Value) -> Self {
-        Self { content_type: "application/json".to_owned(), ..Self::text(status, body.to_string()) }
-    }
-
-    pub(crate) fn after(self, milliseconds: u64) -> Self {
-        Self { delay: Duration::from_millis(milliseconds), ..self }
-    }
-
-    fn ending(self, ending: Ending) -> Self {
-        Self { ending, ..self }
-    }
-}
-
-fn serve(stream: TcpStream, count: &AtomicU64) -> io::Result<()> {
+fn serve(stream: TcpStream, count: &AtomicU64, others: fn(&Received) -> Answer) -> io::Result<()> {
     let mut wire = Wire::new(stream);
     while let Some(head) = wire.read_head()? {
         let framing = head.request_framing()?;
@@ -158,9 +99,9 @@ fn serve(stream: TcpStream, count: &AtomicU64) -> io::Result<()> {
                 Next::Close => break,
             }
         }
-        let answer = overridden(answer(&request), &request);
+        let answer = overridden(answer(&request).unwrap_or_else(|| others(&request)), &request);
         thread::sleep(answer.delay);
-        write(&mut wire.stream, &request.method, &answer)?;
+        answer.write(&mut wire.stream, &request.method)?;
         if closes || matches!(answer.ending, Ending::Truncated | Ending::Abort) {
             break;
         }
@@ -168,11 +109,12 @@ fn serve(stream: TcpStream, count: &AtomicU64) -> io::Result<()> {
     Ok(())
 }
 
-fn answer(request: &Received) -> Answer {
+/// The answer to a path of the table; `None` for others.
+fn answer(request: &Received) -> Option<Answer> {
     let mut segments = request.path.trim_start_matches('/').splitn(2, '/');
     let kind = segments.next().unwrap_or_default();
     let number = segments.next().and_then(|text| text.parse::<usize>().ok());
-    match (kind, number) {
+    Some(match (kind, number) {
         ("status", Some(code @ 200..=599)) => Answer::text(code as u16, format!("status {code}\n")),
         ("sleep", Some(ms)) => Answer::text(200, format!("slept {ms} ms\n")).after(ms as u64),
         ("bytes", Some(n)) => Answer::text(200, vec![b'x'; n]),
@@ -184,7 +126,15 @@ fn answer(request: &Received) -> Answer {
             let pairs = request.headers.iter().map(|(name, value)| (name, String::from_utf8_lossy(value)));
             Answer::json(200, &serde_json::json!(pairs.collect::<Vec<_>>()))
         }
-        _ => demo::answer(request),
+        _ => return None,
+    })
+}
+
+/// A resource by its identifier, as most APIs have some.
+fn resource(request: &Received) -> Answer {
+    match request.path.trim_start_matches('/').split_once('/') {
+        Some(("users" | "orders", id)) if !id.is_empty() => Answer::json(200, &json!({"id": id})),
+        _ => Answer::text(404, "no such route\n"),
     }
 }
 
@@ -225,59 +175,6 @@ fn number(request: &Received, name: &str) -> Option<u64> {
     request.parameter(name)?.parse().ok()
 }
 
-fn write(stream: &mut TcpStream, method: &str, answer: &Answer) -> io::Result<()> {
-    if answer.ending == Ending::Abort {
-        return Ok(());
-    }
-    let mut bytes = format!("HTTP/1.1 {} {}\r\n", answer.status, reason(answer.status)).into_bytes();
-    if matches!(answer.status, 204 | 304) {
-        bytes.extend_from_slice(b"\r\n");
-        return stream.write_all(&bytes);
-    }
-    bytes.extend_from_slice(format!("content-type: {}\r\n", answer.content_type).as_bytes());
-    for (name, value) in &answer.headers {
-        bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
-    }
-    match answer.ending {
-        Ending::Chunked(_) => bytes.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n"),
-        _ => bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", answer.body.len()).as_bytes()),
-    }
-    if method == "HEAD" {
-        return stream.write_all(&bytes);
-    }
-    match answer.ending {
-        Ending::Chunked(size) => {
-            for chunk in answer.body.chunks(size) {
-                bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
-                bytes.extend_from_slice(chunk);
-                bytes.extend_from_slice(b"\r\n");
-            }
-            bytes.extend_from_slice(b"0\r\n\r\n");
-        }
-        Ending::Truncated => {
-            bytes.extend_from_slice(answer.body.get(..answer.body.len() / 2).unwrap_or_default());
-        }
-        Ending::ContentLength | Ending::Abort => bytes.extend_from_slice(&answer.body),
-    }
-    stream.write_all(&bytes)
-}
-
-/// HTTP asks for none, but an empty one looks broken in a terminal.
-fn reason(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        201 => "Created",
-        204 => "No Content",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        404 => "Not Found",
-        422 => "Unprocessable Content",
-        500 => "Internal Server Error",
-        503 => "Service Unavailable",
-        _ => "Status",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_end_when_told_to() {
+    fn connections_end_on_request() {
         let upstream = Upstream::start().unwrap();
         for target in ["/abort", "/truncate/100"] {
             let mut connection = Connection::open(upstream.address()).unwrap();

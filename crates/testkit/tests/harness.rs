@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 
 use gatelens_testkit::client::{self, Connection, Request};
-use gatelens_testkit::{Envoy, EnvoyConfig, Error, Launch, Listeners, Update, Upstream};
+use gatelens_testkit::{Envoy, EnvoyConfig, Error, Launch, Listeners, Update, Upstream, artefacts};
 use serde_json::json;
 
 #[test]
 fn requests_pass_through_the_gateway() {
+    artefacts::or_skip();
     let upstream = Upstream::start().unwrap();
     let config = EnvoyConfig::plain().unwrap().upstream(upstream.address()).unwrap();
     let mut envoy = Envoy::start(&config).unwrap();
@@ -41,6 +42,7 @@ fn requests_pass_through_the_gateway() {
 
 #[test]
 fn updates_are_accepted_or_rejected() {
+    artefacts::or_skip();
     let upstream = Upstream::start().unwrap();
     let config = EnvoyConfig::plain().unwrap().upstream(upstream.address()).unwrap();
     let launch = Launch { listeners: Listeners::Discovered, ..Launch::default() };
@@ -62,6 +64,7 @@ fn updates_are_accepted_or_rejected() {
 
 #[test]
 fn a_refused_configuration_shows_the_log() {
+    artefacts::or_skip();
     let config = EnvoyConfig::plain().unwrap().edit(|bootstrap| bootstrap["nonsense"] = json!(1));
     match Envoy::start(&config).err() {
         Some(Error::Exited { log, .. }) => assert!(log.contains("nonsense"), "{log}"),
@@ -71,6 +74,7 @@ fn a_refused_configuration_shows_the_log() {
 
 #[test]
 fn a_port_in_use_is_an_error() {
+    artefacts::or_skip();
     let taken = Upstream::start().unwrap();
     let address: SocketAddr = taken.address();
     let config = EnvoyConfig::plain().unwrap().admin(address).unwrap();

@@ -1,21 +1,21 @@
-// From the points of the API to the columns of a chart: one slot per step over the whole period, gaps included.
+// From the points of the API to the columns of a chart: one slot per step over the whole period, including gaps.
 
 import type { Point, Timeseries } from '../api';
-import type { Span } from '../period';
+import type { Span } from '../span';
 
 export interface Slots {
   /** Start of each slot, Unix seconds. */
   starts: number[];
   /** Seconds. */
   step: number;
-  /** The slot that a moment falls into, or -1. */
+  /** The slot of a time in Unix seconds, or -1. */
   indexOf: (seconds: number) => number;
 }
 
-/** More slots than any chart shows: what asks for more is cut at its start. */
+/** The limit on slots, more than any chart shows. Longer ranges begin later. */
 const MOST = 2000;
 
-/** The slots of `step` seconds that cover a stretch. */
+/** The slots of `step` seconds that cover a range. */
 export function slotsOf({ from, to }: Span, step: number): Slots {
   const end = Math.ceil(to / step);
   const first = Math.max(Math.floor(from / step), end - MOST) * step;
@@ -29,6 +29,11 @@ export function slotsOf({ from, to }: Span, step: number): Slots {
       return index >= 0 && index < length ? index : -1;
     },
   };
+}
+
+/** The slots of a response, by its own range and step. */
+export function slotsOfResponse({ from, to, step }: Pick<Timeseries, 'from' | 'to' | 'step'>): Slots {
+  return slotsOf({ from: Date.parse(from) / 1000, to: Date.parse(to) / 1000 }, step);
 }
 
 /** Sums `value` over the points of each slot; a slot without a point is 0. */
@@ -51,8 +56,8 @@ export function values(slots: Slots, points: Point[], value: (point: Point) => n
   return column;
 }
 
-/** The spans whose minutes cannot be told apart, in Unix seconds; what is no span is left out. */
-export function coarseOf(answer: Pick<Timeseries, 'coarse'> | undefined): Span[] {
-  const spans = (answer?.coarse ?? []).map(({ from, to }) => ({ from: Date.parse(from) / 1000, to: Date.parse(to) / 1000 }));
+/** The spans whose minutes are merged, in Unix seconds. Invalid spans are skipped. */
+export function coarseOf(response: Pick<Timeseries, 'coarse'> | undefined): Span[] {
+  const spans = (response?.coarse ?? []).map(({ from, to }) => ({ from: Date.parse(from) / 1000, to: Date.parse(to) / 1000 }));
   return spans.filter(({ from, to }) => from < to);
 }

@@ -1,7 +1,7 @@
-// How uPlot is to draw a chart of ours.
+// The options of uPlot for our charts.
 
 import uPlot from 'uplot';
-import type { Span } from '../period';
+import type { Span } from '../span';
 import type { Zone } from '../zone';
 import type { Slots } from './columns';
 import { decades, fromZero, middle, roundValues, tick } from './scale';
@@ -12,7 +12,7 @@ export const HEIGHT = 190;
 /** Charts with the same key move their crosshairs together. */
 const SYNC = 'gatelens';
 
-/** What may change while a plot lives: its callbacks read it anew each time. */
+/** Values that change during the life of a plot. Its callbacks read them each time. */
 export interface Latest {
   slots: Slots;
   format: (value: number) => string;
@@ -126,7 +126,7 @@ export function columnsOf(kind: 'bars' | 'lines', slots: Slots, series: { values
   return [times, ...columns];
 }
 
-/** A share or a quantile of a few seconds swings widely: a line ends at the last full slot, if there is one. */
+/** A share or a quantile of a few seconds swings widely, so a line ends at the last full slot, if there is one. */
 function withoutLast(values: (number | null)[]): (number | null)[] {
   return values.slice(0, -1).some((value) => value !== null) ? [...values.slice(0, -1), null] : values;
 }
@@ -147,7 +147,7 @@ function veilLast(plot: uPlot, { starts, step }: Slots, surface: string): void {
   plot.ctx.restore();
 }
 
-/** Fills what lies of a stretch within the plot, over its whole height. */
+/** Fills the part of a range that is within the plot, over its whole height. */
 function fillSpan(plot: uPlot, from: number, to: number, color: string): void {
   const { left, top, width, height } = plot.bbox;
   const within = (seconds: number) => Math.min(left + width, Math.max(left, plot.valToPos(seconds, 'x', true)));

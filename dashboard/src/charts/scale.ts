@@ -1,4 +1,4 @@
-// Ranges and ticks of the axes. All of it is given what the data is, odd values included, and always comes to an end.
+// Ranges and ticks of the axes. Every function terminates for any data, including NaN and infinite values.
 
 import { day, isToday, minute } from '../format';
 import { fieldsOf, type Zone } from '../zone';
@@ -31,7 +31,7 @@ export function decades(min: number | null, max: number | null): [number, number
 
 const NARROWEST = 9;
 
-/** 1, 2 and 5 times the powers of ten, or fewer of them where that would be crowded. */
+/** 1, 2 and 5 times the powers of ten, or fewer for a wide range. */
 export function roundValues(min: number, max: number): number[] {
   if (!(min >= SHORTEST / 4) || !(max > min) || max > LONGEST * 4) return [];
   const factors = max / min > 5000 ? [1] : max / min > 60 ? [1, 3] : [1, 2, 5];
@@ -44,7 +44,7 @@ export function roundValues(min: number, max: number): number[] {
   return found;
 }
 
-/** The day where it changes, else the time of day. Unix seconds. */
+/** The day at midnight, otherwise the time of day. Unix seconds. */
 export function tick(split: number, splits: number[], index: number, zone: Zone): string {
   const date = new Date(split * 1000);
   const before = splits[index - 1];

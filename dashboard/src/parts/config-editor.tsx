@@ -1,19 +1,20 @@
-// A text area for a configuration, in which the place of a defect is marked while somebody types on.
+// A text area for a configuration that marks the position of an error without interrupting the typing.
 
 import { useId, useImperativeHandle, useRef, type Ref } from 'react';
+import styles from './config-editor.module.css';
 
 export interface ConfigEditorProps {
   value: string;
   /** The part that is marked, as indexes into the text. */
   marked: { start: number; end: number } | undefined;
-  /** Id of what says why it is marked. */
+  /** Id of the element that explains the mark. */
   describedBy: string | undefined;
   onChange: (value: string) => void;
   ref: Ref<ConfigEditorHandle>;
 }
 
 export interface ConfigEditorHandle {
-  /** Selects a part of the text and brings it into sight. */
+  /** Selects a part of the text and scrolls to it. */
   select: (place: { start: number; end: number }) => void;
 }
 
@@ -32,7 +33,7 @@ export function ConfigEditor({ value, marked, describedBy, onChange, ref }: Conf
       if (!element) return;
       element.focus();
       element.setSelectionRange(start, end);
-      // Browsers do not bring it into sight by themselves.
+      // Browsers do not scroll to a selection by themselves.
       const { fontFamily, fontSize, lineHeight } = getComputedStyle(element);
       const before = element.value.slice(0, start).split('\n');
       element.scrollTop = Math.max(0, (before.length - 4) * Number.parseFloat(lineHeight));
@@ -40,10 +41,10 @@ export function ConfigEditor({ value, marked, describedBy, onChange, ref }: Conf
     },
   }));
   return (
-    <div className="editor-field">
-      <label htmlFor={id}>Configuration of the filter</label>
-      <div className="editor">
-        <div className="editor-behind" aria-hidden="true">
+    <div className={styles.field}>
+      <label htmlFor={id}>Filter configuration</label>
+      <div className={styles.editor}>
+        <div className={styles.behind} aria-hidden="true">
           <div ref={behind}>
             {marked && (
               <>

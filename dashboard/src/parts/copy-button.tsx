@@ -3,7 +3,7 @@ import { useState } from 'react';
 
 export function CopyButton({ text, label }: { text: string; label: string }) {
   const [copied, setCopied] = useState<string>();
-  // Without a secure context there is no clipboard, and so no button.
+  // The clipboard needs a secure context.
   if (!navigator.clipboard) return null;
   return (
     <Button size="compact-xs" variant="default" onClick={() => void navigator.clipboard.writeText(text).then(() => setCopied(text), () => undefined)}>

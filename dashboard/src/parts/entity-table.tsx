@@ -1,23 +1,31 @@
-// The full list of routes or consumers: searched, sorted by any column, both kept in the address.
+// The full list of routes or consumers. Search and order are kept in the address.
 
 import { Skeleton, TextInput } from '@mantine/core';
-import type { ReactNode } from 'react';
-import { bytes, exact, milliseconds, NONE, percent, tally } from '../format';
+import { useId, type ReactNode } from 'react';
+import { classes } from '../classes';
 import type { Entities, Entity } from '../entities';
+import { bytes, exact, milliseconds, NONE, percent, tally } from '../format';
 import { patchInPlace } from '../location';
 import { meaningOf } from './labels';
 import { errorShare, levelOf } from './rank-table';
 import { Heading, orderOf, orderText, sortedBy } from './sort';
 import { Spark } from './spark';
+import { Tag } from './tag';
+import cardStyles from './card.module.css';
+import rankStyles from './rank.module.css';
+import tableStyles from './table.module.css';
+import styles from './entity-table.module.css';
 
 export interface Column {
   id: string;
   label: string;
   title: string;
-  /** What the column is sorted by. */
+  /** Shown below the table as long as the column is. */
+  note?: string;
+  /** The value that the column is sorted by. */
   value: (entity: Entity) => number;
   cell: (entity: Entity) => ReactNode;
-  /** A title of the cell, where it says more than the cell. */
+  /** A title of the cell, if it adds to the cell. */
   more?: (entity: Entity) => string;
   level?: (entity: Entity) => 'none' | 'some' | 'many';
 }
@@ -29,14 +37,15 @@ export interface EntityTableProps {
   entities: Entities;
   columns: Column[];
   params: URLSearchParams;
-  /** The entity as text, to be searched and sorted by. */
+  /** The entity as text, for search and order. */
   textOf: (entity: Entity) => string;
   nameOf: (entity: Entity) => ReactNode;
-  /** The name as the API has it, to be explained where it is a special one. */
+  /** The name as in the API; special names are explained below the table. */
   specialOf: (entity: Entity) => string;
 }
 
 export function EntityTable({ title, subject, entities, columns, params, textOf, nameOf, specialOf }: EntityTableProps) {
+  const id = useId();
   const search = params.get('q') ?? '';
   const order = orderOf(params.get('sort'), ['name', ...columns.map(({ id }) => id)], { id: 'requests', descending: true });
   const value = columns.find(({ id }) => id === order.id)?.value;
@@ -45,14 +54,14 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
   const most = Math.max(1, ...all.map(({ row }) => row.requests));
   const onOrder = (next: typeof order) => patchInPlace({ sort: orderText(next) });
   return (
-    <section className="card rank entities" aria-labelledby="entities" aria-busy={entities.outdated}>
-      <header className="card-head">
+    <section className={classes(cardStyles.card, rankStyles.rank, styles.entities)} aria-labelledby="entities" aria-busy={entities.outdated}>
+      <header className={cardStyles.head}>
         <h2 id="entities">{title}</h2>
-        <span className="card-aside" role="status">
+        <span className={cardStyles.aside} role="status">
           {entities.all && (found.length === all.length ? exact(all.length) : `${exact(found.length)} of ${exact(all.length)}`)}
         </span>
         <TextInput
-          className="search"
+          className={styles.search}
           type="search"
           size="xs"
           aria-label={`Search ${title.toLowerCase()}`}
@@ -61,15 +70,15 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
           onChange={(event) => patchInPlace({ q: event.currentTarget.value === '' ? null : event.currentTarget.value })}
         />
       </header>
-      <table className={entities.outdated ? 'table outdated' : 'table'}>
+      <table className={classes(tableStyles.table, entities.outdated && 'outdated')}>
         <thead>
           <tr>
             <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={order} onOrder={onOrder} />
-            {columns.map(({ id, label, title: help }) => (
-              <Heading key={id} id={id} label={label} help={help} first="descending" order={order} onOrder={onOrder} />
+            {columns.map(({ id: column, label, title: help, note }) => (
+              <Heading key={column} id={column} label={label} help={help} describedBy={note && `${id}${column}`} first="descending" order={order} onOrder={onOrder} />
             ))}
-            <th scope="col" className="col-course">
-              Course
+            <th scope="col" data-col="trend">
+              Trend
             </th>
           </tr>
         </thead>
@@ -83,58 +92,63 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
                 </tr>
               ))
             : found.map((entity) => (
-                <tr key={entity.key} className={entity.news === 'quiet' ? 'quiet-row' : undefined}>
+                <tr key={entity.key} className={entity.news === 'inactive' ? styles.inactive : undefined}>
                   <th scope="row">
-                    <span className="entity">
+                    <span className={styles.entity}>
                       {nameOf(entity)}
                       {entity.news && (
-                        <span className={`tag ${entity.news}`} title={entity.news === 'new' ? 'Not called in the period before' : 'Called in the period before, not in this one'}>
+                        <Tag tone={entity.news === 'new' ? 'plain' : 'inactive'} title={entity.news === 'new' ? 'No requests in the previous period' : 'Requests in the previous period, none in this one'}>
                           {entity.news}
-                        </span>
+                        </Tag>
                       )}
                     </span>
                   </th>
-                  {columns.map(({ id, cell, more, level }) => (
-                    <td key={id} className={`number col-${id}`} title={more?.(entity)} data-level={level?.(entity)}>
-                      {id === 'requests' && <i className="bar" style={{ '--share': entity.row.requests / most }} />}
+                  {columns.map(({ id: column, cell, more, level }) => (
+                    <td key={column} className={classes(tableStyles.number, column === 'requests' && tableStyles.barred)} data-col={column} title={more?.(entity)} data-level={level?.(entity)}>
+                      {column === 'requests' && <i className={tableStyles.bar} style={{ '--share': entity.row.requests / most }} />}
                       <span>{cell(entity)}</span>
                     </td>
                   ))}
-                  <td className="col-course">{entity.course && <Spark values={joined(entity.course)} label={`Requests over the period, at most ${exact(Math.max(...joined(entity.course)))}`} />}</td>
+                  <td data-col="trend">{entity.trend && <Spark values={joined(entity.trend)} label={`Requests over time, at most ${exact(Math.max(...joined(entity.trend)))} per step`} />}</td>
                 </tr>
               ))}
         </tbody>
       </table>
-      {entities.all !== undefined && found.length === 0 && <p className="note">Nothing here contains “{search}”.</p>}
+      {entities.all !== undefined && found.length === 0 && <p className={cardStyles.note}>No match for “{search}”.</p>}
+      {columns.map(({ id: column, note }) => note && (
+        <p key={column} id={`${id}${column}`} className={cardStyles.note} data-note={column}>
+          {note}
+        </p>
+      ))}
       <Explained names={found.map(specialOf)} />
     </section>
   );
 }
 
-/** Below the table, what the special names in it stand for. */
+/** Explains the special names of the table below it. */
 function Explained({ names }: { names: string[] }) {
   const special = [...new Set(names)].filter((name) => meaningOf(name) !== undefined);
   return special.map((name) => (
-    <p key={name} className="note">
+    <p key={name} className={cardStyles.note}>
       <i>{name.replaceAll('_', '')}</i>: {meaningOf(name)}
     </p>
   ));
 }
 
-/** A course of more values than fit: neighbours are added up. */
-function joined(course: number[]): number[] {
-  const group = Math.ceil(course.length / 32);
-  return Array.from({ length: Math.ceil(course.length / group) }, (_, index) => course.slice(index * group, (index + 1) * group).reduce((a, b) => a + b, 0));
+/** Adds up neighbours of a trend that has more values than fit. */
+function joined(trend: number[]): number[] {
+  const group = Math.ceil(trend.length / 32);
+  return Array.from({ length: Math.ceil(trend.length / group) }, (_, index) => trend.slice(index * group, (index + 1) * group).reduce((a, b) => a + b, 0));
 }
 
-/** Columns that routes and consumers have in common. */
+/** Columns that routes and consumers share. */
 export const COLUMNS = {
   requests: { id: 'requests', label: 'Requests', title: 'Requests', value: ({ row }) => row.requests, cell: ({ row }) => tally(row.requests), more: ({ row }) => exact(row.requests) },
   share: { id: 'share', label: 'Share', title: 'Share of all requests', value: ({ share }) => share, cell: ({ share }) => percent(share) },
   errors: {
     id: 'errors',
     label: 'Errors',
-    title: 'Share of requests with status 5xx or no answer',
+    title: 'Share of requests with status 5xx or no response',
     value: ({ row }) => errorShare(row),
     cell: ({ row }) => percent(errorShare(row)),
     more: ({ row }) => `${exact(row.errors)} of ${exact(row.requests)}`,
@@ -149,14 +163,18 @@ export const COLUMNS = {
     more: ({ row, client }) => `${exact(client ?? 0)} of ${exact(row.requests)}`,
     level: ({ client }) => ((client ?? 0) === 0 ? 'none' : 'some'),
   },
-  p50: latency('p50', 'Half of the requests were faster', ({ row }) => row.p50_ms),
+  p50: latency('p50', 'Median duration: half of the requests were faster', ({ row }) => row.p50_ms),
   p95: latency('p95', '95 % of the requests were faster', ({ row }) => row.p95_ms),
   p99: latency('p99', '99 % of the requests were faster', ({ row }) => row.p99_ms),
-  upstream: latency('upstream', '95 % of the requests took the upstream less', ({ row }) => row.upstream_p95_ms, 'Upstream p95'),
+  upstream: {
+    ...latency('upstream', '95th percentile of the upstream duration, of requests that reached an upstream', ({ row }) => row.upstream_p95_ms, 'Upstream p95'),
+    more: ({ row }) => (row.upstream_requests === undefined ? '' : `${exact(row.upstream_requests)} of ${exact(row.requests)} requests reached an upstream`),
+    note: 'Upstream p95: of requests that reached an upstream. The other percentiles are of all requests, so Upstream p95 is not a part of p95 and can be higher.',
+  },
   bytes: {
     id: 'bytes',
     label: 'Data out',
-    title: 'Bytes of the answers’ bodies',
+    title: 'Bytes of response bodies',
     value: ({ row }) => row.response_bytes,
     cell: ({ row }) => bytes(row.response_bytes),
     more: ({ row }) => `${bytes(row.request_bytes)} in`,

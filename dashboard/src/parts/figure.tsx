@@ -1,26 +1,29 @@
 import { Skeleton } from '@mantine/core';
 import type { ReactNode } from 'react';
+import { classes } from '../classes';
 import { percent } from '../format';
+import cardStyles from './card.module.css';
+import styles from './figure.module.css';
 
 export interface FigureProps {
   label: string;
-  /** `undefined` while the first answer is awaited. */
+  /** `undefined` until the first response. */
   value: string | undefined;
   detail?: ReactNode;
   change?: Change | undefined;
 }
 
-/** How a value moved against the period before. */
+/** The change of a value against the previous period. */
 export interface Change {
   text: string;
   mood: 'better' | 'worse' | 'neutral';
-  /** The value before and the period it is of, for the title. */
+  /** The previous value and its period. */
   title: string;
 }
 
 export function Figure({ label, value, detail, change }: FigureProps) {
   return (
-    <div className="card figure">
+    <div className={classes(cardStyles.card, styles.figure)}>
       <dt>{label}</dt>
       {value === undefined ? (
         <dd>
@@ -32,7 +35,7 @@ export function Figure({ label, value, detail, change }: FigureProps) {
           <strong>{value}</strong>
           <small>
             {change && (
-              <span className={`change ${change.mood}`} title={change.title}>
+              <span className={classes(styles.change, change.mood !== 'neutral' && styles[change.mood])} title={change.title}>
                 {change.text}
               </span>
             )}
@@ -44,11 +47,11 @@ export function Figure({ label, value, detail, change }: FigureProps) {
   );
 }
 
-/** Less than this, relative to the value before, is no news. */
+/** A smaller relative change is not highlighted. */
 const NOTABLE = 0.1;
 
 /**
- * The change from `before` to `now`, or `undefined` where a comparison says nothing. `rising` says what an increase means.
+ * The change from `before` to `now`, or `undefined` if there is nothing to compare. `rising` is the meaning of an increase.
  */
 export function changeOf(
   now: number | null | undefined,

@@ -1,5 +1,5 @@
-import { useMemo } from 'react';
 import type { Row, Summary } from '../api';
+import { classes } from '../classes';
 import { bytes, count, exact, milliseconds, percent } from '../format';
 import { addressOf } from '../location';
 import type { Period } from '../period';
@@ -7,17 +7,18 @@ import type { Query } from '../query';
 import { changeOf, Figure } from './figure';
 import { Link } from './link';
 import { errorShare } from './rank-table';
+import figureStyles from './figure.module.css';
 
-/** Rate, errors, latency and data of the period, each beside what it was in the period before. */
+/** Rate, errors, latency and data of the period, each with its change against the previous period. */
 export function Figures({ total, before, period }: { total: Query<Summary>; before: Query<Summary>; period: Period }) {
   const now = total.data?.rows[0];
   const then = before.data?.rows[0];
   const failed = total.failure !== undefined && now === undefined;
   const { label } = period.previous;
 
-  // The API counts whole minutes, the last of them still running: a rate is over the time that has really passed.
-  // It is read once per answer, as the period moves on before the next answer is there.
-  const minutes = useMemo(() => (total.data ? (Math.min(period.to, seconds(total.data.to)) - seconds(total.data.from)) / 60 : 1), [total.data]);
+  // The API counts whole minutes, and the last minute is not over: the rate is over the time that has passed until the
+  // end of the query that was asked.
+  const minutes = total.data ? (Math.min(endOf(total.path) ?? period.to, seconds(total.data.to)) - seconds(total.data.from)) / 60 : 1;
   const minutesBefore = before.data ? (seconds(before.data.to) - seconds(before.data.from)) / 60 : 1;
   const rate = now && now.requests / Math.max(minutes, 1 / 60);
   const rateBefore = then && then.requests / Math.max(minutesBefore, 1);
@@ -32,7 +33,7 @@ export function Figures({ total, before, period }: { total: Query<Summary>; befo
     />
   );
   return (
-    <dl className={total.outdated ? 'figures outdated' : 'figures'}>
+    <dl className={classes(figureStyles.figures, total.outdated && 'outdated')}>
       <Figure
         label="Requests per minute"
         value={text(() => count(rate ?? 0))}
@@ -45,7 +46,7 @@ export function Figures({ total, before, period }: { total: Query<Summary>; befo
         change={changeOf(now && errorShare(now), then && errorShare(then), 'worse', percent, label)}
         detail={
           now && (
-            <Link to={addressOf('requests', { errors: 'true' })} title="Show these requests">
+            <Link to={addressOf('requests', { errors: 'true' })} title="View these requests">
               {exact(now.errors)} {now.errors === 1 ? 'error' : 'errors'}
             </Link>
           )
@@ -62,6 +63,12 @@ export function Figures({ total, before, period }: { total: Query<Summary>; befo
       />
     </dl>
   );
+}
+
+/** The parameter `to` of a query, Unix seconds. */
+function endOf(path: string | undefined): number | undefined {
+  const to = Date.parse(new URLSearchParams(path?.split('?')[1]).get('to') ?? '');
+  return Number.isNaN(to) ? undefined : to / 1000;
 }
 
 function seconds(iso: string): number {

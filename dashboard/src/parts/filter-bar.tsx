@@ -2,32 +2,35 @@ import { Button, NativeSelect, Popover, TextInput } from '@mantine/core';
 import { useId, useState } from 'react';
 import { endpoint, type Summary } from '../api';
 import { status } from '../format';
-import { DIMENSIONS, FILTERS, patch, type Dimension, type Filter, type Filters } from '../location';
+import { FILTERS, patch, type Filter, type Filters } from '../location';
 import type { Period } from '../period';
 import { useQuery } from '../query';
+import { DIMENSIONS, type Dimension } from '../views/facts';
 import { CrossIcon, PlusIcon } from './icons';
+import { TextButton } from './text-button';
+import styles from './filter-bar.module.css';
 
-/** The filters in force, each to be taken away, and a way to add one by keyboard. */
+/** The active filters, each with a button to remove it, and a form to add one. */
 export function FilterBar({ filters, period }: { filters: Filters; period: Period }) {
   const set = FILTERS.filter((filter) => filters[filter] !== undefined);
   return (
-    <div className="filters" role="group" aria-label="Filters">
+    <div className={styles.filters} role="group" aria-label="Filters">
       <AddFilter filters={filters} period={period} />
       {set.map((filter) => (
-        <span key={filter} className="chip">
-          <span className="chip-key">{filter}</span>
-          <span className="chip-value" title={filters[filter]}>
+        <span key={filter} className={styles.chip}>
+          <span className={styles.key}>{filter}</span>
+          <span className={styles.value} title={filters[filter]}>
             {textOf(filter, filters[filter] ?? '')}
           </span>
-          <button type="button" aria-label={`Remove the filter ${filter} ${filters[filter]}`} onClick={() => patch({ [filter]: null })}>
+          <button type="button" aria-label={`Remove filter ${filter} ${filters[filter]}`} onClick={() => patch({ [filter]: null })}>
             <CrossIcon />
           </button>
         </span>
       ))}
       {set.length > 1 && (
-        <button type="button" className="quiet" onClick={() => patch(Object.fromEntries(set.map((filter) => [filter, null])))}>
+        <TextButton onClick={() => patch(Object.fromEntries(set.map((filter) => [filter, null])))}>
           Clear all
-        </button>
+        </TextButton>
       )}
     </div>
   );
@@ -55,14 +58,14 @@ function FilterForm({ filters, period, onDone }: { filters: Filters; period: Per
   const list = useId();
   const dimension = DIMENSIONS.find((each) => each === filter);
 
-  // Values that occur under the other filters are offered; any other may be typed.
+  // Suggest values that occur under the other filters; any other value can be typed.
   const others = Object.fromEntries(Object.entries(filters).filter(([key]) => key !== filter));
   const known = useQuery<Summary>(dimension ? endpoint('summary', period, others, { group_by: [dimension] }) : null, filter, 0);
   const offered = dimension ? (known.data?.rows ?? []).toSorted((a, b) => b.requests - a.requests).flatMap((row) => row[dimension] ?? []) : [];
 
   return (
     <form
-      className="filter-form"
+      className={styles.form}
       onSubmit={(event) => {
         event.preventDefault();
         const chosen = dimension ? value.trim() : value || 'true';
@@ -73,7 +76,7 @@ function FilterForm({ filters, period, onDone }: { filters: Filters; period: Per
     >
       <NativeSelect
         size="xs"
-        label="Where"
+        label="Field"
         value={filter}
         data={[...FILTERS]}
         onChange={(event) => {
@@ -83,7 +86,7 @@ function FilterForm({ filters, period, onDone }: { filters: Filters; period: Per
       />
       {dimension ? (
         <>
-          <TextInput size="xs" label="is" placeholder={EXAMPLES[dimension]} list={list} value={value} data-autofocus onChange={(event) => setValue(event.currentTarget.value)} />
+          <TextInput size="xs" label="Value" placeholder={EXAMPLES[dimension]} list={list} value={value} data-autofocus onChange={(event) => setValue(event.currentTarget.value)} />
           <datalist id={list}>
             {(dimension === 'status' ? [...CLASSES, ...offered] : offered).slice(0, 50).map((each) => (
               <option key={each} value={each} />
@@ -93,11 +96,11 @@ function FilterForm({ filters, period, onDone }: { filters: Filters; period: Per
       ) : (
         <NativeSelect
           size="xs"
-          label="is"
+          label="Value"
           value={value || 'true'}
           data={[
-            { value: 'true', label: 'only' },
-            { value: 'false', label: 'none' },
+            { value: 'true', label: 'only errors' },
+            { value: 'false', label: 'no errors' },
           ]}
           onChange={(event) => setValue(event.currentTarget.value)}
         />
@@ -122,5 +125,5 @@ const EXAMPLES: Record<Dimension, string> = {
 
 function textOf(filter: Filter, value: string): string {
   if (filter === 'status' && value === '0') return status(0);
-  return filter === 'errors' ? (value === 'true' ? 'only' : 'none') : value;
+  return filter === 'errors' ? (value === 'true' ? 'only' : 'excluded') : value;
 }

@@ -1,29 +1,37 @@
 import type { ReactNode } from 'react';
 import { ago, bytes, exact, moment, NONE, percent } from '../format';
-import { droppedOf, logGaps, reasonLabel, REASONS, silence, total, type Instance } from '../gateways';
+import { deliveryOf, reasonLabel, REASONS, silence, total, type Delivery, type Instance } from '../gateways';
 import { addressOf } from '../location';
 import { redactionOf } from '../redaction';
 import { useZone } from '../zone';
 import { Link } from './link';
+import { Reasons } from './reasons';
 import { BodiesInWords, RulesInWords } from './redaction-report';
 import { RuleTable } from './rule-table';
+import detailStyles from './detail.module.css';
+import reasonsStyles from './reasons.module.css';
 
-/** All that a gateway reports, in words. */
+type Field = [label: string, value: ReactNode];
+
+/** Everything that a gateway reports. Counters are sums over all of its epochs. */
 export function GatewayDetail({ instance, busy }: { instance: Instance; busy: number | undefined }) {
   const zone = useZone();
-  const { latest: row, lives } = instance;
-  const sum = (value: (life: Instance['latest']) => number | null | undefined) => number(total(instance, value));
+  const { latest: row, epochs } = instance;
+  const countOf = (value: (epoch: Instance['latest']) => number | null | undefined, unit: string) => {
+    const count = total(instance, value);
+    return count === undefined ? NONE : count === 0 ? 'none' : `${exact(count)} ${unit}`;
+  };
   const when = (iso: string) => <time dateTime={iso}>{moment(Date.parse(iso) / 1000, zone)}</time>;
-  const dropped = droppedOf(instance);
-  const groups: [title: string, fields: [label: string, value: ReactNode][]][] = [
+  const delivery = deliveryOf(instance);
+  const groups: [title: string, fields: Field[]][] = [
     [
       'Identity',
       [
         ['Service', `${row.service}, ${row.environment}`],
         ['Version', row.version ?? NONE],
         ['Configuration', <span className="mono">{row.config_hash ?? NONE}</span>],
-        ['Up since', when(row.first_seen)],
-        ['Last heard', when(row.last_seen)],
+        ['First seen', when(row.first_seen)],
+        ['Last seen', when(row.last_seen)],
         ['Epoch', <span className="mono">{row.epoch}</span>],
       ],
     ],
@@ -31,41 +39,39 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
       'Counters',
       [
         ['Series', number(row.series)],
-        ...(row.max_series ? [['Cap', exact(row.max_series)] as [string, ReactNode]] : []),
-        ['Overflow', <>{sum((life) => life.overflow)} requests</>],
-        ['Gaps', <>{sum((life) => life.gaps.metrics)} batches, made good by the next one</>],
-        ['In flight', number(row.active_requests)],
+        ['Overflow', countOf((epoch) => epoch.overflow, 'requests')],
+        ['Not counted', countOf((epoch) => epoch.uncounted, 'requests')],
+        ['Gaps', countOf((epoch) => epoch.gaps.metrics, 'batches, recovered')],
+        ['Active', row.active_requests ? `${exact(row.active_requests)} requests in progress` : number(row.active_requests)],
       ],
     ],
     [
       'Request log',
       [
-        ['Captured', sum((life) => life.captured)],
-        ['Delivered', sum((life) => life.sent)],
-        ['Held', <>{number(row.held)} now{typeof row.queue_bytes === 'number' && `, ${bytes(row.queue_bytes)}`}</>],
-        ['Gaps', <>{sum(logGaps)} batches that never came</>],
-        ['Failures', <>{sum((life) => life.export_failures)} attempts to deliver that failed; most are made again</>],
+        ...deliveryFields(delivery, row.queue_bytes),
+        ['Gaps', countOf((epoch) => epoch.gaps.logs, 'batches missing')],
+        ['Failures', countOf((epoch) => epoch.export_failures, 'failed export attempts; most are retried')],
       ],
     ],
     [
-      'Virtual machines',
+      'Workers',
       [
-        ['At work', number(row.machines)],
-        ['Lost', <>{sum((life) => life.machines_lost)} to a trap</>],
-        ['Busy', busy === undefined ? NONE : `${percent(busy)} of one core since the last refresh`],
-        ['In all', row.busy_seconds === null || row.busy_seconds === undefined ? NONE : `${number(row.busy_seconds)} s in the filter’s own code`],
+        ['Running', number(row.workers)],
+        ['Lost', countOf((epoch) => epoch.workers_lost, 'to a trap')],
+        ['CPU', busy === undefined ? NONE : `${percent(busy)} of one core since the last refresh`],
+        ['CPU time', row.busy_seconds === null || row.busy_seconds === undefined ? NONE : `${number(row.busy_seconds)} s in the filter’s code`],
       ],
     ],
   ];
   return (
-    <div className="detail">
-      <div className="detail-groups">
+    <div className={detailStyles.detail}>
+      <div className={detailStyles.groups}>
         {groups.map(([title, fields]) => (
-          <section key={title}>
+          <section key={title} aria-label={title}>
             <h3>{title}</h3>
             <dl>
-              {fields.map(([label, value]) => (
-                <div key={label}>
+              {fields.map(([label, value], index) => (
+                <div key={index}>
                   <dt>{label}</dt>
                   <dd>{value}</dd>
                 </div>
@@ -74,27 +80,20 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
           </section>
         ))}
       </div>
-      {dropped.length > 0 && (
+      {delivery && delivery.drops > 0 && (
         <section>
-          <h3>Dropped log records, by reason</h3>
-          <ul className="reasons">
-            {dropped.map(([reason, n]) => (
-              <li key={reason}>
-                <b>{exact(n)}</b> {reasonLabel(reason)}
-                {REASONS[reason] && <span className="faint">: {REASONS[reason].meaning}</span>}
-              </li>
-            ))}
-          </ul>
+          <h3>Dropped events by reason</h3>
+          <Reasons reasons={delivery.dropped.map(([name, count]) => ({ name, count, label: reasonLabel(name), meaning: REASONS[name]?.meaning, weight: 'notable' }))} />
         </section>
       )}
       <Redaction instance={instance} />
-      {lives.length > 1 && (
+      {epochs.length > 1 && (
         <section>
-          <h3>Starts seen: {exact(lives.length)}</h3>
-          <ul className="reasons">
-            {lives.slice(0, 20).map((life) => (
-              <li key={life.epoch}>
-                <span className="mono">{life.epoch}</span>, from {when(life.first_seen)}, last heard {ago(silence(life))}
+          <h3>Restarts: {exact(epochs.length - 1)}</h3>
+          <ul className={reasonsStyles.reasons}>
+            {epochs.slice(0, 20).map((epoch) => (
+              <li key={epoch.epoch}>
+                <span className="mono">{epoch.epoch}</span>, started {when(epoch.first_seen)}, last seen {ago(silence(epoch))}{epoch.ended && ', ended'}
               </li>
             ))}
           </ul>
@@ -104,21 +103,33 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
   );
 }
 
-/** Which rules matched and what became of bodies; nothing for a gateway that does not tell. */
+/** The delivery of events as a sum: captured = stored + dropped by reason + held. */
+function deliveryFields(delivery: Delivery | undefined, queueBytes: number | null | undefined): Field[] {
+  if (!delivery) return [['Captured', NONE]];
+  return [
+    ['Captured', <b>{exact(delivery.captured)}</b>],
+    ['= Stored', exact(delivery.stored)],
+    ...delivery.dropped.map(([reason, n]): Field => ['+ Dropped', `${exact(n)} ${reasonLabel(reason)}`]),
+    ['+ Held', <>{exact(delivery.held)}{typeof queueBytes === 'number' && delivery.held > 0 && `, ${bytes(queueBytes)}`}</>],
+    ...(delivery.unaccounted === 0 ? [] : [['+ Unaccounted', exact(delivery.unaccounted)] satisfies Field]),
+  ];
+}
+
+/** The redaction report; nothing if the gateway does not report redaction. */
 function Redaction({ instance }: { instance: Instance }) {
   const count = redactionOf(instance);
   if (!count) return null;
   return (
-    <section className="redaction" aria-label="Redaction">
+    <section className={detailStyles.redaction} aria-label="Redaction">
       <h3>Redaction</h3>
       <RulesInWords rules={count.rules} />
-      <div className="messages">
+      <div className={detailStyles.messages}>
         {count.rules.length > 0 && <RuleTable rules={count.rules} />}
         <div>
           <BodiesInWords bodies={count.bodies} />
         </div>
       </div>
-      <Link to={addressOf('redaction')}>Try rules in the preview</Link>
+      <Link to={addressOf('redaction')}>Test rules in the preview</Link>
     </section>
   );
 }

@@ -4,8 +4,8 @@ import type { ReactNode } from 'react';
 
 export function Logo() {
   return (
-    <svg className="logo" viewBox="0 0 32 32" width="26" height="26" aria-hidden="true">
-      <rect width="32" height="32" rx="8" />
+    <svg viewBox="0 0 32 32" width="26" height="26" aria-hidden="true">
+      <rect width="32" height="32" rx="8" fill="#0c7c74" />
       <g fill="none" stroke="#fff" strokeWidth="2.6" strokeLinecap="round">
         <path d="M8.5 24V15.5a7.5 7.5 0 0 1 15 0V24" />
         <circle cx="16" cy="17" r="3.2" />

@@ -1,23 +1,25 @@
-// Consumers, routes, methods and statuses as they are written everywhere: the same look, and a click filters by them.
+// Consumers, routes, methods and statuses look the same in every view, and a click filters by them.
 
+import { classes } from '../classes';
 import { status, statusClass } from '../format';
 import { addressOf, patch } from '../location';
 import { Link } from './link';
+import styles from './labels.module.css';
 
-/** Values of the API's own that stand for something else than their text: a word for each, and what it means. */
+/** Reserved values of the API: a word for each, and its meaning. */
 const SPECIAL = new Map([
-  ['anonymous', { word: 'anonymous', meaning: 'Requests that named no consumer: none of the configured sources was present in them.' }],
-  ['__unmatched__', { word: 'unmatched', meaning: 'Requests whose path belongs to no known route: answered 404 on a path that nobody configured, or malformed.' }],
+  ['anonymous', { word: 'anonymous', meaning: 'Requests without a consumer: none of the configured sources was present.' }],
+  ['__unmatched__', { word: 'unmatched', meaning: 'Requests that match no known route: a 404 on a path that nobody configured, or a malformed request.' }],
   [
     '__overflow__',
     {
       word: 'overflow',
-      meaning: 'Requests beyond a cap on series, counted together so that memory stays bounded. Every one is counted; only the names beyond the cap are not kept.',
+      meaning: 'Requests beyond the limit on series, counted together to bound memory. Every request is counted, but not by name.',
     },
   ],
 ]);
 
-/** What a name of the API's own means; `undefined` for an ordinary one. */
+/** The meaning of a reserved name; `undefined` for any other. */
 export function meaningOf(name: string): string | undefined {
   return SPECIAL.get(name)?.meaning;
 }
@@ -33,14 +35,14 @@ export function ConsumerName({ consumer }: { consumer: string }) {
 /** A route of one method: a click filters by both. */
 export function RouteName({ method, route }: { method: string; route: string }) {
   return (
-    <span className="route">
+    <span className={styles.route}>
       <MethodName method={method} />
       <Name text={route} mono label={`Show only ${method} ${route}`} onClick={() => patch({ method, route })} />
     </span>
   );
 }
 
-/** The way to a consumer's own view. */
+/** A link to the view of a consumer. */
 export function ConsumerLink({ consumer }: { consumer: string }) {
   return (
     <Link to={addressOf('consumer', { consumer })} className={classesOf(consumer)} title={meaningOf(consumer) ?? consumer}>
@@ -49,11 +51,11 @@ export function ConsumerLink({ consumer }: { consumer: string }) {
   );
 }
 
-/** The way to a route's own view. */
+/** A link to the view of a route. */
 export function RouteLink({ method, route }: { method: string; route: string }) {
   return (
-    <Link to={addressOf('route', { method, route })} className="route" title={meaningOf(route) ?? route}>
-      <span className="method">{method}</span>
+    <Link to={addressOf('route', { method, route })} className={styles.route} title={meaningOf(route) ?? route}>
+      <span className={styles.method}>{method}</span>
       <span className={classesOf(route, 'mono')}>{wordOf(route)}</span>
     </Link>
   );
@@ -61,7 +63,7 @@ export function RouteLink({ method, route }: { method: string; route: string }) 
 
 export function MethodName({ method }: { method: string }) {
   return (
-    <button type="button" className="method" data-method={method} aria-label={`Show only method ${method}`} title={`Show only method ${method}`} onClick={() => patch({ method })}>
+    <button type="button" className={styles.method} data-method={method} aria-label={`Show only method ${method}`} title={`Show only method ${method}`} onClick={() => patch({ method })}>
       {method}
     </button>
   );
@@ -71,10 +73,10 @@ export function StatusCode({ code }: { code: number }) {
   return (
     <button
       type="button"
-      className="status"
+      className={styles.status}
       data-class={statusClass(code)}
       aria-label={`Show only status ${status(code)}`}
-      title={code === 0 ? 'No answer was given' : code === 499 ? 'The client went away' : `Show only status ${code}`}
+      title={code === 0 ? 'No response' : code === 499 ? 'The client disconnected' : `Show only status ${code}`}
       onClick={() => patch({ status: String(code) })}
     >
       {status(code)}
@@ -91,5 +93,5 @@ function Name({ text, label, mono, onClick }: { text: string; label: string; mon
 }
 
 function classesOf(name: string, look?: 'mono'): string {
-  return SPECIAL.has(name) ? 'name special' : look ? `name ${look}` : 'name';
+  return classes(styles.name, SPECIAL.has(name) ? styles.special : look);
 }

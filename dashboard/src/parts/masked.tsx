@@ -1,12 +1,13 @@
 import { Fragment } from 'react';
+import styles from './masked.module.css';
 
-/** What stands in place of a value that was redacted in the gateway. */
+/** Replaces a value that was redacted in the gateway. */
 export const MASK = '[CLIENT_REDACTED]';
 
-/** More marks than these nobody reads, and each costs the browser an element. */
+/** The limit on highlighted masks: each costs the browser an element. */
 const MOST_MARKS = 2000;
 
-/** Text as it is, with the masks in it set apart. */
+/** Text with its masks highlighted. */
 export function Masked({ text }: { text: string }) {
   const parts = text.split(MASK);
   const marked = parts.slice(0, MOST_MARKS);
@@ -15,7 +16,7 @@ export function Masked({ text }: { text: string }) {
       {marked.map((part, index) => (
         <Fragment key={index}>
           {index > 0 && (
-            <mark className="mask" title="Masked in the gateway: the value never left it">
+            <mark className={styles.mask} title="Masked in the gateway. The value never left it.">
               {MASK}
             </mark>
           )}

@@ -1,22 +1,22 @@
 import { ActionIcon, Button, Menu, Popover, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import { moment } from '../format';
-import { OF_GATEWAYS, patch, patchInPlace, type View } from '../location';
+import { patch, patchInPlace } from '../location';
 import { INTERVALS, RANGES, type Live, type Period } from '../period';
+import { VIEWS, type View } from '../views/facts';
 import { inputOf, secondsOf, useZone, zoneWords } from '../zone';
+import { Dot } from './dot';
 import { ChevronIcon, ClockIcon, RefreshIcon } from './icons';
+import styles from './period-picker.module.css';
 
-/** Views that show figures beside those of the period before. */
-const COMPARED: View[] = ['overview', 'route', 'consumer'];
-
-/** The time range, and how it is kept fresh. */
+/** The time range, the time zone and the refresh interval. */
 export function PeriodPicker({ period, live, view }: { period: Period; live: Live; view: View }) {
   return (
-    <div className="period">
-      {COMPARED.includes(view) && <span className="compared">compared with {period.previous.label}</span>}
-      {!OF_GATEWAYS.includes(view) && <RangeMenu period={period} />}
+    <div className={styles.period}>
+      {VIEWS[view].compared && <span className={styles.compared}>compared with {period.previous.label}</span>}
+      {VIEWS[view].shows === 'traffic' && <RangeMenu period={period} />}
       <ZoneSwitch />
-      <div className="joined">
+      <div className={styles.joined}>
         <LiveMenu live={live} />
         <ActionIcon variant="default" size={30} aria-label="Refresh now" title="Refresh now" onClick={live.refresh}>
           <RefreshIcon />
@@ -47,8 +47,8 @@ function RangeMenu({ period }: { period: Period }) {
           {label}
         </Button>
       </Popover.Target>
-      <Popover.Dropdown role="dialog" aria-label="Time range" className="range-menu">
-        <div className="range-list">
+      <Popover.Dropdown role="dialog" aria-label="Time range" className={styles.menu}>
+        <div className={styles.ranges}>
           {RANGES.map((range) => (
             <button
               key={range.id}
@@ -74,7 +74,7 @@ function CustomRange({ period, onDone }: { period: Period; onDone: () => void })
   const [from, setFrom] = useState(inputOf(period.exact.from, zone));
   const [to, setTo] = useState(inputOf(Math.ceil(period.exact.to / 60) * 60, zone));
   const [start, end] = [secondsOf(from, zone), secondsOf(to, zone)];
-  const wrong = start < end ? null : 'The end must come after the start';
+  const wrong = start < end ? null : 'The end must be after the start';
   return (
     <form
       onSubmit={(event) => {
@@ -87,24 +87,24 @@ function CustomRange({ period, onDone }: { period: Period; onDone: () => void })
       <TextInput size="xs" type="datetime-local" label="From" value={from} onChange={(event) => setFrom(event.currentTarget.value)} />
       <TextInput size="xs" type="datetime-local" label="To" value={to} error={wrong} onChange={(event) => setTo(event.currentTarget.value)} />
       <Button size="xs" type="submit" fullWidth>
-        Show this period
+        Apply
       </Button>
     </form>
   );
 }
 
-/** The change of the address that shows exactly this stretch, widened to whole minutes. Unix seconds. */
+/** The change of the address that shows this range, widened to whole minutes. Unix seconds. */
 export function customPatch(from: number, to: number): Record<string, string | null> {
   const [start, end] = [Math.floor(from / 60) * 60, Math.ceil(to / 60) * 60];
   const text = (seconds: number) => new Date(seconds * 1000).toISOString().replace(':00.000Z', 'Z');
   return { range: null, from: text(start), to: text(Math.max(end, start + 60)) };
 }
 
-/** The zone that times are shown in; kept in the address, so that two people at one address read the same times. */
+/** The zone of displayed times. It is in the address, so that a shared link shows the same times. */
 function ZoneSwitch() {
   const zone = useZone();
   const words = zoneWords(zone, new Date());
-  const label = zone === 'utc' ? 'Times are in UTC. Change to local time' : `Times are local, ${words}. Change to UTC`;
+  const label = zone === 'utc' ? 'Times in UTC. Switch to local time' : `Times in local time, ${words}. Switch to UTC`;
   return (
     <Button size="xs" variant="default" aria-label={label} title={label} onClick={() => patchInPlace({ tz: zone === 'utc' ? 'local' : 'utc' })}>
       {zone === 'utc' ? 'UTC' : words === 'UTC' ? 'Local' : words}
@@ -121,11 +121,13 @@ function LiveMenu({ live }: { live: Live }) {
         <Button
           size="xs"
           variant="default"
-          aria-label={live.possible ? `${text}: change the refresh interval` : `${text}: a custom period does not move`}
+          aria-label={live.possible ? `${text}: change the refresh interval` : `${text}: a custom time range does not refresh`}
           disabled={!live.possible}
-          title={live.possible ? 'How often the page is refreshed' : 'A custom period does not move'}
+          title={live.possible ? 'Refresh interval' : 'A custom time range does not refresh'}
         >
-          <i className={`dot ${on ? 'alive' : 'off'}`} />
+          <span className={styles.live}>
+            <Dot state={on ? 'alive' : 'off'} />
+          </span>
           {text}
         </Button>
       </Menu.Target>

@@ -1,19 +1,24 @@
 import { Skeleton } from '@mantine/core';
 import { useId, useState, type ReactNode } from 'react';
 import type { Row } from '../api';
+import { classes } from '../classes';
 import { exact, milliseconds, percent, tally } from '../format';
 import { Heading, sortedBy, type Order } from './sort';
+import { TextButton } from './text-button';
+import cardStyles from './card.module.css';
+import rankStyles from './rank.module.css';
+import tableStyles from './table.module.css';
 
 export interface RankTableProps {
   title: string;
   /** Heading of the first column. */
   subject: string;
-  /** `undefined` while the first answer is awaited. */
+  /** `undefined` until the first response. */
   rows: Row[] | undefined;
   outdated: boolean;
   keyOf: (row: Row) => string;
   nameOf: (row: Row) => ReactNode;
-  /** Beside the title, such as a way to the full list. */
+  /** Beside the title, such as a link to the full list. */
   aside?: ReactNode;
 }
 
@@ -27,15 +32,15 @@ interface Column {
 
 const COLUMNS: Column[] = [
   { id: 'requests', label: 'Requests', title: 'Requests', value: (row) => row.requests, text: (row) => tally(row.requests) },
-  { id: 'errors', label: 'Errors', title: 'Share of requests with status 5xx or no answer', value: errorShare, text: (row) => percent(errorShare(row)) },
-  { id: 'p50', label: 'p50', title: 'Half of the requests were faster', value: (row) => row.p50_ms ?? -1, text: (row) => milliseconds(row.p50_ms) },
+  { id: 'errors', label: 'Errors', title: 'Share of requests with status 5xx or no response', value: errorShare, text: (row) => percent(errorShare(row)) },
+  { id: 'p50', label: 'p50', title: 'Median duration: half of the requests were faster', value: (row) => row.p50_ms ?? -1, text: (row) => milliseconds(row.p50_ms) },
   { id: 'p95', label: 'p95', title: '95 % of the requests were faster', value: (row) => row.p95_ms ?? -1, text: (row) => milliseconds(row.p95_ms) },
   { id: 'p99', label: 'p99', title: '99 % of the requests were faster', value: (row) => row.p99_ms ?? -1, text: (row) => milliseconds(row.p99_ms) },
 ];
 
 const FEW = 8;
 
-/** What got the most requests, or failed most, or was slowest: sorted by any column, with bars for the requests. */
+/** The busiest, slowest or most failing routes or consumers: sortable by any column, with bars for requests. */
 export function RankTable({ title, subject, rows, outdated, keyOf, nameOf, aside }: RankTableProps) {
   const [order, setOrder] = useState<Order>({ id: 'requests', descending: true });
   const [all, setAll] = useState(false);
@@ -46,13 +51,13 @@ export function RankTable({ title, subject, rows, outdated, keyOf, nameOf, aside
   const shown = all ? sorted : sorted.slice(0, FEW);
 
   return (
-    <section className="card rank" aria-labelledby={headline} aria-busy={outdated}>
-      <header className="card-head">
+    <section className={classes(cardStyles.card, rankStyles.rank)} aria-labelledby={headline} aria-busy={outdated}>
+      <header className={cardStyles.head}>
         <h2 id={headline}>{title}</h2>
-        {rows && <span className="card-aside">{rows.length > FEW ? `${shown.length} of ${exact(rows.length)}` : ''}</span>}
+        {rows && <span className={cardStyles.aside}>{rows.length > FEW ? `${shown.length} of ${exact(rows.length)}` : ''}</span>}
         {aside}
       </header>
-      <table className={outdated ? 'table outdated' : 'table'}>
+      <table className={classes(tableStyles.table, outdated && 'outdated')}>
         <thead>
           <tr>
             <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={order} onOrder={setOrder} />
@@ -74,8 +79,8 @@ export function RankTable({ title, subject, rows, outdated, keyOf, nameOf, aside
                 <tr key={keyOf(row)}>
                   <th scope="row">{nameOf(row)}</th>
                   {COLUMNS.map(({ id, text }) => (
-                    <td key={id} className={`number col-${id}`} {...(id === 'errors' ? { 'data-level': levelOf(errorShare(row)) } : {})}>
-                      {id === 'requests' && <i className="bar" style={{ '--share': row.requests / most }} />}
+                    <td key={id} className={classes(tableStyles.number, id === 'requests' && tableStyles.barred)} data-col={id} {...(id === 'errors' ? { 'data-level': levelOf(errorShare(row)) } : {})}>
+                      {id === 'requests' && <i className={tableStyles.bar} style={{ '--share': row.requests / most }} />}
                       <span title={id === 'requests' ? exact(row.requests) : id === 'errors' ? `${exact(row.errors)} of ${exact(row.requests)}` : undefined}>{text(row)}</span>
                     </td>
                   ))}
@@ -84,9 +89,9 @@ export function RankTable({ title, subject, rows, outdated, keyOf, nameOf, aside
         </tbody>
       </table>
       {sorted.length > FEW && (
-        <button type="button" className="quiet more" aria-expanded={all} onClick={() => setAll(!all)}>
+        <TextButton className={rankStyles.more} aria-expanded={all} onClick={() => setAll(!all)}>
           {all ? 'Show fewer' : `Show all ${exact(sorted.length)}`}
-        </button>
+        </TextButton>
       )}
     </section>
   );
@@ -96,7 +101,7 @@ export function errorShare(row: Pick<Row, 'errors' | 'requests'>): number {
   return row.requests === 0 ? 0 : row.errors / row.requests;
 }
 
-/** How loud a share of errors is to be shown. */
+/** How prominent a share of errors is. */
 export function levelOf(share: number): 'none' | 'some' | 'many' {
   if (share === 0) return 'none';
   return share < 0.05 ? 'some' : 'many';

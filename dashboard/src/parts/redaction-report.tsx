@@ -1,61 +1,51 @@
-// What gateways report of redaction, in words: of one of them or of all.
+// The redaction report of one gateway or of all, in words.
 
 import { exact } from '../format';
-import { bodyReason, SIDES, type BodyCount, type RedactionCount, type Side } from '../redaction';
+import { bodyReason, MESSAGES, type BodyCount, type RedactionCount, type Message } from '../redaction';
+import { Reasons } from './reasons';
+import styles from './redaction-report.module.css';
 
-/** How many rules there are, and what it may mean that some never matched. */
+/** The number of rules, and what to do about rules that never matched. */
 export function RulesInWords({ rules }: Pick<RedactionCount, 'rules'>) {
   const never = rules.filter(({ hits }) => hits === 0).length;
-  if (rules.length === 0) return <p className="report-words">No rule is configured and no built-in one has matched yet.</p>;
+  if (rules.length === 0) return <p className={styles.words}>No rule is configured, and no built-in rule has matched yet.</p>;
   return (
-    <p className="report-words">
+    <p className={styles.words}>
       {never === 0 ? (
-        <>Every rule has matched.</>
+        <>Every rule has matched at least once.</>
       ) : (
         <>
           <b>
             {exact(never)} of {exact(rules.length)} {rules.length === 1 ? 'rule' : 'rules'} never matched.
           </b>{' '}
-          {never === 1 ? 'It' : 'Such a rule'} may be misspelt, and then what it should mask is sent as it is; or nothing that it is about has come yet. The preview shows what a rule does to a body.
+          Check the spelling: a misspelt rule masks nothing. Otherwise no matching value has passed yet. Use the preview to test a rule.
         </>
       )}
     </p>
   );
 }
 
-const TITLES: Record<Side, string> = { request: 'Request bodies', response: 'Response bodies' };
+const TITLES: Record<Message, string> = { request: 'Request bodies', response: 'Response bodies' };
 
-/** Bodies captured and left out, by direction and reason. */
+/** Captured and omitted bodies, by message and reason. */
 export function BodiesInWords({ bodies }: Pick<RedactionCount, 'bodies'>) {
-  return SIDES.map((side) => (
-    <div key={side} className="bodies" role="group" aria-label={TITLES[side]}>
-      <h3>{TITLES[side]}</h3>
-      <Sums count={bodies[side]} />
+  return MESSAGES.map((message) => (
+    <div key={message} className={styles.bodies} role="group" aria-label={TITLES[message]}>
+      <h3>{TITLES[message]}</h3>
+      <Sums count={bodies[message]} />
     </div>
   ));
 }
 
 function Sums({ count: { captured, omitted, none } }: { count: BodyCount }) {
   const left = omitted.reduce((sum, [, n]) => sum + n, 0);
-  if (captured + left + none === 0) return <p className="faint">None was captured or left out: capture is off in this direction, or nothing has come yet.</p>;
+  if (captured + left + none === 0) return <p className="faint">No bodies yet. Either capture is off for this message, or no request has passed.</p>;
   return (
     <>
       <p>
-        <b>{exact(captured)}</b> captured, <b>{exact(left)}</b> left out{none > 0 && <span className="faint">; {exact(none)} exchanges had none</span>}
+        <b>{exact(captured)}</b> captured, <b>{exact(left)}</b> omitted{none > 0 && <span className="faint">; {exact(none)} requests had none</span>}
       </p>
-      {omitted.length > 0 && (
-        <ul className="reasons">
-          {omitted.map(([reason, n]) => {
-            const { label, meaning, weight } = bodyReason(reason);
-            return (
-              <li key={reason} className={weight}>
-                <b>{exact(n)}</b> {label}
-                {meaning && <span className="faint">: {meaning}</span>}
-              </li>
-            );
-          })}
-        </ul>
-      )}
+      {omitted.length > 0 && <Reasons reasons={omitted.map(([name, count]) => ({ name, count, ...bodyReason(name) }))} />}
     </>
   );
 }

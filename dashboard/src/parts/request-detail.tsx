@@ -2,23 +2,25 @@ import type { ReactNode } from 'react';
 import type { Request } from '../api';
 import { bytes, exact, milliseconds, moment, NONE } from '../format';
 import { addressOf } from '../location';
-import { SIDES } from '../redaction';
+import { MESSAGES } from '../redaction';
 import { keyOf } from '../request';
 import { useZone, type Zone } from '../zone';
+import { CapturedMessage } from './captured-message';
 import { CopyButton } from './copy-button';
-import { Link } from './link';
 import { ConsumerName, MethodName, RouteName, StatusCode } from './labels';
+import { Link } from './link';
 import { Masked } from './masked';
-import { Message } from './message';
+import detailStyles from './detail.module.css';
+import styles from './request-detail.module.css';
 
-/** Every field of one request, those included that this page does not know. */
+/** Every field of one request, including fields that this page does not know. */
 export function RequestDetail({ request }: { request: Request }) {
   const zone = useZone();
   const groups = groupsOf(request, zone);
   return (
-    <div className="detail">
+    <div className={detailStyles.detail}>
       <TimeSplit request={request} />
-      <div className="detail-groups">
+      <div className={detailStyles.groups}>
         {groups.map(({ title, fields }) => (
           <section key={title}>
             <h3>{title}</h3>
@@ -33,12 +35,12 @@ export function RequestDetail({ request }: { request: Request }) {
           </section>
         ))}
       </div>
-      <div className="messages">
-        {SIDES.map((side) => (
-          <Message key={side} request={request} side={side} />
+      <div className={detailStyles.messages}>
+        {MESSAGES.map((message) => (
+          <CapturedMessage key={message} request={request} message={message} />
         ))}
       </div>
-      <p className="detail-actions">
+      <p className={detailStyles.actions}>
         <Link to={addressOf('requests', { open: keyOf(request) })}>Link to this request</Link>
         <CopyButton text={JSON.stringify(request, null, 2)} label="Copy as JSON" />
       </p>
@@ -46,18 +48,20 @@ export function RequestDetail({ request }: { request: Request }) {
   );
 }
 
-/** How the duration divides into the upstream's part and the gateway's own. */
+/** The upstream's part of the duration. The rest is not the gateway's own time alone: it includes uploads and downloads. */
 function TimeSplit({ request: { duration_ms, upstream_ms } }: { request: Request }) {
   if (upstream_ms === null || upstream_ms === undefined || duration_ms === null) return null;
   const share = duration_ms > 0 ? Math.min(1, upstream_ms / duration_ms) : 0;
   return (
-    <div className="split">
-      <div className="split-bar" aria-hidden="true">
+    <div className={styles.split}>
+      <div className={styles.splitBar} aria-hidden="true">
         <i style={{ width: `${share * 100}%` }} />
       </div>
       <p>
-        <span className="split-upstream">Upstream {milliseconds(upstream_ms)}</span>
-        <span className="split-gateway">Gateway {milliseconds(Math.max(0, duration_ms - upstream_ms))}</span>
+        <span className={styles.upstream}>Upstream {milliseconds(upstream_ms)}</span>
+        <span className={styles.rest} title="Total minus upstream: the gateway, the upload and the download">
+          Gateway and transfer {milliseconds(Math.max(0, duration_ms - upstream_ms))}
+        </span>
         <span>Total {milliseconds(duration_ms)}</span>
       </p>
     </div>
@@ -93,7 +97,7 @@ function groupsOf(request: Request, zone: Zone): Group[] {
       ],
     },
     {
-      title: 'Answer',
+      title: 'Response',
       fields: [
         ['Status', <StatusCode code={request.status} />],
         ...(typeof request.grpc_status === 'number' ? [['gRPC status', grpcStatus(request.grpc_status)] as [string, ReactNode]] : []),
@@ -107,17 +111,17 @@ function groupsOf(request: Request, zone: Zone): Group[] {
       ],
     },
     {
-      title: 'Caller',
+      title: 'Client',
       fields: [
         ['Consumer', <ConsumerName consumer={request.consumer} />],
-        ['Source', request['consumer_trusted'] === true ? 'trusted' : 'as the request says'],
+        ['Identity', request['consumer_trusted'] === true ? 'trusted' : 'client-supplied (untrusted)'],
         ['Address', text('client_address')],
         ['Port', text('client_port')],
         ['User agent', text('user_agent')],
       ],
     },
     {
-      title: 'Origin',
+      title: 'Identifiers',
       fields: [
         ['Request id', text('request_id')],
         ['Trace id', text('trace_id')],
@@ -131,7 +135,7 @@ function groupsOf(request: Request, zone: Zone): Group[] {
   ];
 }
 
-/** Envoy's short flags in words; those that are missing here are shown as they are. */
+/** Envoy's response flags in words; unknown flags are shown as they are. */
 const FLAGS: Record<string, string> = {
   DC: 'client disconnected',
   DI: 'delay injected',
@@ -162,7 +166,7 @@ const FLAGS: Record<string, string> = {
 function Flags({ flags }: { flags: unknown }) {
   if (typeof flags !== 'string' || flags === '') return NONE;
   return flags.split(',').map((flag) => (
-    <span key={flag} className="flag">
+    <span key={flag} className={styles.flag}>
       <span className="mono">{flag}</span> {FLAGS[flag]}
     </span>
   ));
@@ -183,7 +187,7 @@ function filled(value: unknown): boolean {
 }
 
 function plain(value: unknown): string {
-  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+  return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
 function words(field: string): string {

@@ -1,79 +1,78 @@
-// Requests one by one, newest first. The list stands still while somebody reads it.
+// Requests, newest first. The list pauses while somebody reads it.
 
 import { Skeleton } from '@mantine/core';
-import { Fragment, useEffect, useRef, useState, type ReactNode, type RefObject } from 'react';
+import { Fragment, type ReactNode } from 'react';
 import type { Request } from '../api';
+import { classes } from '../classes';
 import { clock, milliseconds, NONE } from '../format';
-import { patch, usePlace } from '../location';
+import { patch } from '../location';
+import type { PausedList } from '../paused';
 import { keyOf } from '../request';
 import { useZone } from '../zone';
 import { ChevronIcon } from './icons';
 import { ConsumerName, MethodName, StatusCode } from './labels';
 import { Masked } from './masked';
 import { RequestDetail } from './request-detail';
+import cardStyles from './card.module.css';
+import expandableStyles from './expandable.module.css';
+import tableStyles from './table.module.css';
+import styles from './request-list.module.css';
 
 export interface RequestListProps {
   title: string;
-  /** `undefined` while the first answer is awaited. */
-  rows: Request[] | undefined;
-  /** How many rows to keep room for until then. */
+  list: PausedList;
+  /** Rows to keep room for until the first response. */
   expected: number;
-  outdated: boolean;
-  /** Names which part of the log this is: only newer rows of the same part wait while somebody reads. */
-  part?: string;
   /** At the end of the head. */
   actions?: ReactNode;
   /** Below the rows. */
   foot?: ReactNode;
-  /** Said where there are no rows. */
+  /** Shown if there are no rows. */
   none?: string;
-  /** Told of the rows in sight, as these may be older than `rows`. */
-  onShown?: (rows: Request[]) => void;
 }
 
-export function RequestList({ title, rows, expected, outdated, part = 'latest', actions, foot, none, onShown }: RequestListProps) {
-  const card = useRef<HTMLElement>(null);
-  const { held, shown, newer, open, onPoint } = useStandstill(rows, part, outdated, card);
+export function RequestList({ title, list, expected, actions, foot, none }: RequestListProps) {
+  const { page, reason, waiting, open, outdated, onPointer, onCard } = list;
+  const shown = page?.rows;
   const slowest = Math.max(1, ...(shown ?? []).map((row) => row.duration_ms ?? 0));
   const toggle = (key: string) => patch({ open: key === open ? null : key });
-  useEffect(() => onShown?.(shown ?? []), [shown]);
   return (
-    <section className="card log" aria-label={title} ref={card}>
-      <header className="card-head">
+    <section className={classes(cardStyles.card, styles.log)} aria-label={title} ref={onCard}>
+      <header className={cardStyles.head}>
         <h2>{title}</h2>
-        <span className="card-aside" role="status">
-          {newer > 0 ? `standing still, ${newer} newer` : shown && shown.length > 0 ? `${shown.length} shown` : ''}
+        <span className={cardStyles.aside} role="status">
+          {waiting !== '' ? `Paused · ${waiting} new` : shown && shown.length > 0 ? `${shown.length} shown` : ''}
         </span>
         {actions}
       </header>
       {shown?.length === 0 ? (
-        <p className="note">{none}</p>
+        <p className={cardStyles.note}>{none}</p>
       ) : (
-        <table className={outdated ? 'table outdated' : 'table'}>
+        <table className={classes(tableStyles.table, outdated && 'outdated')}>
           <thead>
             <tr>
-              <th scope="col" className="col-time">
+              <th scope="col" data-col="time">
                 Time
               </th>
-              <th scope="col" className="col-consumer">
+              <th scope="col" data-col="consumer">
                 Consumer
               </th>
-              <th scope="col" className="col-method">
+              <th scope="col" data-col="method">
                 Method
               </th>
               <th scope="col">Path</th>
-              <th scope="col" className="col-status">
+              <th scope="col" data-col="status">
                 Status
               </th>
-              <th scope="col" className="number col-duration">
+              <th scope="col" className={tableStyles.number} data-col="duration">
                 Duration
               </th>
-              <th scope="col" className="number col-upstream">
+              <th scope="col" className={tableStyles.number} data-col="upstream">
                 Upstream
               </th>
             </tr>
           </thead>
-          <tbody onPointerEnter={(event) => event.pointerType === 'mouse' && onPoint('over')} onPointerLeave={() => onPoint('off')}>
+          <tbody onPointerEnter={(event) => event.pointerType === 'mouse' && onPointer('over')} onPointerLeave={() => onPointer('off')}>
             {shown === undefined
               ? Array.from({ length: expected }, (_, index) => (
                   <tr key={index}>
@@ -89,7 +88,7 @@ export function RequestList({ title, rows, expected, outdated, part = 'latest', 
           </tbody>
         </table>
       )}
-      {held === 'open' || held === 'away' ? <Pill reason={held} newer={newer} card={card} /> : null}
+      {reason === 'open' || reason === 'scrolled' ? <ResumeButton reason={reason} waiting={waiting} card={list.card} /> : null}
       {foot}
     </section>
   );
@@ -100,28 +99,28 @@ function Entry({ row, open, slowest, onToggle }: { row: Request; open: boolean; 
   return (
     <Fragment>
       <tr
-        className={open ? 'entry open' : 'entry'}
+        className={classes(expandableStyles.entry, open && expandableStyles.open, styles.row)}
         onClick={(event) => {
           const onControl = event.target instanceof Element && event.target.closest('button, a');
           if (!onControl && !window.getSelection()?.toString()) onToggle();
         }}
       >
-        <td className="col-time">
-          <button type="button" className="expand" aria-expanded={open} aria-label={`Details of the request at ${time}`} onClick={onToggle}>
+        <td data-col="time">
+          <button type="button" className={expandableStyles.expand} aria-expanded={open} aria-label={`Details of the request at ${time}`} onClick={onToggle}>
             <ChevronIcon />
             <time dateTime={row.time} title={row.time}>
               {time.slice(0, -4)}
-              <span className="fraction">{time.slice(-4)}</span>
+              <span className={styles.fraction}>{time.slice(-4)}</span>
             </time>
           </button>
         </td>
-        <td className="col-consumer">
+        <td data-col="consumer">
           <ConsumerName consumer={row.consumer} />
         </td>
-        <td className="col-method">
+        <td data-col="method">
           <MethodName method={row.method} />
         </td>
-        <td className="col-path" title={row.path ?? undefined}>
+        <td data-col="path" title={row.path ?? undefined}>
           <span className="mono">{row.path ?? NONE}</span>
           {row.query && (
             <span className="mono faint">
@@ -129,17 +128,17 @@ function Entry({ row, open, slowest, onToggle }: { row: Request; open: boolean; 
             </span>
           )}
         </td>
-        <td className="col-status">
+        <td data-col="status">
           <StatusCode code={row.status} />
         </td>
-        <td className="number col-duration">
-          <i className="bar" style={{ '--share': (row.duration_ms ?? 0) / slowest }} />
+        <td className={classes(tableStyles.number, tableStyles.barred)} data-col="duration">
+          <i className={tableStyles.bar} style={{ '--share': (row.duration_ms ?? 0) / slowest }} />
           <span>{milliseconds(row.duration_ms)}</span>
         </td>
-        <td className="number col-upstream">{milliseconds(row.upstream_ms)}</td>
+        <td className={tableStyles.number} data-col="upstream">{milliseconds(row.upstream_ms)}</td>
       </tr>
       {open && (
-        <tr className="detail-row">
+        <tr className={expandableStyles.detailRow} data-detail>
           <td colSpan={7}>
             <RequestDetail request={row} />
           </td>
@@ -149,58 +148,21 @@ function Entry({ row, open, slowest, onToggle }: { row: Request; open: boolean; 
   );
 }
 
-/** Over the list, at the lower edge of the window, so that nothing moves when it comes. */
-function Pill({ reason, newer, card }: { reason: 'open' | 'away'; newer: number; card: RefObject<HTMLElement | null> }) {
-  if (reason === 'away' && newer === 0) return null;
-  const words = newer > 0 ? `show ${newer} newer` : '';
+/** A button over the lower edge of the window, so that the list does not move when the button appears. */
+function ResumeButton({ reason, waiting, card }: { reason: 'open' | 'scrolled'; waiting: string; card: HTMLElement | null }) {
+  if (reason === 'scrolled' && waiting === '') return null;
   return (
-    <div className="standstill">
+    <div className={styles.resume}>
       <button
         type="button"
         onClick={() => {
           if (reason === 'open') patch({ open: null });
-          card.current?.scrollIntoView({ block: 'center' });
-          window.scrollTo({ top: Math.min(window.scrollY, Math.max(0, (card.current?.offsetTop ?? 0) - 80)) });
+          card?.scrollIntoView({ block: 'center' });
+          window.scrollTo({ top: Math.min(window.scrollY, Math.max(0, (card?.offsetTop ?? 0) - 80)) });
         }}
       >
-        {reason === 'open' ? (words ? `Close it and ${words}` : 'Close it') : words.replace('s', 'S')}
+        {reason === 'scrolled' ? `Show ${waiting} new` : waiting === '' ? 'Close' : `Close and show ${waiting} new`}
       </button>
     </div>
   );
-}
-
-type Reason = 'open' | 'away' | 'pointed';
-
-/**
- * What of `rows` is to be shown: the newest, unless a request is open, the head of the list is out of sight, or a
- * mouse is over it. Then what was there when that began, so that nothing moves under the reader.
- */
-function useStandstill(rows: Request[] | undefined, part: string, outdated: boolean, card: RefObject<HTMLElement | null>) {
-  const wanted = usePlace().params.get('open');
-  const [pointer, setPointer] = useState<'over' | 'off'>('off');
-  const away = useAway(card);
-  const kept = useRef<{ part: string; rows: Request[] } | undefined>(undefined);
-
-  const before = kept.current?.part === part && !outdated ? kept.current.rows : rows;
-  const open = before?.some((row) => keyOf(row) === wanted) ? wanted : null;
-  const held: Reason | null = outdated || rows === undefined ? null : open !== null ? 'open' : away ? 'away' : pointer === 'over' ? 'pointed' : null;
-  kept.current = held === null || before === undefined ? undefined : { part, rows: before };
-  const shown = kept.current?.rows ?? rows;
-
-  const known = new Set(held === null ? [] : shown?.map(keyOf));
-  const head = Date.parse(shown?.[0]?.time ?? '') || 0;
-  const newer = held === null ? 0 : (rows ?? []).filter((row) => !known.has(keyOf(row)) && Date.parse(row.time) >= head).length;
-  return { held, shown, newer, open, onPoint: setPointer };
-}
-
-/** Whether the head of the card has been scrolled out of sight. */
-function useAway(card: RefObject<HTMLElement | null>): boolean {
-  const [away, setAway] = useState(false);
-  useEffect(() => {
-    const look = () => setAway((card.current?.getBoundingClientRect().top ?? 0) < 0);
-    look();
-    window.addEventListener('scroll', look, { passive: true });
-    return () => window.removeEventListener('scroll', look);
-  }, []);
-  return away;
 }

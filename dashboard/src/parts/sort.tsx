@@ -1,4 +1,5 @@
-// The order of a table: which column, which way, and the heading that changes it.
+import tableStyles from './table.module.css';
+// The order of a table: its column, its direction, and the heading that changes it.
 
 export interface Order {
   id: string;
@@ -8,21 +9,23 @@ export interface Order {
 export interface HeadingProps {
   id: string;
   label: string;
-  /** What the column means, or what a click does. */
+  /** The meaning of the column. */
   help: string;
+  /** Id of a longer explanation. */
+  describedBy?: string | undefined;
   order: Order;
   /** The direction of the first click. */
   first: 'ascending' | 'descending';
   onOrder: (order: Order) => void;
 }
 
-export function Heading({ id, label, help, order, first, onOrder }: HeadingProps) {
+export function Heading({ id, label, help, describedBy, order, first, onOrder }: HeadingProps) {
   const active = order.id === id;
   const direction = order.descending ? 'descending' : 'ascending';
   return (
-    <th scope="col" className={id === 'name' ? 'col-name' : `number col-${id}`} aria-sort={active ? direction : 'none'}>
-      <button type="button" title={help} onClick={() => onOrder({ id, descending: active ? !order.descending : first === 'descending' })}>
-        <i className="sort" data-direction={active ? direction : 'none'} />
+    <th scope="col" className={id === 'name' ? undefined : tableStyles.number} data-col={id} aria-sort={active ? direction : 'none'}>
+      <button type="button" title={help} aria-describedby={describedBy} onClick={() => onOrder({ id, descending: active ? !order.descending : first === 'descending' })}>
+        <i className={tableStyles.sort} data-direction={active ? direction : 'none'} />
         {label}
       </button>
     </th>
@@ -37,7 +40,7 @@ export function sortedBy<R>(rows: R[], order: Order, value: ((row: R) => number)
   });
 }
 
-/** As the address has it: `p95` ascending, `-p95` descending. */
+/** The order in the address: `p95` ascending, `-p95` descending. */
 export function orderOf(text: string | null, known: string[], otherwise: Order): Order {
   const id = text?.replace(/^-/, '') ?? '';
   return known.includes(id) ? { id, descending: text?.startsWith('-') ?? false } : otherwise;

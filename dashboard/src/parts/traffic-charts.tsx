@@ -3,12 +3,16 @@ import { useMemo } from 'react';
 import type { Timeseries } from '../api';
 import { Chart, type Series } from '../charts/chart';
 import { coarseOf, slotsOf, sums, values } from '../charts/columns';
+import { classes } from '../classes';
 import { count, milliseconds, percent, shortMoment, statusClass, type StatusClass } from '../format';
 import { patch } from '../location';
 import type { Period } from '../period';
 import type { Query } from '../query';
 import { useZone } from '../zone';
 import { customPatch } from './period-picker';
+import chartStyles from '../charts/chart.module.css';
+import cardStyles from './card.module.css';
+import styles from './traffic-charts.module.css';
 
 /** Requests, shares of errors and latency over the period. `statuses` is grouped by status, `overall` by nothing. */
 export function TrafficCharts({ overall, statuses, period }: { overall: Query<Timeseries>; statuses: Query<Timeseries>; period: Period }) {
@@ -57,15 +61,15 @@ export function TrafficCharts({ overall, statuses, period }: { overall: Query<Ti
   const dim = overall.outdated || statuses.outdated;
   const joined = coarse.filter(({ from, to }) => from < period.to && to > period.from);
   return (
-    <div className={dim ? 'charts outdated' : 'charts'}>
+    <div className={classes(styles.charts, dim && 'outdated')}>
       {counts ? <Chart {...shared} title="Requests" aside="per minute" kind="bars" scale="linear" series={counts} format={count} /> : <Waiting title="Requests" />}
       {shares ? <Chart {...shared} title="Errors" aside="share of requests" kind="lines" scale="linear" series={shares} format={percent} /> : <Waiting title="Errors" />}
       {latency ? <Chart {...shared} title="Latency" aside="log scale" kind="lines" scale="logarithmic" series={latency} format={milliseconds} /> : <Waiting title="Latency" />}
       {joined.length > 0 && (
-        <p className="note coarse-note">
-          <i className="swatch" />
-          Shaded, {joined.map(({ from, to }) => `${shortMoment(from, zone)} – ${shortMoment(to, zone)}`).join(' and ')}: the gateway was out of touch for so long that
-          its minutes were joined. All requests are counted; which minute they belong to cannot be told.
+        <p className={classes(cardStyles.note, styles.coarse)}>
+          <i className={styles.swatch} />
+          Shaded: {joined.map(({ from, to }) => `${shortMoment(from, zone)} – ${shortMoment(to, zone)}`).join(' and ')}. The gateway could not report for a long time, so these
+          minutes are merged. All requests are counted, but not by minute.
         </p>
       )}
     </div>
@@ -74,8 +78,8 @@ export function TrafficCharts({ overall, statuses, period }: { overall: Query<Ti
 
 function Waiting({ title }: { title: string }) {
   return (
-    <section className="card chart" aria-busy="true">
-      <header className="card-head">
+    <section className={classes(cardStyles.card, chartStyles.chart)} aria-busy="true">
+      <header className={cardStyles.head}>
         <h2>{title}</h2>
       </header>
       <Skeleton height={190} />

@@ -1,27 +1,29 @@
-// All consumers: what each calls, how much, since when, and how it is answered.
+// All consumers: requests, errors, latency, routes, first and last request.
 
 import { useMemo } from 'react';
 import { endpoint, type Summary } from '../api';
 import { useEntities } from '../entities';
 import { NONE, shortMoment } from '../format';
-import { Empty, Unreachable } from '../parts/empty';
+import { DataState } from '../parts/data-state';
+import { Empty } from '../parts/empty';
 import { COLUMNS, EntityTable, type Column } from '../parts/entity-table';
 import { ConsumerLink, wordOf } from '../parts/labels';
-import { Trouble } from '../parts/trouble';
 import { useQuery } from '../query';
 import { useZone } from '../zone';
+import { VIEWS, type Dimension } from './facts';
 import { scopeOf, type ViewProps } from './view';
+import layoutStyles from '../parts/layout.module.css';
 
 const { requests, share, errors, client, p95, bytes } = COLUMNS;
+const KEYS: Dimension[] = ['consumer'];
 
 export function ConsumersView(props: ViewProps) {
   const { filters, period, live, gateways, params } = props;
   const zone = useZone();
-  const entities = useEntities(props, ['consumer']);
-  const pairs = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['consumer', 'route'] }), scopeOf(props), period.turn);
+  const entities = useEntities(props, KEYS);
+  const pairs = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['consumer', 'route'] }), scopeOf(props), period.refreshTick);
   const routes = useMemo(() => routesByConsumer(pairs.data), [pairs.data]);
-  const { all } = entities;
-  const queries = [...entities.queries, pairs];
+  const empty = entities.all?.length === 0 && !entities.outdated;
 
   const when = (id: 'first' | 'last', label: string): Column => ({
     id,
@@ -33,7 +35,7 @@ export function ConsumersView(props: ViewProps) {
   const top: Column = {
     id: 'routes',
     label: 'Routes',
-    title: 'How many routes it calls; the most called one',
+    title: 'Number of routes called, and the busiest one',
     value: ({ row }) => routes.get(row.consumer ?? '')?.length ?? 0,
     cell: ({ row }) => {
       const own = routes.get(row.consumer ?? '') ?? [];
@@ -48,14 +50,14 @@ export function ConsumersView(props: ViewProps) {
     more: ({ row }) => (routes.get(row.consumer ?? '') ?? []).slice(0, 8).map(({ route, requests: n }) => `${wordOf(route)}: ${n}`).join('\n'),
   };
   return (
-    <div className="view">
-      <h1 className="unseen">Consumers</h1>
-      <Trouble queries={queries} onRetry={live.refresh} />
-      {all === undefined && queries[0]?.failure ? (
-        <Unreachable live={live} />
-      ) : all?.length === 0 && !entities.outdated ? (
-        <Empty filters={filters} period={period} gateways={gateways.data} />
-      ) : (
+    <div className={layoutStyles.view}>
+      <h1 className="unseen">{VIEWS.consumers.title}</h1>
+      <DataState
+        queries={[...entities.queries, pairs]}
+        needed={entities.needed}
+        empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null}
+        live={live}
+      >
         <EntityTable
           title="Consumers"
           subject="Consumer"
@@ -66,7 +68,7 @@ export function ConsumersView(props: ViewProps) {
           nameOf={({ row }) => <ConsumerLink consumer={row.consumer ?? ''} />}
           specialOf={({ row }) => row.consumer ?? ''}
         />
-      )}
+      </DataState>
     </div>
   );
 }

@@ -1,8 +1,11 @@
-// One route or one consumer: its figures and charts, how it is answered, who calls it or what it calls, its latest errors.
+// One route or one consumer: figures, charts, statuses, its consumers or routes, and its latest errors.
 
+import type { ReactNode } from 'react';
 import { endpoint, type Requests, type Summary, type Timeseries } from '../api';
-import { addressOf, type Dimension } from '../location';
-import { Empty, Unreachable } from '../parts/empty';
+import { classes } from '../classes';
+import { addressOf } from '../location';
+import { DataState } from '../parts/data-state';
+import { Empty } from '../parts/empty';
 import { Figures } from '../parts/figures';
 import { ConsumerLink, meaningOf, RouteLink, wordOf } from '../parts/labels';
 import { Link } from '../parts/link';
@@ -10,19 +13,29 @@ import { RankTable } from '../parts/rank-table';
 import { RequestList } from '../parts/request-list';
 import { StatusBreakdown } from '../parts/status-breakdown';
 import { TrafficCharts } from '../parts/traffic-charts';
-import { Trouble } from '../parts/trouble';
+import { usePausedList } from '../paused';
 import { useQuery } from '../query';
+import { ConsumersView } from './consumers';
+import { VIEWS, withoutSelection, type Dimension } from './facts';
+import { RoutesView } from './routes';
 import { scopeOf, type ViewProps } from './view';
+import cardStyles from '../parts/card.module.css';
+import labelsStyles from '../parts/labels.module.css';
+import layoutStyles from '../parts/layout.module.css';
+import styles from './entity.module.css';
 
 const LATEST = 10;
+const NO_REQUESTS: Requests = { rows: [], next: null };
 
 export function RouteView(props: ViewProps) {
-  const { route = '', method } = props.filters;
+  const { route, method } = props.filters;
+  // Without the filter that selects one route, it is the list of all.
+  if (route === undefined) return <RoutesView {...props} />;
   return (
     <EntityView
       {...props}
       kind="route"
-      list={<Link to={addressOf('routes', { route: null, method: null })}>Routes</Link>}
+      all={<Link to={addressOf('routes', withoutSelection('route'))}>{VIEWS.routes.title}</Link>}
       name={route}
       before={method}
     />
@@ -30,91 +43,84 @@ export function RouteView(props: ViewProps) {
 }
 
 export function ConsumerView(props: ViewProps) {
-  return <EntityView {...props} kind="consumer" list={<Link to={addressOf('consumers', { consumer: null })}>Consumers</Link>} name={props.filters.consumer ?? ''} />;
+  const { consumer } = props.filters;
+  if (consumer === undefined) return <ConsumersView {...props} />;
+  return <EntityView {...props} kind="consumer" all={<Link to={addressOf('consumers', withoutSelection('consumer'))}>{VIEWS.consumers.title}</Link>} name={consumer} />;
 }
 
 interface EntityProps extends ViewProps {
   kind: 'route' | 'consumer';
-  /** The way back to the list of all. */
-  list: React.ReactNode;
+  /** A link to the list of all. */
+  all: ReactNode;
   name: string;
   /** Written before the name: a route's method. */
   before?: string | undefined;
 }
 
-function EntityView({ kind, list, name, before: prefix, ...props }: EntityProps) {
+function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) {
   const { filters, period, live, gateways } = props;
-  const { step, turn, previous } = period;
+  const { step, refreshTick, previous } = period;
   const scope = scopeOf(props);
   const others: Dimension[] = kind === 'route' ? ['consumer'] : ['method', 'route'];
-  const total = useQuery<Summary>(endpoint('summary', period, filters), scope, turn);
-  const before = useQuery<Summary>(endpoint('summary', previous, filters), scope, turn);
-  const overall = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step }), scope, turn);
-  const statuses = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, group_by: ['status'] }), scope, turn);
-  const answers = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['status'] }), scope, turn);
-  const related = useQuery<Summary>(endpoint('summary', period, filters, { group_by: others }), scope, turn);
-  const failed = useQuery<Requests>(filters.errors === 'false' ? null : endpoint('requests', period.exact, { ...filters, errors: 'true' }, { limit: LATEST }), scope, turn);
-  const queries = [total, before, overall, statuses, answers, related, failed];
-
-  const lost = queries.every(({ data, failure }) => data === undefined && failure !== undefined);
+  const total = useQuery<Summary>(endpoint('summary', period, filters), scope, refreshTick);
+  const before = useQuery<Summary>(endpoint('summary', previous, filters), scope, refreshTick);
+  const overall = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step }), scope, refreshTick);
+  const statuses = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, group_by: ['status'] }), scope, refreshTick);
+  const answers = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['status'] }), scope, refreshTick);
+  const related = useQuery<Summary>(endpoint('summary', period, filters, { group_by: others }), scope, refreshTick);
+  const failed = useQuery<Requests>(filters.errors === 'false' ? null : endpoint('requests', period.exact, { ...filters, errors: 'true' }, { limit: LATEST }), scope, refreshTick);
+  const needed = [total, before, overall, statuses, answers, related];
+  const list = usePausedList(filters.errors === 'false' ? NO_REQUESTS : failed.data, 'latest', failed.outdated);
   const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;
   const meaning = meaningOf(name);
   return (
-    <div className="view">
-      <header className="entity-head">
-        <nav aria-label="Breadcrumb">{list}</nav>
+    <div className={layoutStyles.view}>
+      <header className={styles.head}>
+        <nav aria-label="Breadcrumb">{all}</nav>
         <h1>
-          {prefix !== undefined && <span className="method">{prefix}</span>}
+          {prefix !== undefined && <span className={classes(labelsStyles.method, styles.prefix)}>{prefix}</span>}
           <span className={kind === 'route' && !meaning ? 'mono' : undefined}>{wordOf(name)}</span>
         </h1>
-        <Link to={addressOf('requests')}>Its requests</Link>
+        <Link to={addressOf('requests')}>View requests</Link>
         {meaning !== undefined && <p>{meaning}</p>}
       </header>
-      <Trouble queries={queries} onRetry={live.refresh} />
-      {lost ? (
-        <Unreachable live={live} />
-      ) : empty ? (
-        <Empty filters={filters} period={period} gateways={gateways.data} />
-      ) : (
-        <>
-          <Figures total={total} before={before} period={period} />
-          <TrafficCharts overall={overall} statuses={statuses} period={period} />
-          <div className="pair">
-            {kind === 'route' ? (
-              <RankTable
-                title="Consumers"
-                subject="Consumer"
-                rows={related.data?.rows}
-                outdated={related.outdated}
-                keyOf={({ consumer }) => consumer ?? ''}
-                nameOf={({ consumer }) => <ConsumerLink consumer={consumer ?? ''} />}
-              />
-            ) : (
-              <RankTable
-                title="Routes"
-                subject="Route"
-                rows={related.data?.rows}
-                outdated={related.outdated}
-                keyOf={({ method, route }) => `${route} ${method}`}
-                nameOf={({ method, route }) => <RouteLink method={method ?? ''} route={route ?? ''} />}
-              />
-            )}
-            <StatusBreakdown rows={answers.data?.rows} outdated={answers.outdated} />
-          </div>
-          <RequestList
-            title="Latest errors"
-            rows={filters.errors === 'false' ? [] : failed.data?.rows}
-            expected={3}
-            outdated={failed.outdated}
-            none="No request of this period failed."
-            actions={
-              <Link to={addressOf('requests', { errors: 'true' })} className="card-aside">
-                All errors
-              </Link>
-            }
-          />
-        </>
-      )}
+      <DataState queries={[...needed, failed]} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
+        <Figures total={total} before={before} period={period} />
+        <TrafficCharts overall={overall} statuses={statuses} period={period} />
+        <div className={layoutStyles.pair}>
+          {kind === 'route' ? (
+            <RankTable
+              title="Consumers"
+              subject="Consumer"
+              rows={related.data?.rows}
+              outdated={related.outdated}
+              keyOf={({ consumer }) => consumer ?? ''}
+              nameOf={({ consumer }) => <ConsumerLink consumer={consumer ?? ''} />}
+            />
+          ) : (
+            <RankTable
+              title="Routes"
+              subject="Route"
+              rows={related.data?.rows}
+              outdated={related.outdated}
+              keyOf={({ method, route }) => `${route} ${method}`}
+              nameOf={({ method, route }) => <RouteLink method={method ?? ''} route={route ?? ''} />}
+            />
+          )}
+          <StatusBreakdown rows={answers.data?.rows} outdated={answers.outdated} />
+        </div>
+        <RequestList
+          title="Latest errors"
+          list={list}
+          expected={3}
+          none="No errors in this period."
+          actions={
+            <Link to={addressOf('requests', { errors: 'true' })} className={cardStyles.aside}>
+              All errors
+            </Link>
+          }
+        />
+      </DataState>
     </div>
   );
 }

@@ -1,89 +1,84 @@
-// The first look: how much, how well, how fast; by which routes and whom; and what came in last.
+// The overview: rate, errors and latency, the top routes and consumers, and the latest requests.
 
 import { endpoint, type Requests, type Summary, type Timeseries } from '../api';
 import { addressOf } from '../location';
-import { Empty, Unreachable } from '../parts/empty';
+import { DataState } from '../parts/data-state';
+import { Empty } from '../parts/empty';
 import { Figures } from '../parts/figures';
 import { ConsumerName, RouteName } from '../parts/labels';
 import { Link } from '../parts/link';
 import { RankTable } from '../parts/rank-table';
 import { RequestList } from '../parts/request-list';
 import { TrafficCharts } from '../parts/traffic-charts';
-import { Trouble } from '../parts/trouble';
+import { usePausedList } from '../paused';
 import { useQuery } from '../query';
+import { VIEWS } from './facts';
 import { scopeOf, type ViewProps } from './view';
+import cardStyles from '../parts/card.module.css';
+import layoutStyles from '../parts/layout.module.css';
 
 const LATEST = 8;
 
 export function OverviewView(props: ViewProps) {
   const { filters, period, live, gateways } = props;
-  const { step, turn, previous } = period;
+  const { step, refreshTick, previous } = period;
   const scope = scopeOf(props);
-  const total = useQuery<Summary>(endpoint('summary', period, filters), scope, turn);
-  const before = useQuery<Summary>(endpoint('summary', previous, filters), scope, turn);
-  const overall = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step }), scope, turn);
-  const statuses = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, group_by: ['status'] }), scope, turn);
-  const routes = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['method', 'route'] }), scope, turn);
-  const consumers = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['consumer'] }), scope, turn);
-  const latest = useQuery<Requests>(endpoint('requests', period.exact, filters, { limit: LATEST }), scope, turn);
+  const total = useQuery<Summary>(endpoint('summary', period, filters), scope, refreshTick);
+  const before = useQuery<Summary>(endpoint('summary', previous, filters), scope, refreshTick);
+  const overall = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step }), scope, refreshTick);
+  const statuses = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, group_by: ['status'] }), scope, refreshTick);
+  const routes = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['method', 'route'] }), scope, refreshTick);
+  const consumers = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['consumer'] }), scope, refreshTick);
+  const latest = useQuery<Requests>(endpoint('requests', period.exact, filters, { limit: LATEST }), scope, refreshTick);
   const queries = [total, before, overall, statuses, routes, consumers, latest];
 
-  const row = total.data?.rows[0];
-  const lost = queries.every(({ data, failure }) => data === undefined && failure !== undefined);
-  const empty = total.data !== undefined && !total.outdated && (row?.requests ?? 0) === 0;
+  const list = usePausedList(latest.data, 'latest', latest.outdated);
+  const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;
   return (
-    <div className="view">
-      <h1 className="unseen">Overview</h1>
-      <Trouble queries={queries} onRetry={live.refresh} />
-      {lost ? (
-        <Unreachable live={live} />
-      ) : empty ? (
-        <Empty filters={filters} period={period} gateways={gateways.data} />
-      ) : (
-        <>
-          <Figures total={total} before={before} period={period} />
-          <TrafficCharts overall={overall} statuses={statuses} period={period} />
-          <div className="pair">
-            <RankTable
-              title="Top routes"
-              subject="Route"
-              rows={routes.data?.rows}
-              outdated={routes.outdated}
-              keyOf={({ method, route }) => `${route} ${method}`}
-              nameOf={({ method, route }) => <RouteName method={method ?? ''} route={route ?? ''} />}
-              aside={
-                <Link to={addressOf('routes')} className="card-aside">
-                  All routes
-                </Link>
-              }
-            />
-            <RankTable
-              title="Top consumers"
-              subject="Consumer"
-              rows={consumers.data?.rows}
-              outdated={consumers.outdated}
-              keyOf={({ consumer }) => consumer ?? ''}
-              nameOf={({ consumer }) => <ConsumerName consumer={consumer ?? ''} />}
-              aside={
-                <Link to={addressOf('consumers')} className="card-aside">
-                  All consumers
-                </Link>
-              }
-            />
-          </div>
-          <RequestList
-            title="Latest requests"
-            rows={latest.data?.rows}
-            expected={LATEST}
-            outdated={latest.outdated}
-            actions={
-              <Link to={addressOf('requests')} className="card-aside">
-                All requests
+    <div className={layoutStyles.view}>
+      <h1 className="unseen">{VIEWS.overview.title}</h1>
+      <DataState queries={queries} needed={queries} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
+        <Figures total={total} before={before} period={period} />
+        <TrafficCharts overall={overall} statuses={statuses} period={period} />
+        <div className={layoutStyles.pair}>
+          <RankTable
+            title="Top routes"
+            subject="Route"
+            rows={routes.data?.rows}
+            outdated={routes.outdated}
+            keyOf={({ method, route }) => `${route} ${method}`}
+            nameOf={({ method, route }) => <RouteName method={method ?? ''} route={route ?? ''} />}
+            aside={
+              <Link to={addressOf('routes')} className={cardStyles.aside}>
+                All routes
               </Link>
             }
           />
-        </>
-      )}
+          <RankTable
+            title="Top consumers"
+            subject="Consumer"
+            rows={consumers.data?.rows}
+            outdated={consumers.outdated}
+            keyOf={({ consumer }) => consumer ?? ''}
+            nameOf={({ consumer }) => <ConsumerName consumer={consumer ?? ''} />}
+            aside={
+              <Link to={addressOf('consumers')} className={cardStyles.aside}>
+                All consumers
+              </Link>
+            }
+          />
+        </div>
+        <RequestList
+          title="Latest requests"
+          list={list}
+          expected={LATEST}
+          actions={
+            <Link to={addressOf('requests')} className={cardStyles.aside}>
+              All requests
+            </Link>
+          }
+        />
+      </DataState>
     </div>
   );
 }

@@ -1,49 +1,54 @@
-// Redaction over all gateways: which rules match, what became of bodies; and what a configuration would do to a body.
+// Redaction over all gateways: the hits of each rule, the fates of bodies, and a preview of a configuration.
 
 import { Skeleton } from '@mantine/core';
+import { classes } from '../classes';
 import { exact } from '../format';
 import { instancesOf } from '../gateways';
-import { Unreachable } from '../parts/empty';
+import { DataState } from '../parts/data-state';
 import { RedactionPreview } from '../parts/redaction-preview';
 import { BodiesInWords, RulesInWords } from '../parts/redaction-report';
 import { RuleTable } from '../parts/rule-table';
-import { Trouble } from '../parts/trouble';
 import { redactionOfAll, type RedactionCount } from '../redaction';
 import type { ViewProps } from './view';
+import cardStyles from '../parts/card.module.css';
+import emptyStyles from '../parts/empty.module.css';
+import layoutStyles from '../parts/layout.module.css';
+import redactionReportStyles from '../parts/redaction-report.module.css';
 
 export function RedactionView({ gateways, live }: ViewProps) {
   const count = gateways.data && redactionOfAll(instancesOf(gateways.data.rows));
   return (
-    <div className="view">
-      <Trouble queries={[gateways]} onRetry={live.refresh} />
-      {gateways.data === undefined && gateways.failure ? (
-        <Unreachable live={live} />
-      ) : gateways.data !== undefined && count === undefined ? (
-        <section className="card blank">
-          <h2>No gateway reports redaction yet</h2>
-          <p>
-            What rules match and what becomes of bodies is shown here once a gateway captures something: its configuration says what in <code>capture</code>, and what is masked in it in{' '}
-            <code>redact</code>. Try both below before a gateway does.
-          </p>
-        </section>
-      ) : (
+    <div className={layoutStyles.view}>
+      <DataState queries={[gateways]} needed={[gateways]} empty={gateways.data !== undefined && count === undefined ? <NotReported /> : null} live={live}>
         <Overview count={count} />
-      )}
+      </DataState>
       <RedactionPreview />
     </div>
   );
 }
 
+function NotReported() {
+  return (
+    <section className={classes(cardStyles.card, emptyStyles.blank)} data-blank>
+      <h2>No gateway reports redaction yet</h2>
+      <p>
+        Set <code>capture</code> in the configuration of a gateway, and <code>redact</code> to mask values. The hits of each rule and the fates of bodies then appear here. Test both in the
+        preview below first.
+      </p>
+    </section>
+  );
+}
+
 function Overview({ count }: { count: RedactionCount | undefined }) {
   return (
-    <div className="pair redaction">
-      <section className="card" aria-labelledby="rules" aria-busy={count === undefined}>
-        <header className="card-head">
+    <div className={layoutStyles.pair}>
+      <section className={cardStyles.card} aria-labelledby="rules" aria-busy={count === undefined}>
+        <header className={cardStyles.head}>
           <h2 id="rules">Rules</h2>
-          <span className="card-aside">{count && `${exact(count.gateways)} ${count.gateways === 1 ? 'gateway reports' : 'gateways report'}; hits over all of their starts`}</span>
+          <span className={cardStyles.aside}>{count && `${exact(count.gateways)} ${count.gateways === 1 ? 'gateway reports' : 'gateways report'}; hits include earlier starts`}</span>
         </header>
         {count ? (
-          <div className="report">
+          <div className={redactionReportStyles.report}>
             <RulesInWords rules={count.rules} />
             {count.rules.length > 0 && <RuleTable rules={count.rules} gateways={count.gateways} />}
           </div>
@@ -51,13 +56,13 @@ function Overview({ count }: { count: RedactionCount | undefined }) {
           <Waiting />
         )}
       </section>
-      <section className="card" aria-labelledby="bodies" aria-busy={count === undefined}>
-        <header className="card-head">
+      <section className={cardStyles.card} aria-labelledby="bodies" aria-busy={count === undefined}>
+        <header className={cardStyles.head}>
           <h2 id="bodies">Bodies</h2>
-          <span className="card-aside">captured, or left out and why</span>
+          <span className={cardStyles.aside}>captured, or omitted with the reason</span>
         </header>
         {count ? (
-          <div className="report">
+          <div className={redactionReportStyles.report}>
             <BodiesInWords bodies={count.bodies} />
           </div>
         ) : (
@@ -70,7 +75,7 @@ function Overview({ count }: { count: RedactionCount | undefined }) {
 
 function Waiting() {
   return (
-    <div className="report">
+    <div className={redactionReportStyles.report}>
       <Skeleton height={14} my={6} />
       <Skeleton height={14} my={6} />
       <Skeleton height={14} my={6} />

@@ -3,67 +3,71 @@
 import { Button, CloseButton } from '@mantine/core';
 import { useEffect, useRef, useState } from 'react';
 import { ask, endpoint, Failure, type Request, type Requests } from '../api';
-import { Empty, Unreachable } from '../parts/empty';
+import { classes } from '../classes';
+import { patch } from '../location';
+import { DataState } from '../parts/data-state';
+import { Empty } from '../parts/empty';
 import { RequestDetail } from '../parts/request-detail';
 import { RequestList } from '../parts/request-list';
-import { Trouble } from '../parts/trouble';
+import { usePausedList } from '../paused';
 import { useQuery } from '../query';
 import { csvOf, keyOf, ndjsonOf, placeOf } from '../request';
-import { patch } from '../location';
+import { VIEWS } from './facts';
 import { scopeOf, type ViewProps } from './view';
+import cardStyles from '../parts/card.module.css';
+import layoutStyles from '../parts/layout.module.css';
+import styles from './requests.module.css';
 
 const PAGE = 100;
 
-/** What a person has paged back to; the head of the list then no longer moves. */
+/** The older pages that a person has loaded; the list then no longer follows new requests. */
 interface Back {
   scope: string;
-  rows: Request[];
-  next: string | null;
+  page: Requests;
 }
 
 export function RequestsView(props: ViewProps) {
   const { filters, period, live, gateways, params } = props;
   const scope = scopeOf(props);
-  const latest = useQuery<Requests>(endpoint('requests', period.exact, filters, { limit: PAGE }), scope, period.turn);
+  const latest = useQuery<Requests>(endpoint('requests', period.exact, filters, { limit: PAGE }), scope, period.refreshTick);
   const [back, setBack] = useState<Back | null>(null);
-  const [shown, setShown] = useState<Request[]>([]);
   const older = useOlder();
 
-  const reading = back !== null && back.scope === scope;
-  const rows = reading ? back.rows : latest.data?.rows;
-  // The rows in sight may be older than the last answer; what follows them is what their own answer said.
-  const cursors = useRef(new WeakMap<Request[], string | null>());
-  if (latest.data) cursors.current.set(latest.data.rows, latest.data.next);
-  const next = reading ? back.next : (cursors.current.get(shown) ?? latest.data?.next ?? null);
-  const lost = latest.data === undefined && latest.failure !== undefined;
-  const empty = rows?.length === 0 && !latest.outdated;
+  const reading = back?.scope === scope ? back.page : undefined;
+  const list = usePausedList(reading ?? latest.data, reading ? `older, ${reading.rows.length}` : 'latest', latest.outdated);
+  const { rows: shown = [], next = null } = list.page ?? {};
+  const empty = (reading ?? latest.data)?.rows.length === 0 && !latest.outdated;
 
   const more = () => {
     if (next === null) return;
-    older.load(endpoint('requests', period.exact, filters, { limit: PAGE, cursor: next }), (page) => setBack({ scope, rows: [...shown, ...page.rows], next: page.next }));
+    older.load(endpoint('requests', period.exact, filters, { limit: PAGE, cursor: next }), (page) => setBack({ scope, page: { rows: [...shown, ...page.rows], next: page.next } }));
   };
   return (
-    <div className="view">
-      <h1 className="unseen">Requests</h1>
-      <Trouble queries={[latest]} onRetry={live.refresh} />
-      <Linked wanted={params.get('open')} among={latest.data === undefined || latest.outdated ? undefined : shown} />
-      {lost ? (
-        <Unreachable live={live} />
-      ) : empty ? (
-        <Empty filters={filters} period={period} gateways={gateways.data} />
-      ) : (
+    <div className={layoutStyles.view}>
+      <h1 className="unseen">{VIEWS.requests.title}</h1>
+      <DataState
+        queries={[latest]}
+        needed={[latest]}
+        empty={
+          empty ? (
+            <>
+              <Linked wanted={params.get('open')} among={shown} />
+              <Empty filters={filters} period={period} gateways={gateways.data} />
+            </>
+          ) : null
+        }
+        live={live}
+      >
+        <Linked wanted={params.get('open')} among={latest.data === undefined || latest.outdated ? undefined : shown} />
         <RequestList
           title={reading ? 'Requests' : 'Latest requests'}
-          rows={rows}
+          list={list}
           expected={20}
-          outdated={latest.outdated}
-          part={reading ? `older, ${back.rows.length}` : 'latest'}
-          onShown={setShown}
           actions={
-            <span className="card-actions">
+            <span className={cardStyles.actions}>
               {reading && (
                 <Button size="compact-xs" variant="default" onClick={() => setBack(null)}>
-                  Back to the latest
+                  Back to latest
                 </Button>
               )}
               <Export name="CSV" type="text/csv" text={csvOf} rows={shown} />
@@ -72,7 +76,7 @@ export function RequestsView(props: ViewProps) {
           }
           foot={
             next !== null && (
-              <footer className="card-foot">
+              <footer className={cardStyles.foot}>
                 <Button size="xs" variant="default" loading={older.busy} onClick={more}>
                   Load older
                 </Button>
@@ -85,12 +89,12 @@ export function RequestsView(props: ViewProps) {
             )
           }
         />
-      )}
+      </DataState>
     </div>
   );
 }
 
-/** A request that the address names and the list does not hold: looked up by itself, so that a link to it stays good. */
+/** Looks up a request that is in the address but not in the list, so that a link to it continues to work. */
 function Linked({ wanted, among }: { wanted: string | null; among: Request[] | undefined }) {
   const elsewhere = wanted !== null && among !== undefined && !among.some((row) => keyOf(row) === wanted);
   const path = elsewhere ? placeOf(wanted) : null;
@@ -99,26 +103,26 @@ function Linked({ wanted, among }: { wanted: string | null; among: Request[] | u
   const request = found.outdated ? undefined : found.data?.rows.find((row) => keyOf(row) === wanted);
   const missing = path === null || (found.data !== undefined && !found.outdated && !request);
   return (
-    <section className="card linked" aria-label="Linked request" aria-busy={!request && !missing && !found.failure}>
-      <header className="card-head">
-        <h2>{request ? `${request.method} ${request.path ?? request.route}` : 'One request'}</h2>
-        <CloseButton className="linked-close" size="sm" aria-label="Close the linked request" onClick={() => patch({ open: null })} />
+    <section className={classes(cardStyles.card, styles.linked)} aria-label="Linked request" aria-busy={!request && !missing && !found.failure}>
+      <header className={cardStyles.head}>
+        <h2>{request ? `${request.method} ${request.path ?? request.route}` : 'Linked request'}</h2>
+        <CloseButton className={styles.close} size="sm" aria-label="Close linked request" onClick={() => patch({ open: null })} />
       </header>
       {request && <RequestDetail request={request} />}
-      {missing && <p className="note">The request that this address names is not in the log. It may be older than the log is kept, or was never recorded.</p>}
-      {found.failure && <p className="note">{found.failure.message}.</p>}
+      {missing && <p className={cardStyles.note}>This request is not in the log. It may have expired, or it was never recorded.</p>}
+      {found.failure && <p className={cardStyles.note}>{found.failure.message}.</p>}
     </section>
   );
 }
 
-/** Saves what is shown as a file. */
+/** Downloads the requests shown as a file. */
 function Export({ name, type, text, rows }: { name: string; type: string; text: (rows: Request[]) => string; rows: Request[] }) {
   return (
     <Button
       size="compact-xs"
       variant="default"
       disabled={rows.length === 0}
-      title={`Save the ${rows.length} requests shown as ${name}`}
+      title={`Download the ${rows.length} requests shown as ${name}`}
       onClick={() => {
         const url = URL.createObjectURL(new Blob([text(rows)], { type }));
         const link = document.createElement('a');
@@ -134,7 +138,7 @@ function Export({ name, type, text, rows }: { name: string; type: string; text: 
   );
 }
 
-/** Fetches one further page when told to. */
+/** Loads one more page on request. */
 function useOlder() {
   const [state, setState] = useState<{ busy: boolean; failure?: Failure }>({ busy: false });
   const controller = useRef<AbortController | null>(null);
@@ -152,7 +156,7 @@ function useOlder() {
       },
       (error: unknown) => {
         if (mine.signal.aborted) return;
-        setState({ busy: false, failure: error instanceof Failure ? error : new Failure('The page failed', String(error)) });
+        setState({ busy: false, failure: Failure.of(error) });
       },
     );
   };

@@ -1,27 +1,25 @@
-// All routes: how much each is called, how well it answers, how fast.
+// All routes: requests, errors and latency.
 
 import { useEntities } from '../entities';
-import { Empty, Unreachable } from '../parts/empty';
+import { DataState } from '../parts/data-state';
+import { Empty } from '../parts/empty';
 import { COLUMNS, EntityTable } from '../parts/entity-table';
 import { RouteLink, wordOf } from '../parts/labels';
-import { Trouble } from '../parts/trouble';
+import { VIEWS, type Dimension } from './facts';
 import type { ViewProps } from './view';
+import layoutStyles from '../parts/layout.module.css';
 
 const { requests, share, errors, client, p50, p95, p99, upstream, bytes } = COLUMNS;
+const KEYS: Dimension[] = ['method', 'route'];
 
 export function RoutesView(props: ViewProps) {
   const { filters, period, live, gateways, params } = props;
-  const entities = useEntities(props, ['method', 'route']);
-  const { all, queries } = entities;
+  const entities = useEntities(props, KEYS);
+  const empty = entities.all?.length === 0 && !entities.outdated;
   return (
-    <div className="view">
-      <h1 className="unseen">Routes</h1>
-      <Trouble queries={queries} onRetry={live.refresh} />
-      {all === undefined && queries[0]?.failure ? (
-        <Unreachable live={live} />
-      ) : all?.length === 0 && !entities.outdated ? (
-        <Empty filters={filters} period={period} gateways={gateways.data} />
-      ) : (
+    <div className={layoutStyles.view}>
+      <h1 className="unseen">{VIEWS.routes.title}</h1>
+      <DataState queries={entities.queries} needed={entities.needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         <EntityTable
           title="Routes"
           subject="Route"
@@ -32,7 +30,7 @@ export function RoutesView(props: ViewProps) {
           nameOf={({ row }) => <RouteLink method={row.method ?? ''} route={row.route ?? ''} />}
           specialOf={({ row }) => row.route ?? ''}
         />
-      )}
+      </DataState>
     </div>
   );
 }

@@ -3,17 +3,17 @@ import type { Filters } from '../location';
 import type { Live, Period } from '../period';
 import type { Query } from '../query';
 
-/** What every view is given by the shell. */
+/** The props of every view. */
 export interface ViewProps {
   filters: Filters;
   period: Period;
   live: Live;
   gateways: Query<Gateways>;
-  /** What else the address says: order, search, the request that is open. */
+  /** Further parameters of the address: order, search, the open request. */
   params: URLSearchParams;
 }
 
-/** Names a question of a view without its moving end, see `useQuery`. */
+/** Names a query of a view without its moving end, see `useQuery`. */
 export function scopeOf({ filters, period }: Pick<ViewProps, 'filters' | 'period'>): string {
   return JSON.stringify([period.choice, filters]);
 }

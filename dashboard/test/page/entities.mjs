@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { check, chips, filled, paramsOf, quantity, requestsTo, until } from '../harness.mjs';
 
-const names = (page) => page.locator('.entities tbody th .name').allTextContents();
+const names = (page) => page.locator('.entity-table-entities tbody th .labels-name').allTextContents();
 
 for (const { path, total, column, first, special, words } of [
-  { path: '/routes', total: 11, column: 'p99', first: '/v1/reports/{uuid}/export', special: 'unmatched', words: /Requests whose path belongs to no known route/ },
-  { path: '/consumers', total: 7, column: 'Errors', first: 'hooli', special: 'anonymous', words: /Requests that named no consumer/ },
+  { path: '/routes', total: 11, column: 'p99', first: '/v1/reports/{uuid}/export', special: 'unmatched', words: /Requests that match no known route/ },
+  { path: '/consumers', total: 7, column: 'Errors', first: 'hooli', special: 'anonymous', words: /Requests without a consumer/ },
 ]) {
   describe(`the list at ${path}`, { concurrency: 2 }, () => {
     check('has them all, with what the API counts', { path }, async (page, mock) => {
@@ -17,10 +17,10 @@ for (const { path, total, column, first, special, words } of [
       const asked = requestsTo(mock, 'summary').find((params) => params.has('group_by') && !params.has('status'));
       const { rows } = await (await fetch(`${mock.url}/api/v1/summary?${asked}`)).json();
       // The stand-in's running minute grows between the two questions.
-      const shown = quantity(await page.locator('tbody td.col-requests').first().textContent());
+      const shown = quantity(await page.locator('tbody td[data-col=requests]').first().textContent());
       const most = Math.max(...rows.map((row) => row.requests));
       assert.ok(shown <= most && shown > most * 0.97, `${shown}, API ${most}`);
-      const shares = (await page.locator('td.col-share').allTextContents()).map(quantity);
+      const shares = (await page.locator('td[data-col=share]').allTextContents()).map(quantity);
       assert.ok(Math.abs(shares.reduce((a, b) => a + b) - 100) < 1, `${shares}`);
     });
 
@@ -29,11 +29,11 @@ for (const { path, total, column, first, special, words } of [
       for (const heading of await page.locator('th[aria-sort]').all()) {
         for (let turn = 0; turn < 2; turn += 1) {
           await heading.getByRole('button').click();
-          const id = (await heading.getAttribute('class')).replace(/number |col-/g, '');
+          const id = await heading.getAttribute('data-col');
           const descending = (await heading.getAttribute('aria-sort')) === 'descending';
           assert.equal(paramsOf(page).sort, descending ? `-${id}` : id);
           if (['name', 'routes', 'first', 'last'].includes(id)) continue;
-          const values = (await page.locator(`tbody td.col-${id}`).allTextContents()).map(quantity);
+          const values = (await page.locator(`tbody td[data-col=${id}]`).allTextContents()).map(quantity);
           assert.deepEqual(values, values.toSorted((a, b) => (descending ? b - a : a - b)), `${id}: ${values}`);
         }
       }
@@ -44,21 +44,21 @@ for (const { path, total, column, first, special, words } of [
     });
 
     check('is searched, and the address knows', { path }, async (page) => {
-      await page.locator('.entities tbody th').first().waitFor();
+      await page.locator('.entity-table-entities tbody th').first().waitFor();
       await page.getByRole('searchbox').fill(first.toUpperCase());
       assert.deepEqual(await until(() => names(page), (all) => all.length === 1), [first]);
       assert.equal(paramsOf(page).q, first.toUpperCase());
       await page.getByRole('searchbox').fill('there is none');
-      await page.getByText('Nothing here contains “there is none”.').waitFor();
+      await page.getByText('No match for “there is none”.').waitFor();
     });
 
     check('says what its special names mean', { path }, async (page) => {
-      await page.locator('.note', { hasText: words }).waitFor();
+      await page.locator('.card-note', { hasText: words }).waitFor();
       await page.getByRole('link', { name: special }).click();
       await page.locator('.entity-head p', { hasText: words }).waitFor();
     });
 
-    check('tells what is new and what has gone quiet', { path }, async (page, mock) => {
+    check('marks new and inactive ones', { path }, async (page, mock) => {
       await page.route('**/api/v1/summary?**', async (route) => {
         const answer = await (await fetch(route.request().url().replace(/^http:\/\/[^/]*/, mock.url))).json();
         const before = requestsTo(mock, 'timeseries')[0];
@@ -71,8 +71,8 @@ for (const { path, total, column, first, special, words } of [
       });
       await page.locator('.spark').first().waitFor();
       await page.getByRole('button', { name: 'Refresh now' }).click();
-      await page.locator('.tag.new').first().waitFor();
-      await page.locator('.quiet-row', { hasText: 'gone-by' }).waitFor();
+      await page.locator('.tag', { hasText: 'new' }).first().waitFor();
+      await page.locator('.entity-table-inactive', { hasText: 'gone-by' }).waitFor();
     });
 
     check('is empty in words', { path, mode: 'heartbeat' }, async (page) => {
@@ -81,10 +81,25 @@ for (const { path, total, column, first, special, words } of [
 
     check('says when the ingest fails', { path, mode: 'error', complains: true }, async (page) => {
       await page.getByRole('alert').waitFor();
-      await page.getByText('Nothing to show yet').waitFor();
+      await page.getByText('No data yet').waitFor();
     });
   });
 }
+
+describe('percentiles', () => {
+  check('say whose they are: those of the upstream are of fewer requests, and can be higher', { path: '/routes?refresh=off' }, async (page) => {
+    await page.locator('.spark').first().waitFor();
+    const payments = page.locator('.entity-table-entities tbody tr', { hasText: '/v1/orders' }).filter({ hasText: 'POST' });
+    const [p95, upstream] = (await Promise.all(['p95', 'upstream'].map((id) => payments.locator(`[data-col=${id}]`).textContent()))).map(quantity);
+    assert.ok(upstream > p95, `${upstream} µs, ${p95} µs`);
+    assert.match(await payments.locator('[data-col=upstream]').getAttribute('title'), /^[\d,]+ of [\d,]+ requests reached an upstream$/);
+    const heading = page.getByRole('columnheader', { name: 'Upstream p95' }).getByRole('button');
+    assert.match(await heading.getAttribute('title'), /of requests that reached an upstream/);
+    const note = page.locator(`[id="${await heading.getAttribute('aria-describedby')}"]`);
+    assert.match(await note.textContent(), /^Upstream p95: of requests that reached an upstream\..* is not a part of p95 and can be higher\.$/);
+    assert.ok(await note.isVisible());
+  });
+});
 
 describe('names', () => {
   check('that stand for something else are explained, and others are not taken for them', { path: '/consumers?refresh=off' }, async (page) => {
@@ -95,11 +110,11 @@ describe('names', () => {
       return route.fulfill({ json: { from: '', to: '', rows: names.map((consumer) => ({ consumer, route: '/', ...row })) } });
     });
     await page.getByRole('button', { name: 'Refresh now' }).click();
-    await page.locator('.note', { hasText: /^overflow: Requests beyond a cap on series/ }).waitFor();
-    const shown = await page.locator('.entities tbody th .name').allTextContents();
+    await page.locator('.card-note', { hasText: /^overflow: Requests beyond the limit on series/ }).waitFor();
+    const shown = await page.locator('.entity-table-entities tbody th .labels-name').allTextContents();
     assert.deepEqual(shown.toSorted(), ['overflow', ...names.slice(1)].toSorted());
-    assert.equal(await page.locator('.name.special').count(), 1);
-    assert.equal(await page.locator('td.col-p95').first().textContent(), '49 µs');
+    assert.equal(await page.locator('.labels-name.labels-special').count(), 1);
+    assert.equal(await page.locator('td[data-col=p95]').first().textContent(), '49 µs');
     const beyond = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     assert.equal(beyond, 0, 'the page scrolls sideways');
   });
@@ -124,10 +139,10 @@ describe('the view of one', { concurrency: 2 }, () => {
   });
 
   check('of a route breaks down statuses, and lists consumers and errors', { path: '/route?method=POST&route=%2Fv1%2Forders&refresh=off' }, async (page) => {
-    await page.locator('.entry').first().waitFor();
-    const codes = await page.locator('.statuses .status').allTextContents();
+    await page.locator('.expandable-entry').first().waitFor();
+    const codes = await page.locator('.status-breakdown-statuses .labels-status').allTextContents();
     assert.deepEqual(codes.toSorted(), ['201', '409', '422', '503']);
-    assert.ok((await page.locator('.log .entry .status').allTextContents()).every((code) => code === '503'));
+    assert.ok((await page.locator('.request-list-log .expandable-entry .labels-status').allTextContents()).every((code) => code === '503'));
     assert.equal(await page.locator('.rank tbody tr').count(), 7);
     await page.locator('.rank').getByRole('link', { name: 'hooli' }).click();
     await page.getByRole('heading', { name: 'hooli' }).waitFor();
@@ -135,19 +150,19 @@ describe('the view of one', { concurrency: 2 }, () => {
   });
 
   check('of a consumer lists its routes, and leads to its requests', { path: '/consumer?consumer=hooli' }, async (page) => {
-    await page.locator('.rank .route').first().waitFor();
-    await page.locator('.statuses a').first().click();
-    await page.locator('.entry').first().waitFor();
+    await page.locator('.rank .labels-route').first().waitFor();
+    await page.locator('.status-breakdown-statuses a').first().click();
+    await page.locator('.expandable-entry').first().waitFor();
     assert.equal(new URL(page.url()).pathname, '/requests');
     assert.deepEqual(paramsOf(page), { consumer: 'hooli', status: '200' });
   });
 
   check('without its filter is the list of all', { path: '/route?route=%2Fv1%2Fsearch' }, async (page) => {
-    await page.getByRole('button', { name: /^Remove the filter route/ }).click();
-    await page.locator('.entities tbody th').nth(10).waitFor();
+    await page.getByRole('button', { name: /^Remove filter route/ }).click();
+    await page.locator('.entity-table-entities tbody th').nth(10).waitFor();
   });
 
   check('of what does not exist says so', { path: '/consumer?consumer=nobody' }, async (page) => {
-    await page.getByText('No request matches these filters').waitFor();
+    await page.getByText('No requests match these filters').waitFor();
   });
 });

@@ -6,10 +6,10 @@ import { check, chips, paramsOf, requestsTo, settled, until } from '../harness.m
 
 describe('filters', { concurrency: 2 }, () => {
   const clicks = [
-    ['a consumer', '.rank tbody .name >> text="acme"', { consumer: 'acme' }],
-    ['a route', '.rank tbody .name >> text="/v1/search"', { method: 'GET', route: '/v1/search' }],
-    ['a method', '.rank tbody .method >> text="POST"', { method: 'POST' }],
-    ['a status', '.log .status >> nth=0', null],
+    ['a consumer', '.rank tbody .labels-name >> text="acme"', { consumer: 'acme' }],
+    ['a route', '.rank tbody .labels-name >> text="/v1/search"', { method: 'GET', route: '/v1/search' }],
+    ['a method', '.rank tbody .labels-method >> text="POST"', { method: 'POST' }],
+    ['a status', '.request-list-log .labels-status >> nth=0', null],
   ];
   for (const [what, target, expected] of clicks) {
     check(`a click on ${what} filters by it`, {}, async (page, mock) => {
@@ -28,35 +28,35 @@ describe('filters', { concurrency: 2 }, () => {
   }
 
   check('are added by keyboard alone, and taken away', { path: '/requests' }, async (page, mock) => {
-    await page.locator('.entry').first().waitFor();
+    await page.locator('.expandable-entry').first().waitFor();
     await page.getByRole('button', { name: 'Filter', exact: true }).focus();
     await page.keyboard.press('Enter');
-    await page.getByLabel('is', { exact: true }).waitFor();
-    await page.getByLabel('Where').selectOption('status');
-    await page.getByLabel('is', { exact: true }).fill('404');
+    await page.getByLabel('Value', { exact: true }).waitFor();
+    await page.getByLabel('Field').selectOption('status');
+    await page.getByLabel('Value', { exact: true }).fill('404');
     await page.keyboard.press('Enter');
     assert.deepEqual(await until(() => chips(page), (all) => all.length > 0), ['status=404']);
-    await until(() => page.locator('.entry .status').allTextContents(), (all) => all.length > 0 && all.every((code) => code === '404'));
+    await until(() => page.locator('.expandable-entry .labels-status').allTextContents(), (all) => all.length > 0 && all.every((code) => code === '404'));
     assert.equal(requestsTo(mock, 'requests').at(-1).get('status'), '404');
-    await page.getByRole('button', { name: 'Remove the filter status 404' }).click();
+    await page.getByRole('button', { name: 'Remove filter status 404' }).click();
     assert.deepEqual(paramsOf(page), {});
   });
 
   check('take errors, services and environments as well', { path: '/requests?service=payments&environment=prod' }, async (page, mock) => {
-    await page.locator('.entry').first().waitFor();
-    assert.ok((await page.locator('.entry .col-path .mono:first-child').allTextContents()).every((path) => path === '/v1/payments'));
+    await page.locator('.expandable-entry').first().waitFor();
+    assert.ok((await page.locator('.expandable-entry [data-col=path] .mono:first-child').allTextContents()).every((path) => path === '/v1/payments'));
     await page.getByRole('button', { name: 'Filter', exact: true }).click();
-    await page.getByLabel('Where').selectOption('errors');
-    await page.getByLabel('is', { exact: true }).selectOption('true');
+    await page.getByLabel('Field').selectOption('errors');
+    await page.getByLabel('Value', { exact: true }).selectOption('true');
     await page.getByRole('button', { name: 'Add', exact: true }).click();
     assert.deepEqual(await until(() => chips(page), (all) => all.length === 3), ['service=payments', 'environment=prod', 'errors=true']);
-    await until(() => page.locator('.entry .status').allTextContents(), (all) => all.length > 0 && all.every((code) => code === '504'));
+    await until(() => page.locator('.expandable-entry .labels-status').allTextContents(), (all) => all.length > 0 && all.every((code) => code === '504'));
     assert.equal(requestsTo(mock, 'requests').at(-1).get('errors'), 'true');
   });
 
   check('offer the values that occur', { path: '/requests' }, async (page) => {
     await page.getByRole('button', { name: 'Filter', exact: true }).click();
-    await page.getByLabel('Where').selectOption('status');
+    await page.getByLabel('Field').selectOption('status');
     await until(() => page.locator('datalist option').evaluateAll((all) => all.map((option) => option.value)), (all) => all.includes('5xx') && all.includes('404'));
   });
 
@@ -64,7 +64,7 @@ describe('filters', { concurrency: 2 }, () => {
     await page.getByRole('link', { name: 'Requests', exact: true }).click();
     assert.equal(new URL(page.url()).pathname, '/requests');
     assert.deepEqual(await chips(page), ['consumer=acme']);
-    await page.locator('.entry .method').first().click();
+    await page.locator('.expandable-entry .labels-method').first().click();
     assert.equal((await chips(page)).length, 2);
     await page.goBack();
     assert.deepEqual(await until(() => chips(page), (all) => all.length === 1), ['consumer=acme']);
@@ -73,7 +73,7 @@ describe('filters', { concurrency: 2 }, () => {
   });
 
   check('by class and by error are understood', { path: '/requests?status=5xx' }, async (page) => {
-    await until(() => page.locator('.entry .status').allTextContents(), (all) => all.length > 0 && all.every((code) => code.startsWith('5')));
+    await until(() => page.locator('.expandable-entry .labels-status').allTextContents(), (all) => all.length > 0 && all.every((code) => code.startsWith('5')));
     await page.getByRole('link', { name: 'Overview', exact: true }).click();
     await page.getByRole('link', { name: /\d errors$/ }).click();
     assert.deepEqual(paramsOf(page), { status: '5xx', errors: 'true' });
@@ -81,8 +81,8 @@ describe('filters', { concurrency: 2 }, () => {
   });
 
   check('that match nothing say so, and are cleared', { path: '/?consumer=nobody&status=200' }, async (page) => {
-    await page.getByText('No request matches these filters').waitFor();
-    await page.getByRole('button', { name: 'Clear the filters' }).click();
+    await page.getByText('No requests match these filters').waitFor();
+    await page.getByRole('button', { name: 'Clear filters' }).click();
     await page.locator('[data-figure=requests]').waitFor();
     assert.deepEqual(paramsOf(page), {});
   });

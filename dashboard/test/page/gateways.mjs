@@ -5,21 +5,21 @@ import { describe } from 'node:test';
 import { PHONE, seriousFindings } from '../browser.mjs';
 import { check, until } from '../harness.mjs';
 
-const row = (page, name) => page.locator('.fleet .entry', { hasText: name });
+const row = (page, name) => page.locator('.gateway-table-fleet .expandable-entry', { hasText: name });
 const cell = async (page, name, label) => (await row(page, name).locator(`[data-label="${label}"]`).textContent()).trim();
 
 describe('gateways', { concurrency: 2 }, () => {
   check('are listed with their state', { path: '/gateways' }, async (page) => {
     await row(page, 'edge-canary').waitFor();
-    assert.equal(await page.locator('.fleet .entry').count(), 3, 'a restarted gateway is one gateway');
+    assert.equal(await page.locator('.gateway-table-fleet .expandable-entry').count(), 3, 'a restarted gateway is one gateway');
     assert.match(await cell(page, 'edge-1', 'State'), /^live/);
     assert.match(await cell(page, 'edge-canary', 'State'), /^silent48 min ago/);
     assert.equal(await cell(page, 'edge-1', 'Version'), '0.1.09f1c62d0');
     assert.equal(await cell(page, 'edge-2', 'Series'), '2,0001,840 overflow');
-    assert.equal(await cell(page, 'edge-2', 'Delivered'), '1.39M99.9 %');
+    assert.equal(await cell(page, 'edge-2', 'Stored'), '1,390,00299.9 %');
     assert.equal(await cell(page, 'edge-2', 'Dropped'), '1,231queue full, expired');
-    assert.equal(await cell(page, 'edge-canary', 'Gaps'), '32 of the log');
-    assert.equal(await cell(page, 'edge-canary', 'Delivered'), '–', 'what is not reported is not 0');
+    assert.equal(await cell(page, 'edge-canary', 'Gaps'), '32 of events');
+    assert.equal(await cell(page, 'edge-canary', 'Stored'), '–', 'what is not reported is not 0');
     assert.equal(await page.getByRole('region', { name: 'Incident' }).count(), 0);
   });
 
@@ -27,7 +27,7 @@ describe('gateways', { concurrency: 2 }, () => {
     await page.getByRole('button', { name: 'Details of edge-2' }).focus();
     await page.keyboard.press('Enter');
     const text = await page.locator('.detail').textContent();
-    for (const part of ['1,200 queue full: more came than could be delivered', '31 expired: not delivered within the age limit', '14 attempts to deliver that failed', '1,840 requests', '1,391,251']) {
+    for (const part of ['1,200 queue full: The queue was full, so the oldest events were dropped.', '31 expired: The events exceeded the age limit', '14 failed export attempts', '1,840 requests', '1,391,251']) {
       assert.ok(text.includes(part), part);
     }
     assert.deepEqual(await seriousFindings(page), []);
@@ -43,26 +43,46 @@ describe('gateways', { concurrency: 2 }, () => {
     assert.deepEqual(await seriousFindings(page), []);
   });
 
+  check('show delivery as a sum, also after a restart', { path: '/gateways' }, async (page) => {
+    await row(page, 'edge-canary').waitFor();
+    const number = async (name, label) => Number((await row(page, name).locator(`[data-label="${label}"]`).evaluate((each) => each.firstChild.textContent)).replaceAll(',', ''));
+    for (const name of ['edge-1', 'edge-2']) {
+      const [captured, stored, dropped, held] = await Promise.all(['Captured', 'Stored', 'Dropped', 'Held'].map((label) => number(name, label)));
+      assert.equal(captured, stored + dropped + held, name);
+    }
+    assert.equal(await cell(page, 'edge-1', 'Dropped'), '3lost', 'what an ended epoch held is lost');
+    assert.equal(await number('edge-1', 'Held'), 3, 'only the running epoch holds events');
+    await page.getByRole('button', { name: 'Details of edge-1' }).click();
+    const terms = await page.getByRole('region', { name: 'Request log' }).locator('dl > div').evaluateAll((all) => all.map((each) => [...each.children].map((child) => child.textContent)));
+    assert.deepEqual(terms.slice(0, 4), [['Captured', '1,482,524'], ['= Stored', '1,482,518'], ['+ Dropped', '3 lost'], ['+ Held', '3, 1.41 kB']]);
+    await page.getByRole('heading', { name: 'Restarts: 1' }).waitFor();
+  });
+
+  check('show a report that does not add up as such', { path: '/gateways', prepare: (mock) => Object.assign(mock.gateways, { 'edge-2': { captured: 1_391_261 } }) }, async (page) => {
+    assert.match(await cell(page, 'edge-2', 'Held'), /10 unaccounted/);
+  });
+
   check('say how busy they were since the last refresh', { path: '/gateways?refresh=off' }, async (page) => {
     await row(page, 'edge-1').waitFor();
-    assert.equal(await cell(page, 'edge-1', 'Busy'), '–');
+    assert.equal(await cell(page, 'edge-1', 'CPU'), '–');
     await until(
       async () => {
         await page.getByRole('button', { name: 'Refresh now' }).click();
-        return cell(page, 'edge-1', 'Busy');
+        return cell(page, 'edge-1', 'CPU');
       },
       (text) => text !== '–',
     );
-    assert.match(await cell(page, 'edge-1', 'Busy'), /^1\.3 %$/);
+    assert.match(await cell(page, 'edge-1', 'CPU'), /^1\.3 %$/);
   });
 
   const troubles = [
-    ['lost machines as an incident', { 'edge-1': { machines_lost: 1 } }, 'Incident', /2 virtual machines were lost to a trap: edge-1/],
+    ['lost workers as an incident', { 'edge-1': { workers_lost: 1 } }, 'Incident', /2 workers were lost to a trap: edge-1/],
+    ['requests that were not counted', { 'edge-2': { uncounted: 4 } }, 'Incident', /4 requests were not counted: edge-2/],
     ['configurations that differ', { 'edge-2': { config_hash: 'feed62d07ab35e84' } }, 'Warning', /different configurations: edge-1, edge-2/],
     ['versions that differ', { 'edge-2': { version: '0.1.1' } }, 'Warning', /different versions: edge-1, edge-2/],
-    ['the cap on series', {}, 'Warning', /The cap on series was reached: edge-2/],
-    ['dropped records', {}, 'Warning', /1,231 log records were dropped: edge-2/],
-    ['reasons it has not heard of', { 'edge-2': { dropped: { solar_flare: 5 } } }, 'Warning', /5 log records were dropped: edge-2/],
+    ['the limit on series', {}, 'Warning', /The limit on series was reached: edge-2/],
+    ['dropped events', {}, 'Warning', /1,234 events were dropped: edge-1, edge-2/],
+    ['unknown drop reasons', { 'edge-2': { dropped: { solar_flare: 5 } } }, 'Warning', /8 events were dropped: edge-1, edge-2/],
   ];
   for (const [what, gateways, role, words] of troubles) {
     check(`tell of ${what}`, { path: '/gateways', prepare: (mock) => Object.assign(mock.gateways, gateways) }, async (page) => {
@@ -74,13 +94,13 @@ describe('gateways', { concurrency: 2 }, () => {
   check('of other senders, which report less, are shown as they are', {
     path: '/gateways',
     prepare: (mock) => {
-      const nothing = Object.fromEntries(['captured', 'sent', 'dropped', 'held', 'queue_bytes', 'export_failures', 'machines', 'machines_lost', 'active_requests', 'busy_seconds', 'series', 'version', 'config_hash'].map((key) => [key, null]));
+      const nothing = Object.fromEntries(['captured', 'sent', 'stored', 'dropped', 'held', 'queue_bytes', 'export_failures', 'workers', 'workers_lost', 'active_requests', 'busy_seconds', 'series', 'version', 'config_hash'].map((key) => [key, null]));
       Object.assign(mock.gateways, { 'edge-1': nothing, 'edge-2': { ...nothing, overflow: 0 }, 'edge-canary': nothing });
     },
   }, async (page) => {
     await row(page, 'edge-canary').waitFor();
-    assert.equal(await page.locator('.notice').count(), 0);
-    assert.equal(await cell(page, 'edge-1', 'Delivered'), '–');
+    assert.equal(await page.locator('.gateways-notice').count(), 0);
+    assert.equal(await cell(page, 'edge-1', 'Stored'), '–');
     await page.getByRole('button', { name: 'Details of edge-1' }).click();
     assert.ok(!(await page.locator('.detail').textContent()).includes('NaN'));
   });

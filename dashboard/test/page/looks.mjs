@@ -8,15 +8,15 @@ import { beyondTheEdge, check, filled, until } from '../harness.mjs';
 describe('every view is sound in every look', { concurrency: 2 }, () => {
   const views = {
     '/': '.u-over',
-    '/routes': '.entities tbody th',
-    '/route?method=POST&route=%2Fv1%2Forders': '.statuses li',
-    '/consumers': '.entities tbody th',
-    '/consumer?consumer=anonymous': '.statuses li',
-    '/requests': '.entry',
+    '/routes': '.entity-table-entities tbody th',
+    '/route?method=POST&route=%2Fv1%2Forders': '.status-breakdown-statuses li',
+    '/consumers': '.entity-table-entities tbody th',
+    '/consumer?consumer=anonymous': '.status-breakdown-statuses li',
+    '/requests': '.expandable-entry',
     '/gateways': 'tbody th',
-    [`/gateways?open=${encodeURIComponent('["edge-1","shop","prod"]')}`]: '.redaction .never',
-    '/redaction': '.preview-result .never',
-    '/nowhere': 'text=There is no such page',
+    [`/gateways?open=${encodeURIComponent('["edge-1","shop","prod"]')}`]: '.detail-redaction .rule-table-never',
+    '/redaction': '.redaction-preview-result .rule-table-never',
+    '/nowhere': 'text=Page not found',
   };
   for (const [look, options] of Object.entries(LOOKS)) {
     for (const [path, sign] of Object.entries(views)) {
@@ -36,7 +36,7 @@ describe('the colours', { concurrency: 2 }, () => {
     assert.equal(await schemeOf(page), 'dark');
     await page.emulateMedia({ colorScheme: 'light' });
     await until(() => schemeOf(page), (scheme) => scheme === 'light');
-    const button = page.getByRole('button', { name: /^Colours/ });
+    const button = page.getByRole('button', { name: /^Colour scheme/ });
     await button.click();
     await button.click();
     assert.equal(await schemeOf(page), 'dark');

@@ -15,8 +15,8 @@ describe('the overview', { concurrency: 2 }, () => {
   });
 
   check('draws three charts that are not blank', {}, async (page) => {
-    await until(() => page.locator('.plot canvas').count(), (count) => count === 3);
-    const colours = await page.locator('.plot canvas').evaluateAll((all) =>
+    await until(() => page.locator('.chart-plot canvas').count(), (count) => count === 3);
+    const colours = await page.locator('.chart-plot canvas').evaluateAll((all) =>
       all.map((canvas) => {
         const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
         return new Set(new Uint32Array(data.buffer)).size;
@@ -26,14 +26,14 @@ describe('the overview', { concurrency: 2 }, () => {
   });
 
   const ago = (minutes) => new Date(Date.now() - minutes * 60_000).toISOString();
-  check('shades minutes that cannot be told apart, and says so', { prepare: (mock) => mock.coarse.push({ from: ago(30), to: ago(20) }) }, async (page) => {
-    await page.getByText(/^Shaded, \d\d:\d\d – \d\d:\d\d: the gateway was out of touch/).waitFor();
-    const plot = page.getByRole('img', { name: /^Requests/ });
+  check('shades merged minutes and explains them', { prepare: (mock) => mock.coarse.push({ from: ago(30), to: ago(20) }) }, async (page) => {
+    await page.getByText(/^Shaded: \d\d:\d\d – \d\d:\d\d\. The gateway could not report/).waitFor();
+    const plot = page.getByRole('slider', { name: 'Requests over time' });
     const { width, height } = await plot.boundingBox();
     await plot.hover({ position: { x: width * 0.6, y: height / 2 } });
-    await page.locator('.tip em', { hasText: 'joined' }).first().waitFor();
+    await page.locator('.chart-tip em', { hasText: 'merged' }).first().waitFor();
     await plot.hover({ position: { x: width * 0.2, y: height / 2 } });
-    await until(() => page.locator('.tip em').count(), (count) => count === 0);
+    await until(() => page.locator('.chart-tip em').count(), (count) => count === 0);
   });
 
   check('survives answers that make no sense', { path: '/?refresh=off' }, async (page, mock) => {
@@ -49,22 +49,31 @@ describe('the overview', { concurrency: 2 }, () => {
     });
     mock.seen.length = 0;
     await page.getByRole('button', { name: 'Refresh now' }).click();
-    await until(() => page.getByRole('img', { name: /^Latency/ }).getAttribute('aria-label'), (label) => label.length > 0);
+    await until(() => page.getByRole('slider', { name: 'Latency over time' }).getAttribute('aria-valuetext'), (text) => text.length > 0);
     await page.getByText(/^Shaded/).waitFor();
     assert.equal(await page.locator('.u-over').count(), 3);
   });
 
-  check('tells the values under the crosshair, moved by keyboard', {}, async (page) => {
-    const plot = page.getByRole('img', { name: /^Latency/ });
+  check('announces the values under the crosshair, moved by keyboard', { path: '/?refresh=off' }, async (page) => {
+    const plot = page.getByRole('slider', { name: 'Latency over time' });
+    const value = async () => Number(await plot.getAttribute('aria-valuenow'));
     await plot.focus();
+    const last = Number(await plot.getAttribute('aria-valuemax'));
+    assert.equal(await value(), last - 1, 'the last slot that is over');
     await page.keyboard.press('ArrowLeft');
     await page.keyboard.press('ArrowLeft');
-    const tip = page.locator('.chart', { hasText: 'Latency' }).locator('.tip');
+    assert.equal(await value(), last - 3);
+    assert.match(await plot.getAttribute('aria-valuetext'), /^\d\d:\d\d: p50 .*ms, p95 .*, p99 /);
+    const tip = page.locator('.chart', { hasText: 'Latency' }).locator('.chart-tip');
     assert.match(await tip.textContent(), /^\d\d:\d\dp50.*ms.*p95.*p99/);
+    for (const [key, wanted] of [['Home', 0], ['ArrowLeft', 0], ['ArrowRight', 1], ['PageUp', 11], ['End', last], ['ArrowRight', last]]) {
+      await page.keyboard.press(key);
+      assert.equal(await value(), wanted, key);
+    }
   });
 
   check('hides a series by its legend', {}, async (page) => {
-    const button = page.getByRole('button', { name: 'p99', exact: true }).and(page.locator('.legend button'));
+    const button = page.getByRole('button', { name: 'p99', exact: true }).and(page.locator('.chart-legend button'));
     await button.click();
     assert.equal(await button.getAttribute('aria-pressed'), 'false');
   });
@@ -91,6 +100,6 @@ describe('the overview', { concurrency: 2 }, () => {
     await page.locator('[data-figure=requests]').waitFor();
     const [now, before] = requestsTo(mock, 'summary').filter((params) => !params.has('group_by'));
     assert.equal(before.get('to'), now.get('from'));
-    assert.ok(await page.getByText('compared with the hour before').isVisible());
+    assert.ok(await page.getByText('compared with the previous hour').isVisible());
   });
 });

@@ -35,9 +35,9 @@ describe('the period', { concurrency: 2 }, () => {
     await page.getByRole('button', { name: /^Time range/ }).click();
     await page.getByLabel('From').fill('2026-01-05T10:00');
     await page.getByLabel('To', { exact: true }).fill('2026-01-05T09:00');
-    await page.getByText('The end must come after the start').waitFor();
+    await page.getByText('The end must be after the start').waitFor();
     await page.getByLabel('To', { exact: true }).fill('2026-01-05T12:00');
-    await page.getByRole('button', { name: 'Show this period' }).click();
+    await page.getByRole('button', { name: 'Apply' }).click();
     assert.deepEqual(paramsOf(page), { from: '2026-01-05T10:00Z', to: '2026-01-05T12:00Z' });
   });
 
@@ -57,7 +57,7 @@ describe('the period', { concurrency: 2 }, () => {
 describe('an address that asks too much', { concurrency: 2 }, () => {
   for (const search of ['from=0001-01-01T00:00Z&to=9999-12-31T23:59Z', 'from=1970-01-01&to=%2B275760-09-13T00:00:00Z', 'from=2026-01-05T10:00Z&to=2026-01-05T10:00:01Z', 'from=x&to=y', 'from=2000-01-01&to=2026-01-01&step=1']) {
     check(search, { path: `/?${search}`, complains: true }, async (page, mock) => {
-      await page.locator('[data-figure=requests], .blank').first().waitFor();
+      await page.locator('[data-figure=requests], .empty-blank').first().waitFor();
       for (const params of requestsTo(mock, 'timeseries')) {
         const [from, to] = ['from', 'to'].map((name) => Date.parse(params.get(name)) / 1000);
         assert.ok((to - from) / Number(params.get('step')) <= 100, `${params}`);
@@ -73,20 +73,20 @@ describe('the zone of times', { concurrency: 2 }, () => {
 
   check('is the browser’s own, and UTC on request', { path: `/requests?${period}`, ...abroad }, async (page) => {
     assert.equal(await label(page), 'Time range: Jan 5, 15:30 – Jan 5, 17:00');
-    await page.getByRole('button', { name: 'Times are local, UTC+5:30. Change to UTC' }).click();
+    await page.getByRole('button', { name: 'Times in local time, UTC+5:30. Switch to UTC' }).click();
     assert.equal(paramsOf(page).tz, 'utc');
     assert.equal(await label(page), 'Time range: Jan 5, 10:00 – Jan 5, 11:30');
-    await until(() => page.locator('.entry time').first().textContent(), (text) => text.startsWith('Jan 5 11:29'));
+    await until(() => page.locator('.expandable-entry time').first().textContent(), (text) => text.startsWith('Jan 5 11:29'));
     await page.getByRole('link', { name: 'Overview', exact: true }).click();
     assert.equal(paramsOf(page).tz, 'utc');
-    await until(() => page.getByRole('img', { name: /^Latency/ }).getAttribute('aria-label'), (text) => text.includes('Jan 5, 11:29'));
+    await until(() => page.getByRole('slider', { name: 'Latency over time' }).getAttribute('aria-valuetext'), (text) => text.includes('Jan 5, 11:29'));
   });
 
   check('holds for the form as well', { path: '/?tz=utc', ...abroad }, async (page) => {
     await page.getByRole('button', { name: /^Time range/ }).click();
     await page.getByLabel('From').fill('2026-01-05T10:00');
     await page.getByLabel('To', { exact: true }).fill('2026-01-05T12:00');
-    await page.getByRole('button', { name: 'Show this period' }).click();
+    await page.getByRole('button', { name: 'Apply' }).click();
     assert.deepEqual(paramsOf(page), { tz: 'utc', from: '2026-01-05T10:00Z', to: '2026-01-05T12:00Z' });
   });
 });
@@ -97,22 +97,22 @@ describe('refreshing', { concurrency: 2 }, () => {
   check('shows new requests by itself', { path: '/requests' }, async (page, mock) => {
     await page.clock.install();
     await page.reload();
-    await page.locator('.entry').first().waitFor();
+    await page.locator('.expandable-entry').first().waitFor();
     mock.extra.push(news);
     await page.clock.fastForward(5_000);
-    await page.locator('.entry', { hasText: 'newcomer' }).waitFor();
+    await page.locator('.expandable-entry', { hasText: 'newcomer' }).waitFor();
   });
 
   check('asks nothing when off, and at once by hand', { path: '/requests?refresh=off' }, async (page, mock) => {
     await page.clock.install();
     await page.reload();
-    await page.locator('.entry').first().waitFor();
+    await page.locator('.expandable-entry').first().waitFor();
     mock.extra.push(news);
     mock.seen.length = 0;
     await page.clock.fastForward(600_000);
     assert.deepEqual(mock.seen, []);
     await page.getByRole('button', { name: 'Refresh now' }).click();
-    await page.locator('.entry', { hasText: 'newcomer' }).waitFor();
+    await page.locator('.expandable-entry', { hasText: 'newcomer' }).waitFor();
   });
 
   check('is set in the menu and kept in the address', {}, async (page) => {

@@ -6,27 +6,29 @@ import { LOOKS, seriousFindings } from '../browser.mjs';
 import { beyondTheEdge, check, paramsOf, until } from '../harness.mjs';
 
 const path = '/redaction?refresh=off';
-const config = (page) => page.getByLabel('Configuration of the filter');
-const body = (page) => page.getByLabel('Body, as it would pass the gateway');
-const sent = (page) => page.getByRole('group', { name: 'What would be sent' });
-const result = (page) => page.locator('.preview-result:not(.outdated)');
+const config = (page) => page.getByLabel('Filter configuration');
+const body = (page) => page.getByLabel('Body, as the gateway receives it');
+const sent = (page) => page.getByRole('group', { name: 'Body as sent' });
+const result = (page) => page.locator('.redaction-preview-result:not(.outdated)');
 const selection = (page) => config(page).evaluate((area) => area.value.slice(area.selectionStart, area.selectionEnd));
 
 describe('the preview', { concurrency: 2 }, () => {
   check('begins with an example, and says that nothing is stored', { path }, async (page, mock) => {
     await result(page).waitFor();
     assert.match(await sent(page).textContent(), /"order": 12345678901234567890,\n.*\n {4}"name": "Ada",\n {4}"email": "\[CLIENT_REDACTED\]"/);
-    assert.equal(await sent(page).locator('.mask').count(), 5);
-    const rows = await page.locator('.preview .rules tbody tr').evaluateAll((all) => all.map((row) => row.textContent));
+    assert.equal(await sent(page).locator('.masked-mask').count(), 5);
+    const rows = await page.locator('.redaction-preview-preview .rule-table-rules tbody tr').evaluateAll((all) => all.map((row) => row.textContent));
     assert.equal(rows[0], '$.costumer.phone request bodynever matched');
     assert.equal(rows.length, 6);
-    assert.match(await page.locator('.preview').textContent(), /Nothing is stored/);
+    assert.match(await page.locator('.redaction-preview-preview').textContent(), /Nothing is stored/);
     assert.deepEqual(Object.keys(mock.asked[0]), ['config', 'direction', 'content_type', 'body']);
   });
 
   check('follows what is typed, and asks once it rests', { path }, async (page, mock) => {
     await result(page).waitFor();
     await page.clock.install();
+    // The clock stands still, however long the typing takes.
+    await page.clock.pauseAt(await page.evaluate(() => Date.now() + 1000));
     mock.asked.length = 0;
     await body(page).fill('');
     await body(page).pressSequentially('{"password":"x","n":1.0}');
@@ -46,18 +48,18 @@ describe('the preview', { concurrency: 2 }, () => {
     await until(() => mock.asked.length, (count) => count === 1);
   });
 
-  check('takes direction and any content type', { path }, async (page, mock) => {
+  check('takes both messages and any content type', { path }, async (page, mock) => {
     await result(page).waitFor();
-    await page.getByLabel('Direction').selectOption('response');
+    await page.getByLabel('Message').selectOption('response');
     await until(() => mock.asked.at(-1).direction, (direction) => direction === 'response');
-    await page.getByText('This configuration captures no response bodies').waitFor();
+    await page.getByText('This configuration does not capture response bodies').waitFor();
     await page.getByLabel('Content type', { exact: true }).selectOption('text/plain');
     await until(() => mock.asked.at(-1).content_type, (type) => type === 'text/plain');
     await page.getByLabel('Content type', { exact: true }).selectOption('other …');
     await page.getByLabel('Other content type').fill('text/html');
     await until(() => mock.asked.at(-1).content_type, (type) => type === 'text/html');
     await page.getByText('The body would not be sent.').waitFor();
-    assert.match(await result(page).textContent(), /Left out: media type\. The body is of no media type that redaction understands.*Its true size is \d+ B/);
+    assert.match(await result(page).textContent(), /Omitted: media type\. The content type is missing, or redaction does not support it\. .*Its size is \d+ B/);
     assert.deepEqual(await seriousFindings(page), []);
   });
 
@@ -74,9 +76,9 @@ describe('the preview', { concurrency: 2 }, () => {
     const text = (await config(page).inputValue()).replace('"$.items', '"items');
     await config(page).fill(text);
     await page.getByRole('alert').filter({ hasText: 'The gateway would refuse this configuration. redact.request_body[1]: a path begins with $' }).waitFor();
-    assert.equal(await page.locator('.editor mark').textContent(), '"items[*].note"');
+    assert.equal(await page.locator('.config-editor-editor mark').textContent(), '"items[*].note"');
     assert.equal(await selection(page), '', 'nothing is selected while somebody types');
-    assert.equal(await page.locator('.preview-result').count(), 0);
+    assert.equal(await page.locator('.redaction-preview-result').count(), 0);
     assert.equal(await config(page).getAttribute('aria-invalid'), 'true');
 
     await page.getByRole('button', { name: /^Go to line 6, column \d+/ }).click();
@@ -88,7 +90,7 @@ describe('the preview', { concurrency: 2 }, () => {
 
     await config(page).fill(text.replace('"items', '"$.items'));
     await result(page).waitFor();
-    assert.equal(await page.locator('.editor mark').count(), 0);
+    assert.equal(await page.locator('.config-editor-editor mark').count(), 0);
   });
 
   check('brings the place of a defect into sight', { path, complains: true }, async (page) => {
@@ -96,7 +98,7 @@ describe('the preview', { concurrency: 2 }, () => {
     await page.getByRole('button', { name: /^Go to line 81/ }).click();
     await until(
       async () => {
-        const [mark, box] = await Promise.all([page.locator('.editor mark').boundingBox(), config(page).boundingBox()]);
+        const [mark, box] = await Promise.all([page.locator('.config-editor-editor mark').boundingBox(), config(page).boundingBox()]);
         return { mark, box };
       },
       ({ mark, box }) => mark.x >= box.x && mark.x + mark.width <= box.x + box.width && mark.y >= box.y && mark.y + mark.height <= box.y + box.height,
@@ -105,14 +107,14 @@ describe('the preview', { concurrency: 2 }, () => {
 
   check('shows other refusals and failures as everywhere', { path, complains: true }, async (page, mock) => {
     await result(page).waitFor();
-    mock.redact = () => ({ status: 400, body: { error: { code: 'invalid', message: 'not a media type', field: 'content_type' } } });
+    mock.redact = () => ({ status: 400, body: { error: { code: 'invalid_parameter', message: 'not a media type', field: 'content_type' } } });
     await page.getByRole('button', { name: 'Preview', exact: true }).click();
-    await page.getByRole('alert').filter({ hasText: 'The ingest answered 400. not a media type (content_type)' }).waitFor();
+    await page.getByRole('alert').filter({ hasText: 'The ingest responded with 400. not a media type (content_type)' }).waitFor();
     mock.redact = undefined;
     mock.mode = 'reset';
     await page.getByRole('alert').getByRole('button', { name: 'Try again' }).click();
     await page.getByRole('alert').filter({ hasText: 'The ingest cannot be reached' }).waitFor();
-    assert.ok(await page.locator('.preview-result.outdated').isVisible());
+    assert.ok(await page.locator('.redaction-preview-result.outdated').isVisible());
     mock.mode = 'data';
     await page.getByRole('alert').getByRole('button', { name: 'Try again' }).click();
     await page.getByRole('alert').waitFor({ state: 'detached' });
@@ -123,7 +125,7 @@ describe('the preview', { concurrency: 2 }, () => {
     const [mine, hers] = ['{"version": 1, "ingest": {"cluster": "my-own"}}', '{"secret": "of-hers"}'];
     await config(page).fill(mine);
     await body(page).fill(hers);
-    await page.getByLabel('Direction').selectOption('response');
+    await page.getByLabel('Message').selectOption('response');
     await result(page).waitFor();
     assert.deepEqual(paramsOf(page), { refresh: 'off' });
     const stored = await page.evaluate(() => JSON.stringify([{ ...sessionStorage }, { ...localStorage }, document.cookie]));
@@ -135,12 +137,12 @@ describe('the preview', { concurrency: 2 }, () => {
     assert.equal(await body(page).inputValue(), hers, 'a look elsewhere loses nothing');
     await page.reload();
     assert.equal(await config(page).inputValue(), mine);
-    assert.equal(await page.getByLabel('Direction').inputValue(), 'response');
+    assert.equal(await page.getByLabel('Message').inputValue(), 'response');
     assert.doesNotMatch(await body(page).inputValue(), /of-hers/);
   });
 
   check('survives what somebody else wrote into its place', { path }, async (page) => {
-    for (const value of ['null', '7', 'not JSON', '{"config": 7, "direction": [], "contentType": {}}']) {
+    for (const value of ['null', '7', 'not JSON', '{"config": 7, "message": [], "contentType": {}}']) {
       await page.evaluate((text) => sessionStorage.setItem('gatelens-preview', text), value);
       await page.reload();
       assert.match(await config(page).inputValue(), /"version": 1/, value);
@@ -150,7 +152,7 @@ describe('the preview', { concurrency: 2 }, () => {
   for (const [look, options] of Object.entries(LOOKS)) {
     check(`is sound in ${look} where a configuration is refused`, { path, complains: true, ...options }, async (page) => {
       await config(page).fill('{"redact": {"request_body": ["wrong"]}}');
-      await page.locator('.refused').waitFor();
+      await page.locator('.redaction-preview-refused').waitFor();
       assert.deepEqual(await seriousFindings(page), []);
       assert.equal(await beyondTheEdge(page), 0, 'the page scrolls sideways');
     });

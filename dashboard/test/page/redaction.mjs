@@ -14,7 +14,7 @@ const log = (more) => ({ path: '/requests?refresh=off', prepare: (mock) => mock.
 
 /** Opens the request that was captured and gives its detail. */
 async function opened(page) {
-  await page.locator('.entry', { hasText: '/v1/captured' }).locator('.expand').click();
+  await page.locator('.expandable-entry', { hasText: '/v1/captured' }).locator('.expandable-expand').click();
   const detail = page.locator('.detail');
   await detail.waitFor();
   return detail;
@@ -25,9 +25,9 @@ describe('a captured request', { concurrency: 2 }, () => {
     const detail = await opened(page);
     const headers = await detail.getByRole('group', { name: 'Request headers' }).locator('dl > div').evaluateAll((all) => all.map((row) => [...row.children].map((each) => each.textContent)));
     assert.deepEqual(headers, Object.entries(CAPTURED.bodies.request_headers).map(([name, values]) => [name, ...values]));
-    assert.equal(await detail.getByRole('group', { name: 'Response headers' }).locator('.mask').count(), 2);
-    assert.equal(await detail.locator('dl > div', { hasText: 'Query' }).locator('.mask').count(), 1);
-    assert.equal(await page.locator('.entry.open .mask').count(), 1);
+    assert.equal(await detail.getByRole('group', { name: 'Response headers' }).locator('.masked-mask').count(), 2);
+    assert.equal(await detail.locator('dl > div', { hasText: 'Query' }).locator('.masked-mask').count(), 1);
+    assert.equal(await page.locator('.expandable-entry.expandable-open .masked-mask').count(), 1);
     assert.match(await detail.textContent(), /gRPC status7 PERMISSION_DENIED/);
     assert.doesNotMatch(await detail.textContent(), /omitted|Grpc/, 'what has its place is not listed again');
   });
@@ -37,7 +37,7 @@ describe('a captured request', { concurrency: 2 }, () => {
     const body = detail.getByRole('group', { name: 'Request body' });
     const text = await body.textContent();
     for (const part of ['\n  "order": 12345678901234567890,', '\n  "total": 1.50,', '"quantity": 1e3', '\n    "email": "[CLIENT_REDACTED]",', '"tags": [],']) assert.ok(text.includes(part), part);
-    assert.equal(await body.locator('.mask').count(), 3);
+    assert.equal(await body.locator('.masked-mask').count(), 3);
     await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
     await detail.getByRole('button', { name: 'Copy', exact: true }).click();
     await detail.getByRole('button', { name: 'Copied' }).waitFor();
@@ -48,14 +48,14 @@ describe('a captured request', { concurrency: 2 }, () => {
     const detail = await opened(page);
     const text = await detail.textContent();
     for (const part of ["<script>window.hit=1</script><img src=x onerror='window.hit=1'>", '<img src=x onerror="window.hit=1">', '<b>bold</b>']) assert.ok(text.includes(part), part);
-    assert.equal(await detail.locator('.messages :is(script, img)').count(), 0);
+    assert.equal(await detail.locator('.detail-messages :is(script, img)').count(), 0);
     assert.equal(await page.evaluate('window.hit'), undefined);
   });
 
   const omissions = [
-    ['too_large', /Left out: too large\. The body is longer than capture\.max_body_bytes allows.* Its true size is 1\.23 MB\./],
-    ['not_seen', /Left out: not seen\. The filter never saw the body/],
-    ['solar_flare', /Left out: solar_flare\. {2}Nothing of it was sent\. Its true size is 1\.23 MB\./],
+    ['too_large', /Omitted: too large\. The body exceeds capture\.max_body_bytes.* Its size is 1\.23 MB\./],
+    ['not_seen', /Omitted: not seen\. The filter did not see the body/],
+    ['solar_flare', /Omitted: solar_flare\. No part of the body was sent\. Its size is 1\.23 MB\./],
   ];
   for (const [reason, words] of omissions) {
     check(`says why a body is not there: ${reason}`, log({ response_body_omitted: reason }), async (page) => {
@@ -65,7 +65,7 @@ describe('a captured request', { concurrency: 2 }, () => {
 
   check('of which nothing was captured has no place for it', log({ ...CAPTURED.nothing }), async (page) => {
     const detail = await opened(page);
-    assert.equal(await detail.locator('.message').count(), 0);
+    assert.equal(await detail.locator('.captured-message-message').count(), 0);
   });
 
   const lines = 'a line of a long body\n'.repeat(40_000);
@@ -90,7 +90,7 @@ describe('a captured request', { concurrency: 2 }, () => {
   }
 });
 
-const rulesIn = (scope) => scope.locator('.rules tbody tr').evaluateAll((all) => all.map((row) => [...row.children].map((each) => each.textContent.trim()).join(' | ')));
+const rulesIn = (scope) => scope.locator('.rule-table-rules tbody tr').evaluateAll((all) => all.map((row) => [...row.children].map((each) => each.textContent.trim()).join(' | ')));
 
 describe('redaction of one gateway', { concurrency: 2 }, () => {
   check('is told over its starts, what never matched first', { path: '/gateways?refresh=off' }, async (page) => {
@@ -98,18 +98,18 @@ describe('redaction of one gateway', { concurrency: 2 }, () => {
     const section = page.getByRole('region', { name: 'Redaction' });
     assert.deepEqual(await rulesIn(section), [
       '$.costumer.phone request body | never matched', '$.users[*].email response body | never matched', 'x-internal-* headers | 48,213', '$.customer.email request body | 4,000',
-      'password built in | 3,911', 'session_* query | 907', '$.items[*].note request body | 120', 'card detector | 12', 'token built in | 5', 'passport_no any key | 4',
+      'password built-in | 3,911', 'session_* query | 907', '$.items[*].note request body | 120', 'card detector | 12', 'token built-in | 5', 'passport_no any key | 4',
     ]);
     const text = await section.textContent();
     for (const part of [
-      '2 of 10 rules never matched. Such a rule may be misspelt', '42,000 captured, 364 left out; 120,400 exchanges had none', '310 media type: the body is of no media type', '50 too large: ',
-      '0 captured, 19 left out', '17 not seen: the filter never saw the body', '2 solar_flare',
+      '2 of 10 rules never matched. Check the spelling', '42,000 captured, 364 omitted; 120,400 requests had none', '310 media type: The content type is missing', '50 too large: ',
+      '0 captured, 19 omitted', '17 not seen: The filter did not see the body', '2 solar_flare',
     ]) assert.ok(text.includes(part), part);
-    await section.getByRole('link', { name: 'Try rules in the preview' }).click();
+    await section.getByRole('link', { name: 'Test rules in the preview' }).click();
     await page.getByRole('heading', { name: 'Preview' }).waitFor();
   });
 
-  check('is not told of a gateway that does not tell', { path: '/gateways?refresh=off' }, async (page) => {
+  check('is absent for a gateway that does not report it', { path: '/gateways?refresh=off' }, async (page) => {
     await page.getByRole('button', { name: 'Details of edge-canary' }).click();
     await page.locator('.detail').waitFor();
     assert.equal(await page.getByRole('region', { name: 'Redaction' }).count(), 0);
@@ -137,11 +137,11 @@ describe('redaction of one gateway', { concurrency: 2 }, () => {
 describe('redaction of all gateways', { concurrency: 2 }, () => {
   check('is summed up', { path: '/redaction?refresh=off' }, async (page) => {
     const rules = page.getByRole('region', { name: 'Rules' });
-    await rules.locator('.never').waitFor();
-    assert.deepEqual((await rulesIn(rules)).slice(0, 4), ['$.costumer.phone request body | never matched | 1', 'x-internal-* headers | 99,233 | 2', '$.customer.email request body | 8,000 | 2', 'password built in | 3,911 | 1']);
-    assert.match(await rules.textContent(), /1 of 10 rules never matched\. It may be misspelt/);
+    await rules.locator('.rule-table-never').waitFor();
+    assert.deepEqual((await rulesIn(rules)).slice(0, 4), ['$.costumer.phone request body | never matched | 1', 'x-internal-* headers | 99,233 | 2', '$.customer.email request body | 8,000 | 2', 'password built-in | 3,911 | 1']);
+    assert.match(await rules.textContent(), /1 of 10 rules never matched\. Check the spelling/);
     const text = await page.getByRole('region', { name: 'Bodies' }).textContent();
-    for (const part of ['82,120 captured, 414 left out', '100 too large', '9 captured, 25 left out', '6 memory limit']) assert.ok(text.includes(part), part);
+    for (const part of ['82,120 captured, 414 omitted', '100 too large', '9 captured, 25 omitted', '6 memory limit']) assert.ok(text.includes(part), part);
 
     await rules.getByRole('button', { name: 'Hits' }).click();
     assert.match((await rulesIn(rules))[0], /^x-internal/);
@@ -149,7 +149,7 @@ describe('redaction of all gateways', { concurrency: 2 }, () => {
   });
 
   check('is kept fresh', { path: '/redaction?refresh=off' }, async (page, mock) => {
-    await page.getByRole('region', { name: 'Rules' }).locator('.never').waitFor();
+    await page.getByRole('region', { name: 'Rules' }).locator('.rule-table-never').waitFor();
     mock.gateways['edge-1'] = { redaction: null };
     await page.getByRole('button', { name: 'Refresh now' }).click();
     await until(() => page.getByRole('region', { name: 'Rules' }).textContent(), (text) => text.includes('1 gateway reports'));

@@ -7,8 +7,9 @@ import { PHONE, seriousFindings } from '../browser.mjs';
 import { check, paramsOf, requestsTo, until } from '../harness.mjs';
 
 describe('a request', { concurrency: 2 }, () => {
-  check('opens to all of its fields, and the list stands still', { path: '/requests?status=503' }, async (page, mock) => {
-    await page.locator('.entry .expand').nth(1).click();
+  check('opens to all of its fields, and the list pauses', { path: '/requests?status=503' }, async (page, mock) => {
+    await page.locator('.expandable-entry .expandable-expand').nth(1).click();
+    assert.match(await page.locator('.detail').textContent(), /Identityclient-supplied \(untrusted\)/);
     const answer = await (await fetch(mock.url + mock.seen.findLast((path) => path.includes('/requests?')))).json();
     const id = await page.locator('.detail dl > div', { hasText: 'Request id' }).locator('dd').textContent();
     const row = answer.rows.find((each) => each.request_id === id);
@@ -21,15 +22,15 @@ describe('a request', { concurrency: 2 }, () => {
 
     mock.extra.push({ ...row, time: new Date().toISOString(), request_id: 'newer', consumer: 'newcomer' });
     await page.getByRole('button', { name: 'Refresh now' }).click();
-    await page.getByRole('button', { name: /^Close it and show \d+ newer/ }).click();
-    await page.locator('.entry', { hasText: 'newcomer' }).waitFor();
+    await page.getByRole('button', { name: /^Close and show \d+ new$/ }).click();
+    await page.locator('.expandable-entry', { hasText: 'newcomer' }).waitFor();
     assert.equal(await page.locator('.detail').count(), 0);
   });
 
   check('pushes the others down, on a phone too', { path: '/requests', viewport: PHONE }, async (page) => {
-    await page.locator('.entry .expand').first().click();
+    await page.locator('.expandable-entry .expandable-expand').first().click();
     const detail = await page.locator('.detail').boundingBox();
-    const next = await page.locator('.entry').nth(1).boundingBox();
+    const next = await page.locator('.expandable-entry').nth(1).boundingBox();
     assert.ok(detail.height > 300 && detail.y + detail.height <= next.y, `${JSON.stringify({ detail, next })}`);
   });
 
@@ -39,46 +40,46 @@ describe('a request', { concurrency: 2 }, () => {
       novelty: 'unheard of',
     });
     await page.getByRole('button', { name: 'Refresh now' }).click();
-    await page.locator('.entry', { hasText: '/r?page=2' }).locator('.expand').click();
+    await page.locator('.expandable-entry', { hasText: '/r?page=2' }).locator('.expandable-expand').click();
     const text = await page.locator('.detail').textContent();
     for (const part of ['Novelty', 'unheard of']) assert.ok(text.includes(part), part);
   });
 
   check('is found further back page by page', { path: '/requests' }, async (page, mock) => {
-    await page.locator('.entry').first().waitFor();
+    await page.locator('.expandable-entry').first().waitFor();
     await page.getByRole('button', { name: 'Load older' }).click();
-    await until(() => page.locator('.entry').count(), (count) => count === 200);
+    await until(() => page.locator('.expandable-entry').count(), (count) => count === 200);
     assert.ok(requestsTo(mock, 'requests').some((params) => params.has('cursor')));
-    await page.getByRole('button', { name: 'Back to the latest' }).click();
-    await until(() => page.locator('.entry').count(), (count) => count === 100);
+    await page.getByRole('button', { name: 'Back to latest' }).click();
+    await until(() => page.locator('.expandable-entry').count(), (count) => count === 100);
   });
 
   check('has an address of its own', { path: '/requests?refresh=off' }, async (page, mock) => {
-    await page.locator('.entry .expand').nth(3).click();
+    await page.locator('.expandable-entry .expandable-expand').nth(3).click();
     const id = await page.locator('.detail dl > div', { hasText: 'Request id' }).locator('dd').textContent();
     const { open } = paramsOf(page);
     assert.ok(open.endsWith(`~${id}`), open);
     await page.reload();
-    await page.locator('.entry.open').waitFor();
+    await page.locator('.expandable-entry.expandable-open').waitFor();
 
     // Also where the list under the address does not hold it.
     const linked = page.getByRole('region', { name: 'Linked request' });
     await page.goto(`${mock.url}/requests?from=2026-01-05T10:00Z&to=2026-01-05T11:00Z&open=${encodeURIComponent(open)}`);
     await linked.getByText(id).waitFor();
     assert.deepEqual(await seriousFindings(page), []);
-    await linked.getByRole('button', { name: 'Close the linked request' }).click();
+    await linked.getByRole('button', { name: 'Close linked request' }).click();
     await linked.waitFor({ state: 'detached' });
   });
 
   for (const open of ['2020-01-05T10:00:00Z~gone', 'nonsense', '~', '2026-13-99T00:00:00Z~x']) {
     check(`that the log does not hold is said to be missing: ${open}`, { path: `/requests?open=${encodeURIComponent(open)}` }, async (page) => {
-      await page.getByText('The request that this address names is not in the log').waitFor();
-      assert.ok((await page.locator('.entry').count()) > 0);
+      await page.getByText('This request is not in the log').waitFor();
+      assert.ok((await page.locator('.expandable-entry').count()) > 0);
     });
   }
 
   check('is closed by the back button', { path: '/requests' }, async (page) => {
-    await page.locator('.entry .expand').first().click();
+    await page.locator('.expandable-entry .expandable-expand').first().click();
     await page.locator('.detail').waitFor();
     await page.goBack();
     await page.locator('.detail').waitFor({ state: 'detached' });
@@ -89,28 +90,35 @@ describe('the log', { concurrency: 2 }, () => {
   const news = () => ({ time: new Date().toISOString(), consumer: 'newcomer', method: 'GET', route: '/new', path: '/new', status: 200, duration_ms: 1, upstream_ms: 1, request_id: 'new-1', gateway: 'edge-1' });
   const refresh = (page) => page.getByRole('button', { name: 'Refresh now' });
 
-  check('stands still while it is read further down', { path: '/requests?refresh=off' }, async (page, mock) => {
-    await page.locator('.entry').nth(60).scrollIntoViewIfNeeded();
+  check('pauses while it is read further down', { path: '/requests?refresh=off' }, async (page, mock) => {
+    await page.locator('.expandable-entry').nth(60).scrollIntoViewIfNeeded();
     await page.evaluate(() => window.scrollBy(0, 400));
-    const times = () => page.locator('.entry time').evaluateAll((all) => all.map((time) => time.dateTime));
+    const times = () => page.locator('.expandable-entry time').evaluateAll((all) => all.map((time) => time.dateTime));
     const before = await times();
     mock.extra.push(news());
     await refresh(page).click();
-    const pill = page.getByRole('button', { name: /^Show \d+ newer/ });
+    const pill = page.getByRole('button', { name: /^Show \d+ new$/ });
     await pill.waitFor();
     assert.deepEqual(await times(), before);
     await pill.click();
-    await page.locator('.entry', { hasText: 'newcomer' }).waitFor();
+    await page.locator('.expandable-entry', { hasText: 'newcomer' }).waitFor();
   });
 
-  check('stands still under the mouse', { path: '/requests?refresh=off' }, async (page, mock) => {
-    await page.locator('.entry').nth(5).hover();
+  check('pauses under the mouse', { path: '/requests?refresh=off' }, async (page, mock) => {
+    await page.locator('.expandable-entry').nth(5).hover();
     mock.extra.push(news());
     await refresh(page).press('Enter');
-    await page.getByRole('status').getByText(/^standing still, \d+ newer/).waitFor();
-    assert.equal(await page.locator('.entry', { hasText: 'newcomer' }).count(), 0);
+    await page.getByRole('status').getByText(/^Paused · \d+ new$/).waitFor();
+    assert.equal(await page.locator('.expandable-entry', { hasText: 'newcomer' }).count(), 0);
     await page.getByRole('heading', { name: 'Latest requests' }).hover();
-    await page.locator('.entry', { hasText: 'newcomer' }).waitFor();
+    await page.locator('.expandable-entry', { hasText: 'newcomer' }).waitFor();
+  });
+
+  check('says that there may be more than a page of new requests', { path: '/requests?refresh=off' }, async (page, mock) => {
+    await page.locator('.expandable-entry').nth(5).hover();
+    mock.extra.push(...Array.from({ length: 100 }, (_, index) => ({ ...news(), request_id: `new-${index}` })));
+    await refresh(page).press('Enter');
+    await page.getByRole('status').getByText('Paused · 100+ new').waitFor();
   });
 
   for (const [name, rowsOf] of [
@@ -118,11 +126,11 @@ describe('the log', { concurrency: 2 }, () => {
     ['NDJSON', (text) => text.trimEnd().split('\n').map((line) => JSON.parse(line))],
   ]) {
     check(`is saved as ${name}, as it is shown`, { path: '/requests?status=5xx&refresh=off' }, async (page, mock) => {
-      await page.locator('.entry').first().waitFor();
+      await page.locator('.expandable-entry').first().waitFor();
       const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name, exact: true }).click()]);
       assert.match(download.suggestedFilename(), new RegExp(`^requests-.*\\.${name.toLowerCase()}$`));
       const rows = rowsOf(await readFile(await download.path(), 'utf8'));
-      assert.equal(rows.length, await page.locator('.entry').count());
+      assert.equal(rows.length, await page.locator('.expandable-entry').count());
       const { rows: api } = await (await fetch(mock.url + mock.seen.findLast((path) => path.includes('/requests?')))).json();
       if (name === 'NDJSON') assert.deepEqual(rows[0], api[0]);
       else assert.ok(rows[0].startsWith(`${api[0].time},${api[0].consumer},${api[0].method},`), rows[0]);

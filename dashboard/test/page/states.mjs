@@ -12,9 +12,9 @@ describe('without data', { concurrency: 2 }, () => {
     assert.deepEqual(await seriousFindings(page), []);
   });
 
-  check('it tells the gateway’s heartbeat', { mode: 'heartbeat' }, async (page) => {
+  check('it shows the liveness of the gateway', { mode: 'heartbeat' }, async (page) => {
     await page.getByText('No requests in this period').waitFor();
-    assert.match(await page.locator('main').textContent(), /Gateway edge-1 is connected \(just now\)/);
+    assert.match(await page.locator('main').textContent(), /Gateway edge-1 is connected \(last seen just now\)/);
   });
 
   check('it fills when the first request comes', { mode: 'empty' }, async (page, mock) => {
@@ -26,7 +26,7 @@ describe('without data', { concurrency: 2 }, () => {
 
   check('it keeps the places while waiting', { mode: 'hang' }, async (page, mock) => {
     await page.locator('.figure [data-animate]').first().waitFor();
-    const place = () => page.locator('.charts').boundingBox();
+    const place = () => page.locator('.traffic-charts-charts').boundingBox();
     const waiting = await place();
     mock.mode = 'data';
     await page.locator('.u-over').nth(2).waitFor();
@@ -37,12 +37,12 @@ describe('without data', { concurrency: 2 }, () => {
 
 describe('when the ingest fails', { concurrency: 2 }, () => {
   const ways = {
-    error: /The ingest answered 503. the store is read-only/,
-    garbled: /The ingest answered 502/,
+    error: /The ingest responded with 503\. the store is read-only/,
+    garbled: /The ingest responded with 502\. No further details\./,
     reset: /The ingest cannot be reached/,
   };
   for (const [mode, words] of Object.entries(ways)) {
-    check(`(${mode}) the old data stays, and trying again helps`, { complains: true }, async (page, mock) => {
+    check(`(${mode}) the old data stays, and trying again helps`, { path: '/?refresh=off', complains: true }, async (page, mock) => {
       await page.locator('[data-figure=requests]').waitFor();
       mock.mode = mode;
       await page.getByRole('button', { name: 'Refresh now' }).click();
@@ -56,9 +56,9 @@ describe('when the ingest fails', { concurrency: 2 }, () => {
       await banner.waitFor({ state: 'detached' });
     });
 
-    check(`(${mode}) from the start, it says so`, { mode, complains: true }, async (page, mock) => {
+    check(`(${mode}) from the start, it says so`, { path: '/?refresh=off', mode, complains: true }, async (page, mock) => {
       assert.match(await page.getByRole('alert').textContent(), words);
-      await page.getByText('Nothing to show yet').waitFor();
+      await page.getByText('No data yet').waitFor();
       mock.mode = 'data';
       await page.getByRole('button', { name: 'Try again' }).click();
       await page.locator('[data-figure=requests]').waitFor();

@@ -55,7 +55,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Spreads the kills and all configuration changes over so many requests.
+    /// Spreads the kills and all configuration changes over this many requests.
     pub(super) fn new(seed: u64, kills: usize, requests: u64) -> Self {
         let mut rng = Rng::with_seed(seed);
         let mut is_kill: Vec<bool> = [vec![true; kills], vec![false; CHANGES.len()]].concat();

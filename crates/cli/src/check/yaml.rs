@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
 /// Aliases can make a small file a large tree; no configuration is larger than this.
 const MAX_NODES: usize = 1_000_000;
@@ -16,12 +16,14 @@ pub(super) struct Place {
     pub(super) column: usize,
 }
 
+/// A value and where it begins.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) place: Place,
     pub(super) content: Content,
 }
 
+/// The parts of a node.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     Scalar { text: String, style: ScalarStyle },
@@ -29,12 +31,23 @@ pub(super) enum Content {
     Mapping(Vec<(Node, Node)>),
 }
 
-/// Why a file is no YAML.
+/// A tree written as JSON, with the places of its keys and elements in the file.
+#[derive(Clone, Debug)]
+pub(super) struct Json {
+    /// One line.
+    pub(super) text: String,
+    /// Characters of the text.
+    columns: usize,
+    /// By the column of the text, from 1, ascending.
+    places: Vec<(usize, Place)>,
+}
+
+/// Why a file is not YAML.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum YamlError {
-    #[error("no YAML: {message}")]
+    #[error("this is not YAML: {message}")]
     Syntax { place: Place, message: String },
-    #[error("aliases make this more than {MAX_NODES} values")]
+    #[error("aliases expand to more than {MAX_NODES} values: write the values out, or split the file")]
     TooLarge { place: Place },
 }
 
@@ -100,48 +113,25 @@ impl Node {
         }
     }
 
-    /// Where a path like `routes.templates[3]` leads: the key for a member, the value for an element, and where the path
-    /// leaves the tree, the last part that exists.
-    pub(super) fn find(&self, path: &str) -> Place {
-        let (mut node, mut place, mut rest) = (self, self.place, path);
-        while !rest.is_empty() {
-            rest = rest.trim_start_matches('.');
-            if let Some((index, after)) = rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-                let Some(element) = index.parse().ok().and_then(|index: usize| node.elements().get(index))
-                else {
-                    break;
-                };
-                (node, place, rest) = (element, element.place, after);
-                continue;
-            }
-            // A key may itself have dots and brackets: the longest one that fits is meant.
-            let fits = |key: &str| {
-                rest.strip_prefix(key).is_some_and(|after| after.is_empty() || after.starts_with(['.', '[']))
-            };
-            let named = node.members().iter().filter(|(key, _)| key.text().is_some_and(fits));
-            let Some((key, value)) = named.max_by_key(|(key, _)| key.text().map(str::len)) else { break };
-            rest = rest.get(key.text().map_or(0, str::len)..).unwrap_or_default();
-            (node, place) = (value, key.place);
-        }
-        place
+    /// The place of a member's key; without the member, of the node itself.
+    pub(super) fn key_place(&self, key: &str) -> Place {
+        self.entry(key).map_or(self.place, |(key, _)| key.place)
     }
 
-    /// The tree as JSON, plain scalars by YAML's core schema.
-    pub(super) fn json(&self) -> Value {
-        match &self.content {
-            Content::Scalar { text, style: ScalarStyle::Plain } => plain(text),
-            Content::Scalar { text, .. } => Value::String(text.clone()),
-            Content::Sequence(nodes) => Value::Array(nodes.iter().map(Node::json).collect()),
-            Content::Mapping(members) => {
-                let pairs = members.iter().map(|(key, value)| {
-                    (key.text().map_or_else(|| key.json().to_string(), str::to_owned), value.json())
-                });
-                Value::Object(pairs.collect::<Map<_, _>>())
-            }
-        }
+    /// Whether two trees hold the same values.
+    pub(super) fn equals(&self, other: &Node) -> bool {
+        self.json().text == other.json().text
     }
 
-    /// Where in the file a place in this scalar's text is, as well as that can be told.
+    /// The tree as JSON in one line, plain scalars by YAML's core schema.
+    pub(super) fn json(&self) -> Json {
+        let mut json = Json { text: String::new(), columns: 0, places: Vec::new() };
+        json.mark(self.place);
+        json.write(self);
+        json
+    }
+
+    /// The place in the file of a place in this scalar's text; where that is not known, the scalar's own.
     pub(super) fn place_in_text(&self, file: &str, inner: Place) -> Place {
         let Content::Scalar { text, style } = &self.content else { return self.place };
         let lines: Vec<&str> = file.lines().collect();
@@ -158,6 +148,55 @@ impl Node {
     fn entry(&self, key: &str) -> Option<&(Node, Node)> {
         self.members().iter().find(|(known, _)| known.text() == Some(key))
     }
+}
+
+impl Json {
+    /// The place in the file of what begins at a column of the text, or of what the column is part of.
+    pub(super) fn place(&self, column: usize) -> Option<Place> {
+        let next = self.places.partition_point(|(known, _)| *known <= column);
+        self.places.get(next.checked_sub(1)?).map(|(_, place)| *place)
+    }
+
+    fn write(&mut self, node: &Node) {
+        match &node.content {
+            Content::Scalar { text, style: ScalarStyle::Plain } => self.push(&plain(text).to_string()),
+            Content::Scalar { text, .. } => self.push(&quoted(text)),
+            Content::Sequence(nodes) => {
+                self.push("[");
+                for (index, node) in nodes.iter().enumerate() {
+                    self.push(if index > 0 { "," } else { "" });
+                    self.mark(node.place);
+                    self.write(node);
+                }
+                self.push("]");
+            }
+            Content::Mapping(members) => {
+                self.push("{");
+                for (index, (key, value)) in members.iter().enumerate() {
+                    self.push(if index > 0 { "," } else { "" });
+                    self.mark(key.place);
+                    let name = key.text().map_or_else(|| key.json().text, str::to_owned);
+                    self.push(&quoted(&name));
+                    self.push(":");
+                    self.write(value);
+                }
+                self.push("}");
+            }
+        }
+    }
+
+    fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.columns += text.chars().count();
+    }
+
+    fn mark(&mut self, place: Place) {
+        self.places.push((self.columns + 1, place));
+    }
+}
+
+fn quoted(text: &str) -> String {
+    Value::String(text.to_owned()).to_string()
 }
 
 /// A literal block repeats its lines as they are, each after the same indentation.
@@ -224,7 +263,7 @@ fn plain(text: &str) -> Value {
         "false" | "False" | "FALSE" => return Value::Bool(false),
         _ => {}
     }
-    // JSON's numbers are those of the core schema, but for forms that nobody writes by hand.
+    // JSON's numbers are those of the core schema, except forms that nobody writes by hand.
     serde_json::from_str::<Number>(text).map_or_else(|_| Value::String(text.to_owned()), Value::Number)
 }
 
@@ -342,19 +381,24 @@ second: document
     fn parts_know_their_places() {
         let documents = documents(FILE).unwrap();
         let [first, second] = &documents[..] else { panic!("{documents:?}") };
-        let check = |path: &str, line: usize, column: usize| {
-            assert_eq!(first.find(path), Place { line, column }, "{path}");
+        let json = first.json();
+        let check = |text: &str, line: usize, column: usize| {
+            let at = json.text.find(text).unwrap();
+            assert_eq!(json.place(at + 1), Some(Place { line, column }), "{text}");
         };
-        check("kind", 2, 1);
-        check("list[0]", 3, 8);
-        check("list[1].b.c", 3, 12);
-        check("list[7]", 3, 1);
-        check("nothing", 2, 1);
+        check("{\"kind\"", 2, 1);
+        check("\"kind\"", 2, 1);
+        check("\"Plugin\"", 2, 1);
+        check("\"a\"", 3, 8);
+        check("\"b.c\"", 3, 12);
+        check("\"x\"", 3, 21);
+        assert_eq!(first.key_place("list"), Place { line: 3, column: 1 });
+        assert_eq!(first.key_place("nothing"), Place { line: 2, column: 1 });
         assert_eq!(first.get("again").and_then(Node::text), Some("Plugin"));
-        assert_eq!(second.find("second"), Place { line: 13, column: 1 });
+        assert_eq!(second.key_place("second"), Place { line: 13, column: 1 });
         assert_eq!(
-            first.get("numbers").map(Node::json),
-            Some(serde_json::json!([1, 0.5, "1", true, null, 1000.0]))
+            first.get("numbers").map(|node| node.json().text).as_deref(),
+            Some(r#"[1,0.5,"1",true,null,1000.0]"#)
         );
     }
 
@@ -374,7 +418,7 @@ second: document
     }
 
     #[test]
-    fn what_is_no_yaml_has_a_place() {
+    fn a_syntax_error_has_a_place() {
         assert_eq!(documents("a: 1\nb: c: d\n").unwrap_err().place().line, 2);
         let laughs = (1..30).fold("a0: &a0 [1, 1]\n".to_owned(), |text, n| {
             format!("{text}a{n}: &a{n} [*a{0}, *a{0}]\n", n - 1)

@@ -1,4 +1,4 @@
-//! Where answers come from.
+//! The source of an answer: a running ingest, or its files.
 
 use serde_json::Value;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::time::Duration;
 const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: u64 = 256 << 20;
 
-/// Who is asked.
+/// The source of an answer.
 pub(super) enum Source {
     /// A running service at a URL without a slash at its end.
     Service(String),
@@ -27,7 +27,7 @@ pub(super) enum Failure {
     Wrong(String),
     #[error("the ingest cannot answer: {0}")]
     Refused(String),
-    #[error("what answers at {url} is no gatelens ingest: {reason}")]
+    #[error("the server at {url} is not a gatelens ingest: {reason}; correct --url")]
     Strange { url: String, reason: String },
 }
 
@@ -36,12 +36,14 @@ impl Source {
     pub(super) fn ask(&self, question: &str, parameters: &str) -> Result<Value, Failure> {
         let question = format!("{question}?{parameters}");
         let (place, (status, body)) = match self {
-            Self::Directory(data) => (data.display().to_string(), gatelens_ingest::ask(data, &question)),
+            Self::Directory(data) => {
+                (data.display().to_string(), gatelens_ingest::query_offline(data, &question))
+            }
             Self::Service(url) => (url.clone(), get(url, &question)?),
         };
         let strange = |reason| Failure::Strange { url: place.clone(), reason };
         let answer: Value =
-            serde_json::from_slice(&body).map_err(|_| strange(format!("status {status}, and no JSON")))?;
+            serde_json::from_slice(&body).map_err(|_| strange(format!("status {status} without JSON")))?;
         if status == 200 {
             return Ok(answer);
         }

@@ -1,12 +1,13 @@
 //! Answers as text.
 
 use super::{Format, Question};
+use comfy_table::{CellAlignment, Table, presets};
 use serde_json::Value;
-use std::fmt::Write;
+use std::borrow::Cow;
 
 const GROUPS: [&str; 8] =
     ["service", "environment", "direction", "consumer", "method", "route", "status", "error_type"];
-const SUMS: [&str; 12] = [
+const SUMS: [&str; 14] = [
     "requests",
     "errors",
     "request_bytes",
@@ -15,45 +16,12 @@ const SUMS: [&str; 12] = [
     "p75_ms",
     "p95_ms",
     "p99_ms",
+    "upstream_requests",
     "upstream_p50_ms",
     "upstream_p95_ms",
+    "gateway_requests",
     "gateway_p50_ms",
     "gateway_p95_ms",
-];
-const REQUEST: [&str; 33] = [
-    "time",
-    "consumer",
-    "consumer_trusted",
-    "method",
-    "method_original",
-    "route",
-    "path",
-    "query",
-    "status",
-    "grpc_status",
-    "duration_ms",
-    "upstream_ms",
-    "resend_count",
-    "request_bytes",
-    "response_bytes",
-    "client_address",
-    "client_port",
-    "user_agent",
-    "request_id",
-    "trace_id",
-    "span_id",
-    "response_flags",
-    "code_details",
-    "error_type",
-    "request_headers",
-    "response_headers",
-    "request_body",
-    "request_body_omitted",
-    "response_body",
-    "response_body_omitted",
-    "gateway",
-    "service",
-    "environment",
 ];
 const REQUEST_SHORT: [&str; 9] = [
     "time",
@@ -66,7 +34,7 @@ const REQUEST_SHORT: [&str; 9] = [
     "error_type",
     "request_id",
 ];
-const GATEWAY: [&str; 27] = [
+const GATEWAY: [&str; 30] = [
     "instance",
     "epoch",
     "service",
@@ -77,8 +45,10 @@ const GATEWAY: [&str; 27] = [
     "last_seen",
     "series",
     "overflow",
+    "ended",
     "captured",
     "sent",
+    "stored",
     "held",
     "dropped.queue_full",
     "dropped.rejected",
@@ -86,8 +56,9 @@ const GATEWAY: [&str; 27] = [
     "dropped.lost",
     "queue_bytes",
     "export_failures",
-    "machines",
-    "machines_lost",
+    "workers",
+    "workers_lost",
+    "uncounted",
     "active_requests",
     "busy_seconds",
     "tags",
@@ -104,19 +75,22 @@ const GATEWAY_SHORT: [&str; 11] = [
     "series",
     "overflow",
     "captured",
-    "sent",
+    "stored",
     "held",
     "gaps.logs",
 ];
 
 /// The text to print, with a line end after its last line.
-pub(super) fn render(question: Question, format: Format, answer: &Value) -> String {
+///
+/// # Errors
+/// What the CSV writer refuses; nothing that it is given here.
+pub(super) fn render(question: Question, format: Format, answer: &Value) -> Result<String, csv::Error> {
     let rows = answer[question.rows()].as_array().map_or(&[][..], Vec::as_slice);
-    match format {
+    Ok(match format {
         Format::Json => format!("{answer:#}\n"),
-        Format::Csv => csv(&columns(question, Extent::Whole, rows), rows),
+        Format::Csv => csv(&columns(question, Extent::Whole, rows), rows)?,
         Format::Table => table(&columns(question, Extent::Short, rows), rows),
-    }
+    })
 }
 
 /// How many columns are wanted.
@@ -129,7 +103,7 @@ enum Extent {
 
 fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static str> {
     match (question, extent) {
-        (Question::Requests, Extent::Whole) => REQUEST.to_vec(),
+        (Question::Requests, Extent::Whole) => gatelens_ingest::request_columns(),
         (Question::Requests, Extent::Short) => REQUEST_SHORT.to_vec(),
         (Question::Gateways, Extent::Whole) => GATEWAY.to_vec(),
         (Question::Gateways, Extent::Short) => GATEWAY_SHORT.to_vec(),
@@ -145,72 +119,82 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
     }
 }
 
-/// The text of a column; that of a number in an object is named with a dot.
-fn cell(row: &Value, column: &str) -> String {
-    let value = column.split('.').fold(row, |value, key| &value[key]);
+/// The value of a column; that of a value in an object is named with a dot.
+fn value<'a>(row: &'a Value, column: &str) -> &'a Value {
+    column.split('.').fold(row, |value, key| &value[key])
+}
+
+fn cell(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::Null => Cow::Borrowed(""),
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
     }
 }
 
-/// RFC 4180, but for the line ends.
-fn csv(columns: &[&str], rows: &[Value]) -> String {
-    let mut out = columns.join(",");
-    out.push('\n');
+/// RFC 4180, except that lines end with a line feed.
+fn csv(columns: &[&str], rows: &[Value]) -> Result<String, csv::Error> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(columns)?;
     for row in rows {
-        let cells: Vec<String> = columns.iter().map(|column| quoted(cell(row, column))).collect();
-        out.push_str(&cells.join(","));
-        out.push('\n');
+        writer.write_record(columns.iter().map(|column| inert(value(row, column)).into_owned()))?;
     }
-    out
+    let bytes = writer.into_inner().map_err(|error| error.into_error())?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn quoted(text: String) -> String {
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+/// Clients write paths and user agents. A spreadsheet would run a text that begins like a formula, so an apostrophe
+/// leads it, as in the page's export. A number stays a number.
+fn inert(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
+            Cow::Owned(format!("'{text}"))
+        }
+        other => cell(other),
+    }
 }
 
 fn table(columns: &[&str], rows: &[Value]) -> String {
-    let shown: Vec<Vec<String>> =
-        rows.iter().map(|row| columns.iter().map(|column| visible(&cell(row, column))).collect()).collect();
-    let numeric: Vec<bool> = columns
-        .iter()
-        .map(|column| rows.iter().any(|row| column.split('.').fold(row, |v, key| &v[key]).is_number()))
-        .collect();
-    let widths: Vec<usize> = columns
-        .iter()
-        .enumerate()
-        .map(|(i, column)| {
-            let cells = shown.iter().filter_map(|row| row.get(i)).map(|cell| cell.chars().count());
-            cells.chain([column.chars().count()]).max().unwrap_or_default()
-        })
-        .collect();
-    let mut out = String::new();
-    let head: Vec<String> = columns.iter().map(|column| (*column).to_owned()).collect();
-    for row in std::iter::once(&head).chain(&shown) {
-        let mut line = String::new();
-        for ((cell, width), numeric) in row.iter().zip(&widths).zip(&numeric) {
-            // Writing to a string does not fail.
-            let _ =
-                if *numeric { write!(line, "{cell:>width$}  ") } else { write!(line, "{cell:<width$}  ") };
-        }
-        out.push_str(line.trim_end());
-        out.push('\n');
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(columns.iter().copied());
+    for row in rows {
+        table.add_row(columns.iter().map(|column| visible(&cell(value(row, column)))));
     }
-    out
+    for (column, name) in table.column_iter_mut().zip(columns) {
+        column.set_padding((0, 2));
+        if rows.iter().any(|row| value(row, name).is_number()) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt() + "\n"
 }
 
-/// Clients write paths and user agents; what would steer a terminal is shown and not done.
+/// Text of clients with everything that would steer a terminal, or turn or hide other text, as a visible escape.
 fn visible(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if c.is_control() {
+        if c.is_control() || is_invisible(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
         }
         out
     })
+}
+
+/// Unicode's format characters: marks, embeddings, overrides and isolates of direction, joiners, line separators, tags.
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{61c}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}'
+    )
 }
 
 #[cfg(test)]
@@ -224,8 +208,24 @@ mod tests {
             json!({"a": "x,\"y\"\n", "b": {"c": 5}, "d": null}),
             json!({"a": "\u{1b}[31mred", "b": {"c": 12}}),
         ];
-        assert_eq!(csv(&["a", "b.c", "d"], &rows), "a,b.c,d\n\"x,\"\"y\"\"\n\",5,\n\u{1b}[31mred,12,\n");
+        let expected = "a,b.c,d\n\"x,\"\"y\"\"\n\",5,\n\u{1b}[31mred,12,\n";
+        assert_eq!(csv(&["a", "b.c", "d"], &rows).unwrap(), expected);
         let expected = "a              b.c  d\nx,\"y\"\\n          5\n\\u{1b}[31mred   12\n";
         assert_eq!(table(&["a", "b.c", "d"], &rows), expected);
+    }
+
+    #[test]
+    fn a_spreadsheet_runs_no_text_of_a_client() {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+            let csv = csv(&["a"], &[json!({"a": text})]).unwrap();
+            assert!(csv.trim_start_matches("a\n\"").trim_start_matches("a\n").starts_with('\''), "{csv:?}");
+        }
+        assert_eq!(csv(&["a", "b"], &[json!({"a": -1.5, "b": "1=1"})]).unwrap(), "a,b\n-1.5,1=1\n");
+    }
+
+    #[test]
+    fn a_table_shows_what_would_hide_or_turn_text() {
+        let shown = table(&["a"], &[json!({"a": "user\u{202e}nimda\u{2069}\u{200b}\r\u{9b}é"})]);
+        assert_eq!(shown, "a\nuser\\u{202e}nimda\\u{2069}\\u{200b}\\r\\u{9b}é\n");
     }
 }

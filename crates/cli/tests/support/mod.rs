@@ -2,19 +2,18 @@
 
 #![allow(dead_code, reason = "each test binary uses its share")]
 
-#[path = "../../../ingest/tests/support/otlp.rs"]
-pub(crate) mod otlp;
-
+use gatelens_testkit::process::Signal;
+use gatelens_testkit::wait::PATIENCE;
+use gatelens_testkit::{Error, Ingest};
 use prost::Message;
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
 /// A running `gatelens serve`; killed when dropped.
 pub(crate) struct Service {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
+    ingest: Mutex<Ingest>,
     pub(crate) url: String,
 }
 
@@ -29,30 +28,23 @@ pub(crate) const EDGE: Sender = Sender { instance: "edge-1", epoch: 0xaa };
 
 impl Service {
     pub(crate) fn start(data: &Path) -> Self {
-        Self::start_with(gatelens(&["serve", "--listen", "127.0.0.1:0", "--data"]).arg(data)).unwrap()
+        let mut command = gatelens(&["serve", "--listen", "127.0.0.1:0", "--data"]);
+        command.arg(data);
+        Self::start_with(command).unwrap()
     }
 
-    /// Starts by a command that ends in being `gatelens serve`; what it said instead when it did not.
-    pub(crate) fn start_with(command: &mut Command) -> Result<Self, String> {
-        let mut child = command.spawn().map_err(|error| error.to_string())?;
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut said = String::new();
-        loop {
-            let mut line = String::new();
-            if stderr.read_line(&mut line).unwrap() == 0 {
-                child.wait().unwrap();
-                return Err(said);
-            }
-            if let Some(rest) = line.strip_prefix("gatelens ingest listening on ") {
-                let (url, _) = rest.split_once(", data in ").unwrap();
-                return Ok(Self { url: url.to_owned(), child, stderr });
-            }
-            said += &line;
-        }
+    /// Starts by a command that becomes `gatelens serve`; its output when it does not start.
+    pub(crate) fn start_with(command: Command) -> Result<Self, String> {
+        let ingest = Ingest::run(command).map_err(|error| match error {
+            Error::Exited { log, .. } => log,
+            other => other.to_string(),
+        })?;
+        let url = format!("http://{}", ingest.address());
+        Ok(Self { ingest: Mutex::new(ingest), url })
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.ingest.lock().unwrap().process().pid()
     }
 
     /// The status and `retry-after` of the answer to a batch; status 0 when nobody answered.
@@ -111,41 +103,28 @@ impl Service {
         }
     }
 
-    pub(crate) fn signal(&self, name: &str) {
-        let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
-        assert!(sent.success());
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.ingest.lock().unwrap().process().signal(signal).unwrap();
     }
 
-    /// Exit status and what else was said on stderr.
-    pub(crate) fn end(mut self) -> (Option<i32>, String) {
-        let status = self.child.wait().unwrap();
-        let mut rest = String::new();
-        self.stderr.read_to_string(&mut rest).unwrap();
-        (status.code(), rest)
+    /// Exit status and the output after the line with the address.
+    pub(crate) fn end(self) -> (Option<i32>, String) {
+        let mut ingest = self.ingest.into_inner().unwrap();
+        let status = ingest.process().wait(PATIENCE).unwrap();
+        let log = ingest.process().log();
+        let (_, rest) = log.split_once(" listening on ").unwrap();
+        (status.code(), rest.split_once('\n').unwrap().1.to_owned())
     }
 
     /// Asks it to stop, and waits for it.
     pub(crate) fn stop(self) {
-        self.signal("-TERM");
+        self.signal(Signal::SIGTERM);
         self.end();
-    }
-}
-
-impl Drop for Service {
-    fn drop(&mut self) {
-        // Both fail when it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
 pub(crate) fn gatelens(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gatelens"));
-    command.args(arguments);
-    piped(command)
-}
-
-pub(crate) fn piped(mut command: Command) -> Command {
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

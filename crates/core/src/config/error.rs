@@ -54,17 +54,17 @@ const SOURCES_NOT_YET: &[&str] = &[
 
 /// A defect found by a rule, not yet located in the text.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     steps: Vec<Step>,
     message: String,
 }
 
 impl Problem {
-    pub(super) fn new(steps: impl IntoIterator<Item = Step>, message: impl Into<String>) -> Self {
+    pub(crate) fn new(steps: impl IntoIterator<Item = Step>, message: impl Into<String>) -> Self {
         Self { steps: steps.into_iter().collect(), message: message.into() }
     }
 
-    pub(super) fn locate(self, text: &str) -> ConfigError {
+    pub(crate) fn locate(self, text: &str) -> ConfigError {
         let (line, column) = locate::position(text, &self.steps);
         ConfigError { path: locate::display(&self.steps), line, column, message: self.message }
     }
@@ -115,6 +115,10 @@ impl ConfigError {
             message = unknown_value(&unknown, &known);
         } else if let Some((missing, _)) = names_of(&message, "missing field ") {
             message = format!("the key `{missing}` is missing");
+        }
+        // Serde's message about a wrong type shows the value, and here that may be a credential.
+        if steps == ["ingest", "headers"].map(Step::from) && message.starts_with("invalid type") {
+            message = "the headers are not an object; write {\"name\": \"value\"}".to_owned();
         }
         let (line, column) = match locate::position(text, &steps) {
             (1, 1) => (inner.line(), inner.column()),

@@ -1,6 +1,12 @@
 use super::*;
+use crate::host::PluginIdentity;
+use crate::plan::Plan;
 
 const SMALLEST: &str = r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}"#;
+
+fn refused(text: &str) -> ConfigError {
+    Plan::read(text, &PluginIdentity::default()).expect_err(text)
+}
 
 #[test]
 fn the_smallest_configuration_has_the_documented_defaults() {
@@ -43,7 +49,7 @@ fn a_full_configuration_is_read() {
 #[test]
 fn a_defect_is_named_with_its_place_and_what_was_meant() {
     let check = |text: &str, place: (&str, usize, usize), message: &str| {
-        let error = Config::parse(text).expect_err(text);
+        let error = refused(text);
         assert_eq!((error.path.as_str(), error.line, error.column), place, "{text}\n{error}");
         assert!(error.message.contains(message), "{text}\n{error}\nshould say: {message}");
     };
@@ -62,11 +68,11 @@ fn a_defect_is_named_with_its_place_and_what_was_meant() {
         ("ingest.cluster", 2, 13),
         "invalid type: integer `7`",
     );
-    check(r#"{"version": 2, "ingest": {"cluster": "a"}}"#, ("version", 1, 2), "it reads version 1");
+    check(r#"{"version": 2, "ingest": {"cluster": "a"}}"#, ("version", 1, 2), "write 1");
 
     let check = |section: &str, path: &str, message: &str| {
         let text = format!("{{\"version\": 1, \"ingest\": {{\"cluster\": \"a\"}},\n{section}}}");
-        let error = Config::parse(&text).expect_err(&text);
+        let error = refused(&text);
         assert_eq!(error.path, path, "{text}\n{error}");
         assert_eq!(error.line, 2, "{text}\n{error}");
         assert!(error.message.contains(message), "{text}\n{error}\nshould say: {message}");
@@ -109,28 +115,28 @@ fn a_defect_is_named_with_its_place_and_what_was_meant() {
     check(r#""frobnicate": {}"#, "frobnicate", "the keys here are `version`, `service`");
     check(r#""service": {"direction": "inbuond"}"#, "service.direction", "did you mean `inbound`?");
     check(r#""service": {"environment": "prod eu"}"#, "service.environment", "1 to 32 letters");
-    check(r#""service": {"name": ""}"#, "service.name", "1 to 255 characters");
+    check(r#""service": {"name": ""}"#, "service.name", "use 1 to 255");
     check(r#""routes": {"templates": ["/ok", "users/{id}"]}"#, "routes.templates[1]", "/users/{id}");
     check(r#""routes": {"templates": ["/a/{b"]}"#, "routes.templates[0]", "{b");
-    check(r#""counters": {"max_series": 0}"#, "counters.max_series", "not between 1 and 20000");
-    check(r#""counters": {"bounds_seconds": [1, 0.5]}"#, "counters.bounds_seconds", "rise");
-    check(r#""limits": {"flush_ms": 1}"#, "limits.flush_ms", "not between 100 and 60000");
+    check(r#""counters": {"max_series": 0}"#, "counters.max_series", "use a number between 1 and 20000");
+    check(r#""counters": {"bounds_seconds": [1, 0.5]}"#, "counters.bounds_seconds", "do not rise");
+    check(r#""limits": {"flush_ms": 1}"#, "limits.flush_ms", "use a number between 100 and 60000");
     check(
         r#""limits": {"queue_bytes": 65536, "batch_bytes": 100000}"#,
         "limits.batch_bytes",
-        "fit into the queue",
+        "does not fit into the queue; use at most `queue_bytes`, 65536",
     );
     check(r#""debug": "yes""#, "debug", "expected a boolean");
 
     let check = |ingest: &str, path: &str, message: &str| {
         let text = format!("{{\"version\": 1, \"ingest\": {{\"cluster\": \"a\", {ingest}}}}}");
-        let error = Config::parse(&text).expect_err(&text);
+        let error = refused(&text);
         assert_eq!(error.path, path, "{text}\n{error}");
         assert!(error.message.contains(message), "{text}\n{error}\nshould say: {message}");
     };
     check(r#""path_prefix": "otlp/""#, "ingest.path_prefix", "`/otlp`");
     check(r#""temporality": "delta""#, "ingest.temporality", "`delta` is not available");
-    check(r#""timeout_ms": 0"#, "ingest.timeout_ms", "not between");
+    check(r#""timeout_ms": 0"#, "ingest.timeout_ms", "0 is out of range; use a number between 1 and 60000");
     check(
         r#""headers": {"x-gatelens-epoch": "1"}"#,
         "ingest.headers.x-gatelens-epoch",
@@ -140,7 +146,90 @@ fn a_defect_is_named_with_its_place_and_what_was_meant() {
 }
 
 #[test]
+fn a_credential_cannot_name_a_consumer() {
+    let parse = |header: &str| {
+        let sources = format!(r#"{{"sources": [{{"header": "x-user"}}, {{"header": "{header}"}}]}}"#);
+        let text = format!(r#"{{"version": 1, "ingest": {{"cluster": "a"}}, "consumer": {sources}}}"#);
+        Plan::read(&text, &PluginIdentity::default())
+    };
+    for header in [
+        "authorization",
+        "Proxy-Authorization",
+        "x-authorization",
+        "x-auth",
+        "x-session",
+        "x-session-id",
+        "x-jwt",
+        "x-jwt-assertion",
+        "x-access-key",
+        "x-goog-iap-jwt-assertion",
+        "x-amzn-oidc-data",
+        "x-ms-client-principal",
+        "DPoP",
+        "dpop",
+        "cookie",
+        "Set-Cookie",
+        "X-Api-Key",
+        "x_apikey",
+        "apikey",
+        "x-auth-token",
+        "x-auth-request-access-token",
+        "x-auth-user-password",
+        "x-csrftoken",
+        "x-client-secret",
+        "client-assertion",
+        "ocp-apim-subscription-key",
+    ] {
+        let error = parse(header).expect_err(header);
+        assert_eq!(error.path, "consumer.sources[1].header", "{header}");
+        assert!(error.message.contains("holds a credential"), "{header}: {error}");
+    }
+    // These name the caller, although a word in them is also found in names of credentials.
+    for header in [
+        "x-consumer-id",
+        "x-author",
+        "x-auth-user",
+        "x-auth-request-user",
+        "x-auth-request-email",
+        "x-auth-request-preferred-username",
+        "x-auth-request-groups",
+        "x-jwt-claim-sub",
+        "x-session-user",
+        "x-amzn-oidc-identity",
+        "x-ms-client-principal-name",
+        "x-tokenizer",
+    ] {
+        assert!(parse(header).is_ok(), "{header}: {:?}", parse(header).err());
+    }
+}
+
+#[test]
 fn the_column_counts_characters() {
     let text = "{\"version\": 1, \"ingest\": {\"cluster\": \"é\\\"]}\"}, \"debug\": 1}";
-    assert_eq!(Config::parse(text).unwrap_err().column, text.chars().position(|c| c == 'd').unwrap());
+    assert_eq!(refused(text).column, text.chars().position(|c| c == 'd').unwrap());
+}
+
+#[test]
+fn a_pattern_in_the_schema_allows_what_the_filter_allows() {
+    let check = |section: fn(&str) -> String, pattern: &str, text: &str| {
+        let config =
+            format!(r#"{{"version": 1, "ingest": {{"cluster": "a"}}, "service": {}}}"#, section(text));
+        let accepted = Plan::read(&config, &PluginIdentity::default()).is_ok();
+        assert_eq!(accepted, regex_lite::Regex::new(pattern).unwrap().is_match(text), "{text}");
+    };
+    for text in [
+        "",
+        "prod",
+        "a_b-C9",
+        "a.b",
+        "a b",
+        "\u{e9}",
+        &"x".repeat(32),
+        &"x".repeat(33),
+        &"x".repeat(64),
+        &"x".repeat(65),
+    ] {
+        check(|text| format!(r#"{{"environment": "{text}"}}"#), bounds::ENVIRONMENT_PATTERN, text);
+        check(|text| format!(r#"{{"tags": {{"{text}": "a"}}}}"#), bounds::TAG_PATTERN, text);
+    }
 }

@@ -7,8 +7,11 @@ use gatelens_model::sketch::Sketch;
 pub struct Measurement {
     /// Total duration, nanoseconds.
     pub duration_ns: u64,
-    /// What the upstream took of it; `None` when none answered.
+    /// The upstream's share of it: from the request headers sent to it to the last byte of its response, so the transfer
+    /// of bodies and a slow client are in it. `None` when its response did not end regularly.
     pub upstream_ns: Option<u64>,
+    /// The gateway's share of it, see [`crate::request::overhead`]; `None` when it cannot be known.
+    pub gateway_ns: Option<u64>,
     /// Body bytes of the request.
     pub request_bytes: u64,
     /// Body bytes of the response.
@@ -40,12 +43,8 @@ impl Values {
     /// Adds one exchange. `bounds_ns` are the configured bounds, rising.
     pub fn add(&mut self, measurement: &Measurement, bounds_ns: &[u64]) {
         self.duration.insert(measurement.duration_ns);
-        if let Some(upstream_ns) = measurement.upstream_ns {
-            self.upstream.insert(upstream_ns);
-            self.gateway.insert(measurement.duration_ns.saturating_sub(upstream_ns));
-        } else {
-            self.gateway.insert(measurement.duration_ns);
-        }
+        measurement.upstream_ns.into_iter().for_each(|time_ns| self.upstream.insert(time_ns));
+        measurement.gateway_ns.into_iter().for_each(|time_ns| self.gateway.insert(time_ns));
         self.request_bytes = self.request_bytes.saturating_add(measurement.request_bytes);
         self.response_bytes = self.response_bytes.saturating_add(measurement.response_bytes);
         self.attempts = self.attempts.saturating_add(measurement.attempts);

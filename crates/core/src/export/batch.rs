@@ -7,11 +7,11 @@
 use std::io::Read;
 
 use super::gzip::{Body, compress};
-use crate::capture::CapturedBody;
 use crate::config::Compression;
-use crate::event::Event;
 use crate::otlp::logs::{encode_portion, encode_record};
 use crate::otlp::{self, Resource};
+use crate::request::event::Event;
+use gatelens_redact::capture::CapturedBody;
 
 /// Bytes of records to a portion.
 const PORTION: usize = 16 * 1024;

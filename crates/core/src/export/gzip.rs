@@ -8,6 +8,10 @@ use crate::config::Compression;
 
 /// A body under construction.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there are few, and with the filter's own backend the encoder is small"
+)]
 pub(super) enum Body {
     /// Not compressed.
     Plain(Vec<u8>),

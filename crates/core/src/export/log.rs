@@ -6,9 +6,9 @@ use super::MAX_AGE;
 use super::batch::{LogBatch, strip_bodies};
 use super::pipeline::{Destination, Pipeline, Settled};
 use super::request::{ExportRequest, RootId};
-use crate::event::Event;
 use crate::host::{CalloutAnswer, CalloutId, Host};
 use crate::plan::ExportConfig;
+use crate::request::event::Event;
 use crate::shared::sequence::{self, Signal};
 use crate::stats::EventCounts;
 

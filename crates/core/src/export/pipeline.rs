@@ -252,7 +252,7 @@ impl Pipeline {
         if request.compression == Compression::Gzip {
             headers.push(("content-encoding", "gzip"));
         }
-        headers.extend(config.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        headers.extend(config.headers.iter().map(|(name, value)| (name.as_str(), value.expose().as_str())));
         let callout = Callout {
             cluster: &config.cluster,
             headers: &headers,

@@ -5,13 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::registry::{Registry, WorkerHandle};
-use crate::capture::{Bodies, Capture};
-use crate::config::Config;
-use crate::exchange::Exchange;
 use crate::export::RootId;
 use crate::host::{CalloutId, Host, LogLevel};
 use crate::plan::Plan;
-use crate::redact::Hits;
+use crate::request::{Context, FinishedRequest, decide};
+use gatelens_redact::Hits;
+use gatelens_redact::capture::{Bodies, Capture};
 
 /// Of so many requests one is timed.
 const SAMPLE: u32 = 64;
@@ -59,9 +58,7 @@ impl Plugin {
         let raw = host.plugin_configuration();
         let parsed = match std::str::from_utf8(&raw) {
             Ok(text) if !text.trim_start().starts_with('{') && !text.is_empty() => Err(NOT_JSON.to_owned()),
-            Ok(text) => Config::parse(text)
-                .map_err(|error| error.to_string())
-                .and_then(|config| Plan::new(config, text, host).map_err(|defect| defect.to_string())),
+            Ok(text) => Plan::read(text, &host.plugin_identity()).map_err(|error| error.to_string()),
             Err(_) => Err(NOT_JSON.to_owned()),
         };
         let plan = match parsed {
@@ -170,16 +167,16 @@ impl Plugin {
         if self.ending && !self.registry.all().iter().any(waits) { Ending::Now } else { Ending::WhenAnswered }
     }
 
-    /// An exchange ended, and this root context is an access logger.
+    /// A request ended, and this root context is an access logger.
     pub fn log(&self, host: &impl Host) {
         let Some(active) = &self.active else { return };
         let began_ns = host.now();
-        let exchange = Exchange::read(host, &active.plan);
-        // Envoy runs a stream's filters before its access loggers, so the mark is that of this very exchange if the
-        // filter has seen it.
+        let request = FinishedRequest::read(host, &active.plan);
+        // Envoy runs a stream's filters before its access loggers, so the fingerprint is that of this very request if the
+        // filter has counted it.
         let counted = active.worker.counted_by_filter.take();
-        if counted.is_none() || counted != exchange.mark() {
-            active.record(host, &exchange, Bodies::default(), began_ns);
+        if counted.is_none() || counted != request.fingerprint() {
+            active.record(host, &request, Bodies::default(), began_ns);
         }
     }
 }
@@ -200,12 +197,12 @@ impl Active {
         self.worker.usage().hold(before, now);
     }
 
-    /// An exchange ended that a filter of this root context saw, with these bodies.
+    /// A request ended that a filter of this root context saw, with these bodies.
     pub(crate) fn log_from_filter(&self, host: &impl Host, bodies: Bodies) {
         let began_ns = host.now();
-        let exchange = Exchange::read(host, &self.plan);
-        self.worker.counted_by_filter.set(exchange.mark());
-        self.record(host, &exchange, bodies, began_ns);
+        let request = FinishedRequest::read(host, &self.plan);
+        self.worker.counted_by_filter.set(request.fingerprint());
+        self.record(host, &request, bodies, began_ns);
     }
 
     /// A filter of this root context sees a request begin.
@@ -223,15 +220,23 @@ impl Active {
         self.worker.usage().is_overloaded()
     }
 
-    fn record(&self, host: &impl Host, exchange: &Exchange, bodies: Bodies, began_ns: u64) {
+    fn record<H: Host>(&self, host: &H, request: &FinishedRequest<H>, bodies: Bodies, began_ns: u64) {
         let redacts_bodies = bodies.held_bytes() > 0;
-        let mut hits = self.hits.take();
-        exchange.observe(&self.plan, bodies, &mut hits, began_ns, |series, event| {
-            if self.worker.with(|worker| worker.record(host, series, event, began_ns)).is_none() {
-                self.worker.usage().leave_uncounted();
-            }
-        });
-        self.hits.replace(hits);
+        if let Some(facts) = request.facts(&self.plan) {
+            let decision = decide(&self.plan, &facts);
+            let mut hits = self.hits.take();
+            let context = Context { plan: &self.plan, hits: &mut hits, now_ns: began_ns };
+            request.record(&facts, decision, bodies, context, |series, event| {
+                let recorded = self.worker.with(|worker| {
+                    series.into_iter().for_each(|series| worker.count(series, &facts.measurement));
+                    event.into_iter().for_each(|event| worker.log(host, event, began_ns));
+                });
+                if recorded.is_none() {
+                    self.worker.usage().leave_uncounted();
+                }
+            });
+            self.hits.replace(hits);
+        }
         if redacts_bodies {
             let spent_ns = host.now().saturating_sub(began_ns);
             self.worker.usage().redacted(spent_ns);

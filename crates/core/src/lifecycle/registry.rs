@@ -7,9 +7,9 @@ use hashbrown::HashMap;
 
 use super::usage::Usage;
 use super::worker::{Phase, Worker};
-use crate::exchange::Mark;
 use crate::host::Host;
 use crate::plan::Plan;
+use crate::request::Fingerprint;
 use crate::shared::CounterSetId;
 
 /// The workers of one thread, by their counters.
@@ -31,7 +31,7 @@ pub(super) struct WorkerHandle {
     /// The last request that a filter has counted. It belongs to the counters rather than to the root context: Envoy
     /// gives a filter and a logger with one and the same configuration one root context or two, depending on the
     /// listener's metadata and direction.
-    pub(super) counted_by_filter: Cell<Option<Mark>>,
+    pub(super) counted_by_filter: Cell<Option<Fingerprint>>,
     /// Requests since the last one that was timed.
     pub(super) untimed: Cell<u32>,
 }

@@ -5,19 +5,20 @@ use std::rc::Rc;
 
 use super::redaction_report::RedactionReport;
 use super::usage::Usage;
-use crate::counters::{Pending, Series};
-use crate::event::Event;
+use crate::counters::{Measurement, Pending, Series};
 use crate::export::{CounterExport, Destination, ExportRequest, LogExport, RootId, Snapshot, compress};
 use crate::host::{CalloutAnswer, CalloutId, Host, LogLevel};
 use crate::otlp::metrics::MetricsExport;
 use crate::plan::ExportConfig;
-use crate::redact::{Hits, Message, Reason};
+use crate::request::event::Event;
 use crate::shared::heartbeat::Heartbeats;
 use crate::shared::lease::{self, Leadership};
 use crate::shared::sequence::{self, Signal};
 use crate::shared::series::decode_slot;
 use crate::shared::{SharedSeries, Unreadable, UpdateError};
 use crate::stats::{FleetStats, WorkerStats};
+use gatelens_model::{Message, OmissionReason};
+use gatelens_redact::Hits;
 
 /// Counts and log of one worker, and their export.
 #[derive(Debug)]
@@ -98,9 +99,13 @@ impl Worker {
         self.phase
     }
 
-    /// Counts a finished request and writes its event.
-    pub(super) fn record(&mut self, host: &impl Host, series: Series<'_>, event: &Event<'_>, now_ns: u64) {
-        self.pending.add(series, &event.measurement, &self.config.bounds_ns);
+    /// Counts a finished request.
+    pub(super) fn count(&mut self, series: Series<'_>, measurement: &Measurement) {
+        self.pending.add(series, measurement, &self.config.bounds_ns);
+    }
+
+    /// Takes the event of a finished request.
+    pub(super) fn log(&mut self, host: &impl Host, event: &Event<'_>, now_ns: u64) {
         let bodies = [(Message::Request, event.request_body), (Message::Response, event.response_body)];
         for (message, body) in bodies {
             body.into_iter().for_each(|body| self.redaction.pending.add_body(message, body));
@@ -275,8 +280,8 @@ impl Worker {
         let to = destination(&self.config, &self.instance, &self.shared);
         let [requests, responses] = self.log.close_batch(host, now_ns, to);
         let counts = &mut self.redaction.pending;
-        counts.add_omitted(Message::Request, Reason::QueueFull, requests);
-        counts.add_omitted(Message::Response, Reason::QueueFull, responses);
+        counts.add_omitted(Message::Request, OmissionReason::QueueFull, requests);
+        counts.add_omitted(Message::Response, OmissionReason::QueueFull, responses);
     }
 
     fn metrics_request(&mut self, host: &impl Host, snapshot: &Snapshot, now_ns: u64) -> ExportRequest {

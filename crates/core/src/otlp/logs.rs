@@ -4,9 +4,9 @@ use gatelens_model::{attribute, value};
 
 use super::proto::Message;
 use super::{Resource, encode_scope};
-use crate::capture::CapturedBody;
-use crate::event::{Event, Header};
-use crate::redact::Reason;
+use crate::request::event::{Event, Header};
+use gatelens_model::OmissionReason;
+use gatelens_redact::capture::CapturedBody;
 
 /// Attributes with the bodies of requests and of responses.
 pub(super) const CONTENT: [&str; 2] = [attribute::REQUEST_BODY, attribute::RESPONSE_BODY];
@@ -85,7 +85,7 @@ fn headers(out: &mut Vec<u8>, prefix: &str, headers: &[Header<'_>]) {
 fn body(out: &mut Vec<u8>, content: &str, omitted: &str, body: Option<&CapturedBody>) {
     match body.map(|body| &body.content) {
         // The size says that there was none.
-        None | Some(Err(Reason::NoBody)) => {}
+        None | Some(Err(OmissionReason::NoBody)) => {}
         Some(Ok(text)) => out.string_attribute(6, content, text),
         Some(Err(reason)) => out.string_attribute(6, omitted, reason.name()),
     }

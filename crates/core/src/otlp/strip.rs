@@ -2,7 +2,7 @@
 
 use super::logs::{CONTENT, OMITTED};
 use super::proto::{Field, Message, fields, find_bytes};
-use crate::redact::Reason;
+use gatelens_model::OmissionReason;
 
 /// A request about the log without the bodies of its records, and how many there were of requests and of responses;
 /// `None` for what is no such request. Everything else stays as it is.
@@ -28,7 +28,7 @@ fn in_record(record: &[u8], out: &mut Vec<u8>, taken: &mut [u64; 2]) -> Option<(
         let body = CONTENT.iter().position(|content| key == Some(content.as_bytes()));
         match body.and_then(|body| Some((OMITTED.get(body)?, taken.get_mut(body)?))) {
             Some((omitted, taken)) => {
-                out.string_attribute(6, omitted, Reason::QueueFull.name());
+                out.string_attribute(6, omitted, OmissionReason::QueueFull.name());
                 *taken = taken.saturating_add(1);
             }
             None => out.extend_from_slice(field.whole),

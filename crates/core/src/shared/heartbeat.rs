@@ -30,8 +30,10 @@ pub struct Heartbeats {
     /// Of this worker's record.
     number: Option<u32>,
     beat: u64,
+    /// Events that this worker reported last, under all its records.
+    last: EventCounts,
     /// Events that were reported under records that are closed.
-    reported: EventCounts,
+    closed: EventCounts,
     watched: HashMap<u32, Watched>,
 }
 
@@ -58,14 +60,18 @@ impl Heartbeats {
             let written = self.beat;
             self.beat = self.beat.saturating_add(1);
             if self.replace(host, store, number, written, stats) {
+                self.last = stats.events;
                 return;
             }
             // The leader took this worker for lost, and has counted the events that it held as lost.
-            self.on_closed(&stats.events);
+            self.on_closed();
         }
         self.beat = host.random() | 1;
         let is_free = |number: &u32| self.replace(host, store, *number, UNUSED, stats);
         self.number = (0..MAX_WORKERS).find(is_free);
+        if self.number.is_some() {
+            self.last = stats.events;
+        }
     }
 
     /// Closes this worker's record; the events that it still holds are lost with it.
@@ -80,7 +86,7 @@ impl Heartbeats {
         {
             add_to_totals(host, store, record.stats, 0);
         }
-        self.on_closed(&stats.events);
+        self.on_closed();
     }
 
     /// Adds all workers up, and closes the records of those that were lost.
@@ -120,7 +126,7 @@ impl Heartbeats {
         stats: &WorkerStats,
     ) -> bool {
         let key = key(store, number);
-        let stats = WorkerStats { events: stats.events.since(&self.reported), ..*stats };
+        let stats = WorkerStats { events: stats.events.since(&self.closed), ..*stats };
         let record = Record { beat: self.beat, stats: stats.numbers().to_vec() };
         for _ in 0..3 {
             let (present, version) = match host.shared_get(&key) {
@@ -147,12 +153,12 @@ impl Heartbeats {
         watched.ticks > LOST_AFTER_TICKS && now_ns.saturating_sub(watched.since_ns) > LOST_AFTER_NS
     }
 
-    /// A record is closed that reported these events: those held then count as lost, so they are captured anew if the
-    /// worker continues.
-    fn on_closed(&mut self, events: &EventCounts) {
+    /// This worker's record is closed. The events held at its last report count as lost, so they are captured anew if
+    /// the worker continues.
+    fn on_closed(&mut self) {
         self.number = None;
-        self.reported = *events;
-        self.reported.captured = events.captured.saturating_sub(events.held());
+        self.closed = self.last;
+        self.closed.captured = self.last.captured.saturating_sub(self.last.held());
     }
 }
 

@@ -324,7 +324,7 @@ fn keys_of(mut page: &[u8]) -> impl Iterator<Item = SeriesKey> {
 mod tests {
     use super::*;
     use crate::counters::{Dimension, Measurement, Series};
-    use crate::outcome::{Method, Status};
+    use crate::request::outcome::{Method, Status};
 
     fn slot() -> Slot {
         let mut key = SeriesKey::default();
@@ -339,6 +339,7 @@ mod tests {
         let measurement = Measurement {
             duration_ns: 40_000_000,
             upstream_ns: Some(30_000_000),
+            gateway_ns: Some(10_000_000),
             request_bytes: 10,
             response_bytes: 300,
             attempts: 1,

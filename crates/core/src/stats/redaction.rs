@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 
 use gatelens_model::value::{BODY_CAPTURED, OVERFLOW};
 
-use crate::capture::CapturedBody;
-use crate::redact::{Hits, Message, Reason};
+use gatelens_model::{Message, OmissionReason};
+use gatelens_redact::Hits;
+use gatelens_redact::capture::CapturedBody;
 
 /// Most rules that are told apart. A configuration has fewer; only one that is replaced time and again gets there.
 const MAX_RULES: usize = 4_096;
 
 /// Fates of a body: captured, or omitted for one of the reasons.
-const BODY_FATES: usize = Reason::ALL.len() + 1;
+const BODY_FATES: usize = OmissionReason::ALL.len() + 1;
 
 /// Counts since the start of the epoch, or those that are not merged yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,7 +50,7 @@ impl RedactionStats {
     }
 
     /// Counts bodies that are omitted for the same reason.
-    pub fn add_omitted(&mut self, message: Message, reason: Reason, bodies: u64) {
+    pub fn add_omitted(&mut self, message: Message, reason: OmissionReason, bodies: u64) {
         self.count(message, place(reason), bodies);
     }
 
@@ -63,9 +64,9 @@ impl RedactionStats {
         self.rules.iter().map(|(rule, hits)| (rule.as_str(), *hits))
     }
 
-    /// Bodies by message and fate, where there were any: `captured`, or the name of the [`Reason`].
+    /// Bodies by message and fate, where there were any: `captured`, or the name of the [`OmissionReason`].
     pub fn bodies(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
-        let fates = || std::iter::once(BODY_CAPTURED).chain(Reason::ALL.map(Reason::name));
+        let fates = || std::iter::once(BODY_CAPTURED).chain(OmissionReason::ALL.map(OmissionReason::name));
         ["request", "response"]
             .into_iter()
             .zip(&self.bodies)
@@ -100,7 +101,7 @@ impl RedactionStats {
 }
 
 /// The place of a reason among the fates.
-fn place(reason: Reason) -> usize {
+fn place(reason: OmissionReason) -> usize {
     (reason as usize).saturating_add(1)
 }
 
@@ -108,7 +109,7 @@ fn place(reason: Reason) -> usize {
 mod tests {
     use super::*;
 
-    fn body(content: Result<&str, Reason>) -> CapturedBody {
+    fn body(content: Result<&str, OmissionReason>) -> CapturedBody {
         CapturedBody { size: 0, content: content.map(str::to_owned) }
     }
 
@@ -116,10 +117,10 @@ mod tests {
     fn every_fate_of_a_body_has_a_name_of_its_own() {
         let mut stats = RedactionStats::default();
         stats.add_body(Message::Response, &body(Ok("")));
-        Reason::ALL.iter().for_each(|reason| stats.add_body(Message::Request, &body(Err(*reason))));
+        OmissionReason::ALL.iter().for_each(|reason| stats.add_body(Message::Request, &body(Err(*reason))));
         let mut seen: Vec<_> = stats.bodies().collect();
         assert_eq!(seen.pop(), Some(("response", "captured", 1)));
-        assert_eq!(seen, Reason::ALL.map(|reason| ("request", reason.name(), 1)));
+        assert_eq!(seen, OmissionReason::ALL.map(|reason| ("request", reason.name(), 1)));
     }
 
     #[test]

@@ -1,10 +1,10 @@
-//! The paths of the API, and the answer to whether all is well.
+//! The paths of the API, and the health check.
 
 use super::State;
 use crate::clock;
 use crate::error::{QueryError, json};
 use crate::query::params::none;
-use crate::query::{counts, gateways as senders, requests as log};
+use crate::query::{Kind, Question};
 use axum::extract::{self, RawQuery};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +18,7 @@ const HEALTH_AGE: Duration = Duration::from_secs(1);
 const OPENAPI: &str = include_str!("openapi.json");
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What the last look at the store found, and when it was.
+/// The result of the last look at the store, and its time.
 #[derive(Clone)]
 pub(super) struct Health {
     at: Instant,
@@ -30,10 +30,10 @@ type Shared = extract::State<Arc<State>>;
 /// The paths of the API.
 pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
     vec![
-        ("/api/v1/summary", get(summary)),
-        ("/api/v1/timeseries", get(timeseries)),
-        ("/api/v1/requests", get(requests)),
-        ("/api/v1/gateways", get(gateways)),
+        ("/api/v1/summary", read(Kind::Summary)),
+        ("/api/v1/timeseries", read(Kind::Timeseries)),
+        ("/api/v1/requests", read(Kind::Requests)),
+        ("/api/v1/gateways", read(Kind::Gateways)),
         ("/api/v1/redact", post(super::redact::redact)),
         ("/api/v1/openapi.json", get(openapi)),
     ]
@@ -46,42 +46,26 @@ pub(super) async fn health(extract::State(state): Shared) -> Response {
         status: &'static str,
         #[serde(skip_serializing_if = "Option::is_none")]
         message: Option<String>,
-        /// What is wrong with files that the service can do without.
+        /// Faults of files without which the service still works.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         troubles: Vec<String>,
     }
-    let troubles = state.directory.troubles();
+    let troubles = state.data.troubles();
     match examine(&state).await.trouble {
         None => json(StatusCode::OK, &Body { status: "ok", message: None, troubles }),
         message => json(StatusCode::SERVICE_UNAVAILABLE, &Body { status: "failing", message, troubles }),
     }
 }
 
-/// Counts by group.
-async fn summary(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
-    let parsed = counts::Summary::parse(query.as_deref(), clock::now());
-    answer(state, parsed, |query, state| query.answer(&state.directory, &state.limits)).await
+/// A question of the read API.
+fn read(kind: Kind) -> MethodRouter<Arc<State>> {
+    get(move |extract::State(state): Shared, RawQuery(query): RawQuery| async move {
+        let question = Question::parse(kind, query.as_deref(), &state.limits, clock::now());
+        answer(state, question).await.unwrap_or_else(IntoResponse::into_response)
+    })
 }
 
-/// Counts by group and time.
-async fn timeseries(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
-    let parsed = counts::Timeseries::parse(query.as_deref(), clock::now(), &state.limits);
-    answer(state, parsed, |query, state| query.answer(&state.directory, &state.limits)).await
-}
-
-/// The request log.
-async fn requests(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
-    let parsed = log::Query::parse(query.as_deref(), clock::now(), &state.limits);
-    answer(state, parsed, |query, state| query.answer(&state.directory, &state.limits)).await
-}
-
-/// Who reports here.
-async fn gateways(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
-    let parsed = none(query.as_deref());
-    answer(state, parsed, |(), state| senders::answer(&state.directory, &state.limits, clock::now())).await
-}
-
-/// All of this, described.
+/// The description of the API.
 async fn openapi(RawQuery(query): RawQuery) -> Response {
     match none(query.as_deref()) {
         Ok(()) => ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response(),
@@ -95,27 +79,16 @@ pub(super) async fn no_path(uri: Uri) -> QueryError {
     QueryError::NoPath { path: uri.path().to_owned(), known: known.join(", ") }
 }
 
-/// Runs a query on a thread that may block.
-async fn answer<Q, A>(
-    state: Arc<State>,
-    query: Result<Q, QueryError>,
-    run: impl FnOnce(Q, &State) -> Result<A, QueryError> + Send + 'static,
-) -> Response
-where
-    Q: Send + 'static,
-    A: Serialize,
-{
-    let answered = async {
-        let query = query?;
-        let place = Arc::clone(&state.readers).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
-        let answering = tokio::task::spawn_blocking(move || {
-            // Held here, since the work goes on when the one who asked has gone.
-            let _place = place;
-            run(query, &state).map(|answer| json(StatusCode::OK, &answer))
-        });
-        answering.await.map_err(|_| QueryError::Stopped)?
-    };
-    answered.await.unwrap_or_else(IntoResponse::into_response)
+/// Asks the store on a thread that may block.
+async fn answer(state: Arc<State>, question: Result<Question, QueryError>) -> Result<Response, QueryError> {
+    let question = question?;
+    let place = Arc::clone(&state.readers).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
+    let answering = tokio::task::spawn_blocking(move || {
+        // Held here, because the work continues after the client has gone.
+        let _place = place;
+        question.answer(&*state.store).map(|answer| json(StatusCode::OK, &answer))
+    });
+    answering.await.map_err(|_| QueryError::Stopped)?
 }
 
 async fn examine(state: &State) -> Health {
@@ -126,7 +99,7 @@ async fn examine(state: &State) -> Health {
     let trouble = match tokio::time::timeout(HEALTH_TIMEOUT, state.writers.probe()).await {
         Ok(Ok(())) => state.writers.recent_failure(),
         Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some("the store does not answer".to_owned()),
+        Err(_) => Some("the store did not answer in time".to_owned()),
     };
     last.insert(Health { at: Instant::now(), trouble }).clone()
 }

@@ -32,7 +32,7 @@ impl Packing {
             "gzip" => Ok(Self::Gzip),
             "deflate" => Ok(Self::Deflate),
             other => Err(ReceiveError::Unsupported(format!(
-                "content-encoding {other:?} is not read here: send gzip, deflate or identity"
+                "content-encoding {other:?} is not supported: send gzip, deflate or identity"
             ))),
         }
     }
@@ -45,7 +45,7 @@ pub(super) struct Held {
     limit: usize,
 }
 
-/// Reads a body of at most `limit` bytes within `timeout`. What the sender says about its length is not asked.
+/// Reads a body of at most `limit` bytes within `timeout`, whatever its `content-length`.
 pub(super) async fn receive(
     body: Body,
     memory: &Arc<Semaphore>,
@@ -92,7 +92,7 @@ impl Held {
             match decoder.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(n) => unpacked.append(&buffer[..n])?,
-                Err(_) => return Err(ReceiveError::Malformed(format!("the body is no valid {name}"))),
+                Err(_) => return Err(ReceiveError::Malformed(format!("the body is not valid {name}"))),
             }
         }
         drop(decoder);
@@ -108,14 +108,14 @@ impl Held {
         Ok(())
     }
 
-    /// Gives up the bytes but not the share: what they were decoded to lives on.
+    /// Frees the bytes and keeps the share, because the decoded batch still takes memory.
     pub(super) fn into_share(self) -> Share {
         self.memory
     }
 }
 
-/// Reads on without keeping anything, up to `limit` bytes: a sender that still writes when the connection is closed
-/// may never see the answer.
+/// Reads and discards up to `limit` bytes: a sender that still writes when the connection is closed may never read the
+/// answer.
 pub(super) async fn discard(mut body: Body, limit: usize) {
     let mut discarded = 0;
     while let Some(Ok(frame)) = body.frame().await

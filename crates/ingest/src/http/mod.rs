@@ -7,14 +7,16 @@ mod otlp;
 mod redact;
 
 use crate::clock;
+use crate::jobs;
 use crate::limits::Limits;
+use crate::model::Signal;
+use crate::query::{Files, Store};
 use crate::retention::Retention;
 use crate::stats::{Gauges, Stats};
-use crate::store::{Directory, Refused, StoreError, Writers};
-use crate::wire::Signal;
+use crate::store::{DataDir, StoreError, Writers};
 use axum::Router;
 use axum::extract::{self, MatchedPath, Request};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
@@ -28,15 +30,12 @@ use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 
-const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
-const PRUNE_RETRY: Duration = Duration::from_secs(60);
-
 /// Where to listen, where to keep, and how much to take.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Address to listen on; port 0 takes any free one.
     pub listen: SocketAddr,
-    /// Directory of the store; made when it is not there.
+    /// DataDir of the store; made when it is not there.
     pub data: PathBuf,
     /// Bounds of the service.
     pub limits: Limits,
@@ -52,15 +51,18 @@ pub enum StartError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
+    /// The metrics of the service cannot be registered, which is a defect.
+    #[error("cannot register the metrics of the service: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// The data directory cannot be used.
     #[error("cannot use the data directory {}: {source}", path.display())]
     Store {
         /// The directory.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         source: StoreError,
     },
 }
@@ -78,13 +80,14 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     state: Arc<State>,
+    retention: Retention,
 }
 
 pub(crate) struct State {
     limits: Limits,
-    retention: Retention,
-    directory: Arc<Directory>,
-    writers: Writers,
+    data: Arc<DataDir>,
+    writers: Arc<Writers>,
+    store: Box<dyn Store>,
     /// Bytes of bodies that may still be taken in.
     memory: Arc<Semaphore>,
     decoders: Arc<Semaphore>,
@@ -107,23 +110,23 @@ impl Server {
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let directory = Arc::new(Directory::new(data));
-        let writers = Writers::start(&directory, &limits)
-            .map_err(|source| StartError::Store { path: directory.path().to_owned(), source })?;
+        let data = Arc::new(DataDir::new(data));
+        let writers = Writers::start(&data, &limits)
+            .map_err(|source| StartError::Store { path: data.path().to_owned(), source })?;
         let state = Arc::new(State {
             memory: Arc::new(Semaphore::new(limits.memory_bytes)),
             decoders: Arc::new(Semaphore::new(limits.decoders)),
             readers: Arc::new(Semaphore::new(limits.readers)),
             previews: Arc::new(Semaphore::new(limits.previews)),
             health: tokio::sync::Mutex::new(None),
-            stats: Stats::default(),
+            stats: Stats::new()?,
             started_at: clock::now() as f64 / 1e9,
+            store: Box::new(Files::new(Arc::clone(&data), limits.clone())),
             limits,
-            retention,
-            directory,
-            writers,
+            data,
+            writers: Arc::new(writers),
         });
-        Ok(Self { listener, address, state })
+        Ok(Self { listener, address, state, retention })
     }
 
     /// The address it listens on, with the port that port 0 became.
@@ -134,11 +137,11 @@ impl Server {
     /// Answers until `stop` resolves, then lets the requests under way finish within
     /// [`Limits::stop_timeout`] and the writers store what they hold.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, state, .. } = self;
+        let Self { listener, state, retention, .. } = self;
         let places = Arc::new(Semaphore::new(state.limits.connections));
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
-        let pruning = tokio::spawn(prune(Arc::clone(&state)));
+        let pruning = tokio::spawn(jobs::prune(Arc::clone(&state.writers), retention));
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -163,25 +166,12 @@ impl Server {
         }
         drop(listener);
         pruning.abort();
+        // It is done when it has let go of the writers.
+        let _ = pruning.await;
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.
         let _ = tokio::task::spawn_blocking(move || drop(state)).await;
-    }
-}
-
-/// Removes what is old, at once and then every hour.
-async fn prune(state: Arc<State>) {
-    loop {
-        let wait = match state.writers.prune(&state.retention).await {
-            Ok(()) => PRUNE_INTERVAL,
-            Err(Refused::Stopped) => return,
-            Err(error) => {
-                eprintln!("gatelens: what is old could not be removed: {error}");
-                PRUNE_RETRY
-            }
-        };
-        tokio::time::sleep(wait).await;
     }
 }
 
@@ -231,17 +221,21 @@ async fn measure(
     response
 }
 
-/// What the service counts about itself, for Prometheus.
+/// The service's own metrics, for Prometheus.
 async fn stats(extract::State(state): extract::State<Arc<State>>) -> Response {
     let gauges = Gauges {
         memory_bytes: state.limits.memory_bytes.saturating_sub(state.memory.available_permits()),
         queues: state.writers.queues(),
-        store_bytes: state.directory.sizes(),
-        troubles: state.directory.troubles().len(),
+        store_bytes: state.data.sizes(),
+        troubles: state.data.troubles().len(),
         started_at: state.started_at,
     };
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], state.stats.render(&gauges))
-        .into_response()
+    match state.stats.render(&gauges) {
+        Ok(text) => {
+            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
 }
 
 /// Headers that hold for every answer.

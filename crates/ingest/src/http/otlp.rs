@@ -5,8 +5,9 @@ use super::body::{self, Held, Packing, Share};
 use crate::clock;
 use crate::error::ReceiveError;
 use crate::limits::Limits;
+use crate::model::{Identity, Signal};
 use crate::store::{Refused, Stored};
-use crate::wire::{self, Batch, Bounds, Encoding, Identity, Signal};
+use crate::wire::{self, Batch, Bounds, Encoding};
 use axum::body::Body;
 use axum::extract;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -29,7 +30,7 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    // Who sent something else is told so in protobuf.
+    // A sender of another media type gets its answer in protobuf.
     let encoding = encoding(&headers);
     let stored = store(&state, signal, encoding.as_ref().copied(), &headers, body).await;
     let encoding = encoding.unwrap_or(Encoding::Protobuf);
@@ -42,7 +43,7 @@ pub(super) async fn receive(
     }
 }
 
-/// What of an export was not taken, though the rest was.
+/// The part of an export that was not stored.
 #[derive(Default)]
 struct Rejected {
     count: u64,
@@ -63,7 +64,7 @@ async fn store(
         Ok(head) => head,
         Err(refusal) => {
             let Limits { body_bytes, body_timeout, .. } = state.limits;
-            // How it ends matters to nobody.
+            // The outcome does not change the answer.
             let _ = tokio::time::timeout(body_timeout, body::discard(body, body_bytes)).await;
             return Err(refusal);
         }
@@ -79,7 +80,7 @@ async fn store(
                 Stored::Repeat => 0,
             };
             state.stats.stored(signal, stored, points - count, count);
-            Ok(Rejected { count, reason: "the store holds as many series as it may" })
+            Ok(Rejected { count, reason: "the store holds its maximum of series: send fewer label values" })
         }
         Batch::Requests(batch, others) => {
             let events: u64 = batch.parts.iter().map(|part| part.events.len() as u64).sum();
@@ -88,11 +89,9 @@ async fn store(
                 to_its_end(async move { (writing.writers.requests(batch, signal).await, share) }).await??;
             state.stats.stored(signal, stored, events, others);
             let reason = match signal {
-                Signal::Traces => {
-                    "only server spans of HTTP requests are kept: they have http.request.method"
-                }
+                Signal::Traces => "only server spans of HTTP requests are stored: set http.request.method",
                 Signal::Logs | Signal::Metrics => {
-                    "only records of HTTP requests are kept: they have http.request.method"
+                    "only records of HTTP requests are stored: set http.request.method"
                 }
             };
             Ok(Rejected { count: others, reason })
@@ -121,7 +120,7 @@ async fn decode(
     state.stats.received(kind.0, held.bytes.len());
     let place = Arc::clone(&state.decoders).acquire_owned().await.map_err(|_| ReceiveError::Busy)?;
     let decoding = tokio::task::spawn_blocking(move || {
-        // Held here, since the work goes on when the sender has gone.
+        // Held here, because the work continues after the sender has gone.
         let _place = place;
         let held: Held = held.unpack(packing)?;
         let bounds = Bounds { bytes: body_bytes, messages };
@@ -158,10 +157,12 @@ fn identity(headers: &HeaderMap) -> Result<Option<Identity>, ReceiveError> {
     let [Some(instance), Some(epoch), Some(sequence)] = found else {
         return match found {
             [None, None, None] => Ok(None),
-            _ => Err(ReceiveError::Malformed(format!("{INSTANCE}, {EPOCH} and {SEQUENCE} go together"))),
+            _ => Err(ReceiveError::Malformed(format!(
+                "{INSTANCE}, {EPOCH} and {SEQUENCE} must be sent together"
+            ))),
         };
     };
-    let wrong = |name: &str, meant: &str| ReceiveError::Malformed(format!("{name} is to be {meant}"));
+    let wrong = |name: &str, meant: &str| ReceiveError::Malformed(format!("{name} must be {meant}"));
     // Envoy lets bytes beyond ASCII pass in a value; they need not be UTF-8.
     let instance = String::from_utf8_lossy(instance.as_bytes()).into_owned();
     if instance.is_empty() || instance.len() > MAX_INSTANCE_BYTES {

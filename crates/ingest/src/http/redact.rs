@@ -1,28 +1,29 @@
-//! `POST /api/v1/redact`: what the filter would send of a body. Nothing is stored.
+//! `POST /api/v1/redact`: previews what the filter would send of a body. Nothing is stored.
 
 use super::State;
 use super::body::{self, Packing};
 use super::otlp::{JSON, media_type};
 use crate::error::{QueryError, ReceiveError, json};
 use crate::limits::Limits;
-use crate::preview::{Asked, Seen, preview};
+use crate::preview::{PreviewRequest, PreviewResponse, preview};
 use crate::query::params::{no_such, none};
-use axum::body::Body;
 use axum::extract::{self, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use gatelens_core::redact::Message;
-use serde_json::{Map, Value};
+use gatelens_model::Message;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const KEYS: [&str; 5] = ["config", "direction", "content_type", "content_encoding", "body"];
 
-/// Takes in what is asked, and answers as `gatelens redact --format json` prints.
+/// Previews a body. The answer is the same as that of `gatelens redact --format json`.
 pub(super) async fn redact(
     extract::State(state): extract::State<Arc<State>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
-    body: Body,
+    body: axum::body::Body,
 ) -> Response {
     let answered = answer(&state, query.as_deref(), &headers, body).await;
     answered.map_or_else(IntoResponse::into_response, |seen| json(StatusCode::OK, &seen))
@@ -32,13 +33,13 @@ async fn answer(
     state: &State,
     query: Option<&str>,
     headers: &HeaderMap,
-    body: Body,
-) -> Result<Seen, QueryError> {
+    body: axum::body::Body,
+) -> Result<PreviewResponse, QueryError> {
     let Limits { preview_bytes, body_timeout, .. } = state.limits;
     let packing = match none(query).and_then(|()| packing(headers)) {
         Ok(packing) => packing,
         Err(refusal) => {
-            // How it ends matters to nobody.
+            // The outcome does not change the answer.
             let _ = tokio::time::timeout(body_timeout, body::discard(body, preview_bytes)).await;
             return Err(refusal);
         }
@@ -46,13 +47,10 @@ async fn answer(
     let held = body::receive(body, &state.memory, preview_bytes, body_timeout).await?;
     let place = Arc::clone(&state.previews).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
     let previewing = tokio::task::spawn_blocking(move || {
-        // Held here, since the work goes on when the one who asked has gone.
+        // Held here, because the work continues after the client has gone.
         let _place = place;
         let held = held.unpack(packing)?;
-        let question = serde_json::from_slice(&held.bytes);
-        let question = question
-            .map_err(|error| ReceiveError::Malformed(format!("the body is no JSON object: {error}")))?;
-        Ok(preview(&asked(&question)?)?)
+        Ok(preview(&Body::parse(&held.bytes)?.request()?)?)
     });
     previewing.await.map_err(|_| QueryError::Stopped)?
 }
@@ -61,38 +59,71 @@ async fn answer(
 /// would ask here first whether they may.
 fn packing(headers: &HeaderMap) -> Result<Packing, QueryError> {
     if media_type(headers).as_deref() != Some(JSON) {
-        return Err(ReceiveError::Unsupported(format!("the body is to be {JSON}")).into());
+        return Err(ReceiveError::Unsupported(format!("the body must be {JSON}: set content-type")).into());
     }
     Ok(Packing::of(headers)?)
 }
 
-fn asked(question: &Map<String, Value>) -> Result<Asked<'_>, QueryError> {
-    if let Some(unknown) = question.keys().find(|key| !KEYS.contains(&key.as_str())) {
-        return Err(no_such(unknown, &KEYS));
-    }
-    let message = match text(question, "direction", Some("request"))? {
-        "request" => Message::Request,
-        "response" => Message::Response,
-        _ => return Err(QueryError::parameter("direction", "direction is to be request or response")),
-    };
-    Ok(Asked {
-        config: text(question, "config", None)?,
-        message,
-        content_type: text(question, "content_type", Some("application/json"))?,
-        content_encoding: text(question, "content_encoding", Some("identity"))?,
-        body: text(question, "body", None)?.as_bytes(),
-    })
+/// The body as it is sent. A key that is absent is `None`, so that the answer can name it.
+#[derive(Deserialize)]
+struct Body {
+    #[serde(default, deserialize_with = "string")]
+    config: Option<String>,
+    #[serde(default, deserialize_with = "string")]
+    direction: Option<String>,
+    #[serde(default, deserialize_with = "string")]
+    content_type: Option<String>,
+    #[serde(default, deserialize_with = "string")]
+    content_encoding: Option<String>,
+    #[serde(default, deserialize_with = "string")]
+    body: Option<String>,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, IgnoredAny>,
 }
 
-fn text<'a>(
-    question: &'a Map<String, Value>,
-    key: &str,
-    absent: Option<&'a str>,
-) -> Result<&'a str, QueryError> {
-    match (question.get(key), absent) {
-        (Some(Value::String(text)), _) => Ok(text),
-        (None, Some(absent)) => Ok(absent),
-        (None, None) => Err(QueryError::parameter(key, format!("{key} is missing"))),
-        (Some(_), _) => Err(QueryError::parameter(key, format!("{key} is to be a text"))),
+impl Body {
+    fn parse(bytes: &[u8]) -> Result<Self, QueryError> {
+        let mut json = serde_json::Deserializer::from_slice(bytes);
+        let body: Self = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let key = error.path().to_string();
+            match error.into_inner() {
+                wrong if wrong.is_data() && KEYS.contains(&key.as_str()) => {
+                    QueryError::parameter(&key, format!("{key} must be a string"))
+                }
+                error => not_an_object(&error),
+            }
+        })?;
+        json.end().map_err(|error| not_an_object(&error))?;
+        match body.unknown.keys().next() {
+            Some(unknown) => Err(no_such(unknown, &KEYS)),
+            None => Ok(body),
+        }
     }
+
+    fn request(&self) -> Result<PreviewRequest<'_>, QueryError> {
+        let message = self.direction.as_deref().unwrap_or(Message::Request.name());
+        let message = Message::ALL.into_iter().find(|known| known.name() == message);
+        let message = message
+            .ok_or_else(|| QueryError::parameter("direction", "direction must be request or response"))?;
+        Ok(PreviewRequest {
+            config: required("config", self.config.as_deref())?,
+            message,
+            content_type: self.content_type.as_deref().unwrap_or("application/json"),
+            content_encoding: self.content_encoding.as_deref().unwrap_or("identity"),
+            body: required("body", self.body.as_deref())?.as_bytes(),
+        })
+    }
+}
+
+fn required<'a>(key: &str, value: Option<&'a str>) -> Result<&'a str, QueryError> {
+    value.ok_or_else(|| QueryError::parameter(key, format!("{key} is missing")))
+}
+
+/// A string where the key is present: `null` is not one.
+fn string<'de, D: Deserializer<'de>>(value: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(value).map(Some)
+}
+
+fn not_an_object(error: &serde_json::Error) -> QueryError {
+    ReceiveError::Malformed(format!("the body is not a JSON object: {error}")).into()
 }

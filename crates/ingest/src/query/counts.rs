@@ -2,12 +2,12 @@
 
 use super::filter::{self, Filter};
 use super::params::Params;
+use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
 use super::rollup::{Dimension, Group, Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::sketch::Quantiles;
-use crate::store::{Directory, minutes_since};
+use crate::store::{DataDir, minutes_since};
 use rusqlite::Connection;
 use serde::Serialize;
 
@@ -15,23 +15,23 @@ const MINUTE_SECONDS: u64 = 60;
 const HALF_HOUR_SECONDS: i64 = 1800;
 const MAX_STEP_SECONDS: u64 = 31 * 24 * 3600;
 
-/// What `summary` asks.
-pub(crate) struct Summary {
+/// A question for counts by group.
+pub(crate) struct SummaryQuery {
     range: Range,
     group_by: Vec<Dimension>,
     filter: Filter,
 }
 
-/// What `timeseries` asks.
-pub(crate) struct Timeseries {
-    summary: Summary,
+/// A question for counts by group and time.
+pub(crate) struct TimeseriesQuery {
+    summary: SummaryQuery,
     /// Seconds; a multiple of 60.
     step: i64,
 }
 
 /// The answer to `summary`.
 #[derive(Serialize)]
-pub(crate) struct SummaryAnswer {
+pub(crate) struct Summary {
     from: String,
     to: String,
     rows: Vec<Row>,
@@ -39,12 +39,12 @@ pub(crate) struct SummaryAnswer {
 
 /// The answer to `timeseries`.
 #[derive(Serialize)]
-pub(crate) struct TimeseriesAnswer {
+pub(crate) struct Timeseries {
     from: String,
     to: String,
     step: i64,
     points: Vec<Row>,
-    /// Where the minutes of some gateway's counts cannot be told apart: all of them are at the end.
+    /// Intervals of which only the sum is known for some gateway: its counts are all in the last minute.
     coarse: Vec<Span>,
 }
 
@@ -69,13 +69,17 @@ struct Row {
     p75_ms: Option<f64>,
     p95_ms: Option<f64>,
     p99_ms: Option<f64>,
+    /// Requests that reached an upstream and of which its time is known: those of the upstream's percentiles.
+    upstream_requests: u64,
     upstream_p50_ms: Option<f64>,
     upstream_p95_ms: Option<f64>,
+    /// Requests of which the gateway's own time is known: those of the gateway's percentiles.
+    gateway_requests: u64,
     gateway_p50_ms: Option<f64>,
     gateway_p95_ms: Option<f64>,
 }
 
-impl Summary {
+impl SummaryQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64) -> Result<Self, QueryError> {
         Self::read(&Params::parse(query, &names(&[]))?, now)
@@ -90,7 +94,7 @@ impl Summary {
     }
 
     /// The answer out of the store.
-    pub(crate) fn answer(&self, directory: &Directory, limits: &Limits) -> Result<SummaryAnswer, QueryError> {
+    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Summary, QueryError> {
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let groups = Groups::find(&snapshot, &self.filter, &self.group_by, limits)?;
@@ -110,20 +114,20 @@ impl Summary {
             rows.push(Row::default());
         }
         rows.sort_by_key(|row| std::cmp::Reverse(row.requests));
-        Ok(SummaryAnswer { from: rfc3339(range.from), to: rfc3339(range.to), rows })
+        Ok(Summary { from: rfc3339(range.from), to: rfc3339(range.to), rows })
     }
 }
 
-impl Timeseries {
+impl TimeseriesQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
         let params = Params::parse(query, &names(&["step"]))?;
         let step = params.number("step", MINUTE_SECONDS..=MAX_STEP_SECONDS, MINUTE_SECONDS)?;
         if !step.is_multiple_of(MINUTE_SECONDS) {
-            return Err(QueryError::parameter("step", "step is to be a multiple of 60 seconds"));
+            return Err(QueryError::parameter("step", "step must be a multiple of 60 seconds"));
         }
         let step = step as i64;
-        let mut summary = Summary::read(&params, now)?;
+        let mut summary = SummaryQuery::read(&params, now)?;
         summary.range = summary.range.widened(step);
         if summary.range.seconds() / step > limits.points as i64 {
             return Err(too_many_points(limits));
@@ -132,12 +136,8 @@ impl Timeseries {
     }
 
     /// The answer out of the store. Without groups every step has a point; with groups those that have data.
-    pub(crate) fn answer(
-        &self,
-        directory: &Directory,
-        limits: &Limits,
-    ) -> Result<TimeseriesAnswer, QueryError> {
-        let Self { summary: Summary { range, group_by, filter }, step } = self;
+    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Timeseries, QueryError> {
+        let Self { summary: SummaryQuery { range, group_by, filter }, step } = self;
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let groups = Groups::find(&snapshot, filter, group_by, limits)?;
@@ -145,7 +145,7 @@ impl Timeseries {
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
         if range.from < since && step % HALF_HOUR_SECONDS != 0 {
             let message = format!(
-                "minutes before {} are not kept: ask for a step of a multiple of {HALF_HOUR_SECONDS}, or a later range",
+                "minutes before {} have expired: ask for a step that is a multiple of {HALF_HOUR_SECONDS}, or a later range",
                 rfc3339(since)
             );
             return Err(QueryError::TooMuch { field: "step", message });
@@ -173,7 +173,7 @@ impl Timeseries {
             start += minutes;
         }
         let coarse = coarse(&snapshot, *range, filter)?;
-        Ok(TimeseriesAnswer { from: rfc3339(range.from), to: rfc3339(range.to), step: *step, points, coarse })
+        Ok(Timeseries { from: rfc3339(range.from), to: rfc3339(range.to), step: *step, points, coarse })
     }
 }
 
@@ -191,8 +191,10 @@ impl Row {
             p75_ms: ms(&sums.duration, 0.75),
             p95_ms: ms(&sums.duration, 0.95),
             p99_ms: ms(&sums.duration, 0.99),
+            upstream_requests: sums.upstream.count(),
             upstream_p50_ms: ms(&sums.upstream, 0.5),
             upstream_p95_ms: ms(&sums.upstream, 0.95),
+            gateway_requests: sums.gateway.count(),
             gateway_p50_ms: ms(&sums.gateway, 0.5),
             gateway_p95_ms: ms(&sums.gateway, 0.95),
         }
@@ -202,7 +204,7 @@ impl Row {
 /// The coarse stretches that reach into a range, merged where they meet.
 fn coarse(file: &Connection, range: Range, filter: &Filter) -> Result<Vec<Span>, QueryError> {
     let mut select = file.prepare(
-        "SELECT c.since, c.until, g.service, g.environment FROM coarse c JOIN gateways g ON g.id = c.gateway_id
+        "SELECT c.since, c.until, g.service, g.environment FROM coarse_intervals c JOIN gateways g ON g.id = c.gateway_id
          WHERE c.until > ? AND c.since < ? ORDER BY c.since",
     )?;
     let mut rows = select.query([range.from, range.to])?;
@@ -237,7 +239,9 @@ fn names(own: &[&'static str]) -> Vec<&'static str> {
 }
 
 fn too_many_points(limits: &Limits) -> QueryError {
-    let message =
-        format!("that is more than {} points: ask for a longer step or a shorter range", limits.points);
+    let message = format!(
+        "the answer would have more than {} points: ask for a longer step or a shorter range",
+        limits.points
+    );
     QueryError::TooMuch { field: "step", message }
 }

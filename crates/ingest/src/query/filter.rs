@@ -1,8 +1,8 @@
-//! What a query is restricted to: the same words for counts and for the request log.
+//! Filters, the same for counts and for the request log.
 
 use super::params::Params;
 use crate::error::QueryError;
-use crate::wire::{RequestEvent, SeriesKey, is_error};
+use crate::model::{RequestEvent, SeriesKey, is_error};
 
 /// Names of the parameters read here.
 pub(crate) const NAMES: [&str; 7] =
@@ -42,7 +42,7 @@ impl Filter {
             None => None,
             Some("true") => Some(Outcome::Errors),
             Some("false") => Some(Outcome::Others),
-            Some(_) => return Err(QueryError::parameter("errors", "errors is to be true or false")),
+            Some(_) => return Err(QueryError::parameter("errors", "errors must be true or false")),
         };
         Ok(Self {
             service: texts("service"),
@@ -55,7 +55,7 @@ impl Filter {
         })
     }
 
-    /// Whether a series is meant.
+    /// Whether a series matches.
     pub(crate) fn takes_series(&self, series: &SeriesKey) -> bool {
         self.takes_sender(&series.service, &series.environment)
             && any(&self.consumer, &series.consumer)
@@ -64,7 +64,7 @@ impl Filter {
             && self.takes_status(series.status)
     }
 
-    /// Whether a request of a sender that is meant is meant.
+    /// Whether a request matches; its sender is checked apart.
     pub(crate) fn takes_event(&self, event: &RequestEvent) -> bool {
         any(&self.consumer, &event.consumer)
             && any(&self.method, &event.method)
@@ -72,12 +72,12 @@ impl Filter {
             && self.takes_status(event.status)
     }
 
-    /// Whether a sender is meant.
+    /// Whether a sender matches.
     pub(crate) fn takes_sender(&self, service: &str, environment: &str) -> bool {
         any(&self.service, service) && any(&self.environment, environment)
     }
 
-    /// Whether a chunk with so many errors and these status classes can hold a request that is meant.
+    /// Whether a chunk with this number of errors and these status classes can hold a matching request.
     pub(crate) fn may_take_chunk(&self, errors: i64, classes: i64) -> bool {
         let class = |status: &Status| match status {
             Status::Exactly(code) => code / 100,
@@ -109,7 +109,7 @@ fn status(text: &str) -> Result<Status, QueryError> {
         _ => text.parse().ok().filter(|code| *code < 1000).map(Status::Exactly),
     };
     status.ok_or_else(|| {
-        let message = format!("status is to be a code such as 404, a class such as 5xx, or 0, not {text:?}");
+        let message = format!("status must be a code such as 404, a class such as 5xx, or 0, not {text:?}");
         QueryError::parameter("status", message)
     })
 }

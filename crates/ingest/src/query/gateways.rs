@@ -1,18 +1,35 @@
-//! `gateways`: who reports here, since when, and whether anything of theirs is missing.
+//! `gateways`: the senders, how long they report, and what of theirs is missing.
 
+use super::account::{Account, Phase};
+use super::params;
 use super::range::rfc3339;
 use crate::error::QueryError;
 use crate::limits::Limits;
+use crate::model::report::drop_reason_name;
+use crate::model::{Bodies, DROP_REASONS, Report, Rule};
 use crate::sequence::Received;
-use crate::store::{Directory, gateways as stored};
-use crate::wire::{Bodies, DROP_REASONS, Report, Rule};
+use crate::store::accepted::Accepted;
+use crate::store::{DataDir, gateways as stored};
 use rusqlite::Connection;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-/// The answer to `gateways`.
+/// A question for all gateways.
+pub(crate) struct GatewaysQuery {
+    /// Unix nanoseconds: what a gateway's silence is measured by.
+    now: i64,
+}
+
+impl GatewaysQuery {
+    /// Reads a query string, which must be empty; `now` is in Unix nanoseconds.
+    pub(crate) fn parse(query: Option<&str>, now: i64) -> Result<Self, QueryError> {
+        params::none(query).map(|()| Self { now })
+    }
+}
+
+/// The answer to [`GatewaysQuery`].
 #[derive(Serialize)]
-pub(crate) struct GatewaysAnswer {
+pub(crate) struct Gateways {
     rows: Vec<Row>,
 }
 
@@ -29,19 +46,25 @@ struct Row {
     series: Option<u64>,
     /// Requests counted beyond the sender's cap on series.
     overflow: u64,
-    /// Records of the log that it wrote, delivered, dropped by reason, and still holds.
+    /// Whether a newer epoch took its place, or it has been silent for too long.
+    ended: bool,
+    /// Records of the log: written, acknowledged to the gateway, stored, dropped by reason, and held. The first is the
+    /// sum of the last three.
     captured: Option<u64>,
     sent: Option<u64>,
+    stored: Option<u64>,
     dropped: BTreeMap<&'static str, u64>,
     held: Option<u64>,
     queue_bytes: Option<u64>,
     export_failures: Option<u64>,
-    machines: Option<u64>,
-    machines_lost: Option<u64>,
+    workers: Option<u64>,
+    workers_lost: Option<u64>,
+    /// Requests that it could not count; 0 where it does not report any.
+    uncounted: u64,
     active_requests: Option<u64>,
     busy_seconds: Option<f64>,
     tags: BTreeMap<String, String>,
-    /// `null` where it never said anything of it.
+    /// `null` where it never reported on it.
     redaction: Option<Redaction>,
     /// Batches that were sent and have not arrived: those of counters are made good by the next one.
     gaps: Gaps,
@@ -54,7 +77,7 @@ struct Gaps {
     logs: u64,
 }
 
-/// What a gateway said last of its rules and of bodies, since the start of its epoch.
+/// The latest report of a gateway on its rules and on bodies, since the start of its epoch.
 #[derive(Serialize, Default)]
 struct Redaction {
     rules: Vec<Rule>,
@@ -84,32 +107,74 @@ const CLOCK_TOLERANCE: i64 = 60_000_000_000;
 
 type All = BTreeMap<(String, String), Known>;
 
-/// The answer out of the store at `now` (Unix nanoseconds): the file of counters knows the senders of counters, each day's file those
-/// of the request log.
-pub(crate) fn answer(directory: &Directory, limits: &Limits, now: i64) -> Result<GatewaysAnswer, QueryError> {
-    let mut all = All::new();
-    let metrics = super::open_counts(directory, limits.query_timeout)?;
-    read_senders(&metrics, now, &mut all)?;
-    read_overflow(&metrics, &mut all)?;
-    read_reports(&metrics, &mut all)?;
-    read_tags(&metrics, &mut all)?;
-    read_redaction(&metrics, &mut all)?;
-    for (path, _, file) in super::open_days(directory, limits.query_timeout)? {
-        if let Err(error) = read_senders(&file, now, &mut all) {
-            super::pass_over(directory, &path, error)?;
+impl GatewaysQuery {
+    /// The answer out of the files: that of counters knows the senders of counters, each day's file those of the request
+    /// log.
+    pub(super) fn answer(&self, data: &DataDir, limits: &Limits) -> Result<Gateways, QueryError> {
+        let now = self.now;
+        let mut all = All::new();
+        let metrics = super::open_counts(data, limits.query_timeout)?;
+        read_senders(&metrics, now, &mut all)?;
+        read_overflow(&metrics, &mut all)?;
+        read_reports(&metrics, &mut all)?;
+        read_tags(&metrics, &mut all)?;
+        read_redaction(&metrics, &mut all)?;
+        let mut accepted = Accepted::default();
+        for (path, _, file) in super::open_days(data, limits.query_timeout)? {
+            let read = read_senders(&file, now, &mut all).and_then(|()| Ok(accepted.read(&file)?));
+            if let Err(error) = read {
+                super::pass_over(data, &path, error)?;
+            }
         }
+        forget_retired(&metrics, &mut all)?;
+        let newest = NewestEpochs::of(&all);
+        let mut known: Vec<_> = all.into_iter().collect();
+        known.sort_by_key(|(_, known)| std::cmp::Reverse(known.last_seen));
+        let rows = known.into_iter().map(|(epoch, known)| {
+            let phase = Phase::at(now, known.last_seen, newest.beside(&epoch, &known));
+            let account = Account::settle(&known.report, accepted.of(&epoch), phase);
+            row(epoch, known, phase, account)
+        });
+        Ok(Gateways { rows: rows.collect() })
     }
-    forget_retired(&metrics, &mut all)?;
-    let mut known: Vec<_> = all.into_iter().collect();
-    known.sort_by_key(|(_, known)| std::cmp::Reverse(known.last_seen));
-    Ok(GatewaysAnswer { rows: known.into_iter().map(row).collect() })
 }
 
-fn row(((instance, epoch), known): ((String, String), Known)) -> Row {
+/// When the newest epochs of each gateway were first seen.
+struct NewestEpochs(HashMap<GatewayName, Vec<(i64, String)>>);
+
+/// Instance, service and environment: two services may have instances of the same name.
+type GatewayName = (String, String, String);
+
+impl NewestEpochs {
+    fn of(all: &All) -> Self {
+        let mut newest: HashMap<GatewayName, Vec<(i64, String)>> = HashMap::new();
+        for ((instance, epoch), known) in all {
+            let epochs = newest.entry(known.gateway(instance)).or_default();
+            epochs.push((known.first_seen, epoch.clone()));
+            epochs.sort_unstable_by(|a, b| b.cmp(a));
+            // One of two is not the epoch that is asked about.
+            epochs.truncate(2);
+        }
+        Self(newest)
+    }
+
+    /// When the newest other epoch of the same gateway was first seen.
+    fn beside(&self, (instance, epoch): &(String, String), known: &Known) -> Option<i64> {
+        let epochs = self.0.get(&known.gateway(instance))?;
+        epochs.iter().find(|(_, other)| other != epoch).map(|(first_seen, _)| *first_seen)
+    }
+}
+
+impl Known {
+    fn gateway(&self, instance: &str) -> GatewayName {
+        (instance.to_owned(), self.service.clone(), self.environment.clone())
+    }
+}
+
+fn row((instance, epoch): (String, String), known: Known, phase: Phase, account: Option<Account>) -> Row {
     let gaps = |received: Option<Received>| received.map_or(0, |received| received.gaps());
     let report = known.report;
-    let dropped = report.dropped.map(Option::unwrap_or_default);
-    let fated = dropped.iter().fold(report.sent.unwrap_or_default(), |sum, n| sum.saturating_add(*n));
+    let dropped = account.map_or(report.dropped.map(Option::unwrap_or_default), |account| account.dropped);
     Row {
         instance,
         epoch,
@@ -121,14 +186,17 @@ fn row(((instance, epoch), known): ((String, String), Known)) -> Row {
         last_seen: rfc3339(known.last_seen),
         series: known.series,
         overflow: known.overflow,
-        captured: report.captured,
+        ended: phase == Phase::Ended,
+        captured: account.map(|account| account.captured),
         sent: report.sent,
-        held: report.captured.map(|captured| captured.saturating_sub(fated)),
-        dropped: DROP_REASONS.into_iter().zip(dropped).collect(),
+        stored: account.map(|account| account.stored),
+        held: account.map(|account| account.held),
+        dropped: DROP_REASONS.map(drop_reason_name).into_iter().zip(dropped).collect(),
         queue_bytes: report.queue_bytes,
         export_failures: report.export_failures,
-        machines: report.machines,
-        machines_lost: report.machines_lost,
+        workers: report.workers,
+        workers_lost: report.workers_lost,
+        uncounted: report.uncounted.unwrap_or_default(),
         active_requests: report.active_requests,
         busy_seconds: report.busy_seconds,
         tags: known.tags,
@@ -192,8 +260,8 @@ fn read_overflow(file: &Connection, all: &mut All) -> Result<(), QueryError> {
 fn read_reports(file: &Connection, all: &mut All) -> Result<(), QueryError> {
     let mut select = file.prepare(
         "SELECT g.instance, g.epoch, r.captured, r.sent, r.queue_full, r.rejected, r.expired, r.lost,
-                r.queue_bytes, r.export_failures, r.machines, r.machines_lost, r.active_requests, r.busy_seconds,
-                r.time
+                r.queue_bytes, r.export_failures, r.workers, r.workers_lost, r.active_requests, r.busy_seconds,
+                r.time, r.uncounted
          FROM reports r JOIN gateways g ON g.id = r.gateway_id",
     )?;
     let mut rows = select.query([])?;
@@ -209,8 +277,9 @@ fn read_reports(file: &Connection, all: &mut All) -> Result<(), QueryError> {
             dropped: [whole(4)?, whole(5)?, whole(6)?, whole(7)?],
             queue_bytes: whole(8)?,
             export_failures: whole(9)?,
-            machines: whole(10)?,
-            machines_lost: whole(11)?,
+            workers: whole(10)?,
+            workers_lost: whole(11)?,
+            uncounted: whole(15)?,
             active_requests: whole(12)?,
             busy_seconds: row.get(13)?,
             time: row.get(14)?,
@@ -242,7 +311,7 @@ fn read_redaction(file: &Connection, all: &mut All) -> Result<(), QueryError> {
         let Some(known) = all.get_mut(&(row.get(0)?, row.get(1)?)) else { continue };
         let (what, content): (String, String) = (row.get(2)?, row.get(3)?);
         let redaction = known.redaction.get_or_insert_default();
-        // What is damaged is as if it had not been said; the next report replaces it.
+        // Damaged text is ignored; the next report replaces it.
         match what.as_str() {
             stored::RULES => redaction.rules = serde_json::from_str(&content).unwrap_or_default(),
             stored::BODIES => redaction.bodies = serde_json::from_str(&content).unwrap_or_default(),
@@ -255,7 +324,7 @@ fn read_redaction(file: &Connection, all: &mut All) -> Result<(), QueryError> {
 /// Takes out the gateways that are kept only so that they are recognised.
 fn forget_retired(file: &Connection, all: &mut All) -> Result<(), QueryError> {
     let mut select = file.prepare(
-        "SELECT g.instance, g.epoch, g.last_seen FROM retired r
+        "SELECT g.instance, g.epoch, g.last_seen FROM expired_gateways r
          JOIN gateways g ON g.id = r.gateway_id AND g.last_seen = r.last_seen",
     )?;
     let mut rows = select.query([])?;

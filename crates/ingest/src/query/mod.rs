@@ -1,25 +1,146 @@
-//! Questions to the store. Each opens connections of its own and reads one snapshot.
+//! Questions of the read API, typed: parsed once, answered by any [`Store`].
+//!
+//! [`Files`] answers out of a data directory. Each question opens connections of its own and reads one snapshot.
 
-pub(crate) mod counts;
-pub(crate) mod filter;
-pub(crate) mod gateways;
+mod account;
+mod counts;
+mod filter;
+mod gateways;
 pub(crate) mod params;
-pub(crate) mod range;
-pub(crate) mod requests;
+mod quantiles;
+mod range;
+mod requests;
 mod rollup;
 
+pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
+pub(crate) use gateways::{Gateways, GatewaysQuery};
+pub(crate) use requests::{RequestsPage, RequestsQuery};
+
 use crate::error::QueryError;
-use crate::store::{Directory, METRICS_FILE, StoreError, day_files, open_read};
+use crate::limits::Limits;
+use crate::store::{DataDir, METRICS_FILE, StoreError, day_files, open_read};
 use jiff::civil::Date;
 use rusqlite::Connection;
+use serde::Serialize;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// Where answers come from.
+pub(crate) trait Store: Send + Sync {
+    /// Counts by group.
+    fn summary(&self, query: &SummaryQuery) -> Result<Summary, QueryError>;
+    /// Counts by group and time.
+    fn timeseries(&self, query: &TimeseriesQuery) -> Result<Timeseries, QueryError>;
+    /// A page of the request log.
+    fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, QueryError>;
+    /// The gateways that report.
+    fn gateways(&self, query: &GatewaysQuery) -> Result<Gateways, QueryError>;
+}
+
+/// A question of the read API.
+pub(crate) enum Question {
+    Summary(SummaryQuery),
+    Timeseries(TimeseriesQuery),
+    Requests(RequestsQuery),
+    Gateways(GatewaysQuery),
+}
+
+/// The answer to a [`Question`].
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(crate) enum Answer {
+    Summary(Summary),
+    Timeseries(Timeseries),
+    Requests(RequestsPage),
+    Gateways(Gateways),
+}
+
+/// Which question it is: the last part of its path under `/api/v1/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Summary,
+    Timeseries,
+    Requests,
+    Gateways,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 4] = [Self::Summary, Self::Timeseries, Self::Requests, Self::Gateways];
+
+    /// The name on the path.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Summary => "summary",
+            Self::Timeseries => "timeseries",
+            Self::Requests => "requests",
+            Self::Gateways => "gateways",
+        }
+    }
+}
+
+impl Question {
+    /// Reads a query string; `now` is in Unix nanoseconds.
+    pub(crate) fn parse(
+        kind: Kind,
+        query: Option<&str>,
+        limits: &Limits,
+        now: i64,
+    ) -> Result<Self, QueryError> {
+        Ok(match kind {
+            Kind::Summary => Self::Summary(SummaryQuery::parse(query, now)?),
+            Kind::Timeseries => Self::Timeseries(TimeseriesQuery::parse(query, now, limits)?),
+            Kind::Requests => Self::Requests(RequestsQuery::parse(query, now, limits)?),
+            Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now)?),
+        })
+    }
+
+    /// Asks a store.
+    pub(crate) fn answer(&self, store: &dyn Store) -> Result<Answer, QueryError> {
+        Ok(match self {
+            Self::Summary(query) => Answer::Summary(store.summary(query)?),
+            Self::Timeseries(query) => Answer::Timeseries(store.timeseries(query)?),
+            Self::Requests(query) => Answer::Requests(store.requests(query)?),
+            Self::Gateways(query) => Answer::Gateways(store.gateways(query)?),
+        })
+    }
+}
+
+/// The files of a data directory as a [`Store`].
+pub(crate) struct Files {
+    data: Arc<DataDir>,
+    limits: Limits,
+}
+
+impl Files {
+    pub(crate) fn new(data: Arc<DataDir>, limits: Limits) -> Self {
+        Self { data, limits }
+    }
+}
+
+impl Store for Files {
+    fn summary(&self, query: &SummaryQuery) -> Result<Summary, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn timeseries(&self, query: &TimeseriesQuery) -> Result<Timeseries, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn gateways(&self, query: &GatewaysQuery) -> Result<Gateways, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+}
 
 /// Virtual-machine instructions of SQLite between two looks at the clock.
 const STEPS_BETWEEN_LOOKS: i32 = 100_000;
 
 /// Opens the file of counters for one query, which is interrupted at its deadline.
-pub(crate) fn open_counts(directory: &Directory, timeout: Duration) -> Result<Connection, QueryError> {
+pub(crate) fn open_counts(directory: &DataDir, timeout: Duration) -> Result<Connection, QueryError> {
     let found = open(&directory.path().join(METRICS_FILE), timeout)?;
     found.ok_or(QueryError::Store(StoreError::Unreadable { what: "file of counters" }))
 }
@@ -27,7 +148,7 @@ pub(crate) fn open_counts(directory: &Directory, timeout: Duration) -> Result<Co
 /// Opens the files of the request log for one query, the latest day first. One that cannot be read is noted and
 /// passed over: the others are still good.
 pub(crate) fn open_days(
-    directory: &Directory,
+    directory: &DataDir,
     timeout: Duration,
 ) -> Result<Vec<(PathBuf, Date, Connection)>, QueryError> {
     let mut open_files = Vec::new();
@@ -44,7 +165,7 @@ pub(crate) fn open_days(
 ///
 /// # Errors
 /// When that is not the fault of the file.
-pub(crate) fn pass_over(directory: &Directory, path: &Path, error: QueryError) -> Result<(), QueryError> {
+pub(crate) fn pass_over(directory: &DataDir, path: &Path, error: QueryError) -> Result<(), QueryError> {
     match error {
         // Retention may have been faster.
         QueryError::Store(_) if !path.exists() => Ok(()),

@@ -1,6 +1,9 @@
-//! The query string, read strictly: a parameter that is not known is an error and not a silence.
+//! The query string, read strictly: an unknown parameter is an error.
 
 use crate::error::QueryError;
+
+/// Longer names are not compared with known ones.
+const MAX_COMPARED_BYTES: usize = 64;
 
 /// The decoded pairs of a query string.
 pub(crate) struct Params {
@@ -41,7 +44,7 @@ impl Params {
     ) -> Result<u64, QueryError> {
         let Some(text) = self.one(name)? else { return Ok(default) };
         text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
-            let message = format!("{name} is to be a number from {} to {}", range.start(), range.end());
+            let message = format!("{name} must be a whole number from {} to {}", range.start(), range.end());
             QueryError::parameter(name, message)
         })
     }
@@ -52,54 +55,22 @@ pub(crate) fn none(query: Option<&str>) -> Result<(), QueryError> {
     Params::parse(query, &[]).map(drop)
 }
 
-/// That a parameter is not one of those that are known, and what may have been meant.
+/// The error for an unknown parameter, with the nearest known name.
 pub(crate) fn no_such(unknown: &str, known: &[&str]) -> QueryError {
-    let nearest = known.iter().map(|name| (distance(unknown, name), name)).min();
+    // A longer name is near to none, and need not be compared.
+    let comparable = if unknown.len() <= MAX_COMPARED_BYTES { known } else { &[] };
+    let nearest = comparable.iter().map(|name| (strsim::levenshtein(unknown, name), name)).min();
     let meant = match nearest {
         Some((near, name)) if near <= 2 => format!("did you mean {name}?"),
-        _ => format!("known here are {}", known.join(", ")),
+        _ if known.is_empty() => "this path takes none".to_owned(),
+        _ => format!("expected one of {}", known.join(", ")),
     };
     QueryError::parameter(unknown, format!("there is no parameter {unknown:?}: {meant}"))
-}
-
-/// The edit distance between two names, by letters.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    // Names are short; what is longer is near to none of them.
-    for (i, x) in a.chars().take(32).enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        for (y, cell) in b.iter().zip(row.iter_mut().skip(1)) {
-            let substituted = diagonal + usize::from(x != *y);
-            diagonal = *cell;
-            left = substituted.min(left + 1).min(*cell + 1);
-            *cell = left;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = i + 1;
-        }
-    }
-    row.last().copied().unwrap_or_default() + a.chars().count().saturating_sub(32)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_near_or_far() {
-        let cases = [
-            ("status", "status", 0),
-            ("statsu", "status", 2),
-            ("", "from", 4),
-            ("frm", "from", 1),
-            ("to", "from", 3),
-        ];
-        for (a, b, expected) in cases {
-            assert_eq!(distance(a, b), expected, "{a} {b}");
-        }
-    }
 
     #[test]
     fn unknown_and_repeated_parameters_are_refused() {
@@ -109,7 +80,10 @@ mod tests {
             assert_eq!(error.to_string(), expected);
         };
         check("form=1", "there is no parameter \"form\": did you mean from?");
-        check("colour=red", "there is no parameter \"colour\": known here are from, status");
+        check("colour=red", "there is no parameter \"colour\": expected one of from, status");
+        let long = "x".repeat(1 << 20);
+        check(&long, &format!("there is no parameter {long:?}: expected one of from, status"));
+        check("statsu=1", "there is no parameter \"statsu\": did you mean status?");
         check("from=1&from=2", "from is given more than once");
     }
 }

@@ -22,7 +22,7 @@ impl Range {
         let from = params.one("from")?.map(|text| time("from", text)).transpose()?;
         let from = from.unwrap_or_else(|| to.saturating_sub(DEFAULT_SECONDS * NANOS));
         if from >= to {
-            return Err(QueryError::parameter("from", "from is to be before to"));
+            return Err(QueryError::parameter("from", "from must be before to"));
         }
         Ok(Self { from, to })
     }
@@ -64,7 +64,7 @@ fn time(field: &str, text: &str) -> Result<i64, QueryError> {
     };
     parsed.ok_or_else(|| {
         let message =
-            format!("{field} is to be a time such as 2026-01-31T12:00:00Z or 1769860800, not {text:?}");
+            format!("{field} must be a time such as 2026-01-31T12:00:00Z or 1769860800, not {text:?}");
         QueryError::parameter(field, message)
     })
 }

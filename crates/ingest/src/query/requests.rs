@@ -17,7 +17,7 @@ use super::params::Params;
 use super::range::{Range, rfc3339};
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::store::Directory;
+use crate::store::DataDir;
 use file::File;
 use place::Place;
 use row::Row;
@@ -27,8 +27,8 @@ use waiting::Waiting;
 
 const DEFAULT_ROWS: u64 = 100;
 
-/// What `requests` asks.
-pub(crate) struct Query {
+/// A question for a page of the request log.
+pub(crate) struct RequestsQuery {
     range: Range,
     filter: Filter,
     limit: usize,
@@ -37,15 +37,15 @@ pub(crate) struct Query {
 
 /// The answer to `requests`.
 #[derive(Serialize)]
-pub(crate) struct Answer {
+pub(crate) struct RequestsPage {
     from: String,
     to: String,
     rows: Vec<Row>,
-    /// Where to go on; `null` when there is nothing more.
+    /// The cursor of the next page; `null` at the end.
     next: Option<String>,
 }
 
-impl Query {
+impl RequestsQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
         let names: Vec<&str> =
@@ -60,7 +60,7 @@ impl Query {
     }
 
     /// The answer out of the store.
-    pub(crate) fn answer(&self, directory: &Directory, limits: &Limits) -> Result<Answer, QueryError> {
+    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<RequestsPage, QueryError> {
         let before = self.cursor.map_or(i64::MAX, |cursor| cursor.time);
         // Every day is looked at, for the clocks of senders and of ours may have differed by any time.
         let mut files: Vec<File> = super::open_days(directory, limits.query_timeout)?
@@ -94,7 +94,7 @@ impl Query {
             }
             let Some((t1, index)) = latest else { return Ok(self.answer_of(page.rows, None)) };
             // All that is later than the next chunk has been given out. The next page begins there, unless this one
-            // began there, in which case it has to go on to get anywhere.
+            // began there, in which case it must continue to make progress.
             let place = Place { time: t1, day: i64::MAX, chunk: i64::MAX, row: u64::MAX };
             if scanned >= limits.scanned && self.cursor.is_none_or(|cursor| t1 < cursor.time) {
                 return Ok(self.answer_of(page.rows, Some(place)));
@@ -108,17 +108,17 @@ impl Query {
     }
 
     /// A page that ends before everything was given out.
-    fn answer_after(&self, page: Page) -> Answer {
+    fn answer_after(&self, page: Page) -> RequestsPage {
         self.answer_of(page.rows, page.last)
     }
 
-    fn answer_of(&self, rows: Vec<Row>, next: Option<Place>) -> Answer {
+    fn answer_of(&self, rows: Vec<Row>, next: Option<Place>) -> RequestsPage {
         let next = next.map(|place| place.to_text());
-        Answer { from: rfc3339(self.range.from), to: rfc3339(self.range.to), rows, next }
+        RequestsPage { from: rfc3339(self.range.from), to: rfc3339(self.range.to), rows, next }
     }
 }
 
-/// What is given out so far.
+/// The rows so far.
 #[derive(Default)]
 struct Page {
     rows: Vec<Row>,

@@ -1,12 +1,12 @@
 //! Adding up rollups by group, from the coarsest table that fits.
 
 use super::filter::Filter;
+use super::quantiles::Quantiles;
 use super::range::Range;
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::sketch::Quantiles;
+use crate::model::{SeriesKey, is_error};
 use crate::store::metrics::read_series;
-use crate::wire::{SeriesKey, is_error};
 use rusqlite::{Connection, Statement};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ use std::collections::HashMap;
 pub(crate) const MINUTE_NANOS: i64 = 60_000_000_000;
 const HALF_HOUR_MINUTES: i64 = 30;
 
-/// What rows can be grouped by.
+/// A dimension by which rows can be grouped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dimension {
     Service,
@@ -45,7 +45,7 @@ impl Dimension {
         let found = DIMENSIONS.iter().find(|(known, _)| *known == name);
         found.map(|(_, dimension)| *dimension).ok_or_else(|| {
             let known = DIMENSIONS.map(|(name, _)| name).join(", ");
-            QueryError::parameter("group_by", format!("cannot group by {name:?}: known are {known}"))
+            QueryError::parameter("group_by", format!("cannot group by {name:?}: expected one of {known}"))
         })
     }
 }
@@ -90,7 +90,7 @@ impl Group {
     }
 }
 
-/// What one group adds up to.
+/// The sums of one group.
 #[derive(Default, Clone)]
 pub(crate) struct Sums {
     pub(crate) requests: u64,
@@ -141,7 +141,10 @@ impl Groups {
             found.of_series[id] = Some((place, is_error(series.status)));
         }
         if found.all.len() > limits.groups {
-            let message = format!("that is more than {} groups: filter, or group by less", limits.groups);
+            let message = format!(
+                "the answer would have more than {} groups: add a filter, or group by fewer dimensions",
+                limits.groups
+            );
             return Err(QueryError::TooMuch { field: "group_by", message });
         }
         Ok(found)
@@ -156,7 +159,7 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    /// The coarsest table that has rows for steps of so many minutes.
+    /// The coarsest table that has rows for steps of this number of minutes.
     pub(crate) fn for_step(minutes: i64) -> Self {
         if minutes % HALF_HOUR_MINUTES == 0 { Self::HalfHours } else { Self::Minutes }
     }
@@ -179,7 +182,7 @@ pub(crate) struct Part {
 
 impl Part {
     /// Covers a range of whole minutes: half hours where they fit, minutes at the edges. An edge before the first
-    /// minute that is kept is to be that of a half hour.
+    /// minute that is kept must be that of a half hour.
     pub(crate) fn cover(range: Range) -> Vec<Self> {
         let (from, to) = (range.from.div_euclid(MINUTE_NANOS), range.to.div_euclid(MINUTE_NANOS));
         let first = (from + HALF_HOUR_MINUTES - 1).div_euclid(HALF_HOUR_MINUTES) * HALF_HOUR_MINUTES;

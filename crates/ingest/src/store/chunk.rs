@@ -8,61 +8,20 @@
 //! - texts: 0 where there is none, 1 for a new text (its length and bytes follow in a second part), else 2 + the
 //!   place of the text among those seen in this column.
 
-use crate::varint;
-use crate::wire::RequestEvent;
+use crate::model::RequestEvent;
+use crate::model::request::{Access, FIELDS};
+use gatelens_model::varint;
 use std::collections::HashMap;
 use std::io;
 
 const VERSION: u8 = 1;
 const ZSTD_LEVEL: i32 = 3;
-/// A chunk that says it is larger, or whose texts are, each as often as it occurs, is damaged: a batch is smaller than
+/// A larger chunk is damaged, and so is one whose texts, each as often as it occurs, are larger: a batch is smaller than
 /// the largest body.
 const MAX_BYTES: usize = 128 << 20;
 
 const COUNT: u64 = 0;
 const TIME: u64 = 1;
-
-type TextGet = fn(&RequestEvent) -> Option<&[u8]>;
-type TextSet = fn(&mut RequestEvent, &[u8]);
-type NumberGet = fn(&RequestEvent) -> Option<u64>;
-type NumberSet = fn(&mut RequestEvent, u64);
-
-/// The columns of text. A number once given stays with its meaning.
-const TEXTS: [(u64, TextGet, TextSet); 21] = [
-    (2, |e| Some(e.consumer.as_bytes()), |e, v| e.consumer = text(v)),
-    (3, |e| Some(e.method.as_bytes()), |e, v| e.method = text(v)),
-    (4, |e| bytes(&e.method_original), |e, v| e.method_original = Some(text(v))),
-    (5, |e| Some(e.route.as_bytes()), |e, v| e.route = text(v)),
-    (6, |e| bytes(&e.error_type), |e, v| e.error_type = Some(text(v))),
-    (7, |e| bytes(&e.path), |e, v| e.path = Some(text(v))),
-    (8, |e| bytes(&e.query), |e, v| e.query = Some(text(v))),
-    (9, |e| bytes(&e.client_address), |e, v| e.client_address = Some(text(v))),
-    (10, |e| bytes(&e.user_agent), |e, v| e.user_agent = Some(text(v))),
-    (11, |e| bytes(&e.response_flags), |e, v| e.response_flags = Some(text(v))),
-    (12, |e| bytes(&e.code_details), |e, v| e.code_details = Some(text(v))),
-    (13, |e| bytes(&e.request_id), |e, v| e.request_id = Some(text(v))),
-    (14, |e| (!e.trace_id.is_empty()).then_some(&e.trace_id), |e, v| e.trace_id = v.to_vec()),
-    (15, |e| (!e.span_id.is_empty()).then_some(&e.span_id), |e, v| e.span_id = v.to_vec()),
-    (16, |e| e.consumer_trusted.then_some(b"1"), |e, _| e.consumer_trusted = true),
-    (17, |e| bytes(&e.request_headers), |e, v| e.request_headers = Some(text(v))),
-    (18, |e| bytes(&e.response_headers), |e, v| e.response_headers = Some(text(v))),
-    (19, |e| bytes(&e.request_body), |e, v| e.request_body = Some(text(v))),
-    (20, |e| bytes(&e.request_body_omitted), |e, v| e.request_body_omitted = Some(text(v))),
-    (21, |e| bytes(&e.response_body), |e, v| e.response_body = Some(text(v))),
-    (22, |e| bytes(&e.response_body_omitted), |e, v| e.response_body_omitted = Some(text(v))),
-];
-
-/// The columns of numbers.
-const NUMBERS: [(u64, NumberGet, NumberSet); 8] = [
-    (32, |e| Some(u64::from(e.status)), |e, v| e.status = v as u16),
-    (33, |e| e.client_port, |e, v| e.client_port = Some(v)),
-    (34, |e| e.request_bytes, |e, v| e.request_bytes = Some(v)),
-    (35, |e| e.response_bytes, |e, v| e.response_bytes = Some(v)),
-    (36, |e| e.duration_ns, |e, v| e.duration_ns = Some(v)),
-    (37, |e| e.upstream_ns, |e, v| e.upstream_ns = Some(v)),
-    (38, |e| e.resend_count, |e, v| e.resend_count = Some(v)),
-    (39, |e| e.grpc_status, |e, v| e.grpc_status = Some(v)),
-];
 
 /// Packs requests; their order is kept.
 ///
@@ -75,17 +34,19 @@ pub(crate) fn encode(events: &[RequestEvent]) -> io::Result<Vec<u8>> {
     put_column(&mut columns, COUNT, &mut column);
     let mut last = 0;
     for event in events {
-        varint::put(&mut column, varint::zigzag(event.time.wrapping_sub(last)));
+        varint::put_signed(&mut column, event.time.wrapping_sub(last));
         last = event.time;
     }
     put_column(&mut columns, TIME, &mut column);
-    for (number, get, _) in TEXTS {
-        encode_texts(&mut column, events.iter().map(get));
-        put_column(&mut columns, number, &mut column);
-    }
-    for (number, get, _) in NUMBERS {
-        events.iter().map(get).for_each(|v| varint::put(&mut column, v.map_or(0, |v| v.saturating_add(1))));
-        put_column(&mut columns, number, &mut column);
+    for field in &FIELDS {
+        match field.access {
+            Access::Text(get, _) => encode_texts(&mut column, events.iter().map(get)),
+            Access::Number(get, _) => {
+                let numbers = events.iter().map(get);
+                numbers.for_each(|n| varint::put(&mut column, n.map_or(0, |n| n.saturating_add(1))));
+            }
+        }
+        put_column(&mut columns, field.column, &mut column);
     }
     let mut out = vec![VERSION];
     varint::put(&mut out, columns.len() as u64);
@@ -112,18 +73,20 @@ pub(crate) fn decode(blob: &[u8]) -> Option<Vec<RequestEvent>> {
     let mut events = vec![RequestEvent::default(); count];
     let mut last = 0i64;
     for event in &mut events {
-        last = last.wrapping_add(varint::unzigzag(varint::take(&mut times)?));
+        last = last.wrapping_add(varint::take_signed(&mut times)?);
         event.time = last;
     }
     let mut left = MAX_BYTES;
     while !rest.is_empty() {
         let (number, mut column) = take_column(&mut rest)?;
-        if let Some((_, _, set)) = TEXTS.iter().find(|(n, _, _)| *n == number) {
-            decode_texts(column, &mut events, *set, &mut left)?;
-        } else if let Some((_, _, set)) = NUMBERS.iter().find(|(n, _, _)| *n == number) {
-            for event in &mut events {
-                if let Some(value) = varint::take(&mut column)?.checked_sub(1) {
-                    set(event, value);
+        let Some(field) = FIELDS.iter().find(|field| field.column == number) else { continue };
+        match field.access {
+            Access::Text(_, set) => decode_texts(column, &mut events, set, &mut left)?,
+            Access::Number(_, set) => {
+                for event in &mut events {
+                    if let Some(value) = varint::take(&mut column)?.checked_sub(1) {
+                        set(event, value);
+                    }
                 }
             }
         }
@@ -167,7 +130,12 @@ fn encode_texts<'a>(out: &mut Vec<u8>, texts: impl Iterator<Item = Option<&'a [u
 }
 
 /// Takes the bytes of texts, each as often as it occurs, off what is `left`.
-fn decode_texts(column: &[u8], events: &mut [RequestEvent], set: TextSet, left: &mut usize) -> Option<()> {
+fn decode_texts(
+    column: &[u8],
+    events: &mut [RequestEvent],
+    set: fn(&mut RequestEvent, Vec<u8>),
+    left: &mut usize,
+) -> Option<()> {
     let mut dictionary = column;
     for _ in 0..events.len() {
         varint::take(&mut dictionary)?;
@@ -187,17 +155,9 @@ fn decode_texts(column: &[u8], events: &mut [RequestEvent], set: TextSet, left: 
             place => seen.get(usize::try_from(place - 2).ok()?)?,
         };
         *left = left.checked_sub(text.len())?;
-        set(event, text);
+        set(event, text.to_vec());
     }
     Some(())
-}
-
-fn bytes(text: &Option<String>) -> Option<&[u8]> {
-    text.as_deref().map(str::as_bytes)
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 #[cfg(test)]
@@ -209,54 +169,20 @@ mod tests {
         prop::option::of(prop_oneof!["[a-c]{0,2}", "\\PC{0,20}"])
     }
 
+    /// An event with some of its fields: every field of the table takes part.
     fn some_event() -> impl Strategy<Value = RequestEvent> {
-        let numbers = prop::array::uniform7(prop::option::of(0..u64::MAX));
-        let texts = prop::collection::vec(some_text(), 19);
-        let ids = (prop::bool::ANY, prop::collection::vec(any::<u8>(), 16), any::<bool>());
-        (any::<i64>(), 0u16..600, numbers, texts, ids).prop_map(|(time, status, numbers, texts, ids)| {
-            let mut texts = texts.into_iter();
-            let mut next = || texts.next().flatten();
-            let [
-                client_port,
-                request_bytes,
-                response_bytes,
-                duration_ns,
-                upstream_ns,
-                resend_count,
-                grpc_status,
-            ] = numbers;
-            RequestEvent {
-                time,
-                status,
-                client_port,
-                request_bytes,
-                response_bytes,
-                duration_ns,
-                upstream_ns,
-                resend_count,
-                grpc_status,
-                consumer: next().unwrap_or_default(),
-                consumer_trusted: ids.2,
-                method: next().unwrap_or_default(),
-                method_original: next(),
-                route: next().unwrap_or_default(),
-                error_type: next(),
-                path: next(),
-                query: next(),
-                client_address: next(),
-                user_agent: next(),
-                response_flags: next(),
-                code_details: next(),
-                request_id: next(),
-                request_headers: next(),
-                response_headers: next(),
-                request_body: next(),
-                request_body_omitted: next(),
-                response_body: next(),
-                response_body_omitted: next(),
-                trace_id: if ids.0 { ids.1.clone() } else { Vec::new() },
-                span_id: if ids.0 { ids.1[..8].to_vec() } else { Vec::new() },
+        let texts = prop::collection::vec(some_text(), FIELDS.len());
+        let numbers = prop::collection::vec(prop::option::of(0..u64::MAX), FIELDS.len());
+        (any::<i64>(), texts, numbers).prop_map(|(time, texts, numbers)| {
+            let mut event = RequestEvent { time, ..RequestEvent::default() };
+            for (field, (text, number)) in FIELDS.iter().zip(texts.into_iter().zip(numbers)) {
+                match (&field.access, text, number) {
+                    (Access::Text(_, set), Some(text), _) => set(&mut event, text.into_bytes()),
+                    (Access::Number(_, set), _, Some(number)) => set(&mut event, number),
+                    _ => {}
+                }
             }
+            event
         })
     }
 

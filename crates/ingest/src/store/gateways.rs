@@ -1,15 +1,15 @@
 //! Senders and their sequence numbers: the tables that both kinds of files have.
 
 use super::StoreError;
+use crate::model::{Gateway, Identity, Redaction, Report, Signal};
 use crate::sequence::Received;
-use crate::wire::{Gateway, Identity, Redaction, Report, Signal};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What a row of `redaction` is about: hits by rule.
+/// Kind of a row of `redaction`: hits by rule.
 pub(crate) const RULES: &str = "rules";
-/// What a row of `redaction` is about: what became of bodies.
+/// Kind of a row of `redaction`: fates of bodies.
 pub(crate) const BODIES: &str = "bodies";
 
 /// Whether this very request was stored in this file before.
@@ -65,7 +65,7 @@ pub(crate) fn received(
         .transpose()
 }
 
-/// Notes that a sender was heard of at `now` (Unix nanoseconds), and says its row.
+/// Notes that a sender was seen at `now` (Unix nanoseconds), and returns its row.
 pub(crate) fn note_gateway(file: &Connection, gateway: &Gateway, now: i64) -> Result<i64, StoreError> {
     let mut upsert = file.prepare_cached(
         "INSERT INTO gateways
@@ -92,19 +92,19 @@ pub(crate) fn note_gateway(file: &Connection, gateway: &Gateway, now: i64) -> Re
     )?)
 }
 
-/// Keeps what a gateway says of itself, unless something later is known. The row of a gateway names it.
+/// Keeps the report of the gateway in this row, unless a later one is known.
 pub(crate) fn note_report(file: &Connection, gateway: i64, report: &Report) -> Result<(), StoreError> {
     let whole = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
     let [queue_full, rejected, expired, lost] = report.dropped.map(whole);
     file.prepare_cached(
-        "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
            time = excluded.time, captured = excluded.captured, sent = excluded.sent,
            queue_full = excluded.queue_full, rejected = excluded.rejected, expired = excluded.expired,
            lost = excluded.lost, queue_bytes = excluded.queue_bytes,
-           export_failures = excluded.export_failures, machines = excluded.machines,
-           machines_lost = excluded.machines_lost, active_requests = excluded.active_requests,
-           busy_seconds = excluded.busy_seconds
+           export_failures = excluded.export_failures, workers = excluded.workers,
+           workers_lost = excluded.workers_lost, active_requests = excluded.active_requests,
+           busy_seconds = excluded.busy_seconds, uncounted = excluded.uncounted
          WHERE excluded.time >= time",
     )?
     .execute(params![
@@ -118,20 +118,21 @@ pub(crate) fn note_report(file: &Connection, gateway: i64, report: &Report) -> R
         lost,
         whole(report.queue_bytes),
         whole(report.export_failures),
-        whole(report.machines),
-        whole(report.machines_lost),
+        whole(report.workers),
+        whole(report.workers_lost),
         whole(report.active_requests),
-        report.busy_seconds
+        report.busy_seconds,
+        whole(report.uncounted)
     ])?;
     if let Some((since, until)) = report.coarse() {
-        file.prepare_cached("INSERT OR REPLACE INTO coarse VALUES (?, ?, ?)")?
+        file.prepare_cached("INSERT OR REPLACE INTO coarse_intervals VALUES (?, ?, ?)")?
             .execute([gateway, since, until])?;
     }
     Ok(())
 }
 
-/// Keeps what a gateway says of its redaction: what it says of its rules, or of bodies, takes the place of what it said
-/// before, unless that was later. The row of a gateway names it.
+/// Keeps the redaction report of the gateway in this row. Its rules, and its bodies, replace what was known, unless that
+/// was later.
 pub(crate) fn note_redaction(
     file: &Connection,
     gateway: i64,

@@ -1,25 +1,25 @@
 //! The file of counters: one transaction per batch turns cumulative points into what each minute added.
 
-use super::directory::Directory;
+use super::data_dir::DataDir;
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
+use super::sketch::{self, Unreadable};
 use super::{METRICS_FILE, Pruned, StoreError, Stored, prune, schema};
+use crate::model::accumulate::{self, Advance, Known, minute_of};
+use crate::model::{MetricBatch, Point, SeriesKey, Signal, Tally, Temporality, Timing, Values};
 use crate::retention::Retention;
-use crate::sketch::{Sketch, Unreadable};
-use crate::wire::{MetricBatch, Point, SeriesKey, Signal, Tally, Temporality, Timing, Values};
+use gatelens_model::sketch::Sketch;
 use rusqlite::{
     CachedStatement, Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params,
 };
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-const NANOS_PER_MINUTE: i64 = 60_000_000_000;
-
 /// The rollups and how many minutes a row of each covers.
 const ROLLUPS: [(&str, i64); 2] = [("minutes", 1), ("half_hours", 30)];
 
 /// The writer's side of `metrics.db`.
 pub(super) struct Metrics {
-    directory: Arc<Directory>,
+    directory: Arc<DataDir>,
     connection: Connection,
     /// All series by what they are; only ever ahead of the file within a transaction.
     series: HashMap<SeriesKey, i64>,
@@ -27,7 +27,7 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    pub(super) fn open(directory: Arc<Directory>, max_series: usize) -> Result<Self, StoreError> {
+    pub(super) fn open(directory: Arc<DataDir>, max_series: usize) -> Result<Self, StoreError> {
         // A database of something else means the wrong directory, and is left alone.
         let path = directory.path().join(METRICS_FILE);
         let (connection, series) = directory.open_or_replace(&path, StoreError::is_damage, || {
@@ -63,7 +63,7 @@ impl Metrics {
         outcome
     }
 
-    /// Removes some of what is old. `now` is in Unix nanoseconds.
+    /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
         prune::prune(&mut self.connection, retention, now)
     }
@@ -97,9 +97,9 @@ impl Metrics {
                 note_report(&transaction, gateway, report)?;
             }
             note_redaction(&transaction, gateway, &part.redaction)?;
-            let unknown = match is_retired(&transaction, gateway)? {
-                true => Unknown::Forgotten,
-                false => Unknown::New,
+            let unknown = match is_expired(&transaction, gateway)? {
+                true => Known::Forgotten,
+                false => Known::Nothing,
             };
             for point in &part.points {
                 let Some(series) =
@@ -110,11 +110,10 @@ impl Metrics {
                 };
                 let news = match point.temporality {
                     Temporality::Delta => point.values.clone(),
-                    Temporality::Cumulative => advance(&transaction, gateway, series, point, unknown)?,
+                    Temporality::Cumulative => advance(&transaction, gateway, series, point, &unknown)?,
                 };
                 if !news.is_empty() {
-                    // A point covers the time up to its own, so that the full minute belongs to the one before.
-                    let minute = point.time.saturating_sub(1).div_euclid(NANOS_PER_MINUTE);
+                    let minute = minute_of(point.time);
                     added.entry((minute, series)).or_insert_with(Values::default).add(&news);
                 }
             }
@@ -188,71 +187,54 @@ fn series_id(
     Ok(Some(id))
 }
 
-/// What it means that nothing is known of a stream.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Unknown {
-    /// It begins, and all that it holds is new.
-    New,
-    /// Its gateway was silent for longer than states are kept: what it holds was counted before, or is lost. To count
-    /// it again would be worse.
-    Forgotten,
+fn is_expired(transaction: &Transaction<'_>, gateway: i64) -> Result<bool, StoreError> {
+    let mut find = transaction.prepare_cached("SELECT 1 FROM expired_gateways WHERE gateway_id = ?")?;
+    Ok(find.exists([gateway])?)
 }
 
-fn is_retired(transaction: &Transaction<'_>, gateway: i64) -> Result<bool, StoreError> {
-    Ok(transaction.prepare_cached("SELECT 1 FROM retired WHERE gateway_id = ?")?.exists([gateway])?)
-}
-
-/// Moves a cumulative stream on to a point, and says what that adds.
+/// Moves a cumulative stream to a point, and returns what that adds. `unknown` is what it means that the file has no
+/// state of the stream.
 fn advance(
     transaction: &Transaction<'_>,
     gateway: i64,
     series: i64,
     point: &Point,
-    unknown: Unknown,
+    unknown: &Known,
 ) -> Result<Values, StoreError> {
+    let known = state(transaction, gateway, point)?.map_or_else(|| unknown.clone(), Known::State);
+    let Advance { added, state } = accumulate::advance(known, &point.values);
+    if let Some(state) = state {
+        put_state(transaction, gateway, series, point, &state)?;
+    }
+    Ok(added)
+}
+
+/// The latest state of a point's stream.
+fn state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Result<Option<Values>, StoreError> {
     let mut find = transaction.prepare_cached(
         "SELECT duration_count, duration, upstream_count, upstream, gateway_count, gateway,
                 request_count, request_bytes, response_count, response_bytes
          FROM states WHERE gateway_id = ? AND start = ? AND stream = ?",
     )?;
-    let stored = find
-        .query_row([gateway, point.start, point.stream], |row| {
-            let timing = |count, sketch| {
-                Ok::<_, rusqlite::Error>((number(row, count)?, row.get::<_, Vec<u8>>(sketch)?))
-            };
-            let tally = |count, sum| {
-                Ok::<_, rusqlite::Error>(Tally { count: number(row, count)?, sum: number(row, sum)? })
-            };
-            Ok((timing(0, 1)?, timing(2, 3)?, timing(4, 5)?, tally(6, 7)?, tally(8, 9)?))
+    let stored = find.query_row([gateway, point.start, point.stream], |row| {
+        // Where the distribution was damaged, the change still follows from the counts.
+        let timing = |count, sketch, now: &Timing| {
+            let stored = sketch::decode(row.get_ref(sketch)?.as_blob()?);
+            let sketch = stored.unwrap_or_else(|_| now.sketch.clone());
+            Ok::<_, rusqlite::Error>(Timing { count: number(row, count)?, sketch })
+        };
+        let tally = |count, sum| {
+            Ok::<_, rusqlite::Error>(Tally { count: number(row, count)?, sum: number(row, sum)? })
+        };
+        Ok(Values {
+            duration: timing(0, 1, &point.values.duration)?,
+            upstream: timing(2, 3, &point.values.upstream)?,
+            gateway: timing(4, 5, &point.values.gateway)?,
+            request_bytes: tally(6, 7)?,
+            response_bytes: tally(8, 9)?,
         })
-        .optional()?;
-    let before = match stored {
-        None if unknown == Unknown::Forgotten => {
-            put_state(transaction, gateway, series, point, &point.values)?;
-            return Ok(Values::default());
-        }
-        None => Values::default(),
-        Some((duration, upstream, gateway, request_bytes, response_bytes)) => {
-            // Where the distribution was damaged, the counts still tell what is new.
-            let timing = |(count, sketch): (u64, Vec<u8>), now: &Timing| Timing {
-                count,
-                sketch: Sketch::decode(&sketch).unwrap_or_else(|_| now.sketch.clone()),
-            };
-            Values {
-                duration: timing(duration, &point.values.duration),
-                upstream: timing(upstream, &point.values.upstream),
-                gateway: timing(gateway, &point.values.gateway),
-                request_bytes,
-                response_bytes,
-            }
-        }
-    };
-    let news = point.values.since(&before);
-    if news.is_empty() {
-        return Ok(news);
-    }
-    put_state(transaction, gateway, series, point, &before.latest(point.values.clone()))?;
-    Ok(news)
+    });
+    Ok(stored.optional()?)
 }
 
 fn put_state(
@@ -271,11 +253,11 @@ fn put_state(
             series,
             point.time,
             integer(state.duration.count),
-            state.duration.sketch.encode(),
+            sketch::encode(&state.duration.sketch),
             integer(state.upstream.count),
-            state.upstream.sketch.encode(),
+            sketch::encode(&state.upstream.sketch),
             integer(state.gateway.count),
-            state.gateway.sketch.encode(),
+            sketch::encode(&state.gateway.sketch),
             integer(state.request_bytes.count),
             integer(state.request_bytes.sum),
             integer(state.response_bytes.count),
@@ -306,9 +288,9 @@ fn add_to_rollup(
             integer(row.duration.count),
             integer(row.request_bytes.sum),
             integer(row.response_bytes.sum),
-            row.duration.sketch.encode(),
-            row.upstream.sketch.encode(),
-            row.gateway.sketch.encode(),
+            sketch::encode(&row.duration.sketch),
+            sketch::encode(&row.upstream.sketch),
+            sketch::encode(&row.gateway.sketch),
         ])?;
     }
     Ok(())
@@ -319,7 +301,7 @@ fn stored_row(find: &mut CachedStatement<'_>, minute: i64, series: i64) -> Resul
     let stored = find
         .query_row([minute, series], |row| {
             let sketch =
-                |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob().map(Sketch::decode)?);
+                |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob().map(sketch::decode)?);
             let tally = |column| Ok::<_, rusqlite::Error>(Tally { count: 0, sum: number(row, column)? });
             Ok((number(row, 0)?, tally(1)?, tally(2)?, sketch(3)?, sketch(4)?, sketch(5)?))
         })

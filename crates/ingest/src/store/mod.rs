@@ -1,20 +1,22 @@
-//! What is kept, and the promise that goes with it: an answer of 200 means that it is on disk, once.
+//! The store and its promise: after an answer of 200 the batch is on disk, exactly once.
 //!
 //! `metrics.db` holds counters and rollups; `requests-YYYY-MM-DD.db` holds the request log received on that UTC day.
 //! One request of a sender is one transaction in one file: its identity is committed with what it brought, so that a
-//! repeat can be told from news after any crash. Each kind of file has one writer thread; readers have connections
+//! repeat is recognised after any crash. Each kind of file has one writer thread; readers have connections
 //! of their own and see snapshots.
 
+pub(crate) mod accepted;
 pub(crate) mod chunk;
-mod directory;
+mod data_dir;
 pub(crate) mod gateways;
 pub(crate) mod metrics;
 mod prune;
 mod requests;
 mod schema;
+pub(crate) mod sketch;
 mod writer;
 
-pub(crate) use directory::Directory;
+pub(crate) use data_dir::DataDir;
 pub(crate) use prune::{Pruned, minutes_since};
 pub(crate) use requests::day_files;
 pub(crate) use schema::{METRICS_FILE, open_read};
@@ -33,7 +35,7 @@ pub enum StoreError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
     /// The file system could not.
@@ -41,7 +43,7 @@ pub enum StoreError {
     File {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
     /// The file was written by a newer version.
@@ -54,7 +56,7 @@ pub enum StoreError {
         /// Ours.
         known: i64,
     },
-    /// The file was written by an older version, and nobody has opened it to write since.
+    /// The file was written by an older version, and no writer has opened it since.
     #[error("{path} has schema version {found}, this gatelens reads {known}: `gatelens serve` on this directory brings it up to date", path = path.display())]
     Older {
         /// The file.
@@ -79,7 +81,7 @@ pub enum StoreError {
     /// A stored value cannot be read.
     #[error("a stored {what} cannot be read")]
     Unreadable {
-        /// What it was to be.
+        /// The kind of value.
         what: &'static str,
     },
 }
@@ -106,8 +108,8 @@ impl StoreError {
     }
 }
 
-impl From<crate::sketch::Unreadable> for StoreError {
-    fn from(_: crate::sketch::Unreadable) -> Self {
+impl From<sketch::Unreadable> for StoreError {
+    fn from(_: sketch::Unreadable) -> Self {
         Self::Unreadable { what: "sketch" }
     }
 }

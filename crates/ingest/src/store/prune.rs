@@ -1,4 +1,4 @@
-//! Removing what is older than it is to be kept, in steps that keep no batch waiting.
+//! Removes expired data in small steps, so that batches need not wait.
 
 use super::StoreError;
 use crate::retention::{Retention, before};
@@ -16,14 +16,14 @@ pub(crate) enum Pruned {
     More,
 }
 
-/// Does a step of the work in the file of counters. `now` is in Unix nanoseconds.
+/// Removes some expired rows from the file of counters. `now` is in Unix nanoseconds.
 pub(super) fn prune(file: &mut Connection, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
     let newest: Option<i64> = file.query_row("SELECT max(minute) FROM minutes", [], |row| row.get(0))?;
     // Without counts there is nothing old either.
     let Some(newest) = newest else { return Ok(Pruned::Done) };
     let now = now.min(newest.saturating_add(1).saturating_mul(MINUTE_NANOS));
     let minute = |age| before(now, age).div_euclid(MINUTE_NANOS);
-    // Whole half hours, so that a half hour is either told by minutes or not.
+    // Whole half hours, so that the minutes of a half hour are either all kept or all removed.
     let minutes = minute(retention.minutes).div_euclid(HALF_HOUR_MINUTES) * HALF_HOUR_MINUTES;
     let half_hours = minute(retention.half_hours).div_euclid(HALF_HOUR_MINUTES) * HALF_HOUR_MINUTES;
     let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -34,7 +34,7 @@ pub(super) fn prune(file: &mut Connection, retention: &Retention, now: i64) -> R
         Ok::<_, StoreError>(())
     };
     transaction
-        .prepare_cached("INSERT INTO kept VALUES ('minutes', ?) ON CONFLICT DO UPDATE SET since = max(since, excluded.since)")?
+        .prepare_cached("INSERT INTO retention_marks VALUES ('minutes', ?) ON CONFLICT DO UPDATE SET since = max(since, excluded.since)")?
         .execute([minutes])?;
     remove(
         "DELETE FROM minutes WHERE (minute, series_id) IN
@@ -52,14 +52,14 @@ pub(super) fn prune(file: &mut Connection, retention: &Retention, now: i64) -> R
         before(now, retention.batches),
     )?;
     remove(
-        "DELETE FROM coarse WHERE (gateway_id, until) IN
-           (SELECT gateway_id, until FROM coarse WHERE until < ? LIMIT ?)",
+        "DELETE FROM coarse_intervals WHERE (gateway_id, until) IN
+           (SELECT gateway_id, until FROM coarse_intervals WHERE until < ? LIMIT ?)",
         half_hours.saturating_mul(MINUTE_NANOS),
     )?;
     let silent = before(now, retention.gateways);
     transaction
         .prepare_cached(
-            "INSERT INTO retired SELECT id, last_seen FROM gateways WHERE last_seen < ?
+            "INSERT INTO expired_gateways SELECT id, last_seen FROM gateways WHERE last_seen < ?
              ON CONFLICT DO UPDATE SET last_seen = excluded.last_seen",
         )?
         .execute([silent])?;
@@ -81,6 +81,7 @@ pub(super) fn prune(file: &mut Connection, retention: &Retention, now: i64) -> R
 
 /// The first Unix minute of which the minutes are kept.
 pub(crate) fn minutes_since(file: &Connection) -> rusqlite::Result<i64> {
-    let since = file.query_row("SELECT since FROM kept WHERE name = 'minutes'", [], |row| row.get(0));
+    let since =
+        file.query_row("SELECT since FROM retention_marks WHERE name = 'minutes'", [], |row| row.get(0));
     Ok(since.optional()?.unwrap_or(i64::MIN))
 }

@@ -1,11 +1,11 @@
 //! The request log: one file for each UTC day of receipt, so that retention is an unlink.
 
-use super::directory::Directory;
+use super::data_dir::DataDir;
 use super::gateways::{is_repeat, note_batch, note_gateway, received};
-use super::{Pruned, StoreError, Stored, chunk, schema};
+use super::{Pruned, StoreError, Stored, accepted, chunk, schema};
+use crate::model::{Identity, RequestBatch, RequestPart, Signal, is_error};
 use crate::retention::{Retention, before};
 use crate::sequence::Received;
-use crate::wire::{Identity, RequestBatch, RequestPart, Signal, is_error};
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -20,7 +20,7 @@ const MAX_OTHERS: usize = 40;
 
 /// The writer's side of the request log.
 pub(super) struct Requests {
-    directory: Arc<Directory>,
+    directory: Arc<DataDir>,
     day: Date,
     today: Connection,
     /// The files of all other days, to read: a clock that jumps must not make a repeat look new.
@@ -29,7 +29,7 @@ pub(super) struct Requests {
 
 impl Requests {
     /// Opens the file of the day of `now` (Unix nanoseconds).
-    pub(super) fn open(directory: Arc<Directory>, now: i64) -> Result<Self, StoreError> {
+    pub(super) fn open(directory: Arc<DataDir>, now: i64) -> Result<Self, StoreError> {
         let day = day_of(now);
         let others = open_others(&directory, day)?;
         let today = open_day(&directory, day)?;
@@ -60,13 +60,21 @@ impl Requests {
     /// Removes the files of days that are old. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
         let files = std::iter::once(&self.today).chain(self.others.values());
-        // A file that cannot say how late its requests are has no say.
+        // Files whose newest timestamp is unreadable are ignored.
         let newest = files.filter_map(|file| newest(file).ok()?).max();
         let Some(newest) = newest else { return Ok(Pruned::Done) };
-        let oldest = day_of(before(newest.min(now), retention.requests));
+        let now = newest.min(now);
+        let oldest = day_of(before(now, retention.requests));
+        let silent = day_of(before(now, retention.gateways));
         for (path, day) in day_files(self.directory.path())? {
             if day < oldest && day != self.day {
-                self.others.remove(&day);
+                let old = self.others.remove(&day);
+                if let Some(old) = old.or_else(|| schema::open_read(&path).ok()?)
+                    && let Err(error) = accepted::carry_over(&old, &mut self.today, silent)
+                {
+                    // Its counts are lost with the file, which cannot be kept because of them.
+                    self.directory.note(&path, format!("cannot be read: {error}"));
+                }
                 self.directory.remove(&path)?;
             }
         }
@@ -79,10 +87,12 @@ impl Requests {
         {
             return Ok(Stored::Repeat);
         }
-        let Self { today, others, .. } = self;
+        let Self { today, others, day, .. } = self;
         let transaction = today.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(identity) = &batch.identity {
             note_batch(&transaction, signal, identity, now, || earlier(others, signal, identity))?;
+            let records = batch.parts.iter().map(|part| part.events.len()).sum();
+            accepted::count(&transaction, identity, *day, records)?;
         }
         for part in &batch.parts {
             note_gateway(&transaction, &part.gateway, now)?;
@@ -92,7 +102,7 @@ impl Requests {
         Ok(Stored::New { rejected: 0 })
     }
 
-    /// A file that cannot be asked is not asked again: what it knew of repeats is lost with it.
+    /// A file that cannot be read is not asked again; the repeats that it knew are lost with it.
     fn is_known_elsewhere(&mut self, signal: Signal, identity: &Identity) -> bool {
         let Self { directory, others, .. } = self;
         let mut known = false;
@@ -126,16 +136,17 @@ pub(crate) fn day_files(dir: &Path) -> Result<Vec<(PathBuf, Date)>, StoreError> 
     Ok(files)
 }
 
-fn open_day(directory: &Directory, day: Date) -> Result<Connection, StoreError> {
+fn open_day(directory: &DataDir, day: Date) -> Result<Connection, StoreError> {
     let path = day_path(directory.path(), day);
     directory.open_or_replace(&path, may_go, || schema::open_requests(&path))
 }
 
-fn open_others(directory: &Directory, today: Date) -> Result<BTreeMap<Date, Connection>, StoreError> {
+fn open_others(directory: &DataDir, today: Date) -> Result<BTreeMap<Date, Connection>, StoreError> {
     let mut others = BTreeMap::new();
     let files = day_files(directory.path())?;
     for (path, day) in files.into_iter().filter(|(_, day)| *day != today).take(MAX_OTHERS) {
-        match schema::open_read(&path) {
+        // Files of an older version are brought up to date, so that their records count.
+        match schema::open_requests(&path).and_then(|_| schema::open_read(&path)) {
             Ok(file) => others.extend(file.map(|file| (day, file))),
             Err(error) if may_go(&error) => directory.set_aside(&path, &error)?,
             Err(error) => directory.note(&path, format!("cannot be read: {error}")),
@@ -144,12 +155,12 @@ fn open_others(directory: &Directory, today: Date) -> Result<BTreeMap<Date, Conn
     Ok(others)
 }
 
-/// Under a name so much our own, a database of something else is as useless as a damaged one.
 /// The start of the latest request in a file.
 fn newest(file: &Connection) -> rusqlite::Result<Option<i64>> {
     file.query_row("SELECT max(t1) FROM chunks", [], |row| row.get(0))
 }
 
+/// Whether a file may be set aside: under this name, a database of another program is as useless as a damaged one.
 fn may_go(error: &StoreError) -> bool {
     error.is_damage() || matches!(error, StoreError::Foreign { .. })
 }
@@ -182,8 +193,8 @@ fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// What the other files know of a sender, so that its gaps are counted across midnight. A file that cannot be read
-/// costs the count of gaps, not the batch.
+/// The sequence numbers that other files know of a sender, so that its gaps are counted across midnight. A file that
+/// cannot be read costs the count of gaps, not the batch.
 fn earlier(others: &BTreeMap<Date, Connection>, signal: Signal, identity: &Identity) -> Option<Received> {
     let known = others.values().filter_map(|file| received(file, signal, identity).ok()?);
     known.reduce(merged)
@@ -203,7 +214,7 @@ pub(crate) fn day_of(time: i64) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Gateway, RequestEvent};
+    use crate::model::{Gateway, RequestEvent};
 
     const DAY: i64 = 86_400_000_000_000;
     const NOON: i64 = 20_624 * DAY + DAY / 2;
@@ -220,7 +231,7 @@ mod tests {
     /// Stores batches at days after noon of the first, and asserts what was news and which gaps are known.
     fn check(steps: &[(i64, u64, bool)], gaps: u64) {
         let dir = tempfile::tempdir().unwrap();
-        let directory = Arc::new(Directory::new(dir.path().to_owned()));
+        let directory = Arc::new(DataDir::new(dir.path().to_owned()));
         let mut store = Requests::open(Arc::clone(&directory), NOON).unwrap();
         for (day, sequence, news) in steps {
             let stored = store.store(&batch(*sequence), Signal::Logs, NOON + day * DAY).unwrap();
@@ -245,10 +256,10 @@ mod tests {
     }
 
     #[test]
-    fn old_days_go_whatever_the_clock_says() {
+    fn old_days_are_removed_by_the_time_of_their_requests() {
         let check = |steps: &[i64], now: i64, left: &[i64]| {
             let dir = tempfile::tempdir().unwrap();
-            let mut store = Requests::open(Arc::new(Directory::new(dir.path().to_owned())), NOON).unwrap();
+            let mut store = Requests::open(Arc::new(DataDir::new(dir.path().to_owned())), NOON).unwrap();
             for (day, sequence) in steps.iter().zip(1..) {
                 let mut batch = batch(sequence);
                 batch.parts[0].events[0].time = NOON + day * DAY;
@@ -268,7 +279,7 @@ mod tests {
     #[test]
     fn a_file_that_is_damaged_while_it_is_written_is_replaced() {
         let dir = tempfile::tempdir().unwrap();
-        let directory = Arc::new(Directory::new(dir.path().to_owned()));
+        let directory = Arc::new(DataDir::new(dir.path().to_owned()));
         let mut store = Requests::open(Arc::clone(&directory), NOON).unwrap();
         store.store(&batch(1), Signal::Logs, NOON).unwrap();
         store.today.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();

@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 4;
+const VERSION: i64 = 5;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -126,7 +126,7 @@ CREATE TABLE chunks (
 CREATE INDEX chunks_by_time ON chunks (t1, id, t0, n, errors, classes, service, environment);
 ";
 
-/// What each version added to the tables of the first.
+/// The changes of each version to the tables of the first.
 const METRICS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "
 CREATE TABLE reports (              -- the latest that each gateway said of itself
@@ -178,8 +178,39 @@ CREATE TABLE redaction (            -- the latest that each gateway said of its 
     PRIMARY KEY (gateway_id, what)
 ) WITHOUT ROWID;
 ",
+    "
+ALTER TABLE kept RENAME TO retention_marks;
+ALTER TABLE coarse RENAME TO coarse_intervals;
+ALTER TABLE retired RENAME TO expired_gateways;
+ALTER TABLE reports RENAME COLUMN machines TO workers;
+ALTER TABLE reports RENAME COLUMN machines_lost TO workers_lost;
+ALTER TABLE reports ADD COLUMN uncounted INTEGER;
+",
 ];
-const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = ["", "", ""];
+const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
+    "",
+    "",
+    "",
+    // The count of a day is copied to a later file before its own file is removed. Earlier records are counted
+    // where the count is certain: where a gateway has a single epoch in the file.
+    "
+CREATE TABLE accepted (             -- log records stored, by the UTC day of their receipt
+    instance TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    day INTEGER NOT NULL,           -- days since 1970
+    records INTEGER NOT NULL,
+    PRIMARY KEY (instance, epoch, day)
+) WITHOUT ROWID;
+INSERT INTO accepted
+SELECT s.instance, s.epoch,
+       (SELECT min(received_at) / 86400000000000 FROM batches b
+        WHERE b.instance = s.instance AND b.epoch = s.epoch AND b.signal > 0) AS day,
+       (SELECT sum(n) FROM chunks c WHERE c.gateway = s.instance) AS records
+FROM (SELECT DISTINCT instance, epoch FROM sequences WHERE signal > 0) s
+WHERE day IS NOT NULL AND records IS NOT NULL
+GROUP BY s.instance HAVING count(*) = 1;
+",
+];
 
 /// Opens the file of counters to write, and creates it when it is not there.
 pub(crate) fn open_metrics(dir: &Path) -> Result<Connection, StoreError> {
@@ -202,7 +233,7 @@ pub(crate) fn open_read(path: &Path) -> Result<Option<Connection>, StoreError> {
     };
     let (version, connection) = open().map_err(|source| failed(path, source))?;
     version.check(path)?;
-    // The tables of the request log are those of the first version.
+    // The request log of an older version lacks only the table of accepted records, which its reader checks for.
     if version.schema < VERSION && !version.is_new() && path.ends_with(METRICS_FILE) {
         return Err(StoreError::Older { path: path.to_owned(), found: version.schema, known: VERSION });
     }
@@ -244,7 +275,7 @@ fn open_write(path: &Path, tables: &str, migrations: &[&str]) -> Result<Connecti
     Ok(connection)
 }
 
-/// What a file says of itself.
+/// The marks of a file.
 #[derive(Clone, Copy)]
 struct Version {
     schema: i64,
@@ -294,14 +325,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_older_version_wrote_is_brought_up_to_date_by_whoever_writes() {
+    fn a_writer_brings_files_of_an_older_version_up_to_date() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(METRICS_FILE);
         let tables = "CREATE TABLE first (id INTEGER PRIMARY KEY)";
-        open_write(&path, tables, &["", "", ""]).unwrap().pragma_update(None, "user_version", 1).unwrap();
+        open_write(&path, tables, &["", "", "", ""]).unwrap().pragma_update(None, "user_version", 1).unwrap();
         let refused = open_read(&path).unwrap_err().to_string();
-        assert!(refused.contains("has schema version 1, this gatelens reads 4"), "{refused}");
-        open_write(&path, tables, &["", "", "CREATE TABLE last (id INTEGER PRIMARY KEY)"]).unwrap();
+        assert!(refused.contains("has schema version 1, this gatelens reads 5"), "{refused}");
+        open_write(&path, tables, &["", "", "", "CREATE TABLE last (id INTEGER PRIMARY KEY)"]).unwrap();
         let connection = open_read(&path).unwrap().unwrap();
         assert_eq!(connection.query_row("SELECT count(*) FROM last", [], |row| row.get(0)), Ok(0));
     }

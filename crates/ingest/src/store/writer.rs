@@ -2,11 +2,11 @@
 
 use super::metrics::Metrics;
 use super::requests::Requests;
-use super::{Directory, Pruned, StoreError, schema};
+use super::{DataDir, Pruned, StoreError, schema};
 use crate::clock;
 use crate::limits::Limits;
+use crate::model::{MetricBatch, RequestBatch, Signal};
 use crate::retention::Retention;
-use crate::wire::{MetricBatch, RequestBatch, Signal};
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -17,13 +17,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
-/// For so long a batch that could not be stored is a sign of ill health, unless another was stored since.
+/// How long a batch that could not be stored is a sign of ill health, unless another was stored since.
 const FAILURE_AGE: Duration = Duration::from_secs(60);
 
-/// What became of a batch that could be stored.
+/// The outcome of a batch that could be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// Committed just now, but for this many points beyond the bound on series.
+    /// Committed just now, except this number of points beyond the bound on series.
     New { rejected: u64 },
     /// Committed before under the same identity; nothing changed.
     Repeat,
@@ -40,17 +40,22 @@ pub(crate) enum Refused {
     Failed(#[from] StoreError),
 }
 
-/// The way to the writers. They stop when it is dropped, after what is in their queues.
+/// The way to the writers. They stop when it is dropped, after the batches in their queues.
 pub(crate) struct Writers {
-    metrics: Option<SyncSender<MetricJob>>,
-    requests: Option<SyncSender<RequestJob>>,
-    threads: Vec<JoinHandle<()>>,
-    /// The latest batch that each of the two could not store, until it stored another.
-    failures: [Mutex<Option<Failure>>; 2],
-    /// Batches handed to each of the two and not answered yet.
-    waiting: [AtomicUsize; 2],
+    metrics: Writer<MetricJob>,
+    requests: Writer<RequestJob>,
     /// Locked as long as the directory is ours.
     _lock: File,
+}
+
+/// A thread with a bounded queue of jobs in front of it. It ends when this is dropped, after what is in its queue.
+struct Writer<J> {
+    jobs: Option<SyncSender<J>>,
+    thread: Option<JoinHandle<()>>,
+    /// Batches handed over and not answered yet.
+    waiting: AtomicUsize,
+    /// The latest batch that could not be stored, until another was.
+    failure: Mutex<Option<Failure>>,
 }
 
 struct Failure {
@@ -72,99 +77,115 @@ enum RequestJob {
 }
 
 impl Writers {
-    /// Opens the store, makes what is missing of it, and starts the writers.
-    pub(crate) fn start(directory: &Arc<Directory>, limits: &Limits) -> Result<Self, StoreError> {
+    /// Opens the store, creates missing files, and starts the writers.
+    pub(crate) fn start(directory: &Arc<DataDir>, limits: &Limits) -> Result<Self, StoreError> {
         let dir = directory.path();
-        // What is kept may name people: it is for the owner alone.
+        // The data may name people: only the owner may read it.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.map_err(|error| StoreError::file(dir, error))?;
         let lock = lock(dir)?;
         let mut metrics = Metrics::open(Arc::clone(directory), limits.series)?;
         metrics.probe(clock::now())?;
         let requests = Requests::open(Arc::clone(directory), clock::now())?;
-        let (metric_jobs, metric_queue) = sync_channel(limits.writer_queue);
-        let (request_jobs, request_queue) = sync_channel(limits.writer_queue);
-        let threads = vec![
-            spawn(dir, "metrics", move || write_metrics(metrics, &metric_queue))?,
-            spawn(dir, "requests", move || write_requests(requests, &request_queue))?,
-        ];
+        let queue = limits.writer_queue;
         Ok(Self {
-            metrics: Some(metric_jobs),
-            requests: Some(request_jobs),
-            threads,
-            failures: Default::default(),
-            waiting: Default::default(),
+            metrics: Writer::start(dir, "metrics", queue, move |jobs| write_metrics(metrics, jobs))?,
+            requests: Writer::start(dir, "requests", queue, move |jobs| write_requests(requests, jobs))?,
             _lock: lock,
         })
     }
 
     /// Stores a batch of counters. It is on disk when this returns.
     pub(crate) async fn metrics(&self, batch: MetricBatch) -> Result<Stored, Refused> {
-        let [waiting, _] = &self.waiting;
-        let _one = Waiting::of(waiting);
-        let outcome = self.ask(&self.metrics, |reply| MetricJob::Store(batch, reply)).await;
-        self.remember(0, outcome)
+        self.metrics.store(|reply| MetricJob::Store(batch, reply)).await
     }
 
     /// Stores a batch of the request log, whichever signal it came as. It is on disk when this returns.
     pub(crate) async fn requests(&self, batch: RequestBatch, signal: Signal) -> Result<Stored, Refused> {
-        let [_, waiting] = &self.waiting;
-        let _one = Waiting::of(waiting);
-        let outcome = self.ask(&self.requests, |reply| RequestJob::Store(batch, signal, reply)).await;
-        self.remember(1, outcome)
+        self.requests.store(|reply| RequestJob::Store(batch, signal, reply)).await
     }
 
     /// Whether the store can be written.
     pub(crate) async fn probe(&self) -> Result<(), Refused> {
-        self.ask(&self.metrics, MetricJob::Probe).await
+        self.metrics.submit(MetricJob::Probe).await
     }
 
-    /// Removes what is older than it is to be kept, step by step.
+    /// Removes expired data, step by step.
     pub(crate) async fn prune(&self, retention: &Retention) -> Result<(), Refused> {
-        self.ask(&self.requests, |reply| RequestJob::Prune(retention.clone(), reply)).await?;
-        while self.ask(&self.metrics, |reply| MetricJob::Prune(retention.clone(), reply)).await?
-            == Pruned::More
-        {}
+        self.requests.submit(|reply| RequestJob::Prune(retention.clone(), reply)).await?;
+        while self.metrics.submit(|reply| MetricJob::Prune(retention.clone(), reply)).await? == Pruned::More {
+        }
         Ok(())
     }
 
-    /// How many batches wait for each writer, or are being stored.
+    /// Batches that wait for each writer or are being stored, by the name of the writer.
     pub(crate) fn queues(&self) -> [(&'static str, usize); 2] {
-        let [metrics, requests] = &self.waiting;
-        [("counters", metrics.load(Relaxed)), ("requests", requests.load(Relaxed))]
+        [("counters", self.metrics.waiting()), ("requests", self.requests.waiting())]
     }
 
-    /// What could not be stored of late, and why.
+    /// Why a batch could not be stored in the last minute.
     pub(crate) fn recent_failure(&self) -> Option<String> {
-        self.failures.iter().find_map(|failure| {
-            let failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
-            let recent = failure.as_ref().filter(|failure| failure.at.elapsed() < FAILURE_AGE);
-            recent.map(|failure| format!("a batch could not be stored: {}", failure.message))
+        let message = self.metrics.recent_failure().or_else(|| self.requests.recent_failure())?;
+        Some(format!("a batch could not be stored: {message}"))
+    }
+}
+
+impl<J: Send + 'static> Writer<J> {
+    fn start(
+        dir: &Path,
+        name: &str,
+        queue: usize,
+        run: impl FnOnce(&Receiver<J>) + Send + 'static,
+    ) -> Result<Self, StoreError> {
+        let (jobs, received) = sync_channel(queue);
+        let thread = std::thread::Builder::new().name(format!("write-{name}")).spawn(move || run(&received));
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Some(thread.map_err(|error| StoreError::file(dir, error))?),
+            waiting: AtomicUsize::new(0),
+            failure: Mutex::new(None),
         })
     }
 
-    fn remember(&self, writer: usize, outcome: Result<Stored, Refused>) -> Result<Stored, Refused> {
+    /// Hands over a batch, and remembers whether it could be stored.
+    async fn store(&self, job: impl FnOnce(Reply<Stored>) -> J) -> Result<Stored, Refused> {
+        let _one = Waiting::of(&self.waiting);
+        let outcome = self.submit(job).await;
         let failure = match &outcome {
             Ok(_) => None,
             Err(Refused::Failed(error)) => Some(Failure { at: Instant::now(), message: error.to_string() }),
             Err(Refused::Busy | Refused::Stopped) => return outcome,
         };
-        if let Some(place) = self.failures.get(writer) {
-            *place.lock().unwrap_or_else(PoisonError::into_inner) = failure;
-        }
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
         outcome
     }
 
-    async fn ask<J, T>(
-        &self,
-        queue: &Option<SyncSender<J>>,
-        job: impl FnOnce(Reply<T>) -> J,
-    ) -> Result<T, Refused> {
+    async fn submit<T>(&self, job: impl FnOnce(Reply<T>) -> J) -> Result<T, Refused> {
         let (reply, answer) = oneshot::channel();
-        match queue.as_ref().map(|queue| queue.try_send(job(reply))) {
+        match self.jobs.as_ref().map(|jobs| jobs.try_send(job(reply))) {
             Some(Ok(())) => Ok(answer.await.map_err(|_| Refused::Stopped)??),
             Some(Err(TrySendError::Full(_))) => Err(Refused::Busy),
             Some(Err(TrySendError::Disconnected(_))) | None => Err(Refused::Stopped),
+        }
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting.load(Relaxed)
+    }
+
+    fn recent_failure(&self) -> Option<String> {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
+        let recent = failure.as_ref().filter(|failure| failure.at.elapsed() < FAILURE_AGE);
+        recent.map(|failure| failure.message.clone())
+    }
+}
+
+impl<J> Drop for Writer<J> {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            // A writer that panicked has nothing more to finish.
+            let _ = thread.join();
         }
     }
 }
@@ -185,20 +206,9 @@ impl Drop for Waiting<'_> {
     }
 }
 
-impl Drop for Writers {
-    fn drop(&mut self) {
-        self.metrics = None;
-        self.requests = None;
-        for thread in self.threads.drain(..) {
-            // A writer that panicked has nothing more to finish.
-            let _ = thread.join();
-        }
-    }
-}
-
 fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
     for job in queue {
-        // A sender that has gone does not hear the answer; its repeat will.
+        // A sender that has gone does not read the answer; its repeat will get one.
         match job {
             MetricJob::Store(batch, reply) => drop(reply.send(store.store(&batch, clock::now()))),
             MetricJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
@@ -216,11 +226,6 @@ fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
             RequestJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
         }
     }
-}
-
-fn spawn(dir: &Path, name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
-    let thread = std::thread::Builder::new().name(format!("write-{name}")).spawn(run);
-    thread.map_err(|error| StoreError::file(dir, error))
 }
 
 /// Two writers in two processes would each trust their own memory of the series.

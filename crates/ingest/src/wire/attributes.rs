@@ -1,29 +1,32 @@
 //! Reading attributes, and hashing them without regard to their order.
 
-use super::{Gateway, Identity, SeriesKey, names};
+use crate::model::{Gateway, Identity, SeriesKey};
+use gatelens_model::{attribute, value};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use std::collections::BTreeMap;
 
+/// The caller, where a sender follows the conventions alone.
+const ENDUSER: &str = "enduser.id";
 /// Longer strings are cut: no label of ours is longer, and a sender must not fill the store with one.
 const MAX_LABEL_BYTES: usize = 2048;
 const MAX_TAGS: usize = 32;
 /// Longer ones are cut, too: bytes of a query.
 const MAX_QUERY_BYTES: usize = 4096;
 
-/// The text of an attribute; absent when it is no string or empty.
+/// The text of an attribute; absent when it is empty or not a string.
 pub(super) fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
     whole_text(attributes, key).filter(|text| !text.is_empty()).map(|text| clip(text, MAX_LABEL_BYTES))
 }
 
 /// The text of an attribute that may be longer than a label, cut where it is too long for a query.
-pub(super) fn query(attributes: &[KeyValue], key: &str) -> Option<String> {
+pub(super) fn query<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
     let text = whole_text(attributes, key).filter(|text| !text.is_empty())?;
-    Some(clip(text, MAX_QUERY_BYTES).to_owned())
+    Some(clip(text, MAX_QUERY_BYTES))
 }
 
-/// The text of an attribute as long as it is, even empty; absent when it is no string.
+/// The text of an attribute as long as it is, even empty; absent when it is not a string.
 pub(super) fn whole_text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
     match find(attributes, key)? {
         Value::StringValue(text) => Some(text),
@@ -52,25 +55,22 @@ pub(super) fn is_true(attributes: &[KeyValue], key: &str) -> bool {
 
 /// Who called, as a gateway or as another sender names them.
 pub(super) fn consumer(attributes: &[KeyValue]) -> Option<&str> {
-    text(attributes, names::CONSUMER).or_else(|| text(attributes, names::ENDUSER))
+    text(attributes, attribute::CONSUMER_ID).or_else(|| text(attributes, ENDUSER))
 }
 
 /// The status code, 0 when there is none.
-pub(super) fn status(attributes: &[KeyValue]) -> u16 {
-    number(attributes, names::STATUS)
-        .and_then(|code| u16::try_from(code).ok())
-        .filter(|c| *c < 1000)
-        .unwrap_or(0)
+pub(super) fn status(attributes: &[KeyValue], key: &str) -> u16 {
+    number(attributes, key).and_then(|code| u16::try_from(code).ok()).filter(|c| *c < 1000).unwrap_or(0)
 }
 
-/// Who the sender is. The identity's words go before the resource's.
+/// The sender. The identity takes precedence over the resource.
 pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) -> Gateway {
     let attributes = resource.map_or(&[][..], |resource| resource.attributes.as_slice());
-    let service = owned(attributes, names::SERVICE_NAME).unwrap_or_else(|| "unknown_service".to_owned());
+    let service = owned(attributes, attribute::SERVICE_NAME).unwrap_or_else(|| "unknown_service".to_owned());
     let (instance, epoch) = match identity {
         Some(identity) => (identity.instance.clone(), identity.epoch.clone()),
         None => (
-            owned(attributes, names::INSTANCE).unwrap_or_else(|| service.clone()),
+            owned(attributes, attribute::INSTANCE_ID).unwrap_or_else(|| service.clone()),
             format!("{:016x}", hash(attributes) as u64),
         ),
     };
@@ -78,9 +78,9 @@ pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) 
         instance,
         epoch,
         service,
-        environment: owned(attributes, names::ENVIRONMENT).unwrap_or_else(|| "default".to_owned()),
-        version: owned(attributes, names::VERSION),
-        config_hash: owned(attributes, names::CONFIG_HASH),
+        environment: owned(attributes, attribute::ENVIRONMENT).unwrap_or_else(|| "default".to_owned()),
+        version: owned(attributes, attribute::VERSION),
+        config_hash: owned(attributes, attribute::CONFIG_HASH),
         series: None,
         tags: tags(attributes),
     }
@@ -88,7 +88,7 @@ pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) 
 
 fn tags(attributes: &[KeyValue]) -> BTreeMap<String, String> {
     let tag = |attribute: &KeyValue| {
-        let name = attribute.key.strip_prefix(names::TAGS).filter(|name| !name.is_empty())?;
+        let name = attribute.key.strip_prefix(attribute::TAGS).filter(|name| !name.is_empty())?;
         Some((
             clip(name, MAX_LABEL_BYTES).to_owned(),
             owned(std::slice::from_ref(attribute), &attribute.key)?,
@@ -99,20 +99,20 @@ fn tags(attributes: &[KeyValue]) -> BTreeMap<String, String> {
 
 /// The series that a point's attributes name.
 pub(super) fn series(gateway: &Gateway, direction: &str, attributes: &[KeyValue]) -> SeriesKey {
-    let overflow = is_true(attributes, names::OVERFLOW);
+    let overflow = is_true(attributes, attribute::OVERFLOW);
     let label = |found: Option<&str>, absent: &str| {
-        let absent = if overflow { names::OVERFLOW_VALUE } else { absent };
+        let absent = if overflow { value::OVERFLOW } else { absent };
         found.unwrap_or(absent).to_owned()
     };
     SeriesKey {
         service: gateway.service.clone(),
         environment: gateway.environment.clone(),
         direction: direction.to_owned(),
-        consumer: label(consumer(attributes), names::ANONYMOUS),
-        method: label(text(attributes, names::METHOD), names::OTHER_METHOD),
-        route: label(text(attributes, names::ROUTE), names::UNMATCHED),
-        status: status(attributes),
-        error_type: owned(attributes, names::ERROR_TYPE).unwrap_or_default(),
+        consumer: label(consumer(attributes), value::ANONYMOUS),
+        method: label(text(attributes, attribute::METHOD), value::OTHER_METHOD),
+        route: label(text(attributes, attribute::ROUTE), value::UNMATCHED),
+        status: status(attributes, attribute::STATUS_CODE),
+        error_type: owned(attributes, attribute::ERROR_TYPE).unwrap_or_default(),
         overflow,
     }
 }
@@ -149,7 +149,7 @@ fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
     attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.as_ref()
 }
 
-/// The beginning of a text: at most so many bytes of it, whole characters.
+/// The beginning of a text: at most `max_bytes` of it, whole characters.
 pub(super) fn clip(text: &str, max_bytes: usize) -> &str {
     &text[..text.floor_char_boundary(max_bytes)]
 }

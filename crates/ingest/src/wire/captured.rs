@@ -1,7 +1,7 @@
-//! What is captured of an exchange beside its labels: headers and bodies, each within bounds of its own.
+//! Headers and bodies of a request, each within bounds of its own.
 
-use super::attributes::{clip, owned, whole_text};
-use super::names;
+use super::attributes::{clip, text, whole_text};
+use gatelens_model::OmissionReason;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use std::collections::BTreeMap;
 
@@ -11,11 +11,11 @@ const MAX_HEADERS: usize = 200;
 const MAX_HEADER_BYTES: usize = 64 << 10;
 /// A longer value is cut.
 const MAX_HEADER_VALUE_BYTES: usize = 4096;
-/// A longer body is left out, since a part of it is no body: bytes.
+/// A longer body is omitted, because a part of it would not be a valid body: bytes.
 const MAX_BODY_BYTES: usize = 2 << 20;
 
 /// The headers of a message, whose attributes' names begin with `prefix`, as JSON: an object of lists of values by
-/// name. Attributes of the same name are one header. What is beyond the bounds is not kept, nor is what is no text.
+/// name. Attributes of the same name are one header. Values beyond the bounds are dropped, and so are values that are not text.
 pub(super) fn headers(attributes: &[KeyValue], prefix: &str) -> Option<String> {
     let mut kept: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let mut bytes = 0;
@@ -36,16 +36,16 @@ pub(super) fn headers(attributes: &[KeyValue], prefix: &str) -> Option<String> {
     serde_json::to_string(&kept).ok()
 }
 
-/// A body, or else why it is not there.
-pub(super) fn body(
-    attributes: &[KeyValue],
-    content: &str,
-    omitted: &str,
-) -> (Option<String>, Option<String>) {
+/// A body, as long as it is not too large.
+pub(super) fn body<'a>(attributes: &'a [KeyValue], content: &str) -> Option<&'a str> {
+    whole_text(attributes, content).filter(|body| body.len() <= MAX_BODY_BYTES)
+}
+
+/// Why a body is absent.
+pub(super) fn body_omitted<'a>(attributes: &'a [KeyValue], content: &str, omitted: &str) -> Option<&'a str> {
     match whole_text(attributes, content) {
-        Some(body) if body.len() <= MAX_BODY_BYTES => (Some(body.to_owned()), None),
-        Some(_) => (None, Some(names::TOO_LARGE.to_owned())),
-        None => (None, owned(attributes, omitted)),
+        Some(body) => (body.len() > MAX_BODY_BYTES).then(|| OmissionReason::TooLarge.name()),
+        None => text(attributes, omitted),
     }
 }
 
@@ -65,8 +65,8 @@ fn texts(value: &Value) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue};
+    use super::{MAX_BODY_BYTES, MAX_HEADER_VALUE_BYTES, MAX_HEADERS, body, body_omitted, headers};
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
     use serde_json::{Value as Json, json};
 
     fn text(text: &str) -> Value {
@@ -128,8 +128,8 @@ mod tests {
         let check = |attributes: &[(&str, Value)], content: Option<&str>, omitted: Option<&str>| {
             let attributes: Vec<_> =
                 attributes.iter().map(|(key, value)| attribute(*key, value.clone())).collect();
-            let found = body(&attributes, "content", "omitted");
-            assert_eq!((found.0.as_deref(), found.1.as_deref()), (content, omitted));
+            let found = (body(&attributes, "content"), body_omitted(&attributes, "content", "omitted"));
+            assert_eq!(found, (content, omitted));
         };
         let largest = "x".repeat(MAX_BODY_BYTES);
         check(&[], None, None);

@@ -2,12 +2,13 @@
 //!
 //! As the specification has it: names in lowerCamelCase (those of the .proto file are taken too), trace and span ids
 //! in hex, other bytes in base64, 64-bit integers as strings or numbers, enumerations as numbers or names, `null` as
-//! absent, unknown fields ignored. Fields that nobody here reads are unknown.
+//! absent, unknown fields ignored. Fields that the ingest does not read are unknown.
 
 mod schema;
 
-use super::Signal;
-use crate::varint;
+use crate::model::Signal;
+use data_encoding::{BASE64_NOPAD, HEXLOWER_PERMISSIVE};
+use gatelens_model::varint;
 use schema::Scalar::{self, Base64, Bool, Double, Enum, Fixed32, Fixed64, Hex, Int, Signed64, Text, Zigzag};
 use schema::Type::{Message, Messages, One, Packed};
 use schema::{EXPORT_LOGS, EXPORT_METRICS, EXPORT_TRACES, Field, Schema};
@@ -18,7 +19,7 @@ use std::fmt;
 /// The body in protobuf.
 ///
 /// # Errors
-/// What is wrong and where, for a body that is no OTLP export in JSON or that unfolds to more than `limit` bytes.
+/// The fault and its place, for a body that is not an OTLP export in JSON or that unfolds to more than `limit` bytes.
 pub(crate) fn to_protobuf(signal: Signal, body: &[u8], limit: usize) -> Result<Vec<u8>, String> {
     let root = match signal {
         Signal::Logs => EXPORT_LOGS,
@@ -191,7 +192,7 @@ impl<'de> Visitor<'de> for Bare<'_> {
     fn visit_f64<E: Error>(self, value: f64) -> Result<bool, E> {
         match self.scalar {
             Double => self.out.extend(value.to_le_bytes()),
-            // 1e9 is an integer too. Beyond 2^63 there is no telling which one is meant.
+            // 1e9 is an integer too. Beyond 2^63 the integer that is meant cannot be known.
             _ if value.fract() == 0.0 && value.abs() < i64::MAX as f64 => {
                 return self.integer(value as i128, &value);
             }
@@ -203,7 +204,10 @@ impl<'de> Visitor<'de> for Bare<'_> {
     fn visit_str<E: Error>(self, text: &str) -> Result<bool, E> {
         match self.scalar {
             Text => self.out.extend(text.as_bytes()),
-            Hex => self.out.extend(hex(text).ok_or_else(|| self.unfit(&text))?),
+            Hex => {
+                let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes());
+                self.out.extend(bytes.map_err(|_| self.unfit(&text))?);
+            }
             Base64 => self.out.extend(base64(text).ok_or_else(|| self.unfit(&text))?),
             Double => {
                 let value: f64 = text.parse().map_err(|_| self.unfit(&text))?;
@@ -234,7 +238,7 @@ impl Bare<'_> {
             Signed64 => self.out.extend(i64::try_from(value).map_err(unfit)?.to_le_bytes()),
             Zigzag => {
                 let value = i32::try_from(value).map_err(unfit)?;
-                varint::put(self.out, varint::zigzag(value.into()));
+                varint::put_signed(self.out, value.into());
             }
             Int | Enum(_) => {
                 let signed = i64::try_from(value).map(|value| value as u64);
@@ -255,7 +259,7 @@ impl Bare<'_> {
                 self.0.expecting(f)
             }
         }
-        E::custom(format!("{shown} where there is to be {}", Expected(self)))
+        E::custom(format!("{shown} where {} is expected", Expected(self)))
     }
 }
 
@@ -298,34 +302,10 @@ fn within<E: Error>(limit: usize, out: &[u8]) -> Result<(), E> {
     Err(E::custom(format!("the body unfolds to more than {limit} bytes: send it in smaller batches")))
 }
 
-fn hex(text: &str) -> Option<Vec<u8>> {
-    let digits: Vec<u8> =
-        text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;
-    let pairs = digits.chunks_exact(2);
-    pairs.remainder().is_empty().then(|| pairs.map(|pair| pair[0] << 4 | pair[1]).collect())
-}
-
 /// Base64 in the ordinary or the URL alphabet, padded or not.
 fn base64(text: &str) -> Option<Vec<u8>> {
-    let mut out = Vec::new();
-    let (mut bits, mut held) = (0u32, 0);
-    for byte in text.trim_end_matches('=').bytes() {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(value);
-        held += 6;
-        if held >= 8 {
-            held -= 8;
-            out.push((bits >> held) as u8);
-        }
-    }
-    Some(out)
+    let text = text.trim_end_matches('=').replace('-', "+").replace('_', "/");
+    BASE64_NOPAD.decode(text.as_bytes()).ok()
 }
 
 #[cfg(test)]
@@ -416,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn errors_name_the_fault_and_the_field() {
         let check = |body: &str, words: &str| {
             let error = to_protobuf(Signal::Logs, body.as_bytes(), 1000).unwrap_err();
             assert!(error.contains(words), "{error:?} should say {words:?}");
@@ -428,7 +408,7 @@ mod tests {
         check("{} x", "trailing");
         check(r#"{"resourceLogs": 1}"#, "expected an array for resourceLogs");
         check(r#"{"resourceLogs": [1]}"#, "expected an object");
-        check(&record(r#""timeUnixNano": "x""#), "\"x\" where there is to be an integer for timeUnixNano");
+        check(&record(r#""timeUnixNano": "x""#), "\"x\" where an integer for timeUnixNano is expected");
         check(&record(r#""timeUnixNano": -1"#), "-1 where");
         check(&record(r#""timeUnixNano": 1.5"#), "1.5 where");
         check(&record(r#""traceId": "abc""#), "hex digits for traceId");

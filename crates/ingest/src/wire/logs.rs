@@ -1,8 +1,10 @@
 //! OTLP log records to [`RequestBatch`].
 
-use super::attributes::{consumer, gateway, is_true, number, owned, query, status, text};
-use super::captured::{body, headers};
-use super::{Gateway, Identity, RequestBatch, RequestEvent, RequestPart, names};
+use super::attributes::{consumer, gateway, is_true, number, query, status, text};
+use super::captured::{body, body_omitted, headers};
+use crate::model::request::{Access, FIELDS, Source};
+use crate::model::{Gateway, Identity, RequestBatch, RequestEvent, RequestPart};
+use gatelens_model::{attribute, value};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -40,52 +42,54 @@ pub(super) fn append(
 
 /// Whether attributes are those of an HTTP request.
 pub(super) fn is_named_request(attributes: &[KeyValue]) -> bool {
-    text(attributes, names::METHOD).is_some()
+    text(attributes, attribute::METHOD).is_some()
 }
 
 /// A request as its attributes describe it; its time is left to the caller.
 pub(super) fn described(from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) -> RequestEvent {
-    let label = |key, absent: &str| owned(from, key).unwrap_or_else(|| absent.to_owned());
-    let (request_body, request_body_omitted) = body(from, names::REQUEST_BODY, names::REQUEST_BODY_OMITTED);
-    let (response_body, response_body_omitted) =
-        body(from, names::RESPONSE_BODY, names::RESPONSE_BODY_OMITTED);
-    let id = |bytes: &[u8], len| if bytes.len() == len { bytes.to_vec() } else { Vec::new() };
-    RequestEvent {
-        time: 0,
-        consumer: consumer(from).unwrap_or(names::ANONYMOUS).to_owned(),
-        consumer_trusted: is_true(from, names::TRUSTED),
-        method: label(names::METHOD, names::OTHER_METHOD),
-        method_original: owned(from, names::METHOD_ORIGINAL),
-        route: label(names::ROUTE, names::UNMATCHED),
-        status: status(from),
-        error_type: owned(from, names::ERROR_TYPE),
-        path: owned(from, names::PATH),
-        query: query(from, names::QUERY),
-        client_address: owned(from, names::CLIENT_ADDRESS),
-        client_port: number(from, names::CLIENT_PORT),
-        user_agent: owned(from, names::USER_AGENT),
-        request_bytes: number(from, names::REQUEST_BYTES),
-        response_bytes: number(from, names::RESPONSE_BYTES),
-        duration_ns: number(from, names::DURATION_NS),
-        upstream_ns: number(from, names::UPSTREAM_NS),
-        resend_count: number(from, names::RESEND_COUNT),
-        response_flags: owned(from, names::RESPONSE_FLAGS),
-        code_details: owned(from, names::CODE_DETAILS),
-        request_id: owned(from, names::REQUEST_ID),
-        grpc_status: number(from, names::GRPC_STATUS),
-        request_headers: headers(from, names::REQUEST_HEADER),
-        response_headers: headers(from, names::RESPONSE_HEADER),
-        request_body,
-        request_body_omitted,
-        response_body,
-        response_body_omitted,
-        trace_id: id(trace_id, 16),
-        span_id: id(span_id, 8),
+    let mut event = RequestEvent::default();
+    for field in &FIELDS {
+        match field.access {
+            Access::Text(_, set) => {
+                if let Some(bytes) = bytes(&field.source, from, trace_id, span_id) {
+                    set(&mut event, bytes);
+                }
+            }
+            Access::Number(_, set) => {
+                let number = match field.source {
+                    Source::Number(key) => number(from, key),
+                    Source::Status(key) => Some(u64::from(status(from, key))),
+                    _ => None,
+                };
+                if let Some(number) = number {
+                    set(&mut event, number);
+                }
+            }
+        }
     }
+    event
+}
+
+/// The text of a field, or its bytes.
+fn bytes(source: &Source, from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) -> Option<Vec<u8>> {
+    let found = match *source {
+        Source::Text(key) => text(from, key),
+        Source::Query(key) => query(from, key),
+        Source::Label(key, absent) => Some(text(from, key).unwrap_or(absent)),
+        Source::Consumer => Some(consumer(from).unwrap_or(value::ANONYMOUS)),
+        Source::Flag(key) => is_true(from, key).then_some("true"),
+        Source::Body(content) => body(from, content),
+        Source::BodyOmitted(content, omitted) => body_omitted(from, content, omitted),
+        Source::Headers(prefix) => return headers(from, prefix).map(String::into_bytes),
+        Source::TraceId => return (trace_id.len() == 16).then(|| trace_id.to_vec()),
+        Source::SpanId => return (span_id.len() == 8).then(|| span_id.to_vec()),
+        Source::Number(_) | Source::Status(_) => None,
+    };
+    found.map(|text| text.as_bytes().to_vec())
 }
 
 fn is_request(record: &LogRecord) -> bool {
-    record.event_name == names::EVENT || is_named_request(&record.attributes)
+    record.event_name == value::EVENT_NAME || is_named_request(&record.attributes)
 }
 
 fn event(record: &LogRecord, now: i64) -> RequestEvent {

@@ -1,10 +1,11 @@
 //! OTLP metrics to [`MetricBatch`].
 
-use super::{
-    Identity, MetricBatch, MetricPart, Point, Redaction, Report, Tally, Temporality, Timing, Values,
+use super::{attributes, sketch};
+use crate::model::{
+    Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Report, Tally, Temporality, Timing, Values,
 };
-use super::{attributes, names};
-use crate::sketch::Sketch;
+use gatelens_model::sketch::Sketch;
+use gatelens_model::{attribute, metric, value};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -16,7 +17,7 @@ use std::collections::HashMap;
 /// Bit of a point's flags: nothing was recorded.
 const NO_RECORDED_VALUE: u32 = 1;
 
-/// Takes what we keep out of an export. Metrics that are none of ours are passed over. `now` (Unix nanoseconds)
+/// Reads the metrics that are stored. Other metrics are ignored. `now` (Unix nanoseconds)
 /// stands in for a missing time.
 pub(crate) fn read_metrics(
     request: ExportMetricsServiceRequest,
@@ -35,7 +36,7 @@ fn read_part(resource: ResourceMetrics, identity: Option<&Identity>, now: i64) -
     let attributes = resource.resource.as_ref().map_or(&[][..], |resource| resource.attributes.as_slice());
     let mut part = Part {
         gateway: attributes::gateway(identity, resource.resource.as_ref()),
-        direction: attributes::text(attributes, names::DIRECTION),
+        direction: attributes::text(attributes, attribute::DIRECTION),
         identified: identity.is_some(),
         now,
         report: Report::default(),
@@ -60,7 +61,7 @@ enum Instrument {
 }
 
 struct Part<'a> {
-    gateway: super::Gateway,
+    gateway: Gateway,
     direction: Option<&'a str>,
     identified: bool,
     now: i64,
@@ -80,7 +81,7 @@ struct When {
 
 impl Part<'_> {
     fn read(&mut self, metric: &Metric) {
-        if metric.name == names::SERIES {
+        if metric.name == metric::SERIES {
             self.gateway.series = gauge(metric).or(self.gateway.series);
             return;
         }
@@ -88,7 +89,7 @@ impl Part<'_> {
             return;
         }
         let Some((instrument, named_direction)) = instrument(&metric.name) else { return };
-        let direction = self.direction.or(named_direction).unwrap_or(names::INBOUND).to_owned();
+        let direction = self.direction.or(named_direction).unwrap_or(value::INBOUND).to_owned();
         match &metric.data {
             Some(Data::ExponentialHistogram(data)) => {
                 let Some(temporality) = temporality(data.aggregation_temporality) else { return };
@@ -119,7 +120,7 @@ impl Part<'_> {
             _ => 0,
         };
         let time = if when.time == 0 { self.now } else { unix_nanos(when.time) };
-        let stream = attributes::hash(attributes) ^ i64::from(direction == names::OUTBOUND);
+        let stream = attributes::hash(attributes) ^ i64::from(direction == value::OUTBOUND);
         let Self { gateway, points, places, .. } = self;
         let place = *places.entry((stream, start, time, when.temporality)).or_insert_with(|| {
             let series = attributes::series(gateway, direction, attributes);
@@ -154,28 +155,28 @@ fn exponential(point: &ExponentialHistogramDataPoint) -> Sketch {
     let zero = negative.fold(point.zero_count, |sum, count| sum.saturating_add(*count));
     let (offset, counts) =
         point.positive.as_ref().map_or((0, &[][..]), |b| (b.offset, b.bucket_counts.as_slice()));
-    Sketch::from_exponential(point.scale, zero, offset, counts, point.sum.unwrap_or(0.0))
+    sketch::from_exponential(point.scale, zero, offset, counts, point.sum.unwrap_or(0.0))
 }
 
 fn explicit(point: &HistogramDataPoint) -> Sketch {
-    Sketch::from_explicit(&point.explicit_bounds, &point.bucket_counts, point.sum.unwrap_or(0.0))
+    sketch::from_explicit(&point.explicit_bounds, &point.bucket_counts, point.sum.unwrap_or(0.0))
 }
 
-/// The instrument of a metric's name, and the direction that the name tells.
+/// The instrument of a metric's name, and the direction in the name.
 fn instrument(name: &str) -> Option<(Instrument, Option<&'static str>)> {
     match name {
-        names::UPSTREAM_DURATION => return Some((Instrument::Upstream, None)),
-        names::GATEWAY_DURATION => return Some((Instrument::Gateway, None)),
+        metric::UPSTREAM_DURATION => return Some((Instrument::Upstream, None)),
+        metric::GATEWAY_DURATION => return Some((Instrument::Gateway, None)),
         _ => {}
     }
-    let (rest, direction) = match name.strip_prefix(names::SERVER) {
-        Some(rest) => (rest, names::INBOUND),
-        None => (name.strip_prefix(names::CLIENT)?, names::OUTBOUND),
+    let (rest, direction) = match name.strip_prefix(metric::SERVER) {
+        Some(rest) => (rest, value::INBOUND),
+        None => (name.strip_prefix(metric::CLIENT)?, value::OUTBOUND),
     };
     let instrument = match rest {
-        names::REQUEST_DURATION => Instrument::Duration,
-        names::REQUEST_SIZE => Instrument::RequestBytes,
-        names::RESPONSE_SIZE => Instrument::ResponseBytes,
+        metric::REQUEST_DURATION => Instrument::Duration,
+        metric::REQUEST_BODY_SIZE => Instrument::RequestBytes,
+        metric::RESPONSE_BODY_SIZE => Instrument::ResponseBytes,
         _ => return None,
     };
     Some((instrument, Some(direction)))

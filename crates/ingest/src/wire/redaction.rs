@@ -1,64 +1,32 @@
-//! What a gateway says of its redaction: how often each rule hit, and what became of bodies.
+//! Reads the redaction of a gateway: hits by rule, bodies by fate.
 
 use super::attributes::{clip, text, whole_text};
-use super::names;
 use super::report::{latest, points, whole};
+use crate::model::{Bodies, Redaction, Rule};
+use gatelens_model::{Message, attribute, metric, value};
 use opentelemetry_proto::tonic::metrics::v1::Metric;
-use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
-/// Rules kept of a gateway: more than it tells apart.
+/// Rules kept of a gateway: more than a gateway reports.
 const MAX_RULES: usize = 5_000;
 /// A longer name is cut: no rule of ours has one.
 const MAX_RULE_BYTES: usize = 4_096;
-/// Fates of bodies kept of each direction.
+/// Fates of bodies kept of each message.
 const MAX_FATES: usize = 64;
 
-/// What one request of a gateway says; counts are since the start of its epoch. What it did not say is `None`, and
-/// leaves what is known as it is; what it did say replaces it.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Redaction {
-    /// Unix nanoseconds.
-    pub(crate) time: i64,
-    /// All rules in force, in the order in which they came.
-    pub(crate) rules: Option<Vec<Rule>>,
-    pub(crate) bodies: Option<Bodies>,
-}
-
-/// A rule, by its name, and how often it hit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Rule {
-    pub(crate) rule: String,
-    pub(crate) hits: u64,
-}
-
-/// What became of bodies, by direction.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Bodies {
-    pub(crate) request: Fates,
-    pub(crate) response: Fates,
-}
-
-/// Bodies that were captured, and those that were not by the reason.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Fates {
-    pub(crate) captured: u64,
-    pub(crate) omitted: BTreeMap<String, u64>,
-}
-
 impl Redaction {
-    /// Takes what a metric says; `false` when the metric is none of these.
+    /// Reads a metric; `false` when it is not about redaction.
     pub(super) fn read(&mut self, metric: &Metric) -> bool {
         match metric.name.as_str() {
-            names::REDACTION_HITS => self.rules = Some(rules(metric)),
-            names::BODIES => self.bodies = Some(bodies(metric)),
+            metric::REDACTION_HITS => self.rules = Some(rules(metric)),
+            metric::BODIES => self.bodies = Some(bodies(metric)),
             _ => return false,
         }
         self.time = self.time.max(latest(points(metric)));
         true
     }
 
-    /// The same at `now` (Unix nanoseconds), where it does not say when it was made.
+    /// The same at `now` (Unix nanoseconds), where it has no time of its own.
     pub(super) fn timed(self, now: i64) -> Self {
         Self { time: if self.time == 0 { now } else { self.time }, ..self }
     }
@@ -68,7 +36,7 @@ fn rules(metric: &Metric) -> Vec<Rule> {
     let mut rules: Vec<Rule> = Vec::new();
     let mut places: HashMap<&str, usize> = HashMap::new();
     for point in points(metric) {
-        let name = whole_text(&point.attributes, names::REDACTION_RULE).filter(|name| !name.is_empty());
+        let name = whole_text(&point.attributes, attribute::REDACTION_RULE).filter(|name| !name.is_empty());
         let (Some(name), Some(hits)) = (name, whole(point)) else { continue };
         let name = clip(name, MAX_RULE_BYTES);
         let place = places.get(name).copied().unwrap_or(rules.len());
@@ -85,15 +53,16 @@ fn rules(metric: &Metric) -> Vec<Rule> {
 fn bodies(metric: &Metric) -> Bodies {
     let mut bodies = Bodies::default();
     for point in points(metric) {
-        let fates = match text(&point.attributes, names::BODY_MESSAGE) {
-            Some(names::REQUEST) => &mut bodies.request,
-            Some(names::RESPONSE) => &mut bodies.response,
-            _ => continue,
+        let name = text(&point.attributes, attribute::BODY_MESSAGE);
+        let fates = match Message::ALL.into_iter().find(|message| Some(message.name()) == name) {
+            Some(Message::Request) => &mut bodies.request,
+            Some(Message::Response) => &mut bodies.response,
+            None => continue,
         };
-        let (Some(fate), Some(count)) = (text(&point.attributes, names::BODY_FATE), whole(point)) else {
+        let (Some(fate), Some(count)) = (text(&point.attributes, attribute::BODY_FATE), whole(point)) else {
             continue;
         };
-        if fate == names::BODY_CAPTURED {
+        if fate == value::BODY_CAPTURED {
             fates.captured = fates.captured.saturating_add(count);
         } else if let Some(known) = fates.omitted.get_mut(fate) {
             *known = known.saturating_add(count);
@@ -139,8 +108,9 @@ mod tests {
     #[test]
     fn rules_stay_in_their_order() {
         let check = |points: &[(&str, Option<Value>)], expected: &[(&str, u64)]| {
-            let points = points.iter().map(|(rule, value)| point(&[(names::REDACTION_RULE, rule)], *value));
-            let rules = read(names::REDACTION_HITS, points.collect()).rules.unwrap();
+            let points =
+                points.iter().map(|(rule, value)| point(&[(attribute::REDACTION_RULE, rule)], *value));
+            let rules = read(metric::REDACTION_HITS, points.collect()).rules.unwrap();
             let found: Vec<_> = rules.iter().map(|rule| (rule.rule.as_str(), rule.hits)).collect();
             assert_eq!(found, expected);
         };
@@ -158,18 +128,18 @@ mod tests {
     #[test]
     fn rules_and_fates_are_bounded() {
         let names: Vec<String> = (0..2 * MAX_RULES).map(|i| format!("keys:{i}")).collect();
-        let points = names.iter().map(|name| point(&[(names::REDACTION_RULE, name)], count(1))).collect();
-        assert_eq!(read(names::REDACTION_HITS, points).rules.unwrap().len(), MAX_RULES);
-        let points = names
-            .iter()
-            .map(|name| point(&[(names::BODY_MESSAGE, "request"), (names::BODY_FATE, name)], count(1)));
-        assert_eq!(read(names::BODIES, points.collect()).bodies.unwrap().request.omitted.len(), MAX_FATES);
+        let points = names.iter().map(|name| point(&[(attribute::REDACTION_RULE, name)], count(1))).collect();
+        assert_eq!(read(metric::REDACTION_HITS, points).rules.unwrap().len(), MAX_RULES);
+        let points = names.iter().map(|name| {
+            point(&[(attribute::BODY_MESSAGE, "request"), (attribute::BODY_FATE, name)], count(1))
+        });
+        assert_eq!(read(metric::BODIES, points.collect()).bodies.unwrap().request.omitted.len(), MAX_FATES);
     }
 
     #[test]
-    fn bodies_are_told_apart_by_message_and_fate() {
+    fn bodies_are_counted_by_message_and_fate() {
         let body = |message, fate, value| {
-            point(&[(names::BODY_MESSAGE, message), (names::BODY_FATE, fate)], count(value))
+            point(&[(attribute::BODY_MESSAGE, message), (attribute::BODY_FATE, fate)], count(value))
         };
         let points = vec![
             body("request", "captured", 3),
@@ -179,21 +149,21 @@ mod tests {
             body("response", "captured", -5),
             body("sideways", "captured", 9),
             body("response", "", 9),
-            point(&[(names::BODY_FATE, "captured")], count(9)),
+            point(&[(attribute::BODY_FATE, "captured")], count(9)),
         ];
-        let bodies = read(names::BODIES, points).bodies;
+        let bodies = read(metric::BODIES, points).bodies;
         let expected = json!({"request": {"captured": 3, "omitted": {"too_large": 2}},
             "response": {"captured": 0, "omitted": {"no_body": 5}}});
         assert_eq!(serde_json::to_value(bodies).unwrap(), expected);
     }
 
     #[test]
-    fn only_what_is_said_is_known() {
+    fn only_what_is_reported_is_known() {
         let mut redaction = Redaction::default();
         let data = Some(Data::Gauge(Gauge::default()));
         let metric = |name: &str| Metric { name: name.to_owned(), data: data.clone(), ..Default::default() };
         assert!(!redaction.read(&metric("gatelens.events")));
-        assert!(redaction.read(&metric(names::BODIES)));
+        assert!(redaction.read(&metric(metric::BODIES)));
         let timed = redaction.timed(7);
         assert_eq!((timed.time, timed.rules, timed.bodies), (7, None, Some(Bodies::default())));
     }

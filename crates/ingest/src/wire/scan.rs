@@ -1,23 +1,7 @@
-//! What a body unfolds to, weighed before it is decoded: two bytes on the wire can be a record of 300 in memory.
+//! Weighs a body before it is decoded: two bytes on the wire can become a record of 300 bytes in memory.
 
-/// Which export a body is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Signal {
-    Metrics,
-    Logs,
-    Traces,
-}
-
-impl Signal {
-    /// As the path and the metrics of the service have it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Metrics => "metrics",
-            Self::Logs => "logs",
-            Self::Traces => "traces",
-        }
-    }
-}
+use crate::model::Signal;
+use gatelens_model::varint;
 
 /// Why a body is not worth decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,14 +113,14 @@ impl Scan {
         let depth = depth.checked_sub(1).ok_or(Unfit::Malformed)?;
         let fields = fields(kind);
         while !rest.is_empty() {
-            let tag = crate::varint::take(&mut rest).ok_or(Unfit::Malformed)?;
+            let tag = varint::take(&mut rest).ok_or(Unfit::Malformed)?;
             let len = match tag & 7 {
                 0 => {
-                    crate::varint::take(&mut rest).ok_or(Unfit::Malformed)?;
+                    varint::take(&mut rest).ok_or(Unfit::Malformed)?;
                     continue;
                 }
                 1 => 8,
-                2 => crate::varint::take(&mut rest).ok_or(Unfit::Malformed)?,
+                2 => varint::take(&mut rest).ok_or(Unfit::Malformed)?,
                 5 => 4,
                 // Groups are in none of these messages, and nothing else exists.
                 _ => return Err(Unfit::Malformed),

@@ -2,7 +2,7 @@
 
 use super::attributes::gateway;
 use super::logs::{append, described, is_named_request};
-use super::{Identity, RequestBatch, RequestEvent};
+use crate::model::{Identity, RequestBatch, RequestEvent};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 

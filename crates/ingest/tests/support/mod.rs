@@ -1,8 +1,7 @@
 //! A server of one's own on a free port, and a client for it.
 
-pub(crate) mod otlp;
-
 use gatelens_ingest::{Config, Limits, Server};
+pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -23,7 +22,7 @@ pub(crate) struct Service {
     agent: ureq::Agent,
 }
 
-/// What was answered.
+/// An answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: ureq::http::HeaderMap,

@@ -1,6 +1,6 @@
 //! A day's file of the request log, read from its latest chunk on.
 
-use super::Query;
+use super::RequestsQuery;
 use super::place::Place;
 use super::row::Sender;
 use super::waiting::{Found, Waiting};
@@ -8,7 +8,7 @@ use crate::error::QueryError;
 use crate::query::filter::Filter;
 use crate::query::pass_over;
 use crate::query::range::Range;
-use crate::store::{Directory, StoreError, chunk};
+use crate::store::{DataDir, StoreError, chunk};
 use jiff::civil::Date;
 use rusqlite::Connection;
 use std::collections::VecDeque;
@@ -57,11 +57,7 @@ impl File {
     }
 
     /// The time of the latest request that an unread chunk can hold, as far as the query is concerned.
-    pub(super) fn latest(
-        &mut self,
-        directory: &Directory,
-        filter: &Filter,
-    ) -> Result<Option<i64>, QueryError> {
+    pub(super) fn latest(&mut self, directory: &DataDir, filter: &Filter) -> Result<Option<i64>, QueryError> {
         while self.ahead.is_empty() && !self.ended {
             if let Err(error) = self.describe(filter) {
                 self.ended = true;
@@ -91,17 +87,17 @@ impl File {
         Ok(())
     }
 
-    /// Reads the next chunk, and says how many requests were looked at: none, where it is damaged.
+    /// Reads the next chunk, and returns the number of requests that it holds: 0 where it is damaged.
     pub(super) fn read_next(
         &mut self,
-        directory: &Directory,
-        query: &Query,
+        directory: &DataDir,
+        query: &RequestsQuery,
         waiting: &mut Waiting,
     ) -> Result<usize, QueryError> {
         self.read(query, waiting).or_else(|error| pass_over(directory, &self.path, error).map(|()| 0))
     }
 
-    fn read(&mut self, query: &Query, waiting: &mut Waiting) -> Result<usize, QueryError> {
+    fn read(&mut self, query: &RequestsQuery, waiting: &mut Waiting) -> Result<usize, QueryError> {
         let Some(Description { id, .. }) = self.ahead.pop_front() else { return Ok(0) };
         let mut select = self
             .connection

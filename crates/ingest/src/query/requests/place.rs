@@ -1,7 +1,8 @@
-//! Where a request stands in the order of all requests, and the cursor that says it.
+//! The place of a request in the order of all requests, and the cursor that names it.
 
 use crate::error::QueryError;
-use crate::varint;
+use data_encoding::HEXLOWER;
+use gatelens_model::varint;
 
 /// A place in the order of all requests; the greatest comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,37 +17,21 @@ pub(super) struct Place {
 impl Place {
     pub(super) fn to_text(self) -> String {
         let mut bytes = Vec::new();
-        for number in
-            [varint::zigzag(self.time), varint::zigzag(self.day), varint::zigzag(self.chunk), self.row]
-        {
-            varint::put(&mut bytes, number);
+        for number in [self.time, self.day, self.chunk] {
+            varint::put_signed(&mut bytes, number);
         }
-        hex(&bytes)
+        varint::put(&mut bytes, self.row);
+        HEXLOWER.encode(&bytes)
     }
 
     pub(super) fn parse(text: &str) -> Result<Self, QueryError> {
-        let wrong = || QueryError::parameter("cursor", "cursor is to be the `next` of an answer");
-        let bytes = text.as_bytes().chunks(2).map(|pair| {
-            let pair = std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
-            u8::from_str_radix(pair, 16).ok()
-        });
-        let bytes: Vec<u8> = bytes.collect::<Option<_>>().ok_or_else(wrong)?;
+        let wrong = || QueryError::parameter("cursor", "cursor must be the `next` of an answer");
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| wrong())?;
         let mut rest = bytes.as_slice();
-        let mut next = || varint::take(&mut rest).ok_or_else(wrong);
-        let place = Self {
-            time: varint::unzigzag(next()?),
-            day: varint::unzigzag(next()?),
-            chunk: varint::unzigzag(next()?),
-            row: next()?,
-        };
+        let mut next = || varint::take_signed(&mut rest).ok_or_else(wrong);
+        let (time, day, chunk) = (next()?, next()?, next()?);
+        let row = varint::take(&mut rest).ok_or_else(wrong)?;
+        let place = Self { time, day, chunk, row };
         if rest.is_empty() { Ok(place) } else { Err(wrong()) }
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -1,54 +1,20 @@
 //! A request as the answer shows it.
 
-use super::place::hex;
+use crate::model::RequestEvent;
+use crate::model::request::{Access, FIELDS, Field, Shown};
 use crate::query::range::rfc3339;
-use crate::wire::RequestEvent;
-use serde::Serialize;
-use std::collections::BTreeMap;
+use data_encoding::HEXLOWER;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
 use std::io;
 use std::sync::Arc;
 
 const NANOS_PER_MS: f64 = 1e6;
 
-/// Values by name; a header that was sent in several lines has several.
-type Headers = BTreeMap<String, Vec<String>>;
-
-#[derive(Serialize)]
+/// A request and its sender; JSON by the table of fields.
 pub(super) struct Row {
-    time: String,
-    consumer: String,
-    consumer_trusted: bool,
-    method: String,
-    method_original: Option<String>,
-    route: String,
-    path: Option<String>,
-    query: Option<String>,
-    status: u16,
-    grpc_status: Option<u64>,
-    duration_ms: Option<f64>,
-    upstream_ms: Option<f64>,
-    resend_count: Option<u64>,
-    request_bytes: Option<u64>,
-    response_bytes: Option<u64>,
-    client_address: Option<String>,
-    client_port: Option<u64>,
-    user_agent: Option<String>,
-    request_id: Option<String>,
-    trace_id: Option<String>,
-    span_id: Option<String>,
-    response_flags: Option<String>,
-    code_details: Option<String>,
-    error_type: Option<String>,
-    request_headers: Option<Headers>,
-    response_headers: Option<Headers>,
-    request_body: Option<String>,
-    /// Why there is no body where there could be one.
-    request_body_omitted: Option<String>,
-    response_body: Option<String>,
-    response_body_omitted: Option<String>,
-    gateway: Arc<str>,
-    service: Arc<str>,
-    environment: Arc<str>,
+    event: RequestEvent,
+    sender: Sender,
 }
 
 /// Who reported a request.
@@ -61,45 +27,7 @@ pub(super) struct Sender {
 
 impl Row {
     pub(super) fn of(event: RequestEvent, sender: Sender) -> Self {
-        let ms = |nanos: Option<u64>| nanos.map(|nanos| nanos as f64 / NANOS_PER_MS);
-        let id = |bytes: &[u8]| (!bytes.is_empty()).then(|| hex(bytes));
-        // Headers that cannot be read are damaged, and are as if they had not been captured.
-        let headers = |text: Option<String>| serde_json::from_str(&text?).ok();
-        Self {
-            time: rfc3339(event.time),
-            trace_id: id(&event.trace_id),
-            span_id: id(&event.span_id),
-            consumer: event.consumer,
-            consumer_trusted: event.consumer_trusted,
-            method: event.method,
-            method_original: event.method_original,
-            route: event.route,
-            path: event.path,
-            query: event.query,
-            status: event.status,
-            grpc_status: event.grpc_status,
-            duration_ms: ms(event.duration_ns),
-            upstream_ms: ms(event.upstream_ns),
-            resend_count: event.resend_count,
-            request_bytes: event.request_bytes,
-            response_bytes: event.response_bytes,
-            client_address: event.client_address,
-            client_port: event.client_port,
-            user_agent: event.user_agent,
-            request_id: event.request_id,
-            response_flags: event.response_flags,
-            code_details: event.code_details,
-            error_type: event.error_type,
-            request_headers: headers(event.request_headers),
-            response_headers: headers(event.response_headers),
-            request_body: event.request_body,
-            request_body_omitted: event.request_body_omitted,
-            response_body: event.response_body,
-            response_body_omitted: event.response_body_omitted,
-            gateway: sender.gateway,
-            service: sender.service,
-            environment: sender.environment,
-        }
+        Self { event, sender }
     }
 
     /// Bytes that it takes in the answer.
@@ -108,6 +36,51 @@ impl Row {
         // A row that cannot be written fails with the answer.
         let _ = serde_json::to_writer(&mut counted, self);
         counted.0
+    }
+}
+
+impl Serialize for Row {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { event, sender } = self;
+        let mut row = serializer.serialize_map(Some(FIELDS.len() + 4))?;
+        row.serialize_entry("time", &rfc3339(event.time))?;
+        for field in &FIELDS {
+            serialize_field(&mut row, field, event)?;
+        }
+        row.serialize_entry("gateway", &*sender.gateway)?;
+        row.serialize_entry("service", &*sender.service)?;
+        row.serialize_entry("environment", &*sender.environment)?;
+        row.end()
+    }
+}
+
+fn serialize_field<M: SerializeMap>(
+    row: &mut M,
+    field: &Field,
+    event: &RequestEvent,
+) -> Result<(), M::Error> {
+    match field.access {
+        Access::Number(get, _) => match field.shown {
+            Shown::Milliseconds => {
+                row.serialize_entry(field.name, &get(event).map(|nanos| nanos as f64 / NANOS_PER_MS))
+            }
+            _ => row.serialize_entry(field.name, &get(event)),
+        },
+        Access::Text(get, _) => {
+            let text = || get(event).map(String::from_utf8_lossy);
+            match field.shown {
+                Shown::Flag => row.serialize_entry(field.name, &get(event).is_some()),
+                Shown::Hex => {
+                    row.serialize_entry(field.name, &get(event).map(|bytes| HEXLOWER.encode(bytes)))
+                }
+                // JSON that cannot be read is damaged, and is shown as if it had not been captured.
+                Shown::Json => {
+                    let json = text().and_then(|text| RawValue::from_string(text.into_owned()).ok());
+                    row.serialize_entry(field.name, &json)
+                }
+                Shown::Plain | Shown::Milliseconds => row.serialize_entry(field.name, &text()),
+            }
+        }
     }
 }
 

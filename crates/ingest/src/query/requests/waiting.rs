@@ -2,10 +2,11 @@
 
 use super::place::Place;
 use super::row::{Row, Sender};
-use crate::wire::RequestEvent;
+use crate::model::RequestEvent;
+use crate::model::request::{Access, FIELDS};
 use std::collections::BinaryHeap;
 
-/// What a request takes in memory beside its longer texts, about: bytes.
+/// Bytes of memory that a request takes beside its texts, roughly.
 const BASE_BYTES: usize = 512;
 
 /// A request that waits for its turn.
@@ -26,7 +27,7 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
-    /// For a page of so many rows and bytes.
+    /// For a page of at most these rows and bytes.
     pub(super) fn new(max_rows: usize, max_bytes: usize) -> Self {
         Self { heap: BinaryHeap::new(), bytes: 0, max_rows, max_bytes, horizon: None }
     }
@@ -73,7 +74,7 @@ impl Waiting {
         !self.heap.is_empty() || self.horizon.is_some()
     }
 
-    /// Whether the page cannot go on, since what comes next was let go of.
+    /// Whether the page must end, because the next request was let go of.
     pub(super) fn is_used_up(&self) -> bool {
         self.heap.is_empty() && self.horizon.is_some()
     }
@@ -81,11 +82,11 @@ impl Waiting {
 
 impl Found {
     fn bytes(&self) -> usize {
-        let RequestEvent {
-            path, query, request_headers, response_headers, request_body, response_body, ..
-        } = &self.event;
-        let texts = [path, query, request_headers, response_headers, request_body, response_body];
-        texts.into_iter().flatten().map(String::len).sum::<usize>() + BASE_BYTES
+        let bytes = FIELDS.iter().map(|field| match field.access {
+            Access::Text(get, _) => get(&self.event).map_or(0, <[u8]>::len),
+            Access::Number(..) => 0,
+        });
+        bytes.sum::<usize>() + BASE_BYTES
     }
 }
 
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_page_can_hold_waits() {
+    fn a_page_holds_its_bounds_of_rows_and_bytes() {
         check(&[], &[], false);
         check(&[&[(1, 0), (3, 0), (2, 0)]], &[3, 2, 1], false);
         check(&[&[(1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0)]], &[6, 5, 4, 3, 2, 1], false);
@@ -143,14 +144,14 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_after_something_let_go_of_is_let_go_of_too() {
+    fn requests_after_the_horizon_are_let_go_of() {
         check(&[&[(5, 90_000), (4, 0)], &[(3, 0)]], &[5], true);
         check(&[&[(5, 90_000), (4, 0)], &[(6, 0)]], &[6, 5], true);
         check(&[&[(5, 0), (4, 90_000), (3, 0)], &[(2, 0), (7, 0), (8, 0)]], &[8, 7, 5], true);
     }
 
     #[test]
-    fn only_what_is_late_enough_is_given_out() {
+    fn a_request_waits_for_unread_chunks() {
         let mut waiting = Waiting::new(3, 10_000);
         waiting.push(found(5, 0));
         assert!(waiting.pop_after(Some(5)).is_none());

@@ -1,0 +1,54 @@
+//! The bounds of all options, in one place: the schema shows them, the documents are made from the schema, and
+//! [`crate::plan::Plan::compile`] holds every configuration against them.
+
+use std::ops::RangeInclusive;
+
+/// Versions of the configuration's format.
+pub const VERSION: RangeInclusive<u32> = 1..=1;
+
+/// Characters of `service.name`.
+pub const SERVICE_NAME: RangeInclusive<usize> = 1..=255;
+/// Characters of `service.version`.
+pub const SERVICE_VERSION: RangeInclusive<usize> = 0..=64;
+/// Characters of `service.environment`; [`ENVIRONMENT_PATTERN`] has the same number.
+pub const ENVIRONMENT: RangeInclusive<usize> = 1..=32;
+/// `service.environment` as a regular expression.
+pub const ENVIRONMENT_PATTERN: &str = "^[A-Za-z0-9_-]{1,32}$";
+/// Most entries of `service.tags`.
+pub const TAGS: usize = 32;
+/// Characters of a name in `service.tags`; [`TAG_PATTERN`] has the same number.
+pub const TAG_NAME: RangeInclusive<usize> = 1..=64;
+/// A name in `service.tags` as a regular expression.
+pub const TAG_PATTERN: &str = "^[A-Za-z0-9_.-]{1,64}$";
+/// Characters of a value in `service.tags`.
+pub const TAG_VALUE: RangeInclusive<usize> = 0..=256;
+
+/// Characters of `ingest.cluster`.
+pub const CLUSTER: RangeInclusive<usize> = 1..=255;
+/// `ingest.timeout_ms`, milliseconds.
+pub const TIMEOUT_MS: RangeInclusive<u32> = 1..=60_000;
+
+/// Most entries of `consumer.sources`.
+pub const SOURCES: usize = 32;
+/// Most entries of `routes.templates`.
+pub const TEMPLATES: usize = 5_000;
+
+/// `counters.max_series`.
+pub const SERIES: RangeInclusive<u32> = 1..=20_000;
+/// `counters.max_consumers`.
+pub const CONSUMERS: RangeInclusive<u32> = 1..=20_000;
+/// `counters.max_routes`.
+pub const ROUTES: RangeInclusive<u32> = 1..=20_000;
+/// Most entries of `counters.bounds_seconds`.
+pub const DURATION_BOUNDS: usize = 64;
+/// An entry of `counters.bounds_seconds`, seconds.
+pub const DURATION_BOUND: RangeInclusive<f64> = 0.000_001..=1_000_000.0;
+
+/// `limits.queue_bytes`.
+pub const QUEUE_BYTES: RangeInclusive<u32> = 65_536..=67_108_864;
+/// `limits.batch_events`.
+pub const BATCH_EVENTS: RangeInclusive<u32> = 1..=10_000;
+/// `limits.batch_bytes`.
+pub const BATCH_BYTES: RangeInclusive<u32> = 4_096..=4_194_304;
+/// `limits.flush_ms`, milliseconds.
+pub const FLUSH_MS: RangeInclusive<u32> = 100..=60_000;

@@ -1,0 +1,73 @@
+//! What the gateway knows of one stream.
+
+use std::ops::Range;
+
+use gatelens_model::Message;
+
+/// The stream whose callback is being delivered.
+///
+/// Every method is valid at the end of the stream; those that are also valid earlier state it. Each call may cost a
+/// microsecond, so the values that most requests do without have methods of their own.
+pub trait Stream {
+    /// A header map as the gateway hands it over.
+    type Headers: HeaderMap;
+
+    /// Bytes as the gateway hands them over.
+    type Bytes: AsRef<[u8]>;
+
+    /// The values that every request needs, read at once.
+    fn info(&self) -> StreamInfo<Self::Bytes>;
+
+    /// The final request headers; empty when there are none, because the gateway could not parse the request. Also valid
+    /// when they arrive.
+    fn request_headers(&self) -> Self::Headers;
+
+    /// The response headers; empty when there are none. Also valid when they arrive.
+    fn response_headers(&self) -> Self::Headers;
+
+    /// Status of the response; `None` when none was sent. The response headers have it, too.
+    fn response_code(&self) -> Option<u64>;
+
+    /// The gateway's own word for how the response came to be.
+    fn code_details(&self) -> Option<Self::Bytes>;
+
+    /// Status of a gRPC call. Envoy infers one for any response.
+    fn grpc_status(&self) -> Option<u64>;
+
+    /// Name of the route in the gateway's configuration.
+    fn route_name(&self) -> Option<Self::Bytes>;
+
+    /// A part of the chunk of a body. Valid when the chunk arrives; shorter than `part` where the chunk ends before.
+    fn body_chunk(&self, message: Message, part: Range<usize>) -> Vec<u8>;
+}
+
+/// A header map: names and values in their order. They are bytes, and need not be UTF-8.
+pub trait HeaderMap: Default {
+    /// All headers, pseudo-headers included.
+    fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])>;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+/// Values of a finished stream; `None` for those that the gateway does not have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamInfo<B> {
+    /// From the first byte of the request headers to the end of the stream, nanoseconds.
+    pub duration_ns: Option<u64>,
+    /// From the request headers sent to the upstream to the last byte of its response, nanoseconds, of the last attempt.
+    /// Absent unless that response ended regularly.
+    pub upstream_ns: Option<u64>,
+    /// Body bytes of the request, as sent.
+    pub request_bytes: Option<u64>,
+    /// Body bytes of the response, as sent.
+    pub response_bytes: Option<u64>,
+    /// Envoy's response flags as a bit mask.
+    pub response_flags: Option<u64>,
+    /// Number of times that the request was sent to an upstream; 0 or absent when it never was.
+    pub attempts: Option<u64>,
+    /// Address and port of the client.
+    pub client_address: Option<B>,
+}

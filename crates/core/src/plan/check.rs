@@ -1,0 +1,178 @@
+//! The rules that types alone do not express. The first that is broken refuses the configuration.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use crate::config::{Consumer, Counters, Ingest, Limits, Problem, Service, Step, bounds};
+use gatelens_redact::is_credential_header;
+
+type Checked = Result<(), Problem>;
+
+pub(super) fn version(version: u32) -> Checked {
+    if bounds::VERSION.contains(&version) {
+        return Ok(());
+    }
+    let known = bounds::VERSION.end();
+    fail(["version"], format!("this filter does not know version {version}; write {known}"))
+}
+
+pub(super) fn service(service: &Service) -> Checked {
+    length(["service", "name"], &service.name, bounds::SERVICE_NAME)?;
+    length(["service", "version"], &service.version, bounds::SERVICE_VERSION)?;
+    word(["service", "environment"], &service.environment, bounds::ENVIRONMENT, "_-")?;
+    at_most(["service", "tags"], service.tags.len(), bounds::TAGS, "tags")?;
+    for (key, value) in &service.tags {
+        let at = ["service", "tags", key.as_str()];
+        word(at, key, bounds::TAG_NAME, "_.-")?;
+        length(at, value, bounds::TAG_VALUE)?;
+    }
+    Ok(())
+}
+
+pub(super) fn ingest(ingest: &Ingest) -> Checked {
+    length(["ingest", "cluster"], &ingest.cluster, bounds::CLUSTER)?;
+    if let Some(authority) = &ingest.authority
+        && (authority.is_empty() || !authority.bytes().all(|byte| byte.is_ascii_graphic()))
+    {
+        return fail(
+            ["ingest", "authority"],
+            "this is not an authority; write a host name with an optional port: `ingest.internal:4318`",
+        );
+    }
+    let prefix = &ingest.path_prefix;
+    let plain = prefix.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'));
+    if !(prefix.is_empty() || prefix.starts_with('/') && !prefix.ends_with('/') && plain) {
+        let corrected = format!("/{}", prefix.trim().trim_matches('/'));
+        return fail(
+            ["ingest", "path_prefix"],
+            format!("a prefix must begin with a slash and must not end with one; write `{corrected}`"),
+        );
+    }
+    range(["ingest", "timeout_ms"], ingest.timeout_ms, bounds::TIMEOUT_MS)?;
+    for (name, value) in &ingest.headers {
+        let at = ["ingest", "headers", name.as_str()];
+        if !is_header_name(name) {
+            return fail(at, NOT_A_HEADER);
+        }
+        let lower = name.to_ascii_lowercase();
+        if lower.starts_with("x-gatelens-")
+            || matches!(lower.as_str(), "content-type" | "content-length" | "content-encoding" | "host")
+        {
+            return fail(at, "the filter sets this header itself; remove it");
+        }
+        if !value.expose().bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()) {
+            return fail(
+                at,
+                "the value has characters that a header cannot carry; use printable ASCII characters only",
+            );
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn consumer(consumer: &Consumer) -> Checked {
+    at_most(["consumer", "sources"], consumer.sources.len(), bounds::SOURCES, "sources")?;
+    for (index, source) in consumer.sources.iter().enumerate() {
+        let at: [Step; 4] = ["consumer".into(), "sources".into(), index.into(), "header".into()];
+        let name = &source.header;
+        if !is_header_name(name) {
+            return Err(Problem::new(at, NOT_A_HEADER));
+        }
+        if is_credential_header(name) {
+            let message = format!(
+                "`{name}` holds a credential, and consumer names are sent in clear; use a header that the gateway sets"
+            );
+            return Err(Problem::new(at, message));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn counters(counters: &Counters) -> Checked {
+    range(["counters", "max_series"], counters.max_series, bounds::SERIES)?;
+    range(["counters", "max_consumers"], counters.max_consumers, bounds::CONSUMERS)?;
+    range(["counters", "max_routes"], counters.max_routes, bounds::ROUTES)?;
+    let at = ["counters", "bounds_seconds"];
+    let seconds = &counters.bounds_seconds;
+    at_most(at, seconds.len(), bounds::DURATION_BOUNDS, "bounds")?;
+    for bound in seconds {
+        range(at, *bound, bounds::DURATION_BOUND)?;
+    }
+    if !seconds.is_sorted_by(|a, b| a < b) {
+        return fail(at, "the bounds do not rise; write each one larger than the one before");
+    }
+    Ok(())
+}
+
+pub(super) fn limits(limits: &Limits) -> Checked {
+    range(["limits", "queue_bytes"], limits.queue_bytes, bounds::QUEUE_BYTES)?;
+    range(["limits", "batch_events"], limits.batch_events, bounds::BATCH_EVENTS)?;
+    range(["limits", "batch_bytes"], limits.batch_bytes, bounds::BATCH_BYTES)?;
+    range(["limits", "flush_ms"], limits.flush_ms, bounds::FLUSH_MS)?;
+    if limits.batch_bytes > limits.queue_bytes {
+        let (batch, queue) = (limits.batch_bytes, limits.queue_bytes);
+        return fail(
+            ["limits", "batch_bytes"],
+            format!(
+                "a batch of {batch} bytes does not fit into the queue; use at most `queue_bytes`, {queue}"
+            ),
+        );
+    }
+    Ok(())
+}
+
+/// More entries than a list or an object may have.
+pub(super) fn at_most<const N: usize>(at: [&str; N], entries: usize, most: usize, what: &str) -> Checked {
+    if entries <= most {
+        return Ok(());
+    }
+    fail(at, format!("there are {entries} {what}; use at most {most}"))
+}
+
+fn fail<const N: usize>(at: [&str; N], message: impl Into<String>) -> Checked {
+    Err(Problem::new(at.map(Step::from), message))
+}
+
+fn range<T: PartialOrd + Display, const N: usize>(
+    at: [&str; N],
+    value: T,
+    allowed: RangeInclusive<T>,
+) -> Checked {
+    if allowed.contains(&value) {
+        return Ok(());
+    }
+    let (least, most) = allowed.into_inner();
+    fail(at, format!("{value} is out of range; use a number between {least} and {most}"))
+}
+
+fn length<const N: usize>(at: [&str; N], value: &str, allowed: RangeInclusive<usize>) -> Checked {
+    let length = value.chars().count();
+    if !allowed.contains(&length) {
+        let (least, most) = allowed.into_inner();
+        return fail(at, format!("the text has {length} characters; use {least} to {most}"));
+    }
+    if value.chars().any(char::is_control) {
+        return fail(at, "the text has control characters; remove them");
+    }
+    Ok(())
+}
+
+/// ASCII letters, digits and the characters in `also`.
+fn word<const N: usize>(at: [&str; N], text: &str, allowed: RangeInclusive<usize>, also: &str) -> Checked {
+    let known = |c: char| c.is_ascii_alphanumeric() || also.contains(c);
+    if allowed.contains(&text.len()) && text.chars().all(known) {
+        return Ok(());
+    }
+    let (least, most) = allowed.into_inner();
+    let also: Vec<String> = also.chars().map(|c| format!("`{c}`")).collect();
+    fail(at, format!("use {least} to {most} letters, digits or characters of {}", also.join(" ")))
+}
+
+const NOT_A_HEADER: &str =
+    "this is not a header name; use letters, digits and hyphens, as in `x-consumer-id`";
+
+/// A token of RFC 9110.
+fn is_header_name(name: &str) -> bool {
+    (1..=256).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}

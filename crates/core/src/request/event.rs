@@ -1,0 +1,118 @@
+//! One request as the request log keeps it.
+
+use std::borrow::Cow;
+
+use crate::counters::Measurement;
+use crate::request::outcome::{ErrorType, Method, Status};
+use crate::request::trace::TraceContext;
+use gatelens_redact::capture::CapturedBody;
+
+/// Longest path in bytes.
+pub const MAX_PATH_BYTES: usize = 2_048;
+
+/// Longest query in bytes.
+pub const MAX_QUERY_BYTES: usize = 4_096;
+
+/// Longest value of a header in bytes.
+pub const MAX_HEADER_BYTES: usize = 4_096;
+
+/// Most bytes of names and values of the headers of a message; those beyond are left out.
+pub const MAX_HEADERS_BYTES: usize = 65_536;
+
+/// Longest user agent in bytes.
+pub const MAX_USER_AGENT_BYTES: usize = 512;
+
+/// Longest request ID, code details, address and unknown method in bytes.
+pub const MAX_WORD_BYTES: usize = 256;
+
+/// A header as it is kept: its name in lower case and one value, redacted.
+pub type Header<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// A request, borrowed from the exchange that is being observed. Empty strings are absent.
+#[derive(Clone, Copy, Debug)]
+pub struct Event<'a> {
+    /// Start of the request, nanoseconds since the Unix epoch.
+    pub start_ns: u64,
+    /// Who called.
+    pub consumer: &'a str,
+    /// Whether that is trusted.
+    pub consumer_trusted: bool,
+    /// From the closed list.
+    pub method: Method,
+    /// As sent, when it is not on the list.
+    pub method_original: &'a str,
+    /// The template.
+    pub route: &'a str,
+    /// Without query, redacted.
+    pub path: &'a str,
+    /// Redacted.
+    pub query: &'a str,
+    /// How it ended.
+    pub status: Status,
+    /// The status of the call, if it was one of gRPC and came to its end.
+    pub grpc_status: Option<u64>,
+    /// Why, if that is an error.
+    pub error: Option<ErrorType>,
+    /// Times and sizes.
+    pub measurement: Measurement,
+    /// Address of the client, without port.
+    pub client_address: &'a str,
+    /// Its port.
+    pub client_port: Option<u16>,
+    /// `user-agent`.
+    pub user_agent: &'a str,
+    /// `x-request-id`.
+    pub request_id: &'a str,
+    /// Envoy's short flags.
+    pub response_flags: &'a str,
+    /// Envoy's word for how the answer came to be.
+    pub response_code_details: &'a str,
+    /// From a valid `traceparent`.
+    pub trace: Option<TraceContext>,
+    /// Headers of the request that are kept, those of one name next to one another.
+    pub request_headers: &'a [Header<'a>],
+    /// Headers of the response that are kept, likewise.
+    pub response_headers: &'a [Header<'a>],
+    /// Body of the request, where such are captured.
+    pub request_body: Option<&'a CapturedBody>,
+    /// Body of the response, where such are captured.
+    pub response_body: Option<&'a CapturedBody>,
+}
+
+/// [`bounded_text`] of what redaction gives.
+pub fn bounded(bytes: Cow<'_, [u8]>, most: usize) -> Cow<'_, str> {
+    match bytes {
+        Cow::Borrowed(bytes) => bounded_text(bytes, most),
+        Cow::Owned(bytes) => Cow::Owned(bounded_text(&bytes, most).into_owned()),
+    }
+}
+
+/// Bytes as text of at most `most` bytes: what is no UTF-8 becomes U+FFFD, and the cut never splits a character.
+pub fn bounded_text(bytes: &[u8], most: usize) -> Cow<'_, str> {
+    // A replacement character takes three bytes where one stood, so both ends are cut.
+    let head = bytes.get(..most.saturating_add(3).min(bytes.len())).unwrap_or(bytes);
+    match String::from_utf8_lossy(head) {
+        text if text.len() <= most => text,
+        Cow::Borrowed(text) => text.get(..text.floor_char_boundary(most)).unwrap_or("").into(),
+        Cow::Owned(mut text) => {
+            text.truncate(text.floor_char_boundary(most));
+            text.into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bounded_text;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn text_is_bounded_and_keeps_what_fits(bytes in any::<Vec<u8>>(), text in ".*", most in 0usize..64) {
+            prop_assert!(bounded_text(&bytes, most).len() <= most);
+            let bounded = bounded_text(text.as_bytes(), most);
+            prop_assert!(text.starts_with(&*bounded));
+            prop_assert!(text.len() > most || bounded == text);
+        }
+    }
+}

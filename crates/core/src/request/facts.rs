@@ -1,0 +1,293 @@
+//! What is read of a finished request, and what follows from it.
+
+use std::borrow::Cow;
+
+use super::consumer::Identity;
+use super::event::bounded_text;
+use super::outcome::{ErrorType, Method, ResponseFlags, Status};
+use super::overhead::{self, Origin};
+use super::route::{self, UNMATCHED};
+use crate::counters::Measurement;
+use crate::hash::fnv1a;
+use crate::host::{HeaderMap, Stream, StreamInfo};
+use crate::plan::Plan;
+use gatelens_model::Message;
+
+/// Tells a finished request from others, so that a request which filter and access logger of the same counters see is
+/// counted once.
+///
+/// Filter and logger see it right after one another, so only two neighbours on one worker could ever be mistaken: with
+/// the same duration in nanoseconds, the same size and the same client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    duration_ns: u64,
+    response_bytes: u64,
+    client: u64,
+}
+
+/// Code details of a stream whose redirect Envoy follows by itself. Envoy then begins another stream with the same start,
+/// which ends as the client sees it. The two are one request.
+const FOLLOWED: &[u8] = b"internal_redirect";
+
+/// Code details of a response as the upstream gave it.
+const VIA_UPSTREAM: &[u8] = b"via_upstream";
+
+/// A finished request as the host hands it over.
+pub struct FinishedRequest<S: Stream> {
+    pub(super) headers: S::Headers,
+    pub(super) response_headers: S::Headers,
+    info: StreamInfo<S::Bytes>,
+    code: Option<u64>,
+    details: CodeDetails<S::Bytes>,
+    route_name: Option<S::Bytes>,
+    grpc_status: Option<u64>,
+}
+
+enum CodeDetails<B> {
+    /// Known without asking.
+    ViaUpstream,
+    Read(Option<B>),
+}
+
+/// What is known of a request, unredacted.
+#[derive(Clone, Debug)]
+pub struct Facts<'a> {
+    /// Who called.
+    pub consumer: Identity,
+    /// From the closed list.
+    pub method: Method,
+    /// As sent.
+    pub method_original: &'a [u8],
+    /// As the client asked for it, without query.
+    pub path: &'a [u8],
+    /// Without the `?`.
+    pub query: &'a [u8],
+    /// The template, the gateway's name of the route, or inferred from the path.
+    pub route: Cow<'a, str>,
+    /// How it ended.
+    pub status: Status,
+    /// Envoy's flags.
+    pub flags: ResponseFlags,
+    /// Envoy's word for how the response came to be.
+    pub code_details: &'a [u8],
+    /// Why it is an error, if it is one.
+    pub error: Option<ErrorType>,
+    /// The status of the call, if it was one of gRPC and came to its end.
+    pub grpc_status: Option<u64>,
+    /// Times and sizes.
+    pub measurement: Measurement,
+    /// Address of the client, without port.
+    pub client_address: &'a [u8],
+    /// Its port.
+    pub client_port: Option<u16>,
+    /// `user-agent`; empty when absent.
+    pub user_agent: &'a [u8],
+    /// `x-request-id`; empty when absent.
+    pub request_id: &'a [u8],
+    /// `traceparent`; empty when absent.
+    pub traceparent: &'a [u8],
+}
+
+impl<S: Stream> FinishedRequest<S> {
+    /// Reads what a plan needs of the stream whose end the host reports.
+    pub fn read(host: &S, plan: &Plan) -> Self {
+        let route_name = if plan.use_route_name { host.route_name() } else { None };
+        let headers = host.request_headers();
+        let response_headers = match plan.capture.keeps_headers(Message::Response) {
+            true => host.response_headers(),
+            false => S::Headers::default(),
+        };
+        // Envoy infers a gRPC status for any response, so only the request shows whether there is one.
+        let grpc_status = if is_grpc(&headers) { host.grpc_status() } else { None };
+        let info = host.info();
+        let code = status(&response_headers).or_else(|| host.response_code());
+        let details = if is_plain_success(code, &info) {
+            CodeDetails::ViaUpstream
+        } else {
+            CodeDetails::Read(host.code_details())
+        };
+        Self { headers, response_headers, info, code, details, route_name, grpc_status }
+    }
+
+    /// Tells it from others; `None` when the host does not know enough of it.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        Some(Fingerprint {
+            duration_ns: self.info.duration_ns?,
+            response_bytes: self.info.response_bytes?,
+            client: fnv1a([self.info.client_address.as_ref()?.as_ref()]),
+        })
+    }
+
+    /// Works out the facts; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
+    /// request.
+    pub fn facts<'a>(&'a self, plan: &'a Plan) -> Option<Facts<'a>> {
+        let code_details = self.code_details();
+        if code_details == FOLLOWED {
+            return None;
+        }
+        let request = RequestHeaders::of(&self.headers);
+        let flags = ResponseFlags(self.info.response_flags.unwrap_or(0));
+        let status = Status::new(self.code, flags);
+        let method = Method::new(request.method);
+        let mut measurement = Measurement {
+            duration_ns: self.info.duration_ns.unwrap_or(0),
+            upstream_ns: self.info.upstream_ns,
+            gateway_ns: None,
+            request_bytes: self.info.request_bytes.unwrap_or(0),
+            response_bytes: self.info.response_bytes.unwrap_or(0),
+            attempts: self.info.attempts.unwrap_or(0),
+        };
+        let origin = if request.is_redirected { Origin::Redirect } else { Origin::Client };
+        measurement.gateway_ns = overhead::gateway_ns(&measurement, status, flags, origin);
+        let (path, query) = split_query(request.path);
+        let address = self.info.client_address.as_ref().map(AsRef::as_ref).unwrap_or_default();
+        let (client_address, client_port) = split_port(address);
+        Some(Facts {
+            consumer: Identity::find(&plan.sources, &self.headers),
+            method,
+            method_original: request.method,
+            path,
+            query,
+            route: self.route(plan, method, path, status),
+            status,
+            flags,
+            code_details,
+            error: ErrorType::new(status, flags, code_details),
+            grpc_status: self.grpc_status,
+            measurement,
+            client_address,
+            client_port,
+            user_agent: request.user_agent,
+            request_id: request.request_id,
+            traceparent: request.traceparent,
+        })
+    }
+
+    fn code_details(&self) -> &[u8] {
+        match &self.details {
+            CodeDetails::ViaUpstream => VIA_UPSTREAM,
+            CodeDetails::Read(details) => details.as_ref().map(AsRef::as_ref).unwrap_or_default(),
+        }
+    }
+
+    fn route<'a>(&'a self, plan: &'a Plan, method: Method, path: &[u8], status: Status) -> Cow<'a, str> {
+        if self.headers.is_empty() {
+            return UNMATCHED.into();
+        }
+        if let Some(template) = plan.templates.find(method, path) {
+            return template.into();
+        }
+        let route_name = self.route_name.as_ref().map(AsRef::as_ref).unwrap_or_default();
+        if plan.use_route_name && !route_name.is_empty() {
+            return bounded_text(route_name, route::MAX_ROUTE_BYTES);
+        }
+        if !plan.infer_routes || status == Status(404) {
+            return UNMATCHED.into();
+        }
+        let mut inferred = String::with_capacity(path.len().saturating_add(16).min(route::MAX_ROUTE_BYTES));
+        route::infer(path, &mut inferred);
+        inferred.into()
+    }
+}
+
+/// The request headers that every request is asked for; empty when absent.
+#[derive(Clone, Copy, Debug, Default)]
+struct RequestHeaders<'a> {
+    method: &'a [u8],
+    path: &'a [u8],
+    user_agent: &'a [u8],
+    request_id: &'a [u8],
+    traceparent: &'a [u8],
+    /// Envoy followed a redirect by itself, and this is the request after it.
+    is_redirected: bool,
+}
+
+impl<'a> RequestHeaders<'a> {
+    /// Of a repeated header the first value counts.
+    fn of(headers: &'a impl HeaderMap) -> Self {
+        let mut found = Self::default();
+        let mut original_path: &[u8] = b"";
+        for (name, value) in headers.iter() {
+            let field = match name {
+                b":method" => &mut found.method,
+                b":path" => &mut found.path,
+                b"x-envoy-original-path" => &mut original_path,
+                b"x-envoy-original-url" => {
+                    found.is_redirected = true;
+                    continue;
+                }
+                b"user-agent" => &mut found.user_agent,
+                b"x-request-id" => &mut found.request_id,
+                b"traceparent" => &mut found.traceparent,
+                _ => continue,
+            };
+            if field.is_empty() {
+                *field = value;
+            }
+        }
+        // A route that rewrites the path leaves the one that the client asked for in a header.
+        if !original_path.is_empty() {
+            found.path = original_path;
+        }
+        found
+    }
+}
+
+/// The path of a request target and its query without the `?`.
+fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
+    let target = target.split(|byte| *byte == b'#').next().unwrap_or_default();
+    let mut parts = target.splitn(2, |byte| *byte == b'?');
+    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+}
+
+/// The status that a response has among its headers.
+fn status(response_headers: &impl HeaderMap) -> Option<u64> {
+    let (_, value) = response_headers.iter().find(|(name, _)| *name == b":status")?;
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+/// Whether the code details are known to be `via_upstream` without asking: the upstream did respond, no flag is set, and
+/// Envoy never follows a 2xx by itself as it may follow a redirect.
+fn is_plain_success<B>(code: Option<u64>, info: &StreamInfo<B>) -> bool {
+    code.is_some_and(|code| (200..300).contains(&code))
+        && info.response_flags == Some(0)
+        && info.upstream_ns.is_some()
+}
+
+/// Whether a request is gRPC: `application/grpc`, with `+proto` or another format behind it, or gRPC-Web.
+fn is_grpc(headers: &impl HeaderMap) -> bool {
+    let mut names = headers.iter();
+    names.any(|(name, value)| name == b"content-type" && value.starts_with(b"application/grpc"))
+}
+
+/// Takes `192.0.2.7:51324` and `[2001:db8::7]:51324` apart; anything else is an address without a port.
+fn split_port(address: &[u8]) -> (&[u8], Option<u16>) {
+    let colon = address.iter().rposition(|byte| *byte == b':');
+    let parts = colon.and_then(|colon| {
+        let port = std::str::from_utf8(address.get(colon.saturating_add(1)..)?).ok()?.parse().ok()?;
+        let host = address.get(..colon)?;
+        match host.strip_prefix(b"[").and_then(|host| host.strip_suffix(b"]")) {
+            Some(v6) => Some((v6, port)),
+            None if host.contains(&b':') => None,
+            None => Some((host, port)),
+        }
+    });
+    parts.map_or((address, None), |(host, port)| (host, Some(port)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_port;
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        let check = |address: &str, host: &str, port: Option<u16>| {
+            assert_eq!(split_port(address.as_bytes()), (host.as_bytes(), port), "{address}");
+        };
+        check("192.0.2.7:51324", "192.0.2.7", Some(51324));
+        check("[2001:db8::7]:443", "2001:db8::7", Some(443));
+        check("2001:db8::7", "2001:db8::7", None);
+        check("/var/run/a.sock", "/var/run/a.sock", None);
+        check("", "", None);
+    }
+}

@@ -1,0 +1,201 @@
+//! From facts to a series and an event, redacted.
+
+use std::borrow::Cow;
+
+use super::consumer::ANONYMOUS;
+use super::event::{
+    Event, Header, MAX_HEADER_BYTES, MAX_HEADERS_BYTES, MAX_PATH_BYTES, MAX_QUERY_BYTES,
+    MAX_USER_AGENT_BYTES, MAX_WORD_BYTES, bounded, bounded_text,
+};
+use super::outcome::{Method, Status};
+use super::route;
+use super::trace::TraceContext;
+use super::{Capturing, Counting, Decision, Facts, FinishedRequest, Logging};
+use crate::counters::{Dimension, Series};
+use crate::host::{HeaderMap, Stream};
+use crate::plan::Plan;
+use gatelens_model::{Message, OmissionReason};
+use gatelens_redact::Hits;
+use gatelens_redact::capture::{Bodies, CapturedBody, ObservedBody};
+
+/// What recording needs beside the request.
+#[derive(Debug)]
+pub struct Context<'a> {
+    /// The configuration in force.
+    pub plan: &'a Plan,
+    /// Matches of its rules are added here.
+    pub hits: &'a mut Hits,
+    /// The time at which the stream ended, nanoseconds since the Unix epoch.
+    pub now_ns: u64,
+}
+
+impl<S: Stream> FinishedRequest<S> {
+    /// Redacts what the decision needs and hands it to `write`: the series that the request adds to, and its event.
+    /// `bodies` are those that a filter has collected. What is not logged is not redacted and hits no rule.
+    pub fn record(
+        &self,
+        facts: &Facts<'_>,
+        decision: Decision,
+        bodies: Bodies,
+        context: Context<'_>,
+        write: impl FnOnce(Option<Series<'_>>, Option<&Event<'_>>),
+    ) {
+        let Context { plan, hits, now_ns } = context;
+        let mut unlogged = Hits::default();
+        let path_hits = if decision.log == Logging::Skipped { &mut unlogged } else { &mut *hits };
+        let path = plan.redactor.path(facts.path, path_hits);
+        let route = redacted_route(plan, facts, &path);
+        let series = match decision.count {
+            Counting::Counted => Some(series(plan, facts, &route)),
+            Counting::Excluded => None,
+        };
+        match decision.log {
+            Logging::Logged(capturing) => {
+                let bodies = match capturing {
+                    Capturing::Bodies => captured_bodies(plan, facts, bodies, hits),
+                    Capturing::NoBodies => [None, None],
+                };
+                let context = Context { plan, hits, now_ns };
+                self.with_event(facts, path, &route, &bodies, context, |event| write(series, Some(event)));
+            }
+            Logging::Skipped => write(series, None),
+        }
+    }
+
+    fn with_event(
+        &self,
+        facts: &Facts<'_>,
+        path: Cow<'_, [u8]>,
+        route: &str,
+        [request_body, response_body]: &[Option<CapturedBody>; 2],
+        context: Context<'_>,
+        write: impl FnOnce(&Event<'_>),
+    ) {
+        let Context { plan, hits, now_ns } = context;
+        let redactor = &plan.redactor;
+        let query = if plan.capture.query { redactor.query(facts.query, hits) } else { Cow::default() };
+        let user_agent = redactor.header(b"user-agent", facts.user_agent, hits);
+        let request_id = redactor.header(b"x-request-id", facts.request_id, hits);
+        let mut flag_names = String::new();
+        facts.flags.write_names(&mut flag_names);
+        let unknown_method = if facts.method == Method::OTHER { facts.method_original } else { b"" };
+        write(&Event {
+            // The stream has ended a moment ago.
+            start_ns: now_ns.saturating_sub(facts.measurement.duration_ns),
+            consumer: &facts.consumer.id,
+            consumer_trusted: facts.consumer.trusted,
+            method: facts.method,
+            method_original: &bounded_text(unknown_method, MAX_WORD_BYTES),
+            route,
+            path: &bounded(path, MAX_PATH_BYTES),
+            query: &bounded(query, MAX_QUERY_BYTES),
+            status: facts.status,
+            grpc_status: facts.grpc_status,
+            error: facts.error,
+            measurement: facts.measurement,
+            client_address: &bounded_text(facts.client_address, MAX_WORD_BYTES),
+            client_port: facts.client_port,
+            user_agent: &bounded(user_agent, MAX_USER_AGENT_BYTES),
+            request_id: &bounded(request_id, MAX_WORD_BYTES),
+            response_flags: &flag_names,
+            response_code_details: &bounded_text(facts.code_details, MAX_WORD_BYTES),
+            trace: TraceContext::parse(facts.traceparent),
+            request_headers: &kept_headers(plan, Message::Request, &self.headers, hits),
+            response_headers: &kept_headers(plan, Message::Response, &self.response_headers, hits),
+            request_body: request_body.as_ref(),
+            response_body: response_body.as_ref(),
+        });
+    }
+}
+
+/// Routes leave with the counters. Where the path has a secret, a route that was inferred from it may have one, too.
+fn redacted_route<'a>(plan: &Plan, facts: &'a Facts<'_>, redacted_path: &[u8]) -> Cow<'a, str> {
+    match &facts.route {
+        Cow::Owned(inferred) if redacted_path != facts.path => {
+            let redacted = plan.redactor.path(inferred.as_bytes(), &mut Hits::default());
+            Cow::Owned(bounded(redacted, route::MAX_ROUTE_BYTES).into_owned())
+        }
+        route => Cow::Borrowed(route),
+    }
+}
+
+fn series<'a>(plan: &Plan, facts: &'a Facts<'_>, route: &'a str) -> Series<'a> {
+    let consumer = if plan.count_consumers { &facts.consumer.id } else { ANONYMOUS };
+    Series::Exact {
+        consumer: Dimension::Value(consumer),
+        method: facts.method,
+        route: Dimension::Value(route),
+        status: facts.status,
+        error: facts.error,
+    }
+}
+
+/// The headers of a message that the plan keeps, redacted; in the order of their names.
+fn kept_headers<'a>(
+    plan: &Plan,
+    message: Message,
+    headers: &'a impl HeaderMap,
+    hits: &mut Hits,
+) -> Vec<Header<'a>> {
+    let mut kept = Vec::new();
+    if !plan.capture.keeps_headers(message) {
+        return kept;
+    }
+    let mut room = MAX_HEADERS_BYTES;
+    for (name, value) in headers.iter() {
+        let Some(name) = plan.capture.header_name(message, name) else { continue };
+        let value = bounded(plan.redactor.header(name, value, hits), MAX_HEADER_BYTES);
+        let mut name = bounded_text(name, MAX_WORD_BYTES);
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            name = name.to_ascii_lowercase().into();
+        }
+        let Some(rest) = room.checked_sub(name.len().saturating_add(value.len())) else { break };
+        room = rest;
+        kept.push((name, value));
+    }
+    kept.sort_by(|(a, _), (b, _)| a.cmp(b));
+    kept
+}
+
+/// Both bodies as the log keeps them. A body before an upgrade, or after a CONNECT, belongs to no message.
+fn captured_bodies(
+    plan: &Plan,
+    facts: &Facts<'_>,
+    bodies: Bodies,
+    hits: &mut Hits,
+) -> [Option<CapturedBody>; 2] {
+    let upgraded = (facts.status == Status(101)).then_some(OmissionReason::Upgrade);
+    let request =
+        captured(plan, Message::Request, bodies.request, facts.measurement.request_bytes, upgraded, hits);
+    let tunnelled = (facts.method_original == b"CONNECT").then_some(OmissionReason::Upgrade);
+    let response =
+        captured(plan, Message::Response, bodies.response, facts.measurement.response_bytes, tunnelled, hits);
+    [request, response]
+}
+
+/// What the log keeps of a body of `measured` bytes; `None` where such bodies are not captured. `later` is a
+/// reason for its omission that became known since it began.
+fn captured(
+    plan: &Plan,
+    message: Message,
+    passed: Option<ObservedBody>,
+    measured: u64,
+    later: Option<OmissionReason>,
+    hits: &mut Hits,
+) -> Option<CapturedBody> {
+    if !plan.capture.takes_bodies(message) {
+        return None;
+    }
+    // Without callbacks for bodies the filter sees none, although there was one.
+    let passed = passed.filter(|passed| passed.capture.size() > 0 || measured == 0);
+    Some(match passed {
+        None => {
+            let reason = if measured == 0 { OmissionReason::NoBody } else { OmissionReason::NotSeen };
+            CapturedBody { size: measured, content: Err(reason) }
+        }
+        Some(ObservedBody { mut capture, end }) => {
+            later.into_iter().for_each(|reason| capture.omit(reason));
+            capture.finish(end, &plan.redactor, hits)
+        }
+    })
+}

@@ -1,0 +1,221 @@
+//! Shared data: the lease, heartbeats, sequence numbers and the laws of room, each under races and clock steps.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+
+use std::time::Duration;
+
+use gatelens_core::counters::{Caps, Cardinality, Dimension, OVERFLOW_SERIES, Series};
+use gatelens_core::request::outcome::{Method, Status};
+use gatelens_core::shared::heartbeat::Heartbeats;
+use gatelens_core::shared::lease::{self, LEASE, Leadership};
+use gatelens_core::shared::sequence::{self, Signal};
+use gatelens_core::shared::{CounterSetId, SharedStore};
+use gatelens_core::stats::WorkerStats;
+use gatelens_model::fate::{DropReason, Fate};
+use gatelens_testkit::fake::{FakeGateway, FakeHost};
+use proptest::prelude::*;
+
+const START: u64 = 1_700_000_000_000_000_000;
+const SECOND: u64 = 1_000_000_000;
+const LEASE_NS: u64 = LEASE.as_nanos() as u64;
+
+fn setup() -> (FakeHost, SharedStore) {
+    (FakeGateway::starting_at(START).worker(""), SharedStore::new(CounterSetId(7)))
+}
+
+const ELECTED: Leadership = Leadership::Elected { acknowledged_ns: 0 };
+
+#[test]
+fn one_worker_leads_until_its_lease_ends_or_is_released() {
+    let (host, store) = setup();
+    let acquire = |me: u64, now_ns: u64, led: Option<u64>| lease::acquire(&host, &store, me, now_ns, led);
+    assert_eq!(acquire(1, START, None), ELECTED);
+    assert_eq!(acquire(2, START, None), Leadership::Follower);
+    assert_eq!(acquire(1, START + 3 * SECOND, Some(START)), Leadership::Leader);
+    assert_eq!(acquire(2, START + LEASE_NS, None), Leadership::Follower, "it was renewed");
+    let ended = START + 3 * SECOND + LEASE_NS;
+    assert_eq!(acquire(2, ended, None), Leadership::Elected { acknowledged_ns: START });
+    assert_eq!(acquire(1, ended, Some(START)), Leadership::Follower);
+    // Only the holder can release it.
+    lease::release(&host, &store, 1, START);
+    assert_eq!(acquire(1, ended, None), Leadership::Follower);
+    lease::release(&host, &store, 2, ended);
+    assert_eq!(lease::acknowledged_ns(&host, &store), ended);
+    assert_eq!(acquire(1, ended, None), Leadership::Elected { acknowledged_ns: ended });
+}
+
+#[test]
+fn a_holder_that_does_not_know_that_it_leads_is_elected_anew() {
+    let (host, store) = setup();
+    assert_eq!(lease::acquire(&host, &store, 1, START, None), ELECTED);
+    assert_eq!(lease::acquire(&host, &store, 1, START, Some(START)), Leadership::Leader);
+    let again = lease::acquire(&host, &store, 1, START + SECOND, None);
+    assert_eq!(again, Leadership::Elected { acknowledged_ns: START });
+}
+
+#[test]
+fn a_step_of_the_clock_leaves_no_gateway_without_a_leader() {
+    // Set back, the lease would end further ahead than a lease lasts, so it counts as over: for a moment two workers may
+    // export, but never none.
+    for (step, expected) in [(-3_600i64, ELECTED), (-2, ELECTED), (0, Leadership::Follower), (3_600, ELECTED)]
+    {
+        let (host, store) = setup();
+        assert_eq!(lease::acquire(&host, &store, 1, START, None), ELECTED);
+        let now_ns = START.saturating_add_signed(step * SECOND as i64);
+        assert_eq!(lease::acquire(&host, &store, 2, now_ns, None), expected, "{step} s");
+    }
+}
+
+#[test]
+fn at_most_one_worker_is_elected_when_all_write_at_once() {
+    for conflicts in 1..6 {
+        let (host, store) = setup();
+        host.conflict_every(conflicts);
+        let leaders = (1..=8u64)
+            .filter(|me| lease::acquire(&host, &store, *me, START, None) != Leadership::Follower)
+            .count();
+        assert!(leaders <= 1, "conflicts every {conflicts}");
+        assert!(conflicts == 1 || leaders == 1, "conflicts every {conflicts}");
+    }
+}
+
+#[test]
+fn sequence_numbers_have_no_gaps_whoever_asks() {
+    let (host, store) = setup();
+    host.conflict_every(3);
+    let numbers: Vec<_> =
+        (0..50).map(|_| sequence::next(&host, &store, Signal::Logs).expect("contended for ever")).collect();
+    assert_eq!(numbers, (1..=50).collect::<Vec<_>>());
+    assert_eq!(sequence::next(&host, &store, Signal::Metrics), Some(1));
+}
+
+/// Statistics of a worker that has captured these events and sent those.
+fn stats(captured: u64, sent: u64) -> WorkerStats {
+    let mut stats = WorkerStats::default();
+    stats.events.captured = captured;
+    stats.events.count(Fate::Sent, sent);
+    stats
+}
+
+const LOST: Fate = Fate::Dropped(DropReason::Lost);
+
+#[test]
+fn a_worker_that_was_taken_for_lost_continues_under_a_new_record() {
+    let (host, store) = setup();
+    let (mut leader, mut slow) = (Heartbeats::default(), Heartbeats::default());
+    leader.report(&host, &store, &stats(0, 0));
+    slow.report(&host, &store, &stats(10, 4));
+    let mut now_ns = START;
+    for _ in 0..40 {
+        now_ns += SECOND;
+        leader.report(&host, &store, &stats(0, 0));
+        leader.survey(&host, &store, now_ns);
+    }
+    let fleet = leader.survey(&host, &store, now_ns);
+    assert_eq!((fleet.workers, fleet.workers_lost), (1, 1));
+    assert_eq!((fleet.stats.events.captured, fleet.stats.events.of(LOST)), (10, 6));
+    // It was only held up. Its six events are sent after all: they count as captured anew, so that the sum adds up.
+    slow.report(&host, &store, &stats(12, 12));
+    let fleet = leader.survey(&host, &store, now_ns);
+    assert_eq!((fleet.workers, fleet.workers_lost), (2, 1));
+    let events = fleet.stats.events;
+    assert_eq!((events.captured, events.of(Fate::Sent), events.of(LOST), events.held()), (18, 12, 6, 0));
+}
+
+#[test]
+fn a_stopped_process_loses_no_worker() {
+    let (host, store) = setup();
+    let (mut leader, mut other) = (Heartbeats::default(), Heartbeats::default());
+    let mut now_ns = START;
+    for _ in 0..100 {
+        // An hour passes between ticks, but all workers stood still alike.
+        now_ns += 3_600 * SECOND;
+        leader.report(&host, &store, &stats(0, 0));
+        other.report(&host, &store, &stats(1, 1));
+        assert_eq!(leader.survey(&host, &store, now_ns).workers_lost, 0);
+    }
+}
+
+#[test]
+fn a_worker_that_ends_leaves_its_statistics_and_its_place() {
+    let (host, store) = setup();
+    let mut leader = Heartbeats::default();
+    leader.report(&host, &store, &stats(0, 0));
+    for ended in 1..=5u64 {
+        let mut worker = Heartbeats::default();
+        worker.report(&host, &store, &stats(3, 1));
+        worker.deregister(&host, &store, &stats(3, 2));
+        let fleet = leader.survey(&host, &store, START);
+        assert_eq!((fleet.workers, fleet.workers_lost), (1, 0));
+        let events = fleet.stats.events;
+        assert_eq!((events.captured, events.of(Fate::Sent), events.of(LOST)), (3 * ended, 2 * ended, ended));
+    }
+}
+
+#[test]
+fn workers_that_register_at_once_get_records_of_their_own() {
+    let gateway = FakeGateway::starting_at(START);
+    let store = SharedStore::new(CounterSetId(7));
+    let host = gateway.worker("");
+    host.conflict_every(2);
+    let mut workers: Vec<_> = (0..20).map(|_| Heartbeats::default()).collect();
+    for _ in 0..3 {
+        gateway.wait(Duration::from_secs(1));
+        workers.iter_mut().for_each(|worker| worker.report(&host, &store, &stats(1, 0)));
+    }
+    let fleet = workers[0].survey(&host, &store, START);
+    assert_eq!((fleet.workers, fleet.stats.events.captured), (20, 20));
+}
+
+proptest! {
+    /// The laws of room: caps are never exceeded, every series finds a place in at most four steps, and a step gives up
+    /// a dimension and never regains one.
+    #[test]
+    fn every_series_finds_room(
+        caps in (1u32..6, 1u32..4, 1u32..4),
+        requests in prop::collection::vec((0u8..6, 0u8..6, 200u16..280), 1..200),
+    ) {
+        let caps = Caps { series: caps.0, consumers: caps.1, routes: caps.2 };
+        let mut present = Cardinality::default();
+        let mut seen = std::collections::HashSet::new();
+        for (consumer, route, status) in requests {
+            let (consumer, route) = (format!("c{consumer}"), format!("/r{route}"));
+            let mut series = Series::Exact {
+                consumer: Dimension::Value(&consumer),
+                method: Method::new(b"GET"),
+                route: Dimension::Value(&route),
+                status: Status(status),
+                error: None,
+            };
+            let mut steps = 0;
+            while !seen.contains(&format!("{series:?}")) {
+                match present.room_for(&Cardinality::default(), &caps, series) {
+                    Ok(()) => {
+                        present.add(series);
+                        seen.insert(format!("{series:?}"));
+                    }
+                    Err(coarser) => {
+                        prop_assert!(rank(coarser) > rank(series), "{series:?} to {coarser:?}");
+                        series = coarser;
+                        steps += 1;
+                    }
+                }
+            }
+            prop_assert!(steps <= 4);
+            prop_assert!(present.series() <= caps.series);
+            let overflow = seen.iter().filter(|series| series.starts_with("Overflow")).count();
+            prop_assert!(overflow <= OVERFLOW_SERIES as usize);
+        }
+    }
+}
+
+/// Number of dimensions given up.
+fn rank(series: Series<'_>) -> u32 {
+    match series {
+        Series::Exact { consumer, route, .. } => {
+            u32::from(consumer == Dimension::Overflow) + u32::from(route == Dimension::Overflow)
+        }
+        Series::Overflow(Some(_)) => 3,
+        Series::Overflow(None) => 4,
+    }
+}

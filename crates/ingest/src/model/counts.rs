@@ -1,0 +1,158 @@
+//! Counts: the measurements of each series, and how states and changes add up.
+
+use super::{Gateway, Identity, Redaction, Report};
+use gatelens_model::sketch::Sketch;
+
+/// One request to `/v1/metrics`.
+#[derive(Debug)]
+pub(crate) struct MetricBatch {
+    pub(crate) identity: Option<Identity>,
+    pub(crate) parts: Vec<MetricPart>,
+}
+
+/// The points of one resource.
+#[derive(Debug)]
+pub(crate) struct MetricPart {
+    pub(crate) gateway: Gateway,
+    /// Its report on itself, where there is one.
+    pub(crate) report: Option<Report>,
+    pub(crate) redaction: Redaction,
+    pub(crate) points: Vec<Point>,
+}
+
+/// The dimensions of a series.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct SeriesKey {
+    pub(crate) service: String,
+    pub(crate) environment: String,
+    pub(crate) direction: String,
+    pub(crate) consumer: String,
+    pub(crate) method: String,
+    pub(crate) route: String,
+    /// 0 without a response.
+    pub(crate) status: u16,
+    /// Empty without an error.
+    pub(crate) error_type: String,
+    pub(crate) overflow: bool,
+}
+
+/// One stream of the sender at one moment, over all instruments that we read.
+#[derive(Debug)]
+pub(crate) struct Point {
+    pub(crate) series: SeriesKey,
+    /// Hash of all attributes: a foreign sender may have more of them than our series, so that several of its
+    /// streams add up to one series.
+    pub(crate) stream: i64,
+    /// Start of a cumulative stream in Unix nanoseconds, where no identity names its epoch; else 0.
+    pub(crate) start: i64,
+    /// Unix nanoseconds.
+    pub(crate) time: i64,
+    pub(crate) temporality: Temporality,
+    pub(crate) values: Values,
+}
+
+/// How a point relates to the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Temporality {
+    /// All since the start of the stream.
+    Cumulative,
+    /// The change since the last point.
+    Delta,
+}
+
+/// The measurements of a series. Also the state that is kept of a cumulative stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Values {
+    pub(crate) duration: Timing,
+    pub(crate) upstream: Timing,
+    pub(crate) gateway: Timing,
+    pub(crate) request_bytes: Tally,
+    pub(crate) response_bytes: Tally,
+}
+
+/// A histogram of seconds, and the count that the sender gives with it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Timing {
+    pub(crate) count: u64,
+    pub(crate) sketch: Sketch,
+}
+
+/// A count and a sum.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) count: u64,
+    pub(crate) sum: u64,
+}
+
+impl Values {
+    /// The change since `earlier`. An instrument whose count is lower than before belongs to a point that was
+    /// overtaken: it adds nothing, because the later point has counted it.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        Self {
+            duration: self.duration.since(&earlier.duration),
+            upstream: self.upstream.since(&earlier.upstream),
+            gateway: self.gateway.since(&earlier.gateway),
+            request_bytes: self.request_bytes.since(earlier.request_bytes),
+            response_bytes: self.response_bytes.since(earlier.response_bytes),
+        }
+    }
+
+    /// The later of two states, by instrument.
+    pub(crate) fn latest(self, other: Self) -> Self {
+        let timing = |a: Timing, b: Timing| if b.count > a.count { b } else { a };
+        let tally = |a: Tally, b: Tally| if b.count > a.count { b } else { a };
+        Self {
+            duration: timing(self.duration, other.duration),
+            upstream: timing(self.upstream, other.upstream),
+            gateway: timing(self.gateway, other.gateway),
+            request_bytes: tally(self.request_bytes, other.request_bytes),
+            response_bytes: tally(self.response_bytes, other.response_bytes),
+        }
+    }
+
+    /// Adds what the other holds.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.duration.add(&other.duration);
+        self.upstream.add(&other.upstream);
+        self.gateway.add(&other.gateway);
+        self.request_bytes.add(other.request_bytes);
+        self.response_bytes.add(other.response_bytes);
+    }
+
+    /// Whether nothing was measured.
+    pub(crate) fn is_empty(&self) -> bool {
+        let timings = [&self.duration, &self.upstream, &self.gateway];
+        let tallies = [self.request_bytes, self.response_bytes];
+        timings.iter().all(|timing| timing.count == 0) && tallies.iter().all(|tally| tally.count == 0)
+    }
+}
+
+impl Timing {
+    fn since(&self, earlier: &Self) -> Self {
+        if self.count <= earlier.count {
+            return Self::default();
+        }
+        Self { count: self.count - earlier.count, sketch: self.sketch.since(&earlier.sketch) }
+    }
+
+    /// Adds what the other holds.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.sketch.merge(&other.sketch);
+    }
+}
+
+impl Tally {
+    fn since(self, earlier: Self) -> Self {
+        if self.count <= earlier.count {
+            return Self::default();
+        }
+        Self { count: self.count - earlier.count, sum: self.sum.saturating_sub(earlier.sum) }
+    }
+
+    /// Adds what the other holds.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.sum = self.sum.saturating_add(other.sum);
+    }
+}

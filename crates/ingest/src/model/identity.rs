@@ -1,0 +1,48 @@
+//! Senders, and the identity of their requests.
+
+use std::collections::BTreeMap;
+
+/// Which export a request of a sender is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    Metrics,
+    Logs,
+    Traces,
+}
+
+impl Signal {
+    /// The name on the path and in the metrics of the service.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+            Self::Traces => "traces",
+        }
+    }
+}
+
+/// The permanent name of a request of a sender: a repeat carries the same bytes under the same identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// `service.instance.id` of the sender.
+    pub(crate) instance: String,
+    /// 16 hex digits, new with each life of the sender's counters.
+    pub(crate) epoch: String,
+    /// From 1, without gaps per instance, epoch and path.
+    pub(crate) sequence: u64,
+}
+
+/// A sender, as its resource describes it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Gateway {
+    pub(crate) instance: String,
+    pub(crate) epoch: String,
+    pub(crate) service: String,
+    pub(crate) environment: String,
+    pub(crate) version: Option<String>,
+    pub(crate) config_hash: Option<String>,
+    /// Series in use there, where the sender reports it.
+    pub(crate) series: Option<u64>,
+    /// The configuration's tags, as far as they are kept.
+    pub(crate) tags: BTreeMap<String, String>,
+}

@@ -1,0 +1,14 @@
+//! The domain of the ingest: `wire` reads it, `store` keeps it, `query` answers with it.
+//!
+//! Nothing here knows OTLP, SQL or HTTP.
+
+pub(crate) mod accumulate;
+mod counts;
+mod identity;
+pub(crate) mod report;
+pub(crate) mod request;
+
+pub(crate) use counts::{MetricBatch, MetricPart, Point, SeriesKey, Tally, Temporality, Timing, Values};
+pub(crate) use identity::{Gateway, Identity, Signal};
+pub(crate) use report::{Bodies, DROP_REASONS, Redaction, Report, Rule};
+pub(crate) use request::{RequestBatch, RequestEvent, RequestPart, is_error};

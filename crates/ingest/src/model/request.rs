@@ -1,0 +1,280 @@
+//! The request log: a request, and the table of its fields.
+//!
+//! A field is a line of [`RequestEvent`] and a line of [`FIELDS`]. From the table `wire` reads attributes, `store` makes
+//! columns, and `query` and the command line make rows. `http/openapi.json` describes it, which a test compares.
+
+use super::{Gateway, Identity};
+use gatelens_model::{attribute, value};
+
+/// One request to `/v1/logs` or `/v1/traces`.
+#[derive(Debug)]
+pub(crate) struct RequestBatch {
+    pub(crate) identity: Option<Identity>,
+    pub(crate) parts: Vec<RequestPart>,
+}
+
+/// The requests of one resource.
+#[derive(Debug)]
+pub(crate) struct RequestPart {
+    pub(crate) gateway: Gateway,
+    pub(crate) events: Vec<RequestEvent>,
+}
+
+/// One request of the log. What the sender did not report is `None`, or empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct RequestEvent {
+    /// Start of the request, Unix nanoseconds.
+    pub(crate) time: i64,
+    pub(crate) consumer: String,
+    pub(crate) consumer_trusted: bool,
+    pub(crate) method: String,
+    pub(crate) method_original: Option<String>,
+    pub(crate) route: String,
+    /// 0 without a response.
+    pub(crate) status: u16,
+    pub(crate) error_type: Option<String>,
+    pub(crate) path: Option<String>,
+    pub(crate) query: Option<String>,
+    pub(crate) client_address: Option<String>,
+    pub(crate) client_port: Option<u64>,
+    pub(crate) user_agent: Option<String>,
+    pub(crate) request_bytes: Option<u64>,
+    pub(crate) response_bytes: Option<u64>,
+    pub(crate) duration_ns: Option<u64>,
+    pub(crate) upstream_ns: Option<u64>,
+    /// Retries by the gateway.
+    pub(crate) resend_count: Option<u64>,
+    pub(crate) response_flags: Option<String>,
+    pub(crate) code_details: Option<String>,
+    pub(crate) request_id: Option<String>,
+    pub(crate) grpc_status: Option<u64>,
+    /// JSON: an object of lists of values by the header's name, sorted by name.
+    pub(crate) request_headers: Option<String>,
+    pub(crate) response_headers: Option<String>,
+    pub(crate) request_body: Option<String>,
+    /// Why a body is absent that could be present.
+    pub(crate) request_body_omitted: Option<String>,
+    pub(crate) response_body: Option<String>,
+    pub(crate) response_body_omitted: Option<String>,
+    /// Empty or 16 bytes.
+    pub(crate) trace_id: Vec<u8>,
+    /// Empty or 8 bytes.
+    pub(crate) span_id: Vec<u8>,
+}
+
+/// Whether a status counts as an error: 500 or more, or no response.
+pub(crate) fn is_error(status: u16) -> bool {
+    status == 0 || status >= 500
+}
+
+/// A field of the request log beside its time.
+pub(crate) struct Field {
+    /// Its column in a stored chunk. A number once given stays with its meaning.
+    pub(crate) column: u64,
+    /// Its name in the API and on the command line.
+    pub(crate) name: &'static str,
+    pub(crate) source: Source,
+    pub(crate) access: Access,
+    pub(crate) shown: Shown,
+}
+
+/// Where the value of a field comes from in a record or span.
+pub(crate) enum Source {
+    /// An attribute, no longer than a label.
+    Text(&'static str),
+    /// An attribute, no longer than a query.
+    Query(&'static str),
+    /// An attribute that is present on every request; without it, this value.
+    Label(&'static str, &'static str),
+    /// The caller: `gatelens.consumer.id`, else `enduser.id`, else `anonymous`.
+    Consumer,
+    /// A whole number.
+    Number(&'static str),
+    /// A whole number below 1,000; without it, 0.
+    Status(&'static str),
+    /// `true` or absent.
+    Flag(&'static str),
+    /// All attributes whose names begin so.
+    Headers(&'static str),
+    /// The content of a body.
+    Body(&'static str),
+    /// Why the body with this content, the first, is absent: the second, or that it is too large.
+    BodyOmitted(&'static str, &'static str),
+    /// The trace id of the record itself.
+    TraceId,
+    /// The span id of the record itself.
+    SpanId,
+}
+
+/// How to read and write a field.
+pub(crate) enum Access {
+    Text(fn(&RequestEvent) -> Option<&[u8]>, fn(&mut RequestEvent, Vec<u8>)),
+    Number(fn(&RequestEvent) -> Option<u64>, fn(&mut RequestEvent, u64)),
+}
+
+/// How a row of the API shows a field.
+#[derive(Clone, Copy)]
+pub(crate) enum Shown {
+    /// A text or a whole number.
+    Plain,
+    /// Nanoseconds as milliseconds.
+    Milliseconds,
+    /// Bytes as hex digits.
+    Hex,
+    /// `true` where it is present.
+    Flag,
+    /// JSON as it is.
+    Json,
+}
+
+/// A text that may be absent.
+macro_rules! text {
+    ($column:literal, $field:ident, $source:expr) => {
+        text!($column, $field, $source, Shown::Plain)
+    };
+    ($column:literal, $field:ident, $source:expr, $shown:expr) => {
+        Field {
+            column: $column,
+            name: stringify!($field),
+            source: $source,
+            access: Access::Text(
+                |event| event.$field.as_deref().map(str::as_bytes),
+                |event, bytes| event.$field = Some(string(bytes)),
+            ),
+            shown: $shown,
+        }
+    };
+}
+
+/// A text that every request has.
+macro_rules! label {
+    ($column:literal, $field:ident, $source:expr) => {
+        Field {
+            column: $column,
+            name: stringify!($field),
+            source: $source,
+            access: Access::Text(
+                |event| Some(event.$field.as_bytes()),
+                |event, bytes| event.$field = string(bytes),
+            ),
+            shown: Shown::Plain,
+        }
+    };
+}
+
+/// Bytes; none where they are empty.
+macro_rules! id {
+    ($column:literal, $field:ident, $source:expr) => {
+        Field {
+            column: $column,
+            name: stringify!($field),
+            source: $source,
+            access: Access::Text(
+                |event| Some(event.$field.as_slice()).filter(|bytes| !bytes.is_empty()),
+                |event, bytes| event.$field = bytes,
+            ),
+            shown: Shown::Hex,
+        }
+    };
+}
+
+/// A number that may be absent.
+macro_rules! number {
+    ($column:literal, $field:ident, $attribute:expr) => {
+        number!($column, $field, stringify!($field), $attribute, Shown::Plain)
+    };
+    ($column:literal, $field:ident, $name:expr, $attribute:expr, $shown:expr) => {
+        Field {
+            column: $column,
+            name: $name,
+            source: Source::Number($attribute),
+            access: Access::Number(|event| event.$field, |event, number| event.$field = Some(number)),
+            shown: $shown,
+        }
+    };
+}
+
+/// All fields beside the time, in the order in which the command line prints them.
+pub(crate) const FIELDS: [Field; 29] = [
+    label!(2, consumer, Source::Consumer),
+    Field {
+        column: 16,
+        name: "consumer_trusted",
+        source: Source::Flag(attribute::CONSUMER_TRUSTED),
+        access: Access::Text(
+            |event| event.consumer_trusted.then_some(b"1"),
+            |event, _| event.consumer_trusted = true,
+        ),
+        shown: Shown::Flag,
+    },
+    label!(3, method, Source::Label(attribute::METHOD, value::OTHER_METHOD)),
+    text!(4, method_original, Source::Text(attribute::METHOD_ORIGINAL)),
+    label!(5, route, Source::Label(attribute::ROUTE, value::UNMATCHED)),
+    text!(7, path, Source::Text(attribute::URL_PATH)),
+    text!(8, query, Source::Query(attribute::URL_QUERY)),
+    Field {
+        column: 32,
+        name: "status",
+        source: Source::Status(attribute::STATUS_CODE),
+        access: Access::Number(
+            |event| Some(u64::from(event.status)),
+            |event, number| event.status = number as u16,
+        ),
+        shown: Shown::Plain,
+    },
+    number!(39, grpc_status, attribute::GRPC_STATUS_CODE),
+    number!(36, duration_ns, "duration_ms", attribute::DURATION_NS, Shown::Milliseconds),
+    number!(37, upstream_ns, "upstream_ms", attribute::UPSTREAM_DURATION_NS, Shown::Milliseconds),
+    number!(38, resend_count, attribute::RESEND_COUNT),
+    number!(34, request_bytes, attribute::REQUEST_BODY_SIZE),
+    number!(35, response_bytes, attribute::RESPONSE_BODY_SIZE),
+    text!(9, client_address, Source::Text(attribute::CLIENT_ADDRESS)),
+    number!(33, client_port, attribute::CLIENT_PORT),
+    text!(10, user_agent, Source::Text(attribute::USER_AGENT)),
+    text!(13, request_id, Source::Text(attribute::REQUEST_ID)),
+    id!(14, trace_id, Source::TraceId),
+    id!(15, span_id, Source::SpanId),
+    text!(11, response_flags, Source::Text(attribute::RESPONSE_FLAGS)),
+    text!(12, code_details, Source::Text(attribute::RESPONSE_CODE_DETAILS)),
+    text!(6, error_type, Source::Text(attribute::ERROR_TYPE)),
+    text!(17, request_headers, Source::Headers(attribute::REQUEST_HEADER), Shown::Json),
+    text!(18, response_headers, Source::Headers(attribute::RESPONSE_HEADER), Shown::Json),
+    text!(19, request_body, Source::Body(attribute::REQUEST_BODY)),
+    text!(
+        20,
+        request_body_omitted,
+        Source::BodyOmitted(attribute::REQUEST_BODY, attribute::REQUEST_BODY_OMITTED)
+    ),
+    text!(21, response_body, Source::Body(attribute::RESPONSE_BODY)),
+    text!(
+        22,
+        response_body_omitted,
+        Source::BodyOmitted(attribute::RESPONSE_BODY, attribute::RESPONSE_BODY_OMITTED)
+    ),
+];
+
+/// The keys of a row of `requests`, in the order in which the command line prints them.
+pub fn columns() -> Vec<&'static str> {
+    let fields = FIELDS.iter().map(|field| field.name);
+    std::iter::once("time").chain(fields).chain(["gateway", "service", "environment"]).collect()
+}
+
+/// Stored text that is damaged stays readable.
+fn string(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_field_has_a_column_and_a_name_of_its_own() {
+        let columns: BTreeSet<u64> = FIELDS.iter().map(|field| field.column).collect();
+        // Columns 0 and 1 are the number of requests and their times.
+        assert_eq!((columns.len(), columns.first()), (FIELDS.len(), Some(&2)));
+        let names: BTreeSet<&str> = super::columns().into_iter().collect();
+        assert_eq!(names.len(), FIELDS.len() + 4);
+    }
+}

@@ -1,0 +1,107 @@
+//! The account of one epoch's log records, from the gateway's reports and the ingest's own count.
+//!
+//! The gateway reports what it captured, what was acknowledged and what it dropped. Its last report may be older than
+//! its last batches, so the ingest's own count completes it. A record of which neither knows is held by the gateway,
+//! or lost if the gateway's epoch ended. In every case `captured = stored + dropped + held`.
+
+use crate::model::Report;
+
+/// Nanoseconds of silence after which an epoch has ended. A gateway reports at least once a minute, and repeats no
+/// batch that is older than 5 minutes (`expired`).
+const SILENCE: i64 = 300_000_000_000;
+
+/// Whether an epoch may still deliver what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Running,
+    Ended,
+}
+
+impl Phase {
+    /// The phase at `now` of an epoch that was last seen at `last_seen`, where the newest other epoch of its gateway was
+    /// first seen at `newest`; all in Unix nanoseconds. Epochs at work side by side, as during a hot restart, both run.
+    pub(super) fn at(now: i64, last_seen: i64, newest: Option<i64>) -> Self {
+        let replaced = newest.is_some_and(|newest| newest >= last_seen);
+        let silent = now.saturating_sub(last_seen) > SILENCE;
+        if replaced || silent { Self::Ended } else { Self::Running }
+    }
+}
+
+/// Counts of log records; `captured = stored + dropped + held`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Account {
+    pub(super) captured: u64,
+    pub(super) stored: u64,
+    /// In the order of [`crate::model::DROP_REASONS`], of which `lost` is the last.
+    pub(super) dropped: [u64; 4],
+    pub(super) held: u64,
+}
+
+impl Account {
+    /// Settles the latest report of an epoch with the number of its records that the ingest accepted. `None` where the
+    /// gateway reports nothing about its log.
+    pub(super) fn settle(report: &Report, accepted: u64, phase: Phase) -> Option<Self> {
+        let reported = report.captured?;
+        // A log that was acknowledged by another receiver, or before the ingest counted, is only in the report.
+        let stored = accepted.max(report.sent.unwrap_or_default());
+        let mut dropped = report.dropped.map(Option::unwrap_or_default);
+        let fated = dropped.iter().fold(stored, |sum, count| sum.saturating_add(*count));
+        // Records that were captured after the report may have been stored already.
+        let captured = reported.max(fated);
+        let mut held = captured.saturating_sub(fated);
+        if phase == Phase::Ended {
+            let [.., lost] = &mut dropped;
+            *lost = lost.saturating_add(held);
+            held = 0;
+        }
+        Some(Self { captured, stored, dropped, held })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_epoch_ends_with_a_newer_one_or_in_silence() {
+        let check = |newest: Option<i64>, now: i64, ended: bool| {
+            let expected = if ended { Phase::Ended } else { Phase::Running };
+            assert_eq!(Phase::at(now, 5_000, newest), expected, "{newest:?} at {now}");
+        };
+        check(None, 5_000, false);
+        check(None, 5_000 + SILENCE, false);
+        check(None, 5_001 + SILENCE, true);
+        // A clock that was set back.
+        check(None, 0, false);
+        check(Some(4_999), 6_000, false);
+        check(Some(5_000), 6_000, true);
+        check(Some(500), 6_000, false);
+    }
+
+    #[test]
+    fn only_a_gateway_that_reports_its_log_has_an_account() {
+        assert_eq!(Account::settle(&Report::default(), 7, Phase::Running), None);
+    }
+
+    proptest! {
+        #[test]
+        fn every_account_adds_up(
+            captured in 0u64..1000,
+            sent in prop::option::of(0u64..1000),
+            dropped in prop::array::uniform4(prop::option::of(0u64..100)),
+            accepted in 0u64..1000,
+        ) {
+            let report = Report { captured: Some(captured), sent, dropped, ..Report::default() };
+            let [running, ended] =
+                [Phase::Running, Phase::Ended].map(|phase| Account::settle(&report, accepted, phase).unwrap());
+            for Account { captured, stored, dropped, held } in [running, ended] {
+                prop_assert_eq!(captured, stored + dropped.iter().sum::<u64>() + held);
+            }
+            prop_assert_eq!(ended.held, 0);
+            prop_assert_eq!(ended.dropped[3], running.dropped[3] + running.held);
+            prop_assert_eq!((ended.captured, ended.stored), (running.captured, running.stored));
+            prop_assert!(running.stored >= accepted && running.captured >= captured);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! How many records of each epoch's log were stored: a count that outlives the records.
+//!
+//! Each file of the request log counts what it took, in the transaction that stores it. Counts are kept apart by the
+//! day of receipt, so that a copy in a later file is told from a count of its own: of one day the highest count holds,
+//! and the days add up. Copying twice therefore changes nothing, whenever a process stops in between.
+
+use super::StoreError;
+use crate::model::Identity;
+use jiff::civil::Date;
+use rusqlite::{Connection, params};
+use std::collections::HashMap;
+
+/// Adds `records` to what the file of `day` has stored of an epoch.
+pub(super) fn count(
+    file: &Connection,
+    identity: &Identity,
+    day: Date,
+    records: usize,
+) -> Result<(), StoreError> {
+    file.prepare_cached(
+        "INSERT INTO accepted VALUES (?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET records = records + excluded.records",
+    )?
+    .execute(params![identity.instance, identity.epoch, number(day), records as i64])?;
+    Ok(())
+}
+
+/// Copies the counts of a file that is about to be removed to `today`'s. Those of epochs that have stored nothing since
+/// `oldest` are left to go.
+pub(super) fn carry_over(old: &Connection, today: &mut Connection, oldest: Date) -> Result<(), StoreError> {
+    let transaction = today.transaction()?;
+    {
+        let mut put = transaction.prepare_cached(
+            "INSERT INTO accepted VALUES (?, ?, ?, ?)
+             ON CONFLICT DO UPDATE SET records = max(records, excluded.records)",
+        )?;
+        let recent = "SELECT instance, epoch, day, records FROM accepted a WHERE ?1 <=
+            (SELECT max(day) FROM accepted b WHERE b.instance = a.instance AND b.epoch = a.epoch)";
+        for_each(old, recent, params![number(oldest)], |row| {
+            put.execute(params![row.instance, row.epoch, row.day, row.records]).map(drop)
+        })?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Records stored of each epoch, by instance and epoch, over all files that were read.
+#[derive(Default)]
+pub(crate) struct Accepted(HashMap<(String, String), HashMap<i64, i64>>);
+
+impl Accepted {
+    /// Takes in what a file knows.
+    pub(crate) fn read(&mut self, file: &Connection) -> Result<(), StoreError> {
+        for_each(file, "SELECT instance, epoch, day, records FROM accepted", params![], |row| {
+            let count = self.0.entry((row.instance, row.epoch)).or_default().entry(row.day).or_default();
+            *count = row.records.max(*count);
+            Ok(())
+        })
+    }
+
+    /// Records stored of an epoch.
+    pub(crate) fn of(&self, epoch: &(String, String)) -> u64 {
+        let days = self.0.get(epoch).into_iter().flat_map(HashMap::values);
+        days.fold(0, |sum, records| sum.saturating_add(u64::try_from(*records).unwrap_or_default()))
+    }
+}
+
+struct Row {
+    instance: String,
+    epoch: String,
+    day: i64,
+    records: i64,
+}
+
+/// Hands on the rows of a question; a file of an older version has none.
+fn for_each(
+    file: &Connection,
+    question: &str,
+    parameters: &[&dyn rusqlite::ToSql],
+    mut take: impl FnMut(Row) -> rusqlite::Result<()>,
+) -> Result<(), StoreError> {
+    if !file.table_exists(None, "accepted")? {
+        return Ok(());
+    }
+    let mut select = file.prepare(question)?;
+    let mut rows = select.query(parameters)?;
+    while let Some(row) = rows.next()? {
+        take(Row { instance: row.get(0)?, epoch: row.get(1)?, day: row.get(2)?, records: row.get(3)? })?;
+    }
+    Ok(())
+}
+
+/// Days since 1970.
+fn number(day: Date) -> i64 {
+    Date::constant(1970, 1, 1).until(day).map_or(0, |span| i64::from(span.get_days()))
+}

@@ -1,0 +1,133 @@
+//! The data directory, and the faults of its files.
+//!
+//! A damaged file must not take the service with it: it is set aside under another name, where a person can look at
+//! it, and a fresh one takes its place. A file that only reading found to be damaged is read as far as it goes. Either
+//! is logged once and stays visible in the answer to `/healthz`.
+
+use super::StoreError;
+use jiff::Timestamp;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// More troubles than this are not kept.
+const MAX_TROUBLES: usize = 100;
+/// Suffixes of a file and of the files that SQLite keeps beside it.
+const COMPANIONS: [&str; 3] = ["", "-wal", "-shm"];
+
+/// The directory of the store. One per process.
+pub(crate) struct DataDir {
+    path: PathBuf,
+    /// By file, the last thing that was wrong with it.
+    troubles: Mutex<BTreeMap<PathBuf, String>>,
+}
+
+impl DataDir {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path, troubles: Mutex::default() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Notes and logs that something is wrong with a file; a repetition is ignored.
+    pub(crate) fn note(&self, path: &Path, trouble: String) {
+        let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        if troubles.get(path) == Some(&trouble) || troubles.len() >= MAX_TROUBLES {
+            return;
+        }
+        tracing::warn!(file = %path.display(), "{trouble}");
+        troubles.insert(path.to_owned(), trouble);
+    }
+
+    /// The known faults, a sentence for each file.
+    pub(crate) fn troubles(&self) -> Vec<String> {
+        let troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
+        troubles.iter().map(|(path, trouble)| format!("{}: {trouble}", path.display())).collect()
+    }
+
+    /// Bytes on disk by kind of file. A file that goes meanwhile is not counted.
+    pub(crate) fn sizes(&self) -> Vec<(&'static str, u64)> {
+        let mut sizes = [("counters", 0), ("requests", 0), ("set_aside", 0)];
+        for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let [counters, requests, set_aside] = &mut sizes;
+            let size = match () {
+                () if name.contains(".corrupt-") => &mut set_aside.1,
+                () if name.starts_with("metrics.db") => &mut counters.1,
+                () if name.starts_with("requests-") => &mut requests.1,
+                () => continue,
+            };
+            *size += entry.metadata().map_or(0, |metadata| metadata.len());
+        }
+        sizes.to_vec()
+    }
+
+    /// Opens a file. If it cannot be opened and `may_go`, it is set aside, and the second try creates a new one.
+    pub(crate) fn open_or_replace<T>(
+        &self,
+        path: &Path,
+        may_go: impl Fn(&StoreError) -> bool,
+        open: impl Fn() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match open() {
+            Err(error) if may_go(&error) => {
+                self.set_aside(path, &error)?;
+                open()
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Removes a file and what SQLite keeps beside it.
+    pub(crate) fn remove(&self, path: &Path) -> Result<(), StoreError> {
+        for companion in COMPANIONS {
+            let path = with(path, companion);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StoreError::file(&path, error));
+                }
+                _ => {}
+            }
+        }
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
+        Ok(())
+    }
+
+    /// Renames a damaged file, and what SQLite keeps beside it, to `*.corrupt-<time>`. No connection that can write
+    /// may be open: when it closes, it removes the journal of the name that it knew.
+    pub(crate) fn set_aside(&self, path: &Path, why: &StoreError) -> Result<(), StoreError> {
+        let place = free_place(path);
+        for companion in COMPANIONS {
+            let from = with(path, companion);
+            match std::fs::rename(&from, with(&place, companion)) {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(StoreError::file(&from, error)),
+            }
+        }
+        let shown = place.display();
+        self.note(
+            path,
+            format!("was damaged and is set aside as {shown}; a new file takes its place ({why})"),
+        );
+        Ok(())
+    }
+}
+
+/// A name that nothing has, with the time in it.
+fn free_place(path: &Path) -> PathBuf {
+    let time = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+    let first = with(path, &format!(".corrupt-{time}"));
+    let numbered = (2..1000).map(|n| with(path, &format!(".corrupt-{time}-{n}")));
+    std::iter::once(first.clone()).chain(numbered).find(|place| !place.exists()).unwrap_or(first)
+}
+
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}

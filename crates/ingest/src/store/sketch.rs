@@ -1,0 +1,133 @@
+//! The stored form of a sketch.
+//!
+//! Version 1: a version byte, then as varints the zeros, the sum in nanoseconds, the number of buckets, the first index
+//! (zigzag) and its count, and for each further bucket its distance from the one before and its count.
+
+use gatelens_model::{sketch::Sketch, varint};
+
+const VERSION: u8 = 1;
+/// Bounds of the indices that are ever stored.
+const MIN_INDEX: i64 = -40 * 32;
+const MAX_INDEX: i64 = 40 * 32 - 1;
+
+/// The bytes are not a sketch that this version can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a stored sketch cannot be read")]
+pub(crate) struct Unreadable;
+
+/// The part of a stored sketch before its buckets.
+pub(crate) struct Head {
+    pub(crate) zeros: u64,
+    pub(crate) sum_ns: u64,
+}
+
+/// The stored form, see the module.
+pub(crate) fn encode(sketch: &Sketch) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8 + 3 * sketch.buckets().len());
+    out.push(VERSION);
+    varint::put(&mut out, sketch.zeros);
+    varint::put(&mut out, sketch.sum_ns);
+    varint::put(&mut out, sketch.buckets().len() as u64);
+    let mut last: Option<i64> = None;
+    for &(index, count) in sketch.buckets() {
+        // Values beyond the bounds were clamped when they were read; the filter cannot measure any.
+        let index = i64::from(index).clamp(MIN_INDEX, MAX_INDEX);
+        match last {
+            None => varint::put_signed(&mut out, index),
+            Some(last) => varint::put(&mut out, (index - last) as u64),
+        }
+        varint::put(&mut out, count);
+        last = Some(index);
+    }
+    out
+}
+
+/// Reads the stored form.
+///
+/// # Errors
+/// [`Unreadable`] for bytes that [`encode`] cannot have written.
+pub(crate) fn decode(bytes: &[u8]) -> Result<Sketch, Unreadable> {
+    let mut sketch = Sketch::default();
+    let head = read(bytes, |index, count| sketch.insert_bucket(index, count))?;
+    sketch.insert_zeros(head.zeros);
+    sketch.sum_ns = head.sum_ns;
+    Ok(sketch)
+}
+
+/// Reads the stored form bucket by bucket, by rising index.
+///
+/// # Errors
+/// [`Unreadable`] for bytes that [`encode`] cannot have written; buckets may have been handed on before.
+pub(crate) fn read(bytes: &[u8], mut bucket: impl FnMut(i16, u64)) -> Result<Head, Unreadable> {
+    let (&version, mut rest) = bytes.split_first().ok_or(Unreadable)?;
+    if version != VERSION {
+        return Err(Unreadable);
+    }
+    let next = |rest: &mut &[u8]| varint::take(rest).ok_or(Unreadable);
+    let (zeros, sum_ns, len) = (next(&mut rest)?, next(&mut rest)?, next(&mut rest)?);
+    let mut index = None;
+    for _ in 0..len {
+        let at = match index {
+            None => varint::take_signed(&mut rest).ok_or(Unreadable)?,
+            Some(last) => match next(&mut rest)? {
+                step if step > 0 && step <= (MAX_INDEX - MIN_INDEX) as u64 => last + step as i64,
+                _ => return Err(Unreadable),
+            },
+        };
+        if !(MIN_INDEX..=MAX_INDEX).contains(&at) {
+            return Err(Unreadable);
+        }
+        bucket(at as i16, next(&mut rest)?);
+        index = Some(at);
+    }
+    if rest.is_empty() { Ok(Head { zeros, sum_ns }) } else { Err(Unreadable) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Written by the first version: data directories hold these bytes.
+    #[test]
+    fn the_stored_form_never_changes() {
+        let check = |zeros: u64, sum_ns: u64, buckets: &[(i16, u64)], bytes: &[u8]| {
+            let mut sketch = Sketch::with_sum(sum_ns);
+            sketch.insert_zeros(zeros);
+            buckets.iter().for_each(|(index, count)| sketch.insert_bucket(*index, *count));
+            assert_eq!(encode(&sketch), bytes, "{sketch:?}");
+            assert_eq!(decode(bytes), Ok(sketch));
+        };
+        check(0, 0, &[], &[1, 0, 0, 0]);
+        check(
+            0,
+            300_000_000,
+            &[(-107, 2), (-105, 1)],
+            &[1, 0, 0x80, 0xc6, 0x86, 0x8f, 0x01, 2, 0xd5, 0x01, 2, 2, 1],
+        );
+        check(200, 0, &[(1279, 1)], &[1, 0xc8, 0x01, 0, 1, 0xfe, 0x13, 1]);
+    }
+
+    #[test]
+    fn the_largest_sketch_is_read_again() {
+        let mut sketch = Sketch::with_sum(u64::MAX);
+        sketch.insert_zeros(u64::MAX);
+        (MIN_INDEX..=MAX_INDEX).for_each(|index| sketch.insert_bucket(index as i16, u64::MAX));
+        assert_eq!(decode(&encode(&sketch)), Ok(sketch));
+    }
+
+    proptest! {
+        #[test]
+        fn stored_sketches_come_back(zeros: u64, sum_ns: u64, buckets in prop::collection::btree_map(-1280i16..1280, 1u64..1000, 0..60)) {
+            let mut sketch = Sketch::with_sum(sum_ns);
+            sketch.insert_zeros(zeros);
+            buckets.iter().for_each(|(index, count)| sketch.insert_bucket(*index, *count));
+            prop_assert_eq!(decode(&encode(&sketch)), Ok(sketch));
+        }
+
+        #[test]
+        fn garbage_is_refused_or_read(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = decode(&bytes);
+        }
+    }
+}

@@ -1,0 +1,426 @@
+use gatelens_model::Message;
+
+use super::super::{MASK, Redactor};
+use super::*;
+use crate::{DetectorKind, RedactConfig};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+fn redactor(paths: &[&str]) -> Redactor {
+    Redactor::new(&RedactConfig { request_body: strings(paths), ..RedactConfig::default() }).unwrap()
+}
+
+fn redact(redactor: &Redactor, kind: BodyKind, body: &str) -> Result<String, OmissionReason> {
+    redactor.body(Message::Request, kind, body, &mut Hits::default())
+}
+
+/// `***` stands for the mask.
+#[track_caller]
+fn check(paths: &[&str], kind: BodyKind, body: &str, wanted: Result<&str, OmissionReason>) {
+    let redactor = redactor(paths);
+    let got = redact(&redactor, kind, body);
+    assert_eq!(got, wanted.map(|text| text.replace("***", MASK)), "{paths:?} on {body}");
+    if let Ok(got) = got {
+        assert_eq!(redact(&redactor, kind, &got), Ok(got.clone()), "{paths:?} on {body}: twice");
+    }
+}
+
+#[test]
+fn json_is_copied_but_for_what_is_masked() {
+    let check = |paths: &[&str], body: &str, wanted: &str| check(paths, BodyKind::Json, body, Ok(wanted));
+    // As it was written: blanks, order, digits, escapes.
+    let odd = "\u{feff} {\"b\" :1.50e+3,\r\n\t\"a\":[ -0, 123456789012345678901234567890, 1E400,\"\\u00e9\\/\"] }\n";
+    check(&[], odd, odd);
+    check(&["$.a[3]"], odd, &odd.replace("\"\\u00e9\\/\"", "\"***\""));
+    // The paths of the documentation.
+    check(
+        &["$.user.addresses[*].zip", "$.user.credit_card", "$.users[*].email"],
+        r#"{"user": {"addresses": [{"zip": 12345, "city": "X"}, {"zip": "54321"}], "credit_card": {"no": [1, 2]}}, "users": [{"email": "a"}, {}, 7]}"#,
+        r#"{"user": {"addresses": [{"zip": "***", "city": "X"}, {"zip": "***"}], "credit_card": "***"}, "users": [{"email": "***"}, {}, 7]}"#,
+    );
+    // Any type of value, at any place.
+    for value in
+        ["1", "-1.5e3", "true", "false", "null", "\"s\"", "\"\"", "[]", "{}", "[1,[2]]", "{\"x\":{\"y\":1}}"]
+    {
+        check(&["$.a"], &format!("{{\"a\":{value},\"b\":1}}"), r#"{"a":"***","b":1}"#);
+        check(&["$.a"], &format!("{{\"b\":1,\"a\" : {value} }}"), r#"{"b":1,"a" : "***" }"#);
+        check(&["$[1]"], &format!("[0,{value} ,2]"), r#"[0,"***" ,2]"#);
+        check(&["$"], value, r#""***""#);
+        check(&["$..a"], &format!("[{{\"b\":{{\"a\":{value}}}}}]"), r#"[{"b":{"a":"***"}}]"#);
+        check(&["$[-1]"], &format!("[0,{value}]"), r#"[0,"***"]"#);
+        check(&[], &format!("{{\"userPassword\":{value}}}"), r#"{"userPassword":"***"}"#);
+    }
+    // Names as they read, not as they are written.
+    check(&["$.secret2"], r#"{"s\u0065cret2":1}"#, r#"{"s\u0065cret2":"***"}"#);
+    check(
+        &[],
+        r#"{"p\u0061ssword":1,"API key":2,"x":{"card-number":3}}"#,
+        r#"{"p\u0061ssword":"***","API key":"***","x":{"card-number":"***"}}"#,
+    );
+    // A name that repeats.
+    check(&["$.a"], r#"{"a":1,"a":2}"#, r#"{"a":"***","a":"***"}"#);
+    // Root arrays, slices, descendants within what is masked.
+    check(&["$[*].e"], r#"[{"e":1},{"e":2,"f":3}]"#, r#"[{"e":"***"},{"e":"***","f":3}]"#);
+    check(&["$[1:3]"], "[0,1,2,3]", r#"[0,"***","***",3]"#);
+    check(&["$[::2]"], "[0,1,2,3]", r#"["***",1,"***",3]"#);
+    check(&["$..a", "$.b.a.a"], r#"{"b":{"a":{"a":1}},"a":2}"#, r#"{"b":{"a":"***"},"a":"***"}"#);
+    // Filters.
+    check(
+        &["$..[?@.name == 'Cookie'].value"],
+        r#"{"headers":[{"name":"Cookie","value":"a=b"},{"name":"Accept","value":"c"}]}"#,
+        r#"{"headers":[{"name":"Cookie","value":"***"},{"name":"Accept","value":"c"}]}"#,
+    );
+    check(
+        &["$.u[?@.admin == true].email"],
+        r#"{"u":[{"admin":true,"email":"a"},{"admin":false,"email":"b"}]}"#,
+        r#"{"u":[{"admin":true,"email":"***"},{"admin":false,"email":"b"}]}"#,
+    );
+    check(
+        &["$[?@.k == 'x'].v", "$[*].w"],
+        r#"[{"k":"x","v":1.50},{"k":"y","v":2,"w":3}]"#,
+        r#"[{"k":"x","v":"***"},{"k":"y","v":2,"w":"***"}]"#,
+    );
+}
+
+#[test]
+fn strings_that_hold_json_or_urls_are_looked_into() {
+    let check = |body: &str, wanted: &str| check(&["$.x"], BodyKind::Json, body, Ok(wanted));
+    check(r#"{"s":"{\"token\":\"t\",\"x\": 1}"}"#, r#"{"s":"{\"token\":\"***\",\"x\": 1}"}"#);
+    check(r#"{"s":" [ {\u0022token\u0022:[1]}]"}"#, r#"{"s":" [ {\"token\":\"***\"}]"}"#);
+    check(r#"["{\"a\":\"{\\\"token\\\":1}\"}"]"#, r#"["{\"a\":\"{\\\"token\\\":\\\"***\\\"}\"}"]"#);
+    check(r#"["{\"token\":\"t"]"#, r#"["***"]"#);
+    check(r#"["{\u0022a\u0022:1}"]"#, r#"["{\u0022a\u0022:1}"]"#);
+    check(r#"["{name} [1]", "[{x"]"#, r#"["{name} [1]", "[{x"]"#);
+    check(r#"["https:\/\/a:b@x\/?token=1&p=2"]"#, r#"["https://***@x/?token=***&p=2"]"#);
+    check(
+        r#"["/next?page=2&sig=abc", "/a/b", "see https://x/?token=1"]"#,
+        r#"["/next?page=2&sig=***", "/a/b", "see https://x/?token=***"]"#,
+    );
+    check(r#"["[1,{\"token\":\"t\"}]"]"#, r#"["[1,{\"token\":\"***\"}]"]"#);
+    check("[\"\u{feff}{\\\"token\\\":1}\"]", "[\"\u{feff}{\\\"token\\\":\\\"***\\\"}\"]");
+    check(
+        r##"["?token=1", "#token=1", " https://a:b@x", "#1"]"##,
+        r##"["?token=***", "#token=***", " https://***@x", "#1"]"##,
+    );
+    check(
+        r#"["jdbc:mysql://h/d?user=a&password=b", "12:30"]"#,
+        r#"["jdbc:mysql://h/d?user=a&password=***", "12:30"]"#,
+    );
+    let mut wrapped = r#"{"token":1}"#.to_owned();
+    for layer in 0..8 {
+        let got = redact(&redactor(&[]), BodyKind::Json, &wrapped).unwrap();
+        assert!(got.contains(MASK) && !got.contains(":1"), "{layer}: {got}");
+        wrapped = json!({ "a": wrapped }).to_string();
+    }
+}
+
+#[test]
+fn strings_that_hold_text_are_looked_into_as_text() {
+    let check = |text: &str, wanted: &str| {
+        let body = |text: &str| json!({ "s": [text, 1] }).to_string();
+        check(&["$.x"], BodyKind::Json, &body(text), Ok(&body(wanted)));
+    };
+    check("see https://ann:x@h", "see https://***@h");
+    check("see //ann@h/a", "see //***@h/a");
+    check("Server=db;Password=x", "Server=db;Password=***");
+    check("u=1&password=x", "u=1&password=***");
+    check("Authorization: Bearer x", "Authorization: ***");
+    check("Cookie: a=b; c=d", "Cookie: ***");
+    check("\"quoted\"\npassword = \"x\"\nmore", "\"quoted\"\npassword = ***\nmore");
+    check("failed: {\"token\":\"x\"}", "failed: {\"token\":***");
+    check("https://h/a then https://ann:x@h password: y", "https://h/a then https://***@h password: ***");
+    check("https://h/?token=x and password: y", "https://h/?token=***");
+    check("https://h/cb?code=x&page=2", "https://h/cb?code=***&page=2");
+    for harmless in [
+        "2026-03-01T10:14:07.123Z",
+        "ann@x.io, bob@x.io",
+        "note: ring twice",
+        "session: 7, sig: a, code: 5",
+        "tokens = 3, author: ann, monkey=a, compass: north",
+        "https://h/a b?x=1: y",
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUg.SSN==",
+        "cvv=",
+        "password:\n",
+        "urn:ietf:params:oauth:grant-type:device",
+    ] {
+        check(harmless, harmless);
+    }
+}
+
+#[test]
+fn long_strings_are_read_as_text_in_a_stroke() {
+    let check = |begin: &str, piece: &str, masks: usize| {
+        let body = json!([format!("{begin}{}", piece.repeat(200_000 / piece.len()))]).to_string();
+        let got = redact(&redactor(&[]), BodyKind::Json, &body).unwrap();
+        assert_eq!(got.matches(MASK).count(), masks, "{begin}{piece}");
+        assert_eq!(got == body, masks == 0, "{begin}{piece}");
+    };
+    for piece in [":", "=", "@", "a:", "b=", "password ", " :", "x//", "é=", "pas=", "tokenize:"] {
+        check("-", piece, 0);
+    }
+    check("password", "=", 0);
+    check("password", " \n", 0);
+    check("-", "password: x\n", 16_666);
+    check("-", "token=", 1);
+    check("-", "//a@ ", 40_000);
+}
+
+#[test]
+fn what_cannot_be_redacted_is_left_out() {
+    let check =
+        |paths: &[&str], body: &str, reason: OmissionReason| check(paths, BodyKind::Json, body, Err(reason));
+    check(&[], "", OmissionReason::Truncated);
+    check(&[], "{\"password\":\"x", OmissionReason::Truncated);
+    check(&[], "{\"password\":\"x\"", OmissionReason::Truncated);
+    check(&[], "{\"password\":\"x\"}}", OmissionReason::Malformed);
+    check(&[], "password=x", OmissionReason::Malformed);
+    check(&[], &"[".repeat(10_000_000), OmissionReason::TooDeep);
+    check(&[], &"{\"a\":".repeat(2_000_000), OmissionReason::TooDeep);
+    check(&["$[?@.a]"], &"[".repeat(10_000_000), OmissionReason::TooDeep);
+    check(&["$[?@.a]"], r#"{"a":1,"a":2}"#, OmissionReason::DuplicateNames);
+    check(&["$[?@.a]"], r#"{"a":1"#, OmissionReason::Truncated);
+    check(
+        &["$[?@.a != $[1].a]"],
+        r#"[{"a":9007199254740993},{"a":9007199254740992}]"#,
+        OmissionReason::NumberBeyondF64,
+    );
+    check(
+        &["$..[?@..b]"],
+        &format!("[{}1]", format!("{}1{},", "[".repeat(100), "]".repeat(100)).repeat(200)),
+        OmissionReason::RuleFailed,
+    );
+}
+
+#[test]
+fn lines_forms_and_text() {
+    let lines = BodyKind::JsonLines;
+    check(
+        &["$.a"],
+        lines,
+        "{\"a\":1}\r\n\n{\"b\":2,\"a\":3}\n",
+        Ok("{\"a\":\"***\"}\r\n\n{\"b\":2,\"a\":\"***\"}\n"),
+    );
+    check(&["$.a"], lines, "{\"a\":1}\n{\"a\"", Err(OmissionReason::Truncated));
+    check(&["$.a"], lines, "", Ok(""));
+
+    let form = BodyKind::Form;
+    check(&[], form, "user=ann&password=x&b=", Ok("user=ann&password=***&b="));
+    check(
+        &[],
+        form,
+        "cardNumber=4111&user%5Bpwd%5D=x&code=7&passwor%64=y",
+        Ok("cardNumber=***&user%5Bpwd%5D=***&code=***&passwor%64=***"),
+    );
+    check(&["$.email"], form, "email=a%40b&x=1", Ok("email=***&x=1"));
+    check(&["$..email"], form, "x=1&email=a", Ok("x=1&email=***"));
+    check(&["$"], form, "x=1&y=2", Ok("x=***&y=***"));
+    check(&["$[?@ == '1']"], form, "x=1&y=2", Ok("x=***&y=2"));
+    check(&["$[?@ == '1']"], form, "x=1&x=2", Err(OmissionReason::DuplicateNames));
+
+    let text = BodyKind::Text;
+    check(&[], text, "# Title\npassword", Ok("# Title\npassword"));
+    check(&[], text, " {\"password\": 1}", Ok(" {\"password\": \"***\"}"));
+    check(&[], text, "{\"password\": 1", Err(OmissionReason::Truncated));
+    check(&[], text, "[link](https://x)", Ok("[link](https://x)"));
+    check(&[], text, "[{\"password\":\"x\"", Err(OmissionReason::Truncated));
+    check(&[], text, "[[{\"password\":\"x\"", Err(OmissionReason::Truncated));
+    check(&[], text, "[[page]] x", Ok("[[page]] x"));
+    check(&["$[0]"], text, "[1, 2]", Ok("[\"***\", 2]"));
+    check(&["$[*].a"], text, "[{\"a\":1}]", Ok("[{\"a\":\"***\"}]"));
+}
+
+#[test]
+fn what_is_sent_as_a_form_and_is_json_is_json() {
+    let form = BodyKind::Form;
+    check(&[], form, "{\"password\":\"x\",\"a\":1}", Ok("{\"password\":\"***\",\"a\":1}"));
+    check(&["$[0].a"], form, "[{\"a\":\"=&\"}]", Ok("[{\"a\":\"***\"}]"));
+    check(&[], form, "{\"x\":\"&password=y", Err(OmissionReason::Truncated));
+    check(&[], form, "[0].name=a&[0].password=b", Ok("[0].name=a&[0].password=***"));
+    check(&[], form, "payload={\"password\":\"x\"}&b=1", Ok("payload=***&b=1"));
+    check(&[], form, "payload=%7B%22a%22%3A%22%7B%5C%22token%5C%22%3A1%7D%22%7D", Ok("payload=***"));
+    check(&[], form, "payload=%5B1%2C%7B%22token%22%3A1%7D%5D&q=%7Ba%7D", Ok("payload=***&q=%7Ba%7D"));
+    check(&[], form, "payload={\"name\":\"x\"}&b={\"name\":", Ok("payload={\"name\":\"x\"}&b=***"));
+}
+
+#[test]
+fn in_text_what_follows_a_sensitive_name_is_masked() {
+    let check = |text: &str, wanted: &str| check(&["$.x"], BodyKind::Text, text, Ok(wanted));
+    check("user=ann&password=x&b=1\na: b", "user=ann&password=***\na: b");
+    check("user: ann\r\napi key : k\r\nb: 1", "user: ann\r\napi key : ***\r\nb: 1");
+    check("# Login\n**Password**: x\n\nmore", "# Login\n**Password**: ***\n\nmore");
+    check("Authorization: Bearer x y", "Authorization: ***");
+    check("my password is: x", "my password is: ***");
+    check("Server=db;User Id=sa;Password=x;", "Server=db;User Id=sa;Password=***");
+    check(")]}',\n{\"password\":\"x\"}", ")]}',\n{\"password\":***");
+    check("1\n{\"a\":\"{\\\"token\\\":\\\"x\\\"}\"}", "1\n{\"a\":\"{\\\"token\\\":***");
+    check("[1, {\"password\":\"x\"}", "[1, {\"password\":***");
+    check("password:\n  x\ny: z", "password:\n  ***");
+    check("secrets: [\n  x\n]", "secrets: ***");
+    check("token = \"\"\"a\nx\n\"\"\"", "token = ***");
+    check("password=a\\\nx", "password=***");
+    check("password: ****\nb", "password: ***\nb");
+    check("password:\n", "password:\n");
+    check("see https://ann:x@y.test/\nann@y.test", "see https://***@y.test/\nann@y.test");
+    check("get /cb?code=x or code: 7", "get /cb?code=***");
+    check("author: ann, at 12:30\ncode: 7, tokens = 3", "author: ann, at 12:30\ncode: 7, tokens = 3");
+    check(&format!("password{}: x", " ".repeat(1_000)), &format!("password{}: ***", " ".repeat(1_000)));
+}
+
+#[test]
+fn events_are_redacted_one_by_one() {
+    let check = |body: &str, wanted: &str| check(&["$.a"], BodyKind::EventStream, body, Ok(wanted));
+    check("data: {\"a\":1}\n\ndata: [DONE]\n\n", "data: {\"a\":\"***\"}\n\ndata: [DONE]\n\n");
+    check(
+        "event: x\r\nid: 7\r\ndata: {\"token\":\r\ndata: \"x\"}\r\n\r\n: ping\n\n",
+        "event: x\nid: 7\ndata: {\"token\":\ndata: \"***\"}\n\n: ping\n\n",
+    );
+    check("data:plain\n\ndata: {\"a\":\n\n", "data: plain\n\n: left out: truncated\n\n");
+    check("password: x\n\n", ": left out: unknown field\n\n");
+    check("data: {\"a\":1}", "data: {\"a\":\"***\"}\n");
+    check("", "");
+}
+
+#[test]
+fn detectors_look_into_names_strings_and_numbers() {
+    let config =
+        RedactConfig { detectors: vec![DetectorKind::Card, DetectorKind::Email], ..RedactConfig::default() };
+    let redactor = Redactor::new(&config).unwrap();
+    let check = |kind: BodyKind, body: &str, wanted: &str| {
+        let got = redact(&redactor, kind, body).unwrap();
+        assert_eq!(got, wanted.replace("***", MASK), "{body}");
+        assert_eq!(redact(&redactor, kind, &got).unwrap(), got, "{body}: twice");
+    };
+    check(
+        BodyKind::Json,
+        r#"{"x":"pay 4111 1111 1111 1111","n":4111111111111111}"#,
+        r#"{"x":"pay ***","n":"***"}"#,
+    );
+    check(
+        BodyKind::Json,
+        r#"{"ann@x.io":{"y":"ann\u0040x.io \"q\""},"n":4111111111111112}"#,
+        r#"{"***":{"y":"*** \"q\""},"n":4111111111111112}"#,
+    );
+    check(BodyKind::Text, "card 4111111111111111, ann@x.io", "card ***, ***");
+    check(BodyKind::Form, "a=ann%40x.io&b=4111+1111+1111+1111&c=1", "a=***&b=***&c=1");
+    check(BodyKind::EventStream, "data: ann@x.io\n\n", "data: ***\n\n");
+}
+
+#[test]
+fn hits_are_counted_by_rule() {
+    let config = RedactConfig {
+        request_body: strings(&["$.a", "$.a.b", "$.never", "$[?@.b]", "$..b"]),
+        response_body: strings(&["$.a"]),
+        keys: strings(&["passport"]),
+        query: strings(&["pass*"]),
+        ..RedactConfig::default()
+    };
+    let redactor = Redactor::new(&config).unwrap();
+    let check = |kind: BodyKind, body: &str, wanted: &[(&str, u64)]| {
+        let mut hits = Hits::default();
+        redactor.body(Message::Request, kind, body, &mut hits).unwrap();
+        let named: Vec<_> =
+            hits.drain().map(|(index, count)| (redactor.rules()[index].as_str(), count)).collect();
+        assert_eq!(named, wanted, "{body}");
+        assert!(hits.is_empty());
+    };
+    check(
+        BodyKind::Json,
+        r#"{"a":{"b":1},"c":[{"b":2},{"passportNo":3,"password":4}]}"#,
+        &[
+            ("default:password", 1),
+            ("keys:passport", 1),
+            ("request_body:$.a", 1),
+            ("request_body:$.a.b", 1),
+            ("request_body:$[?@.b]", 1),
+            ("request_body:$..b", 2),
+        ],
+    );
+    // Names of forms fall under the rules for queries and those for members: each rule counts once.
+    check(BodyKind::Form, "password=x", &[("default:password", 1), ("query:pass*", 1)]);
+    check(BodyKind::Form, "session_id=x&code=y", &[("default:session", 1), ("default:code", 1)]);
+    check(
+        BodyKind::Form,
+        "passport=1&x=%3FpassportNo%3D2&%2570assword=3",
+        &[("default:password", 1), ("query:pass*", 3), ("keys:passport", 2)],
+    );
+    check(BodyKind::Text, "token=x\ntoken: y\ntoken==\n", &[("default:token", 2)]);
+    check(BodyKind::Json, r#"["token=x", "token: y", "token=="]"#, &[("default:token", 2)]);
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(|b| json!(b)),
+        any::<i64>().prop_map(|n| json!(n)),
+        any::<f64>().prop_map(|n| json!(n)),
+        ".{0,6}".prop_map(|s| json!(s)),
+    ];
+    leaf.prop_recursive(6, 60, 6, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::Array),
+            prop::collection::btree_map("[abc]|é", inner, 0..4).prop_map(|m| json!(m)),
+        ]
+    })
+}
+
+/// A path that one pass can follow.
+fn plain_path() -> impl Strategy<Value = String> {
+    let selector = prop_oneof![
+        "'([abc]|é)'",
+        Just("*".to_owned()),
+        (0u32..4).prop_map(|i| i.to_string()),
+        (0u32..3, prop::option::of(0u32..5), 1u32..3)
+            .prop_map(|(a, b, c)| format!("{a}:{}:{c}", b.map(|b| b.to_string()).unwrap_or_default())),
+    ];
+    let segment = (prop::sample::select(vec!["", "", ".."]), prop::collection::vec(selector, 1..3))
+        .prop_map(|(dots, selectors)| format!("{dots}[{}]", selectors.join(",")));
+    prop::collection::vec(segment, 0..5).prop_map(|segments| format!("${}", segments.concat()))
+}
+
+/// The same rules, with the tree used for all of them.
+fn through_the_tree(mut redactor: Redactor, paths: &[String]) -> Redactor {
+    let rules = &mut redactor.request_body;
+    rules.plain = Automaton::default();
+    rules.queries = paths
+        .iter()
+        .map(|path| (Path::parse(path).unwrap(), redactor.rules.add(format!("request_body:{path}"))))
+        .collect();
+    redactor
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn one_pass_and_tree_agree(value in value(), paths in prop::collection::vec(plain_path(), 0..4), pretty: bool) {
+        let body = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+        let config = RedactConfig { request_body: paths.clone(), ..RedactConfig::default() };
+        let one_pass = Redactor::new(&config).unwrap();
+        prop_assert!(one_pass.request_body.queries.is_empty());
+        let tree = through_the_tree(one_pass.clone(), &paths);
+        for kind in [BodyKind::Json, BodyKind::Text] {
+            let (mut a, mut b) = (Hits::default(), Hits::default());
+            let first = one_pass.body(Message::Request, kind, &body, &mut a);
+            let second = tree.body(Message::Request, kind, &body, &mut b);
+            prop_assert_eq!(&first, &second, "{:?} on {}", paths, body);
+            prop_assert_eq!(a, b, "{:?} on {}", paths, body);
+            if kind == BodyKind::Json {
+                let redacted = first.unwrap();
+                prop_assert!(serde_json::from_str::<Value>(&redacted).is_ok(), "{}", redacted);
+                prop_assert_eq!(redact(&one_pass, kind, &redacted), Ok(redacted.clone()), "{:?} on {}: twice", paths, body);
+            }
+        }
+    }
+
+    #[test]
+    fn garbage_is_survived(text in r#".{0,40}|([\[\]{}:,"\\]|"a"|1|null|password|data: |\n|&|=|;|%|%41){0,40}"#) {
+        let redactor = redactor(&["$..a", "$[?@.a == 1]", "$[-1]"]);
+        for kind in [BodyKind::Json, BodyKind::JsonLines, BodyKind::Form, BodyKind::Text, BodyKind::EventStream] {
+            let _ = redact(&redactor, kind, &text);
+        }
+    }
+}

@@ -1,0 +1,310 @@
+//! The compiled rules of a configuration, and their application to headers, queries, paths and bodies.
+
+use std::borrow::Cow;
+
+use gatelens_model::{Message, OmissionReason};
+
+use crate::automaton::Automaton;
+use crate::body::{BodyKind, BodyRedactor, BodyRules};
+use crate::config::RedactConfig;
+use crate::detect::Detectors;
+use crate::names::{KeyRule, NameContext, NameRules, Pattern};
+use crate::parameters::{self, SecretMatcher, redact_host, redact_parameters, redact_path, redact_url};
+use crate::path::Path;
+use crate::rules::{Hits, RuleRegistry};
+use crate::sniff::Carrier;
+use crate::stable::{Pass, until_stable};
+
+/// Replaces a masked value.
+pub const MASK: &str = "[CLIENT_REDACTED]";
+
+/// Longest list of a section of the configuration.
+pub const MAX_LIST: usize = 256;
+
+/// Longest name or pattern of a list, characters.
+pub const MAX_NAME_CHARS: usize = 512;
+
+/// Headers whose value is a host.
+const HOSTS: [&[u8]; 3] = [b"host", b":authority", b"x-forwarded-host"];
+
+/// What is wrong with a list of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{list}{}: {message}", index.map(|index| format!("[{index}]")).unwrap_or_default())]
+pub struct SectionError {
+    /// The key of the list within its section.
+    pub list: &'static str,
+    /// Which entry, if it is one.
+    pub index: Option<usize>,
+    /// What is wrong, and what was probably meant.
+    pub message: String,
+}
+
+/// The rules of a configuration, compiled.
+#[derive(Clone, Debug)]
+pub struct Redactor {
+    pub(crate) rules: RuleRegistry,
+    headers: NameRules,
+    query: NameRules,
+    pub(crate) request_body: BodyRules,
+    response_body: BodyRules,
+    detectors: Detectors,
+}
+
+impl Redactor {
+    /// Compiles the rules.
+    ///
+    /// # Errors
+    /// The first rule that is wrong, and what was probably meant.
+    pub fn new(config: &RedactConfig) -> Result<Self, SectionError> {
+        let mut rules = RuleRegistry::default();
+        let mut headers = NameRules::new(NameContext::Header);
+        let mut query = NameRules::new(NameContext::Query);
+        let mut keys = NameRules::new(NameContext::Key);
+        if config.defaults {
+            [&mut headers, &mut query, &mut keys]
+                .into_iter()
+                .for_each(|names| names.add_defaults(&mut rules));
+        }
+        each("headers", &config.headers, |text| {
+            check_pattern(text, NameContext::Header)?;
+            headers.add_pattern(Pattern::new(text), rules.add(format!("headers:{text}")));
+            Ok(())
+        })?;
+        each("query", &config.query, |text| {
+            check_pattern(text, NameContext::Query)?;
+            query.add_pattern(Pattern::new(text), rules.add(format!("query:{text}")));
+            Ok(())
+        })?;
+        each("keys", &config.keys, |text| {
+            let key_rule = check_key(text)?;
+            let rule = rules.add(format!("keys:{text}"));
+            // A name that is sensitive in a body is also sensitive in a query.
+            query.add_key_rule(key_rule.clone(), rule);
+            keys.add_key_rule(key_rule, rule);
+            Ok(())
+        })?;
+        let mut paths = |list: &'static str, texts: &[String]| {
+            let mut plain = Automaton::default();
+            let mut queries = Vec::new();
+            each(list, texts, |text| {
+                let path = Path::parse(text).map_err(|error| error.to_string())?;
+                let rule = rules.add(format!("{list}:{text}"));
+                if path.is_plain() {
+                    plain.add(path, rule);
+                } else {
+                    queries.push((path, rule));
+                }
+                Ok(())
+            })?;
+            Ok(BodyRules { plain, queries, keys: keys.clone() })
+        };
+        let request_body = paths("request_body", &config.request_body)?;
+        let response_body = paths("response_body", &config.response_body)?;
+        let mut detectors = Detectors::default();
+        for (index, kind) in config.detectors.iter().enumerate() {
+            if config.detectors.iter().take(index).any(|earlier| earlier == kind) {
+                let message = format!("`{}` is in the list already; remove one of the two", kind.name());
+                return Err(SectionError { list: "detectors", index: Some(index), message });
+            }
+            detectors.add(*kind, rules.add(format!("detectors:{}", kind.name())));
+        }
+        Ok(Self { rules, headers, query, request_body, response_body, detectors })
+    }
+
+    /// The names of all rules, in a stable order: `default:password`, `request_body:$.user.email`. [`Hits::drain`] gives
+    /// indices into these.
+    pub fn rules(&self) -> &[String] {
+        self.rules.names()
+    }
+
+    /// The names of the rules that were configured, rather than built in.
+    pub fn configured_rules(&self) -> Vec<String> {
+        self.rules().iter().filter(|name| !name.starts_with("default:")).cloned().collect()
+    }
+
+    /// Redacts the value of a header. Names are compared without regard to case. A value that is not masked as a whole
+    /// loses the userinfo of hosts and URLs and the sensitive parameters of URLs. Pass each value of a repeated header
+    /// separately.
+    pub fn header<'v>(&self, name: &[u8], value: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
+        let name = name.trim_ascii();
+        if self.headers.hit(&String::from_utf8_lossy(name), hits) {
+            return Cow::Borrowed(MASK.as_bytes());
+        }
+        if HOSTS.iter().any(|host| name.eq_ignore_ascii_case(host))
+            && let Some(host) = redact_host(value)
+        {
+            return Cow::Owned(self.header_value(&host, hits).into_owned());
+        }
+        self.header_value(value, hits)
+    }
+
+    /// Redacts the value of a header whose name is not sensitive.
+    fn header_value<'v>(&self, value: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
+        if parameters::is_secret_json(value, Carrier::Value, &mut self.matcher(hits)) {
+            return Cow::Borrowed(MASK.as_bytes());
+        }
+        let has = |wanted: &[u8]| value.iter().any(|byte| wanted.contains(byte));
+        if value.starts_with(b"/") || has(b"?#") || value.windows(2).any(|pair| pair == b"//") {
+            return self.url(value, hits);
+        }
+        self.settle(value, hits, |value, hits| {
+            let masked = if has(b"=") {
+                redact_parameters(value, &mut self.matcher(hits))
+            } else {
+                Cow::Borrowed(value)
+            };
+            self.text(masked, hits)
+        })
+    }
+
+    /// Redacts a query, which is given without its `?`.
+    pub fn query<'v>(&self, query: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
+        if parameters::is_secret_json(query, Carrier::Query, &mut self.matcher(hits)) {
+            return Cow::Borrowed(MASK.as_bytes());
+        }
+        redact_parameters(query, &mut self.matcher(hits))
+    }
+
+    /// Redacts a path without its query: matrix parameters, `;session=…`, and matches of the detectors.
+    pub fn path<'v>(&self, path: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
+        self.settle(path, hits, |path, hits| {
+            let masked = redact_path(path, &mut self.matcher(hits));
+            self.text(masked, hits)
+        })
+    }
+
+    /// Redacts a URL, absolute or relative.
+    pub fn url<'v>(&self, url: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
+        self.settle(url, hits, |url, hits| {
+            let masked = redact_url(url, &mut self.matcher(hits));
+            self.text(masked, hits)
+        })
+    }
+
+    /// Redacts a body. It must be complete and decoded.
+    ///
+    /// # Errors
+    /// Why the body must be omitted. Hits of rules up to that point are counted.
+    pub fn body(
+        &self,
+        message: Message,
+        kind: BodyKind,
+        text: &str,
+        hits: &mut Hits,
+    ) -> Result<String, OmissionReason> {
+        let body = match message {
+            Message::Request => &self.request_body,
+            Message::Response => &self.response_body,
+        };
+        BodyRedactor { body, query: &self.query, detectors: &self.detectors }.redact(kind, text, hits)
+    }
+
+    fn matcher<'a>(&'a self, hits: &'a mut Hits) -> UrlMatcher<'a> {
+        UrlMatcher { query: &self.query, detectors: &self.detectors, hits }
+    }
+
+    /// Masks until nothing changes. A value that does not settle is masked as a whole.
+    fn settle<'v>(
+        &self,
+        value: &'v [u8],
+        hits: &mut Hits,
+        mask: impl for<'a> Fn(&'a [u8], &mut Hits) -> Cow<'a, [u8]>,
+    ) -> Cow<'v, [u8]> {
+        let stable = until_stable(value, |value, pass| {
+            let masked = match pass {
+                Pass::First => mask(value, hits),
+                Pass::Again => mask(value, &mut Hits::default()),
+            };
+            match masked {
+                Cow::Owned(masked) => Some(masked),
+                Cow::Borrowed(_) => None,
+            }
+        });
+        stable.unwrap_or(Cow::Borrowed(MASK.as_bytes()))
+    }
+
+    /// Masks matches of the detectors in any bytes.
+    fn text<'v>(&self, bytes: Cow<'v, [u8]>, hits: &mut Hits) -> Cow<'v, [u8]> {
+        if self.detectors.is_empty() {
+            return bytes;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        match self.detectors.redact(&text, hits) {
+            redacted if redacted == text => bytes,
+            redacted => Cow::Owned(redacted.into_owned().into_bytes()),
+        }
+    }
+}
+
+/// Matches what is sensitive in a URL.
+pub(crate) struct UrlMatcher<'a> {
+    pub(crate) query: &'a NameRules,
+    pub(crate) detectors: &'a Detectors,
+    pub(crate) hits: &'a mut Hits,
+}
+
+impl SecretMatcher for UrlMatcher<'_> {
+    fn name(&mut self, name: &str) -> bool {
+        self.query.hit(name, self.hits)
+    }
+
+    fn text(&mut self, text: &str) -> bool {
+        self.detectors.hit(text, self.hits)
+    }
+}
+
+/// Passes the entries of a list to `take` one by one. An error names the entry.
+pub(crate) fn each(
+    list: &'static str,
+    entries: &[String],
+    mut take: impl FnMut(&str) -> Result<(), String>,
+) -> Result<(), SectionError> {
+    if entries.len() > MAX_LIST {
+        return Err(SectionError { list, index: None, message: format!("at most {MAX_LIST} entries") });
+    }
+    for (index, entry) in entries.iter().enumerate() {
+        let length = entry.chars().count();
+        let result = match length {
+            0 => Err("an entry cannot be empty".to_owned()),
+            1..=MAX_NAME_CHARS => take(entry),
+            _ => Err(format!("at most {MAX_NAME_CHARS} characters")),
+        };
+        result.map_err(|message| SectionError { list, index: Some(index), message })?;
+    }
+    Ok(())
+}
+
+/// Whether a pattern can match a name at all.
+pub(crate) fn check_header_pattern(text: &str) -> Result<(), String> {
+    check_pattern(text, NameContext::Header)
+}
+
+fn check_pattern(text: &str, place: NameContext) -> Result<(), String> {
+    if text.starts_with("$.") || text.starts_with("$[") {
+        return Err("this is a path; paths belong in `request_body` and `response_body`".into());
+    }
+    if text.trim() != text || text.chars().any(char::is_control) {
+        return Err(format!("a name must not begin or end with blanks; write `{}`", text.trim()));
+    }
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if place == NameContext::Header && text.starts_with(':') {
+        return Err("`:…` names a pseudo-header; write `host` for `:authority`".into());
+    }
+    if place == NameContext::Header && !text.bytes().all(is_token) {
+        return Err("not a header name; use letters, digits and `-`, and `*` for any characters".into());
+    }
+    Ok(())
+}
+
+fn check_key(text: &str) -> Result<KeyRule, String> {
+    if text.starts_with('$') {
+        return Err("this is a path; paths belong in `request_body` and `response_body`".into());
+    }
+    if text.contains('*') {
+        return Err("no `*` here: a key is found in any key_rule and as a part of longer names".into());
+    }
+    KeyRule::new(text).ok_or_else(|| "a key must contain letters or digits".into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+// The facts about every view, in one place. The components are in `app.tsx`.
+
+/** The dimensions that requests are filtered and grouped by, under the names of the read API. */
+export const DIMENSIONS = ['consumer', 'route', 'method', 'status', 'service', 'environment'] as const;
+export type Dimension = (typeof DIMENSIONS)[number];
+
+export interface ViewFacts {
+  path: string;
+  /** The title of the view and its label in the navigation. */
+  title: string;
+  /** `traffic` views show requests: filters and the time range apply to them. `gateways` views do not. */
+  shows: 'traffic' | 'gateways';
+  /** Its figures are compared with the previous period. */
+  compared?: true;
+  /** The list that a view of one route or consumer belongs to, and the filters that select the one. */
+  list?: { view: View; selectedBy: readonly Dimension[] };
+  /** Parameters of the address that only this view understands. */
+  keys: readonly string[];
+}
+
+const NAMES = ['overview', 'routes', 'consumers', 'requests', 'gateways', 'redaction', 'route', 'consumer'] as const;
+export type View = (typeof NAMES)[number];
+
+/** In the order of the navigation; views with a `list` are not in it. */
+export const VIEWS: Readonly<Record<View, ViewFacts>> = {
+  overview: { path: '/', title: 'Overview', shows: 'traffic', compared: true, keys: ['open'] },
+  routes: { path: '/routes', title: 'Routes', shows: 'traffic', keys: ['sort', 'q'] },
+  consumers: { path: '/consumers', title: 'Consumers', shows: 'traffic', keys: ['sort', 'q'] },
+  requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open'] },
+  gateways: { path: '/gateways', title: 'Gateways', shows: 'gateways', keys: ['open'] },
+  redaction: { path: '/redaction', title: 'Redaction', shows: 'gateways', keys: [] },
+  route: { path: '/route', title: 'Route', shows: 'traffic', compared: true, list: { view: 'routes', selectedBy: ['route', 'method'] }, keys: ['open'] },
+  consumer: { path: '/consumer', title: 'Consumer', shows: 'traffic', compared: true, list: { view: 'consumers', selectedBy: ['consumer'] }, keys: ['open'] },
+};
+
+/** The views of the navigation. */
+export const NAVIGATION: readonly View[] = NAMES.filter((view) => VIEWS[view].list === undefined);
+
+/** The view at a path, or `unknown`. */
+export function viewAt(path: string): View | 'unknown' {
+  const trimmed = path === '/' ? path : path.replace(/(?<=[^/])\/$/, '');
+  return NAMES.find((view) => VIEWS[view].path === trimmed) ?? 'unknown';
+}
+
+/** The change of the address that leaves a view of one for the list of all. */
+export function withoutSelection(view: View): Record<string, null> {
+  return Object.fromEntries((VIEWS[view].list?.selectedBy ?? []).map((filter) => [filter, null]));
+}

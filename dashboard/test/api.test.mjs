@@ -1,0 +1,61 @@
+// The OpenAPI document rules: the page's types are generated from it, and the stand-in of the ingest answers as it says.
+
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { after, before, describe, test } from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import addFormats from 'ajv-formats';
+import { generated, TYPES } from '../scripts/api-types.mjs';
+import { startMock } from './mock-api.mjs';
+
+const openapi = JSON.parse(await readFile(new URL('../../crates/ingest/src/http/openapi.json', import.meta.url), 'utf8'));
+const ajv = addFormats.default(new Ajv2020({ strict: false, allErrors: true })).addSchema(openapi, 'api');
+
+/** The differences between a response and its schema. */
+function differences(path, method, status, body) {
+  const schema = openapi.paths[path]?.[method]?.responses[status]?.content['application/json'].schema;
+  assert.ok(schema, `${method} ${path} has no response ${status}`);
+  const validate = ajv.getSchema(`api${schema.$ref}`);
+  return validate(body) ? [] : validate.errors.map(({ instancePath, message, params }) => `${instancePath} ${message} ${JSON.stringify(params)}`);
+}
+
+describe('the stand-in fits the OpenAPI document', () => {
+  let mock;
+  before(async () => (mock = await startMock()));
+  after(() => mock.close());
+
+  const check = (name, path, { mode = 'data', status = 200, question } = {}) =>
+    test(name, async () => {
+      mock.mode = mode;
+      const init = question && { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(question) };
+      const response = await fetch(`${mock.url}/api/v1/${path}`, init);
+      assert.equal(response.status, status);
+      assert.deepEqual(differences(`/api/v1/${path.split('?')[0]}`, question ? 'post' : 'get', status, await response.json()), []);
+    });
+
+  for (const mode of ['data', 'empty', 'heartbeat']) {
+    for (const path of ['summary', 'summary?group_by=method,route', 'timeseries', 'timeseries?step=300&group_by=status,consumer,service,environment', 'requests?limit=1000', 'gateways']) {
+      check(`${path}, ${mode}`, path, { mode });
+    }
+  }
+  check('an unavailable store', 'summary', { mode: 'error', status: 503 });
+  check('an invalid time', 'requests?from=yesterday', { status: 400 });
+  const preview = (config, content_type = 'application/json') => ({ config: JSON.stringify(config), direction: 'request', content_type, body: '{"password": "x"}' });
+  check('a preview', 'redact', { question: preview({ redact: { request_body: ['$.a.b'], keys: ['passport_no'] } }) });
+  check('a preview of a body that is omitted', 'redact', { question: preview({}, 'text/html') });
+  check('a preview of a refused configuration', 'redact', { status: 422, question: preview({ redact: { request_body: ['wrong'] } }) });
+
+  test('and the check finds a difference', async () => {
+    mock.mode = 'data';
+    const { rows } = await (await fetch(`${mock.url}/api/v1/gateways`)).json();
+    for (const change of [(row) => delete row.held, (row) => (row.series = '12'), (row) => (row.last_seen = 'just now'), (row) => (row.surprise = 1)]) {
+      const changed = structuredClone(rows);
+      change(changed[0]);
+      assert.equal(differences('/api/v1/gateways', 'get', 200, { rows: changed }).length, 1, String(change));
+    }
+  });
+});
+
+test('the types of the page are those of the OpenAPI document', async () => {
+  assert.equal(await readFile(TYPES, 'utf8'), await generated(), '`npm run types` writes them anew');
+});

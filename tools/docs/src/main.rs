@@ -1,0 +1,95 @@
+//! `gatelens-docs`: writes the reference documents. `make docs` runs it; the tests here fail while one is out of date.
+
+mod config;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{fs, io};
+
+use gatelens_model::OmissionReason;
+
+/// A file that is made from code.
+struct Document {
+    /// Below the root of the workspace.
+    file: &'static str,
+    text: String,
+}
+
+fn main() -> ExitCode {
+    match documents().and_then(|documents| documents.iter().try_for_each(write)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gatelens-docs: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// All of them.
+fn documents() -> io::Result<Vec<Document>> {
+    let schema = config::schema();
+    Ok(vec![
+        Document { file: "docs/config.schema.json", text: format!("{schema:#}\n") },
+        Document { file: "docs/config.md", text: config::page(&schema) },
+        Document { file: "docs/wire.md", text: gatelens_model::reference::update(&read("docs/wire.md")?) },
+        Document { file: "docs/redaction.md", text: redaction(&read("docs/redaction.md")?)? },
+        Document { file: "dashboard/src/omission.ts", text: omission() },
+    ])
+}
+
+/// The document with its table of captured media types.
+fn redaction(document: &str) -> io::Result<String> {
+    gatelens_redact::capture::reference::update(document)
+        .ok_or_else(|| io::Error::other("docs/redaction.md has no markers of the table of media types"))
+}
+
+/// The omission reasons as a type of the page, so that its compiler finds one that the page does not explain.
+fn omission() -> String {
+    let names: String =
+        OmissionReason::ALL.iter().map(|reason| format!("  '{}',\n", reason.name())).collect();
+    format!(
+        "// Why a body is not in the log, under the names of the wire. Written by `make docs`.\n\n\
+         export const OMISSION_REASONS = [\n{names}] as const;\n\n\
+         export type OmissionReason = (typeof OMISSION_REASONS)[number];\n"
+    )
+}
+
+/// Leaves a file alone that is up to date, so that nothing is rebuilt because of it.
+fn write(document: &Document) -> io::Result<()> {
+    let path = path(document.file);
+    if fs::read_to_string(&path).is_ok_and(|text| text == document.text) {
+        return Ok(());
+    }
+    fs::write(path, &document.text)?;
+    println!("{} written", document.file);
+    Ok(())
+}
+
+fn read(file: &str) -> io::Result<String> {
+    fs::read_to_string(path(file)).map_err(|error| io::Error::new(error.kind(), format!("{file}: {error}")))
+}
+
+fn path(file: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_are_up_to_date() {
+        for Document { file, text } in documents().unwrap() {
+            let found = fs::read_to_string(path(file)).unwrap_or_default();
+            assert!(found == text, "{file} is out of date: run `make docs`");
+        }
+    }
+
+    #[test]
+    fn every_omission_reason_is_explained() {
+        let text = read("docs/wire.md").unwrap();
+        for reason in OmissionReason::ALL.map(OmissionReason::name) {
+            assert!(text.contains(&format!("`{reason}`")), "docs/wire.md: {reason}");
+        }
+    }
+}
