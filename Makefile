@@ -79,7 +79,7 @@ fuzz: ## Fuzzes redaction, capture and the ingest's decoders (TARGET=redact_body
 envoy-versions: doctor wasm wasm-trap envoy bins $(OLDER_INSTALLED) ## The tests that depend on Envoy's version, on each version in docs/envoy-versions.md (OLDER_ENVOYS= VERSION_TESTS=)
 	@for envoy in .venv $(OLDER_ENVOYS:%=.venv-envoy-%); do \
 		echo "=== $$envoy: $$($$envoy/bin/envoy --version | grep -o 'version: .*')"; \
-		ENVOY="$$envoy/bin/envoy" $(DEBUG_BIN) cargo test -p gatelens --test e2e -- $(VERSION_TESTS) || exit 1; \
+		ENVOY="$$envoy/bin/envoy" $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --test-threads 2 $(VERSION_TESTS) || exit 1; \
 	done
 
 .PHONY: soak
