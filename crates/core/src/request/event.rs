@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::counters::Measurement;
-use crate::request::outcome::{ErrorType, Method, Status};
+use crate::outcome::{ErrorType, Method, Status};
 use crate::request::trace::TraceContext;
 use gatelens_redact::capture::CapturedBody;
 
