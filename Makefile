@@ -50,7 +50,7 @@ bench-redact: doctor ## Speed of redaction outside of Envoy, by size of the body
 ##@ Develop
 
 .PHONY: test
-test: lint wasm wasm-trap envoy bins page chromium ## All tests: formatting, lints, unit, integration, real Envoy, page
+test: lint wasm wasm-trap envoy page bins chromium ## All tests: formatting, lints, unit, integration, real Envoy, page
 	@GATELENS_ARTEFACTS=required $(DEBUG_BIN) $(TIMED) "Rust tests" cargo test $(NATIVE)
 	@$(TIMED) "tests of the reference documents" cargo test --quiet -p gatelens-docs
 	@cd dashboard && $(DEBUG_BIN) ../$(TIMED) "tests of the page" npm test
@@ -79,7 +79,7 @@ fuzz: ## Fuzzes redaction, capture and the ingest's decoders (TARGET=redact_body
 envoy-versions: doctor wasm wasm-trap envoy bins $(OLDER_INSTALLED) ## The tests that depend on Envoy's version, on each version in docs/envoy-versions.md (OLDER_ENVOYS= VERSION_TESTS=)
 	@for envoy in .venv $(OLDER_ENVOYS:%=.venv-envoy-%); do \
 		echo "=== $$envoy: $$($$envoy/bin/envoy --version | grep -o 'version: .*')"; \
-		ENVOY="$$envoy/bin/envoy" $(DEBUG_BIN) cargo test -p gatelens --test e2e -- $(VERSION_TESTS) || exit 1; \
+		ENVOY="$$envoy/bin/envoy" $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --test-threads 2 $(VERSION_TESTS) || exit 1; \
 	done
 
 .PHONY: soak
@@ -87,7 +87,7 @@ soak: doctor wasm envoy bins ## Traffic with memory readings of Envoy and of the
 	@$(DEBUG_BIN) "$(TARGET)/debug/gatelens-soak"
 
 .PHONY: screenshots
-screenshots: wasm envoy bins page chromium ## Pictures of the page for docs/img, after some minutes of the demo (MINUTES=)
+screenshots: wasm envoy page bins chromium ## Pictures of the page for docs/img, after some minutes of the demo (MINUTES=)
 	@$(DEBUG_BIN) scripts/screenshots.sh
 
 .PHONY: lint

@@ -1,15 +1,15 @@
 //! The gatelens filter: the edge between Envoy and `gatelens-core`.
 //!
-//! One module serves as HTTP filter and as access logger. Everything it knows how to do is in the core crate; here the
-//! SDK's callbacks are handed to it ([`root`], [`exchange`]) and its wishes to Envoy ([`envoy`]).
+//! One module serves as HTTP filter and as access logger. The analytics are in the core crate. Here the SDK's callbacks are
+//! forwarded to the core ([`root`], [`stream`]), and its host calls are forwarded to Envoy ([`envoy`]).
 
 // The only public item is the entry point that the SDK's macro makes.
 #![allow(missing_docs)]
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unreachable)]
 
 mod envoy;
-mod exchange;
 mod root;
+mod stream;
 #[cfg(feature = "trap")]
 mod trap;
 
@@ -19,7 +19,7 @@ use gatelens_core::lifecycle::Registry;
 use proxy_wasm::types::LogLevel;
 
 thread_local! {
-    /// One per virtual machine, that is per worker: it survives configuration updates.
+    /// One for each Wasm VM, that is for each worker thread: it survives configuration updates.
     static REGISTRY: Rc<Registry> = Rc::default();
 }
 

@@ -1,4 +1,4 @@
-//! The root context: one for each configuration on each worker; as an access logger also the one that sees exchanges.
+//! The root context: one for each configuration on each worker. As an access logger it also gets the end of each stream.
 
 use std::rc::Rc;
 
@@ -9,7 +9,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
 use crate::envoy::Envoy;
-use crate::exchange::Stream;
+use crate::stream::Stream;
 
 pub(crate) struct Root {
     plugin: Plugin,

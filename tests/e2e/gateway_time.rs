@@ -85,6 +85,8 @@ fn slowly(envoy: &Envoy, head: &str, answer: &str) {
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(head.as_bytes()).unwrap();
     stream.write_all(b"hello").unwrap();
+    // The pause begins when the request is on its way, so that all of it is in the stream's duration.
+    envoy.wait_for_stat("cluster.upstream.upstream_rq_active", 1).unwrap();
     sleep(PAUSE);
     stream.write_all(b"world").unwrap();
     let mut read = Vec::new();

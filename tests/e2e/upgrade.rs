@@ -52,7 +52,7 @@ fn two_versions_side_by_side_count_every_request_once() {
                 let mut connection = Connection::open(*address).unwrap();
                 for n in 0..REQUESTS {
                     // Slowly enough that many ticks of both versions pass.
-                    let request = Request::get(&format!("/sleep/{}", 5 + n % 3)).header("x-consumer-id", "a");
+                    let request = Request::get(format!("/sleep/{}", 5 + n % 3)).header("x-consumer-id", "a");
                     assert_eq!(connection.request(&request).unwrap().status, 200);
                 }
             });

@@ -6,6 +6,7 @@
 mod answer;
 mod backoff;
 mod batch;
+mod config;
 mod counters;
 mod gzip;
 mod log;
@@ -15,6 +16,7 @@ mod request;
 pub use answer::Answer;
 pub use backoff::Backoff;
 pub use batch::LogBatch;
+pub use config::ExportConfig;
 pub use counters::{CounterExport, MAX_HISTORY_BYTES, MAX_REQUEST_SERIES, Snapshot};
 pub use gzip::compress;
 pub use log::LogExport;

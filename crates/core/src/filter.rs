@@ -1,7 +1,7 @@
 //! One instance of the HTTP filter: it lives as long as its stream.
 //!
-//! It copies what is captured of the bodies while they pass. Nothing is held back, and what is held in memory is bounded
-//! for each body by `capture.max_body_bytes` and for all of a worker by `limits.queue_bytes`.
+//! It copies captured bodies as they stream through, and never delays them. The memory of the copies is bounded for each
+//! body by `capture.max_body_bytes` and for all of a worker by `limits.queue_bytes`.
 
 use std::rc::Rc;
 
@@ -40,7 +40,7 @@ pub enum EndStream {
 }
 
 impl StreamFilter {
-    /// Sees a stream begin.
+    /// A stream begins.
     pub fn new(active: Option<Rc<Active>>) -> Self {
         if let Some(active) = &active {
             active.begin();
@@ -56,7 +56,7 @@ impl StreamFilter {
         }
         let body = match message {
             Message::Request => capture.body(message, &Head::request(host.request_headers().iter())),
-            // In this callback the host has no request headers; what the method says is known in the end.
+            // In this callback the host has no request headers. The method is checked when the stream ends.
             Message::Response => capture.body(message, &Head::response(host.response_headers().iter(), b"")),
         };
         let end = if end_stream == EndStream::Yes { BodyEnd::Complete } else { BodyEnd::Incomplete };
@@ -97,7 +97,7 @@ impl StreamFilter {
         self.report();
     }
 
-    /// Tells the worker how much is held.
+    /// Reports the held bytes to the worker.
     fn report(&mut self) {
         let held = self.bodies.held_bytes();
         if let Some(active) = self.active.as_ref().filter(|_| held != self.held) {

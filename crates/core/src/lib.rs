@@ -22,6 +22,7 @@ mod hash;
 pub mod host;
 pub mod lifecycle;
 pub mod otlp;
+pub mod outcome;
 pub mod plan;
 pub mod request;
 pub mod shared;

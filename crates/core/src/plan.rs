@@ -5,78 +5,28 @@ mod check;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::config::{
-    Compression, Config, ConfigError, Counters, Direction, Ingest, Limits, Problem, Routes, Secret, Service,
-    Step, bounds,
-};
+use crate::config::{Config, ConfigError, Counters, Ingest, Problem, Routes, Service, Step, bounds};
 use crate::counters::Caps;
+use crate::export::ExportConfig;
 use crate::hash::fnv1a;
 use crate::host::PluginIdentity;
 use crate::otlp::Resource;
+use crate::request::RequestPlan;
 use crate::request::consumer::Source;
 use crate::request::route::{Template, Templates};
 use crate::shared::CounterSetId;
 use gatelens_redact::capture::Capture;
 use gatelens_redact::{Redactor, SectionError};
 
-/// What the filter does with each request, and where it sends what.
+/// A compiled configuration.
 #[derive(Debug)]
 pub struct Plan {
-    /// Asked in order for the consumer.
-    pub sources: Vec<Source>,
-    /// Configured templates.
-    pub templates: Templates,
-    /// Whether Envoy's route name is used.
-    pub use_route_name: bool,
-    /// Whether routes are inferred.
-    pub infer_routes: bool,
-    /// Whether series tell consumers apart.
-    pub count_consumers: bool,
-    /// What the request log keeps.
-    pub capture: Capture,
-    /// What never leaves.
-    pub redactor: Redactor,
-    /// Whether what the filter does is written to the gateway's log.
-    pub debug: bool,
-    /// What the shared state of this plugin is, and where it goes.
+    /// The way of each request.
+    pub request: RequestPlan,
+    /// The counters and the receiver.
     pub export: Rc<ExportConfig>,
-}
-
-/// All that a worker's counters and queue need to be delivered, whichever root context does it.
-#[derive(Debug)]
-pub struct ExportConfig {
-    /// Which counters.
-    pub counters: CounterSetId,
-    /// Caps of the series.
-    pub caps: Caps,
-    /// Bounds at which durations are counted exactly, nanoseconds.
-    pub bounds_ns: Vec<u64>,
-    /// The same in seconds, as configured.
-    pub bounds_seconds: Vec<f64>,
-    /// Bounds of memory and time.
-    pub limits: Limits,
-    /// Which way the traffic goes.
-    pub direction: Direction,
-    /// The OTLP resource without `service.instance.id`, which belongs to the epoch.
-    pub resource: Resource,
-    /// `service.instance.id`, if the gateway has a name of its own.
-    pub instance: Option<String>,
-    /// Cluster of the ingest.
-    pub cluster: String,
-    /// `:authority`.
-    pub authority: String,
-    /// Path of the metrics.
-    pub metrics_path: String,
-    /// Path of the logs.
-    pub logs_path: String,
-    /// Headers of the operator's own, names in lower case.
-    pub headers: Vec<(String, Secret<String>)>,
-    /// How bodies are compressed.
-    pub compression: Compression,
-    /// How long an answer may take.
-    pub timeout: Duration,
-    /// Names of the configured rules of redaction: that one was never hit is news.
-    pub rules: Vec<String>,
+    /// Whether the filter writes its own steps to the gateway's log.
+    pub debug: bool,
 }
 
 impl Plan {
@@ -108,12 +58,6 @@ impl Plan {
             trusted: source.trusted,
         });
         Ok(Self {
-            capture,
-            templates,
-            sources: sources.collect(),
-            use_route_name: routes.use_route_name,
-            infer_routes: routes.infer,
-            count_consumers: counters.consumer,
             debug,
             export: Rc::new(ExportConfig {
                 counters: counter_set_id(identity, &service, &ingest, &counters),
@@ -141,14 +85,21 @@ impl Plan {
                 timeout: Duration::from_millis(u64::from(ingest.timeout_ms)),
                 rules: redactor.configured_rules(),
             }),
-            redactor,
+            request: RequestPlan {
+                sources: sources.collect(),
+                templates,
+                use_route_name: routes.use_route_name,
+                infer_routes: routes.infer,
+                count_consumers: counters.consumer,
+                capture,
+                redactor,
+            },
         })
     }
 
-    /// How often the root context wakes up: often enough for the batches' age, at least twice a second, because a count
-    /// takes two ticks to be safe, one to be merged and one to be sent, and what is not is lost if the process is
-    /// killed; and, as `random` says, up to a fifth more often, so that the workers of a fleet do not all send at the
-    /// same moment.
+    /// How often the root context wakes up: often enough for the batches' age, and at least twice a second: a count takes
+    /// two ticks to leave the process, one to be merged and one to be sent, and a killed process loses the rest. `random`
+    /// makes it up to a fifth more often, so that the workers of a fleet do not all send at the same moment.
     pub fn tick_period(&self, random: u64) -> Duration {
         let longest = u64::from(self.export.limits.flush_ms.min(500));
         let earlier = random.checked_rem((longest / 5).max(1)).unwrap_or(0);

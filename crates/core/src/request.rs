@@ -8,12 +8,13 @@ pub mod consumer;
 mod decision;
 pub mod event;
 mod facts;
-pub mod outcome;
 pub mod overhead;
+mod plan;
 mod record;
 pub mod route;
 pub mod trace;
 
 pub use decision::{Capturing, Counting, Decision, Logging, decide};
 pub use facts::{Facts, Fingerprint, FinishedRequest};
+pub use plan::RequestPlan;
 pub use record::Context;

@@ -9,12 +9,12 @@ use std::time::Duration;
 use gatelens_core::config::Compression;
 use gatelens_core::counters::Measurement;
 use gatelens_core::export::{
-    CounterExport, Destination, ExportRequest, LogExport, MAX_HISTORY_BYTES, RootId, Snapshot,
+    CounterExport, Destination, ExportConfig, ExportRequest, LogExport, MAX_HISTORY_BYTES, RootId, Snapshot,
 };
 use gatelens_core::host::{CalloutAnswer, CalloutId, DispatchError, PluginIdentity};
-use gatelens_core::plan::{ExportConfig, Plan};
+use gatelens_core::outcome::{Method, Status};
+use gatelens_core::plan::Plan;
 use gatelens_core::request::event::Event;
-use gatelens_core::request::outcome::{Method, Status};
 use gatelens_core::shared::SharedSeries;
 use gatelens_model::fate::{DropReason, Fate};
 use gatelens_testkit::fake::{FakeGateway, FakeHost};

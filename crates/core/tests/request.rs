@@ -65,9 +65,9 @@ fn a_decision_is_made_before_anything_is_redacted() {
     let host = gateway.worker(SMALLEST);
     let plan = Plan::read(SMALLEST, &PluginIdentity::default()).unwrap();
     host.finish(FakeExchange::new("GET", "/users/42?token=s3cr3t", 200));
-    let request = FinishedRequest::read(&host, &plan);
-    let facts = request.facts(&plan).unwrap();
-    assert_eq!(decide(&plan, &facts), Decision::EVERYTHING);
+    let request = FinishedRequest::read(&host, &plan.request);
+    let facts = request.facts(&plan.request).unwrap();
+    assert_eq!(decide(&plan.request, &facts), Decision::EVERYTHING);
     let logged = Logging::Logged(Capturing::NoBodies);
     for (count, log, hit) in [
         (Counting::Counted, logged, true),
@@ -77,7 +77,7 @@ fn a_decision_is_made_before_anything_is_redacted() {
     ] {
         let (mut hits, mut written) = (Hits::default(), None);
         let decision = Decision { count, log };
-        let context = Context { plan: &plan, hits: &mut hits, now_ns: 1 };
+        let context = Context { plan: &plan.request, hits: &mut hits, now_ns: 1 };
         request.record(&facts, decision, Bodies::default(), context, |series, event| {
             written = Some((series.is_some(), event.is_some()));
         });

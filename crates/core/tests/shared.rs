@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use gatelens_core::counters::{Caps, Cardinality, Dimension, OVERFLOW_SERIES, Series};
-use gatelens_core::request::outcome::{Method, Status};
+use gatelens_core::outcome::{Method, Status};
 use gatelens_core::shared::heartbeat::Heartbeats;
 use gatelens_core::shared::lease::{self, LEASE, Leadership};
 use gatelens_core::shared::sequence::{self, Signal};

@@ -151,7 +151,7 @@ function Row({ instance, busy, differs, open }: RowProps) {
         <td className={tableStyles.number} data-label="Held" data-sign="+">
           {optional(delivery?.held, exact)}
           {delivery && delivery.unaccounted !== 0 && <small className={styles.differs}>{exact(delivery.unaccounted)} unaccounted</small>}
-          {typeof row.queue_bytes === 'number' && row.queue_bytes > 0 && <small className="faint">{bytes(row.queue_bytes)}</small>}
+          {delivery && delivery.held > 0 && row.queue_bytes !== null && row.queue_bytes > 0 && <small className="faint">{bytes(row.queue_bytes)}</small>}
         </td>
         <td className={tableStyles.number} data-label="Gaps" data-level={gaps.logs > 0 ? 'many' : 'none'}>
           {tally(gaps.logs + gaps.metrics)}

@@ -19,6 +19,7 @@ describe('gateways', { concurrency: 2 }, () => {
     assert.equal(await cell(page, 'edge-2', 'Stored'), '1,390,00299.9 %');
     assert.equal(await cell(page, 'edge-2', 'Dropped'), '1,231queue full, expired');
     assert.equal(await cell(page, 'edge-canary', 'Gaps'), '32 of events');
+    assert.equal(await cell(page, 'edge-2', 'Held'), '189.2 kB');
     assert.equal(await cell(page, 'edge-canary', 'Stored'), '–', 'what is not reported is not 0');
     assert.equal(await page.getByRole('region', { name: 'Incident' }).count(), 0);
   });
@@ -56,6 +57,10 @@ describe('gateways', { concurrency: 2 }, () => {
     const terms = await page.getByRole('region', { name: 'Request log' }).locator('dl > div').evaluateAll((all) => all.map((each) => [...each.children].map((child) => child.textContent)));
     assert.deepEqual(terms.slice(0, 4), [['Captured', '1,482,524'], ['= Stored', '1,482,518'], ['+ Dropped', '3 lost'], ['+ Held', '3, 1.41 kB']]);
     await page.getByRole('heading', { name: 'Restarts: 1' }).waitFor();
+  });
+
+  check('that hold nothing any more show no bytes, whatever they reported last', { path: '/gateways', prepare: (mock) => Object.assign(mock.gateways, { 'edge-2': { stored: 1_390_020, held: 0 } }) }, async (page) => {
+    assert.equal(await cell(page, 'edge-2', 'Held'), '0');
   });
 
   check('show a report that does not add up as such', { path: '/gateways', prepare: (mock) => Object.assign(mock.gateways, { 'edge-2': { captured: 1_391_261 } }) }, async (page) => {

@@ -93,7 +93,7 @@ describe('a captured request', { concurrency: 2 }, () => {
 const rulesIn = (scope) => scope.locator('.rule-table-rules tbody tr').evaluateAll((all) => all.map((row) => [...row.children].map((each) => each.textContent.trim()).join(' | ')));
 
 describe('redaction of one gateway', { concurrency: 2 }, () => {
-  check('is told over its starts, what never matched first', { path: '/gateways?refresh=off' }, async (page) => {
+  check('is summed over its starts, rules that never matched first', { path: '/gateways?refresh=off' }, async (page) => {
     await page.getByRole('button', { name: 'Details of edge-1' }).click();
     const section = page.getByRole('region', { name: 'Redaction' });
     assert.deepEqual(await rulesIn(section), [
@@ -155,7 +155,7 @@ describe('redaction of all gateways', { concurrency: 2 }, () => {
     await until(() => page.getByRole('region', { name: 'Rules' }).textContent(), (text) => text.includes('1 gateway reports'));
   });
 
-  check('without a gateway that tells of it says what is missing', { path: '/redaction', mode: 'heartbeat' }, async (page) => {
+  check('without a gateway that reports it says what to do', { path: '/redaction', mode: 'heartbeat' }, async (page) => {
     await page.getByText('No gateway reports redaction yet').waitFor();
     await page.getByRole('heading', { name: 'Preview' }).waitFor();
     assert.deepEqual(await seriousFindings(page), []);

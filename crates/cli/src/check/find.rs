@@ -86,7 +86,7 @@ impl<'a> PluginConfig<'a> {
             Ok(plan) => {
                 if [Message::Request, Message::Response]
                     .iter()
-                    .any(|message| plan.capture.takes_bodies(*message))
+                    .any(|message| plan.request.capture.takes_bodies(*message))
                 {
                     problems.extend(self.body_warning.clone());
                 }

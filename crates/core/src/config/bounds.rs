@@ -1,5 +1,5 @@
 //! The bounds of all options, in one place: the schema shows them, the documents are made from the schema, and
-//! [`crate::plan::Plan::compile`] holds every configuration against them.
+//! [`crate::plan::Plan::read`] checks every configuration against them.
 
 use std::ops::RangeInclusive;
 

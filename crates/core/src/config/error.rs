@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::locate::{self, Step};
 
-/// A refused configuration: where the defect is and what was meant.
+/// A refused configuration: where the defect is, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
     /// JSON path from the root, `routes.templates[3]`; empty for the whole text.
@@ -13,7 +13,7 @@ pub struct ConfigError {
     pub line: usize,
     /// Column in characters, from 1; 0 when the text is empty.
     pub column: usize,
-    /// What is wrong and what was meant.
+    /// What is wrong, and what to do.
     pub message: String,
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Keys that the reference has and this version has not.
+/// Planned keys; reported as not available rather than as typos.
 const NOT_YET: &[&str] = &[
     "access_log",
     "consumer.directory",
@@ -37,7 +37,7 @@ const NOT_YET: &[&str] = &[
     "sample",
 ];
 
-/// Consumer sources that the reference has and this version has not.
+/// Planned consumer sources, likewise.
 const SOURCES_NOT_YET: &[&str] = &[
     "api_key_header",
     "api_key_query",
@@ -76,7 +76,7 @@ impl ConfigError {
             path: String::new(),
             line: 0,
             column: 0,
-            message: "the plugin configuration is empty; the smallest is \
+            message: "the plugin configuration is empty; write at least \
                       {\"version\": 1, \"ingest\": {\"cluster\": \"gatelens_ingest\"}}"
                 .into(),
         }
@@ -114,7 +114,7 @@ impl ConfigError {
         } else if let Some((unknown, known)) = names_of(&message, "unknown variant ") {
             message = unknown_value(&unknown, &known);
         } else if let Some((missing, _)) = names_of(&message, "missing field ") {
-            message = format!("the key `{missing}` is missing");
+            message = format!("the key `{missing}` is missing; add it");
         }
         // Serde's message about a wrong type shows the value, and here that may be a credential.
         if steps == ["ingest", "headers"].map(Step::from) && message.starts_with("invalid type") {
@@ -128,12 +128,12 @@ impl ConfigError {
     }
 }
 
-/// serde_json ends its messages with the position, which is told apart here.
+/// serde_json ends its messages with the position, which is cut off here.
 fn without_position(message: &str) -> &str {
     message.rsplit_once(" at line ").map_or(message, |(before, _)| before)
 }
 
-/// Takes serde's messages about names apart: the offending name and the names it would have taken.
+/// Splits serde's messages about names: the unknown name and the expected names.
 fn names_of(message: &str, kind: &str) -> Option<(String, Vec<String>)> {
     let mut names = message.strip_prefix(kind)?.split('`').skip(1).step_by(2).map(str::to_owned);
     Some((names.next()?, names.collect()))
@@ -146,7 +146,7 @@ fn unknown_key(path: &str, unknown: &str, known: &[String]) -> String {
     }
     match nearest(unknown, known) {
         Some(near) => format!("unknown key `{unknown}`; did you mean `{near}`?"),
-        None => format!("unknown key `{unknown}`; the keys here are {}", list(known)),
+        None => format!("unknown key `{unknown}`; expected one of {}", list(known)),
     }
 }
 
@@ -160,7 +160,7 @@ fn unknown_value(unknown: &str, known: &[String]) -> String {
     }
     match nearest(unknown, known) {
         Some(near) => format!("unknown value `{unknown}`; did you mean `{near}`?"),
-        None => format!("unknown value `{unknown}`; the values here are {}", list(known)),
+        None => format!("unknown value `{unknown}`; expected one of {}", list(known)),
     }
 }
 

@@ -112,7 +112,7 @@ fn a_defect_is_named_with_its_place_and_what_was_meant() {
     check(r#""redact": {"keys": ["*"]}"#, "redact.keys[0]", "no `*` here");
     check(r#""redact": {"detectors": ["crad"]}"#, "redact.detectors[0]", "did you mean `card`?");
     check(r#""redact": {"detectors": ["card", "card"]}"#, "redact.detectors[1]", "in the list already");
-    check(r#""frobnicate": {}"#, "frobnicate", "the keys here are `version`, `service`");
+    check(r#""frobnicate": {}"#, "frobnicate", "expected one of `version`, `service`");
     check(r#""service": {"direction": "inbuond"}"#, "service.direction", "did you mean `inbound`?");
     check(r#""service": {"environment": "prod eu"}"#, "service.environment", "1 to 32 letters");
     check(r#""service": {"name": ""}"#, "service.name", "use 1 to 255");

@@ -55,7 +55,7 @@ impl Pending {
         self.caps = caps;
     }
 
-    /// Counts one exchange; beyond a cap in an overflow series.
+    /// Counts one request; beyond a cap in an overflow series.
     pub fn add(&mut self, series: Series<'_>, measurement: &Measurement, bounds_ns: &[u64]) {
         let position = self.position(series);
         self.change(position, |values| values.add(measurement, bounds_ns));

@@ -2,7 +2,7 @@
 
 use hashbrown::Equivalent;
 
-use crate::request::outcome::{ErrorType, Method, Status};
+use crate::outcome::{ErrorType, Method, Status};
 
 /// A dimension of a series whose values a client can make up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

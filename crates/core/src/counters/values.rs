@@ -2,7 +2,7 @@
 
 use gatelens_model::sketch::Sketch;
 
-/// What one exchange adds to its series.
+/// What one request adds to its series.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Measurement {
     /// Total duration, nanoseconds.
@@ -40,7 +40,7 @@ pub struct Values {
 }
 
 impl Values {
-    /// Adds one exchange. `bounds_ns` are the configured bounds, rising.
+    /// Adds one request. `bounds_ns` are the configured bounds, rising.
     pub fn add(&mut self, measurement: &Measurement, bounds_ns: &[u64]) {
         self.duration.insert(measurement.duration_ns);
         measurement.upstream_ns.into_iter().for_each(|time_ns| self.upstream.insert(time_ns));

@@ -4,10 +4,10 @@ use gatelens_model::fate::{DropReason, Fate};
 
 use super::MAX_AGE;
 use super::batch::{LogBatch, strip_bodies};
+use super::config::ExportConfig;
 use super::pipeline::{Destination, Pipeline, Settled};
 use super::request::{ExportRequest, RootId};
 use crate::host::{CalloutAnswer, CalloutId, Host};
-use crate::plan::ExportConfig;
 use crate::request::event::Event;
 use crate::shared::sequence::{self, Signal};
 use crate::stats::EventCounts;

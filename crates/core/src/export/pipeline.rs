@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use super::answer::Answer;
 use super::backoff::Backoff;
+use super::config::ExportConfig;
 use super::request::{ExportRequest, InFlight, RootId};
 use crate::config::Compression;
 use crate::host::{Callout, CalloutAnswer, CalloutId, Host, LogLevel};
 use crate::otlp;
-use crate::plan::ExportConfig;
 use crate::shared::SharedStore;
 use crate::shared::epoch::Epoch;
 use crate::shared::sequence::{self, Signal};

@@ -171,7 +171,7 @@ impl Plugin {
     pub fn log(&self, host: &impl Host) {
         let Some(active) = &self.active else { return };
         let began_ns = host.now();
-        let request = FinishedRequest::read(host, &active.plan);
+        let request = FinishedRequest::read(host, &active.plan.request);
         // Envoy runs a stream's filters before its access loggers, so the fingerprint is that of this very request if the
         // filter has counted it.
         let counted = active.worker.counted_by_filter.take();
@@ -184,7 +184,7 @@ impl Plugin {
 impl Active {
     /// What is captured of bodies.
     pub(crate) fn capture(&self) -> &Capture {
-        &self.plan.capture
+        &self.plan.request.capture
     }
 
     /// Bytes of bodies that may be held beyond those that are held now.
@@ -200,7 +200,7 @@ impl Active {
     /// A request ended that a filter of this root context saw, with these bodies.
     pub(crate) fn log_from_filter(&self, host: &impl Host, bodies: Bodies) {
         let began_ns = host.now();
-        let request = FinishedRequest::read(host, &self.plan);
+        let request = FinishedRequest::read(host, &self.plan.request);
         self.worker.counted_by_filter.set(request.fingerprint());
         self.record(host, &request, bodies, began_ns);
     }
@@ -222,10 +222,10 @@ impl Active {
 
     fn record<H: Host>(&self, host: &H, request: &FinishedRequest<H>, bodies: Bodies, began_ns: u64) {
         let redacts_bodies = bodies.held_bytes() > 0;
-        if let Some(facts) = request.facts(&self.plan) {
-            let decision = decide(&self.plan, &facts);
+        if let Some(facts) = request.facts(&self.plan.request) {
+            let decision = decide(&self.plan.request, &facts);
             let mut hits = self.hits.take();
-            let context = Context { plan: &self.plan, hits: &mut hits, now_ns: began_ns };
+            let context = Context { plan: &self.plan.request, hits: &mut hits, now_ns: began_ns };
             request.record(&facts, decision, bodies, context, |series, event| {
                 let recorded = self.worker.with(|worker| {
                     series.into_iter().for_each(|series| worker.count(series, &facts.measurement));
@@ -256,7 +256,7 @@ impl Active {
     fn pass_on_hits(&self) {
         let mut hits = self.hits.take();
         if !hits.is_empty() {
-            self.worker.with(|worker| worker.add_hits(self.plan.redactor.rules(), &mut hits));
+            self.worker.with(|worker| worker.add_hits(self.plan.request.redactor.rules(), &mut hits));
         }
         // Empty, unless the worker was in use.
         self.hits.replace(hits);

@@ -16,17 +16,17 @@ pub struct Source {
     pub trusted: bool,
 }
 
-/// Who a request says it is.
+/// The caller of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Trimmed, 1 to [`MAX_CONSUMER_CHARS`] characters; [`ANONYMOUS`] when no source names anybody.
+    /// Trimmed, 1 to [`MAX_CONSUMER_CHARS`] characters; [`ANONYMOUS`] when no source has a name.
     pub id: String,
     /// Whether the source that named it is trusted.
     pub trusted: bool,
 }
 
 impl Identity {
-    /// Asks the sources in order; the first that names somebody wins.
+    /// Reads the sources in order; the first that has a name wins.
     pub fn find(sources: &[Source], headers: &impl HeaderMap) -> Self {
         sources
             .iter()
@@ -43,7 +43,7 @@ fn name_equals(name: &[u8], lower: &str) -> bool {
     name.eq_ignore_ascii_case(lower.as_bytes())
 }
 
-/// Trims and shortens; bytes that are no UTF-8 become U+FFFD, control characters too. `None` when nothing is left.
+/// Trims and shortens. Bytes that are not UTF-8 and control characters become U+FFFD. `None` when nothing is left.
 fn clean(value: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(value.trim_ascii());
     let printable = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };

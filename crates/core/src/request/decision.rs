@@ -1,7 +1,7 @@
 //! What becomes of a request.
 
 use super::Facts;
-use crate::plan::Plan;
+use super::RequestPlan;
 
 /// What becomes of a request, decided before anything of it is redacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,6 @@ impl Decision {
 }
 
 /// Decides about a request. No option excludes requests or samples them yet, so each is counted and logged.
-pub fn decide(_plan: &Plan, _facts: &Facts<'_>) -> Decision {
+pub fn decide(_plan: &RequestPlan, _facts: &Facts<'_>) -> Decision {
     Decision::EVERYTHING
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::counters::Measurement;
-use crate::request::outcome::{ErrorType, Method, Status};
+use crate::outcome::{ErrorType, Method, Status};
 use crate::request::trace::TraceContext;
 use gatelens_redact::capture::CapturedBody;
 
@@ -28,7 +28,7 @@ pub const MAX_WORD_BYTES: usize = 256;
 /// A header as it is kept: its name in lower case and one value, redacted.
 pub type Header<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// A request, borrowed from the exchange that is being observed. Empty strings are absent.
+/// The log record about a request, borrowed from what was read of it. Empty strings are absent.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
     /// Start of the request, nanoseconds since the Unix epoch.

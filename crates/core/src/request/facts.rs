@@ -2,15 +2,15 @@
 
 use std::borrow::Cow;
 
+use super::RequestPlan;
 use super::consumer::Identity;
 use super::event::bounded_text;
-use super::outcome::{ErrorType, Method, ResponseFlags, Status};
 use super::overhead::{self, Origin};
 use super::route::{self, UNMATCHED};
 use crate::counters::Measurement;
 use crate::hash::fnv1a;
 use crate::host::{HeaderMap, Stream, StreamInfo};
-use crate::plan::Plan;
+use crate::outcome::{ErrorType, Method, ResponseFlags, Status};
 use gatelens_model::Message;
 
 /// Tells a finished request from others, so that a request which filter and access logger of the same counters see is
@@ -90,7 +90,7 @@ pub struct Facts<'a> {
 
 impl<S: Stream> FinishedRequest<S> {
     /// Reads what a plan needs of the stream whose end the host reports.
-    pub fn read(host: &S, plan: &Plan) -> Self {
+    pub fn read(host: &S, plan: &RequestPlan) -> Self {
         let route_name = if plan.use_route_name { host.route_name() } else { None };
         let headers = host.request_headers();
         let response_headers = match plan.capture.keeps_headers(Message::Response) {
@@ -120,7 +120,7 @@ impl<S: Stream> FinishedRequest<S> {
 
     /// Works out the facts; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
     /// request.
-    pub fn facts<'a>(&'a self, plan: &'a Plan) -> Option<Facts<'a>> {
+    pub fn facts<'a>(&'a self, plan: &'a RequestPlan) -> Option<Facts<'a>> {
         let code_details = self.code_details();
         if code_details == FOLLOWED {
             return None;
@@ -170,7 +170,13 @@ impl<S: Stream> FinishedRequest<S> {
         }
     }
 
-    fn route<'a>(&'a self, plan: &'a Plan, method: Method, path: &[u8], status: Status) -> Cow<'a, str> {
+    fn route<'a>(
+        &'a self,
+        plan: &'a RequestPlan,
+        method: Method,
+        path: &[u8],
+        status: Status,
+    ) -> Cow<'a, str> {
         if self.headers.is_empty() {
             return UNMATCHED.into();
         }

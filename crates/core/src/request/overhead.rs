@@ -6,7 +6,7 @@
 //! download. In all other cases the difference holds the time of others, so there is no figure rather than a wrong one.
 
 use crate::counters::Measurement;
-use crate::request::outcome::{ResponseFlags, Status};
+use crate::outcome::{ResponseFlags, Status};
 
 /// A longer request body may have been waited for by a filter that buffers it. Ten segments of 1,460 bytes arrive in one
 /// flight (RFC 6928, section 2).

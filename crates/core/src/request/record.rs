@@ -2,18 +2,18 @@
 
 use std::borrow::Cow;
 
+use super::RequestPlan;
 use super::consumer::ANONYMOUS;
 use super::event::{
     Event, Header, MAX_HEADER_BYTES, MAX_HEADERS_BYTES, MAX_PATH_BYTES, MAX_QUERY_BYTES,
     MAX_USER_AGENT_BYTES, MAX_WORD_BYTES, bounded, bounded_text,
 };
-use super::outcome::{Method, Status};
 use super::route;
 use super::trace::TraceContext;
 use super::{Capturing, Counting, Decision, Facts, FinishedRequest, Logging};
 use crate::counters::{Dimension, Series};
 use crate::host::{HeaderMap, Stream};
-use crate::plan::Plan;
+use crate::outcome::{Method, Status};
 use gatelens_model::{Message, OmissionReason};
 use gatelens_redact::Hits;
 use gatelens_redact::capture::{Bodies, CapturedBody, ObservedBody};
@@ -22,7 +22,7 @@ use gatelens_redact::capture::{Bodies, CapturedBody, ObservedBody};
 #[derive(Debug)]
 pub struct Context<'a> {
     /// The configuration in force.
-    pub plan: &'a Plan,
+    pub plan: &'a RequestPlan,
     /// Matches of its rules are added here.
     pub hits: &'a mut Hits,
     /// The time at which the stream ended, nanoseconds since the Unix epoch.
@@ -109,7 +109,7 @@ impl<S: Stream> FinishedRequest<S> {
 }
 
 /// Routes leave with the counters. Where the path has a secret, a route that was inferred from it may have one, too.
-fn redacted_route<'a>(plan: &Plan, facts: &'a Facts<'_>, redacted_path: &[u8]) -> Cow<'a, str> {
+fn redacted_route<'a>(plan: &RequestPlan, facts: &'a Facts<'_>, redacted_path: &[u8]) -> Cow<'a, str> {
     match &facts.route {
         Cow::Owned(inferred) if redacted_path != facts.path => {
             let redacted = plan.redactor.path(inferred.as_bytes(), &mut Hits::default());
@@ -119,7 +119,7 @@ fn redacted_route<'a>(plan: &Plan, facts: &'a Facts<'_>, redacted_path: &[u8]) -
     }
 }
 
-fn series<'a>(plan: &Plan, facts: &'a Facts<'_>, route: &'a str) -> Series<'a> {
+fn series<'a>(plan: &RequestPlan, facts: &'a Facts<'_>, route: &'a str) -> Series<'a> {
     let consumer = if plan.count_consumers { &facts.consumer.id } else { ANONYMOUS };
     Series::Exact {
         consumer: Dimension::Value(consumer),
@@ -132,7 +132,7 @@ fn series<'a>(plan: &Plan, facts: &'a Facts<'_>, route: &'a str) -> Series<'a> {
 
 /// The headers of a message that the plan keeps, redacted; in the order of their names.
 fn kept_headers<'a>(
-    plan: &Plan,
+    plan: &RequestPlan,
     message: Message,
     headers: &'a impl HeaderMap,
     hits: &mut Hits,
@@ -159,7 +159,7 @@ fn kept_headers<'a>(
 
 /// Both bodies as the log keeps them. A body before an upgrade, or after a CONNECT, belongs to no message.
 fn captured_bodies(
-    plan: &Plan,
+    plan: &RequestPlan,
     facts: &Facts<'_>,
     bodies: Bodies,
     hits: &mut Hits,
@@ -176,7 +176,7 @@ fn captured_bodies(
 /// What the log keeps of a body of `measured` bytes; `None` where such bodies are not captured. `later` is a
 /// reason for its omission that became known since it began.
 fn captured(
-    plan: &Plan,
+    plan: &RequestPlan,
     message: Message,
     passed: Option<ObservedBody>,
     measured: u64,

@@ -324,7 +324,7 @@ fn keys_of(mut page: &[u8]) -> impl Iterator<Item = SeriesKey> {
 mod tests {
     use super::*;
     use crate::counters::{Dimension, Measurement, Series};
-    use crate::request::outcome::{Method, Status};
+    use crate::outcome::{Method, Status};
 
     fn slot() -> Slot {
         let mut key = SeriesKey::default();

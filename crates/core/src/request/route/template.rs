@@ -2,7 +2,7 @@
 
 use hashbrown::HashMap;
 
-use crate::request::outcome::Method;
+use crate::outcome::Method;
 use crate::request::route::MAX_ROUTE_BYTES;
 
 /// A template as written, taken apart.

@@ -1,20 +1,20 @@
-//! How an exchange ended: status, response flags, `error.type`; and its method.
+//! How a request ended: status, response flags, `error.type`; and its method.
 
 use std::borrow::Cow;
 
-/// The status of an exchange as it is counted.
+/// The status of a request as it is counted.
 ///
-/// No answer and a client that left is 499, which is no error; no answer at all is 0, which is one.
+/// Without a response it is 499 if the client left, which is not an error, and 0 otherwise, which is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Status(pub u16);
 
 impl Status {
-    /// The client went away before an answer.
+    /// The client left before a response.
     pub const CLIENT_ABORT: Status = Status(499);
-    /// Nobody answered.
+    /// There was no response.
     pub const NO_ANSWER: Status = Status(0);
 
-    /// From the answer's code, if there was one, and the flags.
+    /// From the response's code, if there was one, and the flags.
     pub fn new(code: Option<u64>, flags: ResponseFlags) -> Self {
         match code.and_then(|code| u16::try_from(code).ok()).filter(|code| *code != 0) {
             Some(code) => Status(code),
@@ -23,12 +23,12 @@ impl Status {
         }
     }
 
-    /// Whether it counts as an error: 500 and above, or no answer.
+    /// Whether it counts as an error: 500 and above, or no response.
     pub fn is_error(self) -> bool {
         self.0 >= 500 || self == Self::NO_ANSWER
     }
 
-    /// The code for `http.response.status_code`; `None` when there was no answer.
+    /// The code for `http.response.status_code`; `None` when there was no response.
     pub fn code(self) -> Option<u16> {
         (self != Self::NO_ANSWER).then_some(self.0)
     }
@@ -73,7 +73,7 @@ impl ResponseFlags {
 
 macro_rules! error_types {
     ($($(#[$doc:meta])* $variant:ident = $name:literal when $flags:expr;)*) => {
-        /// Why an exchange is an error; the values of `error.type`.
+        /// Why a request is an error; the values of `error.type`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum ErrorType {
@@ -125,9 +125,9 @@ error_types! {
     StreamIdleTimeout = "stream_idle_timeout" when 1 << 16;
     /// DT, UMSDR: the request or stream took longer than allowed.
     DurationTimeout = "duration_timeout" when 1 << 22 | 1 << 19;
-    /// RL, RLSE: the rate limiter, or its service, said no.
+    /// RL, RLSE: the rate limiter, or its service, refused the request.
     RateLimited = "rate_limited" when 1 << 11 | 1 << 13;
-    /// UAEX: the external authorization service said no.
+    /// UAEX: the external authorization service refused the request.
     Unauthorized = "unauthorized" when 1 << 12;
     /// FI: a fault was injected on purpose.
     FaultInjected = "fault_injected" when 1 << 10;
@@ -137,12 +137,12 @@ error_types! {
     LocalReset = "local_reset" when 1 << 3;
     /// Any other answer of the gateway's own.
     GatewayError = "gateway_error" when 0;
-    /// Nobody answered, and no flag says why.
+    /// There was no response, and no flag shows why.
     NoResponse = "no_response" when 0;
 }
 
 impl ErrorType {
-    /// Why the exchange is an error; `None` when it is none.
+    /// Why the request is an error; `None` when it is not an error.
     pub fn new(status: Status, flags: ResponseFlags, code_details: &[u8]) -> Option<Self> {
         if !status.is_error() {
             return None;
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn status_and_cause_of_the_ways_an_exchange_can_end() {
+    fn status_and_cause_of_the_ways_a_request_can_end() {
         let check = |code: Option<u64>, flags: u64, details: &str, status: u16, cause: Option<&str>| {
             let flags = ResponseFlags(flags);
             let got = Status::new(code, flags);

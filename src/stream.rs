@@ -1,6 +1,6 @@
-//! The stream context: one for each exchange that passes the filter.
+//! The stream context: one for each request that the HTTP filter sees.
 //!
-//! Nothing is ever held back: every callback lets the stream go on.
+//! The filter never delays or changes a stream: every callback returns `Continue`.
 
 use std::rc::Rc;
 

@@ -1,0 +1,45 @@
+//! Where the counters and the log go, compiled.
+
+use std::time::Duration;
+
+use crate::config::{Compression, Direction, Limits, Secret};
+use crate::counters::Caps;
+use crate::otlp::Resource;
+use crate::shared::CounterSetId;
+
+/// Everything that a worker needs to deliver its counters and log, whichever root context does it.
+#[derive(Debug)]
+pub struct ExportConfig {
+    /// Identity of the counters.
+    pub counters: CounterSetId,
+    /// Caps of the series.
+    pub caps: Caps,
+    /// Bounds at which durations are counted exactly, nanoseconds.
+    pub bounds_ns: Vec<u64>,
+    /// The same in seconds, as configured.
+    pub bounds_seconds: Vec<f64>,
+    /// Bounds of memory and time.
+    pub limits: Limits,
+    /// Direction of the traffic.
+    pub direction: Direction,
+    /// The OTLP resource without `service.instance.id`, which belongs to the epoch.
+    pub resource: Resource,
+    /// `service.instance.id`, if the gateway has a name.
+    pub instance: Option<String>,
+    /// Cluster of the ingest.
+    pub cluster: String,
+    /// `:authority`.
+    pub authority: String,
+    /// Path of the metrics.
+    pub metrics_path: String,
+    /// Path of the logs.
+    pub logs_path: String,
+    /// Headers of the operator's own, names in lower case.
+    pub headers: Vec<(String, Secret<String>)>,
+    /// Compression of bodies.
+    pub compression: Compression,
+    /// Longest wait for an answer.
+    pub timeout: Duration,
+    /// Names of the configured redaction rules: they are reported even if they never match.
+    pub rules: Vec<String>,
+}
