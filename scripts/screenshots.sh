@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the demo for some minutes on ports of its own and has the page's tests take its pictures: docs/img.
+# Runs the demo for a few minutes on its own ports, and the page's tests take the pictures for docs/img.
 set -eu
 
 minutes=${MINUTES:-10}

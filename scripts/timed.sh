@@ -1,6 +1,6 @@
 #!/bin/sh
 # timed.sh NAME COMMAND...: runs a command and prints how long it took; the exit status is the command's. `.ci/run`
-# makes its table of these lines.
+# builds its table from these lines.
 set -eu
 
 name=$1

@@ -1,7 +1,7 @@
-//! A body of any media type and coding, in chunks of any size: it is redacted or left out, and what is redacted once
+//! A body of any media type and coding, in chunks of any size, is redacted or omitted, and a body that is redacted once
 //! stays as it is.
 //!
-//! The first byte chooses media type and coding, the second the size of the chunks.
+//! The first byte selects media type and coding, the second the size of the chunks.
 
 #![no_main]
 
@@ -26,7 +26,7 @@ static REDACTOR: LazyLock<Redactor> = LazyLock::new(|| {
     let paths = ["$.a.b", "$..c[0]", "$[*].d", "$[1:5:2]"].map(str::to_owned).to_vec();
     Redactor::new(&RedactConfig {
         request_body: paths.clone(),
-        // Filters are not idempotent: what one rule masks another may have looked at.
+        // Filters are not idempotent: one rule can mask a value that another rule compares.
         response_body: [paths, vec!["$[?@.a == 1 || length(@) > 2].b".into(), "$..e[-1]".into()]].concat(),
         detectors: DetectorKind::ALL.to_vec(),
         ..RedactConfig::default()

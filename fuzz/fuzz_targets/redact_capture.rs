@@ -1,9 +1,8 @@
-//! How a body comes changes nothing in what is kept of it: in one chunk or in many, compressed or not. What is held
-//! stays within its bound, and a stream that breaks off is survived.
+//! The chunks and the compression of a body do not change its captured form. Memory
+//! stays within its bound, and a stream may break off at any point.
 //!
-//! The first byte chooses the media type, from the first line of the body where there is no such type; the second the
-//! bound; the third the size of the chunks and the
-//! coding.
+//! The first byte selects the media type, or the first line of the body. The second byte selects the
+//! bound, the third the size of the chunks and the coding.
 
 #![no_main]
 
@@ -86,7 +85,7 @@ fn capture(
         capture.body(Message::Request, &Head::request(headers)).expect("bodies are captured");
     for chunk in chunks {
         taken.push(chunk);
-        // Buffers grow to twice what is in them at most.
+        // A buffer grows to at most twice the size of its content.
         assert!(taken.held_bytes() <= 2 * (max_body_bytes as usize) + 16, "{}", taken.held_bytes());
     }
     let mut hits = Hits::default();

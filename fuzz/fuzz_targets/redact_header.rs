@@ -1,4 +1,4 @@
-//! A header's name, a colon and its value: what is redacted once stays as it is, in whatever case the name is.
+//! A header's name, a colon and its value: redacting twice gives the same as redacting once, whatever the name's case.
 
 #![no_main]
 

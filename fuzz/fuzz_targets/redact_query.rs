@@ -1,4 +1,4 @@
-//! A query, a path or a URL: what is redacted once stays as it is.
+//! A query, a path or a URL: redacting twice gives the same as redacting once.
 
 #![no_main]
 
