@@ -1,8 +1,8 @@
 //! The plugin configuration as the operator writes it.
 //!
-//! [`Config`] mirrors the text and nothing else; [`crate::plan::Plan`] is what it compiles to. A key that is not listed
-//! here is refused, and so is the key of a feature that this version does not have: a rule that is silently skipped would
-//! leak what the operator meant to mask.
+//! [`Config`] mirrors the text and nothing else; [`crate::plan::Plan`] is its compiled form. Unknown keys are refused, and
+//! so are the keys of planned features: a rule that is silently skipped would leak a value that the operator meant to
+//! mask.
 
 pub mod bounds;
 mod error;
@@ -28,35 +28,35 @@ pub struct Config {
     /// Version of the configuration's format.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::VERSION.start(), max = *bounds::VERSION.end())))]
     pub version: u32,
-    /// What the traffic belongs to.
+    /// The service that the traffic belongs to.
     #[serde(default)]
     pub service: Service,
-    /// The ingest, which receives counters and events.
+    /// The receiver of counters and request log.
     pub ingest: Ingest,
-    /// Who calls.
+    /// The consumer, that is the caller, of a request.
     #[serde(default)]
     pub consumer: Consumer,
-    /// How paths become routes.
+    /// Rules that turn paths into routes.
     #[serde(default)]
     pub routes: Routes,
-    /// What the log keeps of each request.
+    /// The parts of each request that the log keeps.
     #[serde(default)]
     pub capture: CaptureConfig,
-    /// What is masked before it leaves the gateway.
+    /// The values that never leave the gateway.
     #[serde(default)]
     pub redact: RedactConfig,
-    /// What is counted.
+    /// The counters and their bounds.
     #[serde(default)]
     pub counters: Counters,
     /// Bounds of memory and time.
     #[serde(default)]
     pub limits: Limits,
-    /// Writes the filter's regular work to the gateway's log, too.
+    /// Writes debug messages about the filter's work to the gateway's log.
     #[serde(default)]
     pub debug: bool,
 }
 
-/// What the traffic belongs to; becomes the OTLP resource.
+/// The service that the traffic belongs to. It becomes the OTLP resource.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -70,14 +70,14 @@ pub struct Service {
     /// `deployment.environment.name`. Default `default`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = bounds::ENVIRONMENT_PATTERN)))]
     pub environment: String,
-    /// Further labels of the resource, as `gatelens.tags.{name}`.
+    /// Additional labels, chosen by the operator.
     #[cfg_attr(feature = "schema", schemars(extend(
             "maxProperties" = bounds::TAGS,
             "propertyNames" = {"pattern": bounds::TAG_PATTERN},
             "additionalProperties" = {"type": "string", "maxLength": bounds::TAG_VALUE.end()},
         )))]
     pub tags: BTreeMap<String, String>,
-    /// Whether the listener takes calls to the applications or calls that they make.
+    /// Whether the listener receives calls to the applications or calls that they make.
     pub direction: Direction,
 }
 
@@ -93,7 +93,7 @@ impl Default for Service {
     }
 }
 
-/// Which way the traffic goes.
+/// Direction of the traffic.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -105,7 +105,7 @@ pub enum Direction {
     Outbound,
 }
 
-/// The ingest, which receives counters and events.
+/// The receiver of counters and request log.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -113,28 +113,27 @@ pub struct Ingest {
     /// Name of the cluster in the gateway's configuration.
     #[cfg_attr(feature = "schema", schemars(length(min = *bounds::CLUSTER.start(), max = *bounds::CLUSTER.end())))]
     pub cluster: String,
-    /// `:authority` of the requests. Default: the cluster's name.
+    /// `:authority` of the export requests. Default: the cluster's name.
     #[serde(default)]
     pub authority: Option<String>,
-    /// Prefix of `/v1/metrics` and `/v1/logs`: empty, or a path that begins with a slash and does not end with one. Default
-    /// empty.
+    /// Prefix of `/v1/metrics` and `/v1/logs`; empty, or `/…` without a slash at the end. Default empty.
     #[serde(default)]
     pub path_prefix: String,
-    /// Headers for every request to the ingest, for example an authorization. Their values are never logged and never part
-    /// of a hash.
+    /// Headers of every export request, for example `authorization`. The values are secrets: no hash and no log contains
+    /// them.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret<String>>,
-    /// How bodies are compressed. Default `gzip`.
+    /// Compression of export requests. Default `gzip`.
     #[serde(default)]
     pub compression: Compression,
-    /// How long to wait for a response of the ingest, milliseconds. Default 5,000.
+    /// Time to wait for a response, milliseconds. Default 5,000.
     #[serde(default = "default_timeout_ms")]
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::TIMEOUT_MS.start(), max = *bounds::TIMEOUT_MS.end())))]
     pub timeout_ms: u32,
     /// Temporality of the metrics. Only `cumulative` in this version, which is the default.
     #[serde(default)]
     pub temporality: Temporality,
-    /// What a request is sent as. Only `logs` in this version, which is the default.
+    /// OTLP signal in which requests are sent. Only `logs` in this version, which is the default.
     #[serde(default)]
     pub requests_as: RequestsAs,
 }
@@ -143,7 +142,7 @@ fn default_timeout_ms() -> u32 {
     5_000
 }
 
-/// How bodies are compressed.
+/// Compression of export requests.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -151,7 +150,7 @@ pub enum Compression {
     /// Six times smaller, for about as much CPU time as the rest of the filter takes.
     #[default]
     Gzip,
-    /// Not compressed: for an ingest nearby and a cheap network.
+    /// Uncompressed, for an ingest that is near and a network that is cheap.
     None,
 }
 
@@ -165,7 +164,7 @@ pub enum Temporality {
     Cumulative,
 }
 
-/// What a request is sent as.
+/// OTLP signal in which requests are sent.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -175,12 +174,13 @@ pub enum RequestsAs {
     Logs,
 }
 
-/// Who calls.
+/// The consumer, that is the caller, of a request.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Consumer {
-    /// Read in order; the first that has a name wins. Default: the header `x-consumer-id`.
+    /// Sources of the consumer's name, tried in order; the first with a value is used. Default: the header
+    /// `x-consumer-id`.
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::SOURCES)))]
     pub sources: Vec<ConsumerSource>,
 }
@@ -191,7 +191,7 @@ impl Default for Consumer {
     }
 }
 
-/// A place in which a request names its consumer.
+/// A source of the consumer's name.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -204,7 +204,7 @@ pub struct ConsumerSource {
     pub trusted: bool,
 }
 
-/// How paths become routes. The first that applies: a template, Envoy's route name, inference.
+/// Rules that turn paths into routes. The first that applies is used: a template, Envoy's route name, inference.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
@@ -214,7 +214,7 @@ pub struct Routes {
     pub templates: Vec<String>,
     /// Use the name of Envoy's route where no template matches. Default false.
     pub use_route_name: bool,
-    /// Replace identifiers in the path: `/users/42` becomes `/users/{number}`. Default true.
+    /// Infer routes by replacing identifiers in the path: `/users/42` becomes `/users/{number}`. Default true.
     pub infer: bool,
 }
 
@@ -224,21 +224,21 @@ impl Default for Routes {
     }
 }
 
-/// What is counted.
+/// The counters and their bounds.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Counters {
-    /// Series beyond this many go into the overflow series. Default 2,000.
+    /// Maximum number of series. Requests of further series are counted in overflow series. Default 2,000.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::SERIES.start(), max = *bounds::SERIES.end())))]
     pub max_series: u32,
-    /// Consumers beyond this many are counted together; their routes and statuses stay apart. Default 1,000.
+    /// Maximum number of consumers. Further consumers are counted together; their routes and statuses stay separate. Default 1,000.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::CONSUMERS.start(), max = *bounds::CONSUMERS.end())))]
     pub max_consumers: u32,
-    /// Routes beyond this many are counted together; their consumers and statuses stay apart. Default 500.
+    /// Maximum number of routes. Further routes are counted together; their consumers and statuses stay separate. Default 500.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::ROUTES.start(), max = *bounds::ROUTES.end())))]
     pub max_routes: u32,
-    /// Count each consumer apart. If false, events still name the consumer. Default true.
+    /// Count per consumer. If false, the request log still contains the consumers. Default true.
     pub consumer: bool,
     /// Upper bounds in seconds at which durations are also counted exactly, each larger than the one before.
     #[cfg_attr(feature = "schema", schemars(
@@ -265,8 +265,8 @@ impl Default for Counters {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Bytes of events held per worker while they wait to be sent, and as many again of bodies that are being captured.
-    /// Default 8,388,608.
+    /// Maximum number of bytes of events that wait to be sent, per worker. The bodies that are being captured have a bound
+    /// of the same size. Default 8,388,608.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::QUEUE_BYTES.start(), max = *bounds::QUEUE_BYTES.end())))]
     pub queue_bytes: u32,
     /// A batch is closed at this number of events. Default 500.
@@ -302,8 +302,8 @@ impl Config {
         Ok(config)
     }
 
-    /// The configuration with its defaults as JSON with keys in a fixed order and without secrets, so that two texts that
-    /// mean the same are the same.
+    /// The configuration with its defaults as JSON, with keys in a fixed order and without secrets. Two texts with the same
+    /// meaning have the same canonical form.
     pub(crate) fn canonical(&self) -> Vec<u8> {
         // All keys are text and nothing is read from outside, which are the two ways in which this could fail.
         serde_json::to_vec(self).unwrap_or_default()

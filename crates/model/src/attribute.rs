@@ -26,7 +26,7 @@ names! {
         ROUTE = "http.route", "string", "", "The route template, or `__unmatched__`.";
         STATUS_CODE = "http.response.status_code", "int", "", "Absent without a response (read as 0); 499 when the client aborted.";
         ERROR_TYPE = "error.type", "string", "", "On errors only (status 5xx, or no response); see below.";
-        OVERFLOW = "otel.metric.overflow", "bool", "", "`true` on a series that stands for those beyond a cap. Beyond `counters.max_consumers` the consumer alone is absent, beyond `counters.max_routes` the route. Beyond `counters.max_series` all attributes except the status code are absent, and the status code too where there are more than 63 of them.";
+        OVERFLOW = "otel.metric.overflow", "bool", "", "`true` on a series that combines those beyond a cap. Beyond `counters.max_consumers` the consumer alone is absent, beyond `counters.max_routes` the route. Beyond `counters.max_series` all attributes except the status code are absent, and the status code too where there are more than 63 of them.";
     }
 }
 
@@ -36,14 +36,14 @@ names! {
         EVENT_FATE = "gatelens.event.fate", "string", "", "Fate of events: `sent` or a reason for dropping them.";
         REDACTION_RULE = "gatelens.redaction.rule", "string", "", "Name of a rule.";
         BODY_MESSAGE = "gatelens.body.message", "string", "", "`request` or `response`.";
-        BODY_FATE = "gatelens.body.fate", "string", "", "`captured`, or the reason of the omission.";
+        BODY_FATE = "gatelens.body.fate", "string", "", "`captured`, or the omission reason.";
     }
 }
 
 names! {
-    /// Attributes of a log record beside those of [`SERIES`].
+    /// Attributes of a log record besides those of [`SERIES`].
     LOG {
-        CONSUMER_TRUSTED = "gatelens.consumer.trusted", "bool", "", "`true` when the configuration calls the consumer's source trusted.";
+        CONSUMER_TRUSTED = "gatelens.consumer.trusted", "bool", "", "`true` when the configuration marks the consumer's source as trusted.";
         METHOD_ORIGINAL = "http.request.method_original", "string", "", "The method as sent, when it counts as `_OTHER`.";
         URL_PATH = "url.path", "string", "", "Path without query, redacted, at most 2,048 bytes.";
         URL_QUERY = "url.query", "string", "", "Redacted, at most 4,096 bytes. Absent when empty or when `capture.query` is false.";
@@ -57,7 +57,7 @@ names! {
         RESPONSE_FLAGS = "gatelens.response_flags", "string", "", "Envoy's short flags, `UF,URX`. Absent without any.";
         RESPONSE_CODE_DETAILS = "gatelens.response_code_details", "string", "", "Envoy's response code details.";
         REQUEST_ID = "gatelens.request_id", "string", "", "`x-request-id`.";
-        GRPC_STATUS_CODE = "rpc.grpc.status_code", "int", "", "Status of a gRPC call, from its trailers or headers. The HTTP status stays as it was, 200 as a rule.";
+        GRPC_STATUS_CODE = "rpc.grpc.status_code", "int", "", "Status of a gRPC call, from its trailers or headers. The HTTP status stays unchanged; it is normally 200.";
         REQUEST_HEADER = "http.request.header.", "string[]", "", "Values of a captured request header in their order, each redacted and at most 4,096 bytes, all headers together at most 65,536. Names are in lower case, `:authority` is `host`.";
         RESPONSE_HEADER = "http.response.header.", "string[]", "", "Values of a captured response header, in the same way.";
         REQUEST_BODY = "gatelens.request.body.content", "string", "", "The request body, decoded and redacted, where request bodies are captured.";

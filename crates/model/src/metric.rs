@@ -24,9 +24,9 @@ names! {
         DURATION_BY_BOUND = "gatelens.request.duration", "s", "histogram at `counters.bounds_seconds`",
             "Total duration again, counted exactly at the configured bounds.";
         UPSTREAM_DURATION = "gatelens.upstream.duration", "s", "exponential histogram, scale 5",
-            "Time from the request headers sent to the upstream to the last byte of its response, of the last attempt. The transfer of bodies and a slow client are in it. Requests whose upstream response did not end regularly are absent, so its percentiles describe fewer requests than the total's.";
+            "Time from the request headers sent to the upstream to the last byte of its response, of the last attempt. It includes the transfer of bodies and the delay of a slow client. Requests whose upstream response did not end regularly are absent, so its percentiles describe fewer requests than the total's.";
         GATEWAY_DURATION = "gatelens.gateway.duration", "s", "exponential histogram, scale 5",
-            "Time that the gateway itself added: from the first byte of the request headers to the headers sent upstream (filters, waiting for a connection and opening it), plus from the last byte of the upstream's response to the end of the stream. A response that the gateway made without an upstream counts whole. Absent where this time cannot be told apart from transfers or from earlier attempts: requests that were retried, hedged or redirected internally; streams that the client, a protocol error or a timeout cut; upgraded connections and responses that did not end regularly; the gateway's own 408; request bodies over 14,600 bytes and response bodies over 65,535 bytes. Request headers, or a small body under a filter that buffers, that arrive slowly count as gateway time.";
+            "Time that the gateway itself added: from the first byte of the request headers to the headers sent upstream (filters, waiting for a connection and opening it), plus from the last byte of the upstream's response to the end of the stream. The whole duration of a response that the gateway made without an upstream counts. Absent where this time cannot be told apart from transfers or from earlier attempts: requests that were retried, hedged or redirected internally; streams that the client, a protocol error or a timeout cut; upgraded connections and responses that did not end regularly; the gateway's own 408; request bodies over 14,600 bytes and response bodies over 65,535 bytes. Request headers, or a small body under a filter that buffers, that arrive slowly count as gateway time.";
         HTTP_REQUEST_BODY_SIZE = "http.server.request.body.size", "By", "histogram without buckets: count and sum",
             "Body bytes of requests (`http.client.…` outbound), encoded as sent, without framing.";
         HTTP_RESPONSE_BODY_SIZE = "http.server.response.body.size", "By", "histogram without buckets: count and sum",
@@ -50,7 +50,7 @@ names! {
         QUEUE_SIZE = "gatelens.queue.size", "By", "gauge",
             "Bytes of events held. The number of events held is `gatelens.events.captured` less all fates.";
         EXPORT_FAILURES = "gatelens.export.failures", "{attempt}", "monotonic sum",
-            "Attempts to deliver metrics or log that failed.";
+            "Failed attempts to deliver metrics or log records.";
         WORKERS = "gatelens.workers", "{worker}", "gauge",
             "Workers that count: one per worker thread of Envoy and one on its main thread.";
         WORKERS_LOST = "gatelens.workers.lost", "{worker}", "monotonic sum",
@@ -58,12 +58,12 @@ names! {
         UNCOUNTED = "gatelens.requests.uncounted", "{request}", "monotonic sum",
             "Requests that were not counted, because the host called the filter while the filter was calling the host. Always 0 on Envoy.";
         BUSY_TIME = "gatelens.busy_time", "s", "monotonic sum",
-            "Time spent in the filter's own code. Requests with redacted bodies are all measured, others by samples.";
+            "Time spent in the filter's own code. All requests with redacted bodies are measured, and a sample of the others.";
         REDACTION_HITS = "gatelens.redaction.hits", "{hit}", "monotonic sum by `gatelens.redaction.rule`",
             "Matches of each rule: `request_body:$.user.email`, `headers:x-internal-*`, `default:token`. Configured rules are listed with 0 too, built-in rules once they have matched.";
         BODIES = "gatelens.bodies", "{body}", "monotonic sum by `gatelens.body.message` (`request`, `response`) and `gatelens.body.fate`",
-            "Bodies of captured messages: `captured`, or the reason of their omission, see below.";
+            "Bodies of captured messages: `captured`, or the omission reason, see below.";
         INTERVAL = "gatelens.interval", "s", "gauge",
-            "Present only where it exceeds a minute: after a long outage, the length of time that the changes in this request cover. Its minutes cannot be told apart.";
+            "Present only where it exceeds a minute: after a long outage, the length of time that the changes in this export cover. Its minutes cannot be told apart.";
     }
 }

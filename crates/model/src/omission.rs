@@ -1,4 +1,4 @@
-//! Reasons for leaving a body out of the log.
+//! Reasons for omitting a body from the log.
 
 /// Why a body is not in the log. A body is sent redacted or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -22,7 +22,7 @@ pub enum OmissionReason {
     InflateBound,
     /// The stream, the compressed data or the JSON ended too early.
     Truncated,
-    /// It is not what its media type or content coding says.
+    /// It is not valid for its media type or content coding.
     Malformed,
     /// It is not text in its character set.
     InvalidUtf8,
@@ -40,7 +40,7 @@ pub enum OmissionReason {
     QueueFull,
     /// Redaction had taken half of the worker's time since its last tick.
     Overload,
-    /// No filter saw it: an access logger sees no bodies, an earlier filter answered, or the capabilities of the Wasm VM
+    /// The filter did not see it: an access logger sees no bodies, an earlier filter responded, or the capabilities of the Wasm VM
     /// leave out the callbacks for bodies.
     NotSeen,
 }
@@ -94,7 +94,7 @@ impl OmissionReason {
         }
     }
 
-    /// Whether a body that should have been captured was not, rather than that there was nothing to capture.
+    /// Whether the body should have been captured. False if there was nothing to capture.
     pub fn is_failure(self) -> bool {
         !matches!(self, Self::NoBody | Self::Grpc | Self::Upgrade | Self::UnsupportedMediaType)
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What never leaves the gateway. Lists extend the built-in defaults.
+/// The values that never leave the gateway. The lists extend the built-in defaults.
 ///
 /// Every list has at most 256 entries of at most 512 characters.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -16,17 +16,17 @@ pub struct RedactConfig {
     /// Default empty.
     #[cfg_attr(feature = "schema", schemars(length(max = 256)))]
     pub query: Vec<String>,
-    /// JSONPaths (RFC 9535) of what is masked in request bodies. Default empty.
+    /// JSONPaths (RFC 9535) of the values to mask in request bodies. Default empty.
     #[cfg_attr(feature = "schema", schemars(length(max = 256)))]
     pub request_body: Vec<String>,
-    /// JSONPaths (RFC 9535) of what is masked in response bodies. Default empty.
+    /// JSONPaths (RFC 9535) of the values to mask in response bodies. Default empty.
     #[cfg_attr(feature = "schema", schemars(length(max = 256)))]
     pub response_body: Vec<String>,
-    /// Names of members whose values are masked at any depth of a body, in any spelling: `passport_no` is also
-    /// `passportNo`, `Passport-No` and part of `user_passport_no`. Default empty.
+    /// Names of members whose values are masked at any depth of a body, in any spelling: `passport_no` also
+    /// matches `passportNo`, `Passport-No` and `user_passport_no`. Default empty.
     #[cfg_attr(feature = "schema", schemars(length(max = 256)))]
     pub keys: Vec<String>,
-    /// Kinds of secrets that are masked by how they look, wherever they stand but in the consumer's name. Default empty.
+    /// Kinds of secrets that are recognised by their form and masked everywhere except in the consumer's name. Default empty.
     #[cfg_attr(feature = "schema", schemars(length(max = 256)))]
     pub detectors: Vec<DetectorKind>,
     /// Whether the built-in names are masked. Default true.
@@ -47,7 +47,7 @@ impl Default for RedactConfig {
     }
 }
 
-/// A kind of secret that is known by how it looks.
+/// A kind of secret that is recognised by its form.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -68,7 +68,7 @@ impl DetectorKind {
     /// All kinds.
     pub const ALL: [Self; 5] = [Self::Card, Self::Jwt, Self::Email, Self::Iban, Self::Ssn];
 
-    /// As it is written in the configuration.
+    /// The name in the configuration.
     pub fn name(self) -> &'static str {
         match self {
             Self::Card => "card",

@@ -10,7 +10,7 @@ use crate::config::RedactConfig;
 use crate::detect::Detectors;
 use crate::mask::{MASK, UrlMatcher};
 use crate::names::{KeyRule, NameContext, NameRules, Pattern};
-use crate::parameters::{self, SecretMatcher, redact_host, redact_parameters, redact_path, redact_url};
+use crate::parameters::{self, redact_host, redact_parameters, redact_path, redact_url};
 use crate::path::Path;
 use crate::rules::{Hits, RuleRegistry};
 use crate::sniff::Carrier;

@@ -8,17 +8,17 @@ use serde_json::{Map, Value, json};
 const HEAD: &str = "\
 # The plugin's configuration
 
-The filter and the access logger read the same JSON: as the `configuration` of Envoy's plugin entry, as `pluginConfig`
-of Istio's WasmPlugin, as `config` in Envoy Gateway's EnvoyExtensionPolicy. The smallest is
+The filter and the access logger read the same JSON: as the `configuration` of Envoy's plugin entry, as the `pluginConfig`
+of Istio's WasmPlugin, as `config` of Envoy Gateway's EnvoyExtensionPolicy. The smallest is
 
 ```json
 {\"version\": 1, \"ingest\": {\"cluster\": \"gatelens_ingest\"}}
 ```
 
-Any key that is not listed here is refused with its place and what was meant, and so is a section whose feature this
-version does not have: a start fails, an update over xDS is rejected and the old configuration goes on.
-`gatelens check FILE…` says the same beforehand, for the JSON alone and for the YAML that holds it; editors understand
-[config.schema.json](config.schema.json).
+Unknown keys are refused, and so are the sections of planned features. The error names the place and the nearest known
+key. Envoy refuses to start; an xDS update is rejected and the previous configuration stays active.
+`gatelens check FILE…` finds such errors in advance, in the JSON alone and in the YAML around it. Editors can validate
+against [config.schema.json](config.schema.json).
 
 <!-- Written by `make docs` from the types in crates/core/src/config.rs. -->
 ";
@@ -27,7 +27,7 @@ version does not have: a start fails, an update over xDS is rejected and the old
 pub(crate) fn schema() -> Value {
     let mut schema = schemars::schema_for!(Config).to_value();
     schema["title"] = json!("The configuration of the gatelens plugin");
-    // What a type of Rust is stored in is nothing that a configuration knows.
+    // The schema describes JSON; the width of a Rust integer does not belong in it.
     strip(&mut schema);
     schema
 }
@@ -209,7 +209,7 @@ fn strip(value: &mut Value) {
     }
 }
 
-/// What a schema refers to, with what is said at the place of the reference.
+/// The schema that a reference points to, merged with the text beside the reference.
 fn resolved(root: &Value, schema: &Value) -> Map<String, Value> {
     let mut merged = Map::new();
     let referred =
@@ -240,7 +240,7 @@ mod tests {
         let schema = schema();
         let mut checked = 0;
         each_property(&schema, &schema, "", &mut |path, property| {
-            // At the root a bound and its neighbour are all that there is to say of the version.
+            // The version has one legal value, so its lower and upper bound are the same.
             let accepts = |value: i64| {
                 let mut config =
                     json!({"version": 1, "ingest": {"cluster": "a"}, "limits": {"queue_bytes": 67_108_864}});
