@@ -1,8 +1,8 @@
 //! The plugin configuration as the operator writes it.
 //!
-//! [`Config`] mirrors the text and nothing else; [`crate::plan::Plan`] is its compiled form. Unknown keys are refused,
-//! and so are the keys of planned features: a rule that is silently skipped would leak a value that the operator meant
-//! to mask.
+//! [`Config`] mirrors the text and nothing else; [`crate::plan::Plan`] is its compiled form. Unknown keys are refused, and
+//! so are the keys of planned features: a rule that is silently skipped would leak a value that the operator meant to
+//! mask.
 
 pub mod bounds;
 mod error;
@@ -31,7 +31,7 @@ pub struct Config {
     /// The service that the traffic belongs to.
     #[serde(default)]
     pub service: Service,
-    /// The ingest, which receives counters and events.
+    /// The receiver of counters and request log.
     pub ingest: Ingest,
     /// The consumer, that is the caller, of a request.
     #[serde(default)]
@@ -51,7 +51,7 @@ pub struct Config {
     /// Bounds of memory and time.
     #[serde(default)]
     pub limits: Limits,
-    /// Writes the filter's regular work to the gateway's log, too.
+    /// Writes debug messages about the filter's work to the gateway's log.
     #[serde(default)]
     pub debug: bool,
 }
@@ -105,7 +105,7 @@ pub enum Direction {
     Outbound,
 }
 
-/// The ingest, which receives counters and events.
+/// The receiver of counters and request log.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
@@ -116,12 +116,11 @@ pub struct Ingest {
     /// `:authority` of the export requests. Default: the cluster's name.
     #[serde(default)]
     pub authority: Option<String>,
-    /// Prefix of `/v1/metrics` and `/v1/logs`: empty, or a path that begins with a slash and does not end with one.
-    /// Default empty.
+    /// Prefix of `/v1/metrics` and `/v1/logs`; empty, or `/…` without a slash at the end. Default empty.
     #[serde(default)]
     pub path_prefix: String,
-    /// Headers for every request to the ingest, for example an authorization. Their values are never logged and never
-    /// part of a hash.
+    /// Headers of every export request, for example `authorization`. The values are secrets: no hash and no log contains
+    /// them.
     #[serde(default)]
     pub headers: BTreeMap<String, Secret<String>>,
     /// Compression of export requests. Default `gzip`.
@@ -233,12 +232,10 @@ pub struct Counters {
     /// Maximum number of series. Requests of further series are counted in overflow series. Default 2,000.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::SERIES.start(), max = *bounds::SERIES.end())))]
     pub max_series: u32,
-    /// Maximum number of consumers. Further consumers are counted together; their routes and statuses stay separate.
-    /// Default 1,000.
+    /// Maximum number of consumers. Further consumers are counted together; their routes and statuses stay separate. Default 1,000.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::CONSUMERS.start(), max = *bounds::CONSUMERS.end())))]
     pub max_consumers: u32,
-    /// Maximum number of routes. Further routes are counted together; their consumers and statuses stay separate.
-    /// Default 500.
+    /// Maximum number of routes. Further routes are counted together; their consumers and statuses stay separate. Default 500.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::ROUTES.start(), max = *bounds::ROUTES.end())))]
     pub max_routes: u32,
     /// Count per consumer. If false, the request log still contains the consumers. Default true.
@@ -268,8 +265,8 @@ impl Default for Counters {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
-    /// Maximum number of bytes of events that wait to be sent, per worker. The bodies that are being captured have a
-    /// bound of the same size. Default 8,388,608.
+    /// Maximum number of bytes of events that wait to be sent, per worker. The bodies that are being captured have a bound
+    /// of the same size. Default 8,388,608.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::QUEUE_BYTES.start(), max = *bounds::QUEUE_BYTES.end())))]
     pub queue_bytes: u32,
     /// A batch is closed at this number of events. Default 500.
@@ -305,8 +302,8 @@ impl Config {
         Ok(config)
     }
 
-    /// The configuration with its defaults as JSON, with keys in a fixed order and without secrets. Two texts with the
-    /// same meaning have the same canonical form.
+    /// The configuration with its defaults as JSON, with keys in a fixed order and without secrets. Two texts with the same
+    /// meaning have the same canonical form.
     pub(crate) fn canonical(&self) -> Vec<u8> {
         // All keys are text and nothing is read from outside, which are the two ways in which this could fail.
         serde_json::to_vec(self).unwrap_or_default()

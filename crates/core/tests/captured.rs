@@ -230,6 +230,8 @@ fn while_nothing_can_be_delivered_bodies_go_before_records() {
         worker.plugin.tick(&worker.host);
     }
     worker.host.refuse(None);
+    // The longest pause between attempts.
+    worker.gateway.wait(Duration::from_secs(45));
     let sent = sent(&worker);
     let records = records(&sent);
     assert_eq!(records.len(), 60, "no record is lost");

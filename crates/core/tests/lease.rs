@@ -2,8 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
+use std::rc::Rc;
 use std::time::Duration;
 
+use gatelens_core::host::CalloutAnswer;
+use gatelens_core::lifecycle::Plugin;
 use gatelens_testkit::fake::{FakeExchange, FakeGateway, Sent};
 use gatelens_testkit::otlp::{counts, exports_of};
 use gatelens_testkit::worker::Worker;
@@ -185,4 +188,37 @@ fn an_outage_that_ends_under_another_leader_is_stated() {
     let intervals = fleet.intervals();
     assert!(matches!(&intervals[..], [600..=660]), "{intervals:?}");
     assert_eq!(fleet.counted(), fleet.requests);
+}
+
+/// Envoy gives each listener a root context of its own, and all of them tick the one worker of their counters.
+#[test]
+fn root_contexts_of_one_worker_do_not_take_the_lease_from_each_other() {
+    let gateway = FakeGateway::starting_at(START);
+    let worker = Worker::start(&gateway, CONFIGURATION);
+    let mut second = Plugin::new(Rc::clone(&worker.registry));
+    assert!(second.configure(&worker.host));
+    let tick_both = || {
+        gateway.wait(Duration::from_secs(1));
+        let mut sent = worker.tick_answering(Some(200));
+        second.tick(&worker.host);
+        for request in worker.host.take_sent() {
+            worker.host.answer_with(CalloutAnswer { status: Some(200), ..CalloutAnswer::default() });
+            let _ = second.answered(&worker.host, request.id);
+            sent.push(request);
+        }
+        sent
+    };
+    (0..50).for_each(|n| worker.finish(FakeExchange::new("GET", &format!("/r{n}/x"), 200)));
+    assert_eq!(counts(&tick_both()).len(), 50);
+    // From then on an export has the one series that changes, whichever root context ticks.
+    for _ in 0..20 {
+        worker.finish(FakeExchange::new("GET", "/r7/x", 200));
+        let exported = counts(&tick_both());
+        assert_eq!(exported.len(), 1, "{exported:?}");
+    }
+    // A root context that ends leaves the lead to the worker that stays.
+    let _ = second.done(&worker.host);
+    second.gone(&worker.host);
+    worker.finish(FakeExchange::new("GET", "/r7/x", 200));
+    assert_eq!(counts(&worker.deliver_after(Duration::from_secs(1))).len(), 1);
 }

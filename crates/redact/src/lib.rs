@@ -41,6 +41,7 @@ mod body;
 mod config;
 mod detect;
 mod json;
+mod mask;
 mod names;
 mod parameters;
 mod path;
@@ -56,6 +57,7 @@ mod worst_cases;
 
 pub use body::BodyKind;
 pub use config::{DetectorKind, RedactConfig};
+pub use mask::MASK;
 pub use names::is_credential_header;
-pub use redactor::{MASK, MAX_LIST, MAX_NAME_CHARS, Redactor, SectionError};
+pub use redactor::{MAX_LIST, MAX_NAME_CHARS, Redactor, SectionError};
 pub use rules::{Hits, RuleId};

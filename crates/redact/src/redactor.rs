@@ -8,15 +8,13 @@ use crate::automaton::Automaton;
 use crate::body::{BodyKind, BodyRedactor, BodyRules};
 use crate::config::RedactConfig;
 use crate::detect::Detectors;
+use crate::mask::{MASK, UrlMatcher};
 use crate::names::{KeyRule, NameContext, NameRules, Pattern};
-use crate::parameters::{self, SecretMatcher, redact_host, redact_parameters, redact_path, redact_url};
+use crate::parameters::{self, redact_host, redact_parameters, redact_path, redact_url};
 use crate::path::Path;
 use crate::rules::{Hits, RuleRegistry};
 use crate::sniff::Carrier;
 use crate::stable::{Pass, until_stable};
-
-/// Replaces a masked value.
-pub const MASK: &str = "[CLIENT_REDACTED]";
 
 /// Longest list of a section of the configuration.
 pub const MAX_LIST: usize = 256;
@@ -233,23 +231,6 @@ impl Redactor {
             redacted if redacted == text => bytes,
             redacted => Cow::Owned(redacted.into_owned().into_bytes()),
         }
-    }
-}
-
-/// Matches what is sensitive in a URL.
-pub(crate) struct UrlMatcher<'a> {
-    pub(crate) query: &'a NameRules,
-    pub(crate) detectors: &'a Detectors,
-    pub(crate) hits: &'a mut Hits,
-}
-
-impl SecretMatcher for UrlMatcher<'_> {
-    fn name(&mut self, name: &str) -> bool {
-        self.query.hit(name, self.hits)
-    }
-
-    fn text(&mut self, text: &str) -> bool {
-        self.detectors.hit(text, self.hits)
     }
 }
 

@@ -19,7 +19,7 @@ const SAMPLE: u32 = 64;
 #[derive(Debug)]
 pub struct Plugin {
     registry: Rc<Registry>,
-    /// Tells this root context from all others of the process when a leader is elected.
+    /// Tells this root context from all others of the process: answers come to the one that sent the request.
     me: RootId,
     active: Option<Rc<Active>>,
     ending: bool,
@@ -151,7 +151,7 @@ impl Plugin {
     pub fn gone(&mut self, host: &impl Host) {
         let all = self.registry.all();
         for handle in &all {
-            handle.with(|worker| worker.requeue(host, self.me));
+            handle.with(|worker| worker.requeue(self.me));
         }
         // Without a root context the Wasm VM ends, too.
         if !all.iter().any(|handle| handle.has_roots()) {

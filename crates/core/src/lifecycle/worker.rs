@@ -25,6 +25,8 @@ use gatelens_redact::Hits;
 pub struct Worker {
     config: Rc<ExportConfig>,
     instance: String,
+    /// Holds the lease. It belongs to the worker: all root contexts that tick it are one candidate.
+    candidate: u64,
     phase: Phase,
     usage: Rc<Usage>,
     busy_ns: u64,
@@ -64,6 +66,7 @@ impl Worker {
         let epoch = shared.epoch();
         let instance = config.instance.clone().unwrap_or_else(|| format!("envoy-{:08x}", epoch.id >> 32));
         Self {
+            candidate: host.random() | 1,
             phase: Phase::Serving,
             usage,
             busy_ns: 0,
@@ -140,7 +143,7 @@ impl Worker {
             self.close_batch(host, now_ns);
         }
         self.heartbeats.report(host, self.shared.store(), &self.stats());
-        self.lead_or_follow(host, me, now_ns);
+        self.lead_or_follow(host, now_ns);
         self.send(host, me, now_ns);
     }
 
@@ -183,6 +186,7 @@ impl Worker {
         if matches!(self.phase, Phase::Serving | Phase::Draining) {
             self.heartbeats.deregister(host, self.shared.store(), &self.stats());
         }
+        lease::release(host, self.shared.store(), self.candidate, self.counters.acknowledged_ns());
     }
 
     /// Adds the counts of this worker to the shared ones, for the leader.
@@ -201,10 +205,9 @@ impl Worker {
     }
 
     /// A root context ends while others continue: they send again the requests to which it has no answer.
-    pub(super) fn requeue(&mut self, host: &impl Host, root: RootId) {
+    pub(super) fn requeue(&mut self, root: RootId) {
         self.log.requeue(root);
         self.counters.requeue(root);
-        lease::release(host, self.shared.store(), root.0, self.counters.acknowledged_ns());
     }
 
     /// Whether a root context has an answer outstanding.
@@ -241,9 +244,9 @@ impl Worker {
         self.log.is_idle() && self.counters.is_idle()
     }
 
-    fn lead_or_follow(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
+    fn lead_or_follow(&mut self, host: &impl Host, now_ns: u64) {
         let led_until = self.counters.leads().then(|| self.counters.acknowledged_ns());
-        let changed = match lease::acquire(host, self.shared.store(), me.0, now_ns, led_until) {
+        let changed = match lease::acquire(host, self.shared.store(), self.candidate, now_ns, led_until) {
             Leadership::Follower => {
                 let unsent = self.counters.on_lease_lost();
                 return self.shared.mark_dirty(host, &unsent);
@@ -273,7 +276,7 @@ impl Worker {
         self.fleet = self.heartbeats.survey(host, store, now_ns);
         self.counters.take(self.shared.take_dirty(host), now_ns);
         self.send(host, me, now_ns);
-        lease::release(host, self.shared.store(), me.0, self.counters.acknowledged_ns());
+        lease::release(host, self.shared.store(), self.candidate, self.counters.acknowledged_ns());
     }
 
     fn close_batch(&mut self, host: &impl Host, now_ns: u64) {

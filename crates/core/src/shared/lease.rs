@@ -12,7 +12,7 @@ use crate::host::{Host, Version};
 /// How long a leader leads without renewing its lease.
 pub const LEASE: Duration = Duration::from_secs(4);
 
-/// No root context has this number.
+/// No worker has this number.
 const NOBODY: u64 = 0;
 
 /// The part of a worker in the export of counters.
@@ -39,7 +39,7 @@ struct Lease {
     row: Vec<u64>,
 }
 
-/// Becomes or stays the leader. `me` is a number that no other root context has. `acknowledged_ns` is how far this
+/// Becomes or stays the leader. `me` is a number that no other worker has. `acknowledged_ns` is how far this
 /// worker's exports are acknowledged; `None` while it does not lead.
 pub fn acquire(
     host: &impl Host,

@@ -8,7 +8,7 @@ use super::super::parameters::redact_url;
 use super::super::sniff::{Carrier, Sniffed, sniff};
 use super::super::stable::{Pass, until_stable};
 use super::{Automaton, BodyRedactor, JsonPass, Reading, both, prose};
-use crate::redactor::{MASK, UrlMatcher};
+use crate::mask::{MASK, UrlMatcher};
 use crate::rules::Hits;
 
 /// Depth to which strings within strings are searched. JSON that is nested deeper is masked.

@@ -12,6 +12,7 @@ mod table;
 mod tables;
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
@@ -35,6 +36,9 @@ struct Options {
     /// Requests per variant, kind and round; half as many, or fewer, where there are bodies
     #[arg(long, env = "REQUESTS", default_value_t = 4_000)]
     requests: usize,
+    /// Another module of gatelens, measured beside this one in the same rounds
+    #[arg(long, env = "BASELINE")]
+    baseline: Option<PathBuf>,
     /// Keep-alive connections
     #[arg(long, env = "CONNECTIONS", default_value_t = 4)]
     connections: usize,
@@ -71,6 +75,7 @@ fn run(options: &Options) -> Result<()> {
         rounds: options.rounds,
         connections: options.connections,
         upstream: upstream.address(),
+        baseline: options.baseline.as_deref(),
         cpus: &cpus,
     };
     for table in &options.tables {

@@ -1,6 +1,7 @@
 //! Interleaved rounds: each load goes to each gateway in turn, and each round begins with another gateway.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,8 @@ pub(crate) struct Bench<'a> {
     pub(crate) rounds: usize,
     pub(crate) connections: usize,
     pub(crate) upstream: SocketAddr,
+    /// Another module of gatelens to compare with.
+    pub(crate) baseline: Option<&'a Path>,
     pub(crate) cpus: &'a Cpus,
 }
 

@@ -22,16 +22,19 @@ const SIZES: [(&str, usize); 5] =
 /// Where an Envoy does not start, or a request fails.
 pub(crate) fn requests(bench: &Bench<'_>, requests: usize) -> Result<String> {
     let filter = EnvoyConfig::http_filter()?;
-    let mut gateways = start(
-        bench,
-        vec![
-            ("no filter", EnvoyConfig::plain()?),
-            ("SDK no-op filter", EnvoyConfig::noop()?),
-            ("gatelens, HTTP filter", filter.clone()),
-            ("… without callbacks for bodies", without_body_callbacks(filter)?),
-            ("gatelens, access logger", EnvoyConfig::access_logger()?),
-        ],
-    )?;
+    let logger = EnvoyConfig::access_logger()?;
+    let mut variants = vec![
+        ("no filter", EnvoyConfig::plain()?),
+        ("SDK no-op filter", EnvoyConfig::noop()?),
+        ("gatelens, HTTP filter", filter.clone()),
+        ("… without callbacks for bodies", without_body_callbacks(filter.clone())?),
+        ("gatelens, access logger", logger.clone()),
+    ];
+    if let Some(module) = bench.baseline {
+        variants.push(("baseline module, HTTP filter", filter.wasm(module)));
+        variants.push(("baseline module, access logger", logger.wasm(module)));
+    }
+    let mut gateways = start(bench, variants)?;
     let loads = [
         Load::get("direct response", "/direct/items/", requests),
         Load::get("proxied", "/v1/items/", requests),
@@ -57,17 +60,20 @@ pub(crate) fn bodies(bench: &Bench<'_>, requests: usize) -> Result<String> {
         "$.orders[0:2].total",
     ];
     let redact = json!({"request_body": paths(5), "response_body": answered});
-    let mut gateways = start(
-        bench,
-        vec![
-            ("no filter", EnvoyConfig::plain()?),
-            ("SDK no-op filter", EnvoyConfig::noop()?),
-            ("gatelens, no callbacks for bodies", without_body_callbacks(filter.clone())?),
-            ("gatelens, nothing captured", filter.clone()),
-            ("… both bodies, built-in names", with_sections(&filter, &capture, &json!({}))?),
-            ("… both bodies, and 5 paths each", with_sections(&filter, &capture, &redact)?),
-        ],
-    )?;
+    let with_paths = with_sections(&filter, &capture, &redact)?;
+    let mut variants = vec![
+        ("no filter", EnvoyConfig::plain()?),
+        ("SDK no-op filter", EnvoyConfig::noop()?),
+        ("gatelens, no callbacks for bodies", without_body_callbacks(filter.clone())?),
+        ("gatelens, nothing captured", filter.clone()),
+        ("… both bodies, built-in names", with_sections(&filter, &capture, &json!({}))?),
+        ("… both bodies, and 5 paths each", with_paths.clone()),
+    ];
+    if let Some(module) = bench.baseline {
+        variants.push(("baseline module, nothing captured", filter.wasm(module)));
+        variants.push(("baseline module, 5 paths each", with_paths.wasm(module)));
+    }
+    let mut gateways = start(bench, variants)?;
     let loads = [Load::post("POST of 4 KB, answered 2 KB", "/v1/orders?sleep=0", 4_000, requests)?];
     let costs = measure(bench, &mut gateways, &loads)?;
     let names = names(&gateways);
