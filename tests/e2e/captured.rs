@@ -1,4 +1,4 @@
-//! Capture and redaction on the real Envoy: what is planted is searched for in every byte that leaves for the ingest.
+//! Capture and redaction on the real Envoy: every byte that leaves for the ingest is searched for planted secrets.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -16,14 +16,14 @@ use serde_json::{Value, json};
 use super::report;
 use super::stack::{Mode, Stack};
 
-/// In no request but as a secret. A number, so that it can be any JSON value.
+/// Every request contains it only as a secret. A number, so that it can be any JSON value.
 const SECRET: &str = "8675309867";
-/// As it is written in base64, in each of the three places of a group.
+/// Its base64 forms, at each of the three offsets in a group.
 const IN_BASE64: [&str; 3] = ["ODY3NTMwOTg2N", "g2NzUzMDk4Nj", "4Njc1MzA5ODY3"];
 const MASK: &str = "[CLIENT_REDACTED]";
 const JSON: &str = "application/json";
 
-/// Far more than the slowest machine needs.
+/// Far more than the slowest host needs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The examples of the documentation among the rules.
@@ -44,7 +44,7 @@ fn configuration() -> Value {
     })
 }
 
-/// What is expected of a log record: attributes that it has; of the others nothing is said.
+/// Attributes that a log record must have. It may have others.
 type Expected = Vec<(&'static str, String)>;
 
 /// The gateway with a receiver that keeps every byte.
@@ -68,13 +68,13 @@ impl Tapped {
         self.envoy.address()
     }
 
-    /// Remembers what the record of the exchange with this path has to hold.
+    /// Adds the attributes that the record of the request with this path must have.
     fn expect(&mut self, path: &str, expected: &[(&'static str, &str)]) {
         let attributes = expected.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
         assert!(self.expected.insert(path.to_owned(), attributes).is_none(), "{path} twice");
     }
 
-    /// Sends a request; the client gets its own body back, whatever is captured of it.
+    /// Sends a request and checks that the client gets its own body back.
     fn echo(&mut self, request: Request, body: &[u8], expected: &[(&'static str, &str)]) {
         let head = String::from_utf8_lossy(&request.to_bytes()).into_owned();
         let target = head.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -89,7 +89,7 @@ impl Tapped {
         loop {
             let left = self.receiver.captured();
             if records(&left).len() >= self.expected.len() || start.elapsed() > PATIENCE {
-                // A tick more, for the counters that belong to the last records.
+                // One more tick, for the counters that belong to the last records.
                 sleep(Duration::from_secs(2));
                 return self.receiver.captured();
             }
@@ -166,7 +166,7 @@ fn nothing_planted_leaves_and_everything_else_does() {
     assert!(gateway.upstream.requests() > 20);
 }
 
-/// Bodies that are captured, in each way in which one can come.
+/// Captured bodies, in every way in which a body can be sent.
 fn bodies(gateway: &mut Tapped) {
     let post = |target: &str| Request::new("POST", target).header("content-type", JSON);
     let example = format!(
@@ -228,7 +228,7 @@ fn bodies(gateway: &mut Tapped) {
     gateway.expect("/echo/http2", &both);
 }
 
-/// Bodies that cannot be redacted with certainty, or are none.
+/// Bodies that cannot be redacted with certainty, and empty ones.
 fn bodies_that_are_left_out(gateway: &mut Tapped) {
     let post = |target: &str| Request::new("POST", target).header("content-type", JSON);
     let mut both = |request: Request, body: &[u8], reason: &str| {
@@ -270,7 +270,7 @@ fn bodies_that_are_left_out(gateway: &mut Tapped) {
     let wide = format!("[{}{secret}]", "[[[[[[[[]]]]]]]],".repeat(60_000));
     let masked = wide.replace(SECRET, MASK);
     gateway.echo(post("/echo/wide"), wide.as_bytes(), &[(REQUEST, &masked), (RESPONSE, &masked)]);
-    // Bombs: one that would exceed the bound, and one that is within it and all the same no honest body.
+    // Bombs: one that exceeds the bound, and one within it that inflates far too much.
     for (path, size, reason) in
         [("/echo/bomb", 50_000_000, "too_large"), ("/echo/small-bomb", 500_000, "inflate_bound")]
     {
@@ -287,13 +287,13 @@ fn bodies_that_are_left_out(gateway: &mut Tapped) {
     sleep(Duration::from_millis(300));
     connection.abort();
     gateway.expect("/echo/gone", &[(NO_REQUEST, "truncated")]);
-    // The upstream closes in the middle of its answer.
+    // The upstream closes in the middle of its response.
     let answer = Connection::open(gateway.address()).unwrap().request(&Request::get("/truncate/5000"));
     assert!(answer.is_err());
     gateway.expect("/truncate/5000", &[(NO_RESPONSE, "truncated")]);
 }
 
-/// Streams that hold no body, or something else.
+/// Streams without a body, and streams of another protocol.
 fn streams(gateway: &mut Tapped) {
     let mut connection = Connection::open(gateway.address()).unwrap();
     for (method, path, status) in
@@ -410,7 +410,7 @@ fn the_read_api_shows_what_was_captured() {
 }
 
 #[test]
-fn an_access_logger_sees_no_bodies_and_says_so() {
+fn an_access_logger_sees_no_bodies_and_reports_the_reason() {
     let mut gateway = Tapped::start(Mode::Logger);
     let body = format!(r#"{{"token": "{SECRET}"}}"#);
     let request = Request::new("POST", format!("/echo/seen?token={SECRET}")).header("content-type", JSON);

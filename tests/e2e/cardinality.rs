@@ -1,4 +1,4 @@
-//! A client that names a new consumer with each request costs no more memory than the caps allow, and no count.
+//! A client that sends a new consumer with each request needs no more memory than the caps allow, and costs no count.
 
 use std::env;
 use std::net::SocketAddr;
@@ -13,8 +13,8 @@ use super::stack::{Mode, Stack, plugin};
 
 const CLIENTS: usize = 8;
 
-/// What Envoy may grow by: two queues of 8 MiB, the series, and what the allocators of Envoy and of three virtual
-/// machines keep.
+/// Bytes by which Envoy may grow: two queues of 8 MiB, the series, and memory that the allocators of Envoy and of three
+/// Wasm VMs keep.
 const GROWTH_BYTES: u64 = 128 << 20;
 
 #[test]
@@ -22,7 +22,7 @@ fn a_new_consumer_with_each_request() {
     check(100_000);
 }
 
-/// A million.
+/// One million requests.
 #[test]
 #[ignore = "takes a minute: make chaos"]
 fn a_new_consumer_with_each_of_a_million_requests() {
@@ -33,7 +33,7 @@ fn check(requests: usize) {
     let requests = env::var("CARDINALITY_REQUESTS").ok().and_then(|n| n.parse().ok()).unwrap_or(requests);
     let mut stack = Stack::launch(Mode::Logger, Listeners::Static, |config| config.plugin(&plugin()));
     let address = stack.envoy.address();
-    // Both workers have served and the buffers of the way are there.
+    // Both workers have handled requests and allocated their buffers.
     attack(address, "warm", 4_000);
     let before = stack.envoy.process().resident_bytes().unwrap();
     attack(address, "mallory", requests);
@@ -63,7 +63,7 @@ fn check(requests: usize) {
     }
 }
 
-/// From several connections, so that both workers have their share.
+/// Over several connections, so that both workers get requests.
 fn attack(address: SocketAddr, name: &str, requests: usize) {
     thread::scope(|scope| {
         for client in 0..CLIENTS {

@@ -1,9 +1,9 @@
-//! Counts and log stay exact while everything around the gateway fails: the ingest is killed, its answers are wrong,
+//! Counts and log stay exact while everything around the gateway fails: the ingest is killed, its responses are wrong,
 //! late or lost, and the configuration changes under load.
 //!
 //! `cargo test` runs a short form, `make chaos` the long one. `CHAOS_REQUESTS`, `CHAOS_SECONDS` and `CHAOS_SEED` change
-//! either. A seed decides what is sent and the order of the faults; which request meets which fault is up to the
-//! machine.
+//! either. A seed decides the requests and the order of the faults. Which request meets which fault depends on the
+//! timing.
 
 mod director;
 mod verdict;
@@ -30,7 +30,7 @@ struct World {
     envoy: Envoy,
     config: EnvoyConfig,
     discovery: Discovery,
-    // Ends and is removed after the others.
+    // Dropped after the others.
     _upstream: Upstream,
     _directory: TempDir,
 }
@@ -92,7 +92,7 @@ impl World {
         let proxy = FaultProxy::start(ingest.address()).unwrap();
         let config = Mode::Filter.config().upstream(upstream.address()).unwrap();
         let config = traffic::keep_request_ids(config.ingest(proxy.address()).unwrap()).plugin(&impatient());
-        // Connections of a replaced listener are asked to end with their next answer, and it is gone soon after, so
+        // Envoy closes the connections of a replaced listener with their next response and removes it soon after, so
         // that root contexts end while the test runs.
         let drain = ["--drain-time-s", "5", "--drain-strategy", "immediate"];
         let launch = Launch {
@@ -112,7 +112,7 @@ impl World {
     }
 }
 
-/// The tests' configuration with a short timeout, so that what hangs costs little time.
+/// The tests' configuration with a short timeout, so that a request that hangs costs little time.
 fn impatient() -> serde_json::Value {
     let mut plugin = plugin();
     plugin["ingest"]["timeout_ms"] = 1_500.into();

@@ -1,4 +1,4 @@
-//! What is sent is what is counted, exactly.
+//! The counts equal the requests sent, exactly.
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -219,7 +219,7 @@ fn method(kind: &Kind) -> &'static str {
     if kind.method == "PROPFIND" { "_OTHER" } else { kind.method }
 }
 
-/// Sends a request and returns the length of the answer's body.
+/// Sends a request and returns the length of the response body.
 fn send(connection: &mut Connection, kind: &Kind) -> u64 {
     let mut request = Request::new(kind.method, kind.target);
     if let Some(consumer) = kind.consumer {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use gatelens_testkit::{Envoy, EnvoyConfig, wait};
 use serde_json::{Value, json};
 
-/// Where Envoy counts the configurations that it has taken.
+/// Envoy's counter of accepted configurations.
 const RELOADS: &str = "extension_config_discovery.http_filter.gatelens.config_reload";
 
 /// A filter whose configuration is in a file.
@@ -33,7 +33,7 @@ impl Discovery {
         })
     }
 
-    /// Replaces the file by the plugin's configuration in `config` and waits until Envoy has taken it.
+    /// Replaces the file by the plugin's configuration in `config` and waits until Envoy has accepted it.
     pub(crate) fn update(&self, envoy: &Envoy, config: &EnvoyConfig) {
         let before = envoy.stat(RELOADS).unwrap();
         self.write(config);

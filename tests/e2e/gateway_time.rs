@@ -1,4 +1,4 @@
-//! `gatelens.gateway.duration` is the gateway's own time: neither a slow client nor a slow upstream is in it.
+//! `gatelens.gateway.duration` is the gateway's own time: it excludes slow clients and slow upstreams.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -42,7 +42,7 @@ fn check(mode: Mode) {
         "HTTP/1.1 200",
     );
 
-    // Attempts before the last one, a request before this one, and another request's body cannot be told apart.
+    // Earlier attempts, an earlier redirected request and a long body cannot be separated from the gateway's time.
     for target in ["/flaky/3", "/lagging/900", "/redirect/status/200"] {
         assert_eq!(connection.request(&Request::get(target)).unwrap().status, 200, "{target}");
     }
@@ -67,7 +67,7 @@ fn check(mode: Mode) {
     for route in measured {
         let ((total_count, total), (count, own)) = (durations[route], gateway[route]);
         assert_eq!((total_count, count), (1, 1), "{mode:?} {route}");
-        // What others took is left out, however slow the machine is.
+        // The time of others is excluded, however slow the host is.
         let others =
             if route.starts_with("/bytes") || route == "/direct" { 0.0 } else { PAUSE.as_secs_f64() };
         assert!(total >= others, "{mode:?} {route}: {total}");

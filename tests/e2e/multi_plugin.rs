@@ -1,4 +1,4 @@
-//! Several listeners and several plugins in one process: nobody counts what is another's, and nobody counts twice.
+//! Several listeners and several plugins in one process: each counts its own requests, once.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::report;
 
-/// Listeners, and who looks at what passes: two plugins that differ in name, service and header of the consumer.
+/// Listeners with their plugins: two plugins that differ in name, service and consumer header.
 const LISTENERS: [(&str, &[&str], usize); 4] = [
     ("first", &["one"], 60),
     ("second", &["two"], 70),

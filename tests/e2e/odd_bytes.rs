@@ -1,4 +1,4 @@
-//! Bytes that no client should send change no answer and leave the plugin alive.
+//! With bytes that no client should send, responses stay the same and the plugin stays alive.
 
 use std::env;
 use std::thread;
@@ -9,7 +9,7 @@ use gatelens_testkit::{Envoy, EnvoyConfig, Upstream, artefacts};
 
 use super::stack::{Mode, Stack};
 
-/// Requests, each from a seed of its own; `GATELENS_ODD_REQUESTS` says otherwise.
+/// Number of requests, each from its own seed; `GATELENS_ODD_REQUESTS` overrides it.
 const REQUESTS: u64 = 2_000;
 
 /// Envoy's limit for all headers of a request.
@@ -58,10 +58,10 @@ fn answers(envoy: &Envoy, requests: &[Vec<u8>]) -> Vec<Option<u16>> {
     })
 }
 
-/// The status, or none if the connection was closed without an answer.
+/// The status, or `None` if the connection was closed without a response.
 fn answer(envoy: &Envoy, request: &[u8]) -> Option<u16> {
     let mut connection = Connection::open(envoy.address()).unwrap();
-    // One that is refused halfway is answered all the same.
+    // A request that is refused halfway still gets a response.
     let _ = connection.send_bytes(request);
     connection.read_response("GET").ok().map(|response| response.status)
 }
@@ -97,7 +97,7 @@ fn odd_request(rng: &mut Rng) -> Vec<u8> {
         };
         head.extend([name, b": ", &value, b"\r\n"].concat());
     }
-    // Beside `host`, `connection` and those that Envoy adds, up to and over its limits.
+    // In addition to `host`, `connection` and those that Envoy adds, up to and over its limits.
     match rng.u8(0..12) {
         0 | 1 => {
             for index in 0..rng.usize(MAX_HEADERS - 20..MAX_HEADERS + 10) {
@@ -114,7 +114,7 @@ fn odd_request(rng: &mut Rng) -> Vec<u8> {
     head
 }
 
-/// Any bytes but those that would end a line or the word.
+/// Any bytes except those that would end a line or the word.
 fn odd_bytes(rng: &mut Rng, most: usize) -> Vec<u8> {
     let allowed = |rng: &mut Rng| match rng.u8(..) {
         b'\r' | b'\n' | b' ' | b':' => 0xe9,

@@ -12,8 +12,8 @@ use super::stack::{Mode, Stack, plugin};
 /// Requests a second.
 const RATE: u64 = 20;
 
-/// A request counts in the minute in which its worker merged it and the exporter read it: at most two ticks later, and
-/// another second for a crowded machine.
+/// A request counts in the minute in which its worker merged it and the leader read it: at most two ticks later, and
+/// another second on a loaded host.
 const EDGE_SECONDS: u64 = 3;
 
 #[test]

@@ -38,7 +38,7 @@ fn the_page_shows_what_went_through_the_gateway() {
         .current_dir(paths::workspace_root().join("dashboard"))
         .env("GATELENS_URL", format!("http://{}", stack.ingest.address()))
         .output()
-        .expect("node is needed for the page's test; `make doctor` says how to install it");
+        .expect("the page's test needs node; `make doctor` prints the command that installs it");
     let report = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{report}{}", String::from_utf8_lossy(&output.stderr));
     assert!(report.contains("# skipped 0") || report.contains("ℹ skipped 0"), "{report}");

@@ -1,4 +1,4 @@
-//! The read API's answers about any number of gateways.
+//! Responses of the read API about any number of gateways.
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use super::stack::{Counts, Key};
 
-/// How long a gateway may take to deliver all after the faults have stopped: the longest back-off, 45 s, more than once.
+/// How long a gateway may take to deliver all after the faults have stopped: the longest back-off, 45 s, more than
+/// once.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Log records by what became of them, of all gateways together.
+/// Log records by fate, of all gateways together.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Fates {
     pub(crate) captured: u64,
@@ -64,7 +65,7 @@ pub(crate) fn request_log(ingest: &Ingest) -> Vec<Value> {
     }
 }
 
-/// The gateways, each life by itself.
+/// The gateways, one row for each epoch.
 pub(crate) fn gateways(ingest: &Ingest) -> Vec<Value> {
     ingest.get_json("/api/v1/gateways").unwrap()["rows"].as_array().unwrap().clone()
 }
@@ -84,7 +85,7 @@ pub(crate) fn fates(ingest: &Ingest) -> Fates {
         }
     }
     let dropped: u64 = sum.dropped.values().sum();
-    assert_eq!(sum.captured, sum.stored + dropped + sum.held, "every answer adds up: {sum:?}");
+    assert_eq!(sum.captured, sum.stored + dropped + sum.held, "every response adds up: {sum:?}");
     sum
 }
 

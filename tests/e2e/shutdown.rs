@@ -1,7 +1,7 @@
 //! A gateway ends while requests pass: killed outright, or asked to stop.
 //!
 //! The loss is measured and printed; `docs/operations.md` quotes it. The bound that is asserted is in exports, not in
-//! seconds, so that it holds on any machine.
+//! seconds, so that it holds on any host.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -19,9 +19,9 @@ const RATE: u64 = 300;
 /// Seconds of one round of traffic.
 const SECONDS: u64 = 2;
 
-/// Requests that were answered before this many last exports of the counters must not be lost. A count waits for a
-/// tick to be merged and for another to be exported, a log record for two ticks until its batch is closed and for
-/// another to be answered; the rest of the six is room for a worker that gets no CPU while another one ticks.
+/// Requests with a response before this number of last exports of the counters must not be lost. A count waits for a
+/// tick to be merged and for another to be exported; a log record waits for two ticks until its batch is closed and for
+/// another until the response. The rest of the six is room for a worker that gets no CPU while another one ticks.
 const EXPORTS_AT_RISK: usize = 6;
 
 #[test]
@@ -81,7 +81,8 @@ struct AtRisk {
     safe: u64,
 }
 
-/// Sends rounds of traffic until a second's worth of it is older than the exports at risk. A higher count shows an export.
+/// Sends rounds of traffic until a second's worth of it is older than the exports at risk. A higher count shows an
+/// export.
 fn send_until_exported(stack: &Stack, kinds: &[Kind], settled: u64) -> AtRisk {
     let (mut sent, mut counted, mut answered_before) = (0, settled, Vec::new());
     for seed in 1.. {

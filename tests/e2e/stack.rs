@@ -1,4 +1,4 @@
-//! Upstream, ingest and Envoy together, and the read API's answers about them.
+//! Upstream, ingest and Envoy together, and responses of the read API about them.
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::report;
 
-/// Far more than the slowest machine needs; reached only when something is wrong.
+/// Far more than the slowest host needs; reached only when something is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How the module is loaded.

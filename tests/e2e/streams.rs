@@ -1,4 +1,4 @@
-//! Streams that are more than a request and an answer: each counts once, and right.
+//! Streams that are more than one request and one response: each counts once, with the right values.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -76,11 +76,11 @@ fn over_http1(stack: &Stack) -> Vec<Had> {
         response
     };
 
-    // An answer without a body has no bytes, whatever its headers announce.
+    // A response without a body has no bytes, whatever its headers announce.
     assert_eq!(ask(Request::new("HEAD", "/bytes/700"), 200).header("content-length"), Some("700"));
     ask(Request::get("/status/204"), 204);
     ask(Request::get("/status/304"), 304);
-    // Interim answers are none: one request, one answer.
+    // Interim responses do not count: one request, one response.
     ask(Request::get("/interim/2"), 200);
     ask(Request::post("/echo", "expected").header("expect", "100-continue"), 200);
     ask(Request::get("/trailers").header("te", "trailers"), 200);
@@ -88,7 +88,7 @@ fn over_http1(stack: &Stack) -> Vec<Had> {
     let events = ask(Request::get("/events/8"), 200);
     assert_eq!(events.body.len(), 8 * 9);
 
-    // What the gateway repeats, follows or hedges by itself is one request of the client's.
+    // Retries, redirects and hedged attempts of the gateway belong to one request of the client.
     ask(Request::get("/flaky/3"), 200);
     ask(Request::get("/redirect/bytes/40"), 200);
     ask(Request::get("/lagging/900"), 200);
@@ -185,7 +185,7 @@ fn calls_of_grpc_and_attempts_are_in_the_log() {
             assert_eq!(http2.answer(id).unwrap().status, Some(status), "{target}");
             assert_eq!(status, 200, "{target}");
         };
-        // In the trailers, in the headers, and made by Envoy, which answers a call of gRPC with 200 in any case.
+        // In the trailers, in the headers, and made by Envoy, which responds to every gRPC call with 200.
         for target in ["/grpc/0", "/grpc/5", "/grpc-headers/7", "/dead/call"] {
             call(target);
         }
@@ -199,7 +199,7 @@ fn calls_of_grpc_and_attempts_are_in_the_log() {
             ("/grpc-headers/7", 200, Some(7), None, 2),
             ("/dead/call", 200, Some(14), None, 2),
             ("/flaky/3", 200, None, Some(2), 1),
-            // Nobody called gRPC there, so the status that Envoy infers from 404 is none.
+            // This is not a gRPC call, so the gRPC status that Envoy infers from the 404 is ignored.
             ("/status/404", 404, None, None, 1),
             ("/flaky/9", 503, None, Some(3), 1),
         ];
@@ -228,7 +228,7 @@ fn calls_of_grpc_and_attempts_are_in_the_log() {
     }
 }
 
-/// A gateway that lets tunnels and trailers through, and that repeats, follows and hedges.
+/// A gateway that allows tunnels and trailers, and that retries, follows redirects and hedges.
 pub(crate) fn streaming(config: EnvoyConfig) -> EnvoyConfig {
     config.edit(|bootstrap| {
         let manager = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";

@@ -87,7 +87,7 @@ impl Kind {
     }
 }
 
-/// Has Envoy keep the `x-request-id` that the client sends, so that each record in the log names its request.
+/// Makes Envoy keep the `x-request-id` that the client sends, so that each record in the log names its request.
 pub(crate) fn keep_request_ids(config: EnvoyConfig) -> EnvoyConfig {
     config.edit(|bootstrap| {
         let listeners = bootstrap["static_resources"]["listeners"].as_array_mut().unwrap();
@@ -103,22 +103,22 @@ pub(crate) fn keep_request_ids(config: EnvoyConfig) -> EnvoyConfig {
 pub(crate) struct Load {
     pub(crate) seed: u64,
     pub(crate) requests: usize,
-    /// The requests are spread over this time, or more on a slow machine.
+    /// The requests are spread over this time, or more on a slow host.
     pub(crate) duration: Duration,
     pub(crate) clients: usize,
     pub(crate) connections_per_client: usize,
 }
 
-/// What clients read off an answer.
+/// The part of a response that clients check.
 pub(crate) type Answer = (u16, Vec<u8>);
 
-/// What was sent, and what came back.
+/// The requests that were sent, and differences in their responses.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
     pub(crate) counts: BTreeMap<Key, Counts>,
     /// By client, the kinds of its requests in their order: request `<client>-<number>` in the log.
     pub(crate) kinds: Vec<Vec<u16>>,
-    /// Answers that differ from those of a gateway without the filter, or that never came; the first few.
+    /// Responses that differ from those of a gateway without the filter, or that are missing; the first few.
     pub(crate) differences: Vec<String>,
 }
 
@@ -127,7 +127,7 @@ impl Sent {
         self.counts.values().map(|counts| counts.requests).sum()
     }
 
-    /// Adds a request that was answered with a body of this many bytes.
+    /// Adds a request whose response has a body of this many bytes.
     pub(crate) fn count(&mut self, kind: &Kind, response_bytes: usize) {
         let counts = Counts {
             requests: 1,
@@ -145,13 +145,13 @@ impl Sent {
     }
 }
 
-/// How far the clients are; shared with whoever disturbs them.
+/// Progress of the clients; shared with the thread that injects faults.
 #[derive(Debug, Default)]
 pub(crate) struct Progress {
     pub(crate) sent: AtomicU64,
 }
 
-/// The answer to each kind, from a gateway that is trusted.
+/// The response to each kind, from a trusted gateway.
 pub(crate) fn answers(gateway: SocketAddr, kinds: &[Kind]) -> Vec<Answer> {
     let mut connection = Connection::open(gateway).unwrap();
     kinds
@@ -164,7 +164,7 @@ pub(crate) fn answers(gateway: SocketAddr, kinds: &[Kind]) -> Vec<Answer> {
         .collect()
 }
 
-/// Sends the load from several threads and compares each answer with the one expected.
+/// Sends the load from several threads and compares each response with the expected one.
 pub(crate) fn send(
     gateway: SocketAddr,
     kinds: &[Kind],
@@ -210,7 +210,7 @@ impl Client<'_> {
             let kind = rng.usize(..self.kinds.len());
             let slot = rng.usize(..connections.len());
             sent.kinds[0].push(kind as u16);
-            match self.exchange(&mut connections[slot], kind, number) {
+            match self.request(&mut connections[slot], kind, number) {
                 Ok(response) => self.count(&mut sent, kind, &response),
                 Err(error) => sent.differ(format!("request {}-{number}: {error}", self.client)),
             }
@@ -219,7 +219,7 @@ impl Client<'_> {
         sent
     }
 
-    fn exchange(
+    fn request(
         &self,
         connection: &mut Option<Connection>,
         kind: usize,
@@ -231,7 +231,7 @@ impl Client<'_> {
         };
         let id = format!("{}-{number}", self.client);
         let response = open.request(&self.kinds[kind].request().header("x-request-id", id))?;
-        // A listener that is being replaced asks its clients to come again.
+        // A listener that is being replaced closes its connections; the client connects again.
         if response.header("connection") != Some("close") {
             *connection = Some(open);
         }
@@ -249,7 +249,7 @@ impl Client<'_> {
 
 impl Sent {
     fn differ(&mut self, what: String) {
-        // One is too many; more than a few say no more.
+        // One difference already fails the test; a few are enough to find the cause.
         if self.differences.len() < 5 {
             self.differences.push(what);
         }

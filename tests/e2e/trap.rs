@@ -1,4 +1,5 @@
-//! A trap of the module under each failure policy: which requests it touches, which counts it costs, how it heals.
+//! A trap of the module under each failure policy: the requests that it affects, the counts that it costs, and how
+//! counting resumes.
 //!
 //! The module under test traps on request. It is built with the feature `trap` (`make wasm-trap`), which the released
 //! module never has. The decisions that rest on these tests are in ADR 6.
@@ -31,7 +32,7 @@ const CALLBACKS: [&str; 6] =
     ["on_request_headers", "on_request_body", "on_response_headers", "on_response_body", "on_log", "on_tick"];
 
 #[test]
-fn a_trap_is_an_incident_and_counts_go_on() {
+fn a_trap_is_an_incident_and_counting_continues() {
     artefacts::or_skip();
     let module = paths::trap_wasm().unwrap();
     let mut stack =
@@ -47,10 +48,10 @@ fn a_trap_is_an_incident_and_counts_go_on() {
     get(Request::get("/direct").header(TRIGGER, "on_log"));
     assert!(stack.envoy.log().contains(PANIC), "{}", stack.envoy.log());
 
-    // Until the back-off is over a worker's requests are not counted; how many that are is the host's affair.
+    // Until the back-off is over, a worker's requests are not counted. Their number depends on Envoy.
     let mut sent = 51;
     let mut uncounted = 0;
-    wait::eventually("a machine after the one that was lost", || {
+    wait::eventually("a worker after the one that was lost", || {
         get(Request::get("/direct"));
         sent += 1;
         sleep(Duration::from_millis(100));
@@ -59,7 +60,7 @@ fn a_trap_is_an_incident_and_counts_go_on() {
         Ok((fates.workers_lost >= 1).then_some(()))
     })
     .unwrap();
-    // What was counted last is on its way for a tick or two; a crowded machine takes longer.
+    // The last counts arrive after one or two ticks, and later on a loaded host.
     let mut before = 0;
     wait::eventually("counts that rest", || {
         sleep(Duration::from_secs(3));
@@ -68,7 +69,7 @@ fn a_trap_is_an_incident_and_counts_go_on() {
     })
     .unwrap();
     eprintln!("of {sent} requests around a trap, one each 0.1 s, {} were not counted", sent - before);
-    assert!(before >= 50, "what was merged is kept: {before}");
+    assert!(before >= 50, "merged counts are kept: {before}");
 
     (0..40).for_each(|_| get(Request::get("/direct")));
     stack.wait_for_count(before + 40);
@@ -106,8 +107,8 @@ fn a_trap_of_the_filter_touches_no_request() {
     assert_eq!(gateway.traps(), CALLBACKS.len());
 }
 
-/// Why the shipped configuration has the deprecated `fail_open`. Should a later Envoy spare the streams, this test fails,
-/// and ADR 6 must be decided anew.
+/// Why the shipped configuration has the deprecated `fail_open`. If a later Envoy spares the streams, this test fails,
+/// and ADR 6 must be decided again.
 #[test]
 fn every_failure_policy_ends_all_streams_of_the_worker() {
     for policy in ["FAIL_OPEN", "FAIL_RELOAD"] {
@@ -174,7 +175,7 @@ impl Gateway {
         self.envoy.log().matches(PANIC).count()
     }
 
-    /// Asks for a trap until the module traps: the worker may take a moment to load what was updated. The last response
+    /// Requests a trap until the module traps: the worker may need a moment to load the update. The last response
     /// is that of the request that traps.
     fn trap(&self, callback: &str) -> Vec<Response> {
         let before = self.traps();
@@ -212,12 +213,12 @@ struct OpenStreams {
     socket: TcpStream,
 }
 
-/// What became of [`OpenStreams`].
+/// The end of [`OpenStreams`].
 #[derive(Debug, PartialEq, Eq)]
 enum Fate {
     /// Both were served to their end.
     Whole,
-    /// The upload was answered 503, the WebSocket was cut.
+    /// The upload got a 503, the WebSocket was cut.
     Ended,
 }
 
@@ -243,7 +244,7 @@ impl OpenStreams {
     }
 
     fn finish(mut self) -> Fate {
-        // A stream that was ended may refuse what is written to it.
+        // A write to a stream that was ended may fail.
         let _ = self.upload.write_all(b"done");
         let _ = self.socket.write_all(b"ping");
         let mut answer = [0; 12];

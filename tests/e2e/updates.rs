@@ -1,4 +1,4 @@
-//! Configurations that are refused, and updates of those in force.
+//! Refused configurations, and updates of active ones.
 
 use gatelens_testkit::{Envoy, Error, Listeners, Update, client};
 use serde_json::json;
@@ -9,7 +9,7 @@ const TYPO: &str = "{\n  \"version\": 1,\n  \"ingest\": {\"clutser\": \"gatelens
 const SAYS: &str = "ingest.clutser: unknown key `clutser`; did you mean `cluster`? (line 3, column 14)";
 
 #[test]
-fn a_start_with_a_refused_configuration_fails_and_says_why() {
+fn a_start_with_a_refused_configuration_fails_and_logs_the_reason() {
     for mode in [Mode::Filter, Mode::Logger] {
         match Envoy::start(&mode.config().plugin_text(TYPO)) {
             Err(Error::Exited { log, .. }) => assert!(log.contains(SAYS), "{mode:?}: {log}"),

@@ -1,6 +1,6 @@
-//! Two versions of the module in one Envoy lose nothing of each other's.
+//! Two versions of the module in one Envoy lose none of each other's counts.
 //!
-//! The module for tests (`make wasm-trap`) stands for the next version: it appends to the values in shared data (feature
+//! The module for tests (`make wasm-trap`) acts as the next version: it appends to the values in shared data (feature
 //! `next-version` of the core), as a newer filter may.
 
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
-//! What differs between the versions of Envoy, each row of the table in docs/envoy-versions.md by a test.
+//! Differences between the versions of Envoy: each row of the table in docs/envoy-versions.md has a test.
 //!
-//! The tests run on the Envoy that `ENVOY` names, as all others here do. `make envoy-versions` runs them, and those that
-//! count requests and compare answers, on every version of the table.
+//! The tests run on the Envoy that `ENVOY` names, as all others here do. `make envoy-versions` runs them, and those
+//! that count requests and compare responses, on every version of the table.
 
 use std::fs;
 use std::process::Command;
@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::stack::Mode;
 
-/// What Envoy makes of a configuration.
+/// Envoy's verdict about a configuration.
 #[derive(Debug, PartialEq, Eq)]
 enum Verdict {
     /// It accepts it and warns of these deprecated fields.

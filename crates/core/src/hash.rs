@@ -4,7 +4,7 @@
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0000_0100_0000_01b3;
 
-/// Hashes the parts so that where one ends and the next begins matters.
+/// Hashes the parts together with their boundaries.
 pub(crate) fn fnv1a<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     let mut hash = OFFSET;
     for part in parts {

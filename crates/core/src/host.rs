@@ -1,6 +1,6 @@
-//! The filter's only view of the world, in small traits: an edge implements each with what its gateway offers.
+//! The filter's only view of the world, in small traits. An edge implements each with the functions of its gateway.
 //!
-//! An implementation must not panic on any answer of the gateway: what it does not get is `None` or an error.
+//! An implementation must not panic on any response of the gateway: a missing value is `None` or an error.
 
 pub mod pairs;
 mod stream;
@@ -9,7 +9,7 @@ pub use stream::{HeaderMap, Stream, StreamInfo};
 
 use std::time::Duration;
 
-/// Everything that the filter uses of a gateway. Whatever implements the parts is a host.
+/// Everything that the filter uses of a gateway. Every type that implements the parts is a host.
 pub trait Host: Clock + Log + Setup + SharedData + Callouts + Stream {}
 
 impl<T: Clock + Log + Setup + SharedData + Callouts + Stream> Host for T {}
@@ -29,7 +29,7 @@ pub trait Log {
     fn log(&self, level: LogLevel, message: &str);
 }
 
-/// What the gateway knows of the plugin. Valid while the plugin is being configured, except where stated.
+/// The gateway's data about the plugin. Valid while the plugin is being configured, except where stated.
 pub trait Setup {
     /// The plugin configuration as the operator wrote it.
     fn plugin_configuration(&self) -> Vec<u8>;
@@ -37,7 +37,7 @@ pub trait Setup {
     /// The plugin's own name and that of its gateway.
     fn plugin_identity(&self) -> PluginIdentity;
 
-    /// Asks for a tick each `period`; zero stops it. Also valid when the plugin ends.
+    /// Requests a tick each `period`; zero stops it. Also valid when the plugin ends.
     fn set_tick_period(&self, period: Duration);
 }
 
@@ -49,16 +49,16 @@ pub trait SharedData {
     /// Replaces a value if its version is still `expected`.
     ///
     /// # Errors
-    /// [`Conflict`] when another worker was faster; nothing has changed then.
+    /// [`Conflict`] when another worker was faster; then nothing has changed.
     fn shared_set(&self, key: &[u8], value: &[u8], expected: Version) -> Result<(), Conflict>;
 }
 
-/// Requests of the filter's own. Valid in a tick, when a response arrives and when the plugin ends.
+/// Requests that the filter itself sends. Valid in a tick, when a response arrives and when the plugin ends.
 pub trait Callouts {
     /// Sends a request to a cluster; its response arrives in a callback with the returned id.
     ///
     /// # Errors
-    /// [`DispatchError`]; no callback follows then.
+    /// [`DispatchError`]; then no callback follows.
     fn dispatch(&self, request: &Callout<'_>) -> Result<CalloutId, DispatchError>;
 
     /// The response that is being delivered. Valid when a response arrives.
@@ -106,7 +106,7 @@ impl Version {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conflict;
 
-/// Names a callout until its answer arrives.
+/// Identifies a callout until its response arrives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CalloutId(pub u32);
 
@@ -119,14 +119,14 @@ pub struct Callout<'a> {
     pub headers: &'a [(&'a str, &'a str)],
     /// The whole body.
     pub body: &'a [u8],
-    /// How long the gateway waits for the answer.
+    /// Time that the gateway waits for the response.
     pub timeout: Duration,
 }
 
-/// What a receiver answered.
+/// The response of a receiver.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CalloutAnswer {
-    /// `None` when the answer was cut off before its headers.
+    /// `None` when the response was cut off before its headers.
     pub status: Option<u16>,
     /// `retry-after`; empty when absent.
     pub retry_after: Vec<u8>,
@@ -134,7 +134,7 @@ pub struct CalloutAnswer {
     pub body: Vec<u8>,
 }
 
-/// Why a callout was not sent.
+/// The reason why a callout was not sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DispatchError {
     /// The gateway has no such cluster, or refuses the headers.

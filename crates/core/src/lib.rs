@@ -1,13 +1,13 @@
 //! All of gatelens' analytics, independent of the host that runs it.
 //!
-//! The filter (package `gatelens`) is a thin edge around this crate: it implements the traits of [`host`] with Envoy's host
-//! calls and hands every life-cycle callback to [`lifecycle::Plugin`]. Nothing here knows proxy-wasm, so everything runs
-//! natively in tests.
+//! The filter (package `gatelens`) is a thin edge around this crate: it implements the traits of [`host`] with Envoy's
+//! host calls and hands every life-cycle callback to [`lifecycle::Plugin`]. Nothing here knows proxy-wasm, so
+//! everything runs natively in tests.
 //!
-//! The way of one request: [`filter::StreamFilter`] copies bodies while they pass. [`request`] reads what the host knows at
-//! the end of the stream, decides what is counted and logged, and redacts that. [`lifecycle::Worker`] counts the request
-//! ([`counters`]) and writes its event. The next tick merges the counts into shared data ([`shared`]). Both leave as OTLP
-//! ([`otlp`]) in batches ([`export`]).
+//! The way of one request: [`filter::StreamFilter`] copies bodies as they stream through. [`request`] reads what the
+//! host knows at the end of the stream, decides what is counted and logged, and redacts that. [`lifecycle::Worker`]
+//! counts the request ([`counters`]) and writes its event. The next tick merges the counts into shared data
+//! ([`shared`]). Both leave as OTLP ([`otlp`]) in batches ([`export`]).
 //!
 //! Code in this crate never panics, whatever the input: a trap would end a worker's Wasm VM.
 

@@ -1,7 +1,7 @@
 //! The wire: OTLP protobuf, written field by field.
 //!
 //! Field numbers are those of opentelemetry-proto 1.x; tests read everything back with the official messages.
-//! `docs/wire.md` says what is sent.
+//! `docs/wire.md` describes the exported data.
 
 pub mod logs;
 pub mod metrics;

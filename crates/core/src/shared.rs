@@ -1,7 +1,7 @@
 //! Counters in the data that all workers of an Envoy process share.
 //!
 //! Keys, each behind `gatelens/<format>/<id>/`: the version of the format ([`FORMAT`]), and the [`CounterSetId`], which
-//! tells the counters of this plugin from those of others in the same namespace.
+//! separates the counters of this plugin from those of others in the same namespace.
 //!
 //! | key | value | module |
 //! |---|---|---|
@@ -16,7 +16,7 @@
 //!
 //! Every change is a compare-and-swap, so no count is lost when all workers merge at once. A worker first merges a slot
 //! and then sets its bit; the leader first takes the bits and then reads the slots: no change is missed. The cost of a
-//! merge and of an export is that of the series that changed.
+//! merge and of an export depends only on the series that changed.
 
 pub mod epoch;
 pub mod heartbeat;

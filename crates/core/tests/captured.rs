@@ -1,4 +1,4 @@
-//! What a filter captures of an exchange, and that nothing secret is in anything that leaves.
+//! The parts of a request that a filter captures, and that no export contains a secret.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
@@ -9,32 +9,32 @@ use gatelens_core::filter::{EndStream, StreamFilter};
 use gatelens_core::host::DispatchError;
 use gatelens_model::Message;
 use gatelens_redact::MASK;
-use gatelens_testkit::fake::{Attribute, FakeExchange, FakeGateway, Sent};
+use gatelens_testkit::fake::{Attribute, FakeGateway, FakeStream, Sent};
 use gatelens_testkit::otlp::{inflated, points, records};
 use gatelens_testkit::worker::{Body, Worker};
 use proptest::prelude::*;
 
 const START: u64 = 1_700_000_000_000_000_000;
 
-/// All that can be captured.
+/// Captures everything that can be captured.
 const EVERYTHING: &str = r#"{"version": 1, "ingest": {"cluster": "c"},
     "capture": {"request_headers": ["*"], "response_headers": ["*"], "request_body": true, "response_body": true},
     "redact": {"headers": ["HOST", "x-internal-*"], "query": ["voucher"], "request_body": ["$.user.email", "$.never"],
                "response_body": ["$.users[*].email"], "detectors": ["card"]},
     "limits": {"queue_bytes": 65536, "batch_bytes": 65536}}"#;
 
-/// A worker of a gateway of its own.
+/// A worker of its own gateway.
 fn start(configuration: &str) -> Worker {
     Worker::start(&FakeGateway::starting_at(START), configuration)
 }
 
-/// All that leaves within half a minute.
+/// All exports within half a minute.
 fn sent(worker: &Worker) -> Vec<Sent> {
     [(); 2].into_iter().flat_map(|()| worker.deliver_after(Duration::from_secs(15))).collect()
 }
 
-fn request() -> FakeExchange {
-    FakeExchange::new("POST", "/a", 200)
+fn request() -> FakeStream {
+    FakeStream::new("POST", "/a", 200)
         .header("content-type", "application/json")
         .response_header(":status", "200")
         .response_header("content-type", "application/json; charset=utf-8")
@@ -43,21 +43,20 @@ fn request() -> FakeExchange {
 #[test]
 fn headers_query_and_bodies_are_kept_redacted_and_the_rules_counted() {
     let worker = start(EVERYTHING);
-    let exchange =
-        FakeExchange::new("POST", "/pay;session=1/4111111111111111/c?a=1&token=x&Voucher=y&b", 201)
-            .header(":authority", "shop.test")
-            .header("content-type", "application/json")
-            .header("x-tag", "a")
-            .header("Authorization", "Bearer x")
-            .header("x-internal-id", "7")
-            .header("x-author", "ann")
-            .header("x-tag", "b")
-            .header("user-agent", "curl/8 4111111111111111")
-            .response_header(":status", "201")
-            .response_header("content-type", "application/json")
-            .response_header("location", "https://u:p@shop.test/orders/7?sig=x&c=1");
-    worker.exchange(
-        exchange,
+    let stream = FakeStream::new("POST", "/pay;session=1/4111111111111111/c?a=1&token=x&Voucher=y&b", 201)
+        .header(":authority", "shop.test")
+        .header("content-type", "application/json")
+        .header("x-tag", "a")
+        .header("Authorization", "Bearer x")
+        .header("x-internal-id", "7")
+        .header("x-author", "ann")
+        .header("x-tag", "b")
+        .header("user-agent", "curl/8 4111111111111111")
+        .response_header(":status", "201")
+        .response_header("content-type", "application/json")
+        .response_header("location", "https://u:p@shop.test/orders/7?sig=x&c=1");
+    worker.stream(
+        stream,
         &Body::whole(r#"{"user": {"email": "ann@example.com"}, "n": 12345678901234567890}"#),
         &Body(
             vec![br#"{"users": [{"ema"#.into(), br#"il": 1}, {"a": "4111 1111 1111 1111"}]}"#.into()],
@@ -115,10 +114,10 @@ fn headers_query_and_bodies_are_kept_redacted_and_the_rules_counted() {
 }
 
 #[test]
-fn a_body_that_is_left_out_says_why() {
-    let check = |exchange: FakeExchange, request: Body, response: Body, reasons: [&str; 2]| {
+fn an_omitted_body_has_a_reason() {
+    let check = |stream: FakeStream, request: Body, response: Body, reasons: [&str; 2]| {
         let worker = start(EVERYTHING);
-        worker.exchange(exchange, &request, &response);
+        worker.stream(stream, &request, &response);
         let sent = sent(&worker);
         let record = records(&sent).remove(0);
         let bodies = points(&sent, "gatelens.bodies");
@@ -141,15 +140,15 @@ fn a_body_that_is_left_out_says_why() {
         ["too_large", "captured"],
     );
     check(request(), Body::whole("{"), Body::whole("{\"a\": 01}"), ["truncated", "malformed"]);
-    let get = || FakeExchange::new("GET", "/a", 200).response_header(":status", "200");
+    let get = || FakeStream::new("GET", "/a", 200).response_header(":status", "200");
     check(get(), Body::none(), Body::whole("x"), ["no_body", "unsupported_media_type"]);
-    let websocket = FakeExchange::new("GET", "/ws", 101).response_header(":status", "101");
+    let websocket = FakeStream::new("GET", "/ws", 101).response_header(":status", "101");
     check(websocket, Body::whole("frame"), Body::whole("frame"), ["upgrade", "upgrade"]);
-    let tunnel = FakeExchange::new("CONNECT", "", 200)
+    let tunnel = FakeStream::new("CONNECT", "", 200)
         .response_header(":status", "200")
         .response_header("content-type", "application/json");
     check(tunnel, Body::whole("{}"), Body::whole("{}"), ["upgrade", "upgrade"]);
-    let grpc = FakeExchange::new("POST", "/a.B/C", 200)
+    let grpc = FakeStream::new("POST", "/a.B/C", 200)
         .header("content-type", "application/grpc")
         .response_header(":status", "200")
         .response_header("content-type", "application/grpc+proto");
@@ -157,14 +156,14 @@ fn a_body_that_is_left_out_says_why() {
 }
 
 #[test]
-fn what_no_filter_saw_is_said_to_be_unseen() {
+fn bodies_that_no_filter_saw_are_reported_as_not_seen() {
     let worker = start(EVERYTHING);
     // An access logger sees no bodies.
     worker.host.finish(request().int(Attribute::RequestSize, 2).int(Attribute::ResponseSize, 0));
     worker.plugin.log(&worker.host);
     // Without the callbacks for bodies a filter sees none either.
-    let exchange = request().int(Attribute::RequestSize, 2).int(Attribute::ResponseSize, 2);
-    let mut filter = worker.begin(&exchange);
+    let stream = request().int(Attribute::RequestSize, 2).int(Attribute::ResponseSize, 2);
+    let mut filter = worker.begin(&stream);
     filter.headers(&worker.host, Message::Request, EndStream::No);
     filter.headers(&worker.host, Message::Response, EndStream::No);
     filter.log(&worker.host);
@@ -176,8 +175,8 @@ fn what_no_filter_saw_is_said_to_be_unseen() {
 #[test]
 fn trailers_end_a_body() {
     let worker = start(EVERYTHING);
-    let exchange = request().int(Attribute::RequestSize, 2).int(Attribute::ResponseSize, 2);
-    let mut filter = worker.begin(&exchange);
+    let stream = request().int(Attribute::RequestSize, 2).int(Attribute::ResponseSize, 2);
+    let mut filter = worker.begin(&stream);
     for message in [Message::Request, Message::Response] {
         worker.pass(&mut filter, message, &Body(vec![b"{".into(), b"}".into()], EndStream::No));
         filter.trailers(message);
@@ -190,9 +189,9 @@ fn trailers_end_a_body() {
 #[test]
 fn the_memory_for_bodies_is_bounded_and_given_back() {
     let worker = start(EVERYTHING);
-    let exchange = request().int(Attribute::RequestSize, 30_000);
+    let stream = request().int(Attribute::RequestSize, 30_000);
     let open = || {
-        let mut filter = worker.begin(&exchange);
+        let mut filter = worker.begin(&stream);
         worker.pass(&mut filter, Message::Request, &Body(vec![vec![b' '; 30_000]], EndStream::No));
         filter
     };
@@ -200,12 +199,12 @@ fn the_memory_for_bodies_is_bounded_and_given_back() {
         filter.trailers(Message::Request);
         filter.log(&worker.host);
     };
-    // Two fit into 65,536 bytes, and whichever stream ends makes room for another.
+    // Two bodies fit into 65,536 bytes, and each stream that ends makes room for another.
     for _ in 0..3 {
         let streams: Vec<_> = (0..3).map(|_| open()).collect();
         streams.into_iter().for_each(end);
     }
-    // One that is dropped without an end does so, too.
+    // A stream that is dropped without an end also makes room.
     (0..5).for_each(|_| drop(open()));
     let bodies = points(&sent(&worker), "gatelens.bodies");
     assert_eq!((bodies["truncated request"], bodies["memory_limit request"]), (6, 3), "{bodies:?}");
@@ -225,7 +224,7 @@ fn while_nothing_can_be_delivered_bodies_go_before_records() {
         Body::whole(&format!("{{\"a\": \"{}\"}}", std::iter::repeat_with(next).take(500).collect::<String>()))
     };
     for n in 0..60 {
-        worker.exchange(request(), &noise(), &if n % 2 == 0 { noise() } else { Body::none() });
+        worker.stream(request(), &noise(), &if n % 2 == 0 { noise() } else { Body::none() });
         worker.gateway.wait(Duration::from_secs(1));
         worker.plugin.tick(&worker.host);
     }
@@ -251,15 +250,15 @@ fn while_nothing_can_be_delivered_bodies_go_before_records() {
 #[test]
 fn redaction_leaves_the_worker_half_of_its_time() {
     let worker = start(EVERYTHING);
-    let exchanges = |number: usize| {
+    let streams = |number: usize| {
         worker.host.pass_with_each_reading(Duration::from_millis(60));
-        (0..number).for_each(|_| worker.exchange(request(), &Body::whole("{}"), &Body::none()));
+        (0..number).for_each(|_| worker.stream(request(), &Body::whole("{}"), &Body::none()));
         worker.host.pass_with_each_reading(Duration::ZERO);
         worker.plugin.tick(&worker.host);
     };
-    // Each takes 60 ms, and 250 ms are had with the fifth.
-    exchanges(7);
-    exchanges(2);
+    // Each takes 60 ms, so the fifth exceeds 250 ms.
+    streams(7);
+    streams(2);
     let sent = sent(&worker);
     let bodies = points(&sent, "gatelens.bodies");
     assert_eq!((bodies["captured request"], bodies["overload request"]), (7, 2), "{bodies:?}");
@@ -270,9 +269,9 @@ fn redaction_leaves_the_worker_half_of_its_time() {
 #[test]
 fn by_default_bodies_and_request_headers_stay_and_the_query_is_redacted() {
     let worker = start(r#"{"version": 1, "ingest": {"cluster": "c"}}"#);
-    let exchange = request().header("x-tag", "a").header(":path", "/a?b=1&password=x");
-    let exchange = FakeExchange { headers: exchange.headers[2..].to_vec(), ..exchange };
-    worker.exchange(exchange.header(":method", "POST"), &Body::whole("{}"), &Body::whole("{}"));
+    let stream = request().header("x-tag", "a").header(":path", "/a?b=1&password=x");
+    let stream = FakeStream { headers: stream.headers[2..].to_vec(), ..stream };
+    worker.stream(stream.header(":method", "POST"), &Body::whole("{}"), &Body::whole("{}"));
     let sent = sent(&worker);
     let record = records(&sent).remove(0);
     assert_eq!(record["url.query"], format!("b=1&password={MASK}"));
@@ -289,8 +288,8 @@ fn by_default_bodies_and_request_headers_stay_and_the_query_is_redacted() {
 #[test]
 fn hits_of_a_replaced_configuration_are_counted_under_their_own_names() {
     let mut worker = start(EVERYTHING);
-    let exchange = request().int(Attribute::RequestSize, 12);
-    let mut late = worker.begin(&exchange);
+    let stream = request().int(Attribute::RequestSize, 12);
+    let mut late = worker.begin(&stream);
     worker.pass(&mut late, Message::Request, &Body::whole(r#"{"never": 1}"#));
     worker.host.set_configuration(r#"{"version": 1, "ingest": {"cluster": "c"}, "redact": {"keys": ["a"]}}"#);
     assert!(worker.plugin.configure(&worker.host));
@@ -300,11 +299,11 @@ fn hits_of_a_replaced_configuration_are_counted_under_their_own_names() {
     assert_eq!(hits, BTreeMap::from([("keys:a".to_owned(), 0), ("request_body:$.never".to_owned(), 1)]));
 }
 
-/// Not a part of anything else that leaves.
+/// No other part of an export contains it.
 const SECRET: &str = "8675309867";
 
-/// A name under which a value is secret, and where it stands.
-fn plant(place: usize, name: &str) -> (FakeExchange, Body, Body) {
+/// A name that makes a value secret, and the place of the value.
+fn plant(place: usize, name: &str) -> (FakeStream, Body, Body) {
     let in_query = format!("a=1&{name}={SECRET}");
     let json = format!(r#"{{"a": [{{"{name}": {{"b": [{SECRET}]}}}}], "u": "https://x/?{in_query}"}}"#);
     let path = match place {
@@ -313,25 +312,25 @@ fn plant(place: usize, name: &str) -> (FakeExchange, Body, Body) {
         2 => format!("/a?next=%2Fb%3F{name}%3D{SECRET}"),
         _ => "/a".to_owned(),
     };
-    let exchange = FakeExchange::new("POST", &path, 200).response_header(":status", "200");
-    let exchange = match place {
-        3 => exchange.header(&format!("x-{name}"), SECRET),
-        4 => exchange.header("cookie", format!("a={SECRET}")),
-        5 => exchange.header("referer", format!("https://ann:{SECRET}@x/?{in_query}")),
-        6 => exchange.header("user-agent", format!("x https://y/?{in_query}")),
-        7 => exchange.response_header("set-cookie", format!("a={SECRET}")),
-        8 => exchange.response_header("location", format!("/b?{in_query}")),
-        9 => exchange.header("x-envoy-original-path", format!("/b?{in_query}")),
-        10 => exchange.header("x-request-id", format!("/?{in_query}")),
-        _ => exchange,
+    let stream = FakeStream::new("POST", &path, 200).response_header(":status", "200");
+    let stream = match place {
+        3 => stream.header(&format!("x-{name}"), SECRET),
+        4 => stream.header("cookie", format!("a={SECRET}")),
+        5 => stream.header("referer", format!("https://ann:{SECRET}@x/?{in_query}")),
+        6 => stream.header("user-agent", format!("x https://y/?{in_query}")),
+        7 => stream.response_header("set-cookie", format!("a={SECRET}")),
+        8 => stream.response_header("location", format!("/b?{in_query}")),
+        9 => stream.header("x-envoy-original-path", format!("/b?{in_query}")),
+        10 => stream.header("x-request-id", format!("/?{in_query}")),
+        _ => stream,
     };
     let typed =
-        |kind: &str| exchange.clone().header("content-type", kind).response_header("content-type", kind);
+        |kind: &str| stream.clone().header("content-type", kind).response_header("content-type", kind);
     match place {
         11 => (typed("application/json"), Body::whole(&json), Body::whole(&json)),
         12 => (typed("application/x-www-form-urlencoded"), Body::whole(&in_query), Body::whole(&in_query)),
         13 => (typed("text/event-stream"), Body::none(), Body::whole(&format!("data: {json}\n\n"))),
-        // Not what its type says.
+        // The body does not match its media type.
         14 => (typed("application/json"), Body::whole(&json[1..]), Body::whole(&json[..json.len() - 1])),
         _ => (typed("image/png"), Body::whole(&json), Body::whole(&json)),
     }
@@ -345,9 +344,9 @@ proptest! {
         chunk in 1usize..50,
     ) {
         let worker = start(EVERYTHING);
-        let (exchange, request, response) = plant(place, name);
+        let (stream, request, response) = plant(place, name);
         let pieces = |Body(chunks, end): Body| Body(chunks.concat().chunks(chunk).map(<[u8]>::to_vec).collect(), end);
-        worker.exchange(exchange, &pieces(request), &pieces(response));
+        worker.stream(stream, &pieces(request), &pieces(response));
         let sent = sent(&worker);
         prop_assert!(records(&sent).len() == 1);
         for request in &sent {

@@ -144,7 +144,7 @@ proptest! {
                 Step::Answer { status, partial } => {
                     if let Some(id) = in_flight.pop_front() {
                         let body = if partial { ONE_REJECTED } else { b"" };
-                        // An answer that comes twice settles nothing more.
+                        // A response that arrives twice has no further effect.
                         (0..2).for_each(|_| log.answered(&setup.host, id, &answer(status, body), now_ns, "c"));
                     }
                 }
@@ -173,7 +173,7 @@ proptest! {
                 prop_assert!(log.bytes() <= 4_000);
             }
         }
-        // Whatever happened: once the receiver accepts, nothing stays held.
+        // Once the receiver accepts, nothing stays held, whatever happened before.
         for _ in 0..400 {
             log.close_batch(&setup.host, now_ns, setup.destination());
             log.requeue(ME);
@@ -204,7 +204,7 @@ fn value(slot: u32) -> Option<Vec<u8>> {
     Some(vec![slot as u8; 1_000])
 }
 
-/// A leader whose request gets no answer since then.
+/// A leader whose export request has had no response since then.
 fn stuck_since(setup: &Setup, start_ns: u64) -> (CounterExport, CalloutId) {
     let mut counters = CounterExport::new(start_ns);
     counters.on_elected(start_ns);
@@ -285,7 +285,7 @@ fn a_large_snapshot_goes_in_several_requests() {
 }
 
 #[test]
-fn refused_series_are_sent_anew_with_later_ones() {
+fn refused_series_are_sent_again_with_later_ones() {
     let setup = Setup::new();
     let mut counters = CounterExport::new(MINUTE);
     counters.on_elected(MINUTE);
@@ -322,7 +322,7 @@ fn a_follower_sends_nothing_of_its_own() {
 }
 
 #[test]
-fn the_wait_between_attempts_grows_and_is_heeded() {
+fn the_wait_between_attempts_grows_and_is_respected() {
     let setup = Setup::new();
     let mut log = LogExport::new(&setup.config, "i");
     let _ = log.push(&event("/"), START, &setup.config);

@@ -1,4 +1,4 @@
-//! The core on a gateway without Envoy: what leaves is read back with the official OTLP messages.
+//! The core on a gateway without Envoy. Exports are read back with the official OTLP messages.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 use gatelens_core::filter::StreamFilter;
 use gatelens_core::host::{CalloutAnswer, DispatchError, LogLevel};
 use gatelens_core::lifecycle::{Ending, Plugin};
-use gatelens_testkit::fake::{Attribute, FakeExchange, FakeGateway, Sent};
+use gatelens_testkit::fake::{Attribute, FakeGateway, FakeStream, Sent};
 use gatelens_testkit::otlp::{self, Attributes, attributes, counts, log_records, numbers, sketches};
 use gatelens_testkit::worker::Worker;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
@@ -18,7 +18,7 @@ use proptest::prelude::*;
 const SMALLEST: &str = r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}"#;
 const START: u64 = 1_700_000_000_000_000_000;
 
-/// What the worker's next sign of life says of events by fate.
+/// Events by fate in the worker's next export.
 fn fates(worker: &Worker) -> BTreeMap<String, u64> {
     worker.gateway.wait(Duration::from_secs(20));
     let sent = worker.tick_answering(Some(200));
@@ -39,7 +39,7 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
             "consumer": {"sources": [{"header": "x-consumer-id", "trusted": true}]}, "routes": {"templates": ["/users/{id}"]}}"#,
     );
     worker.finish(
-        FakeExchange::new("GET", "/users/ann?token=secret", 503)
+        FakeStream::new("GET", "/users/ann?token=secret", 503)
             .header("x-consumer-id", "acme")
             .header("user-agent", "curl/8")
             .header("x-request-id", "r-1")
@@ -153,12 +153,12 @@ fn the_gateways_own_time_is_known_or_absent() {
     let gateway = FakeGateway::starting_at(START);
     let worker = Worker::start(&gateway, SMALLEST);
     let request = |path: &str, milliseconds: i64, attempts: i64| {
-        FakeExchange::new("GET", path, 200)
+        FakeStream::new("GET", path, 200)
             .int(Attribute::RequestDuration, milliseconds * 1_000_000)
             .int(Attribute::Attempts, attempts)
     };
-    let upstream = |exchange: FakeExchange, milliseconds: i64| {
-        exchange.int(Attribute::UpstreamLatency, milliseconds * 1_000_000)
+    let upstream = |stream: FakeStream, milliseconds: i64| {
+        stream.int(Attribute::UpstreamLatency, milliseconds * 1_000_000)
     };
     worker.finish(upstream(request("/upload", 2_062, 1).int(Attribute::RequestSize, 9_000), 2_061));
     worker.finish(request("/direct", 3, 0));
@@ -179,22 +179,22 @@ fn the_gateways_own_time_is_known_or_absent() {
 }
 
 #[test]
-fn exchanges_that_envoy_itself_ended_are_counted_too() {
+fn requests_that_envoy_itself_ended_are_counted_too() {
     let gateway = FakeGateway::starting_at(START);
     let worker = Worker::start(&gateway, SMALLEST);
     let unparsed =
-        FakeExchange::default().int(Attribute::ResponseCode, 400).int(Attribute::ResponseFlags, 0x40000);
-    let aborted = FakeExchange::default()
+        FakeStream::default().int(Attribute::ResponseCode, 400).int(Attribute::ResponseFlags, 0x40000);
+    let aborted = FakeStream::default()
         .header(":method", "GET")
         .header(":path", "/a")
         .int(Attribute::ResponseFlags, 0x4000);
-    let lost = FakeExchange::default()
+    let lost = FakeStream::default()
         .header(":method", "get")
         .header(":path", "/a")
         .int(Attribute::ResponseFlags, 0x40);
-    let missing = FakeExchange::new("GET", "/wp-admin/42", 404);
-    for exchange in [unparsed, aborted, lost, missing, FakeExchange::default()] {
-        worker.finish(exchange);
+    let missing = FakeStream::new("GET", "/wp-admin/42", 404);
+    for stream in [unparsed, aborted, lost, missing, FakeStream::default()] {
+        worker.finish(stream);
     }
     gateway.wait(Duration::from_secs(1));
     let sent = worker.tick_answering(Some(200));
@@ -227,19 +227,19 @@ fn exchanges_that_envoy_itself_ended_are_counted_too() {
 fn a_request_that_filter_and_logger_of_one_root_see_counts_once() {
     let gateway = FakeGateway::starting_at(START);
     let worker = Worker::start(&gateway, SMALLEST);
-    let exchange = |n: i64| {
-        FakeExchange::new("GET", "/", 200).int(Attribute::RequestDuration, n).int(Attribute::ResponseSize, 0)
+    let stream = |n: i64| {
+        FakeStream::new("GET", "/", 200).int(Attribute::RequestDuration, n).int(Attribute::ResponseSize, 0)
     };
     let filter = || StreamFilter::new(worker.plugin.active());
     for n in 0..10 {
-        worker.host.finish(exchange(n));
+        worker.host.finish(stream(n));
         filter().log(&worker.host);
         worker.plugin.log(&worker.host);
     }
     // On another listener the same root is a filter only, and then a logger only.
-    worker.host.finish(exchange(100));
+    worker.host.finish(stream(100));
     filter().log(&worker.host);
-    worker.finish(exchange(101));
+    worker.finish(stream(101));
     gateway.wait(Duration::from_secs(1));
     assert_eq!(counts(&worker.tick_answering(Some(200))).values().sum::<u64>(), 12);
 }
@@ -254,9 +254,9 @@ fn beyond_the_cap_requests_are_counted_by_status_and_memory_stays() {
     for round in 0..200 {
         for n in 0..50 {
             let status = if n % 10 == 0 { 500 } else { 200 };
-            let exchange =
-                FakeExchange::new("GET", "/a", status).header("x-consumer-id", format!("c{round}-{n}"));
-            workers[n % 2].finish(exchange);
+            let stream =
+                FakeStream::new("GET", "/a", status).header("x-consumer-id", format!("c{round}-{n}"));
+            workers[n % 2].finish(stream);
         }
         gateway.wait(Duration::from_secs(1));
         sent = [sent, workers.iter().flat_map(|worker| worker.tick_answering(Some(200))).collect()].concat();
@@ -264,7 +264,7 @@ fn beyond_the_cap_requests_are_counted_by_status_and_memory_stays() {
             settled = (gateway.shared_keys(), gateway.shared_bytes());
         }
     }
-    // What the second worker merged last leaves with the exporter's next tick.
+    // The last counts that the second worker merged are exported in the leader's next tick.
     sent.extend(workers[0].tick_answering(Some(200)));
     let counts = counts(&sent);
     assert_eq!(counts.values().sum::<u64>(), 200 * 50);
@@ -298,7 +298,7 @@ fn an_outage_loses_no_count_and_a_repeat_keeps_its_bytes_and_identity() {
     let mut total = 0;
     let failures = [Some(503), Some(429), None, Some(504), Some(502)];
     for second in 0..600u64 {
-        worker.finish(FakeExchange::new("GET", "/a", 200));
+        worker.finish(FakeStream::new("GET", "/a", 200));
         total += 1;
         gateway.wait(Duration::from_secs(1));
         if second % 7 == 0 {
@@ -322,7 +322,7 @@ fn an_outage_loses_no_count_and_a_repeat_keeps_its_bytes_and_identity() {
     let records = log_records(&sent).len();
     assert!((250..=302).contains(&records), "{records}");
     let warnings = worker.host.log_lines().iter().filter(|(level, _)| *level == LogLevel::Warn).count();
-    assert!(warnings <= 4, "an outage is said once: {:?}", worker.host.log_lines());
+    assert!(warnings <= 4, "an outage is logged once: {:?}", worker.host.log_lines());
 }
 
 #[test]
@@ -330,11 +330,11 @@ fn a_refused_batch_is_dropped_and_the_next_one_goes() {
     let gateway = FakeGateway::starting_at(START);
     let worker = Worker::start(&gateway, SMALLEST);
     for (status, expected) in [(Some(400), 1), (Some(200), 1)] {
-        worker.finish(FakeExchange::new("GET", "/a", 200));
+        worker.finish(FakeStream::new("GET", "/a", 200));
         gateway.wait(Duration::from_secs(2));
         let sent = worker.tick_answering(status);
         assert_eq!(log_records(&sent).len(), expected);
-        // The counters of the refused request come again, in another one.
+        // The counters of the refused export request are sent again, in another one.
         assert_eq!(counts(&sent).values().sum::<u64>(), if status == Some(200) { 2 } else { 1 });
     }
     gateway.wait(Duration::from_secs(2));
@@ -344,18 +344,18 @@ fn a_refused_batch_is_dropped_and_the_next_one_goes() {
 }
 
 #[test]
-fn refusals_in_a_row_do_not_hold_up_what_comes_behind() {
+fn refusals_in_a_row_do_not_delay_later_batches() {
     let gateway = FakeGateway::starting_at(START);
     let worker = Worker::start(&gateway, SMALLEST);
     for _ in 0..20 {
-        worker.finish(FakeExchange::new("GET", "/a", 200));
+        worker.finish(FakeStream::new("GET", "/a", 200));
         gateway.wait(Duration::from_secs(2));
         assert_eq!(log_records(&worker.tick_answering(Some(500))).len(), 1);
     }
 }
 
 #[test]
-fn a_refused_configuration_says_why_and_starts_nothing() {
+fn a_refused_configuration_logs_the_reason_and_starts_nothing() {
     let host = FakeGateway::starting_at(START).worker("{\"version\": 1,\n \"ingest\": {\"clutser\": \"a\"}}");
     let mut plugin = Plugin::new(Rc::default());
     assert!(!plugin.configure(&host));
@@ -378,7 +378,7 @@ fn a_configuration_update_loses_nothing() {
         r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}, "routes": {"infer": false}}"#;
     for (update, epochs) in [(same_counters, 1), (renamed, 2)] {
         let mut old = Worker::start(&gateway, SMALLEST);
-        old.finish(FakeExchange::new("GET", "/a", 200));
+        old.finish(FakeStream::new("GET", "/a", 200));
         let mut new = Plugin::new(Rc::clone(&old.registry));
         old.host.set_configuration(update);
         assert!(new.configure(&old.host));
@@ -388,7 +388,7 @@ fn a_configuration_update_loses_nothing() {
         assert_eq!(old.plugin.answered(&old.host, gatelens_core::host::CalloutId(0)), Ending::Now);
         old.plugin.gone(&old.host);
         old.plugin = new;
-        old.finish(FakeExchange::new("GET", "/a", 200));
+        old.finish(FakeStream::new("GET", "/a", 200));
         for _ in 0..6 {
             gateway.wait(Duration::from_secs(1));
             sent.extend(old.tick_answering(Some(200)));
@@ -404,15 +404,15 @@ fn a_configuration_update_loses_nothing() {
 }
 
 #[test]
-fn beyond_a_dimensions_cap_the_other_dimensions_are_still_told_apart() {
+fn beyond_a_dimensions_cap_the_other_dimensions_stay_separate() {
     let gateway = FakeGateway::starting_at(START);
     let text =
         r#"{"version": 1, "ingest": {"cluster": "c"}, "counters": {"max_consumers": 2, "max_routes": 3}}"#;
     let workers = [Worker::start(&gateway, text), Worker::start(&gateway, text)];
     for n in 0..40 {
         let path = format!("/{}", ["a", "b", "c", "d", "e"][n % 5]);
-        let exchange = FakeExchange::new("GET", &path, 200).header("x-consumer-id", format!("c{}", n % 8));
-        workers[n % 2].finish(exchange);
+        let stream = FakeStream::new("GET", &path, 200).header("x-consumer-id", format!("c{}", n % 8));
+        workers[n % 2].finish(stream);
     }
     let mut sent = Vec::new();
     for _ in 0..3 {
@@ -455,7 +455,7 @@ fn a_receiver_that_asks_for_time_gets_it_and_a_partial_success_is_final() {
         }
         worker.host.take_sent()
     };
-    (0..5).for_each(|_| worker.finish(FakeExchange::new("GET", "/a", 200)));
+    (0..5).for_each(|_| worker.finish(FakeStream::new("GET", "/a", 200)));
     let first = send(1);
     assert_eq!(first.len(), 2);
     assert_eq!(reply(&first, answer(429, "60", b"")), []);
@@ -478,7 +478,7 @@ fn each_minute_of_an_outage_has_its_own_counts_afterwards() {
         // A request in the middle of the minute, so that the second between end and tick does not matter.
         if second % 60 == 30 {
             for _ in 0..=second / 60 % 7 {
-                worker.finish(FakeExchange::new("GET", "/a", 200));
+                worker.finish(FakeStream::new("GET", "/a", 200));
                 *expected.entry(start + second / 60).or_default() += 1;
             }
         }
@@ -507,21 +507,21 @@ fn each_minute_of_an_outage_has_its_own_counts_afterwards() {
 }
 
 #[test]
-fn a_machine_that_is_lost_is_an_incident_and_what_it_held_is_counted() {
+fn a_lost_worker_is_an_incident_and_its_held_events_are_counted() {
     let gateway = FakeGateway::starting_at(START);
     let [survivor, victim] = [Worker::start(&gateway, SMALLEST), Worker::start(&gateway, SMALLEST)];
     survivor.tick_answering(Some(200));
-    (0..3).for_each(|_| victim.finish(FakeExchange::new("GET", "/a", 200)));
+    (0..3).for_each(|_| victim.finish(FakeStream::new("GET", "/a", 200)));
     gateway.wait(Duration::from_secs(1));
     victim.tick_answering(Some(503));
     drop(victim);
     let mut sent = Vec::new();
     for _ in 0..40 {
-        survivor.finish(FakeExchange::new("GET", "/b", 200));
+        survivor.finish(FakeStream::new("GET", "/b", 200));
         gateway.wait(Duration::from_secs(1));
         sent.extend(survivor.tick_answering(Some(200)));
     }
-    assert_eq!(counts(&sent).values().sum::<u64>(), 43, "what was merged is not lost");
+    assert_eq!(counts(&sent).values().sum::<u64>(), 43, "merged counts are not lost");
     let tally = fates(&survivor);
     assert_eq!((tally["gatelens.workers"], tally["gatelens.workers.lost"]), (1, 1));
     assert_eq!((tally["gatelens.events.captured"], tally["sent"], tally["lost"]), (43, 40, 3));
@@ -573,10 +573,10 @@ proptest! {
         for step in steps {
             match step {
                 Step::Request { worker, consumer, status, duration } => {
-                    let exchange = FakeExchange::new("GET", "/a", status)
+                    let stream = FakeStream::new("GET", "/a", status)
                         .header("x-consumer-id", format!("c{consumer}"))
                         .int(Attribute::RequestDuration, i64::from(duration));
-                    workers[worker].finish(exchange);
+                    workers[worker].finish(stream);
                     let entry = model.entry((format!("c{consumer}"), status.to_string())).or_default();
                     entry.0 += 1;
                     entry.1 += u64::from(duration);

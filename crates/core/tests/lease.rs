@@ -1,4 +1,4 @@
-//! The lease of the exporter: how much time an export covers, whoever exports.
+//! The lease of the leader: the time that an export covers, whichever worker exports.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use gatelens_core::host::CalloutAnswer;
 use gatelens_core::lifecycle::Plugin;
-use gatelens_testkit::fake::{FakeExchange, FakeGateway, Sent};
+use gatelens_testkit::fake::{FakeGateway, FakeStream, Sent};
 use gatelens_testkit::otlp::{counts, exports_of};
 use gatelens_testkit::worker::Worker;
 use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point};
@@ -17,7 +17,7 @@ const OTHER_COUNTERS: &str =
     r#"{"version": 1, "service": {"name": "other"}, "ingest": {"cluster": "c", "compression": "none"}}"#;
 const START: u64 = 1_700_000_000_000_000_000;
 
-/// Workers of one gateway, and all that they sent and that was accepted.
+/// Workers of one gateway, and their accepted exports.
 struct Fleet {
     gateway: FakeGateway,
     workers: Vec<Option<Worker>>,
@@ -49,7 +49,7 @@ impl Fleet {
     }
 
     fn request(&mut self, index: usize) {
-        self.worker(index).finish(FakeExchange::new("GET", "/a", 200));
+        self.worker(index).finish(FakeStream::new("GET", "/a", 200));
         self.requests += 1;
     }
 
@@ -58,7 +58,7 @@ impl Fleet {
         self.answered(sent);
     }
 
-    /// Ends the root context of a worker that Envoy gives no other one.
+    /// Ends the root context of a worker, which gets no other one.
     fn stop(&mut self, index: usize) {
         let sent = self.workers[index].take().unwrap().stop(Some(self.status));
         self.answered(sent);
@@ -104,7 +104,7 @@ fn a_worker_that_regains_the_lease_does_not_claim_the_time_of_another() {
     // The first worker is held up for some seconds, so the second is elected and leads for twelve minutes.
     (0..10).for_each(|_| fleet.second(&[1]));
     (0..720).for_each(|_| fleet.second(&[0, 1]));
-    // The second is held up in its turn.
+    // Then the second one is held up.
     (0..30).for_each(|_| fleet.second(&[0]));
     assert_eq!(fleet.intervals(), [0i64; 0]);
     assert_eq!(fleet.counted(), fleet.requests);
@@ -164,7 +164,7 @@ fn an_idle_outage_with_another_leader_at_its_end_claims_nothing() {
     let mut fleet = Fleet::of(2);
     (0..30).for_each(|_| fleet.second(&[0]));
     fleet.status = 503;
-    // Nothing is counted while the ingest is away: there is nothing whose minute could be unknown.
+    // Nothing is counted while the ingest is away, so every count has a known minute.
     for _ in 0..600 {
         fleet.gateway.wait(Duration::from_secs(1));
         fleet.tick(0);
@@ -208,17 +208,17 @@ fn root_contexts_of_one_worker_do_not_take_the_lease_from_each_other() {
         }
         sent
     };
-    (0..50).for_each(|n| worker.finish(FakeExchange::new("GET", &format!("/r{n}/x"), 200)));
+    (0..50).for_each(|n| worker.finish(FakeStream::new("GET", &format!("/r{n}/x"), 200)));
     assert_eq!(counts(&tick_both()).len(), 50);
     // From then on an export has the one series that changes, whichever root context ticks.
     for _ in 0..20 {
-        worker.finish(FakeExchange::new("GET", "/r7/x", 200));
+        worker.finish(FakeStream::new("GET", "/r7/x", 200));
         let exported = counts(&tick_both());
         assert_eq!(exported.len(), 1, "{exported:?}");
     }
     // A root context that ends leaves the lead to the worker that stays.
     let _ = second.done(&worker.host);
     second.gone(&worker.host);
-    worker.finish(FakeExchange::new("GET", "/r7/x", 200));
+    worker.finish(FakeStream::new("GET", "/r7/x", 200));
     assert_eq!(counts(&worker.deliver_after(Duration::from_secs(1))).len(), 1);
 }

@@ -1,5 +1,5 @@
-//! A host that calls the filter while the filter calls the host: no known gateway does. The request is not counted, but
-//! it is counted as such.
+//! A host that calls the filter while the filter calls the host: no known gateway does. Such a request is missing from
+//! the counters, and `gatelens.requests.uncounted` counts it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use gatelens_core::host::CalloutAnswer;
 use gatelens_core::lifecycle::{Plugin, Registry};
-use gatelens_testkit::fake::{FakeExchange, FakeGateway};
+use gatelens_testkit::fake::{FakeGateway, FakeStream};
 use gatelens_testkit::otlp::{counts, numbers};
 
 const START: u64 = 1_700_000_000_000_000_000;
@@ -20,7 +20,7 @@ fn a_request_within_a_host_call_is_reported_as_uncounted() {
     let mut plugin = Plugin::new(Rc::<Registry>::default());
     assert!(plugin.configure(&*host));
     let plugin = Rc::new(plugin);
-    host.finish(FakeExchange::new("GET", "/a", 200));
+    host.finish(FakeStream::new("GET", "/a", 200));
     plugin.log(&*host);
 
     // While the worker merges, the host reports another finished request.

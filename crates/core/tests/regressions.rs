@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use gatelens_testkit::fake::{FakeExchange, FakeGateway, Sent};
+use gatelens_testkit::fake::{FakeGateway, FakeStream, Sent};
 use gatelens_testkit::otlp::{counts, log_records, numbers};
 use gatelens_testkit::worker::Worker;
 
@@ -12,7 +12,7 @@ const START: u64 = 1_700_000_000_000_000_000;
 const SMALLEST: &str = r#"{"version": 1, "ingest": {"cluster": "c"}}"#;
 
 fn request(worker: &Worker) {
-    worker.finish(FakeExchange::new("GET", "/a", 200));
+    worker.finish(FakeStream::new("GET", "/a", 200));
 }
 
 fn is_gzip(request: &Sent) -> bool {
@@ -24,7 +24,7 @@ fn says_gzip(request: &Sent) -> bool {
 }
 
 #[test]
-fn a_batch_is_declared_as_it_was_compressed_whatever_the_configuration_says_by_now() {
+fn a_batch_keeps_its_content_encoding_when_the_configuration_changes() {
     let plain_text = r#"{"version": 1, "ingest": {"cluster": "c", "compression": "none"}}"#;
     let gateway = FakeGateway::starting_at(START);
     let mut worker = Worker::start(&gateway, SMALLEST);
@@ -48,7 +48,7 @@ fn a_batch_is_declared_as_it_was_compressed_whatever_the_configuration_says_by_n
 }
 
 #[test]
-fn counters_that_are_given_up_have_the_last_word_on_their_events() {
+fn counters_that_are_no_longer_used_still_report_the_fates_of_their_events() {
     let gateway = FakeGateway::starting_at(START);
     let mut workers = [(); 3].map(|()| Worker::start(&gateway, SMALLEST));
     let mut sent = Vec::new();
@@ -65,7 +65,7 @@ fn counters_that_are_given_up_have_the_last_word_on_their_events() {
     }
     for second in 0..60 {
         gateway.wait(Duration::from_secs(1));
-        // Not all of them hear of an ingest that is back at once.
+        // The workers notice at different times that the ingest is back.
         let status = |n| if second < 10 * n { 503 } else { 200 };
         let answered =
             workers.iter().enumerate().flat_map(|(n, worker)| worker.tick_answering(Some(status(n))));
@@ -78,7 +78,7 @@ fn counters_that_are_given_up_have_the_last_word_on_their_events() {
     assert_eq!((numbers["gatelens.queue.size"], numbers["gatelens.workers"]), (0.0, 0.0));
     assert_eq!(numbers["gatelens.workers.lost"], 0.0);
 
-    // And then they are silent.
+    // After that they send nothing.
     gateway.wait(Duration::from_secs(30));
     let later = workers.iter().flat_map(|worker| worker.tick_answering(Some(200)));
     assert_eq!(later.filter(|request| request.header("x-gatelens-epoch") == old).count(), 0);

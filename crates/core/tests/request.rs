@@ -1,4 +1,4 @@
-//! The way of one request: what is read of it, what is decided, and what is redacted for it.
+//! The way of one request: host reads, decision, redaction.
 
 #![allow(clippy::unwrap_used, reason = "a test may")]
 
@@ -10,7 +10,7 @@ use gatelens_core::plan::Plan;
 use gatelens_core::request::{Capturing, Context, Counting, Decision, FinishedRequest, Logging, decide};
 use gatelens_redact::Hits;
 use gatelens_redact::capture::Bodies;
-use gatelens_testkit::fake::{Attribute, FakeExchange, FakeGateway};
+use gatelens_testkit::fake::{Attribute, FakeGateway, FakeStream};
 use gatelens_testkit::worker::Worker;
 
 const SMALLEST: &str = r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}"#;
@@ -45,8 +45,8 @@ unsafe impl GlobalAlloc for CountingAllocator {
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
 
-fn request() -> FakeExchange {
-    FakeExchange::new("GET", "/users/42?page=2", 200)
+fn request() -> FakeStream {
+    FakeStream::new("GET", "/users/42?page=2", 200)
         .header("user-agent", "curl/8")
         .header("x-consumer-id", "acme")
         .header("x-request-id", "7f3c")
@@ -64,7 +64,7 @@ fn a_decision_is_made_before_anything_is_redacted() {
     let gateway = FakeGateway::starting_at(1_700_000_000_000_000_000);
     let host = gateway.worker(SMALLEST);
     let plan = Plan::read(SMALLEST, &PluginIdentity::default()).unwrap();
-    host.finish(FakeExchange::new("GET", "/users/42?token=s3cr3t", 200));
+    host.finish(FakeStream::new("GET", "/users/42?token=s3cr3t", 200));
     let request = FinishedRequest::read(&host, &plan.request);
     let facts = request.facts(&plan.request).unwrap();
     assert_eq!(decide(&plan.request, &facts), Decision::EVERYTHING);
@@ -89,7 +89,7 @@ fn a_decision_is_made_before_anything_is_redacted() {
 #[test]
 fn a_plain_request_takes_three_reads_and_others_what_they_need() {
     let gateway = FakeGateway::starting_at(1_700_000_000_000_000_000);
-    let check = |options: &str, request: FakeExchange, reads: u32| {
+    let check = |options: &str, request: FakeStream, reads: u32| {
         let text = format!(r#"{{"version": 1, "ingest": {{"cluster": "gatelens_ingest"}}{options}}}"#);
         let worker = Worker::start(&gateway, &text);
         worker.host.take_reads();

@@ -9,7 +9,7 @@ use gatelens_core::config::Config;
 use gatelens_core::host::PluginIdentity;
 use gatelens_core::lifecycle::{Plugin, Registry};
 use gatelens_core::plan::Plan;
-use gatelens_testkit::fake::{Attribute, FakeExchange, FakeGateway, Sent};
+use gatelens_testkit::fake::{Attribute, FakeGateway, FakeStream, Sent};
 use gatelens_testkit::worker::Worker;
 
 const SECRET: &str = "Bearer s3cr3t-0451";
@@ -93,7 +93,7 @@ fn a_refused_secret_is_not_in_the_message() {
 fn a_rotated_secret_is_used_for_the_next_request_and_nothing_is_counted_anew() {
     let gateway = FakeGateway::starting_at(1_700_000_000_000_000_000);
     let mut worker = Worker::start(&gateway, &configuration(SECRET));
-    let request = || FakeExchange::new("GET", "/a", 200).int(Attribute::RequestDuration, 1_000_000);
+    let request = || FakeStream::new("GET", "/a", 200).int(Attribute::RequestDuration, 1_000_000);
     worker.finish(request());
     gateway.wait(Duration::from_secs(1));
     let first = worker.tick_answering(Some(503));

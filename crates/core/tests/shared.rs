@@ -45,7 +45,7 @@ fn one_worker_leads_until_its_lease_ends_or_is_released() {
 }
 
 #[test]
-fn a_holder_that_does_not_know_that_it_leads_is_elected_anew() {
+fn a_holder_that_does_not_know_that_it_leads_is_elected_again() {
     let (host, store) = setup();
     assert_eq!(lease::acquire(&host, &store, 1, START, None), ELECTED);
     assert_eq!(lease::acquire(&host, &store, 1, START, Some(START)), Leadership::Leader);
@@ -55,8 +55,8 @@ fn a_holder_that_does_not_know_that_it_leads_is_elected_anew() {
 
 #[test]
 fn a_step_of_the_clock_leaves_no_gateway_without_a_leader() {
-    // Set back, the lease would end further ahead than a lease lasts, so it counts as over: for a moment two workers may
-    // export, but never none.
+    // Set back, the lease would end further ahead than a lease lasts, so it counts as over: for a moment two workers
+    // may export, but never none.
     for (step, expected) in [(-3_600i64, ELECTED), (-2, ELECTED), (0, Leadership::Follower), (3_600, ELECTED)]
     {
         let (host, store) = setup();
@@ -114,7 +114,8 @@ fn a_worker_that_was_taken_for_lost_continues_under_a_new_record() {
     let fleet = leader.survey(&host, &store, now_ns);
     assert_eq!((fleet.workers, fleet.workers_lost), (1, 1));
     assert_eq!((fleet.stats.events.captured, fleet.stats.events.of(LOST)), (10, 6));
-    // It was only held up. Its six events are sent after all: they count as captured anew, so that the sum adds up.
+    // The worker was only held up. Its six events are sent after all; they count as captured again, so that the sum is
+    // right.
     slow.report(&host, &store, &stats(12, 12));
     let fleet = leader.survey(&host, &store, now_ns);
     assert_eq!((fleet.workers, fleet.workers_lost), (2, 1));
@@ -128,7 +129,7 @@ fn a_stopped_process_loses_no_worker() {
     let (mut leader, mut other) = (Heartbeats::default(), Heartbeats::default());
     let mut now_ns = START;
     for _ in 0..100 {
-        // An hour passes between ticks, but all workers stood still alike.
+        // An hour passes between ticks, but all workers stopped for the same time.
         now_ns += 3_600 * SECOND;
         leader.report(&host, &store, &stats(0, 0));
         other.report(&host, &store, &stats(1, 1));

@@ -1,4 +1,4 @@
-//! Holds `docs/redaction.md` to the table of media types. `make docs` writes it anew.
+//! Compares `docs/redaction.md` with the table of media types. `make docs` writes the document.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may")]
 

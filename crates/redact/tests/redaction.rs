@@ -78,7 +78,7 @@ fn encoded(text: &str, which: &[bool]) -> String {
     text.bytes().enumerate().map(encode).collect()
 }
 
-/// Whether the secret can be read out of what left, in any of the encodings that it was planted in.
+/// Whether a text contains the secret, in any of the encodings in which it was planted.
 fn leaks(output: &[u8]) -> bool {
     let mut readable = String::from_utf8_lossy(output).into_owned();
     for code in 0x20u32..0x7f {
@@ -88,7 +88,7 @@ fn leaks(output: &[u8]) -> bool {
     readable.contains(SECRET)
 }
 
-/// A value of any type that holds the secret.
+/// A value of any type that contains the secret.
 fn secret_value(which: Vec<bool>) -> impl Strategy<Value = String> {
     let text = escaped(SECRET, &which);
     let scalar = prop::sample::select(vec![
@@ -172,7 +172,7 @@ fn compress(body: &[u8], coding: &str) -> Vec<u8> {
     }
 }
 
-/// Headers as a host hands them over.
+/// Headers in the form in which a host returns them.
 fn bytes<'a>(headers: &'a [(&'a str, &'a str)]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
     headers.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()))
 }
@@ -199,7 +199,7 @@ fn way() -> impl Strategy<Value = Way> {
         .prop_map(|(message, coding, chunk, arrives, end)| Way { message, coding, chunk, arrives, end })
 }
 
-/// What leaves of a body.
+/// The captured form of a body.
 fn travel(way: &Way, content_type: &str, body: &[u8]) -> Result<String, String> {
     let config = CaptureConfig { request_body: true, response_body: true, ..CaptureConfig::default() };
     let capture = Capture::new(&config).unwrap();
@@ -236,7 +236,7 @@ proptest! {
             prop_assert!(!leaks(left.as_bytes()), "{left}\nof {body}");
         }
         if way.arrives == 1000 && way.end == BodyEnd::Complete {
-            // It is not by leaving everything out that nothing leaks.
+            // Most bodies are captured: the test does not pass just because all are omitted.
             prop_assert!(left.as_ref().is_ok_and(|left| left.contains(MASK)), "{left:?} of {body}");
         }
     }
@@ -245,7 +245,7 @@ proptest! {
     fn no_secret_leaves_in_forms(body in form_body(), way in way()) {
         let left = travel(&way, "application/x-www-form-urlencoded", body.as_bytes());
         if let Ok(left) = &left {
-            // A form that breaks off is a form; it takes the end of the stream to tell.
+            // A form that breaks off is a valid form; only the end of the stream shows that it is incomplete.
             prop_assert!(!leaks(left.as_bytes()), "{left}\nof {body}");
         }
     }

@@ -1,4 +1,5 @@
-//! A gateway without Envoy: it drives the core natively, with shared data, a clock and callouts under the test's control.
+//! A gateway without Envoy: it drives the core natively, with shared data, a clock and callouts under the test's
+//! control.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -77,7 +78,7 @@ impl FakeGateway {
 
 /// A finished request as the host knows it.
 #[derive(Clone, Debug, Default)]
-pub struct FakeExchange {
+pub struct FakeStream {
     /// Request headers with the pseudo-headers; none for a request that could not be parsed.
     pub headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// Response headers.
@@ -86,7 +87,7 @@ pub struct FakeExchange {
     pub attributes: BTreeMap<Attribute, Value>,
 }
 
-impl FakeExchange {
+impl FakeStream {
     /// A request that was answered by the upstream.
     pub fn new(method: &str, path: &str, status: u16) -> Self {
         Self::default()
@@ -163,7 +164,7 @@ pub enum Value {
     Text(String),
 }
 
-impl FakeExchange {
+impl FakeStream {
     fn number(&self, attribute: Attribute) -> Option<u64> {
         match self.attributes.get(&attribute)? {
             Value::Number(number) => u64::try_from(*number).ok(),
@@ -174,7 +175,7 @@ impl FakeExchange {
 
 /// The header map of one message, shared with the stream.
 #[derive(Clone, Debug, Default)]
-pub struct FakeHeaders(Option<(Rc<FakeExchange>, Message)>);
+pub struct FakeHeaders(Option<(Rc<FakeStream>, Message)>);
 
 impl HeaderMap for FakeHeaders {
     fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -188,10 +189,10 @@ impl HeaderMap for FakeHeaders {
 
 /// The bytes of an attribute, shared with the stream.
 #[derive(Clone, Debug)]
-pub struct FakeBytes(Rc<FakeExchange>, Attribute);
+pub struct FakeBytes(Rc<FakeStream>, Attribute);
 
 impl FakeBytes {
-    fn of(stream: &Rc<FakeExchange>, attribute: Attribute) -> Option<Self> {
+    fn of(stream: &Rc<FakeStream>, attribute: Attribute) -> Option<Self> {
         let is_text = matches!(stream.attributes.get(&attribute), Some(Value::Text(_)));
         is_text.then(|| Self(Rc::clone(stream), attribute))
     }
@@ -233,7 +234,7 @@ pub struct FakeHost {
     configuration: RefCell<Vec<u8>>,
     conflicts_every: Cell<u32>,
     writes: Cell<u32>,
-    stream: RefCell<Rc<FakeExchange>>,
+    stream: RefCell<Rc<FakeStream>>,
     reads: Cell<u32>,
     chunk: RefCell<Vec<u8>>,
     each_reading: Cell<Duration>,
@@ -283,8 +284,8 @@ impl FakeHost {
     }
 
     /// The request whose end is reported next.
-    pub fn finish(&self, exchange: FakeExchange) {
-        *self.stream.borrow_mut() = Rc::new(exchange);
+    pub fn finish(&self, stream: FakeStream) {
+        *self.stream.borrow_mut() = Rc::new(stream);
     }
 
     /// The chunk of a body that passes next.

@@ -11,7 +11,7 @@ use gatelens_core::host::CalloutAnswer;
 use gatelens_core::lifecycle::{Plugin, Registry};
 use gatelens_model::Message;
 
-use crate::fake::{Attribute, FakeExchange, FakeGateway, FakeHost, Sent};
+use crate::fake::{Attribute, FakeGateway, FakeHost, FakeStream, Sent};
 
 /// A worker with its plugin in force.
 pub struct Worker {
@@ -42,14 +42,14 @@ impl Worker {
     }
 
     /// Reports the end of a request to the access logger.
-    pub fn finish(&self, exchange: FakeExchange) {
-        self.host.finish(exchange);
+    pub fn finish(&self, stream: FakeStream) {
+        self.host.finish(stream);
         self.plugin.log(&self.host);
     }
 
     /// The HTTP filter of a new stream.
-    pub fn begin(&self, exchange: &FakeExchange) -> StreamFilter {
-        self.host.finish(exchange.clone());
+    pub fn begin(&self, stream: &FakeStream) -> StreamFilter {
+        self.host.finish(stream.clone());
         StreamFilter::new(self.plugin.active())
     }
 
@@ -66,17 +66,18 @@ impl Worker {
     }
 
     /// A whole stream through the filter, from its first header to its log.
-    pub fn exchange(&self, exchange: FakeExchange, request: &Body, response: &Body) {
-        let exchange = exchange
+    pub fn stream(&self, stream: FakeStream, request: &Body, response: &Body) {
+        let stream = stream
             .int(Attribute::RequestSize, request.bytes())
             .int(Attribute::ResponseSize, response.bytes());
-        let mut filter = self.begin(&exchange);
+        let mut filter = self.begin(&stream);
         self.pass(&mut filter, Message::Request, request);
         self.pass(&mut filter, Message::Response, response);
         filter.log(&self.host);
     }
 
-    /// Ticks, and answers all that is sent with this status until nothing more comes; `None` stands for a callout that timed out.
+    /// Ticks, and answers all that is sent with this status until nothing more comes; `None` stands for a callout that
+    /// timed out.
     pub fn tick_answering(&self, status: Option<u16>) -> Vec<Sent> {
         self.plugin.tick(&self.host);
         answer_all(&self.host, &self.plugin, status)

@@ -1,4 +1,4 @@
-//! What happens while traffic flows, and when.
+//! The faults during the traffic, and their times.
 
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -14,7 +14,7 @@ use super::{World, impatient};
 /// An event, at a number of requests sent.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// The ingest is killed with SIGKILL and comes back after so long.
+    /// The ingest is killed with SIGKILL and starts again after this time.
     Kill(Duration),
     /// The listener is replaced.
     Listener(Change),
@@ -22,14 +22,14 @@ enum Event {
     Plugin(Change),
 }
 
-/// What changes.
+/// The change of a configuration.
 #[derive(Clone, Copy, Debug)]
 enum Change {
     /// The same counters; a template has another name.
     Template,
     /// The same counters; batches are smaller and no longer compressed.
     Batches,
-    /// Another service: counters of its own.
+    /// Another service, which has its own counters.
     Service,
     /// As at the start.
     Back,
@@ -73,7 +73,7 @@ impl Plan {
     }
 }
 
-/// What was done, and what was seen meanwhile.
+/// The faults that were injected, and measurements during them.
 #[derive(Debug, Default)]
 pub(super) struct Record {
     pub(super) kills: u64,
@@ -112,7 +112,7 @@ impl<'a> Director<'a> {
         Self { world, record: Record::default(), sampled: None }
     }
 
-    /// Makes everything on the plan happen.
+    /// Carries out the whole plan.
     pub(super) fn direct(mut self, plan: &Plan, progress: &Progress) -> Record {
         for (at, event) in &plan.events {
             while progress.sent.load(Ordering::Relaxed) < *at {

@@ -1,4 +1,4 @@
-//! What the read API says after it all, held against what was sent.
+//! Compares the read API's final responses with the requests that were sent.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -18,7 +18,7 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
-    /// Waits until nothing is under way any more and reads everything.
+    /// Waits until nothing is in flight any more and reads everything.
     pub(super) fn reach(world: &mut World, sent: &Sent) -> Self {
         let requests = sent.requests();
         let fates = report::settled(&world.ingest, requests);
@@ -28,7 +28,7 @@ impl Verdict {
     pub(super) fn check(&self, world: &World, sent: &Sent, record: &Record, kinds: &[Kind]) {
         assert_eq!(sent.differences, Vec::<String>::new(), "answers differ from those without the filter");
 
-        // The one name that changed while requests were under way is taken for the one it replaced.
+        // The one name that changed during the traffic counts as the one that it replaced.
         let mut counts = BTreeMap::<Key, Counts>::new();
         for (key, more) in &self.counts {
             add(counts.entry(canonical(key.clone())).or_default(), *more);
@@ -49,12 +49,7 @@ impl Verdict {
         assert_eq!(*held, 0, "{:?}", self.fates);
         assert_eq!(*captured, delivered + dropped.values().sum::<u64>(), "{:?}", self.fates);
         for reason in ["queue_full", "expired", "lost"] {
-            assert_eq!(
-                dropped.get(reason),
-                Some(&0),
-                "nothing is lost but what was refused: {:?}",
-                self.fates
-            );
+            assert_eq!(dropped.get(reason), Some(&0), "only refused records are lost: {:?}", self.fates);
         }
 
         let mut ids = BTreeSet::new();
@@ -67,11 +62,11 @@ impl Verdict {
             let logged = canonical((text("consumer"), text("method"), text("route"), status));
             assert_eq!(logged, kinds[kind as usize].key(), "{row}");
         }
-        assert_eq!(self.rows.len() as u64, *delivered, "what was delivered is stored: {:?}", self.fates);
+        assert_eq!(self.rows.len() as u64, *delivered, "delivered records are stored: {:?}", self.fates);
 
         let tally = world.proxy.tally();
         assert_eq!(tally.altered, 0, "the bytes under an identity never change");
-        assert!(tally.repeats > 0, "batches that were stored came again: {tally:?}");
+        assert!(tally.repeats > 0, "stored batches were sent again: {tally:?}");
         assert!(!world.envoy.log().contains("panicked"), "{}", world.envoy.log());
         let grown = record.envoy_bytes.most.saturating_sub(record.envoy_bytes.first);
         assert!(grown < ENVOY_GROWTH_BYTES, "{record:?}");

@@ -1,4 +1,4 @@
-//! The bounds of all options, in one place: the schema shows them, the documents are made from the schema, and
+//! The bounds of all options, in one place: the schema contains them, the documents are generated from the schema, and
 //! [`crate::plan::Plan::read`] checks every configuration against them.
 
 use std::ops::RangeInclusive;

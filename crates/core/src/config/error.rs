@@ -1,10 +1,10 @@
-//! Why a configuration is refused, and where.
+//! The error of a refused configuration.
 
 use std::fmt;
 
 use super::locate::{self, Step};
 
-/// A refused configuration: where the defect is, and what to do.
+/// A refused configuration: the place of the defect, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
     /// JSON path from the root, `routes.templates[3]`; empty for the whole text.
@@ -13,7 +13,7 @@ pub struct ConfigError {
     pub line: usize,
     /// Column in characters, from 1; 0 when the text is empty.
     pub column: usize,
-    /// What is wrong, and what to do.
+    /// The defect, and what to do.
     pub message: String,
 }
 
@@ -116,7 +116,7 @@ impl ConfigError {
         } else if let Some((missing, _)) = names_of(&message, "missing field ") {
             message = format!("the key `{missing}` is missing; add it");
         }
-        // Serde's message about a wrong type shows the value, and here that may be a credential.
+        // Serde's message about a wrong type contains the value, which here may be a credential.
         if steps == ["ingest", "headers"].map(Step::from) && message.starts_with("invalid type") {
             message = "the headers are not an object; write {\"name\": \"value\"}".to_owned();
         }

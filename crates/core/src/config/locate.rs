@@ -1,4 +1,4 @@
-//! Where in a JSON text a path leads: so that a rule's message can name line and column.
+//! The place in a JSON text to which a path leads, so that an error message can name line and column.
 
 /// One step of a JSON path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,8 +36,8 @@ pub(super) fn display(steps: &[Step]) -> String {
     out
 }
 
-/// Line and column, from 1, of what the steps lead to: of the key for a member, of the value for an element; where the
-/// path leaves the text, of the last part that exists. The text is well-formed JSON.
+/// Line and column, from 1, of the target of the steps: of the key for a member, of the value for an element. If the
+/// text lacks a part of the path, those of the last part that exists. The text is well-formed JSON.
 pub(super) fn position(text: &str, steps: &[Step]) -> (usize, usize) {
     let mut scanner = Scanner { text: text.as_bytes(), at: 0 };
     scanner.blanks();
@@ -60,7 +60,7 @@ struct Scanner<'a> {
 }
 
 impl Scanner<'_> {
-    /// Goes into the object or array at hand as the step says and stops before the value; returns where the step's
+    /// Follows the step into the current object or array and stops before the value; returns where the step's
     /// key or element begins.
     fn enter(&mut self, step: &Step) -> Option<usize> {
         self.blanks();

@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A value that only the receiver of a request may see.
 ///
-/// It is neither hashed, nor serialised, nor printed: every output shows `[secret]` instead. Only [`Secret::expose`] gives
-/// the value.
+/// It is neither hashed, nor serialised, nor printed: every output contains `[secret]` instead. Only [`Secret::expose`]
+/// gives the value.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret<T>(T);
 
@@ -41,12 +41,13 @@ impl<T> Serialize for Secret<T> {
 
 impl<'de> Deserialize<'de> for Secret<String> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // Asked for text alone, serde_json writes its message without asking the visitor.
+        // If only text were expected, serde_json would write its message without calling the visitor.
         deserializer.deserialize_any(Text).map(Self)
     }
 }
 
-/// Reads a text. Serde's messages about another type show the value, so each of the types that JSON has is refused here.
+/// Reads a text. Serde's messages about another type show the value, so each of the types that JSON has is refused
+/// here.
 struct Text;
 
 impl Visitor<'_> for Text {

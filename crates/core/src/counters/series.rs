@@ -4,7 +4,7 @@ use hashbrown::Equivalent;
 
 use crate::outcome::{ErrorType, Method, Status};
 
-/// A dimension of a series whose values a client can make up.
+/// A dimension of a series whose values a client can choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dimension<'a> {
     /// As it is.
@@ -18,7 +18,7 @@ pub enum Dimension<'a> {
 pub enum Series<'a> {
     /// An ordinary one.
     Exact {
-        /// Who called.
+        /// The consumer.
         consumer: Dimension<'a>,
         /// With which method.
         method: Method,

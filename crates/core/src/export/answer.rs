@@ -1,4 +1,4 @@
-//! Answers of the receiver.
+//! Responses of the receiver.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::MAX_AGE;
 use crate::host::CalloutAnswer;
 use crate::otlp::proto;
 
-/// The meaning of an answer, by the rules of OTLP/HTTP.
+/// The meaning of a response, by the rules of OTLP/HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// Accepted, except for some records: a partial success, which is never sent again.
@@ -14,18 +14,18 @@ pub enum Answer {
         /// Records that the receiver refused.
         rejected: u64,
     },
-    /// To be sent again later: 429, 502, 503, 504, or a connection that broke. Envoy itself answers 503 when it cannot
-    /// connect and 504 after a timeout.
+    /// Must be sent again later: 429, 502, 503, 504, or a connection that broke. Envoy itself responds with 503 when it
+    /// cannot connect and with 504 after a timeout.
     Later {
         /// Shortest wait, from `retry-after`.
         not_before: Option<Duration>,
     },
-    /// Refused for good.
+    /// Refused, and not retried.
     Refused,
 }
 
 impl Answer {
-    /// From the answer of the receiver.
+    /// From the response of the receiver.
     pub fn new(answer: &CalloutAnswer, now_ns: u64) -> Self {
         match answer.status {
             Some(200..=299) => Answer::Accepted { rejected: rejected_records(&answer.body).unwrap_or(0) },

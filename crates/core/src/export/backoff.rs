@@ -17,7 +17,7 @@ pub struct Backoff {
 impl Backoff {
     /// Whether an attempt may be made.
     pub fn is_over(&self, now_ns: u64) -> bool {
-        // An end further ahead than any back-off was set before the clock was put back.
+        // An end further ahead than any back-off was set before the clock was set back.
         now_ns >= self.until_ns || self.until_ns.saturating_sub(now_ns) > MAX_AGE.as_nanos() as u64
     }
 
@@ -32,7 +32,7 @@ impl Backoff {
     }
 
     /// Waits longer than before: one second, then half as much again each time up to 30 s. `random` varies each pause
-    /// between half and one and a half times that. It is at least as long as the receiver asked for.
+    /// between half and one and a half times that. It is at least as long as the `retry-after` of the receiver.
     pub fn failed(&mut self, now_ns: u64, random: u64, not_before: Option<Duration>) {
         let mut wait = FIRST_BACKOFF.as_millis() as u64;
         for _ in 0..self.failures.min(16) {

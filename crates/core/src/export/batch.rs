@@ -1,8 +1,8 @@
 //! The batch of log records that is being filled.
 //!
-//! Records are compressed in portions as they come, so that closing a batch never holds up the worker's event loop for
-//! the length of a whole one. Each portion is a `ResourceLogs` of its own: messages of a repeated field may be laid end
-//! to end, so the portions are one `ExportLogsServiceRequest`.
+//! Records are compressed in portions as they come, so that closing a batch never blocks the worker's event loop for
+//! the compression of a whole batch. Each portion is a `ResourceLogs` of its own: messages of a repeated field may be
+//! laid end to end, so the portions are one `ExportLogsServiceRequest`.
 
 use std::io::Read;
 
@@ -16,7 +16,7 @@ use gatelens_redact::capture::CapturedBody;
 /// Bytes of records to a portion.
 const PORTION: usize = 16 * 1024;
 
-/// More than any batch has uncompressed: `limits.batch_bytes` and one record beyond it, with the largest bodies.
+/// More bytes than any batch has uncompressed: `limits.batch_bytes` and one record beyond it, with the largest bodies.
 const MAX_BATCH_BYTES: u64 = 16 * 1024 * 1024;
 
 /// A batch under construction; its memory is used again for the next.
@@ -78,7 +78,7 @@ impl LogBatch {
         if self.events == 0 { 0 } else { now_ns.saturating_sub(self.opened_ns) }
     }
 
-    /// Takes the finished body and begins anew.
+    /// Takes the finished body and begins a new one.
     pub fn close(&mut self) -> Vec<u8> {
         self.end_portion();
         (self.events, self.bodies, self.bytes) = (0, 0, 0);

@@ -1,13 +1,13 @@
 //! The counters on their way to the receiver. Idle on all workers except the leader.
 //!
-//! Exported values are cumulative, so a lost request costs no count. It would cost time, though: one value after an hour
-//! without the receiver cannot tell the minutes apart. So while the receiver accepts nothing, the changes of each minute
-//! are kept as a [`Snapshot`] and sent in order later. When they exceed [`MAX_HISTORY_BYTES`], neighbours are joined,
-//! shortest first.
+//! Exported values are cumulative, so a lost request costs no count. It would cost resolution, though: a single value
+//! after an hour without the receiver cannot be split into minutes. So while the receiver accepts nothing, the changes
+//! of each minute are kept as a [`Snapshot`] and sent in order later. When they exceed [`MAX_HISTORY_BYTES`],
+//! neighbours are joined, shortest first.
 //!
-//! Two times say how far the export has come: `covered_ns`, up to which all changes are in a snapshot, and
+//! Two times describe the progress of the export: `covered_ns`, up to which all changes are in a snapshot, and
 //! `acknowledged_ns`, up to which the receiver has accepted them. The second one is passed on with the lease, so that a
-//! new leader claims neither more nor less time than nobody has reported.
+//! new leader's first export covers exactly the time that nobody has reported.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -16,13 +16,13 @@ use super::request::{ExportRequest, RootId};
 use crate::host::{CalloutAnswer, CalloutId, Host};
 use crate::shared::sequence::Signal;
 
-/// Most series in one request: about half a megabyte before compression.
+/// Maximum number of series in one request: about half a megabyte before compression.
 pub const MAX_REQUEST_SERIES: usize = 500;
 
-/// Without traffic, metrics are sent this often all the same, so that a silent gateway and a dead one differ.
+/// Without traffic, metrics are still sent at this interval, so that a silent gateway and a dead one differ.
 const HEARTBEAT_NS: u64 = 10_000_000_000;
 
-/// Bytes of snapshots kept: an hour of some hundred busy series.
+/// Bytes of snapshots kept: an hour of a few hundred busy series.
 pub const MAX_HISTORY_BYTES: usize = 4 * 1024 * 1024;
 
 const MINUTE_NS: u64 = 60_000_000_000;
@@ -57,7 +57,7 @@ impl Snapshot {
     }
 }
 
-/// Why this worker exports.
+/// The role of this worker in the export.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Role {
     /// It does not: another worker leads.
@@ -65,7 +65,7 @@ enum Role {
     Follower,
     /// It leads.
     Leader,
-    /// It ends, and sends the changes that it merged last, whoever leads.
+    /// It ends, and sends the changes that it merged last, whichever worker leads.
     Ending,
 }
 
@@ -132,8 +132,8 @@ impl CounterExport {
         self.pipeline.failures()
     }
 
-    /// This worker leads from now on and exports all series: another leader may have taken changes along that never
-    /// arrived. `acknowledged_ns` is how far the leaders before it came.
+    /// This worker leads from now on and exports all series: another leader may have taken changes that never
+    /// arrived. The exports of earlier leaders are acknowledged up to `acknowledged_ns`.
     pub fn on_elected(&mut self, acknowledged_ns: u64) {
         self.role = Role::Leader;
         self.changed.clear();
@@ -142,7 +142,7 @@ impl CounterExport {
     }
 
     /// Another worker leads. A request that was begun is still finished, because its sequence number is given out.
-    /// Returns slots that this worker took along although it did not lead: they must be marked as changed again, because
+    /// Returns slots that this worker took although it did not lead: they must be marked as changed again, because
     /// only an elected leader exports all series.
     #[must_use]
     pub fn on_lease_lost(&mut self) -> Vec<u32> {
@@ -156,8 +156,8 @@ impl CounterExport {
         }
     }
 
-    /// This worker ends: it exports the changes that it takes now, whoever leads. `acknowledged_ns` is how far the
-    /// leader came.
+    /// This worker ends: it exports the changes that it takes now, whichever worker leads. The leader's
+    /// exports are acknowledged up to `acknowledged_ns`.
     pub fn on_ending(&mut self, acknowledged_ns: u64) {
         if self.role == Role::Follower {
             self.begin_at(acknowledged_ns);
@@ -212,7 +212,7 @@ impl CounterExport {
         Some(next)
     }
 
-    /// Takes the request that was made of a snapshot.
+    /// Takes the request that contains a snapshot.
     pub fn push(&mut self, request: ExportRequest) {
         self.pipeline.push(request);
     }
@@ -229,8 +229,8 @@ impl CounterExport {
         self.last_sent_ns = 0;
     }
 
-    /// Takes an answer, if it is to one of these requests. True if the receiver refused it: everything in it must be
-    /// said again.
+    /// Takes an answer, if it is to one of these requests. True if the receiver refused it: all values in it must be
+    /// sent again.
     pub fn answered(
         &mut self,
         host: &impl Host,
@@ -244,7 +244,7 @@ impl CounterExport {
                 self.current.clear();
                 false
             }
-            // These bytes will never be accepted; newer values of the same series, in another request, may be.
+            // The receiver never accepts these bytes; it may accept newer values of the same series in another request.
             Some(Settled::Refused(_)) => {
                 self.changed.extend(self.current.drain(..));
                 true

@@ -32,12 +32,12 @@ impl Body {
     pub(super) fn write(&mut self, bytes: &[u8]) {
         match self {
             Body::Plain(out) => out.extend_from_slice(bytes),
-            // A vector takes all that is written to it.
+            // Writing to a vector never fails.
             Body::Gzip(encoder) => drop(encoder.write_all(bytes)),
         }
     }
 
-    /// Takes the finished body and begins anew.
+    /// Takes the finished body and begins a new one.
     pub(super) fn finish(&mut self) -> Vec<u8> {
         match self {
             Body::Plain(out) => std::mem::take(out),

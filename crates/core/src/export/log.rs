@@ -49,8 +49,8 @@ impl LogExport {
         self.open.age_ns(now_ns) >= age_ns
     }
 
-    /// Closes the open batch and bounds the queue. Returns the number of request and response bodies that were taken out
-    /// of waiting batches.
+    /// Closes the open batch and bounds the queue. Returns the number of request and response bodies that were taken
+    /// out of waiting batches.
     pub fn close_batch(&mut self, host: &impl Host, now_ns: u64, to: Destination<'_>) -> [u64; 2] {
         let (events, bodies) = (self.open.events(), self.open.bodies());
         if events == 0 {
@@ -131,8 +131,8 @@ impl LogExport {
         self.pipeline.failures()
     }
 
-    /// Takes a batch in. While more than `max_bytes` are held, captured bodies go first, those of the oldest waiting
-    /// batch before others; when there are none left, the oldest waiting batch is dropped.
+    /// Takes a batch in. While more than `max_bytes` are held, captured bodies are removed first, those of the oldest
+    /// waiting batch before others; when none are left, the oldest waiting batch is dropped.
     fn enqueue(&mut self, request: ExportRequest, max_bytes: usize) -> [u64; 2] {
         self.pipeline.push(request);
         let mut stripped = [0u64; 2];

@@ -38,7 +38,7 @@ pub struct Destination<'a> {
     pub epoch: Epoch,
 }
 
-/// A request that got its final answer.
+/// A request with its final response.
 #[derive(Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Settled {
@@ -49,7 +49,7 @@ pub enum Settled {
         /// Records that the receiver refused.
         rejected: u64,
     },
-    /// The receiver refused it for good.
+    /// The receiver refused it, and it is not retried.
     Refused(ExportRequest),
 }
 
@@ -126,8 +126,8 @@ impl Pipeline {
         self.failures
     }
 
-    /// Sends waiting requests while the host takes them; true if any was sent. While the receiver fails, one request
-    /// alone finds out whether it is back.
+    /// Sends waiting requests while the host takes them; true if any was sent. While the receiver fails, a single
+    /// request tests whether it is back.
     pub fn send(&mut self, host: &impl Host, root: RootId, now_ns: u64, to: Destination<'_>) -> bool {
         let mut any = false;
         let limit = if self.backoff.is_failing() { 1 } else { self.max_in_flight };
@@ -216,8 +216,8 @@ impl Pipeline {
                         format!("the ingest `{cluster}` {} and refused a part of the {subject}", reply());
                     host.log(LogLevel::Warn, &message);
                 }
-                // A refusal does not predict the next answer, so the pause does not grow: one bad batch must not hold
-                // up the good ones behind it. A receiver that refuses everything is asked about once a second.
+                // A refusal does not predict the next response, so the pause does not grow: one bad batch must not
+                // delay the good ones behind it. A receiver that refuses everything gets about one request a second.
                 self.backoff.succeeded();
                 self.backoff.failed(now_ns, host.random(), None);
             }

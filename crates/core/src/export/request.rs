@@ -15,7 +15,7 @@ pub struct ExportRequest {
     pub events: u64,
     /// Captured bodies of requests and responses in it.
     pub bodies: u64,
-    /// Whether it was dispatched before: its bytes never change from then on.
+    /// Whether it was dispatched before. After that its bytes never change.
     pub was_sent: bool,
     /// Its number; given before the first attempt at the latest.
     pub sequence: Option<u64>,

@@ -18,8 +18,8 @@ pub trait Stream {
     /// The values that every request needs, read at once.
     fn info(&self) -> StreamInfo<Self::Bytes>;
 
-    /// The final request headers; empty when there are none, because the gateway could not parse the request. Also valid
-    /// when they arrive.
+    /// The final request headers; empty when there are none, because the gateway could not parse the request. Also
+    /// valid when they arrive.
     fn request_headers(&self) -> Self::Headers;
 
     /// The response headers; empty when there are none. Also valid when they arrive.
@@ -28,7 +28,7 @@ pub trait Stream {
     /// Status of the response; `None` when none was sent. The response headers have it, too.
     fn response_code(&self) -> Option<u64>;
 
-    /// The gateway's own word for how the response came to be.
+    /// The gateway's response code details.
     fn code_details(&self) -> Option<Self::Bytes>;
 
     /// Status of a gRPC call. Envoy infers one for any response.
@@ -57,8 +57,8 @@ pub trait HeaderMap: Default {
 pub struct StreamInfo<B> {
     /// From the first byte of the request headers to the end of the stream, nanoseconds.
     pub duration_ns: Option<u64>,
-    /// From the request headers sent to the upstream to the last byte of its response, nanoseconds, of the last attempt.
-    /// Absent unless that response ended regularly.
+    /// From the request headers sent to the upstream to the last byte of its response, nanoseconds, of the last
+    /// attempt. Absent unless that response ended regularly.
     pub upstream_ns: Option<u64>,
     /// Body bytes of the request, as sent.
     pub request_bytes: Option<u64>,

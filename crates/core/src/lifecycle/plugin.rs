@@ -12,7 +12,7 @@ use crate::request::{Context, FinishedRequest, decide};
 use gatelens_redact::Hits;
 use gatelens_redact::capture::{Bodies, Capture};
 
-/// Of so many requests one is timed.
+/// One request in this number is timed.
 const SAMPLE: u32 = 64;
 
 /// A root context.
@@ -25,7 +25,7 @@ pub struct Plugin {
     ending: bool,
 }
 
-/// A configuration in force: what the streams of a root context need.
+/// An active configuration: the data that the streams of a root context need.
 #[derive(Debug)]
 pub struct Active {
     plan: Plan,
@@ -34,14 +34,14 @@ pub struct Active {
     hits: RefCell<Hits>,
 }
 
-/// What Envoy makes of a `google.protobuf.Struct`, for instance.
+/// For example a `google.protobuf.Struct`, which Envoy passes as binary.
 const NOT_JSON: &str = "this is no JSON object; in Envoy's YAML the configuration is a text, of the type \
     type.googleapis.com/google.protobuf.StringValue";
 
-/// What the host is to do when a root context ends.
+/// The host's task when a root context ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// Nothing is under way.
+    /// Nothing is in flight.
     Now,
     /// Keep the context until [`Plugin::answered`] says so.
     WhenAnswered,
@@ -88,7 +88,7 @@ impl Plugin {
         true
     }
 
-    /// What a stream of this root context needs; `None` before a configuration is in force.
+    /// The data that a stream of this root context needs; `None` before a configuration is in force.
     pub fn active(&self) -> Option<Rc<Active>> {
         self.active.clone()
     }
@@ -172,8 +172,8 @@ impl Plugin {
         let Some(active) = &self.active else { return };
         let began_ns = host.now();
         let request = FinishedRequest::read(host, &active.plan.request);
-        // Envoy runs a stream's filters before its access loggers, so the fingerprint is that of this very request if the
-        // filter has counted it.
+        // Envoy runs a stream's filters before its access loggers, so the fingerprint is that of this very request if
+        // the filter has counted it.
         let counted = active.worker.counted_by_filter.take();
         if counted.is_none() || counted != request.fingerprint() {
             active.record(host, &request, Bodies::default(), began_ns);
@@ -182,7 +182,7 @@ impl Plugin {
 }
 
 impl Active {
-    /// What is captured of bodies.
+    /// The capture rules for bodies.
     pub(crate) fn capture(&self) -> &Capture {
         &self.plan.request.capture
     }
@@ -215,7 +215,7 @@ impl Active {
         self.worker.usage().end_stream();
     }
 
-    /// Whether bodies must be left out, so that the worker gets on with its traffic.
+    /// Whether bodies must be omitted, so that the worker can serve its traffic.
     pub(crate) fn is_overloaded(&self) -> bool {
         self.worker.usage().is_overloaded()
     }

@@ -40,8 +40,8 @@ impl RedactionReport {
         self.last.as_ref().is_some_and(|(last, _)| *last != redaction::read(host, store))
     }
 
-    /// The counts of all workers, if they have changed or the last report is old: a long list of rules is no small part
-    /// of a request about few series. `rules` are listed even if they never matched.
+    /// The counts of all workers, if they have changed or the last report is old. They are not in every export, because
+    /// a long list of rules can be larger than a few series. `rules` are listed even if they never matched.
     pub(super) fn take_if_due(
         &mut self,
         host: &impl Host,

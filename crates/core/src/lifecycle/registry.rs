@@ -15,7 +15,7 @@ use crate::shared::CounterSetId;
 /// The workers of one thread, by their counters.
 ///
 /// All root contexts of a thread share it, and it lasts as long as their Wasm VM: a configuration update ends root
-/// contexts, and whichever root context ticks next delivers what they had not delivered yet.
+/// contexts, and the next root context that ticks delivers the remaining exports.
 #[derive(Debug, Default)]
 pub struct Registry {
     workers: RefCell<HashMap<CounterSetId, Rc<WorkerHandle>>>,
@@ -83,8 +83,8 @@ impl Registry {
 }
 
 impl WorkerHandle {
-    /// Uses the worker. Nothing calls back into a worker while it is in use. Should a host ever do so, the inner call
-    /// returns `None` rather than trapping.
+    /// Uses the worker. Nothing calls back into a worker while it is in use. If a host ever does so, the inner call
+    /// returns `None` instead of trapping.
     pub(super) fn with<T>(&self, use_worker: impl FnOnce(&mut Worker) -> T) -> Option<T> {
         self.worker.try_borrow_mut().ok().map(|mut worker| use_worker(&mut worker))
     }

@@ -1,4 +1,4 @@
-//! Numbers that streams change at any time, also while the worker itself is in use.
+//! Numbers that streams change at any time, even while the worker itself is in use.
 
 use std::cell::Cell;
 
@@ -55,8 +55,8 @@ impl Usage {
         self.redacting_ns.set(self.redacting_ns.get().saturating_add(nanoseconds));
     }
 
-    /// Whether redaction has taken as much of the time since the last tick as it may: other streams wait for it, and a
-    /// worker that does not tick is taken for lost.
+    /// Whether redaction has used its share of the time since the last tick: other streams wait for it, and a worker
+    /// that does not tick counts as lost.
     pub(super) fn is_overloaded(&self) -> bool {
         self.redacting_ns.get() >= MAX_REDACTING_NS
     }

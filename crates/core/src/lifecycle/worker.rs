@@ -128,7 +128,7 @@ impl Worker {
         self.redaction.pending.add_hits(rules, hits);
     }
 
-    /// The regular work: merge, close what is old enough, export, send.
+    /// The regular work: merge, close the batch if it is old enough, export, send.
     pub(super) fn tick(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
         self.usage.on_tick();
         match self.phase {
@@ -181,7 +181,7 @@ impl Worker {
         self.export_last_changes(host, me, now_ns);
     }
 
-    /// The worker's Wasm VM is about to end: events that it still holds are lost with it, and counted so.
+    /// The worker's Wasm VM is about to end: events that it still holds are lost with it, and counted as `lost`.
     pub(super) fn deregister(&mut self, host: &impl Host) {
         if matches!(self.phase, Phase::Serving | Phase::Draining) {
             self.heartbeats.deregister(host, self.shared.store(), &self.stats());

@@ -11,7 +11,7 @@ use gatelens_redact::capture::CapturedBody;
 /// Attributes with the bodies of requests and of responses.
 pub(super) const CONTENT: [&str; 2] = [attribute::REQUEST_BODY, attribute::RESPONSE_BODY];
 
-/// Attributes that say why a body is not there.
+/// Attributes with the omission reason of a body.
 pub(super) const OMITTED: [&str; 2] = [attribute::REQUEST_BODY_OMITTED, attribute::RESPONSE_BODY_OMITTED];
 
 const SEVERITY_INFO: u64 = 9;
@@ -84,7 +84,7 @@ fn headers(out: &mut Vec<u8>, prefix: &str, headers: &[Header<'_>]) {
 
 fn body(out: &mut Vec<u8>, content: &str, omitted: &str, body: Option<&CapturedBody>) {
     match body.map(|body| &body.content) {
-        // The size says that there was none.
+        // The size already shows that there was none.
         None | Some(Err(OmissionReason::NoBody)) => {}
         Some(Ok(text)) => out.string_attribute(6, content, text),
         Some(Err(reason)) => out.string_attribute(6, omitted, reason.name()),

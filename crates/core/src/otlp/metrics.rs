@@ -16,11 +16,11 @@ const NOT_MONOTONIC: u64 = 0;
 /// Content of a metrics request.
 #[derive(Clone, Copy, Debug)]
 pub struct MetricsExport<'a> {
-    /// Whose counters.
+    /// The resource of the counters.
     pub resource: &'a Resource,
     /// `service.instance.id`.
     pub instance: &'a str,
-    /// Which way the traffic goes: decides the names of the metrics.
+    /// Direction of the traffic; selects the names of the metrics.
     pub direction: Direction,
     /// Start of the epoch, nanoseconds since the Unix epoch.
     pub start_ns: u64,
@@ -28,7 +28,7 @@ pub struct MetricsExport<'a> {
     pub time_ns: u64,
     /// Bounds at which durations are counted exactly, seconds.
     pub bounds_seconds: &'a [f64],
-    /// How much time the changes cover, where that is more than a minute, nanoseconds.
+    /// Time that the changes cover if it is more than a minute, nanoseconds.
     pub interval_ns: Option<u64>,
     /// Series in use.
     pub series_in_use: u32,

@@ -19,7 +19,7 @@ pub(crate) trait Message {
     fn double(&mut self, field: u32, value: f64);
     /// `fixed32`.
     fn fixed32(&mut self, field: u32, value: u32);
-    /// `bytes`, and anything length-delimited whose body is at hand.
+    /// `bytes`, and every length-delimited field whose content is already encoded.
     fn bytes(&mut self, field: u32, value: &[u8]);
     /// `string`.
     fn string(&mut self, field: u32, value: &str);
@@ -202,6 +202,6 @@ fn take_field<'m>(message: &mut &'m [u8]) -> Option<(u64, &'m [u8], u64)> {
         FIXED32 => (message.split_off(..4)?, 0),
         _ => return None,
     };
-    // What is not length-delimited has no content.
+    // A field that is not length-delimited has no content.
     Some((tag, if tag & 7 == LENGTH { bytes } else { &[] }, value))
 }

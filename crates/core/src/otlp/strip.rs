@@ -1,11 +1,11 @@
-//! Takes the bodies out of log records that were written and have to wait where there is no room.
+//! Removes the bodies from encoded log records that must wait while there is no room.
 
 use super::logs::{CONTENT, OMITTED};
 use super::proto::{Field, Message, fields, find_bytes};
 use gatelens_model::OmissionReason;
 
 /// A request about the log without the bodies of its records, and how many there were of requests and of responses;
-/// `None` for what is no such request. Everything else stays as it is.
+/// `None` for bytes that are not such a request. Everything else stays unchanged.
 pub fn strip_bodies(request: &[u8]) -> Option<(Vec<u8>, [u64; 2])> {
     let mut out = Vec::with_capacity(request.len());
     let mut taken = [0; 2];
@@ -37,7 +37,7 @@ fn in_record(record: &[u8], out: &mut Vec<u8>, taken: &mut [u64; 2]) -> Option<(
     Some(())
 }
 
-/// Copies a message, but for the submessages of one number, which `rewrite` writes anew.
+/// Copies a message, except the submessages of one number, which `rewrite` replaces.
 fn descend(
     message: &[u8],
     number: u64,

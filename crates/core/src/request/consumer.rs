@@ -1,4 +1,4 @@
-//! Who calls.
+//! The consumer of a request.
 
 use crate::host::HeaderMap;
 
@@ -10,7 +10,7 @@ pub const MAX_CONSUMER_CHARS: usize = 128;
 /// A header source, compiled.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// In lower case, as the host hands header names over.
+    /// In lower case, like the header names that the host returns.
     pub header: Box<str>,
     /// Whether clients cannot set the header themselves.
     pub trusted: bool,
@@ -26,7 +26,7 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Reads the sources in order; the first that has a name wins.
+    /// Reads the sources in order; the first with a name is used.
     pub fn find(sources: &[Source], headers: &impl HeaderMap) -> Self {
         sources
             .iter()

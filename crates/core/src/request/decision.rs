@@ -1,9 +1,9 @@
-//! What becomes of a request.
+//! The decision about a request: count, log, capture.
 
 use super::Facts;
 use super::RequestPlan;
 
-/// What becomes of a request, decided before anything of it is redacted.
+/// The decision about a request, made before any of its parts is redacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// Whether it adds to its series.
@@ -35,7 +35,7 @@ pub enum Logging {
 pub enum Capturing {
     /// It has.
     Bodies,
-    /// Neither body is looked at.
+    /// Neither body is redacted or logged.
     NoBodies,
 }
 

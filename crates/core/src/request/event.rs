@@ -1,4 +1,4 @@
-//! One request as the request log keeps it.
+//! The record of one request in the request log.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ pub const MAX_QUERY_BYTES: usize = 4_096;
 /// Longest value of a header in bytes.
 pub const MAX_HEADER_BYTES: usize = 4_096;
 
-/// Most bytes of names and values of the headers of a message; those beyond are left out.
+/// Maximum bytes of names and values of the headers of a message; further headers are left out.
 pub const MAX_HEADERS_BYTES: usize = 65_536;
 
 /// Longest user agent in bytes.
@@ -25,17 +25,17 @@ pub const MAX_USER_AGENT_BYTES: usize = 512;
 /// Longest request ID, code details, address and unknown method in bytes.
 pub const MAX_WORD_BYTES: usize = 256;
 
-/// A header as it is kept: its name in lower case and one value, redacted.
+/// A logged header: its name in lower case and one value, redacted.
 pub type Header<'a> = (Cow<'a, str>, Cow<'a, str>);
 
-/// The log record about a request, borrowed from what was read of it. Empty strings are absent.
+/// The log record about a request, borrowed from its facts. Empty strings are absent.
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a> {
     /// Start of the request, nanoseconds since the Unix epoch.
     pub start_ns: u64,
-    /// Who called.
+    /// The consumer.
     pub consumer: &'a str,
-    /// Whether that is trusted.
+    /// Whether the consumer's source is trusted.
     pub consumer_trusted: bool,
     /// From the closed list.
     pub method: Method,
@@ -65,7 +65,7 @@ pub struct Event<'a> {
     pub request_id: &'a str,
     /// Envoy's short flags.
     pub response_flags: &'a str,
-    /// Envoy's word for how the answer came to be.
+    /// Envoy's response code details.
     pub response_code_details: &'a str,
     /// From a valid `traceparent`.
     pub trace: Option<TraceContext>,
@@ -79,7 +79,7 @@ pub struct Event<'a> {
     pub response_body: Option<&'a CapturedBody>,
 }
 
-/// [`bounded_text`] of what redaction gives.
+/// [`bounded_text`] of a redacted value.
 pub fn bounded(bytes: Cow<'_, [u8]>, most: usize) -> Cow<'_, str> {
     match bytes {
         Cow::Borrowed(bytes) => bounded_text(bytes, most),
@@ -87,7 +87,7 @@ pub fn bounded(bytes: Cow<'_, [u8]>, most: usize) -> Cow<'_, str> {
     }
 }
 
-/// Bytes as text of at most `most` bytes: what is no UTF-8 becomes U+FFFD, and the cut never splits a character.
+/// Bytes as text of at most `most` bytes: invalid UTF-8 becomes U+FFFD, and the cut never splits a character.
 pub fn bounded_text(bytes: &[u8], most: usize) -> Cow<'_, str> {
     // A replacement character takes three bytes where one stood, so both ends are cut.
     let head = bytes.get(..most.saturating_add(3).min(bytes.len())).unwrap_or(bytes);

@@ -1,4 +1,4 @@
-//! What is read of a finished request, and what follows from it.
+//! Values read from a finished request, and facts derived from them.
 
 use std::borrow::Cow;
 
@@ -13,11 +13,11 @@ use crate::host::{HeaderMap, Stream, StreamInfo};
 use crate::outcome::{ErrorType, Method, ResponseFlags, Status};
 use gatelens_model::Message;
 
-/// Tells a finished request from others, so that a request which filter and access logger of the same counters see is
+/// Identifies a finished request, so that a request that both a filter and an access logger of the same counters see is
 /// counted once.
 ///
-/// Filter and logger see it right after one another, so only two neighbours on one worker could ever be mistaken: with
-/// the same duration in nanoseconds, the same size and the same client.
+/// Filter and logger see it right after one another, so only two consecutive requests on one worker could be confused:
+/// with the same duration in nanoseconds, the same size and the same client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     duration_ns: u64,
@@ -25,14 +25,14 @@ pub struct Fingerprint {
     client: u64,
 }
 
-/// Code details of a stream whose redirect Envoy follows by itself. Envoy then begins another stream with the same start,
-/// which ends as the client sees it. The two are one request.
+/// Code details of a stream whose redirect Envoy follows by itself. Envoy then begins another stream with the same
+/// start, which ends as the client sees it. The two are one request.
 const FOLLOWED: &[u8] = b"internal_redirect";
 
 /// Code details of a response as the upstream gave it.
 const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
-/// A finished request as the host hands it over.
+/// The values of a finished request that the host returns.
 pub struct FinishedRequest<S: Stream> {
     pub(super) headers: S::Headers,
     pub(super) response_headers: S::Headers,
@@ -44,15 +44,15 @@ pub struct FinishedRequest<S: Stream> {
 }
 
 enum CodeDetails<B> {
-    /// Known without asking.
+    /// Known without a host call.
     ViaUpstream,
     Read(Option<B>),
 }
 
-/// What is known of a request, unredacted.
+/// Everything known about a request, unredacted.
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
-    /// Who called.
+    /// The consumer.
     pub consumer: Identity,
     /// From the closed list.
     pub method: Method,
@@ -68,7 +68,7 @@ pub struct Facts<'a> {
     pub status: Status,
     /// Envoy's flags.
     pub flags: ResponseFlags,
-    /// Envoy's word for how the response came to be.
+    /// Envoy's response code details.
     pub code_details: &'a [u8],
     /// Why it is an error, if it is one.
     pub error: Option<ErrorType>,
@@ -109,7 +109,7 @@ impl<S: Stream> FinishedRequest<S> {
         Self { headers, response_headers, info, code, details, route_name, grpc_status }
     }
 
-    /// Tells it from others; `None` when the host does not know enough of it.
+    /// Its fingerprint; `None` if the host lacks one of the values.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         Some(Fingerprint {
             duration_ns: self.info.duration_ns?,
@@ -118,7 +118,7 @@ impl<S: Stream> FinishedRequest<S> {
         })
     }
 
-    /// Works out the facts; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
+    /// Derives the facts; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
     /// request.
     pub fn facts<'a>(&'a self, plan: &'a RequestPlan) -> Option<Facts<'a>> {
         let code_details = self.code_details();
@@ -196,7 +196,7 @@ impl<S: Stream> FinishedRequest<S> {
     }
 }
 
-/// The request headers that every request is asked for; empty when absent.
+/// The request headers that are read from every request; empty when absent.
 #[derive(Clone, Copy, Debug, Default)]
 struct RequestHeaders<'a> {
     method: &'a [u8],
@@ -246,14 +246,14 @@ fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
     (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
 }
 
-/// The status that a response has among its headers.
+/// The status in the headers of a response.
 fn status(response_headers: &impl HeaderMap) -> Option<u64> {
     let (_, value) = response_headers.iter().find(|(name, _)| *name == b":status")?;
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-/// Whether the code details are known to be `via_upstream` without asking: the upstream did respond, no flag is set, and
-/// Envoy never follows a 2xx by itself as it may follow a redirect.
+/// Whether the code details are known to be `via_upstream` without a host call: the upstream did respond, no flag is
+/// set, and Envoy never follows a 2xx itself, as it may follow a redirect.
 fn is_plain_success<B>(code: Option<u64>, info: &StreamInfo<B>) -> bool {
     code.is_some_and(|code| (200..300).contains(&code))
         && info.response_flags == Some(0)

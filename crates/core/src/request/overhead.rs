@@ -1,14 +1,15 @@
 //! The time that the gateway itself added to a request.
 //!
-//! Envoy has no attribute for it. The total duration less the upstream's share leaves the time before the request headers
-//! went upstream (filters, waiting for a connection and opening it) and the time after the last byte of the response. For
-//! one attempt whose response ended regularly this is the gateway's time, whatever the speed of a streamed upload or
-//! download. In all other cases the difference holds the time of others, so there is no figure rather than a wrong one.
+//! Envoy has no attribute for it. The total duration less the upstream's share leaves the time before the request
+//! headers went upstream (filters, waiting for a connection and opening it) and the time after the last byte of the
+//! response. For one attempt whose response ended regularly this is the gateway's time, whatever the speed of a
+//! streamed upload or download. In all other cases the difference contains the time of others, so the value is absent
+//! instead of wrong.
 
 use crate::counters::Measurement;
 use crate::outcome::{ResponseFlags, Status};
 
-/// A longer request body may have been waited for by a filter that buffers it. Ten segments of 1,460 bytes arrive in one
+/// A filter that buffers may have waited for a longer request body. Ten segments of 1,460 bytes arrive in one
 /// flight (RFC 6928, section 2).
 pub const MAX_REQUEST_BYTES: u64 = 14_600;
 
@@ -16,7 +17,7 @@ pub const MAX_REQUEST_BYTES: u64 = 14_600;
 /// (RFC 9113, section 6.9.2).
 pub const MAX_RESPONSE_BYTES: u64 = 65_535;
 
-/// Who made a request.
+/// The sender of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The client.
@@ -25,10 +26,10 @@ pub enum Origin {
     Redirect,
 }
 
-/// The gateway's share of a request's duration, nanoseconds; `None` when it cannot be known. `measurement.gateway_ns` is
-/// not read.
+/// The gateway's share of a request's duration, nanoseconds; `None` when it cannot be known. `measurement.gateway_ns`
+/// is not read.
 ///
-/// Two transfers count as gateway time, because no attribute tells when they ended: request headers that arrive slowly,
+/// Two transfers count as gateway time, because no attribute has their end: request headers that arrive slowly,
 /// and a small body that arrives slowly under a filter that buffers it.
 pub fn gateway_ns(
     measurement: &Measurement,
@@ -47,8 +48,8 @@ pub fn gateway_ns(
         // The gateway answers 408 by itself when the client does not send its request in time.
         (0, None) => (status != Status(408)).then_some(measurement.duration_ns),
         (0 | 1, Some(upstream_ns)) => Some(measurement.duration_ns.saturating_sub(upstream_ns)),
-        // An attempt without an end: cut, upgraded, reset, refused, too late. More attempts: only the last one's time is
-        // known, and not the pauses between them.
+        // An attempt without an end: cut, upgraded, reset, refused, too late. More attempts: only the last one's time
+        // is known, and not the pauses between them.
         _ => None,
     }
 }

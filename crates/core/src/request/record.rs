@@ -18,7 +18,7 @@ use gatelens_model::{Message, OmissionReason};
 use gatelens_redact::Hits;
 use gatelens_redact::capture::{Bodies, CapturedBody, ObservedBody};
 
-/// What recording needs beside the request.
+/// Inputs of the recording other than the request.
 #[derive(Debug)]
 pub struct Context<'a> {
     /// The configuration in force.
@@ -31,7 +31,7 @@ pub struct Context<'a> {
 
 impl<S: Stream> FinishedRequest<S> {
     /// Redacts what the decision needs and hands it to `write`: the series that the request adds to, and its event.
-    /// `bodies` are those that a filter has collected. What is not logged is not redacted and hits no rule.
+    /// `bodies` are those that a filter has collected. Parts that are not logged are not redacted and hit no rule.
     pub fn record(
         &self,
         facts: &Facts<'_>,
@@ -173,7 +173,7 @@ fn captured_bodies(
     [request, response]
 }
 
-/// What the log keeps of a body of `measured` bytes; `None` where such bodies are not captured. `later` is a
+/// The logged form of a body of `measured` bytes; `None` where such bodies are not captured. `later` is a
 /// reason for its omission that became known since it began.
 fn captured(
     plan: &RequestPlan,
@@ -186,7 +186,7 @@ fn captured(
     if !plan.capture.takes_bodies(message) {
         return None;
     }
-    // Without callbacks for bodies the filter sees none, although there was one.
+    // Without the body callbacks the filter sees no body, although there was one.
     let passed = passed.filter(|passed| passed.capture.size() > 0 || measured == 0);
     Some(match passed {
         None => {

@@ -12,7 +12,7 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// Reads a header value; whatever the recommendation calls invalid is `None`.
+    /// Reads a header value; `None` if the recommendation calls it invalid.
     ///
     /// A version above 00 may carry more fields after the flags; `ff` is forbidden. Upper-case digits are invalid.
     pub fn parse(value: &[u8]) -> Option<Self> {

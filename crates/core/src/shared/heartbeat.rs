@@ -1,9 +1,9 @@
 //! Per-worker heartbeats and statistics.
 //!
 //! Each worker keeps a record (`worker/<n>`): a row with a number that changes at each tick, then its [`WorkerStats`].
-//! The leader adds the records up. A record whose number stands still belonged to a worker that was lost to a trap: the
-//! events that it held are counted as lost, and the loss is an incident. A worker that ends in good order adds its record
-//! to `totals` itself: a row with the number of workers lost, then the statistics of all that ended.
+//! The leader adds the records up. If the number stops changing, the worker was lost to a trap: the events that it held
+//! are counted as lost, and the loss is an incident. A worker that ends in good order adds its record to `totals`
+//! itself: a row with the number of workers lost, then the statistics of all that ended.
 
 use gatelens_model::fate::{DropReason, Fate};
 use hashbrown::HashMap;
@@ -13,11 +13,11 @@ use super::store::SharedStore;
 use crate::host::{Host, Version};
 use crate::stats::{EventCounts, FleetStats, WorkerStats};
 
-/// Most workers of a process; more than any Envoy has.
+/// Maximum number of workers of a process; more than any Envoy has.
 const MAX_WORKERS: u32 = 1_024;
 
-/// A record that stands still for so many ticks of the leader, and this long, belongs to no worker any more. Both,
-/// because a clock can jump, and because all workers stand still when the process is stopped and continued.
+/// Ticks of the leader, and a time, after which an unchanged record belongs to no worker any more. Both must pass,
+/// because a clock can jump, and because all workers pause when the process is stopped and continued.
 const LOST_AFTER_TICKS: u32 = 15;
 const LOST_AFTER_NS: u64 = 10_000_000_000;
 
@@ -63,7 +63,7 @@ impl Heartbeats {
                 self.last = stats.events;
                 return;
             }
-            // The leader took this worker for lost, and has counted the events that it held as lost.
+            // The leader has closed the record as that of a lost worker, and counted the events that it held as lost.
             self.on_closed();
         }
         self.beat = host.random() | 1;
@@ -153,8 +153,8 @@ impl Heartbeats {
         watched.ticks > LOST_AFTER_TICKS && now_ns.saturating_sub(watched.since_ns) > LOST_AFTER_NS
     }
 
-    /// This worker's record is closed. The events held at its last report count as lost, so they are captured anew if
-    /// the worker continues.
+    /// This worker's record is closed. The events held at its last report count as lost, so they count as captured
+    /// again if the worker continues.
     fn on_closed(&mut self) {
         self.number = None;
         self.closed = self.last;

@@ -9,7 +9,7 @@ use super::row::{put_numbers, set_numbers, take_numbers};
 use super::store::{ATTEMPTS, SharedStore};
 use crate::host::{Host, Version};
 
-/// How long a leader leads without renewing its lease.
+/// Duration of a lease that is not renewed, nanoseconds.
 pub const LEASE: Duration = Duration::from_secs(4);
 
 /// No worker has this number.
@@ -95,7 +95,7 @@ fn is_over(ends_ns: u64, now_ns: u64) -> bool {
     now_ns >= ends_ns || ends_ns.saturating_sub(now_ns) > LEASE.as_nanos() as u64
 }
 
-/// An unreadable lease has no holder: whoever comes next writes it anew.
+/// An unreadable lease has no holder: the next worker overwrites it.
 fn read(host: &impl Host, key: &[u8]) -> (Lease, Version) {
     let Some((value, version)) = host.shared_get(key) else { return (Lease::default(), Version::ABSENT) };
     let row = take_numbers(&mut &value[..]).unwrap_or_default();

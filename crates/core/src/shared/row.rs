@@ -2,13 +2,13 @@
 //!
 //! Two versions of the filter may use the same values at once, while a gateway is upgraded. Both read each other's
 //! values, because lengths are written out: a newer version may append numbers to a row and sections to a value, and an
-//! older one writes back what it does not know.
+//! older one writes back the parts that it does not know.
 
 use gatelens_model::varint;
 
 use super::store::Unreadable;
 
-/// Longest row that is read; a longer one is damage.
+/// Maximum number of numbers in a row; a longer row is damaged.
 const MAX_NUMBERS: u64 = 65_536;
 
 /// Appends a row: the number of its numbers, then the numbers, all LEB128.

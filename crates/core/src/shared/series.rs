@@ -63,7 +63,7 @@ impl SharedSeries {
     pub fn merge(&mut self, host: &impl Host, pending: &mut Pending) -> Result<(), Unreadable> {
         let mut merged = Vec::new();
         let mut outcome = Ok(());
-        // A series for which the directory has no room is counted by a coarser one, which needs a place in its turn:
+        // A series for which the directory has no room is counted by a coarser one, which also needs a place:
         // four times at most, see `Cardinality::room_for`.
         for _ in 0..5 {
             let changed = pending.take_changed();
@@ -103,7 +103,7 @@ impl SharedSeries {
         if slots.is_empty() {
             return;
         }
-        // A bit that could not be set is made up for by the next change or the next complete export.
+        // If a bit cannot be set, the next change or the next complete export includes the slot.
         let _ = self.store.update(host, format_args!("dirty"), |present| {
             let mut bits = present.unwrap_or_default().to_vec();
             for slot in slots {
@@ -145,7 +145,7 @@ impl SharedSeries {
         host.shared_get(&self.slot_key(slot)).map(|(value, _)| value)
     }
 
-    /// Gives the changed series that have no slot one, or has others count for them.
+    /// Assigns slots to the changed series that have none, or lets coarser series count for them.
     fn find_places(&mut self, host: &impl Host, pending: &mut Pending, changed: &[usize]) {
         if pending.without_place(changed).is_empty() {
             return;
@@ -279,7 +279,7 @@ impl Slot {
         numbers.extend_from_slice(&self.more_numbers);
         put_numbers(&mut out, &numbers);
         put_numbers(&mut out, &values.by_bound);
-        // Behind everything else, as any later addition.
+        // After everything else, like any later addition.
         put_future(&mut out, &self.rest);
         out
     }
@@ -307,7 +307,7 @@ impl Slot {
 }
 
 fn put_future(out: &mut Vec<u8>, rest: &[u8]) {
-    // The module of the upgrade test stands for a newer version: it appends a section of its own.
+    // The module of the upgrade test acts as a newer version: it appends its own section.
     #[cfg(feature = "next-version")]
     if rest.is_empty() {
         put_section(out, b"of the next version");

@@ -8,14 +8,14 @@ use crate::host::{Host, Version};
 ///
 /// Two versions of the filter with the same format may use the same values at once. Within a format a value may only
 /// grow at its end, as [`super::row`] describes. Any other change, the layout of a [`crate::counters::SeriesKey`]
-/// included, needs a new number: the counters of the two versions then lie side by side, each with an epoch of its own.
+/// included, needs a new number: the two versions then have separate counters, each with its own epoch.
 pub const FORMAT: u32 = 2;
 
 /// Attempts at a compare-and-swap before the work is left for the next tick. Each failure means that another worker
-/// succeeded, so only a crowd far larger than the number of workers gets there.
+/// succeeded, so only far more workers than Envoy has reach this bound.
 pub(super) const ATTEMPTS: usize = 64;
 
-/// Tells the counters of a plugin from all others in the same shared data.
+/// Identifies the counters of a plugin among all others in the same shared data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CounterSetId(pub u64);
 
@@ -52,10 +52,10 @@ impl SharedStore {
         format!("{}{name}", self.prefix).into_bytes()
     }
 
-    /// Replaces a value by what `change` makes of it; returns the new value.
+    /// Replaces a value by the result of `change`, and returns the new value.
     ///
     /// # Errors
-    /// [`UpdateError`]; the value has not changed then.
+    /// [`UpdateError`]; then the value is unchanged.
     pub(super) fn update(
         &self,
         host: &impl Host,

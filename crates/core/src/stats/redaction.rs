@@ -8,13 +8,13 @@ use gatelens_model::{Message, OmissionReason};
 use gatelens_redact::Hits;
 use gatelens_redact::capture::CapturedBody;
 
-/// Most rules that are told apart. A configuration has fewer; only one that is replaced time and again gets there.
+/// Maximum number of separate rules. A configuration has fewer; only repeated replacements reach this bound.
 const MAX_RULES: usize = 4_096;
 
 /// Fates of a body: captured, or omitted for one of the reasons.
 const BODY_FATES: usize = OmissionReason::ALL.len() + 1;
 
-/// Counts since the start of the epoch, or those that are not merged yet.
+/// Counts since the start of the epoch, or counts that are not merged yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RedactionStats {
     rules: BTreeMap<String, u64>,

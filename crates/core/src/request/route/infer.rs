@@ -2,13 +2,13 @@
 
 use crate::request::route::{MAX_ROUTE_BYTES, UNMATCHED};
 
-/// Most segments of an inferred route; a deeper path ends in `{rest}`.
+/// Maximum number of segments of an inferred route; a deeper path ends in `{rest}`.
 const MAX_SEGMENTS: usize = 24;
 
-/// A longer segment is taken for an identifier whatever it looks like.
+/// Maximum bytes of a literal segment; a longer one counts as an identifier.
 const MAX_LITERAL_BYTES: usize = 64;
 
-/// What a segment is replaced by.
+/// The kind of identifier that replaces a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inferred {
     /// RFC 9562, in its 8-4-4-4-12 form.
@@ -21,7 +21,7 @@ pub enum Inferred {
     Hex,
     /// Crockford base 32 of 26 characters.
     Ulid,
-    /// Something with an `@` and a dot behind it.
+    /// Text with an `@` and a dot after it.
     Email,
     /// Anything else that nobody would write by hand: long with digits and letters mixed, over-long, or no text.
     Token,
@@ -41,12 +41,12 @@ impl Inferred {
         }
     }
 
-    /// What a segment looks like; `None` for a literal.
+    /// The kind of a segment; `None` for a literal.
     pub fn of(segment: &[u8]) -> Option<Self> {
         if segment.is_empty() {
             return None;
         }
-        // The common case, an ordinary word, is decided by one look at each byte.
+        // The common case, an ordinary word, takes one pass over the bytes.
         let has_digit = segment.iter().any(u8::is_ascii_digit);
         let plain = segment.iter().all(|byte| byte.is_ascii_graphic());
         if !plain || segment.len() > MAX_LITERAL_BYTES {

@@ -5,7 +5,7 @@ use hashbrown::HashMap;
 use crate::outcome::Method;
 use crate::request::route::MAX_ROUTE_BYTES;
 
-/// A template as written, taken apart.
+/// The parts of a template as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     method: Option<Method>,
@@ -19,16 +19,16 @@ enum Segment {
     Parameter,
 }
 
-/// What is wrong with a template.
+/// A defect of a template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// It does not begin with a slash.
     #[error("a template begins with a slash: `{corrected}`")]
     NoSlash {
-        /// What was probably meant.
+        /// A suggestion.
         corrected: String,
     },
-    /// The word before the path is no method.
+    /// The word before the path is not a method.
     #[error(
         "`{method}` is no known method; a template reads `GET /users/{{id}}` or `/users/{{id}}` for any method"
     )]
@@ -47,7 +47,7 @@ pub enum TemplateError {
     /// It has a query, a fragment or a control character.
     #[error("`{character}` cannot stand in a template: it is a path, without query and fragment")]
     Character {
-        /// The offender.
+        /// The character.
         character: char,
     },
     /// Longer than [`MAX_ROUTE_BYTES`].
@@ -59,7 +59,7 @@ impl Template {
     /// Reads a template.
     ///
     /// # Errors
-    /// What is wrong with it, and what was meant.
+    /// Its first defect, with a suggestion.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let (method, path) = match text.split_once(' ') {
             Some((method, path)) => (Some(method), path.trim()),
