@@ -106,7 +106,7 @@ fmt: ## Formats the Rust code
 	cargo fmt --all
 
 .PHONY: doctor
-doctor: ## Checks the prerequisites and says how to install what is missing (VERBOSE=1 lists all)
+doctor: ## Checks the prerequisites and prints how to install a missing one (VERBOSE=1 lists all)
 	@scripts/doctor.sh
 
 .PHONY: clean

@@ -8,7 +8,7 @@ use crate::varint;
 /// The scale, as OTLP names it: thirty-two buckets for each doubling.
 pub const SCALE: i32 = 5;
 
-/// Mantissas of 2^(k/32), rounded down; the powers are irrational but for the first, so "greater" decides exactly.
+/// Mantissas of 2^(k/32), rounded down; all powers except the first are irrational, so "greater" decides exactly.
 const BOUNDS: [u64; 32] = [
     0x0000000000000,
     0x059b0d3158574,

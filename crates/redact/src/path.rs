@@ -197,7 +197,7 @@ fn step(segment: &ast::Segment) -> Result<Step, PathError> {
     let selectors = match segment {
         ast::Segment::Selector(one) => vec![selector(one)?],
         ast::Segment::Selectors(several) => several.iter().map(selector).collect::<Result<_, _>>()?,
-        ast::Segment::Descendant(_) => return Err(PathError::new("`....` is no segment")),
+        ast::Segment::Descendant(_) => return Err(PathError::new("`....` is not a segment")),
     };
     Ok(Step { reach, selectors })
 }
@@ -245,9 +245,7 @@ fn test(test: &ast::Test) -> Result<Filter, PathError> {
                 Ok(Filter::Matches(value(subject)?, Box::new(regexp::part(literal_pattern(pattern)?)?)))
             }
             ast::TestFunction::Custom(name, _) => Err(not_in_the_rfc(name)),
-            other => {
-                Err(PathError::new(format!("`{other}` is a value and has to be compared: `{other} > 0`")))
-            }
+            other => Err(PathError::new(format!("`{other}` is a value and must be compared: `{other} > 0`"))),
         },
         query => Ok(Filter::Exists(self::query(query)?)),
     }
@@ -255,7 +253,7 @@ fn test(test: &ast::Test) -> Result<Filter, PathError> {
 
 fn not_in_the_rfc(name: &str) -> PathError {
     PathError::new(format!(
-        "`{name}` is no function of RFC 9535; the functions are `length`, `count`, `match`, `search` and `value`"
+        "`{name}` is not a function of RFC 9535; the functions are `length`, `count`, `match`, `search` and `value`"
     ))
 }
 
@@ -337,7 +335,7 @@ fn value(argument: &ast::FnArg) -> Result<Operand, PathError> {
                 Ok(Operand::Singular(query))
             }
         },
-        ast::FnArg::Filter(_) => Err(PathError::new(format!("`{argument}` is no value"))),
+        ast::FnArg::Filter(_) => Err(PathError::new(format!("`{argument}` is not a value"))),
     }
 }
 
@@ -346,7 +344,7 @@ fn nodes(argument: &ast::FnArg) -> Result<Query, PathError> {
     match argument {
         ast::FnArg::Test(test) if !matches!(**test, ast::Test::Function(_)) => query(test),
         _ => Err(PathError::new(format!(
-            "`{argument}` is no query; `count` and `value` take one, as `@.items`"
+            "`{argument}` is not a query; `count` and `value` take one, as `@.items`"
         ))),
     }
 }
@@ -355,7 +353,7 @@ fn query(test: &ast::Test) -> Result<Query, PathError> {
     match test {
         ast::Test::RelQuery(segments) => Ok(Query { from: Origin::Current, steps: steps(segments)? }),
         ast::Test::AbsQuery(query) => Ok(Query { from: Origin::Root, steps: steps(&query.segments)? }),
-        ast::Test::Function(function) => Err(PathError::new(format!("`{function}` is no query"))),
+        ast::Test::Function(function) => Err(PathError::new(format!("`{function}` is not a query"))),
     }
 }
 

@@ -37,7 +37,7 @@ const NOT_YET: &[&str] = &[
     "sample",
 ];
 
-/// Planned consumer sources, likewise.
+/// Planned consumer sources, reported in the same way.
 const SOURCES_NOT_YET: &[&str] = &[
     "api_key_header",
     "api_key_query",

@@ -10,7 +10,7 @@ pub const OVERFLOW_SERIES: u32 = 64;
 /// How many of each there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caps {
-    /// Series in all, but for the overflow series.
+    /// Number of series, without the overflow series.
     pub series: u32,
     /// Consumers told apart.
     pub consumers: u32,

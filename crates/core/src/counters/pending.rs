@@ -28,7 +28,7 @@ pub struct Pending {
 pub struct Entry {
     /// Its identity.
     pub key: SeriesKey,
-    /// What was counted since the last merge.
+    /// Counts since the last merge.
     pub values: Values,
     /// Its place in shared data, once it has one.
     pub slot: Option<u32>,

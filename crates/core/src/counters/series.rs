@@ -90,7 +90,7 @@ impl SeriesKey {
         }
     }
 
-    /// Reads the series back; `None` if the bytes are none of ours.
+    /// Reads the series back; `None` if the bytes are not a series key.
     pub fn series(&self) -> Option<Series<'_>> {
         let (kind, rest) = self.0.split_first()?;
         match kind {

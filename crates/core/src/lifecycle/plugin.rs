@@ -19,7 +19,7 @@ const SAMPLE: u32 = 64;
 #[derive(Debug)]
 pub struct Plugin {
     registry: Rc<Registry>,
-    /// Tells this root context from all others of the process: answers come to the one that sent the request.
+    /// Identifies this root context in the process. Responses arrive at the root context that sent the request.
     me: RootId,
     active: Option<Rc<Active>>,
     ending: bool,
@@ -35,7 +35,7 @@ pub struct Active {
 }
 
 /// For example a `google.protobuf.Struct`, which Envoy passes as binary.
-const NOT_JSON: &str = "this is no JSON object; in Envoy's YAML the configuration is a text, of the type \
+const NOT_JSON: &str = "this is not a JSON object; in Envoy's YAML the configuration is a text, of the type \
     type.googleapis.com/google.protobuf.StringValue";
 
 /// The host's task when a root context ends.
@@ -43,7 +43,7 @@ const NOT_JSON: &str = "this is no JSON object; in Envoy's YAML the configuratio
 pub enum Ending {
     /// Nothing is in flight.
     Now,
-    /// Keep the context until [`Plugin::answered`] says so.
+    /// Keep the context until [`Plugin::answered`] returns [`Ending::Now`].
     WhenAnswered,
 }
 

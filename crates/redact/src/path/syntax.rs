@@ -176,10 +176,10 @@ mod tests {
     use super::super::Path;
 
     #[test]
-    fn a_defect_says_where_it_is_and_what_was_meant() {
+    fn a_defect_has_a_position_and_a_suggestion() {
         let check = |path: &str, at: Option<usize>, says: &str| {
             let error = Path::parse(path).unwrap_err();
-            assert!(error.to_string().contains(says), "{path}: {error}\nshould say: {says}");
+            assert!(error.to_string().contains(says), "{path}: {error}\nmust contain: {says}");
             assert_eq!(error.at, at, "{path}: {error}");
         };
         check("user.email", Some(1), "`$.user.email`");
@@ -202,13 +202,13 @@ mod tests {
         check("$[?@.a = 1]", Some(8), "`==`");
         check("$[?@.a =~ 'x']", Some(8), "match(");
         check("$[::0]", None, "step of 0");
-        check("$[?length(@.a)]", None, "has to be compared");
-        check("$[?count(@..*)]", None, "has to be compared");
-        check("$[?value(@.a)]", None, "has to be compared");
+        check("$[?length(@.a)]", None, "must be compared");
+        check("$[?count(@..*)]", None, "must be compared");
+        check("$[?value(@.a)]", None, "must be compared");
         check("$[?length(@.*) < 3]", None, "several nodes");
         check("$[?length(@['a','b']) < 3]", None, "several nodes");
         check("$[?count(1) > 2]", None, "");
-        check("$[?in(@.a, $.b)]", None, "no function of RFC 9535");
+        check("$[?in(@.a, $.b)]", None, "not a function of RFC 9535");
         check("$[?match(@.a, $.pattern)]", None, "in quotes");
         check("$[?match(@.a, '[')]", None, "does not compile");
         check(r"$[?search(@.a, '\\p{Lu}')]", None, "not available");

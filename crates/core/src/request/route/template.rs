@@ -30,7 +30,7 @@ pub enum TemplateError {
     },
     /// The word before the path is not a method.
     #[error(
-        "`{method}` is no known method; a template reads `GET /users/{{id}}` or `/users/{{id}}` for any method"
+        "`{method}` is not a known method; a template reads `GET /users/{{id}}` or `/users/{{id}}` for any method"
     )]
     Method {
         /// As written.
@@ -214,7 +214,7 @@ mod tests {
         };
         check("users/{id}", "`/users/{id}`");
         check("GET users/{id}", "`GET /users/{id}`");
-        check("FETCH /users", "`FETCH` is no known method");
+        check("FETCH /users", "`FETCH` is not a known method");
         check("/users/{id}.json", "`{id}.json`");
         check("/users/{}", "`{}`");
         check("/users/{a", "`{a`");
