@@ -47,7 +47,7 @@ fn a_full_configuration_is_read() {
 }
 
 #[test]
-fn a_defect_is_named_with_its_place_and_what_was_meant() {
+fn a_defect_has_a_place_and_a_suggestion() {
     let check = |text: &str, place: (&str, usize, usize), message: &str| {
         let error = refused(text);
         assert_eq!((error.path.as_str(), error.line, error.column), place, "{text}\n{error}");

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_defect_says_what_was_meant() {
+    fn a_defect_has_a_suggestion() {
         let check = |text: &str, says: &str| {
             let message = Template::parse(text).unwrap_err().to_string();
             assert!(message.contains(says), "{text}: {message}");
