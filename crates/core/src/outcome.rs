@@ -163,11 +163,12 @@ impl ErrorType {
         error.map_or(0, |error| (error as u8).wrapping_add(1))
     }
 
-    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
+    /// `None` for a byte that only a newer version of the filter can read.
+    pub(crate) fn from_byte(byte: u8) -> Option<Option<Self>> {
         match byte {
-            0 => None,
-            1 => Some(ErrorType::Upstream),
-            other => Self::NAMED.get(usize::from(other).wrapping_sub(2)).copied(),
+            0 => Some(None),
+            1 => Some(Some(ErrorType::Upstream)),
+            other => Self::NAMED.get(usize::from(other).wrapping_sub(2)).copied().map(Some),
         }
     }
 }
@@ -199,8 +200,9 @@ impl Method {
         self.0
     }
 
-    pub(crate) fn from_byte(byte: u8) -> Self {
-        if usize::from(byte) < METHODS.len() { Method(byte) } else { Self::OTHER }
+    /// `None` for a byte that only a newer version of the filter can read.
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
+        (usize::from(byte) < METHODS.len()).then_some(Method(byte))
     }
 }
 
@@ -220,7 +222,7 @@ mod tests {
                 cause,
                 "{code:?} {flags:?} {details}"
             );
-            assert_eq!(ErrorType::from_byte(ErrorType::to_byte(error)), error);
+            assert_eq!(ErrorType::from_byte(ErrorType::to_byte(error)), Some(error));
         };
         check(Some(200), 0, "via_upstream", 200, None);
         check(Some(404), 0, "via_upstream", 404, None);
@@ -264,10 +266,13 @@ mod tests {
     fn methods_outside_the_list_are_other() {
         for name in METHODS {
             assert_eq!(Method::new(name.as_bytes()).name(), name);
-            assert_eq!(Method::from_byte(Method::new(name.as_bytes()).to_byte()).name(), name);
+            assert_eq!(
+                Method::from_byte(Method::new(name.as_bytes()).to_byte()).map(Method::name),
+                Some(name)
+            );
         }
         assert_eq!(Method::new(b"get"), Method::OTHER);
         assert_eq!(Method::new(b"\xe9"), Method::OTHER);
-        assert_eq!(Method::from_byte(200), Method::OTHER);
+        assert_eq!(Method::from_byte(200), None, "that of a newer version");
     }
 }

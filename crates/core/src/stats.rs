@@ -81,6 +81,17 @@ fn place(fate: Fate) -> usize {
 }
 
 impl WorkerStats {
+    /// The sums less those of an earlier time; gauges stay.
+    pub fn since(&self, earlier: &WorkerStats) -> WorkerStats {
+        WorkerStats {
+            events: self.events.since(&earlier.events),
+            export_failures: self.export_failures.saturating_sub(earlier.export_failures),
+            busy_ns: self.busy_ns.saturating_sub(earlier.busy_ns),
+            uncounted: self.uncounted.saturating_sub(earlier.uncounted),
+            ..*self
+        }
+    }
+
     /// All numbers, for a row in shared data: append only.
     pub fn numbers(&self) -> [u64; 11] {
         let [sent, queue_full, rejected, expired, lost] = self.events.by_fate;

@@ -265,7 +265,7 @@ fn beyond_the_cap_requests_are_counted_by_status_and_memory_stays() {
         }
     }
     // The last counts that the second worker merged are exported in the leader's next tick.
-    sent.extend(workers[0].tick_answering(Some(200)));
+    sent.extend(workers[0].deliver_after(Duration::from_secs(1)));
     let counts = counts(&sent);
     assert_eq!(counts.values().sum::<u64>(), 200 * 50);
     let exact = counts.keys().filter(|key| key.contains_key("gatelens.consumer.id")).count();

@@ -233,3 +233,19 @@ fn a_pattern_in_the_schema_allows_what_the_filter_allows() {
         check(|text| format!(r#"{{"tags": {{"{text}": "a"}}}}"#), bounds::TAG_PATTERN, text);
     }
 }
+
+#[test]
+fn a_header_that_the_configuration_masks_cannot_name_a_consumer() {
+    let text = |masked: &str| {
+        format!(
+            r#"{{"version": 1, "ingest": {{"cluster": "c"}}, "consumer": {{"sources": [{{"header": "X-Member"}}]}},
+                "redact": {{"headers": ["{masked}"]}}}}"#
+        )
+    };
+    for masked in ["x-member", "x-mem*", "*"] {
+        let error = refused(&text(masked));
+        assert_eq!(error.path, "consumer.sources[0].header", "{masked}");
+        assert!(error.message.contains("`redact.headers` masks `X-Member`"), "{}", error.message);
+    }
+    assert!(Plan::read(&text("x-members"), &PluginIdentity::default()).is_ok());
+}

@@ -52,6 +52,10 @@ impl Pending {
 
     /// Follows changed caps. Series that exist stay.
     pub fn set_caps(&mut self, caps: Caps) {
+        if caps != self.caps {
+            // Another series may find room now; a redirected one holds no values.
+            self.entries.iter_mut().for_each(|entry| entry.redirect = None);
+        }
         self.caps = caps;
     }
 

@@ -100,10 +100,10 @@ impl SeriesKey {
                 let (consumer, route) = rest.split_at_checked(usize::from(u16::from_le_bytes(*length)))?;
                 Some(Series::Exact {
                     consumer: Dimension::new(std::str::from_utf8(consumer).ok()?, flags, CONSUMER_OVERFLOWS),
-                    method: Method::from_byte(method),
+                    method: Method::from_byte(method)?,
                     route: Dimension::new(std::str::from_utf8(route).ok()?, flags, ROUTE_OVERFLOWS),
                     status: Status(u16::from_le_bytes([low, high])),
-                    error: ErrorType::from_byte(error),
+                    error: ErrorType::from_byte(error)?,
                 })
             }
             1 => Some(Series::Overflow(Some(Status(u16::from_le_bytes(rest.try_into().ok()?))))),
@@ -120,5 +120,20 @@ impl SeriesKey {
     /// Takes bytes for a key.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_of_a_newer_version_is_not_read_as_another_one() {
+        let key = |method: u8, error: u8| {
+            SeriesKey::from_bytes(&[&[0, 0, 200, 0, method, error, 0, 0][..], b"/a"].concat())
+        };
+        assert!(key(1, 0).series().is_some());
+        assert_eq!(key(200, 0).series(), None);
+        assert_eq!(key(1, 200).series(), None);
     }
 }

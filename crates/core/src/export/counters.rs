@@ -151,9 +151,20 @@ impl CounterExport {
             slots.extend(snapshot.series.into_keys());
         }
         match std::mem::take(&mut self.role) {
-            Role::Ending => slots.into_iter().collect(),
-            Role::Leader | Role::Follower => Vec::new(),
+            // A follower holds slots only if a refusal arrived after it lost the lease.
+            Role::Ending | Role::Follower => slots.into_iter().collect(),
+            Role::Leader => Vec::new(),
         }
+    }
+
+    /// The worker's Wasm VM ends. Returns the slots whose changes it took and has no acknowledgement of: they must be
+    /// marked as changed again.
+    #[must_use]
+    pub fn abandon(&mut self) -> Vec<u32> {
+        let mut slots = std::mem::take(&mut self.changed);
+        slots.extend(self.history.drain(..).flat_map(|snapshot| snapshot.series.into_keys()));
+        slots.extend(self.current.drain(..));
+        slots.into_iter().collect()
     }
 
     /// This worker ends: it exports the changes that it takes now, whichever worker leads. The leader's
@@ -246,6 +257,9 @@ impl CounterExport {
             }
             // The receiver never accepts these bytes; it may accept newer values of the same series in another request.
             Some(Settled::Refused(_)) => {
+                if !self.current.is_empty() {
+                    self.covered_ns = self.acknowledged_ns;
+                }
                 self.changed.extend(self.current.drain(..));
                 true
             }

@@ -50,6 +50,7 @@ pub enum Ending {
 impl Plugin {
     /// A root context without a configuration.
     pub fn new(registry: Rc<Registry>) -> Self {
+        registry.add_root();
         Self { registry, me: RootId(0), active: None, ending: false }
     }
 
@@ -98,12 +99,12 @@ impl Plugin {
         let Some(active) = self.active.as_ref().filter(|_| !self.ending) else { return };
         let now_ns = host.now();
         active.pass_on_hits();
-        active.worker.with(|worker| worker.tick(host, self.me, now_ns));
+        active.worker.tick(host, self.me, now_ns);
         if active.plan.debug {
             active.worker.with(|worker| host.log(LogLevel::Debug, &format!("{:?}", worker.stats())));
         }
         for orphan in self.registry.orphans() {
-            orphan.with(|worker| worker.tick(host, self.me, now_ns));
+            orphan.tick(host, self.me, now_ns);
             // Streams that began under an earlier configuration still end in its worker.
             if !orphan.is_used() {
                 orphan.with(|worker| worker.begin_final_export(host, self.me, now_ns));
@@ -153,10 +154,10 @@ impl Plugin {
         for handle in &all {
             handle.with(|worker| worker.requeue(self.me));
         }
-        // Without a root context the Wasm VM ends, too.
-        if !all.iter().any(|handle| handle.has_roots()) {
+        // Without a root context the Wasm VM ends, too. One that waits for answers still serves the workers.
+        if self.registry.forget_root() == 0 {
             for handle in &all {
-                handle.with(|worker| worker.deregister(host));
+                handle.with(|worker| worker.abandon(host));
             }
         }
     }

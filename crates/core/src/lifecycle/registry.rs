@@ -7,6 +7,7 @@ use hashbrown::HashMap;
 
 use super::usage::Usage;
 use super::worker::{Phase, Worker};
+use crate::export::RootId;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::request::Fingerprint;
@@ -19,6 +20,8 @@ use crate::shared::CounterSetId;
 #[derive(Debug, Default)]
 pub struct Registry {
     workers: RefCell<HashMap<CounterSetId, Rc<WorkerHandle>>>,
+    /// Root contexts that exist, those that wait for their last answers included.
+    roots: Cell<u32>,
 }
 
 /// A worker and its users.
@@ -28,6 +31,9 @@ pub(super) struct WorkerHandle {
     usage: Rc<Usage>,
     /// Root contexts whose configuration has these counters.
     roots: Cell<u32>,
+    /// Time of the last tick, and shortest time until the next, nanoseconds.
+    ticked_ns: Cell<u64>,
+    tick_gap_ns: Cell<u64>,
     /// The last request that a filter has counted. It belongs to the counters rather than to the root context: Envoy
     /// gives a filter and a logger with one and the same configuration one root context or two, depending on the
     /// listener's metadata and direction.
@@ -53,6 +59,8 @@ impl Registry {
                     worker: RefCell::new(worker),
                     usage,
                     roots: Cell::new(0),
+                    ticked_ns: Cell::default(),
+                    tick_gap_ns: Cell::default(),
                     counted_by_filter: Cell::default(),
                     untimed: Cell::default(),
                 });
@@ -61,7 +69,19 @@ impl Registry {
             }
         };
         handle.roots.set(handle.roots.get().saturating_add(1));
+        handle.tick_gap_ns.set(u64::from(config.limits.flush_ms.min(500)).saturating_mul(500_000));
         handle
+    }
+
+    /// A root context exists from now on.
+    pub(super) fn add_root(&self) {
+        self.roots.set(self.roots.get().saturating_add(1));
+    }
+
+    /// A root context is gone. Returns the number of those that remain.
+    pub(super) fn forget_root(&self) -> u32 {
+        self.roots.set(self.roots.get().saturating_sub(1));
+        self.roots.get()
     }
 
     /// All workers.
@@ -87,6 +107,17 @@ impl WorkerHandle {
     /// returns `None` instead of trapping.
     pub(super) fn with<T>(&self, use_worker: impl FnOnce(&mut Worker) -> T) -> Option<T> {
         self.worker.try_borrow_mut().ok().map(|mut worker| use_worker(&mut worker))
+    }
+
+    /// The regular work. Each root context of this worker has a timer of its own; a tick that follows another one by less
+    /// than half a period does nothing, because bounds count ticks: the share of redaction, and the silence after which a
+    /// worker is taken for lost.
+    pub(super) fn tick(&self, host: &impl Host, me: RootId, now_ns: u64) {
+        let since_ns = now_ns.checked_sub(self.ticked_ns.get());
+        if since_ns.is_none_or(|since_ns| since_ns >= self.tick_gap_ns.get()) {
+            self.ticked_ns.set(now_ns);
+            self.with(|worker| worker.tick(host, me, now_ns));
+        }
     }
 
     /// The numbers that streams change.

@@ -181,8 +181,15 @@ impl Worker {
         self.export_last_changes(host, me, now_ns);
     }
 
-    /// The worker's Wasm VM is about to end: events that it still holds are lost with it, and counted as `lost`.
-    pub(super) fn deregister(&mut self, host: &impl Host) {
+    /// The worker's Wasm VM is about to end. Changes that it could not export are marked for the leader; events that it
+    /// still holds are lost with it, and counted as `lost`.
+    pub(super) fn abandon(&mut self, host: &impl Host) {
+        let unsent = self.counters.abandon();
+        self.shared.mark_dirty(host, &unsent);
+        self.deregister(host);
+    }
+
+    fn deregister(&mut self, host: &impl Host) {
         if matches!(self.phase, Phase::Serving | Phase::Draining) {
             self.heartbeats.deregister(host, self.shared.store(), &self.stats());
         }

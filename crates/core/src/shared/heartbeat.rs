@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use super::row::{add_numbers, put_numbers, set_numbers, take_numbers};
 use super::store::SharedStore;
 use crate::host::{Host, Version};
-use crate::stats::{EventCounts, FleetStats, WorkerStats};
+use crate::stats::{FleetStats, WorkerStats};
 
 /// Maximum number of workers of a process; more than any Envoy has.
 const MAX_WORKERS: u32 = 1_024;
@@ -30,10 +30,10 @@ pub struct Heartbeats {
     /// Of this worker's record.
     number: Option<u32>,
     beat: u64,
-    /// Events that this worker reported last, under all its records.
-    last: EventCounts,
-    /// Events that were reported under records that are closed.
-    closed: EventCounts,
+    /// Statistics that this worker reported last, under all its records.
+    last: WorkerStats,
+    /// Sums that were reported under records that are closed.
+    closed: WorkerStats,
     watched: HashMap<u32, Watched>,
 }
 
@@ -60,7 +60,7 @@ impl Heartbeats {
             let written = self.beat;
             self.beat = self.beat.saturating_add(1);
             if self.replace(host, store, number, written, stats) {
-                self.last = stats.events;
+                self.last = *stats;
                 return;
             }
             // The leader has closed the record as that of a lost worker, and counted the events that it held as lost.
@@ -70,7 +70,7 @@ impl Heartbeats {
         let is_free = |number: &u32| self.replace(host, store, *number, UNUSED, stats);
         self.number = (0..MAX_WORKERS).find(is_free);
         if self.number.is_some() {
-            self.last = stats.events;
+            self.last = *stats;
         }
     }
 
@@ -126,7 +126,7 @@ impl Heartbeats {
         stats: &WorkerStats,
     ) -> bool {
         let key = key(store, number);
-        let stats = WorkerStats { events: stats.events.since(&self.closed), ..*stats };
+        let stats = stats.since(&self.closed);
         let record = Record { beat: self.beat, stats: stats.numbers().to_vec() };
         for _ in 0..3 {
             let (present, version) = match host.shared_get(&key) {
@@ -158,7 +158,8 @@ impl Heartbeats {
     fn on_closed(&mut self) {
         self.number = None;
         self.closed = self.last;
-        self.closed.captured = self.last.captured.saturating_sub(self.last.held());
+        let held = self.last.events.held();
+        self.closed.events.captured = self.last.events.captured.saturating_sub(held);
     }
 }
 
