@@ -2,7 +2,9 @@
 //!
 //! The gateway reports what it captured, what was acknowledged and what it dropped. Its last report may be older than
 //! its last batches, so the ingest's own count completes it. A record of which neither knows is held by the gateway,
-//! or lost if the gateway's epoch ended. In every case `captured = stored + dropped + held`.
+//! or lost if the gateway's epoch ended. A record that the gateway gave up without an answer and that the ingest stored is
+//! stored: records that the ingest accepted beyond the acknowledged ones first explain what exceeds the captured ones.
+//! In every case `captured = stored + dropped + held`.
 
 use crate::model::Report;
 
@@ -45,7 +47,10 @@ impl Account {
         // A log that was acknowledged by another receiver, or before the ingest counted, is only in the report.
         let stored = accepted.max(report.sent.unwrap_or_default());
         let mut dropped = report.dropped.map(Option::unwrap_or_default);
-        let fated = dropped.iter().fold(stored, |sum, count| sum.saturating_add(*count));
+        let unacknowledged = accepted.saturating_sub(report.sent.unwrap_or_default());
+        let excess = sum(stored, &dropped).saturating_sub(reported);
+        correct(&mut dropped, unacknowledged.min(excess));
+        let fated = sum(stored, &dropped);
         // Records that were captured after the report may have been stored already.
         let captured = reported.max(fated);
         let mut held = captured.saturating_sub(fated);
@@ -56,6 +61,19 @@ impl Account {
         }
         Some(Self { captured, stored, dropped, held })
     }
+}
+
+/// Takes up to `stored` records out of those that the gateway gave up without an answer. A gateway counts a batch as
+/// lost or expired when it does not know of its delivery, and the ingest may have stored that batch.
+fn correct(dropped: &mut [u64; 4], stored: u64) {
+    let [.., expired, lost] = dropped;
+    let not_lost = stored.min(*lost);
+    *lost = lost.saturating_sub(not_lost);
+    *expired = expired.saturating_sub(stored.saturating_sub(not_lost));
+}
+
+fn sum(stored: u64, dropped: &[u64; 4]) -> u64 {
+    dropped.iter().fold(stored, |sum, count| sum.saturating_add(*count))
 }
 
 #[cfg(test)]
@@ -82,6 +100,34 @@ mod tests {
     #[test]
     fn only_a_gateway_that_reports_its_log_has_an_account() {
         assert_eq!(Account::settle(&Report::default(), 7, Phase::Running), None);
+    }
+
+    #[test]
+    fn stored_records_were_not_lost() {
+        // Captured, sent, dropped and accepted; then captured, stored and dropped.
+        let check = |report: (u64, Option<u64>, [u64; 4], u64), expected: (u64, u64, [u64; 4])| {
+            let (captured, sent, dropped, accepted) = report;
+            let found =
+                Report { captured: Some(captured), sent, dropped: dropped.map(Some), ..Report::default() };
+            for phase in [Phase::Running, Phase::Ended] {
+                let account = Account::settle(&found, accepted, phase).unwrap();
+                assert_eq!(
+                    (account.captured, account.stored, account.dropped),
+                    expected,
+                    "{report:?} {phase:?}"
+                );
+                assert_eq!(account.held, 0);
+            }
+        };
+        check((6, Some(2), [0, 0, 0, 4], 6), (6, 6, [0; 4]));
+        // The loss is corrected first, then the expiry; what the gateway knows for certain stays.
+        check((9, Some(2), [1, 1, 3, 2], 6), (9, 6, [1, 1, 1, 0]));
+        check((9, None, [3, 0, 3, 3], 9), (12, 9, [3, 0, 0, 0]));
+        // No more is corrected than the ingest has beyond the acknowledged, or than exceeds the captured.
+        check((10, Some(6), [0, 0, 0, 4], 6), (10, 6, [0, 0, 0, 4]));
+        check((8, Some(2), [0, 0, 0, 4], 6), (8, 6, [0, 0, 0, 2]));
+        check((8, Some(6), [0, 0, 0, 4], 7), (10, 7, [0, 0, 0, 3]));
+        check((2, Some(9), [0, 0, 0, u64::MAX], 1), (u64::MAX, 9, [0, 0, 0, u64::MAX]));
     }
 
     proptest! {
