@@ -12,6 +12,10 @@ use crate::model::Report;
 /// batch that is older than 5 minutes (`expired`).
 const SILENCE: i64 = 300_000_000_000;
 
+/// Nanoseconds of silence after which a gateway at work would have reported again: the longest time between two reports
+/// and some slack.
+const REPORT_DUE: i64 = 90_000_000_000;
+
 /// Whether an epoch may still deliver what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
@@ -21,10 +25,12 @@ pub(super) enum Phase {
 
 impl Phase {
     /// The phase at `now` of an epoch that was last seen at `last_seen`, where the newest other epoch of its gateway was
-    /// first seen at `newest`; all in Unix nanoseconds. Epochs at work side by side, as during a hot restart, both run.
+    /// first seen at `newest`; all in Unix nanoseconds. Epochs at work side by side, as during a hot restart, both run:
+    /// a newer epoch ends only one whose next report is overdue.
     pub(super) fn at(now: i64, last_seen: i64, newest: Option<i64>) -> Self {
-        let replaced = newest.is_some_and(|newest| newest >= last_seen);
-        let silent = now.saturating_sub(last_seen) > SILENCE;
+        let silence = now.saturating_sub(last_seen);
+        let replaced = newest.is_some_and(|newest| newest >= last_seen) && silence > REPORT_DUE;
+        let silent = silence > SILENCE;
         if replaced || silent { Self::Ended } else { Self::Running }
     }
 }
@@ -82,19 +88,24 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_epoch_ends_with_a_newer_one_or_in_silence() {
+    fn an_epoch_ends_with_a_newer_one_after_which_it_does_not_report_or_in_silence() {
         let check = |newest: Option<i64>, now: i64, ended: bool| {
             let expected = if ended { Phase::Ended } else { Phase::Running };
             assert_eq!(Phase::at(now, 5_000, newest), expected, "{newest:?} at {now}");
         };
+        let report_due = 5_000 + REPORT_DUE;
         check(None, 5_000, false);
         check(None, 5_000 + SILENCE, false);
         check(None, 5_001 + SILENCE, true);
         // A clock that was set back.
         check(None, 0, false);
-        check(Some(4_999), 6_000, false);
-        check(Some(5_000), 6_000, true);
-        check(Some(500), 6_000, false);
+        check(Some(4_999), report_due + 1, false);
+        check(Some(5_000), report_due + 1, true);
+        check(Some(500), report_due + 1, false);
+        // Both may be at work, so its next report must be overdue.
+        check(Some(5_000), report_due, false);
+        check(Some(5_000), 5_000, false);
+        check(Some(5_000), 0, false);
     }
 
     #[test]
