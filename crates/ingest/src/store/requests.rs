@@ -66,7 +66,7 @@ impl Requests {
         let Some(newest) = newest else { return Ok(Pruned::Done) };
         let now = newest.min(now);
         let oldest = day_of(before(now, retention.requests));
-        // A count is as old as the file that is removed before a gateway has been silent for any time.
+        // The newest count in a file that is removed is already as old as the log that is kept.
         let silent = day_of(before(now, retention.requests.saturating_add(retention.gateways)));
         let mut files = day_files(self.directory.path())?;
         files.retain(|(_, day)| *day < oldest && *day != self.day);
