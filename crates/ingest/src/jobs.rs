@@ -13,7 +13,12 @@ pub(crate) async fn prune(writers: Arc<Writers>, retention: Retention) {
     loop {
         let wait = match writers.prune(&retention).await {
             Ok(()) => PRUNE_INTERVAL,
-            Err(Refused::Stopped) => return,
+            Err(Refused::Stopped) => {
+                tracing::error!(
+                    "a writer of the store has stopped, so expired data is not removed: restart gatelens"
+                );
+                return;
+            }
             Err(error) => {
                 tracing::warn!(%error, "expired data could not be removed; trying again in a minute");
                 PRUNE_RETRY

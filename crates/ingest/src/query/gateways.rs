@@ -127,7 +127,7 @@ impl GatewaysQuery {
             }
         }
         forget_retired(&metrics, &mut all)?;
-        let newest = NewestEpochs::of(&all);
+        let newest = NewestEpochs::of(&all, now);
         let mut known: Vec<_> = all.into_iter().collect();
         known.sort_by_key(|(_, known)| std::cmp::Reverse(known.last_seen));
         let rows = known.into_iter().map(|(epoch, known)| {
@@ -146,9 +146,12 @@ struct NewestEpochs(HashMap<GatewayName, Vec<(i64, String)>>);
 type GatewayName = (String, String, String);
 
 impl NewestEpochs {
-    fn of(all: &All) -> Self {
+    /// Of the epochs that were first seen before `now`, in Unix nanoseconds. A later one was first seen by a clock that
+    /// ran ahead for a time, so it is unknown which epochs it followed.
+    fn of(all: &All, now: i64) -> Self {
         let mut newest: HashMap<GatewayName, Vec<(i64, String)>> = HashMap::new();
-        for ((instance, epoch), known) in all {
+        let latest = now.saturating_add(CLOCK_TOLERANCE);
+        for ((instance, epoch), known) in all.iter().filter(|(_, known)| known.first_seen <= latest) {
             let epochs = newest.entry(known.gateway(instance)).or_default();
             epochs.push((known.first_seen, epoch.clone()));
             epochs.sort_unstable_by(|a, b| b.cmp(a));
@@ -337,4 +340,29 @@ fn forget_retired(file: &Connection, all: &mut All) -> Result<(), QueryError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_first_seen_by_a_clock_that_ran_ahead_replaces_no_other() {
+        let now = 1_000 * CLOCK_TOLERANCE;
+        let check = |first_seen: &[(&str, i64)], expected: Option<i64>| {
+            let known = |first_seen| Known { first_seen, ..Known::default() };
+            let all = first_seen
+                .iter()
+                .map(|(epoch, time)| (("edge-1".to_owned(), (*epoch).to_owned()), known(*time)));
+            let newest = NewestEpochs::of(&all.collect(), now);
+            let beside = newest.beside(&("edge-1".to_owned(), "1".to_owned()), &known(0));
+            assert_eq!(beside, expected, "{first_seen:?}");
+        };
+        check(&[("1", 5)], None);
+        check(&[("1", 5), ("2", 6), ("3", 4)], Some(6));
+        check(&[("1", 5), ("2", now + CLOCK_TOLERANCE)], Some(now + CLOCK_TOLERANCE));
+        check(&[("1", 5), ("2", now + CLOCK_TOLERANCE + 1)], None);
+        let ahead = now + 2 * CLOCK_TOLERANCE;
+        check(&[("1", 5), ("2", ahead), ("3", ahead), ("4", 3)], Some(3));
+    }
 }

@@ -8,7 +8,9 @@ use super::StoreError;
 use crate::model::Identity;
 use jiff::civil::Date;
 use rusqlite::{Connection, params};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+
+const ALL: &str = "SELECT instance, epoch, day, records FROM accepted";
 
 /// Adds `records` to what the file of `day` has stored of an epoch.
 pub(super) fn count(
@@ -25,23 +27,55 @@ pub(super) fn count(
     Ok(())
 }
 
-/// Copies the counts of a file that is about to be removed to `today`'s. Those of epochs that have stored nothing since
-/// `oldest` are left to go.
-pub(super) fn carry_over(old: &Connection, today: &mut Connection, oldest: Date) -> Result<(), StoreError> {
+/// Copies the counts of a file that is about to be removed to `today`'s. Those of epochs that are not recent are left to
+/// go.
+pub(super) fn carry_over(
+    old: &Connection,
+    today: &mut Connection,
+    recent: &mut RecentEpochs,
+) -> Result<(), StoreError> {
+    recent.read(old)?;
     let transaction = today.transaction()?;
     {
         let mut put = transaction.prepare_cached(
             "INSERT INTO accepted VALUES (?, ?, ?, ?)
              ON CONFLICT DO UPDATE SET records = max(records, excluded.records)",
         )?;
-        let recent = "SELECT instance, epoch, day, records FROM accepted a WHERE ?1 <=
-            (SELECT max(day) FROM accepted b WHERE b.instance = a.instance AND b.epoch = a.epoch)";
-        for_each(old, recent, params![number(oldest)], |row| {
-            put.execute(params![row.instance, row.epoch, row.day, row.records]).map(drop)
+        for_each(old, ALL, params![], |row| {
+            let Row { instance, epoch, day, records } = row;
+            let key = (instance, epoch);
+            if recent.epochs.contains(&key) {
+                put.execute(params![key.0, key.1, day, records])?;
+            }
+            Ok(())
         })?;
     }
     transaction.commit()?;
     Ok(())
+}
+
+/// Epochs that stored records since a day, by instance and epoch, over all files that were read. An epoch that is at
+/// work stores something in some file, and not on every day.
+pub(super) struct RecentEpochs {
+    since: i64,
+    epochs: HashSet<(String, String)>,
+}
+
+impl RecentEpochs {
+    pub(super) fn since(day: Date) -> Self {
+        Self { since: number(day), epochs: HashSet::new() }
+    }
+
+    /// Takes in what a file knows.
+    pub(super) fn read(&mut self, file: &Connection) -> Result<(), StoreError> {
+        let Self { since, epochs } = self;
+        let recent =
+            "SELECT instance, epoch, max(day), 0 FROM accepted WHERE day >= ? GROUP BY instance, epoch";
+        for_each(file, recent, params![*since], |row| {
+            epochs.insert((row.instance, row.epoch));
+            Ok(())
+        })
+    }
 }
 
 /// Records stored of each epoch, by instance and epoch, over all files that were read.
@@ -51,7 +85,7 @@ pub(crate) struct Accepted(HashMap<(String, String), HashMap<i64, i64>>);
 impl Accepted {
     /// Takes in what a file knows.
     pub(crate) fn read(&mut self, file: &Connection) -> Result<(), StoreError> {
-        for_each(file, "SELECT instance, epoch, day, records FROM accepted", params![], |row| {
+        for_each(file, ALL, params![], |row| {
             let count = self.0.entry((row.instance, row.epoch)).or_default().entry(row.day).or_default();
             *count = row.records.max(*count);
             Ok(())

@@ -1,5 +1,6 @@
 //! The request log: one file for each UTC day of receipt, so that retention is an unlink.
 
+use super::accepted::RecentEpochs;
 use super::data_dir::DataDir;
 use super::gateways::{is_repeat, note_batch, note_gateway, received};
 use super::{Pruned, StoreError, Stored, accepted, chunk, schema};
@@ -65,18 +66,27 @@ impl Requests {
         let Some(newest) = newest else { return Ok(Pruned::Done) };
         let now = newest.min(now);
         let oldest = day_of(before(now, retention.requests));
-        let silent = day_of(before(now, retention.gateways));
-        for (path, day) in day_files(self.directory.path())? {
-            if day < oldest && day != self.day {
-                let old = self.others.remove(&day);
-                if let Some(old) = old.or_else(|| schema::open_read(&path).ok()?)
-                    && let Err(error) = accepted::carry_over(&old, &mut self.today, silent)
-                {
-                    // Its counts are lost with the file, which cannot be kept because of them.
-                    self.directory.note(&path, format!("cannot be read: {error}"));
-                }
-                self.directory.remove(&path)?;
+        // The newest count in a file that is removed is already as old as the log that is kept.
+        let silent = day_of(before(now, retention.requests.saturating_add(retention.gateways)));
+        let mut files = day_files(self.directory.path())?;
+        files.retain(|(_, day)| *day < oldest && *day != self.day);
+        if files.is_empty() {
+            return Ok(Pruned::Done);
+        }
+        let mut recent = RecentEpochs::since(silent);
+        for file in std::iter::once(&self.today).chain(self.others.values()) {
+            // An unreadable file knows no epochs; its faults are noted where its records are read.
+            let _ = recent.read(file);
+        }
+        for (path, day) in files {
+            let old = self.others.remove(&day);
+            if let Some(old) = old.or_else(|| schema::open_read(&path).ok()?)
+                && let Err(error) = accepted::carry_over(&old, &mut self.today, &mut recent)
+            {
+                // Its counts are lost with the file, which cannot be kept because of them.
+                self.directory.note(&path, format!("cannot be read: {error}"));
             }
+            self.directory.remove(&path)?;
         }
         Ok(Pruned::Done)
     }
@@ -215,6 +225,7 @@ pub(crate) fn day_of(time: i64) -> Date {
 mod tests {
     use super::*;
     use crate::model::{Gateway, RequestEvent};
+    use std::time::Duration;
 
     const DAY: i64 = 86_400_000_000_000;
     const NOON: i64 = 20_624 * DAY + DAY / 2;
@@ -274,6 +285,42 @@ mod tests {
         check(&[0, 1, 15], 15, &[0, 1, 15]);
         // The clock ran a year ahead; the senders' did not.
         check(&[0, 1, 2], 365, &[0, 1, 2]);
+    }
+
+    /// Records accepted of each of some epochs after days of pruning at their end, when each epoch stored one record on
+    /// each of its days. An epoch `daily` stores one on every day.
+    fn accepted_after<const N: usize>(days: i64, retention: &Retention, epochs: [&[i64]; N]) -> [u64; N] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Requests::open(Arc::new(DataDir::new(dir.path().to_owned())), NOON).unwrap();
+        let names: Vec<String> = (0..N).map(|epoch| epoch.to_string()).collect();
+        for day in 0..=days {
+            let now = NOON + day * DAY;
+            let at_work = names.iter().zip(epochs).filter(|(_, days)| days.contains(&day));
+            for epoch in at_work.map(|(name, _)| name.as_str()).chain(["daily"]) {
+                let mut batch = batch(day as u64);
+                batch.identity.as_mut().unwrap().epoch = epoch.to_owned();
+                batch.parts[0].events[0].time = now;
+                store.store(&batch, Signal::Logs, now).unwrap();
+            }
+            store.prune(retention, now).unwrap();
+        }
+        let mut accepted = accepted::Accepted::default();
+        for (path, _) in day_files(dir.path()).unwrap() {
+            accepted.read(&schema::open_read(&path).unwrap().unwrap()).unwrap();
+        }
+        let of = |epoch: &str| accepted.of(&("edge-1".to_owned(), epoch.to_owned()));
+        assert_eq!(of("daily"), days as u64 + 1);
+        std::array::from_fn(|epoch| of(&names[epoch]))
+    }
+
+    #[test]
+    fn the_count_of_an_epoch_outlives_its_records() {
+        let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+        let sixty = Retention { requests: days(60), ..Retention::default() };
+        assert_eq!(accepted_after(62, &sixty, [&[0, 62], &[0]]), [2, 1]);
+        // An epoch that works seldom, and not on days on which a file is removed; and one that ended.
+        let short = Retention { requests: days(3), gateways: days(6), ..Retention::default() };
+        assert_eq!(accepted_after(14, &short, [&[0, 5, 10], &[0]]), [3, 0]);
     }
 
     #[test]

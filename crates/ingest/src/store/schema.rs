@@ -192,7 +192,8 @@ const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
     "",
     // The count of a day is copied to a later file before its own file is removed. Earlier records are counted
-    // where the count is certain: where a gateway has a single epoch in the file.
+    // where the count is certain: where a gateway has a single epoch in the file. The chunks are read once, because a
+    // file may have many and the service answers nobody until they are counted.
     "
 CREATE TABLE accepted (             -- log records stored, by the UTC day of their receipt
     instance TEXT NOT NULL,
@@ -202,13 +203,16 @@ CREATE TABLE accepted (             -- log records stored, by the UTC day of the
     PRIMARY KEY (instance, epoch, day)
 ) WITHOUT ROWID;
 INSERT INTO accepted
+WITH stored AS MATERIALIZED (SELECT gateway, sum(n) AS records FROM chunks GROUP BY gateway),
+single AS (SELECT instance, min(epoch) AS epoch
+           FROM (SELECT DISTINCT instance, epoch FROM sequences WHERE signal > 0)
+           GROUP BY instance HAVING count(*) = 1)
 SELECT s.instance, s.epoch,
        (SELECT min(received_at) / 86400000000000 FROM batches b
         WHERE b.instance = s.instance AND b.epoch = s.epoch AND b.signal > 0) AS day,
-       (SELECT sum(n) FROM chunks c WHERE c.gateway = s.instance) AS records
-FROM (SELECT DISTINCT instance, epoch FROM sequences WHERE signal > 0) s
-WHERE day IS NOT NULL AND records IS NOT NULL
-GROUP BY s.instance HAVING count(*) = 1;
+       stored.records
+FROM single s JOIN stored ON stored.gateway = s.instance
+WHERE day IS NOT NULL;
 ",
 ];
 
@@ -323,6 +327,8 @@ fn failed(path: &Path, source: rusqlite::Error) -> StoreError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
     #[test]
     fn a_writer_brings_files_of_an_older_version_up_to_date() {
@@ -335,5 +341,76 @@ mod tests {
         open_write(&path, tables, &["", "", "", "CREATE TABLE last (id INTEGER PRIMARY KEY)"]).unwrap();
         let connection = open_read(&path).unwrap().unwrap();
         assert_eq!(connection.query_row("SELECT count(*) FROM last", [], |row| row.get(0)), Ok(0));
+    }
+
+    /// A file of the request log of version 4, with chunks of gateways that have one epoch each.
+    fn version_4(gateways: u32, chunks: u32) -> Connection {
+        let file = Connection::open_in_memory().unwrap();
+        file.execute_batch(SENDERS).unwrap();
+        file.execute_batch(REQUESTS).unwrap();
+        let numbers = |count| {
+            format!("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count})")
+        };
+        file.execute_batch(&format!(
+            "{chunk} INSERT INTO chunks SELECT i, i, i, 1, 0, 4, 'edge-' || (i % {gateways}), 's', 'e', x'00' FROM n;
+             {chunk} INSERT INTO batches SELECT 'edge-' || (i % {gateways}), '1', 1, i, i FROM n;
+             {gateway} INSERT INTO sequences SELECT 'edge-' || i, '1', 1, x'00' FROM n;",
+            chunk = numbers(chunks),
+            gateway = numbers(gateways),
+        ))
+        .unwrap();
+        file
+    }
+
+    /// The accepted records after the last migration.
+    fn migrated(file: &Connection) -> Vec<(String, String, i64, i64)> {
+        file.execute_batch(REQUESTS_MIGRATIONS.last().unwrap()).unwrap();
+        let mut select = file.prepare("SELECT * FROM accepted ORDER BY instance, epoch, day").unwrap();
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn the_work_of_the_migration_does_not_grow_with_the_number_of_gateways() {
+        let steps = |gateways| {
+            let file = version_4(gateways, 4_000);
+            let steps = Arc::new(AtomicU64::new(0));
+            let counter = Arc::clone(&steps);
+            let count = move || {
+                counter.fetch_add(1, Relaxed);
+                false
+            };
+            file.progress_handler(100, Some(count)).unwrap();
+            let rows = migrated(&file);
+            assert_eq!(rows.len(), gateways as usize);
+            assert!(rows.iter().all(|row| row.3 == i64::from(4_000 / gateways)), "{rows:?}");
+            steps.load(Relaxed)
+        };
+        let (one, hundred) = (steps(1), steps(100));
+        assert!(hundred < 2 * one, "{one} and {hundred} hundred steps");
+    }
+
+    #[test]
+    fn the_migration_counts_where_a_gateway_has_a_single_epoch() {
+        let row =
+            |instance: &str, epoch: &str, day, records| (instance.to_owned(), epoch.to_owned(), day, records);
+        let fixture = Connection::open_in_memory().unwrap();
+        fixture.execute_batch(include_str!("../../tests/fixtures/requests-v4.sql")).unwrap();
+        assert_eq!(migrated(&fixture), [row("edge-1", "0000000000000001", 20_777, 2)]);
+
+        let file = version_4(4, 8);
+        file.execute_batch(
+            "UPDATE batches SET received_at = 3 * 86400000000000 + sequence;
+             -- Two epochs, of which either may have sent the chunks.
+             INSERT INTO sequences VALUES ('edge-1', '2', 1, x'00');
+             INSERT INTO batches VALUES ('edge-1', '2', 1, 9, 9);
+             -- The other epoch sent counters only; the same epoch sent both signals.
+             INSERT INTO sequences VALUES ('edge-2', '2', 0, x'00'), ('edge-2', '1', 2, x'00');
+             -- Nothing is stored of this one, and this one has no identity.
+             DELETE FROM chunks WHERE gateway = 'edge-3';
+             INSERT INTO chunks VALUES (99, 1, 1, 1, 0, 4, 'other', 's', 'e', x'00');",
+        )
+        .unwrap();
+        assert_eq!(migrated(&file), [row("edge-0", "1", 3, 2), row("edge-2", "1", 3, 2)]);
     }
 }

@@ -73,6 +73,7 @@ enum MetricJob {
 
 enum RequestJob {
     Store(RequestBatch, Signal, Reply<Stored>),
+    Probe(Reply<()>),
     Prune(Retention, Reply<Pruned>),
 }
 
@@ -105,9 +106,14 @@ impl Writers {
         self.requests.store(|reply| RequestJob::Store(batch, signal, reply)).await
     }
 
-    /// Whether the store can be written.
+    /// Whether the store can be written: the file of counters takes a row, and both writers are at work.
     pub(crate) async fn probe(&self) -> Result<(), Refused> {
-        self.metrics.submit(MetricJob::Probe).await
+        self.metrics.submit(MetricJob::Probe).await?;
+        match self.requests.submit(RequestJob::Probe).await {
+            // A full queue is load: the senders get 429 and retry.
+            Err(Refused::Busy) => Ok(()),
+            outcome => outcome,
+        }
     }
 
     /// Removes expired data, step by step.
@@ -154,7 +160,11 @@ impl<J: Send + 'static> Writer<J> {
         let failure = match &outcome {
             Ok(_) => None,
             Err(Refused::Failed(error)) => Some(Failure { at: Instant::now(), message: error.to_string() }),
-            Err(Refused::Busy | Refused::Stopped) => return outcome,
+            // A writer stops while the service runs only when it panics.
+            Err(stopped @ Refused::Stopped) => {
+                Some(Failure { at: Instant::now(), message: stopped.to_string() })
+            }
+            Err(Refused::Busy) => return outcome,
         };
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure;
         outcome
@@ -223,6 +233,8 @@ fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
             RequestJob::Store(batch, signal, reply) => {
                 drop(reply.send(store.store(&batch, signal, clock::now())));
             }
+            // Both kinds of files are in one directory, and a batch that cannot be stored is a failure of its own.
+            RequestJob::Probe(reply) => drop(reply.send(Ok(()))),
             RequestJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
         }
     }
@@ -237,5 +249,44 @@ fn lock(dir: &Path) -> Result<File, StoreError> {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse { path: dir.to_owned() }),
         Err(std::fs::TryLockError::Error(error)) => Err(StoreError::file(&path, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_writer_that_stopped_is_a_failure() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = Arc::new(DataDir::new(directory.path().to_owned()));
+        let mut writers = Writers::start(&data, &Limits::default()).unwrap();
+        writers.probe().await.unwrap();
+        writers.requests = Writer::start(data.path(), "requests", 1, |_| panic!("on purpose")).unwrap();
+        let found = writers.probe().await;
+        assert!(matches!(found, Err(Refused::Stopped)), "{found:?}");
+        assert_eq!(writers.recent_failure(), None);
+        let batch = RequestBatch { identity: None, parts: Vec::new() };
+        let found = writers.requests(batch, Signal::Logs).await;
+        assert!(matches!(found, Err(Refused::Stopped)), "{found:?}");
+        let failure = writers.recent_failure();
+        assert_eq!(failure.as_deref(), Some("a batch could not be stored: the store is stopped"));
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_of_requests_is_load_and_not_a_failure() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = Arc::new(DataDir::new(directory.path().to_owned()));
+        let mut writers = Writers::start(&data, &Limits::default()).unwrap();
+        let (stop, stopped) = std::sync::mpsc::channel::<()>();
+        let busy = move |_: &Receiver<RequestJob>| {
+            let _ = stopped.recv();
+        };
+        writers.requests = Writer::start(data.path(), "requests", 1, busy).unwrap();
+        let (reply, _answer) = oneshot::channel();
+        let job = RequestJob::Prune(Retention::default(), reply);
+        assert!(writers.requests.jobs.as_ref().unwrap().try_send(job).is_ok());
+        writers.probe().await.unwrap();
+        drop(stop);
     }
 }
