@@ -19,7 +19,7 @@ use super::parameters::{SecretMatcher, fields, redact_parameters};
 use super::path::Path;
 use super::rules::{Hits, RuleId};
 use super::select::select;
-use super::sniff::{Carrier, Sniffed, sniff};
+use super::sniff::{Carrier, Sniffed, is_blank, sniff};
 use super::tree::{NodeId, Tree};
 
 /// Number of different member names for which the matching rules are remembered within a body.
@@ -135,21 +135,34 @@ impl BodyRedactor<'_> {
         String::from_utf8(masked).map_err(|_| OmissionReason::InvalidUtf8)
     }
 
-    /// Text that is JSON is redacted as JSON, whatever its media type says.
+    /// Text that is JSON is redacted as JSON, whatever its media type says. A quoted text may be a JSON string or not, so
+    /// it is redacted as both.
     fn text(&self, text: &str, hits: &mut Hits) -> Result<String, OmissionReason> {
         match sniff(text, Carrier::Body) {
             Sniffed::Json => return self.json(text, hits),
             Sniffed::Perhaps => {
                 let mut own = Hits::default();
                 if let Ok(redacted) = self.json(text, &mut own) {
-                    hits.take(own);
-                    return Ok(redacted);
+                    if !text.trim_start_matches(is_blank).starts_with('"') {
+                        hits.take(own);
+                        return Ok(redacted);
+                    }
+                    if redacted != text {
+                        let as_json = Reading { text: Cow::Owned(redacted), hits: own };
+                        let kept = both(text, as_json, hits, |text, hits| self.prose(text, hits));
+                        // The JSON reading can reveal a name that its escapes hid from the text reading.
+                        return Ok(self.prose(&kept, &mut Hits::default()));
+                    }
                 }
             }
             Sniffed::Text => {}
         }
+        Ok(self.prose(text, hits))
+    }
+
+    fn prose(&self, text: &str, hits: &mut Hits) -> String {
         let redacted = prose::redact(self, text, hits);
-        Ok(self.detectors.redact(&redacted, hits).into_owned())
+        self.detectors.redact(&redacted, hits).into_owned()
     }
 
     /// The nodes that the queries select, in the order of the text.

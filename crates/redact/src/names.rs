@@ -4,13 +4,16 @@
 //! normalised to lower-case words between single underscores: `_api_key_`. Where case separates words (`apiKey`,
 //! `APIKey`), the name is also matched without that separation, so that `pAsSwOrD` still matches.
 
+mod caller;
 mod defaults;
 mod prefilter;
 
 use super::rules::{Hits, RuleId, RuleRegistry};
 use super::work;
-use defaults::{DEFAULTS, IDENTITY_WORDS, Match, WEAK_FOR_IDENTITY};
+use defaults::{DEFAULTS, Match};
 use prefilter::Prefilter;
+
+pub use caller::is_credential_header;
 
 /// Where a name occurs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,25 +124,6 @@ impl NameRules {
         rules.iter().chain(new).for_each(|rule| hits.add(*rule, 1));
         !rules.is_empty() || !others.is_empty()
     }
-}
-
-/// Whether a header holds a credential, by the built-in names of masked headers. Such a header must not name a consumer,
-/// because the name of a consumer leaves the gateway in clear.
-///
-/// Gateways also set headers such as `x-auth-request-email` and `x-jwt-claim-sub`. The log masks them, in doubt, but they
-/// name the caller. A name with a word for an identity (`user`, `email`, `claim` …) is therefore not a credential merely
-/// because it contains `auth`, `session` or `jwt`.
-pub fn is_credential_header(name: &str) -> bool {
-    let mut rules = RuleRegistry::default();
-    let mut names = NameRules::new(NameContext::Header);
-    names.add_defaults(&mut rules);
-    let names_caller = || words(name, Humps::Keep).split('_').any(|word| IDENTITY_WORDS.contains(&word));
-    let is_weak = |rule: &RuleId| {
-        rules.names().get(usize::from(rule.0)).is_some_and(|rule| WEAK_FOR_IDENTITY.contains(&rule.as_str()))
-    };
-    let found = names.rules_for(name);
-    let is_strong = found.iter().any(|rule| !is_weak(rule));
-    is_strong || !found.is_empty() && !names_caller()
 }
 
 /// A name with `*` for any characters, in lower case.

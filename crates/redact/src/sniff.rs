@@ -15,7 +15,7 @@
 //! | another `[`, with a member after it | perhaps | JSON | JSON | perhaps |
 //! | another `[`, with a `"` after it | perhaps | perhaps | perhaps | perhaps |
 //! | another `[` | perhaps | text | text | text |
-//! | `"` | text | perhaps | perhaps | perhaps |
+//! | `"` | perhaps | perhaps | perhaps | perhaps |
 //! | anything else | text | text | text | text |
 
 use super::work;
@@ -70,7 +70,7 @@ pub(super) fn sniff(text: &str, carrier: Carrier) -> Sniffed {
     match (carrier, is_array) {
         (Carrier::Body, true) if inner.starts_with('"') => Json,
         (Carrier::Body, true) => Perhaps,
-        (Carrier::Body, false) => Text,
+        (Carrier::Body, false) => Perhaps,
         (Carrier::String | Carrier::Value, true) if has_member(inner) => Json,
         (_, true) if !inner.contains('"') => Text,
         (Carrier::String | Carrier::Value | Carrier::Query, _) => Perhaps,
@@ -113,7 +113,7 @@ mod tests {
         check("[1, \"a\"", [Perhaps, Perhaps, Perhaps, Perhaps]);
         check("[link](https://x)", [Perhaps, Text, Text, Text]);
         check("[]", [Perhaps, Text, Text, Text]);
-        check("\"a\"", [Text, Perhaps, Perhaps, Perhaps]);
+        check("\"a\"", [Perhaps, Perhaps, Perhaps, Perhaps]);
         for text in ["", " ", "a{\"b\":1}", "1", "(\"", "\u{feff}"] {
             check(text, [Text, Text, Text, Text]);
         }

@@ -101,6 +101,7 @@ fn bodies() {
         same("open arrays", json, &"[".repeat(10_000_000), too_deep);
         same("open objects", json, &"{\"a\":".repeat(2_000_000), too_deep);
         same("open arrays in text", BodyKind::Text, &"[".repeat(300_000), Kept);
+        same("a quoted word", BodyKind::Text, &repeated("\"", "a", 450_000, "\""), Kept);
         same("as deep as can be", json, &repeated("{\"x\":", "[", 127, &repeated("", "]", 127, "}")), Kept);
         let deep = ["[".repeat(127), "]".repeat(127), ",".to_owned()].concat();
         same("deep ones in a row", json, &repeated("[", &deep, 2_000, "0]"), Kept);
@@ -123,6 +124,15 @@ fn bodies() {
         same("a long event", BodyKind::EventStream, &"data: x\n".repeat(50_000), Kept);
         let fields = "a=%25;b&".repeat(30_000);
         check("form fields", BodyKind::Form, &fields, Kept, LeftOut(OmissionReason::DuplicateNames));
+        // A quoted text is read twice, as JSON and as text.
+        let quoted = repeated("\"", "\\u0041: {", 50_000, "\"");
+        let bytes = quoted.len() as u64;
+        for redactor in [&plain, &filter] {
+            let left = bounded_by("a quoted text", 2 * (FREE_STEPS + STEPS_PER_BYTE * bytes), bytes, || {
+                redactor.body(Message::Request, BodyKind::Text, &quoted, &mut Hits::default())
+            });
+            assert_eq!(left.as_deref(), Ok(&*quoted));
+        }
         // Values that are encoded layer upon layer are decoded as often: the power of one and a half.
         for (what, body) in [
             ("layers of matrix parameters", layers("//;a=", 250)),
@@ -182,6 +192,25 @@ fn headers() {
         check("token=", Masked(1));
         check("/;token=x", Masked(6_666));
         check("//a@", Masked(15_000));
+    });
+}
+
+#[test]
+fn request_paths() {
+    on_a_small_stack(|| {
+        let redactor = redactor(&[], &DetectorKind::ALL);
+        let check = |piece: &str, fate: Fate| {
+            let path = piece.repeat(60_000 / piece.len());
+            let left = bounded(piece, path.len(), || {
+                redactor.path(path.as_bytes(), &mut Hits::default()).into_owned()
+            });
+            assert_eq!(Fate::of(&path, Ok(&String::from_utf8(left).unwrap())), fate, "{piece}");
+        };
+        for harmless in ["/", "/{", "/[", "/\"", "/[\"", "/{}", "/{\"a\":1}", "/%25"] {
+            check(harmless, Kept);
+        }
+        check("/{\"", Masked(1));
+        check("/{\"a\":\"b/c\",\"token\":1}", Masked(1));
     });
 }
 

@@ -179,6 +179,13 @@ fn a_credential_cannot_name_a_consumer() {
         "x-client-secret",
         "client-assertion",
         "ocp-apim-subscription-key",
+        "x-user-jwt",
+        "x-group-jwt",
+        "user-session-id",
+        "x-user-session",
+        "x-user-sessionid",
+        "x-user-auth",
+        "x-auth-user-key",
     ] {
         let error = parse(header).expect_err(header);
         assert_eq!(error.path, "consumer.sources[1].header", "{header}");
@@ -193,8 +200,13 @@ fn a_credential_cannot_name_a_consumer() {
         "x-auth-request-email",
         "x-auth-request-preferred-username",
         "x-auth-request-groups",
+        "x-auth-user-id",
+        "x-auth-client-id",
         "x-jwt-claim-sub",
         "x-session-user",
+        "x-credential-identifier",
+        "x-api-key-id",
+        "x-token-email",
         "x-amzn-oidc-identity",
         "x-ms-client-principal-name",
         "x-tokenizer",

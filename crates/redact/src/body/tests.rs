@@ -247,6 +247,27 @@ fn what_is_sent_as_a_form_and_is_json_is_json() {
 }
 
 #[test]
+fn a_json_string_as_a_text_or_form_is_json_and_text() {
+    let hidden = r#""{\"\\u0070assword\":\"zq\"}""#;
+    let masked = r#""{\"\\u0070assword\":\"***\"}""#;
+    check(&[], BodyKind::Text, hidden, Ok(masked));
+    check(&[], BodyKind::Form, hidden, Ok("***"));
+    check(&[], BodyKind::EventStream, &format!("data: {hidden}\n\n"), Ok(&format!("data: {masked}\n\n")));
+    let hidden = r#""{\"\u0070assword\":\"zq\"}""#;
+    check(&[], BodyKind::Text, hidden, Ok(r#""{\"password\":***"#));
+    check(&[], BodyKind::Form, hidden, Ok("***"));
+    let check = |text: &str, wanted: &str| check(&[], BodyKind::Text, text, Ok(wanted));
+    check(r#" "a\n\u0070assword: zq""#, r#" "a\npassword: ***"#);
+    // Here only the text, but not the JSON string, has a sensitive name.
+    check(r#""C:\token: zq""#, r#""C:\token: ***"#);
+    check(r#""\u00ccvv: zq\npassword: zq""#, "***");
+    check(r#""password: zq""#, r#""password: ***"#);
+    check(r#""a" is "b""#, r#""a" is "b""#);
+    check(r#""password": zq, "#, r#""password": ***"#);
+    check(r#""\u0041""#, r#""\u0041""#);
+}
+
+#[test]
 fn in_text_what_follows_a_sensitive_name_is_masked() {
     let check = |text: &str, wanted: &str| check(&["$.x"], BodyKind::Text, text, Ok(wanted));
     check("user=ann&password=x&b=1\na: b", "user=ann&password=***\na: b");

@@ -131,13 +131,6 @@ pub(super) const DEFAULTS: &[(&str, &[Match], &[NameContext])] = &[
     ),
 ];
 
-/// The rules whose words also stand in names of headers that say who the caller is.
-pub(super) const WEAK_FOR_IDENTITY: &[&str] = &["default:auth", "default:jwt", "default:session"];
-
-/// The words by which such a header says so.
-pub(super) const IDENTITY_WORDS: &[&str] =
-    &["user", "username", "email", "group", "groups", "sub", "subject", "claim", "name"];
-
 const EVERYWHERE: &[NameContext] = &[Header, Query, Key];
 
 impl Match {

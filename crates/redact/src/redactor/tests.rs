@@ -102,7 +102,23 @@ fn queries_and_paths() {
     check("/login%3Ftoken%3Dx", "/***");
     check("/to/https://ann:x@y/b", "/to/https://***@y/b");
     check("/to/https%3A%2F%2Fann%3Ax%40y", "/to/***");
-    for harmless in ["/a%20b/100%25/x=1/YWI9PQ==", "/Users(code=5)", "/a;v=1/b", "//x/@home", "/%zz/%"] {
+    check(r#"/api/{"password":"x"}"#, "/api/***");
+    check(r#"/api/{"password":"x"}/b"#, "/api/***/b");
+    check(r#"/api/[1,{"password":"x"}];v=1/b"#, "/api/***/b");
+    check(r#"/api/"{\"password\":\"x\"}"/b"#, "/api/***/b");
+    // A slash in a string does not end the JSON.
+    check(r#"/api/{"a":"b/c","password":"x"}"#, "/api/***");
+    check(r#"/api/{"password":"x/y","a":1}/b"#, "/api/***");
+    check("/api/%7B%22a%22:%22b/c%22,%22password%22:%22x%22%7D", "/api/***");
+    for harmless in [
+        "/a%20b/100%25/x=1/YWI9PQ==",
+        "/Users(code=5)",
+        "/a;v=1/b",
+        "//x/@home",
+        "/%zz/%",
+        "/u/{id}/[a]",
+        "/a/{\"b\":1}/\"c\"",
+    ] {
         check(harmless, harmless);
     }
 }
