@@ -2,6 +2,9 @@
 //!
 //! A file is the plugin's JSON, or any YAML or JSON that carries it: an Envoy bootstrap or listener, Istio's WasmPlugin or
 //! EnvoyFilter, Envoy Gateway's EnvoyExtensionPolicy, several documents of these kinds. Places are those in the file.
+//!
+//! A directory of manifests also has files that carry no plugin: a service entry, the cluster of the ingest. Beside a file
+//! with a plugin they are a note. A call in which no file has a plugin is an error.
 
 mod carrier;
 mod find;
@@ -21,7 +24,7 @@ use yaml::Place;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Files to check; `-` is the standard input.
+    /// Files to check; `-` is the standard input. A file that carries no plugin is a note if another file carries one.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The form of the output.
@@ -39,13 +42,23 @@ enum Format {
 
 /// Checks all files. 0 when nothing would be refused, 1 when something would be, 2 when a file cannot be read.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let mut reports = Vec::new();
+    let mut texts = Vec::new();
     for file in &arguments.files {
         match read(file) {
-            Ok(text) => reports.push(report(file, &text)),
+            Ok(text) => texts.push((file, text)),
             Err(error) => {
                 eprintln!("gatelens: {}: {error}", file.display());
                 return ExitCode::from(2);
+            }
+        }
+    }
+    let mut reports: Vec<Report> = texts.iter().map(|(file, text)| report(file, text)).collect();
+    if reports.iter().any(|report| report.configurations > 0) {
+        for (report, (_, text)) in reports.iter_mut().zip(&texts) {
+            if report.configurations == 0 && find::is_companion(text) {
+                let message =
+                    "no configuration of gatelens in this file, so nothing was checked; another file has one";
+                report.problems = vec![Problem::note(Place { line: 1, column: 1 }, message)];
             }
         }
     }
@@ -89,6 +102,7 @@ impl fmt::Display for Report {
             writeln!(f, "{}:{place}: {severity}: {path}{separator}{message}", self.file)?;
         }
         match (self.passes(), self.configurations) {
+            (true, 0) => Ok(()),
             (true, 1) => writeln!(f, "{}: ok", self.file),
             (true, number) => writeln!(f, "{}: ok, {number} configurations", self.file),
             (false, _) => Ok(()),

@@ -56,6 +56,70 @@ fn the_files_of_the_repository_are_accepted() {
 }
 
 #[test]
+fn a_file_without_a_plugin_is_a_note_beside_a_file_with_one() {
+    let mut files = Vec::new();
+    for directory in ["envoy", "istio", "envoy-gateway"] {
+        let entries = fs::read_dir(repository().join(directory)).unwrap().map(|entry| entry.unwrap().path());
+        let yaml = entries.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+        files.extend(yaml.map(|path| path.to_str().unwrap().to_owned()));
+    }
+    let arguments: Vec<&str> = files.iter().map(String::as_str).collect();
+    let (status, output) = gatelens(&arguments);
+    assert_eq!(status, 0, "{output}");
+    let companions = [
+        "istio/access-logger-module.yaml",
+        "istio/ingest-outside.yaml",
+        "envoy-gateway/ingest-cluster.yaml",
+        "envoy-gateway/ingest-cluster-patch.yaml",
+    ];
+    assert_eq!(output.lines().filter(|line| line.contains(": note: ")).count(), companions.len(), "{output}");
+    for companion in companions {
+        let file = repository().join(companion);
+        let file = file.to_str().unwrap();
+        assert!(output.contains(&format!("{file}:1:1: note: no configuration of gatelens")), "{output}");
+        assert!(!output.contains(&format!("{file}: ok")), "{output}");
+        let (status, output) = gatelens(&[file]);
+        assert_eq!(status, 1, "{output}");
+        assert!(output.contains(":1:1: error: no configuration of gatelens"), "{output}");
+    }
+    let (status, output) = gatelens(&[&["--format", "json"], &*arguments].concat());
+    let output: Value = serde_json::from_str(&output).unwrap();
+    let notes = output["files"].as_array().unwrap().iter().filter(|file| file["configurations"] == 0);
+    let notes: Vec<&Value> = notes.collect();
+    assert_eq!((status, notes.len()), (0, companions.len()), "{output}");
+    for file in notes {
+        assert_eq!((&file["ok"], &file["problems"][0]["severity"]), (&true.into(), &"note".into()), "{file}");
+    }
+
+    // These are defects beside any file: nothing of Kubernetes or Envoy, or a resource that must carry a plugin.
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    let plugin = repository().join("istio/wasm-plugin.yaml");
+    for defect in [
+        "",
+        "version: 1\ningset: {cluster: a}\n",
+        "[1]",
+        "a: [",
+        "kind: Deployment\n",
+        "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {name: a}\n",
+        "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugn\nspec: {pluginConfig: {version: 1}}\n",
+        "apiVersion: gateway.envoyproxy.io/v1alpha1\nkind: EnvoyExtensionPolicy\nspec: {}\n",
+    ] {
+        fs::write(&file, defect).unwrap();
+        let (status, output) = gatelens(&[file.to_str().unwrap(), plugin.to_str().unwrap()]);
+        assert_eq!(status, 1, "{defect}\n{output}");
+    }
+    for companion in [
+        "apiVersion: v1\nkind: Service\nspec: {}\n---\napiVersion: v1\nkind: ConfigMap\ndata: {}\n",
+        "static_resources: {clusters: []}\n",
+    ] {
+        fs::write(&file, companion).unwrap();
+        let (status, output) = gatelens(&[file.to_str().unwrap(), plugin.to_str().unwrap()]);
+        assert_eq!(status, 0, "{companion}\n{output}");
+    }
+}
+
+#[test]
 fn a_defect_is_shown_where_it_is_in_the_file() {
     let refused = |text: &str, says: &str| {
         let (status, said) = check(text);

@@ -62,6 +62,32 @@ pub(super) fn configurations(file: &str) -> Result<Vec<PluginConfig<'_>>, Proble
     Ok(found)
 }
 
+/// Whether a file without a plugin has only documents of Kubernetes or Envoy that need none, such as the cluster of the
+/// ingest or a patch of a Deployment.
+pub(super) fn is_companion(file: &str) -> bool {
+    let Ok(documents) = yaml::documents(file) else { return false };
+    let is_empty = |document: &&Node| document.text().is_some_and(|text| matches!(text, "" | "~" | "null"));
+    let mut documents = documents.iter().filter(|document| !is_empty(document)).peekable();
+    documents.peek().is_some() && documents.all(needs_no_plugin)
+}
+
+fn needs_no_plugin(document: &Node) -> bool {
+    let kind = document.get("kind").and_then(Node::text);
+    // A resource with one of these keys of a plugin, but not of a known kind, has a wrong kind.
+    let is_carrier = matches!(kind, Some("WasmPlugin" | "EnvoyExtensionPolicy"))
+        || document
+            .get("spec")
+            .is_some_and(|spec| ["pluginConfig", "wasm"].iter().any(|key| spec.get(key).is_some()));
+    let is_kubernetes = match (kind, document.get("apiVersion")) {
+        (Some(_), Some(_)) => true,
+        // A patch can leave out both.
+        (None, None) => document.get("spec").is_some(),
+        _ => false,
+    };
+    let envoy = ["static_resources", "dynamic_resources", "resources", "@type"];
+    !is_carrier && (is_kubernetes || envoy.iter().any(|key| document.get(key).is_some()))
+}
+
 impl<'a> PluginConfig<'a> {
     fn new(file: &'a str, text: String, origin: Origin) -> Self {
         Self {

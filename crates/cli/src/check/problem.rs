@@ -20,6 +20,8 @@ pub(super) enum Severity {
     Error,
     /// It works, but perhaps not as meant.
     Warning,
+    /// There was nothing to check.
+    Note,
 }
 
 impl Problem {
@@ -29,6 +31,10 @@ impl Problem {
 
     pub(super) fn warning(place: Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(place, message) }
+    }
+
+    pub(super) fn note(place: Place, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, ..Self::error(place, message) }
     }
 
     pub(super) fn about(self, path: impl Into<String>) -> Self {
@@ -41,6 +47,7 @@ impl fmt::Display for Severity {
         f.write_str(match self {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         })
     }
 }
