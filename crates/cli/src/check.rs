@@ -24,7 +24,7 @@ use yaml::Place;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Files to check; `-` is the standard input.
+    /// Files to check; `-` is the standard input. A file that carries no plugin is a note if another file carries one.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The form of the output.
