@@ -69,13 +69,16 @@ impl Account {
     }
 }
 
-/// Takes up to `stored` records out of those that the gateway gave up without an answer. A gateway counts a batch as
-/// lost or expired when it does not know of its delivery, and the ingest may have stored that batch.
+/// Takes up to `stored` records out of those that the gateway gave up. A gateway that got no answer to a batch does not
+/// know that the ingest has stored it, whatever becomes of the batch after that: it may expire, give way to others in a
+/// full queue, be refused when it is repeated, or be lost with its worker.
 fn correct(dropped: &mut [u64; 4], stored: u64) {
-    let [.., expired, lost] = dropped;
-    let not_lost = stored.min(*lost);
-    *lost = lost.saturating_sub(not_lost);
-    *expired = expired.saturating_sub(stored.saturating_sub(not_lost));
+    let mut rest = stored;
+    for count in dropped.iter_mut().rev() {
+        let corrected = rest.min(*count);
+        *count = count.saturating_sub(corrected);
+        rest = rest.saturating_sub(corrected);
+    }
 }
 
 fn sum(stored: u64, dropped: &[u64; 4]) -> u64 {
@@ -131,9 +134,11 @@ mod tests {
             }
         };
         check((6, Some(2), [0, 0, 0, 4], 6), (6, 6, [0; 4]));
-        // The loss is corrected first, then the expiry; what the gateway knows for certain stays.
+        // The loss is corrected first, then the expiry, the refusals and the full queue: a batch whose answer was lost may
+        // be stored, and dropped or refused after that.
         check((9, Some(2), [1, 1, 3, 2], 6), (9, 6, [1, 1, 1, 0]));
-        check((9, None, [3, 0, 3, 3], 9), (12, 9, [3, 0, 0, 0]));
+        check((9, None, [3, 0, 3, 3], 9), (9, 9, [0; 4]));
+        check((200, Some(187), [4, 9, 0, 0], 192), (200, 192, [4, 4, 0, 0]));
         // No more is corrected than the ingest has beyond the acknowledged, or than exceeds the captured.
         check((10, Some(6), [0, 0, 0, 4], 6), (10, 6, [0, 0, 0, 4]));
         check((8, Some(2), [0, 0, 0, 4], 6), (8, 6, [0, 0, 0, 2]));
