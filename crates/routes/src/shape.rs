@@ -1,6 +1,7 @@
 //! Inference: a path's identifiers replaced by their kind.
 
-use crate::request::route::{MAX_ROUTE_BYTES, UNMATCHED};
+use crate::MAX_ROUTE_BYTES;
+use gatelens_model::value::UNMATCHED;
 
 /// Maximum number of segments of an inferred route; a deeper path ends in `{rest}`.
 const MAX_SEGMENTS: usize = 24;
