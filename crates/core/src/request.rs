@@ -4,12 +4,14 @@
 //! [`decide`] chooses what is counted, logged and captured. [`record`](FinishedRequest::record) redacts only what was
 //! chosen and hands over a series and an event.
 
+pub mod authority;
 pub mod consumer;
 mod decision;
 pub mod event;
 mod facts;
 pub mod overhead;
 mod plan;
+pub mod protocol;
 mod record;
 pub mod route;
 pub mod scheme;

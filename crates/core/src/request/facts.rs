@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 
 use super::RequestPlan;
+use super::authority::Authority;
 use super::consumer::Identity;
 use super::event::bounded_text;
 use super::overhead::{self, Origin};
+use super::protocol::Protocol;
 use super::route::{self, RouteSource, UNMATCHED};
 use super::scheme::Scheme;
 use crate::counters::Measurement;
@@ -69,6 +71,12 @@ pub struct Facts<'a> {
     pub route_source: RouteSource,
     /// `:scheme`.
     pub scheme: Scheme,
+    /// `:authority`, normalised.
+    pub authority: Option<Authority<'a>>,
+    /// The version of HTTP that the client speaks.
+    pub protocol: Option<Protocol>,
+    /// The cluster that the request went to, or was meant for; empty for a response of the gateway's own.
+    pub upstream_cluster: &'a [u8],
     /// How it ended.
     pub status: Status,
     /// Envoy's flags.
@@ -150,6 +158,7 @@ impl<S: Stream> FinishedRequest<S> {
         let (route, route_source) = self.route(plan, method, path, status);
         let grpc_status = self.grpc_status.map(GrpcStatus::new);
         let ending = Ending { status, grpc_status };
+        let scheme = Scheme::new(request.scheme);
         Some(Facts {
             consumer: Identity::find(&plan.sources, &self.headers),
             method,
@@ -158,7 +167,10 @@ impl<S: Stream> FinishedRequest<S> {
             query,
             route,
             route_source,
-            scheme: Scheme::new(request.scheme),
+            scheme,
+            authority: Authority::parse(request.authority, scheme),
+            protocol: self.info.protocol,
+            upstream_cluster: self.info.upstream_cluster.as_ref().map(AsRef::as_ref).unwrap_or_default(),
             status,
             flags,
             code_details,
@@ -211,6 +223,7 @@ impl<S: Stream> FinishedRequest<S> {
 struct RequestHeaders<'a> {
     method: &'a [u8],
     scheme: &'a [u8],
+    authority: &'a [u8],
     path: &'a [u8],
     user_agent: &'a [u8],
     request_id: &'a [u8],
@@ -229,6 +242,7 @@ impl<'a> RequestHeaders<'a> {
                 b":method" => &mut found.method,
                 b":path" => &mut found.path,
                 b":scheme" => &mut found.scheme,
+                b":authority" => &mut found.authority,
                 b"x-envoy-original-path" => &mut original_path,
                 b"x-envoy-original-url" => {
                     found.is_redirected = true;
