@@ -95,6 +95,7 @@ impl Plan {
                 rules: redactor.configured_rules(),
             }),
             request: RequestPlan {
+                direction: service.direction,
                 sources: sources.collect(),
                 templates,
                 use_route_name: routes.use_route_name,

@@ -11,7 +11,7 @@ use super::scheme::Scheme;
 use crate::counters::Measurement;
 use crate::hash::fnv1a;
 use crate::host::{HeaderMap, Stream, StreamInfo};
-use crate::outcome::{ErrorType, GrpcStatus, Method, ResponseFlags, Status};
+use crate::outcome::{Ending, ErrorType, GrpcStatus, Method, ResponseFlags, Status};
 use gatelens_model::Message;
 use gatelens_routes::Patterns;
 
@@ -76,7 +76,7 @@ pub struct Facts<'a> {
     pub flags: ResponseFlags,
     /// Envoy's response code details.
     pub code_details: &'a [u8],
-    /// Why it is an error, if it is one.
+    /// Why it did not end as it should have.
     pub error: Option<ErrorType>,
     /// The status of the call, if it was one of gRPC and came to its end.
     pub grpc_status: Option<GrpcStatus>,
@@ -149,6 +149,8 @@ impl<S: Stream> FinishedRequest<S> {
         let address = self.info.client_address.as_ref().map(AsRef::as_ref).unwrap_or_default();
         let (client_address, client_port) = split_port(address);
         let (route, route_source) = self.route(plan, learned, method, path, status);
+        let grpc_status = self.grpc_status.map(GrpcStatus::new);
+        let ending = Ending { status, grpc_status };
         Some(Facts {
             consumer: Identity::find(&plan.sources, &self.headers),
             method,
@@ -161,8 +163,8 @@ impl<S: Stream> FinishedRequest<S> {
             status,
             flags,
             code_details,
-            error: ErrorType::new(status, flags, code_details),
-            grpc_status: self.grpc_status.map(GrpcStatus::new),
+            error: ErrorType::new(plan.direction, ending, flags, code_details),
+            grpc_status,
             measurement,
             client_address,
             client_port,
