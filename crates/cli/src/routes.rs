@@ -109,6 +109,9 @@ fn show(selection: &Selection, format: Format) {
                 let separator = if path.is_empty() { "" } else { ": " };
                 eprintln!("{file}:{place}: {severity}: {path}{separator}{message}");
             }
+            if templates.is_empty() {
+                eprintln!("gatelens: there is no operation to make a template of");
+            }
             if let Some(excess) = selection.excess() {
                 eprintln!("gatelens: {excess}");
             }
