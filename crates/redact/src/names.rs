@@ -13,7 +13,7 @@ use super::work;
 use defaults::{DEFAULTS, Match};
 use prefilter::Prefilter;
 
-pub use caller::is_credential_header;
+pub use caller::{is_credential_claim, is_credential_cookie, is_credential_header};
 
 /// Where a name occurs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

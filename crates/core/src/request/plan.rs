@@ -3,14 +3,14 @@
 use gatelens_redact::Redactor;
 use gatelens_redact::capture::Capture;
 
-use super::consumer::Source;
+use super::consumer::ConsumerPlan;
 use super::route::Templates;
 
 /// The way of each request, compiled. Using it cannot fail.
 #[derive(Debug)]
 pub struct RequestPlan {
-    /// Sources of the consumer, in order.
-    pub sources: Vec<Source>,
+    /// The way to the consumer.
+    pub consumer: ConsumerPlan,
     /// Configured templates.
     pub templates: Templates,
     /// Whether Envoy's route name is used.
