@@ -8,8 +8,10 @@
 //! | [`metric`] | metrics of the traffic and of the gateway itself |
 //! | [`attribute`] | attributes of resources, series, data points and log records |
 //! | [`value`] | sentinels: values that stand for "nobody", "no route", "beyond the cap" |
+//! | [`grpc`] | names of the statuses of gRPC calls |
 //! | [`fate`] | outcomes of an event |
 //! | [`Message`], [`OmissionReason`] | the two messages of a request; why a body is not in the log |
+//! | [`route_patterns`] | the hand-back of learned route patterns |
 //! | [`sketch`] | the histogram of durations |
 //! | [`varint`] | the coding of integers |
 //! | [`reference`](mod@reference) | the tables of `docs/wire.md` |
@@ -21,10 +23,12 @@
 
 pub mod attribute;
 pub mod fate;
+pub mod grpc;
 mod message;
 pub mod metric;
 mod omission;
 pub mod reference;
+pub mod route_patterns;
 pub mod sketch;
 mod table;
 pub mod value;

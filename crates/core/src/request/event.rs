@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use crate::counters::Measurement;
-use crate::outcome::{ErrorType, Method, Status};
+use crate::outcome::{Ending, ErrorType, GrpcStatus, Method, Status};
+use crate::request::route::RouteSource;
+use crate::request::scheme::Scheme;
 use crate::request::trace::TraceContext;
 use gatelens_redact::capture::CapturedBody;
 
@@ -45,8 +47,12 @@ pub struct Event<'a> {
     pub method: Method,
     /// As sent, when it is not on the list.
     pub method_original: &'a str,
+    /// `:scheme`.
+    pub scheme: Scheme,
     /// The template.
     pub route: &'a str,
+    /// Where the route comes from.
+    pub route_source: RouteSource,
     /// Without query, redacted.
     pub path: &'a str,
     /// Redacted.
@@ -54,8 +60,8 @@ pub struct Event<'a> {
     /// How it ended.
     pub status: Status,
     /// The status of the call, if it was one of gRPC and came to its end.
-    pub grpc_status: Option<u64>,
-    /// Why, if that is an error.
+    pub grpc_status: Option<GrpcStatus>,
+    /// Why it did not end as it should have.
     pub error: Option<ErrorType>,
     /// Times and sizes.
     pub measurement: Measurement,
@@ -81,6 +87,13 @@ pub struct Event<'a> {
     pub request_body: Option<&'a CapturedBody>,
     /// Body of the response, where such are captured.
     pub response_body: Option<&'a CapturedBody>,
+}
+
+impl Event<'_> {
+    /// How the request ended.
+    pub fn ending(&self) -> Ending {
+        Ending { status: self.status, grpc_status: self.grpc_status }
+    }
 }
 
 /// [`bounded_text`] of a redacted value.

@@ -1,7 +1,7 @@
 //! Reading attributes, and hashing them without regard to their order.
 
-use crate::model::{Gateway, Identity, SeriesKey};
-use gatelens_model::{attribute, value};
+use crate::model::{Gateway, Identity, SENDER, SeriesKey};
+use gatelens_model::{attribute, grpc, value};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
@@ -63,6 +63,11 @@ pub(super) fn status(attributes: &[KeyValue], key: &str) -> u16 {
     number(attributes, key).and_then(|code| u16::try_from(code).ok()).filter(|c| *c < 1000).unwrap_or(0)
 }
 
+/// The number of a gRPC status that is given by its name, or by the number as a text.
+pub(super) fn grpc_status(attributes: &[KeyValue], key: &str) -> Option<u64> {
+    text(attributes, key).and_then(grpc::number).or_else(|| number(attributes, key))
+}
+
 /// The sender. The identity takes precedence over the resource.
 pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) -> Gateway {
     let attributes = resource.map_or(&[][..], |resource| resource.attributes.as_slice());
@@ -79,6 +84,7 @@ pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) 
         epoch,
         service,
         environment: owned(attributes, attribute::ENVIRONMENT).unwrap_or_else(|| "default".to_owned()),
+        direction: owned(attributes, attribute::DIRECTION).unwrap_or_else(|| value::INBOUND.to_owned()),
         version: owned(attributes, attribute::VERSION),
         config_hash: owned(attributes, attribute::CONFIG_HASH),
         series: None,
@@ -114,7 +120,13 @@ pub(super) fn series(gateway: &Gateway, direction: &str, attributes: &[KeyValue]
         status: status(attributes, attribute::STATUS_CODE),
         error_type: owned(attributes, attribute::ERROR_TYPE).unwrap_or_default(),
         overflow,
+        route_source: route_source(gateway, attributes).unwrap_or_default(),
     }
+}
+
+/// Who configured the route; `None` for an inferred one.
+pub(super) fn route_source(gateway: &Gateway, attributes: &[KeyValue]) -> Option<String> {
+    if gateway.infers_routes() { owned(attributes, attribute::ROUTE_SOURCE) } else { Some(SENDER.to_owned()) }
 }
 
 /// A hash of a set of attributes that stays the same over versions and machines, since it is stored.

@@ -1,9 +1,9 @@
 //! OTLP log records to [`RequestBatch`].
 
-use super::attributes::{consumer, gateway, is_true, number, query, status, text};
+use super::attributes::{consumer, gateway, grpc_status, is_true, number, query, status, text};
 use super::captured::{body, body_omitted, headers};
 use crate::model::request::{Access, FIELDS, Source};
-use crate::model::{Gateway, Identity, RequestBatch, RequestEvent, RequestPart};
+use crate::model::{Gateway, Identity, RequestBatch, RequestEvent, RequestPart, SENDER};
 use gatelens_model::{attribute, value};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -34,9 +34,18 @@ pub(super) fn append(
     gateway: Gateway,
     events: impl Iterator<Item = RequestEvent>,
 ) {
+    let events = events.map(|mut event| {
+        if !gateway.infers_routes() {
+            event.route_source = Some(SENDER.to_owned());
+        }
+        event
+    });
     match parts.last_mut().filter(|last| last.gateway == gateway) {
         Some(last) => last.events.extend(events),
-        None => parts.push(RequestPart { gateway, events: events.collect() }),
+        None => {
+            let events = events.collect();
+            parts.push(RequestPart { gateway, events });
+        }
     }
 }
 
@@ -59,6 +68,7 @@ pub(super) fn described(from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) -> R
                 let number = match field.source {
                     Source::Number(key) => number(from, key),
                     Source::Status(key) => Some(u64::from(status(from, key))),
+                    Source::GrpcStatus(name, old) => grpc_status(from, name).or_else(|| number(from, old)),
                     _ => None,
                 };
                 if let Some(number) = number {
@@ -83,7 +93,7 @@ fn bytes(source: &Source, from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) ->
         Source::Headers(prefix) => return headers(from, prefix).map(String::into_bytes),
         Source::TraceId => return (trace_id.len() == 16).then(|| trace_id.to_vec()),
         Source::SpanId => return (span_id.len() == 8).then(|| span_id.to_vec()),
-        Source::Number(_) | Source::Status(_) => None,
+        Source::Number(_) | Source::Status(_) | Source::GrpcStatus(..) => None,
     };
     found.map(|text| text.as_bytes().to_vec())
 }
