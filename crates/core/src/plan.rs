@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use crate::config::{Config, ConfigError, Counters, Ingest, Problem, Routes, Service, Step, bounds};
 use crate::counters::Caps;
-use crate::export::ExportConfig;
+use crate::export::{ExportConfig, patterns};
 use crate::hash::fnv1a;
 use crate::host::PluginIdentity;
 use crate::otlp::Resource;
 use crate::request::RequestPlan;
-use crate::request::route::{Template, Templates};
+use crate::request::route::{Conflict, Template, Templates};
 use crate::shared::CounterSetId;
 use gatelens_redact::capture::Capture;
 use gatelens_redact::{Redactor, SectionError};
@@ -47,7 +47,7 @@ impl Plan {
         check::version(version)?;
         check::service(&service)?;
         check::ingest(&ingest)?;
-        let templates = compile_templates(&routes)?;
+        let templates = compile_templates(&routes, &counters)?;
         let capture = Capture::new(&capture).map_err(|defect| in_section("capture", defect))?;
         let masked = consumer::masked(&consumer, &redact);
         let redactor = Redactor::new(&masked).map_err(|defect| in_section("redact", defect))?;
@@ -75,6 +75,10 @@ impl Plan {
                 cluster: ingest.cluster,
                 metrics_path: format!("{}/v1/metrics", ingest.path_prefix),
                 logs_path: format!("{}/v1/logs", ingest.path_prefix),
+                patterns_path: routes.infer.then(|| {
+                    let direction = service.direction.name();
+                    patterns::path(&ingest.path_prefix, &service.name, &service.environment, direction)
+                }),
                 headers: ingest
                     .headers
                     .into_iter()
@@ -107,15 +111,25 @@ impl Plan {
     }
 }
 
-fn compile_templates(routes: &Routes) -> Result<Templates, Problem> {
+fn compile_templates(routes: &Routes, counters: &Counters) -> Result<Templates, Problem> {
     check::at_most(["routes", "templates"], routes.templates.len(), bounds::TEMPLATES, "templates")?;
-    let templates = routes.templates.iter().enumerate().map(|(index, text)| {
-        Template::parse(text).map_err(|error| {
+    let mut templates = Templates::default();
+    for (index, text) in routes.templates.iter().enumerate() {
+        let problem = |message: String| {
             let at: [Step; 3] = ["routes".into(), "templates".into(), index.into()];
-            Problem::new(at, error.to_string())
-        })
-    });
-    Ok(Templates::new(templates.collect::<Result<Vec<_>, _>>()?))
+            Problem::new(at, message)
+        };
+        let template = Template::parse(text).map_err(|error| problem(error.to_string()))?;
+        templates.insert(template).map_err(|Conflict { with }| {
+            let other = routes.templates.get(with).map(String::as_str).unwrap_or_default();
+            problem(format!(
+                "`{text}` matches requests that `{other}` (routes.templates[{with}]) matches too, and neither is more \
+                 literal; remove one of them"
+            ))
+        })?;
+    }
+    check::templates(&templates, counters)?;
+    Ok(templates)
 }
 
 fn in_section(section: &str, defect: SectionError) -> Problem {

@@ -32,7 +32,7 @@ fn identify(configuration: &str, stream: FakeStream) -> (Identity, Label, u32) {
     host.finish(stream);
     let request = FinishedRequest::read(&host, &plan.request);
     host.take_reads();
-    let facts = request.facts(&host, &plan.request).unwrap();
+    let facts = request.facts(&host, &plan.request, None).unwrap();
     (facts.consumer, facts.consumer_label, host.take_reads())
 }
 

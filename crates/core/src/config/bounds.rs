@@ -46,6 +46,8 @@ pub const CONSUMER_ID: RangeInclusive<usize> = 1..=128;
 pub const LABEL: RangeInclusive<usize> = 0..=64;
 /// Most entries of `routes.templates`.
 pub const TEMPLATES: usize = 5_000;
+/// Most nodes of the tree of templates that a request may visit.
+pub const TEMPLATE_VISITS: usize = 1_000;
 
 /// `counters.max_series`.
 pub const SERIES: RangeInclusive<u32> = 1..=20_000;

@@ -13,6 +13,7 @@ use crate::hash::fnv1a;
 use crate::host::{HeaderMap, Stream, StreamInfo};
 use crate::outcome::{Ending, ErrorType, GrpcStatus, Method, ResponseFlags, Status};
 use gatelens_model::Message;
+use gatelens_routes::Patterns;
 
 /// Identifies a finished request, so that a request that both a filter and an access logger of the same counters see is
 /// counted once.
@@ -135,7 +136,12 @@ impl<S: Stream> FinishedRequest<S> {
 
     /// Derives the facts, with the host's help where a source of the consumer asks for it; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
     /// request.
-    pub fn facts<'a>(&'a self, host: &S, plan: &'a RequestPlan) -> Option<Facts<'a>> {
+    pub fn facts<'a>(
+        &'a self,
+        host: &S,
+        plan: &'a RequestPlan,
+        learned: Option<&Patterns>,
+    ) -> Option<Facts<'a>> {
         let code_details = self.code_details();
         if code_details == FOLLOWED {
             return None;
@@ -160,7 +166,7 @@ impl<S: Stream> FinishedRequest<S> {
         let sighting =
             Sighting { host, headers: &self.headers, query, client_address, response: &self.response_names };
         let consumer = plan.consumer.identify(&sighting);
-        let (route, route_source) = self.route(plan, method, path, status);
+        let (route, route_source) = self.route(plan, learned, method, path, status);
         let grpc_status = self.grpc_status.map(GrpcStatus::new);
         let ending = Ending { status, grpc_status };
         Some(Facts {
@@ -197,6 +203,7 @@ impl<S: Stream> FinishedRequest<S> {
     fn route<'a>(
         &'a self,
         plan: &'a RequestPlan,
+        learned: Option<&Patterns>,
         method: Method,
         path: &[u8],
         status: Status,
@@ -215,7 +222,10 @@ impl<S: Stream> FinishedRequest<S> {
             return (UNMATCHED.into(), RouteSource::Inferred);
         }
         let mut inferred = String::with_capacity(path.len().saturating_add(16).min(route::MAX_ROUTE_BYTES));
-        route::infer(path, &mut inferred);
+        match learned {
+            Some(patterns) => patterns.route(path, &mut inferred),
+            None => route::infer(path, &mut inferred),
+        }
         (inferred.into(), RouteSource::Inferred)
     }
 }
