@@ -6,6 +6,7 @@
 
 pub mod bounds;
 mod error;
+mod exclude;
 mod locate;
 mod secret;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::ConfigError;
 pub(crate) use error::Problem;
+pub use exclude::{Exclude, Exclusions, LogExclusions, Sample};
 pub use gatelens_redact::capture::CaptureConfig;
 pub use gatelens_redact::{DetectorKind, RedactConfig};
 pub(crate) use locate::Step;
@@ -39,6 +41,12 @@ pub struct Config {
     /// Rules that turn paths into routes.
     #[serde(default)]
     pub routes: Routes,
+    /// Requests that the counters or the log leave out.
+    #[serde(default)]
+    pub exclude: Exclude,
+    /// The share of requests that the log keeps.
+    #[serde(default)]
+    pub sample: Sample,
     /// The parts of each request that the log keeps.
     #[serde(default)]
     pub capture: CaptureConfig,
@@ -51,6 +59,9 @@ pub struct Config {
     /// Bounds of memory and time.
     #[serde(default)]
     pub limits: Limits,
+    /// Also writes each logged request as a line of JSON to the gateway's own log, at the level `info`.
+    #[serde(default)]
+    pub access_log: bool,
     /// Writes debug messages about the filter's work to the gateway's log.
     #[serde(default)]
     pub debug: bool,

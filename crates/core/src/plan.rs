@@ -13,9 +13,9 @@ use crate::export::ExportConfig;
 use crate::hash::fnv1a;
 use crate::host::PluginIdentity;
 use crate::otlp::Resource;
-use crate::request::RequestPlan;
 use crate::request::consumer::Source;
 use crate::request::route::{Template, Templates};
+use crate::request::{RequestPlan, Selection};
 use crate::shared::CounterSetId;
 use gatelens_redact::capture::Capture;
 use gatelens_redact::{Hits, MASK, Redactor, SectionError};
@@ -27,6 +27,8 @@ pub struct Plan {
     pub request: RequestPlan,
     /// The counters and the receiver.
     pub export: Rc<ExportConfig>,
+    /// Whether each event is also written to the gateway's log.
+    pub access_log: bool,
     /// Whether the filter writes its own steps to the gateway's log.
     pub debug: bool,
 }
@@ -44,8 +46,21 @@ impl Plan {
     /// Checks every value of a configuration and compiles it, section by section.
     fn compile(config: Config, identity: &PluginIdentity) -> Result<Self, Problem> {
         let config_hash = fnv1a([&config.canonical()[..]]);
-        let Config { version, service, ingest, consumer, routes, capture, redact, counters, limits, debug } =
-            config;
+        let Config {
+            version,
+            service,
+            ingest,
+            consumer,
+            routes,
+            exclude,
+            sample,
+            capture,
+            redact,
+            counters,
+            limits,
+            access_log,
+            debug,
+        } = config;
         check::version(version)?;
         check::service(&service)?;
         check::ingest(&ingest)?;
@@ -54,6 +69,8 @@ impl Plan {
         let capture = Capture::new(&capture).map_err(|defect| in_section("capture", defect))?;
         let redactor = Redactor::new(&redact).map_err(|defect| in_section("redact", defect))?;
         refuse_masked_sources(&consumer, &redact)?;
+        check::exclude(&exclude)?;
+        check::sample(&sample)?;
         check::counters(&counters)?;
         check::limits(&limits)?;
         let sources = consumer.sources.iter().map(|source| Source {
@@ -61,6 +78,7 @@ impl Plan {
             trusted: source.trusted,
         });
         Ok(Self {
+            access_log,
             debug,
             export: Rc::new(ExportConfig {
                 counters: counter_set_id(identity, &service, &ingest, &counters),
@@ -96,6 +114,7 @@ impl Plan {
                 use_route_name: routes.use_route_name,
                 infer_routes: routes.infer,
                 count_consumers: counters.consumer,
+                selection: Selection::new(&exclude, &sample),
                 capture,
                 redactor,
             },

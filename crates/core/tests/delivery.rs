@@ -64,6 +64,7 @@ fn answer(status: Option<u16>, body: &[u8]) -> CalloutAnswer {
 
 fn event(path: &str) -> Event<'_> {
     Event {
+        weight: 1.0,
         start_ns: START,
         consumer: "acme",
         consumer_trusted: false,

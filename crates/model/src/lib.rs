@@ -10,6 +10,7 @@
 //! | [`value`] | sentinels: values that stand for "nobody", "no route", "beyond the cap" |
 //! | [`grpc`] | names of the statuses of gRPC calls |
 //! | [`fate`] | outcomes of an event |
+//! | [`NotLogged`] | why a request has no event |
 //! | [`Message`], [`OmissionReason`] | the two messages of a request; why a body is not in the log |
 //! | [`sketch`] | the histogram of durations |
 //! | [`varint`] | the coding of integers |
@@ -25,6 +26,7 @@ pub mod fate;
 pub mod grpc;
 mod message;
 pub mod metric;
+mod not_logged;
 mod omission;
 pub mod reference;
 pub mod sketch;
@@ -33,4 +35,5 @@ pub mod value;
 pub mod varint;
 
 pub use message::Message;
+pub use not_logged::NotLogged;
 pub use omission::OmissionReason;

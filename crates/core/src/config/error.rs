@@ -27,15 +27,8 @@ impl fmt::Display for ConfigError {
 }
 
 /// Planned keys; reported as not available rather than as typos.
-const NOT_YET: &[&str] = &[
-    "access_log",
-    "consumer.directory",
-    "consumer.group",
-    "consumer.name",
-    "consumer.pseudonymize_key",
-    "exclude",
-    "sample",
-];
+const NOT_YET: &[&str] =
+    &["consumer.directory", "consumer.group", "consumer.name", "consumer.pseudonymize_key"];
 
 /// Planned consumer sources, reported in the same way.
 const SOURCES_NOT_YET: &[&str] = &[

@@ -8,7 +8,7 @@ use super::registry::{Registry, WorkerHandle};
 use crate::export::RootId;
 use crate::host::{CalloutId, Host, LogLevel};
 use crate::plan::Plan;
-use crate::request::{Context, FinishedRequest, decide};
+use crate::request::{Context, FinishedRequest, Selection, access_log, decide};
 use gatelens_redact::Hits;
 use gatelens_redact::capture::{Bodies, Capture};
 
@@ -188,6 +188,11 @@ impl Active {
         &self.plan.request.capture
     }
 
+    /// The requests that are counted and logged.
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.plan.request.selection
+    }
+
     /// Bytes of bodies that may be held beyond those that are held now.
     pub(crate) fn room_for_bodies(&self) -> usize {
         self.worker.usage().room_for_bodies(self.plan.export.limits.queue_bytes as usize)
@@ -224,11 +229,15 @@ impl Active {
     fn record<H: Host>(&self, host: &H, request: &FinishedRequest<H>, bodies: Bodies, began_ns: u64) {
         let redacts_bodies = bodies.held_bytes() > 0;
         if let Some(facts) = request.facts(&self.plan.request) {
-            let decision = decide(&self.plan.request, &facts);
+            let decision = decide(&self.plan.request.selection, &facts, || host.random());
             let mut hits = self.hits.take();
             let context = Context { plan: &self.plan.request, hits: &mut hits, now_ns: began_ns };
             request.record(&facts, decision, bodies, context, |series, event| {
+                if let Some(event) = event.filter(|_| self.plan.access_log) {
+                    host.log(LogLevel::Info, &access_log::line(event));
+                }
                 let recorded = self.worker.with(|worker| {
+                    worker.leave_out(decision);
                     series.into_iter().for_each(|series| worker.count(series, &facts.measurement));
                     event.into_iter().for_each(|event| worker.log(host, event, began_ns));
                 });

@@ -11,12 +11,13 @@ use crate::export::{CounterExport, Destination, ExportRequest, LogExport, RootId
 use crate::host::{CalloutAnswer, CalloutId, Host, LogLevel};
 use crate::otlp::metrics::MetricsExport;
 use crate::request::event::Event;
+use crate::request::{Counting, Decision, Logging};
 use crate::shared::heartbeat::Heartbeats;
 use crate::shared::lease::{self, Leadership};
 use crate::shared::sequence::{self, Signal};
 use crate::shared::series::decode_slot;
 use crate::shared::{SharedSeries, Unreadable, UpdateError};
-use crate::stats::{FleetStats, WorkerStats};
+use crate::stats::{FleetStats, NotLoggedCounts, WorkerStats};
 use gatelens_model::{Message, OmissionReason};
 use gatelens_redact::Hits;
 
@@ -30,6 +31,8 @@ pub struct Worker {
     phase: Phase,
     usage: Rc<Usage>,
     busy_ns: u64,
+    not_logged: NotLoggedCounts,
+    excluded_from_counters: u64,
     pending: Pending,
     redaction: RedactionReport,
     shared: SharedSeries,
@@ -70,6 +73,8 @@ impl Worker {
             phase: Phase::Serving,
             usage,
             busy_ns: 0,
+            not_logged: NotLoggedCounts::default(),
+            excluded_from_counters: 0,
             pending: Pending::new(config.caps),
             redaction: RedactionReport::default(),
             heartbeats: Heartbeats::default(),
@@ -105,6 +110,16 @@ impl Worker {
     /// Counts a finished request.
     pub(super) fn count(&mut self, series: Series<'_>, measurement: &Measurement) {
         self.pending.add(series, measurement, &self.config.bounds_ns);
+    }
+
+    /// Counts a finished request that the decision leaves out of the counters or of the log.
+    pub(super) fn leave_out(&mut self, decision: Decision) {
+        if decision.count == Counting::Excluded {
+            self.excluded_from_counters = self.excluded_from_counters.saturating_add(1);
+        }
+        if let Logging::Skipped(reason) = decision.log {
+            self.not_logged.count(reason);
+        }
     }
 
     /// Takes the event of a finished request.
@@ -243,6 +258,8 @@ impl Worker {
             export_failures: self.log.failures().saturating_add(self.counters.failures()),
             busy_ns: self.busy_ns,
             uncounted: self.usage.uncounted(),
+            not_logged: self.not_logged,
+            excluded_from_counters: self.excluded_from_counters,
         }
     }
 

@@ -109,6 +109,16 @@ impl MetricsExport<'_> {
         self.gauge(out, metric::WORKERS, "{worker}", u64::from(*workers));
         self.counter(out, metric::WORKERS_LOST, "{worker}", *workers_lost);
         self.counter(out, metric::UNCOUNTED, "{request}", stats.uncounted);
+        put_metric(out, metric::NOT_LOGGED, "{request}", |out| {
+            self.sum(out, MONOTONIC, |out| {
+                for (reason, requests) in stats.not_logged.reasons() {
+                    self.number(out, requests, |out| {
+                        out.string_attribute(7, attribute::NOT_LOGGED_REASON, reason.name());
+                    });
+                }
+            });
+        });
+        self.counter(out, metric::EXCLUDED_FROM_COUNTERS, "{request}", stats.excluded_from_counters);
         put_metric(out, metric::BUSY_TIME, "s", |out| {
             self.sum(out, MONOTONIC, |out| {
                 out.nested(1, |out| {

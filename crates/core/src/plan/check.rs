@@ -1,10 +1,14 @@
 //! The rules that types alone do not express. The first that is broken refuses the configuration.
 
+mod selection;
+
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use crate::config::{Consumer, Counters, Ingest, Limits, Problem, Service, Step, bounds};
 use gatelens_redact::is_credential_header;
+
+pub(super) use selection::{exclude, sample};
 
 type Checked = Result<(), Problem>;
 
