@@ -12,6 +12,7 @@
 //! | [`fate`] | outcomes of an event |
 //! | [`NotLogged`] | why a request has no event |
 //! | [`Message`], [`OmissionReason`] | the two messages of a request; why a body is not in the log |
+//! | [`route_patterns`] | the hand-back of learned route patterns |
 //! | [`sketch`] | the histogram of durations |
 //! | [`varint`] | the coding of integers |
 //! | [`reference`](mod@reference) | the tables of `docs/wire.md` |
@@ -29,6 +30,7 @@ pub mod metric;
 mod not_logged;
 mod omission;
 pub mod reference;
+pub mod route_patterns;
 pub mod sketch;
 mod table;
 pub mod value;

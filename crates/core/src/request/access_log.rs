@@ -20,7 +20,7 @@ pub fn line(event: &Event<'_>) -> String {
     let mut object = Object(String::with_capacity(640));
     let status = event.status;
     let resends = event.measurement.attempts.saturating_sub(1);
-    let error = event.error.map(|error| error.name(status));
+    let error = event.error.map(|error| error.name(event.ending()));
     object.text("time", &Timestamp(event.start_ns).to_string());
     object.text("consumer", event.consumer);
     object.display("consumer_trusted", event.consumer_trusted);

@@ -10,7 +10,7 @@ use super::Facts;
 use super::trace::TraceContext;
 use crate::config::Sample;
 use crate::hash::fnv1a;
-use crate::outcome::GrpcStatus;
+use crate::outcome::Ending;
 
 /// Number of the values that the randomness of a request can have: 56 bits.
 const ALL: u64 = 1 << 56;
@@ -97,8 +97,7 @@ impl Sampling {
     }
 
     fn keeps(&self, facts: &Facts<'_>) -> bool {
-        self.keep_errors
-            && (facts.status.is_error() || facts.grpc_status.is_some_and(|code| code != GrpcStatus::OK))
+        self.keep_errors && Ending { status: facts.status, grpc_status: facts.grpc_status }.is_error()
             || facts.measurement.duration_ns > self.keep_slower_than_ns
             || self.keep_consumers.binary_search_by(|consumer| (**consumer).cmp(&facts.consumer.id)).is_ok()
     }
