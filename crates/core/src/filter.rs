@@ -8,6 +8,7 @@ use std::rc::Rc;
 use crate::host::{HeaderMap, Host};
 use crate::lifecycle::Active;
 use crate::request::Foresight;
+use crate::request::consumer::ResponseNames;
 use gatelens_model::{Message, OmissionReason};
 use gatelens_redact::capture::{Bodies, BodyEnd, Head, ObservedBody};
 
@@ -21,6 +22,10 @@ pub const BODY_CALLBACKS: [&str; 6] = [
     "proxy_on_response_trailers",
 ];
 
+/// The callback and the host function that removing a response header needs, by their names in a list of capabilities.
+pub const RESPONSE_HEADER_CAPABILITIES: [&str; 2] =
+    ["proxy_on_response_headers", "proxy_remove_header_map_value"];
+
 /// An instance of the filter.
 #[derive(Debug)]
 pub struct StreamFilter {
@@ -29,6 +34,8 @@ pub struct StreamFilter {
     bodies: Bodies,
     /// The request is certain to have no event, so its bodies are not copied.
     is_skipped: bool,
+    /// The response headers that were removed because they name the consumer.
+    response_names: ResponseNames,
     /// Bytes of bodies that are held, as they were reported to the worker.
     held: usize,
 }
@@ -48,12 +55,17 @@ impl StreamFilter {
         if let Some(active) = &active {
             active.begin();
         }
-        Self { active, bodies: Bodies::default(), is_skipped: false, held: 0 }
+        let (bodies, response_names) = (Bodies::default(), ResponseNames::Unseen);
+        Self { active, bodies, is_skipped: false, response_names, held: 0 }
     }
 
     /// The headers of a message pass.
     pub fn headers(&mut self, host: &impl Host, message: Message, end_stream: EndStream) {
         let Some(active) = &self.active else { return };
+        let names = active.response_names();
+        if message == Message::Response && !names.is_empty() {
+            self.response_names = ResponseNames::remove(host, names);
+        }
         let capture = active.capture();
         let foresight = active.selection().foresight();
         if !capture.takes_any_body() || self.is_skipped || foresight == Foresight::Always {
@@ -110,7 +122,7 @@ impl StreamFilter {
                 all.filter(|passed| passed.capture.held_bytes() > 0)
                     .for_each(|passed| passed.capture.omit(OmissionReason::Overload));
             }
-            active.log_from_filter(host, bodies);
+            active.log_from_filter(host, bodies, std::mem::take(&mut self.response_names));
         }
         self.report();
     }

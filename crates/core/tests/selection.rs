@@ -57,7 +57,7 @@ fn what_is_counted_and_logged() {
         let host = FakeGateway::starting_at(START).worker(&text);
         host.finish(stream.clone());
         let request = FinishedRequest::read(&host, &plan.request);
-        let facts = request.facts(&plan.request, None).unwrap();
+        let facts = request.facts(&host, &plan.request, None).unwrap();
         let decision = decide(&plan.request.selection, &facts, || 0);
         let logged = match decision.log {
             Logging::Logged { weight, .. } => Ok(weight),
