@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
+use gatelens_model::grpc;
 use gatelens_testkit::client::{Connection, Request};
 use gatelens_testkit::http2::{Http2, Then};
 use gatelens_testkit::{EnvoyConfig, Listeners, Receiver, Upstream, otlp};
@@ -213,15 +214,15 @@ fn calls_of_grpc_and_attempts_are_in_the_log() {
         for (path, status, grpc, resent, times) in expected {
             let same: Vec<_> = records.iter().filter(|record| record["url.path"] == path).collect();
             assert_eq!(same.len(), times, "{mode:?} {path}");
+            let number = |number: i64| number.to_string();
             let expected = [
-                ("http.response.status_code", Some(status)),
-                ("rpc.grpc.status_code", grpc),
-                ("http.request.resend_count", resent),
+                ("http.response.status_code", Some(number(status))),
+                ("rpc.response.status_code", grpc.map(|code: usize| grpc::NAMES[code].to_owned())),
+                ("http.request.resend_count", resent.map(number)),
             ];
             for record in same {
-                for (key, value) in expected {
-                    let value: Option<String> = value.map(|number: i64| number.to_string());
-                    assert_eq!(record.get(key), value.as_ref(), "{mode:?} {path} {key}");
+                for (key, value) in &expected {
+                    assert_eq!(record.get(*key), value.as_ref(), "{mode:?} {path} {key}");
                 }
             }
         }

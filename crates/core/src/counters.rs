@@ -10,5 +10,5 @@ mod values;
 
 pub use cardinality::{Caps, Cardinality, OVERFLOW_SERIES};
 pub use pending::{Entry, Pending};
-pub use series::{Dimension, Series, SeriesKey};
+pub use series::{Dimension, Dimensions, Series, SeriesKey};
 pub use values::{Measurement, Values};

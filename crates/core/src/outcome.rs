@@ -1,6 +1,10 @@
 //! How a request ended: status, response flags, `error.type`; and its method.
 
+mod grpc;
+
 use std::borrow::Cow;
+
+pub use grpc::GrpcStatus;
 
 /// The status of a request as it is counted.
 ///

@@ -68,6 +68,8 @@ impl Plan {
                     series: counters.max_series,
                     consumers: counters.max_consumers,
                     routes: counters.max_routes,
+                    hosts: u32::MAX,
+                    upstream_clusters: u32::MAX,
                 },
                 bounds_ns: counters.bounds_seconds.iter().map(|bound| (bound * 1e9).round() as u64).collect(),
                 bounds_seconds: counters.bounds_seconds,

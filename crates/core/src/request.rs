@@ -12,6 +12,7 @@ pub mod overhead;
 mod plan;
 mod record;
 pub mod route;
+pub mod scheme;
 pub mod trace;
 
 pub use decision::{Capturing, Counting, Decision, Logging, decide};

@@ -15,6 +15,8 @@ use gatelens_core::host::{CalloutAnswer, CalloutId, DispatchError, PluginIdentit
 use gatelens_core::outcome::{Method, Status};
 use gatelens_core::plan::Plan;
 use gatelens_core::request::event::Event;
+use gatelens_core::request::route::RouteSource;
+use gatelens_core::request::scheme::Scheme;
 use gatelens_core::shared::SharedSeries;
 use gatelens_model::fate::{DropReason, Fate};
 use gatelens_testkit::fake::{FakeGateway, FakeHost};
@@ -67,7 +69,9 @@ fn event(path: &str) -> Event<'_> {
         consumer_trusted: false,
         method: Method::new(b"GET"),
         method_original: "",
+        scheme: Scheme::Http,
         route: "/",
+        route_source: RouteSource::Inferred,
         path,
         query: "",
         status: Status(200),

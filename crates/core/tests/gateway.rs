@@ -86,6 +86,7 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
             ("gatelens.request_id", "r-1"),
             ("gatelens.response_code_details", "via_upstream"),
             ("gatelens.response_flags", "URX"),
+            ("gatelens.route.source", "template"),
             ("gatelens.upstream.duration_ns", "30000000"),
             ("http.request.body.size", "10"),
             ("http.request.method", "GET"),
@@ -94,6 +95,7 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
             ("http.route", "/users/{id}"),
             ("url.path", "/users/ann"),
             ("url.query", "token=[CLIENT_REDACTED]"),
+            ("url.scheme", "http"),
             ("user_agent.original", "curl/8"),
         ])
     );
@@ -108,9 +110,11 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
     let series = expect(&[
         ("error.type", "503"),
         ("gatelens.consumer.id", "acme"),
+        ("gatelens.route.source", "template"),
         ("http.request.method", "GET"),
         ("http.response.status_code", "503"),
         ("http.route", "/users/{id}"),
+        ("url.scheme", "http"),
     ]);
     for (metric, seconds) in [
         ("http.server.request.duration", 0.04),
@@ -204,6 +208,8 @@ fn requests_that_envoy_itself_ended_are_counted_too() {
             ("http.route", route),
             ("http.response.status_code", status),
             ("error.type", error),
+            // The only one of these requests that has a scheme.
+            ("url.scheme", if status == "404" { "http" } else { "" }),
         ];
         let mut series = expect(&[("gatelens.consumer.id", "anonymous")]);
         series.extend(expect(&all).into_iter().filter(|(_, value)| !value.is_empty()));

@@ -4,8 +4,10 @@
 
 use std::time::Duration;
 
-use gatelens_core::counters::{Caps, Cardinality, Dimension, OVERFLOW_SERIES, Series};
+use gatelens_core::counters::{Caps, Cardinality, Dimension, Dimensions, OVERFLOW_SERIES, Series};
 use gatelens_core::outcome::{Method, Status};
+use gatelens_core::request::route::RouteSource;
+use gatelens_core::request::scheme::Scheme;
 use gatelens_core::shared::heartbeat::Heartbeats;
 use gatelens_core::shared::lease::{self, LEASE, Leadership};
 use gatelens_core::shared::sequence::{self, Signal};
@@ -169,25 +171,34 @@ fn workers_that_register_at_once_get_records_of_their_own() {
 }
 
 proptest! {
-    /// The laws of room: caps are never exceeded, every series finds a place in at most four steps, and a step gives up
+    /// The laws of room: caps are never exceeded, every series finds a place in at most six steps, and a step gives up
     /// a dimension and never regains one.
     #[test]
     fn every_series_finds_room(
-        caps in (1u32..6, 1u32..4, 1u32..4),
-        requests in prop::collection::vec((0u8..6, 0u8..6, 200u16..280), 1..200),
+        caps in (1u32..6, 1u32..4, 1u32..4, 1u32..4, 1u32..4),
+        requests in prop::collection::vec((0u8..6, 0u8..6, 0u8..5, 0u8..5, 200u16..280), 1..200),
     ) {
-        let caps = Caps { series: caps.0, consumers: caps.1, routes: caps.2 };
+        let (series, consumers, routes, hosts, upstream_clusters) = caps;
+        let caps = Caps { series, consumers, routes, hosts, upstream_clusters };
         let mut present = Cardinality::default();
         let mut seen = std::collections::HashSet::new();
-        for (consumer, route, status) in requests {
+        for (consumer, route, host, cluster, status) in requests {
             let (consumer, route) = (format!("c{consumer}"), format!("/r{route}"));
-            let mut series = Series::Exact {
+            // The first of each is absent.
+            let (host, cluster) = ("h".repeat(host.into()), "u".repeat(cluster.into()));
+            let optional = |text| Some(Dimension::Value(text)).filter(|found| *found != Dimension::Value(""));
+            let mut series = Series::Exact(Dimensions {
                 consumer: Dimension::Value(&consumer),
                 method: Method::new(b"GET"),
+                scheme: Scheme::Http,
                 route: Dimension::Value(&route),
+                route_source: RouteSource::Inferred,
                 status: Status(status),
+                grpc_status: None,
                 error: None,
-            };
+                host: optional(&*host),
+                upstream_cluster: optional(&*cluster),
+            });
             let mut steps = 0;
             while !seen.contains(&format!("{series:?}")) {
                 match present.room_for(&Cardinality::default(), &caps, series) {
@@ -202,7 +213,7 @@ proptest! {
                     }
                 }
             }
-            prop_assert!(steps <= 4);
+            prop_assert!(steps <= 6);
             prop_assert!(present.series() <= caps.series);
             let overflow = seen.iter().filter(|series| series.starts_with("Overflow")).count();
             prop_assert!(overflow <= OVERFLOW_SERIES as usize);
@@ -213,10 +224,11 @@ proptest! {
 /// Number of dimensions given up.
 fn rank(series: Series<'_>) -> u32 {
     match series {
-        Series::Exact { consumer, route, .. } => {
-            u32::from(consumer == Dimension::Overflow) + u32::from(route == Dimension::Overflow)
+        Series::Exact(Dimensions { consumer, route, host, upstream_cluster, .. }) => {
+            let given_up = [Some(consumer), Some(route), host, upstream_cluster];
+            given_up.iter().filter(|dimension| **dimension == Some(Dimension::Overflow)).count() as u32
         }
-        Series::Overflow(Some(_)) => 3,
-        Series::Overflow(None) => 4,
+        Series::Overflow(Some(_)) => 5,
+        Series::Overflow(None) => 6,
     }
 }

@@ -48,7 +48,7 @@ fn captured_headers_and_bodies_are_shown() {
     check(
         vec![
             text("url.query", "a=1&token=[CLIENT_REDACTED]"),
-            int("rpc.grpc.status_code", 0),
+            text("rpc.response.status_code", "OK"),
             list("http.request.header.x-tag", &["a", "b", ""]),
             list("http.request.header.host", &["example.com"]),
             list("http.response.header.content-type", &["application/json"]),

@@ -24,7 +24,10 @@ names! {
         CONSUMER_ID = "gatelens.consumer.id", "string", "", "The caller; `anonymous` when no source names one.";
         METHOD = "http.request.method", "string", "", "One of the ten known methods, else `_OTHER`.";
         ROUTE = "http.route", "string", "", "The route template, or `__unmatched__`.";
+        URL_SCHEME = "url.scheme", "string", "", "`http` or `https`, else `_OTHER`. Absent where Envoy could not parse the request.";
+        ROUTE_SOURCE = "gatelens.route.source", "string", "", "`template` where the route is a configured template, `route_name` where it is the name of Envoy's route. Absent for an inferred route.";
         STATUS_CODE = "http.response.status_code", "int", "", "Absent without a response (read as 0); 499 when the client aborted.";
+        RPC_STATUS_CODE = "rpc.response.status_code", "string", "", "Status of a gRPC call, from its trailers or headers: `OK`, `UNAVAILABLE`, one of the 17 canonical names; a number outside of them is `UNKNOWN`. The HTTP status stays unchanged; it is normally 200. Absent where the request is not gRPC or its response has no such status.";
         ERROR_TYPE = "error.type", "string", "", "On errors only (status 5xx, or no response); see below.";
         OVERFLOW = "otel.metric.overflow", "bool", "", "`true` on a series that combines those beyond a cap. Beyond `counters.max_consumers` the consumer alone is absent, beyond `counters.max_routes` the route. Beyond `counters.max_series` all attributes except the status code are absent, and the status code too where there are more than 63 of them.";
     }
@@ -57,7 +60,6 @@ names! {
         RESPONSE_FLAGS = "gatelens.response_flags", "string", "", "Envoy's short flags, `UF,URX`. Absent without any.";
         RESPONSE_CODE_DETAILS = "gatelens.response_code_details", "string", "", "Envoy's response code details.";
         REQUEST_ID = "gatelens.request_id", "string", "", "`x-request-id`.";
-        GRPC_STATUS_CODE = "rpc.grpc.status_code", "int", "", "Status of a gRPC call, from its trailers or headers. The HTTP status stays unchanged; it is normally 200.";
         REQUEST_HEADER = "http.request.header.", "string[]", "", "Values of a captured request header in their order, each redacted and at most 4,096 bytes, all headers together at most 65,536. Names are in lower case, `:authority` is `host`.";
         RESPONSE_HEADER = "http.response.header.", "string[]", "", "Values of a captured response header, in the same way.";
         REQUEST_BODY = "gatelens.request.body.content", "string", "", "The request body, decoded and redacted, where request bodies are captured.";

@@ -8,6 +8,7 @@
 //! | [`metric`] | metrics of the traffic and of the gateway itself |
 //! | [`attribute`] | attributes of resources, series, data points and log records |
 //! | [`value`] | sentinels: values that stand for "nobody", "no route", "beyond the cap" |
+//! | [`grpc`] | names of the statuses of gRPC calls |
 //! | [`fate`] | outcomes of an event |
 //! | [`Message`], [`OmissionReason`] | the two messages of a request; why a body is not in the log |
 //! | [`sketch`] | the histogram of durations |
@@ -21,6 +22,7 @@
 
 pub mod attribute;
 pub mod fate;
+pub mod grpc;
 mod message;
 pub mod metric;
 mod omission;

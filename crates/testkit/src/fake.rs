@@ -93,6 +93,7 @@ impl FakeStream {
         Self::default()
             .header(":method", method)
             .header(":path", path)
+            .header(":scheme", "http")
             .int(Attribute::ResponseCode, i64::from(status))
             .int(Attribute::ResponseFlags, 0)
             .text(Attribute::ResponseCodeDetails, "via_upstream")

@@ -2,7 +2,7 @@
 
 use hashbrown::HashSet;
 
-use super::series::{Dimension, Series};
+use super::series::{Dimension, Dimensions, Series};
 
 /// Series kept beyond the cap for what exceeds it, one per status and one for all further statuses.
 pub const OVERFLOW_SERIES: u32 = 64;
@@ -16,6 +16,10 @@ pub struct Caps {
     pub consumers: u32,
     /// Routes told apart.
     pub routes: u32,
+    /// Hosts told apart.
+    pub hosts: u32,
+    /// Upstream clusters told apart.
+    pub upstream_clusters: u32,
 }
 
 /// How many of each there are.
@@ -25,21 +29,25 @@ pub struct Cardinality {
     overflow: u32,
     consumers: HashSet<Box<str>>,
     routes: HashSet<Box<str>>,
+    hosts: HashSet<Box<str>>,
+    upstream_clusters: HashSet<Box<str>>,
 }
 
 impl Cardinality {
     /// Takes a series in.
     pub fn add(&mut self, series: Series<'_>) {
-        let insert = |set: &mut HashSet<Box<str>>, dimension: Dimension<'_>| {
-            if let Dimension::Value(text) = dimension {
+        let insert = |set: &mut HashSet<Box<str>>, dimension: Option<Dimension<'_>>| {
+            if let Some(Dimension::Value(text)) = dimension {
                 set.get_or_insert_with(text, |text| text.into());
             }
         };
         match series {
-            Series::Exact { consumer, route, .. } => {
+            Series::Exact(Dimensions { consumer, route, host, upstream_cluster, .. }) => {
                 self.series = self.series.saturating_add(1);
-                insert(&mut self.consumers, consumer);
-                insert(&mut self.routes, route);
+                insert(&mut self.consumers, Some(consumer));
+                insert(&mut self.routes, Some(route));
+                insert(&mut self.hosts, host);
+                insert(&mut self.upstream_clusters, upstream_cluster);
             }
             Series::Overflow(_) => self.overflow = self.overflow.saturating_add(1),
         }
@@ -53,22 +61,29 @@ impl Cardinality {
     /// Whether there is room for one more series beside those of two sets of series.
     ///
     /// # Errors
-    /// The series that counts for it instead: with the consumer given up, then the route, then everything but the
-    /// status, then everything. For that last one there is always room.
+    /// The series that counts for it instead: with the consumer given up, then the route, the host, the upstream
+    /// cluster, then everything but the status, then everything. For that last one there is always room.
     pub fn room_for<'a>(&self, and: &Cardinality, caps: &Caps, series: Series<'a>) -> Result<(), Series<'a>> {
-        let is_full = |sets: [&HashSet<Box<str>>; 2], dimension: Dimension<'_>, cap: u32| match dimension {
-            Dimension::Value(text) => {
-                !sets.iter().any(|set| set.contains(text))
-                    && sets.iter().map(|set| set.len()).sum::<usize>() >= cap as usize
-            }
-            Dimension::Overflow => false,
+        type Names = HashSet<Box<str>>;
+        let is_full = |dimension: Option<Dimension<'_>>, names: fn(&Self) -> &Names, cap: u32| {
+            let Some(Dimension::Value(text)) = dimension else { return false };
+            let sets = [names(self), names(and)];
+            !sets.iter().any(|set| set.contains(text))
+                && sets.iter().map(|set| set.len()).sum::<usize>() >= cap as usize
         };
         match series {
-            Series::Exact { consumer, method, route, status, error } => {
-                if is_full([&self.consumers, &and.consumers], consumer, caps.consumers) {
-                    Err(Series::Exact { consumer: Dimension::Overflow, method, route, status, error })
-                } else if is_full([&self.routes, &and.routes], route, caps.routes) {
-                    Err(Series::Exact { consumer, method, route: Dimension::Overflow, status, error })
+            Series::Exact(dimensions) => {
+                let Dimensions { consumer, route, host, upstream_cluster, status, .. } = dimensions;
+                if is_full(Some(consumer), |names| &names.consumers, caps.consumers) {
+                    Err(Series::Exact(Dimensions { consumer: Dimension::Overflow, ..dimensions }))
+                } else if is_full(Some(route), |names| &names.routes, caps.routes) {
+                    Err(Series::Exact(Dimensions { route: Dimension::Overflow, ..dimensions }))
+                } else if is_full(host, |names| &names.hosts, caps.hosts) {
+                    Err(Series::Exact(Dimensions { host: Some(Dimension::Overflow), ..dimensions }))
+                } else if is_full(upstream_cluster, |names| &names.upstream_clusters, caps.upstream_clusters)
+                {
+                    let upstream_cluster = Some(Dimension::Overflow);
+                    Err(Series::Exact(Dimensions { upstream_cluster, ..dimensions }))
                 } else if self.series.saturating_add(and.series) >= caps.series {
                     Err(Series::Overflow(Some(status)))
                 } else {

@@ -142,7 +142,7 @@ impl Pending {
         }
     }
 
-    /// A redirect leads to a coarser series each time, so there are at most four in a row.
+    /// A redirect leads to a coarser series each time, so there are at most six in a row.
     fn follow(&self, mut position: usize) -> usize {
         while let Some(target) = self.entries.get(position).and_then(|entry| entry.redirect) {
             position = target;

@@ -29,14 +29,20 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
         }
         out.string_attribute(6, attribute::METHOD, event.method.name());
         text(out, attribute::METHOD_ORIGINAL, event.method_original);
+        if let Some(scheme) = event.scheme.name() {
+            out.string_attribute(6, attribute::URL_SCHEME, scheme);
+        }
         out.string_attribute(6, attribute::ROUTE, event.route);
+        if let Some(source) = event.route_source.name() {
+            out.string_attribute(6, attribute::ROUTE_SOURCE, source);
+        }
         text(out, attribute::URL_PATH, event.path);
         text(out, attribute::URL_QUERY, event.query);
         if let Some(code) = status.code() {
             out.int_attribute(6, attribute::STATUS_CODE, u64::from(code));
         }
-        if let Some(code) = event.grpc_status {
-            out.int_attribute(6, attribute::GRPC_STATUS_CODE, code);
+        if let Some(status) = event.grpc_status {
+            out.string_attribute(6, attribute::RPC_STATUS_CODE, status.name());
         }
         if let Some(error) = event.error {
             out.string_attribute(6, attribute::ERROR_TYPE, &error.name(status));

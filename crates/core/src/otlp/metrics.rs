@@ -3,7 +3,7 @@
 use super::proto::Message;
 use super::{Resource, encode_scope};
 use crate::config::Direction;
-use crate::counters::{Dimension, Series, SeriesKey, Values};
+use crate::counters::{Dimension, Dimensions, Series, SeriesKey, Values};
 use crate::stats::{FleetStats, RedactionStats};
 use gatelens_model::sketch::{SCALE, Sketch};
 use gatelens_model::varint;
@@ -247,24 +247,7 @@ fn buckets(out: &mut Vec<u8>, sketch: &Sketch) {
 
 fn attributes(out: &mut Vec<u8>, field: u32, key: &SeriesKey) {
     match key.series() {
-        Some(Series::Exact { consumer, method, route, status, error }) => {
-            if [consumer, route].contains(&Dimension::Overflow) {
-                out.flag_attribute(field, attribute::OVERFLOW);
-            }
-            if let Dimension::Value(consumer) = consumer {
-                out.string_attribute(field, attribute::CONSUMER_ID, consumer);
-            }
-            out.string_attribute(field, attribute::METHOD, method.name());
-            if let Dimension::Value(route) = route {
-                out.string_attribute(field, attribute::ROUTE, route);
-            }
-            if let Some(code) = status.code() {
-                out.int_attribute(field, attribute::STATUS_CODE, u64::from(code));
-            }
-            if let Some(error) = error {
-                out.string_attribute(field, attribute::ERROR_TYPE, &error.name(status));
-            }
-        }
+        Some(Series::Exact(dimensions)) => dimension_attributes(out, field, &dimensions),
         Some(Series::Overflow(status)) => {
             out.flag_attribute(field, attribute::OVERFLOW);
             if let Some(code) = status.and_then(|status| status.code()) {
@@ -272,5 +255,34 @@ fn attributes(out: &mut Vec<u8>, field: u32, key: &SeriesKey) {
             }
         }
         None => {}
+    }
+}
+
+fn dimension_attributes(out: &mut Vec<u8>, field: u32, dimensions: &Dimensions<'_>) {
+    let Dimensions { consumer, method, scheme, route, route_source, status, .. } = *dimensions;
+    if dimensions.overflow() {
+        out.flag_attribute(field, attribute::OVERFLOW);
+    }
+    if let Dimension::Value(consumer) = consumer {
+        out.string_attribute(field, attribute::CONSUMER_ID, consumer);
+    }
+    out.string_attribute(field, attribute::METHOD, method.name());
+    if let Some(scheme) = scheme.name() {
+        out.string_attribute(field, attribute::URL_SCHEME, scheme);
+    }
+    if let Dimension::Value(route) = route {
+        out.string_attribute(field, attribute::ROUTE, route);
+    }
+    if let Some(source) = route_source.name() {
+        out.string_attribute(field, attribute::ROUTE_SOURCE, source);
+    }
+    if let Some(code) = status.code() {
+        out.int_attribute(field, attribute::STATUS_CODE, u64::from(code));
+    }
+    if let Some(status) = dimensions.grpc_status {
+        out.string_attribute(field, attribute::RPC_STATUS_CODE, status.name());
+    }
+    if let Some(error) = dimensions.error {
+        out.string_attribute(field, attribute::ERROR_TYPE, &error.name(status));
     }
 }

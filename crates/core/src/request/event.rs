@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use crate::counters::Measurement;
-use crate::outcome::{ErrorType, Method, Status};
+use crate::outcome::{ErrorType, GrpcStatus, Method, Status};
+use crate::request::route::RouteSource;
+use crate::request::scheme::Scheme;
 use crate::request::trace::TraceContext;
 use gatelens_redact::capture::CapturedBody;
 
@@ -41,8 +43,12 @@ pub struct Event<'a> {
     pub method: Method,
     /// As sent, when it is not on the list.
     pub method_original: &'a str,
+    /// `:scheme`.
+    pub scheme: Scheme,
     /// The template.
     pub route: &'a str,
+    /// Where the route comes from.
+    pub route_source: RouteSource,
     /// Without query, redacted.
     pub path: &'a str,
     /// Redacted.
@@ -50,7 +56,7 @@ pub struct Event<'a> {
     /// How it ended.
     pub status: Status,
     /// The status of the call, if it was one of gRPC and came to its end.
-    pub grpc_status: Option<u64>,
+    pub grpc_status: Option<GrpcStatus>,
     /// Why, if that is an error.
     pub error: Option<ErrorType>,
     /// Times and sizes.

@@ -6,11 +6,12 @@ use super::RequestPlan;
 use super::consumer::Identity;
 use super::event::bounded_text;
 use super::overhead::{self, Origin};
-use super::route::{self, UNMATCHED};
+use super::route::{self, RouteSource, UNMATCHED};
+use super::scheme::Scheme;
 use crate::counters::Measurement;
 use crate::hash::fnv1a;
 use crate::host::{HeaderMap, Stream, StreamInfo};
-use crate::outcome::{ErrorType, Method, ResponseFlags, Status};
+use crate::outcome::{ErrorType, GrpcStatus, Method, ResponseFlags, Status};
 use gatelens_model::Message;
 
 /// Identifies a finished request, so that a request that both a filter and an access logger of the same counters see is
@@ -64,6 +65,10 @@ pub struct Facts<'a> {
     pub query: &'a [u8],
     /// The template, the gateway's name of the route, or inferred from the path.
     pub route: Cow<'a, str>,
+    /// Which of them it is.
+    pub route_source: RouteSource,
+    /// `:scheme`.
+    pub scheme: Scheme,
     /// How it ended.
     pub status: Status,
     /// Envoy's flags.
@@ -73,7 +78,7 @@ pub struct Facts<'a> {
     /// Why it is an error, if it is one.
     pub error: Option<ErrorType>,
     /// The status of the call, if it was one of gRPC and came to its end.
-    pub grpc_status: Option<u64>,
+    pub grpc_status: Option<GrpcStatus>,
     /// Times and sizes.
     pub measurement: Measurement,
     /// Address of the client, without port.
@@ -142,18 +147,21 @@ impl<S: Stream> FinishedRequest<S> {
         let (path, query) = split_query(request.path);
         let address = self.info.client_address.as_ref().map(AsRef::as_ref).unwrap_or_default();
         let (client_address, client_port) = split_port(address);
+        let (route, route_source) = self.route(plan, method, path, status);
         Some(Facts {
             consumer: Identity::find(&plan.sources, &self.headers),
             method,
             method_original: request.method,
             path,
             query,
-            route: self.route(plan, method, path, status),
+            route,
+            route_source,
+            scheme: Scheme::new(request.scheme),
             status,
             flags,
             code_details,
             error: ErrorType::new(status, flags, code_details),
-            grpc_status: self.grpc_status,
+            grpc_status: self.grpc_status.map(GrpcStatus::new),
             measurement,
             client_address,
             client_port,
@@ -176,23 +184,23 @@ impl<S: Stream> FinishedRequest<S> {
         method: Method,
         path: &[u8],
         status: Status,
-    ) -> Cow<'a, str> {
+    ) -> (Cow<'a, str>, RouteSource) {
         if self.headers.is_empty() {
-            return UNMATCHED.into();
+            return (UNMATCHED.into(), RouteSource::Inferred);
         }
         if let Some(template) = plan.templates.find(method, path) {
-            return template.into();
+            return (template.into(), RouteSource::Template);
         }
         let route_name = self.route_name.as_ref().map(AsRef::as_ref).unwrap_or_default();
         if plan.use_route_name && !route_name.is_empty() {
-            return bounded_text(route_name, route::MAX_ROUTE_BYTES);
+            return (bounded_text(route_name, route::MAX_ROUTE_BYTES), RouteSource::RouteName);
         }
         if !plan.infer_routes || status == Status(404) {
-            return UNMATCHED.into();
+            return (UNMATCHED.into(), RouteSource::Inferred);
         }
         let mut inferred = String::with_capacity(path.len().saturating_add(16).min(route::MAX_ROUTE_BYTES));
         route::infer(path, &mut inferred);
-        inferred.into()
+        (inferred.into(), RouteSource::Inferred)
     }
 }
 
@@ -200,6 +208,7 @@ impl<S: Stream> FinishedRequest<S> {
 #[derive(Clone, Copy, Debug, Default)]
 struct RequestHeaders<'a> {
     method: &'a [u8],
+    scheme: &'a [u8],
     path: &'a [u8],
     user_agent: &'a [u8],
     request_id: &'a [u8],
@@ -217,6 +226,7 @@ impl<'a> RequestHeaders<'a> {
             let field = match name {
                 b":method" => &mut found.method,
                 b":path" => &mut found.path,
+                b":scheme" => &mut found.scheme,
                 b"x-envoy-original-path" => &mut original_path,
                 b"x-envoy-original-url" => {
                     found.is_redirected = true;

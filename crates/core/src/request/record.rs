@@ -11,7 +11,7 @@ use super::event::{
 use super::route;
 use super::trace::TraceContext;
 use super::{Capturing, Counting, Decision, Facts, FinishedRequest, Logging};
-use crate::counters::{Dimension, Series};
+use crate::counters::{Dimension, Dimensions, Series};
 use crate::host::{HeaderMap, Stream};
 use crate::outcome::{Method, Status};
 use gatelens_model::{Message, OmissionReason};
@@ -86,7 +86,9 @@ impl<S: Stream> FinishedRequest<S> {
             consumer_trusted: facts.consumer.trusted,
             method: facts.method,
             method_original: &bounded_text(unknown_method, MAX_WORD_BYTES),
+            scheme: facts.scheme,
             route,
+            route_source: facts.route_source,
             path: &bounded(path, MAX_PATH_BYTES),
             query: &bounded(query, MAX_QUERY_BYTES),
             status: facts.status,
@@ -121,13 +123,18 @@ fn redacted_route<'a>(plan: &RequestPlan, facts: &'a Facts<'_>, redacted_path: &
 
 fn series<'a>(plan: &RequestPlan, facts: &'a Facts<'_>, route: &'a str) -> Series<'a> {
     let consumer = if plan.count_consumers { &facts.consumer.id } else { ANONYMOUS };
-    Series::Exact {
+    Series::Exact(Dimensions {
         consumer: Dimension::Value(consumer),
         method: facts.method,
+        scheme: facts.scheme,
         route: Dimension::Value(route),
+        route_source: facts.route_source,
         status: facts.status,
+        grpc_status: facts.grpc_status,
         error: facts.error,
-    }
+        host: None,
+        upstream_cluster: None,
+    })
 }
 
 /// The headers of a message that the plan keeps, redacted; in the order of their names.

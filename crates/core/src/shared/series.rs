@@ -64,8 +64,8 @@ impl SharedSeries {
         let mut merged = Vec::new();
         let mut outcome = Ok(());
         // A series for which the directory has no room is counted by a coarser one, which also needs a place:
-        // four times at most, see `Cardinality::room_for`.
-        for _ in 0..5 {
+        // six times at most, see `Cardinality::room_for`.
+        for _ in 0..7 {
             let changed = pending.take_changed();
             if changed.is_empty() {
                 break;
@@ -323,18 +323,25 @@ fn keys_of(mut page: &[u8]) -> impl Iterator<Item = SeriesKey> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::counters::{Dimension, Measurement, Series};
-    use crate::outcome::{Method, Status};
+    use crate::counters::{Dimension, Dimensions, Measurement, Series};
+    use crate::outcome::{GrpcStatus, Method, Status};
+    use crate::request::route::RouteSource;
+    use crate::request::scheme::Scheme;
 
     fn slot() -> Slot {
         let mut key = SeriesKey::default();
-        key.set(Series::Exact {
+        key.set(Series::Exact(Dimensions {
             consumer: Dimension::Value("acme"),
             method: Method::new(b"GET"),
+            scheme: Scheme::Https,
             route: Dimension::Value("/a"),
+            route_source: RouteSource::Template,
             status: Status(200),
+            grpc_status: Some(GrpcStatus::OK),
             error: None,
-        });
+            host: Some(Dimension::Value("a.example")),
+            upstream_cluster: Some(Dimension::Overflow),
+        }));
         let mut slot = Slot::empty(&key);
         let measurement = Measurement {
             duration_ns: 40_000_000,
@@ -356,7 +363,7 @@ mod tests {
         assert_eq!(
             hex,
             concat!(
-                "0e0000c8000100040061636d652f61",
+                "1e0098c800010001040061636d6502002f610900612e6578616d706c650000",
                 "0a0180b489130001a90201",
                 "0a018087a70e0001c30201",
                 "0a0180ade2040001a90301",

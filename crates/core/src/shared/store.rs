@@ -9,7 +9,7 @@ use crate::host::{Host, Version};
 /// Two versions of the filter with the same format may use the same values at once. Within a format a value may only
 /// grow at its end, as [`super::row`] describes. Any other change, the layout of a [`crate::counters::SeriesKey`]
 /// included, needs a new number: the two versions then have separate counters, each with its own epoch.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// Attempts at a compare-and-swap before the work is left for the next tick. Each failure means that another worker
 /// succeeded, so only far more workers than Envoy has reach this bound.

@@ -92,6 +92,8 @@ pub(crate) enum Source {
     Number(&'static str),
     /// A whole number below 1,000; without it, 0.
     Status(&'static str),
+    /// The name of a gRPC status as its number: the first attribute, or the second, which has the number itself.
+    GrpcStatus(&'static str, &'static str),
     /// `true` or absent.
     Flag(&'static str),
     /// All attributes whose names begin so.
@@ -194,6 +196,9 @@ macro_rules! number {
     };
 }
 
+/// The number of a gRPC status, from senders that follow older conventions.
+const OLD_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
+
 /// All fields beside the time, in the order in which the command line prints them.
 pub(crate) const FIELDS: [Field; 29] = [
     label!(2, consumer, Source::Consumer),
@@ -222,7 +227,13 @@ pub(crate) const FIELDS: [Field; 29] = [
         ),
         shown: Shown::Plain,
     },
-    number!(39, grpc_status, attribute::GRPC_STATUS_CODE),
+    Field {
+        column: 39,
+        name: "grpc_status",
+        source: Source::GrpcStatus(attribute::RPC_STATUS_CODE, OLD_GRPC_STATUS_CODE),
+        access: Access::Number(|event| event.grpc_status, |event, number| event.grpc_status = Some(number)),
+        shown: Shown::Plain,
+    },
     number!(36, duration_ns, "duration_ms", attribute::DURATION_NS, Shown::Milliseconds),
     number!(37, upstream_ns, "upstream_ms", attribute::UPSTREAM_DURATION_NS, Shown::Milliseconds),
     number!(38, resend_count, attribute::RESEND_COUNT),

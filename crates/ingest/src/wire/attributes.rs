@@ -1,7 +1,7 @@
 //! Reading attributes, and hashing them without regard to their order.
 
 use crate::model::{Gateway, Identity, SeriesKey};
-use gatelens_model::{attribute, value};
+use gatelens_model::{attribute, grpc, value};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
@@ -61,6 +61,11 @@ pub(super) fn consumer(attributes: &[KeyValue]) -> Option<&str> {
 /// The status code, 0 when there is none.
 pub(super) fn status(attributes: &[KeyValue], key: &str) -> u16 {
     number(attributes, key).and_then(|code| u16::try_from(code).ok()).filter(|c| *c < 1000).unwrap_or(0)
+}
+
+/// The number of a gRPC status that is given by its name, or by the number as a text.
+pub(super) fn grpc_status(attributes: &[KeyValue], key: &str) -> Option<u64> {
+    text(attributes, key).and_then(grpc::number).or_else(|| number(attributes, key))
 }
 
 /// The sender. The identity takes precedence over the resource.
