@@ -9,8 +9,6 @@
 mod carrier;
 mod find;
 mod lints;
-mod problem;
-mod yaml;
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -19,8 +17,8 @@ use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use problem::{Problem, Severity};
-use yaml::Place;
+use crate::problem::{Problem, Severity};
+use crate::yaml::Place;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -6,9 +6,12 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod check;
+mod problem;
 mod query;
 mod redact;
+mod routes;
 mod serve;
+mod yaml;
 
 /// API analytics at the gateway.
 #[derive(Parser)]
@@ -28,6 +31,8 @@ enum Command {
     Check(check::Arguments),
     /// Show a body as the filter would send it, and the rules that matched.
     Redact(redact::Arguments),
+    /// Make route templates from OpenAPI and Swagger documents.
+    Routes(routes::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +42,7 @@ fn main() -> ExitCode {
         Command::Query(arguments) => return query::run(&arguments),
         Command::Check(arguments) => return check::run(&arguments),
         Command::Redact(arguments) => return redact::run(&arguments),
+        Command::Routes(arguments) => return routes::run(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

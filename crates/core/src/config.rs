@@ -105,6 +105,16 @@ pub enum Direction {
     Outbound,
 }
 
+impl Direction {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Inbound => gatelens_model::value::INBOUND,
+            Self::Outbound => gatelens_model::value::OUTBOUND,
+        }
+    }
+}
+
 /// The receiver of counters and request log.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -209,7 +219,7 @@ pub struct ConsumerSource {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Routes {
-    /// `[METHOD ]/path/{parameter}`; the most literal one wins. Default empty.
+    /// `[METHOD ]/path/{parameter}`; the most literal one wins. [templates.md](templates.md) has the notations. Default empty.
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::TEMPLATES)))]
     pub templates: Vec<String>,
     /// Use the name of Envoy's route where no template matches. Default false.

@@ -1,211 +1,186 @@
 //! Inference: a path's identifiers replaced by their kind.
+//!
+//! docs/routes.md has the table of kinds. The functions run for each request in the filter: they allocate nothing except
+//! what `out` needs, and an ordinary word costs one pass over its bytes.
+
+mod compound;
+mod decode;
+mod kind;
+mod opaque;
+mod vocabulary;
+
+pub use kind::Inferred;
 
 use crate::MAX_ROUTE_BYTES;
 use gatelens_model::value::UNMATCHED;
 
 /// Maximum number of segments of an inferred route; a deeper path ends in `{rest}`.
-const MAX_SEGMENTS: usize = 24;
+pub const MAX_SEGMENTS: usize = 24;
 
 /// Maximum bytes of a literal segment; a longer one counts as an identifier.
 const MAX_LITERAL_BYTES: usize = 64;
 
-/// The kind of identifier that replaces a segment.
+/// The mask that redaction leaves in a path. It stands for a value.
+const MASK: &str = "[CLIENT_REDACTED]";
+
+/// How a segment stands in its route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Inferred {
-    /// RFC 9562, in its 8-4-4-4-12 form.
-    Uuid,
-    /// Decimal digits, with an optional sign and one decimal point.
-    Number,
-    /// `2024-05-17`, with or without a time of day behind a `T`.
-    Date,
-    /// Sixteen or more hexadecimal digits with a letter and a digit among them: object ids, hashes.
-    Hex,
-    /// Crockford base 32 of 26 characters.
-    Ulid,
-    /// Text with an `@` and a dot after it.
-    Email,
-    /// Anything else that nobody would write by hand: long with digits and letters mixed, over-long, or no text.
-    Token,
-}
-
-impl Inferred {
-    /// The placeholder in the route.
-    pub fn placeholder(self) -> &'static str {
-        match self {
-            Inferred::Uuid => "{uuid}",
-            Inferred::Number => "{number}",
-            Inferred::Date => "{date}",
-            Inferred::Hex => "{hex}",
-            Inferred::Ulid => "{ulid}",
-            Inferred::Email => "{email}",
-            Inferred::Token => "{token}",
-        }
-    }
-
-    /// The kind of a segment; `None` for a literal.
-    pub fn of(segment: &[u8]) -> Option<Self> {
-        if segment.is_empty() {
-            return None;
-        }
-        // The common case, an ordinary word, takes one pass over the bytes.
-        let has_digit = segment.iter().any(u8::is_ascii_digit);
-        let plain = segment.iter().all(|byte| byte.is_ascii_graphic());
-        if !plain || segment.len() > MAX_LITERAL_BYTES {
-            return Some(if is_email(segment) { Inferred::Email } else { Inferred::Token });
-        }
-        if !has_digit {
-            return is_email(segment).then_some(Inferred::Email);
-        }
-        if is_number(segment) {
-            Some(Inferred::Number)
-        } else if is_uuid(segment) {
-            Some(Inferred::Uuid)
-        } else if is_date(segment) {
-            Some(Inferred::Date)
-        } else if is_long_hex(segment) {
-            Some(Inferred::Hex)
-        } else if is_ulid(segment) {
-            Some(Inferred::Ulid)
-        } else if is_email(segment) {
-            Some(Inferred::Email)
-        } else if is_token(segment) {
-            Some(Inferred::Token)
-        } else {
-            None
-        }
-    }
+pub enum Form {
+    /// As it is.
+    Word,
+    /// As a placeholder and nothing else.
+    Value,
+    /// As a placeholder with text around it: `{number}.json`.
+    Compound,
 }
 
 /// Writes the inferred route of a path (without query) into `out`.
+///
+/// An inferred route is its own route: placeholders stay as they are.
 pub fn infer(path: &[u8], out: &mut String) {
     out.clear();
-    let Some(rest) = path.strip_prefix(b"/") else {
+    let Some(segments) = segments(path) else {
         out.push_str(if path == b"*" { "*" } else { UNMATCHED });
         return;
     };
-    for (index, segment) in rest.split(|byte| *byte == b'/').enumerate() {
+    for (index, raw) in segments.enumerate() {
         out.push('/');
         if index >= MAX_SEGMENTS {
             out.push_str("{rest}");
             break;
         }
-        match (Inferred::of(segment), std::str::from_utf8(segment)) {
-            (None, Ok(literal)) => out.push_str(literal),
-            (Some(kind), _) => out.push_str(kind.placeholder()),
-            (None, Err(_)) => out.push_str(Inferred::Token.placeholder()),
-        }
+        segment(raw, out);
     }
-    if out.len() > MAX_ROUTE_BYTES {
-        out.clear();
-        out.push_str(UNMATCHED);
+    bound(out);
+}
+
+/// The segments of an absolute path as they were sent.
+pub(crate) fn segments(path: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
+    Some(path.strip_prefix(b"/")?.split(|byte| *byte == b'/'))
+}
+
+/// A route that is too long is none.
+pub(crate) fn bound(route: &mut String) {
+    if route.len() > MAX_ROUTE_BYTES {
+        route.clear();
+        route.push_str(UNMATCHED);
     }
 }
 
-fn is_number(segment: &[u8]) -> bool {
-    let digits = segment.strip_prefix(b"-").or(segment.strip_prefix(b"+")).unwrap_or(segment);
-    let points = digits.iter().filter(|byte| **byte == b'.').count();
-    points <= 1
-        && digits.first().is_some_and(u8::is_ascii_digit)
-        && digits.last().is_some_and(u8::is_ascii_digit)
-        && digits.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
-}
-
-fn is_uuid(segment: &[u8]) -> bool {
-    segment.len() == 36
-        && segment.iter().enumerate().all(|(position, byte)| match position {
-            8 | 13 | 18 | 23 => *byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
-}
-
-fn is_date(segment: &[u8]) -> bool {
-    let Some((date, time)) = segment.split_first_chunk::<10>() else { return false };
-    let dashed = date.iter().enumerate().all(|(position, byte)| match position {
-        4 | 7 => *byte == b'-',
-        _ => byte.is_ascii_digit(),
-    });
-    dashed && (time.is_empty() || time.first() == Some(&b'T'))
-}
-
-fn is_long_hex(segment: &[u8]) -> bool {
-    segment.len() >= 16 && segment.iter().all(u8::is_ascii_hexdigit)
-}
-
-fn is_ulid(segment: &[u8]) -> bool {
-    let crockford = |byte: &u8| byte.is_ascii_alphanumeric() && !b"ILOUilou".contains(byte);
-    segment.len() == 26 && matches!(segment.first(), Some(b'0'..=b'7')) && segment.iter().all(crockford)
-}
-
-fn is_email(segment: &[u8]) -> bool {
-    let at = segment.iter().position(|byte| *byte == b'@');
-    let domain = at.filter(|at| *at > 0).and_then(|at| segment.get(at.saturating_add(1)..));
-    domain.is_some_and(|domain| domain.contains(&b'.') && !domain.contains(&b'@'))
-}
-
-fn is_token(segment: &[u8]) -> bool {
-    let digits = segment.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let upper = segment.iter().any(u8::is_ascii_uppercase);
-    let lower = segment.iter().any(u8::is_ascii_lowercase);
-    let alphabet = segment.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_=.~+".contains(byte));
-    alphabet
-        && segment.len() >= 20
-        && digits >= 3
-        && (upper && lower || digits.saturating_mul(4) >= segment.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn identifiers_are_replaced_and_words_stay() {
-        let check = |path: &str, route: &str| {
-            let mut out = String::from("old");
-            infer(path.as_bytes(), &mut out);
-            assert_eq!(out, route, "{path}");
+/// Appends a segment to a route.
+pub(crate) fn segment(raw: &[u8], out: &mut String) -> Form {
+    let classes = Classes::of(raw);
+    if raw.len() <= MAX_LITERAL_BYTES && classes.within(Classes::LOWER | Classes::UPPER | Classes::SEPARATOR)
+    {
+        // The common case. The bytes are ASCII, so they are text.
+        let text = str::from_utf8(raw).unwrap_or_default();
+        return match opaque::letters(text, classes) {
+            Some(kind) => value(kind, out),
+            None => word(text, out),
         };
-        check("/", "/");
-        check("/users", "/users");
-        check("/users/", "/users/");
-        check("/users/42", "/users/{number}");
-        check("/users/-42/1.5", "/users/{number}/{number}");
-        check("/v1/items/7/parts", "/v1/items/{number}/parts");
-        check("/orders/3f2504e0-4f89-41d3-9a0c-0305e82c3301", "/orders/{uuid}");
-        check("/orders/3F2504E0-4F89-41D3-9A0C-0305E82C3301", "/orders/{uuid}");
-        check("/o/507f1f77bcf86cd799439011", "/o/{hex}");
-        check("/o/01ARZ3NDEKTSV4RRFFQ69G5FAV", "/o/{ulid}");
-        check("/d/2024-05-17/x", "/d/{date}/x");
-        check("/u/ann@example.com", "/u/{email}");
-        check("/t/eyJhbGciOiJIUzI1NiIsInR5cCI6", "/t/{token}");
-        check("/api/oauth2/callback-v2", "/api/oauth2/callback-v2");
-        check("/deadbeef/feedback", "/deadbeef/feedback");
-        check("/docs/getting-started-with-the-api-in-2024", "/docs/getting-started-with-the-api-in-2024");
-        check("*", "*");
-        check("", UNMATCHED);
-        check("relative", UNMATCHED);
-        check("//double", "//double");
-        check(&format!("/{}", "a".repeat(65)), "/{token}");
-        check(&"/a".repeat(30), &format!("{}/{{rest}}", "/a".repeat(24)));
-        check("/caf\u{e9}", "/{token}");
+    }
+    if !classes.has(Classes::PERCENT) {
+        return visible(raw, classes, out);
+    }
+    match decode::Decoded::of(raw) {
+        // What is encoded although it needs no encoding reads like the plain text.
+        Some(decoded) => visible(decoded.bytes(), Classes::of(decoded.bytes()), out),
+        None => value(Inferred::Token, out),
+    }
+}
+
+fn visible(bytes: &[u8], classes: Classes, out: &mut String) -> Form {
+    let text = str::from_utf8(bytes).unwrap_or_default();
+    let opaque = classes.has(Classes::OTHER | Classes::PERCENT) || text.is_empty();
+    if bytes.is_empty() {
+        return word("", out);
+    }
+    if opaque || bytes.len() > MAX_LITERAL_BYTES {
+        return value(if kind::is_email(bytes) { Inferred::Email } else { Inferred::Token }, out);
+    }
+    if classes.has(Classes::BRACKET) {
+        return bracketed(text, out);
+    }
+    if classes.has(Classes::AT) {
+        return match kind::is_email(bytes) {
+            true => value(Inferred::Email, out),
+            false if vocabulary::is_mention(text) => word(text, out),
+            false if text.starts_with('@') => value(Inferred::Handle, out),
+            false => value(Inferred::Token, out),
+        };
+    }
+    compound::write(text, classes, out)
+}
+
+/// A segment that is a placeholder already, or has one.
+fn bracketed(text: &str, out: &mut String) -> Form {
+    if text == MASK {
+        out.push_str(text);
+        return Form::Value;
+    }
+    match compound::template(text) {
+        Some(form) => {
+            out.push_str(text);
+            form
+        }
+        None => value(Inferred::Token, out),
+    }
+}
+
+fn word(text: &str, out: &mut String) -> Form {
+    out.push_str(text);
+    Form::Word
+}
+
+fn value(kind: Inferred, out: &mut String) -> Form {
+    out.push_str(kind.placeholder());
+    Form::Value
+}
+
+/// The classes of bytes that occur in a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Classes(u16);
+
+impl Classes {
+    const LOWER: u16 = 1;
+    const UPPER: u16 = 1 << 1;
+    const DIGIT: u16 = 1 << 2;
+    /// `-` and `_`.
+    const SEPARATOR: u16 = 1 << 3;
+    const DOT: u16 = 1 << 4;
+    const PERCENT: u16 = 1 << 5;
+    const AT: u16 = 1 << 6;
+    /// Braces and square brackets, which no client needs: placeholders and masks.
+    const BRACKET: u16 = 1 << 7;
+    /// Other characters that RFC 3986 allows in a segment.
+    const RESERVED: u16 = 1 << 8;
+    const OTHER: u16 = 1 << 9;
+
+    fn of(segment: &[u8]) -> Self {
+        Self(segment.iter().fold(0, |classes, byte| classes | Self::of_byte(*byte)))
     }
 
-    proptest! {
-        #[test]
-        fn any_path_has_a_bounded_route(path in prop::collection::vec(any::<u8>(), 0..9000)) {
-            let mut out = String::new();
-            infer(&path, &mut out);
-            prop_assert!(!out.is_empty() && out.len() <= MAX_ROUTE_BYTES);
+    const fn of_byte(byte: u8) -> u16 {
+        match byte {
+            b'a'..=b'z' => Self::LOWER,
+            b'A'..=b'Z' => Self::UPPER,
+            b'0'..=b'9' => Self::DIGIT,
+            b'-' | b'_' => Self::SEPARATOR,
+            b'.' => Self::DOT,
+            b'%' => Self::PERCENT,
+            b'@' => Self::AT,
+            b'{' | b'}' | b'[' | b']' => Self::BRACKET,
+            b'~' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':'
+            | b'|' => Self::RESERVED,
+            _ => Self::OTHER,
         }
+    }
 
-        #[test]
-        fn every_number_and_uuid_is_recognised(number in any::<u64>(), uuid in any::<u128>()) {
-            prop_assert_eq!(Inferred::of(number.to_string().as_bytes()), Some(Inferred::Number));
-            let hex = format!("{uuid:032x}");
-            let uuid = format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
-            // A UUID without any decimal digit does not occur in practice and may stay a word.
-            prop_assume!(uuid.bytes().any(|b| b.is_ascii_digit()));
-            prop_assert_eq!(Inferred::of(uuid.as_bytes()), Some(Inferred::Uuid));
-        }
+    fn has(self, classes: u16) -> bool {
+        self.0 & classes != 0
+    }
+
+    fn within(self, classes: u16) -> bool {
+        self.0 & !classes == 0
     }
 }

@@ -61,7 +61,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::check::yaml::{self, Node};
+    use crate::yaml::{self, Node};
 
     #[test]
     fn the_needed_capabilities_are_those_of_the_examples() {

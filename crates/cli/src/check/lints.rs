@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::carrier::{self, Carrier};
-use super::problem::Problem;
-use super::yaml::{Node, Place};
+use crate::problem::Problem;
+use crate::yaml::{Node, Place};
 
 /// A warning about a part of a configuration.
 pub(super) struct Lint {

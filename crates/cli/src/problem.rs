@@ -2,21 +2,21 @@
 
 use std::fmt;
 
-use super::yaml::Place;
+use crate::yaml::Place;
 
 /// One defect of a file, or one part of it that may not be meant.
-#[derive(Clone)]
-pub(super) struct Problem {
-    pub(super) severity: Severity,
-    /// Path from the root of the plugin's configuration; empty when it is about something else.
-    pub(super) path: String,
-    pub(super) place: Place,
-    pub(super) message: String,
+#[derive(Clone, Debug)]
+pub(crate) struct Problem {
+    pub(crate) severity: Severity,
+    /// Path from the root of the configuration or document; empty when it is about something else.
+    pub(crate) path: String,
+    pub(crate) place: Place,
+    pub(crate) message: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Severity {
-    /// The filter would refuse the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Severity {
+    /// What was read is refused, or a part of it is of no use.
     Error,
     /// It works, but perhaps not as meant.
     Warning,
@@ -25,19 +25,19 @@ pub(super) enum Severity {
 }
 
 impl Problem {
-    pub(super) fn error(place: Place, message: impl Into<String>) -> Self {
+    pub(crate) fn error(place: Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Error, path: String::new(), place, message: message.into() }
     }
 
-    pub(super) fn warning(place: Place, message: impl Into<String>) -> Self {
+    pub(crate) fn warning(place: Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(place, message) }
     }
 
-    pub(super) fn note(place: Place, message: impl Into<String>) -> Self {
+    pub(crate) fn note(place: Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Note, ..Self::error(place, message) }
     }
 
-    pub(super) fn about(self, path: impl Into<String>) -> Self {
+    pub(crate) fn about(self, path: impl Into<String>) -> Self {
         Self { path: path.into(), ..self }
     }
 }

@@ -11,21 +11,21 @@ const MAX_NODES: usize = 1_000_000;
 
 /// A place in a file, from 1; columns are characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub(crate) struct Place {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
 }
 
 /// A value and where it begins.
 #[derive(Clone, Debug)]
-pub(super) struct Node {
-    pub(super) place: Place,
-    pub(super) content: Content,
+pub(crate) struct Node {
+    pub(crate) place: Place,
+    pub(crate) content: Content,
 }
 
 /// The parts of a node.
 #[derive(Clone, Debug)]
-pub(super) enum Content {
+pub(crate) enum Content {
     Scalar { text: String, style: ScalarStyle },
     Sequence(Vec<Node>),
     Mapping(Vec<(Node, Node)>),
@@ -33,9 +33,9 @@ pub(super) enum Content {
 
 /// A tree written as JSON, with the places of its keys and elements in the file.
 #[derive(Clone, Debug)]
-pub(super) struct Json {
+pub(crate) struct Json {
     /// One line.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// Characters of the text.
     columns: usize,
     /// By the column of the text, from 1, ascending.
@@ -44,7 +44,7 @@ pub(super) struct Json {
 
 /// Why a file is not YAML.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum YamlError {
+pub(crate) enum YamlError {
     #[error("this is not YAML: {message}")]
     Syntax { place: Place, message: String },
     #[error("aliases expand to more than {MAX_NODES} values: write the values out, or split the file")]
@@ -52,7 +52,7 @@ pub(super) enum YamlError {
 }
 
 impl YamlError {
-    pub(super) fn place(&self) -> Place {
+    pub(crate) fn place(&self) -> Place {
         match self {
             YamlError::Syntax { place, .. } | YamlError::TooLarge { place } => *place,
         }
@@ -69,7 +69,7 @@ impl fmt::Display for Place {
 ///
 /// # Errors
 /// [`YamlError`].
-pub(super) fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
+pub(crate) fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| syntax(&error))?;
@@ -80,17 +80,17 @@ pub(super) fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
 
 impl Node {
     /// The value of a member.
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|(_, value)| value)
     }
 
     /// The value at the end of a path of members.
-    pub(super) fn at(&self, path: &[&str]) -> Option<&Node> {
+    pub(crate) fn at(&self, path: &[&str]) -> Option<&Node> {
         path.iter().try_fold(self, |node, key| node.get(key))
     }
 
     /// The text of a scalar.
-    pub(super) fn text(&self) -> Option<&str> {
+    pub(crate) fn text(&self) -> Option<&str> {
         match &self.content {
             Content::Scalar { text, .. } => Some(text),
             _ => None,
@@ -98,7 +98,7 @@ impl Node {
     }
 
     /// The elements of a sequence; none for anything else.
-    pub(super) fn elements(&self) -> &[Node] {
+    pub(crate) fn elements(&self) -> &[Node] {
         match &self.content {
             Content::Sequence(nodes) => nodes,
             _ => &[],
@@ -106,7 +106,7 @@ impl Node {
     }
 
     /// The members of a mapping; none for anything else.
-    pub(super) fn members(&self) -> &[(Node, Node)] {
+    pub(crate) fn members(&self) -> &[(Node, Node)] {
         match &self.content {
             Content::Mapping(members) => members,
             _ => &[],
@@ -114,17 +114,17 @@ impl Node {
     }
 
     /// The place of a member's key; without the member, of the node itself.
-    pub(super) fn key_place(&self, key: &str) -> Place {
+    pub(crate) fn key_place(&self, key: &str) -> Place {
         self.entry(key).map_or(self.place, |(key, _)| key.place)
     }
 
     /// Whether two trees hold the same values.
-    pub(super) fn equals(&self, other: &Node) -> bool {
+    pub(crate) fn equals(&self, other: &Node) -> bool {
         self.json().text == other.json().text
     }
 
     /// The tree as JSON in one line, plain scalars by YAML's core schema.
-    pub(super) fn json(&self) -> Json {
+    pub(crate) fn json(&self) -> Json {
         let mut json = Json { text: String::new(), columns: 0, places: Vec::new() };
         json.mark(self.place);
         json.write(self);
@@ -132,7 +132,7 @@ impl Node {
     }
 
     /// The place in the file of a place in this scalar's text; where that is not known, the scalar's own.
-    pub(super) fn place_in_text(&self, file: &str, inner: Place) -> Place {
+    pub(crate) fn place_in_text(&self, file: &str, inner: Place) -> Place {
         let Content::Scalar { text, style } = &self.content else { return self.place };
         let lines: Vec<&str> = file.lines().collect();
         let found = match style {
@@ -145,14 +145,15 @@ impl Node {
         found.unwrap_or(self.place)
     }
 
-    fn entry(&self, key: &str) -> Option<&(Node, Node)> {
+    /// A member: its key and its value.
+    pub(crate) fn entry(&self, key: &str) -> Option<&(Node, Node)> {
         self.members().iter().find(|(known, _)| known.text() == Some(key))
     }
 }
 
 impl Json {
     /// The place in the file of what begins at a column of the text, or of what the column is part of.
-    pub(super) fn place(&self, column: usize) -> Option<Place> {
+    pub(crate) fn place(&self, column: usize) -> Option<Place> {
         let next = self.places.partition_point(|(known, _)| *known <= column);
         self.places.get(next.checked_sub(1)?).map(|(_, place)| *place)
     }

@@ -1,0 +1,146 @@
+//! `gatelens routes`: makes route templates, ready to paste into `routes.templates`.
+//!
+//! They come from API descriptions. The filter's own code reads each template, so that a gateway accepts all that is
+//! printed.
+
+mod openapi;
+mod selection;
+
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use crate::problem::Problem;
+use crate::yaml;
+use selection::Selection;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// OpenAPI 3 or Swagger 2 documents, in YAML or JSON; `-` is the standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// One template for each path and any method, in place of one for each operation.
+    #[arg(long)]
+    any_method: bool,
+    /// What all paths begin with at the gateway, in place of the base paths in the documents.
+    #[arg(long, value_name = "PATH")]
+    base_path: Option<String>,
+    /// The form of the output.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// The templates as a JSON array; problems on the standard error.
+    Text,
+    /// One document with templates and problems.
+    Json,
+}
+
+/// The method of the templates.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Methods {
+    /// That of the operation.
+    OfOperations,
+    /// Any.
+    Any,
+}
+
+/// A problem and the file that has it.
+struct Finding {
+    file: String,
+    problem: Problem,
+}
+
+/// Prints the templates. 0 when there are some and no document has a defect, 1 otherwise, 2 when a file cannot be read.
+pub(crate) fn run(arguments: &Arguments) -> ExitCode {
+    let methods = if arguments.any_method { Methods::Any } else { Methods::OfOperations };
+    let mut selection = Selection::default();
+    for path in &arguments.files {
+        let file =
+            if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
+        let text = match read(path) {
+            Ok(text) => text,
+            Err(error) => {
+                eprintln!("gatelens: {file}: {error}");
+                return ExitCode::from(2);
+            }
+        };
+        from_description(&mut selection, &file, &text, arguments.base_path.as_deref(), methods);
+    }
+    show(&selection, arguments.format);
+    if selection.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn from_description(
+    selection: &mut Selection,
+    file: &str,
+    text: &str,
+    base_path: Option<&str>,
+    methods: Methods,
+) {
+    let documents = match yaml::documents(text) {
+        Ok(documents) => documents,
+        Err(error) => return selection.report(file, Problem::error(error.place(), error.to_string())),
+    };
+    if documents.is_empty() {
+        let start = yaml::Place { line: 1, column: 1 };
+        selection.report(file, Problem::error(start, "the file is empty"));
+    }
+    for document in &documents {
+        let description = openapi::read(document, base_path);
+        for operation in &description.operations {
+            selection.add(file, operation, methods);
+        }
+        description.problems.into_iter().for_each(|problem| selection.report(file, problem));
+    }
+    selection.end_file();
+}
+
+fn show(selection: &Selection, format: Format) {
+    let templates: Vec<&str> = selection.templates().collect();
+    let shown = match format {
+        Format::Text => {
+            for Finding { file, problem } in selection.findings() {
+                let Problem { severity, path, place, message } = problem;
+                let separator = if path.is_empty() { "" } else { ": " };
+                eprintln!("{file}:{place}: {severity}: {path}{separator}{message}");
+            }
+            if let Some(excess) = selection.excess() {
+                eprintln!("gatelens: {excess}");
+            }
+            if let Some(needed) = selection.needed_routes() {
+                eprintln!(
+                    "gatelens: the templates have {needed} routes: set `counters.max_routes` to {needed} or more"
+                );
+            }
+            if templates.is_empty() { String::new() } else { format!("{:#}\n", json!(templates)) }
+        }
+        Format::Json => {
+            let problems = selection.findings().iter().map(|Finding { file, problem }| {
+                json!({"file": file, "severity": problem.severity.to_string(), "path": problem.path,
+                       "line": problem.place.line, "column": problem.place.column, "message": problem.message})
+            });
+            format!(
+                "{:#}\n",
+                json!({"templates": templates, "routes": selection.routes(), "max_routes": selection.needed_routes(),
+                       "excess": selection.excess(), "problems": problems.collect::<Vec<Value>>()})
+            )
+        }
+    };
+    // Ignore a closed pipe.
+    let _ = io::stdout().write_all(shown.as_bytes());
+}
+
+fn read(file: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    if file == Path::new("-") {
+        io::stdin().read_to_end(&mut bytes)?;
+    } else {
+        bytes = std::fs::read(file)?;
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the file is not UTF-8"))
+}

@@ -1,0 +1,306 @@
+//! The operations of an OpenAPI 3 or Swagger 2 document: [OpenAPI], [Swagger].
+//!
+//! [OpenAPI]: https://spec.openapis.org/oas/v3.2.0.html
+//! [Swagger]: https://spec.openapis.org/oas/v2.0.html
+
+use crate::problem::Problem;
+use crate::yaml::{Content, Node, Place};
+
+/// The members of a path item that are operations.
+const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
+
+/// References to follow from one path item to the next.
+const MAX_REFERENCES: usize = 32;
+
+/// An operation of an API.
+#[derive(Debug)]
+pub(super) struct Operation {
+    /// In upper case.
+    pub(super) method: String,
+    /// With the base path, without query and fragment.
+    pub(super) path: String,
+    /// Of the method in the document.
+    pub(super) place: Place,
+    /// Path from the root of the document.
+    pub(super) at: String,
+}
+
+/// What a document describes, and its defects.
+#[derive(Debug, Default)]
+pub(super) struct Description {
+    /// In the order of the document.
+    pub(super) operations: Vec<Operation>,
+    pub(super) problems: Vec<Problem>,
+}
+
+/// Reads the operations of a document; `base_path` is used in place of those in the document.
+pub(super) fn read(document: &Node, base_path: Option<&str>) -> Description {
+    let mut reader = Reader { document, base_path, found: Description::default() };
+    match Version::of(document) {
+        Ok(version) => reader.document(version),
+        Err(problem) => reader.found.problems.push(problem),
+    }
+    reader.found
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Version {
+    OpenApi3,
+    Swagger2,
+}
+
+impl Version {
+    fn of(document: &Node) -> Result<Self, Problem> {
+        for (key, prefix, version) in [("openapi", "3.", Self::OpenApi3), ("swagger", "2.", Self::Swagger2)] {
+            if let Some(value) = document.get(key) {
+                let text = value.text().unwrap_or_default();
+                if text == prefix.trim_end_matches('.') || text.starts_with(prefix) {
+                    return Ok(version);
+                }
+                let message = format!("version `{text}` is not known; OpenAPI 3 and Swagger 2 are");
+                return Err(Problem::error(value.place, message).about(key));
+            }
+        }
+        let message = "this is not an API description: an OpenAPI 3 document has the key `openapi`, a Swagger 2 document \
+                       the key `swagger`";
+        Err(Problem::error(document.place, message))
+    }
+}
+
+struct Reader<'a> {
+    document: &'a Node,
+    base_path: Option<&'a str>,
+    found: Description,
+}
+
+impl<'a> Reader<'a> {
+    fn document(&mut self, version: Version) {
+        let document = self.document;
+        let Some((key, paths)) = document.entry("paths") else {
+            let message = "there are no `paths`, so there is nothing to make templates of";
+            return self.found.problems.push(Problem::error(document.place, message));
+        };
+        if !matches!(paths.content, Content::Mapping(_)) {
+            let message = "the paths are not a mapping; write `paths: {/users: {get: …}}`";
+            return self.found.problems.push(Problem::error(key.place, message).about("paths"));
+        }
+        let bases = match (self.base_path, version) {
+            (Some(base), _) => vec![base_of(base)],
+            (None, Version::OpenApi3) => self.servers(document, "").unwrap_or_else(|| vec![String::new()]),
+            (None, Version::Swagger2) => {
+                vec![base_of(document.get("basePath").and_then(Node::text).unwrap_or_default())]
+            }
+        };
+        for (key, item) in paths.members() {
+            let Some(path) = key.text() else {
+                let message = "a key of `paths` is not a text; write a path such as `/users`";
+                self.found.problems.push(Problem::error(key.place, message).about("paths"));
+                continue;
+            };
+            if path.starts_with("x-") {
+                continue;
+            }
+            let at = format!("paths.{path}");
+            if !path.starts_with('/') {
+                let message = format!("a path begins with a slash; write `/{path}`");
+                self.found.problems.push(Problem::error(key.place, message).about(at));
+                continue;
+            }
+            self.path(path, &at, key.place, item, &bases);
+        }
+    }
+
+    /// Adds the operations of a path item and of those that it refers to.
+    fn path(&mut self, path: &str, at: &str, place: Place, item: &'a Node, bases: &[String]) {
+        let mut item = item;
+        let mut seen = Vec::new();
+        for _ in 0..MAX_REFERENCES {
+            if !matches!(item.content, Content::Mapping(_)) {
+                let message = "this is not a path item; write `{get: …}`";
+                return self.found.problems.push(Problem::error(item.place, message).about(at));
+            }
+            let own = self.servers_unless_replaced(item, at);
+            let bases = own.as_deref().unwrap_or(bases);
+            self.operations(path, at, item, bases, &mut seen);
+            let Some(reference) = item.get("$ref") else { return };
+            match self.target(reference) {
+                Ok(target) => item = target,
+                Err(message) => {
+                    return self.found.problems.push(Problem::error(reference.place, message).about(at));
+                }
+            }
+        }
+        let message =
+            "the references of this path lead back to themselves, or are too many; write the path item here";
+        self.found.problems.push(Problem::error(place, message).about(at));
+    }
+
+    fn operations(&mut self, path: &str, at: &str, item: &'a Node, bases: &[String], seen: &mut Vec<String>) {
+        let additional = item.get("additionalOperations").map(Node::members).unwrap_or_default();
+        let fixed =
+            item.members().iter().filter(|(key, _)| key.text().is_some_and(|key| METHODS.contains(&key)));
+        for (key, operation) in fixed.chain(additional) {
+            let Some(name) = key.text() else { continue };
+            let method = name.to_ascii_uppercase();
+            let at = format!("{at}.{name}");
+            if !matches!(operation.content, Content::Mapping(_)) {
+                let message = "this is not an operation; write `{responses: …}`";
+                self.found.problems.push(Problem::error(key.place, message).about(at));
+                continue;
+            }
+            // A path item goes before the one that it refers to.
+            if seen.contains(&method) {
+                continue;
+            }
+            let own = self.servers_unless_replaced(operation, &at);
+            for base in own.as_deref().unwrap_or(bases) {
+                let path = format!("{base}{}", without_query(path));
+                self.found.operations.push(Operation {
+                    method: method.clone(),
+                    path,
+                    place: key.place,
+                    at: at.clone(),
+                });
+            }
+            seen.push(method);
+        }
+    }
+
+    fn servers_unless_replaced(&mut self, node: &Node, at: &str) -> Option<Vec<String>> {
+        if self.base_path.is_some() { None } else { self.servers(node, at) }
+    }
+
+    /// The distinct base paths of the servers of a document, path item or operation; `None` where there are none.
+    fn servers(&mut self, node: &Node, at: &str) -> Option<Vec<String>> {
+        let servers = node.get("servers")?.elements();
+        let mut bases: Vec<String> = Vec::new();
+        for (index, server) in servers.iter().enumerate() {
+            let at = format!("{at}{}servers[{index}]", if at.is_empty() { "" } else { "." });
+            let Some(url) = server.get("url").and_then(Node::text) else {
+                let message = "the server has no `url`; write one, or remove the server";
+                self.found.problems.push(Problem::error(server.place, message).about(at));
+                continue;
+            };
+            let (url, unset) = with_defaults(url, server.get("variables"));
+            let base = base_of(path_of_url(&url));
+            if let Some(name) = unset.iter().find(|name| base.contains(&format!("{{{name}}}"))) {
+                let message = format!(
+                    "the server variable `{name}` has no default, so it stays a parameter of the templates"
+                );
+                self.found.problems.push(Problem::warning(server.place, message).about(at));
+            }
+            if !bases.contains(&base) {
+                bases.push(base);
+            }
+        }
+        (!bases.is_empty()).then_some(bases)
+    }
+
+    /// The node that a reference within the document leads to: a JSON pointer (RFC 6901) in a fragment.
+    fn target(&self, reference: &Node) -> Result<&'a Node, String> {
+        let text = reference.text().unwrap_or_default();
+        let Some(pointer) = text.strip_prefix("#/") else {
+            return Err(format!("`{text}` is not in this document; bundle the documents into one first"));
+        };
+        let step = |node: &'a Node, step: &str| {
+            let step = percent_decoded(step).replace("~1", "/").replace("~0", "~");
+            match &node.content {
+                Content::Sequence(nodes) => nodes.get(step.parse::<usize>().ok()?),
+                _ => node.get(&step),
+            }
+        };
+        pointer
+            .split('/')
+            .try_fold(self.document, step)
+            .ok_or_else(|| format!("`{text}` leads to nothing in this document"))
+    }
+}
+
+/// A server's URL with the defaults of its variables, and the variables without one.
+fn with_defaults(url: &str, variables: Option<&Node>) -> (String, Vec<String>) {
+    let mut filled = String::new();
+    let mut unset = Vec::new();
+    let mut rest = url;
+    while let Some((before, after)) = rest.split_once('{') {
+        filled.push_str(before);
+        let Some((name, after)) = after.split_once('}') else {
+            filled.push('{');
+            rest = after;
+            continue;
+        };
+        match variables.and_then(|variables| variables.at(&[name, "default"])).and_then(Node::text) {
+            Some(default) => filled.push_str(default),
+            None => {
+                filled.push_str(&format!("{{{name}}}"));
+                unset.push(name.to_owned());
+            }
+        }
+        rest = after;
+    }
+    filled.push_str(rest);
+    (filled, unset)
+}
+
+/// The path of a server's URL, which may lack its scheme or its authority.
+fn path_of_url(url: &str) -> &str {
+    let after_authority = |text: &'_ str| text.find('/').map_or(text.len(), |slash| slash);
+    if let Some(authority) = url.find("://").map(|at| at + 3).or(url.starts_with("//").then_some(2)) {
+        let rest = url.get(authority..).unwrap_or_default();
+        return rest.get(after_authority(rest)..).unwrap_or_default();
+    }
+    let first = url.split('/').next().unwrap_or_default();
+    // `api.example.com/v1`, `localhost:8080/v1` and `{host}/v1` are meant as authorities; `v1` is relative.
+    let is_authority = !matches!(first, "" | "." | "..") && first.contains(['.', ':', '{']);
+    if is_authority { url.get(first.len()..).unwrap_or_default() } else { url.trim_start_matches("./") }
+}
+
+/// A base path with one slash at its beginning and none at its end.
+fn base_of(path: &str) -> String {
+    let path = without_query(path.trim()).trim_matches('/');
+    if matches!(path, "" | ".") { String::new() } else { format!("/{path}") }
+}
+
+/// Some documents tell operations apart by a query or a fragment, also as an expression of RFC 6570.
+fn without_query(path: &str) -> &str {
+    let ends = ["{?", "{&", "{#", "?", "#"].iter().filter_map(|mark| path.find(mark));
+    path.get(..ends.min().unwrap_or(path.len())).unwrap_or(path)
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, after)) = rest.split_first() {
+        let escaped = (*first == b'%')
+            .then(|| after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok()))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        bytes.push(escaped.unwrap_or(*first));
+        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_server() {
+        let check = |url: &str, base: &str| assert_eq!(base_of(path_of_url(url)), base, "{url}");
+        check("https://api.example.com", "");
+        check("https://api.example.com/", "");
+        check("https://api.example.com/v1/", "/v1");
+        check("https://api.example.com:8080/api/v3?x=1#y", "/api/v3");
+        check("{scheme}://{host}:{port}/{base}", "/{base}");
+        check("//api.example.com/v2", "/v2");
+        check("/v1", "/v1");
+        check("/", "");
+        check("v1", "/v1");
+        check("./v1", "/v1");
+        check(".", "");
+        check("", "");
+        check("api.example.com/v1", "/v1");
+        check("localhost:8080/v1", "/v1");
+        check("{server}/v1", "/v1");
+    }
+}
