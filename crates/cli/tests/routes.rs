@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
+mod support;
+
+use gatelens_testkit::export::{Frame, NOON, made};
 use std::fs;
 use std::process::Command;
+use support::{EDGE, Service, gatelens};
 
 const OPENAPI: &str = r#"openapi: 3.1.0
 info: {title: shop, version: "1"}
@@ -70,4 +74,41 @@ fn each_operation_has_a_template_with_its_base_path() {
         templates(OPENAPI, &["--base-path", "/", "--any-method"]),
         ["/users", "/users/{id}", "/health"]
     );
+}
+
+#[test]
+fn learned_routes_are_printed_as_templates() {
+    let dir = tempfile::tempdir().unwrap();
+    let counts = ["/repos/a", "/repos/b", "/repos/search", "/users"].map(|route| made(route, 200, 0.1));
+    {
+        let service = Service::start(dir.path());
+        assert!(service.send("/v1/metrics", EDGE, 1, &Frame::at(NOON).of(&counts[..1])));
+    }
+    // As an earlier run of the service stored them.
+    let file = rusqlite::Connection::open(dir.path().join("metrics.db")).unwrap();
+    let row = ("orders", "prod", "inbound", r#"{"places":{"/repos":["search"]}}"#, 1, 500);
+    file.execute("INSERT INTO patterns VALUES (?, ?, ?, ?, ?, ?)", row).unwrap();
+    file.execute("UPDATE series SET folded = '/repos/{param}'", []).unwrap();
+    drop(file);
+    let service = Service::start(dir.path());
+    assert!(service.send("/v1/metrics", EDGE, 2, &Frame::at(NOON).of(&counts)));
+    let ask = |arguments: &[&str]| {
+        let output =
+            gatelens(&["routes", "--learned", "--server", &service.url]).args(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    };
+    let (status, printed, problems) = ask(&[]);
+    assert_eq!((status, problems.as_str()), (0, ""));
+    let templates: Vec<String> = serde_json::from_str(&printed).unwrap();
+    assert_eq!(templates, ["GET /repos/search", "GET /repos/{param}"]);
+    assert_eq!(
+        ask(&["--service", "orders", "--any-method"]).1.replace([' ', '\n'], ""),
+        r#"["/repos/search","/repos/{param}"]"#
+    );
+    let (status, printed, problems) = ask(&["--service", "carts"]);
+    assert_eq!((status, printed.as_str()), (1, ""));
+    assert!(problems.contains("has learned no routes yet"), "{problems}");
+    let output = gatelens(&["routes", "--learned", "FILE"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
 }

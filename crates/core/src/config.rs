@@ -5,6 +5,7 @@
 //! mask.
 
 pub mod bounds;
+mod consumer;
 mod error;
 mod locate;
 mod secret;
@@ -13,6 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use consumer::{Consumer, ConsumerLabel, ConsumerSource, DirectoryEntry};
 pub use error::ConfigError;
 pub(crate) use error::Problem;
 pub use gatelens_redact::capture::CaptureConfig;
@@ -182,36 +184,6 @@ pub enum RequestsAs {
     /// OTLP log records.
     #[default]
     Logs,
-}
-
-/// The consumer, that is the caller, of a request.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct Consumer {
-    /// Sources of the consumer's name, tried in order; the first with a value is used. Default: the header
-    /// `x-consumer-id`.
-    #[cfg_attr(feature = "schema", schemars(length(max = bounds::SOURCES)))]
-    pub sources: Vec<ConsumerSource>,
-}
-
-impl Default for Consumer {
-    fn default() -> Self {
-        Self { sources: vec![ConsumerSource { header: "x-consumer-id".into(), trusted: false }] }
-    }
-}
-
-/// A source of the consumer's name.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ConsumerSource {
-    /// A request header.
-    pub header: String,
-    /// States that clients cannot set this header themselves, because the gateway sets or strips it. It changes no
-    /// count; events carry it as `gatelens.consumer.trusted`. Default false.
-    #[serde(default)]
-    pub trusted: bool,
 }
 
 /// Rules that turn paths into routes. The first that applies is used: a template, Envoy's route name, inference.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::host::{HeaderMap, Host};
 use crate::lifecycle::Active;
+use crate::request::consumer::ResponseNames;
 use gatelens_model::{Message, OmissionReason};
 use gatelens_redact::capture::{Bodies, BodyEnd, Head, ObservedBody};
 
@@ -20,12 +21,18 @@ pub const BODY_CALLBACKS: [&str; 6] = [
     "proxy_on_response_trailers",
 ];
 
+/// The callback and the host function that removing a response header needs, by their names in a list of capabilities.
+pub const RESPONSE_HEADER_CAPABILITIES: [&str; 2] =
+    ["proxy_on_response_headers", "proxy_remove_header_map_value"];
+
 /// An instance of the filter.
 #[derive(Debug)]
 pub struct StreamFilter {
     /// `None` before a configuration is in force.
     active: Option<Rc<Active>>,
     bodies: Bodies,
+    /// The response headers that were removed because they name the consumer.
+    response_names: ResponseNames,
     /// Bytes of bodies that are held, as they were reported to the worker.
     held: usize,
 }
@@ -45,12 +52,17 @@ impl StreamFilter {
         if let Some(active) = &active {
             active.begin();
         }
-        Self { active, bodies: Bodies::default(), held: 0 }
+        Self { active, bodies: Bodies::default(), response_names: ResponseNames::Unseen, held: 0 }
     }
 
     /// The headers of a message pass.
     pub fn headers(&mut self, host: &impl Host, message: Message, end_stream: EndStream) {
-        let Some(capture) = self.active.as_ref().map(|active| active.capture()) else { return };
+        let Some(active) = &self.active else { return };
+        let names = active.response_names();
+        if message == Message::Response && !names.is_empty() {
+            self.response_names = ResponseNames::remove(host, names);
+        }
+        let capture = active.capture();
         if !capture.takes_bodies(message) {
             return;
         }
@@ -92,7 +104,7 @@ impl StreamFilter {
                 all.filter(|passed| passed.capture.held_bytes() > 0)
                     .for_each(|passed| passed.capture.omit(OmissionReason::Overload));
             }
-            active.log_from_filter(host, bodies);
+            active.log_from_filter(host, bodies, std::mem::take(&mut self.response_names));
         }
         self.report();
     }

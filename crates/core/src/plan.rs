@@ -1,24 +1,22 @@
 //! A configuration, compiled. Using a plan cannot fail.
 
 mod check;
+mod consumer;
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::config::{
-    Config, ConfigError, Consumer, Counters, Ingest, Problem, RedactConfig, Routes, Service, Step, bounds,
-};
+use crate::config::{Config, ConfigError, Counters, Ingest, Problem, Routes, Service, Step, bounds};
 use crate::counters::Caps;
 use crate::export::{ExportConfig, patterns};
 use crate::hash::fnv1a;
 use crate::host::PluginIdentity;
 use crate::otlp::Resource;
 use crate::request::RequestPlan;
-use crate::request::consumer::Source;
 use crate::request::route::{Conflict, Template, Templates};
 use crate::shared::CounterSetId;
 use gatelens_redact::capture::Capture;
-use gatelens_redact::{Hits, MASK, Redactor, SectionError};
+use gatelens_redact::{Redactor, SectionError};
 
 /// A compiled configuration.
 #[derive(Debug)]
@@ -49,17 +47,13 @@ impl Plan {
         check::version(version)?;
         check::service(&service)?;
         check::ingest(&ingest)?;
-        check::consumer(&consumer)?;
         let templates = compile_templates(&routes, &counters)?;
         let capture = Capture::new(&capture).map_err(|defect| in_section("capture", defect))?;
-        let redactor = Redactor::new(&redact).map_err(|defect| in_section("redact", defect))?;
-        refuse_masked_sources(&consumer, &redact)?;
+        let masked = consumer::masked(&consumer, &redact);
+        let redactor = Redactor::new(&masked).map_err(|defect| in_section("redact", defect))?;
+        let consumer = consumer::compile(&consumer, &redact)?;
         check::counters(&counters)?;
         check::limits(&limits)?;
-        let sources = consumer.sources.iter().map(|source| Source {
-            header: source.header.to_ascii_lowercase().into(),
-            trusted: source.trusted,
-        });
         Ok(Self {
             debug,
             export: Rc::new(ExportConfig {
@@ -97,7 +91,7 @@ impl Plan {
             }),
             request: RequestPlan {
                 direction: service.direction,
-                sources: sources.collect(),
+                consumer,
                 templates,
                 use_route_name: routes.use_route_name,
                 infer_routes: routes.infer,
@@ -137,25 +131,6 @@ fn compile_templates(routes: &Routes, counters: &Counters) -> Result<Templates, 
     }
     check::templates(&templates, counters)?;
     Ok(templates)
-}
-
-/// A header that the operator has masked must not leave as the name of a consumer.
-fn refuse_masked_sources(consumer: &Consumer, redact: &RedactConfig) -> Result<(), Problem> {
-    let headers =
-        RedactConfig { headers: redact.headers.clone(), defaults: false, ..RedactConfig::default() };
-    let redactor = Redactor::new(&headers).map_err(|defect| in_section("redact", defect))?;
-    for (index, source) in consumer.sources.iter().enumerate() {
-        let name = source.header.to_ascii_lowercase();
-        if *redactor.header(name.as_bytes(), b"-", &mut Hits::default()) == *MASK.as_bytes() {
-            let at: [Step; 4] = ["consumer".into(), "sources".into(), index.into(), "header".into()];
-            let message = format!(
-                "`redact.headers` masks `{}`, so it cannot name a consumer; remove it from one of the two",
-                source.header
-            );
-            return Err(Problem::new(at, message));
-        }
-    }
-    Ok(())
 }
 
 fn in_section(section: &str, defect: SectionError) -> Problem {

@@ -68,6 +68,8 @@ fn event(path: &str) -> Event<'_> {
         start_ns: START,
         consumer: "acme",
         consumer_trusted: false,
+        consumer_name: "",
+        consumer_group: "",
         method: Method::new(b"GET"),
         method_original: "",
         scheme: Scheme::Http,

@@ -46,7 +46,9 @@ names! {
 names! {
     /// Attributes of a log record besides those of [`SERIES`].
     LOG {
-        CONSUMER_TRUSTED = "gatelens.consumer.trusted", "bool", "", "`true` when the configuration marks the consumer's source as trusted.";
+        CONSUMER_TRUSTED = "gatelens.consumer.trusted", "bool", "", "`true` when clients cannot choose the consumer: its source is a header that the configuration marks as trusted, dynamic metadata, a client certificate or a response header.";
+        CONSUMER_NAME = "gatelens.consumer.name", "string", "", "Display name of the consumer, at most 64 characters. Only in an event in which it is new or changed, and every ten minutes, for each worker.";
+        CONSUMER_GROUP = "gatelens.consumer.group", "string", "", "Group of the consumer, in the same way.";
         METHOD_ORIGINAL = "http.request.method_original", "string", "", "The method as sent, when it counts as `_OTHER`.";
         URL_PATH = "url.path", "string", "", "Path without query, redacted, at most 2,048 bytes.";
         URL_QUERY = "url.query", "string", "", "Redacted, at most 4,096 bytes. Absent when empty or when `capture.query` is false.";

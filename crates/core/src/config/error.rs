@@ -27,30 +27,7 @@ impl fmt::Display for ConfigError {
 }
 
 /// Planned keys; reported as not available rather than as typos.
-const NOT_YET: &[&str] = &[
-    "access_log",
-    "consumer.directory",
-    "consumer.group",
-    "consumer.name",
-    "consumer.pseudonymize_key",
-    "exclude",
-    "sample",
-];
-
-/// Planned consumer sources, reported in the same way.
-const SOURCES_NOT_YET: &[&str] = &[
-    "api_key_header",
-    "api_key_query",
-    "basic_user",
-    "certificate_uri_san",
-    "client_ip",
-    "cookie",
-    "keep_prefix",
-    "metadata",
-    "pseudonymize",
-    "response_header",
-    "unverified_bearer_claim",
-];
+const NOT_YET: &[&str] = &["access_log", "exclude", "sample"];
 
 /// A defect found by a rule, not yet located in the text.
 #[derive(Debug)]
@@ -140,8 +117,7 @@ fn names_of(message: &str, kind: &str) -> Option<(String, Vec<String>)> {
 }
 
 fn unknown_key(path: &str, unknown: &str, known: &[String]) -> String {
-    let source = path.starts_with("consumer.sources[") && SOURCES_NOT_YET.contains(&unknown);
-    if source || NOT_YET.contains(&path) {
+    if NOT_YET.contains(&path) {
         return format!("`{unknown}` is not available in gatelens {} yet; remove it", crate::VERSION);
     }
     match nearest(unknown, known) {

@@ -9,6 +9,7 @@ use crate::counters::Series;
 use crate::export::RootId;
 use crate::host::{CalloutId, Host, LogLevel};
 use crate::plan::Plan;
+use crate::request::consumer::ResponseNames;
 use crate::request::{Context, FinishedRequest, decide};
 use gatelens_redact::Hits;
 use gatelens_redact::capture::{Bodies, Capture};
@@ -206,10 +207,15 @@ impl Active {
         self.worker.usage().hold(before, now);
     }
 
-    /// A request ended that a filter of this root context saw, with these bodies.
-    pub(crate) fn log_from_filter(&self, host: &impl Host, bodies: Bodies) {
+    /// The response headers that name the consumer, in lower case.
+    pub(crate) fn response_names(&self) -> &[Box<str>] {
+        &self.plan.request.consumer.response_headers
+    }
+
+    /// A request ended that a filter of this root context saw, with these bodies, after it removed these response headers.
+    pub(crate) fn log_from_filter(&self, host: &impl Host, bodies: Bodies, response_names: ResponseNames) {
         let began_ns = host.now();
-        let request = FinishedRequest::read(host, &self.plan.request);
+        let request = FinishedRequest::read(host, &self.plan.request).with_response_names(response_names);
         self.worker.counted_by_filter.set(request.fingerprint());
         self.record(host, &request, bodies, began_ns);
     }
@@ -232,7 +238,7 @@ impl Active {
     fn record<H: Host>(&self, host: &H, request: &FinishedRequest<H>, bodies: Bodies, began_ns: u64) {
         let redacts_bodies = bodies.held_bytes() > 0;
         let learned = self.worker.learned();
-        if let Some(facts) = request.facts(&self.plan.request, learned.as_deref()) {
+        if let Some(facts) = request.facts(host, &self.plan.request, learned.as_deref()) {
             let decision = decide(&self.plan.request, &facts);
             let mut hits = self.hits.take();
             let context = Context { plan: &self.plan.request, hits: &mut hits, now_ns: began_ns };

@@ -3,6 +3,7 @@
 
 use std::rc::Rc;
 
+use super::announced::Announced;
 use super::learned::LearnedRoutes;
 use super::redaction_report::RedactionReport;
 use super::usage::Usage;
@@ -40,6 +41,7 @@ pub struct Worker {
     heartbeats: Heartbeats,
     fleet: FleetStats,
     log: LogExport,
+    announced: Announced,
     counters: CounterExport,
     learned: Rc<LearnedRoutes>,
     /// Version of the learned patterns in force here.
@@ -88,6 +90,7 @@ impl Worker {
             heartbeats: Heartbeats::default(),
             fleet: FleetStats::default(),
             log: LogExport::new(&config, &instance),
+            announced: Announced::default(),
             counters: CounterExport::new(epoch.start_ns),
             learned,
             patterns_version: Vec::new(),
@@ -129,7 +132,12 @@ impl Worker {
         for (message, body) in bodies {
             body.into_iter().for_each(|body| self.redaction.pending.add_body(message, body));
         }
-        if self.log.push(event, now_ns, &self.config) {
+        let mut event = *event;
+        let label = [event.consumer_name, event.consumer_group];
+        if label != ["", ""] && !self.announced.is_news(event.consumer, label, now_ns) {
+            (event.consumer_name, event.consumer_group) = ("", "");
+        }
+        if self.log.push(&event, now_ns, &self.config) {
             self.close_batch(host, now_ns);
         }
     }

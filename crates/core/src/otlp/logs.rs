@@ -27,6 +27,8 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
         if event.consumer_trusted {
             out.flag_attribute(6, attribute::CONSUMER_TRUSTED);
         }
+        text(out, attribute::CONSUMER_NAME, event.consumer_name);
+        text(out, attribute::CONSUMER_GROUP, event.consumer_group);
         out.string_attribute(6, attribute::METHOD, event.method.name());
         text(out, attribute::METHOD_ORIGINAL, event.method_original);
         if let Some(scheme) = event.scheme.name() {

@@ -39,6 +39,10 @@ pub struct Event<'a> {
     pub consumer: &'a str,
     /// Whether the consumer's source is trusted.
     pub consumer_trusted: bool,
+    /// The consumer's name; the worker removes it where it is no news to the receiver.
+    pub consumer_name: &'a str,
+    /// Its group, likewise.
+    pub consumer_group: &'a str,
     /// From the closed list.
     pub method: Method,
     /// As sent, when it is not on the list.

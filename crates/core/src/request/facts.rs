@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::RequestPlan;
-use super::consumer::Identity;
+use super::consumer::{Identity, Label, ResponseNames, Sighting};
 use super::event::bounded_text;
 use super::overhead::{self, Origin};
 use super::route::{self, RouteSource, UNMATCHED};
@@ -43,6 +43,7 @@ pub struct FinishedRequest<S: Stream> {
     details: CodeDetails<S::Bytes>,
     route_name: Option<S::Bytes>,
     grpc_status: Option<u64>,
+    response_names: ResponseNames,
 }
 
 enum CodeDetails<B> {
@@ -56,6 +57,8 @@ enum CodeDetails<B> {
 pub struct Facts<'a> {
     /// The consumer.
     pub consumer: Identity,
+    /// The consumer's name and group.
+    pub consumer_label: Label,
     /// From the closed list.
     pub method: Method,
     /// As sent.
@@ -112,7 +115,14 @@ impl<S: Stream> FinishedRequest<S> {
         } else {
             CodeDetails::Read(host.code_details())
         };
-        Self { headers, response_headers, info, code, details, route_name, grpc_status }
+        let response_names = ResponseNames::Unseen;
+        Self { headers, response_headers, info, code, details, route_name, grpc_status, response_names }
+    }
+
+    /// Adds the response headers that a filter has removed.
+    #[must_use]
+    pub fn with_response_names(self, response_names: ResponseNames) -> Self {
+        Self { response_names, ..self }
     }
 
     /// Its fingerprint; `None` if the host lacks one of the values.
@@ -124,9 +134,14 @@ impl<S: Stream> FinishedRequest<S> {
         })
     }
 
-    /// Derives the facts; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
+    /// Derives the facts, with the host's help where a source of the consumer asks for it; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
     /// request.
-    pub fn facts<'a>(&'a self, plan: &'a RequestPlan, learned: Option<&Patterns>) -> Option<Facts<'a>> {
+    pub fn facts<'a>(
+        &'a self,
+        host: &S,
+        plan: &'a RequestPlan,
+        learned: Option<&Patterns>,
+    ) -> Option<Facts<'a>> {
         let code_details = self.code_details();
         if code_details == FOLLOWED {
             return None;
@@ -148,11 +163,15 @@ impl<S: Stream> FinishedRequest<S> {
         let (path, query) = split_query(request.path);
         let address = self.info.client_address.as_ref().map(AsRef::as_ref).unwrap_or_default();
         let (client_address, client_port) = split_port(address);
+        let sighting =
+            Sighting { host, headers: &self.headers, query, client_address, response: &self.response_names };
+        let consumer = plan.consumer.identify(&sighting);
         let (route, route_source) = self.route(plan, learned, method, path, status);
         let grpc_status = self.grpc_status.map(GrpcStatus::new);
         let ending = Ending { status, grpc_status };
         Some(Facts {
-            consumer: Identity::find(&plan.sources, &self.headers),
+            consumer_label: plan.consumer.labels.of(&consumer.id, &sighting),
+            consumer,
             method,
             method_original: request.method,
             path,

@@ -3,7 +3,7 @@
 use gatelens_redact::Redactor;
 use gatelens_redact::capture::Capture;
 
-use super::consumer::Source;
+use super::consumer::ConsumerPlan;
 use super::route::Templates;
 use crate::config::Direction;
 
@@ -12,8 +12,8 @@ use crate::config::Direction;
 pub struct RequestPlan {
     /// Direction of the traffic.
     pub direction: Direction,
-    /// Sources of the consumer, in order.
-    pub sources: Vec<Source>,
+    /// The way to the consumer.
+    pub consumer: ConsumerPlan,
     /// Configured templates.
     pub templates: Templates,
     /// Whether Envoy's route name is used.

@@ -78,12 +78,18 @@ impl<S: Stream> FinishedRequest<S> {
         let request_id = redactor.header(b"x-request-id", facts.request_id, hits);
         let mut flag_names = String::new();
         facts.flags.write_names(&mut flag_names);
+        let (client_address, client_port) = match plan.consumer.hides_client_address {
+            true => (&[][..], None),
+            false => (facts.client_address, facts.client_port),
+        };
         let unknown_method = if facts.method == Method::OTHER { facts.method_original } else { b"" };
         write(&Event {
             // The stream has ended a moment ago.
             start_ns: now_ns.saturating_sub(facts.measurement.duration_ns),
             consumer: &facts.consumer.id,
             consumer_trusted: facts.consumer.trusted,
+            consumer_name: &facts.consumer_label.name,
+            consumer_group: &facts.consumer_label.group,
             method: facts.method,
             method_original: &bounded_text(unknown_method, MAX_WORD_BYTES),
             scheme: facts.scheme,
@@ -95,8 +101,8 @@ impl<S: Stream> FinishedRequest<S> {
             grpc_status: facts.grpc_status,
             error: facts.error,
             measurement: facts.measurement,
-            client_address: &bounded_text(facts.client_address, MAX_WORD_BYTES),
-            client_port: facts.client_port,
+            client_address: &bounded_text(client_address, MAX_WORD_BYTES),
+            client_port,
             user_agent: &bounded(user_agent, MAX_USER_AGENT_BYTES),
             request_id: &bounded(request_id, MAX_WORD_BYTES),
             response_flags: &flag_names,
@@ -151,6 +157,9 @@ fn kept_headers<'a>(
     let mut room = MAX_HEADERS_BYTES;
     for (name, value) in headers.iter() {
         let Some(name) = plan.capture.header_name(message, name) else { continue };
+        if message == Message::Response && plan.consumer.is_response_source(name) {
+            continue;
+        }
         let value = bounded(plan.redactor.header(name, value, hits), MAX_HEADER_BYTES);
         let mut name = bounded_text(name, MAX_WORD_BYTES);
         if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
