@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::registry::{Registry, WorkerHandle};
+use crate::counters::Series;
 use crate::export::RootId;
 use crate::host::{CalloutId, Host, LogLevel};
 use crate::plan::Plan;
@@ -160,6 +161,13 @@ impl Plugin {
             for handle in &all {
                 handle.with(|worker| worker.abandon(host));
             }
+        }
+    }
+
+    /// Gives up the series that match: see [`crate::shared::SharedSeries::retire`].
+    pub fn retire(&self, host: &impl Host, is_retired: impl Fn(Series<'_>) -> bool) {
+        if let Some(active) = &self.active {
+            active.worker.with(|worker| worker.retire(host, is_retired));
         }
     }
 
