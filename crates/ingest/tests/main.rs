@@ -19,5 +19,6 @@ mod refusals;
 mod requests;
 mod retention;
 mod senders;
+mod starts;
 mod stats;
 mod support;
