@@ -1,6 +1,6 @@
 //! The host that a client asked for, the cluster that served it, and the version of HTTP, as Envoy knows them.
 
-use gatelens_testkit::client::{Request, send};
+use gatelens_testkit::client::Connection;
 use gatelens_testkit::http2::{Http2, Then};
 use gatelens_testkit::{Listeners, wait};
 use serde_json::{Value, json};
@@ -27,7 +27,9 @@ fn check(mode: Mode) {
         ("/direct", "[::1]:80"),
         ("/dead", "user:secret@api.example.com"),
     ] {
-        send(address, &Request::get(target).header("host", host)).unwrap();
+        let mut connection = Connection::open(address).unwrap();
+        connection.send_bytes(format!("GET {target} HTTP/1.1\r\nhost: {host}\r\n\r\n").as_bytes()).unwrap();
+        connection.read_response("GET").unwrap();
     }
     let mut http2 = Http2::open(address).unwrap();
     let id = http2.request("GET", "/bytes/9", &[], Then::End).unwrap();

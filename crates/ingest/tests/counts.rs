@@ -2,7 +2,9 @@
 
 use crate::support::Service;
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, SECOND, flag, gauge, int, made, seconds, sum, text};
-use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, HistogramDataPoint, Metric};
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, HistogramDataPoint, Metric, metric::Data,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -391,6 +393,14 @@ fn a_series_beyond_one_cap_keeps_its_other_labels() {
     assert_eq!(service.json("/api/v1/gateways")["rows"][0]["overflow"], 7);
 }
 
+/// A sum that began with the histograms of a [`Frame`], as all metrics of a stream do.
+fn begun(mut metric: Metric) -> Metric {
+    if let Some(Data::Sum(sum)) = &mut metric.data {
+        sum.data_points.iter_mut().for_each(|point| point.start_time_unix_nano = Frame::default().start);
+    }
+    metric
+}
+
 /// The rows of a summary by the values of the dimensions, with requests, errors and attempts.
 fn rows(service: &Service, by: &str, filter: &str) -> Vec<Value> {
     let answer = service.json(&format!("/api/v1/summary?{DAY}&group_by={by}{filter}"));
@@ -424,7 +434,7 @@ fn hosts_clusters_versions_calls_and_attempts_are_counted() {
             int("http.response.status_code", 200),
         ];
         attributes.extend(extra);
-        let attempts = sum("gatelens.upstream.attempts", vec![(attributes, 3 * count as i64)], NOON);
+        let attempts = begun(sum("gatelens.upstream.attempts", vec![(attributes, 3 * count as i64)], NOON));
         export.resource_metrics[0].scope_metrics[0].metrics.push(attempts);
         export
     };
@@ -471,7 +481,7 @@ fn attempts_of_a_state_that_did_not_know_them_are_not_counted_again() {
             text("http.route", "/a"),
             int("http.response.status_code", 200),
         ];
-        let attempts = sum("gatelens.upstream.attempts", vec![(attributes, count as i64)], frame.time);
+        let attempts = begun(sum("gatelens.upstream.attempts", vec![(attributes, count as i64)], frame.time));
         export.resource_metrics[0].scope_metrics[0].metrics.push(attempts);
         service.send(METRICS, identity(sequence), &export).accepted();
     };
