@@ -24,7 +24,7 @@ pub struct Caps {
     pub hosts: u32,
     /// Upstream clusters told apart.
     pub upstream_clusters: u32,
-    /// Configured templates: that many of the routes are reserved for them, whoever comes first.
+    /// Distinct routes of configured templates: that many of the routes are reserved for them, whoever comes first.
     pub templates: u32,
 }
 
