@@ -20,8 +20,8 @@ use super::traffic::{self, Kind, Load, Progress};
 use director::{Director, Plan};
 use verdict::Verdict;
 
-/// Memory that Envoy may grow by under any faults: the queues of two workers (8 MiB each), the history of an outage
-/// (4 MiB each), Envoy's buffers, and what its allocator keeps.
+/// Memory that Envoy may grow by under any faults: the queues of two workers ([`QUEUE_BYTES`] each), the history of an
+/// outage (4 MiB each), Envoy's buffers, and memory that its allocator keeps.
 const ENVOY_GROWTH_BYTES: u64 = 200 << 20;
 
 struct World {
@@ -112,10 +112,17 @@ impl World {
     }
 }
 
-/// The tests' configuration with a short timeout, so that a request that hangs costs little time.
+/// Bytes that the queue of a worker may hold. Every third request to the ingest fails and is followed by a pause, so that
+/// a backlog builds up while the batches are small and uncompressed: 9 MB over both workers. With the default bound one
+/// worker sometimes drops its oldest batch, as it must.
+const QUEUE_BYTES: u64 = 32 << 20;
+
+/// The tests' configuration with a short timeout, so that a request that hangs costs little time, and with a queue that
+/// holds all that the faults delay.
 fn impatient() -> serde_json::Value {
     let mut plugin = plugin();
     plugin["ingest"]["timeout_ms"] = 1_500.into();
+    plugin["limits"]["queue_bytes"] = QUEUE_BYTES.into();
     plugin
 }
 

@@ -10,6 +10,7 @@ mod half_close;
 mod hostile;
 mod openapi;
 mod page;
+mod patterns;
 mod percentiles;
 mod queries;
 mod redact;

@@ -11,6 +11,7 @@
 //! | [`grpc`] | names of the statuses of gRPC calls |
 //! | [`fate`] | outcomes of an event |
 //! | [`Message`], [`OmissionReason`] | the two messages of a request; why a body is not in the log |
+//! | [`route_patterns`] | the hand-back of learned route patterns |
 //! | [`sketch`] | the histogram of durations |
 //! | [`varint`] | the coding of integers |
 //! | [`reference`](mod@reference) | the tables of `docs/wire.md` |
@@ -27,6 +28,7 @@ mod message;
 pub mod metric;
 mod omission;
 pub mod reference;
+pub mod route_patterns;
 pub mod sketch;
 mod table;
 pub mod value;

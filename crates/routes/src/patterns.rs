@@ -86,11 +86,7 @@ impl Patterns {
     ///
     /// The bounds hold: what comes last in alphabetical order is left out.
     pub fn merge(&mut self, other: &Self) {
-        let mut places = self.places.clone();
-        for (before, words) in &other.places {
-            places.entry(before.clone()).or_default().extend(words.iter().cloned());
-        }
-        self.set(places);
+        self.learn(other.places.clone());
     }
 
     /// Writes the route of a path (without query) into `out`: shapes first, then learned places.
@@ -140,6 +136,15 @@ impl Patterns {
         let mut folded = String::with_capacity(route.len());
         self.route(route.as_bytes(), &mut folded);
         (folded != route).then_some(folded)
+    }
+
+    /// Adds places, each with the words that stay literal there.
+    pub(crate) fn learn(&mut self, learned: BTreeMap<String, BTreeSet<String>>) {
+        let mut places = self.places.clone();
+        for (before, words) in learned {
+            places.entry(before).or_default().extend(words);
+        }
+        self.set(places);
     }
 
     fn set(&mut self, places: Places) {
@@ -198,7 +203,9 @@ fn canonical(places: Places) -> Places {
     for (before, words) in by_depth {
         let mut route = String::with_capacity(before.len());
         for segment in before.split('/').skip(1) {
+            let is_value = segment.starts_with('{') && segment.ends_with('}');
             let folded = match canonical.get(&route) {
+                _ if is_value => VALUE,
                 Some(kept) if !kept.contains(segment) => VALUE,
                 _ => segment,
             };

@@ -152,7 +152,8 @@ impl<'a> Director<'a> {
         match change {
             Change::Template => plugin["routes"] = json!({"templates": [format!("GET {OTHER_TEMPLATE}")]}),
             Change::Batches => {
-                plugin["limits"] = json!({"batch_events": 100, "flush_ms": 500});
+                plugin["limits"]["batch_events"] = json!(100);
+                plugin["limits"]["flush_ms"] = json!(500);
                 plugin["ingest"]["compression"] = json!("none");
             }
             Change::Service => plugin["service"]["name"] = Value::from("e2e-other"),

@@ -3,13 +3,16 @@
 mod api;
 mod assets;
 mod body;
+mod hand_back;
 mod otlp;
 mod redact;
 
 use crate::clock;
 use crate::jobs;
+use crate::learning::Learning;
 use crate::limits::Limits;
 use crate::model::Signal;
+use crate::patterns::KnownPatterns;
 use crate::query::{Files, Store};
 use crate::retention::Retention;
 use crate::stats::{Gauges, Stats};
@@ -20,6 +23,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use gatelens_model::route_patterns;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -87,6 +91,8 @@ pub(crate) struct State {
     limits: Limits,
     data: Arc<DataDir>,
     writers: Arc<Writers>,
+    patterns: Arc<KnownPatterns>,
+    learning: Learning,
     store: Box<dyn Store>,
     /// Bytes of bodies that may still be taken in.
     memory: Arc<Semaphore>,
@@ -111,8 +117,11 @@ impl Server {
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let data = Arc::new(DataDir::new(data));
-        let writers = Writers::start(&data, &limits)
-            .map_err(|source| StartError::Store { path: data.path().to_owned(), source })?;
+        let patterns = Arc::new(KnownPatterns::default());
+        let failed = |source| StartError::Store { path: data.path().to_owned(), source };
+        let writers = Arc::new(Writers::start(&data, &limits, &patterns).map_err(failed)?);
+        let learning = Learning::start(Arc::clone(&writers), &patterns)
+            .map_err(|error| failed(StoreError::file(data.path(), error)))?;
         let state = Arc::new(State {
             memory: Arc::new(Semaphore::new(limits.memory_bytes)),
             decoders: Arc::new(Semaphore::new(limits.decoders)),
@@ -124,7 +133,9 @@ impl Server {
             store: Box::new(Files::new(Arc::clone(&data), limits.clone())),
             limits,
             data,
-            writers: Arc::new(writers),
+            writers,
+            patterns,
+            learning,
         });
         Ok(Self { listener, address, state, retention })
     }
@@ -198,6 +209,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/logs", receive(Signal::Logs))
         .route("/v1/traces", receive(Signal::Traces))
         .route("/metrics", get(stats))
+        .route(route_patterns::PATH, get(hand_back::patterns))
         .route("/healthz", get(api::health))
         .route("/api/{*path}", any(api::no_path))
         .route("/v1/{*path}", any(api::no_path))

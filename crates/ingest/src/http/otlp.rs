@@ -1,11 +1,12 @@
 //! `POST /v1/metrics`, `/v1/logs` and `/v1/traces`, as the OTLP/HTTP specification has them.
 
-use super::State;
 use super::body::{self, Held, Packing, Share};
+use super::{State, hand_back};
 use crate::clock;
 use crate::error::ReceiveError;
+use crate::learning;
 use crate::limits::Limits;
-use crate::model::{Identity, Signal};
+use crate::model::{Identity, Scope, Signal};
 use crate::store::{Refused, Stored};
 use crate::wire::{self, Batch, Bounds, Encoding};
 use axum::body::Body;
@@ -35,12 +36,22 @@ pub(super) async fn receive(
     let stored = store(&state, signal, encoding.as_ref().copied(), &headers, body).await;
     let encoding = encoding.unwrap_or(Encoding::Protobuf);
     match stored {
-        Ok(rejected) => success(signal, encoding, rejected),
+        Ok(Taken { rejected, gateway }) => {
+            let answer = success(signal, encoding, rejected);
+            hand_back::name_version(answer, gateway.and_then(|scope| state.patterns.get(&scope)))
+        }
         Err(error) => {
             state.stats.refused(signal);
             error.into_response(encoding)
         }
     }
+}
+
+/// An export that was stored.
+struct Taken {
+    rejected: Rejected,
+    /// The scope of its sender, if that is a gateway of ours.
+    gateway: Option<Scope>,
 }
 
 /// The part of an export that was not stored.
@@ -56,7 +67,7 @@ async fn store(
     encoding: Result<Encoding, &ReceiveError>,
     headers: &HeaderMap,
     body: Body,
-) -> Result<Rejected, ReceiveError> {
+) -> Result<Taken, ReceiveError> {
     let head = encoding
         .map_err(|error| ReceiveError::Unsupported(error.to_string()))
         .and_then(|encoding| Ok((encoding, Packing::of(headers)?, identity(headers)?)));
@@ -72,6 +83,7 @@ async fn store(
     let (batch, share) = decode(state, packing, body, (signal, encoding), identity).await?;
     match batch {
         Batch::Counts(batch) => {
+            let gateway = batch.identity.as_ref().and(batch.parts.first()).map(|part| part.gateway.scope());
             let points: u64 = batch.parts.iter().map(|part| part.points.len() as u64).sum();
             let writing = Arc::clone(state);
             let stored = to_its_end(async move { (writing.writers.metrics(batch).await, share) }).await??;
@@ -80,21 +92,27 @@ async fn store(
                 Stored::Repeat => 0,
             };
             state.stats.stored(signal, stored, points - count, count);
-            Ok(Rejected { count, reason: "the store holds its maximum of series: send fewer label values" })
+            let reason = "the store holds its maximum of series: send fewer label values";
+            Ok(Taken { rejected: Rejected { count, reason }, gateway })
         }
         Batch::Requests(batch, others) => {
+            let gateway = batch.identity.as_ref().and(batch.parts.first()).map(|part| part.gateway.scope());
+            let observed = learning::observed(&batch);
             let events: u64 = batch.parts.iter().map(|part| part.events.len() as u64).sum();
             let writing = Arc::clone(state);
             let stored =
                 to_its_end(async move { (writing.writers.requests(batch, signal).await, share) }).await??;
             state.stats.stored(signal, stored, events, others);
+            if stored != Stored::Repeat {
+                state.learning.observe(observed);
+            }
             let reason = match signal {
                 Signal::Traces => "only server spans of HTTP requests are stored: set http.request.method",
                 Signal::Logs | Signal::Metrics => {
                     "only records of HTTP requests are stored: set http.request.method"
                 }
             };
-            Ok(Rejected { count: others, reason })
+            Ok(Taken { rejected: Rejected { count: others, reason }, gateway })
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Counts: the measurements of each series, and how states and changes add up.
 
+use super::scope::is_path;
 use super::{Gateway, Identity, Redaction, Report};
 use gatelens_model::sketch::Sketch;
 
@@ -29,11 +30,20 @@ pub(crate) struct SeriesKey {
     pub(crate) consumer: String,
     pub(crate) method: String,
     pub(crate) route: String,
+    /// Who configured the route: `template`, `route_name` or [`SENDER`]; empty for an inferred one.
+    pub(crate) route_source: String,
     /// 0 without a response.
     pub(crate) status: u16,
     /// Empty without an error.
     pub(crate) error_type: String,
     pub(crate) overflow: bool,
+}
+
+impl SeriesKey {
+    /// Whether its route was inferred from paths, so that learned patterns may replace it.
+    pub(crate) fn has_inferred_route(&self) -> bool {
+        self.route_source.is_empty() && is_path(&self.route)
+    }
 }
 
 /// One stream of the sender at one moment, over all instruments that we read.

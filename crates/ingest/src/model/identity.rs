@@ -1,5 +1,6 @@
 //! Senders, and the identity of their requests.
 
+use super::Scope;
 use std::collections::BTreeMap;
 
 /// Which export a request of a sender is.
@@ -39,10 +40,28 @@ pub(crate) struct Gateway {
     pub(crate) epoch: String,
     pub(crate) service: String,
     pub(crate) environment: String,
+    /// `inbound` or `outbound`.
+    pub(crate) direction: String,
     pub(crate) version: Option<String>,
     pub(crate) config_hash: Option<String>,
     /// Series in use there, where the sender reports it.
     pub(crate) series: Option<u64>,
     /// The configuration's tags, as far as they are kept.
     pub(crate) tags: BTreeMap<String, String>,
+}
+
+impl Gateway {
+    /// The traffic that shares route patterns with this gateway's.
+    pub(crate) fn scope(&self) -> Scope {
+        Scope {
+            service: self.service.clone(),
+            environment: self.environment.clone(),
+            direction: self.direction.clone(),
+        }
+    }
+
+    /// Whether it is one of ours. The routes of other senders are templates of their frameworks.
+    pub(crate) fn infers_routes(&self) -> bool {
+        self.version.is_some()
+    }
 }

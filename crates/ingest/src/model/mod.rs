@@ -7,8 +7,10 @@ mod counts;
 mod identity;
 pub(crate) mod report;
 pub(crate) mod request;
+mod scope;
 
 pub(crate) use counts::{MetricBatch, MetricPart, Point, SeriesKey, Tally, Temporality, Timing, Values};
 pub(crate) use identity::{Gateway, Identity, Signal};
 pub(crate) use report::{Bodies, DROP_REASONS, Redaction, Report, Rule};
 pub(crate) use request::{RequestBatch, RequestEvent, RequestPart, is_error};
+pub(crate) use scope::{SENDER, Scope};

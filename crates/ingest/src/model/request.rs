@@ -3,6 +3,7 @@
 //! A field is a line of [`RequestEvent`] and a line of [`FIELDS`]. From the table `wire` reads attributes, `store` makes
 //! columns, and `query` and the command line make rows. `http/openapi.json` describes it, which a test compares.
 
+use super::scope::is_path;
 use super::{Gateway, Identity};
 use gatelens_model::{attribute, value};
 
@@ -30,6 +31,8 @@ pub(crate) struct RequestEvent {
     pub(crate) method: String,
     pub(crate) method_original: Option<String>,
     pub(crate) route: String,
+    /// Who configured the route: `template`, `route_name` or `sender`; absent for an inferred one.
+    pub(crate) route_source: Option<String>,
     /// 0 without a response.
     pub(crate) status: u16,
     pub(crate) error_type: Option<String>,
@@ -60,6 +63,13 @@ pub(crate) struct RequestEvent {
     pub(crate) trace_id: Vec<u8>,
     /// Empty or 8 bytes.
     pub(crate) span_id: Vec<u8>,
+}
+
+impl RequestEvent {
+    /// Whether its route was inferred from its path, so that learned patterns may replace it.
+    pub(crate) fn has_inferred_route(&self) -> bool {
+        self.route_source.is_none() && is_path(&self.route)
+    }
 }
 
 /// Whether a status counts as an error: 500 or more, or no response.
@@ -200,7 +210,7 @@ macro_rules! number {
 const OLD_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
 
 /// All fields beside the time, in the order in which the command line prints them.
-pub(crate) const FIELDS: [Field; 29] = [
+pub(crate) const FIELDS: [Field; 30] = [
     label!(2, consumer, Source::Consumer),
     Field {
         column: 16,
@@ -215,6 +225,7 @@ pub(crate) const FIELDS: [Field; 29] = [
     label!(3, method, Source::Label(attribute::METHOD, value::OTHER_METHOD)),
     text!(4, method_original, Source::Text(attribute::METHOD_ORIGINAL)),
     label!(5, route, Source::Label(attribute::ROUTE, value::UNMATCHED)),
+    text!(30, route_source, Source::Text(attribute::ROUTE_SOURCE)),
     text!(7, path, Source::Text(attribute::URL_PATH)),
     text!(8, query, Source::Query(attribute::URL_QUERY)),
     Field {

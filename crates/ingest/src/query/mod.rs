@@ -7,6 +7,7 @@ mod counts;
 mod filter;
 mod gateways;
 pub(crate) mod params;
+mod patterns;
 mod quantiles;
 mod range;
 mod requests;
@@ -14,6 +15,7 @@ mod rollup;
 
 pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
+pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use requests::{RequestsPage, RequestsQuery};
 
 use crate::error::QueryError;
@@ -36,6 +38,8 @@ pub(crate) trait Store: Send + Sync {
     fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, QueryError>;
     /// The gateways that report.
     fn gateways(&self, query: &GatewaysQuery) -> Result<Gateways, QueryError>;
+    /// The routes that were learned.
+    fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
 }
 
 /// A question of the read API.
@@ -44,6 +48,7 @@ pub(crate) enum Question {
     Timeseries(TimeseriesQuery),
     Requests(RequestsQuery),
     Gateways(GatewaysQuery),
+    Patterns(PatternsQuery),
 }
 
 /// The answer to a [`Question`].
@@ -54,6 +59,7 @@ pub(crate) enum Answer {
     Timeseries(Timeseries),
     Requests(RequestsPage),
     Gateways(Gateways),
+    Patterns(Patterns),
 }
 
 /// Which question it is: the last part of its path under `/api/v1/`.
@@ -63,10 +69,12 @@ pub(crate) enum Kind {
     Timeseries,
     Requests,
     Gateways,
+    Patterns,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Summary, Self::Timeseries, Self::Requests, Self::Gateways];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Summary, Self::Timeseries, Self::Requests, Self::Gateways, Self::Patterns];
 
     /// The name on the path.
     pub(crate) fn name(self) -> &'static str {
@@ -75,6 +83,7 @@ impl Kind {
             Self::Timeseries => "timeseries",
             Self::Requests => "requests",
             Self::Gateways => "gateways",
+            Self::Patterns => "patterns",
         }
     }
 }
@@ -92,6 +101,7 @@ impl Question {
             Kind::Timeseries => Self::Timeseries(TimeseriesQuery::parse(query, now, limits)?),
             Kind::Requests => Self::Requests(RequestsQuery::parse(query, now, limits)?),
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now)?),
+            Kind::Patterns => Self::Patterns(PatternsQuery::parse(query)?),
         })
     }
 
@@ -102,6 +112,7 @@ impl Question {
             Self::Timeseries(query) => Answer::Timeseries(store.timeseries(query)?),
             Self::Requests(query) => Answer::Requests(store.requests(query)?),
             Self::Gateways(query) => Answer::Gateways(store.gateways(query)?),
+            Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
         })
     }
 }
@@ -132,6 +143,10 @@ impl Store for Files {
     }
 
     fn gateways(&self, query: &GatewaysQuery) -> Result<Gateways, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 }

@@ -8,6 +8,7 @@
 //! captured bodies are as large as they are.
 
 mod file;
+mod fold;
 mod place;
 mod row;
 mod waiting;
@@ -19,6 +20,7 @@ use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::store::DataDir;
 use file::File;
+use fold::Folding;
 use place::Place;
 use row::Row;
 use serde::Serialize;
@@ -68,6 +70,7 @@ impl RequestsQuery {
             .map(|(path, day, connection)| File::new(path, day, connection, self.range, before))
             .collect();
         let mut waiting = Waiting::new(self.limit, limits.page_bytes);
+        let mut folding = Folding::read(directory, limits.query_timeout);
         let mut page = Page::default();
         let mut scanned = 0;
         let deadline = Instant::now() + limits.query_timeout;
@@ -102,7 +105,7 @@ impl RequestsQuery {
             if Instant::now() > deadline {
                 return Err(QueryError::TooSlow);
             }
-            scanned += files[index].read_next(directory, self, &mut waiting)?;
+            scanned += files[index].read_next(directory, self, &mut folding, &mut waiting)?;
             waiting.trim();
         }
     }

@@ -120,7 +120,8 @@ impl Groups {
         let mut found = Self { all: Vec::new(), of_series: Vec::new() };
         let mut places: HashMap<Group, usize> = HashMap::new();
         let mut select = file.prepare(
-            "SELECT service, environment, direction, consumer, method, route, status, error_type, overflow, id
+            "SELECT service, environment, direction, consumer, method, coalesce(folded, route), status, error_type,
+                    overflow, route_source, id
              FROM series",
         )?;
         let mut rows = select.query([])?;
@@ -129,7 +130,7 @@ impl Groups {
             if !filter.takes_series(&series) {
                 continue;
             }
-            let id = usize::try_from(row.get::<_, i64>(9)?).unwrap_or_default();
+            let id = usize::try_from(row.get::<_, i64>(10)?).unwrap_or_default();
             let group = Group::of(&series, by);
             let place = *places.entry(group).or_insert_with_key(|group| {
                 found.all.push(group.clone());

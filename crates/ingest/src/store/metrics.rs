@@ -2,10 +2,13 @@
 
 use super::data_dir::DataDir;
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
+use super::patterns;
 use super::sketch::{self, Unreadable};
-use super::{METRICS_FILE, Pruned, StoreError, Stored, prune, schema};
+use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema};
+use crate::clock;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
-use crate::model::{MetricBatch, Point, SeriesKey, Signal, Tally, Temporality, Timing, Values};
+use crate::model::{MetricBatch, Point, Scope, SeriesKey, Signal, Tally, Temporality, Timing, Values};
+use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
 use gatelens_model::sketch::Sketch;
 use rusqlite::{
@@ -24,18 +27,37 @@ pub(super) struct Metrics {
     /// All series by what they are; only ever ahead of the file within a transaction.
     series: HashMap<SeriesKey, i64>,
     max_series: usize,
+    /// Written here only, after the commit.
+    patterns: Arc<KnownPatterns>,
 }
 
 impl Metrics {
-    pub(super) fn open(directory: Arc<DataDir>, max_series: usize) -> Result<Self, StoreError> {
+    pub(super) fn open(
+        directory: Arc<DataDir>,
+        max_series: usize,
+        patterns: Arc<KnownPatterns>,
+    ) -> Result<Self, StoreError> {
         // A database of something else means the wrong directory, and is left alone.
         let path = directory.path().join(METRICS_FILE);
-        let (connection, series) = directory.open_or_replace(&path, StoreError::is_damage, || {
-            let connection = schema::open_metrics(directory.path())?;
-            let series = load_series(&connection)?;
-            Ok((connection, series))
-        })?;
-        Ok(Self { directory, connection, series, max_series })
+        let (mut connection, series, stored) =
+            directory.open_or_replace(&path, StoreError::is_damage, || {
+                let connection = schema::open_metrics(directory.path())?;
+                let series = load_series(&connection)?;
+                let stored = patterns::load(&connection)?;
+                Ok((connection, series, stored))
+            })?;
+        let mut missing = patterns.all();
+        for (scope, learned) in stored {
+            missing.remove(&scope);
+            patterns.put(scope, Arc::new(learned));
+        }
+        // The file that knew them was damaged; a place once learned stays.
+        let transaction = connection.transaction()?;
+        for (scope, learned) in &missing {
+            patterns::put(&transaction, scope, learned, clock::now())?;
+        }
+        transaction.commit()?;
+        Ok(Self { directory, connection, series, max_series, patterns })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -44,7 +66,8 @@ impl Metrics {
             Err(error) if error.is_damage() => {
                 self.connection = Connection::open_in_memory()?;
                 self.directory.set_aside(&self.directory.path().join(METRICS_FILE), &error)?;
-                *self = Self::open(Arc::clone(&self.directory), self.max_series)?;
+                let patterns = Arc::clone(&self.patterns);
+                *self = Self::open(Arc::clone(&self.directory), self.max_series, patterns)?;
                 self.store_or_undo(batch, now)
             }
             outcome => outcome,
@@ -61,6 +84,19 @@ impl Metrics {
             }
         }
         outcome
+    }
+
+    /// Stores learned patterns and folds the past under them. They are in force when this returns. `now` is in Unix
+    /// nanoseconds.
+    pub(super) fn learn(&mut self, lesson: Lesson, now: i64) -> Result<(), StoreError> {
+        let Lesson { scope, patterns, requests } = lesson;
+        let learned = Learned::new(patterns, requests);
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        patterns::put(&transaction, &scope, &learned, now)?;
+        patterns::fold(&transaction, &scope, &learned, &self.series)?;
+        transaction.commit()?;
+        self.patterns.put(scope, Arc::new(learned));
+        Ok(())
     }
 
     /// Removes some expired data. `now` is in Unix nanoseconds.
@@ -102,9 +138,13 @@ impl Metrics {
                 false => Known::Nothing,
             };
             for point in &part.points {
-                let Some(series) =
-                    series_id(&transaction, &mut self.series, self.max_series, &point.series, fresh)?
-                else {
+                let table = SeriesTable {
+                    known: &mut self.series,
+                    max: self.max_series,
+                    patterns: &self.patterns,
+                    fresh,
+                };
+                let Some(series) = series_id(&transaction, table, &point.series)? else {
                     rejected += 1;
                     continue;
                 };
@@ -128,14 +168,15 @@ impl Metrics {
 
 fn load_series(connection: &Connection) -> Result<HashMap<SeriesKey, i64>, StoreError> {
     let mut all = connection.prepare(
-        "SELECT service, environment, direction, consumer, method, route, status, error_type, overflow, id
+        "SELECT service, environment, direction, consumer, method, route, status, error_type, overflow, route_source,
+                id
          FROM series",
     )?;
-    let rows = all.query_map([], |row| Ok((read_series(row)?, row.get(9)?)))?;
+    let rows = all.query_map([], |row| Ok((read_series(row)?, row.get(10)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// A series out of the first nine columns of a row.
+/// A series out of the first ten columns of a row.
 pub(crate) fn read_series(row: &Row<'_>) -> rusqlite::Result<SeriesKey> {
     Ok(SeriesKey {
         service: row.get(0)?,
@@ -147,17 +188,35 @@ pub(crate) fn read_series(row: &Row<'_>) -> rusqlite::Result<SeriesKey> {
         status: row.get(6)?,
         error_type: row.get(7)?,
         overflow: row.get(8)?,
+        route_source: row.get(9)?,
     })
 }
 
-/// The row of a series, made when it is new; `None` when there are too many.
+/// All series, while a batch is stored.
+struct SeriesTable<'a> {
+    known: &'a mut HashMap<SeriesKey, i64>,
+    max: usize,
+    patterns: &'a KnownPatterns,
+    /// Those that the batch brought.
+    fresh: &'a mut Vec<SeriesKey>,
+}
+
+/// The row of a series, made when it is new; `None` when there are too many. A series that patterns fold has its own row
+/// only if it was counted before they were learned; later points count in the row of the pattern. The state of their
+/// stream does not depend on the row, so each request still counts once.
 fn series_id(
     transaction: &Transaction<'_>,
-    known: &mut HashMap<SeriesKey, i64>,
-    max: usize,
+    table: SeriesTable<'_>,
     key: &SeriesKey,
-    fresh: &mut Vec<SeriesKey>,
 ) -> Result<Option<i64>, StoreError> {
+    let SeriesTable { known, max, patterns, fresh } = table;
+    if let Some(id) = known.get(key) {
+        return Ok(Some(*id));
+    }
+    let learned = patterns.get(&Scope::of_series(key));
+    let route = learned.and_then(|learned| folded(key, &learned.patterns));
+    let pattern = route.map(|route| SeriesKey { route, ..key.clone() });
+    let key = pattern.as_ref().unwrap_or(key);
     if let Some(id) = known.get(key) {
         return Ok(Some(*id));
     }
@@ -167,8 +226,9 @@ fn series_id(
     transaction
         .prepare_cached(
             "INSERT INTO series
-               (service, environment, direction, consumer, method, route, status, error_type, overflow)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+               (service, environment, direction, consumer, method, route, status, error_type, overflow,
+                route_source)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             key.service,
@@ -179,7 +239,8 @@ fn series_id(
             key.route,
             key.status,
             key.error_type,
-            key.overflow
+            key.overflow,
+            key.route_source
         ])?;
     let id = transaction.last_insert_rowid();
     known.insert(key.clone(), id);

@@ -10,6 +10,7 @@ pub(crate) mod chunk;
 mod data_dir;
 pub(crate) mod gateways;
 pub(crate) mod metrics;
+mod patterns;
 mod prune;
 mod requests;
 mod schema;
@@ -17,6 +18,7 @@ pub(crate) mod sketch;
 mod writer;
 
 pub(crate) use data_dir::DataDir;
+pub(crate) use patterns::{Lesson, load as load_patterns};
 pub(crate) use prune::{Pruned, minutes_since};
 pub(crate) use requests::day_files;
 pub(crate) use schema::{METRICS_FILE, open_read};

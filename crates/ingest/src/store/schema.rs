@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 5;
+const VERSION: i64 = 6;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -186,6 +186,46 @@ ALTER TABLE reports RENAME COLUMN machines TO workers;
 ALTER TABLE reports RENAME COLUMN machines_lost TO workers_lost;
 ALTER TABLE reports ADD COLUMN uncounted INTEGER;
 ",
+    "
+CREATE TABLE new_series (
+    id INTEGER PRIMARY KEY,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    consumer TEXT NOT NULL,
+    method TEXT NOT NULL,
+    route TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    error_type TEXT NOT NULL,
+    overflow INTEGER NOT NULL,
+    route_source TEXT NOT NULL,     -- '': inferred
+    folded TEXT,                    -- the route under which learned patterns show the series, where it is another
+    UNIQUE (service, environment, direction, consumer, method, route, status, error_type, overflow, route_source)
+);
+INSERT INTO new_series
+SELECT id, service, environment, direction, consumer, method, route, status, error_type, overflow, '', NULL
+FROM series;
+DROP TABLE series;
+ALTER TABLE new_series RENAME TO series;
+CREATE TABLE patterns (             -- learned routes; a scope is a service, an environment and a direction
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    content TEXT NOT NULL,          -- JSON, as gateways take it
+    learned_at INTEGER NOT NULL,    -- the last change, Unix nanoseconds
+    requests INTEGER NOT NULL,      -- of the scope that were learned from
+    UNIQUE (service, environment, direction)
+);
+CREATE TABLE pattern_places (       -- when each place was learned
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    place TEXT NOT NULL,            -- the route before it
+    learned_at INTEGER NOT NULL,
+    requests INTEGER NOT NULL,      -- of the scope, at that time
+    PRIMARY KEY (service, environment, direction, place)
+) WITHOUT ROWID;
+",
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -214,6 +254,7 @@ SELECT s.instance, s.epoch,
 FROM single s JOIN stored ON stored.gateway = s.instance
 WHERE day IS NOT NULL;
 ",
+    "",
 ];
 
 /// Opens the file of counters to write, and creates it when it is not there.
@@ -335,10 +376,18 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(METRICS_FILE);
         let tables = "CREATE TABLE first (id INTEGER PRIMARY KEY)";
-        open_write(&path, tables, &["", "", "", ""]).unwrap().pragma_update(None, "user_version", 1).unwrap();
+        open_write(&path, tables, &[""; VERSION as usize - 1])
+            .unwrap()
+            .pragma_update(None, "user_version", 1)
+            .unwrap();
         let refused = open_read(&path).unwrap_err().to_string();
-        assert!(refused.contains("has schema version 1, this gatelens reads 5"), "{refused}");
-        open_write(&path, tables, &["", "", "", "CREATE TABLE last (id INTEGER PRIMARY KEY)"]).unwrap();
+        assert!(
+            refused.contains(&format!("has schema version 1, this gatelens reads {VERSION}")),
+            "{refused}"
+        );
+        let mut migrations = [""; VERSION as usize - 1];
+        migrations[VERSION as usize - 2] = "CREATE TABLE last (id INTEGER PRIMARY KEY)";
+        open_write(&path, tables, &migrations).unwrap();
         let connection = open_read(&path).unwrap().unwrap();
         assert_eq!(connection.query_row("SELECT count(*) FROM last", [], |row| row.get(0)), Ok(0));
     }
@@ -364,7 +413,7 @@ mod tests {
 
     /// The accepted records after the last migration.
     fn migrated(file: &Connection) -> Vec<(String, String, i64, i64)> {
-        file.execute_batch(REQUESTS_MIGRATIONS.last().unwrap()).unwrap();
+        REQUESTS_MIGRATIONS[3..].iter().for_each(|migration| file.execute_batch(migration).unwrap());
         let mut select = file.prepare("SELECT * FROM accepted ORDER BY instance, epoch, day").unwrap();
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
         rows.unwrap().collect::<Result<_, _>>().unwrap()

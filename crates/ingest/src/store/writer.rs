@@ -2,10 +2,11 @@
 
 use super::metrics::Metrics;
 use super::requests::Requests;
-use super::{DataDir, Pruned, StoreError, schema};
+use super::{DataDir, Lesson, Pruned, StoreError, schema};
 use crate::clock;
 use crate::limits::Limits;
 use crate::model::{MetricBatch, RequestBatch, Signal};
+use crate::patterns::KnownPatterns;
 use crate::retention::Retention;
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
@@ -69,6 +70,7 @@ enum MetricJob {
     Store(MetricBatch, Reply<Stored>),
     Probe(Reply<()>),
     Prune(Retention, Reply<Pruned>),
+    Learn(Lesson, Reply<()>),
 }
 
 enum RequestJob {
@@ -79,13 +81,18 @@ enum RequestJob {
 
 impl Writers {
     /// Opens the store, creates missing files, and starts the writers.
-    pub(crate) fn start(directory: &Arc<DataDir>, limits: &Limits) -> Result<Self, StoreError> {
+    /// Patterns that are stored are in force from then on.
+    pub(crate) fn start(
+        directory: &Arc<DataDir>,
+        limits: &Limits,
+        patterns: &Arc<KnownPatterns>,
+    ) -> Result<Self, StoreError> {
         let dir = directory.path();
         // The data may name people: only the owner may read it.
         let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
         made.map_err(|error| StoreError::file(dir, error))?;
         let lock = lock(dir)?;
-        let mut metrics = Metrics::open(Arc::clone(directory), limits.series)?;
+        let mut metrics = Metrics::open(Arc::clone(directory), limits.series, Arc::clone(patterns))?;
         metrics.probe(clock::now())?;
         let requests = Requests::open(Arc::clone(directory), clock::now())?;
         let queue = limits.writer_queue;
@@ -122,6 +129,11 @@ impl Writers {
         while self.metrics.submit(|reply| MetricJob::Prune(retention.clone(), reply)).await? == Pruned::More {
         }
         Ok(())
+    }
+
+    /// Stores learned patterns, folds the past under them, and puts them in force. Blocks until that is done.
+    pub(crate) fn learned(&self, lesson: Lesson) -> Result<(), Refused> {
+        self.metrics.submit_blocking(|reply| MetricJob::Learn(lesson, reply))
     }
 
     /// Batches that wait for each writer or are being stored, by the name of the writer.
@@ -179,6 +191,14 @@ impl<J: Send + 'static> Writer<J> {
         }
     }
 
+    /// Waits for a place in the queue and then for the answer; for threads that may block.
+    fn submit_blocking<T>(&self, job: impl FnOnce(Reply<T>) -> J) -> Result<T, Refused> {
+        let (reply, answer) = oneshot::channel();
+        let jobs = self.jobs.as_ref().ok_or(Refused::Stopped)?;
+        jobs.send(job(reply)).map_err(|_| Refused::Stopped)?;
+        Ok(answer.blocking_recv().map_err(|_| Refused::Stopped)??)
+    }
+
     fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
     }
@@ -223,6 +243,7 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             MetricJob::Store(batch, reply) => drop(reply.send(store.store(&batch, clock::now()))),
             MetricJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
             MetricJob::Probe(reply) => drop(reply.send(store.probe(clock::now()))),
+            MetricJob::Learn(lesson, reply) => drop(reply.send(store.learn(lesson, clock::now()))),
         }
     }
 }
@@ -260,7 +281,7 @@ mod tests {
     async fn a_writer_that_stopped_is_a_failure() {
         let directory = tempfile::tempdir().unwrap();
         let data = Arc::new(DataDir::new(directory.path().to_owned()));
-        let mut writers = Writers::start(&data, &Limits::default()).unwrap();
+        let mut writers = Writers::start(&data, &Limits::default(), &Arc::default()).unwrap();
         writers.probe().await.unwrap();
         writers.requests = Writer::start(data.path(), "requests", 1, |_| panic!("on purpose")).unwrap();
         let found = writers.probe().await;
@@ -277,7 +298,7 @@ mod tests {
     async fn a_full_queue_of_requests_is_load_and_not_a_failure() {
         let directory = tempfile::tempdir().unwrap();
         let data = Arc::new(DataDir::new(directory.path().to_owned()));
-        let mut writers = Writers::start(&data, &Limits::default()).unwrap();
+        let mut writers = Writers::start(&data, &Limits::default(), &Arc::default()).unwrap();
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let busy = move |_: &Receiver<RequestJob>| {
             let _ = stopped.recv();

@@ -1,6 +1,6 @@
 //! Reading attributes, and hashing them without regard to their order.
 
-use crate::model::{Gateway, Identity, SeriesKey};
+use crate::model::{Gateway, Identity, SENDER, SeriesKey};
 use gatelens_model::{attribute, grpc, value};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -84,6 +84,7 @@ pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) 
         epoch,
         service,
         environment: owned(attributes, attribute::ENVIRONMENT).unwrap_or_else(|| "default".to_owned()),
+        direction: owned(attributes, attribute::DIRECTION).unwrap_or_else(|| value::INBOUND.to_owned()),
         version: owned(attributes, attribute::VERSION),
         config_hash: owned(attributes, attribute::CONFIG_HASH),
         series: None,
@@ -119,7 +120,13 @@ pub(super) fn series(gateway: &Gateway, direction: &str, attributes: &[KeyValue]
         status: status(attributes, attribute::STATUS_CODE),
         error_type: owned(attributes, attribute::ERROR_TYPE).unwrap_or_default(),
         overflow,
+        route_source: route_source(gateway, attributes).unwrap_or_default(),
     }
+}
+
+/// Who configured the route; `None` for an inferred one.
+pub(super) fn route_source(gateway: &Gateway, attributes: &[KeyValue]) -> Option<String> {
+    if gateway.infers_routes() { owned(attributes, attribute::ROUTE_SOURCE) } else { Some(SENDER.to_owned()) }
 }
 
 /// A hash of a set of attributes that stays the same over versions and machines, since it is stored.

@@ -3,7 +3,7 @@
 use super::attributes::{consumer, gateway, grpc_status, is_true, number, query, status, text};
 use super::captured::{body, body_omitted, headers};
 use crate::model::request::{Access, FIELDS, Source};
-use crate::model::{Gateway, Identity, RequestBatch, RequestEvent, RequestPart};
+use crate::model::{Gateway, Identity, RequestBatch, RequestEvent, RequestPart, SENDER};
 use gatelens_model::{attribute, value};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -34,9 +34,18 @@ pub(super) fn append(
     gateway: Gateway,
     events: impl Iterator<Item = RequestEvent>,
 ) {
+    let events = events.map(|mut event| {
+        if !gateway.infers_routes() {
+            event.route_source = Some(SENDER.to_owned());
+        }
+        event
+    });
     match parts.last_mut().filter(|last| last.gateway == gateway) {
         Some(last) => last.events.extend(events),
-        None => parts.push(RequestPart { gateway, events: events.collect() }),
+        None => {
+            let events = events.collect();
+            parts.push(RequestPart { gateway, events });
+        }
     }
 }
 

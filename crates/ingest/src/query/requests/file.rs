@@ -1,6 +1,7 @@
 //! A day's file of the request log, read from its latest chunk on.
 
 use super::RequestsQuery;
+use super::fold::Folding;
 use super::place::Place;
 use super::row::Sender;
 use super::waiting::{Found, Waiting};
@@ -92,12 +93,19 @@ impl File {
         &mut self,
         directory: &DataDir,
         query: &RequestsQuery,
+        folding: &mut Folding,
         waiting: &mut Waiting,
     ) -> Result<usize, QueryError> {
-        self.read(query, waiting).or_else(|error| pass_over(directory, &self.path, error).map(|()| 0))
+        self.read(query, folding, waiting)
+            .or_else(|error| pass_over(directory, &self.path, error).map(|()| 0))
     }
 
-    fn read(&mut self, query: &RequestsQuery, waiting: &mut Waiting) -> Result<usize, QueryError> {
+    fn read(
+        &mut self,
+        query: &RequestsQuery,
+        folding: &mut Folding,
+        waiting: &mut Waiting,
+    ) -> Result<usize, QueryError> {
         let Some(Description { id, .. }) = self.ahead.pop_front() else { return Ok(0) };
         let mut select = self
             .connection
@@ -107,8 +115,9 @@ impl File {
             let sender = Sender { gateway: text(1)?, service: text(2)?, environment: text(3)? };
             Ok((row.get::<_, Vec<u8>>(0)?, sender))
         })?;
-        let events =
+        let mut events =
             chunk::decode(&data).ok_or(StoreError::Unreadable { what: "chunk of the request log" })?;
+        folding.apply(&sender, &mut events);
         let scanned = events.len();
         for (row, event) in (0..).zip(events) {
             let place = Place { time: event.time, day: self.day, chunk: id, row };

@@ -1,0 +1,155 @@
+//! `patterns`: the routes that were learned, by scope.
+
+use super::params::Params;
+use super::range::rfc3339;
+use crate::error::QueryError;
+use crate::limits::Limits;
+use crate::model::Scope;
+use crate::patterns::Learned;
+use crate::store::{DataDir, load_patterns};
+use rusqlite::Connection;
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+const NAMES: [&str; 3] = ["service", "environment", "direction"];
+
+/// A question for the learned routes.
+pub(crate) struct PatternsQuery {
+    service: Vec<String>,
+    environment: Vec<String>,
+    direction: Vec<String>,
+}
+
+/// The answer to [`PatternsQuery`].
+#[derive(Serialize)]
+pub(crate) struct Answer {
+    rows: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    service: String,
+    environment: String,
+    direction: String,
+    /// As the answers to gateways name it.
+    version: String,
+    /// The last change.
+    learned_at: String,
+    /// Requests of the scope that were learned from when the patterns changed last.
+    requests: u64,
+    places: Vec<Place>,
+    /// Routes with a learned parameter that carried traffic.
+    templates: Vec<Template>,
+}
+
+#[derive(Serialize)]
+struct Place {
+    /// The route before the parameter.
+    before: String,
+    /// Segments that stay as they are.
+    words: BTreeSet<String>,
+    learned_at: Option<String>,
+    /// Requests of the scope that were learned from before this place was known.
+    requests: u64,
+}
+
+#[derive(Serialize)]
+struct Template {
+    method: String,
+    route: String,
+    /// Routes with a value in place of the parameter that were counted before it was learned.
+    examples: u64,
+}
+
+type Places = BTreeMap<(Scope, String), (i64, u64)>;
+
+impl PatternsQuery {
+    /// Reads a query string.
+    pub(crate) fn parse(query: Option<&str>) -> Result<Self, QueryError> {
+        let params = Params::parse(query, &NAMES)?;
+        let [service, environment, direction] =
+            NAMES.map(|name| params.all(name).filter(|value| !value.is_empty()).map(str::to_owned).collect());
+        Ok(Self { service, environment, direction })
+    }
+
+    /// The answer out of the store.
+    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Answer, QueryError> {
+        let mut file = super::open_counts(directory, limits.query_timeout)?;
+        let snapshot = file.transaction()?;
+        let mut stored = load_patterns(&snapshot)?;
+        stored.retain(|(scope, learned)| self.takes(scope) && !learned.patterns.is_empty());
+        stored.sort_by(|a, b| a.0.cmp(&b.0));
+        let places = places(&snapshot)?;
+        let rows = stored.into_iter().map(|(scope, learned)| row(&snapshot, scope, learned, &places, limits));
+        Ok(Answer { rows: rows.collect::<Result<_, _>>()? })
+    }
+
+    fn takes(&self, scope: &Scope) -> bool {
+        let any = |wanted: &[String], found: &String| wanted.is_empty() || wanted.contains(found);
+        any(&self.service, &scope.service)
+            && any(&self.environment, &scope.environment)
+            && any(&self.direction, &scope.direction)
+    }
+}
+
+fn row(
+    file: &Connection,
+    scope: Scope,
+    learned: Learned,
+    known: &Places,
+    limits: &Limits,
+) -> Result<Row, QueryError> {
+    let place = |(before, words): (&str, &BTreeSet<String>)| {
+        let noted = known.get(&(scope.clone(), before.to_owned()));
+        Place {
+            before: before.to_owned(),
+            words: words.clone(),
+            learned_at: noted.map(|(at, _)| rfc3339(*at)),
+            requests: noted.map_or(0, |(_, requests)| *requests),
+        }
+    };
+    let places: Vec<Place> = learned.patterns.places().map(place).collect();
+    let learned_at = known.iter().filter(|((of, _), _)| *of == scope).map(|(_, (at, _))| *at).max();
+    let templates = templates(file, &scope, limits)?;
+    let Scope { service, environment, direction } = scope;
+    Ok(Row {
+        service,
+        environment,
+        direction,
+        version: learned.version,
+        learned_at: rfc3339(learned_at.unwrap_or_default()),
+        requests: learned.requests,
+        places,
+        templates,
+    })
+}
+
+fn places(file: &Connection) -> Result<Places, QueryError> {
+    let mut select = file
+        .prepare("SELECT service, environment, direction, place, learned_at, requests FROM pattern_places")?;
+    let rows = select.query_map([], |row| {
+        let scope = Scope { service: row.get(0)?, environment: row.get(1)?, direction: row.get(2)? };
+        Ok(((scope, row.get(3)?), (row.get(4)?, row.get::<_, i64>(5)? as u64)))
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The routes of a scope that have a learned parameter, with the methods that carried traffic.
+fn templates(file: &Connection, scope: &Scope, limits: &Limits) -> Result<Vec<Template>, QueryError> {
+    let mut select = file.prepare(
+        "SELECT method, coalesce(folded, route) AS shown,
+                count(DISTINCT CASE WHEN folded IS NULL THEN NULL ELSE route END)
+         FROM series
+         WHERE service = ? AND environment = ? AND direction = ? AND route_source = ''
+           AND shown LIKE '%{param}%'
+         GROUP BY method, shown ORDER BY shown, method LIMIT ?",
+    )?;
+    let most = limits.groups as i64;
+    let rows = select.query_map(
+        rusqlite::params![scope.service, scope.environment, scope.direction, most],
+        |row| {
+            Ok(Template { method: row.get(0)?, route: row.get(1)?, examples: row.get::<_, i64>(2)? as u64 })
+        },
+    )?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
