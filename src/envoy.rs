@@ -16,6 +16,7 @@ use gatelens_core::host::{
     PluginIdentity, Setup, SharedData, Stream, StreamInfo, Version,
 };
 use gatelens_model::Message;
+use gatelens_model::route_patterns::VERSION_HEADER;
 use proxy_wasm::types::Status;
 
 /// The statuses that mean success; every other number is a failure, whatever its name.
@@ -266,8 +267,17 @@ impl Callouts for Envoy {
         CalloutAnswer {
             status,
             retry_after: header("retry-after").unwrap_or_default(),
+            route_patterns: header(VERSION_HEADER).unwrap_or_default(),
             body: body.unwrap_or_default(),
         }
+    }
+
+    fn callout_body(&self, most: usize) -> Vec<u8> {
+        // SAFETY: see `returned`.
+        let body = returned(|data, size| unsafe {
+            proxy_get_buffer_bytes(CALLOUT_RESPONSE_BODY, 0, most, data, size)
+        });
+        body.unwrap_or_default()
     }
 }
 

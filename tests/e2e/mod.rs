@@ -7,6 +7,7 @@ mod gateway_time;
 mod multi_plugin;
 mod odd_bytes;
 mod outage;
+mod outcomes;
 mod page;
 mod report;
 mod shutdown;

@@ -105,6 +105,16 @@ pub enum Direction {
     Outbound,
 }
 
+impl Direction {
+    /// The name on the wire.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Inbound => gatelens_model::value::INBOUND,
+            Self::Outbound => gatelens_model::value::OUTBOUND,
+        }
+    }
+}
+
 /// The receiver of counters and request log.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

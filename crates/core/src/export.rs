@@ -10,6 +10,7 @@ mod config;
 mod counters;
 mod gzip;
 mod log;
+pub mod patterns;
 mod pipeline;
 mod request;
 
@@ -20,6 +21,7 @@ pub use config::ExportConfig;
 pub use counters::{CounterExport, MAX_HISTORY_BYTES, MAX_REQUEST_SERIES, Snapshot};
 pub use gzip::compress;
 pub use log::LogExport;
+pub use patterns::PatternFetch;
 pub use pipeline::{Destination, Pipeline, Settled};
 pub use request::{ExportRequest, RootId};
 

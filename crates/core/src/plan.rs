@@ -9,7 +9,7 @@ use crate::config::{
     Config, ConfigError, Consumer, Counters, Ingest, Problem, RedactConfig, Routes, Service, Step, bounds,
 };
 use crate::counters::Caps;
-use crate::export::ExportConfig;
+use crate::export::{ExportConfig, patterns};
 use crate::hash::fnv1a;
 use crate::host::PluginIdentity;
 use crate::otlp::Resource;
@@ -81,6 +81,10 @@ impl Plan {
                 cluster: ingest.cluster,
                 metrics_path: format!("{}/v1/metrics", ingest.path_prefix),
                 logs_path: format!("{}/v1/logs", ingest.path_prefix),
+                patterns_path: routes.infer.then(|| {
+                    let direction = service.direction.name();
+                    patterns::path(&ingest.path_prefix, &service.name, &service.environment, direction)
+                }),
                 headers: ingest
                     .headers
                     .into_iter()
@@ -91,6 +95,7 @@ impl Plan {
                 rules: redactor.configured_rules(),
             }),
             request: RequestPlan {
+                direction: service.direction,
                 sources: sources.collect(),
                 templates,
                 use_route_name: routes.use_route_name,

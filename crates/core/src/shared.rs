@@ -12,6 +12,7 @@
 //! | `lease` | the leader, the end of its lease, and the time up to which all changes are acknowledged | [`lease`] |
 //! | `sequence/<signal>` | the last sequence number given out | [`sequence`] |
 //! | `worker/<n>`, `totals` | statistics of each worker, and of those that ended | [`heartbeat`] |
+//! | `patterns`, `patterns/version` | learned route patterns | [`patterns`] |
 //! | `redaction` | matches of rules and fates of bodies | [`redaction`] |
 //!
 //! Every change is a compare-and-swap, so no count is lost when all workers merge at once. A worker first merges a slot
@@ -21,6 +22,7 @@
 pub mod epoch;
 pub mod heartbeat;
 pub mod lease;
+pub mod patterns;
 pub mod redaction;
 mod row;
 pub mod sequence;

@@ -218,7 +218,7 @@ fn requests_that_envoy_itself_ended_are_counted_too() {
     assert_eq!(
         counts(&sent),
         BTreeMap::from([
-            series("_OTHER", "__unmatched__", "400", ""),
+            series("_OTHER", "__unmatched__", "400", "downstream_protocol_error"),
             series("GET", "/a", "499", ""),
             series("_OTHER", "/a", "", "upstream_connection_termination"),
             series("GET", "__unmatched__", "404", ""),
@@ -448,6 +448,7 @@ fn a_receiver_that_asks_for_time_gets_it_and_a_partial_success_is_final() {
         status: Some(status),
         retry_after: retry_after.into(),
         body: body.into(),
+        ..CalloutAnswer::default()
     };
     let send = |seconds: u64| {
         gateway.wait(Duration::from_secs(seconds));

@@ -66,7 +66,7 @@ fn a_decision_is_made_before_anything_is_redacted() {
     let plan = Plan::read(SMALLEST, &PluginIdentity::default()).unwrap();
     host.finish(FakeStream::new("GET", "/users/42?token=s3cr3t", 200));
     let request = FinishedRequest::read(&host, &plan.request);
-    let facts = request.facts(&plan.request).unwrap();
+    let facts = request.facts(&plan.request, None).unwrap();
     assert_eq!(decide(&plan.request, &facts), Decision::EVERYTHING);
     let logged = Logging::Logged(Capturing::NoBodies);
     for (count, log, hit) in [

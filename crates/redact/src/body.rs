@@ -7,6 +7,7 @@ mod prose;
 use gatelens_model::OmissionReason;
 use std::borrow::Cow;
 use std::ops::Range;
+use std::rc::Rc;
 
 use hashbrown::HashMap;
 
@@ -14,7 +15,7 @@ use super::MASK;
 use super::automaton::{Automaton, Edge, Walk};
 use super::detect::Detectors;
 use super::json::{Reader, Token, TokenKind, quote, unescape};
-use super::names::NameRules;
+use super::names::{Found, NameRules};
 use super::parameters::{SecretMatcher, fields, redact_parameters};
 use super::path::Path;
 use super::rules::{Hits, RuleId};
@@ -216,7 +217,7 @@ struct JsonPass<'r, 't, 'h> {
     /// Nodes that queries selected and that the pass has not reached yet.
     selected: std::iter::Peekable<std::iter::Copied<std::slice::Iter<'h, NodeId>>>,
     hits: &'h mut Hits,
-    known: HashMap<&'t str, Vec<RuleId>>,
+    known: HashMap<&'t str, Rc<Found>>,
     out: String,
     /// The text is copied or masked up to here.
     copied: usize,
@@ -224,8 +225,10 @@ struct JsonPass<'r, 't, 'h> {
     node: NodeId,
     /// Depth of the masked array or object that is open.
     masked: Option<usize>,
-    /// Whether the name of the current member is sensitive.
-    by_name: bool,
+    /// What the name of the current member says about its value.
+    by_name: Option<Rc<Found>>,
+    /// For each open array and object, the name around it, if it can make the names of members sensitive.
+    parents: Vec<Option<Rc<str>>>,
 }
 
 impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
@@ -248,7 +251,8 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
             copied: 0,
             node: 0,
             masked: None,
-            by_name: false,
+            by_name: None,
+            parents: Vec::new(),
         }
     }
 
@@ -266,12 +270,13 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
             match token.kind {
                 TokenKind::Name => {
                     name = self.unescaped(&token);
-                    self.by_name = self.is_sensitive(&token, &name);
+                    self.by_name = self.find(&token, &name);
                     self.detect_in_name(&token, &name);
                     continue;
                 }
                 TokenKind::ObjectEnd | TokenKind::ArrayEnd => {
                     open.pop();
+                    self.parents.pop();
                     walk.close();
                     if self.masked == Some(reader.depth()) {
                         self.masked = None;
@@ -294,8 +299,14 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
                     *index = index.saturating_add(1);
                 }
             }
-            let chosen = std::mem::take(&mut chosen) | std::mem::take(&mut self.by_name) | self.is_selected();
+            let chosen = std::mem::take(&mut chosen) | self.is_sensitive(&token) | self.is_selected();
             if matches!(token.kind, TokenKind::Object | TokenKind::Array) {
+                // Elements of an array have the name of the array.
+                let parent = match open.last() {
+                    Some(Some(_)) => self.parents.last().cloned().flatten(),
+                    _ => self.rules.body.keys.parent(&name).map(Rc::from),
+                };
+                self.parents.push(parent);
                 open.push((token.kind == TokenKind::Array).then_some(0));
                 walk.open();
                 if chosen && self.masked.is_none() {
@@ -319,22 +330,32 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         self.selected.next_if_eq(&node).is_some()
     }
 
-    /// Whether a name is sensitive. Counts hits of the rules that match.
-    fn is_sensitive(&mut self, token: &Token, name: &str) -> bool {
+    /// The rules that match a name.
+    fn find(&mut self, token: &Token, name: &str) -> Option<Rc<Found>> {
         let keys = &self.rules.body.keys;
+        if let Some(Some(parent)) = self.parents.last() {
+            return Some(Rc::new(keys.find_within(Some(parent), name)));
+        }
         if !keys.may_be_sensitive(name) {
-            return false;
+            return None;
         }
         let raw = self.raw(token);
-        if let Some(rules) = self.known.get(raw) {
-            rules.iter().for_each(|rule| self.hits.add(*rule, 1));
-            return !rules.is_empty();
+        if let Some(found) = self.known.get(raw) {
+            return Some(Rc::clone(found));
         }
-        let rules = keys.rules_for(name);
-        rules.iter().for_each(|rule| self.hits.add(*rule, 1));
-        let sensitive = !rules.is_empty();
+        let found = Rc::new(keys.find(name));
         if self.known.len() < MAX_REMEMBERED {
-            self.known.insert(raw, rules);
+            self.known.insert(raw, Rc::clone(&found));
+        }
+        Some(found)
+    }
+
+    /// Whether the current value must be masked because of its name. Counts hits of the rules that match.
+    fn is_sensitive(&mut self, token: &Token) -> bool {
+        let Some(found) = self.by_name.take() else { return false };
+        let sensitive = !found.is_empty() && found.extent.covers(token.kind, self.raw(token));
+        if sensitive {
+            found.count(self.hits);
         }
         sensitive
     }
@@ -415,7 +436,15 @@ struct FormMatcher<'r, 'h> {
 
 impl SecretMatcher for FormMatcher<'_, '_> {
     fn name(&mut self, name: &str) -> bool {
-        self.rules.body.keys.hit_either(self.rules.query, name, self.hits)
+        self.rules.body.keys.hit_either(self.rules.query, None, name, self.hits)
+    }
+
+    fn parent<'n>(&self, name: &'n str) -> Option<&'n str> {
+        self.rules.body.keys.parent(name).or_else(|| self.rules.query.parent(name))
+    }
+
+    fn member(&mut self, parent: Option<&str>, name: &str) -> bool {
+        self.rules.body.keys.hit_either(self.rules.query, parent, name, self.hits)
     }
 
     fn text(&mut self, text: &str) -> bool {

@@ -20,6 +20,14 @@ impl SecretMatcher for UrlMatcher<'_> {
         self.query.hit(name, self.hits)
     }
 
+    fn parent<'n>(&self, name: &'n str) -> Option<&'n str> {
+        self.query.parent(name)
+    }
+
+    fn member(&mut self, parent: Option<&str>, name: &str) -> bool {
+        self.query.hit_within(parent, name, self.hits)
+    }
+
     fn text(&mut self, text: &str) -> bool {
         self.detectors.hit(text, self.hits)
     }

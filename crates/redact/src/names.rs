@@ -6,14 +6,21 @@
 
 mod caller;
 mod defaults;
+mod extent;
+mod joined;
 mod prefilter;
+mod suffix;
+mod words;
 
 use super::rules::{Hits, RuleId, RuleRegistry};
 use super::work;
-use defaults::{DEFAULTS, Match};
+use defaults::{DEFAULTS, Default, Match};
+use joined::{JoinedNames, is_segmented, segments};
 use prefilter::Prefilter;
+use words::{Humps, NameForms, contains_words, squash, words};
 
 pub use caller::is_credential_header;
+pub(super) use extent::Extent;
 
 /// Where a name occurs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +34,46 @@ pub(super) enum NameContext {
 #[derive(Clone, Debug)]
 pub(super) struct NameRules {
     /// Each with the number of its first text in the prefilter.
-    defaults: Vec<(&'static [Match], usize, RuleId)>,
+    defaults: Vec<(&'static Default, usize, RuleId)>,
     patterns: Vec<(Pattern, RuleId)>,
     /// Each with the number of its text in the prefilter.
     key_rules: Vec<(KeyRule, usize, RuleId)>,
     prefilter: Prefilter,
+    joined: JoinedNames,
     place: NameContext,
+}
+
+/// How much of a name is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Whole,
+    /// One of the names that it consists of.
+    Segment,
+}
+
+/// The rules that match a name, and the values that they mask together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) rules: Vec<RuleId>,
+    pub(super) extent: Extent,
+}
+
+impl Found {
+    pub(super) fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// Counts a hit of each rule.
+    pub(super) fn count(&self, hits: &mut Hits) {
+        self.rules.iter().for_each(|rule| hits.add(*rule, 1));
+    }
+
+    fn add(&mut self, rule: RuleId, extent: Extent) {
+        if !self.rules.contains(&rule) {
+            self.rules.push(rule);
+        }
+        self.extent = self.extent.max(extent);
+    }
 }
 
 impl NameRules {
@@ -42,16 +83,25 @@ impl NameRules {
             patterns: Vec::new(),
             key_rules: Vec::new(),
             prefilter: Prefilter::default(),
+            joined: JoinedNames::default(),
             place,
         }
     }
 
     pub(super) fn add_defaults(&mut self, rules: &mut RuleRegistry) {
-        for (name, matches, places) in DEFAULTS {
-            if places.contains(&self.place) {
-                let numbers: Vec<_> = matches.iter().map(|way| self.prefilter.add(way.squashed())).collect();
-                let first = numbers.first().copied().unwrap_or_default();
-                self.defaults.push((matches, first, rules.add((*name).to_owned())));
+        for default in DEFAULTS.iter().copied().flatten() {
+            if !default.places.contains(&self.place) {
+                continue;
+            }
+            let numbers: Vec<_> =
+                default.matches.iter().map(|way| self.prefilter.add(way.squashed())).collect();
+            let first = numbers.first().copied().unwrap_or_default();
+            let rule = rules.add(default.rule.to_owned());
+            self.defaults.push((default, first, rule));
+            for way in default.matches {
+                if let Match::Words(words, _) = way {
+                    self.joined.add(words, Some(default.rule), rule, default.extent);
+                }
             }
         }
     }
@@ -62,6 +112,7 @@ impl NameRules {
 
     pub(super) fn add_key_rule(&mut self, key_rule: KeyRule, rule: RuleId) {
         let number = self.prefilter.add(&key_rule.squashed);
+        self.joined.add(key_rule.words.trim_matches('_'), None, rule, Extent::Everything);
         self.key_rules.push((key_rule, number, rule));
     }
 
@@ -71,59 +122,142 @@ impl NameRules {
 
     /// Whether a rule can match the name. False for most names; costs one read of the name.
     pub(super) fn may_be_sensitive(&self, name: &str) -> bool {
-        !self.patterns.is_empty() || self.prefilter.may_be_in(name)
+        !self.patterns.is_empty() || self.may_match(name)
+    }
+
+    /// The end of a name of an object, or of an array of objects, that can make the names of its members sensitive.
+    pub(super) fn parent<'n>(&self, name: &'n str) -> Option<&'n str> {
+        self.joined.parent(name)
     }
 
     /// All rules that match the name.
-    pub(super) fn rules_for(&self, name: &str) -> Vec<RuleId> {
-        let mut found = Vec::new();
+    pub(super) fn find(&self, name: &str) -> Found {
+        self.find_within(None, name)
+    }
+
+    /// All rules that match the name of a member, or that match it together with the name around it.
+    pub(super) fn find_within(&self, parent: Option<&str>, name: &str) -> Found {
+        let mut found = Found::default();
         if !self.patterns.is_empty() {
             let lower = name.to_lowercase();
             let matching = self.patterns.iter().filter(|(pattern, _)| pattern.matches_lower(&lower));
-            found.extend(matching.map(|(_, rule)| *rule));
+            matching.for_each(|(_, rule)| found.add(*rule, Extent::Everything));
         }
-        if !self.prefilter.may_be_in(name) {
+        if parent.is_none() && !self.may_match(name) {
             return found;
         }
         work::add(name.len());
         let squashed = squash(name);
         let prefilter = self.prefilter.found_in(&squashed);
-        if prefilter.is_empty() {
+        self.find_keys(name, &squashed, &prefilter, &mut found);
+        if self.place == NameContext::Header || !is_segmented(name) {
+            self.find_defaults(name, &prefilter, Part::Whole, &mut found);
+            self.find_joined(parent, name, &mut found);
             return found;
         }
-        let forms = NameForms::new(name, self.place);
-        for (matches, first, rule) in &self.defaults {
-            let hit = matches
-                .iter()
-                .zip(*first..)
-                .any(|(way, number)| prefilter.contains(&number) && forms.matches(way, &squashed));
-            if hit && !found.contains(rule) {
-                found.push(*rule);
-            }
+        // Each name is judged as in JSON, where an object behind a sensitive name is masked as a whole.
+        let mut parent = parent;
+        for segment in segments(name) {
+            let prefilter = self.prefilter.found_in(&squash(segment));
+            self.find_defaults(segment, &prefilter, Part::Segment, &mut found);
+            self.find_joined(parent, segment, &mut found);
+            parent = self.parent(segment);
         }
-        for (key_rule, number, rule) in &self.key_rules {
-            if prefilter.contains(number) && forms.has(key_rule, &squashed) {
-                found.push(*rule);
-            }
-        }
+        self.find_across(name, &squashed, &mut found);
         found
+    }
+
+    fn find_keys(&self, name: &str, squashed: &str, prefilter: &[usize], found: &mut Found) {
+        let mut matching =
+            self.key_rules.iter().filter(|(_, number, _)| prefilter.contains(number)).peekable();
+        if matching.peek().is_none() {
+            return;
+        }
+        let forms = NameForms::new(name, self.place);
+        matching
+            .filter(|(key_rule, ..)| key_rule.matches(&forms, squashed))
+            .for_each(|(.., rule)| found.add(*rule, Extent::Everything));
+    }
+
+    fn find_defaults(&self, name: &str, prefilter: &[usize], part: Part, found: &mut Found) {
+        if prefilter.is_empty() {
+            return;
+        }
+        let forms = NameForms::new(name, self.place);
+        // A name with blanks can be a sentence: `password check: hunter2`. Headers are masked in doubt, too.
+        let has_suffix = self.place != NameContext::Header && !name.contains(char::is_whitespace);
+        for (default, first, rule) in &self.defaults {
+            let is_sensitive = default.matches.iter().zip(*first..).any(|(way, number)| {
+                prefilter.contains(&number)
+                    && !(part == Part::Segment && matches!(way, Match::Sole(_)))
+                    && forms.each().any(|read| way.matches(read))
+                    && !(has_suffix && forms.each().any(|read| is_harmless(read, way, default.rule)))
+            });
+            if is_sensitive {
+                found.add(*rule, default.extent);
+            }
+        }
+    }
+
+    fn find_joined(&self, parent: Option<&str>, name: &str, found: &mut Found) {
+        let Some(parent) = parent else { return };
+        work::add(parent.len().saturating_add(name.len()));
+        let forms = NameForms::new(name, self.place);
+        self.joined.find(parent, &forms, |rule, extent| found.add(rule, extent));
+    }
+
+    /// What is sensitive as a whole or across several names: `social[security][number]`.
+    fn find_across(&self, name: &str, squashed: &str, found: &mut Found) {
+        for (default, _, rule) in &self.defaults {
+            let is_across = default.matches.iter().any(|way| match way {
+                Match::Sole(whole) => squashed == *whole,
+                Match::Anywhere(part) => {
+                    squashed.contains(part) && !segments(name).any(|segment| squash(segment).contains(part))
+                }
+                _ => false,
+            });
+            if is_across {
+                found.add(*rule, default.extent);
+            }
+        }
+    }
+
+    fn may_match(&self, name: &str) -> bool {
+        self.prefilter.may_be_in(name) || is_segmented(name) && self.joined.may_be_around(name)
     }
 
     /// Whether the name is sensitive. Counts a hit of each matching rule.
     pub(super) fn hit(&self, name: &str, hits: &mut Hits) -> bool {
-        let rules = self.rules_for(name);
-        rules.iter().for_each(|rule| hits.add(*rule, 1));
-        !rules.is_empty()
+        self.hit_within(None, name, hits)
+    }
+
+    /// Whether the name of a member is sensitive, by itself or together with the name around it. Counts a hit of each
+    /// matching rule.
+    pub(super) fn hit_within(&self, parent: Option<&str>, name: &str, hits: &mut Hits) -> bool {
+        let found = self.find_within(parent, name);
+        found.count(hits);
+        !found.is_empty()
     }
 
     /// Whether the name is sensitive by these rules or the others. Counts one hit of each matching rule.
-    pub(super) fn hit_either(&self, others: &NameRules, name: &str, hits: &mut Hits) -> bool {
-        let rules = self.rules_for(name);
-        let others = others.rules_for(name);
-        let new = others.iter().filter(|rule| !rules.contains(rule));
-        rules.iter().chain(new).for_each(|rule| hits.add(*rule, 1));
-        !rules.is_empty() || !others.is_empty()
+    pub(super) fn hit_either(
+        &self,
+        others: &NameRules,
+        parent: Option<&str>,
+        name: &str,
+        hits: &mut Hits,
+    ) -> bool {
+        let mut found = self.find_within(parent, name);
+        let others = others.find_within(parent, name);
+        others.rules.iter().for_each(|rule| found.add(*rule, others.extent));
+        found.count(hits);
+        !found.is_empty()
     }
+}
+
+/// Whether the last word of a normalised name makes it harmless: without it, the name still matches.
+fn is_harmless(read: &str, way: &Match, rule: &str) -> bool {
+    suffix::without(read, rule).is_some_and(|before| way.matches(before))
 }
 
 /// A name with `*` for any characters, in lower case.
@@ -185,104 +319,11 @@ impl KeyRule {
         let squashed = squash(name);
         (!squashed.is_empty()).then(|| Self { words: words.into(), squashed: squashed.into() })
     }
-}
 
-/// The normalised forms of a name.
-struct NameForms {
-    separated: String,
-    humps: Option<String>,
-}
-
-impl NameForms {
-    fn new(name: &str, place: NameContext) -> Self {
-        let separated = words(name, Humps::Keep);
-        // Case means nothing in header names: HTTP/2 writes them in lower case.
-        let humps = (place != NameContext::Header && name.chars().any(char::is_uppercase))
-            .then(|| words(name, Humps::Split));
-        Self { separated, humps }
+    fn matches(&self, forms: &NameForms, squashed: &str) -> bool {
+        let is_part = |read: &str| read.contains(&*self.words) || contains_words(read, &self.squashed);
+        squashed == &*self.squashed || forms.each().any(is_part)
     }
-
-    fn any(&self, test: impl Fn(&str) -> bool) -> bool {
-        test(&self.separated) || self.humps.as_deref().is_some_and(test)
-    }
-
-    fn matches(&self, way: &Match, squashed: &str) -> bool {
-        match way {
-            Match::Word(words) | Match::Words(words, _) => self.any(|read| contains_words(read, words)),
-            Match::Ending(ending) => self.any(|read| read.split('_').any(|word| word.ends_with(ending))),
-            Match::Anywhere(part) => squashed.contains(part),
-            Match::Whole(whole) => squashed == *whole,
-        }
-    }
-
-    fn has(&self, key_rule: &KeyRule, squashed: &str) -> bool {
-        let is_part =
-            |read: &str| read.contains(&*key_rule.words) || contains_words(read, &key_rule.squashed);
-        squashed == &*key_rule.squashed || self.any(is_part)
-    }
-}
-
-/// Whether a normalised name, `_access_token_`, contains the words `access_token` in this order.
-fn contains_words(read: &str, words: &str) -> bool {
-    read.match_indices(words).any(|(at, found)| {
-        let before = read.get(..at).is_some_and(|before| before.ends_with('_'));
-        let after = read.get(at.saturating_add(found.len())..).is_some_and(|after| after.starts_with('_'));
-        before && after
-    })
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Humps {
-    Split,
-    Keep,
-}
-
-/// The words of a name in lower case, between single underscores. Digits are words of their own: `cvv2` is `_cvv_2_`.
-fn words(name: &str, humps: Humps) -> String {
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    enum Kind {
-        Separator,
-        Lower,
-        Upper,
-        Digit,
-    }
-    let kind = |c: char| match c {
-        c if c.is_numeric() => Kind::Digit,
-        c if c.is_uppercase() && humps == Humps::Split => Kind::Upper,
-        c if c.is_alphabetic() => Kind::Lower,
-        _ => Kind::Separator,
-    };
-    let mut out = String::with_capacity(name.len().saturating_add(8));
-    let mut last = Kind::Separator;
-    let mut chars = name.chars().peekable();
-    while let Some(c) = chars.next() {
-        let this = kind(c);
-        let next = chars.peek().map_or(Kind::Separator, |c| kind(*c));
-        let begins = match (last, this) {
-            (_, Kind::Separator) => false,
-            (Kind::Upper, Kind::Upper) => next == Kind::Lower,
-            (Kind::Upper, Kind::Lower) => false,
-            (last, this) => last != this,
-        };
-        if begins {
-            out.push('_');
-        }
-        if this != Kind::Separator {
-            out.extend(c.to_lowercase());
-        }
-        last = this;
-    }
-    out.push('_');
-    out
-}
-
-/// The letters and digits of a name, in lower case.
-fn squash(name: &str) -> String {
-    if name.is_ascii() {
-        let kept = name.bytes().filter(u8::is_ascii_alphanumeric);
-        return kept.map(|byte| char::from(byte.to_ascii_lowercase())).collect();
-    }
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]
@@ -312,7 +353,7 @@ mod tests {
         let check = |configured: &str, name: &str, found: bool| {
             let key_rule = KeyRule::new(configured).unwrap();
             let read = NameForms::new(name, NameContext::Key);
-            assert_eq!(read.has(&key_rule, &squash(name)), found, "{configured} {name}");
+            assert_eq!(key_rule.matches(&read, &squash(name)), found, "{configured} {name}");
         };
         for name in [
             "passport_no",

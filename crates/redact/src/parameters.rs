@@ -19,6 +19,16 @@ pub(super) trait SecretMatcher {
     /// Whether the value of this name must be masked.
     fn name(&mut self, name: &str) -> bool;
 
+    /// The end of a name of an object that can make the names of its members sensitive.
+    fn parent<'n>(&self, _name: &'n str) -> Option<&'n str> {
+        None
+    }
+
+    /// Whether the value of a member of JSON must be masked, by its name or by this and the name around it.
+    fn member(&mut self, _parent: Option<&str>, name: &str) -> bool {
+        self.name(name)
+    }
+
     /// Whether decoded text contains a secret, whatever its name.
     fn text(&mut self, text: &str) -> bool;
 
@@ -300,10 +310,30 @@ fn has_secret_token(
 ) -> Result<bool, OmissionReason> {
     let json = text.trim_start_matches(is_blank);
     let mut reader = Reader::new(json);
+    // The name of the current member, and the name around each open array and object.
+    let mut name = Cow::Borrowed("");
+    let mut parents: Vec<(Opened, Option<String>)> = Vec::new();
     while let Some(token) = reader.next()? {
         let said = || unescape(json.get(token.at.clone()).unwrap_or_default());
         let sensitive = match token.kind {
-            TokenKind::Name => matcher.name(&said()),
+            TokenKind::Name => {
+                name = said();
+                let parent = parents.last().and_then(|(_, parent)| parent.as_deref());
+                matcher.member(parent, &name)
+            }
+            TokenKind::Object | TokenKind::Array => {
+                let parent = match parents.last() {
+                    Some((Opened::Array, parent)) => parent.clone(),
+                    _ => matcher.parent(&name).map(str::to_owned),
+                };
+                let opened = if token.kind == TokenKind::Array { Opened::Array } else { Opened::Object };
+                parents.push((opened, parent));
+                false
+            }
+            TokenKind::ObjectEnd | TokenKind::ArrayEnd => {
+                parents.pop();
+                false
+            }
             TokenKind::String => is_sensitive(&said(), layers, matcher),
             _ => false,
         };
@@ -312,6 +342,12 @@ fn has_secret_token(
         }
     }
     Ok(false)
+}
+
+/// What began and has not ended.
+enum Opened {
+    Array,
+    Object,
 }
 
 /// Percent-decoded bytes.

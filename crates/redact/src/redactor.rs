@@ -138,14 +138,15 @@ impl Redactor {
 
     /// Redacts the value of a header whose name is not sensitive.
     fn header_value<'v>(&self, value: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
-        if parameters::is_secret_json(value, Carrier::Value, &mut self.matcher(hits)) {
-            return Cow::Borrowed(MASK.as_bytes());
-        }
-        let has = |wanted: &[u8]| value.iter().any(|byte| wanted.contains(byte));
-        if value.starts_with(b"/") || has(b"?#") || value.windows(2).any(|pair| pair == b"//") {
-            return self.url(value, hits);
-        }
         self.settle(value, hits, |value, hits| {
+            // A mask begins with a bracket, so what is left of a value can begin as JSON.
+            if parameters::is_secret_json(value, Carrier::Value, &mut self.matcher(hits)) {
+                return Cow::Owned(MASK.into());
+            }
+            let has = |wanted: &[u8]| value.iter().any(|byte| wanted.contains(byte));
+            if value.starts_with(b"/") || has(b"?#") || value.windows(2).any(|pair| pair == b"//") {
+                return self.url(value, hits);
+            }
             let masked = if has(b"=") {
                 redact_parameters(value, &mut self.matcher(hits))
             } else {

@@ -412,7 +412,15 @@ impl Callouts for FakeHost {
     }
 
     fn callout_answer(&self) -> CalloutAnswer {
-        self.answer.borrow().clone()
+        let mut answer = self.answer.borrow().clone();
+        answer.body.truncate(4_096);
+        answer
+    }
+
+    fn callout_body(&self, most: usize) -> Vec<u8> {
+        let mut body = self.answer.borrow().body.clone();
+        body.truncate(most);
+        body
     }
 }
 

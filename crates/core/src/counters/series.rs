@@ -2,7 +2,7 @@
 
 use hashbrown::Equivalent;
 
-use crate::outcome::{ErrorType, GrpcStatus, Method, Status};
+use crate::outcome::{Ending, ErrorType, GrpcStatus, Method, Status};
 use crate::request::route::RouteSource;
 use crate::request::scheme::Scheme;
 
@@ -99,6 +99,11 @@ impl<'a> Dimensions<'a> {
     pub fn overflow(&self) -> bool {
         [Some(self.consumer), Some(self.route), self.host, self.upstream_cluster]
             .contains(&Some(Dimension::Overflow))
+    }
+
+    /// How its requests ended.
+    pub fn ending(&self) -> Ending {
+        Ending { status: self.status, grpc_status: self.grpc_status }
     }
 
     fn flags(&self) -> u8 {

@@ -223,7 +223,8 @@ impl Active {
 
     fn record<H: Host>(&self, host: &H, request: &FinishedRequest<H>, bodies: Bodies, began_ns: u64) {
         let redacts_bodies = bodies.held_bytes() > 0;
-        if let Some(facts) = request.facts(&self.plan.request) {
+        let learned = self.worker.learned();
+        if let Some(facts) = request.facts(&self.plan.request, learned.as_deref()) {
             let decision = decide(&self.plan.request, &facts);
             let mut hits = self.hits.take();
             let context = Context { plan: &self.plan.request, hits: &mut hits, now_ns: began_ns };

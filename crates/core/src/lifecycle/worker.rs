@@ -3,16 +3,18 @@
 
 use std::rc::Rc;
 
+use super::learned::LearnedRoutes;
 use super::redaction_report::RedactionReport;
 use super::usage::Usage;
 use crate::counters::{Measurement, Pending, Series};
-use crate::export::ExportConfig;
 use crate::export::{CounterExport, Destination, ExportRequest, LogExport, RootId, Snapshot, compress};
+use crate::export::{ExportConfig, PatternFetch};
 use crate::host::{CalloutAnswer, CalloutId, Host, LogLevel};
 use crate::otlp::metrics::MetricsExport;
 use crate::request::event::Event;
 use crate::shared::heartbeat::Heartbeats;
 use crate::shared::lease::{self, Leadership};
+use crate::shared::patterns;
 use crate::shared::sequence::{self, Signal};
 use crate::shared::series::decode_slot;
 use crate::shared::{SharedSeries, Unreadable, UpdateError};
@@ -37,6 +39,10 @@ pub struct Worker {
     fleet: FleetStats,
     log: LogExport,
     counters: CounterExport,
+    learned: Rc<LearnedRoutes>,
+    /// Version of the learned patterns in force here.
+    patterns_version: Vec<u8>,
+    patterns: PatternFetch,
     has_warned: bool,
 }
 
@@ -61,7 +67,12 @@ pub enum Phase {
 
 impl Worker {
     /// Opens the shared counters.
-    pub(super) fn new(host: &impl Host, config: Rc<ExportConfig>, usage: Rc<Usage>) -> Self {
+    pub(super) fn new(
+        host: &impl Host,
+        config: Rc<ExportConfig>,
+        usage: Rc<Usage>,
+        learned: Rc<LearnedRoutes>,
+    ) -> Self {
         let shared = SharedSeries::open(host, config.counters);
         let epoch = shared.epoch();
         let instance = config.instance.clone().unwrap_or_else(|| format!("envoy-{:08x}", epoch.id >> 32));
@@ -76,6 +87,9 @@ impl Worker {
             fleet: FleetStats::default(),
             log: LogExport::new(&config, &instance),
             counters: CounterExport::new(epoch.start_ns),
+            learned,
+            patterns_version: Vec::new(),
+            patterns: PatternFetch::default(),
             has_warned: false,
             config,
             instance,
@@ -142,6 +156,7 @@ impl Worker {
         if self.log.is_older_than(old_ns, now_ns) {
             self.close_batch(host, now_ns);
         }
+        self.adopt_patterns(host);
         self.heartbeats.report(host, self.shared.store(), &self.stats());
         self.lead_or_follow(host, now_ns);
         self.send(host, me, now_ns);
@@ -158,6 +173,9 @@ impl Worker {
         let to = destination(&self.config, &self.instance, &self.shared);
         self.counters.send(host, me, now_ns, to);
         self.log.send(host, me, now_ns, to);
+        if self.counters.leads() && self.phase == Phase::Serving {
+            self.patterns.send(host, me, now_ns, &self.config);
+        }
     }
 
     /// The last root context of this worker ends: sends as much as the host takes.
@@ -214,17 +232,29 @@ impl Worker {
     /// A root context ends while others continue: they send again the requests to which it has no answer.
     pub(super) fn requeue(&mut self, root: RootId) {
         self.log.requeue(root);
+        self.patterns.requeue(root);
         self.counters.requeue(root);
     }
 
     /// Whether a root context has an answer outstanding.
     pub(super) fn is_waiting(&self, root: RootId) -> bool {
-        self.log.is_waiting(root) || self.counters.is_waiting(root)
+        self.log.is_waiting(root) || self.counters.is_waiting(root) || self.patterns.is_waiting(root)
     }
 
     /// Takes an answer, if it is to one of this worker's requests.
     pub(super) fn answered(&mut self, host: &impl Host, id: CalloutId, answer: &CalloutAnswer, now_ns: u64) {
         let cluster = &self.config.cluster;
+        if self.patterns.is_own(id) {
+            if let Some(fetched) = self.patterns.answered(host, answer, now_ns, cluster) {
+                // What cannot be shared now is named again by the next answer.
+                let _ = patterns::add(host, self.shared.store(), &fetched.version, &fetched.patterns);
+                self.adopt_patterns(host);
+            }
+            return;
+        }
+        if self.log.is_own(id) || self.counters.is_own(id) {
+            self.patterns.on_answer(answer, &self.patterns_version);
+        }
         self.log.answered(host, id, answer, now_ns, cluster);
         if self.counters.answered(host, id, answer, now_ns, cluster) {
             self.redaction.repeat();
@@ -249,6 +279,18 @@ impl Worker {
     /// Whether nothing is left to deliver.
     fn is_idle(&self) -> bool {
         self.log.is_idle() && self.counters.is_idle()
+    }
+
+    /// Follows the learned route patterns in shared data. Those that another version of the filter wrote are left alone.
+    fn adopt_patterns(&mut self, host: &impl Host) {
+        let store = self.shared.store();
+        let Some(version) = patterns::version(host, store) else { return };
+        if version != self.patterns_version {
+            if let Ok(patterns) = patterns::read(host, store) {
+                self.learned.set(patterns);
+            }
+            self.patterns_version = version;
+        }
     }
 
     fn lead_or_follow(&mut self, host: &impl Host, now_ns: u64) {

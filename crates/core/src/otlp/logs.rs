@@ -22,7 +22,7 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
     out.nested(2, |out| {
         let status = event.status;
         out.fixed64(1, event.start_ns);
-        out.varint(2, if status.is_error() { SEVERITY_ERROR } else { SEVERITY_INFO });
+        out.varint(2, if event.ending().is_error() { SEVERITY_ERROR } else { SEVERITY_INFO });
         out.string_attribute(6, attribute::CONSUMER_ID, event.consumer);
         if event.consumer_trusted {
             out.flag_attribute(6, attribute::CONSUMER_TRUSTED);
@@ -45,7 +45,7 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
             out.string_attribute(6, attribute::RPC_STATUS_CODE, status.name());
         }
         if let Some(error) = event.error {
-            out.string_attribute(6, attribute::ERROR_TYPE, &error.name(status));
+            out.string_attribute(6, attribute::ERROR_TYPE, &error.name(event.ending()));
         }
         out.int_attribute(6, attribute::DURATION_NS, event.measurement.duration_ns);
         if let Some(upstream_ns) = event.measurement.upstream_ns {

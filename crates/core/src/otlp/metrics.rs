@@ -283,6 +283,6 @@ fn dimension_attributes(out: &mut Vec<u8>, field: u32, dimensions: &Dimensions<'
         out.string_attribute(field, attribute::RPC_STATUS_CODE, status.name());
     }
     if let Some(error) = dimensions.error {
-        out.string_attribute(field, attribute::ERROR_TYPE, &error.name(status));
+        out.string_attribute(field, attribute::ERROR_TYPE, &error.name(dimensions.ending()));
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::counters::Measurement;
-use crate::outcome::{ErrorType, GrpcStatus, Method, Status};
+use crate::outcome::{Ending, ErrorType, GrpcStatus, Method, Status};
 use crate::request::route::RouteSource;
 use crate::request::scheme::Scheme;
 use crate::request::trace::TraceContext;
@@ -57,7 +57,7 @@ pub struct Event<'a> {
     pub status: Status,
     /// The status of the call, if it was one of gRPC and came to its end.
     pub grpc_status: Option<GrpcStatus>,
-    /// Why, if that is an error.
+    /// Why it did not end as it should have.
     pub error: Option<ErrorType>,
     /// Times and sizes.
     pub measurement: Measurement,
@@ -83,6 +83,13 @@ pub struct Event<'a> {
     pub request_body: Option<&'a CapturedBody>,
     /// Body of the response, where such are captured.
     pub response_body: Option<&'a CapturedBody>,
+}
+
+impl Event<'_> {
+    /// How the request ended.
+    pub fn ending(&self) -> Ending {
+        Ending { status: self.status, grpc_status: self.grpc_status }
+    }
 }
 
 /// [`bounded_text`] of a redacted value.

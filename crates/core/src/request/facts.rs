@@ -11,8 +11,9 @@ use super::scheme::Scheme;
 use crate::counters::Measurement;
 use crate::hash::fnv1a;
 use crate::host::{HeaderMap, Stream, StreamInfo};
-use crate::outcome::{ErrorType, GrpcStatus, Method, ResponseFlags, Status};
+use crate::outcome::{Ending, ErrorType, GrpcStatus, Method, ResponseFlags, Status};
 use gatelens_model::Message;
+use gatelens_routes::Patterns;
 
 /// Identifies a finished request, so that a request that both a filter and an access logger of the same counters see is
 /// counted once.
@@ -75,7 +76,7 @@ pub struct Facts<'a> {
     pub flags: ResponseFlags,
     /// Envoy's response code details.
     pub code_details: &'a [u8],
-    /// Why it is an error, if it is one.
+    /// Why it did not end as it should have.
     pub error: Option<ErrorType>,
     /// The status of the call, if it was one of gRPC and came to its end.
     pub grpc_status: Option<GrpcStatus>,
@@ -125,7 +126,7 @@ impl<S: Stream> FinishedRequest<S> {
 
     /// Derives the facts; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
     /// request.
-    pub fn facts<'a>(&'a self, plan: &'a RequestPlan) -> Option<Facts<'a>> {
+    pub fn facts<'a>(&'a self, plan: &'a RequestPlan, learned: Option<&Patterns>) -> Option<Facts<'a>> {
         let code_details = self.code_details();
         if code_details == FOLLOWED {
             return None;
@@ -147,7 +148,9 @@ impl<S: Stream> FinishedRequest<S> {
         let (path, query) = split_query(request.path);
         let address = self.info.client_address.as_ref().map(AsRef::as_ref).unwrap_or_default();
         let (client_address, client_port) = split_port(address);
-        let (route, route_source) = self.route(plan, method, path, status);
+        let (route, route_source) = self.route(plan, learned, method, path, status);
+        let grpc_status = self.grpc_status.map(GrpcStatus::new);
+        let ending = Ending { status, grpc_status };
         Some(Facts {
             consumer: Identity::find(&plan.sources, &self.headers),
             method,
@@ -160,8 +163,8 @@ impl<S: Stream> FinishedRequest<S> {
             status,
             flags,
             code_details,
-            error: ErrorType::new(status, flags, code_details),
-            grpc_status: self.grpc_status.map(GrpcStatus::new),
+            error: ErrorType::new(plan.direction, ending, flags, code_details),
+            grpc_status,
             measurement,
             client_address,
             client_port,
@@ -181,6 +184,7 @@ impl<S: Stream> FinishedRequest<S> {
     fn route<'a>(
         &'a self,
         plan: &'a RequestPlan,
+        learned: Option<&Patterns>,
         method: Method,
         path: &[u8],
         status: Status,
@@ -199,7 +203,10 @@ impl<S: Stream> FinishedRequest<S> {
             return (UNMATCHED.into(), RouteSource::Inferred);
         }
         let mut inferred = String::with_capacity(path.len().saturating_add(16).min(route::MAX_ROUTE_BYTES));
-        route::infer(path, &mut inferred);
+        match learned {
+            Some(patterns) => patterns.route(path, &mut inferred),
+            None => route::infer(path, &mut inferred),
+        }
         (inferred.into(), RouteSource::Inferred)
     }
 }

@@ -5,10 +5,13 @@ use gatelens_redact::capture::Capture;
 
 use super::consumer::Source;
 use super::route::Templates;
+use crate::config::Direction;
 
 /// The way of each request, compiled. Using it cannot fail.
 #[derive(Debug)]
 pub struct RequestPlan {
+    /// Direction of the traffic.
+    pub direction: Direction,
     /// Sources of the consumer, in order.
     pub sources: Vec<Source>,
     /// Configured templates.

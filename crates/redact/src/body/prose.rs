@@ -100,7 +100,7 @@ fn name_before(text: &str) -> &str {
 /// Names that are sensitive only as parameters, such as `sig` and `code`, count only before `=`.
 fn is_sensitive(rules: &BodyRedactor<'_>, name: &str, separator: u8, hits: &mut Hits) -> bool {
     match separator {
-        b'=' => rules.body.keys.hit_either(rules.query, name, hits),
+        b'=' => rules.body.keys.hit_either(rules.query, None, name, hits),
         _ => rules.body.keys.hit(name, hits),
     }
 }

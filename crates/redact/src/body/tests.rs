@@ -52,7 +52,12 @@ fn json_is_copied_but_for_what_is_masked() {
         check(&["$"], value, r#""***""#);
         check(&["$..a"], &format!("[{{\"b\":{{\"a\":{value}}}}}]"), r#"[{"b":{"a":"***"}}]"#);
         check(&["$[-1]"], &format!("[0,{value}]"), r#"[0,"***"]"#);
-        check(&[], &format!("{{\"userPassword\":{value}}}"), r#"{"userPassword":"***"}"#);
+        let body = format!("{{\"userPassword\":{value}}}");
+        let masked = match value {
+            "null" | "true" | "false" => &*body,
+            _ => r#"{"userPassword":"***"}"#,
+        };
+        check(&[], &body, masked);
     }
     // Names as they read, not as they are written.
     check(&["$.secret2"], r#"{"s\u0065cret2":1}"#, r#"{"s\u0065cret2":"***"}"#);
@@ -84,6 +89,91 @@ fn json_is_copied_but_for_what_is_masked() {
         r#"[{"k":"x","v":1.50},{"k":"y","v":2,"w":3}]"#,
         r#"[{"k":"x","v":"***"},{"k":"y","v":2,"w":"***"}]"#,
     );
+}
+
+#[test]
+fn built_in_names_leave_what_reports_on_a_secret() {
+    let check = |body: &str, wanted: &str| check(&["$.x"], BodyKind::Json, body, Ok(wanted));
+    for harmless in [
+        r#"{"password":null,"token":true,"ssn":false,"iban":null,"pin":true}"#,
+        r#"{"cvc_check":"pass","token_type":"bearer","authorization_method":"online","id_number_provided":true}"#,
+        r#"{"token_type":{"name":"bearer"},"cvc_check":[{"result":"fail"}]}"#,
+        r#"{"iban":"required","account_number":"not_provided","dob":"match","tax_id":"UNVERIFIED"}"#,
+    ] {
+        check(harmless, harmless);
+    }
+    check(
+        r#"{"password":"pass","token":"none","cvc":"pass","pin":"required","secret":7,"ssn":[null],"iban":{"a":1}}"#,
+        r#"{"password":"***","token":"***","cvc":"***","pin":"***","secret":"***","ssn":"***","iban":"***"}"#,
+    );
+    // An object behind a harmless name is looked into.
+    check(r#"{"token_type":{"token":"x","a":1}}"#, r#"{"token_type":{"token":"***","a":1}}"#);
+    // Configured rules mask all values.
+    for value in ["null", "true", "\"pass\"", "{\"a\":1}"] {
+        let config = RedactConfig { keys: strings(&["token_type"]), ..RedactConfig::default() };
+        let redactor = Redactor::new(&config).unwrap();
+        let got = redact(&redactor, BodyKind::Json, &format!("{{\"token_type\":{value}}}"));
+        assert_eq!(got, Ok(format!("{{\"token_type\":\"{MASK}\"}}")));
+    }
+}
+
+/// The same names are sensitive in a form and in JSON.
+#[test]
+fn a_form_is_masked_as_its_json() {
+    let redactor =
+        Redactor::new(&RedactConfig { keys: strings(&["shoe_size"]), ..RedactConfig::default() }).unwrap();
+    let check = |path: &[&str], masked: bool| {
+        let leaf = path.iter().rev().fold("\"zq\"".to_owned(), |inner, name| match name.parse::<usize>() {
+            Ok(_) => format!("[{inner}]"),
+            Err(_) => format!("{{\"{name}\":{inner}}}"),
+        });
+        let bracketed: String = path[1..].iter().map(|name| format!("[{name}]")).collect();
+        let bracketed = format!("{}{bracketed}=zq", path[0]);
+        let dotted = format!("{}=zq", path.join("."));
+        let encoded = bracketed.replace('[', "%5B").replace(']', "%5D");
+        let quoted = json!({ "s": leaf }).to_string();
+        for (kind, body) in [
+            (BodyKind::Json, &leaf),
+            (BodyKind::Json, &quoted),
+            (BodyKind::Form, &bracketed),
+            (BodyKind::Form, &dotted),
+            (BodyKind::Form, &encoded),
+        ] {
+            let got = redact(&redactor, kind, body).unwrap();
+            assert_eq!(!got.contains("zq"), masked, "{body}: {got}");
+            assert_eq!(redact(&redactor, kind, &got), Ok(got.clone()), "{body}: twice");
+        }
+        let query = redactor.query(format!("data={leaf}").as_bytes(), &mut Hits::default()).into_owned();
+        assert_eq!(!String::from_utf8(query).unwrap().contains("zq"), masked, "{leaf} in a query");
+        let query = redactor.query(bracketed.as_bytes(), &mut Hits::default()).into_owned();
+        assert_eq!(!String::from_utf8(query).unwrap().contains("zq"), masked, "{bracketed}");
+    };
+    check(&["card", "number"], true);
+    check(&["cards", "0", "number"], true);
+    check(&["items", "0", "card", "number"], true);
+    check(&["payment_method_data", "card", "number"], true);
+    check(&["card", "cvc"], true);
+    check(&["creditCard", "number"], true);
+    check(&["card_details", "number"], true);
+    check(&["account", "number"], true);
+    check(&["bank_account", "account_number"], true);
+    check(&["bankAccounts", "1", "number"], true);
+    check(&["bank_account", "routing_number"], true);
+    check(&["api", "key"], true);
+    check(&["shoe", "size"], true);
+    check(&["shoes", "0", "size"], true);
+    check(&["token", "card", "a"], true);
+    check(&["user", "otp"], true);
+    check(&["individual", "dob", "day"], true);
+    check(&["card", "checks", "cvc_check"], false);
+    check(&["card", "brand"], false);
+    check(&["card", "number_type"], false);
+    check(&["invoice", "number"], false);
+    check(&["card", "holder", "number"], false);
+    check(&["account", "name"], false);
+    check(&["token_type", "number"], false);
+    check(&["number"], false);
+    check(&["shoe", "sizes"], false);
 }
 
 #[test]
@@ -353,6 +443,7 @@ fn hits_are_counted_by_rule() {
         r#"{"a":{"b":1},"c":[{"b":2},{"passportNo":3,"password":4}]}"#,
         &[
             ("default:password", 1),
+            ("default:id_number", 1),
             ("keys:passport", 1),
             ("request_body:$.a", 1),
             ("request_body:$.a.b", 1),
@@ -366,7 +457,7 @@ fn hits_are_counted_by_rule() {
     check(
         BodyKind::Form,
         "passport=1&x=%3FpassportNo%3D2&%2570assword=3",
-        &[("default:password", 1), ("query:pass*", 3), ("keys:passport", 2)],
+        &[("default:password", 1), ("default:id_number", 1), ("query:pass*", 3), ("keys:passport", 2)],
     );
     check(BodyKind::Text, "token=x\ntoken: y\ntoken==\n", &[("default:token", 2)]);
     check(BodyKind::Json, r#"["token=x", "token: y", "token=="]"#, &[("default:token", 2)]);

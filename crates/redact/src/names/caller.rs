@@ -15,7 +15,7 @@ pub fn is_credential_header(name: &str) -> bool {
     let also_names_caller = |rule: &RuleId| {
         rules.names().get(usize::from(rule.0)).is_some_and(|rule| CALLER_RULES.contains(&rule.as_str()))
     };
-    let found = names.rules_for(name);
+    let found = names.find(name).rules;
     let names_caller = found.iter().all(also_names_caller) && names_caller(name);
     !found.is_empty() && !names_caller
 }

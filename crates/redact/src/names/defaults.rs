@@ -1,7 +1,7 @@
 //! The built-in names.
 
-use super::NameContext;
-use Match::{Anywhere, Ending, Whole, Word, Words};
+use super::{Extent, NameContext};
+use Match::{Anywhere, Ending, Sole, Whole, Word, Words};
 use NameContext::{Header, Key, Query};
 
 /// How a built-in name is looked for.
@@ -9,23 +9,50 @@ use NameContext::{Header, Key, Query};
 pub(super) enum Match {
     /// As a word.
     Word(&'static str),
-    /// As words in this order; then the same at one stretch.
+    /// As words in this order; then the same at one stretch. The words can be divided between a name and the name around
+    /// it.
     Words(&'static str, &'static str),
     /// As the end of a word.
     Ending(&'static str),
     /// Anywhere, even across words.
     Anywhere(&'static str),
-    /// As the whole name.
+    /// As the whole name, also of a member of a form: `user[otp]`.
     Whole(&'static str),
+    /// As the whole name of a parameter, which has no name around it.
+    Sole(&'static str),
 }
 
-/// The rule's name, how it is looked for, where it applies. A rule can have several entries, for different places.
+/// A built-in rule. Several of these can have the same name, for different places.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Default {
+    pub(super) rule: &'static str,
+    pub(super) matches: &'static [Match],
+    pub(super) places: &'static [NameContext],
+    pub(super) extent: Extent,
+}
+
+const fn secret(rule: &'static str, matches: &'static [Match], places: &'static [NameContext]) -> Default {
+    Default { rule, matches, places, extent: Extent::Secret }
+}
+
+const fn identity(rule: &'static str, matches: &'static [Match]) -> Default {
+    Default { rule, matches, places: FIELDS, extent: Extent::Identity }
+}
+
+const EVERYWHERE: &[NameContext] = &[Header, Query, Key];
+
+/// Parameters, fields of forms, and members of bodies.
+const FIELDS: &[NameContext] = &[Query, Key];
+
+pub(super) const DEFAULTS: &[&[Default]] = &[SECRETS, IDENTITIES];
+
+/// Names of what lets its bearer act: credentials, and what a payment with a card needs.
 ///
 /// Headers and query parameters: the names of the OpenTelemetry conventions and the words that credentials go by.
 /// Members: what `docs/redaction.md` lists. `tokens` is left alone on purpose, for it mostly counts them; so is a member
 /// `session`, which mostly is an object of harmless data.
-pub(super) const DEFAULTS: &[(&str, &[Match], &[NameContext])] = &[
-    (
+const SECRETS: &[Default] = &[
+    secret(
         "default:password",
         &[
             Anywhere("password"),
@@ -37,14 +64,25 @@ pub(super) const DEFAULTS: &[(&str, &[Match], &[NameContext])] = &[
         ],
         EVERYWHERE,
     ),
-    (
+    // Within `login`, `auth` and the like, where libraries of SMTP and databases have it.
+    secret(
+        "default:password",
+        &[
+            Words("auth_pass", "authpass"),
+            Words("login_pass", "loginpass"),
+            Words("smtp_pass", "smtppass"),
+            Words("db_pass", "dbpass"),
+        ],
+        FIELDS,
+    ),
+    secret(
         "default:secret",
         &[Ending("secret"), Ending("secrets"), Ending("secretkey"), Ending("secretaccesskey")],
         EVERYWHERE,
     ),
-    ("default:token", &[Ending("token")], EVERYWHERE),
-    ("default:jwt", &[Ending("jwt")], EVERYWHERE),
-    (
+    secret("default:token", &[Ending("token")], EVERYWHERE),
+    secret("default:jwt", &[Ending("jwt")], EVERYWHERE),
+    secret(
         "default:api_key",
         &[
             Words("api_key", "apikey"),
@@ -57,7 +95,7 @@ pub(super) const DEFAULTS: &[(&str, &[Match], &[NameContext])] = &[
         ],
         EVERYWHERE,
     ),
-    (
+    secret(
         "default:access_key",
         &[
             Words("access_key", "accesskey"),
@@ -68,7 +106,7 @@ pub(super) const DEFAULTS: &[(&str, &[Match], &[NameContext])] = &[
         ],
         EVERYWHERE,
     ),
-    (
+    secret(
         "default:private_key",
         &[
             Words("private_key", "privatekey"),
@@ -78,17 +116,42 @@ pub(super) const DEFAULTS: &[(&str, &[Match], &[NameContext])] = &[
         ],
         EVERYWHERE,
     ),
-    ("default:credential", &[Ending("credential")], EVERYWHERE),
+    // Keys that are not named by the words above.
+    secret(
+        "default:key",
+        &[
+            Words("account_key", "accountkey"),
+            Words("auth_key", "authkey"),
+            Words("decryption_key", "decryptionkey"),
+            Words("encryption_key", "encryptionkey"),
+            Words("hmac_key", "hmackey"),
+            Words("license_key", "licensekey"),
+            Words("master_key", "masterkey"),
+            Words("session_key", "sessionkey"),
+            Words("shared_key", "sharedkey"),
+            Words("signing_key", "signingkey"),
+            Words("tls_key", "tlskey"),
+            Words("webhook_key", "webhookkey"),
+            Words("connection_string", "connectionstring"),
+            Whole("dockerconfigjson"),
+        ],
+        FIELDS,
+    ),
+    secret("default:credential", &[Ending("credential")], EVERYWHERE),
     // `access-control-allow-credentials` holds none.
-    ("default:credential", &[Ending("credentials")], &[Query, Key]),
-    ("default:assertion", &[Ending("assertion")], EVERYWHERE),
+    secret("default:credential", &[Ending("credentials")], FIELDS),
+    secret("default:assertion", &[Ending("assertion")], EVERYWHERE),
     // What says who the caller is, by names that do not say so.
-    ("default:assertion", &[Whole("dpop"), Whole("xamznoidcdata"), Whole("xmsclientprincipal")], &[Header]),
-    ("default:assertion", &[Whole("samlresponse")], &[Query]),
-    ("default:authorization", &[Word("authorization")], EVERYWHERE),
-    ("default:auth", &[Word("auth")], &[Header, Query]),
-    ("default:session", &[Word("session")], &[Header, Query]),
-    (
+    secret(
+        "default:assertion",
+        &[Whole("dpop"), Whole("xamznoidcdata"), Whole("xmsclientprincipal")],
+        &[Header],
+    ),
+    secret("default:assertion", &[Sole("samlresponse")], &[Query]),
+    secret("default:authorization", &[Word("authorization")], EVERYWHERE),
+    secret("default:auth", &[Word("auth")], &[Header, Query]),
+    secret("default:session", &[Word("session")], &[Header, Query]),
+    secret(
         "default:session",
         &[
             Words("session_id", "sessionid"),
@@ -98,11 +161,53 @@ pub(super) const DEFAULTS: &[(&str, &[Match], &[NameContext])] = &[
         ],
         EVERYWHERE,
     ),
-    ("default:cookie", &[Ending("cookie"), Ending("cookies")], &[Header, Key]),
-    ("default:signature", &[Word("signature"), Word("sig")], &[Query]),
-    ("default:code", &[Whole("code"), Whole("codeverifier"), Whole("oauthverifier")], &[Query]),
-    ("default:otp", &[Whole("otp")], &[Query, Key]),
-    (
+    secret("default:cookie", &[Ending("cookie"), Ending("cookies")], &[Header, Key]),
+    secret("default:signature", &[Word("signature"), Word("sig")], &[Query]),
+    secret("default:code", &[Sole("code"), Sole("codeverifier"), Sole("oauthverifier")], &[Query]),
+    secret(
+        "default:code",
+        &[
+            Words("access_code", "accesscode"),
+            Words("activation_code", "activationcode"),
+            Words("auth_code", "authcode"),
+            Words("code_verifier", "codeverifier"),
+            Words("device_code", "devicecode"),
+            Words("reset_code", "resetcode"),
+        ],
+        FIELDS,
+    ),
+    secret(
+        "default:otp",
+        &[
+            Word("otp"),
+            Word("totp"),
+            Word("hotp"),
+            Words("mfa_code", "mfacode"),
+            Words("one_time_code", "onetimecode"),
+            Words("otp_code", "otpcode"),
+            Words("sms_code", "smscode"),
+            Words("two_factor_code", "twofactorcode"),
+            Words("verification_code", "verificationcode"),
+            Words("recovery_code", "recoverycode"),
+            Words("recovery_codes", "recoverycodes"),
+            Words("backup_code", "backupcode"),
+            Words("backup_codes", "backupcodes"),
+        ],
+        FIELDS,
+    ),
+    secret("default:nonce", &[Ending("nonce")], FIELDS),
+    secret("default:pin", &[Word("pin"), Words("pin_code", "pincode")], FIELDS),
+    secret(
+        "default:security_answer",
+        &[
+            Words("security_answer", "securityanswer"),
+            Words("security_answers", "securityanswers"),
+            Words("secret_answer", "secretanswer"),
+            Words("maiden_name", "maidenname"),
+        ],
+        FIELDS,
+    ),
+    secret(
         "default:card_number",
         &[
             Words("card_number", "cardnumber"),
@@ -110,10 +215,13 @@ pub(super) const DEFAULTS: &[(&str, &[Match], &[NameContext])] = &[
             Words("cc_number", "ccnumber"),
             // Not as an ending: `accnumber` is an account's.
             Word("ccnumber"),
+            Words("card_no", "cardno"),
+            Words("card_pan", "cardpan"),
+            Words("payment_method_number", "paymentmethodnumber"),
         ],
-        &[Query, Key],
+        FIELDS,
     ),
-    (
+    secret(
         "default:cvv",
         &[
             Ending("cvv"),
@@ -121,17 +229,87 @@ pub(super) const DEFAULTS: &[(&str, &[Match], &[NameContext])] = &[
             Ending("ccv"),
             Words("security_code", "securitycode"),
             Ending("securitycode"),
+            Word("cvn"),
+            Words("card_code", "cardcode"),
+            Words("card_verification", "cardverification"),
+            Words("verification_value", "verificationvalue"),
         ],
-        &[Query, Key],
+        FIELDS,
     ),
-    (
+    secret(
         "default:ssn",
         &[Ending("ssn"), Anywhere("socialsecuritynumber"), Whole("socialsecurity")],
-        &[Query, Key],
+        FIELDS,
     ),
 ];
 
-const EVERYWHERE: &[NameContext] = &[Header, Query, Key];
+/// Names of what identifies a person to a bank or to a government.
+const IDENTITIES: &[Default] = &[
+    identity(
+        "default:account_number",
+        &[
+            Words("account_number", "accountnumber"),
+            Ending("accountnumber"),
+            Words("account_no", "accountno"),
+            Words("acct_number", "acctnumber"),
+            Words("acct_no", "acctno"),
+            Words("bank_number", "banknumber"),
+        ],
+    ),
+    identity("default:iban", &[Word("iban")]),
+    identity(
+        "default:routing_number",
+        &[
+            Words("routing_number", "routingnumber"),
+            Ending("routingnumber"),
+            Words("sort_code", "sortcode"),
+            Words("transit_number", "transitnumber"),
+            Word("bsb"),
+        ],
+    ),
+    identity(
+        "default:id_number",
+        &[
+            Words("id_number", "idnumber"),
+            Words("identification_number", "identificationnumber"),
+            Words("identity_number", "identitynumber"),
+            Words("national_id", "nationalid"),
+            Words("national_insurance", "nationalinsurance"),
+            Words("government_id", "governmentid"),
+            Words("passport_number", "passportnumber"),
+            Words("passport_no", "passportno"),
+            Words("passport_id", "passportid"),
+            Words("license_number", "licensenumber"),
+            Words("licence_number", "licencenumber"),
+            Words("drivers_license", "driverslicense"),
+            Words("driver_license", "driverlicense"),
+            Words("driving_licence", "drivinglicence"),
+            Words("document_number", "documentnumber"),
+        ],
+    ),
+    identity(
+        "default:tax_id",
+        &[
+            Words("tax_id", "taxid"),
+            Words("tax_number", "taxnumber"),
+            Words("taxpayer_id", "taxpayerid"),
+            Word("tin"),
+            Word("itin"),
+            Word("ein"),
+            Word("cpf"),
+        ],
+    ),
+    identity(
+        "default:date_of_birth",
+        &[
+            Word("dob"),
+            Words("date_of_birth", "dateofbirth"),
+            Words("birth_date", "birthdate"),
+            Word("birthdate"),
+            Word("birthday"),
+        ],
+    ),
+];
 
 impl Match {
     /// What every name that matches contains, when only letters and digits are left of it.
@@ -141,7 +319,8 @@ impl Match {
             | Self::Words(_, text)
             | Self::Ending(text)
             | Self::Anywhere(text)
-            | Self::Whole(text) => text,
+            | Self::Whole(text)
+            | Self::Sole(text) => text,
         }
     }
 }
@@ -163,7 +342,7 @@ mod tests {
         for (rule, spellings) in cases {
             for name in *spellings {
                 let found: Vec<_> =
-                    names.rules_for(name).iter().map(|rule| &*rules.names()[usize::from(rule.0)]).collect();
+                    names.find(name).rules.iter().map(|rule| &*rules.names()[usize::from(rule.0)]).collect();
                 assert_eq!(found.first().copied().unwrap_or(""), *rule, "{place:?} {name}");
                 let once: BTreeSet<_> = found.iter().collect();
                 assert_eq!(found.len(), once.len(), "{place:?} {name}: {found:?}");
@@ -258,7 +437,6 @@ mod tests {
                             "country_code",
                             "otpauth",
                             "sid",
-                            "pin",
                             "ticket",
                             "class",
                         ],
@@ -313,8 +491,85 @@ mod tests {
                 ("default:otp", &["otp", "OTP"]),
                 ("default:password", &["user[password]"]),
                 ("default:cvv", &["cvv", "securityCode"]),
-                ("", &["page", "design", "q", "verifier", "SAMLRequest", "otp_sent"]),
+                ("default:account_number", &["account_number", "accounts[0][number]", "account.number"]),
+                (
+                    "",
+                    &[
+                        "page",
+                        "design",
+                        "q",
+                        "verifier",
+                        "SAMLRequest",
+                        "otp_sent",
+                        "user[code]",
+                        "user[SAMLResponse]",
+                        "token_type",
+                        "session_count",
+                    ],
+                ),
             ],
+        );
+    }
+
+    /// Words at the end that describe a secret and do not hold it.
+    #[test]
+    fn last_words_that_make_names_harmless() {
+        for place in [Query, Key] {
+            check(
+                place,
+                &[
+                    (
+                        "",
+                        &[
+                            "token_type",
+                            "tokenType",
+                            "TOKEN-TYPE",
+                            "cvc_check",
+                            "cvcCheck",
+                            "authorization_method",
+                            "password_updated_at",
+                            "passwordStrength",
+                            "api_key_count",
+                            "token_expires_in",
+                            "secret_status",
+                            "id_number_provided",
+                            "account_number_type",
+                            "account_number_last4",
+                            "cardNumberLast4",
+                            "token_id",
+                            "secretName",
+                            "access_token_url",
+                            "pin_status",
+                            "nonce_method",
+                            "card[cvc_check]",
+                            "dob_status",
+                        ],
+                    ),
+                    (
+                        "default:token",
+                        &["token", "type_token", "token type", "token_type_x", "token[type]", "token.type"],
+                    ),
+                    (
+                        "default:password",
+                        &[
+                            "password",
+                            "password_hash",
+                            "password_hint",
+                            "password_reset_url",
+                            "passwordstatus",
+                        ],
+                    ),
+                    ("default:secret", &["secret_id", "client_secret", "secret_key"]),
+                    ("default:access_key", &["access_key_id"]),
+                    ("default:private_key", &["private_key_id", "private_key_path", "privateKeyFile"]),
+                    ("default:session", &["session_id", "user_session_id"]),
+                    ("default:ssn", &["ssn", "ssn_last_4", "ssnLast4"]),
+                ],
+            );
+        }
+        check(
+            Header,
+            &[("default:token", &["x-token-type", "x-token-id"]), ("default:auth", &["x-auth-method"])],
         );
     }
 
@@ -338,10 +593,48 @@ mod tests {
                     "default:cookie",
                     &["cookie", "cookies", "set-cookie", "setCookie", "setcookie", "sessionCookie"],
                 ),
-                ("default:otp", &["otp", "OTP"]),
+                (
+                    "default:otp",
+                    &["otp", "OTP", "user_otp", "totpCode", "mfa_code", "recoveryCodes", "verification-code"],
+                ),
+                ("default:nonce", &["nonce", "cardNonce", "payment_method_nonce"]),
+                ("default:pin", &["pin", "PIN", "newPin", "card_pin", "pinCode", "encrypted-pin"]),
+                ("default:code", &["auth_code", "authCode", "deviceCode", "codeVerifier"]),
+                (
+                    "default:key",
+                    &["signingKey", "master_key", "encryption-key", "ConnectionString", "tls.key"],
+                ),
+                ("default:security_answer", &["securityAnswer", "mothers_maiden_name"]),
+                (
+                    "default:account_number",
+                    &["account_number", "accountNumber", "bankAccountNumber", "AccountNo"],
+                ),
+                ("default:iban", &["iban", "IBAN", "ibanCode", "receiver_iban"]),
+                ("default:routing_number", &["routing_number", "achRoutingNumber", "sortCode", "bsb_number"]),
+                (
+                    "default:id_number",
+                    &[
+                        "id_number",
+                        "idNumber",
+                        "personal_id_number",
+                        "nationalId",
+                        "passportNo",
+                        "driversLicense",
+                    ],
+                ),
+                ("default:tax_id", &["tax_id", "taxId", "TaxID", "tin", "federal_ein"]),
+                (
+                    "default:date_of_birth",
+                    &["dob", "DOB", "dateOfBirth", "birth_date", "birthdate", "owner_dob"],
+                ),
                 (
                     "default:card_number",
                     &[
+                        "card[number]",
+                        "card.number",
+                        "items[0][card][number]",
+                        "cards[0].number",
+                        "card_details[number]",
                         "card_number",
                         "cardNumber",
                         "CardNumber",
@@ -394,7 +687,20 @@ mod tests {
                         "classname",
                         "accNumber",
                         "accnumber",
-                        "accountNumber",
+                        "account",
+                        "accountName",
+                        "routing",
+                        "identity",
+                        "idNumeric",
+                        "pinned",
+                        "shipping",
+                        "opinion",
+                        "announcement",
+                        "birthplace",
+                        "taxRate",
+                        "taxIds",
+                        "sortOrder",
+                        "verificationMethod",
                         "socialSecurityOffice",
                         "security",
                         "secureCode",
