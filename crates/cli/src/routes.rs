@@ -109,6 +109,9 @@ fn show(selection: &Selection, format: Format) {
                 let separator = if path.is_empty() { "" } else { ": " };
                 eprintln!("{file}:{place}: {severity}: {path}{separator}{message}");
             }
+            if let Some(excess) = selection.excess() {
+                eprintln!("gatelens: {excess}");
+            }
             if let Some(needed) = selection.needed_routes() {
                 eprintln!(
                     "gatelens: the templates have {needed} routes: set `counters.max_routes` to {needed} or more"
@@ -124,7 +127,7 @@ fn show(selection: &Selection, format: Format) {
             format!(
                 "{:#}\n",
                 json!({"templates": templates, "routes": selection.routes(), "max_routes": selection.needed_routes(),
-                       "problems": problems.collect::<Vec<Value>>()})
+                       "excess": selection.excess(), "problems": problems.collect::<Vec<Value>>()})
             )
         }
     };

@@ -219,7 +219,7 @@ pub struct ConsumerSource {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Routes {
-    /// `[METHOD ]/path/{parameter}`; the most literal one wins. Default empty.
+    /// `[METHOD ]/path/{parameter}`; the most literal one wins. [templates.md](templates.md) has the notations. Default empty.
     #[cfg_attr(feature = "schema", schemars(length(max = bounds::TEMPLATES)))]
     pub templates: Vec<String>,
     /// Use the name of Envoy's route where no template matches. Default false.

@@ -15,7 +15,7 @@ use crate::host::PluginIdentity;
 use crate::otlp::Resource;
 use crate::request::RequestPlan;
 use crate::request::consumer::Source;
-use crate::request::route::{Template, Templates};
+use crate::request::route::{Conflict, Template, Templates};
 use crate::shared::CounterSetId;
 use gatelens_redact::capture::Capture;
 use gatelens_redact::{Hits, MASK, Redactor, SectionError};
@@ -50,7 +50,7 @@ impl Plan {
         check::service(&service)?;
         check::ingest(&ingest)?;
         check::consumer(&consumer)?;
-        let templates = compile_templates(&routes)?;
+        let templates = compile_templates(&routes, &counters)?;
         let capture = Capture::new(&capture).map_err(|defect| in_section("capture", defect))?;
         let redactor = Redactor::new(&redact).map_err(|defect| in_section("redact", defect))?;
         refuse_masked_sources(&consumer, &redact)?;
@@ -117,15 +117,25 @@ impl Plan {
     }
 }
 
-fn compile_templates(routes: &Routes) -> Result<Templates, Problem> {
+fn compile_templates(routes: &Routes, counters: &Counters) -> Result<Templates, Problem> {
     check::at_most(["routes", "templates"], routes.templates.len(), bounds::TEMPLATES, "templates")?;
-    let templates = routes.templates.iter().enumerate().map(|(index, text)| {
-        Template::parse(text).map_err(|error| {
+    let mut templates = Templates::default();
+    for (index, text) in routes.templates.iter().enumerate() {
+        let problem = |message: String| {
             let at: [Step; 3] = ["routes".into(), "templates".into(), index.into()];
-            Problem::new(at, error.to_string())
-        })
-    });
-    Ok(Templates::new(templates.collect::<Result<Vec<_>, _>>()?))
+            Problem::new(at, message)
+        };
+        let template = Template::parse(text).map_err(|error| problem(error.to_string()))?;
+        templates.insert(template).map_err(|Conflict { with }| {
+            let other = routes.templates.get(with).map(String::as_str).unwrap_or_default();
+            problem(format!(
+                "`{text}` matches requests that `{other}` (routes.templates[{with}]) matches too, and neither is more \
+                 literal; remove one of them"
+            ))
+        })?;
+    }
+    check::templates(&templates, counters)?;
+    Ok(templates)
 }
 
 /// A header that the operator has masked must not leave as the name of a consumer.

@@ -32,6 +32,8 @@ pub const TIMEOUT_MS: RangeInclusive<u32> = 1..=60_000;
 pub const SOURCES: usize = 32;
 /// Most entries of `routes.templates`.
 pub const TEMPLATES: usize = 5_000;
+/// Most nodes of the tree of templates that a request may visit.
+pub const TEMPLATE_VISITS: usize = 1_000;
 
 /// `counters.max_series`.
 pub const SERIES: RangeInclusive<u32> = 1..=20_000;

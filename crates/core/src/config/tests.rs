@@ -118,6 +118,21 @@ fn a_defect_has_a_place_and_a_suggestion() {
     check(r#""service": {"name": ""}"#, "service.name", "use 1 to 255");
     check(r#""routes": {"templates": ["/ok", "users/{id}"]}"#, "routes.templates[1]", "/users/{id}");
     check(r#""routes": {"templates": ["/a/{b"]}"#, "routes.templates[0]", "{b");
+    check(
+        r#""routes": {"templates": ["/{group}/{version}", "/ok", "/{kind}/{name}"]}"#,
+        "routes.templates[2]",
+        "`/{kind}/{name}` matches requests that `/{group}/{version}` (routes.templates[0]) matches too",
+    );
+    check(
+        r#""routes": {"templates": ["GET /a", "GET /a"]}"#,
+        "routes.templates[1]",
+        "`GET /a` (routes.templates[0])",
+    );
+    check(
+        r#""counters": {"max_routes": 2}, "routes": {"templates": ["GET /a", "/b", "POST /a", "/c"]}"#,
+        "counters.max_routes",
+        "the templates have 3 routes, and the bound is 2; set `counters.max_routes` to 3 or more",
+    );
     check(r#""counters": {"max_series": 0}"#, "counters.max_series", "use a number between 1 and 20000");
     check(r#""counters": {"bounds_seconds": [1, 0.5]}"#, "counters.bounds_seconds", "do not rise");
     check(r#""limits": {"flush_ms": 1}"#, "limits.flush_ms", "use a number between 100 and 60000");
@@ -143,6 +158,23 @@ fn a_defect_has_a_place_and_a_suggestion() {
         "sets this header itself",
     );
     check(r#""headers": {"a": "b\r\nc: d"}"#, "ingest.headers.a", "printable");
+}
+
+#[test]
+fn templates_that_a_request_must_search_for_long_are_refused() {
+    let templates = |levels: u32| {
+        let path = |number: u32| {
+            (0..levels).map(|bit| if number >> bit & 1 == 0 { "/a" } else { "/{p}" }).collect::<String>()
+        };
+        let templates: Vec<String> = (0..1 << levels).map(path).collect();
+        let text = serde_json::json!({"version": 1, "ingest": {"cluster": "a"}, "routes": {"templates": templates},
+                                      "counters": {"max_routes": 1024}});
+        Plan::read(&text.to_string(), &PluginIdentity::default())
+    };
+    assert!(templates(8).is_ok());
+    let error = templates(9).expect_err("1,023 nodes");
+    assert_eq!(error.path, "routes.templates");
+    assert!(error.message.contains("1023 steps"), "{error}");
 }
 
 #[test]

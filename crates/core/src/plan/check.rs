@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use crate::config::{Consumer, Counters, Ingest, Limits, Problem, Service, Step, bounds};
+use crate::request::route::Templates;
 use gatelens_redact::is_credential_header;
 
 type Checked = Result<(), Problem>;
@@ -102,6 +103,32 @@ pub(super) fn counters(counters: &Counters) -> Checked {
         return fail(at, "the bounds do not rise; write each one larger than the one before");
     }
     Ok(())
+}
+
+/// Each route of a template has a slot of its own.
+pub(super) fn templates(templates: &Templates, counters: &Counters) -> Checked {
+    let (routes, slots) = (templates.routes(), counters.max_routes);
+    if u32::try_from(routes).is_ok_and(|routes| routes <= slots) {
+        let visits = templates.most_visits();
+        return if visits <= bounds::TEMPLATE_VISITS {
+            Ok(())
+        } else {
+            let most = bounds::TEMPLATE_VISITS;
+            fail(
+                ["routes", "templates"],
+                format!(
+                    "a request could need {visits} steps to find its template, and {most} are the bound; fewer templates \
+                     must have a parameter where others have a text"
+                ),
+            )
+        };
+    }
+    fail(
+        ["counters", "max_routes"],
+        format!(
+            "the templates have {routes} routes, and the bound is {slots}; set `counters.max_routes` to {routes} or more"
+        ),
+    )
 }
 
 pub(super) fn limits(limits: &Limits) -> Checked {
