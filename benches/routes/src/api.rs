@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use crate::Result;
 
 /// Where a package comes from.
 #[derive(Clone, Copy)]
@@ -54,14 +54,70 @@ pub(crate) struct Api {
 }
 
 pub(crate) const APIS: [Api; 8] = [
-    Api { name: "Stripe", role: Role::Tuned, source: Source::Npm("stripe@23.1.0"), form: Form::Quoted(&["/v1/", "/v2/"]), base: "", ids: Ids::Prefixed },
-    Api { name: "GitHub", role: Role::Tuned, source: Source::Npm("@octokit/plugin-rest-endpoint-methods@18.0.0"), form: Form::Quoted(&["/"]), base: "", ids: Ids::Number },
-    Api { name: "Kubernetes", role: Role::Tuned, source: Source::Pypi("kubernetes==37.0.2"), form: Form::Quoted(&["/api/", "/apis/"]), base: "", ids: Ids::Name },
-    Api { name: "DigitalOcean", role: Role::Tuned, source: Source::Pypi("pydo==0.44.0"), form: Form::Quoted(&["/v2/"]), base: "", ids: Ids::Uuid },
-    Api { name: "GitLab", role: Role::HeldOut, source: Source::Pypi("python-gitlab==8.6.0"), form: Form::Collections, base: "/api/v4", ids: Ids::Number },
-    Api { name: "Jira", role: Role::HeldOut, source: Source::Npm("jira.js@5.4.0"), form: Form::Quoted(&["/rest/"]), base: "", ids: Ids::Number },
-    Api { name: "Blockfrost", role: Role::HeldOut, source: Source::Npm("@blockfrost/openapi@0.1.93"), form: Form::Document("openapi.yaml"), base: "/api/v0", ids: Ids::Hex },
-    Api { name: "Directus", role: Role::HeldOut, source: Source::Npm("@directus/specs@15.2.0"), form: Form::Document("openapi.json"), base: "", ids: Ids::Uuid },
+    Api {
+        name: "Stripe",
+        role: Role::Tuned,
+        source: Source::Npm("stripe@23.1.0"),
+        form: Form::Quoted(&["/v1/", "/v2/"]),
+        base: "",
+        ids: Ids::Prefixed,
+    },
+    Api {
+        name: "GitHub",
+        role: Role::Tuned,
+        source: Source::Npm("@octokit/plugin-rest-endpoint-methods@18.0.0"),
+        form: Form::Quoted(&["/"]),
+        base: "",
+        ids: Ids::Number,
+    },
+    Api {
+        name: "Kubernetes",
+        role: Role::Tuned,
+        source: Source::Pypi("kubernetes==37.0.2"),
+        form: Form::Quoted(&["/api/", "/apis/"]),
+        base: "",
+        ids: Ids::Name,
+    },
+    Api {
+        name: "DigitalOcean",
+        role: Role::Tuned,
+        source: Source::Pypi("pydo==0.44.0"),
+        form: Form::Quoted(&["/v2/"]),
+        base: "",
+        ids: Ids::Uuid,
+    },
+    Api {
+        name: "GitLab",
+        role: Role::HeldOut,
+        source: Source::Pypi("python-gitlab==8.6.0"),
+        form: Form::Collections,
+        base: "/api/v4",
+        ids: Ids::Number,
+    },
+    Api {
+        name: "Jira",
+        role: Role::HeldOut,
+        source: Source::Npm("jira.js@5.4.0"),
+        form: Form::Quoted(&["/rest/"]),
+        base: "",
+        ids: Ids::Number,
+    },
+    Api {
+        name: "Blockfrost",
+        role: Role::HeldOut,
+        source: Source::Npm("@blockfrost/openapi@0.1.93"),
+        form: Form::Document("openapi.yaml"),
+        base: "/api/v0",
+        ids: Ids::Hex,
+    },
+    Api {
+        name: "Directus",
+        role: Role::HeldOut,
+        source: Source::Npm("@directus/specs@15.2.0"),
+        form: Form::Document("openapi.json"),
+        base: "",
+        ids: Ids::Uuid,
+    },
 ];
 
 /// An operation: a method and a template.
@@ -76,11 +132,13 @@ const METHODS: [&str; 5] = ["GET", "POST", "PUT", "PATCH", "DELETE"];
 impl Api {
     /// All operations, fetched into `cache` where they are not there yet.
     pub(crate) fn operations(&self, cache: &Path) -> Result<Vec<Operation>> {
-        let directory = self.fetch(cache).with_context(|| format!("fetching {}", self.name))?;
+        let directory = self.fetch(cache)?;
         let mut operations = BTreeSet::new();
         visit(&directory, &mut |file| {
             match self.form {
-                Form::Document(end) if file.to_string_lossy().ends_with(end) => document(file, &mut operations)?,
+                Form::Document(end) if file.to_string_lossy().ends_with(end) => {
+                    document(file, &mut operations)?
+                }
                 Form::Document(_) => {}
                 Form::Quoted(begins) if is_source(file) => quoted(&read(file)?, begins, &mut operations),
                 Form::Collections if is_source(file) => collections(&read(file)?, &mut operations),
@@ -92,7 +150,9 @@ impl Api {
             .into_iter()
             .map(|operation| Operation { path: format!("{}{}", self.base, operation.path), ..operation })
             .collect();
-        ensure!(operations.len() > 20, "{} has only {} operations", self.name, operations.len());
+        if operations.len() <= 20 {
+            return Err(format!("{} has only {} operations", self.name, operations.len()).into());
+        }
         Ok(operations.into_iter().collect())
     }
 
@@ -108,7 +168,8 @@ impl Api {
                 run(Command::new("npm").args(["pack", "--silent", package]).current_dir(&directory))?;
             }
             Source::Pypi(package) => {
-                let pip = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", package];
+                let pip =
+                    ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", package];
                 run(Command::new("python3").args(pip).current_dir(&directory))?;
             }
         }
@@ -129,8 +190,7 @@ impl Api {
 
 fn run(command: &mut Command) -> Result<()> {
     let status = command.stdout(std::process::Stdio::null()).status()?;
-    ensure!(status.success(), "{command:?} ended with {status}");
-    Ok(())
+    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}").into()) }
 }
 
 fn read(file: &Path) -> Result<String> {
@@ -138,7 +198,8 @@ fn read(file: &Path) -> Result<String> {
 }
 
 fn visit(directory: &Path, see: &mut dyn FnMut(&Path) -> Result<()>) -> Result<()> {
-    let mut entries: Vec<PathBuf> = fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    let mut entries: Vec<PathBuf> =
+        fs::read_dir(directory)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     entries.sort();
     for entry in entries {
         if entry.is_dir() {
@@ -203,8 +264,10 @@ fn nearest_method(text: &str, start: usize, end: usize) -> Option<&'static str> 
         let found = forms.iter().filter_map(|form| if last { within.rfind(form) } else { within.find(form) });
         if last { found.max() } else { found.min() }
     };
-    let before = METHODS.iter().filter_map(|method| Some((quoted(method, &text[floor..start], true)?, *method)));
-    let behind = METHODS.iter().filter_map(|method| Some((quoted(method, &text[end..ceiling], false)?, *method)));
+    let before =
+        METHODS.iter().filter_map(|method| Some((quoted(method, &text[floor..start], true)?, *method)));
+    let behind =
+        METHODS.iter().filter_map(|method| Some((quoted(method, &text[end..ceiling], false)?, *method)));
     before.max().or_else(|| behind.min()).map(|(_, method)| method)
 }
 
@@ -213,7 +276,9 @@ fn collections(text: &str, operations: &mut BTreeSet<Operation>) {
     let paths = text.lines().filter_map(|line| line.trim().strip_prefix("_path = \"")?.strip_suffix('"'));
     for path in paths.filter_map(template) {
         let item = format!("{path}/{{id}}");
-        for (method, path) in [("GET", &path), ("POST", &path), ("GET", &item), ("PUT", &item), ("DELETE", &item)] {
+        for (method, path) in
+            [("GET", &path), ("POST", &path), ("GET", &item), ("PUT", &item), ("DELETE", &item)]
+        {
             operations.insert(Operation { path: path.clone(), method: method.to_owned() });
         }
     }
@@ -222,8 +287,11 @@ fn collections(text: &str, operations: &mut BTreeSet<Operation>) {
 /// The paths of an OpenAPI document.
 fn document(file: &Path, operations: &mut BTreeSet<Operation>) -> Result<()> {
     let text = read(file)?;
-    let document: serde_json::Value =
-        if file.extension().is_some_and(|end| end == "json") { serde_json::from_str(&text)? } else { serde_saphyr::from_str(&text)? };
+    let document: serde_json::Value = if file.extension().is_some_and(|end| end == "json") {
+        serde_json::from_str(&text)?
+    } else {
+        serde_saphyr::from_str(&text)?
+    };
     for (path, methods) in document["paths"].as_object().into_iter().flatten() {
         let Some(path) = template(path) else { continue };
         for method in methods.as_object().into_iter().flatten().map(|(method, _)| method.to_uppercase()) {

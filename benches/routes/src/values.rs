@@ -1,8 +1,8 @@
 //! Realistic identifiers for the parameters of templates.
 
 use crate::api::Ids;
-use crate::random::{Zipf, hash, mix};
 use crate::random::Random;
+use crate::random::{Zipf, hash, mix};
 
 /// Distinct values of a parameter that stands alone, and of one that belongs to a value before it.
 const VALUES: usize = 3_000;
@@ -54,6 +54,12 @@ impl Values {
         if is(&["sha", "commit", "tree", "ref_sha"]) {
             return hex(seed, if seed % 4 == 0 { 7 } else { 40 });
         }
+        if name == "version" && word == "apis" {
+            return ["v1", "v1alpha1", "v1beta1"][(seed % 3) as usize].to_owned();
+        }
+        if name == "group" && word == "apis" {
+            return format!("{}.example.com", name_of(seed % 30).replace(['-', '_', '.'], ""));
+        }
         if is(&["uuid", "guid"]) {
             return uuid(seed);
         }
@@ -67,10 +73,20 @@ impl Values {
             return format!("{}%40example.com", name_of(seed));
         }
         if is(&["ip", "ip_address", "reserved_ip", "reserved_ipv6"]) || name.ends_with("_ip") {
-            return format!("{}.{}.{}.{}", seed % 200 + 10, seed / 256 % 256, seed / 65_536 % 256, seed / 16_777_216 % 256);
+            return format!(
+                "{}.{}.{}.{}",
+                seed % 200 + 10,
+                seed / 256 % 256,
+                seed / 65_536 % 256,
+                seed / 16_777_216 % 256
+            );
         }
         if is(&["issueidorkey", "issuekey", "issue_key"]) {
-            return format!("{}-{}", ["SHOP", "PAY", "OPS", "WEB"][(seed % 4) as usize], seed / 4 % 9_000 + 1);
+            return format!(
+                "{}-{}",
+                ["SHOP", "PAY", "OPS", "WEB"][(seed % 4) as usize],
+                seed / 4 % 9_000 + 1
+            );
         }
         if is(&["projectidorkey", "projectkeyorid", "projectkey"]) {
             return name_of(seed).replace(['-', '_', '.'], "").to_uppercase().chars().take(6).collect();
@@ -85,10 +101,41 @@ impl Values {
             return format!("{}.{}", name_of(seed), ["md", "rs", "json", "txt"][(seed % 4) as usize]);
         }
         let names = [
-            "owner", "org", "organization", "user", "username", "login", "repo", "repository", "template_owner",
-            "template_repo", "name", "namespace", "slug", "branch", "ref", "tag", "label", "key", "group", "collection",
-            "environment_name", "secret_name", "variable_name", "enterprise", "pool", "domain_name", "database_name",
-            "registry_name", "team_slug", "basehead", "security_product", "topic_name", "package_name", "plural", "propertykey",
+            "owner",
+            "org",
+            "organization",
+            "user",
+            "username",
+            "login",
+            "repo",
+            "repository",
+            "template_owner",
+            "template_repo",
+            "name",
+            "namespace",
+            "slug",
+            "branch",
+            "ref",
+            "tag",
+            "label",
+            "key",
+            "group",
+            "collection",
+            "environment_name",
+            "secret_name",
+            "variable_name",
+            "enterprise",
+            "pool",
+            "domain_name",
+            "database_name",
+            "registry_name",
+            "team_slug",
+            "basehead",
+            "security_product",
+            "topic_name",
+            "package_name",
+            "plural",
+            "propertykey",
         ];
         if is(&names) || name.ends_with("name") || name.ends_with("slug") || name.ends_with("key") {
             return name_of(seed);
@@ -100,7 +147,11 @@ impl Values {
             Ids::Hex => hex(seed, 64),
             Ids::Name => name_of(seed),
             Ids::Prefixed => {
-                let prefix: String = word.split('_').filter_map(|part| part.chars().next()).chain(word.chars().skip(1).take(2)).collect();
+                let prefix: String = word
+                    .split('_')
+                    .filter_map(|part| part.chars().next())
+                    .chain(word.chars().skip(1).take(2))
+                    .collect();
                 format!("{prefix}_{}", base62(seed, 14 + (hash(word) % 3) as usize * 5))
             }
         }
@@ -110,16 +161,18 @@ impl Values {
 /// A name as people give it to users, repositories, buckets.
 pub(crate) fn name_of(seed: u64) -> String {
     const FIRST: [&str; 48] = [
-        "acme", "blue", "river", "swift", "red", "north", "ann", "bob", "carol", "delta", "echo", "fox", "green", "happy",
-        "iron", "jade", "kilo", "lime", "mint", "nova", "oak", "pine", "quartz", "rose", "sun", "tango", "ultra", "vega",
-        "west", "xeno", "young", "zen", "alpha", "bright", "crisp", "dusty", "early", "fancy", "grand", "hidden", "ivory",
-        "jolly", "keen", "lunar", "mellow", "noble", "olive", "proud",
+        "acme", "blue", "river", "swift", "red", "north", "ann", "bob", "carol", "delta", "echo", "fox",
+        "green", "happy", "iron", "jade", "kilo", "lime", "mint", "nova", "oak", "pine", "quartz", "rose",
+        "sun", "tango", "ultra", "vega", "west", "xeno", "young", "zen", "alpha", "bright", "crisp", "dusty",
+        "early", "fancy", "grand", "hidden", "ivory", "jolly", "keen", "lunar", "mellow", "noble", "olive",
+        "proud",
     ];
     const SECOND: [&str; 48] = [
-        "otter", "labs", "shop", "pay", "web", "tools", "stack", "works", "bird", "cloud", "forge", "garden", "house",
-        "island", "jungle", "kit", "lake", "moon", "nest", "ocean", "parser", "queue", "rocket", "stone", "tower", "union",
-        "valley", "wind", "yard", "zone", "agent", "bridge", "castle", "dragon", "engine", "falcon", "gate", "harbor", "ink",
-        "jet", "knot", "lion", "mill", "net", "orbit", "pixel", "ridge", "spark",
+        "otter", "labs", "shop", "pay", "web", "tools", "stack", "works", "bird", "cloud", "forge", "garden",
+        "house", "island", "jungle", "kit", "lake", "moon", "nest", "ocean", "parser", "queue", "rocket",
+        "stone", "tower", "union", "valley", "wind", "yard", "zone", "agent", "bridge", "castle", "dragon",
+        "engine", "falcon", "gate", "harbor", "ink", "jet", "knot", "lion", "mill", "net", "orbit", "pixel",
+        "ridge", "spark",
     ];
     let (first, second) = (FIRST[(seed % 48) as usize], SECOND[(seed / 64 % 48) as usize]);
     match seed / 4_096 % 20 {

@@ -47,7 +47,7 @@ impl Learner {
         for raw in segments.take(MAX_SEGMENTS) {
             self.scratch.clear();
             let form = shape::segment(raw, &mut self.scratch);
-            walk.step(&self.scratch, form, raw);
+            walk.step(&self.scratch, form, raw.bytes);
         }
         walk.end(method);
     }

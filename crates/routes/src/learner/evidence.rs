@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::trie::{Id, Node, ROOT, Trie, is_foldable};
-use super::vocabulary::{is_base, is_plural};
+use super::vocabulary::{is_base, is_plural, is_version};
 use crate::patterns::VALUE;
 
 /// Depth to which what follows siblings is compared.
 const MAX_DEPTH: usize = 4;
+/// Distinct values of a segment that is the version of an API.
+const MAX_VERSIONS: u32 = 3;
 /// Coincidences that must be expected before their number says anything.
 const MIN_EXPECTED: f64 = 5.0;
 
@@ -52,23 +54,41 @@ impl<'a> Place<'a> {
         self.value.is_some_and(|(_, value)| value.strict < value.count / 2)
     }
 
-    /// Whether the paths of a whole API begin here.
+    /// Whether the paths of a whole API begin here: behind words such as `api` and `v1`, and behind a value that is
+    /// almost always the same, such as the date of a version.
     pub(super) fn is_near_root(&self) -> bool {
+        let is_version = |node: &Node| &*node.label == VALUE && node.sketch.count_ones() <= MAX_VERSIONS;
         let mut at = self.id;
         loop {
             if at == ROOT {
                 return true;
             }
-            let Some(node) = self.trie.node(at).filter(|node| is_base(&node.label)) else { return false };
+            let base = self.trie.node(at).filter(|node| is_base(&node.label) || is_version(node));
+            let Some(node) = base else { return false };
             at = node.parent;
         }
     }
 
+    /// Whether a value stands before this place.
+    pub(super) fn is_behind_value(&self) -> bool {
+        &*self.node.label == VALUE
+    }
+
+    /// Whether this place stands behind a word that is itself behind the name of several things, and so may be a value.
+    fn is_behind_plural(&self) -> bool {
+        self.trie
+            .node(self.node.parent)
+            .is_some_and(|parent| self.node.parent != ROOT && is_plural(&parent.label))
+    }
+
+    /// What stands before the place.
     pub(super) fn position(&self) -> f64 {
         if self.is_near_root() {
             -5.0
-        } else if &*self.node.label == VALUE {
+        } else if self.is_behind_value() {
             -3.0
+        } else if self.is_behind_plural() {
+            -1.0
         } else if is_plural(&self.node.label) {
             2.0
         } else {
@@ -78,18 +98,23 @@ impl<'a> Place<'a> {
 
     /// How many words there are, and how many were seen once.
     pub(super) fn growth(&self) -> f64 {
-        let words = f64::from(count(self.words.len()).saturating_add(self.node.pruned));
-        let once = count(self.words.iter().filter(|(_, _, node)| node.count == 1).count());
-        let once = f64::from(once.saturating_add(self.node.pruned));
-        let unseen = once / f64::from(self.word_requests().saturating_add(self.node.pruned).max(1));
-        let unseen = match unseen {
-            _ if self.word_requests() < 50 => 0.0,
+        let number = count(self.words.len()).saturating_add(self.node.pruned);
+        let requests = self.word_requests();
+        let new = match self.unseen() {
+            _ if requests < 50 => 0.0,
             share if share >= 0.3 => 1.5,
             share if share >= 0.1 => 0.75,
+            share if share < 0.002 && requests / 20 >= number && self.position() < -2.0 => -3.0,
             share if share < 0.02 => -1.0,
             _ => 0.0,
         };
-        (words / 8.0).log2().clamp(-1.5, 4.0) + unseen
+        (f64::from(number) / 8.0).log2().clamp(-1.5, 4.0) + new
+    }
+
+    /// Whether the words are versions of an API.
+    pub(super) fn has_versions(&self) -> bool {
+        let versions = self.words.iter().filter(|(word, _, _)| is_version(word)).count();
+        versions.saturating_mul(2) >= self.words.len()
     }
 
     /// Words with capitals, digits or dots, which authors of an API use less than its users.
@@ -97,15 +122,15 @@ impl<'a> Place<'a> {
         let is_odd =
             |word: &str| word.bytes().any(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'~');
         let odd = self.words.iter().filter(|(word, _, _)| is_odd(word)).count();
-        2.0 * share(odd, self.words.len())
+        1.5 * share(odd, self.words.len())
     }
 
     /// Words that stood at places which are parameters.
     pub(super) fn familiarity(&self) -> f64 {
         let known = self.words.iter().filter(|(word, _, _)| self.trie.is_known(word)).count();
         match share(known, self.words.len()) {
-            share if share >= 0.6 => 2.5,
-            share if share >= 0.3 => 1.0,
+            share if share >= 0.6 => 1.0,
+            share if share >= 0.3 => 0.5,
             _ => 0.0,
         }
     }
@@ -142,15 +167,27 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The same for the methods of requests that end at these siblings.
+    /// The share of the next requests that have a word never seen here, by Good and Turing.
+    pub(super) fn unseen(&self) -> f64 {
+        let once = count(self.words.iter().filter(|(_, _, node)| node.count == 1).count());
+        let requests = self.word_requests().saturating_add(self.node.pruned).max(1);
+        f64::from(once.saturating_add(self.node.pruned)) / f64::from(requests)
+    }
+
+    /// The same as [`Following::coincidence`] for the methods of requests that end at these siblings. `None` where one
+    /// method alone is used: all the pages of a site are read.
     pub(super) fn methods(&self, siblings: &[Id]) -> Option<f64> {
         let nodes: Vec<&Node> = siblings.iter().filter_map(|id| self.trie.node(*id)).collect();
+        let of = |method: usize| nodes.iter().map(move |node| node.methods.get(method).copied().unwrap_or(0));
         let ends = |node: &&Node| node.methods.iter().fold(0_u32, |sum, count| sum.saturating_add(*count));
         let all = Pairs::of(nodes.iter().map(ends));
-        let mut same = Pairs::default();
-        for method in 0..8_usize {
-            same.add(&Pairs::of(nodes.iter().map(|node| node.methods.get(method).copied().unwrap_or(0))));
+        let requests = nodes.iter().map(ends).fold(0_u32, u32::saturating_add);
+        let most = (0..8).map(|method| of(method).fold(0, u32::saturating_add)).max().unwrap_or(0);
+        if most >= requests.saturating_sub(requests / 20) {
+            return None;
         }
+        let mut same = Pairs::default();
+        (0..8).for_each(|method| same.add(&Pairs::of(of(method))));
         same.over(&all)
     }
 }
@@ -179,18 +216,20 @@ impl Following<'_> {
     }
 
     /// The share of what follows a word that follows none of the others, and the number of requests that it is taken
-    /// from. It is taken at the greatest depth that many of them reach, because names may stand between.
+    /// from: the smallest share at any depth, because names of its own may follow a value, too.
     pub(super) fn own(&self, word: Id) -> (f64, u32) {
         let Some(followed) = self.of.get(&word) else { return (0.0, 0) };
         let first = followed.first().map_or(0, total);
-        let reached = |labels: &Labels<'_>| total(labels) > 0 && total(labels).saturating_mul(3) >= first;
-        let both = followed.iter().zip(&self.siblings).rev();
-        let Some((labels, siblings)) = both.into_iter().find(|(labels, _)| reached(labels)) else {
-            return (0.0, 0);
-        };
-        let own = labels.iter().filter(|(label, _)| siblings.get(*label) == Some(&1));
-        let own = own.fold(0_u32, |sum, (_, count)| sum.saturating_add(*count));
-        (f64::from(own) / f64::from(total(labels).max(1)), total(labels))
+        let shares = followed.iter().zip(&self.siblings).filter_map(|(labels, siblings)| {
+            let is_own = |label: &str| siblings.get(label) == Some(&1);
+            // That a value follows the others, too, says nothing.
+            let telling = || labels.iter().filter(|(label, _)| **label != VALUE || is_own(label));
+            let all = telling().fold(0_u32, |sum, (_, count)| sum.saturating_add(*count));
+            let own = telling().filter(|(label, _)| is_own(label));
+            let own = own.fold(0_u32, |sum, (_, count)| sum.saturating_add(*count));
+            (all > 0 && all.saturating_mul(4) >= first).then(|| (f64::from(own) / f64::from(all), all))
+        });
+        shares.reduce(|least, next| if next.0 < least.0 { next } else { least }).unwrap_or((0.0, 0))
     }
 }
 

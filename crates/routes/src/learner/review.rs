@@ -1,8 +1,9 @@
 //! Decisions about places that have grown.
 
 use super::evidence::{Following, Place};
-use super::trie::{Id, Node, Trie, is_foldable, is_verb};
+use super::trie::{Id, Node, ROOT, Trie, is_foldable, is_verb};
 use super::vocabulary::is_operation;
+use crate::patterns::VALUE;
 
 /// Requests at a place before it is looked at.
 const MIN_REQUESTS: u32 = 16;
@@ -16,8 +17,15 @@ const MIN_KEPT: u32 = 5;
 const MIN_CANDIDATE: u32 = 8;
 /// Near the root a parameter needs so many requests or words.
 const NEAR_ROOT: (u32, usize) = (6_000, 64);
+/// Requests at a place that may become a parameter, after which what follows its words is looked at without it.
+const MAX_OPEN: u32 = 3_000;
+/// Words and score from which a place may become a parameter soon.
+const OPEN_WORDS: usize = 8;
+const OPEN_SCORE: f64 = -2.0;
+/// Requests and share of new words that show a parameter behind which nothing stands and which is only read.
+const SILENT: (u32, f64) = (100, 0.15);
 /// Reviews of the whole tree in one call: a place that is learned changes what is known of those before it.
-const MAX_ROUNDS: u32 = 6;
+const MAX_ROUNDS: u32 = 12;
 
 impl Trie {
     /// Looks at all places that have grown; true when one was learned or a word is kept.
@@ -30,11 +38,12 @@ impl Trie {
                 .filter(|(_, node)| is_due(node))
                 .map(|(id, node)| (node.depth, self.route(id), id))
                 .collect();
-            due.sort_by(|left, right| right.0.cmp(&left.0).then_with(|| left.1.cmp(&right.1)));
+            // What follows the values of a place is pooled before it is looked at.
+            due.sort();
             let mut learned = false;
             for (_, route, id) in due {
                 // An earlier decision may have moved it.
-                if self.route(id) == route && self.node(id).is_some_and(is_due) {
+                if self.route(id) == route && self.node(id).is_some_and(is_due) && !self.is_below_open(id) {
                     learned |= self.look(id);
                 }
             }
@@ -46,6 +55,21 @@ impl Trie {
         changed
     }
 
+    /// Whether a word stands before this place that may turn out to be a value: then its siblings know more, too.
+    fn is_below_open(&self, id: Id) -> bool {
+        let mut at = id;
+        while let Some(node) = self.node(at).filter(|_| at != ROOT) {
+            let Some(parent) = self.node(node.parent) else { return false };
+            let is_watched = parent.is_place && !node.is_kept;
+            let is_open = parent.is_open && parent.count < MAX_OPEN;
+            if &*node.label != VALUE && (is_watched || is_open) {
+                return true;
+            }
+            at = node.parent;
+        }
+        false
+    }
+
     fn look(&mut self, id: Id) -> bool {
         let Some(place) = Place::of(self, id) else { return false };
         let looked = (place.node.count, u32::try_from(place.words.len()).unwrap_or(u32::MAX));
@@ -54,6 +78,7 @@ impl Trie {
         if let Some(node) = self.node_mut(id) {
             node.looked = looked;
             node.is_place |= decision.is_place;
+            node.is_open = decision.is_open;
         }
         for word in &decision.kept {
             let kept = self.child(id, word);
@@ -64,20 +89,15 @@ impl Trie {
         for word in &decision.folded {
             self.fold(id, word);
         }
-        let changed = decision.is_place && !is_place || !decision.kept.is_empty();
-        if changed {
-            let parent = self.node(id).map_or(id, |node| node.parent);
-            if let Some(node) = self.node_mut(parent) {
-                node.looked = (0, 0);
-            }
-        }
-        changed
+        decision.is_place && !is_place || !decision.kept.is_empty()
     }
 }
 
 #[derive(Default)]
 struct Decision {
     is_place: bool,
+    /// It may become a parameter soon.
+    is_open: bool,
     kept: Vec<Box<str>>,
     folded: Vec<Box<str>>,
 }
@@ -134,11 +154,14 @@ fn decide(place: &Place<'_>) -> Decision {
         score -= 4.0;
     }
     let is_silent = continuation.is_none() && methods.is_none();
-    if score < MIN_SCORE || words < 8 && is_silent || rest.len() < MIN_WORDS {
-        return Decision::default();
+    let is_growing = place.word_requests() >= SILENT.0 && place.unseen() >= SILENT.1;
+    let is_open = words >= OPEN_WORDS && !place.is_near_root() && score > OPEN_SCORE;
+    if score < MIN_SCORE || is_silent && !is_growing || rest.len() < MIN_WORDS || place.has_versions() {
+        return Decision { is_open, ..Decision::default() };
     }
     Decision {
         is_place: true,
+        is_open: false,
         kept: kept.iter().map(|(word, _, _)| Box::from(*word)).collect(),
         folded: rest.iter().map(|(word, _, _)| Box::from(*word)).collect(),
     }
@@ -156,7 +179,7 @@ fn is_kept(following: &Following<'_>, word: &str, id: Id, node: &Node) -> bool {
         return true;
     }
     let (own, continued) = following.own(id);
-    continued >= MIN_KEPT && continued.saturating_mul(2) >= node.count && own > 0.5
+    continued >= MIN_KEPT && continued.saturating_mul(4) >= node.count && own > 0.5
 }
 
 /// Which of the watched words at a learned place stay, and which are values.

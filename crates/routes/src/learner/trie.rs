@@ -52,6 +52,8 @@ pub(super) struct Node {
     pub(super) is_place: bool,
     /// Whether this word stays at its place.
     pub(super) is_kept: bool,
+    /// Whether it may become such a place soon.
+    pub(super) is_open: bool,
     /// Words that were forgotten here.
     pub(super) pruned: u32,
     /// Count and number of words at the last review.
@@ -209,6 +211,7 @@ impl Trie {
         self.free.push(from);
         let Some(node) = self.node_mut(into) else { return };
         node.count = node.count.saturating_add(taken.count);
+        node.looked = (0, 0);
         node.sketch |= taken.sketch;
         node.strict = node.strict.saturating_add(taken.strict);
         add(&mut node.loose, &taken.loose);

@@ -42,6 +42,12 @@ pub(super) fn is_base(word: &str) -> bool {
         )
 }
 
+/// Whether a word is the version of an API: `v1`, `v1beta1`, `v2.0`.
+pub(super) fn is_version(word: &str) -> bool {
+    word.strip_prefix(['v', 'V'])
+        .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()) && rest.len() <= 8)
+}
+
 /// Whether a word beside identifiers is usually an operation or an alias: `/users/me`, `/orders/search`.
 pub(super) fn is_operation(word: &str) -> bool {
     OPERATIONS.binary_search(&word).is_ok()
