@@ -362,7 +362,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
 
     /// Masks matches of the detectors in a name.
     fn detect_in_name(&mut self, token: &Token, name: &str) {
-        if self.masked.is_none() && !self.rules.detectors.is_empty() {
+        if self.masked.is_none() && self.rules.detectors.may_be_in(name) {
             let redacted = self.rules.detectors.redact(name, self.hits);
             self.replace(token, name, &redacted);
         }
@@ -376,7 +376,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         let raw = self.raw(token);
         match token.kind {
             TokenKind::String
-                if !self.rules.detectors.is_empty() || token.escaped || embedded::is_candidate(raw) =>
+                if token.escaped || embedded::is_candidate(raw) || self.rules.detectors.may_be_in(raw) =>
             {
                 let text = self.unescaped(token);
                 let inner = embedded::redact(self.rules, &text, self.layer, self.hits);
