@@ -333,7 +333,9 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
     /// The rules that match a name.
     fn find(&mut self, token: &Token, name: &str) -> Option<Rc<Found>> {
         let keys = &self.rules.body.keys;
-        if let Some(Some(parent)) = self.parents.last() {
+        if let Some(Some(parent)) = self.parents.last()
+            && keys.may_be_within(name)
+        {
             return Some(Rc::new(keys.find_within(Some(parent), name)));
         }
         if !keys.may_be_sensitive(name) {

@@ -17,7 +17,7 @@ use formats::{FORMATS, Format};
 const SHORTEST: usize = 16;
 
 /// Bits of the table, as a power of two.
-const TABLE_LOG2: u32 = 12;
+const TABLE_LOG2: u32 = 13;
 
 /// Words of 64 bits.
 const TABLE_WORDS: usize = 1 << (TABLE_LOG2 - 6);
@@ -28,10 +28,14 @@ const WIDTH: usize = 3;
 /// The forms of keys, compiled.
 #[derive(Clone, Debug)]
 pub(super) struct KeyFormats {
-    formats: Vec<(&'static Format, Anchor, RuleId)>,
+    /// Sorted by the bytes up to their anchors.
+    formats: Vec<(Window, &'static Format, Anchor, RuleId)>,
     /// A bit for the hash of the bytes up to each anchor.
     anchors: Vec<u64>,
 }
+
+/// The bytes up to an anchor.
+type Window = u32;
 
 /// Where in its prefix a form has the byte by which it is found.
 type Anchor = usize;
@@ -48,12 +52,15 @@ impl KeyFormats {
                 .enumerate()
                 .position(|(at, byte)| at.saturating_add(1) >= WIDTH && is_anchor(*byte));
             let Some(anchor) = anchor else { continue };
-            let Some((word, bit)) = window(prefix, anchor).map(place) else { continue };
+            let Some(window) = window(prefix, anchor) else { continue };
+            let (word, bit) = place(window);
             if let Some(word) = anchors.get_mut(word) {
                 *word |= bit;
             }
-            formats.push((format, anchor, rule));
+            formats.push((window, format, anchor, rule));
         }
+        // Forms with the same bytes keep their order.
+        formats.sort_by_key(|(window, ..)| *window);
         Self { formats, anchors }
     }
 
@@ -102,12 +109,14 @@ impl KeyFormats {
         let window = window(text, at)?;
         let (word, bit) = place(window);
         let may_be = self.anchors.get(word).is_some_and(|word| word & bit != 0);
-        if may_be { self.key_at(text, from, at) } else { None }
+        if may_be { self.key_at(text, from, at, window) } else { None }
     }
 
     #[cold]
-    fn key_at(&self, text: &[u8], from: usize, at: usize) -> Option<(Range<usize>, RuleId)> {
-        self.formats.iter().find_map(|(format, anchor, rule)| {
+    fn key_at(&self, text: &[u8], from: usize, at: usize, window: Window) -> Option<(Range<usize>, RuleId)> {
+        let first = self.formats.partition_point(|(other, ..)| *other < window);
+        let same = self.formats.iter().skip(first).take_while(|(other, ..)| *other == window);
+        same.into_iter().find_map(|(_, format, anchor, rule)| {
             let start = at.checked_sub(*anchor).filter(|start| *start >= from)?;
             let body = text.get(start..)?.strip_prefix(format.prefix.as_bytes())?;
             let is_word = format.prefix.starts_with(|c: char| c.is_ascii_alphanumeric());
@@ -144,14 +153,14 @@ fn anchors_in(word: u64) -> u64 {
 }
 
 /// The byte at a place and the two before.
-fn window(text: &[u8], at: usize) -> Option<u32> {
+fn window(text: &[u8], at: usize) -> Option<Window> {
     let start = at.checked_sub(WIDTH.saturating_sub(1))?;
     let [a, b, c] = *text.get(start..)?.first_chunk::<WIDTH>()?;
     Some(u32::from_le_bytes([a, b, c, 0]))
 }
 
 /// Word and bit in the table.
-fn place(window: u32) -> (usize, u64) {
+fn place(window: Window) -> (usize, u64) {
     let hash = window.wrapping_mul(0x9e37_79b1).wrapping_shr(u32::BITS.saturating_sub(TABLE_LOG2));
     ((hash >> 6) as usize, 1u64.wrapping_shl(hash & 63))
 }
