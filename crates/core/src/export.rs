@@ -10,6 +10,7 @@ mod config;
 mod counters;
 mod gzip;
 mod log;
+pub mod patterns;
 mod pipeline;
 mod request;
 
@@ -17,9 +18,10 @@ pub use answer::Answer;
 pub use backoff::Backoff;
 pub use batch::LogBatch;
 pub use config::ExportConfig;
-pub use counters::{CounterExport, MAX_HISTORY_BYTES, MAX_REQUEST_SERIES, Snapshot};
+pub use counters::{Answered, CounterExport, MAX_HISTORY_BYTES, MAX_REQUEST_SERIES, Snapshot};
 pub use gzip::compress;
 pub use log::LogExport;
+pub use patterns::PatternFetch;
 pub use pipeline::{Destination, Pipeline, Settled};
 pub use request::{ExportRequest, RootId};
 

@@ -5,7 +5,7 @@
 pub mod pairs;
 mod stream;
 
-pub use stream::{HeaderMap, Stream, StreamInfo};
+pub use stream::{Certificate, HeaderMap, Stream, StreamInfo};
 
 use std::time::Duration;
 
@@ -63,6 +63,9 @@ pub trait Callouts {
 
     /// The response that is being delivered. Valid when a response arrives.
     fn callout_answer(&self) -> CalloutAnswer;
+
+    /// The first `most` bytes of the body of that response.
+    fn callout_body(&self, most: usize) -> Vec<u8>;
 }
 
 /// Names that the gateway gives itself and a plugin. Those that it does not give are empty.
@@ -110,7 +113,7 @@ pub struct Conflict;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CalloutId(pub u32);
 
-/// A POST to a cluster.
+/// A request to a cluster.
 #[derive(Clone, Copy, Debug)]
 pub struct Callout<'a> {
     /// The cluster's name in the gateway's configuration.
@@ -130,6 +133,8 @@ pub struct CalloutAnswer {
     pub status: Option<u16>,
     /// `retry-after`; empty when absent.
     pub retry_after: Vec<u8>,
+    /// `x-gatelens-route-patterns`; empty when absent.
+    pub route_patterns: Vec<u8>,
     /// The beginning of the body, at most 4 KiB.
     pub body: Vec<u8>,
 }

@@ -10,10 +10,10 @@ mod strip;
 
 pub use strip::strip_bodies;
 
-use gatelens_model::{attribute, value};
+use gatelens_model::attribute;
 
 use crate::VERSION;
-use crate::config::{Direction, Service};
+use crate::config::Service;
 use proto::Message;
 
 /// `content-type` of every request.
@@ -31,10 +31,6 @@ impl Resource {
     /// From the service and a hash over the canonical configuration.
     pub fn new(service: &Service, config_hash: u64) -> Self {
         let config_hash = format!("{config_hash:016x}");
-        let direction = match service.direction {
-            Direction::Inbound => value::INBOUND,
-            Direction::Outbound => value::OUTBOUND,
-        };
         let mut attributes = Vec::new();
         let mut put = |key: &str, value: &str| attributes.string_attribute(1, key, value);
         put(attribute::SERVICE_NAME, &service.name);
@@ -44,7 +40,7 @@ impl Resource {
         put(attribute::ENVIRONMENT, &service.environment);
         put(attribute::VERSION, VERSION);
         put(attribute::CONFIG_HASH, &config_hash);
-        put(attribute::DIRECTION, direction);
+        put(attribute::DIRECTION, service.direction.name());
         for (key, value) in &service.tags {
             put(&format!("{}{key}", attribute::TAGS), value);
         }

@@ -6,25 +6,29 @@
 //! | key | value | module |
 //! |---|---|---|
 //! | `epoch` | epoch and start: made once, by the first worker | [`epoch`] |
-//! | `page/<n>` | the directory: keys of series in the order of their slots | [`series`] |
-//! | `slot/<n>` | a series' key and its values since the start of the epoch | [`series`] |
+//! | `directory`, `page/<n>` | the series in each slot | [`directory`] |
+//! | `slot/<n>` | a series' key, its start, and its values since then | [`slot`] |
 //! | `dirty` | a bit for each slot that changed since a leader last took the bits | [`series`] |
 //! | `lease` | the leader, the end of its lease, and the time up to which all changes are acknowledged | [`lease`] |
 //! | `sequence/<signal>` | the last sequence number given out | [`sequence`] |
 //! | `worker/<n>`, `totals` | statistics of each worker, and of those that ended | [`heartbeat`] |
+//! | `patterns`, `patterns/version` | learned route patterns | [`patterns`] |
 //! | `redaction` | matches of rules and fates of bodies | [`redaction`] |
 //!
 //! Every change is a compare-and-swap, so no count is lost when all workers merge at once. A worker first merges a slot
 //! and then sets its bit; the leader first takes the bits and then reads the slots: no change is missed. The cost of a
 //! merge and of an export depends only on the series that changed.
 
+mod directory;
 pub mod epoch;
 pub mod heartbeat;
 pub mod lease;
+pub mod patterns;
 pub mod redaction;
 mod row;
 pub mod sequence;
 pub mod series;
+pub mod slot;
 mod store;
 
 pub use series::SharedSeries;

@@ -448,6 +448,7 @@ fn a_receiver_that_asks_for_time_gets_it_and_a_partial_success_is_final() {
         status: Some(status),
         retry_after: retry_after.into(),
         body: body.into(),
+        ..CalloutAnswer::default()
     };
     let send = |seconds: u64| {
         gateway.wait(Duration::from_secs(seconds));

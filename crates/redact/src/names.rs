@@ -19,7 +19,7 @@ use joined::{JoinedNames, is_segmented, segments};
 use prefilter::Prefilter;
 use words::{Humps, NameForms, contains_words, squash, words};
 
-pub use caller::is_credential_header;
+pub use caller::{is_credential_claim, is_credential_cookie, is_credential_header};
 pub(super) use extent::Extent;
 
 /// Where a name occurs.

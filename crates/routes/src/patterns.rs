@@ -33,6 +33,13 @@ impl Patterns {
         serde_json::to_string(self).unwrap_or_default()
     }
 
+    /// Adds the places of others.
+    pub fn merge(&mut self, others: &Self) {
+        for (before, words) in &others.places {
+            self.places.entry(before.clone()).or_default().extend(words.iter().cloned());
+        }
+    }
+
     /// Whether nothing is learned yet.
     pub fn is_empty(&self) -> bool {
         self.places.is_empty()

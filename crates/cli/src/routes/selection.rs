@@ -1,9 +1,9 @@
 //! The templates that a gateway accepts, of all that were found.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use gatelens_core::config::{Counters, bounds};
-use gatelens_core::request::route::Template;
+use gatelens_core::request::route::{Conflict, Template, Templates};
 
 use super::openapi::Operation;
 use super::{Finding, Methods};
@@ -15,7 +15,7 @@ use crate::yaml::Place;
 pub(super) struct Selection {
     kept: Vec<Kept>,
     by_text: HashMap<String, usize>,
-    routes: HashSet<String>,
+    accepted: Templates,
     findings: Vec<Finding>,
     /// Problems of files that are done with.
     ended: usize,
@@ -42,11 +42,27 @@ impl Selection {
             }
             return;
         }
-        if let Err(error) = Template::parse(&text) {
-            let message = format!("left out: {error}");
-            return self.report(file, Problem::warning(*place, message).about(at));
+        let left_out = |reason: String| Problem::warning(*place, format!("left out: {reason}")).about(at);
+        let template = match Template::parse(&text) {
+            Ok(template) => template,
+            Err(error) => return self.report(file, left_out(error.to_string())),
+        };
+        let never = template.never_matches();
+        if let Err(Conflict { with }) = self.accepted.insert(template) {
+            let reason = self.kept.get(with).map_or_else(String::new, |other| {
+                format!(
+                    "`{text}` matches requests that `{}` (from {}:{}) matches too, and neither is more literal",
+                    other.text, other.file, other.place
+                )
+            });
+            return self.report(file, left_out(reason));
         }
-        self.routes.insert(path.clone());
+        if let Some(reason) = never {
+            self.report(
+                file,
+                Problem::warning(*place, format!("`{text}` matches no request: {reason}")).about(at),
+            );
+        }
         self.by_text.insert(text.clone(), self.kept.len());
         self.kept.push(Kept { text, file: file.to_owned(), place: *place });
     }
@@ -73,7 +89,7 @@ impl Selection {
 
     /// Number of distinct routes.
     pub(super) fn routes(&self) -> usize {
-        self.routes.len()
+        self.accepted.routes()
     }
 
     /// The least `counters.max_routes`, if the default is not enough.
@@ -82,10 +98,27 @@ impl Selection {
         Some(self.routes()).filter(|routes| *routes > default)
     }
 
-    /// Whether there are templates, and no document has a defect.
+    /// Why the filter would refuse all of the templates together, if it would.
+    pub(super) fn excess(&self) -> Option<String> {
+        let (templates, visits) = (self.kept.len(), self.accepted.most_visits());
+        let (most, most_visits) = (bounds::TEMPLATES, bounds::TEMPLATE_VISITS);
+        if templates > most {
+            Some(format!(
+                "there are {templates} templates, and the filter takes {most}; use `--any-method`, or fewer documents"
+            ))
+        } else if visits > most_visits {
+            Some(format!(
+                "a request could need {visits} steps to find its template, and the filter allows {most_visits}"
+            ))
+        } else {
+            None
+        }
+    }
+
+    /// Whether there are templates that the filter accepts, and no document has a defect.
     pub(super) fn passes(&self) -> bool {
         !self.kept.is_empty()
-            && self.kept.len() <= bounds::TEMPLATES
+            && self.excess().is_none()
             && self.findings.iter().all(|finding| finding.problem.severity != Severity::Error)
     }
 }

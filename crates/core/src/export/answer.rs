@@ -64,7 +64,12 @@ mod tests {
     fn answers_by_the_rules_of_otlp() {
         let now_ns = 784_111_777_000_000_000;
         let check = |status: Option<u16>, retry_after: &str, body: &[u8], expected: Answer| {
-            let answer = CalloutAnswer { status, retry_after: retry_after.into(), body: body.into() };
+            let answer = CalloutAnswer {
+                status,
+                retry_after: retry_after.into(),
+                body: body.into(),
+                ..CalloutAnswer::default()
+            };
             assert_eq!(Answer::new(&answer, now_ns), expected, "{answer:?}");
         };
         for status in [200, 202, 204] {

@@ -34,6 +34,8 @@ pub struct ExportConfig {
     pub metrics_path: String,
     /// Path of the logs.
     pub logs_path: String,
+    /// Path and query of the learned route patterns; `None` where routes are not inferred.
+    pub patterns_path: Option<String>,
     /// Headers of the operator's own, names in lower case.
     pub headers: Vec<(String, Secret<String>)>,
     /// Compression of bodies.

@@ -101,6 +101,11 @@ impl LogExport {
         }
     }
 
+    /// See [`Pipeline::is_own`].
+    pub fn is_own(&self, id: CalloutId) -> bool {
+        self.pipeline.is_own(id)
+    }
+
     /// See [`Pipeline::requeue`].
     pub fn requeue(&mut self, root: RootId) {
         self.pipeline.requeue(root);

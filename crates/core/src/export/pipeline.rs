@@ -116,6 +116,11 @@ impl Pipeline {
         self.in_flight.iter().any(|sent| sent.root == root)
     }
 
+    /// Whether this is a callout of its own, not answered yet.
+    pub fn is_own(&self, id: CalloutId) -> bool {
+        self.in_flight.iter().any(|sent| sent.id == id)
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use hashbrown::HashMap;
 
+use super::learned::LearnedRoutes;
 use super::usage::Usage;
 use super::worker::{Phase, Worker};
 use crate::export::RootId;
@@ -12,6 +13,7 @@ use crate::host::Host;
 use crate::plan::Plan;
 use crate::request::Fingerprint;
 use crate::shared::CounterSetId;
+use gatelens_routes::Patterns;
 
 /// The workers of one thread, by their counters.
 ///
@@ -29,6 +31,7 @@ pub struct Registry {
 pub(super) struct WorkerHandle {
     worker: RefCell<Worker>,
     usage: Rc<Usage>,
+    learned: Rc<LearnedRoutes>,
     /// Root contexts whose configuration has these counters.
     roots: Cell<u32>,
     /// Time of the last tick, and shortest time until the next, nanoseconds.
@@ -54,10 +57,12 @@ impl Registry {
             }
             None => {
                 let usage = Rc::<Usage>::default();
-                let worker = Worker::new(host, Rc::clone(config), Rc::clone(&usage));
+                let learned = Rc::<LearnedRoutes>::default();
+                let worker = Worker::new(host, Rc::clone(config), Rc::clone(&usage), Rc::clone(&learned));
                 let handle = Rc::new(WorkerHandle {
                     worker: RefCell::new(worker),
                     usage,
+                    learned,
                     roots: Cell::new(0),
                     ticked_ns: Cell::default(),
                     tick_gap_ns: Cell::default(),
@@ -123,6 +128,11 @@ impl WorkerHandle {
     /// The numbers that streams change.
     pub(super) fn usage(&self) -> &Usage {
         &self.usage
+    }
+
+    /// The learned route patterns in force.
+    pub(super) fn learned(&self) -> Option<Rc<Patterns>> {
+        self.learned.get()
     }
 
     /// A root context stops using it.

@@ -3,20 +3,26 @@
 
 use std::rc::Rc;
 
+use super::announced::Announced;
+use super::learned::LearnedRoutes;
 use super::redaction_report::RedactionReport;
 use super::usage::Usage;
-use crate::counters::{Measurement, Pending, Series};
-use crate::export::ExportConfig;
-use crate::export::{CounterExport, Destination, ExportRequest, LogExport, RootId, Snapshot, compress};
+use crate::counters::{Measurement, Pending, Place, Series};
+use crate::export::{
+    Answered, CounterExport, Destination, ExportConfig, ExportRequest, LogExport, PatternFetch, RootId,
+    Snapshot, compress,
+};
 use crate::host::{CalloutAnswer, CalloutId, Host, LogLevel};
-use crate::otlp::metrics::MetricsExport;
+use crate::otlp::metrics::{ExportedSeries, MetricsExport};
 use crate::request::event::Event;
+use crate::request::{Counting, Decision, Logging};
 use crate::shared::heartbeat::Heartbeats;
 use crate::shared::lease::{self, Leadership};
+use crate::shared::patterns;
 use crate::shared::sequence::{self, Signal};
-use crate::shared::series::decode_slot;
+use crate::shared::slot::{Slot, Stage};
 use crate::shared::{SharedSeries, Unreadable, UpdateError};
-use crate::stats::{FleetStats, WorkerStats};
+use crate::stats::{FleetStats, NotLoggedCounts, WorkerStats};
 use gatelens_model::{Message, OmissionReason};
 use gatelens_redact::Hits;
 
@@ -30,13 +36,20 @@ pub struct Worker {
     phase: Phase,
     usage: Rc<Usage>,
     busy_ns: u64,
+    not_logged: NotLoggedCounts,
+    excluded_from_counters: u64,
     pending: Pending,
     redaction: RedactionReport,
     shared: SharedSeries,
     heartbeats: Heartbeats,
     fleet: FleetStats,
     log: LogExport,
+    announced: Announced,
     counters: CounterExport,
+    learned: Rc<LearnedRoutes>,
+    /// Version of the learned patterns in force here.
+    patterns_version: Vec<u8>,
+    patterns: PatternFetch,
     has_warned: bool,
 }
 
@@ -61,7 +74,12 @@ pub enum Phase {
 
 impl Worker {
     /// Opens the shared counters.
-    pub(super) fn new(host: &impl Host, config: Rc<ExportConfig>, usage: Rc<Usage>) -> Self {
+    pub(super) fn new(
+        host: &impl Host,
+        config: Rc<ExportConfig>,
+        usage: Rc<Usage>,
+        learned: Rc<LearnedRoutes>,
+    ) -> Self {
         let shared = SharedSeries::open(host, config.counters);
         let epoch = shared.epoch();
         let instance = config.instance.clone().unwrap_or_else(|| format!("envoy-{:08x}", epoch.id >> 32));
@@ -70,12 +88,18 @@ impl Worker {
             phase: Phase::Serving,
             usage,
             busy_ns: 0,
+            not_logged: NotLoggedCounts::default(),
+            excluded_from_counters: 0,
             pending: Pending::new(config.caps),
             redaction: RedactionReport::default(),
             heartbeats: Heartbeats::default(),
             fleet: FleetStats::default(),
             log: LogExport::new(&config, &instance),
+            announced: Announced::default(),
             counters: CounterExport::new(epoch.start_ns),
+            learned,
+            patterns_version: Vec::new(),
+            patterns: PatternFetch::default(),
             has_warned: false,
             config,
             instance,
@@ -107,13 +131,28 @@ impl Worker {
         self.pending.add(series, measurement, &self.config.bounds_ns);
     }
 
+    /// Counts a finished request that the decision leaves out of the counters or of the log.
+    pub(super) fn leave_out(&mut self, decision: Decision) {
+        if decision.count == Counting::Excluded {
+            self.excluded_from_counters = self.excluded_from_counters.saturating_add(1);
+        }
+        if let Logging::Skipped(reason) = decision.log {
+            self.not_logged.count(reason);
+        }
+    }
+
     /// Takes the event of a finished request.
     pub(super) fn log(&mut self, host: &impl Host, event: &Event<'_>, now_ns: u64) {
         let bodies = [(Message::Request, event.request_body), (Message::Response, event.response_body)];
         for (message, body) in bodies {
             body.into_iter().for_each(|body| self.redaction.pending.add_body(message, body));
         }
-        if self.log.push(event, now_ns, &self.config) {
+        let mut event = *event;
+        let label = [event.consumer_name, event.consumer_group];
+        if label != ["", ""] && !self.announced.is_news(event.consumer, label, now_ns) {
+            (event.consumer_name, event.consumer_group) = ("", "");
+        }
+        if self.log.push(&event, now_ns, &self.config) {
             self.close_batch(host, now_ns);
         }
     }
@@ -142,6 +181,7 @@ impl Worker {
         if self.log.is_older_than(old_ns, now_ns) {
             self.close_batch(host, now_ns);
         }
+        self.adopt_patterns(host);
         self.heartbeats.report(host, self.shared.store(), &self.stats());
         self.lead_or_follow(host, now_ns);
         self.send(host, me, now_ns);
@@ -152,12 +192,15 @@ impl Worker {
         // Counters first: while a process ends, Envoy sends only the first request that is dispatched.
         let shared = &self.shared;
         if let Some(snapshot) = self.counters.next(now_ns, |slot| shared.read(host, slot)) {
-            let request = self.metrics_request(host, &snapshot, now_ns);
-            self.counters.push(request);
+            let (request, finished) = self.metrics_request(host, &snapshot, now_ns);
+            self.counters.push(request, finished);
         }
         let to = destination(&self.config, &self.instance, &self.shared);
         self.counters.send(host, me, now_ns, to);
         self.log.send(host, me, now_ns, to);
+        if self.counters.leads() && self.phase == Phase::Serving {
+            self.patterns.send(host, me, now_ns, &self.config);
+        }
     }
 
     /// The last root context of this worker ends: sends as much as the host takes.
@@ -211,23 +254,48 @@ impl Worker {
         }
     }
 
+    /// Gives up the series that match, for example those of routes that a pattern now stands for. Their final values are
+    /// exported, and their slots become free when the receiver has acknowledged them. Further requests of such a series
+    /// begin another one. Each worker may call this once its own requests no longer go there; what is given up already is
+    /// left alone.
+    pub(super) fn retire(&mut self, host: &impl Host, is_retired: impl Fn(Series<'_>) -> bool) {
+        self.merge(host);
+        self.shared.retire(host, &mut self.pending, is_retired);
+    }
+
     /// A root context ends while others continue: they send again the requests to which it has no answer.
     pub(super) fn requeue(&mut self, root: RootId) {
         self.log.requeue(root);
+        self.patterns.requeue(root);
         self.counters.requeue(root);
     }
 
     /// Whether a root context has an answer outstanding.
     pub(super) fn is_waiting(&self, root: RootId) -> bool {
-        self.log.is_waiting(root) || self.counters.is_waiting(root)
+        self.log.is_waiting(root) || self.counters.is_waiting(root) || self.patterns.is_waiting(root)
     }
 
     /// Takes an answer, if it is to one of this worker's requests.
     pub(super) fn answered(&mut self, host: &impl Host, id: CalloutId, answer: &CalloutAnswer, now_ns: u64) {
         let cluster = &self.config.cluster;
+        if self.patterns.is_own(id) {
+            if let Some(fetched) = self.patterns.answered(host, answer, now_ns, cluster) {
+                // What cannot be shared now is named again by the next answer.
+                let _ = patterns::add(host, self.shared.store(), &fetched.version, &fetched.patterns);
+                self.adopt_patterns(host);
+            }
+            return;
+        }
+        if self.log.is_own(id) || self.counters.is_own(id) {
+            self.patterns.on_answer(answer, &self.patterns_version);
+        }
         self.log.answered(host, id, answer, now_ns, cluster);
-        if self.counters.answered(host, id, answer, now_ns, cluster) {
-            self.redaction.repeat();
+        match self.counters.answered(host, id, answer, now_ns, cluster) {
+            Some(Answered::Accepted { finished }) => {
+                self.shared.release(host, &mut self.pending, &finished);
+            }
+            Some(Answered::Refused) => self.redaction.repeat(),
+            None => {}
         }
         if self.phase == Phase::FinalReport && self.is_idle() {
             self.phase = Phase::Done;
@@ -243,12 +311,26 @@ impl Worker {
             export_failures: self.log.failures().saturating_add(self.counters.failures()),
             busy_ns: self.busy_ns,
             uncounted: self.usage.uncounted(),
+            not_logged: self.not_logged,
+            excluded_from_counters: self.excluded_from_counters,
         }
     }
 
     /// Whether nothing is left to deliver.
     fn is_idle(&self) -> bool {
         self.log.is_idle() && self.counters.is_idle()
+    }
+
+    /// Follows the learned route patterns in shared data. Those that another version of the filter wrote are left alone.
+    fn adopt_patterns(&mut self, host: &impl Host) {
+        let store = self.shared.store();
+        let Some(version) = patterns::version(host, store) else { return };
+        if version != self.patterns_version {
+            if let Ok(patterns) = patterns::read(host, store) {
+                self.learned.set(patterns);
+            }
+            self.patterns_version = version;
+        }
     }
 
     fn lead_or_follow(&mut self, host: &impl Host, now_ns: u64) {
@@ -264,6 +346,7 @@ impl Worker {
                 self.counters.on_elected(acknowledged_ns);
                 // All slots contain those that changed.
                 self.shared.take_dirty(host);
+                self.shared.repair(host, &mut self.pending);
                 self.shared.all_slots(host, &mut self.pending)
             }
         };
@@ -294,15 +377,31 @@ impl Worker {
         counts.add_omitted(Message::Response, OmissionReason::QueueFull, responses);
     }
 
-    fn metrics_request(&mut self, host: &impl Host, snapshot: &Snapshot, now_ns: u64) -> ExportRequest {
+    /// The request of a snapshot, and the places whose final values are in it.
+    fn metrics_request(
+        &mut self,
+        host: &impl Host,
+        snapshot: &Snapshot,
+        now_ns: u64,
+    ) -> (ExportRequest, Vec<Place>) {
         let store = self.shared.store();
         let redaction = self.redaction.take_if_due(host, store, &self.config.rules, now_ns);
-        let series: Vec<_> = snapshot.series.values().filter_map(|value| decode_slot(value)).collect();
+        let epoch_start_ns = self.shared.epoch().start_ns;
+        let mut finished = Vec::new();
+        let mut series = Vec::with_capacity(snapshot.series.len());
+        for (slot, value) in &snapshot.series {
+            let Some(Slot { key, start_ns, values, stage, .. }) = Slot::read(value) else { continue };
+            if stage == Stage::Closed {
+                finished.push(Place { slot: *slot, start_ns });
+            }
+            let start_ns = if start_ns == 0 { epoch_start_ns } else { start_ns };
+            series.push(ExportedSeries { key, start_ns, values });
+        }
         let export = MetricsExport {
             resource: &self.config.resource,
             instance: &self.instance,
             direction: self.config.direction,
-            start_ns: self.shared.epoch().start_ns,
+            start_ns: epoch_start_ns,
             time_ns: snapshot.time_ns,
             bounds_seconds: &self.config.bounds_seconds,
             interval_ns: snapshot.coarse_span_ns(),
@@ -312,7 +411,7 @@ impl Worker {
             series: &series,
         };
         let compression = self.config.compression;
-        ExportRequest {
+        let request = ExportRequest {
             body: compress(export.encode(), compression),
             compression,
             events: 0,
@@ -320,7 +419,8 @@ impl Worker {
             was_sent: false,
             sequence: sequence::next(host, self.shared.store(), Signal::Metrics),
             closed_ns: now_ns,
-        }
+        };
+        (request, finished)
     }
 }
 

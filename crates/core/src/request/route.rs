@@ -1,8 +1,12 @@
 //! From a path to a route of low cardinality: templates, Envoy's route name, inference.
 
+mod notation;
+mod segment;
 mod template;
+mod tree;
 
-pub use template::{Template, TemplateError, Templates};
+pub use template::{MAX_TEMPLATE_BYTES, Template, TemplateError};
+pub use tree::{Conflict, Templates};
 
 pub use gatelens_model::value::UNMATCHED;
 pub use gatelens_routes::{Inferred, MAX_ROUTE_BYTES, infer};

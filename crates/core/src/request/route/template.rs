@@ -1,22 +1,57 @@
 //! Configured route templates: `GET /users/{id}`.
+//!
+//! | written | the request's path has there |
+//! |---|---|
+//! | `/users` | this text |
+//! | `{id}`, `:id`, `*` | one segment that is not empty |
+//! | `{base}...{head}`, `{id}:cancel`, `{id}.json` | one segment with these texts around values that are not empty |
+//! | `**`, `{path=**}` | any number of segments, also none (gRPC transcoding) |
+//! | `{path...}` | a slash and anything after it, also nothing (Go) |
+//! | `{*rest}`, `{rest+}` | a slash and something after it (axum, API Gateway) |
+//! | `{name=shelves/*}` | the segments after the `=` (gRPC transcoding) |
+//!
+//! Those of the rest of a path end a template; after `**` a verb can follow, `{name=operations/**}:cancel`.
 
-use hashbrown::HashMap;
-
+use super::notation;
+use super::segment::Segment;
 use crate::outcome::Method;
-use crate::request::route::MAX_ROUTE_BYTES;
+
+/// Longest path of a template in bytes. Some APIs have paths that are longer than an inferred route may be.
+pub const MAX_TEMPLATE_BYTES: usize = 512;
 
 /// The parts of a template as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    method: Option<Method>,
-    segments: Vec<Segment>,
-    path: Box<str>,
+    pub(super) method: Option<Method>,
+    pub(super) segments: Vec<Segment>,
+    pub(super) rest: Option<Rest>,
+    pub(super) path: Box<str>,
 }
 
+/// The rest of a path at the end of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
-    Literal(Box<str>),
-    Parameter,
+pub(super) struct Rest {
+    pub(super) least: Least,
+    /// What the path ends with: nothing, or a colon and a word.
+    pub(super) verb: Box<[u8]>,
+}
+
+impl Rest {
+    /// Whether a path without a rest has it.
+    pub(super) fn takes_nothing(&self) -> bool {
+        self.least == Least::Nothing && self.verb.is_empty()
+    }
+}
+
+/// The least that a rest takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Least {
+    /// Nothing.
+    Nothing,
+    /// A slash.
+    Slash,
+    /// A slash and a byte.
+    Byte,
 }
 
 /// A defect of a template.
@@ -36,22 +71,57 @@ pub enum TemplateError {
         /// As written.
         method: String,
     },
-    /// A segment mixes braces and other characters, or its parameter has no name.
-    #[error(
-        "`{segment}`: a parameter is a whole segment between slashes and has a name, as in `/users/{{id}}`"
-    )]
-    Segment {
+    /// A brace has no partner, or stands in another pair.
+    #[error("`{segment}`: each `{{` needs its own `}}`, as in `/users/{{id}}`")]
+    Braces {
         /// As written.
         segment: String,
     },
-    /// It has a query, a fragment or a control character.
-    #[error("`{character}` cannot stand in a template: it is a path, without query and fragment")]
+    /// A parameter has no name, or one with signs that mean something elsewhere.
+    #[error("`{segment}`: a template has no patterns, options or expressions; write `{corrected}`")]
+    Name {
+        /// As written.
+        segment: String,
+        /// A suggestion.
+        corrected: String,
+    },
+    /// Two parameters touch each other.
+    #[error("`{segment}`: nothing shows where the first of these parameters ends; write `{corrected}`")]
+    Adjacent {
+        /// As written.
+        segment: String,
+        /// A suggestion.
+        corrected: String,
+    },
+    /// A colon or an asterisk that means different things in different notations.
+    #[error("`{segment}` has more than one meaning; write `{corrected}`")]
+    Ambiguous {
+        /// As written.
+        segment: String,
+        /// A suggestion.
+        corrected: String,
+    },
+    /// Something follows the rest of a path.
+    #[error(
+        "`{segment}` follows the rest of the path; end the template before it, or write `*` for one segment"
+    )]
+    AfterRest {
+        /// As written.
+        segment: String,
+    },
+    /// Go's mark for the end of a path.
+    #[error("`{{$}}`: a template matches whole paths; leave it out and end with the slash")]
+    Anchor,
+    /// It has a query, a fragment, a space or a control character.
+    #[error(
+        "`{character}` cannot stand in a template: it is a path, without query, fragment, space and pattern"
+    )]
     Character {
         /// The character.
         character: char,
     },
-    /// Longer than [`MAX_ROUTE_BYTES`].
-    #[error("a template has at most {MAX_ROUTE_BYTES} bytes")]
+    /// Longer than [`MAX_TEMPLATE_BYTES`].
+    #[error("a template has at most {MAX_TEMPLATE_BYTES} bytes")]
     TooLong,
 }
 
@@ -62,8 +132,8 @@ impl Template {
     /// Its first defect, with a suggestion.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let (method, path) = match text.split_once(' ') {
-            Some((method, path)) => (Some(method), path.trim()),
-            None => (None, text),
+            Some((method, path)) if !method.contains('/') => (Some(method), path.trim()),
+            _ => (None, text),
         };
         let method = match method {
             None => None,
@@ -75,136 +145,38 @@ impl Template {
         let Some(rest) = path.strip_prefix('/') else {
             return Err(TemplateError::NoSlash { corrected: text.replacen(path, &format!("/{path}"), 1) });
         };
-        if let Some(character) =
-            path.chars().find(|c| matches!(c, '?' | '#') || c.is_control() || c.is_whitespace())
-        {
-            return Err(TemplateError::Character { character });
-        }
-        if path.len() > MAX_ROUTE_BYTES {
+        if path.len() > MAX_TEMPLATE_BYTES {
             return Err(TemplateError::TooLong);
         }
-        let segments = rest.split('/').map(Segment::parse).collect::<Result<_, _>>()?;
-        Ok(Self { method, segments, path: path.into() })
+        let (segments, rest) = notation::read(rest)?;
+        Ok(Self { method, segments, rest, path: path.into() })
     }
-}
 
-impl Segment {
-    fn parse(text: &str) -> Result<Self, TemplateError> {
-        match text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')) {
-            Some(name) if !name.is_empty() && !name.contains(['{', '}']) => Ok(Segment::Parameter),
-            None if !text.contains(['{', '}']) => Ok(Segment::Literal(text.into())),
-            _ => Err(TemplateError::Segment { segment: text.to_owned() }),
+    /// As written, without the method: the route of the requests that match.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Why a gateway never sees such a request, if it does not.
+    pub fn never_matches(&self) -> Option<&'static str> {
+        let is_literal = |segment: &Segment, text: &[u8]| matches!(segment, Segment::Literal(literal) if **literal == *text);
+        let has = |text: &[u8]| self.segments.iter().any(|segment| is_literal(segment, text));
+        if self.method.is_some_and(|method| method.name() == "CONNECT") {
+            return Some("a CONNECT request has no path");
         }
-    }
-}
-
-/// All templates of a configuration, as a tree over their segments.
-#[derive(Clone, Debug, Default)]
-pub struct Templates {
-    root: Node,
-}
-
-#[derive(Clone, Debug, Default)]
-struct Node {
-    literals: HashMap<Box<[u8]>, Node>,
-    parameter: Option<Box<Node>>,
-    any_method: Option<Box<str>>,
-    by_method: Vec<(Method, Box<str>)>,
-}
-
-impl Templates {
-    /// Builds the tree. Of two templates that match the same requests the first stays.
-    pub fn new(templates: impl IntoIterator<Item = Template>) -> Self {
-        let mut root = Node::default();
-        for template in templates {
-            let mut node = &mut root;
-            for segment in template.segments {
-                node = match segment {
-                    Segment::Literal(text) => node.literals.entry(text.into_boxed_bytes()).or_default(),
-                    Segment::Parameter => node.parameter.get_or_insert_default(),
-                };
-            }
-            match template.method {
-                None => drop(node.any_method.get_or_insert(template.path)),
-                Some(method) if node.by_method.iter().all(|(known, _)| *known != method) => {
-                    node.by_method.push((method, template.path));
-                }
-                Some(_) => {}
-            }
+        if has(b".") || has(b"..") {
+            return Some("clients and gateways resolve `.` and `..` before they send a path");
         }
-        Self { root }
-    }
-
-    /// The most literal template that matches: at every segment a literal goes before a parameter, and a template with
-    /// the method before one without. A parameter takes one segment that is not empty.
-    ///
-    /// Each node is visited at most once per call, and no deeper than the longest template.
-    pub fn find(&self, method: Method, path: &[u8]) -> Option<&str> {
-        self.root.find(method, path.strip_prefix(b"/")?)
-    }
-}
-
-impl Node {
-    fn find(&self, method: Method, path: &[u8]) -> Option<&str> {
-        let (segment, rest) = match path.iter().position(|byte| *byte == b'/') {
-            Some(slash) => (path.get(..slash)?, path.get(slash.saturating_add(1)..)),
-            None => (path, None),
-        };
-        let literal = self.literals.get(segment).and_then(|node| node.end_or_deeper(method, rest));
-        literal.or_else(|| {
-            let node = self.parameter.as_deref().filter(|_| !segment.is_empty())?;
-            node.end_or_deeper(method, rest)
-        })
-    }
-
-    fn end_or_deeper(&self, method: Method, rest: Option<&[u8]>) -> Option<&str> {
-        match rest {
-            Some(rest) => self.find(method, rest),
-            None => {
-                let named = self.by_method.iter().find(|(known, _)| *known == method).map(|(_, path)| path);
-                named.or(self.any_method.as_ref()).map(|path| &**path)
-            }
-        }
+        let (_, inner) = self.segments.split_last()?;
+        let inner = if self.rest.is_some() { &self.segments } else { inner };
+        let doubled = inner.iter().any(|segment| is_literal(segment, b""));
+        doubled.then_some("a gateway that merges slashes, as most do, sends no empty segment")
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_most_literal_template_wins() {
-        let templates = Templates::new(
-            [
-                "GET /users/{id}",
-                "/users/me",
-                "POST /users/{user_id}",
-                "/users/{id}/orders",
-                "/{any}/{thing}/orders",
-                "/",
-                "/a/",
-            ]
-            .map(|text| Template::parse(text).unwrap()),
-        );
-        let check = |request: &str, route: Option<&str>| {
-            let (method, path) = request.split_once(' ').unwrap();
-            assert_eq!(templates.find(Method::new(method.as_bytes()), path.as_bytes()), route, "{request}");
-        };
-        check("GET /users/42", Some("/users/{id}"));
-        check("POST /users/42", Some("/users/{user_id}"));
-        check("PUT /users/42", None);
-        check("GET /users/me", Some("/users/me"));
-        check("GET /users/42/orders", Some("/users/{id}/orders"));
-        check("GET /users/me/orders", Some("/users/{id}/orders"));
-        check("GET /teams/1/orders", Some("/{any}/{thing}/orders"));
-        check("GET /users/", None);
-        check("GET /users", None);
-        check("GET /", Some("/"));
-        check("GET /a/", Some("/a/"));
-        check("GET /a", None);
-        check("GET *", None);
-        check("GET /users/\u{e9}", Some("/users/{id}"));
-    }
 
     #[test]
     fn a_defect_has_a_suggestion() {
@@ -215,10 +187,81 @@ mod tests {
         check("users/{id}", "`/users/{id}`");
         check("GET users/{id}", "`GET /users/{id}`");
         check("FETCH /users", "`FETCH` is not a known method");
-        check("/users/{id}.json", "`{id}.json`");
-        check("/users/{}", "`{}`");
-        check("/users/{a", "`{a`");
+        check("get /users", "`get` is not a known method");
+        check("/users/{}", "`{}`: a template has no patterns");
+        check("/users/{a", "`{a`: each `{`");
+        check("/users/a}", "`a}`: each `{`");
+        check("/users/{{a}}", "`{{a}}`: each `{`");
+        check("/users/{a}{b}", "write `{a_b}`");
+        check("/users/{id:[0-9]+}", "write `{id}`");
+        check("/users/{id?}", "write `{id}`");
+        check("/users/{id}.{format?}", "write `{id}.{format}`");
+        check("/v1/{+name}", "write `{*name}`");
+        check("/users/<int:user_id>", "write `{user_id}`");
+        check("/users/<id>", "write `{id}`");
+        check("/users/{$}", "leave it out");
+        check("/users/:id.json", "write `{id}.json`");
+        check("/users/:user-id", "write `{user}-id`");
+        check("/flights/:from-:to", "write `{from}-{to}`");
+        check("/flights/{from}-:to", "write `{from}-{to}`");
+        check("/users/:42", "write `%3A42`");
+        check("/users/*.json", "write `{name}.json`");
+        check("/src/*path", "write `{*path}`");
+        check("/a/**/b", "`b` follows the rest of the path");
+        check("/a/{rest...}/", "follows the rest of the path");
+        check("/a/{*rest}/{id}", "`{id}` follows the rest of the path");
+        check("/a/{path=**}/b", "`b` follows");
+        check("/a/{path=**/b}", "`{path=**/b}` follows");
+        check("/a/{path=x*}", "write `{path}`");
+        check("/a/**.json", "write `{name}.json`");
         check("/users?x=1", "`?`");
-        check(&format!("/{}", "a".repeat(300)), "256 bytes");
+        check("/users#x", "`#`");
+        check("/a b", "` `");
+        check("/a/\\d+", "`\\`");
+        check("/a/{a b}", "write `{a}`");
+        check("/\u{7}", "`\u{7}`");
+        check(&format!("/{}", "a".repeat(512)), "512 bytes");
+        check("", "a template begins with a slash");
+        check("GET ", "a template begins with a slash");
+    }
+
+    #[test]
+    fn a_template_keeps_the_form_in_which_it_was_written() {
+        for text in [
+            "/",
+            "/users/:id",
+            "/users/*",
+            "/files/**",
+            "/files/{path...}",
+            "/files/{*rest}",
+            "/files/{path=**}",
+            "/repos/{owner}/{repo}/compare/{base}...{head}",
+            "/v1/{name=shelves/*/books/*}:cancel",
+            "/b/{Key+}",
+            "/v1/users:batchGet",
+            "/v1/{id}:cancel",
+            "/Customers({id})/$value",
+            "/caf\u{e9}/caf%C3%A9",
+            "/{user.id}/{X-Id}",
+        ] {
+            assert_eq!(Template::parse(text).unwrap().path(), text);
+            assert_eq!(Template::parse(&format!("GET {text}")).unwrap().path(), text);
+        }
+    }
+
+    #[test]
+    fn some_templates_match_no_request_of_a_gateway() {
+        let check = |text: &str, never: bool| {
+            assert_eq!(Template::parse(text).unwrap().never_matches().is_some(), never, "{text}");
+        };
+        check("CONNECT /a", true);
+        check("/a/../b", true);
+        check("/a/./b", true);
+        check("/a//b", true);
+        check("//**", true);
+        check("/a/", false);
+        check("/", false);
+        check("/a/..b", false);
+        check("/a/**", false);
     }
 }
