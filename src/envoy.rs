@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use gatelens_core::host::pairs::Pairs;
 use gatelens_core::host::{
-    Callout, CalloutAnswer, CalloutId, Callouts, Clock, Conflict, DispatchError, Log, LogLevel,
+    Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, Log, LogLevel,
     PluginIdentity, Setup, SharedData, Stream, StreamInfo, Version,
 };
 use gatelens_model::Message;
@@ -49,6 +49,7 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> i32;
+    fn proxy_remove_header_map_value(kind: i32, name: *const u8, name_size: usize) -> i32;
     fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> i32;
     fn proxy_get_shared_data(
         key: *const u8,
@@ -123,7 +124,11 @@ impl Envoy {
 
     /// One property by its path, in Envoy's own encoding.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        let path = path.join("\0");
+        self.joined_property(&path.join("\0"))
+    }
+
+    /// One property by its path, whose segments zero bytes separate.
+    fn joined_property(&self, path: &str) -> Option<Vec<u8>> {
         // SAFETY: the path outlives the call.
         returned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
     }
@@ -253,12 +258,7 @@ impl Callouts for Envoy {
     }
 
     fn callout_answer(&self) -> CalloutAnswer {
-        let header = |name: &str| {
-            // SAFETY: the name outlives the call.
-            returned(|data, size| unsafe {
-                proxy_get_header_map_value(CALLOUT_RESPONSE_HEADERS, name.as_ptr(), name.len(), data, size)
-            })
-        };
+        let header = |name: &str| header(CALLOUT_RESPONSE_HEADERS, name);
         let status = header(":status").and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok());
         // SAFETY: see `returned`.
         let body = returned(|data, size| unsafe {
@@ -321,6 +321,31 @@ impl Stream for Envoy {
         self.bytes(Attribute::RouteName)
     }
 
+    fn metadata(&self, path: &[Box<str>]) -> Option<Bytes> {
+        let mut joined = String::from("metadata\0filter_metadata");
+        for name in path {
+            joined.push('\0');
+            joined.push_str(name);
+        }
+        self.joined_property(&joined).map(Bytes::Buffer)
+    }
+
+    fn certificate(&self, part: Certificate) -> Option<Bytes> {
+        self.bytes(match part {
+            Certificate::UriSan => Attribute::UriSan,
+            Certificate::Subject => Attribute::CertificateSubject,
+        })
+    }
+
+    fn response_header(&self, name: &str) -> Option<Bytes> {
+        header(RESPONSE_HEADERS, name).map(Bytes::Buffer)
+    }
+
+    fn remove_response_header(&self, name: &str) {
+        // SAFETY: the name outlives the call. On failure the header stays.
+        unsafe { proxy_remove_header_map_value(RESPONSE_HEADERS, name.as_ptr(), name.len()) };
+    }
+
     fn body_chunk(&self, message: Message, part: Range<usize>) -> Vec<u8> {
         let kind = match message {
             Message::Request => REQUEST_BODY,
@@ -363,6 +388,8 @@ enum Attribute {
     CodeDetails,
     GrpcStatus,
     RouteName,
+    UriSan,
+    CertificateSubject,
 }
 
 impl Attribute {
@@ -379,6 +406,8 @@ impl Attribute {
             Attribute::CodeDetails => ["response", "code_details"],
             Attribute::GrpcStatus => ["response", "grpc_status"],
             Attribute::RouteName => ["xds", "route_name"],
+            Attribute::UriSan => ["connection", "uri_san_peer_certificate"],
+            Attribute::CertificateSubject => ["connection", "subject_peer_certificate"],
         }
     }
 }
@@ -386,6 +415,12 @@ impl Attribute {
 /// Envoy encodes integers and durations as little-endian 64-bit integers. A negative one is absent.
 fn number(bytes: &[u8]) -> Option<u64> {
     u64::try_from(i64::from_le_bytes(bytes.try_into().ok()?)).ok()
+}
+
+/// The first value of a header.
+fn header(kind: i32, name: &str) -> Option<Vec<u8>> {
+    // SAFETY: the name outlives the call.
+    returned(|data, size| unsafe { proxy_get_header_map_value(kind, name.as_ptr(), name.len(), data, size) })
 }
 
 fn header_map(kind: i32) -> Pairs {

@@ -2,7 +2,7 @@
 //!
 //! Exit status: 0 with an answer, 1 without one, 2 when the service refuses the question as wrong.
 
-mod client;
+pub(crate) mod client;
 mod print;
 
 use clap::ValueEnum;

@@ -1,8 +1,9 @@
 //! `gatelens routes`: makes route templates, ready to paste into `routes.templates`.
 //!
-//! They come from API descriptions. The filter's own code reads each template, so that a gateway accepts all that is
-//! printed.
+//! They come from API descriptions, or from what an ingest has learned. The filter's own code reads each template, so that
+//! a gateway accepts all that is printed.
 
+mod learned;
 mod openapi;
 mod selection;
 
@@ -19,8 +20,20 @@ use selection::Selection;
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// OpenAPI 3 or Swagger 2 documents, in YAML or JSON; `-` is the standard input.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "learned", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// The routes that an ingest has learned from traffic, in place of documents.
+    #[arg(long, conflicts_with_all = ["files", "base_path"])]
+    learned: bool,
+    /// Address of that ingest.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4318", requires = "learned")]
+    server: String,
+    /// Only routes learned for this service; may be repeated.
+    #[arg(long, value_name = "NAME", requires = "learned")]
+    service: Vec<String>,
+    /// Only routes learned for this environment; may be repeated.
+    #[arg(long, value_name = "NAME", requires = "learned")]
+    environment: Vec<String>,
     /// One template for each path and any method, in place of one for each operation.
     #[arg(long)]
     any_method: bool,
@@ -70,6 +83,20 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             }
         };
         from_description(&mut selection, &file, &text, arguments.base_path.as_deref(), methods);
+    }
+    if arguments.learned {
+        let Arguments { server, service, environment, .. } = arguments;
+        if let Err(failure) = learned::add(&mut selection, server, service, environment, methods) {
+            eprintln!("gatelens: {failure}");
+            return ExitCode::FAILURE;
+        }
+        if selection.routes() == 0 {
+            eprintln!(
+                "gatelens: {server} has learned no routes yet: it needs some hundred requests in the log"
+            );
+        }
+    } else if selection.routes() == 0 {
+        eprintln!("gatelens: there is no operation to make a template of");
     }
     show(&selection, arguments.format);
     if selection.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

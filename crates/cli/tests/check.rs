@@ -120,6 +120,31 @@ fn a_file_without_a_plugin_is_a_note_beside_a_file_with_one() {
 }
 
 #[test]
+fn templates_are_read_by_the_filters_own_code() {
+    let config = |templates: &str| {
+        format!(
+            "version: 1\ningest: {{cluster: a}}\nconsumer: {{sources: [{{header: a, trusted: true}}]}}\nroutes:\n  templates:\n{templates}"
+        )
+    };
+    let (status, said) = check(&config("  - GET /{group}/{version}\n  - /ok\n  - GET /{kind}/{name}\n"));
+    assert_eq!(status, 1, "{said}");
+    assert!(
+        said.starts_with(
+            "FILE:8:5: error: routes.templates[2]: `GET /{kind}/{name}` matches requests that `GET /{group}/{version}` \
+             (routes.templates[0]) matches too"
+        ),
+        "{said}"
+    );
+    let (status, said) = check(&config("  - /ok\n  - /a/../b\n  - /files/**\n"));
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(
+        said,
+        "FILE:7:5: warning: routes.templates[1]: this template matches no request: clients and gateways resolve `.` and \
+         `..` before they send a path\nFILE: ok\n"
+    );
+}
+
+#[test]
 fn a_defect_is_shown_where_it_is_in_the_file() {
     let refused = |text: &str, says: &str| {
         let (status, said) = check(text);
@@ -182,6 +207,20 @@ fn what_may_not_be_meant_is_a_warning() {
         "{\"version\": 1, \"ingest\": {\"cluster\": \"a\"},\n \"consumer\": {\"sources\": [{\"header\": \"x\"}]}}",
         &["FILE:2:28: warning: consumer.sources[0].header: any client can send `x`"],
     );
+    let consumer = |consumer: &str| {
+        format!("{{\"version\": 1, \"ingest\": {{\"cluster\": \"a\"}},\n \"consumer\": {{{consumer}}}}}")
+    };
+    warned(
+        &consumer(r#""sources": [{"client_ip": true}]"#),
+        &["FILE:2:28: warning: consumer.sources[0].client_ip: the addresses of clients leave the gateway"],
+    );
+    let hashed = |key: &str| {
+        consumer(&format!(
+            r#""sources": [{{"client_ip": true, "pseudonymize": true}}], "pseudonymize_key": "{key}""#
+        ))
+    };
+    warned(&hashed("0123456789abcdef0123456789abcdef"), &[]);
+    warned(&hashed("short"), &["FILE:2:71: warning: consumer.pseudonymize_key: whoever guesses this key"]);
     warned(
         "version: 1\ningest: {cluster: a}\n",
         &["FILE:1:1: warning: consumer: any client can send `x-consumer-id`"],
@@ -253,6 +292,21 @@ fn what_may_not_be_meant_is_a_warning() {
     let text =
         logger.replace(r#""version": 1,"#, captured).replace("    name: gatelens", "    name: 'gatelens'");
     warned(&text, &[&(place(&text, "name: 'gatelens'") + "an access logger sees no bodies")]);
+    // So is the removal of a response header.
+    let named_by_response = |text: &str| {
+        let source = r#"{"header": "x", "trusted": true}"#;
+        assert!(text.contains(source), "{text}");
+        text.replace(source, r#"{"response_header": "x-caller"}"#)
+    };
+    let text = changed("fail_open: true", "fail_open: true");
+    warned(&text.replace("proxy_remove_header_map_value: {}", ""), &[]);
+    warned(&named_by_response(&text), &[]);
+    let text = named_by_response(&text).replace("proxy_remove_header_map_value: {}", "");
+    let lacks = "the allow-list keeps the filter from removing the response header that names the consumer, so the client \
+                 sees it; add proxy_remove_header_map_value";
+    warned(&text, &[&(place(&text, "proxy_on_vm_start") + lacks)]);
+    let text = named_by_response(&logger).replace("    name: gatelens", "    name: 'gatelens'");
+    warned(&text, &[&(place(&text, "name: 'gatelens'") + "an access logger only reads the response header")]);
     // Both in one gateway: the logger leaves out what the filter counts where they share a virtual machine.
     let both = |filter: &str, logger: &str| {
         let entry = |kind: &str, policy: &str, list: &str| {

@@ -5,7 +5,9 @@
 //! mask.
 
 pub mod bounds;
+mod consumer;
 mod error;
+mod exclude;
 mod locate;
 mod secret;
 
@@ -13,8 +15,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use consumer::{Consumer, ConsumerLabel, ConsumerSource, DirectoryEntry};
 pub use error::ConfigError;
 pub(crate) use error::Problem;
+pub use exclude::{Exclude, Exclusions, LogExclusions, Sample};
 pub use gatelens_redact::capture::CaptureConfig;
 pub use gatelens_redact::{DetectorKind, RedactConfig};
 pub(crate) use locate::Step;
@@ -39,6 +43,12 @@ pub struct Config {
     /// Rules that turn paths into routes.
     #[serde(default)]
     pub routes: Routes,
+    /// Requests that the counters or the log leave out.
+    #[serde(default)]
+    pub exclude: Exclude,
+    /// The share of requests that the log keeps.
+    #[serde(default)]
+    pub sample: Sample,
     /// The parts of each request that the log keeps.
     #[serde(default)]
     pub capture: CaptureConfig,
@@ -51,6 +61,9 @@ pub struct Config {
     /// Bounds of memory and time.
     #[serde(default)]
     pub limits: Limits,
+    /// Also writes each logged request as a line of JSON to the gateway's own log, at the level `info`.
+    #[serde(default)]
+    pub access_log: bool,
     /// Writes debug messages about the filter's work to the gateway's log.
     #[serde(default)]
     pub debug: bool,
@@ -182,36 +195,6 @@ pub enum RequestsAs {
     /// OTLP log records.
     #[default]
     Logs,
-}
-
-/// The consumer, that is the caller, of a request.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, default)]
-pub struct Consumer {
-    /// Sources of the consumer's name, tried in order; the first with a value is used. Default: the header
-    /// `x-consumer-id`.
-    #[cfg_attr(feature = "schema", schemars(length(max = bounds::SOURCES)))]
-    pub sources: Vec<ConsumerSource>,
-}
-
-impl Default for Consumer {
-    fn default() -> Self {
-        Self { sources: vec![ConsumerSource { header: "x-consumer-id".into(), trusted: false }] }
-    }
-}
-
-/// A source of the consumer's name.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields)]
-pub struct ConsumerSource {
-    /// A request header.
-    pub header: String,
-    /// States that clients cannot set this header themselves, because the gateway sets or strips it. It changes no
-    /// count; events carry it as `gatelens.consumer.trusted`. Default false.
-    #[serde(default)]
-    pub trusted: bool,
 }
 
 /// Rules that turn paths into routes. The first that applies is used: a template, Envoy's route name, inference.

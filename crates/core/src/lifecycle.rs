@@ -1,5 +1,6 @@
 //! Life of the plugin: root contexts, the workers that outlive them, and the end of both.
 
+mod announced;
 mod learned;
 mod plugin;
 mod redaction_report;

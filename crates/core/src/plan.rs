@@ -1,24 +1,22 @@
 //! A configuration, compiled. Using a plan cannot fail.
 
 mod check;
+mod consumer;
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::config::{
-    Config, ConfigError, Consumer, Counters, Ingest, Problem, RedactConfig, Routes, Service, Step, bounds,
-};
+use crate::config::{Config, ConfigError, Counters, Ingest, Problem, Routes, Service, Step, bounds};
 use crate::counters::Caps;
 use crate::export::{ExportConfig, patterns};
 use crate::hash::fnv1a;
 use crate::host::PluginIdentity;
 use crate::otlp::Resource;
-use crate::request::RequestPlan;
-use crate::request::consumer::Source;
 use crate::request::route::{Conflict, Template, Templates};
+use crate::request::{RequestPlan, Selection};
 use crate::shared::CounterSetId;
 use gatelens_redact::capture::Capture;
-use gatelens_redact::{Hits, MASK, Redactor, SectionError};
+use gatelens_redact::{Redactor, SectionError};
 
 /// A compiled configuration.
 #[derive(Debug)]
@@ -27,6 +25,8 @@ pub struct Plan {
     pub request: RequestPlan,
     /// The counters and the receiver.
     pub export: Rc<ExportConfig>,
+    /// Whether each event is also written to the gateway's log.
+    pub access_log: bool,
     /// Whether the filter writes its own steps to the gateway's log.
     pub debug: bool,
 }
@@ -44,23 +44,35 @@ impl Plan {
     /// Checks every value of a configuration and compiles it, section by section.
     fn compile(config: Config, identity: &PluginIdentity) -> Result<Self, Problem> {
         let config_hash = fnv1a([&config.canonical()[..]]);
-        let Config { version, service, ingest, consumer, routes, capture, redact, counters, limits, debug } =
-            config;
+        let Config {
+            version,
+            service,
+            ingest,
+            consumer,
+            routes,
+            exclude,
+            sample,
+            capture,
+            redact,
+            counters,
+            limits,
+            access_log,
+            debug,
+        } = config;
         check::version(version)?;
         check::service(&service)?;
         check::ingest(&ingest)?;
-        check::consumer(&consumer)?;
         let templates = compile_templates(&routes, &counters)?;
         let capture = Capture::new(&capture).map_err(|defect| in_section("capture", defect))?;
-        let redactor = Redactor::new(&redact).map_err(|defect| in_section("redact", defect))?;
-        refuse_masked_sources(&consumer, &redact)?;
+        let masked = consumer::masked(&consumer, &redact);
+        let redactor = Redactor::new(&masked).map_err(|defect| in_section("redact", defect))?;
+        let consumer = consumer::compile(&consumer, &redact)?;
+        check::exclude(&exclude)?;
+        check::sample(&sample)?;
         check::counters(&counters)?;
         check::limits(&limits)?;
-        let sources = consumer.sources.iter().map(|source| Source {
-            header: source.header.to_ascii_lowercase().into(),
-            trusted: source.trusted,
-        });
         Ok(Self {
+            access_log,
             debug,
             export: Rc::new(ExportConfig {
                 counters: counter_set_id(identity, &service, &ingest, &counters),
@@ -70,6 +82,7 @@ impl Plan {
                     routes: counters.max_routes,
                     hosts: u32::MAX,
                     upstream_clusters: u32::MAX,
+                    templates: u32::try_from(routes.templates.len()).unwrap_or(u32::MAX),
                 },
                 bounds_ns: counters.bounds_seconds.iter().map(|bound| (bound * 1e9).round() as u64).collect(),
                 bounds_seconds: counters.bounds_seconds,
@@ -96,11 +109,12 @@ impl Plan {
             }),
             request: RequestPlan {
                 direction: service.direction,
-                sources: sources.collect(),
+                consumer,
                 templates,
                 use_route_name: routes.use_route_name,
                 infer_routes: routes.infer,
                 count_consumers: counters.consumer,
+                selection: Selection::new(&exclude, &sample),
                 capture,
                 redactor,
             },
@@ -136,25 +150,6 @@ fn compile_templates(routes: &Routes, counters: &Counters) -> Result<Templates, 
     }
     check::templates(&templates, counters)?;
     Ok(templates)
-}
-
-/// A header that the operator has masked must not leave as the name of a consumer.
-fn refuse_masked_sources(consumer: &Consumer, redact: &RedactConfig) -> Result<(), Problem> {
-    let headers =
-        RedactConfig { headers: redact.headers.clone(), defaults: false, ..RedactConfig::default() };
-    let redactor = Redactor::new(&headers).map_err(|defect| in_section("redact", defect))?;
-    for (index, source) in consumer.sources.iter().enumerate() {
-        let name = source.header.to_ascii_lowercase();
-        if *redactor.header(name.as_bytes(), b"-", &mut Hits::default()) == *MASK.as_bytes() {
-            let at: [Step; 4] = ["consumer".into(), "sources".into(), index.into(), "header".into()];
-            let message = format!(
-                "`redact.headers` masks `{}`, so it cannot name a consumer; remove it from one of the two",
-                source.header
-            );
-            return Err(Problem::new(at, message));
-        }
-    }
-    Ok(())
 }
 
 fn in_section(section: &str, defect: SectionError) -> Problem {

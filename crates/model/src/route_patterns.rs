@@ -21,7 +21,7 @@ pub const ENVIRONMENT: &str = "environment";
 pub const DIRECTION: &str = "direction";
 
 /// Longest text of patterns in bytes that is handed back. A gateway ignores a longer one.
-pub const MAX_BYTES: usize = 256 * 1024;
+pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// The version of patterns: 16 hex digits over their text (FNV-1a). It is an identity and protects nothing.
 pub fn version(text: &str) -> String {

@@ -58,6 +58,6 @@ mod worst_cases;
 pub use body::BodyKind;
 pub use config::{DetectorKind, RedactConfig};
 pub use mask::MASK;
-pub use names::is_credential_header;
+pub use names::{is_credential_claim, is_credential_cookie, is_credential_header};
 pub use redactor::{MAX_LIST, MAX_NAME_CHARS, Redactor, SectionError};
 pub use rules::{Hits, RuleId};

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::host::{
-    Callout, CalloutAnswer, CalloutId, Callouts, Clock, Conflict, DispatchError, HeaderMap, Log, LogLevel,
-    PluginIdentity, Setup, SharedData, Stream, StreamInfo, Version,
+    Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, HeaderMap, Log,
+    LogLevel, PluginIdentity, Setup, SharedData, Stream, StreamInfo, Version,
 };
 use gatelens_model::Message;
 
@@ -85,6 +85,8 @@ pub struct FakeStream {
     pub response_headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// By attribute; what is not in it is absent.
     pub attributes: BTreeMap<Attribute, Value>,
+    /// Dynamic metadata by path, in the host's encoding.
+    pub metadata: BTreeMap<Vec<String>, Vec<u8>>,
 }
 
 impl FakeStream {
@@ -129,6 +131,15 @@ impl FakeStream {
     }
 }
 
+impl FakeStream {
+    /// Sets a value of the dynamic metadata, in the host's encoding.
+    #[must_use]
+    pub fn metadata(mut self, path: &[&str], value: impl AsRef<[u8]>) -> Self {
+        self.metadata.insert(path.iter().map(|name| name.to_string()).collect(), value.as_ref().to_vec());
+        self
+    }
+}
+
 /// What the host knows of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Attribute {
@@ -154,6 +165,10 @@ pub enum Attribute {
     GrpcStatus,
     /// Name of the route.
     RouteName,
+    /// The first URI in the client certificate's subject alternative names.
+    UriSan,
+    /// The subject of the client's certificate.
+    CertificateSubject,
 }
 
 /// The value of an [`Attribute`].
@@ -188,22 +203,30 @@ impl HeaderMap for FakeHeaders {
     }
 }
 
-/// The bytes of an attribute, shared with the stream.
+/// Bytes that the host hands over.
 #[derive(Clone, Debug)]
-pub struct FakeBytes(Rc<FakeStream>, Attribute);
+pub enum FakeBytes {
+    /// An attribute, shared with the stream.
+    Attribute(Rc<FakeStream>, Attribute),
+    /// A value of its own.
+    Value(Vec<u8>),
+}
 
 impl FakeBytes {
     fn of(stream: &Rc<FakeStream>, attribute: Attribute) -> Option<Self> {
         let is_text = matches!(stream.attributes.get(&attribute), Some(Value::Text(_)));
-        is_text.then(|| Self(Rc::clone(stream), attribute))
+        is_text.then(|| Self::Attribute(Rc::clone(stream), attribute))
     }
 }
 
 impl AsRef<[u8]> for FakeBytes {
     fn as_ref(&self) -> &[u8] {
-        match self.0.attributes.get(&self.1) {
-            Some(Value::Text(text)) => text.as_bytes(),
-            _ => b"",
+        match self {
+            Self::Value(value) => value,
+            Self::Attribute(stream, attribute) => match stream.attributes.get(attribute) {
+                Some(Value::Text(text)) => text.as_bytes(),
+                _ => b"",
+            },
         }
     }
 }
@@ -470,6 +493,33 @@ impl Stream for FakeHost {
     fn route_name(&self) -> Option<FakeBytes> {
         self.reads.set(self.reads.get() + 1);
         FakeBytes::of(&self.stream.borrow(), Attribute::RouteName)
+    }
+
+    fn metadata(&self, path: &[Box<str>]) -> Option<FakeBytes> {
+        self.reads.set(self.reads.get() + 1);
+        let path: Vec<String> = path.iter().map(|name| name.to_string()).collect();
+        self.stream.borrow().metadata.get(&path).cloned().map(FakeBytes::Value)
+    }
+
+    fn certificate(&self, part: Certificate) -> Option<FakeBytes> {
+        self.reads.set(self.reads.get() + 1);
+        let attribute = match part {
+            Certificate::UriSan => Attribute::UriSan,
+            Certificate::Subject => Attribute::CertificateSubject,
+        };
+        FakeBytes::of(&self.stream.borrow(), attribute)
+    }
+
+    fn response_header(&self, name: &str) -> Option<FakeBytes> {
+        self.reads.set(self.reads.get() + 1);
+        let stream = self.stream.borrow();
+        let (_, value) = stream.response_headers.iter().find(|(known, _)| known == name.as_bytes())?;
+        Some(FakeBytes::Value(value.clone()))
+    }
+
+    fn remove_response_header(&self, name: &str) {
+        let mut stream = self.stream.borrow_mut();
+        Rc::make_mut(&mut stream).response_headers.retain(|(known, _)| known != name.as_bytes());
     }
 
     fn body_chunk(&self, _message: Message, part: Range<usize>) -> Vec<u8> {

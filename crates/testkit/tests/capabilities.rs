@@ -17,7 +17,6 @@ const NEVER_CALLED: &[&str] = &[
     "proxy_grpc_send",
     "proxy_grpc_stream",
     "proxy_register_shared_queue",
-    "proxy_remove_header_map_value",
     "proxy_replace_header_map_value",
     "proxy_resolve_shared_queue",
     "proxy_send_local_response",

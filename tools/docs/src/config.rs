@@ -53,9 +53,15 @@ pub(crate) fn page(schema: &Value) -> String {
             .collect();
         table(schema, &rows, &mut page);
         for (path, property) in &rows {
-            let element = Value::Object(resolved(schema, &property["items"]));
-            if let Some(members) = element["properties"].as_object() {
-                let _ = write!(page, "\nAn element of `{path}`:\n\n");
+            let parts = [
+                ("An element of", resolved(schema, &property["items"])),
+                ("An entry of", resolved(schema, &property["additionalProperties"])),
+                ("The keys of", property.as_object().cloned().unwrap_or_default()),
+            ];
+            for (title, part) in parts {
+                let element = Value::Object(part);
+                let Some(members) = element["properties"].as_object() else { continue };
+                let _ = write!(page, "\n{title} `{path}`:\n\n");
                 let rows: Vec<_> = members
                     .iter()
                     .map(|(key, member)| {
@@ -101,7 +107,11 @@ fn value_of(root: &Value, property: &Value) -> String {
         "object" => match property["maxProperties"].as_u64() {
             Some(most) => {
                 let names = property["propertyNames"]["pattern"].as_str().unwrap_or(".*");
-                let value = text_of(&property["additionalProperties"]);
+                let values = &property["additionalProperties"];
+                if values.get("$ref").is_some() {
+                    return format!("object, at most {} keys with objects", grouped(most));
+                }
+                let value = text_of(values);
                 format!("object, at most {} keys `{names}` with {value}", grouped(most))
             }
             None => "object".to_owned(),
@@ -212,8 +222,11 @@ fn strip(value: &mut Value) {
 /// The schema that a reference points to, merged with the text beside the reference.
 fn resolved(root: &Value, schema: &Value) -> Map<String, Value> {
     let mut merged = Map::new();
-    let referred =
-        schema["$ref"].as_str().and_then(|reference| root.pointer(reference.trim_start_matches('#')));
+    // An option that may be absent is either of its type or null.
+    let schema_or_null = schema["anyOf"].as_array().and_then(|either| either.first());
+    let referred = schema_or_null.unwrap_or(schema)["$ref"]
+        .as_str()
+        .and_then(|reference| root.pointer(reference.trim_start_matches('#')));
     for part in [referred, Some(schema)].into_iter().flatten() {
         merged.extend(part.as_object().cloned().unwrap_or_default());
     }

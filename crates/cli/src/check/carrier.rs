@@ -1,6 +1,6 @@
 //! The resource that carries a plugin configuration, and what its allow-list must hold.
 
-use gatelens_core::filter::BODY_CALLBACKS;
+use gatelens_core::filter::{BODY_CALLBACKS, RESPONSE_HEADER_CAPABILITIES};
 
 /// What carries a configuration; each gateway has its own words for the same things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,11 @@ pub(super) fn missing_body_callbacks(listed: impl Fn(&str) -> bool) -> Vec<&'sta
     BODY_CALLBACKS.into_iter().filter(|name| !listed(name)).collect()
 }
 
+/// Those of the capabilities for removing a response header that a list lacks.
+pub(super) fn missing_response_header_capabilities(listed: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    RESPONSE_HEADER_CAPABILITIES.into_iter().filter(|name| !listed(name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -65,7 +70,8 @@ mod tests {
 
     #[test]
     fn the_needed_capabilities_are_those_of_the_examples() {
-        let needed: BTreeSet<String> = NEEDED.into_iter().chain(BODY_CALLBACKS).map(str::to_owned).collect();
+        let needed = NEEDED.into_iter().chain(BODY_CALLBACKS).chain(RESPONSE_HEADER_CAPABILITIES);
+        let needed: BTreeSet<String> = needed.map(str::to_owned).collect();
         for example in [
             include_str!("../../../../envoy/http-filter.yaml"),
             include_str!("../../../../envoy/access-logger.yaml"),

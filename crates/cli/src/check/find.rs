@@ -20,6 +20,8 @@ pub(super) struct PluginConfig<'a> {
     context_warnings: Vec<Problem>,
     /// A warning about that entry if bodies are captured.
     body_warning: Option<Problem>,
+    /// A warning about that entry if a response header names the consumer.
+    response_header_warning: Option<Problem>,
     /// Of an Envoy plugin: its carrier and its `vm_config`.
     loaded: Option<(Carrier, Node)>,
     /// The Envoy configuration's own clusters, if it can get no others.
@@ -96,6 +98,7 @@ impl<'a> PluginConfig<'a> {
             origin,
             context_warnings: Vec::new(),
             body_warning: None,
+            response_header_warning: None,
             loaded: None,
             clusters: None,
         }
@@ -115,6 +118,9 @@ impl<'a> PluginConfig<'a> {
                     .any(|message| plan.request.capture.takes_bodies(*message))
                 {
                     problems.extend(self.body_warning.clone());
+                }
+                if !plan.request.consumer.response_headers.is_empty() {
+                    problems.extend(self.response_header_warning.clone());
                 }
                 problems.extend(self.lints());
             }
@@ -238,6 +244,7 @@ fn in_envoy<'a>(
     found.context_warnings = lints::on_carrier(carrier, node);
     found.context_warnings.extend(configuration.and_then(lints::on_encoding));
     found.body_warning = lints::on_bodies(carrier, node);
+    found.response_header_warning = lints::on_response_header(carrier, node);
     found.loaded = Some((carrier, vm.clone()));
     found.clusters = clusters.cloned();
     all.push((is_ours(&[node.get("name"), root, module]), found));

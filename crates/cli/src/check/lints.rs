@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use gatelens_core::request::route::Template;
+
 use super::carrier::{self, Carrier};
 use crate::problem::Problem;
 use crate::yaml::{Node, Place};
@@ -37,6 +39,17 @@ pub(super) fn on_configuration(root: &Node, clusters: Option<&[String]>) -> Vec<
         }),
         Some(sources) => {
             for (index, source) in sources.elements().iter().enumerate() {
+                if source.get("client_ip").and_then(Node::text) == Some("true")
+                    && source.get("pseudonymize").and_then(Node::text) != Some("true")
+                {
+                    lints.push(Lint {
+                        path: format!("consumer.sources[{index}].client_ip"),
+                        place: source.key_place("client_ip"),
+                        message: "the addresses of clients leave the gateway as names of consumers; add \
+                                  `\"pseudonymize\": true` unless you want that"
+                            .to_owned(),
+                    });
+                }
                 let Some(header) = source.get("header").and_then(Node::text) else { continue };
                 if source.get("trusted").and_then(Node::text) != Some("true") {
                     lints.push(Lint {
@@ -48,7 +61,49 @@ pub(super) fn on_configuration(root: &Node, clusters: Option<&[String]>) -> Vec<
             }
         }
     }
+    let templates = root.at(&["routes", "templates"]).map(Node::elements).unwrap_or_default();
+    for (index, node) in templates.iter().enumerate() {
+        let template = node.text().and_then(|text| Template::parse(text).ok());
+        if let Some(reason) = template.and_then(|template| template.never_matches()) {
+            lints.push(Lint {
+                path: format!("routes.templates[{index}]"),
+                place: node.place,
+                message: format!("this template matches no request: {reason}"),
+            });
+        }
+    }
+    let key = root.at(&["consumer", "pseudonymize_key"]).and_then(Node::text).unwrap_or_default();
+    if (1..SAFE_KEY_CHARS).contains(&key.chars().count()) {
+        lints.push(Lint {
+            path: "consumer.pseudonymize_key".to_owned(),
+            place: root.get("consumer").unwrap_or(root).key_place("pseudonymize_key"),
+            message: format!(
+                "whoever guesses this key can test which value is behind a pseudonym; use at least {SAFE_KEY_CHARS} \
+                 random characters"
+            ),
+        });
+    }
     lints
+}
+
+/// Fewest characters of a key that nobody guesses: 128 bits as hex digits.
+const SAFE_KEY_CHARS: usize = 32;
+
+/// About the entry that carries a configuration with a `response_header` among the consumer's sources.
+pub(super) fn on_response_header(carrier: Carrier, node: &Node) -> Option<Problem> {
+    if carrier == Carrier::EnvoyLogger {
+        let message = "an access logger only reads the response header that names the consumer, so the client sees it: load \
+                       the HTTP filter to remove it";
+        return Some(Problem::warning(node.key_place("name"), message));
+    }
+    let (list, listed) = listed_capabilities(node)?;
+    let missing = carrier::missing_response_header_capabilities(|name| listed.contains(name));
+    let message = format!(
+        "the allow-list keeps the filter from removing the response header that names the consumer, so the client sees it; \
+         add {}",
+        missing.join(", ")
+    );
+    (!missing.is_empty()).then(|| Problem::warning(list.place, message))
 }
 
 /// About the entry that carries a configuration.

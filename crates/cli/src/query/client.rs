@@ -9,7 +9,7 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_ANSWER_BYTES: u64 = 256 << 20;
 
 /// The source of an answer.
-pub(super) enum Source {
+pub(crate) enum Source {
     /// A running service at a URL without a slash at its end.
     Service(String),
     /// The files themselves.
@@ -18,22 +18,22 @@ pub(super) enum Source {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     #[error(
-        "no ingest answers at {url}: {reason}; start one with `gatelens serve`, or name another with --url"
+        "no ingest answers at {url}: {reason}; start one with `gatelens serve`, or give the address of another"
     )]
     Unreachable { url: String, reason: String },
     #[error("{0}")]
     Wrong(String),
     #[error("the ingest cannot answer: {0}")]
     Refused(String),
-    #[error("the server at {url} is not a gatelens ingest: {reason}; correct --url")]
+    #[error("the server at {url} is not a gatelens ingest: {reason}; correct the address")]
     Strange { url: String, reason: String },
 }
 
 impl Source {
     /// Asks a question of the read API.
-    pub(super) fn ask(&self, question: &str, parameters: &str) -> Result<Value, Failure> {
+    pub(crate) fn ask(&self, question: &str, parameters: &str) -> Result<Value, Failure> {
         let question = format!("{question}?{parameters}");
         let (place, (status, body)) = match self {
             Self::Directory(data) => {

@@ -30,6 +30,20 @@ pub const TIMEOUT_MS: RangeInclusive<u32> = 1..=60_000;
 
 /// Most entries of `consumer.sources`.
 pub const SOURCES: usize = 32;
+/// Names of a path into the dynamic metadata: the filter's, and at least one key.
+pub const METADATA_PATH: RangeInclusive<usize> = 2..=16;
+/// Characters of a name in such a path, of a claim, a cookie and a query parameter.
+pub const SOURCE_NAME: RangeInclusive<usize> = 1..=256;
+/// Characters of `consumer.pseudonymize_key`.
+pub const PSEUDONYMIZE_KEY: RangeInclusive<usize> = 1..=1_024;
+/// Characters that a pseudonym may keep.
+pub const KEEP_PREFIX: RangeInclusive<u32> = 0..=16;
+/// Most entries of `consumer.directory`.
+pub const DIRECTORY: usize = 10_000;
+/// Characters of a consumer's ID in `consumer.directory`.
+pub const CONSUMER_ID: RangeInclusive<usize> = 1..=128;
+/// Characters of a consumer's name and of its group.
+pub const LABEL: RangeInclusive<usize> = 0..=64;
 /// Most entries of `routes.templates`.
 pub const TEMPLATES: usize = 5_000;
 /// Most nodes of the tree of templates that a request may visit.
@@ -54,3 +68,14 @@ pub const BATCH_EVENTS: RangeInclusive<u32> = 1..=10_000;
 pub const BATCH_BYTES: RangeInclusive<u32> = 4_096..=4_194_304;
 /// `limits.flush_ms`, milliseconds.
 pub const FLUSH_MS: RangeInclusive<u32> = 100..=60_000;
+
+/// Most entries of each list of `exclude`.
+pub const EXCLUSIONS: usize = 256;
+/// Bytes of an entry of a list of `exclude`.
+pub const EXCLUSION: RangeInclusive<usize> = 1..=1_024;
+/// `sample.rate`.
+pub const SAMPLE_RATE: RangeInclusive<f64> = 0.0..=1.0;
+/// `sample.keep_slower_than_ms`, milliseconds.
+pub const KEEP_SLOWER_THAN_MS: RangeInclusive<u32> = 1..=86_400_000;
+/// Most entries of `sample.keep_consumers`.
+pub const KEEP_CONSUMERS: usize = 1_000;

@@ -15,7 +15,8 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     assert_eq!(config.service.environment, "default");
     assert_eq!(config.service.direction, Direction::Inbound);
     assert_eq!(config.ingest.timeout_ms, 5_000);
-    assert_eq!(config.consumer.sources, [ConsumerSource { header: "x-consumer-id".into(), trusted: false }]);
+    let header = ConsumerSource { header: Some("x-consumer-id".into()), ..ConsumerSource::default() };
+    assert_eq!(config.consumer.sources, [header]);
     assert!(config.routes.infer);
     assert_eq!(config.counters.max_series, 2_000);
     assert!(config.counters.consumer);
@@ -25,6 +26,12 @@ fn the_smallest_configuration_has_the_documented_defaults() {
         (500, 262_144, 1_000)
     );
     assert!(!config.debug);
+    let none = Exclusions::default();
+    assert_eq!((config.exclude.counters, config.exclude.log.defaults), (none, true));
+    assert_eq!(config.sample.rate, 1.0);
+    assert!(config.sample.keep_errors && config.sample.keep_consumers.is_empty());
+    assert_eq!(config.sample.keep_slower_than_ms, Some(1_000));
+    assert!(!config.access_log);
 }
 
 #[test]
@@ -77,15 +84,19 @@ fn a_defect_has_a_place_and_a_suggestion() {
         assert_eq!(error.line, 2, "{text}\n{error}");
         assert!(error.message.contains(message), "{text}\n{error}\nshould say: {message}");
     };
-    check(r#""sample": {}"#, "sample", "`sample` is not available");
-    check(r#""exclude": {}"#, "exclude", "`exclude` is not available");
-    check(r#""access_log": false"#, "access_log", "not available");
-    check(r#""consumer": {"name": {"header": "x"}}"#, "consumer.name", "not available");
-    check(
-        r#""consumer": {"sources": [{"header": "a"}, {"cookie": "uid"}]}"#,
-        "consumer.sources[1].cookie",
-        "`cookie` is not available",
-    );
+    check(r#""sample": {"rate": 1.5}"#, "sample.rate", "use a number between 0 and 1");
+    check(r#""sample": {"rate": "0.1"}"#, "sample.rate", "invalid type");
+    check(r#""sample": {"keep_slower_than_ms": 0}"#, "sample.keep_slower_than_ms", "between 1 and 86400000");
+    check(r#""sample": {"keep_consumers": ["a", ""]}"#, "sample.keep_consumers[1]", "use 1 to 128");
+    check(r#""sample": {"keep_error": true}"#, "sample.keep_error", "did you mean `keep_errors`?");
+    check(r#""exclude": {"paths": []}"#, "exclude.paths", "expected one of `counters`, `log`");
+    check(r#""exclude": {"counters": {"defaults": true}}"#, "exclude.counters.defaults", "expected one of");
+    check(r#""exclude": {"log": {"paths": ["/a", "b"]}}"#, "exclude.log.paths[1]", "write `/b`");
+    check(r#""exclude": {"log": {"paths": ["/a?b=1"]}}"#, "exclude.log.paths[0]", "compared without a query");
+    check(r#""exclude": {"log": {"paths": [""]}}"#, "exclude.log.paths[0]", "use 1 to 1024");
+    check(r#""exclude": {"counters": {"methods": ["options"]}}"#, "exclude.counters.methods[0]", "`OPTIONS`");
+    check(r#""exclude": {"counters": {"methods": ["FETCH"]}}"#, "exclude.counters.methods[0]", "`PATCH`");
+    check(r#""exclude": {"log": {"user_agents": [""]}}"#, "exclude.log.user_agents[0]", "1 to 1024");
     check(
         r#""consumer": {"sources": [{"haeder": "a"}]}"#,
         "consumer.sources[0].haeder",
@@ -244,6 +255,80 @@ fn a_credential_cannot_name_a_consumer() {
         "x-tokenizer",
     ] {
         assert!(parse(header).is_ok(), "{header}: {:?}", parse(header).err());
+    }
+}
+
+#[test]
+fn a_source_is_refused_with_its_place_and_the_remedy() {
+    let check = |consumer: &str, path: &str, message: &str| {
+        let text = format!(r#"{{"version": 1, "ingest": {{"cluster": "a"}}, "consumer": {consumer}}}"#);
+        let error = refused(&text);
+        assert_eq!(error.path, path, "{text}\n{error}");
+        assert!(error.message.contains(message), "{text}\n{error}\nmust contain: {message}");
+    };
+    let sources = |source: &str, path: &str, message: &str| {
+        let at = format!("consumer.sources[0]{path}");
+        check(&format!(r#"{{"sources": [{source}], "pseudonymize_key": "k"}}"#), &at, message);
+    };
+    sources("{}", "", "write one of `header`");
+    sources(r#"{"client_ip": false}"#, "", "write one of `header`");
+    sources(r#"{"header": "a", "cookie": "b"}"#, ".cookie", "a source of its own");
+    sources(r#"{"metdata": ["a", "b"]}"#, ".metdata", "did you mean `metadata`?");
+    sources(r#"{"metadata": ["a"]}"#, ".metadata", "the path has 1 names");
+    sources(r#"{"metadata": ["a", ""]}"#, ".metadata", "0 characters");
+    sources(r#"{"metadata": ["a", "b\u0000c"]}"#, ".metadata", "control characters");
+    sources(r#"{"metadata": ["a", "access_token"]}"#, ".metadata", "holds a credential");
+    sources(r#"{"unverified_bearer_claim": "sid"}"#, ".unverified_bearer_claim", "holds a credential");
+    sources(r#"{"cookie": "session"}"#, ".cookie", "add `\"pseudonymize\": true`");
+    sources(r#"{"cookie": "connect.sid"}"#, ".cookie", "holds a credential");
+    sources(r#"{"header": "authorization"}"#, ".header", "holds a credential");
+    sources(r#"{"response_header": "set-cookie"}"#, ".response_header", "holds a credential");
+    sources(r#"{"response_header": "a b"}"#, ".response_header", "not a header name");
+    sources(r#"{"cookie": "uid", "trusted": true}"#, ".trusted", "only a `header` needs this mark");
+    sources(r#"{"cookie": "uid", "keep_prefix": 4}"#, ".keep_prefix", "add `\"pseudonymize\": true`");
+    sources(r#"{"api_key_header": "x", "keep_prefix": 17}"#, ".keep_prefix", "between 0 and 16");
+
+    check(
+        r#"{"sources": [{"api_key_header": "x-api-key"}]}"#,
+        "consumer.sources[0].api_key_header",
+        "pseudonymize_key",
+    );
+    check(
+        r#"{"sources": [{"api_key_query": "key"}]}"#,
+        "consumer.sources[0].api_key_query",
+        "pseudonymize_key",
+    );
+    check(
+        r#"{"sources": [{"client_ip": true, "pseudonymize": true}]}"#,
+        "consumer.sources[0].pseudonymize",
+        "add `pseudonymize_key`",
+    );
+    check(r#"{"pseudonymize_key": ""}"#, "consumer.pseudonymize_key", "the key has 0 characters");
+    check(r#"{"pseudonymize_key": 70451}"#, "consumer.pseudonymize_key", "the value is not text");
+    check(r#"{"name": {}}"#, "consumer.name", "exactly one of");
+    check(r#"{"group": {"header": "a", "metadata": ["a", "b"]}}"#, "consumer.group", "exactly one of");
+    check(r#"{"name": {"header": "x-api-key"}}"#, "consumer.name.header", "holds a credential");
+    check(r#"{"group": {"metadata": ["a"]}}"#, "consumer.group.metadata", "the path has 1 names");
+    let long = "x".repeat(65);
+    check(
+        &format!(r#"{{"directory": {{"a": {{"name": "{long}"}}}}}}"#),
+        "consumer.directory.a.name",
+        "65 characters",
+    );
+    check(r#"{"directory": {"a ": {}}}"#, "consumer.directory.a ", "no request has this ID");
+    check(r#"{"directory": {"a": {"nmae": "A"}}}"#, "consumer.directory.a.nmae", "did you mean `name`?");
+}
+
+#[test]
+fn a_pseudonymised_source_may_hold_a_credential() {
+    for source in
+        [r#""header": "x-api-key""#, r#""cookie": "session""#, r#""metadata": ["a", "access_token"]"#]
+    {
+        let text = format!(
+            r#"{{"version": 1, "ingest": {{"cluster": "a"}},
+                "consumer": {{"sources": [{{{source}, "pseudonymize": true}}], "pseudonymize_key": "k"}}}}"#
+        );
+        assert!(Plan::read(&text, &PluginIdentity::default()).is_ok(), "{text}");
     }
 }
 

@@ -46,6 +46,11 @@ impl Pairs {
         }
     }
 
+    /// Whether the buffer is nothing but these pairs.
+    pub fn is_well_formed(&self) -> bool {
+        Self::encode(&self.iter().collect::<Vec<_>>()).buffer == self.buffer
+    }
+
     /// The encoded values of a list, which the host hands over as pairs with empty second halves.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.iter().map(|(name, _)| name)

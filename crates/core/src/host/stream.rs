@@ -37,8 +37,30 @@ pub trait Stream {
     /// Name of the route in the gateway's configuration.
     fn route_name(&self) -> Option<Self::Bytes>;
 
+    /// A value of the dynamic metadata, by the name of the filter that wrote it and then by keys. The value comes without
+    /// its type: a text as it is, anything else in the gateway's encoding.
+    fn metadata(&self, path: &[Box<str>]) -> Option<Self::Bytes>;
+
+    /// A part of the client's certificate; `None` without one.
+    fn certificate(&self, part: Certificate) -> Option<Self::Bytes>;
+
+    /// The first value of a response header. Also valid when the response headers arrive.
+    fn response_header(&self, name: &str) -> Option<Self::Bytes>;
+
+    /// Removes a response header with all its values. Only valid when the response headers arrive.
+    fn remove_response_header(&self, name: &str);
+
     /// A part of the chunk of a body. Valid when the chunk arrives; shorter than `part` where the chunk ends before.
     fn body_chunk(&self, message: Message, part: Range<usize>) -> Vec<u8>;
+}
+
+/// A part of the client's certificate that can name the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// The first URI in the subject alternative names.
+    UriSan,
+    /// The subject.
+    Subject,
 }
 
 /// A header map: names and values in their order. They are bytes, and need not be UTF-8.

@@ -5,10 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::registry::{Registry, WorkerHandle};
+use crate::counters::Series;
 use crate::export::RootId;
 use crate::host::{CalloutId, Host, LogLevel};
 use crate::plan::Plan;
-use crate::request::{Context, FinishedRequest, decide};
+use crate::request::consumer::ResponseNames;
+use crate::request::{Context, FinishedRequest, Selection, access_log, decide};
 use gatelens_redact::Hits;
 use gatelens_redact::capture::{Bodies, Capture};
 
@@ -162,6 +164,13 @@ impl Plugin {
         }
     }
 
+    /// Gives up the series that match: see [`crate::shared::SharedSeries::retire`].
+    pub fn retire(&self, host: &impl Host, is_retired: impl Fn(Series<'_>) -> bool) {
+        if let Some(active) = &self.active {
+            active.worker.with(|worker| worker.retire(host, is_retired));
+        }
+    }
+
     fn ending(&self) -> Ending {
         let waits =
             |handle: &Rc<WorkerHandle>| handle.with(|worker| worker.is_waiting(self.me)).unwrap_or(false);
@@ -188,6 +197,11 @@ impl Active {
         &self.plan.request.capture
     }
 
+    /// The requests that are counted and logged.
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.plan.request.selection
+    }
+
     /// Bytes of bodies that may be held beyond those that are held now.
     pub(crate) fn room_for_bodies(&self) -> usize {
         self.worker.usage().room_for_bodies(self.plan.export.limits.queue_bytes as usize)
@@ -198,10 +212,15 @@ impl Active {
         self.worker.usage().hold(before, now);
     }
 
-    /// A request ended that a filter of this root context saw, with these bodies.
-    pub(crate) fn log_from_filter(&self, host: &impl Host, bodies: Bodies) {
+    /// The response headers that name the consumer, in lower case.
+    pub(crate) fn response_names(&self) -> &[Box<str>] {
+        &self.plan.request.consumer.response_headers
+    }
+
+    /// A request ended that a filter of this root context saw, with these bodies, after it removed these response headers.
+    pub(crate) fn log_from_filter(&self, host: &impl Host, bodies: Bodies, response_names: ResponseNames) {
         let began_ns = host.now();
-        let request = FinishedRequest::read(host, &self.plan.request);
+        let request = FinishedRequest::read(host, &self.plan.request).with_response_names(response_names);
         self.worker.counted_by_filter.set(request.fingerprint());
         self.record(host, &request, bodies, began_ns);
     }
@@ -224,12 +243,16 @@ impl Active {
     fn record<H: Host>(&self, host: &H, request: &FinishedRequest<H>, bodies: Bodies, began_ns: u64) {
         let redacts_bodies = bodies.held_bytes() > 0;
         let learned = self.worker.learned();
-        if let Some(facts) = request.facts(&self.plan.request, learned.as_deref()) {
-            let decision = decide(&self.plan.request, &facts);
+        if let Some(facts) = request.facts(host, &self.plan.request, learned.as_deref()) {
+            let decision = decide(&self.plan.request.selection, &facts, || host.random());
             let mut hits = self.hits.take();
             let context = Context { plan: &self.plan.request, hits: &mut hits, now_ns: began_ns };
             request.record(&facts, decision, bodies, context, |series, event| {
+                if let Some(event) = event.filter(|_| self.plan.access_log) {
+                    host.log(LogLevel::Info, &access_log::line(event));
+                }
                 let recorded = self.worker.with(|worker| {
+                    worker.leave_out(decision);
                     series.into_iter().for_each(|series| worker.count(series, &facts.measurement));
                     event.into_iter().for_each(|event| worker.log(host, event, began_ns));
                 });

@@ -27,6 +27,8 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
         if event.consumer_trusted {
             out.flag_attribute(6, attribute::CONSUMER_TRUSTED);
         }
+        text(out, attribute::CONSUMER_NAME, event.consumer_name);
+        text(out, attribute::CONSUMER_GROUP, event.consumer_group);
         out.string_attribute(6, attribute::METHOD, event.method.name());
         text(out, attribute::METHOD_ORIGINAL, event.method_original);
         if let Some(scheme) = event.scheme.name() {
@@ -60,6 +62,9 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
         text(out, attribute::USER_AGENT, event.user_agent);
         if event.measurement.attempts > 1 {
             out.int_attribute(6, attribute::RESEND_COUNT, event.measurement.attempts.saturating_sub(1));
+        }
+        if event.weight > 1.0 {
+            out.double_attribute(6, attribute::SAMPLE_WEIGHT, event.weight);
         }
         text(out, attribute::REQUEST_ID, event.request_id);
         text(out, attribute::RESPONSE_FLAGS, event.response_flags);

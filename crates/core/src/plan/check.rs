@@ -1,13 +1,16 @@
 //! The rules that types alone do not express. The first that is broken refuses the configuration.
 
+mod selection;
+
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use crate::config::{Consumer, Counters, Ingest, Limits, Problem, Service, Step, bounds};
+use crate::config::{Counters, Ingest, Limits, Problem, Service, Step, bounds};
 use crate::request::route::Templates;
-use gatelens_redact::is_credential_header;
 
-type Checked = Result<(), Problem>;
+pub(super) use selection::{exclude, sample};
+
+pub(super) type Checked = Result<(), Problem>;
 
 pub(super) fn version(version: u32) -> Checked {
     if bounds::VERSION.contains(&version) {
@@ -66,24 +69,6 @@ pub(super) fn ingest(ingest: &Ingest) -> Checked {
                 at,
                 "the value has characters that a header cannot carry; use printable ASCII characters only",
             );
-        }
-    }
-    Ok(())
-}
-
-pub(super) fn consumer(consumer: &Consumer) -> Checked {
-    at_most(["consumer", "sources"], consumer.sources.len(), bounds::SOURCES, "sources")?;
-    for (index, source) in consumer.sources.iter().enumerate() {
-        let at: [Step; 4] = ["consumer".into(), "sources".into(), index.into(), "header".into()];
-        let name = &source.header;
-        if !is_header_name(name) {
-            return Err(Problem::new(at, NOT_A_HEADER));
-        }
-        if is_credential_header(name) {
-            let message = format!(
-                "`{name}` holds a credential, and consumer names are sent in clear; use a header that the gateway sets"
-            );
-            return Err(Problem::new(at, message));
         }
     }
     Ok(())
@@ -156,12 +141,12 @@ pub(super) fn at_most<const N: usize>(at: [&str; N], entries: usize, most: usize
     fail(at, format!("there are {entries} {what}; use at most {most}"))
 }
 
-fn fail<const N: usize>(at: [&str; N], message: impl Into<String>) -> Checked {
+pub(super) fn fail<const N: usize>(at: [&str; N], message: impl Into<String>) -> Checked {
     Err(Problem::new(at.map(Step::from), message))
 }
 
-fn range<T: PartialOrd + Display, const N: usize>(
-    at: [&str; N],
+pub(super) fn range<T: PartialOrd + Display>(
+    at: impl IntoIterator<Item = impl Into<Step>>,
     value: T,
     allowed: RangeInclusive<T>,
 ) -> Checked {
@@ -169,10 +154,11 @@ fn range<T: PartialOrd + Display, const N: usize>(
         return Ok(());
     }
     let (least, most) = allowed.into_inner();
-    fail(at, format!("{value} is out of range; use a number between {least} and {most}"))
+    let message = format!("{value} is out of range; use a number between {least} and {most}");
+    Err(Problem::new(at.into_iter().map(Into::into), message))
 }
 
-fn length<const N: usize>(at: [&str; N], value: &str, allowed: RangeInclusive<usize>) -> Checked {
+pub(super) fn length<const N: usize>(at: [&str; N], value: &str, allowed: RangeInclusive<usize>) -> Checked {
     let length = value.chars().count();
     if !allowed.contains(&length) {
         let (least, most) = allowed.into_inner();
@@ -195,11 +181,11 @@ fn word<const N: usize>(at: [&str; N], text: &str, allowed: RangeInclusive<usize
     fail(at, format!("use {least} to {most} letters, digits or characters of {}", also.join(" ")))
 }
 
-const NOT_A_HEADER: &str =
+pub(super) const NOT_A_HEADER: &str =
     "this is not a header name; use letters, digits and hyphens, as in `x-consumer-id`";
 
 /// A token of RFC 9110.
-fn is_header_name(name: &str) -> bool {
+pub(super) fn is_header_name(name: &str) -> bool {
     (1..=256).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }

@@ -35,10 +35,16 @@ pub type Header<'a> = (Cow<'a, str>, Cow<'a, str>);
 pub struct Event<'a> {
     /// Start of the request, nanoseconds since the Unix epoch.
     pub start_ns: u64,
+    /// Number of requests for which it stands in the sample; 1 or more.
+    pub weight: f64,
     /// The consumer.
     pub consumer: &'a str,
     /// Whether the consumer's source is trusted.
     pub consumer_trusted: bool,
+    /// The consumer's name; the worker removes it where it is no news to the receiver.
+    pub consumer_name: &'a str,
+    /// Its group, likewise.
+    pub consumer_group: &'a str,
     /// From the closed list.
     pub method: Method,
     /// As sent, when it is not on the list.

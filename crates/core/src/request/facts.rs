@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::RequestPlan;
-use super::consumer::Identity;
+use super::consumer::{Identity, Label, ResponseNames, Sighting};
 use super::event::bounded_text;
 use super::overhead::{self, Origin};
 use super::route::{self, RouteSource, UNMATCHED};
 use super::scheme::Scheme;
+use super::{Foresight, RequestPlan};
 use crate::counters::Measurement;
 use crate::hash::fnv1a;
 use crate::host::{HeaderMap, Stream, StreamInfo};
@@ -43,6 +43,7 @@ pub struct FinishedRequest<S: Stream> {
     details: CodeDetails<S::Bytes>,
     route_name: Option<S::Bytes>,
     grpc_status: Option<u64>,
+    response_names: ResponseNames,
 }
 
 enum CodeDetails<B> {
@@ -56,6 +57,8 @@ enum CodeDetails<B> {
 pub struct Facts<'a> {
     /// The consumer.
     pub consumer: Identity,
+    /// The consumer's name and group.
+    pub consumer_label: Label,
     /// From the closed list.
     pub method: Method,
     /// As sent.
@@ -99,7 +102,10 @@ impl<S: Stream> FinishedRequest<S> {
     pub fn read(host: &S, plan: &RequestPlan) -> Self {
         let route_name = if plan.use_route_name { host.route_name() } else { None };
         let headers = host.request_headers();
-        let response_headers = match plan.capture.keeps_headers(Message::Response) {
+        // Only the log needs them, and there may be none.
+        let keeps_response_headers =
+            plan.capture.keeps_headers(Message::Response) && plan.selection.foresight() != Foresight::Always;
+        let response_headers = match keeps_response_headers {
             true => host.response_headers(),
             false => S::Headers::default(),
         };
@@ -112,7 +118,14 @@ impl<S: Stream> FinishedRequest<S> {
         } else {
             CodeDetails::Read(host.code_details())
         };
-        Self { headers, response_headers, info, code, details, route_name, grpc_status }
+        let response_names = ResponseNames::Unseen;
+        Self { headers, response_headers, info, code, details, route_name, grpc_status, response_names }
+    }
+
+    /// Adds the response headers that a filter has removed.
+    #[must_use]
+    pub fn with_response_names(self, response_names: ResponseNames) -> Self {
+        Self { response_names, ..self }
     }
 
     /// Its fingerprint; `None` if the host lacks one of the values.
@@ -124,9 +137,14 @@ impl<S: Stream> FinishedRequest<S> {
         })
     }
 
-    /// Derives the facts; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
+    /// Derives the facts, with the host's help where a source of the consumer asks for it; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
     /// request.
-    pub fn facts<'a>(&'a self, plan: &'a RequestPlan, learned: Option<&Patterns>) -> Option<Facts<'a>> {
+    pub fn facts<'a>(
+        &'a self,
+        host: &S,
+        plan: &'a RequestPlan,
+        learned: Option<&Patterns>,
+    ) -> Option<Facts<'a>> {
         let code_details = self.code_details();
         if code_details == FOLLOWED {
             return None;
@@ -148,11 +166,15 @@ impl<S: Stream> FinishedRequest<S> {
         let (path, query) = split_query(request.path);
         let address = self.info.client_address.as_ref().map(AsRef::as_ref).unwrap_or_default();
         let (client_address, client_port) = split_port(address);
+        let sighting =
+            Sighting { host, headers: &self.headers, query, client_address, response: &self.response_names };
+        let consumer = plan.consumer.identify(&sighting);
         let (route, route_source) = self.route(plan, learned, method, path, status);
         let grpc_status = self.grpc_status.map(GrpcStatus::new);
         let ending = Ending { status, grpc_status };
         Some(Facts {
-            consumer: Identity::find(&plan.sources, &self.headers),
+            consumer_label: plan.consumer.labels.of(&consumer.id, &sighting),
+            consumer,
             method,
             method_original: request.method,
             path,
@@ -213,20 +235,20 @@ impl<S: Stream> FinishedRequest<S> {
 
 /// The request headers that are read from every request; empty when absent.
 #[derive(Clone, Copy, Debug, Default)]
-struct RequestHeaders<'a> {
-    method: &'a [u8],
+pub(super) struct RequestHeaders<'a> {
+    pub(super) method: &'a [u8],
     scheme: &'a [u8],
-    path: &'a [u8],
-    user_agent: &'a [u8],
-    request_id: &'a [u8],
-    traceparent: &'a [u8],
+    pub(super) path: &'a [u8],
+    pub(super) user_agent: &'a [u8],
+    pub(super) request_id: &'a [u8],
+    pub(super) traceparent: &'a [u8],
     /// Envoy followed a redirect by itself, and this is the request after it.
     is_redirected: bool,
 }
 
 impl<'a> RequestHeaders<'a> {
     /// Of a repeated header the first value counts.
-    fn of(headers: &'a impl HeaderMap) -> Self {
+    pub(super) fn of(headers: &'a impl HeaderMap) -> Self {
         let mut found = Self::default();
         let mut original_path: &[u8] = b"";
         for (name, value) in headers.iter() {
@@ -257,7 +279,7 @@ impl<'a> RequestHeaders<'a> {
 }
 
 /// The path of a request target and its query without the `?`.
-fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
     let target = target.split(|byte| *byte == b'#').next().unwrap_or_default();
     let mut parts = target.splitn(2, |byte| *byte == b'?');
     (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())

@@ -3,7 +3,8 @@
 use gatelens_redact::Redactor;
 use gatelens_redact::capture::Capture;
 
-use super::consumer::Source;
+use super::Selection;
+use super::consumer::ConsumerPlan;
 use super::route::Templates;
 use crate::config::Direction;
 
@@ -12,8 +13,8 @@ use crate::config::Direction;
 pub struct RequestPlan {
     /// Direction of the traffic.
     pub direction: Direction,
-    /// Sources of the consumer, in order.
-    pub sources: Vec<Source>,
+    /// The way to the consumer.
+    pub consumer: ConsumerPlan,
     /// Configured templates.
     pub templates: Templates,
     /// Whether Envoy's route name is used.
@@ -22,6 +23,8 @@ pub struct RequestPlan {
     pub infer_routes: bool,
     /// Whether series tell consumers apart.
     pub count_consumers: bool,
+    /// The requests that are counted and logged.
+    pub selection: Selection,
     /// The parts of a request that the log keeps.
     pub capture: Capture,
     /// Masks secrets.

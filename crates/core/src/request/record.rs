@@ -42,35 +42,39 @@ impl<S: Stream> FinishedRequest<S> {
     ) {
         let Context { plan, hits, now_ns } = context;
         let mut unlogged = Hits::default();
-        let path_hits = if decision.log == Logging::Skipped { &mut unlogged } else { &mut *hits };
-        let path = plan.redactor.path(facts.path, path_hits);
+        let is_logged = matches!(decision.log, Logging::Logged { .. });
+        let path = match &facts.route {
+            // Neither the log nor the route needs the path.
+            Cow::Borrowed(_) if !is_logged => Cow::Borrowed(facts.path),
+            _ => plan.redactor.path(facts.path, if is_logged { &mut *hits } else { &mut unlogged }),
+        };
         let route = redacted_route(plan, facts, &path);
         let series = match decision.count {
             Counting::Counted => Some(series(plan, facts, &route)),
             Counting::Excluded => None,
         };
         match decision.log {
-            Logging::Logged(capturing) => {
-                let bodies = match capturing {
+            Logging::Logged { capture, weight } => {
+                let bodies = match capture {
                     Capturing::Bodies => captured_bodies(plan, facts, bodies, hits),
                     Capturing::NoBodies => [None, None],
                 };
                 let context = Context { plan, hits, now_ns };
-                self.with_event(facts, path, &route, &bodies, context, |event| write(series, Some(event)));
+                let parts = Parts { weight, path, route: &route, bodies };
+                self.with_event(facts, parts, context, |event| write(series, Some(event)));
             }
-            Logging::Skipped => write(series, None),
+            Logging::Skipped(_) => write(series, None),
         }
     }
 
     fn with_event(
         &self,
         facts: &Facts<'_>,
-        path: Cow<'_, [u8]>,
-        route: &str,
-        [request_body, response_body]: &[Option<CapturedBody>; 2],
+        parts: Parts<'_>,
         context: Context<'_>,
         write: impl FnOnce(&Event<'_>),
     ) {
+        let Parts { weight, path, route, bodies: [request_body, response_body] } = parts;
         let Context { plan, hits, now_ns } = context;
         let redactor = &plan.redactor;
         let query = if plan.capture.query { redactor.query(facts.query, hits) } else { Cow::default() };
@@ -78,12 +82,19 @@ impl<S: Stream> FinishedRequest<S> {
         let request_id = redactor.header(b"x-request-id", facts.request_id, hits);
         let mut flag_names = String::new();
         facts.flags.write_names(&mut flag_names);
+        let (client_address, client_port) = match plan.consumer.hides_client_address {
+            true => (&[][..], None),
+            false => (facts.client_address, facts.client_port),
+        };
         let unknown_method = if facts.method == Method::OTHER { facts.method_original } else { b"" };
         write(&Event {
             // The stream has ended a moment ago.
             start_ns: now_ns.saturating_sub(facts.measurement.duration_ns),
+            weight,
             consumer: &facts.consumer.id,
             consumer_trusted: facts.consumer.trusted,
+            consumer_name: &facts.consumer_label.name,
+            consumer_group: &facts.consumer_label.group,
             method: facts.method,
             method_original: &bounded_text(unknown_method, MAX_WORD_BYTES),
             scheme: facts.scheme,
@@ -95,8 +106,8 @@ impl<S: Stream> FinishedRequest<S> {
             grpc_status: facts.grpc_status,
             error: facts.error,
             measurement: facts.measurement,
-            client_address: &bounded_text(facts.client_address, MAX_WORD_BYTES),
-            client_port: facts.client_port,
+            client_address: &bounded_text(client_address, MAX_WORD_BYTES),
+            client_port,
             user_agent: &bounded(user_agent, MAX_USER_AGENT_BYTES),
             request_id: &bounded(request_id, MAX_WORD_BYTES),
             response_flags: &flag_names,
@@ -108,6 +119,14 @@ impl<S: Stream> FinishedRequest<S> {
             response_body: response_body.as_ref(),
         });
     }
+}
+
+/// The parts of an event that are known when its headers are not redacted yet.
+struct Parts<'a> {
+    weight: f64,
+    path: Cow<'a, [u8]>,
+    route: &'a str,
+    bodies: [Option<CapturedBody>; 2],
 }
 
 /// Routes leave with the counters. Where the path has a secret, a route that was inferred from it may have one, too.
@@ -151,6 +170,9 @@ fn kept_headers<'a>(
     let mut room = MAX_HEADERS_BYTES;
     for (name, value) in headers.iter() {
         let Some(name) = plan.capture.header_name(message, name) else { continue };
+        if message == Message::Response && plan.consumer.is_response_source(name) {
+            continue;
+        }
         let value = bounded(plan.redactor.header(name, value, hits), MAX_HEADER_BYTES);
         let mut name = bounded_text(name, MAX_WORD_BYTES);
         if name.bytes().any(|byte| byte.is_ascii_uppercase()) {

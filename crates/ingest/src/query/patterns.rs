@@ -7,9 +7,10 @@ use crate::limits::Limits;
 use crate::model::Scope;
 use crate::patterns::Learned;
 use crate::store::{DataDir, load_patterns};
+use gatelens_routes::Inferred;
 use rusqlite::Connection;
 use serde::Serialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 const NAMES: [&str; 3] = ["service", "environment", "direction"];
 
@@ -38,7 +39,7 @@ struct Row {
     /// Requests of the scope that were learned from when the patterns changed last.
     requests: u64,
     places: Vec<Place>,
-    /// Routes with a learned parameter that carried traffic.
+    /// Routes with a learned parameter that carried traffic, and those beside them that would be one of them otherwise.
     templates: Vec<Template>,
 }
 
@@ -134,22 +135,48 @@ fn places(file: &Connection) -> Result<Places, QueryError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// The routes of a scope that have a learned parameter, with the methods that carried traffic.
+/// The routes of a scope to paste into a configuration: those that have a learned parameter, and the words beside it,
+/// which the template would take in if they had none of their own.
 fn templates(file: &Connection, scope: &Scope, limits: &Limits) -> Result<Vec<Template>, QueryError> {
     let mut select = file.prepare(
         "SELECT method, coalesce(folded, route) AS shown,
                 count(DISTINCT CASE WHEN folded IS NULL THEN NULL ELSE route END)
          FROM series
-         WHERE service = ? AND environment = ? AND direction = ? AND route_source = ''
-           AND shown LIKE '%{param}%'
+         WHERE service = ? AND environment = ? AND direction = ? AND route_source = '' AND shown LIKE '/%'
          GROUP BY method, shown ORDER BY shown, method LIMIT ?",
     )?;
     let most = limits.groups as i64;
-    let rows = select.query_map(
-        rusqlite::params![scope.service, scope.environment, scope.direction, most],
-        |row| {
-            Ok(Template { method: row.get(0)?, route: row.get(1)?, examples: row.get::<_, i64>(2)? as u64 })
-        },
-    )?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let Scope { service, environment, direction } = scope;
+    let rows = select.query_map(rusqlite::params![service, environment, direction, most], |row| {
+        Ok(Template { method: row.get(0)?, route: row.get(1)?, examples: row.get::<_, i64>(2)? as u64 })
+    })?;
+    let mut all = rows.collect::<Result<Vec<Template>, _>>()?;
+    let mut learned: HashMap<(String, usize), Vec<String>> = HashMap::new();
+    for template in all.iter().filter(|template| template.is_learned()) {
+        learned.entry(template.kind()).or_default().push(template.route.clone());
+    }
+    all.retain(|template| {
+        let beside = learned.get(&template.kind()).into_iter().flatten();
+        template.is_learned() || beside.into_iter().any(|pattern| takes(pattern, &template.route))
+    });
+    Ok(all)
+}
+
+impl Template {
+    fn is_learned(&self) -> bool {
+        self.route.contains(Inferred::Param.placeholder())
+    }
+
+    /// Only templates of the same method and number of segments can take the same request.
+    fn kind(&self) -> (String, usize) {
+        (self.method.clone(), self.route.split('/').count())
+    }
+}
+
+/// Whether a template would match a path.
+fn takes(template: &str, path: &str) -> bool {
+    template
+        .split('/')
+        .zip(path.split('/'))
+        .all(|(pattern, segment)| pattern.starts_with('{') || pattern == segment)
 }

@@ -307,7 +307,8 @@ mod tests {
     #[test]
     fn learned_patterns_are_shown_with_the_templates_that_carried_traffic() {
         let mut counters = Counters::new();
-        let counts = ["/repos/a", "/repos/b", "/repos/search"].map(|route| (label(route, "", "acme"), 1));
+        let counts = ["/repos/a", "/repos/b", "/repos/search", "/users", "/users/a"]
+            .map(|route| (label(route, "", "acme"), 1));
         let batch = counters.batch(&counts.into(), 0);
         counters.store.store(&batch, NOON).unwrap();
         assert_eq!(counters.ask(Kind::Patterns, "")["rows"], serde_json::json!([]));
@@ -317,7 +318,10 @@ mod tests {
             "version": gatelens_model::route_patterns::version(REPOSITORIES),
             "learned_at": "2026-06-20T12:00:00Z", "requests": 500,
             "places": [{"before": "/repos", "words": ["search"], "learned_at": "2026-06-20T12:00:00Z", "requests": 500}],
-            "templates": [{"method": "GET", "route": "/repos/{param}", "examples": 2}],
+            "templates": [
+                {"method": "GET", "route": "/repos/search", "examples": 0},
+                {"method": "GET", "route": "/repos/{param}", "examples": 2},
+            ],
         }]);
         assert_eq!(counters.ask(Kind::Patterns, "")["rows"], expected);
         counters.restart();

@@ -20,6 +20,18 @@ pub fn is_credential_header(name: &str) -> bool {
     !found.is_empty() && !names_caller
 }
 
+/// Whether a claim of a token, or another value by its name, holds a credential.
+pub fn is_credential_claim(name: &str) -> bool {
+    let read = words(name, Humps::Split);
+    CREDENTIAL_CLAIMS.iter().any(|word| read.trim_matches('_') == *word) || is_credential_header(name)
+}
+
+/// Whether a cookie holds a credential. Most cookies that name anybody do, so the words of sessions count anywhere.
+pub fn is_credential_cookie(name: &str) -> bool {
+    let read = words(name, Humps::Split);
+    read.split('_').any(|word| CREDENTIAL_COOKIES.contains(&word)) || is_credential_header(name)
+}
+
 /// The rules whose words also stand in names of headers that name the caller. All other rules refuse a header whatever
 /// else is in its name.
 const CALLER_RULES: &[&str] = &[
@@ -68,6 +80,10 @@ const ID_WORDS: &[&str] = &["id", "identifier", "uid", "uuid"];
 /// Names of claims that name no caller, although no rule masks them: a key, and the session ID of OpenID Connect.
 const CREDENTIAL_CLAIMS: &[&str] = &["key", "sid"];
 
+/// Words in the names of cookies that hold a session, besides those that mask a header: `connect.sid`, `sess`.
+const CREDENTIAL_COOKIES: &[&str] =
+    &["auth", "csrf", "jwt", "key", "remember", "sess", "session", "sid", "ssid", "token", "xsrf"];
+
 /// Whether the end of a name is a word for an identity.
 fn names_caller(name: &str) -> bool {
     let read = words(name, Humps::Keep);
@@ -95,6 +111,43 @@ fn names_caller(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cookies_of_sessions_and_claims_with_credentials_are_known() {
+        for cookie in [
+            "session",
+            "SID",
+            "connect.sid",
+            "JSESSIONID",
+            "PHPSESSID",
+            "ASP.NET_SessionId",
+            "__Host-session",
+            "token",
+            "access_token",
+            "XSRF-TOKEN",
+            "laravel_session",
+            "remember_me",
+            "user_session",
+            "sessionUser",
+            "jwt",
+            "auth",
+        ] {
+            assert!(is_credential_cookie(cookie), "{cookie}");
+        }
+        for cookie in ["uid", "user", "user_id", "customer", "tenant", "_ga", "author"] {
+            assert!(!is_credential_cookie(cookie), "{cookie}");
+        }
+        for claim in
+            ["sid", "key", "access_token", "accessToken", "session_id", "client_secret", "apiKey", "password"]
+        {
+            assert!(is_credential_claim(claim), "{claim}");
+        }
+        for claim in
+            ["sub", "azp", "email", "client_id", "preferred_username", "https://example.com/tenant", "org"]
+        {
+            assert!(!is_credential_claim(claim), "{claim}");
+        }
+    }
 
     #[test]
     fn the_end_of_a_name_separates_credentials_from_identities() {

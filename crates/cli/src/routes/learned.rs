@@ -1,0 +1,45 @@
+//! The routes that an ingest has learned from traffic.
+
+use serde_json::Value;
+
+use super::openapi::Operation;
+use super::{Methods, Selection};
+use crate::query::client::{Failure, Source};
+use crate::yaml::Place;
+
+/// Adds the learned routes of these services and environments, of all where none is named.
+pub(super) fn add(
+    selection: &mut Selection,
+    server: &str,
+    services: &[String],
+    environments: &[String],
+    methods: Methods,
+) -> Result<(), Failure> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(services.iter().map(|name| ("service", name)));
+    query.extend_pairs(environments.iter().map(|name| ("environment", name)));
+    let source = Source::Service(server.trim_end_matches('/').to_owned());
+    let answer = source.ask("patterns", &query.finish())?;
+    for row in members(&answer, "rows") {
+        let scope = format!("{server} ({}, {})", text(row, "service"), text(row, "environment"));
+        for template in members(row, "templates") {
+            let operation = Operation {
+                method: text(template, "method").to_owned(),
+                path: text(template, "route").to_owned(),
+                place: Place { line: 1, column: 1 },
+                at: String::new(),
+            };
+            selection.add(&scope, &operation, methods);
+        }
+    }
+    selection.end_file();
+    Ok(())
+}
+
+fn members<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    value[key].as_array().into_iter().flatten()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
