@@ -34,7 +34,7 @@ const REQUEST_SHORT: [&str; 9] = [
     "error_type",
     "request_id",
 ];
-const GATEWAY: [&str; 30] = [
+const GATEWAY: [&str; 33] = [
     "instance",
     "epoch",
     "service",
