@@ -11,6 +11,7 @@ mod outage;
 mod outcomes;
 mod page;
 mod report;
+mod selection;
 mod shutdown;
 mod stack;
 mod streams;
