@@ -161,6 +161,11 @@ impl Cardinality {
         self.of_kind(kind).len()
     }
 
+    /// The same, each once.
+    pub fn all_names(&self, kind: NameKind) -> impl Iterator<Item = &str> {
+        self.of_kind(kind).keys().map(|name| &**name)
+    }
+
     /// Whether a name is among them.
     pub fn knows(&self, kind: NameKind, name: &str) -> bool {
         self.of_kind(kind).contains_key(name)

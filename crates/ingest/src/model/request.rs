@@ -47,6 +47,8 @@ pub(crate) struct RequestEvent {
     pub(crate) upstream_ns: Option<u64>,
     /// Retries by the gateway.
     pub(crate) resend_count: Option<u64>,
+    /// Number of requests for which it stands in a sample, as the bits of an `f64`; absent where that is 1.
+    pub(crate) weight_bits: Option<u64>,
     pub(crate) response_flags: Option<String>,
     pub(crate) code_details: Option<String>,
     pub(crate) request_id: Option<String>,
@@ -100,6 +102,8 @@ pub(crate) enum Source {
     Consumer,
     /// A whole number.
     Number(&'static str),
+    /// The weight in a sample: more than 1.
+    Weight(&'static str),
     /// A whole number below 1,000; without it, 0.
     Status(&'static str),
     /// The name of a gRPC status as its number: the first attribute, or the second, which has the number itself.
@@ -131,6 +135,8 @@ pub(crate) enum Shown {
     Plain,
     /// Nanoseconds as milliseconds.
     Milliseconds,
+    /// The bits of an `f64` as a number; 1 where it is absent.
+    Weight,
     /// Bytes as hex digits.
     Hex,
     /// `true` where it is present.
@@ -210,7 +216,7 @@ macro_rules! number {
 const OLD_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
 
 /// All fields beside the time, in the order in which the command line prints them.
-pub(crate) const FIELDS: [Field; 30] = [
+pub(crate) const FIELDS: [Field; 31] = [
     label!(2, consumer, Source::Consumer),
     Field {
         column: 16,
@@ -248,6 +254,13 @@ pub(crate) const FIELDS: [Field; 30] = [
     number!(36, duration_ns, "duration_ms", attribute::DURATION_NS, Shown::Milliseconds),
     number!(37, upstream_ns, "upstream_ms", attribute::UPSTREAM_DURATION_NS, Shown::Milliseconds),
     number!(38, resend_count, attribute::RESEND_COUNT),
+    Field {
+        column: 47,
+        name: "weight",
+        source: Source::Weight(attribute::SAMPLE_WEIGHT),
+        access: Access::Number(|event| event.weight_bits, |event, bits| event.weight_bits = Some(bits)),
+        shown: Shown::Weight,
+    },
     number!(34, request_bytes, attribute::REQUEST_BODY_SIZE),
     number!(35, response_bytes, attribute::RESPONSE_BODY_SIZE),
     text!(9, client_address, Source::Text(attribute::CLIENT_ADDRESS)),

@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 6;
+const VERSION: i64 = 7;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -226,6 +226,11 @@ CREATE TABLE pattern_places (       -- when each place was learned
     PRIMARY KEY (service, environment, direction, place)
 ) WITHOUT ROWID;
 ",
+    "
+ALTER TABLE reports ADD COLUMN excluded INTEGER;
+ALTER TABLE reports ADD COLUMN sampled_out INTEGER;
+ALTER TABLE reports ADD COLUMN excluded_from_counters INTEGER;
+",
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -254,6 +259,7 @@ SELECT s.instance, s.epoch,
 FROM single s JOIN stored ON stored.gateway = s.instance
 WHERE day IS NOT NULL;
 ",
+    "",
     "",
 ];
 

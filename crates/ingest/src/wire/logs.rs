@@ -1,6 +1,6 @@
 //! OTLP log records to [`RequestBatch`].
 
-use super::attributes::{consumer, gateway, grpc_status, is_true, number, query, status, text};
+use super::attributes::{consumer, gateway, grpc_status, is_true, number, query, status, text, weight};
 use super::captured::{body, body_omitted, headers};
 use crate::model::request::{Access, FIELDS, Source};
 use crate::model::{Gateway, Identity, RequestBatch, RequestEvent, RequestPart, SENDER};
@@ -67,6 +67,7 @@ pub(super) fn described(from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) -> R
             Access::Number(_, set) => {
                 let number = match field.source {
                     Source::Number(key) => number(from, key),
+                    Source::Weight(key) => weight(from, key),
                     Source::Status(key) => Some(u64::from(status(from, key))),
                     Source::GrpcStatus(name, old) => grpc_status(from, name).or_else(|| number(from, old)),
                     _ => None,
@@ -93,7 +94,7 @@ fn bytes(source: &Source, from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) ->
         Source::Headers(prefix) => return headers(from, prefix).map(String::into_bytes),
         Source::TraceId => return (trace_id.len() == 16).then(|| trace_id.to_vec()),
         Source::SpanId => return (span_id.len() == 8).then(|| span_id.to_vec()),
-        Source::Number(_) | Source::Status(_) | Source::GrpcStatus(..) => None,
+        Source::Number(_) | Source::Weight(_) | Source::Status(_) | Source::GrpcStatus(..) => None,
     };
     found.map(|text| text.as_bytes().to_vec())
 }
