@@ -1,6 +1,7 @@
 mod captured;
 mod cardinality;
 mod chaos;
+mod consumers;
 mod counting;
 mod ecds;
 mod gateway_time;
@@ -11,6 +12,7 @@ mod outage;
 mod outcomes;
 mod page;
 mod report;
+mod selection;
 mod shutdown;
 mod stack;
 mod streams;

@@ -285,6 +285,7 @@ fn gateways_are_listed_with_their_gaps() {
 #[test]
 fn the_fates_of_a_gateways_log_are_shown() {
     let service = Service::start();
+    let reason = |name| text("gatelens.not_logged.reason", name);
     let frame = |time: u64, captured: i64, more: Vec<Metric>| {
         let frame = Frame { resource: vec![text("gatelens.tags.team", "checkout")], ..Frame::at(time) };
         let fates = ["sent", "queue_full", "rejected", "expired", "lost", "unheard_of"];
@@ -297,6 +298,16 @@ fn the_fates_of_a_gateways_log_are_shown() {
             gauge("gatelens.workers", 3, time),
             sum("gatelens.workers.lost", vec![(vec![], 1)], time),
             sum("gatelens.requests.uncounted", vec![(vec![], 2)], time),
+            sum(
+                "gatelens.requests.not_logged",
+                vec![
+                    (vec![reason("excluded")], 8),
+                    (vec![reason("sampled_out")], 9),
+                    (vec![reason("other")], 99),
+                ],
+                time,
+            ),
+            sum("gatelens.requests.excluded_from_counters", vec![(vec![], 6)], time),
             sum("http.server.active_requests", vec![(vec![], 5)], time),
             seconds("gatelens.busy_time", 1.25, time),
         ];
@@ -316,6 +327,8 @@ fn the_fates_of_a_gateways_log_are_shown() {
         ("workers", json!(3)),
         ("workers_lost", json!(1)),
         ("uncounted", json!(2)),
+        ("not_logged", json!({"excluded": 8, "sampled_out": 9})),
+        ("excluded_from_counters", json!(6)),
         ("active_requests", json!(5)),
         ("busy_seconds", json!(1.25)),
         ("tags", json!({"team": "checkout"})),
@@ -328,6 +341,8 @@ fn the_fates_of_a_gateways_log_are_shown() {
     let silent = answer["rows"].as_array().unwrap().iter().find(|row| row["instance"] == "edge-2").unwrap();
     assert_eq!((&silent["captured"], &silent["held"]), (&Value::Null, &Value::Null));
     assert_eq!(silent["uncounted"], 0);
+    assert_eq!(silent["not_logged"], json!({"excluded": 0, "sampled_out": 0}));
+    assert_eq!(silent["excluded_from_counters"], 0);
     assert_eq!(silent["dropped"], json!({"queue_full": 0, "rejected": 0, "expired": 0, "lost": 0}));
 }
 

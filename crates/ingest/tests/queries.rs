@@ -131,6 +131,8 @@ fn files_of_the_previous_version_are_brought_up_to_date() {
         ("workers", json!(3)),
         ("workers_lost", json!(1)),
         ("uncounted", json!(0)),
+        ("not_logged", json!({"excluded": 0, "sampled_out": 0})),
+        ("excluded_from_counters", json!(0)),
         ("tags", json!({"team": "checkout"})),
     ] {
         assert_eq!(row[key], value, "{key} in {row}");

@@ -15,8 +15,7 @@ of Istio's WasmPlugin, as `config` of Envoy Gateway's EnvoyExtensionPolicy. The 
 {\"version\": 1, \"ingest\": {\"cluster\": \"gatelens_ingest\"}}
 ```
 
-Unknown keys are refused, and so are the sections of planned features. The error names the place and the nearest known
-key. Envoy refuses to start; an xDS update is rejected and the previous configuration stays active.
+Unknown keys are refused. The error names the place and the nearest known key. Envoy refuses to start; an xDS update is rejected and the previous configuration stays active.
 `gatelens check FILE…` finds such errors in advance, in the JSON alone and in the YAML around it. Editors can validate
 against [config.schema.json](config.schema.json).
 

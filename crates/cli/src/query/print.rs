@@ -47,7 +47,7 @@ const REQUEST_SHORT: [&str; 9] = [
     "error_type",
     "request_id",
 ];
-const GATEWAY: [&str; 30] = [
+const GATEWAY: [&str; 33] = [
     "instance",
     "epoch",
     "service",
@@ -72,6 +72,9 @@ const GATEWAY: [&str; 30] = [
     "workers",
     "workers_lost",
     "uncounted",
+    "not_logged.excluded",
+    "not_logged.sampled_out",
+    "excluded_from_counters",
     "active_requests",
     "busy_seconds",
     "tags",

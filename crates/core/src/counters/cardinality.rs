@@ -24,7 +24,7 @@ pub struct Caps {
     pub hosts: u32,
     /// Upstream clusters told apart.
     pub upstream_clusters: u32,
-    /// Configured templates: that many of the routes are reserved for them, whoever comes first.
+    /// Distinct routes of configured templates: that many of the routes are reserved for them, whoever comes first.
     pub templates: u32,
 }
 
@@ -159,6 +159,11 @@ impl Cardinality {
     /// Names of a dimension.
     pub fn names(&self, kind: NameKind) -> usize {
         self.of_kind(kind).len()
+    }
+
+    /// The same, each once.
+    pub fn all_names(&self, kind: NameKind) -> impl Iterator<Item = &str> {
+        self.of_kind(kind).keys().map(|name| &**name)
     }
 
     /// Whether a name is among them.

@@ -60,6 +60,8 @@ pub(crate) struct RequestEvent {
     pub(crate) attempts: Option<u64>,
     /// Retries by the gateway.
     pub(crate) resend_count: Option<u64>,
+    /// Number of requests for which it stands in a sample, as the bits of an `f64`; absent where that is 1.
+    pub(crate) weight_bits: Option<u64>,
     pub(crate) response_flags: Option<String>,
     pub(crate) code_details: Option<String>,
     pub(crate) request_id: Option<String>,
@@ -119,6 +121,8 @@ pub(crate) enum Source {
     Attempts(&'static str, &'static str),
     /// A whole number.
     Number(&'static str),
+    /// The weight in a sample: more than 1.
+    Weight(&'static str),
     /// A whole number below 1,000; without it, 0.
     Status(&'static str),
     /// The name of a gRPC status as its number: the first attribute, or the second, which has the number itself.
@@ -152,6 +156,8 @@ pub(crate) enum Shown {
     Or(&'static str),
     /// Nanoseconds as milliseconds.
     Milliseconds,
+    /// The bits of an `f64` as a number; 1 where it is absent.
+    Weight,
     /// Bytes as hex digits.
     Hex,
     /// `true` where it is present.
@@ -231,7 +237,7 @@ macro_rules! number {
 const OLD_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
 
 /// All fields beside the time, in the order in which the command line prints them.
-pub(crate) const FIELDS: [Field; 38] = [
+pub(crate) const FIELDS: [Field; 39] = [
     label!(2, consumer, Source::Consumer),
     Field {
         column: 16,
@@ -280,6 +286,13 @@ pub(crate) const FIELDS: [Field; 38] = [
     },
     number!(38, resend_count, attribute::RESEND_COUNT),
     text!(44, upstream_cluster, Source::Text(attribute::UPSTREAM_CLUSTER)),
+    Field {
+        column: 47,
+        name: "weight",
+        source: Source::Weight(attribute::SAMPLE_WEIGHT),
+        access: Access::Number(|event| event.weight_bits, |event, bits| event.weight_bits = Some(bits)),
+        shown: Shown::Weight,
+    },
     number!(34, request_bytes, attribute::REQUEST_BODY_SIZE),
     number!(35, response_bytes, attribute::RESPONSE_BODY_SIZE),
     text!(45, protocol, Source::Text(attribute::PROTOCOL_VERSION)),
@@ -293,7 +306,7 @@ pub(crate) const FIELDS: [Field; 38] = [
     text!(12, code_details, Source::Text(attribute::RESPONSE_CODE_DETAILS)),
     text!(6, error_type, Source::Text(attribute::ERROR_TYPE)),
     text!(46, direction, Source::Sender, Shown::Or(value::INBOUND)),
-    text!(47, version, Source::Sender),
+    text!(48, version, Source::Sender),
     text!(17, request_headers, Source::Headers(attribute::REQUEST_HEADER), Shown::Json),
     text!(18, response_headers, Source::Headers(attribute::RESPONSE_HEADER), Shown::Json),
     text!(19, request_body, Source::Body(attribute::REQUEST_BODY)),

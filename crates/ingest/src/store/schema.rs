@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 7;
+const VERSION: i64 = 8;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -226,6 +226,11 @@ CREATE TABLE pattern_places (       -- when each place was learned
     PRIMARY KEY (service, environment, direction, place)
 ) WITHOUT ROWID;
 ",
+    "
+ALTER TABLE reports ADD COLUMN excluded INTEGER;
+ALTER TABLE reports ADD COLUMN sampled_out INTEGER;
+ALTER TABLE reports ADD COLUMN excluded_from_counters INTEGER;
+",
     // The counts of before are those of no version, host or cluster. A state without attempts has none to compare with.
     "
 CREATE TABLE new_series (
@@ -286,6 +291,7 @@ SELECT s.instance, s.epoch,
 FROM single s JOIN stored ON stored.gateway = s.instance
 WHERE day IS NOT NULL;
 ",
+    "",
     "",
     "",
 ];

@@ -48,6 +48,16 @@ pub(super) fn number(attributes: &[KeyValue], key: &str) -> Option<u64> {
     }
 }
 
+/// The weight of a record in a sample, as the bits of an `f64`; absent where it is 1, or no weight.
+pub(super) fn weight(attributes: &[KeyValue], key: &str) -> Option<u64> {
+    let weight = match find(attributes, key)? {
+        Value::DoubleValue(weight) => *weight,
+        Value::IntValue(weight) => *weight as f64,
+        _ => return None,
+    };
+    (weight.is_finite() && weight > 1.0).then(|| weight.to_bits())
+}
+
 /// Whether an attribute is `true`.
 pub(super) fn is_true(attributes: &[KeyValue], key: &str) -> bool {
     matches!(find(attributes, key), Some(Value::BoolValue(true)))

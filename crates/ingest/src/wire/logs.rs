@@ -1,6 +1,6 @@
 //! OTLP log records to [`RequestBatch`].
 
-use super::attributes::{consumer, gateway, grpc_status, is_true, number, query, status, text};
+use super::attributes::{consumer, gateway, grpc_status, is_true, number, query, status, text, weight};
 use super::captured::{body, body_omitted, headers};
 use crate::model::request::{Access, FIELDS, Source};
 use crate::model::{Gateway, Identity, RequestBatch, RequestEvent, RequestPart, SENDER};
@@ -74,6 +74,7 @@ pub(super) fn described(from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) -> R
                     Source::Number(key) => number(from, key),
                     Source::Attempts(attempts, resent) => number(from, attempts)
                         .or_else(|| number(from, resent).map(|resent| resent.saturating_add(1))),
+                    Source::Weight(key) => weight(from, key),
                     Source::Status(key) => Some(u64::from(status(from, key))),
                     Source::GrpcStatus(name, old) => grpc_status(from, name).or_else(|| number(from, old)),
                     _ => None,
@@ -101,6 +102,7 @@ fn bytes(source: &Source, from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) ->
         Source::TraceId => return (trace_id.len() == 16).then(|| trace_id.to_vec()),
         Source::SpanId => return (span_id.len() == 8).then(|| span_id.to_vec()),
         Source::Number(_)
+        | Source::Weight(_)
         | Source::Status(_)
         | Source::GrpcStatus(..)
         | Source::Attempts(..)

@@ -64,6 +64,7 @@ fn serialize_field<M: SerializeMap>(
             Shown::Milliseconds => {
                 row.serialize_entry(field.name, &get(event).map(|nanos| nanos as f64 / NANOS_PER_MS))
             }
+            Shown::Weight => row.serialize_entry(field.name, &get(event).map_or(1.0, f64::from_bits)),
             _ => row.serialize_entry(field.name, &get(event)),
         },
         Access::Text(get, _) => {
@@ -79,7 +80,9 @@ fn serialize_field<M: SerializeMap>(
                     row.serialize_entry(field.name, &json)
                 }
                 Shown::Or(absent) => row.serialize_entry(field.name, &text().unwrap_or(absent.into())),
-                Shown::Plain | Shown::Milliseconds => row.serialize_entry(field.name, &text()),
+                Shown::Plain | Shown::Milliseconds | Shown::Weight => {
+                    row.serialize_entry(field.name, &text())
+                }
             }
         }
     }
