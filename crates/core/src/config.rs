@@ -231,9 +231,22 @@ pub struct Counters {
     /// Maximum number of routes. Further routes are counted together; their consumers and statuses stay separate. Default 500.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::ROUTES.start(), max = *bounds::ROUTES.end())))]
     pub max_routes: u32,
+    /// Maximum number of hosts. Further hosts are counted together. Default 100.
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::HOSTS.start(), max = *bounds::HOSTS.end())))]
+    pub max_hosts: u32,
+    /// Maximum number of upstream clusters. Further clusters are counted together. Default 100.
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::UPSTREAMS.start(), max = *bounds::UPSTREAMS.end())))]
+    pub max_upstreams: u32,
     /// Count per consumer. If false, the request log still contains the consumers. Default true.
     pub consumer: bool,
-    /// Upper bounds in seconds at which durations are also counted exactly, each larger than the one before.
+    /// Count per host that clients asked for (`server.address`). The request log contains the hosts in any case. Default
+    /// false; outbound true, because OpenTelemetry's conventions require the host of a client's metrics.
+    pub host: Option<bool>,
+    /// Count per upstream cluster (`gatelens.upstream.cluster`). The request log contains the clusters in any case. Default
+    /// false.
+    pub upstream: bool,
+    /// Upper bounds in seconds at which durations are also counted exactly, each larger than the one before. Default: those
+    /// that OpenTelemetry's conventions advise.
     #[cfg_attr(feature = "schema", schemars(
         length(max = bounds::DURATION_BOUNDS),
         inner(range(min = *bounds::DURATION_BOUND.start(), max = *bounds::DURATION_BOUND.end())),
@@ -247,8 +260,14 @@ impl Default for Counters {
             max_series: 2_000,
             max_consumers: 1_000,
             max_routes: 500,
+            max_hosts: 100,
+            max_upstreams: 100,
             consumer: true,
-            bounds_seconds: vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
+            host: None,
+            upstream: false,
+            bounds_seconds: vec![
+                0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+            ],
         }
     }
 }

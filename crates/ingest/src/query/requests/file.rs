@@ -122,10 +122,7 @@ impl File {
         for (row, event) in (0..).zip(events) {
             let place = Place { time: event.time, day: self.day, chunk: id, row };
             let in_range = (query.range.from..query.range.to).contains(&event.time);
-            if in_range
-                && query.cursor.is_none_or(|cursor| place < cursor)
-                && query.filter.takes_event(&event, &sender)
-            {
+            if in_range && query.cursor.is_none_or(|cursor| place < cursor) && query.takes(&event, &sender) {
                 waiting.push(Found { place, event, sender: sender.clone() });
             }
         }
