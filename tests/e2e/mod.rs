@@ -15,6 +15,7 @@ mod selection;
 mod shutdown;
 mod stack;
 mod streams;
+mod templates;
 mod traffic;
 mod trap;
 mod updates;

@@ -135,6 +135,18 @@ fn templates_are_read_by_the_filters_own_code() {
         ),
         "{said}"
     );
+    let few = config("  - /a\n  - /b\ncounters: {max_series: 15}\n");
+    let (status, said) = check(&few);
+    assert_eq!(
+        (status, said.as_str()),
+        (
+            0,
+            "FILE:8:12: warning: counters.max_series: with 15 series, requests of the 2 templates can be counted in overflow; \
+             set `counters.max_series` to 16\nFILE: ok\n"
+        )
+    );
+    let (status, said) = check(&few.replace("15", "16"));
+    assert_eq!((status, said.as_str()), (0, "FILE: ok\n"));
     let (status, said) = check(&config("  - /ok\n  - /a/../b\n  - /files/**\n"));
     assert_eq!(status, 0, "{said}");
     assert_eq!(
