@@ -5,6 +5,7 @@ mod consumers;
 mod counting;
 mod ecds;
 mod gateway_time;
+mod hosts;
 mod multi_plugin;
 mod odd_bytes;
 mod outage;

@@ -5,13 +5,26 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::Value;
 use std::borrow::Cow;
 
-const GROUPS: [&str; 8] =
-    ["service", "environment", "direction", "consumer", "method", "route", "status", "error_type"];
-const SUMS: [&str; 14] = [
+const GROUPS: [&str; 12] = [
+    "service",
+    "environment",
+    "version",
+    "direction",
+    "consumer",
+    "method",
+    "route",
+    "host",
+    "upstream_cluster",
+    "status",
+    "grpc_status",
+    "error_type",
+];
+const SUMS: [&str; 15] = [
     "requests",
     "errors",
     "request_bytes",
     "response_bytes",
+    "attempts",
     "p50_ms",
     "p75_ms",
     "p95_ms",
