@@ -16,6 +16,7 @@ mod selection;
 mod shutdown;
 mod stack;
 mod streams;
+mod templates;
 mod traffic;
 mod trap;
 mod updates;

@@ -67,8 +67,10 @@ fn read_port(text: &str) -> Option<Option<u16>> {
 /// A name or an IPv4 address, in lower case.
 fn name(text: &str) -> Option<Cow<'_, str>> {
     let text = text.strip_suffix('.').unwrap_or(text);
+    // An empty label is no name, and a second dot at the end would be one.
+    let has_empty_label = text.split('.').any(str::is_empty);
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    if text.is_empty() || text.len() > MAX_HOST_BYTES || !text.bytes().all(known) {
+    if has_empty_label || text.len() > MAX_HOST_BYTES || !text.bytes().all(known) {
         return None;
     }
     Some(match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -114,6 +116,8 @@ mod tests {
             "a b",
             ".",
             ":80",
+            "a..b",
+            "a..",
             "host:0",
             "host:+80",
             "host:65536",
