@@ -6,7 +6,7 @@ use super::vocabulary::{is_operation, is_plural};
 use crate::patterns::VALUE;
 
 /// Requests at a place before it is looked at.
-const MIN_LOOKED: u32 = 8;
+const MIN_LOOKED: u32 = 4;
 /// Requests at a place before it is a parameter on the evidence of the place alone.
 const MIN_REQUESTS: u32 = 16;
 /// What other places say about one with fewer, and the share of new words that it must have.
@@ -123,7 +123,7 @@ struct Decision {
 
 fn is_due(node: &Node) -> bool {
     let words = u32::try_from(node.words.len()).unwrap_or(u32::MAX);
-    !node.words.is_empty()
+    (!node.words.is_empty() || node.value.is_some() && !node.is_place)
         && !is_verb(&node.label)
         && node.count >= MIN_LOOKED
         && (node.count >= node.looked.0.saturating_add(node.looked.0 / 2)
@@ -134,6 +134,10 @@ fn is_due(node: &Node) -> bool {
 fn decide(place: &Place<'_>) -> Decision {
     let by_shape = place.is_by_shape();
     let words = place.words.len();
+    if place.words.is_empty() {
+        // Identifiers of several kinds are one parameter with one row.
+        return Decision { is_place: place.is_mixed(), ..Decision::default() };
+    }
     let (requests, unseen) = (place.word_requests(), place.unseen());
     let transferred = place.familiarity() + place.precedent();
     let is_transferred = transferred >= TRANSFERRED.0 && unseen >= TRANSFERRED.1;
@@ -223,7 +227,7 @@ fn judge(place: &Place<'_>) -> Decision {
     let Some((value, values)) = place.value else { return decision };
     for (word, id, node) in place.words.iter().filter(|(word, _, node)| !node.is_kept && is_foldable(word)) {
         let since = place.node.count.saturating_sub(node.born);
-        let carries = node.count >= CARRYING.0 && node.count >= since / CARRYING.1;
+        let carries = node.count >= CARRYING.0 && node.count.saturating_mul(CARRYING.1) >= since;
         let proven = || {
             let is_judged = node.count >= MIN_CANDIDATE && values.count >= node.count;
             is_judged && is_kept(&place.following(&[*id, value]), word, *id, node)
