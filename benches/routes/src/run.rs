@@ -22,7 +22,7 @@ const SCANNER: usize = 20;
 /// Gateways, which take new patterns one after the other.
 const GATEWAYS: usize = 4;
 /// Requests between a review and the first gateway that has its patterns, and between two gateways.
-const LAG: usize = 200;
+const LAG: usize = 50;
 
 /// One API under traffic.
 pub(crate) struct Run {
@@ -71,12 +71,13 @@ impl Run {
         let late = product.figures();
         let templates: std::collections::BTreeSet<String> =
             self.operations.iter().map(|operation| plain(&operation.path)).collect();
-        let (early, early_missed) =
-            early.map_or((0.0, Vec::new()), |figures| (figures.exact, figures.missed));
+        let (early, early_missed) = early
+            .map_or(((0.0, 0.0), Vec::new()), |figures| ((figures.exact, figures.overflow), figures.missed));
         println!(
-            "| {name} | {} | {:.1} % | {:.1} % | {:.1} % | {} | {} |",
+            "| {name} | {} | {:.1} % | {:.1} % | {:.1} % | {:.1} % | {} | {} |",
             templates.len(),
-            early * 100.0,
+            early.0 * 100.0,
+            early.1 * 100.0,
             late.exact * 100.0,
             late.overflow * 100.0,
             late.routes,
@@ -119,6 +120,15 @@ fn scanned(random: &mut Random) -> String {
     }
 }
 
+/// Slots for routes of a gateway: those of the default configuration, or `BENCH_ROUTES_SLOTS`.
+pub(crate) fn cap() -> u32 {
+    static CAP: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
+        let given = std::env::var("BENCH_ROUTES_SLOTS").ok().and_then(|slots| slots.parse().ok());
+        given.unwrap_or(Counters::default().max_routes)
+    });
+    *CAP
+}
+
 /// What requests count for that have no slot.
 const OVERFLOW: &str = "__overflow__";
 
@@ -135,7 +145,7 @@ impl Slots {
         if self.taken.contains(route) {
             return true;
         }
-        let cap = Counters::default().max_routes;
+        let cap = cap();
         let admission = self.waiting.request(route, 1, self.taken.len(), cap);
         let is_admitted = admission == Admission::Admitted && self.taken.len() < cap as usize;
         if is_admitted {
