@@ -121,7 +121,7 @@ impl NameRules {
 
     /// Whether a rule can match the name. False for most names; costs one read of the name.
     pub(super) fn may_be_sensitive(&self, name: &str) -> bool {
-        !self.patterns.is_empty() || self.may_match(name)
+        !self.patterns.is_empty() || self.prefilter.may_be_in(name)
     }
 
     /// The end of a name of an object, or of an array of objects, that can make the names of its members sensitive.

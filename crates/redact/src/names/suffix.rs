@@ -1,6 +1,6 @@
 //! Last words that make a name harmless: `token_type` and `cvc_check` describe a secret and do not hold it.
 
-/// Last words after which every built-in name is harmless.
+/// Last words after which every built-in name is harmless. Sorted.
 const HARMLESS: &[&str] = &[
     "age",
     "alg",
@@ -181,7 +181,7 @@ pub(super) fn without<'n>(read: &'n str, rule: &str) -> Option<&'n str> {
     if rule == "default:date_of_birth" && matches!(last, "date" | "time") {
         return None;
     }
-    let is_harmless = HARMLESS.contains(&last)
+    let is_harmless = HARMLESS.binary_search(&last).is_ok()
         || rule == "default:secret" && read.contains("_secret_scanning_")
         || HARMLESS_AFTER.iter().any(|(word, after)| {
             *word == last && before.strip_suffix('_').is_some_and(|before| ends_with_word(before, after))
@@ -196,7 +196,7 @@ pub(super) fn without<'n>(read: &'n str, rule: &str) -> Option<&'n str> {
     read.get(..read.len().saturating_sub(last.len()).saturating_add(1))
 }
 
-/// Last words of names that hold the secret itself, although another word comes first: `private_key_data`.
+/// Last words of names that hold the secret itself, although another word comes first: `private_key_data`. Sorted.
 const CARRIERS: &[&str] = &[
     "again",
     "base",
@@ -238,7 +238,7 @@ const CARRIERS: &[&str] = &[
     "values",
 ];
 
-/// First words of names of actions and of links to them.
+/// First words of names of actions and of links to them. Sorted.
 const VERBS: &[&str] = &[
     "change", "check", "disable", "enable", "expire", "forget", "forgot", "generate", "include", "request",
     "require", "reset", "revoke", "rotate", "unlock",
@@ -250,13 +250,13 @@ pub(super) fn described(read: &str) -> Option<&str> {
     let words = read.strip_suffix('_')?;
     let (_, last) = words.rsplit_once('_')?;
     let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number || CARRIERS.contains(&last) { None } else { words.strip_suffix(last) }
+    if is_number || CARRIERS.binary_search(&last).is_ok() { None } else { words.strip_suffix(last) }
 }
 
 /// Whether a normalised name begins with a verb: `_change_password_`.
 pub(super) fn is_action(read: &str) -> bool {
     let first = read.strip_prefix('_').and_then(|read| read.split_once('_'));
-    first.is_some_and(|(first, rest)| !rest.is_empty() && VERBS.contains(&first))
+    first.is_some_and(|(first, rest)| !rest.is_empty() && VERBS.binary_search(&first).is_ok())
 }
 
 fn ends_with_word(read: &str, words: &[&str]) -> bool {
@@ -266,6 +266,13 @@ fn ends_with_word(read: &str, words: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_are_sorted() {
+        for list in [HARMLESS, CARRIERS, VERBS] {
+            assert!(list.is_sorted(), "{list:?}");
+        }
+    }
 
     #[test]
     fn the_last_word_decides() {
