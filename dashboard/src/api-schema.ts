@@ -96,6 +96,7 @@ export interface components {
             method: string;
             method_original: string | null;
             route: string;
+            route_source: string | null;
             path: string | null;
             query: string | null;
             status: number;
@@ -103,6 +104,7 @@ export interface components {
             duration_ms: number | null;
             upstream_ms: number | null;
             resend_count: number | null;
+            weight: number;
             request_bytes: number | null;
             response_bytes: number | null;
             client_address: string | null;
@@ -181,6 +183,11 @@ export interface components {
             workers: number | null;
             workers_lost: number | null;
             uncounted: number;
+            not_logged: {
+                excluded: number;
+                sampled_out: number;
+            };
+            excluded_from_counters: number;
             active_requests: number | null;
             busy_seconds: number | null;
             tags: {
@@ -209,6 +216,32 @@ export interface components {
                 [key: string]: number;
             };
             never: string[];
+        };
+        LearnedPlace: {
+            before: string;
+            words: string[];
+            /** Format: date-time */
+            learned_at: string | null;
+            requests: number;
+        };
+        LearnedTemplate: {
+            method: string;
+            route: string;
+            examples: number;
+        };
+        ScopePatterns: {
+            service: string;
+            environment: string;
+            direction: string;
+            version: string;
+            /** Format: date-time */
+            learned_at: string;
+            requests: number;
+            places: components["schemas"]["LearnedPlace"][];
+            templates: components["schemas"]["LearnedTemplate"][];
+        };
+        Patterns: {
+            rows: components["schemas"]["ScopePatterns"][];
         };
     };
     responses: never;
