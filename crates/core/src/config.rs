@@ -239,14 +239,15 @@ pub struct Counters {
     pub max_upstreams: u32,
     /// Count per consumer. If false, the request log still contains the consumers. Default true.
     pub consumer: bool,
-    /// Count per host that clients asked for (`server.address`). The request log contains the hosts in any case. Default
-    /// false; outbound true, because OpenTelemetry's conventions require the host of a client's metrics.
+    /// Count per host that clients asked for (`server.address`). The request log contains the hosts in any case.
+    /// Where it is not given, outbound traffic is counted per host, because OpenTelemetry's conventions require the host of
+    /// a client's metrics, and inbound traffic is not.
     pub host: Option<bool>,
-    /// Count per upstream cluster (`gatelens.upstream.cluster`). The request log contains the clusters in any case. Default
-    /// false.
+    /// Count per upstream cluster (`gatelens.upstream.cluster`). The request log contains the clusters in any case.
+    /// Default false.
     pub upstream: bool,
-    /// Upper bounds in seconds at which durations are also counted exactly, each larger than the one before. Default: those
-    /// that OpenTelemetry's conventions advise.
+    /// Upper bounds in seconds at which durations are also counted exactly, each larger than the one before. The default is
+    /// that of OpenTelemetry's conventions.
     #[cfg_attr(feature = "schema", schemars(
         length(max = bounds::DURATION_BOUNDS),
         inner(range(min = *bounds::DURATION_BOUND.start(), max = *bounds::DURATION_BOUND.end())),
