@@ -4,6 +4,7 @@ mod chaos;
 mod counting;
 mod ecds;
 mod gateway_time;
+mod learning;
 mod multi_plugin;
 mod odd_bytes;
 mod outage;
