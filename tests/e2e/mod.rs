@@ -1,6 +1,7 @@
 mod captured;
 mod cardinality;
 mod chaos;
+mod consumers;
 mod counting;
 mod ecds;
 mod gateway_time;

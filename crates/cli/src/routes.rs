@@ -1,7 +1,7 @@
 //! `gatelens routes`: makes route templates, ready to paste into `routes.templates`.
 //!
-//! They come from API descriptions, or from what an ingest has learned. The filter's own code reads each template, so that a gateway accepts all that is
-//! printed.
+//! They come from API descriptions, or from what an ingest has learned. The filter's own code reads each template, so that
+//! a gateway accepts all that is printed.
 
 mod learned;
 mod openapi;
@@ -95,6 +95,8 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
                 "gatelens: {server} has learned no routes yet: it needs some hundred requests in the log"
             );
         }
+    } else if selection.routes() == 0 {
+        eprintln!("gatelens: there is no operation to make a template of");
     }
     show(&selection, arguments.format);
     if selection.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -6,8 +6,11 @@ use std::fmt;
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 use serde_json::{Number, Value};
 
-/// Aliases can make a small file a large tree; no configuration is larger than this.
-const MAX_NODES: usize = 1_000_000;
+/// Aliases can make a small file a large tree. Those of a file may add this many values to the ones it has itself.
+const MAX_ALIASED_NODES: usize = 1_000_000;
+
+/// And this many bytes of text.
+const MAX_ALIASED_BYTES: usize = 16 << 20;
 
 /// A place in a file, from 1; columns are characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +50,9 @@ pub(crate) struct Json {
 pub(crate) enum YamlError {
     #[error("this is not YAML: {message}")]
     Syntax { place: Place, message: String },
-    #[error("aliases expand to more than {MAX_NODES} values: write the values out, or split the file")]
+    #[error(
+        "aliases expand to more than {MAX_ALIASED_NODES} values or {MAX_ALIASED_BYTES} bytes: write the values out, or split the file"
+    )]
     TooLarge { place: Place },
 }
 
@@ -280,7 +285,31 @@ struct Builder {
     done: Vec<Node>,
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
+    /// Of the copies that anchors and aliases make.
+    size: Size,
+}
+
+/// Values and bytes of text.
+#[derive(Clone, Copy, Default)]
+struct Size {
     nodes: usize,
+    bytes: usize,
+}
+
+impl Size {
+    fn plus(self, other: Self) -> Self {
+        Self { nodes: self.nodes + other.nodes, bytes: self.bytes + other.bytes }
+    }
+
+    fn of(node: &Node) -> Self {
+        let own = Self { nodes: 1, bytes: 0 };
+        let inner = |nodes: &mut dyn Iterator<Item = &Node>| nodes.map(Self::of).fold(own, Self::plus);
+        match &node.content {
+            Content::Scalar { text, .. } => Self { bytes: text.len(), ..own },
+            Content::Sequence(nodes) => inner(&mut nodes.iter()),
+            Content::Mapping(members) => inner(&mut members.iter().flat_map(|(key, value)| [key, value])),
+        }
+    }
 }
 
 /// A collection whose end has not come yet.
@@ -321,8 +350,9 @@ impl Builder {
                 }
             }
             Event::Alias(anchor) => {
-                if let Some(node) = self.anchors.get(&anchor).cloned() {
-                    self.nodes += size(&node);
+                if let Some(node) = self.anchors.get(&anchor) {
+                    let node = node.clone();
+                    self.copied(&node)?;
                     self.add(node, 0)?;
                 }
             }
@@ -331,12 +361,15 @@ impl Builder {
         Ok(())
     }
 
+    fn copied(&mut self, node: &Node) -> Result<(), YamlError> {
+        self.size = self.size.plus(Size::of(node));
+        let is_within = self.size.nodes <= MAX_ALIASED_NODES && self.size.bytes <= MAX_ALIASED_BYTES;
+        if is_within { Ok(()) } else { Err(YamlError::TooLarge { place: node.place }) }
+    }
+
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), YamlError> {
-        self.nodes += 1;
-        if self.nodes > MAX_NODES {
-            return Err(YamlError::TooLarge { place: node.place });
-        }
         if anchor != 0 {
+            self.copied(&node)?;
             self.anchors.insert(anchor, node.clone());
         }
         match self.open.last_mut().map(|open| &mut open.children) {
@@ -348,14 +381,6 @@ impl Builder {
             },
         }
         Ok(())
-    }
-}
-
-fn size(node: &Node) -> usize {
-    match &node.content {
-        Content::Scalar { .. } => 1,
-        Content::Sequence(nodes) => nodes.iter().map(size).sum(),
-        Content::Mapping(members) => members.iter().map(|(key, value)| size(key) + size(value)).sum(),
     }
 }
 
@@ -425,5 +450,10 @@ second: document
             format!("{text}a{n}: &a{n} [*a{0}, *a{0}]\n", n - 1)
         });
         assert!(matches!(documents(&laughs), Err(YamlError::TooLarge { .. })));
+        let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1 << 20), ["*a"; 16].join(","));
+        assert!(matches!(documents(&long), Err(YamlError::TooLarge { .. })));
+        assert!(documents(&long.replacen("*a,", "", 1)).is_ok());
+        let deep = format!("a: {}", "[".repeat(100_000));
+        assert!(matches!(documents(&deep), Err(YamlError::Syntax { .. })));
     }
 }

@@ -120,6 +120,31 @@ fn a_file_without_a_plugin_is_a_note_beside_a_file_with_one() {
 }
 
 #[test]
+fn templates_are_read_by_the_filters_own_code() {
+    let config = |templates: &str| {
+        format!(
+            "version: 1\ningest: {{cluster: a}}\nconsumer: {{sources: [{{header: a, trusted: true}}]}}\nroutes:\n  templates:\n{templates}"
+        )
+    };
+    let (status, said) = check(&config("  - GET /{group}/{version}\n  - /ok\n  - GET /{kind}/{name}\n"));
+    assert_eq!(status, 1, "{said}");
+    assert!(
+        said.starts_with(
+            "FILE:8:5: error: routes.templates[2]: `GET /{kind}/{name}` matches requests that `GET /{group}/{version}` \
+             (routes.templates[0]) matches too"
+        ),
+        "{said}"
+    );
+    let (status, said) = check(&config("  - /ok\n  - /a/../b\n  - /files/**\n"));
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(
+        said,
+        "FILE:7:5: warning: routes.templates[1]: this template matches no request: clients and gateways resolve `.` and \
+         `..` before they send a path\nFILE: ok\n"
+    );
+}
+
+#[test]
 fn a_defect_is_shown_where_it_is_in_the_file() {
     let refused = |text: &str, says: &str| {
         let (status, said) = check(text);

@@ -77,6 +77,160 @@ fn each_operation_has_a_template_with_its_base_path() {
 }
 
 #[test]
+fn operations_that_no_template_can_tell_apart_are_left_out() {
+    let document = r#"openapi: "3.0.3"
+paths:
+  /apis/{group}/{version}:
+    get: {}
+  /apis/{kind}/{name}:
+    get: {}
+    put: {}
+  /users#all:
+    get: {}
+  /users?active=true:
+    get: {}
+  /a/{b}{c}:
+    get: {}
+  /a/../b:
+    get: {}
+  /repos/{owner}/compare/{base}...{head}:
+    get: {}
+"#;
+    let (status, output, problems) = routes(document, &[]);
+    assert_eq!(status, 0);
+    let kept: Vec<String> = serde_json::from_str(&output).unwrap();
+    assert_eq!(
+        kept,
+        [
+            "GET /apis/{group}/{version}",
+            "PUT /apis/{kind}/{name}",
+            "GET /users",
+            "GET /a/../b",
+            "GET /repos/{owner}/compare/{base}...{head}"
+        ]
+    );
+    let problems: Vec<&str> = problems.lines().collect();
+    assert_eq!(
+        problems,
+        [
+            "FILE:6:5: warning: paths./apis/{kind}/{name}.get: left out: `GET /apis/{kind}/{name}` matches requests that `GET /apis/{group}/{version}` (from FILE:4:5) matches too, and neither is more literal",
+            "FILE:11:5: warning: paths./users?active=true.get: `GET /users` is there already, from FILE:9:5",
+            "FILE:13:5: warning: paths./a/{b}{c}.get: left out: `{b}{c}`: nothing shows where the first of these parameters ends; write `{b_c}`",
+            "FILE:15:5: warning: paths./a/../b.get: `GET /a/../b` matches no request: clients and gateways resolve `.` and `..` before they send a path",
+        ]
+    );
+}
+
+/// The filter accepts what is printed.
+#[test]
+fn the_templates_are_a_configuration() {
+    let paths: String =
+        (0..600).map(|n| format!("  /resources-{n}/{{id}}:\n    get: {{}}\n    put: {{}}\n")).collect();
+    let document = format!("openapi: 3.0.0\npaths:\n{paths}");
+    let (status, output, problems) = routes(&document, &[]);
+    assert_eq!(status, 0, "{problems}");
+    let needs = if gatelens_core::config::Counters::default().max_routes < 600 {
+        "gatelens: the templates have 600 routes: set `counters.max_routes` to 600 or more\n"
+    } else {
+        ""
+    };
+    assert_eq!(problems, needs);
+    let check = |max_routes: u32| {
+        let config = format!(
+            r#"{{"version": 1, "ingest": {{"cluster": "c"}}, "counters": {{"max_routes": {max_routes}}}, "routes": {{"templates": {output}}}}}"#
+        );
+        gatelens_core::plan::Plan::read(&config, &gatelens_core::host::PluginIdentity::default())
+    };
+    assert!(check(600).is_ok());
+    let error = check(599).unwrap_err();
+    assert!(error.message.contains("set `counters.max_routes` to 600 or more"), "{error}");
+
+    let (status, output, problems) = routes(&document, &["--format", "json"]);
+    let output: serde_json::Value = serde_json::from_str(&output).unwrap();
+    assert_eq!((status, problems.as_str()), (0, ""));
+    assert_eq!(output["templates"].as_array().unwrap().len(), 1200);
+    assert_eq!((output["routes"].as_u64(), output["problems"].as_array().unwrap().len()), (Some(600), 0));
+}
+
+#[test]
+fn a_defect_of_a_document_is_shown_where_it_is() {
+    let check = |document: &str, says: &str| {
+        let (status, output, problems) = routes(document, &[]);
+        assert_eq!(status, 1, "{document}\n{output}{problems}");
+        assert!(problems.contains(says), "{document}\n{problems}\nshould say: {says}");
+    };
+    check("", "FILE:1:1: error: the file is empty");
+    check("a: [", "FILE:");
+    check("a: 1", "FILE:1:1: error: this is not an API description");
+    check("[1, 2]", "FILE:1:1: error: this is not an API description");
+    check("asyncapi: 3.0.0", "FILE:1:1: error: this is not an API description");
+    check("openapi: 4.0.0", "FILE:1:10: error: openapi: version `4.0.0` is not known");
+    check("swagger: '1.2'", "FILE:1:10: error: swagger: version `1.2` is not known");
+    check("openapi: 3.1.0\nwebhooks: {}", "FILE:1:1: error: there are no `paths`");
+    check("openapi: 3.1.0\npaths: [1]", "FILE:2:1: error: paths: the paths are not a mapping");
+    check("openapi: 3.1.0\npaths: {}", "gatelens: there is no operation");
+    check(
+        "openapi: 3.1.0\npaths:\n  users: {get: {}}",
+        "FILE:3:3: error: paths.users: a path begins with a slash; write `/users`",
+    );
+    check(
+        "openapi: 3.1.0\npaths:\n  [a]: {get: {}}",
+        "FILE:3:3: error: paths: a key of `paths` is not a text",
+    );
+    check("openapi: 3.1.0\npaths:\n  /a: 7", "FILE:3:7: error: paths./a: this is not a path item");
+    check(
+        "openapi: 3.1.0\npaths:\n  /a: {get: 7}",
+        "FILE:3:8: error: paths./a.get: this is not an operation",
+    );
+    check(
+        "openapi: 3.1.0\nservers: [{}]\npaths:\n  /a: {get: {}}",
+        "FILE:2:11: error: servers[0]: the server has no `url`",
+    );
+    let cycle = "openapi: 3.1.0\npaths:\n  /a: {$ref: '#/paths/~1b'}\n  /b: {$ref: '#/paths/~1a'}\n";
+    check(cycle, "FILE:3:3: error: paths./a: the references of this path lead back to themselves");
+    check(
+        "openapi: 3.1.0\npaths:\n  /a: {$ref: other.yaml#/a}",
+        "FILE:3:14: error: paths./a: `other.yaml#/a` is not in this document",
+    );
+    check(
+        "openapi: 3.1.0\npaths:\n  /a: {$ref: '#/x'}",
+        "FILE:3:14: error: paths./a: `#/x` leads to nothing",
+    );
+    let laughs = (1..40)
+        .fold("a0: &a0 [1, 1]\n".to_owned(), |text, n| format!("{text}a{n}: &a{n} [*a{0}, *a{0}]\n", n - 1));
+    check(&laughs, "FILE:");
+    check(&format!("openapi: 3.1.0\npaths: {}", "[".repeat(100_000)), "FILE:2:");
+    // The rest of the document is of use.
+    let (status, output, _) = routes("openapi: 3.1.0\npaths:\n  users: {get: {}}\n  /b: {get: {}}", &[]);
+    assert_eq!((status, output.as_str()), (1, "[\n  \"GET /b\"\n]\n"));
+
+    let missing =
+        Command::new(env!("CARGO_BIN_EXE_gatelens")).args(["routes", "/no/such/file"]).output().unwrap();
+    assert_eq!(missing.status.code(), Some(2));
+    let nothing = Command::new(env!("CARGO_BIN_EXE_gatelens")).args(["routes"]).output().unwrap();
+    assert_eq!(nothing.status.code(), Some(2));
+}
+
+#[test]
+fn references_within_the_document_are_followed() {
+    let document = r##"{"openapi": "3.1.0", "paths": {"/a": {"$ref": "#/components/pathItems/one%20item", "get": {}}},
+        "components": {"pathItems": {"one item": {"get": {}, "patch": {}, "$ref": "#/components/pathItems/two~1items"},
+                                     "two/items": {"delete": {}}}}}"##;
+    assert_eq!(templates(document, &[]), ["GET /a", "PATCH /a", "DELETE /a"]);
+}
+
+#[test]
+fn a_variable_without_a_default_stays_a_parameter() {
+    let document = "openapi: 3.1.0\nservers: [{url: 'https://{host}/{tenant}/v1'}]\npaths: {/a: {get: {}}}";
+    let (status, output, problems) = routes(document, &[]);
+    assert_eq!((status, output.as_str()), (0, "[\n  \"GET /{tenant}/v1/a\"\n]\n"));
+    assert_eq!(
+        problems,
+        "FILE:2:11: warning: servers[0]: the server variable `tenant` has no default, so it stays a parameter of the templates\n"
+    );
+}
+
+#[test]
 fn learned_routes_are_printed_as_templates() {
     let dir = tempfile::tempdir().unwrap();
     let counts = ["/repos/a", "/repos/b", "/repos/search", "/users"].map(|route| made(route, 200, 0.1));

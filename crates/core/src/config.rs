@@ -7,6 +7,7 @@
 pub mod bounds;
 mod consumer;
 mod error;
+mod exclude;
 mod locate;
 mod secret;
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use consumer::{Consumer, ConsumerLabel, ConsumerSource, DirectoryEntry};
 pub use error::ConfigError;
 pub(crate) use error::Problem;
+pub use exclude::{Exclude, Exclusions, LogExclusions, Sample};
 pub use gatelens_redact::capture::CaptureConfig;
 pub use gatelens_redact::{DetectorKind, RedactConfig};
 pub(crate) use locate::Step;
@@ -41,6 +43,12 @@ pub struct Config {
     /// Rules that turn paths into routes.
     #[serde(default)]
     pub routes: Routes,
+    /// Requests that the counters or the log leave out.
+    #[serde(default)]
+    pub exclude: Exclude,
+    /// The share of requests that the log keeps.
+    #[serde(default)]
+    pub sample: Sample,
     /// The parts of each request that the log keeps.
     #[serde(default)]
     pub capture: CaptureConfig,
@@ -53,6 +61,9 @@ pub struct Config {
     /// Bounds of memory and time.
     #[serde(default)]
     pub limits: Limits,
+    /// Also writes each logged request as a line of JSON to the gateway's own log, at the level `info`.
+    #[serde(default)]
+    pub access_log: bool,
     /// Writes debug messages about the filter's work to the gateway's log.
     #[serde(default)]
     pub debug: bool,

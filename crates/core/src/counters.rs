@@ -7,8 +7,10 @@ mod cardinality;
 mod pending;
 mod series;
 mod values;
+mod waiting;
 
-pub use cardinality::{Caps, Cardinality, OVERFLOW_SERIES};
-pub use pending::{Entry, Pending};
+pub use cardinality::{Caps, Cardinality, NameKind, OVERFLOW_SERIES};
+pub use pending::{Entry, Pending, Place};
 pub use series::{Dimension, Dimensions, Series, SeriesKey};
 pub use values::{Measurement, Values};
+pub use waiting::{Admission, MAX_WAITING, Waiting};

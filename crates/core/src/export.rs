@@ -18,7 +18,7 @@ pub use answer::Answer;
 pub use backoff::Backoff;
 pub use batch::LogBatch;
 pub use config::ExportConfig;
-pub use counters::{CounterExport, MAX_HISTORY_BYTES, MAX_REQUEST_SERIES, Snapshot};
+pub use counters::{Answered, CounterExport, MAX_HISTORY_BYTES, MAX_REQUEST_SERIES, Snapshot};
 pub use gzip::compress;
 pub use log::LogExport;
 pub use patterns::PatternFetch;

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use crate::host::{HeaderMap, Host};
 use crate::lifecycle::Active;
+use crate::request::Foresight;
 use crate::request::consumer::ResponseNames;
 use gatelens_model::{Message, OmissionReason};
 use gatelens_redact::capture::{Bodies, BodyEnd, Head, ObservedBody};
@@ -31,6 +32,8 @@ pub struct StreamFilter {
     /// `None` before a configuration is in force.
     active: Option<Rc<Active>>,
     bodies: Bodies,
+    /// The request is certain to have no event, so its bodies are not copied.
+    is_skipped: bool,
     /// The response headers that were removed because they name the consumer.
     response_names: ResponseNames,
     /// Bytes of bodies that are held, as they were reported to the worker.
@@ -52,7 +55,8 @@ impl StreamFilter {
         if let Some(active) = &active {
             active.begin();
         }
-        Self { active, bodies: Bodies::default(), response_names: ResponseNames::Unseen, held: 0 }
+        let (bodies, response_names) = (Bodies::default(), ResponseNames::Unseen);
+        Self { active, bodies, is_skipped: false, response_names, held: 0 }
     }
 
     /// The headers of a message pass.
@@ -63,13 +67,27 @@ impl StreamFilter {
             self.response_names = ResponseNames::remove(host, names);
         }
         let capture = active.capture();
-        if !capture.takes_bodies(message) {
+        let foresight = active.selection().foresight();
+        if !capture.takes_any_body() || self.is_skipped || foresight == Foresight::Always {
             return;
         }
         let body = match message {
-            Message::Request => capture.body(message, &Head::request(host.request_headers().iter())),
+            Message::Request => {
+                if !capture.takes_bodies(message) && foresight != Foresight::ByHeaders {
+                    return;
+                }
+                let headers = host.request_headers();
+                self.is_skipped = foresight != Foresight::Never && active.selection().skips(&headers);
+                if self.is_skipped {
+                    return;
+                }
+                capture.body(message, &Head::request(headers.iter()))
+            }
             // In this callback the host has no request headers. The method is checked when the stream ends.
-            Message::Response => capture.body(message, &Head::response(host.response_headers().iter(), b"")),
+            Message::Response if capture.takes_bodies(message) => {
+                capture.body(message, &Head::response(host.response_headers().iter(), b""))
+            }
+            Message::Response => return,
         };
         let end = if end_stream == EndStream::Yes { BodyEnd::Complete } else { BodyEnd::Incomplete };
         *self.bodies.of(message) = body.map(|capture| ObservedBody { capture, end });
@@ -109,9 +127,14 @@ impl StreamFilter {
         self.report();
     }
 
+    /// Bytes of bodies that are held.
+    pub fn held_bytes(&self) -> usize {
+        self.bodies.held_bytes()
+    }
+
     /// Reports the held bytes to the worker.
     fn report(&mut self) {
-        let held = self.bodies.held_bytes();
+        let held = self.held_bytes();
         if let Some(active) = self.active.as_ref().filter(|_| held != self.held) {
             active.hold(self.held, held);
         }

@@ -101,6 +101,11 @@ impl Method {
         position.map_or(Self::OTHER, |position| Method(position.wrapping_add(1) as u8))
     }
 
+    /// All of them, [`Method::OTHER`] first.
+    pub fn all() -> impl Iterator<Item = Method> {
+        (0..METHODS.len()).map(|byte| Method(byte as u8))
+    }
+
     /// The value of `http.request.method`.
     pub fn name(self) -> &'static str {
         METHODS.get(usize::from(self.0)).copied().unwrap_or("_OTHER")

@@ -12,8 +12,8 @@ use crate::export::{ExportConfig, patterns};
 use crate::hash::fnv1a;
 use crate::host::PluginIdentity;
 use crate::otlp::Resource;
-use crate::request::RequestPlan;
 use crate::request::route::{Conflict, Template, Templates};
+use crate::request::{RequestPlan, Selection};
 use crate::shared::CounterSetId;
 use gatelens_redact::capture::Capture;
 use gatelens_redact::{Redactor, SectionError};
@@ -25,6 +25,8 @@ pub struct Plan {
     pub request: RequestPlan,
     /// The counters and the receiver.
     pub export: Rc<ExportConfig>,
+    /// Whether each event is also written to the gateway's log.
+    pub access_log: bool,
     /// Whether the filter writes its own steps to the gateway's log.
     pub debug: bool,
 }
@@ -42,8 +44,21 @@ impl Plan {
     /// Checks every value of a configuration and compiles it, section by section.
     fn compile(config: Config, identity: &PluginIdentity) -> Result<Self, Problem> {
         let config_hash = fnv1a([&config.canonical()[..]]);
-        let Config { version, service, ingest, consumer, routes, capture, redact, counters, limits, debug } =
-            config;
+        let Config {
+            version,
+            service,
+            ingest,
+            consumer,
+            routes,
+            exclude,
+            sample,
+            capture,
+            redact,
+            counters,
+            limits,
+            access_log,
+            debug,
+        } = config;
         check::version(version)?;
         check::service(&service)?;
         check::ingest(&ingest)?;
@@ -52,9 +67,12 @@ impl Plan {
         let masked = consumer::masked(&consumer, &redact);
         let redactor = Redactor::new(&masked).map_err(|defect| in_section("redact", defect))?;
         let consumer = consumer::compile(&consumer, &redact)?;
+        check::exclude(&exclude)?;
+        check::sample(&sample)?;
         check::counters(&counters)?;
         check::limits(&limits)?;
         Ok(Self {
+            access_log,
             debug,
             export: Rc::new(ExportConfig {
                 counters: counter_set_id(identity, &service, &ingest, &counters),
@@ -64,6 +82,7 @@ impl Plan {
                     routes: counters.max_routes,
                     hosts: u32::MAX,
                     upstream_clusters: u32::MAX,
+                    templates: u32::try_from(routes.templates.len()).unwrap_or(u32::MAX),
                 },
                 bounds_ns: counters.bounds_seconds.iter().map(|bound| (bound * 1e9).round() as u64).collect(),
                 bounds_seconds: counters.bounds_seconds,
@@ -95,6 +114,7 @@ impl Plan {
                 use_route_name: routes.use_route_name,
                 infer_routes: routes.infer,
                 count_consumers: counters.consumer,
+                selection: Selection::new(&exclude, &sample),
                 capture,
                 redactor,
             },

@@ -4,18 +4,22 @@
 //! [`decide`] chooses what is counted, logged and captured. [`record`](FinishedRequest::record) redacts only what was
 //! chosen and hands over a series and an event.
 
+pub mod access_log;
 pub mod consumer;
 mod decision;
 pub mod event;
+mod exclusion;
 mod facts;
 pub mod overhead;
+mod pattern;
 mod plan;
 mod record;
 pub mod route;
+mod sampling;
 pub mod scheme;
 pub mod trace;
 
-pub use decision::{Capturing, Counting, Decision, Logging, decide};
+pub use decision::{Capturing, Counting, Decision, Foresight, Logging, Selection, decide};
 pub use facts::{Facts, Fingerprint, FinishedRequest};
 pub use plan::RequestPlan;
 pub use record::Context;

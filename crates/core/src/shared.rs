@@ -6,8 +6,8 @@
 //! | key | value | module |
 //! |---|---|---|
 //! | `epoch` | epoch and start: made once, by the first worker | [`epoch`] |
-//! | `page/<n>` | the directory: keys of series in the order of their slots | [`series`] |
-//! | `slot/<n>` | a series' key and its values since the start of the epoch | [`series`] |
+//! | `directory`, `page/<n>` | the series in each slot | [`directory`] |
+//! | `slot/<n>` | a series' key, its start, and its values since then | [`slot`] |
 //! | `dirty` | a bit for each slot that changed since a leader last took the bits | [`series`] |
 //! | `lease` | the leader, the end of its lease, and the time up to which all changes are acknowledged | [`lease`] |
 //! | `sequence/<signal>` | the last sequence number given out | [`sequence`] |
@@ -19,6 +19,7 @@
 //! and then sets its bit; the leader first takes the bits and then reads the slots: no change is missed. The cost of a
 //! merge and of an export depends only on the series that changed.
 
+mod directory;
 pub mod epoch;
 pub mod heartbeat;
 pub mod lease;
@@ -27,6 +28,7 @@ pub mod redaction;
 mod row;
 pub mod sequence;
 pub mod series;
+pub mod slot;
 mod store;
 
 pub use series::SharedSeries;

@@ -2,6 +2,7 @@
 
 mod redaction;
 
+use gatelens_model::NotLogged;
 use gatelens_model::fate::Fate;
 
 pub use redaction::RedactionStats;
@@ -29,6 +30,16 @@ pub struct WorkerStats {
     pub busy_ns: u64,
     /// Requests that were not counted because the host called the filter while the filter was calling the host.
     pub uncounted: u64,
+    /// Requests without an event, by reason.
+    pub not_logged: NotLoggedCounts,
+    /// Requests that `exclude.counters` left out.
+    pub excluded_from_counters: u64,
+}
+
+/// Requests without an event, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NotLoggedCounts {
+    by_reason: [u64; NotLogged::ALL.len()],
 }
 
 /// Statistics of all workers of a process together.
@@ -76,6 +87,28 @@ impl EventCounts {
     }
 }
 
+impl NotLoggedCounts {
+    /// Adds one request.
+    pub fn count(&mut self, reason: NotLogged) {
+        if let Some(count) = self.by_reason.get_mut(reason as usize) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// All reasons with their requests.
+    pub fn reasons(&self) -> impl Iterator<Item = (NotLogged, u64)> {
+        NotLogged::ALL.into_iter().zip(self.by_reason)
+    }
+
+    fn since(&self, earlier: &NotLoggedCounts) -> NotLoggedCounts {
+        let mut rest = *self;
+        for (rest, earlier) in rest.by_reason.iter_mut().zip(&earlier.by_reason) {
+            *rest = rest.saturating_sub(*earlier);
+        }
+        rest
+    }
+}
+
 fn place(fate: Fate) -> usize {
     Fate::ALL.iter().position(|known| *known == fate).unwrap_or(Fate::ALL.len())
 }
@@ -88,12 +121,17 @@ impl WorkerStats {
             export_failures: self.export_failures.saturating_sub(earlier.export_failures),
             busy_ns: self.busy_ns.saturating_sub(earlier.busy_ns),
             uncounted: self.uncounted.saturating_sub(earlier.uncounted),
+            not_logged: self.not_logged.since(&earlier.not_logged),
+            excluded_from_counters: self
+                .excluded_from_counters
+                .saturating_sub(earlier.excluded_from_counters),
             ..*self
         }
     }
 
     /// All numbers, for a row in shared data: append only.
-    pub fn numbers(&self) -> [u64; 11] {
+    pub fn numbers(&self) -> [u64; 14] {
+        let [excluded, sampled_out] = self.not_logged.by_reason;
         let [sent, queue_full, rejected, expired, lost] = self.events.by_fate;
         [
             self.events.captured,
@@ -107,6 +145,9 @@ impl WorkerStats {
             self.export_failures,
             self.busy_ns,
             self.uncounted,
+            excluded,
+            sampled_out,
+            self.excluded_from_counters,
         ]
     }
 
@@ -123,6 +164,8 @@ impl WorkerStats {
             export_failures: number(8),
             busy_ns: number(9),
             uncounted: number(10),
+            not_logged: NotLoggedCounts { by_reason: [number(11), number(12)] },
+            excluded_from_counters: number(13),
         }
     }
 }
@@ -133,7 +176,7 @@ mod tests {
 
     #[test]
     fn numbers_come_back() {
-        let numbers: [u64; 11] = std::array::from_fn(|index| index as u64 + 1);
+        let numbers: [u64; 14] = std::array::from_fn(|index| index as u64 + 1);
         assert_eq!(WorkerStats::from_numbers(&numbers).numbers(), numbers);
         assert_eq!(WorkerStats::from_numbers(&numbers[..10]).uncounted, 0);
     }

@@ -9,7 +9,8 @@ use std::time::Duration;
 use gatelens_core::config::Compression;
 use gatelens_core::counters::Measurement;
 use gatelens_core::export::{
-    CounterExport, Destination, ExportConfig, ExportRequest, LogExport, MAX_HISTORY_BYTES, RootId, Snapshot,
+    Answered, CounterExport, Destination, ExportConfig, ExportRequest, LogExport, MAX_HISTORY_BYTES, RootId,
+    Snapshot,
 };
 use gatelens_core::host::{CalloutAnswer, CalloutId, DispatchError, PluginIdentity};
 use gatelens_core::outcome::{Method, Status};
@@ -64,6 +65,7 @@ fn answer(status: Option<u16>, body: &[u8]) -> CalloutAnswer {
 
 fn event(path: &str) -> Event<'_> {
     Event {
+        weight: 1.0,
         start_ns: START,
         consumer: "acme",
         consumer_trusted: false,
@@ -215,7 +217,7 @@ fn stuck_since(setup: &Setup, start_ns: u64) -> (CounterExport, CalloutId) {
     let mut counters = CounterExport::new(start_ns);
     counters.on_elected(start_ns);
     counters.take([], start_ns);
-    counters.push(request());
+    counters.push(request(), Vec::new());
     counters.send(&setup.host, ME, start_ns, setup.destination());
     let [id] = setup.dispatched()[..] else { panic!("one request") };
     (counters, id)
@@ -226,7 +228,7 @@ fn drain(setup: &Setup, counters: &mut CounterExport, now_ns: u64) -> Vec<Snapsh
     let mut snapshots = Vec::new();
     while let Some(snapshot) = counters.next(now_ns, value).filter(|snapshot| !snapshot.series.is_empty()) {
         snapshots.push(snapshot);
-        counters.push(request());
+        counters.push(request(), Vec::new());
         counters.send(&setup.host, ME, now_ns, setup.destination());
         for id in setup.dispatched() {
             counters.answered(&setup.host, id, &answer(Some(200), b""), now_ns, "c");
@@ -297,10 +299,11 @@ fn refused_series_are_sent_again_with_later_ones() {
     counters.on_elected(MINUTE);
     counters.take([3, 5], MINUTE);
     counters.next(MINUTE, value).unwrap();
-    counters.push(request());
+    counters.push(request(), Vec::new());
     counters.send(&setup.host, ME, MINUTE, setup.destination());
     let [id] = setup.dispatched()[..] else { panic!("one request") };
-    assert!(counters.answered(&setup.host, id, &answer(Some(400), b""), MINUTE, "c"), "refused");
+    let answered = counters.answered(&setup.host, id, &answer(Some(400), b""), MINUTE, "c");
+    assert_eq!(answered, Some(Answered::Refused));
     counters.take([7], 2 * MINUTE);
     let next = counters.next(2 * MINUTE, value).unwrap();
     assert_eq!(next.series.into_keys().collect::<Vec<_>>(), [3, 5, 7]);

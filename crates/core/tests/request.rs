@@ -8,6 +8,7 @@ use std::cell::Cell;
 use gatelens_core::host::PluginIdentity;
 use gatelens_core::plan::Plan;
 use gatelens_core::request::{Capturing, Context, Counting, Decision, FinishedRequest, Logging, decide};
+use gatelens_model::NotLogged;
 use gatelens_redact::Hits;
 use gatelens_redact::capture::Bodies;
 use gatelens_testkit::fake::{Attribute, FakeGateway, FakeStream};
@@ -67,13 +68,14 @@ fn a_decision_is_made_before_anything_is_redacted() {
     host.finish(FakeStream::new("GET", "/users/42?token=s3cr3t", 200));
     let request = FinishedRequest::read(&host, &plan.request);
     let facts = request.facts(&host, &plan.request, None).unwrap();
-    assert_eq!(decide(&plan.request, &facts), Decision::EVERYTHING);
-    let logged = Logging::Logged(Capturing::NoBodies);
+    assert_eq!(decide(&plan.request.selection, &facts, || 0), Decision::EVERYTHING);
+    let logged = Logging::Logged { capture: Capturing::NoBodies, weight: 1.0 };
+    let skipped = Logging::Skipped(NotLogged::SampledOut);
     for (count, log, hit) in [
         (Counting::Counted, logged, true),
         (Counting::Excluded, logged, true),
-        (Counting::Counted, Logging::Skipped, false),
-        (Counting::Excluded, Logging::Skipped, false),
+        (Counting::Counted, skipped, false),
+        (Counting::Excluded, skipped, false),
     ] {
         let (mut hits, mut written) = (Hits::default(), None);
         let decision = Decision { count, log };
@@ -81,7 +83,7 @@ fn a_decision_is_made_before_anything_is_redacted() {
         request.record(&facts, decision, Bodies::default(), context, |series, event| {
             written = Some((series.is_some(), event.is_some()));
         });
-        assert_eq!(written, Some((count == Counting::Counted, log != Logging::Skipped)), "{decision:?}");
+        assert_eq!(written, Some((count == Counting::Counted, log != skipped)), "{decision:?}");
         assert_eq!(!hits.is_empty(), hit, "{decision:?}");
     }
 }
@@ -102,6 +104,9 @@ fn a_plain_request_takes_three_reads_and_others_what_they_need() {
     check(no_headers, request(), 3);
     check(r#", "routes": {"use_route_name": true}"#, request(), 4);
     check("", request().header("content-type", "application/grpc"), 4);
+    // Nothing is ever logged, so the status alone is read of the response.
+    let counts_only = r#", "sample": {"rate": 0, "keep_errors": false, "keep_slower_than_ms": null}"#;
+    check(counts_only, request(), 3);
     // The code details, which only a plain success does without.
     check("", request().int(Attribute::ResponseFlags, 4), 4);
 }
@@ -118,4 +123,26 @@ fn a_plain_request_takes_few_allocations() {
     log();
     let each = f64::from(ALLOCATIONS.get() - before) / f64::from(REQUESTS);
     assert!(each <= 5.0, "{each} allocations for each request");
+}
+
+#[test]
+fn a_request_that_is_not_logged_takes_fewer_allocations() {
+    const REQUESTS: u32 = 200;
+    let gateway = FakeGateway::starting_at(1_700_000_000_000_000_000);
+    let check = |options: &str, most: f64| {
+        let text = format!(r#"{{"version": 1, "ingest": {{"cluster": "c"}}, {options}}}"#);
+        let worker = Worker::start(&gateway, &text);
+        worker.host.finish(request());
+        let log = || (0..REQUESTS).for_each(|_| worker.plugin.log(&worker.host));
+        log();
+        let before = ALLOCATIONS.get();
+        log();
+        let each = f64::from(ALLOCATIONS.get() - before) / f64::from(REQUESTS);
+        assert!(each <= most, "{options}: {each} allocations for each request");
+    };
+    // The name of the consumer, and what finds the route.
+    check(r#""sample": {"rate": 0}"#, 3.0);
+    let template = r#""routes": {"templates": ["/users/{id}"]}"#;
+    check(&format!(r#""sample": {{"rate": 0}}, {template}"#), 2.0);
+    check(&format!(r#""exclude": {{"log": {{"paths": ["/users/*"]}}}}, {template}"#), 2.0);
 }

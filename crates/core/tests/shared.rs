@@ -179,7 +179,7 @@ proptest! {
         requests in prop::collection::vec((0u8..6, 0u8..6, 0u8..5, 0u8..5, 200u16..280), 1..200),
     ) {
         let (series, consumers, routes, hosts, upstream_clusters) = caps;
-        let caps = Caps { series, consumers, routes, hosts, upstream_clusters };
+        let caps = Caps { series, consumers, routes, hosts, upstream_clusters, templates: 0 };
         let mut present = Cardinality::default();
         let mut seen = std::collections::HashSet::new();
         for (consumer, route, host, cluster, status) in requests {

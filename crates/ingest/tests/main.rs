@@ -18,5 +18,6 @@ mod refusals;
 mod requests;
 mod retention;
 mod senders;
+mod starts;
 mod stats;
 mod support;

@@ -37,6 +37,7 @@ names! {
     /// Attributes of the data points of the gateway's own metrics.
     POINT {
         EVENT_FATE = "gatelens.event.fate", "string", "", "Fate of events: `sent` or a reason for dropping them.";
+        NOT_LOGGED_REASON = "gatelens.not_logged.reason", "string", "", "`excluded` or `sampled_out`.";
         REDACTION_RULE = "gatelens.redaction.rule", "string", "", "Name of a rule.";
         BODY_MESSAGE = "gatelens.body.message", "string", "", "`request` or `response`.";
         BODY_FATE = "gatelens.body.fate", "string", "", "`captured`, or the omission reason.";
@@ -68,6 +69,7 @@ names! {
         RESPONSE_BODY = "gatelens.response.body.content", "string", "", "The response body, decoded and redacted, where response bodies are captured.";
         REQUEST_BODY_OMITTED = "gatelens.request.body.omitted", "string", "", "Reason why the request body is absent, where request bodies are captured and there was one. Its size is `http.request.body.size`.";
         RESPONSE_BODY_OMITTED = "gatelens.response.body.omitted", "string", "", "Reason why the response body is absent, in the same way.";
+        SAMPLE_WEIGHT = "gatelens.sample.weight", "double", "", "Number of requests for which the record stands: the inverse of the sample's rate. Absent where it is 1: nothing is sampled, or an exception of the section `sample` keeps the request. Sums of weights estimate counts without bias.";
         RESEND_COUNT = "http.request.resend_count", "int", "", "Retries by the gateway. Absent without any.";
     }
 }

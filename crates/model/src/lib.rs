@@ -10,6 +10,7 @@
 //! | [`value`] | sentinels: values that stand for "nobody", "no route", "beyond the cap" |
 //! | [`grpc`] | names of the statuses of gRPC calls |
 //! | [`fate`] | outcomes of an event |
+//! | [`NotLogged`] | why a request has no event |
 //! | [`Message`], [`OmissionReason`] | the two messages of a request; why a body is not in the log |
 //! | [`route_patterns`] | the hand-back of learned route patterns |
 //! | [`sketch`] | the histogram of durations |
@@ -26,6 +27,7 @@ pub mod fate;
 pub mod grpc;
 mod message;
 pub mod metric;
+mod not_logged;
 mod omission;
 pub mod reference;
 pub mod route_patterns;
@@ -35,4 +37,5 @@ pub mod value;
 pub mod varint;
 
 pub use message::Message;
+pub use not_logged::NotLogged;
 pub use omission::OmissionReason;

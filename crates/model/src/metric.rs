@@ -57,6 +57,10 @@ names! {
             "Workers lost to a trap. Each is an incident.";
         UNCOUNTED = "gatelens.requests.uncounted", "{request}", "monotonic sum",
             "Requests that were not counted, because the host called the filter while the filter was calling the host. Always 0 on Envoy.";
+        NOT_LOGGED = "gatelens.requests.not_logged", "{request}", "monotonic sum by `gatelens.not_logged.reason`",
+            "Requests without an event: `excluded` by `exclude.log`, or `sampled_out`. Requests counted and excluded from counters are together those with an event (`gatelens.events.captured`) and these.";
+        EXCLUDED_FROM_COUNTERS = "gatelens.requests.excluded_from_counters", "{request}", "monotonic sum",
+            "Requests that `exclude.counters` left out of all series.";
         BUSY_TIME = "gatelens.busy_time", "s", "monotonic sum",
             "Time spent in the filter's own code. All requests with redacted bodies are measured, and a sample of the others.";
         REDACTION_HITS = "gatelens.redaction.hits", "{hit}", "monotonic sum by `gatelens.redaction.rule`",

@@ -333,7 +333,9 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
     /// The rules that match a name.
     fn find(&mut self, token: &Token, name: &str) -> Option<Rc<Found>> {
         let keys = &self.rules.body.keys;
-        if let Some(Some(parent)) = self.parents.last() {
+        if let Some(Some(parent)) = self.parents.last()
+            && keys.may_be_within(name)
+        {
             return Some(Rc::new(keys.find_within(Some(parent), name)));
         }
         if !keys.may_be_sensitive(name) {
@@ -362,7 +364,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
 
     /// Masks matches of the detectors in a name.
     fn detect_in_name(&mut self, token: &Token, name: &str) {
-        if self.masked.is_none() && !self.rules.detectors.is_empty() {
+        if self.masked.is_none() && self.rules.detectors.may_be_in(name) {
             let redacted = self.rules.detectors.redact(name, self.hits);
             self.replace(token, name, &redacted);
         }
@@ -376,7 +378,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         let raw = self.raw(token);
         match token.kind {
             TokenKind::String
-                if !self.rules.detectors.is_empty() || token.escaped || embedded::is_candidate(raw) =>
+                if token.escaped || embedded::is_candidate(raw) || self.rules.detectors.may_be_in(raw) =>
             {
                 let text = self.unescaped(token);
                 let inner = embedded::redact(self.rules, &text, self.layer, self.hits);

@@ -100,6 +100,11 @@ impl Capture {
         }
     }
 
+    /// Whether any bodies are captured.
+    pub fn takes_any_body(&self) -> bool {
+        self.request_body || self.response_body
+    }
+
     fn headers(&self, message: Message) -> &HeaderNames {
         match message {
             Message::Request => &self.request_headers,

@@ -4,6 +4,7 @@ mod card;
 mod email;
 mod iban;
 mod jwt;
+mod keys;
 mod ssn;
 
 use std::borrow::Cow;
@@ -11,14 +12,17 @@ use std::ops::Range;
 
 use super::DetectorKind;
 use super::MASK;
-use super::rules::{Hits, RuleId};
+use super::rules::{Hits, RuleId, RuleRegistry};
 use super::stable::until_stable;
 use super::work;
+use keys::KeyFormats;
 
 /// The detectors of a configuration.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Detectors {
     enabled: Vec<(DetectorKind, RuleId)>,
+    /// The forms of keys, which are built in.
+    keys: Option<KeyFormats>,
 }
 
 impl Detectors {
@@ -26,13 +30,19 @@ impl Detectors {
         self.enabled.push((kind, rule));
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.enabled.is_empty()
+    /// Adds the forms of keys.
+    pub(super) fn add_keys(&mut self, rules: &mut RuleRegistry) {
+        self.keys = Some(KeyFormats::new(rules));
+    }
+
+    /// Whether the text can contain a secret. False for most texts, if only the built-in forms are looked for.
+    pub(super) fn may_be_in(&self, text: &str) -> bool {
+        !self.enabled.is_empty() || self.keys.as_ref().is_some_and(|keys| keys.is_in(text))
     }
 
     /// Masks every secret in the text and keeps the rest.
     pub(super) fn redact<'t>(&self, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
-        if self.is_empty() {
+        if !self.may_be_in(text) {
             return Cow::Borrowed(text);
         }
         // A mask creates new edges. A secret that appears at an edge was not found before, so it is counted, too.
@@ -62,9 +72,9 @@ impl Detectors {
     }
 
     fn find(&self, text: &str, hits: &mut Hits) -> Vec<Range<usize>> {
-        let mut found = Vec::new();
+        let mut found = self.keys.as_ref().map_or_else(Vec::new, |keys| keys.find(text, hits));
         // Most texts are too short or lack the characters of a secret.
-        if self.is_empty() || text.len() < SHORTEST {
+        if self.enabled.is_empty() || text.len() < SHORTEST {
             return found;
         }
         work::add(text.len());

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::work;
 use strings::plain_length;
-pub(super) use strings::{has_byte_of, quote, unescape};
+pub(super) use strings::{eight, has_byte_of, quote, unescape};
 
 /// Deepest nesting of arrays and objects. Deeper JSON is refused.
 pub(super) const MAX_DEPTH: usize = 128;

@@ -33,8 +33,8 @@ pub(super) enum NameContext {
 /// The compiled rules for names in one context.
 #[derive(Clone, Debug)]
 pub(super) struct NameRules {
-    /// Each with the number of its first text in the prefilter.
-    defaults: Vec<(&'static Default, usize, RuleId)>,
+    /// Each way of looking for each built-in name, by the number of its text in the prefilter.
+    defaults: Vec<(&'static Default, &'static Match, RuleId)>,
     patterns: Vec<(Pattern, RuleId)>,
     /// Each with the number of its text in the prefilter.
     key_rules: Vec<(KeyRule, usize, RuleId)>,
@@ -88,17 +88,16 @@ impl NameRules {
         }
     }
 
+    /// Adds the built-in names. Must come before all others, whose texts have later numbers.
     pub(super) fn add_defaults(&mut self, rules: &mut RuleRegistry) {
         for default in DEFAULTS.iter().copied().flatten() {
             if !default.places.contains(&self.place) {
                 continue;
             }
-            let numbers: Vec<_> =
-                default.matches.iter().map(|way| self.prefilter.add(way.squashed())).collect();
-            let first = numbers.first().copied().unwrap_or_default();
             let rule = rules.add(default.rule.to_owned());
-            self.defaults.push((default, first, rule));
             for way in default.matches {
+                self.prefilter.add(way.squashed());
+                self.defaults.push((default, way, rule));
                 if let Match::Words(words, _) = way {
                     self.joined.add(words, Some(default.rule), rule, default.extent);
                 }
@@ -128,6 +127,11 @@ impl NameRules {
     /// The end of a name of an object, or of an array of objects, that can make the names of its members sensitive.
     pub(super) fn parent<'n>(&self, name: &'n str) -> Option<&'n str> {
         self.joined.parent(name)
+    }
+
+    /// Whether a rule can match the name together with the name around it. False is certain.
+    pub(super) fn may_be_within(&self, name: &str) -> bool {
+        self.joined.may_be_within(name)
     }
 
     /// All rules that match the name.
@@ -186,13 +190,13 @@ impl NameRules {
         let forms = NameForms::new(name, self.place);
         // A name with blanks can be a sentence: `password check: hunter2`. Headers are masked in doubt, too.
         let has_suffix = self.place != NameContext::Header && !name.contains(char::is_whitespace);
-        for (default, first, rule) in &self.defaults {
-            let is_sensitive = default.matches.iter().zip(*first..).any(|(way, number)| {
-                prefilter.contains(&number)
-                    && !(part == Part::Segment && matches!(way, Match::Sole(_)))
-                    && forms.each().any(|read| way.matches(read))
-                    && !(has_suffix && forms.each().any(|read| is_harmless(read, way, default.rule)))
-            });
+        let mut numbers = prefilter.to_vec();
+        numbers.sort_unstable();
+        for number in numbers {
+            let Some((default, way, rule)) = self.defaults.get(number) else { continue };
+            let is_sensitive = !(part == Part::Segment && matches!(way, Match::Sole(_)))
+                && forms.each().any(|read| way.matches(read))
+                && !(has_suffix && forms.each().any(|read| is_harmless(read, way, default.rule)));
             if is_sensitive {
                 found.add(*rule, default.extent);
             }
@@ -208,14 +212,14 @@ impl NameRules {
 
     /// What is sensitive as a whole or across several names: `social[security][number]`.
     fn find_across(&self, name: &str, squashed: &str, found: &mut Found) {
-        for (default, _, rule) in &self.defaults {
-            let is_across = default.matches.iter().any(|way| match way {
+        for (default, way, rule) in &self.defaults {
+            let is_across = match way {
                 Match::Sole(whole) => squashed == *whole,
                 Match::Anywhere(part) => {
                     squashed.contains(part) && !segments(name).any(|segment| squash(segment).contains(part))
                 }
                 _ => false,
-            });
+            };
             if is_across {
                 found.add(*rule, default.extent);
             }

@@ -58,10 +58,12 @@ impl Redactor {
         let mut headers = NameRules::new(NameContext::Header);
         let mut query = NameRules::new(NameContext::Query);
         let mut keys = NameRules::new(NameContext::Key);
+        let mut detectors = Detectors::default();
         if config.defaults {
             [&mut headers, &mut query, &mut keys]
                 .into_iter()
                 .for_each(|names| names.add_defaults(&mut rules));
+            detectors.add_keys(&mut rules);
         }
         each("headers", &config.headers, |text| {
             check_pattern(text, NameContext::Header)?;
@@ -98,7 +100,6 @@ impl Redactor {
         };
         let request_body = paths("request_body", &config.request_body)?;
         let response_body = paths("response_body", &config.response_body)?;
-        let mut detectors = Detectors::default();
         for (index, kind) in config.detectors.iter().enumerate() {
             if config.detectors.iter().take(index).any(|earlier| earlier == kind) {
                 let message = format!("`{}` is in the list already; remove one of the two", kind.name());
@@ -145,7 +146,7 @@ impl Redactor {
             }
             let has = |wanted: &[u8]| value.iter().any(|byte| wanted.contains(byte));
             if value.starts_with(b"/") || has(b"?#") || value.windows(2).any(|pair| pair == b"//") {
-                return self.url(value, hits);
+                return self.url_once(value, hits);
             }
             let masked = if has(b"=") {
                 redact_parameters(value, &mut self.matcher(hits))
@@ -174,10 +175,12 @@ impl Redactor {
 
     /// Redacts a URL, absolute or relative.
     pub fn url<'v>(&self, url: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
-        self.settle(url, hits, |url, hits| {
-            let masked = redact_url(url, &mut self.matcher(hits));
-            self.text(masked, hits)
-        })
+        self.settle(url, hits, |url, hits| self.url_once(url, hits))
+    }
+
+    fn url_once<'v>(&self, url: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
+        let masked = redact_url(url, &mut self.matcher(hits));
+        self.text(masked, hits)
     }
 
     /// Redacts a body. It must be complete and decoded.
@@ -224,13 +227,10 @@ impl Redactor {
 
     /// Masks matches of the detectors in any bytes.
     fn text<'v>(&self, bytes: Cow<'v, [u8]>, hits: &mut Hits) -> Cow<'v, [u8]> {
-        if self.detectors.is_empty() {
-            return bytes;
-        }
         let text = String::from_utf8_lossy(&bytes);
         match self.detectors.redact(&text, hits) {
-            redacted if redacted == text => bytes,
-            redacted => Cow::Owned(redacted.into_owned().into_bytes()),
+            Cow::Owned(redacted) if redacted != text => Cow::Owned(redacted.into_bytes()),
+            _ => bytes,
         }
     }
 }

@@ -114,30 +114,41 @@ pub fn records(requests: &[impl Exported]) -> Vec<Attributes> {
     log_records(requests).iter().map(|record| attributes(&record.attributes)).collect()
 }
 
-/// The exponential histograms of a metric by their attributes, each with its highest count: cumulative counts never
-/// fall, and a repeat that was held up is older than what has replaced it.
-pub fn sketches(
+/// The exponential histograms of a metric by their attributes and their start, each with its highest count: cumulative
+/// counts never fall, and a repeat that was held up is older than what has replaced it.
+pub fn streams(
     requests: &[impl Exported],
     name: &str,
-) -> BTreeMap<Attributes, ExponentialHistogramDataPoint> {
-    let mut newest: BTreeMap<Attributes, ExponentialHistogramDataPoint> = BTreeMap::new();
+) -> BTreeMap<(Attributes, u64), ExponentialHistogramDataPoint> {
+    let mut newest: BTreeMap<(Attributes, u64), ExponentialHistogramDataPoint> = BTreeMap::new();
     for metric in all_metrics(requests).filter(|metric| metric.name == name) {
         let Some(Data::ExponentialHistogram(data)) = metric.data else { continue };
         assert_eq!(data.aggregation_temporality, CUMULATIVE, "{name}");
         for point in data.data_points {
-            let series = attributes(&point.attributes);
-            if newest.get(&series).is_none_or(|known| known.count <= point.count) {
-                newest.insert(series, point);
+            let stream = (attributes(&point.attributes), point.start_time_unix_nano);
+            if newest.get(&stream).is_none_or(|known| known.count <= point.count) {
+                newest.insert(stream, point);
             }
         }
     }
     newest
 }
 
-/// Requests by series.
+/// The same by attributes alone: of a series that began anew, the last stream.
+pub fn sketches(
+    requests: &[impl Exported],
+    name: &str,
+) -> BTreeMap<Attributes, ExponentialHistogramDataPoint> {
+    streams(requests, name).into_iter().map(|((series, _), point)| (series, point)).collect()
+}
+
+/// Requests by series, in all its streams.
 pub fn counts(requests: &[impl Exported]) -> BTreeMap<Attributes, u64> {
-    let durations = sketches(requests, "http.server.request.duration");
-    durations.into_iter().map(|(series, point)| (series, point.count)).collect()
+    let mut counts = BTreeMap::new();
+    for ((series, _), point) in streams(requests, "http.server.request.duration") {
+        *counts.entry(series).or_default() += point.count;
+    }
+    counts
 }
 
 /// The newest value of each metric that is a single number, by its name; `gatelens.events` by fate.
@@ -199,6 +210,7 @@ fn text(value: Option<&AnyValue>) -> String {
     match value.and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => number.to_string(),
+        Some(Value::DoubleValue(number)) => number.to_string(),
         Some(Value::BoolValue(flag)) => flag.to_string(),
         Some(Value::ArrayValue(list)) => {
             list.values.iter().map(|value| text(Some(value))).collect::<Vec<_>>().join(" | ")

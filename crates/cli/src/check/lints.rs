@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use gatelens_core::request::route::Template;
+
 use super::carrier::{self, Carrier};
 use crate::problem::Problem;
 use crate::yaml::{Node, Place};
@@ -57,6 +59,17 @@ pub(super) fn on_configuration(root: &Node, clusters: Option<&[String]>) -> Vec<
                     });
                 }
             }
+        }
+    }
+    let templates = root.at(&["routes", "templates"]).map(Node::elements).unwrap_or_default();
+    for (index, node) in templates.iter().enumerate() {
+        let template = node.text().and_then(|text| Template::parse(text).ok());
+        if let Some(reason) = template.and_then(|template| template.never_matches()) {
+            lints.push(Lint {
+                path: format!("routes.templates[{index}]"),
+                place: node.place,
+                message: format!("this template matches no request: {reason}"),
+            });
         }
     }
     let key = root.at(&["consumer", "pseudonymize_key"]).and_then(Node::text).unwrap_or_default();

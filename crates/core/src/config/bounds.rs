@@ -68,3 +68,14 @@ pub const BATCH_EVENTS: RangeInclusive<u32> = 1..=10_000;
 pub const BATCH_BYTES: RangeInclusive<u32> = 4_096..=4_194_304;
 /// `limits.flush_ms`, milliseconds.
 pub const FLUSH_MS: RangeInclusive<u32> = 100..=60_000;
+
+/// Most entries of each list of `exclude`.
+pub const EXCLUSIONS: usize = 256;
+/// Bytes of an entry of a list of `exclude`.
+pub const EXCLUSION: RangeInclusive<usize> = 1..=1_024;
+/// `sample.rate`.
+pub const SAMPLE_RATE: RangeInclusive<f64> = 0.0..=1.0;
+/// `sample.keep_slower_than_ms`, milliseconds.
+pub const KEEP_SLOWER_THAN_MS: RangeInclusive<u32> = 1..=86_400_000;
+/// Most entries of `sample.keep_consumers`.
+pub const KEEP_CONSUMERS: usize = 1_000;

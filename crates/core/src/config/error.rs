@@ -26,9 +26,6 @@ impl fmt::Display for ConfigError {
     }
 }
 
-/// Planned keys; reported as not available rather than as typos.
-const NOT_YET: &[&str] = &["access_log", "exclude", "sample"];
-
 /// A defect found by a rule, not yet located in the text.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -87,7 +84,7 @@ impl ConfigError {
             if steps.last() != Some(&Step::Key(unknown.clone())) {
                 steps.push(Step::Key(unknown.clone()));
             }
-            message = unknown_key(&locate::display(&steps), &unknown, &known);
+            message = unknown_key(&unknown, &known);
         } else if let Some((unknown, known)) = names_of(&message, "unknown variant ") {
             message = unknown_value(&unknown, &known);
         } else if let Some((missing, _)) = names_of(&message, "missing field ") {
@@ -116,10 +113,7 @@ fn names_of(message: &str, kind: &str) -> Option<(String, Vec<String>)> {
     Some((names.next()?, names.collect()))
 }
 
-fn unknown_key(path: &str, unknown: &str, known: &[String]) -> String {
-    if NOT_YET.contains(&path) {
-        return format!("`{unknown}` is not available in gatelens {} yet; remove it", crate::VERSION);
-    }
+fn unknown_key(unknown: &str, known: &[String]) -> String {
     match nearest(unknown, known) {
         Some(near) => format!("unknown key `{unknown}`; did you mean `{near}`?"),
         None => format!("unknown key `{unknown}`; expected one of {}", list(known)),

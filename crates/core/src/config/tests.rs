@@ -26,6 +26,12 @@ fn the_smallest_configuration_has_the_documented_defaults() {
         (500, 262_144, 1_000)
     );
     assert!(!config.debug);
+    let none = Exclusions::default();
+    assert_eq!((config.exclude.counters, config.exclude.log.defaults), (none, true));
+    assert_eq!(config.sample.rate, 1.0);
+    assert!(config.sample.keep_errors && config.sample.keep_consumers.is_empty());
+    assert_eq!(config.sample.keep_slower_than_ms, Some(1_000));
+    assert!(!config.access_log);
 }
 
 #[test]
@@ -78,9 +84,19 @@ fn a_defect_has_a_place_and_a_suggestion() {
         assert_eq!(error.line, 2, "{text}\n{error}");
         assert!(error.message.contains(message), "{text}\n{error}\nshould say: {message}");
     };
-    check(r#""sample": {}"#, "sample", "`sample` is not available");
-    check(r#""exclude": {}"#, "exclude", "`exclude` is not available");
-    check(r#""access_log": false"#, "access_log", "not available");
+    check(r#""sample": {"rate": 1.5}"#, "sample.rate", "use a number between 0 and 1");
+    check(r#""sample": {"rate": "0.1"}"#, "sample.rate", "invalid type");
+    check(r#""sample": {"keep_slower_than_ms": 0}"#, "sample.keep_slower_than_ms", "between 1 and 86400000");
+    check(r#""sample": {"keep_consumers": ["a", ""]}"#, "sample.keep_consumers[1]", "use 1 to 128");
+    check(r#""sample": {"keep_error": true}"#, "sample.keep_error", "did you mean `keep_errors`?");
+    check(r#""exclude": {"paths": []}"#, "exclude.paths", "expected one of `counters`, `log`");
+    check(r#""exclude": {"counters": {"defaults": true}}"#, "exclude.counters.defaults", "expected one of");
+    check(r#""exclude": {"log": {"paths": ["/a", "b"]}}"#, "exclude.log.paths[1]", "write `/b`");
+    check(r#""exclude": {"log": {"paths": ["/a?b=1"]}}"#, "exclude.log.paths[0]", "compared without a query");
+    check(r#""exclude": {"log": {"paths": [""]}}"#, "exclude.log.paths[0]", "use 1 to 1024");
+    check(r#""exclude": {"counters": {"methods": ["options"]}}"#, "exclude.counters.methods[0]", "`OPTIONS`");
+    check(r#""exclude": {"counters": {"methods": ["FETCH"]}}"#, "exclude.counters.methods[0]", "`PATCH`");
+    check(r#""exclude": {"log": {"user_agents": [""]}}"#, "exclude.log.user_agents[0]", "1 to 1024");
     check(
         r#""consumer": {"sources": [{"haeder": "a"}]}"#,
         "consumer.sources[0].haeder",

@@ -2,23 +2,28 @@
 
 use hashbrown::HashMap;
 
-use super::cardinality::{Caps, Cardinality};
+use super::cardinality::{Caps, Cardinality, NameKind};
 use super::series::{Series, SeriesKey};
 use super::values::{Measurement, Values};
+use super::waiting::{Admission, Waiting};
 
 /// A worker's own counts since its last merge into shared data.
 ///
-/// It holds every series that this worker has seen, so that a request in the steady state allocates nothing; the number
-/// is bounded by the caps.
+/// It holds every series that has a place in shared data, so that a request in the steady state allocates nothing; the
+/// number is bounded by the caps.
 #[derive(Debug)]
 pub struct Pending {
     caps: Caps,
     known: HashMap<SeriesKey, usize>,
     entries: Vec<Entry>,
+    /// Positions of entries that may be used again.
+    unused: Vec<usize>,
     /// Of all that is known here.
     seen: Cardinality,
-    /// Of what has a place in shared data.
+    /// Of the series that have a place in shared data.
     placed: Cardinality,
+    /// Names without a slot, by [`NameKind::ALL`].
+    waiting: [Waiting; 4],
     changed: Vec<usize>,
     scratch: SeriesKey,
 }
@@ -31,9 +36,17 @@ pub struct Entry {
     /// Counts since the last merge.
     pub values: Values,
     /// Its place in shared data, once it has one.
-    pub slot: Option<u32>,
-    /// The position of the series that counts for it, when shared data had no room.
-    redirect: Option<usize>,
+    pub place: Option<Place>,
+}
+
+/// A place in shared data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the slot.
+    pub slot: u32,
+    /// Start of the series in it, nanoseconds since the Unix epoch; 0 for the start of the counters' epoch. A slot that
+    /// is used again gets a later one.
+    pub start_ns: u64,
 }
 
 impl Pending {
@@ -43,8 +56,10 @@ impl Pending {
             caps,
             known: HashMap::new(),
             entries: Vec::new(),
+            unused: Vec::new(),
             seen: Cardinality::default(),
             placed: Cardinality::default(),
+            waiting: Default::default(),
             changed: Vec::new(),
             scratch: SeriesKey::default(),
         }
@@ -52,16 +67,17 @@ impl Pending {
 
     /// Follows changed caps. Series that exist stay.
     pub fn set_caps(&mut self, caps: Caps) {
-        if caps != self.caps {
-            // Another series may find room now; a redirected one holds no values.
-            self.entries.iter_mut().for_each(|entry| entry.redirect = None);
-        }
         self.caps = caps;
     }
 
-    /// Counts one request; beyond a cap in an overflow series.
+    /// The caps in force.
+    pub fn caps(&self) -> &Caps {
+        &self.caps
+    }
+
+    /// Counts one request; in an overflow series beyond a cap, or while a name in it waits for a slot.
     pub fn add(&mut self, series: Series<'_>, measurement: &Measurement, bounds_ns: &[u64]) {
-        let position = self.position(series);
+        let position = self.position(series, Self::admit);
         self.change(position, |values| values.add(measurement, bounds_ns));
     }
 
@@ -85,79 +101,172 @@ impl Pending {
         &self.placed
     }
 
+    /// The series that have a place in shared data.
+    pub fn series(&self) -> impl Iterator<Item = (Series<'_>, Place)> {
+        self.entries.iter().filter_map(|entry| Some((entry.key.series()?, entry.place?)))
+    }
+
+    /// Names that wait for a slot on this worker.
+    pub fn waiting(&self) -> impl Iterator<Item = (NameKind, &Waiting)> {
+        NameKind::ALL.into_iter().zip(&self.waiting)
+    }
+
     /// Those of the series that are still to find a place.
     pub fn without_place(&self, positions: &[usize]) -> Vec<usize> {
         let homeless = |position: &usize| {
-            self.entries.get(*position).is_some_and(|entry| entry.slot.is_none() && entry.redirect.is_none())
+            let entry = self.entries.get(*position);
+            entry.is_some_and(|entry| entry.place.is_none() && entry.values.duration.count > 0)
         };
         positions.iter().copied().filter(homeless).collect()
     }
 
-    /// Whether shared data has room for a series beside what `added` holds; if not, another counts for it from now on.
+    /// Whether shared data has room for a series beside what `added` holds; if not, another one counts these requests.
     pub fn place_or_redirect(&mut self, position: usize, added: &mut Cardinality) -> Option<SeriesKey> {
-        let key = self.entries.get(position)?.key.clone();
+        let entry = self.entries.get(position)?;
+        let (key, requests) = (entry.key.clone(), entry.values.duration.count);
         let series = key.series()?;
-        match self.placed.room_for(added, &self.caps, series) {
+        match self.place(series, requests, added) {
             Ok(()) => {
                 added.add(series);
                 Some(key)
             }
             Err(instead) => {
-                let target = self.position(instead);
-                let entry = self.entries.get_mut(position)?;
-                let values = std::mem::take(&mut entry.values);
-                entry.redirect = Some(target);
+                let values = std::mem::take(&mut self.entries.get_mut(position)?.values);
+                self.forget(position);
+                let target = self.position(instead, Self::room_for);
                 self.change(target, |present| present.merge(&values));
                 None
             }
         }
     }
 
-    /// Learns the place of a series that this or another worker has made.
-    pub fn learn(&mut self, key: SeriesKey, slot: u32) {
-        if let Some(series) = key.series() {
-            self.placed.add(series);
-        }
+    /// Learns the place of a series that this or another worker has made, and returns its position. `None` if it has
+    /// another place already.
+    pub fn learn(&mut self, key: SeriesKey, place: Place) -> Option<usize> {
         let position = match self.known.get(&key) {
             Some(position) => *position,
             None => self.insert(key),
         };
-        if let Some(entry) = self.entries.get_mut(position) {
-            (entry.slot, entry.redirect) = (Some(slot), None);
+        let entry = self.entries.get_mut(position).filter(|entry| entry.place.is_none())?;
+        entry.place = Some(place);
+        if let Some(series) = entry.key.series() {
+            self.placed.add(series);
+            if let Series::Exact(dimensions) = series {
+                for (kind, waiting) in NameKind::ALL.into_iter().zip(&mut self.waiting) {
+                    kind.of(&dimensions).into_iter().for_each(|name| waiting.has(name));
+                }
+            }
+        }
+        Some(position)
+    }
+
+    /// Shared data has given up the place of a series. Counts that are not merged yet find another one.
+    pub fn lose(&mut self, position: usize, place: Place) {
+        let Some(entry) = self.entries.get_mut(position) else { return };
+        if entry.place != Some(place) {
+            return;
+        }
+        entry.place = None;
+        if let Some(series) = entry.key.series() {
+            self.placed.remove(series);
+        }
+        if entry.values.duration.count == 0 {
+            self.forget(position);
         }
     }
 
-    /// Where a series is counted: its own entry, that of the series which counts for it, or a new one.
-    fn position(&mut self, series: Series<'_>) -> usize {
+    /// A slot is taken by a series that is given up and not yet acknowledged.
+    pub fn slot_is_closed(&mut self) {
+        self.placed.add_given_up();
+    }
+
+    /// Such a slot is free.
+    pub fn slot_is_free(&mut self) {
+        self.placed.remove_given_up();
+    }
+
+    /// Where a series is counted: its own entry, a new one, or that of a coarser series.
+    fn position<'a>(
+        &mut self,
+        series: Series<'a>,
+        mut room_for: impl FnMut(&mut Self, Series<'a>) -> Result<(), Series<'a>>,
+    ) -> usize {
         let mut series = series;
         loop {
             self.scratch.set(series);
             if let Some(position) = self.known.get(self.scratch.as_bytes()) {
-                return self.follow(*position);
+                return *position;
             }
-            match self.seen.room_for(&Cardinality::default(), &self.caps, series) {
-                Ok(()) => return self.insert(self.scratch.clone()),
+            match room_for(self, series) {
+                Ok(()) => {
+                    self.scratch.set(series);
+                    return self.insert(self.scratch.clone());
+                }
                 Err(instead) => series = instead,
             }
         }
     }
 
-    /// A redirect leads to a coarser series each time, so there are at most six in a row.
-    fn follow(&self, mut position: usize) -> usize {
-        while let Some(target) = self.entries.get(position).and_then(|entry| entry.redirect) {
-            position = target;
-        }
-        position
+    fn room_for<'a>(&mut self, series: Series<'a>) -> Result<(), Series<'a>> {
+        self.seen.room_for(&Cardinality::default(), &self.caps, series)
+    }
+
+    /// The same for a request, whose names may have to wait.
+    fn admit<'a>(&mut self, series: Series<'a>) -> Result<(), Series<'a>> {
+        let Self { seen, waiting, caps, .. } = self;
+        wait_for_names(waiting, caps, series, 1, |kind, name| match seen.knows(kind, name) {
+            true => None,
+            false => Some(seen.names(kind)),
+        })?;
+        self.room_for(series)
+    }
+
+    /// The same in shared data, where other workers may have taken slots meanwhile.
+    fn place<'a>(
+        &mut self,
+        series: Series<'a>,
+        requests: u64,
+        added: &Cardinality,
+    ) -> Result<(), Series<'a>> {
+        let Self { placed, waiting, caps, .. } = self;
+        wait_for_names(waiting, caps, series, requests, |kind, name| {
+            match placed.knows(kind, name) || added.knows(kind, name) {
+                true => None,
+                false => Some(placed.names(kind).saturating_add(added.names(kind))),
+            }
+        })?;
+        placed.room_for(added, caps, series)
     }
 
     fn insert(&mut self, key: SeriesKey) -> usize {
-        let position = self.entries.len();
         if let Some(series) = key.series() {
             self.seen.add(series);
         }
-        self.known.insert(key.clone(), position);
-        self.entries.push(Entry { key, ..Entry::default() });
+        let entry = Entry { key: key.clone(), ..Entry::default() };
+        let position = match self.unused.pop() {
+            Some(position) => {
+                if let Some(unused) = self.entries.get_mut(position) {
+                    *unused = entry;
+                }
+                position
+            }
+            None => {
+                self.entries.push(entry);
+                self.entries.len().saturating_sub(1)
+            }
+        };
+        self.known.insert(key, position);
         position
+    }
+
+    /// Forgets a series without a place and without counts.
+    fn forget(&mut self, position: usize) {
+        let Some(entry) = self.entries.get_mut(position).map(std::mem::take) else { return };
+        self.known.remove(&entry.key);
+        if let Some(series) = entry.key.series() {
+            self.seen.remove(series);
+        }
+        self.unused.push(position);
     }
 
     fn change(&mut self, position: usize, change: impl FnOnce(&mut Values)) {
@@ -167,4 +276,27 @@ impl Pending {
         }
         change(&mut entry.values);
     }
+}
+
+/// Counts the requests of a series for those of its names that have no slot. `taken` is the number of slots that are
+/// taken; `None` for a name that has one.
+///
+/// # Errors
+/// The series that counts for it while a name waits.
+fn wait_for_names<'a>(
+    waiting: &mut [Waiting; 4],
+    caps: &Caps,
+    series: Series<'a>,
+    requests: u64,
+    taken: impl Fn(NameKind, &str) -> Option<usize>,
+) -> Result<(), Series<'a>> {
+    let Series::Exact(dimensions) = series else { return Ok(()) };
+    for (kind, waiting) in NameKind::ALL.into_iter().zip(waiting) {
+        let Some(name) = kind.of(&dimensions) else { continue };
+        let Some(taken) = taken(kind, name) else { continue };
+        if waiting.request(name, requests, taken, caps.names(kind)) == Admission::Waits {
+            return Err(kind.given_up(dimensions));
+        }
+    }
+    Ok(())
 }

@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::pipeline::{Destination, Pipeline, Settled};
 use super::request::{ExportRequest, RootId};
+use crate::counters::Place;
 use crate::host::{CalloutAnswer, CalloutId, Host};
 use crate::shared::sequence::Signal;
 
@@ -44,7 +45,8 @@ impl Snapshot {
         self.series.values().map(|value| value.len().saturating_add(64)).sum()
     }
 
-    /// Joins a later one: of a series in both, the later value contains the earlier.
+    /// Joins a later one: of a slot in both, the later value contains the earlier. Where it is that of another series, the
+    /// receiver has acknowledged the final values of the earlier one.
     fn join(&mut self, later: Snapshot) {
         self.time_ns = later.time_ns;
         self.span_ns = self.span_ns.saturating_add(later.span_ns);
@@ -55,6 +57,18 @@ impl Snapshot {
     pub fn coarse_span_ns(&self) -> Option<u64> {
         (self.span_ns > MINUTE_NS).then_some(self.span_ns)
     }
+}
+
+/// The receiver's answer to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// It has all values in it.
+    Accepted {
+        /// Places of series that are given up: their final values were in it.
+        finished: Vec<Place>,
+    },
+    /// All values in it must be sent again.
+    Refused,
 }
 
 /// The role of this worker in the export.
@@ -79,6 +93,8 @@ pub struct CounterExport {
     history: VecDeque<Snapshot>,
     /// Slots in the request that waits or is in flight.
     current: Vec<u32>,
+    /// Of those, the places whose series are given up: the request has their final values.
+    current_final: Vec<Place>,
     last_sent_ns: u64,
     /// The last time at which changes were taken from shared data.
     taken_ns: u64,
@@ -95,6 +111,7 @@ impl CounterExport {
             changed: BTreeSet::new(),
             history: VecDeque::new(),
             current: Vec::new(),
+            current_final: Vec::new(),
             last_sent_ns: 0,
             taken_ns: epoch_start_ns,
             covered_ns: epoch_start_ns,
@@ -228,8 +245,9 @@ impl CounterExport {
         Some(next)
     }
 
-    /// Takes the request that contains a snapshot.
-    pub fn push(&mut self, request: ExportRequest) {
+    /// Takes the request that contains a snapshot, and the places whose final values are in it.
+    pub fn push(&mut self, request: ExportRequest, finished: Vec<Place>) {
+        self.current_final = finished;
         self.pipeline.push(request);
     }
 
@@ -245,8 +263,7 @@ impl CounterExport {
         self.last_sent_ns = 0;
     }
 
-    /// Takes an answer, if it is to one of these requests. True if the receiver refused it: all values in it must be
-    /// sent again.
+    /// Takes an answer, if it is to one of these requests.
     pub fn answered(
         &mut self,
         host: &impl Host,
@@ -254,21 +271,21 @@ impl CounterExport {
         answer: &CalloutAnswer,
         now_ns: u64,
         cluster: &str,
-    ) -> bool {
-        match self.pipeline.answered(host, id, answer, now_ns, cluster) {
-            Some(Settled::Accepted { .. }) => {
+    ) -> Option<Answered> {
+        match self.pipeline.answered(host, id, answer, now_ns, cluster)? {
+            Settled::Accepted { .. } => {
                 self.current.clear();
-                false
+                Some(Answered::Accepted { finished: std::mem::take(&mut self.current_final) })
             }
             // The receiver never accepts these bytes; it may accept newer values of the same series in another request.
-            Some(Settled::Refused(_)) => {
+            Settled::Refused(_) => {
                 if !self.current.is_empty() {
                     self.covered_ns = self.acknowledged_ns;
                 }
                 self.changed.extend(self.current.drain(..));
-                true
+                self.current_final.clear();
+                Some(Answered::Refused)
             }
-            None => false,
         }
     }
 

@@ -5,11 +5,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::registry::{Registry, WorkerHandle};
+use crate::counters::Series;
 use crate::export::RootId;
 use crate::host::{CalloutId, Host, LogLevel};
 use crate::plan::Plan;
 use crate::request::consumer::ResponseNames;
-use crate::request::{Context, FinishedRequest, decide};
+use crate::request::{Context, FinishedRequest, Selection, access_log, decide};
 use gatelens_redact::Hits;
 use gatelens_redact::capture::{Bodies, Capture};
 
@@ -163,6 +164,13 @@ impl Plugin {
         }
     }
 
+    /// Gives up the series that match: see [`crate::shared::SharedSeries::retire`].
+    pub fn retire(&self, host: &impl Host, is_retired: impl Fn(Series<'_>) -> bool) {
+        if let Some(active) = &self.active {
+            active.worker.with(|worker| worker.retire(host, is_retired));
+        }
+    }
+
     fn ending(&self) -> Ending {
         let waits =
             |handle: &Rc<WorkerHandle>| handle.with(|worker| worker.is_waiting(self.me)).unwrap_or(false);
@@ -187,6 +195,11 @@ impl Active {
     /// The capture rules for bodies.
     pub(crate) fn capture(&self) -> &Capture {
         &self.plan.request.capture
+    }
+
+    /// The requests that are counted and logged.
+    pub(crate) fn selection(&self) -> &Selection {
+        &self.plan.request.selection
     }
 
     /// Bytes of bodies that may be held beyond those that are held now.
@@ -231,11 +244,15 @@ impl Active {
         let redacts_bodies = bodies.held_bytes() > 0;
         let learned = self.worker.learned();
         if let Some(facts) = request.facts(host, &self.plan.request, learned.as_deref()) {
-            let decision = decide(&self.plan.request, &facts);
+            let decision = decide(&self.plan.request.selection, &facts, || host.random());
             let mut hits = self.hits.take();
             let context = Context { plan: &self.plan.request, hits: &mut hits, now_ns: began_ns };
             request.record(&facts, decision, bodies, context, |series, event| {
+                if let Some(event) = event.filter(|_| self.plan.access_log) {
+                    host.log(LogLevel::Info, &access_log::line(event));
+                }
                 let recorded = self.worker.with(|worker| {
+                    worker.leave_out(decision);
                     series.into_iter().for_each(|series| worker.count(series, &facts.measurement));
                     event.into_iter().for_each(|event| worker.log(host, event, began_ns));
                 });

@@ -7,19 +7,22 @@ use super::announced::Announced;
 use super::learned::LearnedRoutes;
 use super::redaction_report::RedactionReport;
 use super::usage::Usage;
-use crate::counters::{Measurement, Pending, Series};
-use crate::export::{CounterExport, Destination, ExportRequest, LogExport, RootId, Snapshot, compress};
-use crate::export::{ExportConfig, PatternFetch};
+use crate::counters::{Measurement, Pending, Place, Series};
+use crate::export::{
+    Answered, CounterExport, Destination, ExportConfig, ExportRequest, LogExport, PatternFetch, RootId,
+    Snapshot, compress,
+};
 use crate::host::{CalloutAnswer, CalloutId, Host, LogLevel};
-use crate::otlp::metrics::MetricsExport;
+use crate::otlp::metrics::{ExportedSeries, MetricsExport};
 use crate::request::event::Event;
+use crate::request::{Counting, Decision, Logging};
 use crate::shared::heartbeat::Heartbeats;
 use crate::shared::lease::{self, Leadership};
 use crate::shared::patterns;
 use crate::shared::sequence::{self, Signal};
-use crate::shared::series::decode_slot;
+use crate::shared::slot::{Slot, Stage};
 use crate::shared::{SharedSeries, Unreadable, UpdateError};
-use crate::stats::{FleetStats, WorkerStats};
+use crate::stats::{FleetStats, NotLoggedCounts, WorkerStats};
 use gatelens_model::{Message, OmissionReason};
 use gatelens_redact::Hits;
 
@@ -33,6 +36,8 @@ pub struct Worker {
     phase: Phase,
     usage: Rc<Usage>,
     busy_ns: u64,
+    not_logged: NotLoggedCounts,
+    excluded_from_counters: u64,
     pending: Pending,
     redaction: RedactionReport,
     shared: SharedSeries,
@@ -83,6 +88,8 @@ impl Worker {
             phase: Phase::Serving,
             usage,
             busy_ns: 0,
+            not_logged: NotLoggedCounts::default(),
+            excluded_from_counters: 0,
             pending: Pending::new(config.caps),
             redaction: RedactionReport::default(),
             heartbeats: Heartbeats::default(),
@@ -122,6 +129,16 @@ impl Worker {
     /// Counts a finished request.
     pub(super) fn count(&mut self, series: Series<'_>, measurement: &Measurement) {
         self.pending.add(series, measurement, &self.config.bounds_ns);
+    }
+
+    /// Counts a finished request that the decision leaves out of the counters or of the log.
+    pub(super) fn leave_out(&mut self, decision: Decision) {
+        if decision.count == Counting::Excluded {
+            self.excluded_from_counters = self.excluded_from_counters.saturating_add(1);
+        }
+        if let Logging::Skipped(reason) = decision.log {
+            self.not_logged.count(reason);
+        }
     }
 
     /// Takes the event of a finished request.
@@ -175,8 +192,8 @@ impl Worker {
         // Counters first: while a process ends, Envoy sends only the first request that is dispatched.
         let shared = &self.shared;
         if let Some(snapshot) = self.counters.next(now_ns, |slot| shared.read(host, slot)) {
-            let request = self.metrics_request(host, &snapshot, now_ns);
-            self.counters.push(request);
+            let (request, finished) = self.metrics_request(host, &snapshot, now_ns);
+            self.counters.push(request, finished);
         }
         let to = destination(&self.config, &self.instance, &self.shared);
         self.counters.send(host, me, now_ns, to);
@@ -237,6 +254,15 @@ impl Worker {
         }
     }
 
+    /// Gives up the series that match, for example those of routes that a pattern now stands for. Their final values are
+    /// exported, and their slots become free when the receiver has acknowledged them. Further requests of such a series
+    /// begin another one. Each worker may call this once its own requests no longer go there; what is given up already is
+    /// left alone.
+    pub(super) fn retire(&mut self, host: &impl Host, is_retired: impl Fn(Series<'_>) -> bool) {
+        self.merge(host);
+        self.shared.retire(host, &mut self.pending, is_retired);
+    }
+
     /// A root context ends while others continue: they send again the requests to which it has no answer.
     pub(super) fn requeue(&mut self, root: RootId) {
         self.log.requeue(root);
@@ -264,8 +290,12 @@ impl Worker {
             self.patterns.on_answer(answer, &self.patterns_version);
         }
         self.log.answered(host, id, answer, now_ns, cluster);
-        if self.counters.answered(host, id, answer, now_ns, cluster) {
-            self.redaction.repeat();
+        match self.counters.answered(host, id, answer, now_ns, cluster) {
+            Some(Answered::Accepted { finished }) => {
+                self.shared.release(host, &mut self.pending, &finished);
+            }
+            Some(Answered::Refused) => self.redaction.repeat(),
+            None => {}
         }
         if self.phase == Phase::FinalReport && self.is_idle() {
             self.phase = Phase::Done;
@@ -281,6 +311,8 @@ impl Worker {
             export_failures: self.log.failures().saturating_add(self.counters.failures()),
             busy_ns: self.busy_ns,
             uncounted: self.usage.uncounted(),
+            not_logged: self.not_logged,
+            excluded_from_counters: self.excluded_from_counters,
         }
     }
 
@@ -314,6 +346,7 @@ impl Worker {
                 self.counters.on_elected(acknowledged_ns);
                 // All slots contain those that changed.
                 self.shared.take_dirty(host);
+                self.shared.repair(host, &mut self.pending);
                 self.shared.all_slots(host, &mut self.pending)
             }
         };
@@ -344,15 +377,31 @@ impl Worker {
         counts.add_omitted(Message::Response, OmissionReason::QueueFull, responses);
     }
 
-    fn metrics_request(&mut self, host: &impl Host, snapshot: &Snapshot, now_ns: u64) -> ExportRequest {
+    /// The request of a snapshot, and the places whose final values are in it.
+    fn metrics_request(
+        &mut self,
+        host: &impl Host,
+        snapshot: &Snapshot,
+        now_ns: u64,
+    ) -> (ExportRequest, Vec<Place>) {
         let store = self.shared.store();
         let redaction = self.redaction.take_if_due(host, store, &self.config.rules, now_ns);
-        let series: Vec<_> = snapshot.series.values().filter_map(|value| decode_slot(value)).collect();
+        let epoch_start_ns = self.shared.epoch().start_ns;
+        let mut finished = Vec::new();
+        let mut series = Vec::with_capacity(snapshot.series.len());
+        for (slot, value) in &snapshot.series {
+            let Some(Slot { key, start_ns, values, stage, .. }) = Slot::read(value) else { continue };
+            if stage == Stage::Closed {
+                finished.push(Place { slot: *slot, start_ns });
+            }
+            let start_ns = if start_ns == 0 { epoch_start_ns } else { start_ns };
+            series.push(ExportedSeries { key, start_ns, values });
+        }
         let export = MetricsExport {
             resource: &self.config.resource,
             instance: &self.instance,
             direction: self.config.direction,
-            start_ns: self.shared.epoch().start_ns,
+            start_ns: epoch_start_ns,
             time_ns: snapshot.time_ns,
             bounds_seconds: &self.config.bounds_seconds,
             interval_ns: snapshot.coarse_span_ns(),
@@ -362,7 +411,7 @@ impl Worker {
             series: &series,
         };
         let compression = self.config.compression;
-        ExportRequest {
+        let request = ExportRequest {
             body: compress(export.encode(), compression),
             compression,
             events: 0,
@@ -370,7 +419,8 @@ impl Worker {
             was_sent: false,
             sequence: sequence::next(host, self.shared.store(), Signal::Metrics),
             closed_ns: now_ns,
-        }
+        };
+        (request, finished)
     }
 }
 

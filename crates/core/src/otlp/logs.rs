@@ -63,6 +63,9 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
         if event.measurement.attempts > 1 {
             out.int_attribute(6, attribute::RESEND_COUNT, event.measurement.attempts.saturating_sub(1));
         }
+        if event.weight > 1.0 {
+            out.double_attribute(6, attribute::SAMPLE_WEIGHT, event.weight);
+        }
         text(out, attribute::REQUEST_ID, event.request_id);
         text(out, attribute::RESPONSE_FLAGS, event.response_flags);
         text(out, attribute::RESPONSE_CODE_DETAILS, event.response_code_details);

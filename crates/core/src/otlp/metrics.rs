@@ -36,8 +36,19 @@ pub struct MetricsExport<'a> {
     pub fleet: &'a FleetStats,
     /// Matches of rules and fates of bodies, when they are due.
     pub redaction: Option<&'a RedactionStats>,
-    /// Series and their values since the start of the epoch.
-    pub series: &'a [(SeriesKey, Values)],
+    /// Series and their values.
+    pub series: &'a [ExportedSeries],
+}
+
+/// A series and its values since its start.
+#[derive(Clone, Debug)]
+pub struct ExportedSeries {
+    /// The series.
+    pub key: SeriesKey,
+    /// Nanoseconds since the Unix epoch.
+    pub start_ns: u64,
+    /// Since then.
+    pub values: Values,
 }
 
 impl MetricsExport<'_> {
@@ -78,8 +89,8 @@ impl MetricsExport<'_> {
         if !self.series.is_empty() {
             put_metric(out, metric::UPSTREAM_ATTEMPTS, "{attempt}", |out| {
                 self.sum(out, MONOTONIC, |out| {
-                    for (key, values) in self.series {
-                        self.number(out, values.attempts, |out| attributes(out, 7, key));
+                    for ExportedSeries { key, start_ns, values } in self.series {
+                        self.number_since(out, *start_ns, values.attempts, |out| attributes(out, 7, key));
                     }
                 });
             });
@@ -109,6 +120,16 @@ impl MetricsExport<'_> {
         self.gauge(out, metric::WORKERS, "{worker}", u64::from(*workers));
         self.counter(out, metric::WORKERS_LOST, "{worker}", *workers_lost);
         self.counter(out, metric::UNCOUNTED, "{request}", stats.uncounted);
+        put_metric(out, metric::NOT_LOGGED, "{request}", |out| {
+            self.sum(out, MONOTONIC, |out| {
+                for (reason, requests) in stats.not_logged.reasons() {
+                    self.number(out, requests, |out| {
+                        out.string_attribute(7, attribute::NOT_LOGGED_REASON, reason.name());
+                    });
+                }
+            });
+        });
+        self.counter(out, metric::EXCLUDED_FROM_COUNTERS, "{request}", stats.excluded_from_counters);
         put_metric(out, metric::BUSY_TIME, "s", |out| {
             self.sum(out, MONOTONIC, |out| {
                 out.nested(1, |out| {
@@ -163,8 +184,18 @@ impl MetricsExport<'_> {
 
     /// A `NumberDataPoint`.
     fn number(&self, out: &mut Vec<u8>, value: u64, attributes: impl FnOnce(&mut Vec<u8>)) {
+        self.number_since(out, self.start_ns, value, attributes);
+    }
+
+    fn number_since(
+        &self,
+        out: &mut Vec<u8>,
+        start_ns: u64,
+        value: u64,
+        attributes: impl FnOnce(&mut Vec<u8>),
+    ) {
         out.nested(1, |out| {
-            out.fixed64(2, self.start_ns);
+            out.fixed64(2, start_ns);
             out.fixed64(3, self.time_ns);
             out.fixed64(6, value);
             attributes(out);
@@ -174,14 +205,14 @@ impl MetricsExport<'_> {
     fn sketches(&self, out: &mut Vec<u8>, name: &str, sketch: impl Fn(&Values) -> &Sketch) {
         put_metric(out, name, "s", |out| {
             out.nested(10, |out| {
-                for (key, values) in self.series {
+                for ExportedSeries { key, start_ns, values } in self.series {
                     let sketch = sketch(values);
                     if sketch.count == 0 {
                         continue;
                     }
                     out.nested(1, |out| {
                         attributes(out, 1, key);
-                        out.fixed64(2, self.start_ns);
+                        out.fixed64(2, *start_ns);
                         out.fixed64(3, self.time_ns);
                         out.fixed64(4, sketch.count);
                         out.double(5, seconds(sketch.sum_ns));
@@ -198,9 +229,9 @@ impl MetricsExport<'_> {
     fn histograms(&self, out: &mut Vec<u8>, name: &str, unit: &str, rest: impl Fn(&Values, &mut Vec<u8>)) {
         put_metric(out, name, unit, |out| {
             out.nested(9, |out| {
-                for (key, values) in self.series {
+                for ExportedSeries { key, start_ns, values } in self.series {
                     out.nested(1, |out| {
-                        out.fixed64(2, self.start_ns);
+                        out.fixed64(2, *start_ns);
                         out.fixed64(3, self.time_ns);
                         out.fixed64(4, values.duration.count);
                         rest(values, out);

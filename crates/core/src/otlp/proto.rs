@@ -37,6 +37,8 @@ pub(crate) trait Message {
     );
     /// A `KeyValue` with an integer.
     fn int_attribute(&mut self, field: u32, key: &str, value: u64);
+    /// A `KeyValue` with a double.
+    fn double_attribute(&mut self, field: u32, key: &str, value: f64);
     /// A `KeyValue` with `true`.
     fn flag_attribute(&mut self, field: u32, key: &str);
 }
@@ -132,6 +134,13 @@ impl Message for Vec<u8> {
         tag(self, 2, LENGTH);
         varint::put(self, any_value as u64);
         self.varint(3, value);
+    }
+
+    fn double_attribute(&mut self, field: u32, key: &str, value: f64) {
+        self.nested(field, |out| {
+            out.string(1, key);
+            out.nested(2, |out| out.double(4, value));
+        });
     }
 
     fn flag_attribute(&mut self, field: u32, key: &str) {

@@ -1,10 +1,14 @@
 //! The rules that types alone do not express. The first that is broken refuses the configuration.
 
+mod selection;
+
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
 use crate::config::{Counters, Ingest, Limits, Problem, Service, Step, bounds};
 use crate::request::route::Templates;
+
+pub(super) use selection::{exclude, sample};
 
 pub(super) type Checked = Result<(), Problem>;
 

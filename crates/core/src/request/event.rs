@@ -35,6 +35,8 @@ pub type Header<'a> = (Cow<'a, str>, Cow<'a, str>);
 pub struct Event<'a> {
     /// Start of the request, nanoseconds since the Unix epoch.
     pub start_ns: u64,
+    /// Number of requests for which it stands in the sample; 1 or more.
+    pub weight: f64,
     /// The consumer.
     pub consumer: &'a str,
     /// Whether the consumer's source is trusted.

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::RequestPlan;
 use super::consumer::{Identity, Label, ResponseNames, Sighting};
 use super::event::bounded_text;
 use super::overhead::{self, Origin};
 use super::route::{self, RouteSource, UNMATCHED};
 use super::scheme::Scheme;
+use super::{Foresight, RequestPlan};
 use crate::counters::Measurement;
 use crate::hash::fnv1a;
 use crate::host::{HeaderMap, Stream, StreamInfo};
@@ -102,7 +102,10 @@ impl<S: Stream> FinishedRequest<S> {
     pub fn read(host: &S, plan: &RequestPlan) -> Self {
         let route_name = if plan.use_route_name { host.route_name() } else { None };
         let headers = host.request_headers();
-        let response_headers = match plan.capture.keeps_headers(Message::Response) {
+        // Only the log needs them, and there may be none.
+        let keeps_response_headers =
+            plan.capture.keeps_headers(Message::Response) && plan.selection.foresight() != Foresight::Always;
+        let response_headers = match keeps_response_headers {
             true => host.response_headers(),
             false => S::Headers::default(),
         };
@@ -232,20 +235,20 @@ impl<S: Stream> FinishedRequest<S> {
 
 /// The request headers that are read from every request; empty when absent.
 #[derive(Clone, Copy, Debug, Default)]
-struct RequestHeaders<'a> {
-    method: &'a [u8],
+pub(super) struct RequestHeaders<'a> {
+    pub(super) method: &'a [u8],
     scheme: &'a [u8],
-    path: &'a [u8],
-    user_agent: &'a [u8],
-    request_id: &'a [u8],
-    traceparent: &'a [u8],
+    pub(super) path: &'a [u8],
+    pub(super) user_agent: &'a [u8],
+    pub(super) request_id: &'a [u8],
+    pub(super) traceparent: &'a [u8],
     /// Envoy followed a redirect by itself, and this is the request after it.
     is_redirected: bool,
 }
 
 impl<'a> RequestHeaders<'a> {
     /// Of a repeated header the first value counts.
-    fn of(headers: &'a impl HeaderMap) -> Self {
+    pub(super) fn of(headers: &'a impl HeaderMap) -> Self {
         let mut found = Self::default();
         let mut original_path: &[u8] = b"";
         for (name, value) in headers.iter() {
@@ -276,7 +279,7 @@ impl<'a> RequestHeaders<'a> {
 }
 
 /// The path of a request target and its query without the `?`.
-fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
     let target = target.split(|byte| *byte == b'#').next().unwrap_or_default();
     let mut parts = target.splitn(2, |byte| *byte == b'?');
     (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())

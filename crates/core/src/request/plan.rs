@@ -3,6 +3,7 @@
 use gatelens_redact::Redactor;
 use gatelens_redact::capture::Capture;
 
+use super::Selection;
 use super::consumer::ConsumerPlan;
 use super::route::Templates;
 use crate::config::Direction;
@@ -22,6 +23,8 @@ pub struct RequestPlan {
     pub infer_routes: bool,
     /// Whether series tell consumers apart.
     pub count_consumers: bool,
+    /// The requests that are counted and logged.
+    pub selection: Selection,
     /// The parts of a request that the log keeps.
     pub capture: Capture,
     /// Masks secrets.

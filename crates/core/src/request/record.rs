@@ -42,35 +42,39 @@ impl<S: Stream> FinishedRequest<S> {
     ) {
         let Context { plan, hits, now_ns } = context;
         let mut unlogged = Hits::default();
-        let path_hits = if decision.log == Logging::Skipped { &mut unlogged } else { &mut *hits };
-        let path = plan.redactor.path(facts.path, path_hits);
+        let is_logged = matches!(decision.log, Logging::Logged { .. });
+        let path = match &facts.route {
+            // Neither the log nor the route needs the path.
+            Cow::Borrowed(_) if !is_logged => Cow::Borrowed(facts.path),
+            _ => plan.redactor.path(facts.path, if is_logged { &mut *hits } else { &mut unlogged }),
+        };
         let route = redacted_route(plan, facts, &path);
         let series = match decision.count {
             Counting::Counted => Some(series(plan, facts, &route)),
             Counting::Excluded => None,
         };
         match decision.log {
-            Logging::Logged(capturing) => {
-                let bodies = match capturing {
+            Logging::Logged { capture, weight } => {
+                let bodies = match capture {
                     Capturing::Bodies => captured_bodies(plan, facts, bodies, hits),
                     Capturing::NoBodies => [None, None],
                 };
                 let context = Context { plan, hits, now_ns };
-                self.with_event(facts, path, &route, &bodies, context, |event| write(series, Some(event)));
+                let parts = Parts { weight, path, route: &route, bodies };
+                self.with_event(facts, parts, context, |event| write(series, Some(event)));
             }
-            Logging::Skipped => write(series, None),
+            Logging::Skipped(_) => write(series, None),
         }
     }
 
     fn with_event(
         &self,
         facts: &Facts<'_>,
-        path: Cow<'_, [u8]>,
-        route: &str,
-        [request_body, response_body]: &[Option<CapturedBody>; 2],
+        parts: Parts<'_>,
         context: Context<'_>,
         write: impl FnOnce(&Event<'_>),
     ) {
+        let Parts { weight, path, route, bodies: [request_body, response_body] } = parts;
         let Context { plan, hits, now_ns } = context;
         let redactor = &plan.redactor;
         let query = if plan.capture.query { redactor.query(facts.query, hits) } else { Cow::default() };
@@ -86,6 +90,7 @@ impl<S: Stream> FinishedRequest<S> {
         write(&Event {
             // The stream has ended a moment ago.
             start_ns: now_ns.saturating_sub(facts.measurement.duration_ns),
+            weight,
             consumer: &facts.consumer.id,
             consumer_trusted: facts.consumer.trusted,
             consumer_name: &facts.consumer_label.name,
@@ -114,6 +119,14 @@ impl<S: Stream> FinishedRequest<S> {
             response_body: response_body.as_ref(),
         });
     }
+}
+
+/// The parts of an event that are known when its headers are not redacted yet.
+struct Parts<'a> {
+    weight: f64,
+    path: Cow<'a, [u8]>,
+    route: &'a str,
+    bodies: [Option<CapturedBody>; 2],
 }
 
 /// Routes leave with the counters. Where the path has a secret, a route that was inferred from it may have one, too.

@@ -5,7 +5,7 @@ mod segment;
 mod template;
 mod tree;
 
-pub use template::{Template, TemplateError};
+pub use template::{MAX_TEMPLATE_BYTES, Template, TemplateError};
 pub use tree::{Conflict, Templates};
 
 pub use gatelens_model::value::UNMATCHED;

@@ -2,7 +2,8 @@
 //!
 //! A sender repeats its whole state; the ingest keeps the latest of each stream and adds the change. Points may arrive
 //! late, twice or never: a point whose counts are lower than what is known was overtaken, and adds nothing. A new life
-//! of the counters has a new epoch, and thereby a stream of its own, so that a fall is never a reset.
+//! of the counters has a new epoch, and a series that begins anew within an epoch has a new start. Each is a stream of
+//! its own, so that a fall is never a reset.
 
 use super::Values;
 

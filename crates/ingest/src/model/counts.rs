@@ -53,7 +53,8 @@ pub(crate) struct Point {
     /// Hash of all attributes: a foreign sender may have more of them than our series, so that several of its
     /// streams add up to one series.
     pub(crate) stream: i64,
-    /// Start of a cumulative stream in Unix nanoseconds, where no identity names its epoch; else 0.
+    /// Start of a cumulative stream in Unix nanoseconds; else 0. A gateway that gives a series up and begins it anew has
+    /// two streams of it, which differ in their starts.
     pub(crate) start: i64,
     /// Unix nanoseconds.
     pub(crate) time: i64,

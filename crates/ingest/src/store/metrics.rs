@@ -262,12 +262,24 @@ fn advance(
     point: &Point,
     unknown: &Known,
 ) -> Result<Values, StoreError> {
-    let known = state(transaction, gateway, point)?.map_or_else(|| unknown.clone(), Known::State);
+    let known = match state(transaction, gateway, point)? {
+        None if adopt_state(transaction, gateway, point)? => state(transaction, gateway, point)?,
+        known => known,
+    };
+    let known = known.map_or_else(|| unknown.clone(), Known::State);
     let Advance { added, state } = accumulate::advance(known, &point.values);
     if let Some(state) = state {
         put_state(transaction, gateway, series, point, &state)?;
     }
     Ok(added)
+}
+
+/// Gives a stream the state that an earlier version of the ingest kept of it: that version took no notice of starts
+/// where the sender named its epoch. False if there is none.
+fn adopt_state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Result<bool, StoreError> {
+    let mut adopt = transaction
+        .prepare_cached("UPDATE states SET start = ? WHERE gateway_id = ? AND start = 0 AND stream = ?")?;
+    Ok(point.start != 0 && adopt.execute([point.start, gateway, point.stream])? > 0)
 }
 
 /// The latest state of a point's stream.

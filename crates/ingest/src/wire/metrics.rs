@@ -37,7 +37,6 @@ fn read_part(resource: ResourceMetrics, identity: Option<&Identity>, now: i64) -
     let mut part = Part {
         gateway: attributes::gateway(identity, resource.resource.as_ref()),
         direction: attributes::text(attributes, attribute::DIRECTION),
-        identified: identity.is_some(),
         now,
         report: Report::default(),
         redaction: Redaction::default(),
@@ -63,7 +62,6 @@ enum Instrument {
 struct Part<'a> {
     gateway: Gateway,
     direction: Option<&'a str>,
-    identified: bool,
     now: i64,
     report: Report,
     redaction: Redaction,
@@ -115,9 +113,9 @@ impl Part<'_> {
 
     /// The place where one stream's values of one moment meet.
     fn values(&mut self, direction: &str, attributes: &[KeyValue], when: When) -> &mut Values {
-        let start = match (self.identified, when.temporality) {
-            (false, Temporality::Cumulative) => unix_nanos(when.start),
-            _ => 0,
+        let start = match when.temporality {
+            Temporality::Cumulative => unix_nanos(when.start),
+            Temporality::Delta => 0,
         };
         let time = if when.time == 0 { self.now } else { unix_nanos(when.time) };
         let stream = attributes::hash(attributes) ^ i64::from(direction == value::OUTBOUND);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::work;
 
 /// The same byte eight times.
-const fn eight(byte: u8) -> u64 {
+pub(crate) const fn eight(byte: u8) -> u64 {
     u64::from_le_bytes([byte; 8])
 }
 

@@ -15,7 +15,9 @@
 use super::notation;
 use super::segment::Segment;
 use crate::outcome::Method;
-use crate::request::route::MAX_ROUTE_BYTES;
+
+/// Longest path of a template in bytes. Some APIs have paths that are longer than an inferred route may be.
+pub const MAX_TEMPLATE_BYTES: usize = 512;
 
 /// The parts of a template as written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,8 +120,8 @@ pub enum TemplateError {
         /// The character.
         character: char,
     },
-    /// Longer than [`MAX_ROUTE_BYTES`].
-    #[error("a template has at most {MAX_ROUTE_BYTES} bytes")]
+    /// Longer than [`MAX_TEMPLATE_BYTES`].
+    #[error("a template has at most {MAX_TEMPLATE_BYTES} bytes")]
     TooLong,
 }
 
@@ -143,7 +145,7 @@ impl Template {
         let Some(rest) = path.strip_prefix('/') else {
             return Err(TemplateError::NoSlash { corrected: text.replacen(path, &format!("/{path}"), 1) });
         };
-        if path.len() > MAX_ROUTE_BYTES {
+        if path.len() > MAX_TEMPLATE_BYTES {
             return Err(TemplateError::TooLong);
         }
         let (segments, rest) = notation::read(rest)?;
@@ -218,7 +220,7 @@ mod tests {
         check("/a/\\d+", "`\\`");
         check("/a/{a b}", "write `{a}`");
         check("/\u{7}", "`\u{7}`");
-        check(&format!("/{}", "a".repeat(300)), "256 bytes");
+        check(&format!("/{}", "a".repeat(512)), "512 bytes");
         check("", "a template begins with a slash");
         check("GET ", "a template begins with a slash");
     }

@@ -13,9 +13,8 @@ use std::rc::Rc;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::MAX_ROUTE_BYTES;
 use super::segment::{Middle, Mixed, Segment, decoded, separates};
-use super::template::{Least, Rest, Template};
+use super::template::{Least, MAX_TEMPLATE_BYTES, Rest, Template};
 use crate::outcome::Method;
 
 /// All templates of a configuration.
@@ -146,7 +145,7 @@ impl Node {
         };
         if !self.literals.is_empty() || self.mixed.is_some() {
             // No text of a template is longer, encoded or not.
-            let short = raw.len() <= MAX_ROUTE_BYTES.saturating_mul(3);
+            let short = raw.len() <= MAX_TEMPLATE_BYTES.saturating_mul(3);
             let segment = if short { decoded(raw) } else { Cow::Borrowed(raw) };
             let literal = self.literals.get(&*segment).filter(|_| short);
             let found = literal.and_then(|node| node.end_or_deeper(method, rest));
@@ -187,7 +186,7 @@ impl Node {
         let verb = colon
             .filter(|at| *at > 0)
             .and_then(|at| path.get(at..))
-            .filter(|verb| verb.len() <= MAX_ROUTE_BYTES);
+            .filter(|verb| verb.len() <= MAX_TEMPLATE_BYTES);
         verb.and_then(find).or_else(|| find(b""))
     }
 

@@ -1,4 +1,5 @@
 use std::cmp::Ordering;
+use std::time::Instant;
 
 use proptest::prelude::*;
 
@@ -220,6 +221,55 @@ fn hostile_paths_cost_no_more_than_others() {
     check(&templates, &format!("GET {}", "/".repeat(100_000)), None);
     check(&templates, &format!("GET /{}/z", "-".repeat(100_000)), Some("/{a}-{b}-{c}-{d}/z"));
     check(&templates, &format!("GET /{}", "%".repeat(100_000)), None);
+}
+
+/// Prints what templates cost: reading and compiling them all, one look-up, the bound on its visits. Of made-up templates
+/// by number, and of the files in `TEMPLATES`, which `gatelens routes` wrote.
+#[test]
+#[ignore = "measures: cargo test --release -p gatelens-core --lib cost_of -- --ignored --nocapture"]
+fn cost_of_templates() {
+    let made_up = |number: usize| {
+        let texts = (0..number / 5).flat_map(|n| {
+            [
+                format!("GET /v1/resources-{n}"),
+                format!("GET /v1/resources-{n}/{{id}}"),
+                format!("GET /v1/resources-{n}/search"),
+                format!("GET /v1/resources-{n}/{{id}}/versions/{{version}}"),
+                format!("POST /v1/{{resource}}:verb-{n}"),
+            ]
+        });
+        (format!("{number} made up"), texts.collect::<Vec<String>>())
+    };
+    let files = std::env::var("TEMPLATES").unwrap_or_default();
+    let of_file = |file: &str| {
+        (file.to_owned(), serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap())
+    };
+    let sets = [10, 100, 1_000, 5_000, 20_000].map(made_up);
+    for (name, texts) in sets.into_iter().chain(files.split_whitespace().map(of_file)) {
+        let start = Instant::now();
+        let templates = tree(&texts.iter().map(String::as_str).collect::<Vec<_>>());
+        let compiled = start.elapsed();
+        let requests: Vec<(Method, String)> = texts
+            .iter()
+            .map(|text| {
+                let (method, path) = text.split_once(' ').unwrap_or(("GET", text));
+                (Method::new(method.as_bytes()), path.replace(['{', '}'], "7"))
+            })
+            .collect();
+        let start = Instant::now();
+        let mut found = 0;
+        let rounds = 1_000_000_usize.div_ceil(requests.len());
+        for (method, path) in (0..rounds).flat_map(|_| &requests) {
+            found += usize::from(templates.find(*method, path.as_bytes()).is_some());
+        }
+        assert_eq!(found, rounds * requests.len());
+        eprintln!(
+            "{name}: {} templates compiled in {compiled:.2?}, found in {} ns, at most {} nodes",
+            texts.len(),
+            start.elapsed().as_nanos() / found as u128,
+            templates.most_visits()
+        );
+    }
 }
 
 /// Whether a template matches, by the words of its documentation and without the tree.
