@@ -47,6 +47,10 @@ bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds
 bench-redact: doctor ## Speed of redaction outside of Envoy, by size of the body and kind of rules (FILTER=)
 	cargo bench -p gatelens-bench-redact --bench redact -- $(FILTER)
 
+.PHONY: bench-routes
+bench-routes: doctor ## How many requests to real APIs end under exactly their template; fetches npm and PyPI packages (API=name BENCH_ROUTES_DETAILS=1)
+	@cargo run --quiet --release -p gatelens-bench-routes -- $(API)
+
 ##@ Develop
 
 .PHONY: test

@@ -20,6 +20,9 @@ pub const MAX_SEGMENTS: usize = 24;
 /// Maximum bytes of a literal segment; a longer one counts as an identifier.
 const MAX_LITERAL_BYTES: usize = 64;
 
+/// Maximum bytes of a version that is a number: `1.0`, `0.10`.
+const MAX_VERSION_BYTES: usize = 4;
+
 /// The mask that redaction leaves in a path. It stands for a value.
 const MASK: &str = "[CLIENT_REDACTED]";
 
@@ -55,8 +58,36 @@ pub fn infer(path: &[u8], out: &mut String) {
 }
 
 /// The segments of an absolute path as they were sent.
-pub(crate) fn segments(path: &[u8]) -> Option<impl Iterator<Item = &[u8]>> {
-    Some(path.strip_prefix(b"/")?.split(|byte| *byte == b'/'))
+pub(crate) fn segments(path: &[u8]) -> Option<impl Iterator<Item = Segment<'_>>> {
+    let mut before: &[u8] = b"";
+    let mut is_api = false;
+    let mut segments = path.strip_prefix(b"/")?.split(|byte| *byte == b'/').peekable();
+    Some(std::iter::from_fn(move || {
+        let bytes = segments.next()?;
+        let is_number = bytes.first().is_some_and(u8::is_ascii_digit) && bytes.len() <= MAX_VERSION_BYTES;
+        let is_version = is_number && is_api && is_version_number(bytes, before) && segments.peek().is_some();
+        is_api |= is_api_word(bytes);
+        before = bytes;
+        Some(Segment { bytes, is_version })
+    }))
+}
+
+/// A segment as it was sent.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Segment<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// Whether it is a number that is the version of an API.
+    is_version: bool,
+}
+
+fn is_api_word(segment: &[u8]) -> bool {
+    matches!(segment, b"api" | b"apis" | b"rest")
+}
+
+/// `/rest/api/3/`, `/rest/agile/1.0/`: one digit right behind `api`, or two numbers with a point anywhere behind it.
+fn is_version_number(segment: &[u8], before: &[u8]) -> bool {
+    let is_decimal = segment.contains(&b'.') && kind::is_number(segment);
+    is_decimal || segment.len() == 1 && is_api_word(before)
 }
 
 /// A route that is too long is none.
@@ -68,7 +99,11 @@ pub(crate) fn bound(route: &mut String) {
 }
 
 /// Appends a segment to a route.
-pub(crate) fn segment(raw: &[u8], out: &mut String) -> Form {
+pub(crate) fn segment(segment: Segment<'_>, out: &mut String) -> Form {
+    let raw = segment.bytes;
+    if segment.is_version {
+        return word(str::from_utf8(raw).unwrap_or_default(), out);
+    }
     let classes = Classes::of(raw);
     if raw.len() <= MAX_LITERAL_BYTES && classes.within(Classes::LOWER | Classes::UPPER | Classes::SEPARATOR)
     {

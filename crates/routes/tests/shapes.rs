@@ -194,6 +194,11 @@ fn whole_paths() {
     check("/users/", "/users/");
     check("//double", "//double");
     check("/users/-42/1.5", "/users/{number}/{number}");
+    check("/rest/api/3/issue/10001", "/rest/api/3/issue/{number}");
+    check("/rest/agile/1.0/board", "/rest/agile/1.0/board");
+    check("/api/7", "/api/{number}");
+    check("/api/42/x", "/api/{number}/x");
+    check("/api/users/7/orders", "/api/users/{number}/orders");
     check("*", "*");
     check("", "__unmatched__");
     check("relative", "__unmatched__");

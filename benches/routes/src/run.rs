@@ -1,0 +1,213 @@
+//! One API's traffic through inference, learning and fold.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use gatelens_model::value::UNMATCHED;
+use gatelens_routes::{Learner, Patterns};
+
+use crate::api::{Ids, Operation};
+use crate::random::{Random, Zipf};
+use crate::values::Values;
+
+/// Requests that are sent.
+const REQUESTS: usize = 200_000;
+/// Requests after which the first figure is taken.
+const EARLY: usize = 5_000;
+/// Exponent of the law by which operations are drawn.
+const EXPONENT: f64 = 0.8;
+/// One request in so many is a scanner's, answered with 404.
+const SCANNER: usize = 20;
+/// Gateways, which take new patterns one after the other.
+const GATEWAYS: usize = 4;
+/// Requests between a review and the first gateway that has its patterns, and between two gateways.
+const LAG: usize = 200;
+
+/// One API under traffic.
+pub(crate) struct Run {
+    operations: Vec<Operation>,
+    ids: Ids,
+    seed: u64,
+}
+
+/// The figures after some requests.
+pub(crate) struct Figures {
+    exact: f64,
+    overflow: f64,
+    routes: usize,
+    merged: Vec<(String, String)>,
+    missed: Vec<(u64, String, String)>,
+}
+
+impl Run {
+    pub(crate) fn of(operations: Vec<Operation>, ids: Ids, seed: u64) -> Self {
+        Self { operations, ids, seed }
+    }
+
+    /// Prints one line of the table, and with `BENCH_ROUTES_DETAILS=1` what is missed.
+    pub(crate) fn report(mut self, name: &str) {
+        let mut random = Random(self.seed);
+        // Which operation is frequent is drawn, too.
+        for at in (1..self.operations.len()).rev() {
+            self.operations.swap(at, random.below(at + 1));
+        }
+        let popularity = Zipf::new(self.operations.len(), EXPONENT);
+        let values = Values::new(self.ids);
+        let mut product = Product::default();
+        let mut early = None;
+        for request in 0..REQUESTS {
+            if request == EARLY {
+                early = Some(product.figures());
+            }
+            if random.below(SCANNER) == 0 {
+                product.take(request, "GET", &scanned(&mut random), 404, None);
+                continue;
+            }
+            let operation = &self.operations[popularity.draw(&mut random)];
+            let path = values.path(&operation.path, &mut random);
+            product.take(request, &operation.method, &path, 200, Some(&operation.path));
+        }
+        let late = product.figures();
+        let templates: std::collections::BTreeSet<String> =
+            self.operations.iter().map(|operation| plain(&operation.path)).collect();
+        let early = early.map_or(0.0, |figures| figures.exact);
+        println!(
+            "| {name} | {} | {:.1} % | {:.1} % | {:.1} % | {} | {} |",
+            templates.len(),
+            early * 100.0,
+            late.exact * 100.0,
+            late.overflow * 100.0,
+            late.routes,
+            late.merged.len(),
+        );
+        if std::env::var_os("BENCH_ROUTES_DETAILS").is_some() {
+            for (requests, template, route) in late.missed.iter().take(60) {
+                println!("    {requests:6} {template}  ->  {route}");
+            }
+            for (template, route) in &late.merged {
+                println!("    merged {template}  ->  {route}");
+            }
+            println!("{}", product.learner.patterns().write());
+        }
+    }
+}
+
+/// Paths that scanners ask every server for.
+fn scanned(random: &mut Random) -> String {
+    const PATHS: [&str; 12] = [
+        "/.env",
+        "/wp-login.php",
+        "/wp-admin/setup-config.php",
+        "/.git/config",
+        "/admin/config.php",
+        "/phpmyadmin/index.php",
+        "/vendor/phpunit/phpunit/src/Util/PHP/eval-stdin.php",
+        "/actuator/health",
+        "/cgi-bin/luci",
+        "/boaform/admin/formLogin",
+        "/api/v1/pods",
+        "/server-status",
+    ];
+    match random.below(3) {
+        0 => format!("/{:x}", random.next()),
+        _ => PATHS[random.below(PATHS.len())].to_owned(),
+    }
+}
+
+/// Gateways, the ingest and what is counted.
+#[derive(Default)]
+pub(crate) struct Product {
+    pub(crate) learner: Learner,
+    learned: usize,
+    /// Patterns in force at each gateway, and those on their way with the request at which they arrive.
+    gateways: [Patterns; GATEWAYS],
+    on_their_way: VecDeque<(usize, usize, Patterns)>,
+    /// Requests by the route under which a gateway counted them and the template they belong to.
+    counts: HashMap<(String, String), u64>,
+    route: String,
+}
+
+impl Product {
+    /// Sends one request through a gateway.
+    pub(crate) fn take(
+        &mut self,
+        request: usize,
+        method: &str,
+        path: &str,
+        status: u16,
+        template: Option<&str>,
+    ) {
+        while self.on_their_way.front().is_some_and(|(at, _, _)| *at <= request) {
+            if let Some((_, gateway, patterns)) = self.on_their_way.pop_front() {
+                self.gateways[gateway] = patterns;
+            }
+        }
+        if status == 404 {
+            self.route.clear();
+            self.route.push_str(UNMATCHED);
+        } else {
+            self.gateways[request % GATEWAYS].route(path.as_bytes(), &mut self.route);
+        }
+        if let Some(template) = template {
+            *self.counts.entry((self.route.clone(), plain(template))).or_default() += 1;
+        }
+        if (1..400).contains(&status) {
+            self.learner.observe(method, path.as_bytes(), status);
+            self.learned += 1;
+            let is_due = matches!(self.learned, 500 | 1_000 | 2_000 | 3_500) || self.learned % 5_000 == 0;
+            if is_due && self.learner.review() {
+                for gateway in 0..GATEWAYS {
+                    let at = request + LAG * (gateway + 1);
+                    self.on_their_way.push_back((at, gateway, self.learner.patterns().clone()));
+                }
+                self.on_their_way.make_contiguous().sort_by_key(|(at, gateway, _)| (*at, *gateway));
+            }
+        }
+    }
+
+    /// Routes after the fold.
+    pub(crate) fn rows(&self) -> usize {
+        self.figures().routes
+    }
+
+    /// What the API shows now: the past is folded under the patterns in force.
+    pub(crate) fn figures(&self) -> Figures {
+        let mut rows: BTreeMap<String, BTreeMap<&str, u64>> = BTreeMap::new();
+        let mut spread: BTreeMap<&str, BTreeMap<String, u64>> = BTreeMap::new();
+        for ((route, template), requests) in &self.counts {
+            let route = plain(&self.learner.patterns().fold(route).unwrap_or_else(|| route.clone()));
+            *spread.entry(template).or_default().entry(route.clone()).or_default() += requests;
+            *rows.entry(route).or_default().entry(template).or_default() += requests;
+        }
+        let all: u64 = self.counts.values().sum();
+        let exact: u64 =
+            spread.iter().map(|(template, routes)| routes.get(*template).copied().unwrap_or(0)).sum();
+        let mut merged = Vec::new();
+        let mut missed = Vec::new();
+        for (template, routes) in &spread {
+            let of_all: u64 = routes.values().sum();
+            for (route, requests) in routes.iter().filter(|(route, _)| route != template) {
+                missed.push((*requests, (*template).to_owned(), route.clone()));
+                // More than one operation has requests in this row, and most of this one's are there.
+                if requests * 2 > of_all && rows.get(route).is_some_and(|templates| templates.len() > 1) {
+                    merged.push(((*template).to_owned(), route.clone()));
+                }
+            }
+        }
+        missed.sort_by(|left, right| right.cmp(left));
+        let share = |part: u64| part as f64 / all.max(1) as f64;
+        Figures { exact: share(exact), overflow: 0.0, routes: rows.len(), merged, missed }
+    }
+}
+
+/// A template or route without the names of its parameters.
+pub(crate) fn plain(route: &str) -> String {
+    let mut out = String::new();
+    let mut rest = route;
+    while let Some((before, behind)) = rest.split_once('{') {
+        out.push_str(before);
+        out.push_str("{}");
+        rest = behind.split_once('}').map_or("", |(_, rest)| rest);
+    }
+    out.push_str(rest);
+    out
+}
