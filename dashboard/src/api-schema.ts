@@ -96,6 +96,7 @@ export interface components {
             method: string;
             method_original: string | null;
             route: string;
+            route_source: string | null;
             path: string | null;
             query: string | null;
             status: number;
@@ -209,6 +210,32 @@ export interface components {
                 [key: string]: number;
             };
             never: string[];
+        };
+        LearnedPlace: {
+            before: string;
+            words: string[];
+            /** Format: date-time */
+            learned_at: string | null;
+            requests: number;
+        };
+        LearnedTemplate: {
+            method: string;
+            route: string;
+            examples: number;
+        };
+        ScopePatterns: {
+            service: string;
+            environment: string;
+            direction: string;
+            version: string;
+            /** Format: date-time */
+            learned_at: string;
+            requests: number;
+            places: components["schemas"]["LearnedPlace"][];
+            templates: components["schemas"]["LearnedTemplate"][];
+        };
+        Patterns: {
+            rows: components["schemas"]["ScopePatterns"][];
         };
     };
     responses: never;

@@ -8,14 +8,18 @@ use std::time::{Duration, Instant};
 
 use gatelens_model::route_patterns::VERSION_HEADER;
 use gatelens_testkit::client::{Connection, Request};
-use gatelens_testkit::{Envoy, Launch, Receiver, Reply, Upstream, artefacts, otlp};
+use gatelens_testkit::{Envoy, Launch, Listeners, Receiver, Reply, Update, Upstream, artefacts, otlp};
 use serde_json::{Value, json};
 
-use super::stack::Mode;
+use super::report;
+use super::stack::{Mode, Stack};
 
 /// Far more than the slowest host needs; reached only when something is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
 const CLIENTS: usize = 4;
+
+/// What the gateway logs when it follows new patterns.
+const IN_FORCE: &str = "of the ingest `gatelens_ingest` are in force";
 
 fn plugin() -> Value {
     json!({
@@ -86,6 +90,94 @@ fn wait(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "{what}");
         sleep(Duration::from_millis(200));
     }
+}
+
+fn learned(stack: &Stack) -> BTreeSet<String> {
+    let answer = stack.ingest.get_json("/api/v1/patterns").unwrap();
+    let rows = answer["rows"].as_array().unwrap().iter();
+    let templates = rows.flat_map(|row| row["templates"].as_array().unwrap().clone());
+    templates.map(|template| template["route"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Requests by route, in the counts and in the log.
+fn check(stack: &Stack, expected: &Expected) {
+    let requests = expected.values().sum();
+    stack.wait_for_count(requests);
+    let mut counted = Expected::new();
+    for ((_, _, route, _), counts) in stack.summary() {
+        *counted.entry(route).or_default() += counts.requests;
+    }
+    assert_eq!(&counted, expected, "{}", stack.envoy.log());
+    let mut logged = Expected::new();
+    for row in stack.wait_for_requests(requests as usize) {
+        *logged.entry(row["route"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    assert_eq!(&logged, expected);
+    // A filter by a folded route finds what was logged before it was learned.
+    let route = "/users/{param}";
+    let found = stack.ingest.get_json("/api/v1/requests?limit=1000&route=/users/%7Bparam%7D").unwrap();
+    assert_eq!(found["rows"].as_array().unwrap().len() as u64, expected[route]);
+}
+
+/// Series of the gateway's latest epoch.
+fn series(stack: &Stack) -> u64 {
+    report::gateways(&stack.ingest)[0]["series"].as_u64().unwrap()
+}
+
+fn adoptions(envoy: &Envoy) -> usize {
+    envoy.log().matches(IN_FORCE).count()
+}
+
+#[test]
+fn learned_routes_fold_the_past_and_survive_every_restart() {
+    let mut stack = Stack::launch(Mode::Logger, Listeners::Discovered, |config| config.plugin(&plugin()));
+    let mut expected = Expected::new();
+    let address = stack.envoy.address();
+    for round in 0..8 {
+        wave(address, 800, 0, &mut expected);
+        // The rest of what is learned follows when the next batches arrive.
+        sleep(Duration::from_millis(1_200));
+        eprintln!("after {} requests: {:?}", (round + 1) * 800, learned(&stack));
+    }
+    check(&stack, &expected);
+    assert!(adoptions(&stack.envoy) > 0, "{}", stack.envoy.log());
+
+    // The second wave has names that nobody has seen: the gateway itself counts it under the patterns.
+    let before = series(&stack);
+    wave(address, 1_600, 2_000, &mut expected);
+    check(&stack, &expected);
+    assert!(series(&stack) <= before, "{before} {}", series(&stack));
+
+    let known = learned(&stack);
+    assert!(known.contains("/repos/{param}/{param}/issues/{number}"), "{known:?}");
+    stack.ingest.kill().unwrap();
+    wave(address, 400, 2_500, &mut expected);
+    stack.ingest.restart().unwrap();
+    check(&stack, &expected);
+    assert_eq!(learned(&stack), known);
+
+    // A configuration update keeps the patterns.
+    let mut changed = plugin();
+    changed["debug"] = json!(true);
+    let update = stack.envoy.update(&stack.config.clone().plugin(&changed)).unwrap();
+    assert_eq!(update, Update::Accepted);
+    let before = series(&stack);
+    wave(address, 800, 3_000, &mut expected);
+    check(&stack, &expected);
+    assert!(series(&stack) <= before, "{before} {}", series(&stack));
+
+    // A new process gets them back with its first answers.
+    let launch = Launch { listeners: Listeners::Discovered, ..Launch::default() };
+    stack.envoy = Envoy::launch(&stack.config, &launch).unwrap();
+    let address = stack.envoy.address();
+    wave(address, 16, 3_500, &mut expected);
+    wait("the patterns to come back", || adoptions(&stack.envoy) == 1);
+    // Each worker follows on its next tick.
+    sleep(Duration::from_secs(2));
+    let before = series(&stack);
+    wave(address, 800, 4_000, &mut expected);
+    check(&stack, &expected);
+    assert!(series(&stack) <= before + 9, "{before} {}", series(&stack));
 }
 
 #[test]
