@@ -213,7 +213,10 @@ fn visit(directory: &Path, see: &mut dyn FnMut(&Path) -> Result<()>) -> Result<(
 
 fn is_source(file: &Path) -> bool {
     let name = file.to_string_lossy();
-    [".js", ".ts", ".py"].iter().any(|end| name.ends_with(end)) && !name.ends_with(".d.ts")
+    // What a client's own tests and helpers write are examples.
+    let is_example =
+        ["/test/", "/tests/", "/dynamic/", "/utils/", ".d.ts"].iter().any(|part| name.contains(part));
+    [".js", ".ts", ".py"].iter().any(|end| name.ends_with(end)) && !is_example
 }
 
 /// Quoted texts that are templates, with the method in them or the nearest one around them.

@@ -69,7 +69,8 @@ impl Run {
         let late = product.figures();
         let templates: std::collections::BTreeSet<String> =
             self.operations.iter().map(|operation| plain(&operation.path)).collect();
-        let early = early.map_or(0.0, |figures| figures.exact);
+        let (early, early_missed) =
+            early.map_or((0.0, Vec::new()), |figures| (figures.exact, figures.missed));
         println!(
             "| {name} | {} | {:.1} % | {:.1} % | {:.1} % | {} | {} |",
             templates.len(),
@@ -82,6 +83,9 @@ impl Run {
         if std::env::var_os("BENCH_ROUTES_DETAILS").is_some() {
             for (requests, template, route) in late.missed.iter().take(60) {
                 println!("    {requests:6} {template}  ->  {route}");
+            }
+            for (requests, template, route) in early_missed.iter().take(25) {
+                println!("    early {requests:6} {template}  ->  {route}");
             }
             for (template, route) in &late.merged {
                 println!("    merged {template}  ->  {route}");
@@ -153,7 +157,8 @@ impl Product {
         if (1..400).contains(&status) {
             self.learner.observe(method, path.as_bytes(), status);
             self.learned += 1;
-            let is_due = matches!(self.learned, 500 | 1_000 | 2_000 | 3_500) || self.learned % 5_000 == 0;
+            let is_due =
+                matches!(self.learned, 500 | 1_000 | 2_000 | 3_500) || self.learned.is_multiple_of(5_000);
             if is_due && self.learner.review() {
                 for gateway in 0..GATEWAYS {
                     let at = request + LAG * (gateway + 1);

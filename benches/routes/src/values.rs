@@ -52,7 +52,7 @@ impl Values {
         let name = parameter.to_ascii_lowercase();
         let is = |ends: &[&str]| ends.iter().any(|end| name == *end || name.ends_with(&format!("_{end}")));
         if is(&["sha", "commit", "tree", "ref_sha"]) {
-            return hex(seed, if seed % 4 == 0 { 7 } else { 40 });
+            return hex(seed, if seed.is_multiple_of(4) { 7 } else { 40 });
         }
         if name == "version" && word == "apis" {
             return ["v1", "v1alpha1", "v1beta1"][(seed % 3) as usize].to_owned();
@@ -142,7 +142,7 @@ impl Values {
         }
         match self.ids {
             Ids::Number => (seed % 9_000_000 + 1_000).to_string(),
-            Ids::Uuid if hash(parameter) % 3 == 0 => (seed % 9_000_000 + 1_000).to_string(),
+            Ids::Uuid if hash(parameter).is_multiple_of(3) => (seed % 9_000_000 + 1_000).to_string(),
             Ids::Uuid => uuid(seed),
             Ids::Hex => hex(seed, 64),
             Ids::Name => name_of(seed),

@@ -87,12 +87,12 @@ impl<'a> Place<'a> {
             -5.0
         } else if self.is_behind_value() {
             -3.0
-        } else if self.is_behind_plural() {
-            -1.0
-        } else if is_plural(&self.node.label) {
-            2.0
         } else {
-            -1.0
+            match (self.is_behind_plural(), is_plural(&self.node.label)) {
+                (false, true) => 2.0,
+                (true, false) => -3.0,
+                (true, true) | (false, false) => -1.0,
+            }
         }
     }
 
@@ -129,10 +129,15 @@ impl<'a> Place<'a> {
     pub(super) fn familiarity(&self) -> f64 {
         let known = self.words.iter().filter(|(word, _, _)| self.trie.is_known(word)).count();
         match share(known, self.words.len()) {
-            share if share >= 0.6 => 1.0,
-            share if share >= 0.3 => 0.5,
+            share if share >= 0.6 => 2.0,
+            share if share >= 0.3 => 1.0,
             _ => 0.0,
         }
+    }
+
+    /// Whether a parameter stands behind the same word elsewhere: behind the `namespaces` of another group.
+    pub(super) fn precedent(&self) -> f64 {
+        if self.trie.is_label(&self.node.label) { 1.5 } else { 0.0 }
     }
 
     /// What follows these words or values.

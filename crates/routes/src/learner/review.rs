@@ -2,28 +2,39 @@
 
 use super::evidence::{Following, Place};
 use super::trie::{Id, Node, ROOT, Trie, is_foldable, is_verb};
-use super::vocabulary::is_operation;
+use super::vocabulary::{is_operation, is_plural};
 use crate::patterns::VALUE;
 
 /// Requests at a place before it is looked at.
+const MIN_LOOKED: u32 = 8;
+/// Requests at a place before it is a parameter on the evidence of the place alone.
 const MIN_REQUESTS: u32 = 16;
+/// What other places say about one with fewer, and the share of new words that it must have.
+const TRANSFERRED: (f64, f64) = (1.5, 0.5);
 /// Words at a place before they can be values.
 const MIN_WORDS: usize = 3;
 /// Score from which a place is a parameter.
 const MIN_SCORE: f64 = 3.0;
 /// Requests of a word that can be kept.
 const MIN_KEPT: u32 = 5;
+/// A word with so many times the requests of the next one carries traffic for itself. Values do not: by Zipf's law with
+/// an exponent of 1 the first has twice the requests of the second.
+const DOMINANT: u32 = 6;
+/// A watched word with so many requests, which are at least this part of all at its place, carries traffic for itself.
+const CARRYING: (u32, u32) = (20, 4);
 /// Requests of a watched word before it is judged.
 const MIN_CANDIDATE: u32 = 8;
 /// Near the root a parameter needs so many requests or words.
 const NEAR_ROOT: (u32, usize) = (6_000, 64);
 /// Requests at a place that may become a parameter, after which what follows its words is looked at without it.
 const MAX_OPEN: u32 = 3_000;
+/// The same for a place behind the name of several things, whatever its score.
+const MAX_YOUNG: u32 = 400;
 /// Words and score from which a place may become a parameter soon.
 const OPEN_WORDS: usize = 8;
 const OPEN_SCORE: f64 = -2.0;
 /// Requests and share of new words that show a parameter behind which nothing stands and which is only read.
-const SILENT: (u32, f64) = (100, 0.15);
+const SILENT: [(u32, f64); 3] = [(30, 0.6), (50, 0.45), (100, 0.15)];
 /// Reviews of the whole tree in one call: a place that is learned changes what is known of those before it.
 const MAX_ROUNDS: u32 = 12;
 
@@ -61,7 +72,9 @@ impl Trie {
         while let Some(node) = self.node(at).filter(|_| at != ROOT) {
             let Some(parent) = self.node(node.parent) else { return false };
             let is_watched = parent.is_place && !node.is_kept;
-            let is_open = parent.is_open && parent.count < MAX_OPEN;
+            let is_young =
+                is_plural(&parent.label) && parent.words.len() >= MIN_WORDS && parent.count < MAX_YOUNG;
+            let is_open = parent.is_open && parent.count < MAX_OPEN || is_young && !parent.is_place;
             if &*node.label != VALUE && (is_watched || is_open) {
                 return true;
             }
@@ -78,6 +91,12 @@ impl Trie {
         if let Some(node) = self.node_mut(id) {
             node.looked = looked;
             node.is_place |= decision.is_place;
+            if node.is_place && !is_place {
+                let label = node.label.clone();
+                self.note_label(label);
+            }
+        }
+        if let Some(node) = self.node_mut(id) {
             node.is_open = decision.is_open;
         }
         for word in &decision.kept {
@@ -106,7 +125,7 @@ fn is_due(node: &Node) -> bool {
     let words = u32::try_from(node.words.len()).unwrap_or(u32::MAX);
     !node.words.is_empty()
         && !is_verb(&node.label)
-        && node.count >= MIN_REQUESTS
+        && node.count >= MIN_LOOKED
         && (node.count >= node.looked.0.saturating_add(node.looked.0 / 2)
             || words >= node.looked.1.saturating_add(4))
 }
@@ -115,7 +134,10 @@ fn is_due(node: &Node) -> bool {
 fn decide(place: &Place<'_>) -> Decision {
     let by_shape = place.is_by_shape();
     let words = place.words.len();
-    if words < MIN_WORDS || place.word_requests() < MIN_REQUESTS && !by_shape {
+    let (requests, unseen) = (place.word_requests(), place.unseen());
+    let transferred = place.familiarity() + place.precedent();
+    let is_transferred = transferred >= TRANSFERRED.0 && unseen >= TRANSFERRED.1;
+    if words < MIN_WORDS || requests < MIN_REQUESTS && !by_shape && !is_transferred {
         return Decision::default();
     }
     if place.is_near_root() && place.node.count < NEAR_ROOT.0 && words < NEAR_ROOT.1 {
@@ -124,10 +146,13 @@ fn decide(place: &Place<'_>) -> Decision {
     let value = place.value.filter(|_| by_shape).map(|(id, _)| id);
     let all: Vec<Id> = place.words.iter().map(|(_, id, _)| *id).chain(value).collect();
     let following = place.following(&all);
-    let (kept, rest): (Vec<_>, Vec<_>) =
-        place.words.iter().partition(|(word, id, node)| is_kept(&following, word, *id, node));
+    let dominant = dominant(place);
+    let (kept, rest): (Vec<_>, Vec<_>) = place
+        .words
+        .iter()
+        .partition(|(word, id, node)| Some(*id) == dominant || is_kept(&following, word, *id, node));
     let siblings: Vec<Id> = rest.iter().map(|(_, id, _)| *id).chain(value).collect();
-    let mut score = place.position() + place.growth() + place.oddness() + place.familiarity();
+    let mut score = place.position() + place.growth() + place.oddness() + transferred;
     let continuation = following.coincidence(&siblings);
     score += match continuation {
         Some(ratio) if ratio > 0.6 => 3.0,
@@ -154,7 +179,8 @@ fn decide(place: &Place<'_>) -> Decision {
         score -= 4.0;
     }
     let is_silent = continuation.is_none() && methods.is_none();
-    let is_growing = place.word_requests() >= SILENT.0 && place.unseen() >= SILENT.1;
+    let is_growing =
+        is_transferred || SILENT.iter().any(|(least, share)| requests >= *least && unseen >= *share);
     let is_open = words >= OPEN_WORDS && !place.is_near_root() && score > OPEN_SCORE;
     if score < MIN_SCORE || is_silent && !is_growing || rest.len() < MIN_WORDS || place.has_versions() {
         return Decision { is_open, ..Decision::default() };
@@ -165,6 +191,15 @@ fn decide(place: &Place<'_>) -> Decision {
         kept: kept.iter().map(|(word, _, _)| Box::from(*word)).collect(),
         folded: rest.iter().map(|(word, _, _)| Box::from(*word)).collect(),
     }
+}
+
+/// The word that carries so much traffic for itself that it is worth its own row.
+fn dominant(place: &Place<'_>) -> Option<Id> {
+    let mut counts: Vec<(u32, Id)> = place.words.iter().map(|(_, id, node)| (node.count, *id)).collect();
+    counts.sort_unstable();
+    let (most, id) = counts.pop()?;
+    let next = counts.last().map_or(0, |(count, _)| *count);
+    (most >= MIN_KEPT && most / DOMINANT >= next).then_some(id)
 }
 
 /// Whether a word beside a parameter stays literal.
@@ -187,14 +222,14 @@ fn judge(place: &Place<'_>) -> Decision {
     let mut decision = Decision::default();
     let Some((value, values)) = place.value else { return decision };
     for (word, id, node) in place.words.iter().filter(|(word, _, node)| !node.is_kept && is_foldable(word)) {
-        if node.count >= MIN_CANDIDATE
-            && values.count >= node.count
-            && is_kept(&place.following(&[*id, value]), word, *id, node)
-        {
-            decision.kept.push(Box::from(*word));
-        } else {
-            decision.folded.push(Box::from(*word));
-        }
+        let since = place.node.count.saturating_sub(node.born);
+        let carries = node.count >= CARRYING.0 && node.count >= since / CARRYING.1;
+        let proven = || {
+            let is_judged = node.count >= MIN_CANDIDATE && values.count >= node.count;
+            is_judged && is_kept(&place.following(&[*id, value]), word, *id, node)
+        };
+        let list = if carries || proven() { &mut decision.kept } else { &mut decision.folded };
+        list.push(Box::from(*word));
     }
     decision
 }

@@ -26,6 +26,8 @@ pub(super) struct Trie {
     free: Vec<Id>,
     /// A Bloom filter of words that stood at learned places.
     known: Box<[u64]>,
+    /// Words before learned places.
+    labels: BTreeSet<Box<str>>,
 }
 
 /// One beginning of paths.
@@ -54,6 +56,8 @@ pub(super) struct Node {
     pub(super) is_kept: bool,
     /// Whether it may become such a place soon.
     pub(super) is_open: bool,
+    /// At a word beside a learned parameter: requests at the place before it was watched.
+    pub(super) born: u32,
     /// Words that were forgotten here.
     pub(super) pruned: u32,
     /// Count and number of words at the last review.
@@ -62,7 +66,12 @@ pub(super) struct Node {
 
 impl Default for Trie {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()], free: Vec::new(), known: vec![0; KNOWN_BITS / 64].into() }
+        Self {
+            nodes: vec![Node::default()],
+            free: Vec::new(),
+            known: vec![0; KNOWN_BITS / 64].into(),
+            labels: BTreeSet::new(),
+        }
     }
 }
 
@@ -96,6 +105,8 @@ impl Trie {
         let place = before.split('/').skip(1).fold(ROOT, |at, segment| self.child(at, segment));
         if let Some(node) = self.node_mut(place) {
             node.is_place = true;
+            let label = node.label.clone();
+            self.note_label(label);
         }
         for word in words {
             let kept = self.child(place, word);
@@ -173,6 +184,18 @@ impl Trie {
         }
     }
 
+    /// Whether a learned place stands behind that word somewhere.
+    pub(super) fn is_label(&self, word: &str) -> bool {
+        self.labels.contains(word)
+    }
+
+    /// Remembers the word before a learned place.
+    pub(super) fn note_label(&mut self, word: Box<str>) {
+        if &*word != VALUE && self.labels.len() < MAX_NODES {
+            self.labels.insert(word);
+        }
+    }
+
     /// Whether a word stood at a learned place before.
     pub(super) fn is_known(&self, word: &str) -> bool {
         let hash = hash(word.as_bytes());
@@ -216,7 +239,6 @@ impl Trie {
         node.strict = node.strict.saturating_add(taken.strict);
         add(&mut node.loose, &taken.loose);
         add(&mut node.methods, &taken.methods);
-        node.pruned = node.pruned.saturating_add(taken.pruned);
         let becomes_place = taken.is_place && !node.is_place;
         node.is_place |= taken.is_place;
         let is_place = node.is_place;
@@ -321,6 +343,7 @@ impl Walk<'_> {
             form == Form::Value || form == Form::Compound && base.starts_with('{') && base.ends_with('}');
         let Some(at) = self.at else { return };
         let Some(here) = self.trie.node(at) else { return };
+        let born = here.count;
         let as_value = is_value || here.is_place && is_foldable(base) && !self.watches(here, base);
         let label = if as_value { VALUE } else { base };
         if as_value && !is_value {
@@ -328,6 +351,9 @@ impl Walk<'_> {
         }
         let next = self.trie.child(at, label);
         self.trie.count(next);
+        if let Some(node) = self.trie.node_mut(next).filter(|node| node.count == 1) {
+            node.born = born;
+        }
         if as_value && let Some(node) = self.trie.node_mut(next) {
             node.sketch |= bit_of(raw);
             if is_value {
