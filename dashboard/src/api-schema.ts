@@ -17,17 +17,22 @@ export interface components {
         SummaryRow: {
             service?: string;
             environment?: string;
+            version?: string;
             /** @enum {string} */
             direction?: "inbound" | "outbound";
             consumer?: string;
             method?: string;
             route?: string;
+            host?: string;
+            upstream_cluster?: string;
             status?: number;
+            grpc_status?: number | null;
             error_type?: string;
             requests: number;
             errors: number;
             request_bytes: number;
             response_bytes: number;
+            attempts: number;
             p50_ms: number | null;
             p75_ms: number | null;
             p95_ms: number | null;
@@ -51,17 +56,22 @@ export interface components {
             time: string;
             service?: string;
             environment?: string;
+            version?: string;
             /** @enum {string} */
             direction?: "inbound" | "outbound";
             consumer?: string;
             method?: string;
             route?: string;
+            host?: string;
+            upstream_cluster?: string;
             status?: number;
+            grpc_status?: number | null;
             error_type?: string;
             requests: number;
             errors: number;
             request_bytes: number;
             response_bytes: number;
+            attempts: number;
             p50_ms: number | null;
             p75_ms: number | null;
             p95_ms: number | null;
@@ -97,15 +107,22 @@ export interface components {
             method_original: string | null;
             route: string;
             route_source: string | null;
+            scheme: string | null;
+            host: string | null;
+            port: number | null;
             path: string | null;
             query: string | null;
             status: number;
             grpc_status: number | null;
             duration_ms: number | null;
             upstream_ms: number | null;
+            attempts: number | null;
             resend_count: number | null;
+            upstream_cluster: string | null;
+            weight: number;
             request_bytes: number | null;
             response_bytes: number | null;
+            protocol: string | null;
             client_address: string | null;
             client_port: number | null;
             user_agent: string | null;
@@ -115,6 +132,9 @@ export interface components {
             response_flags: string | null;
             code_details: string | null;
             error_type: string | null;
+            /** @enum {string} */
+            direction: "inbound" | "outbound";
+            version: string | null;
             request_headers: {
                 [key: string]: string[];
             } | null;
@@ -182,6 +202,11 @@ export interface components {
             workers: number | null;
             workers_lost: number | null;
             uncounted: number;
+            not_logged: {
+                excluded: number;
+                sampled_out: number;
+            };
+            excluded_from_counters: number;
             active_requests: number | null;
             busy_seconds: number | null;
             tags: {

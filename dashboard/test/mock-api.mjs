@@ -298,7 +298,7 @@ function requestAt(slot) {
   return {
     time: new Date(slot * 333 + noise(slot, 20) * 300).toISOString(), consumer: series.consumer, consumer_trusted: false, method: series.method, method_original: null, route: series.route, route_source: null,
     path: series.route === '__unmatched__' ? '/wp-login.php' : series.route.replace(/\{uuid\}/, `${hex(40, 8)}-${hex(50, 4)}-4${hex(60, 3)}-a${hex(70, 3)}-${hex(80, 12)}`).replace(/\{\w+\}/g, () => String(id)),
-    query: null, status: series.status, duration_ms: duration, upstream_ms: reached ? Number((duration * 0.94).toFixed(3)) : null, resend_count: null,
+    query: null, status: series.status, duration_ms: duration, upstream_ms: reached ? Number((duration * 0.94).toFixed(3)) : null, resend_count: null, weight: 1,
     request_bytes: series.method === 'GET' ? 0 : 480, response_bytes: Math.round(300 + series.median * 90 * noise(slot, 16)),
     client_address: `203.0.113.${Math.floor(noise(slot, 17) * 250)}`, client_port: 40000 + Math.floor(noise(slot, 21) * 9000), user_agent: AGENTS[Math.floor(noise(slot, 18) * AGENTS.length)],
     request_id: `${hex(100, 8)}-${hex(110, 4)}-4${hex(120, 3)}-9${hex(130, 3)}-${hex(140, 12)}`, trace_id: traced ? hex(200, 32) : null, span_id: traced ? hex(240, 16) : null,
@@ -349,7 +349,7 @@ function gateways({ now, mock }) {
     instance, epoch: '5be2c9a1d0347f16', service: 'shop', environment: 'prod', version, config_hash: '9f1c62d07ab35e84',
     first_seen: rfc3339(now - 5 * 86400), last_seen: rfc3339(now - age_s), series: 228, overflow: 0, ended: age_s > 300,
     // Other senders report no delivery.
-    captured: null, sent: null, stored: null, dropped: NO_DROPS, held: null, queue_bytes: null, export_failures: null, workers: null, workers_lost: null, uncounted: 0,
+    captured: null, sent: null, stored: null, dropped: NO_DROPS, held: null, queue_bytes: null, export_failures: null, workers: null, workers_lost: null, uncounted: 0, not_logged: { excluded: 0, sampled_out: 0 }, excluded_from_counters: 0,
     active_requests: null, busy_seconds: null, tags: {}, gaps: { metrics: 0, logs: 0 }, redaction: null, ...more, ...mock.gateways[instance],
   });
   const delivery = (stored, more) => ({
@@ -364,7 +364,7 @@ function gateways({ now, mock }) {
         epoch: '11c2e9a1d0347f16', ended: true, redaction: REDACTION['edge-1 before'], ...delivery(80_400, { dropped: { ...NO_DROPS, lost: 3 }, held: 0, queue_bytes: 0, active_requests: 0 }),
       }),
       row('edge-2', '0.1.0', 1.2, {
-        series: 2000, overflow: 1840, redaction: REDACTION['edge-2'],
+        series: 2000, overflow: 1840, not_logged: { excluded: 5120, sampled_out: 45 }, excluded_from_counters: 77, redaction: REDACTION['edge-2'],
         ...delivery(1_390_002, { captured: 1_391_251, dropped: { ...NO_DROPS, queue_full: 1200, expired: 31 }, held: 18, queue_bytes: 9204, export_failures: 14 }),
       }),
       row('edge-canary', '0.2.0-rc.1', 48 * 60, { config_hash: '03ee51b29c7d4410', series: 12, gaps: { metrics: 1, logs: 2 } }),

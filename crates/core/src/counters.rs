@@ -6,11 +6,13 @@
 mod cardinality;
 mod pending;
 mod series;
+mod turnover;
 mod values;
 mod waiting;
 
 pub use cardinality::{Caps, Cardinality, NameKind, OVERFLOW_SERIES};
 pub use pending::{Entry, Pending, Place};
 pub use series::{Dimension, Dimensions, Series, SeriesKey};
+pub use turnover::{Bid, GivenUp, LOOK_NS, Turnover};
 pub use values::{Measurement, Values};
-pub use waiting::{Admission, MAX_WAITING, Waiting};
+pub use waiting::{Admission, FEWEST_REQUESTS, MAX_WAITING, Waiting};

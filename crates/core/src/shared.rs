@@ -8,6 +8,7 @@
 //! | `epoch` | epoch and start: made once, by the first worker | [`epoch`] |
 //! | `directory`, `page/<n>` | the series in each slot | [`directory`] |
 //! | `slot/<n>` | a series' key, its start, and its values since then | [`slot`] |
+//! | `waiting` | names that wait for a slot where none is free | [`bids`] |
 //! | `dirty` | a bit for each slot that changed since a leader last took the bits | [`series`] |
 //! | `lease` | the leader, the end of its lease, and the time up to which all changes are acknowledged | [`lease`] |
 //! | `sequence/<signal>` | the last sequence number given out | [`sequence`] |
@@ -19,6 +20,7 @@
 //! and then sets its bit; the leader first takes the bits and then reads the slots: no change is missed. The cost of a
 //! merge and of an export depends only on the series that changed.
 
+pub mod bids;
 mod directory;
 pub mod epoch;
 pub mod heartbeat;

@@ -91,6 +91,25 @@ fn configured_templates_keep_their_rows_after_a_flood_of_other_paths() {
 }
 
 #[test]
+fn templates_for_several_methods_of_a_path_share_a_slot() {
+    let text = configuration(
+        r#""templates": ["GET /a", "PUT /a", "POST /a", "DELETE /a"]"#,
+        r#""max_routes": 3, "max_consumers": 30"#,
+    );
+    let gateway = FakeGateway::starting_at(START);
+    let workers = [Worker::start(&gateway, &text)];
+    let mut sent = Vec::new();
+    for path in ["/b", "/c", "/b", "/c", "/a"] {
+        workers[0].finish(get(path));
+        settle(&gateway, &workers, &mut sent);
+    }
+    let by_route = by_attribute(&counts(&sent), "http.route");
+    for path in ["/a", "/b", "/c"] {
+        assert!(by_route.get(path).is_some_and(|requests| *requests > 0), "{path}: {by_route:?}");
+    }
+}
+
+#[test]
 fn names_that_come_once_take_no_slots_from_names_that_come_again() {
     let text = configuration(r#""infer": true"#, r#""max_routes": 10, "max_consumers": 10"#);
     let gateway = FakeGateway::starting_at(START);
@@ -170,6 +189,84 @@ fn a_retired_series_gives_its_slot_to_another_once_its_values_are_acknowledged()
     // Two series of overflow and the row of the directory.
     assert!(gateway.shared_keys() <= keys + 3, "{} after {keys}", gateway.shared_keys());
     assert_eq!(numbers(&sent)["gatelens.series"], 4.0);
+}
+
+#[test]
+fn names_with_traffic_replace_those_without_where_all_slots_are_taken() {
+    let text = configuration("", r#""max_routes": 10, "max_consumers": 10"#);
+    let gateway = FakeGateway::starting_at(START);
+    let workers = [Worker::start(&gateway, &text), Worker::start(&gateway, &text)];
+    let mut sent = Vec::new();
+    // A scanner that comes twice takes all slots before the customers come.
+    for n in 0..40 {
+        workers[n / 2 % 2].finish(by(&format!("scanner-{}", n / 2), &format!("/scan/{}", words_of(n / 2))));
+    }
+    settle(&gateway, &workers, &mut sent);
+    let words = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel"];
+    let mut requests = 40;
+    for _ in 0..100 {
+        for (n, word) in words.iter().enumerate() {
+            workers[n % 2].finish(by(word, &format!("/{word}")));
+            requests += 1;
+        }
+        gateway.wait(Duration::from_secs(1));
+        sent.extend(workers.iter().flat_map(|worker| worker.tick_answering(Some(200))));
+    }
+    settle(&gateway, &workers, &mut sent);
+    let counted = counts(&sent);
+    assert_eq!(counted.values().sum::<u64>(), requests);
+    for word in words {
+        let of_word = |series: &Attributes| {
+            series.get("gatelens.consumer.id").is_some_and(|consumer| consumer == word)
+                && series.get("http.route").is_some_and(|route| *route == format!("/{word}"))
+        };
+        let count: u64 = counted.iter().filter(|(series, _)| of_word(series)).map(|(_, count)| count).sum();
+        assert!(count >= 10, "{word}: {counted:?}");
+    }
+    // Names with the same traffic do not take slots from each other.
+    let lives = streams(&sent, DURATION).len();
+    for n in 0..1_000 {
+        let word = words[n % 8];
+        workers[n % 2].finish(by(word, &format!("/{word}")));
+        if n % 8 == 7 {
+            gateway.wait(Duration::from_secs(1));
+            sent.extend(workers.iter().flat_map(|worker| worker.tick_answering(Some(200))));
+        }
+    }
+    settle(&gateway, &workers, &mut sent);
+    assert_eq!(streams(&sent, DURATION).len(), lives);
+}
+
+#[test]
+fn idle_names_give_their_slots_up_where_slots_are_scarce() {
+    let check = |consumers: usize, idle_hours: u64, expected: usize| {
+        let text = configuration("", r#""max_consumers": 20"#);
+        let gateway = FakeGateway::starting_at(START);
+        let worker = Worker::start(&gateway, &text);
+        let mut sent = Vec::new();
+        for n in 0..consumers {
+            (0..3).for_each(|_| worker.finish(by(&format!("c{n}"), "/a")));
+        }
+        let mut requests = consumers as u64 * 3;
+        sent.extend(worker.deliver_after(Duration::from_secs(1)));
+        // Three of them stay.
+        for _ in 0..idle_hours * 60 {
+            (0..3).for_each(|n| worker.finish(by(&format!("c{n}"), "/a")));
+            requests += 3;
+            sent.extend(worker.deliver_after(Duration::from_secs(60)));
+        }
+        let in_use = |sent: &[Sent]| numbers(sent)["gatelens.series"] as usize;
+        assert_eq!(in_use(&sent), expected, "{consumers} after {idle_hours} h");
+        // One that comes back is counted on.
+        worker.finish(by("c5", "/a"));
+        (0..3).for_each(|_| sent.extend(worker.deliver_after(Duration::from_secs(1))));
+        assert_eq!(counts(&sent).values().sum::<u64>(), requests + 1);
+    };
+    // One series more has the first requests of those that waited.
+    check(20, 0, 21);
+    check(20, 2, 17);
+    check(18, 2, 17);
+    check(17, 2, 18);
 }
 
 #[derive(Clone, Debug)]

@@ -95,7 +95,7 @@ fn a_file_of_a_newer_version_is_left_alone() {
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains("schema version 99"), "{}", answer.text());
     // A file of the first version is brought up to date.
-    let tables = "DROP TABLE reports; DROP TABLE tags; DROP TABLE coarse_intervals; DROP TABLE retention_marks; DROP TABLE expired_gateways; DROP TABLE redaction; DROP TABLE patterns; DROP TABLE pattern_places; PRAGMA user_version = 1";
+    let tables = "DROP TABLE reports; DROP TABLE tags; DROP TABLE coarse_intervals; DROP TABLE retention_marks; DROP TABLE expired_gateways; DROP TABLE redaction; DROP TABLE patterns; DROP TABLE pattern_places; ALTER TABLE states DROP COLUMN attempts; ALTER TABLE minutes DROP COLUMN attempts; ALTER TABLE half_hours DROP COLUMN attempts; PRAGMA user_version = 1";
     service.restart(|_| rusqlite::Connection::open(&path).unwrap().execute_batch(tables).unwrap());
     assert_eq!(service.json("/api/v1/gateways")["rows"], json!([]));
     service.restart(|_| ());
@@ -131,6 +131,8 @@ fn files_of_the_previous_version_are_brought_up_to_date() {
         ("workers", json!(3)),
         ("workers_lost", json!(1)),
         ("uncounted", json!(0)),
+        ("not_logged", json!({"excluded": 0, "sampled_out": 0})),
+        ("excluded_from_counters", json!(0)),
         ("tags", json!({"team": "checkout"})),
     ] {
         assert_eq!(row[key], value, "{key} in {row}");

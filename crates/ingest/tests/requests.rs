@@ -55,8 +55,8 @@ fn a_request_is_shown_as_it_was_sent() {
     let row = service.json(&format!("/api/v1/requests?{DAY}"))["rows"][0].clone();
     let expected = json!({
         "time": "2026-06-20T12:00:00.000000001Z", "consumer": "globex", "consumer_trusted": false, "method": "POST",
-        "method_original": null, "route": "/pay", "route_source": null, "path": "/pay", "query": null, "status": 503, "grpc_status": null, "duration_ms": 250.0,
-        "upstream_ms": 125.0, "resend_count": 2, "request_bytes": 100, "response_bytes": 1000, "client_address": "192.0.2.7",
+        "method_original": null, "route": "/pay", "route_source": null, "scheme": null, "host": null, "port": null, "path": "/pay", "query": null, "status": 503, "grpc_status": null, "duration_ms": 250.0,
+        "upstream_ms": 125.0, "attempts": 3, "resend_count": 2, "upstream_cluster": null, "weight": 1.0, "protocol": null, "direction": "inbound", "version": null, "request_bytes": 100, "response_bytes": 1000, "client_address": "192.0.2.7",
         "client_port": 4711, "user_agent": "curl/8", "request_id": "id-1781956800000000001",
         "trace_id": "000102030405060708090a0b0c0d0e0f", "span_id": "0001020304050607", "response_flags": "UF",
         "code_details": null, "error_type": null, "request_headers": null, "response_headers": null,

@@ -41,6 +41,7 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
         ['Series', number(row.series)],
         ['Overflow', countOf((epoch) => epoch.overflow, 'requests')],
         ['Not counted', countOf((epoch) => epoch.uncounted, 'requests')],
+        ['Excluded', countOf((epoch) => epoch.excluded_from_counters, 'requests by configuration')],
         ['Gaps', countOf((epoch) => epoch.gaps.metrics, 'batches, recovered')],
         ['Active', row.active_requests ? `${exact(row.active_requests)} requests in progress` : number(row.active_requests)],
       ],
@@ -49,6 +50,8 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
       'Request log',
       [
         ...deliveryFields(delivery, row.queue_bytes),
+        ['Excluded', countOf((epoch) => epoch.not_logged.excluded, 'requests without an event')],
+        ['Sampled out', countOf((epoch) => epoch.not_logged.sampled_out, 'requests without an event')],
         ['Gaps', countOf((epoch) => epoch.gaps.logs, 'batches missing')],
         ['Failures', countOf((epoch) => epoch.export_failures, 'failed export attempts; most are retried')],
       ],

@@ -75,7 +75,7 @@ interface Group {
 
 const PLACED = new Set([
   'time', 'consumer', 'method', 'route', 'path', 'query', 'status', 'duration_ms', 'upstream_ms', 'request_bytes', 'response_bytes', 'client_address', 'client_port', 'user_agent',
-  'consumer_trusted', 'method_original', 'resend_count', 'span_id', 'service', 'environment', 'request_id', 'trace_id', 'response_flags', 'code_details', 'error_type', 'gateway', 'request_headers', 'response_headers', 'request_body', 'response_body',
+  'consumer_trusted', 'method_original', 'resend_count', 'weight', 'span_id', 'service', 'environment', 'request_id', 'trace_id', 'response_flags', 'code_details', 'error_type', 'gateway', 'request_headers', 'response_headers', 'request_body', 'response_body',
   'request_body_omitted', 'response_body_omitted', 'grpc_status',
 ]);
 
@@ -94,6 +94,7 @@ function groupsOf(request: Request, zone: Zone): Group[] {
         ['Path', text('path')],
         ['Query', text('query')],
         ['Size', size('request_bytes')],
+        ...(typeof request.weight === 'number' && request.weight > 1 ? [['Stands for', `${exact(Math.round(request.weight * 100) / 100)} requests of the sample`] as [string, ReactNode]] : []),
       ],
     },
     {

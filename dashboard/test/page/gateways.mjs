@@ -28,7 +28,7 @@ describe('gateways', { concurrency: 2 }, () => {
     await page.getByRole('button', { name: 'Details of edge-2' }).focus();
     await page.keyboard.press('Enter');
     const text = await page.locator('.detail').textContent();
-    for (const part of ['1,200 queue full: The queue was full, so the oldest events were dropped.', '31 expired: The events exceeded the age limit', '14 failed export attempts', '1,840 requests', '1,391,251']) {
+    for (const part of ['1,200 queue full: The queue was full, so the oldest events were dropped.', '31 expired: The events exceeded the age limit', '14 failed export attempts', '1,840 requests', '5,120 requests without an event', '45 requests without an event', '77 requests by configuration', '1,391,251']) {
       assert.ok(text.includes(part), part);
     }
     assert.deepEqual(await seriousFindings(page), []);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::examples;
 use gatelens_core::config::Config;
 use serde_json::{Map, Value, json};
 
@@ -15,8 +16,7 @@ of Istio's WasmPlugin, as `config` of Envoy Gateway's EnvoyExtensionPolicy. The 
 {\"version\": 1, \"ingest\": {\"cluster\": \"gatelens_ingest\"}}
 ```
 
-Unknown keys are refused, and so are the sections of planned features. The error names the place and the nearest known
-key. Envoy refuses to start; an xDS update is rejected and the previous configuration stays active.
+Unknown keys are refused. The error names the place and the nearest known key. Envoy refuses to start; an xDS update is rejected and the previous configuration stays active.
 `gatelens check FILE…` finds such errors in advance, in the JSON alone and in the YAML around it. Editors can validate
 against [config.schema.json](config.schema.json).
 
@@ -29,6 +29,7 @@ pub(crate) fn schema() -> Value {
     schema["title"] = json!("The configuration of the gatelens plugin");
     // The schema describes JSON; the width of a Rust integer does not belong in it.
     strip(&mut schema);
+    examples::add(&mut schema);
     schema
 }
 
@@ -80,10 +81,11 @@ pub(crate) fn page(schema: &Value) -> String {
 }
 
 fn table(root: &Value, rows: &[(String, Value)], page: &mut String) {
-    page.push_str("| key | value | default | meaning |\n|---|---|---|---|\n");
+    page.push_str("| key | value | default | example | meaning |\n|---|---|---|---|---|\n");
     for (name, property) in rows {
         let (value, default) = (value_of(root, property), default_of(property));
-        let _ = writeln!(page, "| `{name}` | {value} | {default} | {} |", meaning(property));
+        let example = property["examples"].get(0).map(|example| format!("`{example}`")).unwrap_or_default();
+        let _ = writeln!(page, "| `{name}` | {value} | {default} | {example} | {} |", meaning(property));
     }
 }
 

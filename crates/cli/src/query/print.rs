@@ -5,13 +5,26 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::Value;
 use std::borrow::Cow;
 
-const GROUPS: [&str; 8] =
-    ["service", "environment", "direction", "consumer", "method", "route", "status", "error_type"];
-const SUMS: [&str; 14] = [
+const GROUPS: [&str; 12] = [
+    "service",
+    "environment",
+    "version",
+    "direction",
+    "consumer",
+    "method",
+    "route",
+    "host",
+    "upstream_cluster",
+    "status",
+    "grpc_status",
+    "error_type",
+];
+const SUMS: [&str; 15] = [
     "requests",
     "errors",
     "request_bytes",
     "response_bytes",
+    "attempts",
     "p50_ms",
     "p75_ms",
     "p95_ms",
@@ -34,7 +47,7 @@ const REQUEST_SHORT: [&str; 9] = [
     "error_type",
     "request_id",
 ];
-const GATEWAY: [&str; 30] = [
+const GATEWAY: [&str; 33] = [
     "instance",
     "epoch",
     "service",
@@ -59,6 +72,9 @@ const GATEWAY: [&str; 30] = [
     "workers",
     "workers_lost",
     "uncounted",
+    "not_logged.excluded",
+    "not_logged.sampled_out",
+    "excluded_from_counters",
     "active_requests",
     "busy_seconds",
     "tags",

@@ -4,8 +4,9 @@ use hashbrown::HashMap;
 
 use super::cardinality::{Caps, Cardinality, NameKind};
 use super::series::{Series, SeriesKey};
+use super::turnover::Bid;
 use super::values::{Measurement, Values};
-use super::waiting::{Admission, Waiting};
+use super::waiting::{Admission, FEWEST_REQUESTS, Waiting};
 
 /// A worker's own counts since its last merge into shared data.
 ///
@@ -106,9 +107,22 @@ impl Pending {
         self.entries.iter().filter_map(|entry| Some((entry.key.series()?, entry.place?)))
     }
 
-    /// Names that wait for a slot on this worker.
-    pub fn waiting(&self) -> impl Iterator<Item = (NameKind, &Waiting)> {
-        NameKind::ALL.into_iter().zip(&self.waiting)
+    /// The names that wait on this worker although no slot of their dimension is free: those with the most requests, at
+    /// most `most` of each dimension.
+    pub fn bids(&self, most: usize) -> Vec<Bid> {
+        let mut all = Vec::new();
+        for (kind, waiting) in NameKind::ALL.into_iter().zip(&self.waiting) {
+            if self.placed.names(kind) < self.caps.names(kind) as usize {
+                continue;
+            }
+            let bid =
+                |(name, requests): (&str, u32)| Bid { kind, name: name.into(), requests: requests.into() };
+            let mut bids: Vec<Bid> = waiting.with_at_least(FEWEST_REQUESTS).map(bid).collect();
+            bids.sort_by_key(|bid| std::cmp::Reverse(bid.requests));
+            bids.truncate(most);
+            all.extend(bids);
+        }
+        all
     }
 
     /// Those of the series that are still to find a place.

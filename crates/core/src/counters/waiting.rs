@@ -9,6 +9,9 @@ use hashbrown::HashMap;
 /// Maximum number of names of a dimension that wait on one worker.
 pub const MAX_WAITING: usize = 2_000;
 
+/// Requests with which a name may replace another one.
+pub const FEWEST_REQUESTS: u32 = 4;
+
 /// Requests after which a name gets a slot, if there is one.
 const ENOUGH: u32 = 2;
 

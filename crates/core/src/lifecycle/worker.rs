@@ -7,7 +7,7 @@ use super::announced::Announced;
 use super::learned::LearnedRoutes;
 use super::redaction_report::RedactionReport;
 use super::usage::Usage;
-use crate::counters::{Measurement, Pending, Place, Series};
+use crate::counters::{Measurement, NameKind, Pending, Place, Series, Turnover};
 use crate::export::{
     Answered, CounterExport, Destination, ExportConfig, ExportRequest, LogExport, PatternFetch, RootId,
     Snapshot, compress,
@@ -15,7 +15,9 @@ use crate::export::{
 use crate::host::{CalloutAnswer, CalloutId, Host, LogLevel};
 use crate::otlp::metrics::{ExportedSeries, MetricsExport};
 use crate::request::event::Event;
+use crate::request::route::{RouteSource, UNMATCHED};
 use crate::request::{Counting, Decision, Logging};
+use crate::shared::bids;
 use crate::shared::heartbeat::Heartbeats;
 use crate::shared::lease::{self, Leadership};
 use crate::shared::patterns;
@@ -25,6 +27,8 @@ use crate::shared::{SharedSeries, Unreadable, UpdateError};
 use crate::stats::{FleetStats, NotLoggedCounts, WorkerStats};
 use gatelens_model::{Message, OmissionReason};
 use gatelens_redact::Hits;
+use gatelens_routes::Patterns;
+use hashbrown::HashSet;
 
 /// Counts and log of one worker, and their export.
 #[derive(Debug)]
@@ -46,6 +50,7 @@ pub struct Worker {
     log: LogExport,
     announced: Announced,
     counters: CounterExport,
+    turnover: Turnover,
     learned: Rc<LearnedRoutes>,
     /// Version of the learned patterns in force here.
     patterns_version: Vec<u8>,
@@ -97,6 +102,7 @@ impl Worker {
             log: LogExport::new(&config, &instance),
             announced: Announced::default(),
             counters: CounterExport::new(epoch.start_ns),
+            turnover: Turnover::default(),
             learned,
             patterns_version: Vec::new(),
             patterns: PatternFetch::default(),
@@ -184,6 +190,7 @@ impl Worker {
         self.adopt_patterns(host);
         self.heartbeats.report(host, self.shared.store(), &self.stats());
         self.lead_or_follow(host, now_ns);
+        self.turn_over(host, now_ns);
         self.send(host, me, now_ns);
     }
 
@@ -260,7 +267,24 @@ impl Worker {
     /// left alone.
     pub(super) fn retire(&mut self, host: &impl Host, is_retired: impl Fn(Series<'_>) -> bool) {
         self.merge(host);
-        self.shared.retire(host, &mut self.pending, is_retired);
+        self.shared.retire(host, &mut self.pending, |series, _| is_retired(series));
+    }
+
+    /// Where slots are scarce: names that wait on this worker are made known, and the leader gives up those with the
+    /// least traffic.
+    fn turn_over(&mut self, host: &impl Host, now_ns: u64) {
+        if !self.turnover.is_due(now_ns) {
+            return;
+        }
+        bids::put(host, self.shared.store(), &self.pending.bids(bids::MAX_BIDS));
+        if self.counters.leads() {
+            let bids = bids::take(host, self.shared.store());
+            let given_up = self.turnover.look(&self.pending, &bids, now_ns);
+            if !given_up.is_empty() {
+                let contains = |series: Series<'_>, place| given_up.contains(series, place);
+                self.shared.retire(host, &mut self.pending, contains);
+            }
+        }
     }
 
     /// A root context ends while others continue: they send again the requests to which it has no answer.
@@ -327,9 +351,25 @@ impl Worker {
         let Some(version) = patterns::version(host, store) else { return };
         if version != self.patterns_version {
             if let Ok(patterns) = patterns::read(host, store) {
+                self.retire_folded(host, &patterns);
                 self.learned.set(patterns);
             }
             self.patterns_version = version;
+        }
+    }
+
+    /// Gives up the series of routes that patterns now stand for, so that their slots become free.
+    fn retire_folded(&mut self, host: &impl Host, patterns: &Patterns) {
+        let is_folded = |name: &&str| *name != UNMATCHED && patterns.fold(name).is_some();
+        let routes = self.pending.placed().all_names(NameKind::Route);
+        let folded: HashSet<Box<str>> = routes.filter(is_folded).map(Box::from).collect();
+        if !folded.is_empty() {
+            self.retire(host, |series| match series {
+                Series::Exact(dimensions) if dimensions.route_source == RouteSource::Inferred => {
+                    NameKind::Route.of(&dimensions).is_some_and(|route| folded.contains(route))
+                }
+                _ => false,
+            });
         }
     }
 
@@ -337,6 +377,7 @@ impl Worker {
         let led_until = self.counters.leads().then(|| self.counters.acknowledged_ns());
         let changed = match lease::acquire(host, self.shared.store(), self.candidate, now_ns, led_until) {
             Leadership::Follower => {
+                self.turnover.clear();
                 let unsent = self.counters.on_lease_lost();
                 return self.shared.mark_dirty(host, &unsent);
             }
@@ -391,8 +432,10 @@ impl Worker {
         let mut series = Vec::with_capacity(snapshot.series.len());
         for (slot, value) in &snapshot.series {
             let Some(Slot { key, start_ns, values, stage, .. }) = Slot::read(value) else { continue };
-            if stage == Stage::Closed {
-                finished.push(Place { slot: *slot, start_ns });
+            let place = Place { slot: *slot, start_ns };
+            match stage {
+                Stage::Closed => finished.push(place),
+                _ => self.turnover.note(place, values.duration.count, now_ns),
             }
             let start_ns = if start_ns == 0 { epoch_start_ns } else { start_ns };
             series.push(ExportedSeries { key, start_ns, values });

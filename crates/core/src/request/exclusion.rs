@@ -164,6 +164,14 @@ mod tests {
     }
 
     #[test]
+    fn the_defaults_are_documented() {
+        let text = include_str!("../../../../docs/operations.md");
+        for entry in PATHS.iter().chain(USER_AGENTS) {
+            assert!(text.contains(&format!("`{entry}`")), "docs/operations.md lacks `{entry}`");
+        }
+    }
+
+    #[test]
     fn configured_lists_and_defaults_add_up() {
         let list = |entries: &[&str]| entries.iter().map(|entry| (*entry).to_owned()).collect::<Vec<_>>();
         let own = LogExclusions {

@@ -109,10 +109,10 @@ impl SharedSeries {
         &mut self,
         host: &impl Host,
         pending: &mut Pending,
-        is_retired: impl Fn(Series<'_>) -> bool,
+        is_retired: impl Fn(Series<'_>, Place) -> bool,
     ) -> usize {
         self.directory.sync(host, &self.store, pending);
-        let retired = pending.series().filter(|(series, _)| is_retired(*series));
+        let retired = pending.series().filter(|(series, place)| is_retired(*series, *place));
         let places: Vec<Place> = retired.map(|(_, place)| place).collect();
         self.directory.close(host, &self.store, pending, &places, self.epoch);
         self.close_slots(host, &places);

@@ -1,5 +1,6 @@
 //! The state of a gateway itself, as it reports it.
 
+use gatelens_model::NotLogged;
 use gatelens_model::fate::{DropReason, Fate};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,6 +24,10 @@ pub(crate) struct Report {
     pub(crate) workers_lost: Option<u64>,
     /// Requests that the filter could not count.
     pub(crate) uncounted: Option<u64>,
+    /// Requests without an event, in the order of [`NotLogged::ALL`].
+    pub(crate) not_logged: [Option<u64>; NotLogged::ALL.len()],
+    /// Requests that the configuration leaves out of the counters.
+    pub(crate) excluded_from_counters: Option<u64>,
     pub(crate) active_requests: Option<u64>,
     pub(crate) busy_seconds: Option<f64>,
     /// How much time before `time` the counts sent with this report cover, where that is more than a minute.

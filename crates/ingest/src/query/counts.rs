@@ -1,10 +1,11 @@
 //! `summary` and `timeseries`: sums over rollups, with their percentiles.
 
+use super::dimension::{Dimension, Group};
 use super::filter::{self, Filter};
 use super::params::Params;
 use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
-use super::rollup::{Dimension, Group, Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
+use super::rollup::{Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::store::{DataDir, minutes_since};
@@ -65,6 +66,8 @@ struct Row {
     errors: u64,
     request_bytes: u64,
     response_bytes: u64,
+    /// Times that requests were sent to an upstream.
+    attempts: u64,
     p50_ms: Option<f64>,
     p75_ms: Option<f64>,
     p95_ms: Option<f64>,
@@ -187,6 +190,7 @@ impl Row {
             errors: sums.errors,
             request_bytes: sums.request_bytes,
             response_bytes: sums.response_bytes,
+            attempts: sums.attempts,
             p50_ms: ms(&sums.duration, 0.5),
             p75_ms: ms(&sums.duration, 0.75),
             p95_ms: ms(&sums.duration, 0.95),

@@ -10,6 +10,7 @@ use crate::model::{Bodies, DROP_REASONS, Report, Rule};
 use crate::sequence::Received;
 use crate::store::accepted::Accepted;
 use crate::store::{DataDir, gateways as stored};
+use gatelens_model::NotLogged;
 use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -61,6 +62,10 @@ struct Row {
     workers_lost: Option<u64>,
     /// Requests that it could not count; 0 where it does not report any.
     uncounted: u64,
+    /// Requests without an event, by reason; 0 where it does not report any.
+    not_logged: BTreeMap<&'static str, u64>,
+    /// Requests that its configuration leaves out of the counters.
+    excluded_from_counters: u64,
     active_requests: Option<u64>,
     busy_seconds: Option<f64>,
     tags: BTreeMap<String, String>,
@@ -200,6 +205,12 @@ fn row((instance, epoch): (String, String), known: Known, phase: Phase, account:
         workers: report.workers,
         workers_lost: report.workers_lost,
         uncounted: report.uncounted.unwrap_or_default(),
+        not_logged: NotLogged::ALL
+            .map(NotLogged::name)
+            .into_iter()
+            .zip(report.not_logged.map(Option::unwrap_or_default))
+            .collect(),
+        excluded_from_counters: report.excluded_from_counters.unwrap_or_default(),
         active_requests: report.active_requests,
         busy_seconds: report.busy_seconds,
         tags: known.tags,
@@ -264,7 +275,7 @@ fn read_reports(file: &Connection, all: &mut All) -> Result<(), QueryError> {
     let mut select = file.prepare(
         "SELECT g.instance, g.epoch, r.captured, r.sent, r.queue_full, r.rejected, r.expired, r.lost,
                 r.queue_bytes, r.export_failures, r.workers, r.workers_lost, r.active_requests, r.busy_seconds,
-                r.time, r.uncounted
+                r.time, r.uncounted, r.excluded, r.sampled_out, r.excluded_from_counters
          FROM reports r JOIN gateways g ON g.id = r.gateway_id",
     )?;
     let mut rows = select.query([])?;
@@ -283,6 +294,8 @@ fn read_reports(file: &Connection, all: &mut All) -> Result<(), QueryError> {
             workers: whole(10)?,
             workers_lost: whole(11)?,
             uncounted: whole(15)?,
+            not_logged: [whole(16)?, whole(17)?],
+            excluded_from_counters: whole(18)?,
             active_requests: whole(12)?,
             busy_seconds: row.get(13)?,
             time: row.get(14)?,

@@ -4,6 +4,7 @@
 
 mod account;
 mod counts;
+mod dimension;
 mod filter;
 mod gateways;
 pub(crate) mod params;

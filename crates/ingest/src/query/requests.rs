@@ -23,6 +23,8 @@ use file::File;
 use fold::Folding;
 use place::Place;
 use row::Row;
+
+pub(crate) use row::Sender;
 use serde::Serialize;
 use std::time::Instant;
 use waiting::Waiting;

@@ -96,15 +96,18 @@ pub(crate) fn note_gateway(file: &Connection, gateway: &Gateway, now: i64) -> Re
 pub(crate) fn note_report(file: &Connection, gateway: i64, report: &Report) -> Result<(), StoreError> {
     let whole = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
     let [queue_full, rejected, expired, lost] = report.dropped.map(whole);
+    let [excluded, sampled_out] = report.not_logged.map(whole);
     file.prepare_cached(
-        "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
            time = excluded.time, captured = excluded.captured, sent = excluded.sent,
            queue_full = excluded.queue_full, rejected = excluded.rejected, expired = excluded.expired,
            lost = excluded.lost, queue_bytes = excluded.queue_bytes,
            export_failures = excluded.export_failures, workers = excluded.workers,
            workers_lost = excluded.workers_lost, active_requests = excluded.active_requests,
-           busy_seconds = excluded.busy_seconds, uncounted = excluded.uncounted
+           busy_seconds = excluded.busy_seconds, uncounted = excluded.uncounted,
+           excluded = excluded.excluded, sampled_out = excluded.sampled_out,
+           excluded_from_counters = excluded.excluded_from_counters
          WHERE excluded.time >= time",
     )?
     .execute(params![
@@ -122,7 +125,10 @@ pub(crate) fn note_report(file: &Connection, gateway: i64, report: &Report) -> R
         whole(report.workers_lost),
         whole(report.active_requests),
         report.busy_seconds,
-        whole(report.uncounted)
+        whole(report.uncounted),
+        excluded,
+        sampled_out,
+        whole(report.excluded_from_counters)
     ])?;
     if let Some((since, until)) = report.coarse() {
         file.prepare_cached("INSERT OR REPLACE INTO coarse_intervals VALUES (?, ?, ?)")?

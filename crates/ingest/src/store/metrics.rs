@@ -166,29 +166,39 @@ impl Metrics {
     }
 }
 
+/// The columns that [`read_series`] reads, and that make a series what it is.
+pub(crate) const SERIES_COLUMNS: &str = "service, environment, version, direction, consumer, method, route, \
+    route_source, host, upstream_cluster, status, grpc_status, error_type, overflow";
+
+/// Number of [`SERIES_COLUMNS`], behind which a statement may ask for more.
+pub(crate) const SERIES_COLUMN_COUNT: usize = 14;
+
+/// Stands for "no gRPC status", because SQLite takes rows with NULL for different ones.
+const NO_GRPC_STATUS: i64 = -1;
+
 fn load_series(connection: &Connection) -> Result<HashMap<SeriesKey, i64>, StoreError> {
-    let mut all = connection.prepare(
-        "SELECT service, environment, direction, consumer, method, route, status, error_type, overflow, route_source,
-                id
-         FROM series",
-    )?;
-    let rows = all.query_map([], |row| Ok((read_series(row)?, row.get(10)?)))?;
+    let mut all = connection.prepare(&format!("SELECT {SERIES_COLUMNS}, id FROM series"))?;
+    let rows = all.query_map([], |row| Ok((read_series(row)?, row.get(SERIES_COLUMN_COUNT)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// A series out of the first ten columns of a row.
+/// A series out of the columns of [`SERIES_COLUMNS`], which come first in a row.
 pub(crate) fn read_series(row: &Row<'_>) -> rusqlite::Result<SeriesKey> {
     Ok(SeriesKey {
         service: row.get(0)?,
         environment: row.get(1)?,
-        direction: row.get(2)?,
-        consumer: row.get(3)?,
-        method: row.get(4)?,
-        route: row.get(5)?,
-        status: row.get(6)?,
-        error_type: row.get(7)?,
-        overflow: row.get(8)?,
-        route_source: row.get(9)?,
+        version: row.get(2)?,
+        direction: row.get(3)?,
+        consumer: row.get(4)?,
+        method: row.get(5)?,
+        route: row.get(6)?,
+        route_source: row.get(7)?,
+        host: row.get(8)?,
+        upstream_cluster: row.get(9)?,
+        status: row.get(10)?,
+        grpc_status: u8::try_from(row.get::<_, i64>(11)?).ok(),
+        error_type: row.get(12)?,
+        overflow: row.get(13)?,
     })
 }
 
@@ -224,23 +234,24 @@ fn series_id(
         return Ok(None);
     }
     transaction
-        .prepare_cached(
-            "INSERT INTO series
-               (service, environment, direction, consumer, method, route, status, error_type, overflow,
-                route_source)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
+        .prepare_cached(&format!(
+            "INSERT INTO series ({SERIES_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ))?
         .execute(params![
             key.service,
             key.environment,
+            key.version,
             key.direction,
             key.consumer,
             key.method,
             key.route,
+            key.route_source,
+            key.host,
+            key.upstream_cluster,
             key.status,
+            key.grpc_status.map_or(NO_GRPC_STATUS, i64::from),
             key.error_type,
             key.overflow,
-            key.route_source
         ])?;
     let id = transaction.last_insert_rowid();
     known.insert(key.clone(), id);
@@ -286,7 +297,7 @@ fn adopt_state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Re
 fn state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Result<Option<Values>, StoreError> {
     let mut find = transaction.prepare_cached(
         "SELECT duration_count, duration, upstream_count, upstream, gateway_count, gateway,
-                request_count, request_bytes, response_count, response_bytes
+                request_count, request_bytes, response_count, response_bytes, attempts
          FROM states WHERE gateway_id = ? AND start = ? AND stream = ?",
     )?;
     let stored = find.query_row([gateway, point.start, point.stream], |row| {
@@ -305,6 +316,11 @@ fn state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Result<O
             gateway: timing(4, 5, &point.values.gateway)?,
             request_bytes: tally(6, 7)?,
             response_bytes: tally(8, 9)?,
+            // A state of an older version of the service does not have it: only what follows is news.
+            attempts: match row.get::<_, Option<i64>>(10)? {
+                Some(_) => tally(10, 10)?,
+                None => point.values.attempts,
+            },
         })
     });
     Ok(stored.optional()?)
@@ -318,7 +334,9 @@ fn put_state(
     state: &Values,
 ) -> Result<(), StoreError> {
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .prepare_cached(
+            "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
         .execute(params![
             gateway,
             point.start,
@@ -335,6 +353,7 @@ fn put_state(
             integer(state.request_bytes.sum),
             integer(state.response_bytes.count),
             integer(state.response_bytes.sum),
+            integer(state.attempts.sum),
         ])?;
     Ok(())
 }
@@ -346,11 +365,11 @@ fn add_to_rollup(
     added: &BTreeMap<(i64, i64), Values>,
 ) -> Result<(), StoreError> {
     let mut find = transaction.prepare_cached(&format!(
-        "SELECT requests, request_bytes, response_bytes, duration, upstream, gateway
+        "SELECT requests, request_bytes, response_bytes, duration, upstream, gateway, attempts
          FROM {table} WHERE minute = ? AND series_id = ?"
     ))?;
     let mut put = transaction
-        .prepare_cached(&format!("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?)"))?;
+        .prepare_cached(&format!("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
     for ((minute, series), values) in added {
         let minute = minute.div_euclid(width) * width;
         let mut row = stored_row(&mut find, minute, *series)?;
@@ -364,6 +383,7 @@ fn add_to_rollup(
             sketch::encode(&row.duration.sketch),
             sketch::encode(&row.upstream.sketch),
             sketch::encode(&row.gateway.sketch),
+            integer(row.attempts.sum),
         ])?;
     }
     Ok(())
@@ -376,10 +396,11 @@ fn stored_row(find: &mut CachedStatement<'_>, minute: i64, series: i64) -> Resul
             let sketch =
                 |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob().map(sketch::decode)?);
             let tally = |column| Ok::<_, rusqlite::Error>(Tally { count: 0, sum: number(row, column)? });
-            Ok((number(row, 0)?, tally(1)?, tally(2)?, sketch(3)?, sketch(4)?, sketch(5)?))
+            Ok((number(row, 0)?, tally(1)?, tally(2)?, sketch(3)?, sketch(4)?, sketch(5)?, tally(6)?))
         })
         .optional()?;
-    let Some((requests, request_bytes, response_bytes, duration, upstream, gateway)) = stored else {
+    let Some((requests, request_bytes, response_bytes, duration, upstream, gateway, attempts)) = stored
+    else {
         return Ok(Values::default());
     };
     // A distribution that was damaged begins anew; the counts stay.
@@ -391,6 +412,7 @@ fn stored_row(find: &mut CachedStatement<'_>, minute: i64, series: i64) -> Resul
         gateway: timing(0, gateway),
         request_bytes,
         response_bytes,
+        attempts,
     })
 }
 

@@ -48,6 +48,16 @@ pub(super) fn number(attributes: &[KeyValue], key: &str) -> Option<u64> {
     }
 }
 
+/// The weight of a record in a sample, as the bits of an `f64`; absent where it is 1, or no weight.
+pub(super) fn weight(attributes: &[KeyValue], key: &str) -> Option<u64> {
+    let weight = match find(attributes, key)? {
+        Value::DoubleValue(weight) => *weight,
+        Value::IntValue(weight) => *weight as f64,
+        _ => return None,
+    };
+    (weight.is_finite() && weight > 1.0).then(|| weight.to_bits())
+}
+
 /// Whether an attribute is `true`.
 pub(super) fn is_true(attributes: &[KeyValue], key: &str) -> bool {
     matches!(find(attributes, key), Some(Value::BoolValue(true)))
@@ -86,6 +96,7 @@ pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) 
         environment: owned(attributes, attribute::ENVIRONMENT).unwrap_or_else(|| "default".to_owned()),
         direction: owned(attributes, attribute::DIRECTION).unwrap_or_else(|| value::INBOUND.to_owned()),
         version: owned(attributes, attribute::VERSION),
+        service_version: owned(attributes, attribute::SERVICE_VERSION),
         config_hash: owned(attributes, attribute::CONFIG_HASH),
         series: None,
         tags: tags(attributes),
@@ -113,11 +124,16 @@ pub(super) fn series(gateway: &Gateway, direction: &str, attributes: &[KeyValue]
     SeriesKey {
         service: gateway.service.clone(),
         environment: gateway.environment.clone(),
+        version: gateway.service_version.clone().unwrap_or_default(),
         direction: direction.to_owned(),
         consumer: label(consumer(attributes), value::ANONYMOUS),
         method: label(text(attributes, attribute::METHOD), value::OTHER_METHOD),
         route: label(text(attributes, attribute::ROUTE), value::UNMATCHED),
+        host: owned(attributes, attribute::SERVER_ADDRESS).unwrap_or_default(),
+        upstream_cluster: owned(attributes, attribute::UPSTREAM_CLUSTER).unwrap_or_default(),
         status: status(attributes, attribute::STATUS_CODE),
+        grpc_status: grpc_status(attributes, attribute::RPC_STATUS_CODE)
+            .and_then(|status| u8::try_from(status).ok()),
         error_type: owned(attributes, attribute::ERROR_TYPE).unwrap_or_default(),
         overflow,
         route_source: route_source(gateway, attributes).unwrap_or_default(),

@@ -2,6 +2,7 @@
 
 use super::attributes;
 use crate::model::{DROP_REASONS, Report};
+use gatelens_model::NotLogged;
 use gatelens_model::fate::Fate;
 use gatelens_model::{attribute, metric};
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -25,6 +26,8 @@ impl Report {
             metric::WORKERS => self.workers = whole(),
             metric::WORKERS_LOST => self.workers_lost = whole(),
             metric::UNCOUNTED => self.uncounted = whole(),
+            metric::NOT_LOGGED => points.iter().for_each(|point| self.read_not_logged(point)),
+            metric::EXCLUDED_FROM_COUNTERS => self.excluded_from_counters = whole(),
             metric::BUSY_TIME => self.busy_seconds = seconds().filter(|seconds| seconds.is_finite()),
             metric::INTERVAL => self.interval_seconds = seconds().filter(|seconds| *seconds > MINUTE_SECONDS),
             name if is_active_requests(name) => self.active_requests = whole(),
@@ -46,6 +49,14 @@ impl Report {
             None => (fate == Fate::Sent.name()).then_some(&mut self.sent),
         };
         if let Some(slot) = slot {
+            *slot = add(*slot, whole(point));
+        }
+    }
+
+    fn read_not_logged(&mut self, point: &NumberDataPoint) {
+        let name = attributes::text(&point.attributes, attribute::NOT_LOGGED_REASON).unwrap_or_default();
+        let reasons = NotLogged::ALL.iter().zip(&mut self.not_logged);
+        if let Some((_, slot)) = reasons.into_iter().find(|(reason, _)| reason.name() == name) {
             *slot = add(*slot, whole(point));
         }
     }

@@ -124,7 +124,7 @@ impl File {
             let in_range = (query.range.from..query.range.to).contains(&event.time);
             if in_range
                 && query.cursor.is_none_or(|cursor| place < cursor)
-                && query.filter.takes_event(&event)
+                && query.filter.takes_event(&event, &sender)
             {
                 waiting.push(Found { place, event, sender: sender.clone() });
             }
