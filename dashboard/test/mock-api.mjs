@@ -253,7 +253,7 @@ function rowOf(cell) {
   const gateway = (value, share) => (value === null || cell.reached === 0 ? null : value * share);
   return {
     ...cell.labels, requests: cell.requests, errors: cell.errors, request_bytes: cell.in, response_bytes: cell.out,
-    p50_ms: p50, p75_ms: quantile(0.75), p95_ms: p95, p99_ms: quantile(0.99), upstream_requests: cell.reached, gateway_requests: cell.reached,
+    p50_ms: p50, p75_ms: quantile(0.75), p95_ms: p95, p99_ms: quantile(0.99), attempts: cell.reached, upstream_requests: cell.reached, gateway_requests: cell.reached,
     upstream_p50_ms: upstream(p50, 0.9), upstream_p95_ms: upstream(p95, 0.93), gateway_p50_ms: gateway(p50, 0.1), gateway_p95_ms: gateway(p95, 0.07),
   };
 }
@@ -296,7 +296,7 @@ function requestAt(slot) {
   const reached = reachesUpstream(series);
   const traced = noise(slot, 19) > 0.3;
   return {
-    time: new Date(slot * 333 + noise(slot, 20) * 300).toISOString(), consumer: series.consumer, consumer_trusted: false, method: series.method, method_original: null, route: series.route, route_source: null,
+    time: new Date(slot * 333 + noise(slot, 20) * 300).toISOString(), consumer: series.consumer, consumer_trusted: false, method: series.method, method_original: null, route: series.route, route_source: null, attempts: 1, direction: 'inbound', host: 'shop.example.com', port: null, protocol: '1.1', scheme: 'https', upstream_cluster: 'shop', version: '1.4.2',
     path: series.route === '__unmatched__' ? '/wp-login.php' : series.route.replace(/\{uuid\}/, `${hex(40, 8)}-${hex(50, 4)}-4${hex(60, 3)}-a${hex(70, 3)}-${hex(80, 12)}`).replace(/\{\w+\}/g, () => String(id)),
     query: null, status: series.status, duration_ms: duration, upstream_ms: reached ? Number((duration * 0.94).toFixed(3)) : null, resend_count: null, weight: 1,
     request_bytes: series.method === 'GET' ? 0 : 480, response_bytes: Math.round(300 + series.median * 90 * noise(slot, 16)),
