@@ -21,6 +21,9 @@ export interface components {
             /** @enum {string} */
             direction?: "inbound" | "outbound";
             consumer?: string;
+            consumer_name?: string;
+            consumer_group?: string;
+            group?: string;
             method?: string;
             route?: string;
             host?: string;
@@ -60,6 +63,9 @@ export interface components {
             /** @enum {string} */
             direction?: "inbound" | "outbound";
             consumer?: string;
+            consumer_name?: string;
+            consumer_group?: string;
+            group?: string;
             method?: string;
             route?: string;
             host?: string;
@@ -103,6 +109,8 @@ export interface components {
             time: string;
             consumer: string;
             consumer_trusted: boolean;
+            consumer_name: string | null;
+            consumer_group: string | null;
             method: string;
             method_original: string | null;
             route: string;
@@ -220,6 +228,21 @@ export interface components {
         };
         Gateways: {
             rows: components["schemas"]["Gateway"][];
+        };
+        Consumer: {
+            service: string;
+            environment: string;
+            id: string;
+            name: string | null;
+            group: string | null;
+            /** Format: date-time */
+            first_seen: string;
+            /** Format: date-time */
+            last_seen: string;
+        };
+        Consumers: {
+            rows: components["schemas"]["Consumer"][];
+            more: boolean;
         };
         Health: {
             /** @enum {string} */

@@ -107,7 +107,7 @@ function isClient({ status }: Filters): boolean {
 
 /** A row with the names of `row` and counts of 0. */
 function silent(row: Row, keys: Dimension[]): Row {
-  const names = Object.fromEntries(keys.map((key) => [key, row[key]]));
+  const names = Object.fromEntries([...keys, 'consumer_name' as const, 'consumer_group' as const].map((key) => [key, row[key]]));
   return { ...names, ...NO_REQUESTS };
 }
 

@@ -54,7 +54,8 @@ fn a_request_is_shown_as_it_was_sent() {
     service.send(LOGS, Some(("edge-7", 1, 1)), &log(&[(NOON + 1, slow)])).accepted();
     let row = service.json(&format!("/api/v1/requests?{DAY}"))["rows"][0].clone();
     let expected = json!({
-        "time": "2026-06-20T12:00:00.000000001Z", "consumer": "globex", "consumer_trusted": false, "method": "POST",
+        "time": "2026-06-20T12:00:00.000000001Z", "consumer": "globex", "consumer_name": null,
+        "consumer_group": null, "consumer_trusted": false, "method": "POST",
         "method_original": null, "route": "/pay", "route_source": null, "scheme": null, "host": null, "port": null, "path": "/pay", "query": null, "status": 503, "grpc_status": null, "duration_ms": 250.0,
         "upstream_ms": 125.0, "attempts": 3, "resend_count": 2, "upstream_cluster": null, "weight": 1.0, "protocol": null, "direction": "inbound", "version": null, "request_bytes": 100, "response_bytes": 1000, "client_address": "192.0.2.7",
         "client_port": 4711, "user_agent": "curl/8", "request_id": "id-1781956800000000001",
