@@ -5,6 +5,8 @@ mod consumers;
 mod counting;
 mod ecds;
 mod gateway_time;
+mod hosts;
+mod learning;
 mod multi_plugin;
 mod odd_bytes;
 mod outage;

@@ -10,6 +10,8 @@ use super::carrier::{self, Carrier};
 use crate::problem::Problem;
 use crate::yaml::{Node, Place};
 
+mod selection;
+
 /// A warning about a part of a configuration.
 pub(super) struct Lint {
     /// Path from the root of the plugin's configuration.
@@ -63,6 +65,7 @@ pub(super) fn on_configuration(root: &Node, clusters: Option<&[String]>) -> Vec<
             }
         }
     }
+    lints.extend(selection::lints(root));
     let templates = root.at(&["routes", "templates"]).map(Node::elements).unwrap_or_default();
     for (index, node) in templates.iter().enumerate() {
         let template = node.text().and_then(|text| Template::parse(text).ok());

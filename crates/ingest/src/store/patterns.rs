@@ -173,12 +173,16 @@ mod tests {
         let series = SeriesKey {
             service: "orders".to_owned(),
             environment: "prod".to_owned(),
+            version: String::new(),
             direction: value::INBOUND.to_owned(),
             consumer: (*consumer).to_owned(),
             method: "GET".to_owned(),
             route: route.clone(),
             route_source: (*source).to_owned(),
+            host: String::new(),
+            upstream_cluster: String::new(),
             status: 200,
+            grpc_status: None,
             error_type: String::new(),
             overflow: false,
         };
@@ -199,7 +203,7 @@ mod tests {
 
     const REPOSITORIES: &str = r#"{"places":{"/repos":["search"]}}"#;
     const ALL: [&str; 3] =
-        ["{\"places\":{}}", REPOSITORIES, r#"{"places":{"/repos":["search"],"/repos/{param}":[]}}"#];
+        ["{\"places\":{}}", REPOSITORIES, r#"{"places":{"/repos":["search"],"/repos/{}":[]}}"#];
 
     fn label(route: &str, source: &'static str, consumer: &'static str) -> Label {
         (route.to_owned(), source, consumer)
