@@ -8,8 +8,8 @@ import { describe, test } from 'node:test';
 import { runnerImport } from 'vite';
 
 const source = async (path) => (await runnerImport(fileURLToPath(new URL(`../src/${path}`, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
-const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts] = await Promise.all(
-  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts'].map(source),
+const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts, filters, learned] = await Promise.all(
+  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts', 'exactly.ts', 'learned.ts'].map(source),
 );
 
 /** Numbers as they should not be, and many as they may be. The sequence is the same in each run. */
@@ -17,6 +17,22 @@ const ODD = [NaN, null, Infinity, -Infinity, 0, -0, -1, 5e-324, 1e-320, 1e-9, 0.
 let seed = 42;
 const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32;
 const MANY = [...ODD, ...Array.from({ length: 300 }, () => 10 ** (random() * 40 - 20))];
+
+describe('filters by one value', () => {
+  test('are written so that the API reads one value, and read back', () => {
+    for (const [value, filter] of [
+      ['acme', 'acme'],
+      ['CN=Ann,O=Acme', 'CN=Ann\\,O=Acme'],
+      ['!a!', '\\!a!'],
+      ['a\\b', 'a\\\\b'],
+      ['', ''],
+    ]) {
+      assert.equal(filters.exactly(value), filter);
+      assert.equal(filters.literally(filter), value);
+    }
+    for (const several of ['acme,globex', '!acme', 'acme,!globex']) assert.equal(filters.literally(several), several);
+  });
+});
 
 describe('ranges and ticks', () => {
   test('a linear range can be drawn, whatever the data', () => {
@@ -301,4 +317,19 @@ describe('a place in a configuration', () => {
   check('{"a": 1}', 0, 1, undefined);
   check('', 1, 1, undefined);
   check(' \n ', 1, 1, undefined);
+});
+
+describe('learned routes', () => {
+  const scope = { templates: [{ method: 'GET', route: '/shops/search' }, { method: 'GET', route: '/shops/{param}' }, { method: '_OTHER', route: '/shops/{param}' }] };
+
+  test('are those with a learned parameter, by method', () => {
+    const known = (method, route) => learned.isLearned({ rows: [scope] }, method, route);
+    assert.deepEqual([known('GET', '/shops/{param}'), known('GET', '/shops/search'), known('POST', '/shops/{param}'), known('GET', '/carts/{param}')], [true, false, false, false]);
+    assert.equal(learned.isLearned(undefined, 'GET', '/shops/{param}'), false);
+  });
+
+  test('are pasted as templates of known methods', () => {
+    assert.deepEqual(JSON.parse(learned.pasteOf(scope)), ['GET /shops/search', 'GET /shops/{param}']);
+    assert.equal(learned.learnedPath({ service: 'a b', consumer: 'acme' }), '/api/v1/patterns?service=a+b');
+  });
 });

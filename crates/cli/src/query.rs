@@ -35,8 +35,8 @@ pub(crate) struct Arguments {
     /// End of the range, exclusive [default: now]
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
-    /// Dimensions, separated by commas: consumer, method, route, status, grpc_status, error_type, host, upstream_cluster,
-    /// service, environment, version, direction.
+    /// Dimensions, separated by commas: consumer, group, method, route, status, grpc_status, error_type, host,
+    /// upstream_cluster, service, environment, version, direction.
     #[arg(long, value_name = "DIMENSIONS")]
     group_by: Option<String>,
     /// Seconds that a point of a time series covers.
@@ -67,6 +67,9 @@ pub(crate) struct Arguments {
     /// Only this consumer.
     #[arg(long, value_name = "ID")]
     consumer: Vec<String>,
+    /// Only consumers of this group.
+    #[arg(long, value_name = "GROUP")]
+    group: Vec<String>,
     /// Only this method.
     #[arg(long, value_name = "METHOD")]
     method: Vec<String>,
@@ -97,6 +100,8 @@ pub(crate) enum Question {
     Requests,
     /// The gateways, and whether anything of theirs is missing.
     Gateways,
+    /// The consumers, with their names and groups.
+    Consumers,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -114,6 +119,7 @@ impl Question {
             Self::Timeseries => "timeseries",
             Self::Requests => "requests",
             Self::Gateways => "gateways",
+            Self::Consumers => "consumers",
         }
     }
 
@@ -121,7 +127,7 @@ impl Question {
     fn rows(self) -> &'static str {
         match self {
             Self::Timeseries => "points",
-            Self::Summary | Self::Requests | Self::Gateways => "rows",
+            Self::Summary | Self::Requests | Self::Gateways | Self::Consumers => "rows",
         }
     }
 }
@@ -201,6 +207,7 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("host", &arguments.host),
         ("upstream_cluster", &arguments.upstream_cluster),
         ("consumer", &arguments.consumer),
+        ("group", &arguments.group),
         ("method", &arguments.method),
         ("route", &arguments.route),
         ("status", &arguments.status),

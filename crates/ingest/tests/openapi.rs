@@ -114,6 +114,7 @@ fn answers_are_as_described() {
         ("/api/v1/requests", format!("{DAY}&limit=1"), 1),
         ("/api/v1/requests", DAY.to_owned(), 3),
         ("/api/v1/gateways", String::new(), 2),
+        ("/api/v1/consumers", String::new(), 1),
         ("/api/v1/patterns", String::new(), 0),
         ("/healthz", String::new(), 0),
         ("/api/v1/summary", "form=1".to_owned(), 0),

@@ -5,12 +5,15 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::Value;
 use std::borrow::Cow;
 
-const GROUPS: [&str; 12] = [
+const GROUPS: [&str; 15] = [
     "service",
     "environment",
     "version",
     "direction",
     "consumer",
+    "consumer_name",
+    "consumer_group",
+    "group",
     "method",
     "route",
     "host",
@@ -47,6 +50,7 @@ const REQUEST_SHORT: [&str; 9] = [
     "error_type",
     "request_id",
 ];
+const CONSUMER: [&str; 7] = ["service", "environment", "id", "name", "group", "first_seen", "last_seen"];
 const GATEWAY: [&str; 33] = [
     "instance",
     "epoch",
@@ -122,6 +126,7 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
         (Question::Requests, Extent::Whole) => gatelens_ingest::request_columns(),
         (Question::Requests, Extent::Short) => REQUEST_SHORT.to_vec(),
         (Question::Gateways, Extent::Whole) => GATEWAY.to_vec(),
+        (Question::Consumers, _) => CONSUMER.to_vec(),
         (Question::Gateways, Extent::Short) => GATEWAY_SHORT.to_vec(),
         (Question::Summary | Question::Timeseries, _) => {
             let grouped = GROUPS.into_iter().filter(|name| rows.iter().any(|row| row.get(name).is_some()));

@@ -28,6 +28,9 @@ pub(crate) struct RequestEvent {
     pub(crate) time: i64,
     pub(crate) consumer: String,
     pub(crate) consumer_trusted: bool,
+    /// Only where they are news; the table of consumers keeps them.
+    pub(crate) consumer_name: Option<String>,
+    pub(crate) consumer_group: Option<String>,
     pub(crate) method: String,
     pub(crate) method_original: Option<String>,
     pub(crate) route: String,
@@ -237,7 +240,7 @@ macro_rules! number {
 const OLD_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
 
 /// All fields beside the time, in the order in which the command line prints them.
-pub(crate) const FIELDS: [Field; 39] = [
+pub(crate) const FIELDS: [Field; 41] = [
     label!(2, consumer, Source::Consumer),
     Field {
         column: 16,
@@ -249,6 +252,8 @@ pub(crate) const FIELDS: [Field; 39] = [
         ),
         shown: Shown::Flag,
     },
+    text!(60, consumer_name, Source::Text(attribute::CONSUMER_NAME)),
+    text!(61, consumer_group, Source::Text(attribute::CONSUMER_GROUP)),
     label!(3, method, Source::Label(attribute::METHOD, value::OTHER_METHOD)),
     text!(4, method_original, Source::Text(attribute::METHOD_ORIGINAL)),
     label!(5, route, Source::Label(attribute::ROUTE, value::UNMATCHED)),

@@ -8,6 +8,7 @@ use super::range::{Range, rfc3339};
 use super::rollup::{Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
 use crate::error::QueryError;
 use crate::limits::Limits;
+use crate::model::ConsumerLabel;
 use crate::store::{DataDir, minutes_since};
 use rusqlite::Connection;
 use serde::Serialize;
@@ -62,6 +63,11 @@ struct Row {
     time: Option<String>,
     #[serde(flatten)]
     group: Group,
+    /// Of the consumer, where counts are grouped by consumer and it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumer_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumer_group: Option<String>,
     requests: u64,
     errors: u64,
     request_bytes: u64,
@@ -111,7 +117,8 @@ impl SummaryQuery {
             .all
             .iter()
             .zip(sums)
-            .filter_map(|(group, sums)| Some(Row::of(None, group, &sums?)))
+            .zip(&groups.labels)
+            .filter_map(|((group, sums), label)| Some(Row::of(None, (group, label), &sums?)))
             .collect();
         if self.group_by.is_empty() && rows.is_empty() {
             rows.push(Row::default());
@@ -162,7 +169,7 @@ impl TimeseriesQuery {
             rollup.add(start, start + minutes, &groups, &mut sums)?;
             let time = rfc3339(start * MINUTE_NANOS);
             let before = points.len();
-            for (group, sums) in groups.all.iter().zip(&mut sums) {
+            for (group, sums) in groups.all.iter().zip(&groups.labels).zip(&mut sums) {
                 if let Some(sums) = sums.take() {
                     points.push(Row::of(Some(time.clone()), group, &sums));
                 }
@@ -181,11 +188,14 @@ impl TimeseriesQuery {
 }
 
 impl Row {
-    fn of(time: Option<String>, group: &Group, sums: &Sums) -> Self {
+    fn of(time: Option<String>, (group, label): (&Group, &ConsumerLabel), sums: &Sums) -> Self {
+        let known = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let ms = |quantiles: &Quantiles, q| quantiles.quantile(q).map(|seconds| round(seconds * 1e3));
         Self {
             time,
             group: group.clone(),
+            consumer_name: known(&label.name),
+            consumer_group: known(&label.group),
             requests: sums.requests,
             errors: sums.errors,
             request_bytes: sums.request_bytes,

@@ -10,6 +10,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dimension {
     Consumer,
+    /// The consumer's group, which is not a part of a series.
+    ConsumerGroup,
     Method,
     Route,
     Status,
@@ -32,8 +34,9 @@ pub(crate) enum Value {
 
 impl Dimension {
     /// All, by the names that parameters and answers have.
-    pub(crate) const ALL: [(&str, Self); 12] = [
+    pub(crate) const ALL: [(&str, Self); 13] = [
         ("consumer", Self::Consumer),
+        ("group", Self::ConsumerGroup),
         ("method", Self::Method),
         ("route", Self::Route),
         ("status", Self::Status),
@@ -61,11 +64,12 @@ impl Dimension {
         Self::ALL.iter().find(|(_, dimension)| *dimension == self).map_or("", |(name, _)| name)
     }
 
-    /// The value of a series.
-    pub(crate) fn of_series(self, series: &SeriesKey) -> Value {
+    /// The value of a series, whose consumer is in this group.
+    pub(crate) fn of_series(self, series: &SeriesKey, group: &str) -> Value {
         let text = |text: &str| Value::Text(text.to_owned());
         match self {
             Self::Consumer => text(&series.consumer),
+            Self::ConsumerGroup => text(group),
             Self::Method => text(&series.method),
             Self::Route => text(&series.route),
             Self::Status => Value::Number(Some(u64::from(series.status))),
@@ -80,10 +84,11 @@ impl Dimension {
         }
     }
 
-    /// The text of a series; `None` for a number.
-    pub(crate) fn text_of_series(self, series: &SeriesKey) -> Option<&str> {
+    /// The text of a series, whose consumer is in this group; `None` for a number.
+    pub(crate) fn text_of_series<'a>(self, series: &'a SeriesKey, group: &'a str) -> Option<&'a str> {
         Some(match self {
             Self::Consumer => &series.consumer,
+            Self::ConsumerGroup => group,
             Self::Method => &series.method,
             Self::Route => &series.route,
             Self::Status | Self::GrpcStatus => return None,
@@ -101,6 +106,7 @@ impl Dimension {
     pub(crate) fn text_of_event<'a>(self, event: &'a RequestEvent, sender: &'a Sender) -> Option<&'a str> {
         Some(match self {
             Self::Consumer => &event.consumer,
+            Self::ConsumerGroup => event.consumer_group.as_deref().unwrap_or_default(),
             Self::Method => &event.method,
             Self::Route => &event.route,
             Self::Status | Self::GrpcStatus => return None,
@@ -120,9 +126,10 @@ impl Dimension {
 pub(crate) struct Group(Vec<(&'static str, Value)>);
 
 impl Group {
-    /// The group of a series.
-    pub(crate) fn of(series: &SeriesKey, by: &[Dimension]) -> Self {
-        Self(by.iter().map(|dimension| (dimension.name(), dimension.of_series(series))).collect())
+    /// The group of a series, whose consumer is in this group of consumers.
+    pub(crate) fn of(series: &SeriesKey, consumer_group: &str, by: &[Dimension]) -> Self {
+        let value = |dimension: &Dimension| (dimension.name(), dimension.of_series(series, consumer_group));
+        Self(by.iter().map(value).collect())
     }
 }
 

@@ -8,12 +8,13 @@ use crate::model::{RequestEvent, SeriesKey, is_error};
 use gatelens_model::{grpc, value};
 
 /// Names of the parameters read here.
-pub(crate) const NAMES: [&str; 13] = [
+pub(crate) const NAMES: [&str; 14] = [
     "service",
     "environment",
     "version",
     "direction",
     "consumer",
+    "group",
     "method",
     "route",
     "host",
@@ -25,11 +26,12 @@ pub(crate) const NAMES: [&str; 13] = [
 ];
 
 /// Texts of [`NAMES`].
-const TEXTS: [Dimension; 9] = [
+const TEXTS: [Dimension; 10] = [
     Dimension::Service,
     Dimension::Environment,
     Dimension::Version,
     Dimension::Consumer,
+    Dimension::ConsumerGroup,
     Dimension::Method,
     Dimension::Route,
     Dimension::Host,
@@ -97,9 +99,25 @@ impl Filter {
         })
     }
 
-    /// Whether a series matches.
-    pub(crate) fn takes_series(&self, series: &SeriesKey) -> bool {
-        self.takes_texts(|dimension| dimension.text_of_series(series))
+    /// Whether groups of consumers matter.
+    pub(crate) fn asks_for_group(&self) -> bool {
+        self.texts.iter().any(|(dimension, _)| *dimension == Dimension::ConsumerGroup)
+    }
+
+    /// Whether a consumer matches.
+    pub(crate) fn takes_consumer(&self, service: &str, environment: &str, id: &str, group: &str) -> bool {
+        self.takes_texts(|dimension| match dimension {
+            Dimension::Service => Some(service),
+            Dimension::Environment => Some(environment),
+            Dimension::Consumer => Some(id),
+            Dimension::ConsumerGroup => Some(group),
+            _ => None,
+        })
+    }
+
+    /// Whether a series matches, whose consumer is in this group.
+    pub(crate) fn takes_series(&self, series: &SeriesKey, group: &str) -> bool {
+        self.takes_texts(|dimension| dimension.text_of_series(series, group))
             && self.takes_outcome(series.status, series.grpc_status.map(u64::from))
     }
 

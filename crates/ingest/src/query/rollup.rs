@@ -2,10 +2,12 @@
 
 use super::dimension::{Dimension, Group};
 use super::filter::Filter;
+use super::labels::Labels;
 use super::quantiles::Quantiles;
 use super::range::Range;
 use crate::error::QueryError;
 use crate::limits::Limits;
+use crate::model::ConsumerLabel;
 use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
 use rusqlite::{Connection, Statement};
 use std::collections::HashMap;
@@ -30,6 +32,8 @@ pub(crate) struct Sums {
 /// The groups of a query, and which series belongs to which.
 pub(crate) struct Groups {
     pub(crate) all: Vec<Group>,
+    /// The name and the group of the consumer of each, where counts are grouped by consumer.
+    pub(crate) labels: Vec<ConsumerLabel>,
     /// By the series' row, which are handed out one by one: the group and whether its requests are errors.
     of_series: Vec<Option<(usize, bool)>>,
 }
@@ -42,7 +46,10 @@ impl Groups {
         by: &[Dimension],
         limits: &Limits,
     ) -> Result<Self, QueryError> {
-        let mut found = Self { all: Vec::new(), of_series: Vec::new() };
+        let mut found = Self { all: Vec::new(), labels: Vec::new(), of_series: Vec::new() };
+        let by_consumer = by.contains(&Dimension::Consumer);
+        let by_group = by.contains(&Dimension::ConsumerGroup) || filter.asks_for_group();
+        let mut labels = Labels::of(Some(file).filter(|_| by_consumer || by_group));
         let mut places: HashMap<Group, usize> = HashMap::new();
         let mut select = file.prepare(&format!("SELECT {SERIES_COLUMNS}, id, folded FROM series"))?;
         let mut rows = select.query([])?;
@@ -51,15 +58,20 @@ impl Groups {
             if let Some(folded) = row.get(SERIES_COLUMN_COUNT + 1)? {
                 series.route = folded;
             }
-            if !filter.takes_series(&series) {
+            let label = labels.get(&series.service, &series.environment, &series.consumer)?;
+            if !filter.takes_series(&series, &label.group) {
                 continue;
             }
             let id = usize::try_from(row.get::<_, i64>(SERIES_COLUMN_COUNT)?).unwrap_or_default();
-            let group = Group::of(&series, by);
+            let group = Group::of(&series, &label.group, by);
             let place = *places.entry(group).or_insert_with_key(|group| {
                 found.all.push(group.clone());
+                found.labels.push(ConsumerLabel::default());
                 found.all.len() - 1
             });
+            if by_consumer && let Some(known) = found.labels.get_mut(place) {
+                known.complete(label);
+            }
             if found.of_series.len() <= id {
                 found.of_series.resize(id + 1, None);
             }

@@ -1,5 +1,6 @@
 //! The file of counters: one transaction per batch turns cumulative points into what each minute added.
 
+use super::consumers::{Consumers, Counted, note_counted};
 use super::data_dir::DataDir;
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::patterns;
@@ -7,7 +8,9 @@ use super::sketch::{self, Unreadable};
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema};
 use crate::clock;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
-use crate::model::{MetricBatch, Point, Scope, SeriesKey, Signal, Tally, Temporality, Timing, Values};
+use crate::model::{
+    Labelled, MetricBatch, Point, Scope, SeriesKey, Signal, Tally, Temporality, Timing, Values,
+};
 use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
 use gatelens_model::sketch::Sketch;
@@ -27,6 +30,7 @@ pub(super) struct Metrics {
     /// All series by what they are; only ever ahead of the file within a transaction.
     series: HashMap<SeriesKey, i64>,
     max_series: usize,
+    consumers: Consumers,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
 }
@@ -39,12 +43,13 @@ impl Metrics {
     ) -> Result<Self, StoreError> {
         // A database of something else means the wrong directory, and is left alone.
         let path = directory.path().join(METRICS_FILE);
-        let (mut connection, series, stored) =
+        let (mut connection, series, consumers, stored) =
             directory.open_or_replace(&path, StoreError::is_damage, || {
                 let connection = schema::open_metrics(directory.path())?;
                 let series = load_series(&connection)?;
+                let consumers = Consumers::load(&connection)?;
                 let stored = patterns::load(&connection)?;
-                Ok((connection, series, stored))
+                Ok((connection, series, consumers, stored))
             })?;
         let mut missing = patterns.all();
         for (scope, learned) in stored {
@@ -57,7 +62,7 @@ impl Metrics {
             patterns::put(&transaction, scope, learned, clock::now())?;
         }
         transaction.commit()?;
-        Ok(Self { directory, connection, series, max_series, patterns })
+        Ok(Self { directory, connection, series, max_series, consumers, patterns })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -99,6 +104,14 @@ impl Metrics {
         Ok(())
     }
 
+    /// Stores names and groups of consumers. `now` is in Unix nanoseconds.
+    pub(super) fn label(&mut self, labelled: &Labelled, now: i64) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.consumers.put_labels(&transaction, labelled, now)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
     /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
         prune::prune(&mut self.connection, retention, now)
@@ -126,6 +139,7 @@ impl Metrics {
         }
         let mut rejected = 0;
         let mut added = BTreeMap::new();
+        let mut counted = Counted::new();
         for part in &batch.parts {
             let gateway = note_gateway(&transaction, &part.gateway, now)?;
             note_tags(&transaction, gateway, &part.gateway.tags)?;
@@ -154,6 +168,7 @@ impl Metrics {
                 };
                 if !news.is_empty() {
                     let minute = minute_of(point.time);
+                    self.consumers.add(&mut counted, &point.series, minute);
                     added.entry((minute, series)).or_insert_with(Values::default).add(&news);
                 }
             }
@@ -161,7 +176,9 @@ impl Metrics {
         for (table, width) in ROLLUPS {
             add_to_rollup(&transaction, table, width, &added)?;
         }
+        note_counted(&transaction, &counted)?;
         transaction.commit()?;
+        self.consumers.committed(counted);
         Ok(Stored::New { rejected })
     }
 }

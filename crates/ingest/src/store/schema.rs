@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 8;
+const VERSION: i64 = 9;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -263,6 +263,19 @@ ALTER TABLE states ADD COLUMN attempts INTEGER;
 ALTER TABLE minutes ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE half_hours ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+CREATE TABLE consumers (
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,             -- '': not known
+    grp TEXT NOT NULL,              -- likewise
+    labelled_at INTEGER NOT NULL,   -- time of the request that brought name and group, Unix nanoseconds; 0 without
+    first_seen INTEGER NOT NULL,    -- Unix nanoseconds
+    last_seen INTEGER NOT NULL,
+    PRIMARY KEY (service, environment, id)
+) WITHOUT ROWID;
+",
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -291,6 +304,7 @@ SELECT s.instance, s.epoch,
 FROM single s JOIN stored ON stored.gateway = s.instance
 WHERE day IS NOT NULL;
 ",
+    "",
     "",
     "",
     "",
