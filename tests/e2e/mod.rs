@@ -13,6 +13,7 @@ mod page;
 mod report;
 mod selection;
 mod shutdown;
+mod slots;
 mod stack;
 mod streams;
 mod traffic;

@@ -82,7 +82,7 @@ impl Plan {
                     routes: counters.max_routes,
                     hosts: u32::MAX,
                     upstream_clusters: u32::MAX,
-                    templates: u32::try_from(routes.templates.len()).unwrap_or(u32::MAX),
+                    templates: u32::try_from(templates.routes()).unwrap_or(u32::MAX),
                 },
                 bounds_ns: counters.bounds_seconds.iter().map(|bound| (bound * 1e9).round() as u64).collect(),
                 bounds_seconds: counters.bounds_seconds,

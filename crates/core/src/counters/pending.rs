@@ -1,6 +1,8 @@
 //! Counts of one worker that are not merged into shared data yet.
 
-use hashbrown::HashMap;
+use std::hash::BuildHasher;
+
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::cardinality::{Caps, Cardinality, NameKind};
 use super::series::{Series, SeriesKey};
@@ -15,7 +17,9 @@ use super::waiting::{Admission, FEWEST_REQUESTS, Waiting};
 #[derive(Debug)]
 pub struct Pending {
     caps: Caps,
-    known: HashMap<SeriesKey, usize>,
+    /// Positions of entries, by their keys.
+    known: HashTable<usize>,
+    hasher: DefaultHashBuilder,
     entries: Vec<Entry>,
     /// Positions of entries that may be used again.
     unused: Vec<usize>,
@@ -26,16 +30,21 @@ pub struct Pending {
     /// Names without a slot, by [`NameKind::ALL`].
     waiting: [Waiting; 4],
     changed: Vec<usize>,
+    /// Values without counts, whose memory is used again: most series do not change between two merges.
+    spare: Vec<Box<Values>>,
     scratch: SeriesKey,
 }
+
+/// Maximum number of values without counts that are kept.
+const MAX_SPARE: usize = 4_096;
 
 /// A series known to this worker.
 #[derive(Debug, Default)]
 pub struct Entry {
     /// Its identity.
     pub key: SeriesKey,
-    /// Counts since the last merge.
-    pub values: Values,
+    /// Counts since the last merge, if there are any.
+    pub values: Option<Box<Values>>,
     /// Its place in shared data, once it has one.
     pub place: Option<Place>,
 }
@@ -55,13 +64,15 @@ impl Pending {
     pub fn new(caps: Caps) -> Self {
         Self {
             caps,
-            known: HashMap::new(),
+            known: HashTable::new(),
+            hasher: DefaultHashBuilder::default(),
             entries: Vec::new(),
             unused: Vec::new(),
             seen: Cardinality::default(),
             placed: Cardinality::default(),
             waiting: Default::default(),
             changed: Vec::new(),
+            spare: Vec::new(),
             scratch: SeriesKey::default(),
         }
     }
@@ -88,8 +99,17 @@ impl Pending {
     }
 
     /// A series by its position.
-    pub fn entry(&mut self, position: usize) -> Option<&mut Entry> {
-        self.entries.get_mut(position)
+    pub fn entry(&self, position: usize) -> Option<&Entry> {
+        self.entries.get(position)
+    }
+
+    /// The counts of a series are merged.
+    pub fn merged(&mut self, position: usize) {
+        let values = self.entries.get_mut(position).and_then(|entry| entry.values.take());
+        if let Some(mut values) = values.filter(|_| self.spare.len() < MAX_SPARE) {
+            values.clear();
+            self.spare.push(values);
+        }
     }
 
     /// Puts a series back whose merge did not succeed.
@@ -129,7 +149,7 @@ impl Pending {
     pub fn without_place(&self, positions: &[usize]) -> Vec<usize> {
         let homeless = |position: &usize| {
             let entry = self.entries.get(*position);
-            entry.is_some_and(|entry| entry.place.is_none() && entry.values.duration.count > 0)
+            entry.is_some_and(|entry| entry.place.is_none() && entry.values.is_some())
         };
         positions.iter().copied().filter(homeless).collect()
     }
@@ -137,7 +157,8 @@ impl Pending {
     /// Whether shared data has room for a series beside what `added` holds; if not, another one counts these requests.
     pub fn place_or_redirect(&mut self, position: usize, added: &mut Cardinality) -> Option<SeriesKey> {
         let entry = self.entries.get(position)?;
-        let (key, requests) = (entry.key.clone(), entry.values.duration.count);
+        let requests = entry.values.as_ref().map_or(0, |values| values.duration.count);
+        let key = entry.key.clone();
         let series = key.series()?;
         match self.place(series, requests, added) {
             Ok(()) => {
@@ -145,7 +166,7 @@ impl Pending {
                 Some(key)
             }
             Err(instead) => {
-                let values = std::mem::take(&mut self.entries.get_mut(position)?.values);
+                let values = self.entries.get_mut(position)?.values.take()?;
                 self.forget(position);
                 let target = self.position(instead, Self::room_for);
                 self.change(target, |present| present.merge(&values));
@@ -157,10 +178,7 @@ impl Pending {
     /// Learns the place of a series that this or another worker has made, and returns its position. `None` if it has
     /// another place already.
     pub fn learn(&mut self, key: SeriesKey, place: Place) -> Option<usize> {
-        let position = match self.known.get(&key) {
-            Some(position) => *position,
-            None => self.insert(key),
-        };
+        let position = self.find(&key).unwrap_or_else(|| self.insert(key));
         let entry = self.entries.get_mut(position).filter(|entry| entry.place.is_none())?;
         entry.place = Some(place);
         if let Some(series) = entry.key.series() {
@@ -184,7 +202,7 @@ impl Pending {
         if let Some(series) = entry.key.series() {
             self.placed.remove(series);
         }
-        if entry.values.duration.count == 0 {
+        if entry.values.is_none() {
             self.forget(position);
         }
     }
@@ -208,8 +226,8 @@ impl Pending {
         let mut series = series;
         loop {
             self.scratch.set(series);
-            if let Some(position) = self.known.get(self.scratch.as_bytes()) {
-                return *position;
+            if let Some(position) = self.find(&self.scratch) {
+                return position;
             }
             match room_for(self, series) {
                 Ok(()) => {
@@ -256,7 +274,8 @@ impl Pending {
         if let Some(series) = key.series() {
             self.seen.add(series);
         }
-        let entry = Entry { key: key.clone(), ..Entry::default() };
+        let hash = self.hash(&key);
+        let entry = Entry { key, ..Entry::default() };
         let position = match self.unused.pop() {
             Some(position) => {
                 if let Some(unused) = self.entries.get_mut(position) {
@@ -269,14 +288,28 @@ impl Pending {
                 self.entries.len().saturating_sub(1)
             }
         };
-        self.known.insert(key, position);
+        let Self { known, hasher, entries, .. } = self;
+        known.insert_unique(hash, position, |position| {
+            entries.get(*position).map_or(0, |entry| hasher.hash_one(entry.key.as_bytes()))
+        });
         position
+    }
+
+    fn hash(&self, key: &SeriesKey) -> u64 {
+        self.hasher.hash_one(key.as_bytes())
+    }
+
+    fn find(&self, key: &SeriesKey) -> Option<usize> {
+        let has_key = |position: &usize| self.entries.get(*position).is_some_and(|entry| entry.key == *key);
+        self.known.find(self.hash(key), has_key).copied()
     }
 
     /// Forgets a series without a place and without counts.
     fn forget(&mut self, position: usize) {
         let Some(entry) = self.entries.get_mut(position).map(std::mem::take) else { return };
-        self.known.remove(&entry.key);
+        if let Ok(known) = self.known.find_entry(self.hash(&entry.key), |known| *known == position) {
+            known.remove();
+        }
         if let Some(series) = entry.key.series() {
             self.seen.remove(series);
         }
@@ -285,10 +318,11 @@ impl Pending {
 
     fn change(&mut self, position: usize, change: impl FnOnce(&mut Values)) {
         let Some(entry) = self.entries.get_mut(position) else { return };
-        if entry.values.duration.count == 0 {
+        let values = entry.values.get_or_insert_with(|| {
             self.changed.push(position);
-        }
-        change(&mut entry.values);
+            self.spare.pop().unwrap_or_default()
+        });
+        change(values);
     }
 }
 

@@ -73,7 +73,8 @@ impl SharedSeries {
             self.directory.find_places(host, &self.store, pending, &changed);
             let mut put_back = Vec::new();
             for position in changed {
-                let Some(entry) = pending.entry(position).filter(|entry| entry.values.duration.count > 0)
+                let Some((entry, values)) =
+                    pending.entry(position).and_then(|entry| Some((entry, entry.values.as_ref()?)))
                 else {
                     continue;
                 };
@@ -81,9 +82,9 @@ impl SharedSeries {
                     put_back.push(position);
                     continue;
                 };
-                match self.add(host, place, &entry.key, &entry.values) {
+                match self.add(host, place, &entry.key, values) {
                     Ok(()) => {
-                        entry.values.clear();
+                        pending.merged(position);
                         merged.push(place.slot);
                         continue;
                     }
