@@ -1,8 +1,6 @@
 //! Counts of one worker that are not merged into shared data yet.
 
-use std::hash::BuildHasher;
-
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::HashMap;
 
 use super::cardinality::{Caps, Cardinality, NameKind};
 use super::series::{Series, SeriesKey};
@@ -17,9 +15,7 @@ use super::waiting::{Admission, FEWEST_REQUESTS, Waiting};
 #[derive(Debug)]
 pub struct Pending {
     caps: Caps,
-    /// Positions of entries, by their keys.
-    known: HashTable<usize>,
-    hasher: DefaultHashBuilder,
+    known: HashMap<SeriesKey, usize>,
     entries: Vec<Entry>,
     /// Positions of entries that may be used again.
     unused: Vec<usize>,
@@ -30,21 +26,16 @@ pub struct Pending {
     /// Names without a slot, by [`NameKind::ALL`].
     waiting: [Waiting; 4],
     changed: Vec<usize>,
-    /// Values without counts, whose memory is used again: most series do not change between two merges.
-    spare: Vec<Box<Values>>,
     scratch: SeriesKey,
 }
-
-/// Maximum number of values without counts that are kept.
-const MAX_SPARE: usize = 4_096;
 
 /// A series known to this worker.
 #[derive(Debug, Default)]
 pub struct Entry {
     /// Its identity.
     pub key: SeriesKey,
-    /// Counts since the last merge, if there are any.
-    pub values: Option<Box<Values>>,
+    /// Counts since the last merge.
+    pub values: Values,
     /// Its place in shared data, once it has one.
     pub place: Option<Place>,
 }
@@ -64,15 +55,13 @@ impl Pending {
     pub fn new(caps: Caps) -> Self {
         Self {
             caps,
-            known: HashTable::new(),
-            hasher: DefaultHashBuilder::default(),
+            known: HashMap::new(),
             entries: Vec::new(),
             unused: Vec::new(),
             seen: Cardinality::default(),
             placed: Cardinality::default(),
             waiting: Default::default(),
             changed: Vec::new(),
-            spare: Vec::new(),
             scratch: SeriesKey::default(),
         }
     }
@@ -99,17 +88,8 @@ impl Pending {
     }
 
     /// A series by its position.
-    pub fn entry(&self, position: usize) -> Option<&Entry> {
-        self.entries.get(position)
-    }
-
-    /// The counts of a series are merged.
-    pub fn merged(&mut self, position: usize) {
-        let values = self.entries.get_mut(position).and_then(|entry| entry.values.take());
-        if let Some(mut values) = values.filter(|_| self.spare.len() < MAX_SPARE) {
-            values.clear();
-            self.spare.push(values);
-        }
+    pub fn entry(&mut self, position: usize) -> Option<&mut Entry> {
+        self.entries.get_mut(position)
     }
 
     /// Puts a series back whose merge did not succeed.
@@ -149,7 +129,7 @@ impl Pending {
     pub fn without_place(&self, positions: &[usize]) -> Vec<usize> {
         let homeless = |position: &usize| {
             let entry = self.entries.get(*position);
-            entry.is_some_and(|entry| entry.place.is_none() && entry.values.is_some())
+            entry.is_some_and(|entry| entry.place.is_none() && entry.values.duration.count > 0)
         };
         positions.iter().copied().filter(homeless).collect()
     }
@@ -157,8 +137,7 @@ impl Pending {
     /// Whether shared data has room for a series beside what `added` holds; if not, another one counts these requests.
     pub fn place_or_redirect(&mut self, position: usize, added: &mut Cardinality) -> Option<SeriesKey> {
         let entry = self.entries.get(position)?;
-        let requests = entry.values.as_ref().map_or(0, |values| values.duration.count);
-        let key = entry.key.clone();
+        let (key, requests) = (entry.key.clone(), entry.values.duration.count);
         let series = key.series()?;
         match self.place(series, requests, added) {
             Ok(()) => {
@@ -166,7 +145,7 @@ impl Pending {
                 Some(key)
             }
             Err(instead) => {
-                let values = self.entries.get_mut(position)?.values.take()?;
+                let values = std::mem::take(&mut self.entries.get_mut(position)?.values);
                 self.forget(position);
                 let target = self.position(instead, Self::room_for);
                 self.change(target, |present| present.merge(&values));
@@ -178,7 +157,10 @@ impl Pending {
     /// Learns the place of a series that this or another worker has made, and returns its position. `None` if it has
     /// another place already.
     pub fn learn(&mut self, key: SeriesKey, place: Place) -> Option<usize> {
-        let position = self.find(&key).unwrap_or_else(|| self.insert(key));
+        let position = match self.known.get(&key) {
+            Some(position) => *position,
+            None => self.insert(key),
+        };
         let entry = self.entries.get_mut(position).filter(|entry| entry.place.is_none())?;
         entry.place = Some(place);
         if let Some(series) = entry.key.series() {
@@ -202,7 +184,7 @@ impl Pending {
         if let Some(series) = entry.key.series() {
             self.placed.remove(series);
         }
-        if entry.values.is_none() {
+        if entry.values.duration.count == 0 {
             self.forget(position);
         }
     }
@@ -226,8 +208,8 @@ impl Pending {
         let mut series = series;
         loop {
             self.scratch.set(series);
-            if let Some(position) = self.find(&self.scratch) {
-                return position;
+            if let Some(position) = self.known.get(self.scratch.as_bytes()) {
+                return *position;
             }
             match room_for(self, series) {
                 Ok(()) => {
@@ -274,8 +256,7 @@ impl Pending {
         if let Some(series) = key.series() {
             self.seen.add(series);
         }
-        let hash = self.hash(&key);
-        let entry = Entry { key, ..Entry::default() };
+        let entry = Entry { key: key.clone(), ..Entry::default() };
         let position = match self.unused.pop() {
             Some(position) => {
                 if let Some(unused) = self.entries.get_mut(position) {
@@ -288,28 +269,14 @@ impl Pending {
                 self.entries.len().saturating_sub(1)
             }
         };
-        let Self { known, hasher, entries, .. } = self;
-        known.insert_unique(hash, position, |position| {
-            entries.get(*position).map_or(0, |entry| hasher.hash_one(entry.key.as_bytes()))
-        });
+        self.known.insert(key, position);
         position
-    }
-
-    fn hash(&self, key: &SeriesKey) -> u64 {
-        self.hasher.hash_one(key.as_bytes())
-    }
-
-    fn find(&self, key: &SeriesKey) -> Option<usize> {
-        let has_key = |position: &usize| self.entries.get(*position).is_some_and(|entry| entry.key == *key);
-        self.known.find(self.hash(key), has_key).copied()
     }
 
     /// Forgets a series without a place and without counts.
     fn forget(&mut self, position: usize) {
         let Some(entry) = self.entries.get_mut(position).map(std::mem::take) else { return };
-        if let Ok(known) = self.known.find_entry(self.hash(&entry.key), |known| *known == position) {
-            known.remove();
-        }
+        self.known.remove(&entry.key);
         if let Some(series) = entry.key.series() {
             self.seen.remove(series);
         }
@@ -318,11 +285,10 @@ impl Pending {
 
     fn change(&mut self, position: usize, change: impl FnOnce(&mut Values)) {
         let Some(entry) = self.entries.get_mut(position) else { return };
-        let values = entry.values.get_or_insert_with(|| {
+        if entry.values.duration.count == 0 {
             self.changed.push(position);
-            self.spare.pop().unwrap_or_default()
-        });
-        change(values);
+        }
+        change(&mut entry.values);
     }
 }
 

@@ -1,5 +1,7 @@
 //! The identity of a series.
 
+use hashbrown::Equivalent;
+
 use crate::outcome::{Ending, ErrorType, GrpcStatus, Method, Status};
 use crate::request::route::RouteSource;
 use crate::request::scheme::Scheme;
@@ -63,6 +65,12 @@ const HOST_OVERFLOWS: u8 = 4;
 const CLUSTER_OVERFLOWS: u8 = 8;
 const ROUTE_SOURCE_SHIFT: u32 = 4;
 const SCHEME_SHIFT: u32 = 6;
+
+impl Equivalent<SeriesKey> for [u8] {
+    fn equivalent(&self, key: &SeriesKey) -> bool {
+        self == key.0
+    }
+}
 
 impl<'a> Dimension<'a> {
     fn text(self) -> &'a str {

@@ -73,8 +73,7 @@ impl SharedSeries {
             self.directory.find_places(host, &self.store, pending, &changed);
             let mut put_back = Vec::new();
             for position in changed {
-                let Some((entry, values)) =
-                    pending.entry(position).and_then(|entry| Some((entry, entry.values.as_ref()?)))
+                let Some(entry) = pending.entry(position).filter(|entry| entry.values.duration.count > 0)
                 else {
                     continue;
                 };
@@ -82,9 +81,9 @@ impl SharedSeries {
                     put_back.push(position);
                     continue;
                 };
-                match self.add(host, place, &entry.key, values) {
+                match self.add(host, place, &entry.key, &entry.values) {
                     Ok(()) => {
-                        pending.merged(position);
+                        entry.values.clear();
                         merged.push(place.slot);
                         continue;
                     }
