@@ -17,17 +17,25 @@ export interface components {
         SummaryRow: {
             service?: string;
             environment?: string;
+            version?: string;
             /** @enum {string} */
             direction?: "inbound" | "outbound";
             consumer?: string;
+            consumer_name?: string;
+            consumer_group?: string;
+            group?: string;
             method?: string;
             route?: string;
+            host?: string;
+            upstream_cluster?: string;
             status?: number;
+            grpc_status?: number | null;
             error_type?: string;
             requests: number;
             errors: number;
             request_bytes: number;
             response_bytes: number;
+            attempts: number;
             p50_ms: number | null;
             p75_ms: number | null;
             p95_ms: number | null;
@@ -51,17 +59,25 @@ export interface components {
             time: string;
             service?: string;
             environment?: string;
+            version?: string;
             /** @enum {string} */
             direction?: "inbound" | "outbound";
             consumer?: string;
+            consumer_name?: string;
+            consumer_group?: string;
+            group?: string;
             method?: string;
             route?: string;
+            host?: string;
+            upstream_cluster?: string;
             status?: number;
+            grpc_status?: number | null;
             error_type?: string;
             requests: number;
             errors: number;
             request_bytes: number;
             response_bytes: number;
+            attempts: number;
             p50_ms: number | null;
             p75_ms: number | null;
             p95_ms: number | null;
@@ -93,20 +109,28 @@ export interface components {
             time: string;
             consumer: string;
             consumer_trusted: boolean;
+            consumer_name: string | null;
+            consumer_group: string | null;
             method: string;
             method_original: string | null;
             route: string;
             route_source: string | null;
+            scheme: string | null;
+            host: string | null;
+            port: number | null;
             path: string | null;
             query: string | null;
             status: number;
             grpc_status: number | null;
             duration_ms: number | null;
             upstream_ms: number | null;
+            attempts: number | null;
             resend_count: number | null;
+            upstream_cluster: string | null;
             weight: number;
             request_bytes: number | null;
             response_bytes: number | null;
+            protocol: string | null;
             client_address: string | null;
             client_port: number | null;
             user_agent: string | null;
@@ -116,6 +140,9 @@ export interface components {
             response_flags: string | null;
             code_details: string | null;
             error_type: string | null;
+            /** @enum {string} */
+            direction: "inbound" | "outbound";
+            version: string | null;
             request_headers: {
                 [key: string]: string[];
             } | null;
@@ -201,6 +228,21 @@ export interface components {
         };
         Gateways: {
             rows: components["schemas"]["Gateway"][];
+        };
+        Consumer: {
+            service: string;
+            environment: string;
+            id: string;
+            name: string | null;
+            group: string | null;
+            /** Format: date-time */
+            first_seen: string;
+            /** Format: date-time */
+            last_seen: string;
+        };
+        Consumers: {
+            rows: components["schemas"]["Consumer"][];
+            more: boolean;
         };
         Health: {
             /** @enum {string} */

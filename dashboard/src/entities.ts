@@ -107,11 +107,11 @@ function isClient({ status }: Filters): boolean {
 
 /** A row with the names of `row` and counts of 0. */
 function silent(row: Row, keys: Dimension[]): Row {
-  const names = Object.fromEntries(keys.map((key) => [key, row[key]]));
+  const names = Object.fromEntries([...keys, 'consumer_name' as const, 'consumer_group' as const].map((key) => [key, row[key]]));
   return { ...names, ...NO_REQUESTS };
 }
 
 const NO_REQUESTS = {
   requests: 0, errors: 0, request_bytes: 0, response_bytes: 0, p50_ms: null, p75_ms: null, p95_ms: null, p99_ms: null,
-  upstream_requests: 0, upstream_p50_ms: null, upstream_p95_ms: null, gateway_requests: 0, gateway_p50_ms: null, gateway_p95_ms: null,
+  attempts: 0, upstream_requests: 0, upstream_p50_ms: null, upstream_p95_ms: null, gateway_requests: 0, gateway_p50_ms: null, gateway_p95_ms: null,
 } satisfies Row;

@@ -107,6 +107,8 @@ const rfc3339 = (seconds) => new Date(seconds * 1000).toISOString();
 const CONSUMERS = [
   ['acme', 40], ['globex', 26], ['initech', 14], ['mobile-app', 60], ['anonymous', 12], ['hooli', 5], ['umbrella-batch', 9],
 ];
+/** Names and groups, by consumer. */
+const LABELS = { acme: { name: 'Acme Inc.', group: 'enterprise' }, hooli: { name: 'Hooli', group: 'free' } };
 /** Method, template, weight, median in ms, spread, and the share of each status. */
 const ROUTES = [
   ['GET', '/v1/products', 46, 14, 0.5, [[200, 0.985], [304, 0.01], [400, 0.005]]],
@@ -124,7 +126,7 @@ const ROUTES = [
 const SERIES = CONSUMERS.flatMap(([consumer, share]) =>
   ROUTES.flatMap(([method, route, weight, median, spread, statuses]) =>
     statuses.map(([status, part]) => ({
-      consumer, method, route, status, median, spread, service: route.startsWith('/v1/payments') ? 'payments' : 'shop', environment: 'prod',
+      consumer, group: LABELS[consumer]?.group ?? '', method, route, status, median, spread, service: route.startsWith('/v1/payments') ? 'payments' : 'shop', environment: 'prod',
       rate: (share / 166) * weight * part * (consumer === 'hooli' && status >= 500 ? 8 : 1),
     })),
   ),
@@ -170,7 +172,7 @@ function shapeOf({ median, spread }) {
   return shape;
 }
 
-const FILTERS = ['consumer', 'method', 'route', 'status', 'service', 'environment'];
+const FILTERS = ['consumer', 'group', 'method', 'route', 'status', 'service', 'environment'];
 const isError = (status) => status >= 500 || status === 0;
 const reachesUpstream = ({ status, route }) => status !== 503 && status !== 0 && route !== '__unmatched__';
 
@@ -199,6 +201,8 @@ function tally({ params, from, to, now, mock }, step) {
   SERIES.forEach((series, index) => {
     if (!matches(params, series)) return;
     const labels = Object.fromEntries(keys.map((name) => [name, series[name]]));
+    const label = keys.includes('consumer') ? LABELS[series.consumer] : undefined;
+    if (label) Object.assign(labels, { consumer_name: label.name, consumer_group: label.group });
     const group = JSON.stringify(labels);
     const shape = `${series.median}/${series.spread}`;
     for (let minute = first; minute < last; minute += stride) {
@@ -296,7 +300,7 @@ function requestAt(slot) {
   const reached = reachesUpstream(series);
   const traced = noise(slot, 19) > 0.3;
   return {
-    time: new Date(slot * 333 + noise(slot, 20) * 300).toISOString(), consumer: series.consumer, consumer_trusted: false, method: series.method, method_original: null, route: series.route,
+    time: new Date(slot * 333 + noise(slot, 20) * 300).toISOString(), consumer: series.consumer, consumer_trusted: false, consumer_name: LABELS[series.consumer]?.name ?? null, consumer_group: LABELS[series.consumer]?.group ?? null, method: series.method, method_original: null, route: series.route,
     path: series.route === '__unmatched__' ? '/wp-login.php' : series.route.replace(/\{uuid\}/, `${hex(40, 8)}-${hex(50, 4)}-4${hex(60, 3)}-a${hex(70, 3)}-${hex(80, 12)}`).replace(/\{\w+\}/g, () => String(id)),
     query: null, status: series.status, duration_ms: duration, upstream_ms: reached ? Number((duration * 0.94).toFixed(3)) : null, resend_count: null, weight: 1,
     request_bytes: series.method === 'GET' ? 0 : 480, response_bytes: Math.round(300 + series.median * 90 * noise(slot, 16)),

@@ -8,8 +8,8 @@ import { describe, test } from 'node:test';
 import { runnerImport } from 'vite';
 
 const source = async (path) => (await runnerImport(fileURLToPath(new URL(`../src/${path}`, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
-const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts] = await Promise.all(
-  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts'].map(source),
+const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts, filters] = await Promise.all(
+  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts', 'exactly.ts'].map(source),
 );
 
 /** Numbers as they should not be, and many as they may be. The sequence is the same in each run. */
@@ -17,6 +17,22 @@ const ODD = [NaN, null, Infinity, -Infinity, 0, -0, -1, 5e-324, 1e-320, 1e-9, 0.
 let seed = 42;
 const random = () => (seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0) / 2 ** 32;
 const MANY = [...ODD, ...Array.from({ length: 300 }, () => 10 ** (random() * 40 - 20))];
+
+describe('filters by one value', () => {
+  test('are written so that the API reads one value, and read back', () => {
+    for (const [value, filter] of [
+      ['acme', 'acme'],
+      ['CN=Ann,O=Acme', 'CN=Ann\\,O=Acme'],
+      ['!a!', '\\!a!'],
+      ['a\\b', 'a\\\\b'],
+      ['', ''],
+    ]) {
+      assert.equal(filters.exactly(value), filter);
+      assert.equal(filters.literally(filter), value);
+    }
+    for (const several of ['acme,globex', '!acme', 'acme,!globex']) assert.equal(filters.literally(several), several);
+  });
+});
 
 describe('ranges and ticks', () => {
   test('a linear range can be drawn, whatever the data', () => {

@@ -240,7 +240,8 @@ fn the_access_log_has_a_line_for_each_row_of_the_log() {
                     .header("user-agent", "odd \"agent\"");
             connection.request(&request).unwrap();
         }
-        connection.request(&Request::get("/status/503?session=s3cr3t")).unwrap();
+        // By a template.
+        connection.request(&Request::get("/users/7?status=503&session=s3cr3t")).unwrap();
         connection.request(&Request::get("/healthz?status=200")).unwrap();
         let reported = settled(&stack, 12);
         assert_eq!((reported.captured, reported.excluded, reported.sampled_out), (6, 1, 5), "{mode:?}");
@@ -269,7 +270,15 @@ fn the_access_log_has_a_line_for_each_row_of_the_log() {
             let absent = row.as_object().unwrap().iter().filter(|(key, _)| !line.contains_key(*key));
             let absent: Vec<&String> =
                 absent.filter(|(_, value)| !value.is_null()).map(|(key, _)| key).collect();
-            let only_in_rows = ["gateway", "service", "environment", "request_body", "response_body"];
+            let only_in_rows = [
+                "gateway",
+                "service",
+                "environment",
+                "direction",
+                "version",
+                "request_body",
+                "response_body",
+            ];
             assert!(
                 absent.iter().all(|key| only_in_rows.contains(&key.as_str())),
                 "the line lacks {absent:?}: {line:?}"

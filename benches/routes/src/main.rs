@@ -24,9 +24,10 @@ fn main() -> Result<()> {
     let cache = cache.canonicalize()?;
     let only = std::env::args().nth(1).unwrap_or_default().to_lowercase();
     println!(
-        "| API | templates | exact at 5,000 | exact at 200,000 | overflow | routes | merged templates |"
+        "{} slots for routes\n\n| API | templates | exact at 5,000 | overflow | exact at 200,000 | overflow | routes | merged templates |",
+        run::cap()
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|");
     for api in APIS.iter().filter(|api| api.name.to_lowercase().contains(&only)) {
         let operations = api.operations(&cache)?;
         let mark = if api.role == Role::HeldOut { " (held out)" } else { "" };

@@ -1,7 +1,9 @@
 //! One API's traffic through inference, learning and fold.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
+use gatelens_core::config::Counters;
+use gatelens_core::counters::{Admission, Waiting};
 use gatelens_model::value::UNMATCHED;
 use gatelens_routes::{Learner, Patterns};
 
@@ -20,7 +22,7 @@ const SCANNER: usize = 20;
 /// Gateways, which take new patterns one after the other.
 const GATEWAYS: usize = 4;
 /// Requests between a review and the first gateway that has its patterns, and between two gateways.
-const LAG: usize = 200;
+const LAG: usize = 50;
 
 /// One API under traffic.
 pub(crate) struct Run {
@@ -69,12 +71,13 @@ impl Run {
         let late = product.figures();
         let templates: std::collections::BTreeSet<String> =
             self.operations.iter().map(|operation| plain(&operation.path)).collect();
-        let (early, early_missed) =
-            early.map_or((0.0, Vec::new()), |figures| (figures.exact, figures.missed));
+        let (early, early_missed) = early
+            .map_or(((0.0, 0.0), Vec::new()), |figures| ((figures.exact, figures.overflow), figures.missed));
         println!(
-            "| {name} | {} | {:.1} % | {:.1} % | {:.1} % | {} | {} |",
+            "| {name} | {} | {:.1} % | {:.1} % | {:.1} % | {:.1} % | {} | {} |",
             templates.len(),
-            early * 100.0,
+            early.0 * 100.0,
+            early.1 * 100.0,
             late.exact * 100.0,
             late.overflow * 100.0,
             late.routes,
@@ -117,6 +120,47 @@ fn scanned(random: &mut Random) -> String {
     }
 }
 
+/// Slots for routes of a gateway: those of the default configuration, or `BENCH_ROUTES_SLOTS`.
+pub(crate) fn cap() -> u32 {
+    static CAP: std::sync::LazyLock<u32> = std::sync::LazyLock::new(|| {
+        let given = std::env::var("BENCH_ROUTES_SLOTS").ok().and_then(|slots| slots.parse().ok());
+        given.unwrap_or(Counters::default().max_routes)
+    });
+    *CAP
+}
+
+/// What requests count for that have no slot.
+const OVERFLOW: &str = "__overflow__";
+
+/// The slots for routes of one gateway.
+#[derive(Default)]
+struct Slots {
+    taken: HashSet<String>,
+    waiting: Waiting,
+}
+
+impl Slots {
+    /// Whether a request of a route counts for it: the route has a slot, or gets one by the rules of the filter.
+    fn take(&mut self, route: &str) -> bool {
+        if self.taken.contains(route) {
+            return true;
+        }
+        let cap = cap();
+        let admission = self.waiting.request(route, 1, self.taken.len(), cap);
+        let is_admitted = admission == Admission::Admitted && self.taken.len() < cap as usize;
+        if is_admitted {
+            self.waiting.has(route);
+            self.taken.insert(route.to_owned());
+        }
+        is_admitted
+    }
+
+    /// Gives the slots back of routes that count for another one from now on.
+    fn follow(&mut self, patterns: &Patterns) {
+        self.taken.retain(|route| patterns.fold(route).is_none());
+    }
+}
+
 /// Gateways, the ingest and what is counted.
 #[derive(Default)]
 pub(crate) struct Product {
@@ -124,6 +168,7 @@ pub(crate) struct Product {
     learned: usize,
     /// Patterns in force at each gateway, and those on their way with the request at which they arrive.
     gateways: [Patterns; GATEWAYS],
+    slots: [Slots; GATEWAYS],
     on_their_way: VecDeque<(usize, usize, Patterns)>,
     /// Requests by the route under which a gateway counted them and the template they belong to.
     counts: HashMap<(String, String), u64>,
@@ -142,6 +187,7 @@ impl Product {
     ) {
         while self.on_their_way.front().is_some_and(|(at, _, _)| *at <= request) {
             if let Some((_, gateway, patterns)) = self.on_their_way.pop_front() {
+                self.slots[gateway].follow(&patterns);
                 self.gateways[gateway] = patterns;
             }
         }
@@ -151,8 +197,10 @@ impl Product {
         } else {
             self.gateways[request % GATEWAYS].route(path.as_bytes(), &mut self.route);
         }
+        let has_slot = self.slots[request % GATEWAYS].take(&self.route);
         if let Some(template) = template {
-            *self.counts.entry((self.route.clone(), plain(template))).or_default() += 1;
+            let route = if has_slot { &self.route } else { OVERFLOW };
+            *self.counts.entry((route.to_owned(), plain(template))).or_default() += 1;
         }
         if (1..400).contains(&status) {
             self.learner.observe(method, path.as_bytes(), status);
@@ -199,8 +247,10 @@ impl Product {
             }
         }
         missed.sort_by(|left, right| right.cmp(left));
+        let overflow: u64 = rows.get(OVERFLOW).map_or(0, |templates| templates.values().sum());
+        merged.retain(|(_, route): &(String, String)| route != OVERFLOW);
         let share = |part: u64| part as f64 / all.max(1) as f64;
-        Figures { exact: share(exact), overflow: 0.0, routes: rows.len(), merged, missed }
+        Figures { exact: share(exact), overflow: share(overflow), routes: rows.len(), merged, missed }
     }
 }
 

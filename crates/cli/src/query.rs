@@ -35,7 +35,8 @@ pub(crate) struct Arguments {
     /// End of the range, exclusive [default: now]
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
-    /// Dimensions, separated by commas: consumer, method, route, status, error_type, service, environment, direction.
+    /// Dimensions, separated by commas: consumer, group, method, route, status, grpc_status, error_type, host,
+    /// upstream_cluster, service, environment, version, direction.
     #[arg(long, value_name = "DIMENSIONS")]
     group_by: Option<String>,
     /// Seconds that a point of a time series covers.
@@ -44,15 +45,31 @@ pub(crate) struct Arguments {
     /// Rows of the request log at most [default: 100]
     #[arg(long, value_name = "ROWS")]
     limit: Option<u64>,
-    /// Only this service; this and the following may be repeated.
+    /// Only this service; this and the following may be repeated, or have several values with commas between them. A
+    /// `!` before a value excludes it.
     #[arg(long, value_name = "NAME")]
     service: Vec<String>,
     /// Only this environment.
     #[arg(long, value_name = "NAME")]
     environment: Vec<String>,
+    /// Only this version of the service.
+    #[arg(long, value_name = "VERSION")]
+    service_version: Vec<String>,
+    /// Only this direction: inbound or outbound [default: inbound]
+    #[arg(long, value_name = "DIRECTION")]
+    direction: Vec<String>,
+    /// Only this host that clients asked for.
+    #[arg(long, value_name = "HOST")]
+    host: Vec<String>,
+    /// Only this cluster of Envoy.
+    #[arg(long, value_name = "NAME")]
+    upstream_cluster: Vec<String>,
     /// Only this consumer.
     #[arg(long, value_name = "ID")]
     consumer: Vec<String>,
+    /// Only consumers of this group.
+    #[arg(long, value_name = "GROUP")]
+    group: Vec<String>,
     /// Only this method.
     #[arg(long, value_name = "METHOD")]
     method: Vec<String>,
@@ -62,6 +79,12 @@ pub(crate) struct Arguments {
     /// Only this status: a code, a class such as 5xx, or 0 for requests without an answer.
     #[arg(long, value_name = "STATUS")]
     status: Vec<String>,
+    /// Only this status of gRPC calls: a number, or a name such as UNAVAILABLE.
+    #[arg(long, value_name = "STATUS")]
+    grpc_status: Vec<String>,
+    /// Only this cause, for example rate_limited.
+    #[arg(long, value_name = "CAUSE")]
+    error_type: Vec<String>,
     /// Only errors, or all others.
     #[arg(long, value_name = "true|false")]
     errors: Option<bool>,
@@ -77,6 +100,8 @@ pub(crate) enum Question {
     Requests,
     /// The gateways, and whether anything of theirs is missing.
     Gateways,
+    /// The consumers, with their names and groups.
+    Consumers,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -94,6 +119,7 @@ impl Question {
             Self::Timeseries => "timeseries",
             Self::Requests => "requests",
             Self::Gateways => "gateways",
+            Self::Consumers => "consumers",
         }
     }
 
@@ -101,7 +127,7 @@ impl Question {
     fn rows(self) -> &'static str {
         match self {
             Self::Timeseries => "points",
-            Self::Summary | Self::Requests | Self::Gateways => "rows",
+            Self::Summary | Self::Requests | Self::Gateways | Self::Consumers => "rows",
         }
     }
 }
@@ -176,10 +202,17 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
     for (name, values) in [
         ("service", &arguments.service),
         ("environment", &arguments.environment),
+        ("version", &arguments.service_version),
+        ("direction", &arguments.direction),
+        ("host", &arguments.host),
+        ("upstream_cluster", &arguments.upstream_cluster),
         ("consumer", &arguments.consumer),
+        ("group", &arguments.group),
         ("method", &arguments.method),
         ("route", &arguments.route),
         ("status", &arguments.status),
+        ("grpc_status", &arguments.grpc_status),
+        ("error_type", &arguments.error_type),
     ] {
         query.extend_pairs(values.iter().map(|value| (name, value)));
     }

@@ -139,9 +139,15 @@ fn show(selection: &Selection, format: Format) {
             if let Some(excess) = selection.excess() {
                 eprintln!("gatelens: {excess}");
             }
+            let routes = selection.routes();
             if let Some(needed) = selection.needed_routes() {
                 eprintln!(
-                    "gatelens: the templates have {needed} routes: set `counters.max_routes` to {needed} or more"
+                    "gatelens: the templates have {routes} routes: set `counters.max_routes` to {needed} or more"
+                );
+            }
+            if let Some(needed) = selection.needed_series() {
+                eprintln!(
+                    "gatelens: so that none of {routes} routes overflows, set `counters.max_series` to {needed} or more"
                 );
             }
             if templates.is_empty() { String::new() } else { format!("{:#}\n", json!(templates)) }
@@ -153,7 +159,7 @@ fn show(selection: &Selection, format: Format) {
             });
             format!(
                 "{:#}\n",
-                json!({"templates": templates, "routes": selection.routes(), "max_routes": selection.needed_routes(),
+                json!({"templates": templates, "routes": selection.routes(), "max_routes": selection.needed_routes(), "max_series": selection.needed_series(),
                        "excess": selection.excess(), "problems": problems.collect::<Vec<Value>>()})
             )
         }

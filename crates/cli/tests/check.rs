@@ -135,6 +135,18 @@ fn templates_are_read_by_the_filters_own_code() {
         ),
         "{said}"
     );
+    let few = config("  - /a\n  - /b\ncounters: {max_series: 15}\n");
+    let (status, said) = check(&few);
+    assert_eq!(
+        (status, said.as_str()),
+        (
+            0,
+            "FILE:8:12: warning: counters.max_series: with 15 series, requests of the 2 templates can be counted in overflow; \
+             set `counters.max_series` to 16\nFILE: ok\n"
+        )
+    );
+    let (status, said) = check(&few.replace("15", "16"));
+    assert_eq!((status, said.as_str()), (0, "FILE: ok\n"));
     let (status, said) = check(&config("  - /ok\n  - /a/../b\n  - /files/**\n"));
     assert_eq!(status, 0, "{said}");
     assert_eq!(
@@ -224,6 +236,32 @@ fn what_may_not_be_meant_is_a_warning() {
     warned(
         "version: 1\ningest: {cluster: a}\n",
         &["FILE:1:1: warning: consumer: any client can send `x-consumer-id`"],
+    );
+    let selected = |sections: &str| {
+        format!("{{\"version\": 1, \"ingest\": {{\"cluster\": \"a\"}}, {trusted},\n {sections}}}")
+    };
+    warned(&selected(r#""sample": {"rate": 0.1, "keep_errors": true, "keep_consumers": ["acme"]}"#), &[]);
+    warned(
+        &selected(r#""sample": {"keep_errors": false, "keep_slower_than_ms": 500}"#),
+        &[
+            "FILE:2:13: warning: sample.keep_errors: this is an exception from the rate",
+            "FILE:2:35: warning: sample.keep_slower_than_ms: this is an exception from the rate",
+        ],
+    );
+    warned(
+        &selected(r#""exclude": {"log": {"user_agents": ["kube-probe", "kube-probe/*", "Envoy/HC"]}}"#),
+        &["FILE:2:38: warning: exclude.log.user_agents[0]: `kube-probe` matches only this whole user agent"],
+    );
+    let kept = r#""sample": {"rate": 0.1, "keep_consumers": ["acme", "amce"]}"#;
+    warned(
+        &consumer(&format!(
+            r#""sources": [{{"header": "x", "trusted": true}}], "directory": {{"acme": {{}}}}}}, {kept}, "limits": {{"#
+        )),
+        &["FILE:2:141: warning: sample.keep_consumers[1]: `consumer.directory` has no `amce`"],
+    );
+    warned(
+        &consumer(&format!(r#""sources": []}}, {kept}, "limits": {{"#)),
+        &["FILE:2:55: warning: sample.keep_consumers: `consumer.sources` is empty"],
     );
 
     let bootstrap = fs::read_to_string(repository().join("envoy/http-filter.yaml")).unwrap();

@@ -68,7 +68,8 @@ fn csv_has_every_field_of_the_api() {
     let dir = tempfile::tempdir().unwrap();
     let service = with_data(dir.path());
     let day = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
-    let all = "service,environment,direction,consumer,method,route,status,error_type";
+    let all = "service,environment,version,direction,consumer,method,route,host,upstream_cluster,status,grpc_status,\
+         error_type";
     for (question, path, rows, more) in [
         ("summary", format!("summary?{day}&group_by={all}"), "rows", vec!["--group-by", all]),
         ("timeseries", format!("timeseries?{day}"), "points", vec![]),

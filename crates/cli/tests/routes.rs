@@ -129,11 +129,15 @@ fn the_templates_are_a_configuration() {
     let document = format!("openapi: 3.0.0\npaths:\n{paths}");
     let (status, output, problems) = routes(&document, &[]);
     assert_eq!(status, 0, "{problems}");
-    let needs = if gatelens_core::config::Counters::default().max_routes < 600 {
-        "gatelens: the templates have 600 routes: set `counters.max_routes` to 600 or more\n"
-    } else {
-        ""
-    };
+    let default = gatelens_core::config::Counters::default();
+    let mut needs = String::new();
+    if default.max_routes < 600 {
+        needs += "gatelens: the templates have 600 routes: set `counters.max_routes` to 600 or more\n";
+    }
+    if default.max_series < 4_800 {
+        needs +=
+            "gatelens: so that none of 600 routes overflows, set `counters.max_series` to 4800 or more\n";
+    }
     assert_eq!(problems, needs);
     let check = |max_routes: u32| {
         let config = format!(

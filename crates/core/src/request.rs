@@ -5,6 +5,7 @@
 //! chosen and hands over a series and an event.
 
 pub mod access_log;
+pub mod authority;
 pub mod consumer;
 mod decision;
 pub mod event;
@@ -13,6 +14,7 @@ mod facts;
 pub mod overhead;
 mod pattern;
 mod plan;
+pub mod protocol;
 mod record;
 pub mod route;
 mod sampling;

@@ -217,6 +217,18 @@ fn a_name_is_sent_when_it_is_news() {
     assert_eq!(names, [sent("Acme"), [None, None], sent("Acme Inc."), sent("Acme Inc."), [None, None]]);
 }
 
+#[test]
+fn the_examples_of_the_document_are_accepted() {
+    let document = include_str!("../../../docs/consumers.md");
+    let examples: Vec<&str> =
+        document.split("```json\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() > 8, "{}", examples.len());
+    for example in examples {
+        let plan = Plan::read(&configuration(example), &PluginIdentity::default());
+        assert!(plan.is_ok(), "{example}: {:?}", plan.err());
+    }
+}
+
 fn logged(worker: &Worker) -> Vec<otlp::Attributes> {
     otlp::records(&worker.deliver_after(Duration::from_secs(2)))
 }

@@ -43,6 +43,10 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
             .header("x-consumer-id", "acme")
             .header("user-agent", "curl/8")
             .header("x-request-id", "r-1")
+            .header(":authority", "API.Example.com:8443")
+            .text(Attribute::UpstreamCluster, "users")
+            .text(Attribute::Protocol, "HTTP/2")
+            .int(Attribute::Attempts, 1)
             .header("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
             .int(Attribute::RequestDuration, 40_000_000)
             .int(Attribute::UpstreamLatency, 30_000_000)
@@ -87,12 +91,16 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
             ("gatelens.response_code_details", "via_upstream"),
             ("gatelens.response_flags", "URX"),
             ("gatelens.route.source", "template"),
+            ("gatelens.upstream.cluster", "users"),
             ("gatelens.upstream.duration_ns", "30000000"),
             ("http.request.body.size", "10"),
             ("http.request.method", "GET"),
             ("http.response.body.size", "2000"),
             ("http.response.status_code", "503"),
             ("http.route", "/users/{id}"),
+            ("network.protocol.version", "2"),
+            ("server.address", "api.example.com"),
+            ("server.port", "8443"),
             ("url.path", "/users/ann"),
             ("url.query", "token=[CLIENT_REDACTED]"),
             ("url.scheme", "http"),

@@ -285,7 +285,7 @@ fn a_logged_request_is_a_line_of_the_access_log() {
     );
     let expected = json!({
         "time": "2023-11-14T22:13:19.995000000Z", "consumer": "anonymous", "consumer_trusted": false,
-        "method": "GET", "route": "/orders/{number}", "path": "/orders/7", "query": "a=1&token=[CLIENT_REDACTED]",
+        "method": "GET", "route": "/orders/{number}", "scheme": "http", "attempts": 0, "path": "/orders/7", "query": "a=1&token=[CLIENT_REDACTED]",
         "status": 200, "duration_ms": 5, "upstream_ms": 1.5, "request_bytes": 0, "response_bytes": 12,
         "client_address": "192.0.2.7", "client_port": 51324, "user_agent": "caf\u{e9} \u{202e}",
         "request_id": "7f3c", "trace_id": "0af7651916cd43dd84c0000000000000", "span_id": "b7ad6b7169203331",

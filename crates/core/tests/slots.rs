@@ -91,6 +91,25 @@ fn configured_templates_keep_their_rows_after_a_flood_of_other_paths() {
 }
 
 #[test]
+fn templates_for_several_methods_of_a_path_share_a_slot() {
+    let text = configuration(
+        r#""templates": ["GET /a", "PUT /a", "POST /a", "DELETE /a"]"#,
+        r#""max_routes": 3, "max_consumers": 30"#,
+    );
+    let gateway = FakeGateway::starting_at(START);
+    let workers = [Worker::start(&gateway, &text)];
+    let mut sent = Vec::new();
+    for path in ["/b", "/c", "/b", "/c", "/a"] {
+        workers[0].finish(get(path));
+        settle(&gateway, &workers, &mut sent);
+    }
+    let by_route = by_attribute(&counts(&sent), "http.route");
+    for path in ["/a", "/b", "/c"] {
+        assert!(by_route.get(path).is_some_and(|requests| *requests > 0), "{path}: {by_route:?}");
+    }
+}
+
+#[test]
 fn names_that_come_once_take_no_slots_from_names_that_come_again() {
     let text = configuration(r#""infer": true"#, r#""max_routes": 10, "max_consumers": 10"#);
     let gateway = FakeGateway::starting_at(START);

@@ -2,7 +2,9 @@
 
 use crate::support::Service;
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, SECOND, flag, gauge, int, made, seconds, sum, text};
-use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, HistogramDataPoint, Metric};
+use opentelemetry_proto::tonic::metrics::v1::{
+    AggregationTemporality, HistogramDataPoint, Metric, metric::Data,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -404,4 +406,110 @@ fn a_series_beyond_one_cap_keeps_its_other_labels() {
     let over = "__overflow__";
     assert_eq!(found, [([over, over, over], 4), (["acme", "GET", over], 2), ([over, "GET", "/a"], 1)]);
     assert_eq!(service.json("/api/v1/gateways")["rows"][0]["overflow"], 7);
+}
+
+/// A sum that began with the histograms of a [`Frame`], as all metrics of a stream do.
+fn begun(mut metric: Metric) -> Metric {
+    if let Some(Data::Sum(sum)) = &mut metric.data {
+        sum.data_points.iter_mut().for_each(|point| point.start_time_unix_nano = Frame::default().start);
+    }
+    metric
+}
+
+/// The rows of a summary by the values of the dimensions, with requests, errors and attempts.
+fn rows(service: &Service, by: &str, filter: &str) -> Vec<Value> {
+    let answer = service.json(&format!("/api/v1/summary?{DAY}&group_by={by}{filter}"));
+    let mut rows: Vec<Value> = answer["rows"].as_array().unwrap().clone();
+    for row in &mut rows {
+        let kept =
+            |key: &String| by.split(',').chain(["requests", "errors", "attempts"]).any(|name| name == key);
+        row.as_object_mut().unwrap().retain(|key, _| kept(key));
+    }
+    rows
+}
+
+#[test]
+fn hosts_clusters_versions_calls_and_attempts_are_counted() {
+    let service = Service::start();
+    let frame = |host: &str,
+                 grpc: &str,
+                 count: usize,
+                 resource: Vec<opentelemetry_proto::tonic::common::v1::KeyValue>| {
+        let extra = vec![
+            text("server.address", host),
+            text("gatelens.upstream.cluster", "users"),
+            text("rpc.response.status_code", grpc),
+        ];
+        let frame = Frame { extra: extra.clone(), resource, ..Frame::at(NOON) };
+        let mut export = frame.of(&vec![made("/a", 200, 0.1); count]);
+        let mut attributes = vec![
+            text("gatelens.consumer.id", "acme"),
+            text("http.request.method", "GET"),
+            text("http.route", "/a"),
+            int("http.response.status_code", 200),
+        ];
+        attributes.extend(extra);
+        let attempts = begun(sum("gatelens.upstream.attempts", vec![(attributes, 3 * count as i64)], NOON));
+        export.resource_metrics[0].scope_metrics[0].metrics.push(attempts);
+        export
+    };
+    let version = |version: &str| vec![text("service.version", version)];
+    service.send(METRICS, identity(1), &frame("a.example", "OK", 4, version("1.0"))).accepted();
+    service.send(METRICS, identity(2), &frame("a.example", "UNAVAILABLE", 2, version("1.1"))).accepted();
+    let mut calls = frame("b.example", "OK", 1, version("1.1"));
+    let resource = &mut calls.resource_metrics[0].resource.as_mut().unwrap().attributes;
+    resource.retain(|attribute| attribute.key != "gatelens.direction");
+    resource.push(text("gatelens.direction", "outbound"));
+    service.send(METRICS, Some(("edge-2", EPOCH, 1)), &calls).accepted();
+
+    assert_eq!(
+        rows(&service, "host,upstream_cluster,version,grpc_status", ""),
+        [
+            json!({"host": "a.example", "upstream_cluster": "users", "version": "1.0", "grpc_status": 0,
+                   "requests": 4, "errors": 0, "attempts": 12}),
+            json!({"host": "a.example", "upstream_cluster": "users", "version": "1.1", "grpc_status": 14,
+                   "requests": 2, "errors": 2, "attempts": 6}),
+        ]
+    );
+    let total = |filter: &str| rows(&service, "direction", filter);
+    let of = |direction: &str, requests: u64, errors: u64| json!({"direction": direction, "requests": requests, "errors": errors, "attempts": 3 * requests});
+    assert_eq!(total(""), [of("inbound", 6, 2)], "inbound unless another direction is asked for");
+    assert_eq!(total("&direction=outbound"), [of("outbound", 1, 0)]);
+    assert_eq!(total("&direction=inbound,outbound"), [of("inbound", 6, 2), of("outbound", 1, 0)]);
+    assert_eq!(total("&version=1.1"), [of("inbound", 2, 2)]);
+    assert_eq!(total("&grpc_status=!UNAVAILABLE"), [of("inbound", 4, 0)]);
+    assert_eq!(total("&errors=true"), [of("inbound", 2, 2)]);
+    assert_eq!(total("&host=b.example"), [] as [Value; 0]);
+    assert_eq!(total("&host=!b.example&direction=outbound"), [] as [Value; 0]);
+}
+
+/// A gateway that goes on across an update of the ingest: only what follows the update is news.
+#[test]
+fn attempts_of_a_state_that_did_not_know_them_are_not_counted_again() {
+    let mut service = Service::start();
+    let send = |service: &Service, sequence: u64, count: usize| {
+        let frame = Frame::at(NOON + sequence * MINUTE);
+        let mut export = frame.of(&vec![made("/a", 200, 0.1); count]);
+        let attributes = vec![
+            text("gatelens.consumer.id", "acme"),
+            text("http.request.method", "GET"),
+            text("http.route", "/a"),
+            int("http.response.status_code", 200),
+        ];
+        let attempts = begun(sum("gatelens.upstream.attempts", vec![(attributes, count as i64)], frame.time));
+        export.resource_metrics[0].scope_metrics[0].metrics.push(attempts);
+        service.send(METRICS, identity(sequence), &export).accepted();
+    };
+    send(&service, 1, 10);
+    service.restart(|data| {
+        let file = rusqlite::Connection::open(data.join("metrics.db")).unwrap();
+        file.execute_batch("UPDATE states SET attempts = NULL; UPDATE minutes SET attempts = 0; UPDATE half_hours SET attempts = 0")
+            .unwrap();
+    });
+    send(&service, 2, 11);
+    send(&service, 3, 15);
+    assert_eq!(
+        rows(&service, "route", ""),
+        [json!({"route": "/a", "requests": 15, "errors": 0, "attempts": 4})]
+    );
 }

@@ -1,8 +1,10 @@
 //! The service over HTTP: messages as a sender writes them go in, answers of the read API are compared.
 
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod captured;
+mod consumers;
 mod counts;
 mod epochs;
 mod faults;

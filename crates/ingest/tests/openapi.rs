@@ -104,7 +104,8 @@ fn answers_are_as_described() {
         LogRecord { event_name: "gatelens.request".to_owned(), time_unix_nano: NOON, ..Default::default() };
     service.send("/v1/logs", Some(("edge-2", 1, 1)), &export_logs(vec![bare])).accepted();
     let document = document(&service);
-    let all = "service,environment,direction,consumer,method,route,status,error_type";
+    let all = "service,environment,version,direction,consumer,method,route,host,upstream_cluster,status,grpc_status,\
+         error_type";
     for (path, query, rows) in [
         ("/api/v1/summary", format!("{DAY}&group_by={all}"), 2),
         ("/api/v1/summary", DAY.to_owned(), 1),
@@ -113,6 +114,7 @@ fn answers_are_as_described() {
         ("/api/v1/requests", format!("{DAY}&limit=1"), 1),
         ("/api/v1/requests", DAY.to_owned(), 3),
         ("/api/v1/gateways", String::new(), 2),
+        ("/api/v1/consumers", String::new(), 1),
         ("/api/v1/patterns", String::new(), 0),
         ("/healthz", String::new(), 0),
         ("/api/v1/summary", "form=1".to_owned(), 0),

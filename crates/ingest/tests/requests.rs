@@ -1,8 +1,9 @@
 //! The request log: stored once, shown newest first, page by page.
 
 use crate::support::Service;
-use crate::support::otlp::{MINUTE, Made, NOON, SECOND, export_logs, log, made, record, text};
+use crate::support::otlp::{MINUTE, Made, NOON, SECOND, attribute, export_logs, log, made, record, text};
 use gatelens_ingest::Limits;
+use opentelemetry_proto::tonic::common::v1::any_value;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::{Value, json};
 
@@ -54,9 +55,10 @@ fn a_request_is_shown_as_it_was_sent() {
     service.send(LOGS, Some(("edge-7", 1, 1)), &log(&[(NOON + 1, slow)])).accepted();
     let row = service.json(&format!("/api/v1/requests?{DAY}"))["rows"][0].clone();
     let expected = json!({
-        "time": "2026-06-20T12:00:00.000000001Z", "consumer": "globex", "consumer_trusted": false, "method": "POST",
-        "method_original": null, "route": "/pay", "route_source": null, "path": "/pay", "query": null, "status": 503, "grpc_status": null, "duration_ms": 250.0,
-        "upstream_ms": 125.0, "resend_count": 2, "weight": 1.0, "request_bytes": 100, "response_bytes": 1000, "client_address": "192.0.2.7",
+        "time": "2026-06-20T12:00:00.000000001Z", "consumer": "globex", "consumer_name": null,
+        "consumer_group": null, "consumer_trusted": false, "method": "POST",
+        "method_original": null, "route": "/pay", "route_source": null, "scheme": null, "host": null, "port": null, "path": "/pay", "query": null, "status": 503, "grpc_status": null, "duration_ms": 250.0,
+        "upstream_ms": 125.0, "attempts": 3, "resend_count": 2, "upstream_cluster": null, "weight": 1.0, "protocol": null, "direction": "inbound", "version": null, "request_bytes": 100, "response_bytes": 1000, "client_address": "192.0.2.7",
         "client_port": 4711, "user_agent": "curl/8", "request_id": "id-1781956800000000001",
         "trace_id": "000102030405060708090a0b0c0d0e0f", "span_id": "0001020304050607", "response_flags": "UF",
         "code_details": null, "error_type": null, "request_headers": null, "response_headers": null,
@@ -64,6 +66,29 @@ fn a_request_is_shown_as_it_was_sent() {
         "gateway": "edge-7", "service": "orders", "environment": "prod",
     });
     assert_eq!(row, expected);
+}
+
+#[test]
+fn a_record_shows_its_weight_and_one_without_stands_for_itself() {
+    let service = Service::start();
+    let weights = [
+        (Some(any_value::Value::DoubleValue(10.0)), 10.0),
+        (Some(any_value::Value::DoubleValue(3.0303030303030303)), 3.0303030303030303),
+        (Some(any_value::Value::IntValue(4)), 4.0),
+        (None, 1.0),
+        (Some(any_value::Value::DoubleValue(f64::NAN)), 1.0),
+        (Some(any_value::Value::DoubleValue(0.5)), 1.0),
+        (Some(any_value::Value::StringValue("7".to_owned())), 1.0),
+    ];
+    let records = (0u64..).zip(&weights).map(|(number, (weight, _))| {
+        let mut record = record(NOON + number, &made("/", 200, 0.1));
+        record.attributes.extend(weight.clone().map(|weight| attribute("gatelens.sample.weight", weight)));
+        record
+    });
+    service.send(LOGS, Some(("edge-1", 1, 1)), &export_logs(records.collect())).accepted();
+    let answer = service.json(&format!("/api/v1/requests?{DAY}"));
+    let shown = answer["rows"].as_array().unwrap().iter().rev().map(|row| row["weight"].as_f64().unwrap());
+    assert_eq!(shown.collect::<Vec<_>>(), weights.map(|(_, expected)| expected));
 }
 
 #[test]

@@ -53,6 +53,10 @@ names! {
         METHOD_ORIGINAL = "http.request.method_original", "string", "", "The method as sent, when it counts as `_OTHER`.";
         URL_PATH = "url.path", "string", "", "Path without query, redacted, at most 2,048 bytes.";
         URL_QUERY = "url.query", "string", "", "Redacted, at most 4,096 bytes. Absent when empty or when `capture.query` is false.";
+        SERVER_ADDRESS = "server.address", "string", "", "The host that the client asked for: a name in lower case, or an IP address, redacted; `_OTHER` where it is neither. At most 253 bytes.";
+        SERVER_PORT = "server.port", "int", "", "Its port, where it is not that of the scheme; outbound always.";
+        PROTOCOL_VERSION = "network.protocol.version", "string", "", "Version of HTTP that the client speaks: `1.0`, `1.1`, `2`, `3`.";
+        UPSTREAM_CLUSTER = "gatelens.upstream.cluster", "string", "", "The cluster that the request went to, or was meant for (Envoy's `xds.cluster_name`). Absent where the gateway responded by itself.";
         CLIENT_ADDRESS = "client.address", "string", "", "Address of the client as Envoy sees it (`source.address`, trusted hops of `x-forwarded-for` applied).";
         CLIENT_PORT = "client.port", "int", "", "Port of the client.";
         USER_AGENT = "user_agent.original", "string", "", "At most 512 bytes.";
@@ -69,6 +73,7 @@ names! {
         RESPONSE_BODY = "gatelens.response.body.content", "string", "", "The response body, decoded and redacted, where response bodies are captured.";
         REQUEST_BODY_OMITTED = "gatelens.request.body.omitted", "string", "", "Reason why the request body is absent, where request bodies are captured and there was one. Its size is `http.request.body.size`.";
         RESPONSE_BODY_OMITTED = "gatelens.response.body.omitted", "string", "", "Reason why the response body is absent, in the same way.";
+        ATTEMPTS = "gatelens.attempts", "int", "", "Times that the gateway sent the request to an upstream, where that is not once: 0 for a response of its own, 2 and more with retries.";
         SAMPLE_WEIGHT = "gatelens.sample.weight", "double", "", "Number of requests for which the record stands: the inverse of the sample's rate. Absent where it is 1: nothing is sampled, or an exception of the section `sample` keeps the request. Sums of weights estimate counts without bias.";
         RESEND_COUNT = "http.request.resend_count", "int", "", "Retries by the gateway. Absent without any.";
     }

@@ -15,6 +15,9 @@ pub const OVERFLOW: &str = "__overflow__";
 /// A method that is not one of the known ones (OpenTelemetry's convention).
 pub const OTHER_METHOD: &str = "_OTHER";
 
+/// A host that is neither a name nor an address.
+pub const OTHER_HOST: &str = "_OTHER";
+
 /// Direction of calls to the applications.
 pub const INBOUND: &str = "inbound";
 

@@ -121,7 +121,7 @@ impl NameRules {
 
     /// Whether a rule can match the name. False for most names; costs one read of the name.
     pub(super) fn may_be_sensitive(&self, name: &str) -> bool {
-        !self.patterns.is_empty() || self.may_match(name)
+        !self.patterns.is_empty() || self.prefilter.may_be_in(name)
     }
 
     /// The end of a name of an object, or of an array of objects, that can make the names of its members sensitive.
@@ -197,9 +197,17 @@ impl NameRules {
             let is_sensitive = !(part == Part::Segment && matches!(way, Match::Sole(_)))
                 && forms.each().any(|read| way.matches(read))
                 && !(has_suffix && forms.each().any(|read| is_harmless(read, way, default.rule)));
-            if is_sensitive {
-                found.add(*rule, default.extent);
+            if !is_sensitive {
+                continue;
             }
+            let is_described = |read: &str| {
+                suffix::is_action(read) || suffix::described(read).is_some_and(|before| way.matches(before))
+            };
+            let extent = match has_suffix && forms.each().any(is_described) {
+                true => Extent::Described,
+                false => default.extent,
+            };
+            found.add(*rule, extent);
         }
     }
 

@@ -11,6 +11,7 @@ use gatelens_core::host::{
     Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, HeaderMap, Log,
     LogLevel, PluginIdentity, Setup, SharedData, Stream, StreamInfo, Version,
 };
+use gatelens_core::request::protocol::Protocol;
 use gatelens_model::Message;
 
 /// What all workers of a process share: data and time. Clones are the same gateway.
@@ -165,6 +166,10 @@ pub enum Attribute {
     GrpcStatus,
     /// Name of the route.
     RouteName,
+    /// Name of the upstream's cluster.
+    UpstreamCluster,
+    /// Version of HTTP, as Envoy names it.
+    Protocol,
     /// The first URI in the client certificate's subject alternative names.
     UriSan,
     /// The subject of the client's certificate.
@@ -462,6 +467,9 @@ impl Stream for FakeHost {
             response_flags: stream.number(Attribute::ResponseFlags),
             attempts: stream.number(Attribute::Attempts),
             client_address: FakeBytes::of(&stream, Attribute::SourceAddress),
+            upstream_cluster: FakeBytes::of(&stream, Attribute::UpstreamCluster),
+            protocol: FakeBytes::of(&stream, Attribute::Protocol)
+                .and_then(|name| Protocol::from_name(name.as_ref())),
         }
     }
 

@@ -1,6 +1,7 @@
 import { Button, NativeSelect, Popover, TextInput } from '@mantine/core';
 import { useId, useState } from 'react';
 import { endpoint, type Summary } from '../api';
+import { exactly, literally } from '../exactly';
 import { status } from '../format';
 import { FILTERS, patch, type Filter, type Filters } from '../location';
 import type { Period } from '../period';
@@ -61,7 +62,7 @@ function FilterForm({ filters, period, onDone }: { filters: Filters; period: Per
   // Suggest values that occur under the other filters; any other value can be typed.
   const others = Object.fromEntries(Object.entries(filters).filter(([key]) => key !== filter));
   const known = useQuery<Summary>(dimension ? endpoint('summary', period, others, { group_by: [dimension] }) : null, filter, 0);
-  const offered = dimension ? (known.data?.rows ?? []).toSorted((a, b) => b.requests - a.requests).flatMap((row) => row[dimension] ?? []) : [];
+  const offered = dimension ? (known.data?.rows ?? []).toSorted((a, b) => b.requests - a.requests).flatMap((row) => row[dimension] || row[dimension] === 0 ? exactly(String(row[dimension])) : []) : [];
 
   return (
     <form
@@ -116,6 +117,7 @@ const CLASSES = ['2xx', '3xx', '4xx', '5xx'];
 
 const EXAMPLES: Record<Dimension, string> = {
   consumer: 'acme',
+  group: 'enterprise',
   route: '/users/{id}',
   method: 'GET',
   status: '404, or 5xx',
@@ -125,5 +127,5 @@ const EXAMPLES: Record<Dimension, string> = {
 
 function textOf(filter: Filter, value: string): string {
   if (filter === 'status' && value === '0') return status(0);
-  return filter === 'errors' ? (value === 'true' ? 'only' : 'excluded') : value;
+  return filter === 'errors' ? (value === 'true' ? 'only' : 'excluded') : literally(value);
 }

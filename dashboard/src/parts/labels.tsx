@@ -1,6 +1,8 @@
 // Consumers, routes, methods and statuses look the same in every view, and a click filters by them.
 
+import type { ReactNode } from 'react';
 import { classes } from '../classes';
+import { exactly } from '../exactly';
 import { status, statusClass } from '../format';
 import { addressOf, patch } from '../location';
 import { Link } from './link';
@@ -28,8 +30,24 @@ export function wordOf(name: string): string {
   return SPECIAL.get(name)?.word ?? name;
 }
 
-export function ConsumerName({ consumer }: { consumer: string }) {
-  return <Name text={consumer} label={`Show only consumer ${consumer}`} onClick={() => patch({ consumer })} />;
+interface ConsumerProps {
+  /** The ID. */
+  consumer: string;
+  /** The display name, where it is known. */
+  name?: string | null | undefined;
+}
+
+export function ConsumerName({ consumer, name }: ConsumerProps) {
+  return (
+    <Named name={name}>
+      <Name text={consumer} label={`Show only consumer ${consumer}`} onClick={() => patch({ consumer: exactly(consumer) })} />
+    </Named>
+  );
+}
+
+/** A group of consumers; a click filters by it. */
+export function GroupName({ group }: { group: string }) {
+  return <Name text={group} label={`Show only group ${group}`} onClick={() => patch({ group: exactly(group) })} />;
 }
 
 /** A route of one method: a click filters by both. */
@@ -43,11 +61,26 @@ export function RouteName({ method, route }: { method: string; route: string }) 
 }
 
 /** A link to the view of a consumer. */
-export function ConsumerLink({ consumer }: { consumer: string }) {
+export function ConsumerLink({ consumer, name }: ConsumerProps) {
   return (
-    <Link to={addressOf('consumer', { consumer })} className={classesOf(consumer)} title={meaningOf(consumer) ?? consumer}>
-      {wordOf(consumer)}
-    </Link>
+    <Named name={name}>
+      <Link to={addressOf('consumer', { consumer: exactly(consumer) })} className={classesOf(consumer)} title={meaningOf(consumer) ?? consumer}>
+        {wordOf(consumer)}
+      </Link>
+    </Named>
+  );
+}
+
+/** An ID with the display name beside it. */
+function Named({ name, children }: { name: string | null | undefined; children: ReactNode }) {
+  if (!name) return children;
+  return (
+    <span className={styles.named}>
+      {children}
+      <span className={styles.alias} title={name}>
+        {name}
+      </span>
+    </span>
   );
 }
 

@@ -7,7 +7,7 @@ import { keyOf } from '../request';
 import { useZone, type Zone } from '../zone';
 import { CapturedMessage } from './captured-message';
 import { CopyButton } from './copy-button';
-import { ConsumerName, MethodName, RouteName, StatusCode } from './labels';
+import { ConsumerName, GroupName, MethodName, RouteName, StatusCode } from './labels';
 import { Link } from './link';
 import { Masked } from './masked';
 import detailStyles from './detail.module.css';
@@ -75,7 +75,7 @@ interface Group {
 
 const PLACED = new Set([
   'time', 'consumer', 'method', 'route', 'path', 'query', 'status', 'duration_ms', 'upstream_ms', 'request_bytes', 'response_bytes', 'client_address', 'client_port', 'user_agent',
-  'consumer_trusted', 'method_original', 'resend_count', 'weight', 'span_id', 'service', 'environment', 'request_id', 'trace_id', 'response_flags', 'code_details', 'error_type', 'gateway', 'request_headers', 'response_headers', 'request_body', 'response_body',
+  'consumer_trusted', 'consumer_name', 'consumer_group', 'method_original', 'resend_count', 'weight', 'span_id', 'service', 'environment', 'request_id', 'trace_id', 'response_flags', 'code_details', 'error_type', 'gateway', 'request_headers', 'response_headers', 'request_body', 'response_body',
   'request_body_omitted', 'response_body_omitted', 'grpc_status',
 ]);
 
@@ -114,7 +114,8 @@ function groupsOf(request: Request, zone: Zone): Group[] {
     {
       title: 'Client',
       fields: [
-        ['Consumer', <ConsumerName consumer={request.consumer} />],
+        ['Consumer', <ConsumerName consumer={request.consumer} name={request.consumer_name} />],
+        ...(filled(request.consumer_group) ? [['Group', <GroupName group={plain(request.consumer_group)} />] as [string, ReactNode]] : []),
         ['Identity', request['consumer_trusted'] === true ? 'trusted' : 'client-supplied (untrusted)'],
         ['Address', text('client_address')],
         ['Port', text('client_port')],

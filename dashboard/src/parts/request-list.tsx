@@ -115,7 +115,7 @@ function Entry({ row, open, slowest, onToggle }: { row: Request; open: boolean; 
           </button>
         </td>
         <td data-col="consumer">
-          <ConsumerName consumer={row.consumer} />
+          <ConsumerName consumer={row.consumer} name={row.consumer_name} />
         </td>
         <td data-col="method">
           <MethodName method={row.method} />

@@ -2,12 +2,12 @@
 
 import { useMemo } from 'react';
 import { endpoint, type Summary } from '../api';
-import { useEntities } from '../entities';
+import { useEntities, type Entity } from '../entities';
 import { NONE, shortMoment } from '../format';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { COLUMNS, EntityTable, type Column } from '../parts/entity-table';
-import { ConsumerLink, wordOf } from '../parts/labels';
+import { ConsumerLink, GroupName, wordOf } from '../parts/labels';
 import { useQuery } from '../query';
 import { useZone } from '../zone';
 import { VIEWS, type Dimension } from './facts';
@@ -23,6 +23,7 @@ export function ConsumersView(props: ViewProps) {
   const entities = useEntities(props, KEYS);
   const pairs = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['consumer', 'route'] }), scopeOf(props), period.refreshTick);
   const routes = useMemo(() => routesByConsumer(pairs.data), [pairs.data]);
+  const groups = useMemo(() => groupsOf(entities.all), [entities.all]);
   const empty = entities.all?.length === 0 && !entities.outdated;
 
   const when = (id: 'first' | 'last', label: string): Column => ({
@@ -49,6 +50,13 @@ export function ConsumersView(props: ViewProps) {
     },
     more: ({ row }) => (routes.get(row.consumer ?? '') ?? []).slice(0, 8).map(({ route, requests: n }) => `${wordOf(route)}: ${n}`).join('\n'),
   };
+  const group: Column = {
+    id: 'group',
+    label: 'Group',
+    title: 'Group of the consumer',
+    value: ({ row }) => groups.indexOf(row.consumer_group ?? ''),
+    cell: ({ row }) => (row.consumer_group ? <GroupName group={row.consumer_group} /> : NONE),
+  };
   return (
     <div className={layoutStyles.view}>
       <h1 className="unseen">{VIEWS.consumers.title}</h1>
@@ -62,15 +70,20 @@ export function ConsumersView(props: ViewProps) {
           title="Consumers"
           subject="Consumer"
           entities={entities}
-          columns={[requests, share, errors, client, p95, top, when('first', 'First'), when('last', 'Last'), bytes]}
+          columns={[...(groups.length > 0 ? [group] : []), requests, share, errors, client, p95, top, when('first', 'First'), when('last', 'Last'), bytes]}
           params={params}
-          textOf={({ row }) => wordOf(row.consumer ?? '')}
-          nameOf={({ row }) => <ConsumerLink consumer={row.consumer ?? ''} />}
+          textOf={({ row }) => [wordOf(row.consumer ?? ''), row.consumer_name, row.consumer_group].filter(Boolean).join(' ')}
+          nameOf={({ row }) => <ConsumerLink consumer={row.consumer ?? ''} name={row.consumer_name} />}
           specialOf={({ row }) => row.consumer ?? ''}
         />
       </DataState>
     </div>
   );
+}
+
+/** The groups that are known, in order. */
+function groupsOf(all: Entity[] | undefined): string[] {
+  return [...new Set((all ?? []).flatMap(({ row }) => row.consumer_group ?? []))].toSorted();
 }
 
 /** The routes of each consumer, the most called first. */

@@ -3,11 +3,12 @@
 import type { ReactNode } from 'react';
 import { endpoint, type Requests, type Summary, type Timeseries } from '../api';
 import { classes } from '../classes';
+import { literally } from '../exactly';
 import { addressOf } from '../location';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { Figures } from '../parts/figures';
-import { ConsumerLink, meaningOf, RouteLink, wordOf } from '../parts/labels';
+import { ConsumerLink, GroupName, meaningOf, RouteLink, wordOf } from '../parts/labels';
 import { Link } from '../parts/link';
 import { RankTable } from '../parts/rank-table';
 import { RequestList } from '../parts/request-list';
@@ -45,7 +46,7 @@ export function RouteView(props: ViewProps) {
 export function ConsumerView(props: ViewProps) {
   const { consumer } = props.filters;
   if (consumer === undefined) return <ConsumersView {...props} />;
-  return <EntityView {...props} kind="consumer" all={<Link to={addressOf('consumers', withoutSelection('consumer'))}>{VIEWS.consumers.title}</Link>} name={consumer} />;
+  return <EntityView {...props} kind="consumer" all={<Link to={addressOf('consumers', withoutSelection('consumer'))}>{VIEWS.consumers.title}</Link>} name={literally(consumer)} />;
 }
 
 interface EntityProps extends ViewProps {
@@ -67,6 +68,9 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
   const overall = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step }), scope, refreshTick);
   const statuses = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, group_by: ['status'] }), scope, refreshTick);
   const answers = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['status'] }), scope, refreshTick);
+  // Only the views of consumers ask for the name and the group of one.
+  const who = useQuery<Summary>(kind === 'consumer' ? endpoint('summary', period, filters, { group_by: ['consumer'] }) : null, scope, refreshTick);
+  const { consumer_name: label, consumer_group: group } = who.data?.rows[0] ?? {};
   const related = useQuery<Summary>(endpoint('summary', period, filters, { group_by: others }), scope, refreshTick);
   const failed = useQuery<Requests>(filters.errors === 'false' ? null : endpoint('requests', period.exact, { ...filters, errors: 'true' }, { limit: LATEST }), scope, refreshTick);
   const needed = [total, before, overall, statuses, answers, related];
@@ -80,7 +84,9 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
         <h1>
           {prefix !== undefined && <span className={classes(labelsStyles.method, styles.prefix)}>{prefix}</span>}
           <span className={kind === 'route' && !meaning ? 'mono' : undefined}>{wordOf(name)}</span>
+          {label && <span className={classes(labelsStyles.alias, styles.prefix)}> {label}</span>}
         </h1>
+        {group && <GroupName group={group} />}
         <Link to={addressOf('requests')}>View requests</Link>
         {meaning !== undefined && <p>{meaning}</p>}
       </header>
@@ -95,7 +101,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
               rows={related.data?.rows}
               outdated={related.outdated}
               keyOf={({ consumer }) => consumer ?? ''}
-              nameOf={({ consumer }) => <ConsumerLink consumer={consumer ?? ''} />}
+              nameOf={({ consumer, consumer_name: label }) => <ConsumerLink consumer={consumer ?? ''} name={label} />}
             />
           ) : (
             <RankTable

@@ -60,7 +60,7 @@ export function OverviewView(props: ViewProps) {
             rows={consumers.data?.rows}
             outdated={consumers.outdated}
             keyOf={({ consumer }) => consumer ?? ''}
-            nameOf={({ consumer }) => <ConsumerName consumer={consumer ?? ''} />}
+            nameOf={({ consumer, consumer_name: name }) => <ConsumerName consumer={consumer ?? ''} name={name} />}
             aside={
               <Link to={addressOf('consumers')} className={cardStyles.aside}>
                 All consumers

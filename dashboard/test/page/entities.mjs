@@ -43,6 +43,19 @@ for (const { path, total, column, first, special, words } of [
       assert.equal((await names(page))[0], first);
     });
 
+    if (path === '/consumers') {
+      check('has names and groups beside the IDs, and a click on a group filters by it', { path }, async (page, mock) => {
+        const acme = page.locator('.entity-table-entities tbody tr', { hasText: 'acme' });
+        assert.equal(await acme.locator('.labels-alias').textContent(), 'Acme Inc.');
+        await page.getByRole('searchbox').fill('HOOLI');
+        assert.deepEqual(await until(() => names(page), (all) => all.length === 1), ['hooli']);
+        await page.getByRole('searchbox').fill('');
+        await acme.getByRole('button', { name: 'Show only group enterprise' }).click();
+        await until(() => chips(page), (all) => all.includes('group=enterprise'));
+        await until(() => requestsTo(mock, 'summary').some((params) => params.get('group') === 'enterprise'), Boolean);
+      });
+    }
+
     check('is searched, and the address knows', { path }, async (page) => {
       await page.locator('.entity-table-entities tbody th').first().waitFor();
       await page.getByRole('searchbox').fill(first.toUpperCase());

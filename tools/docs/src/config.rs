@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::examples;
 use gatelens_core::config::Config;
 use serde_json::{Map, Value, json};
 
@@ -28,6 +29,7 @@ pub(crate) fn schema() -> Value {
     schema["title"] = json!("The configuration of the gatelens plugin");
     // The schema describes JSON; the width of a Rust integer does not belong in it.
     strip(&mut schema);
+    examples::add(&mut schema);
     schema
 }
 
@@ -79,10 +81,11 @@ pub(crate) fn page(schema: &Value) -> String {
 }
 
 fn table(root: &Value, rows: &[(String, Value)], page: &mut String) {
-    page.push_str("| key | value | default | meaning |\n|---|---|---|---|\n");
+    page.push_str("| key | value | default | example | meaning |\n|---|---|---|---|---|\n");
     for (name, property) in rows {
         let (value, default) = (value_of(root, property), default_of(property));
-        let _ = writeln!(page, "| `{name}` | {value} | {default} | {} |", meaning(property));
+        let example = property["examples"].get(0).map(|example| format!("`{example}`")).unwrap_or_default();
+        let _ = writeln!(page, "| `{name}` | {value} | {default} | {example} | {} |", meaning(property));
     }
 }
 

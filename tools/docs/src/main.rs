@@ -1,6 +1,7 @@
 //! `gatelens-docs`: writes the reference documents. `make docs` runs it; the tests here fail while one is out of date.
 
 mod config;
+mod examples;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

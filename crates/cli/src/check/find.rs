@@ -122,16 +122,17 @@ impl<'a> PluginConfig<'a> {
                 if !plan.request.consumer.response_headers.is_empty() {
                     problems.extend(self.response_header_warning.clone());
                 }
-                problems.extend(self.lints());
+                problems.extend(self.lints(&plan));
             }
         }
         problems.sort_by_key(|problem| (problem.place.line, problem.place.column));
         problems
     }
 
-    fn lints(&self) -> Vec<Problem> {
+    fn lints(&self, plan: &Plan) -> Vec<Problem> {
         let on = |root: &Node, place: &dyn Fn(Place) -> Place| {
             let lints = lints::on_configuration(root, self.clusters.as_deref()).into_iter();
+            let lints = lints.chain(lints::on_caps(root, &plan.export.caps));
             lints.map(|lint| Problem::warning(place(lint.place), lint.message).about(lint.path)).collect()
         };
         match &self.origin {

@@ -2,11 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use gatelens_core::config::bounds;
+use gatelens_core::counters::Caps;
 use gatelens_core::request::route::Template;
 
 use super::carrier::{self, Carrier};
 use crate::problem::Problem;
 use crate::yaml::{Node, Place};
+
+mod selection;
 
 /// A warning about a part of a configuration.
 pub(super) struct Lint {
@@ -61,6 +65,7 @@ pub(super) fn on_configuration(root: &Node, clusters: Option<&[String]>) -> Vec<
             }
         }
     }
+    lints.extend(selection::lints(root));
     let templates = root.at(&["routes", "templates"]).map(Node::elements).unwrap_or_default();
     for (index, node) in templates.iter().enumerate() {
         let template = node.text().and_then(|text| Template::parse(text).ok());
@@ -104,6 +109,21 @@ pub(super) fn on_response_header(carrier: Carrier, node: &Node) -> Option<Proble
         missing.join(", ")
     );
     (!missing.is_empty()).then(|| Problem::warning(list.place, message))
+}
+
+/// About templates that cannot have a series for each of their methods and statuses.
+pub(super) fn on_caps(root: &Node, caps: &Caps) -> Option<Lint> {
+    let most = *bounds::SERIES.end();
+    let needed = Caps::series_for_templates(caps.templates).min(most);
+    let counters = root.get("counters");
+    (caps.series < needed).then(|| Lint {
+        path: "counters.max_series".to_owned(),
+        place: counters.map_or_else(|| root.key_place("counters"), |counters| counters.key_place("max_series")),
+        message: format!(
+            "with {} series, requests of the {} templates can be counted in overflow; set `counters.max_series` to {needed}",
+            caps.series, caps.templates
+        ),
+    })
 }
 
 /// About the entry that carries a configuration.

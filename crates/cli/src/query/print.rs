@@ -5,13 +5,29 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::Value;
 use std::borrow::Cow;
 
-const GROUPS: [&str; 8] =
-    ["service", "environment", "direction", "consumer", "method", "route", "status", "error_type"];
-const SUMS: [&str; 14] = [
+const GROUPS: [&str; 15] = [
+    "service",
+    "environment",
+    "version",
+    "direction",
+    "consumer",
+    "consumer_name",
+    "consumer_group",
+    "group",
+    "method",
+    "route",
+    "host",
+    "upstream_cluster",
+    "status",
+    "grpc_status",
+    "error_type",
+];
+const SUMS: [&str; 15] = [
     "requests",
     "errors",
     "request_bytes",
     "response_bytes",
+    "attempts",
     "p50_ms",
     "p75_ms",
     "p95_ms",
@@ -34,6 +50,7 @@ const REQUEST_SHORT: [&str; 9] = [
     "error_type",
     "request_id",
 ];
+const CONSUMER: [&str; 7] = ["service", "environment", "id", "name", "group", "first_seen", "last_seen"];
 const GATEWAY: [&str; 33] = [
     "instance",
     "epoch",
@@ -109,6 +126,7 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
         (Question::Requests, Extent::Whole) => gatelens_ingest::request_columns(),
         (Question::Requests, Extent::Short) => REQUEST_SHORT.to_vec(),
         (Question::Gateways, Extent::Whole) => GATEWAY.to_vec(),
+        (Question::Consumers, _) => CONSUMER.to_vec(),
         (Question::Gateways, Extent::Short) => GATEWAY_SHORT.to_vec(),
         (Question::Summary | Question::Timeseries, _) => {
             let grouped = GROUPS.into_iter().filter(|name| rows.iter().any(|row| row.get(name).is_some()));

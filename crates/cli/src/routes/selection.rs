@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use gatelens_core::config::{Counters, bounds};
+use gatelens_core::counters::Caps;
 use gatelens_core::request::route::{Conflict, Template, Templates};
 
 use super::openapi::Operation;
@@ -96,6 +97,13 @@ impl Selection {
     pub(super) fn needed_routes(&self) -> Option<usize> {
         let default = usize::try_from(Counters::default().max_routes).unwrap_or(usize::MAX);
         Some(self.routes()).filter(|routes| *routes > default)
+    }
+
+    /// The least `counters.max_series` with which no template overflows, if the default is not enough.
+    pub(super) fn needed_series(&self) -> Option<u32> {
+        let templates = u32::try_from(self.routes()).unwrap_or(u32::MAX);
+        let needed = Caps::series_for_templates(templates).min(*bounds::SERIES.end());
+        Some(needed).filter(|series| *series > Counters::default().max_series)
     }
 
     /// Why the filter would refuse all of the templates together, if it would.

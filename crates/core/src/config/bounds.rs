@@ -44,8 +44,8 @@ pub const DIRECTORY: usize = 10_000;
 pub const CONSUMER_ID: RangeInclusive<usize> = 1..=128;
 /// Characters of a consumer's name and of its group.
 pub const LABEL: RangeInclusive<usize> = 0..=64;
-/// Most entries of `routes.templates`.
-pub const TEMPLATES: usize = 5_000;
+/// Most entries of `routes.templates`: as many as there may be routes.
+pub const TEMPLATES: usize = 20_000;
 /// Most nodes of the tree of templates that a request may visit.
 pub const TEMPLATE_VISITS: usize = 1_000;
 

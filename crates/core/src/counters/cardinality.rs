@@ -24,7 +24,7 @@ pub struct Caps {
     pub hosts: u32,
     /// Upstream clusters told apart.
     pub upstream_clusters: u32,
-    /// Configured templates: that many of the routes are reserved for them, whoever comes first.
+    /// Distinct routes of configured templates: that many of the routes are reserved for them, whoever comes first.
     pub templates: u32,
 }
 
@@ -60,6 +60,11 @@ impl Caps {
     /// at most half of all.
     pub fn headroom(&self) -> u32 {
         self.templates.saturating_mul(SERIES_OF_A_TEMPLATE).min(self.series / 2)
+    }
+
+    /// The least number of series with which each of so many templates has all of its headroom.
+    pub fn series_for_templates(templates: u32) -> u32 {
+        templates.saturating_mul(SERIES_OF_A_TEMPLATE).saturating_mul(2)
     }
 
     /// Names of a dimension that may be told apart, without those that are reserved.

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::request::protocol::Protocol;
 use gatelens_model::Message;
 
 /// The stream whose callback is being delivered.
@@ -92,4 +93,8 @@ pub struct StreamInfo<B> {
     pub attempts: Option<u64>,
     /// Address and port of the client.
     pub client_address: Option<B>,
+    /// The cluster that the request went to, or was meant for.
+    pub upstream_cluster: Option<B>,
+    /// The version of HTTP that the client speaks.
+    pub protocol: Option<Protocol>,
 }

@@ -34,6 +34,14 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
         if let Some(scheme) = event.scheme.name() {
             out.string_attribute(6, attribute::URL_SCHEME, scheme);
         }
+        text(out, attribute::SERVER_ADDRESS, event.server_address);
+        if let Some(port) = event.server_port {
+            out.int_attribute(6, attribute::SERVER_PORT, u64::from(port));
+        }
+        if let Some(protocol) = event.protocol {
+            out.string_attribute(6, attribute::PROTOCOL_VERSION, protocol.version());
+        }
+        text(out, attribute::UPSTREAM_CLUSTER, event.upstream_cluster);
         out.string_attribute(6, attribute::ROUTE, event.route);
         if let Some(source) = event.route_source.name() {
             out.string_attribute(6, attribute::ROUTE_SOURCE, source);
@@ -60,6 +68,9 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
             out.int_attribute(6, attribute::CLIENT_PORT, u64::from(port));
         }
         text(out, attribute::USER_AGENT, event.user_agent);
+        if event.measurement.attempts != 1 {
+            out.int_attribute(6, attribute::ATTEMPTS, event.measurement.attempts);
+        }
         if event.measurement.attempts > 1 {
             out.int_attribute(6, attribute::RESEND_COUNT, event.measurement.attempts.saturating_sub(1));
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::counters::Measurement;
 use crate::outcome::{Ending, ErrorType, GrpcStatus, Method, Status};
+use crate::request::protocol::Protocol;
 use crate::request::route::RouteSource;
 use crate::request::scheme::Scheme;
 use crate::request::trace::TraceContext;
@@ -51,6 +52,14 @@ pub struct Event<'a> {
     pub method_original: &'a str,
     /// `:scheme`.
     pub scheme: Scheme,
+    /// The host that the client asked for, normalised and redacted.
+    pub server_address: &'a str,
+    /// Its port, where it is not that of the scheme, and outbound wherever it is known.
+    pub server_port: Option<u16>,
+    /// The version of HTTP that the client speaks.
+    pub protocol: Option<Protocol>,
+    /// The cluster that the request went to, or was meant for.
+    pub upstream_cluster: &'a str,
     /// The template.
     pub route: &'a str,
     /// Where the route comes from.

@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use super::authority::Authority;
 use super::consumer::{Identity, Label, ResponseNames, Sighting};
 use super::event::bounded_text;
 use super::overhead::{self, Origin};
+use super::protocol::Protocol;
 use super::route::{self, RouteSource, UNMATCHED};
 use super::scheme::Scheme;
 use super::{Foresight, RequestPlan};
@@ -73,6 +75,12 @@ pub struct Facts<'a> {
     pub route_source: RouteSource,
     /// `:scheme`.
     pub scheme: Scheme,
+    /// `:authority`, normalised.
+    pub authority: Option<Authority<'a>>,
+    /// The version of HTTP that the client speaks.
+    pub protocol: Option<Protocol>,
+    /// The cluster that the request went to, or was meant for; empty for a response of the gateway's own.
+    pub upstream_cluster: &'a [u8],
     /// How it ended.
     pub status: Status,
     /// Envoy's flags.
@@ -172,6 +180,7 @@ impl<S: Stream> FinishedRequest<S> {
         let (route, route_source) = self.route(plan, learned, method, path, status);
         let grpc_status = self.grpc_status.map(GrpcStatus::new);
         let ending = Ending { status, grpc_status };
+        let scheme = Scheme::new(request.scheme);
         Some(Facts {
             consumer_label: plan.consumer.labels.of(&consumer.id, &sighting),
             consumer,
@@ -181,7 +190,10 @@ impl<S: Stream> FinishedRequest<S> {
             query,
             route,
             route_source,
-            scheme: Scheme::new(request.scheme),
+            scheme,
+            authority: Authority::parse(request.authority, scheme),
+            protocol: self.info.protocol,
+            upstream_cluster: self.info.upstream_cluster.as_ref().map(AsRef::as_ref).unwrap_or_default(),
             status,
             flags,
             code_details,
@@ -238,6 +250,7 @@ impl<S: Stream> FinishedRequest<S> {
 pub(super) struct RequestHeaders<'a> {
     pub(super) method: &'a [u8],
     scheme: &'a [u8],
+    authority: &'a [u8],
     pub(super) path: &'a [u8],
     pub(super) user_agent: &'a [u8],
     pub(super) request_id: &'a [u8],
@@ -256,6 +269,7 @@ impl<'a> RequestHeaders<'a> {
                 b":method" => &mut found.method,
                 b":path" => &mut found.path,
                 b":scheme" => &mut found.scheme,
+                b":authority" => &mut found.authority,
                 b"x-envoy-original-path" => &mut original_path,
                 b"x-envoy-original-url" => {
                     found.is_redirected = true;

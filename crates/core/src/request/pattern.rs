@@ -52,8 +52,17 @@ impl Patterns {
     pub(super) fn matches(&self, text: &[u8]) -> bool {
         let text = text.get(..MAX_COMPARED_BYTES).unwrap_or(text);
         let whole = without_last_slash(text);
-        self.lengths & length_bit(whole) != 0 && self.exact.iter().any(|exact| self.case.same(exact, whole))
+        self.lengths & length_bit(whole) != 0 && self.has_exact(whole)
             || self.globs.iter().any(|glob| glob.matches(text, self.case))
+    }
+
+    fn has_exact(&self, text: &[u8]) -> bool {
+        let last = text.last().copied().unwrap_or(0);
+        self.exact.iter().any(|exact| {
+            exact.len() == text.len()
+                && self.case.same_byte(exact.last().copied().unwrap_or(0), last)
+                && self.case.same(exact, text)
+        })
     }
 }
 
@@ -67,7 +76,19 @@ impl Glob {
         Some(Self { head: head.into(), middle, tail: tail.into() })
     }
 
+    /// Compares one byte, which tells most texts apart: the last one of the tail, else that of the head.
+    fn may_match(&self, text: &[u8], case: Case) -> bool {
+        let (wanted, given) = match self.tail.last() {
+            Some(last) => (Some(last), text.last()),
+            None => (self.head.last(), self.head.len().checked_sub(1).and_then(|at| text.get(at))),
+        };
+        wanted.is_none_or(|wanted| given.is_some_and(|given| case.same_byte(*wanted, *given)))
+    }
+
     fn matches(&self, text: &[u8], case: Case) -> bool {
+        if !self.may_match(text, case) {
+            return false;
+        }
         let Some((head, rest)) = text.split_at_checked(self.head.len()) else { return false };
         if !case.same(head, &self.head) {
             return false;
@@ -94,6 +115,13 @@ impl Case {
         match self {
             Case::Sensitive => a == b,
             Case::Insensitive => a.eq_ignore_ascii_case(b),
+        }
+    }
+
+    fn same_byte(self, a: u8, b: u8) -> bool {
+        match self {
+            Case::Sensitive => a == b,
+            Case::Insensitive => a.eq_ignore_ascii_case(&b),
         }
     }
 }

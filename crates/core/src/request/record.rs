@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::RequestPlan;
+use super::authority::MAX_HOST_BYTES;
 use super::consumer::ANONYMOUS;
 use super::event::{
     Event, Header, MAX_HEADER_BYTES, MAX_HEADERS_BYTES, MAX_PATH_BYTES, MAX_QUERY_BYTES,
@@ -11,6 +12,7 @@ use super::event::{
 use super::route;
 use super::trace::TraceContext;
 use super::{Capturing, Counting, Decision, Facts, FinishedRequest, Logging};
+use crate::config::Direction;
 use crate::counters::{Dimension, Dimensions, Series};
 use crate::host::{HeaderMap, Stream};
 use crate::outcome::{Method, Status};
@@ -80,6 +82,7 @@ impl<S: Stream> FinishedRequest<S> {
         let query = if plan.capture.query { redactor.query(facts.query, hits) } else { Cow::default() };
         let user_agent = redactor.header(b"user-agent", facts.user_agent, hits);
         let request_id = redactor.header(b"x-request-id", facts.request_id, hits);
+        let server_address = server_address(plan, facts, hits);
         let mut flag_names = String::new();
         facts.flags.write_names(&mut flag_names);
         let (client_address, client_port) = match plan.consumer.hides_client_address {
@@ -98,6 +101,10 @@ impl<S: Stream> FinishedRequest<S> {
             method: facts.method,
             method_original: &bounded_text(unknown_method, MAX_WORD_BYTES),
             scheme: facts.scheme,
+            server_address: &server_address,
+            server_port: server_port(plan, facts),
+            protocol: facts.protocol,
+            upstream_cluster: &bounded_text(facts.upstream_cluster, MAX_WORD_BYTES),
             route,
             route_source: facts.route_source,
             path: &bounded(path, MAX_PATH_BYTES),
@@ -154,6 +161,19 @@ fn series<'a>(plan: &RequestPlan, facts: &'a Facts<'_>, route: &'a str) -> Serie
         host: None,
         upstream_cluster: None,
     })
+}
+
+/// The host that the client asked for, redacted as the header that names it.
+fn server_address<'a>(plan: &RequestPlan, facts: &'a Facts<'_>, hits: &mut Hits) -> Cow<'a, str> {
+    let Some(authority) = &facts.authority else { return Cow::default() };
+    bounded(plan.redactor.header(b":authority", authority.host.as_bytes(), hits), MAX_HOST_BYTES)
+}
+
+/// Outbound the conventions require the port; inbound it is noted where the scheme does not tell it.
+fn server_port(plan: &RequestPlan, facts: &Facts<'_>) -> Option<u16> {
+    let authority = facts.authority.as_ref()?;
+    let is_needed = plan.direction == Direction::Outbound || !authority.is_default_port;
+    authority.port.filter(|_| is_needed)
 }
 
 /// The headers of a message that the plan keeps, redacted; in the order of their names.

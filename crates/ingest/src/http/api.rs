@@ -34,6 +34,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/timeseries", read(Kind::Timeseries)),
         ("/api/v1/requests", read(Kind::Requests)),
         ("/api/v1/gateways", read(Kind::Gateways)),
+        ("/api/v1/consumers", read(Kind::Consumers)),
         ("/api/v1/patterns", read(Kind::Patterns)),
         ("/api/v1/redact", post(super::redact::redact)),
         ("/api/v1/openapi.json", get(openapi)),

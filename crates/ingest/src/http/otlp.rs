@@ -6,7 +6,7 @@ use crate::clock;
 use crate::error::ReceiveError;
 use crate::learning;
 use crate::limits::Limits;
-use crate::model::{Identity, Scope, Signal};
+use crate::model::{Identity, Scope, Signal, labelled};
 use crate::store::{Refused, Stored};
 use crate::wire::{self, Batch, Bounds, Encoding};
 use axum::body::Body;
@@ -98,12 +98,19 @@ async fn store(
         Batch::Requests(batch, others) => {
             let gateway = batch.identity.as_ref().and(batch.parts.first()).map(|part| part.gateway.scope());
             let observed = learning::observed(&batch);
+            let labelled = labelled(&batch);
             let events: u64 = batch.parts.iter().map(|part| part.events.len() as u64).sum();
             let writing = Arc::clone(state);
             let stored =
                 to_its_end(async move { (writing.writers.requests(batch, signal).await, share) }).await??;
             state.stats.stored(signal, stored, events, others);
             if stored != Stored::Repeat {
+                // Gateways repeat names and groups every ten minutes, so that one that cannot be stored is only late.
+                if !labelled.is_empty()
+                    && let Err(error) = state.writers.labels(labelled).await
+                {
+                    tracing::warn!(%error, "names and groups of consumers are not stored");
+                }
                 state.learning.observe(observed);
             }
             let reason = match signal {

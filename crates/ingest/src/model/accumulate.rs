@@ -71,6 +71,7 @@ mod tests {
             gateway: Timing::default(),
             request_bytes: Tally { count, sum: count * 100 },
             response_bytes: Tally { count, sum: durations.iter().sum() },
+            attempts: Tally { count: 2 * count, sum: 2 * count },
         }
     }
 
@@ -111,8 +112,12 @@ mod tests {
     fn instruments_that_arrive_apart_advance_apart() {
         let whole = state(&[5, 6, 7]);
         let sizes = Values { duration: Timing::default(), upstream: Timing::default(), ..whole.clone() };
-        let times =
-            Values { request_bytes: Tally::default(), response_bytes: Tally::default(), ..whole.clone() };
+        let times = Values {
+            request_bytes: Tally::default(),
+            response_bytes: Tally::default(),
+            attempts: Tally::default(),
+            ..whole.clone()
+        };
         assert_eq!(total(&[&sizes, &times]), whole);
         assert_eq!(total(&[&times, &sizes, &whole]), whole);
     }

@@ -1,5 +1,6 @@
 //! Counts: the measurements of each series, and how states and changes add up.
 
+use super::request::is_error;
 use super::scope::is_path;
 use super::{Gateway, Identity, Redaction, Report};
 use gatelens_model::sketch::Sketch;
@@ -26,20 +27,33 @@ pub(crate) struct MetricPart {
 pub(crate) struct SeriesKey {
     pub(crate) service: String,
     pub(crate) environment: String,
+    /// Version of the service; empty where the sender names none.
+    pub(crate) version: String,
     pub(crate) direction: String,
     pub(crate) consumer: String,
     pub(crate) method: String,
     pub(crate) route: String,
     /// Who configured the route: `template`, `route_name` or [`SENDER`]; empty for an inferred one.
     pub(crate) route_source: String,
+    /// The host that clients asked for; empty where the sender does not tell hosts apart.
+    pub(crate) host: String,
+    /// Empty where the sender does not tell clusters apart.
+    pub(crate) upstream_cluster: String,
     /// 0 without a response.
     pub(crate) status: u16,
+    /// Of a gRPC call.
+    pub(crate) grpc_status: Option<u8>,
     /// Empty without an error.
     pub(crate) error_type: String,
     pub(crate) overflow: bool,
 }
 
 impl SeriesKey {
+    /// Whether its requests are errors.
+    pub(crate) fn is_error(&self) -> bool {
+        is_error(self.status, self.grpc_status.map(u64::from))
+    }
+
     /// Whether its route was inferred from paths, so that learned patterns may replace it.
     pub(crate) fn has_inferred_route(&self) -> bool {
         self.route_source.is_empty() && is_path(&self.route)
@@ -79,6 +93,8 @@ pub(crate) struct Values {
     pub(crate) gateway: Timing,
     pub(crate) request_bytes: Tally,
     pub(crate) response_bytes: Tally,
+    /// Attempts to send the requests to an upstream: count and sum are the same.
+    pub(crate) attempts: Tally,
 }
 
 /// A histogram of seconds, and the count that the sender gives with it.
@@ -105,6 +121,7 @@ impl Values {
             gateway: self.gateway.since(&earlier.gateway),
             request_bytes: self.request_bytes.since(earlier.request_bytes),
             response_bytes: self.response_bytes.since(earlier.response_bytes),
+            attempts: self.attempts.since(earlier.attempts),
         }
     }
 
@@ -118,6 +135,7 @@ impl Values {
             gateway: timing(self.gateway, other.gateway),
             request_bytes: tally(self.request_bytes, other.request_bytes),
             response_bytes: tally(self.response_bytes, other.response_bytes),
+            attempts: tally(self.attempts, other.attempts),
         }
     }
 
@@ -128,12 +146,13 @@ impl Values {
         self.gateway.add(&other.gateway);
         self.request_bytes.add(other.request_bytes);
         self.response_bytes.add(other.response_bytes);
+        self.attempts.add(other.attempts);
     }
 
     /// Whether nothing was measured.
     pub(crate) fn is_empty(&self) -> bool {
         let timings = [&self.duration, &self.upstream, &self.gateway];
-        let tallies = [self.request_bytes, self.response_bytes];
+        let tallies = [self.request_bytes, self.response_bytes, self.attempts];
         timings.iter().all(|timing| timing.count == 0) && tallies.iter().all(|tally| tally.count == 0)
     }
 }

@@ -42,7 +42,10 @@ pub(crate) struct Gateway {
     pub(crate) environment: String,
     /// `inbound` or `outbound`.
     pub(crate) direction: String,
+    /// Version of the filter, where the sender is one of ours.
     pub(crate) version: Option<String>,
+    /// Version of the service behind it.
+    pub(crate) service_version: Option<String>,
     pub(crate) config_hash: Option<String>,
     /// Series in use there, where the sender reports it.
     pub(crate) series: Option<u64>,

@@ -3,12 +3,14 @@
 //! Nothing here knows OTLP, SQL or HTTP.
 
 pub(crate) mod accumulate;
+mod consumer;
 mod counts;
 mod identity;
 pub(crate) mod report;
 pub(crate) mod request;
 mod scope;
 
+pub(crate) use consumer::{ConsumerKey, ConsumerLabel, Labelled, labelled};
 pub(crate) use counts::{MetricBatch, MetricPart, Point, SeriesKey, Tally, Temporality, Timing, Values};
 pub(crate) use identity::{Gateway, Identity, Signal};
 pub(crate) use report::{Bodies, DROP_REASONS, Redaction, Report, Rule};

@@ -28,11 +28,25 @@ pub(crate) struct RequestEvent {
     pub(crate) time: i64,
     pub(crate) consumer: String,
     pub(crate) consumer_trusted: bool,
+    /// Only where they are news; the table of consumers keeps them.
+    pub(crate) consumer_name: Option<String>,
+    pub(crate) consumer_group: Option<String>,
     pub(crate) method: String,
     pub(crate) method_original: Option<String>,
     pub(crate) route: String,
     /// Who configured the route: `template`, `route_name` or `sender`; absent for an inferred one.
     pub(crate) route_source: Option<String>,
+    /// `outbound`; absent for inbound.
+    pub(crate) direction: Option<String>,
+    /// Version of the service.
+    pub(crate) version: Option<String>,
+    pub(crate) scheme: Option<String>,
+    /// The host that the client asked for.
+    pub(crate) host: Option<String>,
+    pub(crate) port: Option<u64>,
+    /// Version of HTTP that the client speaks.
+    pub(crate) protocol: Option<String>,
+    pub(crate) upstream_cluster: Option<String>,
     /// 0 without a response.
     pub(crate) status: u16,
     pub(crate) error_type: Option<String>,
@@ -45,6 +59,8 @@ pub(crate) struct RequestEvent {
     pub(crate) response_bytes: Option<u64>,
     pub(crate) duration_ns: Option<u64>,
     pub(crate) upstream_ns: Option<u64>,
+    /// Times that the gateway sent the request to an upstream.
+    pub(crate) attempts: Option<u64>,
     /// Retries by the gateway.
     pub(crate) resend_count: Option<u64>,
     /// Number of requests for which it stands in a sample, as the bits of an `f64`; absent where that is 1.
@@ -74,9 +90,11 @@ impl RequestEvent {
     }
 }
 
-/// Whether a status counts as an error: 500 or more, or no response.
-pub(crate) fn is_error(status: u16) -> bool {
-    status == 0 || status >= 500
+/// Whether a request counts as an error: status 500 or more, no response, or a gRPC call that failed although HTTP
+/// succeeded.
+pub(crate) fn is_error(status: u16, grpc_status: Option<u64>) -> bool {
+    let is_success = (200..300).contains(&status);
+    status == 0 || status >= 500 || (is_success && grpc_status.is_some_and(|status| status != 0))
 }
 
 /// A field of the request log beside its time.
@@ -100,6 +118,10 @@ pub(crate) enum Source {
     Label(&'static str, &'static str),
     /// The caller: `gatelens.consumer.id`, else `enduser.id`, else `anonymous`.
     Consumer,
+    /// What the sender's resource states, or its absence: not the record.
+    Sender,
+    /// The number of attempts, or that of retries before the last one.
+    Attempts(&'static str, &'static str),
     /// A whole number.
     Number(&'static str),
     /// The weight in a sample: more than 1.
@@ -133,6 +155,8 @@ pub(crate) enum Access {
 pub(crate) enum Shown {
     /// A text or a whole number.
     Plain,
+    /// A text; where it is absent, this one.
+    Or(&'static str),
     /// Nanoseconds as milliseconds.
     Milliseconds,
     /// The bits of an `f64` as a number; 1 where it is absent.
@@ -216,7 +240,7 @@ macro_rules! number {
 const OLD_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
 
 /// All fields beside the time, in the order in which the command line prints them.
-pub(crate) const FIELDS: [Field; 31] = [
+pub(crate) const FIELDS: [Field; 41] = [
     label!(2, consumer, Source::Consumer),
     Field {
         column: 16,
@@ -228,10 +252,15 @@ pub(crate) const FIELDS: [Field; 31] = [
         ),
         shown: Shown::Flag,
     },
+    text!(60, consumer_name, Source::Text(attribute::CONSUMER_NAME)),
+    text!(61, consumer_group, Source::Text(attribute::CONSUMER_GROUP)),
     label!(3, method, Source::Label(attribute::METHOD, value::OTHER_METHOD)),
     text!(4, method_original, Source::Text(attribute::METHOD_ORIGINAL)),
     label!(5, route, Source::Label(attribute::ROUTE, value::UNMATCHED)),
     text!(30, route_source, Source::Text(attribute::ROUTE_SOURCE)),
+    text!(40, scheme, Source::Text(attribute::URL_SCHEME)),
+    text!(41, host, Source::Text(attribute::SERVER_ADDRESS)),
+    number!(42, port, attribute::SERVER_PORT),
     text!(7, path, Source::Text(attribute::URL_PATH)),
     text!(8, query, Source::Query(attribute::URL_QUERY)),
     Field {
@@ -253,7 +282,15 @@ pub(crate) const FIELDS: [Field; 31] = [
     },
     number!(36, duration_ns, "duration_ms", attribute::DURATION_NS, Shown::Milliseconds),
     number!(37, upstream_ns, "upstream_ms", attribute::UPSTREAM_DURATION_NS, Shown::Milliseconds),
+    Field {
+        column: 43,
+        name: "attempts",
+        source: Source::Attempts(attribute::ATTEMPTS, attribute::RESEND_COUNT),
+        access: Access::Number(|event| event.attempts, |event, number| event.attempts = Some(number)),
+        shown: Shown::Plain,
+    },
     number!(38, resend_count, attribute::RESEND_COUNT),
+    text!(44, upstream_cluster, Source::Text(attribute::UPSTREAM_CLUSTER)),
     Field {
         column: 47,
         name: "weight",
@@ -263,6 +300,7 @@ pub(crate) const FIELDS: [Field; 31] = [
     },
     number!(34, request_bytes, attribute::REQUEST_BODY_SIZE),
     number!(35, response_bytes, attribute::RESPONSE_BODY_SIZE),
+    text!(45, protocol, Source::Text(attribute::PROTOCOL_VERSION)),
     text!(9, client_address, Source::Text(attribute::CLIENT_ADDRESS)),
     number!(33, client_port, attribute::CLIENT_PORT),
     text!(10, user_agent, Source::Text(attribute::USER_AGENT)),
@@ -272,6 +310,8 @@ pub(crate) const FIELDS: [Field; 31] = [
     text!(11, response_flags, Source::Text(attribute::RESPONSE_FLAGS)),
     text!(12, code_details, Source::Text(attribute::RESPONSE_CODE_DETAILS)),
     text!(6, error_type, Source::Text(attribute::ERROR_TYPE)),
+    text!(46, direction, Source::Sender, Shown::Or(value::INBOUND)),
+    text!(48, version, Source::Sender),
     text!(17, request_headers, Source::Headers(attribute::REQUEST_HEADER), Shown::Json),
     text!(18, response_headers, Source::Headers(attribute::RESPONSE_HEADER), Shown::Json),
     text!(19, request_body, Source::Body(attribute::REQUEST_BODY)),

@@ -1,12 +1,14 @@
 //! `summary` and `timeseries`: sums over rollups, with their percentiles.
 
+use super::dimension::{Dimension, Group};
 use super::filter::{self, Filter};
 use super::params::Params;
 use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
-use super::rollup::{Dimension, Group, Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
+use super::rollup::{Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
 use crate::error::QueryError;
 use crate::limits::Limits;
+use crate::model::ConsumerLabel;
 use crate::store::{DataDir, minutes_since};
 use rusqlite::Connection;
 use serde::Serialize;
@@ -61,10 +63,17 @@ struct Row {
     time: Option<String>,
     #[serde(flatten)]
     group: Group,
+    /// Of the consumer, where counts are grouped by consumer and it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumer_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    consumer_group: Option<String>,
     requests: u64,
     errors: u64,
     request_bytes: u64,
     response_bytes: u64,
+    /// Times that requests were sent to an upstream.
+    attempts: u64,
     p50_ms: Option<f64>,
     p75_ms: Option<f64>,
     p95_ms: Option<f64>,
@@ -108,7 +117,8 @@ impl SummaryQuery {
             .all
             .iter()
             .zip(sums)
-            .filter_map(|(group, sums)| Some(Row::of(None, group, &sums?)))
+            .zip(&groups.labels)
+            .filter_map(|((group, sums), label)| Some(Row::of(None, (group, label), &sums?)))
             .collect();
         if self.group_by.is_empty() && rows.is_empty() {
             rows.push(Row::default());
@@ -159,7 +169,7 @@ impl TimeseriesQuery {
             rollup.add(start, start + minutes, &groups, &mut sums)?;
             let time = rfc3339(start * MINUTE_NANOS);
             let before = points.len();
-            for (group, sums) in groups.all.iter().zip(&mut sums) {
+            for (group, sums) in groups.all.iter().zip(&groups.labels).zip(&mut sums) {
                 if let Some(sums) = sums.take() {
                     points.push(Row::of(Some(time.clone()), group, &sums));
                 }
@@ -178,15 +188,19 @@ impl TimeseriesQuery {
 }
 
 impl Row {
-    fn of(time: Option<String>, group: &Group, sums: &Sums) -> Self {
+    fn of(time: Option<String>, (group, label): (&Group, &ConsumerLabel), sums: &Sums) -> Self {
+        let known = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let ms = |quantiles: &Quantiles, q| quantiles.quantile(q).map(|seconds| round(seconds * 1e3));
         Self {
             time,
             group: group.clone(),
+            consumer_name: known(&label.name),
+            consumer_group: known(&label.group),
             requests: sums.requests,
             errors: sums.errors,
             request_bytes: sums.request_bytes,
             response_bytes: sums.response_bytes,
+            attempts: sums.attempts,
             p50_ms: ms(&sums.duration, 0.5),
             p75_ms: ms(&sums.duration, 0.75),
             p95_ms: ms(&sums.duration, 0.95),

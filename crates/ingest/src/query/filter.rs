@@ -1,23 +1,60 @@
 //! Filters, the same for counts and for the request log.
 
+use super::dimension::Dimension;
 use super::params::Params;
+use super::requests::Sender;
 use crate::error::QueryError;
 use crate::model::{RequestEvent, SeriesKey, is_error};
+use gatelens_model::{grpc, value};
 
 /// Names of the parameters read here.
-pub(crate) const NAMES: [&str; 7] =
-    ["service", "environment", "consumer", "method", "route", "status", "errors"];
+pub(crate) const NAMES: [&str; 14] = [
+    "service",
+    "environment",
+    "version",
+    "direction",
+    "consumer",
+    "group",
+    "method",
+    "route",
+    "host",
+    "upstream_cluster",
+    "status",
+    "grpc_status",
+    "error_type",
+    "errors",
+];
 
-/// A parameter given several times means any of its values; different parameters all have to hold.
+/// Texts of [`NAMES`].
+const TEXTS: [Dimension; 10] = [
+    Dimension::Service,
+    Dimension::Environment,
+    Dimension::Version,
+    Dimension::Consumer,
+    Dimension::ConsumerGroup,
+    Dimension::Method,
+    Dimension::Route,
+    Dimension::Host,
+    Dimension::UpstreamCluster,
+    Dimension::ErrorType,
+];
+
+/// A parameter may have several values, repeated or separated by commas: a request has to match any of them. A value
+/// behind `!` excludes. Different parameters all have to hold.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
-    service: Vec<String>,
-    environment: Vec<String>,
-    consumer: Vec<String>,
-    method: Vec<String>,
-    route: Vec<String>,
-    status: Vec<Status>,
+    texts: Vec<(Dimension, Wanted<String>)>,
+    status: Wanted<Status>,
+    grpc_status: Wanted<u64>,
     errors: Option<Outcome>,
+}
+
+/// The values that one parameter asks for.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted<T> {
+    /// One of these, unless there are none.
+    any: Vec<T>,
+    none: Vec<T>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,47 +71,69 @@ enum Outcome {
 }
 
 impl Filter {
-    /// Reads the parameters of [`NAMES`].
+    /// Reads the parameters of [`NAMES`]. Without a direction, inbound traffic is meant.
     pub(crate) fn read(params: &Params) -> Result<Self, QueryError> {
-        let texts = |name| params.all(name).filter(|value| !value.is_empty()).map(str::to_owned).collect();
-        let statuses = params.all("status").filter(|value| !value.is_empty()).map(status);
         let errors = match params.one("errors")? {
             None => None,
             Some("true") => Some(Outcome::Errors),
             Some("false") => Some(Outcome::Others),
             Some(_) => return Err(QueryError::parameter("errors", "errors must be true or false")),
         };
+        let mut texts = Vec::new();
+        for dimension in TEXTS {
+            let wanted = Wanted::read(params, dimension.name(), |text| Ok(text.to_owned()))?;
+            if wanted != Wanted::default() {
+                texts.push((dimension, wanted));
+            }
+        }
+        let mut directions = Wanted::read(params, "direction", direction)?;
+        if directions == Wanted::default() {
+            directions.any.push(value::INBOUND.to_owned());
+        }
+        texts.push((Dimension::Direction, directions));
         Ok(Self {
-            service: texts("service"),
-            environment: texts("environment"),
-            consumer: texts("consumer"),
-            method: texts("method"),
-            route: texts("route"),
-            status: statuses.collect::<Result<_, _>>()?,
+            texts,
+            status: Wanted::read(params, "status", status)?,
+            grpc_status: Wanted::read(params, "grpc_status", grpc_status)?,
             errors,
         })
     }
 
-    /// Whether a series matches.
-    pub(crate) fn takes_series(&self, series: &SeriesKey) -> bool {
-        self.takes_sender(&series.service, &series.environment)
-            && any(&self.consumer, &series.consumer)
-            && any(&self.method, &series.method)
-            && any(&self.route, &series.route)
-            && self.takes_status(series.status)
+    /// Whether groups of consumers matter.
+    pub(crate) fn asks_for_group(&self) -> bool {
+        self.texts.iter().any(|(dimension, _)| *dimension == Dimension::ConsumerGroup)
     }
 
-    /// Whether a request matches; its sender is checked apart.
-    pub(crate) fn takes_event(&self, event: &RequestEvent) -> bool {
-        any(&self.consumer, &event.consumer)
-            && any(&self.method, &event.method)
-            && any(&self.route, &event.route)
-            && self.takes_status(event.status)
+    /// Whether a consumer matches.
+    pub(crate) fn takes_consumer(&self, service: &str, environment: &str, id: &str, group: &str) -> bool {
+        self.takes_texts(|dimension| match dimension {
+            Dimension::Service => Some(service),
+            Dimension::Environment => Some(environment),
+            Dimension::Consumer => Some(id),
+            Dimension::ConsumerGroup => Some(group),
+            _ => None,
+        })
     }
 
-    /// Whether a sender matches.
+    /// Whether a series matches, whose consumer is in this group.
+    pub(crate) fn takes_series(&self, series: &SeriesKey, group: &str) -> bool {
+        self.takes_texts(|dimension| dimension.text_of_series(series, group))
+            && self.takes_outcome(series.status, series.grpc_status.map(u64::from))
+    }
+
+    /// Whether a request matches.
+    pub(crate) fn takes_event(&self, event: &RequestEvent, sender: &Sender) -> bool {
+        self.takes_texts(|dimension| dimension.text_of_event(event, sender))
+            && self.takes_outcome(event.status, event.grpc_status)
+    }
+
+    /// Whether a sender can have matching requests.
     pub(crate) fn takes_sender(&self, service: &str, environment: &str) -> bool {
-        any(&self.service, service) && any(&self.environment, environment)
+        self.takes_texts(|dimension| match dimension {
+            Dimension::Service => Some(service),
+            Dimension::Environment => Some(environment),
+            _ => None,
+        })
     }
 
     /// Whether a chunk with this number of errors and these status classes can hold a matching request.
@@ -83,23 +142,95 @@ impl Filter {
             Status::Exactly(code) => code / 100,
             Status::Class(class) => *class,
         };
+        let statuses = &self.status.any;
         (self.errors != Some(Outcome::Errors) || errors > 0)
-            && (self.status.is_empty() || self.status.iter().any(|s| classes >> class(s) & 1 == 1))
+            && (statuses.is_empty() || statuses.iter().any(|status| classes >> class(status) & 1 == 1))
     }
 
-    fn takes_status(&self, status: u16) -> bool {
-        let fits = |wanted: &Status| match wanted {
+    /// Whether all texts fit that are known.
+    fn takes_texts<'a>(&self, text: impl Fn(Dimension) -> Option<&'a str>) -> bool {
+        self.texts.iter().all(|(dimension, wanted)| {
+            text(*dimension).is_none_or(|found| wanted.takes(|wanted| wanted == found))
+        })
+    }
+
+    fn takes_outcome(&self, status: u16, grpc_status: Option<u64>) -> bool {
+        let outcome = if is_error(status, grpc_status) { Outcome::Errors } else { Outcome::Others };
+        self.status.takes(|wanted| match wanted {
             Status::Exactly(code) => *code == status,
             Status::Class(class) => status / 100 == *class,
-        };
-        let outcome = if is_error(status) { Outcome::Errors } else { Outcome::Others };
-        (self.status.is_empty() || self.status.iter().any(fits))
+        }) && self.grpc_status.takes(|wanted| grpc_status == Some(*wanted))
             && self.errors.is_none_or(|wanted| wanted == outcome)
     }
 }
 
-fn any(wanted: &[String], found: &str) -> bool {
-    wanted.is_empty() || wanted.iter().any(|value| value == found)
+impl<T> Default for Wanted<T> {
+    fn default() -> Self {
+        Self { any: Vec::new(), none: Vec::new() }
+    }
+}
+
+impl<T> Wanted<T> {
+    /// Reads the values of a parameter. Empty ones are none.
+    fn read(
+        params: &Params,
+        name: &str,
+        parse: impl Fn(&str) -> Result<T, QueryError>,
+    ) -> Result<Self, QueryError> {
+        let mut wanted = Self::default();
+        for value in params.all(name).flat_map(values).filter(|value| !value.text.is_empty()) {
+            let list = if value.excludes { &mut wanted.none } else { &mut wanted.any };
+            list.push(parse(&value.text)?);
+        }
+        Ok(wanted)
+    }
+
+    fn takes(&self, fits: impl Fn(&T) -> bool) -> bool {
+        (self.any.is_empty() || self.any.iter().any(&fits)) && !self.none.iter().any(fits)
+    }
+}
+
+/// One of the values of a parameter.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Term {
+    text: String,
+    excludes: bool,
+}
+
+/// Takes a parameter apart: values are separated by commas, and `!` before one excludes it. A backslash takes the
+/// character behind it as it is, because names may hold commas.
+fn values(parameter: &str) -> Vec<Term> {
+    let mut terms = vec![Term::default()];
+    let mut characters = parameter.chars();
+    let mut is_start = true;
+    while let Some(character) = characters.next() {
+        let Some(term) = terms.last_mut() else { break };
+        let at_start = std::mem::take(&mut is_start);
+        match character {
+            ',' => {
+                terms.push(Term::default());
+                is_start = true;
+            }
+            '!' if at_start => term.excludes = true,
+            '\\' => term.text.push(characters.next().unwrap_or('\\')),
+            other => term.text.push(other),
+        }
+    }
+    terms
+}
+
+fn direction(text: &str) -> Result<String, QueryError> {
+    if [value::INBOUND, value::OUTBOUND].contains(&text) {
+        return Ok(text.to_owned());
+    }
+    Err(QueryError::parameter("direction", format!("direction must be inbound or outbound, not {text:?}")))
+}
+
+fn grpc_status(text: &str) -> Result<u64, QueryError> {
+    grpc::number(text).or_else(|| text.parse().ok()).ok_or_else(|| {
+        let message = format!("grpc_status must be a number or a name such as UNAVAILABLE, not {text:?}");
+        QueryError::parameter("grpc_status", message)
+    })
 }
 
 fn status(text: &str) -> Result<Status, QueryError> {
@@ -112,4 +243,94 @@ fn status(text: &str) -> Result<Status, QueryError> {
         let message = format!("status must be a code such as 404, a class such as 5xx, or 0, not {text:?}");
         QueryError::parameter("status", message)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(query: &str) -> Result<Filter, QueryError> {
+        Filter::read(&Params::parse(Some(query), &NAMES)?)
+    }
+
+    fn event(change: impl FnOnce(&mut RequestEvent)) -> RequestEvent {
+        let mut event = RequestEvent {
+            consumer: "acme".to_owned(),
+            method: "GET".to_owned(),
+            route: "/users/{id}".to_owned(),
+            status: 200,
+            ..RequestEvent::default()
+        };
+        change(&mut event);
+        event
+    }
+
+    #[test]
+    fn values_are_separated_by_commas_and_a_mark_excludes() {
+        let check = |parameter: &str, expected: &[(&str, bool)]| {
+            let found = values(parameter);
+            let found: Vec<_> = found.iter().map(|term| (&*term.text, term.excludes)).collect();
+            assert_eq!(found, expected, "{parameter}");
+        };
+        check("acme", &[("acme", false)]);
+        check("acme,!globex", &[("acme", false), ("globex", true)]);
+        check(r"CN=a\,O=b,c", &[("CN=a,O=b", false), ("c", false)]);
+        check(r"\!a!", &[("!a!", false)]);
+        check(r"a\\b\", &[(r"a\b\", false)]);
+        check("", &[("", false)]);
+    }
+
+    #[test]
+    fn a_request_matches_any_value_of_each_parameter_and_none_that_is_excluded() {
+        let sender = Sender::default();
+        let check = |query: &str, event: &RequestEvent, expected: bool| {
+            assert_eq!(read(query).unwrap().takes_event(event, &sender), expected, "{query} {event:?}");
+        };
+        let plain = event(|_| ());
+        check("", &plain, true);
+        check("consumer=globex,acme", &plain, true);
+        check("consumer=globex&consumer=acme", &plain, true);
+        check("consumer=!acme", &plain, false);
+        check("consumer=!globex&method=GET", &plain, true);
+        check("consumer=acme&method=!GET", &plain, false);
+        check("status=2xx,!201", &plain, true);
+        check("status=!2xx", &plain, false);
+        check("status=4xx,5xx", &plain, false);
+        check("host=a.example", &plain, false);
+        check("host=!a.example", &plain, true);
+        check("direction=outbound", &plain, false);
+        check("direction=inbound,outbound", &plain, true);
+        let call = event(|event| {
+            event.grpc_status = Some(14);
+            event.host = Some("a.example".to_owned());
+            event.upstream_cluster = Some("users".to_owned());
+            event.error_type = Some("UNAVAILABLE".to_owned());
+            event.direction = Some("outbound".to_owned());
+        });
+        check("", &call, false);
+        for query in [
+            "grpc_status=UNAVAILABLE",
+            "grpc_status=14",
+            "grpc_status=!0",
+            "host=a.example",
+            "upstream_cluster=users",
+            "error_type=UNAVAILABLE",
+            "errors=true",
+        ] {
+            check(query, &call, false);
+            check(&format!("{query}&direction=outbound"), &call, true);
+        }
+        check("direction=outbound&errors=false", &call, false);
+        check("direction=outbound&grpc_status=!UNAVAILABLE", &call, false);
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_refused() {
+        let check = |query: &str, expected: &str| {
+            assert_eq!(read(query).unwrap_err().to_string(), expected);
+        };
+        check("direction=up", "direction must be inbound or outbound, not \"up\"");
+        check("grpc_status=BAD", "grpc_status must be a number or a name such as UNAVAILABLE, not \"BAD\"");
+        check("status=2xx,no", "status must be a code such as 404, a class such as 5xx, or 0, not \"no\"");
+    }
 }

@@ -3,9 +3,12 @@
 //! [`Files`] answers out of a data directory. Each question opens connections of its own and reads one snapshot.
 
 mod account;
+mod consumers;
 mod counts;
+mod dimension;
 mod filter;
 mod gateways;
+mod labels;
 pub(crate) mod params;
 mod patterns;
 mod quantiles;
@@ -13,6 +16,7 @@ mod range;
 mod requests;
 mod rollup;
 
+pub(crate) use consumers::{Consumers, ConsumersQuery};
 pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
@@ -38,6 +42,8 @@ pub(crate) trait Store: Send + Sync {
     fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, QueryError>;
     /// The gateways that report.
     fn gateways(&self, query: &GatewaysQuery) -> Result<Gateways, QueryError>;
+    /// The consumers.
+    fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError>;
     /// The routes that were learned.
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
 }
@@ -48,6 +54,7 @@ pub(crate) enum Question {
     Timeseries(TimeseriesQuery),
     Requests(RequestsQuery),
     Gateways(GatewaysQuery),
+    Consumers(ConsumersQuery),
     Patterns(PatternsQuery),
 }
 
@@ -59,6 +66,7 @@ pub(crate) enum Answer {
     Timeseries(Timeseries),
     Requests(RequestsPage),
     Gateways(Gateways),
+    Consumers(Consumers),
     Patterns(Patterns),
 }
 
@@ -69,12 +77,13 @@ pub(crate) enum Kind {
     Timeseries,
     Requests,
     Gateways,
+    Consumers,
     Patterns,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Summary, Self::Timeseries, Self::Requests, Self::Gateways, Self::Patterns];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Summary, Self::Timeseries, Self::Requests, Self::Gateways, Self::Consumers, Self::Patterns];
 
     /// The name on the path.
     pub(crate) fn name(self) -> &'static str {
@@ -83,6 +92,7 @@ impl Kind {
             Self::Timeseries => "timeseries",
             Self::Requests => "requests",
             Self::Gateways => "gateways",
+            Self::Consumers => "consumers",
             Self::Patterns => "patterns",
         }
     }
@@ -101,6 +111,7 @@ impl Question {
             Kind::Timeseries => Self::Timeseries(TimeseriesQuery::parse(query, now, limits)?),
             Kind::Requests => Self::Requests(RequestsQuery::parse(query, now, limits)?),
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now)?),
+            Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query)?),
         })
     }
@@ -112,6 +123,7 @@ impl Question {
             Self::Timeseries(query) => Answer::Timeseries(store.timeseries(query)?),
             Self::Requests(query) => Answer::Requests(store.requests(query)?),
             Self::Gateways(query) => Answer::Gateways(store.gateways(query)?),
+            Self::Consumers(query) => Answer::Consumers(store.consumers(query)?),
             Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
         })
     }
@@ -143,6 +155,10 @@ impl Store for Files {
     }
 
     fn gateways(&self, query: &GatewaysQuery) -> Result<Gateways, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 

@@ -14,6 +14,7 @@ mod row;
 mod waiting;
 
 use super::filter::{self, Filter};
+use super::labels::Labels;
 use super::params::Params;
 use super::range::{Range, rfc3339};
 use crate::error::QueryError;
@@ -23,6 +24,8 @@ use file::File;
 use fold::Folding;
 use place::Place;
 use row::Row;
+
+pub(crate) use row::Sender;
 use serde::Serialize;
 use std::time::Instant;
 use waiting::Waiting;
@@ -71,6 +74,8 @@ impl RequestsQuery {
             .collect();
         let mut waiting = Waiting::new(self.limit, limits.page_bytes);
         let mut folding = Folding::read(directory, limits.query_timeout);
+        let counts = super::open_counts(directory, limits.query_timeout).ok();
+        let mut labels = Labels::of(counts.as_ref());
         let mut page = Page::default();
         let mut scanned = 0;
         let deadline = Instant::now() + limits.query_timeout;
@@ -105,7 +110,7 @@ impl RequestsQuery {
             if Instant::now() > deadline {
                 return Err(QueryError::TooSlow);
             }
-            scanned += files[index].read_next(directory, self, &mut folding, &mut waiting)?;
+            scanned += files[index].read_next(directory, self, (&mut folding, &mut labels), &mut waiting)?;
             waiting.trim();
         }
     }

@@ -1,94 +1,20 @@
 //! Adding up rollups by group, from the coarsest table that fits.
 
+use super::dimension::{Dimension, Group};
 use super::filter::Filter;
+use super::labels::Labels;
 use super::quantiles::Quantiles;
 use super::range::Range;
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::model::{SeriesKey, is_error};
-use crate::store::metrics::read_series;
+use crate::model::ConsumerLabel;
+use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
 use rusqlite::{Connection, Statement};
-use serde::Serialize;
 use std::collections::HashMap;
 
 /// Nanoseconds of the finest rollup.
 pub(crate) const MINUTE_NANOS: i64 = 60_000_000_000;
 const HALF_HOUR_MINUTES: i64 = 30;
-
-/// A dimension by which rows can be grouped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Dimension {
-    Service,
-    Environment,
-    Direction,
-    Consumer,
-    Method,
-    Route,
-    Status,
-    ErrorType,
-}
-
-const DIMENSIONS: [(&str, Dimension); 8] = [
-    ("consumer", Dimension::Consumer),
-    ("method", Dimension::Method),
-    ("route", Dimension::Route),
-    ("status", Dimension::Status),
-    ("error_type", Dimension::ErrorType),
-    ("service", Dimension::Service),
-    ("environment", Dimension::Environment),
-    ("direction", Dimension::Direction),
-];
-
-impl Dimension {
-    /// Reads a name as `group_by` has it.
-    pub(crate) fn parse(name: &str) -> Result<Self, QueryError> {
-        let found = DIMENSIONS.iter().find(|(known, _)| *known == name);
-        found.map(|(_, dimension)| *dimension).ok_or_else(|| {
-            let known = DIMENSIONS.map(|(name, _)| name).join(", ");
-            QueryError::parameter("group_by", format!("cannot group by {name:?}: expected one of {known}"))
-        })
-    }
-}
-
-/// The dimensions grouped by; the others are absent.
-#[derive(Serialize, Clone, Default, PartialEq, Eq, Hash)]
-pub(crate) struct Group {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    environment: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    direction: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    consumer: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    method: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    route: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error_type: Option<String>,
-}
-
-impl Group {
-    fn of(series: &SeriesKey, by: &[Dimension]) -> Self {
-        let mut group = Self::default();
-        for dimension in by {
-            match dimension {
-                Dimension::Service => group.service = Some(series.service.clone()),
-                Dimension::Environment => group.environment = Some(series.environment.clone()),
-                Dimension::Direction => group.direction = Some(series.direction.clone()),
-                Dimension::Consumer => group.consumer = Some(series.consumer.clone()),
-                Dimension::Method => group.method = Some(series.method.clone()),
-                Dimension::Route => group.route = Some(series.route.clone()),
-                Dimension::Status => group.status = Some(series.status),
-                Dimension::ErrorType => group.error_type = Some(series.error_type.clone()),
-            }
-        }
-        group
-    }
-}
 
 /// The sums of one group.
 #[derive(Default, Clone)]
@@ -97,6 +23,7 @@ pub(crate) struct Sums {
     pub(crate) errors: u64,
     pub(crate) request_bytes: u64,
     pub(crate) response_bytes: u64,
+    pub(crate) attempts: u64,
     pub(crate) duration: Quantiles,
     pub(crate) upstream: Quantiles,
     pub(crate) gateway: Quantiles,
@@ -105,6 +32,8 @@ pub(crate) struct Sums {
 /// The groups of a query, and which series belongs to which.
 pub(crate) struct Groups {
     pub(crate) all: Vec<Group>,
+    /// The name and the group of the consumer of each, where counts are grouped by consumer.
+    pub(crate) labels: Vec<ConsumerLabel>,
     /// By the series' row, which are handed out one by one: the group and whether its requests are errors.
     of_series: Vec<Option<(usize, bool)>>,
 }
@@ -117,29 +46,36 @@ impl Groups {
         by: &[Dimension],
         limits: &Limits,
     ) -> Result<Self, QueryError> {
-        let mut found = Self { all: Vec::new(), of_series: Vec::new() };
+        let mut found = Self { all: Vec::new(), labels: Vec::new(), of_series: Vec::new() };
+        let by_consumer = by.contains(&Dimension::Consumer);
+        let by_group = by.contains(&Dimension::ConsumerGroup) || filter.asks_for_group();
+        let mut labels = Labels::of(Some(file).filter(|_| by_consumer || by_group));
         let mut places: HashMap<Group, usize> = HashMap::new();
-        let mut select = file.prepare(
-            "SELECT service, environment, direction, consumer, method, coalesce(folded, route), status, error_type,
-                    overflow, route_source, id
-             FROM series",
-        )?;
+        let mut select = file.prepare(&format!("SELECT {SERIES_COLUMNS}, id, folded FROM series"))?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
-            let series = read_series(row)?;
-            if !filter.takes_series(&series) {
+            let mut series = read_series(row)?;
+            if let Some(folded) = row.get(SERIES_COLUMN_COUNT + 1)? {
+                series.route = folded;
+            }
+            let label = labels.get(&series.service, &series.environment, &series.consumer)?;
+            if !filter.takes_series(&series, &label.group) {
                 continue;
             }
-            let id = usize::try_from(row.get::<_, i64>(10)?).unwrap_or_default();
-            let group = Group::of(&series, by);
+            let id = usize::try_from(row.get::<_, i64>(SERIES_COLUMN_COUNT)?).unwrap_or_default();
+            let group = Group::of(&series, &label.group, by);
             let place = *places.entry(group).or_insert_with_key(|group| {
                 found.all.push(group.clone());
+                found.labels.push(ConsumerLabel::default());
                 found.all.len() - 1
             });
+            if by_consumer && let Some(known) = found.labels.get_mut(place) {
+                known.complete(label);
+            }
             if found.of_series.len() <= id {
                 found.of_series.resize(id + 1, None);
             }
-            found.of_series[id] = Some((place, is_error(series.status)));
+            found.of_series[id] = Some((place, series.is_error()));
         }
         if found.all.len() > limits.groups {
             let message = format!(
@@ -208,7 +144,7 @@ pub(crate) struct Rollup<'a> {
 impl<'a> Rollup<'a> {
     pub(crate) fn prepare(file: &'a Connection, table: Table) -> Result<Self, QueryError> {
         let select = file.prepare(&format!(
-            "SELECT series_id, requests, request_bytes, response_bytes, duration, upstream, gateway
+            "SELECT series_id, requests, request_bytes, response_bytes, duration, upstream, gateway, attempts
              FROM {} WHERE minute >= ? AND minute < ?",
             table.name()
         ))?;
@@ -234,6 +170,7 @@ impl<'a> Rollup<'a> {
             sums.errors = sums.errors.saturating_add(if error { requests } else { 0 });
             sums.request_bytes = sums.request_bytes.saturating_add(number(2)?);
             sums.response_bytes = sums.response_bytes.saturating_add(number(3)?);
+            sums.attempts = sums.attempts.saturating_add(number(7)?);
             let targets = [&mut sums.duration, &mut sums.upstream, &mut sums.gateway];
             for (column, quantiles) in (4..).zip(targets) {
                 quantiles.add(row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?)?;

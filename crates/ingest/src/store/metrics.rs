@@ -1,5 +1,6 @@
 //! The file of counters: one transaction per batch turns cumulative points into what each minute added.
 
+use super::consumers::{Consumers, Counted, note_counted};
 use super::data_dir::DataDir;
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::patterns;
@@ -7,7 +8,9 @@ use super::sketch::{self, Unreadable};
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema};
 use crate::clock;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
-use crate::model::{MetricBatch, Point, Scope, SeriesKey, Signal, Tally, Temporality, Timing, Values};
+use crate::model::{
+    Labelled, MetricBatch, Point, Scope, SeriesKey, Signal, Tally, Temporality, Timing, Values,
+};
 use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
 use gatelens_model::sketch::Sketch;
@@ -27,6 +30,7 @@ pub(super) struct Metrics {
     /// All series by what they are; only ever ahead of the file within a transaction.
     series: HashMap<SeriesKey, i64>,
     max_series: usize,
+    consumers: Consumers,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
 }
@@ -39,12 +43,13 @@ impl Metrics {
     ) -> Result<Self, StoreError> {
         // A database of something else means the wrong directory, and is left alone.
         let path = directory.path().join(METRICS_FILE);
-        let (mut connection, series, stored) =
+        let (mut connection, series, consumers, stored) =
             directory.open_or_replace(&path, StoreError::is_damage, || {
                 let connection = schema::open_metrics(directory.path())?;
                 let series = load_series(&connection)?;
+                let consumers = Consumers::load(&connection)?;
                 let stored = patterns::load(&connection)?;
-                Ok((connection, series, stored))
+                Ok((connection, series, consumers, stored))
             })?;
         let mut missing = patterns.all();
         for (scope, learned) in stored {
@@ -57,7 +62,7 @@ impl Metrics {
             patterns::put(&transaction, scope, learned, clock::now())?;
         }
         transaction.commit()?;
-        Ok(Self { directory, connection, series, max_series, patterns })
+        Ok(Self { directory, connection, series, max_series, consumers, patterns })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -99,6 +104,14 @@ impl Metrics {
         Ok(())
     }
 
+    /// Stores names and groups of consumers. `now` is in Unix nanoseconds.
+    pub(super) fn label(&mut self, labelled: &Labelled, now: i64) -> Result<(), StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.consumers.put_labels(&transaction, labelled, now)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
     /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
         prune::prune(&mut self.connection, retention, now)
@@ -126,6 +139,7 @@ impl Metrics {
         }
         let mut rejected = 0;
         let mut added = BTreeMap::new();
+        let mut counted = Counted::new();
         for part in &batch.parts {
             let gateway = note_gateway(&transaction, &part.gateway, now)?;
             note_tags(&transaction, gateway, &part.gateway.tags)?;
@@ -154,6 +168,7 @@ impl Metrics {
                 };
                 if !news.is_empty() {
                     let minute = minute_of(point.time);
+                    self.consumers.add(&mut counted, &point.series, minute);
                     added.entry((minute, series)).or_insert_with(Values::default).add(&news);
                 }
             }
@@ -161,34 +176,46 @@ impl Metrics {
         for (table, width) in ROLLUPS {
             add_to_rollup(&transaction, table, width, &added)?;
         }
+        note_counted(&transaction, &counted)?;
         transaction.commit()?;
+        self.consumers.committed(counted);
         Ok(Stored::New { rejected })
     }
 }
 
+/// The columns that [`read_series`] reads, and that make a series what it is.
+pub(crate) const SERIES_COLUMNS: &str = "service, environment, version, direction, consumer, method, route, \
+    route_source, host, upstream_cluster, status, grpc_status, error_type, overflow";
+
+/// Number of [`SERIES_COLUMNS`], behind which a statement may ask for more.
+pub(crate) const SERIES_COLUMN_COUNT: usize = 14;
+
+/// Stands for "no gRPC status", because SQLite takes rows with NULL for different ones.
+const NO_GRPC_STATUS: i64 = -1;
+
 fn load_series(connection: &Connection) -> Result<HashMap<SeriesKey, i64>, StoreError> {
-    let mut all = connection.prepare(
-        "SELECT service, environment, direction, consumer, method, route, status, error_type, overflow, route_source,
-                id
-         FROM series",
-    )?;
-    let rows = all.query_map([], |row| Ok((read_series(row)?, row.get(10)?)))?;
+    let mut all = connection.prepare(&format!("SELECT {SERIES_COLUMNS}, id FROM series"))?;
+    let rows = all.query_map([], |row| Ok((read_series(row)?, row.get(SERIES_COLUMN_COUNT)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// A series out of the first ten columns of a row.
+/// A series out of the columns of [`SERIES_COLUMNS`], which come first in a row.
 pub(crate) fn read_series(row: &Row<'_>) -> rusqlite::Result<SeriesKey> {
     Ok(SeriesKey {
         service: row.get(0)?,
         environment: row.get(1)?,
-        direction: row.get(2)?,
-        consumer: row.get(3)?,
-        method: row.get(4)?,
-        route: row.get(5)?,
-        status: row.get(6)?,
-        error_type: row.get(7)?,
-        overflow: row.get(8)?,
-        route_source: row.get(9)?,
+        version: row.get(2)?,
+        direction: row.get(3)?,
+        consumer: row.get(4)?,
+        method: row.get(5)?,
+        route: row.get(6)?,
+        route_source: row.get(7)?,
+        host: row.get(8)?,
+        upstream_cluster: row.get(9)?,
+        status: row.get(10)?,
+        grpc_status: u8::try_from(row.get::<_, i64>(11)?).ok(),
+        error_type: row.get(12)?,
+        overflow: row.get(13)?,
     })
 }
 
@@ -224,23 +251,24 @@ fn series_id(
         return Ok(None);
     }
     transaction
-        .prepare_cached(
-            "INSERT INTO series
-               (service, environment, direction, consumer, method, route, status, error_type, overflow,
-                route_source)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
+        .prepare_cached(&format!(
+            "INSERT INTO series ({SERIES_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ))?
         .execute(params![
             key.service,
             key.environment,
+            key.version,
             key.direction,
             key.consumer,
             key.method,
             key.route,
+            key.route_source,
+            key.host,
+            key.upstream_cluster,
             key.status,
+            key.grpc_status.map_or(NO_GRPC_STATUS, i64::from),
             key.error_type,
             key.overflow,
-            key.route_source
         ])?;
     let id = transaction.last_insert_rowid();
     known.insert(key.clone(), id);
@@ -286,7 +314,7 @@ fn adopt_state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Re
 fn state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Result<Option<Values>, StoreError> {
     let mut find = transaction.prepare_cached(
         "SELECT duration_count, duration, upstream_count, upstream, gateway_count, gateway,
-                request_count, request_bytes, response_count, response_bytes
+                request_count, request_bytes, response_count, response_bytes, attempts
          FROM states WHERE gateway_id = ? AND start = ? AND stream = ?",
     )?;
     let stored = find.query_row([gateway, point.start, point.stream], |row| {
@@ -305,6 +333,11 @@ fn state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Result<O
             gateway: timing(4, 5, &point.values.gateway)?,
             request_bytes: tally(6, 7)?,
             response_bytes: tally(8, 9)?,
+            // A state of an older version of the service does not have it: only what follows is news.
+            attempts: match row.get::<_, Option<i64>>(10)? {
+                Some(_) => tally(10, 10)?,
+                None => point.values.attempts,
+            },
         })
     });
     Ok(stored.optional()?)
@@ -318,7 +351,9 @@ fn put_state(
     state: &Values,
 ) -> Result<(), StoreError> {
     transaction
-        .prepare_cached("INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .prepare_cached(
+            "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
         .execute(params![
             gateway,
             point.start,
@@ -335,6 +370,7 @@ fn put_state(
             integer(state.request_bytes.sum),
             integer(state.response_bytes.count),
             integer(state.response_bytes.sum),
+            integer(state.attempts.sum),
         ])?;
     Ok(())
 }
@@ -346,11 +382,11 @@ fn add_to_rollup(
     added: &BTreeMap<(i64, i64), Values>,
 ) -> Result<(), StoreError> {
     let mut find = transaction.prepare_cached(&format!(
-        "SELECT requests, request_bytes, response_bytes, duration, upstream, gateway
+        "SELECT requests, request_bytes, response_bytes, duration, upstream, gateway, attempts
          FROM {table} WHERE minute = ? AND series_id = ?"
     ))?;
     let mut put = transaction
-        .prepare_cached(&format!("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?)"))?;
+        .prepare_cached(&format!("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
     for ((minute, series), values) in added {
         let minute = minute.div_euclid(width) * width;
         let mut row = stored_row(&mut find, minute, *series)?;
@@ -364,6 +400,7 @@ fn add_to_rollup(
             sketch::encode(&row.duration.sketch),
             sketch::encode(&row.upstream.sketch),
             sketch::encode(&row.gateway.sketch),
+            integer(row.attempts.sum),
         ])?;
     }
     Ok(())
@@ -376,10 +413,11 @@ fn stored_row(find: &mut CachedStatement<'_>, minute: i64, series: i64) -> Resul
             let sketch =
                 |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob().map(sketch::decode)?);
             let tally = |column| Ok::<_, rusqlite::Error>(Tally { count: 0, sum: number(row, column)? });
-            Ok((number(row, 0)?, tally(1)?, tally(2)?, sketch(3)?, sketch(4)?, sketch(5)?))
+            Ok((number(row, 0)?, tally(1)?, tally(2)?, sketch(3)?, sketch(4)?, sketch(5)?, tally(6)?))
         })
         .optional()?;
-    let Some((requests, request_bytes, response_bytes, duration, upstream, gateway)) = stored else {
+    let Some((requests, request_bytes, response_bytes, duration, upstream, gateway, attempts)) = stored
+    else {
         return Ok(Values::default());
     };
     // A distribution that was damaged begins anew; the counts stay.
@@ -391,6 +429,7 @@ fn stored_row(find: &mut CachedStatement<'_>, minute: i64, series: i64) -> Resul
         gateway: timing(0, gateway),
         request_bytes,
         response_bytes,
+        attempts,
     })
 }
 

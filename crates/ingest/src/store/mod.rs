@@ -7,6 +7,7 @@
 
 pub(crate) mod accepted;
 pub(crate) mod chunk;
+mod consumers;
 mod data_dir;
 pub(crate) mod gateways;
 pub(crate) mod metrics;

@@ -173,12 +173,16 @@ mod tests {
         let series = SeriesKey {
             service: "orders".to_owned(),
             environment: "prod".to_owned(),
+            version: String::new(),
             direction: value::INBOUND.to_owned(),
             consumer: (*consumer).to_owned(),
             method: "GET".to_owned(),
             route: route.clone(),
             route_source: (*source).to_owned(),
+            host: String::new(),
+            upstream_cluster: String::new(),
             status: 200,
+            grpc_status: None,
             error_type: String::new(),
             overflow: false,
         };

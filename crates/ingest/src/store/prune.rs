@@ -56,6 +56,12 @@ pub(super) fn prune(file: &mut Connection, retention: &Retention, now: i64) -> R
            (SELECT gateway_id, until FROM coarse_intervals WHERE until < ? LIMIT ?)",
         half_hours.saturating_mul(MINUTE_NANOS),
     )?;
+    // The writer knows them until its next start, and gives a consumer that comes back a new row.
+    remove(
+        "DELETE FROM consumers WHERE (service, environment, id) IN
+           (SELECT service, environment, id FROM consumers WHERE last_seen < ? LIMIT ?)",
+        half_hours.saturating_mul(MINUTE_NANOS),
+    )?;
     let silent = before(now, retention.gateways);
     transaction
         .prepare_cached(

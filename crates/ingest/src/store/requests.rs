@@ -182,7 +182,7 @@ fn day_path(dir: &Path, day: Date) -> PathBuf {
 fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
     let times = || part.events.iter().map(|event| event.time);
     let (Some(t0), Some(t1)) = (times().min(), times().max()) else { return Ok(()) };
-    let errors = part.events.iter().filter(|event| is_error(event.status)).count();
+    let errors = part.events.iter().filter(|event| is_error(event.status, event.grpc_status)).count();
     let classes = part.events.iter().fold(0i64, |mask, event| mask | 1 << (event.status / 100));
     let data = chunk::encode(&part.events).map_err(|error| StoreError::file(Path::new("chunk"), error))?;
     file.prepare_cached(

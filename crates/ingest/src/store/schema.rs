@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 7;
+const VERSION: i64 = 9;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -231,6 +231,51 @@ ALTER TABLE reports ADD COLUMN excluded INTEGER;
 ALTER TABLE reports ADD COLUMN sampled_out INTEGER;
 ALTER TABLE reports ADD COLUMN excluded_from_counters INTEGER;
 ",
+    // The counts of before are those of no version, host or cluster. A state without attempts has none to compare with.
+    "
+CREATE TABLE new_series (
+    id INTEGER PRIMARY KEY,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    version TEXT NOT NULL,          -- of the service; '': not named
+    direction TEXT NOT NULL,
+    consumer TEXT NOT NULL,
+    method TEXT NOT NULL,
+    route TEXT NOT NULL,
+    route_source TEXT NOT NULL,     -- '': inferred
+    host TEXT NOT NULL,             -- '': not told apart
+    upstream_cluster TEXT NOT NULL, -- '': not told apart
+    status INTEGER NOT NULL,        -- 0: no answer
+    grpc_status INTEGER NOT NULL,   -- -1: not gRPC
+    error_type TEXT NOT NULL,       -- '': no cause
+    overflow INTEGER NOT NULL,
+    folded TEXT,                    -- the route under which learned patterns show the series, where it is another
+    UNIQUE (service, environment, version, direction, consumer, method, route, route_source, host, upstream_cluster,
+            status, grpc_status, error_type, overflow)
+);
+INSERT INTO new_series
+SELECT id, service, environment, '', direction, consumer, method, route, route_source, '', '', status, -1, error_type,
+       overflow, folded
+FROM series;
+DROP TABLE series;
+ALTER TABLE new_series RENAME TO series;
+ALTER TABLE states ADD COLUMN attempts INTEGER;
+ALTER TABLE minutes ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE half_hours ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0;
+",
+    "
+CREATE TABLE consumers (
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,             -- '': not known
+    grp TEXT NOT NULL,              -- likewise
+    labelled_at INTEGER NOT NULL,   -- time of the request that brought name and group, Unix nanoseconds; 0 without
+    first_seen INTEGER NOT NULL,    -- Unix nanoseconds
+    last_seen INTEGER NOT NULL,
+    PRIMARY KEY (service, environment, id)
+) WITHOUT ROWID;
+",
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -259,6 +304,8 @@ SELECT s.instance, s.epoch,
 FROM single s JOIN stored ON stored.gateway = s.instance
 WHERE day IS NOT NULL;
 ",
+    "",
+    "",
     "",
     "",
 ];

@@ -5,7 +5,7 @@ use super::requests::Requests;
 use super::{DataDir, Lesson, Pruned, StoreError, schema};
 use crate::clock;
 use crate::limits::Limits;
-use crate::model::{MetricBatch, RequestBatch, Signal};
+use crate::model::{Labelled, MetricBatch, RequestBatch, Signal};
 use crate::patterns::KnownPatterns;
 use crate::retention::Retention;
 use std::fs::{DirBuilder, File};
@@ -71,6 +71,7 @@ enum MetricJob {
     Probe(Reply<()>),
     Prune(Retention, Reply<Pruned>),
     Learn(Lesson, Reply<()>),
+    Label(Labelled, Reply<()>),
 }
 
 enum RequestJob {
@@ -134,6 +135,11 @@ impl Writers {
     /// Stores learned patterns, folds the past under them, and puts them in force. Blocks until that is done.
     pub(crate) fn learned(&self, lesson: Lesson) -> Result<(), Refused> {
         self.metrics.submit_blocking(|reply| MetricJob::Learn(lesson, reply))
+    }
+
+    /// Stores names and groups of consumers. They are on disk when this returns.
+    pub(crate) async fn labels(&self, labelled: Labelled) -> Result<(), Refused> {
+        self.metrics.submit(|reply| MetricJob::Label(labelled, reply)).await
     }
 
     /// Batches that wait for each writer or are being stored, by the name of the writer.
@@ -243,6 +249,7 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             MetricJob::Store(batch, reply) => drop(reply.send(store.store(&batch, clock::now()))),
             MetricJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
             MetricJob::Probe(reply) => drop(reply.send(store.probe(clock::now()))),
+            MetricJob::Label(labelled, reply) => drop(reply.send(store.label(&labelled, clock::now()))),
             MetricJob::Learn(lesson, reply) => drop(reply.send(store.learn(lesson, clock::now()))),
         }
     }

@@ -35,9 +35,14 @@ pub(super) fn append(
     events: impl Iterator<Item = RequestEvent>,
 ) {
     let events = events.map(|mut event| {
-        if !gateway.infers_routes() {
+        if gateway.infers_routes() {
+            // Our gateways leave the ordinary number out.
+            event.attempts = event.attempts.or(Some(1));
+        } else {
             event.route_source = Some(SENDER.to_owned());
         }
+        event.version = gateway.service_version.clone();
+        event.direction = Some(gateway.direction.clone()).filter(|direction| direction == value::OUTBOUND);
         event
     });
     match parts.last_mut().filter(|last| last.gateway == gateway) {
@@ -67,6 +72,8 @@ pub(super) fn described(from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) -> R
             Access::Number(_, set) => {
                 let number = match field.source {
                     Source::Number(key) => number(from, key),
+                    Source::Attempts(attempts, resent) => number(from, attempts)
+                        .or_else(|| number(from, resent).map(|resent| resent.saturating_add(1))),
                     Source::Weight(key) => weight(from, key),
                     Source::Status(key) => Some(u64::from(status(from, key))),
                     Source::GrpcStatus(name, old) => grpc_status(from, name).or_else(|| number(from, old)),
@@ -94,7 +101,12 @@ fn bytes(source: &Source, from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) ->
         Source::Headers(prefix) => return headers(from, prefix).map(String::into_bytes),
         Source::TraceId => return (trace_id.len() == 16).then(|| trace_id.to_vec()),
         Source::SpanId => return (span_id.len() == 8).then(|| span_id.to_vec()),
-        Source::Number(_) | Source::Weight(_) | Source::Status(_) | Source::GrpcStatus(..) => None,
+        Source::Number(_)
+        | Source::Weight(_)
+        | Source::Status(_)
+        | Source::GrpcStatus(..)
+        | Source::Attempts(..)
+        | Source::Sender => None,
     };
     found.map(|text| text.as_bytes().to_vec())
 }

@@ -9,8 +9,8 @@ use gatelens_model::{attribute, metric, value};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, ExponentialHistogramDataPoint, HistogramDataPoint, Metric, ResourceMetrics,
-    metric::Data, number_data_point,
+    AggregationTemporality, ExponentialHistogramDataPoint, HistogramDataPoint, Metric, NumberDataPoint,
+    ResourceMetrics, metric::Data, number_data_point,
 };
 use std::collections::HashMap;
 
@@ -57,6 +57,7 @@ enum Instrument {
     Gateway,
     RequestBytes,
     ResponseBytes,
+    Attempts,
 }
 
 struct Part<'a> {
@@ -107,6 +108,16 @@ impl Part<'_> {
                     put(values, instrument, || explicit(point), Tally::of(point.count, point.sum));
                 }
             }
+            Some(Data::Sum(data)) if data.is_monotonic => {
+                let Some(temporality) = temporality(data.aggregation_temporality) else { return };
+                for point in data.data_points.iter().filter(|p| p.flags & NO_RECORDED_VALUE == 0) {
+                    let when =
+                        When { start: point.start_time_unix_nano, time: point.time_unix_nano, temporality };
+                    let count = number(point).unwrap_or(0);
+                    let values = self.values(&direction, &point.attributes, when);
+                    put(values, instrument, Sketch::default, Tally { count, sum: count });
+                }
+            }
             _ => {}
         }
     }
@@ -141,6 +152,7 @@ fn put(values: &mut Values, instrument: Instrument, sketch: impl FnOnce() -> Ske
     let timing = match instrument {
         Instrument::RequestBytes => return values.request_bytes.add(tally),
         Instrument::ResponseBytes => return values.response_bytes.add(tally),
+        Instrument::Attempts => return values.attempts.add(tally),
         Instrument::Duration => &mut values.duration,
         Instrument::Upstream => &mut values.upstream,
         Instrument::Gateway => &mut values.gateway,
@@ -165,6 +177,7 @@ fn instrument(name: &str) -> Option<(Instrument, Option<&'static str>)> {
     match name {
         metric::UPSTREAM_DURATION => return Some((Instrument::Upstream, None)),
         metric::GATEWAY_DURATION => return Some((Instrument::Gateway, None)),
+        metric::UPSTREAM_ATTEMPTS => return Some((Instrument::Attempts, None)),
         _ => {}
     }
     let (rest, direction) = match name.strip_prefix(metric::SERVER) {
@@ -182,7 +195,11 @@ fn instrument(name: &str) -> Option<(Instrument, Option<&'static str>)> {
 
 fn gauge(metric: &Metric) -> Option<u64> {
     let Some(Data::Gauge(gauge)) = &metric.data else { return None };
-    match gauge.data_points.last()?.value? {
+    number(gauge.data_points.last()?)
+}
+
+fn number(point: &NumberDataPoint) -> Option<u64> {
+    match point.value? {
         number_data_point::Value::AsInt(value) => u64::try_from(value).ok(),
         number_data_point::Value::AsDouble(value) => Some(value as u64),
     }

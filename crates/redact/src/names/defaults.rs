@@ -1,7 +1,7 @@
 //! The built-in names.
 
 use super::{Extent, NameContext};
-use Match::{Anywhere, Ending, Sole, Whole, Word, Words};
+use Match::{Anywhere, Ending, Phrase, Sole, Whole, Word, Words};
 use NameContext::{Header, Key, Query};
 
 /// How a built-in name is looked for.
@@ -12,6 +12,8 @@ pub(super) enum Match {
     /// As words in this order; then the same at one stretch. The words can be divided between a name and the name around
     /// it.
     Words(&'static str, &'static str),
+    /// As words in this order, within one name; then the same at one stretch.
+    Phrase(&'static str, &'static str),
     /// As the end of a word.
     Ending(&'static str),
     /// Anywhere, even across words.
@@ -61,6 +63,7 @@ const SECRETS: &[Default] = &[
             Ending("pwd"),
             Words("pass_code", "passcode"),
             Ending("passcode"),
+            Ending("passcodes"),
         ],
         EVERYWHERE,
     ),
@@ -81,6 +84,18 @@ const SECRETS: &[Default] = &[
         EVERYWHERE,
     ),
     secret("default:token", &[Ending("token")], EVERYWHERE),
+    // Other plurals are mostly counts.
+    identity(
+        "default:token",
+        &[
+            Words("access_tokens", "accesstokens"),
+            Words("auth_tokens", "authtokens"),
+            Words("public_tokens", "publictokens"),
+            Words("refresh_tokens", "refreshtokens"),
+            Words("report_tokens", "reporttokens"),
+            Words("session_tokens", "sessiontokens"),
+        ],
+    ),
     secret("default:jwt", &[Ending("jwt")], EVERYWHERE),
     secret(
         "default:api_key",
@@ -121,11 +136,21 @@ const SECRETS: &[Default] = &[
         "default:key",
         &[
             Words("account_key", "accountkey"),
+            Words("aes_key", "aeskey"),
+            Words("cipher_key", "cipherkey"),
+            Words("client_key", "clientkey"),
+            Words("signature_key", "signaturekey"),
+            Words("jit_config", "jitconfig"),
+            Words("service_account_json", "serviceaccountjson"),
+            Word("psk"),
+            Whole("pem"),
+            Word("salt"),
+            Word("jwe"),
             Words("auth_key", "authkey"),
             Words("decryption_key", "decryptionkey"),
             Words("encryption_key", "encryptionkey"),
             Words("hmac_key", "hmackey"),
-            Words("license_key", "licensekey"),
+            Phrase("license_key", "licensekey"),
             Words("master_key", "masterkey"),
             Words("session_key", "sessionkey"),
             Words("shared_key", "sharedkey"),
@@ -154,9 +179,10 @@ const SECRETS: &[Default] = &[
     secret(
         "default:session",
         &[
-            Words("session_id", "sessionid"),
+            // Not divided: the ID of an object `session` mostly is no credential.
+            Phrase("session_id", "sessionid"),
             Ending("sessionid"),
-            Words("sess_id", "sessid"),
+            Phrase("sess_id", "sessid"),
             Ending("sessid"),
         ],
         EVERYWHERE,
@@ -171,7 +197,9 @@ const SECRETS: &[Default] = &[
             Words("activation_code", "activationcode"),
             Words("auth_code", "authcode"),
             Words("code_verifier", "codeverifier"),
+            Words("blik_code", "blikcode"),
             Words("device_code", "devicecode"),
+            Words("registration_code", "registrationcode"),
             Words("reset_code", "resetcode"),
         ],
         FIELDS,
@@ -186,6 +214,7 @@ const SECRETS: &[Default] = &[
             Words("one_time_code", "onetimecode"),
             Words("otp_code", "otpcode"),
             Words("sms_code", "smscode"),
+            Ending("smscode"),
             Words("two_factor_code", "twofactorcode"),
             Words("verification_code", "verificationcode"),
             Words("recovery_code", "recoverycode"),
@@ -203,6 +232,7 @@ const SECRETS: &[Default] = &[
             Words("security_answer", "securityanswer"),
             Words("security_answers", "securityanswers"),
             Words("secret_answer", "secretanswer"),
+            Words("question_answer", "questionanswer"),
             Words("maiden_name", "maidenname"),
         ],
         FIELDS,
@@ -217,6 +247,12 @@ const SECRETS: &[Default] = &[
             Word("ccnumber"),
             Words("card_no", "cardno"),
             Words("card_pan", "cardpan"),
+            Whole("pan"),
+            Words("encrypted_card", "encryptedcard"),
+            Words("emv_data", "emvdata"),
+            Words("emv_auth_data", "emvauthdata"),
+            Words("track_data", "trackdata"),
+            Words("track_value", "trackvalue"),
             Words("payment_method_number", "paymentmethodnumber"),
         ],
         FIELDS,
@@ -232,7 +268,6 @@ const SECRETS: &[Default] = &[
             Word("cvn"),
             Words("card_code", "cardcode"),
             Words("card_verification", "cardverification"),
-            Words("verification_value", "verificationvalue"),
         ],
         FIELDS,
     ),
@@ -254,6 +289,9 @@ const IDENTITIES: &[Default] = &[
             Words("acct_number", "acctnumber"),
             Words("acct_no", "acctno"),
             Words("bank_number", "banknumber"),
+            Words("ach_account", "achaccount"),
+            Words("bacs_account", "bacsaccount"),
+            Words("eft_account", "eftaccount"),
         ],
     ),
     identity("default:iban", &[Word("iban")]),
@@ -262,7 +300,11 @@ const IDENTITIES: &[Default] = &[
         &[
             Words("routing_number", "routingnumber"),
             Ending("routingnumber"),
+            Words("routing_numbers", "routingnumbers"),
+            Words("ach_routing", "achrouting"),
+            Words("wire_routing", "wirerouting"),
             Words("sort_code", "sortcode"),
+            Words("bank_identification_number", "bankidentificationnumber"),
             Words("transit_number", "transitnumber"),
             Word("bsb"),
         ],
@@ -271,6 +313,7 @@ const IDENTITIES: &[Default] = &[
         "default:id_number",
         &[
             Words("id_number", "idnumber"),
+            Words("id_numbers", "idnumbers"),
             Words("identification_number", "identificationnumber"),
             Words("identity_number", "identitynumber"),
             Words("national_id", "nationalid"),
@@ -293,6 +336,7 @@ const IDENTITIES: &[Default] = &[
             Words("tax_id", "taxid"),
             Words("tax_number", "taxnumber"),
             Words("taxpayer_id", "taxpayerid"),
+            Words("taxpayer_identifier", "taxpayeridentifier"),
             Word("tin"),
             Word("itin"),
             Word("ein"),
@@ -304,6 +348,7 @@ const IDENTITIES: &[Default] = &[
         &[
             Word("dob"),
             Words("date_of_birth", "dateofbirth"),
+            Words("dates_of_birth", "datesofbirth"),
             Words("birth_date", "birthdate"),
             Word("birthdate"),
             Word("birthday"),
@@ -317,6 +362,7 @@ impl Match {
         match self {
             Self::Word(text)
             | Self::Words(_, text)
+            | Self::Phrase(_, text)
             | Self::Ending(text)
             | Self::Anywhere(text)
             | Self::Whole(text)

@@ -5,8 +5,10 @@ use crate::json::TokenKind;
 /// The values that a sensitive name masks, from the fewest to all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Extent {
-    /// Everything except `null`, booleans, and words such as `pass` and `not_provided`, which report on a value.
+    /// As [`Extent::Identity`], and not objects, whose members are judged by their names: `change_password`, `token_info`.
     #[default]
+    Described,
+    /// Everything except `null`, booleans, and words such as `pass` and `not_provided`, which report on a value.
     Identity,
     /// Everything except `null` and booleans. A word can be a password.
     Secret,
@@ -19,6 +21,7 @@ const MAX_REPORT: usize = 16;
 
 /// Words that report on a value, in lower case. `not_` can stand before each.
 const REPORTS: &[&str] = &[
+    "admin",
     "available",
     "disabled",
     "enabled",
@@ -39,6 +42,7 @@ const REPORTS: &[&str] = &[
     "passed",
     "pending",
     "provided",
+    "read",
     "required",
     "supported",
     "unavailable",
@@ -47,6 +51,7 @@ const REPORTS: &[&str] = &[
     "unverified",
     "valid",
     "verified",
+    "write",
     "yes",
 ];
 
@@ -56,7 +61,8 @@ impl Extent {
         match (self, kind) {
             (Self::Everything, _) => true,
             (_, TokenKind::Null | TokenKind::True | TokenKind::False) => false,
-            (Self::Identity, TokenKind::String) => !is_report(raw),
+            (Self::Described, TokenKind::Object) => false,
+            (Self::Described | Self::Identity, TokenKind::String) => !is_report(raw),
             _ => true,
         }
     }
@@ -79,23 +85,23 @@ mod tests {
 
     #[test]
     fn the_extent_decides_which_values_are_masked() {
-        let check = |kind, raw: &str, covered: [bool; 3]| {
-            let extents = [Extent::Identity, Extent::Secret, Extent::Everything];
+        let check = |kind, raw: &str, covered: [bool; 4]| {
+            let extents = [Extent::Described, Extent::Identity, Extent::Secret, Extent::Everything];
             assert_eq!(extents.map(|extent| extent.covers(kind, raw)), covered, "{raw}");
         };
-        check(TokenKind::Null, "null", [false, false, true]);
-        check(TokenKind::True, "true", [false, false, true]);
-        check(TokenKind::False, "false", [false, false, true]);
-        check(TokenKind::Number, "0", [true; 3]);
-        check(TokenKind::Object, "{", [true; 3]);
-        check(TokenKind::Array, "[", [true; 3]);
+        check(TokenKind::Null, "null", [false, false, false, true]);
+        check(TokenKind::True, "true", [false, false, false, true]);
+        check(TokenKind::False, "false", [false, false, false, true]);
+        check(TokenKind::Number, "0", [true; 4]);
+        check(TokenKind::Object, "{", [false, true, true, true]);
+        check(TokenKind::Array, "[", [true; 4]);
         for report in ["\"pass\"", "\"NOT_PROVIDED\"", "\"no_match\"", "\"unchecked\""] {
-            check(TokenKind::String, report, [false, true, true]);
+            check(TokenKind::String, report, [false, false, true, true]);
         }
         for text in
             ["\"\"", "\"1234\"", "\"hunter2\"", "\"passw\"", "\"not_\"", "\"pass pass pass pass\"", "\""]
         {
-            check(TokenKind::String, text, [true; 3]);
+            check(TokenKind::String, text, [true; 4]);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::prefilter::Prefilter;
 use super::words::{Humps, words};
+use crate::json::has_byte_of;
 use crate::rules::RuleId;
 use crate::work;
 
@@ -221,5 +222,5 @@ pub(super) fn segments(name: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a name consists of several.
 pub(super) fn is_segmented(name: &str) -> bool {
-    name.bytes().any(|byte| matches!(byte, b'[' | b']' | b'.'))
+    has_byte_of::<b'.', b'.'>(name.as_bytes()) || has_byte_of::<b'[', b']'>(name.as_bytes())
 }

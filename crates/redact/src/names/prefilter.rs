@@ -6,8 +6,8 @@ use crate::work;
 /// Number of bytes at the beginning of a text that the table knows.
 const MAX_WIDTH: usize = 3;
 
-/// Bits of the table, as a power of two. With a hundred texts, one name in ten passes the filter by accident.
-const TABLE_LOG2: u32 = 13;
+/// Bits of the table, as a power of two. With two hundred texts, one name in ten passes the filter by accident.
+const TABLE_LOG2: u32 = 14;
 
 /// Words of 64 bits.
 const TABLE_WORDS: usize = 1 << (TABLE_LOG2 - 6);
@@ -26,6 +26,8 @@ pub(super) struct Prefilter {
     kept: u32,
     /// A bit for the hash of each beginning. Empty without texts.
     beginnings: Vec<u64>,
+    /// A bit for the hash of each beginning and the byte after it, which is 0 at the end of a text.
+    continued: Vec<u64>,
 }
 
 impl Prefilter {
@@ -42,6 +44,7 @@ impl Prefilter {
                 _ => 0xff_ffff,
             };
             self.beginnings = vec![0; TABLE_WORDS];
+            self.continued = vec![0; TABLE_WORDS];
             let known = std::mem::take(&mut self.texts);
             known.into_iter().for_each(|(_, number, text)| self.enter(number, text));
         }
@@ -53,6 +56,11 @@ impl Prefilter {
         let begin = text.bytes().take(self.width).fold(0, |window, byte| self.slide(window, byte));
         let (word, bit) = place(begin);
         if let Some(word) = self.beginnings.get_mut(word) {
+            *word |= bit;
+        }
+        let (word, bit) =
+            place(followed(begin, text.as_bytes().get(self.width).copied().unwrap_or_default()));
+        if let Some(word) = self.continued.get_mut(word) {
             *word |= bit;
         }
         let at = self.texts.partition_point(|(other, ..)| *other <= begin);
@@ -94,7 +102,10 @@ impl Prefilter {
         let mut window = 0;
         while let Some(byte) = squashed.next() {
             window = self.slide(window, byte);
-            if self.is_beginning(window) && self.continues(window, squashed.clone()) {
+            if self.is_beginning(window)
+                && self.may_continue(window, squashed.clone().next())
+                && self.continues(window, squashed.clone())
+            {
                 return true;
             }
         }
@@ -105,6 +116,15 @@ impl Prefilter {
     fn is_beginning(&self, window: u32) -> bool {
         let (word, bit) = place(window);
         self.beginnings.get(word).is_some_and(|word| word & bit != 0)
+    }
+
+    /// Whether a text can end with these bytes, or continue with the next.
+    fn may_continue(&self, window: u32, next: Option<u8>) -> bool {
+        let has = |byte: u8| {
+            let (word, bit) = place(followed(window, byte));
+            self.continued.get(word).is_some_and(|word| word & bit != 0)
+        };
+        has(0) || next.is_some_and(has)
     }
 
     /// Whether the rest of a text follows its beginning: `price` begins like `privatekey`, but continues differently.
@@ -146,6 +166,11 @@ fn squashed(byte: u8) -> u8 {
         table
     };
     SQUASHED.get(usize::from(byte)).copied().unwrap_or(0)
+}
+
+/// A beginning, which has at most three bytes, and the byte after it.
+fn followed(begin: u32, byte: u8) -> u32 {
+    begin | u32::from(byte).wrapping_shl(24)
 }
 
 /// Word and bit of a beginning in the table.

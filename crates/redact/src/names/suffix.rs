@@ -1,6 +1,6 @@
 //! Last words that make a name harmless: `token_type` and `cvc_check` describe a secret and do not hold it.
 
-/// Last words after which every built-in name is harmless.
+/// Last words after which every built-in name is harmless. Sorted.
 const HARMLESS: &[&str] = &[
     "age",
     "alg",
@@ -8,6 +8,8 @@ const HARMLESS: &[&str] = &[
     "at",
     "attempts",
     "audience",
+    "available",
+    "bin",
     "brand",
     "category",
     "changed",
@@ -16,12 +18,13 @@ const HARMLESS: &[&str] = &[
     "checks",
     "configured",
     "count",
-    "counts",
     "country",
+    "counts",
     "created",
     "currency",
     "date",
     "days",
+    "decision",
     "disabled",
     "enabled",
     "endpoint",
@@ -34,29 +37,43 @@ const HARMLESS: &[&str] = &[
     "expired",
     "expires",
     "expiry",
+    "field",
+    "fields",
     "format",
+    "hour",
     "hours",
+    "indicator",
     "issuer",
     "kind",
+    "label",
     "length",
     "level",
     "lifetime",
     "limit",
     "limits",
     "location",
+    "mask",
     "method",
     "methods",
     "minutes",
     "mode",
+    "namespace",
     "network",
+    "order",
     "policies",
     "policy",
+    "prefix",
+    "prefixes",
     "present",
     "provided",
     "provider",
+    "rate",
+    "rationale",
     "reason",
+    "registrar",
     "remaining",
     "requested",
+    "requestor",
     "required",
     "requirement",
     "requirements",
@@ -64,21 +81,31 @@ const HARMLESS: &[&str] = &[
     "results",
     "revoked",
     "rotated",
+    "scan",
+    "scanning",
+    "scans",
     "scheme",
+    "schemes",
     "scope",
     "scopes",
     "score",
     "seconds",
+    "selector",
     "sent",
     "size",
+    "source",
     "status",
     "statuses",
     "strength",
+    "summary",
+    "support",
     "supported",
     "time",
     "timeout",
     "timestamp",
+    "tip",
     "total",
+    "trigger",
     "ttl",
     "type",
     "types",
@@ -90,6 +117,7 @@ const HARMLESS: &[&str] = &[
     "validated",
     "verified",
     "version",
+    "window",
 ];
 
 /// Last words after which the names of some rules are harmless. The ID of a session or of an access key, for example,
@@ -97,7 +125,15 @@ const HARMLESS: &[&str] = &[
 const HARMLESS_FOR: &[(&[&str], &[&str])] = &[
     (
         &["id", "ids"],
-        &["default:token", "default:api_key", "default:authorization", "default:password", "default:jwt"],
+        &[
+            "default:token",
+            "default:api_key",
+            "default:authorization",
+            "default:password",
+            "default:jwt",
+            "default:account_number",
+            "default:code",
+        ],
     ),
     (
         &["name", "names", "arn", "ref", "refs", "reference", "path"],
@@ -114,10 +150,26 @@ const HARMLESS_FOR: &[(&[&str], &[&str])] = &[
     (&["url", "uri", "urls"], &["default:token", "default:authorization"]),
 ];
 
+/// Last words that make every built-in name harmless after another word: `token_expires_in`, `authorization_response_code`.
+const HARMLESS_AFTER: &[(&str, &[&str])] = &[
+    ("id", &["version"]),
+    ("in", &["expires", "valid"]),
+    ("code", &["decision", "error", "rationale", "reason", "response", "result"]),
+    ("raw", &["result"]),
+    ("verification", &["password"]),
+    ("value", &["check"]),
+];
+
 /// The last digits of a card or an account, which receipts show. Those of a social security number identify a person.
 const LAST_DIGITS: (&[&str], &[&str]) = (
-    &["_last_4_", "_last_four_", "_last_digits_"],
-    &["default:card_number", "default:account_number", "default:iban", "default:routing_number"],
+    &["_last_4_", "_last_four_", "_last_eight_", "_last_digits_", "_suffix_"],
+    &[
+        "default:card_number",
+        "default:account_number",
+        "default:iban",
+        "default:routing_number",
+        "default:token",
+    ],
 );
 
 /// What stands before the last word of a normalised name, `_token_` of `_token_type_`, if that word makes the name
@@ -126,8 +178,14 @@ pub(super) fn without<'n>(read: &'n str, rule: &str) -> Option<&'n str> {
     let words = read.strip_suffix('_')?;
     let (_, last) = words.rsplit_once('_')?;
     let before = words.strip_suffix(last)?;
-    let is_harmless = HARMLESS.contains(&last)
-        || last == "in" && (before.ends_with("_expires_") || before.ends_with("_valid_"))
+    if rule == "default:date_of_birth" && matches!(last, "date" | "time") {
+        return None;
+    }
+    let is_harmless = HARMLESS.binary_search(&last).is_ok()
+        || rule == "default:secret" && read.contains("_secret_scanning_")
+        || HARMLESS_AFTER.iter().any(|(word, after)| {
+            *word == last && before.strip_suffix('_').is_some_and(|before| ends_with_word(before, after))
+        })
         || HARMLESS_FOR.iter().any(|(lasts, rules)| lasts.contains(&last) && rules.contains(&rule));
     if is_harmless {
         return Some(before);
@@ -138,9 +196,83 @@ pub(super) fn without<'n>(read: &'n str, rule: &str) -> Option<&'n str> {
     read.get(..read.len().saturating_sub(last.len()).saturating_add(1))
 }
 
+/// Last words of names that hold the secret itself, although another word comes first: `private_key_data`. Sorted.
+const CARRIERS: &[&str] = &[
+    "again",
+    "base",
+    "block",
+    "body",
+    "confirm",
+    "confirmation",
+    "content",
+    "current",
+    "data",
+    "encrypted",
+    "file",
+    "hash",
+    "hashes",
+    "history",
+    "id",
+    "ids",
+    "json",
+    "jwk",
+    "jwks",
+    "key",
+    "keys",
+    "list",
+    "material",
+    "new",
+    "old",
+    "pair",
+    "pairs",
+    "pem",
+    "plain",
+    "plaintext",
+    "previous",
+    "raw",
+    "repeat",
+    "salt",
+    "string",
+    "text",
+    "value",
+    "values",
+];
+
+/// First words of names of actions and of links to them. Sorted.
+const VERBS: &[&str] = &[
+    "change", "check", "disable", "enable", "expire", "forget", "forgot", "generate", "include", "request",
+    "require", "reset", "revoke", "rotate", "unlock",
+];
+
+/// What stands before the last word of a normalised name, if that word is not known to leave the secret in the value:
+/// `_token_` of `_token_info_`.
+pub(super) fn described(read: &str) -> Option<&str> {
+    let words = read.strip_suffix('_')?;
+    let (_, last) = words.rsplit_once('_')?;
+    let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number || CARRIERS.binary_search(&last).is_ok() { None } else { words.strip_suffix(last) }
+}
+
+/// Whether a normalised name begins with a verb: `_change_password_`.
+pub(super) fn is_action(read: &str) -> bool {
+    let first = read.strip_prefix('_').and_then(|read| read.split_once('_'));
+    first.is_some_and(|(first, rest)| !rest.is_empty() && VERBS.binary_search(&first).is_ok())
+}
+
+fn ends_with_word(read: &str, words: &[&str]) -> bool {
+    read.rsplit('_').next().is_some_and(|last| words.contains(&last))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lists_are_sorted() {
+        for list in [HARMLESS, CARRIERS, VERBS] {
+            assert!(list.is_sorted(), "{list:?}");
+        }
+    }
 
     #[test]
     fn the_last_word_decides() {
@@ -157,6 +289,9 @@ mod tests {
         check("_session_id_", "default:session", None);
         check("_card_number_last_4_", "default:card_number", Some("_card_number_"));
         check("_ssn_last_4_", "default:ssn", None);
+        check("_dob_status_", "default:date_of_birth", Some("_dob_"));
+        check("_dob_date_", "default:date_of_birth", None);
+        check("_secret_scanning_push_protection_", "default:secret", Some("_secret_scanning_push_"));
         check("_token_", "default:token", None);
         check("_", "default:token", None);
         check("", "default:token", None);

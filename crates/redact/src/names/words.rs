@@ -29,7 +29,7 @@ impl Match {
     /// Whether a normalised name matches.
     pub(super) fn matches(&self, read: &str) -> bool {
         match self {
-            Self::Word(words) | Self::Words(words, _) => contains_words(read, words),
+            Self::Word(words) | Self::Words(words, _) | Self::Phrase(words, _) => contains_words(read, words),
             Self::Ending(ending) => read.split('_').any(|word| word.ends_with(ending)),
             Self::Anywhere(part) => squash(read).contains(part),
             Self::Whole(whole) | Self::Sole(whole) => squash(read) == *whole,

@@ -54,16 +54,27 @@ impl<'a> Place<'a> {
         self.value.is_some_and(|(_, value)| value.strict < value.count / 2)
     }
 
-    /// Whether the paths of a whole API begin here: behind words such as `api` and `v1`, and behind a value that is
+    /// Whether the values have several kinds, of which one at least cannot be told from others with certainty.
+    pub(super) fn is_mixed(&self) -> bool {
+        let Some((_, value)) = self.value.filter(|_| self.is_by_shape()) else { return false };
+        let [prefixed, other] = value.loose;
+        let has_share = |count: u32| count >= 3 && count >= value.count / 50;
+        [prefixed, other, value.strict].into_iter().filter(|count| has_share(*count)).count() >= 2
+    }
+
+    /// Whether the paths of a whole API begin here: behind a version, behind words such as `api`, and behind a value that is
     /// almost always the same, such as the date of a version.
     pub(super) fn is_near_root(&self) -> bool {
-        let is_version = |node: &Node| &*node.label == VALUE && node.sketch.count_ones() <= MAX_VERSIONS;
+        let is_constant = |node: &Node| &*node.label == VALUE && node.sketch.count_ones() <= MAX_VERSIONS;
         let mut at = self.id;
+        if is_version(&self.node.label) {
+            return true;
+        }
         loop {
             if at == ROOT {
                 return true;
             }
-            let base = self.trie.node(at).filter(|node| is_base(&node.label) || is_version(node));
+            let base = self.trie.node(at).filter(|node| is_base(&node.label) || is_constant(node));
             let Some(node) = base else { return false };
             at = node.parent;
         }

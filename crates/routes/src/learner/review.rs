@@ -6,9 +6,9 @@ use super::vocabulary::{is_operation, is_plural};
 use crate::patterns::VALUE;
 
 /// Requests at a place before it is looked at.
-const MIN_LOOKED: u32 = 8;
+const MIN_LOOKED: u32 = 4;
 /// Requests at a place before it is a parameter on the evidence of the place alone.
-const MIN_REQUESTS: u32 = 16;
+const MIN_REQUESTS: u32 = 10;
 /// What other places say about one with fewer, and the share of new words that it must have.
 const TRANSFERRED: (f64, f64) = (1.5, 0.5);
 /// Words at a place before they can be values.
@@ -35,6 +35,8 @@ const OPEN_WORDS: usize = 8;
 const OPEN_SCORE: f64 = -2.0;
 /// Requests and share of new words that show a parameter behind which nothing stands and which is only read.
 const SILENT: [(u32, f64); 3] = [(30, 0.6), (50, 0.45), (100, 0.15)];
+/// The same in traffic that also writes: an API has fewer words at a place than a web site has pages.
+const SILENT_API: [(u32, f64); 3] = [(10, 0.7), (24, 0.45), (100, 0.1)];
 /// Reviews of the whole tree in one call: a place that is learned changes what is known of those before it.
 const MAX_ROUNDS: u32 = 12;
 
@@ -123,7 +125,7 @@ struct Decision {
 
 fn is_due(node: &Node) -> bool {
     let words = u32::try_from(node.words.len()).unwrap_or(u32::MAX);
-    !node.words.is_empty()
+    (!node.words.is_empty() || node.value.is_some() && !node.is_place)
         && !is_verb(&node.label)
         && node.count >= MIN_LOOKED
         && (node.count >= node.looked.0.saturating_add(node.looked.0 / 2)
@@ -134,6 +136,10 @@ fn is_due(node: &Node) -> bool {
 fn decide(place: &Place<'_>) -> Decision {
     let by_shape = place.is_by_shape();
     let words = place.words.len();
+    if place.words.is_empty() {
+        // Identifiers of several kinds are one parameter with one row.
+        return Decision { is_place: place.is_mixed(), ..Decision::default() };
+    }
     let (requests, unseen) = (place.word_requests(), place.unseen());
     let transferred = place.familiarity() + place.precedent();
     let is_transferred = transferred >= TRANSFERRED.0 && unseen >= TRANSFERRED.1;
@@ -179,8 +185,9 @@ fn decide(place: &Place<'_>) -> Decision {
         score -= 4.0;
     }
     let is_silent = continuation.is_none() && methods.is_none();
+    let silent = if place.trie.is_written_to() { SILENT_API } else { SILENT };
     let is_growing =
-        is_transferred || SILENT.iter().any(|(least, share)| requests >= *least && unseen >= *share);
+        is_transferred || silent.iter().any(|(least, share)| requests >= *least && unseen >= *share);
     let is_open = words >= OPEN_WORDS && !place.is_near_root() && score > OPEN_SCORE;
     if score < MIN_SCORE || is_silent && !is_growing || rest.len() < MIN_WORDS || place.has_versions() {
         return Decision { is_open, ..Decision::default() };
@@ -223,7 +230,7 @@ fn judge(place: &Place<'_>) -> Decision {
     let Some((value, values)) = place.value else { return decision };
     for (word, id, node) in place.words.iter().filter(|(word, _, node)| !node.is_kept && is_foldable(word)) {
         let since = place.node.count.saturating_sub(node.born);
-        let carries = node.count >= CARRYING.0 && node.count >= since / CARRYING.1;
+        let carries = node.count >= CARRYING.0 && node.count.saturating_mul(CARRYING.1) >= since;
         let proven = || {
             let is_judged = node.count >= MIN_CANDIDATE && values.count >= node.count;
             is_judged && is_kept(&place.following(&[*id, value]), word, *id, node)

@@ -28,6 +28,9 @@ pub(super) struct Trie {
     known: Box<[u64]>,
     /// Words before learned places.
     labels: BTreeSet<Box<str>>,
+    /// Requests that read, and those that write.
+    reads: u64,
+    writes: u64,
 }
 
 /// One beginning of paths.
@@ -71,6 +74,8 @@ impl Default for Trie {
             free: Vec::new(),
             known: vec![0; KNOWN_BITS / 64].into(),
             labels: BTreeSet::new(),
+            reads: 0,
+            writes: 0,
         }
     }
 }
@@ -182,6 +187,11 @@ impl Trie {
         if let Some(node) = self.node_mut(id) {
             node.count = node.count.saturating_add(1);
         }
+    }
+
+    /// Whether clients write, which the readers of a web site do not.
+    pub(super) fn is_written_to(&self) -> bool {
+        self.writes.saturating_mul(20) >= self.reads.saturating_add(self.writes)
     }
 
     /// Whether a learned place stands behind that word somewhere.
@@ -376,6 +386,10 @@ impl Walk<'_> {
 
     /// Ends the path.
     pub(super) fn end(self, method: &str) {
+        match method {
+            "GET" | "HEAD" | "OPTIONS" => self.trie.reads = self.trie.reads.saturating_add(1),
+            _ => self.trie.writes = self.trie.writes.saturating_add(1),
+        }
         let known = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len());
         let node = self.at.and_then(|at| self.trie.node_mut(at));
         if let Some(count) = node.and_then(|node| node.methods.get_mut(known)) {

@@ -96,6 +96,8 @@ impl Inferred {
             Some(Inferred::Ip)
         } else if is_version(text) {
             Some(Inferred::Version)
+        } else if opaque::is_prefixed(text) {
+            Some(Inferred::Id)
         } else if is_token(bytes) {
             Some(Inferred::Token)
         } else if is_isbn(bytes) {

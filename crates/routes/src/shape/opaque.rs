@@ -71,6 +71,16 @@ fn single(text: &str, part: &Part<'_>) -> Option<Inferred> {
     })
 }
 
+/// `cus_NffrFeUfNV2Hib`, `sk_test_4eC39HqLyjWDarjtT1zdp7dc`: short words and `_` before an identifier, however long.
+pub(super) fn is_prefixed(text: &str) -> bool {
+    let Some((prefix, tail)) = text.rsplit_once('_') else { return false };
+    (2..=MAX_PREFIX_BYTES).contains(&prefix.len())
+        && prefix.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+        && tail.len() >= 8
+        && tail.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        && Part::of(tail).is_odd()
+}
+
 /// A year and a month: as rare as a version, and often one (`/admin/api/2026-03/`).
 fn is_month(text: &str) -> bool {
     text.split_once('-').is_some_and(|(year, month)| {

@@ -75,7 +75,8 @@ impl Templates {
 
 #[derive(Clone, Debug, Default)]
 struct Node {
-    literals: HashMap<Box<[u8]>, Node>,
+    /// Boxed, because the map has room for more than it holds.
+    literals: HashMap<Box<[u8]>, Box<Node>>,
     mixed: Option<Box<ByLength<ByLength<Separated>>>>,
     parameter: Option<Box<Node>>,
     /// Templates that end here.
@@ -254,13 +255,13 @@ impl Node {
         };
         let matching = |node: &Node| node.meeting(method, deeper, rest);
         let literal = match segment {
-            Segment::Literal(text) => self.literals.get(text).and_then(matching),
+            Segment::Literal(text) => self.literals.get(text).map(Box::as_ref).and_then(matching),
             Segment::Mixed(mixed) => self
                 .literals
                 .iter()
                 .filter(|(text, _)| mixed.matches(text))
                 .find_map(|(_, node)| matching(node)),
-            Segment::Parameter => self.literals.values().find_map(matching),
+            Segment::Parameter => self.literals.values().map(Box::as_ref).find_map(matching),
         };
         let mixed = || match segment {
             Segment::Literal(text) => separated(self.mixed.as_deref()?, text).find_map(matching),
@@ -278,7 +279,7 @@ impl Node {
     }
 
     fn children(&self) -> impl Iterator<Item = &Node> {
-        self.literals.values().chain(self.mixed_children()).chain(self.parameter.as_deref())
+        self.literals.values().map(Box::as_ref).chain(self.mixed_children()).chain(self.parameter.as_deref())
     }
 
     fn mixed_children(&self) -> impl Iterator<Item = &Node> {
@@ -287,7 +288,7 @@ impl Node {
     }
 
     fn most_visits(&self) -> usize {
-        let literal = self.literals.values().map(Node::most_visits).max().unwrap_or(0);
+        let literal = self.literals.values().map(|node| node.most_visits()).max().unwrap_or(0);
         let parameter = self.parameter.as_deref().map_or(0, Node::most_visits);
         let mixed = self.mixed.as_deref().map_or(0, |mixed| {
             let by_prefix = mixed.map(|by_suffix| {

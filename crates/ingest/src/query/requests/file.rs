@@ -7,6 +7,7 @@ use super::row::Sender;
 use super::waiting::{Found, Waiting};
 use crate::error::QueryError;
 use crate::query::filter::Filter;
+use crate::query::labels::Labels;
 use crate::query::pass_over;
 use crate::query::range::Range;
 use crate::store::{DataDir, StoreError, chunk};
@@ -33,6 +34,9 @@ pub(super) struct File {
     to: i64,
     ended: bool,
 }
+
+/// What requests are shown under now: routes, and the names of consumers.
+type Lookups<'a, 'b> = (&'a mut Folding, &'a mut Labels<'b>);
 
 struct Description {
     id: i64,
@@ -93,17 +97,17 @@ impl File {
         &mut self,
         directory: &DataDir,
         query: &RequestsQuery,
-        folding: &mut Folding,
+        (folding, labels): Lookups<'_, '_>,
         waiting: &mut Waiting,
     ) -> Result<usize, QueryError> {
-        self.read(query, folding, waiting)
+        self.read(query, (folding, labels), waiting)
             .or_else(|error| pass_over(directory, &self.path, error).map(|()| 0))
     }
 
     fn read(
         &mut self,
         query: &RequestsQuery,
-        folding: &mut Folding,
+        (folding, labels): Lookups<'_, '_>,
         waiting: &mut Waiting,
     ) -> Result<usize, QueryError> {
         let Some(Description { id, .. }) = self.ahead.pop_front() else { return Ok(0) };
@@ -119,13 +123,20 @@ impl File {
             chunk::decode(&data).ok_or(StoreError::Unreadable { what: "chunk of the request log" })?;
         folding.apply(&sender, &mut events);
         let scanned = events.len();
-        for (row, event) in (0..).zip(events) {
+        for (row, mut event) in (0..).zip(events) {
             let place = Place { time: event.time, day: self.day, chunk: id, row };
             let in_range = (query.range.from..query.range.to).contains(&event.time);
-            if in_range
-                && query.cursor.is_none_or(|cursor| place < cursor)
-                && query.filter.takes_event(&event)
-            {
+            if !in_range || query.cursor.is_some_and(|cursor| place >= cursor) {
+                continue;
+            }
+            let by_group = query.filter.asks_for_group();
+            if by_group {
+                labels.apply(&sender, &mut event)?;
+            }
+            if query.filter.takes_event(&event, &sender) {
+                if !by_group {
+                    labels.apply(&sender, &mut event)?;
+                }
                 waiting.push(Found { place, event, sender: sender.clone() });
             }
         }

@@ -35,10 +35,16 @@ impl Folding {
 
     /// Gives the requests of one sender the routes that they have now.
     pub(super) fn apply(&mut self, sender: &Sender, events: &mut [RequestEvent]) {
+        // A sender is of one direction.
+        let Some(direction) =
+            events.first().map(|event| event.direction.as_deref().unwrap_or(value::INBOUND))
+        else {
+            return;
+        };
         let scope = Scope {
             service: sender.service.to_string(),
             environment: sender.environment.to_string(),
-            direction: value::INBOUND.to_owned(),
+            direction: direction.to_owned(),
         };
         let Some(Folded { patterns, known }) = self.scopes.get_mut(&scope) else { return };
         for event in events.iter_mut().filter(|event| event.has_inferred_route()) {

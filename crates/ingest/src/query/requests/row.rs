@@ -18,11 +18,11 @@ pub(super) struct Row {
 }
 
 /// Who reported a request.
-#[derive(Clone)]
-pub(super) struct Sender {
-    pub(super) gateway: Arc<str>,
-    pub(super) service: Arc<str>,
-    pub(super) environment: Arc<str>,
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sender {
+    pub(crate) gateway: Arc<str>,
+    pub(crate) service: Arc<str>,
+    pub(crate) environment: Arc<str>,
 }
 
 impl Row {
@@ -79,6 +79,7 @@ fn serialize_field<M: SerializeMap>(
                     let json = text().and_then(|text| RawValue::from_string(text.into_owned()).ok());
                     row.serialize_entry(field.name, &json)
                 }
+                Shown::Or(absent) => row.serialize_entry(field.name, &text().unwrap_or(absent.into())),
                 Shown::Plain | Shown::Milliseconds | Shown::Weight => {
                     row.serialize_entry(field.name, &text())
                 }

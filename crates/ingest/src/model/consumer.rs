@@ -1,0 +1,74 @@
+//! Consumers: who they are, and what they are called.
+
+use super::{RequestBatch, SeriesKey};
+use gatelens_model::value;
+use std::collections::BTreeMap;
+
+/// Longest name and longest group, in characters, as in the filter.
+const MAX_LABEL_CHARS: usize = 64;
+
+/// A consumer of one service in one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct ConsumerKey {
+    pub(crate) service: String,
+    pub(crate) environment: String,
+    pub(crate) id: String,
+}
+
+/// The name and the group of a consumer; empty where they are not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ConsumerLabel {
+    pub(crate) name: String,
+    pub(crate) group: String,
+}
+
+impl ConsumerLabel {
+    /// Takes from another label what is not known.
+    pub(crate) fn complete(&mut self, other: &Self) {
+        for (own, other) in [(&mut self.name, &other.name), (&mut self.group, &other.group)] {
+            if own.is_empty() {
+                own.clone_from(other);
+            }
+        }
+    }
+}
+
+/// Names and groups, each with the time of the request that brought it (Unix nanoseconds).
+pub(crate) type Labelled = BTreeMap<ConsumerKey, (i64, ConsumerLabel)>;
+
+impl ConsumerKey {
+    /// The consumer of a series, if it is one: nobody and the overflow are none.
+    pub(crate) fn of_series(series: &SeriesKey) -> Option<Self> {
+        let SeriesKey { service, environment, consumer, .. } = series;
+        Self::of(service, environment, consumer)
+    }
+
+    fn of(service: &str, environment: &str, id: &str) -> Option<Self> {
+        let is_one = ![value::ANONYMOUS, value::OVERFLOW].contains(&id);
+        is_one.then(|| Self {
+            service: service.to_owned(),
+            environment: environment.to_owned(),
+            id: id.to_owned(),
+        })
+    }
+}
+
+/// The names and groups that a batch brings, the latest of each consumer.
+pub(crate) fn labelled(batch: &RequestBatch) -> Labelled {
+    let mut found = Labelled::new();
+    for part in &batch.parts {
+        for event in &part.events {
+            let cut = |text: &Option<String>| {
+                text.iter().flat_map(|text| text.trim().chars()).take(MAX_LABEL_CHARS).collect::<String>()
+            };
+            let label = ConsumerLabel { name: cut(&event.consumer_name), group: cut(&event.consumer_group) };
+            let key = ConsumerKey::of(&part.gateway.service, &part.gateway.environment, &event.consumer);
+            let Some(key) = key.filter(|_| label != ConsumerLabel::default()) else { continue };
+            let (time, known) = found.entry(key).or_default();
+            if event.time >= *time {
+                (*time, *known) = (event.time, label);
+            }
+        }
+    }
+    found
+}

@@ -1,0 +1,147 @@
+//! The dimensions of requests: what counts are grouped by, and what both counts and the log are filtered by.
+
+use super::requests::Sender;
+use crate::error::QueryError;
+use crate::model::{RequestEvent, SeriesKey};
+use gatelens_model::value;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// A dimension of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dimension {
+    Consumer,
+    /// The consumer's group, which is not a part of a series.
+    ConsumerGroup,
+    Method,
+    Route,
+    Status,
+    GrpcStatus,
+    ErrorType,
+    Host,
+    UpstreamCluster,
+    Service,
+    Environment,
+    Version,
+    Direction,
+}
+
+/// The value of a dimension. A text that is not known is empty.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Value {
+    Text(String),
+    Number(Option<u64>),
+}
+
+impl Dimension {
+    /// All, by the names that parameters and answers have.
+    pub(crate) const ALL: [(&str, Self); 13] = [
+        ("consumer", Self::Consumer),
+        ("group", Self::ConsumerGroup),
+        ("method", Self::Method),
+        ("route", Self::Route),
+        ("status", Self::Status),
+        ("grpc_status", Self::GrpcStatus),
+        ("error_type", Self::ErrorType),
+        ("host", Self::Host),
+        ("upstream_cluster", Self::UpstreamCluster),
+        ("service", Self::Service),
+        ("environment", Self::Environment),
+        ("version", Self::Version),
+        ("direction", Self::Direction),
+    ];
+
+    /// Reads a name as `group_by` has it.
+    pub(crate) fn parse(name: &str) -> Result<Self, QueryError> {
+        let found = Self::ALL.iter().find(|(known, _)| *known == name);
+        found.map(|(_, dimension)| *dimension).ok_or_else(|| {
+            let known = Self::ALL.map(|(name, _)| name).join(", ");
+            QueryError::parameter("group_by", format!("cannot group by {name:?}: expected one of {known}"))
+        })
+    }
+
+    /// The name.
+    pub(crate) fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(_, dimension)| *dimension == self).map_or("", |(name, _)| name)
+    }
+
+    /// The value of a series, whose consumer is in this group.
+    pub(crate) fn of_series(self, series: &SeriesKey, group: &str) -> Value {
+        let text = |text: &str| Value::Text(text.to_owned());
+        match self {
+            Self::Consumer => text(&series.consumer),
+            Self::ConsumerGroup => text(group),
+            Self::Method => text(&series.method),
+            Self::Route => text(&series.route),
+            Self::Status => Value::Number(Some(u64::from(series.status))),
+            Self::GrpcStatus => Value::Number(series.grpc_status.map(u64::from)),
+            Self::ErrorType => text(&series.error_type),
+            Self::Host => text(&series.host),
+            Self::UpstreamCluster => text(&series.upstream_cluster),
+            Self::Service => text(&series.service),
+            Self::Environment => text(&series.environment),
+            Self::Version => text(&series.version),
+            Self::Direction => text(&series.direction),
+        }
+    }
+
+    /// The text of a series, whose consumer is in this group; `None` for a number.
+    pub(crate) fn text_of_series<'a>(self, series: &'a SeriesKey, group: &'a str) -> Option<&'a str> {
+        Some(match self {
+            Self::Consumer => &series.consumer,
+            Self::ConsumerGroup => group,
+            Self::Method => &series.method,
+            Self::Route => &series.route,
+            Self::Status | Self::GrpcStatus => return None,
+            Self::ErrorType => &series.error_type,
+            Self::Host => &series.host,
+            Self::UpstreamCluster => &series.upstream_cluster,
+            Self::Service => &series.service,
+            Self::Environment => &series.environment,
+            Self::Version => &series.version,
+            Self::Direction => &series.direction,
+        })
+    }
+
+    /// The text of a logged request; `None` for a number.
+    pub(crate) fn text_of_event<'a>(self, event: &'a RequestEvent, sender: &'a Sender) -> Option<&'a str> {
+        Some(match self {
+            Self::Consumer => &event.consumer,
+            Self::ConsumerGroup => event.consumer_group.as_deref().unwrap_or_default(),
+            Self::Method => &event.method,
+            Self::Route => &event.route,
+            Self::Status | Self::GrpcStatus => return None,
+            Self::ErrorType => event.error_type.as_deref().unwrap_or_default(),
+            Self::Host => event.host.as_deref().unwrap_or_default(),
+            Self::UpstreamCluster => event.upstream_cluster.as_deref().unwrap_or_default(),
+            Self::Service => &sender.service,
+            Self::Environment => &sender.environment,
+            Self::Version => event.version.as_deref().unwrap_or_default(),
+            Self::Direction => event.direction.as_deref().unwrap_or(value::INBOUND),
+        })
+    }
+}
+
+/// The dimensions grouped by, with their values.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Group(Vec<(&'static str, Value)>);
+
+impl Group {
+    /// The group of a series, whose consumer is in this group of consumers.
+    pub(crate) fn of(series: &SeriesKey, consumer_group: &str, by: &[Dimension]) -> Self {
+        let value = |dimension: &Dimension| (dimension.name(), dimension.of_series(series, consumer_group));
+        Self(by.iter().map(value).collect())
+    }
+}
+
+impl Serialize for Group {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (name, value) in &self.0 {
+            match value {
+                Value::Text(text) => map.serialize_entry(name, text)?,
+                Value::Number(number) => map.serialize_entry(name, number)?,
+            }
+        }
+        map.end()
+    }
+}
