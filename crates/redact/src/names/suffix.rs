@@ -53,6 +53,7 @@ const HARMLESS: &[&str] = &[
     "limits",
     "location",
     "mask",
+    "match",
     "method",
     "methods",
     "minutes",
@@ -124,7 +125,7 @@ const HARMLESS: &[&str] = &[
 /// is a part of the credential, and so can be a file with a private key.
 const HARMLESS_FOR: &[(&[&str], &[&str])] = &[
     (
-        &["id", "ids"],
+        &["id", "ids", "sid", "sids"],
         &[
             "default:token",
             "default:api_key",
@@ -146,6 +147,8 @@ const HARMLESS_FOR: &[(&[&str], &[&str])] = &[
             "default:jwt",
         ],
     ),
+    // Twilio's word for an identifier. A session of Express has one, too, which is a credential.
+    (&["sid", "sids"], &["default:credential", "default:key", "default:secret"]),
     // The address of an endpoint. A link to reset a password is a credential itself.
     (&["url", "uri", "urls"], &["default:token", "default:authorization"]),
 ];
@@ -162,7 +165,7 @@ const HARMLESS_AFTER: &[(&str, &[&str])] = &[
 
 /// The last digits of a card or an account, which receipts show. Those of a social security number identify a person.
 const LAST_DIGITS: (&[&str], &[&str]) = (
-    &["_last_4_", "_last_four_", "_last_eight_", "_last_digits_", "_suffix_"],
+    &["_last_4_", "_last_four_", "_last_eight_", "_last_digits_", "_last_chars_", "_suffix_"],
     &[
         "default:card_number",
         "default:account_number",
