@@ -6,6 +6,7 @@ mod counting;
 mod ecds;
 mod gateway_time;
 mod hosts;
+mod learning;
 mod multi_plugin;
 mod odd_bytes;
 mod outage;
