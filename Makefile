@@ -51,6 +51,10 @@ bench-redact: doctor ## Speed of redaction outside of Envoy, by size of the body
 bench-routes: doctor ## How many requests to real APIs end under exactly their template; fetches npm and PyPI packages (API=name BENCH_ROUTES_DETAILS=1)
 	@cargo run --quiet --release -p gatelens-bench-routes -- $(API)
 
+.PHONY: redact-quality
+redact-quality: doctor ## Precision and recall of redaction on the fields of real APIs, which npm provides (MISSES=1 lists them)
+	@scripts/redact-quality.sh $(if $(MISSES),--misses)
+
 ##@ Develop
 
 .PHONY: test

@@ -32,6 +32,9 @@ export interface Requests {
  */
 export type Gateway = Schemas['Gateway'];
 export type Gateways = Schemas['Gateways'];
+/** Routes that the ingest has learned, by service, environment and direction. */
+export type Patterns = Schemas['Patterns'];
+export type ScopePatterns = Schemas['ScopePatterns'];
 /** The rules of the active configuration with their hits, and the fates of bodies. */
 export type Redaction = NonNullable<Schemas['Redaction']>;
 /** A body as the filter would send it under a configuration. */

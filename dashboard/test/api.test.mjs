@@ -34,10 +34,16 @@ describe('the stand-in fits the OpenAPI document', () => {
     });
 
   for (const mode of ['data', 'empty', 'heartbeat']) {
-    for (const path of ['summary', 'summary?group_by=method,route', 'timeseries', 'timeseries?step=300&group_by=status,consumer,service,environment', 'requests?limit=1000', 'gateways']) {
+    for (const path of ['summary', 'summary?group_by=method,route', 'timeseries', 'timeseries?step=300&group_by=status,consumer,service,environment', 'requests?limit=1000', 'gateways', 'patterns']) {
       check(`${path}, ${mode}`, path, { mode });
     }
   }
+  test('learned routes', async () => {
+    [mock.mode, mock.learned] = ['data', '/v1/shops/{param}'];
+    const body = await (await fetch(`${mock.url}/api/v1/patterns`)).json();
+    assert.equal(body.rows.length, 1);
+    assert.deepEqual(differences('/api/v1/patterns', 'get', 200, body), []);
+  });
   check('an unavailable store', 'summary', { mode: 'error', status: 503 });
   check('an invalid time', 'requests?from=yesterday', { status: 400 });
   const preview = (config, content_type = 'application/json') => ({ config: JSON.stringify(config), direction: 'request', content_type, body: '{"password": "x"}' });

@@ -21,10 +21,10 @@ export const CONTENT_SECURITY_POLICY =
  * `data`, `empty` (nothing at all), `heartbeat` (a gateway, no requests), `error` (503 with a body of the API's form),
  * `garbled` (502 that is not JSON), `reset` (the connection is cut), `hang` (no answer until the mode changes).
  * `extra` are further requests of the log, `coarse` the spans of `timeseries`, `gateways` overrides by instance,
- * `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
+ * `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, redact: undefined, asked: [], delay_ms: 0, url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, learned: undefined, redact: undefined, asked: [], delay_ms: 0, url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -53,7 +53,7 @@ async function answer(mock, request, response) {
   }
   if (mock.mode === 'error') return refuse(response, 503, 'store', 'the store is read-only', null);
   if (url.pathname === '/api/v1/redact') return preview(mock, request, response);
-  const endpoint = { summary, timeseries, requests, gateways }[url.pathname.replace('/api/v1/', '')];
+  const endpoint = { summary, timeseries, requests, gateways, patterns }[url.pathname.replace('/api/v1/', '')];
   if (!endpoint) return refuse(response, 404, 'not_found', 'no such endpoint', null);
   const now = Date.now() / 1000;
   const query = { params: url.searchParams, mock, now };
@@ -257,7 +257,7 @@ function rowOf(cell) {
   const gateway = (value, share) => (value === null || cell.reached === 0 ? null : value * share);
   return {
     ...cell.labels, requests: cell.requests, errors: cell.errors, request_bytes: cell.in, response_bytes: cell.out,
-    p50_ms: p50, p75_ms: quantile(0.75), p95_ms: p95, p99_ms: quantile(0.99), upstream_requests: cell.reached, gateway_requests: cell.reached,
+    p50_ms: p50, p75_ms: quantile(0.75), p95_ms: p95, p99_ms: quantile(0.99), attempts: cell.reached, upstream_requests: cell.reached, gateway_requests: cell.reached,
     upstream_p50_ms: upstream(p50, 0.9), upstream_p95_ms: upstream(p95, 0.93), gateway_p50_ms: gateway(p50, 0.1), gateway_p95_ms: gateway(p95, 0.07),
   };
 }
@@ -300,7 +300,7 @@ function requestAt(slot) {
   const reached = reachesUpstream(series);
   const traced = noise(slot, 19) > 0.3;
   return {
-    time: new Date(slot * 333 + noise(slot, 20) * 300).toISOString(), consumer: series.consumer, consumer_trusted: false, consumer_name: LABELS[series.consumer]?.name ?? null, consumer_group: LABELS[series.consumer]?.group ?? null, method: series.method, method_original: null, route: series.route,
+    time: new Date(slot * 333 + noise(slot, 20) * 300).toISOString(), consumer: series.consumer, consumer_trusted: false, consumer_name: LABELS[series.consumer]?.name ?? null, consumer_group: LABELS[series.consumer]?.group ?? null, method: series.method, method_original: null, route: series.route, route_source: null, attempts: 1, direction: 'inbound', host: 'shop.example.com', port: null, protocol: '1.1', scheme: 'https', upstream_cluster: 'shop', version: '1.4.2',
     path: series.route === '__unmatched__' ? '/wp-login.php' : series.route.replace(/\{uuid\}/, `${hex(40, 8)}-${hex(50, 4)}-4${hex(60, 3)}-a${hex(70, 3)}-${hex(80, 12)}`).replace(/\{\w+\}/g, () => String(id)),
     query: null, status: series.status, duration_ms: duration, upstream_ms: reached ? Number((duration * 0.94).toFixed(3)) : null, resend_count: null, weight: 1,
     request_bytes: series.method === 'GET' ? 0 : 480, response_bytes: Math.round(300 + series.median * 90 * noise(slot, 16)),
@@ -329,6 +329,21 @@ function requests({ params, from, to, now, mock }) {
     }
   }
   return { from: rfc3339(from), to: rfc3339(to), rows, next: rows.length === limit ? String(slot) : null };
+}
+
+/** Two routes of the stand-in's traffic as if one of them had been learned. */
+function patterns({ now, mock }) {
+  if (mock.mode !== 'data' || !mock.learned) return { rows: [] };
+  const learned_at = rfc3339(now - 3600);
+  return {
+    rows: [
+      {
+        service: 'shop', environment: 'prod', direction: 'inbound', version: '9f1c62d07ab35e84', learned_at, requests: 3500,
+        places: [{ before: '/v1/shops', words: ['search'], learned_at, requests: 1000 }],
+        templates: [{ method: 'GET', route: '/v1/shops/search', examples: 0 }, { method: 'GET', route: mock.learned, examples: 212 }],
+      },
+    ],
+  };
 }
 
 function gateways({ now, mock }) {

@@ -8,8 +8,8 @@ import { describe, test } from 'node:test';
 import { runnerImport } from 'vite';
 
 const source = async (path) => (await runnerImport(fileURLToPath(new URL(`../src/${path}`, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
-const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts, filters] = await Promise.all(
-  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts', 'exactly.ts'].map(source),
+const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts, filters, learned] = await Promise.all(
+  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts', 'exactly.ts', 'learned.ts'].map(source),
 );
 
 /** Numbers as they should not be, and many as they may be. The sequence is the same in each run. */
@@ -317,4 +317,19 @@ describe('a place in a configuration', () => {
   check('{"a": 1}', 0, 1, undefined);
   check('', 1, 1, undefined);
   check(' \n ', 1, 1, undefined);
+});
+
+describe('learned routes', () => {
+  const scope = { templates: [{ method: 'GET', route: '/shops/search' }, { method: 'GET', route: '/shops/{param}' }, { method: '_OTHER', route: '/shops/{param}' }] };
+
+  test('are those with a learned parameter, by method', () => {
+    const known = (method, route) => learned.isLearned({ rows: [scope] }, method, route);
+    assert.deepEqual([known('GET', '/shops/{param}'), known('GET', '/shops/search'), known('POST', '/shops/{param}'), known('GET', '/carts/{param}')], [true, false, false, false]);
+    assert.equal(learned.isLearned(undefined, 'GET', '/shops/{param}'), false);
+  });
+
+  test('are pasted as templates of known methods', () => {
+    assert.deepEqual(JSON.parse(learned.pasteOf(scope)), ['GET /shops/search', 'GET /shops/{param}']);
+    assert.equal(learned.learnedPath({ service: 'a b', consumer: 'acme' }), '/api/v1/patterns?service=a+b');
+  });
 });

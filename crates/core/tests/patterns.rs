@@ -130,7 +130,7 @@ fn the_leader_fetches_what_the_ingest_learned_and_all_workers_count_by_it() {
     );
     assert_eq!((fleet.fetches(), fleet.warnings()), (1, 0));
     // A later version adds to what is in force.
-    let later = r#"{"places":{"/repos/{param}":[]}}"#;
+    let later = r#"{"places":{"/repos/{}":[]}}"#;
     (fleet.named, fleet.patterns) = (version(later), patterns(later));
     fleet.seconds(12);
     fleet.second(&["/repos/a/x"]);

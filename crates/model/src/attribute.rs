@@ -33,7 +33,7 @@ names! {
         SERVER_ADDRESS = "server.address", "string", "", "The host that the client asked for: a name in lower case, or an IP address, redacted; `_OTHER` where it is neither. At most 253 bytes. Always in the log; on series with `counters.host`, and outbound. Beyond `counters.max_hosts`: `__overflow__`.";
         SERVER_PORT = "server.port", "int", "", "The port of `server.address`, where it is not that of the scheme; outbound always.";
         UPSTREAM_CLUSTER = "gatelens.upstream.cluster", "string", "", "The cluster that the request went to, or was meant for (Envoy's `xds.cluster_name`). Absent where the gateway responded by itself. Always in the log; on series with `counters.upstream`. Beyond `counters.max_upstreams`: `__overflow__`.";
-        OVERFLOW = "otel.metric.overflow", "bool", "", "`true` on a series that combines those beyond a cap. Beyond `counters.max_consumers` the consumer alone is absent, beyond `counters.max_routes` the route. Beyond `counters.max_series` all attributes except the status code are absent, and the status code too where there are more than 63 of them.";
+        OVERFLOW = "otel.metric.overflow", "bool", "", "`true` on a series that combines those beyond a cap, and those of names that wait for a slot. Beyond `counters.max_consumers` the consumer alone is absent, beyond `counters.max_routes` the route. Beyond `counters.max_series` all attributes except the status code are absent, and the status code too where there are more than 63 of them; a request of a configured template gives up its consumer before its route.";
     }
 }
 

@@ -29,7 +29,7 @@ pub struct RedactConfig {
     /// Kinds of secrets that are recognised by their form and masked everywhere except in the consumer's name. Default empty.
     #[cfg_attr(feature = "schema", schemars(length(max = 256)))]
     pub detectors: Vec<DetectorKind>,
-    /// Whether the built-in names are masked. Default true.
+    /// Whether the built-in names and keys with a form of their own (`sk_live_…`) are masked. Default true.
     pub defaults: bool,
 }
 

@@ -99,7 +99,7 @@ impl NameRules {
                 self.prefilter.add(way.squashed());
                 self.defaults.push((default, way, rule));
                 if let Match::Words(words, _) = way {
-                    self.joined.add(words, Some(default.rule), rule, default.extent);
+                    self.joined.add(words, rule, default.extent);
                 }
             }
         }
@@ -111,7 +111,7 @@ impl NameRules {
 
     pub(super) fn add_key_rule(&mut self, key_rule: KeyRule, rule: RuleId) {
         let number = self.prefilter.add(&key_rule.squashed);
-        self.joined.add(key_rule.words.trim_matches('_'), None, rule, Extent::Everything);
+        self.joined.add(key_rule.words.trim_matches('_'), rule, Extent::Everything);
         self.key_rules.push((key_rule, number, rule));
     }
 

@@ -1,10 +1,14 @@
 // All routes: requests, errors and latency.
 
+import type { Patterns } from '../api';
 import { useEntities } from '../entities';
+import { isLearned, learnedPath } from '../learned';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { COLUMNS, EntityTable } from '../parts/entity-table';
 import { RouteLink, wordOf } from '../parts/labels';
+import { LearnedRoutes, LearnedTag } from '../parts/learned-routes';
+import { useQuery } from '../query';
 import { VIEWS, type Dimension } from './facts';
 import type { ViewProps } from './view';
 import layoutStyles from '../parts/layout.module.css';
@@ -15,6 +19,8 @@ const KEYS: Dimension[] = ['method', 'route'];
 export function RoutesView(props: ViewProps) {
   const { filters, period, live, gateways, params } = props;
   const entities = useEntities(props, KEYS);
+  // The list is whole without it, so a failure is not reported.
+  const { data: patterns } = useQuery<Patterns>(learnedPath(filters), learnedPath(filters), period.refreshTick);
   const empty = entities.all?.length === 0 && !entities.outdated;
   return (
     <div className={layoutStyles.view}>
@@ -27,9 +33,15 @@ export function RoutesView(props: ViewProps) {
           columns={[requests, share, errors, client, p50, p95, p99, upstream, bytes]}
           params={params}
           textOf={({ row }) => `${wordOf(row.route ?? '')} ${row.method}`}
-          nameOf={({ row }) => <RouteLink method={row.method ?? ''} route={row.route ?? ''} />}
+          nameOf={({ row }) => (
+            <>
+              <RouteLink method={row.method ?? ''} route={row.route ?? ''} />
+              {isLearned(patterns, row.method, row.route) && <LearnedTag />}
+            </>
+          )}
           specialOf={({ row }) => row.route ?? ''}
         />
+        <LearnedRoutes patterns={patterns} />
       </DataState>
     </div>
   );

@@ -32,7 +32,7 @@ for (const { path, total, column, first, special, words } of [
           const id = await heading.getAttribute('data-col');
           const descending = (await heading.getAttribute('aria-sort')) === 'descending';
           assert.equal(paramsOf(page).sort, descending ? `-${id}` : id);
-          if (['name', 'routes', 'first', 'last'].includes(id)) continue;
+          if (['name', 'group', 'routes', 'first', 'last'].includes(id)) continue;
           const values = (await page.locator(`tbody td[data-col=${id}]`).allTextContents()).map(quantity);
           assert.deepEqual(values, values.toSorted((a, b) => (descending ? b - a : a - b)), `${id}: ${values}`);
         }
@@ -177,5 +177,24 @@ describe('the view of one', { concurrency: 2 }, () => {
 
   check('of what does not exist says so', { path: '/consumer?consumer=nobody' }, async (page) => {
     await page.getByText('No requests match these filters').waitFor();
+  });
+});
+
+describe('learned routes', { concurrency: 2 }, () => {
+  check('are marked, listed and ready to paste', { path: '/routes' }, async (page, mock) => {
+    await page.locator('.entity-table-entities tbody th').first().waitFor();
+    assert.equal(await page.locator('[data-learned]').count(), 0);
+    mock.learned = '/v1/shops/{param}';
+    await page.reload();
+    const card = page.getByRole('region', { name: 'Learned routes of shop, prod' });
+    await card.getByText('1 parameter from 3,500 requests').waitFor();
+    assert.deepEqual(await card.locator('tbody th .labels-name').allTextContents(), ['/v1/shops/search', '/v1/shops/{param}']);
+    // The mark is on routes that have traffic.
+    assert.equal(await page.locator('.entity-table-entities .tag-tag', { hasText: 'learned' }).count(), 0);
+    await page.context().grantPermissions(['clipboard-read', 'clipboard-write']);
+    await card.getByRole('button', { name: 'Copy as templates' }).click();
+    await card.getByRole('button', { name: 'Copied' }).waitFor();
+    const pasted = JSON.parse(await page.evaluate(() => navigator.clipboard.readText()));
+    assert.deepEqual(pasted, ['GET /v1/shops/search', 'GET /v1/shops/{param}']);
   });
 });

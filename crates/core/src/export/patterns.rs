@@ -132,6 +132,9 @@ impl PatternFetch {
             Ok(fetched) => {
                 self.pause(now_ns, PAUSE);
                 (self.named, self.has_warned) = (None, false);
+                let version = &fetched.version;
+                let message = format!("route patterns {version} of the ingest `{cluster}` are in force");
+                host.log(LogLevel::Info, &message);
                 Some(fetched)
             }
             Err(unusable) => {

@@ -203,7 +203,7 @@ mod tests {
 
     const REPOSITORIES: &str = r#"{"places":{"/repos":["search"]}}"#;
     const ALL: [&str; 3] =
-        ["{\"places\":{}}", REPOSITORIES, r#"{"places":{"/repos":["search"],"/repos/{param}":[]}}"#];
+        ["{\"places\":{}}", REPOSITORIES, r#"{"places":{"/repos":["search"],"/repos/{}":[]}}"#];
 
     fn label(route: &str, source: &'static str, consumer: &'static str) -> Label {
         (route.to_owned(), source, consumer)

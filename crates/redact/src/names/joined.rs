@@ -32,21 +32,13 @@ struct Divided {
     around: Box<str>,
     /// `_number_`
     within: Box<str>,
-    /// The rule's name, for the suffixes that make a name harmless; `None` where none does.
-    suffixes_of: Option<&'static str>,
     rule: RuleId,
     extent: Extent,
 }
 
 impl JoinedNames {
     /// Adds the words of a name, `card_number`, divided before the last.
-    pub(super) fn add(
-        &mut self,
-        words: &str,
-        suffixes_of: Option<&'static str>,
-        rule: RuleId,
-        extent: Extent,
-    ) {
+    pub(super) fn add(&mut self, words: &str, rule: RuleId, extent: Extent) {
         let Some((around, within)) = words.rsplit_once('_') else { return };
         if around.is_empty() || within.is_empty() {
             return;
@@ -60,7 +52,6 @@ impl JoinedNames {
         self.divided.push(Divided {
             around: format!("_{around}_").into(),
             within: format!("_{within}_").into(),
-            suffixes_of,
             rule,
             extent,
         });
@@ -93,13 +84,9 @@ impl JoinedNames {
     pub(super) fn find(&self, parent: &str, name: &NameForms, mut found: impl FnMut(RuleId, Extent)) {
         let reads = Self::reads(parent);
         for divided in &self.divided {
-            let is_within = |read: &str| {
-                read.starts_with(&*divided.within)
-                    && !divided
-                        .suffixes_of
-                        .and_then(|rule| suffix::without(read, rule))
-                        .is_some_and(|before| before.starts_with(&*divided.within))
-            };
+            // `number` within `card`, and `number_hash`, but not `number_of_items`.
+            let is_within =
+                |read: &str| *read == *divided.within || suffix::carried(read) == Some(&*divided.within);
             if reads.iter().any(|read| read.ends_with(&*divided.around)) && name.each().any(is_within) {
                 found(divided.rule, divided.extent);
             }
@@ -159,8 +146,13 @@ impl Endings {
         }
         let name = name.as_bytes();
         // Digits and brackets can stand behind the last word.
-        let end = name.iter().rposition(u8::is_ascii_alphabetic).map_or(0, |last| last.saturating_add(1));
-        let name = name.get(..end).unwrap_or_default();
+        let name = match name.last() {
+            Some(last) if last.is_ascii_alphabetic() => name,
+            _ => {
+                let last = name.iter().rposition(u8::is_ascii_alphabetic);
+                name.get(..last.map_or(0, |last| last.saturating_add(1))).unwrap_or_default()
+            }
+        };
         work::add(1);
         let has = |length: usize| {
             let (at, bit) = Self::place(name, length);

@@ -53,6 +53,7 @@ const HARMLESS: &[&str] = &[
     "limits",
     "location",
     "mask",
+    "match",
     "method",
     "methods",
     "minutes",
@@ -124,7 +125,7 @@ const HARMLESS: &[&str] = &[
 /// is a part of the credential, and so can be a file with a private key.
 const HARMLESS_FOR: &[(&[&str], &[&str])] = &[
     (
-        &["id", "ids"],
+        &["id", "ids", "sid", "sids"],
         &[
             "default:token",
             "default:api_key",
@@ -146,6 +147,8 @@ const HARMLESS_FOR: &[(&[&str], &[&str])] = &[
             "default:jwt",
         ],
     ),
+    // Twilio's word for an identifier. A session of Express has one, too, which is a credential.
+    (&["sid", "sids"], &["default:credential", "default:key", "default:secret"]),
     // The address of an endpoint. A link to reset a password is a credential itself.
     (&["url", "uri", "urls"], &["default:token", "default:authorization"]),
 ];
@@ -162,7 +165,7 @@ const HARMLESS_AFTER: &[(&str, &[&str])] = &[
 
 /// The last digits of a card or an account, which receipts show. Those of a social security number identify a person.
 const LAST_DIGITS: (&[&str], &[&str]) = (
-    &["_last_4_", "_last_four_", "_last_eight_", "_last_digits_", "_suffix_"],
+    &["_last_4_", "_last_four_", "_last_eight_", "_last_digits_", "_last_chars_", "_suffix_"],
     &[
         "default:card_number",
         "default:account_number",
@@ -175,9 +178,7 @@ const LAST_DIGITS: (&[&str], &[&str]) = (
 /// What stands before the last word of a normalised name, `_token_` of `_token_type_`, if that word makes the name
 /// harmless under the rule.
 pub(super) fn without<'n>(read: &'n str, rule: &str) -> Option<&'n str> {
-    let words = read.strip_suffix('_')?;
-    let (_, last) = words.rsplit_once('_')?;
-    let before = words.strip_suffix(last)?;
+    let (before, last) = before_last(read)?;
     if rule == "default:date_of_birth" && matches!(last, "date" | "time") {
         return None;
     }
@@ -247,10 +248,25 @@ const VERBS: &[&str] = &[
 /// What stands before the last word of a normalised name, if that word is not known to leave the secret in the value:
 /// `_token_` of `_token_info_`.
 pub(super) fn described(read: &str) -> Option<&str> {
+    let (before, last) = before_last(read)?;
+    (!is_carrier(last)).then_some(before)
+}
+
+/// What stands before the last word of a normalised name, if that word leaves the secret in the value: `_token_` of
+/// `_token_hash_`.
+pub(super) fn carried(read: &str) -> Option<&str> {
+    let (before, last) = before_last(read)?;
+    is_carrier(last).then_some(before)
+}
+
+fn is_carrier(last: &str) -> bool {
+    last.bytes().all(|byte| byte.is_ascii_digit()) || CARRIERS.binary_search(&last).is_ok()
+}
+
+fn before_last(read: &str) -> Option<(&str, &str)> {
     let words = read.strip_suffix('_')?;
     let (_, last) = words.rsplit_once('_')?;
-    let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number || CARRIERS.binary_search(&last).is_ok() { None } else { words.strip_suffix(last) }
+    Some((words.strip_suffix(last)?, last))
 }
 
 /// Whether a normalised name begins with a verb: `_change_password_`.
