@@ -152,7 +152,7 @@ export function noticesOf(instances: Instance[]): Notice[] {
       'warning',
       instances.filter((each) => (total(each, (epoch) => epoch.overflow) ?? 0) > 0),
       (who) => `The limit on series was reached: ${who}`,
-      'Further requests are counted together as overflow. Raise counters.max_series, or look for consumers or routes with unbounded names.',
+      'Requests beyond a limit are counted together as overflow. Above 60 % of a limit a new name waits there for its second request. Raise counters.max_series, max_routes or max_consumers, or look for consumers or routes with unbounded names.',
     ),
     ...about(
       'warning',

@@ -15,6 +15,7 @@ mod page;
 mod report;
 mod selection;
 mod shutdown;
+mod slots;
 mod stack;
 mod streams;
 mod templates;

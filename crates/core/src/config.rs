@@ -222,13 +222,16 @@ impl Default for Routes {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, default)]
 pub struct Counters {
-    /// Maximum number of series. Requests of further series are counted in overflow series. Default 2,000.
+    /// Maximum number of series. Requests of further series are counted in overflow series; those of a configured template
+    /// give up their consumer first. Default 10,000.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::SERIES.start(), max = *bounds::SERIES.end())))]
     pub max_series: u32,
-    /// Maximum number of consumers. Further consumers are counted together; their routes and statuses stay separate. Default 1,000.
+    /// Maximum number of consumers. Further consumers are counted together; their routes and statuses stay separate. Those
+    /// with the most requests keep their names. Default 1,000.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::CONSUMERS.start(), max = *bounds::CONSUMERS.end())))]
     pub max_consumers: u32,
-    /// Maximum number of routes. Further routes are counted together; their consumers and statuses stay separate. Default 500.
+    /// Maximum number of routes, configured templates included, which are never counted together. Further routes are; their
+    /// consumers and statuses stay separate. Those with the most requests keep their names. Default 1,000.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::ROUTES.start(), max = *bounds::ROUTES.end())))]
     pub max_routes: u32,
     /// Count per consumer. If false, the request log still contains the consumers. Default true.
@@ -244,9 +247,9 @@ pub struct Counters {
 impl Default for Counters {
     fn default() -> Self {
         Self {
-            max_series: 2_000,
+            max_series: 10_000,
             max_consumers: 1_000,
-            max_routes: 500,
+            max_routes: 1_000,
             consumer: true,
             bounds_seconds: vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
         }

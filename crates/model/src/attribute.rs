@@ -29,7 +29,7 @@ names! {
         STATUS_CODE = "http.response.status_code", "int", "", "Absent without a response (read as 0); 499 when the client aborted.";
         RPC_STATUS_CODE = "rpc.response.status_code", "string", "", "Status of a gRPC call, from its trailers or headers: `OK`, `UNAVAILABLE`, one of the 17 canonical names; a number outside of them is `UNKNOWN`. The HTTP status stays unchanged; it is normally 200. Absent where the request is not gRPC or its response has no such status.";
         ERROR_TYPE = "error.type", "string", "", "On errors (status 5xx, no response, or a gRPC call that failed), on responses of the gateway's own from 400 on, and outbound on every response from 400 on; see below.";
-        OVERFLOW = "otel.metric.overflow", "bool", "", "`true` on a series that combines those beyond a cap. Beyond `counters.max_consumers` the consumer alone is absent, beyond `counters.max_routes` the route. Beyond `counters.max_series` all attributes except the status code are absent, and the status code too where there are more than 63 of them.";
+        OVERFLOW = "otel.metric.overflow", "bool", "", "`true` on a series that combines those beyond a cap, and those of names that wait for a slot. Beyond `counters.max_consumers` the consumer alone is absent, beyond `counters.max_routes` the route. Beyond `counters.max_series` all attributes except the status code are absent, and the status code too where there are more than 63 of them; a request of a configured template gives up its consumer before its route.";
     }
 }
 

@@ -18,7 +18,7 @@ fn the_smallest_configuration_has_the_documented_defaults() {
     let header = ConsumerSource { header: Some("x-consumer-id".into()), ..ConsumerSource::default() };
     assert_eq!(config.consumer.sources, [header]);
     assert!(config.routes.infer);
-    assert_eq!(config.counters.max_series, 2_000);
+    assert_eq!(config.counters.max_series, 10_000);
     assert!(config.counters.consumer);
     assert_eq!(config.limits.queue_bytes, 8_388_608);
     assert_eq!(

@@ -30,10 +30,10 @@ const IDLE_NAME_NS: u64 = 3_600_000_000_000;
 const IDLE_SERIES_NS: u64 = 6 * IDLE_NAME_NS;
 
 /// A name keeps its slot for at least this long, nanoseconds: few requests are a matter of chance.
-const SHORTEST_STAY_NS: u64 = 60_000_000_000;
+const SHORTEST_STAY_NS: u64 = 30_000_000_000;
 
 /// Maximum number of names of a dimension that are given up at one look.
-const MAX_NAMES: usize = 32;
+const MAX_NAMES: usize = 16;
 
 /// Maximum number of idle series that are given up at one look.
 const MAX_SERIES: usize = 200;

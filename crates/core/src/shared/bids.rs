@@ -10,7 +10,7 @@ use crate::counters::{Bid, NameKind};
 use crate::host::Host;
 
 /// Maximum number of names of a dimension that one worker writes.
-pub const MAX_BIDS: usize = 32;
+pub const MAX_BIDS: usize = 16;
 
 /// Maximum number of names in the value.
 const MAX_WRITTEN: usize = 512;
