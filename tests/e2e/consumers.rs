@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use gatelens_testkit::client::{Connection, Request, Response};
 use gatelens_testkit::otlp::{counts, inflated, records};
-use gatelens_testkit::{Envoy, EnvoyConfig, Launch, Receiver, Upstream};
+use gatelens_testkit::{Envoy, EnvoyConfig, Launch, Listeners, Receiver, Upstream};
 use serde_json::{Value, json};
 
-use super::stack::Mode;
+use super::stack::{Mode, Stack};
 use keys::{Authority, Certified, ISSUER, TokenKey, base64url};
 
 /// In every credential, and in nothing else.
@@ -358,4 +358,80 @@ fn certificates(gateway: &mut Gateway) {
     assert_eq!(response.status, 200);
     gateway.expect("person", get("/mtls/person"), "CN=Ann,O=Acme", true);
     gateway.expect("plaintext", get("/mtls/none"), "anonymous", false);
+}
+
+#[test]
+fn names_and_groups_reach_the_answers_and_no_key_reaches_the_store() {
+    let stack = Stack::launch(Mode::Filter, Listeners::Static, |config| {
+        config.plugin(&json!({
+            "version": 1, "service": {"name": "e2e"}, "ingest": {"cluster": "gatelens_ingest"},
+            "capture": {"request_headers": ["*"]},
+            "consumer": {
+                "sources": [{"header": "x-consumer-id", "trusted": true}, {"api_key_header": "x-api-key"},
+                            {"api_key_query": "key"}],
+                "pseudonymize_key": PSEUDONYMIZE_KEY,
+                "name": {"header": "x-consumer-name"},
+                "group": {"header": "x-consumer-group"},
+                "directory": {HASH_OF_API_KEY: {"name": "A partner", "group": "partners"}},
+            },
+        }))
+    });
+    let send = |request: Request| {
+        Connection::open(stack.envoy.address()).unwrap().request(&request).unwrap();
+    };
+    let acme = |name: &str| {
+        Request::get("/users/1")
+            .header("x-consumer-id", "acme")
+            .header("x-consumer-name", name)
+            .header("x-consumer-group", "gold")
+    };
+    send(acme("Acme"));
+    stack.wait_for_requests(1);
+    send(acme("Acme \u{202e}Inc.<b>"));
+    send(Request::get("/users/2").header("x-consumer-id", "globex"));
+    send(Request::get("/users/3").header("x-api-key", API_KEY));
+    send(Request::get(format!("/users/4?key={API_KEY}")));
+    stack.wait_for_count(5);
+    let log = stack.wait_for_requests(5);
+
+    let get = |path: &str| stack.ingest.get_json(path).unwrap();
+    let rows = |path: &str, keys: &[&str]| -> Vec<Value> {
+        let answer = get(path);
+        let all = answer["rows"].as_array().unwrap();
+        let mut rows: Vec<Value> =
+            all.iter().map(|row| keys.iter().map(|key| row[*key].clone()).collect()).collect();
+        rows.sort_by_key(Value::to_string);
+        rows
+    };
+    let acme = "Acme \u{fffd}Inc.<b>";
+    let keys = ["consumer", "consumer_name", "consumer_group", "requests"];
+    assert_eq!(
+        rows("/api/v1/summary?group_by=consumer", &keys),
+        [
+            json!([HASH_OF_API_KEY, "A partner", "partners", 2]),
+            json!(["acme", acme, "gold", 2]),
+            json!(["globex", null, null, 1]),
+        ]
+    );
+    assert_eq!(
+        rows("/api/v1/summary?group_by=group", &["group", "requests"]),
+        [json!(["", 1]), json!(["gold", 2]), json!(["partners", 2])]
+    );
+    assert_eq!(
+        rows("/api/v1/requests?group=partners", &["path"]),
+        [json!(["/users/3"]), json!(["/users/4"])]
+    );
+    assert_eq!(
+        rows("/api/v1/consumers?group=gold,partners", &["id", "name", "group"]),
+        [json!([HASH_OF_API_KEY, "A partner", "partners"]), json!(["acme", acme, "gold"])]
+    );
+
+    let mut texts = vec![stack.envoy.log(), Value::from(log).to_string()];
+    for file in std::fs::read_dir(stack.ingest.data()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        texts.push(String::from_utf8_lossy(&bytes).into_owned());
+    }
+    for text in texts {
+        assert!(!text.contains(PLANTED), "a credential left: {text}");
+    }
 }

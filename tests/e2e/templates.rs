@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gatelens_testkit::client::{self, Request};
+use gatelens_testkit::client::{self, Connection, Request};
 use gatelens_testkit::{Envoy, Error, Listeners};
 use serde_json::json;
 
@@ -92,4 +92,40 @@ fn templates_that_cannot_be_told_apart_and_too_few_slots_are_refused() {
         json!({"routes": {"templates": ["/a", "/b", "/c"]}, "counters": {"max_routes": 2}}),
         "counters.max_routes: the templates have 3 routes, and the bound is 2; set `counters.max_routes` to 3 or more",
     );
+}
+
+#[test]
+fn templates_keep_their_rows_after_a_flood_of_other_paths() {
+    const TEMPLATES: usize = 60;
+    let mut config = plugin();
+    let templates: Vec<String> = (0..TEMPLATES).map(|n| format!("GET /api/resource-{n}/{{id}}")).collect();
+    config["routes"] = json!({"templates": templates});
+    config["counters"] = json!({"max_routes": TEMPLATES + 5, "max_series": 8 * TEMPLATES});
+    let stack = Stack::launch(Mode::Filter, Listeners::Static, |envoy| envoy.plugin(&config));
+    let mut connection = Connection::open(stack.envoy.address()).unwrap();
+    let mut get = |path: &str| {
+        let request = Request::get(format!("{path}?status=200"));
+        assert_eq!(connection.request(&request).unwrap().status, 200, "{path}");
+    };
+    // Words of letters, each of them twice, so that no shape takes them together.
+    let word =
+        |n: usize| (0..3).map(|at| char::from(b'a' + (n / 26_usize.pow(at) % 26) as u8)).collect::<String>();
+    for n in 0..600 {
+        let path = format!("/{0}/{0}", word(n));
+        get(&path);
+        get(&path);
+    }
+    for n in 0..TEMPLATES {
+        (0..3).for_each(|id| get(&format!("/api/resource-{n}/{id}")));
+    }
+    stack.wait_for_count(1_200 + 3 * TEMPLATES as u64);
+    let mut counted: BTreeMap<String, u64> = BTreeMap::new();
+    for ((_, _, route, _), counts) in stack.summary() {
+        *counted.entry(route).or_default() += counts.requests;
+    }
+    for n in 0..TEMPLATES {
+        assert_eq!(counted.remove(&format!("/api/resource-{n}/{{id}}")), Some(3), "{n}: {counted:?}");
+    }
+    assert_eq!(counted.values().sum::<u64>(), 1_200, "{counted:?}");
+    assert!(counted.contains_key("__overflow__"), "there was no flood: {counted:?}");
 }

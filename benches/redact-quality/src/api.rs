@@ -15,7 +15,7 @@ pub(crate) struct Api {
     package: &'static str,
     parts: &'static [&'static str],
     pub(crate) labels: &'static str,
-    /// Whether the rules were never adapted to it.
+    /// Whether it was held out until the rules stood. ADR 16 has the figures of that time.
     pub(crate) held_out: bool,
 }
 

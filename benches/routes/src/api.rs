@@ -96,7 +96,7 @@ pub(crate) const APIS: [Api; 8] = [
     },
     Api {
         name: "Jira",
-        role: Role::HeldOut,
+        role: Role::Tuned,
         source: Source::Npm("jira.js@5.4.0"),
         form: Form::Quoted(&["/rest/"]),
         base: "",

@@ -8,6 +8,7 @@ mod api;
 mod random;
 mod run;
 mod site;
+mod speed;
 mod values;
 
 use std::path::PathBuf;
@@ -33,6 +34,9 @@ fn main() -> Result<()> {
         let mark = if api.role == Role::HeldOut { " (held out)" } else { "" };
         let run = Run::of(operations, api.ids, random::hash(api.name));
         run.report(&format!("{}{mark}", api.name));
+    }
+    if "speed".contains(&only) {
+        speed::report();
     }
     if "site".contains(&only) {
         site::report();

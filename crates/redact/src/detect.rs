@@ -36,8 +36,13 @@ impl Detectors {
     }
 
     /// Whether the text can contain a secret. False for most texts, if only the built-in forms are looked for.
+    #[inline]
     pub(super) fn may_be_in(&self, text: &str) -> bool {
-        !self.enabled.is_empty() || self.keys.as_ref().is_some_and(|keys| keys.is_in(text))
+        !self.enabled.is_empty() || text.len() >= keys::SHORTEST && self.has_key(text)
+    }
+
+    fn has_key(&self, text: &str) -> bool {
+        self.keys.as_ref().is_some_and(|keys| keys.is_in(text))
     }
 
     /// Masks every secret in the text and keeps the rest.

@@ -192,8 +192,22 @@ impl Classes {
     const OTHER: u16 = 1 << 9;
 
     fn of(segment: &[u8]) -> Self {
-        Self(segment.iter().fold(0, |classes, byte| classes | Self::of_byte(*byte)))
+        let class = |byte: &u8| Self::TABLE.get(usize::from(*byte)).copied().unwrap_or(Self::OTHER);
+        Self(segment.iter().fold(0, |classes, byte| classes | class(byte)))
     }
+
+    /// The class of each byte, because this is looked up for each byte of each path.
+    const TABLE: [u16; 256] = {
+        let mut table = [0; 256];
+        let mut rest: &mut [u16] = &mut table;
+        let mut byte: u8 = 0;
+        while let Some((class, behind)) = rest.split_first_mut() {
+            *class = Self::of_byte(byte);
+            byte = byte.wrapping_add(1);
+            rest = behind;
+        }
+        table
+    };
 
     const fn of_byte(byte: u8) -> u16 {
         match byte {

@@ -14,7 +14,7 @@ use crate::work;
 use formats::{FORMATS, Format};
 
 /// Length of the shortest key, bytes.
-const SHORTEST: usize = 16;
+pub(super) const SHORTEST: usize = 16;
 
 /// Bits of the table, as a power of two.
 const TABLE_LOG2: u32 = 13;

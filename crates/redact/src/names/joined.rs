@@ -85,10 +85,8 @@ impl JoinedNames {
         let reads = Self::reads(parent);
         for divided in &self.divided {
             // `number` within `card`, and `number_hash`, but not `number_of_items`.
-            let is_within = |read: &str| {
-                *read == *divided.within
-                    || read.starts_with(&*divided.within) && suffix::described(read).is_none()
-            };
+            let is_within =
+                |read: &str| *read == *divided.within || suffix::carried(read) == Some(&*divided.within);
             if reads.iter().any(|read| read.ends_with(&*divided.around)) && name.each().any(is_within) {
                 found(divided.rule, divided.extent);
             }
@@ -148,8 +146,13 @@ impl Endings {
         }
         let name = name.as_bytes();
         // Digits and brackets can stand behind the last word.
-        let end = name.iter().rposition(u8::is_ascii_alphabetic).map_or(0, |last| last.saturating_add(1));
-        let name = name.get(..end).unwrap_or_default();
+        let name = match name.last() {
+            Some(last) if last.is_ascii_alphabetic() => name,
+            _ => {
+                let last = name.iter().rposition(u8::is_ascii_alphabetic);
+                name.get(..last.map_or(0, |last| last.saturating_add(1))).unwrap_or_default()
+            }
+        };
         work::add(1);
         let has = |length: usize| {
             let (at, bit) = Self::place(name, length);

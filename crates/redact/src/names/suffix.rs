@@ -178,9 +178,7 @@ const LAST_DIGITS: (&[&str], &[&str]) = (
 /// What stands before the last word of a normalised name, `_token_` of `_token_type_`, if that word makes the name
 /// harmless under the rule.
 pub(super) fn without<'n>(read: &'n str, rule: &str) -> Option<&'n str> {
-    let words = read.strip_suffix('_')?;
-    let (_, last) = words.rsplit_once('_')?;
-    let before = words.strip_suffix(last)?;
+    let (before, last) = before_last(read)?;
     if rule == "default:date_of_birth" && matches!(last, "date" | "time") {
         return None;
     }
@@ -250,10 +248,25 @@ const VERBS: &[&str] = &[
 /// What stands before the last word of a normalised name, if that word is not known to leave the secret in the value:
 /// `_token_` of `_token_info_`.
 pub(super) fn described(read: &str) -> Option<&str> {
+    let (before, last) = before_last(read)?;
+    (!is_carrier(last)).then_some(before)
+}
+
+/// What stands before the last word of a normalised name, if that word leaves the secret in the value: `_token_` of
+/// `_token_hash_`.
+pub(super) fn carried(read: &str) -> Option<&str> {
+    let (before, last) = before_last(read)?;
+    is_carrier(last).then_some(before)
+}
+
+fn is_carrier(last: &str) -> bool {
+    last.bytes().all(|byte| byte.is_ascii_digit()) || CARRIERS.binary_search(&last).is_ok()
+}
+
+fn before_last(read: &str) -> Option<(&str, &str)> {
     let words = read.strip_suffix('_')?;
     let (_, last) = words.rsplit_once('_')?;
-    let is_number = last.bytes().all(|byte| byte.is_ascii_digit());
-    if is_number || CARRIERS.binary_search(&last).is_ok() { None } else { words.strip_suffix(last) }
+    Some((words.strip_suffix(last)?, last))
 }
 
 /// Whether a normalised name begins with a verb: `_change_password_`.
