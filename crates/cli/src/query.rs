@@ -85,6 +85,9 @@ pub(crate) struct Arguments {
     /// Only this cause, for example rate_limited.
     #[arg(long, value_name = "CAUSE")]
     error_type: Vec<String>,
+    /// Only requests that this instance of a gateway reported; for requests.
+    #[arg(long, value_name = "INSTANCE")]
+    gateway: Vec<String>,
     /// Only errors, or all others.
     #[arg(long, value_name = "true|false")]
     errors: Option<bool>,
@@ -213,6 +216,7 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("status", &arguments.status),
         ("grpc_status", &arguments.grpc_status),
         ("error_type", &arguments.error_type),
+        ("gateway", &arguments.gateway),
     ] {
         query.extend_pairs(values.iter().map(|value| (name, value)));
     }

@@ -26,14 +26,23 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with_all = ["files", "base_path"])]
     learned: bool,
     /// Address of that ingest.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4318", requires = "learned")]
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:4318",
+        requires = "learned",
+        conflicts_with = "files"
+    )]
     server: String,
     /// Only routes learned for this service; may be repeated.
-    #[arg(long, value_name = "NAME", requires = "learned")]
+    #[arg(long, value_name = "NAME", requires = "learned", conflicts_with = "files")]
     service: Vec<String>,
     /// Only routes learned for this environment; may be repeated.
-    #[arg(long, value_name = "NAME", requires = "learned")]
+    #[arg(long, value_name = "NAME", requires = "learned", conflicts_with = "files")]
     environment: Vec<String>,
+    /// Only routes learned for this direction: inbound or outbound [default: inbound]
+    #[arg(long, value_name = "DIRECTION", requires = "learned", conflicts_with = "files")]
+    direction: Vec<String>,
     /// One template for each path and any method, in place of one for each operation.
     #[arg(long)]
     any_method: bool,
@@ -85,8 +94,9 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         from_description(&mut selection, &file, &text, arguments.base_path.as_deref(), methods);
     }
     if arguments.learned {
-        let Arguments { server, service, environment, .. } = arguments;
-        if let Err(failure) = learned::add(&mut selection, server, service, environment, methods) {
+        let Arguments { server, service, environment, direction, .. } = arguments;
+        let scopes = [("service", service), ("environment", environment), ("direction", direction)];
+        if let Err(failure) = learned::add(&mut selection, server, scopes, methods) {
             eprintln!("gatelens: {failure}");
             return ExitCode::FAILURE;
         }

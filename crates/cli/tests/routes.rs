@@ -244,9 +244,18 @@ fn learned_routes_are_printed_as_templates() {
     }
     // As an earlier run of the service stored them.
     let file = rusqlite::Connection::open(dir.path().join("metrics.db")).unwrap();
-    let row = ("orders", "prod", "inbound", r#"{"places":{"/repos":["search"]}}"#, 1, 500);
-    file.execute("INSERT INTO patterns VALUES (?, ?, ?, ?, ?, ?)", row).unwrap();
+    for direction in ["inbound", "outbound"] {
+        let row = ("orders", "prod", direction, r#"{"places":{"/repos":["search"]}}"#, 1, 500);
+        file.execute("INSERT INTO patterns VALUES (?, ?, ?, ?, ?, ?)", row).unwrap();
+    }
     file.execute("UPDATE series SET folded = '/repos/{param}'", []).unwrap();
+    file.execute(
+        "INSERT INTO series SELECT 99, service, environment, version, 'outbound', consumer, method, '/users/ann',
+             route_source, host, upstream_cluster, status, grpc_status, error_type, overflow, '/users/{param}'
+         FROM series LIMIT 1",
+        [],
+    )
+    .unwrap();
     drop(file);
     let service = Service::start(dir.path());
     assert!(service.send("/v1/metrics", EDGE, 2, &Frame::at(NOON).of(&counts)));
@@ -264,9 +273,21 @@ fn learned_routes_are_printed_as_templates() {
         ask(&["--service", "orders", "--any-method"]).1.replace([' ', '\n'], ""),
         r#"["/repos/search","/repos/{param}"]"#
     );
+    // Calls that the service makes have other templates, which belong in the configuration of another listener.
+    let outbound = ask(&["--direction", "outbound"]).1;
+    assert_eq!(outbound.replace([' ', '\n'], ""), r#"["GET/users/{param}"]"#);
     let (status, printed, problems) = ask(&["--service", "carts"]);
     assert_eq!((status, printed.as_str()), (1, ""));
     assert!(problems.contains("has learned no routes yet"), "{problems}");
-    let output = gatelens(&["routes", "--learned", "FILE"]).output().unwrap();
-    assert_eq!(output.status.code(), Some(2));
+    for wrong in [
+        &["--learned"][..],
+        &["--service", "orders"],
+        &["--direction", "outbound"],
+        &["--server", "http://a"],
+    ] {
+        let output = gatelens(&["routes", "FILE"]).args(wrong).output().unwrap();
+        let problem = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+        assert!(problem.contains("cannot be used with"), "{wrong:?}: {problem}");
+    }
 }

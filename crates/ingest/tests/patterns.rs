@@ -95,3 +95,32 @@ fn late_counts_of_a_gateway_with_older_patterns_are_folded() {
     let expected = [("/repos/c", 1), ("/repos/search", 1), ("/repos/{param}", 2)];
     assert_eq!(counts, expected.map(|(route, requests)| (route.to_owned(), requests)));
 }
+
+#[test]
+fn learned_routes_are_filtered_like_requests() {
+    let mut service = Service::start();
+    service.restart(|data| {
+        let file = rusqlite::Connection::open(data.join("metrics.db")).unwrap();
+        for (name, direction) in
+            [("orders", "inbound"), ("carts", "inbound"), ("a,b", "inbound"), ("orders", "outbound")]
+        {
+            let row = (name, "prod", direction, PATTERNS, 1, 500);
+            file.execute("INSERT INTO patterns VALUES (?, ?, ?, ?, ?, ?)", row).unwrap();
+        }
+    });
+    let check = |question: &str, expected: &[&str]| {
+        let answer = service.json(&format!("/api/v1/patterns?{question}"));
+        let rows = answer["rows"].as_array().unwrap().iter();
+        let found: Vec<_> = rows
+            .map(|row| format!("{} {}", row["service"].as_str().unwrap(), row["direction"].as_str().unwrap()))
+            .collect();
+        assert_eq!(found, expected, "{question}");
+    };
+    check("", &["a,b inbound", "carts inbound", "orders inbound"]);
+    check("service=orders,carts", &["carts inbound", "orders inbound"]);
+    check("service=!orders,!carts", &["a,b inbound"]);
+    check(r"service=a\,b", &["a,b inbound"]);
+    check("direction=outbound", &["orders outbound"]);
+    check("direction=inbound,outbound&service=orders", &["orders inbound", "orders outbound"]);
+    assert_eq!(service.get("/api/v1/patterns?direction=sideways").status, 400);
+}

@@ -16,6 +16,7 @@ fn wrong_questions_are_answered_with_what_was_meant() {
         ("summary?from=yesterday", 400, json!("from"), "2026-01-31T12:00:00Z"),
         ("summary?from=20&to=10", 400, json!("from"), "before to"),
         ("summary?from=1&from=2", 400, json!("from"), "more than once"),
+        ("summary?gateway=edge-1", 400, json!("gateway"), "there is no parameter"),
         ("summary?group_by=colour", 400, json!("group_by"), "expected one of consumer, group, method"),
         ("summary?status=ok", 400, json!("status"), "404"),
         ("summary?status=7xx", 400, json!("status"), "5xx"),
@@ -67,6 +68,10 @@ fn counts_are_grouped_and_filtered() {
     check("status=404&status=503", "", json!([2]));
     check("consumer=nobody", "", json!([0]));
     check("consumer=nobody&group_by=route", "route", json!([]));
+    // A repeated dimension is one key of the row.
+    let twice = "service=orders&group_by=route,route&group_by=consumer&group_by=route&consumer=globex";
+    let text = service.get(&format!("/api/v1/summary?{DAY}&{twice}")).text();
+    assert!(text.contains(r#""rows":[{"route":"/a","consumer":"globex","requests":1,"#), "{text}");
     let points = service.json(&format!("/api/v1/timeseries?{DAY}&group_by=consumer&service=orders"));
     let first = &points["points"][0];
     assert_eq!((&first["time"], &first["consumer"]), (&json!("2026-06-20T11:59:00Z"), &json!("acme")));

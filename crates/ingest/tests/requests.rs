@@ -216,6 +216,9 @@ fn filters_match() {
         ("service=orders", vec![0, 1, 2, 3, 4]),
         ("service=other", vec![]),
         ("environment=prod&status=200", vec![0]),
+        ("gateway=edge-2,edge-1&status=200", vec![0]),
+        ("gateway=edge-2", vec![]),
+        ("gateway=!edge-1", vec![]),
     ] {
         let expected = ids(expected.into_iter().map(|i: u64| NOON + i * MINUTE));
         assert_eq!(pages(&service, &format!("&{query}"), 3), expected, "{query}");

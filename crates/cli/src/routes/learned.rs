@@ -7,17 +7,18 @@ use super::{Methods, Selection};
 use crate::query::client::{Failure, Source};
 use crate::yaml::Place;
 
-/// Adds the learned routes of these services and environments, of all where none is named.
+/// Adds the learned routes of these services, environments and directions: of all services and environments where none
+/// is named, and of inbound traffic where no direction is.
 pub(super) fn add(
     selection: &mut Selection,
     server: &str,
-    services: &[String],
-    environments: &[String],
+    scopes: [(&str, &Vec<String>); 3],
     methods: Methods,
 ) -> Result<(), Failure> {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(services.iter().map(|name| ("service", name)));
-    query.extend_pairs(environments.iter().map(|name| ("environment", name)));
+    for (name, values) in scopes {
+        query.extend_pairs(values.iter().map(|value| (name, value)));
+    }
     let source = Source::Service(server.trim_end_matches('/').to_owned());
     let answer = source.ask("patterns", &query.finish())?;
     for row in members(&answer, "rows") {

@@ -97,7 +97,7 @@ impl SummaryQuery {
     fn read(params: &Params, now: i64) -> Result<Self, QueryError> {
         Ok(Self {
             range: Range::read(params, now)?.widened(MINUTE_SECONDS as i64),
-            group_by: group_by(params.one("group_by")?.unwrap_or_default())?,
+            group_by: group_by(params)?,
             filter: Filter::read(params)?,
         })
     }
@@ -242,9 +242,17 @@ fn round(ms: f64) -> f64 {
     (ms * 1e6).round() / 1e6
 }
 
-fn group_by(text: &str) -> Result<Vec<Dimension>, QueryError> {
-    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-    names.map(Dimension::parse).collect()
+/// The dimensions in the order in which they are named first: a row has each key once.
+fn group_by(params: &Params) -> Result<Vec<Dimension>, QueryError> {
+    let names = params.all("group_by").flat_map(|text| text.split(',')).map(str::trim);
+    let mut dimensions = Vec::new();
+    for name in names.filter(|name| !name.is_empty()) {
+        let dimension = Dimension::parse(name)?;
+        if !dimensions.contains(&dimension) {
+            dimensions.push(dimension);
+        }
+    }
+    Ok(dimensions)
 }
 
 /// The parameters of both queries, and those of one.

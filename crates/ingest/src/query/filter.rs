@@ -4,7 +4,7 @@ use super::dimension::Dimension;
 use super::params::Params;
 use super::requests::Sender;
 use crate::error::QueryError;
-use crate::model::{RequestEvent, SeriesKey, is_error};
+use crate::model::{RequestEvent, Scope, SeriesKey, is_error};
 use gatelens_model::{grpc, value};
 
 /// Names of the parameters read here.
@@ -51,7 +51,7 @@ pub(crate) struct Filter {
 
 /// The values that one parameter asks for.
 #[derive(Debug, PartialEq, Eq)]
-struct Wanted<T> {
+pub(super) struct Wanted<T> {
     /// One of these, unless there are none.
     any: Vec<T>,
     none: Vec<T>,
@@ -148,6 +148,16 @@ impl Filter {
     }
 
     /// Whether all texts fit that are known.
+    /// Whether the traffic of a scope is wanted, as far as its service, its environment and its direction decide it.
+    pub(crate) fn takes_scope(&self, scope: &Scope) -> bool {
+        self.takes_texts(|dimension| match dimension {
+            Dimension::Service => Some(&*scope.service),
+            Dimension::Environment => Some(&*scope.environment),
+            Dimension::Direction => Some(&*scope.direction),
+            _ => None,
+        })
+    }
+
     fn takes_texts<'a>(&self, text: impl Fn(Dimension) -> Option<&'a str>) -> bool {
         self.texts.iter().all(|(dimension, wanted)| {
             text(*dimension).is_none_or(|found| wanted.takes(|wanted| wanted == found))
@@ -172,7 +182,7 @@ impl<T> Default for Wanted<T> {
 
 impl<T> Wanted<T> {
     /// Reads the values of a parameter. Empty ones are none.
-    fn read(
+    pub(super) fn read(
         params: &Params,
         name: &str,
         parse: impl Fn(&str) -> Result<T, QueryError>,
@@ -185,7 +195,7 @@ impl<T> Wanted<T> {
         Ok(wanted)
     }
 
-    fn takes(&self, fits: impl Fn(&T) -> bool) -> bool {
+    pub(super) fn takes(&self, fits: impl Fn(&T) -> bool) -> bool {
         (self.any.is_empty() || self.any.iter().any(&fits)) && !self.none.iter().any(fits)
     }
 }

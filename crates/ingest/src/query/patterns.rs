@@ -1,5 +1,6 @@
 //! `patterns`: the routes that were learned, by scope.
 
+use super::filter::Filter;
 use super::params::Params;
 use super::range::rfc3339;
 use crate::error::QueryError;
@@ -16,9 +17,7 @@ const NAMES: [&str; 3] = ["service", "environment", "direction"];
 
 /// A question for the learned routes.
 pub(crate) struct PatternsQuery {
-    service: Vec<String>,
-    environment: Vec<String>,
-    direction: Vec<String>,
+    filter: Filter,
 }
 
 /// The answer to [`PatternsQuery`].
@@ -67,10 +66,7 @@ type Places = BTreeMap<(Scope, String), (i64, u64)>;
 impl PatternsQuery {
     /// Reads a query string.
     pub(crate) fn parse(query: Option<&str>) -> Result<Self, QueryError> {
-        let params = Params::parse(query, &NAMES)?;
-        let [service, environment, direction] =
-            NAMES.map(|name| params.all(name).filter(|value| !value.is_empty()).map(str::to_owned).collect());
-        Ok(Self { service, environment, direction })
+        Ok(Self { filter: Filter::read(&Params::parse(query, &NAMES)?)? })
     }
 
     /// The answer out of the store.
@@ -78,18 +74,11 @@ impl PatternsQuery {
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut stored = load_patterns(&snapshot)?;
-        stored.retain(|(scope, learned)| self.takes(scope) && !learned.patterns.is_empty());
+        stored.retain(|(scope, learned)| self.filter.takes_scope(scope) && !learned.patterns.is_empty());
         stored.sort_by(|a, b| a.0.cmp(&b.0));
         let places = places(&snapshot)?;
         let rows = stored.into_iter().map(|(scope, learned)| row(&snapshot, scope, learned, &places, limits));
         Ok(Answer { rows: rows.collect::<Result<_, _>>()? })
-    }
-
-    fn takes(&self, scope: &Scope) -> bool {
-        let any = |wanted: &[String], found: &String| wanted.is_empty() || wanted.contains(found);
-        any(&self.service, &scope.service)
-            && any(&self.environment, &scope.environment)
-            && any(&self.direction, &scope.direction)
     }
 }
 

@@ -13,7 +13,7 @@ mod place;
 mod row;
 mod waiting;
 
-use super::filter::{self, Filter};
+use super::filter::{self, Filter, Wanted};
 use super::labels::Labels;
 use super::params::Params;
 use super::range::{Range, rfc3339};
@@ -38,6 +38,8 @@ const DEFAULT_ROWS: u64 = 100;
 pub(crate) struct RequestsQuery {
     range: Range,
     filter: Filter,
+    /// Instances of gateways.
+    gateway: Wanted<String>,
     /// Requests of this trace only: 16 bytes.
     trace_id: Option<Vec<u8>>,
     /// The request with this id only.
@@ -59,7 +61,7 @@ pub(crate) struct RequestsPage {
 impl RequestsQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
-        let names: Vec<&str> = ["from", "to", "trace_id", "request_id", "limit", "cursor"]
+        let names: Vec<&str> = ["from", "to", "gateway", "trace_id", "request_id", "limit", "cursor"]
             .iter()
             .chain(&filter::NAMES)
             .copied()
@@ -68,6 +70,7 @@ impl RequestsQuery {
         Ok(Self {
             range: Range::read(&params, now)?,
             filter: Filter::read(&params)?,
+            gateway: Wanted::read(&params, "gateway", |text| Ok(text.to_owned()))?,
             trace_id: params.one("trace_id")?.map(trace_id).transpose()?,
             request_id: params.one("request_id")?.map(str::to_owned),
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
@@ -78,6 +81,7 @@ impl RequestsQuery {
     fn takes(&self, event: &RequestEvent, sender: &Sender) -> bool {
         self.trace_id.as_ref().is_none_or(|wanted| *wanted == event.trace_id)
             && self.request_id.as_ref().is_none_or(|wanted| event.request_id.as_ref() == Some(wanted))
+            && self.gateway.takes(|wanted| **wanted == *sender.gateway)
             && self.filter.takes_event(event, sender)
     }
 
