@@ -89,7 +89,7 @@ function FilterForm({ filters, period, onDone }: { filters: Filters; period: Per
         <>
           <TextInput size="xs" label="Value" placeholder={EXAMPLES[dimension]} list={list} value={value} data-autofocus onChange={(event) => setValue(event.currentTarget.value)} />
           <datalist id={list}>
-            {(dimension === 'status' ? [...CLASSES, ...offered] : offered).slice(0, 50).map((each) => (
+            {[...new Set([...(ALWAYS[dimension] ?? []), ...offered])].slice(0, 50).map((each) => (
               <option key={each} value={each} />
             ))}
           </datalist>
@@ -113,7 +113,8 @@ function FilterForm({ filters, period, onDone }: { filters: Filters; period: Per
   );
 }
 
-const CLASSES = ['2xx', '3xx', '4xx', '5xx'];
+/** Values that are offered whether or not they occur. Without a filter of direction, only inbound requests do. */
+const ALWAYS: Partial<Record<Dimension, string[]>> = { status: ['2xx', '3xx', '4xx', '5xx'], direction: ['inbound', 'outbound'] };
 
 const EXAMPLES: Record<Dimension, string> = {
   consumer: 'acme',
@@ -123,6 +124,12 @@ const EXAMPLES: Record<Dimension, string> = {
   status: '404, or 5xx',
   service: 'orders',
   environment: 'prod',
+  host: 'api.example.com',
+  upstream_cluster: 'orders',
+  version: '1.4.2',
+  direction: 'inbound, or outbound',
+  error_type: 'rate_limited',
+  grpc_status: '14, or UNAVAILABLE',
 };
 
 function textOf(filter: Filter, value: string): string {

@@ -55,7 +55,7 @@ export function RouteName({ method, route }: { method: string; route: string }) 
   return (
     <span className={styles.route}>
       <MethodName method={method} />
-      <Name text={route} mono label={`Show only ${method} ${route}`} onClick={() => patch({ method, route })} />
+      <Name text={route} mono label={`Show only ${method} ${route}`} onClick={() => patch({ method, route: exactly(route) })} />
     </span>
   );
 }
@@ -87,7 +87,7 @@ function Named({ name, children }: { name: string | null | undefined; children: 
 /** A link to the view of a route. */
 export function RouteLink({ method, route }: { method: string; route: string }) {
   return (
-    <Link to={addressOf('route', { method, route })} className={styles.route} title={meaningOf(route) ?? route}>
+    <Link to={addressOf('route', { method, route: exactly(route) })} className={styles.route} title={meaningOf(route) ?? route}>
       <span className={styles.method}>{method}</span>
       <span className={classesOf(route, 'mono')}>{wordOf(route)}</span>
     </Link>

@@ -37,7 +37,7 @@ export function RouteView(props: ViewProps) {
       {...props}
       kind="route"
       all={<Link to={addressOf('routes', withoutSelection('route'))}>{VIEWS.routes.title}</Link>}
-      name={route}
+      name={literally(route)}
       before={method}
     />
   );

@@ -54,6 +54,18 @@ describe('filters', { concurrency: 2 }, () => {
     assert.equal(requestsTo(mock, 'requests').at(-1).get('errors'), 'true');
   });
 
+  check('take hosts and directions as well', { path: '/requests?direction=outbound&version=1.4.2' }, async (page, mock) => {
+    await until(() => requestsTo(mock, 'requests').at(-1)?.get('direction'), (direction) => direction === 'outbound');
+    await page.getByRole('button', { name: 'Filter', exact: true }).click();
+    await page.getByLabel('Field').selectOption('direction');
+    await until(() => page.locator('datalist option').evaluateAll((all) => all.map((option) => option.value)), (all) => all.includes('inbound') && all.includes('outbound'));
+    await page.getByLabel('Field').selectOption('host');
+    await page.getByLabel('Value', { exact: true }).fill('!a.example');
+    await page.keyboard.press('Enter');
+    assert.deepEqual(await until(() => chips(page), (all) => all.length === 3), ['host=!a.example', 'version=1.4.2', 'direction=outbound']);
+    await until(() => requestsTo(mock, 'requests').at(-1).get('host'), (host) => host === '!a.example');
+  });
+
   check('offer the values that occur', { path: '/requests' }, async (page) => {
     await page.getByRole('button', { name: 'Filter', exact: true }).click();
     await page.getByLabel('Field').selectOption('status');
