@@ -163,10 +163,10 @@ fn series<'a>(plan: &RequestPlan, facts: &'a Facts<'_>, route: &'a str) -> Serie
     })
 }
 
-/// The host that the client asked for, redacted as the header that names it.
+/// The host that the client asked for, redacted as the header `host`: so rules name `:authority`, too.
 fn server_address<'a>(plan: &RequestPlan, facts: &'a Facts<'_>, hits: &mut Hits) -> Cow<'a, str> {
     let Some(authority) = &facts.authority else { return Cow::default() };
-    bounded(plan.redactor.header(b":authority", authority.host.as_bytes(), hits), MAX_HOST_BYTES)
+    bounded(plan.redactor.header(b"host", authority.host.as_bytes(), hits), MAX_HOST_BYTES)
 }
 
 /// Outbound the conventions require the port; inbound it is noted where the scheme does not tell it.
