@@ -68,12 +68,20 @@ export function endpoint(
   more: { group_by?: Dimension[]; step?: number; limit?: number; cursor?: string } = {},
 ): string {
   const params = new URLSearchParams({ from: timestamp(span.from), to: timestamp(span.to) });
-  for (const [filter, value] of Object.entries(filters)) params.set(filter, value);
+  for (const [filter, value] of Object.entries(filters)) params.set(filter, LISTS.has(filter) ? value : literal(value));
   if (more.group_by) params.set('group_by', more.group_by.join(','));
   if (more.step !== undefined) params.set('step', String(more.step));
   if (more.limit !== undefined) params.set('limit', String(more.limit));
   if (more.cursor !== undefined) params.set('cursor', more.cursor);
   return `/api/v1/${name}?${params}`;
+}
+
+/** Filters whose values hold no comma of their own, so that one may separate several. */
+const LISTS = new Set(['status', 'direction', 'errors']);
+
+/** A name as it is: the API separates values at commas, and excludes those behind `!`. */
+function literal(value: string): string {
+  return value.replace(/[\\,]/g, '\\$&').replace(/^!/, '\\!');
 }
 
 const TIMEOUT_MS = 30_000;

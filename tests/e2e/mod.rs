@@ -4,6 +4,7 @@ mod chaos;
 mod consumers;
 mod counting;
 mod ecds;
+mod egress;
 mod gateway_time;
 mod hosts;
 mod learning;

@@ -157,7 +157,7 @@ fn series(max_series: u32) {
          (while the slots filled {fill:?}), {} KB a second in {requests} requests of 30 s",
         numbers(&last)["gatelens.series"],
         shared >> 10,
-        (filled - shared) / 2 >> 10,
+        ((filled - shared) / 2) >> 10,
         bytes >> 10,
     );
     // All series change between two ticks, and the leader is lost: the other one exports everything.

@@ -234,9 +234,23 @@ pub struct Counters {
     /// consumers and statuses stay separate. Those with the most requests keep their names. Default 1,000.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::ROUTES.start(), max = *bounds::ROUTES.end())))]
     pub max_routes: u32,
+    /// Maximum number of hosts. Further hosts are counted together. Default 100.
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::HOSTS.start(), max = *bounds::HOSTS.end())))]
+    pub max_hosts: u32,
+    /// Maximum number of upstream clusters. Further clusters are counted together. Default 100.
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::UPSTREAMS.start(), max = *bounds::UPSTREAMS.end())))]
+    pub max_upstreams: u32,
     /// Count per consumer. If false, the request log still contains the consumers. Default true.
     pub consumer: bool,
-    /// Upper bounds in seconds at which durations are also counted exactly, each larger than the one before.
+    /// Count per host that clients asked for (`server.address`). The request log contains the hosts in any case.
+    /// Where it is not given, outbound traffic is counted per host, because OpenTelemetry's conventions require the host of
+    /// a client's metrics, and inbound traffic is not.
+    pub host: Option<bool>,
+    /// Count per upstream cluster (`gatelens.upstream.cluster`). The request log contains the clusters in any case.
+    /// Default false.
+    pub upstream: bool,
+    /// Upper bounds in seconds at which durations are also counted exactly, each larger than the one before. The default is
+    /// that of OpenTelemetry's conventions.
     #[cfg_attr(feature = "schema", schemars(
         length(max = bounds::DURATION_BOUNDS),
         inner(range(min = *bounds::DURATION_BOUND.start(), max = *bounds::DURATION_BOUND.end())),
@@ -250,8 +264,14 @@ impl Default for Counters {
             max_series: 10_000,
             max_consumers: 1_000,
             max_routes: 1_000,
+            max_hosts: 100,
+            max_upstreams: 100,
             consumer: true,
-            bounds_seconds: vec![0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0],
+            host: None,
+            upstream: false,
+            bounds_seconds: vec![
+                0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0,
+            ],
         }
     }
 }

@@ -13,11 +13,22 @@ pub use strip::strip_bodies;
 use gatelens_model::attribute;
 
 use crate::VERSION;
-use crate::config::Service;
+use crate::config::{Direction, Service};
 use proto::Message;
 
 /// `content-type` of every request.
 pub const CONTENT_TYPE: &str = "application/x-protobuf";
+
+/// The version of OpenTelemetry's conventions that the names follow.
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.39.0";
+
+/// The attribute of the route: a server has a route, a client the template of a URL.
+pub(crate) fn route_attribute(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Inbound => attribute::ROUTE,
+        Direction::Outbound => attribute::URL_TEMPLATE,
+    }
+}
 
 /// The resource of everything that a configuration sends.
 #[derive(Clone, Debug, PartialEq, Eq)]

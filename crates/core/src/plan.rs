@@ -6,7 +6,9 @@ mod consumer;
 use std::rc::Rc;
 use std::time::Duration;
 
-use crate::config::{Config, ConfigError, Counters, Ingest, Problem, Routes, Service, Step, bounds};
+use crate::config::{
+    Config, ConfigError, Counters, Direction, Ingest, Problem, Routes, Service, Step, bounds,
+};
 use crate::counters::Caps;
 use crate::export::{ExportConfig, patterns};
 use crate::hash::fnv1a;
@@ -80,8 +82,8 @@ impl Plan {
                     series: counters.max_series,
                     consumers: counters.max_consumers,
                     routes: counters.max_routes,
-                    hosts: u32::MAX,
-                    upstream_clusters: u32::MAX,
+                    hosts: counters.max_hosts,
+                    upstream_clusters: counters.max_upstreams,
                     templates: u32::try_from(templates.routes()).unwrap_or(u32::MAX),
                 },
                 bounds_ns: counters.bounds_seconds.iter().map(|bound| (bound * 1e9).round() as u64).collect(),
@@ -114,6 +116,8 @@ impl Plan {
                 use_route_name: routes.use_route_name,
                 infer_routes: routes.infer,
                 count_consumers: counters.consumer,
+                count_hosts: counters.host.unwrap_or(service.direction == Direction::Outbound),
+                count_upstreams: counters.upstream,
                 selection: Selection::new(&exclude, &sample),
                 capture,
                 redactor,

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use gatelens_core::config::Compression;
+use gatelens_core::config::{Compression, Direction};
 use gatelens_core::counters::Measurement;
 use gatelens_core::export::{
     Answered, CounterExport, Destination, ExportConfig, ExportRequest, LogExport, MAX_HISTORY_BYTES, RootId,
@@ -73,6 +73,7 @@ fn event(path: &str) -> Event<'_> {
         consumer_group: "",
         method: Method::new(b"GET"),
         method_original: "",
+        direction: Direction::Inbound,
         scheme: Scheme::Http,
         server_address: "",
         server_port: None,

@@ -150,7 +150,7 @@ fn one_request_is_counted_and_logged_with_all_its_fields() {
             (series.clone(), 1, START)
         );
         let (sum, buckets): (f64, &[u64]) = match metric.name.as_str() {
-            "gatelens.request.duration" => (0.04, &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0]),
+            "gatelens.request.duration" => (0.04, &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
             "http.server.request.body.size" => (10.0, &[]),
             "http.server.response.body.size" => (2000.0, &[]),
             other => panic!("{other}"),

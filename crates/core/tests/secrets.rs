@@ -43,7 +43,7 @@ fn the_hash_is_that_of_the_options_and_not_of_their_spelling() {
     same(r#"{"ingest": {"cluster": "\u0061"}, "version": 1}"#);
     same(r#"{"version": 1, "ingest": {"timeout_ms": 5000, "cluster": "a"}, "debug": false}"#);
     same(
-        r#"{"version": 1, "ingest": {"cluster": "a"}, "counters": {"bounds_seconds": [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.50, 5, 1e1]}}"#,
+        r#"{"version": 1, "ingest": {"cluster": "a"}, "counters": {"bounds_seconds": [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.50, 5, 7.5, 1e1]}}"#,
     );
 
     let differs = |options: &str| {

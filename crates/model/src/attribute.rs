@@ -24,11 +24,15 @@ names! {
         CONSUMER_ID = "gatelens.consumer.id", "string", "", "The caller; `anonymous` when no source names one.";
         METHOD = "http.request.method", "string", "", "One of the ten known methods, else `_OTHER`.";
         ROUTE = "http.route", "string", "", "The route template, or `__unmatched__`.";
+        URL_TEMPLATE = "url.template", "string", "", "Outbound, in place of `http.route`.";
         URL_SCHEME = "url.scheme", "string", "", "`http` or `https`, else `_OTHER`. Absent where Envoy could not parse the request.";
         ROUTE_SOURCE = "gatelens.route.source", "string", "", "`template` where the route is a configured template, `route_name` where it is the name of Envoy's route. Absent for an inferred route.";
         STATUS_CODE = "http.response.status_code", "int", "", "Absent without a response (read as 0); 499 when the client aborted.";
         RPC_STATUS_CODE = "rpc.response.status_code", "string", "", "Status of a gRPC call, from its trailers or headers: `OK`, `UNAVAILABLE`, one of the 17 canonical names; a number outside of them is `UNKNOWN`. The HTTP status stays unchanged; it is normally 200. Absent where the request is not gRPC or its response has no such status.";
         ERROR_TYPE = "error.type", "string", "", "On errors (status 5xx, no response, or a gRPC call that failed), on responses of the gateway's own from 400 on, and outbound on every response from 400 on; see below.";
+        SERVER_ADDRESS = "server.address", "string", "", "The host that the client asked for: a name in lower case, or an IP address, redacted; `_OTHER` where it is neither. At most 253 bytes. Always in the log; on series with `counters.host`, and outbound. Beyond `counters.max_hosts`: `__overflow__`.";
+        SERVER_PORT = "server.port", "int", "", "The port of `server.address`, where it is not that of the scheme; outbound always.";
+        UPSTREAM_CLUSTER = "gatelens.upstream.cluster", "string", "", "The cluster that the request went to, or was meant for (Envoy's `xds.cluster_name`). Absent where the gateway responded by itself. Always in the log; on series with `counters.upstream`. Beyond `counters.max_upstreams`: `__overflow__`.";
         OVERFLOW = "otel.metric.overflow", "bool", "", "`true` on a series that combines those beyond a cap, and those of names that wait for a slot. Beyond `counters.max_consumers` the consumer alone is absent, beyond `counters.max_routes` the route. Beyond `counters.max_series` all attributes except the status code are absent, and the status code too where there are more than 63 of them; a request of a configured template gives up its consumer before its route.";
     }
 }
@@ -53,10 +57,7 @@ names! {
         METHOD_ORIGINAL = "http.request.method_original", "string", "", "The method as sent, when it counts as `_OTHER`.";
         URL_PATH = "url.path", "string", "", "Path without query, redacted, at most 2,048 bytes.";
         URL_QUERY = "url.query", "string", "", "Redacted, at most 4,096 bytes. Absent when empty or when `capture.query` is false.";
-        SERVER_ADDRESS = "server.address", "string", "", "The host that the client asked for: a name in lower case, or an IP address, redacted; `_OTHER` where it is neither. At most 253 bytes.";
-        SERVER_PORT = "server.port", "int", "", "Its port, where it is not that of the scheme; outbound always.";
         PROTOCOL_VERSION = "network.protocol.version", "string", "", "Version of HTTP that the client speaks: `1.0`, `1.1`, `2`, `3`.";
-        UPSTREAM_CLUSTER = "gatelens.upstream.cluster", "string", "", "The cluster that the request went to, or was meant for (Envoy's `xds.cluster_name`). Absent where the gateway responded by itself.";
         CLIENT_ADDRESS = "client.address", "string", "", "Address of the client as Envoy sees it (`source.address`, trusted hops of `x-forwarded-for` applied).";
         CLIENT_PORT = "client.port", "int", "", "Port of the client.";
         USER_AGENT = "user_agent.original", "string", "", "At most 512 bytes.";

@@ -71,3 +71,35 @@ names! {
             "Present only where it exceeds a minute: after a long outage, the length of time that the changes in this export cover. Its minutes cannot be told apart.";
     }
 }
+
+/// What a metric describes, in one sentence: the first of its documentation. Empty for a name that is not ours.
+pub fn description(name: &str) -> &'static str {
+    let entries = || TRAFFIC.iter().chain(GATEWAY);
+    let found = match name.strip_prefix(CLIENT) {
+        Some(rest) => entries().find(|entry| entry.name.strip_prefix(SERVER) == Some(rest)),
+        None => entries().find(|entry| entry.name == name),
+    };
+    let meaning = found.map_or("", |entry| entry.meaning);
+    match meaning.find(". ") {
+        Some(end) => meaning.get(..=end).unwrap_or(meaning),
+        None => meaning,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_described_in_one_sentence() {
+        for entry in TRAFFIC.iter().chain(GATEWAY) {
+            let described = description(entry.name);
+            assert!(described.ends_with('.') && entry.meaning.starts_with(described), "{}", entry.name);
+        }
+        assert_eq!(
+            description("http.client.request.body.size"),
+            description("http.server.request.body.size")
+        );
+        assert_eq!(description("somebody.elses"), "");
+    }
+}

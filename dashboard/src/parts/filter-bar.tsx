@@ -123,6 +123,9 @@ const EXAMPLES: Record<Dimension, string> = {
   status: '404, or 5xx',
   service: 'orders',
   environment: 'prod',
+  host: 'api.example.com',
+  upstream_cluster: 'users',
+  direction: 'inbound,outbound',
 };
 
 function textOf(filter: Filter, value: string): string {

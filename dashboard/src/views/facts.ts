@@ -1,7 +1,7 @@
 // The facts about every view, in one place. The components are in `app.tsx`.
 
 /** The dimensions that requests are filtered and grouped by, under the names of the read API. */
-export const DIMENSIONS = ['consumer', 'group', 'route', 'method', 'status', 'service', 'environment'] as const;
+export const DIMENSIONS = ['consumer', 'group', 'route', 'method', 'status', 'service', 'environment', 'host', 'upstream_cluster', 'direction'] as const;
 export type Dimension = (typeof DIMENSIONS)[number];
 
 export interface ViewFacts {

@@ -55,6 +55,10 @@ pub const SERIES: RangeInclusive<u32> = 1..=20_000;
 pub const CONSUMERS: RangeInclusive<u32> = 1..=20_000;
 /// `counters.max_routes`.
 pub const ROUTES: RangeInclusive<u32> = 1..=20_000;
+/// `counters.max_hosts`.
+pub const HOSTS: RangeInclusive<u32> = 1..=20_000;
+/// `counters.max_upstreams`.
+pub const UPSTREAMS: RangeInclusive<u32> = 1..=20_000;
 /// Most entries of `counters.bounds_seconds`.
 pub const DURATION_BOUNDS: usize = 64;
 /// An entry of `counters.bounds_seconds`, seconds.

@@ -144,6 +144,13 @@ fn a_defect_has_a_place_and_a_suggestion() {
         "counters.max_routes",
         "the templates have 3 routes, and the bound is 2; set `counters.max_routes` to 3 or more",
     );
+    check(r#""counters": {"max_hosts": 0}"#, "counters.max_hosts", "use a number between 1 and 20000");
+    check(
+        r#""counters": {"max_upstreams": 0}"#,
+        "counters.max_upstreams",
+        "use a number between 1 and 20000",
+    );
+    check(r#""counters": {"host": "virtual_host"}"#, "counters.host", "boolean");
     check(r#""counters": {"max_series": 0}"#, "counters.max_series", "use a number between 1 and 20000");
     check(r#""counters": {"bounds_seconds": [1, 0.5]}"#, "counters.bounds_seconds", "do not rise");
     check(r#""limits": {"flush_ms": 1}"#, "limits.flush_ms", "use a number between 100 and 60000");

@@ -3,7 +3,7 @@
 use gatelens_model::{attribute, value};
 
 use super::proto::Message;
-use super::{Resource, encode_scope};
+use super::{Resource, SCHEMA_URL, encode_scope, route_attribute};
 use crate::request::event::{Event, Header};
 use gatelens_model::OmissionReason;
 use gatelens_redact::capture::CapturedBody;
@@ -42,7 +42,7 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
             out.string_attribute(6, attribute::PROTOCOL_VERSION, protocol.version());
         }
         text(out, attribute::UPSTREAM_CLUSTER, event.upstream_cluster);
-        out.string_attribute(6, attribute::ROUTE, event.route);
+        out.string_attribute(6, route_attribute(event.direction), event.route);
         if let Some(source) = event.route_source.name() {
             out.string_attribute(6, attribute::ROUTE_SOURCE, source);
         }
@@ -128,7 +128,9 @@ pub fn encode_portion(resource: &Resource, instance: &str, records: &[u8]) -> Ve
         out.nested(2, |out| {
             encode_scope(out);
             out.extend_from_slice(records);
+            out.string(3, SCHEMA_URL);
         });
+        out.string(3, SCHEMA_URL);
     });
     out
 }

@@ -1,13 +1,14 @@
 //! The counters as OTLP metrics.
 
 use super::proto::Message;
-use super::{Resource, encode_scope};
+use super::{Resource, SCHEMA_URL, encode_scope, route_attribute};
 use crate::config::Direction;
 use crate::counters::{Dimension, Dimensions, Series, SeriesKey, Values};
+use crate::request::authority::Authority;
 use crate::stats::{FleetStats, RedactionStats};
 use gatelens_model::sketch::{SCALE, Sketch};
 use gatelens_model::varint;
-use gatelens_model::{attribute, metric};
+use gatelens_model::{attribute, metric, value};
 
 const CUMULATIVE: u64 = 2;
 const MONOTONIC: u64 = 1;
@@ -60,7 +61,9 @@ impl MetricsExport<'_> {
             out.nested(2, |out| {
                 encode_scope(out);
                 self.metrics(out);
+                out.string(3, SCHEMA_URL);
             });
+            out.string(3, SCHEMA_URL);
         });
         out
     }
@@ -90,7 +93,9 @@ impl MetricsExport<'_> {
             put_metric(out, metric::UPSTREAM_ATTEMPTS, "{attempt}", |out| {
                 self.sum(out, MONOTONIC, |out| {
                     for ExportedSeries { key, start_ns, values } in self.series {
-                        self.number_since(out, *start_ns, values.attempts, |out| attributes(out, 7, key));
+                        self.number_since(out, *start_ns, values.attempts, |out| {
+                            attributes(out, 7, self.direction, key)
+                        });
                     }
                 });
             });
@@ -140,6 +145,15 @@ impl MetricsExport<'_> {
             });
         });
         if let Some(redaction) = self.redaction {
+            self.of_redaction(out, redaction);
+        }
+        if let Some(interval_ns) = self.interval_ns {
+            self.gauge(out, metric::INTERVAL, "s", interval_ns / 1_000_000_000);
+        }
+    }
+
+    fn of_redaction(&self, out: &mut Vec<u8>, redaction: &RedactionStats) {
+        if redaction.rules().next().is_some() {
             put_metric(out, metric::REDACTION_HITS, "{hit}", |out| {
                 self.sum(out, MONOTONIC, |out| {
                     for (rule, hits) in redaction.rules() {
@@ -149,6 +163,8 @@ impl MetricsExport<'_> {
                     }
                 });
             });
+        }
+        if redaction.bodies().next().is_some() {
             put_metric(out, metric::BODIES, "{body}", |out| {
                 self.sum(out, MONOTONIC, |out| {
                     for (message, fate, bodies) in redaction.bodies() {
@@ -159,9 +175,6 @@ impl MetricsExport<'_> {
                     }
                 });
             });
-        }
-        if let Some(interval_ns) = self.interval_ns {
-            self.gauge(out, metric::INTERVAL, "s", interval_ns / 1_000_000_000);
         }
     }
 
@@ -203,6 +216,9 @@ impl MetricsExport<'_> {
     }
 
     fn sketches(&self, out: &mut Vec<u8>, name: &str, sketch: impl Fn(&Values) -> &Sketch) {
+        if self.series.iter().all(|series| sketch(&series.values).count == 0) {
+            return;
+        }
         put_metric(out, name, "s", |out| {
             out.nested(10, |out| {
                 for ExportedSeries { key, start_ns, values } in self.series {
@@ -211,7 +227,7 @@ impl MetricsExport<'_> {
                         continue;
                     }
                     out.nested(1, |out| {
-                        attributes(out, 1, key);
+                        attributes(out, 1, self.direction, key);
                         out.fixed64(2, *start_ns);
                         out.fixed64(3, self.time_ns);
                         out.fixed64(4, sketch.count);
@@ -235,7 +251,7 @@ impl MetricsExport<'_> {
                         out.fixed64(3, self.time_ns);
                         out.fixed64(4, values.duration.count);
                         rest(values, out);
-                        attributes(out, 9, key);
+                        attributes(out, 9, self.direction, key);
                     });
                 }
                 out.varint(2, CUMULATIVE);
@@ -247,6 +263,7 @@ impl MetricsExport<'_> {
 fn put_metric(out: &mut Vec<u8>, name: &str, unit: &str, data: impl FnOnce(&mut Vec<u8>)) {
     out.nested(2, |out| {
         out.string(1, name);
+        out.string(2, metric::description(name));
         out.string(3, unit);
         data(out);
     });
@@ -276,9 +293,9 @@ fn buckets(out: &mut Vec<u8>, sketch: &Sketch) {
     });
 }
 
-fn attributes(out: &mut Vec<u8>, field: u32, key: &SeriesKey) {
+fn attributes(out: &mut Vec<u8>, field: u32, direction: Direction, key: &SeriesKey) {
     match key.series() {
-        Some(Series::Exact(dimensions)) => dimension_attributes(out, field, &dimensions),
+        Some(Series::Exact(dimensions)) => dimension_attributes(out, field, direction, &dimensions),
         Some(Series::Overflow(status)) => {
             out.flag_attribute(field, attribute::OVERFLOW);
             if let Some(code) = status.and_then(|status| status.code()) {
@@ -289,7 +306,7 @@ fn attributes(out: &mut Vec<u8>, field: u32, key: &SeriesKey) {
     }
 }
 
-fn dimension_attributes(out: &mut Vec<u8>, field: u32, dimensions: &Dimensions<'_>) {
+fn dimension_attributes(out: &mut Vec<u8>, field: u32, direction: Direction, dimensions: &Dimensions<'_>) {
     let Dimensions { consumer, method, scheme, route, route_source, status, .. } = *dimensions;
     if dimensions.overflow() {
         out.flag_attribute(field, attribute::OVERFLOW);
@@ -302,7 +319,26 @@ fn dimension_attributes(out: &mut Vec<u8>, field: u32, dimensions: &Dimensions<'
         out.string_attribute(field, attribute::URL_SCHEME, scheme);
     }
     if let Dimension::Value(route) = route {
-        out.string_attribute(field, attribute::ROUTE, route);
+        out.string_attribute(field, route_attribute(direction), route);
+    }
+    match dimensions.host {
+        Some(Dimension::Value(host)) => {
+            let (host, port) = Authority::split_series(host, scheme);
+            out.string_attribute(field, attribute::SERVER_ADDRESS, host);
+            let is_needed = direction == Direction::Outbound || port != scheme.default_port();
+            if let Some(port) = port.filter(|_| is_needed) {
+                out.int_attribute(field, attribute::SERVER_PORT, u64::from(port));
+            }
+        }
+        Some(Dimension::Overflow) => out.string_attribute(field, attribute::SERVER_ADDRESS, value::OVERFLOW),
+        None => {}
+    }
+    match dimensions.upstream_cluster {
+        Some(Dimension::Value(cluster)) => out.string_attribute(field, attribute::UPSTREAM_CLUSTER, cluster),
+        Some(Dimension::Overflow) => {
+            out.string_attribute(field, attribute::UPSTREAM_CLUSTER, value::OVERFLOW);
+        }
+        None => {}
     }
     if let Some(source) = route_source.name() {
         out.string_attribute(field, attribute::ROUTE_SOURCE, source);

@@ -78,6 +78,8 @@ pub(super) fn counters(counters: &Counters) -> Checked {
     range(["counters", "max_series"], counters.max_series, bounds::SERIES)?;
     range(["counters", "max_consumers"], counters.max_consumers, bounds::CONSUMERS)?;
     range(["counters", "max_routes"], counters.max_routes, bounds::ROUTES)?;
+    range(["counters", "max_hosts"], counters.max_hosts, bounds::HOSTS)?;
+    range(["counters", "max_upstreams"], counters.max_upstreams, bounds::UPSTREAMS)?;
     let at = ["counters", "bounds_seconds"];
     let seconds = &counters.bounds_seconds;
     at_most(at, seconds.len(), bounds::DURATION_BOUNDS, "bounds")?;

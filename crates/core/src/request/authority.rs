@@ -40,6 +40,30 @@ impl<'a> Authority<'a> {
     }
 }
 
+impl Authority<'_> {
+    /// The text for a series: the host, given as it may leave, with the port where that is not the scheme's.
+    pub fn of_series<'h>(&self, host: Cow<'h, str>) -> Cow<'h, str> {
+        match self.port.filter(|_| !self.is_default_port) {
+            None => host,
+            Some(port) if host.contains(':') => Cow::Owned(format!("[{host}]:{port}")),
+            Some(port) => Cow::Owned(format!("{host}:{port}")),
+        }
+    }
+
+    /// Takes the text for a series apart again: the host and its port, that of the scheme where it names none.
+    pub fn split_series(text: &str, scheme: Scheme) -> (&str, Option<u16>) {
+        let named = text.rsplit_once(':').and_then(|(host, port)| {
+            let host = match host.strip_prefix('[') {
+                Some(host) => host.strip_suffix(']')?,
+                None if host.contains(':') => return None,
+                None => host,
+            };
+            Some((host, Some(port.parse().ok()?)))
+        });
+        named.unwrap_or((text, scheme.default_port()))
+    }
+}
+
 /// Host and port; `None` where it is no authority.
 fn split(authority: &[u8]) -> Option<(Cow<'_, str>, Option<u16>)> {
     let text = std::str::from_utf8(authority).ok()?;
@@ -133,6 +157,21 @@ mod tests {
         }
         assert_eq!(Authority::parse(b"", Http), None);
         assert_eq!(Authority::parse(b"\xe9", Http).unwrap().host, "_OTHER");
+    }
+
+    #[test]
+    fn the_text_for_a_series_is_taken_apart_again() {
+        let check = |authority: &str, text: &str, host: &str, port: u16| {
+            let found = Authority::parse(authority.as_bytes(), Scheme::Https).unwrap();
+            let of_series = found.of_series(found.host.clone());
+            assert_eq!(of_series, text, "{authority}");
+            assert_eq!(Authority::split_series(&of_series, Scheme::Https), (host, Some(port)));
+        };
+        check("a.example", "a.example", "a.example", 443);
+        check("a.example:8443", "a.example:8443", "a.example", 8_443);
+        check("[::1]", "::1", "::1", 443);
+        check("[::1]:8443", "[::1]:8443", "::1", 8_443);
+        check("???", "_OTHER", "_OTHER", 443);
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::config::Direction;
 use crate::counters::Measurement;
 use crate::outcome::{Ending, ErrorType, GrpcStatus, Method, Status};
 use crate::request::protocol::Protocol;
@@ -50,6 +51,8 @@ pub struct Event<'a> {
     pub method: Method,
     /// As sent, when it is not on the list.
     pub method_original: &'a str,
+    /// Direction of the traffic.
+    pub direction: Direction,
     /// `:scheme`.
     pub scheme: Scheme,
     /// The host that the client asked for, normalised and redacted.

@@ -23,6 +23,10 @@ pub struct RequestPlan {
     pub infer_routes: bool,
     /// Whether series tell consumers apart.
     pub count_consumers: bool,
+    /// Whether series tell hosts apart.
+    pub count_hosts: bool,
+    /// Whether series tell upstream clusters apart.
+    pub count_upstreams: bool,
     /// The requests that are counted and logged.
     pub selection: Selection,
     /// The parts of a request that the log keeps.

@@ -51,8 +51,9 @@ impl<S: Stream> FinishedRequest<S> {
             _ => plan.redactor.path(facts.path, if is_logged { &mut *hits } else { &mut unlogged }),
         };
         let route = redacted_route(plan, facts, &path);
+        let (host, cluster) = (counted_host(plan, facts), counted_cluster(plan, facts));
         let series = match decision.count {
-            Counting::Counted => Some(series(plan, facts, &route)),
+            Counting::Counted => Some(series(plan, facts, &route, &host, &cluster)),
             Counting::Excluded => None,
         };
         match decision.log {
@@ -100,6 +101,7 @@ impl<S: Stream> FinishedRequest<S> {
             consumer_group: &facts.consumer_label.group,
             method: facts.method,
             method_original: &bounded_text(unknown_method, MAX_WORD_BYTES),
+            direction: plan.direction,
             scheme: facts.scheme,
             server_address: &server_address,
             server_port: server_port(plan, facts),
@@ -147,8 +149,15 @@ fn redacted_route<'a>(plan: &RequestPlan, facts: &'a Facts<'_>, redacted_path: &
     }
 }
 
-fn series<'a>(plan: &RequestPlan, facts: &'a Facts<'_>, route: &'a str) -> Series<'a> {
+fn series<'a>(
+    plan: &RequestPlan,
+    facts: &'a Facts<'_>,
+    route: &'a str,
+    host: &'a str,
+    upstream_cluster: &'a str,
+) -> Series<'a> {
     let consumer = if plan.count_consumers { &facts.consumer.id } else { ANONYMOUS };
+    let optional = |text: &'a str| if text.is_empty() { None } else { Some(Dimension::Value(text)) };
     Series::Exact(Dimensions {
         consumer: Dimension::Value(consumer),
         method: facts.method,
@@ -158,9 +167,27 @@ fn series<'a>(plan: &RequestPlan, facts: &'a Facts<'_>, route: &'a str) -> Serie
         status: facts.status,
         grpc_status: facts.grpc_status,
         error: facts.error,
-        host: None,
-        upstream_cluster: None,
+        host: optional(host),
+        upstream_cluster: optional(upstream_cluster),
     })
+}
+
+/// Host and port for a series, as [`Authority::of_series`] writes them; empty where series do not tell hosts apart.
+fn counted_host<'a>(plan: &RequestPlan, facts: &'a Facts<'_>) -> Cow<'a, str> {
+    let Some(authority) = facts.authority.as_ref().filter(|_| plan.count_hosts) else {
+        return Cow::default();
+    };
+    // What the log masks leaves with no count either. It hits no rule a second time.
+    let host = plan.redactor.header(b"host", authority.host.as_bytes(), &mut Hits::default());
+    authority.of_series(bounded(host, MAX_HOST_BYTES))
+}
+
+/// The cluster for a series; empty where series do not tell clusters apart.
+fn counted_cluster<'a>(plan: &RequestPlan, facts: &'a Facts<'_>) -> Cow<'a, str> {
+    if !plan.count_upstreams {
+        return Cow::default();
+    }
+    bounded_text(facts.upstream_cluster, MAX_WORD_BYTES)
 }
 
 /// The host that the client asked for, redacted as the header `host`: so rules name `:authority`, too.

@@ -11,6 +11,7 @@ const NANOS_PER_MINUTE: i64 = 60_000_000_000;
 
 /// The knowledge of a stream when a point arrives.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one at a time, and almost always a state")]
 pub(crate) enum Known {
     /// Nothing: the stream begins, and all that the point holds is new.
     Nothing,

@@ -116,6 +116,8 @@ pub(crate) enum Source {
     Query(&'static str),
     /// An attribute that is present on every request; without it, this value.
     Label(&'static str, &'static str),
+    /// `http.route`, else `url.template`, else `__unmatched__`.
+    Route,
     /// The caller: `gatelens.consumer.id`, else `enduser.id`, else `anonymous`.
     Consumer,
     /// What the sender's resource states, or its absence: not the record.
@@ -256,7 +258,7 @@ pub(crate) const FIELDS: [Field; 41] = [
     text!(61, consumer_group, Source::Text(attribute::CONSUMER_GROUP)),
     label!(3, method, Source::Label(attribute::METHOD, value::OTHER_METHOD)),
     text!(4, method_original, Source::Text(attribute::METHOD_ORIGINAL)),
-    label!(5, route, Source::Label(attribute::ROUTE, value::UNMATCHED)),
+    label!(5, route, Source::Route),
     text!(30, route_source, Source::Text(attribute::ROUTE_SOURCE)),
     text!(40, scheme, Source::Text(attribute::URL_SCHEME)),
     text!(41, host, Source::Text(attribute::SERVER_ADDRESS)),

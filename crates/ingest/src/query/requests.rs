@@ -19,7 +19,9 @@ use super::params::Params;
 use super::range::{Range, rfc3339};
 use crate::error::QueryError;
 use crate::limits::Limits;
+use crate::model::RequestEvent;
 use crate::store::DataDir;
+use data_encoding::HEXLOWER_PERMISSIVE;
 use file::File;
 use fold::Folding;
 use place::Place;
@@ -36,6 +38,10 @@ const DEFAULT_ROWS: u64 = 100;
 pub(crate) struct RequestsQuery {
     range: Range,
     filter: Filter,
+    /// Requests of this trace only: 16 bytes.
+    trace_id: Option<Vec<u8>>,
+    /// The request with this id only.
+    request_id: Option<String>,
     limit: usize,
     cursor: Option<Place>,
 }
@@ -53,15 +59,26 @@ pub(crate) struct RequestsPage {
 impl RequestsQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
-        let names: Vec<&str> =
-            ["from", "to", "limit", "cursor"].iter().chain(&filter::NAMES).copied().collect();
+        let names: Vec<&str> = ["from", "to", "trace_id", "request_id", "limit", "cursor"]
+            .iter()
+            .chain(&filter::NAMES)
+            .copied()
+            .collect();
         let params = Params::parse(query, &names)?;
         Ok(Self {
             range: Range::read(&params, now)?,
             filter: Filter::read(&params)?,
+            trace_id: params.one("trace_id")?.map(trace_id).transpose()?,
+            request_id: params.one("request_id")?.map(str::to_owned),
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
             cursor: params.one("cursor")?.map(Place::parse).transpose()?,
         })
+    }
+
+    fn takes(&self, event: &RequestEvent, sender: &Sender) -> bool {
+        self.trace_id.as_ref().is_none_or(|wanted| *wanted == event.trace_id)
+            && self.request_id.as_ref().is_none_or(|wanted| event.request_id.as_ref() == Some(wanted))
+            && self.filter.takes_event(event, sender)
     }
 
     /// The answer out of the store.
@@ -124,6 +141,13 @@ impl RequestsQuery {
         let next = next.map(|place| place.to_text());
         RequestsPage { from: rfc3339(self.range.from), to: rfc3339(self.range.to), rows, next }
     }
+}
+
+fn trace_id(text: &str) -> Result<Vec<u8>, QueryError> {
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().filter(|bytes| bytes.len() == 16);
+    bytes.ok_or_else(|| {
+        QueryError::parameter("trace_id", format!("trace_id must be 32 hexadecimal digits, not {text:?}"))
+    })
 }
 
 /// The rows so far.

@@ -68,6 +68,11 @@ pub(super) fn consumer(attributes: &[KeyValue]) -> Option<&str> {
     text(attributes, attribute::CONSUMER_ID).or_else(|| text(attributes, ENDUSER))
 }
 
+/// The route of a server's request, or the template of a client's.
+pub(super) fn route(attributes: &[KeyValue]) -> Option<&str> {
+    text(attributes, attribute::ROUTE).or_else(|| text(attributes, attribute::URL_TEMPLATE))
+}
+
 /// The status code, 0 when there is none.
 pub(super) fn status(attributes: &[KeyValue], key: &str) -> u16 {
     number(attributes, key).and_then(|code| u16::try_from(code).ok()).filter(|c| *c < 1000).unwrap_or(0)
@@ -128,7 +133,7 @@ pub(super) fn series(gateway: &Gateway, direction: &str, attributes: &[KeyValue]
         direction: direction.to_owned(),
         consumer: label(consumer(attributes), value::ANONYMOUS),
         method: label(text(attributes, attribute::METHOD), value::OTHER_METHOD),
-        route: label(text(attributes, attribute::ROUTE), value::UNMATCHED),
+        route: label(route(attributes), value::UNMATCHED),
         host: owned(attributes, attribute::SERVER_ADDRESS).unwrap_or_default(),
         upstream_cluster: owned(attributes, attribute::UPSTREAM_CLUSTER).unwrap_or_default(),
         status: status(attributes, attribute::STATUS_CODE),

@@ -1,6 +1,8 @@
 //! OTLP log records to [`RequestBatch`].
 
-use super::attributes::{consumer, gateway, grpc_status, is_true, number, query, status, text, weight};
+use super::attributes::{
+    consumer, gateway, grpc_status, is_true, number, query, route, status, text, weight,
+};
 use super::captured::{body, body_omitted, headers};
 use crate::model::request::{Access, FIELDS, Source};
 use crate::model::{Gateway, Identity, RequestBatch, RequestEvent, RequestPart, SENDER};
@@ -94,6 +96,7 @@ fn bytes(source: &Source, from: &[KeyValue], trace_id: &[u8], span_id: &[u8]) ->
         Source::Text(key) => text(from, key),
         Source::Query(key) => query(from, key),
         Source::Label(key, absent) => Some(text(from, key).unwrap_or(absent)),
+        Source::Route => Some(route(from).unwrap_or(value::UNMATCHED)),
         Source::Consumer => Some(consumer(from).unwrap_or(value::ANONYMOUS)),
         Source::Flag(key) => is_true(from, key).then_some("true"),
         Source::Body(content) => body(from, content),

@@ -133,7 +133,7 @@ impl File {
             if by_group {
                 labels.apply(&sender, &mut event)?;
             }
-            if query.filter.takes_event(&event, &sender) {
+            if query.takes(&event, &sender) {
                 if !by_group {
                     labels.apply(&sender, &mut event)?;
                 }
