@@ -193,6 +193,10 @@ fn counted_cluster<'a>(plan: &RequestPlan, facts: &'a Facts<'_>) -> Cow<'a, str>
 /// The host that the client asked for, redacted as the header `host`: so rules name `:authority`, too.
 fn server_address<'a>(plan: &RequestPlan, facts: &'a Facts<'_>, hits: &mut Hits) -> Cow<'a, str> {
     let Some(authority) = &facts.authority else { return Cow::default() };
+    // Where the log keeps the header, too, its rules are hit there.
+    let is_kept = plan.capture.header_name(Message::Request, b":authority").is_some();
+    let mut uncounted = Hits::default();
+    let hits = if is_kept { &mut uncounted } else { hits };
     bounded(plan.redactor.header(b"host", authority.host.as_bytes(), hits), MAX_HOST_BYTES)
 }
 
