@@ -97,7 +97,7 @@ fn customers_replace_scanners_and_no_request_is_lost() {
         let has = |customer: &&str| {
             routes.contains_key(&format!("/direct/{customer}")) && consumers.contains_key(*customer)
         };
-        if CUSTOMERS.iter().all(|customer| has(&customer)) && restarts == 2 {
+        if CUSTOMERS.iter().all(&has) && restarts == 2 {
             break true;
         }
         if began.elapsed() > Duration::from_secs(240) {

@@ -183,6 +183,65 @@ fn a_pseudonymised_value_is_nowhere_in_clear() {
 }
 
 #[test]
+fn a_pseudonymised_value_is_in_no_other_header() {
+    let text = r#"{"version": 1, "ingest": {"cluster": "c"}, "redact": {"defaults": false},
+        "capture": {"request_headers": ["*"], "response_headers": ["*"]},
+        "consumer": {"pseudonymize_key": "k3y-0451", "sources": [
+            {"cookie": "uid", "pseudonymize": true}, {"client_ip": true, "pseudonymize": true}]}}"#;
+    let worker = Worker::start(&FakeGateway::starting_at(1), text);
+    worker.finish(
+        FakeStream::new("GET", "/", 200)
+            .header("x-forwarded-for", "192.0.2.7, 10.0.0.1")
+            .header("X-Real-IP", "192.0.2.7")
+            .header("x-envoy-external-address", "192.0.2.7")
+            .header("forwarded", "for=192.0.2.7;proto=https")
+            .header("x-other", "kept")
+            .response_header("set-cookie", "uid=planted-1; Path=/"),
+    );
+    let records = logged(&worker);
+    assert_eq!(records[0]["http.request.header.x-other"], "kept");
+    for secret in ["planted", "192.0.2.7"] {
+        assert!(!format!("{records:?}").contains(secret), "{secret}: {records:?}");
+    }
+}
+
+#[test]
+fn a_pseudonymised_value_is_no_name_and_no_other_id() {
+    let refused = |consumer: &str, path: &str| {
+        let error = Plan::read(&configuration(consumer), &PluginIdentity::default()).unwrap_err();
+        assert_eq!(error.path, path, "{error}");
+        assert!(error.to_string().contains("a source pseudonymises this value"), "{error}");
+    };
+    let with =
+        |source: &str, more: &str| format!(r#"{{"pseudonymize_key": "k3y", "sources": [{source}], {more}}}"#);
+    let user = r#"{"header": "X-User", "pseudonymize": true}"#;
+    refused(&with(user, r#""name": {"header": "x-user"}"#), "consumer.name.header");
+    refused(
+        &with(r#"{"api_key_header": "x-user"}"#, r#""group": {"header": "x-user"}"#),
+        "consumer.group.header",
+    );
+    let mail = r#"{"metadata": ["f", "mail"], "pseudonymize": true}"#;
+    refused(&with(mail, r#""name": {"metadata": ["f", "mail"]}"#), "consumer.name.metadata");
+    let twice = format!(r#"{user}, {{"header": "x-user"}}"#);
+    refused(&with(&twice, r#""directory": {}"#), "consumer.sources[1].header");
+    let other = with(user, r#""name": {"header": "x-user-name"}"#);
+    assert!(Plan::read(&configuration(&other), &PluginIdentity::default()).is_ok());
+}
+
+#[test]
+fn a_masked_host_is_masked_wherever_it_is() {
+    let text = r#"{"version": 1, "ingest": {"cluster": "c"}, "redact": {"headers": ["host"]},
+                   "counters": {"host": true}}"#;
+    let worker = Worker::start(&FakeGateway::starting_at(1), text);
+    worker.finish(FakeStream::new("GET", "/", 200).header(":authority", "planted.example.com"));
+    let sent = worker.deliver_after(Duration::from_secs(2));
+    assert_eq!(otlp::records(&sent)[0]["server.address"], "[CLIENT_REDACTED]");
+    let all: String =
+        sent.iter().map(|sent| String::from_utf8_lossy(&otlp::inflated(sent)).into_owned()).collect();
+    assert!(!all.contains("planted"), "{all}");
+}
+
+#[test]
 fn another_key_keeps_the_counters_and_the_hash_of_the_configuration() {
     let plan = |key: &str| {
         let text = format!(

@@ -54,6 +54,24 @@ fn the_labelled_table_is_met() {
 }
 
 #[test]
+fn a_second_password_and_the_members_of_a_change_are_masked() {
+    let check = |body: &str, secrets: bool| {
+        assert_eq!(redact(BodyKind::Json, body) != body, secrets, "{body}");
+    };
+    for name in ["password_check", "passwordCheck", "password_match", "password_verification"] {
+        check(&format!(r#"{{"{name}": "x4Kq9Z"}}"#), true);
+        check(&format!(r#"{{"{name}": true}}"#), false);
+    }
+    check(r#"{"change_password": {"old": "x4Kq9Z"}}"#, true);
+    check(r#"{"change_password": {"new": "x4Kq9Z"}}"#, true);
+    check(r#"{"resetPassword": {"current": "x4Kq9Z"}}"#, true);
+    check(r#"{"token_info": {"value": "x4Kq9Z"}}"#, true);
+    check(r#"{"secret_details": {"value": "x4Kq9Z"}}"#, true);
+    check(r#"{"change_password": {"href": "/a"}}"#, false);
+    check(r#"{"token_check": "pass"}"#, false);
+}
+
+#[test]
 fn nothing_that_was_masked_rightly_is_masked_less() {
     let values = [
         "\"x4Kq9Z\"",

@@ -125,7 +125,7 @@ const EXAMPLES: Record<Dimension, string> = {
   service: 'orders',
   environment: 'prod',
   host: 'api.example.com',
-  upstream_cluster: 'orders',
+  upstream_cluster: 'users',
   version: '1.4.2',
   direction: 'inbound, or outbound',
   error_type: 'rate_limited',

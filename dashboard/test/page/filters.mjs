@@ -54,7 +54,7 @@ describe('filters', { concurrency: 2 }, () => {
     assert.equal(requestsTo(mock, 'requests').at(-1).get('errors'), 'true');
   });
 
-  check('take hosts and directions as well', { path: '/requests?direction=outbound&version=1.4.2' }, async (page, mock) => {
+  check('take hosts and directions as well', { path: '/requests?direction=outbound&version=1.4.2&consumer=a%5C%2Cb' }, async (page, mock) => {
     await until(() => requestsTo(mock, 'requests').at(-1)?.get('direction'), (direction) => direction === 'outbound');
     await page.getByRole('button', { name: 'Filter', exact: true }).click();
     await page.getByLabel('Field').selectOption('direction');
@@ -62,8 +62,10 @@ describe('filters', { concurrency: 2 }, () => {
     await page.getByLabel('Field').selectOption('host');
     await page.getByLabel('Value', { exact: true }).fill('!a.example');
     await page.keyboard.press('Enter');
-    assert.deepEqual(await until(() => chips(page), (all) => all.length === 3), ['host=!a.example', 'version=1.4.2', 'direction=outbound']);
+    assert.deepEqual(await until(() => chips(page), (all) => all.length === 4), ['consumer=a\\,b', 'host=!a.example', 'version=1.4.2', 'direction=outbound']);
     await until(() => requestsTo(mock, 'requests').at(-1).get('host'), (host) => host === '!a.example');
+    // As it is in the address: the API has the same grammar.
+    assert.equal(requestsTo(mock, 'requests').at(-1).get('consumer'), 'a\\,b');
   });
 
   check('offer the values that occur', { path: '/requests' }, async (page) => {

@@ -24,11 +24,13 @@ pub(super) fn compile(consumer: &Consumer, redact: &RedactConfig) -> Result<Cons
     check::at_most(["consumer", "sources"], consumer.sources.len(), bounds::SOURCES, "sources")?;
     let pseudonymizer = pseudonymizer(consumer)?;
     let masked = masked_headers(redact)?;
-    let mut plan = ConsumerPlan { labels: labels(consumer, &masked)?, ..ConsumerPlan::default() };
+    let hidden = pseudonymised(consumer)?;
+    let mut plan = ConsumerPlan { labels: labels(consumer, &masked, &hidden)?, ..ConsumerPlan::default() };
     for (index, source) in consumer.sources.iter().enumerate() {
         let at =
             |key: &str| -> Vec<Step> { vec!["consumer".into(), "sources".into(), index.into(), key.into()] };
         let (key, mut place) = place(source, index)?;
+        let is_hidden = hidden.contains(&place);
         if let Place::ResponseHeader(name, position) = &mut place {
             let known = plan.response_headers.iter().position(|known| known == name);
             *position = known.unwrap_or(plan.response_headers.len());
@@ -57,6 +59,7 @@ pub(super) fn compile(consumer: &Consumer, redact: &RedactConfig) -> Result<Cons
                 return Err(Problem::new(at("keep_prefix"), message));
             }
             refuse_credential(&place, written(source), &masked)
+                .and_then(|()| if is_hidden { Err(HIDDEN.to_owned()) } else { Ok(()) })
                 .map_err(|message| Problem::new(at(key), message))?;
             Form::Clear
         };
@@ -87,6 +90,10 @@ pub(super) fn masked(consumer: &Consumer, redact: &RedactConfig) -> RedactConfig
             // The built-in names have these, unless they are switched off.
             if !redact.defaults && source.cookie.is_some() {
                 mask(&mut extended.headers, "cookie");
+                mask(&mut extended.headers, "set-cookie");
+            }
+            if source.client_ip {
+                ADDRESS_HEADERS.iter().for_each(|name| mask(&mut extended.headers, name));
             }
             if !redact.defaults && (source.basic_user || source.unverified_bearer_claim.is_some()) {
                 mask(&mut extended.headers, "authorization");
@@ -96,11 +103,43 @@ pub(super) fn masked(consumer: &Consumer, redact: &RedactConfig) -> RedactConfig
     extended
 }
 
+/// Headers in which proxies pass on the address of the client.
+const ADDRESS_HEADERS: &[&str] = &[
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "fastly-client-ip",
+    "forwarded",
+    "true-client-ip",
+    "x-azure-clientip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-external-address",
+    "x-forwarded-for",
+    "x-original-forwarded-for",
+    "x-real-ip",
+];
+
 const NO_KEY: &str = "a pseudonym needs a key; add `pseudonymize_key` to `consumer`: at least 32 random characters, the \
                       same on all gateways";
 
 const SOURCES: &str = "`header`, `metadata`, `certificate_uri_san`, `certificate_subject`, `response_header`, \
                        `unverified_bearer_claim`, `basic_user`, `api_key_header`, `api_key_query`, `cookie`, `client_ip`";
+
+const HIDDEN: &str = "a source pseudonymises this value, so it must not leave the gateway in clear; pseudonymise it here \
+                      too, or use another value";
+
+/// The places whose values are pseudonymised. An API key in a header is the value of that header.
+fn pseudonymised(consumer: &Consumer) -> Result<Vec<Place>, Problem> {
+    let mut hidden = Vec::new();
+    for (index, source) in consumer.sources.iter().enumerate() {
+        match place(source, index)?.1 {
+            Place::ApiKeyHeader(name) => hidden.push(Place::Header(name)),
+            other if source.pseudonymize => hidden.push(other),
+            _ => {}
+        }
+    }
+    Ok(hidden)
+}
 
 fn pseudonymizer(consumer: &Consumer) -> Result<Option<Rc<Pseudonymizer>>, Problem> {
     let Some(key) = &consumer.pseudonymize_key else { return Ok(None) };
@@ -253,9 +292,9 @@ fn is_vouched_for(place: &Place) -> bool {
     matches!(place, Place::Metadata(_) | Place::Certificate(_) | Place::ResponseHeader(..))
 }
 
-fn labels(consumer: &Consumer, masked: &Redactor) -> Result<Labels, Problem> {
+fn labels(consumer: &Consumer, masked: &Redactor, hidden: &[Place]) -> Result<Labels, Problem> {
     let source = |key: &'static str, label: &Option<ConsumerLabel>| match label {
-        Some(label) => label_source(key, label, masked).map(Some),
+        Some(label) => label_source(key, label, masked, hidden).map(Some),
         None => Ok(None),
     };
     let directory = consumer.directory.iter().map(|(id, entry)| {
@@ -270,7 +309,16 @@ fn labels(consumer: &Consumer, masked: &Redactor) -> Result<Labels, Problem> {
     })
 }
 
-fn label_source(key: &'static str, label: &ConsumerLabel, masked: &Redactor) -> Result<LabelSource, Problem> {
+fn label_source(
+    key: &'static str,
+    label: &ConsumerLabel,
+    masked: &Redactor,
+    hidden: &[Place],
+) -> Result<LabelSource, Problem> {
+    let refuse = |place: Place, header: &str| {
+        refuse_credential(&place, header, masked)?;
+        if hidden.contains(&place) { Err(HIDDEN.to_owned()) } else { Ok(()) }
+    };
     let at = |inner: Option<&str>| {
         let steps: [Step; 2] = ["consumer".into(), key.into()];
         steps.into_iter().chain(inner.map(Step::from)).collect::<Vec<_>>()
@@ -279,14 +327,14 @@ fn label_source(key: &'static str, label: &ConsumerLabel, masked: &Redactor) -> 
         (Some(name), None) => {
             let lower: Box<str> = name.to_ascii_lowercase().into();
             header_name(name)
-                .and_then(|()| refuse_credential(&Place::Header(lower.clone()), name, masked))
+                .and_then(|()| refuse(Place::Header(lower.clone()), name))
                 .map_err(|message| Problem::new(at(Some("header")), message))?;
             Ok(LabelSource::Header(lower))
         }
         (None, Some(path)) => {
             let path = boxed(path);
             metadata_path(&path)
-                .and_then(|()| refuse_credential(&Place::Metadata(path.clone()), "", masked))
+                .and_then(|()| refuse(Place::Metadata(path.clone()), ""))
                 .map_err(|message| Problem::new(at(Some("metadata")), message))?;
             Ok(LabelSource::Metadata(path))
         }

@@ -178,7 +178,7 @@ fn counted_host<'a>(plan: &RequestPlan, facts: &'a Facts<'_>) -> Cow<'a, str> {
         return Cow::default();
     };
     // What the log masks leaves with no count either. It hits no rule a second time.
-    let host = plan.redactor.header(b":authority", authority.host.as_bytes(), &mut Hits::default());
+    let host = plan.redactor.header(b"host", authority.host.as_bytes(), &mut Hits::default());
     authority.of_series(bounded(host, MAX_HOST_BYTES))
 }
 
@@ -190,10 +190,14 @@ fn counted_cluster<'a>(plan: &RequestPlan, facts: &'a Facts<'_>) -> Cow<'a, str>
     bounded_text(facts.upstream_cluster, MAX_WORD_BYTES)
 }
 
-/// The host that the client asked for, redacted as the header that names it.
+/// The host that the client asked for, redacted as the header `host`: so rules name `:authority`, too.
 fn server_address<'a>(plan: &RequestPlan, facts: &'a Facts<'_>, hits: &mut Hits) -> Cow<'a, str> {
     let Some(authority) = &facts.authority else { return Cow::default() };
-    bounded(plan.redactor.header(b":authority", authority.host.as_bytes(), hits), MAX_HOST_BYTES)
+    // Where the log keeps the header, too, its rules are hit there.
+    let is_kept = plan.capture.header_name(Message::Request, b":authority").is_some();
+    let mut uncounted = Hits::default();
+    let hits = if is_kept { &mut uncounted } else { hits };
+    bounded(plan.redactor.header(b"host", authority.host.as_bytes(), hits), MAX_HOST_BYTES)
 }
 
 /// Outbound the conventions require the port; inbound it is noted where the scheme does not tell it.

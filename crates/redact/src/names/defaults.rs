@@ -75,6 +75,12 @@ const SECRETS: &[Default] = &[
             Words("login_pass", "loginpass"),
             Words("smtp_pass", "smtppass"),
             Words("db_pass", "dbpass"),
+            // Within `change_password` and the like, whose object is searched.
+            Words("password_current", "passwordcurrent"),
+            Words("password_new", "passwordnew"),
+            Words("password_old", "passwordold"),
+            Words("password_confirmation", "passwordconfirmation"),
+            Words("password_value", "passwordvalue"),
         ],
         FIELDS,
     ),
@@ -84,6 +90,9 @@ const SECRETS: &[Default] = &[
         EVERYWHERE,
     ),
     secret("default:token", &[Ending("token")], EVERYWHERE),
+    // Within `token_info` and `secret_details`, whose object is searched.
+    secret("default:token", &[Words("token_value", "tokenvalue")], FIELDS),
+    secret("default:secret", &[Words("secret_value", "secretvalue")], FIELDS),
     // Other plurals are mostly counts.
     identity(
         "default:token",

@@ -159,7 +159,6 @@ const HARMLESS_AFTER: &[(&str, &[&str])] = &[
     ("in", &["expires", "valid"]),
     ("code", &["decision", "error", "rationale", "reason", "response", "result"]),
     ("raw", &["result"]),
-    ("verification", &["password"]),
     ("value", &["check"]),
 ];
 
@@ -180,6 +179,10 @@ const LAST_DIGITS: (&[&str], &[&str]) = (
 pub(super) fn without<'n>(read: &'n str, rule: &str) -> Option<&'n str> {
     let (before, last) = before_last(read)?;
     if rule == "default:date_of_birth" && matches!(last, "date" | "time") {
+        return None;
+    }
+    // Forms to sign up ask for the password a second time.
+    if rule == "default:password" && matches!(last, "check" | "match") {
         return None;
     }
     let is_harmless = HARMLESS.binary_search(&last).is_ok()
@@ -297,6 +300,9 @@ mod tests {
         };
         check("_token_type_", "default:token", Some("_token_"));
         check("_cvc_check_", "default:cvv", Some("_cvc_"));
+        check("_password_check_", "default:password", None);
+        check("_password_match_", "default:password", None);
+        check("_password_verification_", "default:password", None);
         check("_token_expires_in_", "default:token", Some("_token_expires_"));
         check("_logged_in_", "default:token", None);
         check("_type_", "default:token", Some("_"));
