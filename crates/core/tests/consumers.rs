@@ -229,6 +229,20 @@ fn a_pseudonymised_value_is_no_name_and_no_other_id() {
 }
 
 #[test]
+fn a_key_in_the_wrong_place_names_nobody_in_clear() {
+    // `ghp_16C7e42F292c6912E7710c838347Ae178B4a:x-oauth-basic`
+    let basic = "Basic Z2hwXzE2QzdlNDJGMjkyYzY5MTJFNzcxMGM4MzgzNDdBZTE3OEI0YTp4LW9hdXRoLWJhc2lj";
+    let key = || FakeStream::new("GET", "/", 200).header("authorization", basic).header("x-consumer-id", KEY);
+    for source in [r#"{"basic_user": true}"#, r#"{"header": "x-consumer-id"}"#] {
+        assert_eq!(identify(&sources(source), key()).0.id, "anonymous", "{source}");
+        let pseudonymised = source.replace('}', r#", "pseudonymize": true}"#);
+        assert_eq!(identify(&sources(&pseudonymised), key()).0.id.len(), 16, "{source}");
+    }
+    let chain = r#"{"basic_user": true}, {"client_ip": true}"#;
+    assert_eq!(identify(&sources(chain), key()).0.id, "192.0.2.7");
+}
+
+#[test]
 fn a_masked_host_is_masked_wherever_it_is() {
     let text = r#"{"version": 1, "ingest": {"cluster": "c"}, "redact": {"headers": ["host"]},
                    "counters": {"host": true}}"#;

@@ -16,6 +16,7 @@ use super::rules::{Hits, RuleId, RuleRegistry};
 use super::stable::until_stable;
 use super::work;
 use keys::KeyFormats;
+pub use keys::KeyForms;
 
 /// The detectors of a configuration.
 #[derive(Clone, Debug, Default)]

@@ -57,6 +57,7 @@ mod worst_cases;
 
 pub use body::BodyKind;
 pub use config::{DetectorKind, RedactConfig};
+pub use detect::KeyForms;
 pub use mask::MASK;
 pub use names::{is_credential_claim, is_credential_cookie, is_credential_header};
 pub use redactor::{MAX_LIST, MAX_NAME_CHARS, Redactor, SectionError};

@@ -217,7 +217,10 @@ fn canonical(places: Places) -> Places {
     canonical
 }
 
-fn bounded(places: Places) -> Places {
+/// Leaves out what is too long to be in a route, and what comes last. A place can have become longer behind its `{}`.
+fn bounded(mut places: Places) -> Places {
+    places.retain(|before, _| before.len() <= MAX_PLACE_BYTES);
+    places.values_mut().for_each(|words| words.retain(|word| word.len() <= crate::MAX_ROUTE_BYTES));
     let mut words: usize = 0;
     let within = |(_, kept): &(String, BTreeSet<String>)| {
         words = words.saturating_add(kept.len());

@@ -55,6 +55,20 @@ fn a_route_folds_like_its_paths() {
 }
 
 #[test]
+fn what_is_too_long_for_a_route_is_left_out_and_what_is_written_can_be_read() {
+    // Behind the place `/a`, every segment of one letter becomes `{}`, which is longer.
+    let segments = "/a".repeat(128);
+    let before: Vec<String> = (1..128).map(|count| format!(r#""{}": []"#, &segments[..count * 2])).collect();
+    let long = format!(r#""/b": ["{}", "c"]"#, "w".repeat(100_000));
+    let text = format!(r#"{{"places": {{{}, {long}}}}}"#, before.join(", "));
+    let mut patterns = Patterns::read(&text).unwrap();
+    patterns.merge(&Patterns::read(&text).unwrap());
+    assert!(patterns.write().len() < 50_000, "{}", patterns.write().len());
+    assert_eq!(Patterns::read(&patterns.write()).unwrap(), patterns);
+    assert_eq!(route(&patterns, "/b/c"), "/b/c");
+}
+
+#[test]
 fn the_written_form_is_stable() {
     let text = patterns().write();
     assert_eq!(

@@ -19,6 +19,7 @@ pub use source::{Form, Place, Source};
 pub use text::clean_id;
 
 use crate::host::Stream;
+use gatelens_redact::KeyForms;
 
 /// Longest consumer ID in characters.
 pub const MAX_CONSUMER_CHARS: usize = 128;
@@ -35,6 +36,8 @@ pub struct ConsumerPlan {
     pub response_headers: Vec<Box<str>>,
     /// Names and groups.
     pub labels: Labels,
+    /// The forms of keys. A value with one of them names nobody in clear.
+    pub keys: KeyForms,
     /// Whether the log must not contain the client's address, because a source pseudonymises it.
     pub hides_client_address: bool,
 }
@@ -68,7 +71,9 @@ impl ConsumerPlan {
     pub fn identify<S: Stream>(&self, request: &Sighting<'_, S>) -> Identity {
         self.sources
             .iter()
-            .find_map(|source| Some(Identity { id: source.id(request)?, trusted: source.trusted }))
+            .find_map(|source| {
+                Some(Identity { id: source.id(request, &self.keys)?, trusted: source.trusted })
+            })
             .unwrap_or_else(|| Identity { id: ANONYMOUS.into(), trusted: false })
     }
 

@@ -34,6 +34,23 @@ pub(super) struct KeyFormats {
     anchors: Vec<u64>,
 }
 
+/// The forms of keys for values that leave the gateway in clear, whatever the section `redact` says.
+#[derive(Clone, Debug)]
+pub struct KeyForms(KeyFormats);
+
+impl Default for KeyForms {
+    fn default() -> Self {
+        Self(KeyFormats::new(&mut RuleRegistry::default()))
+    }
+}
+
+impl KeyForms {
+    /// Whether a key stands anywhere in these bytes. The cost grows with their number.
+    pub fn is_in(&self, value: &[u8]) -> bool {
+        self.0.is_in_bytes(value)
+    }
+}
+
 /// The bytes up to an anchor.
 type Window = u32;
 
@@ -66,7 +83,11 @@ impl KeyFormats {
 
     /// Whether the text contains a key.
     pub(super) fn is_in(&self, text: &str) -> bool {
-        text.len() >= SHORTEST && self.next(text.as_bytes(), 0).is_some()
+        self.is_in_bytes(text.as_bytes())
+    }
+
+    fn is_in_bytes(&self, text: &[u8]) -> bool {
+        text.len() >= SHORTEST && self.next(text, 0).is_some()
     }
 
     /// Where in a text keys stand. Counts hits of their rules.

@@ -8,6 +8,10 @@ use super::pseudonym::Pseudonymizer;
 use super::text::clean_id;
 use super::{MAX_CONSUMER_CHARS, Sighting, property};
 use crate::host::{Certificate, Stream};
+use gatelens_redact::KeyForms;
+
+/// Bytes of a value in which a key is looked for. An ID shows less of the value.
+const MAX_SEARCHED_BYTES: usize = 2_048;
 
 /// A source, compiled.
 #[derive(Debug)]
@@ -56,9 +60,11 @@ pub enum Form {
 
 impl Source {
     /// The ID that it gives to the caller of a request.
-    pub(super) fn id<S: Stream>(&self, request: &Sighting<'_, S>) -> Option<String> {
+    pub(super) fn id<S: Stream>(&self, request: &Sighting<'_, S>, keys: &KeyForms) -> Option<String> {
         let value = self.value(request)?;
         match &self.form {
+            // Some services take a key in place of the user, and clients send keys in the wrong header.
+            Form::Clear if keys.is_in(value.get(..MAX_SEARCHED_BYTES).unwrap_or(&value)) => None,
             Form::Clear => clean_id(&value, MAX_CONSUMER_CHARS),
             Form::Pseudonym(pseudonymizer, keep_prefix) => {
                 let value = value.trim_ascii();
