@@ -88,6 +88,14 @@ describe('slots', () => {
     assert.ok(columns.slotsOf({ from: 0, to: 1e12 }, 60).starts.length <= 2000);
   });
 
+  test('count failed gRPC calls, whose HTTP status is 200, as errors', () => {
+    const classes = (status, requests, errors) => ['ok', 'client', 'server'].map((kind) => columns.ofClass(kind, { status, requests, errors }));
+    assert.deepEqual(classes(200, 10, 3), [7, 0, 3]);
+    assert.deepEqual(classes(404, 10, 0), [0, 10, 0]);
+    assert.deepEqual(classes(503, 10, 10), [0, 0, 10]);
+    assert.deepEqual(classes(0, 10, 10), [0, 0, 10]);
+  });
+
   test('whose values are odd give columns of numbers and gaps', () => {
     const slots = columns.slotsOf({ from: 0, to: ODD.length * 60 }, 60);
     for (const kind of ['bars', 'lines']) {

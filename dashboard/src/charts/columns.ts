@@ -1,6 +1,7 @@
 // From the points of the API to the columns of a chart: one slot per step over the whole period, including gaps.
 
 import type { Point, Timeseries } from '../api';
+import { statusClass, type StatusClass } from '../format';
 import type { Span } from '../span';
 
 export interface Slots {
@@ -44,6 +45,12 @@ export function sums(slots: Slots, points: Point[], value: (point: Point) => num
     if (index >= 0) column[index] = (column[index] ?? 0) + value(point);
   }
   return column;
+}
+
+/** The requests of a class among those of one status. Failed gRPC calls have the HTTP status 200 and are errors. */
+export function ofClass(kind: StatusClass, { status, requests, errors }: Pick<Point, 'status' | 'requests' | 'errors'>): number {
+  if (statusClass(status ?? 0) === 'ok') return kind === 'ok' ? requests - errors : kind === 'server' ? errors : 0;
+  return statusClass(status ?? 0) === kind ? requests : 0;
 }
 
 /** The value of the point of each slot; a slot without a point is a gap. */

@@ -102,14 +102,16 @@ export function MethodName({ method }: { method: string }) {
   );
 }
 
-export function StatusCode({ code }: { code: number }) {
+/** A status; a click filters by it. A call whose gRPC status is a failure looks like an error, although HTTP succeeded. */
+export function StatusCode({ code, grpc }: { code: number; grpc?: number | null | undefined }) {
+  const failed = code >= 200 && code < 300 && grpc ? `, gRPC status ${grpc}` : '';
   return (
     <button
       type="button"
       className={styles.status}
-      data-class={statusClass(code)}
-      aria-label={`Show only status ${status(code)}`}
-      title={code === 0 ? 'No response' : code === 499 ? 'The client disconnected' : `Show only status ${code}`}
+      data-class={failed ? 'server' : statusClass(code)}
+      aria-label={`Show only status ${status(code)}${failed}`}
+      title={code === 0 ? 'No response' : code === 499 ? 'The client disconnected' : `Show only status ${code}${failed}`}
       onClick={() => patch({ status: String(code) })}
     >
       {status(code)}

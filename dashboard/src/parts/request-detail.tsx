@@ -100,7 +100,7 @@ function groupsOf(request: Request, zone: Zone): Group[] {
     {
       title: 'Response',
       fields: [
-        ['Status', <StatusCode code={request.status} />],
+        ['Status', <StatusCode code={request.status} grpc={request.grpc_status} />],
         ...(typeof request.grpc_status === 'number' ? [['gRPC status', grpcStatus(request.grpc_status)] as [string, ReactNode]] : []),
         ['Error type', text('error_type')],
         ['Flags', <Flags flags={request['response_flags']} />],

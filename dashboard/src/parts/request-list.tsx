@@ -129,7 +129,7 @@ function Entry({ row, open, slowest, onToggle }: { row: Request; open: boolean; 
           )}
         </td>
         <td data-col="status">
-          <StatusCode code={row.status} />
+          <StatusCode code={row.status} grpc={row.grpc_status} />
         </td>
         <td className={classes(tableStyles.number, tableStyles.barred)} data-col="duration">
           <i className={tableStyles.bar} style={{ '--share': (row.duration_ms ?? 0) / slowest }} />

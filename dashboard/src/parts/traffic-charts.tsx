@@ -2,9 +2,9 @@ import { Skeleton } from '@mantine/core';
 import { useMemo } from 'react';
 import type { Timeseries } from '../api';
 import { Chart, type Series } from '../charts/chart';
-import { coarseOf, slotsOf, sums, values } from '../charts/columns';
+import { coarseOf, ofClass, slotsOf, sums, values } from '../charts/columns';
 import { classes } from '../classes';
-import { count, milliseconds, percent, shortMoment, statusClass, type StatusClass } from '../format';
+import { count, milliseconds, percent, shortMoment, type StatusClass } from '../format';
 import { patch } from '../location';
 import type { Period } from '../period';
 import type { Query } from '../query';
@@ -22,12 +22,11 @@ export function TrafficCharts({ overall, statuses, period }: { overall: Query<Ti
   const counts = useMemo((): Series[] | undefined => {
     const points = statuses.data?.points;
     if (!points) return undefined;
-    const perMinute = (kind: StatusClass) =>
-      sums(slots, points.filter((point) => statusClass(point.status ?? 0) === kind), ({ requests }) => requests).map((n) => n / (slots.step / 60));
+    const perMinute = (kind: StatusClass) => sums(slots, points, (point) => ofClass(kind, point)).map((n) => n / (slots.step / 60));
     return [
       { label: 'ok', color: '--chart-ok', values: perMinute('ok') },
       { label: '4xx', color: '--chart-client', values: perMinute('client') },
-      { label: '5xx', color: '--chart-server', values: perMinute('server') },
+      { label: 'errors', color: '--chart-server', values: perMinute('server') },
     ];
   }, [statuses.data, slots]);
   const shares = useMemo((): Series[] | undefined => {
@@ -39,7 +38,7 @@ export function TrafficCharts({ overall, statuses, period }: { overall: Query<Ti
       });
     return [
       { label: '4xx', color: '--chart-client', values: share(1) },
-      { label: '5xx', color: '--chart-server', values: share(2) },
+      { label: 'errors', color: '--chart-server', values: share(2) },
     ];
   }, [counts, slots]);
   const latency = useMemo((): Series[] | undefined => {
