@@ -1,7 +1,7 @@
 //! The read API refuses wrong questions, and its errors name the fix.
 
 use crate::support::Service;
-use crate::support::otlp::{Frame, Made, NOON, made};
+use crate::support::otlp::{Frame, Made, NOON, log, made, text};
 use gatelens_ingest::Limits;
 use serde_json::{Value, json};
 
@@ -143,4 +143,23 @@ fn files_of_the_previous_version_are_brought_up_to_date() {
         assert_eq!(row[key], value, "{key} in {row}");
     }
     assert_eq!(row["redaction"]["rules"], json!([{"rule": "keys:a", "hits": 7}]));
+}
+
+#[test]
+fn requests_of_an_unknown_direction_are_shown_as_inbound() {
+    let service = Service::start();
+    let mut counts = Frame::at(NOON).of(&[made("/a", 200, 0.1)]);
+    let mut events = log(&[(NOON, made("/a", 200, 0.1))]);
+    let direction = text("gatelens.direction", "egress");
+    counts.resource_metrics[0].resource.as_mut().unwrap().attributes.push(direction.clone());
+    events.resource_logs[0].resource.as_mut().unwrap().attributes.push(direction);
+    service.send("/v1/metrics", Some(("edge-1", 1, 1)), &counts).accepted();
+    service.send("/v1/logs", Some(("edge-1", 1, 1)), &events).accepted();
+    let summary = service.json(&format!("/api/v1/summary?{DAY}&group_by=direction"));
+    assert_eq!(
+        (&summary["rows"][0]["direction"], &summary["rows"][0]["requests"]),
+        (&json!("inbound"), &json!(1))
+    );
+    let rows = service.json(&format!("/api/v1/requests?{DAY}"))["rows"].as_array().unwrap().len();
+    assert_eq!(rows, 1);
 }

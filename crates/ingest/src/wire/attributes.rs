@@ -83,6 +83,12 @@ pub(super) fn grpc_status(attributes: &[KeyValue], key: &str) -> Option<u64> {
     text(attributes, key).and_then(grpc::number).or_else(|| number(attributes, key))
 }
 
+/// The direction that a sender names; absent where it is neither of the two, because no question could find that one.
+pub(super) fn direction(attributes: &[KeyValue]) -> Option<&'static str> {
+    let named = text(attributes, attribute::DIRECTION)?;
+    [value::INBOUND, value::OUTBOUND].into_iter().find(|known| *known == named)
+}
+
 /// The sender. The identity takes precedence over the resource.
 pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) -> Gateway {
     let attributes = resource.map_or(&[][..], |resource| resource.attributes.as_slice());
@@ -99,7 +105,7 @@ pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) 
         epoch,
         service,
         environment: owned(attributes, attribute::ENVIRONMENT).unwrap_or_else(|| "default".to_owned()),
-        direction: owned(attributes, attribute::DIRECTION).unwrap_or_else(|| value::INBOUND.to_owned()),
+        direction: direction(attributes).unwrap_or(value::INBOUND).to_owned(),
         version: owned(attributes, attribute::VERSION),
         service_version: owned(attributes, attribute::SERVICE_VERSION),
         config_hash: owned(attributes, attribute::CONFIG_HASH),

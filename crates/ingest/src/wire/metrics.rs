@@ -5,7 +5,7 @@ use crate::model::{
     Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Report, Tally, Temporality, Timing, Values,
 };
 use gatelens_model::sketch::Sketch;
-use gatelens_model::{attribute, metric, value};
+use gatelens_model::{metric, value};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::{
@@ -36,7 +36,7 @@ fn read_part(resource: ResourceMetrics, identity: Option<&Identity>, now: i64) -
     let attributes = resource.resource.as_ref().map_or(&[][..], |resource| resource.attributes.as_slice());
     let mut part = Part {
         gateway: attributes::gateway(identity, resource.resource.as_ref()),
-        direction: attributes::text(attributes, attribute::DIRECTION),
+        direction: attributes::direction(attributes),
         now,
         report: Report::default(),
         redaction: Redaction::default(),
@@ -60,9 +60,9 @@ enum Instrument {
     Attempts,
 }
 
-struct Part<'a> {
+struct Part {
     gateway: Gateway,
-    direction: Option<&'a str>,
+    direction: Option<&'static str>,
     now: i64,
     report: Report,
     redaction: Redaction,
@@ -78,7 +78,7 @@ struct When {
     temporality: Temporality,
 }
 
-impl Part<'_> {
+impl Part {
     fn read(&mut self, metric: &Metric) {
         if metric.name == metric::SERIES {
             self.gateway.series = gauge(metric).or(self.gateway.series);
