@@ -187,7 +187,8 @@ fn a_pseudonymised_value_is_in_no_other_header() {
     let text = r#"{"version": 1, "ingest": {"cluster": "c"}, "redact": {"defaults": false},
         "capture": {"request_headers": ["*"], "response_headers": ["*"]},
         "consumer": {"pseudonymize_key": "k3y-0451", "sources": [
-            {"cookie": "uid", "pseudonymize": true}, {"client_ip": true, "pseudonymize": true}]}}"#;
+            {"cookie": "uid", "pseudonymize": true}, {"client_ip": true, "pseudonymize": true},
+            {"certificate_uri_san": true, "pseudonymize": true}]}}"#;
     let worker = Worker::start(&FakeGateway::starting_at(1), text);
     worker.finish(
         FakeStream::new("GET", "/", 200)
@@ -195,6 +196,7 @@ fn a_pseudonymised_value_is_in_no_other_header() {
             .header("X-Real-IP", "192.0.2.7")
             .header("x-envoy-external-address", "192.0.2.7")
             .header("forwarded", "for=192.0.2.7;proto=https")
+            .header("x-forwarded-client-cert", "By=spiffe://a/b;URI=spiffe://planted/2")
             .header("x-other", "kept")
             .response_header("set-cookie", "uid=planted-1; Path=/"),
     );

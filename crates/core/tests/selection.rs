@@ -252,6 +252,10 @@ fn bodies_of_requests_without_an_event_are_not_copied() {
     check(json!({"capture": both(), "sample": half()}), traced(get("/a"), 0.7), true, 2);
     // Chance decides at the end.
     check(json!({"capture": both(), "sample": half()}), get("/a"), true, 2);
+    // The router adds the trace that the gateway begins later: then the ID of the request does not decide.
+    for id in ["a", "b", "c", "d", "e", "f", "g", "h"] {
+        check(json!({"capture": both(), "sample": half()}), get("/a").header("x-request-id", id), true, 2);
+    }
 }
 
 /// The lines of the access log.

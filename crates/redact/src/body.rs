@@ -225,7 +225,7 @@ struct JsonPass<'r, 't, 'h> {
     node: NodeId,
     /// Depth of the masked array or object that is open.
     masked: Option<usize>,
-    /// What the name of the current member says about its value.
+    /// The meaning of the current member's name for its value.
     by_name: Option<Rc<Found>>,
     /// For each open array and object, the name around it, if it can make the names of members sensitive.
     parents: Vec<Option<Rc<str>>>,

@@ -58,7 +58,9 @@ fn a_second_password_and_the_members_of_a_change_are_masked() {
     let check = |body: &str, secrets: bool| {
         assert_eq!(redact(BodyKind::Json, body) != body, secrets, "{body}");
     };
-    for name in ["password_check", "passwordCheck", "password_match", "password_verification"] {
+    for name in
+        ["password_check", "passwordCheck", "passwordField", "password_match", "password_verification"]
+    {
         check(&format!(r#"{{"{name}": "x4Kq9Z"}}"#), true);
         check(&format!(r#"{{"{name}": true}}"#), false);
     }

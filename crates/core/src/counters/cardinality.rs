@@ -62,7 +62,7 @@ impl Caps {
         self.templates.saturating_mul(SERIES_OF_A_TEMPLATE).min(self.series / 2)
     }
 
-    /// The least number of series with which each of so many templates has all of its headroom.
+    /// The least number of series with which each of this number of templates has all of its headroom.
     pub fn series_for_templates(templates: u32) -> u32 {
         templates.saturating_mul(SERIES_OF_A_TEMPLATE).saturating_mul(2)
     }

@@ -109,7 +109,7 @@ impl Turnover {
         is_due
     }
 
-    /// What is given up now.
+    /// The names that are given up now.
     pub fn look(&self, pending: &Pending, bids: &[Bid], now_ns: u64) -> GivenUp {
         let mut given_up = GivenUp::default();
         for (kind, given_up) in NameKind::ALL.into_iter().zip(&mut given_up.names) {

@@ -38,7 +38,7 @@ pub struct PatternFetch {
 pub struct Fetched {
     /// As the ingest names it.
     pub version: String,
-    /// What it has learned.
+    /// The patterns that it has learned.
     pub patterns: Patterns,
 }
 

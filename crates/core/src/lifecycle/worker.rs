@@ -304,7 +304,7 @@ impl Worker {
         let cluster = &self.config.cluster;
         if self.patterns.is_own(id) {
             if let Some(fetched) = self.patterns.answered(host, answer, now_ns, cluster) {
-                // What cannot be shared now is named again by the next answer.
+                // If they cannot be shared now, the next answer names them again.
                 let _ = patterns::add(host, self.shared.store(), &fetched.version, &fetched.patterns);
                 self.adopt_patterns(host);
             }

@@ -92,6 +92,9 @@ pub(super) fn masked(consumer: &Consumer, redact: &RedactConfig) -> RedactConfig
                 mask(&mut extended.headers, "cookie");
                 mask(&mut extended.headers, "set-cookie");
             }
+            if source.certificate_uri_san || source.certificate_subject {
+                mask(&mut extended.headers, "x-forwarded-client-cert");
+            }
             if source.client_ip {
                 ADDRESS_HEADERS.iter().for_each(|name| mask(&mut extended.headers, name));
             }

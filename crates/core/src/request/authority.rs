@@ -64,7 +64,7 @@ impl Authority<'_> {
     }
 }
 
-/// Host and port; `None` where it is no authority.
+/// Host and port; `None` where it is not an authority.
 fn split(authority: &[u8]) -> Option<(Cow<'_, str>, Option<u16>)> {
     let text = std::str::from_utf8(authority).ok()?;
     if let Some(rest) = text.strip_prefix('[') {
@@ -91,7 +91,7 @@ fn read_port(text: &str) -> Option<Option<u16>> {
 /// A name or an IPv4 address, in lower case.
 fn name(text: &str) -> Option<Cow<'_, str>> {
     let text = text.strip_suffix('.').unwrap_or(text);
-    // An empty label is no name, and a second dot at the end would be one.
+    // An empty label is not a name, and a second dot at the end would be one.
     let has_empty_label = text.split('.').any(str::is_empty);
     let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
     if has_empty_label || text.len() > MAX_HOST_BYTES || !text.bytes().all(known) {

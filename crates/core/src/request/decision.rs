@@ -113,7 +113,8 @@ impl Selection {
 
     /// Whether a request whose headers arrive is certain to have no event, so that nothing of its bodies needs a copy.
     ///
-    /// An exclusion is certain. The sample is, unless its end may make the request an exception, or chance decides.
+    /// An exclusion is certain. The sample is by a trace or where it takes none, unless the end may make the request an
+    /// exception. Without a trace it is not: the gateway can begin one when it routes the request.
     pub fn skips(&self, headers: &impl HeaderMap) -> bool {
         let request = RequestHeaders::of(headers);
         let (path, _) = split_query(request.path);
@@ -122,7 +123,7 @@ impl Selection {
             self.not_logged.as_ref().is_some_and(|by| by.matches(method, path, request.user_agent));
         excluded
             || !self.sampling.has_exceptions()
-                && self.sampling.by_ids(request.traceparent, request.request_id) == Some(Sampled::Out)
+                && self.sampling.by_ids(request.traceparent, b"") == Some(Sampled::Out)
     }
 }
 

@@ -43,7 +43,7 @@ pub struct Event<'a> {
     pub consumer: &'a str,
     /// Whether the consumer's source is trusted.
     pub consumer_trusted: bool,
-    /// The consumer's name; the worker removes it where it is no news to the receiver.
+    /// The consumer's name; the worker removes it where the receiver knows it.
     pub consumer_name: &'a str,
     /// Its group, likewise.
     pub consumer_group: &'a str,

@@ -76,7 +76,7 @@ impl Glob {
         Some(Self { head: head.into(), middle, tail: tail.into() })
     }
 
-    /// Compares one byte, which tells most texts apart: the last one of the tail, else that of the head.
+    /// Compares one byte, which rules out most texts: the last one of the tail, else that of the head.
     fn may_match(&self, text: &[u8], case: Case) -> bool {
         let (wanted, given) = match self.tail.last() {
             Some(last) => (Some(last), text.last()),

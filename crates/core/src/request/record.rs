@@ -177,7 +177,7 @@ fn counted_host<'a>(plan: &RequestPlan, facts: &'a Facts<'_>) -> Cow<'a, str> {
     let Some(authority) = facts.authority.as_ref().filter(|_| plan.count_hosts) else {
         return Cow::default();
     };
-    // What the log masks leaves with no count either. It hits no rule a second time.
+    // A host that the log masks is masked in the counts, too. It hits no rule a second time.
     let host = plan.redactor.header(b"host", authority.host.as_bytes(), &mut Hits::default());
     authority.of_series(bounded(host, MAX_HOST_BYTES))
 }

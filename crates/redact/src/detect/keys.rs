@@ -34,7 +34,7 @@ pub(super) struct KeyFormats {
     anchors: Vec<u64>,
 }
 
-/// The forms of keys for values that leave the gateway in clear, whatever the section `redact` says.
+/// The forms of keys for values that leave the gateway in clear, whatever the section `redact` contains.
 #[derive(Clone, Debug)]
 pub struct KeyForms(KeyFormats);
 

@@ -188,7 +188,7 @@ const SECRETS: &[Default] = &[
     secret(
         "default:session",
         &[
-            // Not divided: the ID of an object `session` mostly is no credential.
+            // Not divided: the ID of an object `session` mostly is not a credential.
             Phrase("session_id", "sessionid"),
             Ending("sessionid"),
             Phrase("sess_id", "sessid"),

@@ -181,8 +181,8 @@ pub(super) fn without<'n>(read: &'n str, rule: &str) -> Option<&'n str> {
     if rule == "default:date_of_birth" && matches!(last, "date" | "time") {
         return None;
     }
-    // Forms to sign up ask for the password a second time.
-    if rule == "default:password" && matches!(last, "check" | "match") {
+    // Forms have a password in `password_field`, and ask for it a second time in `password_check`.
+    if rule == "default:password" && matches!(last, "check" | "field" | "match") {
         return None;
     }
     let is_harmless = HARMLESS.binary_search(&last).is_ok()

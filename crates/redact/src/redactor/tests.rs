@@ -47,7 +47,7 @@ fn headers() {
     check("Referer", "https://x/?page=1&TOKEN=2", "https://x/?page=1&TOKEN=***");
     check(":path", "/a?access_token=x", "/a?access_token=***");
     check("user-agent", "curl/8.0 (+https://curl.se)", "curl/8.0 (+https://curl.se)");
-    // What is left begins as JSON.
+    // The rest begins as JSON.
     let odd = redactor.header(b"x-odd", b"\xff&{a=\"", &mut Hits::default());
     assert_eq!(redactor.header(b"x-odd", &odd, &mut Hits::default()), odd);
     let odd = redactor.header(b"x-odd", b"caf\xe9", &mut Hits::default());

@@ -175,7 +175,7 @@ mod tests {
         // A key in place of the user: `sk_live_1:`.
         check("Basic c2tfbGl2ZV8xOg==", Secrecy::Lost, None);
         check("Basic c2tfbGl2ZV8xOg==", Secrecy::Kept, Some("sk_live_1"));
-        // Without a colon it is no user.
+        // Without a colon it is not a user.
         check("Basic dG9rZW4=", Secrecy::Kept, None);
         check("Basic %%%", Secrecy::Kept, None);
         check("Basic", Secrecy::Kept, None);

@@ -106,7 +106,7 @@ impl Parts {
     }
 }
 
-/// What a piece takes at least, if it is the rest of a path.
+/// The least that a piece takes, if it is the rest of a path.
 fn rest_of(piece: &str) -> Option<Least> {
     if piece == "**" {
         return Some(Least::Nothing);

@@ -32,7 +32,7 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rest {
     pub(super) least: Least,
-    /// What the path ends with: nothing, or a colon and a word.
+    /// The end of the path: nothing, or a colon and a word.
     pub(super) verb: Box<[u8]>,
 }
 

@@ -8,7 +8,7 @@
 pub(super) struct Format {
     /// The rule's name.
     pub(super) rule: &'static str,
-    /// What it begins with. One of the bytes by which keys are found must be at its third place or after it.
+    /// Its beginning. One of the bytes by which keys are found must be at its third place or after it.
     pub(super) prefix: &'static str,
     /// Length of what follows the prefix; `None` when it is not a key.
     pub(super) body: fn(&[u8]) -> Option<usize>,
@@ -158,7 +158,7 @@ fn exactly_words<const LENGTH: usize>(body: &[u8]) -> Option<usize> {
     exactly::<LENGTH>(body, is_word)
 }
 
-/// Exactly so many capital letters and digits.
+/// Exactly this number of capital letters and digits.
 fn capitals<const LENGTH: usize>(body: &[u8]) -> Option<usize> {
     exactly::<LENGTH>(body, |byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
@@ -208,7 +208,7 @@ fn at_least<const MIN: usize>(body: &[u8], is_in: fn(u8) -> bool) -> Option<usiz
     (length >= MIN).then_some(length)
 }
 
-/// `LENGTH`, if there are exactly so many of these bytes.
+/// `LENGTH`, if there is exactly this number of these bytes.
 fn exactly<const LENGTH: usize>(body: &[u8], is_in: fn(u8) -> bool) -> Option<usize> {
     let near = body.get(..LENGTH.saturating_add(1)).unwrap_or(body);
     (at_least::<LENGTH>(near, is_in)? == LENGTH).then_some(LENGTH)
