@@ -151,8 +151,11 @@ fn requests_of_an_unknown_direction_are_shown_as_inbound() {
     let mut counts = Frame::at(NOON).of(&[made("/a", 200, 0.1)]);
     let mut events = log(&[(NOON, made("/a", 200, 0.1))]);
     let direction = text("gatelens.direction", "egress");
-    counts.resource_metrics[0].resource.as_mut().unwrap().attributes.push(direction.clone());
-    events.resource_logs[0].resource.as_mut().unwrap().attributes.push(direction);
+    for resource in [&mut counts.resource_metrics[0].resource, &mut events.resource_logs[0].resource] {
+        let attributes = &mut resource.as_mut().unwrap().attributes;
+        attributes.retain(|attribute| attribute.key != direction.key);
+        attributes.push(direction.clone());
+    }
     service.send("/v1/metrics", Some(("edge-1", 1, 1)), &counts).accepted();
     service.send("/v1/logs", Some(("edge-1", 1, 1)), &events).accepted();
     let summary = service.json(&format!("/api/v1/summary?{DAY}&group_by=direction"));
