@@ -1,7 +1,13 @@
 //! LEB128 integers, as protobuf, the counters in shared data and the store use them.
 
 /// Appends a value in 1 to 10 bytes.
-pub fn put(out: &mut Vec<u8>, mut value: u64) {
+#[inline]
+pub fn put(out: &mut Vec<u8>, value: u64) {
+    // Most tags and lengths take one byte.
+    if value < 0x80 { out.push(value as u8) } else { put_long(out, value) }
+}
+
+fn put_long(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push((value as u8 & 0x7f) | 0x80);
         value >>= 7;

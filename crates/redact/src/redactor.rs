@@ -144,11 +144,20 @@ impl Redactor {
             if parameters::is_secret_json(value, Carrier::Value, &mut self.matcher(hits)) {
                 return Cow::Owned(MASK.into());
             }
-            let has = |wanted: &[u8]| value.iter().any(|byte| wanted.contains(byte));
-            if value.starts_with(b"/") || has(b"?#") || value.windows(2).any(|pair| pair == b"//") {
+            let (mut is_url, mut has_parameters, mut before) = (value.starts_with(b"/"), false, 0);
+            for byte in value {
+                match byte {
+                    b'?' | b'#' => is_url = true,
+                    b'/' if before == b'/' => is_url = true,
+                    b'=' => has_parameters = true,
+                    _ => {}
+                }
+                before = *byte;
+            }
+            if is_url {
                 return self.url_once(value, hits);
             }
-            let masked = if has(b"=") {
+            let masked = if has_parameters {
                 redact_parameters(value, &mut self.matcher(hits))
             } else {
                 Cow::Borrowed(value)

@@ -7,6 +7,10 @@ const FIXED64: u64 = 1;
 const LENGTH: u64 = 2;
 const FIXED32: u64 = 5;
 
+/// The tags of the fields 1 and 2 where they are length-delimited.
+const FIRST: u8 = 1 << 3 | LENGTH as u8;
+const SECOND: u8 = 2 << 3 | LENGTH as u8;
+
 /// Appends fields to a message under construction.
 pub(crate) trait Message {
     /// `uint64`, `int64`, `bool` and enums.
@@ -101,8 +105,19 @@ impl Message for Vec<u8> {
 
     fn string_attribute(&mut self, field: u32, key: &str, value: &str) {
         let any_value = delimited_size(value.len());
+        let length = delimited_size(key.len()).saturating_add(delimited_size(any_value));
+        if length < 0x80 && field < 16 {
+            // Each tag and each length is one byte: the form of nearly all attributes, written in four steps.
+            let tag = (field << 3) as u8 | LENGTH as u8;
+            self.reserve(length.saturating_add(2));
+            self.extend_from_slice(&[tag, length as u8, FIRST, key.len() as u8]);
+            self.extend_from_slice(key.as_bytes());
+            self.extend_from_slice(&[SECOND, any_value as u8, FIRST, value.len() as u8]);
+            self.extend_from_slice(value.as_bytes());
+            return;
+        }
         tag(self, field, LENGTH);
-        varint::put(self, delimited_size(key.len()).saturating_add(delimited_size(any_value)) as u64);
+        varint::put(self, length as u64);
         self.string(1, key);
         tag(self, 2, LENGTH);
         varint::put(self, any_value as u64);
