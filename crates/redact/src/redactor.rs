@@ -25,6 +25,9 @@ pub const MAX_NAME_CHARS: usize = 512;
 /// Headers whose value is a host.
 const HOSTS: [&[u8]; 3] = [b"host", b":authority", b"x-forwarded-host"];
 
+/// Headers that are looked at in each request.
+const USUAL: [&[u8]; 4] = [b"user-agent", b"x-request-id", b":authority", b"content-type"];
+
 /// What is wrong with a list of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{list}{}: {message}", index.map(|index| format!("[{index}]")).unwrap_or_default())]
@@ -42,6 +45,8 @@ pub struct SectionError {
 pub struct Redactor {
     pub(crate) rules: RuleRegistry,
     headers: NameRules,
+    /// Those of [`USUAL`] that no rule masks, so that their names are not matched again in each request.
+    harmless_headers: Vec<&'static [u8]>,
     query: NameRules,
     pub(crate) request_body: BodyRules,
     response_body: BodyRules,
@@ -107,7 +112,11 @@ impl Redactor {
             }
             detectors.add(*kind, rules.add(format!("detectors:{}", kind.name())));
         }
-        Ok(Self { rules, headers, query, request_body, response_body, detectors })
+        let is_harmless = |name: &&[u8]| {
+            std::str::from_utf8(name).is_ok_and(|name| !headers.hit(name, &mut Hits::default()))
+        };
+        let harmless_headers = USUAL.into_iter().filter(is_harmless).collect();
+        Ok(Self { rules, headers, harmless_headers, query, request_body, response_body, detectors })
     }
 
     /// The names of all rules, in a stable order: `default:password`, `request_body:$.user.email`. [`Hits::drain`] gives
@@ -126,7 +135,7 @@ impl Redactor {
     /// separately.
     pub fn header<'v>(&self, name: &[u8], value: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
         let name = name.trim_ascii();
-        if self.headers.hit(&String::from_utf8_lossy(name), hits) {
+        if !self.harmless_headers.contains(&name) && self.headers.hit(&String::from_utf8_lossy(name), hits) {
             return Cow::Borrowed(MASK.as_bytes());
         }
         if HOSTS.iter().any(|host| name.eq_ignore_ascii_case(host))

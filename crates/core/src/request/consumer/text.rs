@@ -1,5 +1,7 @@
 //! Text that strangers chose, made fit to be shown: trimmed, bounded, and without characters that hide.
 
+use std::borrow::Cow;
+
 use gatelens_model::value;
 
 /// Bytes per character that are looked at. UTF-8 needs at most four; blanks at the beginning take from the rest.
@@ -10,7 +12,7 @@ const BYTES_PER_CHAR: usize = 8;
 pub(super) fn clean(value: &[u8], most: usize) -> Option<String> {
     let value = value.trim_ascii();
     let head = value.get(..most.saturating_mul(BYTES_PER_CHAR)).unwrap_or(value);
-    let text = String::from_utf8_lossy(head);
+    let text = std::str::from_utf8(head).map_or_else(|_| String::from_utf8_lossy(head), Cow::Borrowed);
     let visible = |c: char| if is_invisible(c) { char::REPLACEMENT_CHARACTER } else { c };
     let mut text: String = text.trim().chars().take(most).map(visible).collect();
     text.truncate(text.trim_end().len());
