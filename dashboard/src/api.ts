@@ -65,7 +65,7 @@ export function endpoint(
   name: string,
   span: Span,
   filters: Filters,
-  more: { group_by?: Dimension[]; step?: number; limit?: number; cursor?: string } = {},
+  more: { group_by?: Dimension[]; step?: number; limit?: number; cursor?: string; trace_id?: string } = {},
 ): string {
   const params = new URLSearchParams({ from: timestamp(span.from), to: timestamp(span.to) });
   for (const [filter, value] of Object.entries(filters)) params.set(filter, value);
@@ -73,6 +73,7 @@ export function endpoint(
   if (more.step !== undefined) params.set('step', String(more.step));
   if (more.limit !== undefined) params.set('limit', String(more.limit));
   if (more.cursor !== undefined) params.set('cursor', more.cursor);
+  if (more.trace_id !== undefined) params.set('trace_id', more.trace_id);
   return `/api/v1/${name}?${params}`;
 }
 

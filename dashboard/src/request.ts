@@ -13,7 +13,7 @@ export function placeOf(key: string): string | null {
   const time = cut < 0 ? NaN : Date.parse(key.slice(0, cut));
   if (!(time >= 0)) return null;
   const from = Math.floor(time) / 1000;
-  return endpoint('requests', { from, to: from + 0.002 }, {}, { limit: 1000 });
+  return endpoint('requests', { from, to: from + 0.002 }, { direction: 'inbound,outbound' }, { limit: 1000 });
 }
 
 /** The first columns of an export. Other fields follow in the order of the response. */

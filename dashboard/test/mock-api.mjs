@@ -316,6 +316,10 @@ const TOTAL_RATE = SERIES.reduce((sum, series) => sum + series.rate, 0);
 
 function requests({ params, from, to, now, mock }) {
   const limit = Math.min(1000, Number(params.get('limit') ?? 100));
+  if (params.has('trace_id')) {
+    const related = mock.extra.filter((row) => row.trace_id === params.get('trace_id') && row.direction === params.get('direction'));
+    return { from: rfc3339(from), to: rfc3339(to), rows: related, next: null };
+  }
   const rows = mock.extra.filter((row) => matches(params, row));
   let slot = params.has('cursor') ? Number(params.get('cursor')) : Math.floor((Math.min(now, to) * 1000) / 333);
   if (params.has('cursor')) rows.length = 0;

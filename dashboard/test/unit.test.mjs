@@ -143,6 +143,7 @@ describe('a request', () => {
 
   test('is looked for where its key says, or not at all', () => {
     assert.match(request.placeOf('2026-01-05T10:00:00.123456789Z~id'), /from=2026-01-05T10%3A00%3A00\.123Z&to=2026-01-05T10%3A00%3A00\.125Z/);
+    assert.match(request.placeOf('2026-01-05T10:00:00Z~id'), /direction=inbound%2Coutbound/, 'a call out has an address, too');
     for (const wrong of ['', '~', 'x~y', '2026-13-01T00:00:00Z~a', 'no key']) assert.equal(request.placeOf(wrong), null, wrong);
   });
 });

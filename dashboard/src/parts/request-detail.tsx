@@ -10,6 +10,7 @@ import { CopyButton } from './copy-button';
 import { ConsumerName, GroupName, MethodName, RouteName, StatusCode } from './labels';
 import { Link } from './link';
 import { Masked } from './masked';
+import { RelatedRequests } from './related-requests';
 import detailStyles from './detail.module.css';
 import styles from './request-detail.module.css';
 
@@ -40,6 +41,7 @@ export function RequestDetail({ request }: { request: Request }) {
           <CapturedMessage key={message} request={request} message={message} />
         ))}
       </div>
+      <RelatedRequests request={request} />
       <p className={detailStyles.actions}>
         <Link to={addressOf('requests', { open: keyOf(request) })}>Link to this request</Link>
         <CopyButton text={JSON.stringify(request, null, 2)} label="Copy as JSON" />

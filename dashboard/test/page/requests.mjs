@@ -45,6 +45,21 @@ describe('a request', { concurrency: 2 }, () => {
     for (const part of ['Novelty', 'unheard of']) assert.ok(text.includes(part), part);
   });
 
+  check('finds the calls that it made, by its trace', { path: '/requests?refresh=off' }, async (page, mock) => {
+    const traced = { time: new Date().toISOString(), consumer: 'a', method: 'GET', route: '/cart', path: '/cart', query: 'traced=1', status: 200, duration_ms: 3, upstream_ms: 2, direction: 'inbound', trace_id: '4bf92f3577b34da6a3ce929d0e0e4736' };
+    const call = { ...traced, method: 'POST', route: '/charges', path: '/charges', query: null, direction: 'outbound', host: 'payments.example.com' };
+    mock.extra.push(traced, call, { ...call, route: '/other', trace_id: '00000000000000000000000000000001' });
+    await page.reload();
+    await page.locator('.expandable-entry', { hasText: '/cart?traced=1' }).locator('.expandable-expand').click();
+    await page.getByRole('button', { name: 'Find calls made by this request' }).click();
+    const calls = page.getByRole('region', { name: 'Calls made by this request' });
+    await calls.getByText('/charges').waitFor();
+    const text = await calls.textContent();
+    assert.ok(text.includes('payments.example.com') && !text.includes('/other'), text);
+    assert.equal(requestsTo(mock, 'requests').findLast((params) => params.has('trace_id')).get('direction'), 'outbound');
+    assert.deepEqual(await seriousFindings(page), []);
+  });
+
   check('is found further back page by page', { path: '/requests' }, async (page, mock) => {
     await page.locator('.expandable-entry').first().waitFor();
     await page.getByRole('button', { name: 'Load older' }).click();
