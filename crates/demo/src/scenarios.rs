@@ -97,6 +97,8 @@ fn payment() -> Scenario {
         "amount": euros(),
         "currency": "EUR",
         "card": {"number": pick(&CARDS), "holder": name(), "expires": "09/29", "cvc": format!("{:03}", fastrand::u16(..1000))},
+        // Names show the number above, only its form shows this one.
+        "note": format!("please not {} again", pick(&CARDS)),
     });
     let scenario = json("POST", "/v1/payments".to_owned(), &body);
     Scenario { request: scenario.request.header("idempotency-key", uuid()), ..scenario }
