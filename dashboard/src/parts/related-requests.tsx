@@ -7,6 +7,7 @@ import { keyOf } from '../request';
 import { RouteName, StatusCode } from './labels';
 import { Link } from './link';
 import { TextButton } from './text-button';
+import styles from './related-requests.module.css';
 
 /** Seconds before and after a request in which its trace is looked for: clocks differ, and calls may follow late. */
 const MARGIN = 60;
@@ -31,10 +32,13 @@ export function RelatedRequests({ request }: { request: Request }) {
       <h3>{title}</h3>
       {found.failure && <p role="alert">{found.failure.message}.</p>}
       {found.data?.rows.length === 0 && <p>{outbound ? 'No request' : 'No call'} of this trace is in the log.</p>}
-      <ul>
+      <ul className={styles.related}>
         {found.data?.rows.map((row) => (
           <li key={keyOf(row)}>
-            <StatusCode code={row.status} grpc={row.grpc_status} /> <RouteName method={row.method} route={row.route} /> {row.host ?? ''} {milliseconds(row.duration_ms)}{' '}
+            <StatusCode code={row.status} grpc={row.grpc_status} />
+            <RouteName method={row.method} route={row.route} />
+            <span>{row.host ?? ''}</span>
+            <span>{milliseconds(row.duration_ms)}</span>
             <Link to={addressOf('requests', { direction, open: keyOf(row) })}>Open</Link>
           </li>
         ))}
