@@ -1,18 +1,13 @@
 //! A stable 64-bit hash (FNV-1a) for identities that processes and versions of the filter must agree on.
 //! It has no key: it must never cover a credential, which could be guessed from the published hash.
 
-const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-const PRIME: u64 = 0x0000_0100_0000_01b3;
+use gatelens_model::hash;
 
 /// Hashes the parts together with their boundaries.
 pub(crate) fn fnv1a<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
-    let mut hash = OFFSET;
-    for part in parts {
-        for byte in (part.len() as u64).to_le_bytes().iter().chain(part) {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(PRIME);
-        }
-    }
-    hash
+    parts.into_iter().fold(hash::START, |state, part| {
+        hash::fnv1a(hash::fnv1a(state, &(part.len() as u64).to_le_bytes()), part)
+    })
 }
 
 #[cfg(test)]

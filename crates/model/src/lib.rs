@@ -14,7 +14,8 @@
 //! | [`Message`], [`OmissionReason`] | the two messages of a request; why a body is not in the log |
 //! | [`route_patterns`] | the hand-back of learned route patterns |
 //! | [`sketch`] | the histogram of durations |
-//! | [`varint`] | the coding of integers |
+//! | [`varint`], [`percent`] | the coding of integers, and that of bytes in URLs |
+//! | [`hash`] | hashes for identities |
 //! | [`reference`](mod@reference) | the tables of `docs/wire.md` |
 //!
 //! This crate does no I/O, has no dependency and never panics.
@@ -25,10 +26,12 @@
 pub mod attribute;
 pub mod fate;
 pub mod grpc;
+pub mod hash;
 mod message;
 pub mod metric;
 mod not_logged;
 mod omission;
+pub mod percent;
 pub mod reference;
 pub mod route_patterns;
 pub mod sketch;

@@ -3,6 +3,8 @@
 //! The ingest names the version of the patterns in its answers; a gateway that has another one asks for the patterns
 //! themselves. A receiver that is not gatelens never names a version.
 
+use crate::hash;
+
 /// Header of the ingest's answers to exports, and of the answer with the patterns: their version. Absent while nothing
 /// is learned.
 pub const VERSION_HEADER: &str = "x-gatelens-route-patterns";
@@ -25,10 +27,7 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 
 /// The version of patterns: 16 hex digits over their text (FNV-1a). It is an identity and protects nothing.
 pub fn version(text: &str) -> String {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    format!("{hash:016x}")
+    format!("{:016x}", hash::fnv1a(hash::START, text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! it is read in each way in which a receiver might read it, and masked in doubt. `;` is taken as a separator and as a
 //! part of a value. Names are compared after each round of decoding. A name that cannot be decoded counts as sensitive.
 
-use gatelens_model::OmissionReason;
+use gatelens_model::{OmissionReason, percent};
 use std::borrow::Cow;
 
 use super::json::{Reader, TokenKind, unescape};
@@ -374,8 +374,7 @@ fn decode(raw: &[u8]) -> Decoded<'_> {
         rest = tail;
         match first {
             b'+' => bytes.push(b' '),
-            b'%' => match tail.split_first_chunk::<2>().and_then(|(digits, tail)| Some((hex(digits)?, tail)))
-            {
+            b'%' => match percent::escape(tail) {
                 Some((byte, tail)) => {
                     bytes.push(byte);
                     rest = tail;
@@ -395,11 +394,6 @@ fn decode(raw: &[u8]) -> Decoded<'_> {
             Decoded { text: Cow::Owned(text), sound: false }
         }
     }
-}
-
-fn hex(digits: &[u8; 2]) -> Option<u8> {
-    let [high, low] = digits.map(|digit| char::from(digit).to_digit(16));
-    u8::try_from(high?.wrapping_shl(4) | low?).ok()
 }
 
 fn split_once(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {

@@ -3,6 +3,8 @@
 //! [OpenAPI]: https://spec.openapis.org/oas/v3.2.0.html
 //! [Swagger]: https://spec.openapis.org/oas/v2.0.html
 
+use gatelens_model::percent;
+
 use crate::problem::Problem;
 use crate::yaml::{Content, Node, Place};
 
@@ -203,7 +205,9 @@ impl<'a> Reader<'a> {
             return Err(format!("`{text}` is not in this document; bundle the documents into one first"));
         };
         let step = |node: &'a Node, step: &str| {
-            let step = percent_decoded(step).replace("~1", "/").replace("~0", "~");
+            let step = String::from_utf8_lossy(&percent::decoded(step.as_bytes()))
+                .replace("~1", "/")
+                .replace("~0", "~");
             match &node.content {
                 Content::Sequence(nodes) => nodes.get(step.parse::<usize>().ok()?),
                 _ => node.get(&step),
@@ -264,20 +268,6 @@ fn base_of(path: &str) -> String {
 fn without_query(path: &str) -> &str {
     let ends = ["{?", "{&", "{#", "?", "#"].iter().filter_map(|mark| path.find(mark));
     path.get(..ends.min().unwrap_or(path.len())).unwrap_or(path)
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((first, after)) = rest.split_first() {
-        let escaped = (*first == b'%')
-            .then(|| after.get(..2).and_then(|digits| std::str::from_utf8(digits).ok()))
-            .flatten()
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(escaped.unwrap_or(*first));
-        rest = if escaped.is_some() { after.get(2..).unwrap_or_default() } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::trace::TraceContext;
 use crate::config::Sample;
 use crate::hash::fnv1a;
 use crate::outcome::Ending;
+use gatelens_model::hash::mix;
 
 /// Number of the values that the randomness of a request can have: 56 bits.
 const ALL: u64 = 1 << 56;
@@ -112,14 +113,7 @@ fn randomness(traceparent: &[u8], request_id: &[u8]) -> Option<u64> {
         let [.., a, b, c, d, e, f, g, h] = trace.trace_id;
         return Some(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
     }
-    (!request_id.is_empty()).then(|| mixed(fnv1a([request_id])))
-}
-
-/// MurmurHash3's finalizer: IDs that differ in their last digit alone differ in the upper bits, too.
-fn mixed(hash: u64) -> u64 {
-    let hash = (hash ^ hash >> 33).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    let hash = (hash ^ hash >> 33).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    hash ^ hash >> 33
+    (!request_id.is_empty()).then(|| mix(fnv1a([request_id])))
 }
 
 #[cfg(test)]
@@ -142,7 +136,7 @@ mod tests {
     /// SplitMix64.
     fn next(seed: &mut u64) -> u64 {
         *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mixed(*seed)
+        mix(*seed)
     }
 
     fn traceparent(seed: &mut u64) -> String {

@@ -1,6 +1,7 @@
 //! Reading attributes, and hashing them without regard to their order.
 
 use crate::model::{Gateway, Identity, SENDER, SeriesKey};
+use gatelens_model::hash::{START, fnv1a, mix};
 use gatelens_model::{attribute, grpc, value};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -162,26 +163,11 @@ pub(super) fn hash(attributes: &[KeyValue]) -> i64 {
         .iter()
         .map(|attribute| {
             let value = attribute.value.as_ref().map(AnyValue::encode_to_vec).unwrap_or_default();
-            mix(fnv(fnv(fnv(FNV_START, attribute.key.as_bytes()), &[0xff]), &value))
+            mix(fnv1a(fnv1a(fnv1a(START, attribute.key.as_bytes()), &[0xff]), &value))
         })
         .collect();
     each.sort_unstable();
-    mix(each.iter().fold(FNV_START, |state, hash| fnv(state, &hash.to_le_bytes()))) as i64
-}
-
-const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
-
-fn fnv(state: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(state, |state, byte| (state ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-/// The finalizer of MurmurHash3, since FNV alone leaves its high bits poor.
-fn mix(mut x: u64) -> u64 {
-    x ^= x >> 33;
-    x = x.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    x ^= x >> 33;
-    x = x.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    x ^ (x >> 33)
+    mix(each.iter().fold(START, |state, hash| fnv1a(state, &hash.to_le_bytes()))) as i64
 }
 
 fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {

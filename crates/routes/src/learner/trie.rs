@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use gatelens_model::hash::{START, fnv1a};
+
 use crate::patterns::{VALUE, verb};
 use crate::shape::Form;
 
@@ -436,8 +438,6 @@ fn place_of(hash: u64) -> (usize, u64) {
 
 /// FNV-1a with a final mixing: the same on all platforms.
 fn hash(bytes: &[u8]) -> u64 {
-    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = fnv1a(START, bytes);
     (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

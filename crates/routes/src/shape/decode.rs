@@ -1,5 +1,7 @@
 //! Percent-decoding of one segment, without allocation.
 
+use gatelens_model::percent;
+
 /// Maximum bytes of an encoded segment that is decoded; each byte may take three.
 const MAX_ENCODED_BYTES: usize = 288;
 
@@ -18,9 +20,7 @@ impl Decoded {
         }
         let mut decoded = Self { buffer: [0; MAX_ENCODED_BYTES], length: 0 };
         let mut rest = segment;
-        while let Some((byte, after)) = rest.split_first() {
-            let escaped = if *byte == b'%' { escape(after) } else { None };
-            let (byte, after) = escaped.unwrap_or((*byte, after));
+        while let Some((byte, after)) = percent::take(rest) {
             *decoded.buffer.get_mut(decoded.length)? = byte;
             decoded.length = decoded.length.saturating_add(1);
             rest = after;
@@ -31,10 +31,4 @@ impl Decoded {
     pub(super) fn bytes(&self) -> &[u8] {
         self.buffer.get(..self.length).unwrap_or_default()
     }
-}
-
-fn escape(after: &[u8]) -> Option<(u8, &[u8])> {
-    let ([high, low], rest) = after.split_first_chunk::<2>()?;
-    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    Some((digit(high)?.checked_shl(4)? | digit(low)?, rest))
 }

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use gatelens_model::percent;
 use serde_json::Value;
 
 use crate::host::HeaderMap;
@@ -109,24 +110,11 @@ fn present(value: &[u8]) -> Option<&[u8]> {
 
 /// Percent-encoding and `+` undone. What is not percent-encoding stays.
 fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
-        return text.into();
+    if !text.contains(&b'+') {
+        return percent::decoded(text);
     }
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        let digit = |at: usize| char::from(*after.get(at)?).to_digit(16);
-        rest = after;
-        match (first, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                out.extend(u8::try_from(high << 4 | low));
-                rest = after.get(2..).unwrap_or_default();
-            }
-            (b'+', ..) => out.push(b' '),
-            _ => out.push(*first),
-        }
-    }
-    out.into()
+    let spaced: Vec<u8> = text.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    percent::decoded(&spaced).into_owned().into()
 }
 
 /// Base64 in either alphabet (RFC 4648), with or without padding.

@@ -1,6 +1,8 @@
 //! The notations of a template's path, read into segments and a rest.
 
-use super::segment::{Mixed, Segment, decoded};
+use gatelens_model::percent::decoded;
+
+use super::segment::{Mixed, Segment};
 use super::template::{Least, Rest, TemplateError};
 
 /// Reads a path from behind its first slash.

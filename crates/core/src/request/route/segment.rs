@@ -1,7 +1,5 @@
 //! One segment of a template.
 
-use std::borrow::Cow;
-
 /// What stands between two slashes of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Segment {
@@ -55,30 +53,6 @@ pub(super) fn separates(middle: &[Box<[u8]>], between: &[u8]) -> bool {
     !rest.is_empty()
 }
 
-/// A text without percent-encoding (RFC 3986). An incomplete escape stays as it is.
-pub(super) fn decoded(text: &[u8]) -> Cow<'_, [u8]> {
-    if !text.contains(&b'%') {
-        return Cow::Borrowed(text);
-    }
-    let digit =
-        |byte: Option<&u8>| byte.and_then(|byte| char::from(*byte).to_digit(16)).map(|digit| digit as u8);
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((first, after)) = rest.split_first() {
-        match (first, digit(after.first()), digit(after.get(1))) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(high << 4 | low);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            _ => {
-                out.push(*first);
-                rest = after;
-            }
-        }
-    }
-    Cow::Owned(out)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,16 +83,5 @@ mod tests {
         check(&["", "-", "-", ""], "-----", true);
         check(&["", "ab", "b"], "xabb", false);
         check(&["", "ab", "b"], "xabbb", true);
-    }
-
-    #[test]
-    fn escapes_are_decoded_and_halves_stay() {
-        let check = |text: &str, out: &str| assert_eq!(&*decoded(text.as_bytes()), out.as_bytes(), "{text}");
-        check("plain", "plain");
-        check("caf%C3%a9", "caf\u{e9}");
-        check("%2F%2f", "//");
-        check("%", "%");
-        check("%4", "%4");
-        check("%zz%41", "%zzA");
     }
 }

@@ -11,9 +11,10 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use gatelens_model::percent::decoded;
 use hashbrown::{HashMap, HashSet};
 
-use super::segment::{Middle, Mixed, Segment, decoded, separates};
+use super::segment::{Middle, Mixed, Segment, separates};
 use super::template::{Least, MAX_TEMPLATE_BYTES, Rest, Template};
 use crate::outcome::Method;
 
