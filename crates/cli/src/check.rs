@@ -11,12 +11,13 @@ mod find;
 mod lints;
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::input;
 use crate::problem::{Problem, Severity};
 use crate::yaml::Place;
 
@@ -42,10 +43,10 @@ enum Format {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let mut texts = Vec::new();
     for file in &arguments.files {
-        match read(file) {
+        match input::text(file) {
             Ok(text) => texts.push((file, text)),
             Err(error) => {
-                eprintln!("gatelens: {}: {error}", file.display());
+                eprintln!("gatelens: {error}");
                 return ExitCode::from(2);
             }
         }
@@ -84,20 +85,15 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let problems = self.problems.iter().map(|problem| {
-            json!({"severity": problem.severity.to_string(), "path": problem.path, "line": problem.place.line,
-                   "column": problem.place.column, "message": problem.message})
-        });
-        json!({"file": self.file, "ok": self.passes(), "configurations": self.configurations,
-               "problems": problems.collect::<Vec<_>>()})
+        let problems: Vec<Value> = self.problems.iter().map(Problem::json).collect();
+        json!({"file": self.file, "ok": self.passes(), "configurations": self.configurations, "problems": problems})
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Problem { severity, path, place, message } in &self.problems {
-            let separator = if path.is_empty() { "" } else { ": " };
-            writeln!(f, "{}:{place}: {severity}: {path}{separator}{message}", self.file)?;
+        for problem in &self.problems {
+            writeln!(f, "{}", problem.line(&self.file))?;
         }
         match (self.passes(), self.configurations) {
             (true, 0) => Ok(()),
@@ -108,18 +104,8 @@ impl fmt::Display for Report {
     }
 }
 
-fn read(file: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    if file == Path::new("-") {
-        io::stdin().read_to_end(&mut bytes)?;
-    } else {
-        bytes = std::fs::read(file)?;
-    }
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the file is not UTF-8"))
-}
-
 fn report(file: &Path, text: &str) -> Report {
-    let file = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
+    let file = input::name(file);
     let (configurations, problems) = match find::configurations(text) {
         Ok(found) if found.is_empty() => {
             let message = "no configuration of gatelens in this file; expected the plugin's JSON, or a Wasm plugin, \
