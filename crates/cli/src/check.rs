@@ -2,6 +2,7 @@
 //!
 //! A file is the plugin's JSON, or any YAML or JSON that carries it: an Envoy bootstrap or listener, Istio's WasmPlugin or
 //! EnvoyFilter, Envoy Gateway's EnvoyExtensionPolicy, several documents of these kinds. Places are those in the file.
+//! The file of `gatelens serve --config` is checked with the service's own code.
 //!
 //! A directory of manifests also has files that carry no plugin: a service entry, the cluster of the ingest. Beside a file
 //! with a plugin they are a note. A call in which no file has a plugin is an error.
@@ -19,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::input;
 use crate::problem::{Problem, Severity};
+use crate::serve_config;
 use crate::yaml::Place;
 
 #[derive(clap::Args)]
@@ -106,14 +108,22 @@ impl fmt::Display for Report {
 
 fn report(file: &Path, text: &str) -> Report {
     let file = input::name(file);
-    let (configurations, problems) = match find::configurations(text) {
+    let (configurations, problems) = match serve_config::find(text) {
+        Some(document) => (1, serve_config::problems(&document)),
+        None => in_gateway(text),
+    };
+    Report { file, configurations, problems }
+}
+
+/// The number of plugin configurations in a text, and their problems.
+fn in_gateway(text: &str) -> (usize, Vec<Problem>) {
+    match find::configurations(text) {
         Ok(found) if found.is_empty() => {
-            let message = "no configuration of gatelens in this file; expected the plugin's JSON, or a Wasm plugin, \
-                           WasmPlugin or EnvoyExtensionPolicy that carries it";
+            let message = "no configuration of gatelens in this file; expected the plugin's JSON, a Wasm plugin, WasmPlugin \
+                           or EnvoyExtensionPolicy that carries it, or the options of `gatelens serve`";
             (0, vec![Problem::error(Place { line: 1, column: 1 }, message)])
         }
         Ok(found) => (found.len(), found.iter().flat_map(find::PluginConfig::problems).collect()),
         Err(problem) => (0, vec![problem]),
-    };
-    Report { file, configurations, problems }
+    }
 }

@@ -7,6 +7,7 @@
 //! [`Server::bind`] opens the store and the socket, [`Server::run`] serves until it is stopped.
 
 mod clock;
+pub mod config;
 mod error;
 mod http;
 mod jobs;
