@@ -12,7 +12,7 @@ pub use gatelens_core::config::ConfigError;
 use serde::Deserialize;
 pub use units::{Days, Size, UnitError};
 
-use crate::http::Config;
+use crate::http::{Config, HostName, Network};
 use crate::limits::Limits;
 use crate::retention::Retention;
 
@@ -43,7 +43,7 @@ macro_rules! keys {
     };
 }
 
-keys!(data, keep_half_hours, keep_minutes, keep_requests, listen, log_format, log_level);
+keys!(data, host, keep_half_hours, keep_minutes, keep_requests, listen, log_format, log_level);
 
 /// The options of the service. Each may be a flag or a key of the file, except the sections, which are keys only.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -59,6 +59,10 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/var/lib/gatelens"])))]
     pub data: Option<PathBuf>,
+    /// Name by which people or gateways reach it, besides IP addresses and localhost; as a flag it can be repeated.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", extend("examples" = [["gatelens.example.com"]])))]
+    pub host: Option<Vec<HostName>>,
     /// Days that counts by minute are kept. Default 30.
     #[cfg_attr(feature = "clap", arg(long, value_name = "DAYS"))]
     #[cfg_attr(feature = "schema", schemars(with = "Days", extend("default" = default::MINUTES, "examples" = [14])))]
@@ -147,6 +151,7 @@ impl Options {
                 requests: days(self.keep_requests, default::REQUESTS),
                 ..Retention::default()
             },
+            network: Network { hosts: self.host.unwrap_or_default() },
         })
     }
 }
@@ -183,6 +188,7 @@ mod tests {
         check(r#"{"keep_minutes": 0}"#, "keep_minutes", 2, &["0 is not in 1..=3650"]);
         check(r#"{"keep_minutes": "3"}"#, "keep_minutes", 2, &["a whole number of days"]);
         check(r#"{"listen": "here"}"#, "listen", 2, &["invalid socket address syntax"]);
+        check(r#"{"host": ["a", "http://b"]}"#, "host[1]", 15, &["expected the name of a host"]);
         check(r#"{"log_format": "jsn"}"#, "log_format", 2, &["did you mean `json`?"]);
         assert_eq!(Options::parse("{}").unwrap(), Options::default());
         assert_eq!(Options::parse(r#"{"data": null}"#).unwrap(), Options::default());
