@@ -11,6 +11,7 @@ mod consumers;
 mod data_dir;
 pub(crate) mod gateways;
 pub(crate) mod metrics;
+mod modes;
 mod patterns;
 mod prune;
 mod requests;

@@ -1,6 +1,6 @@
 //! The two kinds of files, their versions, and how they are opened.
 
-use super::StoreError;
+use super::{StoreError, modes};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
@@ -339,6 +339,7 @@ pub(crate) fn open_read(path: &Path) -> Result<Option<Connection>, StoreError> {
 }
 
 fn open_write(path: &Path, tables: &str, migrations: &[&str]) -> Result<Connection, StoreError> {
+    modes::create(path)?;
     let open = || {
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;
