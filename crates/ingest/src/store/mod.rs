@@ -16,6 +16,7 @@ mod patterns;
 mod prune;
 mod requests;
 mod schema;
+mod series;
 pub(crate) mod sketch;
 mod writer;
 

@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 9;
+const VERSION: i64 = 10;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -276,6 +276,11 @@ CREATE TABLE consumers (
     PRIMARY KEY (service, environment, id)
 ) WITHOUT ROWID;
 ",
+    // The newest half hour is one look-up, the newest of each series a reading of the whole file.
+    "
+ALTER TABLE series ADD COLUMN last_counted INTEGER NOT NULL DEFAULT 0; -- Unix minute of its latest half hour
+UPDATE series SET last_counted = (SELECT coalesce(max(minute), 0) FROM half_hours);
+",
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -304,6 +309,7 @@ SELECT s.instance, s.epoch,
 FROM single s JOIN stored ON stored.gateway = s.instance
 WHERE day IS NOT NULL;
 ",
+    "",
     "",
     "",
     "",
