@@ -62,9 +62,8 @@ impl RequestsQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
         let names: Vec<&str> = ["from", "to", "gateway", "trace_id", "request_id", "limit", "cursor"]
-            .iter()
-            .chain(&filter::NAMES)
-            .copied()
+            .into_iter()
+            .chain(filter::names())
             .collect();
         let params = Params::parse(query, &names)?;
         Ok(Self {
