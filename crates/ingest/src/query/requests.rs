@@ -93,8 +93,8 @@ impl RequestsQuery {
             .map(|(path, day, connection)| File::new(path, day, connection, self.range, before))
             .collect();
         let mut waiting = Waiting::new(self.limit, limits.page_bytes);
-        let mut folding = Folding::read(directory, limits.query_timeout);
         let counts = super::open_counts(directory, limits.query_timeout).ok();
+        let mut folding = Folding::of(counts.as_ref());
         let mut labels = Labels::of(counts.as_ref());
         let mut page = Page::default();
         let mut scanned = 0;

@@ -36,7 +36,7 @@ pub(super) struct File {
 }
 
 /// What requests are shown under now: routes, and the names of consumers.
-type Lookups<'a, 'b> = (&'a mut Folding, &'a mut Labels<'b>);
+type Lookups<'a, 'b> = (&'a mut Folding<'b>, &'a mut Labels<'b>);
 
 struct Description {
     id: i64,
