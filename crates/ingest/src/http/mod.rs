@@ -4,8 +4,12 @@ mod api;
 mod assets;
 mod body;
 mod hand_back;
+mod host;
 mod otlp;
 mod redact;
+mod refusal;
+
+pub use host::{HostName, NotAHostName};
 
 use crate::clock;
 use crate::jobs;
@@ -20,7 +24,7 @@ use crate::store::{DataDir, StoreError, Writers};
 use axum::Router;
 use axum::extract::{self, MatchedPath, Request};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use gatelens_model::route_patterns;
@@ -45,6 +49,16 @@ pub struct Config {
     pub limits: Limits,
     /// How long things are kept.
     pub retention: Retention,
+    /// Who may reach it, and how.
+    pub network: Network,
+}
+
+/// The service as the network sees it.
+#[derive(Debug, Clone, Default)]
+pub struct Network {
+    /// Names that a request may have in `Host` besides IP literals and `localhost`. A request with another name gets
+    /// 421, except that senders may use the name of Envoy's cluster.
+    pub hosts: Vec<HostName>,
 }
 
 /// Why the service cannot start.
@@ -89,6 +103,7 @@ pub struct Server {
 
 pub(crate) struct State {
     limits: Limits,
+    hosts: host::Hosts,
     data: Arc<DataDir>,
     writers: Arc<Writers>,
     patterns: Arc<KnownPatterns>,
@@ -112,7 +127,7 @@ impl Server {
     /// When the directory cannot be written, is in use by another process or holds files of a newer version; when
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let Config { listen, data, limits, retention } = config;
+        let Config { listen, data, limits, retention, network } = config;
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -131,6 +146,7 @@ impl Server {
             stats: Stats::new()?,
             started_at: clock::now() as f64 / 1e9,
             store: Box::new(Files::new(Arc::clone(&data), limits.clone())),
+            hosts: host::Hosts::new(network.hosts),
             limits,
             data,
             writers,
@@ -214,8 +230,10 @@ fn router(state: Arc<State>) -> Router {
         .route("/api/{*path}", any(api::no_path))
         .route("/v1/{*path}", any(api::no_path))
         .fallback(assets::serve)
+        // A request passes these from the last to the first.
+        .layer(from_fn_with_state(Arc::clone(&state), host::check))
         .layer(axum::middleware::map_response(harden))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), measure))
+        .layer(from_fn_with_state(Arc::clone(&state), measure))
         .with_state(state)
 }
 

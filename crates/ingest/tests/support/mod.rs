@@ -1,6 +1,6 @@
 //! A server of one's own on a free port, and a client for it.
 
-use gatelens_ingest::{Config, Limits, Server};
+use gatelens_ingest::{Config, Limits, Network, Server};
 pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
 use serde_json::Value;
@@ -16,6 +16,7 @@ pub(crate) struct Service {
     pub(crate) url: String,
     data: PathBuf,
     limits: Limits,
+    network: Network,
     /// Kept for as long as a service may use it.
     dir: Option<TempDir>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
@@ -35,6 +36,10 @@ impl Service {
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
+        Self::on(Network::default(), limits)
+    }
+
+    pub(crate) fn on(network: Network, limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let config = ureq::Agent::config_builder().http_status_as_error(false);
@@ -42,6 +47,7 @@ impl Service {
             url: String::new(),
             data,
             limits,
+            network,
             dir: Some(dir),
             running: None,
             agent: config.build().new_agent(),
@@ -113,6 +119,7 @@ impl Service {
             data: self.data.clone(),
             limits: self.limits.clone(),
             retention: gatelens_ingest::Retention::default(),
+            network: self.network.clone(),
         };
         let thread = std::thread::spawn(move || {
             let runtime =
