@@ -11,6 +11,7 @@ mod query;
 mod redact;
 mod routes;
 mod serve;
+mod token;
 mod yaml;
 
 /// API analytics at the gateway.
@@ -31,6 +32,8 @@ enum Command {
     Check(check::Arguments),
     /// Show a body as the filter would send it, and the rules that matched.
     Redact(redact::Arguments),
+    /// Make tokens for senders and for programs that read.
+    Token(token::Arguments),
     /// Make route templates from OpenAPI and Swagger documents.
     Routes(routes::Arguments),
 }
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     log_to_stderr();
     let done = match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Token(arguments) => token::run(&arguments).map_err(Into::into),
         Command::Query(arguments) => return query::run(&arguments),
         Command::Check(arguments) => return check::run(&arguments),
         Command::Redact(arguments) => return redact::run(&arguments),

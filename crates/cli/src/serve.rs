@@ -1,6 +1,6 @@
 //! `gatelens serve`: the ingest until SIGTERM or SIGINT.
 
-use gatelens_ingest::{Config, Limits, Retention, Server};
+use gatelens_ingest::{AccessConfig, Config, Limits, Retention, Server};
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
@@ -25,6 +25,12 @@ pub(crate) struct Arguments {
     /// Days that the request log is kept.
     #[arg(long, value_name = "DAYS", default_value_t = 15, value_parser = days())]
     keep_requests: u32,
+    /// File with the tokens of senders, as `gatelens token new` makes them; a change is in force within a second.
+    #[arg(long, value_name = "FILE")]
+    sender_tokens: Option<PathBuf>,
+    /// Listen beyond loopback although whoever reaches the port can read everything or store false data.
+    #[arg(long)]
+    insecure: bool,
 }
 
 /// Up to ten years.
@@ -38,7 +44,9 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 }
 
 async fn serve(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let Arguments { listen, data, keep_minutes, keep_half_hours, keep_requests } = arguments;
+    let Arguments { listen, data, keep_minutes, keep_half_hours, keep_requests, sender_tokens, insecure } =
+        arguments;
+    let access = AccessConfig { sender_tokens, insecure };
     let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 3600);
     let retention = Retention {
         minutes: days(keep_minutes),
@@ -49,7 +57,7 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let shown = data.display().to_string();
     // Before the port is open, so that a signal right after is not missed.
     let stop = stop_signals()?;
-    let server = Server::bind(Config { listen, data, limits: Limits::default(), retention }).await?;
+    let server = Server::bind(Config { listen, data, limits: Limits::default(), retention, access }).await?;
     eprintln!("gatelens ingest listening on http://{}, data in {shown}", server.local_addr());
     server.run(first_of(stop)).await;
     Ok(())

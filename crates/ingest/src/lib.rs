@@ -6,6 +6,7 @@
 //!
 //! [`Server::bind`] opens the store and the socket, [`Server::run`] serves until it is stopped.
 
+mod auth;
 mod clock;
 mod error;
 mod http;
@@ -26,6 +27,7 @@ mod wire;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use auth::{AccessConfig, AccessError, NewToken, Role, TokenOwner};
 pub use http::{Config, Server, StartError};
 pub use limits::Limits;
 pub use model::request::columns as request_columns;

@@ -28,6 +28,27 @@ pub(crate) struct Stats {
     memory_bytes: IntGauge,
     store_bytes: IntGaugeVec,
     troubles: IntGauge,
+    denied: IntCounterVec,
+}
+
+/// Why a request was denied to its sender or reader.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Denied {
+    /// A batch without a valid token.
+    SenderToken,
+    /// A batch for an environment that the token does not cover.
+    Environment,
+}
+
+impl Denied {
+    const ALL: [Self; 2] = [Self::SenderToken, Self::Environment];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::SenderToken => "sender_token",
+            Self::Environment => "environment",
+        }
+    }
 }
 
 /// Values that are measured when the metrics are read.
@@ -93,8 +114,16 @@ impl Stats {
             memory_bytes: gauge("memory_bytes", "Bytes of bodies received and not yet stored.")?,
             store_bytes: gauges("store_bytes", "Bytes on disk by kind of file.", &["file"])?,
             troubles: gauge("troubled_files", "Files set aside or not readable, see /healthz.")?,
+            denied: counters(
+                "access_denied_total",
+                "Requests whose sender or reader has no right to them, by reason.",
+                &["reason"],
+            )?,
             registry,
         };
+        for denied in Denied::ALL {
+            stats.denied.with_label_values(&[denied.name()]);
+        }
         // A counter that does not exist until its first event cannot be alerted on.
         for signal in SIGNALS.map(Signal::name) {
             stats.received_bytes.with_label_values(&[signal]);
@@ -135,6 +164,11 @@ impl Stats {
     /// Counts a batch that was refused; the status of its answer has the reason.
     pub(crate) fn refused(&self, signal: Signal) {
         self.batch(signal, REFUSED);
+    }
+
+    /// Counts a request that its sender or reader has no right to.
+    pub(crate) fn denied(&self, denied: Denied) {
+        self.denied.with_label_values(&[denied.name()]).inc();
     }
 
     /// All metrics in Prometheus' text format, version 0.0.4.

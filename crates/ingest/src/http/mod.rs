@@ -1,5 +1,6 @@
 //! The socket: routes, connections, and the end of both.
 
+mod access;
 mod api;
 mod assets;
 mod body;
@@ -7,6 +8,7 @@ mod hand_back;
 mod otlp;
 mod redact;
 
+use crate::auth::{Access, AccessConfig, AccessError};
 use crate::clock;
 use crate::jobs;
 use crate::learning::Learning;
@@ -45,6 +47,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long things are kept.
     pub retention: Retention,
+    /// Who may send and who may read.
+    pub access: AccessConfig,
 }
 
 /// Why the service cannot start.
@@ -58,6 +62,9 @@ pub enum StartError {
         /// The error of the system.
         source: std::io::Error,
     },
+    /// The files of tokens or people cannot be used, or are missing where they are needed.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The metrics of the service cannot be registered, which is a defect.
     #[error("cannot register the metrics of the service: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -89,6 +96,7 @@ pub struct Server {
 
 pub(crate) struct State {
     limits: Limits,
+    access: Access,
     data: Arc<DataDir>,
     writers: Arc<Writers>,
     patterns: Arc<KnownPatterns>,
@@ -105,6 +113,13 @@ pub(crate) struct State {
     started_at: f64,
 }
 
+impl State {
+    /// Who may do what.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+}
+
 impl Server {
     /// Opens the store and the socket.
     ///
@@ -112,7 +127,8 @@ impl Server {
     /// When the directory cannot be written, is in use by another process or holds files of a newer version; when
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let Config { listen, data, limits, retention } = config;
+        let Config { listen, data, limits, retention, access } = config;
+        let access = Access::open(&access, listen)?;
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -132,6 +148,7 @@ impl Server {
             started_at: clock::now() as f64 / 1e9,
             store: Box::new(Files::new(Arc::clone(&data), limits.clone())),
             limits,
+            access,
             data,
             writers,
             patterns,
@@ -153,6 +170,7 @@ impl Server {
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
         let pruning = tokio::spawn(jobs::prune(Arc::clone(&state.writers), retention));
+        let watching = tokio::spawn(jobs::watch_access(Arc::clone(&state)));
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -176,9 +194,10 @@ impl Server {
             });
         }
         drop(listener);
+        watching.abort();
         pruning.abort();
-        // It is done when it has let go of the writers.
-        let _ = pruning.await;
+        // They are done when they have let go of the writers and the state.
+        let _ = tokio::join!(pruning, watching);
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.
@@ -202,7 +221,8 @@ async fn accept(
 }
 
 fn router(state: Arc<State>) -> Router {
-    let receive = |signal| post(move |state, headers, body| otlp::receive(signal, state, headers, body));
+    let receive =
+        |signal| post(move |state, who, headers, body| otlp::receive(signal, state, who, headers, body));
     let api =
         api::routes().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
     api.route("/v1/metrics", receive(Signal::Metrics))
@@ -214,6 +234,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/api/{*path}", any(api::no_path))
         .route("/v1/{*path}", any(api::no_path))
         .fallback(assets::serve)
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), access::guard))
         .layer(axum::middleware::map_response(harden))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), measure))
         .with_state(state)
