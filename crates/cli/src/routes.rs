@@ -106,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             );
         }
     } else if selection.routes() == 0 {
-        eprintln!("gatelens: there is no operation to make a template of");
+        eprintln!("gatelens: the document has no operations, so there are no templates");
     }
     show(&selection, arguments.format);
     if selection.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -1,6 +1,6 @@
 //! `gatelens serve`: the ingest until SIGTERM or SIGINT.
 
-use gatelens_ingest::{AccessConfig, Config, Limits, Retention, Server};
+use gatelens_ingest::{AccessConfig, Config, HostName, Limits, Network, Retention, Server};
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
@@ -16,6 +16,9 @@ pub(crate) struct Arguments {
     /// Directory for the data; created if it does not exist.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
+    /// Name by which people or gateways reach it, besides IP addresses and localhost; can be repeated.
+    #[arg(long = "host", value_name = "NAME")]
+    hosts: Vec<HostName>,
     /// Days that counts by minute are kept.
     #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = days())]
     keep_minutes: u32,
@@ -44,8 +47,16 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
 }
 
 async fn serve(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let Arguments { listen, data, keep_minutes, keep_half_hours, keep_requests, sender_tokens, insecure } =
-        arguments;
+    let Arguments {
+        listen,
+        data,
+        keep_minutes,
+        keep_half_hours,
+        keep_requests,
+        hosts,
+        sender_tokens,
+        insecure,
+    } = arguments;
     let access = AccessConfig { sender_tokens, insecure };
     let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 3600);
     let retention = Retention {
@@ -57,7 +68,9 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let shown = data.display().to_string();
     // Before the port is open, so that a signal right after is not missed.
     let stop = stop_signals()?;
-    let server = Server::bind(Config { listen, data, limits: Limits::default(), retention, access }).await?;
+    let network = Network { hosts };
+    let server =
+        Server::bind(Config { listen, data, limits: Limits::default(), retention, network, access }).await?;
     eprintln!("gatelens ingest listening on http://{}, data in {shown}", server.local_addr());
     server.run(first_of(stop)).await;
     Ok(())

@@ -58,14 +58,14 @@ impl ReceiveError {
         }
     }
 
-    /// As the API's errors have it.
-    fn code(&self) -> &'static str {
+    /// As the API's errors and the metrics have it.
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unsupported(_) => "unsupported_media_type",
             Self::Malformed(_) | Self::Broken | Self::Unreadable(Unreadable::Malformed { .. }) => "malformed",
             Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => "too_large",
-            Self::NoSender => "unauthenticated",
-            Self::OtherEnvironment { .. } => "forbidden",
+            Self::NoSender => "no_sender_token",
+            Self::OtherEnvironment { .. } => "other_environment",
             Self::Slow => "timeout",
             Self::Busy | Self::Refused(Refused::Busy) => "busy",
             Self::Refused(Refused::Stopped) => "stopped",

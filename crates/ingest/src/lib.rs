@@ -28,7 +28,7 @@ mod wire;
 pub mod fuzzing;
 
 pub use auth::{AccessConfig, AccessError, NewToken, Role, TokenOwner};
-pub use http::{Config, Server, StartError};
+pub use http::{Config, HostName, Network, NotAHostName, Server, StartError};
 pub use limits::Limits;
 pub use model::request::columns as request_columns;
 pub use offline::query_offline;

@@ -14,11 +14,15 @@ const STORED: &str = "stored";
 const REPEATED: &str = "repeated";
 const REFUSED: &str = "refused";
 const REJECTED: &str = "rejected";
+/// Reasons to refuse a request or a connection before its handler.
+const REFUSALS: [&str; 5] =
+    ["unknown_host", "foreign_origin", "malformed", "no_sender_token", "other_environment"];
 
 /// Counters since the start of the process, and gauges.
 pub(crate) struct Stats {
     registry: Registry,
     answers: IntCounterVec,
+    refusals: IntCounterVec,
     durations: HistogramVec,
     received_bytes: IntCounterVec,
     batches: IntCounterVec,
@@ -28,27 +32,6 @@ pub(crate) struct Stats {
     memory_bytes: IntGauge,
     store_bytes: IntGaugeVec,
     troubles: IntGauge,
-    denied: IntCounterVec,
-}
-
-/// Why a request was denied to its sender or reader.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Denied {
-    /// A batch without a valid token.
-    SenderToken,
-    /// A batch for an environment that the token does not cover.
-    Environment,
-}
-
-impl Denied {
-    const ALL: [Self; 2] = [Self::SenderToken, Self::Environment];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::SenderToken => "sender_token",
-            Self::Environment => "environment",
-        }
-    }
 }
 
 /// Values that are measured when the metrics are read.
@@ -91,6 +74,11 @@ impl Stats {
             HistogramOpts::new("gatelens_ingest_http_request_duration_seconds", "Time to an answer by path.");
         let stats = Self {
             answers: counters("http_requests_total", "Answers by path and status.", &["path", "status"])?,
+            refusals: counters(
+                "refusals_total",
+                "Requests and connections that reached no handler, by reason.",
+                &["reason"],
+            )?,
             durations: register(
                 &registry,
                 HistogramVec::new(durations.buckets(BOUNDS.to_vec()), &["path"])?,
@@ -114,16 +102,8 @@ impl Stats {
             memory_bytes: gauge("memory_bytes", "Bytes of bodies received and not yet stored.")?,
             store_bytes: gauges("store_bytes", "Bytes on disk by kind of file.", &["file"])?,
             troubles: gauge("troubled_files", "Files set aside or not readable, see /healthz.")?,
-            denied: counters(
-                "access_denied_total",
-                "Requests whose sender or reader has no right to them, by reason.",
-                &["reason"],
-            )?,
             registry,
         };
-        for denied in Denied::ALL {
-            stats.denied.with_label_values(&[denied.name()]);
-        }
         // A counter that does not exist until its first event cannot be alerted on.
         for signal in SIGNALS.map(Signal::name) {
             stats.received_bytes.with_label_values(&[signal]);
@@ -134,7 +114,15 @@ impl Stats {
                 stats.records.with_label_values(&[signal, outcome]);
             }
         }
+        for reason in REFUSALS {
+            stats.refusals.with_label_values(&[reason]);
+        }
         Ok(stats)
+    }
+
+    /// Counts a request or a connection that reaches no handler. The reason is a constant.
+    pub(crate) fn refused_by(&self, reason: &'static str) {
+        self.refusals.with_label_values(&[reason]).inc();
     }
 
     /// Counts an answer on a path of the service, of which there are few.
@@ -164,11 +152,6 @@ impl Stats {
     /// Counts a batch that was refused; the status of its answer has the reason.
     pub(crate) fn refused(&self, signal: Signal) {
         self.batch(signal, REFUSED);
-    }
-
-    /// Counts a request that its sender or reader has no right to.
-    pub(crate) fn denied(&self, denied: Denied) {
-        self.denied.with_label_values(&[denied.name()]).inc();
     }
 
     /// All metrics in Prometheus' text format, version 0.0.4.

@@ -69,7 +69,7 @@ fn a_sender_without_a_valid_token_stores_nothing() {
     }
     assert_eq!(guarded.rows(), 0);
     let metrics = guarded.service.get("/metrics").text();
-    assert!(metrics.contains("gatelens_ingest_access_denied_total{reason=\"sender_token\"} 8"), "{metrics}");
+    assert!(metrics.contains("gatelens_ingest_refusals_total{reason=\"no_sender_token\"} 8"), "{metrics}");
     // The refused sequence number is not used up.
     guarded.send(Some(&format!("bearer {}", valid.token)), 1, &batch).accepted();
     assert_eq!(guarded.rows(), 1);

@@ -11,6 +11,7 @@ mod epochs;
 mod faults;
 mod half_close;
 mod hostile;
+mod hosts;
 mod openapi;
 mod page;
 mod patterns;

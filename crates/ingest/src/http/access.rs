@@ -4,7 +4,6 @@ use super::State;
 use super::body::discard;
 use crate::auth::Principal;
 use crate::error::ReceiveError;
-use crate::stats::Denied;
 use crate::wire::Encoding;
 use axum::extract::{self, MatchedPath, Request};
 use axum::http::{HeaderMap, Method, header};
@@ -53,7 +52,7 @@ pub(super) async fn guard(
         Need::Nothing => Principal::Nobody,
         Need::Sender => match state.access.sender(bearer(request.headers())) {
             Principal::Nobody => {
-                state.stats.denied(Denied::SenderToken);
+                state.stats.refused_by(ReceiveError::NoSender.code());
                 let encoding = super::otlp::encoding(request.headers()).unwrap_or(Encoding::Protobuf);
                 let _ =
                     tokio::time::timeout(DISCARD_TIMEOUT, discard(request.into_body(), DISCARD_BYTES)).await;

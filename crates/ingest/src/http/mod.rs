@@ -5,8 +5,12 @@ mod api;
 mod assets;
 mod body;
 mod hand_back;
+mod host;
 mod otlp;
 mod redact;
+mod refusal;
+
+pub use host::{HostName, NotAHostName};
 
 use crate::auth::{Access, AccessConfig, AccessError};
 use crate::clock;
@@ -22,7 +26,7 @@ use crate::store::{DataDir, StoreError, Writers};
 use axum::Router;
 use axum::extract::{self, MatchedPath, Request};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use gatelens_model::route_patterns;
@@ -47,8 +51,18 @@ pub struct Config {
     pub limits: Limits,
     /// How long things are kept.
     pub retention: Retention,
+    /// Who may reach it, and how.
+    pub network: Network,
     /// Who may send and who may read.
     pub access: AccessConfig,
+}
+
+/// The service as the network sees it.
+#[derive(Debug, Clone, Default)]
+pub struct Network {
+    /// Names that a request may have in `Host` besides IP literals and `localhost`. A request with another name gets
+    /// 421, except that senders may use the name of Envoy's cluster.
+    pub hosts: Vec<HostName>,
 }
 
 /// Why the service cannot start.
@@ -97,6 +111,7 @@ pub struct Server {
 pub(crate) struct State {
     limits: Limits,
     access: Access,
+    hosts: host::Hosts,
     data: Arc<DataDir>,
     writers: Arc<Writers>,
     patterns: Arc<KnownPatterns>,
@@ -127,7 +142,7 @@ impl Server {
     /// When the directory cannot be written, is in use by another process or holds files of a newer version; when
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let Config { listen, data, limits, retention, access } = config;
+        let Config { listen, data, limits, retention, network, access } = config;
         let access = Access::open(&access, listen)?;
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
@@ -147,6 +162,7 @@ impl Server {
             stats: Stats::new()?,
             started_at: clock::now() as f64 / 1e9,
             store: Box::new(Files::new(Arc::clone(&data), limits.clone())),
+            hosts: host::Hosts::new(network.hosts),
             limits,
             access,
             data,
@@ -234,9 +250,11 @@ fn router(state: Arc<State>) -> Router {
         .route("/api/{*path}", any(api::no_path))
         .route("/v1/{*path}", any(api::no_path))
         .fallback(assets::serve)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), access::guard))
+        // A request passes these from the last to the first.
+        .layer(from_fn_with_state(Arc::clone(&state), access::guard))
+        .layer(from_fn_with_state(Arc::clone(&state), host::check))
         .layer(axum::middleware::map_response(harden))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), measure))
+        .layer(from_fn_with_state(Arc::clone(&state), measure))
         .with_state(state)
 }
 

@@ -8,7 +8,6 @@ use crate::error::ReceiveError;
 use crate::learning;
 use crate::limits::Limits;
 use crate::model::{Identity, Scope, Signal, labelled};
-use crate::stats::Denied;
 use crate::store::{Refused, Stored};
 use crate::wire::{self, Batch, Bounds, Encoding};
 use axum::body::Body;
@@ -46,7 +45,7 @@ pub(super) async fn receive(
         Err(error) => {
             state.stats.refused(signal);
             if matches!(error, ReceiveError::OtherEnvironment { .. }) {
-                state.stats.denied(Denied::Environment);
+                state.stats.refused_by(error.code());
             }
             error.into_response(encoding)
         }
