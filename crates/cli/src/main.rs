@@ -6,11 +6,14 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod check;
+mod input;
+mod log;
 mod problem;
 mod query;
 mod redact;
 mod routes;
 mod serve;
+mod serve_config;
 mod token;
 mod yaml;
 
@@ -25,7 +28,7 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Receive and store the reports of the gateways, and serve the dashboard.
-    Serve(serve::Arguments),
+    Serve(Box<serve::Arguments>),
     /// Query an ingest or its files, and print the answer.
     Query(Box<query::Arguments>),
     /// Check configurations with the filter's own code.
@@ -39,27 +42,12 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    log_to_stderr();
-    let done = match Arguments::parse().command {
-        Command::Serve(arguments) => serve::run(arguments),
-        Command::Token(arguments) => token::run(&arguments).map_err(Into::into),
-        Command::Query(arguments) => return query::run(&arguments),
-        Command::Check(arguments) => return check::run(&arguments),
-        Command::Redact(arguments) => return redact::run(&arguments),
-        Command::Routes(arguments) => return routes::run(&arguments),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("gatelens: {error}");
-            ExitCode::FAILURE
-        }
+    match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(*arguments),
+        Command::Token(arguments) => token::run(&arguments),
+        Command::Query(arguments) => query::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Redact(arguments) => redact::run(&arguments),
+        Command::Routes(arguments) => routes::run(&arguments),
     }
-}
-
-/// Diagnostics of the service and of readers of its files: a line each, as text.
-fn log_to_stderr() {
-    let subscriber =
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false);
-    subscriber.with_max_level(tracing_subscriber::filter::LevelFilter::INFO).init();
 }

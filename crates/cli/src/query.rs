@@ -137,7 +137,10 @@ impl Question {
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let source = match &arguments.data {
-        Some(data) => Source::Directory(data.clone()),
+        Some(data) => {
+            crate::log::start_with_warnings();
+            Source::Directory(data.clone())
+        }
         None => Source::Service(arguments.url.trim_end_matches('/').to_owned()),
     };
     let answer = match ask(&source, arguments) {

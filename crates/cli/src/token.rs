@@ -2,6 +2,7 @@
 
 use gatelens_ingest::{NewToken, Role, TokenOwner};
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -30,14 +31,24 @@ struct New {
 
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Failure {
+enum Failure {
     #[error("{0}")]
     Wrong(String),
     #[error("cannot write the token: {0}")]
     Output(#[from] io::Error),
 }
 
-pub(crate) fn run(Arguments { command: Command::New(new) }: &Arguments) -> Result<(), Failure> {
+pub(crate) fn run(Arguments { command: Command::New(new) }: &Arguments) -> ExitCode {
+    match make(new) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gatelens: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn make(new: &New) -> Result<(), Failure> {
     let (owner, file) = match (&new.environment, new.role) {
         (Some(environment), _) => (TokenOwner::Sender { environment }, "--sender-tokens"),
         (None, Some(role)) => (TokenOwner::Person { role }, "--users"),

@@ -121,3 +121,71 @@ fn it_says_why_it_cannot_start() {
     check(&["surve"], 2, &["serve"]);
     check(&["--version"], 0, &[]);
 }
+
+/// Starts with a file and further arguments.
+fn start(config: &Path, arguments: &[&str]) -> Result<Service, String> {
+    let mut command = gatelens(&["serve", "--config"]);
+    command.arg(config).args(arguments);
+    Service::start_with(command)
+}
+
+#[test]
+fn options_come_from_a_file_and_flags_win() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("serve.yaml");
+    let (in_file, by_flag) = (dir.path().join("in-file"), dir.path().join("by-flag"));
+    std::fs::write(
+        &config,
+        format!("# The service.\nlisten: 127.0.0.1:0\ndata: {}\nlog_format: json\n", in_file.display()),
+    )
+    .unwrap();
+    let service = start(&config, &["--data", by_flag.to_str().unwrap()]).unwrap();
+    let line = service.log();
+    let line: serde_json::Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["version"], env!("CARGO_PKG_VERSION"));
+    assert!(line["message"].as_str().unwrap().contains("by-flag"), "{line}");
+    service.stop();
+    assert!(by_flag.exists() && !in_file.exists());
+    start(&config, &[]).unwrap().stop();
+    assert!(in_file.exists());
+
+    // JSON is YAML.
+    std::fs::write(&config, r#"{"listen": "127.0.0.1:0", "log_level": "loud"}"#).unwrap();
+    let refused = start(&config, &["--data", "x"]).err().unwrap();
+    assert!(refused.contains("`loud` are not log levels"), "{refused}");
+}
+
+#[test]
+fn a_wrong_file_of_options_is_refused_at_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("serve.yaml");
+    let check = |text: &str, words: &[&str]| {
+        std::fs::write(&config, text).unwrap();
+        let path = config.to_str().unwrap();
+        for arguments in [&["serve", "--config", path, "--data", "x"][..], &["check", path][..]] {
+            let output = gatelens(arguments).output().unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+            let place = words.iter().chain([&path]);
+            place.for_each(|word| assert!(said.contains(word), "{arguments:?} should say {word:?}: {said}"));
+        }
+    };
+    check(
+        "data: /x\nkeep_minuts: 3\n",
+        &[":2:1: error: keep_minuts: unknown key `keep_minuts`; did you mean `keep_minutes`?"],
+    );
+    check("data: /x\nkeep_minutes: 0\n", &[":2:1: error: keep_minutes: 0 is not in 1..=3650"]);
+    check("data: 7\n", &[":1:1: error: data: invalid type"]);
+    check("data: /x\nlisten: [1\n", &[":", "this is not YAML"]);
+}
+
+#[test]
+fn check_takes_the_options_of_the_service() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("serve.yaml");
+    std::fs::write(&config, "data: /x\nkeep_requests: 3\n").unwrap();
+    let output = gatelens(&["check", config.to_str().unwrap()]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{}: ok\n", config.display()));
+}

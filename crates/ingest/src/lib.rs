@@ -8,6 +8,7 @@
 
 mod auth;
 mod clock;
+pub mod config;
 mod error;
 mod http;
 mod jobs;
