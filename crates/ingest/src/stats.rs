@@ -15,7 +15,8 @@ const REPEATED: &str = "repeated";
 const REFUSED: &str = "refused";
 const REJECTED: &str = "rejected";
 /// Reasons to refuse a request or a connection before its handler.
-const REFUSALS: [&str; 3] = ["unknown_host", "foreign_origin", "malformed"];
+const REFUSALS: [&str; 5] =
+    ["unknown_host", "foreign_origin", "malformed", "no_sender_token", "other_environment"];
 
 /// Counters since the start of the process, and gauges.
 pub(crate) struct Stats {
