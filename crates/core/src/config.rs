@@ -13,6 +13,7 @@ mod secret;
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use consumer::{Consumer, ConsumerLabel, ConsumerSource, DirectoryEntry};
@@ -311,11 +312,7 @@ impl Config {
         if text.trim().is_empty() {
             return Err(ConfigError::empty());
         }
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let config: Config = serde_path_to_error::deserialize(&mut deserializer)
-            .map_err(|error| ConfigError::from_serde(text, &error))?;
-        deserializer.end().map_err(|error| ConfigError::from_json(&error))?;
-        Ok(config)
+        read(text)
     }
 
     /// The configuration with its defaults as JSON, with keys in a fixed order and without secrets. Two texts with the same
@@ -324,6 +321,18 @@ impl Config {
         // All keys are text and nothing is read from outside, which are the two ways in which this could fail.
         serde_json::to_vec(self).unwrap_or_default()
     }
+}
+
+/// Reads any strict configuration out of JSON.
+///
+/// # Errors
+/// As [`Config::parse`].
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let config = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| ConfigError::from_serde(text, &error))?;
+    deserializer.end().map_err(|error| ConfigError::from_json(&error))?;
+    Ok(config)
 }
 
 #[cfg(test)]

@@ -17,11 +17,15 @@ const REFUSED: &str = "refused";
 const REJECTED: &str = "rejected";
 const TAKEN: &str = "taken";
 const PASSED_OVER: &str = "passed_over";
+/// Reasons to refuse a request or a connection before its handler.
+const REFUSALS: [&str; 5] =
+    ["unknown_host", "foreign_origin", "malformed", "no_sender_token", "other_environment"];
 
 /// Counters since the start of the process, and gauges.
 pub(crate) struct Stats {
     registry: Registry,
     answers: IntCounterVec,
+    refusals: IntCounterVec,
     durations: HistogramVec,
     received_bytes: IntCounterVec,
     batches: IntCounterVec,
@@ -74,6 +78,11 @@ impl Stats {
             HistogramOpts::new("gatelens_ingest_http_request_duration_seconds", "Time to an answer by path.");
         let stats = Self {
             answers: counters("http_requests_total", "Answers by path and status.", &["path", "status"])?,
+            refusals: counters(
+                "refusals_total",
+                "Requests and connections that reached no handler, by reason.",
+                &["reason"],
+            )?,
             durations: register(
                 &registry,
                 HistogramVec::new(durations.buckets(BOUNDS.to_vec()), &["path"])?,
@@ -117,7 +126,15 @@ impl Stats {
                 stats.records.with_label_values(&[signal, outcome]);
             }
         }
+        for reason in REFUSALS {
+            stats.refusals.with_label_values(&[reason]);
+        }
         Ok(stats)
+    }
+
+    /// Counts a request or a connection that reaches no handler. The reason is a constant.
+    pub(crate) fn refused_by(&self, reason: &'static str) {
+        self.refusals.with_label_values(&[reason]).inc();
     }
 
     /// Counts an answer on a path of the service, of which there are few.
