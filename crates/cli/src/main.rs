@@ -14,6 +14,7 @@ mod redact;
 mod routes;
 mod serve;
 mod serve_config;
+mod token;
 mod yaml;
 
 /// API analytics at the gateway.
@@ -34,6 +35,8 @@ enum Command {
     Check(check::Arguments),
     /// Show a body as the filter would send it, and the rules that matched.
     Redact(redact::Arguments),
+    /// Make tokens for senders and for programs that read.
+    Token(token::Arguments),
     /// Make route templates from OpenAPI and Swagger documents.
     Routes(routes::Arguments),
 }
@@ -41,6 +44,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(*arguments),
+        Command::Token(arguments) => token::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Redact(arguments) => redact::run(&arguments),

@@ -21,6 +21,57 @@ fn a_signal_ends_it_well() {
 }
 
 #[test]
+fn it_listens_beyond_loopback_when_it_is_told_to_be_insecure_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut command = gatelens(&["serve", "--listen", "0.0.0.0:0", "--insecure", "--data"]);
+    let mut child =
+        command.arg(dir.path().join("data")).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    let said = gatelens_testkit::wait::eventually("the service to listen", || {
+        let said = std::fs::read_to_string(&log).unwrap();
+        Ok(said.contains(" listening on ").then_some(said))
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = said.unwrap();
+    for word in ["WARN", "INSECURE", "--sender-tokens"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+#[test]
+fn a_new_token_is_printed_once_and_its_line_is_valid() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = gatelens(&["token", "new", "--name", "edge", "--environment", "prod"]).output().unwrap();
+    let [token, said] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(output.status.success() && token.trim_end().starts_with("gls_"), "{token}{said}");
+    assert!(!said.contains(token.trim_end()), "{said}");
+    let file = dir.path().join("tokens.yaml");
+    std::fs::write(&file, said.lines().last().unwrap()).unwrap();
+    let mut command = gatelens(&["serve", "--listen", "127.0.0.1:0", "--sender-tokens"]);
+    command.arg(&file).arg("--data").arg(dir.path().join("data"));
+    let service = Service::start_with(command).unwrap();
+    let post = |authorization: &str| {
+        let request = ureq::post(format!("{}/v1/logs", service.url)).header("authorization", authorization);
+        let request = request.header("content-type", "application/x-protobuf");
+        request.config().http_status_as_error(false).build().send(&[][..]).unwrap().status().as_u16()
+    };
+    assert_eq!(post(&format!("Bearer {}", token.trim_end())), 200);
+    assert_eq!(post("Bearer gls_other"), 401);
+    service.stop();
+
+    for (arguments, words) in [
+        (&["--name", "a"][..], "--environment"),
+        (&["--name", "a", "--environment", "b", "--role", "viewer"], "cannot be used with"),
+        (&["--name", "a", "--role", "boss"], "viewer, analyst, admin"),
+    ] {
+        let output = gatelens(&["token", "new"]).args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(words), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
 fn it_says_why_it_cannot_start() {
     let dir = tempfile::tempdir().unwrap();
     let check = |arguments: &[&str], status: i32, words: &[&str]| {
@@ -60,6 +111,13 @@ fn it_says_why_it_cannot_start() {
     check(&["serve", "--listen", "127.0.0.1:0"], 2, &["--data"]);
     check(&["serve", "--listen", "here", "--data", "x"], 2, &["--listen"]);
     check(&["serve", "--data", "x", "--keep-requests", "0"], 2, &["--keep-requests", "1..=3650"]);
+    let address = "0.0.0.0:0";
+    let exposed = ["serve", "--listen", address, "--data", &path("exposed")];
+    check(&exposed, 1, &["0.0.0.0", "--sender-tokens", "--insecure", "gatelens token new"]);
+    assert!(!Path::new(&path("exposed")).exists(), "nothing is made before the refusal");
+    check(&[&exposed[..], &["--sender-tokens", &path("none")]].concat(), 1, &[&path("none")]);
+    std::fs::write(path("wrong"), "- {name: a}").unwrap();
+    check(&["serve", "--data", "x", "--sender-tokens", &path("wrong")], 1, &[&path("wrong"), "environment"]);
     check(&["surve"], 2, &["serve"]);
     check(&["--version"], 0, &[]);
 }

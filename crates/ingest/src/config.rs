@@ -12,6 +12,7 @@ pub use gatelens_core::config::ConfigError;
 use serde::Deserialize;
 pub use units::{Days, Size, UnitError};
 
+use crate::auth::AccessConfig;
 use crate::http::{Config, HostName, Network};
 use crate::limits::Limits;
 use crate::retention::Retention;
@@ -43,7 +44,18 @@ macro_rules! keys {
     };
 }
 
-keys!(data, host, keep_half_hours, keep_minutes, keep_requests, listen, log_format, log_level);
+keys!(
+    data,
+    host,
+    insecure,
+    keep_half_hours,
+    keep_minutes,
+    keep_requests,
+    listen,
+    log_format,
+    log_level,
+    sender_tokens,
+);
 
 /// The options of the service. Each may be a flag or a key of the file, except the sections, which are keys only.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
@@ -63,6 +75,15 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", extend("examples" = [["gatelens.example.com"]])))]
     pub host: Option<Vec<HostName>>,
+    /// File with the tokens of senders, as `gatelens token new` makes them. A change is in force within a second.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/sender-tokens.yaml"])))]
+    pub sender_tokens: Option<PathBuf>,
+    /// Listen beyond loopback although senders or people need not prove who they are. Whoever reaches the port can then
+    /// read everything or store false data.
+    #[cfg_attr(feature = "clap", arg(long, num_args = 0, default_missing_value = "true"))]
+    #[cfg_attr(feature = "schema", schemars(with = "bool", extend("default" = false, "examples" = [true])))]
+    pub insecure: Option<bool>,
     /// Days that counts by minute are kept. Default 30.
     #[cfg_attr(feature = "clap", arg(long, value_name = "DAYS"))]
     #[cfg_attr(feature = "schema", schemars(with = "Days", extend("default" = default::MINUTES, "examples" = [14])))]
@@ -131,7 +152,7 @@ impl Options {
 
     /// Files with secrets, which only their owner should be able to read, each with its key.
     pub fn secret_files(&self) -> Vec<(&'static str, &Path)> {
-        Vec::new()
+        self.sender_tokens.iter().map(|file| ("sender_tokens", file.as_path())).collect()
     }
 
     /// The configuration, with the defaults of what is not given.
@@ -152,6 +173,10 @@ impl Options {
                 ..Retention::default()
             },
             network: Network { hosts: self.host.unwrap_or_default() },
+            access: AccessConfig {
+                sender_tokens: self.sender_tokens,
+                insecure: self.insecure.unwrap_or_default(),
+            },
         })
     }
 }

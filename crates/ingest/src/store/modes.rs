@@ -14,7 +14,7 @@ const OTHERS: u32 = 0o077;
 
 /// Makes the directory of the store where there is none, and mends the modes of an existing one and of its files. A
 /// directory of another owner keeps its mode, as a volume does that an orchestrator has prepared for a group.
-pub(super) fn prepare(dir: &Path) -> Result<(), StoreError> {
+pub(crate) fn prepare(dir: &Path) -> Result<(), StoreError> {
     let made = DirBuilder::new().recursive(true).mode(DIRECTORY).create(dir);
     made.map_err(|error| StoreError::file(dir, error))?;
     mend(dir, DIRECTORY);
@@ -29,7 +29,7 @@ pub(super) fn prepare(dir: &Path) -> Result<(), StoreError> {
 
 /// Creates an empty file that only its owner may read, where there is none. SQLite fills it, and gives the files beside it
 /// the same mode.
-pub(super) fn create(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn create(path: &Path) -> Result<(), StoreError> {
     match File::options().write(true).create_new(true).mode(FILE).open(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(StoreError::file(path, error)),
         _ => Ok(()),

@@ -4,6 +4,7 @@ use super::metrics::Metrics;
 use super::requests::Requests;
 use super::{DataDir, Lesson, Pruned, StoreError, modes, schema};
 use crate::clock;
+use crate::learning::Observed;
 use crate::limits::Limits;
 use crate::model::{Labelled, MetricBatch, RequestBatch, Signal};
 use crate::patterns::KnownPatterns;
@@ -66,7 +67,7 @@ struct Failure {
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum MetricJob {
-    Store(MetricBatch, Reply<Stored>),
+    Store(MetricBatch, Reply<(Stored, Vec<Observed>)>),
     Probe(Reply<()>),
     Prune(Retention, Reply<Pruned>),
     Learn(Lesson, Reply<()>),
@@ -101,8 +102,9 @@ impl Writers {
         })
     }
 
-    /// Stores a batch of counters. It is on disk when this returns.
-    pub(crate) async fn metrics(&self, batch: MetricBatch) -> Result<Stored, Refused> {
+    /// Stores a batch of counters. It is on disk when this returns, with the requests that it added and that routes can be
+    /// learned from.
+    pub(crate) async fn metrics(&self, batch: MetricBatch) -> Result<(Stored, Vec<Observed>), Refused> {
         self.metrics.store(|reply| MetricJob::Store(batch, reply)).await
     }
 
@@ -169,7 +171,7 @@ impl<J: Send + 'static> Writer<J> {
     }
 
     /// Hands over a batch, and remembers whether it could be stored.
-    async fn store(&self, job: impl FnOnce(Reply<Stored>) -> J) -> Result<Stored, Refused> {
+    async fn store<T>(&self, job: impl FnOnce(Reply<T>) -> J) -> Result<T, Refused> {
         let _one = Waiting::of(&self.waiting);
         let outcome = self.submit(job).await;
         let failure = match &outcome {
@@ -243,7 +245,10 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
     for job in queue {
         // A sender that has gone does not read the answer; its repeat will get one.
         match job {
-            MetricJob::Store(batch, reply) => drop(reply.send(store.store(&batch, clock::now()))),
+            MetricJob::Store(batch, reply) => {
+                let stored = store.store(&batch, clock::now());
+                drop(reply.send(stored.map(|stored| (stored, store.take_observed()))));
+            }
             MetricJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
             MetricJob::Probe(reply) => drop(reply.send(store.probe(clock::now()))),
             MetricJob::Label(labelled, reply) => drop(reply.send(store.label(&labelled, clock::now()))),
@@ -265,8 +270,9 @@ fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
     }
 }
 
-/// Two writers in two processes would each trust their own memory of the series.
-fn lock(dir: &Path) -> Result<File, StoreError> {
+/// Locks a data directory for as long as the file is held: two writers in two processes would each trust their own memory of
+/// the series.
+pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join(schema::LOCK_FILE);
     modes::create(&path)?;
     let file = File::options().create(true).truncate(false).write(true).open(&path);
