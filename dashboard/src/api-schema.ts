@@ -285,6 +285,24 @@ export interface components {
         Patterns: {
             rows: components["schemas"]["ScopePatterns"][];
         };
+        Storage: {
+            bytes: {
+                counters: number;
+                requests: number;
+                set_aside: number;
+            };
+            limit_bytes: number | null;
+            removed: components["schemas"]["RemovedData"][];
+        };
+        RemovedData: {
+            /** @enum {string} */
+            kind: "bodies" | "requests" | "minutes" | "half_hours";
+            count: number;
+            /** Format: date-time */
+            until: string;
+            /** Format: date-time */
+            at: string;
+        };
     };
     responses: never;
     parameters: never;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gatelens_ingest::config::Options;
+use gatelens_ingest::config::{Options, OptionsError};
 
 use crate::problem::Problem;
 use crate::yaml::{self, Content, Node};
@@ -72,6 +72,9 @@ pub(crate) fn problems(document: &Node) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Err(error) = crate::log::levels(options.log_level()) {
         problems.push(Problem::error(document.key_place("log_level"), error.to_string()).about("log_level"));
+    }
+    if let Err(error @ OptionsError::MaxDisk { .. }) = options.clone().settle() {
+        problems.push(Problem::error(document.key_place("max_disk"), error.to_string()).about("max_disk"));
     }
     let readable = options.secret_files().into_iter().filter(|(_, file)| is_readable_by_others(file));
     problems.extend(readable.map(|(key, file)| {

@@ -7,6 +7,7 @@ mod access;
 mod captured;
 mod consumers;
 mod counts;
+mod disk;
 mod epochs;
 mod faults;
 mod half_close;

@@ -9,6 +9,7 @@ mod host;
 mod otlp;
 mod redact;
 mod refusal;
+mod storage;
 
 pub use host::{HostName, NotAHostName};
 
@@ -124,6 +125,8 @@ pub(crate) struct State {
     previews: Arc<Semaphore>,
     health: tokio::sync::Mutex<Option<api::Health>>,
     stats: Stats,
+    /// Bytes that the files may take.
+    max_disk: Option<u64>,
     /// Unix seconds.
     started_at: f64,
 }
@@ -160,6 +163,7 @@ impl Server {
             previews: Arc::new(Semaphore::new(limits.previews)),
             health: tokio::sync::Mutex::new(None),
             stats: Stats::new()?,
+            max_disk: retention.max_disk,
             started_at: clock::now() as f64 / 1e9,
             store: Box::new(Files::new(Arc::clone(&data), limits.clone())),
             hosts: host::Hosts::new(network.hosts),
@@ -280,6 +284,8 @@ async fn stats(extract::State(state): extract::State<Arc<State>>) -> Response {
         queues: state.writers.queues(),
         store_bytes: state.data.sizes(),
         troubles: state.data.troubles().len(),
+        store_limit: state.max_disk,
+        removals: state.data.removals(),
         started_at: state.started_at,
     };
     match state.stats.render(&gauges) {

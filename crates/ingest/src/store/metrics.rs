@@ -5,6 +5,7 @@ use super::data_dir::DataDir;
 use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::patterns;
+use super::reduce::{self, Kind, Reduced};
 use super::sketch::{self, Unreadable};
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema, series};
 use crate::clock;
@@ -132,6 +133,24 @@ impl Metrics {
             }
             (pruned, _) => Ok(pruned),
         }
+    }
+
+    /// Takes a step towards a smaller file, beginning with the oldest counts. `None` when nothing of the kind is left.
+    pub(super) fn reduce(&mut self, kind: Kind) -> Result<Option<Reduced>, StoreError> {
+        let Self { connection, series, .. } = self;
+        reduce::reduce(connection, |file| {
+            let reduced = reduce::remove_counts(file, kind)?;
+            if let Some(Reduced { until, .. }) = reduced.filter(|_| kind == Kind::HalfHours) {
+                while series::remove_before(file, series, until.div_euclid(60_000_000_000))? == Pruned::More {
+                }
+            }
+            Ok(reduced)
+        })
+    }
+
+    /// Moves the journal into the file. False if a reader is in the way.
+    pub(super) fn checkpoint(&self) -> Result<bool, StoreError> {
+        reduce::checkpoint(&self.connection)
     }
 
     /// Removes the counts that a selection takes, and their senders. `now` is in Unix nanoseconds.

@@ -1,6 +1,6 @@
 //! A server of one's own on a free port, and a client for it.
 
-use gatelens_ingest::{AccessConfig, Config, Limits, Network, Server};
+use gatelens_ingest::{AccessConfig, Config, Limits, Network, Retention, Server};
 pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
 use serde_json::Value;
@@ -18,6 +18,7 @@ pub(crate) struct Service {
     limits: Limits,
     access: AccessConfig,
     network: Network,
+    retention: Retention,
     /// Kept for as long as a service may use it.
     dir: Option<TempDir>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
@@ -59,6 +60,7 @@ impl Service {
             limits,
             access,
             network,
+            retention: Retention::default(),
             dir: Some(dir),
             running: None,
             agent: config.build().new_agent(),
@@ -72,6 +74,12 @@ impl Service {
         self.stop();
         between(&self.data);
         self.run();
+    }
+
+    /// Starts again, and keeps data for other times or within another size.
+    pub(crate) fn keep(&mut self, retention: Retention) {
+        self.retention = retention;
+        self.restart(|_| ());
     }
 
     pub(crate) fn data(&self) -> &Path {
@@ -137,7 +145,7 @@ impl Service {
             listen: "127.0.0.1:0".parse().unwrap(),
             data: self.data.clone(),
             limits: self.limits.clone(),
-            retention: gatelens_ingest::Retention::default(),
+            retention: self.retention.clone(),
             access: self.access.clone(),
             network: self.network.clone(),
         };
