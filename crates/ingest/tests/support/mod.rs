@@ -29,6 +29,16 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// An ordinary service on a free port.
+pub(crate) fn config(data: PathBuf, limits: Limits) -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        data,
+        limits,
+        retention: gatelens_ingest::Retention::default(),
+    }
+}
+
 impl Service {
     pub(crate) fn start() -> Self {
         Self::with(Limits::default())
@@ -108,12 +118,7 @@ impl Service {
     fn run(&mut self) {
         let (stop, stopped) = oneshot::channel::<()>();
         let (address, bound) = std::sync::mpsc::channel();
-        let config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            data: self.data.clone(),
-            limits: self.limits.clone(),
-            retention: gatelens_ingest::Retention::default(),
-        };
+        let config = config(self.data.clone(), self.limits.clone());
         let thread = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
