@@ -90,29 +90,32 @@ fn points_at_once() {
     }
 }
 
-/// 240,000 log records of two bytes each.
+/// 240,000 log records that are empty, and as many that are requests of which nothing else is known.
 fn records() {
-    let log_records = vec![LogRecord::default(); MANY];
-    let body = one_resource(log_records).encode_to_vec();
-    let service = Service::start(None);
-    service.suffer(|| vec![service.post("/v1/logs", PROTOBUF, &gzip(&body))]);
+    let request = LogRecord { event_name: "gatelens.request".to_owned(), ..LogRecord::default() };
+    for record in [LogRecord::default(), request] {
+        let body = gzip(&one_resource(vec![record; MANY]).encode_to_vec());
+        println!("{} bytes as sent", body.len());
+        let service = Service::start(None);
+        service.suffer(|| vec![service.post("/v1/logs", PROTOBUF, &body)]);
+    }
 }
 
 /// The same in JSON.
 fn records_in_json() {
-    let records = vec!["{}"; MANY].join(",");
+    let records = vec![r#"{"eventName":"gatelens.request"}"#; MANY].join(",");
     let body = format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{records}]}}]}}]}}"#);
     let service = Service::start(None);
     service.suffer(|| vec![service.post("/v1/logs", JSON, &gzip(body.as_bytes()))]);
 }
 
-/// One log record with 240,000 attributes, and one with an attribute 90 deep.
+/// One log record with 240,000 attributes, and one with 45 lists within one another.
 fn attributes() {
     let mut record = request("GET");
     record.attributes.extend(vec![KeyValue::default(); MANY]);
     let wide = one_resource(vec![record]).encode_to_vec();
     let mut deep = Value::BoolValue(true);
-    for _ in 0..90 {
+    for _ in 0..45 {
         let values = vec![opentelemetry_proto::tonic::common::v1::AnyValue { value: Some(deep) }];
         deep = Value::ArrayValue(opentelemetry_proto::tonic::common::v1::ArrayValue { values });
     }
@@ -126,7 +129,8 @@ fn attributes() {
 
 /// One point with 1,000,000 explicit bounds and buckets, eight of them at once.
 fn bounds() {
-    let explicit_bounds: Vec<f64> = (0..1_000_000).map(|i| 0.001 * 1.00002f64.powi(i)).collect();
+    // From the highest down, so that each finds its place before all others.
+    let explicit_bounds: Vec<f64> = (0..1_000_000).rev().map(|i| 0.001 * 1.00002f64.powi(i)).collect();
     let bucket_counts = vec![1; explicit_bounds.len() + 1];
     let point = HistogramDataPoint {
         count: bucket_counts.len() as u64,
@@ -255,8 +259,7 @@ fn heavy_points() -> Vec<u8> {
         text("deployment.environment.name", &long("e")),
         text("service.version", &long("v")),
     ];
-    let points = (0..MANY)
-        .map(|i| HistogramDataPoint { attributes: vec![text("http.route", &format!("/{i}"))], ..point(0) });
+    let points = (0..MANY as u64).map(|i| HistogramDataPoint { time_unix_nano: now() - i, ..point(0) });
     let body = gzip(&export("edge-1", resource, points.collect()).encode_to_vec());
     println!("{} bytes as sent", body.len());
     body
