@@ -40,9 +40,13 @@ impl ReceiveError {
             Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Malformed(_) | Self::Broken => StatusCode::BAD_REQUEST,
             Self::Unreadable(Unreadable::Malformed { .. }) => StatusCode::BAD_REQUEST,
-            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany { .. }) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::Refused(Refused::Busy) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy | Self::Refused(Refused::Busy) | Self::Unreadable(Unreadable::NoRoom) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Refused(Refused::Stopped | Refused::Failed(_)) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -52,9 +56,9 @@ impl ReceiveError {
         match self {
             Self::Unsupported(_) => "unsupported_media_type",
             Self::Malformed(_) | Self::Broken | Self::Unreadable(Unreadable::Malformed { .. }) => "malformed",
-            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => "too_large",
+            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany { .. }) => "too_large",
             Self::Slow => "timeout",
-            Self::Busy | Self::Refused(Refused::Busy) => "busy",
+            Self::Busy | Self::Refused(Refused::Busy) | Self::Unreadable(Unreadable::NoRoom) => "busy",
             Self::Refused(Refused::Stopped) => "stopped",
             Self::Refused(Refused::Failed(_)) => "store",
         }

@@ -17,8 +17,9 @@ use std::thread::JoinHandle;
 const MAX_SCOPES: usize = 64;
 /// Batches that wait to be learned from.
 const QUEUE: usize = 64;
-/// Requests of one batch that are learned from.
+/// Requests of one batch that are learned from, and bytes of their paths.
 const MAX_REQUESTS: usize = 2_000;
+const MAX_PATH_BYTES: usize = 256 << 10;
 /// Requests of a scope after which its places are reviewed for the first times, and then the distance of reviews.
 const FIRST_REVIEWS: [u64; 4] = [500, 1_000, 2_000, 3_500];
 const REVIEW_EVERY: u64 = 5_000;
@@ -75,6 +76,7 @@ impl Drop for Learning {
 
 /// The requests of a batch that can be learned from: those that succeeded, of gateways that inferred the route.
 pub(crate) fn observed(batch: &RequestBatch) -> Vec<Observed> {
+    let (mut requests, mut bytes) = (0, 0);
     let gateways = batch.parts.iter().filter(|part| part.gateway.infers_routes());
     let parts = gateways.map(|part| Observed {
         scope: part.gateway.scope(),
@@ -86,7 +88,11 @@ pub(crate) fn observed(batch: &RequestBatch) -> Vec<Observed> {
                 let (method, path) = (event.method.clone(), event.path.clone()?);
                 Some(Finished { method, path, status: event.status })
             })
-            .take(MAX_REQUESTS)
+            .take_while(|request| {
+                requests += 1;
+                bytes += request.path.len();
+                requests <= MAX_REQUESTS && bytes <= MAX_PATH_BYTES
+            })
             .collect(),
     });
     parts.filter(|part| !part.requests.is_empty()).collect()

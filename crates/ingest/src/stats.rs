@@ -1,6 +1,6 @@
 //! The service's own metrics, for Prometheus.
 
-use crate::model::Signal;
+use crate::model::{Rejection, Rejections, Signal};
 use crate::store::Stored;
 use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use prometheus::{Registry, TextEncoder, core::Collector};
@@ -23,6 +23,7 @@ pub(crate) struct Stats {
     received_bytes: IntCounterVec,
     batches: IntCounterVec,
     records: IntCounterVec,
+    rejected: IntCounterVec,
     started_at: Gauge,
     queues: IntGaugeVec,
     memory_bytes: IntGauge,
@@ -85,6 +86,11 @@ impl Stats {
                 "Points, log records and spans by outcome, without those of repeated requests.",
                 &["signal", "outcome"],
             )?,
+            rejected: counters(
+                "rejected_total",
+                "Points, log records and spans that are not stored although their request is, by reason.",
+                &["signal", "reason"],
+            )?,
             started_at: register(
                 &registry,
                 Gauge::new("process_start_time_seconds", "Start of the process in Unix seconds.")?,
@@ -104,6 +110,9 @@ impl Stats {
             for outcome in [STORED, REJECTED] {
                 stats.records.with_label_values(&[signal, outcome]);
             }
+            for reason in Rejection::ALL {
+                stats.rejected.with_label_values(&[signal, reason.name()]);
+            }
         }
         Ok(stats)
     }
@@ -121,12 +130,18 @@ impl Stats {
     }
 
     /// Counts a batch that is on disk, with the numbers of its records that were stored and rejected.
-    pub(crate) fn stored(&self, signal: Signal, stored: Stored, records: u64, rejected: u64) {
+    pub(crate) fn stored(&self, signal: Signal, stored: Stored, records: u64, rejected: &Rejections) {
         match stored {
             Stored::New { .. } => {
                 self.batch(signal, STORED);
-                self.records.with_label_values(&[signal.name(), STORED]).inc_by(records);
-                self.records.with_label_values(&[signal.name(), REJECTED]).inc_by(rejected);
+                let beyond = stored.rejected().total();
+                self.records
+                    .with_label_values(&[signal.name(), STORED])
+                    .inc_by(records.saturating_sub(beyond));
+                self.records.with_label_values(&[signal.name(), REJECTED]).inc_by(rejected.total());
+                for (reason, count) in rejected.each() {
+                    self.rejected.with_label_values(&[signal.name(), reason.name()]).inc_by(count);
+                }
             }
             Stored::Repeat => self.batch(signal, REPEATED),
         }

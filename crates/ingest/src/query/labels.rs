@@ -28,11 +28,7 @@ impl<'a> Labels<'a> {
     ) -> Result<&ConsumerLabel, QueryError> {
         const NONE: &ConsumerLabel = &ConsumerLabel { name: String::new(), group: String::new() };
         let Some(file) = self.file else { return Ok(NONE) };
-        let key = ConsumerKey {
-            service: service.to_owned(),
-            environment: environment.to_owned(),
-            id: id.to_owned(),
-        };
+        let key = ConsumerKey { service: service.into(), environment: environment.into(), id: id.into() };
         Ok(match self.known.entry(key) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(unknown) => {

@@ -9,7 +9,8 @@ use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema};
 use crate::clock;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
 use crate::model::{
-    Labelled, MetricBatch, Point, Scope, SeriesKey, Signal, Tally, Temporality, Timing, Values,
+    Labelled, MetricBatch, Point, Rejection, Rejections, Scope, SeriesKey, Signal, Tally, Temporality,
+    Timing, Values,
 };
 use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
@@ -17,11 +18,14 @@ use gatelens_model::sketch::Sketch;
 use rusqlite::{
     CachedStatement, Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params,
 };
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The rollups and how many minutes a row of each covers.
 const ROLLUPS: [(&str, i64); 2] = [("minutes", 1), ("half_hours", 30)];
+
+/// Rows that a batch changes, gathered before they are written: a larger batch must not be in memory twice.
+const MAX_ADDED: usize = 1_000;
 
 /// The writer's side of `metrics.db`.
 pub(super) struct Metrics {
@@ -80,13 +84,11 @@ impl Metrics {
     }
 
     fn store_or_undo(&mut self, batch: &MetricBatch, now: i64) -> Result<Stored, StoreError> {
-        let mut fresh = Vec::new();
+        let mut fresh = HashSet::new();
         let outcome = self.store_in_one(batch, now, &mut fresh);
         if outcome.is_err() {
             // Their rows were rolled back.
-            for key in &fresh {
-                self.series.remove(key);
-            }
+            self.series.retain(|_, id| !fresh.contains(id));
         }
         outcome
     }
@@ -128,7 +130,7 @@ impl Metrics {
         &mut self,
         batch: &MetricBatch,
         now: i64,
-        fresh: &mut Vec<SeriesKey>,
+        fresh: &mut HashSet<i64>,
     ) -> Result<Stored, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(identity) = &batch.identity {
@@ -137,7 +139,7 @@ impl Metrics {
             }
             note_batch(&transaction, Signal::Metrics, identity, now, || None)?;
         }
-        let mut rejected = 0;
+        let mut rejected = Rejections::default();
         let mut added = BTreeMap::new();
         let mut counted = Counted::new();
         for part in &batch.parts {
@@ -159,7 +161,7 @@ impl Metrics {
                     fresh,
                 };
                 let Some(series) = series_id(&transaction, table, &point.series)? else {
-                    rejected += 1;
+                    rejected.add(Rejection::TooManySeries, 1);
                     continue;
                 };
                 let news = match point.temporality {
@@ -170,12 +172,14 @@ impl Metrics {
                     let minute = minute_of(point.time);
                     self.consumers.add(&mut counted, &point.series, minute);
                     added.entry((minute, series)).or_insert_with(Values::default).add(&news);
+                    if added.len() >= MAX_ADDED {
+                        add_to_rollups(&transaction, &added)?;
+                        added.clear();
+                    }
                 }
             }
         }
-        for (table, width) in ROLLUPS {
-            add_to_rollup(&transaction, table, width, &added)?;
-        }
+        add_to_rollups(&transaction, &added)?;
         note_counted(&transaction, &counted)?;
         transaction.commit()?;
         self.consumers.committed(counted);
@@ -195,7 +199,17 @@ const NO_GRPC_STATUS: i64 = -1;
 
 fn load_series(connection: &Connection) -> Result<HashMap<SeriesKey, i64>, StoreError> {
     let mut all = connection.prepare(&format!("SELECT {SERIES_COLUMNS}, id FROM series"))?;
-    let rows = all.query_map([], |row| Ok((read_series(row)?, row.get(SERIES_COLUMN_COUNT)?)))?;
+    // Most texts occur in many series, and all of these stay in memory.
+    let mut texts = HashSet::<Arc<str>>::new();
+    let mut share = |text: &mut Arc<str>| match texts.get(text) {
+        Some(known) => *text = Arc::clone(known),
+        None => drop(texts.insert(Arc::clone(text))),
+    };
+    let rows = all.query_map([], |row| {
+        let mut series = read_series(row)?;
+        series.texts().into_iter().for_each(&mut share);
+        Ok((series, row.get(SERIES_COLUMN_COUNT)?))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -225,7 +239,7 @@ struct SeriesTable<'a> {
     max: usize,
     patterns: &'a KnownPatterns,
     /// Those that the batch brought.
-    fresh: &'a mut Vec<SeriesKey>,
+    fresh: &'a mut HashSet<i64>,
 }
 
 /// The row of a series, made when it is new; `None` when there are too many. A series that patterns fold has its own row
@@ -242,7 +256,7 @@ fn series_id(
     }
     let learned = patterns.get(&Scope::of_series(key));
     let route = learned.and_then(|learned| folded(key, &learned.patterns));
-    let pattern = route.map(|route| SeriesKey { route, ..key.clone() });
+    let pattern = route.map(|route| SeriesKey { route: route.into(), ..key.clone() });
     let key = pattern.as_ref().unwrap_or(key);
     if let Some(id) = known.get(key) {
         return Ok(Some(*id));
@@ -272,7 +286,7 @@ fn series_id(
         ])?;
     let id = transaction.last_insert_rowid();
     known.insert(key.clone(), id);
-    fresh.push(key.clone());
+    fresh.insert(id);
     Ok(Some(id))
 }
 
@@ -373,6 +387,13 @@ fn put_state(
             integer(state.attempts.sum),
         ])?;
     Ok(())
+}
+
+fn add_to_rollups(
+    transaction: &Transaction<'_>,
+    added: &BTreeMap<(i64, i64), Values>,
+) -> Result<(), StoreError> {
+    ROLLUPS.into_iter().try_for_each(|(table, width)| add_to_rollup(transaction, table, width, added))
 }
 
 fn add_to_rollup(
