@@ -6,7 +6,9 @@
 //!
 //! [`Server::bind`] opens the store and the socket, [`Server::run`] serves until it is stopped.
 
+mod auth;
 mod clock;
+pub mod config;
 mod error;
 mod http;
 mod jobs;
@@ -21,12 +23,14 @@ mod retention;
 mod sequence;
 mod stats;
 mod store;
+pub mod upkeep;
 mod wire;
 
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use http::{Config, Server, StartError};
+pub use auth::{AccessConfig, AccessError, NewToken, Role, TokenOwner};
+pub use http::{Config, HostName, Network, NotAHostName, Server, StartError};
 pub use limits::Limits;
 pub use model::request::columns as request_columns;
 pub use offline::query_offline;

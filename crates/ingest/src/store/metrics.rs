@@ -5,8 +5,9 @@ use super::data_dir::DataDir;
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::patterns;
 use super::sketch::{self, Unreadable};
-use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema};
+use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema, series};
 use crate::clock;
+use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
 use crate::model::{
     Labelled, MetricBatch, Point, Rejection, Rejections, Scope, SeriesKey, Signal, Tally, Temporality,
@@ -22,7 +23,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The rollups and how many minutes a row of each covers.
-const ROLLUPS: [(&str, i64); 2] = [("minutes", 1), ("half_hours", 30)];
+const ROLLUPS: [(&str, i64); 2] = [("minutes", 1), ("half_hours", HALF_HOUR)];
+const HALF_HOUR: i64 = 30;
 
 /// Rows that a batch changes, gathered before they are written: a larger batch must not be in memory twice.
 const MAX_ADDED: usize = 1_000;
@@ -37,6 +39,8 @@ pub(super) struct Metrics {
     consumers: Consumers,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
+    /// Requests of the batch that was stored last, for the learning of routes.
+    taught: learning::Counted,
 }
 
 impl Metrics {
@@ -66,7 +70,8 @@ impl Metrics {
             patterns::put(&transaction, scope, learned, clock::now())?;
         }
         transaction.commit()?;
-        Ok(Self { directory, connection, series, max_series, consumers, patterns })
+        let taught = learning::Counted::default();
+        Ok(Self { directory, connection, series, max_series, consumers, patterns, taught })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -85,12 +90,18 @@ impl Metrics {
 
     fn store_or_undo(&mut self, batch: &MetricBatch, now: i64) -> Result<Stored, StoreError> {
         let mut fresh = HashSet::new();
+        self.taught = learning::Counted::default();
         let outcome = self.store_in_one(batch, now, &mut fresh);
         if outcome.is_err() {
             // Their rows were rolled back.
             self.series.retain(|_, id| !fresh.contains(id));
         }
         outcome
+    }
+
+    /// The requests that the batch stored last has added, for the learning of routes.
+    pub(super) fn take_observed(&mut self) -> Vec<learning::Observed> {
+        std::mem::take(&mut self.taught).into_observed()
     }
 
     /// Stores learned patterns and folds the past under them. They are in force when this returns. `now` is in Unix
@@ -116,7 +127,12 @@ impl Metrics {
 
     /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
-        prune::prune(&mut self.connection, retention, now)
+        match prune::prune(&mut self.connection, retention, now)? {
+            (Pruned::Done, Some(oldest)) => {
+                series::remove_before(&mut self.connection, &mut self.series, oldest)
+            }
+            (pruned, _) => Ok(pruned),
+        }
     }
 
     /// Commits something small, to find out whether a commit is possible.
@@ -142,6 +158,7 @@ impl Metrics {
         let mut rejected = Rejections::default();
         let mut added = BTreeMap::new();
         let mut counted = Counted::new();
+        let mut taught = learning::Counted::default();
         for part in &batch.parts {
             let gateway = note_gateway(&transaction, &part.gateway, now)?;
             note_tags(&transaction, gateway, &part.gateway.tags)?;
@@ -154,6 +171,14 @@ impl Metrics {
                 false => Known::Nothing,
             };
             for point in &part.points {
+                let Advance { added: news, state } = match point.temporality {
+                    Temporality::Delta => Advance { added: point.values.clone(), state: None },
+                    Temporality::Cumulative => advance(&transaction, gateway, point, &unknown)?,
+                };
+                // A point without news makes no series: its series may have been removed with the counts in it.
+                if news.is_empty() && state.is_none() {
+                    continue;
+                }
                 let table = SeriesTable {
                     known: &mut self.series,
                     max: self.max_series,
@@ -164,13 +189,15 @@ impl Metrics {
                     rejected.add(Rejection::TooManySeries, 1);
                     continue;
                 };
-                let news = match point.temporality {
-                    Temporality::Delta => point.values.clone(),
-                    Temporality::Cumulative => advance(&transaction, gateway, series, point, &unknown)?,
-                };
+                if let Some(state) = state {
+                    put_state(&transaction, gateway, series, point, &state)?;
+                }
                 if !news.is_empty() {
                     let minute = minute_of(point.time);
                     self.consumers.add(&mut counted, &point.series, minute);
+                    if part.gateway.infers_routes() {
+                        taught.add(&point.series, news.duration.count);
+                    }
                     added.entry((minute, series)).or_insert_with(Values::default).add(&news);
                     if added.len() >= MAX_ADDED {
                         add_to_rollups(&transaction, &added)?;
@@ -183,6 +210,7 @@ impl Metrics {
         note_counted(&transaction, &counted)?;
         transaction.commit()?;
         self.consumers.committed(counted);
+        self.taught = taught;
         Ok(Stored::New { rejected })
     }
 }
@@ -295,25 +323,20 @@ fn is_expired(transaction: &Transaction<'_>, gateway: i64) -> Result<bool, Store
     Ok(find.exists([gateway])?)
 }
 
-/// Moves a cumulative stream to a point, and returns what that adds. `unknown` is what it means that the file has no
-/// state of the stream.
+/// Moves a cumulative stream to a point: what that adds, and the state to keep. `unknown` is what it means that the file
+/// has no state of the stream.
 fn advance(
     transaction: &Transaction<'_>,
     gateway: i64,
-    series: i64,
     point: &Point,
     unknown: &Known,
-) -> Result<Values, StoreError> {
+) -> Result<Advance, StoreError> {
     let known = match state(transaction, gateway, point)? {
         None if adopt_state(transaction, gateway, point)? => state(transaction, gateway, point)?,
         known => known,
     };
     let known = known.map_or_else(|| unknown.clone(), Known::State);
-    let Advance { added, state } = accumulate::advance(known, &point.values);
-    if let Some(state) = state {
-        put_state(transaction, gateway, series, point, &state)?;
-    }
-    Ok(added)
+    Ok(accumulate::advance(known, &point.values))
 }
 
 /// Gives a stream the state that an earlier version of the ingest kept of it: that version took no notice of starts
@@ -410,7 +433,15 @@ fn add_to_rollup(
         .prepare_cached(&format!("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
     for ((minute, series), values) in added {
         let minute = minute.div_euclid(width) * width;
-        let mut row = stored_row(&mut find, minute, *series)?;
+        let mut row = match stored_row(&mut find, minute, *series)? {
+            Some(row) => row,
+            None => {
+                if width == HALF_HOUR {
+                    series::note_counted(transaction, *series, minute)?;
+                }
+                Values::default()
+            }
+        };
         row.add(values);
         put.execute(params![
             minute,
@@ -428,7 +459,11 @@ fn add_to_rollup(
 }
 
 /// A rollup's row as values; the counts that it does not keep are 0.
-fn stored_row(find: &mut CachedStatement<'_>, minute: i64, series: i64) -> Result<Values, StoreError> {
+fn stored_row(
+    find: &mut CachedStatement<'_>,
+    minute: i64,
+    series: i64,
+) -> Result<Option<Values>, StoreError> {
     let stored = find
         .query_row([minute, series], |row| {
             let sketch =
@@ -439,19 +474,19 @@ fn stored_row(find: &mut CachedStatement<'_>, minute: i64, series: i64) -> Resul
         .optional()?;
     let Some((requests, request_bytes, response_bytes, duration, upstream, gateway, attempts)) = stored
     else {
-        return Ok(Values::default());
+        return Ok(None);
     };
     // A distribution that was damaged begins anew; the counts stay.
     let timing =
         |count, sketch: Result<Sketch, Unreadable>| Timing { count, sketch: sketch.unwrap_or_default() };
-    Ok(Values {
+    Ok(Some(Values {
         duration: timing(requests, duration),
         upstream: timing(0, upstream),
         gateway: timing(0, gateway),
         request_bytes,
         response_bytes,
         attempts,
-    })
+    }))
 }
 
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

@@ -137,13 +137,17 @@ pub(crate) fn day_files(dir: &Path) -> Result<Vec<(PathBuf, Date)>, StoreError> 
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
-        let day = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
-        if let Some(day) = day.and_then(|day| day.parse().ok()) {
+        if let Some(day) = name.to_str().and_then(day_of_file) {
             files.push((entry.path(), day));
         }
     }
     files.sort_by_key(|(_, day)| std::cmp::Reverse(*day));
     Ok(files)
+}
+
+/// The day of a file of the request log, by its name; `None` for the name of another file.
+pub(crate) fn day_of_file(name: &str) -> Option<Date> {
+    name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()
 }
 
 fn open_day(directory: &DataDir, day: Date) -> Result<Connection, StoreError> {
@@ -184,10 +188,12 @@ fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
     let (Some(t0), Some(t1)) = (times().min(), times().max()) else { return Ok(()) };
     let errors = part.events.iter().filter(|event| is_error(event.status, event.grpc_status)).count();
     let classes = part.events.iter().fold(0i64, |mask, event| mask | 1 << (event.status / 100));
+    let durations = part.events.iter().flat_map(|event| [event.duration_ns, event.upstream_ns]);
+    let longest = durations.flatten().max().unwrap_or_default();
     let data = chunk::encode(&part.events).map_err(|error| StoreError::file(Path::new("chunk"), error))?;
     file.prepare_cached(
-        "INSERT INTO chunks (t0, t1, n, errors, classes, gateway, service, environment, data)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chunks (t0, t1, n, errors, classes, gateway, service, environment, data, longest)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         t0,
@@ -198,7 +204,8 @@ fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
         part.gateway.instance,
         part.gateway.service,
         part.gateway.environment,
-        data
+        data,
+        i64::try_from(longest).unwrap_or(i64::MAX)
     ])?;
     Ok(())
 }
