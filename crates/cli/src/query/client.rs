@@ -56,6 +56,21 @@ impl Source {
     }
 }
 
+/// Adds the rows of the next page to an answer, and takes its cursor over.
+pub(crate) fn append(answer: &mut Value, page: &mut Value) {
+    if let (Some(rows), Some(more)) = (answer["rows"].as_array_mut(), page["rows"].as_array_mut()) {
+        rows.append(more);
+    }
+    for key in ["next", "more"] {
+        match page.as_object_mut().and_then(|page| page.remove(key)) {
+            Some(value) => answer[key] = value,
+            None => {
+                answer.as_object_mut().map(|answer| answer.remove(key));
+            }
+        }
+    }
+}
+
 fn get(url: &str, question: &str) -> Result<(u16, Vec<u8>), Failure> {
     let unreachable =
         |error: ureq::Error| Failure::Unreachable { url: url.to_owned(), reason: error.to_string() };
