@@ -232,7 +232,7 @@ pub struct Counters {
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::CONSUMERS.start(), max = *bounds::CONSUMERS.end())))]
     pub max_consumers: u32,
     /// Maximum number of routes, configured templates included, which are never counted together. Further routes are; their
-    /// consumers and statuses stay separate. Those with the most requests keep their names. Default 1,000.
+    /// consumers and statuses stay separate. Those with the most requests keep their names. Default 2,000.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::ROUTES.start(), max = *bounds::ROUTES.end())))]
     pub max_routes: u32,
     /// Maximum number of hosts. Further hosts are counted together. Default 100.
@@ -264,7 +264,7 @@ impl Default for Counters {
         Self {
             max_series: 10_000,
             max_consumers: 1_000,
-            max_routes: 1_000,
+            max_routes: 2_000,
             max_hosts: 100,
             max_upstreams: 100,
             consumer: true,

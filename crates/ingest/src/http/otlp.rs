@@ -92,7 +92,9 @@ async fn store(
             let gateway = batch.identity.as_ref().and(batch.parts.first()).map(|part| part.gateway.scope());
             let points: u64 = batch.parts.iter().map(|part| part.points.len() as u64).sum();
             let writing = Arc::clone(state);
-            let stored = to_its_end(async move { (writing.writers.metrics(batch).await, share) }).await??;
+            let (stored, observed) =
+                to_its_end(async move { (writing.writers.metrics(batch).await, share) }).await??;
+            state.stats.observed(state.learning.observe(observed));
             let count = match stored {
                 Stored::New { rejected } => rejected,
                 Stored::Repeat => 0,
@@ -117,7 +119,7 @@ async fn store(
                 {
                     tracing::warn!(%error, "names and groups of consumers are not stored");
                 }
-                state.learning.observe(observed);
+                state.stats.observed(state.learning.observe(observed));
             }
             let reason = match signal {
                 Signal::Traces => "only server spans of HTTP requests are stored: set http.request.method",

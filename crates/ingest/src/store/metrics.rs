@@ -7,8 +7,9 @@ use super::instances::Instances;
 use super::patterns;
 use super::rollups::{self, Added};
 use super::sketch;
-use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema};
+use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema, series};
 use crate::clock;
+use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
 use crate::model::{
     Labelled, MetricBatch, Point, Scope, SeriesKey, Signal, Tally, Temporality, Timing, Values,
@@ -30,6 +31,8 @@ pub(super) struct Metrics {
     instances: Instances,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
+    /// Requests of the batch that was stored last, for the learning of routes.
+    taught: learning::Counted,
 }
 
 impl Metrics {
@@ -60,7 +63,8 @@ impl Metrics {
             patterns::put(&transaction, scope, learned, clock::now())?;
         }
         transaction.commit()?;
-        Ok(Self { directory, connection, series, max_series, consumers, instances, patterns })
+        let taught = learning::Counted::default();
+        Ok(Self { directory, connection, series, max_series, consumers, instances, patterns, taught })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -79,6 +83,7 @@ impl Metrics {
 
     fn store_or_undo(&mut self, batch: &MetricBatch, now: i64) -> Result<Stored, StoreError> {
         let mut fresh = Vec::new();
+        self.taught = learning::Counted::default();
         let outcome = self.store_in_one(batch, now, &mut fresh);
         if outcome.is_err() {
             // Their rows were rolled back.
@@ -89,6 +94,11 @@ impl Metrics {
             self.instances = Instances::load(&self.connection).unwrap_or_default();
         }
         outcome
+    }
+
+    /// The requests that the batch stored last has added, for the learning of routes.
+    pub(super) fn take_observed(&mut self) -> Vec<learning::Observed> {
+        std::mem::take(&mut self.taught).into_observed()
     }
 
     /// Stores learned patterns and folds the past under them. They are in force when this returns. `now` is in Unix
@@ -114,9 +124,14 @@ impl Metrics {
 
     /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
-        let pruned = prune::prune(&mut self.connection, retention, now)?;
+        let (pruned, oldest) = prune::prune(&mut self.connection, retention, now)?;
         self.instances = Instances::load(&self.connection)?;
-        Ok(pruned)
+        match (pruned, oldest) {
+            (Pruned::Done, Some(oldest)) => {
+                series::remove_before(&mut self.connection, &mut self.series, oldest)
+            }
+            (pruned, _) => Ok(pruned),
+        }
     }
 
     /// Commits something small, to find out whether a commit is possible.
@@ -142,6 +157,7 @@ impl Metrics {
         let mut rejected = 0;
         let mut added = Added::new();
         let mut counted = Counted::new();
+        let mut taught = learning::Counted::default();
         for part in &batch.parts {
             let gateway = note_gateway(&transaction, &part.gateway, now)?;
             note_tags(&transaction, gateway, &part.gateway.tags)?;
@@ -154,6 +170,14 @@ impl Metrics {
                 false => Known::Nothing,
             };
             for point in &part.points {
+                let Advance { added: news, state } = match point.temporality {
+                    Temporality::Delta => Advance { added: point.values.clone(), state: None },
+                    Temporality::Cumulative => advance(&transaction, gateway, point, &unknown)?,
+                };
+                // A point without news makes no series: its series may have been removed with the counts in it.
+                if news.is_empty() && state.is_none() {
+                    continue;
+                }
                 let table = SeriesTable {
                     known: &mut self.series,
                     max: self.max_series,
@@ -164,13 +188,15 @@ impl Metrics {
                     rejected += 1;
                     continue;
                 };
-                let news = match point.temporality {
-                    Temporality::Delta => point.values.clone(),
-                    Temporality::Cumulative => advance(&transaction, gateway, series, point, &unknown)?,
-                };
+                if let Some(state) = state {
+                    put_state(&transaction, gateway, series, point, &state)?;
+                }
                 if !news.is_empty() {
                     let minute = minute_of(point.time);
                     self.consumers.add(&mut counted, &point.series, minute);
+                    if part.gateway.infers_routes() {
+                        taught.add(&point.series, news.duration.count);
+                    }
                     let instance = self.instances.row(&transaction, &part.gateway.instance, minute)?;
                     added.entry((minute, series, instance)).or_default().add(&news);
                 }
@@ -180,6 +206,7 @@ impl Metrics {
         note_counted(&transaction, &counted)?;
         transaction.commit()?;
         self.consumers.committed(counted);
+        self.taught = taught;
         Ok(Stored::New { rejected })
     }
 }
@@ -282,25 +309,20 @@ fn is_expired(transaction: &Transaction<'_>, gateway: i64) -> Result<bool, Store
     Ok(find.exists([gateway])?)
 }
 
-/// Moves a cumulative stream to a point, and returns what that adds. `unknown` is what it means that the file has no
-/// state of the stream.
+/// Moves a cumulative stream to a point: what that adds, and the state to keep. `unknown` is what it means that the file
+/// has no state of the stream.
 fn advance(
     transaction: &Transaction<'_>,
     gateway: i64,
-    series: i64,
     point: &Point,
     unknown: &Known,
-) -> Result<Values, StoreError> {
+) -> Result<Advance, StoreError> {
     let known = match state(transaction, gateway, point)? {
         None if adopt_state(transaction, gateway, point)? => state(transaction, gateway, point)?,
         known => known,
     };
     let known = known.map_or_else(|| unknown.clone(), Known::State);
-    let Advance { added, state } = accumulate::advance(known, &point.values);
-    if let Some(state) = state {
-        put_state(transaction, gateway, series, point, &state)?;
-    }
-    Ok(added)
+    Ok(accumulate::advance(known, &point.values))
 }
 
 /// Gives a stream the state that an earlier version of the ingest kept of it: that version took no notice of starts

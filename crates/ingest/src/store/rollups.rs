@@ -7,6 +7,7 @@
 
 use super::StoreError;
 use super::metrics::{integer, number};
+use super::series;
 use super::sketch::{self, Unreadable};
 use crate::model::{Tally, Timing, Values};
 use gatelens_model::sketch::Sketch;
@@ -63,6 +64,9 @@ fn add_to(transaction: &Transaction<'_>, table: &RollupTable, added: &Added) -> 
     for ((minute, series, instance), values) in added {
         let minute = minute.div_euclid(*width) * width;
         let stored = stored(&mut find, &[minute, *series])?;
+        if stored.is_none() && *width == HALF_HOURS.width {
+            series::note_counted(transaction, *series, minute)?;
+        }
         let counted_by = stored.as_ref().map_or(*instance, |(_, instance)| *instance);
         if counted_by != *instance {
             if counted_by != SEVERAL {

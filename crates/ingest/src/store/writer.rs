@@ -2,14 +2,14 @@
 
 use super::metrics::Metrics;
 use super::requests::Requests;
-use super::{DataDir, Lesson, Pruned, StoreError, schema};
+use super::{DataDir, Lesson, Pruned, StoreError, modes, schema};
 use crate::clock;
+use crate::learning::Observed;
 use crate::limits::Limits;
 use crate::model::{Labelled, MetricBatch, RequestBatch, Signal};
 use crate::patterns::KnownPatterns;
 use crate::retention::Retention;
-use std::fs::{DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -67,7 +67,7 @@ struct Failure {
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum MetricJob {
-    Store(MetricBatch, Reply<Stored>),
+    Store(MetricBatch, Reply<(Stored, Vec<Observed>)>),
     Probe(Reply<()>),
     Prune(Retention, Reply<Pruned>),
     Learn(Lesson, Reply<()>),
@@ -89,9 +89,7 @@ impl Writers {
         patterns: &Arc<KnownPatterns>,
     ) -> Result<Self, StoreError> {
         let dir = directory.path();
-        // The data may name people: only the owner may read it.
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        made.map_err(|error| StoreError::file(dir, error))?;
+        modes::prepare(dir)?;
         let lock = lock(dir)?;
         let mut metrics = Metrics::open(Arc::clone(directory), limits.series, Arc::clone(patterns))?;
         metrics.probe(clock::now())?;
@@ -104,8 +102,9 @@ impl Writers {
         })
     }
 
-    /// Stores a batch of counters. It is on disk when this returns.
-    pub(crate) async fn metrics(&self, batch: MetricBatch) -> Result<Stored, Refused> {
+    /// Stores a batch of counters. It is on disk when this returns, with the requests that it added and that routes can be
+    /// learned from.
+    pub(crate) async fn metrics(&self, batch: MetricBatch) -> Result<(Stored, Vec<Observed>), Refused> {
         self.metrics.store(|reply| MetricJob::Store(batch, reply)).await
     }
 
@@ -172,7 +171,7 @@ impl<J: Send + 'static> Writer<J> {
     }
 
     /// Hands over a batch, and remembers whether it could be stored.
-    async fn store(&self, job: impl FnOnce(Reply<Stored>) -> J) -> Result<Stored, Refused> {
+    async fn store<T>(&self, job: impl FnOnce(Reply<T>) -> J) -> Result<T, Refused> {
         let _one = Waiting::of(&self.waiting);
         let outcome = self.submit(job).await;
         let failure = match &outcome {
@@ -246,7 +245,10 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
     for job in queue {
         // A sender that has gone does not read the answer; its repeat will get one.
         match job {
-            MetricJob::Store(batch, reply) => drop(reply.send(store.store(&batch, clock::now()))),
+            MetricJob::Store(batch, reply) => {
+                let stored = store.store(&batch, clock::now());
+                drop(reply.send(stored.map(|stored| (stored, store.take_observed()))));
+            }
             MetricJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
             MetricJob::Probe(reply) => drop(reply.send(store.probe(clock::now()))),
             MetricJob::Label(labelled, reply) => drop(reply.send(store.label(&labelled, clock::now()))),
@@ -268,9 +270,11 @@ fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
     }
 }
 
-/// Two writers in two processes would each trust their own memory of the series.
-fn lock(dir: &Path) -> Result<File, StoreError> {
+/// Locks a data directory for as long as the file is held: two writers in two processes would each trust their own memory of
+/// the series.
+pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join(schema::LOCK_FILE);
+    modes::create(&path)?;
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| StoreError::file(&path, error))?;
     match file.try_lock() {
