@@ -15,6 +15,7 @@ mod routes;
 mod serve;
 mod serve_config;
 mod token;
+mod user;
 mod yaml;
 
 /// API analytics at the gateway.
@@ -37,6 +38,8 @@ enum Command {
     Redact(redact::Arguments),
     /// Make tokens for senders and for programs that read.
     Token(token::Arguments),
+    /// Make the lines of the file of people who sign in.
+    User(user::Arguments),
     /// Make route templates from OpenAPI and Swagger documents.
     Routes(routes::Arguments),
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::User(arguments) => user::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Redact(arguments) => redact::run(&arguments),

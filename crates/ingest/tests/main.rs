@@ -15,6 +15,7 @@ mod hosts;
 mod openapi;
 mod page;
 mod patterns;
+mod people;
 mod percentiles;
 mod queries;
 mod redact;
