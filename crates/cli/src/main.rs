@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 mod backup;
 mod check;
+mod forget;
 mod input;
 mod log;
 mod problem;
@@ -37,6 +38,8 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Put a backup back into a data directory that no service uses.
     Restore(backup::RestoreArguments),
+    /// Remove the data of a gateway, an environment or a consumer.
+    Forget(forget::Arguments),
     /// Check configurations with the filter's own code.
     Check(check::Arguments),
     /// Show a body as the filter would send it, and the rules that matched.
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Command::Query(arguments) => query::run(&arguments),
         Command::Backup(arguments) => backup::back_up(&arguments),
         Command::Restore(arguments) => backup::restore(&arguments),
+        Command::Forget(arguments) => forget::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Redact(arguments) => redact::run(&arguments),
         Command::Routes(arguments) => routes::run(&arguments),

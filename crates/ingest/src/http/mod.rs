@@ -194,7 +194,8 @@ impl Server {
         let places = Arc::new(Semaphore::new(state.limits.connections));
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
-        let pruning = tokio::spawn(jobs::prune(Arc::clone(&state.writers), retention));
+        let upkeep =
+            tokio::spawn(jobs::upkeep(Arc::clone(&state.writers), Arc::clone(&state.data), retention));
         let watching = tokio::spawn(jobs::watch_access(Arc::clone(&state)));
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -222,9 +223,9 @@ impl Server {
         }
         drop(listener);
         watching.abort();
-        pruning.abort();
+        upkeep.abort();
         // They are done when they have let go of the writers and the state.
-        let _ = tokio::join!(pruning, watching);
+        let _ = tokio::join!(upkeep, watching);
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.
