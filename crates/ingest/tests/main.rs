@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod access;
+mod by_gateway;
 mod captured;
 mod consumers;
 mod counts;
@@ -15,6 +16,7 @@ mod hosts;
 mod openapi;
 mod page;
 mod patterns;
+mod people;
 mod percentiles;
 mod queries;
 mod redact;
