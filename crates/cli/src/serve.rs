@@ -52,7 +52,7 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let shown = data.display().to_string();
     // Before the port is open, so that a signal right after is not missed.
     let stop = stop_signals()?;
-    let network = Network { hosts };
+    let network = Network { hosts, ..Network::default() };
     let server = Server::bind(Config { listen, data, limits: Limits::default(), retention, network }).await?;
     eprintln!("gatelens ingest listening on http://{}, data in {shown}", server.local_addr());
     server.run(first_of(stop)).await;

@@ -26,7 +26,9 @@ mod wire;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use http::{Config, HostName, Network, NotAHostName, Server, StartError};
+pub use http::{
+    Cidr, Config, HostName, Network, NotACidr, NotAHostName, Server, StartError, TlsError, TlsFiles,
+};
 pub use limits::Limits;
 pub use model::request::columns as request_columns;
 pub use offline::query_offline;

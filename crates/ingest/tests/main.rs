@@ -11,6 +11,7 @@ mod faults;
 mod half_close;
 mod hostile;
 mod hosts;
+mod network;
 mod openapi;
 mod page;
 mod patterns;

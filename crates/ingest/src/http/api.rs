@@ -52,7 +52,8 @@ pub(super) async fn health(extract::State(state): Shared) -> Response {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         troubles: Vec<String>,
     }
-    let troubles = state.data.troubles();
+    let mut troubles = state.data.troubles();
+    troubles.extend(state.tls.as_ref().and_then(|tls| tls.trouble()));
     match examine(&state).await.trouble {
         None => json(StatusCode::OK, &Body { status: "ok", message: None, troubles }),
         message => json(StatusCode::SERVICE_UNAVAILABLE, &Body { status: "failing", message, troubles }),
