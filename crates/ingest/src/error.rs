@@ -30,6 +30,15 @@ pub(crate) enum ReceiveError {
     Broken,
     #[error("the service is receiving too much: try again")]
     Busy,
+    #[error(
+        "no valid token came with the request: send `authorization: Bearer TOKEN`, which is `ingest.headers` in the \
+         plugin's configuration; `gatelens token new` makes a token"
+    )]
+    NoSender,
+    #[error(
+        "the token of {name:?} is for the environment {allowed:?}, and the batch is of {environment:?}: send it with a token of that environment, or correct `service.environment`"
+    )]
+    OtherEnvironment { name: String, allowed: String, environment: String },
     #[error("{0}")]
     Refused(#[from] Refused),
 }
@@ -41,18 +50,22 @@ impl ReceiveError {
             Self::Malformed(_) | Self::Broken => StatusCode::BAD_REQUEST,
             Self::Unreadable(Unreadable::Malformed { .. }) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoSender => StatusCode::UNAUTHORIZED,
+            Self::OtherEnvironment { .. } => StatusCode::FORBIDDEN,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::Refused(Refused::Busy) => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(Refused::Stopped | Refused::Failed(_)) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// As the API's errors have it.
-    fn code(&self) -> &'static str {
+    /// As the API's errors and the metrics have it.
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unsupported(_) => "unsupported_media_type",
             Self::Malformed(_) | Self::Broken | Self::Unreadable(Unreadable::Malformed { .. }) => "malformed",
             Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => "too_large",
+            Self::NoSender => "no_sender_token",
+            Self::OtherEnvironment { .. } => "other_environment",
             Self::Slow => "timeout",
             Self::Busy | Self::Refused(Refused::Busy) => "busy",
             Self::Refused(Refused::Stopped) => "stopped",
@@ -91,7 +104,16 @@ pub(crate) fn otlp_status(
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
+    challenge(&mut response);
     response
+}
+
+/// Names the way to prove who one is, which RFC 9110 (15.5.2) demands of every 401.
+fn challenge(response: &mut Response) {
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let bearer = HeaderValue::from_static("Bearer realm=\"gatelens\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
+    }
 }
 
 /// `google.rpc.Status`, the body of every refusal in OTLP.
@@ -109,6 +131,8 @@ fn grpc_code(status: StatusCode) -> i32 {
         StatusCode::PAYLOAD_TOO_LARGE => 8,    // RESOURCE_EXHAUSTED
         StatusCode::TOO_MANY_REQUESTS => 8,    // RESOURCE_EXHAUSTED
         StatusCode::SERVICE_UNAVAILABLE => 14, // UNAVAILABLE
+        StatusCode::UNAUTHORIZED => 16,        // UNAUTHENTICATED
+        StatusCode::FORBIDDEN => 7,            // PERMISSION_DENIED
         _ => 3,                                // INVALID_ARGUMENT
     }
 }
@@ -205,6 +229,7 @@ impl IntoResponse for QueryError {
         if status == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_BUSY_SECONDS));
         }
+        challenge(&mut response);
         response
     }
 }

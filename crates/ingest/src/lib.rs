@@ -6,7 +6,9 @@
 //!
 //! [`Server::bind`] opens the store and the socket, [`Server::run`] serves until it is stopped.
 
+mod auth;
 mod clock;
+pub mod config;
 mod error;
 mod http;
 mod jobs;
@@ -26,6 +28,7 @@ mod wire;
 #[doc(hidden)]
 pub mod fuzzing;
 
+pub use auth::{AccessConfig, AccessError, NewToken, Role, TokenOwner};
 pub use http::{
     Cidr, Config, HostName, Network, NotACidr, NotAHostName, Server, StartError, TlsError, TlsFiles,
 };

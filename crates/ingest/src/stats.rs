@@ -1,5 +1,6 @@
 //! The service's own metrics, for Prometheus.
 
+use crate::learning::Attention;
 use crate::model::Signal;
 use crate::store::Stored;
 use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
@@ -14,11 +15,15 @@ const STORED: &str = "stored";
 const REPEATED: &str = "repeated";
 const REFUSED: &str = "refused";
 const REJECTED: &str = "rejected";
+const TAKEN: &str = "taken";
+const PASSED_OVER: &str = "passed_over";
 /// Reasons to refuse a request or a connection before its handler.
-const REFUSALS: [&str; 13] = [
+const REFUSALS: [&str; 15] = [
     "unknown_host",
     "foreign_origin",
     "malformed",
+    "no_sender_token",
+    "other_environment",
     "client_certificate",
     "rate",
     "readers",
@@ -42,6 +47,7 @@ pub(crate) struct Stats {
     received_bytes: IntCounterVec,
     batches: IntCounterVec,
     records: IntCounterVec,
+    lessons: IntCounterVec,
     started_at: Gauge,
     queues: IntGaugeVec,
     memory_bytes: IntGauge,
@@ -120,6 +126,11 @@ impl Stats {
                 "Points, log records and spans by outcome, without those of repeated requests.",
                 &["signal", "outcome"],
             )?,
+            lessons: counters(
+                "learning_batches_total",
+                "Batches that show routes, by whether they are learned from: passed_over found the queue full.",
+                &["outcome"],
+            )?,
             started_at: register(
                 &registry,
                 Gauge::new("process_start_time_seconds", "Start of the process in Unix seconds.")?,
@@ -136,6 +147,9 @@ impl Stats {
             registry,
         };
         // A counter that does not exist until its first event cannot be alerted on.
+        for outcome in [TAKEN, PASSED_OVER] {
+            stats.lessons.with_label_values(&[outcome]);
+        }
         for signal in SIGNALS.map(Signal::name) {
             stats.received_bytes.with_label_values(&[signal]);
             for outcome in [STORED, REPEATED, REFUSED] {
@@ -185,6 +199,15 @@ impl Stats {
                 self.records.with_label_values(&[signal.name(), REJECTED]).inc_by(rejected);
             }
             Stored::Repeat => self.batch(signal, REPEATED),
+        }
+    }
+
+    /// Counts a batch that routes could be learned from.
+    pub(crate) fn observed(&self, attention: Attention) {
+        match attention {
+            Attention::Nothing => {}
+            Attention::Taken => self.lessons.with_label_values(&[TAKEN]).inc(),
+            Attention::PassedOver => self.lessons.with_label_values(&[PASSED_OVER]).inc(),
         }
     }
 

@@ -3,6 +3,7 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+mod access;
 mod captured;
 mod consumers;
 mod counts;

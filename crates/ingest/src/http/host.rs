@@ -25,7 +25,8 @@ const INGEST: &str = "/v1/";
 const NOT_IN_URLS: [char; 10] = ['|', '/', '\\', '<', '>', '^', '%', '#', '?', ' '];
 
 /// A name by which people and gateways reach the service, in lower case and without a trailing dot.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, serde::Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(try_from = "String")]
 pub struct HostName(String);
 
 /// Why a text is not the name of a host.
@@ -45,6 +46,14 @@ impl FromStr for HostName {
         } else {
             Err(NotAHostName)
         }
+    }
+}
+
+impl TryFrom<String> for HostName {
+    type Error = NotAHostName;
+
+    fn try_from(text: String) -> Result<Self, NotAHostName> {
+        text.parse()
     }
 }
 

@@ -1,5 +1,6 @@
 //! The socket: routes, connections, and the end of both.
 
+mod access;
 mod activity;
 mod api;
 mod assets;
@@ -20,6 +21,7 @@ pub use host::{HostName, NotAHostName};
 pub use peers::{Cidr, NotACidr};
 pub use tls::{TlsError, TlsFiles};
 
+use crate::auth::{Access, AccessConfig, AccessError};
 use crate::clock;
 use crate::jobs;
 use crate::learning::Learning;
@@ -58,6 +60,8 @@ pub struct Config {
     pub retention: Retention,
     /// Who may reach it, and how.
     pub network: Network,
+    /// Who may send and who may read.
+    pub access: AccessConfig,
 }
 
 /// The service as the network sees it.
@@ -86,6 +90,9 @@ pub enum StartError {
     /// The files for TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// The files of tokens or people cannot be used, or are missing where they are needed.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The metrics of the service cannot be registered, which is a defect.
     #[error("cannot register the metrics of the service: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -117,6 +124,7 @@ pub struct Server {
 
 pub(crate) struct State {
     limits: Limits,
+    access: Access,
     hosts: host::Hosts,
     proxies: peers::Proxies,
     peers: Arc<peers::Peers>,
@@ -141,6 +149,13 @@ pub(crate) struct State {
     started_at: f64,
 }
 
+impl State {
+    /// Who may do what.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+}
+
 impl Server {
     /// Opens the store and the socket.
     ///
@@ -148,7 +163,8 @@ impl Server {
     /// When the directory cannot be written, is in use by another process or holds files of a newer version; when
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let Config { listen, data, limits, retention, network } = config;
+        let Config { listen, data, limits, retention, network, access } = config;
+        let access = Access::open(&access, listen)?;
         let tls = network.tls.map(tls::Tls::new).transpose()?.map(Arc::new);
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
@@ -175,6 +191,7 @@ impl Server {
             visitors: Arc::new(Semaphore::new(limits.visitors)),
             answers: Arc::new(Semaphore::new(limits.answer_bytes)),
             limits,
+            access,
             data,
             writers,
             patterns,
@@ -201,6 +218,7 @@ impl Server {
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
         let pruning = tokio::spawn(jobs::prune(Arc::clone(&state.writers), retention));
+        let watching = tokio::spawn(jobs::watch_access(Arc::clone(&state)));
         let following = state.tls.clone().map(|tls| tokio::spawn(tls::follow(tls, Arc::clone(&state.stats))));
         tokio::select! {
             () = stop => {}
@@ -210,9 +228,10 @@ impl Server {
         if let Some(following) = following {
             following.abort();
         }
+        watching.abort();
         pruning.abort();
-        // It is done when it has let go of the writers.
-        let _ = pruning.await;
+        // They are done when they have let go of the writers and the state.
+        let _ = tokio::join!(pruning, watching);
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.
@@ -221,7 +240,8 @@ impl Server {
 }
 
 fn router(state: Arc<State>) -> Router {
-    let receive = |signal| post(move |state, headers, body| otlp::receive(signal, state, headers, body));
+    let receive =
+        |signal| post(move |state, who, headers, body| otlp::receive(signal, state, who, headers, body));
     let api =
         api::routes().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
     api.route("/v1/metrics", receive(Signal::Metrics))
@@ -233,7 +253,8 @@ fn router(state: Arc<State>) -> Router {
         .route("/api/{*path}", any(api::no_path))
         .route("/v1/{*path}", any(api::no_path))
         .fallback(assets::serve)
-        // A request passes these from the last to the first: whoever asks who it is goes above this line.
+        // A request passes these from the last to the first.
+        .layer(from_fn_with_state(Arc::clone(&state), access::guard))
         .layer(from_fn_with_state(Arc::clone(&state), bounds::keep))
         .layer(from_fn_with_state(Arc::clone(&state), host::check))
         .layer(from_fn_with_state(Arc::clone(&state), harden))

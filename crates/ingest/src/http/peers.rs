@@ -29,7 +29,8 @@ impl Peer {
 }
 
 /// A network of addresses, such as `10.0.0.0/8`; an address alone is a network of one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, serde::Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
 pub struct Cidr {
     address: IpAddr,
     bits: u8,
@@ -54,6 +55,14 @@ impl FromStr for Cidr {
             bits if bits <= most => Ok(Self { address, bits }),
             _ => Err(NotACidr),
         }
+    }
+}
+
+impl TryFrom<String> for Cidr {
+    type Error = NotACidr;
+
+    fn try_from(text: String) -> Result<Self, NotACidr> {
+        text.parse()
     }
 }
 

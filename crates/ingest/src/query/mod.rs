@@ -8,6 +8,7 @@ mod counts;
 mod dimension;
 mod filter;
 mod gateways;
+mod glob;
 mod labels;
 pub(crate) mod params;
 mod patterns;
@@ -52,7 +53,7 @@ pub(crate) trait Store: Send + Sync {
 pub(crate) enum Question {
     Summary(SummaryQuery),
     Timeseries(TimeseriesQuery),
-    Requests(RequestsQuery),
+    Requests(Box<RequestsQuery>),
     Gateways(GatewaysQuery),
     Consumers(ConsumersQuery),
     Patterns(PatternsQuery),
@@ -109,7 +110,7 @@ impl Question {
         Ok(match kind {
             Kind::Summary => Self::Summary(SummaryQuery::parse(query, now)?),
             Kind::Timeseries => Self::Timeseries(TimeseriesQuery::parse(query, now, limits)?),
-            Kind::Requests => Self::Requests(RequestsQuery::parse(query, now, limits)?),
+            Kind::Requests => Self::Requests(Box::new(RequestsQuery::parse(query, now, limits)?)),
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query)?),

@@ -1,6 +1,6 @@
 //! A server of one's own on a free port, and a client for it.
 
-use gatelens_ingest::{Config, Limits, Network, Server};
+use gatelens_ingest::{AccessConfig, Config, Limits, Network, Server};
 pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
 use serde_json::Value;
@@ -16,6 +16,7 @@ pub(crate) struct Service {
     pub(crate) url: String,
     data: PathBuf,
     limits: Limits,
+    access: AccessConfig,
     network: Network,
     /// Kept for as long as a service may use it.
     dir: Option<TempDir>,
@@ -36,10 +37,19 @@ impl Service {
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
-        Self::on(Network::default(), limits)
+        Self::configured(limits, Network::default(), AccessConfig::default())
     }
 
     pub(crate) fn on(network: Network, limits: Limits) -> Self {
+        Self::configured(limits, network, AccessConfig::default())
+    }
+
+    /// With senders or people who have to prove who they are.
+    pub(crate) fn guarded(limits: Limits, access: AccessConfig) -> Self {
+        Self::configured(limits, Network::default(), access)
+    }
+
+    fn configured(limits: Limits, network: Network, access: AccessConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let config = ureq::Agent::config_builder().http_status_as_error(false);
@@ -47,6 +57,7 @@ impl Service {
             url: String::new(),
             data,
             limits,
+            access,
             network,
             dir: Some(dir),
             running: None,
@@ -73,6 +84,14 @@ impl Service {
 
     pub(crate) fn get_as(&self, path: &str, accept: &str) -> Answer {
         Answer::of(self.agent.get(format!("{}{path}", self.url)).header("accept", accept).call())
+    }
+
+    pub(crate) fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::of(request.call())
     }
 
     /// A JSON answer of 200.
@@ -119,6 +138,7 @@ impl Service {
             data: self.data.clone(),
             limits: self.limits.clone(),
             retention: gatelens_ingest::Retention::default(),
+            access: self.access.clone(),
             network: self.network.clone(),
         };
         let thread = std::thread::spawn(move || {
