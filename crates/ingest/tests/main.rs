@@ -26,3 +26,4 @@ mod senders;
 mod starts;
 mod stats;
 mod support;
+mod tls;
