@@ -119,7 +119,7 @@ export interface components {
             host: string | null;
             port: number | null;
             path: string | null;
-            query: string | null;
+            query?: string | null;
             status: number;
             grpc_status: number | null;
             duration_ms: number | null;
@@ -131,9 +131,9 @@ export interface components {
             request_bytes: number | null;
             response_bytes: number | null;
             protocol: string | null;
-            client_address: string | null;
-            client_port: number | null;
-            user_agent: string | null;
+            client_address?: string | null;
+            client_port?: number | null;
+            user_agent?: string | null;
             request_id: string | null;
             trace_id: string | null;
             span_id: string | null;
@@ -143,19 +143,20 @@ export interface components {
             /** @enum {string} */
             direction: "inbound" | "outbound";
             version: string | null;
-            request_headers: {
+            request_headers?: {
                 [key: string]: string[];
             } | null;
-            response_headers: {
+            response_headers?: {
                 [key: string]: string[];
             } | null;
-            request_body: string | null;
+            request_body?: string | null;
             request_body_omitted: string | null;
-            response_body: string | null;
+            response_body?: string | null;
             response_body_omitted: string | null;
             gateway: string;
             service: string;
             environment: string;
+            withheld?: string[];
         };
         Requests: {
             /** Format: date-time */
@@ -284,6 +285,16 @@ export interface components {
         };
         Patterns: {
             rows: components["schemas"]["ScopePatterns"][];
+        };
+        Session: {
+            required: boolean;
+            methods: ("password" | "oidc")[];
+            person: {
+                name: string;
+                /** @enum {string} */
+                role: "viewer" | "analyst" | "admin";
+                expires_in: number | null;
+            } | null;
         };
     };
     responses: never;

@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
     /// Address of a running ingest.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4318")]
     url: String,
+    /// File with a token for reading, as `gatelens token new --role` makes it [default: the variable GATELENS_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
     /// Read the files of a data directory instead, whether or not an ingest uses it.
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     data: Option<PathBuf>,
@@ -168,7 +171,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             crate::log::start_with_warnings();
             Source::Directory(data.clone())
         }
-        None => Source::Service(arguments.url.trim_end_matches('/').to_owned()),
+        None => match client::token(arguments.token_file.as_deref()) {
+            Ok(token) => Source::Service { url: arguments.url.trim_end_matches('/').to_owned(), token },
+            Err(message) => {
+                eprintln!("gatelens: {message}");
+                return ExitCode::FAILURE;
+            }
+        },
     };
     let answer = match ask(&source, arguments) {
         Ok(answer) => answer,

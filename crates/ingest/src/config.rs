@@ -65,6 +65,7 @@ keys!(
     tls_cert,
     tls_key,
     trusted_proxy,
+    users,
 );
 
 /// The options of the service. Each may be a flag or a key of the file, except the sections, which are keys only.
@@ -89,6 +90,11 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/sender-tokens.yaml"])))]
     pub sender_tokens: Option<PathBuf>,
+    /// File with the people who sign in, as `gatelens user add` makes them, and with the tokens of programs that read. A
+    /// change is in force within a second. Without it, everybody who reaches the port reads everything.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/users.yaml"])))]
+    pub users: Option<PathBuf>,
     /// Listen beyond loopback although senders or people need not prove who they are. Whoever reaches the port can then
     /// read everything or store false data.
     #[cfg_attr(feature = "clap", arg(long, num_args = 0, default_missing_value = "true"))]
@@ -216,7 +222,8 @@ impl Options {
 
     /// Files with secrets, which only their owner should be able to read, each with its key.
     pub fn secret_files(&self) -> Vec<(&'static str, &Path)> {
-        let files = [("sender_tokens", &self.sender_tokens), ("tls_key", &self.tls_key)];
+        let files =
+            [("sender_tokens", &self.sender_tokens), ("tls_key", &self.tls_key), ("users", &self.users)];
         files.into_iter().filter_map(|(key, file)| Some((key, file.as_deref()?))).collect()
     }
 
@@ -266,6 +273,7 @@ impl Options {
             },
             access: AccessConfig {
                 sender_tokens: self.sender_tokens,
+                users: self.users,
                 insecure: self.insecure.unwrap_or_default(),
             },
         })

@@ -29,7 +29,7 @@ mod wire;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use auth::{AccessConfig, AccessError, NewToken, Role, TokenOwner};
+pub use auth::{AccessConfig, AccessError, NewToken, Role, TokenOwner, user_line};
 pub use http::{
     Cidr, Config, HostName, Network, NotACidr, NotAHostName, Server, StartError, TlsError, TlsFiles,
 };

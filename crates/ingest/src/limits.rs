@@ -58,6 +58,8 @@ pub struct Limits {
     pub preview_bytes: usize,
     /// Questions to `redact` answered at a time; further ones wait.
     pub previews: usize,
+    /// Passwords hashed at a time, each of which takes 19 MiB and tens of milliseconds of a core; further ones wait.
+    pub sign_ins: usize,
     /// Time for one query to read the store; beyond, 503.
     pub query_timeout: Duration,
     /// Points in one answer of `timeseries`.
@@ -101,6 +103,7 @@ impl Default for Limits {
             readers: 4,
             preview_bytes: 2 << 20,
             previews: 2,
+            sign_ins: 1,
             query_timeout: Duration::from_secs(15),
             points: 11_000,
             groups: 10_000,

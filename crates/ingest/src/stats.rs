@@ -18,12 +18,15 @@ const REJECTED: &str = "rejected";
 const TAKEN: &str = "taken";
 const PASSED_OVER: &str = "passed_over";
 /// Reasons to refuse a request or a connection before its handler.
-const REFUSALS: [&str; 15] = [
+const REFUSALS: [&str; 18] = [
     "unknown_host",
     "foreign_origin",
     "malformed",
     "no_sender_token",
     "other_environment",
+    "sign_in",
+    "role",
+    "csrf",
     "client_certificate",
     "rate",
     "readers",

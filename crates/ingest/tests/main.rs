@@ -16,6 +16,7 @@ mod network;
 mod openapi;
 mod page;
 mod patterns;
+mod people;
 mod percentiles;
 mod queries;
 mod redact;

@@ -1,6 +1,5 @@
 //! Whether a connection waits for a request or is busy with one, as the socket and the handlers see it together.
 
-use super::peers::Peer;
 use crate::stats::Stats;
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -112,18 +111,6 @@ pub(super) struct Connection {
     /// The other end of the socket, which may be a proxy.
     pub(super) address: std::net::IpAddr,
     pub(super) activity: Arc<Activity>,
-}
-
-/// The client of a request, among the request's extensions: behind a trusted proxy, the one that it names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Client {
-    pub(crate) address: std::net::IpAddr,
-}
-
-impl Client {
-    pub(super) fn peer(self) -> Peer {
-        Peer::of(self.address)
-    }
 }
 
 /// Milliseconds of a clock that begins at 1.

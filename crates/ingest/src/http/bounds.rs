@@ -1,6 +1,7 @@
 //! Bounds that hold for a request before its handler, and for an answer after it.
 
-use super::activity::{Client, Connection};
+use super::access::Client;
+use super::activity::Connection;
 use super::peers::{Peer, Peers, Spent};
 use super::refusal::Refusal;
 use super::tls::ClientCertificate;
@@ -52,21 +53,21 @@ pub(super) async fn keep(
         return next.run(request).await;
     };
     let client = Client { address: state.proxies.client(connection.address, request.headers()) };
+    let peer = Peer::of(client.address);
     let audience = Audience::of(request.uri().path());
     request.extensions_mut().insert(client);
-    if let Err(refusal) = admit(&state, audience, client.peer(), &connection, &request) {
+    if let Err(refusal) = admit(&state, audience, peer, &connection, &request) {
         state.stats.refused_by(refusal.code);
         return refuse(&state, audience, refusal, request).await;
     }
     if audience == Audience::Senders {
-        let charged =
-            |body| Body::new(Charged { body, peers: Arc::clone(&state.peers), peer: client.peer() });
+        let charged = |body| Body::new(Charged { body, peers: Arc::clone(&state.peers), peer: peer });
         request = request.map(charged);
     }
     // The page's files are in the binary, and whoever watches the service must see it in distress.
     let has_rows = request.uri().path().starts_with("/api/");
     let response = next.run(request).await;
-    if has_rows { hold(&state, client.peer(), &connection, response) } else { response }
+    if has_rows { hold(&state, peer, &connection, response) } else { response }
 }
 
 fn admit(

@@ -14,6 +14,7 @@ mod peers;
 mod places;
 mod redact;
 mod refusal;
+mod session;
 mod socket;
 mod tls;
 
@@ -143,6 +144,8 @@ pub(crate) struct State {
     decoders: Arc<Semaphore>,
     readers: Arc<Semaphore>,
     previews: Arc<Semaphore>,
+    /// Passwords that may be hashed at a time.
+    sign_ins: Arc<Semaphore>,
     health: tokio::sync::Mutex<Option<api::Health>>,
     stats: Arc<Stats>,
     /// Unix seconds.
@@ -153,6 +156,11 @@ impl State {
     /// Who may do what.
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Whether readers come over TLS, so that cookies may ask for it.
+    fn is_secure(&self) -> bool {
+        self.tls.is_some()
     }
 }
 
@@ -180,6 +188,7 @@ impl Server {
             decoders: Arc::new(Semaphore::new(limits.decoders)),
             readers: Arc::new(Semaphore::new(limits.readers)),
             previews: Arc::new(Semaphore::new(limits.previews)),
+            sign_ins: Arc::new(Semaphore::new(limits.sign_ins)),
             health: tokio::sync::Mutex::new(None),
             stats: Arc::new(Stats::new()?),
             started_at: clock::now() as f64 / 1e9,
@@ -217,7 +226,8 @@ impl Server {
         let Self { listener, state, retention, .. } = self;
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
-        let pruning = tokio::spawn(jobs::prune(Arc::clone(&state.writers), retention));
+        let upkeep =
+            tokio::spawn(jobs::upkeep(Arc::clone(&state.writers), Arc::clone(&state.data), retention));
         let watching = tokio::spawn(jobs::watch_access(Arc::clone(&state)));
         let following = state.tls.clone().map(|tls| tokio::spawn(tls::follow(tls, Arc::clone(&state.stats))));
         tokio::select! {
@@ -229,9 +239,9 @@ impl Server {
             following.abort();
         }
         watching.abort();
-        pruning.abort();
+        upkeep.abort();
         // They are done when they have let go of the writers and the state.
-        let _ = tokio::join!(pruning, watching);
+        let _ = tokio::join!(upkeep, watching);
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.

@@ -21,7 +21,7 @@ pub(crate) use consumers::{Consumers, ConsumersQuery};
 pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
-pub(crate) use requests::{RequestsPage, RequestsQuery};
+pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
 
 use crate::error::QueryError;
 use crate::limits::Limits;
@@ -114,6 +114,17 @@ impl Question {
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query)?),
+        })
+    }
+
+    /// The same question of a reader who may see less; `query` is its query string.
+    ///
+    /// # Errors
+    /// When it searches for what the reader may not see.
+    pub(crate) fn restrict(self, disclosure: Disclosure, query: Option<&str>) -> Result<Self, QueryError> {
+        Ok(match self {
+            Self::Requests(question) => Self::Requests(Box::new(question.restrict(disclosure, query)?)),
+            other => other,
         })
     }
 

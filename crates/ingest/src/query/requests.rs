@@ -14,6 +14,7 @@ mod fold;
 mod place;
 mod row;
 mod waiting;
+mod withheld;
 
 use super::filter::{self, Filter, Wanted};
 use super::labels::Labels;
@@ -33,6 +34,7 @@ pub(crate) use row::Sender;
 use serde::Serialize;
 use std::time::Instant;
 use waiting::Waiting;
+pub(crate) use withheld::Disclosure;
 
 const DEFAULT_ROWS: u64 = 100;
 
@@ -50,6 +52,7 @@ pub(crate) struct RequestsQuery {
     order: Order,
     limit: usize,
     cursor: Option<Place>,
+    disclosure: Disclosure,
 }
 
 /// The answer to `requests`.
@@ -60,6 +63,13 @@ pub(crate) struct RequestsPage {
     rows: Vec<Row>,
     /// The cursor of the next page; `null` at the end.
     next: Option<String>,
+}
+
+impl RequestsPage {
+    /// Rows that show bodies or headers.
+    pub(crate) fn captured_rows(&self) -> usize {
+        self.rows.iter().filter(|row| row.shows_captured()).count()
+    }
 }
 
 impl RequestsQuery {
@@ -77,7 +87,17 @@ impl RequestsQuery {
             order,
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
             cursor: params.one("cursor")?.map(|text| Place::parse(text, order)).transpose()?,
+            disclosure: Disclosure::Full,
         })
+    }
+
+    /// The same question of a reader who may see less; `query` is its query string.
+    ///
+    /// # Errors
+    /// When it searches for what the reader may not see.
+    pub(crate) fn restrict(self, disclosure: Disclosure, query: Option<&str>) -> Result<Self, QueryError> {
+        disclosure.check(query)?;
+        Ok(Self { disclosure, ..self })
     }
 
     fn takes(&self, event: &RequestEvent, sender: &Sender) -> bool {
@@ -110,7 +130,7 @@ impl RequestsQuery {
                 }
             }
             while let Some((place, row)) = waiting.pop_before(first.map(|(place, _)| place)) {
-                if !page.take(place, row, limits.page_bytes) {
+                if !page.take(place, row.seen_with(self.disclosure), limits.page_bytes) {
                     return Ok(self.answer_after(page));
                 }
                 if page.rows.len() == self.limit && (waiting.has_more() || first.is_some()) {

@@ -2,6 +2,7 @@
 
 use super::consumers::{Consumers, Counted, note_counted};
 use super::data_dir::DataDir;
+use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::patterns;
 use super::sketch::{self, Unreadable};
@@ -131,6 +132,22 @@ impl Metrics {
             }
             (pruned, _) => Ok(pruned),
         }
+    }
+
+    /// Removes the counts that a selection takes, and their senders. `now` is in Unix nanoseconds.
+    pub(super) fn forget(
+        &mut self,
+        selection: &Selection,
+        deed: Deed,
+        now: i64,
+    ) -> Result<Forgotten, StoreError> {
+        let (forgotten, scopes) = forget::counters(&mut self.connection, selection, deed, now)?;
+        if deed == Deed::Remove {
+            self.series = load_series(&self.connection)?;
+            self.consumers = Consumers::load(&self.connection)?;
+            scopes.iter().for_each(|scope| self.patterns.remove(scope));
+        }
+        Ok(forgotten)
     }
 
     /// Commits something small, to find out whether a commit is possible.
