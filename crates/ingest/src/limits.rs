@@ -64,8 +64,10 @@ pub struct Limits {
     pub query_timeout: Duration,
     /// Points in one answer of `timeseries`.
     pub points: usize,
-    /// Groups in one answer of `summary`.
+    /// Groups whose percentiles are added up at a time: the most in one answer of `summary`, or of `timeseries` in all.
     pub groups: usize,
+    /// Groups of which `summary` makes pages; beyond, it refuses.
+    pub ranked_groups: usize,
     /// Rows in one answer of `requests`.
     pub rows: usize,
     /// Bytes of the rows in one answer of `requests`: the page ends before the row that would exceed them, if it is not
@@ -107,6 +109,7 @@ impl Default for Limits {
             query_timeout: Duration::from_secs(15),
             points: 11_000,
             groups: 10_000,
+            ranked_groups: 200_000,
             rows: 1_000,
             page_bytes: 16 << 20,
             scanned: 500_000,
