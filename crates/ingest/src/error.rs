@@ -83,23 +83,33 @@ impl ReceiveError {
         if let Self::Refused(Refused::Failed(error)) = &self {
             tracing::error!(%error, "a batch could not be stored");
         }
-        let body = Status { code: grpc_code(status), message: self.to_string() };
-        let (kind, bytes) = match encoding {
-            Encoding::Protobuf => ("application/x-protobuf", body.encode_to_vec()),
-            Encoding::Json => ("application/json", serde_json::to_vec(&body).unwrap_or_default()),
-        };
-        let mut response = (status, [(header::CONTENT_TYPE, kind)], bytes).into_response();
         let retry = match status {
             StatusCode::TOO_MANY_REQUESTS => Some(RETRY_BUSY_SECONDS),
             StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_STORE_SECONDS),
             _ => None,
         };
-        if let Some(seconds) = retry {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        challenge(&mut response);
-        response
+        otlp_status(status, self.to_string(), encoding, retry)
     }
+}
+
+/// A refusal as the OTLP specification has it, with the seconds after which the sender may try again.
+pub(crate) fn otlp_status(
+    status: StatusCode,
+    message: String,
+    encoding: Encoding,
+    retry_after: Option<u32>,
+) -> Response {
+    let body = Status { code: grpc_code(status), message };
+    let (kind, bytes) = match encoding {
+        Encoding::Protobuf => ("application/x-protobuf", body.encode_to_vec()),
+        Encoding::Json => ("application/json", serde_json::to_vec(&body).unwrap_or_default()),
+    };
+    let mut response = (status, [(header::CONTENT_TYPE, kind)], bytes).into_response();
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    challenge(&mut response);
+    response
 }
 
 /// Names the way to prove who one is, which RFC 9110 (15.5.2) demands of every 401.

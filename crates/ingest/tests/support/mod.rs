@@ -166,11 +166,11 @@ impl Service {
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async move {
                 let server = Server::bind(config).await.unwrap();
-                address.send(server.local_addr()).unwrap();
+                address.send(server.url()).unwrap();
                 server.run(async { drop(stopped.await) }).await;
             });
         });
-        self.url = format!("http://{}", bound.recv().unwrap());
+        self.url = bound.recv().unwrap();
         self.running = Some((stop, thread));
     }
 
