@@ -174,10 +174,10 @@ impl Traffic {
         thread::scope(|scope| {
             let clients: Vec<_> = (0..CLIENTS)
                 .map(|client| {
-                    let own = requests.iter().skip(client).step_by(CLIENTS);
+                    let mut own = requests.iter().skip(client).step_by(CLIENTS);
                     scope.spawn(move || {
                         let mut connection = Connection::open(address)?;
-                        own.map(|request| connection.request(request).map(drop)).collect::<Result<()>>()
+                        own.try_for_each(|request| connection.request(request).map(drop))
                     })
                 })
                 .collect();
