@@ -17,6 +17,7 @@ mod routes;
 mod serve;
 mod serve_config;
 mod token;
+mod user;
 mod yaml;
 
 /// API analytics at the gateway.
@@ -45,6 +46,8 @@ enum Command {
     Redact(redact::Arguments),
     /// Make tokens for senders and for programs that read.
     Token(token::Arguments),
+    /// Make the lines of the file of people who sign in.
+    User(user::Arguments),
     /// Make route templates from OpenAPI and Swagger documents.
     Routes(routes::Arguments),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::User(arguments) => user::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Backup(arguments) => backup::back_up(&arguments),
         Command::Restore(arguments) => backup::restore(&arguments),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod access;
+mod by_gateway;
 mod captured;
 mod consumers;
 mod counts;
@@ -13,9 +14,11 @@ mod faults;
 mod half_close;
 mod hostile;
 mod hosts;
+mod network;
 mod openapi;
 mod page;
 mod patterns;
+mod people;
 mod percentiles;
 mod queries;
 mod redact;
@@ -26,3 +29,4 @@ mod senders;
 mod starts;
 mod stats;
 mod support;
+mod tls;

@@ -134,6 +134,9 @@ pub(super) fn remove_counts(file: &mut Connection, kind: Kind) -> Result<Option<
         return Ok(None);
     }
     let removed = transaction.execute(&format!("DELETE FROM {table} WHERE minute < ?"), [end])? as u64;
+    for apart in ["gateway_minutes", "gateway_half_hours"] {
+        transaction.execute(&format!("DELETE FROM {apart} WHERE minute < ?"), [end])?;
+    }
     if kind == Kind::Minutes {
         transaction.execute(
             "INSERT INTO retention_marks VALUES ('minutes', ?)
