@@ -123,10 +123,12 @@ function Entry({ row, open, slowest, onToggle }: { row: Request; open: boolean; 
         </td>
         <td data-col="path" title={row.path ?? undefined}>
           {(row.attempts ?? 0) > 1 && (
-            <Tag tone="inactive" title={`The gateway sent this request to an upstream ${row.attempts} times`}>
-              {row.attempts} attempts
-            </Tag>
-          )}{' '}
+            <>
+              <Tag tone="inactive" title={`The gateway sent this request to an upstream ${row.attempts} times`}>
+                {row.attempts} attempts
+              </Tag>{' '}
+            </>
+          )}
           <span className="mono">{row.path ?? NONE}</span>
           {row.query && (
             <span className="mono faint">
