@@ -1,5 +1,6 @@
 //! `gatelens serve`: the ingest until SIGTERM or SIGINT.
 
+use gatelens_ingest::alerts::AlertsConfig;
 use gatelens_ingest::{Config, Limits, Retention, Server};
 use std::error::Error;
 use std::io;
@@ -49,7 +50,7 @@ async fn serve(arguments: Arguments) -> Result<(), Box<dyn Error>> {
     let shown = data.display().to_string();
     // Before the port is open, so that a signal right after is not missed.
     let stop = stop_signals()?;
-    let server = Server::bind(Config { listen, data, limits: Limits::default(), retention }).await?;
+    let server = Server::bind(Config { listen, data, limits: Limits::default(), retention, alerts: AlertsConfig::default() }).await?;
     eprintln!("gatelens ingest listening on http://{}, data in {shown}", server.local_addr());
     server.run(first_of(stop)).await;
     Ok(())

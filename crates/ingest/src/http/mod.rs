@@ -1,5 +1,6 @@
 //! The socket: routes, connections, and the end of both.
 
+mod alerts;
 mod api;
 mod assets;
 mod body;
@@ -7,6 +8,7 @@ mod hand_back;
 mod otlp;
 mod redact;
 
+use crate::alerts::{self as alerting, Alerts, AlertsConfig};
 use crate::clock;
 use crate::jobs;
 use crate::learning::Learning;
@@ -45,6 +47,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long things are kept.
     pub retention: Retention,
+    /// Rules of alerts, and who is sent them.
+    pub alerts: AlertsConfig,
 }
 
 /// Why the service cannot start.
@@ -93,6 +97,7 @@ pub(crate) struct State {
     writers: Arc<Writers>,
     patterns: Arc<KnownPatterns>,
     learning: Learning,
+    alerts: Arc<Alerts>,
     store: Box<dyn Store>,
     /// Bytes of bodies that may still be taken in.
     memory: Arc<Semaphore>,
@@ -112,7 +117,7 @@ impl Server {
     /// When the directory cannot be written, is in use by another process or holds files of a newer version; when
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let Config { listen, data, limits, retention } = config;
+        let Config { listen, data, limits, retention, alerts } = config;
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -120,6 +125,7 @@ impl Server {
         let patterns = Arc::new(KnownPatterns::default());
         let failed = |source| StartError::Store { path: data.path().to_owned(), source };
         let writers = Arc::new(Writers::start(&data, &limits, &patterns).map_err(failed)?);
+        let alerts = Arc::new(Alerts::start(&alerts, &data, &limits).map_err(failed)?);
         let learning = Learning::start(Arc::clone(&writers), &patterns)
             .map_err(|error| failed(StoreError::file(data.path(), error)))?;
         let state = Arc::new(State {
@@ -136,6 +142,7 @@ impl Server {
             writers,
             patterns,
             learning,
+            alerts,
         });
         Ok(Self { listener, address, state, retention })
     }
@@ -153,6 +160,10 @@ impl Server {
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
         let pruning = tokio::spawn(jobs::prune(Arc::clone(&state.writers), retention));
+        let alerting = [
+            tokio::spawn(alerting::evaluate(Arc::clone(&state.alerts))),
+            tokio::spawn(alerting::deliver(Arc::clone(&state.alerts))),
+        ];
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -177,6 +188,7 @@ impl Server {
         }
         drop(listener);
         pruning.abort();
+        alerting.iter().for_each(tokio::task::JoinHandle::abort);
         // It is done when it has let go of the writers.
         let _ = pruning.await;
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;

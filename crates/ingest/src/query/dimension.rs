@@ -131,6 +131,15 @@ impl Group {
         let value = |dimension: &Dimension| (dimension.name(), dimension.of_series(series, consumer_group));
         Self(by.iter().map(value).collect())
     }
+
+    /// The values as texts; that of a number that is not known is empty.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let text = |(_, value): &(&str, Value)| match value {
+            Value::Text(text) => text.clone(),
+            Value::Number(number) => number.map(|number| number.to_string()).unwrap_or_default(),
+        };
+        self.0.iter().map(text).collect()
+    }
 }
 
 impl Serialize for Group {

@@ -15,7 +15,15 @@ mod quantiles;
 mod range;
 mod requests;
 mod rollup;
+mod senders;
+mod windows;
 
+pub(crate) use dimension::Dimension;
+pub(crate) use filter::{Filter, NAMES as FILTER_NAMES};
+pub(crate) use range::{Range, rfc3339};
+pub(crate) use rollup::Sums;
+pub(crate) use senders::Sender;
+pub(crate) use windows::{Window, WindowsQuery};
 pub(crate) use consumers::{Consumers, ConsumersQuery};
 pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
@@ -46,6 +54,14 @@ pub(crate) trait Store: Send + Sync {
     fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError>;
     /// The routes that were learned.
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
+    /// Sums over stretches of minutes: `next` gets the sums of the stretch before, and gives the next one.
+    fn windows(
+        &self,
+        query: &WindowsQuery<'_>,
+        next: &mut dyn FnMut(Option<Window>) -> Option<Range>,
+    ) -> Result<(), QueryError>;
+    /// The epochs of gateways that reported after a time, in Unix nanoseconds.
+    fn senders(&self, since: i64) -> Result<Vec<Sender>, QueryError>;
 }
 
 /// A question of the read API.
@@ -164,6 +180,18 @@ impl Store for Files {
 
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError> {
         query.answer(&self.data, &self.limits)
+    }
+
+    fn windows(
+        &self,
+        query: &WindowsQuery<'_>,
+        next: &mut dyn FnMut(Option<Window>) -> Option<Range>,
+    ) -> Result<(), QueryError> {
+        query.answer(&self.data, &self.limits, next)
+    }
+
+    fn senders(&self, since: i64) -> Result<Vec<Sender>, QueryError> {
+        senders::senders(&self.data, &self.limits, since)
     }
 }
 

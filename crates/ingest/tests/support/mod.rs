@@ -1,5 +1,6 @@
 //! A server of one's own on a free port, and a client for it.
 
+use gatelens_ingest::alerts::AlertsConfig;
 use gatelens_ingest::{Config, Limits, Server};
 pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
@@ -16,6 +17,7 @@ pub(crate) struct Service {
     pub(crate) url: String,
     data: PathBuf,
     limits: Limits,
+    alerts: AlertsConfig,
     /// Kept for as long as a service may use it.
     dir: Option<TempDir>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
@@ -35,6 +37,15 @@ impl Service {
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
+        Self::with_all(limits, AlertsConfig::default())
+    }
+
+    /// With the section `alerts` of a configuration file.
+    pub(crate) fn alerting(alerts: AlertsConfig) -> Self {
+        Self::with_all(Limits::default(), alerts)
+    }
+
+    fn with_all(limits: Limits, alerts: AlertsConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let config = ureq::Agent::config_builder().http_status_as_error(false);
@@ -42,6 +53,7 @@ impl Service {
             url: String::new(),
             data,
             limits,
+            alerts,
             dir: Some(dir),
             running: None,
             agent: config.build().new_agent(),
@@ -113,6 +125,7 @@ impl Service {
             data: self.data.clone(),
             limits: self.limits.clone(),
             retention: gatelens_ingest::Retention::default(),
+            alerts: self.alerts.clone(),
         };
         let thread = std::thread::spawn(move || {
             let runtime =
