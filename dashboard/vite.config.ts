@@ -24,5 +24,6 @@ export default defineConfig({
     chunkSizeWarningLimit: 800,
     modulePreload: { polyfill: false },
   },
-  server: { proxy: { '/api': api } },
+  // The ingest compares `Origin` with `Host`, so the browser's host must reach it.
+  server: { proxy: { '/api': { target: api, changeOrigin: false } } },
 });

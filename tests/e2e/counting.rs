@@ -8,7 +8,7 @@ use std::time::Duration;
 use gatelens_testkit::Listeners;
 use gatelens_testkit::client::{Connection, Request};
 
-use super::stack::{Counts, Key, Mode, Stack, plugin};
+use super::stack::{Counts, Key, Mode, Stack, in_both_modes, plugin};
 
 /// A kind of request and its expected series.
 struct Kind {
@@ -71,15 +71,7 @@ const SLEEPS: std::ops::Range<u32> = 20..40;
 const ABORTS: u64 = 5;
 const UNPARSEABLE: u64 = 6;
 
-#[test]
-fn filter() {
-    check(Mode::Filter);
-}
-
-#[test]
-fn access_logger() {
-    check(Mode::Logger);
-}
+in_both_modes!(check);
 
 #[test]
 fn filter_and_access_logger_at_once() {

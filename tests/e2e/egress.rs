@@ -4,19 +4,11 @@ use gatelens_testkit::client::{Request, send};
 use gatelens_testkit::{Listeners, wait};
 use serde_json::{Value, json};
 
-use super::stack::{Mode, Stack, plugin};
+use super::stack::{Mode, Stack, in_both_modes, plugin};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-#[test]
-fn filter() {
-    check(Mode::Filter);
-}
-
-#[test]
-fn access_logger() {
-    check(Mode::Logger);
-}
+in_both_modes!(check);
 
 fn check(mode: Mode) {
     let mut outbound = plugin();

@@ -10,21 +10,13 @@ use gatelens_testkit::client::{Connection, Request};
 use gatelens_testkit::http2::{Http2, Then};
 use gatelens_testkit::{Envoy, Receiver, Upstream, otlp, wait};
 
-use super::stack::{Mode, plugin};
+use super::stack::{Mode, in_both_modes, plugin};
 use super::streams::streaming;
 
 /// How long slow clients and upstreams pause.
 const PAUSE: Duration = Duration::from_secs(1);
 
-#[test]
-fn filter() {
-    check(Mode::Filter);
-}
-
-#[test]
-fn access_logger() {
-    check(Mode::Logger);
-}
+in_both_modes!(check);
 
 fn check(mode: Mode) {
     let (upstream, receiver) = (Upstream::start().unwrap(), Receiver::start().unwrap());

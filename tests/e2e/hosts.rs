@@ -6,17 +6,9 @@ use gatelens_testkit::{Listeners, wait};
 use serde_json::{Value, json};
 
 use super::report;
-use super::stack::{Mode, Stack, plugin};
+use super::stack::{Mode, Stack, in_both_modes, plugin};
 
-#[test]
-fn filter() {
-    check(Mode::Filter);
-}
-
-#[test]
-fn access_logger() {
-    check(Mode::Logger);
-}
+in_both_modes!(check);
 
 fn check(mode: Mode) {
     let stack = Stack::launch(mode, Listeners::Static, |config| config.plugin(&plugin()));

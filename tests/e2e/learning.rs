@@ -215,6 +215,63 @@ fn learned_routes_fold_the_past_and_survive_every_restart() {
 }
 
 #[test]
+fn without_a_log_routes_are_learned_from_the_counters() {
+    let mut stack = Stack::launch(Mode::Logger, Listeners::Static, |config| {
+        let mut plugin = plugin();
+        plugin["sample"] = json!({"rate": 0});
+        config.plugin(&plugin)
+    });
+    let mut paths = Vec::new();
+    let address = stack.envoy.address();
+    for _ in 0..4 {
+        wave(address, 1_000, 0, &mut paths);
+        stack.wait_for_count(paths.len() as u64);
+    }
+    wait("the gateway to follow", || adoptions(&stack.envoy) > 0);
+    // Each worker follows on its next tick.
+    sleep(Duration::from_secs(2));
+
+    let before = series(&stack);
+    wave(address, 1_600, 2_000, &mut paths);
+    check_counts(&stack, &paths);
+    assert!(series(&stack) <= before + NEW_ROUTES, "{before} {}", series(&stack));
+    let rows = stack.ingest.get_json("/api/v1/requests?limit=1000").unwrap();
+    assert_eq!(rows["rows"], json!([]), "the log is not switched off");
+
+    // Neither an ingest that is away for a while nor a new process of the gateway loses or doubles a count.
+    let known = learned(&stack);
+    stack.ingest.kill().unwrap();
+    wave(address, 400, 2_500, &mut paths);
+    stack.ingest.restart().unwrap();
+    check_counts(&stack, &paths);
+    assert!(known.places().all(|(place, _)| learned(&stack).places().any(|(kept, _)| kept == place)));
+    stack.envoy = Envoy::launch(&stack.config, &Launch::default()).unwrap();
+    wave(stack.envoy.address(), 400, 3_000, &mut paths);
+    check_counts(&stack, &paths);
+}
+
+/// All requests are in the counts, under the routes that the patterns in force give them; owners and users are
+/// parameters.
+fn check_counts(stack: &Stack, paths: &[String]) -> BTreeMap<String, u64> {
+    stack.wait_for_count(paths.len() as u64);
+    let mut counted = BTreeMap::<String, u64>::new();
+    for ((_, _, route, _), counts) in stack.summary() {
+        *counted.entry(route).or_default() += counts.requests;
+    }
+    let patterns = without_words(&learned(stack));
+    let places: Vec<&str> = patterns.places().map(|(before, _)| before).collect();
+    assert!(["/repos", "/repos/{}", "/users"].iter().all(|place| places.contains(place)), "{places:?}");
+    let mut found = BTreeMap::<String, u64>::new();
+    for (route, requests) in &counted {
+        let is_template = route.ends_with("/starred-template");
+        let folded = patterns.fold(route).filter(|_| !is_template);
+        *found.entry(folded.unwrap_or_else(|| route.clone())).or_default() += requests;
+    }
+    assert_eq!(found, expected(&patterns, paths));
+    counted
+}
+
+#[test]
 fn an_ingest_that_answers_garbage_for_the_patterns_changes_nothing() {
     artefacts::or_skip();
     let (upstream, receiver) = (Upstream::start().unwrap(), Receiver::start().unwrap());

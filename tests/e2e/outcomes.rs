@@ -6,7 +6,7 @@ use gatelens_testkit::client::{Connection, Request};
 use gatelens_testkit::{Envoy, EnvoyConfig, Receiver, Upstream, otlp, wait};
 use serde_json::{Value, json};
 
-use super::stack::{Mode, plugin};
+use super::stack::{Mode, in_both_modes, plugin};
 
 const FILTERS: &str = "type.googleapis.com/envoy.extensions.filters.http";
 
@@ -17,15 +17,7 @@ const KEYS: &str = r#"{"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "k
 /// A request, and its status, `error.type` and whether it is an error (severity 17).
 type Expected<'a> = (Request, &'a str, Option<&'a str>, bool);
 
-#[test]
-fn filter() {
-    check(Mode::Filter);
-}
-
-#[test]
-fn access_logger() {
-    check(Mode::Logger);
-}
+in_both_modes!(check);
 
 fn check(mode: Mode) {
     let (upstream, receiver) = (Upstream::start().unwrap(), Receiver::start().unwrap());

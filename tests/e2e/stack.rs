@@ -12,6 +12,23 @@ use super::report;
 /// Far more than the slowest host needs; reached only when something is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Two tests, `filter` and `access_logger`, that run `$check(mode)`: a scenario must hold however the module is loaded.
+macro_rules! in_both_modes {
+    ($check:ident) => {
+        #[test]
+        fn filter() {
+            $check(super::stack::Mode::Filter);
+        }
+
+        #[test]
+        fn access_logger() {
+            $check(super::stack::Mode::Logger);
+        }
+    };
+}
+
+pub(crate) use in_both_modes;
+
 /// How the module is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {

@@ -11,7 +11,7 @@ use gatelens_testkit::http2::{Http2, Then};
 use gatelens_testkit::{EnvoyConfig, Listeners, Receiver, Upstream, otlp};
 use serde_json::{Value, json};
 
-use super::stack::{Mode, Stack, plugin};
+use super::stack::{Mode, Stack, in_both_modes, plugin};
 
 /// A finished stream and its expected row in the log, by its path.
 struct Had {
@@ -35,15 +35,7 @@ const fn had(
     Had { method, path, status, request_bytes, response_bytes, at_least_ms }
 }
 
-#[test]
-fn filter() {
-    check(Mode::Filter);
-}
-
-#[test]
-fn access_logger() {
-    check(Mode::Logger);
-}
+in_both_modes!(check);
 
 fn check(mode: Mode) {
     let stack = Stack::launch(mode, Listeners::Static, |config| streaming(config).plugin(&plugin()));

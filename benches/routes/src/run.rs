@@ -90,6 +90,11 @@ impl Run {
             for (requests, template, route) in early_missed.iter().take(25) {
                 println!("    early {requests:6} {template}  ->  {route}");
             }
+            for ((at, is_full), requests) in &product.overflow {
+                let reason =
+                    if *is_full { "no slot was free" } else { "the route waited for a second request" };
+                println!("    overflow {requests:6} from {} on: {reason}", at * 10_000);
+            }
             for (template, route) in &late.merged {
                 println!("    merged {template}  ->  {route}");
             }
@@ -129,6 +134,24 @@ pub(crate) fn cap() -> u32 {
     *CAP
 }
 
+/// What the learner is taught by: `BENCH_ROUTES_FROM=counters`, or the request log.
+#[derive(Clone, Copy, PartialEq)]
+enum Teacher {
+    /// Every request, with its path.
+    Log,
+    /// The requests that have a slot, by their routes.
+    Counters,
+}
+
+fn teacher() -> Teacher {
+    static TEACHER: std::sync::LazyLock<Teacher> =
+        std::sync::LazyLock::new(|| match std::env::var("BENCH_ROUTES_FROM").as_deref() {
+            Ok("counters") => Teacher::Counters,
+            _ => Teacher::Log,
+        });
+    *TEACHER
+}
+
 /// What requests count for that have no slot.
 const OVERFLOW: &str = "__overflow__";
 
@@ -140,6 +163,11 @@ struct Slots {
 }
 
 impl Slots {
+    /// Whether all slots are taken.
+    fn is_full(&self) -> bool {
+        self.taken.len() >= cap() as usize
+    }
+
     /// Whether a request of a route counts for it: the route has a slot, or gets one by the rules of the filter.
     fn take(&mut self, route: &str) -> bool {
         if self.taken.contains(route) {
@@ -170,6 +198,8 @@ pub(crate) struct Product {
     gateways: [Patterns; GATEWAYS],
     slots: [Slots; GATEWAYS],
     on_their_way: VecDeque<(usize, usize, Patterns)>,
+    /// Requests in overflow, by the ten thousand in which they came and by whether all slots were taken.
+    overflow: BTreeMap<(usize, bool), u64>,
     /// Requests by the route under which a gateway counted them and the template they belong to.
     counts: HashMap<(String, String), u64>,
     route: String,
@@ -198,12 +228,19 @@ impl Product {
             self.gateways[request % GATEWAYS].route(path.as_bytes(), &mut self.route);
         }
         let has_slot = self.slots[request % GATEWAYS].take(&self.route);
+        if !has_slot && template.is_some() {
+            let is_full = self.slots[request % GATEWAYS].is_full();
+            *self.overflow.entry((request / 10_000, is_full)).or_default() += 1;
+        }
         if let Some(template) = template {
             let route = if has_slot { &self.route } else { OVERFLOW };
             *self.counts.entry((route.to_owned(), plain(template))).or_default() += 1;
         }
-        if (1..400).contains(&status) {
-            self.learner.observe(method, path.as_bytes(), status);
+        if (1..400).contains(&status) && (has_slot || teacher() == Teacher::Log) {
+            match teacher() {
+                Teacher::Log => self.learner.observe(method, path.as_bytes(), status),
+                Teacher::Counters => self.learner.observe_route(method, &self.route, status, 1),
+            }
             self.learned += 1;
             let is_due =
                 matches!(self.learned, 500 | 1_000 | 2_000 | 3_500) || self.learned.is_multiple_of(5_000);

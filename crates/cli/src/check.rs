@@ -2,6 +2,7 @@
 //!
 //! A file is the plugin's JSON, or any YAML or JSON that carries it: an Envoy bootstrap or listener, Istio's WasmPlugin or
 //! EnvoyFilter, Envoy Gateway's EnvoyExtensionPolicy, several documents of these kinds. Places are those in the file.
+//! The file of `gatelens serve --config` is checked with the service's own code.
 //!
 //! A directory of manifests also has files that carry no plugin: a service entry, the cluster of the ingest. Beside a file
 //! with a plugin they are a note. A call in which no file has a plugin is an error.
@@ -11,13 +12,15 @@ mod find;
 mod lints;
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::input;
 use crate::problem::{Problem, Severity};
+use crate::serve_config;
 use crate::yaml::Place;
 
 #[derive(clap::Args)]
@@ -42,10 +45,10 @@ enum Format {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let mut texts = Vec::new();
     for file in &arguments.files {
-        match read(file) {
+        match input::text(file) {
             Ok(text) => texts.push((file, text)),
             Err(error) => {
-                eprintln!("gatelens: {}: {error}", file.display());
+                eprintln!("gatelens: {error}");
                 return ExitCode::from(2);
             }
         }
@@ -84,20 +87,15 @@ impl Report {
     }
 
     fn json(&self) -> Value {
-        let problems = self.problems.iter().map(|problem| {
-            json!({"severity": problem.severity.to_string(), "path": problem.path, "line": problem.place.line,
-                   "column": problem.place.column, "message": problem.message})
-        });
-        json!({"file": self.file, "ok": self.passes(), "configurations": self.configurations,
-               "problems": problems.collect::<Vec<_>>()})
+        let problems: Vec<Value> = self.problems.iter().map(Problem::json).collect();
+        json!({"file": self.file, "ok": self.passes(), "configurations": self.configurations, "problems": problems})
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Problem { severity, path, place, message } in &self.problems {
-            let separator = if path.is_empty() { "" } else { ": " };
-            writeln!(f, "{}:{place}: {severity}: {path}{separator}{message}", self.file)?;
+        for problem in &self.problems {
+            writeln!(f, "{}", problem.line(&self.file))?;
         }
         match (self.passes(), self.configurations) {
             (true, 0) => Ok(()),
@@ -108,26 +106,24 @@ impl fmt::Display for Report {
     }
 }
 
-fn read(file: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    if file == Path::new("-") {
-        io::stdin().read_to_end(&mut bytes)?;
-    } else {
-        bytes = std::fs::read(file)?;
-    }
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the file is not UTF-8"))
+fn report(file: &Path, text: &str) -> Report {
+    let file = input::name(file);
+    let (configurations, problems) = match serve_config::find(text) {
+        Some(document) => (1, serve_config::problems(&document)),
+        None => in_gateway(text),
+    };
+    Report { file, configurations, problems }
 }
 
-fn report(file: &Path, text: &str) -> Report {
-    let file = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
-    let (configurations, problems) = match find::configurations(text) {
+/// The number of plugin configurations in a text, and their problems.
+fn in_gateway(text: &str) -> (usize, Vec<Problem>) {
+    match find::configurations(text) {
         Ok(found) if found.is_empty() => {
-            let message = "no configuration of gatelens in this file; expected the plugin's JSON, or a Wasm plugin, \
-                           WasmPlugin or EnvoyExtensionPolicy that carries it";
+            let message = "no configuration of gatelens in this file; expected the plugin's JSON, a Wasm plugin, WasmPlugin \
+                           or EnvoyExtensionPolicy that carries it, or the options of `gatelens serve`";
             (0, vec![Problem::error(Place { line: 1, column: 1 }, message)])
         }
         Ok(found) => (found.len(), found.iter().flat_map(find::PluginConfig::problems).collect()),
         Err(problem) => (0, vec![problem]),
-    };
-    Report { file, configurations, problems }
+    }
 }

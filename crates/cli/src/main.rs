@@ -6,11 +6,15 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod check;
+mod input;
+mod log;
 mod problem;
 mod query;
 mod redact;
 mod routes;
 mod serve;
+mod serve_config;
+mod token;
 mod yaml;
 
 /// API analytics at the gateway.
@@ -24,38 +28,26 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Receive and store the reports of the gateways, and serve the dashboard.
-    Serve(serve::Arguments),
+    Serve(Box<serve::Arguments>),
     /// Query an ingest or its files, and print the answer.
     Query(Box<query::Arguments>),
     /// Check configurations with the filter's own code.
     Check(check::Arguments),
     /// Show a body as the filter would send it, and the rules that matched.
     Redact(redact::Arguments),
+    /// Make tokens for senders and for programs that read.
+    Token(token::Arguments),
     /// Make route templates from OpenAPI and Swagger documents.
     Routes(routes::Arguments),
 }
 
 fn main() -> ExitCode {
-    log_to_stderr();
-    let done = match Arguments::parse().command {
-        Command::Serve(arguments) => serve::run(arguments),
-        Command::Query(arguments) => return query::run(&arguments),
-        Command::Check(arguments) => return check::run(&arguments),
-        Command::Redact(arguments) => return redact::run(&arguments),
-        Command::Routes(arguments) => return routes::run(&arguments),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("gatelens: {error}");
-            ExitCode::FAILURE
-        }
+    match Arguments::parse().command {
+        Command::Serve(arguments) => serve::run(*arguments),
+        Command::Token(arguments) => token::run(&arguments),
+        Command::Query(arguments) => query::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
+        Command::Redact(arguments) => redact::run(&arguments),
+        Command::Routes(arguments) => routes::run(&arguments),
     }
-}
-
-/// Diagnostics of the service and of readers of its files: a line each, as text.
-fn log_to_stderr() {
-    let subscriber =
-        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_target(false);
-    subscriber.with_max_level(tracing_subscriber::filter::LevelFilter::INFO).init();
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::{Value, json};
+
 use crate::yaml::Place;
 
 /// One defect of a file, or one part of it that may not be meant.
@@ -39,6 +41,20 @@ impl Problem {
 
     pub(crate) fn about(self, path: impl Into<String>) -> Self {
         Self { path: path.into(), ..self }
+    }
+
+    /// `FILE:LINE:COLUMN: error: PATH: message`, without a line end.
+    pub(crate) fn line(&self, file: &str) -> String {
+        let Self { severity, path, place, message } = self;
+        let separator = if path.is_empty() { "" } else { ": " };
+        format!("{file}:{place}: {severity}: {path}{separator}{message}")
+    }
+
+    /// The same as an object, without the file.
+    pub(crate) fn json(&self) -> Value {
+        let Self { severity, path, place, message } = self;
+        json!({"severity": severity.to_string(), "path": path, "line": place.line, "column": place.column,
+               "message": message})
     }
 }
 

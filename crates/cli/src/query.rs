@@ -88,6 +88,33 @@ pub(crate) struct Arguments {
     /// Only requests that this instance of a gateway reported; for requests.
     #[arg(long, value_name = "INSTANCE")]
     gateway: Vec<String>,
+    /// Only requests with this ID; this and the following are for requests.
+    #[arg(long, value_name = "ID")]
+    request_id: Vec<String>,
+    /// Only requests of this trace: 32 hexadecimal digits.
+    #[arg(long, value_name = "ID")]
+    trace_id: Vec<String>,
+    /// Only requests of this path; `*` stands for any characters.
+    #[arg(long, value_name = "PATH")]
+    path: Vec<String>,
+    /// Only requests of the client at this address.
+    #[arg(long, value_name = "ADDRESS")]
+    client_address: Vec<String>,
+    /// Only requests of this user agent; `*` stands for any characters.
+    #[arg(long, value_name = "TEXT")]
+    user_agent: Vec<String>,
+    /// Only requests that took at least this long.
+    #[arg(long, value_name = "MILLISECONDS")]
+    min_duration_ms: Option<String>,
+    /// Only requests that took at most this long.
+    #[arg(long, value_name = "MILLISECONDS")]
+    max_duration_ms: Option<String>,
+    /// Only requests that spent at least this time upstream.
+    #[arg(long, value_name = "MILLISECONDS")]
+    min_upstream_ms: Option<String>,
+    /// The newest first, or the slowest [default: time]
+    #[arg(long, value_name = "time|duration")]
+    sort: Option<String>,
     /// Only errors, or all others.
     #[arg(long, value_name = "true|false")]
     errors: Option<bool>,
@@ -99,7 +126,7 @@ pub(crate) enum Question {
     Summary,
     /// The same by time.
     Timeseries,
-    /// The request log, newest first.
+    /// The request log, newest or slowest first.
     Requests,
     /// The gateways, and whether anything of theirs is missing.
     Gateways,
@@ -137,7 +164,10 @@ impl Question {
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let source = match &arguments.data {
-        Some(data) => Source::Directory(data.clone()),
+        Some(data) => {
+            crate::log::start_with_warnings();
+            Source::Directory(data.clone())
+        }
         None => Source::Service(arguments.url.trim_end_matches('/').to_owned()),
     };
     let answer = match ask(&source, arguments) {
@@ -200,6 +230,10 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("limit", limit.as_deref()),
         ("cursor", cursor),
         ("errors", errors.as_deref()),
+        ("sort", arguments.sort.as_deref()),
+        ("min_duration_ms", arguments.min_duration_ms.as_deref()),
+        ("max_duration_ms", arguments.max_duration_ms.as_deref()),
+        ("min_upstream_ms", arguments.min_upstream_ms.as_deref()),
     ];
     query.extend_pairs(single.iter().filter_map(|(name, value)| Some((name, (*value)?))));
     for (name, values) in [
@@ -217,6 +251,11 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("grpc_status", &arguments.grpc_status),
         ("error_type", &arguments.error_type),
         ("gateway", &arguments.gateway),
+        ("request_id", &arguments.request_id),
+        ("trace_id", &arguments.trace_id),
+        ("path", &arguments.path),
+        ("client_address", &arguments.client_address),
+        ("user_agent", &arguments.user_agent),
     ] {
         query.extend_pairs(values.iter().map(|value| (name, value)));
     }

@@ -1,12 +1,14 @@
 //! `gatelens redact`: shows a body as the filter's own capture and redaction would send it.
 
 use std::fmt;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use gatelens_ingest::{PreviewRequest, PreviewResponse, preview};
 use gatelens_model::Message;
+
+use crate::input;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -51,8 +53,8 @@ enum Format {
 /// when a file cannot be read.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let read = |file: &Path| {
-        read(file).map_err(|error| {
-            eprintln!("gatelens: {}: {error}", file.display());
+        input::bytes(file).map_err(|error| {
+            eprintln!("gatelens: {error}");
             ExitCode::from(2)
         })
     };
@@ -116,13 +118,4 @@ impl fmt::Display for Shown<'_> {
         }
         Ok(())
     }
-}
-
-fn read(file: &Path) -> io::Result<Vec<u8>> {
-    if file != Path::new("-") {
-        return std::fs::read(file);
-    }
-    let mut bytes = Vec::new();
-    io::stdin().read_to_end(&mut bytes)?;
-    Ok(bytes)
 }

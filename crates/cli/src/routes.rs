@@ -7,12 +7,13 @@ mod learned;
 mod openapi;
 mod selection;
 
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
+use crate::input;
 use crate::problem::Problem;
 use crate::yaml;
 use selection::Selection;
@@ -82,12 +83,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let methods = if arguments.any_method { Methods::Any } else { Methods::OfOperations };
     let mut selection = Selection::default();
     for path in &arguments.files {
-        let file =
-            if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() };
-        let text = match read(path) {
+        let file = input::name(path);
+        let text = match input::text(path) {
             Ok(text) => text,
             Err(error) => {
-                eprintln!("gatelens: {file}: {error}");
+                eprintln!("gatelens: {error}");
                 return ExitCode::from(2);
             }
         };
@@ -106,7 +106,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             );
         }
     } else if selection.routes() == 0 {
-        eprintln!("gatelens: there is no operation to make a template of");
+        eprintln!("gatelens: the document has no operations, so there are no templates");
     }
     show(&selection, arguments.format);
     if selection.passes() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -142,9 +142,7 @@ fn show(selection: &Selection, format: Format) {
     let shown = match format {
         Format::Text => {
             for Finding { file, problem } in selection.findings() {
-                let Problem { severity, path, place, message } = problem;
-                let separator = if path.is_empty() { "" } else { ": " };
-                eprintln!("{file}:{place}: {severity}: {path}{separator}{message}");
+                eprintln!("{}", problem.line(file));
             }
             if let Some(excess) = selection.excess() {
                 eprintln!("gatelens: {excess}");
@@ -164,8 +162,9 @@ fn show(selection: &Selection, format: Format) {
         }
         Format::Json => {
             let problems = selection.findings().iter().map(|Finding { file, problem }| {
-                json!({"file": file, "severity": problem.severity.to_string(), "path": problem.path,
-                       "line": problem.place.line, "column": problem.place.column, "message": problem.message})
+                let mut problem = problem.json();
+                problem["file"] = json!(file);
+                problem
             });
             format!(
                 "{:#}\n",
@@ -176,14 +175,4 @@ fn show(selection: &Selection, format: Format) {
     };
     // Ignore a closed pipe.
     let _ = io::stdout().write_all(shown.as_bytes());
-}
-
-fn read(file: &Path) -> io::Result<String> {
-    let mut bytes = Vec::new();
-    if file == Path::new("-") {
-        io::stdin().read_to_end(&mut bytes)?;
-    } else {
-        bytes = std::fs::read(file)?;
-    }
-    String::from_utf8(bytes).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the file is not UTF-8"))
 }

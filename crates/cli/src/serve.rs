@@ -1,57 +1,75 @@
 //! `gatelens serve`: the ingest until SIGTERM or SIGINT.
 
-use gatelens_ingest::alerts::AlertsConfig;
-use gatelens_ingest::{Config, Limits, Retention, Server};
+use crate::{input, log, serve_config};
+use gatelens_ingest::Server;
+use gatelens_ingest::config::Options;
 use std::error::Error;
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Address to listen on; port 0 takes any free one.
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:4318")]
-    listen: SocketAddr,
-    /// Directory for the data; created if it does not exist.
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
-    /// Days that counts by minute are kept.
-    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = days())]
-    keep_minutes: u32,
-    /// Days that counts by half hour are kept.
-    #[arg(long, value_name = "DAYS", default_value_t = 396, value_parser = days())]
-    keep_half_hours: u32,
-    /// Days that the request log is kept.
-    #[arg(long, value_name = "DAYS", default_value_t = 15, value_parser = days())]
-    keep_requests: u32,
+    /// File with options, in YAML or JSON, under the names of the flags with `_` for `-`; a flag wins over the file.
+    /// `gatelens check FILE` checks it; docs/serve.md lists all keys.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    options: Options,
 }
 
-/// Up to ten years.
-fn days() -> clap::builder::RangedI64ValueParser<u32> {
-    clap::value_parser!(u32).range(1..=3650)
-}
-
-pub(crate) fn run(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(arguments))
-}
-
-async fn serve(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let Arguments { listen, data, keep_minutes, keep_half_hours, keep_requests } = arguments;
-    let days = |days: u32| Duration::from_secs(u64::from(days) * 24 * 3600);
-    let retention = Retention {
-        minutes: days(keep_minutes),
-        half_hours: days(keep_half_hours.max(keep_minutes)),
-        requests: days(keep_requests),
-        ..Retention::default()
+/// Serves until a signal. 0 after a signal, 1 when the service cannot start, 2 when an option is missing.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let Arguments { config, options } = arguments;
+    let file = match config.as_deref().map(read).transpose() {
+        Ok(file) => file.unwrap_or_default(),
+        Err(message) => return fail(&message),
     };
-    let shown = data.display().to_string();
+    let options = options.over(file);
+    match log::levels(options.log_level()) {
+        Ok(levels) => log::start(options.log_format(), levels),
+        Err(error) => return fail(&error.to_string()),
+    }
+    let config = match options.settle() {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("gatelens: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match start(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error.to_string()),
+    }
+}
+
+fn fail(message: &str) -> ExitCode {
+    eprintln!("gatelens: {message}");
+    ExitCode::FAILURE
+}
+
+/// The options of a file; the message about it if it cannot be read or understood.
+fn read(file: &Path) -> Result<Options, String> {
+    let text = input::text(file).map_err(|error| error.to_string())?;
+    serve_config::read(&text).map_err(|problem| problem.line(&input::name(file)))
+}
+
+fn start(config: gatelens_ingest::Config) -> Result<(), Box<dyn Error>> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(config))
+}
+
+async fn serve(config: gatelens_ingest::Config) -> Result<(), Box<dyn Error>> {
+    let data = config.data.display().to_string();
     // Before the port is open, so that a signal right after is not missed.
     let stop = stop_signals()?;
-    let server = Server::bind(Config { listen, data, limits: Limits::default(), retention, alerts: AlertsConfig::default() }).await?;
-    eprintln!("gatelens ingest listening on http://{}, data in {shown}", server.local_addr());
+    let server = Server::bind(config).await?;
+    let address = server.local_addr();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        "gatelens ingest listening on http://{address}, data in {data}"
+    );
     server.run(first_of(stop)).await;
     Ok(())
 }

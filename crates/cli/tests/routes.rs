@@ -172,7 +172,7 @@ fn a_defect_of_a_document_is_shown_where_it_is() {
     check("swagger: '1.2'", "FILE:1:10: error: swagger: version `1.2` is not known");
     check("openapi: 3.1.0\nwebhooks: {}", "FILE:1:1: error: there are no `paths`");
     check("openapi: 3.1.0\npaths: [1]", "FILE:2:1: error: paths: the paths are not a mapping");
-    check("openapi: 3.1.0\npaths: {}", "gatelens: there is no operation");
+    check("openapi: 3.1.0\npaths: {}", "gatelens: the document has no operations");
     check(
         "openapi: 3.1.0\npaths:\n  users: {get: {}}",
         "FILE:3:3: error: paths.users: a path begins with a slash; write `/users`",

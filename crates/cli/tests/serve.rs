@@ -21,6 +21,57 @@ fn a_signal_ends_it_well() {
 }
 
 #[test]
+fn it_listens_beyond_loopback_when_it_is_told_to_be_insecure_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut command = gatelens(&["serve", "--listen", "0.0.0.0:0", "--insecure", "--data"]);
+    let mut child =
+        command.arg(dir.path().join("data")).stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    let said = gatelens_testkit::wait::eventually("the service to listen", || {
+        let said = std::fs::read_to_string(&log).unwrap();
+        Ok(said.contains(" listening on ").then_some(said))
+    });
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let said = said.unwrap();
+    for word in ["WARN", "INSECURE", "--sender-tokens"] {
+        assert!(said.contains(word), "{word}: {said}");
+    }
+}
+
+#[test]
+fn a_new_token_is_printed_once_and_its_line_is_valid() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = gatelens(&["token", "new", "--name", "edge", "--environment", "prod"]).output().unwrap();
+    let [token, said] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(output.status.success() && token.trim_end().starts_with("gls_"), "{token}{said}");
+    assert!(!said.contains(token.trim_end()), "{said}");
+    let file = dir.path().join("tokens.yaml");
+    std::fs::write(&file, said.lines().last().unwrap()).unwrap();
+    let mut command = gatelens(&["serve", "--listen", "127.0.0.1:0", "--sender-tokens"]);
+    command.arg(&file).arg("--data").arg(dir.path().join("data"));
+    let service = Service::start_with(command).unwrap();
+    let post = |authorization: &str| {
+        let request = ureq::post(format!("{}/v1/logs", service.url)).header("authorization", authorization);
+        let request = request.header("content-type", "application/x-protobuf");
+        request.config().http_status_as_error(false).build().send(&[][..]).unwrap().status().as_u16()
+    };
+    assert_eq!(post(&format!("Bearer {}", token.trim_end())), 200);
+    assert_eq!(post("Bearer gls_other"), 401);
+    service.stop();
+
+    for (arguments, words) in [
+        (&["--name", "a"][..], "--environment"),
+        (&["--name", "a", "--environment", "b", "--role", "viewer"], "cannot be used with"),
+        (&["--name", "a", "--role", "boss"], "viewer, analyst, admin"),
+    ] {
+        let output = gatelens(&["token", "new"]).args(arguments).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(words), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
 fn it_says_why_it_cannot_start() {
     let dir = tempfile::tempdir().unwrap();
     let check = |arguments: &[&str], status: i32, words: &[&str]| {
@@ -60,6 +111,81 @@ fn it_says_why_it_cannot_start() {
     check(&["serve", "--listen", "127.0.0.1:0"], 2, &["--data"]);
     check(&["serve", "--listen", "here", "--data", "x"], 2, &["--listen"]);
     check(&["serve", "--data", "x", "--keep-requests", "0"], 2, &["--keep-requests", "1..=3650"]);
+    let address = "0.0.0.0:0";
+    let exposed = ["serve", "--listen", address, "--data", &path("exposed")];
+    check(&exposed, 1, &["0.0.0.0", "--sender-tokens", "--insecure", "gatelens token new"]);
+    assert!(!Path::new(&path("exposed")).exists(), "nothing is made before the refusal");
+    check(&[&exposed[..], &["--sender-tokens", &path("none")]].concat(), 1, &[&path("none")]);
+    std::fs::write(path("wrong"), "- {name: a}").unwrap();
+    check(&["serve", "--data", "x", "--sender-tokens", &path("wrong")], 1, &[&path("wrong"), "environment"]);
     check(&["surve"], 2, &["serve"]);
     check(&["--version"], 0, &[]);
+}
+
+/// Starts with a file and further arguments.
+fn start(config: &Path, arguments: &[&str]) -> Result<Service, String> {
+    let mut command = gatelens(&["serve", "--config"]);
+    command.arg(config).args(arguments);
+    Service::start_with(command)
+}
+
+#[test]
+fn options_come_from_a_file_and_flags_win() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("serve.yaml");
+    let (in_file, by_flag) = (dir.path().join("in-file"), dir.path().join("by-flag"));
+    std::fs::write(
+        &config,
+        format!("# The service.\nlisten: 127.0.0.1:0\ndata: {}\nlog_format: json\n", in_file.display()),
+    )
+    .unwrap();
+    let service = start(&config, &["--data", by_flag.to_str().unwrap()]).unwrap();
+    let line = service.log();
+    let line: serde_json::Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["version"], env!("CARGO_PKG_VERSION"));
+    assert!(line["message"].as_str().unwrap().contains("by-flag"), "{line}");
+    service.stop();
+    assert!(by_flag.exists() && !in_file.exists());
+    start(&config, &[]).unwrap().stop();
+    assert!(in_file.exists());
+
+    // JSON is YAML.
+    std::fs::write(&config, r#"{"listen": "127.0.0.1:0", "log_level": "loud"}"#).unwrap();
+    let refused = start(&config, &["--data", "x"]).err().unwrap();
+    assert!(refused.contains("`loud` are not log levels"), "{refused}");
+}
+
+#[test]
+fn a_wrong_file_of_options_is_refused_at_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("serve.yaml");
+    let check = |text: &str, words: &[&str]| {
+        std::fs::write(&config, text).unwrap();
+        let path = config.to_str().unwrap();
+        for arguments in [&["serve", "--config", path, "--data", "x"][..], &["check", path][..]] {
+            let output = gatelens(arguments).output().unwrap();
+            let said = [output.stdout, output.stderr].concat();
+            let said = String::from_utf8_lossy(&said);
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+            let place = words.iter().chain([&path]);
+            place.for_each(|word| assert!(said.contains(word), "{arguments:?} should say {word:?}: {said}"));
+        }
+    };
+    check(
+        "data: /x\nkeep_minuts: 3\n",
+        &[":2:1: error: keep_minuts: unknown key `keep_minuts`; did you mean `keep_minutes`?"],
+    );
+    check("data: /x\nkeep_minutes: 0\n", &[":2:1: error: keep_minutes: 0 is not in 1..=3650"]);
+    check("data: 7\n", &[":1:1: error: data: invalid type"]);
+    check("data: /x\nlisten: [1\n", &[":", "this is not YAML"]);
+}
+
+#[test]
+fn check_takes_the_options_of_the_service() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("serve.yaml");
+    std::fs::write(&config, "data: /x\nkeep_requests: 3\n").unwrap();
+    let output = gatelens(&["check", config.to_str().unwrap()]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{}: ok\n", config.display()));
 }

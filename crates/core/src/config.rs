@@ -13,6 +13,7 @@ mod secret;
 
 use std::collections::BTreeMap;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use consumer::{Consumer, ConsumerLabel, ConsumerSource, DirectoryEntry};
@@ -231,7 +232,7 @@ pub struct Counters {
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::CONSUMERS.start(), max = *bounds::CONSUMERS.end())))]
     pub max_consumers: u32,
     /// Maximum number of routes, configured templates included, which are never counted together. Further routes are; their
-    /// consumers and statuses stay separate. Those with the most requests keep their names. Default 1,000.
+    /// consumers and statuses stay separate. Those with the most requests keep their names. Default 2,000.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::ROUTES.start(), max = *bounds::ROUTES.end())))]
     pub max_routes: u32,
     /// Maximum number of hosts. Further hosts are counted together. Default 100.
@@ -263,7 +264,7 @@ impl Default for Counters {
         Self {
             max_series: 10_000,
             max_consumers: 1_000,
-            max_routes: 1_000,
+            max_routes: 2_000,
             max_hosts: 100,
             max_upstreams: 100,
             consumer: true,
@@ -311,11 +312,7 @@ impl Config {
         if text.trim().is_empty() {
             return Err(ConfigError::empty());
         }
-        let mut deserializer = serde_json::Deserializer::from_str(text);
-        let config: Config = serde_path_to_error::deserialize(&mut deserializer)
-            .map_err(|error| ConfigError::from_serde(text, &error))?;
-        deserializer.end().map_err(|error| ConfigError::from_json(&error))?;
-        Ok(config)
+        read(text)
     }
 
     /// The configuration with its defaults as JSON, with keys in a fixed order and without secrets. Two texts with the same
@@ -324,6 +321,18 @@ impl Config {
         // All keys are text and nothing is read from outside, which are the two ways in which this could fail.
         serde_json::to_vec(self).unwrap_or_default()
     }
+}
+
+/// Reads any strict configuration out of JSON.
+///
+/// # Errors
+/// As [`Config::parse`].
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let config = serde_path_to_error::deserialize(&mut deserializer)
+        .map_err(|error| ConfigError::from_serde(text, &error))?;
+    deserializer.end().map_err(|error| ConfigError::from_json(&error))?;
+    Ok(config)
 }
 
 #[cfg(test)]

@@ -147,7 +147,7 @@ fn metrics(sent: &[Sent]) -> Vec<Metric> {
     scopes.flat_map(|scope| scope.metrics).collect()
 }
 
-/// The attributes of all points of a metric, and none where there are no points.
+/// The attributes of all points of a metric; empty for a metric without points.
 fn points(metric: &Metric) -> Vec<Vec<KeyValue>> {
     match metric.data.clone().unwrap() {
         Data::Gauge(data) => data.data_points.into_iter().map(|point| point.attributes).collect(),

@@ -207,7 +207,7 @@ fn sums_of_weights_over_the_log_estimate_the_counts_of_every_status_and_route() 
     for (group, count) in exact {
         let estimate = estimated.get(&group).copied().unwrap_or_default();
         let certain = group[1] == "500" || group[2] == "acme";
-        // Five standard deviations, and none where every request is kept.
+        // Five standard deviations; zero if every request is kept.
         let tolerance = if certain { 0.0 } else { 5.0 * (count * (1.0 - RATE) / RATE).sqrt() };
         assert!((estimate - count).abs() <= tolerance, "{group:?}: {estimate} of {count}, ± {tolerance}");
     }

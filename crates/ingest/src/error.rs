@@ -1,5 +1,6 @@
 //! Errors of the API, with their status and body.
 
+use crate::alerts::AlertsError;
 use crate::store::{Refused, StoreError, sketch};
 use crate::wire::{Encoding, Unreadable};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -30,6 +31,15 @@ pub(crate) enum ReceiveError {
     Broken,
     #[error("the service is receiving too much: try again")]
     Busy,
+    #[error(
+        "no valid token came with the request: send `authorization: Bearer TOKEN`, which is `ingest.headers` in the \
+         plugin's configuration; `gatelens token new` makes a token"
+    )]
+    NoSender,
+    #[error(
+        "the token of {name:?} is for the environment {allowed:?}, and the batch is of {environment:?}: send it with a token of that environment, or correct `service.environment`"
+    )]
+    OtherEnvironment { name: String, allowed: String, environment: String },
     #[error("{0}")]
     Refused(#[from] Refused),
 }
@@ -41,18 +51,22 @@ impl ReceiveError {
             Self::Malformed(_) | Self::Broken => StatusCode::BAD_REQUEST,
             Self::Unreadable(Unreadable::Malformed { .. }) => StatusCode::BAD_REQUEST,
             Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NoSender => StatusCode::UNAUTHORIZED,
+            Self::OtherEnvironment { .. } => StatusCode::FORBIDDEN,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy | Self::Refused(Refused::Busy) => StatusCode::TOO_MANY_REQUESTS,
             Self::Refused(Refused::Stopped | Refused::Failed(_)) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
-    /// As the API's errors have it.
-    fn code(&self) -> &'static str {
+    /// As the API's errors and the metrics have it.
+    pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Unsupported(_) => "unsupported_media_type",
             Self::Malformed(_) | Self::Broken | Self::Unreadable(Unreadable::Malformed { .. }) => "malformed",
             Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => "too_large",
+            Self::NoSender => "no_sender_token",
+            Self::OtherEnvironment { .. } => "other_environment",
             Self::Slow => "timeout",
             Self::Busy | Self::Refused(Refused::Busy) => "busy",
             Self::Refused(Refused::Stopped) => "stopped",
@@ -80,7 +94,16 @@ impl ReceiveError {
         if let Some(seconds) = retry {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
+        challenge(&mut response);
         response
+    }
+}
+
+/// Names the way to prove who one is, which RFC 9110 (15.5.2) demands of every 401.
+fn challenge(response: &mut Response) {
+    if response.status() == StatusCode::UNAUTHORIZED {
+        let bearer = HeaderValue::from_static("Bearer realm=\"gatelens\"");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, bearer);
     }
 }
 
@@ -99,6 +122,8 @@ fn grpc_code(status: StatusCode) -> i32 {
         StatusCode::PAYLOAD_TOO_LARGE => 8,    // RESOURCE_EXHAUSTED
         StatusCode::TOO_MANY_REQUESTS => 8,    // RESOURCE_EXHAUSTED
         StatusCode::SERVICE_UNAVAILABLE => 14, // UNAVAILABLE
+        StatusCode::UNAUTHORIZED => 16,        // UNAUTHENTICATED
+        StatusCode::FORBIDDEN => 7,            // PERMISSION_DENIED
         _ => 3,                                // INVALID_ARGUMENT
     }
 }
@@ -118,6 +143,8 @@ pub(crate) enum QueryError {
     Store(#[from] StoreError),
     #[error("the service is stopping")]
     Stopped,
+    #[error("{0}")]
+    Alerts(#[from] AlertsError),
     #[error("{0}")]
     Received(#[from] ReceiveError),
     /// Line and column are fields of their own.
@@ -173,6 +200,12 @@ impl QueryError {
             Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "too_slow", None),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped", None),
+            Self::Alerts(AlertsError::Rule(error)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_rule", Some(error.path.as_str()))
+            }
+            Self::Alerts(AlertsError::Unknown(_)) => (StatusCode::NOT_FOUND, "not_found", None),
+            Self::Alerts(AlertsError::Conflict(_)) => (StatusCode::CONFLICT, "conflict", None),
+            Self::Alerts(AlertsError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Received(error) => (error.status(), error.code(), None),
             Self::Configuration(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration", Some("config"))
@@ -195,6 +228,7 @@ impl IntoResponse for QueryError {
         if status == StatusCode::TOO_MANY_REQUESTS {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_BUSY_SECONDS));
         }
+        challenge(&mut response);
         response
     }
 }

@@ -1,11 +1,14 @@
 //! Work that no request asks for.
 
+use crate::http::State;
 use crate::retention::Retention;
 use crate::store::{Refused, Writers};
 use std::sync::Arc;
 use std::time::Duration;
 
 const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
+/// How soon a changed file of tokens or people is in force.
+const ACCESS_INTERVAL: Duration = Duration::from_secs(1);
 const PRUNE_RETRY: Duration = Duration::from_secs(60);
 
 /// Removes what is older than `retention` keeps it, at once and then every hour, until the writers stop.
@@ -25,5 +28,17 @@ pub(crate) async fn prune(writers: Arc<Writers>, retention: Retention) {
             }
         };
         tokio::time::sleep(wait).await;
+    }
+}
+
+/// Reads the files of tokens and people again as they change.
+pub(crate) async fn watch_access(state: Arc<State>) {
+    loop {
+        tokio::time::sleep(ACCESS_INTERVAL).await;
+        let state = Arc::clone(&state);
+        if tokio::task::spawn_blocking(move || state.access().refresh()).await.is_err() {
+            tracing::error!("reading the files of tokens and people again has failed: restart gatelens");
+            return;
+        }
     }
 }

@@ -1,10 +1,10 @@
-//! Learns route patterns from the request log that arrives.
+//! Learns route patterns from the request log that arrives, and from the counters of gateways that send no log.
 //!
 //! A thread of its own reads what the senders' batches brought, and never makes one wait: a batch that finds the queue
-//! full is not learned from. Patterns that have changed go to the writer of counters, which stores them, folds the past
+//! full is not learned from, and counted. Patterns that have changed go to the writer of counters, which stores them, folds the past
 //! and puts them in force, all in one transaction.
 
-use crate::model::{RequestBatch, Scope};
+use crate::model::{RequestBatch, Scope, SeriesKey};
 use crate::patterns::{KnownPatterns, Learned};
 use crate::store::{Lesson, Writers};
 use gatelens_routes::{Learner, Patterns};
@@ -23,22 +23,49 @@ const MAX_REQUESTS: usize = 2_000;
 const FIRST_REVIEWS: [u64; 4] = [500, 1_000, 2_000, 3_500];
 const REVIEW_EVERY: u64 = 5_000;
 
+/// Counters teach while the log shows less than one in so many of the requests that they count.
+const COUNTED_TO_LOGGED: u64 = 10;
+/// Counted requests after which those counted and logged so far weigh half.
+const HALVED_AT: u64 = 2 * REVIEW_EVERY;
+
 /// Finished requests of one scope.
+#[derive(Debug)]
 pub(crate) struct Observed {
     scope: Scope,
     requests: Vec<Finished>,
 }
 
+#[derive(Debug)]
 struct Finished {
     method: String,
-    path: String,
+    name: Name,
     status: u16,
+}
+
+/// What a signal says about the target of requests.
+#[derive(Debug)]
+enum Name {
+    /// The log: the path of one.
+    Path(String),
+    /// The counters: the route of so many.
+    Route(String, u64),
 }
 
 /// The thread that learns; it ends when this is dropped, after the batches in its queue.
 pub(crate) struct Learning {
     queue: Option<SyncSender<Vec<Observed>>>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// Whether a batch is learned from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attention {
+    /// It shows no request that could teach.
+    Nothing,
+    /// It waits for its turn.
+    Taken,
+    /// The queue is full, or the thread has ended.
+    PassedOver,
 }
 
 impl Learning {
@@ -54,11 +81,15 @@ impl Learning {
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Hands over what a stored batch showed, unless too much waits already.
-    pub(crate) fn observe(&self, observed: Vec<Observed>) {
-        if let Some(queue) = self.queue.as_ref().filter(|_| !observed.is_empty()) {
-            // A batch that is passed over takes some certainty from the next review, and nothing else.
-            let _ = queue.try_send(observed);
+    /// Hands over what a stored batch showed, unless too much waits already. A batch that is passed over takes some
+    /// certainty from the next review, and nothing else.
+    pub(crate) fn observe(&self, observed: Vec<Observed>) -> Attention {
+        if observed.is_empty() {
+            return Attention::Nothing;
+        }
+        match self.queue.as_ref().map(|queue| queue.try_send(observed)) {
+            Some(Ok(())) => Attention::Taken,
+            Some(Err(_)) | None => Attention::PassedOver,
         }
     }
 }
@@ -84,7 +115,7 @@ pub(crate) fn observed(batch: &RequestBatch) -> Vec<Observed> {
             .filter(|event| (1..400).contains(&event.status) && event.has_inferred_route())
             .filter_map(|event| {
                 let (method, path) = (event.method.clone(), event.path.clone()?);
-                Some(Finished { method, path, status: event.status })
+                Some(Finished { method, name: Name::Path(path), status: event.status })
             })
             .take(MAX_REQUESTS)
             .collect(),
@@ -92,9 +123,35 @@ pub(crate) fn observed(batch: &RequestBatch) -> Vec<Observed> {
     parts.filter(|part| !part.requests.is_empty()).collect()
 }
 
+/// The requests of one batch of counters that can be learned from, by the same rule.
+#[derive(Debug, Default)]
+pub(crate) struct Counted(HashMap<Scope, Vec<Finished>>);
+
+impl Counted {
+    /// Takes in requests of a series of a gateway that infers routes.
+    pub(crate) fn add(&mut self, series: &SeriesKey, requests: u64) {
+        if !(1..400).contains(&series.status) || !series.has_inferred_route() || requests == 0 {
+            return;
+        }
+        let of_scope = self.0.entry(Scope::of_series(series)).or_default();
+        if of_scope.len() < MAX_REQUESTS {
+            let name = Name::Route(series.route.clone(), requests);
+            of_scope.push(Finished { method: series.method.clone(), name, status: series.status });
+        }
+    }
+
+    /// What they show.
+    pub(crate) fn into_observed(self) -> Vec<Observed> {
+        self.0.into_iter().map(|(scope, requests)| Observed { scope, requests }).collect()
+    }
+}
+
 /// The state of one scope.
 struct Progress {
     learner: Learner,
+    /// Requests that log and counters have shown lately.
+    logged: u64,
+    counted: u64,
     /// Learned from before this start of the service.
     before: u64,
     requests: u64,
@@ -106,13 +163,34 @@ struct Progress {
 impl Progress {
     fn resume(patterns: Patterns, before: u64) -> Self {
         let learner = Learner::resume(patterns);
-        Self { learner, before, requests: 0, next_review: FIRST_REVIEWS[0], is_ahead: false }
+        let (logged, counted, requests) = (0, 0, 0);
+        let next_review = FIRST_REVIEWS[0];
+        Self { learner, logged, counted, before, requests, next_review, is_ahead: false }
     }
 
-    /// Takes in one request. True when the patterns must be stored.
-    fn take(&mut self, request: &Finished) -> bool {
-        self.learner.observe(&request.method, request.path.as_bytes(), request.status);
-        self.requests = self.requests.saturating_add(1);
+    /// Takes in requests. True when the patterns must be stored.
+    fn take(&mut self, Finished { method, name, status }: &Finished) -> bool {
+        let requests = match name {
+            Name::Path(path) => {
+                self.logged = self.logged.saturating_add(1);
+                self.learner.observe(method, path.as_bytes(), *status);
+                1
+            }
+            Name::Route(route, requests) => {
+                let is_logged = self.logged.saturating_mul(COUNTED_TO_LOGGED) > self.counted;
+                self.counted = self.counted.saturating_add(*requests);
+                if self.counted >= HALVED_AT {
+                    (self.counted, self.logged) = (self.counted / 2, self.logged / 2);
+                }
+                if is_logged {
+                    return false;
+                }
+                let requests = *requests;
+                self.learner.observe_route(method, route, *status, requests.try_into().unwrap_or(u32::MAX));
+                requests
+            }
+        };
+        self.requests = self.requests.saturating_add(requests);
         if self.requests < self.next_review {
             return false;
         }
@@ -172,5 +250,109 @@ mod tests {
             at.extend(at.last().copied().map(next_review));
         }
         assert_eq!(at, [500, 1_000, 2_000, 3_500, 5_000, 10_000, 15_000]);
+    }
+
+    fn series(route: &str, status: u16) -> SeriesKey {
+        SeriesKey {
+            service: "orders".to_owned(),
+            environment: "prod".to_owned(),
+            version: String::new(),
+            direction: "inbound".to_owned(),
+            consumer: String::new(),
+            method: "GET".to_owned(),
+            route: route.to_owned(),
+            route_source: String::new(),
+            host: String::new(),
+            upstream_cluster: String::new(),
+            status,
+            grpc_status: None,
+            error_type: String::new(),
+            overflow: false,
+        }
+    }
+
+    fn finished(name: Name) -> Finished {
+        Finished { method: "GET".to_owned(), name, status: 200 }
+    }
+
+    fn word(number: u32) -> String {
+        number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
+    }
+
+    fn logged(number: u32) -> Finished {
+        finished(Name::Path(format!("/repos/{}/issues", word(number))))
+    }
+
+    fn counted(number: u32, requests: u64) -> Finished {
+        finished(Name::Route(format!("/repos/{}/issues", word(number)), requests))
+    }
+
+    #[test]
+    fn counters_teach_where_there_is_no_log() {
+        let mut progress = Progress::resume(Patterns::default(), 0);
+        assert!((0..500).any(|number| progress.take(&counted(number, 2))));
+        let places: Vec<&str> = progress.learner.patterns().places().map(|(before, _)| before).collect();
+        assert_eq!(places, ["/repos"]);
+    }
+
+    #[test]
+    fn counters_teach_nothing_beside_a_log_that_has_enough_of_the_same_requests() {
+        let mut progress = Progress::resume(Patterns::default(), 0);
+        for number in 0..400 {
+            progress.take(&logged(number));
+        }
+        assert_eq!(progress.requests, 400);
+        for number in 0..400 {
+            progress.take(&counted(number, 1));
+        }
+        assert_eq!(progress.requests, 400);
+        // Then the log is switched off: what was logged weighs less and less.
+        let all: u64 = (0..30_000).map(|number| u64::from(progress.take(&counted(number, 1)))).sum();
+        assert!(progress.requests > 20_000 && all > 0, "{} {all}", progress.requests);
+    }
+
+    #[test]
+    fn a_log_that_is_a_small_sample_leaves_the_teaching_to_the_counters() {
+        let mut progress = Progress::resume(Patterns::default(), 0);
+        for number in 0..3_000 {
+            progress.take(&counted(number, 1));
+            if number % 100 == 0 {
+                progress.take(&logged(number));
+            }
+        }
+        assert!(progress.requests > 2_900, "{}", progress.requests);
+    }
+
+    #[test]
+    fn counters_teach_only_inferred_routes_of_requests_that_succeeded() {
+        let mut batch = Counted::default();
+        batch.add(&series("/a", 200), 3);
+        batch.add(&series("/not-found", 404), 3);
+        batch.add(&series("/unchanged", 200), 0);
+        batch.add(&series("__unmatched__", 200), 3);
+        batch.add(&SeriesKey { route_source: "template".to_owned(), ..series("/template", 200) }, 3);
+        let observed = batch.into_observed();
+        let names: Vec<String> = observed
+            .iter()
+            .flat_map(|of| &of.requests)
+            .map(|request| format!("{:?}", request.name))
+            .collect();
+        assert_eq!(names, [r#"Route("/a", 3)"#]);
+    }
+
+    #[test]
+    fn a_batch_that_finds_the_queue_full_is_passed_over() {
+        let (queue, batches) = sync_channel(1);
+        let learning = Learning { queue: Some(queue), thread: None };
+        let observed = || {
+            let mut batch = Counted::default();
+            batch.add(&series("/a", 200), 1);
+            batch.into_observed()
+        };
+        assert_eq!(learning.observe(Vec::new()), Attention::Nothing);
+        assert_eq!(learning.observe(observed()), Attention::Taken);
+        assert_eq!(learning.observe(observed()), Attention::PassedOver);
+        drop(batches.recv());
+        assert_eq!(learning.observe(observed()), Attention::Taken);
     }
 }

@@ -7,7 +7,9 @@
 //! [`Server::bind`] opens the store and the socket, [`Server::run`] serves until it is stopped.
 
 pub mod alerts;
+mod auth;
 mod clock;
+pub mod config;
 mod error;
 mod http;
 mod jobs;
@@ -27,7 +29,8 @@ mod wire;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use http::{Config, Server, StartError};
+pub use auth::{AccessConfig, AccessError, NewToken, Role, TokenOwner};
+pub use http::{Config, HostName, Network, NotAHostName, Server, StartError};
 pub use limits::Limits;
 pub use model::request::columns as request_columns;
 pub use offline::query_offline;

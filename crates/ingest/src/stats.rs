@@ -1,5 +1,6 @@
 //! The service's own metrics, for Prometheus.
 
+use crate::learning::Attention;
 use crate::model::Signal;
 use crate::store::Stored;
 use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
@@ -14,15 +15,22 @@ const STORED: &str = "stored";
 const REPEATED: &str = "repeated";
 const REFUSED: &str = "refused";
 const REJECTED: &str = "rejected";
+const TAKEN: &str = "taken";
+const PASSED_OVER: &str = "passed_over";
+/// Reasons to refuse a request or a connection before its handler.
+const REFUSALS: [&str; 5] =
+    ["unknown_host", "foreign_origin", "malformed", "no_sender_token", "other_environment"];
 
 /// Counters since the start of the process, and gauges.
 pub(crate) struct Stats {
     registry: Registry,
     answers: IntCounterVec,
+    refusals: IntCounterVec,
     durations: HistogramVec,
     received_bytes: IntCounterVec,
     batches: IntCounterVec,
     records: IntCounterVec,
+    lessons: IntCounterVec,
     started_at: Gauge,
     queues: IntGaugeVec,
     memory_bytes: IntGauge,
@@ -70,6 +78,11 @@ impl Stats {
             HistogramOpts::new("gatelens_ingest_http_request_duration_seconds", "Time to an answer by path.");
         let stats = Self {
             answers: counters("http_requests_total", "Answers by path and status.", &["path", "status"])?,
+            refusals: counters(
+                "refusals_total",
+                "Requests and connections that reached no handler, by reason.",
+                &["reason"],
+            )?,
             durations: register(
                 &registry,
                 HistogramVec::new(durations.buckets(BOUNDS.to_vec()), &["path"])?,
@@ -85,6 +98,11 @@ impl Stats {
                 "Points, log records and spans by outcome, without those of repeated requests.",
                 &["signal", "outcome"],
             )?,
+            lessons: counters(
+                "learning_batches_total",
+                "Batches that show routes, by whether they are learned from: passed_over found the queue full.",
+                &["outcome"],
+            )?,
             started_at: register(
                 &registry,
                 Gauge::new("process_start_time_seconds", "Start of the process in Unix seconds.")?,
@@ -96,6 +114,9 @@ impl Stats {
             registry,
         };
         // A counter that does not exist until its first event cannot be alerted on.
+        for outcome in [TAKEN, PASSED_OVER] {
+            stats.lessons.with_label_values(&[outcome]);
+        }
         for signal in SIGNALS.map(Signal::name) {
             stats.received_bytes.with_label_values(&[signal]);
             for outcome in [STORED, REPEATED, REFUSED] {
@@ -105,7 +126,15 @@ impl Stats {
                 stats.records.with_label_values(&[signal, outcome]);
             }
         }
+        for reason in REFUSALS {
+            stats.refusals.with_label_values(&[reason]);
+        }
         Ok(stats)
+    }
+
+    /// Counts a request or a connection that reaches no handler. The reason is a constant.
+    pub(crate) fn refused_by(&self, reason: &'static str) {
+        self.refusals.with_label_values(&[reason]).inc();
     }
 
     /// Counts an answer on a path of the service, of which there are few.
@@ -130,6 +159,20 @@ impl Stats {
             }
             Stored::Repeat => self.batch(signal, REPEATED),
         }
+    }
+
+    /// Counts a batch that routes could be learned from.
+    pub(crate) fn observed(&self, attention: Attention) {
+        match attention {
+            Attention::Nothing => {}
+            Attention::Taken => self.lessons.with_label_values(&[TAKEN]).inc(),
+            Attention::PassedOver => self.lessons.with_label_values(&[PASSED_OVER]).inc(),
+        }
+    }
+
+    /// Where further metrics may be registered.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Counts a batch that was refused; the status of its answer has the reason.
@@ -160,7 +203,10 @@ impl Stats {
     }
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+pub(crate) fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: C,
+) -> prometheus::Result<C> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }

@@ -483,7 +483,7 @@ fn hosts_clusters_versions_calls_and_attempts_are_counted() {
     assert_eq!(total("&host=!b.example&direction=outbound"), [] as [Value; 0]);
 }
 
-/// A gateway that goes on across an update of the ingest: only what follows the update is news.
+/// A gateway that keeps running across an update of the ingest: only counts after the update are new.
 #[test]
 fn attempts_of_a_state_that_did_not_know_them_are_not_counted_again() {
     let mut service = Service::start();

@@ -3,6 +3,8 @@
 #![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
+mod access;
+mod alerts;
 mod captured;
 mod consumers;
 mod counts;
@@ -10,6 +12,7 @@ mod epochs;
 mod faults;
 mod half_close;
 mod hostile;
+mod hosts;
 mod openapi;
 mod page;
 mod patterns;

@@ -28,6 +28,11 @@ fn wrong_questions_are_answered_with_what_was_meant() {
         ("requests?cursor=xyz", 400, json!("cursor"), "`next`"),
         ("requests?cursor=00", 400, json!("cursor"), "`next`"),
         ("requests?errors=yes", 400, json!("errors"), "true or false"),
+        ("requests?sort=size", 400, json!("sort"), "time or duration"),
+        ("requests?min_duration_ms=-1", 400, json!("min_duration_ms"), "such as 250"),
+        ("requests?max_duration_ms=NaN", 400, json!("max_duration_ms"), "such as 250"),
+        ("requests?min_duration_ms=2&max_duration_ms=1", 400, json!("min_duration_ms"), "not be greater"),
+        ("requests?trace_id=12", 400, json!("trace_id"), "32 hexadecimal digits"),
         ("gateways?x=1", 400, json!("x"), "there is no parameter"),
         ("nothing", 404, Value::Null, "there is no path"),
     ] {

@@ -161,6 +161,102 @@ fn requests_of_the_same_moment_all_come() {
 }
 
 #[test]
+fn a_page_of_many_tiny_batches_of_one_moment_reads_only_its_own() {
+    // Before, all batches of the moment were read for each page, which the bound on reading does not allow.
+    let service = Service::with(Limits { scanned: 200, ..Limits::default() });
+    for sequence in 1..=100 {
+        service.send(LOGS, Some(("edge-1", 1, sequence)), &log(&[(NOON, made("/", 200, 0.1))])).accepted();
+    }
+    for sort in ["time", "duration"] {
+        let first = service.json(&format!("/api/v1/requests?{DAY}&limit=10&sort={sort}"));
+        assert_eq!(first["rows"].as_array().unwrap().len(), 10, "{first}");
+    }
+    assert_eq!(pages(&service, "", 10), ids([NOON; 100]));
+    assert_eq!(pages(&service, "&sort=duration", 10), ids([NOON; 100]));
+}
+
+#[test]
+fn the_slowest_come_first_when_sorted_by_duration() {
+    let mut service = Service::start();
+    let mut expected = Vec::new();
+    for worker in 0..3u64 {
+        for batch in 0..4u64 {
+            let requests: Vec<(u64, Made)> = (0..10u64)
+                .map(|i| {
+                    let number = (worker * 40 + batch * 10 + i) * 37 % 120;
+                    let time = NOON + batch * MINUTE + i * 7 * SECOND + worker;
+                    expected.push((number, format!("id-{time}")));
+                    (time, made("/orders", 200, number as f64 / 1000.0))
+                })
+                .collect();
+            service.send(LOGS, Some(("edge-1", worker + 1, batch + 1)), &log(&requests)).accepted();
+        }
+    }
+    expected.sort_by(|a, b| b.cmp(a));
+    let expected: Vec<String> = expected.into_iter().map(|(_, id)| id).collect();
+    for limit in [1, 7, 1000] {
+        assert_eq!(pages(&service, "&sort=duration", limit), expected, "by {limit}");
+    }
+    // A file of an earlier version does not know how long its requests took.
+    service.restart(|data| {
+        for file in std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path()) {
+            if file.extension().is_some_and(|kind| kind == "db") && !file.ends_with("metrics.db") {
+                let unknown = "UPDATE chunks SET longest = 9223372036854775807 WHERE id % 2 = 0";
+                rusqlite::Connection::open(file).unwrap().execute(unknown, []).unwrap();
+            }
+        }
+    });
+    assert_eq!(pages(&service, "&sort=duration", 7), expected);
+    assert_eq!(pages(&service, "&sort=duration&min_duration_ms=100", 7), expected[..20]);
+    let cursor = service.json(&format!("/api/v1/requests?{DAY}&limit=1&sort=duration"))["next"].clone();
+    let other = service.get(&format!("/api/v1/requests?{DAY}&cursor={}", cursor.as_str().unwrap()));
+    assert_eq!(other.status, 400, "a cursor of another order: {}", other.text());
+}
+
+#[test]
+fn requests_are_found_by_their_own_values() {
+    let service = Service::start();
+    let records = [("/v1/users/7", 0.05), ("/v1/orders", 0.2), ("/v2/users/7", 1.5)];
+    let records = (0u64..).zip(records).map(|(number, (path, seconds))| {
+        let mut record = record(NOON + number, &made("/x", 200, seconds));
+        let changed = ["url.path", "client.address", "user_agent.original"];
+        record.attributes.retain(|attribute| !changed.contains(&attribute.key.as_str()));
+        record.attributes.extend([
+            text("url.path", path),
+            text("client.address", if number == 0 { "192.0.2.1" } else { "2001:db8::1" }),
+            text("user_agent.original", if number == 2 { "Mozilla/5.0 (X11, Linux)" } else { "curl/8.5" }),
+        ]);
+        record.trace_id = vec![number as u8 + 1; 16];
+        record
+    });
+    service.send(LOGS, Some(("edge-1", 1, 1)), &export_logs(records.collect())).accepted();
+    let (first, second) = ("01".repeat(16), "02".repeat(16));
+    for (query, expected) in [
+        ("path=/v1/orders".to_owned(), vec![1]),
+        ("path=/v1/*".to_owned(), vec![0, 1]),
+        ("path=*/users/*".to_owned(), vec![0, 2]),
+        ("path=*/users/*&path=!/v2/*".to_owned(), vec![0]),
+        ("path=/v1".to_owned(), vec![]),
+        ("client_address=192.0.2.1".to_owned(), vec![0]),
+        ("client_address=!192.0.2.1".to_owned(), vec![1, 2]),
+        ("user_agent=curl/8.5".to_owned(), vec![0, 1]),
+        (r"user_agent=Mozilla/5.0 (X11\,*".to_owned(), vec![2]),
+        ("min_duration_ms=200".to_owned(), vec![1, 2]),
+        ("max_duration_ms=200".to_owned(), vec![0, 1]),
+        ("min_duration_ms=50.5&max_duration_ms=1499.9".to_owned(), vec![1]),
+        ("min_upstream_ms=100".to_owned(), vec![1, 2]),
+        (format!("trace_id={first},{second}"), vec![0, 1]),
+        (format!("trace_id=!{first}"), vec![1, 2]),
+        (format!("request_id=id-{},id-{}", NOON, NOON + 2), vec![0, 2]),
+        (format!("request_id=!id-{NOON}"), vec![1, 2]),
+    ] {
+        let query = query.replace(' ', "%20").replace('\\', "%5C");
+        let expected = ids(expected.into_iter().map(|number: u64| NOON + number));
+        assert_eq!(pages(&service, &format!("&{query}"), 2), expected, "{query}");
+    }
+}
+
+#[test]
 fn a_repeated_batch_is_stored_once() {
     let mut service = Service::start();
     let batch = log(&[(NOON, made("/", 200, 0.1)), (NOON + 5, made("/", 200, 0.1))]);

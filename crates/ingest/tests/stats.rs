@@ -29,6 +29,9 @@ fn everything_that_came_is_counted() {
         "gatelens_ingest_http_requests_total{path=\"page\",status=\"404\"} 1",
         "gatelens_ingest_http_request_duration_seconds_bucket{path=\"/v1/metrics\",le=\"+Inf\"} 2",
         "gatelens_ingest_queue_batches{writer=\"counters\"} 0",
+        // Both stored batches show routes; the repeated one teaches nothing again.
+        "gatelens_ingest_learning_batches_total{outcome=\"taken\"} 2",
+        "gatelens_ingest_learning_batches_total{outcome=\"passed_over\"} 0",
         "gatelens_ingest_memory_bytes 0",
     ] {
         assert!(text.lines().any(|line| line == expected), "{expected} is not in\n{text}");

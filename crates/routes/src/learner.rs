@@ -10,7 +10,7 @@ mod vocabulary;
 
 use crate::patterns::Patterns;
 use crate::shape::{self, MAX_SEGMENTS};
-use trie::Trie;
+use trie::{Seen, Trie};
 
 /// Maximum bytes of a path that teaches.
 const MAX_PATH_BYTES: usize = 1_024;
@@ -42,12 +42,26 @@ impl Learner {
         if !(100..400).contains(&status) || path.len() > MAX_PATH_BYTES {
             return;
         }
+        self.follow(method, path, 1, |sent| Seen::Sent(sent));
+    }
+
+    /// Takes in so many finished requests of an inferred route, where their paths are not known. It tells less than
+    /// [`Self::observe`]: which values stood behind a placeholder is lost.
+    ///
+    /// Answers of 400 and more do not teach here either.
+    pub fn observe_route(&mut self, method: &str, route: &str, status: u16, requests: u32) {
+        if (100..400).contains(&status) && route.len() <= MAX_PATH_BYTES && requests > 0 {
+            self.follow(method, route.as_bytes(), requests, |_| Seen::Route);
+        }
+    }
+
+    fn follow(&mut self, method: &str, path: &[u8], requests: u32, seen: fn(&[u8]) -> Seen<'_>) {
         let Some(segments) = shape::segments(path) else { return };
-        let mut walk = self.trie.walk();
+        let mut walk = self.trie.walk(requests);
         for raw in segments.take(MAX_SEGMENTS) {
             self.scratch.clear();
             let form = shape::segment(raw, &mut self.scratch);
-            walk.step(&self.scratch, form, raw.bytes);
+            walk.step(&self.scratch, form, seen(raw.bytes));
         }
         walk.end(method);
     }

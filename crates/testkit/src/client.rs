@@ -49,6 +49,14 @@ impl Request {
         self
     }
 
+    /// Replaces `host`.
+    #[must_use]
+    pub fn host(mut self, value: impl AsRef<[u8]>) -> Self {
+        self.headers.retain(|(name, _)| name.as_slice() != b"host");
+        self.headers.insert(0, (b"host".to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
     /// Sets the body; `content-length` follows unless the request already declares a framing.
     #[must_use]
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {

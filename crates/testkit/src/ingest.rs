@@ -89,7 +89,9 @@ impl Ingest {
     /// # Errors
     /// [`Error::Io`]; [`Error::Unexpected`] for an answer other than 200 or a body that is not JSON.
     pub fn get_json(&self, path: &str) -> Result<Value> {
-        let response = client::get(self.address, path)?;
+        // It answers only to a name of its own.
+        let request = client::Request::get(path).host(self.address.to_string());
+        let response = client::send(self.address, &request)?;
         match response.status {
             200 => response.json(),
             status => Err(Error::Unexpected(format!("GET {path}: {status} {}", response.text()))),

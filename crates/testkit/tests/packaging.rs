@@ -168,6 +168,9 @@ fn kubernetes_gateways_find_the_ingest() {
     let port = &service["spec"]["ports"][0];
     let container = &workload["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["ports"][0]["containerPort"], port["port"]);
+    // The ingest answers 421 to a host that it was not given.
+    let arguments = container["args"].as_array().unwrap();
+    assert!(arguments.contains(&json!(format!("--host={host}"))), "{arguments:?}");
     assert_eq!(container["ports"][0]["name"], port["targetPort"]);
     assert_eq!(workload["spec"]["template"]["metadata"]["labels"], service["spec"]["selector"]);
 

@@ -9,7 +9,7 @@ export interface DataStateProps {
   queries: Query<unknown>[];
   /** The queries that the view needs at least one response of. */
   needed: Query<unknown>[];
-  /** Shown instead of the view if there is no data, such as `Empty`. `null` as long as there is data. */
+  /** Shown instead of the view if there is no data, such as `Empty`. `null` while there is data. */
   empty: ReactNode;
   live: Live;
   children: ReactNode;

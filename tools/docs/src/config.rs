@@ -35,7 +35,12 @@ pub(crate) fn schema() -> Value {
 
 /// The reference for readers.
 pub(crate) fn page(schema: &Value) -> String {
-    let mut page = HEAD.to_owned();
+    HEAD.to_owned() + &sections(schema)
+}
+
+/// The keys of a schema: a table of those at the top that are values, and one for each section.
+pub(crate) fn sections(schema: &Value) -> String {
+    let mut page = String::new();
     let of_kind = |sections: bool| {
         members(schema)
             .map(|(name, property)| (name, Value::Object(resolved(schema, property))))
@@ -203,7 +208,7 @@ fn members(schema: &Value) -> impl Iterator<Item = (&String, &Value)> {
     schema["properties"].as_object().into_iter().flatten()
 }
 
-fn strip(value: &mut Value) {
+pub(crate) fn strip(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|key, inner| {

@@ -2,6 +2,7 @@
 
 mod config;
 mod examples;
+mod serve;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -29,9 +30,12 @@ fn main() -> ExitCode {
 /// All of them.
 fn documents() -> io::Result<Vec<Document>> {
     let schema = config::schema();
+    let options = serve::schema();
     Ok(vec![
         Document { file: "docs/config.schema.json", text: format!("{schema:#}\n") },
         Document { file: "docs/config.md", text: config::page(&schema) },
+        Document { file: "docs/serve.schema.json", text: format!("{options:#}\n") },
+        Document { file: "docs/serve.md", text: serve::page(&options) },
         Document { file: "docs/wire.md", text: gatelens_model::reference::update(&read("docs/wire.md")?) },
         Document { file: "docs/redaction.md", text: redaction(&read("docs/redaction.md")?)? },
         Document { file: "dashboard/src/omission.ts", text: omission() },

@@ -107,6 +107,11 @@ impl Service {
         self.ingest.lock().unwrap().process().signal(signal).unwrap();
     }
 
+    /// Its output so far.
+    pub(crate) fn log(&self) -> String {
+        self.ingest.lock().unwrap().process().log()
+    }
+
     /// Exit status and the output after the line with the address.
     pub(crate) fn end(self) -> (Option<i32>, String) {
         let mut ingest = self.ingest.into_inner().unwrap();

@@ -8,7 +8,8 @@ use super::Severity;
 use super::file::{AlertsFile, EpochKey, Incident, Recent, Stored};
 use super::message::Message;
 use super::observe::{
-    DAY, FORGOTTEN, GatewayKey, Labels, MINUTE, Observation, Sample, of_counts, of_disk, of_gateways, stretches,
+    DAY, FORGOTTEN, GatewayKey, Labels, MINUTE, Observation, Sample, of_counts, of_disk, of_gateways,
+    stretches,
 };
 use super::rule::{Measure, Rule, Source};
 use super::schedule::Maintenance;
@@ -194,13 +195,12 @@ impl Engine {
     ) -> Result<Findings, EngineError> {
         let mut found = Findings { by_rule: HashMap::new(), drops: Vec::new() };
         let active = |source: Source| {
-            setting
-                .rules
-                .iter()
-                .enumerate()
-                .filter(move |(_, known)| known.rule.config.enabled && known.rule.config.measure.source() == source)
+            setting.rules.iter().enumerate().filter(move |(_, known)| {
+                known.rule.config.enabled && known.rule.config.measure.source() == source
+            })
         };
-        let mut counts: Vec<(usize, &Rule)> = active(Source::Counts).map(|(n, known)| (n, &known.rule)).collect();
+        let mut counts: Vec<(usize, &Rule)> =
+            active(Source::Counts).map(|(n, known)| (n, &known.rule)).collect();
         let gaps = lock(file).gaps(at - GAPS_KEPT)?;
         while let Some((_, first)) = counts.first().copied() {
             // Rules about the same traffic share the search for its series.
@@ -316,13 +316,16 @@ impl Engine {
             let known = setting.rules.iter().find(|known| known.rule.name() == alert.rule);
             let (reading, reason) = match known {
                 None => (Reading::Back, Some("the rule was removed")),
-                Some(known) if !known.rule.config.enabled => (Reading::Back, Some("the rule was switched off")),
+                Some(known) if !known.rule.config.enabled => {
+                    (Reading::Back, Some("the rule was switched off"))
+                }
                 Some(known) if known.rule.definition() != alert.definition => {
                     (Reading::Back, Some("the rule was changed"))
                 }
                 Some(known) => {
                     let place = setting.rules.iter().position(|other| std::ptr::eq(other, known));
-                    let was_observed = place.and_then(|place| found.by_rule.get(&place)).is_some_and(Result::is_ok);
+                    let was_observed =
+                        place.and_then(|place| found.by_rule.get(&place)).is_some_and(Result::is_ok);
                     match (was_observed, known.rule.config.measure.source()) {
                         (false, _) => (Reading::Unknown, None),
                         (true, Source::Counts) => {
@@ -340,7 +343,9 @@ impl Engine {
             alert.value = None;
             alert.state = match reason {
                 Some(_) => State::Inactive,
-                None => known.map_or(State::Inactive, |known| alert.state.after(reading, at, waits(&known.rule))),
+                None => {
+                    known.map_or(State::Inactive, |known| alert.state.after(reading, at, waits(&known.rule)))
+                }
             };
             moved.push((known, alert, reason));
         }
@@ -413,7 +418,8 @@ fn measure(
             .filter_map(|range| windows.get(ranges.iter().position(|other| other == range)?))
             .collect();
         let mut observed = of_counts(rule, &found);
-        let is_in_gap = wanted.iter().any(|range| gaps.iter().any(|gap| range.from < gap.1 && gap.0 < range.to));
+        let is_in_gap =
+            wanted.iter().any(|range| gaps.iter().any(|gap| range.from < gap.1 && gap.0 < range.to));
         if is_in_gap && rule.config.measure.counts_requests() {
             observed.iter_mut().for_each(|observation| observation.sample = Sample::Unknown);
         }
@@ -438,12 +444,16 @@ fn bounded(
     all.sort_by_key(|(has_alert, _, observation)| std::cmp::Reverse((*has_alert, observation.weight)));
     let beyond = all.len().saturating_sub(rule.config.max_instances as usize);
     all.truncate(rule.config.max_instances as usize);
-    (all.into_iter().map(|(_, fingerprint, observation)| (fingerprint, observation.clone())).collect(), beyond)
+    (
+        all.into_iter().map(|(_, fingerprint, observation)| (fingerprint, observation.clone())).collect(),
+        beyond,
+    )
 }
 
 fn worst(rule: &Rule, kept: &[(String, Observation)]) -> Option<f64> {
     use super::rule::Side;
-    let values = kept.iter().filter(|(_, found)| found.sample == Sample::Enough).filter_map(|(_, found)| found.value);
+    let values =
+        kept.iter().filter(|(_, found)| found.sample == Sample::Enough).filter_map(|(_, found)| found.value);
     match rule.threshold.side {
         Side::Above => values.reduce(f64::max),
         Side::Below => values.reduce(f64::min),
@@ -537,7 +547,8 @@ fn epoch_of(sender: &Sender) -> EpochKey {
 /// The records that each gateway dropped since a time. An epoch that is older than the first look at it may have dropped
 /// its records before.
 fn dropped_since(senders: &[Sender], earlier: &[(EpochKey, u64)], since: i64) -> HashMap<GatewayKey, u64> {
-    let earlier: BTreeMap<&EpochKey, u64> = earlier.iter().map(|(epoch, dropped)| (epoch, *dropped)).collect();
+    let earlier: BTreeMap<&EpochKey, u64> =
+        earlier.iter().map(|(epoch, dropped)| (epoch, *dropped)).collect();
     let mut dropped: HashMap<GatewayKey, u64> = HashMap::new();
     for sender in senders {
         let [service, environment, instance, epoch] = epoch_of(sender);

@@ -244,10 +244,18 @@ impl AlertsFile {
     }
 
     /// Stores a text under a name, in the place of the one that has it.
-    pub(crate) fn put_text(&self, texts: Texts, name: &str, content: &str, now: i64) -> Result<(), StoreError> {
+    pub(crate) fn put_text(
+        &self,
+        texts: Texts,
+        name: &str,
+        content: &str,
+        now: i64,
+    ) -> Result<(), StoreError> {
         let table = texts.table();
-        self.connection
-            .execute(&format!("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)"), params![name, content, now])?;
+        self.connection.execute(
+            &format!("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?)"),
+            params![name, content, now],
+        )?;
         Ok(())
     }
 
@@ -267,7 +275,9 @@ impl AlertsFile {
     /// Mutes a rule until a time, or ends its mute.
     pub(crate) fn mute(&self, rule: &str, until: Option<i64>) -> Result<(), StoreError> {
         match until {
-            Some(until) => self.connection.execute("INSERT OR REPLACE INTO mutes VALUES (?, ?)", params![rule, until])?,
+            Some(until) => {
+                self.connection.execute("INSERT OR REPLACE INTO mutes VALUES (?, ?)", params![rule, until])?
+            }
             None => self.connection.execute("DELETE FROM mutes WHERE rule = ?", [rule])?,
         };
         Ok(())
@@ -309,9 +319,9 @@ impl AlertsFile {
 
     /// The latest deliveries before this one; at most `limit`.
     pub(crate) fn deliveries(&self, before: i64, limit: u32) -> Result<Vec<Delivery>, StoreError> {
-        let mut select = self
-            .connection
-            .prepare_cached(&format!("SELECT {DELIVERY} FROM deliveries WHERE id < ? ORDER BY id DESC LIMIT ?"))?;
+        let mut select = self.connection.prepare_cached(&format!(
+            "SELECT {DELIVERY} FROM deliveries WHERE id < ? ORDER BY id DESC LIMIT ?"
+        ))?;
         let rows = select.query_map(params![before, limit], read_delivery)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -342,8 +352,9 @@ impl AlertsFile {
 
     /// When the next delivery is due, in Unix nanoseconds.
     pub(crate) fn next_due(&self) -> Result<Option<i64>, StoreError> {
-        let mut find =
-            self.connection.prepare_cached("SELECT min(next_at) FROM deliveries WHERE outcome = 'waiting'")?;
+        let mut find = self
+            .connection
+            .prepare_cached("SELECT min(next_at) FROM deliveries WHERE outcome = 'waiting'")?;
         Ok(find.query_row([], |row| row.get(0))?)
     }
 
@@ -437,7 +448,8 @@ impl Change<'_> {
 
     /// An incident by its row.
     pub(crate) fn incident(&self, id: i64) -> Result<Option<Incident>, StoreError> {
-        let mut find = self.transaction.prepare_cached(&format!("SELECT {INCIDENT} FROM incidents WHERE id = ?"))?;
+        let mut find =
+            self.transaction.prepare_cached(&format!("SELECT {INCIDENT} FROM incidents WHERE id = ?"))?;
         Ok(find.query_row([id], read_incident).optional()?)
     }
 
@@ -519,16 +531,16 @@ impl Change<'_> {
 
     pub(crate) fn put_drops(&self, minute: i64, epoch: &EpochKey, dropped: u64) -> Result<(), StoreError> {
         let [service, environment, instance, epoch] = epoch;
-        self.transaction
-            .prepare_cached("INSERT OR REPLACE INTO drops VALUES (?, ?, ?, ?, ?, ?)")?
-            .execute(params![
+        self.transaction.prepare_cached("INSERT OR REPLACE INTO drops VALUES (?, ?, ?, ?, ?, ?)")?.execute(
+            params![
                 minute,
                 service,
                 environment,
                 instance,
                 epoch,
                 i64::try_from(dropped).unwrap_or(i64::MAX)
-            ])?;
+            ],
+        )?;
         Ok(())
     }
 
@@ -537,7 +549,10 @@ impl Change<'_> {
         let run = |what: &str, bound: i64| self.transaction.prepare_cached(what)?.execute([bound]);
         run("DELETE FROM drops WHERE minute < ?", drops_before)?;
         run("DELETE FROM gaps WHERE until < ?", gaps_before)?;
-        run("DELETE FROM deliveries WHERE outcome <> 'waiting' AND id <= (SELECT max(id) FROM deliveries) - ?", KEPT_ROWS)?;
+        run(
+            "DELETE FROM deliveries WHERE outcome <> 'waiting' AND id <= (SELECT max(id) FROM deliveries) - ?",
+            KEPT_ROWS,
+        )?;
         run(
             "DELETE FROM incidents WHERE resolved_at IS NOT NULL AND id <= (SELECT max(id) FROM incidents) - ?",
             KEPT_ROWS,
@@ -629,7 +644,10 @@ mod tests {
         file.attempted(first, &Outcome::Delivered, Some(200), None, 10).unwrap();
         assert_eq!(due(&file, 10), [second]);
         let shown = &file.deliveries(i64::MAX, 10).unwrap()[3];
-        assert_eq!((shown.id, shown.attempts, &*shown.outcome, shown.status), (first, 2, "delivered", Some(200)));
+        assert_eq!(
+            (shown.id, shown.attempts, &*shown.outcome, shown.status),
+            (first, 2, "delivered", Some(200))
+        );
     }
 
     #[test]

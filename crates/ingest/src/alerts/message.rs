@@ -54,7 +54,8 @@ impl Message {
         rule: Option<&Rule>,
         view: String,
     ) -> Self {
-        let measure = Measure::ALL.iter().find(|(name, _)| *name == incident.measure).map(|(_, measure)| *measure);
+        let measure =
+            Measure::ALL.iter().find(|(name, _)| *name == incident.measure).map(|(_, measure)| *measure);
         let unit = measure.map_or("", Measure::unit);
         let mut message = Self {
             version: VERSION,
@@ -92,7 +93,9 @@ impl Message {
         let limit = format!("{} {} {}", self.side, number(self.threshold), self.unit);
         let mut text = match (self.kind, &self.resolved_at, &self.reason) {
             (Kind::Resolved, Some(at), Some(reason)) => format!("Ended at {at}: {reason}."),
-            (Kind::Resolved, Some(at), None) => format!("Resolved at {at}. It fired since {}.", self.fired_at),
+            (Kind::Resolved, Some(at), None) => {
+                format!("Resolved at {at}. It fired since {}.", self.fired_at)
+            }
             (Kind::Test, _, _) => "This is a test of the receiver. Nothing is wrong.".to_owned(),
             _ => format!("It is {limit} since {}.", self.since),
         };
@@ -110,7 +113,8 @@ impl Message {
             Kind::Resolved => "Resolved",
             Kind::Test => "Test",
         };
-        let labels: Vec<&str> = self.labels.values().map(String::as_str).filter(|text| !text.is_empty()).collect();
+        let labels: Vec<&str> =
+            self.labels.values().map(String::as_str).filter(|text| !text.is_empty()).collect();
         let labels = if labels.is_empty() { String::new() } else { format!(" ({})", labels.join(", ")) };
         let value = match (measure, self.value) {
             (Some(measure), Some(value)) => format!(": {}", measure.words(value)),

@@ -16,6 +16,7 @@ mod schedule;
 mod settings;
 mod shown;
 mod state;
+mod stats;
 mod view;
 
 pub(crate) use engine::EngineError;
@@ -24,15 +25,15 @@ pub use receivers::{ReceiverConfig, Secret, WebhookConfig};
 pub use rule::{Measure, Missing, RuleConfig, RuleError};
 pub use schedule::MaintenanceConfig;
 pub use settings::AlertsConfig;
-pub(crate) use shown::{AlertsAnswer, DeliveriesAnswer, HistoryAnswer};
+pub(crate) use stats::AlertStats;
 
 use crate::clock;
 use crate::limits::Limits;
-use crate::query::{Files, Store};
+use crate::query::Files;
 use crate::store::{DataDir, StoreError};
 use engine::{Engine, Evaluated, KnownRule, Note, Origin, Setting, lock};
 use file::{AlertsFile, Outcome, Texts};
-use observe::{MINUTE, SECOND};
+use observe::SECOND;
 use receivers::Receiver;
 use rule::Rule;
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,7 @@ use tokio::sync::Notify;
 
 /// How bad an alert is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
     /// Good to know.
@@ -71,19 +73,6 @@ pub(crate) enum AlertsError {
     Store(#[from] StoreError),
 }
 
-/// Counts since the start of the process.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Counts {
-    pub(crate) evaluations: u64,
-    /// Evaluations of which some rule, or all of it, failed.
-    pub(crate) failures: u64,
-    /// Seconds of the latest evaluation, and of all.
-    pub(crate) last_seconds: f64,
-    pub(crate) seconds: f64,
-    /// Attempts, by receiver kind and outcome.
-    pub(crate) attempts: BTreeMap<(&'static str, &'static str), u64>,
-}
-
 /// Everything about alerts in a running service.
 pub(crate) struct Alerts {
     settings: Settings,
@@ -93,7 +82,7 @@ pub(crate) struct Alerts {
     data: Arc<DataDir>,
     /// Of the latest evaluation: it must not be waited for by those who read.
     notes: Mutex<HashMap<String, Note>>,
-    counts: Mutex<Counts>,
+    stats: AlertStats,
     /// There may be something to deliver.
     queued: Notify,
 }
@@ -105,7 +94,12 @@ const TICK: Duration = Duration::from_secs(5);
 
 impl Alerts {
     /// Opens the file of alerts in the data directory. One that is damaged is set aside.
-    pub(crate) fn start(config: &AlertsConfig, data: &Arc<DataDir>, limits: &Limits) -> Result<Self, StoreError> {
+    pub(crate) fn start(
+        config: &AlertsConfig,
+        data: &Arc<DataDir>,
+        limits: &Limits,
+        stats: AlertStats,
+    ) -> Result<Self, StoreError> {
         let settings = Settings::compile(config)
             .map_err(|error| StoreError::Configuration { message: format!("alerts.{error}") })?;
         let path = data.path().join(ALERTS_FILE);
@@ -117,7 +111,7 @@ impl Alerts {
             store: Files::new(Arc::clone(data), limits.clone()),
             data: Arc::clone(data),
             notes: Mutex::default(),
-            counts: Mutex::default(),
+            stats,
             queued: Notify::new(),
         })
     }
@@ -126,15 +120,15 @@ impl Alerts {
     pub(crate) fn evaluate(&self, now: i64) -> Result<Evaluated, EngineError> {
         let begun = Instant::now();
         let outcome = self.evaluate_all(now);
-        let seconds = begun.elapsed().as_secs_f64();
-        let mut counts = lock(&self.counts);
         // Most looks at the clock find no new minute.
         if !matches!(&outcome, Ok(evaluated) if evaluated.minutes == 0) {
-            counts.evaluations += 1;
-            counts.seconds += seconds;
-            counts.last_seconds = seconds;
-            let failed = outcome.as_ref().map_or(true, |evaluated| evaluated.failures > 0);
-            counts.failures += u64::from(failed);
+            self.stats.evaluated(begun.elapsed());
+            if let Ok(firing) = self.firing() {
+                self.stats.firing(&firing);
+            }
+        }
+        if outcome.as_ref().map_or(true, |evaluated| evaluated.failures > 0) {
+            self.stats.failed();
         }
         if outcome.as_ref().is_ok_and(|evaluated| evaluated.messages > 0) {
             self.queued.notify_one();
@@ -175,7 +169,7 @@ impl Alerts {
                         tracing::warn!(receiver = delivery.receiver, error, "a message about an alert was not delivered");
                     }
                     let kind = receiver.map_or("removed", |receiver| receiver.shown().kind);
-                    *lock(&self.counts).attempts.entry((kind, outcome.name())).or_default() += 1;
+                    self.stats.attempted(kind, outcome.name());
                     let noted = lock(&self.file).attempted(delivery.id, outcome, status, error, clock::now().max(now));
                     if let Err(error) = noted {
                         tracing::error!(%error, "the outcome of a delivery could not be kept, so it may be repeated");
@@ -210,14 +204,21 @@ impl Alerts {
             match compiled {
                 Some(receiver) if all.iter().all(|other| other.name != receiver.name) => all.push(receiver),
                 Some(_) => {}
-                None => tracing::warn!(receiver = text.name, "a stored receiver cannot be read and is left out"),
+                None => {
+                    tracing::warn!(receiver = text.name, "a stored receiver cannot be read and is left out")
+                }
             }
         }
         Ok(all)
     }
 
     /// Checks a rule of the page and keeps it. `replaces` is the name of the one that it changes.
-    pub(crate) fn put_rule(&self, config: RuleConfig, replaces: Option<&str>, now: i64) -> Result<(), AlertsError> {
+    pub(crate) fn put_rule(
+        &self,
+        config: RuleConfig,
+        replaces: Option<&str>,
+        now: i64,
+    ) -> Result<(), AlertsError> {
         let rule = Rule::compile(config)?;
         let receivers = self.receivers()?;
         known_receivers(&rule.config, receivers.iter().map(|receiver| receiver.name.as_str()))?;
@@ -259,24 +260,46 @@ impl Alerts {
     }
 
     /// Mutes a rule until a time in Unix nanoseconds, or ends its mute.
-    pub(crate) fn mute(&self, name: &str, until: Option<i64>) -> Result<(), AlertsError> {
+    fn mute(&self, name: &str, until: Option<i64>) -> Result<(), AlertsError> {
         find(&self.rules()?, name)?;
         lock(&self.file).mute(name, until)?;
         Ok(())
     }
 
+    /// Mutes a rule until a time in RFC 3339.
+    pub(crate) fn mute_until(&self, name: &str, until: &str, now: i64) -> Result<(), AlertsError> {
+        let until = schedule::time("until", until)?;
+        if until <= now {
+            return Err(RuleError::new("until", "the end of the mute must be in the future").into());
+        }
+        self.mute(name, Some(until))
+    }
+
+    /// Ends the mute of a rule.
+    pub(crate) fn unmute(&self, name: &str) -> Result<(), AlertsError> {
+        self.mute(name, None)
+    }
+
     /// Checks a receiver of the page and keeps it. The text is that of the request.
-    pub(crate) fn put_receiver(&self, config: &ReceiverConfig, text: &str, now: i64) -> Result<(), AlertsError> {
+    pub(crate) fn put_receiver(
+        &self,
+        config: &ReceiverConfig,
+        text: &str,
+        now: i64,
+    ) -> Result<(), AlertsError> {
         let receiver = Receiver::compile(config, Origin::Page)?;
         let receivers = self.receivers()?;
         match receivers.iter().find(|other| other.name == receiver.name).map(|other| other.origin) {
             Some(Origin::Page) => {}
             Some(_) => {
-                let message = format!("the receiver {:?} is in the configuration file: change it there", receiver.name);
+                let message =
+                    format!("the receiver {:?} is in the configuration file: change it there", receiver.name);
                 return Err(AlertsError::Conflict(message));
             }
             None if receivers.len() >= MAX_RECEIVERS => {
-                return Err(AlertsError::Conflict(format!("there are {MAX_RECEIVERS} receivers, which is the most")));
+                return Err(AlertsError::Conflict(format!(
+                    "there are {MAX_RECEIVERS} receivers, which is the most"
+                )));
             }
             None => {}
         }
@@ -295,7 +318,8 @@ impl Alerts {
         if let Some(known) = self.rules()?.iter().find(|known| {
             known.rule.config.receivers.as_ref().is_some_and(|names| names.iter().any(|other| other == name))
         }) {
-            let message = format!("the rule {:?} names this receiver: change the rule first", known.rule.name());
+            let message =
+                format!("the rule {:?} names this receiver: change the rule first", known.rule.name());
             return Err(AlertsError::Conflict(message));
         }
         lock(&self.file).remove_text(Texts::Receivers, name)?;
@@ -315,13 +339,8 @@ impl Alerts {
         Ok(id)
     }
 
-    /// Counts since the start of the process.
-    pub(crate) fn counts(&self) -> Counts {
-        lock(&self.counts).clone()
-    }
-
     /// Alerts that fire, by the severity of their rule.
-    pub(crate) fn firing(&self) -> Result<BTreeMap<Severity, usize>, StoreError> {
+    fn firing(&self) -> Result<BTreeMap<Severity, usize>, StoreError> {
         let rules = self.rules()?;
         let mut firing: BTreeMap<Severity, usize> = Severity::ALL.map(|severity| (severity, 0)).into();
         for alert in lock(&self.file).alerts()?.iter().filter(|alert| alert.state.fired_at().is_some()) {

@@ -113,7 +113,8 @@ fn measured(rule: &Rule, now: Option<&Sums>, other: Option<&Sums>) -> (Option<f6
             let errors = now.map_or(0, |sums| sums.errors);
             let value = (requests > 0).then(|| errors as f64 / requests as f64 * 100.0);
             // Few errors among few requests are a high rate, and no news.
-            let few = errors < config.min_errors && value.is_some_and(|value| rule.threshold.is_breached(value));
+            let few =
+                errors < config.min_errors && value.is_some_and(|value| rule.threshold.is_breached(value));
             (value, if few { Sample::TooSmall } else { enough(requests) })
         }
         Measure::RequestsPerMinute => {
@@ -249,7 +250,10 @@ mod tests {
 
     fn window(groups: &[(&[&str], Sums)]) -> Window {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        Window { groups: groups.iter().map(|(group, sums)| (texts(group), sums.clone())).collect(), is_coarse: false }
+        Window {
+            groups: groups.iter().map(|(group, sums)| (texts(group), sums.clone())).collect(),
+            is_coarse: false,
+        }
     }
 
     fn reading(rule: &Rule, windows: &[Window]) -> (Option<f64>, Reading) {
@@ -349,9 +353,9 @@ mod tests {
         let found = of_gateways(&silence, &senders, &HashMap::new(), 100 * MINUTE, 0);
         assert_eq!(found[0].value, Some(60.0));
         let drops = rule(|rule| rule.measure = Measure::DroppedRecords);
-        let dropped = senders.iter().map(|sender| {
-            ([sender.service.clone(), sender.environment.clone(), sender.instance.clone()], 3)
-        });
+        let dropped = senders
+            .iter()
+            .map(|sender| ([sender.service.clone(), sender.environment.clone(), sender.instance.clone()], 3));
         let found = of_gateways(&drops, &senders, &dropped.collect(), 100 * MINUTE, 0);
         assert_eq!(found[0].value, Some(6.0));
         let one = rule(|rule| {

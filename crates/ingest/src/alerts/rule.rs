@@ -3,7 +3,7 @@
 use super::Severity;
 use super::schedule::{Maintenance, MaintenanceConfig};
 use crate::query::params::Params;
-use crate::query::{Dimension, FILTER_NAMES, Filter};
+use crate::query::{Dimension, Filter, filter_names};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -23,6 +23,7 @@ mod bounds {
 
 /// A rule as it is written. A key that is left out has the default of [`RuleConfig::default`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct RuleConfig {
     /// Name of the rule, unique: 1 to 64 letters, digits, `-`, `_` or `.`. It is in the address of the rule, and receivers
@@ -108,6 +109,7 @@ impl Default for RuleConfig {
 
 /// The measured value of a rule. Its name ends with its unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// Share of requests that are errors, in percent.
@@ -134,6 +136,7 @@ pub enum Measure {
 
 /// The meaning of a window without a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Missing {
     /// As a value that has come back: quiet at low traffic.
@@ -376,7 +379,8 @@ pub(crate) fn built_in() -> Vec<RuleConfig> {
         },
         RuleConfig {
             name: "gateway-lost".to_owned(),
-            description: "A gateway does not report any more: it may be down, or may not reach the ingest.".to_owned(),
+            description: "A gateway does not report any more: it may be down, or may not reach the ingest."
+                .to_owned(),
             measure: Measure::GatewaySilenceSeconds,
             above: Some(300.0),
             sustain_minutes: 0,
@@ -428,7 +432,13 @@ pub(crate) fn meant<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>)
 
 /// A number as people read it: two decimals at most, and more for small ones.
 pub(crate) fn number(value: f64) -> String {
-    let digits = if value.abs() >= 100.0 { 0 } else if value.abs() >= 1.0 { 2 } else { 4 };
+    let digits = if value.abs() >= 100.0 {
+        0
+    } else if value.abs() >= 1.0 {
+        2
+    } else {
+        4
+    };
     let text = format!("{value:.digits$}");
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
@@ -441,8 +451,11 @@ fn within(key: &str, value: u32, range: RangeInclusive<u32>) -> Result<(), RuleE
         return Ok(());
     }
     let (least, most) = (range.start(), range.end());
-    Err(RuleError::new(key, format!("{value} is not in {least}..={most}: write a number of minutes within it"))
-        .for_count(key))
+    Err(RuleError::new(
+        key,
+        format!("{value} is not in {least}..={most}: write a number of minutes within it"),
+    )
+    .for_count(key))
 }
 
 impl RuleError {
@@ -463,7 +476,10 @@ fn threshold(config: &RuleConfig) -> Result<Threshold, RuleError> {
             return Err(RuleError::new("above", "the threshold is missing: write `above` or `below`"));
         }
         (Some(_), Some(_)) => {
-            return Err(RuleError::new("below", "a rule has one threshold: write `above` or `below`, or make two rules"));
+            return Err(RuleError::new(
+                "below",
+                "a rule has one threshold: write `above` or `below`, or make two rules",
+            ));
         }
     };
     let key = side.name();
@@ -480,7 +496,10 @@ fn threshold(config: &RuleConfig) -> Result<Threshold, RuleError> {
     }
     let percent = matches!(measure, Measure::ErrorPercent | Measure::DiskPercent);
     if percent && !(0.0..100.0).contains(&at) {
-        return Err(RuleError::new(key, format!("{} is not a share: write a percentage from 0 to below 100", number(at))));
+        return Err(RuleError::new(
+            key,
+            format!("{} is not a share: write a percentage from 0 to below 100", number(at)),
+        ));
     }
     if measure == Measure::RequestsChangePercent {
         let range = match side {
@@ -490,7 +509,9 @@ fn threshold(config: &RuleConfig) -> Result<Threshold, RuleError> {
         if !range.contains(&at) {
             let message = match side {
                 Side::Above => "a growth is a positive percentage: 100 for twice the requests of last week",
-                Side::Below => "a fall is a percentage from -100 to 0: -50 for half the requests of last week",
+                Side::Below => {
+                    "a fall is a percentage from -100 to 0: -50 for half the requests of last week"
+                }
             };
             return Err(RuleError::new(key, message));
         }
@@ -514,7 +535,7 @@ fn threshold(config: &RuleConfig) -> Result<Threshold, RuleError> {
 
 fn filter(config: &RuleConfig, dimensions: &Dimensions) -> Result<Filter, RuleError> {
     let names = match dimensions {
-        Dimensions::OfRequests => FILTER_NAMES.to_vec(),
+        Dimensions::OfRequests => filter_names().collect(),
         Dimensions::OfGateways => GATEWAY_DIMENSIONS.to_vec(),
         Dimensions::None => Vec::new(),
     };
@@ -528,8 +549,14 @@ fn filter(config: &RuleConfig, dimensions: &Dimensions) -> Result<Filter, RuleEr
     }
     let mut query = form_urlencoded::Serializer::new(String::new());
     // A filter of requests knows no gateway; that of gateways is applied by name.
-    query.extend_pairs(config.scope.iter().filter(|(name, _)| *dimensions == Dimensions::OfRequests || name.as_str() != "gateway"));
-    let params = Params::parse(Some(&query.finish()), &FILTER_NAMES.to_vec());
+    query.extend_pairs(
+        config
+            .scope
+            .iter()
+            .filter(|(name, _)| *dimensions == Dimensions::OfRequests || name.as_str() != "gateway"),
+    );
+    let known: Vec<&str> = filter_names().collect();
+    let params = Params::parse(Some(&query.finish()), &known);
     params.and_then(|params| Filter::read(&params)).map_err(|error| {
         let key = match &error {
             crate::error::QueryError::Parameter { field, .. } => format!("scope.{field}"),
@@ -589,11 +616,7 @@ mod tests {
         check(|rule| rule.below = Some(1.0), "below", "one threshold");
         check(|rule| rule.above = Some(f64::NAN), "above", "finite");
         check(|rule| rule.above = Some(-1.0), "above", "cannot be negative");
-        check(
-            |rule| (rule.above, rule.below) = (None, Some(5.0)),
-            "below",
-            "p95_ms cannot be too low",
-        );
+        check(|rule| (rule.above, rule.below) = (None, Some(5.0)), "below", "p95_ms cannot be too low");
         check(
             |rule| (rule.measure, rule.above) = (Measure::ErrorPercent, Some(150.0)),
             "above",
@@ -616,7 +639,7 @@ mod tests {
             "scope.status",
             "status must be a code",
         );
-        check(|rule| rule.each = vec!["gateway".to_owned()], "each[0]", "expected one of consumer");
+        check(|rule| rule.each = vec!["colour".to_owned()], "each[0]", "expected one of consumer");
         check(
             |rule| rule.each = vec!["route".to_owned(), "route".to_owned()],
             "each[1]",

@@ -11,6 +11,7 @@ const WEEK_MINUTES: i64 = 7 * DAY_MINUTES;
 
 /// A time of maintenance: once, from `from` to `to`, or each week at `weekly_from` to `weekly_to` on `days`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct MaintenanceConfig {
     /// Start of a single one, RFC 3339, inclusive.
@@ -110,7 +111,8 @@ fn clock(key: &str, text: &str) -> Result<i64, RuleError> {
         let (hours, minutes) = (number(hours)?, number(minutes)?);
         ((0..24).contains(&hours) && (0..60).contains(&minutes)).then_some(hours * 60 + minutes)
     });
-    parsed.ok_or_else(|| RuleError::new(key, format!("{text:?} is not a time of day: write one such as 02:30")))
+    parsed
+        .ok_or_else(|| RuleError::new(key, format!("{text:?} is not a time of day: write one such as 02:30")))
 }
 
 #[cfg(test)]

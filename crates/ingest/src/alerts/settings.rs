@@ -15,6 +15,7 @@ const LAG_SECONDS: std::ops::RangeInclusive<u32> = 0..=600;
 
 /// The section `alerts` of the configuration file.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct AlertsConfig {
     /// Whether the built-in rules are there: `errors`, `latency` and `gateway-lost`.
@@ -70,7 +71,8 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn compile(config: &AlertsConfig) -> Result<Self, RuleError> {
         let page_url = config.page_url.as_deref().unwrap_or_default().trim_end_matches('/');
-        if !page_url.is_empty() && !["http://", "https://"].iter().any(|scheme| page_url.starts_with(scheme)) {
+        if !page_url.is_empty() && !["http://", "https://"].iter().any(|scheme| page_url.starts_with(scheme))
+        {
             return Err(RuleError::new("page_url", "the address must begin with http:// or https://"));
         }
         if !LAG_SECONDS.contains(&config.lag_seconds) {
@@ -83,7 +85,10 @@ impl Settings {
             let at = format!("receivers[{place}]");
             let receiver = Receiver::compile(written, Origin::File).map_err(|error| error.under(&at))?;
             if receivers.iter().any(|other| other.name == receiver.name) {
-                return Err(RuleError::new(format!("{at}.name"), format!("{} is there twice", receiver.name)));
+                return Err(RuleError::new(
+                    format!("{at}.name"),
+                    format!("{} is there twice", receiver.name),
+                ));
             }
             receivers.push(receiver);
         }

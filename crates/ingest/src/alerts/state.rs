@@ -90,7 +90,9 @@ impl State {
     pub(crate) fn since(self) -> Option<i64> {
         match self {
             Self::Inactive => None,
-            Self::Pending { since } | Self::Firing { since, .. } | Self::Recovering { since, .. } => Some(since),
+            Self::Pending { since } | Self::Firing { since, .. } | Self::Recovering { since, .. } => {
+                Some(since)
+            }
         }
     }
 
@@ -188,7 +190,8 @@ mod tests {
 
     #[test]
     fn an_alert_fires_when_sustained_and_is_resolved_when_back_for_long() {
-        let check = |readings: &str, expected: &str| assert_eq!(states(readings, WAITS), expected, "{readings}");
+        let check =
+            |readings: &str, expected: &str| assert_eq!(states(readings, WAITS), expected, "{readings}");
         check("!!!!!", "PPPFF");
         check("!!!.!!!!", "PPPIPPPF");
         check("!!!-", "PPPI");

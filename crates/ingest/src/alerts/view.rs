@@ -20,7 +20,10 @@ pub(crate) fn path(rule: &Rule, labels: &Labels, range: Range) -> String {
         () => "/",
     };
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query.extend_pairs(filters).append_pair("from", &rfc3339(range.from)).append_pair("to", &rfc3339(range.to));
+    query
+        .extend_pairs(filters)
+        .append_pair("from", &rfc3339(range.from))
+        .append_pair("to", &rfc3339(range.to));
     format!("{view}?{}", query.finish())
 }
 
@@ -49,7 +52,8 @@ mod tests {
         let rule = Rule::compile(config).unwrap();
         let range = Range { from: 0, to: 60_000_000_000 };
         let check = |labels: &[(&str, &str)], expected: &str| {
-            let labels = labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            let labels =
+                labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
             assert_eq!(path(&rule, &labels, range), expected);
         };
         let tail = "status=%21404&from=1970-01-01T00%3A00%3A00Z&to=1970-01-01T00%3A01%3A00Z";

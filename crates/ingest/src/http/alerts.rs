@@ -212,7 +212,9 @@ async fn read<T: for<'de> Deserialize<'de>>(
     let timeout = state.limits.body_timeout;
     let packing = none(query).and_then(|()| {
         if media_type(headers).as_deref() != Some(JSON) {
-            return Err(ReceiveError::Unsupported(format!("the body must be {JSON}: set content-type")).into());
+            return Err(
+                ReceiveError::Unsupported(format!("the body must be {JSON}: set content-type")).into()
+            );
         }
         Ok(Packing::of(headers)?)
     });

@@ -2,6 +2,7 @@
 //! for a gateway that has another version.
 
 use super::State;
+use crate::auth::Principal;
 use crate::error::QueryError;
 use crate::model::Scope;
 use crate::patterns::Learned;
@@ -24,9 +25,14 @@ pub(super) fn name_version(mut answer: Response, learned: Option<Arc<Learned>>) 
 /// `GET /v1/gatelens/route-patterns`: the patterns of a scope; 404 while nothing is learned there.
 pub(super) async fn patterns(
     extract::State(state): extract::State<Arc<State>>,
+    extract::Extension(principal): extract::Extension<Principal>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    match scope(query.as_deref()).map(|scope| state.patterns.get(&scope)) {
+    let found = scope(query.as_deref()).and_then(|scope| {
+        principal.check_environment(&scope.environment)?;
+        Ok(state.patterns.get(&scope))
+    });
+    match found {
         Ok(Some(learned)) => {
             let body = [(header::CONTENT_TYPE, super::otlp::JSON)];
             name_version((body, learned.text.clone()).into_response(), Some(learned))

@@ -1,14 +1,20 @@
 //! The socket: routes, connections, and the end of both.
 
+mod access;
 mod alerts;
 mod api;
 mod assets;
 mod body;
 mod hand_back;
+mod host;
 mod otlp;
 mod redact;
+mod refusal;
 
-use crate::alerts::{self as alerting, Alerts, AlertsConfig};
+use crate::alerts::{self as alerting, AlertStats, Alerts, AlertsConfig};
+pub use host::{HostName, NotAHostName};
+
+use crate::auth::{Access, AccessConfig, AccessError};
 use crate::clock;
 use crate::jobs;
 use crate::learning::Learning;
@@ -22,7 +28,7 @@ use crate::store::{DataDir, StoreError, Writers};
 use axum::Router;
 use axum::extract::{self, MatchedPath, Request};
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::middleware::Next;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use gatelens_model::route_patterns;
@@ -49,6 +55,18 @@ pub struct Config {
     pub retention: Retention,
     /// Rules of alerts, and who is sent them.
     pub alerts: AlertsConfig,
+    /// Who may reach it, and how.
+    pub network: Network,
+    /// Who may send and who may read.
+    pub access: AccessConfig,
+}
+
+/// The service as the network sees it.
+#[derive(Debug, Clone, Default)]
+pub struct Network {
+    /// Names that a request may have in `Host` besides IP literals and `localhost`. A request with another name gets
+    /// 421, except that senders may use the name of Envoy's cluster.
+    pub hosts: Vec<HostName>,
 }
 
 /// Why the service cannot start.
@@ -62,6 +80,9 @@ pub enum StartError {
         /// The error of the system.
         source: std::io::Error,
     },
+    /// The files of tokens or people cannot be used, or are missing where they are needed.
+    #[error(transparent)]
+    Access(#[from] AccessError),
     /// The metrics of the service cannot be registered, which is a defect.
     #[error("cannot register the metrics of the service: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -93,6 +114,8 @@ pub struct Server {
 
 pub(crate) struct State {
     limits: Limits,
+    access: Access,
+    hosts: host::Hosts,
     data: Arc<DataDir>,
     writers: Arc<Writers>,
     patterns: Arc<KnownPatterns>,
@@ -110,6 +133,13 @@ pub(crate) struct State {
     started_at: f64,
 }
 
+impl State {
+    /// Who may do what.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+}
+
 impl Server {
     /// Opens the store and the socket.
     ///
@@ -117,7 +147,8 @@ impl Server {
     /// When the directory cannot be written, is in use by another process or holds files of a newer version; when
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let Config { listen, data, limits, retention, alerts } = config;
+        let Config { listen, data, limits, retention, network, access, alerts } = config;
+        let access = Access::open(&access, listen)?;
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -125,7 +156,10 @@ impl Server {
         let patterns = Arc::new(KnownPatterns::default());
         let failed = |source| StartError::Store { path: data.path().to_owned(), source };
         let writers = Arc::new(Writers::start(&data, &limits, &patterns).map_err(failed)?);
-        let alerts = Arc::new(Alerts::start(&alerts, &data, &limits).map_err(failed)?);
+        let stats = Stats::new()?;
+        let alerts =
+            AlertStats::new(stats.registry()).map(|stats| Alerts::start(&alerts, &data, &limits, stats))?;
+        let alerts = Arc::new(alerts.map_err(failed)?);
         let learning = Learning::start(Arc::clone(&writers), &patterns)
             .map_err(|error| failed(StoreError::file(data.path(), error)))?;
         let state = Arc::new(State {
@@ -134,10 +168,12 @@ impl Server {
             readers: Arc::new(Semaphore::new(limits.readers)),
             previews: Arc::new(Semaphore::new(limits.previews)),
             health: tokio::sync::Mutex::new(None),
-            stats: Stats::new()?,
+            stats,
             started_at: clock::now() as f64 / 1e9,
             store: Box::new(Files::new(Arc::clone(&data), limits.clone())),
+            hosts: host::Hosts::new(network.hosts),
             limits,
+            access,
             data,
             writers,
             patterns,
@@ -164,6 +200,7 @@ impl Server {
             tokio::spawn(alerting::evaluate(Arc::clone(&state.alerts))),
             tokio::spawn(alerting::deliver(Arc::clone(&state.alerts))),
         ];
+        let watching = tokio::spawn(jobs::watch_access(Arc::clone(&state)));
         let mut stop = std::pin::pin!(stop);
         loop {
             let accepted = tokio::select! {
@@ -187,10 +224,11 @@ impl Server {
             });
         }
         drop(listener);
+        watching.abort();
         pruning.abort();
         alerting.iter().for_each(tokio::task::JoinHandle::abort);
-        // It is done when it has let go of the writers.
-        let _ = pruning.await;
+        // They are done when they have let go of the writers and the state.
+        let _ = tokio::join!(pruning, watching);
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.
@@ -214,7 +252,8 @@ async fn accept(
 }
 
 fn router(state: Arc<State>) -> Router {
-    let receive = |signal| post(move |state, headers, body| otlp::receive(signal, state, headers, body));
+    let receive =
+        |signal| post(move |state, who, headers, body| otlp::receive(signal, state, who, headers, body));
     let api =
         api::routes().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
     api.route("/v1/metrics", receive(Signal::Metrics))
@@ -226,8 +265,11 @@ fn router(state: Arc<State>) -> Router {
         .route("/api/{*path}", any(api::no_path))
         .route("/v1/{*path}", any(api::no_path))
         .fallback(assets::serve)
+        // A request passes these from the last to the first.
+        .layer(from_fn_with_state(Arc::clone(&state), access::guard))
+        .layer(from_fn_with_state(Arc::clone(&state), host::check))
         .layer(axum::middleware::map_response(harden))
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), measure))
+        .layer(from_fn_with_state(Arc::clone(&state), measure))
         .with_state(state)
 }
 

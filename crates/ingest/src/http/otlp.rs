@@ -2,6 +2,7 @@
 
 use super::body::{self, Held, Packing, Share};
 use super::{State, hand_back};
+use crate::auth::Principal;
 use crate::clock;
 use crate::error::ReceiveError;
 use crate::learning;
@@ -28,12 +29,13 @@ const MAX_INSTANCE_BYTES: usize = 256;
 pub(super) async fn receive(
     signal: Signal,
     extract::State(state): extract::State<Arc<State>>,
+    extract::Extension(principal): extract::Extension<Principal>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     // A sender of another media type gets its answer in protobuf.
     let encoding = encoding(&headers);
-    let stored = store(&state, signal, encoding.as_ref().copied(), &headers, body).await;
+    let stored = store(&state, (&principal, signal), encoding.as_ref().copied(), &headers, body).await;
     let encoding = encoding.unwrap_or(Encoding::Protobuf);
     match stored {
         Ok(Taken { rejected, gateway }) => {
@@ -42,6 +44,9 @@ pub(super) async fn receive(
         }
         Err(error) => {
             state.stats.refused(signal);
+            if matches!(error, ReceiveError::OtherEnvironment { .. }) {
+                state.stats.refused_by(error.code());
+            }
             error.into_response(encoding)
         }
     }
@@ -63,7 +68,7 @@ struct Rejected {
 
 async fn store(
     state: &Arc<State>,
-    signal: Signal,
+    (principal, signal): (&Principal, Signal),
     encoding: Result<Encoding, &ReceiveError>,
     headers: &HeaderMap,
     body: Body,
@@ -81,12 +86,15 @@ async fn store(
         }
     };
     let (batch, share) = decode(state, packing, body, (signal, encoding), identity).await?;
+    check_environments(principal, &batch)?;
     match batch {
         Batch::Counts(batch) => {
             let gateway = batch.identity.as_ref().and(batch.parts.first()).map(|part| part.gateway.scope());
             let points: u64 = batch.parts.iter().map(|part| part.points.len() as u64).sum();
             let writing = Arc::clone(state);
-            let stored = to_its_end(async move { (writing.writers.metrics(batch).await, share) }).await??;
+            let (stored, observed) =
+                to_its_end(async move { (writing.writers.metrics(batch).await, share) }).await??;
+            state.stats.observed(state.learning.observe(observed));
             let count = match stored {
                 Stored::New { rejected } => rejected,
                 Stored::Repeat => 0,
@@ -111,7 +119,7 @@ async fn store(
                 {
                     tracing::warn!(%error, "names and groups of consumers are not stored");
                 }
-                state.learning.observe(observed);
+                state.stats.observed(state.learning.observe(observed));
             }
             let reason = match signal {
                 Signal::Traces => "only server spans of HTTP requests are stored: set http.request.method",
@@ -122,6 +130,15 @@ async fn store(
             Ok(Taken { rejected: Rejected { count: others, reason }, gateway })
         }
     }
+}
+
+/// Refuses a batch that reports for an environment of others.
+fn check_environments(principal: &Principal, batch: &Batch) -> Result<(), ReceiveError> {
+    let mut gateways: Box<dyn Iterator<Item = _>> = match batch {
+        Batch::Counts(batch) => Box::new(batch.parts.iter().map(|part| &part.gateway)),
+        Batch::Requests(batch, _) => Box::new(batch.parts.iter().map(|part| &part.gateway)),
+    };
+    gateways.try_for_each(|gateway| principal.check_environment(&gateway.environment))
 }
 
 /// Stores a batch even when its sender has gone meanwhile, and keeps its share of the memory as long as it lives.
@@ -155,7 +172,8 @@ async fn decode(
     decoding.await.map_err(|_| ReceiveError::Malformed("the body could not be decoded".to_owned()))?
 }
 
-fn encoding(headers: &HeaderMap) -> Result<Encoding, ReceiveError> {
+/// How a body is written, by its media type.
+pub(super) fn encoding(headers: &HeaderMap) -> Result<Encoding, ReceiveError> {
     let found = media_type(headers);
     match found.as_deref() {
         Some(PROTOBUF) => Ok(Encoding::Protobuf),

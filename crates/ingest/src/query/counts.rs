@@ -267,7 +267,7 @@ fn group_by(params: &Params) -> Result<Vec<Dimension>, QueryError> {
 
 /// The parameters of both queries, and those of one.
 fn names(own: &[&'static str]) -> Vec<&'static str> {
-    ["from", "to", "group_by"].iter().chain(&filter::NAMES).chain(own).copied().collect()
+    ["from", "to", "group_by"].into_iter().chain(filter::names()).chain(own.iter().copied()).collect()
 }
 
 fn too_many_points(limits: &Limits) -> QueryError {

@@ -64,23 +64,17 @@ impl Dimension {
         Self::ALL.iter().find(|(_, dimension)| *dimension == self).map_or("", |(name, _)| name)
     }
 
+    /// Whether its values are texts.
+    pub(crate) fn is_text(self) -> bool {
+        !matches!(self, Self::Status | Self::GrpcStatus)
+    }
+
     /// The value of a series, whose consumer is in this group.
     pub(crate) fn of_series(self, series: &SeriesKey, group: &str) -> Value {
-        let text = |text: &str| Value::Text(text.to_owned());
         match self {
-            Self::Consumer => text(&series.consumer),
-            Self::ConsumerGroup => text(group),
-            Self::Method => text(&series.method),
-            Self::Route => text(&series.route),
             Self::Status => Value::Number(Some(u64::from(series.status))),
             Self::GrpcStatus => Value::Number(series.grpc_status.map(u64::from)),
-            Self::ErrorType => text(&series.error_type),
-            Self::Host => text(&series.host),
-            Self::UpstreamCluster => text(&series.upstream_cluster),
-            Self::Service => text(&series.service),
-            Self::Environment => text(&series.environment),
-            Self::Version => text(&series.version),
-            Self::Direction => text(&series.direction),
+            text => Value::Text(text.text_of_series(series, group).unwrap_or_default().to_owned()),
         }
     }
 

@@ -7,37 +7,13 @@ use crate::error::QueryError;
 use crate::model::{RequestEvent, Scope, SeriesKey, is_error};
 use gatelens_model::{grpc, value};
 
-/// Names of the parameters read here.
-pub(crate) const NAMES: [&str; 14] = [
-    "service",
-    "environment",
-    "version",
-    "direction",
-    "consumer",
-    "group",
-    "method",
-    "route",
-    "host",
-    "upstream_cluster",
-    "status",
-    "grpc_status",
-    "error_type",
-    "errors",
-];
+/// Names of the parameters read here: those of all dimensions, and the one that is none.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    Dimension::ALL.into_iter().map(|(name, _)| name).chain([ERRORS])
+}
 
-/// Texts of [`NAMES`].
-const TEXTS: [Dimension; 10] = [
-    Dimension::Service,
-    Dimension::Environment,
-    Dimension::Version,
-    Dimension::Consumer,
-    Dimension::ConsumerGroup,
-    Dimension::Method,
-    Dimension::Route,
-    Dimension::Host,
-    Dimension::UpstreamCluster,
-    Dimension::ErrorType,
-];
+/// The parameter for the outcome of requests.
+const ERRORS: &str = "errors";
 
 /// A parameter may have several values, repeated or separated by commas: a request has to match any of them. A value
 /// behind `!` excludes. Different parameters all have to hold.
@@ -71,26 +47,27 @@ enum Outcome {
 }
 
 impl Filter {
-    /// Reads the parameters of [`NAMES`]. Without a direction, inbound traffic is meant.
+    /// Reads the parameters of [`names`]. Without a direction, inbound traffic is meant.
     pub(crate) fn read(params: &Params) -> Result<Self, QueryError> {
-        let errors = match params.one("errors")? {
+        let errors = match params.one(ERRORS)? {
             None => None,
             Some("true") => Some(Outcome::Errors),
             Some("false") => Some(Outcome::Others),
-            Some(_) => return Err(QueryError::parameter("errors", "errors must be true or false")),
+            Some(_) => return Err(QueryError::parameter(ERRORS, "errors must be true or false")),
         };
         let mut texts = Vec::new();
-        for dimension in TEXTS {
-            let wanted = Wanted::read(params, dimension.name(), |text| Ok(text.to_owned()))?;
+        for (name, dimension) in Dimension::ALL.into_iter().filter(|(_, dimension)| dimension.is_text()) {
+            let mut wanted = match dimension {
+                Dimension::Direction => Wanted::read(params, name, direction)?,
+                _ => Wanted::read(params, name, |text| Ok(text.to_owned()))?,
+            };
+            if dimension == Dimension::Direction && wanted == Wanted::default() {
+                wanted.any.push(value::INBOUND.to_owned());
+            }
             if wanted != Wanted::default() {
                 texts.push((dimension, wanted));
             }
         }
-        let mut directions = Wanted::read(params, "direction", direction)?;
-        if directions == Wanted::default() {
-            directions.any.push(value::INBOUND.to_owned());
-        }
-        texts.push((Dimension::Direction, directions));
         Ok(Self {
             texts,
             status: Wanted::read(params, "status", status)?,
@@ -147,7 +124,6 @@ impl Filter {
             && (statuses.is_empty() || statuses.iter().any(|status| classes >> class(status) & 1 == 1))
     }
 
-    /// Whether all texts fit that are known.
     /// Whether the traffic of a scope is wanted, as far as its service, its environment and its direction decide it.
     pub(crate) fn takes_scope(&self, scope: &Scope) -> bool {
         self.takes_texts(|dimension| match dimension {
@@ -158,6 +134,7 @@ impl Filter {
         })
     }
 
+    /// Whether all texts fit that are known.
     fn takes_texts<'a>(&self, text: impl Fn(Dimension) -> Option<&'a str>) -> bool {
         self.texts.iter().all(|(dimension, wanted)| {
             text(*dimension).is_none_or(|found| wanted.takes(|wanted| wanted == found))
@@ -260,7 +237,7 @@ mod tests {
     use super::*;
 
     fn read(query: &str) -> Result<Filter, QueryError> {
-        Filter::read(&Params::parse(Some(query), &NAMES)?)
+        Filter::read(&Params::parse(Some(query), &names().collect::<Vec<_>>())?)
     }
 
     fn event(change: impl FnOnce(&mut RequestEvent)) -> RequestEvent {

@@ -8,6 +8,7 @@ mod counts;
 mod dimension;
 mod filter;
 mod gateways;
+mod glob;
 mod labels;
 pub(crate) mod params;
 mod patterns;
@@ -18,17 +19,17 @@ mod rollup;
 mod senders;
 mod windows;
 
+pub(crate) use consumers::{Consumers, ConsumersQuery};
+pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use dimension::Dimension;
-pub(crate) use filter::{Filter, NAMES as FILTER_NAMES};
+pub(crate) use filter::{Filter, names as filter_names};
+pub(crate) use gateways::{Gateways, GatewaysQuery};
+pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
+pub(crate) use requests::{RequestsPage, RequestsQuery};
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use windows::{Window, WindowsQuery};
-pub(crate) use consumers::{Consumers, ConsumersQuery};
-pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
-pub(crate) use gateways::{Gateways, GatewaysQuery};
-pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
-pub(crate) use requests::{RequestsPage, RequestsQuery};
 
 use crate::error::QueryError;
 use crate::limits::Limits;
@@ -68,7 +69,7 @@ pub(crate) trait Store: Send + Sync {
 pub(crate) enum Question {
     Summary(SummaryQuery),
     Timeseries(TimeseriesQuery),
-    Requests(RequestsQuery),
+    Requests(Box<RequestsQuery>),
     Gateways(GatewaysQuery),
     Consumers(ConsumersQuery),
     Patterns(PatternsQuery),
@@ -125,7 +126,7 @@ impl Question {
         Ok(match kind {
             Kind::Summary => Self::Summary(SummaryQuery::parse(query, now)?),
             Kind::Timeseries => Self::Timeseries(TimeseriesQuery::parse(query, now, limits)?),
-            Kind::Requests => Self::Requests(RequestsQuery::parse(query, now, limits)?),
+            Kind::Requests => Self::Requests(Box::new(RequestsQuery::parse(query, now, limits)?)),
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query)?),

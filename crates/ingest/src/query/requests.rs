@@ -1,12 +1,14 @@
-//! `requests`: the request log, newest first.
+//! `requests`: the request log, newest or slowest first.
 //!
-//! Requests are in one order: by their time, and where that is the same by the place they are stored at. A cursor is
-//! a place in it, so that pages neither repeat nor miss what was there when the first was read. Chunks overlap in
-//! time, since each worker sends its own; a request is given out once no unread chunk can hold a later one.
+//! Requests are in one order: by their time, or by their duration, and where that is the same by the place they are
+//! stored at. A cursor is a place in it, so that pages neither repeat nor miss what was there when the first was read.
+//! Chunks overlap, since each worker sends its own; a request is given out once no unread chunk can hold one that comes
+//! before it.
 //!
 //! A page ends with the rows that were asked for, or before the row that would make it larger than an answer may be:
 //! captured bodies are as large as they are.
 
+mod criteria;
 mod file;
 mod fold;
 mod place;
@@ -21,10 +23,10 @@ use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::RequestEvent;
 use crate::store::DataDir;
-use data_encoding::HEXLOWER_PERMISSIVE;
+use criteria::Criteria;
 use file::File;
 use fold::Folding;
-use place::Place;
+use place::{Order, Place};
 use row::Row;
 
 pub(crate) use row::Sender;
@@ -34,16 +36,18 @@ use waiting::Waiting;
 
 const DEFAULT_ROWS: u64 = 100;
 
+/// Requests that could be read in the time that reading a chunk takes beside its requests. A sender may put each of its
+/// requests into a chunk of its own.
+const CHUNK_COST: usize = 20;
+
 /// A question for a page of the request log.
 pub(crate) struct RequestsQuery {
     range: Range,
     filter: Filter,
     /// Instances of gateways.
     gateway: Wanted<String>,
-    /// Requests of this trace only: 16 bytes.
-    trace_id: Option<Vec<u8>>,
-    /// The request with this id only.
-    request_id: Option<String>,
+    criteria: Criteria,
+    order: Order,
     limit: usize,
     cursor: Option<Place>,
 }
@@ -61,76 +65,73 @@ pub(crate) struct RequestsPage {
 impl RequestsQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
-        let names: Vec<&str> = ["from", "to", "gateway", "trace_id", "request_id", "limit", "cursor"]
-            .iter()
-            .chain(&filter::NAMES)
-            .copied()
-            .collect();
+        let own = ["from", "to", "gateway", "sort", "limit", "cursor"];
+        let names: Vec<&str> = own.into_iter().chain(criteria::NAMES).chain(filter::names()).collect();
         let params = Params::parse(query, &names)?;
+        let order = params.one("sort")?.map_or(Ok(Order::Time), Order::parse)?;
         Ok(Self {
             range: Range::read(&params, now)?,
             filter: Filter::read(&params)?,
             gateway: Wanted::read(&params, "gateway", |text| Ok(text.to_owned()))?,
-            trace_id: params.one("trace_id")?.map(trace_id).transpose()?,
-            request_id: params.one("request_id")?.map(str::to_owned),
+            criteria: Criteria::read(&params)?,
+            order,
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
-            cursor: params.one("cursor")?.map(Place::parse).transpose()?,
+            cursor: params.one("cursor")?.map(|text| Place::parse(text, order)).transpose()?,
         })
     }
 
     fn takes(&self, event: &RequestEvent, sender: &Sender) -> bool {
-        self.trace_id.as_ref().is_none_or(|wanted| *wanted == event.trace_id)
-            && self.request_id.as_ref().is_none_or(|wanted| event.request_id.as_ref() == Some(wanted))
-            && self.gateway.takes(|wanted| **wanted == *sender.gateway)
-            && self.filter.takes_event(event, sender)
+        // A chunk is of one gateway, which its description tells.
+        self.criteria.take(event) && self.filter.takes_event(event, sender)
     }
 
     /// The answer out of the store.
     pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<RequestsPage, QueryError> {
-        let before = self.cursor.map_or(i64::MAX, |cursor| cursor.time);
         // Every day is looked at, for the clocks of senders and of ours may have differed by any time.
         let mut files: Vec<File> = super::open_days(directory, limits.query_timeout)?
             .into_iter()
-            .map(|(path, day, connection)| File::new(path, day, connection, self.range, before))
+            .map(|(path, day, connection)| File::new(path, day, connection, self))
             .collect();
         let mut waiting = Waiting::new(self.limit, limits.page_bytes);
-        let mut folding = Folding::read(directory, limits.query_timeout);
         let counts = super::open_counts(directory, limits.query_timeout).ok();
+        let mut folding = Folding::of(counts.as_ref());
         let mut labels = Labels::of(counts.as_ref());
         let mut page = Page::default();
         let mut scanned = 0;
         let deadline = Instant::now() + limits.query_timeout;
         loop {
-            // The latest time that an unread chunk can hold.
-            let mut latest: Option<(i64, usize)> = None;
+            // The first place that a request of an unread chunk can have.
+            let mut first: Option<(Place, usize)> = None;
             for (index, file) in files.iter_mut().enumerate() {
-                if let Some(t1) = file.latest(directory, &self.filter)?
-                    && latest.is_none_or(|(known, _)| t1 > known)
+                if let Some(place) = file.first(directory, self)?
+                    && first.is_none_or(|(known, _)| place > known)
                 {
-                    latest = Some((t1, index));
+                    first = Some((place, index));
                 }
             }
-            while let Some((place, row)) = waiting.pop_after(latest.map(|(t1, _)| t1)) {
+            while let Some((place, row)) = waiting.pop_before(first.map(|(place, _)| place)) {
                 if !page.take(place, row, limits.page_bytes) {
                     return Ok(self.answer_after(page));
                 }
-                if page.rows.len() == self.limit && (waiting.has_more() || latest.is_some()) {
+                if page.rows.len() == self.limit && (waiting.has_more() || first.is_some()) {
                     return Ok(self.answer_after(page));
                 }
             }
             if waiting.is_used_up() {
                 return Ok(self.answer_after(page));
             }
-            let Some((t1, index)) = latest else { return Ok(self.answer_of(page.rows, None)) };
-            // All that is later than the next chunk has been given out. The next page begins there, unless this one
-            // began there, in which case it must continue to make progress.
-            let place = Place { time: t1, day: i64::MAX, chunk: i64::MAX, row: u64::MAX };
-            if scanned >= limits.scanned && self.cursor.is_none_or(|cursor| t1 < cursor.time) {
+            let Some((place, index)) = first else { return Ok(self.answer_of(page.rows, None)) };
+            // All that comes before the next chunk has been given out. The next page begins there, unless this one
+            // began there, in which case it must continue to make progress. In order of duration, a page must read the
+            // chunks before it anew, and can only be late.
+            let may_end = self.order == Order::Time && self.cursor.is_none_or(|cursor| place < cursor);
+            if scanned >= limits.scanned && may_end {
                 return Ok(self.answer_of(page.rows, Some(place)));
             }
             if Instant::now() > deadline {
                 return Err(QueryError::TooSlow);
             }
+            scanned += CHUNK_COST;
             scanned += files[index].read_next(directory, self, (&mut folding, &mut labels), &mut waiting)?;
             waiting.trim();
         }
@@ -142,16 +143,9 @@ impl RequestsQuery {
     }
 
     fn answer_of(&self, rows: Vec<Row>, next: Option<Place>) -> RequestsPage {
-        let next = next.map(|place| place.to_text());
+        let next = next.map(|place| place.to_text(self.order));
         RequestsPage { from: rfc3339(self.range.from), to: rfc3339(self.range.to), rows, next }
     }
-}
-
-fn trace_id(text: &str) -> Result<Vec<u8>, QueryError> {
-    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().filter(|bytes| bytes.len() == 16);
-    bytes.ok_or_else(|| {
-        QueryError::parameter("trace_id", format!("trace_id must be 32 hexadecimal digits, not {text:?}"))
-    })
 }
 
 /// The rows so far.

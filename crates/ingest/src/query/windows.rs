@@ -48,7 +48,11 @@ impl WindowsQuery<'_> {
             if Instant::now() > deadline {
                 return Err(QueryError::TooSlow);
             }
-            asked = next(Some(self.window(&snapshot, &groups, range.widened_before(since, HALF_HOUR_SECONDS))?));
+            asked = next(Some(self.window(
+                &snapshot,
+                &groups,
+                range.widened_before(since, HALF_HOUR_SECONDS),
+            )?));
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::patterns;
 use super::sketch::{self, Unreadable};
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema};
 use crate::clock;
+use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
 use crate::model::{
     Labelled, MetricBatch, Point, Scope, SeriesKey, Signal, Tally, Temporality, Timing, Values,
@@ -33,6 +34,8 @@ pub(super) struct Metrics {
     consumers: Consumers,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
+    /// Requests of the batch that was stored last, for the learning of routes.
+    taught: learning::Counted,
 }
 
 impl Metrics {
@@ -62,7 +65,8 @@ impl Metrics {
             patterns::put(&transaction, scope, learned, clock::now())?;
         }
         transaction.commit()?;
-        Ok(Self { directory, connection, series, max_series, consumers, patterns })
+        let taught = learning::Counted::default();
+        Ok(Self { directory, connection, series, max_series, consumers, patterns, taught })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -81,6 +85,7 @@ impl Metrics {
 
     fn store_or_undo(&mut self, batch: &MetricBatch, now: i64) -> Result<Stored, StoreError> {
         let mut fresh = Vec::new();
+        self.taught = learning::Counted::default();
         let outcome = self.store_in_one(batch, now, &mut fresh);
         if outcome.is_err() {
             // Their rows were rolled back.
@@ -89,6 +94,11 @@ impl Metrics {
             }
         }
         outcome
+    }
+
+    /// The requests that the batch stored last has added, for the learning of routes.
+    pub(super) fn take_observed(&mut self) -> Vec<learning::Observed> {
+        std::mem::take(&mut self.taught).into_observed()
     }
 
     /// Stores learned patterns and folds the past under them. They are in force when this returns. `now` is in Unix
@@ -140,6 +150,7 @@ impl Metrics {
         let mut rejected = 0;
         let mut added = BTreeMap::new();
         let mut counted = Counted::new();
+        let mut taught = learning::Counted::default();
         for part in &batch.parts {
             let gateway = note_gateway(&transaction, &part.gateway, now)?;
             note_tags(&transaction, gateway, &part.gateway.tags)?;
@@ -169,6 +180,9 @@ impl Metrics {
                 if !news.is_empty() {
                     let minute = minute_of(point.time);
                     self.consumers.add(&mut counted, &point.series, minute);
+                    if part.gateway.infers_routes() {
+                        taught.add(&point.series, news.duration.count);
+                    }
                     added.entry((minute, series)).or_insert_with(Values::default).add(&news);
                 }
             }
@@ -179,6 +193,7 @@ impl Metrics {
         note_counted(&transaction, &counted)?;
         transaction.commit()?;
         self.consumers.committed(counted);
+        self.taught = taught;
         Ok(Stored::New { rejected })
     }
 }

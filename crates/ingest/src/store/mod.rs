@@ -19,7 +19,7 @@ pub(crate) mod sketch;
 mod writer;
 
 pub(crate) use data_dir::DataDir;
-pub(crate) use patterns::{Lesson, load as load_patterns};
+pub(crate) use patterns::{Lesson, load as load_patterns, load_of as load_patterns_of};
 pub(crate) use prune::{Pruned, minutes_since};
 pub(crate) use requests::day_files;
 pub(crate) use schema::{METRICS_FILE, open_read};

@@ -7,7 +7,7 @@ use super::StoreError;
 use crate::model::{Scope, SeriesKey};
 use crate::patterns::{Learned, folded};
 use gatelens_routes::Patterns;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::collections::HashMap;
 
 /// What was learned in a scope, and from how much.
@@ -22,20 +22,36 @@ pub(crate) struct Lesson {
 /// The patterns of all scopes. Those that cannot be read are learned anew.
 pub(crate) fn load(file: &Connection) -> Result<Vec<(Scope, Learned)>, StoreError> {
     let mut select = file
-        .prepare("SELECT service, environment, direction, content, requests FROM patterns ORDER BY rowid")?;
+        .prepare("SELECT content, requests, service, environment, direction FROM patterns ORDER BY rowid")?;
     let mut rows = select.query([])?;
     let mut all = Vec::new();
     while let Some(row) = rows.next()? {
-        let scope = Scope { service: row.get(0)?, environment: row.get(1)?, direction: row.get(2)? };
-        let content: String = row.get(3)?;
-        match Patterns::read(&content) {
-            Ok(patterns) => all.push((scope, Learned::new(patterns, row.get::<_, i64>(4)? as u64))),
-            Err(error) => {
-                tracing::warn!(?scope, %error, "learned routes cannot be read and are learned anew")
-            }
-        }
+        let scope = Scope { service: row.get(2)?, environment: row.get(3)?, direction: row.get(4)? };
+        all.extend(read(row, &scope)?.map(|learned| (scope, learned)));
     }
     Ok(all)
+}
+
+/// The patterns of one scope, where it has some that can be read.
+pub(crate) fn load_of(file: &Connection, scope: &Scope) -> Result<Option<Learned>, StoreError> {
+    let Scope { service, environment, direction } = scope;
+    let mut select = file.prepare_cached(
+        "SELECT content, requests FROM patterns WHERE service = ? AND environment = ? AND direction = ?",
+    )?;
+    let found = select.query_row([service, environment, direction], |row| read(row, scope));
+    Ok(found.optional()?.flatten())
+}
+
+/// Patterns out of a row that begins with their content and the requests that they were learned from.
+fn read(row: &Row<'_>, scope: &Scope) -> rusqlite::Result<Option<Learned>> {
+    let content: String = row.get(0)?;
+    match Patterns::read(&content) {
+        Ok(patterns) => Ok(Some(Learned::new(patterns, row.get::<_, i64>(1)? as u64))),
+        Err(error) => {
+            tracing::warn!(?scope, %error, "learned routes cannot be read and are learned anew");
+            Ok(None)
+        }
+    }
 }
 
 /// Stores the patterns of a scope. `now` is in Unix nanoseconds.

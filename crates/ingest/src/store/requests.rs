@@ -184,10 +184,12 @@ fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
     let (Some(t0), Some(t1)) = (times().min(), times().max()) else { return Ok(()) };
     let errors = part.events.iter().filter(|event| is_error(event.status, event.grpc_status)).count();
     let classes = part.events.iter().fold(0i64, |mask, event| mask | 1 << (event.status / 100));
+    let durations = part.events.iter().flat_map(|event| [event.duration_ns, event.upstream_ns]);
+    let longest = durations.flatten().max().unwrap_or_default();
     let data = chunk::encode(&part.events).map_err(|error| StoreError::file(Path::new("chunk"), error))?;
     file.prepare_cached(
-        "INSERT INTO chunks (t0, t1, n, errors, classes, gateway, service, environment, data)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chunks (t0, t1, n, errors, classes, gateway, service, environment, data, longest)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         t0,
@@ -198,7 +200,8 @@ fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
         part.gateway.instance,
         part.gateway.service,
         part.gateway.environment,
-        data
+        data,
+        i64::try_from(longest).unwrap_or(i64::MAX)
     ])?;
     Ok(())
 }

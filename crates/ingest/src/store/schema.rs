@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 9;
+const VERSION: i64 = 10;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -276,6 +276,7 @@ CREATE TABLE consumers (
     PRIMARY KEY (service, environment, id)
 ) WITHOUT ROWID;
 ",
+    "",
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -308,6 +309,14 @@ WHERE day IS NOT NULL;
     "",
     "",
     "",
+    // Chunks of before must be looked into: their requests may have taken any time.
+    "
+ALTER TABLE chunks ADD COLUMN longest INTEGER NOT NULL DEFAULT 9223372036854775807;
+                                    -- nanoseconds: no request of it took longer, in all or upstream
+DROP INDEX chunks_by_time;
+CREATE INDEX chunks_by_time ON chunks (t1, id, t0, n, errors, classes, service, environment, gateway, longest);
+CREATE INDEX chunks_by_duration ON chunks (longest, id, t0, t1, errors, classes, service, environment, gateway);
+",
 ];
 
 /// Opens the file of counters to write, and creates it when it is not there.

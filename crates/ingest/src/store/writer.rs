@@ -4,6 +4,7 @@ use super::metrics::Metrics;
 use super::requests::Requests;
 use super::{DataDir, Lesson, Pruned, StoreError, schema};
 use crate::clock;
+use crate::learning::Observed;
 use crate::limits::Limits;
 use crate::model::{Labelled, MetricBatch, RequestBatch, Signal};
 use crate::patterns::KnownPatterns;
@@ -67,7 +68,7 @@ struct Failure {
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum MetricJob {
-    Store(MetricBatch, Reply<Stored>),
+    Store(MetricBatch, Reply<(Stored, Vec<Observed>)>),
     Probe(Reply<()>),
     Prune(Retention, Reply<Pruned>),
     Learn(Lesson, Reply<()>),
@@ -104,8 +105,9 @@ impl Writers {
         })
     }
 
-    /// Stores a batch of counters. It is on disk when this returns.
-    pub(crate) async fn metrics(&self, batch: MetricBatch) -> Result<Stored, Refused> {
+    /// Stores a batch of counters. It is on disk when this returns, with the requests that it added and that routes can be
+    /// learned from.
+    pub(crate) async fn metrics(&self, batch: MetricBatch) -> Result<(Stored, Vec<Observed>), Refused> {
         self.metrics.store(|reply| MetricJob::Store(batch, reply)).await
     }
 
@@ -172,7 +174,7 @@ impl<J: Send + 'static> Writer<J> {
     }
 
     /// Hands over a batch, and remembers whether it could be stored.
-    async fn store(&self, job: impl FnOnce(Reply<Stored>) -> J) -> Result<Stored, Refused> {
+    async fn store<T>(&self, job: impl FnOnce(Reply<T>) -> J) -> Result<T, Refused> {
         let _one = Waiting::of(&self.waiting);
         let outcome = self.submit(job).await;
         let failure = match &outcome {
@@ -246,7 +248,10 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
     for job in queue {
         // A sender that has gone does not read the answer; its repeat will get one.
         match job {
-            MetricJob::Store(batch, reply) => drop(reply.send(store.store(&batch, clock::now()))),
+            MetricJob::Store(batch, reply) => {
+                let stored = store.store(&batch, clock::now());
+                drop(reply.send(stored.map(|stored| (stored, store.take_observed()))));
+            }
             MetricJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
             MetricJob::Probe(reply) => drop(reply.send(store.probe(clock::now()))),
             MetricJob::Label(labelled, reply) => drop(reply.send(store.label(&labelled, clock::now()))),

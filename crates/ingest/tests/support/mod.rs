@@ -1,7 +1,9 @@
 //! A server of one's own on a free port, and a client for it.
 
+pub(crate) mod receiver;
+
 use gatelens_ingest::alerts::AlertsConfig;
-use gatelens_ingest::{Config, Limits, Server};
+use gatelens_ingest::{AccessConfig, Config, Limits, Network, Server};
 pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
 use serde_json::Value;
@@ -18,6 +20,8 @@ pub(crate) struct Service {
     data: PathBuf,
     limits: Limits,
     alerts: AlertsConfig,
+    access: AccessConfig,
+    network: Network,
     /// Kept for as long as a service may use it.
     dir: Option<TempDir>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
@@ -37,15 +41,19 @@ impl Service {
     }
 
     pub(crate) fn with(limits: Limits) -> Self {
-        Self::with_all(limits, AlertsConfig::default())
+        Self::configured(limits, Network::default(), AccessConfig::default())
     }
 
-    /// With the section `alerts` of a configuration file.
-    pub(crate) fn alerting(alerts: AlertsConfig) -> Self {
-        Self::with_all(Limits::default(), alerts)
+    pub(crate) fn on(network: Network, limits: Limits) -> Self {
+        Self::configured(limits, network, AccessConfig::default())
     }
 
-    fn with_all(limits: Limits, alerts: AlertsConfig) -> Self {
+    /// With senders or people who have to prove who they are.
+    pub(crate) fn guarded(limits: Limits, access: AccessConfig) -> Self {
+        Self::configured(limits, Network::default(), access)
+    }
+
+    fn configured(limits: Limits, network: Network, access: AccessConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let config = ureq::Agent::config_builder().http_status_as_error(false);
@@ -53,11 +61,22 @@ impl Service {
             url: String::new(),
             data,
             limits,
-            alerts,
+            alerts: AlertsConfig::default(),
+            access,
+            network,
             dir: Some(dir),
             running: None,
             agent: config.build().new_agent(),
         };
+        service.run();
+        service
+    }
+
+    /// With the section `alerts` of a configuration file.
+    pub(crate) fn alerting(alerts: AlertsConfig) -> Self {
+        let mut service = Self::start();
+        service.stop();
+        service.alerts = alerts;
         service.run();
         service
     }
@@ -79,6 +98,14 @@ impl Service {
 
     pub(crate) fn get_as(&self, path: &str, accept: &str) -> Answer {
         Answer::of(self.agent.get(format!("{}{path}", self.url)).header("accept", accept).call())
+    }
+
+    pub(crate) fn get_with(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::of(request.call())
     }
 
     /// A JSON answer of 200.
@@ -126,6 +153,8 @@ impl Service {
             limits: self.limits.clone(),
             retention: gatelens_ingest::Retention::default(),
             alerts: self.alerts.clone(),
+            access: self.access.clone(),
+            network: self.network.clone(),
         };
         let thread = std::thread::spawn(move || {
             let runtime =

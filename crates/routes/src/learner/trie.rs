@@ -98,13 +98,13 @@ impl Trie {
         (0..end).filter(move |id| !free.contains(id))
     }
 
-    /// Begins a path.
-    pub(super) fn walk(&mut self) -> Walk<'_> {
+    /// Begins a path that so many requests had.
+    pub(super) fn walk(&mut self, requests: u32) -> Walk<'_> {
         if self.nodes.len().saturating_sub(self.free.len()) >= MAX_NODES {
             self.prune();
         }
-        self.count(ROOT);
-        Walk { trie: self, at: Some(ROOT) }
+        self.count(ROOT, requests);
+        Walk { trie: self, at: Some(ROOT), requests }
     }
 
     /// Makes a learned place, with the words that stay literal there.
@@ -185,9 +185,9 @@ impl Trie {
         id
     }
 
-    fn count(&mut self, id: Id) {
+    fn count(&mut self, id: Id, requests: u32) {
         if let Some(node) = self.node_mut(id) {
-            node.count = node.count.saturating_add(1);
+            node.count = node.count.saturating_add(requests);
         }
     }
 
@@ -344,11 +344,21 @@ impl Trie {
 pub(super) struct Walk<'a> {
     trie: &'a mut Trie,
     at: Option<Id>,
+    requests: u32,
+}
+
+/// What is known of a segment beside the form in which it stands in a route.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Seen<'a> {
+    /// The segment as it was sent.
+    Sent(&'a [u8]),
+    /// A route alone: behind its placeholder stood one value or another.
+    Route,
 }
 
 impl Walk<'_> {
-    /// Follows a segment: as it is written in a route, and as it was sent.
-    pub(super) fn step(&mut self, written: &str, form: Form, raw: &[u8]) {
+    /// Follows a segment as it is written in a route.
+    pub(super) fn step(&mut self, written: &str, form: Form, seen: Seen<'_>) {
         let verb = verb(written);
         let base = written.get(..written.len().saturating_sub(verb.map_or(0, str::len))).unwrap_or(written);
         let is_value =
@@ -362,40 +372,46 @@ impl Walk<'_> {
             self.trie.know(base);
         }
         let next = self.trie.child(at, label);
-        self.trie.count(next);
-        if let Some(node) = self.trie.node_mut(next).filter(|node| node.count == 1) {
-            node.born = born;
+        let requests = self.requests;
+        if let Some(node) = self.trie.node_mut(next).filter(|node| node.count == 0) {
+            node.born = born.saturating_sub(requests).saturating_add(1);
         }
+        self.trie.count(next, requests);
         if as_value && let Some(node) = self.trie.node_mut(next) {
-            node.sketch |= bit_of(raw);
+            node.sketch |= match seen {
+                Seen::Sent(raw) => bit_of(raw),
+                Seen::Route if is_value => bits_behind(base, node.count, requests),
+                Seen::Route => bit_of(base.as_bytes()),
+            };
             if is_value {
                 match base {
                     "{number}" | "{uuid}" | "{date}" | "{email}" | "{ulid}" => {
-                        node.strict = node.strict.saturating_add(1)
+                        node.strict = node.strict.saturating_add(requests)
                     }
-                    "{id}" => add(&mut node.loose, &[1, 0]),
-                    _ => add(&mut node.loose, &[0, 1]),
+                    "{id}" => add(&mut node.loose, &[requests, 0]),
+                    _ => add(&mut node.loose, &[0, requests]),
                 }
             }
         }
         self.at = Some(next);
         if let Some(verb) = verb {
             let next = self.trie.child(next, verb);
-            self.trie.count(next);
+            self.trie.count(next, requests);
             self.at = Some(next);
         }
     }
 
     /// Ends the path.
     pub(super) fn end(self, method: &str) {
+        let requests = u64::from(self.requests);
         match method {
-            "GET" | "HEAD" | "OPTIONS" => self.trie.reads = self.trie.reads.saturating_add(1),
-            _ => self.trie.writes = self.trie.writes.saturating_add(1),
+            "GET" | "HEAD" | "OPTIONS" => self.trie.reads = self.trie.reads.saturating_add(requests),
+            _ => self.trie.writes = self.trie.writes.saturating_add(requests),
         }
         let known = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len());
         let node = self.at.and_then(|at| self.trie.node_mut(at));
         if let Some(count) = node.and_then(|node| node.methods.get_mut(known)) {
-            *count = count.saturating_add(1);
+            *count = count.saturating_add(self.requests);
         }
     }
 
@@ -429,6 +445,15 @@ fn add<const N: usize>(into: &mut [u32; N], from: &[u32; N]) {
 
 fn bit_of(value: &[u8]) -> u64 {
     1_u64.wrapping_shl(u32::try_from(hash(value) >> 58).unwrap_or(0))
+}
+
+/// The sketch of the values behind a placeholder, which are not known. Dates, versions and locales near the root of an API
+/// are mostly the same in every request; identifiers are mostly different ones.
+fn bits_behind(placeholder: &str, count: u32, requests: u32) -> u64 {
+    match placeholder {
+        "{date}" | "{version}" | "{locale}" => bit_of(placeholder.as_bytes()),
+        _ => u64::MAX.checked_shl(requests).map_or(u64::MAX, |rest| !rest).rotate_left(count % 64),
+    }
 }
 
 fn place_of(hash: u64) -> (usize, u64) {

@@ -32,7 +32,7 @@ pub(super) fn write(text: &str, classes: Classes, out: &mut String) -> Form {
     form
 }
 
-/// How a text stands that has placeholders already; `None` when it is no template.
+/// How a text stands that has placeholders already; `None` when it is not a template.
 pub(super) fn template(text: &str) -> Option<Form> {
     let mut rest = text;
     let mut around: usize = 0;

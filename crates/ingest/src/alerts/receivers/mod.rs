@@ -12,7 +12,7 @@ pub use webhook::WebhookConfig;
 use super::engine::Origin;
 use super::message::Message;
 use super::rule::{RuleError, check_name};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -21,23 +21,20 @@ const MAX_SECRET_BYTES: u64 = 16 << 10;
 
 /// A receiver as it is written: a name, and one kind.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct ReceiverConfig {
     /// Name of the receiver, unique: 1 to 64 letters, digits, `-`, `_` or `.`.
     pub name: String,
     /// Whether it gets the end of an alert, too.
-    #[serde(default = "yes")]
     pub send_resolved: Option<bool>,
     /// JSON to an address of your own, signed.
     pub webhook: Option<WebhookConfig>,
 }
 
-fn yes() -> Option<bool> {
-    None
-}
-
 /// A text that must not be seen: its debug output and its errors do not have it.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Secret(String);
 
@@ -188,13 +185,7 @@ impl Receiver {
         let (kind, host) = match &self.target {
             Target::Webhook(webhook) => ("webhook", webhook.host()),
         };
-        Shown {
-            name: self.name.clone(),
-            kind,
-            host,
-            origin: self.origin,
-            send_resolved: self.send_resolved,
-        }
+        Shown { name: self.name.clone(), kind, host, origin: self.origin, send_resolved: self.send_resolved }
     }
 
     /// Sends a message. Blocks until there is a response, at most 10 s. `id` names the delivery; `now` is in Unix
@@ -208,8 +199,3 @@ impl Receiver {
 
 /// The keys of the kinds.
 const KINDS: [&str; 1] = ["webhook"];
-
-/// A key that may be `null` is not there.
-pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
-    Option::deserialize(value)
-}

@@ -22,6 +22,7 @@ const MIN_SECRET_BYTES: usize = 16;
 
 /// A webhook as it is written.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields)]
 pub struct WebhookConfig {
     /// Address that messages are posted to, `http` or `https`.
@@ -50,7 +51,8 @@ impl Webhook {
         if let Some(Held::Here(text)) = &secret
             && text.expose().trim().len() < MIN_SECRET_BYTES
         {
-            let message = format!("the secret has fewer than {MIN_SECRET_BYTES} bytes, so that it could be guessed");
+            let message =
+                format!("the secret has fewer than {MIN_SECRET_BYTES} bytes, so that it could be guessed");
             return Err(RuleError::new("secret", message));
         }
         Ok(Self { reach: Reach::compile(url.as_ref(), url_file.as_ref(), ca_file.as_ref(), origin)?, secret })

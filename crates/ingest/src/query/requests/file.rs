@@ -1,15 +1,13 @@
-//! A day's file of the request log, read from its latest chunk on.
+//! A day's file of the request log, read chunk by chunk in the order of the query.
 
 use super::RequestsQuery;
 use super::fold::Folding;
-use super::place::Place;
+use super::place::{Order, Place};
 use super::row::Sender;
 use super::waiting::{Found, Waiting};
 use crate::error::QueryError;
-use crate::query::filter::Filter;
 use crate::query::labels::Labels;
 use crate::query::pass_over;
-use crate::query::range::Range;
 use crate::store::{DataDir, StoreError, chunk};
 use jiff::civil::Date;
 use rusqlite::Connection;
@@ -20,72 +18,97 @@ use std::sync::Arc;
 /// Descriptions of chunks read from a file at a time.
 const CHUNKS_AHEAD: i64 = 256;
 
-/// One day's file, read from its latest chunk on.
+/// One day's file, read from the chunk on that can hold the first request in the order of the query.
 pub(super) struct File {
     path: PathBuf,
     connection: Connection,
     day: i64,
-    /// Chunks described but not read, the latest first.
+    /// Chunks described but not read, the first in order first.
     ahead: VecDeque<Description>,
-    /// The next description has a t1 and id below these.
-    t1: i64,
+    /// The next description has a sort key and an id below these.
+    key: i64,
     id: i64,
     from: i64,
     to: i64,
+    select: String,
     ended: bool,
 }
 
 /// What requests are shown under now: routes, and the names of consumers.
-type Lookups<'a, 'b> = (&'a mut Folding, &'a mut Labels<'b>);
+type Lookups<'a, 'b> = (&'a mut Folding<'b>, &'a mut Labels<'b>);
 
 struct Description {
     id: i64,
-    t1: i64,
+    /// No request of the chunk comes before it in the order of the query.
+    bound: Place,
 }
 
 impl File {
-    pub(super) fn new(path: PathBuf, day: Date, connection: Connection, range: Range, before: i64) -> Self {
+    pub(super) fn new(path: PathBuf, day: Date, connection: Connection, query: &RequestsQuery) -> Self {
         let day = i64::from(Date::constant(1970, 1, 1).until(day).map_or(0, |span| span.get_days()));
-        // Chunks that begin after the cursor's time cannot hold what comes next.
-        let to = range.to.min(before.saturating_add(1));
+        // In order of time, chunks that begin after the cursor's time cannot hold what comes next.
+        let before =
+            query.cursor.filter(|_| query.order == Order::Time).map_or(i64::MAX, |cursor| cursor.time);
+        let to = query.range.to.min(before.saturating_add(1));
+        let select = describing(&connection, query.order);
         Self {
             path,
             connection,
             day,
             ahead: VecDeque::new(),
-            t1: i64::MAX,
+            key: i64::MAX,
             id: i64::MAX,
-            from: range.from,
+            from: query.range.from,
             to,
+            select,
             ended: false,
         }
     }
 
-    /// The time of the latest request that an unread chunk can hold, as far as the query is concerned.
-    pub(super) fn latest(&mut self, directory: &DataDir, filter: &Filter) -> Result<Option<i64>, QueryError> {
+    /// The first place that a request of an unread chunk can have, as far as the query is concerned.
+    pub(super) fn first(
+        &mut self,
+        directory: &DataDir,
+        query: &RequestsQuery,
+    ) -> Result<Option<Place>, QueryError> {
         while self.ahead.is_empty() && !self.ended {
-            if let Err(error) = self.describe(filter) {
+            if let Err(error) = self.describe(query) {
                 self.ended = true;
                 pass_over(directory, &self.path, error)?;
             }
         }
-        Ok(self.ahead.front().map(|next| next.t1.min(self.to - 1)))
+        Ok(self.ahead.front().map(|next| next.bound))
     }
 
-    fn describe(&mut self, filter: &Filter) -> Result<(), QueryError> {
-        let mut select = self.connection.prepare_cached(
-            "SELECT id, t1, errors, classes, service, environment FROM chunks
-             WHERE (t1, id) < (?1, ?2) AND t1 >= ?3 AND t0 < ?4 ORDER BY t1 DESC, id DESC LIMIT ?5",
-        )?;
-        let mut rows = select.query([self.t1, self.id, self.from, self.to, CHUNKS_AHEAD])?;
+    fn describe(&mut self, query: &RequestsQuery) -> Result<(), QueryError> {
+        let mut select = self.connection.prepare_cached(&self.select)?;
+        let mut rows = select.query([self.key, self.id, self.from, self.to, CHUNKS_AHEAD])?;
         let mut described = 0;
         while let Some(row) = rows.next()? {
             described += 1;
-            (self.id, self.t1) = (row.get(0)?, row.get(1)?);
-            let (service, environment): (String, String) = (row.get(4)?, row.get(5)?);
-            if filter.takes_sender(&service, &environment) && filter.may_take_chunk(row.get(2)?, row.get(3)?)
-            {
-                self.ahead.push_back(Description { id: self.id, t1: self.t1 });
+            (self.key, self.id) = (row.get(0)?, row.get(1)?);
+            let (t0, t1): (i64, i64) = (row.get(2)?, row.get(3)?);
+            let (errors, classes, longest) = (row.get(4)?, row.get(5)?, row.get(6)?);
+            let text =
+                |column| Ok::<_, QueryError>(row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?);
+            let gateway = text(9)?;
+            let is_wanted = query.filter.takes_sender(text(7)?, text(8)?)
+                && query.gateway.takes(|wanted| wanted == gateway)
+                && query.filter.may_take_chunk(errors, classes)
+                && query.criteria.may_take_chunk(longest);
+            let (day, chunk) = (self.day, self.id);
+            let bound = match query.order {
+                Order::Time if t1 < self.to => Place { rank: 0, time: t1, day, chunk, row: u64::MAX },
+                Order::Time => Place { rank: 0, time: self.to - 1, day, chunk: i64::MAX, row: u64::MAX },
+                Order::Duration => Place { rank: longest, time: 0, day, chunk, row: u64::MAX },
+            };
+            // Whatever it holds came on an earlier page.
+            let is_behind = query.order == Order::Time
+                && query
+                    .cursor
+                    .is_some_and(|cursor| Place { rank: 0, time: t0, day, chunk, row: 0 } >= cursor);
+            if is_wanted && !is_behind {
+                self.ahead.push_back(Description { id: self.id, bound });
             }
         }
         self.ended = described < CHUNKS_AHEAD;
@@ -124,7 +147,8 @@ impl File {
         folding.apply(&sender, &mut events);
         let scanned = events.len();
         for (row, mut event) in (0..).zip(events) {
-            let place = Place { time: event.time, day: self.day, chunk: id, row };
+            let (rank, time) = query.order.key(&event);
+            let place = Place { rank, time, day: self.day, chunk: id, row };
             let in_range = (query.range.from..query.range.to).contains(&event.time);
             if !in_range || query.cursor.is_some_and(|cursor| place >= cursor) {
                 continue;
@@ -142,4 +166,19 @@ impl File {
         }
         Ok(scanned)
     }
+}
+
+/// The statement that describes the chunks of a file in an order. Those of a file that no writer has brought up to date
+/// do not know how long their requests took.
+fn describing(file: &Connection, order: Order) -> String {
+    let knows_longest = file.prepare("SELECT longest FROM chunks LIMIT 0").is_ok();
+    let longest = if knows_longest { "longest" } else { "9223372036854775807" };
+    let key = match order {
+        Order::Time => "t1",
+        Order::Duration => longest,
+    };
+    format!(
+        "SELECT {key}, id, t0, t1, errors, classes, {longest}, service, environment, gateway FROM chunks
+         WHERE ({key}, id) < (?1, ?2) AND t1 >= ?3 AND t0 < ?4 ORDER BY {key} DESC, id DESC LIMIT ?5"
+    )
 }

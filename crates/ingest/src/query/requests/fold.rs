@@ -3,18 +3,18 @@
 
 use super::row::Sender;
 use crate::model::{RequestEvent, Scope};
-use crate::patterns::Learned;
-use crate::query::open_counts;
-use crate::store::{DataDir, load_patterns};
+use crate::store::load_patterns_of;
 use gatelens_model::value;
 use gatelens_routes::Patterns;
+use rusqlite::Connection;
 use std::collections::HashMap;
-use std::time::Duration;
 
-/// The patterns of all scopes, and the routes that they were asked for.
-#[derive(Default)]
-pub(super) struct Folding {
-    scopes: HashMap<Scope, Folded>,
+/// The patterns of the scopes that came up so far, and the routes that they were asked for.
+pub(super) struct Folding<'a> {
+    /// `None` where the file of counters cannot be read: then rows keep their routes.
+    counts: Option<&'a Connection>,
+    /// `None` for a scope without patterns.
+    scopes: HashMap<Scope, Option<Folded>>,
 }
 
 struct Folded {
@@ -22,15 +22,10 @@ struct Folded {
     known: HashMap<String, Option<String>>,
 }
 
-impl Folding {
-    /// Under the patterns in force. Without a file of counters that can be read, rows keep their routes.
-    pub(super) fn read(directory: &DataDir, timeout: Duration) -> Self {
-        let stored = open_counts(directory, timeout).ok().and_then(|file| load_patterns(&file).ok());
-        let scopes = stored.into_iter().flatten().map(|(scope, Learned { patterns, .. })| {
-            let known = HashMap::new();
-            (scope, Folded { patterns, known })
-        });
-        Self { scopes: scopes.collect() }
+impl<'a> Folding<'a> {
+    /// Under the patterns in force.
+    pub(super) fn of(counts: Option<&'a Connection>) -> Self {
+        Self { counts, scopes: HashMap::new() }
     }
 
     /// Gives the requests of one sender the routes that they have now.
@@ -46,7 +41,9 @@ impl Folding {
             environment: sender.environment.to_string(),
             direction: direction.to_owned(),
         };
-        let Some(Folded { patterns, known }) = self.scopes.get_mut(&scope) else { return };
+        let counts = self.counts;
+        let folded = self.scopes.entry(scope).or_insert_with_key(|scope| Folded::load(counts?, scope));
+        let Some(Folded { patterns, known }) = folded else { return };
         for event in events.iter_mut().filter(|event| event.has_inferred_route()) {
             if !known.contains_key(&event.route) {
                 known.insert(event.route.clone(), patterns.fold(&event.route));
@@ -55,5 +52,13 @@ impl Folding {
                 event.route.clone_from(route);
             }
         }
+    }
+}
+
+impl Folded {
+    /// Patterns that cannot be read fold nothing, as if there were none.
+    fn load(counts: &Connection, scope: &Scope) -> Option<Self> {
+        let learned = load_patterns_of(counts, scope).ok()??;
+        Some(Self { patterns: learned.patterns, known: HashMap::new() })
     }
 }

@@ -1,4 +1,4 @@
-//! Requests that were read and are not given out yet, the latest first, no more of them than one page can hold.
+//! Requests that were read and are not given out yet, the first in order first, no more of them than one page can hold.
 
 use super::place::Place;
 use super::row::{Row, Sender};
@@ -22,7 +22,7 @@ pub(super) struct Waiting {
     bytes: usize,
     max_rows: usize,
     max_bytes: usize,
-    /// The latest of those that were let go of: neither it nor what comes after it is on this page.
+    /// The first of those that were let go of: neither it nor what comes after it is on this page.
     horizon: Option<Place>,
 }
 
@@ -39,10 +39,10 @@ impl Waiting {
         }
     }
 
-    /// Takes the latest out, if it is later than `time` (Unix nanoseconds).
-    pub(super) fn pop_after(&mut self, time: Option<i64>) -> Option<(Place, Row)> {
+    /// Takes the first out, if it comes before what has this place.
+    pub(super) fn pop_before(&mut self, place: Option<Place>) -> Option<(Place, Row)> {
         let next = self.heap.peek()?;
-        if time.is_some_and(|time| next.place.time <= time) {
+        if place.is_some_and(|place| next.place <= place) {
             return None;
         }
         let found = self.heap.pop()?;
@@ -114,11 +114,14 @@ impl Ord for Found {
 mod tests {
     use super::*;
 
+    fn at(time: i64) -> Place {
+        Place { rank: 0, time, day: 0, chunk: 0, row: 0 }
+    }
+
     fn found(time: i64, body_bytes: usize) -> Found {
         let event = RequestEvent { request_body: Some("x".repeat(body_bytes)), ..RequestEvent::default() };
         let [gateway, service, environment] = ["edge-1", "orders", "prod"].map(Into::into);
-        let place = Place { time, day: 0, chunk: 0, row: 0 };
-        Found { place, event, sender: Sender { gateway, service, environment } }
+        Found { place: at(time), event, sender: Sender { gateway, service, environment } }
     }
 
     /// Reads chunks of requests, by time and size of the body, into a page of 3 rows and 10,000 bytes, and asserts which
@@ -129,7 +132,7 @@ mod tests {
             chunk.iter().for_each(|(time, bytes)| waiting.push(found(*time, *bytes)));
             waiting.trim();
         }
-        let all: Vec<_> = std::iter::from_fn(|| Some(waiting.pop_after(None)?.0.time)).collect();
+        let all: Vec<_> = std::iter::from_fn(|| Some(waiting.pop_before(None)?.0.time)).collect();
         assert_eq!((all.as_slice(), waiting.is_used_up()), (given, used_up), "{chunks:?}");
     }
 
@@ -154,8 +157,8 @@ mod tests {
     fn a_request_waits_for_unread_chunks() {
         let mut waiting = Waiting::new(3, 10_000);
         waiting.push(found(5, 0));
-        assert!(waiting.pop_after(Some(5)).is_none());
-        assert!(waiting.pop_after(Some(4)).is_some());
+        assert!(waiting.pop_before(Some(at(5))).is_none());
+        assert!(waiting.pop_before(Some(at(4))).is_some());
         assert!(!waiting.has_more());
     }
 }

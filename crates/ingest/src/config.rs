@@ -1,0 +1,234 @@
+//! The configuration of the service as the operator writes it: the flags of `gatelens serve`, and the same keys in a file.
+//!
+//! [`Options`] mirrors both and nothing else. A flag wins over the file. [`Options::settle`] makes [`Config`] of it, with
+//! the defaults.
+
+mod units;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+pub use gatelens_core::config::ConfigError;
+use serde::Deserialize;
+pub use units::{Days, Size, UnitError};
+
+use crate::alerts::AlertsConfig;
+use crate::auth::AccessConfig;
+use crate::http::{Config, HostName, Network};
+use crate::limits::Limits;
+use crate::retention::Retention;
+
+/// The defaults that the reference shows.
+mod default {
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+    pub(super) const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 4318);
+    pub(super) const MINUTES: u32 = 30;
+    pub(super) const HALF_HOURS: u32 = 396;
+    pub(super) const REQUESTS: u32 = 15;
+    pub(super) const LOG_LEVEL: &str = "info";
+}
+
+/// Makes the list of the keys, and lets one set of options win over another. A field that is left out does not compile.
+macro_rules! keys {
+    ($($key:ident),* $(,)?) => {
+        impl Options {
+            /// The keys at the top of the file. Each except the sections is a flag, too, with `-` for `_`.
+            pub const KEYS: &[&str] = &[$(stringify!($key)),*];
+
+            /// These options, and those of another set where these leave one open.
+            #[must_use]
+            pub fn over(self, other: Self) -> Self {
+                Self { $($key: self.$key.or(other.$key)),* }
+            }
+        }
+    };
+}
+
+keys!(
+    alerts,
+    data,
+    host,
+    insecure,
+    keep_half_hours,
+    keep_minutes,
+    keep_requests,
+    listen,
+    log_format,
+    log_level,
+    sender_tokens,
+);
+
+/// The options of the service. Each may be a flag or a key of the file, except the sections, which are keys only.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// Address to listen on; port 0 takes any free one. Default 127.0.0.1, port 4318.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "ADDRESS:PORT"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("default" = default::LISTEN.to_string(), "examples" = ["0.0.0.0:4318"])))]
+    pub listen: Option<SocketAddr>,
+    /// Directory for the data; created if it does not exist. Required, as a flag or in the file.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/var/lib/gatelens"])))]
+    pub data: Option<PathBuf>,
+    /// Name by which people or gateways reach it, besides IP addresses and localhost; as a flag it can be repeated.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", extend("examples" = [["gatelens.example.com"]])))]
+    pub host: Option<Vec<HostName>>,
+    /// File with the tokens of senders, as `gatelens token new` makes them. A change is in force within a second.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/sender-tokens.yaml"])))]
+    pub sender_tokens: Option<PathBuf>,
+    /// Listen beyond loopback although senders or people need not prove who they are. Whoever reaches the port can then
+    /// read everything or store false data.
+    #[cfg_attr(feature = "clap", arg(long, num_args = 0, default_missing_value = "true"))]
+    #[cfg_attr(feature = "schema", schemars(with = "bool", extend("default" = false, "examples" = [true])))]
+    pub insecure: Option<bool>,
+    /// Days that counts by minute are kept. Default 30.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DAYS"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Days", extend("default" = default::MINUTES, "examples" = [14])))]
+    pub keep_minutes: Option<Days>,
+    /// Days that counts by half hour are kept, at least those of the minutes. Default 396.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DAYS"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Days", extend("default" = default::HALF_HOURS, "examples" = [90])))]
+    pub keep_half_hours: Option<Days>,
+    /// Days that the request log is kept. Default 15.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DAYS"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Days", extend("default" = default::REQUESTS, "examples" = [7])))]
+    pub keep_requests: Option<Days>,
+    /// Form of the service's own log on the standard error. Default `text`.
+    #[cfg_attr(feature = "clap", arg(long, value_enum, value_name = "FORMAT"))]
+    #[cfg_attr(feature = "schema", schemars(with = "LogFormat", extend("default" = "text", "examples" = ["json"])))]
+    pub log_format: Option<LogFormat>,
+    /// Least severe level that is logged: `error`, `warn`, `info`, `debug` or `trace`; or levels of modules, separated by
+    /// commas, such as `info,gatelens_ingest::store=debug`. Default `info`.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "LEVELS"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("default" = default::LOG_LEVEL, "examples" = ["warn"])))]
+    pub log_level: Option<String>,
+    /// Rules of alerts, and who is sent them. docs/alerts.md describes the keys.
+    #[cfg_attr(feature = "clap", arg(skip))]
+    #[cfg_attr(feature = "schema", schemars(with = "AlertsConfig", extend("examples" = [serde_json::json!({"page_url": "https://gatelens.example.com"})])))]
+    pub alerts: Option<AlertsConfig>,
+}
+
+/// Form of the service's own log.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// A line for each message.
+    #[default]
+    Text,
+    /// A JSON object in a line for each message.
+    Json,
+}
+
+/// Options that do not make a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// An option without a default is missing.
+    #[error("the option `{key}` is missing: add `--{}` or the key to the file", key.replace('_', "-"))]
+    Missing {
+        /// Its key.
+        key: &'static str,
+    },
+}
+
+impl Options {
+    /// Reads the file, as JSON. Values are checked, too, but not whether the files they name exist.
+    ///
+    /// # Errors
+    /// The first defect, with its path, line and column, and what to do.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        gatelens_core::config::read(text)
+    }
+
+    /// The form of the log.
+    pub fn log_format(&self) -> LogFormat {
+        self.log_format.unwrap_or_default()
+    }
+
+    /// The levels of the log.
+    pub fn log_level(&self) -> &str {
+        self.log_level.as_deref().unwrap_or(default::LOG_LEVEL)
+    }
+
+    /// Files with secrets, which only their owner should be able to read, each with its key.
+    pub fn secret_files(&self) -> Vec<(&'static str, &Path)> {
+        self.sender_tokens.iter().map(|file| ("sender_tokens", file.as_path())).collect()
+    }
+
+    /// The configuration, with the defaults of what is not given.
+    ///
+    /// # Errors
+    /// When an option without a default is missing.
+    pub fn settle(self) -> Result<Config, OptionsError> {
+        let days = |days: Option<Days>, default: u32| days.map_or(Days::new(default), |days| days).duration();
+        let minutes = days(self.keep_minutes, default::MINUTES);
+        Ok(Config {
+            listen: self.listen.unwrap_or(default::LISTEN),
+            data: self.data.ok_or(OptionsError::Missing { key: "data" })?,
+            limits: Limits::default(),
+            retention: Retention {
+                minutes,
+                half_hours: days(self.keep_half_hours, default::HALF_HOURS).max(minutes),
+                requests: days(self.keep_requests, default::REQUESTS),
+                ..Retention::default()
+            },
+            network: Network { hosts: self.host.unwrap_or_default() },
+            access: AccessConfig {
+                sender_tokens: self.sender_tokens,
+                insecure: self.insecure.unwrap_or_default(),
+            },
+            alerts: self.alerts.unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let file = Options::parse(r#"{"data": "/file", "keep_minutes": 7, "log_format": "json"}"#).unwrap();
+        let flags = Options { data: Some("/flag".into()), ..Options::default() };
+        let both = flags.over(file);
+        assert_eq!(both.log_format(), LogFormat::Json);
+        assert_eq!(both.log_level(), "info");
+        let config = both.settle().unwrap();
+        assert_eq!(config.data, Path::new("/flag"));
+        assert_eq!(config.listen, default::LISTEN);
+        assert_eq!(config.retention.minutes.as_secs(), 7 * 86_400);
+        assert_eq!(config.retention.requests, Retention::default().requests);
+        assert_eq!(config.retention.half_hours, Retention::default().half_hours);
+    }
+
+    #[test]
+    fn a_wrong_file_is_refused_with_its_path_and_what_was_meant() {
+        let check = |text: &str, path: &str, column: usize, words: &[&str]| {
+            let error = Options::parse(text).unwrap_err();
+            assert_eq!((error.path.as_str(), error.line, error.column), (path, 1, column), "{text}: {error}");
+            for word in words {
+                assert!(error.message.contains(word), "{text} should say {word:?}: {error}");
+            }
+        };
+        check(r#"{"keep_minuts": 3}"#, "keep_minuts", 2, &["unknown key", "did you mean `keep_minutes`?"]);
+        check(r#"{"keep_minutes": 0}"#, "keep_minutes", 2, &["0 is not in 1..=3650"]);
+        check(r#"{"keep_minutes": "3"}"#, "keep_minutes", 2, &["a whole number of days"]);
+        check(r#"{"listen": "here"}"#, "listen", 2, &["invalid socket address syntax"]);
+        check(r#"{"host": ["a", "http://b"]}"#, "host[1]", 15, &["expected the name of a host"]);
+        check(r#"{"log_format": "jsn"}"#, "log_format", 2, &["did you mean `json`?"]);
+        assert_eq!(Options::parse("{}").unwrap(), Options::default());
+        assert_eq!(Options::parse(r#"{"data": null}"#).unwrap(), Options::default());
+    }
+
+    #[test]
+    fn the_data_directory_has_no_default() {
+        let error = Options::default().settle().unwrap_err();
+        assert_eq!(error.to_string(), "the option `data` is missing: add `--data` or the key to the file");
+    }
+}

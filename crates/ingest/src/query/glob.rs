@@ -1,0 +1,70 @@
+//! Texts with `*` for any characters, as parameters have them.
+
+/// A text that must match as a whole; `*` stands for any characters, also none.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Glob {
+    /// The texts between the stars, the first and the last of them anchored.
+    parts: Vec<String>,
+}
+
+impl Glob {
+    pub(super) fn new(text: &str) -> Self {
+        Self { parts: text.split('*').map(str::to_owned).collect() }
+    }
+
+    /// Whether a text matches. The work grows with the length of the text times the longest part at most.
+    pub(super) fn takes(&self, text: &str) -> bool {
+        let [first, middle @ .., last] = self.parts.as_slice() else {
+            return self.parts.first().is_some_and(|only| only == text);
+        };
+        let Some(rest) = text.strip_prefix(first.as_str()) else { return false };
+        let Some(mut rest) = rest.strip_suffix(last.as_str()) else { return false };
+        // The leftmost place of each part leaves the most to those after it.
+        for part in middle {
+            let Some(at) = rest.find(part.as_str()) else { return false };
+            rest = rest.get(at + part.len()..).unwrap_or_default();
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_star_stands_for_any_characters() {
+        let check = |pattern: &str, text: &str, expected: bool| {
+            assert_eq!(Glob::new(pattern).takes(text), expected, "{pattern} {text}");
+        };
+        check("/a", "/a", true);
+        check("/a", "/a/b", false);
+        check("/a*", "/a", true);
+        check("/a/*", "/a/b/c", true);
+        check("/a/*", "/a", false);
+        check("*/c", "/a/b/c", true);
+        check("/a/*/c", "/a/b/c", true);
+        check("/a/*/c", "/a/c", false);
+        check("*", "", true);
+        check("**", "x", true);
+        check("a*a", "a", false);
+        check("*é*", "caf\u{e9} au lait", true);
+        check("*b*b*", "abcb", true);
+        check("*b*b*", "abc", false);
+    }
+
+    proptest! {
+        #[test]
+        fn stars_match_as_the_definition_says(pattern in "[ab*]{0,6}", text in "[ab]{0,6}") {
+            fn by_definition(pattern: &[u8], text: &[u8]) -> bool {
+                match pattern.split_first() {
+                    None => text.is_empty(),
+                    Some((b'*', rest)) => (0..=text.len()).any(|from| by_definition(rest, &text[from..])),
+                    Some((byte, rest)) => text.first() == Some(byte) && by_definition(rest, &text[1..]),
+                }
+            }
+            prop_assert_eq!(Glob::new(&pattern).takes(&text), by_definition(pattern.as_bytes(), text.as_bytes()));
+        }
+    }
+}

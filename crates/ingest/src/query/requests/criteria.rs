@@ -1,0 +1,107 @@
+//! What only the request log can be asked for: values that are no dimension.
+
+use crate::error::QueryError;
+use crate::model::RequestEvent;
+use crate::query::filter::Wanted;
+use crate::query::glob::Glob;
+use crate::query::params::Params;
+use data_encoding::HEXLOWER_PERMISSIVE;
+
+/// Names of the parameters read here.
+pub(super) const NAMES: [&str; 8] = [
+    "request_id",
+    "trace_id",
+    "path",
+    "client_address",
+    "user_agent",
+    "min_duration_ms",
+    "max_duration_ms",
+    "min_upstream_ms",
+];
+
+/// More than a century, in milliseconds: a longer time is a mistake.
+const MAX_MS: f64 = 3.2e12;
+const NANOS_PER_MS: f64 = 1e6;
+
+/// All of these must hold. A request that does not have the value in question does not match a criterion that asks for
+/// one.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Criteria {
+    request_id: Wanted<String>,
+    /// 16 bytes each.
+    trace_id: Wanted<Vec<u8>>,
+    path: Wanted<Glob>,
+    client_address: Wanted<String>,
+    user_agent: Wanted<Glob>,
+    /// Nanoseconds, inclusive, as the others.
+    min_duration: Option<u64>,
+    max_duration: Option<u64>,
+    min_upstream: Option<u64>,
+}
+
+impl Criteria {
+    pub(super) fn read(params: &Params) -> Result<Self, QueryError> {
+        let text = |text: &str| Ok(text.to_owned());
+        let glob = |text: &str| Ok(Glob::new(text));
+        let criteria = Self {
+            request_id: Wanted::read(params, "request_id", text)?,
+            trace_id: Wanted::read(params, "trace_id", trace_id)?,
+            path: Wanted::read(params, "path", glob)?,
+            client_address: Wanted::read(params, "client_address", text)?,
+            user_agent: Wanted::read(params, "user_agent", glob)?,
+            min_duration: nanos(params, "min_duration_ms")?,
+            max_duration: nanos(params, "max_duration_ms")?,
+            min_upstream: nanos(params, "min_upstream_ms")?,
+        };
+        if let (Some(least), Some(most)) = (criteria.min_duration, criteria.max_duration)
+            && least > most
+        {
+            let message = "min_duration_ms must not be greater than max_duration_ms";
+            return Err(QueryError::parameter("min_duration_ms", message));
+        }
+        Ok(criteria)
+    }
+
+    /// Whether a request matches.
+    pub(super) fn take(&self, event: &RequestEvent) -> bool {
+        let text = |text: &Option<String>, wanted: &Wanted<String>| {
+            wanted.takes(|wanted| text.as_ref() == Some(wanted))
+        };
+        let glob = |text: &Option<String>, wanted: &Wanted<Glob>| {
+            wanted.takes(|wanted| text.as_deref().is_some_and(|text| wanted.takes(text)))
+        };
+        let least = |found: Option<u64>, least: Option<u64>| {
+            least.is_none_or(|least| found.is_some_and(|found| found >= least))
+        };
+        least(event.duration_ns, self.min_duration)
+            && self.max_duration.is_none_or(|most| event.duration_ns.is_some_and(|found| found <= most))
+            && least(event.upstream_ns, self.min_upstream)
+            && self.trace_id.takes(|wanted| *wanted == event.trace_id)
+            && text(&event.request_id, &self.request_id)
+            && text(&event.client_address, &self.client_address)
+            && glob(&event.path, &self.path)
+            && glob(&event.user_agent, &self.user_agent)
+    }
+
+    /// Whether a chunk of which no request took longer, in all or upstream, can hold a matching one. In nanoseconds.
+    pub(super) fn may_take_chunk(&self, max_duration: i64) -> bool {
+        let least = self.min_duration.max(self.min_upstream);
+        least.is_none_or(|least| i64::try_from(least).is_ok_and(|least| least <= max_duration))
+    }
+}
+
+fn nanos(params: &Params, name: &str) -> Result<Option<u64>, QueryError> {
+    let Some(text) = params.one(name)? else { return Ok(None) };
+    let ms = text.parse::<f64>().ok().filter(|ms| (0.0..=MAX_MS).contains(ms));
+    let nanos = ms.map(|ms| (ms * NANOS_PER_MS).round() as u64);
+    nanos.map(Some).ok_or_else(|| {
+        QueryError::parameter(name, format!("{name} must be milliseconds such as 250 or 0.5, not {text:?}"))
+    })
+}
+
+fn trace_id(text: &str) -> Result<Vec<u8>, QueryError> {
+    let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).ok().filter(|bytes| bytes.len() == 16);
+    bytes.ok_or_else(|| {
+        QueryError::parameter("trace_id", format!("trace_id must be 32 hexadecimal digits, not {text:?}"))
+    })
+}
