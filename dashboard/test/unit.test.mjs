@@ -141,6 +141,18 @@ describe('a request', () => {
     assert.equal(end, '');
   });
 
+  test('as CSV steers neither a terminal nor a spreadsheet', () => {
+    const check = (path, expected) => {
+      const [, row] = request.csvOf([{ time: 't', consumer: '', method: '', route: '', path }]).split('\r\n');
+      assert.equal(row.split(',')[4], expected, JSON.stringify(path));
+    };
+    for (const first of ['=', '+', '-', '@', '\t', "'", '＝', '＠']) check(`${first}1`, `'${first}1`);
+    check('\u001b[31mred', '\\u{1b}[31mred');
+    check('a\u202eb\u009b', 'a\\u{202e}b\\u{9b}');
+    check('\u001b=1', '\\u{1b}=1');
+    check('é\t1', 'é\t1');
+  });
+
   test('is looked for where its key says, or not at all', () => {
     assert.match(request.placeOf('2026-01-05T10:00:00.123456789Z~id'), /from=2026-01-05T10%3A00%3A00\.123Z&to=2026-01-05T10%3A00%3A00\.125Z/);
     assert.match(request.placeOf('2026-01-05T10:00:00Z~id'), /direction=inbound%2Coutbound/, 'a call out has an address, too');

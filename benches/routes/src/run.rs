@@ -56,6 +56,12 @@ impl Run {
         let values = Values::new(self.ids);
         let mut product = Product::default();
         let mut early = None;
+        let readable: HashSet<String> = self
+            .operations
+            .iter()
+            .filter(|operation| operation.method == "GET")
+            .map(|operation| operation.path.clone())
+            .collect();
         for request in 0..REQUESTS {
             if request == EARLY {
                 early = Some(product.figures());
@@ -66,7 +72,13 @@ impl Run {
             }
             let operation = &self.operations[popularity.draw(&mut random)];
             let path = values.path(&operation.path, &mut random);
-            product.take(request, &operation.method, &path, 200, Some(&operation.path));
+            // Half of the values are only read.
+            let is_only_read = habits()
+                && crate::random::hash(&path).is_multiple_of(2)
+                && operation.path.ends_with('}')
+                && readable.contains(&operation.path);
+            let method = if is_only_read { "GET" } else { &operation.method };
+            product.take(request, method, &path, 200, Some(&operation.path));
         }
         let late = product.figures();
         let templates: std::collections::BTreeSet<String> =
@@ -97,6 +109,12 @@ impl Run {
             }
             for (template, route) in &late.merged {
                 println!("    merged {template}  ->  {route}");
+            }
+            let literals: HashSet<&str> = templates.iter().flat_map(|template| template.split('/')).collect();
+            for (place, words) in product.learner.patterns().places() {
+                for word in words.iter().filter(|word| !literals.contains(word.as_str())) {
+                    println!("    kept although it is a value: {place}/{word}");
+                }
             }
             println!("{}", product.learner.patterns().write());
         }
@@ -150,6 +168,14 @@ fn teacher() -> Teacher {
             _ => Teacher::Log,
         });
     *TEACHER
+}
+
+/// Whether values have habits of their own (`BENCH_ROUTES_HABITS=1`): half of those that end a path are only read. Otherwise
+/// each value is used like all others.
+fn habits() -> bool {
+    static HABITS: std::sync::LazyLock<bool> =
+        std::sync::LazyLock::new(|| std::env::var_os("BENCH_ROUTES_HABITS").is_some());
+    *HABITS
 }
 
 /// What requests count for that have no slot.

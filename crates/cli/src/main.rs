@@ -5,6 +5,7 @@
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
+mod backup;
 mod check;
 mod input;
 mod log;
@@ -31,6 +32,10 @@ enum Command {
     Serve(Box<serve::Arguments>),
     /// Query an ingest or its files, and print the answer.
     Query(Box<query::Arguments>),
+    /// Copy the data of a service, which may be at work meanwhile, to a new directory.
+    Backup(backup::BackupArguments),
+    /// Put a backup back into a data directory that no service uses.
+    Restore(backup::RestoreArguments),
     /// Check configurations with the filter's own code.
     Check(check::Arguments),
     /// Show a body as the filter would send it, and the rules that matched.
@@ -46,6 +51,8 @@ fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
+        Command::Backup(arguments) => backup::back_up(&arguments),
+        Command::Restore(arguments) => backup::restore(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Redact(arguments) => redact::run(&arguments),
         Command::Routes(arguments) => routes::run(&arguments),

@@ -220,7 +220,7 @@ mod tests {
         check(r#"{"keep_minutes": 0}"#, "keep_minutes", 2, &["0 is not in 1..=3650"]);
         check(r#"{"keep_minutes": "3"}"#, "keep_minutes", 2, &["a whole number of days"]);
         check(r#"{"listen": "here"}"#, "listen", 2, &["invalid socket address syntax"]);
-        check(r#"{"host": ["a", "http://b"]}"#, "host[1]", 15, &["expected the name of a host"]);
+        check(r#"{"host": ["a", "http://b"]}"#, "host[1]", 16, &["expected the name of a host"]);
         check(r#"{"log_format": "jsn"}"#, "log_format", 2, &["did you mean `json`?"]);
         assert_eq!(Options::parse("{}").unwrap(), Options::default());
         assert_eq!(Options::parse(r#"{"data": null}"#).unwrap(), Options::default());

@@ -265,6 +265,56 @@ fn the_pages_of_a_site_stay() {
     assert_eq!(route(patterns, "/blog/anything-else"), "/blog/{param}");
 }
 
+/// Sends requests to secrets of organisations and repositories. In one request of ten `word` takes the place of a secret's
+/// name, with this method or with those that secrets have.
+fn secrets(word: &str, method: Option<&'static str>) -> Learner {
+    let mut learner = Learner::default();
+    let mut numbers = Numbers(11);
+    for request in 1..=10_000_usize {
+        let organisation = name(mix(numbers.rank(1_000) as u64));
+        let secret = name(mix(numbers.rank(40) as u64 + 5_000));
+        // Requests of repositories are rarer by far.
+        let before = match numbers.next() % 12 {
+            0 => format!("/repos/{organisation}/{}/secrets", name(mix(numbers.rank(1_000) as u64))),
+            _ => format!("/orgs/{organisation}/secrets"),
+        };
+        let usual = ["PUT", "PUT", "DELETE", "GET", "GET"][numbers.next() as usize % 5];
+        let (method, last) = match numbers.next() % 10 {
+            0 => (method.unwrap_or(usual), word),
+            _ => (usual, secret.as_str()),
+        };
+        learner.observe(method, format!("{before}/{last}").as_bytes(), 200);
+        if matches!(request, 500 | 1_000 | 2_000 | 3_500) || request.is_multiple_of(5_000) {
+            learner.review();
+        }
+    }
+    learner
+}
+
+#[test]
+fn a_word_with_methods_of_its_own_stays_beside_values() {
+    for (method, word) in [("GET", "public-key"), ("POST", "rotation")] {
+        let learner = secrets(word, Some(method));
+        let patterns = learner.patterns();
+        let written = patterns.write();
+        for (before, expected) in
+            [("/orgs/acme", "/orgs/{param}"), ("/repos/acme/shop", "/repos/{param}/{param}")]
+        {
+            let found = route(patterns, &format!("{before}/secrets/{word}"));
+            assert_eq!(found, format!("{expected}/secrets/{word}"), "{written}");
+            let found = route(patterns, &format!("{before}/secrets/anything"));
+            assert_eq!(found, format!("{expected}/secrets/{{param}}"), "{written}");
+        }
+    }
+}
+
+#[test]
+fn a_frequent_word_with_the_methods_of_the_values_is_a_value() {
+    let learner = secrets("deploy-key", None);
+    let found = route(learner.patterns(), "/orgs/acme/secrets/deploy-key");
+    assert_eq!(found, "/orgs/{param}/secrets/{param}", "{}", learner.patterns().write());
+}
+
 #[test]
 fn a_flood_of_paths_has_bounded_memory() {
     let mut learner = Learner::default();

@@ -164,15 +164,20 @@ fn csv(columns: &[&str], rows: &[Value]) -> Result<String, csv::Error> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
+/// First characters that make a spreadsheet read a formula (OWASP, "CSV Injection"), and the apostrophe that marks text,
+/// so that a reader who takes one leading apostrophe off has the text again.
+const FORMULA: [char; 12] = ['=', '+', '-', '@', '\t', '\r', '\n', '\'', '＝', '＋', '－', '＠'];
+
 /// Clients write paths and user agents. A spreadsheet would run a text that begins like a formula, so an apostrophe
-/// leads it, as in the page's export. A number stays a number.
+/// leads it; a terminal would obey a control character, so it is escaped. The page's export does the same. A number stays a
+/// number.
 fn inert(value: &Value) -> Cow<'_, str> {
-    match value {
-        Value::String(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r']) => {
-            Cow::Owned(format!("'{text}"))
-        }
-        other => cell(other),
-    }
+    let Value::String(text) = value else { return cell(value) };
+    let text = escaped(text, |c| {
+        (c.is_control() && !matches!(c, '\t' | '\r' | '\n'))
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    });
+    if text.starts_with(FORMULA) { Cow::Owned(format!("'{text}")) } else { Cow::Owned(text) }
 }
 
 fn table(columns: &[&str], rows: &[Value]) -> String {
@@ -192,8 +197,12 @@ fn table(columns: &[&str], rows: &[Value]) -> String {
 
 /// Text of clients with everything that would steer a terminal, or turn or hide other text, as a visible escape.
 fn visible(text: &str) -> String {
+    escaped(text, |c| c.is_control() || is_invisible(c))
+}
+
+fn escaped(text: &str, steers: impl Fn(char) -> bool) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if c.is_control() || is_invisible(c) {
+        if steers(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);
@@ -229,7 +238,7 @@ mod tests {
             json!({"a": "x,\"y\"\n", "b": {"c": 5}, "d": null}),
             json!({"a": "\u{1b}[31mred", "b": {"c": 12}}),
         ];
-        let expected = "a,b.c,d\n\"x,\"\"y\"\"\n\",5,\n\u{1b}[31mred,12,\n";
+        let expected = "a,b.c,d\n\"x,\"\"y\"\"\n\",5,\n\\u{1b}[31mred,12,\n";
         assert_eq!(csv(&["a", "b.c", "d"], &rows).unwrap(), expected);
         let expected = "a              b.c  d\nx,\"y\"\\n          5\n\\u{1b}[31mred   12\n";
         assert_eq!(table(&["a", "b.c", "d"], &rows), expected);
@@ -237,11 +246,22 @@ mod tests {
 
     #[test]
     fn a_spreadsheet_runs_no_text_of_a_client() {
-        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+        for text in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1", "'=1"] {
             let csv = csv(&["a"], &[json!({"a": text})]).unwrap();
             assert!(csv.trim_start_matches("a\n\"").trim_start_matches("a\n").starts_with('\''), "{csv:?}");
         }
         assert_eq!(csv(&["a", "b"], &[json!({"a": -1.5, "b": "1=1"})]).unwrap(), "a,b\n-1.5,1=1\n");
+    }
+
+    #[test]
+    fn a_text_returns_from_csv_without_one_apostrophe() {
+        for text in ["=1", "'", "''x", "plain", "a'b", "-", "line\nend", "", "é, \"quoted\"", "\t"] {
+            let csv = csv(&["a", "b"], &[json!({"a": text, "b": 1})]).unwrap();
+            let mut reader = csv::Reader::from_reader(csv.as_bytes());
+            let row = reader.records().next().unwrap().unwrap();
+            assert_eq!(row[0].strip_prefix('\'').unwrap_or(&row[0]), text);
+        }
+        assert_eq!(csv(&["a"], &[json!({"a": "x\u{202e}y\u{7f}"})]).unwrap(), "a\nx\\u{202e}y\\u{7f}\n");
     }
 
     #[test]

@@ -84,15 +84,7 @@ impl DataDir {
 
     /// Removes a file and what SQLite keeps beside it.
     pub(crate) fn remove(&self, path: &Path) -> Result<(), StoreError> {
-        for companion in COMPANIONS {
-            let path = with(path, companion);
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(StoreError::file(&path, error));
-                }
-                _ => {}
-            }
-        }
+        remove_file(path)?;
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
         Ok(())
     }
@@ -116,6 +108,20 @@ impl DataDir {
         );
         Ok(())
     }
+}
+
+/// Removes a file and what SQLite keeps beside it, if they are there.
+pub(crate) fn remove_file(path: &Path) -> Result<(), StoreError> {
+    for companion in COMPANIONS {
+        let path = with(path, companion);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::file(&path, error));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// A name that nothing has, with the time in it.

@@ -5,7 +5,7 @@ use super::data_dir::DataDir;
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::patterns;
 use super::sketch::{self, Unreadable};
-use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema};
+use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema, series};
 use crate::clock;
 use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
@@ -22,7 +22,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// The rollups and how many minutes a row of each covers.
-const ROLLUPS: [(&str, i64); 2] = [("minutes", 1), ("half_hours", 30)];
+const ROLLUPS: [(&str, i64); 2] = [("minutes", 1), ("half_hours", HALF_HOUR)];
+const HALF_HOUR: i64 = 30;
 
 /// The writer's side of `metrics.db`.
 pub(super) struct Metrics {
@@ -124,7 +125,12 @@ impl Metrics {
 
     /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
-        prune::prune(&mut self.connection, retention, now)
+        match prune::prune(&mut self.connection, retention, now)? {
+            (Pruned::Done, Some(oldest)) => {
+                series::remove_before(&mut self.connection, &mut self.series, oldest)
+            }
+            (pruned, _) => Ok(pruned),
+        }
     }
 
     /// Commits something small, to find out whether a commit is possible.
@@ -163,6 +169,14 @@ impl Metrics {
                 false => Known::Nothing,
             };
             for point in &part.points {
+                let Advance { added: news, state } = match point.temporality {
+                    Temporality::Delta => Advance { added: point.values.clone(), state: None },
+                    Temporality::Cumulative => advance(&transaction, gateway, point, &unknown)?,
+                };
+                // A point without news makes no series: its series may have been removed with the counts in it.
+                if news.is_empty() && state.is_none() {
+                    continue;
+                }
                 let table = SeriesTable {
                     known: &mut self.series,
                     max: self.max_series,
@@ -173,10 +187,9 @@ impl Metrics {
                     rejected += 1;
                     continue;
                 };
-                let news = match point.temporality {
-                    Temporality::Delta => point.values.clone(),
-                    Temporality::Cumulative => advance(&transaction, gateway, series, point, &unknown)?,
-                };
+                if let Some(state) = state {
+                    put_state(&transaction, gateway, series, point, &state)?;
+                }
                 if !news.is_empty() {
                     let minute = minute_of(point.time);
                     self.consumers.add(&mut counted, &point.series, minute);
@@ -296,25 +309,20 @@ fn is_expired(transaction: &Transaction<'_>, gateway: i64) -> Result<bool, Store
     Ok(find.exists([gateway])?)
 }
 
-/// Moves a cumulative stream to a point, and returns what that adds. `unknown` is what it means that the file has no
-/// state of the stream.
+/// Moves a cumulative stream to a point: what that adds, and the state to keep. `unknown` is what it means that the file
+/// has no state of the stream.
 fn advance(
     transaction: &Transaction<'_>,
     gateway: i64,
-    series: i64,
     point: &Point,
     unknown: &Known,
-) -> Result<Values, StoreError> {
+) -> Result<Advance, StoreError> {
     let known = match state(transaction, gateway, point)? {
         None if adopt_state(transaction, gateway, point)? => state(transaction, gateway, point)?,
         known => known,
     };
     let known = known.map_or_else(|| unknown.clone(), Known::State);
-    let Advance { added, state } = accumulate::advance(known, &point.values);
-    if let Some(state) = state {
-        put_state(transaction, gateway, series, point, &state)?;
-    }
-    Ok(added)
+    Ok(accumulate::advance(known, &point.values))
 }
 
 /// Gives a stream the state that an earlier version of the ingest kept of it: that version took no notice of starts
@@ -404,7 +412,15 @@ fn add_to_rollup(
         .prepare_cached(&format!("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
     for ((minute, series), values) in added {
         let minute = minute.div_euclid(width) * width;
-        let mut row = stored_row(&mut find, minute, *series)?;
+        let mut row = match stored_row(&mut find, minute, *series)? {
+            Some(row) => row,
+            None => {
+                if width == HALF_HOUR {
+                    series::note_counted(transaction, *series, minute)?;
+                }
+                Values::default()
+            }
+        };
         row.add(values);
         put.execute(params![
             minute,
@@ -422,7 +438,11 @@ fn add_to_rollup(
 }
 
 /// A rollup's row as values; the counts that it does not keep are 0.
-fn stored_row(find: &mut CachedStatement<'_>, minute: i64, series: i64) -> Result<Values, StoreError> {
+fn stored_row(
+    find: &mut CachedStatement<'_>,
+    minute: i64,
+    series: i64,
+) -> Result<Option<Values>, StoreError> {
     let stored = find
         .query_row([minute, series], |row| {
             let sketch =
@@ -433,19 +453,19 @@ fn stored_row(find: &mut CachedStatement<'_>, minute: i64, series: i64) -> Resul
         .optional()?;
     let Some((requests, request_bytes, response_bytes, duration, upstream, gateway, attempts)) = stored
     else {
-        return Ok(Values::default());
+        return Ok(None);
     };
     // A distribution that was damaged begins anew; the counts stay.
     let timing =
         |count, sketch: Result<Sketch, Unreadable>| Timing { count, sketch: sketch.unwrap_or_default() };
-    Ok(Values {
+    Ok(Some(Values {
         duration: timing(requests, duration),
         upstream: timing(0, upstream),
         gateway: timing(0, gateway),
         request_bytes,
         response_bytes,
         attempts,
-    })
+    }))
 }
 
 fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

@@ -11,19 +11,22 @@ mod consumers;
 mod data_dir;
 pub(crate) mod gateways;
 pub(crate) mod metrics;
+mod modes;
 mod patterns;
 mod prune;
 mod requests;
 mod schema;
+mod series;
 pub(crate) mod sketch;
 mod writer;
 
-pub(crate) use data_dir::DataDir;
+pub(crate) use data_dir::{DataDir, remove_file};
+pub(crate) use modes::{create as create_file, prepare as prepare_directory};
 pub(crate) use patterns::{Lesson, load as load_patterns, load_of as load_patterns_of};
 pub(crate) use prune::{Pruned, minutes_since};
-pub(crate) use requests::day_files;
+pub(crate) use requests::{day_files, day_of_file};
 pub(crate) use schema::{METRICS_FILE, open_read};
-pub(crate) use writer::{Refused, Stored, Writers};
+pub(crate) use writer::{Refused, Stored, Writers, lock};
 
 use std::path::{Path, PathBuf};
 

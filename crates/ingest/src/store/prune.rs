@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 const MINUTE_NANOS: i64 = 60_000_000_000;
 const HALF_HOUR_MINUTES: i64 = 30;
 /// Rows removed in one transaction.
-const STEP_ROWS: i64 = 5_000;
+pub(super) const STEP_ROWS: i64 = 5_000;
 
 /// Whether a step of the work left more to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,11 +16,16 @@ pub(crate) enum Pruned {
     More,
 }
 
-/// Removes some expired rows from the file of counters. `now` is in Unix nanoseconds.
-pub(super) fn prune(file: &mut Connection, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
+/// Removes some expired rows from the file of counters. `now` is in Unix nanoseconds. When this was all, no counts of
+/// before the Unix minute are left.
+pub(super) fn prune(
+    file: &mut Connection,
+    retention: &Retention,
+    now: i64,
+) -> Result<(Pruned, Option<i64>), StoreError> {
     let newest: Option<i64> = file.query_row("SELECT max(minute) FROM minutes", [], |row| row.get(0))?;
     // Without counts there is nothing old either.
-    let Some(newest) = newest else { return Ok(Pruned::Done) };
+    let Some(newest) = newest else { return Ok((Pruned::Done, None)) };
     let now = now.min(newest.saturating_add(1).saturating_mul(MINUTE_NANOS));
     let minute = |age| before(now, age).div_euclid(MINUTE_NANOS);
     // Whole half hours, so that the minutes of a half hour are either all kept or all removed.
@@ -82,7 +87,8 @@ pub(super) fn prune(file: &mut Connection, retention: &Retention, now: i64) -> R
         silent,
     )?;
     transaction.commit()?;
-    Ok(if removed < STEP_ROWS { Pruned::Done } else { Pruned::More })
+    let pruned = if removed < STEP_ROWS { Pruned::Done } else { Pruned::More };
+    Ok((pruned, Some(minutes.min(half_hours))))
 }
 
 /// The first Unix minute of which the minutes are kept.

@@ -137,13 +137,17 @@ pub(crate) fn day_files(dir: &Path) -> Result<Vec<(PathBuf, Date)>, StoreError> 
     for entry in std::fs::read_dir(dir).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let name = entry.file_name();
-        let day = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX));
-        if let Some(day) = day.and_then(|day| day.parse().ok()) {
+        if let Some(day) = name.to_str().and_then(day_of_file) {
             files.push((entry.path(), day));
         }
     }
     files.sort_by_key(|(_, day)| std::cmp::Reverse(*day));
     Ok(files)
+}
+
+/// The day of a file of the request log, by its name; `None` for the name of another file.
+pub(crate) fn day_of_file(name: &str) -> Option<Date> {
+    name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?.parse().ok()
 }
 
 fn open_day(directory: &DataDir, day: Date) -> Result<Connection, StoreError> {

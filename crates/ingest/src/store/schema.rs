@@ -1,6 +1,6 @@
 //! The two kinds of files, their versions, and how they are opened.
 
-use super::StoreError;
+use super::{StoreError, modes};
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 10;
+const VERSION: i64 = 11;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -277,6 +277,11 @@ CREATE TABLE consumers (
 ) WITHOUT ROWID;
 ",
     "",
+    // The newest half hour is one look-up, the newest of each series a reading of the whole file.
+    "
+ALTER TABLE series ADD COLUMN last_counted INTEGER NOT NULL DEFAULT 0; -- Unix minute of its latest half hour
+UPDATE series SET last_counted = (SELECT coalesce(max(minute), 0) FROM half_hours);
+",
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -317,6 +322,7 @@ DROP INDEX chunks_by_time;
 CREATE INDEX chunks_by_time ON chunks (t1, id, t0, n, errors, classes, service, environment, gateway, longest);
 CREATE INDEX chunks_by_duration ON chunks (longest, id, t0, t1, errors, classes, service, environment, gateway);
 ",
+    "",
 ];
 
 /// Opens the file of counters to write, and creates it when it is not there.
@@ -348,6 +354,7 @@ pub(crate) fn open_read(path: &Path) -> Result<Option<Connection>, StoreError> {
 }
 
 fn open_write(path: &Path, tables: &str, migrations: &[&str]) -> Result<Connection, StoreError> {
+    modes::create(path)?;
     let open = || {
         let connection = Connection::open(path)?;
         connection.busy_timeout(BUSY_TIMEOUT)?;

@@ -2,15 +2,14 @@
 
 use super::metrics::Metrics;
 use super::requests::Requests;
-use super::{DataDir, Lesson, Pruned, StoreError, schema};
+use super::{DataDir, Lesson, Pruned, StoreError, modes, schema};
 use crate::clock;
 use crate::learning::Observed;
 use crate::limits::Limits;
 use crate::model::{Labelled, MetricBatch, RequestBatch, Signal};
 use crate::patterns::KnownPatterns;
 use crate::retention::Retention;
-use std::fs::{DirBuilder, File};
-use std::os::unix::fs::DirBuilderExt;
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -90,9 +89,7 @@ impl Writers {
         patterns: &Arc<KnownPatterns>,
     ) -> Result<Self, StoreError> {
         let dir = directory.path();
-        // The data may name people: only the owner may read it.
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-        made.map_err(|error| StoreError::file(dir, error))?;
+        modes::prepare(dir)?;
         let lock = lock(dir)?;
         let mut metrics = Metrics::open(Arc::clone(directory), limits.series, Arc::clone(patterns))?;
         metrics.probe(clock::now())?;
@@ -273,9 +270,11 @@ fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
     }
 }
 
-/// Two writers in two processes would each trust their own memory of the series.
-fn lock(dir: &Path) -> Result<File, StoreError> {
+/// Locks a data directory for as long as the file is held: two writers in two processes would each trust their own memory of
+/// the series.
+pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
     let path = dir.join(schema::LOCK_FILE);
+    modes::create(&path)?;
     let file = File::options().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(|error| StoreError::file(&path, error))?;
     match file.try_lock() {

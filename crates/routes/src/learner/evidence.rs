@@ -190,6 +190,12 @@ impl<'a> Place<'a> {
         f64::from(once.saturating_add(self.node.pruned)) / f64::from(requests)
     }
 
+    /// Requests that end at these siblings, by method.
+    pub(super) fn ends(&self, siblings: &[Id]) -> Ends {
+        let nodes = siblings.iter().filter_map(|id| self.trie.node(*id));
+        nodes.fold(Ends::default(), |all, node| all.and(&Ends::of(node)))
+    }
+
     /// The same as [`Following::coincidence`] for the methods of requests that end at these siblings. `None` where one
     /// method alone is used: all the pages of a site are read.
     pub(super) fn methods(&self, siblings: &[Id]) -> Option<f64> {
@@ -246,6 +252,49 @@ impl Following<'_> {
             (all > 0 && all.saturating_mul(4) >= first).then(|| (f64::from(own) / f64::from(all), all))
         });
         shares.reduce(|least, next| if next.0 < least.0 { next } else { least }).unwrap_or((0.0, 0))
+    }
+}
+
+/// Requests at a word or value: those that end there by method, and those that continue.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ends {
+    kinds: [f64; 9],
+}
+
+impl Ends {
+    pub(super) fn of(node: &Node) -> Self {
+        let mut kinds = [0.0; 9];
+        let ends = node.methods.iter().fold(0_u32, |sum, count| sum.saturating_add(*count));
+        let counts = node.methods.into_iter().chain([node.count.saturating_sub(ends)]);
+        kinds.iter_mut().zip(counts).for_each(|(kind, count)| *kind = f64::from(count));
+        Self { kinds }
+    }
+
+    fn and(&self, other: &Self) -> Self {
+        let mut kinds = self.kinds;
+        kinds.iter_mut().zip(other.kinds).for_each(|(kind, more)| *kind += more);
+        Self { kinds }
+    }
+
+    /// Those that are not at one of the nodes.
+    pub(super) fn without(&self, node: &Node) -> Self {
+        let mut kinds = self.kinds;
+        kinds.iter_mut().zip(Self::of(node).kinds).for_each(|(kind, less)| *kind -= less);
+        Self { kinds }
+    }
+
+    /// How implausible it is that these are requests to one of those values: twice the logarithm of the ratio of
+    /// likelihoods (a G-test), with half a request of each kind added to those of the values.
+    pub(super) fn against(&self, values: &Self) -> f64 {
+        let requests: f64 = self.kinds.iter().sum();
+        let of_values: f64 = values.kinds.iter().map(|kind| kind + 0.5).sum();
+        let terms = self.kinds.iter().zip(values.kinds).filter(|(own, _)| **own > 0.0);
+        2.0 * terms.map(|(own, of)| own * (own / requests * of_values / (of + 0.5)).ln()).sum::<f64>()
+    }
+
+    /// All requests.
+    pub(super) fn requests(&self) -> f64 {
+        self.kinds.iter().sum()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Decisions about places that have grown.
 
-use super::evidence::{Following, Place};
+use super::evidence::{Ends, Following, Place};
 use super::trie::{Id, Node, ROOT, Trie, is_foldable, is_verb};
 use super::vocabulary::{is_operation, is_plural};
 use crate::patterns::VALUE;
@@ -24,6 +24,16 @@ const DOMINANT: u32 = 6;
 const CARRYING: (u32, u32) = (20, 4);
 /// Requests of a watched word before it is judged.
 const MIN_CANDIDATE: u32 = 8;
+/// Requests of a word behind which nothing stands, the part of all at its place that they must be, and how implausible
+/// their methods must be for the values, so that it is an operation.
+const OPERATION: (u32, u32, f64) = (MIN_KEPT, 50, 16.0);
+/// Requests to values from which their methods are known.
+const MIN_VALUES: f64 = 16.0;
+/// Requests of a word that stays behind the same word elsewhere.
+const MIN_TRANSFERRED: u32 = 2;
+/// Words behind which nothing stands, and which are watched on because they are frequent, and their requests at most.
+const MAX_LEAVES: usize = 8;
+const MAX_LEAF: u32 = 2_000;
 /// Near the root a parameter needs so many requests or words.
 const NEAR_ROOT: (u32, usize) = (6_000, 64);
 /// Requests at a place that may become a parameter, after which what follows its words is looked at without it.
@@ -106,9 +116,13 @@ impl Trie {
             if let Some(node) = self.node_mut(kept) {
                 node.is_kept = true;
             }
+            self.note_kept(id, word);
         }
         for word in &decision.folded {
             self.fold(id, word);
+        }
+        if let Some(node) = self.node_mut(id).filter(|node| node.is_place) {
+            node.looked.1 = u32::try_from(node.words.len()).unwrap_or(u32::MAX);
         }
         decision.is_place && !is_place || !decision.kept.is_empty()
     }
@@ -129,7 +143,7 @@ fn is_due(node: &Node) -> bool {
         && !is_verb(&node.label)
         && node.count >= MIN_LOOKED
         && (node.count >= node.looked.0.saturating_add(node.looked.0 / 2)
-            || words >= node.looked.1.saturating_add(4))
+            || words >= node.looked.1.saturating_add(if node.is_place { 12 } else { 4 }))
 }
 
 /// Whether a place becomes a parameter, and which of its words stay.
@@ -192,12 +206,33 @@ fn decide(place: &Place<'_>) -> Decision {
     if score < MIN_SCORE || is_silent && !is_growing || rest.len() < MIN_WORDS || place.has_versions() {
         return Decision { is_open, ..Decision::default() };
     }
+    let ends = place.ends(&siblings);
+    let is_operation = |word: &str, node: &Node| {
+        place.trie.is_kept_elsewhere(place.id, word) && node.count >= MIN_TRANSFERRED
+            || is_operation_of_its_own(node, &ends.without(node), place.node.count)
+    };
+    let (operations, rest): (Vec<_>, Vec<_>) =
+        rest.into_iter().partition(|(word, _, node)| is_operation(word, node));
     Decision {
         is_place: true,
         is_open: false,
-        kept: kept.iter().map(|(word, _, _)| Box::from(*word)).collect(),
+        kept: kept.iter().chain(&operations).map(|(word, _, _)| Box::from(*word)).collect(),
         folded: rest.iter().map(|(word, _, _)| Box::from(*word)).collect(),
     }
+}
+
+/// Whether a word behind which nothing stands is another operation than the values beside it, by the methods of its requests.
+fn is_operation_of_its_own(word: &Node, values: &Ends, all: u32) -> bool {
+    let (least, part, implausible) = OPERATION;
+    is_leaf(word)
+        && word.count >= least
+        && word.count.saturating_mul(part) >= all
+        && values.requests() >= MIN_VALUES
+        && Ends::of(word).against(values) >= implausible
+}
+
+fn is_leaf(word: &Node) -> bool {
+    word.words.is_empty() && word.value.is_none()
 }
 
 /// The word that carries so much traffic for itself that it is worth its own row.
@@ -224,19 +259,30 @@ fn is_kept(following: &Following<'_>, word: &str, id: Id, node: &Node) -> bool {
     continued >= MIN_KEPT && continued.saturating_mul(4) >= node.count && own > 0.5
 }
 
-/// Which of the watched words at a learned place stay, and which are values.
+/// Which of the watched words at a learned place stay, and which are values. The most frequent ones behind which nothing
+/// stands are watched on.
 fn judge(place: &Place<'_>) -> Decision {
     let mut decision = Decision::default();
     let Some((value, values)) = place.value else { return decision };
+    let ends = Ends::of(values);
+    let mut leaves = Vec::new();
     for (word, id, node) in place.words.iter().filter(|(word, _, node)| !node.is_kept && is_foldable(word)) {
         let since = place.node.count.saturating_sub(node.born);
         let carries = node.count >= CARRYING.0 && node.count.saturating_mul(CARRYING.1) >= since;
+        let is_known = node.count >= MIN_TRANSFERRED && place.trie.is_kept_elsewhere(place.id, word);
         let proven = || {
             let is_judged = node.count >= MIN_CANDIDATE && values.count >= node.count;
             is_judged && is_kept(&place.following(&[*id, value]), word, *id, node)
         };
-        let list = if carries || proven() { &mut decision.kept } else { &mut decision.folded };
-        list.push(Box::from(*word));
+        if carries || is_known || is_operation_of_its_own(node, &ends, since) || proven() {
+            decision.kept.push(Box::from(*word));
+        } else if is_leaf(node) && (2..MAX_LEAF).contains(&node.count) {
+            leaves.push((node.count, *word));
+        } else {
+            decision.folded.push(Box::from(*word));
+        }
     }
+    leaves.sort_unstable_by(|left, right| right.cmp(left));
+    decision.folded.extend(leaves.into_iter().skip(MAX_LEAVES).map(|(_, word)| Box::from(word)));
     decision
 }

@@ -30,6 +30,8 @@ pub(super) struct Trie {
     known: Box<[u64]>,
     /// Words before learned places.
     labels: BTreeSet<Box<str>>,
+    /// Words that stay, behind the word before their place.
+    kept: BTreeSet<(Box<str>, Box<str>)>,
     /// Requests that read, and those that write.
     reads: u64,
     writes: u64,
@@ -76,6 +78,7 @@ impl Default for Trie {
             free: Vec::new(),
             known: vec![0; KNOWN_BITS / 64].into(),
             labels: BTreeSet::new(),
+            kept: BTreeSet::new(),
             reads: 0,
             writes: 0,
         }
@@ -120,7 +123,21 @@ impl Trie {
             if let Some(node) = self.node_mut(kept) {
                 node.is_kept = true;
             }
+            self.note_kept(place, word);
         }
+    }
+
+    /// Remembers a word that stays at a place.
+    pub(super) fn note_kept(&mut self, place: Id, word: &str) {
+        let label = self.node(place).map(|node| node.label.clone()).filter(|label| &**label != VALUE);
+        if let Some(label) = label.filter(|_| self.kept.len() < MAX_NODES) {
+            self.kept.insert((label, word.into()));
+        }
+    }
+
+    /// Whether a word stays behind the same word elsewhere: the `public-key` of `secrets`.
+    pub(super) fn is_kept_elsewhere(&self, place: Id, word: &str) -> bool {
+        self.node(place).is_some_and(|node| self.kept.contains(&(node.label.clone(), word.into())))
     }
 
     /// By the route before each learned place the words that stay literal there.

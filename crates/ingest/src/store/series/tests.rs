@@ -1,0 +1,212 @@
+use super::super::metrics::Metrics;
+use super::super::{DataDir, Pruned};
+use crate::limits::Limits;
+use crate::model::{
+    Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, SeriesKey, Tally, Temporality,
+};
+use crate::model::{Timing, Values};
+use crate::query::{Files, Kind, Question};
+use crate::retention::Retention;
+use gatelens_model::sketch::Sketch;
+use gatelens_model::value;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// 2026-06-20, noon.
+const NOON: i64 = 1_781_956_800_000_000_000;
+const MINUTE: i64 = 60_000_000_000;
+const HALF_HOUR: i64 = 30 * MINUTE;
+const KEPT_HALF_HOURS: i64 = 8;
+const GATEWAYS: usize = 2;
+const SERIES: usize = 4;
+
+/// The counters of a gateway since its start, by series.
+type Counters = [u64; SERIES];
+
+#[derive(Debug, Clone)]
+enum Step {
+    /// Requests of a gateway in a series.
+    Traffic(usize, usize, u64),
+    /// A gateway reports all that it has counted.
+    Report(usize),
+    /// Half hours pass.
+    Wait(i64),
+    Prune,
+    Restart,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (0..GATEWAYS, 0..SERIES, 1u64..5).prop_map(|(gateway, series, count)| Step::Traffic(gateway, series, count)),
+        4 => (0..GATEWAYS).prop_map(Step::Report),
+        2 => (1i64..=KEPT_HALF_HOURS + 2).prop_map(Step::Wait),
+        3 => Just(Step::Prune),
+        1 => Just(Step::Restart),
+    ]
+}
+
+fn route(series: usize) -> String {
+    format!("/{series}")
+}
+
+fn point(series: usize, count: u64, time: i64) -> Point {
+    let mut sketch = Sketch::default();
+    (0..count).for_each(|request| sketch.insert(1_000_000 * (request + 1)));
+    let key = SeriesKey {
+        service: "orders".to_owned(),
+        environment: "prod".to_owned(),
+        version: String::new(),
+        direction: value::INBOUND.to_owned(),
+        consumer: "acme".to_owned(),
+        method: "GET".to_owned(),
+        route: route(series),
+        route_source: String::new(),
+        host: String::new(),
+        upstream_cluster: String::new(),
+        status: 200,
+        grpc_status: None,
+        error_type: String::new(),
+        overflow: false,
+    };
+    let values = Values {
+        duration: Timing { count, sketch },
+        request_bytes: Tally { count, sum: count * 100 },
+        ..Values::default()
+    };
+    Point { series: key, stream: series as i64, start: 0, time, temporality: Temporality::Cumulative, values }
+}
+
+struct Store {
+    dir: tempfile::TempDir,
+    metrics: Metrics,
+    sequence: u64,
+}
+
+impl Store {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let metrics = Self::open(&dir);
+        Self { dir, metrics, sequence: 0 }
+    }
+
+    fn open(dir: &tempfile::TempDir) -> Metrics {
+        Metrics::open(Arc::new(DataDir::new(dir.path().to_owned())), SERIES, Arc::default()).unwrap()
+    }
+
+    fn report(&mut self, gateway: usize, counters: &Counters, time: i64) {
+        self.sequence += 1;
+        let instance = format!("edge-{gateway}");
+        let points = counters.iter().enumerate().filter(|(_, count)| **count > 0);
+        let part = MetricPart {
+            gateway: Gateway {
+                instance: instance.clone(),
+                epoch: "e".to_owned(),
+                service: "orders".to_owned(),
+                environment: "prod".to_owned(),
+                direction: value::INBOUND.to_owned(),
+                ..Gateway::default()
+            },
+            points: points.map(|(series, count)| point(series, *count, time)).collect(),
+            report: None,
+            redaction: Redaction::default(),
+        };
+        let identity = Identity { instance, epoch: "e".to_owned(), sequence: self.sequence };
+        self.metrics.store(&MetricBatch { identity: Some(identity), parts: vec![part] }, time).unwrap();
+    }
+
+    fn prune(&mut self, now: i64) {
+        let half_hours = Duration::from_nanos((KEPT_HALF_HOURS * HALF_HOUR) as u64);
+        let retention = Retention { minutes: half_hours, half_hours, ..Retention::default() };
+        while self.metrics.prune(&retention, now).unwrap() == Pruned::More {}
+    }
+
+    fn requests(&self) -> BTreeMap<String, u64> {
+        let files = Files::new(Arc::new(DataDir::new(self.dir.path().to_owned())), Limits::default());
+        let query = format!("from=0&to={}&group_by=route", 2 * NOON / 1_000_000_000);
+        let question = Question::parse(Kind::Summary, Some(&query), &Limits::default(), NOON).unwrap();
+        let answer = serde_json::to_value(question.answer(&files).unwrap()).unwrap();
+        let rows = answer["rows"].as_array().unwrap().iter();
+        rows.map(|row| (row["route"].as_str().unwrap().to_owned(), row["requests"].as_u64().unwrap()))
+            .collect()
+    }
+
+    fn series(&self) -> usize {
+        let file = rusqlite::Connection::open(self.dir.path().join("metrics.db")).unwrap();
+        file.query_row("SELECT count(*) FROM series", [], |row| row.get::<_, i64>(0)).unwrap() as usize
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// However traffic, silence, pruning and restarts follow each other: each request counts once, in the half hour of
+    /// the report that brought it, until that expires; and a series stays no longer than its counts.
+    #[test]
+    fn a_removed_series_loses_and_doubles_no_count(steps in prop::collection::vec(step(), 1..60)) {
+        let mut store = Store::new();
+        let mut counters = [Counters::default(); GATEWAYS];
+        let mut reported = [Counters::default(); GATEWAYS];
+        // By series and the half hour, what is in the store.
+        let mut expected: BTreeMap<(usize, i64), u64> = BTreeMap::new();
+        let mut now = NOON + MINUTE;
+        for step in steps.into_iter().chain([Step::Report(0), Step::Report(1), Step::Prune]) {
+            match step {
+                Step::Traffic(gateway, series, count) => counters[gateway][series] += count,
+                Step::Report(gateway) => {
+                    store.report(gateway, &counters[gateway], now);
+                    for series in 0..SERIES {
+                        let news = counters[gateway][series] - reported[gateway][series];
+                        if news > 0 {
+                            *expected.entry((series, now / HALF_HOUR)).or_default() += news;
+                        }
+                    }
+                    reported[gateway] = counters[gateway];
+                }
+                Step::Wait(half_hours) => now += half_hours * HALF_HOUR,
+                Step::Prune => {
+                    store.prune(now);
+                    // Ages count from the latest counts.
+                    if let Some(newest) = expected.keys().map(|(_, half_hour)| *half_hour).max() {
+                        expected.retain(|(_, half_hour), _| *half_hour >= newest - KEPT_HALF_HOURS);
+                        let counted = expected.keys().map(|(series, _)| *series);
+                        let counted = counted.collect::<std::collections::BTreeSet<_>>().len();
+                        // The one with the highest id may have no counts.
+                        prop_assert!((counted..=counted + 1).contains(&store.series()), "{counted} {}", store.series());
+                    }
+                }
+                Step::Restart => store.metrics = Store::open(&store.dir),
+            }
+            let mut sums = BTreeMap::new();
+            expected.iter().for_each(|((series, _), count)| *sums.entry(route(*series)).or_default() += count);
+            prop_assert_eq!(store.requests(), sums);
+        }
+    }
+}
+
+#[test]
+fn invented_series_make_room_for_real_ones() {
+    let mut store = Store::new();
+    store.report(0, &[1; SERIES], NOON);
+    // All places are taken, and the real gateway's series finds none until the others have expired.
+    let real = |store: &mut Store, time| {
+        store.sequence += 1;
+        let mut point = point(9, 7, time);
+        point.series.consumer = "globex".to_owned();
+        let part = MetricPart {
+            gateway: Gateway { instance: "real".to_owned(), epoch: "e".to_owned(), ..Gateway::default() },
+            points: vec![point],
+            report: None,
+            redaction: Redaction::default(),
+        };
+        store.metrics.store(&MetricBatch { identity: None, parts: vec![part] }, time).unwrap();
+    };
+    real(&mut store, NOON + MINUTE);
+    assert_eq!(store.requests().get("/9"), None);
+    let later = NOON + (KEPT_HALF_HOURS + 2) * HALF_HOUR;
+    store.report(0, &[2, 1, 1, 1], later);
+    store.prune(later);
+    real(&mut store, later + MINUTE);
+    assert_eq!(store.requests(), [("/0".to_owned(), 1), ("/9".to_owned(), 7)].into());
+}
