@@ -1,8 +1,8 @@
 //! Alerts over HTTP: rules in, messages out, and what the API shows of both.
 
+use crate::receiver::{HttpReceiver, Received};
 use crate::support::Service;
 use crate::support::otlp::{Frame, MINUTE, Made, SECOND, made};
-use crate::support::receiver::{HttpReceiver, Received};
 use hmac::{Hmac, KeyInit, Mac};
 use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality::Delta;
 use rusqlite::Connection;
@@ -133,6 +133,7 @@ fn an_incident_is_sent_once_signed_and_survives_restarts() {
     let history = service.json("/api/v1/alerts/history?rule=errors");
     assert_eq!(history["rows"].as_array().unwrap().len(), 1);
     assert_eq!(history["rows"][0]["resolved_at"], Value::Null);
+    wait(&service, "/api/v1/alerts/deliveries", |found| found["rows"][0]["outcome"] == "delivered");
     let metrics = service.get("/metrics").text();
     let line = "gatelens_ingest_alert_deliveries_total{outcome=\"delivered\",receiver=\"webhook\"} 1";
     assert!(metrics.lines().any(|found| found == line), "{metrics}");

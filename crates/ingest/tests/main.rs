@@ -18,6 +18,7 @@ mod page;
 mod patterns;
 mod percentiles;
 mod queries;
+mod receiver;
 mod redact;
 mod refusals;
 mod requests;

@@ -5,7 +5,7 @@
 
 use super::observe::Labels;
 use super::state::{Kind, State};
-use crate::store::StoreError;
+use crate::store::{StoreError, create_file};
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 use std::path::Path;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use std::time::Duration;
 /// Name of the file in the data directory.
 pub(crate) const ALERTS_FILE: &str = "alerts.db";
 
-/// "gtla": marks the file as ours.
-const APPLICATION_ID: i64 = 0x6774_6c61;
+/// "gtln": marks the file as ours, as the other files of the directory.
+const APPLICATION_ID: i64 = 0x6774_6c6e;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Deliveries and incidents that are kept; the oldest ended ones go first.
 const KEPT_ROWS: i64 = 10_000;
@@ -190,6 +190,8 @@ impl AlertsFile {
     /// Opens the file, creates it when it is not there, and brings it up to date.
     pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Open { path: path.to_owned(), source };
+        // Secrets of receivers may be in it.
+        create_file(path)?;
         let mut connection = Connection::open(path).map_err(failed)?;
         let mark = |connection: &Connection| {
             connection.busy_timeout(BUSY_TIMEOUT)?;

@@ -21,6 +21,8 @@ pub(crate) struct Message {
     pub(crate) severity: String,
     /// One line: the rule, the labels and the value.
     pub(crate) title: String,
+    /// What happened, in a sentence or two.
+    pub(crate) text: String,
     /// The text of the rule.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) description: String,
@@ -64,6 +66,7 @@ impl Message {
             rule: incident.rule.clone(),
             severity: incident.severity.clone(),
             title: String::new(),
+            text: String::new(),
             description: rule.map(|rule| rule.config.description.clone()).unwrap_or_default(),
             labels: incident.labels.iter().cloned().collect(),
             measure: incident.measure.clone(),
@@ -80,6 +83,7 @@ impl Message {
             repeat_minutes: rule.map_or(0, |rule| rule.config.repeat_minutes),
         };
         message.title = message.titled(measure);
+        message.text = message.described();
         message
     }
 
@@ -88,8 +92,7 @@ impl Message {
         self.kind == Kind::Resolved
     }
 
-    /// What happened, in a sentence or two.
-    pub(crate) fn text(&self) -> String {
+    fn described(&self) -> String {
         let limit = format!("{} {} {}", self.side, number(self.threshold), self.unit);
         let mut text = match (self.kind, &self.resolved_at, &self.reason) {
             (Kind::Resolved, Some(at), Some(reason)) => format!("Ended at {at}: {reason}."),

@@ -1,7 +1,5 @@
 //! A server of one's own on a free port, and a client for it.
 
-pub(crate) mod receiver;
-
 use gatelens_ingest::alerts::AlertsConfig;
 use gatelens_ingest::{AccessConfig, Config, Limits, Network, Server};
 pub(crate) use gatelens_testkit::export as otlp;

@@ -1,7 +1,7 @@
 //! A receiver of messages: an HTTP server that keeps what it gets.
 
 use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -57,7 +57,7 @@ impl HttpReceiver {
 
     /// The next request, which must come within a minute.
     pub(crate) fn next(&self) -> Received {
-        self.received.recv_timeout(Duration::from_secs(60)).expect("no message came")
+        self.received.recv_timeout(Duration::from_secs(60)).unwrap()
     }
 
     /// Whether something came that nobody asked for yet.
