@@ -43,6 +43,10 @@ build: doctor page ## The service with its page: target/release/gatelens
 bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=requests,bodies,sizes ROUNDS= REQUESTS= BASELINE=other.wasm)
 	@"$(TARGET)/debug/gatelens-bench"
 
+.PHONY: bench-request
+bench-request: doctor ## Instructions, allocations and bytes of log per request, outside of Envoy; the instructions need valgrind (REQUESTS=)
+	@scripts/bench-request.sh $(or $(REQUESTS),4000)
+
 .PHONY: bench-redact
 bench-redact: doctor ## Speed of redaction outside of Envoy, by size of the body and kind of rules (FILTER=)
 	cargo bench -p gatelens-bench-redact --bench redact -- $(FILTER)

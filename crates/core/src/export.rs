@@ -8,6 +8,7 @@ mod backoff;
 mod batch;
 mod config;
 mod counters;
+mod deflate;
 mod gzip;
 mod log;
 pub mod patterns;

@@ -57,6 +57,7 @@ keys!(
     log_format,
     log_level,
     sender_tokens,
+    users,
 );
 
 /// The options of the service. Each may be a flag or a key of the file, except the sections, which are keys only.
@@ -81,6 +82,11 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/sender-tokens.yaml"])))]
     pub sender_tokens: Option<PathBuf>,
+    /// File with the people who sign in, as `gatelens user add` makes them, and with the tokens of programs that read. A
+    /// change is in force within a second. Without it, everybody who reaches the port reads everything.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/users.yaml"])))]
+    pub users: Option<PathBuf>,
     /// Listen beyond loopback although senders or people need not prove who they are. Whoever reaches the port can then
     /// read everything or store false data.
     #[cfg_attr(feature = "clap", arg(long, num_args = 0, default_missing_value = "true"))]
@@ -158,7 +164,8 @@ impl Options {
 
     /// Files with secrets, which only their owner should be able to read, each with its key.
     pub fn secret_files(&self) -> Vec<(&'static str, &Path)> {
-        self.sender_tokens.iter().map(|file| ("sender_tokens", file.as_path())).collect()
+        let files = [("sender_tokens", &self.sender_tokens), ("users", &self.users)];
+        files.into_iter().filter_map(|(key, file)| Some((key, file.as_deref()?))).collect()
     }
 
     /// The configuration, with the defaults of what is not given.
@@ -181,6 +188,7 @@ impl Options {
             network: Network { hosts: self.host.unwrap_or_default() },
             access: AccessConfig {
                 sender_tokens: self.sender_tokens,
+                users: self.users,
                 insecure: self.insecure.unwrap_or_default(),
             },
             alerts: self.alerts.unwrap_or_default(),

@@ -137,6 +137,10 @@ pub(crate) enum QueryError {
     TooMuch { field: &'static str, message: String },
     #[error("there is no path {path}: expected one of {known}")]
     NoPath { path: String, known: String },
+    #[error(
+        "the role viewer does not see {field}, and cannot search for it: ask an admin for the role analyst"
+    )]
+    Withheld { field: String },
     #[error("the query took too long: ask for a shorter range")]
     TooSlow,
     #[error("the store cannot be read: {0}")]
@@ -197,6 +201,7 @@ impl QueryError {
             }
             Self::TooMuch { field, .. } => (StatusCode::BAD_REQUEST, "too_much", Some(*field)),
             Self::NoPath { .. } => (StatusCode::NOT_FOUND, "not_found", None),
+            Self::Withheld { field } => (StatusCode::FORBIDDEN, "role", Some(field.as_str())),
             Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "too_slow", None),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped", None),

@@ -30,7 +30,7 @@ mod wire;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use auth::{AccessConfig, AccessError, NewToken, Role, TokenOwner};
+pub use auth::{AccessConfig, AccessError, NewToken, Role, TokenOwner, user_line};
 pub use http::{Config, HostName, Network, NotAHostName, Server, StartError};
 pub use limits::Limits;
 pub use model::request::columns as request_columns;

@@ -30,12 +30,16 @@ pub struct Limits {
     pub preview_bytes: usize,
     /// Questions to `redact` answered at a time; further ones wait.
     pub previews: usize,
+    /// Passwords hashed at a time, each of which takes 19 MiB and tens of milliseconds of a core; further ones wait.
+    pub sign_ins: usize,
     /// Time for one query to read the store; beyond, 503.
     pub query_timeout: Duration,
     /// Points in one answer of `timeseries`.
     pub points: usize,
-    /// Groups in one answer of `summary`.
+    /// Groups whose percentiles are added up at a time: the most in one answer of `summary`, or of `timeseries` in all.
     pub groups: usize,
+    /// Groups of which `summary` makes pages; beyond, it refuses.
+    pub ranked_groups: usize,
     /// Rows in one answer of `requests`.
     pub rows: usize,
     /// Bytes of the rows in one answer of `requests`: the page ends before the row that would exceed them, if it is not
@@ -62,9 +66,11 @@ impl Default for Limits {
             readers: 4,
             preview_bytes: 2 << 20,
             previews: 2,
+            sign_ins: 1,
             query_timeout: Duration::from_secs(15),
             points: 11_000,
             groups: 10_000,
+            ranked_groups: 200_000,
             rows: 1_000,
             page_bytes: 16 << 20,
             scanned: 500_000,

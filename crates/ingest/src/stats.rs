@@ -18,8 +18,16 @@ const REJECTED: &str = "rejected";
 const TAKEN: &str = "taken";
 const PASSED_OVER: &str = "passed_over";
 /// Reasons to refuse a request or a connection before its handler.
-const REFUSALS: [&str; 5] =
-    ["unknown_host", "foreign_origin", "malformed", "no_sender_token", "other_environment"];
+const REFUSALS: [&str; 8] = [
+    "unknown_host",
+    "foreign_origin",
+    "malformed",
+    "no_sender_token",
+    "other_environment",
+    "sign_in",
+    "role",
+    "csrf",
+];
 
 /// Counters since the start of the process, and gauges.
 pub(crate) struct Stats {

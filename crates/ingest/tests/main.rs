@@ -5,6 +5,7 @@
 
 mod access;
 mod alerts;
+mod by_gateway;
 mod captured;
 mod consumers;
 mod counts;
@@ -16,6 +17,7 @@ mod hosts;
 mod openapi;
 mod page;
 mod patterns;
+mod people;
 mod percentiles;
 mod queries;
 mod receiver;

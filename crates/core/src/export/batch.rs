@@ -8,7 +8,7 @@ use std::io::Read;
 
 use super::gzip::{Body, compress};
 use crate::config::Compression;
-use crate::otlp::logs::{encode_portion, encode_record};
+use crate::otlp::logs::{PORTION_END, begin_portion, encode_record};
 use crate::otlp::{self, Resource};
 use crate::request::event::Event;
 use gatelens_redact::capture::CapturedBody;
@@ -25,6 +25,10 @@ pub struct LogBatch {
     resource: Resource,
     instance: String,
     records: Vec<u8>,
+    /// Where in them attributes begin.
+    marks: Vec<u32>,
+    /// The beginning of a portion.
+    head: Vec<u8>,
     body: Body,
     events: u64,
     bodies: u64,
@@ -36,7 +40,18 @@ impl LogBatch {
     /// An empty batch.
     pub fn new(resource: Resource, instance: String, compression: Compression) -> Self {
         let body = Body::new(compression);
-        Self { resource, instance, records: Vec::new(), body, events: 0, bodies: 0, bytes: 0, opened_ns: 0 }
+        Self {
+            resource,
+            instance,
+            records: Vec::new(),
+            marks: Vec::new(),
+            head: Vec::new(),
+            body,
+            events: 0,
+            bodies: 0,
+            bytes: 0,
+            opened_ns: 0,
+        }
     }
 
     /// Adds an event.
@@ -45,7 +60,7 @@ impl LogBatch {
             self.opened_ns = now_ns;
         }
         let before = self.records.len();
-        encode_record(event, &mut self.records);
+        encode_record(event, &mut self.records, &mut self.marks);
         self.events = self.events.saturating_add(1);
         let captured = |body: Option<&CapturedBody>| u64::from(body.is_some_and(|body| body.content.is_ok()));
         self.bodies = self
@@ -87,9 +102,13 @@ impl LogBatch {
 
     fn end_portion(&mut self) {
         if !self.records.is_empty() {
-            let portion = encode_portion(&self.resource, &self.instance, &self.records);
-            self.body.write(&portion);
+            begin_portion(&self.resource, &self.instance, self.records.len(), &mut self.head);
+            self.body.write(&self.head, &[]);
+            self.body.write(&self.records, &self.marks);
+            self.body.write(PORTION_END.as_flattened(), &[]);
+            self.head.clear();
             self.records.clear();
+            self.marks.clear();
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The request log as OTLP log records.
 
-use gatelens_model::{attribute, value};
+use gatelens_model::{attribute, value, varint};
 
 use super::proto::Message;
-use super::{Resource, SCHEMA_URL, encode_scope, route_attribute};
+use super::{Resource, SCHEMA_URL, encode_scope};
+use crate::config::Direction;
 use crate::request::event::{Event, Header};
 use gatelens_model::OmissionReason;
 use gatelens_redact::capture::CapturedBody;
@@ -17,120 +18,254 @@ pub(super) const OMITTED: [&str; 2] = [attribute::REQUEST_BODY_OMITTED, attribut
 const SEVERITY_INFO: u64 = 9;
 const SEVERITY_ERROR: u64 = 17;
 
-/// Writes one event as `log_records` (field 2 of `ScopeLogs`).
-pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>) {
-    out.nested(2, |out| {
-        let status = event.status;
-        out.fixed64(1, event.start_ns);
-        out.varint(2, if event.ending().is_error() { SEVERITY_ERROR } else { SEVERITY_INFO });
-        out.string_attribute(6, attribute::CONSUMER_ID, event.consumer);
-        if event.consumer_trusted {
-            out.flag_attribute(6, attribute::CONSUMER_TRUSTED);
-        }
-        text(out, attribute::CONSUMER_NAME, event.consumer_name);
-        text(out, attribute::CONSUMER_GROUP, event.consumer_group);
-        out.string_attribute(6, attribute::METHOD, event.method.name());
-        text(out, attribute::METHOD_ORIGINAL, event.method_original);
-        if let Some(scheme) = event.scheme.name() {
-            out.string_attribute(6, attribute::URL_SCHEME, scheme);
-        }
-        text(out, attribute::SERVER_ADDRESS, event.server_address);
-        if let Some(port) = event.server_port {
-            out.int_attribute(6, attribute::SERVER_PORT, u64::from(port));
-        }
-        if let Some(protocol) = event.protocol {
-            out.string_attribute(6, attribute::PROTOCOL_VERSION, protocol.version());
-        }
-        text(out, attribute::UPSTREAM_CLUSTER, event.upstream_cluster);
-        out.string_attribute(6, route_attribute(event.direction), event.route);
-        if let Some(source) = event.route_source.name() {
-            out.string_attribute(6, attribute::ROUTE_SOURCE, source);
-        }
-        text(out, attribute::URL_PATH, event.path);
-        text(out, attribute::URL_QUERY, event.query);
-        if let Some(code) = status.code() {
-            out.int_attribute(6, attribute::STATUS_CODE, u64::from(code));
-        }
-        if let Some(status) = event.grpc_status {
-            out.string_attribute(6, attribute::RPC_STATUS_CODE, status.name());
-        }
-        if let Some(error) = event.error {
-            out.string_attribute(6, attribute::ERROR_TYPE, &error.name(event.ending()));
-        }
-        out.int_attribute(6, attribute::DURATION_NS, event.measurement.duration_ns);
-        if let Some(upstream_ns) = event.measurement.upstream_ns {
-            out.int_attribute(6, attribute::UPSTREAM_DURATION_NS, upstream_ns);
-        }
-        out.int_attribute(6, attribute::REQUEST_BODY_SIZE, event.measurement.request_bytes);
-        out.int_attribute(6, attribute::RESPONSE_BODY_SIZE, event.measurement.response_bytes);
-        text(out, attribute::CLIENT_ADDRESS, event.client_address);
-        if let Some(port) = event.client_port {
-            out.int_attribute(6, attribute::CLIENT_PORT, u64::from(port));
-        }
-        text(out, attribute::USER_AGENT, event.user_agent);
-        if event.measurement.attempts != 1 {
-            out.int_attribute(6, attribute::ATTEMPTS, event.measurement.attempts);
-        }
-        if event.measurement.attempts > 1 {
-            out.int_attribute(6, attribute::RESEND_COUNT, event.measurement.attempts.saturating_sub(1));
-        }
-        if event.weight > 1.0 {
-            out.double_attribute(6, attribute::SAMPLE_WEIGHT, event.weight);
-        }
-        text(out, attribute::REQUEST_ID, event.request_id);
-        text(out, attribute::RESPONSE_FLAGS, event.response_flags);
-        text(out, attribute::RESPONSE_CODE_DETAILS, event.response_code_details);
-        headers(out, attribute::REQUEST_HEADER, event.request_headers);
-        headers(out, attribute::RESPONSE_HEADER, event.response_headers);
-        let bodies = [event.request_body, event.response_body];
-        for (body_of, (content, omitted)) in bodies.into_iter().zip(CONTENT.into_iter().zip(OMITTED)) {
-            body(out, content, omitted, body_of);
-        }
-        if let Some(trace) = event.trace {
-            out.fixed32(8, u32::from(trace.flags));
-            out.bytes(9, &trace.trace_id);
-            out.bytes(10, &trace.span_id);
-        }
-        out.fixed64(11, event.start_ns.saturating_add(event.measurement.duration_ns));
-        out.string(12, value::EVENT_NAME);
-    });
+/// The key of a `KeyValue` and the tag of its value, encoded when the filter is compiled.
+macro_rules! key {
+    ($name:expr) => {{
+        const KEY: [u8; $name.len() + 3] = encoded_key($name);
+        &KEY
+    }};
+}
+/// Writes one event as `log_records` (field 2 of `ScopeLogs`). Adds to `marks` where in `out` its attributes begin.
+pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>, marks: &mut Vec<u32>) {
+    let begin = out.len();
+    // Nearly all records are 128 to 16,383 bytes long, so their length takes two bytes.
+    out.extend_from_slice(&[RECORD, 0, 0]);
+    let start = out.len();
+    let mut record = Record { out, marks };
+    let status = event.status;
+    record.mark();
+    record.out.fixed64(1, event.start_ns);
+    record.out.varint(2, if event.ending().is_error() { SEVERITY_ERROR } else { SEVERITY_INFO });
+    record.string(key!(attribute::CONSUMER_ID), event.consumer);
+    if event.consumer_trusted {
+        record.mark();
+        record.out.flag_attribute(6, attribute::CONSUMER_TRUSTED);
+    }
+    record.text(key!(attribute::CONSUMER_NAME), event.consumer_name);
+    record.text(key!(attribute::CONSUMER_GROUP), event.consumer_group);
+    record.string(key!(attribute::METHOD), event.method.name());
+    record.text(key!(attribute::METHOD_ORIGINAL), event.method_original);
+    if let Some(scheme) = event.scheme.name() {
+        record.string(key!(attribute::URL_SCHEME), scheme);
+    }
+    record.text(key!(attribute::SERVER_ADDRESS), event.server_address);
+    if let Some(port) = event.server_port {
+        record.int(key!(attribute::SERVER_PORT), u64::from(port));
+    }
+    if let Some(protocol) = event.protocol {
+        record.string(key!(attribute::PROTOCOL_VERSION), protocol.version());
+    }
+    record.text(key!(attribute::UPSTREAM_CLUSTER), event.upstream_cluster);
+    match event.direction {
+        Direction::Inbound => record.string(key!(attribute::ROUTE), event.route),
+        Direction::Outbound => record.string(key!(attribute::URL_TEMPLATE), event.route),
+    }
+    if let Some(source) = event.route_source.name() {
+        record.string(key!(attribute::ROUTE_SOURCE), source);
+    }
+    record.text(key!(attribute::URL_PATH), event.path);
+    record.text(key!(attribute::URL_QUERY), event.query);
+    if let Some(code) = status.code() {
+        record.int(key!(attribute::STATUS_CODE), u64::from(code));
+    }
+    if let Some(status) = event.grpc_status {
+        record.string(key!(attribute::RPC_STATUS_CODE), status.name());
+    }
+    if let Some(error) = event.error {
+        record.string(key!(attribute::ERROR_TYPE), &error.name(event.ending()));
+    }
+    record.int(key!(attribute::DURATION_NS), event.measurement.duration_ns);
+    if let Some(upstream_ns) = event.measurement.upstream_ns {
+        record.int(key!(attribute::UPSTREAM_DURATION_NS), upstream_ns);
+    }
+    record.int(key!(attribute::REQUEST_BODY_SIZE), event.measurement.request_bytes);
+    record.int(key!(attribute::RESPONSE_BODY_SIZE), event.measurement.response_bytes);
+    record.text(key!(attribute::CLIENT_ADDRESS), event.client_address);
+    if let Some(port) = event.client_port {
+        record.int(key!(attribute::CLIENT_PORT), u64::from(port));
+    }
+    record.text(key!(attribute::USER_AGENT), event.user_agent);
+    if event.measurement.attempts != 1 {
+        record.int(key!(attribute::ATTEMPTS), event.measurement.attempts);
+    }
+    if event.measurement.attempts > 1 {
+        record.int(key!(attribute::RESEND_COUNT), event.measurement.attempts.saturating_sub(1));
+    }
+    if event.weight > 1.0 {
+        record.mark();
+        record.out.double_attribute(6, attribute::SAMPLE_WEIGHT, event.weight);
+    }
+    record.text(key!(attribute::REQUEST_ID), event.request_id);
+    record.text(key!(attribute::RESPONSE_FLAGS), event.response_flags);
+    record.text(key!(attribute::RESPONSE_CODE_DETAILS), event.response_code_details);
+    record.headers(attribute::REQUEST_HEADER, event.request_headers);
+    record.headers(attribute::RESPONSE_HEADER, event.response_headers);
+    let bodies = [event.request_body, event.response_body];
+    for (body, (content, omitted)) in bodies.into_iter().zip(CONTENT.into_iter().zip(OMITTED)) {
+        record.body(content, omitted, body);
+    }
+    record.mark();
+    if let Some(trace) = event.trace {
+        record.out.fixed32(8, u32::from(trace.flags));
+        record.out.bytes(9, &trace.trace_id);
+        record.out.bytes(10, &trace.span_id);
+    }
+    record.out.fixed64(11, event.start_ns.saturating_add(event.measurement.duration_ns));
+    record.mark();
+    record.out.string(12, value::EVENT_NAME);
+    end_record(out, begin, start);
 }
 
-fn headers(out: &mut Vec<u8>, prefix: &str, headers: &[Header<'_>]) {
-    for same in headers.chunk_by(|(a, _), (b, _)| a == b) {
-        if let Some((name, _)) = same.first() {
-            out.strings_attribute(6, prefix, name, same.iter().map(|(_, value)| &**value));
+/// Fills in the length of the record that begins at `begin`, whose content begins at `start`.
+fn end_record(out: &mut Vec<u8>, begin: usize, start: usize) {
+    let length = out.len().saturating_sub(start);
+    if let (0x80..0x4000, Some([_, low, high])) = (length, out.get_mut(begin..start)) {
+        *low = length as u8 | 0x80;
+        *high = length.wrapping_shr(7) as u8;
+        return;
+    }
+    let mut head = vec![RECORD];
+    varint::put(&mut head, length as u64);
+    out.splice(begin..start, head);
+}
+
+/// The tag of `log_records`.
+const RECORD: u8 = 2 << 3 | 2;
+
+/// The tag of an attribute of a record.
+const ATTRIBUTE: u8 = 6 << 3 | 2;
+
+const fn encoded_key<const SIZE: usize>(name: &str) -> [u8; SIZE] {
+    let mut key = [0x0a; SIZE];
+    let all: &mut [u8] = &mut key;
+    let [_, length, rest @ ..] = all else { return key };
+    *length = name.len() as u8;
+    let (mut name, mut rest) = (name.as_bytes(), rest);
+    while let [place, places @ ..] = rest {
+        // The tag of the value stands behind the name.
+        *place = 0x12;
+        if let [byte, others @ ..] = name {
+            *place = *byte;
+            name = others;
+        }
+        rest = places;
+    }
+    key
+}
+
+/// A record under construction.
+struct Record<'o> {
+    out: &'o mut Vec<u8>,
+    marks: &'o mut Vec<u32>,
+}
+
+impl Record<'_> {
+    /// What follows is likely to begin like the same part of the record before.
+    fn mark(&mut self) {
+        self.marks.push(self.out.len() as u32);
+    }
+
+    /// An attribute that is absent where it is empty.
+    #[inline]
+    fn text<const SIZE: usize>(&mut self, key: &[u8; SIZE], value: &str) {
+        if !value.is_empty() {
+            self.string(key, value);
+        }
+    }
+
+    #[inline]
+    fn string<const SIZE: usize>(&mut self, key: &[u8; SIZE], value: &str) {
+        self.mark();
+        let length = value.len().saturating_add(SIZE).saturating_add(3);
+        if length < 0x80 {
+            // Each length is one byte: the form of nearly all attributes.
+            self.out.extend_from_slice(&[ATTRIBUTE, length as u8]);
+            self.out.extend_from_slice(key);
+            self.out.extend_from_slice(&[value.len().saturating_add(2) as u8, 0x0a, value.len() as u8]);
+            self.out.extend_from_slice(value.as_bytes());
+        } else {
+            self.long_string(key, value);
+        }
+    }
+
+    #[cold]
+    fn long_string(&mut self, key: &[u8], value: &str) {
+        let any_value = varint::size(value.len() as u64).saturating_add(value.len()).saturating_add(1);
+        let length = varint::size(any_value as u64).saturating_add(any_value).saturating_add(key.len());
+        self.out.push(ATTRIBUTE);
+        varint::put(self.out, length as u64);
+        self.out.extend_from_slice(key);
+        varint::put(self.out, any_value as u64);
+        self.out.string(1, value);
+    }
+
+    #[inline]
+    fn int<const SIZE: usize>(&mut self, key: &[u8; SIZE], value: u64) {
+        self.mark();
+        let any_value = varint::size(value).saturating_add(1);
+        // At most eleven bytes of a value, and a key of the table: all lengths are one byte.
+        self.out.extend_from_slice(&[ATTRIBUTE, any_value.saturating_add(SIZE).saturating_add(1) as u8]);
+        self.out.extend_from_slice(key);
+        self.out.extend_from_slice(&[any_value as u8, 3 << 3]);
+        varint::put(self.out, value);
+    }
+
+    fn headers(&mut self, prefix: &str, headers: &[Header<'_>]) {
+        for same in headers.chunk_by(|(a, _), (b, _)| a == b) {
+            if let Some((name, _)) = same.first() {
+                self.mark();
+                self.out.strings_attribute(6, prefix, name, same.iter().map(|(_, value)| &**value));
+            }
+        }
+    }
+
+    fn body(&mut self, content: &str, omitted: &str, body: Option<&CapturedBody>) {
+        let Some(body) = body else { return };
+        match &body.content {
+            // The size already shows that there was none.
+            Err(OmissionReason::NoBody) => {}
+            Ok(text) => {
+                self.mark();
+                self.out.string_attribute(6, content, text);
+            }
+            Err(reason) => {
+                self.mark();
+                self.out.string_attribute(6, omitted, reason.name());
+            }
         }
     }
 }
 
-fn body(out: &mut Vec<u8>, content: &str, omitted: &str, body: Option<&CapturedBody>) {
-    match body.map(|body| &body.content) {
-        // The size already shows that there was none.
-        None | Some(Err(OmissionReason::NoBody)) => {}
-        Some(Ok(text)) => out.string_attribute(6, content, text),
-        Some(Err(reason)) => out.string_attribute(6, omitted, reason.name()),
-    }
+/// Writes the beginning of a `resource_logs` (field 1 of `ExportLogsServiceRequest`) with this number of bytes of records
+/// written by [`encode_record`]. They follow, and then [`PORTION_END`]. Such fields laid end to end are a request.
+pub fn begin_portion(resource: &Resource, instance: &str, records: usize, out: &mut Vec<u8>) {
+    // Everything up to the records is written, then the lengths are put before it.
+    let mut described = Vec::with_capacity(1_024);
+    resource.encode(instance, &mut described);
+    let mut scope = Vec::with_capacity(64);
+    encode_scope(&mut scope);
+    let of_scope_logs = scope.len().saturating_add(records).saturating_add(SCHEMA.len());
+    out.push(1 << 3 | 2);
+    let of_resource_logs = described
+        .len()
+        .saturating_add(1)
+        .saturating_add(varint::size(of_scope_logs as u64))
+        .saturating_add(of_scope_logs)
+        .saturating_add(SCHEMA.len());
+    varint::put(out, of_resource_logs as u64);
+    out.extend_from_slice(&described);
+    out.push(2 << 3 | 2);
+    varint::put(out, of_scope_logs as u64);
+    out.extend_from_slice(&scope);
 }
 
-fn text(out: &mut Vec<u8>, key: &str, value: &str) {
-    if !value.is_empty() {
-        out.string_attribute(6, key, value);
-    }
-}
+/// `schema_url` (field 3 of `ScopeLogs` and of `ResourceLogs`).
+const SCHEMA: [u8; SCHEMA_URL.len() + 2] = {
+    let mut schema = encoded_key::<{ SCHEMA_URL.len() + 2 }>(SCHEMA_URL);
+    let [tag, ..] = &mut schema;
+    *tag = 3 << 3 | 2;
+    schema
+};
 
-/// Makes a `resource_logs` (field 1 of `ExportLogsServiceRequest`) of records written by [`encode_record`]; such fields
-/// laid end to end are a request.
-pub fn encode_portion(resource: &Resource, instance: &str, records: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(records.len().saturating_add(1_024));
-    out.nested(1, |out| {
-        resource.encode(instance, out);
-        out.nested(2, |out| {
-            encode_scope(out);
-            out.extend_from_slice(records);
-            out.string(3, SCHEMA_URL);
-        });
-        out.string(3, SCHEMA_URL);
-    });
-    out
-}
+/// The end of a portion: that of its `ScopeLogs`, and its own.
+pub const PORTION_END: [[u8; SCHEMA.len()]; 2] = [SCHEMA; 2];

@@ -214,9 +214,7 @@ impl Life {
 const REPORT_DUE: i64 = 90 * SECOND;
 
 fn takes(rule: &Rule, sender: &Sender) -> bool {
-    let gateway = rule.config.scope.get("gateway");
-    rule.filter.takes_sender(&sender.service, &sender.environment)
-        && gateway.is_none_or(|wanted| wanted.split(',').any(|name| name.trim() == sender.instance))
+    rule.filter.takes_sender(&sender.service, &sender.environment, &sender.instance)
 }
 
 fn label<'a>(key: &'a GatewayKey, name: &str) -> &'a str {

@@ -548,13 +548,7 @@ fn filter(config: &RuleConfig, dimensions: &Dimensions) -> Result<Filter, RuleEr
         ));
     }
     let mut query = form_urlencoded::Serializer::new(String::new());
-    // A filter of requests knows no gateway; that of gateways is applied by name.
-    query.extend_pairs(
-        config
-            .scope
-            .iter()
-            .filter(|(name, _)| *dimensions == Dimensions::OfRequests || name.as_str() != "gateway"),
-    );
+    query.extend_pairs(&config.scope);
     let known: Vec<&str> = filter_names().collect();
     let params = Params::parse(Some(&query.finish()), &known);
     params.and_then(|params| Filter::read(&params)).map_err(|error| {

@@ -1,10 +1,12 @@
 //! The paths of the API, and the health check.
 
 use super::State;
+use super::session;
+use crate::auth::{Principal, Role};
 use crate::clock;
 use crate::error::{QueryError, json};
 use crate::query::params::none;
-use crate::query::{Kind, Question};
+use crate::query::{Disclosure, Kind, Question};
 use axum::extract::{self, RawQuery};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -26,6 +28,7 @@ pub(super) struct Health {
 }
 
 type Shared = extract::State<Arc<State>>;
+type Who = extract::Extension<Principal>;
 
 /// The paths of the API.
 pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
@@ -37,6 +40,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/consumers", read(Kind::Consumers)),
         ("/api/v1/patterns", read(Kind::Patterns)),
         ("/api/v1/redact", post(super::redact::redact)),
+        ("/api/v1/session", get(session::show).post(session::sign_in).delete(session::sign_out)),
         ("/api/v1/openapi.json", get(openapi)),
     ];
     routes.extend(super::alerts::reads());
@@ -45,7 +49,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
 }
 
 /// Whether the store can be written.
-pub(super) async fn health(extract::State(state): Shared) -> Response {
+pub(super) async fn health(extract::State(state): Shared, who: Who) -> Response {
     #[derive(Serialize)]
     struct Body {
         status: &'static str,
@@ -55,17 +59,27 @@ pub(super) async fn health(extract::State(state): Shared) -> Response {
         #[serde(skip_serializing_if = "Vec::is_empty")]
         troubles: Vec<String>,
     }
-    let troubles = state.data.troubles();
+    // A stranger learns whether it works, and nothing about its files.
+    let is_known = who.role().is_some();
+    let troubles = if is_known { state.data.troubles() } else { Vec::new() };
     match examine(&state).await.trouble {
         None => json(StatusCode::OK, &Body { status: "ok", message: None, troubles }),
-        message => json(StatusCode::SERVICE_UNAVAILABLE, &Body { status: "failing", message, troubles }),
+        message => {
+            let message = message.filter(|_| is_known);
+            json(StatusCode::SERVICE_UNAVAILABLE, &Body { status: "failing", message, troubles })
+        }
     }
 }
 
 /// A question of the read API.
 fn read(kind: Kind) -> MethodRouter<Arc<State>> {
-    get(move |extract::State(state): Shared, RawQuery(query): RawQuery| async move {
-        let question = Question::parse(kind, query.as_deref(), &state.limits, clock::now());
+    get(move |extract::State(state): Shared, who: Who, RawQuery(query): RawQuery| async move {
+        let disclosure = match who.role() {
+            Some(Role::Analyst | Role::Admin) => Disclosure::Full,
+            Some(Role::Viewer) | None => Disclosure::Reduced,
+        };
+        let question = Question::parse(kind, query.as_deref(), &state.limits, clock::now())
+            .and_then(|question| question.restrict(disclosure, query.as_deref()));
         answer(state, question).await.unwrap_or_else(IntoResponse::into_response)
     })
 }

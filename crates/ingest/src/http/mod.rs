@@ -10,6 +10,7 @@ mod host;
 mod otlp;
 mod redact;
 mod refusal;
+mod session;
 
 use crate::alerts::{self as alerting, AlertStats, Alerts, AlertsConfig};
 pub use host::{HostName, NotAHostName};
@@ -127,6 +128,8 @@ pub(crate) struct State {
     decoders: Arc<Semaphore>,
     readers: Arc<Semaphore>,
     previews: Arc<Semaphore>,
+    /// Passwords that may be hashed at a time.
+    sign_ins: Arc<Semaphore>,
     health: tokio::sync::Mutex<Option<api::Health>>,
     stats: Stats,
     /// Unix seconds.
@@ -137,6 +140,11 @@ impl State {
     /// Who may do what.
     pub(crate) fn access(&self) -> &Access {
         &self.access
+    }
+
+    /// Whether readers come over TLS, so that cookies may ask for it.
+    fn is_secure(&self) -> bool {
+        false
     }
 }
 
@@ -167,6 +175,7 @@ impl Server {
             decoders: Arc::new(Semaphore::new(limits.decoders)),
             readers: Arc::new(Semaphore::new(limits.readers)),
             previews: Arc::new(Semaphore::new(limits.previews)),
+            sign_ins: Arc::new(Semaphore::new(limits.sign_ins)),
             health: tokio::sync::Mutex::new(None),
             stats,
             started_at: clock::now() as f64 / 1e9,
@@ -195,11 +204,12 @@ impl Server {
         let places = Arc::new(Semaphore::new(state.limits.connections));
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
-        let pruning = tokio::spawn(jobs::prune(Arc::clone(&state.writers), retention));
         let alerting = [
             tokio::spawn(alerting::evaluate(Arc::clone(&state.alerts))),
             tokio::spawn(alerting::deliver(Arc::clone(&state.alerts))),
         ];
+        let upkeep =
+            tokio::spawn(jobs::upkeep(Arc::clone(&state.writers), Arc::clone(&state.data), retention));
         let watching = tokio::spawn(jobs::watch_access(Arc::clone(&state)));
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -207,7 +217,9 @@ impl Server {
                 () = &mut stop => break,
                 accepted = accept(&listener, &places) => accepted,
             };
-            let Some((stream, place)) = accepted else { continue };
+            let Some((stream, peer, place)) = accepted else { continue };
+            let client = access::Client { address: peer.ip().to_canonical() };
+            let router = router.clone().layer(extract::Extension(client));
             // Answers are single writes; waiting to fill packets only delays them.
             let _ = stream.set_nodelay(true);
             let connection = hyper::server::conn::http1::Builder::new()
@@ -215,7 +227,7 @@ impl Server {
                 .header_read_timeout(state.limits.head_timeout)
                 // A gateway that ends sends its last batch and closes: the batch is whole, and is stored.
                 .half_close(true)
-                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router.clone()));
+                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
             let connection = graceful.watch(connection);
             tokio::spawn(async move {
                 // Whatever ended the connection, its sender knows.
@@ -225,10 +237,10 @@ impl Server {
         }
         drop(listener);
         watching.abort();
-        pruning.abort();
         alerting.iter().for_each(tokio::task::JoinHandle::abort);
+        upkeep.abort();
         // They are done when they have let go of the writers and the state.
-        let _ = tokio::join!(pruning, watching);
+        let _ = tokio::join!(upkeep, watching);
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.
@@ -239,10 +251,10 @@ impl Server {
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok((stream, peer)) => Some((stream, peer, place)),
         Err(_) => {
             // Out of file descriptors, as a rule: they come back when connections end.
             tokio::time::sleep(Duration::from_millis(100)).await;

@@ -1,17 +1,18 @@
 //! Consumers: who they are, and what they are called.
 
-use super::{RequestBatch, SeriesKey};
+use super::{Gateway, RequestBatch, SeriesKey};
 use gatelens_model::value;
 use std::collections::BTreeMap;
 
 /// Longest name and longest group, in characters, as in the filter.
 const MAX_LABEL_CHARS: usize = 64;
 
-/// A consumer of one service in one environment.
+/// A consumer of one service in one environment and direction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ConsumerKey {
     pub(crate) service: String,
     pub(crate) environment: String,
+    pub(crate) direction: String,
     pub(crate) id: String,
 }
 
@@ -39,15 +40,16 @@ pub(crate) type Labelled = BTreeMap<ConsumerKey, (i64, ConsumerLabel)>;
 impl ConsumerKey {
     /// The consumer of a series, if it is one: nobody and the overflow are none.
     pub(crate) fn of_series(series: &SeriesKey) -> Option<Self> {
-        let SeriesKey { service, environment, consumer, .. } = series;
-        Self::of(service, environment, consumer)
+        let SeriesKey { service, environment, direction, consumer, .. } = series;
+        Self::of(service, environment, direction, consumer)
     }
 
-    fn of(service: &str, environment: &str, id: &str) -> Option<Self> {
+    fn of(service: &str, environment: &str, direction: &str, id: &str) -> Option<Self> {
         let is_one = ![value::ANONYMOUS, value::OVERFLOW].contains(&id);
         is_one.then(|| Self {
             service: service.to_owned(),
             environment: environment.to_owned(),
+            direction: direction.to_owned(),
             id: id.to_owned(),
         })
     }
@@ -62,7 +64,8 @@ pub(crate) fn labelled(batch: &RequestBatch) -> Labelled {
                 text.iter().flat_map(|text| text.trim().chars()).take(MAX_LABEL_CHARS).collect::<String>()
             };
             let label = ConsumerLabel { name: cut(&event.consumer_name), group: cut(&event.consumer_group) };
-            let key = ConsumerKey::of(&part.gateway.service, &part.gateway.environment, &event.consumer);
+            let Gateway { service, environment, .. } = &part.gateway;
+            let key = ConsumerKey::of(service, environment, event.direction(), &event.consumer);
             let Some(key) = key.filter(|_| label != ConsumerLabel::default()) else { continue };
             let (time, known) = found.entry(key).or_default();
             if event.time >= *time {

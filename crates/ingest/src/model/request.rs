@@ -84,6 +84,11 @@ pub(crate) struct RequestEvent {
 }
 
 impl RequestEvent {
+    /// `inbound` or `outbound`.
+    pub(crate) fn direction(&self) -> &str {
+        self.direction.as_deref().unwrap_or(value::INBOUND)
+    }
+
     /// Whether its route was inferred from its path, so that learned patterns may replace it.
     pub(crate) fn has_inferred_route(&self) -> bool {
         self.route_source.is_none() && is_path(&self.route)

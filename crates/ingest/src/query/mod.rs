@@ -5,6 +5,7 @@
 mod account;
 mod consumers;
 mod counts;
+mod cursor;
 mod dimension;
 mod filter;
 mod gateways;
@@ -26,7 +27,7 @@ pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
-pub(crate) use requests::{RequestsPage, RequestsQuery};
+pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use windows::{Window, WindowsQuery};
@@ -124,12 +125,23 @@ impl Question {
         now: i64,
     ) -> Result<Self, QueryError> {
         Ok(match kind {
-            Kind::Summary => Self::Summary(SummaryQuery::parse(query, now)?),
+            Kind::Summary => Self::Summary(SummaryQuery::parse(query, now, limits)?),
             Kind::Timeseries => Self::Timeseries(TimeseriesQuery::parse(query, now, limits)?),
             Kind::Requests => Self::Requests(Box::new(RequestsQuery::parse(query, now, limits)?)),
-            Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now)?),
+            Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now, limits)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
-            Kind::Patterns => Self::Patterns(PatternsQuery::parse(query)?),
+            Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
+        })
+    }
+
+    /// The same question of a reader who may see less; `query` is its query string.
+    ///
+    /// # Errors
+    /// When it searches for what the reader may not see.
+    pub(crate) fn restrict(self, disclosure: Disclosure, query: Option<&str>) -> Result<Self, QueryError> {
+        Ok(match self {
+            Self::Requests(question) => Self::Requests(Box::new(question.restrict(disclosure, query)?)),
+            other => other,
         })
     }
 

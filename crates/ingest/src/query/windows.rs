@@ -40,7 +40,7 @@ impl WindowsQuery<'_> {
         let deadline = Instant::now() + limits.query_timeout;
         let mut file = super::open_counts(data, limits.query_timeout)?;
         let snapshot = file.transaction()?;
-        let groups = Groups::find(&snapshot, self.filter, self.by, limits)?;
+        let mut groups = Groups::find(&snapshot, self.filter, self.by, limits)?;
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
         let mut asked = next(None);
         while let Some(range) = asked {
@@ -50,17 +50,17 @@ impl WindowsQuery<'_> {
             }
             asked = next(Some(self.window(
                 &snapshot,
-                &groups,
+                &mut groups,
                 range.widened_before(since, HALF_HOUR_SECONDS),
             )?));
         }
         Ok(())
     }
 
-    fn window(&self, file: &Connection, groups: &Groups, range: Range) -> Result<Window, QueryError> {
+    fn window(&self, file: &Connection, groups: &mut Groups, range: Range) -> Result<Window, QueryError> {
         let mut sums = vec![None; groups.all.len()];
         for part in Part::cover(range) {
-            Rollup::prepare(file, part.table)?.add(part.from, part.to, groups, &mut sums)?;
+            Rollup::new(file, part.table).add((part.from, part.to), groups, &mut sums)?;
         }
         let found = groups.all.iter().zip(sums).filter_map(|(group, sums)| Some((group.texts(), sums?)));
         let is_coarse = !counts::coarse_spans(file, range, self.filter)?.is_empty();

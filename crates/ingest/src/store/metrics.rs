@@ -2,9 +2,12 @@
 
 use super::consumers::{Consumers, Counted, note_counted};
 use super::data_dir::DataDir;
+use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
+use super::instances::Instances;
 use super::patterns;
-use super::sketch::{self, Unreadable};
+use super::rollups::{self, Added};
+use super::sketch;
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema, series};
 use crate::clock;
 use crate::learning;
@@ -14,16 +17,9 @@ use crate::model::{
 };
 use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
-use gatelens_model::sketch::Sketch;
-use rusqlite::{
-    CachedStatement, Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params,
-};
-use std::collections::{BTreeMap, HashMap};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use std::collections::HashMap;
 use std::sync::Arc;
-
-/// The rollups and how many minutes a row of each covers.
-const ROLLUPS: [(&str, i64); 2] = [("minutes", 1), ("half_hours", HALF_HOUR)];
-const HALF_HOUR: i64 = 30;
 
 /// The writer's side of `metrics.db`.
 pub(super) struct Metrics {
@@ -33,6 +29,7 @@ pub(super) struct Metrics {
     series: HashMap<SeriesKey, i64>,
     max_series: usize,
     consumers: Consumers,
+    instances: Instances,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
     /// Requests of the batch that was stored last, for the learning of routes.
@@ -47,13 +44,14 @@ impl Metrics {
     ) -> Result<Self, StoreError> {
         // A database of something else means the wrong directory, and is left alone.
         let path = directory.path().join(METRICS_FILE);
-        let (mut connection, series, consumers, stored) =
+        let (mut connection, series, consumers, instances, stored) =
             directory.open_or_replace(&path, StoreError::is_damage, || {
                 let connection = schema::open_metrics(directory.path())?;
                 let series = load_series(&connection)?;
                 let consumers = Consumers::load(&connection)?;
+                let instances = Instances::load(&connection)?;
                 let stored = patterns::load(&connection)?;
-                Ok((connection, series, consumers, stored))
+                Ok((connection, series, consumers, instances, stored))
             })?;
         let mut missing = patterns.all();
         for (scope, learned) in stored {
@@ -67,7 +65,7 @@ impl Metrics {
         }
         transaction.commit()?;
         let taught = learning::Counted::default();
-        Ok(Self { directory, connection, series, max_series, consumers, patterns, taught })
+        Ok(Self { directory, connection, series, max_series, consumers, instances, patterns, taught })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -93,6 +91,8 @@ impl Metrics {
             for key in &fresh {
                 self.series.remove(key);
             }
+            // An empty list is filled again by and by, and finds the rows that there are.
+            self.instances = Instances::load(&self.connection).unwrap_or_default();
         }
         outcome
     }
@@ -125,12 +125,30 @@ impl Metrics {
 
     /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
-        match prune::prune(&mut self.connection, retention, now)? {
+        let (pruned, oldest) = prune::prune(&mut self.connection, retention, now)?;
+        self.instances = Instances::load(&self.connection)?;
+        match (pruned, oldest) {
             (Pruned::Done, Some(oldest)) => {
                 series::remove_before(&mut self.connection, &mut self.series, oldest)
             }
             (pruned, _) => Ok(pruned),
         }
+    }
+
+    /// Removes the counts that a selection takes, and their senders. `now` is in Unix nanoseconds.
+    pub(super) fn forget(
+        &mut self,
+        selection: &Selection,
+        deed: Deed,
+        now: i64,
+    ) -> Result<Forgotten, StoreError> {
+        let (forgotten, scopes) = forget::counters(&mut self.connection, selection, deed, now)?;
+        if deed == Deed::Remove {
+            self.series = load_series(&self.connection)?;
+            self.consumers = Consumers::load(&self.connection)?;
+            scopes.iter().for_each(|scope| self.patterns.remove(scope));
+        }
+        Ok(forgotten)
     }
 
     /// Commits something small, to find out whether a commit is possible.
@@ -154,7 +172,7 @@ impl Metrics {
             note_batch(&transaction, Signal::Metrics, identity, now, || None)?;
         }
         let mut rejected = 0;
-        let mut added = BTreeMap::new();
+        let mut added = Added::new();
         let mut counted = Counted::new();
         let mut taught = learning::Counted::default();
         for part in &batch.parts {
@@ -196,13 +214,12 @@ impl Metrics {
                     if part.gateway.infers_routes() {
                         taught.add(&point.series, news.duration.count);
                     }
-                    added.entry((minute, series)).or_insert_with(Values::default).add(&news);
+                    let instance = self.instances.row(&transaction, &part.gateway.instance, minute)?;
+                    added.entry((minute, series, instance)).or_default().add(&news);
                 }
             }
         }
-        for (table, width) in ROLLUPS {
-            add_to_rollup(&transaction, table, width, &added)?;
-        }
+        rollups::add(&transaction, &added)?;
         note_counted(&transaction, &counted)?;
         transaction.commit()?;
         self.consumers.committed(counted);
@@ -398,81 +415,11 @@ fn put_state(
     Ok(())
 }
 
-fn add_to_rollup(
-    transaction: &Transaction<'_>,
-    table: &str,
-    width: i64,
-    added: &BTreeMap<(i64, i64), Values>,
-) -> Result<(), StoreError> {
-    let mut find = transaction.prepare_cached(&format!(
-        "SELECT requests, request_bytes, response_bytes, duration, upstream, gateway, attempts
-         FROM {table} WHERE minute = ? AND series_id = ?"
-    ))?;
-    let mut put = transaction
-        .prepare_cached(&format!("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
-    for ((minute, series), values) in added {
-        let minute = minute.div_euclid(width) * width;
-        let mut row = match stored_row(&mut find, minute, *series)? {
-            Some(row) => row,
-            None => {
-                if width == HALF_HOUR {
-                    series::note_counted(transaction, *series, minute)?;
-                }
-                Values::default()
-            }
-        };
-        row.add(values);
-        put.execute(params![
-            minute,
-            series,
-            integer(row.duration.count),
-            integer(row.request_bytes.sum),
-            integer(row.response_bytes.sum),
-            sketch::encode(&row.duration.sketch),
-            sketch::encode(&row.upstream.sketch),
-            sketch::encode(&row.gateway.sketch),
-            integer(row.attempts.sum),
-        ])?;
-    }
-    Ok(())
-}
-
-/// A rollup's row as values; the counts that it does not keep are 0.
-fn stored_row(
-    find: &mut CachedStatement<'_>,
-    minute: i64,
-    series: i64,
-) -> Result<Option<Values>, StoreError> {
-    let stored = find
-        .query_row([minute, series], |row| {
-            let sketch =
-                |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob().map(sketch::decode)?);
-            let tally = |column| Ok::<_, rusqlite::Error>(Tally { count: 0, sum: number(row, column)? });
-            Ok((number(row, 0)?, tally(1)?, tally(2)?, sketch(3)?, sketch(4)?, sketch(5)?, tally(6)?))
-        })
-        .optional()?;
-    let Some((requests, request_bytes, response_bytes, duration, upstream, gateway, attempts)) = stored
-    else {
-        return Ok(None);
-    };
-    // A distribution that was damaged begins anew; the counts stay.
-    let timing =
-        |count, sketch: Result<Sketch, Unreadable>| Timing { count, sketch: sketch.unwrap_or_default() };
-    Ok(Some(Values {
-        duration: timing(requests, duration),
-        upstream: timing(0, upstream),
-        gateway: timing(0, gateway),
-        request_bytes,
-        response_bytes,
-        attempts,
-    }))
-}
-
-fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }
 
 /// SQLite's integers are signed; what does not fit stays at the highest.
-fn integer(value: u64) -> i64 {
+pub(super) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

@@ -9,18 +9,22 @@ pub(crate) mod accepted;
 pub(crate) mod chunk;
 mod consumers;
 mod data_dir;
+mod forget;
 pub(crate) mod gateways;
+pub(crate) mod instances;
 pub(crate) mod metrics;
 mod modes;
 mod patterns;
 mod prune;
 mod requests;
+pub(crate) mod rollups;
 mod schema;
 mod series;
 pub(crate) mod sketch;
 mod writer;
 
 pub(crate) use data_dir::{DataDir, remove_file};
+pub use forget::{Deed, Forgotten, Selection};
 pub(crate) use modes::{create as create_file, prepare as prepare_directory};
 pub(crate) use patterns::{Lesson, load as load_patterns, load_of as load_patterns_of};
 pub(crate) use prune::{Pruned, minutes_since};
@@ -28,7 +32,22 @@ pub(crate) use requests::{day_files, day_of_file};
 pub(crate) use schema::{METRICS_FILE, open_read};
 pub(crate) use writer::{Refused, Stored, Writers, lock};
 
+use crate::clock;
+use crate::limits::Limits;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Forgets without a service: opens the files of a directory that no service uses.
+pub(crate) fn forget_offline(dir: &Path, selection: &Selection, deed: Deed) -> Result<Forgotten, StoreError> {
+    let _lock = lock(dir)?;
+    let directory = Arc::new(DataDir::new(dir.to_owned()));
+    let now = clock::now();
+    let mut metrics =
+        metrics::Metrics::open(Arc::clone(&directory), Limits::default().series, Arc::default())?;
+    let mut forgotten = metrics.forget(selection, deed, now)?;
+    forgotten.add(&requests::Requests::open(directory, now)?.forget(selection, deed, now)?);
+    Ok(forgotten)
+}
 
 /// Something about the store went wrong.
 #[derive(Debug, thiserror::Error)]

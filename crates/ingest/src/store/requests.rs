@@ -2,9 +2,10 @@
 
 use super::accepted::RecentEpochs;
 use super::data_dir::DataDir;
+use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, received};
 use super::{Pruned, StoreError, Stored, accepted, chunk, schema};
-use crate::model::{Identity, RequestBatch, RequestPart, Signal, is_error};
+use crate::model::{Identity, RequestBatch, RequestEvent, RequestPart, Signal, is_error};
 use crate::retention::{Retention, before};
 use crate::sequence::Received;
 use jiff::civil::Date;
@@ -89,6 +90,23 @@ impl Requests {
             self.directory.remove(&path)?;
         }
         Ok(Pruned::Done)
+    }
+
+    /// Removes from all days what a selection takes; `now` is in Unix nanoseconds.
+    pub(super) fn forget(
+        &mut self,
+        selection: &Selection,
+        deed: Deed,
+        now: i64,
+    ) -> Result<Forgotten, StoreError> {
+        let mut all = forget::requests(&mut self.today, selection, deed, now)?;
+        for (path, day) in day_files(self.directory.path())? {
+            if day != self.day {
+                let mut file = schema::open_requests(&path)?;
+                all.add(&forget::requests(&mut file, selection, deed, now)?);
+            }
+        }
+        Ok(all)
     }
 
     fn store_today(&mut self, batch: &RequestBatch, signal: Signal, now: i64) -> Result<Stored, StoreError> {
@@ -183,14 +201,12 @@ fn day_path(dir: &Path, day: Date) -> PathBuf {
     dir.join(format!("{PREFIX}{day}{SUFFIX}"))
 }
 
+/// Stores events of one sender as a chunk.
 fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
-    let times = || part.events.iter().map(|event| event.time);
-    let (Some(t0), Some(t1)) = (times().min(), times().max()) else { return Ok(()) };
-    let errors = part.events.iter().filter(|event| is_error(event.status, event.grpc_status)).count();
-    let classes = part.events.iter().fold(0i64, |mask, event| mask | 1 << (event.status / 100));
-    let durations = part.events.iter().flat_map(|event| [event.duration_ns, event.upstream_ns]);
-    let longest = durations.flatten().max().unwrap_or_default();
-    let data = chunk::encode(&part.events).map_err(|error| StoreError::file(Path::new("chunk"), error))?;
+    let Some(Packed { t0, t1, n, errors, classes, longest, data }) = Packed::of(&part.events)? else {
+        return Ok(());
+    };
+    let RequestPart { gateway, .. } = part;
     file.prepare_cached(
         "INSERT INTO chunks (t0, t1, n, errors, classes, gateway, service, environment, data, longest)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -198,16 +214,60 @@ fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
     .execute(params![
         t0,
         t1,
-        part.events.len() as i64,
-        errors as i64,
+        n,
+        errors,
         classes,
-        part.gateway.instance,
-        part.gateway.service,
-        part.gateway.environment,
+        gateway.instance,
+        gateway.service,
+        gateway.environment,
         data,
-        i64::try_from(longest).unwrap_or(i64::MAX)
+        longest
     ])?;
     Ok(())
+}
+
+/// Gives a chunk other events of the same sender; without events it is removed.
+pub(super) fn replace_chunk(file: &Connection, id: i64, events: &[RequestEvent]) -> Result<(), StoreError> {
+    match Packed::of(events)? {
+        None => file.prepare_cached("DELETE FROM chunks WHERE id = ?")?.execute([id])?,
+        Some(Packed { t0, t1, n, errors, classes, longest, data }) => file
+            .prepare_cached(
+                "UPDATE chunks SET t0 = ?, t1 = ?, n = ?, errors = ?, classes = ?, longest = ?, data = ? WHERE id = ?",
+            )?
+            .execute(params![t0, t1, n, errors, classes, longest, data, id])?,
+    };
+    Ok(())
+}
+
+/// Events as a chunk, with the columns by which a question finds it.
+struct Packed {
+    t0: i64,
+    t1: i64,
+    n: i64,
+    errors: i64,
+    classes: i64,
+    longest: i64,
+    data: Vec<u8>,
+}
+
+impl Packed {
+    /// `None` without events.
+    fn of(events: &[RequestEvent]) -> Result<Option<Self>, StoreError> {
+        let times = || events.iter().map(|event| event.time);
+        let (Some(t0), Some(t1)) = (times().min(), times().max()) else { return Ok(None) };
+        let errors = events.iter().filter(|event| is_error(event.status, event.grpc_status)).count();
+        let durations = events.iter().flat_map(|event| [event.duration_ns, event.upstream_ns]);
+        let longest = durations.flatten().max().unwrap_or_default();
+        Ok(Some(Self {
+            t0,
+            t1,
+            n: events.len() as i64,
+            errors: errors as i64,
+            classes: events.iter().fold(0i64, |mask, event| mask | 1 << (event.status / 100)),
+            longest: i64::try_from(longest).unwrap_or(i64::MAX),
+            data: chunk::encode(events).map_err(|error| StoreError::file(Path::new("chunk"), error))?,
+        }))
+    }
 }
 
 /// The sequence numbers that other files know of a sender, so that its gaps are counted across midnight. A file that
@@ -231,7 +291,7 @@ pub(crate) fn day_of(time: i64) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Gateway, RequestEvent};
+    use crate::model::Gateway;
     use std::time::Duration;
 
     const DAY: i64 = 86_400_000_000_000;

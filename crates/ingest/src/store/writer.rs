@@ -2,7 +2,7 @@
 
 use super::metrics::Metrics;
 use super::requests::Requests;
-use super::{DataDir, Lesson, Pruned, StoreError, modes, schema};
+use super::{DataDir, Deed, Forgotten, Lesson, Pruned, Selection, StoreError, modes, schema};
 use crate::clock;
 use crate::learning::Observed;
 use crate::limits::Limits;
@@ -72,12 +72,14 @@ enum MetricJob {
     Prune(Retention, Reply<Pruned>),
     Learn(Lesson, Reply<()>),
     Label(Labelled, Reply<()>),
+    Forget(Selection, Deed, Reply<Forgotten>),
 }
 
 enum RequestJob {
     Store(RequestBatch, Signal, Reply<Stored>),
     Probe(Reply<()>),
     Prune(Retention, Reply<Pruned>),
+    Forget(Selection, Deed, Reply<Forgotten>),
 }
 
 impl Writers {
@@ -129,6 +131,15 @@ impl Writers {
         while self.metrics.submit(|reply| MetricJob::Prune(retention.clone(), reply)).await? == Pruned::More {
         }
         Ok(())
+    }
+
+    /// Removes what a selection takes, from the log first: what arrives meanwhile may be stored after it was looked for.
+    pub(crate) async fn forget(&self, selection: &Selection, deed: Deed) -> Result<Forgotten, Refused> {
+        let order = |reply| RequestJob::Forget(selection.clone(), deed, reply);
+        let logged = self.requests.submit(order).await?;
+        let mut all = self.metrics.submit(|reply| MetricJob::Forget(selection.clone(), deed, reply)).await?;
+        all.add(&logged);
+        Ok(all)
     }
 
     /// Stores learned patterns, folds the past under them, and puts them in force. Blocks until that is done.
@@ -251,6 +262,9 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             }
             MetricJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
             MetricJob::Probe(reply) => drop(reply.send(store.probe(clock::now()))),
+            MetricJob::Forget(selection, deed, reply) => {
+                drop(reply.send(store.forget(&selection, deed, clock::now())));
+            }
             MetricJob::Label(labelled, reply) => drop(reply.send(store.label(&labelled, clock::now()))),
             MetricJob::Learn(lesson, reply) => drop(reply.send(store.learn(lesson, clock::now()))),
         }
@@ -265,6 +279,9 @@ fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
             }
             // Both kinds of files are in one directory, and a batch that cannot be stored is a failure of its own.
             RequestJob::Probe(reply) => drop(reply.send(Ok(()))),
+            RequestJob::Forget(selection, deed, reply) => {
+                drop(reply.send(store.forget(&selection, deed, clock::now())));
+            }
             RequestJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
         }
     }

@@ -106,6 +106,17 @@ impl Service {
         Answer::of(request.call())
     }
 
+    /// An empty request with any method.
+    pub(crate) fn send_any(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = ureq::http::Request::builder().method(&*method.to_uppercase());
+        let mut request = request.uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let agent = self.agent.configure_request(request.body(()).unwrap()).allow_non_standard_methods(true);
+        Answer::of(self.agent.run(agent.build()))
+    }
+
     /// A JSON answer of 200.
     pub(crate) fn json(&self, path: &str) -> Value {
         let answer = self.get(path);

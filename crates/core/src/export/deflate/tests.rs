@@ -1,0 +1,105 @@
+use std::io::Read;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn inflated(member: &[u8]) -> Vec<u8> {
+    let mut read = Vec::new();
+    flate2::read::GzDecoder::new(member).read_to_end(&mut read).unwrap();
+    read
+}
+
+fn pseudo_random(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(bytes).collect()
+}
+
+#[test]
+fn nothing_is_a_member_too() {
+    assert_eq!(inflated(&Deflater::new().finish()), b"");
+}
+
+#[test]
+fn members_of_one_deflater_are_independent() {
+    let mut deflater = Deflater::new();
+    let text = b"the same text in each member, the same text in each member".repeat(40);
+    let first = {
+        deflater.write(&text, &[0, 7]);
+        deflater.finish()
+    };
+    for _ in 0..3 {
+        deflater.write(&text, &[]);
+        assert_eq!(inflated(&deflater.finish()), text);
+    }
+    assert_eq!(inflated(&first), text);
+    assert!(first.len() < 400, "{}", first.len());
+}
+
+#[test]
+fn more_than_any_window_passes() {
+    let mut deflater = Deflater::new();
+    let noise = pseudo_random(70_000, 7);
+    // Repeated at exactly the largest distance, beyond it, and in writes of many sizes.
+    let all = [&noise[..], &noise[..32_768], &noise[..32_768], &noise[..50_000], &noise[1..], &[0; 200_000]]
+        .concat();
+    for chunk in all.chunks(33_333) {
+        deflater.write(chunk, &[3, 9_000, 33_000]);
+    }
+    let member = deflater.finish();
+    assert_eq!(inflated(&member), all);
+    for at_once in [all.len(), 1, 700] {
+        all.chunks(at_once).for_each(|chunk| deflater.write(chunk, &[]));
+        assert_eq!(inflated(&deflater.finish()), all);
+    }
+}
+
+#[test]
+fn bytes_unlike_those_before_grow_little() {
+    let mut deflater = Deflater::new();
+    for _ in 0..100 {
+        deflater.write(&b"GET /orders/1 200 ".repeat(60), &[]);
+    }
+    deflater.finish();
+    let noise = pseudo_random(400_000, 3);
+    noise.chunks(16_384).for_each(|chunk| deflater.write(chunk, &[]));
+    let member = deflater.finish();
+    assert_eq!(inflated(&member), noise);
+    assert!(member.len() < noise.len() * 11 / 10, "{}", member.len());
+}
+
+proptest! {
+    #[test]
+    fn everything_is_read_back(
+        writes in prop::collection::vec(
+            (prop::collection::vec(prop_oneof![4 => "[ab]{0,12}", 1 => "\\PC{0,8}", 1 => "(abcdefgh){0,60}"], 0..30),
+            prop::collection::vec(0u32..400, 0..20)),
+            0..8,
+        ),
+        members in 1usize..4,
+    ) {
+        let mut deflater = Deflater::new();
+        for _ in 0..members {
+            let mut expected = Vec::new();
+            for (texts, marks) in &writes {
+                let text = texts.concat();
+                let mut marks = marks.clone();
+                marks.sort_unstable();
+                deflater.write(text.as_bytes(), &marks);
+                expected.extend_from_slice(text.as_bytes());
+            }
+            prop_assert_eq!(inflated(&deflater.finish()), &expected[..]);
+        }
+    }
+
+    #[test]
+    fn any_bytes_are_read_back(bytes in prop::collection::vec(any::<u8>(), 0..3_000), copies in 1usize..20) {
+        let mut deflater = Deflater::new();
+        (0..copies).for_each(|_| deflater.write(&bytes, &[]));
+        prop_assert_eq!(inflated(&deflater.finish()), bytes.repeat(copies));
+    }
+}
