@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod access;
+mod alerts;
 mod by_gateway;
 mod captured;
 mod consumers;
@@ -13,12 +14,14 @@ mod faults;
 mod half_close;
 mod hostile;
 mod hosts;
+mod network;
 mod openapi;
 mod page;
 mod patterns;
 mod people;
 mod percentiles;
 mod queries;
+mod receiver;
 mod redact;
 mod refusals;
 mod requests;
@@ -27,3 +30,4 @@ mod senders;
 mod starts;
 mod stats;
 mod support;
+mod tls;

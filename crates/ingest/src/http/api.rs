@@ -32,7 +32,7 @@ type Who = extract::Extension<Principal>;
 
 /// The paths of the API.
 pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
-    vec![
+    let mut routes = vec![
         ("/api/v1/summary", read(Kind::Summary)),
         ("/api/v1/timeseries", read(Kind::Timeseries)),
         ("/api/v1/requests", read(Kind::Requests)),
@@ -42,7 +42,10 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/redact", post(super::redact::redact)),
         ("/api/v1/session", get(session::show).post(session::sign_in).delete(session::sign_out)),
         ("/api/v1/openapi.json", get(openapi)),
-    ]
+    ];
+    routes.extend(super::alerts::reads());
+    routes.extend(super::alerts::changes());
+    routes
 }
 
 /// Whether the store can be written.
@@ -58,7 +61,8 @@ pub(super) async fn health(extract::State(state): Shared, who: Who) -> Response 
     }
     // A stranger learns whether it works, and nothing about its files.
     let is_known = who.role().is_some();
-    let troubles = if is_known { state.data.troubles() } else { Vec::new() };
+    let mut troubles = if is_known { state.data.troubles() } else { Vec::new() };
+    troubles.extend(state.tls.as_ref().and_then(|tls| tls.trouble()).filter(|_| is_known));
     match examine(&state).await.trouble {
         None => json(StatusCode::OK, &Body { status: "ok", message: None, troubles }),
         message => {
