@@ -1,5 +1,6 @@
 //! A server of one's own on a free port, and a client for it.
 
+use gatelens_ingest::alerts::AlertsConfig;
 use gatelens_ingest::{AccessConfig, Config, Limits, Network, Retention, Server};
 pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
@@ -16,6 +17,7 @@ pub(crate) struct Service {
     pub(crate) url: String,
     data: PathBuf,
     limits: Limits,
+    alerts: AlertsConfig,
     access: AccessConfig,
     network: Network,
     retention: Retention,
@@ -41,6 +43,7 @@ pub(crate) fn config(data: PathBuf, limits: Limits) -> Config {
         retention: gatelens_ingest::Retention::default(),
         access: AccessConfig::default(),
         network: Network::default(),
+        alerts: AlertsConfig::default(),
     }
 }
 
@@ -70,6 +73,7 @@ impl Service {
             url: String::new(),
             data,
             limits,
+            alerts: AlertsConfig::default(),
             access,
             network,
             retention: Retention::default(),
@@ -77,6 +81,15 @@ impl Service {
             running: None,
             agent: config.build().new_agent(),
         };
+        service.run();
+        service
+    }
+
+    /// With the section `alerts` of a configuration file.
+    pub(crate) fn alerting(alerts: AlertsConfig) -> Self {
+        let mut service = Self::start();
+        service.stop();
+        service.alerts = alerts;
         service.run();
         service
     }
@@ -166,6 +179,7 @@ impl Service {
         let (address, bound) = std::sync::mpsc::channel();
         let config = Config {
             retention: self.retention.clone(),
+            alerts: self.alerts.clone(),
             access: self.access.clone(),
             network: self.network.clone(),
             ..config(self.data.clone(), self.limits.clone())
