@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod access;
+mod attacks;
 mod by_gateway;
 mod captured;
 mod consumers;
