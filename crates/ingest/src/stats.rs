@@ -240,6 +240,11 @@ impl Stats {
         reasons.map(count).filter(|(_, count)| *count > 0).collect()
     }
 
+    /// Where further metrics may be registered.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Counts a batch that was refused; the status of its answer has the reason.
     pub(crate) fn refused(&self, signal: Signal) {
         self.batch(signal, REFUSED);
@@ -270,7 +275,10 @@ impl Stats {
     }
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+pub(crate) fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: C,
+) -> prometheus::Result<C> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }
