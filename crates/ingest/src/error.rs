@@ -1,5 +1,6 @@
 //! Errors of the API, with their status and body.
 
+use crate::alerts::AlertsError;
 use crate::store::{Refused, StoreError, sketch};
 use crate::wire::{Encoding, Unreadable};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -49,11 +50,15 @@ impl ReceiveError {
             Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Malformed(_) | Self::Broken => StatusCode::BAD_REQUEST,
             Self::Unreadable(Unreadable::Malformed { .. }) => StatusCode::BAD_REQUEST,
-            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany { .. }) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::NoSender => StatusCode::UNAUTHORIZED,
             Self::OtherEnvironment { .. } => StatusCode::FORBIDDEN,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::Refused(Refused::Busy) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy | Self::Refused(Refused::Busy) | Self::Unreadable(Unreadable::NoRoom) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Refused(Refused::Stopped | Refused::Failed(_)) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -63,11 +68,11 @@ impl ReceiveError {
         match self {
             Self::Unsupported(_) => "unsupported_media_type",
             Self::Malformed(_) | Self::Broken | Self::Unreadable(Unreadable::Malformed { .. }) => "malformed",
-            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => "too_large",
+            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany { .. }) => "too_large",
             Self::NoSender => "no_sender_token",
             Self::OtherEnvironment { .. } => "other_environment",
             Self::Slow => "timeout",
-            Self::Busy | Self::Refused(Refused::Busy) => "busy",
+            Self::Busy | Self::Refused(Refused::Busy) | Self::Unreadable(Unreadable::NoRoom) => "busy",
             Self::Refused(Refused::Stopped) => "stopped",
             Self::Refused(Refused::Failed(_)) => "store",
         }
@@ -161,6 +166,8 @@ pub(crate) enum QueryError {
     #[error("the service is stopping")]
     Stopped,
     #[error("{0}")]
+    Alerts(#[from] AlertsError),
+    #[error("{0}")]
     Received(#[from] ReceiveError),
     /// Line and column are fields of their own.
     #[error("{}{}{}", .0.path, if .0.path.is_empty() { "" } else { ": " }, .0.message)]
@@ -218,6 +225,12 @@ impl QueryError {
             Self::SlowRules { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too_slow", Some("config")),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped", None),
+            Self::Alerts(AlertsError::Rule(error)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_rule", Some(error.path.as_str()))
+            }
+            Self::Alerts(AlertsError::Unknown(_)) => (StatusCode::NOT_FOUND, "not_found", None),
+            Self::Alerts(AlertsError::Conflict(_)) => (StatusCode::CONFLICT, "conflict", None),
+            Self::Alerts(AlertsError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Received(error) => (error.status(), error.code(), None),
             Self::Configuration(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration", Some("config"))

@@ -44,11 +44,11 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Bytes of one body, as sent and after decompression; a larger one is answered 413.
     pub body_bytes: usize,
-    /// Bytes of all bodies being received, decoded or stored; beyond, 429.
+    /// Bytes of memory of all bodies being received, decoded or stored; beyond, 429.
     pub memory_bytes: usize,
-    /// Protobuf messages (records, points, attributes) in one body; beyond, 413. This bounds the memory that a small
-    /// body can take when it is decoded.
-    pub messages: usize,
+    /// Bytes of memory that the content of one body may take when it is decoded; beyond, 413. It is held before it is
+    /// made, out of [`Limits::memory_bytes`].
+    pub decoded_bytes: usize,
     /// Bodies decoded at a time; further ones wait.
     pub decoders: usize,
     /// Batches that wait for each of the two writers; beyond, 429.
@@ -105,7 +105,7 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             body_bytes: 16 << 20,
             memory_bytes: 256 << 20,
-            messages: 1_000_000,
+            decoded_bytes: 128 << 20,
             decoders: 2,
             writer_queue: 64,
             series: 500_000,

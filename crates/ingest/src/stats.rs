@@ -1,7 +1,7 @@
 //! The service's own metrics, for Prometheus.
 
 use crate::learning::Attention;
-use crate::model::Signal;
+use crate::model::{Rejection, Rejections, Signal};
 use crate::store::Stored;
 use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use prometheus::{Registry, TextEncoder, core::Collector};
@@ -51,6 +51,7 @@ pub(crate) struct Stats {
     received_bytes: IntCounterVec,
     batches: IntCounterVec,
     records: IntCounterVec,
+    rejected: IntCounterVec,
     lessons: IntCounterVec,
     started_at: Gauge,
     queues: IntGaugeVec,
@@ -130,6 +131,11 @@ impl Stats {
                 "Points, log records and spans by outcome, without those of repeated requests.",
                 &["signal", "outcome"],
             )?,
+            rejected: counters(
+                "rejected_total",
+                "Points, log records and spans that are not stored although their request is, by reason.",
+                &["signal", "reason"],
+            )?,
             lessons: counters(
                 "learning_batches_total",
                 "Batches that show routes, by whether they are learned from: passed_over found the queue full.",
@@ -161,6 +167,9 @@ impl Stats {
             }
             for outcome in [STORED, REJECTED] {
                 stats.records.with_label_values(&[signal, outcome]);
+            }
+            for reason in Rejection::ALL {
+                stats.rejected.with_label_values(&[signal, reason.name()]);
             }
         }
         for outcome in RELOADS {
@@ -195,12 +204,18 @@ impl Stats {
     }
 
     /// Counts a batch that is on disk, with the numbers of its records that were stored and rejected.
-    pub(crate) fn stored(&self, signal: Signal, stored: Stored, records: u64, rejected: u64) {
+    pub(crate) fn stored(&self, signal: Signal, stored: Stored, records: u64, rejected: &Rejections) {
         match stored {
             Stored::New { .. } => {
                 self.batch(signal, STORED);
-                self.records.with_label_values(&[signal.name(), STORED]).inc_by(records);
-                self.records.with_label_values(&[signal.name(), REJECTED]).inc_by(rejected);
+                let beyond = stored.rejected().total();
+                self.records
+                    .with_label_values(&[signal.name(), STORED])
+                    .inc_by(records.saturating_sub(beyond));
+                self.records.with_label_values(&[signal.name(), REJECTED]).inc_by(rejected.total());
+                for (reason, count) in rejected.each() {
+                    self.rejected.with_label_values(&[signal.name(), reason.name()]).inc_by(count);
+                }
             }
             Stored::Repeat => self.batch(signal, REPEATED),
         }
@@ -213,6 +228,11 @@ impl Stats {
             Attention::Taken => self.lessons.with_label_values(&[TAKEN]).inc(),
             Attention::PassedOver => self.lessons.with_label_values(&[PASSED_OVER]).inc(),
         }
+    }
+
+    /// Where further metrics may be registered.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// Counts a batch that was refused; the status of its answer has the reason.
@@ -245,7 +265,10 @@ impl Stats {
     }
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+pub(crate) fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: C,
+) -> prometheus::Result<C> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }

@@ -44,7 +44,7 @@ const VIEWER: Need = Need::Role(Role::Viewer);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 18] = [
+const NEEDS: [(Method, &str, Need); 21] = [
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -64,6 +64,10 @@ const NEEDS: [(Method, &str, Need); 18] = [
     (GET, "/api/v1/patterns", VIEWER),
     // It shows no data of others, but a viewer has no bodies to preview.
     (POST, "/api/v1/redact", ANALYST),
+    // Changes are for admins, as every path that is not here.
+    (GET, "/api/v1/alerts", VIEWER),
+    (GET, "/api/v1/alerts/deliveries", VIEWER),
+    (GET, "/api/v1/alerts/history", VIEWER),
     (GET, "/api/{*path}", VIEWER),
 ];
 

@@ -79,10 +79,13 @@ impl ConsumersQuery {
         let mut rows = Vec::new();
         let mut last = None;
         while let Some(row) = found.next()? {
-            let text = |column| row.get::<_, String>(column);
-            let key =
-                ConsumerKey { id: text(1)?, service: text(2)?, environment: text(3)?, direction: text(4)? };
-            let (name, group) = (text(5)?, text(6)?);
+            let key = ConsumerKey {
+                id: row.get(1)?,
+                service: row.get(2)?,
+                environment: row.get(3)?,
+                direction: row.get(4)?,
+            };
+            let (name, group): (String, String) = (row.get(5)?, row.get(6)?);
             if !self.filter.takes_consumer(&key, &group) {
                 continue;
             }
@@ -92,10 +95,10 @@ impl ConsumersQuery {
             let last_seen = row.get(0)?;
             let known = |text: String| Some(text).filter(|text| !text.is_empty());
             rows.push(Row {
-                service: key.service.clone(),
-                environment: key.environment.clone(),
-                direction: key.direction.clone(),
-                id: key.id.clone(),
+                service: key.service.to_string(),
+                environment: key.environment.to_string(),
+                direction: key.direction.to_string(),
+                id: key.id.to_string(),
                 name: known(name),
                 group: known(group),
                 first_seen: rfc3339(row.get(7)?),
@@ -118,7 +121,7 @@ impl Place {
         Cursor::parse(text, |rest| {
             let last_seen = rest.number()?;
             let (service, environment, direction, id) =
-                (rest.text()?, rest.text()?, rest.text()?, rest.text()?);
+                (rest.text()?.into(), rest.text()?.into(), rest.text()?.into(), rest.text()?.into());
             Some(Self { last_seen, key: ConsumerKey { service, environment, direction, id } })
         })
     }

@@ -30,10 +30,10 @@ impl<'a> Labels<'a> {
         const NONE: &ConsumerLabel = &ConsumerLabel { name: String::new(), group: String::new() };
         let Some(file) = self.file else { return Ok(NONE) };
         let key = ConsumerKey {
-            service: service.to_owned(),
-            environment: environment.to_owned(),
-            direction: direction.to_owned(),
-            id: id.to_owned(),
+            service: service.into(),
+            environment: environment.into(),
+            direction: direction.into(),
+            id: id.into(),
         };
         Ok(match self.known.entry(key) {
             Entry::Occupied(known) => known.into_mut(),

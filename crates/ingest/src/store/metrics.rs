@@ -13,13 +13,17 @@ use crate::clock;
 use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
 use crate::model::{
-    Labelled, MetricBatch, Point, Scope, SeriesKey, Signal, Tally, Temporality, Timing, Values,
+    Labelled, MetricBatch, Point, Rejection, Rejections, Scope, SeriesKey, Signal, Tally, Temporality,
+    Timing, Values,
 };
 use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+
+/// Rows that a batch changes, gathered before they are written: a larger batch must not be in memory twice.
+const MAX_ADDED: usize = 1_000;
 
 /// The writer's side of `metrics.db`.
 pub(super) struct Metrics {
@@ -83,14 +87,12 @@ impl Metrics {
     }
 
     fn store_or_undo(&mut self, batch: &MetricBatch, now: i64) -> Result<Stored, StoreError> {
-        let mut fresh = Vec::new();
+        let mut fresh = HashSet::new();
         self.taught = learning::Counted::default();
         let outcome = self.store_in_one(batch, now, &mut fresh);
         if outcome.is_err() {
             // Their rows were rolled back.
-            for key in &fresh {
-                self.series.remove(key);
-            }
+            self.series.retain(|_, id| !fresh.contains(id));
             // An empty list is filled again by and by, and finds the rows that there are.
             self.instances = Instances::load(&self.connection).unwrap_or_default();
         }
@@ -162,7 +164,7 @@ impl Metrics {
         &mut self,
         batch: &MetricBatch,
         now: i64,
-        fresh: &mut Vec<SeriesKey>,
+        fresh: &mut HashSet<i64>,
     ) -> Result<Stored, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(identity) = &batch.identity {
@@ -171,7 +173,7 @@ impl Metrics {
             }
             note_batch(&transaction, Signal::Metrics, identity, now, || None)?;
         }
-        let mut rejected = 0;
+        let mut rejected = Rejections::default();
         let mut added = Added::new();
         let mut counted = Counted::new();
         let mut taught = learning::Counted::default();
@@ -202,7 +204,7 @@ impl Metrics {
                     fresh,
                 };
                 let Some(series) = series_id(&transaction, table, &point.series)? else {
-                    rejected += 1;
+                    rejected.add(Rejection::TooManySeries, 1);
                     continue;
                 };
                 if let Some(state) = state {
@@ -216,6 +218,10 @@ impl Metrics {
                     }
                     let instance = self.instances.row(&transaction, &part.gateway.instance, minute)?;
                     added.entry((minute, series, instance)).or_default().add(&news);
+                    if added.len() >= MAX_ADDED {
+                        rollups::add(&transaction, &added)?;
+                        added.clear();
+                    }
                 }
             }
         }
@@ -240,7 +246,17 @@ const NO_GRPC_STATUS: i64 = -1;
 
 fn load_series(connection: &Connection) -> Result<HashMap<SeriesKey, i64>, StoreError> {
     let mut all = connection.prepare(&format!("SELECT {SERIES_COLUMNS}, id FROM series"))?;
-    let rows = all.query_map([], |row| Ok((read_series(row)?, row.get(SERIES_COLUMN_COUNT)?)))?;
+    // Most texts occur in many series, and all of these stay in memory.
+    let mut texts = HashSet::<Arc<str>>::new();
+    let mut share = |text: &mut Arc<str>| match texts.get(text) {
+        Some(known) => *text = Arc::clone(known),
+        None => drop(texts.insert(Arc::clone(text))),
+    };
+    let rows = all.query_map([], |row| {
+        let mut series = read_series(row)?;
+        series.texts().into_iter().for_each(&mut share);
+        Ok((series, row.get(SERIES_COLUMN_COUNT)?))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -270,7 +286,7 @@ struct SeriesTable<'a> {
     max: usize,
     patterns: &'a KnownPatterns,
     /// Those that the batch brought.
-    fresh: &'a mut Vec<SeriesKey>,
+    fresh: &'a mut HashSet<i64>,
 }
 
 /// The row of a series, made when it is new; `None` when there are too many. A series that patterns fold has its own row
@@ -287,7 +303,7 @@ fn series_id(
     }
     let learned = patterns.get(&Scope::of_series(key));
     let route = learned.and_then(|learned| folded(key, &learned.patterns));
-    let pattern = route.map(|route| SeriesKey { route, ..key.clone() });
+    let pattern = route.map(|route| SeriesKey { route: route.into(), ..key.clone() });
     let key = pattern.as_ref().unwrap_or(key);
     if let Some(id) = known.get(key) {
         return Ok(Some(*id));
@@ -317,7 +333,7 @@ fn series_id(
         ])?;
     let id = transaction.last_insert_rowid();
     known.insert(key.clone(), id);
-    fresh.push(key.clone());
+    fresh.insert(id);
     Ok(Some(id))
 }
 
