@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::ptr::null_mut;
+use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::host::pairs::Pairs;
@@ -85,26 +86,41 @@ pub(crate) struct Envoy {
     expression: Cell<Option<[u8; 4]>>,
 }
 
-/// The values of a [`StreamInfo`], all in one call instead of nine. Each value of the list costs most of a microsecond,
-/// whereas a sum of attributes costs little more than one of them: so small numbers share an integer, see [`Packed`].
-/// Values that few requests need are not among them. An absent value fails the whole list, so the expression tests the
-/// presence of those that ordinary requests lack, and -1 reads as absent.
-const EXPRESSION: &str = "[request.duration, request.size, response.size, \
+/// The values of a [`StreamInfo`], all in one call instead of eleven. Each value of the list costs most of a microsecond,
+/// whereas a sum of attributes costs little more than one of them: so small numbers share an integer, see [`Sizes`] and
+/// [`Packed`]. Values that few requests need are not among them. An absent value fails the whole list, so the expression
+/// tests the presence of those that ordinary requests lack, and -1 reads as absent. The list is not closed, because a
+/// response header can follow.
+const EXPRESSION: &str = "[request.duration, \
+    request.size < 4294967296 && response.size < 2147483648 ? request.size + response.size * 4294967296 : -1, \
     (has(upstream.request_attempt_count) ? int(upstream.request_attempt_count) + 1 : 0) \
     + response.flags * 65536 \
+    + (has(response.code) ? response.code * 562949953421312 : 0) \
     + (request.protocol == 'HTTP/1.1' ? 1152921504606846976 \
     : request.protocol == 'HTTP/2' ? 2305843009213693952 \
     : request.protocol == 'HTTP/3' ? 3458764513820540928 \
     : request.protocol == 'HTTP/1.0' ? 4611686018427387904 : 0), \
     source.address, \
     has(response.backend_latency) ? response.backend_latency : -1, \
-    has(xds.cluster_name) ? xds.cluster_name : '']";
+    has(xds.cluster_name) ? xds.cluster_name : ''";
 
-/// Position of the client's address in [`EXPRESSION`].
-const ADDRESS: usize = 4;
+/// The sizes of both bodies, which share an integer of [`EXPRESSION`]: that of the request in 32 bits, that of the
+/// response in 31. The list has -1 where one is larger.
+#[derive(Clone, Copy)]
+struct Sizes(u64);
 
-/// The small numbers that share an integer of [`EXPRESSION`]: attempts and one (16 bits), response flags (44 bits), and the
-/// protocol.
+impl Sizes {
+    fn request(self) -> u64 {
+        self.0 & ((1 << 32) - 1)
+    }
+
+    fn response(self) -> u64 {
+        self.0 >> 32
+    }
+}
+
+/// The small numbers that share an integer of [`EXPRESSION`]: attempts and one (16 bits), response flags (33 bits), the
+/// status of the response (11 bits), and the protocol.
 #[derive(Clone, Copy)]
 struct Packed(u64);
 
@@ -114,7 +130,11 @@ impl Packed {
     }
 
     fn flags(self) -> u64 {
-        self.0 >> 16 & ((1 << 44) - 1)
+        self.0 >> 16 & ((1 << 33) - 1)
+    }
+
+    fn response_code(self) -> Option<u64> {
+        Some(self.0 >> 49 & ((1 << 11) - 1)).filter(|code| *code != 0)
     }
 
     fn protocol(self) -> Option<Protocol> {
@@ -129,13 +149,6 @@ impl Packed {
 }
 
 impl Envoy {
-    /// Has Envoy compile [`EXPRESSION`]; without it each attribute is asked for by itself. Called while the root context
-    /// is being configured.
-    pub(crate) fn prepare(&self) {
-        let handle = self.foreign_function("expr_create", EXPRESSION.as_bytes());
-        self.expression.set(handle.and_then(|bytes| bytes.try_into().ok()));
-    }
-
     /// Lets Envoy end a root context that asked it to wait.
     pub(crate) fn finish(&self) {
         // SAFETY: no arguments; a status other than success means that nobody waited.
@@ -183,26 +196,25 @@ impl Envoy {
         let handle = self.expression.get()?;
         let buffer = self.foreign_function("expr_evaluate", &handle)?;
         // A list comes as pairs whose second halves are empty.
-        let list = Pairs::from_host(buffer);
+        let list = Rc::new(Pairs::from_host(buffer));
         let mut values = list.names();
         let mut next = || values.next();
-        let (duration_ns, request_bytes, response_bytes) =
-            (number(next()?), number(next()?), number(next()?));
+        let part = |value: &[u8]| Bytes::Part { list: Rc::clone(&list), place: list.place(value) };
+        let duration_ns = number(next()?);
+        let sizes = Sizes(number(next()?)?);
         let packed = Packed(number(next()?)?);
-        next()?;
-        let upstream_ns = number(next()?);
-        let upstream_cluster = Some(next()?).filter(|name| !name.is_empty()).map(<[u8]>::to_vec);
-        drop(values);
         Some(StreamInfo {
             duration_ns,
-            upstream_ns,
-            request_bytes,
-            response_bytes,
+            request_bytes: Some(sizes.request()),
+            response_bytes: Some(sizes.response()),
             response_flags: Some(packed.flags()),
             attempts: packed.attempts(),
             protocol: packed.protocol(),
-            upstream_cluster: upstream_cluster.map(Bytes::Buffer),
-            client_address: Some(Bytes::Value { list, index: ADDRESS }),
+            response_code: packed.response_code(),
+            client_address: next().map(part),
+            upstream_ns: number(next()?),
+            upstream_cluster: Some(next()?).filter(|name| !name.is_empty()).map(part),
+            response_header: next().map(part),
         })
     }
 }
@@ -253,6 +265,19 @@ impl Setup for Envoy {
             name: named(&["plugin_name"]),
             root_id: named(&["plugin_root_id"]),
         }
+    }
+
+    /// Has Envoy compile [`EXPRESSION`]; without it each attribute is asked for by itself.
+    fn read_with_info(&self, response_header: Option<&str>) {
+        let mut expression = EXPRESSION.to_owned();
+        // Other characters of names would need escapes.
+        let is_plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if let Some(name) = response_header.filter(is_plain) {
+            expression += &format!(", '{name}' in response.headers ? response.headers['{name}'] : ''");
+        }
+        expression.push(']');
+        let handle = self.foreign_function("expr_create", expression.as_bytes());
+        self.expression.set(handle.and_then(|bytes| bytes.try_into().ok()));
     }
 
     fn set_tick_period(&self, period: Duration) {
@@ -337,6 +362,8 @@ impl Stream for Envoy {
             attempts: self.number(Attribute::Attempts),
             upstream_cluster: self.bytes(Attribute::ClusterName),
             protocol: self.protocol(),
+            response_code: self.number(Attribute::ResponseCode),
+            response_header: None,
         })
     }
 
@@ -346,10 +373,6 @@ impl Stream for Envoy {
 
     fn response_headers(&self) -> Pairs {
         header_map(RESPONSE_HEADERS)
-    }
-
-    fn response_code(&self) -> Option<u64> {
-        self.number(Attribute::ResponseCode)
     }
 
     fn code_details(&self) -> Option<Bytes> {
@@ -404,15 +427,15 @@ impl Stream for Envoy {
 pub(crate) enum Bytes {
     /// The whole buffer.
     Buffer(Vec<u8>),
-    /// One value of an evaluated list.
-    Value { list: Pairs, index: usize },
+    /// One value of an evaluated list, which all of them share.
+    Part { list: Rc<Pairs>, place: Range<usize> },
 }
 
 impl AsRef<[u8]> for Bytes {
     fn as_ref(&self) -> &[u8] {
         match self {
             Bytes::Buffer(buffer) => buffer,
-            Bytes::Value { list, index } => list.names().nth(*index).unwrap_or_default(),
+            Bytes::Part { list, place } => list.at(place.clone()),
         }
     }
 }
