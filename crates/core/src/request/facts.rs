@@ -143,8 +143,8 @@ impl<S: Stream> FinishedRequest<S> {
         })
     }
 
-    /// Derives the facts, with the host's help where a source of the consumer asks for it; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
-    /// request.
+    /// Derives the facts; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
+    /// request. The host is asked only where a source of the consumer needs it.
     pub fn facts<'a>(
         &'a self,
         host: &S,
