@@ -82,17 +82,28 @@ unsafe extern "C" {
 /// The gateway, as one root context sees it.
 #[derive(Debug, Default)]
 pub(crate) struct Envoy {
-    /// Envoy's handle of [`EXPRESSION`], which belongs to the root context.
-    expression: Cell<Option<[u8; 4]>>,
+    /// Envoy's handles of [`USUAL`] and [`ANY`], which belong to the root context.
+    usual: Cell<Option<Expression>>,
+    any: Cell<Option<Expression>>,
+    /// Requests for which [`USUAL`] is not tried.
+    untried: Cell<u8>,
 }
 
-/// The values of a [`StreamInfo`], all in one call instead of eleven. Each value of the list costs most of a microsecond,
-/// whereas a sum of attributes costs little more than one of them: so small numbers share an integer, see [`Sizes`] and
-/// [`Packed`]. Values that few requests need are not among them. An absent value fails the whole list, so the expression
-/// tests the presence of those that ordinary requests lack, and -1 reads as absent. The list is not closed, because a
-/// response header can follow.
-const EXPRESSION: &str = "[request.duration, \
-    request.size < 4294967296 && response.size < 2147483648 ? request.size + response.size * 4294967296 : -1, \
+/// The values of a [`StreamInfo`], all in one call instead of ten. Each value of the list costs most of a microsecond, and so
+/// do two tests of presence, whereas a sum of attributes costs little more than one of them: so small numbers share an
+/// integer, see [`Packed`]. Values that few requests need are not among them. An absent value fails the whole list: ordinary
+/// requests have all of these. The list is not closed, because a response header can follow.
+const USUAL: &str = "[request.duration, request.size, response.size, \
+    int(upstream.request_attempt_count) + 1 + response.flags * 65536 + response.code * 562949953421312 \
+    + (request.protocol == 'HTTP/1.1' ? 1152921504606846976 \
+    : request.protocol == 'HTTP/2' ? 2305843009213693952 \
+    : request.protocol == 'HTTP/3' ? 3458764513820540928 \
+    : request.protocol == 'HTTP/1.0' ? 4611686018427387904 : 0), \
+    source.address, response.backend_latency, xds.cluster_name";
+
+/// The same for requests that lack some of them, for example because the gateway responded itself: -1 and an empty text
+/// read as absent. It never has the response header.
+const ANY: &str = "[request.duration, request.size, response.size, \
     (has(upstream.request_attempt_count) ? int(upstream.request_attempt_count) + 1 : 0) \
     + response.flags * 65536 \
     + (has(response.code) ? response.code * 562949953421312 : 0) \
@@ -102,24 +113,13 @@ const EXPRESSION: &str = "[request.duration, \
     : request.protocol == 'HTTP/1.0' ? 4611686018427387904 : 0), \
     source.address, \
     has(response.backend_latency) ? response.backend_latency : -1, \
-    has(xds.cluster_name) ? xds.cluster_name : ''";
+    has(xds.cluster_name) ? xds.cluster_name : '']";
 
-/// The sizes of both bodies, which share an integer of [`EXPRESSION`]: that of the request in 32 bits, that of the
-/// response in 31. The list has -1 where one is larger.
-#[derive(Clone, Copy)]
-struct Sizes(u64);
+/// Requests after one that [`USUAL`] did not suit for which it is not tried: a gateway that responds to most requests itself
+/// pays for few attempts.
+const UNTRIED: u8 = 15;
 
-impl Sizes {
-    fn request(self) -> u64 {
-        self.0 & ((1 << 32) - 1)
-    }
-
-    fn response(self) -> u64 {
-        self.0 >> 32
-    }
-}
-
-/// The small numbers that share an integer of [`EXPRESSION`]: attempts and one (16 bits), response flags (33 bits), the
+/// The small numbers that share an integer of [`USUAL`] and [`ANY`]: attempts and one (16 bits), response flags (33 bits), the
 /// status of the response (11 bits), and the protocol.
 #[derive(Clone, Copy)]
 struct Packed(u64);
@@ -193,20 +193,30 @@ impl Envoy {
     }
 
     fn evaluated_info(&self) -> Option<StreamInfo<Bytes>> {
-        let handle = self.expression.get()?;
-        let buffer = self.foreign_function("expr_evaluate", &handle)?;
+        match self.untried.get().checked_sub(1) {
+            Some(left) => self.untried.set(left),
+            None => match self.evaluate(self.usual.get()) {
+                Some(info) => return Some(info),
+                None => self.untried.set(UNTRIED),
+            },
+        }
+        self.evaluate(self.any.get())
+    }
+
+    fn evaluate(&self, expression: Option<Expression>) -> Option<StreamInfo<Bytes>> {
+        let buffer = self.foreign_function("expr_evaluate", &expression?)?;
         // A list comes as pairs whose second halves are empty.
         let list = Rc::new(Pairs::from_host(buffer));
         let mut values = list.names();
         let mut next = || values.next();
         let part = |value: &[u8]| Bytes::Part { list: Rc::clone(&list), place: list.place(value) };
-        let duration_ns = number(next()?);
-        let sizes = Sizes(number(next()?)?);
+        let (duration_ns, request_bytes, response_bytes) =
+            (number(next()?), number(next()?), number(next()?));
         let packed = Packed(number(next()?)?);
         Some(StreamInfo {
             duration_ns,
-            request_bytes: Some(sizes.request()),
-            response_bytes: Some(sizes.response()),
+            request_bytes,
+            response_bytes,
             response_flags: Some(packed.flags()),
             attempts: packed.attempts(),
             protocol: packed.protocol(),
@@ -217,7 +227,14 @@ impl Envoy {
             response_header: next().map(part),
         })
     }
+
+    fn compile(&self, expression: &str) -> Option<Expression> {
+        self.foreign_function("expr_create", expression.as_bytes())?.try_into().ok()
+    }
 }
+
+/// Envoy's handle of a compiled expression.
+type Expression = [u8; 4];
 
 impl Clock for Envoy {
     fn now(&self) -> u64 {
@@ -267,17 +284,17 @@ impl Setup for Envoy {
         }
     }
 
-    /// Has Envoy compile [`EXPRESSION`]; without it each attribute is asked for by itself.
+    /// Has Envoy compile the expressions; without them each attribute is asked for by itself.
     fn read_with_info(&self, response_header: Option<&str>) {
-        let mut expression = EXPRESSION.to_owned();
+        let mut usual = USUAL.to_owned();
         // Other characters of names would need escapes.
         let is_plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if let Some(name) = response_header.filter(is_plain) {
-            expression += &format!(", '{name}' in response.headers ? response.headers['{name}'] : ''");
+            usual += &format!(", response.headers['{name}']");
         }
-        expression.push(']');
-        let handle = self.foreign_function("expr_create", expression.as_bytes());
-        self.expression.set(handle.and_then(|bytes| bytes.try_into().ok()));
+        usual.push(']');
+        self.usual.set(self.compile(&usual));
+        self.any.set(self.compile(ANY));
     }
 
     fn set_tick_period(&self, period: Duration) {
