@@ -43,6 +43,10 @@ build: doctor page ## The service with its page: target/release/gatelens
 bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=requests,bodies,sizes ROUNDS= REQUESTS= BASELINE=other.wasm)
 	@"$(TARGET)/debug/gatelens-bench"
 
+.PHONY: bench-series
+bench-series: doctor wasm envoy bins ## Memory and ticks of the module under Envoy by number of series (CAPS=series:routes,... BURSTS= NAMES=)
+	@"$(TARGET)/debug/gatelens-bench-series"
+
 .PHONY: bench-request
 bench-request: doctor ## Instructions, allocations and bytes of log per request, outside of Envoy; the instructions need valgrind (REQUESTS=)
 	@scripts/bench-request.sh $(or $(REQUESTS),4000)
@@ -82,6 +86,10 @@ deny: ## Licences, advisories and sources of all dependencies, by cargo-deny and
 .PHONY: chaos
 chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong answers, updates, an outage, a million consumers (CHAOS_REQUESTS= CHAOS_SECONDS= CHAOS_SEED=)
 	GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
+
+.PHONY: attack
+attack: doctor ## What a sender can do to the service: memory, time, and what an innocent sender sees (ATTACK=bounds)
+	@ATTACK="$(ATTACK)" $(TIMED) "attacks" cargo bench --quiet -p gatelens-ingest --bench attack
 
 .PHONY: fuzz
 fuzz: ## Fuzzes redaction, capture and the ingest's decoders (TARGET=redact_body SECONDS=60; without TARGET all, one after the other)

@@ -20,6 +20,7 @@ export interface components {
             version?: string;
             /** @enum {string} */
             direction?: "inbound" | "outbound";
+            gateway?: string;
             consumer?: string;
             consumer_name?: string;
             consumer_group?: string;
@@ -53,6 +54,9 @@ export interface components {
             /** Format: date-time */
             to: string;
             rows: components["schemas"]["SummaryRow"][];
+            next?: string;
+            /** Format: date-time */
+            gateways_since?: string;
         };
         Point: {
             /** Format: date-time */
@@ -62,6 +66,7 @@ export interface components {
             version?: string;
             /** @enum {string} */
             direction?: "inbound" | "outbound";
+            gateway?: string;
             consumer?: string;
             consumer_name?: string;
             consumer_group?: string;
@@ -103,6 +108,8 @@ export interface components {
             step: number;
             points: components["schemas"]["Point"][];
             coarse: components["schemas"]["Span"][];
+            /** Format: date-time */
+            gateways_since?: string;
         };
         Request: {
             /** Format: date-time */
@@ -119,7 +126,7 @@ export interface components {
             host: string | null;
             port: number | null;
             path: string | null;
-            query: string | null;
+            query?: string | null;
             status: number;
             grpc_status: number | null;
             duration_ms: number | null;
@@ -131,9 +138,9 @@ export interface components {
             request_bytes: number | null;
             response_bytes: number | null;
             protocol: string | null;
-            client_address: string | null;
-            client_port: number | null;
-            user_agent: string | null;
+            client_address?: string | null;
+            client_port?: number | null;
+            user_agent?: string | null;
             request_id: string | null;
             trace_id: string | null;
             span_id: string | null;
@@ -143,19 +150,20 @@ export interface components {
             /** @enum {string} */
             direction: "inbound" | "outbound";
             version: string | null;
-            request_headers: {
+            request_headers?: {
                 [key: string]: string[];
             } | null;
-            response_headers: {
+            response_headers?: {
                 [key: string]: string[];
             } | null;
-            request_body: string | null;
+            request_body?: string | null;
             request_body_omitted: string | null;
-            response_body: string | null;
+            response_body?: string | null;
             response_body_omitted: string | null;
             gateway: string;
             service: string;
             environment: string;
+            withheld?: string[];
         };
         Requests: {
             /** Format: date-time */
@@ -228,10 +236,13 @@ export interface components {
         };
         Gateways: {
             rows: components["schemas"]["Gateway"][];
+            next?: string;
         };
         Consumer: {
             service: string;
             environment: string;
+            /** @enum {string} */
+            direction: "inbound" | "outbound";
             id: string;
             name: string | null;
             group: string | null;
@@ -243,6 +254,7 @@ export interface components {
         Consumers: {
             rows: components["schemas"]["Consumer"][];
             more: boolean;
+            next?: string;
         };
         Health: {
             /** @enum {string} */
@@ -284,6 +296,17 @@ export interface components {
         };
         Patterns: {
             rows: components["schemas"]["ScopePatterns"][];
+            next?: string;
+        };
+        Session: {
+            required: boolean;
+            methods: ("password" | "oidc")[];
+            person: {
+                name: string;
+                /** @enum {string} */
+                role: "viewer" | "analyst" | "admin";
+                expires_in: number | null;
+            } | null;
         };
     };
     responses: never;

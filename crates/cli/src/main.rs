@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 mod backup;
 mod check;
+mod forget;
 mod input;
 mod log;
 mod problem;
@@ -16,6 +17,7 @@ mod routes;
 mod serve;
 mod serve_config;
 mod token;
+mod user;
 mod yaml;
 
 /// API analytics at the gateway.
@@ -36,12 +38,16 @@ enum Command {
     Backup(backup::BackupArguments),
     /// Put a backup back into a data directory that no service uses.
     Restore(backup::RestoreArguments),
+    /// Remove the data of a gateway, an environment or a consumer.
+    Forget(forget::Arguments),
     /// Check configurations with the filter's own code.
     Check(check::Arguments),
     /// Show a body as the filter would send it, and the rules that matched.
     Redact(redact::Arguments),
     /// Make tokens for senders and for programs that read.
     Token(token::Arguments),
+    /// Make the lines of the file of people who sign in.
+    User(user::Arguments),
     /// Make route templates from OpenAPI and Swagger documents.
     Routes(routes::Arguments),
 }
@@ -50,9 +56,11 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(*arguments),
         Command::Token(arguments) => token::run(&arguments),
+        Command::User(arguments) => user::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),
         Command::Backup(arguments) => backup::back_up(&arguments),
         Command::Restore(arguments) => backup::restore(&arguments),
+        Command::Forget(arguments) => forget::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Redact(arguments) => redact::run(&arguments),
         Command::Routes(arguments) => routes::run(&arguments),

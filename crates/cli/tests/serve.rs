@@ -72,6 +72,39 @@ fn a_new_token_is_printed_once_and_its_line_is_valid() {
 }
 
 #[test]
+fn a_program_queries_with_its_token_and_a_person_has_a_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], input: &str| {
+        let mut command = gatelens(arguments);
+        let mut child = command.stdin(std::process::Stdio::piped()).spawn().unwrap();
+        std::io::Write::write_all(&mut child.stdin.take().unwrap(), input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        let [out, err] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+        (output.status.code().unwrap(), out, err)
+    };
+    let (status, line, _) =
+        run(&["user", "add", "--name", "ada", "--role", "admin"], "correct horse battery\n");
+    assert!(status == 0 && line.contains("$argon2id$") && !line.contains("horse"), "{line}");
+    let (status, _, said) = run(&["user", "add", "--name", "ada", "--role", "admin"], "short\n");
+    assert!(status == 1 && said.contains("12 characters"), "{said}");
+    let (_, token, made) = run(&["token", "new", "--name", "ci", "--role", "viewer"], "");
+
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    std::fs::write(path("users"), format!("{line}{}", made.lines().last().unwrap())).unwrap();
+    std::fs::write(path("token"), &token).unwrap();
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--users", &path("users"), "--data", &path("data")];
+    let service = Service::start_with(gatelens(&serve)).unwrap();
+    let query = ["query", "summary", "--url", &service.url];
+    let (status, _, said) = run(&query, "");
+    assert!(status == 1 && said.contains("--token-file") && said.contains("GATELENS_TOKEN"), "{said}");
+    let (status, _, said) = run(&[&query[..], &["--token-file", &path("token")]].concat(), "");
+    assert_eq!((status, said.as_str()), (0, ""));
+    let output = gatelens(&query).env("GATELENS_TOKEN", token.trim_end()).output().unwrap();
+    assert!(output.status.success());
+    service.stop();
+}
+
+#[test]
 fn it_says_why_it_cannot_start() {
     let dir = tempfile::tempdir().unwrap();
     let check = |arguments: &[&str], status: i32, words: &[&str]| {
@@ -113,9 +146,11 @@ fn it_says_why_it_cannot_start() {
     check(&["serve", "--data", "x", "--keep-requests", "0"], 2, &["--keep-requests", "1..=3650"]);
     let address = "0.0.0.0:0";
     let exposed = ["serve", "--listen", address, "--data", &path("exposed")];
-    check(&exposed, 1, &["0.0.0.0", "--sender-tokens", "--insecure", "gatelens token new"]);
+    check(&exposed, 1, &["0.0.0.0", "--sender-tokens", "--users", "--insecure", "gatelens token new"]);
     assert!(!Path::new(&path("exposed")).exists(), "nothing is made before the refusal");
     check(&[&exposed[..], &["--sender-tokens", &path("none")]].concat(), 1, &[&path("none")]);
+    std::fs::write(path("empty"), "").unwrap();
+    check(&[&exposed[..], &["--sender-tokens", &path("empty")]].concat(), 1, &["--users FILE", "bodies"]);
     std::fs::write(path("wrong"), "- {name: a}").unwrap();
     check(&["serve", "--data", "x", "--sender-tokens", &path("wrong")], 1, &[&path("wrong"), "environment"]);
     check(&["surve"], 2, &["serve"]);

@@ -1,5 +1,6 @@
 //! Errors of the API, with their status and body.
 
+use crate::alerts::AlertsError;
 use crate::store::{Refused, StoreError, sketch};
 use crate::wire::{Encoding, Unreadable};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -49,11 +50,15 @@ impl ReceiveError {
             Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Malformed(_) | Self::Broken => StatusCode::BAD_REQUEST,
             Self::Unreadable(Unreadable::Malformed { .. }) => StatusCode::BAD_REQUEST,
-            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany { .. }) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::NoSender => StatusCode::UNAUTHORIZED,
             Self::OtherEnvironment { .. } => StatusCode::FORBIDDEN,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::Refused(Refused::Busy) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy | Self::Refused(Refused::Busy) | Self::Unreadable(Unreadable::NoRoom) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Refused(Refused::Stopped | Refused::Failed(_)) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -63,11 +68,11 @@ impl ReceiveError {
         match self {
             Self::Unsupported(_) => "unsupported_media_type",
             Self::Malformed(_) | Self::Broken | Self::Unreadable(Unreadable::Malformed { .. }) => "malformed",
-            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => "too_large",
+            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany { .. }) => "too_large",
             Self::NoSender => "no_sender_token",
             Self::OtherEnvironment { .. } => "other_environment",
             Self::Slow => "timeout",
-            Self::Busy | Self::Refused(Refused::Busy) => "busy",
+            Self::Busy | Self::Refused(Refused::Busy) | Self::Unreadable(Unreadable::NoRoom) => "busy",
             Self::Refused(Refused::Stopped) => "stopped",
             Self::Refused(Refused::Failed(_)) => "store",
         }
@@ -79,23 +84,33 @@ impl ReceiveError {
         if let Self::Refused(Refused::Failed(error)) = &self {
             tracing::error!(%error, "a batch could not be stored");
         }
-        let body = Status { code: grpc_code(status), message: self.to_string() };
-        let (kind, bytes) = match encoding {
-            Encoding::Protobuf => ("application/x-protobuf", body.encode_to_vec()),
-            Encoding::Json => ("application/json", serde_json::to_vec(&body).unwrap_or_default()),
-        };
-        let mut response = (status, [(header::CONTENT_TYPE, kind)], bytes).into_response();
         let retry = match status {
             StatusCode::TOO_MANY_REQUESTS => Some(RETRY_BUSY_SECONDS),
             StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_STORE_SECONDS),
             _ => None,
         };
-        if let Some(seconds) = retry {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        challenge(&mut response);
-        response
+        otlp_status(status, self.to_string(), encoding, retry)
     }
+}
+
+/// A refusal as the OTLP specification has it, with the seconds after which the sender may try again.
+pub(crate) fn otlp_status(
+    status: StatusCode,
+    message: String,
+    encoding: Encoding,
+    retry_after: Option<u32>,
+) -> Response {
+    let body = Status { code: grpc_code(status), message };
+    let (kind, bytes) = match encoding {
+        Encoding::Protobuf => ("application/x-protobuf", body.encode_to_vec()),
+        Encoding::Json => ("application/json", serde_json::to_vec(&body).unwrap_or_default()),
+    };
+    let mut response = (status, [(header::CONTENT_TYPE, kind)], bytes).into_response();
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    challenge(&mut response);
+    response
 }
 
 /// Names the way to prove who one is, which RFC 9110 (15.5.2) demands of every 401.
@@ -136,12 +151,18 @@ pub(crate) enum QueryError {
     TooMuch { field: &'static str, message: String },
     #[error("there is no path {path}: expected one of {known}")]
     NoPath { path: String, known: String },
+    #[error(
+        "the role viewer does not see {field}, and cannot search for it: ask an admin for the role analyst"
+    )]
+    Withheld { field: String },
     #[error("the query took too long: ask for a shorter range")]
     TooSlow,
     #[error("the store cannot be read: {0}")]
     Store(#[from] StoreError),
     #[error("the service is stopping")]
     Stopped,
+    #[error("{0}")]
+    Alerts(#[from] AlertsError),
     #[error("{0}")]
     Received(#[from] ReceiveError),
     /// Line and column are fields of their own.
@@ -194,9 +215,16 @@ impl QueryError {
             }
             Self::TooMuch { field, .. } => (StatusCode::BAD_REQUEST, "too_much", Some(*field)),
             Self::NoPath { .. } => (StatusCode::NOT_FOUND, "not_found", None),
+            Self::Withheld { field } => (StatusCode::FORBIDDEN, "role", Some(field.as_str())),
             Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "too_slow", None),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped", None),
+            Self::Alerts(AlertsError::Rule(error)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_rule", Some(error.path.as_str()))
+            }
+            Self::Alerts(AlertsError::Unknown(_)) => (StatusCode::NOT_FOUND, "not_found", None),
+            Self::Alerts(AlertsError::Conflict(_)) => (StatusCode::CONFLICT, "conflict", None),
+            Self::Alerts(AlertsError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Received(error) => (error.status(), error.code(), None),
             Self::Configuration(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration", Some("config"))

@@ -2,7 +2,8 @@
 
 use crate::http::State;
 use crate::retention::Retention;
-use crate::store::{Refused, Writers};
+use crate::store::{DataDir, Refused, Writers};
+use crate::upkeep::control;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,13 @@ const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
 const ACCESS_INTERVAL: Duration = Duration::from_secs(1);
 const PRUNE_RETRY: Duration = Duration::from_secs(60);
 
+/// All of it that concerns the files.
+pub(crate) async fn upkeep(writers: Arc<Writers>, data: Arc<DataDir>, retention: Retention) {
+    tokio::join!(prune(Arc::clone(&writers), retention), control::serve(data.path(), writers));
+}
+
 /// Removes what is older than `retention` keeps it, at once and then every hour, until the writers stop.
-pub(crate) async fn prune(writers: Arc<Writers>, retention: Retention) {
+async fn prune(writers: Arc<Writers>, retention: Retention) {
     loop {
         let wait = match writers.prune(&retention).await {
             Ok(()) => PRUNE_INTERVAL,

@@ -6,6 +6,7 @@
 //!
 //! [`Server::bind`] opens the store and the socket, [`Server::run`] serves until it is stopped.
 
+pub mod alerts;
 mod auth;
 mod clock;
 pub mod config;
@@ -29,8 +30,10 @@ mod wire;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use auth::{AccessConfig, AccessError, NewToken, Role, TokenOwner};
-pub use http::{Config, HostName, Network, NotAHostName, Server, StartError};
+pub use auth::{AccessConfig, AccessError, NewToken, Role, TokenOwner, user_line};
+pub use http::{
+    Cidr, Config, HostName, Network, NotACidr, NotAHostName, Server, StartError, TlsError, TlsFiles,
+};
 pub use limits::Limits;
 pub use model::request::columns as request_columns;
 pub use offline::query_offline;

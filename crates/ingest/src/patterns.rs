@@ -39,6 +39,10 @@ impl KnownPatterns {
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(scope, learned);
     }
 
+    pub(crate) fn remove(&self, scope: &Scope) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(scope);
+    }
+
     pub(crate) fn all(&self) -> HashMap<Scope, Arc<Learned>> {
         self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -1,3 +1,5 @@
-//! Work on the files of a store that an operator asks for: backups, damage, senders to forget.
+//! Work on the files of a store that an operator asks for: backups, and senders to forget.
 
 pub mod backup;
+pub(crate) mod control;
+pub mod forget;

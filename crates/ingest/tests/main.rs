@@ -4,6 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod access;
+mod alerts;
+mod attacks;
+mod by_gateway;
 mod captured;
 mod consumers;
 mod counts;
@@ -12,11 +15,14 @@ mod faults;
 mod half_close;
 mod hostile;
 mod hosts;
+mod network;
 mod openapi;
 mod page;
 mod patterns;
+mod people;
 mod percentiles;
 mod queries;
+mod receiver;
 mod redact;
 mod refusals;
 mod requests;
@@ -25,3 +31,4 @@ mod senders;
 mod starts;
 mod stats;
 mod support;
+mod tls;

@@ -1,7 +1,7 @@
 //! The source of an answer: a running ingest, or its files.
 
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Longer than the service lets a query run.
@@ -10,8 +10,8 @@ const MAX_ANSWER_BYTES: u64 = 256 << 20;
 
 /// The source of an answer.
 pub(crate) enum Source {
-    /// A running service at a URL without a slash at its end.
-    Service(String),
+    /// A running service at a URL without a slash at its end, and the token to read with.
+    Service { url: String, token: Option<String> },
     /// The files themselves.
     Directory(PathBuf),
 }
@@ -39,7 +39,7 @@ impl Source {
             Self::Directory(data) => {
                 (data.display().to_string(), gatelens_ingest::query_offline(data, &question))
             }
-            Self::Service(url) => (url.clone(), get(url, &question)?),
+            Self::Service { url, token } => (url.clone(), get(url, token.as_deref(), &question)?),
         };
         let strange = |reason| Failure::Strange { url: place.clone(), reason };
         let answer: Value =
@@ -50,18 +50,54 @@ impl Source {
         let error = &answer["error"];
         let message = error["message"].as_str().ok_or_else(|| strange(format!("status {status}")))?;
         Err(match error["field"].as_str() {
-            Some(field) => Failure::Wrong(format!("{message} (--{})", field.replace('_', "-"))),
-            None => Failure::Refused(message.to_owned()),
+            _ if status == 401 => Failure::Refused(
+                "it asks who you are: give a token with --token-file or in GATELENS_TOKEN; `gatelens token new \
+                 --role viewer` makes one"
+                    .to_owned(),
+            ),
+            Some(field) if status == 400 => Failure::Wrong(format!("{message} (--{})", field.replace('_', "-"))),
+            _ => Failure::Refused(message.to_owned()),
         })
     }
 }
 
-fn get(url: &str, question: &str) -> Result<(u16, Vec<u8>), Failure> {
+/// Adds the rows of the next page to an answer, and takes its cursor over.
+pub(crate) fn append(answer: &mut Value, page: &mut Value) {
+    if let (Some(rows), Some(more)) = (answer["rows"].as_array_mut(), page["rows"].as_array_mut()) {
+        rows.append(more);
+    }
+    for key in ["next", "more"] {
+        match page.as_object_mut().and_then(|page| page.remove(key)) {
+            Some(value) => answer[key] = value,
+            None => {
+                answer.as_object_mut().map(|answer| answer.remove(key));
+            }
+        }
+    }
+}
+
+/// The token to read with, never from the command line, which other users of the machine see.
+pub(crate) fn token(file: Option<&Path>) -> Result<Option<String>, String> {
+    let token = match file {
+        Some(file) => {
+            let text = std::fs::read_to_string(file);
+            Some(text.map_err(|error| format!("cannot read the token in {}: {error}", file.display()))?)
+        }
+        None => std::env::var("GATELENS_TOKEN").ok(),
+    };
+    Ok(token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()))
+}
+
+fn get(url: &str, token: Option<&str>, question: &str) -> Result<(u16, Vec<u8>), Failure> {
     let unreachable =
         |error: ureq::Error| Failure::Unreachable { url: url.to_owned(), reason: error.to_string() };
     let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
     let agent = config.build().new_agent();
-    let mut answer = agent.get(format!("{url}/api/v1/{question}")).call().map_err(unreachable)?;
+    let mut request = agent.get(format!("{url}/api/v1/{question}"));
+    if let Some(token) = token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let mut answer = request.call().map_err(unreachable)?;
     let body = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec().map_err(unreachable)?;
     Ok((answer.status().as_u16(), body))
 }

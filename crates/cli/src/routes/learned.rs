@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::openapi::Operation;
 use super::{Methods, Selection};
-use crate::query::client::{Failure, Source};
+use crate::query::client::{self, Failure, Source};
 use crate::yaml::Place;
 
 /// Adds the learned routes of these services, environments and directions: of all services and environments where none
@@ -19,8 +19,14 @@ pub(super) fn add(
     for (name, values) in scopes {
         query.extend_pairs(values.iter().map(|value| (name, value)));
     }
-    let source = Source::Service(server.trim_end_matches('/').to_owned());
-    let answer = source.ask("patterns", &query.finish())?;
+    let token = client::token(None).map_err(Failure::Refused)?;
+    let source = Source::Service { url: server.trim_end_matches('/').to_owned(), token };
+    let question = query.finish();
+    let mut answer = source.ask("patterns", &question)?;
+    while let Some(next) = answer["next"].as_str() {
+        let mut page = source.ask("patterns", &format!("{question}&cursor={next}"))?;
+        client::append(&mut answer, &mut page);
+    }
     for row in members(&answer, "rows") {
         let scope = format!("{server} ({}, {})", text(row, "service"), text(row, "environment"));
         for template in members(row, "templates") {

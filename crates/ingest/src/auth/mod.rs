@@ -3,27 +3,38 @@
 //! A request becomes a [`Principal`] before any handler runs (`http/access.rs`). Tokens and people are read from files
 //! that may change while the service runs ([`watched`]).
 
+mod attempts;
 mod role;
 mod senders;
+mod sessions;
 mod token;
+mod users;
 mod watched;
 
 pub use role::Role;
 pub use token::{NewToken, TokenOwner};
+pub use users::user_line;
 
 pub(crate) use senders::{SenderToken, SenderTokens};
+pub(crate) use sessions::{LIFETIME, SessionId};
+pub(crate) use users::Users;
 pub(crate) use watched::Watched;
 
 use crate::error::ReceiveError;
-use std::net::SocketAddr;
+use attempts::Attempts;
+use sessions::{Sessions, SignedInBy};
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// How senders and people prove who they are. The default asks nobody, which is meant for a loopback address.
 #[derive(Debug, Clone, Default)]
 pub struct AccessConfig {
     /// File with the tokens of senders; without it every sender is accepted.
     pub sender_tokens: Option<PathBuf>,
+    /// File with the people who may sign in, and with the tokens of programs that read; without it everybody may read.
+    pub users: Option<PathBuf>,
     /// Listen beyond loopback although senders or people are not asked who they are.
     pub insecure: bool,
 }
@@ -50,21 +61,35 @@ pub enum AccessError {
     /// Other machines could reach an address that nobody guards.
     #[error(
         "other machines can reach {address}, and whoever does could {risk}. Missing: {missing}. \
-         Make a token with `gatelens token new`, listen on 127.0.0.1, or accept the risk with --insecure"
+         Make what these files hold with `gatelens token new` and `gatelens user add`, listen on 127.0.0.1, or accept \
+         the risk with --insecure"
     )]
     Exposed {
         /// The address.
         address: SocketAddr,
         /// What a stranger could do.
-        risk: &'static str,
+        risk: String,
         /// The flags that are missing.
         missing: String,
     },
+    /// The system has no random numbers, or the password hash does not work.
+    #[error("cannot prepare the sign-in: {0}")]
+    Broken(String),
 }
 
 /// The senders and people in force.
 pub(crate) struct Access {
     senders: Option<Watched<SenderTokens>>,
+    people: Option<People>,
+}
+
+/// The people in force, and their sessions.
+struct People {
+    users: Watched<Users>,
+    sessions: Sessions,
+    attempts: Attempts,
+    /// The hash of a password that nobody has: an unknown name takes the same time as a known one.
+    nobody: String,
 }
 
 /// Who a request is from.
@@ -76,6 +101,38 @@ pub(crate) enum Principal {
     Nobody,
     /// A sender with a token.
     Sender(Arc<SenderToken>),
+    /// A person, or a program that reads.
+    Person(Person),
+}
+
+/// A person, or a program that reads.
+#[derive(Debug, Clone)]
+pub(crate) struct Person {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    /// Of a person who signed in. A program has a token.
+    pub(crate) session: Option<CurrentSession>,
+}
+
+/// The session of a request.
+#[derive(Debug, Clone)]
+pub(crate) struct CurrentSession {
+    pub(crate) id: SessionId,
+    /// Time until it ends, if it is used until then.
+    pub(crate) remaining: Duration,
+}
+
+/// Why nobody is signed in.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SignInError {
+    #[error("the name or the password is wrong")]
+    Wrong,
+    #[error("too many attempts to sign in failed: try again in {} s", .0.as_secs().max(1))]
+    TooMany(Duration),
+    #[error("nobody can sign in here with a password: start the service with --users")]
+    Off,
+    #[error("the system has no random numbers")]
+    Broken,
 }
 
 impl Principal {
@@ -87,7 +144,16 @@ impl Principal {
                 allowed: sender.environment().to_owned(),
                 environment: environment.to_owned(),
             }),
-            Self::Sender(_) | Self::Open | Self::Nobody => Ok(()),
+            Self::Sender(_) | Self::Person(_) | Self::Open | Self::Nobody => Ok(()),
+        }
+    }
+
+    /// The role of a reader. Everybody is an admin where nobody is asked for a name.
+    pub(crate) fn role(&self) -> Option<Role> {
+        match self {
+            Self::Open => Some(Role::Admin),
+            Self::Person(person) => Some(person.role),
+            Self::Sender(_) | Self::Nobody => None,
         }
     }
 }
@@ -96,8 +162,11 @@ impl Access {
     /// Reads the files, and refuses an address that strangers reach while nobody is asked for a name.
     pub(crate) fn open(config: &AccessConfig, listen: SocketAddr) -> Result<Self, AccessError> {
         let senders = config.sender_tokens.as_deref();
-        let access =
-            Self { senders: senders.map(|path| Watched::open(path, SenderTokens::parse)).transpose()? };
+        let senders = senders.map(|path| Watched::open(path, SenderTokens::parse)).transpose()?;
+        let people = config.users.as_deref();
+        let people = people.map(|path| Watched::open(path, Users::parse)).transpose()?;
+        let people = people.map(People::new).transpose()?;
+        let access = Self { senders, people };
         access.check_exposure(config, listen)?;
         Ok(access)
     }
@@ -106,6 +175,9 @@ impl Access {
     pub(crate) fn refresh(&self) {
         if let Some(senders) = &self.senders {
             senders.refresh();
+        }
+        if let Some(people) = &self.people {
+            people.users.refresh();
         }
     }
 
@@ -116,14 +188,65 @@ impl Access {
         sender.map_or(Principal::Nobody, Principal::Sender)
     }
 
+    /// The reader of a request with this bearer token, or else with this cookie.
+    pub(crate) fn reader(&self, bearer: Option<&str>, cookie: Option<&str>, now: Instant) -> Principal {
+        let Some(people) = &self.people else { return Principal::Open };
+        let person = match bearer {
+            Some(token) => people.with_token(token),
+            None => cookie.and_then(|cookie| people.with_cookie(cookie, now)),
+        };
+        person.map_or(Principal::Nobody, Principal::Person)
+    }
+
+    /// Whether people sign in here at all.
+    pub(crate) fn asks_people(&self) -> bool {
+        self.people.is_some()
+    }
+
+    /// Signs a person in; the value of the session's cookie. Blocks for as long as the password's hash takes.
+    pub(crate) fn sign_in(
+        &self,
+        name: &str,
+        password: &str,
+        peer: IpAddr,
+        now: Instant,
+    ) -> Result<(String, Person), SignInError> {
+        let people = self.people.as_ref().ok_or(SignInError::Off)?;
+        // No name or password in the file is longer.
+        if name.len() > token::MAX_NAME_BYTES || password.len() > users::MAX_PASSWORD_BYTES {
+            return Err(SignInError::Wrong);
+        }
+        people.attempts.begin(name, peer, now).map_err(SignInError::TooMany)?;
+        let user = people.users.get().named(name);
+        let hash = user.as_ref().and_then(|user| user.password()).unwrap_or(&people.nobody);
+        let is_right = users::verify(password, hash);
+        let by = SignedInBy::Password(hash.to_owned());
+        let user = user.filter(|_| is_right).ok_or(SignInError::Wrong)?;
+        people.attempts.succeeded(name, peer);
+        people.begin(user.name.clone(), user.role, by, now).ok_or(SignInError::Broken)
+    }
+
+    /// Ends a session.
+    pub(crate) fn sign_out(&self, session: &SessionId) {
+        if let Some(people) = &self.people {
+            people.sessions.end(session);
+        }
+    }
+
     fn check_exposure(&self, config: &AccessConfig, listen: SocketAddr) -> Result<(), AccessError> {
         if listen.ip().to_canonical().is_loopback() {
             return Ok(());
         }
-        let (missing, risk) = match &self.senders {
-            None => ("--sender-tokens FILE", "store false counts and log records"),
-            Some(_) => return Ok(()),
-        };
+        let lacks = [
+            (self.senders.is_none(), "--sender-tokens FILE", "store false counts and log records"),
+            (self.people.is_none(), "--users FILE", "read all counts and the request log with its bodies"),
+        ];
+        let lacks: Vec<_> = lacks.into_iter().filter(|(lacks, ..)| *lacks).collect();
+        if lacks.is_empty() {
+            return Ok(());
+        }
+        let missing = lacks.iter().map(|(_, flag, _)| *flag).collect::<Vec<_>>().join(" and ");
+        let risk = lacks.iter().map(|(_, _, risk)| *risk).collect::<Vec<_>>().join(", and ");
         if config.insecure {
             tracing::warn!(
                 %listen,
@@ -131,6 +254,49 @@ impl Access {
             );
             return Ok(());
         }
-        Err(AccessError::Exposed { address: listen, risk, missing: missing.to_owned() })
+        Err(AccessError::Exposed { address: listen, risk, missing })
+    }
+}
+
+impl People {
+    fn new(users: Watched<Users>) -> Result<Self, AccessError> {
+        let password = token::random::<16>().ok_or("the system has no random numbers".to_owned());
+        let nobody = password.and_then(|password| users::hash(&data_encoding::HEXLOWER.encode(&password)));
+        Ok(Self {
+            users,
+            sessions: Sessions::default(),
+            attempts: Attempts::default(),
+            nobody: nobody.map_err(AccessError::Broken)?,
+        })
+    }
+
+    fn begin(&self, name: String, role: Role, by: SignedInBy, now: Instant) -> Option<(String, Person)> {
+        let cookie = self.sessions.begin(name, role, by, now)?;
+        let person = self.with_cookie(&cookie, now)?;
+        Some((cookie, person))
+    }
+
+    fn with_token(&self, token: &str) -> Option<Person> {
+        let user = self.users.get().with_token(token)?;
+        Some(Person { name: user.name.clone(), role: user.role, session: None })
+    }
+
+    /// The person of a session, with the role that the file names now.
+    fn with_cookie(&self, cookie: &str, now: Instant) -> Option<Person> {
+        let (id, session) = self.sessions.find(cookie, now)?;
+        let role = match &session.by {
+            SignedInBy::OpenId => Some(session.role),
+            SignedInBy::Password(hash) => {
+                let user = self.users.get().named(&session.name);
+                user.filter(|user| user.password() == Some(hash)).map(|user| user.role)
+            }
+        };
+        let Some(role) = role else {
+            // The person is gone from the file, or has another password.
+            self.sessions.end(&id);
+            return None;
+        };
+        let current = CurrentSession { id, remaining: session.remaining(now) };
+        Some(Person { name: session.name, role, session: Some(current) })
     }
 }

@@ -2,42 +2,73 @@
 
 use super::State;
 use super::body::discard;
-use crate::auth::Principal;
+use super::refusal::Refusal;
+use crate::auth::{Principal, Role};
 use crate::error::ReceiveError;
 use crate::wire::Encoding;
 use axum::extract::{self, MatchedPath, Request};
-use axum::http::{HeaderMap, Method, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use gatelens_model::route_patterns;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Time and bytes for the rest of a refused request. A sender that still writes when the connection is closed may never
 /// read the answer; a stranger gets no more than this.
 const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 const DISCARD_BYTES: usize = 1 << 20;
 
+/// A header that a form or a link of another site cannot send. It must come with each change that a cookie allows.
+pub(super) const CSRF_HEADER: &str = "x-gatelens-csrf";
+
+/// The other end of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Client {
+    pub(super) address: std::net::IpAddr,
+}
+
 /// What a path asks of who uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
     Nothing,
     Sender,
+    /// At least this role.
+    Role(Role),
 }
 
 const GET: Method = Method::GET;
 const POST: Method = Method::POST;
+const DELETE: Method = Method::DELETE;
+const VIEWER: Need = Need::Role(Role::Viewer);
+const ANALYST: Need = Need::Role(Role::Analyst);
 
-/// What the paths ask of who uses them.
-const NEEDS: [(Method, &str, Need); 8] = [
+/// Every path of the service.
+const NEEDS: [(Method, &str, Need); 21] = [
     (GET, "/healthz", Need::Nothing),
-    (GET, "/metrics", Need::Nothing),
+    (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
     (POST, "/v1/logs", Need::Sender),
     (POST, "/v1/traces", Need::Sender),
     (GET, route_patterns::PATH, Need::Sender),
-    (GET, "/v1/{*path}", Need::Sender),
-    (POST, "/v1/{*path}", Need::Sender),
+    (GET, "/api/v1/session", Need::Nothing),
+    (POST, "/api/v1/session", Need::Nothing),
+    (DELETE, "/api/v1/session", Need::Nothing),
+    (GET, "/api/v1/openapi.json", Need::Nothing),
+    (GET, "/api/v1/summary", VIEWER),
+    (GET, "/api/v1/timeseries", VIEWER),
+    // Fields that a viewer may not see are withheld: `query/requests/withheld.rs`.
+    (GET, "/api/v1/requests", VIEWER),
+    (GET, "/api/v1/gateways", VIEWER),
+    (GET, "/api/v1/consumers", VIEWER),
+    (GET, "/api/v1/patterns", VIEWER),
+    // It shows no data of others, but a viewer has no bodies to preview.
+    (POST, "/api/v1/redact", ANALYST),
+    // Changes are for admins, as every path that is not here.
+    (GET, "/api/v1/alerts", VIEWER),
+    (GET, "/api/v1/alerts/deliveries", VIEWER),
+    (GET, "/api/v1/alerts/history", VIEWER),
+    (GET, "/api/{*path}", VIEWER),
 ];
 
 /// Lets a request pass with its [`Principal`], or refuses it.
@@ -46,32 +77,118 @@ pub(super) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let path = request.extensions().get::<MatchedPath>();
-    let need = need(request.method(), path.map(MatchedPath::as_str));
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let need = need(request.method(), path);
+    let headers = request.headers();
+    let bearer = bearer(headers);
     let principal = match need {
-        Need::Nothing => Principal::Nobody,
-        Need::Sender => match state.access.sender(bearer(request.headers())) {
-            Principal::Nobody => {
-                state.stats.refused_by(ReceiveError::NoSender.code());
-                let encoding = super::otlp::encoding(request.headers()).unwrap_or(Encoding::Protobuf);
-                let _ =
-                    tokio::time::timeout(DISCARD_TIMEOUT, discard(request.into_body(), DISCARD_BYTES)).await;
-                return ReceiveError::NoSender.into_response(encoding);
-            }
-            principal => principal,
-        },
+        Need::Sender => state.access.sender(bearer),
+        Need::Nothing | Need::Role(_) => {
+            state.access.reader(bearer, super::session::cookie(headers), Instant::now())
+        }
     };
+    if let Err(denied) = check(need, &principal, request.method(), headers) {
+        state.stats.refused_by(denied.code());
+        let response = match denied {
+            Denied::Sender => {
+                let encoding = super::otlp::encoding(headers).unwrap_or(Encoding::Protobuf);
+                ReceiveError::NoSender.into_response(encoding)
+            }
+            Denied::Reader(refusal) => refusal.into_response(),
+        };
+        // The outcome does not change the answer.
+        let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(request.into_body(), DISCARD_BYTES)).await;
+        return response;
+    }
     request.extensions_mut().insert(principal);
     next.run(request).await
 }
 
+enum Denied {
+    Sender,
+    Reader(Refusal),
+}
+
+impl Denied {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Sender => ReceiveError::NoSender.code(),
+            Self::Reader(refusal) => refusal.code,
+        }
+    }
+}
+
+fn check(need: Need, principal: &Principal, method: &Method, headers: &HeaderMap) -> Result<(), Denied> {
+    let role = match need {
+        Need::Sender => {
+            return match principal {
+                Principal::Nobody => Err(Denied::Sender),
+                _ => Ok(()),
+            };
+        }
+        Need::Nothing => None,
+        Need::Role(role) => Some(role),
+    };
+    if let Some(needed) = role {
+        match principal.role() {
+            None => return Err(Denied::Reader(sign_in_first())),
+            Some(role) if role < needed => return Err(Denied::Reader(role_too_low(role, needed))),
+            Some(_) => {}
+        }
+    }
+    let by_cookie = matches!(principal, Principal::Person(person) if person.session.is_some());
+    let changes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if by_cookie && changes && !headers.contains_key(CSRF_HEADER) {
+        return Err(Denied::Reader(without_csrf_header()));
+    }
+    Ok(())
+}
+
+/// A path or a method that is not in the table needs more than most have.
 fn need(method: &Method, path: Option<&str>) -> Need {
     // A file of the page, which is the same for everybody.
     let Some(path) = path else { return Need::Nothing };
     // The answer to HEAD is that to GET without its body.
     let method = if method == Method::HEAD { &GET } else { method };
     let found = NEEDS.iter().find(|(known, at, _)| known == method && *at == path);
-    found.map_or(Need::Nothing, |(_, _, need)| *need)
+    match found {
+        Some((_, _, need)) => *need,
+        None if path.starts_with("/v1/") => Need::Sender,
+        None => Need::Role(Role::Admin),
+    }
+}
+
+fn sign_in_first() -> Refusal {
+    Refusal {
+        status: StatusCode::UNAUTHORIZED,
+        code: "sign_in",
+        message: "sign in on the page, or send `authorization: Bearer TOKEN` with a token from the file that --users \
+                  names; `gatelens token new --role viewer` makes one"
+            .to_owned(),
+        field: None,
+        retry_after: None,
+    }
+}
+
+fn role_too_low(role: Role, needed: Role) -> Refusal {
+    Refusal {
+        status: StatusCode::FORBIDDEN,
+        code: "role",
+        message: format!("this needs the role {needed}, and yours is {role}: ask an admin for it"),
+        field: None,
+        retry_after: None,
+    }
+}
+
+/// A refusal of a change that a page of another site may have asked the browser for.
+pub(super) fn without_csrf_header() -> Refusal {
+    Refusal {
+        status: StatusCode::FORBIDDEN,
+        code: "csrf",
+        message: format!("a change with a cookie needs the header {CSRF_HEADER}: send it with any value"),
+        field: Some(CSRF_HEADER),
+        retry_after: None,
+    }
 }
 
 /// The token of `authorization: Bearer TOKEN` (RFC 6750, 2.1).

@@ -1,15 +1,18 @@
 //! The paths of the API, and the health check.
 
 use super::State;
+use super::session;
+use crate::auth::{Principal, Role};
 use crate::clock;
 use crate::error::{QueryError, json};
 use crate::query::params::none;
-use crate::query::{Kind, Question};
+use crate::query::{Disclosure, Kind, Question};
 use axum::extract::{self, RawQuery};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,10 +29,11 @@ pub(super) struct Health {
 }
 
 type Shared = extract::State<Arc<State>>;
+type Who = extract::Extension<Principal>;
 
 /// The paths of the API.
 pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
-    vec![
+    let mut routes = vec![
         ("/api/v1/summary", read(Kind::Summary)),
         ("/api/v1/timeseries", read(Kind::Timeseries)),
         ("/api/v1/requests", read(Kind::Requests)),
@@ -37,12 +41,16 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/consumers", read(Kind::Consumers)),
         ("/api/v1/patterns", read(Kind::Patterns)),
         ("/api/v1/redact", post(super::redact::redact)),
+        ("/api/v1/session", get(session::show).post(session::sign_in).delete(session::sign_out)),
         ("/api/v1/openapi.json", get(openapi)),
-    ]
+    ];
+    routes.extend(super::alerts::reads());
+    routes.extend(super::alerts::changes());
+    routes
 }
 
 /// Whether the store can be written.
-pub(super) async fn health(extract::State(state): Shared) -> Response {
+pub(super) async fn health(extract::State(state): Shared, who: Who) -> Response {
     #[derive(Serialize)]
     struct Body {
         status: &'static str,
@@ -51,18 +59,33 @@ pub(super) async fn health(extract::State(state): Shared) -> Response {
         /// Faults of files without which the service still works.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         troubles: Vec<String>,
+        /// Points, records and spans that were rejected since the start, by reason.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        rejected: BTreeMap<&'static str, u64>,
     }
-    let troubles = state.data.troubles();
+    // A stranger learns whether it works, and nothing about its files.
+    let is_known = who.role().is_some();
+    let mut troubles = if is_known { state.data.troubles() } else { Vec::new() };
+    troubles.extend(state.tls.as_ref().and_then(|tls| tls.trouble()).filter(|_| is_known));
+    let rejected: BTreeMap<_, _> = state.stats.rejections().into_iter().filter(|_| is_known).collect();
     match examine(&state).await.trouble {
-        None => json(StatusCode::OK, &Body { status: "ok", message: None, troubles }),
-        message => json(StatusCode::SERVICE_UNAVAILABLE, &Body { status: "failing", message, troubles }),
+        None => json(StatusCode::OK, &Body { status: "ok", message: None, troubles, rejected }),
+        message => {
+            let message = message.filter(|_| is_known);
+            json(StatusCode::SERVICE_UNAVAILABLE, &Body { status: "failing", message, troubles, rejected })
+        }
     }
 }
 
 /// A question of the read API.
 fn read(kind: Kind) -> MethodRouter<Arc<State>> {
-    get(move |extract::State(state): Shared, RawQuery(query): RawQuery| async move {
-        let question = Question::parse(kind, query.as_deref(), &state.limits, clock::now());
+    get(move |extract::State(state): Shared, who: Who, RawQuery(query): RawQuery| async move {
+        let disclosure = match who.role() {
+            Some(Role::Analyst | Role::Admin) => Disclosure::Full,
+            Some(Role::Viewer) | None => Disclosure::Reduced,
+        };
+        let question = Question::parse(kind, query.as_deref(), &state.limits, clock::now())
+            .and_then(|question| question.restrict(disclosure, query.as_deref()));
         answer(state, question).await.unwrap_or_else(IntoResponse::into_response)
     })
 }

@@ -5,6 +5,7 @@
 mod account;
 mod consumers;
 mod counts;
+mod cursor;
 mod dimension;
 mod filter;
 mod gateways;
@@ -16,12 +17,20 @@ mod quantiles;
 mod range;
 mod requests;
 mod rollup;
+mod senders;
+mod windows;
 
 pub(crate) use consumers::{Consumers, ConsumersQuery};
 pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
+pub(crate) use dimension::Dimension;
+pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
-pub(crate) use requests::{RequestsPage, RequestsQuery};
+pub(crate) use range::{Range, rfc3339};
+pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
+pub(crate) use rollup::Sums;
+pub(crate) use senders::Sender;
+pub(crate) use windows::{Window, WindowsQuery};
 
 use crate::error::QueryError;
 use crate::limits::Limits;
@@ -47,6 +56,14 @@ pub(crate) trait Store: Send + Sync {
     fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError>;
     /// The routes that were learned.
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
+    /// Sums over stretches of minutes: `next` gets the sums of the stretch before, and gives the next one.
+    fn windows(
+        &self,
+        query: &WindowsQuery<'_>,
+        next: &mut dyn FnMut(Option<Window>) -> Option<Range>,
+    ) -> Result<(), QueryError>;
+    /// The epochs of gateways that reported after a time, in Unix nanoseconds.
+    fn senders(&self, since: i64) -> Result<Vec<Sender>, QueryError>;
 }
 
 /// A question of the read API.
@@ -108,12 +125,23 @@ impl Question {
         now: i64,
     ) -> Result<Self, QueryError> {
         Ok(match kind {
-            Kind::Summary => Self::Summary(SummaryQuery::parse(query, now)?),
+            Kind::Summary => Self::Summary(SummaryQuery::parse(query, now, limits)?),
             Kind::Timeseries => Self::Timeseries(TimeseriesQuery::parse(query, now, limits)?),
             Kind::Requests => Self::Requests(Box::new(RequestsQuery::parse(query, now, limits)?)),
-            Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now)?),
+            Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now, limits)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
-            Kind::Patterns => Self::Patterns(PatternsQuery::parse(query)?),
+            Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
+        })
+    }
+
+    /// The same question of a reader who may see less; `query` is its query string.
+    ///
+    /// # Errors
+    /// When it searches for what the reader may not see.
+    pub(crate) fn restrict(self, disclosure: Disclosure, query: Option<&str>) -> Result<Self, QueryError> {
+        Ok(match self {
+            Self::Requests(question) => Self::Requests(Box::new(question.restrict(disclosure, query)?)),
+            other => other,
         })
     }
 
@@ -165,6 +193,18 @@ impl Store for Files {
 
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError> {
         query.answer(&self.data, &self.limits)
+    }
+
+    fn windows(
+        &self,
+        query: &WindowsQuery<'_>,
+        next: &mut dyn FnMut(Option<Window>) -> Option<Range>,
+    ) -> Result<(), QueryError> {
+        query.answer(&self.data, &self.limits, next)
+    }
+
+    fn senders(&self, since: i64) -> Result<Vec<Sender>, QueryError> {
+        senders::senders(&self.data, &self.limits, since)
     }
 }
 

@@ -14,8 +14,9 @@ mod fold;
 mod place;
 mod row;
 mod waiting;
+mod withheld;
 
-use super::filter::{self, Filter, Wanted};
+use super::filter::{self, Filter};
 use super::labels::Labels;
 use super::params::Params;
 use super::range::{Range, rfc3339};
@@ -33,6 +34,7 @@ pub(crate) use row::Sender;
 use serde::Serialize;
 use std::time::Instant;
 use waiting::Waiting;
+pub(crate) use withheld::Disclosure;
 
 const DEFAULT_ROWS: u64 = 100;
 
@@ -44,12 +46,11 @@ const CHUNK_COST: usize = 20;
 pub(crate) struct RequestsQuery {
     range: Range,
     filter: Filter,
-    /// Instances of gateways.
-    gateway: Wanted<String>,
     criteria: Criteria,
     order: Order,
     limit: usize,
     cursor: Option<Place>,
+    disclosure: Disclosure,
 }
 
 /// The answer to `requests`.
@@ -62,26 +63,41 @@ pub(crate) struct RequestsPage {
     next: Option<String>,
 }
 
+impl RequestsPage {
+    /// Rows that show bodies or headers.
+    pub(crate) fn captured_rows(&self) -> usize {
+        self.rows.iter().filter(|row| row.shows_captured()).count()
+    }
+}
+
 impl RequestsQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
-        let own = ["from", "to", "gateway", "sort", "limit", "cursor"];
+        let own = ["from", "to", "sort", "limit", "cursor"];
         let names: Vec<&str> = own.into_iter().chain(criteria::NAMES).chain(filter::names()).collect();
         let params = Params::parse(query, &names)?;
         let order = params.one("sort")?.map_or(Ok(Order::Time), Order::parse)?;
         Ok(Self {
             range: Range::read(&params, now)?,
             filter: Filter::read(&params)?,
-            gateway: Wanted::read(&params, "gateway", |text| Ok(text.to_owned()))?,
             criteria: Criteria::read(&params)?,
             order,
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
             cursor: params.one("cursor")?.map(|text| Place::parse(text, order)).transpose()?,
+            disclosure: Disclosure::Full,
         })
     }
 
+    /// The same question of a reader who may see less; `query` is its query string.
+    ///
+    /// # Errors
+    /// When it searches for what the reader may not see.
+    pub(crate) fn restrict(self, disclosure: Disclosure, query: Option<&str>) -> Result<Self, QueryError> {
+        disclosure.check(query)?;
+        Ok(Self { disclosure, ..self })
+    }
+
     fn takes(&self, event: &RequestEvent, sender: &Sender) -> bool {
-        // A chunk is of one gateway, which its description tells.
         self.criteria.take(event) && self.filter.takes_event(event, sender)
     }
 
@@ -110,7 +126,7 @@ impl RequestsQuery {
                 }
             }
             while let Some((place, row)) = waiting.pop_before(first.map(|(place, _)| place)) {
-                if !page.take(place, row, limits.page_bytes) {
+                if !page.take(place, row.seen_with(self.disclosure), limits.page_bytes) {
                     return Ok(self.answer_after(page));
                 }
                 if page.rows.len() == self.limit && (waiting.has_more() || first.is_some()) {

@@ -1,29 +1,30 @@
 //! The file of counters: one transaction per batch turns cumulative points into what each minute added.
 
+use super::admission::Admission;
 use super::consumers::{Consumers, Counted, note_counted};
 use super::data_dir::DataDir;
+use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
+use super::instances::Instances;
 use super::patterns;
-use super::sketch::{self, Unreadable};
+use super::rollups::{self, Added};
+use super::sketch;
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema, series};
 use crate::clock;
 use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
 use crate::model::{
-    Labelled, MetricBatch, Point, Scope, SeriesKey, Signal, Tally, Temporality, Timing, Values,
+    Labelled, MetricBatch, Point, Rejection, Rejections, Scope, SeriesKey, Signal, Tally, Temporality,
+    Timing, Values,
 };
 use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
-use gatelens_model::sketch::Sketch;
-use rusqlite::{
-    CachedStatement, Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params,
-};
-use std::collections::{BTreeMap, HashMap};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// The rollups and how many minutes a row of each covers.
-const ROLLUPS: [(&str, i64); 2] = [("minutes", 1), ("half_hours", HALF_HOUR)];
-const HALF_HOUR: i64 = 30;
+/// Rows that a batch changes, gathered before they are written: a larger batch must not be in memory twice.
+const MAX_ADDED: usize = 1_000;
 
 /// The writer's side of `metrics.db`.
 pub(super) struct Metrics {
@@ -31,8 +32,9 @@ pub(super) struct Metrics {
     connection: Connection,
     /// All series by what they are; only ever ahead of the file within a transaction.
     series: HashMap<SeriesKey, i64>,
-    max_series: usize,
+    admission: Arc<Admission>,
     consumers: Consumers,
+    instances: Instances,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
     /// Requests of the batch that was stored last, for the learning of routes.
@@ -42,18 +44,19 @@ pub(super) struct Metrics {
 impl Metrics {
     pub(super) fn open(
         directory: Arc<DataDir>,
-        max_series: usize,
+        admission: Arc<Admission>,
         patterns: Arc<KnownPatterns>,
     ) -> Result<Self, StoreError> {
         // A database of something else means the wrong directory, and is left alone.
         let path = directory.path().join(METRICS_FILE);
-        let (mut connection, series, consumers, stored) =
+        let (mut connection, series, consumers, instances, stored) =
             directory.open_or_replace(&path, StoreError::is_damage, || {
                 let connection = schema::open_metrics(directory.path())?;
                 let series = load_series(&connection)?;
                 let consumers = Consumers::load(&connection)?;
+                let instances = Instances::load(&connection)?;
                 let stored = patterns::load(&connection)?;
-                Ok((connection, series, consumers, stored))
+                Ok((connection, series, consumers, instances, stored))
             })?;
         let mut missing = patterns.all();
         for (scope, learned) in stored {
@@ -67,7 +70,9 @@ impl Metrics {
         }
         transaction.commit()?;
         let taught = learning::Counted::default();
-        Ok(Self { directory, connection, series, max_series, consumers, patterns, taught })
+        admission.load(&connection, clock::now())?;
+        admission.recount(&series);
+        Ok(Self { directory, connection, series, admission, consumers, instances, patterns, taught })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -77,7 +82,7 @@ impl Metrics {
                 self.connection = Connection::open_in_memory()?;
                 self.directory.set_aside(&self.directory.path().join(METRICS_FILE), &error)?;
                 let patterns = Arc::clone(&self.patterns);
-                *self = Self::open(Arc::clone(&self.directory), self.max_series, patterns)?;
+                *self = Self::open(Arc::clone(&self.directory), Arc::clone(&self.admission), patterns)?;
                 self.store_or_undo(batch, now)
             }
             outcome => outcome,
@@ -85,14 +90,15 @@ impl Metrics {
     }
 
     fn store_or_undo(&mut self, batch: &MetricBatch, now: i64) -> Result<Stored, StoreError> {
-        let mut fresh = Vec::new();
+        let mut fresh = HashSet::new();
         self.taught = learning::Counted::default();
         let outcome = self.store_in_one(batch, now, &mut fresh);
         if outcome.is_err() {
             // Their rows were rolled back.
-            for key in &fresh {
-                self.series.remove(key);
-            }
+            self.series.retain(|_, id| !fresh.contains(id));
+            self.admission.recount(&self.series);
+            // An empty list is filled again by and by, and finds the rows that there are.
+            self.instances = Instances::load(&self.connection).unwrap_or_default();
         }
         outcome
     }
@@ -125,12 +131,33 @@ impl Metrics {
 
     /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
-        match prune::prune(&mut self.connection, retention, now)? {
+        let (pruned, oldest) = prune::prune(&mut self.connection, retention, now)?;
+        self.instances = Instances::load(&self.connection)?;
+        match (pruned, oldest) {
             (Pruned::Done, Some(oldest)) => {
-                series::remove_before(&mut self.connection, &mut self.series, oldest)
+                let pruned = series::remove_before(&mut self.connection, &mut self.series, oldest)?;
+                self.admission.recount(&self.series);
+                Ok(pruned)
             }
             (pruned, _) => Ok(pruned),
         }
+    }
+
+    /// Removes the counts that a selection takes, and their senders. `now` is in Unix nanoseconds.
+    pub(super) fn forget(
+        &mut self,
+        selection: &Selection,
+        deed: Deed,
+        now: i64,
+    ) -> Result<Forgotten, StoreError> {
+        let (forgotten, scopes) = forget::counters(&mut self.connection, selection, deed, now)?;
+        if deed == Deed::Remove {
+            self.series = load_series(&self.connection)?;
+            self.consumers = Consumers::load(&self.connection)?;
+            self.admission.recount(&self.series);
+            scopes.iter().for_each(|scope| self.patterns.remove(scope));
+        }
+        Ok(forgotten)
     }
 
     /// Commits something small, to find out whether a commit is possible.
@@ -144,7 +171,7 @@ impl Metrics {
         &mut self,
         batch: &MetricBatch,
         now: i64,
-        fresh: &mut Vec<SeriesKey>,
+        fresh: &mut HashSet<i64>,
     ) -> Result<Stored, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(identity) = &batch.identity {
@@ -153,11 +180,16 @@ impl Metrics {
             }
             note_batch(&transaction, Signal::Metrics, identity, now, || None)?;
         }
-        let mut rejected = 0;
-        let mut added = BTreeMap::new();
+        let mut rejected = Rejections::default();
+        let mut added = Added::new();
         let mut counted = Counted::new();
         let mut taught = learning::Counted::default();
+        let mut strangers = self.admission.series_of_strangers(now);
         for part in &batch.parts {
+            if let Err(reason) = self.admission.instance(&part.gateway, now) {
+                rejected.add(reason, part.points.len() as u64);
+                continue;
+            }
             let gateway = note_gateway(&transaction, &part.gateway, now)?;
             note_tags(&transaction, gateway, &part.gateway.tags)?;
             if let Some(report) = &part.report {
@@ -179,13 +211,18 @@ impl Metrics {
                 }
                 let table = SeriesTable {
                     known: &mut self.series,
-                    max: self.max_series,
+                    admission: &self.admission,
+                    strangers: &mut strangers,
+                    now,
                     patterns: &self.patterns,
                     fresh,
                 };
-                let Some(series) = series_id(&transaction, table, &point.series)? else {
-                    rejected += 1;
-                    continue;
+                let series = match series_id(&transaction, table, &point.series)? {
+                    Ok(series) => series,
+                    Err(reason) => {
+                        rejected.add(reason, 1);
+                        continue;
+                    }
                 };
                 if let Some(state) = state {
                     put_state(&transaction, gateway, series, point, &state)?;
@@ -196,13 +233,21 @@ impl Metrics {
                     if part.gateway.infers_routes() {
                         taught.add(&point.series, news.duration.count);
                     }
-                    added.entry((minute, series)).or_insert_with(Values::default).add(&news);
+                    let instance = self.instances.row(&transaction, &part.gateway.instance, minute)?;
+                    let sum: &mut Values = added.entry((minute, series, instance)).or_default();
+                    if !sum.has_room_for(&news) {
+                        rejected.add(Rejection::Overflow, 1);
+                        continue;
+                    }
+                    sum.add(&news);
+                    if added.len() >= MAX_ADDED {
+                        rejected.add(Rejection::Overflow, rollups::add(&transaction, &added)?);
+                        added.clear();
+                    }
                 }
             }
         }
-        for (table, width) in ROLLUPS {
-            add_to_rollup(&transaction, table, width, &added)?;
-        }
+        rejected.add(Rejection::Overflow, rollups::add(&transaction, &added)?);
         note_counted(&transaction, &counted)?;
         transaction.commit()?;
         self.consumers.committed(counted);
@@ -223,7 +268,17 @@ const NO_GRPC_STATUS: i64 = -1;
 
 fn load_series(connection: &Connection) -> Result<HashMap<SeriesKey, i64>, StoreError> {
     let mut all = connection.prepare(&format!("SELECT {SERIES_COLUMNS}, id FROM series"))?;
-    let rows = all.query_map([], |row| Ok((read_series(row)?, row.get(SERIES_COLUMN_COUNT)?)))?;
+    // Most texts occur in many series, and all of these stay in memory.
+    let mut texts = HashSet::<Arc<str>>::new();
+    let mut share = |text: &mut Arc<str>| match texts.get(text) {
+        Some(known) => *text = Arc::clone(known),
+        None => drop(texts.insert(Arc::clone(text))),
+    };
+    let rows = all.query_map([], |row| {
+        let mut series = read_series(row)?;
+        series.texts().into_iter().for_each(&mut share);
+        Ok((series, row.get(SERIES_COLUMN_COUNT)?))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -250,33 +305,37 @@ pub(crate) fn read_series(row: &Row<'_>) -> rusqlite::Result<SeriesKey> {
 /// All series, while a batch is stored.
 struct SeriesTable<'a> {
     known: &'a mut HashMap<SeriesKey, i64>,
-    max: usize,
+    admission: &'a Admission,
+    /// Series of strangers.
+    strangers: &'a mut usize,
+    /// Unix nanoseconds.
+    now: i64,
     patterns: &'a KnownPatterns,
     /// Those that the batch brought.
-    fresh: &'a mut Vec<SeriesKey>,
+    fresh: &'a mut HashSet<i64>,
 }
 
-/// The row of a series, made when it is new; `None` when there are too many. A series that patterns fold has its own row
+/// The row of a series, made when it is new; the reason when there are too many. A series that patterns fold has its own row
 /// only if it was counted before they were learned; later points count in the row of the pattern. The state of their
 /// stream does not depend on the row, so each request still counts once.
 fn series_id(
     transaction: &Transaction<'_>,
     table: SeriesTable<'_>,
     key: &SeriesKey,
-) -> Result<Option<i64>, StoreError> {
-    let SeriesTable { known, max, patterns, fresh } = table;
+) -> Result<Result<i64, Rejection>, StoreError> {
+    let SeriesTable { known, admission, strangers, now, patterns, fresh } = table;
     if let Some(id) = known.get(key) {
-        return Ok(Some(*id));
+        return Ok(Ok(*id));
     }
     let learned = patterns.get(&Scope::of_series(key));
     let route = learned.and_then(|learned| folded(key, &learned.patterns));
-    let pattern = route.map(|route| SeriesKey { route, ..key.clone() });
+    let pattern = route.map(|route| SeriesKey { route: route.into(), ..key.clone() });
     let key = pattern.as_ref().unwrap_or(key);
     if let Some(id) = known.get(key) {
-        return Ok(Some(*id));
+        return Ok(Ok(*id));
     }
-    if known.len() >= max {
-        return Ok(None);
+    if let Err(reason) = admission.series(key, strangers, now) {
+        return Ok(Err(reason));
     }
     transaction
         .prepare_cached(&format!(
@@ -300,8 +359,8 @@ fn series_id(
         ])?;
     let id = transaction.last_insert_rowid();
     known.insert(key.clone(), id);
-    fresh.push(key.clone());
-    Ok(Some(id))
+    fresh.insert(id);
+    Ok(Ok(id))
 }
 
 fn is_expired(transaction: &Transaction<'_>, gateway: i64) -> Result<bool, StoreError> {
@@ -398,81 +457,11 @@ fn put_state(
     Ok(())
 }
 
-fn add_to_rollup(
-    transaction: &Transaction<'_>,
-    table: &str,
-    width: i64,
-    added: &BTreeMap<(i64, i64), Values>,
-) -> Result<(), StoreError> {
-    let mut find = transaction.prepare_cached(&format!(
-        "SELECT requests, request_bytes, response_bytes, duration, upstream, gateway, attempts
-         FROM {table} WHERE minute = ? AND series_id = ?"
-    ))?;
-    let mut put = transaction
-        .prepare_cached(&format!("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
-    for ((minute, series), values) in added {
-        let minute = minute.div_euclid(width) * width;
-        let mut row = match stored_row(&mut find, minute, *series)? {
-            Some(row) => row,
-            None => {
-                if width == HALF_HOUR {
-                    series::note_counted(transaction, *series, minute)?;
-                }
-                Values::default()
-            }
-        };
-        row.add(values);
-        put.execute(params![
-            minute,
-            series,
-            integer(row.duration.count),
-            integer(row.request_bytes.sum),
-            integer(row.response_bytes.sum),
-            sketch::encode(&row.duration.sketch),
-            sketch::encode(&row.upstream.sketch),
-            sketch::encode(&row.gateway.sketch),
-            integer(row.attempts.sum),
-        ])?;
-    }
-    Ok(())
-}
-
-/// A rollup's row as values; the counts that it does not keep are 0.
-fn stored_row(
-    find: &mut CachedStatement<'_>,
-    minute: i64,
-    series: i64,
-) -> Result<Option<Values>, StoreError> {
-    let stored = find
-        .query_row([minute, series], |row| {
-            let sketch =
-                |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob().map(sketch::decode)?);
-            let tally = |column| Ok::<_, rusqlite::Error>(Tally { count: 0, sum: number(row, column)? });
-            Ok((number(row, 0)?, tally(1)?, tally(2)?, sketch(3)?, sketch(4)?, sketch(5)?, tally(6)?))
-        })
-        .optional()?;
-    let Some((requests, request_bytes, response_bytes, duration, upstream, gateway, attempts)) = stored
-    else {
-        return Ok(None);
-    };
-    // A distribution that was damaged begins anew; the counts stay.
-    let timing =
-        |count, sketch: Result<Sketch, Unreadable>| Timing { count, sketch: sketch.unwrap_or_default() };
-    Ok(Some(Values {
-        duration: timing(requests, duration),
-        upstream: timing(0, upstream),
-        gateway: timing(0, gateway),
-        request_bytes,
-        response_bytes,
-        attempts,
-    }))
-}
-
-fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }
 
 /// SQLite's integers are signed; what does not fit stays at the highest.
-fn integer(value: u64) -> i64 {
+pub(super) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

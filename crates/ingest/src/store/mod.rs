@@ -6,21 +6,28 @@
 //! of their own and see snapshots.
 
 pub(crate) mod accepted;
+mod admission;
 pub(crate) mod chunk;
 mod consumers;
 mod data_dir;
+mod forget;
 pub(crate) mod gateways;
+pub(crate) mod instances;
 pub(crate) mod metrics;
 mod modes;
 mod patterns;
 mod prune;
 mod requests;
+pub(crate) mod rollups;
 mod schema;
 mod series;
 pub(crate) mod sketch;
+mod tails;
 mod writer;
 
+pub(crate) use admission::Admission;
 pub(crate) use data_dir::{DataDir, remove_file};
+pub use forget::{Deed, Forgotten, Selection};
 pub(crate) use modes::{create as create_file, prepare as prepare_directory};
 pub(crate) use patterns::{Lesson, load as load_patterns, load_of as load_patterns_of};
 pub(crate) use prune::{Pruned, minutes_since};
@@ -28,7 +35,25 @@ pub(crate) use requests::{day_files, day_of_file};
 pub(crate) use schema::{METRICS_FILE, open_read};
 pub(crate) use writer::{Refused, Stored, Writers, lock};
 
+use crate::clock;
+use crate::limits::Limits;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Forgets without a service: opens the files of a directory that no service uses.
+pub(crate) fn forget_offline(dir: &Path, selection: &Selection, deed: Deed) -> Result<Forgotten, StoreError> {
+    let _lock = lock(dir)?;
+    let directory = Arc::new(DataDir::new(dir.to_owned()));
+    let now = clock::now();
+    let mut metrics = metrics::Metrics::open(
+        Arc::clone(&directory),
+        Arc::new(Admission::new(&Limits::default())),
+        Arc::default(),
+    )?;
+    let mut forgotten = metrics.forget(selection, deed, now)?;
+    forgotten.add(&requests::Requests::open(directory, now)?.forget(selection, deed, now)?);
+    Ok(forgotten)
+}
 
 /// Something about the store went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -84,6 +109,12 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// The configuration is wrong.
+    #[error("the configuration is wrong: {message}")]
+    Configuration {
+        /// The defect, with its key.
+        message: String,
+    },
     /// A stored value cannot be read.
     #[error("a stored {what} cannot be read")]
     Unreadable {
@@ -109,6 +140,7 @@ impl StoreError {
             | Self::Older { .. }
             | Self::Foreign { .. }
             | Self::InUse { .. }
+            | Self::Configuration { .. }
             | Self::Unreadable { .. } => false,
         }
     }

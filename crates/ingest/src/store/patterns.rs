@@ -89,11 +89,12 @@ pub(super) fn fold(
 #[cfg(test)]
 mod tests {
     use super::super::metrics::Metrics;
-    use super::super::{DataDir, Stored};
+    use super::super::{Admission, DataDir, METRICS_FILE, Stored};
     use super::*;
     use crate::limits::Limits;
     use crate::model::{
-        Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Tally, Temporality, Timing, Values,
+        Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejections, Tally, Temporality, Timing,
+        Values,
     };
     use crate::patterns::KnownPatterns;
     use crate::query::{Files, Kind, Question};
@@ -130,7 +131,12 @@ mod tests {
 
         fn open(dir: &tempfile::TempDir) -> Metrics {
             let directory = Arc::new(DataDir::new(dir.path().to_owned()));
-            Metrics::open(directory, 10_000, Arc::new(KnownPatterns::default())).unwrap()
+            Metrics::open(
+                directory,
+                Arc::new(Admission::new(&Limits::default())),
+                Arc::new(KnownPatterns::default()),
+            )
+            .unwrap()
         }
 
         fn restart(&mut self) {
@@ -144,8 +150,8 @@ mod tests {
                 instance: "edge-1".to_owned(),
                 epoch: "e".to_owned(),
                 version: Some("0.1.0".to_owned()),
-                service: "orders".to_owned(),
-                environment: "prod".to_owned(),
+                service: "orders".into(),
+                environment: "prod".into(),
                 direction: value::INBOUND.to_owned(),
                 ..Gateway::default()
             };
@@ -158,7 +164,7 @@ mod tests {
             };
             let identity =
                 Identity { instance: "edge-1".to_owned(), epoch: "e".to_owned(), sequence: self.sequence };
-            MetricBatch { identity: Some(identity), parts: vec![part] }
+            MetricBatch { identity: Some(identity), parts: vec![part], rejected: Rejections::default() }
         }
 
         fn learn(&mut self, patterns: &str) {
@@ -187,19 +193,19 @@ mod tests {
         let mut sketch = Sketch::default();
         (0..count).for_each(|request| sketch.insert(1_000_000 * (request + 1)));
         let series = SeriesKey {
-            service: "orders".to_owned(),
-            environment: "prod".to_owned(),
-            version: String::new(),
-            direction: value::INBOUND.to_owned(),
-            consumer: (*consumer).to_owned(),
-            method: "GET".to_owned(),
-            route: route.clone(),
-            route_source: (*source).to_owned(),
-            host: String::new(),
-            upstream_cluster: String::new(),
+            service: "orders".into(),
+            environment: "prod".into(),
+            version: "".into(),
+            direction: value::INBOUND.into(),
+            consumer: (*consumer).into(),
+            method: "GET".into(),
+            route: route.as_str().into(),
+            route_source: (*source).into(),
+            host: "".into(),
+            upstream_cluster: "".into(),
             status: 200,
             grpc_status: None,
-            error_type: String::new(),
+            error_type: "".into(),
             overflow: false,
         };
         let stream = format!("{route} {source} {consumer}");
@@ -321,6 +327,50 @@ mod tests {
                 vec![quoted(&folded), quoted(consumer)]
             };
             prop_assert_eq!(counters.requests(&["route", "consumer"]), sums(&counts, shown));
+        }
+    }
+
+    /// What SQLite has written of a transaction when its process or machine ends: any part of the log.
+    #[test]
+    fn a_crash_at_any_point_of_a_fold_leaves_all_of_it_or_nothing() {
+        const FRAME: usize = 24 + 4_096;
+        let mut counters = Counters::new();
+        let counts: BTreeMap<Label, u64> = (0..400)
+            .map(|number| (label(&format!("/repos/r{number}"), "", "acme"), number % 3 + 1))
+            .collect();
+        let batch = counters.batch(&counts, 0);
+        counters.store.store(&batch, NOON).unwrap();
+        let path = counters.dir.path().join(METRICS_FILE);
+        let wal = path.with_extension("db-wal");
+        Connection::open(&path)
+            .unwrap()
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+            .unwrap();
+        let whole = counters.requests(&["consumer"]);
+        let before = counters.requests(&["route"]);
+        counters.learn(REPOSITORIES);
+        let after = counters.requests(&["route"]);
+        assert_eq!((before.len(), after.len()), (400, 1));
+        let (file, log) = (std::fs::read(&path).unwrap(), std::fs::read(&wal).unwrap());
+        assert!(log.len() > 6 * FRAME, "the fold is too small: {} bytes", log.len());
+
+        let ends = (0..=log.len()).step_by(FRAME / 2).chain([log.len() - 1, log.len()]);
+        for end in ends {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join(METRICS_FILE), &file).unwrap();
+            let rest = dir.path().join(wal.file_name().unwrap());
+            std::fs::write(rest, &log[..end]).unwrap();
+            let store = Counters::open(&dir);
+            let mut crashed = Counters { dir, store, sequence: counters.sequence };
+            let expected = if end == log.len() { &after } else { &before };
+            assert_eq!(&crashed.requests(&["route"]), expected, "after {end} bytes");
+            assert_eq!(crashed.requests(&["consumer"]), whole, "after {end} bytes");
+            let is_in_force = crashed.ask(Kind::Patterns, "")["rows"] != serde_json::json!([]);
+            assert_eq!(is_in_force, end == log.len(), "after {end} bytes");
+            // It is learned anew, and the sender repeats what it has no answer to.
+            crashed.learn(REPOSITORIES);
+            assert_eq!(crashed.store.store(&batch, NOON).unwrap(), Stored::Repeat);
+            assert_eq!(crashed.requests(&["route"]), after, "after {end} bytes");
         }
     }
 

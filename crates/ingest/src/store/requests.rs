@@ -2,9 +2,11 @@
 
 use super::accepted::RecentEpochs;
 use super::data_dir::DataDir;
+use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, received};
-use super::{Pruned, StoreError, Stored, accepted, chunk, schema};
-use crate::model::{Identity, RequestBatch, RequestPart, Signal, is_error};
+use super::tails::Tails;
+use super::{Admission, Pruned, StoreError, Stored, accepted, chunk, schema};
+use crate::model::{Gateway, Identity, Rejections, RequestBatch, RequestEvent, Signal, is_error};
 use crate::retention::{Retention, before};
 use crate::sequence::Received;
 use jiff::civil::Date;
@@ -26,15 +28,31 @@ pub(super) struct Requests {
     today: Connection,
     /// The files of all other days, to read: a clock that jumps must not make a repeat look new.
     others: BTreeMap<Date, Connection>,
+    admission: Arc<Admission>,
+    tails: Tails,
 }
 
 impl Requests {
-    /// Opens the file of the day of `now` (Unix nanoseconds).
+    /// Opens the file of the day of `now` (Unix nanoseconds), where no sender asks to be admitted.
     pub(super) fn open(directory: Arc<DataDir>, now: i64) -> Result<Self, StoreError> {
+        let limits = crate::limits::Limits::default();
+        Self::open_with(directory, Arc::new(Admission::new(&limits)), now)
+    }
+
+    /// Opens the file of the day of `now` (Unix nanoseconds), for senders that are admitted.
+    pub(super) fn open_with(
+        directory: Arc<DataDir>,
+        admission: Arc<Admission>,
+        now: i64,
+    ) -> Result<Self, StoreError> {
         let day = day_of(now);
         let others = open_others(&directory, day)?;
         let today = open_day(&directory, day)?;
-        Ok(Self { directory, day, today, others })
+        for file in others.values().chain([&today]) {
+            // A file that cannot be read knows nobody; its faults are noted where its records are read.
+            let _ = admission.load(file, now);
+        }
+        Ok(Self { directory, day, today, others, admission, tails: Tails::default() })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -45,9 +63,14 @@ impl Requests {
         now: i64,
     ) -> Result<Stored, StoreError> {
         if day_of(now) != self.day {
-            *self = Self::open(Arc::clone(&self.directory), now)?;
+            *self = Self::open_with(Arc::clone(&self.directory), Arc::clone(&self.admission), now)?;
         }
-        match self.store_today(batch, signal, now) {
+        let outcome = self.store_today(batch, signal, now);
+        if outcome.is_err() {
+            // Their chunks may not be there.
+            self.tails.clear();
+        }
+        match outcome {
             Err(error) if error.is_damage() => {
                 self.today = Connection::open_in_memory()?;
                 self.directory.set_aside(&day_path(self.directory.path(), self.day), &error)?;
@@ -91,25 +114,51 @@ impl Requests {
         Ok(Pruned::Done)
     }
 
+    /// Removes from all days what a selection takes; `now` is in Unix nanoseconds.
+    pub(super) fn forget(
+        &mut self,
+        selection: &Selection,
+        deed: Deed,
+        now: i64,
+    ) -> Result<Forgotten, StoreError> {
+        self.tails.clear();
+        let mut all = forget::requests(&mut self.today, selection, deed, now)?;
+        for (path, day) in day_files(self.directory.path())? {
+            if day != self.day {
+                let mut file = schema::open_requests(&path)?;
+                all.add(&forget::requests(&mut file, selection, deed, now)?);
+            }
+        }
+        Ok(all)
+    }
+
     fn store_today(&mut self, batch: &RequestBatch, signal: Signal, now: i64) -> Result<Stored, StoreError> {
         if let Some(identity) = &batch.identity
             && (is_repeat(&self.today, signal, identity)? || self.is_known_elsewhere(signal, identity))
         {
             return Ok(Stored::Repeat);
         }
-        let Self { today, others, day, .. } = self;
+        let Self { today, others, day, admission, tails, .. } = self;
+        let mut rejected = Rejections::default();
+        let mut admitted = Vec::with_capacity(batch.parts.len());
+        for part in &batch.parts {
+            match admission.instance(&part.gateway, now) {
+                Ok(()) => admitted.push(part),
+                Err(reason) => rejected.add(reason, part.events.len() as u64),
+            }
+        }
         let transaction = today.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(identity) = &batch.identity {
             note_batch(&transaction, signal, identity, now, || earlier(others, signal, identity))?;
-            let records = batch.parts.iter().map(|part| part.events.len()).sum();
+            let records = admitted.iter().map(|part| part.events.len()).sum();
             accepted::count(&transaction, identity, *day, records)?;
         }
-        for part in &batch.parts {
+        for part in admitted {
             note_gateway(&transaction, &part.gateway, now)?;
-            put_chunk(&transaction, part)?;
+            tails.put(&transaction, part)?;
         }
         transaction.commit()?;
-        Ok(Stored::New { rejected: 0 })
+        Ok(Stored::New { rejected })
     }
 
     /// A file that cannot be read is not asked again; the repeats that it knew are lost with it.
@@ -183,14 +232,15 @@ fn day_path(dir: &Path, day: Date) -> PathBuf {
     dir.join(format!("{PREFIX}{day}{SUFFIX}"))
 }
 
-fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
-    let times = || part.events.iter().map(|event| event.time);
-    let (Some(t0), Some(t1)) = (times().min(), times().max()) else { return Ok(()) };
-    let errors = part.events.iter().filter(|event| is_error(event.status, event.grpc_status)).count();
-    let classes = part.events.iter().fold(0i64, |mask, event| mask | 1 << (event.status / 100));
-    let durations = part.events.iter().flat_map(|event| [event.duration_ns, event.upstream_ns]);
-    let longest = durations.flatten().max().unwrap_or_default();
-    let data = chunk::encode(&part.events).map_err(|error| StoreError::file(Path::new("chunk"), error))?;
+/// Stores events of one sender, of which there is one at least, as a chunk, and returns its id.
+pub(super) fn insert_chunk(
+    file: &Connection,
+    gateway: &Gateway,
+    events: &[RequestEvent],
+) -> Result<i64, StoreError> {
+    let Some(Packed { t0, t1, n, errors, classes, longest, data }) = Packed::of(events)? else {
+        return Ok(0);
+    };
     file.prepare_cached(
         "INSERT INTO chunks (t0, t1, n, errors, classes, gateway, service, environment, data, longest)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -198,16 +248,60 @@ fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
     .execute(params![
         t0,
         t1,
-        part.events.len() as i64,
-        errors as i64,
+        n,
+        errors,
         classes,
-        part.gateway.instance,
-        part.gateway.service,
-        part.gateway.environment,
+        gateway.instance,
+        gateway.service,
+        gateway.environment,
         data,
-        i64::try_from(longest).unwrap_or(i64::MAX)
+        longest
     ])?;
+    Ok(file.last_insert_rowid())
+}
+
+/// Gives a chunk other events of the same sender; without events it is removed.
+pub(super) fn replace_chunk(file: &Connection, id: i64, events: &[RequestEvent]) -> Result<(), StoreError> {
+    match Packed::of(events)? {
+        None => file.prepare_cached("DELETE FROM chunks WHERE id = ?")?.execute([id])?,
+        Some(Packed { t0, t1, n, errors, classes, longest, data }) => file
+            .prepare_cached(
+                "UPDATE chunks SET t0 = ?, t1 = ?, n = ?, errors = ?, classes = ?, longest = ?, data = ? WHERE id = ?",
+            )?
+            .execute(params![t0, t1, n, errors, classes, longest, data, id])?,
+    };
     Ok(())
+}
+
+/// Events as a chunk, with the columns by which a question finds it.
+struct Packed {
+    t0: i64,
+    t1: i64,
+    n: i64,
+    errors: i64,
+    classes: i64,
+    longest: i64,
+    data: Vec<u8>,
+}
+
+impl Packed {
+    /// `None` without events.
+    fn of(events: &[RequestEvent]) -> Result<Option<Self>, StoreError> {
+        let times = || events.iter().map(|event| event.time);
+        let (Some(t0), Some(t1)) = (times().min(), times().max()) else { return Ok(None) };
+        let errors = events.iter().filter(|event| is_error(event.status, event.grpc_status)).count();
+        let durations = events.iter().flat_map(|event| [event.duration_ns, event.upstream_ns]);
+        let longest = durations.flatten().max().unwrap_or_default();
+        Ok(Some(Self {
+            t0,
+            t1,
+            n: events.len() as i64,
+            errors: errors as i64,
+            classes: events.iter().fold(0i64, |mask, event| mask | 1 << (event.status / 100)),
+            longest: i64::try_from(longest).unwrap_or(i64::MAX),
+            data: chunk::encode(events).map_err(|error| StoreError::file(Path::new("chunk"), error))?,
+        }))
+    }
 }
 
 /// The sequence numbers that other files know of a sender, so that its gaps are counted across midnight. A file that
@@ -231,7 +325,8 @@ pub(crate) fn day_of(time: i64) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Gateway, RequestEvent};
+    use crate::model::Gateway;
+    use crate::model::RequestPart;
     use std::time::Duration;
 
     const DAY: i64 = 86_400_000_000_000;
@@ -243,6 +338,7 @@ mod tests {
         RequestBatch {
             identity: Some(Identity { instance: "edge-1".to_owned(), epoch: "e".to_owned(), sequence }),
             parts: vec![RequestPart { gateway, events }],
+            rejected: Rejections::default(),
         }
     }
 
@@ -253,7 +349,8 @@ mod tests {
         let mut store = Requests::open(Arc::clone(&directory), NOON).unwrap();
         for (day, sequence, news) in steps {
             let stored = store.store(&batch(*sequence), Signal::Logs, NOON + day * DAY).unwrap();
-            let expected = if *news { Stored::New { rejected: 0 } } else { Stored::Repeat };
+            let expected =
+                if *news { Stored::New { rejected: Rejections::default() } } else { Stored::Repeat };
             assert_eq!(stored, expected, "batch {sequence} on day {day} of {steps:?}");
         }
         let identity = batch(1).identity.unwrap();
@@ -343,7 +440,10 @@ mod tests {
         bytes.iter_mut().skip(8192).for_each(|byte| *byte = 0xa5);
         std::fs::write(&path, bytes).unwrap();
         store.today.execute_batch("PRAGMA shrink_memory").unwrap();
-        assert_eq!(store.store(&batch(2), Signal::Logs, NOON).unwrap(), Stored::New { rejected: 0 });
+        assert_eq!(
+            store.store(&batch(2), Signal::Logs, NOON).unwrap(),
+            Stored::New { rejected: Rejections::default() }
+        );
         assert_eq!(directory.troubles().len(), 1);
         let names =
             || std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());

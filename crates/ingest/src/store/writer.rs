@@ -2,11 +2,11 @@
 
 use super::metrics::Metrics;
 use super::requests::Requests;
-use super::{DataDir, Lesson, Pruned, StoreError, modes, schema};
+use super::{Admission, DataDir, Deed, Forgotten, Lesson, Pruned, Selection, StoreError, modes, schema};
 use crate::clock;
 use crate::learning::Observed;
 use crate::limits::Limits;
-use crate::model::{Labelled, MetricBatch, RequestBatch, Signal};
+use crate::model::{Labelled, MetricBatch, Rejections, RequestBatch, Signal};
 use crate::patterns::KnownPatterns;
 use crate::retention::Retention;
 use std::fs::File;
@@ -24,10 +24,20 @@ const FAILURE_AGE: Duration = Duration::from_secs(60);
 /// The outcome of a batch that could be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// Committed just now, except this number of points beyond the bound on series.
-    New { rejected: u64 },
+    /// Committed just now, except these points or records.
+    New { rejected: Rejections },
     /// Committed before under the same identity; nothing changed.
     Repeat,
+}
+
+impl Stored {
+    /// The part that is not stored; of a repeat, nobody is told again.
+    pub(crate) fn rejected(self) -> Rejections {
+        match self {
+            Self::New { rejected } => rejected,
+            Self::Repeat => Rejections::default(),
+        }
+    }
 }
 
 /// Why a batch was not stored.
@@ -72,12 +82,14 @@ enum MetricJob {
     Prune(Retention, Reply<Pruned>),
     Learn(Lesson, Reply<()>),
     Label(Labelled, Reply<()>),
+    Forget(Selection, Deed, Reply<Forgotten>),
 }
 
 enum RequestJob {
     Store(RequestBatch, Signal, Reply<Stored>),
     Probe(Reply<()>),
     Prune(Retention, Reply<Pruned>),
+    Forget(Selection, Deed, Reply<Forgotten>),
 }
 
 impl Writers {
@@ -91,9 +103,10 @@ impl Writers {
         let dir = directory.path();
         modes::prepare(dir)?;
         let lock = lock(dir)?;
-        let mut metrics = Metrics::open(Arc::clone(directory), limits.series, Arc::clone(patterns))?;
+        let admission = Arc::new(Admission::new(limits));
+        let mut metrics = Metrics::open(Arc::clone(directory), Arc::clone(&admission), Arc::clone(patterns))?;
         metrics.probe(clock::now())?;
-        let requests = Requests::open(Arc::clone(directory), clock::now())?;
+        let requests = Requests::open_with(Arc::clone(directory), admission, clock::now())?;
         let queue = limits.writer_queue;
         Ok(Self {
             metrics: Writer::start(dir, "metrics", queue, move |jobs| write_metrics(metrics, jobs))?,
@@ -129,6 +142,15 @@ impl Writers {
         while self.metrics.submit(|reply| MetricJob::Prune(retention.clone(), reply)).await? == Pruned::More {
         }
         Ok(())
+    }
+
+    /// Removes what a selection takes, from the log first: what arrives meanwhile may be stored after it was looked for.
+    pub(crate) async fn forget(&self, selection: &Selection, deed: Deed) -> Result<Forgotten, Refused> {
+        let order = |reply| RequestJob::Forget(selection.clone(), deed, reply);
+        let logged = self.requests.submit(order).await?;
+        let mut all = self.metrics.submit(|reply| MetricJob::Forget(selection.clone(), deed, reply)).await?;
+        all.add(&logged);
+        Ok(all)
     }
 
     /// Stores learned patterns, folds the past under them, and puts them in force. Blocks until that is done.
@@ -251,6 +273,9 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             }
             MetricJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
             MetricJob::Probe(reply) => drop(reply.send(store.probe(clock::now()))),
+            MetricJob::Forget(selection, deed, reply) => {
+                drop(reply.send(store.forget(&selection, deed, clock::now())));
+            }
             MetricJob::Label(labelled, reply) => drop(reply.send(store.label(&labelled, clock::now()))),
             MetricJob::Learn(lesson, reply) => drop(reply.send(store.learn(lesson, clock::now()))),
         }
@@ -265,6 +290,9 @@ fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
             }
             // Both kinds of files are in one directory, and a batch that cannot be stored is a failure of its own.
             RequestJob::Probe(reply) => drop(reply.send(Ok(()))),
+            RequestJob::Forget(selection, deed, reply) => {
+                drop(reply.send(store.forget(&selection, deed, clock::now())));
+            }
             RequestJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
         }
     }
@@ -298,7 +326,7 @@ mod tests {
         let found = writers.probe().await;
         assert!(matches!(found, Err(Refused::Stopped)), "{found:?}");
         assert_eq!(writers.recent_failure(), None);
-        let batch = RequestBatch { identity: None, parts: Vec::new() };
+        let batch = RequestBatch { identity: None, parts: Vec::new(), rejected: Rejections::default() };
         let found = writers.requests(batch, Signal::Logs).await;
         assert!(matches!(found, Err(Refused::Stopped)), "{found:?}");
         let failure = writers.recent_failure();

@@ -1,5 +1,6 @@
 //! A server of one's own on a free port, and a client for it.
 
+use gatelens_ingest::alerts::AlertsConfig;
 use gatelens_ingest::{AccessConfig, Config, Limits, Network, Server};
 pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
@@ -16,6 +17,7 @@ pub(crate) struct Service {
     pub(crate) url: String,
     data: PathBuf,
     limits: Limits,
+    alerts: AlertsConfig,
     access: AccessConfig,
     network: Network,
     /// Kept for as long as a service may use it.
@@ -29,6 +31,19 @@ pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: ureq::http::HeaderMap,
     pub(crate) body: Vec<u8>,
+}
+
+/// An ordinary service on a free port.
+pub(crate) fn config(data: PathBuf, limits: Limits) -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        data,
+        limits,
+        retention: gatelens_ingest::Retention::default(),
+        access: AccessConfig::default(),
+        network: Network::default(),
+        alerts: AlertsConfig::default(),
+    }
 }
 
 impl Service {
@@ -57,12 +72,22 @@ impl Service {
             url: String::new(),
             data,
             limits,
+            alerts: AlertsConfig::default(),
             access,
             network,
             dir: Some(dir),
             running: None,
             agent: config.build().new_agent(),
         };
+        service.run();
+        service
+    }
+
+    /// With the section `alerts` of a configuration file.
+    pub(crate) fn alerting(alerts: AlertsConfig) -> Self {
+        let mut service = Self::start();
+        service.stop();
+        service.alerts = alerts;
         service.run();
         service
     }
@@ -92,6 +117,17 @@ impl Service {
             request = request.header(*name, *value);
         }
         Answer::of(request.call())
+    }
+
+    /// An empty request with any method.
+    pub(crate) fn send_any(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let request = ureq::http::Request::builder().method(&*method.to_uppercase());
+        let mut request = request.uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let agent = self.agent.configure_request(request.body(()).unwrap()).allow_non_standard_methods(true);
+        Answer::of(self.agent.run(agent.build()))
     }
 
     /// A JSON answer of 200.
@@ -134,23 +170,21 @@ impl Service {
         let (stop, stopped) = oneshot::channel::<()>();
         let (address, bound) = std::sync::mpsc::channel();
         let config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            data: self.data.clone(),
-            limits: self.limits.clone(),
-            retention: gatelens_ingest::Retention::default(),
+            alerts: self.alerts.clone(),
             access: self.access.clone(),
             network: self.network.clone(),
+            ..config(self.data.clone(), self.limits.clone())
         };
         let thread = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async move {
                 let server = Server::bind(config).await.unwrap();
-                address.send(server.local_addr()).unwrap();
+                address.send(server.url()).unwrap();
                 server.run(async { drop(stopped.await) }).await;
             });
         });
-        self.url = format!("http://{}", bound.recv().unwrap());
+        self.url = bound.recv().unwrap();
         self.running = Some((stop, thread));
     }
 

@@ -1,5 +1,6 @@
 //! A request as the answer shows it.
 
+use super::withheld::{Disclosure, has_captured};
 use crate::model::RequestEvent;
 use crate::model::request::{Access, FIELDS, Field, Shown};
 use crate::query::range::rfc3339;
@@ -15,6 +16,7 @@ const NANOS_PER_MS: f64 = 1e6;
 pub(super) struct Row {
     event: RequestEvent,
     sender: Sender,
+    disclosure: Disclosure,
 }
 
 /// Who reported a request.
@@ -27,7 +29,17 @@ pub(crate) struct Sender {
 
 impl Row {
     pub(super) fn of(event: RequestEvent, sender: Sender) -> Self {
-        Self { event, sender }
+        Self { event, sender, disclosure: Disclosure::Full }
+    }
+
+    /// The same row for a reader who may see less.
+    pub(super) fn seen_with(self, disclosure: Disclosure) -> Self {
+        Self { disclosure, ..self }
+    }
+
+    /// Whether it shows a body or headers.
+    pub(super) fn shows_captured(&self) -> bool {
+        self.disclosure == Disclosure::Full && has_captured(&self.event)
     }
 
     /// Bytes that it takes in the answer.
@@ -41,15 +53,18 @@ impl Row {
 
 impl Serialize for Row {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { event, sender } = self;
-        let mut row = serializer.serialize_map(Some(FIELDS.len() + 4))?;
+        let Self { event, sender, disclosure } = self;
+        let mut row = serializer.serialize_map(None)?;
         row.serialize_entry("time", &rfc3339(event.time))?;
-        for field in &FIELDS {
+        for field in FIELDS.iter().filter(|field| disclosure.shows(field.name)) {
             serialize_field(&mut row, field, event)?;
         }
         row.serialize_entry("gateway", &*sender.gateway)?;
         row.serialize_entry("service", &*sender.service)?;
         row.serialize_entry("environment", &*sender.environment)?;
+        if *disclosure == Disclosure::Reduced {
+            row.serialize_entry("withheld", &disclosure.withheld(event))?;
+        }
         row.end()
     }
 }

@@ -1,0 +1,178 @@
+//! `/api/v1/session`: who is signed in, sign-in with a password, sign-out.
+
+use super::State;
+use super::access::{CSRF_HEADER, Client, without_csrf_header};
+use super::body;
+use super::memory::Account;
+use super::otlp::{JSON, media_type};
+use super::refusal::Refusal;
+use crate::auth::{LIFETIME, Principal, Role, SignInError};
+use crate::error::{QueryError, ReceiveError, json};
+use crate::query::params::none;
+use axum::body::Body;
+use axum::extract::{self, RawQuery};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Bytes of a name and a password with their JSON around them.
+const MAX_BODY_BYTES: usize = 16 << 10;
+const COOKIE: &str = "gatelens-session";
+/// A browser takes a cookie with this prefix only over TLS, for this host alone and all of its paths (RFC 6265bis, 4.1.3).
+const SECURE_COOKIE: &str = "__Host-gatelens-session";
+
+type Shared = extract::State<Arc<State>>;
+
+/// Who asks, and how to sign in.
+#[derive(Serialize)]
+struct Session<'a> {
+    /// Whether people sign in here; without that, everybody is an admin.
+    required: bool,
+    /// The ways to sign in.
+    methods: &'static [&'static str],
+    person: Option<Someone<'a>>,
+}
+
+#[derive(Serialize)]
+struct Someone<'a> {
+    name: &'a str,
+    role: Role,
+    /// Seconds until the session ends at the latest; `null` for a token.
+    expires_in: Option<u64>,
+}
+
+/// The value of the session's cookie. One with the prefix wins: a page of another host could have set the other.
+pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
+    let find = |name: &str| {
+        let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut pairs =
+            values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    };
+    find(SECURE_COOKIE).or_else(|| find(COOKIE))
+}
+
+/// Who is signed in.
+pub(super) async fn show(
+    extract::State(state): Shared,
+    extract::Extension(principal): extract::Extension<Principal>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    match none(query.as_deref()) {
+        Ok(()) => describe(&state, &principal),
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Signs a person in with a name and a password.
+pub(super) async fn sign_in(
+    extract::State(state): Shared,
+    extract::Extension(Client { address }): extract::Extension<Client>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let credentials = match credentials(&state, &headers, body).await {
+        Ok(credentials) => credentials,
+        Err(refusal) => return refusal,
+    };
+    // A hash takes memory and a core; the attempts of strangers must not take all of both.
+    let Ok(place) = Arc::clone(&state.sign_ins).acquire_owned().await else {
+        return QueryError::Stopped.into_response();
+    };
+    let signing = {
+        let state = Arc::clone(&state);
+        tokio::task::spawn_blocking(move || {
+            let _place = place;
+            let Credentials { name, password } = credentials;
+            state.access.sign_in(&name, &password, address, Instant::now())
+        })
+    };
+    match signing.await {
+        Err(_) => QueryError::Stopped.into_response(),
+        Ok(Err(error)) => refusal_of(&error).into_response(),
+        Ok(Ok((value, person))) => {
+            let mut response = describe(&state, &Principal::Person(person));
+            set_cookie(&mut response, &state, &value, LIFETIME);
+            response
+        }
+    }
+}
+
+/// Ends the session of the cookie.
+pub(super) async fn sign_out(
+    extract::State(state): Shared,
+    extract::Extension(principal): extract::Extension<Principal>,
+) -> Response {
+    if let Principal::Person(person) = &principal
+        && let Some(session) = &person.session
+    {
+        state.access.sign_out(&session.id);
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    set_cookie(&mut response, &state, "", Duration::ZERO);
+    response
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    name: String,
+    password: String,
+}
+
+async fn credentials(state: &State, headers: &HeaderMap, body: Body) -> Result<Credentials, Response> {
+    let refuse = |error: ReceiveError| QueryError::from(error).into_response();
+    if media_type(headers).as_deref() != Some(JSON) {
+        return Err(refuse(ReceiveError::Unsupported(format!("the body must be {JSON}: set content-type"))));
+    }
+    // Otherwise another site could sign a person in under a name of its own.
+    if !headers.contains_key(CSRF_HEADER) {
+        return Err(without_csrf_header().into_response());
+    }
+    let timeout = state.limits.body_timeout;
+    let held = body::receive(body, state.memory.share(Account::default()), MAX_BODY_BYTES, timeout)
+        .await
+        .map_err(refuse)?;
+    // The parser's own words could repeat a part of the password.
+    serde_json::from_slice(&held.bytes).map_err(|_| {
+        refuse(ReceiveError::Malformed("the body must be {\"name\": \"…\", \"password\": \"…\"}".to_owned()))
+    })
+}
+
+fn refusal_of(error: &SignInError) -> Refusal {
+    let (status, code, retry_after) = match error {
+        SignInError::Wrong => (StatusCode::UNAUTHORIZED, "wrong_credentials", None),
+        SignInError::TooMany(wait) => {
+            let seconds = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).max(1);
+            (StatusCode::TOO_MANY_REQUESTS, "too_many_attempts", Some(seconds))
+        }
+        SignInError::Off => (StatusCode::NOT_FOUND, "no_sign_in", None),
+        SignInError::Broken => (StatusCode::SERVICE_UNAVAILABLE, "stopped", None),
+    };
+    Refusal { status, code, message: error.to_string(), field: None, retry_after }
+}
+
+fn describe(state: &State, principal: &Principal) -> Response {
+    let required = state.access.asks_people();
+    let person = match principal {
+        Principal::Person(person) => Some(Someone {
+            name: &person.name,
+            role: person.role,
+            expires_in: person.session.as_ref().map(|session| session.remaining.as_secs()),
+        }),
+        Principal::Open | Principal::Nobody | Principal::Sender(_) => None,
+    };
+    let methods: &[_] = if required { &["password"] } else { &[] };
+    json(StatusCode::OK, &Session { required, methods, person })
+}
+
+fn set_cookie(response: &mut Response, state: &State, value: &str, lifetime: Duration) {
+    let (name, secure) = if state.is_secure() { (SECURE_COOKIE, "; Secure") } else { (COOKIE, "") };
+    let seconds = lifetime.as_secs();
+    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
+    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}

@@ -1,0 +1,76 @@
+//! Orders to a service at work, over a socket in its data directory.
+//!
+//! Who may use the directory may remove the data in it anyway: the rights of the directory are the rights of the socket, and
+//! nothing of it is on the network. An order is a line of JSON, and so is its answer.
+
+use crate::store::{Deed, Forgotten, Selection, Writers};
+use serde::{Deserialize, Serialize};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixListener;
+
+const SOCKET: &str = "control.sock";
+const MAX_ORDER_BYTES: u64 = 64 << 10;
+
+/// An order.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Order {
+    Forget { selection: Selection, deed: Deed },
+}
+
+/// The outcome of an order, or why there is none.
+type Outcome = Result<Forgotten, String>;
+
+/// Answers orders, one after the other, until it is dropped.
+pub(crate) async fn serve(dir: &Path, writers: Arc<Writers>) {
+    let path = dir.join(SOCKET);
+    // The directory is locked: what has this name is left over.
+    let _ = std::fs::remove_file(&path);
+    let listener = match UnixListener::bind(&path) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "there is no socket for orders: stop the service for `gatelens forget`");
+            return;
+        }
+    };
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let (reader, mut writer) = stream.into_split();
+        let mut line = String::new();
+        let mut reader = tokio::io::BufReader::new(reader.take(MAX_ORDER_BYTES));
+        let outcome: Outcome = match reader.read_line(&mut line).await.map(|_| serde_json::from_str(&line)) {
+            Ok(Ok(Order::Forget { selection, deed })) => forget(&writers, &selection, deed).await,
+            _ => Err("the order cannot be read: use the gatelens of the service".to_owned()),
+        };
+        let mut answer = serde_json::to_vec(&outcome).unwrap_or_default();
+        answer.push(b'\n');
+        // One who has gone does not read the answer.
+        let _ = writer.write_all(&answer).await;
+    }
+}
+
+async fn forget(writers: &Writers, selection: &Selection, deed: Deed) -> Outcome {
+    if selection.is_empty() {
+        return Err("nothing is selected".to_owned());
+    }
+    let outcome = writers.forget(selection, deed).await.map_err(|error| error.to_string());
+    if deed == Deed::Remove {
+        tracing::info!(?selection, ?outcome, "data was removed on request");
+    }
+    outcome
+}
+
+/// Gives an order to the service of a directory. `None` where no service answers.
+pub(super) fn order(dir: &Path, order: &Order) -> Option<Outcome> {
+    let mut stream = UnixStream::connect(dir.join(SOCKET)).ok()?;
+    let mut line = serde_json::to_vec(order).ok()?;
+    line.push(b'\n');
+    stream.write_all(&line).ok()?;
+    let mut answer = String::new();
+    BufReader::new(stream).read_line(&mut answer).ok()?;
+    serde_json::from_str(&answer).ok()
+}

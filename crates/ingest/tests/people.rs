@@ -1,0 +1,326 @@
+//! Who may read: sign-in, sessions, roles, and the fields that a role does not see.
+
+use crate::support::otlp::{NOON, export_logs, int, list, made, record, text};
+use crate::support::{Answer, Service};
+use gatelens_ingest::{AccessConfig, Limits, NewToken, Role, TokenOwner, user_line};
+use gatelens_testkit::wait;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+const EVER: &str = "from=2026-06-01T00:00:00Z&to=2026-07-01T00:00:00Z";
+const PASSWORD: &str = "correct horse battery";
+const CSRF: (&str, &str) = ("x-gatelens-csrf", "1");
+
+/// A service with people and programs of each role, and senders.
+struct Guarded {
+    service: Service,
+    users: PathBuf,
+    lines: String,
+    /// By role.
+    tokens: [String; 3],
+    sender: String,
+    _dir: TempDir,
+}
+
+impl Guarded {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (users, senders) = (dir.path().join("users.yaml"), dir.path().join("tokens.yaml"));
+        let program = |role| NewToken::new(&format!("ci-{role}"), TokenOwner::Person { role }).unwrap();
+        let programs = Role::ALL.map(program);
+        let people = Role::ALL.map(|role| user_line(role.name(), role, PASSWORD).unwrap());
+        let lines: Vec<_> = people.iter().chain(programs.iter().map(|token| &token.line)).cloned().collect();
+        let lines = lines.join("\n");
+        fs::write(&users, &lines).unwrap();
+        let sender = NewToken::new("edge", TokenOwner::Sender { environment: "*" }).unwrap();
+        fs::write(&senders, &sender.line).unwrap();
+        let access = AccessConfig {
+            sender_tokens: Some(senders),
+            users: Some(users.clone()),
+            ..AccessConfig::default()
+        };
+        let service = Service::guarded(Limits::default(), access);
+        let (tokens, sender) = (programs.map(|token| token.token), sender.token);
+        Self { service, users, lines, tokens, sender, _dir: dir }
+    }
+
+    fn token(&self, role: Role) -> String {
+        format!("Bearer {}", self.tokens[role as usize])
+    }
+
+    fn get(&self, path: &str, role: Role) -> Answer {
+        self.service.get_with(path, &[("authorization", &self.token(role))])
+    }
+
+    fn json(&self, path: &str, role: Role) -> Value {
+        let answer = self.get(path, role);
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+        serde_json::from_slice(&answer.body).unwrap()
+    }
+
+    fn sign_in(&self, name: &str, password: &str) -> Answer {
+        let body = json!({"name": name, "password": password}).to_string();
+        let headers = [("content-type", "application/json"), CSRF];
+        self.service.post("/api/v1/session", &headers, body.as_bytes())
+    }
+
+    /// The cookie of a new session, as a browser sends it back.
+    fn cookie(&self, name: &str) -> String {
+        let answer = self.sign_in(name, PASSWORD);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.header("set-cookie").split(';').next().unwrap().to_owned()
+    }
+
+    /// A request with everything that may be personal.
+    fn with_a_request(self) -> Self {
+        let mut full = record(NOON, &made("/a", 200, 0.1));
+        full.attributes.extend([
+            text("url.query", "secret-query=1"),
+            text("client.address", "192.0.2.77"),
+            int("client.port", 4711),
+            text("user_agent.original", "secret-agent"),
+            list("http.request.header.x-tag", &["secret-header"]),
+            list("http.response.header.x-tag", &["secret-header"]),
+            text("gatelens.request.body.content", "{\"a\": \"secret-body\"}"),
+            text("gatelens.response.body.content", "secret-body"),
+        ]);
+        let body = prost::Message::encode_to_vec(&export_logs(vec![full]));
+        let sender = format!("Bearer {}", self.sender);
+        let headers = [("content-type", crate::support::PROTOBUF), ("authorization", &*sender)];
+        assert_eq!(self.service.post("/v1/logs", &headers, &body).status, 200);
+        self
+    }
+}
+
+/// Who is let in at each operation of the description: nobody, viewer, analyst, admin, a sender.
+const WHO: [(&str, &str, [bool; 5]); 28] = [
+    ("get", "/healthz", [true; 5]),
+    ("get", "/metrics", READERS),
+    ("post", "/v1/metrics", SENDERS),
+    ("post", "/v1/logs", SENDERS),
+    ("post", "/v1/traces", SENDERS),
+    ("get", "/v1/gatelens/route-patterns", SENDERS),
+    ("get", "/api/v1/openapi.json", [true; 5]),
+    ("get", "/api/v1/session", [true; 5]),
+    ("post", "/api/v1/session", [true; 5]),
+    ("delete", "/api/v1/session", [true; 5]),
+    ("get", "/api/v1/summary", READERS),
+    ("get", "/api/v1/timeseries", READERS),
+    ("get", "/api/v1/requests", READERS),
+    ("get", "/api/v1/gateways", READERS),
+    ("get", "/api/v1/consumers", READERS),
+    ("get", "/api/v1/patterns", READERS),
+    ("post", "/api/v1/redact", [false, false, true, true, false]),
+    ("get", "/api/v1/alerts", READERS),
+    ("get", "/api/v1/alerts/deliveries", READERS),
+    ("get", "/api/v1/alerts/history", READERS),
+    ("post", "/api/v1/alerts/rules", ADMIN),
+    ("put", "/api/v1/alerts/rules/{name}", ADMIN),
+    ("delete", "/api/v1/alerts/rules/{name}", ADMIN),
+    ("post", "/api/v1/alerts/rules/{name}/mute", ADMIN),
+    ("post", "/api/v1/alerts/rules/{name}/unmute", ADMIN),
+    ("post", "/api/v1/alerts/receivers", ADMIN),
+    ("delete", "/api/v1/alerts/receivers/{name}", ADMIN),
+    ("post", "/api/v1/alerts/receivers/{name}/test", ADMIN),
+];
+const ADMIN: [bool; 5] = [false, false, false, true, false];
+const READERS: [bool; 5] = [false, true, true, true, false];
+const SENDERS: [bool; 5] = [false, false, false, false, true];
+
+#[test]
+fn every_operation_lets_in_whom_the_table_names() {
+    let guarded = Guarded::start();
+    let document: Value = serde_json::from_slice(&guarded.service.get("/api/v1/openapi.json").body).unwrap();
+    let mut walked = 0;
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            let row = WHO.iter().find(|(known, at, _)| known == method && at == path);
+            let (_, _, expected) = row.unwrap_or_else(|| panic!("{method} {path} is not in the table"));
+            let tokens =
+                guarded.tokens.iter().chain([&guarded.sender]).map(|token| format!("Bearer {token}"));
+            for (who, authorization) in std::iter::once(None).chain(tokens.map(Some)).enumerate() {
+                let mut headers: Vec<_> =
+                    authorization.iter().map(|value| ("authorization", &**value)).collect();
+                headers.push(("content-type", "application/json"));
+                headers.push(CSRF);
+                let answer = guarded.service.send_any(method, path, &headers);
+                let is_denied = matches!(answer.status, 401 | 403);
+                assert_eq!(!is_denied, expected[who], "{method} {path} by {who}: {}", answer.status);
+                if is_denied {
+                    // Only somebody with a role can have too low a one.
+                    let known = (1..=3).contains(&who) && !path.starts_with("/v1/");
+                    assert_eq!(answer.status, if known { 403 } else { 401 }, "{method} {path} by {who}");
+                }
+            }
+            walked += 1;
+        }
+    }
+    assert_eq!(walked, WHO.len(), "the table has operations that are not described");
+    // Nor does a path that nobody described, or another method, let anybody pass.
+    for (method, path, role, status) in [
+        ("get", "/api/v1/nothing", None, 401),
+        ("get", "/api/v1/nothing", Some(Role::Viewer), 404),
+        ("post", "/api/v1/summary", Some(Role::Analyst), 403),
+        ("post", "/api/v1/summary", Some(Role::Admin), 405),
+        ("get", "/v1/nothing", Some(Role::Admin), 401),
+        ("get", "/", None, 200),
+    ] {
+        let token = role.map(|role| guarded.token(role));
+        let mut headers: Vec<_> = token.iter().map(|token| ("authorization", &**token)).collect();
+        headers.push(("accept", "text/html"));
+        assert_eq!(
+            guarded.service.send_any(method, path, &headers).status,
+            status,
+            "{method} {path} {role:?}"
+        );
+    }
+}
+
+#[test]
+fn a_viewer_sees_neither_bodies_nor_headers_nor_queries_nor_addresses() {
+    let guarded = Guarded::start().with_a_request();
+    let path = format!("/api/v1/requests?{EVER}");
+    let withheld = [
+        "query",
+        "client_address",
+        "client_port",
+        "user_agent",
+        "request_headers",
+        "response_headers",
+        "request_body",
+        "response_body",
+    ];
+    let answer = guarded.get(&path, Role::Viewer);
+    assert!(!answer.text().contains("secret") && !answer.text().contains("192.0.2.77"), "{}", answer.text());
+    let row = &guarded.json(&path, Role::Viewer)["rows"][0];
+    assert_eq!((&row["path"], &row["status"]), (&json!("/a"), &json!(200)));
+    let named: Vec<_> =
+        row["withheld"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    for name in withheld {
+        assert!(row.get(name).is_none() && named.contains(&name), "{name}: {row}");
+    }
+    assert_eq!(named.len(), withheld.len());
+    for role in [Role::Analyst, Role::Admin] {
+        let row = &guarded.json(&path, role)["rows"][0];
+        assert!(row["query"] == "secret-query=1" && row["response_body"] == "secret-body", "{row}");
+        assert!(row.get("withheld").is_none(), "{row}");
+    }
+    // A search would show by its answer what the row does not show.
+    for parameter in ["client_address=192.0.2.77", "user_agent=secret*", "client_address=!x"] {
+        let answer = guarded.get(&format!("{path}&{parameter}"), Role::Viewer);
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        let field = parameter.split('=').next().unwrap();
+        assert_eq!((answer.status, &body["error"]["field"]), (403, &json!(field)), "{}", answer.text());
+        assert_eq!(guarded.get(&format!("{path}&{parameter}"), Role::Analyst).status, 200);
+    }
+}
+
+#[test]
+fn a_person_signs_in_and_out() {
+    let guarded = Guarded::start();
+    let answer = guarded.sign_in("analyst", PASSWORD);
+    let set = answer.header("set-cookie").to_owned();
+    for attribute in ["; Path=/", "; HttpOnly", "; SameSite=Strict", "; Max-Age=43200"] {
+        assert!(set.contains(attribute), "{set}");
+    }
+    let cookie = set.split(';').next().unwrap();
+    let (_, value) = cookie.split_once('=').unwrap();
+    assert!(value.len() == 43 && !answer.text().contains(value));
+    let with = |headers: &[(&str, &str)]| {
+        let headers = [headers, &[("cookie", cookie)]].concat();
+        guarded.service.get_with("/api/v1/summary", &headers).status
+    };
+    assert_eq!(with(&[]), 200);
+    // Who has a token and a cookie is the one of the token.
+    assert_eq!(with(&[("authorization", "Bearer x")]), 401);
+    let shown = guarded.service.get_with("/api/v1/session", &[("cookie", cookie)]);
+    let shown: Value = serde_json::from_slice(&shown.body).unwrap();
+    assert_eq!((&shown["person"]["name"], &shown["person"]["role"]), (&json!("analyst"), &json!("analyst")));
+    assert!((43_000..=43_200).contains(&shown["person"]["expires_in"].as_u64().unwrap()));
+
+    let out = |headers: &[(&str, &str)]| guarded.service.send_any("delete", "/api/v1/session", headers);
+    assert_eq!(out(&[("cookie", cookie)]).status, 403, "without the header");
+    assert_eq!(with(&[]), 200);
+    let answer = out(&[("cookie", cookie), CSRF]);
+    assert_eq!(answer.status, 204);
+    assert!(answer.header("set-cookie").contains("=; ") && answer.header("set-cookie").contains("Max-Age=0"));
+    assert_eq!(with(&[]), 401, "the old cookie is worth nothing");
+}
+
+#[test]
+fn another_site_cannot_use_a_cookie() {
+    let guarded = Guarded::start();
+    let cookie = guarded.cookie("analyst");
+    let body = json!({"config": r#"{"version": 1, "ingest": {"cluster": "c"}}"#, "body": "{}"}).to_string();
+    let post = |headers: &[(&str, &str)]| {
+        let headers = [headers, &[("content-type", "application/json"), ("cookie", &*cookie)]].concat();
+        guarded.service.post("/api/v1/redact", &headers, body.as_bytes()).status
+    };
+    assert_eq!(post(&[CSRF]), 200);
+    assert_eq!(post(&[]), 403);
+    assert_eq!(post(&[CSRF, ("origin", "https://evil.example")]), 403);
+    // Nor sign a person in under a name of its own.
+    let credentials = json!({"name": "analyst", "password": PASSWORD}).to_string();
+    let headers = [("content-type", "application/json")];
+    let answer = guarded.service.post("/api/v1/session", &headers, credentials.as_bytes());
+    assert_eq!((answer.status, answer.header("set-cookie")), (403, ""));
+}
+
+#[test]
+fn wrong_credentials_are_told_apart_by_nothing_and_end() {
+    let guarded = Guarded::start();
+    let wrong = ["analyst", "nobody", "ci-viewer", &"x".repeat(500)].map(|name| {
+        let answer = guarded.sign_in(name, "wrong password");
+        (answer.status, answer.text())
+    });
+    assert!(wrong.iter().all(|answer| *answer == wrong[0] && answer.0 == 401), "{wrong:?}");
+    assert_eq!(guarded.sign_in("analyst", PASSWORD).status, 200);
+    let statuses: Vec<_> = (0..11).map(|_| guarded.sign_in("viewer", "wrong password").status).collect();
+    assert_eq!(statuses, [&[401; 10][..], &[429]].concat());
+    let answer = guarded.sign_in("viewer", PASSWORD);
+    assert_eq!(answer.status, 429, "even the right password must wait");
+    assert!((1..=60).contains(&answer.header("retry-after").parse::<u32>().unwrap()));
+    assert_eq!(guarded.sign_in("admin", PASSWORD).status, 200, "others do not wait");
+}
+
+#[test]
+fn people_change_without_a_restart() {
+    let guarded = Guarded::start();
+    let cookie = guarded.cookie("admin");
+    let role = || {
+        let shown = guarded.service.get_with("/api/v1/session", &[("cookie", &cookie)]);
+        serde_json::from_slice::<Value>(&shown.body).unwrap()["person"]["role"].clone()
+    };
+    let becomes = |lines: &str, expected: Value| {
+        fs::write(&guarded.users, lines).unwrap();
+        wait::eventually("the changed file", || Ok((role() == expected).then_some(()))).unwrap();
+    };
+    assert_eq!(role(), "admin");
+    becomes(&guarded.lines.replace("\"admin\", role: admin", "\"admin\", role: viewer"), json!("viewer"));
+    // Another password, or none, ends the session for good.
+    let goes = |line: &&str| line.contains("\"admin\"") || line.contains("\"ci-viewer\"");
+    let others: Vec<_> = guarded.lines.lines().filter(|line| !goes(line)).collect();
+    let changed =
+        format!("{}\n{}", others.join("\n"), user_line("admin", Role::Admin, "another password").unwrap());
+    becomes(&changed, Value::Null);
+    fs::write(&guarded.users, &guarded.lines).unwrap();
+    wait::eventually("the first file", || {
+        Ok((guarded.get("/api/v1/summary", Role::Viewer).status == 200).then_some(()))
+    })
+    .unwrap();
+    assert_eq!(role(), Value::Null);
+}
+
+#[test]
+fn a_stranger_learns_of_health_and_not_of_files() {
+    let guarded = Guarded::start();
+    fs::write(guarded.service.data().join("requests-2026-06-20.db"), "not a database").unwrap();
+    // Reading finds the damage.
+    assert_eq!(guarded.get(&format!("/api/v1/requests?{EVER}"), Role::Viewer).status, 200);
+    let troubles =
+        |answer: Answer| serde_json::from_slice::<Value>(&answer.body).unwrap()["troubles"].clone();
+    assert_eq!(troubles(guarded.service.get("/healthz")), Value::Null);
+    assert_eq!(troubles(guarded.get("/healthz", Role::Viewer)).as_array().unwrap().len(), 1);
+}
