@@ -10,6 +10,7 @@ import './page/entities.mjs';
 import './page/filters.mjs';
 import './page/period.mjs';
 import './page/requests.mjs';
+import './page/alerts.mjs';
 import './page/gateways.mjs';
 import './page/redaction.mjs';
 import './page/preview.mjs';

@@ -18,7 +18,7 @@ export interface ViewFacts {
   keys: readonly string[];
 }
 
-const NAMES = ['overview', 'routes', 'consumers', 'requests', 'gateways', 'redaction', 'route', 'consumer'] as const;
+const NAMES = ['overview', 'routes', 'consumers', 'requests', 'alerts', 'gateways', 'redaction', 'route', 'consumer'] as const;
 export type View = (typeof NAMES)[number];
 
 /** In the order of the navigation; views with a `list` are not in it. */
@@ -27,6 +27,7 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   routes: { path: '/routes', title: 'Routes', shows: 'traffic', keys: ['sort', 'q'] },
   consumers: { path: '/consumers', title: 'Consumers', shows: 'traffic', keys: ['sort', 'q'] },
   requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open'] },
+  alerts: { path: '/alerts', title: 'Alerts', shows: 'gateways', keys: [] },
   gateways: { path: '/gateways', title: 'Gateways', shows: 'gateways', keys: ['open'] },
   redaction: { path: '/redaction', title: 'Redaction', shows: 'gateways', keys: [] },
   route: { path: '/route', title: 'Route', shows: 'traffic', compared: true, list: { view: 'routes', selectedBy: ['route', 'method'] }, keys: ['open'] },
