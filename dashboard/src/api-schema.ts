@@ -261,6 +261,9 @@ export interface components {
             status: "ok" | "failing";
             message?: string;
             troubles?: string[];
+            rejected?: {
+                [key: string]: number;
+            };
         };
         Preview: {
             size: number;
@@ -330,7 +333,7 @@ export interface components {
             above?: number;
             below?: number;
             recover_at?: number;
-            /** @default 10 */
+            /** @default 5 */
             window_minutes: number;
             /** @default 5 */
             sustain_minutes: number;
@@ -374,7 +377,7 @@ export interface components {
             above?: number;
             below?: number;
             recover_at?: number;
-            /** @default 10 */
+            /** @default 5 */
             window_minutes: number;
             /** @default 5 */
             sustain_minutes: number;
