@@ -92,6 +92,9 @@ impl Redactor {
             let mut plain = Automaton::default();
             let mut queries = Vec::new();
             each(list, texts, |text| {
+                if crate::interrupt::is_given_up() {
+                    return Err("the rules were not compiled, because nobody waits for them".to_owned());
+                }
                 let path = Path::parse(text).map_err(|error| error.to_string())?;
                 let rule = rules.add(format!("{list}:{text}"));
                 if path.is_plain() {
