@@ -50,6 +50,7 @@ mod path;
 mod redactor;
 mod rules;
 mod select;
+mod signs;
 mod sniff;
 mod stable;
 mod tree;
