@@ -2,9 +2,10 @@
 
 import { ActionIcon, useMantineColorScheme } from '@mantine/core';
 import { useEffect, useMemo, useRef, type ComponentType } from 'react';
-import { GATEWAYS, type Gateways } from './api';
+import { GATEWAYS, type Alerts, type Gateways } from './api';
 import { classes } from './classes';
 import { addressOf, filtersOf, usePlace, type Filters } from './location';
+import { AlertBell } from './parts/alert-bell';
 import { FilterBar } from './parts/filter-bar';
 import { Heartbeat } from './parts/heartbeat';
 import { AutoIcon, Logo, MoonIcon, SunIcon } from './parts/icons';
@@ -13,6 +14,7 @@ import { Link } from './parts/link';
 import { PeriodPicker } from './parts/period-picker';
 import { usePeriod } from './period';
 import { useQuery } from './query';
+import { AlertsView } from './views/alerts';
 import { ConsumersView } from './views/consumers';
 import { ConsumerView, RouteView } from './views/entity';
 import { NAVIGATION, VIEWS, withoutSelection, type View } from './views/facts';
@@ -36,6 +38,7 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   consumer: ConsumerView,
   hosts: HostsView,
   requests: RequestsView,
+  alerts: AlertsView,
   gateways: GatewaysView,
   redaction: RedactionView,
 };
@@ -46,6 +49,7 @@ export function App() {
   const zone = zoneOf(params);
   const [period, live] = usePeriod(params);
   const gateways = useQuery<Gateways>(GATEWAYS, 'gateways', period.refreshTick);
+  const alerts = useQuery<Alerts>('/api/v1/alerts', 'alerts', period.refreshTick);
   const title = titleOf(view, filters);
 
   useEffect(() => {
@@ -64,6 +68,7 @@ export function App() {
         </Link>
         <Navigation view={view} />
         <div className={styles.topEnd}>
+          <AlertBell alerts={alerts} />
           <Heartbeat gateways={gateways} />
           <SchemeSwitch />
         </div>
@@ -75,7 +80,7 @@ export function App() {
         </div>
       )}
       <main id="content" className={styles.main} tabIndex={-1}>
-        <Body view={view} filters={filters} period={period} live={live} gateways={gateways} params={params} />
+        <Body view={view} filters={filters} period={period} live={live} gateways={gateways} alerts={alerts} params={params} />
       </main>
     </ZoneContext>
   );

@@ -22,7 +22,7 @@ export interface ViewFacts {
   keys: readonly string[];
 }
 
-const NAMES = ['overview', 'routes', 'consumers', 'hosts', 'requests', 'gateways', 'redaction', 'route', 'consumer'] as const;
+const NAMES = ['overview', 'routes', 'consumers', 'hosts', 'requests', 'alerts', 'gateways', 'redaction', 'route', 'consumer'] as const;
 export type View = (typeof NAMES)[number];
 
 /** In the order of the navigation; views with a `list` are not in it. */
@@ -32,6 +32,7 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   consumers: { path: '/consumers', title: 'Consumers', shows: 'traffic', keys: ['sort', 'q'] },
   hosts: { path: '/hosts', title: 'Hosts', shows: 'traffic', keys: [] },
   requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open', ...CRITERIA] },
+  alerts: { path: '/alerts', title: 'Alerts', shows: 'gateways', keys: [] },
   gateways: { path: '/gateways', title: 'Gateways', shows: 'gateways', keys: ['open'] },
   redaction: { path: '/redaction', title: 'Redaction', shows: 'gateways', keys: [] },
   route: { path: '/route', title: 'Route', shows: 'traffic', compared: true, list: { view: 'routes', selectedBy: ['route', 'method'] }, keys: ['open'] },
