@@ -44,7 +44,7 @@ const VIEWER: Need = Need::Role(Role::Viewer);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 21] = [
+const NEEDS: [(Method, &str, Need); 22] = [
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -62,6 +62,7 @@ const NEEDS: [(Method, &str, Need); 21] = [
     (GET, "/api/v1/gateways", VIEWER),
     (GET, "/api/v1/consumers", VIEWER),
     (GET, "/api/v1/patterns", VIEWER),
+    (GET, "/api/v1/storage", VIEWER),
     // It shows no data of others, but a viewer has no bodies to preview.
     (POST, "/api/v1/redact", ANALYST),
     // Changes are for admins, as every path that is not here.

@@ -7,6 +7,7 @@ use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::instances::Instances;
 use super::patterns;
+use super::reduce::{self, Kind, Reduced};
 use super::rollups::{self, Added};
 use super::sketch;
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema, series};
@@ -143,6 +144,24 @@ impl Metrics {
         }
     }
 
+    /// Takes a step towards a smaller file, beginning with the oldest counts. `None` when nothing of the kind is left.
+    pub(super) fn reduce(&mut self, kind: Kind) -> Result<Option<Reduced>, StoreError> {
+        let Self { connection, series, .. } = self;
+        reduce::reduce(connection, |file| {
+            let reduced = reduce::remove_counts(file, kind)?;
+            if let Some(Reduced { until, .. }) = reduced.filter(|_| kind == Kind::HalfHours) {
+                while series::remove_before(file, series, until.div_euclid(60_000_000_000))? == Pruned::More {
+                }
+            }
+            Ok(reduced)
+        })
+    }
+
+    /// Moves the journal into the file. False if a reader is in the way.
+    pub(super) fn checkpoint(&self) -> Result<bool, StoreError> {
+        reduce::checkpoint(&self.connection)
+    }
+
     /// Removes the counts that a selection takes, and their senders. `now` is in Unix nanoseconds.
     pub(super) fn forget(
         &mut self,
@@ -154,6 +173,7 @@ impl Metrics {
         if deed == Deed::Remove {
             self.series = load_series(&self.connection)?;
             self.consumers = Consumers::load(&self.connection)?;
+            self.instances = Instances::load(&self.connection)?;
             self.admission.recount(&self.series);
             scopes.iter().for_each(|scope| self.patterns.remove(scope));
         }
@@ -184,7 +204,6 @@ impl Metrics {
         let mut added = Added::new();
         let mut counted = Counted::new();
         let mut taught = learning::Counted::default();
-        let mut strangers = self.admission.series_of_strangers(now);
         for part in &batch.parts {
             if let Err(reason) = self.admission.instance(&part.gateway, now) {
                 rejected.add(reason, part.points.len() as u64);
@@ -212,7 +231,7 @@ impl Metrics {
                 let table = SeriesTable {
                     known: &mut self.series,
                     admission: &self.admission,
-                    strangers: &mut strangers,
+                    instance: &part.gateway.instance,
                     now,
                     patterns: &self.patterns,
                     fresh,
@@ -306,8 +325,8 @@ pub(crate) fn read_series(row: &Row<'_>) -> rusqlite::Result<SeriesKey> {
 struct SeriesTable<'a> {
     known: &'a mut HashMap<SeriesKey, i64>,
     admission: &'a Admission,
-    /// Series of strangers.
-    strangers: &'a mut usize,
+    /// That sends the batch.
+    instance: &'a str,
     /// Unix nanoseconds.
     now: i64,
     patterns: &'a KnownPatterns,
@@ -323,7 +342,7 @@ fn series_id(
     table: SeriesTable<'_>,
     key: &SeriesKey,
 ) -> Result<Result<i64, Rejection>, StoreError> {
-    let SeriesTable { known, admission, strangers, now, patterns, fresh } = table;
+    let SeriesTable { known, admission, instance, now, patterns, fresh } = table;
     if let Some(id) = known.get(key) {
         return Ok(Ok(*id));
     }
@@ -334,7 +353,7 @@ fn series_id(
     if let Some(id) = known.get(key) {
         return Ok(Ok(*id));
     }
-    if let Err(reason) = admission.series(key, strangers, now) {
+    if let Err(reason) = admission.series(key, instance, now) {
         return Ok(Err(reason));
     }
     transaction
