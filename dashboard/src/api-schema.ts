@@ -296,6 +296,20 @@ export interface components {
                 expires_in: number | null;
             } | null;
         };
+        AuditEntry: {
+            /** Format: date-time */
+            time: string;
+            actor: string;
+            role: string | null;
+            peer: string | null;
+            /** @enum {string} */
+            action: "sign_in" | "sign_in_failed" | "sign_out" | "captured_read" | "change";
+            detail: string;
+        };
+        Audit: {
+            rows: components["schemas"]["AuditEntry"][];
+            next: string | null;
+        };
     };
     responses: never;
     parameters: never;

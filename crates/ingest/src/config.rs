@@ -25,6 +25,7 @@ mod default {
     pub(super) const MINUTES: u32 = 30;
     pub(super) const HALF_HOURS: u32 = 396;
     pub(super) const REQUESTS: u32 = 15;
+    pub(super) const AUDIT: u32 = 396;
     pub(super) const LOG_LEVEL: &str = "info";
 }
 
@@ -48,6 +49,7 @@ keys!(
     data,
     host,
     insecure,
+    keep_audit,
     keep_half_hours,
     keep_minutes,
     keep_requests,
@@ -102,6 +104,10 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "DAYS"))]
     #[cfg_attr(feature = "schema", schemars(with = "Days", extend("default" = default::REQUESTS, "examples" = [7])))]
     pub keep_requests: Option<Days>,
+    /// Days that the audit log is kept. Default 396.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DAYS"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Days", extend("default" = default::AUDIT, "examples" = [730])))]
+    pub keep_audit: Option<Days>,
     /// Form of the service's own log on the standard error. Default `text`.
     #[cfg_attr(feature = "clap", arg(long, value_enum, value_name = "FORMAT"))]
     #[cfg_attr(feature = "schema", schemars(with = "LogFormat", extend("default" = "text", "examples" = ["json"])))]
@@ -177,6 +183,7 @@ impl Options {
                 minutes,
                 half_hours: days(self.keep_half_hours, default::HALF_HOURS).max(minutes),
                 requests: days(self.keep_requests, default::REQUESTS),
+                audit: days(self.keep_audit, default::AUDIT),
                 ..Retention::default()
             },
             network: Network { hosts: self.host.unwrap_or_default() },

@@ -20,6 +20,8 @@ pub struct Retention {
     pub batches: Duration,
     /// The state of a gateway that no longer reports.
     pub gateways: Duration,
+    /// Entries of the audit log.
+    pub audit: Duration,
 }
 
 impl Default for Retention {
@@ -30,6 +32,7 @@ impl Default for Retention {
             requests: 15 * DAY,
             batches: DAY,
             gateways: 30 * DAY,
+            audit: 396 * DAY,
         }
     }
 }

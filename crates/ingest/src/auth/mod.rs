@@ -4,6 +4,7 @@
 //! that may change while the service runs ([`watched`]).
 
 mod attempts;
+pub(crate) mod audit;
 mod role;
 mod senders;
 mod sessions;
@@ -22,6 +23,7 @@ pub(crate) use watched::Watched;
 
 use crate::error::ReceiveError;
 use attempts::Attempts;
+use audit::Noted;
 use sessions::{Sessions, SignedInBy};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -81,6 +83,7 @@ pub enum AccessError {
 pub(crate) struct Access {
     senders: Option<Watched<SenderTokens>>,
     people: Option<People>,
+    noted: Noted,
 }
 
 /// The people in force, and their sessions.
@@ -166,7 +169,7 @@ impl Access {
         let people = config.users.as_deref();
         let people = people.map(|path| Watched::open(path, Users::parse)).transpose()?;
         let people = people.map(People::new).transpose()?;
-        let access = Self { senders, people };
+        let access = Self { senders, people, noted: Noted::default() };
         access.check_exposure(config, listen)?;
         Ok(access)
     }
@@ -196,6 +199,11 @@ impl Access {
             None => cookie.and_then(|cookie| people.with_cookie(cookie, now)),
         };
         person.map_or(Principal::Nobody, Principal::Person)
+    }
+
+    /// Whether a question of somebody must be noted in the audit log.
+    pub(crate) fn must_note(&self, person: &Person, query: &str, now: Instant) -> bool {
+        self.noted.is_new(&person.name, query, now)
     }
 
     /// Whether people sign in here at all.

@@ -41,10 +41,11 @@ const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 const VIEWER: Need = Need::Role(Role::Viewer);
+const ADMIN: Need = Need::Role(Role::Admin);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 18] = [
+const NEEDS: [(Method, &str, Need); 19] = [
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -62,6 +63,7 @@ const NEEDS: [(Method, &str, Need); 18] = [
     (GET, "/api/v1/gateways", VIEWER),
     (GET, "/api/v1/consumers", VIEWER),
     (GET, "/api/v1/patterns", VIEWER),
+    (GET, "/api/v1/audit", ADMIN),
     // It shows no data of others, but a viewer has no bodies to preview.
     (POST, "/api/v1/redact", ANALYST),
     (GET, "/api/{*path}", VIEWER),

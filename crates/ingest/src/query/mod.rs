@@ -3,6 +3,7 @@
 //! [`Files`] answers out of a data directory. Each question opens connections of its own and reads one snapshot.
 
 mod account;
+mod audit;
 mod consumers;
 mod counts;
 mod dimension;
@@ -17,6 +18,7 @@ mod range;
 mod requests;
 mod rollup;
 
+pub(crate) use audit::{Audit, AuditQuery};
 pub(crate) use consumers::{Consumers, ConsumersQuery};
 pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
@@ -47,6 +49,8 @@ pub(crate) trait Store: Send + Sync {
     fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError>;
     /// The routes that were learned.
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
+    /// The audit log.
+    fn audit(&self, query: &AuditQuery) -> Result<Audit, QueryError>;
 }
 
 /// A question of the read API.
@@ -57,6 +61,7 @@ pub(crate) enum Question {
     Gateways(GatewaysQuery),
     Consumers(ConsumersQuery),
     Patterns(PatternsQuery),
+    Audit(AuditQuery),
 }
 
 /// The answer to a [`Question`].
@@ -69,6 +74,7 @@ pub(crate) enum Answer {
     Gateways(Gateways),
     Consumers(Consumers),
     Patterns(Patterns),
+    Audit(Audit),
 }
 
 /// Which question it is: the last part of its path under `/api/v1/`.
@@ -80,11 +86,19 @@ pub(crate) enum Kind {
     Gateways,
     Consumers,
     Patterns,
+    Audit,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Summary, Self::Timeseries, Self::Requests, Self::Gateways, Self::Consumers, Self::Patterns];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Summary,
+        Self::Timeseries,
+        Self::Requests,
+        Self::Gateways,
+        Self::Consumers,
+        Self::Patterns,
+        Self::Audit,
+    ];
 
     /// The name on the path.
     pub(crate) fn name(self) -> &'static str {
@@ -95,6 +109,17 @@ impl Kind {
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
             Self::Patterns => "patterns",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+impl Answer {
+    /// Rows that show bodies or headers.
+    pub(crate) fn captured_rows(&self) -> usize {
+        match self {
+            Self::Requests(page) => page.captured_rows(),
+            _ => 0,
         }
     }
 }
@@ -114,6 +139,7 @@ impl Question {
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query)?),
+            Kind::Audit => Self::Audit(AuditQuery::parse(query, now, limits)?),
         })
     }
 
@@ -137,6 +163,7 @@ impl Question {
             Self::Gateways(query) => Answer::Gateways(store.gateways(query)?),
             Self::Consumers(query) => Answer::Consumers(store.consumers(query)?),
             Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
+            Self::Audit(query) => Answer::Audit(store.audit(query)?),
         })
     }
 }
@@ -175,6 +202,10 @@ impl Store for Files {
     }
 
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn audit(&self, query: &AuditQuery) -> Result<Audit, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 }

@@ -6,6 +6,7 @@
 //! of their own and see snapshots.
 
 pub(crate) mod accepted;
+mod audit;
 pub(crate) mod chunk;
 mod consumers;
 mod data_dir;

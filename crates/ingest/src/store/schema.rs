@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 11;
+const VERSION: i64 = 12;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -282,6 +282,7 @@ CREATE TABLE consumers (
 ALTER TABLE series ADD COLUMN last_counted INTEGER NOT NULL DEFAULT 0; -- Unix minute of its latest half hour
 UPDATE series SET last_counted = (SELECT coalesce(max(minute), 0) FROM half_hours);
 ",
+    super::audit::TABLE,
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -322,6 +323,7 @@ DROP INDEX chunks_by_time;
 CREATE INDEX chunks_by_time ON chunks (t1, id, t0, n, errors, classes, service, environment, gateway, longest);
 CREATE INDEX chunks_by_duration ON chunks (longest, id, t0, t1, errors, classes, service, environment, gateway);
 ",
+    "",
     "",
 ];
 
