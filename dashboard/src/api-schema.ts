@@ -20,6 +20,7 @@ export interface components {
             version?: string;
             /** @enum {string} */
             direction?: "inbound" | "outbound";
+            gateway?: string;
             consumer?: string;
             consumer_name?: string;
             consumer_group?: string;
@@ -53,6 +54,9 @@ export interface components {
             /** Format: date-time */
             to: string;
             rows: components["schemas"]["SummaryRow"][];
+            next?: string;
+            /** Format: date-time */
+            gateways_since?: string;
         };
         Point: {
             /** Format: date-time */
@@ -62,6 +66,7 @@ export interface components {
             version?: string;
             /** @enum {string} */
             direction?: "inbound" | "outbound";
+            gateway?: string;
             consumer?: string;
             consumer_name?: string;
             consumer_group?: string;
@@ -103,6 +108,8 @@ export interface components {
             step: number;
             points: components["schemas"]["Point"][];
             coarse: components["schemas"]["Span"][];
+            /** Format: date-time */
+            gateways_since?: string;
         };
         Request: {
             /** Format: date-time */
@@ -229,10 +236,13 @@ export interface components {
         };
         Gateways: {
             rows: components["schemas"]["Gateway"][];
+            next?: string;
         };
         Consumer: {
             service: string;
             environment: string;
+            /** @enum {string} */
+            direction: "inbound" | "outbound";
             id: string;
             name: string | null;
             group: string | null;
@@ -244,6 +254,7 @@ export interface components {
         Consumers: {
             rows: components["schemas"]["Consumer"][];
             more: boolean;
+            next?: string;
         };
         Health: {
             /** @enum {string} */
@@ -285,6 +296,7 @@ export interface components {
         };
         Patterns: {
             rows: components["schemas"]["ScopePatterns"][];
+            next?: string;
         };
         Session: {
             required: boolean;

@@ -14,7 +14,9 @@ use std::process::ExitCode;
 
 /// Rows that one answer of the service holds at most.
 const PAGE: u64 = 1000;
+/// Rows printed of lists that the ingest answers in pages, unless others are asked for.
 const DEFAULT_LIMIT: u64 = 100;
+const DEFAULT_LIMIT_OF_GROUPS: u64 = 10_000;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -39,13 +41,13 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
     /// Dimensions, separated by commas: consumer, group, method, route, status, grpc_status, error_type, host,
-    /// upstream_cluster, service, environment, version, direction.
+    /// upstream_cluster, service, environment, version, direction, gateway.
     #[arg(long, value_name = "DIMENSIONS")]
     group_by: Option<String>,
     /// Seconds that a point of a time series covers.
     #[arg(long, value_name = "SECONDS")]
     step: Option<u64>,
-    /// Rows of the request log at most [default: 100]
+    /// Rows at most [default: 100 of requests and consumers, 10,000 of summary and gateways]
     #[arg(long, value_name = "ROWS")]
     limit: Option<u64>,
     /// Only this service; this and the following may be repeated, or have several values with commas between them. A
@@ -88,7 +90,7 @@ pub(crate) struct Arguments {
     /// Only this cause, for example rate_limited.
     #[arg(long, value_name = "CAUSE")]
     error_type: Vec<String>,
-    /// Only requests that this instance of a gateway reported; for requests.
+    /// Only requests that this instance of a gateway reported.
     #[arg(long, value_name = "INSTANCE")]
     gateway: Vec<String>,
     /// Only requests with this ID; this and the following are for requests.
@@ -156,6 +158,15 @@ impl Question {
         }
     }
 
+    /// Rows to print where no limit is given; `None` for answers without pages.
+    fn default_limit(self) -> Option<u64> {
+        match self {
+            Self::Timeseries => None,
+            Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
+            Self::Requests | Self::Consumers => Some(DEFAULT_LIMIT),
+        }
+    }
+
     /// The answer's member that holds the rows.
     fn rows(self) -> &'static str {
         match self {
@@ -205,23 +216,19 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// The answer; that of the request log with the rows of as many pages as were asked for.
+/// The answer, with the rows of as many pages as were asked for.
 fn ask(source: &Source, arguments: &Arguments) -> Result<Value, Failure> {
     let question = arguments.question;
-    if question != Question::Requests {
+    let Some(default) = question.default_limit() else {
         return source.ask(question.name(), &parameters(arguments, arguments.limit, None));
-    }
-    let limit = arguments.limit.unwrap_or(DEFAULT_LIMIT);
+    };
+    let limit = arguments.limit.unwrap_or(default);
     let mut answer = source.ask(question.name(), &parameters(arguments, Some(limit.min(PAGE)), None))?;
     loop {
         let found = answer["rows"].as_array().map_or(0, Vec::len) as u64;
         let Some(next) = answer["next"].as_str().filter(|_| found < limit) else { return Ok(answer) };
         let page = parameters(arguments, Some((limit - found).min(PAGE)), Some(next));
-        let mut more = source.ask(question.name(), &page)?;
-        if let (Some(rows), Some(more)) = (answer["rows"].as_array_mut(), more["rows"].as_array_mut()) {
-            rows.append(more);
-        }
-        answer["next"] = more["next"].take();
+        client::append(&mut answer, &mut source.ask(question.name(), &page)?);
     }
 }
 

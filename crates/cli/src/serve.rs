@@ -65,11 +65,8 @@ async fn serve(config: gatelens_ingest::Config) -> Result<(), Box<dyn Error>> {
     // Before the port is open, so that a signal right after is not missed.
     let stop = stop_signals()?;
     let server = Server::bind(config).await?;
-    let address = server.local_addr();
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        "gatelens ingest listening on http://{address}, data in {data}"
-    );
+    let url = server.url();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "gatelens ingest listening on {url}, data in {data}");
     server.run(first_of(stop)).await;
     Ok(())
 }

@@ -251,7 +251,7 @@ fn learned_routes_are_printed_as_templates() {
     file.execute("UPDATE series SET folded = '/repos/{param}'", []).unwrap();
     file.execute(
         "INSERT INTO series SELECT 99, service, environment, version, 'outbound', consumer, method, '/users/ann',
-             route_source, host, upstream_cluster, status, grpc_status, error_type, overflow, '/users/{param}'
+             route_source, host, upstream_cluster, status, grpc_status, error_type, overflow, '/users/{param}', last_counted
          FROM series LIMIT 1",
         [],
     )

@@ -6,6 +6,7 @@
 mod units;
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 pub use gatelens_core::config::ConfigError;
@@ -13,7 +14,7 @@ use serde::Deserialize;
 pub use units::{Days, Size, UnitError};
 
 use crate::auth::AccessConfig;
-use crate::http::{Config, HostName, Network};
+use crate::http::{Cidr, Config, HostName, Network, TlsFiles};
 use crate::limits::Limits;
 use crate::retention::Retention;
 
@@ -46,6 +47,9 @@ macro_rules! keys {
 }
 
 keys!(
+    client_ca,
+    connections,
+    connections_per_peer,
     data,
     host,
     insecure,
@@ -56,7 +60,13 @@ keys!(
     listen,
     log_format,
     log_level,
+    reader_requests_per_second,
+    sender_bytes_per_second,
+    sender_requests_per_second,
     sender_tokens,
+    tls_cert,
+    tls_key,
+    trusted_proxy,
     users,
 );
 
@@ -92,6 +102,44 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, num_args = 0, default_missing_value = "true"))]
     #[cfg_attr(feature = "schema", schemars(with = "bool", extend("default" = false, "examples" = [true])))]
     pub insecure: Option<bool>,
+    /// File with the certificate for TLS, followed by the intermediate ones, in PEM; with `--tls-key`. A changed file is in
+    /// force within ten seconds.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/tls.crt"])))]
+    pub tls_cert: Option<PathBuf>,
+    /// File with the key of the certificate, in PEM and without a password; with `--tls-cert`.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/tls.key"])))]
+    pub tls_key: Option<PathBuf>,
+    /// File with the authorities that sign the certificates of senders, in PEM. With it, `/v1/*` needs a certificate; the
+    /// page and its API do not. It needs `--tls-cert` and `--tls-key`.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/senders.crt"])))]
+    pub client_ca: Option<PathBuf>,
+    /// Address or network of a reverse proxy whose `x-forwarded-for` names the client; as a flag it can be repeated.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "CIDR"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", extend("examples" = [["10.0.0.0/8"]])))]
+    pub trusted_proxy: Option<Vec<Cidr>>,
+    /// Connections at a time. Default 1,024.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 1024, "examples" = [4096])))]
+    pub connections: Option<NonZeroU32>,
+    /// Connections at a time of one client address (of one /64 network with IPv6). Default 256.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 256, "examples" = [512])))]
+    pub connections_per_peer: Option<NonZeroU32>,
+    /// Requests of one client address on `/v1/*` in a second, on the average of ten seconds. Default 2,000.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 2000, "examples" = [10_000])))]
+    pub sender_requests_per_second: Option<NonZeroU32>,
+    /// Bytes of one client address on `/v1/*` in a second, as sent, on the average of ten seconds. Default 64MiB.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "SIZE"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Size", extend("default" = "64MiB", "examples" = ["256MiB"])))]
+    pub sender_bytes_per_second: Option<Size>,
+    /// Requests of one client address on the page and its API in a second, on the average of ten seconds. Default 200.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 200, "examples" = [1000])))]
+    pub reader_requests_per_second: Option<NonZeroU32>,
     /// Days that counts by minute are kept. Default 30.
     #[cfg_attr(feature = "clap", arg(long, value_name = "DAYS"))]
     #[cfg_attr(feature = "schema", schemars(with = "Days", extend("default" = default::MINUTES, "examples" = [14])))]
@@ -141,6 +189,22 @@ pub enum OptionsError {
         /// Its key.
         key: &'static str,
     },
+    /// An option has no meaning without another.
+    #[error("the option `{key}` needs `{missing}`: add `--{}` or the key to the file", missing.replace('_', "-"))]
+    Alone {
+        /// The key that is given.
+        key: &'static str,
+        /// The key that it needs.
+        missing: &'static str,
+    },
+    /// A bound of zero would refuse everything.
+    #[error(
+        "the option `{key}` is 0, which would refuse everything: give more, or leave it out for the default"
+    )]
+    Zero {
+        /// Its key.
+        key: &'static str,
+    },
 }
 
 impl Options {
@@ -164,7 +228,8 @@ impl Options {
 
     /// Files with secrets, which only their owner should be able to read, each with its key.
     pub fn secret_files(&self) -> Vec<(&'static str, &Path)> {
-        let files = [("sender_tokens", &self.sender_tokens), ("users", &self.users)];
+        let files =
+            [("sender_tokens", &self.sender_tokens), ("tls_key", &self.tls_key), ("users", &self.users)];
         files.into_iter().filter_map(|(key, file)| Some((key, file.as_deref()?))).collect()
     }
 
@@ -175,10 +240,32 @@ impl Options {
     pub fn settle(self) -> Result<Config, OptionsError> {
         let days = |days: Option<Days>, default: u32| days.map_or(Days::new(default), |days| days).duration();
         let minutes = days(self.keep_minutes, default::MINUTES);
+        let tls = tls_files(self.tls_cert, self.tls_key, self.client_ca)?;
+        let mut limits = Limits::default();
+        let number = |given: Option<NonZeroU32>| given.map(NonZeroU32::get);
+        if let Some(connections) = number(self.connections) {
+            limits.connections = connections as usize;
+            limits.visitors = limits.connections.div_ceil(2);
+        }
+        if let Some(connections) = number(self.connections_per_peer) {
+            limits.connections_per_peer = connections as usize;
+        }
+        if let Some(requests) = number(self.sender_requests_per_second) {
+            limits.sender_requests_per_second = requests;
+        }
+        if let Some(bytes) = self.sender_bytes_per_second {
+            limits.sender_bytes_per_second = match bytes.bytes() {
+                0 => return Err(OptionsError::Zero { key: "sender_bytes_per_second" }),
+                bytes => bytes,
+            };
+        }
+        if let Some(requests) = number(self.reader_requests_per_second) {
+            limits.reader_requests_per_second = requests;
+        }
         Ok(Config {
             listen: self.listen.unwrap_or(default::LISTEN),
             data: self.data.ok_or(OptionsError::Missing { key: "data" })?,
-            limits: Limits::default(),
+            limits,
             retention: Retention {
                 minutes,
                 half_hours: days(self.keep_half_hours, default::HALF_HOURS).max(minutes),
@@ -186,13 +273,34 @@ impl Options {
                 audit: days(self.keep_audit, default::AUDIT),
                 ..Retention::default()
             },
-            network: Network { hosts: self.host.unwrap_or_default() },
+            network: Network {
+                hosts: self.host.unwrap_or_default(),
+                trusted_proxies: self.trusted_proxy.unwrap_or_default(),
+                tls,
+            },
             access: AccessConfig {
                 sender_tokens: self.sender_tokens,
                 users: self.users,
                 insecure: self.insecure.unwrap_or_default(),
             },
         })
+    }
+}
+
+/// The files for TLS, of which a part alone is a mistake.
+fn tls_files(
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+    client_authorities: Option<PathBuf>,
+) -> Result<Option<TlsFiles>, OptionsError> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key, client_authorities })),
+        (Some(_), None) => Err(OptionsError::Alone { key: "tls_cert", missing: "tls_key" }),
+        (None, Some(_)) => Err(OptionsError::Alone { key: "tls_key", missing: "tls_cert" }),
+        (None, None) => match client_authorities {
+            Some(_) => Err(OptionsError::Alone { key: "client_ca", missing: "tls_cert" }),
+            None => Ok(None),
+        },
     }
 }
 
@@ -232,6 +340,24 @@ mod tests {
         check(r#"{"log_format": "jsn"}"#, "log_format", 2, &["did you mean `json`?"]);
         assert_eq!(Options::parse("{}").unwrap(), Options::default());
         assert_eq!(Options::parse(r#"{"data": null}"#).unwrap(), Options::default());
+    }
+
+    #[test]
+    fn tls_needs_a_certificate_and_its_key() {
+        let check = |text: &str, missing: &str| {
+            let error = Options::parse(text).unwrap().settle().unwrap_err().to_string();
+            assert!(error.contains(missing), "{text}: {error}");
+        };
+        check(r#"{"data": "d", "tls_cert": "c"}"#, "add `--tls-key`");
+        check(r#"{"data": "d", "tls_key": "k"}"#, "add `--tls-cert`");
+        check(r#"{"data": "d", "client_ca": "a"}"#, "add `--tls-cert`");
+        check(r#"{"data": "d", "sender_bytes_per_second": "0 B"}"#, "would refuse everything");
+        let whole = r#"{"data": "d", "tls_cert": "c", "tls_key": "k", "client_ca": "a", "connections": 10}"#;
+        let config = Options::parse(whole).unwrap().settle().unwrap();
+        assert_eq!(config.network.tls.unwrap().client_authorities.unwrap(), Path::new("a"));
+        assert_eq!((config.limits.connections, config.limits.visitors), (10, 5));
+        assert!(Options::parse(r#"{"trusted_proxy": ["10.0.0.0/99"]}"#).is_err());
+        assert!(Options::parse(r#"{"connections": 0}"#).is_err());
     }
 
     #[test]

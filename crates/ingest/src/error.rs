@@ -49,11 +49,15 @@ impl ReceiveError {
             Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Malformed(_) | Self::Broken => StatusCode::BAD_REQUEST,
             Self::Unreadable(Unreadable::Malformed { .. }) => StatusCode::BAD_REQUEST,
-            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany { .. }) => {
+                StatusCode::PAYLOAD_TOO_LARGE
+            }
             Self::NoSender => StatusCode::UNAUTHORIZED,
             Self::OtherEnvironment { .. } => StatusCode::FORBIDDEN,
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
-            Self::Busy | Self::Refused(Refused::Busy) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy | Self::Refused(Refused::Busy) | Self::Unreadable(Unreadable::NoRoom) => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Refused(Refused::Stopped | Refused::Failed(_)) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -63,11 +67,11 @@ impl ReceiveError {
         match self {
             Self::Unsupported(_) => "unsupported_media_type",
             Self::Malformed(_) | Self::Broken | Self::Unreadable(Unreadable::Malformed { .. }) => "malformed",
-            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany) => "too_large",
+            Self::TooLarge { .. } | Self::Unreadable(Unreadable::TooMany { .. }) => "too_large",
             Self::NoSender => "no_sender_token",
             Self::OtherEnvironment { .. } => "other_environment",
             Self::Slow => "timeout",
-            Self::Busy | Self::Refused(Refused::Busy) => "busy",
+            Self::Busy | Self::Refused(Refused::Busy) | Self::Unreadable(Unreadable::NoRoom) => "busy",
             Self::Refused(Refused::Stopped) => "stopped",
             Self::Refused(Refused::Failed(_)) => "store",
         }
@@ -79,23 +83,33 @@ impl ReceiveError {
         if let Self::Refused(Refused::Failed(error)) = &self {
             tracing::error!(%error, "a batch could not be stored");
         }
-        let body = Status { code: grpc_code(status), message: self.to_string() };
-        let (kind, bytes) = match encoding {
-            Encoding::Protobuf => ("application/x-protobuf", body.encode_to_vec()),
-            Encoding::Json => ("application/json", serde_json::to_vec(&body).unwrap_or_default()),
-        };
-        let mut response = (status, [(header::CONTENT_TYPE, kind)], bytes).into_response();
         let retry = match status {
             StatusCode::TOO_MANY_REQUESTS => Some(RETRY_BUSY_SECONDS),
             StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_STORE_SECONDS),
             _ => None,
         };
-        if let Some(seconds) = retry {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        challenge(&mut response);
-        response
+        otlp_status(status, self.to_string(), encoding, retry)
     }
+}
+
+/// A refusal as the OTLP specification has it, with the seconds after which the sender may try again.
+pub(crate) fn otlp_status(
+    status: StatusCode,
+    message: String,
+    encoding: Encoding,
+    retry_after: Option<u32>,
+) -> Response {
+    let body = Status { code: grpc_code(status), message };
+    let (kind, bytes) = match encoding {
+        Encoding::Protobuf => ("application/x-protobuf", body.encode_to_vec()),
+        Encoding::Json => ("application/json", serde_json::to_vec(&body).unwrap_or_default()),
+    };
+    let mut response = (status, [(header::CONTENT_TYPE, kind)], bytes).into_response();
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    challenge(&mut response);
+    response
 }
 
 /// Names the way to prove who one is, which RFC 9110 (15.5.2) demands of every 401.

@@ -17,8 +17,9 @@ use std::thread::JoinHandle;
 const MAX_SCOPES: usize = 64;
 /// Batches that wait to be learned from.
 const QUEUE: usize = 64;
-/// Requests of one batch that are learned from.
+/// Requests of one batch that are learned from, and bytes of their paths.
 const MAX_REQUESTS: usize = 2_000;
+const MAX_PATH_BYTES: usize = 256 << 10;
 /// Requests of a scope after which its places are reviewed for the first times, and then the distance of reviews.
 const FIRST_REVIEWS: [u64; 4] = [500, 1_000, 2_000, 3_500];
 const REVIEW_EVERY: u64 = 5_000;
@@ -106,6 +107,7 @@ impl Drop for Learning {
 
 /// The requests of a batch that can be learned from: those that succeeded, of gateways that inferred the route.
 pub(crate) fn observed(batch: &RequestBatch) -> Vec<Observed> {
+    let (mut requests, mut bytes) = (0, 0);
     let gateways = batch.parts.iter().filter(|part| part.gateway.infers_routes());
     let parts = gateways.map(|part| Observed {
         scope: part.gateway.scope(),
@@ -114,10 +116,14 @@ pub(crate) fn observed(batch: &RequestBatch) -> Vec<Observed> {
             .iter()
             .filter(|event| (1..400).contains(&event.status) && event.has_inferred_route())
             .filter_map(|event| {
+                requests += 1;
+                bytes += event.path.as_ref()?.len();
+                if requests > MAX_REQUESTS || bytes > MAX_PATH_BYTES {
+                    return None;
+                }
                 let (method, path) = (event.method.clone(), event.path.clone()?);
                 Some(Finished { method, name: Name::Path(path), status: event.status })
             })
-            .take(MAX_REQUESTS)
             .collect(),
     });
     parts.filter(|part| !part.requests.is_empty()).collect()
@@ -125,7 +131,11 @@ pub(crate) fn observed(batch: &RequestBatch) -> Vec<Observed> {
 
 /// The requests of one batch of counters that can be learned from, by the same rule.
 #[derive(Debug, Default)]
-pub(crate) struct Counted(HashMap<Scope, Vec<Finished>>);
+pub(crate) struct Counted {
+    scopes: HashMap<Scope, Vec<Finished>>,
+    requests: usize,
+    bytes: usize,
+}
 
 impl Counted {
     /// Takes in requests of a series of a gateway that infers routes.
@@ -133,16 +143,18 @@ impl Counted {
         if !(1..400).contains(&series.status) || !series.has_inferred_route() || requests == 0 {
             return;
         }
-        let of_scope = self.0.entry(Scope::of_series(series)).or_default();
-        if of_scope.len() < MAX_REQUESTS {
-            let name = Name::Route(series.route.clone(), requests);
-            of_scope.push(Finished { method: series.method.clone(), name, status: series.status });
+        self.requests += 1;
+        self.bytes += series.route.len();
+        if self.requests <= MAX_REQUESTS && self.bytes <= MAX_PATH_BYTES {
+            let name = Name::Route(series.route.to_string(), requests);
+            let request = Finished { method: series.method.to_string(), name, status: series.status };
+            self.scopes.entry(Scope::of_series(series)).or_default().push(request);
         }
     }
 
     /// What they show.
     pub(crate) fn into_observed(self) -> Vec<Observed> {
-        self.0.into_iter().map(|(scope, requests)| Observed { scope, requests }).collect()
+        self.scopes.into_iter().map(|(scope, requests)| Observed { scope, requests }).collect()
     }
 }
 
@@ -254,25 +266,25 @@ mod tests {
 
     fn series(route: &str, status: u16) -> SeriesKey {
         SeriesKey {
-            service: "orders".to_owned(),
-            environment: "prod".to_owned(),
-            version: String::new(),
-            direction: "inbound".to_owned(),
-            consumer: String::new(),
-            method: "GET".to_owned(),
-            route: route.to_owned(),
-            route_source: String::new(),
-            host: String::new(),
-            upstream_cluster: String::new(),
+            service: "orders".into(),
+            environment: "prod".into(),
+            version: "".into(),
+            direction: "inbound".into(),
+            consumer: "".into(),
+            method: "GET".into(),
+            route: route.into(),
+            route_source: "".into(),
+            host: "".into(),
+            upstream_cluster: "".into(),
             status,
             grpc_status: None,
-            error_type: String::new(),
+            error_type: "".into(),
             overflow: false,
         }
     }
 
     fn finished(name: Name) -> Finished {
-        Finished { method: "GET".to_owned(), name, status: 200 }
+        Finished { method: "GET".into(), name, status: 200 }
     }
 
     fn word(number: u32) -> String {
@@ -330,7 +342,7 @@ mod tests {
         batch.add(&series("/not-found", 404), 3);
         batch.add(&series("/unchanged", 200), 0);
         batch.add(&series("__unmatched__", 200), 3);
-        batch.add(&SeriesKey { route_source: "template".to_owned(), ..series("/template", 200) }, 3);
+        batch.add(&SeriesKey { route_source: "template".into(), ..series("/template", 200) }, 3);
         let observed = batch.into_observed();
         let names: Vec<String> = observed
             .iter()

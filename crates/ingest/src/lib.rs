@@ -30,7 +30,9 @@ mod wire;
 pub mod fuzzing;
 
 pub use auth::{AccessConfig, AccessError, NewToken, Role, TokenOwner, user_line};
-pub use http::{Config, HostName, Network, NotAHostName, Server, StartError};
+pub use http::{
+    Cidr, Config, HostName, Network, NotACidr, NotAHostName, Server, StartError, TlsError, TlsFiles,
+};
 pub use limits::Limits;
 pub use model::request::columns as request_columns;
 pub use offline::query_offline;

@@ -5,19 +5,47 @@ use std::time::Duration;
 /// The bounds of the service. Beyond a bound it refuses with a status that the sender understands.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Connections at a time; further ones wait in the kernel's queue.
+    /// Connections at a time. When all places are taken, a further one replaces one that waits for a request; while none
+    /// waits, it stays in the kernel's queue. Each takes a file descriptor and at most [`head_bytes`](Self::head_bytes).
     pub connections: usize,
-    /// Time for a request's head to arrive, and for an idle connection to be used again.
+    /// Connections of one peer (an IPv4 address, or a /64 network of IPv6), within
+    /// [`connections`](Self::connections). Envoy opens one for each worker thread.
+    pub connections_per_peer: usize,
+    /// Requests at a time on paths other than `/v1/*` and `/healthz`, until their answers are read; beyond, 503. This
+    /// keeps the other places for gateways and health checks.
+    pub visitors: usize,
+    /// Bytes of a request's head; a longer one is answered 431.
+    pub head_bytes: usize,
+    /// Time for a head to arrive, from the opening of the connection or from the first byte of a further head; then the
+    /// connection is closed.
     pub head_timeout: Duration,
+    /// Time between two requests of a connection; then it is closed. Envoy closes idle connections after an hour, and
+    /// notices when they are closed.
+    pub idle_timeout: Duration,
+    /// Time in which a client must read at least a byte of a blocked answer; then the connection is closed.
+    pub write_timeout: Duration,
+    /// Time in which a client must read a whole answer; then the connection is closed.
+    pub answer_timeout: Duration,
+    /// Bytes of all answers of the read API that their clients have not read; beyond, 503.
+    pub answer_bytes: usize,
+    /// Bytes of these that one peer may have, except that one answer is always allowed; beyond, 503.
+    pub answer_bytes_per_peer: usize,
+    /// Requests on `/v1/*` of one peer in a second, on the average of ten seconds; beyond, 429. A worker thread of Envoy
+    /// sends about three.
+    pub sender_requests_per_second: u32,
+    /// Bytes on `/v1/*` of one peer in a second, on the average of ten seconds; beyond, 429.
+    pub sender_bytes_per_second: u64,
+    /// Requests on other paths of one peer in a second, on the average of ten seconds; beyond, 429.
+    pub reader_requests_per_second: u32,
     /// Time for a request's body to arrive; a slower one is answered 408.
     pub body_timeout: Duration,
     /// Bytes of one body, as sent and after decompression; a larger one is answered 413.
     pub body_bytes: usize,
-    /// Bytes of all bodies being received, decoded or stored; beyond, 429.
+    /// Bytes of memory of all bodies being received, decoded or stored; beyond, 429.
     pub memory_bytes: usize,
-    /// Protobuf messages (records, points, attributes) in one body; beyond, 413. This bounds the memory that a small
-    /// body can take when it is decoded.
-    pub messages: usize,
+    /// Bytes of memory that the content of one body may take when it is decoded; beyond, 413. It is held before it is
+    /// made, out of [`Limits::memory_bytes`].
+    pub decoded_bytes: usize,
     /// Bodies decoded at a time; further ones wait.
     pub decoders: usize,
     /// Batches that wait for each of the two writers; beyond, 429.
@@ -36,8 +64,10 @@ pub struct Limits {
     pub query_timeout: Duration,
     /// Points in one answer of `timeseries`.
     pub points: usize,
-    /// Groups in one answer of `summary`.
+    /// Groups whose percentiles are added up at a time: the most in one answer of `summary`, or of `timeseries` in all.
     pub groups: usize,
+    /// Groups of which `summary` makes pages; beyond, it refuses.
+    pub ranked_groups: usize,
     /// Rows in one answer of `requests`.
     pub rows: usize,
     /// Bytes of the rows in one answer of `requests`: the page ends before the row that would exceed them, if it is not
@@ -53,11 +83,22 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1024,
-            head_timeout: Duration::from_secs(75),
+            connections_per_peer: 256,
+            visitors: 512,
+            head_bytes: 64 << 10,
+            head_timeout: Duration::from_secs(15),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(20),
+            answer_timeout: Duration::from_secs(120),
+            answer_bytes: 128 << 20,
+            answer_bytes_per_peer: 64 << 20,
+            sender_requests_per_second: 2_000,
+            sender_bytes_per_second: 64 << 20,
+            reader_requests_per_second: 200,
             body_timeout: Duration::from_secs(30),
             body_bytes: 16 << 20,
             memory_bytes: 256 << 20,
-            messages: 1_000_000,
+            decoded_bytes: 128 << 20,
             decoders: 2,
             writer_queue: 64,
             series: 500_000,
@@ -68,6 +109,7 @@ impl Default for Limits {
             query_timeout: Duration::from_secs(15),
             points: 11_000,
             groups: 10_000,
+            ranked_groups: 200_000,
             rows: 1_000,
             page_bytes: 16 << 20,
             scanned: 500_000,

@@ -1,7 +1,7 @@
 //! The service's own metrics, for Prometheus.
 
 use crate::learning::Attention;
-use crate::model::Signal;
+use crate::model::{Rejection, Rejections, Signal};
 use crate::store::Stored;
 use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use prometheus::{Registry, TextEncoder, core::Collector};
@@ -18,7 +18,7 @@ const REJECTED: &str = "rejected";
 const TAKEN: &str = "taken";
 const PASSED_OVER: &str = "passed_over";
 /// Reasons to refuse a request or a connection before its handler.
-const REFUSALS: [&str; 8] = [
+const REFUSALS: [&str; 18] = [
     "unknown_host",
     "foreign_origin",
     "malformed",
@@ -27,21 +27,36 @@ const REFUSALS: [&str; 8] = [
     "sign_in",
     "role",
     "csrf",
+    "client_certificate",
+    "rate",
+    "readers",
+    "answer_memory",
+    "peer_connections",
+    "connection_replaced",
+    "head_timeout",
+    "write_timeout",
+    "tls_handshake",
+    "preview_timeout",
 ];
+const RELOADS: [&str; 2] = ["loaded", "failed"];
 
 /// Counters since the start of the process, and gauges.
 pub(crate) struct Stats {
     registry: Registry,
     answers: IntCounterVec,
     refusals: IntCounterVec,
+    tls_reloads: IntCounterVec,
     durations: HistogramVec,
     received_bytes: IntCounterVec,
     batches: IntCounterVec,
     records: IntCounterVec,
+    rejected: IntCounterVec,
     lessons: IntCounterVec,
     started_at: Gauge,
     queues: IntGaugeVec,
     memory_bytes: IntGauge,
+    answer_bytes: IntGauge,
+    tls_outdated: IntGauge,
     store_bytes: IntGaugeVec,
     troubles: IntGauge,
 }
@@ -50,6 +65,10 @@ pub(crate) struct Stats {
 pub(crate) struct Gauges {
     /// Bytes of bodies being received, decoded or stored.
     pub(crate) memory_bytes: usize,
+    /// Bytes of answers that their clients have not read.
+    pub(crate) answer_bytes: usize,
+    /// Whether the files for TLS on disk cannot be used.
+    pub(crate) tls_outdated: bool,
     /// Batches that wait for a writer, by its name.
     pub(crate) queues: [(&'static str, usize); 2],
     /// Bytes on disk, by kind of file.
@@ -91,6 +110,11 @@ impl Stats {
                 "Requests and connections that reached no handler, by reason.",
                 &["reason"],
             )?,
+            tls_reloads: counters(
+                "tls_reloads_total",
+                "Changes of the files for TLS by outcome; after a failed one the previous certificate stays.",
+                &["outcome"],
+            )?,
             durations: register(
                 &registry,
                 HistogramVec::new(durations.buckets(BOUNDS.to_vec()), &["path"])?,
@@ -106,6 +130,11 @@ impl Stats {
                 "Points, log records and spans by outcome, without those of repeated requests.",
                 &["signal", "outcome"],
             )?,
+            rejected: counters(
+                "rejected_total",
+                "Points, log records and spans that are not stored although their request is, by reason.",
+                &["signal", "reason"],
+            )?,
             lessons: counters(
                 "learning_batches_total",
                 "Batches that show routes, by whether they are learned from: passed_over found the queue full.",
@@ -117,6 +146,11 @@ impl Stats {
             )?,
             queues: gauges("queue_batches", "Batches that wait for a writer of the store.", &["writer"])?,
             memory_bytes: gauge("memory_bytes", "Bytes of bodies received and not yet stored.")?,
+            answer_bytes: gauge("answer_bytes", "Bytes of answers that their clients have not read.")?,
+            tls_outdated: gauge(
+                "tls_outdated",
+                "1 while the files for TLS on disk cannot be used and the previous certificate stays.",
+            )?,
             store_bytes: gauges("store_bytes", "Bytes on disk by kind of file.", &["file"])?,
             troubles: gauge("troubled_files", "Files set aside or not readable, see /healthz.")?,
             registry,
@@ -133,11 +167,22 @@ impl Stats {
             for outcome in [STORED, REJECTED] {
                 stats.records.with_label_values(&[signal, outcome]);
             }
+            for reason in Rejection::ALL {
+                stats.rejected.with_label_values(&[signal, reason.name()]);
+            }
+        }
+        for outcome in RELOADS {
+            stats.tls_reloads.with_label_values(&[outcome]);
         }
         for reason in REFUSALS {
             stats.refusals.with_label_values(&[reason]);
         }
         Ok(stats)
+    }
+
+    /// Counts a change of the files for TLS.
+    pub(crate) fn tls_reloaded(&self, outcome: &'static str) {
+        self.tls_reloads.with_label_values(&[outcome]).inc();
     }
 
     /// Counts a request or a connection that reaches no handler. The reason is a constant.
@@ -158,12 +203,18 @@ impl Stats {
     }
 
     /// Counts a batch that is on disk, with the numbers of its records that were stored and rejected.
-    pub(crate) fn stored(&self, signal: Signal, stored: Stored, records: u64, rejected: u64) {
+    pub(crate) fn stored(&self, signal: Signal, stored: Stored, records: u64, rejected: &Rejections) {
         match stored {
             Stored::New { .. } => {
                 self.batch(signal, STORED);
-                self.records.with_label_values(&[signal.name(), STORED]).inc_by(records);
-                self.records.with_label_values(&[signal.name(), REJECTED]).inc_by(rejected);
+                let beyond = stored.rejected().total();
+                self.records
+                    .with_label_values(&[signal.name(), STORED])
+                    .inc_by(records.saturating_sub(beyond));
+                self.records.with_label_values(&[signal.name(), REJECTED]).inc_by(rejected.total());
+                for (reason, count) in rejected.each() {
+                    self.rejected.with_label_values(&[signal.name(), reason.name()]).inc_by(count);
+                }
             }
             Stored::Repeat => self.batch(signal, REPEATED),
         }
@@ -191,6 +242,8 @@ impl Stats {
         let whole = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
         self.started_at.set(gauges.started_at);
         self.memory_bytes.set(whole(gauges.memory_bytes as u64));
+        self.answer_bytes.set(whole(gauges.answer_bytes as u64));
+        self.tls_outdated.set(i64::from(gauges.tls_outdated));
         self.troubles.set(whole(gauges.troubles as u64));
         for (writer, depth) in gauges.queues {
             self.queues.with_label_values(&[writer]).set(whole(depth as u64));

@@ -119,7 +119,7 @@ fn odd_attributes_do_no_harm() {
         ],
         json!({"request_headers": {"x-tag": ["a", "b", "c"]}, "request_body": "{}", "grpc_status": 14}),
     );
-    let many = vec!["v"; 300_000];
+    let many = vec!["v"; 1_900];
     check(vec![list("http.response.header.x", &many)], json!({"response_headers": {"x": vec!["v"; 200]}}));
 }
 
@@ -209,4 +209,18 @@ fn redaction_is_kept_by_gateway_and_epoch() {
         .collect();
     found.sort_unstable();
     assert_eq!(found, [(Some("edge-1"), Some(1)), (Some("edge-1"), Some(2)), (Some("edge-2"), Some(3))]);
+}
+
+#[test]
+fn a_record_with_attributes_without_end_is_rejected_and_the_others_are_stored() {
+    let service = Service::start();
+    let many = vec!["v"; 300_000];
+    let mut batch = with(vec![list("http.response.header.x", &many)]);
+    let other = with(vec![text("url.path", "/other")]).resource_logs.remove(0);
+    batch.resource_logs.push(other);
+    let answer = service.send("/v1/logs", None, &batch);
+    assert_eq!(answer.status, 200);
+    assert!(answer.text().contains("a record or point may have 2,000 attributes"), "{:?}", answer.text());
+    let rows = service.json("/api/v1/requests?from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z");
+    assert_eq!(rows["rows"].as_array().unwrap().len(), 1, "{rows}");
 }

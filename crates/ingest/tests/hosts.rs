@@ -18,7 +18,7 @@ fn raw(service: &Service, request: &str) -> (u16, String) {
 
 #[test]
 fn a_request_with_a_foreign_host_is_refused() {
-    let network = Network { hosts: vec!["gatelens.example.com".parse().unwrap()] };
+    let network = Network { hosts: vec!["gatelens.example.com".parse().unwrap()], ..Network::default() };
     let service = Service::on(network, Limits::default());
     let check = |head: &str, status: u16| {
         let (answered, body) = raw(&service, &format!("{head}connection: close\r\n\r\n"));

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod access;
+mod by_gateway;
 mod captured;
 mod consumers;
 mod counts;
@@ -12,6 +13,7 @@ mod faults;
 mod half_close;
 mod hostile;
 mod hosts;
+mod network;
 mod openapi;
 mod page;
 mod patterns;
@@ -26,3 +28,4 @@ mod senders;
 mod starts;
 mod stats;
 mod support;
+mod tls;

@@ -68,8 +68,15 @@ fn paths_and_parameters_are_those_of_the_service() {
 fn bounds_of_parameters_are_those_of_the_service() {
     let service = Service::start();
     let document = document(&service);
-    for (path, name) in [("/api/v1/timeseries", "step"), ("/api/v1/requests", "limit")] {
-        let schema = &document["components"]["parameters"][name]["schema"];
+    for (path, name, component) in [
+        ("/api/v1/timeseries", "step", "step"),
+        ("/api/v1/requests", "limit", "limit"),
+        ("/api/v1/consumers", "limit", "limit"),
+        ("/api/v1/patterns", "limit", "limit"),
+        ("/api/v1/gateways", "limit", "gateways_limit"),
+        ("/api/v1/summary", "limit", "summary_limit"),
+    ] {
+        let schema = &document["components"]["parameters"][component]["schema"];
         let (least, most) = (schema["minimum"].as_i64().unwrap(), schema["maximum"].as_i64().unwrap());
         let unit = schema["multipleOf"].as_i64().unwrap_or(1);
         let ask = |value: i64| service.get(&format!("{path}?{name}={value}")).status;
@@ -105,7 +112,7 @@ fn answers_are_as_described() {
     service.send("/v1/logs", Some(("edge-2", 1, 1)), &export_logs(vec![bare])).accepted();
     let document = document(&service);
     let all = "service,environment,version,direction,consumer,method,route,host,upstream_cluster,status,grpc_status,\
-         error_type";
+         error_type,gateway";
     for (path, query, rows) in [
         ("/api/v1/summary", format!("{DAY}&group_by={all}"), 2),
         ("/api/v1/summary", DAY.to_owned(), 1),

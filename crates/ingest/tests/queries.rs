@@ -16,7 +16,7 @@ fn wrong_questions_are_answered_with_what_was_meant() {
         ("summary?from=yesterday", 400, json!("from"), "2026-01-31T12:00:00Z"),
         ("summary?from=20&to=10", 400, json!("from"), "before to"),
         ("summary?from=1&from=2", 400, json!("from"), "more than once"),
-        ("summary?gateway=edge-1", 400, json!("gateway"), "there is no parameter"),
+        ("gateways?version=1", 400, json!("version"), "there is no parameter"),
         ("summary?group_by=colour", 400, json!("group_by"), "expected one of consumer, group, method"),
         ("summary?status=ok", 400, json!("status"), "404"),
         ("summary?status=7xx", 400, json!("status"), "5xx"),
@@ -105,7 +105,7 @@ fn a_file_of_a_newer_version_is_left_alone() {
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains("schema version 99"), "{}", answer.text());
     // A file of the first version is brought up to date.
-    let tables = "DROP TABLE reports; DROP TABLE tags; DROP TABLE coarse_intervals; DROP TABLE retention_marks; DROP TABLE expired_gateways; DROP TABLE redaction; DROP TABLE patterns; DROP TABLE pattern_places; DROP TABLE consumers; ALTER TABLE states DROP COLUMN attempts; ALTER TABLE minutes DROP COLUMN attempts; ALTER TABLE half_hours DROP COLUMN attempts; PRAGMA user_version = 1";
+    let tables = "DROP TABLE reports; DROP TABLE tags; DROP TABLE coarse_intervals; DROP TABLE retention_marks; DROP TABLE expired_gateways; DROP TABLE redaction; DROP TABLE patterns; DROP TABLE pattern_places; DROP TABLE consumers; DROP TABLE instances; DROP TABLE gateway_minutes; DROP TABLE gateway_half_hours; ALTER TABLE minutes DROP COLUMN instance; ALTER TABLE half_hours DROP COLUMN instance; ALTER TABLE states DROP COLUMN attempts; ALTER TABLE minutes DROP COLUMN attempts; ALTER TABLE half_hours DROP COLUMN attempts; PRAGMA user_version = 1";
     service.restart(|_| rusqlite::Connection::open(&path).unwrap().execute_batch(tables).unwrap());
     assert_eq!(service.json("/api/v1/gateways")["rows"], json!([]));
     service.restart(|_| ());

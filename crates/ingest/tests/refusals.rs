@@ -58,11 +58,12 @@ type Case<'a> = (&'a [(&'a str, &'a str)], &'a [u8], u16, &'a str);
 
 #[test]
 fn wrong_bodies_are_refused() {
-    let service = Service::with(Limits { body_bytes: 1 << 20, messages: 10_000, ..Limits::default() });
+    let service = Service::with(Limits { body_bytes: 1 << 20, decoded_bytes: 9 << 20, ..Limits::default() });
     let good = log(&[(NOON, made("/", 200, 0.1))]).encode_to_vec();
     let zeroes = vec![0u8; 2 << 20];
-    // An empty record takes two bytes here and some hundred in memory.
-    let many: Vec<u8> = nested(&[0x0a, 0x12], &[0x12, 0x00].repeat(100_000));
+    // A request of which nothing is known takes 20 bytes here and a kilobyte in memory.
+    let request = [&[0x12, 18, 0x62, 16], b"gatelens.request".as_slice()].concat();
+    let many: Vec<u8> = nested(&[0x0a, 0x12], &request.repeat(10_000));
     let deep = (0..200).fold(Vec::new(), |inner, _| nested(&[0x2a, 0x0a], &inner));
     let deep = nested(&[0x0a, 0x12, 0x12, 0x32, 0x12], &deep);
     let truncated = &good[..good.len() - 3];
@@ -129,13 +130,12 @@ fn a_slow_sender_is_answered_408() {
 
 #[test]
 fn more_than_fits_in_memory_is_put_off() {
-    let service = Service::with(Limits { memory_bytes: 2000, ..Limits::default() });
+    let service = Service::with(Limits { memory_bytes: 200_000, ..Limits::default() });
     let body = Frame::default().of(&[made("/", 200, 0.1)]).encode_to_vec();
-    assert!(body.len() < 2000);
     let typed = [("content-type", PROTOBUF)];
-    refused(&service.post("/v1/metrics", &typed, &[0u8; 2001]), 429, "too much");
+    refused(&service.post("/v1/metrics", &typed, &[0u8; 200_001]), 429, "too much");
     let zipped = [("content-type", PROTOBUF), ("content-encoding", "gzip")];
-    refused(&service.post("/v1/metrics", &zipped, &gzip(&[0u8; 4000])), 429, "too much");
+    refused(&service.post("/v1/metrics", &zipped, &gzip(&[0u8; 400_000])), 429, "too much");
     service.post("/v1/metrics", &typed, &body).accepted();
     assert_eq!(requests(&service), 1);
 }

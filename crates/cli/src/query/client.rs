@@ -61,6 +61,21 @@ impl Source {
     }
 }
 
+/// Adds the rows of the next page to an answer, and takes its cursor over.
+pub(crate) fn append(answer: &mut Value, page: &mut Value) {
+    if let (Some(rows), Some(more)) = (answer["rows"].as_array_mut(), page["rows"].as_array_mut()) {
+        rows.append(more);
+    }
+    for key in ["next", "more"] {
+        match page.as_object_mut().and_then(|page| page.remove(key)) {
+            Some(value) => answer[key] = value,
+            None => {
+                answer.as_object_mut().map(|answer| answer.remove(key));
+            }
+        }
+    }
+}
+
 /// The token to read with, never from the command line, which other users of the machine see.
 pub(crate) fn token(file: Option<&Path>) -> Result<Option<String>, String> {
     let token = match file {

@@ -5,11 +5,12 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde_json::Value;
 use std::borrow::Cow;
 
-const GROUPS: [&str; 15] = [
+const GROUPS: [&str; 16] = [
     "service",
     "environment",
     "version",
     "direction",
+    "gateway",
     "consumer",
     "consumer_name",
     "consumer_group",
@@ -39,7 +40,7 @@ const SUMS: [&str; 15] = [
     "gateway_p50_ms",
     "gateway_p95_ms",
 ];
-const REQUEST_SHORT: [&str; 9] = [
+const REQUEST_SHORT: [&str; 10] = [
     "time",
     "consumer",
     "method",
@@ -47,10 +48,12 @@ const REQUEST_SHORT: [&str; 9] = [
     "status",
     "duration_ms",
     "upstream_ms",
+    "attempts",
     "error_type",
     "request_id",
 ];
-const CONSUMER: [&str; 7] = ["service", "environment", "id", "name", "group", "first_seen", "last_seen"];
+const CONSUMER: [&str; 8] =
+    ["service", "environment", "direction", "id", "name", "group", "first_seen", "last_seen"];
 const GATEWAY: [&str; 33] = [
     "instance",
     "epoch",
@@ -131,7 +134,7 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
         (Question::Summary | Question::Timeseries, _) => {
             let grouped = GROUPS.into_iter().filter(|name| rows.iter().any(|row| row.get(name).is_some()));
             let sums = SUMS.into_iter().filter(|name| {
-                let own = name.starts_with("upstream") || name.starts_with("gateway");
+                let own = name.starts_with("upstream") || name.starts_with("gateway_");
                 extent == Extent::Whole || !own
             });
             let time = (question == Question::Timeseries).then_some("time");

@@ -21,7 +21,12 @@ pub(super) fn add(
     }
     let token = client::token(None).map_err(Failure::Refused)?;
     let source = Source::Service { url: server.trim_end_matches('/').to_owned(), token };
-    let answer = source.ask("patterns", &query.finish())?;
+    let question = query.finish();
+    let mut answer = source.ask("patterns", &question)?;
+    while let Some(next) = answer["next"].as_str() {
+        let mut page = source.ask("patterns", &format!("{question}&cursor={next}"))?;
+        client::append(&mut answer, &mut page);
+    }
     for row in members(&answer, "rows") {
         let scope = format!("{server} ({}, {})", text(row, "service"), text(row, "environment"));
         for template in members(row, "templates") {

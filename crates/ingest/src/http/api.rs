@@ -62,7 +62,8 @@ pub(super) async fn health(extract::State(state): Shared, who: Who) -> Response 
     }
     // A stranger learns whether it works, and nothing about its files.
     let is_known = who.role().is_some();
-    let troubles = if is_known { state.data.troubles() } else { Vec::new() };
+    let mut troubles = if is_known { state.data.troubles() } else { Vec::new() };
+    troubles.extend(state.tls.as_ref().and_then(|tls| tls.trouble()).filter(|_| is_known));
     match examine(&state).await.trouble {
         None => json(StatusCode::OK, &Body { status: "ok", message: None, troubles }),
         message => {

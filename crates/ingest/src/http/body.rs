@@ -108,9 +108,9 @@ impl Held {
         Ok(())
     }
 
-    /// Frees the bytes and keeps the share, because the decoded batch still takes memory.
-    pub(super) fn into_share(self) -> Share {
-        self.memory
+    /// An empty share of the same memory, for the batch that is made of the bytes.
+    pub(super) fn share(&self) -> Share {
+        Share::of(&self.memory.semaphore)
     }
 }
 
@@ -136,7 +136,7 @@ impl Share {
         Self { semaphore: Arc::clone(semaphore), permits: None }
     }
 
-    fn grow(&mut self, bytes: usize) -> Result<(), ReceiveError> {
+    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), ReceiveError> {
         let bytes = u32::try_from(bytes).map_err(|_| ReceiveError::Busy)?;
         let more =
             Arc::clone(&self.semaphore).try_acquire_many_owned(bytes).map_err(|_| ReceiveError::Busy)?;

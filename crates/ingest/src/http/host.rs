@@ -66,6 +66,12 @@ impl Hosts {
         Self(names.into_iter().map(|HostName(name)| name).collect())
     }
 
+    /// Whether a request used a name given by `--host`.
+    pub(super) fn names(&self, headers: &HeaderMap) -> bool {
+        let host = headers.get(header::HOST).and_then(|host| authority(host.to_str().ok()?));
+        matches!(host, Some((Host::Name(name), _)) if self.0.contains(&name))
+    }
+
     /// Whether a request for `path` may use this host.
     fn has(&self, host: &Host, path: &str) -> bool {
         match host {

@@ -1,17 +1,26 @@
 //! The socket: routes, connections, and the end of both.
 
 mod access;
+mod activity;
 mod api;
 mod assets;
 mod body;
+mod bounds;
+mod connections;
 mod hand_back;
 mod host;
 mod otlp;
+mod peers;
+mod places;
 mod redact;
 mod refusal;
 mod session;
+mod socket;
+mod tls;
 
 pub use host::{HostName, NotAHostName};
+pub use peers::{Cidr, NotACidr};
+pub use tls::{TlsError, TlsFiles};
 
 use crate::auth::{Access, AccessConfig, AccessError};
 use crate::clock;
@@ -31,14 +40,12 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use gatelens_model::route_patterns;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::net::{TcpListener, TcpStream};
+use std::time::Instant;
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 /// Where to listen, where to keep, and how much to take.
@@ -64,6 +71,10 @@ pub struct Network {
     /// Names that a request may have in `Host` besides IP literals and `localhost`. A request with another name gets
     /// 421, except that senders may use the name of Envoy's cluster.
     pub hosts: Vec<HostName>,
+    /// Proxies in front of the service whose `x-forwarded-for` names the client.
+    pub trusted_proxies: Vec<Cidr>,
+    /// Serves TLS when given, and plain HTTP otherwise.
+    pub tls: Option<TlsFiles>,
 }
 
 /// Why the service cannot start.
@@ -77,6 +88,9 @@ pub enum StartError {
         /// The error of the system.
         source: std::io::Error,
     },
+    /// The files for TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The files of tokens or people cannot be used, or are missing where they are needed.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -113,6 +127,13 @@ pub(crate) struct State {
     limits: Limits,
     access: Access,
     hosts: host::Hosts,
+    proxies: peers::Proxies,
+    peers: Arc<peers::Peers>,
+    tls: Option<Arc<tls::Tls>>,
+    /// Requests of readers that may still begin.
+    visitors: Arc<Semaphore>,
+    /// Bytes of answers that may still be made.
+    answers: Arc<Semaphore>,
     data: Arc<DataDir>,
     writers: Arc<Writers>,
     patterns: Arc<KnownPatterns>,
@@ -126,7 +147,7 @@ pub(crate) struct State {
     /// Passwords that may be hashed at a time.
     sign_ins: Arc<Semaphore>,
     health: tokio::sync::Mutex<Option<api::Health>>,
-    stats: Stats,
+    stats: Arc<Stats>,
     /// Unix seconds.
     started_at: f64,
 }
@@ -139,7 +160,7 @@ impl State {
 
     /// Whether readers come over TLS, so that cookies may ask for it.
     fn is_secure(&self) -> bool {
-        false
+        self.tls.is_some()
     }
 }
 
@@ -152,6 +173,7 @@ impl Server {
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let Config { listen, data, limits, retention, network, access } = config;
         let access = Access::open(&access, listen)?;
+        let tls = network.tls.map(tls::Tls::new).transpose()?.map(Arc::new);
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
@@ -168,10 +190,15 @@ impl Server {
             previews: Arc::new(Semaphore::new(limits.previews)),
             sign_ins: Arc::new(Semaphore::new(limits.sign_ins)),
             health: tokio::sync::Mutex::new(None),
-            stats: Stats::new()?,
+            stats: Arc::new(Stats::new()?),
             started_at: clock::now() as f64 / 1e9,
             store: Box::new(Files::new(Arc::clone(&data), limits.clone())),
             hosts: host::Hosts::new(network.hosts),
+            proxies: peers::Proxies(network.trusted_proxies),
+            peers: Arc::new(peers::Peers::new(&limits)),
+            tls,
+            visitors: Arc::new(Semaphore::new(limits.visitors)),
+            answers: Arc::new(Semaphore::new(limits.answer_bytes)),
             limits,
             access,
             data,
@@ -180,6 +207,12 @@ impl Server {
             learning,
         });
         Ok(Self { listener, address, state, retention })
+    }
+
+    /// The URL of the page.
+    pub fn url(&self) -> String {
+        let scheme = if self.state.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// The address it listens on, with the port that port 0 became.
@@ -191,37 +224,20 @@ impl Server {
     /// [`Limits::stop_timeout`] and the writers store what they hold.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { listener, state, retention, .. } = self;
-        let places = Arc::new(Semaphore::new(state.limits.connections));
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
         let upkeep =
             tokio::spawn(jobs::upkeep(Arc::clone(&state.writers), Arc::clone(&state.data), retention));
         let watching = tokio::spawn(jobs::watch_access(Arc::clone(&state)));
-        let mut stop = std::pin::pin!(stop);
-        loop {
-            let accepted = tokio::select! {
-                () = &mut stop => break,
-                accepted = accept(&listener, &places) => accepted,
-            };
-            let Some((stream, peer, place)) = accepted else { continue };
-            let client = access::Client { address: peer.ip().to_canonical() };
-            let router = router.clone().layer(extract::Extension(client));
-            // Answers are single writes; waiting to fill packets only delays them.
-            let _ = stream.set_nodelay(true);
-            let connection = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(state.limits.head_timeout)
-                // A gateway that ends sends its last batch and closes: the batch is whole, and is stored.
-                .half_close(true)
-                .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-            let connection = graceful.watch(connection);
-            tokio::spawn(async move {
-                // Whatever ended the connection, its sender knows.
-                let _ = connection.await;
-                drop(place);
-            });
+        let following = state.tls.clone().map(|tls| tokio::spawn(tls::follow(tls, Arc::clone(&state.stats))));
+        tokio::select! {
+            () = stop => {}
+            () = connections::accept(&listener, &state, &router, &graceful) => {}
         }
         drop(listener);
+        if let Some(following) = following {
+            following.abort();
+        }
         watching.abort();
         upkeep.abort();
         // They are done when they have let go of the writers and the state.
@@ -230,21 +246,6 @@ impl Server {
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.
         let _ = tokio::task::spawn_blocking(move || drop(state)).await;
-    }
-}
-
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.ok()?;
-    match listener.accept().await {
-        Ok((stream, peer)) => Some((stream, peer, place)),
-        Err(_) => {
-            // Out of file descriptors, as a rule: they come back when connections end.
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            None
-        }
     }
 }
 
@@ -264,8 +265,9 @@ fn router(state: Arc<State>) -> Router {
         .fallback(assets::serve)
         // A request passes these from the last to the first.
         .layer(from_fn_with_state(Arc::clone(&state), access::guard))
+        .layer(from_fn_with_state(Arc::clone(&state), bounds::keep))
         .layer(from_fn_with_state(Arc::clone(&state), host::check))
-        .layer(axum::middleware::map_response(harden))
+        .layer(from_fn_with_state(Arc::clone(&state), harden))
         .layer(from_fn_with_state(Arc::clone(&state), measure))
         .with_state(state)
 }
@@ -291,6 +293,8 @@ async fn stats(extract::State(state): extract::State<Arc<State>>) -> Response {
         queues: state.writers.queues(),
         store_bytes: state.data.sizes(),
         troubles: state.data.troubles().len(),
+        answer_bytes: state.limits.answer_bytes.saturating_sub(state.answers.available_permits()),
+        tls_outdated: state.tls.as_ref().is_some_and(|tls| tls.trouble().is_some()),
         started_at: state.started_at,
     };
     match state.stats.render(&gauges) {
@@ -302,9 +306,22 @@ async fn stats(extract::State(state): extract::State<Arc<State>>) -> Response {
 }
 
 /// Headers that hold for every answer.
-async fn harden(mut response: Response) -> Response {
+async fn harden(extract::State(state): extract::State<Arc<State>>, request: Request, next: Next) -> Response {
+    // A browser would hold all of localhost to TLS, and other services with it.
+    let strict = state.tls.is_some() && state.hosts.names(request.headers());
+    let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    // The page has a policy of its own; nothing else is for a window or a frame.
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+    if strict {
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));
+    }
     response
 }

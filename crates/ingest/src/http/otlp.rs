@@ -7,9 +7,9 @@ use crate::clock;
 use crate::error::ReceiveError;
 use crate::learning;
 use crate::limits::Limits;
-use crate::model::{Identity, Scope, Signal, labelled};
+use crate::model::{Identity, Rejections, Scope, Signal, labelled};
 use crate::store::{Refused, Stored};
-use crate::wire::{self, Batch, Bounds, Encoding};
+use crate::wire::{self, Batch, Budget, Encoding};
 use axum::body::Body;
 use axum::extract;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -39,7 +39,7 @@ pub(super) async fn receive(
     let encoding = encoding.unwrap_or(Encoding::Protobuf);
     match stored {
         Ok(Taken { rejected, gateway }) => {
-            let answer = success(signal, encoding, rejected);
+            let answer = success(signal, encoding, &rejected);
             hand_back::name_version(answer, gateway.and_then(|scope| state.patterns.get(&scope)))
         }
         Err(error) => {
@@ -54,16 +54,9 @@ pub(super) async fn receive(
 
 /// An export that was stored.
 struct Taken {
-    rejected: Rejected,
+    rejected: Rejections,
     /// The scope of its sender, if that is a gateway of ours.
     gateway: Option<Scope>,
-}
-
-/// The part of an export that was not stored.
-#[derive(Default)]
-struct Rejected {
-    count: u64,
-    reason: &'static str,
 }
 
 async fn store(
@@ -90,20 +83,18 @@ async fn store(
     match batch {
         Batch::Counts(batch) => {
             let gateway = batch.identity.as_ref().and(batch.parts.first()).map(|part| part.gateway.scope());
+            let mut rejected = batch.rejected;
             let points: u64 = batch.parts.iter().map(|part| part.points.len() as u64).sum();
             let writing = Arc::clone(state);
             let (stored, observed) =
                 to_its_end(async move { (writing.writers.metrics(batch).await, share) }).await??;
             state.stats.observed(state.learning.observe(observed));
-            let count = match stored {
-                Stored::New { rejected } => rejected,
-                Stored::Repeat => 0,
-            };
-            state.stats.stored(signal, stored, points - count, count);
-            let reason = "the store holds its maximum of series: send fewer label values";
-            Ok(Taken { rejected: Rejected { count, reason }, gateway })
+            rejected.merge(&stored.rejected());
+            state.stats.stored(signal, stored, points, &rejected);
+            Ok(Taken { rejected, gateway })
         }
-        Batch::Requests(batch, others) => {
+        Batch::Requests(batch) => {
+            let mut rejected = batch.rejected;
             let gateway = batch.identity.as_ref().and(batch.parts.first()).map(|part| part.gateway.scope());
             let observed = learning::observed(&batch);
             let labelled = labelled(&batch);
@@ -111,8 +102,9 @@ async fn store(
             let writing = Arc::clone(state);
             let stored =
                 to_its_end(async move { (writing.writers.requests(batch, signal).await, share) }).await??;
-            state.stats.stored(signal, stored, events, others);
-            if stored != Stored::Repeat {
+            rejected.merge(&stored.rejected());
+            state.stats.stored(signal, stored, events, &rejected);
+            if !matches!(stored, Stored::Repeat) {
                 // Gateways repeat names and groups every ten minutes, so that one that cannot be stored is only late.
                 if !labelled.is_empty()
                     && let Err(error) = state.writers.labels(labelled).await
@@ -121,13 +113,7 @@ async fn store(
                 }
                 state.stats.observed(state.learning.observe(observed));
             }
-            let reason = match signal {
-                Signal::Traces => "only server spans of HTTP requests are stored: set http.request.method",
-                Signal::Logs | Signal::Metrics => {
-                    "only records of HTTP requests are stored: set http.request.method"
-                }
-            };
-            Ok(Taken { rejected: Rejected { count: others, reason }, gateway })
+            Ok(Taken { rejected, gateway })
         }
     }
 }
@@ -136,7 +122,7 @@ async fn store(
 fn check_environments(principal: &Principal, batch: &Batch) -> Result<(), ReceiveError> {
     let mut gateways: Box<dyn Iterator<Item = _>> = match batch {
         Batch::Counts(batch) => Box::new(batch.parts.iter().map(|part| &part.gateway)),
-        Batch::Requests(batch, _) => Box::new(batch.parts.iter().map(|part| &part.gateway)),
+        Batch::Requests(batch) => Box::new(batch.parts.iter().map(|part| &part.gateway)),
     };
     gateways.try_for_each(|gateway| principal.check_environment(&gateway.environment))
 }
@@ -157,7 +143,7 @@ async fn decode(
     kind: (Signal, Encoding),
     identity: Option<Identity>,
 ) -> Result<(Batch, Share), ReceiveError> {
-    let Limits { body_bytes, body_timeout, messages, .. } = state.limits;
+    let Limits { body_bytes, body_timeout, decoded_bytes, .. } = state.limits;
     let held = body::receive(body, &state.memory, body_bytes, body_timeout).await?;
     state.stats.received(kind.0, held.bytes.len());
     let place = Arc::clone(&state.decoders).acquire_owned().await.map_err(|_| ReceiveError::Busy)?;
@@ -165,9 +151,11 @@ async fn decode(
         // Held here, because the work continues after the sender has gone.
         let _place = place;
         let held: Held = held.unpack(packing)?;
-        let bounds = Bounds { bytes: body_bytes, messages };
-        let batch = wire::read(kind, &held.bytes, bounds, identity, clock::now())?;
-        Ok((batch, held.into_share()))
+        let mut share = held.share();
+        let mut hold = |bytes| share.grow(bytes).is_ok();
+        let mut budget = Budget::new(decoded_bytes, &mut hold);
+        let batch = wire::read(kind, &held.bytes, body_bytes, &mut budget, identity, clock::now())?;
+        Ok((batch, share))
     });
     decoding.await.map_err(|_| ReceiveError::Malformed("the body could not be decoded".to_owned()))?
 }
@@ -236,12 +224,12 @@ struct PartialSuccess {
     error_message: String,
 }
 
-fn success(signal: Signal, encoding: Encoding, Rejected { count, reason }: Rejected) -> Response {
+fn success(signal: Signal, encoding: Encoding, rejected: &Rejections) -> Response {
+    let (count, reason) = (rejected.total(), rejected.to_string());
     match encoding {
         Encoding::Protobuf => {
             let rejected = i64::try_from(count).unwrap_or(i64::MAX);
-            let partial_success =
-                (count > 0).then(|| PartialSuccess { rejected, error_message: reason.to_owned() });
+            let partial_success = (count > 0).then_some(PartialSuccess { rejected, error_message: reason });
             (StatusCode::OK, [(header::CONTENT_TYPE, PROTOBUF)], Answer { partial_success }.encode_to_vec())
                 .into_response()
         }

@@ -1,6 +1,9 @@
 //! An answer to a request that does not reach its handler.
 
-use axum::http::{HeaderValue, StatusCode, header};
+use super::otlp::{JSON, media_type};
+use crate::error::otlp_status;
+use crate::wire::Encoding;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -15,6 +18,17 @@ pub(super) struct Refusal {
     pub(super) field: Option<&'static str>,
     /// Seconds after which the client may try again.
     pub(super) retry_after: Option<u32>,
+}
+
+impl Refusal {
+    /// In the form that the OTLP specification gives refusals, in the encoding of the request.
+    pub(super) fn into_otlp(self, headers: &HeaderMap) -> Response {
+        let encoding = match media_type(headers).as_deref() {
+            Some(JSON) => Encoding::Json,
+            _ => Encoding::Protobuf,
+        };
+        otlp_status(self.status, self.message, encoding, self.retry_after)
+    }
 }
 
 impl IntoResponse for Refusal {

@@ -1,18 +1,20 @@
 //! Consumers: who they are, and what they are called.
 
-use super::{RequestBatch, SeriesKey};
+use super::{Gateway, RequestBatch, SeriesKey};
 use gatelens_model::value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Longest name and longest group, in characters, as in the filter.
 const MAX_LABEL_CHARS: usize = 64;
 
-/// A consumer of one service in one environment.
+/// A consumer of one service in one environment and direction.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ConsumerKey {
-    pub(crate) service: String,
-    pub(crate) environment: String,
-    pub(crate) id: String,
+    pub(crate) service: Arc<str>,
+    pub(crate) environment: Arc<str>,
+    pub(crate) direction: Arc<str>,
+    pub(crate) id: Arc<str>,
 }
 
 /// The name and the group of a consumer; empty where they are not known.
@@ -39,16 +41,22 @@ pub(crate) type Labelled = BTreeMap<ConsumerKey, (i64, ConsumerLabel)>;
 impl ConsumerKey {
     /// The consumer of a series, if it is one: nobody and the overflow are none.
     pub(crate) fn of_series(series: &SeriesKey) -> Option<Self> {
-        let SeriesKey { service, environment, consumer, .. } = series;
-        Self::of(service, environment, consumer)
+        let SeriesKey { service, environment, direction, consumer, .. } = series;
+        Self::of(service, environment, Arc::clone(direction), Arc::clone(consumer))
     }
 
-    fn of(service: &str, environment: &str, id: &str) -> Option<Self> {
-        let is_one = ![value::ANONYMOUS, value::OVERFLOW].contains(&id);
+    fn of(
+        service: &Arc<str>,
+        environment: &Arc<str>,
+        direction: impl Into<Arc<str>>,
+        id: impl AsRef<str> + Into<Arc<str>>,
+    ) -> Option<Self> {
+        let is_one = ![value::ANONYMOUS, value::OVERFLOW].contains(&id.as_ref());
         is_one.then(|| Self {
-            service: service.to_owned(),
-            environment: environment.to_owned(),
-            id: id.to_owned(),
+            service: Arc::clone(service),
+            environment: Arc::clone(environment),
+            direction: direction.into(),
+            id: id.into(),
         })
     }
 }
@@ -62,7 +70,8 @@ pub(crate) fn labelled(batch: &RequestBatch) -> Labelled {
                 text.iter().flat_map(|text| text.trim().chars()).take(MAX_LABEL_CHARS).collect::<String>()
             };
             let label = ConsumerLabel { name: cut(&event.consumer_name), group: cut(&event.consumer_group) };
-            let key = ConsumerKey::of(&part.gateway.service, &part.gateway.environment, &event.consumer);
+            let Gateway { service, environment, .. } = &part.gateway;
+            let key = ConsumerKey::of(service, environment, event.direction(), event.consumer.as_str());
             let Some(key) = key.filter(|_| label != ConsumerLabel::default()) else { continue };
             let (time, known) = found.entry(key).or_default();
             if event.time >= *time {

@@ -2,14 +2,17 @@
 
 use super::request::is_error;
 use super::scope::is_path;
-use super::{Gateway, Identity, Redaction, Report};
+use super::{Gateway, Identity, Redaction, Rejections, Report};
 use gatelens_model::sketch::Sketch;
+use std::sync::Arc;
 
 /// One request to `/v1/metrics`.
 #[derive(Debug)]
 pub(crate) struct MetricBatch {
     pub(crate) identity: Option<Identity>,
     pub(crate) parts: Vec<MetricPart>,
+    /// Points that are not among the parts.
+    pub(crate) rejected: Rejections,
 }
 
 /// The points of one resource.
@@ -22,33 +25,51 @@ pub(crate) struct MetricPart {
     pub(crate) points: Vec<Point>,
 }
 
-/// The dimensions of a series.
+/// The dimensions of a series. Series of one batch share the texts that they have in common, because a resource names
+/// some of them for all of its points.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct SeriesKey {
-    pub(crate) service: String,
-    pub(crate) environment: String,
+    pub(crate) service: Arc<str>,
+    pub(crate) environment: Arc<str>,
     /// Version of the service; empty where the sender names none.
-    pub(crate) version: String,
-    pub(crate) direction: String,
-    pub(crate) consumer: String,
-    pub(crate) method: String,
-    pub(crate) route: String,
+    pub(crate) version: Arc<str>,
+    pub(crate) direction: Arc<str>,
+    pub(crate) consumer: Arc<str>,
+    pub(crate) method: Arc<str>,
+    pub(crate) route: Arc<str>,
     /// Who configured the route: `template`, `route_name` or [`SENDER`]; empty for an inferred one.
-    pub(crate) route_source: String,
+    pub(crate) route_source: Arc<str>,
     /// The host that clients asked for; empty where the sender does not tell hosts apart.
-    pub(crate) host: String,
+    pub(crate) host: Arc<str>,
     /// Empty where the sender does not tell clusters apart.
-    pub(crate) upstream_cluster: String,
+    pub(crate) upstream_cluster: Arc<str>,
     /// 0 without a response.
     pub(crate) status: u16,
     /// Of a gRPC call.
     pub(crate) grpc_status: Option<u8>,
     /// Empty without an error.
-    pub(crate) error_type: String,
+    pub(crate) error_type: Arc<str>,
     pub(crate) overflow: bool,
 }
 
 impl SeriesKey {
+    /// All of its texts, so that they can be shared.
+    pub(crate) fn texts(&mut self) -> [&mut Arc<str>; 11] {
+        [
+            &mut self.service,
+            &mut self.environment,
+            &mut self.version,
+            &mut self.direction,
+            &mut self.consumer,
+            &mut self.method,
+            &mut self.route,
+            &mut self.route_source,
+            &mut self.host,
+            &mut self.upstream_cluster,
+            &mut self.error_type,
+        ]
+    }
+
     /// Whether its requests are errors.
     pub(crate) fn is_error(&self) -> bool {
         is_error(self.status, self.grpc_status.map(u64::from))

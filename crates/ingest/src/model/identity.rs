@@ -2,6 +2,7 @@
 
 use super::Scope;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Which export a request of a sender is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,18 +35,18 @@ pub(crate) struct Identity {
 }
 
 /// A sender, as its resource describes it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Gateway {
     pub(crate) instance: String,
     pub(crate) epoch: String,
-    pub(crate) service: String,
-    pub(crate) environment: String,
+    pub(crate) service: Arc<str>,
+    pub(crate) environment: Arc<str>,
     /// `inbound` or `outbound`.
     pub(crate) direction: String,
     /// Version of the filter, where the sender is one of ours.
     pub(crate) version: Option<String>,
     /// Version of the service behind it.
-    pub(crate) service_version: Option<String>,
+    pub(crate) service_version: Option<Arc<str>>,
     pub(crate) config_hash: Option<String>,
     /// Series in use there, where the sender reports it.
     pub(crate) series: Option<u64>,
@@ -57,8 +58,8 @@ impl Gateway {
     /// The traffic that shares route patterns with this gateway's.
     pub(crate) fn scope(&self) -> Scope {
         Scope {
-            service: self.service.clone(),
-            environment: self.environment.clone(),
+            service: self.service.to_string(),
+            environment: self.environment.to_string(),
             direction: self.direction.clone(),
         }
     }

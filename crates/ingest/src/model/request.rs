@@ -4,14 +4,17 @@
 //! columns, and `query` and the command line make rows. `http/openapi.json` describes it, which a test compares.
 
 use super::scope::is_path;
-use super::{Gateway, Identity};
+use super::{Gateway, Identity, Rejections};
 use gatelens_model::{attribute, value};
+use std::sync::Arc;
 
 /// One request to `/v1/logs` or `/v1/traces`.
 #[derive(Debug)]
 pub(crate) struct RequestBatch {
     pub(crate) identity: Option<Identity>,
     pub(crate) parts: Vec<RequestPart>,
+    /// Records and spans that are not among the parts.
+    pub(crate) rejected: Rejections,
 }
 
 /// The requests of one resource.
@@ -39,7 +42,7 @@ pub(crate) struct RequestEvent {
     /// `outbound`; absent for inbound.
     pub(crate) direction: Option<String>,
     /// Version of the service.
-    pub(crate) version: Option<String>,
+    pub(crate) version: Option<Arc<str>>,
     pub(crate) scheme: Option<String>,
     /// The host that the client asked for.
     pub(crate) host: Option<String>,
@@ -84,6 +87,11 @@ pub(crate) struct RequestEvent {
 }
 
 impl RequestEvent {
+    /// `inbound` or `outbound`.
+    pub(crate) fn direction(&self) -> &str {
+        self.direction.as_deref().unwrap_or(value::INBOUND)
+    }
+
     /// Whether its route was inferred from its path, so that learned patterns may replace it.
     pub(crate) fn has_inferred_route(&self) -> bool {
         self.route_source.is_none() && is_path(&self.route)
@@ -183,7 +191,7 @@ macro_rules! text {
             source: $source,
             access: Access::Text(
                 |event| event.$field.as_deref().map(str::as_bytes),
-                |event, bytes| event.$field = Some(string(bytes)),
+                |event, bytes| event.$field = Some(string(bytes).into()),
             ),
             shown: $shown,
         }

@@ -14,15 +14,15 @@ pub(crate) struct Scope {
 impl Scope {
     pub(crate) fn of_series(series: &SeriesKey) -> Self {
         Self {
-            service: series.service.clone(),
-            environment: series.environment.clone(),
-            direction: series.direction.clone(),
+            service: series.service.to_string(),
+            environment: series.environment.to_string(),
+            direction: series.direction.to_string(),
         }
     }
 
     pub(crate) fn holds(&self, series: &SeriesKey) -> bool {
-        (&self.service, &self.environment, &self.direction)
-            == (&series.service, &series.environment, &series.direction)
+        (&*self.service, &*self.environment, &*self.direction)
+            == (&*series.service, &*series.environment, &*series.direction)
     }
 }
 

@@ -1,20 +1,30 @@
 //! `consumers`: the consumers of all services, with their names and groups.
 
+use super::cursor::Cursor;
 use super::filter::Filter;
 use super::params::Params;
 use super::range::rfc3339;
 use crate::error::QueryError;
 use crate::limits::Limits;
+use crate::model::ConsumerKey;
 use crate::store::DataDir;
+use rusqlite::params;
 use serde::Serialize;
 
-const NAMES: [&str; 5] = ["service", "environment", "consumer", "group", "limit"];
+const NAMES: [&str; 7] = ["service", "environment", "direction", "consumer", "group", "limit", "cursor"];
 const DEFAULT_ROWS: u64 = 100;
 
 /// A question for consumers.
 pub(crate) struct ConsumersQuery {
     filter: Filter,
     limit: usize,
+    after: Option<Place>,
+}
+
+/// A place in the order of all consumers: when it was last counted, and who it is.
+struct Place {
+    last_seen: i64,
+    key: ConsumerKey,
 }
 
 /// The answer to [`ConsumersQuery`].
@@ -24,12 +34,16 @@ pub(crate) struct Consumers {
     rows: Vec<Row>,
     /// Whether there are more.
     more: bool,
+    /// The cursor of the next page, where there are more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Row {
     service: String,
     environment: String,
+    direction: String,
     id: String,
     name: Option<String>,
     group: Option<String>,
@@ -44,6 +58,7 @@ impl ConsumersQuery {
         Ok(Self {
             filter: Filter::read(&params)?,
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
+            after: params.one("cursor")?.map(Place::parse).transpose()?,
         })
     }
 
@@ -51,31 +66,63 @@ impl ConsumersQuery {
     pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Consumers, QueryError> {
         let file = super::open_counts(directory, limits.query_timeout)?;
         let mut select = file.prepare(
-            "SELECT service, environment, id, name, grp, first_seen, last_seen FROM consumers
-             ORDER BY last_seen DESC, id",
+            "SELECT last_seen, id, service, environment, direction, name, grp, first_seen FROM consumers
+             WHERE last_seen < ?1 OR (last_seen = ?1 AND (id, service, environment, direction) > (?2, ?3, ?4, ?5))
+             ORDER BY last_seen DESC, id, service, environment, direction",
         )?;
-        let mut found = select.query([])?;
+        let mut found = match &self.after {
+            Some(Place { last_seen, key }) => {
+                select.query(params![last_seen, key.id, key.service, key.environment, key.direction])?
+            }
+            None => select.query(params![i64::MAX, "", "", "", ""])?,
+        };
         let mut rows = Vec::new();
+        let mut last = None;
         while let Some(row) = found.next()? {
-            let text = |column| row.get::<_, String>(column);
-            let (service, environment, id, name, group) = (text(0)?, text(1)?, text(2)?, text(3)?, text(4)?);
-            if !self.filter.takes_consumer(&service, &environment, &id, &group) {
+            let key = ConsumerKey {
+                id: row.get(1)?,
+                service: row.get(2)?,
+                environment: row.get(3)?,
+                direction: row.get(4)?,
+            };
+            let (name, group): (String, String) = (row.get(5)?, row.get(6)?);
+            if !self.filter.takes_consumer(&key, &group) {
                 continue;
             }
             if rows.len() == self.limit {
-                return Ok(Consumers { rows, more: true });
+                return Ok(Consumers { rows, more: true, next: last.as_ref().map(Place::to_text) });
             }
+            let last_seen = row.get(0)?;
             let known = |text: String| Some(text).filter(|text| !text.is_empty());
             rows.push(Row {
-                service,
-                environment,
-                id,
+                service: key.service.to_string(),
+                environment: key.environment.to_string(),
+                direction: key.direction.to_string(),
+                id: key.id.to_string(),
                 name: known(name),
                 group: known(group),
-                first_seen: rfc3339(row.get(5)?),
-                last_seen: rfc3339(row.get(6)?),
+                first_seen: rfc3339(row.get(7)?),
+                last_seen: rfc3339(last_seen),
             });
+            last = Some(Place { last_seen, key });
         }
-        Ok(Consumers { rows, more: false })
+        Ok(Consumers { rows, more: false, next: None })
+    }
+}
+
+impl Place {
+    fn to_text(&self) -> String {
+        let ConsumerKey { service, environment, direction, id } = &self.key;
+        let cursor = Cursor::default().number(self.last_seen).text(service).text(environment);
+        cursor.text(direction).text(id).to_text()
+    }
+
+    fn parse(text: &str) -> Result<Self, QueryError> {
+        Cursor::parse(text, |rest| {
+            let last_seen = rest.number()?;
+            let (service, environment, direction, id) =
+                (rest.text()?.into(), rest.text()?.into(), rest.text()?.into(), rest.text()?.into());
+            Some(Self { last_seen, key: ConsumerKey { service, environment, direction, id } })
+        })
     }
 }

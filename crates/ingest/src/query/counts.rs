@@ -1,5 +1,6 @@
 //! `summary` and `timeseries`: sums over rollups, with their percentiles.
 
+use super::cursor::{Cursor, Reader};
 use super::dimension::{Dimension, Group};
 use super::filter::{self, Filter};
 use super::params::Params;
@@ -9,6 +10,7 @@ use super::rollup::{Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::ConsumerLabel;
+use crate::store::instances::known_since;
 use crate::store::{DataDir, minutes_since};
 use rusqlite::Connection;
 use serde::Serialize;
@@ -17,11 +19,17 @@ const MINUTE_SECONDS: u64 = 60;
 const HALF_HOUR_SECONDS: i64 = 1800;
 const MAX_STEP_SECONDS: u64 = 31 * 24 * 3600;
 
+const DEFAULT_ROWS: u64 = 1_000;
+
 /// A question for counts by group.
 pub(crate) struct SummaryQuery {
     range: Range,
     group_by: Vec<Dimension>,
     filter: Filter,
+    /// Rows of a page.
+    limit: usize,
+    /// Rows of the pages before.
+    skip: usize,
 }
 
 /// A question for counts by group and time.
@@ -36,7 +44,12 @@ pub(crate) struct TimeseriesQuery {
 pub(crate) struct Summary {
     from: String,
     to: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateways_since: Option<String>,
     rows: Vec<Row>,
+    /// The cursor of the next page, where there are more rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// The answer to `timeseries`.
@@ -45,6 +58,8 @@ pub(crate) struct Timeseries {
     from: String,
     to: String,
     step: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gateways_since: Option<String>,
     points: Vec<Row>,
     /// Intervals of which only the sum is known for some gateway: its counts are all in the last minute.
     coarse: Vec<Span>,
@@ -90,8 +105,17 @@ struct Row {
 
 impl SummaryQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
-    pub(crate) fn parse(query: Option<&str>, now: i64) -> Result<Self, QueryError> {
-        Self::read(&Params::parse(query, &names(&[]))?, now)
+    pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
+        let params = Params::parse(query, &names(&["limit", "cursor"]))?;
+        let mut read = Self::read(&params, now)?;
+        read.limit = params.number("limit", 1..=limits.groups as u64, DEFAULT_ROWS)? as usize;
+        if let Some(cursor) = params.one("cursor")? {
+            // The pages of an answer are about one range, whatever the time is by now.
+            let place = |rest: &mut Reader<'_>| Some((rest.number()?, rest.number()?, rest.number()?));
+            let (from, to, skip) = Cursor::parse(cursor, place)?;
+            (read.range, read.skip) = (Range { from, to }, usize::try_from(skip).unwrap_or_default());
+        }
+        Ok(read)
     }
 
     fn read(params: &Params, now: i64) -> Result<Self, QueryError> {
@@ -99,32 +123,83 @@ impl SummaryQuery {
             range: Range::read(params, now)?.widened(MINUTE_SECONDS as i64),
             group_by: group_by(params)?,
             filter: Filter::read(params)?,
+            limit: usize::MAX,
+            skip: 0,
         })
     }
 
-    /// The answer out of the store.
+    /// The answer out of the store. Where there are more groups than are added up at a time, their requests are counted
+    /// first, and then only those of the page are added up.
     pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Summary, QueryError> {
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
-        let groups = Groups::find(&snapshot, &self.filter, &self.group_by, limits)?;
-        let mut sums = vec![None; groups.all.len()];
+        let mut groups = Groups::find_up_to(&snapshot, &self.filter, &self.group_by, limits.ranked_groups)?;
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
         let range = self.range.widened_before(since, HALF_HOUR_SECONDS);
-        for part in Part::cover(range) {
-            Rollup::prepare(&snapshot, part.table)?.add(part.from, part.to, &groups, &mut sums)?;
+        let known = Known::of(&snapshot, range, &groups)?;
+        let parts = Part::cover(known.range);
+        let mut skip = self.skip;
+        let mut is_more = false;
+        if groups.all.len() > limits.groups || groups.may_grow() {
+            let mut requests = Vec::new();
+            for part in &parts {
+                Rollup::new(&snapshot, part.table).count((part.from, part.to), &mut groups, &mut requests)?;
+            }
+            let ranked = ranked(requests.into_iter());
+            let page: Vec<usize> = ranked.iter().copied().skip(skip).take(self.limit).collect();
+            is_more = ranked.len() - skip.min(ranked.len()) > page.len();
+            groups.keep(&page);
+            skip = 0;
         }
-        let mut rows: Vec<Row> = groups
-            .all
-            .iter()
-            .zip(sums)
-            .zip(&groups.labels)
-            .filter_map(|((group, sums), label)| Some(Row::of(None, (group, label), &sums?)))
-            .collect();
+        let mut sums = vec![None; groups.all.len()];
+        for part in &parts {
+            Rollup::new(&snapshot, part.table).add((part.from, part.to), &mut groups, &mut sums)?;
+        }
+        let ranked = ranked(sums.iter().map(|sums: &Option<Sums>| sums.as_ref().map(|sums| sums.requests)));
+        let page: Vec<usize> = ranked.iter().copied().skip(skip).take(self.limit).collect();
+        is_more |= ranked.len() - skip.min(ranked.len()) > page.len();
+        let row = |place: &usize| {
+            let (group, label) = (groups.all.get(*place)?, groups.labels.get(*place)?);
+            Some(Row::of(None, (group, label), sums.get(*place)?.as_ref()?))
+        };
+        let mut rows: Vec<Row> = page.iter().filter_map(row).collect();
         if self.group_by.is_empty() && rows.is_empty() {
             rows.push(Row::default());
         }
-        rows.sort_by_key(|row| std::cmp::Reverse(row.requests));
-        Ok(Summary { from: rfc3339(range.from), to: rfc3339(range.to), rows })
+        let next = is_more.then(|| {
+            let after = i64::try_from(self.skip + rows.len()).unwrap_or(i64::MAX);
+            Cursor::default().number(self.range.from).number(self.range.to).number(after).to_text()
+        });
+        let Known { range, gateways_since } = known;
+        Ok(Summary { from: rfc3339(range.from), to: rfc3339(range.to), gateways_since, rows, next })
+    }
+}
+
+/// The places of groups with counts, those with the most requests first.
+fn ranked(requests: impl Iterator<Item = Option<u64>>) -> Vec<usize> {
+    let mut counted: Vec<(u64, usize)> =
+        requests.zip(0..).filter_map(|(requests, place)| Some((requests?, place))).collect();
+    counted.sort_by_key(|(requests, _)| std::cmp::Reverse(*requests));
+    counted.into_iter().map(|(_, place)| place).collect()
+}
+
+/// The part of a range that an answer can be about.
+struct Known {
+    range: Range,
+    /// Where the range was cut, because the gateways of earlier counts are not known.
+    gateways_since: Option<String>,
+}
+
+impl Known {
+    fn of(file: &Connection, range: Range, groups: &Groups) -> Result<Self, QueryError> {
+        if groups.need_gateways() {
+            let since = known_since(file, minutes_since(file)?)?.saturating_mul(MINUTE_NANOS);
+            if range.from < since {
+                let range = Range { from: since.min(range.to), to: range.to };
+                return Ok(Self { range, gateways_since: Some(rfc3339(since)) });
+            }
+        }
+        Ok(Self { range, gateways_since: None })
     }
 }
 
@@ -147,12 +222,15 @@ impl TimeseriesQuery {
 
     /// The answer out of the store. Without groups every step has a point; with groups those that have data.
     pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Timeseries, QueryError> {
-        let Self { summary: SummaryQuery { range, group_by, filter }, step } = self;
+        let Self { summary: SummaryQuery { range, group_by, filter, .. }, step } = self;
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
-        let groups = Groups::find(&snapshot, filter, group_by, limits)?;
+        let mut groups = Groups::find(&snapshot, filter, group_by, limits)?;
         let minutes = step / MINUTE_SECONDS as i64;
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
+        let Known { range, gateways_since } = Known::of(&snapshot, *range, &groups)?;
+        // Whole steps of which the gateways are known.
+        let range = if gateways_since.is_some() { range.shrunk_from(*step) } else { range };
         if range.from < since && step % HALF_HOUR_SECONDS != 0 {
             let message = format!(
                 "minutes before {} have expired: ask for a step that is a multiple of {HALF_HOUR_SECONDS}, or a later range",
@@ -160,13 +238,13 @@ impl TimeseriesQuery {
             );
             return Err(QueryError::TooMuch { field: "step", message });
         }
-        let mut rollup = Rollup::prepare(&snapshot, Table::for_step(minutes))?;
+        let rollup = Rollup::new(&snapshot, Table::for_step(minutes));
         let mut points = Vec::new();
         // Step by step, so that no more than the sketches of one step are in memory.
         let mut sums = vec![None; groups.all.len()];
         let mut start = range.from / MINUTE_NANOS;
         while start < range.to / MINUTE_NANOS {
-            rollup.add(start, start + minutes, &groups, &mut sums)?;
+            rollup.add((start, start + minutes), &mut groups, &mut sums)?;
             let time = rfc3339(start * MINUTE_NANOS);
             let before = points.len();
             for (group, sums) in groups.all.iter().zip(&groups.labels).zip(&mut sums) {
@@ -182,8 +260,9 @@ impl TimeseriesQuery {
             }
             start += minutes;
         }
-        let coarse = coarse(&snapshot, *range, filter)?;
-        Ok(Timeseries { from: rfc3339(range.from), to: rfc3339(range.to), step: *step, points, coarse })
+        let coarse = coarse(&snapshot, range, filter)?;
+        let (from, to) = (rfc3339(range.from), rfc3339(range.to));
+        Ok(Timeseries { from, to, step: *step, gateways_since, points, coarse })
     }
 }
 
@@ -218,15 +297,16 @@ impl Row {
 /// The coarse stretches that reach into a range, merged where they meet.
 fn coarse(file: &Connection, range: Range, filter: &Filter) -> Result<Vec<Span>, QueryError> {
     let mut select = file.prepare(
-        "SELECT c.since, c.until, g.service, g.environment FROM coarse_intervals c JOIN gateways g ON g.id = c.gateway_id
+        "SELECT c.since, c.until, g.service, g.environment, g.instance FROM coarse_intervals c JOIN gateways g ON g.id = c.gateway_id
          WHERE c.until > ? AND c.since < ? ORDER BY c.since",
     )?;
     let mut rows = select.query([range.from, range.to])?;
     let mut merged: Vec<(i64, i64)> = Vec::new();
     while let Some(row) = rows.next()? {
         let (since, until): (i64, i64) = (row.get(0)?, row.get(1)?);
-        let (service, environment): (String, String) = (row.get(2)?, row.get(3)?);
-        if !filter.takes_sender(&service, &environment) {
+        let (service, environment, instance): (String, String, String) =
+            (row.get(2)?, row.get(3)?, row.get(4)?);
+        if !filter.takes_sender(&service, &environment, &instance) {
             continue;
         }
         match merged.last_mut().filter(|last| since <= last.1) {

@@ -3,7 +3,6 @@
 use super::requests::Sender;
 use crate::error::QueryError;
 use crate::model::{RequestEvent, SeriesKey};
-use gatelens_model::value;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// A dimension of a request.
@@ -23,6 +22,8 @@ pub(crate) enum Dimension {
     Environment,
     Version,
     Direction,
+    /// The instance of the gateway, which is not a part of a series.
+    Gateway,
 }
 
 /// The value of a dimension. A text that is not known is empty.
@@ -34,7 +35,7 @@ pub(crate) enum Value {
 
 impl Dimension {
     /// All, by the names that parameters and answers have.
-    pub(crate) const ALL: [(&str, Self); 13] = [
+    pub(crate) const ALL: [(&str, Self); 14] = [
         ("consumer", Self::Consumer),
         ("group", Self::ConsumerGroup),
         ("method", Self::Method),
@@ -48,6 +49,7 @@ impl Dimension {
         ("environment", Self::Environment),
         ("version", Self::Version),
         ("direction", Self::Direction),
+        ("gateway", Self::Gateway),
     ];
 
     /// Reads a name as `group_by` has it.
@@ -69,7 +71,7 @@ impl Dimension {
         !matches!(self, Self::Status | Self::GrpcStatus)
     }
 
-    /// The value of a series, whose consumer is in this group.
+    /// The value of a series, whose consumer is in this group. Its gateways are not a part of it.
     pub(crate) fn of_series(self, series: &SeriesKey, group: &str) -> Value {
         match self {
             Self::Status => Value::Number(Some(u64::from(series.status))),
@@ -78,14 +80,14 @@ impl Dimension {
         }
     }
 
-    /// The text of a series, whose consumer is in this group; `None` for a number.
+    /// The text of a series, whose consumer is in this group; `None` for a number, and for the gateway.
     pub(crate) fn text_of_series<'a>(self, series: &'a SeriesKey, group: &'a str) -> Option<&'a str> {
         Some(match self {
             Self::Consumer => &series.consumer,
             Self::ConsumerGroup => group,
             Self::Method => &series.method,
             Self::Route => &series.route,
-            Self::Status | Self::GrpcStatus => return None,
+            Self::Status | Self::GrpcStatus | Self::Gateway => return None,
             Self::ErrorType => &series.error_type,
             Self::Host => &series.host,
             Self::UpstreamCluster => &series.upstream_cluster,
@@ -110,7 +112,8 @@ impl Dimension {
             Self::Service => &sender.service,
             Self::Environment => &sender.environment,
             Self::Version => event.version.as_deref().unwrap_or_default(),
-            Self::Direction => event.direction.as_deref().unwrap_or(value::INBOUND),
+            Self::Direction => event.direction(),
+            Self::Gateway => &sender.gateway,
         })
     }
 }
@@ -124,6 +127,16 @@ impl Group {
     pub(crate) fn of(series: &SeriesKey, consumer_group: &str, by: &[Dimension]) -> Self {
         let value = |dimension: &Dimension| (dimension.name(), dimension.of_series(series, consumer_group));
         Self(by.iter().map(value).collect())
+    }
+
+    /// The same group at a gateway.
+    pub(crate) fn at_gateway(&self, instance: &str) -> Self {
+        let name = Dimension::Gateway.name();
+        let at = |(key, value): &(&'static str, Value)| {
+            let value = if *key == name { Value::Text(instance.to_owned()) } else { value.clone() };
+            (*key, value)
+        };
+        Self(self.0.iter().map(at).collect())
     }
 }
 

@@ -4,7 +4,7 @@ use super::dimension::Dimension;
 use super::params::Params;
 use super::requests::Sender;
 use crate::error::QueryError;
-use crate::model::{RequestEvent, Scope, SeriesKey, is_error};
+use crate::model::{ConsumerKey, RequestEvent, Scope, SeriesKey, is_error};
 use gatelens_model::{grpc, value};
 
 /// Names of the parameters read here: those of all dimensions, and the one that is none.
@@ -81,12 +81,18 @@ impl Filter {
         self.texts.iter().any(|(dimension, _)| *dimension == Dimension::ConsumerGroup)
     }
 
+    /// Whether gateways matter.
+    pub(crate) fn asks_for_gateway(&self) -> bool {
+        self.texts.iter().any(|(dimension, _)| *dimension == Dimension::Gateway)
+    }
+
     /// Whether a consumer matches.
-    pub(crate) fn takes_consumer(&self, service: &str, environment: &str, id: &str, group: &str) -> bool {
+    pub(crate) fn takes_consumer(&self, key: &ConsumerKey, group: &str) -> bool {
         self.takes_texts(|dimension| match dimension {
-            Dimension::Service => Some(service),
-            Dimension::Environment => Some(environment),
-            Dimension::Consumer => Some(id),
+            Dimension::Service => Some(&*key.service),
+            Dimension::Environment => Some(&*key.environment),
+            Dimension::Direction => Some(&*key.direction),
+            Dimension::Consumer => Some(&*key.id),
             Dimension::ConsumerGroup => Some(group),
             _ => None,
         })
@@ -104,11 +110,17 @@ impl Filter {
             && self.takes_outcome(event.status, event.grpc_status)
     }
 
-    /// Whether a sender can have matching requests.
-    pub(crate) fn takes_sender(&self, service: &str, environment: &str) -> bool {
+    /// Whether a gateway is wanted.
+    pub(crate) fn takes_gateway(&self, instance: &str) -> bool {
+        self.takes_texts(|dimension| (dimension == Dimension::Gateway).then_some(instance))
+    }
+
+    /// Whether a sender, which is an instance of a service, can have matching requests.
+    pub(crate) fn takes_sender(&self, service: &str, environment: &str, instance: &str) -> bool {
         self.takes_texts(|dimension| match dimension {
             Dimension::Service => Some(service),
             Dimension::Environment => Some(environment),
+            Dimension::Gateway => Some(instance),
             _ => None,
         })
     }

@@ -1,7 +1,9 @@
 //! `gateways`: the senders, how long they report, and what of theirs is missing.
 
 use super::account::{Account, Phase};
-use super::params;
+use super::cursor::{Cursor, Reader};
+use super::filter::Filter;
+use super::params::Params;
 use super::range::rfc3339;
 use crate::error::QueryError;
 use crate::limits::Limits;
@@ -13,25 +15,46 @@ use crate::store::{DataDir, gateways as stored};
 use gatelens_model::NotLogged;
 use rusqlite::Connection;
 use serde::Serialize;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
-/// A question for all gateways.
+const NAMES: [&str; 5] = ["service", "environment", "gateway", "limit", "cursor"];
+const DEFAULT_ROWS: u64 = 1_000;
+
+/// A question for the gateways, one row for each epoch.
 pub(crate) struct GatewaysQuery {
+    filter: Filter,
+    limit: usize,
+    /// The last epoch of the page before.
+    after: Option<Place>,
     /// Unix nanoseconds: what a gateway's silence is measured by.
     now: i64,
 }
 
 impl GatewaysQuery {
-    /// Reads a query string, which must be empty; `now` is in Unix nanoseconds.
-    pub(crate) fn parse(query: Option<&str>, now: i64) -> Result<Self, QueryError> {
-        params::none(query).map(|()| Self { now })
+    /// Reads a query string; `now` is in Unix nanoseconds.
+    pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
+        let params = Params::parse(query, &NAMES)?;
+        let place = |rest: &mut Reader<'_>| Some((Reverse(rest.number()?), (rest.text()?, rest.text()?)));
+        Ok(Self {
+            filter: Filter::read(&params)?,
+            limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
+            after: params.one("cursor")?.map(|text| Cursor::parse(text, place)).transpose()?,
+            now,
+        })
     }
 }
+
+/// A place in the order of all epochs: when it was last seen, its instance and its epoch.
+type Place = (Reverse<i64>, (String, String));
 
 /// The answer to [`GatewaysQuery`].
 #[derive(Serialize)]
 pub(crate) struct Gateways {
     rows: Vec<Row>,
+    /// The cursor of the next page, where there are more rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -133,14 +156,26 @@ impl GatewaysQuery {
         }
         forget_retired(&metrics, &mut all)?;
         let newest = NewestEpochs::of(&all, now);
-        let mut known: Vec<_> = all.into_iter().collect();
-        known.sort_by_key(|(_, known)| std::cmp::Reverse(known.last_seen));
+        let place = |epoch: &(String, String), known: &Known| (Reverse(known.last_seen), epoch.clone());
+        let mut known: Vec<_> = all
+            .into_iter()
+            .filter(|((instance, _), known)| {
+                self.filter.takes_sender(&known.service, &known.environment, instance)
+            })
+            .filter(|(epoch, known)| self.after.as_ref().is_none_or(|after| place(epoch, known) > *after))
+            .collect();
+        known.sort_by_cached_key(|(epoch, known)| place(epoch, known));
+        let is_more = known.len() > self.limit;
+        known.truncate(self.limit);
+        let next = known.last().filter(|_| is_more).map(|((instance, epoch), known)| {
+            Cursor::default().number(known.last_seen).text(instance).text(epoch).to_text()
+        });
         let rows = known.into_iter().map(|(epoch, known)| {
             let phase = Phase::at(now, known.last_seen, newest.beside(&epoch, &known));
             let account = Account::settle(&known.report, accepted.of(&epoch), phase);
             row(epoch, known, phase, account)
         });
-        Ok(Gateways { rows: rows.collect() })
+        Ok(Gateways { rows: rows.collect(), next })
     }
 }
 

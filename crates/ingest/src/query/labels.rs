@@ -24,14 +24,16 @@ impl<'a> Labels<'a> {
         &mut self,
         service: &str,
         environment: &str,
+        direction: &str,
         id: &str,
     ) -> Result<&ConsumerLabel, QueryError> {
         const NONE: &ConsumerLabel = &ConsumerLabel { name: String::new(), group: String::new() };
         let Some(file) = self.file else { return Ok(NONE) };
         let key = ConsumerKey {
-            service: service.to_owned(),
-            environment: environment.to_owned(),
-            id: id.to_owned(),
+            service: service.into(),
+            environment: environment.into(),
+            direction: direction.into(),
+            id: id.into(),
         };
         Ok(match self.known.entry(key) {
             Entry::Occupied(known) => known.into_mut(),
@@ -45,7 +47,7 @@ impl<'a> Labels<'a> {
     /// Gives a logged request the name and the group that its consumer has now.
     pub(super) fn apply(&mut self, sender: &Sender, event: &mut RequestEvent) -> Result<(), QueryError> {
         let ConsumerLabel { name, group } =
-            self.get(&sender.service, &sender.environment, &event.consumer)?;
+            self.get(&sender.service, &sender.environment, event.direction(), &event.consumer)?;
         for (own, known) in [(&mut event.consumer_name, name), (&mut event.consumer_group, group)] {
             if !known.is_empty() {
                 *own = Some(known.clone());
@@ -56,9 +58,10 @@ impl<'a> Labels<'a> {
 }
 
 fn find(file: &Connection, key: &ConsumerKey) -> Result<ConsumerLabel, QueryError> {
-    let mut select = file
-        .prepare_cached("SELECT name, grp FROM consumers WHERE service = ? AND environment = ? AND id = ?")?;
-    let found = select.query_row(params![key.service, key.environment, key.id], |row| {
+    let mut select = file.prepare_cached(
+        "SELECT name, grp FROM consumers WHERE service = ? AND environment = ? AND direction = ? AND id = ?",
+    )?;
+    let found = select.query_row(params![key.service, key.environment, key.direction, key.id], |row| {
         Ok(ConsumerLabel { name: row.get(0)?, group: row.get(1)? })
     });
     Ok(found.optional()?.unwrap_or_default())

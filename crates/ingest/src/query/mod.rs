@@ -6,6 +6,7 @@ mod account;
 mod audit;
 mod consumers;
 mod counts;
+mod cursor;
 mod dimension;
 mod filter;
 mod gateways;
@@ -133,12 +134,12 @@ impl Question {
         now: i64,
     ) -> Result<Self, QueryError> {
         Ok(match kind {
-            Kind::Summary => Self::Summary(SummaryQuery::parse(query, now)?),
+            Kind::Summary => Self::Summary(SummaryQuery::parse(query, now, limits)?),
             Kind::Timeseries => Self::Timeseries(TimeseriesQuery::parse(query, now, limits)?),
             Kind::Requests => Self::Requests(Box::new(RequestsQuery::parse(query, now, limits)?)),
-            Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now)?),
+            Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now, limits)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
-            Kind::Patterns => Self::Patterns(PatternsQuery::parse(query)?),
+            Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
             Kind::Audit => Self::Audit(AuditQuery::parse(query, now, limits)?),
         })
     }

@@ -1,5 +1,6 @@
 //! `patterns`: the routes that were learned, by scope.
 
+use super::cursor::{Cursor, Reader};
 use super::filter::Filter;
 use super::params::Params;
 use super::range::rfc3339;
@@ -13,17 +14,24 @@ use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-const NAMES: [&str; 3] = ["service", "environment", "direction"];
+const NAMES: [&str; 5] = ["service", "environment", "direction", "limit", "cursor"];
+const DEFAULT_ROWS: u64 = 100;
 
 /// A question for the learned routes.
 pub(crate) struct PatternsQuery {
     filter: Filter,
+    limit: usize,
+    /// The last scope of the page before.
+    after: Option<Scope>,
 }
 
 /// The answer to [`PatternsQuery`].
 #[derive(Serialize)]
 pub(crate) struct Answer {
     rows: Vec<Row>,
+    /// The cursor of the next page, where there are more rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -65,8 +73,16 @@ type Places = BTreeMap<(Scope, String), (i64, u64)>;
 
 impl PatternsQuery {
     /// Reads a query string.
-    pub(crate) fn parse(query: Option<&str>) -> Result<Self, QueryError> {
-        Ok(Self { filter: Filter::read(&Params::parse(query, &NAMES)?)? })
+    pub(crate) fn parse(query: Option<&str>, limits: &Limits) -> Result<Self, QueryError> {
+        let params = Params::parse(query, &NAMES)?;
+        let scope = |rest: &mut Reader<'_>| {
+            Some(Scope { service: rest.text()?, environment: rest.text()?, direction: rest.text()? })
+        };
+        Ok(Self {
+            filter: Filter::read(&params)?,
+            limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
+            after: params.one("cursor")?.map(|text| Cursor::parse(text, scope)).transpose()?,
+        })
     }
 
     /// The answer out of the store.
@@ -74,11 +90,39 @@ impl PatternsQuery {
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut stored = load_patterns(&snapshot)?;
-        stored.retain(|(scope, learned)| self.filter.takes_scope(scope) && !learned.patterns.is_empty());
+        stored.retain(|(scope, learned)| {
+            self.filter.takes_scope(scope)
+                && !learned.patterns.is_empty()
+                && self.after.as_ref().is_none_or(|after| scope > after)
+        });
         stored.sort_by(|a, b| a.0.cmp(&b.0));
         let places = places(&snapshot)?;
-        let rows = stored.into_iter().map(|(scope, learned)| row(&snapshot, scope, learned, &places, limits));
-        Ok(Answer { rows: rows.collect::<Result<_, _>>()? })
+        let mut rows = Vec::new();
+        let mut bytes = 0;
+        let scopes = stored.len();
+        for (scope, learned) in stored {
+            let row = row(&snapshot, scope, learned, &places, limits)?;
+            bytes += row.bytes();
+            rows.push(row);
+            if rows.len() == self.limit || bytes > limits.page_bytes {
+                break;
+            }
+        }
+        let next = rows.last().filter(|_| rows.len() < scopes).map(Row::cursor);
+        Ok(Answer { rows, next })
+    }
+}
+
+impl Row {
+    /// Bytes that it takes in the answer, roughly.
+    fn bytes(&self) -> usize {
+        let words = |place: &Place| place.words.iter().map(|word| word.len() + 4).sum::<usize>();
+        let places = self.places.iter().map(|place| place.before.len() + words(place) + 100);
+        places.chain(self.templates.iter().map(|template| template.route.len() + 100)).sum()
+    }
+
+    fn cursor(&self) -> String {
+        Cursor::default().text(&self.service).text(&self.environment).text(&self.direction).to_text()
     }
 }
 

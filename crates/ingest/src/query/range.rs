@@ -45,6 +45,13 @@ impl Range {
         }
     }
 
+    /// The range without what comes before its first multiple of `seconds`; it may be empty then.
+    pub(crate) fn shrunk_from(self, seconds: i64) -> Self {
+        let step = seconds * NANOS;
+        let from = self.from.saturating_add(step - 1).div_euclid(step).saturating_mul(step);
+        Self { from: from.min(self.to), to: self.to }
+    }
+
     /// Length in seconds.
     pub(crate) fn seconds(self) -> i64 {
         self.to.saturating_sub(self.from) / NANOS

@@ -16,7 +16,7 @@ mod row;
 mod waiting;
 mod withheld;
 
-use super::filter::{self, Filter, Wanted};
+use super::filter::{self, Filter};
 use super::labels::Labels;
 use super::params::Params;
 use super::range::{Range, rfc3339};
@@ -46,8 +46,6 @@ const CHUNK_COST: usize = 20;
 pub(crate) struct RequestsQuery {
     range: Range,
     filter: Filter,
-    /// Instances of gateways.
-    gateway: Wanted<String>,
     criteria: Criteria,
     order: Order,
     limit: usize,
@@ -75,14 +73,13 @@ impl RequestsPage {
 impl RequestsQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
-        let own = ["from", "to", "gateway", "sort", "limit", "cursor"];
+        let own = ["from", "to", "sort", "limit", "cursor"];
         let names: Vec<&str> = own.into_iter().chain(criteria::NAMES).chain(filter::names()).collect();
         let params = Params::parse(query, &names)?;
         let order = params.one("sort")?.map_or(Ok(Order::Time), Order::parse)?;
         Ok(Self {
             range: Range::read(&params, now)?,
             filter: Filter::read(&params)?,
-            gateway: Wanted::read(&params, "gateway", |text| Ok(text.to_owned()))?,
             criteria: Criteria::read(&params)?,
             order,
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
@@ -101,7 +98,6 @@ impl RequestsQuery {
     }
 
     fn takes(&self, event: &RequestEvent, sender: &Sender) -> bool {
-        // A chunk is of one gateway, which its description tells.
         self.criteria.take(event) && self.filter.takes_event(event, sender)
     }
 

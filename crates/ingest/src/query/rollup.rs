@@ -8,8 +8,10 @@ use super::range::Range;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::ConsumerLabel;
+use crate::store::instances;
 use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
-use rusqlite::{Connection, Statement};
+use crate::store::rollups::{self, RollupTable};
+use rusqlite::{CachedStatement, Connection};
 use std::collections::HashMap;
 
 /// Nanoseconds of the finest rollup.
@@ -36,17 +38,47 @@ pub(crate) struct Groups {
     pub(crate) labels: Vec<ConsumerLabel>,
     /// By the series' row, which are handed out one by one: the group and whether its requests are errors.
     of_series: Vec<Option<(usize, bool)>>,
+    /// Where gateways matter.
+    gateways: Option<Gateways>,
+}
+
+/// The gateways that a query is about.
+struct Gateways {
+    /// The names of those that the filter takes, by row.
+    names: HashMap<i64, String>,
+    places: Places,
+}
+
+/// Where the counts of a series at a gateway go.
+enum Places {
+    /// Into the group of the series.
+    OfSeries,
+    /// Into groups by gateway: by the group of the series, and the row of the gateway. They are found in the rollups.
+    ByGateway { known: HashMap<(usize, i64), usize>, max: usize },
+    /// The same, when no further groups are wanted.
+    Closed(HashMap<(usize, i64), usize>),
 }
 
 impl Groups {
-    /// Sorts the series that a filter takes into groups.
+    /// Sorts the series that a filter takes into groups, as many as one answer may have.
     pub(crate) fn find(
         file: &Connection,
         filter: &Filter,
         by: &[Dimension],
         limits: &Limits,
     ) -> Result<Self, QueryError> {
-        let mut found = Self { all: Vec::new(), labels: Vec::new(), of_series: Vec::new() };
+        Self::find_up_to(file, filter, by, limits.groups)
+    }
+
+    /// The same for at most `max` groups.
+    pub(crate) fn find_up_to(
+        file: &Connection,
+        filter: &Filter,
+        by: &[Dimension],
+        max: usize,
+    ) -> Result<Self, QueryError> {
+        let gateways = gateways(file, filter, by, max)?;
+        let mut found = Self { all: Vec::new(), labels: Vec::new(), of_series: Vec::new(), gateways };
         let by_consumer = by.contains(&Dimension::Consumer);
         let by_group = by.contains(&Dimension::ConsumerGroup) || filter.asks_for_group();
         let mut labels = Labels::of(Some(file).filter(|_| by_consumer || by_group));
@@ -58,7 +90,8 @@ impl Groups {
             if let Some(folded) = row.get(SERIES_COLUMN_COUNT + 1)? {
                 series.route = folded;
             }
-            let label = labels.get(&series.service, &series.environment, &series.consumer)?;
+            let label =
+                labels.get(&series.service, &series.environment, &series.direction, &series.consumer)?;
             if !filter.takes_series(&series, &label.group) {
                 continue;
             }
@@ -77,15 +110,89 @@ impl Groups {
             }
             found.of_series[id] = Some((place, series.is_error()));
         }
-        if found.all.len() > limits.groups {
-            let message = format!(
-                "the answer would have more than {} groups: add a filter, or group by fewer dimensions",
-                limits.groups
-            );
-            return Err(QueryError::TooMuch { field: "group_by", message });
+        if found.all.len() > max {
+            return Err(too_many(max));
         }
         Ok(found)
     }
+
+    /// Whether counts must be told apart by gateway.
+    pub(crate) fn need_gateways(&self) -> bool {
+        self.gateways.is_some()
+    }
+
+    /// Whether reading rollups finds further groups.
+    pub(crate) fn may_grow(&self) -> bool {
+        matches!(&self.gateways, Some(Gateways { places: Places::ByGateway { .. }, .. }))
+    }
+
+    /// Leaves these groups alone, which get the places 0, 1, 2 … in the order given.
+    pub(crate) fn keep(&mut self, kept: &[usize]) {
+        let new: HashMap<usize, usize> = kept.iter().copied().zip(0..).collect();
+        self.all = kept.iter().filter_map(|place| self.all.get(*place).cloned()).collect();
+        self.labels = kept.iter().filter_map(|place| self.labels.get(*place).cloned()).collect();
+        if let Some(Gateways { places, .. }) = &mut self.gateways
+            && let Places::ByGateway { known, .. } = places
+        {
+            let moved = known.drain().filter_map(|(key, place)| Some((key, *new.get(&place)?)));
+            *places = Places::Closed(moved.collect());
+            return;
+        }
+        for series in &mut self.of_series {
+            *series = series.and_then(|(place, is_error)| Some((*new.get(&place)?, is_error)));
+        }
+    }
+
+    /// The group of a series at a gateway, and whether its requests are errors.
+    fn place(&mut self, series: i64, instance: i64) -> Result<Option<(usize, bool)>, QueryError> {
+        let series = usize::try_from(series).unwrap_or_default();
+        let Some(&Some((place, is_error))) = self.of_series.get(series) else { return Ok(None) };
+        let Some(Gateways { names, places }) = &mut self.gateways else { return Ok(Some((place, is_error))) };
+        let Some(name) = names.get(&instance) else { return Ok(None) };
+        let place = match places {
+            Places::OfSeries => place,
+            Places::Closed(known) => match known.get(&(place, instance)) {
+                Some(place) => *place,
+                None => return Ok(None),
+            },
+            Places::ByGateway { known, max } => match known.get(&(place, instance)) {
+                Some(place) => *place,
+                None if known.len() >= *max => return Err(too_many(*max)),
+                None => {
+                    let (group, label) = (self.all[place].at_gateway(name), self.labels[place].clone());
+                    self.all.push(group);
+                    self.labels.push(label);
+                    known.insert((place, instance), self.all.len() - 1);
+                    self.all.len() - 1
+                }
+            },
+        };
+        Ok(Some((place, is_error)))
+    }
+}
+
+/// The gateways of a query, where they matter. The one without a name stands for all that name none.
+fn gateways(
+    file: &Connection,
+    filter: &Filter,
+    by: &[Dimension],
+    max: usize,
+) -> Result<Option<Gateways>, QueryError> {
+    let by_gateway = by.contains(&Dimension::Gateway);
+    if !by_gateway && !filter.asks_for_gateway() {
+        return Ok(None);
+    }
+    let mut names = instances::names(file)?;
+    names.insert(instances::UNKNOWN, String::new());
+    names.retain(|_, name| filter.takes_gateway(name));
+    let places = if by_gateway { Places::ByGateway { known: HashMap::new(), max } } else { Places::OfSeries };
+    Ok(Some(Gateways { names, places }))
+}
+
+fn too_many(max: usize) -> QueryError {
+    let message =
+        format!("the answer would have more than {max} groups: add a filter, or group by fewer dimensions");
+    QueryError::TooMuch { field: "group_by", message }
 }
 
 /// The tables of sums.
@@ -101,10 +208,10 @@ impl Table {
         if minutes % HALF_HOUR_MINUTES == 0 { Self::HalfHours } else { Self::Minutes }
     }
 
-    fn name(self) -> &'static str {
+    fn stored(self) -> &'static RollupTable {
         match self {
-            Self::Minutes => "minutes",
-            Self::HalfHours => "half_hours",
+            Self::Minutes => &rollups::MINUTES,
+            Self::HalfHours => &rollups::HALF_HOURS,
         }
     }
 }
@@ -136,47 +243,79 @@ impl Part {
     }
 }
 
-/// A table ready to be read.
+/// A table to read.
 pub(crate) struct Rollup<'a> {
-    select: Statement<'a>,
+    file: &'a Connection,
+    table: Table,
 }
 
 impl<'a> Rollup<'a> {
-    pub(crate) fn prepare(file: &'a Connection, table: Table) -> Result<Self, QueryError> {
-        let select = file.prepare(&format!(
-            "SELECT series_id, requests, request_bytes, response_bytes, duration, upstream, gateway, attempts
-             FROM {} WHERE minute >= ? AND minute < ?",
-            table.name()
-        ))?;
-        Ok(Self { select })
+    pub(crate) fn new(file: &'a Connection, table: Table) -> Self {
+        Self { file, table }
     }
 
-    /// Adds the rows of these Unix minutes to the sums of their groups.
+    /// Adds the rows of these Unix minutes to the sums of their groups, of which there may be more then.
     pub(crate) fn add(
-        &mut self,
-        from: i64,
-        to: i64,
-        groups: &Groups,
-        sums: &mut [Option<Sums>],
+        &self,
+        (from, to): (i64, i64),
+        groups: &mut Groups,
+        sums: &mut Vec<Option<Sums>>,
     ) -> Result<(), QueryError> {
-        let mut rows = self.select.query([from, to])?;
+        let columns = "requests, request_bytes, response_bytes, duration, upstream, gateway, attempts";
+        let mut select = self.select(columns, groups)?;
+        let mut rows = select.query([from, to])?;
         while let Some(row) = rows.next()? {
-            let id = usize::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
-            let Some(&Some((group, error))) = groups.of_series.get(id) else { continue };
+            let Some((group, error)) = groups.place(row.get(0)?, row.get(1)?)? else { continue };
+            if sums.len() <= group {
+                sums.resize(group + 1, None);
+            }
             let number = |column| row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or_default());
             let sums = sums[group].get_or_insert_default();
-            let requests = number(1)?;
+            let requests = number(2)?;
             sums.requests = sums.requests.saturating_add(requests);
             sums.errors = sums.errors.saturating_add(if error { requests } else { 0 });
-            sums.request_bytes = sums.request_bytes.saturating_add(number(2)?);
-            sums.response_bytes = sums.response_bytes.saturating_add(number(3)?);
-            sums.attempts = sums.attempts.saturating_add(number(7)?);
+            sums.request_bytes = sums.request_bytes.saturating_add(number(3)?);
+            sums.response_bytes = sums.response_bytes.saturating_add(number(4)?);
+            sums.attempts = sums.attempts.saturating_add(number(8)?);
             let targets = [&mut sums.duration, &mut sums.upstream, &mut sums.gateway];
-            for (column, quantiles) in (4..).zip(targets) {
+            for (column, quantiles) in (5..).zip(targets) {
                 quantiles.add(row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?)?;
             }
         }
         Ok(())
+    }
+
+    /// Adds the requests of these Unix minutes alone, by group; a group without any rows has `None`.
+    pub(crate) fn count(
+        &self,
+        (from, to): (i64, i64),
+        groups: &mut Groups,
+        requests: &mut Vec<Option<u64>>,
+    ) -> Result<(), QueryError> {
+        let mut select = self.select("requests", groups)?;
+        let mut rows = select.query([from, to])?;
+        while let Some(row) = rows.next()? {
+            let Some((group, _)) = groups.place(row.get(0)?, row.get(1)?)? else { continue };
+            if requests.len() <= group {
+                requests.resize(group + 1, None);
+            }
+            let count = requests[group].get_or_insert_default();
+            *count = count.saturating_add(u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Rows of series, instance and these columns. Where gateways do not matter, a row is the sum of all.
+    fn select(&self, columns: &str, groups: &Groups) -> Result<CachedStatement<'a>, QueryError> {
+        let RollupTable { sums, by_gateway, .. } = self.table.stored();
+        let rows = |table: &str| {
+            format!("SELECT series_id, instance, {columns} FROM {table} WHERE minute >= ?1 AND minute < ?2")
+        };
+        let all = rows(sums);
+        Ok(self.file.prepare_cached(&match groups.need_gateways() {
+            false => all,
+            true => format!("{all} AND instance >= 0 UNION ALL {}", rows(by_gateway)),
+        })?)
     }
 }
 

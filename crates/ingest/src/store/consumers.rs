@@ -19,10 +19,16 @@ pub(super) type Counted = BTreeMap<ConsumerKey, i64>;
 
 impl Consumers {
     pub(super) fn load(file: &Connection) -> Result<Self, StoreError> {
-        let mut select = file.prepare("SELECT service, environment, id, last_seen FROM consumers")?;
+        let mut select =
+            file.prepare("SELECT service, environment, direction, id, last_seen FROM consumers")?;
         let rows = select.query_map([], |row| {
-            let key = ConsumerKey { service: row.get(0)?, environment: row.get(1)?, id: row.get(2)? };
-            Ok((key, row.get::<_, i64>(3)? / MINUTE_NANOS))
+            let key = ConsumerKey {
+                service: row.get(0)?,
+                environment: row.get(1)?,
+                direction: row.get(2)?,
+                id: row.get(3)?,
+            };
+            Ok((key, row.get::<_, i64>(4)? / MINUTE_NANOS))
         })?;
         Ok(Self(rows.collect::<Result<_, _>>()?))
     }
@@ -49,7 +55,7 @@ impl Consumers {
         now: i64,
     ) -> Result<(), StoreError> {
         let mut put = file.prepare_cached(
-            "INSERT INTO consumers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?6)
+            "INSERT INTO consumers VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?7)
              ON CONFLICT DO UPDATE SET
                name = iif(excluded.name = '', name, excluded.name),
                grp = iif(excluded.grp = '', grp, excluded.grp),
@@ -59,7 +65,7 @@ impl Consumers {
         for (key, (time, ConsumerLabel { name, group })) in labelled {
             let time = *time.min(&now);
             if self.0.contains_key(key) || self.0.len() < MAX_CONSUMERS {
-                put.execute(params![key.service, key.environment, key.id, name, group, time])?;
+                put.execute(params![key.service, key.environment, key.direction, key.id, name, group, time])?;
                 self.0.entry(key.clone()).or_insert(time / MINUTE_NANOS);
             }
         }
@@ -75,12 +81,12 @@ impl Consumers {
 /// Notes when consumers were counted.
 pub(super) fn note_counted(transaction: &Transaction<'_>, counted: &Counted) -> Result<(), StoreError> {
     let mut note = transaction.prepare_cached(
-        "INSERT INTO consumers VALUES (?1, ?2, ?3, '', '', 0, ?4, ?4)
+        "INSERT INTO consumers VALUES (?1, ?2, ?3, ?4, '', '', 0, ?5, ?5)
          ON CONFLICT DO UPDATE SET
            first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen)",
     )?;
-    for (ConsumerKey { service, environment, id }, minute) in counted {
-        note.execute(params![service, environment, id, minute.saturating_mul(MINUTE_NANOS)])?;
+    for (ConsumerKey { service, environment, direction, id }, minute) in counted {
+        note.execute(params![service, environment, direction, id, minute.saturating_mul(MINUTE_NANOS)])?;
     }
     Ok(())
 }

@@ -4,28 +4,27 @@ use super::consumers::{Consumers, Counted, note_counted};
 use super::data_dir::DataDir;
 use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
+use super::instances::Instances;
 use super::patterns;
-use super::sketch::{self, Unreadable};
+use super::rollups::{self, Added};
+use super::sketch;
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, schema, series};
 use crate::auth::audit::Entry;
 use crate::clock;
 use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
 use crate::model::{
-    Labelled, MetricBatch, Point, Scope, SeriesKey, Signal, Tally, Temporality, Timing, Values,
+    Labelled, MetricBatch, Point, Rejection, Rejections, Scope, SeriesKey, Signal, Tally, Temporality,
+    Timing, Values,
 };
 use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
-use gatelens_model::sketch::Sketch;
-use rusqlite::{
-    CachedStatement, Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params,
-};
-use std::collections::{BTreeMap, HashMap};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// The rollups and how many minutes a row of each covers.
-const ROLLUPS: [(&str, i64); 2] = [("minutes", 1), ("half_hours", HALF_HOUR)];
-const HALF_HOUR: i64 = 30;
+/// Rows that a batch changes, gathered before they are written: a larger batch must not be in memory twice.
+const MAX_ADDED: usize = 1_000;
 
 /// The writer's side of `metrics.db`.
 pub(super) struct Metrics {
@@ -35,6 +34,7 @@ pub(super) struct Metrics {
     series: HashMap<SeriesKey, i64>,
     max_series: usize,
     consumers: Consumers,
+    instances: Instances,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
     /// Requests of the batch that was stored last, for the learning of routes.
@@ -49,13 +49,14 @@ impl Metrics {
     ) -> Result<Self, StoreError> {
         // A database of something else means the wrong directory, and is left alone.
         let path = directory.path().join(METRICS_FILE);
-        let (mut connection, series, consumers, stored) =
+        let (mut connection, series, consumers, instances, stored) =
             directory.open_or_replace(&path, StoreError::is_damage, || {
                 let connection = schema::open_metrics(directory.path())?;
                 let series = load_series(&connection)?;
                 let consumers = Consumers::load(&connection)?;
+                let instances = Instances::load(&connection)?;
                 let stored = patterns::load(&connection)?;
-                Ok((connection, series, consumers, stored))
+                Ok((connection, series, consumers, instances, stored))
             })?;
         let mut missing = patterns.all();
         for (scope, learned) in stored {
@@ -69,7 +70,7 @@ impl Metrics {
         }
         transaction.commit()?;
         let taught = learning::Counted::default();
-        Ok(Self { directory, connection, series, max_series, consumers, patterns, taught })
+        Ok(Self { directory, connection, series, max_series, consumers, instances, patterns, taught })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -87,14 +88,14 @@ impl Metrics {
     }
 
     fn store_or_undo(&mut self, batch: &MetricBatch, now: i64) -> Result<Stored, StoreError> {
-        let mut fresh = Vec::new();
+        let mut fresh = HashSet::new();
         self.taught = learning::Counted::default();
         let outcome = self.store_in_one(batch, now, &mut fresh);
         if outcome.is_err() {
             // Their rows were rolled back.
-            for key in &fresh {
-                self.series.remove(key);
-            }
+            self.series.retain(|_, id| !fresh.contains(id));
+            // An empty list is filled again by and by, and finds the rows that there are.
+            self.instances = Instances::load(&self.connection).unwrap_or_default();
         }
         outcome
     }
@@ -132,7 +133,9 @@ impl Metrics {
 
     /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
-        match prune::prune(&mut self.connection, retention, now)? {
+        let (pruned, oldest) = prune::prune(&mut self.connection, retention, now)?;
+        self.instances = Instances::load(&self.connection)?;
+        match (pruned, oldest) {
             (Pruned::Done, Some(oldest)) => {
                 series::remove_before(&mut self.connection, &mut self.series, oldest)
             }
@@ -167,7 +170,7 @@ impl Metrics {
         &mut self,
         batch: &MetricBatch,
         now: i64,
-        fresh: &mut Vec<SeriesKey>,
+        fresh: &mut HashSet<i64>,
     ) -> Result<Stored, StoreError> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(identity) = &batch.identity {
@@ -176,8 +179,8 @@ impl Metrics {
             }
             note_batch(&transaction, Signal::Metrics, identity, now, || None)?;
         }
-        let mut rejected = 0;
-        let mut added = BTreeMap::new();
+        let mut rejected = Rejections::default();
+        let mut added = Added::new();
         let mut counted = Counted::new();
         let mut taught = learning::Counted::default();
         for part in &batch.parts {
@@ -207,7 +210,7 @@ impl Metrics {
                     fresh,
                 };
                 let Some(series) = series_id(&transaction, table, &point.series)? else {
-                    rejected += 1;
+                    rejected.add(Rejection::TooManySeries, 1);
                     continue;
                 };
                 if let Some(state) = state {
@@ -219,13 +222,16 @@ impl Metrics {
                     if part.gateway.infers_routes() {
                         taught.add(&point.series, news.duration.count);
                     }
-                    added.entry((minute, series)).or_insert_with(Values::default).add(&news);
+                    let instance = self.instances.row(&transaction, &part.gateway.instance, minute)?;
+                    added.entry((minute, series, instance)).or_default().add(&news);
+                    if added.len() >= MAX_ADDED {
+                        rollups::add(&transaction, &added)?;
+                        added.clear();
+                    }
                 }
             }
         }
-        for (table, width) in ROLLUPS {
-            add_to_rollup(&transaction, table, width, &added)?;
-        }
+        rollups::add(&transaction, &added)?;
         note_counted(&transaction, &counted)?;
         transaction.commit()?;
         self.consumers.committed(counted);
@@ -246,7 +252,17 @@ const NO_GRPC_STATUS: i64 = -1;
 
 fn load_series(connection: &Connection) -> Result<HashMap<SeriesKey, i64>, StoreError> {
     let mut all = connection.prepare(&format!("SELECT {SERIES_COLUMNS}, id FROM series"))?;
-    let rows = all.query_map([], |row| Ok((read_series(row)?, row.get(SERIES_COLUMN_COUNT)?)))?;
+    // Most texts occur in many series, and all of these stay in memory.
+    let mut texts = HashSet::<Arc<str>>::new();
+    let mut share = |text: &mut Arc<str>| match texts.get(text) {
+        Some(known) => *text = Arc::clone(known),
+        None => drop(texts.insert(Arc::clone(text))),
+    };
+    let rows = all.query_map([], |row| {
+        let mut series = read_series(row)?;
+        series.texts().into_iter().for_each(&mut share);
+        Ok((series, row.get(SERIES_COLUMN_COUNT)?))
+    })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
@@ -276,7 +292,7 @@ struct SeriesTable<'a> {
     max: usize,
     patterns: &'a KnownPatterns,
     /// Those that the batch brought.
-    fresh: &'a mut Vec<SeriesKey>,
+    fresh: &'a mut HashSet<i64>,
 }
 
 /// The row of a series, made when it is new; `None` when there are too many. A series that patterns fold has its own row
@@ -293,7 +309,7 @@ fn series_id(
     }
     let learned = patterns.get(&Scope::of_series(key));
     let route = learned.and_then(|learned| folded(key, &learned.patterns));
-    let pattern = route.map(|route| SeriesKey { route, ..key.clone() });
+    let pattern = route.map(|route| SeriesKey { route: route.into(), ..key.clone() });
     let key = pattern.as_ref().unwrap_or(key);
     if let Some(id) = known.get(key) {
         return Ok(Some(*id));
@@ -323,7 +339,7 @@ fn series_id(
         ])?;
     let id = transaction.last_insert_rowid();
     known.insert(key.clone(), id);
-    fresh.push(key.clone());
+    fresh.insert(id);
     Ok(Some(id))
 }
 
@@ -421,81 +437,11 @@ fn put_state(
     Ok(())
 }
 
-fn add_to_rollup(
-    transaction: &Transaction<'_>,
-    table: &str,
-    width: i64,
-    added: &BTreeMap<(i64, i64), Values>,
-) -> Result<(), StoreError> {
-    let mut find = transaction.prepare_cached(&format!(
-        "SELECT requests, request_bytes, response_bytes, duration, upstream, gateway, attempts
-         FROM {table} WHERE minute = ? AND series_id = ?"
-    ))?;
-    let mut put = transaction
-        .prepare_cached(&format!("INSERT OR REPLACE INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
-    for ((minute, series), values) in added {
-        let minute = minute.div_euclid(width) * width;
-        let mut row = match stored_row(&mut find, minute, *series)? {
-            Some(row) => row,
-            None => {
-                if width == HALF_HOUR {
-                    series::note_counted(transaction, *series, minute)?;
-                }
-                Values::default()
-            }
-        };
-        row.add(values);
-        put.execute(params![
-            minute,
-            series,
-            integer(row.duration.count),
-            integer(row.request_bytes.sum),
-            integer(row.response_bytes.sum),
-            sketch::encode(&row.duration.sketch),
-            sketch::encode(&row.upstream.sketch),
-            sketch::encode(&row.gateway.sketch),
-            integer(row.attempts.sum),
-        ])?;
-    }
-    Ok(())
-}
-
-/// A rollup's row as values; the counts that it does not keep are 0.
-fn stored_row(
-    find: &mut CachedStatement<'_>,
-    minute: i64,
-    series: i64,
-) -> Result<Option<Values>, StoreError> {
-    let stored = find
-        .query_row([minute, series], |row| {
-            let sketch =
-                |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob().map(sketch::decode)?);
-            let tally = |column| Ok::<_, rusqlite::Error>(Tally { count: 0, sum: number(row, column)? });
-            Ok((number(row, 0)?, tally(1)?, tally(2)?, sketch(3)?, sketch(4)?, sketch(5)?, tally(6)?))
-        })
-        .optional()?;
-    let Some((requests, request_bytes, response_bytes, duration, upstream, gateway, attempts)) = stored
-    else {
-        return Ok(None);
-    };
-    // A distribution that was damaged begins anew; the counts stay.
-    let timing =
-        |count, sketch: Result<Sketch, Unreadable>| Timing { count, sketch: sketch.unwrap_or_default() };
-    Ok(Some(Values {
-        duration: timing(requests, duration),
-        upstream: timing(0, upstream),
-        gateway: timing(0, gateway),
-        request_bytes,
-        response_bytes,
-        attempts,
-    }))
-}
-
-fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(u64::try_from(row.get::<_, i64>(column)?).unwrap_or(0))
 }
 
 /// SQLite's integers are signed; what does not fit stays at the highest.
-fn integer(value: u64) -> i64 {
+pub(super) fn integer(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

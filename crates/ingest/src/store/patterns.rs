@@ -93,7 +93,8 @@ mod tests {
     use super::*;
     use crate::limits::Limits;
     use crate::model::{
-        Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Tally, Temporality, Timing, Values,
+        Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejections, Tally, Temporality, Timing,
+        Values,
     };
     use crate::patterns::KnownPatterns;
     use crate::query::{Files, Kind, Question};
@@ -144,8 +145,8 @@ mod tests {
                 instance: "edge-1".to_owned(),
                 epoch: "e".to_owned(),
                 version: Some("0.1.0".to_owned()),
-                service: "orders".to_owned(),
-                environment: "prod".to_owned(),
+                service: "orders".into(),
+                environment: "prod".into(),
                 direction: value::INBOUND.to_owned(),
                 ..Gateway::default()
             };
@@ -158,7 +159,7 @@ mod tests {
             };
             let identity =
                 Identity { instance: "edge-1".to_owned(), epoch: "e".to_owned(), sequence: self.sequence };
-            MetricBatch { identity: Some(identity), parts: vec![part] }
+            MetricBatch { identity: Some(identity), parts: vec![part], rejected: Rejections::default() }
         }
 
         fn learn(&mut self, patterns: &str) {
@@ -187,19 +188,19 @@ mod tests {
         let mut sketch = Sketch::default();
         (0..count).for_each(|request| sketch.insert(1_000_000 * (request + 1)));
         let series = SeriesKey {
-            service: "orders".to_owned(),
-            environment: "prod".to_owned(),
-            version: String::new(),
-            direction: value::INBOUND.to_owned(),
-            consumer: (*consumer).to_owned(),
-            method: "GET".to_owned(),
-            route: route.clone(),
-            route_source: (*source).to_owned(),
-            host: String::new(),
-            upstream_cluster: String::new(),
+            service: "orders".into(),
+            environment: "prod".into(),
+            version: "".into(),
+            direction: value::INBOUND.into(),
+            consumer: (*consumer).into(),
+            method: "GET".into(),
+            route: route.as_str().into(),
+            route_source: (*source).into(),
+            host: "".into(),
+            upstream_cluster: "".into(),
             status: 200,
             grpc_status: None,
-            error_type: String::new(),
+            error_type: "".into(),
             overflow: false,
         };
         let stream = format!("{route} {source} {consumer}");

@@ -47,6 +47,22 @@ pub(super) fn prune(
            (SELECT minute, series_id FROM minutes WHERE minute < ? LIMIT ?)",
         minutes,
     )?;
+    // Sums are kept by half hour for long, gateways apart only as long as minutes: a fleet that replaces its instances
+    // would fill the disk otherwise.
+    remove(
+        "DELETE FROM gateway_minutes WHERE (minute, series_id, instance) IN
+           (SELECT minute, series_id, instance FROM gateway_minutes WHERE minute < ? LIMIT ?)",
+        minutes,
+    )?;
+    remove(
+        "DELETE FROM gateway_half_hours WHERE (minute, series_id, instance) IN
+           (SELECT minute, series_id, instance FROM gateway_half_hours WHERE minute < ? LIMIT ?)",
+        minutes,
+    )?;
+    remove(
+        "DELETE FROM instances WHERE id IN (SELECT id FROM instances WHERE last_minute < ? LIMIT ?)",
+        minutes,
+    )?;
     remove(
         "DELETE FROM half_hours WHERE (minute, series_id) IN
            (SELECT minute, series_id FROM half_hours WHERE minute < ? LIMIT ?)",
@@ -64,8 +80,8 @@ pub(super) fn prune(
     )?;
     // The writer knows them until its next start, and gives a consumer that comes back a new row.
     remove(
-        "DELETE FROM consumers WHERE (service, environment, id) IN
-           (SELECT service, environment, id FROM consumers WHERE last_seen < ? LIMIT ?)",
+        "DELETE FROM consumers WHERE (service, environment, direction, id) IN
+           (SELECT service, environment, direction, id FROM consumers WHERE last_seen < ? LIMIT ?)",
         half_hours.saturating_mul(MINUTE_NANOS),
     )?;
     remove(

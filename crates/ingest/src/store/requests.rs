@@ -5,7 +5,7 @@ use super::data_dir::DataDir;
 use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, received};
 use super::{Pruned, StoreError, Stored, accepted, chunk, schema};
-use crate::model::{Identity, RequestBatch, RequestEvent, RequestPart, Signal, is_error};
+use crate::model::{Identity, Rejections, RequestBatch, RequestEvent, RequestPart, Signal, is_error};
 use crate::retention::{Retention, before};
 use crate::sequence::Received;
 use jiff::civil::Date;
@@ -127,7 +127,7 @@ impl Requests {
             put_chunk(&transaction, part)?;
         }
         transaction.commit()?;
-        Ok(Stored::New { rejected: 0 })
+        Ok(Stored::New { rejected: Rejections::default() })
     }
 
     /// A file that cannot be read is not asked again; the repeats that it knew are lost with it.
@@ -303,6 +303,7 @@ mod tests {
         RequestBatch {
             identity: Some(Identity { instance: "edge-1".to_owned(), epoch: "e".to_owned(), sequence }),
             parts: vec![RequestPart { gateway, events }],
+            rejected: Rejections::default(),
         }
     }
 
@@ -313,7 +314,8 @@ mod tests {
         let mut store = Requests::open(Arc::clone(&directory), NOON).unwrap();
         for (day, sequence, news) in steps {
             let stored = store.store(&batch(*sequence), Signal::Logs, NOON + day * DAY).unwrap();
-            let expected = if *news { Stored::New { rejected: 0 } } else { Stored::Repeat };
+            let expected =
+                if *news { Stored::New { rejected: Rejections::default() } } else { Stored::Repeat };
             assert_eq!(stored, expected, "batch {sequence} on day {day} of {steps:?}");
         }
         let identity = batch(1).identity.unwrap();
@@ -403,7 +405,10 @@ mod tests {
         bytes.iter_mut().skip(8192).for_each(|byte| *byte = 0xa5);
         std::fs::write(&path, bytes).unwrap();
         store.today.execute_batch("PRAGMA shrink_memory").unwrap();
-        assert_eq!(store.store(&batch(2), Signal::Logs, NOON).unwrap(), Stored::New { rejected: 0 });
+        assert_eq!(
+            store.store(&batch(2), Signal::Logs, NOON).unwrap(),
+            Stored::New { rejected: Rejections::default() }
+        );
         assert_eq!(directory.troubles().len(), 1);
         let names =
             || std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());

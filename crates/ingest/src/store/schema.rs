@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 12;
+const VERSION: i64 = 13;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -282,6 +282,63 @@ CREATE TABLE consumers (
 ALTER TABLE series ADD COLUMN last_counted INTEGER NOT NULL DEFAULT 0; -- Unix minute of its latest half hour
 UPDATE series SET last_counted = (SELECT coalesce(max(minute), 0) FROM half_hours);
 ",
+    // The counts of before are those of no instance. A consumer of before is one in each direction in which it has series.
+    "
+CREATE TABLE instances (            -- of gateways
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    last_minute INTEGER NOT NULL    -- the last Unix minute with counts of it
+);
+ALTER TABLE minutes ADD COLUMN instance INTEGER NOT NULL DEFAULT 0;
+                                    -- the only one that counted; 0: not known, -1: several, see gateway_minutes
+ALTER TABLE half_hours ADD COLUMN instance INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE gateway_minutes (      -- the parts of a minute that several instances counted
+    minute INTEGER NOT NULL,
+    series_id INTEGER NOT NULL,
+    instance INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    request_bytes INTEGER NOT NULL,
+    response_bytes INTEGER NOT NULL,
+    duration BLOB NOT NULL,
+    upstream BLOB NOT NULL,
+    gateway BLOB NOT NULL,
+    attempts INTEGER NOT NULL,
+    PRIMARY KEY (minute, series_id, instance)
+) WITHOUT ROWID;
+CREATE TABLE gateway_half_hours (   -- the same of half hours, kept as long as minutes
+    minute INTEGER NOT NULL,
+    series_id INTEGER NOT NULL,
+    instance INTEGER NOT NULL,
+    requests INTEGER NOT NULL,
+    request_bytes INTEGER NOT NULL,
+    response_bytes INTEGER NOT NULL,
+    duration BLOB NOT NULL,
+    upstream BLOB NOT NULL,
+    gateway BLOB NOT NULL,
+    attempts INTEGER NOT NULL,
+    PRIMARY KEY (minute, series_id, instance)
+) WITHOUT ROWID;
+INSERT INTO retention_marks
+SELECT 'instances', (max(minute) / 30 + 1) * 30 FROM half_hours HAVING count(*) > 0;
+CREATE TABLE new_consumers (
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,             -- '': not known
+    grp TEXT NOT NULL,              -- likewise
+    labelled_at INTEGER NOT NULL,   -- time of the request that brought name and group, Unix nanoseconds; 0 without
+    first_seen INTEGER NOT NULL,    -- Unix nanoseconds
+    last_seen INTEGER NOT NULL,
+    PRIMARY KEY (service, environment, direction, id)
+) WITHOUT ROWID;
+INSERT INTO new_consumers
+SELECT c.service, c.environment, coalesce(s.direction, 'inbound'), c.id, c.name, c.grp, c.labelled_at, c.first_seen, c.last_seen
+FROM consumers c LEFT JOIN (SELECT DISTINCT service, environment, direction, consumer FROM series) s
+  ON s.service = c.service AND s.environment = c.environment AND s.consumer = c.id;
+DROP TABLE consumers;
+ALTER TABLE new_consumers RENAME TO consumers;
+",
     super::audit::TABLE,
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
@@ -325,6 +382,7 @@ CREATE INDEX chunks_by_duration ON chunks (longest, id, t0, t1, errors, classes,
 ",
     "",
     "",
+    "",
 ];
 
 /// Opens the file of counters to write, and creates it when it is not there.
@@ -348,7 +406,8 @@ pub(crate) fn open_read(path: &Path) -> Result<Option<Connection>, StoreError> {
     };
     let (version, connection) = open().map_err(|source| failed(path, source))?;
     version.check(path)?;
-    // The request log of an older version lacks only the table of accepted records, which its reader checks for.
+    // The request log of an older version lacks only the table of accepted records and what chunks say of durations,
+    // which their readers check for.
     if version.schema < VERSION && !version.is_new() && path.ends_with(METRICS_FILE) {
         return Err(StoreError::Older { path: path.to_owned(), found: version.schema, known: VERSION });
     }

@@ -7,7 +7,7 @@ use crate::auth::audit;
 use crate::clock;
 use crate::learning::Observed;
 use crate::limits::Limits;
-use crate::model::{Labelled, MetricBatch, RequestBatch, Signal};
+use crate::model::{Labelled, MetricBatch, Rejections, RequestBatch, Signal};
 use crate::patterns::KnownPatterns;
 use crate::retention::Retention;
 use std::fs::File;
@@ -25,10 +25,20 @@ const FAILURE_AGE: Duration = Duration::from_secs(60);
 /// The outcome of a batch that could be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stored {
-    /// Committed just now, except this number of points beyond the bound on series.
-    New { rejected: u64 },
+    /// Committed just now, except these points or records.
+    New { rejected: Rejections },
     /// Committed before under the same identity; nothing changed.
     Repeat,
+}
+
+impl Stored {
+    /// The part that is not stored; of a repeat, nobody is told again.
+    pub(crate) fn rejected(self) -> Rejections {
+        match self {
+            Self::New { rejected } => rejected,
+            Self::Repeat => Rejections::default(),
+        }
+    }
 }
 
 /// Why a batch was not stored.
@@ -327,7 +337,7 @@ mod tests {
         let found = writers.probe().await;
         assert!(matches!(found, Err(Refused::Stopped)), "{found:?}");
         assert_eq!(writers.recent_failure(), None);
-        let batch = RequestBatch { identity: None, parts: Vec::new() };
+        let batch = RequestBatch { identity: None, parts: Vec::new(), rejected: Rejections::default() };
         let found = writers.requests(batch, Signal::Logs).await;
         assert!(matches!(found, Err(Refused::Stopped)), "{found:?}");
         let failure = writers.recent_failure();

@@ -1,5 +1,6 @@
 //! Reading attributes, and hashing them without regard to their order.
 
+use super::texts::Texts;
 use crate::model::{Gateway, Identity, SENDER, SeriesKey};
 use gatelens_model::hash::{START, fnv1a, mix};
 use gatelens_model::{attribute, grpc, value};
@@ -7,6 +8,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Valu
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The caller, where a sender follows the conventions alone.
 const ENDUSER: &str = "enduser.id";
@@ -104,11 +106,11 @@ pub(super) fn gateway(identity: Option<&Identity>, resource: Option<&Resource>) 
     Gateway {
         instance,
         epoch,
-        service,
-        environment: owned(attributes, attribute::ENVIRONMENT).unwrap_or_else(|| "default".to_owned()),
+        service: service.into(),
+        environment: text(attributes, attribute::ENVIRONMENT).unwrap_or("default").into(),
         direction: direction(attributes).unwrap_or(value::INBOUND).to_owned(),
         version: owned(attributes, attribute::VERSION),
-        service_version: owned(attributes, attribute::SERVICE_VERSION),
+        service_version: text(attributes, attribute::SERVICE_VERSION).map(Into::into),
         config_hash: owned(attributes, attribute::CONFIG_HASH),
         series: None,
         tags: tags(attributes),
@@ -127,34 +129,43 @@ fn tags(attributes: &[KeyValue]) -> BTreeMap<String, String> {
 }
 
 /// The series that a point's attributes name.
-pub(super) fn series(gateway: &Gateway, direction: &str, attributes: &[KeyValue]) -> SeriesKey {
+pub(super) fn series(
+    gateway: &Gateway,
+    direction: &str,
+    attributes: &[KeyValue],
+    texts: &mut Texts,
+) -> SeriesKey {
     let overflow = is_true(attributes, attribute::OVERFLOW);
-    let label = |found: Option<&str>, absent: &str| {
+    let source = match gateway.infers_routes() {
+        true => text(attributes, attribute::ROUTE_SOURCE),
+        false => Some(SENDER),
+    };
+    let mut share = |text: Option<&str>| texts.share(text.unwrap_or_default());
+    let (route_source, direction, error_type) =
+        (share(source), share(Some(direction)), share(text(attributes, attribute::ERROR_TYPE)));
+    let host = share(text(attributes, attribute::SERVER_ADDRESS));
+    let upstream_cluster = share(text(attributes, attribute::UPSTREAM_CLUSTER));
+    let mut label = |found: Option<&str>, absent: &str| {
         let absent = if overflow { value::OVERFLOW } else { absent };
-        found.unwrap_or(absent).to_owned()
+        share(Some(found.unwrap_or(absent)))
     };
     SeriesKey {
-        service: gateway.service.clone(),
-        environment: gateway.environment.clone(),
+        service: Arc::clone(&gateway.service),
+        environment: Arc::clone(&gateway.environment),
         version: gateway.service_version.clone().unwrap_or_default(),
-        direction: direction.to_owned(),
+        direction,
         consumer: label(consumer(attributes), value::ANONYMOUS),
         method: label(text(attributes, attribute::METHOD), value::OTHER_METHOD),
         route: label(route(attributes), value::UNMATCHED),
-        host: owned(attributes, attribute::SERVER_ADDRESS).unwrap_or_default(),
-        upstream_cluster: owned(attributes, attribute::UPSTREAM_CLUSTER).unwrap_or_default(),
+        host,
+        upstream_cluster,
         status: status(attributes, attribute::STATUS_CODE),
         grpc_status: grpc_status(attributes, attribute::RPC_STATUS_CODE)
             .and_then(|status| u8::try_from(status).ok()),
-        error_type: owned(attributes, attribute::ERROR_TYPE).unwrap_or_default(),
+        error_type,
         overflow,
-        route_source: route_source(gateway, attributes).unwrap_or_default(),
+        route_source,
     }
-}
-
-/// Who configured the route; `None` for an inferred one.
-pub(super) fn route_source(gateway: &Gateway, attributes: &[KeyValue]) -> Option<String> {
-    if gateway.infers_routes() { owned(attributes, attribute::ROUTE_SOURCE) } else { Some(SENDER.to_owned()) }
 }
 
 /// A hash of a set of attributes that stays the same over versions and machines, since it is stored.

@@ -6,6 +6,8 @@
 
 mod schema;
 
+use super::budget::Budget;
+use super::{Encoding, Unreadable};
 use crate::model::Signal;
 use data_encoding::{BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 use gatelens_model::varint;
@@ -16,20 +18,38 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use std::borrow::Cow;
 use std::fmt;
 
-/// The body in protobuf.
+/// Bytes of protobuf that a byte of JSON can become: `,1` is a fixed number of eight bytes.
+const MAX_GROWTH: usize = 4;
+
+/// The body in protobuf, for which memory is held before it is made.
 ///
 /// # Errors
 /// The fault and its place, for a body that is not an OTLP export in JSON or that unfolds to more than `limit` bytes.
-pub(crate) fn to_protobuf(signal: Signal, body: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+pub(crate) fn to_protobuf(
+    signal: Signal,
+    body: &[u8],
+    limit: usize,
+    budget: &mut Budget<'_>,
+) -> Result<Vec<u8>, Unreadable> {
     let root = match signal {
         Signal::Logs => EXPORT_LOGS,
         Signal::Metrics => EXPORT_METRICS,
         Signal::Traces => EXPORT_TRACES,
     };
+    // A buffer that grows is there twice for a moment, the new one with room for as much again; and a text with escapes
+    // is there once more.
+    let most = body.len().saturating_mul(MAX_GROWTH).min(limit);
+    budget.pass(most.saturating_mul(3).saturating_add(body.len().saturating_mul(3)))?;
     let mut out = Vec::new();
     let mut input = serde_json::Deserializer::from_slice(body);
     let read = Object { of: root, out: &mut out, limit }.deserialize(&mut input);
-    read.and_then(|_| input.end()).map_err(|error| error.to_string())?;
+    let malformed = |error: serde_json::Error| Unreadable::Malformed {
+        encoding: Encoding::Json,
+        detail: error.to_string(),
+    };
+    read.and_then(|_| input.end()).map_err(malformed)?;
+    out.shrink_to_fit();
+    budget.keep(out.len())?;
     Ok(out)
 }
 
@@ -95,21 +115,28 @@ impl<'de> DeserializeSeed<'de> for Value<'_> {
             return input.deserialize_any(self);
         }
         let Self { out, limit, .. } = self;
-        let mut inner = Vec::new();
-        match kind {
-            Messages(_) | Packed(_) => {}
+        let begun = out.len();
+        let is_present = match kind {
+            Messages(_) | Packed(_) => false,
             Message(of) => {
-                if (Object { of: of(), out: &mut inner, limit }).deserialize(input)? {
-                    put_bytes(out, number, &inner, limit)?;
-                }
+                let content = begin(out, number);
+                let is_present = Object { of: of(), out, limit }.deserialize(input)?;
+                end(out, content);
+                is_present
             }
             One(scalar) => {
-                if (Bare { name, scalar, out: &mut inner }).deserialize(input)? {
-                    put_scalar(out, number, scalar, &inner, limit)?;
+                let content = begin_scalar(out, number, scalar);
+                let is_present = Bare { name, scalar, out }.deserialize(input)?;
+                if let Some(content) = content {
+                    end(out, content);
                 }
+                is_present
             }
+        };
+        if !is_present {
+            out.truncate(begun);
         }
-        Ok(())
+        within(limit, out)
     }
 }
 
@@ -126,22 +153,26 @@ impl<'de> Visitor<'de> for Value<'_> {
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut items: S) -> Result<(), S::Error> {
         let Self { field: &(name, number, kind), out, limit } = self;
-        let mut inner = Vec::new();
         match kind {
-            Message(of) | Messages(of) => {
-                while items.next_element_seed(Object { of: of(), out: &mut inner, limit })?.is_some() {
-                    put_bytes(out, number, &inner, limit)?;
-                    inner.clear();
+            Message(of) | Messages(of) => loop {
+                let begun = out.len();
+                let content = begin(out, number);
+                if items.next_element_seed(Object { of: of(), out: &mut *out, limit })?.is_none() {
+                    out.truncate(begun);
+                    return Ok(());
                 }
-            }
+                end(out, content);
+                within(limit, out)?;
+            },
             One(scalar) | Packed(scalar) => {
-                while items.next_element_seed(Bare { name, scalar, out: &mut inner })?.is_some() {
-                    within(limit, &inner)?;
+                let content = begin(out, number);
+                while items.next_element_seed(Bare { name, scalar, out: &mut *out })?.is_some() {
+                    within(limit, out)?;
                 }
-                put_bytes(out, number, &inner, limit)?;
+                end(out, content);
+                within(limit, out)
             }
         }
-        Ok(())
     }
 }
 
@@ -270,29 +301,36 @@ fn is_named(field: &str, key: &str) -> bool {
             && key.chars().filter(|c| *c != '_').eq(field.chars().map(|c| c.to_ascii_lowercase())))
 }
 
-fn put_scalar<E: Error>(
-    out: &mut Vec<u8>,
-    number: u64,
-    scalar: Scalar,
-    bytes: &[u8],
-    limit: usize,
-) -> Result<(), E> {
+/// Writes the tag of a field with a length, and returns the place of its content.
+fn begin(out: &mut Vec<u8>, number: u64) -> usize {
+    varint::put(out, number << 3 | 2);
+    out.push(0);
+    out.len()
+}
+
+/// Writes the length of the content that begins at this place, before it.
+fn end(out: &mut Vec<u8>, content: usize) {
+    let len = out.len() - content;
+    // One byte is there already, and most contents need no more.
+    if len < 0x80 {
+        out[content - 1] = len as u8;
+        return;
+    }
+    let mut length = Vec::new();
+    varint::put(&mut length, len as u64);
+    out.splice(content - 1..content, length);
+}
+
+/// Writes the tag of a scalar, and returns the place of its content where it has a length.
+fn begin_scalar(out: &mut Vec<u8>, number: u64, scalar: Scalar) -> Option<usize> {
     let wire_type = match scalar {
-        Text | Hex | Base64 => return put_bytes(out, number, bytes, limit),
+        Text | Hex | Base64 => return Some(begin(out, number)),
         Bool | Int | Zigzag | Enum(_) => 0,
         Double | Fixed64 | Signed64 => 1,
         Fixed32 => 5,
     };
     varint::put(out, number << 3 | wire_type);
-    out.extend_from_slice(bytes);
-    within(limit, out)
-}
-
-fn put_bytes<E: Error>(out: &mut Vec<u8>, number: u64, bytes: &[u8], limit: usize) -> Result<(), E> {
-    varint::put(out, number << 3 | 2);
-    varint::put(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
-    within(limit, out)
+    None
 }
 
 fn within<E: Error>(limit: usize, out: &[u8]) -> Result<(), E> {
@@ -320,8 +358,17 @@ mod tests {
 
     const LIMIT: usize = 1 << 20;
 
+    fn transcoded(signal: Signal, body: &[u8], limit: usize) -> Result<Vec<u8>, String> {
+        let mut hold = |_| true;
+        to_protobuf(signal, body, limit, &mut Budget::new(usize::MAX, &mut hold)).map_err(|error| match error
+        {
+            Unreadable::Malformed { detail, .. } => detail,
+            other => other.to_string(),
+        })
+    }
+
     fn read<M: prost::Message + Default>(signal: Signal, body: &Json) -> M {
-        M::decode(to_protobuf(signal, body.to_string().as_bytes(), LIMIT).unwrap().as_slice()).unwrap()
+        M::decode(transcoded(signal, body.to_string().as_bytes(), LIMIT).unwrap().as_slice()).unwrap()
     }
 
     #[test]
@@ -398,7 +445,7 @@ mod tests {
     #[test]
     fn errors_name_the_fault_and_the_field() {
         let check = |body: &str, words: &str| {
-            let error = to_protobuf(Signal::Logs, body.as_bytes(), 1000).unwrap_err();
+            let error = transcoded(Signal::Logs, body.as_bytes(), 1000).unwrap_err();
             assert!(error.contains(words), "{error:?} should say {words:?}");
         };
         let record =

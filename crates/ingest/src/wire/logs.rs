@@ -1,59 +1,44 @@
 //! OTLP log records to [`RequestBatch`].
 
-use super::attributes::{
-    consumer, gateway, grpc_status, is_true, number, query, route, status, text, weight,
-};
+use super::attributes::{consumer, grpc_status, is_true, number, query, route, status, text, weight};
+use super::budget::Budget;
 use super::captured::{body, body_omitted, headers};
+use super::requests::Reader;
+use super::weight::Kind;
+use super::{Unreadable, plausible, walk};
 use crate::model::request::{Access, FIELDS, Source};
-use crate::model::{Gateway, Identity, RequestBatch, RequestEvent, RequestPart, SENDER};
+use crate::model::{Identity, Rejection, RequestBatch, RequestEvent};
 use gatelens_model::{attribute, value};
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use prost::Message;
 
-/// Takes the requests out of an export, and counts the records that are none. `now` (Unix nanoseconds) stands in for
-/// a missing time.
+/// Takes the requests out of an export, and counts the records that are none. No more than one record is decoded at a
+/// time. `now` (Unix nanoseconds) stands in for a missing time.
 pub(crate) fn read_logs(
-    request: &ExportLogsServiceRequest,
+    body: &[u8],
     identity: Option<Identity>,
     now: i64,
-) -> (RequestBatch, u64) {
-    let mut rejected = 0;
-    let mut parts = Vec::new();
-    for resource in &request.resource_logs {
-        let records = resource.scope_logs.iter().flat_map(|scope| &scope.log_records);
-        let (requests, others): (Vec<_>, Vec<_>) = records.partition(|record| is_request(record));
-        rejected += others.len() as u64;
-        let events = requests.into_iter().map(|record| event(record, now));
-        append(&mut parts, gateway(identity.as_ref(), resource.resource.as_ref()), events);
-    }
-    (RequestBatch { identity, parts }, rejected)
-}
-
-/// Adds requests to a batch: neighbours of the same sender are one part, since each part becomes a chunk.
-pub(super) fn append(
-    parts: &mut Vec<RequestPart>,
-    gateway: Gateway,
-    events: impl Iterator<Item = RequestEvent>,
-) {
-    let events = events.map(|mut event| {
-        if gateway.infers_routes() {
-            // Our gateways leave the ordinary number out.
-            event.attempts = event.attempts.or(Some(1));
-        } else {
-            event.route_source = Some(SENDER.to_owned());
-        }
-        event.version = gateway.service_version.clone();
-        event.direction = Some(gateway.direction.clone()).filter(|direction| direction == value::OUTBOUND);
-        event
-    });
-    match parts.last_mut().filter(|last| last.gateway == gateway) {
-        Some(last) => last.events.extend(events),
-        None => {
-            let events = events.collect();
-            parts.push(RequestPart { gateway, events });
+    budget: &mut Budget<'_>,
+) -> Result<RequestBatch, Unreadable> {
+    let mut reader = Reader::new(identity, budget);
+    for resource in walk::all(body, 1) {
+        let resource = resource?;
+        let sender = reader.sender(resource)?;
+        for scope in walk::all(resource, 2) {
+            for record in walk::all(scope?, 2) {
+                reader.read(&sender, Kind::Record, record?, |record| {
+                    let record = LogRecord::decode(record)?;
+                    if !is_request(&record) {
+                        return Ok(Err(Rejection::OtherRecord));
+                    }
+                    let event = event(&record, now);
+                    Ok(plausible::time(event.time, now).map(|()| event))
+                })?;
+            }
         }
     }
+    Ok(reader.finish())
 }
 
 /// Whether attributes are those of an HTTP request.

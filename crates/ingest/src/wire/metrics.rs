@@ -1,56 +1,77 @@
 //! OTLP metrics to [`MetricBatch`].
 
-use super::{attributes, sketch};
+use super::budget::Budget;
+use super::plausible::{self, Interval, Measure};
+use super::resources::Resources;
+use super::texts::Texts;
+use super::walk::{self, Content};
+use super::weight::{self, Kind};
+use super::{Unreadable, attributes, sketch};
 use crate::model::{
-    Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Report, Tally, Temporality, Timing, Values,
+    Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejection, Rejections, Report, Tally,
+    Temporality, Timing, Values,
 };
 use gatelens_model::sketch::Sketch;
 use gatelens_model::{metric, value};
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, ExponentialHistogramDataPoint, HistogramDataPoint, Metric, NumberDataPoint,
-    ResourceMetrics, metric::Data, number_data_point,
+    AggregationTemporality, ExponentialHistogramDataPoint, Gauge, HistogramDataPoint, Metric,
+    NumberDataPoint, metric::Data, number_data_point,
 };
+use prost::Message;
 use std::collections::HashMap;
 
 /// Bit of a point's flags: nothing was recorded.
 const NO_RECORDED_VALUE: u32 = 1;
+/// Points of one metric of a sender's own report that are read: more than a gateway of ours has.
+const MAX_REPORT_POINTS: usize = 10_000;
+/// Points of one part. A resource with more of them has several parts.
+const PART_POINTS: usize = 1_024;
 
-/// Reads the metrics that are stored. Other metrics are ignored. `now` (Unix nanoseconds)
-/// stands in for a missing time.
+/// Reads the metrics that are stored, point by point; no more than one of them is decoded at a time. Other metrics are
+/// ignored. `now` (Unix nanoseconds) stands in for a missing time.
 pub(crate) fn read_metrics(
-    request: ExportMetricsServiceRequest,
+    body: &[u8],
     identity: Option<Identity>,
     now: i64,
-) -> MetricBatch {
-    let parts = request
-        .resource_metrics
-        .into_iter()
-        .map(|resource| read_part(resource, identity.as_ref(), now))
-        .collect();
-    MetricBatch { identity, parts }
-}
-
-fn read_part(resource: ResourceMetrics, identity: Option<&Identity>, now: i64) -> MetricPart {
-    let attributes = resource.resource.as_ref().map_or(&[][..], |resource| resource.attributes.as_slice());
-    let mut part = Part {
-        gateway: attributes::gateway(identity, resource.resource.as_ref()),
-        direction: attributes::direction(attributes),
-        now,
-        report: Report::default(),
-        redaction: Redaction::default(),
-        points: Vec::new(),
-        places: HashMap::new(),
-    };
-    for metric in resource.scope_metrics.iter().flat_map(|scope| &scope.metrics) {
-        part.read(metric);
+    budget: &mut Budget<'_>,
+) -> Result<MetricBatch, Unreadable> {
+    let mut batch = MetricBatch { identity, parts: Vec::new(), rejected: Rejections::default() };
+    let mut texts = Texts::default();
+    let mut resources = Resources::default();
+    for resource_metrics in walk::all(body, 1) {
+        let resource_metrics = resource_metrics?;
+        let resource = resources.read(resource_metrics, budget)?;
+        let attributes = resource.as_ref().map_or(&[][..], |resource| resource.attributes.as_slice());
+        let mut reader = Reader {
+            direction: attributes::direction(attributes),
+            now,
+            refused: resource.is_err().then_some(Rejection::TooManyResources),
+            report: Report::default(),
+            redaction: Redaction::default(),
+            parts: vec![part(attributes::gateway(batch.identity.as_ref(), resource.as_ref().ok()))],
+            places: HashMap::new(),
+            texts: &mut texts,
+            rejected: &mut batch.rejected,
+            budget,
+        };
+        for scope in walk::all(resource_metrics, 2) {
+            for metric in walk::all(scope?, 2) {
+                reader.read(metric?)?;
+            }
+        }
+        if reader.refused.is_none() {
+            reader.finish(&mut batch.parts);
+        }
     }
-    let report = (part.report != Report::default()).then(|| part.report.timed(now));
-    MetricPart { gateway: part.gateway, report, redaction: part.redaction.timed(now), points: part.points }
+    Ok(batch)
 }
 
-#[derive(Clone, Copy)]
+fn part(gateway: Gateway) -> MetricPart {
+    MetricPart { gateway, report: None, redaction: Redaction::default(), points: Vec::new() }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Instrument {
     Duration,
     Upstream,
@@ -60,84 +81,296 @@ enum Instrument {
     Attempts,
 }
 
-struct Part {
-    gateway: Gateway,
+/// Reads the metrics of one resource.
+struct Reader<'a, 'b> {
     direction: Option<&'static str>,
     now: i64,
+    /// Why none of its points is stored.
+    refused: Option<Rejection>,
     report: Report,
     redaction: Redaction,
-    points: Vec<Point>,
-    places: HashMap<(i64, i64, i64, Temporality), usize>,
+    /// Never empty; the last one takes new points.
+    parts: Vec<MetricPart>,
+    /// The part and the place of a stream's values of one moment.
+    places: HashMap<Stream, (u32, u32)>,
+    texts: &'a mut Texts,
+    rejected: &'a mut Rejections,
+    budget: &'a mut Budget<'b>,
 }
 
 /// When a point was taken, and how it relates to the one before.
 #[derive(Clone, Copy)]
 struct When {
-    start: u64,
-    time: u64,
+    /// Unix nanoseconds; 0 where the sender names none.
+    start: i64,
+    time: i64,
     temporality: Temporality,
 }
 
-impl Part {
-    fn read(&mut self, metric: &Metric) {
-        if metric.name == metric::SERIES {
-            self.gateway.series = gauge(metric).or(self.gateway.series);
-            return;
+/// A stream at one moment: the hash of its attributes, start, time and temporality.
+type Stream = (i64, i64, i64, Temporality);
+
+/// The measurement of one point.
+struct Measured {
+    attributes: Vec<KeyValue>,
+    when: When,
+    tally: Tally,
+    sketch: Sketch,
+}
+
+impl Measured {
+    fn stream(&self, direction: &str) -> Stream {
+        let When { start, time, temporality } = self.when;
+        let start = if temporality == Temporality::Cumulative { start } else { 0 };
+        let hash = attributes::hash(&self.attributes) ^ i64::from(direction == value::OUTBOUND);
+        (hash, start, time, temporality)
+    }
+}
+
+impl Reader<'_, '_> {
+    fn read(&mut self, metric: &[u8]) -> Result<(), Unreadable> {
+        let mut name: &[u8] = &[];
+        let mut data = None;
+        for field in walk::fields(metric) {
+            match field? {
+                (1, Content::Bytes(found)) => name = found,
+                (kind @ (5 | 7 | 9 | 10 | 11), Content::Bytes(_)) => data = Some(kind),
+                _ => {}
+            }
         }
-        if self.report.read(metric) || self.redaction.read(metric) {
-            return;
+        let name = std::str::from_utf8(name).map_err(|_| Unreadable::text())?;
+        let Some(kind) = data else { return Ok(()) };
+        // Of a resource that is refused, its points are counted.
+        if name == metric::SERIES || Report::knows(name) || Redaction::knows(name) {
+            return if self.refused.is_some() { Ok(()) } else { self.read_report(name, metric, kind) };
         }
-        let Some((instrument, named_direction)) = instrument(&metric.name) else { return };
-        let direction = self.direction.or(named_direction).unwrap_or(value::INBOUND).to_owned();
-        match &metric.data {
-            Some(Data::ExponentialHistogram(data)) => {
-                let Some(temporality) = temporality(data.aggregation_temporality) else { return };
-                for point in data.data_points.iter().filter(|p| p.flags & NO_RECORDED_VALUE == 0) {
-                    let when =
-                        When { start: point.start_time_unix_nano, time: point.time_unix_nano, temporality };
-                    let values = self.values(&direction, &point.attributes, when);
-                    put(values, instrument, || exponential(point), Tally::of(point.count, point.sum));
+        let Some((instrument, named_direction)) = instrument(name) else { return Ok(()) };
+        let direction = self.direction.or(named_direction).unwrap_or(value::INBOUND);
+        for data in walk::all(metric, kind) {
+            match kind {
+                7 => self.read_sum(data?, instrument, direction)?,
+                9 => self.read_histogram(data?, instrument, direction)?,
+                10 => self.read_exponential(data?, instrument, direction)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a metric that the sender reports of itself, of which the points are few.
+    fn read_report(&mut self, name: &str, metric: &[u8], kind: u64) -> Result<(), Unreadable> {
+        let mut data_points = Vec::new();
+        let mut passing = 0usize;
+        for data in walk::all(metric, kind).filter(|_| matches!(kind, 5 | 7)) {
+            for point in walk::all(data?, 1) {
+                let point = point?;
+                match weight::passing(Kind::NumberPoint, point)? {
+                    Ok(bytes) if data_points.len() < MAX_REPORT_POINTS => {
+                        passing = passing.saturating_add(bytes + 4 * size_of::<NumberDataPoint>());
+                        self.budget.pass(passing)?;
+                        data_points.push(NumberDataPoint::decode(point)?);
+                    }
+                    Ok(_) => self.rejected.add(Rejection::TooLarge, 1),
+                    Err(reason) => self.rejected.add(reason, 1),
                 }
             }
-            Some(Data::Histogram(data)) => {
-                let Some(temporality) = temporality(data.aggregation_temporality) else { return };
-                for point in data.data_points.iter().filter(|p| p.flags & NO_RECORDED_VALUE == 0) {
-                    let when =
-                        When { start: point.start_time_unix_nano, time: point.time_unix_nano, temporality };
-                    let values = self.values(&direction, &point.attributes, when);
-                    put(values, instrument, || explicit(point), Tally::of(point.count, point.sum));
-                }
+        }
+        self.budget.keep(passing)?;
+        let data = Some(Data::Gauge(Gauge { data_points }));
+        let metric = Metric { name: name.to_owned(), data, ..Default::default() };
+        if name == metric::SERIES {
+            let series = gauge(&metric);
+            for part in &mut self.parts {
+                part.gateway.series = series.or(part.gateway.series);
             }
-            Some(Data::Sum(data)) if data.is_monotonic => {
-                let Some(temporality) = temporality(data.aggregation_temporality) else { return };
-                for point in data.data_points.iter().filter(|p| p.flags & NO_RECORDED_VALUE == 0) {
-                    let when =
-                        When { start: point.start_time_unix_nano, time: point.time_unix_nano, temporality };
-                    let count = number(point).unwrap_or(0);
-                    let values = self.values(&direction, &point.attributes, when);
-                    put(values, instrument, Sketch::default, Tally { count, sum: count });
-                }
+        } else if !self.report.read(&metric) {
+            self.redaction.read(&metric);
+        }
+        Ok(())
+    }
+
+    fn read_histogram(
+        &mut self,
+        data: &[u8],
+        instrument: Instrument,
+        direction: &str,
+    ) -> Result<(), Unreadable> {
+        let Some(temporality) = temporality(data)? else { return Ok(()) };
+        self.each(data, Kind::HistogramPoint, direction, instrument, |point, now| {
+            let point = HistogramDataPoint::decode(point)?;
+            if point.flags & NO_RECORDED_VALUE != 0 {
+                return Ok(Ok(None));
             }
-            _ => {}
+            let when = When::of(point.start_time_unix_nano, point.time_unix_nano, temporality, now);
+            let checked = when.check(point.count, now).and_then(|()| {
+                let HistogramDataPoint { count, sum, explicit_bounds, bucket_counts, .. } = &point;
+                let largest = plausible::explicit(*count, explicit_bounds, bucket_counts)?;
+                plausible::sum(*sum, *count, instrument.measure(), largest)
+            });
+            Ok(checked.map(|()| {
+                let sketch = if instrument.has_sketch() { explicit(&point) } else { Sketch::default() };
+                let tally = Tally::of(point.count, point.sum);
+                Some(Measured { attributes: point.attributes, when, tally, sketch })
+            }))
+        })
+    }
+
+    fn read_exponential(
+        &mut self,
+        data: &[u8],
+        instrument: Instrument,
+        direction: &str,
+    ) -> Result<(), Unreadable> {
+        let Some(temporality) = temporality(data)? else { return Ok(()) };
+        self.each(data, Kind::ExponentialPoint, direction, instrument, |point, now| {
+            let point = ExponentialHistogramDataPoint::decode(point)?;
+            if point.flags & NO_RECORDED_VALUE != 0 {
+                return Ok(Ok(None));
+            }
+            let when = When::of(point.start_time_unix_nano, point.time_unix_nano, temporality, now);
+            let checked = when.check(point.count, now).and_then(|()| {
+                let zeros = (point.zero_count, point.zero_threshold);
+                let negative = point.negative.as_ref().map_or(&[][..], |b| b.bucket_counts.as_slice());
+                let (offset, counts) = positive(&point);
+                let buckets = (point.scale, offset, counts);
+                let largest = plausible::exponential(point.count, zeros, negative, buckets)?;
+                plausible::sum(point.sum, point.count, instrument.measure(), largest)
+            });
+            Ok(checked.map(|()| {
+                let sketch = if instrument.has_sketch() { exponential(&point) } else { Sketch::default() };
+                let tally = Tally::of(point.count, point.sum);
+                Some(Measured { attributes: point.attributes, when, tally, sketch })
+            }))
+        })
+    }
+
+    fn read_sum(&mut self, data: &[u8], instrument: Instrument, direction: &str) -> Result<(), Unreadable> {
+        let mut is_monotonic = false;
+        for field in walk::fields(data) {
+            if let (3, Content::Number(found)) = field? {
+                is_monotonic = found != 0;
+            }
+        }
+        let Some(temporality) = temporality(data)?.filter(|_| is_monotonic) else { return Ok(()) };
+        self.each(data, Kind::NumberPoint, direction, instrument, |point, now| {
+            let point = NumberDataPoint::decode(point)?;
+            if point.flags & NO_RECORDED_VALUE != 0 {
+                return Ok(Ok(None));
+            }
+            let when = When::of(point.start_time_unix_nano, point.time_unix_nano, temporality, now);
+            let count = number(&point).unwrap_or(0);
+            Ok(when.check(count, now).map(|()| {
+                let tally = Tally { count, sum: count };
+                Some(Measured { attributes: point.attributes, when, tally, sketch: Sketch::default() })
+            }))
+        })
+    }
+
+    /// Reads the points of a metric, one after the other: those that fit and are plausible.
+    fn each(
+        &mut self,
+        data: &[u8],
+        kind: Kind,
+        direction: &str,
+        instrument: Instrument,
+        read: impl Fn(&[u8], i64) -> Result<Result<Option<Measured>, Rejection>, Unreadable>,
+    ) -> Result<(), Unreadable> {
+        for point in walk::all(data, 1) {
+            let point = point?;
+            let measured = match (self.refused, weight::passing(kind, point)?) {
+                (Some(reason), _) | (None, Err(reason)) => Err(reason),
+                (None, Ok(bytes)) => {
+                    self.budget.pass(bytes)?;
+                    self.budget.keep(weight::kept_buckets(kind, point)?)?;
+                    read(point, self.now)?
+                }
+            };
+            match measured {
+                Ok(Some(measured)) => {
+                    let stream = measured.stream(direction);
+                    if !self.places.contains_key(&stream) {
+                        self.budget.keep(weight::kept_point(kind, point)?)?;
+                    }
+                    self.put(measured, stream, instrument, direction);
+                }
+                Ok(None) => {}
+                Err(reason) => self.rejected.add(reason, 1),
+            }
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, measured: Measured, stream: Stream, instrument: Instrument, direction: &str) {
+        let Measured { attributes, tally, sketch, .. } = measured;
+        let values = self.values(stream, direction, &attributes);
+        let timing = match instrument {
+            Instrument::RequestBytes => return values.request_bytes.add(tally),
+            Instrument::ResponseBytes => return values.response_bytes.add(tally),
+            Instrument::Attempts => return values.attempts.add(tally),
+            Instrument::Duration => &mut values.duration,
+            Instrument::Upstream => &mut values.upstream,
+            Instrument::Gateway => &mut values.gateway,
+        };
+        match timing.count {
+            0 => *timing = Timing { count: tally.count, sketch },
+            _ => timing.add(&Timing { count: tally.count, sketch }),
         }
     }
 
     /// The place where one stream's values of one moment meet.
-    fn values(&mut self, direction: &str, attributes: &[KeyValue], when: When) -> &mut Values {
-        let start = match when.temporality {
-            Temporality::Cumulative => unix_nanos(when.start),
-            Temporality::Delta => 0,
-        };
-        let time = if when.time == 0 { self.now } else { unix_nanos(when.time) };
-        let stream = attributes::hash(attributes) ^ i64::from(direction == value::OUTBOUND);
-        let Self { gateway, points, places, .. } = self;
-        let place = *places.entry((stream, start, time, when.temporality)).or_insert_with(|| {
-            let series = attributes::series(gateway, direction, attributes);
-            let temporality = when.temporality;
+    fn values(&mut self, stream: Stream, direction: &str, attributes: &[KeyValue]) -> &mut Values {
+        let Self { parts, places, texts, .. } = self;
+        let (part, place) = *places.entry(stream).or_insert_with(|| {
+            let (stream, start, time, temporality) = stream;
+            if parts.last().is_none_or(|part| part.points.len() >= PART_POINTS) {
+                let gateway = parts.last().map(|part| part.gateway.clone()).unwrap_or_default();
+                parts.push(self::part(gateway));
+            }
+            let last = parts.len() - 1;
+            let MetricPart { gateway, points, .. } = &mut parts[last];
+            let series = attributes::series(gateway, direction, attributes, texts);
             points.push(Point { series, stream, start, time, temporality, values: Values::default() });
-            points.len() - 1
+            (last as u32, points.len() as u32 - 1)
         });
-        &mut points[place].values
+        &mut parts[part as usize].points[place as usize].values
+    }
+
+    /// Hands on the parts. The first has what the sender reports of itself.
+    fn finish(self, all: &mut Vec<MetricPart>) {
+        let Self { report, redaction, mut parts, now, .. } = self;
+        if let Some(first) = parts.first_mut() {
+            first.report = (report != Report::default()).then(|| report.timed(now));
+            first.redaction = redaction.timed(now);
+        }
+        for part in &mut parts {
+            part.points.shrink_to_fit();
+        }
+        all.append(&mut parts);
+    }
+}
+
+impl When {
+    fn of(start: u64, time: u64, temporality: Temporality, now: i64) -> Self {
+        let time = if time == 0 { now } else { unix_nanos(time) };
+        Self { start: unix_nanos(start), time, temporality }
+    }
+
+    fn check(self, count: u64, now: i64) -> Result<(), Rejection> {
+        plausible::time(self.time, now)?;
+        plausible::count(count, Interval { start: self.start, time: self.time })
+    }
+}
+
+impl Instrument {
+    fn measure(self) -> Measure {
+        match self {
+            Self::RequestBytes | Self::ResponseBytes => Measure::Sizes,
+            Self::Duration | Self::Upstream | Self::Gateway | Self::Attempts => Measure::Durations,
+        }
+    }
+
+    fn has_sketch(self) -> bool {
+        matches!(self, Self::Duration | Self::Upstream | Self::Gateway)
     }
 }
 
@@ -148,23 +381,15 @@ impl Tally {
     }
 }
 
-fn put(values: &mut Values, instrument: Instrument, sketch: impl FnOnce() -> Sketch, tally: Tally) {
-    let timing = match instrument {
-        Instrument::RequestBytes => return values.request_bytes.add(tally),
-        Instrument::ResponseBytes => return values.response_bytes.add(tally),
-        Instrument::Attempts => return values.attempts.add(tally),
-        Instrument::Duration => &mut values.duration,
-        Instrument::Upstream => &mut values.upstream,
-        Instrument::Gateway => &mut values.gateway,
-    };
-    timing.add(&Timing { count: tally.count, sketch: sketch() });
+/// Offset and counts of the positive buckets.
+fn positive(point: &ExponentialHistogramDataPoint) -> (i32, &[u64]) {
+    point.positive.as_ref().map_or((0, &[][..]), |buckets| (buckets.offset, buckets.bucket_counts.as_slice()))
 }
 
 fn exponential(point: &ExponentialHistogramDataPoint) -> Sketch {
     let negative = point.negative.iter().flat_map(|buckets| &buckets.bucket_counts);
     let zero = negative.fold(point.zero_count, |sum, count| sum.saturating_add(*count));
-    let (offset, counts) =
-        point.positive.as_ref().map_or((0, &[][..]), |b| (b.offset, b.bucket_counts.as_slice()));
+    let (offset, counts) = positive(point);
     sketch::from_exponential(point.scale, zero, offset, counts, point.sum.unwrap_or(0.0))
 }
 
@@ -205,12 +430,19 @@ fn number(point: &NumberDataPoint) -> Option<u64> {
     }
 }
 
-fn temporality(value: i32) -> Option<Temporality> {
-    match AggregationTemporality::try_from(value).ok()? {
-        AggregationTemporality::Cumulative => Some(Temporality::Cumulative),
-        AggregationTemporality::Delta => Some(Temporality::Delta),
-        AggregationTemporality::Unspecified => None,
+/// The temporality of a histogram or a sum, which is the field of the same number in all of them.
+fn temporality(data: &[u8]) -> Result<Option<Temporality>, Unreadable> {
+    let mut value = 0;
+    for field in walk::fields(data) {
+        if let (2, Content::Number(found)) = field? {
+            value = found as i32;
+        }
     }
+    Ok(match AggregationTemporality::try_from(value) {
+        Ok(AggregationTemporality::Cumulative) => Some(Temporality::Cumulative),
+        Ok(AggregationTemporality::Delta) => Some(Temporality::Delta),
+        Ok(AggregationTemporality::Unspecified) | Err(_) => None,
+    })
 }
 
 fn unix_nanos(value: u64) -> i64 {

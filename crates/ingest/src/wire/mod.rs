@@ -1,21 +1,25 @@
 //! From OTLP to the model: the only place that knows both.
 
 mod attributes;
+mod budget;
 mod captured;
 mod json;
 mod logs;
 mod metrics;
+mod plausible;
 mod redaction;
 mod report;
-mod scan;
+mod requests;
+mod resources;
 mod sketch;
 mod spans;
+mod texts;
+mod walk;
+mod weight;
+
+pub(crate) use budget::Budget;
 
 use crate::model::{Identity, MetricBatch, RequestBatch, Signal};
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
-use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use prost::Message;
 
 /// How a body is written, and how its sender wants to be answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,64 +32,70 @@ pub(crate) enum Encoding {
 #[derive(Debug)]
 pub(crate) enum Batch {
     Counts(MetricBatch),
-    /// The request log, and the number of records or spans that are not requests.
-    Requests(RequestBatch, u64),
+    Requests(RequestBatch),
 }
 
 /// Why a body is not a batch.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Unreadable {
-    #[error("the body holds too many records, points or attributes: send it in smaller batches")]
-    TooMany,
+    #[error(
+        "the body holds too many records, points or attributes: they would take more than {} MiB of memory; send it in smaller batches",
+        limit >> 20
+    )]
+    TooMany { limit: usize },
+    #[error("the service is receiving too much: try again")]
+    NoRoom,
     #[error("the body is not an OTLP export in {}: {detail}", match encoding { Encoding::Protobuf => "protobuf", Encoding::Json => "JSON" })]
     Malformed { encoding: Encoding, detail: String },
 }
 
-/// How far a body may unfold.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Bounds {
-    /// Bytes of protobuf that JSON may become.
-    pub(crate) bytes: usize,
-    /// Messages within, in units of some 64 bytes of memory.
-    pub(crate) messages: usize,
+impl Unreadable {
+    fn protobuf(detail: impl Into<String>) -> Self {
+        Self::Malformed { encoding: Encoding::Protobuf, detail: detail.into() }
+    }
+
+    fn text() -> Self {
+        Self::protobuf("a text is not UTF-8")
+    }
 }
 
-/// Reads a body. `now` (Unix nanoseconds) stands in for missing times.
+impl From<walk::Malformed> for Unreadable {
+    fn from(_: walk::Malformed) -> Self {
+        Self::protobuf("the lengths of its fields do not match")
+    }
+}
+
+impl From<prost::DecodeError> for Unreadable {
+    fn from(error: prost::DecodeError) -> Self {
+        Self::protobuf(error.to_string())
+    }
+}
+
+/// Reads a body, as far as the budget allows. `now` (Unix nanoseconds) stands in for missing times.
 pub(crate) fn read(
     (signal, encoding): (Signal, Encoding),
     body: &[u8],
-    bounds: Bounds,
+    max_bytes: usize,
+    budget: &mut Budget<'_>,
     identity: Option<Identity>,
     now: i64,
 ) -> Result<Batch, Unreadable> {
-    let malformed = |detail| Unreadable::Malformed { encoding, detail };
     let transcoded;
     let body = match encoding {
         Encoding::Protobuf => body,
         Encoding::Json => {
-            transcoded = json::to_protobuf(signal, body, bounds.bytes).map_err(malformed)?;
+            transcoded = json::to_protobuf(signal, body, max_bytes, budget)?;
             &transcoded
         }
     };
-    scan::weigh(signal, body, bounds.messages).map_err(|unfit| match unfit {
-        scan::Unfit::TooHeavy => Unreadable::TooMany,
-        scan::Unfit::Malformed => malformed("the lengths of its fields do not match".to_owned()),
-    })?;
-    let undecoded = |error: prost::DecodeError| malformed(error.to_string());
-    Ok(match signal {
-        Signal::Metrics => {
-            let export = ExportMetricsServiceRequest::decode(body).map_err(undecoded)?;
-            Batch::Counts(metrics::read_metrics(export, identity, now))
-        }
-        Signal::Logs => {
-            let export = ExportLogsServiceRequest::decode(body).map_err(undecoded)?;
-            let (batch, others) = logs::read_logs(&export, identity, now);
-            Batch::Requests(batch, others)
-        }
-        Signal::Traces => {
-            let export = ExportTraceServiceRequest::decode(body).map_err(undecoded)?;
-            let (batch, others) = spans::read_spans(&export, identity, now);
-            Batch::Requests(batch, others)
-        }
+    let batch = match signal {
+        Signal::Metrics => metrics::read_metrics(body, identity, now, budget).map(Batch::Counts),
+        Signal::Logs => logs::read_logs(body, identity, now, budget).map(Batch::Requests),
+        Signal::Traces => spans::read_spans(body, identity, now, budget).map(Batch::Requests),
+    };
+    // The fault of a body in JSON that became protobuf is one of its JSON.
+    batch.map_err(|error| match error {
+        Unreadable::Malformed { detail, .. } => Unreadable::Malformed { encoding, detail },
+        other => other,
     })
 }

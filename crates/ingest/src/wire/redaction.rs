@@ -15,6 +15,11 @@ const MAX_RULE_BYTES: usize = 4_096;
 const MAX_FATES: usize = 64;
 
 impl Redaction {
+    /// Whether a metric of this name is about redaction.
+    pub(super) fn knows(name: &str) -> bool {
+        [metric::REDACTION_HITS, metric::BODIES].contains(&name)
+    }
+
     /// Reads a metric; `false` when it is not about redaction.
     pub(super) fn read(&mut self, metric: &Metric) -> bool {
         match metric.name.as_str() {

@@ -13,6 +13,24 @@ use opentelemetry_proto::tonic::metrics::v1::{
 const MINUTE_SECONDS: f64 = 60.0;
 
 impl Report {
+    /// Whether a metric of this name is part of one.
+    pub(super) fn knows(name: &str) -> bool {
+        const NAMES: [&str; 11] = [
+            metric::EVENTS,
+            metric::EVENTS_CAPTURED,
+            metric::QUEUE_SIZE,
+            metric::EXPORT_FAILURES,
+            metric::WORKERS,
+            metric::WORKERS_LOST,
+            metric::UNCOUNTED,
+            metric::NOT_LOGGED,
+            metric::EXCLUDED_FROM_COUNTERS,
+            metric::BUSY_TIME,
+            metric::INTERVAL,
+        ];
+        NAMES.contains(&name) || is_active_requests(name)
+    }
+
     /// Reads a metric into the report; `false` when it is not part of one.
     pub(super) fn read(&mut self, metric: &Metric) -> bool {
         let points = points(metric);

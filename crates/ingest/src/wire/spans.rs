@@ -1,28 +1,40 @@
 //! OTLP spans to [`RequestBatch`]: the server's span of a request is its log record.
 
-use super::attributes::gateway;
-use super::logs::{append, described, is_named_request};
-use crate::model::{Identity, RequestBatch, RequestEvent};
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use super::budget::Budget;
+use super::logs::{described, is_named_request};
+use super::requests::Reader;
+use super::weight::Kind;
+use super::{Unreadable, plausible, walk};
+use crate::model::{Identity, Rejection, RequestBatch, RequestEvent};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
+use prost::Message;
 
-/// Takes the requests out of an export, and counts the spans that are none: those within a request, or of another's.
-/// `now` (Unix nanoseconds) stands in for a missing time.
+/// Takes the requests out of an export, and counts the spans that are none: those within a request, or of another's. No
+/// more than one span is decoded at a time. `now` (Unix nanoseconds) stands in for a missing time.
 pub(crate) fn read_spans(
-    request: &ExportTraceServiceRequest,
+    body: &[u8],
     identity: Option<Identity>,
     now: i64,
-) -> (RequestBatch, u64) {
-    let mut rejected = 0;
-    let mut parts = Vec::new();
-    for resource in &request.resource_spans {
-        let spans = resource.scope_spans.iter().flat_map(|scope| &scope.spans);
-        let (requests, others): (Vec<_>, Vec<_>) = spans.partition(|span| is_request(span));
-        rejected += others.len() as u64;
-        let events = requests.into_iter().map(|span| event(span, now));
-        append(&mut parts, gateway(identity.as_ref(), resource.resource.as_ref()), events);
+    budget: &mut Budget<'_>,
+) -> Result<RequestBatch, Unreadable> {
+    let mut reader = Reader::new(identity, budget);
+    for resource in walk::all(body, 1) {
+        let resource = resource?;
+        let sender = reader.sender(resource)?;
+        for scope in walk::all(resource, 2) {
+            for span in walk::all(scope?, 2) {
+                reader.read(&sender, Kind::Span, span?, |span| {
+                    let span = Span::decode(span)?;
+                    if !is_request(&span) {
+                        return Ok(Err(Rejection::OtherSpan));
+                    }
+                    let event = event(&span, now);
+                    Ok(plausible::time(event.time, now).map(|()| event))
+                })?;
+            }
+        }
     }
-    (RequestBatch { identity, parts }, rejected)
+    Ok(reader.finish())
 }
 
 fn is_request(span: &Span) -> bool {

@@ -31,6 +31,18 @@ pub(crate) struct Answer {
     pub(crate) body: Vec<u8>,
 }
 
+/// An ordinary service on a free port.
+pub(crate) fn config(data: PathBuf, limits: Limits) -> Config {
+    Config {
+        listen: "127.0.0.1:0".parse().unwrap(),
+        data,
+        limits,
+        retention: gatelens_ingest::Retention::default(),
+        access: AccessConfig::default(),
+        network: Network::default(),
+    }
+}
+
 impl Service {
     pub(crate) fn start() -> Self {
         Self::with(Limits::default())
@@ -145,23 +157,20 @@ impl Service {
         let (stop, stopped) = oneshot::channel::<()>();
         let (address, bound) = std::sync::mpsc::channel();
         let config = Config {
-            listen: "127.0.0.1:0".parse().unwrap(),
-            data: self.data.clone(),
-            limits: self.limits.clone(),
-            retention: gatelens_ingest::Retention::default(),
             access: self.access.clone(),
             network: self.network.clone(),
+            ..config(self.data.clone(), self.limits.clone())
         };
         let thread = std::thread::spawn(move || {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
             runtime.block_on(async move {
                 let server = Server::bind(config).await.unwrap();
-                address.send(server.local_addr()).unwrap();
+                address.send(server.url()).unwrap();
                 server.run(async { drop(stopped.await) }).await;
             });
         });
-        self.url = format!("http://{}", bound.recv().unwrap());
+        self.url = bound.recv().unwrap();
         self.running = Some((stop, thread));
     }
 

@@ -91,9 +91,7 @@ impl File {
             let (errors, classes, longest) = (row.get(4)?, row.get(5)?, row.get(6)?);
             let text =
                 |column| Ok::<_, QueryError>(row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?);
-            let gateway = text(9)?;
-            let is_wanted = query.filter.takes_sender(text(7)?, text(8)?)
-                && query.gateway.takes(|wanted| wanted == gateway)
+            let is_wanted = query.filter.takes_sender(text(7)?, text(8)?, text(9)?)
                 && query.filter.may_take_chunk(errors, classes)
                 && query.criteria.may_take_chunk(longest);
             let (day, chunk) = (self.day, self.id);

@@ -4,7 +4,6 @@
 use super::row::Sender;
 use crate::model::{RequestEvent, Scope};
 use crate::store::load_patterns_of;
-use gatelens_model::value;
 use gatelens_routes::Patterns;
 use rusqlite::Connection;
 use std::collections::HashMap;
@@ -31,9 +30,7 @@ impl<'a> Folding<'a> {
     /// Gives the requests of one sender the routes that they have now.
     pub(super) fn apply(&mut self, sender: &Sender, events: &mut [RequestEvent]) {
         // A sender is of one direction.
-        let Some(direction) =
-            events.first().map(|event| event.direction.as_deref().unwrap_or(value::INBOUND))
-        else {
+        let Some(direction) = events.first().map(|event| event.direction()) else {
             return;
         };
         let scope = Scope {

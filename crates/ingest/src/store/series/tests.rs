@@ -2,7 +2,7 @@ use super::super::metrics::Metrics;
 use super::super::{DataDir, Pruned};
 use crate::limits::Limits;
 use crate::model::{
-    Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, SeriesKey, Tally, Temporality,
+    Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejections, SeriesKey, Tally, Temporality,
 };
 use crate::model::{Timing, Values};
 use crate::query::{Files, Kind, Question};
@@ -55,19 +55,19 @@ fn point(series: usize, count: u64, time: i64) -> Point {
     let mut sketch = Sketch::default();
     (0..count).for_each(|request| sketch.insert(1_000_000 * (request + 1)));
     let key = SeriesKey {
-        service: "orders".to_owned(),
-        environment: "prod".to_owned(),
-        version: String::new(),
-        direction: value::INBOUND.to_owned(),
-        consumer: "acme".to_owned(),
-        method: "GET".to_owned(),
-        route: route(series),
-        route_source: String::new(),
-        host: String::new(),
-        upstream_cluster: String::new(),
+        service: "orders".into(),
+        environment: "prod".into(),
+        version: "".into(),
+        direction: value::INBOUND.into(),
+        consumer: "acme".into(),
+        method: "GET".into(),
+        route: route(series).into(),
+        route_source: "".into(),
+        host: "".into(),
+        upstream_cluster: "".into(),
         status: 200,
         grpc_status: None,
-        error_type: String::new(),
+        error_type: "".into(),
         overflow: false,
     };
     let values = Values {
@@ -102,10 +102,10 @@ impl Store {
         let part = MetricPart {
             gateway: Gateway {
                 instance: instance.clone(),
-                epoch: "e".to_owned(),
-                service: "orders".to_owned(),
-                environment: "prod".to_owned(),
-                direction: value::INBOUND.to_owned(),
+                epoch: "e".into(),
+                service: "orders".into(),
+                environment: "prod".into(),
+                direction: value::INBOUND.into(),
                 ..Gateway::default()
             },
             points: points.map(|(series, count)| point(series, *count, time)).collect(),
@@ -113,7 +113,12 @@ impl Store {
             redaction: Redaction::default(),
         };
         let identity = Identity { instance, epoch: "e".to_owned(), sequence: self.sequence };
-        self.metrics.store(&MetricBatch { identity: Some(identity), parts: vec![part] }, time).unwrap();
+        self.metrics
+            .store(
+                &MetricBatch { identity: Some(identity), parts: vec![part], rejected: Rejections::default() },
+                time,
+            )
+            .unwrap();
     }
 
     fn prune(&mut self, now: i64) {
@@ -193,14 +198,17 @@ fn invented_series_make_room_for_real_ones() {
     let real = |store: &mut Store, time| {
         store.sequence += 1;
         let mut point = point(9, 7, time);
-        point.series.consumer = "globex".to_owned();
+        point.series.consumer = "globex".into();
         let part = MetricPart {
             gateway: Gateway { instance: "real".to_owned(), epoch: "e".to_owned(), ..Gateway::default() },
             points: vec![point],
             report: None,
             redaction: Redaction::default(),
         };
-        store.metrics.store(&MetricBatch { identity: None, parts: vec![part] }, time).unwrap();
+        store
+            .metrics
+            .store(&MetricBatch { identity: None, parts: vec![part], rejected: Rejections::default() }, time)
+            .unwrap();
     };
     real(&mut store, NOON + MINUTE);
     assert_eq!(store.requests().get("/9"), None);

@@ -1,0 +1,131 @@
+//! The rollups: what each series added in each minute and each half hour, and by which gateway.
+//!
+//! A row of `minutes` or `half_hours` is the sum over all gateways, and names the gateway where one alone counted it.
+//! Where several did, each has a row of its own beside the sum, in `gateway_minutes` or `gateway_half_hours`. So a
+//! question for sums reads as many rows as there are series, whatever the number of gateways, and gateways that count
+//! series of their own need no further rows.
+
+use super::StoreError;
+use super::metrics::{integer, number};
+use super::series;
+use super::sketch::{self, Unreadable};
+use crate::model::{Tally, Timing, Values};
+use gatelens_model::sketch::Sketch;
+use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
+use std::collections::BTreeMap;
+
+/// The column `instance` of a row that several gateways counted.
+const SEVERAL: i64 = -1;
+
+/// A table of sums.
+pub(crate) struct RollupTable {
+    pub(crate) sums: &'static str,
+    /// The rows of each gateway, where there are several.
+    pub(crate) by_gateway: &'static str,
+    /// Minutes that a row covers.
+    width: i64,
+}
+
+pub(crate) const MINUTES: RollupTable =
+    RollupTable { sums: "minutes", by_gateway: "gateway_minutes", width: 1 };
+pub(crate) const HALF_HOURS: RollupTable =
+    RollupTable { sums: "half_hours", by_gateway: "gateway_half_hours", width: 30 };
+
+/// What a batch added, by Unix minute, series and instance.
+pub(super) type Added = BTreeMap<(i64, i64, i64), Values>;
+
+/// Adds to all rollups.
+pub(super) fn add(transaction: &Transaction<'_>, added: &Added) -> Result<(), StoreError> {
+    for table in [&MINUTES, &HALF_HOURS] {
+        add_to(transaction, table, added)?;
+    }
+    Ok(())
+}
+
+fn add_to(transaction: &Transaction<'_>, table: &RollupTable, added: &Added) -> Result<(), StoreError> {
+    let RollupTable { sums, by_gateway, width } = table;
+    let columns = "requests, request_bytes, response_bytes, duration, upstream, gateway, attempts";
+    let mut find = transaction.prepare_cached(&format!(
+        "SELECT {columns}, instance FROM {sums} WHERE minute = ? AND series_id = ?"
+    ))?;
+    let mut put = transaction
+        .prepare_cached(&format!("INSERT OR REPLACE INTO {sums} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
+    let mut find_own = transaction.prepare_cached(&format!(
+        "SELECT {columns}, instance FROM {by_gateway} WHERE minute = ? AND series_id = ? AND instance = ?"
+    ))?;
+    let mut put_own = transaction.prepare_cached(&format!(
+        "INSERT OR REPLACE INTO {by_gateway} (minute, series_id, {columns}, instance)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    ))?;
+    let mut set_apart = transaction.prepare_cached(&format!(
+        "INSERT OR REPLACE INTO {by_gateway} (minute, series_id, {columns}, instance)
+         SELECT minute, series_id, {columns}, instance FROM {sums} WHERE minute = ? AND series_id = ?"
+    ))?;
+    for ((minute, series, instance), values) in added {
+        let minute = minute.div_euclid(*width) * width;
+        let stored = stored(&mut find, &[minute, *series])?;
+        if stored.is_none() && *width == HALF_HOURS.width {
+            series::note_counted(transaction, *series, minute)?;
+        }
+        let counted_by = stored.as_ref().map_or(*instance, |(_, instance)| *instance);
+        if counted_by != *instance {
+            if counted_by != SEVERAL {
+                set_apart.execute([minute, *series])?;
+            }
+            let own = stored_values(&mut find_own, &[minute, *series, *instance])?;
+            put_row(&mut put_own, (minute, *series, *instance), own, values)?;
+        }
+        let all = stored.map(|(values, _)| values).unwrap_or_default();
+        let counted_by = if counted_by == *instance { *instance } else { SEVERAL };
+        put_row(&mut put, (minute, *series, counted_by), all, values)?;
+    }
+    Ok(())
+}
+
+/// Stores a row of before with what is new.
+fn put_row(
+    put: &mut CachedStatement<'_>,
+    (minute, series, instance): (i64, i64, i64),
+    mut row: Values,
+    values: &Values,
+) -> Result<(), StoreError> {
+    row.add(values);
+    put.execute(params![
+        minute,
+        series,
+        integer(row.duration.count),
+        integer(row.request_bytes.sum),
+        integer(row.response_bytes.sum),
+        sketch::encode(&row.duration.sketch),
+        sketch::encode(&row.upstream.sketch),
+        sketch::encode(&row.gateway.sketch),
+        integer(row.attempts.sum),
+        instance,
+    ])?;
+    Ok(())
+}
+
+fn stored_values(find: &mut CachedStatement<'_>, key: &[i64]) -> Result<Values, StoreError> {
+    Ok(stored(find, key)?.map(|(values, _)| values).unwrap_or_default())
+}
+
+/// A rollup's row as values, and its instance; the counts that it does not keep are 0.
+fn stored(find: &mut CachedStatement<'_>, key: &[i64]) -> Result<Option<(Values, i64)>, StoreError> {
+    // A distribution that was damaged begins anew; the counts stay.
+    let timing =
+        |count, sketch: Result<Sketch, Unreadable>| Timing { count, sketch: sketch.unwrap_or_default() };
+    let stored = find.query_row(rusqlite::params_from_iter(key), |row| {
+        let sketch = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob().map(sketch::decode)?);
+        let tally = |column| Ok::<_, rusqlite::Error>(Tally { count: 0, sum: number(row, column)? });
+        let values = Values {
+            duration: timing(number(row, 0)?, sketch(3)?),
+            upstream: timing(0, sketch(4)?),
+            gateway: timing(0, sketch(5)?),
+            request_bytes: tally(1)?,
+            response_bytes: tally(2)?,
+            attempts: tally(6)?,
+        };
+        Ok((values, row.get(7)?))
+    });
+    Ok(stored.optional()?)
+}
