@@ -43,6 +43,10 @@ build: doctor page ## The service with its page: target/release/gatelens
 bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=requests,bodies,sizes ROUNDS= REQUESTS= BASELINE=other.wasm)
 	@"$(TARGET)/debug/gatelens-bench"
 
+.PHONY: bench-series
+bench-series: doctor wasm envoy bins ## Memory and ticks of the module under Envoy by number of series (CAPS=series:routes,... BURSTS=)
+	@"$(TARGET)/debug/gatelens-bench-series"
+
 .PHONY: bench-request
 bench-request: doctor ## Instructions, allocations and bytes of log per request, outside of Envoy; the instructions need valgrind (REQUESTS=)
 	@scripts/bench-request.sh $(or $(REQUESTS),4000)

@@ -7,7 +7,7 @@ export interface components {
         Error: {
             error: {
                 /** @enum {string} */
-                code: "invalid_parameter" | "too_much" | "not_found" | "too_slow" | "store" | "stopped" | "unsupported_media_type" | "malformed" | "too_large" | "timeout" | "busy" | "invalid_configuration";
+                code: "invalid_parameter" | "too_much" | "not_found" | "too_slow" | "store" | "stopped" | "unsupported_media_type" | "malformed" | "too_large" | "timeout" | "busy" | "invalid_configuration" | "conflict" | "invalid_rule";
                 message: string;
                 field: string | null;
                 line?: number;
@@ -300,13 +300,239 @@ export interface components {
         };
         Session: {
             required: boolean;
-            methods: ("password" | "oidc")[];
+            methods: "password"[];
             person: {
                 name: string;
                 /** @enum {string} */
                 role: "viewer" | "analyst" | "admin";
                 expires_in: number | null;
             } | null;
+        };
+        Maintenance: {
+            /** Format: date-time */
+            from?: string;
+            /** Format: date-time */
+            to?: string;
+            days?: ("mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun")[];
+            weekly_from?: string;
+            weekly_to?: string;
+        };
+        AlertRule: {
+            name: string;
+            description?: string;
+            /** @default true */
+            enabled: boolean;
+            /**
+             * @default p95_ms
+             * @enum {string}
+             */
+            measure: "error_percent" | "p50_ms" | "p95_ms" | "p99_ms" | "upstream_p95_ms" | "requests_per_minute" | "requests_change_percent" | "gateway_silence_seconds" | "dropped_records" | "disk_percent";
+            above?: number;
+            below?: number;
+            recover_at?: number;
+            /** @default 10 */
+            window_minutes: number;
+            /** @default 5 */
+            sustain_minutes: number;
+            /** @default 10 */
+            recover_minutes: number;
+            /** @default 100 */
+            min_requests: number;
+            /** @default 10 */
+            min_errors: number;
+            scope?: {
+                [key: string]: string;
+            };
+            each?: string[];
+            /** @default 100 */
+            max_instances: number;
+            /**
+             * @default resolve
+             * @enum {string}
+             */
+            missing: "resolve" | "keep" | "fire";
+            /** @default 240 */
+            repeat_minutes: number;
+            /**
+             * @default warning
+             * @enum {string}
+             */
+            severity: "info" | "warning" | "critical";
+            receivers?: string[];
+            maintenance?: components["schemas"]["Maintenance"][];
+        };
+        AlertRuleState: {
+            name: string;
+            description?: string;
+            /** @default true */
+            enabled: boolean;
+            /**
+             * @default p95_ms
+             * @enum {string}
+             */
+            measure: "error_percent" | "p50_ms" | "p95_ms" | "p99_ms" | "upstream_p95_ms" | "requests_per_minute" | "requests_change_percent" | "gateway_silence_seconds" | "dropped_records" | "disk_percent";
+            above?: number;
+            below?: number;
+            recover_at?: number;
+            /** @default 10 */
+            window_minutes: number;
+            /** @default 5 */
+            sustain_minutes: number;
+            /** @default 10 */
+            recover_minutes: number;
+            /** @default 100 */
+            min_requests: number;
+            /** @default 10 */
+            min_errors: number;
+            scope?: {
+                [key: string]: string;
+            };
+            each?: string[];
+            /** @default 100 */
+            max_instances: number;
+            /**
+             * @default resolve
+             * @enum {string}
+             */
+            missing: "resolve" | "keep" | "fire";
+            /** @default 240 */
+            repeat_minutes: number;
+            /**
+             * @default warning
+             * @enum {string}
+             */
+            severity: "info" | "warning" | "critical";
+            receivers?: string[];
+            maintenance?: components["schemas"]["Maintenance"][];
+            /** @enum {string} */
+            origin: "built_in" | "file" | "page";
+            unit: string;
+            /** @enum {string} */
+            state: "inactive" | "pending" | "firing" | "recovering";
+            firing: number;
+            /** Format: date-time */
+            muted_until: string | null;
+            value: number | null;
+            instances: number;
+            beyond: number;
+            error: string | null;
+        };
+        AlertValue: {
+            /** Format: date-time */
+            time: string;
+            value: number | null;
+        };
+        Alert: {
+            id: string;
+            rule: string;
+            /** @enum {string} */
+            severity: "info" | "warning" | "critical";
+            /** @enum {string} */
+            state: "inactive" | "pending" | "firing" | "recovering";
+            labels: {
+                [key: string]: string;
+            };
+            /** Format: date-time */
+            since: string | null;
+            /** Format: date-time */
+            fired_at: string | null;
+            value: number | null;
+            threshold: number;
+            recover_at: number;
+            /** @enum {string} */
+            side: "above" | "below";
+            /** @enum {string} */
+            measure: "error_percent" | "p50_ms" | "p95_ms" | "p99_ms" | "upstream_p95_ms" | "requests_per_minute" | "requests_change_percent" | "gateway_silence_seconds" | "dropped_records" | "disk_percent";
+            unit: string;
+            muted: boolean;
+            /** Format: date-time */
+            announced_at: string | null;
+            view: string;
+            recent: components["schemas"]["AlertValue"][];
+        };
+        AlertDelivery: {
+            id: number;
+            receiver: string;
+            rule: string;
+            alert: string;
+            /** @enum {string} */
+            kind: "firing" | "repeat" | "resolved" | "test";
+            title: string;
+            /** Format: date-time */
+            created_at: string;
+            /** @enum {string} */
+            outcome: "waiting" | "delivered" | "failed";
+            attempts: number;
+            /** Format: date-time */
+            last_at: string | null;
+            /** Format: date-time */
+            next_at: string | null;
+            status: number | null;
+            error: string | null;
+        };
+        AlertReceiver: {
+            name: string;
+            /** @enum {string} */
+            kind: "webhook" | "slack" | "pagerduty" | "alertmanager" | "email";
+            host: string;
+            /** @enum {string} */
+            origin: "file" | "page";
+            send_resolved: boolean;
+            last: {
+                id: number;
+                receiver: string;
+                rule: string;
+                alert: string;
+                /** @enum {string} */
+                kind: "firing" | "repeat" | "resolved" | "test";
+                title: string;
+                /** Format: date-time */
+                created_at: string;
+                /** @enum {string} */
+                outcome: "waiting" | "delivered" | "failed";
+                attempts: number;
+                /** Format: date-time */
+                last_at: string | null;
+                /** Format: date-time */
+                next_at: string | null;
+                status: number | null;
+                error: string | null;
+            } | null;
+        };
+        Alerts: {
+            /** Format: date-time */
+            evaluated_to: string | null;
+            alerts: components["schemas"]["Alert"][];
+            rules: components["schemas"]["AlertRuleState"][];
+            receivers: components["schemas"]["AlertReceiver"][];
+        };
+        AlertDeliveries: {
+            rows: components["schemas"]["AlertDelivery"][];
+            next: string | null;
+        };
+        AlertIncident: {
+            id: number;
+            alert: string;
+            rule: string;
+            severity: string;
+            labels: {
+                [key: string]: string;
+            };
+            measure: string;
+            /** @enum {string} */
+            side: "above" | "below";
+            threshold: number;
+            worst: number | null;
+            /** Format: date-time */
+            since: string;
+            /** Format: date-time */
+            fired_at: string;
+            /** Format: date-time */
+            resolved_at: string | null;
+            reason: string | null;
+        };
+        AlertHistory: {
+            rows: components["schemas"]["AlertIncident"][];
         };
         AuditEntry: {
             /** Format: date-time */

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
+use gatelens_ingest::alerts::AlertsConfig;
 use gatelens_ingest::config::Options;
 
 use crate::problem::Problem;
-use crate::yaml::{self, Content, Node};
+use crate::yaml::{self, Content, Node, Place};
 
 /// Keys at the top of the files of gateways, Kubernetes and the plugin.
 const KEYS_OF_OTHERS: [&str; 8] = [
@@ -73,6 +74,10 @@ pub(crate) fn problems(document: &Node) -> Vec<Problem> {
     if let Err(error) = crate::log::levels(options.log_level()) {
         problems.push(Problem::error(document.key_place("log_level"), error.to_string()).about("log_level"));
     }
+    if let Some(Err(error)) = options.alerts.as_ref().map(AlertsConfig::check) {
+        let path = format!("alerts.{}", error.path);
+        problems.push(Problem::error(place_of(document, &path), error.message).about(path));
+    }
     let readable = options.secret_files().into_iter().filter(|(_, file)| is_readable_by_others(file));
     problems.extend(readable.map(|(key, file)| {
         let place = document.key_place(key.split('.').next().unwrap_or(key));
@@ -80,6 +85,32 @@ pub(crate) fn problems(document: &Node) -> Vec<Problem> {
         Problem::warning(place, message).about(key)
     }));
     problems
+}
+
+/// The place of a path such as `alerts.rules[2].above`, or of the nearest key above it that is in the file.
+fn place_of(document: &Node, path: &str) -> Place {
+    let mut node = document;
+    let mut place = document.place;
+    for part in path.split(['.', '[']) {
+        let next = match (part.strip_suffix(']'), &node.content) {
+            (Some(index), Content::Sequence(items)) => {
+                index.parse::<usize>().ok().and_then(|index| items.get(index))
+            }
+            (None, Content::Mapping(_)) => {
+                if node.get(part).is_some() {
+                    place = node.key_place(part);
+                }
+                node.get(part)
+            }
+            _ => None,
+        };
+        let Some(next) = next else { break };
+        if part.ends_with(']') {
+            place = next.place;
+        }
+        node = next;
+    }
+    place
 }
 
 /// Whether anyone but the owner and its group may read a file. One that is not there is not readable.

@@ -13,6 +13,7 @@ pub use gatelens_core::config::ConfigError;
 use serde::Deserialize;
 pub use units::{Days, Size, UnitError};
 
+use crate::alerts::AlertsConfig;
 use crate::auth::AccessConfig;
 use crate::http::{Cidr, Config, HostName, Network, TlsFiles};
 use crate::limits::Limits;
@@ -47,6 +48,7 @@ macro_rules! keys {
 }
 
 keys!(
+    alerts,
     client_ca,
     connections,
     connections_per_peer,
@@ -165,6 +167,10 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "LEVELS"))]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("default" = default::LOG_LEVEL, "examples" = ["warn"])))]
     pub log_level: Option<String>,
+    /// Rules of alerts, and who is sent them. docs/alerts.md describes the keys.
+    #[cfg_attr(feature = "clap", arg(skip))]
+    #[cfg_attr(feature = "schema", schemars(with = "AlertsConfig", extend("examples" = [serde_json::json!({"page_url": "https://gatelens.example.com"})])))]
+    pub alerts: Option<AlertsConfig>,
 }
 
 /// Form of the service's own log.
@@ -283,6 +289,7 @@ impl Options {
                 users: self.users,
                 insecure: self.insecure.unwrap_or_default(),
             },
+            alerts: self.alerts.unwrap_or_default(),
         })
     }
 }

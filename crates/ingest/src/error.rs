@@ -1,5 +1,6 @@
 //! Errors of the API, with their status and body.
 
+use crate::alerts::AlertsError;
 use crate::store::{Refused, StoreError, sketch};
 use crate::wire::{Encoding, Unreadable};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -161,6 +162,8 @@ pub(crate) enum QueryError {
     #[error("the service is stopping")]
     Stopped,
     #[error("{0}")]
+    Alerts(#[from] AlertsError),
+    #[error("{0}")]
     Received(#[from] ReceiveError),
     /// Line and column are fields of their own.
     #[error("{}{}{}", .0.path, if .0.path.is_empty() { "" } else { ": " }, .0.message)]
@@ -216,6 +219,12 @@ impl QueryError {
             Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "too_slow", None),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped", None),
+            Self::Alerts(AlertsError::Rule(error)) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_rule", Some(error.path.as_str()))
+            }
+            Self::Alerts(AlertsError::Unknown(_)) => (StatusCode::NOT_FOUND, "not_found", None),
+            Self::Alerts(AlertsError::Conflict(_)) => (StatusCode::CONFLICT, "conflict", None),
+            Self::Alerts(AlertsError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Received(error) => (error.status(), error.code(), None),
             Self::Configuration(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration", Some("config"))

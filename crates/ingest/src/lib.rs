@@ -6,6 +6,7 @@
 //!
 //! [`Server::bind`] opens the store and the socket, [`Server::run`] serves until it is stopped.
 
+pub mod alerts;
 mod auth;
 mod clock;
 pub mod config;

@@ -229,6 +229,11 @@ impl Stats {
         }
     }
 
+    /// Where further metrics may be registered.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// Counts a batch that was refused; the status of its answer has the reason.
     pub(crate) fn refused(&self, signal: Signal) {
         self.batch(signal, REFUSED);
@@ -259,7 +264,10 @@ impl Stats {
     }
 }
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> prometheus::Result<C> {
+pub(crate) fn register<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: C,
+) -> prometheus::Result<C> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail")]
 
 mod access;
+mod alerts;
 mod by_gateway;
 mod captured;
 mod consumers;
@@ -20,6 +21,7 @@ mod patterns;
 mod people;
 mod percentiles;
 mod queries;
+mod receiver;
 mod redact;
 mod refusals;
 mod requests;

@@ -47,6 +47,10 @@ fn paths_and_parameters_are_those_of_the_service() {
             assert_eq!(service.post(path, &[], b"").status, 415, "{path}");
             continue;
         }
+        if !operations["get"].is_object() {
+            assert_eq!(service.get(path).status, 405, "{path}");
+            continue;
+        }
         let needs_parameters = operations["get"]["parameters"]
             .as_array()
             .is_some_and(|all| all.iter().any(|parameter| parameter["required"] == true));
@@ -123,6 +127,9 @@ fn answers_are_as_described() {
         ("/api/v1/gateways", String::new(), 2),
         ("/api/v1/consumers", String::new(), 1),
         ("/api/v1/patterns", String::new(), 0),
+        ("/api/v1/alerts", String::new(), 0),
+        ("/api/v1/alerts/deliveries", "limit=5".to_owned(), 0),
+        ("/api/v1/alerts/history", "rule=errors".to_owned(), 0),
         ("/healthz", String::new(), 0),
         ("/api/v1/summary", "form=1".to_owned(), 0),
         ("/api/v1/requests", "cursor=x".to_owned(), 0),
@@ -200,7 +207,11 @@ fn validate(document: &Value, schema: &Value, value: &Value, at: &str) {
             }
             "format" => {
                 assert_eq!(wanted, "date-time");
-                value.as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+                // The keyword is about texts only.
+                assert!(
+                    value.as_str().is_none_or(|text| text.parse::<jiff::Timestamp>().is_ok()),
+                    "{at}: {value}"
+                );
             }
             "pattern" => {
                 let len = match wanted.as_str().unwrap() {

@@ -95,7 +95,7 @@ impl Guarded {
 }
 
 /// Who is let in at each operation of the description: nobody, viewer, analyst, admin, a sender.
-const WHO: [(&str, &str, [bool; 5]); 18] = [
+const WHO: [(&str, &str, [bool; 5]); 29] = [
     ("get", "/healthz", [true; 5]),
     ("get", "/metrics", READERS),
     ("post", "/v1/metrics", SENDERS),
@@ -114,7 +114,19 @@ const WHO: [(&str, &str, [bool; 5]); 18] = [
     ("get", "/api/v1/patterns", READERS),
     ("get", "/api/v1/audit", [false, false, false, true, false]),
     ("post", "/api/v1/redact", [false, false, true, true, false]),
+    ("get", "/api/v1/alerts", READERS),
+    ("get", "/api/v1/alerts/deliveries", READERS),
+    ("get", "/api/v1/alerts/history", READERS),
+    ("post", "/api/v1/alerts/rules", ADMIN),
+    ("put", "/api/v1/alerts/rules/{name}", ADMIN),
+    ("delete", "/api/v1/alerts/rules/{name}", ADMIN),
+    ("post", "/api/v1/alerts/rules/{name}/mute", ADMIN),
+    ("post", "/api/v1/alerts/rules/{name}/unmute", ADMIN),
+    ("post", "/api/v1/alerts/receivers", ADMIN),
+    ("delete", "/api/v1/alerts/receivers/{name}", ADMIN),
+    ("post", "/api/v1/alerts/receivers/{name}/test", ADMIN),
 ];
+const ADMIN: [bool; 5] = [false, false, false, true, false];
 const READERS: [bool; 5] = [false, true, true, true, false];
 const SENDERS: [bool; 5] = [false, false, false, false, true];
 

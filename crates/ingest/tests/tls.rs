@@ -194,12 +194,8 @@ fn wrong_files_are_named() {
 fn start(files: TlsFiles, data: &Path) -> String {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let config = Config {
-        listen: "127.0.0.1:0".parse().unwrap(),
-        data: data.to_owned(),
-        limits: Limits::default(),
-        retention: gatelens_ingest::Retention::default(),
-        access: gatelens_ingest::AccessConfig::default(),
         network: Network { tls: Some(files), ..Network::default() },
+        ..crate::support::config(data.to_owned(), Limits::default())
     };
     runtime.block_on(Server::bind(config)).err().unwrap().to_string()
 }

@@ -1,9 +1,10 @@
 // Who is signed in, what the role allows, and the way out.
 
-import { Button, Menu } from '@mantine/core';
+import { Button, Popover } from '@mantine/core';
 import { useState } from 'react';
-import { addressOf, go } from '../location';
+import { addressOf } from '../location';
 import { signOut, type Person } from '../session';
+import { Link } from './link';
 import styles from './person-menu.module.css';
 
 const ALLOWED: Record<Person['role'], string> = {
@@ -13,22 +14,26 @@ const ALLOWED: Record<Person['role'], string> = {
 };
 
 export function PersonMenu({ person }: { person: Person }) {
+  const [open, setOpen] = useState(false);
   const [failed, setFailed] = useState(false);
   return (
-    <Menu position="bottom-end" width={260}>
-      <Menu.Target>
-        <Button variant="subtle" color="gray" size="compact-md" aria-label={`Signed in as ${person.name}, ${person.role}`}>
-          <span className={styles.name}>{person.name}</span>
-          <span className={styles.role}>{person.role}</span>
+    <Popover position="bottom-end" width={260} opened={open} onChange={setOpen} trapFocus>
+      <Popover.Target>
+        <Button variant="subtle" color="gray" size="compact-md" title="Signed in" onClick={() => setOpen(!open)}>
+          <span className={styles.name}>{person.name}</span> <span className={styles.role}>{person.role}</span>
         </Button>
-      </Menu.Target>
-      <Menu.Dropdown>
-        <Menu.Label>{ALLOWED[person.role]}</Menu.Label>
-        {person.role === 'admin' && <Menu.Item onClick={() => go(addressOf('audit'))}>Audit log</Menu.Item>}
-        <Menu.Item closeMenuOnClick={false} onClick={() => void signOut().then((done) => setFailed(!done))}>
+      </Popover.Target>
+      <Popover.Dropdown className={styles.menu} aria-label="Signed in">
+        <p>{ALLOWED[person.role]}.</p>
+        {person.role === 'admin' && (
+          <Link to={addressOf('audit')} onClickCapture={() => setOpen(false)}>
+            Audit log
+          </Link>
+        )}
+        <Button variant="default" size="sm" onClick={() => void signOut().then((done) => setFailed(!done))}>
           {failed ? 'Sign-out failed: try again' : 'Sign out'}
-        </Menu.Item>
-      </Menu.Dropdown>
-    </Menu>
+        </Button>
+      </Popover.Dropdown>
+    </Popover>
   );
 }

@@ -43,11 +43,6 @@ export function SignIn({ session }: { session: Session }) {
           </Button>
         </form>
       )}
-      {session.methods.includes('oidc') && (
-        <Button component="a" variant="default" href={`/sign-in/oidc?return=${encodeURIComponent(window.location.pathname + window.location.search)}`}>
-          Sign in with single sign-on
-        </Button>
-      )}
       <p className={styles.hint}>An admin adds people with <code>gatelens user add</code>.</p>
     </section>
   );

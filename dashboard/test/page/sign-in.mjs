@@ -33,13 +33,14 @@ describe('a person', { concurrency: 2 }, () => {
     await page.keyboard.press('Enter');
     await page.locator('.expandable-entry').first().waitFor();
     assert.equal(new URL(page.url()).search, '?status=503');
-    await page.getByRole('button', { name: 'Signed in as ada, analyst' }).waitFor();
+    await page.getByRole('button', { name: 'ada analyst' }).waitFor();
   });
 
   check('whose session ends signs in again at the same place', { path: '/routes?range=6h', prepare: signedIn('viewer'), complains: true }, async (page, mock) => {
-    await page.getByRole('button', { name: 'Signed in as ada, viewer' }).waitFor();
+    await page.getByRole('button', { name: 'ada viewer' }).waitFor();
     mock.session = { ...mock.session, person: null };
-    await page.getByRole('button', { name: 'Refresh now' }).click();
+    // The page also refreshes by itself, and may be faster than the click.
+    await page.getByRole('button', { name: 'Refresh now' }).click({ timeout: 2_000 }).catch(() => {});
     await page.getByRole('heading', { name: 'Sign in' }).waitFor();
     assert.equal(await page.locator('table').count(), 0, 'nothing stays on the page');
     await signIn(page, 'correct horse battery');
@@ -48,10 +49,10 @@ describe('a person', { concurrency: 2 }, () => {
   });
 
   check('signs out', { path: '/', prepare: signedIn('analyst') }, async (page, mock) => {
-    await page.getByRole('button', { name: /^Signed in as/ }).click();
+    await page.getByRole('button', { name: /^ada / }).click();
     assert.deepEqual(await seriousFindings(page), []);
-    assert.equal(await page.getByRole('menuitem', { name: 'Audit log' }).count(), 0);
-    await page.getByRole('menuitem', { name: 'Sign out' }).click();
+    assert.equal(await page.getByRole('link', { name: 'Audit log' }).count(), 0);
+    await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByRole('heading', { name: 'Sign in' }).waitFor();
     assert.equal(mock.session.person, null);
   });
@@ -70,8 +71,8 @@ describe('a person', { concurrency: 2 }, () => {
     mock.audit = Array.from({ length: 60 }, (_, number) => entry(number));
     mock.audit[59] = { ...mock.audit[59], actor: '<b>mallory</b>', role: null, action: 'sign_in_failed', detail: 'the name or the password is wrong' };
   } }, async (page) => {
-    await page.getByRole('button', { name: /^Signed in as/ }).click();
-    await page.getByRole('menuitem', { name: 'Audit log' }).click();
+    await page.getByRole('button', { name: /^ada / }).click();
+    await page.getByRole('link', { name: 'Audit log' }).click();
     await page.getByText('<b>mallory</b>').waitFor();
     assert.equal(await page.locator('tbody tr').count(), 50);
     assert.deepEqual(await seriousFindings(page), []);

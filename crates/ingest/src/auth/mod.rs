@@ -24,7 +24,7 @@ pub(crate) use watched::Watched;
 use crate::error::ReceiveError;
 use attempts::Attempts;
 use audit::Noted;
-use sessions::{Sessions, SignedInBy};
+use sessions::Sessions;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -228,10 +228,10 @@ impl Access {
         let user = people.users.get().named(name);
         let hash = user.as_ref().and_then(|user| user.password()).unwrap_or(&people.nobody);
         let is_right = users::verify(password, hash);
-        let by = SignedInBy::Password(hash.to_owned());
+        let hash = hash.to_owned();
         let user = user.filter(|_| is_right).ok_or(SignInError::Wrong)?;
         people.attempts.succeeded(name, peer);
-        people.begin(user.name.clone(), user.role, by, now).ok_or(SignInError::Broken)
+        people.begin(user.name.clone(), hash, now).ok_or(SignInError::Broken)
     }
 
     /// Ends a session.
@@ -278,8 +278,8 @@ impl People {
         })
     }
 
-    fn begin(&self, name: String, role: Role, by: SignedInBy, now: Instant) -> Option<(String, Person)> {
-        let cookie = self.sessions.begin(name, role, by, now)?;
+    fn begin(&self, name: String, hash: String, now: Instant) -> Option<(String, Person)> {
+        let cookie = self.sessions.begin(name, hash, now)?;
         let person = self.with_cookie(&cookie, now)?;
         Some((cookie, person))
     }
@@ -292,14 +292,9 @@ impl People {
     /// The person of a session, with the role that the file names now.
     fn with_cookie(&self, cookie: &str, now: Instant) -> Option<Person> {
         let (id, session) = self.sessions.find(cookie, now)?;
-        let role = match &session.by {
-            SignedInBy::OpenId => Some(session.role),
-            SignedInBy::Password(hash) => {
-                let user = self.users.get().named(&session.name);
-                user.filter(|user| user.password() == Some(hash)).map(|user| user.role)
-            }
-        };
-        let Some(role) = role else {
+        let user = self.users.get().named(&session.name);
+        let user = user.filter(|user| user.password() == Some(&*session.password));
+        let Some(role) = user.map(|user| user.role) else {
             // The person is gone from the file, or has another password.
             self.sessions.end(&id);
             return None;

@@ -45,7 +45,7 @@ const ADMIN: Need = Need::Role(Role::Admin);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 19] = [
+const NEEDS: [(Method, &str, Need); 22] = [
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -66,6 +66,10 @@ const NEEDS: [(Method, &str, Need); 19] = [
     (GET, "/api/v1/audit", ADMIN),
     // It shows no data of others, but a viewer has no bodies to preview.
     (POST, "/api/v1/redact", ANALYST),
+    // Changes are for admins, as every path that is not here.
+    (GET, "/api/v1/alerts", VIEWER),
+    (GET, "/api/v1/alerts/deliveries", VIEWER),
+    (GET, "/api/v1/alerts/history", VIEWER),
     (GET, "/api/{*path}", VIEWER),
 ];
 

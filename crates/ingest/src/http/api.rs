@@ -35,7 +35,7 @@ type Who = extract::Extension<Principal>;
 
 /// The paths of the API.
 pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
-    vec![
+    let mut routes = vec![
         ("/api/v1/summary", read(Kind::Summary)),
         ("/api/v1/timeseries", read(Kind::Timeseries)),
         ("/api/v1/requests", read(Kind::Requests)),
@@ -46,7 +46,10 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/redact", post(super::redact::redact)),
         ("/api/v1/session", get(session::show).post(session::sign_in).delete(session::sign_out)),
         ("/api/v1/openapi.json", get(openapi)),
-    ]
+    ];
+    routes.extend(super::alerts::reads());
+    routes.extend(super::alerts::changes());
+    routes
 }
 
 /// Whether the store can be written.

@@ -2,6 +2,7 @@
 
 mod access;
 mod activity;
+mod alerts;
 mod api;
 mod assets;
 mod body;
@@ -18,6 +19,7 @@ mod session;
 mod socket;
 mod tls;
 
+use crate::alerts::{self as alerting, AlertStats, Alerts, AlertsConfig};
 pub use host::{HostName, NotAHostName};
 pub use peers::{Cidr, NotACidr};
 pub use tls::{TlsError, TlsFiles};
@@ -59,6 +61,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long things are kept.
     pub retention: Retention,
+    /// Rules of alerts, and who is sent them.
+    pub alerts: AlertsConfig,
     /// Who may reach it, and how.
     pub network: Network,
     /// Who may send and who may read.
@@ -138,6 +142,7 @@ pub(crate) struct State {
     writers: Arc<Writers>,
     patterns: Arc<KnownPatterns>,
     learning: Learning,
+    alerts: Arc<Alerts>,
     store: Box<dyn Store>,
     /// Bytes of bodies that may still be taken in.
     memory: Arc<Semaphore>,
@@ -171,7 +176,7 @@ impl Server {
     /// When the directory cannot be written, is in use by another process or holds files of a newer version; when
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let Config { listen, data, limits, retention, network, access } = config;
+        let Config { listen, data, limits, retention, network, access, alerts } = config;
         let access = Access::open(&access, listen)?;
         let tls = network.tls.map(tls::Tls::new).transpose()?.map(Arc::new);
         let refused = |source| StartError::Listen { address: listen, source };
@@ -181,6 +186,10 @@ impl Server {
         let patterns = Arc::new(KnownPatterns::default());
         let failed = |source| StartError::Store { path: data.path().to_owned(), source };
         let writers = Arc::new(Writers::start(&data, &limits, &patterns).map_err(failed)?);
+        let stats = Stats::new()?;
+        let alerts =
+            AlertStats::new(stats.registry()).map(|stats| Alerts::start(&alerts, &data, &limits, stats))?;
+        let alerts = Arc::new(alerts.map_err(failed)?);
         let learning = Learning::start(Arc::clone(&writers), &patterns)
             .map_err(|error| failed(StoreError::file(data.path(), error)))?;
         let state = Arc::new(State {
@@ -190,7 +199,7 @@ impl Server {
             previews: Arc::new(Semaphore::new(limits.previews)),
             sign_ins: Arc::new(Semaphore::new(limits.sign_ins)),
             health: tokio::sync::Mutex::new(None),
-            stats: Arc::new(Stats::new()?),
+            stats: Arc::new(stats),
             started_at: clock::now() as f64 / 1e9,
             store: Box::new(Files::new(Arc::clone(&data), limits.clone())),
             hosts: host::Hosts::new(network.hosts),
@@ -205,6 +214,7 @@ impl Server {
             writers,
             patterns,
             learning,
+            alerts,
         });
         Ok(Self { listener, address, state, retention })
     }
@@ -226,6 +236,10 @@ impl Server {
         let Self { listener, state, retention, .. } = self;
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
+        let alerting = [
+            tokio::spawn(alerting::evaluate(Arc::clone(&state.alerts))),
+            tokio::spawn(alerting::deliver(Arc::clone(&state.alerts))),
+        ];
         let upkeep =
             tokio::spawn(jobs::upkeep(Arc::clone(&state.writers), Arc::clone(&state.data), retention));
         let watching = tokio::spawn(jobs::watch_access(Arc::clone(&state)));
@@ -239,6 +253,7 @@ impl Server {
             following.abort();
         }
         watching.abort();
+        alerting.iter().for_each(tokio::task::JoinHandle::abort);
         upkeep.abort();
         // They are done when they have let go of the writers and the state.
         let _ = tokio::join!(upkeep, watching);

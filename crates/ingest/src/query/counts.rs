@@ -296,6 +296,16 @@ impl Row {
 
 /// The coarse stretches that reach into a range, merged where they meet.
 fn coarse(file: &Connection, range: Range, filter: &Filter) -> Result<Vec<Span>, QueryError> {
+    let spans = coarse_spans(file, range, filter)?;
+    Ok(spans.into_iter().map(|(from, to)| Span { from: rfc3339(from), to: rfc3339(to) }).collect())
+}
+
+/// The same in Unix nanoseconds.
+pub(super) fn coarse_spans(
+    file: &Connection,
+    range: Range,
+    filter: &Filter,
+) -> Result<Vec<(i64, i64)>, QueryError> {
     let mut select = file.prepare(
         "SELECT c.since, c.until, g.service, g.environment, g.instance FROM coarse_intervals c JOIN gateways g ON g.id = c.gateway_id
          WHERE c.until > ? AND c.since < ? ORDER BY c.since",
@@ -314,7 +324,7 @@ fn coarse(file: &Connection, range: Range, filter: &Filter) -> Result<Vec<Span>,
             None => merged.push((since, until)),
         }
     }
-    Ok(merged.into_iter().map(|(from, to)| Span { from: rfc3339(from), to: rfc3339(to) }).collect())
+    Ok(merged)
 }
 
 /// Six significant decimals of a millisecond are nanoseconds: more would be noise.

@@ -129,6 +129,15 @@ impl Group {
         Self(by.iter().map(value).collect())
     }
 
+    /// The values as texts; that of a number that is not known is empty.
+    pub(crate) fn texts(&self) -> Vec<String> {
+        let text = |(_, value): &(&str, Value)| match value {
+            Value::Text(text) => text.clone(),
+            Value::Number(number) => number.map(|number| number.to_string()).unwrap_or_default(),
+        };
+        self.0.iter().map(text).collect()
+    }
+
     /// The same group at a gateway.
     pub(crate) fn at_gateway(&self, instance: &str) -> Self {
         let name = Dimension::Gateway.name();

@@ -18,13 +18,21 @@ mod quantiles;
 mod range;
 mod requests;
 mod rollup;
+mod senders;
+mod windows;
 
 pub(crate) use audit::{Audit, AuditQuery};
 pub(crate) use consumers::{Consumers, ConsumersQuery};
 pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
+pub(crate) use dimension::Dimension;
+pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
+pub(crate) use range::{Range, rfc3339};
 pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
+pub(crate) use rollup::Sums;
+pub(crate) use senders::Sender;
+pub(crate) use windows::{Window, WindowsQuery};
 
 use crate::error::QueryError;
 use crate::limits::Limits;
@@ -52,6 +60,14 @@ pub(crate) trait Store: Send + Sync {
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
     /// The audit log.
     fn audit(&self, query: &AuditQuery) -> Result<Audit, QueryError>;
+    /// Sums over stretches of minutes: `next` gets the sums of the stretch before, and gives the next one.
+    fn windows(
+        &self,
+        query: &WindowsQuery<'_>,
+        next: &mut dyn FnMut(Option<Window>) -> Option<Range>,
+    ) -> Result<(), QueryError>;
+    /// The epochs of gateways that reported after a time, in Unix nanoseconds.
+    fn senders(&self, since: i64) -> Result<Vec<Sender>, QueryError>;
 }
 
 /// A question of the read API.
@@ -208,6 +224,18 @@ impl Store for Files {
 
     fn audit(&self, query: &AuditQuery) -> Result<Audit, QueryError> {
         query.answer(&self.data, &self.limits)
+    }
+
+    fn windows(
+        &self,
+        query: &WindowsQuery<'_>,
+        next: &mut dyn FnMut(Option<Window>) -> Option<Range>,
+    ) -> Result<(), QueryError> {
+        query.answer(&self.data, &self.limits, next)
+    }
+
+    fn senders(&self, since: i64) -> Result<Vec<Sender>, QueryError> {
+        senders::senders(&self.data, &self.limits, since)
     }
 }
 

@@ -104,6 +104,12 @@ pub enum StoreError {
         /// The directory.
         path: PathBuf,
     },
+    /// The configuration is wrong.
+    #[error("the configuration is wrong: {message}")]
+    Configuration {
+        /// The defect, with its key.
+        message: String,
+    },
     /// A stored value cannot be read.
     #[error("a stored {what} cannot be read")]
     Unreadable {
@@ -129,6 +135,7 @@ impl StoreError {
             | Self::Older { .. }
             | Self::Foreign { .. }
             | Self::InUse { .. }
+            | Self::Configuration { .. }
             | Self::Unreadable { .. } => false,
         }
     }

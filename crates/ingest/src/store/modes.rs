@@ -39,6 +39,7 @@ pub(crate) fn create(path: &Path) -> Result<(), StoreError> {
 fn is_ours(name: &str) -> bool {
     name == super::schema::LOCK_FILE
         || name.starts_with(super::METRICS_FILE)
+        || name.starts_with(crate::alerts::ALERTS_FILE)
         || (name.starts_with("requests-") && name.contains(".db"))
 }
 

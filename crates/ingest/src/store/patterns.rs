@@ -89,7 +89,7 @@ pub(super) fn fold(
 #[cfg(test)]
 mod tests {
     use super::super::metrics::Metrics;
-    use super::super::{DataDir, Stored};
+    use super::super::{DataDir, METRICS_FILE, Stored};
     use super::*;
     use crate::limits::Limits;
     use crate::model::{
@@ -322,6 +322,50 @@ mod tests {
                 vec![quoted(&folded), quoted(consumer)]
             };
             prop_assert_eq!(counters.requests(&["route", "consumer"]), sums(&counts, shown));
+        }
+    }
+
+    /// What SQLite has written of a transaction when its process or machine ends: any part of the log.
+    #[test]
+    fn a_crash_at_any_point_of_a_fold_leaves_all_of_it_or_nothing() {
+        const FRAME: usize = 24 + 4_096;
+        let mut counters = Counters::new();
+        let counts: BTreeMap<Label, u64> = (0..400)
+            .map(|number| (label(&format!("/repos/r{number}"), "", "acme"), number % 3 + 1))
+            .collect();
+        let batch = counters.batch(&counts, 0);
+        counters.store.store(&batch, NOON).unwrap();
+        let path = counters.dir.path().join(METRICS_FILE);
+        let wal = path.with_extension("db-wal");
+        Connection::open(&path)
+            .unwrap()
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))
+            .unwrap();
+        let whole = counters.requests(&["consumer"]);
+        let before = counters.requests(&["route"]);
+        counters.learn(REPOSITORIES);
+        let after = counters.requests(&["route"]);
+        assert_eq!((before.len(), after.len()), (400, 1));
+        let (file, log) = (std::fs::read(&path).unwrap(), std::fs::read(&wal).unwrap());
+        assert!(log.len() > 6 * FRAME, "the fold is too small: {} bytes", log.len());
+
+        let ends = (0..=log.len()).step_by(FRAME / 2).chain([log.len() - 1, log.len()]);
+        for end in ends {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join(METRICS_FILE), &file).unwrap();
+            let rest = dir.path().join(wal.file_name().unwrap());
+            std::fs::write(rest, &log[..end]).unwrap();
+            let store = Counters::open(&dir);
+            let mut crashed = Counters { dir, store, sequence: counters.sequence };
+            let expected = if end == log.len() { &after } else { &before };
+            assert_eq!(&crashed.requests(&["route"]), expected, "after {end} bytes");
+            assert_eq!(crashed.requests(&["consumer"]), whole, "after {end} bytes");
+            let is_in_force = crashed.ask(Kind::Patterns, "")["rows"] != serde_json::json!([]);
+            assert_eq!(is_in_force, end == log.len(), "after {end} bytes");
+            // It is learned anew, and the sender repeats what it has no answer to.
+            crashed.learn(REPOSITORIES);
+            assert_eq!(crashed.store.store(&batch, NOON).unwrap(), Stored::Repeat);
+            assert_eq!(crashed.requests(&["route"]), after, "after {end} bytes");
         }
     }
 

@@ -4,6 +4,7 @@
 //! the store spans two files, so the moments may differ. A manifest beside the copies has the sums that were read in the
 //! same transactions; the copy must have the same, before the backup counts as made and before it is put back.
 
+use crate::alerts::ALERTS_FILE;
 use crate::store::{self, METRICS_FILE, StoreError, day_files};
 use jiff::Timestamp;
 use rusqlite::backup::Backup;
@@ -164,7 +165,9 @@ fn files_of(data: &Path) -> Result<Vec<(PathBuf, String)>, BackupError> {
         return Ok(Vec::new());
     }
     let mut files: Vec<PathBuf> = day_files(data)?.into_iter().map(|(path, _)| path).collect();
-    files.extend(Some(data.join(METRICS_FILE)).filter(|path| path.exists()));
+    files.extend(
+        [METRICS_FILE, ALERTS_FILE].map(|name| data.join(name)).into_iter().filter(|path| path.exists()),
+    );
     let named = |path: PathBuf| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         (path, name)
@@ -250,11 +253,13 @@ fn sums(file: &Connection) -> rusqlite::Result<Sums> {
         .iter()
         .map(|name| Ok((name.clone(), one(&format!("SELECT count(*) FROM \"{name}\""))?)))
         .collect::<rusqlite::Result<BTreeMap<_, _>>>()?;
-    let question = match rows.contains_key("chunks") {
-        true => "SELECT coalesce(sum(n), 0) FROM chunks",
-        false => "SELECT coalesce(sum(requests), 0) FROM half_hours",
+    let requests = match () {
+        () if rows.contains_key("chunks") => one("SELECT coalesce(sum(n), 0) FROM chunks")?,
+        () if rows.contains_key("half_hours") => one("SELECT coalesce(sum(requests), 0) FROM half_hours")?,
+        // The file of alerts.
+        () => 0,
     };
-    Ok(Sums { schema: one("PRAGMA user_version")?, requests: one(question)?, rows })
+    Ok(Sums { schema: one("PRAGMA user_version")?, requests, rows })
 }
 
 fn manifest(source: &Path) -> Result<Manifest, BackupError> {
@@ -269,7 +274,9 @@ fn manifest(source: &Path) -> Result<Manifest, BackupError> {
         )));
     }
     // A name leads nowhere else.
-    let known = |name: &String| name == METRICS_FILE || store::day_of_file(name).is_some();
+    let known = |name: &String| {
+        [METRICS_FILE, ALERTS_FILE].contains(&name.as_str()) || store::day_of_file(name).is_some()
+    };
     match manifest.files.keys().find(|name| !known(name)) {
         Some(name) => Err(wrong(format!("{MANIFEST} names the file {name:?}"))),
         None => Ok(manifest),

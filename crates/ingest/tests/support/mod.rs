@@ -1,5 +1,6 @@
 //! A server of one's own on a free port, and a client for it.
 
+use gatelens_ingest::alerts::AlertsConfig;
 use gatelens_ingest::{AccessConfig, Config, Limits, Network, Server};
 pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
@@ -16,6 +17,7 @@ pub(crate) struct Service {
     pub(crate) url: String,
     data: PathBuf,
     limits: Limits,
+    alerts: AlertsConfig,
     access: AccessConfig,
     network: Network,
     /// Kept for as long as a service may use it.
@@ -40,6 +42,7 @@ pub(crate) fn config(data: PathBuf, limits: Limits) -> Config {
         retention: gatelens_ingest::Retention::default(),
         access: AccessConfig::default(),
         network: Network::default(),
+        alerts: AlertsConfig::default(),
     }
 }
 
@@ -69,12 +72,22 @@ impl Service {
             url: String::new(),
             data,
             limits,
+            alerts: AlertsConfig::default(),
             access,
             network,
             dir: Some(dir),
             running: None,
             agent: config.build().new_agent(),
         };
+        service.run();
+        service
+    }
+
+    /// With the section `alerts` of a configuration file.
+    pub(crate) fn alerting(alerts: AlertsConfig) -> Self {
+        let mut service = Self::start();
+        service.stop();
+        service.alerts = alerts;
         service.run();
         service
     }
@@ -157,6 +170,7 @@ impl Service {
         let (stop, stopped) = oneshot::channel::<()>();
         let (address, bound) = std::sync::mpsc::channel();
         let config = Config {
+            alerts: self.alerts.clone(),
             access: self.access.clone(),
             network: self.network.clone(),
             ..config(self.data.clone(), self.limits.clone())

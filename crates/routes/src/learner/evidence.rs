@@ -174,10 +174,20 @@ impl<'a> Place<'a> {
         depths
     }
 
+    /// Whether a word behind a word here is a value, because it is one behind the values here: the repository of an owner.
+    fn is_value_behind(&self, word: &str) -> bool {
+        let behind = self.value.map(|(_, value)| value).filter(|value| value.is_place && is_foldable(word));
+        let is_kept = |value: &Node| {
+            value.words.get(word).and_then(|id| self.trie.node(*id)).is_some_and(|word| word.is_kept)
+        };
+        behind.is_some_and(|value| !is_kept(value))
+    }
+
     fn follow_to(&self, node: &'a Node, depth: usize, depths: &mut Continuations<'a>) {
         for child in node.words.values().chain(node.value.iter()).filter_map(|id| self.trie.node(*id)) {
             let Some(labels) = depths.get_mut(depth) else { return };
-            let count: &mut u32 = labels.entry(&child.label).or_default();
+            let label = if depth == 0 && self.is_value_behind(&child.label) { VALUE } else { &child.label };
+            let count: &mut u32 = labels.entry(label).or_default();
             *count = count.saturating_add(child.count);
             self.follow_to(child, depth.saturating_add(1), depths);
         }

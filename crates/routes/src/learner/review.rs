@@ -26,7 +26,7 @@ const CARRYING: (u32, u32) = (20, 4);
 const MIN_CANDIDATE: u32 = 8;
 /// Requests of a word behind which nothing stands, the part of all at its place that they must be, and how implausible
 /// their methods must be for the values, so that it is an operation.
-const OPERATION: (u32, u32, f64) = (MIN_KEPT, 50, 16.0);
+const OPERATION: (u32, u32, f64) = (8, 50, 20.0);
 /// Requests to values from which their methods are known.
 const MIN_VALUES: f64 = 16.0;
 /// Requests of a word that stays behind the same word elsewhere.

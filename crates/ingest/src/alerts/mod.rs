@@ -1,0 +1,441 @@
+//! Alerts: rules over counts, gateways and the disk, their state, and the messages about them.
+//!
+//! ```text
+//! job, each minute ─▶ engine ─▶ store (values) ─▶ state ─▶ alerts.db: states, incidents, deliveries, in one transaction
+//! job, when due    ─▶ deliver ─▶ receivers                 ▲ rules and receivers of the page
+//! ```
+
+mod deliver;
+mod engine;
+mod file;
+mod message;
+mod observe;
+mod receivers;
+mod rule;
+mod schedule;
+mod settings;
+mod shown;
+mod state;
+mod stats;
+mod view;
+
+pub(crate) use engine::EngineError;
+pub(crate) use file::ALERTS_FILE;
+pub use receivers::{ReceiverConfig, Secret, WebhookConfig};
+pub use rule::{Measure, Missing, RuleConfig, RuleError};
+pub use schedule::MaintenanceConfig;
+pub use settings::AlertsConfig;
+pub(crate) use stats::AlertStats;
+
+use crate::clock;
+use crate::limits::Limits;
+use crate::query::Files;
+use crate::store::{DataDir, StoreError};
+use engine::{Engine, Evaluated, KnownRule, Note, Origin, Setting, lock};
+use file::{AlertsFile, Outcome, Texts};
+use observe::SECOND;
+use receivers::Receiver;
+use rule::Rule;
+use serde::{Deserialize, Serialize};
+use settings::{MAX_RECEIVERS, MAX_RULES, Settings, known_receivers};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// How bad an alert is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Somebody should look at it today.
+    Warning,
+    /// Somebody should look at it now.
+    Critical,
+}
+
+impl Severity {
+    pub(crate) const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+}
+
+/// Why the API does not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AlertsError {
+    #[error("{0}")]
+    Rule(#[from] RuleError),
+    #[error("{0}")]
+    Unknown(String),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("the state of alerts cannot be kept: {0}")]
+    Store(#[from] StoreError),
+}
+
+/// Everything about alerts in a running service.
+pub(crate) struct Alerts {
+    settings: Settings,
+    file: Mutex<AlertsFile>,
+    engine: Mutex<Engine>,
+    store: Files,
+    data: Arc<DataDir>,
+    /// Of the latest evaluation: it must not be waited for by those who read.
+    notes: Mutex<HashMap<String, Note>>,
+    stats: AlertStats,
+    /// There may be something to deliver.
+    queued: Notify,
+}
+
+/// When the next look at the queue is due, if nothing is queued before.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Time between two looks at the clock for a new minute.
+const TICK: Duration = Duration::from_secs(5);
+
+impl Alerts {
+    /// Opens the file of alerts in the data directory. One that is damaged is set aside.
+    pub(crate) fn start(
+        config: &AlertsConfig,
+        data: &Arc<DataDir>,
+        limits: &Limits,
+        stats: AlertStats,
+    ) -> Result<Self, StoreError> {
+        let settings = Settings::compile(config)
+            .map_err(|error| StoreError::Configuration { message: format!("alerts.{error}") })?;
+        let path = data.path().join(ALERTS_FILE);
+        let file = data.open_or_replace(&path, StoreError::is_damage, || AlertsFile::open(&path))?;
+        Ok(Self {
+            settings,
+            file: Mutex::new(file),
+            engine: Mutex::new(Engine::new(clock::now())),
+            store: Files::new(Arc::clone(data), limits.clone()),
+            data: Arc::clone(data),
+            notes: Mutex::default(),
+            stats,
+            queued: Notify::new(),
+        })
+    }
+
+    /// Evaluates the rules at `now`, in Unix nanoseconds. Blocks.
+    pub(crate) fn evaluate(&self, now: i64) -> Result<Evaluated, EngineError> {
+        let begun = Instant::now();
+        let outcome = self.evaluate_all(now);
+        // Most looks at the clock find no new minute.
+        if !matches!(&outcome, Ok(evaluated) if evaluated.minutes == 0) {
+            self.stats.evaluated(begun.elapsed());
+            if let Ok(firing) = self.firing() {
+                self.stats.firing(&firing);
+            }
+        }
+        if outcome.as_ref().map_or(true, |evaluated| evaluated.failures > 0) {
+            self.stats.failed();
+        }
+        if outcome.as_ref().is_ok_and(|evaluated| evaluated.messages > 0) {
+            self.queued.notify_one();
+        }
+        outcome
+    }
+
+    fn evaluate_all(&self, now: i64) -> Result<Evaluated, EngineError> {
+        let rules = self.rules()?;
+        let receivers: Vec<String> = self.receivers()?.into_iter().map(|receiver| receiver.name).collect();
+        let setting = Setting {
+            store: &self.store,
+            rules: &rules,
+            receivers: &receivers,
+            maintenance: &self.settings.maintenance,
+            disk_percent: disk_percent(&self.data),
+            page_url: &self.settings.page_url,
+            lag: i64::from(self.settings.lag_seconds) * SECOND,
+        };
+        let mut engine = lock(&self.engine);
+        let evaluated = engine.evaluate(&setting, &self.file, now);
+        lock(&self.notes).clone_from(engine.notes());
+        evaluated
+    }
+
+    /// Makes one attempt for each receiver that something is due for. Blocks. Returns how many attempts were made.
+    pub(crate) fn deliver(&self, now: i64) -> Result<usize, StoreError> {
+        let due = lock(&self.file).due(now)?;
+        let receivers = self.receivers()?;
+        std::thread::scope(|scope| {
+            for delivery in &due {
+                let receiver = receivers.iter().find(|receiver| receiver.name == delivery.receiver);
+                // Side by side, so that a slow receiver keeps no other one waiting. There are few.
+                scope.spawn(move || {
+                    let attempt = deliver::attempt(delivery, receiver, now);
+                    let Attempted { outcome, status, error } = Attempted::of(&attempt);
+                    if let Some(error) = error {
+                        tracing::warn!(receiver = delivery.receiver, error, "a message about an alert was not delivered");
+                    }
+                    let kind = receiver.map_or("removed", |receiver| receiver.shown().kind);
+                    self.stats.attempted(kind, outcome.name());
+                    let noted = lock(&self.file).attempted(delivery.id, outcome, status, error, clock::now().max(now));
+                    if let Err(error) = noted {
+                        tracing::error!(%error, "the outcome of a delivery could not be kept, so it may be repeated");
+                    }
+                });
+            }
+        });
+        Ok(due.len())
+    }
+
+    /// All rules that hold.
+    pub(crate) fn rules(&self) -> Result<Vec<KnownRule>, StoreError> {
+        let file = lock(&self.file);
+        let stored = file.texts(Texts::Rules)?;
+        let page = stored.into_iter().filter_map(|text| match serde_json::from_str(&text.content) {
+            Ok(config) => Some(config),
+            Err(error) => {
+                tracing::warn!(rule = text.name, %error, "a stored rule cannot be read and is left out");
+                None
+            }
+        });
+        let page = page.collect();
+        Ok(self.settings.with(page, &file.mutes()?))
+    }
+
+    /// All receivers. One of the file wins over one of the page.
+    fn receivers(&self) -> Result<Vec<Receiver>, StoreError> {
+        let mut all = self.settings.receivers.clone();
+        for text in lock(&self.file).texts(Texts::Receivers)? {
+            let read = serde_json::from_str::<ReceiverConfig>(&text.content).ok();
+            let compiled = read.and_then(|config| Receiver::compile(&config, Origin::Page).ok());
+            match compiled {
+                Some(receiver) if all.iter().all(|other| other.name != receiver.name) => all.push(receiver),
+                Some(_) => {}
+                None => {
+                    tracing::warn!(receiver = text.name, "a stored receiver cannot be read and is left out")
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Checks a rule of the page and keeps it. `replaces` is the name of the one that it changes.
+    pub(crate) fn put_rule(
+        &self,
+        config: RuleConfig,
+        replaces: Option<&str>,
+        now: i64,
+    ) -> Result<(), AlertsError> {
+        let rule = Rule::compile(config)?;
+        let receivers = self.receivers()?;
+        known_receivers(&rule.config, receivers.iter().map(|receiver| receiver.name.as_str()))?;
+        let rules = self.rules()?;
+        if let Some(name) = replaces {
+            changeable(&rules, name)?;
+            if name != rule.name() {
+                let message = format!("the name {:?} is not that of the address, {name:?}", rule.name());
+                return Err(RuleError::new("name", message).into());
+            }
+        } else if let Some(known) = rules.iter().find(|known| known.rule.name() == rule.name()) {
+            let message = match known.origin {
+                Origin::BuiltIn => format!("there is a built-in rule {:?}: change that one", rule.name()),
+                Origin::File | Origin::Page => format!("there is a rule {:?} already", rule.name()),
+            };
+            return Err(AlertsError::Conflict(message));
+        } else if rules.len() >= MAX_RULES {
+            return Err(AlertsError::Conflict(format!("there are {MAX_RULES} rules, which is the most")));
+        }
+        let content = serde_json::to_string(&rule.config).unwrap_or_default();
+        lock(&self.file).put_text(Texts::Rules, rule.name(), &content, now)?;
+        Ok(())
+    }
+
+    /// Removes a rule of the page. A built-in one that it replaced holds again.
+    pub(crate) fn remove_rule(&self, name: &str) -> Result<(), AlertsError> {
+        let rules = self.rules()?;
+        match changeable(&rules, name)?.origin {
+            Origin::BuiltIn => Err(AlertsError::Conflict(format!(
+                "{name:?} is a built-in rule, which cannot be removed: switch it off, or mute it"
+            ))),
+            Origin::File | Origin::Page => {
+                let file = lock(&self.file);
+                file.remove_text(Texts::Rules, name)?;
+                file.mute(name, None)?;
+                Ok(())
+            }
+        }
+    }
+
+    /// Mutes a rule until a time in Unix nanoseconds, or ends its mute.
+    fn mute(&self, name: &str, until: Option<i64>) -> Result<(), AlertsError> {
+        find(&self.rules()?, name)?;
+        lock(&self.file).mute(name, until)?;
+        Ok(())
+    }
+
+    /// Mutes a rule until a time in RFC 3339.
+    pub(crate) fn mute_until(&self, name: &str, until: &str, now: i64) -> Result<(), AlertsError> {
+        let until = schedule::time("until", until)?;
+        if until <= now {
+            return Err(RuleError::new("until", "the end of the mute must be in the future").into());
+        }
+        self.mute(name, Some(until))
+    }
+
+    /// Ends the mute of a rule.
+    pub(crate) fn unmute(&self, name: &str) -> Result<(), AlertsError> {
+        self.mute(name, None)
+    }
+
+    /// Checks a receiver of the page and keeps it. The text is that of the request.
+    pub(crate) fn put_receiver(
+        &self,
+        config: &ReceiverConfig,
+        text: &str,
+        now: i64,
+    ) -> Result<(), AlertsError> {
+        let receiver = Receiver::compile(config, Origin::Page)?;
+        let receivers = self.receivers()?;
+        match receivers.iter().find(|other| other.name == receiver.name).map(|other| other.origin) {
+            Some(Origin::Page) => {}
+            Some(_) => {
+                let message =
+                    format!("the receiver {:?} is in the configuration file: change it there", receiver.name);
+                return Err(AlertsError::Conflict(message));
+            }
+            None if receivers.len() >= MAX_RECEIVERS => {
+                return Err(AlertsError::Conflict(format!(
+                    "there are {MAX_RECEIVERS} receivers, which is the most"
+                )));
+            }
+            None => {}
+        }
+        lock(&self.file).put_text(Texts::Receivers, &receiver.name, text, now)?;
+        Ok(())
+    }
+
+    /// Removes a receiver of the page.
+    pub(crate) fn remove_receiver(&self, name: &str) -> Result<(), AlertsError> {
+        let receivers = self.receivers()?;
+        let receiver = find_receiver(&receivers, name)?;
+        if receiver.origin != Origin::Page {
+            let message = format!("the receiver {name:?} is in the configuration file: remove it there");
+            return Err(AlertsError::Conflict(message));
+        }
+        if let Some(known) = self.rules()?.iter().find(|known| {
+            known.rule.config.receivers.as_ref().is_some_and(|names| names.iter().any(|other| other == name))
+        }) {
+            let message =
+                format!("the rule {:?} names this receiver: change the rule first", known.rule.name());
+            return Err(AlertsError::Conflict(message));
+        }
+        lock(&self.file).remove_text(Texts::Receivers, name)?;
+        Ok(())
+    }
+
+    /// Queues a test message for a receiver, and returns the number of its delivery. `now` is in Unix nanoseconds.
+    pub(crate) fn test_receiver(&self, name: &str, now: i64) -> Result<i64, AlertsError> {
+        find_receiver(&self.receivers()?, name)?;
+        let content = shown::test_message(now, &self.settings.page_url);
+        let mut file = lock(&self.file);
+        let change = file.begin()?;
+        let id = change.queue(name, ("test", "test"), state::Kind::Test, &content, now)?;
+        change.commit()?;
+        drop(file);
+        self.queued.notify_one();
+        Ok(id)
+    }
+
+    /// Alerts that fire, by the severity of their rule.
+    fn firing(&self) -> Result<BTreeMap<Severity, usize>, StoreError> {
+        let rules = self.rules()?;
+        let mut firing: BTreeMap<Severity, usize> = Severity::ALL.map(|severity| (severity, 0)).into();
+        for alert in lock(&self.file).alerts()?.iter().filter(|alert| alert.state.fired_at().is_some()) {
+            if let Some(known) = rules.iter().find(|known| known.rule.name() == alert.rule) {
+                *firing.entry(known.rule.config.severity).or_default() += 1;
+            }
+        }
+        Ok(firing)
+    }
+
+    /// Deliveries that wait.
+    pub(crate) fn next_due(&self) -> Result<Option<i64>, StoreError> {
+        lock(&self.file).next_due()
+    }
+}
+
+/// The parts of an attempt that are kept.
+struct Attempted<'a> {
+    outcome: &'a Outcome,
+    status: Option<u16>,
+    error: Option<&'a str>,
+}
+
+impl<'a> Attempted<'a> {
+    fn of(attempt: &'a deliver::Attempt) -> Self {
+        Self { outcome: &attempt.outcome, status: attempt.status, error: attempt.error.as_deref() }
+    }
+}
+
+/// A rule by its name.
+fn find<'a>(rules: &'a [KnownRule], name: &str) -> Result<&'a KnownRule, AlertsError> {
+    rules.iter().find(|known| known.rule.name() == name).ok_or_else(|| {
+        let meant = rule::meant(name, rules.iter().map(|known| known.rule.name()));
+        AlertsError::Unknown(format!("there is no rule {name:?}: {meant}"))
+    })
+}
+
+fn changeable<'a>(rules: &'a [KnownRule], name: &str) -> Result<&'a KnownRule, AlertsError> {
+    let known = find(rules, name)?;
+    if known.origin == Origin::File {
+        let message = format!("the rule {name:?} is in the configuration file: change it there");
+        return Err(AlertsError::Conflict(message));
+    }
+    Ok(known)
+}
+
+fn find_receiver<'a>(receivers: &'a [Receiver], name: &str) -> Result<&'a Receiver, AlertsError> {
+    receivers.iter().find(|receiver| receiver.name == name).ok_or_else(|| {
+        let meant = rule::meant(name, receivers.iter().map(|receiver| receiver.name.as_str()));
+        AlertsError::Unknown(format!("there is no receiver {name:?}: {meant}"))
+    })
+}
+
+/// The share of the disk of the data directory that is used, as `df` has it.
+fn disk_percent(data: &DataDir) -> Option<f64> {
+    let disk = rustix::fs::statvfs(data.path()).ok()?;
+    let used = disk.f_blocks.saturating_sub(disk.f_bfree) as f64;
+    let usable = used + disk.f_bavail as f64;
+    (usable > 0.0).then(|| used / usable * 100.0)
+}
+
+/// Evaluates the rules each minute, until it is aborted.
+pub(crate) async fn evaluate(alerts: Arc<Alerts>) {
+    loop {
+        let alerts = Arc::clone(&alerts);
+        let evaluated = tokio::task::spawn_blocking(move || alerts.evaluate(clock::now())).await;
+        if let Ok(Err(error)) = evaluated {
+            tracing::error!(%error, "alerts could not be evaluated; trying again");
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+/// Delivers messages when they are due, until it is aborted.
+pub(crate) async fn deliver(alerts: Arc<Alerts>) {
+    loop {
+        let working = Arc::clone(&alerts);
+        let worked = tokio::task::spawn_blocking(move || {
+            let attempts = working.deliver(clock::now())?;
+            Ok::<_, StoreError>((attempts, working.next_due()?))
+        });
+        let wait = match worked.await {
+            Ok(Ok((attempts, _))) if attempts > 0 => continue,
+            Ok(Ok((_, Some(next)))) => {
+                let nanos = u64::try_from(next.saturating_sub(clock::now())).unwrap_or_default();
+                // What is due and held back by another message is looked at again soon.
+                Duration::from_nanos(nanos).clamp(Duration::from_secs(1), LONGEST_WAIT)
+            }
+            Ok(Ok((_, None))) => LONGEST_WAIT,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "messages about alerts could not be delivered; trying again");
+                LONGEST_WAIT
+            }
+            Err(_) => LONGEST_WAIT,
+        };
+        let _ = tokio::time::timeout(wait, alerts.queued.notified()).await;
+    }
+}

@@ -1,0 +1,214 @@
+//! The HTTP client of receivers.
+
+use super::{Held, Secret, SendError};
+use crate::alerts::engine::Origin;
+use crate::alerts::rule::RuleError;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+use ureq::http::Uri;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+/// Time for a whole exchange.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of a refusal that are shown.
+const SHOWN_BYTES: u64 = 300;
+
+/// An address to send to, and how to get there.
+#[derive(Debug, Clone)]
+pub(crate) struct Reach {
+    url: Held,
+    ca_file: Option<PathBuf>,
+    /// Whoever chose the address: a person at the page is kept from the addresses of the host's own network link.
+    origin: Origin,
+}
+
+impl Reach {
+    /// Checks an address as far as it is known.
+    pub(crate) fn compile(
+        url: Option<&Secret>,
+        url_file: Option<&PathBuf>,
+        ca_file: Option<&PathBuf>,
+        origin: Origin,
+    ) -> Result<Self, RuleError> {
+        let url = Held::of("url", url, url_file, origin)?
+            .ok_or_else(|| RuleError::new("url", "the address is missing: write `url` or `url_file`"))?;
+        if let Held::Here(text) = &url {
+            check(text.expose().trim()).map_err(|message| RuleError::new("url", message))?;
+        }
+        if origin == Origin::Page && ca_file.is_some() {
+            return Err(RuleError::new("ca_file", "files are for receivers in the configuration file"));
+        }
+        Ok(Self { url, ca_file: ca_file.cloned(), origin })
+    }
+
+    /// The host, for people to see.
+    pub(crate) fn host(&self) -> String {
+        let host = |text: &str| check(text).ok().and_then(|uri| uri.host().map(str::to_owned));
+        self.url.read().ok().and_then(|text| host(text.expose())).unwrap_or_default()
+    }
+
+    /// Posts a body. Redirects are not followed: they would take the secrets along.
+    pub(crate) fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Option<u16>, SendError> {
+        let url = self.url.read()?;
+        check(url.expose()).map_err(|message| SendError::again(None, message))?;
+        let agent = self.agent()?;
+        let mut request =
+            agent.post(format!("{}{path}", url.expose().trim_end_matches(|c| c == '/' && !path.is_empty())));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut response = request.send(body).map_err(|error| SendError::again(None, words(&error)))?;
+        let status = response.status().as_u16();
+        if (200..300).contains(&status) {
+            return Ok(Some(status));
+        }
+        let said = response.body_mut().with_config().limit(SHOWN_BYTES).lossy_utf8(true).read_to_string();
+        let said = said.unwrap_or_default();
+        let said = said.lines().next().unwrap_or_default().trim();
+        let message = match said.is_empty() {
+            true => format!("it responded with {status}"),
+            false => format!("it responded with {status}: {said}"),
+        };
+        Err(match status {
+            408 | 429 | 500..=599 => SendError::again(Some(status), message),
+            _ => SendError::never(Some(status), message),
+        })
+    }
+
+    fn agent(&self) -> Result<ureq::Agent, SendError> {
+        let mut tls = TlsConfig::builder();
+        if let Some(path) = &self.ca_file {
+            let failed = |error: String| {
+                SendError::again(
+                    None,
+                    format!("the certificates in {} cannot be read: {error}", path.display()),
+                )
+            };
+            let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+            let mut certificates = Vec::new();
+            for item in ureq::tls::parse_pem(&pem) {
+                if let PemItem::Certificate(certificate) = item.map_err(|error| failed(error.to_string()))? {
+                    certificates.push(certificate);
+                }
+            }
+            tls = tls
+                .root_certs(RootCerts::from(certificates.into_iter().collect::<Vec<Certificate<'static>>>()));
+        }
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(TIMEOUT))
+            .max_redirects(0)
+            .tls_config(tls.build())
+            .user_agent(concat!("gatelens/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(ureq::Agent::with_parts(config, DefaultConnector::new(), Guarded { origin: self.origin }))
+    }
+}
+
+/// An address must be a whole one, of HTTP.
+fn check(text: &str) -> Result<Uri, String> {
+    // The text is a secret: no error has it.
+    if !["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) {
+        return Err("the address must begin with http:// or https://".to_owned());
+    }
+    let uri: Uri = text.parse().map_err(|_| "the address is not a URL".to_owned())?;
+    match uri.host() {
+        Some(host) if !host.is_empty() => Ok(uri),
+        _ => Err("the address has no host".to_owned()),
+    }
+}
+
+/// What went wrong, without the address.
+fn words(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::Timeout(_) => "it did not respond within 10 s".to_owned(),
+        ureq::Error::HostNotFound => "its host is not found".to_owned(),
+        ureq::Error::ConnectionFailed => "it cannot be connected to".to_owned(),
+        ureq::Error::Io(error) => format!("it cannot be reached: {error}"),
+        ureq::Error::BadUri(_) => "the address is not a URL".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// Resolves names, and leaves out addresses that a person at the page may not have the service connect to.
+#[derive(Debug)]
+struct Guarded {
+    origin: Origin,
+}
+
+impl Resolver for Guarded {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let found = DefaultResolver::default().resolve(uri, config, timeout)?;
+        if self.origin != Origin::Page {
+            return Ok(found);
+        }
+        let mut allowed = self.empty();
+        found.iter().filter(|address| is_allowed(address)).for_each(|address| allowed.push(*address));
+        if allowed.is_empty() {
+            return Err(ureq::Error::Other(
+                "its address is link-local, where clouds keep credentials: such a receiver must be in the configuration file"
+                    .into(),
+            ));
+        }
+        Ok(allowed)
+    }
+}
+
+/// Whether an address is not link-local. Clouds hand out credentials at 169.254.169.254.
+fn is_allowed(address: &SocketAddr) -> bool {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => !ip.is_link_local() && !ip.is_unspecified() && !ip.is_multicast(),
+        IpAddr::V6(ip) => {
+            let is_aws = ip.segments()[..3] == [0xfd00, 0xec2, 0];
+            !ip.is_unicast_link_local() && !ip.is_unspecified() && !ip.is_multicast() && !is_aws
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_whole_ones_of_http() {
+        let check = |text: &str, expected: Result<&str, &str>| {
+            let found = super::check(text);
+            let found = found.as_ref().map(|uri| uri.host().unwrap()).map_err(String::as_str);
+            assert_eq!(found, expected, "{text}");
+        };
+        check("https://hooks.example/T0/B0", Ok("hooks.example"));
+        check("http://[::1]:80/", Ok("[::1]"));
+        check("file:///etc/passwd", Err("the address must begin with http:// or https://"));
+        check("/path", Err("the address must begin with http:// or https://"));
+        check("http://", Err("the address is not a URL"));
+        check("http://a b", Err("the address is not a URL"));
+    }
+
+    #[test]
+    fn a_person_at_the_page_reaches_no_credentials_of_the_cloud() {
+        let check = |address: &str, expected: bool| {
+            assert_eq!(is_allowed(&address.parse().unwrap()), expected, "{address}");
+        };
+        check("10.0.0.1:80", true);
+        check("127.0.0.1:80", true);
+        check("[2001:db8::1]:80", true);
+        check("169.254.169.254:80", false);
+        check("[::ffff:169.254.169.254]:80", false);
+        check("[fe80::1]:80", false);
+        check("[fd00:ec2::254]:80", false);
+        check("0.0.0.0:80", false);
+    }
+}

@@ -1,0 +1,201 @@
+//! Receivers of messages, and how each kind is sent one.
+//!
+//! A response of 2xx is a delivery. 408, 429, 5xx and a failed connection are tried again; any other response is final,
+//! because the same request would get it again.
+
+mod http;
+mod webhook;
+
+pub(crate) use http::Reach;
+pub use webhook::WebhookConfig;
+
+use super::engine::Origin;
+use super::message::Message;
+use super::rule::{RuleError, check_name};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::PathBuf;
+
+/// Bytes of a secret or an address in a file.
+const MAX_SECRET_BYTES: u64 = 16 << 10;
+
+/// A receiver as it is written: a name, and one kind.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(default, deny_unknown_fields)]
+pub struct ReceiverConfig {
+    /// Name of the receiver, unique: 1 to 64 letters, digits, `-`, `_` or `.`.
+    pub name: String,
+    /// Whether it gets the end of an alert, too.
+    pub send_resolved: Option<bool>,
+    /// JSON to an address of your own, signed.
+    pub webhook: Option<WebhookConfig>,
+}
+
+/// A text that must not be seen: its debug output and its errors do not have it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl Secret {
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A text that is written directly or is in a file, which is read for each message: it can be changed without a restart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Held {
+    Here(Secret),
+    File(PathBuf),
+}
+
+impl Held {
+    /// One of the two, or neither.
+    pub(crate) fn of(
+        key: &str,
+        here: Option<&Secret>,
+        file: Option<&PathBuf>,
+        origin: Origin,
+    ) -> Result<Option<Self>, RuleError> {
+        match (here, file) {
+            (Some(_), Some(_)) => {
+                Err(RuleError::new(format!("{key}_file"), format!("write `{key}` or `{key}_file`, not both")))
+            }
+            // Whoever may use the page must not be able to read files of the host.
+            (None, Some(_)) if origin == Origin::Page => Err(RuleError::new(
+                format!("{key}_file"),
+                format!("files are for receivers in the configuration file: write `{key}`"),
+            )),
+            (Some(secret), None) if secret.0.trim().is_empty() => {
+                Err(RuleError::new(key, format!("`{key}` is empty")))
+            }
+            (Some(secret), None) => Ok(Some(Self::Here(secret.clone()))),
+            (None, Some(file)) => Ok(Some(Self::File(file.clone()))),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// The text, without white space around it.
+    pub(crate) fn read(&self) -> Result<Secret, SendError> {
+        let path = match self {
+            Self::Here(secret) => return Ok(Secret(secret.0.trim().to_owned())),
+            Self::File(path) => path,
+        };
+        let read = || {
+            use std::io::Read;
+            let mut text = String::new();
+            std::fs::File::open(path)?.take(MAX_SECRET_BYTES).read_to_string(&mut text)?;
+            Ok::<_, std::io::Error>(text)
+        };
+        match read() {
+            Ok(text) => Ok(Secret(text.trim().to_owned())),
+            Err(error) => {
+                Err(SendError::again(None, format!("the file {} cannot be read: {error}", path.display())))
+            }
+        }
+    }
+}
+
+/// A receiver, checked.
+#[derive(Debug, Clone)]
+pub(crate) struct Receiver {
+    pub(crate) name: String,
+    pub(crate) origin: Origin,
+    pub(crate) send_resolved: bool,
+    target: Target,
+}
+
+#[derive(Debug, Clone)]
+enum Target {
+    Webhook(webhook::Webhook),
+}
+
+/// What of a receiver may be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Shown {
+    pub(crate) name: String,
+    pub(crate) kind: &'static str,
+    /// The host it is at. The rest of an address may be a secret.
+    pub(crate) host: String,
+    pub(crate) origin: Origin,
+    pub(crate) send_resolved: bool,
+}
+
+/// Why a message was not delivered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct SendError {
+    pub(crate) status: Option<u16>,
+    pub(crate) message: String,
+    pub(crate) retry: Retry,
+}
+
+/// Whether another attempt can do better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Retry {
+    Later,
+    Never,
+}
+
+impl SendError {
+    pub(crate) fn again(status: Option<u16>, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), retry: Retry::Later }
+    }
+
+    pub(crate) fn never(status: Option<u16>, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), retry: Retry::Never }
+    }
+}
+
+impl Receiver {
+    /// Checks a receiver.
+    ///
+    /// # Errors
+    /// The first defect, with its key and what was meant.
+    pub(crate) fn compile(config: &ReceiverConfig, origin: Origin) -> Result<Self, RuleError> {
+        check_name("name", &config.name)?;
+        let mut targets = Vec::new();
+        if let Some(webhook) = &config.webhook {
+            targets.push(Target::Webhook(
+                webhook::Webhook::compile(webhook, origin).map_err(|error| error.under("webhook"))?,
+            ));
+        }
+        let (Some(target), true) = (targets.pop(), targets.is_empty()) else {
+            let message = format!("a receiver has one kind: write one of {}", KINDS.join(", "));
+            return Err(RuleError::new("", message));
+        };
+        Ok(Self {
+            name: config.name.clone(),
+            origin,
+            send_resolved: config.send_resolved.unwrap_or(true),
+            target,
+        })
+    }
+
+    /// What may be seen of it.
+    pub(crate) fn shown(&self) -> Shown {
+        let (kind, host) = match &self.target {
+            Target::Webhook(webhook) => ("webhook", webhook.host()),
+        };
+        Shown { name: self.name.clone(), kind, host, origin: self.origin, send_resolved: self.send_resolved }
+    }
+
+    /// Sends a message. Blocks until there is a response, at most 10 s. `id` names the delivery; `now` is in Unix
+    /// nanoseconds. The status is that of the response.
+    pub(crate) fn send(&self, message: &Message, id: i64, now: i64) -> Result<Option<u16>, SendError> {
+        match &self.target {
+            Target::Webhook(webhook) => webhook.send(message, id, now),
+        }
+    }
+}
+
+/// The keys of the kinds.
+const KINDS: [&str; 1] = ["webhook"];

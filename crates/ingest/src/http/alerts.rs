@@ -1,0 +1,257 @@
+//! `/api/v1/alerts`: what fires, the rules, the receivers, and their changes.
+//!
+//! Reading and changing are apart, because different people may do them.
+
+use super::State;
+use super::body::{self, Packing};
+use super::otlp::{JSON, media_type};
+use crate::alerts::{Alerts, AlertsError, ReceiverConfig, RuleConfig};
+use crate::clock;
+use crate::error::{QueryError, ReceiveError, json};
+use crate::query::params::{Params, none};
+use axum::extract::{self, Path, RawQuery};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, post, put};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+type Shared = extract::State<Arc<State>>;
+
+/// Bytes of a rule, a receiver or another question.
+const BODY_BYTES: usize = 64 << 10;
+const DEFAULT_DELIVERIES: u64 = 100;
+const MAX_DELIVERIES: u64 = 1000;
+
+/// Paths that read. Whoever may see counts may see alerts.
+pub(super) fn reads() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
+    vec![
+        ("/api/v1/alerts", get(alerts)),
+        ("/api/v1/alerts/deliveries", get(deliveries)),
+        ("/api/v1/alerts/history", get(history)),
+    ]
+}
+
+/// Paths that change something, or have something sent.
+pub(super) fn changes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
+    vec![
+        ("/api/v1/alerts/rules", post(add_rule)),
+        ("/api/v1/alerts/rules/{name}", put(change_rule).delete(remove_rule)),
+        ("/api/v1/alerts/rules/{name}/mute", post(mute)),
+        ("/api/v1/alerts/rules/{name}/unmute", post(unmute)),
+        ("/api/v1/alerts/receivers", post(put_receiver)),
+        ("/api/v1/alerts/receivers/{name}", delete(remove_receiver)),
+        ("/api/v1/alerts/receivers/{name}/test", post(test_receiver)),
+    ]
+}
+
+async fn alerts(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
+    answered(async {
+        none(query.as_deref())?;
+        ask(&state, |alerts| Ok(alerts.answer(clock::now())?)).await
+    })
+    .await
+}
+
+async fn deliveries(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
+    answered(async {
+        let params = Params::parse(query.as_deref(), &["limit", "cursor"])?;
+        let limit = params.number("limit", 1..=MAX_DELIVERIES, DEFAULT_DELIVERIES)?;
+        let before = params.one("cursor")?.map(|text| {
+            text.parse::<i64>()
+                .map_err(|_| QueryError::parameter("cursor", "cursor must be `next` of an earlier answer"))
+        });
+        let (before, limit) = (before.transpose()?, u32::try_from(limit).unwrap_or(u32::MAX));
+        ask(&state, move |alerts| Ok(alerts.deliveries(before, limit)?)).await
+    })
+    .await
+}
+
+async fn history(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
+    answered(async {
+        let params = Params::parse(query.as_deref(), &["rule"])?;
+        let rule = params.one("rule")?.map(str::to_owned);
+        ask(&state, move |alerts| Ok(alerts.history(rule.as_deref())?)).await
+    })
+    .await
+}
+
+async fn add_rule(
+    extract::State(state): Shared,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Response {
+    let read = read::<RuleConfig>(&state, query.as_deref(), &headers, body).await;
+    changed(async {
+        let (rule, _) = read?;
+        ask(&state, move |alerts| alerts.put_rule(rule, None, clock::now())).await
+    })
+    .await
+}
+
+async fn change_rule(
+    extract::State(state): Shared,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Response {
+    let read = read::<RuleConfig>(&state, query.as_deref(), &headers, body).await;
+    changed(async {
+        let (rule, _) = read?;
+        ask(&state, move |alerts| alerts.put_rule(rule, Some(&name), clock::now())).await
+    })
+    .await
+}
+
+async fn remove_rule(
+    extract::State(state): Shared,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    changed(async {
+        none(query.as_deref())?;
+        ask(&state, move |alerts| alerts.remove_rule(&name)).await
+    })
+    .await
+}
+
+async fn mute(
+    extract::State(state): Shared,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Response {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Until {
+        until: String,
+    }
+    let read = read::<Until>(&state, query.as_deref(), &headers, body).await;
+    changed(async {
+        let (Until { until }, _) = read?;
+        ask(&state, move |alerts| alerts.mute_until(&name, &until, clock::now())).await
+    })
+    .await
+}
+
+async fn unmute(
+    extract::State(state): Shared,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Response {
+    let read = read::<Empty>(&state, query.as_deref(), &headers, body).await;
+    changed(async {
+        read?;
+        ask(&state, move |alerts| alerts.unmute(&name)).await
+    })
+    .await
+}
+
+async fn put_receiver(
+    extract::State(state): Shared,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Response {
+    let read = read::<ReceiverConfig>(&state, query.as_deref(), &headers, body).await;
+    changed(async {
+        let (receiver, text) = read?;
+        ask(&state, move |alerts| alerts.put_receiver(&receiver, &text, clock::now())).await
+    })
+    .await
+}
+
+async fn remove_receiver(
+    extract::State(state): Shared,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    changed(async {
+        none(query.as_deref())?;
+        ask(&state, move |alerts| alerts.remove_receiver(&name)).await
+    })
+    .await
+}
+
+async fn test_receiver(
+    extract::State(state): Shared,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Response {
+    #[derive(Serialize)]
+    struct Queued {
+        delivery: i64,
+    }
+    let read = read::<Empty>(&state, query.as_deref(), &headers, body).await;
+    answered(async {
+        read?;
+        ask(&state, move |alerts| Ok(Queued { delivery: alerts.test_receiver(&name, clock::now())? })).await
+    })
+    .await
+}
+
+/// The body `{}`: a browser does not send JSON to another site without asking that site first.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Empty {}
+
+/// Reads a body of JSON, and returns its text, too.
+async fn read<T: for<'de> Deserialize<'de>>(
+    state: &State,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    body: axum::body::Body,
+) -> Result<(T, String), QueryError> {
+    let timeout = state.limits.body_timeout;
+    let packing = none(query).and_then(|()| {
+        if media_type(headers).as_deref() != Some(JSON) {
+            return Err(
+                ReceiveError::Unsupported(format!("the body must be {JSON}: set content-type")).into()
+            );
+        }
+        Ok(Packing::of(headers)?)
+    });
+    let packing = match packing {
+        Ok(packing) => packing,
+        Err(refusal) => {
+            // The outcome does not change the answer.
+            let _ = tokio::time::timeout(timeout, body::discard(body, BODY_BYTES)).await;
+            return Err(refusal);
+        }
+    };
+    let held = body::receive(body, &state.memory, BODY_BYTES, timeout).await?.unpack(packing)?;
+    let text = String::from_utf8(held.bytes.clone())
+        .map_err(|_| ReceiveError::Malformed("the body is not UTF-8".to_owned()))?;
+    Ok((gatelens_core::config::read(&text)?, text))
+}
+
+/// Asks on a thread that may block.
+async fn ask<T: Send + 'static>(
+    state: &Arc<State>,
+    question: impl FnOnce(&Alerts) -> Result<T, AlertsError> + Send + 'static,
+) -> Result<T, QueryError> {
+    let place = Arc::clone(&state.readers).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
+    let alerts = Arc::clone(&state.alerts);
+    let asked = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        question(&alerts)
+    });
+    Ok(asked.await.map_err(|_| QueryError::Stopped)??)
+}
+
+async fn answered<T: Serialize>(answer: impl Future<Output = Result<T, QueryError>>) -> Response {
+    answer.await.map_or_else(IntoResponse::into_response, |answer| json(StatusCode::OK, &answer))
+}
+
+async fn changed(change: impl Future<Output = Result<(), QueryError>>) -> Response {
+    #[derive(Serialize)]
+    struct Done {}
+    answered(async { change.await.map(|()| Done {}) }).await
+}

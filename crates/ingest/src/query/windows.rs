@@ -1,0 +1,69 @@
+//! Sums over stretches of minutes, for alerts: the same rollups that `summary` adds up.
+
+use super::counts;
+use super::dimension::Dimension;
+use super::filter::Filter;
+use super::range::Range;
+use super::rollup::{Groups, MINUTE_NANOS, Part, Rollup, Sums};
+use crate::error::QueryError;
+use crate::limits::Limits;
+use crate::store::{DataDir, minutes_since};
+use rusqlite::Connection;
+use std::time::Instant;
+
+const HALF_HOUR_SECONDS: i64 = 1800;
+
+/// A question for the sums of several stretches of the same traffic.
+pub(crate) struct WindowsQuery<'a> {
+    pub(crate) filter: &'a Filter,
+    pub(crate) by: &'a [Dimension],
+}
+
+/// The sums of a stretch.
+#[derive(Default)]
+pub(crate) struct Window {
+    /// Values of the dimensions that were grouped by, in their order, and the sums. Groups without requests are absent.
+    pub(crate) groups: Vec<(Vec<String>, Sums)>,
+    /// Whether some of its counts are known only in sum over a longer time, because a gateway could not report.
+    pub(crate) is_coarse: bool,
+}
+
+impl WindowsQuery<'_> {
+    /// Calls `next` for a stretch until it has none, and gives it the sums: `next` is called with the answer to the
+    /// previous stretch.
+    pub(super) fn answer(
+        &self,
+        data: &DataDir,
+        limits: &Limits,
+        next: &mut dyn FnMut(Option<Window>) -> Option<Range>,
+    ) -> Result<(), QueryError> {
+        let deadline = Instant::now() + limits.query_timeout;
+        let mut file = super::open_counts(data, limits.query_timeout)?;
+        let snapshot = file.transaction()?;
+        let mut groups = Groups::find(&snapshot, self.filter, self.by, limits)?;
+        let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
+        let mut asked = next(None);
+        while let Some(range) = asked {
+            // Adding up takes no instruction of SQLite, whose deadline would not end it.
+            if Instant::now() > deadline {
+                return Err(QueryError::TooSlow);
+            }
+            asked = next(Some(self.window(
+                &snapshot,
+                &mut groups,
+                range.widened_before(since, HALF_HOUR_SECONDS),
+            )?));
+        }
+        Ok(())
+    }
+
+    fn window(&self, file: &Connection, groups: &mut Groups, range: Range) -> Result<Window, QueryError> {
+        let mut sums = vec![None; groups.all.len()];
+        for part in Part::cover(range) {
+            Rollup::new(file, part.table).add((part.from, part.to), groups, &mut sums)?;
+        }
+        let found = groups.all.iter().zip(sums).filter_map(|(group, sums)| Some((group.texts(), sums?)));
+        let is_coarse = !counts::coarse_spans(file, range, self.filter)?.is_empty();
+        Ok(Window { groups: found.collect(), is_coarse })
+    }
+}
