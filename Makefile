@@ -44,7 +44,7 @@ bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds
 	@"$(TARGET)/debug/gatelens-bench"
 
 .PHONY: bench-series
-bench-series: doctor wasm envoy bins ## Memory and ticks of the module under Envoy by number of series (CAPS=series:routes,... BURSTS=)
+bench-series: doctor wasm envoy bins ## Memory and ticks of the module under Envoy by number of series (CAPS=series:routes,... BURSTS= NAMES=)
 	@"$(TARGET)/debug/gatelens-bench-series"
 
 .PHONY: bench-request

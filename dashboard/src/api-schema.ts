@@ -261,6 +261,9 @@ export interface components {
             status: "ok" | "failing";
             message?: string;
             troubles?: string[];
+            rejected?: {
+                [key: string]: number;
+            };
         };
         Preview: {
             size: number;

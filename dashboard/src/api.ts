@@ -4,7 +4,7 @@ import type { components } from './api-schema';
 import type { Filters } from './location';
 import { CSRF, isSignedOut, sessionEnded, sessionKnown } from './session';
 import type { Span } from './span';
-import type { Dimension } from './views/facts';
+import type { Criteria, Dimension } from './views/facts';
 
 type Schemas = components['schemas'];
 
@@ -66,17 +66,18 @@ export function endpoint(
   name: string,
   span: Span,
   filters: Filters,
-  more: { group_by?: Dimension[]; step?: number; limit?: number; cursor?: string; trace_id?: string } = {},
+  more: { group_by?: Dimension[]; step?: number; limit?: number; cursor?: string; trace_id?: string } & Criteria = {},
 ): string {
   const params = new URLSearchParams({ from: timestamp(span.from), to: timestamp(span.to) });
   for (const [filter, value] of Object.entries(filters)) params.set(filter, value);
-  if (more.group_by) params.set('group_by', more.group_by.join(','));
-  if (more.step !== undefined) params.set('step', String(more.step));
-  if (more.limit !== undefined) params.set('limit', String(more.limit));
-  if (more.cursor !== undefined) params.set('cursor', more.cursor);
-  if (more.trace_id !== undefined) params.set('trace_id', more.trace_id);
+  const { group_by: by, ...single } = more;
+  if (by) params.set('group_by', by.join(','));
+  for (const [parameter, value] of Object.entries(single)) if (value !== undefined) params.set(parameter, String(value));
   return `/api/v1/${name}?${params}`;
 }
+
+/** The path of the first page of gateways. */
+export const GATEWAYS = '/api/v1/gateways';
 
 const TIMEOUT_MS = 30_000;
 

@@ -2,7 +2,7 @@
 
 import { ActionIcon, useMantineColorScheme } from '@mantine/core';
 import { useEffect, useMemo, useRef, type ComponentType } from 'react';
-import type { Gateways } from './api';
+import { GATEWAYS, type Gateways } from './api';
 import { classes } from './classes';
 import { addressOf, filtersOf, usePlace, type Filters } from './location';
 import { FilterBar } from './parts/filter-bar';
@@ -21,6 +21,7 @@ import { ConsumersView } from './views/consumers';
 import { ConsumerView, RouteView } from './views/entity';
 import { NAVIGATION, VIEWS, withoutSelection, type View } from './views/facts';
 import { GatewaysView } from './views/gateways';
+import { HostsView } from './views/hosts';
 import { OverviewView } from './views/overview';
 import { RedactionView } from './views/redaction';
 import { RequestsView } from './views/requests';
@@ -37,6 +38,7 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   route: RouteView,
   consumers: ConsumersView,
   consumer: ConsumerView,
+  hosts: HostsView,
   requests: RequestsView,
   gateways: GatewaysView,
   redaction: RedactionView,
@@ -76,7 +78,7 @@ function Shell({ session }: { session: Session | undefined }) {
   const filters = useMemo(() => filtersOf(params), [params]);
   const zone = zoneOf(params);
   const [period, live] = usePeriod(params);
-  const gateways = useQuery<Gateways>('/api/v1/gateways', 'gateways', period.refreshTick);
+  const gateways = useQuery<Gateways>(GATEWAYS, 'gateways', period.refreshTick);
   const title = titleOf(view, filters);
 
   useEffect(() => {

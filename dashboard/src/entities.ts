@@ -1,6 +1,6 @@
 // Routes and consumers as their lists show them: counts, change against the previous period, and a trend.
 
-import { useMemo } from 'react';
+import { useMemo, useState } from 'react';
 import { endpoint, type Point, type Row, type Summary, type Timeseries } from './api';
 import { slotsOfResponse, type Slots } from './charts/columns';
 import { statusClass } from './format';
@@ -30,6 +30,10 @@ export interface Entities {
   all: Entity[] | undefined;
   /** Seconds that `active` is known to. */
   step: number;
+  /** Whether the API has more of them than the list. */
+  more: boolean;
+  /** Lists as many as one answer can have; `undefined` when they are listed. */
+  onMore: (() => void) | undefined;
   outdated: boolean;
   queries: Query<unknown>[];
   /** The queries without which there is no list. */
@@ -41,10 +45,13 @@ export function useEntities(props: ViewProps, keys: Dimension[]): Entities {
   const { filters, period } = props;
   const scope = scopeOf(props);
   const { refreshTick } = period;
-  const now = useQuery<Summary>(endpoint('summary', period, filters, { group_by: keys }), scope, refreshTick);
-  const before = useQuery<Summary>(endpoint('summary', period.previous, filters, { group_by: keys }), scope, refreshTick);
-  const client = useQuery<Summary>(filters.status === undefined ? endpoint('summary', period, { ...filters, status: '4xx' }, { group_by: keys }) : null, scope, refreshTick);
-  const step = trendStepOf(period, now.data?.rows.length);
+  const [limit, setLimit] = useState(FEW);
+  const now = useQuery<Summary>(endpoint('summary', period, filters, { group_by: keys, limit }), scope, refreshTick);
+  const before = useQuery<Summary>(endpoint('summary', period.previous, filters, { group_by: keys, limit: MOST }), scope, refreshTick);
+  const client = useQuery<Summary>(filters.status === undefined ? endpoint('summary', period, { ...filters, status: '4xx' }, { group_by: keys, limit: MOST }) : null, scope, refreshTick);
+  // A time series has no pages.
+  const more = now.data?.next !== undefined;
+  const step = more ? undefined : trendStepOf(period, now.data?.rows.length);
   const trend = useQuery<Timeseries>(step === undefined ? null : endpoint('timeseries', period, filters, { step, group_by: keys }), scope, refreshTick);
 
   const all = useMemo(() => {
@@ -52,7 +59,9 @@ export function useEntities(props: ViewProps, keys: Dimension[]): Entities {
     const keyOf = (row: Row) => JSON.stringify(keys.map((key) => row[key]));
     const clients = client.data && new Map(client.data.rows.map((row) => [keyOf(row), row.requests]));
     const trends = trend.data && trendsOf(trend.data.points, slotsOfResponse(trend.data), keyOf);
-    const known = before.data && new Set(before.data.rows.map(keyOf));
+    // One that is not on a page may have had requests all the same.
+    const known = before.data && before.data.next === undefined && new Set(before.data.rows.map(keyOf));
+    const none = client.data?.next === undefined ? 0 : undefined;
     const total = now.data.rows.reduce((sum, row) => sum + row.requests, 0);
 
     const present = now.data.rows.map((row): Entity => {
@@ -61,7 +70,7 @@ export function useEntities(props: ViewProps, keys: Dimension[]): Entities {
         key,
         row,
         share: total === 0 ? 0 : row.requests / total,
-        client: filters.status === undefined ? clients && (clients.get(key) ?? 0) : isClient(filters) ? row.requests : 0,
+        client: filters.status === undefined ? clients && (clients.get(key) ?? none) : isClient(filters) ? row.requests : 0,
         trend: trends?.get(key)?.trend,
         active: trends?.get(key)?.active,
         // Without any data on the previous period, nothing counts as new.
@@ -69,12 +78,17 @@ export function useEntities(props: ViewProps, keys: Dimension[]): Entities {
       };
     });
     const keysNow = new Set(present.map(({ key }) => key));
-    const inactive = (before.data?.rows ?? []).filter((row) => !keysNow.has(keyOf(row)));
+    const inactive = now.data.next !== undefined ? [] : (before.data?.rows ?? []).filter((row) => !keysNow.has(keyOf(row)));
     return [...present, ...inactive.map((row): Entity => ({ key: keyOf(row), row: silent(row, keys), share: 0, client: 0, trend: undefined, active: undefined, news: 'inactive' }))];
   }, [now.data, before.data, client.data, trend.data, filters, keys]);
 
-  return { all, step: step ?? period.step, outdated: now.outdated, queries: [now, before, client, trend], needed: [now] };
+  const onMore = more && limit < MOST ? () => setLimit(MOST) : undefined;
+  return { all, more, onMore, step: step ?? period.step, outdated: now.outdated, queries: [now, before, client, trend], needed: [now] };
 }
+
+/** Rows listed at first, and the most of one answer. */
+const FEW = 1_000;
+export const MOST = 10_000;
 
 /** The limit on points of one query. */
 const MOST_POINTS = 8000;

@@ -21,6 +21,11 @@ export function isLearned(patterns: Patterns | undefined, method: string | undef
   return patterns?.rows.some(({ templates }) => templates.some((template) => template.method === method && template.route === route)) ?? false;
 }
 
+/** A scope among others. */
+export function scopeKey({ service, environment, direction }: ScopePatterns): string {
+  return JSON.stringify([service, environment, direction]);
+}
+
 /** The templates of a scope as `routes.templates` takes them. */
 export function pasteOf({ templates }: ScopePatterns): string {
   // A template has one of the known methods.

@@ -21,10 +21,10 @@ export const CONTENT_SECURITY_POLICY =
  * `data`, `empty` (nothing at all), `heartbeat` (a gateway, no requests), `error` (503 with a body of the API's form),
  * `garbled` (502 that is not JSON), `reset` (the connection is cut), `hang` (no answer until the mode changes).
  * `extra` are further requests of the log, `coarse` the spans of `timeseries`, `gateways` overrides by instance,
- * `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
+ * `split`: hosts and clusters are counted apart; `most` bounds the rows of a page; `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, learned: undefined, session: { required: false, methods: [], person: null }, audit: [], redact: undefined, asked: [], delay_ms: 0, url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, learned: undefined, session: { required: false, methods: [], person: null }, audit: [], split: true, most: undefined, redact: undefined, asked: [], delay_ms: 0, url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -166,6 +166,7 @@ const SERIES = CONSUMERS.flatMap(([consumer, share]) =>
   ROUTES.flatMap(([method, route, weight, median, spread, statuses]) =>
     statuses.map(([status, part]) => ({
       consumer, group: LABELS[consumer]?.group ?? '', method, route, status, median, spread, service: route.startsWith('/v1/payments') ? 'payments' : 'shop', environment: 'prod',
+      host: route.startsWith('/v1/payments') ? 'pay.example.com' : 'shop.example.com', upstream_cluster: route.startsWith('/v1/orders') ? 'orders' : 'shop', gateway: consumer.length % 2 ? 'edge-1' : 'edge-2',
       rate: (share / 166) * weight * part * (consumer === 'hooli' && status >= 500 ? 8 : 1),
     })),
   ),
@@ -211,7 +212,9 @@ function shapeOf({ median, spread }) {
   return shape;
 }
 
-const FILTERS = ['consumer', 'group', 'method', 'route', 'status', 'service', 'environment'];
+const FILTERS = ['consumer', 'group', 'method', 'route', 'status', 'service', 'environment', 'host', 'upstream_cluster', 'gateway'];
+/** Dimensions that the stand-in's gateways count apart only where `split` is set. */
+const OPTIONAL = ['host', 'upstream_cluster'];
 const isError = (status) => status >= 500 || status === 0;
 const reachesUpstream = ({ status, route }) => status !== 503 && status !== 0 && route !== '__unmatched__';
 
@@ -239,7 +242,7 @@ function tally({ params, from, to, now, mock }, step) {
   const stride = Math.max(1, Math.floor((last - first) / 3000));
   SERIES.forEach((series, index) => {
     if (!matches(params, series)) return;
-    const labels = Object.fromEntries(keys.map((name) => [name, series[name]]));
+    const labels = Object.fromEntries(keys.map((name) => [name, OPTIONAL.includes(name) && !mock.split ? '' : series[name]]));
     const label = keys.includes('consumer') ? LABELS[series.consumer] : undefined;
     if (label) Object.assign(labels, { consumer_name: label.name, consumer_group: label.group });
     const group = JSON.stringify(labels);
@@ -296,7 +299,7 @@ function rowOf(cell) {
   const gateway = (value, share) => (value === null || cell.reached === 0 ? null : value * share);
   return {
     ...cell.labels, requests: cell.requests, errors: cell.errors, request_bytes: cell.in, response_bytes: cell.out,
-    p50_ms: p50, p75_ms: quantile(0.75), p95_ms: p95, p99_ms: quantile(0.99), attempts: cell.reached, upstream_requests: cell.reached, gateway_requests: cell.reached,
+    p50_ms: p50, p75_ms: quantile(0.75), p95_ms: p95, p99_ms: quantile(0.99), attempts: cell.reached + cell.errors, upstream_requests: cell.reached, gateway_requests: cell.reached,
     upstream_p50_ms: upstream(p50, 0.9), upstream_p95_ms: upstream(p95, 0.93), gateway_p50_ms: gateway(p50, 0.1), gateway_p95_ms: gateway(p95, 0.07),
   };
 }
@@ -306,12 +309,19 @@ const EMPTY = { labels: {}, requests: 0, reached: 0, errors: 0, in: 0, out: 0, p
 function summary(query) {
   const cells = tally(query, 0);
   if (cells.length === 0 && groupsOf(query.params).length === 0) cells.push(EMPTY);
-  return { ...widened(query), rows: cells.map(rowOf) };
+  return { ...widened(query), ...paged(query, cells.toSorted((a, b) => b.requests - a.requests).map(rowOf)) };
 }
 
 function timeseries(query) {
   const step = Number(query.params.get('step') ?? 60);
   return { ...widened(query), step, coarse: query.mock.coarse, points: tally(query, step).map((cell) => ({ time: rfc3339(cell.time), ...rowOf(cell) })) };
+}
+
+/** A page of rows: as many as were asked for, or fewer where `most` says so. */
+function paged({ params, mock }, rows) {
+  const skip = Number(params.get('cursor') ?? 0);
+  const end = skip + Math.min(Number(params.get('limit') ?? 1000), mock.most ?? Infinity);
+  return { rows: rows.slice(skip, end), ...(end < rows.length ? { next: String(end) } : {}) };
 }
 
 const widened = ({ from, to }) => ({ from: rfc3339(minuteOf(from) * 60), to: rfc3339(Math.ceil(to / 60) * 60) });
@@ -339,7 +349,7 @@ function requestAt(slot) {
   const reached = reachesUpstream(series);
   const traced = noise(slot, 19) > 0.3;
   return {
-    time: new Date(slot * 333 + noise(slot, 20) * 300).toISOString(), consumer: series.consumer, consumer_trusted: false, consumer_name: LABELS[series.consumer]?.name ?? null, consumer_group: LABELS[series.consumer]?.group ?? null, method: series.method, method_original: null, route: series.route, route_source: null, attempts: 1, direction: 'inbound', host: 'shop.example.com', port: null, protocol: '1.1', scheme: 'https', upstream_cluster: 'shop', version: '1.4.2',
+    time: new Date(slot * 333 + noise(slot, 20) * 300).toISOString(), consumer: series.consumer, consumer_trusted: false, consumer_name: LABELS[series.consumer]?.name ?? null, consumer_group: LABELS[series.consumer]?.group ?? null, method: series.method, method_original: null, route: series.route, route_source: null, attempts: series.status >= 500 ? 3 : 1, direction: 'inbound', host: series.host, port: null, protocol: '1.1', scheme: 'https', upstream_cluster: series.upstream_cluster, version: '1.4.2',
     path: series.route === '__unmatched__' ? '/wp-login.php' : series.route.replace(/\{uuid\}/, `${hex(40, 8)}-${hex(50, 4)}-4${hex(60, 3)}-a${hex(70, 3)}-${hex(80, 12)}`).replace(/\{\w+\}/g, () => String(id)),
     query: null, status: series.status, duration_ms: duration, upstream_ms: reached ? Number((duration * 0.94).toFixed(3)) : null, resend_count: null, weight: 1,
     request_bytes: series.method === 'GET' ? 0 : 480, response_bytes: Math.round(300 + series.median * 90 * noise(slot, 16)),
@@ -347,11 +357,22 @@ function requestAt(slot) {
     request_id: `${hex(100, 8)}-${hex(110, 4)}-4${hex(120, 3)}-9${hex(130, 3)}-${hex(140, 12)}`, trace_id: traced ? hex(200, 32) : null, span_id: traced ? hex(240, 16) : null,
     response_flags: reason?.[0] ?? null, code_details: reason?.[1] ?? (reached ? 'via_upstream' : 'route_not_found'),
     error_type: reason?.[2] ?? (series.status >= 500 ? String(series.status) : null),
-    grpc_status: null, ...CAPTURED[slot % 4 === 0 && series.method === 'POST' ? 'bodies' : 'nothing'], service: series.service, environment: series.environment, gateway: slot % 2 ? 'edge-1' : 'edge-2',
+    grpc_status: null, ...CAPTURED[slot % 4 === 0 && series.method === 'POST' ? 'bodies' : 'nothing'], service: series.service, environment: series.environment, gateway: series.gateway,
   };
 }
 
 const TOTAL_RATE = SERIES.reduce((sum, series) => sum + series.rate, 0);
+
+/** Whether a request of the log has the values that only the log is asked for. */
+function fits(params, row) {
+  const path = params.get('path')?.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&')).join('.*');
+  return (
+    (path === undefined || new RegExp(`^${path}$`).test(row.path)) &&
+    (!params.has('request_id') || params.get('request_id') === row.request_id) &&
+    row.duration_ms >= Number(params.get('min_duration_ms') ?? 0) &&
+    row.duration_ms <= Number(params.get('max_duration_ms') ?? Infinity)
+  );
+}
 
 function requests({ params, from, to, now, mock }) {
   const limit = Math.min(1000, Number(params.get('limit') ?? 100));
@@ -368,9 +389,10 @@ function requests({ params, from, to, now, mock }) {
       if (!matches(params, seriesAt(slot))) continue;
       const row = requestAt(slot);
       const time = Date.parse(row.time) / 1000;
-      if (time >= from && time < Math.min(now, to)) rows.push(row);
+      if (time >= from && time < Math.min(now, to) && fits(params, row)) rows.push(row);
     }
   }
+  if (params.get('sort') === 'duration') rows.sort((a, b) => b.duration_ms - a.duration_ms);
   const seen = rows.map((row) => asSeen(row, mock.session.person?.role));
   return { from: rfc3339(from), to: rfc3339(to), rows: seen, next: rows.length === limit ? String(slot) : null };
 }
@@ -390,8 +412,12 @@ function patterns({ now, mock }) {
   };
 }
 
-function gateways({ now, mock }) {
-  if (mock.mode === 'empty') return { rows: [] };
+function gateways(query) {
+  return paged(query, gatewayRows(query));
+}
+
+function gatewayRows({ now, mock }) {
+  if (mock.mode === 'empty') return [];
   const NO_DROPS = { queue_full: 0, rejected: 0, expired: 0, lost: 0 };
   const row = (instance, version, age_s, more) => ({
     instance, epoch: '5be2c9a1d0347f16', service: 'shop', environment: 'prod', version, config_hash: '9f1c62d07ab35e84',
@@ -403,21 +429,19 @@ function gateways({ now, mock }) {
   const delivery = (stored, more) => ({
     captured: stored + 3, sent: stored, stored, held: 3, queue_bytes: 1410, export_failures: 0, workers: 3, workers_lost: 0, active_requests: 7, busy_seconds: (now % 1e6) * 0.013, ...more,
   });
-  if (mock.mode === 'heartbeat') return { rows: [row('edge-1', '0.1.0', 1, { series: 0 })] };
-  return {
-    rows: [
-      row('edge-1', '0.1.0', 0.6, { redaction: REDACTION['edge-1'], ...delivery(1_402_118, {}) }),
-      // An epoch that ended with 3 events in its queue.
-      row('edge-1', '0.1.0', 30, {
-        epoch: '11c2e9a1d0347f16', ended: true, redaction: REDACTION['edge-1 before'], ...delivery(80_400, { dropped: { ...NO_DROPS, lost: 3 }, held: 0, queue_bytes: 0, active_requests: 0 }),
-      }),
-      row('edge-2', '0.1.0', 1.2, {
-        series: 2000, overflow: 1840, not_logged: { excluded: 5120, sampled_out: 45 }, excluded_from_counters: 77, redaction: REDACTION['edge-2'],
-        ...delivery(1_390_002, { captured: 1_391_251, dropped: { ...NO_DROPS, queue_full: 1200, expired: 31 }, held: 18, queue_bytes: 9204, export_failures: 14 }),
-      }),
-      row('edge-canary', '0.2.0-rc.1', 48 * 60, { config_hash: '03ee51b29c7d4410', series: 12, gaps: { metrics: 1, logs: 2 } }),
-    ],
-  };
+  if (mock.mode === 'heartbeat') return [row('edge-1', '0.1.0', 1, { series: 0 })];
+  return [
+    row('edge-1', '0.1.0', 0.6, { redaction: REDACTION['edge-1'], ...delivery(1_402_118, {}) }),
+    // An epoch that ended with 3 events in its queue.
+    row('edge-1', '0.1.0', 30, {
+      epoch: '11c2e9a1d0347f16', ended: true, redaction: REDACTION['edge-1 before'], ...delivery(80_400, { dropped: { ...NO_DROPS, lost: 3 }, held: 0, queue_bytes: 0, active_requests: 0 }),
+    }),
+    row('edge-2', '0.1.0', 1.2, {
+      series: 2000, overflow: 1840, not_logged: { excluded: 5120, sampled_out: 45 }, excluded_from_counters: 77, redaction: REDACTION['edge-2'],
+      ...delivery(1_390_002, { captured: 1_391_251, dropped: { ...NO_DROPS, queue_full: 1200, expired: 31 }, held: 18, queue_bytes: 9204, export_failures: 14 }),
+    }),
+    row('edge-canary', '0.2.0-rc.1', 48 * 60, { config_hash: '03ee51b29c7d4410', series: 12, gaps: { metrics: 1, logs: 2 } }),
+  ];
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

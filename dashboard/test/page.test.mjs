@@ -8,6 +8,7 @@ import './page/looks.mjs';
 import './page/overview.mjs';
 import './page/entities.mjs';
 import './page/filters.mjs';
+import './page/hosts.mjs';
 import './page/period.mjs';
 import './page/requests.mjs';
 import './page/gateways.mjs';

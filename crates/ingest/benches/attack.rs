@@ -9,7 +9,7 @@
 #[allow(dead_code, reason = "the tests use the rest")]
 mod support;
 
-use crate::support::otlp::{Frame, SECOND, attribute, int, log, made, text};
+use crate::support::otlp::{Frame, Made, SECOND, attribute, int, log, made, text};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use gatelens_ingest::{Limits, Server};
@@ -39,7 +39,8 @@ fn main() {
         return serve(Path::new(&data));
     }
     let wanted = std::env::var("ATTACK").unwrap_or_default();
-    let attacks: [(&str, fn()); 10] = [
+    let attacks: [(&str, fn()); 11] = [
+        ("ordinary", ordinary),
         ("points", points),
         ("points at once", points_at_once),
         ("records", records),
@@ -69,8 +70,38 @@ fn serve(data: &Path) {
     });
 }
 
+/// The ordinary bounds, except that a sender is known after a second instead of a day.
 fn limits() -> Limits {
-    Limits::default()
+    Limits { known_after: Duration::from_secs(1), ..Limits::default() }
+}
+
+/// An ordinary batch of counters and one of the log, decoded without the service.
+fn ordinary() {
+    const ROUTES: [&str; 10] = ["/a", "/b", "/c", "/d", "/e", "/f", "/g", "/h", "/i", "/j"];
+    const CONSUMERS: [&str; 20] = [
+        "c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9", "c10", "c11", "c12", "c13", "c14", "c15",
+        "c16", "c17", "c18", "c19",
+    ];
+    let of = |i: usize| Made {
+        consumer: CONSUMERS[i % 20],
+        ..made(ROUTES[i / 20 % 10], [200, 201, 404, 500, 503][i / 200 % 5], 0.001 * (i % 97 + 1) as f64)
+    };
+    let counts: Vec<_> = (0..8_000).map(of).collect();
+    let counts = Frame { start: now() - 60 * SECOND, ..Frame::at(now()) }.of(&counts).encode_to_vec();
+    let records: Vec<_> = (0..500).map(|i| (now(), of(i))).collect();
+    let records = log(&records).encode_to_vec();
+    for (name, body, decode) in [
+        ("counters of 1,000 series", &counts, gatelens_ingest::fuzzing::metrics as fn(&[u8])),
+        ("500 log records", &records, gatelens_ingest::fuzzing::logs as fn(&[u8])),
+    ] {
+        let mut best = Duration::MAX;
+        for _ in 0..40 {
+            let begun = Instant::now();
+            decode(body);
+            best = best.min(begun.elapsed());
+        }
+        println!("{name}, {} bytes: {best:?}, the best of 40", body.len());
+    }
 }
 
 /// One request with 240,000 histogram points of a resource with three attributes of 2 KB.

@@ -46,12 +46,26 @@ pub struct Limits {
     /// Bytes of memory that the content of one body may take when it is decoded; beyond, 413. It is held before it is
     /// made, out of [`Limits::memory_bytes`].
     pub decoded_bytes: usize,
-    /// Bodies decoded at a time; further ones wait.
+    /// Bodies decoded at a time; further ones wait. A half of the places is for counters and a half for the log, and
+    /// within a half the peers take turns.
     pub decoders: usize,
     /// Batches that wait for each of the two writers; beyond, 429.
     pub writer_queue: usize,
     /// Series that the store keeps apart; points of further ones are rejected in the answer's partial success.
     pub series: usize,
+    /// Series of one service in one environment.
+    pub series_per_sender: usize,
+    /// Series of all services and environments together that are strangers: seen for less than
+    /// [`known_after`](Self::known_after).
+    pub series_of_strangers: usize,
+    /// Instances that are new on one UTC day; data of further ones is rejected in the answer's partial success.
+    pub new_instances: usize,
+    /// Those of one service in one environment.
+    pub new_instances_per_sender: usize,
+    /// Those of all strangers together.
+    pub new_instances_of_strangers: usize,
+    /// Time after which a service in an environment is no stranger.
+    pub known_after: Duration,
     /// Queries answered at a time; further ones wait.
     pub readers: usize,
     /// Bytes of one question to `redact`, as sent and after decompression; beyond, 413.
@@ -98,10 +112,16 @@ impl Default for Limits {
             body_timeout: Duration::from_secs(30),
             body_bytes: 16 << 20,
             memory_bytes: 256 << 20,
-            decoded_bytes: 128 << 20,
+            decoded_bytes: 96 << 20,
             decoders: 2,
             writer_queue: 64,
             series: 500_000,
+            series_per_sender: 125_000,
+            series_of_strangers: 100_000,
+            new_instances: 20_000,
+            new_instances_per_sender: 5_000,
+            new_instances_of_strangers: 5_000,
+            known_after: Duration::from_secs(24 * 3600),
             readers: 4,
             preview_bytes: 2 << 20,
             previews: 2,

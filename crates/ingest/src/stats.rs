@@ -229,6 +229,17 @@ impl Stats {
         }
     }
 
+    /// Points, records and spans that were rejected since the start, by reason, except those that are ordinary.
+    pub(crate) fn rejections(&self) -> Vec<(&'static str, u64)> {
+        let ordinary = [Rejection::OtherRecord, Rejection::OtherSpan];
+        let count = |reason: Rejection| {
+            let of = |signal: Signal| self.rejected.with_label_values(&[signal.name(), reason.name()]).get();
+            (reason.name(), SIGNALS.into_iter().map(of).sum())
+        };
+        let reasons = Rejection::ALL.into_iter().filter(|reason| !ordinary.contains(reason));
+        reasons.map(count).filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Where further metrics may be registered.
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry

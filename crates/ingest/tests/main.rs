@@ -5,6 +5,7 @@
 
 mod access;
 mod alerts;
+mod attacks;
 mod by_gateway;
 mod captured;
 mod consumers;

@@ -1,13 +1,13 @@
 // The full list of routes or consumers. Search and order are kept in the address.
 
-import { Skeleton, TextInput } from '@mantine/core';
+import { Button, Skeleton, TextInput } from '@mantine/core';
 import { useId, type ReactNode } from 'react';
 import { classes } from '../classes';
 import type { Entities, Entity } from '../entities';
 import { bytes, exact, milliseconds, NONE, percent, tally } from '../format';
 import { patchInPlace } from '../location';
 import { meaningOf } from './labels';
-import { errorShare, levelOf } from './rank-table';
+import { attemptsOf, attemptsText, errorShare, levelOf } from './rank-table';
 import { Heading, orderOf, orderText, sortedBy } from './sort';
 import { Spark } from './spark';
 import { Tag } from './tag';
@@ -59,6 +59,7 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
         <h2 id="entities">{title}</h2>
         <span className={cardStyles.aside} role="status">
           {entities.all && (found.length === all.length ? exact(all.length) : `${exact(found.length)} of ${exact(all.length)}`)}
+          {entities.more && ' with the most requests'}
         </span>
         <TextInput
           className={styles.search}
@@ -121,6 +122,17 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
         </p>
       ))}
       <Explained names={found.map(specialOf)} />
+      {entities.more && (
+        <footer className={cardStyles.foot} data-more>
+          {entities.onMore ? (
+            <Button size="xs" variant="default" loading={entities.outdated} onClick={entities.onMore}>
+              Load more
+            </Button>
+          ) : (
+            <span className={cardStyles.aside}>There are more. Add a filter to list them.</span>
+          )}
+        </footer>
+      )}
     </section>
   );
 }
@@ -170,6 +182,15 @@ export const COLUMNS = {
     ...latency('upstream', '95th percentile of the upstream duration, of requests that reached an upstream', ({ row }) => row.upstream_p95_ms, 'Upstream p95'),
     more: ({ row }) => (row.upstream_requests === undefined ? '' : `${exact(row.upstream_requests)} of ${exact(row.requests)} requests reached an upstream`),
     note: 'Upstream p95: of requests that reached an upstream. The other percentiles are of all requests, so Upstream p95 is not a part of p95 and can be higher.',
+  },
+  attempts: {
+    id: 'attempts',
+    label: 'Attempts',
+    title: 'Times that a request was sent to an upstream, on average. More than 1: the gateway retried; less: some requests reached none',
+    value: ({ row }) => attemptsOf(row),
+    cell: ({ row }) => attemptsText(row),
+    more: ({ row }) => `${exact(row.attempts)} attempts for ${exact(row.requests)} requests`,
+    level: ({ row }) => (row.attempts > row.requests ? 'some' : 'none'),
   },
   bytes: {
     id: 'bytes',

@@ -61,7 +61,7 @@ function FilterForm({ filters, period, onDone }: { filters: Filters; period: Per
 
   // Suggest values that occur under the other filters; any other value can be typed.
   const others = Object.fromEntries(Object.entries(filters).filter(([key]) => key !== filter));
-  const known = useQuery<Summary>(dimension ? endpoint('summary', period, others, { group_by: [dimension] }) : null, filter, 0);
+  const known = useQuery<Summary>(dimension ? endpoint('summary', period, others, { group_by: [dimension], limit: MOST_OFFERED }) : null, filter, 0);
   const offered = dimension ? (known.data?.rows ?? []).toSorted((a, b) => b.requests - a.requests).flatMap((row) => row[dimension] || row[dimension] === 0 ? exactly(String(row[dimension])) : []) : [];
 
   return (
@@ -89,7 +89,7 @@ function FilterForm({ filters, period, onDone }: { filters: Filters; period: Per
         <>
           <TextInput size="xs" label="Value" placeholder={EXAMPLES[dimension]} list={list} value={value} data-autofocus onChange={(event) => setValue(event.currentTarget.value)} />
           <datalist id={list}>
-            {[...new Set([...(ALWAYS[dimension] ?? []), ...offered])].slice(0, 50).map((each) => (
+            {[...new Set([...(ALWAYS[dimension] ?? []), ...offered])].slice(0, MOST_OFFERED).map((each) => (
               <option key={each} value={each} />
             ))}
           </datalist>
@@ -113,6 +113,9 @@ function FilterForm({ filters, period, onDone }: { filters: Filters; period: Per
   );
 }
 
+/** Values offered of a field. */
+const MOST_OFFERED = 50;
+
 /** Values that are offered whether or not they occur. Without a filter of direction, only inbound requests do. */
 const ALWAYS: Partial<Record<Dimension, string[]>> = { status: ['2xx', '3xx', '4xx', '5xx'], direction: ['inbound', 'outbound'] };
 
@@ -130,6 +133,7 @@ const EXAMPLES: Record<Dimension, string> = {
   direction: 'inbound, or outbound',
   error_type: 'rate_limited',
   grpc_status: '14, or UNAVAILABLE',
+  gateway: 'edge-1',
 };
 
 function textOf(filter: Filter, value: string): string {

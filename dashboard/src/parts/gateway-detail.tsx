@@ -1,5 +1,6 @@
 import type { ReactNode } from 'react';
 import { ago, bytes, exact, moment, NONE, percent } from '../format';
+import { exactly } from '../exactly';
 import { deliveryOf, reasonLabel, REASONS, silence, total, type Delivery, type Instance } from '../gateways';
 import { addressOf } from '../location';
 import { redactionOf } from '../redaction';
@@ -33,6 +34,7 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
         ['First seen', when(row.first_seen)],
         ['Last seen', when(row.last_seen)],
         ['Epoch', <span className="mono">{row.epoch}</span>],
+        ['Traffic', <Link to={addressOf('overview', { gateway: exactly(row.instance), direction: 'inbound,outbound' })}>Requests through this gateway</Link>],
       ],
     ],
     [

@@ -4,7 +4,7 @@ import type { ReactNode } from 'react';
 import { classes } from '../classes';
 import { exactly } from '../exactly';
 import { status, statusClass } from '../format';
-import { addressOf, patch } from '../location';
+import { addressOf, patch, type Filter } from '../location';
 import { Link } from './link';
 import styles from './labels.module.css';
 
@@ -48,6 +48,11 @@ export function ConsumerName({ consumer, name }: ConsumerProps) {
 /** A group of consumers; a click filters by it. */
 export function GroupName({ group }: { group: string }) {
   return <Name text={group} label={`Show only group ${group}`} onClick={() => patch({ group: exactly(group) })} />;
+}
+
+/** A value of a filter that has no look of its own; a click filters by it. */
+export function FilterName({ filter, value }: { filter: Filter; value: string }) {
+  return <Name text={value} mono label={`Show only ${filter.replaceAll('_', ' ')} ${value}`} onClick={() => patch({ [filter]: exactly(value) })} />;
 }
 
 /** A route of one method: a click filters by both. */

@@ -2,7 +2,7 @@
 
 import type { Patterns, ScopePatterns } from '../api';
 import { exact } from '../format';
-import { pasteOf } from '../learned';
+import { pasteOf, scopeKey } from '../learned';
 import { CopyButton } from './copy-button';
 import { RouteLink } from './labels';
 import { Tag } from './tag';
@@ -22,7 +22,7 @@ export function LearnedTag() {
 
 /** One card for each service, environment and direction; nothing while nothing is learned. */
 export function LearnedRoutes({ patterns }: { patterns: Patterns | undefined }) {
-  return patterns?.rows.map((scope) => <Scope key={JSON.stringify([scope.service, scope.environment, scope.direction])} scope={scope} />);
+  return patterns?.rows.map((scope) => <Scope key={scopeKey(scope)} scope={scope} />);
 }
 
 function Scope({ scope }: { scope: ScopePatterns }) {

@@ -2,7 +2,7 @@ import { Skeleton } from '@mantine/core';
 import { useId, useState, type ReactNode } from 'react';
 import type { Row } from '../api';
 import { classes } from '../classes';
-import { exact, milliseconds, percent, tally } from '../format';
+import { exact, milliseconds, NONE, percent, tally } from '../format';
 import { Heading, sortedBy, type Order } from './sort';
 import { TextButton } from './text-button';
 import cardStyles from './card.module.css';
@@ -16,13 +16,19 @@ export interface RankTableProps {
   /** `undefined` until the first response. */
   rows: Row[] | undefined;
   outdated: boolean;
+  /** Whether the API has more rows. */
+  more?: boolean | undefined;
+  /** Columns beside those of every table. */
+  extra?: Column[];
+  /** Shown in place of the rows. */
+  none?: ReactNode;
   keyOf: (row: Row) => string;
   nameOf: (row: Row) => ReactNode;
   /** Beside the title, such as a link to the full list. */
   aside?: ReactNode;
 }
 
-interface Column {
+export interface Column {
   id: string;
   label: string;
   title: string;
@@ -41,11 +47,12 @@ const COLUMNS: Column[] = [
 const FEW = 8;
 
 /** The busiest, slowest or most failing routes or consumers: sortable by any column, with bars for requests. */
-export function RankTable({ title, subject, rows, outdated, keyOf, nameOf, aside }: RankTableProps) {
+export function RankTable({ title, subject, rows, outdated, more, extra = [], none, keyOf, nameOf, aside }: RankTableProps) {
   const [order, setOrder] = useState<Order>({ id: 'requests', descending: true });
   const [all, setAll] = useState(false);
   const headline = useId();
-  const column = COLUMNS.find(({ id }) => id === order.id);
+  const columns = [...COLUMNS, ...extra];
+  const column = columns.find(({ id }) => id === order.id);
   const sorted = sortedBy(rows ?? [], order, column?.value, keyOf);
   const most = Math.max(1, ...sorted.map((row) => row.requests));
   const shown = all ? sorted : sorted.slice(0, FEW);
@@ -54,41 +61,43 @@ export function RankTable({ title, subject, rows, outdated, keyOf, nameOf, aside
     <section className={classes(cardStyles.card, rankStyles.rank)} aria-labelledby={headline} aria-busy={outdated}>
       <header className={cardStyles.head}>
         <h2 id={headline}>{title}</h2>
-        {rows && <span className={cardStyles.aside}>{rows.length > FEW ? `${shown.length} of ${exact(rows.length)}` : ''}</span>}
+        {rows && <span className={cardStyles.aside}>{rows.length > FEW ? `${shown.length} of ${more ? 'more than ' : ''}${exact(rows.length)}` : ''}</span>}
         {aside}
       </header>
-      <table className={classes(tableStyles.table, outdated && 'outdated')}>
-        <thead>
-          <tr>
-            <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={order} onOrder={setOrder} />
-            {COLUMNS.map(({ id, label, title: help }) => (
-              <Heading key={id} id={id} label={label} help={help} first="descending" order={order} onOrder={setOrder} />
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {rows === undefined
-            ? Array.from({ length: FEW }, (_, index) => (
-                <tr key={index}>
-                  <td colSpan={6}>
-                    <Skeleton height={14} my={4} width={`${90 - index * 6}%`} />
-                  </td>
-                </tr>
-              ))
-            : shown.map((row) => (
-                <tr key={keyOf(row)}>
-                  <th scope="row">{nameOf(row)}</th>
-                  {COLUMNS.map(({ id, text }) => (
-                    <td key={id} className={classes(tableStyles.number, id === 'requests' && tableStyles.barred)} data-col={id} {...(id === 'errors' ? { 'data-level': levelOf(errorShare(row)) } : {})}>
-                      {id === 'requests' && <i className={tableStyles.bar} style={{ '--share': row.requests / most }} />}
-                      <span title={id === 'requests' ? exact(row.requests) : id === 'errors' ? `${exact(row.errors)} of ${exact(row.requests)}` : undefined}>{text(row)}</span>
-                    </td>
-                  ))}
-                </tr>
+      {none ?? (
+        <table className={classes(tableStyles.table, outdated && 'outdated')}>
+          <thead>
+            <tr>
+              <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={order} onOrder={setOrder} />
+              {columns.map(({ id, label, title: help }) => (
+                <Heading key={id} id={id} label={label} help={help} first="descending" order={order} onOrder={setOrder} />
               ))}
-        </tbody>
-      </table>
-      {sorted.length > FEW && (
+            </tr>
+          </thead>
+          <tbody>
+            {rows === undefined
+              ? Array.from({ length: FEW }, (_, index) => (
+                  <tr key={index}>
+                    <td colSpan={columns.length + 1}>
+                      <Skeleton height={14} my={4} width={`${90 - index * 6}%`} />
+                    </td>
+                  </tr>
+                ))
+              : shown.map((row) => (
+                  <tr key={keyOf(row)}>
+                    <th scope="row">{nameOf(row)}</th>
+                    {columns.map(({ id, text }) => (
+                      <td key={id} className={classes(tableStyles.number, id === 'requests' && tableStyles.barred)} data-col={id} {...(id === 'errors' ? { 'data-level': levelOf(errorShare(row)) } : {})}>
+                        {id === 'requests' && <i className={tableStyles.bar} style={{ '--share': row.requests / most }} />}
+                        <span title={id === 'requests' ? exact(row.requests) : id === 'errors' ? `${exact(row.errors)} of ${exact(row.requests)}` : undefined}>{text(row)}</span>
+                      </td>
+                    ))}
+                  </tr>
+                ))}
+          </tbody>
+        </table>
+      )}
+      {none === undefined && sorted.length > FEW && (
         <TextButton className={rankStyles.more} aria-expanded={all} onClick={() => setAll(!all)}>
           {all ? 'Show fewer' : `Show all ${exact(sorted.length)}`}
         </TextButton>
@@ -96,6 +105,24 @@ export function RankTable({ title, subject, rows, outdated, keyOf, nameOf, aside
     </section>
   );
 }
+
+/** Times that a request was sent to an upstream, on average. */
+export function attemptsOf(row: Pick<Row, 'attempts' | 'requests'>): number {
+  return row.requests === 0 ? 0 : row.attempts / row.requests;
+}
+
+/** Nothing where no gateway reports attempts. */
+export function attemptsText(row: Pick<Row, 'attempts' | 'requests'>): string {
+  return row.attempts === 0 ? NONE : attemptsOf(row).toFixed(2);
+}
+
+export const ATTEMPTS: Column = {
+  id: 'attempts',
+  label: 'Attempts',
+  title: 'Times that a request was sent to an upstream, on average. More than 1: the gateway retried',
+  value: attemptsOf,
+  text: attemptsText,
+};
 
 export function errorShare(row: Pick<Row, 'errors' | 'requests'>): number {
   return row.requests === 0 ? 0 : row.errors / row.requests;

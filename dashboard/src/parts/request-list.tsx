@@ -13,6 +13,7 @@ import { ChevronIcon } from './icons';
 import { ConsumerName, MethodName, StatusCode } from './labels';
 import { Masked } from './masked';
 import { RequestDetail } from './request-detail';
+import { Tag } from './tag';
 import cardStyles from './card.module.css';
 import expandableStyles from './expandable.module.css';
 import tableStyles from './table.module.css';
@@ -121,6 +122,13 @@ function Entry({ row, open, slowest, onToggle }: { row: Request; open: boolean; 
           <MethodName method={row.method} />
         </td>
         <td data-col="path" title={row.path ?? undefined}>
+          {(row.attempts ?? 0) > 1 && (
+            <>
+              <Tag tone="inactive" title={`The gateway sent this request to an upstream ${row.attempts} times`}>
+                {row.attempts} attempts
+              </Tag>{' '}
+            </>
+          )}
           <span className="mono">{row.path ?? NONE}</span>
           {row.query && (
             <span className="mono faint">

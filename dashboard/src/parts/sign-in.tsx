@@ -17,8 +17,12 @@ export function SignIn({ session }: { session: Session }) {
     event.preventDefault();
     const form = event.currentTarget;
     const values = new FormData(form);
+    const text = (field: string) => {
+      const value = values.get(field);
+      return typeof value === 'string' ? value : '';
+    };
     setBusy(true);
-    const trouble = await signIn(String(values.get('name')), String(values.get('password')));
+    const trouble = await signIn(text('name'), text('password'));
     setBusy(false);
     setFailure(trouble);
     if (trouble !== undefined) form.querySelector<HTMLInputElement>('[name=password]')?.select();

@@ -2,7 +2,7 @@
 
 import { useMemo } from 'react';
 import { endpoint, type Summary } from '../api';
-import { useEntities, type Entity } from '../entities';
+import { MOST, useEntities, type Entity } from '../entities';
 import { NONE, shortMoment } from '../format';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
@@ -21,7 +21,7 @@ export function ConsumersView(props: ViewProps) {
   const { filters, period, live, gateways, params } = props;
   const zone = useZone();
   const entities = useEntities(props, KEYS);
-  const pairs = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['consumer', 'route'] }), scopeOf(props), period.refreshTick);
+  const pairs = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['consumer', 'route'], limit: MOST }), scopeOf(props), period.refreshTick);
   const routes = useMemo(() => routesByConsumer(pairs.data), [pairs.data]);
   const groups = useMemo(() => groupsOf(entities.all), [entities.all]);
   const empty = entities.all?.length === 0 && !entities.outdated;

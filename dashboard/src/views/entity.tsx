@@ -100,6 +100,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
               subject="Consumer"
               rows={related.data?.rows}
               outdated={related.outdated}
+              more={related.data?.next !== undefined}
               keyOf={({ consumer }) => consumer ?? ''}
               nameOf={({ consumer, consumer_name: label }) => <ConsumerLink consumer={consumer ?? ''} name={label} />}
             />
@@ -109,6 +110,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
               subject="Route"
               rows={related.data?.rows}
               outdated={related.outdated}
+              more={related.data?.next !== undefined}
               keyOf={({ method, route }) => `${route} ${method}`}
               nameOf={({ method, route }) => <RouteLink method={method ?? ''} route={route ?? ''} />}
             />

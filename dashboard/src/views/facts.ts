@@ -1,8 +1,12 @@
 // The facts about every view, in one place. The components are in `app.tsx`.
 
 /** The dimensions that requests are filtered and grouped by, under the names of the read API. */
-export const DIMENSIONS = ['consumer', 'group', 'route', 'method', 'status', 'service', 'environment', 'host', 'upstream_cluster', 'version', 'direction', 'error_type', 'grpc_status'] as const;
+export const DIMENSIONS = ['consumer', 'group', 'route', 'method', 'status', 'service', 'environment', 'host', 'upstream_cluster', 'version', 'direction', 'error_type', 'grpc_status', 'gateway'] as const;
 export type Dimension = (typeof DIMENSIONS)[number];
+
+/** Parameters of the request log alone, under the names of the read API. */
+export const CRITERIA = ['path', 'request_id', 'min_duration_ms', 'max_duration_ms', 'sort'] as const;
+export type Criteria = Partial<Record<(typeof CRITERIA)[number], string>>;
 
 export interface ViewFacts {
   path: string;
@@ -20,7 +24,7 @@ export interface ViewFacts {
   admin?: true;
 }
 
-const NAMES = ['overview', 'routes', 'consumers', 'requests', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
+const NAMES = ['overview', 'routes', 'consumers', 'hosts', 'requests', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
 export type View = (typeof NAMES)[number];
 
 /** In the order of the navigation; views with a `list` are not in it. */
@@ -28,7 +32,8 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   overview: { path: '/', title: 'Overview', shows: 'traffic', compared: true, keys: ['open'] },
   routes: { path: '/routes', title: 'Routes', shows: 'traffic', keys: ['sort', 'q'] },
   consumers: { path: '/consumers', title: 'Consumers', shows: 'traffic', keys: ['sort', 'q'] },
-  requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open'] },
+  hosts: { path: '/hosts', title: 'Hosts', shows: 'traffic', keys: [] },
+  requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open', ...CRITERIA] },
   gateways: { path: '/gateways', title: 'Gateways', shows: 'gateways', keys: ['open'] },
   redaction: { path: '/redaction', title: 'Redaction', shows: 'gateways', keys: [] },
   audit: { path: '/audit', title: 'Audit log', shows: 'gateways', keys: [], admin: true },

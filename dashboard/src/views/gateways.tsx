@@ -1,12 +1,15 @@
 // All gateways: liveness, version, configuration, and the delivery of events.
 
+import { GATEWAYS } from '../api';
 import { classes } from '../classes';
 import { exact, percent, tally } from '../format';
 import { deliveryOf, epochKey, instancesOf, livenessOf, noticesOf, total, useBusy, type Instance } from '../gateways';
+import { usePages } from '../pages';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { Figure } from '../parts/figure';
 import { GatewayTable } from '../parts/gateway-table';
+import { MoreRows } from '../parts/more-rows';
 import { Tag } from '../parts/tag';
 import type { ViewProps } from './view';
 import figureStyles from '../parts/figure.module.css';
@@ -14,8 +17,9 @@ import layoutStyles from '../parts/layout.module.css';
 import styles from './gateways.module.css';
 
 export function GatewaysView({ gateways, period, live, params }: ViewProps) {
+  const pages = usePages(gateways.data, GATEWAYS, epochKey);
   const busy = useBusy(gateways.data?.rows);
-  const instances = gateways.data && instancesOf(gateways.data.rows);
+  const instances = pages.rows && instancesOf(pages.rows);
   return (
     <div className={layoutStyles.view}>
       <DataState queries={[gateways]} needed={[gateways]} empty={instances?.length === 0 ? <Empty filters={{}} period={period} gateways={gateways.data} /> : null} live={live}>
@@ -30,6 +34,7 @@ export function GatewaysView({ gateways, period, live, params }: ViewProps) {
         ))}
         <Figures instances={instances} busy={busy} />
         <GatewayTable instances={instances} busy={busy} open={params.get('open')} />
+        <MoreRows pages={pages} />
       </DataState>
     </div>
   );

@@ -46,6 +46,7 @@ export function OverviewView(props: ViewProps) {
             subject="Route"
             rows={routes.data?.rows}
             outdated={routes.outdated}
+            more={routes.data?.next !== undefined}
             keyOf={({ method, route }) => `${route} ${method}`}
             nameOf={({ method, route }) => <RouteName method={method ?? ''} route={route ?? ''} />}
             aside={
@@ -59,6 +60,7 @@ export function OverviewView(props: ViewProps) {
             subject="Consumer"
             rows={consumers.data?.rows}
             outdated={consumers.outdated}
+            more={consumers.data?.next !== undefined}
             keyOf={({ consumer }) => consumer ?? ''}
             nameOf={({ consumer, consumer_name: name }) => <ConsumerName consumer={consumer ?? ''} name={name} />}
             aside={

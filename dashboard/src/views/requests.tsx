@@ -1,7 +1,7 @@
 // The request log: the latest requests that match the filters, and older ones page by page.
 
 import { Button, CloseButton } from '@mantine/core';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import { ask, endpoint, Failure, type Request, type Requests } from '../api';
 import { classes } from '../classes';
 import { patch } from '../location';
@@ -12,6 +12,7 @@ import { RequestList } from '../parts/request-list';
 import { usePausedList } from '../paused';
 import { useQuery } from '../query';
 import { csvOf, keyOf, ndjsonOf, placeOf } from '../request';
+import { criteriaOf, LogFilter } from '../parts/log-filter';
 import { VIEWS } from './facts';
 import { scopeOf, type ViewProps } from './view';
 import cardStyles from '../parts/card.module.css';
@@ -28,23 +29,28 @@ interface Back {
 
 export function RequestsView(props: ViewProps) {
   const { filters, period, live, gateways, params } = props;
-  const scope = scopeOf(props);
-  const latest = useQuery<Requests>(endpoint('requests', period.exact, filters, { limit: PAGE }), scope, period.refreshTick);
+  const criteria = useMemo(() => criteriaOf(params), [params]);
+  const scope = `${scopeOf(props)}${JSON.stringify(criteria)}`;
+  const slowest = criteria.sort === 'duration';
+  const latest = useQuery<Requests>(endpoint('requests', period.exact, filters, { ...criteria, limit: PAGE }), scope, period.refreshTick);
   const [back, setBack] = useState<Back | null>(null);
   const older = useOlder();
 
   const reading = back?.scope === scope ? back.page : undefined;
   const list = usePausedList(reading ?? latest.data, reading ? `older, ${reading.rows.length}` : 'latest', latest.outdated);
   const { rows: shown = [], next = null } = list.page ?? {};
-  const empty = (reading ?? latest.data)?.rows.length === 0 && !latest.outdated;
+  const narrowed = Object.keys(criteria).some((name) => name !== 'sort');
+  const none = (reading ?? latest.data)?.rows.length === 0 && !latest.outdated && next === null;
+  const empty = none && !narrowed;
 
   const more = () => {
     if (next === null) return;
-    older.load(endpoint('requests', period.exact, filters, { limit: PAGE, cursor: next }), (page) => setBack({ scope, page: { rows: [...shown, ...page.rows], next: page.next } }));
+    older.load(endpoint('requests', period.exact, filters, { ...criteria, limit: PAGE, cursor: next }), (page) => setBack({ scope, page: { rows: [...shown, ...page.rows], next: page.next } }));
   };
   return (
     <div className={layoutStyles.view}>
       <h1 className="unseen">{VIEWS.requests.title}</h1>
+      <LogFilter key={JSON.stringify(criteria)} criteria={criteria} />
       <DataState
         queries={[latest]}
         needed={[latest]}
@@ -60,7 +66,8 @@ export function RequestsView(props: ViewProps) {
       >
         <Linked wanted={params.get('open')} among={latest.data === undefined || latest.outdated ? undefined : shown} />
         <RequestList
-          title={reading ? 'Requests' : 'Latest requests'}
+          title={slowest ? 'Slowest requests' : reading ? 'Requests' : 'Latest requests'}
+          none={none ? 'No request in this period matches.' : 'None so far; there is more to search.'}
           list={list}
           expected={20}
           actions={
@@ -78,7 +85,7 @@ export function RequestsView(props: ViewProps) {
             next !== null && (
               <footer className={cardStyles.foot}>
                 <Button size="xs" variant="default" loading={older.busy} onClick={more}>
-                  Load older
+                  {slowest ? 'Load more' : 'Load older'}
                 </Button>
                 {older.failure && (
                   <span role="alert">

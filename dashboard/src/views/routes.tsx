@@ -2,25 +2,29 @@
 
 import type { Patterns } from '../api';
 import { useEntities } from '../entities';
-import { isLearned, learnedPath } from '../learned';
+import { isLearned, learnedPath, scopeKey } from '../learned';
+import { usePages } from '../pages';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { COLUMNS, EntityTable } from '../parts/entity-table';
 import { RouteLink, wordOf } from '../parts/labels';
 import { LearnedRoutes, LearnedTag } from '../parts/learned-routes';
+import { MoreRows } from '../parts/more-rows';
 import { useQuery } from '../query';
 import { VIEWS, type Dimension } from './facts';
 import type { ViewProps } from './view';
 import layoutStyles from '../parts/layout.module.css';
 
-const { requests, share, errors, client, p50, p95, p99, upstream, bytes } = COLUMNS;
+const { requests, share, errors, client, p50, p95, p99, upstream, attempts, bytes } = COLUMNS;
 const KEYS: Dimension[] = ['method', 'route'];
 
 export function RoutesView(props: ViewProps) {
   const { filters, period, live, gateways, params } = props;
   const entities = useEntities(props, KEYS);
   // The list is whole without it, so a failure is not reported.
-  const { data: patterns } = useQuery<Patterns>(learnedPath(filters), learnedPath(filters), period.refreshTick);
+  const { data } = useQuery<Patterns>(learnedPath(filters), learnedPath(filters), period.refreshTick);
+  const pages = usePages(data, learnedPath(filters), scopeKey);
+  const patterns = pages.rows && { rows: pages.rows };
   const empty = entities.all?.length === 0 && !entities.outdated;
   return (
     <div className={layoutStyles.view}>
@@ -30,7 +34,7 @@ export function RoutesView(props: ViewProps) {
           title="Routes"
           subject="Route"
           entities={entities}
-          columns={[requests, share, errors, client, p50, p95, p99, upstream, bytes]}
+          columns={[requests, share, errors, client, p50, p95, p99, upstream, attempts, bytes]}
           params={params}
           textOf={({ row }) => `${wordOf(row.route ?? '')} ${row.method}`}
           nameOf={({ row }) => (
@@ -42,6 +46,7 @@ export function RoutesView(props: ViewProps) {
           specialOf={({ row }) => row.route ?? ''}
         />
         <LearnedRoutes patterns={patterns} />
+        <MoreRows pages={pages} />
       </DataState>
     </div>
   );

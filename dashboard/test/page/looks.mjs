@@ -12,6 +12,7 @@ describe('every view is sound in every look', { concurrency: 2 }, () => {
     '/route?method=POST&route=%2Fv1%2Forders': '.status-breakdown-statuses li',
     '/consumers': '.entity-table-entities tbody th',
     '/consumer?consumer=anonymous': '.status-breakdown-statuses li',
+    '/hosts': 'tbody th',
     '/requests': '.expandable-entry',
     '/gateways': 'tbody th',
     [`/gateways?open=${encodeURIComponent('["edge-1","shop","prod"]')}`]: '.detail-redaction .rule-table-never',

@@ -226,7 +226,10 @@ async fn read<T: for<'de> Deserialize<'de>>(
             return Err(refusal);
         }
     };
-    let held = body::receive(body, &state.memory, BODY_BYTES, timeout).await?.unpack(packing)?;
+    let held =
+        body::receive(body, state.memory.share(super::memory::Account::default()), BODY_BYTES, timeout)
+            .await?
+            .unpack(packing)?;
     let text = String::from_utf8(held.bytes.clone())
         .map_err(|_| ReceiveError::Malformed("the body is not UTF-8".to_owned()))?;
     Ok((gatelens_core::config::read(&text)?, text))

@@ -14,6 +14,7 @@ use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -62,16 +63,20 @@ pub(super) async fn health(extract::State(state): Shared, who: Who) -> Response 
         /// Faults of files without which the service still works.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         troubles: Vec<String>,
+        /// Points, records and spans that were rejected since the start, by reason.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        rejected: BTreeMap<&'static str, u64>,
     }
     // A stranger learns whether it works, and nothing about its files.
     let is_known = who.role().is_some();
     let mut troubles = if is_known { state.data.troubles() } else { Vec::new() };
     troubles.extend(state.tls.as_ref().and_then(|tls| tls.trouble()).filter(|_| is_known));
+    let rejected: BTreeMap<_, _> = state.stats.rejections().into_iter().filter(|_| is_known).collect();
     match examine(&state).await.trouble {
-        None => json(StatusCode::OK, &Body { status: "ok", message: None, troubles }),
+        None => json(StatusCode::OK, &Body { status: "ok", message: None, troubles, rejected }),
         message => {
             let message = message.filter(|_| is_known);
-            json(StatusCode::SERVICE_UNAVAILABLE, &Body { status: "failing", message, troubles })
+            json(StatusCode::SERVICE_UNAVAILABLE, &Body { status: "failing", message, troubles, rejected })
         }
     }
 }

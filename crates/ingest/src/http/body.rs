@@ -1,14 +1,13 @@
 //! Taking in a body without trusting its sender: neither its size nor its speed nor what it unpacks to.
 
+use super::memory::Share;
 use crate::error::ReceiveError;
 use axum::body::Body;
 use axum::http::{HeaderMap, header};
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 use http_body_util::BodyExt;
 use std::io::Read;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How a body was packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,11 +47,11 @@ pub(super) struct Held {
 /// Reads a body of at most `limit` bytes within `timeout`, whatever its `content-length`.
 pub(super) async fn receive(
     body: Body,
-    memory: &Arc<Semaphore>,
+    memory: Share,
     limit: usize,
     timeout: Duration,
 ) -> Result<Held, ReceiveError> {
-    let held = Held { bytes: Vec::new(), memory: Share::of(memory), limit };
+    let held = Held { bytes: Vec::new(), memory, limit };
     tokio::time::timeout(timeout, held.fill(body)).await.map_err(|_| ReceiveError::Slow)?
 }
 
@@ -84,8 +83,7 @@ impl Held {
         decoder: impl for<'a> FnOnce(&'a [u8]) -> Box<dyn Read + 'a>,
         name: &str,
     ) -> Result<Self, ReceiveError> {
-        let mut unpacked =
-            Self { bytes: Vec::new(), memory: Share::of(&self.memory.semaphore), limit: self.limit };
+        let mut unpacked = Self { bytes: Vec::new(), memory: self.memory.beside(), limit: self.limit };
         let mut decoder = decoder(&self.bytes);
         let mut buffer = vec![0; 64 << 10];
         loop {
@@ -110,7 +108,7 @@ impl Held {
 
     /// An empty share of the same memory, for the batch that is made of the bytes.
     pub(super) fn share(&self) -> Share {
-        Share::of(&self.memory.semaphore)
+        self.memory.beside()
     }
 }
 
@@ -122,28 +120,5 @@ pub(super) async fn discard(mut body: Body, limit: usize) {
         && discarded < limit
     {
         discarded += frame.data_ref().map_or(0, |data| data.len());
-    }
-}
-
-/// Memory set aside, given back when dropped.
-pub(super) struct Share {
-    semaphore: Arc<Semaphore>,
-    permits: Option<OwnedSemaphorePermit>,
-}
-
-impl Share {
-    fn of(semaphore: &Arc<Semaphore>) -> Self {
-        Self { semaphore: Arc::clone(semaphore), permits: None }
-    }
-
-    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), ReceiveError> {
-        let bytes = u32::try_from(bytes).map_err(|_| ReceiveError::Busy)?;
-        let more =
-            Arc::clone(&self.semaphore).try_acquire_many_owned(bytes).map_err(|_| ReceiveError::Busy)?;
-        match &mut self.permits {
-            Some(permits) => permits.merge(more),
-            none => *none = Some(more),
-        }
-        Ok(())
     }
 }

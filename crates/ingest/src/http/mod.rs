@@ -8,8 +8,10 @@ mod assets;
 mod body;
 mod bounds;
 mod connections;
+mod decoders;
 mod hand_back;
 mod host;
+mod memory;
 mod otlp;
 mod peers;
 mod places;
@@ -41,8 +43,10 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use decoders::Decoders;
 use gatelens_model::route_patterns;
 use hyper_util::server::graceful::GracefulShutdown;
+use memory::Memory;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -145,8 +149,8 @@ pub(crate) struct State {
     alerts: Arc<Alerts>,
     store: Box<dyn Store>,
     /// Bytes of bodies that may still be taken in.
-    memory: Arc<Semaphore>,
-    decoders: Arc<Semaphore>,
+    memory: Arc<Memory>,
+    decoders: Decoders,
     readers: Arc<Semaphore>,
     previews: Arc<Semaphore>,
     /// Passwords that may be hashed at a time.
@@ -193,8 +197,8 @@ impl Server {
         let learning = Learning::start(Arc::clone(&writers), &patterns)
             .map_err(|error| failed(StoreError::file(data.path(), error)))?;
         let state = Arc::new(State {
-            memory: Arc::new(Semaphore::new(limits.memory_bytes)),
-            decoders: Arc::new(Semaphore::new(limits.decoders)),
+            memory: Memory::new(memory::fitting(limits.memory_bytes)),
+            decoders: Decoders::new(limits.decoders),
             readers: Arc::new(Semaphore::new(limits.readers)),
             previews: Arc::new(Semaphore::new(limits.previews)),
             sign_ins: Arc::new(Semaphore::new(limits.sign_ins)),
@@ -265,8 +269,11 @@ impl Server {
 }
 
 fn router(state: Arc<State>) -> Router {
-    let receive =
-        |signal| post(move |state, who, headers, body| otlp::receive(signal, state, who, headers, body));
+    let receive = |signal| {
+        post(move |state, who, client, headers, body| {
+            otlp::receive(signal, state, who, client, headers, body)
+        })
+    };
     let api =
         api::routes().into_iter().fold(Router::new(), |router, (path, route)| router.route(path, route));
     api.route("/v1/metrics", receive(Signal::Metrics))
@@ -304,7 +311,7 @@ async fn measure(
 /// The service's own metrics, for Prometheus.
 async fn stats(extract::State(state): extract::State<Arc<State>>) -> Response {
     let gauges = Gauges {
-        memory_bytes: state.limits.memory_bytes.saturating_sub(state.memory.available_permits()),
+        memory_bytes: state.memory.taken(),
         queues: state.writers.queues(),
         store_bytes: state.data.sizes(),
         troubles: state.data.troubles().len(),

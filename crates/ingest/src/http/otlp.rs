@@ -1,6 +1,9 @@
 //! `POST /v1/metrics`, `/v1/logs` and `/v1/traces`, as the OTLP/HTTP specification has them.
 
-use super::body::{self, Held, Packing, Share};
+use super::access::Client;
+use super::body::{self, Held, Packing};
+use super::memory::{Account, Share};
+use super::peers::Peer;
 use super::{State, hand_back};
 use crate::auth::Principal;
 use crate::clock;
@@ -30,12 +33,14 @@ pub(super) async fn receive(
     signal: Signal,
     extract::State(state): extract::State<Arc<State>>,
     extract::Extension(principal): extract::Extension<Principal>,
+    client: Option<extract::Extension<Client>>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
+    let peer = client.map(|extract::Extension(client)| Peer::of(client.address));
     // A sender of another media type gets its answer in protobuf.
     let encoding = encoding(&headers);
-    let stored = store(&state, (&principal, signal), encoding.as_ref().copied(), &headers, body).await;
+    let stored = store(&state, (&principal, peer, signal), encoding.as_ref().copied(), &headers, body).await;
     let encoding = encoding.unwrap_or(Encoding::Protobuf);
     match stored {
         Ok(Taken { rejected, gateway }) => {
@@ -61,7 +66,7 @@ struct Taken {
 
 async fn store(
     state: &Arc<State>,
-    (principal, signal): (&Principal, Signal),
+    (principal, peer, signal): (&Principal, Option<Peer>, Signal),
     encoding: Result<Encoding, &ReceiveError>,
     headers: &HeaderMap,
     body: Body,
@@ -78,7 +83,7 @@ async fn store(
             return Err(refusal);
         }
     };
-    let (batch, share) = decode(state, packing, body, (signal, encoding), identity).await?;
+    let (batch, share) = decode(state, packing, body, ((signal, encoding), peer), identity).await?;
     check_environments(principal, &batch)?;
     match batch {
         Batch::Counts(batch) => {
@@ -140,13 +145,15 @@ async fn decode(
     state: &State,
     packing: Packing,
     body: Body,
-    kind: (Signal, Encoding),
+    (kind, peer): ((Signal, Encoding), Option<Peer>),
     identity: Option<Identity>,
 ) -> Result<(Batch, Share), ReceiveError> {
     let Limits { body_bytes, body_timeout, decoded_bytes, .. } = state.limits;
-    let held = body::receive(body, &state.memory, body_bytes, body_timeout).await?;
+    let decoded_bytes = decoded_bytes.min(state.memory.for_one());
+    let account = Account { peer, signal: Some(kind.0) };
+    let held = body::receive(body, state.memory.share(account), body_bytes, body_timeout).await?;
     state.stats.received(kind.0, held.bytes.len());
-    let place = Arc::clone(&state.decoders).acquire_owned().await.map_err(|_| ReceiveError::Busy)?;
+    let place = state.decoders.place(kind.0, peer).await;
     let decoding = tokio::task::spawn_blocking(move || {
         // Held here, because the work continues after the sender has gone.
         let _place = place;

@@ -2,6 +2,7 @@
 
 use super::State;
 use super::body::{self, Packing};
+use super::memory::Account;
 use super::otlp::{JSON, media_type};
 use crate::error::{QueryError, ReceiveError, json};
 use crate::limits::Limits;
@@ -44,7 +45,8 @@ async fn answer(
             return Err(refusal);
         }
     };
-    let held = body::receive(body, &state.memory, preview_bytes, body_timeout).await?;
+    let held =
+        body::receive(body, state.memory.share(Account::default()), preview_bytes, body_timeout).await?;
     let place = Arc::clone(&state.previews).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
     let previewing = tokio::task::spawn_blocking(move || {
         // Held here, because the work continues after the client has gone.

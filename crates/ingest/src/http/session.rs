@@ -3,6 +3,7 @@
 use super::State;
 use super::access::{CSRF_HEADER, Client, without_csrf_header};
 use super::body;
+use super::memory::Account;
 use super::otlp::{JSON, media_type};
 use super::refusal::Refusal;
 use crate::auth::audit::{Action, Entry};
@@ -147,7 +148,9 @@ async fn credentials(state: &State, headers: &HeaderMap, body: Body) -> Result<C
         return Err(without_csrf_header().into_response());
     }
     let timeout = state.limits.body_timeout;
-    let held = body::receive(body, &state.memory, MAX_BODY_BYTES, timeout).await.map_err(refuse)?;
+    let held = body::receive(body, state.memory.share(Account::default()), MAX_BODY_BYTES, timeout)
+        .await
+        .map_err(refuse)?;
     // The parser's own words could repeat a part of the password.
     serde_json::from_slice(&held.bytes).map_err(|_| {
         refuse(ReceiveError::Malformed("the body must be {\"name\": \"…\", \"password\": \"…\"}".to_owned()))

@@ -170,6 +170,23 @@ impl Values {
         self.attempts.add(other.attempts);
     }
 
+    /// Whether no sum comes near the end of its numbers when these are added: SQLite's have 63 bits, and a sum of
+    /// nanoseconds has 64.
+    pub(crate) fn has_room_for(&self, other: &Self) -> bool {
+        const MOST: u64 = 1 << 62;
+        let fits = |a: u64, b: u64| a.checked_add(b).is_some_and(|sum| sum <= MOST);
+        let timing = |a: &Timing, b: &Timing| {
+            fits(a.count, b.count) && a.sketch.sum_ns.checked_add(b.sketch.sum_ns).is_some()
+        };
+        let tally = |a: Tally, b: Tally| fits(a.count, b.count) && fits(a.sum, b.sum);
+        timing(&self.duration, &other.duration)
+            && timing(&self.upstream, &other.upstream)
+            && timing(&self.gateway, &other.gateway)
+            && tally(self.request_bytes, other.request_bytes)
+            && tally(self.response_bytes, other.response_bytes)
+            && tally(self.attempts, other.attempts)
+    }
+
     /// Whether nothing was measured.
     pub(crate) fn is_empty(&self) -> bool {
         let timings = [&self.duration, &self.upstream, &self.gateway];

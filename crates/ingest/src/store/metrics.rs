@@ -1,5 +1,6 @@
 //! The file of counters: one transaction per batch turns cumulative points into what each minute added.
 
+use super::admission::Admission;
 use super::consumers::{Consumers, Counted, note_counted};
 use super::data_dir::DataDir;
 use super::forget::{self, Deed, Forgotten, Selection};
@@ -32,7 +33,7 @@ pub(super) struct Metrics {
     connection: Connection,
     /// All series by what they are; only ever ahead of the file within a transaction.
     series: HashMap<SeriesKey, i64>,
-    max_series: usize,
+    admission: Arc<Admission>,
     consumers: Consumers,
     instances: Instances,
     /// Written here only, after the commit.
@@ -44,7 +45,7 @@ pub(super) struct Metrics {
 impl Metrics {
     pub(super) fn open(
         directory: Arc<DataDir>,
-        max_series: usize,
+        admission: Arc<Admission>,
         patterns: Arc<KnownPatterns>,
     ) -> Result<Self, StoreError> {
         // A database of something else means the wrong directory, and is left alone.
@@ -70,7 +71,9 @@ impl Metrics {
         }
         transaction.commit()?;
         let taught = learning::Counted::default();
-        Ok(Self { directory, connection, series, max_series, consumers, instances, patterns, taught })
+        admission.load(&connection, clock::now())?;
+        admission.recount(&series);
+        Ok(Self { directory, connection, series, admission, consumers, instances, patterns, taught })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -80,7 +83,7 @@ impl Metrics {
                 self.connection = Connection::open_in_memory()?;
                 self.directory.set_aside(&self.directory.path().join(METRICS_FILE), &error)?;
                 let patterns = Arc::clone(&self.patterns);
-                *self = Self::open(Arc::clone(&self.directory), self.max_series, patterns)?;
+                *self = Self::open(Arc::clone(&self.directory), Arc::clone(&self.admission), patterns)?;
                 self.store_or_undo(batch, now)
             }
             outcome => outcome,
@@ -94,6 +97,7 @@ impl Metrics {
         if outcome.is_err() {
             // Their rows were rolled back.
             self.series.retain(|_, id| !fresh.contains(id));
+            self.admission.recount(&self.series);
             // An empty list is filled again by and by, and finds the rows that there are.
             self.instances = Instances::load(&self.connection).unwrap_or_default();
         }
@@ -137,7 +141,9 @@ impl Metrics {
         self.instances = Instances::load(&self.connection)?;
         match (pruned, oldest) {
             (Pruned::Done, Some(oldest)) => {
-                series::remove_before(&mut self.connection, &mut self.series, oldest)
+                let pruned = series::remove_before(&mut self.connection, &mut self.series, oldest)?;
+                self.admission.recount(&self.series);
+                Ok(pruned)
             }
             (pruned, _) => Ok(pruned),
         }
@@ -154,6 +160,7 @@ impl Metrics {
         if deed == Deed::Remove {
             self.series = load_series(&self.connection)?;
             self.consumers = Consumers::load(&self.connection)?;
+            self.admission.recount(&self.series);
             scopes.iter().for_each(|scope| self.patterns.remove(scope));
         }
         Ok(forgotten)
@@ -183,7 +190,12 @@ impl Metrics {
         let mut added = Added::new();
         let mut counted = Counted::new();
         let mut taught = learning::Counted::default();
+        let mut strangers = self.admission.series_of_strangers(now);
         for part in &batch.parts {
+            if let Err(reason) = self.admission.instance(&part.gateway, now) {
+                rejected.add(reason, part.points.len() as u64);
+                continue;
+            }
             let gateway = note_gateway(&transaction, &part.gateway, now)?;
             note_tags(&transaction, gateway, &part.gateway.tags)?;
             if let Some(report) = &part.report {
@@ -205,13 +217,18 @@ impl Metrics {
                 }
                 let table = SeriesTable {
                     known: &mut self.series,
-                    max: self.max_series,
+                    admission: &self.admission,
+                    strangers: &mut strangers,
+                    now,
                     patterns: &self.patterns,
                     fresh,
                 };
-                let Some(series) = series_id(&transaction, table, &point.series)? else {
-                    rejected.add(Rejection::TooManySeries, 1);
-                    continue;
+                let series = match series_id(&transaction, table, &point.series)? {
+                    Ok(series) => series,
+                    Err(reason) => {
+                        rejected.add(reason, 1);
+                        continue;
+                    }
                 };
                 if let Some(state) = state {
                     put_state(&transaction, gateway, series, point, &state)?;
@@ -223,15 +240,20 @@ impl Metrics {
                         taught.add(&point.series, news.duration.count);
                     }
                     let instance = self.instances.row(&transaction, &part.gateway.instance, minute)?;
-                    added.entry((minute, series, instance)).or_default().add(&news);
+                    let sum: &mut Values = added.entry((minute, series, instance)).or_default();
+                    if !sum.has_room_for(&news) {
+                        rejected.add(Rejection::Overflow, 1);
+                        continue;
+                    }
+                    sum.add(&news);
                     if added.len() >= MAX_ADDED {
-                        rollups::add(&transaction, &added)?;
+                        rejected.add(Rejection::Overflow, rollups::add(&transaction, &added)?);
                         added.clear();
                     }
                 }
             }
         }
-        rollups::add(&transaction, &added)?;
+        rejected.add(Rejection::Overflow, rollups::add(&transaction, &added)?);
         note_counted(&transaction, &counted)?;
         transaction.commit()?;
         self.consumers.committed(counted);
@@ -289,33 +311,37 @@ pub(crate) fn read_series(row: &Row<'_>) -> rusqlite::Result<SeriesKey> {
 /// All series, while a batch is stored.
 struct SeriesTable<'a> {
     known: &'a mut HashMap<SeriesKey, i64>,
-    max: usize,
+    admission: &'a Admission,
+    /// Series of strangers.
+    strangers: &'a mut usize,
+    /// Unix nanoseconds.
+    now: i64,
     patterns: &'a KnownPatterns,
     /// Those that the batch brought.
     fresh: &'a mut HashSet<i64>,
 }
 
-/// The row of a series, made when it is new; `None` when there are too many. A series that patterns fold has its own row
+/// The row of a series, made when it is new; the reason when there are too many. A series that patterns fold has its own row
 /// only if it was counted before they were learned; later points count in the row of the pattern. The state of their
 /// stream does not depend on the row, so each request still counts once.
 fn series_id(
     transaction: &Transaction<'_>,
     table: SeriesTable<'_>,
     key: &SeriesKey,
-) -> Result<Option<i64>, StoreError> {
-    let SeriesTable { known, max, patterns, fresh } = table;
+) -> Result<Result<i64, Rejection>, StoreError> {
+    let SeriesTable { known, admission, strangers, now, patterns, fresh } = table;
     if let Some(id) = known.get(key) {
-        return Ok(Some(*id));
+        return Ok(Ok(*id));
     }
     let learned = patterns.get(&Scope::of_series(key));
     let route = learned.and_then(|learned| folded(key, &learned.patterns));
     let pattern = route.map(|route| SeriesKey { route: route.into(), ..key.clone() });
     let key = pattern.as_ref().unwrap_or(key);
     if let Some(id) = known.get(key) {
-        return Ok(Some(*id));
+        return Ok(Ok(*id));
     }
-    if known.len() >= max {
-        return Ok(None);
+    if let Err(reason) = admission.series(key, strangers, now) {
+        return Ok(Err(reason));
     }
     transaction
         .prepare_cached(&format!(
@@ -340,7 +366,7 @@ fn series_id(
     let id = transaction.last_insert_rowid();
     known.insert(key.clone(), id);
     fresh.insert(id);
-    Ok(Some(id))
+    Ok(Ok(id))
 }
 
 fn is_expired(transaction: &Transaction<'_>, gateway: i64) -> Result<bool, StoreError> {

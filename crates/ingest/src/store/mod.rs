@@ -6,6 +6,7 @@
 //! of their own and see snapshots.
 
 pub(crate) mod accepted;
+mod admission;
 mod audit;
 pub(crate) mod chunk;
 mod consumers;
@@ -22,8 +23,10 @@ pub(crate) mod rollups;
 mod schema;
 mod series;
 pub(crate) mod sketch;
+mod tails;
 mod writer;
 
+pub(crate) use admission::Admission;
 pub(crate) use data_dir::{DataDir, remove_file};
 pub use forget::{Deed, Forgotten, Selection};
 pub(crate) use modes::{create as create_file, prepare as prepare_directory};
@@ -43,8 +46,11 @@ pub(crate) fn forget_offline(dir: &Path, selection: &Selection, deed: Deed) -> R
     let _lock = lock(dir)?;
     let directory = Arc::new(DataDir::new(dir.to_owned()));
     let now = clock::now();
-    let mut metrics =
-        metrics::Metrics::open(Arc::clone(&directory), Limits::default().series, Arc::default())?;
+    let mut metrics = metrics::Metrics::open(
+        Arc::clone(&directory),
+        Arc::new(Admission::new(&Limits::default())),
+        Arc::default(),
+    )?;
     let mut forgotten = metrics.forget(selection, deed, now)?;
     forgotten.add(&requests::Requests::open(directory, now)?.forget(selection, deed, now)?);
     Ok(forgotten)

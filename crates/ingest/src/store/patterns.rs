@@ -89,7 +89,7 @@ pub(super) fn fold(
 #[cfg(test)]
 mod tests {
     use super::super::metrics::Metrics;
-    use super::super::{DataDir, METRICS_FILE, Stored};
+    use super::super::{Admission, DataDir, METRICS_FILE, Stored};
     use super::*;
     use crate::limits::Limits;
     use crate::model::{
@@ -131,7 +131,12 @@ mod tests {
 
         fn open(dir: &tempfile::TempDir) -> Metrics {
             let directory = Arc::new(DataDir::new(dir.path().to_owned()));
-            Metrics::open(directory, 10_000, Arc::new(KnownPatterns::default())).unwrap()
+            Metrics::open(
+                directory,
+                Arc::new(Admission::new(&Limits::default())),
+                Arc::new(KnownPatterns::default()),
+            )
+            .unwrap()
         }
 
         fn restart(&mut self) {

@@ -4,8 +4,9 @@ use super::accepted::RecentEpochs;
 use super::data_dir::DataDir;
 use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, received};
-use super::{Pruned, StoreError, Stored, accepted, chunk, schema};
-use crate::model::{Identity, Rejections, RequestBatch, RequestEvent, RequestPart, Signal, is_error};
+use super::tails::Tails;
+use super::{Admission, Pruned, StoreError, Stored, accepted, chunk, schema};
+use crate::model::{Gateway, Identity, Rejections, RequestBatch, RequestEvent, Signal, is_error};
 use crate::retention::{Retention, before};
 use crate::sequence::Received;
 use jiff::civil::Date;
@@ -27,15 +28,31 @@ pub(super) struct Requests {
     today: Connection,
     /// The files of all other days, to read: a clock that jumps must not make a repeat look new.
     others: BTreeMap<Date, Connection>,
+    admission: Arc<Admission>,
+    tails: Tails,
 }
 
 impl Requests {
-    /// Opens the file of the day of `now` (Unix nanoseconds).
+    /// Opens the file of the day of `now` (Unix nanoseconds), where no sender asks to be admitted.
     pub(super) fn open(directory: Arc<DataDir>, now: i64) -> Result<Self, StoreError> {
+        let limits = crate::limits::Limits::default();
+        Self::open_with(directory, Arc::new(Admission::new(&limits)), now)
+    }
+
+    /// Opens the file of the day of `now` (Unix nanoseconds), for senders that are admitted.
+    pub(super) fn open_with(
+        directory: Arc<DataDir>,
+        admission: Arc<Admission>,
+        now: i64,
+    ) -> Result<Self, StoreError> {
         let day = day_of(now);
         let others = open_others(&directory, day)?;
         let today = open_day(&directory, day)?;
-        Ok(Self { directory, day, today, others })
+        for file in others.values().chain([&today]) {
+            // A file that cannot be read knows nobody; its faults are noted where its records are read.
+            let _ = admission.load(file, now);
+        }
+        Ok(Self { directory, day, today, others, admission, tails: Tails::default() })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -46,9 +63,14 @@ impl Requests {
         now: i64,
     ) -> Result<Stored, StoreError> {
         if day_of(now) != self.day {
-            *self = Self::open(Arc::clone(&self.directory), now)?;
+            *self = Self::open_with(Arc::clone(&self.directory), Arc::clone(&self.admission), now)?;
         }
-        match self.store_today(batch, signal, now) {
+        let outcome = self.store_today(batch, signal, now);
+        if outcome.is_err() {
+            // Their chunks may not be there.
+            self.tails.clear();
+        }
+        match outcome {
             Err(error) if error.is_damage() => {
                 self.today = Connection::open_in_memory()?;
                 self.directory.set_aside(&day_path(self.directory.path(), self.day), &error)?;
@@ -99,6 +121,7 @@ impl Requests {
         deed: Deed,
         now: i64,
     ) -> Result<Forgotten, StoreError> {
+        self.tails.clear();
         let mut all = forget::requests(&mut self.today, selection, deed, now)?;
         for (path, day) in day_files(self.directory.path())? {
             if day != self.day {
@@ -115,19 +138,27 @@ impl Requests {
         {
             return Ok(Stored::Repeat);
         }
-        let Self { today, others, day, .. } = self;
+        let Self { today, others, day, admission, tails, .. } = self;
+        let mut rejected = Rejections::default();
+        let mut admitted = Vec::with_capacity(batch.parts.len());
+        for part in &batch.parts {
+            match admission.instance(&part.gateway, now) {
+                Ok(()) => admitted.push(part),
+                Err(reason) => rejected.add(reason, part.events.len() as u64),
+            }
+        }
         let transaction = today.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(identity) = &batch.identity {
             note_batch(&transaction, signal, identity, now, || earlier(others, signal, identity))?;
-            let records = batch.parts.iter().map(|part| part.events.len()).sum();
+            let records = admitted.iter().map(|part| part.events.len()).sum();
             accepted::count(&transaction, identity, *day, records)?;
         }
-        for part in &batch.parts {
+        for part in admitted {
             note_gateway(&transaction, &part.gateway, now)?;
-            put_chunk(&transaction, part)?;
+            tails.put(&transaction, part)?;
         }
         transaction.commit()?;
-        Ok(Stored::New { rejected: Rejections::default() })
+        Ok(Stored::New { rejected })
     }
 
     /// A file that cannot be read is not asked again; the repeats that it knew are lost with it.
@@ -201,12 +232,15 @@ fn day_path(dir: &Path, day: Date) -> PathBuf {
     dir.join(format!("{PREFIX}{day}{SUFFIX}"))
 }
 
-/// Stores events of one sender as a chunk.
-fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
-    let Some(Packed { t0, t1, n, errors, classes, longest, data }) = Packed::of(&part.events)? else {
-        return Ok(());
+/// Stores events of one sender, of which there is one at least, as a chunk, and returns its id.
+pub(super) fn insert_chunk(
+    file: &Connection,
+    gateway: &Gateway,
+    events: &[RequestEvent],
+) -> Result<i64, StoreError> {
+    let Some(Packed { t0, t1, n, errors, classes, longest, data }) = Packed::of(events)? else {
+        return Ok(0);
     };
-    let RequestPart { gateway, .. } = part;
     file.prepare_cached(
         "INSERT INTO chunks (t0, t1, n, errors, classes, gateway, service, environment, data, longest)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -223,7 +257,7 @@ fn put_chunk(file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
         data,
         longest
     ])?;
-    Ok(())
+    Ok(file.last_insert_rowid())
 }
 
 /// Gives a chunk other events of the same sender; without events it is removed.
@@ -292,6 +326,7 @@ pub(crate) fn day_of(time: i64) -> Date {
 mod tests {
     use super::*;
     use crate::model::Gateway;
+    use crate::model::RequestPart;
     use std::time::Duration;
 
     const DAY: i64 = 86_400_000_000_000;

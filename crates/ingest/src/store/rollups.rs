@@ -34,15 +34,15 @@ pub(crate) const HALF_HOURS: RollupTable =
 /// What a batch added, by Unix minute, series and instance.
 pub(super) type Added = BTreeMap<(i64, i64, i64), Values>;
 
-/// Adds to all rollups.
-pub(super) fn add(transaction: &Transaction<'_>, added: &Added) -> Result<(), StoreError> {
-    for table in [&MINUTES, &HALF_HOURS] {
-        add_to(transaction, table, added)?;
-    }
-    Ok(())
+/// Adds to all rollups, and returns how many additions were left out because a sum would come near the end of its
+/// numbers.
+pub(super) fn add(transaction: &Transaction<'_>, added: &Added) -> Result<u64, StoreError> {
+    let left_out = add_to(transaction, &MINUTES, added)?;
+    Ok(left_out.max(add_to(transaction, &HALF_HOURS, added)?))
 }
 
-fn add_to(transaction: &Transaction<'_>, table: &RollupTable, added: &Added) -> Result<(), StoreError> {
+fn add_to(transaction: &Transaction<'_>, table: &RollupTable, added: &Added) -> Result<u64, StoreError> {
+    let mut left_out = 0;
     let RollupTable { sums, by_gateway, width } = table;
     let columns = "requests, request_bytes, response_bytes, duration, upstream, gateway, attempts";
     let mut find = transaction.prepare_cached(&format!(
@@ -64,6 +64,10 @@ fn add_to(transaction: &Transaction<'_>, table: &RollupTable, added: &Added) -> 
     for ((minute, series, instance), values) in added {
         let minute = minute.div_euclid(*width) * width;
         let stored = stored(&mut find, &[minute, *series])?;
+        if stored.as_ref().is_some_and(|(sum, _)| !sum.has_room_for(values)) {
+            left_out += 1;
+            continue;
+        }
         if stored.is_none() && *width == HALF_HOURS.width {
             series::note_counted(transaction, *series, minute)?;
         }
@@ -79,7 +83,7 @@ fn add_to(transaction: &Transaction<'_>, table: &RollupTable, added: &Added) -> 
         let counted_by = if counted_by == *instance { *instance } else { SEVERAL };
         put_row(&mut put, (minute, *series, counted_by), all, values)?;
     }
-    Ok(())
+    Ok(left_out)
 }
 
 /// Stores a row of before with what is new.

@@ -2,7 +2,7 @@
 
 use super::metrics::Metrics;
 use super::requests::Requests;
-use super::{DataDir, Deed, Forgotten, Lesson, Pruned, Selection, StoreError, modes, schema};
+use super::{Admission, DataDir, Deed, Forgotten, Lesson, Pruned, Selection, StoreError, modes, schema};
 use crate::auth::audit;
 use crate::clock;
 use crate::learning::Observed;
@@ -105,9 +105,10 @@ impl Writers {
         let dir = directory.path();
         modes::prepare(dir)?;
         let lock = lock(dir)?;
-        let mut metrics = Metrics::open(Arc::clone(directory), limits.series, Arc::clone(patterns))?;
+        let admission = Arc::new(Admission::new(limits));
+        let mut metrics = Metrics::open(Arc::clone(directory), Arc::clone(&admission), Arc::clone(patterns))?;
         metrics.probe(clock::now())?;
-        let requests = Requests::open(Arc::clone(directory), clock::now())?;
+        let requests = Requests::open_with(Arc::clone(directory), admission, clock::now())?;
         let queue = limits.writer_queue;
         Ok(Self {
             metrics: Writer::start(dir, "metrics", queue, move |jobs| write_metrics(metrics, jobs))?,

@@ -1,6 +1,6 @@
 //! `gatelens-bench-series`: what a number of series costs in the module under Envoy: memory, and the time of a tick.
 //!
-//! Each row fills the series with requests of 200 consumers × 300 routes × 5 statuses under Zipf laws. Then bursts of
+//! Each row fills the series with requests of 200 consumers × 300 routes (`NAMES`) × 5 statuses under Zipf laws. Then bursts of
 //! requests alternate with silence, so that what the workers spend in between is the time of their ticks alone: the first tick
 //! after a burst merges its counts and exports them.
 
@@ -23,6 +23,9 @@ struct Arguments {
     /// Bursts of each row
     #[arg(long, env = "BURSTS", default_value_t = 12)]
     bursts: usize,
+    /// Distinct routes that are asked for
+    #[arg(long, env = "NAMES", default_value_t = 300)]
+    names: usize,
 }
 
 /// Series against which memory is compared.
@@ -35,7 +38,6 @@ const FILL: u64 = 6;
 /// More than two ticks.
 const SILENCE: Duration = Duration::from_millis(2_300);
 const CONSUMERS: usize = 200;
-const ROUTES: usize = 300;
 const STATUSES: [u16; 5] = [200, 201, 404, 429, 503];
 
 fn main() -> ExitCode {
@@ -63,9 +65,9 @@ fn run(arguments: &Arguments) -> Result<()> {
         "| series | routes | Envoy's memory | longest tick after a burst, median | the longest of all | exported after a burst, compressed |"
     );
     println!("|---|---|---|---|---|---|");
-    let baseline = measure(BASELINE, arguments.bursts, 60_000)?;
+    let baseline = measure(BASELINE, arguments, 60_000)?;
     for caps in &arguments.caps {
-        let measured = measure(*caps, arguments.bursts, (caps.0 * FILL).max(60_000))?;
+        let measured = measure(*caps, arguments, (caps.0 * FILL).max(60_000))?;
         let more = measured.resident_bytes.saturating_sub(baseline.resident_bytes);
         let tick = |at: usize| measured.ticks.get(at).map_or(0.0, |tick| *tick as f64 / 1_000.0);
         println!(
@@ -82,7 +84,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn measure((series, routes): (u64, u64), bursts: usize, fill: u64) -> Result<Measured> {
+fn measure((series, routes): (u64, u64), arguments: &Arguments, fill: u64) -> Result<Measured> {
     let (upstream, receiver) = (Upstream::start()?, Receiver::start()?);
     let plugin = json!({
         "version": 1,
@@ -93,16 +95,17 @@ fn measure((series, routes): (u64, u64), bursts: usize, fill: u64) -> Result<Mea
         "debug": true,
     });
     let config = EnvoyConfig::access_logger()?.upstream(upstream.address())?.ingest(receiver.address())?;
-    let arguments = vec!["--component-log-level".to_owned(), "wasm:debug".to_owned()];
-    let mut envoy = Envoy::launch(&config.plugin(&plugin), &Launch { arguments, ..Launch::default() })?;
-    let mut traffic = Traffic::new(series);
+    let log_level = vec!["--component-log-level".to_owned(), "wasm:debug".to_owned()];
+    let mut envoy =
+        Envoy::launch(&config.plugin(&plugin), &Launch { arguments: log_level, ..Launch::default() })?;
+    let mut traffic = Traffic { state: series, routes: arguments.names };
     traffic.send(&envoy, fill as usize)?;
     thread::sleep(SILENCE);
     drop(receiver.take());
 
     let mut ticks = Vec::new();
     let (mut exported_bytes, mut exports) = (0, 0);
-    for _ in 0..bursts {
+    for _ in 0..arguments.bursts {
         let before = busy(&envoy.log()).len();
         traffic.send(&envoy, BURST)?;
         let begun = busy(&envoy.log()).len().max(before);
@@ -140,16 +143,16 @@ fn longest(lines: &[(&str, u64)], begun: usize) -> u64 {
 }
 
 /// Requests under Zipf laws.
-struct Traffic(u64);
+struct Traffic {
+    state: u64,
+    routes: usize,
+}
 
 impl Traffic {
-    fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
     fn unit(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1_u64 << 53) as f64
+        self.state =
+            self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.state >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     fn rank(&mut self, names: usize) -> usize {
@@ -157,7 +160,7 @@ impl Traffic {
     }
 
     fn request(&mut self) -> Request {
-        let (consumer, route) = (self.rank(CONSUMERS), self.rank(ROUTES));
+        let (consumer, route) = (self.rank(CONSUMERS), self.rank(self.routes));
         let status = STATUSES[self.rank(STATUSES.len())];
         let letter = |number: usize| char::from(b'a' + (number % 26) as u8);
         let name: String = [route / 676, route / 26, route].into_iter().map(letter).collect();

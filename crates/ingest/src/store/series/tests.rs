@@ -1,5 +1,5 @@
 use super::super::metrics::Metrics;
-use super::super::{DataDir, Pruned};
+use super::super::{Admission, DataDir, Pruned};
 use crate::limits::Limits;
 use crate::model::{
     Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejections, SeriesKey, Tally, Temporality,
@@ -47,6 +47,11 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Room for all series, and no more.
+fn admission() -> Arc<Admission> {
+    Arc::new(Admission::new(&Limits { series: SERIES, ..Limits::default() }))
+}
+
 fn route(series: usize) -> String {
     format!("/{series}")
 }
@@ -92,7 +97,7 @@ impl Store {
     }
 
     fn open(dir: &tempfile::TempDir) -> Metrics {
-        Metrics::open(Arc::new(DataDir::new(dir.path().to_owned())), SERIES, Arc::default()).unwrap()
+        Metrics::open(Arc::new(DataDir::new(dir.path().to_owned())), admission(), Arc::default()).unwrap()
     }
 
     fn report(&mut self, gateway: usize, counters: &Counters, time: i64) {
