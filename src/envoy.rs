@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::ptr::null_mut;
+use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::host::pairs::Pairs;
@@ -81,17 +82,31 @@ unsafe extern "C" {
 /// The gateway, as one root context sees it.
 #[derive(Debug, Default)]
 pub(crate) struct Envoy {
-    /// Envoy's handle of [`EXPRESSION`], which belongs to the root context.
-    expression: Cell<Option<[u8; 4]>>,
+    /// Envoy's handles of [`USUAL`] and [`ANY`], which belong to the root context.
+    usual: Cell<Option<Expression>>,
+    any: Cell<Option<Expression>>,
+    /// Requests for which [`USUAL`] is not tried.
+    untried: Cell<u8>,
 }
 
-/// The values of a [`StreamInfo`], all in one call instead of nine. Each value of the list costs most of a microsecond,
-/// whereas a sum of attributes costs little more than one of them: so small numbers share an integer, see [`Packed`].
-/// Values that few requests need are not among them. An absent value fails the whole list, so the expression tests the
-/// presence of those that ordinary requests lack, and -1 reads as absent.
-const EXPRESSION: &str = "[request.duration, request.size, response.size, \
+/// The values of a [`StreamInfo`], all in one call instead of ten. Each value of the list costs most of a microsecond, and so
+/// do two tests of presence, whereas a sum of attributes costs little more than one of them: so small numbers share an
+/// integer, see [`Packed`]. Values that few requests need are not among them. An absent value fails the whole list: ordinary
+/// requests have all of these. The list is not closed, because a response header can follow.
+const USUAL: &str = "[request.duration, request.size, response.size, \
+    int(upstream.request_attempt_count) + 1 + response.flags * 65536 + response.code * 562949953421312 \
+    + (request.protocol == 'HTTP/1.1' ? 1152921504606846976 \
+    : request.protocol == 'HTTP/2' ? 2305843009213693952 \
+    : request.protocol == 'HTTP/3' ? 3458764513820540928 \
+    : request.protocol == 'HTTP/1.0' ? 4611686018427387904 : 0), \
+    source.address, response.backend_latency, xds.cluster_name";
+
+/// The same for requests that lack some of them, for example because the gateway responded itself: -1 and an empty text
+/// read as absent. It never has the response header.
+const ANY: &str = "[request.duration, request.size, response.size, \
     (has(upstream.request_attempt_count) ? int(upstream.request_attempt_count) + 1 : 0) \
     + response.flags * 65536 \
+    + (has(response.code) ? response.code * 562949953421312 : 0) \
     + (request.protocol == 'HTTP/1.1' ? 1152921504606846976 \
     : request.protocol == 'HTTP/2' ? 2305843009213693952 \
     : request.protocol == 'HTTP/3' ? 3458764513820540928 \
@@ -100,11 +115,12 @@ const EXPRESSION: &str = "[request.duration, request.size, response.size, \
     has(response.backend_latency) ? response.backend_latency : -1, \
     has(xds.cluster_name) ? xds.cluster_name : '']";
 
-/// Position of the client's address in [`EXPRESSION`].
-const ADDRESS: usize = 4;
+/// Requests after one that [`USUAL`] did not suit for which it is not tried: a gateway that responds to most requests itself
+/// pays for few attempts.
+const UNTRIED: u8 = 15;
 
-/// The small numbers that share an integer of [`EXPRESSION`]: attempts and one (16 bits), response flags (44 bits), and the
-/// protocol.
+/// The small numbers that share an integer of [`USUAL`] and [`ANY`]: attempts and one (16 bits), response flags (33 bits), the
+/// status of the response (11 bits), and the protocol.
 #[derive(Clone, Copy)]
 struct Packed(u64);
 
@@ -114,7 +130,11 @@ impl Packed {
     }
 
     fn flags(self) -> u64 {
-        self.0 >> 16 & ((1 << 44) - 1)
+        self.0 >> 16 & ((1 << 33) - 1)
+    }
+
+    fn response_code(self) -> Option<u64> {
+        Some(self.0 >> 49 & ((1 << 11) - 1)).filter(|code| *code != 0)
     }
 
     fn protocol(self) -> Option<Protocol> {
@@ -129,13 +149,6 @@ impl Packed {
 }
 
 impl Envoy {
-    /// Has Envoy compile [`EXPRESSION`]; without it each attribute is asked for by itself. Called while the root context
-    /// is being configured.
-    pub(crate) fn prepare(&self) {
-        let handle = self.foreign_function("expr_create", EXPRESSION.as_bytes());
-        self.expression.set(handle.and_then(|bytes| bytes.try_into().ok()));
-    }
-
     /// Lets Envoy end a root context that asked it to wait.
     pub(crate) fn finish(&self) {
         // SAFETY: no arguments; a status other than success means that nobody waited.
@@ -180,32 +193,48 @@ impl Envoy {
     }
 
     fn evaluated_info(&self) -> Option<StreamInfo<Bytes>> {
-        let handle = self.expression.get()?;
-        let buffer = self.foreign_function("expr_evaluate", &handle)?;
+        match self.untried.get().checked_sub(1) {
+            Some(left) => self.untried.set(left),
+            None => match self.evaluate(self.usual.get()) {
+                Some(info) => return Some(info),
+                None => self.untried.set(UNTRIED),
+            },
+        }
+        self.evaluate(self.any.get())
+    }
+
+    fn evaluate(&self, expression: Option<Expression>) -> Option<StreamInfo<Bytes>> {
+        let buffer = self.foreign_function("expr_evaluate", &expression?)?;
         // A list comes as pairs whose second halves are empty.
-        let list = Pairs::from_host(buffer);
+        let list = Rc::new(Pairs::from_host(buffer));
         let mut values = list.names();
         let mut next = || values.next();
+        let part = |value: &[u8]| Bytes::Part { list: Rc::clone(&list), place: list.place(value) };
         let (duration_ns, request_bytes, response_bytes) =
             (number(next()?), number(next()?), number(next()?));
         let packed = Packed(number(next()?)?);
-        next()?;
-        let upstream_ns = number(next()?);
-        let upstream_cluster = Some(next()?).filter(|name| !name.is_empty()).map(<[u8]>::to_vec);
-        drop(values);
         Some(StreamInfo {
             duration_ns,
-            upstream_ns,
             request_bytes,
             response_bytes,
             response_flags: Some(packed.flags()),
             attempts: packed.attempts(),
             protocol: packed.protocol(),
-            upstream_cluster: upstream_cluster.map(Bytes::Buffer),
-            client_address: Some(Bytes::Value { list, index: ADDRESS }),
+            response_code: packed.response_code(),
+            client_address: next().map(part),
+            upstream_ns: number(next()?),
+            upstream_cluster: Some(next()?).filter(|name| !name.is_empty()).map(part),
+            response_header: next().map(part),
         })
     }
+
+    fn compile(&self, expression: &str) -> Option<Expression> {
+        self.foreign_function("expr_create", expression.as_bytes())?.try_into().ok()
+    }
 }
+
+/// Envoy's handle of a compiled expression.
+type Expression = [u8; 4];
 
 impl Clock for Envoy {
     fn now(&self) -> u64 {
@@ -253,6 +282,19 @@ impl Setup for Envoy {
             name: named(&["plugin_name"]),
             root_id: named(&["plugin_root_id"]),
         }
+    }
+
+    /// Has Envoy compile the expressions; without them each attribute is asked for by itself.
+    fn read_with_info(&self, response_header: Option<&str>) {
+        let mut usual = USUAL.to_owned();
+        // Other characters of names would need escapes.
+        let is_plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if let Some(name) = response_header.filter(is_plain) {
+            usual += &format!(", response.headers['{name}']");
+        }
+        usual.push(']');
+        self.usual.set(self.compile(&usual));
+        self.any.set(self.compile(ANY));
     }
 
     fn set_tick_period(&self, period: Duration) {
@@ -337,6 +379,8 @@ impl Stream for Envoy {
             attempts: self.number(Attribute::Attempts),
             upstream_cluster: self.bytes(Attribute::ClusterName),
             protocol: self.protocol(),
+            response_code: self.number(Attribute::ResponseCode),
+            response_header: None,
         })
     }
 
@@ -346,10 +390,6 @@ impl Stream for Envoy {
 
     fn response_headers(&self) -> Pairs {
         header_map(RESPONSE_HEADERS)
-    }
-
-    fn response_code(&self) -> Option<u64> {
-        self.number(Attribute::ResponseCode)
     }
 
     fn code_details(&self) -> Option<Bytes> {
@@ -404,15 +444,15 @@ impl Stream for Envoy {
 pub(crate) enum Bytes {
     /// The whole buffer.
     Buffer(Vec<u8>),
-    /// One value of an evaluated list.
-    Value { list: Pairs, index: usize },
+    /// One value of an evaluated list, which all of them share.
+    Part { list: Rc<Pairs>, place: Range<usize> },
 }
 
 impl AsRef<[u8]> for Bytes {
     fn as_ref(&self) -> &[u8] {
         match self {
             Bytes::Buffer(buffer) => buffer,
-            Bytes::Value { list, index } => list.names().nth(*index).unwrap_or_default(),
+            Bytes::Part { list, place } => list.at(place.clone()),
         }
     }
 }

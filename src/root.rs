@@ -36,11 +36,7 @@ impl Context for Root {
 
 impl RootContext for Root {
     fn on_configure(&mut self, _size: usize) -> bool {
-        let accepted = self.plugin.configure(&*self.envoy);
-        if accepted {
-            self.envoy.prepare();
-        }
-        accepted
+        self.plugin.configure(&*self.envoy)
     }
 
     fn on_tick(&mut self) {

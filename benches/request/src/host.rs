@@ -38,6 +38,7 @@ pub(crate) struct RecordedHost {
     buffers: Cell<u64>,
     last_callout: Cell<u32>,
     dispatched: RefCell<Vec<CalloutId>>,
+    reads_content_type: Cell<bool>,
     sent_bytes: Cell<u64>,
     answer: RefCell<CalloutAnswer>,
 }
@@ -64,6 +65,7 @@ impl RecordedHost {
             buffers: Cell::new(0),
             last_callout: Cell::new(0),
             dispatched: RefCell::default(),
+            reads_content_type: Cell::new(false),
             sent_bytes: Cell::new(0),
             answer: RefCell::default(),
         }
@@ -154,6 +156,23 @@ impl Request {
     }
 }
 
+/// A value that the host returns.
+pub(crate) enum Bytes {
+    /// In a buffer of its own.
+    Buffer(Vec<u8>),
+    /// In a buffer with others.
+    Part(&'static [u8]),
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Bytes::Buffer(buffer) => buffer,
+            Bytes::Part(part) => part,
+        }
+    }
+}
+
 fn encoded(headers: &[(&str, &str)]) -> Vec<u8> {
     let mut buffer = (headers.len() as u32).to_le_bytes().to_vec();
     for (name, value) in headers {
@@ -200,6 +219,10 @@ impl Setup for RecordedHost {
         PluginIdentity { node_id: "edge-1".to_owned(), ..PluginIdentity::default() }
     }
 
+    fn read_with_info(&self, response_header: Option<&str>) {
+        self.reads_content_type.set(response_header == Some("content-type"));
+    }
+
     fn set_tick_period(&self, _period: Duration) {}
 }
 
@@ -238,10 +261,13 @@ impl Callouts for RecordedHost {
 
 impl Stream for RecordedHost {
     type Headers = Pairs;
-    type Bytes = Vec<u8>;
+    type Bytes = Bytes;
 
-    fn info(&self) -> StreamInfo<Vec<u8>> {
+    fn info(&self) -> StreamInfo<Bytes> {
         self.called();
+        // One buffer, of which all values are parts.
+        self.buffers.set(self.buffers.get() + 1);
+        let part = |bytes: &'static [u8]| Bytes::Part(bytes);
         StreamInfo {
             duration_ns: Some(self.request.borrow().duration_ns),
             upstream_ns: Some(self.request.borrow().duration_ns - 120_000),
@@ -249,9 +275,11 @@ impl Stream for RecordedHost {
             response_bytes: Some(512),
             response_flags: Some(0),
             attempts: Some(1),
-            client_address: Some(self.buffer(&self.request.borrow().client)),
-            upstream_cluster: Some(self.buffer(b"upstream")),
+            client_address: Some(Bytes::Buffer(self.request.borrow().client.clone())),
+            upstream_cluster: Some(part(b"upstream")),
             protocol: Some(Protocol::Http11),
+            response_code: Some(200),
+            response_header: self.reads_content_type.get().then(|| part(b"application/json")),
         }
     }
 
@@ -263,13 +291,8 @@ impl Stream for RecordedHost {
         Pairs::from_host(self.buffer(&self.response))
     }
 
-    fn response_code(&self) -> Option<u64> {
-        self.called();
-        Some(200)
-    }
-
-    fn code_details(&self) -> Option<Vec<u8>> {
-        Some(self.buffer(b"via_upstream"))
+    fn code_details(&self) -> Option<Bytes> {
+        Some(Bytes::Buffer(self.buffer(b"via_upstream")))
     }
 
     fn grpc_status(&self) -> Option<u64> {
@@ -277,22 +300,22 @@ impl Stream for RecordedHost {
         None
     }
 
-    fn route_name(&self) -> Option<Vec<u8>> {
+    fn route_name(&self) -> Option<Bytes> {
         self.called();
         None
     }
 
-    fn metadata(&self, _path: &[Box<str>]) -> Option<Vec<u8>> {
+    fn metadata(&self, _path: &[Box<str>]) -> Option<Bytes> {
         self.called();
         None
     }
 
-    fn certificate(&self, _part: Certificate) -> Option<Vec<u8>> {
+    fn certificate(&self, _part: Certificate) -> Option<Bytes> {
         self.called();
         None
     }
 
-    fn response_header(&self, _name: &str) -> Option<Vec<u8>> {
+    fn response_header(&self, _name: &str) -> Option<Bytes> {
         self.called();
         None
     }

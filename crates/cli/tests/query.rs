@@ -69,12 +69,13 @@ fn csv_has_every_field_of_the_api() {
     let service = with_data(dir.path());
     let day = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
     let all = "service,environment,version,direction,consumer,method,route,host,upstream_cluster,status,grpc_status,\
-         error_type";
+         error_type,gateway";
     for (question, path, rows, more) in [
         ("summary", format!("summary?{day}&group_by={all}"), "rows", vec!["--group-by", all]),
         ("timeseries", format!("timeseries?{day}"), "points", vec![]),
         ("requests", format!("requests?{day}"), "rows", vec![]),
         ("gateways", "gateways".to_owned(), "rows", vec![]),
+        ("consumers", "consumers".to_owned(), "rows", vec![]),
     ] {
         let answer = service.json(&format!("/api/v1/{path}"));
         let mut expected = BTreeSet::new();
@@ -84,12 +85,31 @@ fn csv_has_every_field_of_the_api() {
                 None => drop(expected.insert(name.clone())),
             }
         }
-        let range = if question == "gateways" { &[][..] } else { &RANGE[..] };
+        let range = if ["gateways", "consumers"].contains(&question) { &[][..] } else { &RANGE[..] };
         let (_, csv, _) =
             query(&[&[question, "--url", &service.url, "--format", "csv"], range, &more].concat());
         let found: BTreeSet<String> = csv.lines().next().unwrap().split(',').map(str::to_owned).collect();
         assert_eq!(found, expected, "{question}");
     }
+    service.stop();
+}
+
+#[test]
+fn questions_have_the_criteria_and_the_pages_of_the_api() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = with_data(dir.path());
+    let ask = |arguments: &[&str]| {
+        let (status, out, err) =
+            query(&[arguments, &RANGE, &["--url", &service.url, "--format", "csv"]].concat());
+        assert_eq!(status, 0, "{arguments:?}: {err}");
+        out.lines().count() - 1
+    };
+    assert_eq!(ask(&["requests", "--path", "/a*", "--min-duration-ms", "50", "--sort", "duration"]), 100);
+    assert_eq!(ask(&["requests", "--path", "!/a"]), 0);
+    assert_eq!(ask(&["requests", "--max-duration-ms", "50"]), 0);
+    assert_eq!(ask(&["requests", "--gateway", "!edge-1"]), 0);
+    assert_eq!(ask(&["requests", "--sort", "duration", "--limit", "1100"]), 1100);
+    assert_eq!(ask(&["summary", "--group-by", "gateway", "--gateway", "edge-1"]), 1);
     service.stop();
 }
 

@@ -37,6 +37,9 @@ pub trait Setup {
     /// The plugin's own name and that of its gateway.
     fn plugin_identity(&self) -> PluginIdentity;
 
+    /// Has [`Stream::info`] read this response header with the other values, if the gateway can. The name is in lower case.
+    fn read_with_info(&self, response_header: Option<&str>);
+
     /// Requests a tick each `period`; zero stops it. Also valid when the plugin ends.
     fn set_tick_period(&self, period: Duration);
 }

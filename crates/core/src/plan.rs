@@ -15,8 +15,9 @@ use crate::hash::fnv1a;
 use crate::host::PluginIdentity;
 use crate::otlp::Resource;
 use crate::request::route::{Conflict, Template, Templates};
-use crate::request::{RequestPlan, Selection};
+use crate::request::{Foresight, RequestPlan, Selection};
 use crate::shared::CounterSetId;
+use gatelens_model::Message;
 use gatelens_redact::capture::Capture;
 use gatelens_redact::{Redactor, SectionError};
 
@@ -73,6 +74,10 @@ impl Plan {
         check::sample(&sample)?;
         check::counters(&counters)?;
         check::limits(&limits)?;
+        let selection = Selection::new(&exclude, &sample);
+        // What is never logged needs no header.
+        let only_response_header =
+            capture.only_header(Message::Response).filter(|_| selection.foresight() != Foresight::Always);
         Ok(Self {
             access_log,
             debug,
@@ -118,7 +123,8 @@ impl Plan {
                 count_consumers: counters.consumer,
                 count_hosts: counters.host.unwrap_or(service.direction == Direction::Outbound),
                 count_upstreams: counters.upstream,
-                selection: Selection::new(&exclude, &sample),
+                selection,
+                only_response_header,
                 capture,
                 redactor,
             },

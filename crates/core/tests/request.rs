@@ -5,7 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use gatelens_core::host::PluginIdentity;
+use gatelens_core::host::{PluginIdentity, Setup};
 use gatelens_core::plan::Plan;
 use gatelens_core::request::{Capturing, Context, Counting, Decision, FinishedRequest, Logging, decide};
 use gatelens_model::NotLogged;
@@ -89,7 +89,7 @@ fn a_decision_is_made_before_anything_is_redacted() {
 }
 
 #[test]
-fn a_plain_request_takes_three_reads_and_others_what_they_need() {
+fn a_plain_request_takes_two_reads_and_others_what_they_need() {
     let gateway = FakeGateway::starting_at(1_700_000_000_000_000_000);
     let check = |options: &str, request: FakeStream, reads: u32| {
         let text = format!(r#"{{"version": 1, "ingest": {{"cluster": "gatelens_ingest"}}{options}}}"#);
@@ -98,17 +98,56 @@ fn a_plain_request_takes_three_reads_and_others_what_they_need() {
         worker.finish(request);
         assert_eq!(worker.host.take_reads(), reads, "{options}");
     };
-    // The headers of both messages and the attributes.
-    check("", request(), 3);
+    // The headers of the request, and the attributes with the only header of the response that is kept.
+    check("", request(), 2);
     let no_headers = r#", "capture": {"response_headers": []}"#;
-    check(no_headers, request(), 3);
-    check(r#", "routes": {"use_route_name": true}"#, request(), 4);
-    check("", request().header("content-type", "application/grpc"), 4);
+    check(no_headers, request(), 2);
+    let two_headers = r#", "capture": {"response_headers": ["content-type", "etag"]}"#;
+    check(two_headers, request(), 3);
+    check(r#", "capture": {"response_headers": ["*-type"]}"#, request(), 3);
+    check(r#", "capture": {"response_headers": ["ETag"]}"#, request().response_header("etag", "a"), 2);
+    // It can be absent or repeated.
+    check(r#", "capture": {"response_headers": ["etag"]}"#, request(), 3);
+    check("", request().response_header("content-type", "text/html"), 3);
+    check(r#", "routes": {"use_route_name": true}"#, request(), 3);
+    check("", request().header("content-type", "application/grpc"), 3);
     // Nothing is ever logged, so the status alone is read of the response.
     let counts_only = r#", "sample": {"rate": 0, "keep_errors": false, "keep_slower_than_ms": null}"#;
-    check(counts_only, request(), 3);
+    check(counts_only, request(), 2);
     // The code details, which only a plain success does without.
-    check("", request().int(Attribute::ResponseFlags, 4), 4);
+    check("", request().int(Attribute::ResponseFlags, 4), 3);
+}
+
+#[test]
+fn a_response_header_is_logged_the_same_whether_it_is_read_alone_or_with_all() {
+    let logged = |names: &str, values: &[&str]| {
+        let text = format!(
+            r#"{{"version": 1, "ingest": {{"cluster": "c"}}, "capture": {{"response_headers": [{names}]}}}}"#
+        );
+        let host = FakeGateway::starting_at(1_700_000_000_000_000_000).worker(&text);
+        let plan = Plan::read(&text, &PluginIdentity::default()).unwrap();
+        host.read_with_info(plan.request.only_response_header.as_deref());
+        let response = FakeStream::new("GET", "/a", 200).response_header(":status", "200");
+        host.finish(values.iter().fold(response, |stream, value| stream.response_header("x-a", value)));
+        let request = FinishedRequest::read(&host, &plan.request);
+        let facts = request.facts(&host, &plan.request, None).unwrap();
+        let context = Context { plan: &plan.request, hits: &mut Hits::default(), now_ns: 1 };
+        let mut headers = Vec::new();
+        request.record(&facts, Decision::EVERYTHING, Bodies::default(), context, |_, event| {
+            let kept = event.unwrap().response_headers.iter();
+            headers = kept.map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        });
+        (headers, host.take_reads())
+    };
+    let values: [&[&str]; 7] =
+        [&["a"], &[], &[""], &["", "a"], &["a", "b"], &["a,b"], &["https://ann:x@host/?token=s3cr3t"]];
+    for values in values {
+        let (alone, of_two) = (logged(r#""X-A""#, values), logged(r#""x-a", "x-b""#, values));
+        assert_eq!(alone.0, of_two.0, "{values:?}");
+        assert_eq!(alone.0.len(), values.len(), "{values:?}");
+    }
+    // With the code details, because nothing says that the upstream responded.
+    assert_eq!((logged(r#""x-a""#, &["a"]).1, logged(r#""x-a""#, &[""]).1), (3, 4));
 }
 
 #[test]

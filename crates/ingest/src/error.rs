@@ -157,6 +157,10 @@ pub(crate) enum QueryError {
     Withheld { field: String },
     #[error("the query took too long: ask for a shorter range")]
     TooSlow,
+    #[error(
+        "the rules took longer than {seconds} s on this body: preview a shorter body, or write paths with fewer filters"
+    )]
+    SlowRules { seconds: f64 },
     #[error("the store cannot be read: {0}")]
     Store(#[from] StoreError),
     #[error("the service is stopping")]
@@ -217,6 +221,8 @@ impl QueryError {
             Self::NoPath { .. } => (StatusCode::NOT_FOUND, "not_found", None),
             Self::Withheld { field } => (StatusCode::FORBIDDEN, "role", Some(field.as_str())),
             Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "too_slow", None),
+            // The same question would take as long again.
+            Self::SlowRules { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too_slow", Some("config")),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped", None),
             Self::Alerts(AlertsError::Rule(error)) => {

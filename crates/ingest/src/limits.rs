@@ -14,6 +14,9 @@ pub struct Limits {
     /// Requests at a time on paths other than `/v1/*` and `/healthz`, until their answers are read; beyond, 503. This
     /// keeps the other places for gateways and health checks.
     pub visitors: usize,
+    /// Requests of one peer on `/api/*` at a time, within [`visitors`](Self::visitors), until their answers are read;
+    /// beyond, 503. A browser has six.
+    pub readers_per_peer: usize,
     /// Bytes of a request's head; a longer one is answered 431.
     pub head_bytes: usize,
     /// Time for a head to arrive, from the opening of the connection or from the first byte of a further head; then the
@@ -72,6 +75,9 @@ pub struct Limits {
     pub preview_bytes: usize,
     /// Questions to `redact` answered at a time; further ones wait.
     pub previews: usize,
+    /// Time for one question to `redact`, once for a place and once for its rules; beyond, 429 and 422. The rules of a
+    /// real configuration take milliseconds.
+    pub preview_timeout: Duration,
     /// Passwords hashed at a time, each of which takes 19 MiB and tens of milliseconds of a core; further ones wait.
     pub sign_ins: usize,
     /// Time for one query to read the store; beyond, 503.
@@ -99,6 +105,7 @@ impl Default for Limits {
             connections: 1024,
             connections_per_peer: 256,
             visitors: 512,
+            readers_per_peer: 32,
             head_bytes: 64 << 10,
             head_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(75),
@@ -125,6 +132,7 @@ impl Default for Limits {
             readers: 4,
             preview_bytes: 2 << 20,
             previews: 2,
+            preview_timeout: Duration::from_secs(2),
             sign_ins: 1,
             query_timeout: Duration::from_secs(15),
             points: 11_000,

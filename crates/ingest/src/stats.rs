@@ -18,7 +18,7 @@ const REJECTED: &str = "rejected";
 const TAKEN: &str = "taken";
 const PASSED_OVER: &str = "passed_over";
 /// Reasons to refuse a request or a connection before its handler.
-const REFUSALS: [&str; 18] = [
+const REFUSALS: [&str; 19] = [
     "unknown_host",
     "foreign_origin",
     "malformed",
@@ -30,6 +30,7 @@ const REFUSALS: [&str; 18] = [
     "client_certificate",
     "rate",
     "readers",
+    "peer_readers",
     "answer_memory",
     "peer_connections",
     "connection_replaced",

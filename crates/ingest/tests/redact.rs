@@ -6,6 +6,7 @@ use flate2::write::GzEncoder;
 use gatelens_ingest::Limits;
 use serde_json::{Value, json};
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 const CONFIG: &str = r#"{"version": 1, "ingest": {"cluster": "c"},
   "redact": {"request_body": ["$.user.email", "$.never"], "response_body": ["$.total"], "keys": ["passport_no"],
@@ -185,4 +186,36 @@ fn many_at_a_time_are_all_answered() {
     });
     // Nothing of it was kept.
     assert_eq!(service.json("/api/v1/gateways"), json!({"rows": []}));
+}
+
+#[test]
+fn the_worst_rules_end_at_a_deadline_and_leave_their_place() {
+    let limits = Limits { previews: 1, preview_timeout: Duration::from_millis(300), ..Limits::default() };
+    let service = Service::with(limits);
+    // Each rule stays within its own bound of work; together they take minutes.
+    let rules: Vec<String> = (0..256)
+        .map(|rule| {
+            let values: Vec<String> = (0..8).map(|n| format!("@=={}", 1000 * rule + n)).collect();
+            format!("$[?{}]", values.join("||"))
+        })
+        .collect();
+    let config = json!({
+        "version": 1, "ingest": {"cluster": "a"}, "capture": {"max_body_bytes": 1_048_576},
+        "redact": {"request_body": rules},
+    });
+    let body = format!("[{}1]", "1,".repeat(500_000));
+    let ask = |config: &Value, body: &str| {
+        let question = json!({"config": config.to_string(), "body": body}).to_string();
+        service.post("/api/v1/redact", &[("content-type", "application/json")], question.as_bytes())
+    };
+    let answer = ask(&config, &body);
+    let error = serde_json::from_slice::<Value>(&answer.body).unwrap();
+    assert_eq!((answer.status, &error["error"]["code"]), (422, &json!("too_slow")), "{}", answer.text());
+    let small = json!({"version": 1, "ingest": {"cluster": "a"}});
+    let start = Instant::now();
+    // 429 while the place is not free yet.
+    while ask(&small, "{}").status == 429 {
+        assert!(start.elapsed() < Duration::from_secs(30), "the rules are still evaluated");
+    }
+    assert_eq!(ask(&small, "{}").status, 200);
 }

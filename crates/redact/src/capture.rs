@@ -92,6 +92,15 @@ impl Capture {
         !self.headers(message).is_empty()
     }
 
+    /// The header that is kept of such messages, in lower case, if it can only be this one.
+    pub fn only_header(&self, message: Message) -> Option<String> {
+        let HeaderNames { exact, patterns } = self.headers(message);
+        match (&exact[..], &patterns[..]) {
+            ([name], []) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        }
+    }
+
     /// Whether bodies of such messages are captured.
     pub fn takes_bodies(&self, message: Message) -> bool {
         match message {

@@ -29,6 +29,7 @@
 //! | `path`, `automaton`, `tree`, `select` | JSONPath: compiled, followed in one pass, or evaluated in a tree |
 //! | `detect` | secrets that are recognised by their form |
 //! | `json` | the JSON tokenizer |
+//! | `interrupt` | giving up the evaluation of a preview's rules |
 //! | `sniff`, `stable` | whether a text is JSON; masking until nothing changes |
 
 #![deny(clippy::indexing_slicing, clippy::unreachable)]
@@ -40,6 +41,7 @@ mod automaton;
 mod body;
 mod config;
 mod detect;
+mod interrupt;
 mod json;
 mod mask;
 mod names;
@@ -48,6 +50,7 @@ mod path;
 mod redactor;
 mod rules;
 mod select;
+mod signs;
 mod sniff;
 mod stable;
 mod tree;
@@ -58,6 +61,7 @@ mod worst_cases;
 pub use body::BodyKind;
 pub use config::{DetectorKind, RedactConfig};
 pub use detect::KeyForms;
+pub use interrupt::Interrupt;
 pub use mask::MASK;
 pub use names::{is_credential_claim, is_credential_cookie, is_credential_header};
 pub use redactor::{MAX_LIST, MAX_NAME_CHARS, Redactor, SectionError};

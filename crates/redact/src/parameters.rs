@@ -8,6 +8,7 @@ use gatelens_model::{OmissionReason, percent};
 use std::borrow::Cow;
 
 use super::json::{Reader, TokenKind, unescape};
+use super::signs::Signs;
 use super::sniff::{Carrier, Sniffed, is_blank, sniff};
 use super::{MASK, work};
 
@@ -256,6 +257,9 @@ fn is_sensitive(text: &str, layers: u8, matcher: &mut impl SecretMatcher) -> boo
     work::add(text.len());
     if matcher.text(text) {
         return true;
+    }
+    if Signs::of(text.as_bytes()).are_absent() {
+        return false;
     }
     let Some(layers) = layers.checked_sub(1) else {
         return text.contains(['=', '%', '@']);

@@ -13,6 +13,7 @@ use crate::names::{KeyRule, NameContext, NameRules, Pattern};
 use crate::parameters::{self, redact_host, redact_parameters, redact_path, redact_url};
 use crate::path::Path;
 use crate::rules::{Hits, RuleRegistry};
+use crate::signs::Signs;
 use crate::sniff::Carrier;
 use crate::stable::{Pass, until_stable};
 
@@ -92,6 +93,9 @@ impl Redactor {
             let mut plain = Automaton::default();
             let mut queries = Vec::new();
             each(list, texts, |text| {
+                if crate::interrupt::is_given_up() {
+                    return Err("the rules were not compiled, because nobody waits for them".to_owned());
+                }
                 let path = Path::parse(text).map_err(|error| error.to_string())?;
                 let rule = rules.add(format!("{list}:{text}"));
                 if path.is_plain() {
@@ -148,6 +152,13 @@ impl Redactor {
 
     /// Redacts the value of a header whose name is not sensitive.
     fn header_value<'v>(&self, value: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
+        if Signs::of(value).are_absent_in_header(value) && !self.may_have_key(value) {
+            return Cow::Borrowed(value);
+        }
+        self.searched_header_value(value, hits)
+    }
+
+    fn searched_header_value<'v>(&self, value: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
         self.settle(value, hits, |value, hits| {
             // A mask begins with a bracket, so what is left of a value can begin as JSON.
             if parameters::is_secret_json(value, Carrier::Value, &mut self.matcher(hits)) {
@@ -185,6 +196,13 @@ impl Redactor {
 
     /// Redacts a path without its query: matrix parameters, `;session=…`, and matches of the detectors.
     pub fn path<'v>(&self, path: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
+        if Signs::of(path).are_absent() && !self.may_have_key(path) {
+            return Cow::Borrowed(path);
+        }
+        self.searched_path(path, hits)
+    }
+
+    fn searched_path<'v>(&self, path: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
         self.settle(path, hits, |path, hits| {
             let masked = redact_path(path, &mut self.matcher(hits));
             self.text(masked, hits)
@@ -243,9 +261,16 @@ impl Redactor {
         stable.unwrap_or(Cow::Borrowed(MASK.as_bytes()))
     }
 
+    /// Whether the detectors can find something in bytes without signs.
+    fn may_have_key(&self, value: &[u8]) -> bool {
+        std::str::from_utf8(value).map_or(true, |text| self.detectors.may_be_in(text))
+    }
+
     /// Masks matches of the detectors in any bytes.
     fn text<'v>(&self, bytes: Cow<'v, [u8]>, hits: &mut Hits) -> Cow<'v, [u8]> {
-        let text = String::from_utf8_lossy(&bytes);
+        // Checking is several times faster than looking for bytes to replace.
+        let text =
+            std::str::from_utf8(&bytes).map_or_else(|_| String::from_utf8_lossy(&bytes), Cow::Borrowed);
         match self.detectors.redact(&text, hits) {
             Cow::Owned(redacted) if redacted != text => Cow::Owned(redacted.into_bytes()),
             _ => bytes,

@@ -3,6 +3,9 @@
 use gatelens_model::OmissionReason;
 use std::cell::Cell;
 use std::cmp::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::path::{Comparison, Filter, Operand, Origin, Path, Query, Reach, Selector, Step};
 use super::tree::{NodeId, Tree, Value};
@@ -20,13 +23,15 @@ const WORK_PER_NODE: u64 = 32;
 /// depends on digits that a float cannot hold.
 pub(super) fn select(path: &Path, tree: &Tree) -> Result<Vec<NodeId>, OmissionReason> {
     let work = WORK.saturating_add(WORK_PER_NODE.saturating_mul(tree.len() as u64));
-    let run = Run { tree, left: Cell::new(work) };
+    let run = Run { tree, left: Cell::new(work), stop: crate::interrupt::current() };
     run.steps(&path.steps, vec![0], Repeats::Drop)
 }
 
 struct Run<'t> {
     tree: &'t Tree,
     left: Cell<u64>,
+    /// Set when nobody waits for the result any more.
+    stop: Option<Arc<AtomicBool>>,
 }
 
 /// Whether a node that is selected twice counts twice, as it does for `count` and `value`.
@@ -53,7 +58,10 @@ impl<'t> Run<'t> {
         super::work::add(work);
         let left = self.left.get().checked_sub(work as u64).ok_or(OmissionReason::RuleFailed)?;
         self.left.set(left);
-        Ok(())
+        match &self.stop {
+            Some(stop) if stop.load(Relaxed) => Err(OmissionReason::RuleFailed),
+            _ => Ok(()),
+        }
     }
 
     fn steps(&self, steps: &[Step], mut nodes: Vec<NodeId>, repeats: Repeats) -> Outcome<Vec<NodeId>> {

@@ -61,6 +61,7 @@ impl FakeGateway {
             answer: RefCell::default(),
             log: RefCell::default(),
             tick_period: Cell::default(),
+            read_with_info: RefCell::default(),
             identity: RefCell::default(),
             on_shared_read: RefCell::default(),
         }
@@ -213,6 +214,8 @@ impl HeaderMap for FakeHeaders {
 pub enum FakeBytes {
     /// An attribute, shared with the stream.
     Attribute(Rc<FakeStream>, Attribute),
+    /// The response header at a position, shared with the stream.
+    ResponseHeader(Rc<FakeStream>, usize),
     /// A value of its own.
     Value(Vec<u8>),
 }
@@ -222,12 +225,27 @@ impl FakeBytes {
         let is_text = matches!(stream.attributes.get(&attribute), Some(Value::Text(_)));
         is_text.then(|| Self::Attribute(Rc::clone(stream), attribute))
     }
+
+    /// All values of a response header, with commas between them. A single one is not copied, as by Envoy's edge.
+    fn joined(stream: &Rc<FakeStream>, name: &str) -> Self {
+        let headers = &stream.response_headers;
+        let mut same = (0..headers.len()).filter(|at| headers[*at].0 == name.as_bytes());
+        match (same.next(), same.next()) {
+            (None, _) => Self::Value(Vec::new()),
+            (Some(only), None) => Self::ResponseHeader(Rc::clone(stream), only),
+            _ => {
+                let same = headers.iter().filter(|(known, _)| known == name.as_bytes());
+                Self::Value(same.map(|(_, value)| &value[..]).collect::<Vec<_>>().join(&b','))
+            }
+        }
+    }
 }
 
 impl AsRef<[u8]> for FakeBytes {
     fn as_ref(&self) -> &[u8] {
         match self {
             Self::Value(value) => value,
+            Self::ResponseHeader(stream, at) => &stream.response_headers[*at].1,
             Self::Attribute(stream, attribute) => match stream.attributes.get(attribute) {
                 Some(Value::Text(text)) => text.as_bytes(),
                 _ => b"",
@@ -273,6 +291,7 @@ pub struct FakeHost {
     answer: RefCell<CalloutAnswer>,
     log: RefCell<Vec<(LogLevel, String)>>,
     tick_period: Cell<Duration>,
+    read_with_info: RefCell<Option<String>>,
     identity: RefCell<PluginIdentity>,
     on_shared_read: RefCell<Option<Hook>>,
 }
@@ -383,6 +402,10 @@ impl Setup for FakeHost {
         self.identity.borrow().clone()
     }
 
+    fn read_with_info(&self, response_header: Option<&str>) {
+        *self.read_with_info.borrow_mut() = response_header.map(str::to_owned);
+    }
+
     fn set_tick_period(&self, period: Duration) {
         self.tick_period.set(period);
     }
@@ -470,6 +493,12 @@ impl Stream for FakeHost {
             upstream_cluster: FakeBytes::of(&stream, Attribute::UpstreamCluster),
             protocol: FakeBytes::of(&stream, Attribute::Protocol)
                 .and_then(|name| Protocol::from_name(name.as_ref())),
+            response_code: stream.number(Attribute::ResponseCode),
+            response_header: self
+                .read_with_info
+                .borrow()
+                .as_ref()
+                .map(|name| FakeBytes::joined(&stream, name)),
         }
     }
 
@@ -481,11 +510,6 @@ impl Stream for FakeHost {
     fn response_headers(&self) -> FakeHeaders {
         self.reads.set(self.reads.get() + 1);
         FakeHeaders(Some((Rc::clone(&self.stream.borrow()), Message::Response)))
-    }
-
-    fn response_code(&self) -> Option<u64> {
-        self.reads.set(self.reads.get() + 1);
-        self.stream.borrow().number(Attribute::ResponseCode)
     }
 
     fn code_details(&self) -> Option<FakeBytes> {

@@ -45,3 +45,14 @@ pub struct ExportConfig {
     /// Names of the configured redaction rules: they are reported even if they never match.
     pub rules: Vec<String>,
 }
+
+/// `user-agent` of every request.
+const USER_AGENT: &str = concat!("gatelens/", env!("CARGO_PKG_VERSION"));
+
+impl ExportConfig {
+    /// The headers that all requests to the receiver have: its name, the filter's, and the configured ones.
+    pub fn common_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let configured = self.headers.iter().map(|(name, value)| (name.as_str(), value.expose().as_str()));
+        [(":authority", self.authority.as_str()), ("user-agent", USER_AGENT)].into_iter().chain(configured)
+    }
+}

@@ -97,14 +97,8 @@ impl PatternFetch {
             return;
         }
         let Some(path) = &config.patterns_path else { return };
-        let mut headers: Vec<(&str, &str)> = vec![
-            (":method", "GET"),
-            (":path", path),
-            (":authority", &config.authority),
-            ("accept", "application/json"),
-            ("user-agent", USER_AGENT),
-        ];
-        headers.extend(config.headers.iter().map(|(name, value)| (name.as_str(), value.expose().as_str())));
+        let own = [(":method", "GET"), (":path", path), ("accept", "application/json")];
+        let headers: Vec<_> = own.into_iter().chain(config.common_headers()).collect();
         let callout =
             Callout { cluster: &config.cluster, headers: &headers, body: &[], timeout: config.timeout };
         match host.dispatch(&callout) {
@@ -164,8 +158,6 @@ impl PatternFetch {
         self.not_before_ns = now_ns.saturating_add(pause.as_nanos() as u64);
     }
 }
-
-const USER_AGENT: &str = concat!("gatelens/", env!("CARGO_PKG_VERSION"));
 
 fn read(host: &impl Host, answer: &CalloutAnswer) -> Result<Fetched, Unusable> {
     match answer.status {

@@ -247,9 +247,7 @@ impl Pipeline {
         let mut headers: Vec<(&str, &str)> = vec![
             (":method", "POST"),
             (":path", path),
-            (":authority", &config.authority),
             ("content-type", otlp::CONTENT_TYPE),
-            ("user-agent", USER_AGENT),
             ("x-gatelens-instance", &instance),
             ("x-gatelens-epoch", &epoch),
             ("x-gatelens-sequence", &sequence),
@@ -257,7 +255,7 @@ impl Pipeline {
         if request.compression == Compression::Gzip {
             headers.push(("content-encoding", "gzip"));
         }
-        headers.extend(config.headers.iter().map(|(name, value)| (name.as_str(), value.expose().as_str())));
+        headers.extend(config.common_headers());
         let callout = Callout {
             cluster: &config.cluster,
             headers: &headers,
@@ -287,8 +285,6 @@ impl Pipeline {
         }
     }
 }
-
-const USER_AGENT: &str = concat!("gatelens/", env!("CARGO_PKG_VERSION"));
 
 /// A header value holds printable ASCII only; anything else in a node's name is replaced.
 fn header_value(text: &str) -> String {

@@ -3,6 +3,8 @@
 //! Layout, integers little-endian: `u32` number of pairs; per pair `u32` length of the name, `u32` length of the value;
 //! then per pair the name, a zero byte, the value, a zero byte. Names and values are bytes: nothing here assumes UTF-8.
 
+use std::ops::Range;
+
 use super::HeaderMap;
 
 /// A parsed view of an encoded header map; it owns the host's buffer and copies nothing out of it.
@@ -49,6 +51,17 @@ impl Pairs {
     /// Whether the buffer is nothing but these pairs.
     pub fn is_well_formed(&self) -> bool {
         Self::encode(&self.iter().collect::<Vec<_>>()).buffer == self.buffer
+    }
+
+    /// Where in the buffer a part of it stands that this map has returned.
+    pub fn place(&self, part: &[u8]) -> Range<usize> {
+        let start = part.as_ptr().addr().wrapping_sub(self.buffer.as_ptr().addr());
+        start..start.saturating_add(part.len())
+    }
+
+    /// The part of the buffer at a place; empty where it has none.
+    pub fn at(&self, place: Range<usize>) -> &[u8] {
+        self.buffer.get(place).unwrap_or_default()
     }
 
     /// The encoded values of a list, which the host hands over as pairs with empty second halves.

@@ -16,7 +16,8 @@ pub trait Stream {
     /// Bytes as the gateway hands them over.
     type Bytes: AsRef<[u8]>;
 
-    /// The values that every request needs, read at once.
+    /// The values that every request needs, read at once; with them the response header that the host was prepared for, if
+    /// it was.
     fn info(&self) -> StreamInfo<Self::Bytes>;
 
     /// The final request headers; empty when there are none, because the gateway could not parse the request. Also
@@ -25,9 +26,6 @@ pub trait Stream {
 
     /// The response headers; empty when there are none. Also valid when they arrive.
     fn response_headers(&self) -> Self::Headers;
-
-    /// Status of the response; `None` when none was sent. The response headers have it, too.
-    fn response_code(&self) -> Option<u64>;
 
     /// The gateway's response code details.
     fn code_details(&self) -> Option<Self::Bytes>;
@@ -97,4 +95,9 @@ pub struct StreamInfo<B> {
     pub upstream_cluster: Option<B>,
     /// The version of HTTP that the client speaks.
     pub protocol: Option<Protocol>,
+    /// Status of the response; absent when none was sent.
+    pub response_code: Option<u64>,
+    /// The response header that the plan names alone, all its values with commas between them; empty where it is absent.
+    /// `None` where the host was not prepared to read it.
+    pub response_header: Option<B>,
 }

@@ -84,6 +84,7 @@ impl Plugin {
             );
         }
         host.set_tick_period(period);
+        host.read_with_info(plan.request.only_response_header.as_deref());
         let active = Active { plan, worker, hits: RefCell::default() };
         if let Some(before) = self.active.replace(Rc::new(active)) {
             before.worker.detach();

@@ -91,13 +91,24 @@ fn read_port(text: &str) -> Option<Option<u16>> {
 /// A name or an IPv4 address, in lower case.
 fn name(text: &str) -> Option<Cow<'_, str>> {
     let text = text.strip_suffix('.').unwrap_or(text);
-    // An empty label is not a name, and a second dot at the end would be one.
-    let has_empty_label = text.split('.').any(str::is_empty);
-    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    if has_empty_label || text.len() > MAX_HOST_BYTES || !text.bytes().all(known) {
+    if text.len() > MAX_HOST_BYTES {
         return None;
     }
-    Some(match text.bytes().any(|byte| byte.is_ascii_uppercase()) {
+    let (mut before, mut has_upper_case) = (b'.', false);
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => {}
+            b'A'..=b'Z' => has_upper_case = true,
+            b'.' if before != b'.' => {}
+            _ => return None,
+        }
+        before = byte;
+    }
+    // An empty label is not a name, and a second dot at the end would be one.
+    if before == b'.' {
+        return None;
+    }
+    Some(match has_upper_case {
         true => Cow::Owned(text.to_ascii_lowercase()),
         false => Cow::Borrowed(text),
     })

@@ -39,7 +39,8 @@ const VIA_UPSTREAM: &[u8] = b"via_upstream";
 /// The values of a finished request that the host returns.
 pub struct FinishedRequest<S: Stream> {
     pub(super) headers: S::Headers,
-    pub(super) response_headers: S::Headers,
+    /// Empty where [`Self::response_header`] suffices.
+    response_headers: S::Headers,
     info: StreamInfo<S::Bytes>,
     code: Option<u64>,
     details: CodeDetails<S::Bytes>,
@@ -110,17 +111,14 @@ impl<S: Stream> FinishedRequest<S> {
     pub fn read(host: &S, plan: &RequestPlan) -> Self {
         let route_name = if plan.use_route_name { host.route_name() } else { None };
         let headers = host.request_headers();
-        // Only the log needs them, and there may be none.
-        let keeps_response_headers =
-            plan.capture.keeps_headers(Message::Response) && plan.selection.foresight() != Foresight::Always;
-        let response_headers = match keeps_response_headers {
-            true => host.response_headers(),
-            false => S::Headers::default(),
-        };
         // Envoy infers a gRPC status for any response, so only the request shows whether there is one.
         let grpc_status = if is_grpc(&headers) { host.grpc_status() } else { None };
         let info = host.info();
-        let code = status(&response_headers).or_else(|| host.response_code());
+        let response_headers = match needs_response_headers(plan, &info) {
+            true => host.response_headers(),
+            false => S::Headers::default(),
+        };
+        let code = status(&response_headers).or(info.response_code);
         let details = if is_plain_success(code, &info) {
             CodeDetails::ViaUpstream
         } else {
@@ -145,8 +143,8 @@ impl<S: Stream> FinishedRequest<S> {
         })
     }
 
-    /// Derives the facts, with the host's help where a source of the consumer asks for it; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
-    /// request.
+    /// Derives the facts; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
+    /// request. The host is asked only where a source of the consumer needs it.
     pub fn facts<'a>(
         &'a self,
         host: &S,
@@ -206,6 +204,17 @@ impl<S: Stream> FinishedRequest<S> {
             request_id: request.request_id,
             traceparent: request.traceparent,
         })
+    }
+
+    /// The response header that the plan names alone, if it was read by itself.
+    pub(super) fn response_header<'a>(&'a self, plan: &'a RequestPlan) -> Option<(&'a [u8], &'a [u8])> {
+        let name = plan.only_response_header.as_ref()?;
+        Some((name.as_bytes(), lone_value(&self.info)?))
+    }
+
+    /// The response headers, if they were read.
+    pub(super) fn response_headers(&self) -> &S::Headers {
+        &self.response_headers
     }
 
     fn code_details(&self) -> &[u8] {
@@ -297,6 +306,21 @@ pub(super) fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
     let target = target.split(|byte| *byte == b'#').next().unwrap_or_default();
     let mut parts = target.splitn(2, |byte| *byte == b'?');
     (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+}
+
+/// Whether the map of response headers must be read. It costs as much as four other values.
+fn needs_response_headers<B: AsRef<[u8]>>(plan: &RequestPlan, info: &StreamInfo<B>) -> bool {
+    // Only the log needs them, and there may be none.
+    plan.capture.keeps_headers(Message::Response)
+        && plan.selection.foresight() != Foresight::Always
+        && (plan.only_response_header.is_none() || lone_value(info).is_none())
+}
+
+/// The value of the response header that the host has read, if it is certain that there is exactly one value. An empty one
+/// can be absent, and between several there are commas.
+fn lone_value<B: AsRef<[u8]>>(info: &StreamInfo<B>) -> Option<&[u8]> {
+    let value = info.response_header.as_ref()?.as_ref();
+    (!value.is_empty() && !value.contains(&b',')).then_some(value)
 }
 
 /// The status in the headers of a response.

@@ -31,6 +31,8 @@ pub struct RequestPlan {
     pub selection: Selection,
     /// The parts of a request that the log keeps.
     pub capture: Capture,
+    /// The response header that the log keeps, in lower case, if it can only be this one.
+    pub only_response_header: Option<String>,
     /// Masks secrets.
     pub redactor: Redactor,
 }

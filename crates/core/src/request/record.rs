@@ -122,8 +122,11 @@ impl<S: Stream> FinishedRequest<S> {
             response_flags: &flag_names,
             response_code_details: &bounded_text(facts.code_details, MAX_WORD_BYTES),
             trace: TraceContext::parse(facts.traceparent),
-            request_headers: &kept_headers(plan, Message::Request, &self.headers, hits),
-            response_headers: &kept_headers(plan, Message::Response, &self.response_headers, hits),
+            request_headers: &kept_headers(plan, Message::Request, self.headers.iter(), hits),
+            response_headers: &match self.response_header(plan) {
+                Some(only) => kept_headers(plan, Message::Response, std::iter::once(only), hits),
+                None => kept_headers(plan, Message::Response, self.response_headers().iter(), hits),
+            },
             request_body: request_body.as_ref(),
             response_body: response_body.as_ref(),
         });
@@ -211,7 +214,7 @@ fn server_port(plan: &RequestPlan, facts: &Facts<'_>) -> Option<u16> {
 fn kept_headers<'a>(
     plan: &RequestPlan,
     message: Message,
-    headers: &'a impl HeaderMap,
+    headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     hits: &mut Hits,
 ) -> Vec<Header<'a>> {
     let mut kept = Vec::new();
@@ -219,7 +222,7 @@ fn kept_headers<'a>(
         return kept;
     }
     let mut room = MAX_HEADERS_BYTES;
-    for (name, value) in headers.iter() {
+    for (name, value) in headers {
         let Some(name) = plan.capture.header_name(message, name) else { continue };
         if message == Message::Response && plan.consumer.is_response_source(name) {
             continue;

@@ -36,18 +36,35 @@ fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
         return None;
     }
     let mut bytes = [0; N];
+    // No digit has the bits above the lowest four, so one look at all of them tells the others.
+    let mut seen = 0;
     for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-        *byte = nibble(*high)? << 4 | nibble(*low)?;
+        let (high, low) = (nibble(*high), nibble(*low));
+        seen |= high | low;
+        *byte = high << 4 | low & 0xf;
     }
-    Some(bytes)
+    (seen <= 0xf).then_some(bytes)
 }
 
-fn nibble(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit.wrapping_sub(b'0')),
-        b'a'..=b'f' => Some(digit.wrapping_sub(b'a').wrapping_add(10)),
-        _ => None,
-    }
+/// The value of a digit; above 15 for any other byte.
+#[inline]
+fn nibble(digit: u8) -> u8 {
+    static VALUES: [u8; 256] = {
+        let mut values = [0xff; 256];
+        let mut rest: &mut [u8] = &mut values;
+        let mut byte = 0u8;
+        while let [value, others @ ..] = rest {
+            match byte {
+                b'0'..=b'9' => *value = byte.wrapping_sub(b'0'),
+                b'a'..=b'f' => *value = byte.wrapping_sub(b'a').wrapping_add(10),
+                _ => {}
+            }
+            byte = byte.wrapping_add(1);
+            rest = others;
+        }
+        values
+    };
+    VALUES.get(usize::from(digit)).copied().unwrap_or(0xff)
 }
 
 #[cfg(test)]

@@ -65,9 +65,14 @@ pub(super) async fn keep(
         request = request.map(charged);
     }
     // The page's files are in the binary, and whoever watches the service must see it in distress.
-    let has_rows = request.uri().path().starts_with("/api/");
+    let has_rows = has_rows(request.uri().path());
     let response = next.run(request).await;
     if has_rows { hold(&state, peer, &connection, response) } else { response }
+}
+
+/// Whether an answer may be large.
+fn has_rows(path: &str) -> bool {
+    path.starts_with("/api/")
 }
 
 fn admit(
@@ -120,6 +125,19 @@ fn admit(
         })?;
         connection.activity.hold(place);
     }
+    if has_rows(request.uri().path()) {
+        if !state.peers.begin_reading(peer, &state.limits, now) {
+            return Err(Refusal {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                code: "peer_readers",
+                message: "too many answers to this address are under way: read them, and try again"
+                    .to_owned(),
+                field: None,
+                retry_after: Some(RETRY_SECONDS),
+            });
+        }
+        connection.activity.hold(Reading { peers: Arc::clone(&state.peers), peer });
+    }
     Ok(())
 }
 
@@ -148,6 +166,18 @@ fn hold(state: &Arc<State>, peer: Peer, connection: &Connection, response: Respo
     connection.activity.hold(Share { peers: Arc::clone(&state.peers), peer, bytes });
     connection.activity.hold(memory);
     response
+}
+
+/// A request of the read API under way.
+struct Reading {
+    peers: Arc<Peers>,
+    peer: Peer,
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.peers.end_reading(self.peer);
+    }
 }
 
 /// The part of a peer in the memory for answers.

@@ -136,7 +136,8 @@ pub(super) struct Peers {
 #[derive(Debug, Clone)]
 struct Use {
     buckets: [Bucket; 3],
-    /// Bytes of answers that the peer has not read yet.
+    /// Requests of the read API under way, and bytes of answers that the peer has not read yet.
+    reading: usize,
     answer_bytes: usize,
 }
 
@@ -187,6 +188,22 @@ impl Peers {
         bucket.level -= amount as f64;
     }
 
+    /// Whether a peer may have one more request of the read API under way, and counts it if so. One that has not read its
+    /// answers may not: making further ones would be for nothing.
+    pub(super) fn begin_reading(&self, peer: Peer, limits: &Limits, now: Instant) -> bool {
+        let mut uses = self.lock();
+        let used = self.of(&mut uses, peer, now);
+        let may = used.reading < limits.readers_per_peer && used.answer_bytes < limits.answer_bytes_per_peer;
+        used.reading += usize::from(may);
+        may
+    }
+
+    pub(super) fn end_reading(&self, peer: Peer) {
+        if let Some(used) = self.lock().get_mut(&peer) {
+            used.reading = used.reading.saturating_sub(1);
+        }
+    }
+
     /// Whether a peer may have answers of `bytes` more, and counts them if so.
     pub(super) fn hold_answer(&self, peer: Peer, bytes: usize, limit: usize, now: Instant) -> bool {
         let mut uses = self.lock();
@@ -213,15 +230,15 @@ impl Peers {
             Entry::Occupied(used) => used.into_mut(),
             Entry::Vacant(place) => {
                 let full = |rate: f64| Bucket { level: rate * BURST_SECONDS, at: now };
-                place.insert(Use { buckets: self.rates.map(full), answer_bytes: 0 })
+                place.insert(Use { buckets: self.rates.map(full), reading: 0, answer_bytes: 0 })
             }
         }
     }
 
-    /// Forgets the half of the peers with the fullest buckets; it keeps those that hold answers.
+    /// Forgets the half of the peers with the fullest buckets; it keeps those that read.
     fn forget(&self, uses: &mut HashMap<Peer, Use>, now: Instant) {
         let mut full: Vec<(f64, Peer)> = Vec::with_capacity(uses.len());
-        for (peer, used) in uses.iter_mut().filter(|(_, used)| used.answer_bytes == 0) {
+        for (peer, used) in uses.iter_mut().filter(|(_, used)| used.answer_bytes == 0 && used.reading == 0) {
             let mut least = f64::MAX;
             for (bucket, rate) in used.buckets.iter_mut().zip(self.rates) {
                 bucket.refill(rate, now);

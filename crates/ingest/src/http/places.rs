@@ -70,15 +70,19 @@ impl Places {
         let mut ended = 0;
         if share == Share::OfOne && self.lock().peers.get(&peer).is_some_and(|count| *count >= self.per_peer)
         {
-            if !self.lock().end_oldest(peer) {
-                return None;
-            }
+            let task = self.lock().end_oldest(peer);
+            task?.abort();
             ended += 1;
         }
         let permit = match Arc::clone(&self.free).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => loop {
-                ended += u64::from(self.lock().end_one());
+                let task = self.lock().end_one();
+                // Without the lock, because a task that ends gives its place back.
+                ended += task.map_or(0, |task| {
+                    task.abort();
+                    1
+                });
                 let waiting = Arc::clone(&self.free).acquire_owned();
                 if let Ok(permit) = tokio::time::timeout(LOOK_AGAIN, waiting).await {
                     break permit.ok()?;
@@ -112,32 +116,25 @@ impl Place {
 }
 
 impl Table {
-    /// Ends the connection of a peer that has waited longest; whether there was one.
-    fn end_oldest(&mut self, peer: Peer) -> bool {
+    /// Ends the connection of a peer that has waited longest. The caller must abort its task.
+    fn end_oldest(&mut self, peer: Peer) -> Option<AbortHandle> {
         let waiting = |live: &Live| live.activity.waiting_since().filter(|_| live.task.is_some());
         let of_peer = self.live.iter().filter(|(_, live)| live.peer == peer);
-        let oldest = of_peer.filter_map(|(id, live)| Some((waiting(live)?, *id))).min();
-        let Some((_, id)) = oldest else { return false };
-        self.end(id)
+        let (_, id) = of_peer.filter_map(|(id, live)| Some((waiting(live)?, *id))).min()?;
+        // One that has just become busy stays.
+        if !self.live.get(&id)?.activity.end() {
+            return None;
+        }
+        let live = self.live.remove(&id)?;
+        self.leave(peer);
+        live.task
     }
 
-    /// Ends the connection that has waited longest, of the peer with the most connections among those that wait.
-    fn end_one(&mut self) -> bool {
+    /// As [`end_oldest`](Self::end_oldest), for the peer with the most connections among those that wait.
+    fn end_one(&mut self) -> Option<AbortHandle> {
         let waiting = self.live.values().filter(|live| live.task.is_some() && live.activity.is_waiting());
         let most = waiting.map(|live| (self.peers.get(&live.peer).copied().unwrap_or(0), live.peer)).max();
-        most.is_some_and(|(_, peer)| self.end_oldest(peer))
-    }
-
-    fn end(&mut self, id: u64) -> bool {
-        // One that has just become busy stays.
-        if !self.live.get(&id).is_some_and(|live| live.task.is_some() && live.activity.end()) {
-            return false;
-        }
-        if let Some(live) = self.live.remove(&id) {
-            live.task.inspect(AbortHandle::abort);
-            self.leave(live.peer);
-        }
-        true
+        self.end_oldest(most?.1)
     }
 
     fn leave(&mut self, peer: Peer) {

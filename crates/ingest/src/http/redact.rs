@@ -12,6 +12,7 @@ use axum::extract::{self, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use gatelens_model::Message;
+use gatelens_redact::Interrupt;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -36,7 +37,7 @@ async fn answer(
     headers: &HeaderMap,
     body: axum::body::Body,
 ) -> Result<PreviewResponse, QueryError> {
-    let Limits { preview_bytes, body_timeout, .. } = state.limits;
+    let Limits { preview_bytes, preview_timeout, body_timeout, .. } = state.limits;
     let packing = match none(query).and_then(|()| packing(headers)) {
         Ok(packing) => packing,
         Err(refusal) => {
@@ -47,14 +48,34 @@ async fn answer(
     };
     let held =
         body::receive(body, state.memory.share(Account::default()), preview_bytes, body_timeout).await?;
-    let place = Arc::clone(&state.previews).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
+    let place = tokio::time::timeout(preview_timeout, Arc::clone(&state.previews).acquire_owned()).await;
+    let place = place.map_err(|_| ReceiveError::Busy)?.map_err(|_| QueryError::Stopped)?;
+    let interrupt = Interrupt::default();
+    let given_up = GivenUp(interrupt.clone());
     let previewing = tokio::task::spawn_blocking(move || {
-        // Held here, because the work continues after the client has gone.
+        // Held here, because the work ends a little later than the wait for it.
         let _place = place;
         let held = held.unpack(packing)?;
-        Ok(preview(&Body::parse(&held.bytes)?.request()?)?)
+        interrupt.guard(|| Ok(preview(&Body::parse(&held.bytes)?.request()?)?))
     });
-    previewing.await.map_err(|_| QueryError::Stopped)?
+    let answer = tokio::time::timeout(preview_timeout, previewing).await;
+    drop(given_up);
+    match answer {
+        Ok(seen) => seen.map_err(|_| QueryError::Stopped)?,
+        Err(_) => {
+            state.stats.refused_by("preview_timeout");
+            Err(QueryError::SlowRules { seconds: preview_timeout.as_secs_f64() })
+        }
+    }
+}
+
+/// Ends the work when it is dropped: after the deadline, and when the client leaves.
+struct GivenUp(Interrupt);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
 }
 
 /// How the question is packed. That it has to be called JSON keeps the pages of other sites from asking: a browser

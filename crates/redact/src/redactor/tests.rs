@@ -259,3 +259,27 @@ proptest! {
         prop_assert_eq!(redactor.path(&once, hits), &once[..], "path {:?}", String::from_utf8_lossy(&value));
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_value_without_signs_is_what_a_search_leaves_of_it(
+        value in prop_oneof![
+            "[\\PC\\t]{0,24}",
+            "(token|session|a|=|&|;|%3D|%|#|\\?|//|@|:|/|x@y\\.de|\\+|\\[|\\{|\"|\u{feff}|é| |sk_live_0123456789abcdefghijklmn){0,12}",
+        ],
+        detectors in prop_oneof![Just(Vec::new()), Just(crate::DetectorKind::ALL.to_vec())],
+    ) {
+        let redactor = Redactor::new(&RedactConfig { detectors, ..RedactConfig::default() }).unwrap();
+        let value = value.as_bytes();
+        let (mut quick, mut searched) = (Hits::default(), Hits::default());
+        prop_assert_eq!(
+            redactor.header_value(value, &mut quick),
+            redactor.searched_header_value(value, &mut searched)
+        );
+        prop_assert_eq!(redactor.path(value, &mut quick), redactor.searched_path(value, &mut searched));
+        let counted = |mut hits: Hits| hits.drain().collect::<Vec<_>>();
+        prop_assert_eq!(counted(quick), counted(searched));
+    }
+}

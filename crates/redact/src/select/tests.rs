@@ -319,3 +319,15 @@ proptest! {
         let _ = Path::parse(&path);
     }
 }
+
+#[test]
+fn an_evaluation_ends_when_its_caller_has_given_up() {
+    let tree = Tree::parse(STORE).unwrap();
+    let path = Path::parse("$..book[?@.price < 10].title").unwrap();
+    let interrupt = crate::Interrupt::default();
+    assert_eq!(interrupt.guard(|| select(&path, &tree)).map(|nodes| nodes.len()), Ok(2));
+    interrupt.give_up();
+    assert_eq!(interrupt.guard(|| select(&path, &tree)), Err(OmissionReason::RuleFailed));
+    // It holds for the guarded work alone.
+    assert_eq!(select(&path, &tree).map(|nodes| nodes.len()), Ok(2));
+}

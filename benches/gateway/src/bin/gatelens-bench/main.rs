@@ -52,6 +52,8 @@ enum Table {
     Bodies,
     /// Redaction by the size of the body and the number of rules
     Sizes,
+    /// This module against the one given as baseline, and nothing else: many rounds tell a small difference from zero
+    Modules,
 }
 
 fn main() -> ExitCode {
@@ -83,6 +85,7 @@ fn run(options: &Options) -> Result<()> {
             Table::Requests => tables::requests(&bench, options.requests)?,
             Table::Bodies => tables::bodies(&bench, options.requests / 2)?,
             Table::Sizes => tables::sizes(&bench, options.requests / 2)?,
+            Table::Modules => tables::modules(&bench, options.requests)?,
         };
         println!("{text}");
     }

@@ -50,6 +50,26 @@ pub(crate) fn render_speeds(load: &str, names: &[&str], costs: &[Cost], body_byt
     text
 }
 
+/// The difference between two modules in the same rounds, with the interval that holds it with 95 % confidence: from the
+/// ranks of the rounds' differences, so that single disturbed rounds do not widen it.
+pub(crate) fn render_pair(name: &str, costs: &[Cost]) -> String {
+    let [this, baseline] = costs else { return String::new() };
+    let mut less: Vec<f64> = this.micros.iter().zip(&baseline.micros).map(|(a, b)| a - b).collect();
+    less.sort_by(f64::total_cmp);
+    // The ranks of the sign test: half of the rounds, less and more 0.98 times the root of their number.
+    let (count, reach) = (less.len() as f64, 0.98 * (less.len() as f64).sqrt());
+    let rank = |rank: f64| {
+        less.get((rank.max(0.0) as usize).min(less.len().saturating_sub(1))).copied().unwrap_or(0.0)
+    };
+    let (low, high) = (rank((count / 2.0 - reach).floor() - 1.0), rank((count / 2.0 + reach).ceil() - 1.0));
+    format!(
+        "{name:<20}{:>8.1} µs, baseline {:.1} µs, difference {:+.1} µs ({low:+.1} … {high:+.1})\n",
+        median(&this.micros),
+        median(&baseline.micros),
+        median(&less),
+    )
+}
+
 /// What each row costs beyond a row, round by round.
 fn added(costs: &[Cost], base: usize) -> Vec<Vec<f64>> {
     let base: &[f64] = costs.get(base).map_or(&[], |cost| &cost.micros);

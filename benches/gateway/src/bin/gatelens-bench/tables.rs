@@ -1,7 +1,7 @@
 //! What is compared with what.
 
 use gatelens_bench_redact::paths;
-use gatelens_testkit::{EnvoyConfig, Result};
+use gatelens_testkit::{EnvoyConfig, Error, Result};
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, with_sections, without_body_callbacks};
@@ -117,6 +117,30 @@ pub(crate) fn sizes(bench: &Bench<'_>, requests: usize) -> Result<String> {
     let legend = "Rows that capture are compared with gatelens that captures nothing, whose ticks and exports weigh \
                   the more the fewer requests share them.\n";
     Ok(tables.join("\n") + "\n" + legend)
+}
+
+/// This module against another in both modes, on Envoy's own answers: what a gateway without a filter adds to both is the
+/// least there.
+///
+/// # Errors
+/// As [`requests`], and without a baseline.
+pub(crate) fn modules(bench: &Bench<'_>, requests: usize) -> Result<String> {
+    let Some(module) = bench.baseline else {
+        return Err(Error::Unexpected("the table `modules` needs BASELINE, another module".to_owned()));
+    };
+    let (logger, filter) = (EnvoyConfig::access_logger()?, EnvoyConfig::http_filter()?);
+    let variants = vec![
+        ("access logger", logger.clone()),
+        ("… baseline", logger.wasm(module)),
+        ("HTTP filter", filter.clone()),
+        ("… baseline", filter.wasm(module)),
+    ];
+    let mut gateways = start(bench, variants)?;
+    let load = Load::get("direct response", "/direct/items/", requests);
+    let costs = measure(bench, &mut gateways, &[load])?;
+    let names = names(&gateways);
+    let pairs = costs.iter().flat_map(|costs| costs.chunks(2)).zip(names.chunks(2));
+    Ok(pairs.map(|(costs, names)| table::render_pair(names[0], costs)).collect())
 }
 
 fn start(bench: &Bench<'_>, variants: Vec<(&str, EnvoyConfig)>) -> Result<Vec<Gateway>> {

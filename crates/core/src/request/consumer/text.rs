@@ -11,6 +11,10 @@ const BYTES_PER_CHAR: usize = 8;
 /// U+FFFD, so that two texts that differ also look different. `None` when nothing is left.
 pub(super) fn clean(value: &[u8], most: usize) -> Option<String> {
     let value = value.trim_ascii();
+    // Nearly all are short and plain, and stay as they are.
+    if value.len() <= most && value.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return std::str::from_utf8(value).ok().filter(|text| !text.is_empty()).map(str::to_owned);
+    }
     let head = value.get(..most.saturating_mul(BYTES_PER_CHAR)).unwrap_or(value);
     let text = std::str::from_utf8(head).map_or_else(|_| String::from_utf8_lossy(head), Cow::Borrowed);
     let visible = |c: char| if is_invisible(c) { char::REPLACEMENT_CHARACTER } else { c };
