@@ -333,7 +333,7 @@ export interface components {
             above?: number;
             below?: number;
             recover_at?: number;
-            /** @default 10 */
+            /** @default 5 */
             window_minutes: number;
             /** @default 5 */
             sustain_minutes: number;
@@ -377,7 +377,7 @@ export interface components {
             above?: number;
             below?: number;
             recover_at?: number;
-            /** @default 10 */
+            /** @default 5 */
             window_minutes: number;
             /** @default 5 */
             sustain_minutes: number;

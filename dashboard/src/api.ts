@@ -41,6 +41,15 @@ export type Redaction = NonNullable<Schemas['Redaction']>;
 /** A body as the filter would send it under a configuration. */
 export type Preview = Schemas['Preview'];
 
+/** What fires, the rules and the receivers. */
+export type Alerts = Schemas['Alerts'];
+export type Alert = Schemas['Alert'];
+export type AlertRule = Schemas['AlertRuleState'];
+export type AlertReceiver = Schemas['AlertReceiver'];
+export type AlertDelivery = Schemas['AlertDelivery'];
+export type AlertDeliveries = Schemas['AlertDeliveries'];
+export type AlertHistory = Schemas['AlertHistory'];
+
 /** The API's reason for refusing a query. Line and column are within the text of the field, from 1, in characters. */
 export type Refusal = Pick<Schemas['Error']['error'], 'message'> & Partial<Pick<Schemas['Error']['error'], 'field' | 'line' | 'column'>>;
 
@@ -90,6 +99,12 @@ export function ask<T>(path: string, signal: AbortSignal): Promise<T> {
 export function askWith<T>(path: string, question: unknown, signal: AbortSignal): Promise<T> {
   const headers = { accept: 'application/json', 'content-type': 'application/json', ...CSRF };
   return exchange(path, { method: 'POST', headers, body: JSON.stringify(question) }, signal);
+}
+
+/** Changes something. The header shows the ingest that no page of another site asks. */
+export function change(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<unknown> {
+  const headers = { accept: 'application/json', 'content-type': 'application/json', 'x-gatelens-csrf': '1' };
+  return exchange(path, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }, new AbortController().signal);
 }
 
 async function exchange<T>(path: string, init: RequestInit, signal: AbortSignal): Promise<T> {

@@ -2,9 +2,10 @@
 
 import { ActionIcon, useMantineColorScheme } from '@mantine/core';
 import { useEffect, useMemo, useRef, type ComponentType } from 'react';
-import { GATEWAYS, type Gateways } from './api';
+import { GATEWAYS, type Alerts, type Gateways } from './api';
 import { classes } from './classes';
 import { addressOf, filtersOf, usePlace, type Filters } from './location';
+import { AlertBell } from './parts/alert-bell';
 import { FilterBar } from './parts/filter-bar';
 import { Heartbeat } from './parts/heartbeat';
 import { AutoIcon, Logo, MoonIcon, SunIcon } from './parts/icons';
@@ -17,6 +18,7 @@ import { usePeriod } from './period';
 import { useQuery } from './query';
 import { mustSignIn, useSession, type Session } from './session';
 import { AuditView } from './views/audit';
+import { AlertsView } from './views/alerts';
 import { ConsumersView } from './views/consumers';
 import { ConsumerView, RouteView } from './views/entity';
 import { NAVIGATION, VIEWS, withoutSelection, type View } from './views/facts';
@@ -40,6 +42,7 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   consumer: ConsumerView,
   hosts: HostsView,
   requests: RequestsView,
+  alerts: AlertsView,
   gateways: GatewaysView,
   redaction: RedactionView,
   audit: AuditView,
@@ -79,6 +82,7 @@ function Shell({ session }: { session: Session | undefined }) {
   const zone = zoneOf(params);
   const [period, live] = usePeriod(params);
   const gateways = useQuery<Gateways>(GATEWAYS, 'gateways', period.refreshTick);
+  const alerts = useQuery<Alerts>('/api/v1/alerts', 'alerts', period.refreshTick);
   const title = titleOf(view, filters);
 
   useEffect(() => {
@@ -97,6 +101,7 @@ function Shell({ session }: { session: Session | undefined }) {
         </Link>
         <Navigation view={view} />
         <div className={styles.topEnd}>
+          <AlertBell alerts={alerts} />
           <Heartbeat gateways={gateways} />
           <SchemeSwitch />
           {session?.person && <PersonMenu person={session.person} />}
@@ -109,7 +114,7 @@ function Shell({ session }: { session: Session | undefined }) {
         </div>
       )}
       <main id="content" className={styles.main} tabIndex={-1}>
-        <Body view={view} filters={filters} period={period} live={live} gateways={gateways} params={params} />
+        <Body view={view} filters={filters} period={period} live={live} gateways={gateways} alerts={alerts} params={params} />
       </main>
     </ZoneContext>
   );

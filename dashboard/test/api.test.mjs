@@ -38,6 +38,13 @@ describe('the stand-in fits the OpenAPI document', () => {
       check(`${path}, ${mode}`, path, { mode });
     }
   }
+  test('alerts', async () => {
+    [mock.mode, mock.alerts] = ['data', undefined];
+    for (const path of ['alerts', 'alerts/deliveries']) {
+      const body = await (await fetch(`${mock.url}/api/v1/${path}`)).json();
+      assert.deepEqual(differences(`/api/v1/${path}`, 'get', 200, body), []);
+    }
+  });
   test('learned routes', async () => {
     [mock.mode, mock.learned] = ['data', '/v1/shops/{param}'];
     const body = await (await fetch(`${mock.url}/api/v1/patterns`)).json();

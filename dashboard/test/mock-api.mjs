@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { dirname, extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { alertAnswers, changeAlerts } from './mock-alerts.mjs';
 import { CAPTURED, REDACTION, redactPreview } from './mock-redaction.mjs';
 
 const DIST = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist');
@@ -21,10 +22,11 @@ export const CONTENT_SECURITY_POLICY =
  * `data`, `empty` (nothing at all), `heartbeat` (a gateway, no requests), `error` (503 with a body of the API's form),
  * `garbled` (502 that is not JSON), `reset` (the connection is cut), `hang` (no answer until the mode changes).
  * `extra` are further requests of the log, `coarse` the spans of `timeseries`, `gateways` overrides by instance,
+ * `alerts` is what fires, nothing by default and `undefined` for an example, `changes` are the changes that were asked for and `refuseChange` the reason against them,
  * `split`: hosts and clusters are counted apart; `most` bounds the rows of a page; `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, learned: undefined, session: { required: false, methods: [], person: null }, audit: [], split: true, most: undefined, redact: undefined, asked: [], delay_ms: 0, url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], person: null }, audit: [], alerts: [], changes: [], refuseChange: undefined, delay_ms: 0, url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -55,7 +57,8 @@ async function answer(mock, request, response) {
   if (url.pathname === '/api/v1/session') return session(mock, request, response);
   if (mock.session.required && mock.session.person === null) return refuse(response, 401, 'sign_in', 'sign in on the page', null);
   if (url.pathname === '/api/v1/redact') return preview(mock, request, response);
-  const endpoint = { summary, timeseries, requests, gateways, patterns, audit }[url.pathname.replace('/api/v1/', '')];
+  if (url.pathname.startsWith('/api/v1/alerts/') && request.method !== 'GET') return changeAlerts(mock, request, url, response);
+  const endpoint = { summary, timeseries, requests, gateways, patterns, audit, ...alertAnswers }[url.pathname.replace('/api/v1/', '')];
   if (!endpoint) return refuse(response, 404, 'not_found', 'no such endpoint', null);
   const now = Date.now() / 1000;
   const query = { params: url.searchParams, mock, now };

@@ -58,7 +58,7 @@ pub struct Limits {
     pub series: usize,
     /// Series of one service in one environment.
     pub series_per_sender: usize,
-    /// Series of all services and environments together that are strangers: seen for less than
+    /// Series that all strangers together make on one UTC day: instances that are seen for less than
     /// [`known_after`](Self::known_after).
     pub series_of_strangers: usize,
     /// Instances that are new on one UTC day; data of further ones is rejected in the answer's partial success.
@@ -67,7 +67,7 @@ pub struct Limits {
     pub new_instances_per_sender: usize,
     /// Those of all strangers together.
     pub new_instances_of_strangers: usize,
-    /// Time after which a service in an environment is no stranger.
+    /// Time after which an instance, or a service in an environment, is no stranger.
     pub known_after: Duration,
     /// Queries answered at a time; further ones wait.
     pub readers: usize,

@@ -138,3 +138,119 @@ fn an_incident_is_sent_once_signed_and_survives_restarts() {
     let line = "gatelens_ingest_alert_deliveries_total{outcome=\"delivered\",receiver=\"webhook\"} 1";
     assert!(metrics.lines().any(|found| found == line), "{metrics}");
 }
+
+#[test]
+fn each_kind_of_receiver_gets_the_form_it_takes() {
+    let [webhook, slack, pagerduty, alertmanager] = std::array::from_fn(|_| HttpReceiver::start());
+    let url = |receiver: &HttpReceiver| format!("http://{}", receiver.address);
+    let mut service = service(&json!({
+        "page_url": "https://gatelens.example",
+        "receivers": [
+            {"name": "a", "webhook": {"url": url(&webhook)}},
+            {"name": "b", "slack": {"url": format!("{}/services/T0/B0", url(&slack))}},
+            {"name": "c", "pagerduty": {"routing_key": "key", "url": url(&pagerduty)}},
+            {"name": "d", "alertmanager": {"url": format!("{}/", url(&alertmanager))}},
+        ],
+    }));
+    count(&service, 12, &failing(40));
+    service.restart(rewind(12));
+    let message = webhook.next();
+    assert_eq!(message.header("x-gatelens-signature"), "", "there is no secret");
+    let message = message.json();
+    let got = slack.next();
+    assert_eq!(got.line, "POST /services/T0/B0");
+    let got = got.json();
+    assert_eq!(got["text"], message["title"]);
+    let text = got["attachments"][0]["blocks"][0]["text"]["text"].as_str().unwrap();
+    assert!(text.starts_with("*<https://gatelens.example/?environment=prod&amp;service=orders"), "{text}");
+    let got = pagerduty.next().json();
+    assert_eq!((&got["routing_key"], &got["event_action"]), (&json!("key"), &json!("trigger")));
+    assert_eq!(got["dedup_key"], format!("gatelens:{}", message["alert"].as_str().unwrap()));
+    assert_eq!(got["payload"]["severity"], "warning");
+    let got = alertmanager.next();
+    assert_eq!(got.line, "POST /api/v2/alerts");
+    let alert = &got.json()[0];
+    let labels =
+        json!({"alertname": "errors", "severity": "warning", "service": "orders", "environment": "prod"});
+    assert_eq!((&alert["labels"], &alert["startsAt"]), (&labels, &message["since"]));
+    assert!(alert["endsAt"].as_str() > alert["startsAt"].as_str(), "{alert:#}");
+    // The rule is switched off, and everybody who knows of the alert learns of its end.
+    let off = json!({"name": "errors", "enabled": false, "measure": "error_percent", "above": 1});
+    let answer = service.put("/api/v1/alerts/rules/errors", &off.to_string());
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    service.restart(rewind(2));
+    let end = webhook.next().json();
+    assert_eq!((&end["kind"], &end["alert"]), (&json!("resolved"), &message["alert"]));
+    assert_eq!(end["reason"], "the rule was switched off");
+    let got = pagerduty.next().json();
+    assert_eq!(got["event_action"], "resolve");
+    let alert = &alertmanager.next().json()[0];
+    assert_eq!((&alert["labels"], &alert["endsAt"]), (&labels, &end["resolved_at"]));
+    assert!(slack.next().json()["text"].as_str().unwrap().starts_with("Resolved: errors"));
+}
+
+#[test]
+fn rules_and_receivers_are_made_changed_muted_and_removed() {
+    let service = Service::start();
+    let check = |(status, answer): (u16, Value), expected: u16, words: &str| {
+        assert_eq!(status, expected, "{answer}");
+        assert!(answer.to_string().contains(words), "{answer} should contain {words:?}");
+    };
+    let rule = json!({"name": "mine", "measure": "p99_ms", "above": 500, "each": ["route"]});
+    let rules = "/api/v1/alerts/rules";
+    check(post(&service, rules, &rule), 200, "{}");
+    check(post(&service, rules, &rule), 409, "there is a rule");
+    check(post(&service, rules, &json!({"name": "errors", "above": 1})), 409, "built-in rule");
+    check(post(&service, rules, &json!({"name": "x", "abvoe": 1})), 422, "did you mean `above`?");
+    check(post(&service, rules, &json!({"name": "x", "above": -1})), 422, "\"field\":\"above\"");
+    let receivers = json!({"name": "x", "above": 1, "receivers": ["nobody"]});
+    check(post(&service, rules, &receivers), 422, "there is no receiver");
+    check(
+        post(&service, &format!("{rules}/mine/mute"), &json!({"until": "2000-01-01T00:00:00Z"})),
+        422,
+        "future",
+    );
+    check(
+        post(&service, &format!("{rules}/mine/mute"), &json!({"until": "2199-01-01T00:00:00Z"})),
+        200,
+        "{}",
+    );
+    check(
+        post(&service, &format!("{rules}/min/mute"), &json!({"until": "2199-01-01T00:00:00Z"})),
+        404,
+        "`mine`",
+    );
+    let of = |name: &str| -> Value {
+        let alerts = service.json("/api/v1/alerts");
+        let rules = alerts["rules"].as_array().unwrap();
+        rules.iter().find(|rule| rule["name"] == name).cloned().unwrap_or_default()
+    };
+    assert_eq!(
+        (&of("mine")["origin"], &of("mine")["muted_until"]),
+        (&json!("page"), &json!("2199-01-01T00:00:00Z"))
+    );
+    check(post(&service, &format!("{rules}/mine/unmute"), &json!({})), 200, "{}");
+    assert_eq!(of("mine")["muted_until"], Value::Null);
+    assert_eq!(of("errors")["origin"], "built_in");
+    let own = json!({"name": "errors", "measure": "error_percent", "above": 5});
+    assert_eq!(service.put(&format!("{rules}/errors"), &own.to_string()).status, 200);
+    assert_eq!((&of("errors")["origin"], &of("errors")["above"]), (&json!("page"), &json!(5.0)));
+    assert_eq!(service.send_any("delete", &format!("{rules}/errors"), &[]).status, 200);
+    assert_eq!((&of("errors")["origin"], &of("errors")["above"]), (&json!("built_in"), &json!(1.0)));
+    assert_eq!(service.send_any("delete", &format!("{rules}/errors"), &[]).status, 409);
+    let receivers = "/api/v1/alerts/receivers";
+    let file = json!({"name": "ops", "webhook": {"url_file": "/etc/passwd"}});
+    check(post(&service, receivers, &file), 422, "files are for receivers in the configuration file");
+    let two = json!({"name": "ops", "webhook": {"url": "http://a"}, "slack": {"url": "http://b"}});
+    check(post(&service, receivers, &two), 422, "one of webhook, slack");
+    // Whoever made it on the page does not reach the credentials of a cloud.
+    let cloud = json!({"name": "ops", "webhook": {"url": "http://169.254.169.254/latest", "secret": SECRET}});
+    check(post(&service, receivers, &cloud), 200, "{}");
+    check(post(&service, &format!("{receivers}/ops/test"), &json!({})), 200, "delivery");
+    let found = wait(&service, "/api/v1/alerts/deliveries", |found| found["rows"][0]["attempts"] == 1);
+    assert!(found.to_string().contains("link-local"), "{found}");
+    let shown = service.json("/api/v1/alerts").to_string();
+    assert!(!shown.contains(SECRET) && !shown.contains("latest"), "{shown}");
+    assert_eq!(service.send_any("delete", &format!("{receivers}/ops"), &[]).status, 200);
+    assert_eq!(service.send_any("delete", &format!("{receivers}/ops"), &[]).status, 404);
+}

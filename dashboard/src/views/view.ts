@@ -1,4 +1,4 @@
-import type { Gateways } from '../api';
+import type { Alerts, Gateways } from '../api';
 import type { Filters } from '../location';
 import type { Live, Period } from '../period';
 import type { Query } from '../query';
@@ -9,6 +9,7 @@ export interface ViewProps {
   period: Period;
   live: Live;
   gateways: Query<Gateways>;
+  alerts: Query<Alerts>;
   /** Further parameters of the address: order, search, the open request. */
   params: URLSearchParams;
 }

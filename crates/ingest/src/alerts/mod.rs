@@ -18,10 +18,14 @@ mod shown;
 mod state;
 mod stats;
 mod view;
+#[cfg(test)]
+mod week;
 
 pub(crate) use engine::EngineError;
 pub(crate) use file::ALERTS_FILE;
-pub use receivers::{ReceiverConfig, Secret, WebhookConfig};
+pub use receivers::{
+    AlertmanagerConfig, PagerdutyConfig, ReceiverConfig, Secret, SlackConfig, WebhookConfig,
+};
 pub use rule::{Measure, Missing, RuleConfig, RuleError};
 pub use schedule::MaintenanceConfig;
 pub use settings::AlertsConfig;

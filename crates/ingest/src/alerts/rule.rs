@@ -90,7 +90,8 @@ impl Default for RuleConfig {
             above: None,
             below: None,
             recover_at: None,
-            window_minutes: 10,
+            // With a window that is no longer than the wait, one bad minute does not fire.
+            window_minutes: 5,
             sustain_minutes: 5,
             recover_minutes: 10,
             min_requests: 100,

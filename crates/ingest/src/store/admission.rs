@@ -1,14 +1,15 @@
 //! Who may bring new series and new instances, and how many: a stranger must not take the room of those who are known.
 //!
-//! A sender is a service in an environment; with tokens, the environment is that of the token. It is a stranger for its
-//! first day. A sender has a share of the series, and so have all strangers together; of instances, the new ones of a day
-//! are bounded in the same way. A series that exists, and an instance that is known, always pass.
+//! A sender is a service in an environment; with tokens, the environment is that of the token. A sender, and an instance,
+//! is a stranger for its first day, so that a stranger under the name of a known service is one, too. A sender has a share
+//! of the series, and so have all strangers together; of instances, the new ones of a day are bounded in the same way. A
+//! series that exists, and an instance that is known, always pass.
 
 use super::StoreError;
 use crate::limits::Limits;
 use crate::model::{Gateway, Rejection, SeriesKey};
 use rusqlite::{Connection, params};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -23,13 +24,15 @@ pub(crate) struct Admission {
 #[derive(Default)]
 struct Known {
     senders: HashMap<SenderKey, Sender>,
-    /// Hashes of sender and instance.
-    instances: HashSet<u64>,
+    /// When each instance was first seen (Unix nanoseconds), by a hash of sender and instance.
+    instances: HashMap<u64, i64>,
     hasher: RandomState,
     series: usize,
     /// Days since 1970.
     day: i64,
     new_today: usize,
+    /// Series that strangers made today.
+    strange_today: usize,
 }
 
 /// Environment and service.
@@ -60,7 +63,7 @@ impl Admission {
         while let Some(row) = rows.next()? {
             let key: SenderKey = (row.get(0)?, row.get(1)?);
             let (instance, first_seen): (Arc<str>, i64) = (row.get(2)?, row.get(3)?);
-            let is_new = known.note(&key, &instance);
+            let is_new = known.note(&key, &instance, first_seen);
             let today = usize::from(is_new && first_seen.div_euclid(DAY) == known.day);
             known.new_today += today;
             let sender = known.sender(&key, first_seen);
@@ -86,56 +89,51 @@ impl Admission {
         let mut known = self.lock();
         known.turn(now);
         let key = (Arc::clone(&gateway.environment), Arc::clone(&gateway.service));
-        if known.instances.contains(&known.hash(&key, &gateway.instance)) {
+        if known.instances.contains_key(&known.hash(&key, &gateway.instance)) {
             return Ok(());
         }
         let Limits { new_instances, new_instances_per_sender, new_instances_of_strangers, .. } = self.limits;
-        let of_strangers = self.of_strangers(&known, now, |sender| sender.new_today);
+        let strangers = known.senders.values().filter(|sender| self.is_strange(sender.first_seen, now));
+        let of_strangers: usize = strangers.map(|sender| sender.new_today).sum();
         let sender = *known.sender(&key, now);
         if known.new_today >= new_instances
             || sender.new_today >= new_instances_per_sender
-            || (self.is_stranger(&sender, now) && of_strangers >= new_instances_of_strangers)
+            || (self.is_strange(sender.first_seen, now) && of_strangers >= new_instances_of_strangers)
         {
             known.forget_if_unused(&key);
             return Err(Rejection::TooManyInstances);
         }
-        known.note(&key, &gateway.instance);
+        known.note(&key, &gateway.instance, now);
         known.new_today += 1;
         known.sender(&key, now).new_today += 1;
         Ok(())
     }
 
-    /// Series that strangers have, for [`Admission::series`]; it is worth asking once for a batch.
-    pub(super) fn series_of_strangers(&self, now: i64) -> usize {
-        self.of_strangers(&self.lock(), now, |sender| sender.series)
-    }
-
-    /// Whether a new series may be made, and counts it. `strangers` is the number of theirs, and is counted on.
-    pub(super) fn series(&self, key: &SeriesKey, strangers: &mut usize, now: i64) -> Result<(), Rejection> {
+    /// Whether an instance may make a new series, and counts it.
+    pub(super) fn series(&self, key: &SeriesKey, instance: &str, now: i64) -> Result<(), Rejection> {
         let mut known = self.lock();
+        known.turn(now);
         let Limits { series, series_per_sender, series_of_strangers, .. } = self.limits;
-        let all = known.series;
-        let sender = known.sender(&sender_of(key), now);
-        let is_stranger = self.is_stranger(sender, now);
+        let (all, strange_today) = (known.series, known.strange_today);
+        let sender = sender_of(key);
+        let first_seen = known.instances.get(&known.hash(&sender, instance)).copied();
+        let is_strange = first_seen.is_none_or(|first_seen| self.is_strange(first_seen, now));
+        let sender = known.sender(&sender, now);
         if all >= series
             || sender.series >= series_per_sender
-            || (is_stranger && *strangers >= series_of_strangers)
+            || (is_strange && strange_today >= series_of_strangers)
         {
             return Err(Rejection::TooManySeries);
         }
         sender.series += 1;
-        *strangers += usize::from(is_stranger);
         known.series += 1;
+        known.strange_today += usize::from(is_strange);
         Ok(())
     }
 
-    fn is_stranger(&self, sender: &Sender, now: i64) -> bool {
+    fn is_strange(&self, first_seen: i64, now: i64) -> bool {
         let age = i64::try_from(self.limits.known_after.as_nanos()).unwrap_or(i64::MAX);
-        now.saturating_sub(sender.first_seen) < age
-    }
-
-    fn of_strangers(&self, known: &Known, now: i64, count: impl Fn(&Sender) -> usize) -> usize {
-        known.senders.values().filter(|sender| self.is_stranger(sender, now)).map(count).sum()
+        now.saturating_sub(first_seen) < age
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -154,6 +152,7 @@ impl Known {
         if day != self.day {
             self.day = day;
             self.new_today = 0;
+            self.strange_today = 0;
             self.senders.values_mut().for_each(|sender| sender.new_today = 0);
         }
     }
@@ -175,9 +174,13 @@ impl Known {
     }
 
     /// Whether an instance was not known, which it is from then on.
-    fn note(&mut self, key: &SenderKey, instance: &str) -> bool {
+    fn note(&mut self, key: &SenderKey, instance: &str, first_seen: i64) -> bool {
         let hash = self.hash(key, instance);
-        self.instances.insert(hash)
+        let known = self.instances.insert(hash, first_seen);
+        if let Some(known) = known {
+            self.instances.insert(hash, known.min(first_seen));
+        }
+        known.is_none()
     }
 }
 
@@ -210,9 +213,12 @@ mod tests {
         (0..wanted).filter(|i| admission.instance(&gateway(service, *i), now).is_ok()).count()
     }
 
-    /// The same of new series.
+    /// The same of new series of the first instance.
     fn series(admission: &Admission, service: &str, wanted: usize, now: i64) -> usize {
-        let mut strangers = admission.series_of_strangers(now);
+        series_of(admission, (service, "i-0"), wanted, now)
+    }
+
+    fn series_of(admission: &Admission, (service, instance): (&str, &str), wanted: usize, now: i64) -> usize {
         let text = |text: &str| -> Arc<str> { text.into() };
         let key = |i: usize| SeriesKey {
             service: text(service),
@@ -230,7 +236,7 @@ mod tests {
             error_type: text(""),
             overflow: false,
         };
-        (0..wanted).filter(|i| admission.series(&key(*i), &mut strangers, now).is_ok()).count()
+        (0..wanted).filter(|i| admission.series(&key(*i), instance, now).is_ok()).count()
     }
 
     #[test]
@@ -243,10 +249,10 @@ mod tests {
         assert_eq!(instances(&admission, "a", 3, now), 3);
         assert_eq!(instances(&admission, "b", 3, now), 1, "strangers have four together");
         assert_eq!(series(&admission, "a", 3, now), 3);
-        assert_eq!(series(&admission, "b", 3, now), 1, "strangers have four together");
+        assert_eq!(series(&admission, "b", 3, now), 0, "strangers made four today");
         assert_eq!(instances(&admission, "known", 5, now), 5);
         assert_eq!(series(&admission, "known", 9, now), 5, "one sender has six");
-        assert_eq!(series(&admission, "a", 9, now + hour), 0, "there are ten in all");
+        assert_eq!(series(&admission, "a", 9, now + hour), 1, "there are ten in all");
     }
 
     #[test]
@@ -258,11 +264,21 @@ mod tests {
     }
 
     #[test]
+    fn a_stranger_under_a_known_name_is_a_stranger() {
+        let admission = admission();
+        assert_eq!(instances(&admission, "known", 1, NOW), 1);
+        let now = NOW + DAY;
+        admission.instance(&gateway("known", 7), now).unwrap();
+        assert_eq!(series_of(&admission, ("known", "i-7"), 9, now), 4);
+        assert_eq!(series(&admission, "known", 9, now), 2, "one sender has six");
+    }
+
+    #[test]
     fn series_that_went_make_room() {
         let admission = admission();
         assert_eq!(series(&admission, "a", 9, NOW), 4);
         admission.recount(&HashMap::new());
-        assert_eq!(series(&admission, "a", 9, NOW), 4);
+        assert_eq!(series(&admission, "a", 9, NOW + DAY), 4);
     }
 
     #[test]

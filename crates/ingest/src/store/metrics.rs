@@ -190,7 +190,6 @@ impl Metrics {
         let mut added = Added::new();
         let mut counted = Counted::new();
         let mut taught = learning::Counted::default();
-        let mut strangers = self.admission.series_of_strangers(now);
         for part in &batch.parts {
             if let Err(reason) = self.admission.instance(&part.gateway, now) {
                 rejected.add(reason, part.points.len() as u64);
@@ -218,7 +217,7 @@ impl Metrics {
                 let table = SeriesTable {
                     known: &mut self.series,
                     admission: &self.admission,
-                    strangers: &mut strangers,
+                    instance: &part.gateway.instance,
                     now,
                     patterns: &self.patterns,
                     fresh,
@@ -312,8 +311,8 @@ pub(crate) fn read_series(row: &Row<'_>) -> rusqlite::Result<SeriesKey> {
 struct SeriesTable<'a> {
     known: &'a mut HashMap<SeriesKey, i64>,
     admission: &'a Admission,
-    /// Series of strangers.
-    strangers: &'a mut usize,
+    /// That sends the batch.
+    instance: &'a str,
     /// Unix nanoseconds.
     now: i64,
     patterns: &'a KnownPatterns,
@@ -329,7 +328,7 @@ fn series_id(
     table: SeriesTable<'_>,
     key: &SeriesKey,
 ) -> Result<Result<i64, Rejection>, StoreError> {
-    let SeriesTable { known, admission, strangers, now, patterns, fresh } = table;
+    let SeriesTable { known, admission, instance, now, patterns, fresh } = table;
     if let Some(id) = known.get(key) {
         return Ok(Ok(*id));
     }
@@ -340,7 +339,7 @@ fn series_id(
     if let Some(id) = known.get(key) {
         return Ok(Ok(*id));
     }
-    if let Err(reason) = admission.series(key, strangers, now) {
+    if let Err(reason) = admission.series(key, instance, now) {
         return Ok(Err(reason));
     }
     transaction

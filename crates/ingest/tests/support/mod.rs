@@ -145,6 +145,12 @@ impl Service {
         Answer::of(request.send(body))
     }
 
+    pub(crate) fn put(&self, path: &str, body: &str) -> Answer {
+        let request =
+            self.agent.put(format!("{}{path}", self.url)).header("content-type", "application/json");
+        Answer::of(request.send(body))
+    }
+
     /// Sends an export, with its identity when it has one.
     pub(crate) fn send(
         &self,

@@ -3,10 +3,16 @@
 //! A response of 2xx is a delivery. 408, 429, 5xx and a failed connection are tried again; any other response is final,
 //! because the same request would get it again.
 
+mod alertmanager;
 mod http;
+mod pagerduty;
+mod slack;
 mod webhook;
 
+pub use alertmanager::AlertmanagerConfig;
 pub(crate) use http::Reach;
+pub use pagerduty::PagerdutyConfig;
+pub use slack::SlackConfig;
 pub use webhook::WebhookConfig;
 
 use super::engine::Origin;
@@ -30,6 +36,12 @@ pub struct ReceiverConfig {
     pub send_resolved: Option<bool>,
     /// JSON to an address of your own, signed.
     pub webhook: Option<WebhookConfig>,
+    /// A channel of Slack, by an incoming webhook.
+    pub slack: Option<SlackConfig>,
+    /// A service of PagerDuty.
+    pub pagerduty: Option<PagerdutyConfig>,
+    /// An Alertmanager of Prometheus.
+    pub alertmanager: Option<AlertmanagerConfig>,
 }
 
 /// A text that must not be seen: its debug output and its errors do not have it.
@@ -45,6 +57,11 @@ impl fmt::Debug for Secret {
 }
 
 impl Secret {
+    /// A text that is none, where one is expected.
+    fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -116,6 +133,9 @@ pub(crate) struct Receiver {
 #[derive(Debug, Clone)]
 enum Target {
     Webhook(webhook::Webhook),
+    Slack(slack::Slack),
+    Pagerduty(pagerduty::Pagerduty),
+    Alertmanager(alertmanager::Alertmanager),
 }
 
 /// What of a receiver may be seen.
@@ -162,11 +182,24 @@ impl Receiver {
     /// The first defect, with its key and what was meant.
     pub(crate) fn compile(config: &ReceiverConfig, origin: Origin) -> Result<Self, RuleError> {
         check_name("name", &config.name)?;
+        let ReceiverConfig { webhook, slack, pagerduty, alertmanager, .. } = config;
         let mut targets = Vec::new();
-        if let Some(webhook) = &config.webhook {
-            targets.push(Target::Webhook(
-                webhook::Webhook::compile(webhook, origin).map_err(|error| error.under("webhook"))?,
-            ));
+        let under = |kind: &'static str| move |error: RuleError| error.under(kind);
+        if let Some(config) = webhook {
+            let webhook = webhook::Webhook::compile(config, origin).map_err(under("webhook"))?;
+            targets.push(Target::Webhook(webhook));
+        }
+        if let Some(config) = slack {
+            targets.push(Target::Slack(slack::Slack::compile(config, origin).map_err(under("slack"))?));
+        }
+        if let Some(config) = pagerduty {
+            let pagerduty = pagerduty::Pagerduty::compile(config, origin).map_err(under("pagerduty"))?;
+            targets.push(Target::Pagerduty(pagerduty));
+        }
+        if let Some(config) = alertmanager {
+            let alertmanager =
+                alertmanager::Alertmanager::compile(config, origin).map_err(under("alertmanager"))?;
+            targets.push(Target::Alertmanager(alertmanager));
         }
         let (Some(target), true) = (targets.pop(), targets.is_empty()) else {
             let message = format!("a receiver has one kind: write one of {}", KINDS.join(", "));
@@ -184,6 +217,9 @@ impl Receiver {
     pub(crate) fn shown(&self) -> Shown {
         let (kind, host) = match &self.target {
             Target::Webhook(webhook) => ("webhook", webhook.host()),
+            Target::Slack(slack) => ("slack", slack.host()),
+            Target::Pagerduty(pagerduty) => ("pagerduty", pagerduty.host()),
+            Target::Alertmanager(alertmanager) => ("alertmanager", alertmanager.host()),
         };
         Shown { name: self.name.clone(), kind, host, origin: self.origin, send_resolved: self.send_resolved }
     }
@@ -193,9 +229,12 @@ impl Receiver {
     pub(crate) fn send(&self, message: &Message, id: i64, now: i64) -> Result<Option<u16>, SendError> {
         match &self.target {
             Target::Webhook(webhook) => webhook.send(message, id, now),
+            Target::Slack(slack) => slack.send(message),
+            Target::Pagerduty(pagerduty) => pagerduty.send(message),
+            Target::Alertmanager(alertmanager) => alertmanager.send(message, now),
         }
     }
 }
 
 /// The keys of the kinds.
-const KINDS: [&str; 1] = ["webhook"];
+const KINDS: [&str; 4] = ["webhook", "slack", "pagerduty", "alertmanager"];

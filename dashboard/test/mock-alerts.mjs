@@ -1,0 +1,50 @@
+// Alerts of the stand-in: one that fires, one that is about to, the rules, and a receiver that cannot be reached.
+
+const minutes = (count) => new Date(Math.floor(Date.now() / 60_000) * 60_000 - count * 60_000).toISOString();
+
+const rule = (name, measure, unit, above, more = {}) => ({
+  name, enabled: true, measure, above, unit, window_minutes: 10, sustain_minutes: 5, recover_minutes: 10, min_requests: 100, min_errors: 10, max_instances: 100, missing: 'resolve',
+  repeat_minutes: 240, severity: 'warning', origin: 'built_in', state: 'inactive', firing: 0, muted_until: null, value: 0.2, instances: 1, beyond: 0, error: null, ...more,
+});
+
+const alert = (name, measure, unit, threshold, values, more = {}) => ({
+  id: `id-${name}`, rule: name, severity: 'warning', state: 'firing', labels: { service: 'shop', environment: 'production' }, since: minutes(12), fired_at: minutes(7), value: values.at(-1), threshold,
+  recover_at: threshold * 0.9, side: 'above', measure, unit, muted: false, announced_at: minutes(7), view: '/?environment=production&service=shop&range=1h',
+  recent: values.map((value, index) => ({ time: minutes(values.length - index), value })), ...more,
+});
+
+const delivery = (id, outcome, more = {}) => ({
+  id, receiver: 'ops', rule: 'errors', alert: 'id-errors', kind: 'firing', title: 'Firing: errors (production, shop): 3.4 % errors', created_at: minutes(7), outcome, attempts: 1, last_at: minutes(7), next_at: null,
+  status: outcome === 'delivered' ? 200 : 503, error: outcome === 'delivered' ? null : 'it responded with 503', ...more,
+});
+
+/** The answers by path. `mock.alerts` replaces what fires. */
+export const alertAnswers = {
+  alerts: ({ mock }) => ({
+    evaluated_to: minutes(1),
+    alerts: mock.alerts ?? [
+      alert('errors', 'error_percent', '%', 1, [0.2, 0.3, null, 0.4, 1.8, 2.9, 3.4]),
+      alert('latency', 'p95_ms', 'ms', 200, [120, 150, 210], { state: 'pending', fired_at: null, announced_at: null }),
+    ],
+    rules: [
+      rule('errors', 'error_percent', '%', 1, { state: 'firing', firing: 1, value: 3.4 }),
+      rule('gateway-lost', 'gateway_silence_seconds', 's', 300, { severity: 'critical', value: 4 }),
+      rule('latency', 'p95_ms', 'ms', 200, { state: 'pending', value: 210 }),
+      rule('slow-checkout', 'p99_ms', 'ms', 1500, { origin: 'file', each: ['route'], error: 'the query took too long: ask for a shorter range', muted_until: new Date(Date.now() + 3_600_000).toISOString() }),
+      ...(mock.rules ?? []),
+    ],
+    receivers: [{ name: 'ops', kind: 'webhook', host: 'hooks.example.com', origin: 'file', send_resolved: true, last: delivery(3, 'waiting', { attempts: 4, next_at: minutes(-5) }) }],
+  }),
+  'alerts/deliveries': () => ({ rows: [delivery(3, 'waiting', { attempts: 4, next_at: minutes(-5) }), delivery(2, 'delivered')], next: null }),
+};
+
+/** A change: it is noted in `mock.changes`, and `mock.refuseChange` refuses it. */
+export async function changeAlerts(mock, request, url, response) {
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const body = chunks.length === 0 ? undefined : JSON.parse(Buffer.concat(chunks));
+  mock.changes.push({ method: request.method, path: url.pathname, body, csrf: request.headers['x-gatelens-csrf'] });
+  const status = mock.refuseChange ? 422 : 200;
+  const answer = mock.refuseChange ? { error: { code: 'invalid_rule', message: mock.refuseChange, field: 'above' } } : {};
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer));
+}
