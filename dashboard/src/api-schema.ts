@@ -537,6 +537,24 @@ export interface components {
         AlertHistory: {
             rows: components["schemas"]["AlertIncident"][];
         };
+        Storage: {
+            bytes: {
+                counters: number;
+                requests: number;
+                set_aside: number;
+            };
+            limit_bytes: number | null;
+            removed: components["schemas"]["RemovedData"][];
+        };
+        RemovedData: {
+            /** @enum {string} */
+            kind: "bodies" | "requests" | "minutes" | "half_hours";
+            count: number;
+            /** Format: date-time */
+            until: string;
+            /** Format: date-time */
+            at: string;
+        };
         AuditEntry: {
             /** Format: date-time */
             time: string;

@@ -50,5 +50,24 @@ fn check(mode: Mode) {
         Ok((rows == 2).then_some(rows))
     });
     assert_eq!(found.unwrap(), 2);
+    let of_path = "/api/v1/requests?path=/status/*,/dead&host=!_OTHER&sort=duration";
+    let slowest = stack.ingest.get_json(of_path).unwrap()["rows"].as_array().unwrap().clone();
+    assert_eq!(slowest.len(), 2, "{slowest:#?}");
+    assert!(slowest[0]["duration_ms"].as_f64() >= slowest[1]["duration_ms"].as_f64(), "{slowest:#?}");
+
+    // Counts know the gateway that made them.
+    let gateway = rows[0]["gateway"].as_str().unwrap().to_owned();
+    let counted = wait::eventually("the counts of the gateway", || {
+        let summary = stack.ingest.get_json("/api/v1/summary?group_by=gateway")?;
+        Ok((summary["rows"][0]["requests"] == 5).then(|| summary["rows"].clone()))
+    });
+    let counted = counted.unwrap();
+    assert_eq!(
+        (&counted[0]["gateway"], counted.as_array().unwrap().len()),
+        (&json!(gateway), 1),
+        "{counted:#}"
+    );
+    let others = stack.ingest.get_json(&format!("/api/v1/summary?gateway=!{gateway}")).unwrap();
+    assert_eq!(others["rows"][0]["requests"], 0, "{others:#}");
     assert_eq!(report::request_log(&stack.ingest).len(), 5);
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use gatelens_ingest::alerts::AlertsConfig;
-use gatelens_ingest::config::Options;
+use gatelens_ingest::config::{Options, OptionsError};
 
 use crate::problem::Problem;
 use crate::yaml::{self, Content, Node, Place};
@@ -73,6 +73,9 @@ pub(crate) fn problems(document: &Node) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Err(error) = crate::log::levels(options.log_level()) {
         problems.push(Problem::error(document.key_place("log_level"), error.to_string()).about("log_level"));
+    }
+    if let Err(error @ OptionsError::MaxDisk { .. }) = options.clone().settle() {
+        problems.push(Problem::error(document.key_place("max_disk"), error.to_string()).about("max_disk"));
     }
     if let Some(Err(error)) = options.alerts.as_ref().map(AlertsConfig::check) {
         let path = format!("alerts.{}", error.path);

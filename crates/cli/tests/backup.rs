@@ -103,8 +103,8 @@ fn nothing_is_overwritten_or_put_back_that_is_not_whole() {
     let copy = Path::new(&backup).join("metrics.db");
     let whole = std::fs::read(&copy).unwrap();
     let mut bytes = whole.clone();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 4096].fill(0xa5);
+    // Pages of 8 KiB, after the first.
+    bytes[8_192..40_960].fill(0xa5);
     std::fs::write(&copy, &bytes).unwrap();
     run(&["restore", "--data", &data, "--force", &backup], 1, &["metrics.db is damaged"]);
     std::fs::write(&copy, &whole).unwrap();

@@ -62,6 +62,7 @@ keys!(
     listen,
     log_format,
     log_level,
+    max_disk,
     reader_requests_per_second,
     sender_bytes_per_second,
     sender_requests_per_second,
@@ -154,6 +155,11 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "DAYS"))]
     #[cfg_attr(feature = "schema", schemars(with = "Days", extend("default" = default::REQUESTS, "examples" = [7])))]
     pub keep_requests: Option<Days>,
+    /// Bytes that the data may take, 64 MiB or more, such as `20GiB`. Beyond, the oldest bodies go first, then the oldest
+    /// requests of the log, and counts last. Without it there is no limit.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "SIZE"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Size", extend("examples" = ["20GiB"])))]
+    pub max_disk: Option<Size>,
     /// Days that the audit log is kept. Default 396.
     #[cfg_attr(feature = "clap", arg(long, value_name = "DAYS"))]
     #[cfg_attr(feature = "schema", schemars(with = "Days", extend("default" = default::AUDIT, "examples" = [730])))]
@@ -195,6 +201,12 @@ pub enum OptionsError {
         /// Its key.
         key: &'static str,
     },
+    /// The limit of the data is smaller than the journals of the files alone may be.
+    #[error("`max_disk` is {found}, and 64 MiB is the least: give the data more room")]
+    MaxDisk {
+        /// The limit.
+        found: u64,
+    },
     /// An option has no meaning without another.
     #[error("the option `{key}` needs `{missing}`: add `--{}` or the key to the file", missing.replace('_', "-"))]
     Alone {
@@ -211,6 +223,13 @@ pub enum OptionsError {
         /// Its key.
         key: &'static str,
     },
+}
+
+/// The least limit of the data.
+const MIN_DISK: u64 = 64 << 20;
+
+fn at_least(bytes: u64) -> Result<u64, OptionsError> {
+    if bytes >= MIN_DISK { Ok(bytes) } else { Err(OptionsError::MaxDisk { found: bytes }) }
 }
 
 impl Options {
@@ -276,6 +295,7 @@ impl Options {
                 minutes,
                 half_hours: days(self.keep_half_hours, default::HALF_HOURS).max(minutes),
                 requests: days(self.keep_requests, default::REQUESTS),
+                max_disk: self.max_disk.map(Size::bytes).map(at_least).transpose()?,
                 audit: days(self.keep_audit, default::AUDIT),
                 ..Retention::default()
             },
@@ -347,6 +367,16 @@ mod tests {
         check(r#"{"log_format": "jsn"}"#, "log_format", 2, &["did you mean `json`?"]);
         assert_eq!(Options::parse("{}").unwrap(), Options::default());
         assert_eq!(Options::parse(r#"{"data": null}"#).unwrap(), Options::default());
+    }
+
+    #[test]
+    fn the_data_has_room_for_its_journals() {
+        let settled = |size: &str| {
+            let options = Options::parse(&format!(r#"{{"data": "x", "max_disk": "{size}"}}"#)).unwrap();
+            options.settle().map(|config| config.retention.max_disk)
+        };
+        assert_eq!(settled("64MiB").unwrap(), Some(64 << 20));
+        assert_eq!(settled("63MiB").unwrap_err(), OptionsError::MaxDisk { found: 63 << 20 });
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::http::State;
 use crate::retention::Retention;
 use crate::store::{DataDir, Refused, Writers};
-use crate::upkeep::control;
+use crate::upkeep::{control, disk};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,11 @@ const PRUNE_RETRY: Duration = Duration::from_secs(60);
 
 /// All of it that concerns the files.
 pub(crate) async fn upkeep(writers: Arc<Writers>, data: Arc<DataDir>, retention: Retention) {
-    tokio::join!(prune(Arc::clone(&writers), retention), control::serve(data.path(), writers));
+    tokio::join!(
+        disk::keep_within(retention.max_disk, &data, &writers),
+        prune(Arc::clone(&writers), retention),
+        control::serve(data.path(), Arc::clone(&writers)),
+    );
 }
 
 /// Removes what is older than `retention` keeps it, at once and then every hour, until the writers stop.

@@ -20,6 +20,9 @@ pub struct Retention {
     pub batches: Duration,
     /// The state of a gateway that no longer reports.
     pub gateways: Duration,
+    /// Bytes that the files may take. Beyond, the oldest bodies go, then the oldest requests of the log, then the oldest
+    /// counts, whatever the ages are. `None`: no limit.
+    pub max_disk: Option<u64>,
     /// Entries of the audit log.
     pub audit: Duration,
 }
@@ -32,6 +35,7 @@ impl Default for Retention {
             requests: 15 * DAY,
             batches: DAY,
             gateways: 30 * DAY,
+            max_disk: None,
             audit: 396 * DAY,
         }
     }

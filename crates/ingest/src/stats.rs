@@ -2,9 +2,11 @@
 
 use crate::learning::Attention;
 use crate::model::{Rejection, Rejections, Signal};
-use crate::store::Stored;
+use crate::store::reduce::Kind;
+use crate::store::{Removal, Stored};
 use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use prometheus::{Registry, TextEncoder, core::Collector};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Upper bounds in seconds of the histogram of answers.
@@ -60,6 +62,10 @@ pub(crate) struct Stats {
     tls_outdated: IntGauge,
     store_bytes: IntGaugeVec,
     troubles: IntGauge,
+    store_limit: IntGauge,
+    store_removed: IntGaugeVec,
+    store_removed_until: IntGaugeVec,
+    store_removed_at: IntGaugeVec,
 }
 
 /// Values that are measured when the metrics are read.
@@ -76,6 +82,10 @@ pub(crate) struct Gauges {
     pub(crate) store_bytes: Vec<(&'static str, u64)>,
     /// Files that are damaged or unreadable.
     pub(crate) troubles: usize,
+    /// Bytes that the files may take.
+    pub(crate) store_limit: Option<u64>,
+    /// Data removed for want of room.
+    pub(crate) removals: BTreeMap<Kind, Removal>,
     /// Unix seconds.
     pub(crate) started_at: f64,
 }
@@ -154,6 +164,22 @@ impl Stats {
             )?,
             store_bytes: gauges("store_bytes", "Bytes on disk by kind of file.", &["file"])?,
             troubles: gauge("troubled_files", "Files set aside or not readable, see /healthz.")?,
+            store_limit: gauge("store_limit_bytes", "Bytes that the files may take; 0: no limit.")?,
+            store_removed: gauges(
+                "store_removed",
+                "Bodies, requests and rows of counts removed since the start to stay within the limit.",
+                &["kind"],
+            )?,
+            store_removed_until: gauges(
+                "store_removed_until_seconds",
+                "Data of the kind before this Unix time was removed to stay within the limit; 0: none.",
+                &["kind"],
+            )?,
+            store_removed_at: gauges(
+                "store_removed_at_seconds",
+                "Unix time of the last removal to stay within the limit; 0: none.",
+                &["kind"],
+            )?,
             registry,
         };
         // A counter that does not exist until its first event cannot be alerted on.
@@ -262,6 +288,18 @@ impl Stats {
         self.answer_bytes.set(whole(gauges.answer_bytes as u64));
         self.tls_outdated.set(i64::from(gauges.tls_outdated));
         self.troubles.set(whole(gauges.troubles as u64));
+        self.store_limit.set(whole(gauges.store_limit.unwrap_or_default()));
+        for kind in Kind::ALL {
+            let removal = gauges.removals.get(&kind);
+            let seconds = |nanos: i64| nanos.div_euclid(1_000_000_000);
+            for (gauge, value) in [
+                (&self.store_removed, removal.map(|removal| whole(removal.count))),
+                (&self.store_removed_until, removal.map(|removal| seconds(removal.until))),
+                (&self.store_removed_at, removal.map(|removal| seconds(removal.at))),
+            ] {
+                gauge.with_label_values(&[kind.name()]).set(value.unwrap_or_default());
+            }
+        }
         for (writer, depth) in gauges.queues {
             self.queues.with_label_values(&[writer]).set(whole(depth as u64));
         }

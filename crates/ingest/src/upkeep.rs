@@ -1,5 +1,6 @@
-//! Work on the files of a store that an operator asks for: backups, and senders to forget.
+//! Work on the files of a store that an operator asks for: backups, senders to forget; and the limit of their size.
 
 pub mod backup;
 pub(crate) mod control;
+pub(crate) mod disk;
 pub mod forget;

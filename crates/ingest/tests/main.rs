@@ -10,6 +10,7 @@ mod by_gateway;
 mod captured;
 mod consumers;
 mod counts;
+mod disk;
 mod epochs;
 mod faults;
 mod half_close;

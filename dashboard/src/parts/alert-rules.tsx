@@ -87,7 +87,7 @@ export function AlertRules({ rules, refresh }: { rules: AlertRule[]; refresh: ()
                           Edit
                         </TextButton>
                       )}
-                      <TextButton disabled={busy} aria-label={`${rule.muted_until === null ? 'Mute' : 'Unmute'} ${rule.name}`} onClick={() => (rule.muted_until === null ? run('POST', `${path}/mute`, { until: until() }) : run('POST', `${path}/unmute`, {}))}>
+                      <TextButton disabled={busy} aria-label={`${rule.muted_until === null ? `Mute ${MUTE_HOURS} h` : 'Unmute'}: ${rule.name}`} onClick={() => (rule.muted_until === null ? run('POST', `${path}/mute`, { until: until() }) : run('POST', `${path}/unmute`, {}))}>
                         {rule.muted_until === null ? `Mute ${MUTE_HOURS} h` : 'Unmute'}
                       </TextButton>
                       {rule.origin === 'page' && (

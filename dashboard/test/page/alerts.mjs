@@ -47,7 +47,7 @@ describe('alerts', { concurrency: 2 }, () => {
     assert.deepEqual([made.method, made.path, made.csrf], ['POST', '/api/v1/alerts/rules', '1']);
     assert.deepEqual([made.body.name, made.body.measure, made.body.above, made.body.below], ['mine', 'p95_ms', 500, undefined]);
     await page.getByRole('form', { name: 'New rule' }).waitFor({ state: 'detached' });
-    await page.getByRole('button', { name: 'Mute latency' }).click();
+    await page.getByRole('button', { name: 'Mute 4 h: latency' }).click();
     const muted = (await changes(3))[2];
     assert.equal(muted.path, '/api/v1/alerts/rules/latency/mute');
     assert.ok(Date.parse(muted.body.until) > Date.now() + 3 * 3_600_000);

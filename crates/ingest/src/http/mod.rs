@@ -19,6 +19,7 @@ mod redact;
 mod refusal;
 mod session;
 mod socket;
+mod storage;
 mod tls;
 
 use crate::alerts::{self as alerting, AlertStats, Alerts, AlertsConfig};
@@ -157,6 +158,8 @@ pub(crate) struct State {
     sign_ins: Arc<Semaphore>,
     health: tokio::sync::Mutex<Option<api::Health>>,
     stats: Arc<Stats>,
+    /// Bytes that the files may take.
+    max_disk: Option<u64>,
     /// Unix seconds.
     started_at: f64,
 }
@@ -204,6 +207,7 @@ impl Server {
             sign_ins: Arc::new(Semaphore::new(limits.sign_ins)),
             health: tokio::sync::Mutex::new(None),
             stats: Arc::new(stats),
+            max_disk: retention.max_disk,
             started_at: clock::now() as f64 / 1e9,
             store: Box::new(Files::new(Arc::clone(&data), limits.clone())),
             hosts: host::Hosts::new(network.hosts),
@@ -315,6 +319,8 @@ async fn stats(extract::State(state): extract::State<Arc<State>>) -> Response {
         queues: state.writers.queues(),
         store_bytes: state.data.sizes(),
         troubles: state.data.troubles().len(),
+        store_limit: state.max_disk,
+        removals: state.data.removals(),
         answer_bytes: state.limits.answer_bytes.saturating_sub(state.answers.available_permits()),
         tls_outdated: state.tls.as_ref().is_some_and(|tls| tls.trouble().is_some()),
         started_at: state.started_at,

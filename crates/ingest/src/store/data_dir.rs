@@ -5,6 +5,7 @@
 //! is logged once and stays visible in the answer to `/healthz`.
 
 use super::StoreError;
+use super::reduce::{Kind, Reduced};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,11 +22,24 @@ pub(crate) struct DataDir {
     path: PathBuf,
     /// By file, the last thing that was wrong with it.
     troubles: Mutex<BTreeMap<PathBuf, String>>,
+    /// Removed since the start because there was no room.
+    removals: Mutex<BTreeMap<Kind, Removal>>,
+}
+
+/// Data that was removed because there was no room.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Removal {
+    /// Since the start of the service: bodies, requests, or rows of counts.
+    pub(crate) count: u64,
+    /// All older data of the kind is gone. Unix nanoseconds.
+    pub(crate) until: i64,
+    /// The last time. Unix nanoseconds.
+    pub(crate) at: i64,
 }
 
 impl DataDir {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, troubles: Mutex::default() }
+        Self { path, troubles: Mutex::default(), removals: Mutex::default() }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -64,6 +78,25 @@ impl DataDir {
             *size += entry.metadata().map_or(0, |metadata| metadata.len());
         }
         sizes.to_vec()
+    }
+
+    /// Bytes on disk of the files in use.
+    pub(crate) fn live_bytes(&self) -> u64 {
+        self.sizes().iter().filter(|(kind, _)| *kind != "set_aside").map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Notes at `now` (Unix nanoseconds) that data was removed because there was no room.
+    pub(crate) fn removed(&self, kind: Kind, reduced: Reduced, now: i64) {
+        let mut removals = self.removals.lock().unwrap_or_else(PoisonError::into_inner);
+        let removal = removals.entry(kind).or_insert(Removal { count: 0, until: i64::MIN, at: now });
+        removal.count += reduced.removed;
+        removal.until = removal.until.max(reduced.until);
+        removal.at = now;
+    }
+
+    /// The data that was removed because there was no room.
+    pub(crate) fn removals(&self) -> BTreeMap<Kind, Removal> {
+        self.removals.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Opens a file. If it cannot be opened and `may_go`, it is set aside, and the second try creates a new one.

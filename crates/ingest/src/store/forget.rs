@@ -98,7 +98,7 @@ pub(super) fn counters(
         "SELECT coalesce(sum(requests), 0) FROM half_hours WHERE series_id IN (SELECT id FROM temp.doomed_series)",
     )?;
     done.shared_series = one("SELECT count(*) FROM temp.shared_series")?;
-    for table in ["minutes", "half_hours"] {
+    for table in ["minutes", "half_hours", "gateway_minutes", "gateway_half_hours"] {
         transaction.execute_batch(&format!(
             "DELETE FROM {table} WHERE series_id IN (SELECT id FROM temp.doomed_series)"
         ))?;
@@ -269,5 +269,11 @@ fn remove_gateways(file: &Connection) -> Result<(), StoreError> {
         ))?;
     }
     file.execute_batch(&format!("DELETE FROM gateways WHERE id IN ({gone})"))?;
+    // Rows that others have counted in, too, name the instance by its number only.
+    file.execute_batch(
+        "UPDATE instances SET name = '' || id || ' (forgotten)' WHERE name IN
+           (SELECT instance FROM temp.doomed_gateways WHERE NOT at_work)
+           AND name NOT IN (SELECT instance FROM gateways)",
+    )?;
     Ok(())
 }

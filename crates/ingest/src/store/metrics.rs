@@ -7,6 +7,7 @@ use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::instances::Instances;
 use super::patterns;
+use super::reduce::{self, Kind, Reduced};
 use super::rollups::{self, Added};
 use super::sketch;
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, schema, series};
@@ -149,6 +150,24 @@ impl Metrics {
         }
     }
 
+    /// Takes a step towards a smaller file, beginning with the oldest counts. `None` when nothing of the kind is left.
+    pub(super) fn reduce(&mut self, kind: Kind) -> Result<Option<Reduced>, StoreError> {
+        let Self { connection, series, .. } = self;
+        reduce::reduce(connection, |file| {
+            let reduced = reduce::remove_counts(file, kind)?;
+            if let Some(Reduced { until, .. }) = reduced.filter(|_| kind == Kind::HalfHours) {
+                while series::remove_before(file, series, until.div_euclid(60_000_000_000))? == Pruned::More {
+                }
+            }
+            Ok(reduced)
+        })
+    }
+
+    /// Moves the journal into the file. False if a reader is in the way.
+    pub(super) fn checkpoint(&self) -> Result<bool, StoreError> {
+        reduce::checkpoint(&self.connection)
+    }
+
     /// Removes the counts that a selection takes, and their senders. `now` is in Unix nanoseconds.
     pub(super) fn forget(
         &mut self,
@@ -160,6 +179,7 @@ impl Metrics {
         if deed == Deed::Remove {
             self.series = load_series(&self.connection)?;
             self.consumers = Consumers::load(&self.connection)?;
+            self.instances = Instances::load(&self.connection)?;
             self.admission.recount(&self.series);
             scopes.iter().for_each(|scope| self.patterns.remove(scope));
         }

@@ -18,6 +18,7 @@ pub(crate) mod metrics;
 mod modes;
 mod patterns;
 mod prune;
+pub(crate) mod reduce;
 mod requests;
 pub(crate) mod rollups;
 mod schema;
@@ -27,7 +28,7 @@ mod tails;
 mod writer;
 
 pub(crate) use admission::Admission;
-pub(crate) use data_dir::{DataDir, remove_file};
+pub(crate) use data_dir::{DataDir, Removal, remove_file};
 pub use forget::{Deed, Forgotten, Selection};
 pub(crate) use modes::{create as create_file, prepare as prepare_directory};
 pub(crate) use patterns::{Lesson, load as load_patterns, load_of as load_patterns_of};

@@ -4,6 +4,7 @@ use super::accepted::RecentEpochs;
 use super::data_dir::DataDir;
 use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, received};
+use super::reduce::{self, Kind, Reduced};
 use super::tails::Tails;
 use super::{Admission, Pruned, StoreError, Stored, accepted, chunk, schema};
 use crate::model::{Gateway, Identity, Rejections, RequestBatch, RequestEvent, Signal, is_error};
@@ -93,8 +94,53 @@ impl Requests {
         let silent = day_of(before(now, retention.requests.saturating_add(retention.gateways)));
         let mut files = day_files(self.directory.path())?;
         files.retain(|(_, day)| *day < oldest && *day != self.day);
+        self.remove_days(files, silent)?;
+        Ok(Pruned::Done)
+    }
+
+    /// Takes a step towards a smaller log, beginning with the oldest day. `None` when nothing of the kind is left.
+    pub(super) fn reduce(&mut self, kind: Kind) -> Result<Option<Reduced>, StoreError> {
+        // A chunk that is removed may give its number to another sender's.
+        self.tails.clear();
+        for (path, day) in day_files(self.directory.path())?.into_iter().rev() {
+            let reduced = if day == self.day {
+                match kind {
+                    Kind::Bodies => reduce::reduce(&mut self.today, reduce::strip_bodies)?,
+                    _ => reduce::reduce(&mut self.today, reduce::remove_chunks)?,
+                }
+            } else if kind == Kind::Bodies {
+                reduce::reduce(&mut schema::open_requests(&path)?, reduce::strip_bodies)?
+            } else {
+                Some(self.remove_day(path, day)?)
+            };
+            if reduced.is_some() {
+                return Ok(reduced);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Moves the journal of today's file into the file. False if a reader is in the way.
+    pub(super) fn checkpoint(&self) -> Result<bool, StoreError> {
+        reduce::checkpoint(&self.today)
+    }
+
+    fn remove_day(&mut self, path: PathBuf, day: Date) -> Result<Reduced, StoreError> {
+        let sum = "SELECT coalesce(sum(n), 0), coalesce(max(t1), 0) FROM chunks";
+        let file = schema::open_read(&path).ok().flatten();
+        let found = file.and_then(|file| file.query_row(sum, [], |row| Ok((row.get(0)?, row.get(1)?))).ok());
+        let (records, until): (i64, i64) = found.unwrap_or_default();
+        let freed = std::fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        // Epochs of the last month are still accounted for.
+        let silent = day.saturating_sub(jiff::Span::new().days(30));
+        self.remove_days(vec![(path, day)], silent)?;
+        Ok(Reduced { removed: records.unsigned_abs(), until, freed })
+    }
+
+    /// Removes files of days; the counts of accepted records of epochs that stored some since `silent` stay.
+    fn remove_days(&mut self, files: Vec<(PathBuf, Date)>, silent: Date) -> Result<(), StoreError> {
         if files.is_empty() {
-            return Ok(Pruned::Done);
+            return Ok(());
         }
         let mut recent = RecentEpochs::since(silent);
         for file in std::iter::once(&self.today).chain(self.others.values()) {
@@ -111,7 +157,7 @@ impl Requests {
             }
             self.directory.remove(&path)?;
         }
-        Ok(Pruned::Done)
+        Ok(())
     }
 
     /// Removes from all days what a selection takes; `now` is in Unix nanoseconds.
@@ -238,12 +284,12 @@ pub(super) fn insert_chunk(
     gateway: &Gateway,
     events: &[RequestEvent],
 ) -> Result<i64, StoreError> {
-    let Some(Packed { t0, t1, n, errors, classes, longest, data }) = Packed::of(events)? else {
+    let Some(Packed { t0, t1, n, errors, classes, longest, bodies, data }) = Packed::of(events)? else {
         return Ok(0);
     };
     file.prepare_cached(
-        "INSERT INTO chunks (t0, t1, n, errors, classes, gateway, service, environment, data, longest)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO chunks (t0, t1, n, errors, classes, gateway, service, environment, data, longest, bodies)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?
     .execute(params![
         t0,
@@ -255,7 +301,8 @@ pub(super) fn insert_chunk(
         gateway.service,
         gateway.environment,
         data,
-        longest
+        longest,
+        bodies
     ])?;
     Ok(file.last_insert_rowid())
 }
@@ -264,11 +311,12 @@ pub(super) fn insert_chunk(
 pub(super) fn replace_chunk(file: &Connection, id: i64, events: &[RequestEvent]) -> Result<(), StoreError> {
     match Packed::of(events)? {
         None => file.prepare_cached("DELETE FROM chunks WHERE id = ?")?.execute([id])?,
-        Some(Packed { t0, t1, n, errors, classes, longest, data }) => file
+        Some(Packed { t0, t1, n, errors, classes, longest, bodies, data }) => file
             .prepare_cached(
-                "UPDATE chunks SET t0 = ?, t1 = ?, n = ?, errors = ?, classes = ?, longest = ?, data = ? WHERE id = ?",
+                "UPDATE chunks SET t0 = ?, t1 = ?, n = ?, errors = ?, classes = ?, longest = ?, bodies = ?, data = ?
+                 WHERE id = ?",
             )?
-            .execute(params![t0, t1, n, errors, classes, longest, data, id])?,
+            .execute(params![t0, t1, n, errors, classes, longest, bodies, data, id])?,
     };
     Ok(())
 }
@@ -281,6 +329,8 @@ struct Packed {
     errors: i64,
     classes: i64,
     longest: i64,
+    /// Whether there is a body.
+    bodies: bool,
     data: Vec<u8>,
 }
 
@@ -299,6 +349,7 @@ impl Packed {
             errors: errors as i64,
             classes: events.iter().fold(0i64, |mask, event| mask | 1 << (event.status / 100)),
             longest: i64::try_from(longest).unwrap_or(i64::MAX),
+            bodies: events.iter().any(|event| event.request_body.is_some() || event.response_body.is_some()),
             data: chunk::encode(events).map_err(|error| StoreError::file(Path::new("chunk"), error))?,
         }))
     }

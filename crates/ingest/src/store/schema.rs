@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 13;
+const VERSION: i64 = 14;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -339,6 +339,7 @@ FROM consumers c LEFT JOIN (SELECT DISTINCT service, environment, direction, con
 DROP TABLE consumers;
 ALTER TABLE new_consumers RENAME TO consumers;
 ",
+    "",
     super::audit::TABLE,
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
@@ -382,6 +383,11 @@ CREATE INDEX chunks_by_duration ON chunks (longest, id, t0, t1, errors, classes,
 ",
     "",
     "",
+    // Chunks of before may have bodies.
+    "
+ALTER TABLE chunks ADD COLUMN bodies INTEGER NOT NULL DEFAULT 1;    -- whether a request of it has a body
+CREATE INDEX chunks_with_bodies ON chunks (t1, id) WHERE bodies;
+",
     "",
 ];
 
@@ -426,6 +432,8 @@ fn open_write(path: &Path, tables: &str, migrations: &[&str]) -> Result<Connecti
     version.check(path)?;
     let mut prepare = || {
         connection.pragma_update(None, "page_size", PAGE_SIZE)?;
+        // Only a new file takes it. Space that was freed goes back when it is asked for.
+        connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         let _: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         // FULL makes a commit durable, NORMAL would make it merely consistent.
         connection.pragma_update(None, "synchronous", "FULL")?;

@@ -1,6 +1,7 @@
 //! The two writers, each a thread with a bounded queue in front of it.
 
 use super::metrics::Metrics;
+use super::reduce::{Kind, Reduced};
 use super::requests::Requests;
 use super::{Admission, DataDir, Deed, Forgotten, Lesson, Pruned, Selection, StoreError, modes, schema};
 use crate::auth::audit;
@@ -85,6 +86,8 @@ enum MetricJob {
     Label(Labelled, Reply<()>),
     Audit(audit::Entry, Reply<()>),
     Forget(Selection, Deed, Reply<Forgotten>),
+    Reduce(Kind, Reply<Option<Reduced>>),
+    Checkpoint(Reply<bool>),
 }
 
 enum RequestJob {
@@ -92,6 +95,8 @@ enum RequestJob {
     Probe(Reply<()>),
     Prune(Retention, Reply<Pruned>),
     Forget(Selection, Deed, Reply<Forgotten>),
+    Reduce(Kind, Reply<Option<Reduced>>),
+    Checkpoint(Reply<bool>),
 }
 
 impl Writers {
@@ -144,6 +149,24 @@ impl Writers {
         while self.metrics.submit(|reply| MetricJob::Prune(retention.clone(), reply)).await? == Pruned::More {
         }
         Ok(())
+    }
+
+    /// Takes a step towards smaller files. `None` when nothing of the kind is left to remove.
+    pub(crate) async fn reduce(&self, kind: Kind) -> Result<Option<Reduced>, Refused> {
+        match kind {
+            Kind::Bodies | Kind::Requests => {
+                self.requests.submit(|reply| RequestJob::Reduce(kind, reply)).await
+            }
+            Kind::Minutes | Kind::HalfHours => {
+                self.metrics.submit(|reply| MetricJob::Reduce(kind, reply)).await
+            }
+        }
+    }
+
+    /// Moves the journals into the files, so that their sizes are those of the data. False if a reader is in the way.
+    pub(crate) async fn checkpoint(&self) -> Result<bool, Refused> {
+        let requests = self.requests.submit(RequestJob::Checkpoint).await?;
+        Ok(self.metrics.submit(MetricJob::Checkpoint).await? && requests)
     }
 
     /// Removes what a selection takes, from the log first: what arrives meanwhile may be stored after it was looked for.
@@ -287,6 +310,8 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             MetricJob::Forget(selection, deed, reply) => {
                 drop(reply.send(store.forget(&selection, deed, clock::now())));
             }
+            MetricJob::Reduce(kind, reply) => drop(reply.send(store.reduce(kind))),
+            MetricJob::Checkpoint(reply) => drop(reply.send(store.checkpoint())),
             MetricJob::Audit(entry, reply) => drop(reply.send(store.audit(&entry, clock::now()))),
             MetricJob::Label(labelled, reply) => drop(reply.send(store.label(&labelled, clock::now()))),
             MetricJob::Learn(lesson, reply) => drop(reply.send(store.learn(lesson, clock::now()))),
@@ -305,6 +330,8 @@ fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
             RequestJob::Forget(selection, deed, reply) => {
                 drop(reply.send(store.forget(&selection, deed, clock::now())));
             }
+            RequestJob::Reduce(kind, reply) => drop(reply.send(store.reduce(kind))),
+            RequestJob::Checkpoint(reply) => drop(reply.send(store.checkpoint())),
             RequestJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
         }
     }

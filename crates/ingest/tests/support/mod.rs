@@ -1,7 +1,7 @@
 //! A server of one's own on a free port, and a client for it.
 
 use gatelens_ingest::alerts::AlertsConfig;
-use gatelens_ingest::{AccessConfig, Config, Limits, Network, Server};
+use gatelens_ingest::{AccessConfig, Config, Limits, Network, Retention, Server};
 pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
 use serde_json::Value;
@@ -20,6 +20,7 @@ pub(crate) struct Service {
     alerts: AlertsConfig,
     access: AccessConfig,
     network: Network,
+    retention: Retention,
     /// Kept for as long as a service may use it.
     dir: Option<TempDir>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
@@ -75,6 +76,7 @@ impl Service {
             alerts: AlertsConfig::default(),
             access,
             network,
+            retention: Retention::default(),
             dir: Some(dir),
             running: None,
             agent: config.build().new_agent(),
@@ -97,6 +99,12 @@ impl Service {
         self.stop();
         between(&self.data);
         self.run();
+    }
+
+    /// Starts again, and keeps data for other times or within another size.
+    pub(crate) fn keep(&mut self, retention: Retention) {
+        self.retention = retention;
+        self.restart(|_| ());
     }
 
     pub(crate) fn data(&self) -> &Path {
@@ -176,6 +184,7 @@ impl Service {
         let (stop, stopped) = oneshot::channel::<()>();
         let (address, bound) = std::sync::mpsc::channel();
         let config = Config {
+            retention: self.retention.clone(),
             alerts: self.alerts.clone(),
             access: self.access.clone(),
             network: self.network.clone(),

@@ -1,4 +1,5 @@
 use super::super::metrics::Metrics;
+use super::super::reduce::Kind as Removable;
 use super::super::{Admission, DataDir, Pruned};
 use crate::limits::Limits;
 use crate::model::{
@@ -222,4 +223,30 @@ fn invented_series_make_room_for_real_ones() {
     store.prune(later);
     real(&mut store, later + MINUTE);
     assert_eq!(store.requests(), [("/0".to_owned(), 1), ("/9".to_owned(), 7)].into());
+}
+
+#[test]
+fn the_oldest_counts_go_and_those_of_the_last_hour_stay() {
+    let mut store = Store::new();
+    for half_hour in 0..10 {
+        let count = half_hour as u64 + 1;
+        store.report(0, &[count, 1, 0, 0], NOON + half_hour * HALF_HOUR + MINUTE);
+    }
+    let size = |store: &Store| std::fs::metadata(store.dir.path().join("metrics.db")).unwrap().len();
+    store.metrics.checkpoint().unwrap();
+    let before = size(&store);
+    assert_eq!(store.requests(), [("/0".to_owned(), 10), ("/1".to_owned(), 1)].into());
+    for kind in [Removable::Minutes, Removable::HalfHours] {
+        let mut last = i64::MIN;
+        while let Some(reduced) = store.metrics.reduce(kind).unwrap() {
+            assert!(reduced.until > last && reduced.removed > 0, "{reduced:?}");
+            last = reduced.until;
+        }
+    }
+    let left = store.requests()["/0"];
+    assert!((2..=4).contains(&left), "{left}");
+    assert!(size(&store) <= before);
+    // The gateway counts on.
+    store.report(0, &[15, 1, 0, 0], NOON + 10 * HALF_HOUR);
+    assert_eq!(store.requests()["/0"], left + 5);
 }
