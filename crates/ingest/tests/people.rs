@@ -95,7 +95,7 @@ impl Guarded {
 }
 
 /// Who is let in at each operation of the description: nobody, viewer, analyst, admin, a sender.
-const WHO: [(&str, &str, [bool; 5]); 29] = [
+const WHO: [(&str, &str, [bool; 5]); 30] = [
     ("get", "/healthz", [true; 5]),
     ("get", "/metrics", READERS),
     ("post", "/v1/metrics", SENDERS),
@@ -113,6 +113,7 @@ const WHO: [(&str, &str, [bool; 5]); 29] = [
     ("get", "/api/v1/consumers", READERS),
     ("get", "/api/v1/patterns", READERS),
     ("get", "/api/v1/storage", READERS),
+    ("get", "/api/v1/audit", [false, false, false, true, false]),
     ("post", "/api/v1/redact", [false, false, true, true, false]),
     ("get", "/api/v1/alerts", READERS),
     ("get", "/api/v1/alerts/deliveries", READERS),
@@ -324,4 +325,61 @@ fn a_stranger_learns_of_health_and_not_of_files() {
         |answer: Answer| serde_json::from_slice::<Value>(&answer.body).unwrap()["troubles"].clone();
     assert_eq!(troubles(guarded.service.get("/healthz")), Value::Null);
     assert_eq!(troubles(guarded.get("/healthz", Role::Viewer)).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_audit_log_has_sign_ins_and_who_saw_bodies() {
+    let guarded = Guarded::start().with_a_request();
+    guarded.sign_in("mallory\n2026 admin", "wrong password");
+    let cookie = guarded.cookie("analyst");
+    let path = format!("/api/v1/requests?{EVER}");
+    let get = |path: &str| {
+        let answer = guarded.service.get_with(path, &[("cookie", &cookie)]);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    // Twice the same, as the page refreshes; then a question of its own, and two without content.
+    get(&path);
+    get(&format!("{path}&limit=7"));
+    get(&format!("{path}&status=200"));
+    get(&format!("{path}&status=404"));
+    assert_eq!(guarded.get(&path, Role::Viewer).status, 200);
+    guarded.service.send_any("delete", "/api/v1/session", &[("cookie", &cookie), CSRF]);
+
+    let rows = |query: &str| {
+        let answer = guarded.json(&format!("/api/v1/audit?{query}"), Role::Admin);
+        answer["rows"].as_array().unwrap().clone()
+    };
+    let shown: Vec<_> = rows("")
+        .iter()
+        .rev()
+        .map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+            assert!(text("peer") == "127.0.0.1" && text("time").starts_with("20"), "{row}");
+            (text("action"), text("actor"), text("role"))
+        })
+        .collect();
+    let entry =
+        |action: &str, actor: &str, role: &str| (action.to_owned(), actor.to_owned(), role.to_owned());
+    let expected = [
+        entry("sign_in_failed", "mallory\n2026 admin", ""),
+        entry("sign_in", "analyst", "analyst"),
+        entry("captured_read", "analyst", "analyst"),
+        entry("captured_read", "analyst", "analyst"),
+        entry("sign_out", "analyst", "analyst"),
+    ];
+    assert_eq!(shown, expected);
+    assert!(rows("action=captured_read")[0]["detail"].as_str().unwrap().contains("rows: 1, query: "));
+    assert_eq!(rows("actor=analyst").len(), 4);
+    assert_eq!(rows("from=2000-01-01T00:00:00Z&to=2001-01-01T00:00:00Z").len(), 0);
+    // Pages neither repeat nor miss.
+    let (mut cursor, mut walked) = (String::new(), 0);
+    loop {
+        let page = guarded.json(&format!("/api/v1/audit?limit=2&cursor={cursor}"), Role::Admin);
+        walked += page["rows"].as_array().unwrap().len();
+        match page["next"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(walked, expected.len());
 }

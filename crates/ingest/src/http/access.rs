@@ -41,10 +41,11 @@ const GET: Method = Method::GET;
 const POST: Method = Method::POST;
 const DELETE: Method = Method::DELETE;
 const VIEWER: Need = Need::Role(Role::Viewer);
+const ADMIN: Need = Need::Role(Role::Admin);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 22] = [
+const NEEDS: [(Method, &str, Need); 23] = [
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -63,6 +64,7 @@ const NEEDS: [(Method, &str, Need); 22] = [
     (GET, "/api/v1/consumers", VIEWER),
     (GET, "/api/v1/patterns", VIEWER),
     (GET, "/api/v1/storage", VIEWER),
+    (GET, "/api/v1/audit", ADMIN),
     // It shows no data of others, but a viewer has no bodies to preview.
     (POST, "/api/v1/redact", ANALYST),
     // Changes are for admins, as every path that is not here.

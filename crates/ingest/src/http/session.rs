@@ -6,6 +6,7 @@ use super::body;
 use super::memory::Account;
 use super::otlp::{JSON, media_type};
 use super::refusal::Refusal;
+use crate::auth::audit::{Action, Entry};
 use crate::auth::{LIFETIME, Principal, Role, SignInError};
 use crate::error::{QueryError, ReceiveError, json};
 use crate::query::params::none;
@@ -19,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes of a name and a password with their JSON around them.
 const MAX_BODY_BYTES: usize = 16 << 10;
+/// Characters of a name that are noted when it does not sign in.
+const MAX_NOTED_CHARS: usize = 128;
 const COOKIE: &str = "gatelens-session";
 /// A browser takes a cookie with this prefix only over TLS, for this host alone and all of its paths (RFC 6265bis, 4.1.3).
 const SECURE_COOKIE: &str = "__Host-gatelens-session";
@@ -81,6 +84,7 @@ pub(super) async fn sign_in(
     let Ok(place) = Arc::clone(&state.sign_ins).acquire_owned().await else {
         return QueryError::Stopped.into_response();
     };
+    let name = credentials.name.clone();
     let signing = {
         let state = Arc::clone(&state);
         tokio::task::spawn_blocking(move || {
@@ -91,8 +95,18 @@ pub(super) async fn sign_in(
     };
     match signing.await {
         Err(_) => QueryError::Stopped.into_response(),
-        Ok(Err(error)) => refusal_of(&error).into_response(),
+        Ok(Err(error)) => {
+            if matches!(error, SignInError::Wrong | SignInError::TooMany(_)) {
+                let name = name.chars().take(MAX_NOTED_CHARS).collect();
+                let (peer, action) = (address.to_string(), Action::SignInFailed);
+                let failed = Entry { actor: name, role: "", peer, action, detail: error.to_string() };
+                state.writers.audit(failed).await;
+            }
+            refusal_of(&error).into_response()
+        }
         Ok(Ok((value, person))) => {
+            let detail = "with a password".to_owned();
+            state.writers.audit(Entry::of(&person, address, Action::SignIn, detail)).await;
             let mut response = describe(&state, &Principal::Person(person));
             set_cookie(&mut response, &state, &value, LIFETIME);
             response
@@ -104,11 +118,13 @@ pub(super) async fn sign_in(
 pub(super) async fn sign_out(
     extract::State(state): Shared,
     extract::Extension(principal): extract::Extension<Principal>,
+    client: extract::Extension<Client>,
 ) -> Response {
     if let Principal::Person(person) = &principal
         && let Some(session) = &person.session
     {
         state.access.sign_out(&session.id);
+        state.writers.audit(Entry::of(person, client.address, Action::SignOut, String::new())).await;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
     set_cookie(&mut response, &state, "", Duration::ZERO);
