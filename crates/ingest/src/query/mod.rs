@@ -171,6 +171,14 @@ impl Question {
         })
     }
 
+    /// The earliest time that a question for requests is about, in Unix nanoseconds.
+    pub(crate) fn from(&self) -> i64 {
+        match self {
+            Self::Requests(question) => question.from(),
+            _ => i64::MIN,
+        }
+    }
+
     /// Asks a store.
     pub(crate) fn answer(&self, store: &dyn Store) -> Result<Answer, QueryError> {
         Ok(match self {
