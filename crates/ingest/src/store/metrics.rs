@@ -10,7 +10,8 @@ use super::patterns;
 use super::reduce::{self, Kind, Reduced};
 use super::rollups::{self, Added};
 use super::sketch;
-use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema, series};
+use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, schema, series};
+use crate::auth::audit::Entry;
 use crate::clock;
 use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
@@ -128,6 +129,11 @@ impl Metrics {
         self.consumers.put_labels(&transaction, labelled, now)?;
         transaction.commit()?;
         Ok(())
+    }
+
+    /// Adds an entry to the audit log. `now` is in Unix nanoseconds.
+    pub(super) fn audit(&mut self, entry: &Entry, now: i64) -> Result<(), StoreError> {
+        audit::append(&self.connection, entry, now)
     }
 
     /// Removes some expired data. `now` is in Unix nanoseconds.

@@ -7,6 +7,7 @@
 
 pub(crate) mod accepted;
 mod admission;
+mod audit;
 pub(crate) mod chunk;
 mod consumers;
 mod data_dir;
