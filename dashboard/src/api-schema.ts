@@ -303,7 +303,7 @@ export interface components {
         };
         Session: {
             required: boolean;
-            methods: ("password" | "oidc")[];
+            methods: "password"[];
             person: {
                 name: string;
                 /** @enum {string} */
@@ -541,6 +541,7 @@ export interface components {
             bytes: {
                 counters: number;
                 requests: number;
+                alerts: number;
                 set_aside: number;
             };
             limit_bytes: number | null;
@@ -554,6 +555,20 @@ export interface components {
             until: string;
             /** Format: date-time */
             at: string;
+        };
+        AuditEntry: {
+            /** Format: date-time */
+            time: string;
+            actor: string;
+            role: string | null;
+            peer: string | null;
+            /** @enum {string} */
+            action: "sign_in" | "sign_in_failed" | "sign_out" | "captured_read" | "change";
+            detail: string;
+        };
+        Audit: {
+            rows: components["schemas"]["AuditEntry"][];
+            next: string | null;
         };
     };
     responses: never;

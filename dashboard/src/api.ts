@@ -2,6 +2,7 @@
 
 import type { components } from './api-schema';
 import type { Filters } from './location';
+import { CSRF, isSignedOut, sessionEnded, sessionKnown } from './session';
 import type { Span } from './span';
 import type { Criteria, Dimension } from './views/facts';
 
@@ -96,7 +97,7 @@ export function ask<T>(path: string, signal: AbortSignal): Promise<T> {
 
 /** Like `ask`, for a query that does not fit in an address. */
 export function askWith<T>(path: string, question: unknown, signal: AbortSignal): Promise<T> {
-  const headers = { accept: 'application/json', 'content-type': 'application/json' };
+  const headers = { accept: 'application/json', 'content-type': 'application/json', ...CSRF };
   return exchange(path, { method: 'POST', headers, body: JSON.stringify(question) }, signal);
 }
 
@@ -107,6 +108,9 @@ export function change(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: u
 }
 
 async function exchange<T>(path: string, init: RequestInit, signal: AbortSignal): Promise<T> {
+  await sessionKnown();
+  signal.throwIfAborted();
+  if (isSignedOut()) throw new Failure('You are signed out', 'Sign in to see more.');
   let response: Response;
   let text: string;
   try {
@@ -122,6 +126,7 @@ async function exchange<T>(path: string, init: RequestInit, signal: AbortSignal)
   const body = parse(text);
   if (!response.ok) {
     const refusal = refusalOf(body);
+    if (response.status === 401) sessionEnded();
     throw new Failure(`The ingest responded with ${response.status}`, refusal ? wordsOf(refusal) : 'No further details.', refusal);
   }
   if (body === undefined) {

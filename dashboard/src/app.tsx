@@ -11,9 +11,13 @@ import { Heartbeat } from './parts/heartbeat';
 import { AutoIcon, Logo, MoonIcon, SunIcon } from './parts/icons';
 import { wordOf } from './parts/labels';
 import { Link } from './parts/link';
+import { PersonMenu } from './parts/person-menu';
 import { PeriodPicker } from './parts/period-picker';
+import { SignIn } from './parts/sign-in';
 import { usePeriod } from './period';
 import { useQuery } from './query';
+import { mustSignIn, useSession, type Session } from './session';
+import { AuditView } from './views/audit';
 import { AlertsView } from './views/alerts';
 import { ConsumersView } from './views/consumers';
 import { ConsumerView, RouteView } from './views/entity';
@@ -41,9 +45,38 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   alerts: AlertsView,
   gateways: GatewaysView,
   redaction: RedactionView,
+  audit: AuditView,
 };
 
 export function App() {
+  const session = useSession();
+  // Nothing of the person before stays on the page.
+  return mustSignIn(session) ? <SignedOut session={session} /> : <Shell session={session} />;
+}
+
+function SignedOut({ session }: { session: Session }) {
+  useEffect(() => {
+    document.title = 'Sign in · gatelens';
+  }, []);
+  return (
+    <>
+      <header className={styles.top}>
+        <span className={styles.brand}>
+          <Logo />
+          <span>gatelens</span>
+        </span>
+        <div className={styles.topEnd}>
+          <SchemeSwitch />
+        </div>
+      </header>
+      <main className={styles.main}>
+        <SignIn session={session} />
+      </main>
+    </>
+  );
+}
+
+function Shell({ session }: { session: Session | undefined }) {
   const { view, params } = usePlace();
   const filters = useMemo(() => filtersOf(params), [params]);
   const zone = zoneOf(params);
@@ -71,6 +104,7 @@ export function App() {
           <AlertBell alerts={alerts} />
           <Heartbeat gateways={gateways} />
           <SchemeSwitch />
+          {session?.person && <PersonMenu person={session.person} />}
         </div>
       </header>
       {view !== 'unknown' && (

@@ -51,6 +51,17 @@ describe('the stand-in fits the OpenAPI document', () => {
     assert.equal(body.rows.length, 1);
     assert.deepEqual(differences('/api/v1/patterns', 'get', 200, body), []);
   });
+  check('who is signed in', 'session');
+  test('what a viewer sees, and the audit log', async () => {
+    mock.mode = 'data';
+    mock.session = { required: true, methods: ['password'], person: { name: 'eve', role: 'viewer', expires_in: null } };
+    mock.audit = [{ time: '2026-06-20T12:00:00Z', actor: 'ada', role: null, peer: null, action: 'sign_in_failed', detail: '' }];
+    for (const path of ['requests', 'audit', 'session']) {
+      const body = await (await fetch(`${mock.url}/api/v1/${path}`)).json();
+      assert.deepEqual(differences(`/api/v1/${path}`, 'get', 200, body), []);
+    }
+    mock.session = { required: false, methods: [], person: null };
+  });
   check('an unavailable store', 'summary', { mode: 'error', status: 503 });
   check('an invalid time', 'requests?from=yesterday', { status: 400 });
   const preview = (config, content_type = 'application/json') => ({ config: JSON.stringify(config), direction: 'request', content_type, body: '{"password": "x"}' });

@@ -26,7 +26,7 @@ export const CONTENT_SECURITY_POLICY =
  * `split`: hosts and clusters are counted apart; `most` bounds the rows of a page; `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, learned: undefined, split: true, most: undefined, redact: undefined, asked: [], alerts: [], changes: [], refuseChange: undefined, delay_ms: 0, url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], person: null }, audit: [], alerts: [], changes: [], refuseChange: undefined, delay_ms: 0, url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -54,9 +54,11 @@ async function answer(mock, request, response) {
     return;
   }
   if (mock.mode === 'error') return refuse(response, 503, 'store', 'the store is read-only', null);
+  if (url.pathname === '/api/v1/session') return session(mock, request, response);
+  if (mock.session.required && mock.session.person === null) return refuse(response, 401, 'sign_in', 'sign in on the page', null);
   if (url.pathname === '/api/v1/redact') return preview(mock, request, response);
   if (url.pathname.startsWith('/api/v1/alerts/') && request.method !== 'GET') return changeAlerts(mock, request, url, response);
-  const endpoint = { summary, timeseries, requests, gateways, patterns, ...alertAnswers }[url.pathname.replace('/api/v1/', '')];
+  const endpoint = { summary, timeseries, requests, gateways, patterns, audit, ...alertAnswers }[url.pathname.replace('/api/v1/', '')];
   if (!endpoint) return refuse(response, 404, 'not_found', 'no such endpoint', null);
   const now = Date.now() / 1000;
   const query = { params: url.searchParams, mock, now };
@@ -72,6 +74,43 @@ async function answer(mock, request, response) {
 
 function refuse(response, status, code, message, field) {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ error: { code, message, field } }));
+}
+
+/** One person, whose password is `correct horse battery`; `mock.role` is the role that a sign-in gives. */
+async function session(mock, request, response) {
+  if (request.method === 'GET') return json(response, 200, mock.session);
+  if (request.headers['x-gatelens-csrf'] === undefined) return refuse(response, 403, 'csrf', 'the header is missing', null);
+  if (request.method === 'DELETE') {
+    mock.session = { ...mock.session, person: null };
+    response.writeHead(204).end();
+    return;
+  }
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const { name, password } = JSON.parse(Buffer.concat(chunks));
+  if (password !== 'correct horse battery') return refuse(response, 401, 'wrong_credentials', 'the name or the password is wrong', null);
+  mock.session = { ...mock.session, person: { name, role: mock.role ?? 'analyst', expires_in: 43_200 } };
+  json(response, 200, mock.session);
+}
+
+function json(response, status, body) {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+function audit({ params, mock }) {
+  const before = Number(params.get('cursor') ?? mock.audit.length);
+  const limit = Number(params.get('limit') ?? 100);
+  const rows = mock.audit.slice(Math.max(0, before - limit), before).reverse();
+  return { rows, next: before > limit ? String(before - limit) : null };
+}
+
+/** The fields that a viewer does not see. */
+const WITHHELD = ['query', 'client_address', 'client_port', 'user_agent', 'request_headers', 'response_headers', 'request_body', 'response_body'];
+
+function asSeen(row, role) {
+  if (role !== 'viewer') return row;
+  const seen = Object.fromEntries(Object.entries(row).filter(([field]) => !WITHHELD.includes(field)));
+  return { ...seen, withheld: WITHHELD.filter((field) => row[field] !== null && row[field] !== undefined) };
 }
 
 async function preview(mock, request, response) {
@@ -357,7 +396,8 @@ function requests({ params, from, to, now, mock }) {
     }
   }
   if (params.get('sort') === 'duration') rows.sort((a, b) => b.duration_ms - a.duration_ms);
-  return { from: rfc3339(from), to: rfc3339(to), rows, next: rows.length === limit ? String(slot) : null };
+  const seen = rows.map((row) => asSeen(row, mock.session.person?.role));
+  return { from: rfc3339(from), to: rfc3339(to), rows: seen, next: rows.length === limit ? String(slot) : null };
 }
 
 /** Two routes of the stand-in's traffic as if one of them had been learned. */

@@ -16,6 +16,7 @@ import './page/gateways.mjs';
 import './page/redaction.mjs';
 import './page/preview.mjs';
 import './page/states.mjs';
+import './page/sign-in.mjs';
 
 test('the page weighs less than 250 kB, compressed', async () => {
   const assets = new URL('../dist/assets/', import.meta.url);

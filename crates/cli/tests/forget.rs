@@ -68,7 +68,8 @@ fn forget(data: &Path, arguments: &[&str], status: i32) -> String {
 fn silence(data: &Path) {
     for entry in std::fs::read_dir(data).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "db") {
+        let name = path.file_name().unwrap().to_string_lossy();
+        if name == "metrics.db" || (name.starts_with("requests-") && name.ends_with(".db")) {
             let file = rusqlite::Connection::open(path).unwrap();
             file.execute("UPDATE gateways SET last_seen = last_seen - 600000000000", []).unwrap();
         }

@@ -27,6 +27,7 @@ mod default {
     pub(super) const MINUTES: u32 = 30;
     pub(super) const HALF_HOURS: u32 = 396;
     pub(super) const REQUESTS: u32 = 15;
+    pub(super) const AUDIT: u32 = 396;
     pub(super) const LOG_LEVEL: &str = "info";
 }
 
@@ -54,6 +55,7 @@ keys!(
     data,
     host,
     insecure,
+    keep_audit,
     keep_half_hours,
     keep_minutes,
     keep_requests,
@@ -158,6 +160,10 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "SIZE"))]
     #[cfg_attr(feature = "schema", schemars(with = "Size", extend("examples" = ["20GiB"])))]
     pub max_disk: Option<Size>,
+    /// Days that the audit log is kept. Default 396.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "DAYS"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Days", extend("default" = default::AUDIT, "examples" = [730])))]
+    pub keep_audit: Option<Days>,
     /// Form of the service's own log on the standard error. Default `text`.
     #[cfg_attr(feature = "clap", arg(long, value_enum, value_name = "FORMAT"))]
     #[cfg_attr(feature = "schema", schemars(with = "LogFormat", extend("default" = "text", "examples" = ["json"])))]
@@ -290,6 +296,7 @@ impl Options {
                 half_hours: days(self.keep_half_hours, default::HALF_HOURS).max(minutes),
                 requests: days(self.keep_requests, default::REQUESTS),
                 max_disk: self.max_disk.map(Size::bytes).map(at_least).transpose()?,
+                audit: days(self.keep_audit, default::AUDIT),
                 ..Retention::default()
             },
             network: Network {

@@ -23,6 +23,8 @@ pub struct Retention {
     /// Bytes that the files may take. Beyond, the oldest bodies go, then the oldest requests of the log, then the oldest
     /// counts, whatever the ages are. `None`: no limit.
     pub max_disk: Option<u64>,
+    /// Entries of the audit log.
+    pub audit: Duration,
 }
 
 impl Default for Retention {
@@ -34,6 +36,7 @@ impl Default for Retention {
             batches: DAY,
             gateways: 30 * DAY,
             max_disk: None,
+            audit: 396 * DAY,
         }
     }
 }

@@ -95,7 +95,7 @@ impl Guarded {
 }
 
 /// Who is let in at each operation of the description: nobody, viewer, analyst, admin, a sender.
-const WHO: [(&str, &str, [bool; 5]); 29] = [
+const WHO: [(&str, &str, [bool; 5]); 30] = [
     ("get", "/healthz", [true; 5]),
     ("get", "/metrics", READERS),
     ("post", "/v1/metrics", SENDERS),
@@ -113,6 +113,7 @@ const WHO: [(&str, &str, [bool; 5]); 29] = [
     ("get", "/api/v1/consumers", READERS),
     ("get", "/api/v1/patterns", READERS),
     ("get", "/api/v1/storage", READERS),
+    ("get", "/api/v1/audit", [false, false, false, true, false]),
     ("post", "/api/v1/redact", [false, false, true, true, false]),
     ("get", "/api/v1/alerts", READERS),
     ("get", "/api/v1/alerts/deliveries", READERS),
@@ -324,4 +325,102 @@ fn a_stranger_learns_of_health_and_not_of_files() {
         |answer: Answer| serde_json::from_slice::<Value>(&answer.body).unwrap()["troubles"].clone();
     assert_eq!(troubles(guarded.service.get("/healthz")), Value::Null);
     assert_eq!(troubles(guarded.get("/healthz", Role::Viewer)).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_audit_log_has_sign_ins_and_who_saw_bodies() {
+    let guarded = Guarded::start().with_a_request();
+    guarded.sign_in("mallory\n2026 admin", "wrong password");
+    let cookie = guarded.cookie("analyst");
+    let path = format!("/api/v1/requests?{EVER}");
+    let get = |path: &str| {
+        let answer = guarded.service.get_with(path, &[("cookie", &cookie)]);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    // Twice the same, as the page refreshes; then a question of its own, and two without content.
+    get(&path);
+    get(&format!("{path}&limit=7"));
+    get(&format!("{path}&status=200"));
+    get(&format!("{path}&status=404"));
+    assert_eq!(guarded.get(&path, Role::Viewer).status, 200);
+    guarded.service.send_any("delete", "/api/v1/session", &[("cookie", &cookie), CSRF]);
+
+    let rows = |query: &str| {
+        let answer = guarded.json(&format!("/api/v1/audit?{query}"), Role::Admin);
+        answer["rows"].as_array().unwrap().clone()
+    };
+    let shown: Vec<_> = rows("")
+        .iter()
+        .rev()
+        .map(|row| {
+            let text = |key: &str| row[key].as_str().unwrap_or_default().to_owned();
+            assert!(text("peer") == "127.0.0.1" && text("time").starts_with("20"), "{row}");
+            (text("action"), text("actor"), text("role"))
+        })
+        .collect();
+    let entry =
+        |action: &str, actor: &str, role: &str| (action.to_owned(), actor.to_owned(), role.to_owned());
+    let expected = [
+        entry("sign_in_failed", "mallory\n2026 admin", ""),
+        entry("sign_in", "analyst", "analyst"),
+        entry("captured_read", "analyst", "analyst"),
+        entry("captured_read", "analyst", "analyst"),
+        entry("sign_out", "analyst", "analyst"),
+    ];
+    assert_eq!(shown, expected);
+    assert!(rows("action=captured_read")[0]["detail"].as_str().unwrap().contains("rows: 1, query: "));
+    assert_eq!(rows("actor=analyst").len(), 4);
+    assert_eq!(rows("from=2000-01-01T00:00:00Z&to=2001-01-01T00:00:00Z").len(), 0);
+    // Pages neither repeat nor miss.
+    let (mut cursor, mut walked) = (String::new(), 0);
+    loop {
+        let page = guarded.json(&format!("/api/v1/audit?limit=2&cursor={cursor}"), Role::Admin);
+        walked += page["rows"].as_array().unwrap().len();
+        match page["next"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!(walked, expected.len());
+}
+
+#[test]
+fn a_question_that_reaches_further_back_is_noted_again() {
+    let guarded = Guarded::start().with_a_request();
+    let get = |from: &str, more: &str| {
+        let path = format!("/api/v1/requests?from={from}&to=2026-07-01T00:00:00Z{more}");
+        let rows = guarded.json(&path, Role::Analyst)["rows"].as_array().unwrap().len();
+        let noted = guarded.json("/api/v1/audit?action=captured_read", Role::Admin);
+        (rows, noted["rows"].as_array().unwrap().len())
+    };
+    assert_eq!(get("2026-06-20T00:00:00Z", ""), (1, 1));
+    assert_eq!(get("2026-06-20T00:00:10Z", ""), (1, 1), "a refresh");
+    assert_eq!(get("2020-01-01T00:00:00Z", ""), (1, 2), "all that there is");
+    assert_eq!(get("2026-06-20T00:00:00Z", "&limit=1"), (1, 2), "a part of it");
+}
+
+#[test]
+fn changes_are_in_the_audit_log() {
+    let guarded = Guarded::start();
+    let post = |body: &Value, role: Role| {
+        let headers = [("content-type", "application/json"), ("authorization", &*guarded.token(role))];
+        guarded.service.post("/api/v1/alerts/rules", &headers, body.to_string().as_bytes()).status
+    };
+    let rule = json!({"name": "slow", "above": 500});
+    assert_eq!(post(&json!({"name": "slow"}), Role::Admin), 422);
+    assert_eq!(post(&rule, Role::Analyst), 403);
+    assert_eq!(post(&rule, Role::Admin), 200);
+    let changes = guarded.json("/api/v1/audit?action=change", Role::Admin);
+    let [change] = changes["rows"].as_array().unwrap().as_slice() else { panic!("{changes}") };
+    let found = ["actor", "role", "peer", "detail"].map(|key| change[key].as_str().unwrap());
+    assert_eq!(found, ["ci-admin", "admin", "127.0.0.1", "POST /api/v1/alerts/rules"]);
+}
+
+#[test]
+fn attempts_that_are_refused_do_not_crowd_the_audit_log() {
+    let guarded = Guarded::start();
+    let statuses: Vec<_> = (0..15).map(|_| guarded.sign_in("viewer", "wrong password").status).collect();
+    assert_eq!(statuses, [[401; 10].as_slice(), &[429; 5]].concat());
+    let failed = guarded.json("/api/v1/audit?action=sign_in_failed", Role::Admin);
+    assert_eq!(failed["rows"].as_array().unwrap().len(), 11, "the first of those that were refused");
 }

@@ -36,6 +36,11 @@ export function RequestDetail({ request }: { request: Request }) {
           </section>
         ))}
       </div>
+      {request.withheld !== undefined && request.withheld.length > 0 && (
+        <p className={styles.withheld} data-withheld>
+          <b>Withheld from your role:</b> {request.withheld.map((field) => field.replaceAll('_', ' ')).join(', ')}. An analyst sees them.
+        </p>
+      )}
       <div className={detailStyles.messages}>
         {MESSAGES.map((message) => (
           <CapturedMessage key={message} request={request} message={message} />
@@ -78,11 +83,12 @@ interface Group {
 const PLACED = new Set([
   'time', 'consumer', 'method', 'route', 'path', 'query', 'status', 'duration_ms', 'upstream_ms', 'request_bytes', 'response_bytes', 'client_address', 'client_port', 'user_agent',
   'consumer_trusted', 'consumer_name', 'consumer_group', 'method_original', 'resend_count', 'weight', 'span_id', 'service', 'environment', 'request_id', 'trace_id', 'response_flags', 'code_details', 'error_type', 'gateway', 'request_headers', 'response_headers', 'request_body', 'response_body',
-  'request_body_omitted', 'response_body_omitted', 'grpc_status',
+  'request_body_omitted', 'response_body_omitted', 'grpc_status', 'withheld',
 ]);
 
 function groupsOf(request: Request, zone: Zone): Group[] {
-  const text = (field: string): ReactNode => (filled(request[field]) ? <span className="mono"><Masked text={plain(request[field])} /></span> : NONE);
+  const withheld = new Set(request.withheld);
+  const text = (field: string): ReactNode => withheld.has(field) ? <span className={styles.away}>withheld</span> : (filled(request[field]) ? <span className="mono"><Masked text={plain(request[field])} /></span> : NONE);
   const size = (field: string) => (typeof request[field] === 'number' ? <span title={`${exact(request[field])} B`}>{bytes(request[field])}</span> : NONE);
   const others = Object.keys(request).filter((field) => !PLACED.has(field));
   return [

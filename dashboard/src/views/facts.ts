@@ -20,9 +20,11 @@ export interface ViewFacts {
   list?: { view: View; selectedBy: readonly Dimension[] };
   /** Parameters of the address that only this view understands. */
   keys: readonly string[];
+  /** Only an admin sees it, where people sign in. */
+  admin?: true;
 }
 
-const NAMES = ['overview', 'routes', 'consumers', 'hosts', 'requests', 'alerts', 'gateways', 'redaction', 'route', 'consumer'] as const;
+const NAMES = ['overview', 'routes', 'consumers', 'hosts', 'requests', 'alerts', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
 export type View = (typeof NAMES)[number];
 
 /** In the order of the navigation; views with a `list` are not in it. */
@@ -35,12 +37,13 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   alerts: { path: '/alerts', title: 'Alerts', shows: 'gateways', keys: [] },
   gateways: { path: '/gateways', title: 'Gateways', shows: 'gateways', keys: ['open'] },
   redaction: { path: '/redaction', title: 'Redaction', shows: 'gateways', keys: [] },
+  audit: { path: '/audit', title: 'Audit log', shows: 'gateways', keys: [], admin: true },
   route: { path: '/route', title: 'Route', shows: 'traffic', compared: true, list: { view: 'routes', selectedBy: ['route', 'method'] }, keys: ['open'] },
   consumer: { path: '/consumer', title: 'Consumer', shows: 'traffic', compared: true, list: { view: 'consumers', selectedBy: ['consumer'] }, keys: ['open'] },
 };
 
-/** The views of the navigation. */
-export const NAVIGATION: readonly View[] = NAMES.filter((view) => VIEWS[view].list === undefined);
+/** The views of the navigation. The menu of the person leads to those of admins. */
+export const NAVIGATION: readonly View[] = NAMES.filter((view) => VIEWS[view].list === undefined && !VIEWS[view].admin);
 
 /** The view at a path, or `unknown`. */
 export function viewAt(path: string): View | 'unknown' {

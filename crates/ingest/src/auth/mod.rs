@@ -4,6 +4,7 @@
 //! that may change while the service runs ([`watched`]).
 
 mod attempts;
+pub(crate) mod audit;
 mod role;
 mod senders;
 mod sessions;
@@ -22,7 +23,8 @@ pub(crate) use watched::Watched;
 
 use crate::error::ReceiveError;
 use attempts::Attempts;
-use sessions::{Sessions, SignedInBy};
+use audit::Noted;
+use sessions::Sessions;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -81,6 +83,7 @@ pub enum AccessError {
 pub(crate) struct Access {
     senders: Option<Watched<SenderTokens>>,
     people: Option<People>,
+    noted: Noted,
 }
 
 /// The people in force, and their sessions.
@@ -166,7 +169,7 @@ impl Access {
         let people = config.users.as_deref();
         let people = people.map(|path| Watched::open(path, Users::parse)).transpose()?;
         let people = people.map(People::new).transpose()?;
-        let access = Self { senders, people };
+        let access = Self { senders, people, noted: Noted::default() };
         access.check_exposure(config, listen)?;
         Ok(access)
     }
@@ -198,6 +201,17 @@ impl Access {
         person.map_or(Principal::Nobody, Principal::Person)
     }
 
+    /// Whether a question of somebody must be noted in the audit log. `from`, in Unix nanoseconds, is the earliest time
+    /// that it is about.
+    pub(crate) fn must_note(&self, person: &Person, query: &str, from: i64, now: Instant) -> bool {
+        self.noted.is_new(&person.name, query, from, now)
+    }
+
+    /// Whether it must be noted that an address made too many attempts to sign in.
+    pub(crate) fn must_note_refusal(&self, peer: IpAddr, now: Instant) -> bool {
+        self.noted.is_new_refusal(peer, now)
+    }
+
     /// Whether people sign in here at all.
     pub(crate) fn asks_people(&self) -> bool {
         self.people.is_some()
@@ -220,10 +234,10 @@ impl Access {
         let user = people.users.get().named(name);
         let hash = user.as_ref().and_then(|user| user.password()).unwrap_or(&people.nobody);
         let is_right = users::verify(password, hash);
-        let by = SignedInBy::Password(hash.to_owned());
+        let hash = hash.to_owned();
         let user = user.filter(|_| is_right).ok_or(SignInError::Wrong)?;
         people.attempts.succeeded(name, peer);
-        people.begin(user.name.clone(), user.role, by, now).ok_or(SignInError::Broken)
+        people.begin(user.name.clone(), hash, now).ok_or(SignInError::Broken)
     }
 
     /// Ends a session.
@@ -270,8 +284,8 @@ impl People {
         })
     }
 
-    fn begin(&self, name: String, role: Role, by: SignedInBy, now: Instant) -> Option<(String, Person)> {
-        let cookie = self.sessions.begin(name, role, by, now)?;
+    fn begin(&self, name: String, hash: String, now: Instant) -> Option<(String, Person)> {
+        let cookie = self.sessions.begin(name, hash, now)?;
         let person = self.with_cookie(&cookie, now)?;
         Some((cookie, person))
     }
@@ -284,14 +298,9 @@ impl People {
     /// The person of a session, with the role that the file names now.
     fn with_cookie(&self, cookie: &str, now: Instant) -> Option<Person> {
         let (id, session) = self.sessions.find(cookie, now)?;
-        let role = match &session.by {
-            SignedInBy::OpenId => Some(session.role),
-            SignedInBy::Password(hash) => {
-                let user = self.users.get().named(&session.name);
-                user.filter(|user| user.password() == Some(hash)).map(|user| user.role)
-            }
-        };
-        let Some(role) = role else {
+        let user = self.users.get().named(&session.name);
+        let user = user.filter(|user| user.password() == Some(&*session.password));
+        let Some(role) = user.map(|user| user.role) else {
             // The person is gone from the file, or has another password.
             self.sessions.end(&id);
             return None;

@@ -1,6 +1,5 @@
 //! Sessions of people who signed in: in memory, so that a sign-out is final, and a restart signs everybody out.
 
-use super::Role;
 use super::token::{TokenHash, random};
 use data_encoding::BASE64URL_NOPAD;
 use std::collections::HashMap;
@@ -16,21 +15,12 @@ const MAX_SESSIONS_OF_ONE: usize = 50;
 const MAX_SESSIONS: usize = 10_000;
 const COOKIE_BYTES: usize = 32;
 
-/// How a person signed in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SignedInBy {
-    /// A password with this hash: a session ends when the hash changes.
-    Password(String),
-    /// OpenID Connect: the role of then holds as long as the session.
-    OpenId,
-}
-
 /// A person who signed in.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) name: String,
-    pub(crate) role: Role,
-    pub(crate) by: SignedInBy,
+    /// The hash of the password: a session ends when it changes.
+    pub(crate) password: String,
     begun: Instant,
     used: Instant,
 }
@@ -44,7 +34,7 @@ pub(crate) struct Sessions(Mutex<HashMap<SessionId, Session>>);
 
 impl Sessions {
     /// Begins a session and returns the value of its cookie; `None` when the system has no random numbers.
-    pub(crate) fn begin(&self, name: String, role: Role, by: SignedInBy, now: Instant) -> Option<String> {
+    pub(crate) fn begin(&self, name: String, password: String, now: Instant) -> Option<String> {
         let cookie = BASE64URL_NOPAD.encode(&random::<COOKIE_BYTES>()?);
         let mut sessions = self.lock();
         sessions.retain(|_, session| session.is_alive(now));
@@ -55,7 +45,7 @@ impl Sessions {
         if sessions.len() >= MAX_SESSIONS {
             end_oldest(&mut sessions, |_| true);
         }
-        sessions.insert(id(&cookie), Session { name, role, by, begun: now, used: now });
+        sessions.insert(id(&cookie), Session { name, password, begun: now, used: now });
         Some(cookie)
     }
 
@@ -112,7 +102,7 @@ mod tests {
     use super::*;
 
     fn begin(sessions: &Sessions, name: &str, now: Instant) -> String {
-        sessions.begin(name.to_owned(), Role::Viewer, SignedInBy::OpenId, now).unwrap()
+        sessions.begin(name.to_owned(), String::new(), now).unwrap()
     }
 
     #[test]

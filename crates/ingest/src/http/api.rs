@@ -1,7 +1,9 @@
 //! The paths of the API, and the health check.
 
 use super::State;
+use super::access::Client;
 use super::session;
+use crate::auth::audit::{Action, Entry};
 use crate::auth::{Principal, Role};
 use crate::clock;
 use crate::error::{QueryError, json};
@@ -29,6 +31,7 @@ pub(super) struct Health {
 }
 
 type Shared = extract::State<Arc<State>>;
+type From = extract::Extension<Client>;
 type Who = extract::Extension<Principal>;
 
 /// The paths of the API.
@@ -41,6 +44,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/consumers", read(Kind::Consumers)),
         ("/api/v1/patterns", read(Kind::Patterns)),
         ("/api/v1/storage", get(super::storage::storage)),
+        ("/api/v1/audit", read(Kind::Audit)),
         ("/api/v1/redact", post(super::redact::redact)),
         ("/api/v1/session", get(session::show).post(session::sign_in).delete(session::sign_out)),
         ("/api/v1/openapi.json", get(openapi)),
@@ -80,15 +84,40 @@ pub(super) async fn health(extract::State(state): Shared, who: Who) -> Response 
 
 /// A question of the read API.
 fn read(kind: Kind) -> MethodRouter<Arc<State>> {
-    get(move |extract::State(state): Shared, who: Who, RawQuery(query): RawQuery| async move {
+    get(move |extract::State(state): Shared, who: Who, client: From, RawQuery(query): RawQuery| async move {
         let disclosure = match who.role() {
             Some(Role::Analyst | Role::Admin) => Disclosure::Full,
             Some(Role::Viewer) | None => Disclosure::Reduced,
         };
         let question = Question::parse(kind, query.as_deref(), &state.limits, clock::now())
             .and_then(|question| question.restrict(disclosure, query.as_deref()));
-        answer(state, question).await.unwrap_or_else(IntoResponse::into_response)
+        let from = question.as_ref().map_or(i64::MIN, Question::from);
+        match answer(Arc::clone(&state), question).await {
+            Ok((response, captured)) => {
+                if captured > 0 {
+                    let asked = (query.as_deref().unwrap_or_default(), from);
+                    note_captured(&state, &who, *client, asked, captured).await;
+                }
+                response
+            }
+            Err(error) => error.into_response(),
+        }
     })
+}
+
+/// Notes who is about to see bodies or headers.
+async fn note_captured(
+    state: &State,
+    who: &Principal,
+    client: Client,
+    (query, from): (&str, i64),
+    rows: usize,
+) {
+    let Principal::Person(person) = who else { return };
+    if state.access.must_note(person, query, from, Instant::now()) {
+        let detail = format!("rows: {rows}, query: {query}");
+        state.writers.audit(Entry::of(person, client.address, Action::CapturedRead, detail)).await;
+    }
 }
 
 /// The description of the API.
@@ -105,14 +134,18 @@ pub(super) async fn no_path(uri: Uri) -> QueryError {
     QueryError::NoPath { path: uri.path().to_owned(), known: known.join(", ") }
 }
 
-/// Asks the store on a thread that may block.
-async fn answer(state: Arc<State>, question: Result<Question, QueryError>) -> Result<Response, QueryError> {
+/// Asks the store on a thread that may block; the answer, and how many of its rows show bodies or headers.
+async fn answer(
+    state: Arc<State>,
+    question: Result<Question, QueryError>,
+) -> Result<(Response, usize), QueryError> {
     let question = question?;
     let place = Arc::clone(&state.readers).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
     let answering = tokio::task::spawn_blocking(move || {
         // Held here, because the work continues after the client has gone.
         let _place = place;
-        question.answer(&*state.store).map(|answer| json(StatusCode::OK, &answer))
+        let answer = question.answer(&*state.store)?;
+        Ok((json(StatusCode::OK, &answer), answer.captured_rows()))
     });
     answering.await.map_err(|_| QueryError::Stopped)?
 }

@@ -6,6 +6,7 @@ use super::body;
 use super::memory::Account;
 use super::otlp::{JSON, media_type};
 use super::refusal::Refusal;
+use crate::auth::audit::{Action, Entry};
 use crate::auth::{LIFETIME, Principal, Role, SignInError};
 use crate::error::{QueryError, ReceiveError, json};
 use crate::query::params::none;
@@ -19,6 +20,8 @@ use std::time::{Duration, Instant};
 
 /// Bytes of a name and a password with their JSON around them.
 const MAX_BODY_BYTES: usize = 16 << 10;
+/// Characters of a name that are noted when it does not sign in.
+const MAX_NOTED_CHARS: usize = 128;
 const COOKIE: &str = "gatelens-session";
 /// A browser takes a cookie with this prefix only over TLS, for this host alone and all of its paths (RFC 6265bis, 4.1.3).
 const SECURE_COOKIE: &str = "__Host-gatelens-session";
@@ -43,15 +46,16 @@ struct Someone<'a> {
     expires_in: Option<u64>,
 }
 
-/// The value of the session's cookie. One with the prefix wins: a page of another host could have set the other.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let find = |name: &str| {
-        let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut pairs =
-            values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
-    };
-    find(SECURE_COOKIE).or_else(|| find(COOKIE))
+/// The value of the session's cookie. Over TLS only one with the prefix counts: another host of the same domain could have
+/// set one without it, and so have signed a person in under a name of its own.
+pub(super) fn cookie<'a>(state: &State, headers: &'a HeaderMap) -> Option<&'a str> {
+    cookie_named(if state.is_secure() { SECURE_COOKIE } else { COOKIE }, headers)
+}
+
+fn cookie_named<'a>(name: &str, headers: &'a HeaderMap) -> Option<&'a str> {
+    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 /// Who is signed in.
@@ -81,6 +85,7 @@ pub(super) async fn sign_in(
     let Ok(place) = Arc::clone(&state.sign_ins).acquire_owned().await else {
         return QueryError::Stopped.into_response();
     };
+    let name = credentials.name.clone();
     let signing = {
         let state = Arc::clone(&state);
         tokio::task::spawn_blocking(move || {
@@ -91,8 +96,23 @@ pub(super) async fn sign_in(
     };
     match signing.await {
         Err(_) => QueryError::Stopped.into_response(),
-        Ok(Err(error)) => refusal_of(&error).into_response(),
+        Ok(Err(error)) => {
+            let must_note = match &error {
+                SignInError::Wrong => true,
+                SignInError::TooMany(_) => state.access.must_note_refusal(address, Instant::now()),
+                SignInError::Off | SignInError::Broken => false,
+            };
+            if must_note {
+                let name = name.chars().take(MAX_NOTED_CHARS).collect();
+                let (peer, action) = (address.to_string(), Action::SignInFailed);
+                let failed = Entry { actor: name, role: "", peer, action, detail: error.to_string() };
+                state.writers.audit(failed).await;
+            }
+            refusal_of(&error).into_response()
+        }
         Ok(Ok((value, person))) => {
+            let detail = "with a password".to_owned();
+            state.writers.audit(Entry::of(&person, address, Action::SignIn, detail)).await;
             let mut response = describe(&state, &Principal::Person(person));
             set_cookie(&mut response, &state, &value, LIFETIME);
             response
@@ -104,11 +124,13 @@ pub(super) async fn sign_in(
 pub(super) async fn sign_out(
     extract::State(state): Shared,
     extract::Extension(principal): extract::Extension<Principal>,
+    client: extract::Extension<Client>,
 ) -> Response {
     if let Principal::Person(person) = &principal
         && let Some(session) = &person.session
     {
         state.access.sign_out(&session.id);
+        state.writers.audit(Entry::of(person, client.address, Action::SignOut, String::new())).await;
     }
     let mut response = StatusCode::NO_CONTENT.into_response();
     set_cookie(&mut response, &state, "", Duration::ZERO);
@@ -174,5 +196,20 @@ fn set_cookie(response: &mut Response, state: &State, value: &str, lifetime: Dur
     let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_without_the_prefix_does_not_stand_in_for_one_with_it() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, HeaderValue::from_static("a=1; gatelens-session=planted"));
+        assert_eq!(cookie_named(SECURE_COOKIE, &headers), None);
+        assert_eq!(cookie_named(COOKIE, &headers), Some("planted"));
+        headers.append(header::COOKIE, HeaderValue::from_static("__Host-gatelens-session=own"));
+        assert_eq!(cookie_named(SECURE_COOKIE, &headers), Some("own"));
     }
 }

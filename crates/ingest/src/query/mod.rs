@@ -3,6 +3,7 @@
 //! [`Files`] answers out of a data directory. Each question opens connections of its own and reads one snapshot.
 
 mod account;
+mod audit;
 mod consumers;
 mod counts;
 mod cursor;
@@ -20,6 +21,7 @@ mod rollup;
 mod senders;
 mod windows;
 
+pub(crate) use audit::{Audit, AuditQuery};
 pub(crate) use consumers::{Consumers, ConsumersQuery};
 pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use dimension::Dimension;
@@ -56,6 +58,8 @@ pub(crate) trait Store: Send + Sync {
     fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError>;
     /// The routes that were learned.
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
+    /// The audit log.
+    fn audit(&self, query: &AuditQuery) -> Result<Audit, QueryError>;
     /// Sums over stretches of minutes: `next` gets the sums of the stretch before, and gives the next one.
     fn windows(
         &self,
@@ -74,6 +78,7 @@ pub(crate) enum Question {
     Gateways(GatewaysQuery),
     Consumers(ConsumersQuery),
     Patterns(PatternsQuery),
+    Audit(AuditQuery),
 }
 
 /// The answer to a [`Question`].
@@ -86,6 +91,7 @@ pub(crate) enum Answer {
     Gateways(Gateways),
     Consumers(Consumers),
     Patterns(Patterns),
+    Audit(Audit),
 }
 
 /// Which question it is: the last part of its path under `/api/v1/`.
@@ -97,11 +103,19 @@ pub(crate) enum Kind {
     Gateways,
     Consumers,
     Patterns,
+    Audit,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Summary, Self::Timeseries, Self::Requests, Self::Gateways, Self::Consumers, Self::Patterns];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Summary,
+        Self::Timeseries,
+        Self::Requests,
+        Self::Gateways,
+        Self::Consumers,
+        Self::Patterns,
+        Self::Audit,
+    ];
 
     /// The name on the path.
     pub(crate) fn name(self) -> &'static str {
@@ -112,6 +126,17 @@ impl Kind {
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
             Self::Patterns => "patterns",
+            Self::Audit => "audit",
+        }
+    }
+}
+
+impl Answer {
+    /// Rows that show bodies or headers.
+    pub(crate) fn captured_rows(&self) -> usize {
+        match self {
+            Self::Requests(page) => page.captured_rows(),
+            _ => 0,
         }
     }
 }
@@ -131,6 +156,7 @@ impl Question {
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now, limits)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
+            Kind::Audit => Self::Audit(AuditQuery::parse(query, now, limits)?),
         })
     }
 
@@ -145,6 +171,14 @@ impl Question {
         })
     }
 
+    /// The earliest time that a question for requests is about, in Unix nanoseconds.
+    pub(crate) fn from(&self) -> i64 {
+        match self {
+            Self::Requests(question) => question.from(),
+            _ => i64::MIN,
+        }
+    }
+
     /// Asks a store.
     pub(crate) fn answer(&self, store: &dyn Store) -> Result<Answer, QueryError> {
         Ok(match self {
@@ -154,6 +188,7 @@ impl Question {
             Self::Gateways(query) => Answer::Gateways(store.gateways(query)?),
             Self::Consumers(query) => Answer::Consumers(store.consumers(query)?),
             Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
+            Self::Audit(query) => Answer::Audit(store.audit(query)?),
         })
     }
 }
@@ -195,6 +230,10 @@ impl Store for Files {
         query.answer(&self.data, &self.limits)
     }
 
+    fn audit(&self, query: &AuditQuery) -> Result<Audit, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
     fn windows(
         &self,
         query: &WindowsQuery<'_>,
@@ -225,12 +264,20 @@ pub(crate) fn open_days(
 ) -> Result<Vec<(PathBuf, Date, Connection)>, QueryError> {
     let mut open_files = Vec::new();
     for (path, day) in day_files(directory.path())? {
-        match open(&path, timeout) {
+        match open(&path, timeout).and_then(at_one_moment) {
             Ok(file) => open_files.extend(file.map(|file| (path, day, file))),
             Err(error) => pass_over(directory, &path, error)?,
         }
     }
     Ok(open_files)
+}
+
+/// A chunk may be added to, or removed, while others are read: all are read as they are at the first look.
+fn at_one_moment(file: Option<Connection>) -> Result<Option<Connection>, QueryError> {
+    if let Some(file) = &file {
+        file.execute_batch("BEGIN")?;
+    }
+    Ok(file)
 }
 
 /// Notes that a file cannot be read to its end.

@@ -10,7 +10,8 @@ use super::patterns;
 use super::reduce::{self, Kind, Reduced};
 use super::rollups::{self, Added};
 use super::sketch;
-use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, prune, schema, series};
+use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, schema, series};
+use crate::auth::audit::Entry;
 use crate::clock;
 use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
@@ -130,6 +131,11 @@ impl Metrics {
         Ok(())
     }
 
+    /// Adds an entry to the audit log. `now` is in Unix nanoseconds.
+    pub(super) fn audit(&mut self, entry: &Entry, now: i64) -> Result<(), StoreError> {
+        audit::append(&self.connection, entry, now)
+    }
+
     /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
         let (pruned, oldest) = prune::prune(&mut self.connection, retention, now)?;
@@ -146,12 +152,13 @@ impl Metrics {
 
     /// Takes a step towards a smaller file, beginning with the oldest counts. `None` when nothing of the kind is left.
     pub(super) fn reduce(&mut self, kind: Kind) -> Result<Option<Reduced>, StoreError> {
-        let Self { connection, series, .. } = self;
+        let Self { connection, series, admission, .. } = self;
         reduce::reduce(connection, |file| {
             let reduced = reduce::remove_counts(file, kind)?;
             if let Some(Reduced { until, .. }) = reduced.filter(|_| kind == Kind::HalfHours) {
                 while series::remove_before(file, series, until.div_euclid(60_000_000_000))? == Pruned::More {
                 }
+                admission.recount(series);
             }
             Ok(reduced)
         })

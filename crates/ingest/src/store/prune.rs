@@ -1,6 +1,7 @@
 //! Removes expired data in small steps, so that batches need not wait.
 
 use super::StoreError;
+use super::audit::MAX_ENTRIES;
 use crate::retention::{Retention, before};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
@@ -82,6 +83,16 @@ pub(super) fn prune(
         "DELETE FROM consumers WHERE (service, environment, direction, id) IN
            (SELECT service, environment, direction, id FROM consumers WHERE last_seen < ? LIMIT ?)",
         half_hours.saturating_mul(MINUTE_NANOS),
+    )?;
+    remove(
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE time < ? ORDER BY id LIMIT ?)",
+        before(now, retention.audit),
+    )?;
+    let newest_entry: i64 =
+        transaction.query_row("SELECT coalesce(max(id), 0) FROM audit", [], |row| row.get(0))?;
+    remove(
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id <= ? ORDER BY id LIMIT ?)",
+        newest_entry.saturating_sub(MAX_ENTRIES),
     )?;
     let silent = before(now, retention.gateways);
     transaction

@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 13;
+const VERSION: i64 = 14;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -340,6 +340,7 @@ DROP TABLE consumers;
 ALTER TABLE new_consumers RENAME TO consumers;
 ",
     "",
+    super::audit::TABLE,
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -387,6 +388,7 @@ CREATE INDEX chunks_by_duration ON chunks (longest, id, t0, t1, errors, classes,
 ALTER TABLE chunks ADD COLUMN bodies INTEGER NOT NULL DEFAULT 1;    -- whether a request of it has a body
 CREATE INDEX chunks_with_bodies ON chunks (t1, id) WHERE bodies;
 ",
+    "",
 ];
 
 /// Opens the file of counters to write, and creates it when it is not there.

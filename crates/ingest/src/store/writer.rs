@@ -4,6 +4,7 @@ use super::metrics::Metrics;
 use super::reduce::{Kind, Reduced};
 use super::requests::Requests;
 use super::{Admission, DataDir, Deed, Forgotten, Lesson, Pruned, Selection, StoreError, modes, schema};
+use crate::auth::audit;
 use crate::clock;
 use crate::learning::Observed;
 use crate::limits::Limits;
@@ -83,6 +84,7 @@ enum MetricJob {
     Prune(Retention, Reply<Pruned>),
     Learn(Lesson, Reply<()>),
     Label(Labelled, Reply<()>),
+    Audit(audit::Entry, Reply<()>),
     Forget(Selection, Deed, Reply<Forgotten>),
     Reduce(Kind, Reply<Option<Reduced>>),
     Checkpoint(Reply<bool>),
@@ -184,6 +186,15 @@ impl Writers {
     /// Stores names and groups of consumers. They are on disk when this returns.
     pub(crate) async fn labels(&self, labelled: Labelled) -> Result<(), Refused> {
         self.metrics.submit(|reply| MetricJob::Label(labelled, reply)).await
+    }
+
+    /// Adds an entry to the audit log, here and in the log of the service. The latter has it even when the store fails:
+    /// a full disk must not lock out the people who make room.
+    pub(crate) async fn audit(&self, entry: audit::Entry) {
+        let entry = entry.logged();
+        if let Err(error) = self.metrics.submit(|reply| MetricJob::Audit(entry, reply)).await {
+            tracing::error!(%error, "an entry of the audit log is not stored");
+        }
     }
 
     /// Batches that wait for each writer or are being stored, by the name of the writer.
@@ -301,6 +312,7 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             }
             MetricJob::Reduce(kind, reply) => drop(reply.send(store.reduce(kind))),
             MetricJob::Checkpoint(reply) => drop(reply.send(store.checkpoint())),
+            MetricJob::Audit(entry, reply) => drop(reply.send(store.audit(&entry, clock::now()))),
             MetricJob::Label(labelled, reply) => drop(reply.send(store.label(&labelled, clock::now()))),
             MetricJob::Learn(lesson, reply) => drop(reply.send(store.learn(lesson, clock::now()))),
         }

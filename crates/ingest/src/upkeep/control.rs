@@ -3,6 +3,7 @@
 //! Who may use the directory may remove the data in it anyway: the rights of the directory are the rights of the socket, and
 //! nothing of it is on the network. An order is a line of JSON, and so is its answer.
 
+use crate::auth::audit::{Action, Entry};
 use crate::store::{Deed, Forgotten, Selection, Writers};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, BufReader, Write};
@@ -60,8 +61,22 @@ async fn forget(writers: &Writers, selection: &Selection, deed: Deed) -> Outcome
     let outcome = writers.forget(selection, deed).await.map_err(|error| error.to_string());
     if deed == Deed::Remove {
         tracing::info!(?selection, ?outcome, "data was removed on request");
+        writers.audit(removal(selection)).await;
     }
     outcome
+}
+
+/// The entry of the audit log. It does not name a consumer who must be forgotten.
+fn removal(selection: &Selection) -> Entry {
+    let Selection { instance, environment, consumer } = selection;
+    let consumer = consumer.as_ref().map(|_| "one");
+    Entry {
+        actor: "gatelens forget".to_owned(),
+        role: "",
+        peer: String::new(),
+        action: Action::Change,
+        detail: format!("instance: {instance:?}, environment: {environment:?}, consumer: {consumer:?}"),
+    }
 }
 
 /// Gives an order to the service of a directory. `None` where no service answers.

@@ -45,7 +45,7 @@ impl Alertmanager {
 
     pub(super) fn send(&self, message: &Message, now: i64) -> Result<Option<u16>, SendError> {
         let body = serde_json::to_vec(&json!([body(message, now)])).unwrap_or_default();
-        self.reach.post("/api/v2/alerts", &[("content-type", "application/json")], &body)
+        self.reach.post("/api/v2/alerts", &[("content-type", "application/json")], &body, None)
     }
 }
 

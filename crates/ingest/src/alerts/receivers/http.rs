@@ -15,6 +15,8 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a refusal that are shown.
 const SHOWN_BYTES: u64 = 300;
+/// Bytes of a part of a secret that must not be repeated. Shorter ones are in any text.
+const MIN_SECRET_PART: usize = 4;
 
 /// An address to send to, and how to get there.
 #[derive(Debug, Clone)]
@@ -50,12 +52,13 @@ impl Reach {
         self.url.read().ok().and_then(|text| host(text.expose())).unwrap_or_default()
     }
 
-    /// Posts a body. Redirects are not followed: they would take the secrets along.
+    /// Posts a body, which may hold a secret. Redirects are not followed: they would take the secrets along.
     pub(crate) fn post(
         &self,
         path: &str,
         headers: &[(&str, &str)],
         body: &[u8],
+        secret: Option<&Secret>,
     ) -> Result<Option<u16>, SendError> {
         let url = self.url.read()?;
         check(url.expose()).map_err(|message| SendError::again(None, message))?;
@@ -73,7 +76,8 @@ impl Reach {
         let said = response.body_mut().with_config().limit(SHOWN_BYTES).lossy_utf8(true).read_to_string();
         let said = said.unwrap_or_default();
         let said = said.lines().next().unwrap_or_default().trim();
-        let message = match said.is_empty() {
+        let repeats = secrets(url.expose(), secret).any(|part| said.to_ascii_lowercase().contains(&part));
+        let message = match said.is_empty() || repeats {
             true => format!("it responded with {status}"),
             false => format!("it responded with {status}: {said}"),
         };
@@ -126,6 +130,18 @@ fn check(text: &str) -> Result<Uri, String> {
     }
 }
 
+/// The parts of an address behind its host, and of another secret, by which they can be recognised in what a receiver
+/// says: a server repeats the path that it does not know, and whoever sees deliveries would see it.
+fn secrets(url: &str, other: Option<&Secret>) -> impl Iterator<Item = String> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    let texts = [user, path, other.map_or("", Secret::expose)];
+    let word = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_');
+    let parts = texts.map(|text| text.split(word).map(str::to_ascii_lowercase).collect::<Vec<_>>());
+    parts.into_iter().flatten().filter(|part| part.len() >= MIN_SECRET_PART)
+}
+
 /// What went wrong, without the address.
 fn words(error: &ureq::Error) -> String {
     match error {
@@ -159,7 +175,7 @@ impl Resolver for Guarded {
         found.iter().filter(|address| is_allowed(address)).for_each(|address| allowed.push(*address));
         if allowed.is_empty() {
             return Err(ureq::Error::Other(
-                "its address is link-local, where clouds keep credentials: such a receiver must be in the configuration file"
+                "its address is link-local or of the metadata of a cloud, where credentials are: such a receiver must be in the configuration file"
                     .into(),
             ));
         }
@@ -167,10 +183,16 @@ impl Resolver for Guarded {
     }
 }
 
+/// Addresses at which Alibaba Cloud, Oracle Cloud and Azure serve metadata, besides 169.254.169.254.
+const METADATA: [[u8; 4]; 3] = [[100, 100, 100, 200], [192, 0, 0, 192], [168, 63, 129, 16]];
+
 /// Whether an address is not link-local. Clouds hand out credentials at 169.254.169.254.
 fn is_allowed(address: &SocketAddr) -> bool {
     match address.ip().to_canonical() {
-        IpAddr::V4(ip) => !ip.is_link_local() && !ip.is_unspecified() && !ip.is_multicast(),
+        IpAddr::V4(ip) => {
+            let is_local = ip.is_link_local() || ip.is_unspecified() || ip.is_multicast();
+            !is_local && !METADATA.contains(&ip.octets())
+        }
         IpAddr::V6(ip) => {
             let is_aws = ip.segments()[..3] == [0xfd00, 0xec2, 0];
             !ip.is_unicast_link_local() && !ip.is_unspecified() && !ip.is_multicast() && !is_aws
@@ -197,6 +219,45 @@ mod tests {
         check("http://a b", Err("the address is not a URL"));
     }
 
+    /// The error of a post to `path` on a server that says this.
+    fn refused(path: &str, body: &str, said: &'static str) -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://user:pa55word@{}{path}", listener.local_addr().unwrap());
+        let server = std::thread::spawn(move || {
+            use std::io::{Read, Write};
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = Vec::new();
+            let mut buffer = [0; 1024];
+            while !request.ends_with(b"END") {
+                let read = stream.read(&mut buffer).unwrap();
+                request.extend_from_slice(&buffer[..read]);
+            }
+            write!(stream, "HTTP/1.1 404 x\r\ncontent-length: {}\r\n\r\n{said}", said.len()).unwrap();
+        });
+        let reach = Reach::compile(Some(&Secret::new(&url)), None, None, Origin::File).unwrap();
+        let body = format!("{body}END");
+        let error = reach.post("", &[], body.as_bytes(), Some(&Secret::new("R0UT1NGKEY"))).unwrap_err();
+        server.join().unwrap();
+        error.message
+    }
+
+    #[test]
+    fn a_refusal_is_shown_unless_it_repeats_a_secret() {
+        let check = |said: &'static str, expected: &str| {
+            assert_eq!(refused("/services/T0AA/B0BB?key=S3CR%20ET1", "x", said), expected, "{said:?}");
+        };
+        check("invalid_payload", "it responded with 404: invalid_payload");
+        for said in [
+            "Cannot POST /services/T0AA/B0BB?key=S3CR ET1",
+            "no hook t0aa",
+            "wrong key S3CR ET1",
+            "unknown routing_key r0ut1ngkey",
+            "user user has not the password pa55word",
+        ] {
+            check(said, "it responded with 404");
+        }
+    }
+
     #[test]
     fn a_person_at_the_page_reaches_no_credentials_of_the_cloud() {
         let check = |address: &str, expected: bool| {
@@ -207,6 +268,8 @@ mod tests {
         check("[2001:db8::1]:80", true);
         check("169.254.169.254:80", false);
         check("[::ffff:169.254.169.254]:80", false);
+        check("100.100.100.200:80", false);
+        check("[::ffff:192.0.0.192]:80", false);
         check("[fe80::1]:80", false);
         check("[fd00:ec2::254]:80", false);
         check("0.0.0.0:80", false);

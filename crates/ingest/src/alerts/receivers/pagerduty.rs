@@ -50,7 +50,7 @@ impl Pagerduty {
     pub(super) fn send(&self, message: &Message) -> Result<Option<u16>, SendError> {
         let key = self.key.read()?;
         let body = serde_json::to_vec(&body(message, key.expose())).unwrap_or_default();
-        self.reach.post("", &[("content-type", "application/json")], &body)
+        self.reach.post("", &[("content-type", "application/json")], &body, Some(&key))
     }
 }
 

@@ -39,7 +39,7 @@ impl Slack {
 
     pub(super) fn send(&self, message: &Message) -> Result<Option<u16>, SendError> {
         let body = serde_json::to_vec(&body(message)).unwrap_or_default();
-        self.reach.post("", &[("content-type", "application/json")], &body)
+        self.reach.post("", &[("content-type", "application/json")], &body, None)
     }
 }
 

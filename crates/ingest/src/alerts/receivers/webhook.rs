@@ -71,7 +71,7 @@ impl Webhook {
             signed = signature(secret.read()?.expose(), now.div_euclid(SECOND), &body);
             headers.push((SIGNATURE, &signed));
         }
-        self.reach.post("", &headers, &body)
+        self.reach.post("", &headers, &body, None)
     }
 }
 

@@ -1,0 +1,53 @@
+// The form in place of every view while nobody is signed in. The address stays, so that the same view follows.
+
+import { Button, Input } from '@mantine/core';
+import { useEffect, useRef, useState, type FormEvent } from 'react';
+import { classes } from '../classes';
+import { signIn, type Session } from '../session';
+import cardStyles from './card.module.css';
+import styles from './sign-in.module.css';
+
+export function SignIn({ session }: { session: Session }) {
+  const [failure, setFailure] = useState<string>();
+  const [busy, setBusy] = useState(false);
+  const first = useRef<HTMLInputElement>(null);
+  useEffect(() => first.current?.focus(), []);
+
+  const submit = async (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault();
+    const form = event.currentTarget;
+    const values = new FormData(form);
+    const text = (field: string) => {
+      const value = values.get(field);
+      return typeof value === 'string' ? value : '';
+    };
+    setBusy(true);
+    const trouble = await signIn(text('name'), text('password'));
+    setBusy(false);
+    setFailure(trouble);
+    if (trouble !== undefined) form.querySelector<HTMLInputElement>('[name=password]')?.select();
+  };
+
+  return (
+    <section className={classes(cardStyles.card, styles.card)} aria-labelledby="sign-in">
+      <h1 id="sign-in">Sign in</h1>
+      {session.methods.includes('password') && (
+        <form className={styles.form} onSubmit={(event) => void submit(event)}>
+          <Input.Wrapper label="Name" id="sign-in-name">
+            <Input ref={first} id="sign-in-name" name="name" autoComplete="username" required />
+          </Input.Wrapper>
+          <Input.Wrapper label="Password" id="sign-in-password">
+            <Input id="sign-in-password" name="password" type="password" autoComplete="current-password" required aria-describedby={failure === undefined ? undefined : 'sign-in-failure'} />
+          </Input.Wrapper>
+          <p id="sign-in-failure" className={styles.failure} role="alert">
+            {failure !== undefined && `${failure}.`}
+          </p>
+          <Button type="submit" loading={busy}>
+            Sign in
+          </Button>
+        </form>
+      )}
+      <p className={styles.hint}>An admin adds people with <code>gatelens user add</code>.</p>
+    </section>
+  );
+}
