@@ -87,6 +87,10 @@ deny: ## Licences, advisories and sources of all dependencies, by cargo-deny and
 chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong answers, updates, an outage, a million consumers (CHAOS_REQUESTS= CHAOS_SECONDS= CHAOS_SEED=)
 	GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
 
+.PHONY: noisy-week
+noisy-week: doctor ## Alerts over a seeded week of noise: its three incidents, no other, with and without restarts; takes minutes
+	@$(TIMED) "the noisy week" cargo test --quiet -p gatelens-ingest --lib alerts::week -- --ignored
+
 .PHONY: attack
 attack: doctor ## What a sender can do to the service: memory, time, and what an innocent sender sees (ATTACK=bounds)
 	@ATTACK="$(ATTACK)" $(TIMED) "attacks" cargo bench --quiet -p gatelens-ingest --bench attack

@@ -137,6 +137,8 @@ pub(crate) enum Question {
     Gateways,
     /// The consumers, with their names and groups.
     Consumers,
+    /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
+    Alerts,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -155,13 +157,14 @@ impl Question {
             Self::Requests => "requests",
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
+            Self::Alerts => "alerts",
         }
     }
 
     /// Rows to print where no limit is given; `None` for answers without pages.
     fn default_limit(self) -> Option<u64> {
         match self {
-            Self::Timeseries => None,
+            Self::Timeseries | Self::Alerts => None,
             Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
             Self::Requests | Self::Consumers => Some(DEFAULT_LIMIT),
         }
@@ -171,6 +174,7 @@ impl Question {
     fn rows(self) -> &'static str {
         match self {
             Self::Timeseries => "points",
+            Self::Alerts => "alerts",
             Self::Summary | Self::Requests | Self::Gateways | Self::Consumers => "rows",
         }
     }
@@ -219,6 +223,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 /// The answer, with the rows of as many pages as were asked for.
 fn ask(source: &Source, arguments: &Arguments) -> Result<Value, Failure> {
     let question = arguments.question;
+    if question == Question::Alerts && arguments.data.is_some() {
+        // The thresholds are in its configuration.
+        return Err(Failure::Wrong(
+            "only a running service knows its alerts: give its address with --url instead of --data"
+                .to_owned(),
+        ));
+    }
     let Some(default) = question.default_limit() else {
         return source.ask(question.name(), &parameters(arguments, arguments.limit, None));
     };

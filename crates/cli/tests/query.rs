@@ -5,8 +5,10 @@
 mod support;
 
 use gatelens_testkit::export::{Frame, NOON, SECOND, log, made};
+use gatelens_testkit::wait::PATIENCE;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
 use support::{EDGE, Service, gatelens};
 
 const RANGE: [&str; 4] = ["--from", "2026-06-20T00:00:00Z", "--to", "2026-06-21T00:00:00Z"];
@@ -114,6 +116,49 @@ fn questions_have_the_criteria_and_the_pages_of_the_api() {
 }
 
 #[test]
+fn alerts_are_printed_with_their_beginning_value_and_threshold() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("serve.yaml");
+    // Every disk is fuller than this.
+    let rule = "{name: disk, measure: disk_percent, above: 0.001, sustain_minutes: 0, severity: critical}";
+    std::fs::write(&config, format!("alerts:\n  rules: [{rule}]\n")).unwrap();
+    let mut command = gatelens(&["serve", "--listen", "127.0.0.1:0", "--data"]);
+    command.arg(dir.path().join("data")).arg("--config").arg(&config);
+    let service = Service::start_with(command).unwrap();
+    let begun = Instant::now();
+    let api = loop {
+        let answer = service.json("/api/v1/alerts");
+        if answer["alerts"][0]["state"] == "firing" {
+            break answer;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{answer:#}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let ask = |format: &str| {
+        let (status, out, err) = query(&["alerts", "--url", &service.url, "--format", format]);
+        assert_eq!((status, err.as_str()), (0, ""));
+        out
+    };
+    let table = ask("table");
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    let columns = ["rule", "severity", "state", "labels", "since", "value", "side", "threshold", "unit"];
+    assert_eq!(lines[0], columns, "{table}");
+    assert_eq!(lines[1][..4], ["disk", "critical", "firing", "{}"], "{table}");
+    assert_eq!(lines[1][4], api["alerts"][0]["since"], "{table}");
+    assert!((0.001..=100.0).contains(&lines[1][5].parse::<f64>().unwrap()), "{table}");
+    assert_eq!(lines[1][6..], ["above", "0.001", "%"], "{table}");
+    let json: Value = serde_json::from_str(&ask("json")).unwrap();
+    assert_eq!(json["alerts"][0]["threshold"], 0.001);
+    let mut expected: BTreeSet<&str> =
+        api["alerts"][0].as_object().unwrap().keys().map(String::as_str).collect();
+    // A list of the last hour's values.
+    assert!(expected.remove("recent"));
+    let csv = ask("csv");
+    assert_eq!(csv.lines().next().unwrap().split(',').collect::<BTreeSet<_>>(), expected);
+    service.stop();
+}
+
+#[test]
 fn what_is_wrong_is_said_with_the_right_status() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::start(dir.path());
@@ -131,6 +176,8 @@ fn what_is_wrong_is_said_with_the_right_status() {
     );
     check(&["summary", "--url", &url, "--step", "60"], 2, &["--step"]);
     check(&["gateways", "--url", &url, "--from", "0"], 2, &["--from"]);
+    check(&["alerts", "--url", &url, "--limit", "5"], 2, &["--limit"]);
+    check(&["alerts", "--data", "/nowhere/at/all"], 2, &["--url"]);
     check(&["everything"], 2, &["summary"]);
     check(&["summary", "--url", &url, "--data", "x"], 2, &["cannot be used with"]);
     check(&["summary", "--data", "/nowhere/at/all"], 1, &["/nowhere/at/all"]);

@@ -54,6 +54,27 @@ const REQUEST_SHORT: [&str; 10] = [
 ];
 const CONSUMER: [&str; 8] =
     ["service", "environment", "direction", "id", "name", "group", "first_seen", "last_seen"];
+/// Everything except `recent`, the values of the last hour, which is a list.
+const ALERT: [&str; 16] = [
+    "id",
+    "rule",
+    "severity",
+    "state",
+    "labels",
+    "since",
+    "fired_at",
+    "value",
+    "threshold",
+    "recover_at",
+    "side",
+    "measure",
+    "unit",
+    "muted",
+    "announced_at",
+    "view",
+];
+const ALERT_SHORT: [&str; 9] =
+    ["rule", "severity", "state", "labels", "since", "value", "side", "threshold", "unit"];
 const GATEWAY: [&str; 33] = [
     "instance",
     "epoch",
@@ -130,6 +151,8 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
         (Question::Requests, Extent::Short) => REQUEST_SHORT.to_vec(),
         (Question::Gateways, Extent::Whole) => GATEWAY.to_vec(),
         (Question::Consumers, _) => CONSUMER.to_vec(),
+        (Question::Alerts, Extent::Whole) => ALERT.to_vec(),
+        (Question::Alerts, Extent::Short) => ALERT_SHORT.to_vec(),
         (Question::Gateways, Extent::Short) => GATEWAY_SHORT.to_vec(),
         (Question::Summary | Question::Timeseries, _) => {
             let grouped = GROUPS.into_iter().filter(|name| rows.iter().any(|row| row.get(name).is_some()));
