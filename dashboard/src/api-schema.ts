@@ -541,6 +541,7 @@ export interface components {
             bytes: {
                 counters: number;
                 requests: number;
+                alerts: number;
                 set_aside: number;
             };
             limit_bytes: number | null;

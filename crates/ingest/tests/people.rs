@@ -384,3 +384,44 @@ fn the_audit_log_has_sign_ins_and_who_saw_bodies() {
     }
     assert_eq!(walked, expected.len());
 }
+
+#[test]
+fn a_question_that_reaches_further_back_is_noted_again() {
+    let guarded = Guarded::start().with_a_request();
+    let get = |from: &str, more: &str| {
+        let path = format!("/api/v1/requests?from={from}&to=2026-07-01T00:00:00Z{more}");
+        let rows = guarded.json(&path, Role::Analyst)["rows"].as_array().unwrap().len();
+        let noted = guarded.json("/api/v1/audit?action=captured_read", Role::Admin);
+        (rows, noted["rows"].as_array().unwrap().len())
+    };
+    assert_eq!(get("2026-06-20T00:00:00Z", ""), (1, 1));
+    assert_eq!(get("2026-06-20T00:00:10Z", ""), (1, 1), "a refresh");
+    assert_eq!(get("2020-01-01T00:00:00Z", ""), (1, 2), "all that there is");
+    assert_eq!(get("2026-06-20T00:00:00Z", "&limit=1"), (1, 2), "a part of it");
+}
+
+#[test]
+fn changes_are_in_the_audit_log() {
+    let guarded = Guarded::start();
+    let post = |body: &Value, role: Role| {
+        let headers = [("content-type", "application/json"), ("authorization", &*guarded.token(role))];
+        guarded.service.post("/api/v1/alerts/rules", &headers, body.to_string().as_bytes()).status
+    };
+    let rule = json!({"name": "slow", "above": 500});
+    assert_eq!(post(&json!({"name": "slow"}), Role::Admin), 422);
+    assert_eq!(post(&rule, Role::Analyst), 403);
+    assert_eq!(post(&rule, Role::Admin), 200);
+    let changes = guarded.json("/api/v1/audit?action=change", Role::Admin);
+    let [change] = changes["rows"].as_array().unwrap().as_slice() else { panic!("{changes}") };
+    let found = ["actor", "role", "peer", "detail"].map(|key| change[key].as_str().unwrap());
+    assert_eq!(found, ["ci-admin", "admin", "127.0.0.1", "POST /api/v1/alerts/rules"]);
+}
+
+#[test]
+fn attempts_that_are_refused_do_not_crowd_the_audit_log() {
+    let guarded = Guarded::start();
+    let statuses: Vec<_> = (0..15).map(|_| guarded.sign_in("viewer", "wrong password").status).collect();
+    assert_eq!(statuses, [[401; 10].as_slice(), &[429; 5]].concat());
+    let failed = guarded.json("/api/v1/audit?action=sign_in_failed", Role::Admin);
+    assert_eq!(failed["rows"].as_array().unwrap().len(), 11, "the first of those that were refused");
+}

@@ -4,7 +4,7 @@
 //! those at the last distance, and at the beginnings of attributes, which the caller knows ([`Deflater::write`]). The codes
 //! are those that suit the batches before: symbols go out as they are found, and no table is built per batch.
 //!
-//! The output is a few dynamic blocks of deflate (RFC 1951), which every decoder reads. Positions count the bytes of all
+//! The output is a few dynamic blocks of deflate (RFC 1951), which every decoder reads. What the codes do not suit is stored. Positions count the bytes of all
 //! batches, modulo 2^32, so that a new batch clears no table: what a table holds is only a proposal, which is compared byte
 //! by byte.
 
@@ -34,6 +34,13 @@ const FIRST_LESSON: u32 = 2_048;
 
 /// Symbols after which the codes are made anew from then on: some hundred records, or some kilobytes of bodies.
 const LESSON: u32 = 32_768;
+
+/// The longest stored block (RFC 1951, section 3.2.4).
+const LONGEST_STORED: usize = 65_535;
+
+/// Bytes by which codes may be longer than what they stand for. A stored block, and the header of the block behind it, take
+/// about as many.
+const TOLERATED: usize = 128;
 
 /// The header of a member: deflate, no name, no time, unknown system.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
@@ -85,15 +92,6 @@ impl Deflater {
             self.out.bytes.extend_from_slice(&HEADER);
         }
         self.checksum.update(bytes);
-        if self.counts.symbols() >= self.lesson {
-            self.end_block();
-            self.lesson = LESSON;
-            *self.codes = self.counts.codes();
-        }
-        if !self.is_in_block {
-            self.is_in_block = true;
-            self.codes.write_header(&mut self.out);
-        }
         let (mut rest, mut done, mut marks) = (bytes, 0u32, marks);
         while !rest.is_empty() {
             self.make_room();
@@ -102,7 +100,13 @@ impl Deflater {
             self.held.extend_from_slice(piece);
             let end = done.saturating_add(piece.len() as u32);
             let (here, later) = marks.split_at(marks.partition_point(|mark| *mark < end));
+            self.begin_block();
+            let before = self.out.mark();
             self.compress(from, here, done);
+            if self.out.bytes_since(&before) > piece.len().saturating_add(TOLERATED) {
+                self.out.rewind(&before);
+                self.store(from);
+            }
             (rest, done, marks) = (after, end, later);
         }
     }
@@ -121,9 +125,26 @@ impl Deflater {
         self.checksum.reset();
         self.first = self.first.wrapping_add(self.held.len() as u32);
         self.held.clear();
-        // A batch is about as large as the one before.
+        // A batch is about as large as the one before. One that is not does not wait with the room of a larger one.
         let room = self.out.bytes.len();
-        std::mem::replace(&mut self.out.bytes, Vec::with_capacity(room))
+        let mut member = std::mem::replace(&mut self.out.bytes, Vec::with_capacity(room));
+        if member.capacity() > room.saturating_mul(2) {
+            member.shrink_to_fit();
+        }
+        member
+    }
+
+    /// Begins a block where none is open. The codes are made anew before, if there were enough symbols.
+    fn begin_block(&mut self) {
+        if self.counts.symbols() >= self.lesson {
+            self.end_block();
+            self.lesson = LESSON;
+            *self.codes = self.counts.codes();
+        }
+        if !self.is_in_block {
+            self.is_in_block = true;
+            self.codes.write_header(&mut self.out);
+        }
     }
 
     fn end_block(&mut self) {
@@ -139,6 +160,20 @@ impl Deflater {
             self.held.drain(..gone);
             self.first = self.first.wrapping_add(gone as u32);
         }
+    }
+
+    /// Writes the held bytes from `from` on as they are. What they taught is used at once.
+    fn store(&mut self, from: usize) {
+        self.end_block();
+        for block in self.held.get(from..).unwrap_or_default().chunks(LONGEST_STORED) {
+            self.out.put(0b000, 3);
+            self.out.align();
+            let length = block.len() as u16;
+            self.out.bytes.extend_from_slice(&length.to_le_bytes());
+            self.out.bytes.extend_from_slice(&(!length).to_le_bytes());
+            self.out.bytes.extend_from_slice(block);
+        }
+        self.lesson = 0;
     }
 
     /// Writes the held bytes from `from` on. The marks count from `done`, which is there.
@@ -252,12 +287,36 @@ impl BitWriter {
         }
     }
 
+    /// A place to [`rewind`](Self::rewind) to.
+    fn mark(&self) -> Mark {
+        Mark { bytes: self.bytes.len(), bits: self.bits, count: self.count }
+    }
+
+    /// Whole bytes appended since a mark.
+    fn bytes_since(&self, mark: &Mark) -> usize {
+        self.bytes.len().saturating_sub(mark.bytes)
+    }
+
+    /// Removes everything appended since a mark.
+    fn rewind(&mut self, mark: &Mark) {
+        self.bytes.truncate(mark.bytes);
+        (self.bits, self.count) = (mark.bits, mark.count);
+    }
+
     /// Fills the last byte with zeros.
     fn align(&mut self) {
         let bytes = self.bits.to_le_bytes();
         self.bytes.extend(bytes.iter().take(self.count.div_ceil(8) as usize));
         (self.bits, self.count) = (0, 0);
     }
+}
+
+/// Where a [`BitWriter`] was.
+#[derive(Debug)]
+struct Mark {
+    bytes: usize,
+    bits: u64,
+    count: u32,
 }
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ impl Attempts {
 }
 
 /// One host has a whole /64 network of IPv6 addresses.
-fn network(peer: IpAddr) -> IpAddr {
+pub(super) fn network(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
         v4 => v4,

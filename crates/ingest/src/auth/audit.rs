@@ -1,6 +1,7 @@
 //! The audit log: who signed in, who saw captured content, who changed something.
 
-use super::Person;
+use super::token::TokenHash;
+use super::{Person, attempts};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -78,28 +79,48 @@ impl Entry {
     }
 }
 
-/// Questions that were noted not long ago.
+/// Questions and refusals that were noted not long ago.
 #[derive(Default)]
-pub(crate) struct Noted(Mutex<HashMap<(String, String), Instant>>);
+pub(crate) struct Noted(Mutex<HashMap<Key, Last>>);
+
+/// The hash of who and what: a reader chooses the length of a question.
+type Key = String;
+
+/// When it was noted, and the earliest time (Unix nanoseconds) that it was about.
+struct Last {
+    at: Instant,
+    from: i64,
+}
 
 impl Noted {
     /// Whether a question of somebody must be noted; it counts as noted then. What moves with every refresh of the page
-    /// does not make another question.
-    pub(crate) fn is_new(&self, actor: &str, query: &str, now: Instant) -> bool {
+    /// does not make another question, unless it reaches further back than what was noted: `from` is in Unix nanoseconds.
+    pub(crate) fn is_new(&self, actor: &str, query: &str, from: i64, now: Instant) -> bool {
         let moving = |name: &str| matches!(name, "from" | "to" | "cursor" | "limit");
         let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| !moving(name));
         let question = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        self.note(&["question", actor, &question], from, now)
+    }
+
+    /// Whether it must be noted that there were too many attempts to sign in from an address. Each further one is refused
+    /// without a look at its password, so that a stranger could otherwise crowd out all other entries.
+    pub(crate) fn is_new_refusal(&self, peer: IpAddr, now: Instant) -> bool {
+        self.note(&["refusal", &attempts::network(peer).to_string()], 0, now)
+    }
+
+    fn note(&self, parts: &[&str], from: i64, now: Instant) -> bool {
         let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_recent = |at: &Instant| now.saturating_duration_since(*at) < REPEAT_AFTER;
-        let key = (actor.to_owned(), question);
-        if noted.get(&key).is_some_and(is_recent) {
+        let is_recent = |last: &Last| now.saturating_duration_since(last.at) < REPEAT_AFTER;
+        // Names and questions have no such character.
+        let key = TokenHash::of(&parts.join("\0")).to_string();
+        if noted.get(&key).is_some_and(|last| is_recent(last) && last.from <= from) {
             return false;
         }
         if noted.len() >= MAX_REMEMBERED {
-            noted.retain(|_, at| is_recent(at));
+            noted.retain(|_, last| is_recent(last));
         }
-        if noted.len() < MAX_REMEMBERED {
-            noted.insert(key, now);
+        if noted.len() < MAX_REMEMBERED || noted.contains_key(&key) {
+            noted.insert(key, Last { at: now, from });
         }
         true
     }
@@ -113,10 +134,12 @@ mod tests {
     fn a_refresh_is_not_noted_again_and_another_question_is() {
         let noted = Noted::default();
         let now = Instant::now();
-        assert!(noted.is_new("ada", "from=1&to=2&status=500", now));
-        assert!(!noted.is_new("ada", "from=2&to=3&status=500&cursor=x", now));
-        assert!(noted.is_new("bob", "from=1&to=2&status=500", now));
-        assert!(noted.is_new("ada", "from=1&to=2&status=404", now));
-        assert!(noted.is_new("ada", "status=500", now + REPEAT_AFTER));
+        assert!(noted.is_new("ada", "from=1&to=2&status=500", 1, now));
+        assert!(!noted.is_new("ada", "from=2&to=3&status=500&cursor=x", 2, now));
+        assert!(noted.is_new("bob", "from=1&to=2&status=500", 1, now));
+        assert!(noted.is_new("ada", "from=1&to=2&status=404", 1, now));
+        assert!(noted.is_new("ada", "from=0&to=2&status=500", 0, now), "more than was noted");
+        assert!(!noted.is_new("ada", "from=1&to=2&status=500", 1, now));
+        assert!(noted.is_new("ada", "status=500", 9, now + REPEAT_AFTER));
     }
 }

@@ -201,9 +201,15 @@ impl Access {
         person.map_or(Principal::Nobody, Principal::Person)
     }
 
-    /// Whether a question of somebody must be noted in the audit log.
-    pub(crate) fn must_note(&self, person: &Person, query: &str, now: Instant) -> bool {
-        self.noted.is_new(&person.name, query, now)
+    /// Whether a question of somebody must be noted in the audit log. `from`, in Unix nanoseconds, is the earliest time
+    /// that it is about.
+    pub(crate) fn must_note(&self, person: &Person, query: &str, from: i64, now: Instant) -> bool {
+        self.noted.is_new(&person.name, query, from, now)
+    }
+
+    /// Whether it must be noted that an address made too many attempts to sign in.
+    pub(crate) fn must_note_refusal(&self, peer: IpAddr, now: Instant) -> bool {
+        self.noted.is_new_refusal(peer, now)
     }
 
     /// Whether people sign in here at all.

@@ -3,8 +3,9 @@
 use super::State;
 use super::body::discard;
 use super::refusal::Refusal;
-use crate::auth::{Principal, Role};
-use crate::error::ReceiveError;
+use crate::auth::audit::{Action, Entry};
+use crate::auth::{Person, Principal, Role};
+use crate::error::{QueryError, ReceiveError};
 use crate::wire::Encoding;
 use axum::extract::{self, MatchedPath, Request};
 use axum::http::{HeaderMap, Method, StatusCode, header};
@@ -89,7 +90,7 @@ pub(super) async fn guard(
     let principal = match need {
         Need::Sender => state.access.sender(bearer),
         Need::Nothing | Need::Role(_) => {
-            state.access.reader(bearer, super::session::cookie(headers), Instant::now())
+            state.access.reader(bearer, super::session::cookie(&state, headers), Instant::now())
         }
     };
     if let Err(denied) = check(need, &principal, request.method(), headers) {
@@ -105,8 +106,35 @@ pub(super) async fn guard(
         let _ = tokio::time::timeout(DISCARD_TIMEOUT, discard(request.into_body(), DISCARD_BYTES)).await;
         return response;
     }
+    let is_change = need == ADMIN && changes(request.method());
+    let Some(person) = person_of(&principal).filter(|_| is_change).cloned() else {
+        request.extensions_mut().insert(principal);
+        return next.run(request).await;
+    };
     request.extensions_mut().insert(principal);
-    next.run(request).await
+    // The body may have the secrets of a receiver.
+    let detail = format!("{} {}", request.method(), request.uri().path());
+    let client = request.extensions().get::<Client>().copied();
+    // A client that leaves in time must not make a change of which nobody knows.
+    let changing = tokio::spawn(async move {
+        let response = next.run(request).await;
+        if let Some(Client { address }) = client.filter(|_| response.status().is_success()) {
+            state.writers.audit(Entry::of(&person, address, Action::Change, detail)).await;
+        }
+        response
+    });
+    changing.await.unwrap_or_else(|_| QueryError::Stopped.into_response())
+}
+
+fn person_of(principal: &Principal) -> Option<&Person> {
+    match principal {
+        Principal::Person(person) => Some(person),
+        Principal::Open | Principal::Nobody | Principal::Sender(_) => None,
+    }
+}
+
+fn changes(method: &Method) -> bool {
+    !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }
 
 enum Denied {
@@ -142,8 +170,7 @@ fn check(need: Need, principal: &Principal, method: &Method, headers: &HeaderMap
         }
     }
     let by_cookie = matches!(principal, Principal::Person(person) if person.session.is_some());
-    let changes = !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS);
-    if by_cookie && changes && !headers.contains_key(CSRF_HEADER) {
+    if by_cookie && changes(method) && !headers.contains_key(CSRF_HEADER) {
         return Err(Denied::Reader(without_csrf_header()));
     }
     Ok(())

@@ -91,11 +91,12 @@ fn read(kind: Kind) -> MethodRouter<Arc<State>> {
         };
         let question = Question::parse(kind, query.as_deref(), &state.limits, clock::now())
             .and_then(|question| question.restrict(disclosure, query.as_deref()));
+        let from = question.as_ref().map_or(i64::MIN, Question::from);
         match answer(Arc::clone(&state), question).await {
             Ok((response, captured)) => {
                 if captured > 0 {
-                    note_captured(&state, &who, *client, query.as_deref().unwrap_or_default(), captured)
-                        .await;
+                    let asked = (query.as_deref().unwrap_or_default(), from);
+                    note_captured(&state, &who, *client, asked, captured).await;
                 }
                 response
             }
@@ -105,9 +106,15 @@ fn read(kind: Kind) -> MethodRouter<Arc<State>> {
 }
 
 /// Notes who is about to see bodies or headers.
-async fn note_captured(state: &State, who: &Principal, client: Client, query: &str, rows: usize) {
+async fn note_captured(
+    state: &State,
+    who: &Principal,
+    client: Client,
+    (query, from): (&str, i64),
+    rows: usize,
+) {
     let Principal::Person(person) = who else { return };
-    if state.access.must_note(person, query, Instant::now()) {
+    if state.access.must_note(person, query, from, Instant::now()) {
         let detail = format!("rows: {rows}, query: {query}");
         state.writers.audit(Entry::of(person, client.address, Action::CapturedRead, detail)).await;
     }

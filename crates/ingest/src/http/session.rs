@@ -46,15 +46,16 @@ struct Someone<'a> {
     expires_in: Option<u64>,
 }
 
-/// The value of the session's cookie. One with the prefix wins: a page of another host could have set the other.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<&str> {
-    let find = |name: &str| {
-        let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut pairs =
-            values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
-    };
-    find(SECURE_COOKIE).or_else(|| find(COOKIE))
+/// The value of the session's cookie. Over TLS only one with the prefix counts: another host of the same domain could have
+/// set one without it, and so have signed a person in under a name of its own.
+pub(super) fn cookie<'a>(state: &State, headers: &'a HeaderMap) -> Option<&'a str> {
+    cookie_named(if state.is_secure() { SECURE_COOKIE } else { COOKIE }, headers)
+}
+
+fn cookie_named<'a>(name: &str, headers: &'a HeaderMap) -> Option<&'a str> {
+    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
 /// Who is signed in.
@@ -96,7 +97,12 @@ pub(super) async fn sign_in(
     match signing.await {
         Err(_) => QueryError::Stopped.into_response(),
         Ok(Err(error)) => {
-            if matches!(error, SignInError::Wrong | SignInError::TooMany(_)) {
+            let must_note = match &error {
+                SignInError::Wrong => true,
+                SignInError::TooMany(_) => state.access.must_note_refusal(address, Instant::now()),
+                SignInError::Off | SignInError::Broken => false,
+            };
+            if must_note {
                 let name = name.chars().take(MAX_NOTED_CHARS).collect();
                 let (peer, action) = (address.to_string(), Action::SignInFailed);
                 let failed = Entry { actor: name, role: "", peer, action, detail: error.to_string() };
@@ -190,5 +196,20 @@ fn set_cookie(response: &mut Response, state: &State, value: &str, lifetime: Dur
     let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");
     if let Ok(cookie) = HeaderValue::from_str(&cookie) {
         response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cookie_without_the_prefix_does_not_stand_in_for_one_with_it() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, HeaderValue::from_static("a=1; gatelens-session=planted"));
+        assert_eq!(cookie_named(SECURE_COOKIE, &headers), None);
+        assert_eq!(cookie_named(COOKIE, &headers), Some("planted"));
+        headers.append(header::COOKIE, HeaderValue::from_static("__Host-gatelens-session=own"));
+        assert_eq!(cookie_named(SECURE_COOKIE, &headers), Some("own"));
     }
 }

@@ -171,6 +171,14 @@ impl Question {
         })
     }
 
+    /// The earliest time that a question for requests is about, in Unix nanoseconds.
+    pub(crate) fn from(&self) -> i64 {
+        match self {
+            Self::Requests(question) => question.from(),
+            _ => i64::MIN,
+        }
+    }
+
     /// Asks a store.
     pub(crate) fn answer(&self, store: &dyn Store) -> Result<Answer, QueryError> {
         Ok(match self {
@@ -256,12 +264,20 @@ pub(crate) fn open_days(
 ) -> Result<Vec<(PathBuf, Date, Connection)>, QueryError> {
     let mut open_files = Vec::new();
     for (path, day) in day_files(directory.path())? {
-        match open(&path, timeout) {
+        match open(&path, timeout).and_then(at_one_moment) {
             Ok(file) => open_files.extend(file.map(|file| (path, day, file))),
             Err(error) => pass_over(directory, &path, error)?,
         }
     }
     Ok(open_files)
+}
+
+/// A chunk may be added to, or removed, while others are read: all are read as they are at the first look.
+fn at_one_moment(file: Option<Connection>) -> Result<Option<Connection>, QueryError> {
+    if let Some(file) = &file {
+        file.execute_batch("BEGIN")?;
+    }
+    Ok(file)
 }
 
 /// Notes that a file cannot be read to its end.

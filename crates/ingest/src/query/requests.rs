@@ -97,6 +97,11 @@ impl RequestsQuery {
         Ok(Self { disclosure, ..self })
     }
 
+    /// The earliest time that it is about, in Unix nanoseconds.
+    pub(crate) fn from(&self) -> i64 {
+        self.range.from
+    }
+
     fn takes(&self, event: &RequestEvent, sender: &Sender) -> bool {
         self.criteria.take(event) && self.filter.takes_event(event, sender)
     }

@@ -64,15 +64,16 @@ impl DataDir {
 
     /// Bytes on disk by kind of file. A file that goes meanwhile is not counted.
     pub(crate) fn sizes(&self) -> Vec<(&'static str, u64)> {
-        let mut sizes = [("counters", 0), ("requests", 0), ("set_aside", 0)];
+        let mut sizes = [("counters", 0), ("requests", 0), ("alerts", 0), ("set_aside", 0)];
         for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let [counters, requests, set_aside] = &mut sizes;
+            let [counters, requests, alerts, set_aside] = &mut sizes;
             let size = match () {
                 () if name.contains(".corrupt-") => &mut set_aside.1,
                 () if name.starts_with("metrics.db") => &mut counters.1,
                 () if name.starts_with("requests-") => &mut requests.1,
+                () if name.starts_with(crate::alerts::ALERTS_FILE) => &mut alerts.1,
                 () => continue,
             };
             *size += entry.metadata().map_or(0, |metadata| metadata.len());
@@ -169,4 +170,30 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
     name.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_files_of_counters_log_and_alerts_count_as_data_and_damaged_ones_apart() {
+        let dir = tempfile::tempdir().unwrap();
+        let files = [
+            ("metrics.db", 1),
+            ("metrics.db-wal", 2),
+            ("requests-2026-06-20.db", 4),
+            ("alerts.db", 8),
+            ("alerts.db-wal", 16),
+            ("metrics.db.corrupt-20260620T120000Z", 32),
+            ("alerts.db.corrupt-20260620T120000Z", 64),
+            ("notes.txt", 128),
+        ];
+        for (name, bytes) in files {
+            std::fs::write(dir.path().join(name), vec![0; bytes]).unwrap();
+        }
+        let data = DataDir::new(dir.path().to_owned());
+        assert_eq!(data.sizes(), [("counters", 3), ("requests", 4), ("alerts", 24), ("set_aside", 96)]);
+        assert_eq!(data.live_bytes(), 31);
+    }
 }

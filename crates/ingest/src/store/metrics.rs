@@ -152,12 +152,13 @@ impl Metrics {
 
     /// Takes a step towards a smaller file, beginning with the oldest counts. `None` when nothing of the kind is left.
     pub(super) fn reduce(&mut self, kind: Kind) -> Result<Option<Reduced>, StoreError> {
-        let Self { connection, series, .. } = self;
+        let Self { connection, series, admission, .. } = self;
         reduce::reduce(connection, |file| {
             let reduced = reduce::remove_counts(file, kind)?;
             if let Some(Reduced { until, .. }) = reduced.filter(|_| kind == Kind::HalfHours) {
                 while series::remove_before(file, series, until.div_euclid(60_000_000_000))? == Pruned::More {
                 }
+                admission.recount(series);
             }
             Ok(reduced)
         })

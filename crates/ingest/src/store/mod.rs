@@ -34,6 +34,8 @@ pub(crate) use modes::{create as create_file, prepare as prepare_directory};
 pub(crate) use patterns::{Lesson, load as load_patterns, load_of as load_patterns_of};
 pub(crate) use prune::{Pruned, minutes_since};
 pub(crate) use requests::{day_files, day_of_file};
+#[cfg(test)]
+pub(crate) use schema::open_requests;
 pub(crate) use schema::{METRICS_FILE, open_read};
 pub(crate) use writer::{Refused, Stored, Writers, lock};
 

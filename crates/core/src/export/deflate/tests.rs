@@ -60,16 +60,56 @@ fn more_than_any_window_passes() {
 
 #[test]
 fn bytes_unlike_those_before_grow_little() {
-    let mut deflater = Deflater::new();
-    for _ in 0..100 {
-        deflater.write(&b"GET /orders/1 200 ".repeat(60), &[]);
+    // Codes of very different lengths: each byte comes half as often as the one before it.
+    let steep: Vec<u8> = pseudo_random(400_000, 11)
+        .chunks_exact(4)
+        .map(|four| four.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte)).trailing_ones() as u8)
+        .collect();
+    for lesson in [b"GET /orders/1 200 ".repeat(6_000), vec![0; 400_000], steep, Vec::new()] {
+        for bytes in [300usize, 4_000, 16_384, 65_536, 200_000, 400_000] {
+            for write in [16_384, 400_000] {
+                let mut deflater = Deflater::new();
+                lesson.chunks(1_000).for_each(|chunk| deflater.write(chunk, &[]));
+                deflater.finish();
+                let noise = pseudo_random(bytes, 3);
+                noise.chunks(write).for_each(|chunk| deflater.write(chunk, &[]));
+                let member = deflater.finish();
+                assert_eq!(inflated(&member), noise);
+                // A write passes in pieces of at least two windows.
+                let pieces = 1 + bytes.div_ceil(write.min(2 * WINDOW));
+                let most = bytes + pieces * 256;
+                assert!(member.len() <= most, "{} of {bytes} in writes of {write}", member.len());
+            }
+        }
     }
+}
+
+#[test]
+fn what_was_stored_is_found_again() {
+    let mut deflater = Deflater::new();
+    b"GET /orders/1 200 ".repeat(6_000).chunks(1_000).for_each(|chunk| deflater.write(chunk, &[]));
     deflater.finish();
-    let noise = pseudo_random(400_000, 3);
-    noise.chunks(16_384).for_each(|chunk| deflater.write(chunk, &[]));
+    let noise = pseudo_random(20_000, 5);
+    let text = b"GET /orders/2 200 ".repeat(1_000);
+    for part in [&noise, &noise, &text, &noise[..9], &text] {
+        deflater.write(part, &[]);
+    }
     let member = deflater.finish();
-    assert_eq!(inflated(&member), noise);
-    assert!(member.len() < noise.len() * 11 / 10, "{}", member.len());
+    assert_eq!(inflated(&member), [&noise[..], &noise, &text, &noise[..9], &text].concat());
+    assert!(member.len() < 21_500, "{}", member.len());
+}
+
+#[test]
+fn positions_begin_anew_after_four_gibibytes() {
+    let text = b"GET /orders/1 200 and a little more ".repeat(3_000);
+    for before in [0, 1, 3, 100, 32_767, 32_768, 98_303, 98_304, 107_999] {
+        let mut deflater = Deflater::new();
+        deflater.first = u32::MAX - before;
+        for _ in 0..3 {
+            text.chunks(777).for_each(|chunk| deflater.write(chunk, &[0, 5, 700]));
+            assert_eq!(inflated(&deflater.finish()), text, "{before}");
+        }
+    }
 }
 
 proptest! {

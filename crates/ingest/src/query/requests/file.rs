@@ -180,3 +180,70 @@ fn describing(file: &Connection, order: Order) -> String {
          WHERE ({key}, id) < (?1, ?2) AND t1 >= ?3 AND t0 < ?4 ORDER BY {key} DESC, id DESC LIMIT ?5"
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+    use crate::model::RequestEvent;
+    use rusqlite::params;
+
+    /// Chunks of one request each, one per millisecond.
+    const CHUNKS: i64 = CHUNKS_AHEAD + 50;
+    const MILLISECOND: i64 = 1_000_000;
+
+    fn events(times: &[i64]) -> Vec<u8> {
+        let event = |time: &i64| RequestEvent { time: time * MILLISECOND, ..RequestEvent::default() };
+        chunk::encode(&times.iter().map(event).collect::<Vec<_>>()).unwrap()
+    }
+
+    /// The times of all requests that a file gives out, where `meanwhile` changes it after the first look.
+    fn read_while(order: &str, meanwhile: impl FnOnce(&Connection)) -> (Vec<i64>, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("requests-1970-01-01.db");
+        drop(Connection::open(&path).unwrap());
+        let directory = DataDir::new(dir.path().to_owned());
+        let writer = crate::store::open_requests(&path).unwrap();
+        for time in 1..=CHUNKS {
+            let insert = "INSERT INTO chunks (t0, t1, n, errors, classes, gateway, service, environment, data, longest, bodies)
+                          VALUES (?1, ?1, 1, 0, 4, 'edge-1', 'orders', 'prod', ?2, ?1, 0)";
+            writer.execute(insert, params![time * MILLISECOND, events(&[time])]).unwrap();
+        }
+        let limits = Limits::default();
+        let query = format!("from=1970-01-01T00:00:00Z&to=1970-01-02T00:00:00Z&sort={order}");
+        let query = RequestsQuery::parse(Some(&query), 0, &limits).unwrap();
+        let (path, day, connection) =
+            crate::query::open_days(&directory, limits.query_timeout).unwrap().remove(0);
+        let mut file = File::new(path, day, connection, &query);
+        assert!(file.first(&directory, &query).unwrap().is_some());
+        meanwhile(&writer);
+        let mut waiting = Waiting::new(usize::MAX / 2, usize::MAX);
+        while file.first(&directory, &query).unwrap().is_some() {
+            let (mut folding, mut labels) = (Folding::of(None), Labels::of(None));
+            file.read_next(&directory, &query, (&mut folding, &mut labels), &mut waiting).unwrap();
+        }
+        let mut times: Vec<i64> =
+            std::iter::from_fn(|| waiting.pop_before(None)).map(|(place, _)| place.chunk).collect();
+        times.sort_unstable();
+        (times, directory.troubles())
+    }
+
+    /// The oldest chunk is described last: one that is added to meanwhile must not move away from under the reader, and
+    /// one that is removed is not damage.
+    #[test]
+    fn a_file_is_read_as_it_was_whatever_is_written_meanwhile() {
+        let all: Vec<i64> = (1..=CHUNKS).collect();
+        for order in ["time", "duration"] {
+            let extended = read_while(order, |writer| {
+                let late = CHUNKS + 7;
+                let extend = "UPDATE chunks SET t1 = ?1, n = 2, longest = ?1, data = ?2 WHERE id = 1";
+                writer.execute(extend, params![late * MILLISECOND, events(&[1, late])]).unwrap();
+            });
+            assert_eq!(extended, (all.clone(), Vec::new()), "{order}");
+            let removed = read_while(order, |writer| {
+                writer.execute("DELETE FROM chunks WHERE id = ?", [CHUNKS]).unwrap();
+            });
+            assert_eq!(removed, (all.clone(), Vec::new()), "{order}");
+        }
+    }
+}
