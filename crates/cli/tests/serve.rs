@@ -217,6 +217,36 @@ fn a_wrong_file_of_options_is_refused_at_its_place() {
 }
 
 #[test]
+fn check_finds_wrong_rules_and_receivers_of_alerts_at_their_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("serve.yaml");
+    let check = |alerts: &str| {
+        std::fs::write(&config, format!("data: /x\nalerts:\n{alerts}")).unwrap();
+        let output = gatelens(&["check", config.to_str().unwrap()]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap().replace(config.to_str().unwrap(), "FILE");
+        (output.status.code(), said)
+    };
+    let receiver = "  receivers:\n    - name: ops\n      webhook: {url: 'https://hooks.example.com/x'}\n";
+    let right = "  rules:\n    - {name: errors, measure: error_percent, above: 2, receivers: [ops]}\n";
+    assert_eq!(check(&format!("{receiver}{right}")), (Some(0), "FILE: ok\n".to_owned()));
+    for (wrong, line, words) in [
+        ("{name: slow, above: 2, sustain_minuts: 3}", 8, "did you mean `sustain_minutes`?"),
+        ("{name: slow, above: 2, window_minutes: 0}", 8, "0 is not in 1..=1440"),
+        ("{name: slow, measure: p95_ms}", 8, "the threshold is missing"),
+        ("{name: slow, above: 2, receivers: [opps]}", 8, "did you mean `ops`?"),
+        ("{name: errors, above: 2}", 8, "errors"),
+    ] {
+        let (status, said) = check(&format!("{receiver}{right}    - {wrong}\n"));
+        assert_eq!(status, Some(1), "{wrong}: {said}");
+        assert!(said.starts_with(&format!("FILE:{line}:")) && said.contains(words), "{wrong}: {said}");
+        assert!(said.contains("alerts.rules[1]"), "{wrong}: {said}");
+    }
+    let (status, said) = check("  receivers:\n    - {name: ops, webhook: {url: 'ftp://a'}}\n");
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.starts_with("FILE:4:") && said.contains("alerts.receivers[0]"), "{said}");
+}
+
+#[test]
 fn check_takes_the_options_of_the_service() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("serve.yaml");
