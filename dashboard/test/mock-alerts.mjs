@@ -38,12 +38,24 @@ export const alertAnswers = {
   'alerts/deliveries': () => ({ rows: [delivery(3, 'waiting', { attempts: 4, next_at: minutes(-5) }), delivery(2, 'delivered')], next: null }),
 };
 
+const tried = {
+  from: '2026-06-13T12:00:00Z', to: '2026-06-20T12:00:00Z', known_from: '2026-06-14T08:00:00Z', unit: 'ms', side: 'above', threshold: 500, worst: 812.5, messages: 3, more: 0,
+  firings: [
+    { labels: { service: 'shop' }, since: '2026-06-15T10:00:00Z', fired_at: '2026-06-15T10:05:00Z', resolved_at: '2026-06-15T10:40:00Z', worst: 812.5 },
+    { labels: { service: 'shop' }, since: '2026-06-20T11:00:00Z', fired_at: '2026-06-20T11:05:00Z', resolved_at: null, worst: 610 },
+  ],
+};
+
 /** A change: it is noted in `mock.changes`, and `mock.refuseChange` refuses it. */
 export async function changeAlerts(mock, request, url, response) {
   const chunks = [];
   for await (const chunk of request) chunks.push(chunk);
   const body = chunks.length === 0 ? undefined : JSON.parse(Buffer.concat(chunks));
   mock.changes.push({ method: request.method, path: url.pathname, body, csrf: request.headers['x-gatelens-csrf'] });
+  if (url.pathname.endsWith('/try') && !mock.refuseChange) {
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(tried));
+    return;
+  }
   const status = mock.refuseChange ? 422 : 200;
   const answer = mock.refuseChange ? { error: { code: 'invalid_rule', message: mock.refuseChange, field: 'above' } } : {};
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(answer));

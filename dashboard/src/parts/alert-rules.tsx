@@ -3,6 +3,7 @@ import { useState } from 'react';
 import type { AlertRule } from '../api';
 import { amount, condition, MEASURE_CHOICES, useChange } from '../alerts';
 import { classes } from '../classes';
+import { RuleTrial } from './rule-trial';
 import { Tag } from './tag';
 import { TextButton } from './text-button';
 import cardStyles from './card.module.css';
@@ -167,6 +168,7 @@ function RuleForm({ draft: first, busy, onSave, onCancel }: { draft: Draft; busy
         onChange={(event) => set({ scope: Object.fromEntries(new URLSearchParams(event.currentTarget.value)) })}
       />
       <TextInput className={styles.wide} label="What to do when it fires" value={draft.description ?? ''} onChange={(event) => set({ description: event.currentTarget.value })} />
+      <RuleTrial rule={written(draft)} />
       <div className={classes(styles.actions, styles.wide)}>
         {draft.exists && <TextButton onClick={() => onSave({ ...draft, enabled: !(draft.enabled ?? true) })}>{(draft.enabled ?? true) ? 'Switch off' : 'Switch on'}</TextButton>}
         <Button variant="default" size="xs" onClick={onCancel}>

@@ -58,6 +58,24 @@ describe('alerts', { concurrency: 2 }, () => {
     assert.equal(await page.getByRole('button', { name: 'Edit slow-checkout' }).count(), 0, 'that is in the file');
   });
 
+  check('have rules that are tried on the past', { path: '/alerts?refresh=off&tz=utc', complains: true }, async (page, mock) => {
+    await page.getByRole('button', { name: 'New rule' }).click();
+    await page.getByLabel('Threshold').fill('500');
+    await page.getByLabel('Days of the past').fill('3');
+    await page.getByRole('button', { name: 'Try on the past' }).click();
+    const found = page.getByRole('status').filter({ hasText: 'It would have fired 2 times, with 3 messages to each receiver' });
+    await found.waitFor();
+    const items = await found.getByRole('listitem').allTextContents();
+    assert.match(items[0], /10:05 – .*10:40: shop, worst 813 ms/);
+    assert.match(items[1], /11:05 – still firing/);
+    const [asked] = mock.changes;
+    assert.deepEqual([asked.path, asked.csrf, asked.body.days, asked.body.rule.above, asked.body.rule.exists], ['/api/v1/alerts/try', '1', 3, 500, undefined]);
+    assert.deepEqual(await seriousFindings(page), []);
+    mock.refuseChange = 'the trial takes longer than a query may';
+    await page.getByRole('button', { name: 'Try on the past' }).click();
+    await page.getByRole('alert').getByText('the trial takes longer').waitFor();
+  });
+
   check('have a form that fits a phone', { path: '/alerts?refresh=off', viewport: PHONE, prepare: firing }, async (page) => {
     await page.getByRole('button', { name: 'New rule' }).click();
     assert.ok((await beyondTheEdge(page)) <= 0);

@@ -1,0 +1,64 @@
+import { Button, NumberInput } from '@mantine/core';
+import { useState } from 'react';
+import { change, Failure, type AlertTried } from '../api';
+import { amount, subject } from '../alerts';
+import { moment } from '../format';
+import { useZone } from '../zone';
+import styles from './alerts.module.css';
+
+const DAYS = { usual: 7, most: 14 } as const;
+
+/** Tries a rule on the past: when it would have fired. `rule` is what the API takes. */
+export function RuleTrial({ rule }: { rule: unknown }) {
+  const [days, setDays] = useState<number>(DAYS.usual);
+  const [busy, setBusy] = useState(false);
+  const [outcome, setOutcome] = useState<{ tried: AlertTried } | { failure: Failure }>();
+  const run = () => {
+    setBusy(true);
+    setOutcome(undefined);
+    change('POST', '/api/v1/alerts/try', { rule, days })
+      .then(
+        (answer) => setOutcome({ tried: answer as AlertTried }),
+        (error: unknown) => setOutcome({ failure: Failure.of(error) }),
+      )
+      .finally(() => setBusy(false));
+  };
+  return (
+    <div className={styles.trial}>
+      <NumberInput label="Days of the past" value={days} min={1} max={DAYS.most} allowDecimal={false} onChange={(value) => setDays(Number(value))} />
+      <Button variant="default" size="xs" loading={busy} onClick={run}>
+        Try on the past
+      </Button>
+      {outcome !== undefined && ('failure' in outcome ? (
+        <p className={styles.failure} role="alert">
+          {outcome.failure.message}. {outcome.failure.hint}
+        </p>
+      ) : (
+        <Outcome tried={outcome.tried} />
+      ))}
+    </div>
+  );
+}
+
+function Outcome({ tried: { known_from: knownFrom, to, unit, side, threshold, worst, messages, firings, more } }: { tried: AlertTried }) {
+  const zone = useZone();
+  const at = (time: string) => moment(Date.parse(time) / 1000, zone);
+  if (knownFrom === null) return <p role="status">There was no such traffic in that time, so that nothing could be evaluated.</p>;
+  const times = firings.length + more;
+  return (
+    <div className={styles.tried} role="status">
+      <p>
+        {times === 0 ? 'It would not have fired' : `It would have fired ${times === 1 ? 'once' : `${times} times`}, with ${messages} ${messages === 1 ? 'message' : 'messages'} to each receiver,`} from {at(knownFrom)} to {at(to)}. Worst value: {amount(worst, unit)}, threshold {side}{' '}
+        {amount(threshold, unit)}.
+      </p>
+      <ul>
+        {firings.map((firing) => (
+          <li key={`${firing.fired_at} ${JSON.stringify(firing.labels)}`}>
+            {at(firing.fired_at)} – {firing.resolved_at === null ? 'still firing' : at(firing.resolved_at)}: {subject(firing)}, worst {amount(firing.worst, unit)}
+          </li>
+        ))}
+      </ul>
+      {more > 0 && <p>{more} more are not shown.</p>}
+    </div>
+  );
+}
