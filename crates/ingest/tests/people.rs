@@ -95,7 +95,7 @@ impl Guarded {
 }
 
 /// Who is let in at each operation of the description: nobody, viewer, analyst, admin, a sender.
-const WHO: [(&str, &str, [bool; 5]); 30] = [
+const WHO: [(&str, &str, [bool; 5]); 31] = [
     ("get", "/healthz", [true; 5]),
     ("get", "/metrics", READERS),
     ("post", "/v1/metrics", SENDERS),
@@ -118,6 +118,7 @@ const WHO: [(&str, &str, [bool; 5]); 30] = [
     ("get", "/api/v1/alerts", READERS),
     ("get", "/api/v1/alerts/deliveries", READERS),
     ("get", "/api/v1/alerts/history", READERS),
+    ("post", "/api/v1/alerts/try", READERS),
     ("post", "/api/v1/alerts/rules", ADMIN),
     ("put", "/api/v1/alerts/rules/{name}", ADMIN),
     ("delete", "/api/v1/alerts/rules/{name}", ADMIN),

@@ -50,7 +50,7 @@ const ADMIN: Need = Need::Role(Role::Admin);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 23] = [
+const NEEDS: [(Method, &str, Need); 24] = [
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -76,6 +76,8 @@ const NEEDS: [(Method, &str, Need); 23] = [
     (GET, "/api/v1/alerts", VIEWER),
     (GET, "/api/v1/alerts/deliveries", VIEWER),
     (GET, "/api/v1/alerts/history", VIEWER),
+    // It changes nothing, and shows counts.
+    (POST, "/api/v1/alerts/try", VIEWER),
     (GET, "/api/{*path}", VIEWER),
 ];
 

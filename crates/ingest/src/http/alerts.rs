@@ -6,7 +6,7 @@ use super::State;
 use super::access::Subject;
 use super::body::{self, Packing};
 use super::otlp::{JSON, media_type};
-use crate::alerts::{Alerts, AlertsError, ReceiverConfig, RuleConfig};
+use crate::alerts::{Alerts, AlertsError, ReceiverConfig, RuleConfig, Trial};
 use crate::clock;
 use crate::error::{QueryError, ReceiveError, json};
 use crate::query::params::{Params, none};
@@ -30,6 +30,7 @@ pub(super) fn reads() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/alerts", get(alerts)),
         ("/api/v1/alerts/deliveries", get(deliveries)),
         ("/api/v1/alerts/history", get(history)),
+        ("/api/v1/alerts/try", post(try_rule)),
     ]
 }
 
@@ -73,6 +74,20 @@ async fn history(extract::State(state): Shared, RawQuery(query): RawQuery) -> Re
         let params = Params::parse(query.as_deref(), &["rule"])?;
         let rule = params.one("rule")?.map(str::to_owned);
         ask(&state, move |alerts| Ok(alerts.history(rule.as_deref())?)).await
+    })
+    .await
+}
+
+async fn try_rule(
+    extract::State(state): Shared,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: axum::body::Body,
+) -> Response {
+    let read = read::<Trial>(&state, query.as_deref(), &headers, body).await;
+    answered(async {
+        let (trial, _) = read?;
+        ask(&state, move |alerts| Ok(alerts.try_rule(trial, clock::now()))).await?
     })
     .await
 }
