@@ -570,6 +570,38 @@ export interface components {
             rows: components["schemas"]["AuditEntry"][];
             next: string | null;
         };
+        AlertTrial: {
+            rule: components["schemas"]["AlertRule"];
+            days: number;
+        };
+        AlertTried: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            /** Format: date-time */
+            known_from: string | null;
+            unit: string;
+            /** @enum {string} */
+            side: "above" | "below";
+            threshold: number;
+            worst: number | null;
+            messages: number;
+            firings: components["schemas"]["AlertFiring"][];
+            more: number;
+        };
+        AlertFiring: {
+            labels: {
+                [key: string]: string;
+            };
+            /** Format: date-time */
+            since: string;
+            /** Format: date-time */
+            fired_at: string;
+            /** Format: date-time */
+            resolved_at: string | null;
+            worst: number | null;
+        };
     };
     responses: never;
     parameters: never;

@@ -190,6 +190,48 @@ fn each_kind_of_receiver_gets_the_form_it_takes() {
 }
 
 #[test]
+fn a_rule_is_tried_on_the_past() {
+    let service = Service::start();
+    let base = this_minute();
+    for ago in 1..=40 {
+        let status = if ago > 25 { 500 } else { 200 };
+        let frame = Frame { temporality: Delta, ..Frame::at(base - ago * MINUTE + SECOND) };
+        service.send("/v1/metrics", None, &frame.of(&vec![made("/a", status, 0.01); 40])).accepted();
+    }
+    let trial =
+        |rule: Value, days: u64| post(&service, "/api/v1/alerts/try", &json!({"rule": rule, "days": days}));
+    let rule = json!({"measure": "error_percent", "above": 1, "each": ["route"], "enabled": false});
+    let (status, tried) = trial(rule.clone(), 1);
+    assert_eq!(status, 200, "{tried}");
+    let minute = |ago: u64| {
+        let at = jiff::Timestamp::from_nanosecond(i128::from(base - ago * MINUTE)).unwrap();
+        format!("{at}")
+    };
+    // It has 100 requests after 3 minutes and waits 5; the last errors leave the window 5 minutes after the 25th, and it
+    // waits 10.
+    let firing = json!({"labels": {"route": "/a"}, "since": minute(37), "fired_at": minute(32),
+        "resolved_at": minute(10), "worst": 100.0});
+    assert_eq!(tried["firings"], json!([firing]), "{tried:#}");
+    assert_eq!((&tried["messages"], &tried["worst"]), (&json!(2), &json!(100.0)));
+    assert_eq!(tried["known_from"], minute(39));
+    let quiet = trial(json!({"measure": "p95_ms", "above": 200}), 14).1;
+    assert_eq!((&quiet["firings"], &quiet["messages"]), (&json!([]), &json!(0)), "{quiet:#}");
+    assert!((9.0..12.0).contains(&quiet["worst"].as_f64().unwrap()), "{quiet:#}");
+    // Nothing of it is kept.
+    assert_eq!(service.json("/api/v1/alerts/history")["rows"], json!([]));
+    for (rule, days, field, words) in [
+        (rule.clone(), 0, "days", "1..=14"),
+        (rule, 15, "days", "1..=14"),
+        (json!({"measure": "disk_percent", "above": 1}), 1, "rule.measure", "cannot be tried on the past"),
+        (json!({"measure": "p95_ms"}), 1, "rule.above", "the threshold is missing"),
+    ] {
+        let (status, refused) = trial(rule, days);
+        assert_eq!((status, &refused["error"]["field"]), (422, &json!(field)), "{refused}");
+        assert!(refused.to_string().contains(words), "{refused}");
+    }
+}
+
+#[test]
 fn rules_and_receivers_are_made_changed_muted_and_removed() {
     let service = Service::start();
     let check = |(status, answer): (u16, Value), expected: u16, words: &str| {

@@ -125,6 +125,28 @@ fn damaged_counters_are_set_aside_and_begin_anew() {
 }
 
 #[test]
+fn a_damaged_file_of_alerts_is_set_aside_and_alerts_begin_anew() {
+    let mut service = with_one_request();
+    let path = service.data().join("alerts.db");
+    let json_type = [("content-type", "application/json")];
+    let mine = br#"{"name": "mine", "measure": "p95_ms", "above": 5}"#;
+    let names = |service: &Service| -> Vec<Value> {
+        let alerts = service.json("/api/v1/alerts");
+        alerts["rules"].as_array().unwrap().iter().map(|rule| rule["name"].clone()).collect()
+    };
+    assert_eq!(service.post("/api/v1/alerts/rules", &json_type, mine).status, 200);
+    assert!(names(&service).contains(&json!("mine")));
+    service.restart(|_| text(&path));
+    troubled(&service, &path, "is set aside as");
+    // The rules of the page are in the file that was set aside; the built-in ones hold.
+    assert_eq!(names(&service), ["errors", "gateway-lost", "latency"]);
+    assert_eq!((logged(&service), counted(&service)), (1, json!(1)));
+    assert_eq!(service.post("/api/v1/alerts/rules", &json_type, mine).status, 200);
+    service.restart(|_| ());
+    assert!(names(&service).contains(&json!("mine")));
+}
+
+#[test]
 fn a_damaged_chunk_costs_its_requests_only() {
     let service = with_one_request();
     service.send("/v1/logs", Some(("edge-1", 1, 2)), &log(&[(NOON + 1, made("/", 200, 0.1))])).accepted();

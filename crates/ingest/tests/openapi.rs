@@ -170,6 +170,26 @@ fn a_preview_is_as_described() {
 }
 
 #[test]
+fn a_trial_of_a_rule_is_as_described() {
+    let service = Service::start();
+    let document = document(&service);
+    let operation = &document["paths"]["/api/v1/alerts/try"]["post"];
+    let schema = |content: &Value| content["content"]["application/json"]["schema"].clone();
+    for (question, status) in [
+        (json!({"rule": {"name": "mine", "measure": "p95_ms", "above": 200}, "days": 2}), 200),
+        (json!({"rule": {"name": "mine", "measure": "disk_percent", "above": 90}, "days": 2}), 422),
+    ] {
+        let sent = question.to_string();
+        let answer =
+            service.post("/api/v1/alerts/try", &[("content-type", "application/json")], sent.as_bytes());
+        assert_eq!(answer.status, status, "{question}: {}", answer.text());
+        validate(&document, &schema(&operation["requestBody"]), &question, "question");
+        let value = serde_json::from_slice(&answer.body).unwrap();
+        validate(&document, &schema(&operation["responses"][status.to_string()]), &value, "answer");
+    }
+}
+
+#[test]
 fn the_validator_itself_refuses_wrong_values() {
     let schema = json!({"type": "object", "properties": {"a": {"type": ["integer", "null"], "minimum": 0}},
         "required": ["a"], "additionalProperties": false});

@@ -17,6 +17,7 @@ mod settings;
 mod shown;
 mod state;
 mod stats;
+mod trial;
 mod view;
 #[cfg(test)]
 mod week;
@@ -30,6 +31,7 @@ pub use rule::{Measure, Missing, RuleConfig, RuleError};
 pub use schedule::MaintenanceConfig;
 pub use settings::AlertsConfig;
 pub(crate) use stats::AlertStats;
+pub(crate) use trial::Trial;
 
 use crate::clock;
 use crate::limits::Limits;

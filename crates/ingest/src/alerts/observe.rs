@@ -250,7 +250,7 @@ mod tests {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         Window {
             groups: groups.iter().map(|(group, sums)| (texts(group), sums.clone())).collect(),
-            is_coarse: false,
+            ..Window::default()
         }
     }
 

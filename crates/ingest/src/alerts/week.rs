@@ -55,7 +55,7 @@ fn minute(at: i64, noise: &mut Noise) -> Minute {
     // A deployment each day makes a minute of errors, which is no incident.
     let is_deployment = (of_day * 60.0) as u64 == 600;
     let outage = (34.0..34.75).contains(&hour);
-    let flickers = (83.0..84.5).contains(&hour) && (hour * 60.0) as u64 % 3 != 0;
+    let flickers = (83.0..84.5).contains(&hour) && !((hour * 60.0) as u64).is_multiple_of(3);
     let slow = (130.0..131.0).contains(&hour);
     Minute {
         requests,

@@ -61,7 +61,7 @@ pub(super) async fn keep(
         return refuse(&state, audience, refusal, request).await;
     }
     if audience == Audience::Senders {
-        let charged = |body| Body::new(Charged { body, peers: Arc::clone(&state.peers), peer: peer });
+        let charged = |body| Body::new(Charged { body, peers: Arc::clone(&state.peers), peer });
         request = request.map(charged);
     }
     // The page's files are in the binary, and whoever watches the service must see it in distress.

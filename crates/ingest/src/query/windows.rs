@@ -26,6 +26,8 @@ pub(crate) struct Window {
     pub(crate) groups: Vec<(Vec<String>, Sums)>,
     /// Whether some of its counts are known only in sum over a longer time, because a gateway could not report.
     pub(crate) is_coarse: bool,
+    /// Whether it begins before the first minute that is kept, so that it may be wider than asked for.
+    pub(crate) is_widened: bool,
 }
 
 impl WindowsQuery<'_> {
@@ -48,11 +50,9 @@ impl WindowsQuery<'_> {
             if Instant::now() > deadline {
                 return Err(QueryError::TooSlow);
             }
-            asked = next(Some(self.window(
-                &snapshot,
-                &mut groups,
-                range.widened_before(since, HALF_HOUR_SECONDS),
-            )?));
+            let wide = range.widened_before(since, HALF_HOUR_SECONDS);
+            let window = self.window(&snapshot, &mut groups, wide)?;
+            asked = next(Some(Window { is_widened: range.from < since, ..window }));
         }
         Ok(())
     }
@@ -64,6 +64,6 @@ impl WindowsQuery<'_> {
         }
         let found = groups.all.iter().zip(sums).filter_map(|(group, sums)| Some((group.texts(), sums?)));
         let is_coarse = !counts::coarse_spans(file, range, self.filter)?.is_empty();
-        Ok(Window { groups: found.collect(), is_coarse })
+        Ok(Window { groups: found.collect(), is_coarse, is_widened: false })
     }
 }
