@@ -20,6 +20,7 @@ mod slots;
 mod stack;
 mod streams;
 mod templates;
+mod tokens;
 mod traffic;
 mod trap;
 mod updates;

@@ -11,7 +11,7 @@ pub(crate) struct Arguments {
     /// Directory with the data.
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
-    /// Gateway, by its `service.instance.id`: its log and its reports, and the counts that no other gateway shares.
+    /// Gateway, by its `service.instance.id`: its log, its reports and its counts.
     #[arg(long, value_name = "ID")]
     instance: Option<String>,
     /// Environment: its counts, log, gateways, consumers and learned routes.
@@ -80,7 +80,7 @@ fn text(forgotten: &Forgotten, deed: Deed) -> String {
     );
     if *shared_series > 0 {
         text.push_str(&format!(
-            "{shared_series} series stay: other gateways may have counted in them, too\n"
+            "{shared_series} series stay: other gateways may have counted in them, too; only its own counts go\n"
         ));
     }
     if *gateways_at_work > 0 {

@@ -414,7 +414,38 @@ fn changes_are_in_the_audit_log() {
     let changes = guarded.json("/api/v1/audit?action=change", Role::Admin);
     let [change] = changes["rows"].as_array().unwrap().as_slice() else { panic!("{changes}") };
     let found = ["actor", "role", "peer", "detail"].map(|key| change[key].as_str().unwrap());
-    assert_eq!(found, ["ci-admin", "admin", "127.0.0.1", "POST /api/v1/alerts/rules"]);
+    assert_eq!(found, ["ci-admin", "admin", "127.0.0.1", "POST /api/v1/alerts/rules: rule \"slow\""]);
+}
+
+#[test]
+fn changes_of_receivers_and_mutes_are_in_the_audit_log_without_secrets() {
+    const RECEIVERS: &str = "/api/v1/alerts/receivers";
+    const ERRORS: &str = "/api/v1/alerts/rules/errors";
+    let guarded = Guarded::start();
+    let token = guarded.token(Role::Admin);
+    let post = |path: &str, body: Value| {
+        let headers = [("content-type", "application/json"), ("authorization", &*token)];
+        let answer = guarded.service.post(path, &headers, body.to_string().as_bytes());
+        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+    };
+    let webhook = json!({"url": "http://127.0.0.1:9/hook-key", "secret": "a-key-of-the-receiver"});
+    post(RECEIVERS, json!({"name": "ops", "webhook": webhook}));
+    post(&format!("{RECEIVERS}/ops/test"), json!({}));
+    post(&format!("{ERRORS}/mute"), json!({"until": "2199-01-01T00:00:00Z"}));
+    post(&format!("{ERRORS}/unmute"), json!({}));
+    let path = format!("{RECEIVERS}/ops");
+    assert_eq!(guarded.service.send_any("delete", &path, &[("authorization", &token)]).status, 200);
+    let changes = guarded.json("/api/v1/audit?action=change", Role::Admin);
+    let rows = changes["rows"].as_array().unwrap();
+    let noted: Vec<_> = rows.iter().rev().map(|row| row["detail"].as_str().unwrap().to_owned()).collect();
+    let expected = [
+        format!("POST {RECEIVERS}: receiver \"ops\""),
+        format!("POST {RECEIVERS}/ops/test"),
+        format!("POST {ERRORS}/mute: until 2199-01-01T00:00:00Z"),
+        format!("POST {ERRORS}/unmute"),
+        format!("DELETE {RECEIVERS}/ops"),
+    ];
+    assert_eq!(noted, expected);
 }
 
 #[test]

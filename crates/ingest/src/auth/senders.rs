@@ -1,6 +1,7 @@
 //! The file of senders' tokens: a YAML list, an entry to a line as `gatelens token new` prints it.
 
 use super::token::{TokenHash, check_name};
+use super::watched;
 use serde::Deserialize;
 use std::sync::Arc;
 
@@ -44,7 +45,7 @@ struct Entry {
 impl SenderTokens {
     /// Reads the file; the error is a sentence.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let entries: Option<Vec<Entry>> = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let entries: Option<Vec<Entry>> = watched::yaml(text)?;
         let entries = entries.unwrap_or_default();
         if entries.len() > MAX_TOKENS {
             return Err(format!("there are {} tokens, at most {MAX_TOKENS} are possible", entries.len()));

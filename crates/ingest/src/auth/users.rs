@@ -2,6 +2,7 @@
 
 use super::Role;
 use super::token::{TokenHash, check_name};
+use super::watched;
 use argon2::Argon2;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
@@ -54,7 +55,7 @@ struct Entry {
 impl Users {
     /// Reads the file; the error is a sentence.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let entries: Option<Vec<Entry>> = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        let entries: Option<Vec<Entry>> = watched::yaml(text)?;
         let entries = entries.unwrap_or_default();
         if entries.len() > MAX_USERS {
             return Err(format!("there are {} users, at most {MAX_USERS} are possible", entries.len()));
@@ -168,6 +169,18 @@ mod tests {
         assert_eq!(users.with_token(&ci.token).unwrap().role, Role::Viewer);
         // A token is not a password, and a person without a password cannot sign in.
         assert!(users.named("ci").is_none() && users.with_token("correct horse battery").is_none());
+    }
+
+    #[test]
+    fn the_error_about_a_file_does_not_repeat_it() {
+        let ada = user_line("ada", Role::Admin, "correct horse battery").unwrap();
+        for wrong in
+            ["- {name: a, role: admin, password: plain-secret", "- {name: a, secret: plain-secret}", "\tx"]
+        {
+            let error = Users::parse(&format!("{ada}\n{wrong}")).unwrap_err();
+            assert!(!error.contains("argon2id") && !error.contains("plain-secret"), "{error}");
+            assert!(error.contains("line 2"), "{error}");
+        }
     }
 
     #[test]

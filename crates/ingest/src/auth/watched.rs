@@ -1,6 +1,7 @@
 //! A file that may change while the service runs.
 
 use super::AccessError;
+use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -75,6 +76,13 @@ impl<T> Watched<T> {
         }
         *seen = now;
     }
+}
+
+/// Reads YAML. The error has the place and not the lines around it: the log must not have the hash of a password, nor a
+/// secret that stands in the wrong place.
+pub(super) fn yaml<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    let options = serde_saphyr::options! { with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())
 }
 
 fn read(path: &Path) -> io::Result<String> {

@@ -29,6 +29,10 @@ pub(super) struct Client {
     pub(super) address: std::net::IpAddr,
 }
 
+/// In the response to a change: its subject for the audit log where the path does not name it. It must hold no secret.
+#[derive(Debug, Clone)]
+pub(super) struct Subject(pub(super) String);
+
 /// What a path asks of who uses it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Need {
@@ -119,6 +123,10 @@ pub(super) async fn guard(
     let changing = tokio::spawn(async move {
         let response = next.run(request).await;
         if let Some(Client { address }) = client.filter(|_| response.status().is_success()) {
+            let detail = match response.extensions().get() {
+                Some(Subject(subject)) => format!("{detail}: {subject}"),
+                None => detail,
+            };
             state.writers.audit(Entry::of(&person, address, Action::Change, detail)).await;
         }
         response

@@ -3,6 +3,7 @@
 //! Reading and changing are apart, because different people may do them.
 
 use super::State;
+use super::access::Subject;
 use super::body::{self, Packing};
 use super::otlp::{JSON, media_type};
 use crate::alerts::{Alerts, AlertsError, ReceiverConfig, RuleConfig, Trial};
@@ -98,9 +99,11 @@ async fn add_rule(
     body: axum::body::Body,
 ) -> Response {
     let read = read::<RuleConfig>(&state, query.as_deref(), &headers, body).await;
-    changed(async {
+    named(async {
         let (rule, _) = read?;
-        ask(&state, move |alerts| alerts.put_rule(rule, None, clock::now())).await
+        let subject = Subject(format!("rule {:?}", rule.name));
+        ask(&state, move |alerts| alerts.put_rule(rule, None, clock::now())).await?;
+        Ok(subject)
     })
     .await
 }
@@ -145,9 +148,11 @@ async fn mute(
         until: String,
     }
     let read = read::<Until>(&state, query.as_deref(), &headers, body).await;
-    changed(async {
+    named(async {
         let (Until { until }, _) = read?;
-        ask(&state, move |alerts| alerts.mute_until(&name, &until, clock::now())).await
+        let subject = Subject(format!("until {until}"));
+        ask(&state, move |alerts| alerts.mute_until(&name, &until, clock::now())).await?;
+        Ok(subject)
     })
     .await
 }
@@ -174,9 +179,11 @@ async fn put_receiver(
     body: axum::body::Body,
 ) -> Response {
     let read = read::<ReceiverConfig>(&state, query.as_deref(), &headers, body).await;
-    changed(async {
+    named(async {
         let (receiver, text) = read?;
-        ask(&state, move |alerts| alerts.put_receiver(&receiver, &text, clock::now())).await
+        let subject = Subject(format!("receiver {:?}", receiver.name));
+        ask(&state, move |alerts| alerts.put_receiver(&receiver, &text, clock::now())).await?;
+        Ok(subject)
     })
     .await
 }
@@ -272,4 +279,12 @@ async fn changed(change: impl Future<Output = Result<(), QueryError>>) -> Respon
     #[derive(Serialize)]
     struct Done {}
     answered(async { change.await.map(|()| Done {}) }).await
+}
+
+/// The response to a change whose path does not have all that the audit log must have.
+async fn named(change: impl Future<Output = Result<Subject, QueryError>>) -> Response {
+    match change.await {
+        Ok(subject) => (extract::Extension(subject), changed(async { Ok(()) }).await).into_response(),
+        Err(error) => error.into_response(),
+    }
 }

@@ -1,12 +1,14 @@
 //! Removes what senders, environments or consumers have left in the files.
 //!
-//! Counts are kept by series, not by gateway. Of an instance go the series that no other gateway has counted in; those that it
-//! shares stay with all their counts, and their number is in the answer. The states of a gateway that still reports stay, so
+//! Of an instance go the series that no other gateway has counted in. Those that it shares stay, and their number is in the
+//! answer: of their counts go its own, as far back as counts are kept by gateway. The states of a gateway that still reports stay, so
 //! that what was removed does not count again with its next report.
 
-use super::{StoreError, chunk};
+use super::instances::{UNKNOWN, known_since};
+use super::rollups::{HALF_HOURS, MINUTES, take_out};
+use super::{StoreError, chunk, minutes_since};
 use crate::model::{RequestEvent, Scope};
-use rusqlite::{Connection, Transaction, TransactionBehavior, named_params};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
 use serde::{Deserialize, Serialize};
 
 /// Nanoseconds since its last report for which a gateway counts as at work.
@@ -38,7 +40,7 @@ pub enum Deed {
 pub struct Forgotten {
     /// Series that go.
     pub series: u64,
-    /// Requests counted in them.
+    /// Requests counted in them, and by the instance in series that stay.
     pub requests_counted: u64,
     /// Requests of the log.
     pub requests_logged: u64,
@@ -48,7 +50,8 @@ pub struct Forgotten {
     pub consumers: u64,
     /// Scopes of learned routes.
     pub patterns: u64,
-    /// Series of the instance in which others have counted, too: they stay.
+    /// Series of the instance in which others have counted, too: they stay with the counts of the others, and with all
+    /// counts from before counts were kept by gateway.
     pub shared_series: u64,
     /// Gateways that still report: they stay until they have been silent for five minutes.
     pub gateways_at_work: u64,
@@ -89,7 +92,11 @@ pub(super) fn counters(
     let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut done = Forgotten::default();
     select_gateways(&transaction, selection, now)?;
-    select_series(&transaction, selection)?;
+    let counted_by = match &selection.instance {
+        Some(instance) => Some(CountedBy::find(&transaction, instance)?),
+        None => None,
+    };
+    select_series(&transaction, selection, counted_by)?;
     let one = |question: &str| -> Result<u64, StoreError> {
         Ok(transaction.query_row(question, [], |row| row.get::<_, i64>(0))?.unsigned_abs())
     };
@@ -102,6 +109,20 @@ pub(super) fn counters(
         transaction.execute_batch(&format!(
             "DELETE FROM {table} WHERE series_id IN (SELECT id FROM temp.doomed_series)"
         ))?;
+    }
+    if let Some(CountedBy { row: Some(row), since, .. }) = counted_by {
+        let shared = "SELECT id FROM temp.shared_series";
+        take_out(&transaction, &MINUTES, (row, since), shared)?;
+        done.requests_counted += take_out(&transaction, &HALF_HOURS, (row, since), shared)?;
+        // A series stays no longer than its counts.
+        transaction.execute_batch(
+            "UPDATE series SET last_counted = c.newest
+             FROM (SELECT series_id, max(minute) AS newest FROM half_hours
+                   WHERE series_id IN (SELECT id FROM temp.shared_series) GROUP BY series_id) AS c
+             WHERE c.series_id = series.id;
+             DELETE FROM series WHERE id IN (SELECT id FROM temp.shared_series)
+               AND id NOT IN (SELECT series_id FROM half_hours) AND id NOT IN (SELECT series_id FROM minutes);",
+        )?;
     }
     // SQLite may give an id again, and then no state may refer to it.
     transaction.execute_batch(
@@ -222,9 +243,34 @@ fn select_gateways(file: &Connection, selection: &Selection, now: i64) -> Result
     Ok(())
 }
 
-/// Fills `doomed_series`, and `shared_series` with those of an instance that must stay: others have states of them, or had
-/// states that have expired and could be of them.
-fn select_series(file: &Connection, selection: &Selection) -> Result<(), StoreError> {
+/// Where the rollups name an instance.
+#[derive(Clone, Copy)]
+struct CountedBy {
+    /// Its row, if it has counted something since.
+    row: Option<i64>,
+    /// The first Unix minute of which counts are kept by gateway.
+    since: i64,
+    /// The first Unix minute of which counts without a gateway are those of senders that name none.
+    known: i64,
+}
+
+impl CountedBy {
+    fn find(file: &Connection, instance: &str) -> Result<Self, StoreError> {
+        let since = minutes_since(file)?;
+        let row = file
+            .query_row("SELECT id FROM instances WHERE name = ?", [instance], |row| row.get(0))
+            .optional()?;
+        Ok(Self { row, since, known: known_since(file, since)? })
+    }
+}
+
+/// Fills `doomed_series`, and `shared_series` with those of an instance that must stay: others have counts in them or
+/// states of them, or had states that have expired and could be of them. Counts that are sent as differences have no state.
+fn select_series(
+    file: &Connection,
+    selection: &Selection,
+    counted_by: Option<CountedBy>,
+) -> Result<(), StoreError> {
     file.execute_batch(
         "CREATE TEMP TABLE doomed_series (id INTEGER PRIMARY KEY);
          CREATE TEMP TABLE shared_series (id INTEGER PRIMARY KEY);",
@@ -232,7 +278,7 @@ fn select_series(file: &Connection, selection: &Selection) -> Result<(), StoreEr
     let wanted = "(:environment IS NULL OR r.environment = :environment)
                   AND (:consumer IS NULL OR r.consumer = :consumer)";
     let values = named_params! {":environment": selection.environment, ":consumer": selection.consumer};
-    let Some(_) = &selection.instance else {
+    let Some(CountedBy { row, since, known }) = counted_by else {
         file.execute(&format!("INSERT INTO doomed_series SELECT r.id FROM series r WHERE {wanted}"), values)?;
         return Ok(());
     };
@@ -242,8 +288,18 @@ fn select_series(file: &Connection, selection: &Selection) -> Result<(), StoreEr
         "SELECT 1 FROM expired_gateways e JOIN gateways g ON g.id = e.gateway_id
          WHERE g.service = r.service AND g.environment = r.environment AND g.id NOT IN {own}"
     );
-    let is_own = format!("r.id IN ({of} IN {own})");
-    let is_shared = format!("(r.id IN ({of} NOT IN {own}) OR EXISTS ({expired}))");
+    let counted = |whose: &str| {
+        let of = |table| format!("SELECT series_id FROM {table} WHERE minute >= {since} AND {whose}");
+        format!("r.id IN ({} UNION {})", of(HALF_HOURS.sums), of(HALF_HOURS.by_gateway))
+    };
+    // No row has this number.
+    let row = row.unwrap_or(i64::MIN);
+    let by_own = counted(&format!("instance = {row}"));
+    let by_others = counted(&format!(
+        "(instance > {UNKNOWN} AND instance <> {row} OR instance = {UNKNOWN} AND minute >= {known})"
+    ));
+    let is_own = format!("(r.id IN ({of} IN {own}) OR {by_own})");
+    let is_shared = format!("(r.id IN ({of} NOT IN {own}) OR {by_others} OR EXISTS ({expired}))");
     for (table, condition) in
         [("doomed_series", format!("NOT {is_shared}")), ("shared_series", is_shared.clone())]
     {

@@ -11,11 +11,14 @@ use super::series;
 use super::sketch::{self, Unreadable};
 use crate::model::{Tally, Timing, Values};
 use gatelens_model::sketch::Sketch;
-use rusqlite::{CachedStatement, OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params};
 use std::collections::BTreeMap;
 
 /// The column `instance` of a row that several gateways counted.
 const SEVERAL: i64 = -1;
+
+/// What [`read`] reads, before the instance.
+const COLUMNS: &str = "requests, request_bytes, response_bytes, duration, upstream, gateway, attempts";
 
 /// A table of sums.
 pub(crate) struct RollupTable {
@@ -44,7 +47,7 @@ pub(super) fn add(transaction: &Transaction<'_>, added: &Added) -> Result<u64, S
 fn add_to(transaction: &Transaction<'_>, table: &RollupTable, added: &Added) -> Result<u64, StoreError> {
     let mut left_out = 0;
     let RollupTable { sums, by_gateway, width } = table;
-    let columns = "requests, request_bytes, response_bytes, duration, upstream, gateway, attempts";
+    let columns = COLUMNS;
     let mut find = transaction.prepare_cached(&format!(
         "SELECT {columns}, instance FROM {sums} WHERE minute = ? AND series_id = ?"
     ))?;
@@ -86,6 +89,53 @@ fn add_to(transaction: &Transaction<'_>, table: &RollupTable, added: &Added) -> 
     Ok(left_out)
 }
 
+/// Takes the part of an instance out of the rows of some series, beginning at a Unix minute before which parts are not
+/// kept, and returns its requests. `series` is a question for the ids.
+pub(super) fn take_out(
+    transaction: &Transaction<'_>,
+    table: &RollupTable,
+    (instance, since): (i64, i64),
+    series: &str,
+) -> Result<u64, StoreError> {
+    let RollupTable { sums, by_gateway, .. } = table;
+    let own = format!("instance = ?1 AND minute >= ?2 AND series_id IN ({series})");
+    let mut removed = 0;
+    let mut remove = |table: &str| -> Result<Vec<[i64; 2]>, StoreError> {
+        let remove = format!("DELETE FROM {table} WHERE {own} RETURNING minute, series_id, requests");
+        let mut remove = transaction.prepare(&remove)?;
+        let rows = remove.query_map([instance, since], |row| {
+            removed += number(row, 2)?;
+            Ok([row.get(0)?, row.get(1)?])
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    };
+    remove(sums)?;
+    let shared = remove(by_gateway)?;
+    let mut find = transaction.prepare(&format!(
+        "SELECT {COLUMNS}, instance FROM {by_gateway} WHERE minute = ? AND series_id = ?"
+    ))?;
+    let mut put = transaction.prepare_cached(&format!(
+        "INSERT OR REPLACE INTO {sums} (minute, series_id, {COLUMNS}, instance)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    ))?;
+    let mut join =
+        transaction.prepare(&format!("DELETE FROM {by_gateway} WHERE minute = ? AND series_id = ?"))?;
+    for [minute, series] in shared {
+        let parts = find.query_map([minute, series], read)?.collect::<Result<Vec<_>, _>>()?;
+        let mut all = Values::default();
+        parts.iter().for_each(|(part, _)| all.add(part));
+        let counted_by = match parts.as_slice() {
+            [(_, only)] => {
+                join.execute([minute, series])?;
+                *only
+            }
+            _ => SEVERAL,
+        };
+        put_row(&mut put, (minute, series, counted_by), all, &Values::default())?;
+    }
+    Ok(removed)
+}
+
 /// Stores a row of before with what is new.
 fn put_row(
     put: &mut CachedStatement<'_>,
@@ -115,10 +165,14 @@ fn stored_values(find: &mut CachedStatement<'_>, key: &[i64]) -> Result<Values, 
 
 /// A rollup's row as values, and its instance; the counts that it does not keep are 0.
 fn stored(find: &mut CachedStatement<'_>, key: &[i64]) -> Result<Option<(Values, i64)>, StoreError> {
+    Ok(find.query_row(rusqlite::params_from_iter(key), read).optional()?)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<(Values, i64)> {
     // A distribution that was damaged begins anew; the counts stay.
     let timing =
         |count, sketch: Result<Sketch, Unreadable>| Timing { count, sketch: sketch.unwrap_or_default() };
-    let stored = find.query_row(rusqlite::params_from_iter(key), |row| {
+    {
         let sketch = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob().map(sketch::decode)?);
         let tally = |column| Ok::<_, rusqlite::Error>(Tally { count: 0, sum: number(row, column)? });
         let values = Values {
@@ -130,6 +184,5 @@ fn stored(find: &mut CachedStatement<'_>, key: &[i64]) -> Result<Option<(Values,
             attempts: tally(6)?,
         };
         Ok((values, row.get(7)?))
-    });
-    Ok(stored.optional()?)
+    }
 }

@@ -1,6 +1,6 @@
 use super::super::metrics::Metrics;
 use super::super::reduce::Kind as Removable;
-use super::super::{Admission, DataDir, Pruned};
+use super::super::{Admission, DataDir, Deed, Pruned, Selection};
 use crate::limits::Limits;
 use crate::model::{
     Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejections, SeriesKey, Tally, Temporality,
@@ -35,6 +35,8 @@ enum Step {
     /// Half hours pass.
     Wait(i64),
     Prune,
+    /// What a gateway has counted is forgotten, while it is at work or when it has been silent.
+    Forget(usize, bool),
     Restart,
 }
 
@@ -44,6 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..GATEWAYS).prop_map(Step::Report),
         2 => (1i64..=KEPT_HALF_HOURS + 2).prop_map(Step::Wait),
         3 => Just(Step::Prune),
+        1 => (0..GATEWAYS, any::<bool>()).prop_map(|(gateway, silent)| Step::Forget(gateway, silent)),
         1 => Just(Step::Restart),
     ]
 }
@@ -133,14 +136,29 @@ impl Store {
         while self.metrics.prune(&retention, now).unwrap() == Pruned::More {}
     }
 
+    /// Forgets the counts of a gateway at this time.
+    fn forget(&mut self, gateway: usize, now: i64) {
+        let selection = Selection { instance: Some(format!("edge-{gateway}")), ..Selection::default() };
+        self.metrics.forget(&selection, Deed::Remove, now).unwrap();
+    }
+
     fn requests(&self) -> BTreeMap<String, u64> {
+        self.requests_by("route", |row| row["route"].as_str().unwrap().to_owned())
+    }
+
+    fn requests_by_gateway(&self) -> BTreeMap<String, u64> {
+        self.requests_by("route,gateway", |row| {
+            format!("{} {}", row["route"].as_str().unwrap(), row["gateway"].as_str().unwrap())
+        })
+    }
+
+    fn requests_by(&self, by: &str, name: impl Fn(&serde_json::Value) -> String) -> BTreeMap<String, u64> {
         let files = Files::new(Arc::new(DataDir::new(self.dir.path().to_owned())), Limits::default());
-        let query = format!("from=0&to={}&group_by=route", 2 * NOON / 1_000_000_000);
+        let query = format!("from=0&to={}&group_by={by}", 2 * NOON / 1_000_000_000);
         let question = Question::parse(Kind::Summary, Some(&query), &Limits::default(), NOON).unwrap();
         let answer = serde_json::to_value(question.answer(&files).unwrap()).unwrap();
         let rows = answer["rows"].as_array().unwrap().iter();
-        rows.map(|row| (row["route"].as_str().unwrap().to_owned(), row["requests"].as_u64().unwrap()))
-            .collect()
+        rows.map(|row| (name(row), row["requests"].as_u64().unwrap())).collect()
     }
 
     fn series(&self) -> usize {
@@ -159,8 +177,9 @@ proptest! {
         let mut store = Store::new();
         let mut counters = [Counters::default(); GATEWAYS];
         let mut reported = [Counters::default(); GATEWAYS];
-        // By series and the half hour, what is in the store.
-        let mut expected: BTreeMap<(usize, i64), u64> = BTreeMap::new();
+        let mut seen = [0; GATEWAYS];
+        // By series, half hour and gateway, what is in the store.
+        let mut expected: BTreeMap<(usize, i64, usize), u64> = BTreeMap::new();
         let mut now = NOON + MINUTE;
         for step in steps.into_iter().chain([Step::Report(0), Step::Report(1), Step::Prune]) {
             match step {
@@ -170,28 +189,42 @@ proptest! {
                     for series in 0..SERIES {
                         let news = counters[gateway][series] - reported[gateway][series];
                         if news > 0 {
-                            *expected.entry((series, now / HALF_HOUR)).or_default() += news;
+                            *expected.entry((series, now / HALF_HOUR, gateway)).or_default() += news;
                         }
                     }
                     reported[gateway] = counters[gateway];
+                    seen[gateway] = now;
                 }
                 Step::Wait(half_hours) => now += half_hours * HALF_HOUR,
                 Step::Prune => {
                     store.prune(now);
                     // Ages count from the latest counts.
-                    if let Some(newest) = expected.keys().map(|(_, half_hour)| *half_hour).max() {
-                        expected.retain(|(_, half_hour), _| *half_hour >= newest - KEPT_HALF_HOURS);
-                        let counted = expected.keys().map(|(series, _)| *series);
+                    if let Some(newest) = expected.keys().map(|(_, half_hour, _)| *half_hour).max() {
+                        expected.retain(|(_, half_hour, _), _| *half_hour >= newest - KEPT_HALF_HOURS);
+                        let counted = expected.keys().map(|(series, ..)| *series);
                         let counted = counted.collect::<std::collections::BTreeSet<_>>().len();
                         // The one with the highest id may have no counts.
                         prop_assert!((counted..=counted + 1).contains(&store.series()), "{counted} {}", store.series());
                     }
                 }
+                Step::Forget(gateway, silent) => {
+                    store.forget(gateway, if silent { now + 10 * MINUTE } else { now });
+                    expected.retain(|(_, _, by), _| *by != gateway);
+                    // With its states, the service forgets what it has counted already.
+                    if silent || seen[gateway] < now {
+                        reported[gateway] = Counters::default();
+                    }
+                }
                 Step::Restart => store.metrics = Store::open(&store.dir),
             }
             let mut sums = BTreeMap::new();
-            expected.iter().for_each(|((series, _), count)| *sums.entry(route(*series)).or_default() += count);
+            let mut by_gateway = BTreeMap::new();
+            for ((series, _, gateway), count) in &expected {
+                *sums.entry(route(*series)).or_default() += count;
+                *by_gateway.entry(format!("{} edge-{gateway}", route(*series))).or_default() += count;
+            }
             prop_assert_eq!(store.requests(), sums);
+            prop_assert_eq!(store.requests_by_gateway(), by_gateway);
         }
     }
 }
