@@ -2,10 +2,11 @@ import type { AlertDelivery, AlertReceiver } from '../api';
 import { useChange } from '../alerts';
 import { clock } from '../format';
 import { useZone } from '../zone';
+import { ChangeFailure } from './change-failure';
+import { ScrollTable } from './scroll-table';
 import { Tag } from './tag';
 import { TextButton } from './text-button';
 import cardStyles from './card.module.css';
-import tableStyles from './table.module.css';
 import styles from './alerts.module.css';
 
 const TONES = { delivered: 'plain', waiting: 'warning', failed: 'incident' } as const;
@@ -19,48 +20,29 @@ export function AlertReceivers({ receivers, refresh }: { receivers: AlertReceive
         <h2 id="receivers">Receivers</h2>
         <span className={cardStyles.aside}>{receivers.length === 0 ? 'nobody is called' : 'addresses and secrets are not shown'}</span>
       </header>
-      {failure && (
-        <p className={styles.failure} role="alert">
-          {failure.message}. {failure.hint}
-        </p>
-      )}
+      {failure && <ChangeFailure failure={failure} />}
       {receivers.length === 0 ? (
         <p className={cardStyles.note}>
           Add receivers to the section <code>alerts</code> of the configuration file, or by <code>POST /api/v1/alerts/receivers</code>: a webhook, Slack, PagerDuty or Alertmanager.
         </p>
       ) : (
-        <div className={styles.scroll} role="region" aria-label="Receivers" tabIndex={0}>
-          <table className={tableStyles.table}>
-            <thead>
-              <tr>
-                <th scope="col">Receiver</th>
-                <th scope="col">Kind</th>
-                <th scope="col">Host</th>
-                <th scope="col">Last message</th>
-                <th scope="col">
-                  <span className="unseen">Actions</span>
-                </th>
-              </tr>
-            </thead>
-            <tbody>
-              {receivers.map(({ name, kind, host, last }) => (
-                <tr key={name}>
-                  <th scope="row">{name}</th>
-                  <td>{kind}</td>
-                  <td>{host}</td>
-                  <td>{last === null ? 'none yet' : <Outcome delivery={last} />}</td>
-                  <td>
-                    <div className={styles.actions}>
-                      <TextButton disabled={busy} onClick={() => run('POST', `receivers/${encodeURIComponent(name)}/test`, {})} aria-label={`Send a test to ${name}`}>
-                        Send a test
-                      </TextButton>
-                    </div>
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+        <ScrollTable label="Receivers" columns={['Receiver', 'Kind', 'Host', 'Last message', { title: 'Actions', look: 'unseen' }]}>
+          {receivers.map(({ name, kind, host, last }) => (
+            <tr key={name}>
+              <th scope="row">{name}</th>
+              <td>{kind}</td>
+              <td>{host}</td>
+              <td>{last === null ? 'none yet' : <Outcome delivery={last} />}</td>
+              <td>
+                <div className={styles.actions}>
+                  <TextButton disabled={busy} onClick={() => run('POST', `receivers/${encodeURIComponent(name)}/test`, {})} aria-label={`Send a test to ${name}`}>
+                    Send a test
+                  </TextButton>
+                </div>
+              </td>
+            </tr>
+          ))}
+        </ScrollTable>
       )}
     </section>
   );
@@ -75,30 +57,18 @@ export function AlertDeliveryList({ deliveries }: { deliveries: AlertDelivery[] 
       <header className={cardStyles.head}>
         <h2 id="messages">Messages</h2>
       </header>
-      <div className={styles.scroll} role="region" aria-label="Messages" tabIndex={0}>
-        <table className={tableStyles.table}>
-          <thead>
-            <tr>
-              <th scope="col">Time</th>
-              <th scope="col">Message</th>
-              <th scope="col">Receiver</th>
-              <th scope="col">Outcome</th>
-            </tr>
-          </thead>
-          <tbody>
-            {deliveries.map((delivery) => (
-              <tr key={delivery.id}>
-                <td title={delivery.created_at}>{clock(delivery.created_at, zone)}</td>
-                <td>{delivery.title}</td>
-                <td>{delivery.receiver}</td>
-                <td>
-                  <Outcome delivery={delivery} />
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      <ScrollTable label="Messages" columns={['Time', 'Message', 'Receiver', 'Outcome']}>
+        {deliveries.map((delivery) => (
+          <tr key={delivery.id}>
+            <td title={delivery.created_at}>{clock(delivery.created_at, zone)}</td>
+            <td>{delivery.title}</td>
+            <td>{delivery.receiver}</td>
+            <td>
+              <Outcome delivery={delivery} />
+            </td>
+          </tr>
+        ))}
+      </ScrollTable>
     </section>
   );
 }

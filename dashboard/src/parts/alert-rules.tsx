@@ -3,7 +3,9 @@ import { useState } from 'react';
 import type { AlertRule } from '../api';
 import { amount, condition, MEASURE_CHOICES, useChange } from '../alerts';
 import { classes } from '../classes';
+import { ChangeFailure } from './change-failure';
 import { RuleTrial } from './rule-trial';
+import { ScrollTable } from './scroll-table';
 import { Tag } from './tag';
 import { TextButton } from './text-button';
 import cardStyles from './card.module.css';
@@ -23,11 +25,7 @@ export function AlertRules({ rules, refresh }: { rules: AlertRule[]; refresh: ()
         <h2 id="rules">Rules</h2>
         <TextButton onClick={() => setEditing(NEW)}>New rule</TextButton>
       </header>
-      {failure && (
-        <p className={styles.failure} role="alert">
-          {failure.message}. {failure.hint}
-        </p>
-      )}
+      {failure && <ChangeFailure failure={failure} />}
       {editing && (
         <RuleForm
           key={editing.name}
@@ -41,69 +39,51 @@ export function AlertRules({ rules, refresh }: { rules: AlertRule[]; refresh: ()
           }}
         />
       )}
-      <div className={styles.scroll} role="region" aria-label="Rules" tabIndex={0}>
-        <table className={tableStyles.table}>
-          <thead>
-            <tr>
-              <th scope="col">Rule</th>
-              <th scope="col">State</th>
-              <th scope="col">Condition</th>
-              <th scope="col" className={tableStyles.number}>
-                Worst now
-              </th>
-              <th scope="col">From</th>
-              <th scope="col">
-                <span className="unseen">Actions</span>
-              </th>
+      <ScrollTable label="Rules" columns={['Rule', 'State', 'Condition', { title: 'Worst now', look: 'number' }, 'From', { title: 'Actions', look: 'unseen' }]}>
+        {rules.map((rule) => {
+          const path = `rules/${encodeURIComponent(rule.name)}`;
+          const until = () => new Date(Date.now() + MUTE_HOURS * 3_600_000).toISOString();
+          return (
+            <tr key={rule.name}>
+              <th scope="row">{rule.name}</th>
+              <td>
+                <Tag tone={!rule.enabled || rule.state === 'inactive' ? 'inactive' : rule.state === 'pending' ? 'plain' : rule.severity === 'critical' ? 'incident' : 'warning'}>
+                  {rule.enabled ? (rule.firing > 0 ? `${rule.firing} firing` : rule.state) : 'off'}
+                </Tag>{' '}
+                {rule.muted_until !== null && (
+                  <Tag tone="inactive" title={`until ${rule.muted_until}`}>
+                    muted
+                  </Tag>
+                )}
+              </td>
+              <td className={styles.condition}>
+                {condition(rule)}
+                {rule.beyond > 0 && <p>{rule.beyond} more values are not measured: raise max_instances</p>}
+                {rule.error !== null && <p className={styles.error}>{rule.error}</p>}
+              </td>
+              <td className={tableStyles.number}>{amount(rule.value, rule.unit)}</td>
+              <td>{ORIGINS[rule.origin]}</td>
+              <td>
+                <div className={styles.actions}>
+                  {rule.origin !== 'file' && (
+                    <TextButton onClick={() => setEditing({ ...rule, exists: true })} aria-label={`Edit ${rule.name}`}>
+                      Edit
+                    </TextButton>
+                  )}
+                  <TextButton disabled={busy} aria-label={`${rule.muted_until === null ? `Mute ${MUTE_HOURS} h` : 'Unmute'}: ${rule.name}`} onClick={() => (rule.muted_until === null ? run('POST', `${path}/mute`, { until: until() }) : run('POST', `${path}/unmute`, {}))}>
+                    {rule.muted_until === null ? `Mute ${MUTE_HOURS} h` : 'Unmute'}
+                  </TextButton>
+                  {rule.origin === 'page' && (
+                    <TextButton disabled={busy} onClick={() => run('DELETE', path)} aria-label={`Remove ${rule.name}`}>
+                      Remove
+                    </TextButton>
+                  )}
+                </div>
+              </td>
             </tr>
-          </thead>
-          <tbody>
-            {rules.map((rule) => {
-              const path = `rules/${encodeURIComponent(rule.name)}`;
-              const until = () => new Date(Date.now() + MUTE_HOURS * 3_600_000).toISOString();
-              return (
-                <tr key={rule.name}>
-                  <th scope="row">{rule.name}</th>
-                  <td>
-                    <Tag tone={!rule.enabled || rule.state === 'inactive' ? 'inactive' : rule.state === 'pending' ? 'plain' : rule.severity === 'critical' ? 'incident' : 'warning'}>
-                      {rule.enabled ? (rule.firing > 0 ? `${rule.firing} firing` : rule.state) : 'off'}
-                    </Tag>{' '}
-                    {rule.muted_until !== null && (
-                      <Tag tone="inactive" title={`until ${rule.muted_until}`}>
-                        muted
-                      </Tag>
-                    )}
-                  </td>
-                  <td className={styles.condition}>
-                    {condition(rule)}
-                    {rule.beyond > 0 && <p>{rule.beyond} more values are not measured: raise max_instances</p>}
-                    {rule.error !== null && <p className={styles.error}>{rule.error}</p>}
-                  </td>
-                  <td className={tableStyles.number}>{amount(rule.value, rule.unit)}</td>
-                  <td>{ORIGINS[rule.origin]}</td>
-                  <td>
-                    <div className={styles.actions}>
-                      {rule.origin !== 'file' && (
-                        <TextButton onClick={() => setEditing({ ...rule, exists: true })} aria-label={`Edit ${rule.name}`}>
-                          Edit
-                        </TextButton>
-                      )}
-                      <TextButton disabled={busy} aria-label={`${rule.muted_until === null ? `Mute ${MUTE_HOURS} h` : 'Unmute'}: ${rule.name}`} onClick={() => (rule.muted_until === null ? run('POST', `${path}/mute`, { until: until() }) : run('POST', `${path}/unmute`, {}))}>
-                        {rule.muted_until === null ? `Mute ${MUTE_HOURS} h` : 'Unmute'}
-                      </TextButton>
-                      {rule.origin === 'page' && (
-                        <TextButton disabled={busy} onClick={() => run('DELETE', path)} aria-label={`Remove ${rule.name}`}>
-                          Remove
-                        </TextButton>
-                      )}
-                    </div>
-                  </td>
-                </tr>
-              );
-            })}
-          </tbody>
-        </table>
-      </div>
+          );
+        })}
+      </ScrollTable>
     </section>
   );
 }

@@ -4,6 +4,7 @@ import { change, Failure, type AlertTried } from '../api';
 import { amount, subject } from '../alerts';
 import { moment } from '../format';
 import { useZone } from '../zone';
+import { ChangeFailure } from './change-failure';
 import styles from './alerts.module.css';
 
 const DAYS = { usual: 7, most: 14 } as const;
@@ -29,13 +30,7 @@ export function RuleTrial({ rule }: { rule: unknown }) {
       <Button variant="default" size="xs" loading={busy} onClick={run}>
         Try on the past
       </Button>
-      {outcome !== undefined && ('failure' in outcome ? (
-        <p className={styles.failure} role="alert">
-          {outcome.failure.message}. {outcome.failure.hint}
-        </p>
-      ) : (
-        <Outcome tried={outcome.tried} />
-      ))}
+      {outcome !== undefined && ('failure' in outcome ? <ChangeFailure failure={outcome.failure} /> : <Outcome tried={outcome.tried} />)}
     </div>
   );
 }

@@ -5,9 +5,9 @@ import { useState } from 'react';
 import type { components } from '../api-schema';
 import { classes } from '../classes';
 import { ErrorBanner } from '../parts/error-banner';
+import { ScrollTable } from '../parts/scroll-table';
 import { useQuery } from '../query';
 import cardStyles from '../parts/card.module.css';
-import tableStyles from '../parts/table.module.css';
 import type { ViewProps } from './view';
 import styles from './audit.module.css';
 
@@ -36,36 +36,22 @@ export function AuditView({ period, live }: ViewProps) {
       <section className={classes(cardStyles.card, styles.card)}>
         {rows?.length === 0 && <p className={cardStyles.note}>Nothing has been noted yet.</p>}
         {rows !== undefined && rows.length > 0 && (
-          <div className={styles.scroll} tabIndex={0} role="group" aria-label="Audit log">
-            <table className={tableStyles.table}>
-              <thead>
-                <tr>
-                  <th scope="col">Time</th>
-                  <th scope="col">Who</th>
-                  <th scope="col">Role</th>
-                  <th scope="col">Did</th>
-                  <th scope="col">From</th>
-                  <th scope="col">Detail</th>
-                </tr>
-              </thead>
-              <tbody>
-                {rows.map((row, index) => (
-                  <tr key={`${row.time} ${index}`}>
-                    <td>
-                      <time dateTime={row.time}>{row.time.replace('T', ' ').replace(/(\.\d+)?Z$/, '')}</time>
-                    </td>
-                    <td className={styles.who}>{row.actor}</td>
-                    <td>{row.role ?? '–'}</td>
-                    <td className={row.action === 'sign_in_failed' ? styles.failed : undefined}>{ACTIONS[row.action]}</td>
-                    <td>{row.peer ?? 'the machine itself'}</td>
-                    <td className={styles.detail} title={row.detail}>
-                      {row.detail}
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
-          </div>
+          <ScrollTable label="Audit log" columns={['Time', 'Who', 'Role', 'Did', 'From', 'Detail']}>
+            {rows.map((row, index) => (
+              <tr key={`${row.time} ${index}`}>
+                <td>
+                  <time dateTime={row.time}>{row.time.replace('T', ' ').replace(/(\.\d+)?Z$/, '')}</time>
+                </td>
+                <td className={styles.who}>{row.actor}</td>
+                <td>{row.role ?? '–'}</td>
+                <td className={row.action === 'sign_in_failed' ? styles.failed : undefined}>{ACTIONS[row.action]}</td>
+                <td>{row.peer ?? 'the machine itself'}</td>
+                <td className={styles.detail} title={row.detail}>
+                  {row.detail}
+                </td>
+              </tr>
+            ))}
+          </ScrollTable>
         )}
         <p className={cardStyles.foot}>
           <span className={cardStyles.aside}>Times are UTC. The same question of the same person within ten minutes is one entry.</span>
