@@ -4,14 +4,13 @@
 
 use super::State;
 use super::access::Subject;
-use super::body::{self, Packing};
-use super::otlp::{JSON, media_type};
+use super::question::Question;
 use crate::alerts::{Alerts, AlertsError, ReceiverConfig, RuleConfig, Trial};
 use crate::clock;
-use crate::error::{QueryError, ReceiveError, json};
+use crate::error::{QueryError, json};
 use crate::query::params::{Params, none};
 use axum::extract::{self, Path, RawQuery};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use serde::{Deserialize, Serialize};
@@ -19,8 +18,6 @@ use std::sync::Arc;
 
 type Shared = extract::State<Arc<State>>;
 
-/// Bytes of a rule, a receiver or another question.
-const BODY_BYTES: usize = 64 << 10;
 const DEFAULT_DELIVERIES: u64 = 100;
 const MAX_DELIVERIES: u64 = 1000;
 
@@ -80,13 +77,9 @@ async fn history(extract::State(state): Shared, RawQuery(query): RawQuery) -> Re
 
 async fn try_rule(
     extract::State(state): Shared,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: axum::body::Body,
+    Question { content: trial, .. }: Question<Trial>,
 ) -> Response {
-    let read = read::<Trial>(&state, query.as_deref(), &headers, body).await;
     answered(async {
-        let (trial, _) = read?;
         ask(&state, move |alerts| Ok(alerts.try_rule(trial, clock::now()))).await?
     })
     .await
@@ -94,13 +87,9 @@ async fn try_rule(
 
 async fn add_rule(
     extract::State(state): Shared,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: axum::body::Body,
+    Question { content: rule, .. }: Question<RuleConfig>,
 ) -> Response {
-    let read = read::<RuleConfig>(&state, query.as_deref(), &headers, body).await;
     named(async {
-        let (rule, _) = read?;
         let subject = Subject(format!("rule {:?}", rule.name));
         ask(&state, move |alerts| alerts.put_rule(rule, None, clock::now())).await?;
         Ok(subject)
@@ -111,16 +100,9 @@ async fn add_rule(
 async fn change_rule(
     extract::State(state): Shared,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: axum::body::Body,
+    Question { content: rule, .. }: Question<RuleConfig>,
 ) -> Response {
-    let read = read::<RuleConfig>(&state, query.as_deref(), &headers, body).await;
-    changed(async {
-        let (rule, _) = read?;
-        ask(&state, move |alerts| alerts.put_rule(rule, Some(&name), clock::now())).await
-    })
-    .await
+    changed(ask(&state, move |alerts| alerts.put_rule(rule, Some(&name), clock::now()))).await
 }
 
 async fn remove_rule(
@@ -138,18 +120,9 @@ async fn remove_rule(
 async fn mute(
     extract::State(state): Shared,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: axum::body::Body,
+    Question { content: Until { until }, .. }: Question<Until>,
 ) -> Response {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Until {
-        until: String,
-    }
-    let read = read::<Until>(&state, query.as_deref(), &headers, body).await;
     named(async {
-        let (Until { until }, _) = read?;
         let subject = Subject(format!("until {until}"));
         ask(&state, move |alerts| alerts.mute_until(&name, &until, clock::now())).await?;
         Ok(subject)
@@ -160,27 +133,16 @@ async fn mute(
 async fn unmute(
     extract::State(state): Shared,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: axum::body::Body,
+    _: Question<Empty>,
 ) -> Response {
-    let read = read::<Empty>(&state, query.as_deref(), &headers, body).await;
-    changed(async {
-        read?;
-        ask(&state, move |alerts| alerts.unmute(&name)).await
-    })
-    .await
+    changed(ask(&state, move |alerts| alerts.unmute(&name))).await
 }
 
 async fn put_receiver(
     extract::State(state): Shared,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: axum::body::Body,
+    Question { content: receiver, text }: Question<ReceiverConfig>,
 ) -> Response {
-    let read = read::<ReceiverConfig>(&state, query.as_deref(), &headers, body).await;
     named(async {
-        let (receiver, text) = read?;
         let subject = Subject(format!("receiver {:?}", receiver.name));
         ask(&state, move |alerts| alerts.put_receiver(&receiver, &text, clock::now())).await?;
         Ok(subject)
@@ -203,59 +165,26 @@ async fn remove_receiver(
 async fn test_receiver(
     extract::State(state): Shared,
     Path(name): Path<String>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
-    body: axum::body::Body,
+    _: Question<Empty>,
 ) -> Response {
     #[derive(Serialize)]
     struct Queued {
         delivery: i64,
     }
-    let read = read::<Empty>(&state, query.as_deref(), &headers, body).await;
-    answered(async {
-        read?;
-        ask(&state, move |alerts| Ok(Queued { delivery: alerts.test_receiver(&name, clock::now())? })).await
-    })
-    .await
+    answered(ask(&state, move |alerts| Ok(Queued { delivery: alerts.test_receiver(&name, clock::now())? })))
+        .await
 }
 
-/// The body `{}`: a browser does not send JSON to another site without asking that site first.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Until {
+    until: String,
+}
+
+/// The body `{}`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Empty {}
-
-/// Reads a body of JSON, and returns its text, too.
-async fn read<T: for<'de> Deserialize<'de>>(
-    state: &State,
-    query: Option<&str>,
-    headers: &HeaderMap,
-    body: axum::body::Body,
-) -> Result<(T, String), QueryError> {
-    let timeout = state.limits.body_timeout;
-    let packing = none(query).and_then(|()| {
-        if media_type(headers).as_deref() != Some(JSON) {
-            return Err(
-                ReceiveError::Unsupported(format!("the body must be {JSON}: set content-type")).into()
-            );
-        }
-        Ok(Packing::of(headers)?)
-    });
-    let packing = match packing {
-        Ok(packing) => packing,
-        Err(refusal) => {
-            // The outcome does not change the answer.
-            let _ = tokio::time::timeout(timeout, body::discard(body, BODY_BYTES)).await;
-            return Err(refusal);
-        }
-    };
-    let held =
-        body::receive(body, state.memory.share(super::memory::Account::default()), BODY_BYTES, timeout)
-            .await?
-            .unpack(packing)?;
-    let text = String::from_utf8(held.bytes.clone())
-        .map_err(|_| ReceiveError::Malformed("the body is not UTF-8".to_owned()))?;
-    Ok((gatelens_core::config::read(&text)?, text))
-}
 
 /// Asks on a thread that may block.
 async fn ask<T: Send + 'static>(

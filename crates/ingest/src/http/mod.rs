@@ -15,6 +15,7 @@ mod memory;
 mod otlp;
 mod peers;
 mod places;
+mod question;
 mod redact;
 mod refusal;
 mod session;

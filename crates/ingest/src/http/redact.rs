@@ -1,13 +1,11 @@
 //! `POST /api/v1/redact`: previews what the filter would send of a body. Nothing is stored.
 
 use super::State;
-use super::body::{self, Packing};
-use super::memory::Account;
-use super::otlp::{JSON, media_type};
+use super::question;
 use crate::error::{QueryError, ReceiveError, json};
 use crate::limits::Limits;
 use crate::preview::{PreviewRequest, PreviewResponse, preview};
-use crate::query::params::{no_such, none};
+use crate::query::params::no_such;
 use axum::extract::{self, RawQuery};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -37,17 +35,8 @@ async fn answer(
     headers: &HeaderMap,
     body: axum::body::Body,
 ) -> Result<PreviewResponse, QueryError> {
-    let Limits { preview_bytes, preview_timeout, body_timeout, .. } = state.limits;
-    let packing = match none(query).and_then(|()| packing(headers)) {
-        Ok(packing) => packing,
-        Err(refusal) => {
-            // The outcome does not change the answer.
-            let _ = tokio::time::timeout(body_timeout, body::discard(body, preview_bytes)).await;
-            return Err(refusal);
-        }
-    };
-    let held =
-        body::receive(body, state.memory.share(Account::default()), preview_bytes, body_timeout).await?;
+    let Limits { preview_bytes, preview_timeout, .. } = state.limits;
+    let (held, packing) = question::receive(state, query, headers, body, preview_bytes).await?;
     let place = tokio::time::timeout(preview_timeout, Arc::clone(&state.previews).acquire_owned()).await;
     let place = place.map_err(|_| ReceiveError::Busy)?.map_err(|_| QueryError::Stopped)?;
     let interrupt = Interrupt::default();
@@ -76,15 +65,6 @@ impl Drop for GivenUp {
     fn drop(&mut self) {
         self.0.give_up();
     }
-}
-
-/// How the question is packed. That it has to be called JSON keeps the pages of other sites from asking: a browser
-/// would ask here first whether they may.
-fn packing(headers: &HeaderMap) -> Result<Packing, QueryError> {
-    if media_type(headers).as_deref() != Some(JSON) {
-        return Err(ReceiveError::Unsupported(format!("the body must be {JSON}: set content-type")).into());
-    }
-    Ok(Packing::of(headers)?)
 }
 
 /// The body as it is sent. A key that is absent is `None`, so that the answer can name it.

@@ -4,7 +4,7 @@ use super::State;
 use super::access::{CSRF_HEADER, Client, without_csrf_header};
 use super::body;
 use super::memory::Account;
-use super::otlp::{JSON, media_type};
+use super::question::require_json;
 use super::refusal::Refusal;
 use crate::auth::audit::{Action, Entry};
 use crate::auth::{LIFETIME, Principal, Role, SignInError};
@@ -146,9 +146,7 @@ struct Credentials {
 
 async fn credentials(state: &State, headers: &HeaderMap, body: Body) -> Result<Credentials, Response> {
     let refuse = |error: ReceiveError| QueryError::from(error).into_response();
-    if media_type(headers).as_deref() != Some(JSON) {
-        return Err(refuse(ReceiveError::Unsupported(format!("the body must be {JSON}: set content-type"))));
-    }
+    require_json(headers).map_err(refuse)?;
     // Otherwise another site could sign a person in under a name of its own.
     if !headers.contains_key(CSRF_HEADER) {
         return Err(without_csrf_header().into_response());
