@@ -3,9 +3,8 @@
 use super::attributes::{consumer, grpc_status, is_true, number, query, route, status, text, weight};
 use super::budget::Budget;
 use super::captured::{body, body_omitted, headers};
-use super::requests::Reader;
 use super::weight::Kind;
-use super::{Unreadable, plausible, walk};
+use super::{Unreadable, plausible, requests};
 use crate::model::request::{Access, FIELDS, Source};
 use crate::model::{Identity, Rejection, RequestBatch, RequestEvent};
 use gatelens_model::{attribute, value};
@@ -13,32 +12,22 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message;
 
-/// Takes the requests out of an export, and counts the records that are none. No more than one record is decoded at a
-/// time. `now` (Unix nanoseconds) stands in for a missing time.
+/// Takes the requests out of an export, and counts the other records. `now` (Unix nanoseconds) stands in for a missing
+/// time.
 pub(crate) fn read_logs(
     body: &[u8],
     identity: Option<Identity>,
     now: i64,
     budget: &mut Budget<'_>,
 ) -> Result<RequestBatch, Unreadable> {
-    let mut reader = Reader::new(identity, budget);
-    for resource in walk::all(body, 1) {
-        let resource = resource?;
-        let sender = reader.sender(resource)?;
-        for scope in walk::all(resource, 2) {
-            for record in walk::all(scope?, 2) {
-                reader.read(&sender, Kind::Record, record?, |record| {
-                    let record = LogRecord::decode(record)?;
-                    if !is_request(&record) {
-                        return Ok(Err(Rejection::OtherRecord));
-                    }
-                    let event = event(&record, now);
-                    Ok(plausible::time(event.time, now).map(|()| event))
-                })?;
-            }
+    requests::read(body, Kind::Record, identity, budget, |record| {
+        let record = LogRecord::decode(record)?;
+        if !is_request(&record) {
+            return Ok(Err(Rejection::OtherRecord));
         }
-    }
-    Ok(reader.finish())
+        let event = event(&record, now);
+        Ok(plausible::time(event.time, now).map(|()| event))
+    })
 }
 
 /// Whether attributes are those of an HTTP request.

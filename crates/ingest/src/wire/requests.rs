@@ -1,10 +1,10 @@
 //! The requests of a body, record by record, gathered by their sender.
 
-use super::Unreadable;
 use super::attributes::gateway;
 use super::budget::Budget;
 use super::resources::Resources;
 use super::weight::{self, Kind};
+use super::{Unreadable, walk};
 use crate::model::{
     Gateway, Identity, Rejection, Rejections, RequestBatch, RequestEvent, RequestPart, SENDER,
 };
@@ -17,7 +17,7 @@ const PART_EVENTS: usize = 1_000;
 const PART_BYTES: usize = 1 << 20;
 
 /// Reads requests into parts, one or more for each sender.
-pub(super) struct Reader<'a, 'b> {
+struct Reader<'a, 'b> {
     identity: Option<Identity>,
     budget: &'a mut Budget<'b>,
     resources: Resources,
@@ -28,10 +28,32 @@ pub(super) struct Reader<'a, 'b> {
 }
 
 /// The sender of a resource, or why nothing of it is stored.
-pub(super) type Sender = Result<Gateway, Rejection>;
+type Sender = Result<Gateway, Rejection>;
+
+/// Reads the records or spans of an export by `read`, which decodes one. No more than one is decoded at a time.
+pub(super) fn read(
+    body: &[u8],
+    kind: Kind,
+    identity: Option<Identity>,
+    budget: &mut Budget<'_>,
+    read: impl Fn(&[u8]) -> Result<Result<RequestEvent, Rejection>, Unreadable>,
+) -> Result<RequestBatch, Unreadable> {
+    let mut reader = Reader::new(identity, budget);
+    // The numbers of these fields are the same for log records and for spans.
+    for resource in walk::all(body, 1) {
+        let resource = resource?;
+        let sender = reader.sender(resource)?;
+        for scope in walk::all(resource, 2) {
+            for record in walk::all(scope?, 2) {
+                reader.read(&sender, kind, record?, &read)?;
+            }
+        }
+    }
+    Ok(reader.finish())
+}
 
 impl<'a, 'b> Reader<'a, 'b> {
-    pub(super) fn new(identity: Option<Identity>, budget: &'a mut Budget<'b>) -> Self {
+    fn new(identity: Option<Identity>, budget: &'a mut Budget<'b>) -> Self {
         Self {
             identity,
             budget,
@@ -43,7 +65,7 @@ impl<'a, 'b> Reader<'a, 'b> {
     }
 
     /// The sender of a `ResourceLogs` or a `ResourceSpans`. Its gateway is known from then on, even without requests.
-    pub(super) fn sender(&mut self, resource: &[u8]) -> Result<Sender, Unreadable> {
+    fn sender(&mut self, resource: &[u8]) -> Result<Sender, Unreadable> {
         let resource = self.resources.read(resource, self.budget)?;
         Ok(resource.map(|resource| {
             let gateway = gateway(self.identity.as_ref(), Some(&resource));
@@ -55,7 +77,7 @@ impl<'a, 'b> Reader<'a, 'b> {
     }
 
     /// Reads one record or span by `read`, which decodes it.
-    pub(super) fn read(
+    fn read(
         &mut self,
         sender: &Sender,
         kind: Kind,
@@ -80,7 +102,7 @@ impl<'a, 'b> Reader<'a, 'b> {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> RequestBatch {
+    fn finish(self) -> RequestBatch {
         let Self { identity, mut parts, rejected, .. } = self;
         for part in &mut parts {
             part.events.shrink_to_fit();

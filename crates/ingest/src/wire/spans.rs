@@ -2,39 +2,28 @@
 
 use super::budget::Budget;
 use super::logs::{described, is_named_request};
-use super::requests::Reader;
 use super::weight::Kind;
-use super::{Unreadable, plausible, walk};
+use super::{Unreadable, plausible, requests};
 use crate::model::{Identity, Rejection, RequestBatch, RequestEvent};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
 use prost::Message;
 
-/// Takes the requests out of an export, and counts the spans that are none: those within a request, or of another's. No
-/// more than one span is decoded at a time. `now` (Unix nanoseconds) stands in for a missing time.
+/// Takes the requests out of an export, and counts the other spans: those within a request, or of its caller. `now` (Unix
+/// nanoseconds) stands in for a missing time.
 pub(crate) fn read_spans(
     body: &[u8],
     identity: Option<Identity>,
     now: i64,
     budget: &mut Budget<'_>,
 ) -> Result<RequestBatch, Unreadable> {
-    let mut reader = Reader::new(identity, budget);
-    for resource in walk::all(body, 1) {
-        let resource = resource?;
-        let sender = reader.sender(resource)?;
-        for scope in walk::all(resource, 2) {
-            for span in walk::all(scope?, 2) {
-                reader.read(&sender, Kind::Span, span?, |span| {
-                    let span = Span::decode(span)?;
-                    if !is_request(&span) {
-                        return Ok(Err(Rejection::OtherSpan));
-                    }
-                    let event = event(&span, now);
-                    Ok(plausible::time(event.time, now).map(|()| event))
-                })?;
-            }
+    requests::read(body, Kind::Span, identity, budget, |span| {
+        let span = Span::decode(span)?;
+        if !is_request(&span) {
+            return Ok(Err(Rejection::OtherSpan));
         }
-    }
-    Ok(reader.finish())
+        let event = event(&span, now);
+        Ok(plausible::time(event.time, now).map(|()| event))
+    })
 }
 
 fn is_request(span: &Span) -> bool {
