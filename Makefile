@@ -40,7 +40,7 @@ build: doctor page ## The service with its page: target/release/gatelens
 	cargo build --release -p gatelens-cli
 
 .PHONY: bench-gateway
-bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=requests,bodies,sizes ROUNDS= REQUESTS= BASELINE=other.wasm)
+bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=requests,bodies,sizes,modules ROUNDS= REQUESTS= BASELINE=other.wasm)
 	@"$(TARGET)/debug/gatelens-bench"
 
 .PHONY: bench-series

@@ -41,24 +41,15 @@ pub(crate) fn page(schema: &Value) -> String {
 /// The keys of a schema: a table of those at the top that are values, and one for each section.
 pub(crate) fn sections(schema: &Value) -> String {
     let mut page = String::new();
-    let of_kind = |sections: bool| {
-        members(schema)
-            .map(|(name, property)| (name, Value::Object(resolved(schema, property))))
-            .filter(move |(_, property)| property.get("properties").is_some() == sections)
-    };
+    let (sections, values): (Vec<_>, Vec<_>) =
+        rows(schema, schema, "").into_iter().partition(|(_, property)| property.get("properties").is_some());
     page.push_str("\n## At the top\n\n");
-    table(
-        schema,
-        &of_kind(false).map(|(name, property)| (name.clone(), property)).collect::<Vec<_>>(),
-        &mut page,
-    );
-    for (name, section) in of_kind(true) {
+    table(schema, &values, &mut page);
+    for (name, section) in sections {
         let _ = write!(page, "\n## `{name}`\n\n{}\n\n", meaning(&section));
-        let rows: Vec<_> = members(&section)
-            .map(|(key, property)| (format!("{name}.{key}"), Value::Object(resolved(schema, property))))
-            .collect();
-        table(schema, &rows, &mut page);
-        for (path, property) in &rows {
+        let keys = rows(schema, &section, &format!("{name}."));
+        table(schema, &keys, &mut page);
+        for (path, property) in &keys {
             let parts = [
                 ("An element of", resolved(schema, &property["items"])),
                 ("An entry of", resolved(schema, &property["additionalProperties"])),
@@ -66,23 +57,29 @@ pub(crate) fn sections(schema: &Value) -> String {
             ];
             for (title, part) in parts {
                 let element = Value::Object(part);
-                let Some(members) = element["properties"].as_object() else { continue };
+                if element.get("properties").is_none() {
+                    continue;
+                }
                 let _ = write!(page, "\n{title} `{path}`:\n\n");
-                let rows: Vec<_> = members
-                    .iter()
-                    .map(|(key, member)| {
-                        let mut member = resolved(schema, member);
-                        let required =
-                            element["required"].as_array().into_iter().flatten().any(|one| one == key);
-                        member.insert("required".to_owned(), json!(required));
-                        (key.clone(), Value::Object(member))
-                    })
-                    .collect();
-                table(schema, &rows, &mut page);
+                table(schema, &rows(schema, &element, ""), &mut page);
             }
         }
     }
     page
+}
+
+/// The keys of an object with their schemas, which have `required` here.
+fn rows(root: &Value, object: &Value, prefix: &str) -> Vec<(String, Value)> {
+    let is_required = |key: &str| object["required"].as_array().into_iter().flatten().any(|one| one == key);
+    let row = |(key, property): (&String, &Value)| {
+        let mut property = resolved(root, property);
+        // A section keeps its own list of keys.
+        if !property.contains_key("properties") {
+            property.insert("required".to_owned(), json!(is_required(key)));
+        }
+        (format!("{prefix}{key}"), Value::Object(property))
+    };
+    members(object).map(row).collect()
 }
 
 fn table(root: &Value, rows: &[(String, Value)], page: &mut String) {
@@ -171,8 +168,8 @@ fn words_of(property: &Value) -> Option<String> {
 
 fn default_of(property: &Value) -> String {
     match property.get("default") {
-        None if property["required"] == false => String::new(),
-        None => "required".to_owned(),
+        None if property["required"] == true => "required".to_owned(),
+        None => String::new(),
         Some(Value::Null) => String::new(),
         Some(Value::Array(list)) if list.is_empty() => "none".to_owned(),
         Some(Value::Object(map)) if map.is_empty() => "none".to_owned(),

@@ -12,6 +12,8 @@ const HEAD: &str = "\
 ```yaml
 listen: 0.0.0.0:4318
 data: /var/lib/gatelens
+sender_tokens: /etc/gatelens/sender-tokens.yaml
+users: /etc/gatelens/users.yaml
 keep_requests: 7
 log_format: json
 ```
@@ -20,7 +22,7 @@ Every flag of `gatelens serve` is a key with the same name, with `_` in place of
 flag wins over the file. Relative paths begin at the working directory, as in a flag. Sections are keys without a flag.
 
 Unknown keys are refused. The error names the place and the nearest known key. `gatelens check FILE` finds such errors in
-advance, and warns about files with secrets that others can read. Editors can validate against
+advance, and warns if others can read the file of `sender_tokens`, `users` or `tls_key`. Editors can validate against
 [serve.schema.json](serve.schema.json).
 
 <!-- Written by `make docs` from the types in crates/ingest/src/config.rs. -->
