@@ -1,12 +1,24 @@
 //! Rules: as written in the configuration or on the page, and compiled.
 
+mod check;
+mod measure;
+mod threshold;
+
+pub use check::RuleError;
+pub(crate) use check::{check_name, check_text, meant};
+pub use measure::Measure;
+pub(crate) use measure::{GATEWAY_DIMENSIONS, Source, number};
+pub(crate) use threshold::{Side, Threshold};
+
 use super::Severity;
 use super::schedule::{Maintenance, MaintenanceConfig};
 use crate::query::params::Params;
 use crate::query::{Dimension, Filter, filter_names};
+use check::within;
+use measure::Dimensions;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
+use threshold::threshold;
 
 /// Bounds of a rule. Minutes are whole, because counts are kept by minute.
 mod bounds {
@@ -108,33 +120,6 @@ impl Default for RuleConfig {
     }
 }
 
-/// The measured value of a rule. Its name ends with its unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "snake_case")]
-pub enum Measure {
-    /// Share of requests that are errors, in percent.
-    ErrorPercent,
-    /// Median of the duration, in milliseconds.
-    P50Ms,
-    /// 95th percentile of the duration, in milliseconds.
-    P95Ms,
-    /// 99th percentile of the duration, in milliseconds.
-    P99Ms,
-    /// 95th percentile of the upstream's share of the duration, in milliseconds.
-    UpstreamP95Ms,
-    /// Requests in a minute, on average over the window.
-    RequestsPerMinute,
-    /// Change of the number of requests from the same time last week, in percent: -100 without any.
-    RequestsChangePercent,
-    /// Time since a gateway reported, in seconds. A gateway that was silent for a day is no longer missed.
-    GatewaySilenceSeconds,
-    /// Log records that gateways dropped in the window, and export requests that did not arrive.
-    DroppedRecords,
-    /// Share of the disk of the data directory that is used, in percent.
-    DiskPercent,
-}
-
 /// The meaning of a window without a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -148,142 +133,6 @@ pub enum Missing {
     Fire,
 }
 
-/// What a measure is read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
-    /// Counts by minute, of which there is a history.
-    Counts,
-    /// The present state of each gateway.
-    Gateways,
-    /// The present state of the disk.
-    Disk,
-}
-
-impl Measure {
-    /// All, by their names.
-    pub(crate) const ALL: [(&str, Self); 10] = [
-        ("error_percent", Self::ErrorPercent),
-        ("p50_ms", Self::P50Ms),
-        ("p95_ms", Self::P95Ms),
-        ("p99_ms", Self::P99Ms),
-        ("upstream_p95_ms", Self::UpstreamP95Ms),
-        ("requests_per_minute", Self::RequestsPerMinute),
-        ("requests_change_percent", Self::RequestsChangePercent),
-        ("gateway_silence_seconds", Self::GatewaySilenceSeconds),
-        ("dropped_records", Self::DroppedRecords),
-        ("disk_percent", Self::DiskPercent),
-    ];
-
-    /// The name.
-    pub(crate) fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, measure)| *measure == self).map_or("", |(name, _)| name)
-    }
-
-    /// Where its values come from.
-    pub(crate) fn source(self) -> Source {
-        match self {
-            Self::GatewaySilenceSeconds | Self::DroppedRecords => Source::Gateways,
-            Self::DiskPercent => Source::Disk,
-            _ => Source::Counts,
-        }
-    }
-
-    /// Whether a window without requests has a value all the same.
-    pub(crate) fn counts_requests(self) -> bool {
-        matches!(self, Self::RequestsPerMinute | Self::RequestsChangePercent)
-    }
-
-    /// The words of a message for a value.
-    pub(crate) fn words(self, value: f64) -> String {
-        let number = number(value);
-        match self {
-            Self::ErrorPercent => format!("{number} % errors"),
-            Self::P50Ms => format!("p50 {number} ms"),
-            Self::P95Ms => format!("p95 {number} ms"),
-            Self::P99Ms => format!("p99 {number} ms"),
-            Self::UpstreamP95Ms => format!("upstream p95 {number} ms"),
-            Self::RequestsPerMinute => format!("{number} requests/min"),
-            Self::RequestsChangePercent => format!("{number} % requests against last week"),
-            Self::GatewaySilenceSeconds => format!("silent for {number} s"),
-            Self::DroppedRecords => format!("{number} records dropped"),
-            Self::DiskPercent => format!("disk {number} % full"),
-        }
-    }
-
-    /// The unit behind a number.
-    pub(crate) fn unit(self) -> &'static str {
-        match self {
-            Self::ErrorPercent | Self::RequestsChangePercent | Self::DiskPercent => "%",
-            Self::P50Ms | Self::P95Ms | Self::P99Ms | Self::UpstreamP95Ms => "ms",
-            Self::RequestsPerMinute => "requests/min",
-            Self::GatewaySilenceSeconds => "s",
-            Self::DroppedRecords => "records",
-        }
-    }
-
-    /// The dimensions that its scope and `each` may name.
-    fn dimensions(self) -> Dimensions {
-        match self.source() {
-            Source::Counts => Dimensions::OfRequests,
-            Source::Gateways => Dimensions::OfGateways,
-            Source::Disk => Dimensions::None,
-        }
-    }
-}
-
-#[derive(PartialEq, Eq)]
-enum Dimensions {
-    OfRequests,
-    OfGateways,
-    None,
-}
-
-/// The dimensions of a gateway.
-pub(crate) const GATEWAY_DIMENSIONS: [&str; 3] = ["service", "environment", "gateway"];
-
-/// A threshold and the way back from it.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Threshold {
-    pub(crate) side: Side,
-    pub(crate) at: f64,
-    pub(crate) recover_at: f64,
-}
-
-/// The side of the threshold on which a rule fires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Side {
-    Above,
-    Below,
-}
-
-impl Side {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Above => "above",
-            Self::Below => "below",
-        }
-    }
-}
-
-impl Threshold {
-    /// Whether a value is beyond the threshold.
-    pub(crate) fn is_breached(&self, value: f64) -> bool {
-        match self.side {
-            Side::Above => value > self.at,
-            Side::Below => value < self.at,
-        }
-    }
-
-    /// Whether a value has come back.
-    pub(crate) fn is_recovered(&self, value: f64) -> bool {
-        match self.side {
-            Side::Above => value <= self.recover_at,
-            Side::Below => value >= self.recover_at,
-        }
-    }
-}
-
 /// A compiled rule: using it cannot fail.
 #[derive(Debug)]
 pub(crate) struct Rule {
@@ -294,28 +143,6 @@ pub(crate) struct Rule {
     /// Of a measure of counts.
     pub(crate) each: Vec<Dimension>,
     pub(crate) maintenance: Vec<Maintenance>,
-}
-
-/// A defect of a rule, a receiver or a list of them.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{path}: {message}")]
-pub struct RuleError {
-    /// The key, such as `rules[2].window_minutes`.
-    pub path: String,
-    /// What is wrong and what was meant.
-    pub message: String,
-}
-
-impl RuleError {
-    pub(crate) fn new(path: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { path: path.into(), message: message.into() }
-    }
-
-    /// The same defect, seen from further up.
-    pub(crate) fn under(self, parent: &str) -> Self {
-        let path = if self.path.is_empty() { parent.to_owned() } else { format!("{parent}.{}", self.path) };
-        Self { path, ..self }
-    }
 }
 
 impl Rule {
@@ -391,147 +218,6 @@ pub(crate) fn built_in() -> Vec<RuleConfig> {
             ..RuleConfig::default()
         },
     ]
-}
-
-/// A name: letters, digits, `-`, `_` or `.`.
-pub(crate) fn check_name(key: &str, name: &str) -> Result<(), RuleError> {
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    let is_name = (1..=bounds::NAME_BYTES).contains(&name.len())
-        && name.bytes().all(fits)
-        && !name.bytes().all(|byte| byte == b'.');
-    if is_name {
-        return Ok(());
-    }
-    let message = match name.is_empty() {
-        true => "a name is missing".to_owned(),
-        false => format!(
-            "{name:?} is not a name: write 1 to {} letters, digits, `-`, `_` or `.`",
-            bounds::NAME_BYTES
-        ),
-    };
-    Err(RuleError::new(key, message))
-}
-
-pub(crate) fn check_text(key: &str, text: &str) -> Result<(), RuleError> {
-    if text.len() <= bounds::TEXT_BYTES {
-        return Ok(());
-    }
-    Err(RuleError::new(key, format!("the text is longer than {} bytes", bounds::TEXT_BYTES)))
-}
-
-/// The known name that is nearest to an unknown one.
-pub(crate) fn meant<'a>(unknown: &str, known: impl IntoIterator<Item = &'a str>) -> String {
-    let known: Vec<&str> = known.into_iter().collect();
-    let comparable = if unknown.len() <= 64 { &known[..] } else { &[] };
-    let nearest = comparable.iter().map(|name| (strsim::levenshtein(unknown, name), name)).min();
-    match nearest {
-        Some((near, name)) if near <= 2 => format!("did you mean `{name}`?"),
-        _ if known.is_empty() => "there are none".to_owned(),
-        _ => format!("expected one of {}", known.join(", ")),
-    }
-}
-
-/// A number as people read it: two decimals at most, and more for small ones.
-pub(crate) fn number(value: f64) -> String {
-    let digits = if value.abs() >= 100.0 {
-        0
-    } else if value.abs() >= 1.0 {
-        2
-    } else {
-        4
-    };
-    let text = format!("{value:.digits$}");
-    match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text,
-    }
-}
-
-fn within(key: &str, value: u32, range: RangeInclusive<u32>) -> Result<(), RuleError> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    let (least, most) = (range.start(), range.end());
-    Err(RuleError::new(
-        key,
-        format!("{value} is not in {least}..={most}: write a number of minutes within it"),
-    )
-    .for_count(key))
-}
-
-impl RuleError {
-    /// `max_instances` is not in minutes.
-    fn for_count(mut self, key: &str) -> Self {
-        if key == "max_instances" {
-            self.message = self.message.replace("a number of minutes within it", "a number within it");
-        }
-        self
-    }
-}
-
-fn threshold(config: &RuleConfig) -> Result<Threshold, RuleError> {
-    let (side, at) = match (config.above, config.below) {
-        (Some(at), None) => (Side::Above, at),
-        (None, Some(at)) => (Side::Below, at),
-        (None, None) => {
-            return Err(RuleError::new("above", "the threshold is missing: write `above` or `below`"));
-        }
-        (Some(_), Some(_)) => {
-            return Err(RuleError::new(
-                "below",
-                "a rule has one threshold: write `above` or `below`, or make two rules",
-            ));
-        }
-    };
-    let key = side.name();
-    if !at.is_finite() {
-        return Err(RuleError::new(key, "the threshold must be a finite number"));
-    }
-    let measure = config.measure;
-    if side == Side::Below && !measure.counts_requests() {
-        let message = format!(
-            "{} cannot be too low: write `above`; `below` is for requests_per_minute and requests_change_percent",
-            measure.name()
-        );
-        return Err(RuleError::new(key, message));
-    }
-    let percent = matches!(measure, Measure::ErrorPercent | Measure::DiskPercent);
-    if percent && !(0.0..100.0).contains(&at) {
-        return Err(RuleError::new(
-            key,
-            format!("{} is not a share: write a percentage from 0 to below 100", number(at)),
-        ));
-    }
-    if measure == Measure::RequestsChangePercent {
-        let range = match side {
-            Side::Above => 0.0..=1e9,
-            Side::Below => -100.0..=0.0,
-        };
-        if !range.contains(&at) {
-            let message = match side {
-                Side::Above => "a growth is a positive percentage: 100 for twice the requests of last week",
-                Side::Below => {
-                    "a fall is a percentage from -100 to 0: -50 for half the requests of last week"
-                }
-            };
-            return Err(RuleError::new(key, message));
-        }
-    } else if at < 0.0 {
-        return Err(RuleError::new(key, format!("{} cannot be negative", measure.name())));
-    }
-    let tenth = at.abs() / 10.0;
-    let recover_at = match (config.recover_at, side) {
-        (None, Side::Above) => at - tenth,
-        (None, Side::Below) => at + tenth,
-        (Some(recover), Side::Above) if recover <= at => recover,
-        (Some(recover), Side::Below) if recover >= at => recover,
-        (Some(recover), _) => {
-            let which = if side == Side::Above { "at most" } else { "at least" };
-            let message = format!("{} must be {which} the threshold, {}", number(recover), number(at));
-            return Err(RuleError::new("recover_at", message));
-        }
-    };
-    Ok(Threshold { side, at, recover_at })
 }
 
 fn filter(config: &RuleConfig, dimensions: &Dimensions) -> Result<Filter, RuleError> {
@@ -682,24 +368,5 @@ mod tests {
             assert_eq!(serde_json::from_str::<RuleConfig>(&text).unwrap(), config);
             Rule::compile(config).unwrap();
         }
-    }
-
-    #[test]
-    fn every_measure_has_the_name_that_json_has() {
-        for (name, measure) in Measure::ALL {
-            assert_eq!(serde_json::to_value(measure).unwrap(), name);
-        }
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        let check = |value: f64, expected: &str| assert_eq!(number(value), expected);
-        check(200.0, "200");
-        check(1234.56, "1235");
-        check(3.4567, "3.46");
-        check(10.0, "10");
-        check(0.01234, "0.0123");
-        check(0.0, "0");
-        check(-50.0, "-50");
     }
 }
