@@ -65,6 +65,15 @@ pub enum Severity {
 
 impl Severity {
     pub(crate) const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
+    /// The name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 /// Why the API does not do what was asked.

@@ -4,23 +4,22 @@
 //! After a pause it goes through the minutes that it missed, so that a restart loses nothing; the messages and the states are
 //! committed together, so that it repeats nothing.
 
-use super::Severity;
-use super::file::{AlertsFile, EpochKey, Incident, Recent, Stored};
-use super::message::Message;
-use super::observe::{
-    DAY, FORGOTTEN, GatewayKey, Labels, MINUTE, Observation, Sample, of_counts, of_disk, of_gateways,
-    stretches,
-};
+mod measure;
+mod settle;
+
+pub(crate) use measure::fingerprint;
+pub(crate) use settle::view_of;
+
+use super::file::{AlertsFile, EpochKey, Recent, Stored};
+use super::observe::{DAY, FORGOTTEN, MINUTE, Observation, of_disk, of_gateways};
 use super::rule::{Measure, Rule, Source};
 use super::schedule::Maintenance;
-use super::state::{Kind, Reading, Sound, State, Waits, news};
-use super::view;
-use crate::error::QueryError;
-use crate::query::{Range, Sender, Store, Window, WindowsQuery};
+use super::state::{Reading, State, Waits};
+use crate::query::Store;
 use crate::store::StoreError;
-use data_encoding::HEXLOWER;
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use measure::{bounded, dropped_since, epoch_of, measure, worst};
+use settle::settle;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 /// Minutes that are made up for after a pause; what came before is passed over.
@@ -368,17 +367,6 @@ impl Engine {
     }
 }
 
-/// Identifies an instance of a rule for receivers.
-pub(crate) fn fingerprint(rule: &str, labels: &Labels) -> String {
-    let mut hash = Sha256::new();
-    let parts = labels.iter().flat_map(|(name, value)| [name.as_str(), value.as_str()]);
-    for part in std::iter::once(rule).chain(parts) {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    HEXLOWER.encode(&hash.finalize()[..8])
-}
-
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -386,188 +374,4 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 pub(crate) fn waits(rule: &Rule) -> Waits {
     let minutes = |minutes: u32| i64::from(minutes) * MINUTE;
     Waits { sustain: minutes(rule.config.sustain_minutes), recover: minutes(rule.config.recover_minutes) }
-}
-
-/// The observations of rules about the same traffic.
-fn measure(
-    store: &dyn Store,
-    rules: &[(usize, &Rule)],
-    at: i64,
-    gaps: &[(i64, i64)],
-) -> Vec<(usize, Result<Vec<Observation>, String>)> {
-    let Some((_, first)) = rules.first() else { return Vec::new() };
-    let mut ranges: Vec<Range> = Vec::new();
-    for range in rules.iter().flat_map(|(_, rule)| stretches(rule, at)) {
-        if !ranges.contains(&range) {
-            ranges.push(range);
-        }
-    }
-    let query = WindowsQuery { filter: &first.filter, by: &first.each };
-    let mut windows: Vec<Window> = Vec::new();
-    let asked: Result<(), QueryError> = store.windows(&query, &mut |window| {
-        windows.extend(window);
-        ranges.get(windows.len()).copied()
-    });
-    let observe = |(place, rule): &(usize, &Rule)| {
-        if let Err(error) = &asked {
-            return (*place, Err(error.to_string()));
-        }
-        let wanted = stretches(rule, at);
-        let found: Vec<&Window> = wanted
-            .iter()
-            .filter_map(|range| windows.get(ranges.iter().position(|other| other == range)?))
-            .collect();
-        let mut observed = of_counts(rule, &found);
-        let is_in_gap =
-            wanted.iter().any(|range| gaps.iter().any(|gap| range.from < gap.1 && gap.0 < range.to));
-        if is_in_gap && rule.config.measure.counts_requests() {
-            observed.iter_mut().for_each(|observation| observation.sample = Sample::Unknown);
-        }
-        (*place, Ok(observed))
-    };
-    rules.iter().map(observe).collect()
-}
-
-/// The instances that the bound of a rule leaves, with their fingerprints, and how many it does not.
-fn bounded(
-    rule: &Rule,
-    observed: &[Observation],
-    has_alert: impl Fn(&str) -> bool,
-) -> (Vec<(String, Observation)>, usize) {
-    let mut all: Vec<(bool, String, &Observation)> = observed
-        .iter()
-        .map(|observation| {
-            let fingerprint = fingerprint(rule.name(), &observation.labels);
-            (has_alert(&fingerprint), fingerprint, observation)
-        })
-        .collect();
-    all.sort_by_key(|(has_alert, _, observation)| std::cmp::Reverse((*has_alert, observation.weight)));
-    let beyond = all.len().saturating_sub(rule.config.max_instances as usize);
-    all.truncate(rule.config.max_instances as usize);
-    (
-        all.into_iter().map(|(_, fingerprint, observation)| (fingerprint, observation.clone())).collect(),
-        beyond,
-    )
-}
-
-fn worst(rule: &Rule, kept: &[(String, Observation)]) -> Option<f64> {
-    use super::rule::Side;
-    let values =
-        kept.iter().filter(|(_, found)| found.sample == Sample::Enough).filter_map(|(_, found)| found.value);
-    match rule.threshold.side {
-        Side::Above => values.reduce(f64::max),
-        Side::Below => values.reduce(f64::min),
-    }
-}
-
-/// Begins and ends the incident of an alert, and queues the messages about it. Returns their number.
-fn settle(
-    setting: &Setting<'_>,
-    change: &super::file::Change<'_>,
-    known: Option<&KnownRule>,
-    alert: &mut Stored,
-    at: i64,
-    reason: Option<&str>,
-) -> Result<u32, EngineError> {
-    if let (None, Some(fired_at), Some(known)) = (alert.incident, alert.state.fired_at(), known) {
-        let config = &known.rule.config;
-        alert.incident = Some(change.begin_incident(&Incident {
-            id: 0,
-            rule: alert.rule.clone(),
-            fingerprint: alert.fingerprint.clone(),
-            labels: alert.labels.clone(),
-            severity: config.severity.name().to_owned(),
-            measure: config.measure.name().to_owned(),
-            side: known.rule.threshold.side.name().to_owned(),
-            threshold: known.rule.threshold.at,
-            since: alert.state.since().unwrap_or(fired_at),
-            fired_at,
-            resolved_at: None,
-            reason: None,
-            worst: alert.value,
-        })?);
-    }
-    let Some(id) = alert.incident else { return Ok(0) };
-    if let Some(value) = alert.value.filter(|_| alert.state.fired_at().is_some()) {
-        change.worsen(id, value)?;
-    }
-    if alert.state.fired_at().is_none() {
-        change.end_incident(id, at, reason)?;
-        alert.incident = None;
-    }
-    let Some(incident) = change.incident(id)? else { return Ok(0) };
-    let repeat = known.map_or(0, |known| i64::from(known.rule.config.repeat_minutes) * MINUTE);
-    let Some(kind) = news(alert.state, alert.announced_at, at, repeat, sound(setting, known, at)) else {
-        return Ok(0);
-    };
-    let receivers = match (kind, known) {
-        (Kind::Resolved, _) | (_, None) => change.told(&alert.rule, &alert.fingerprint, incident.fired_at)?,
-        (_, Some(known)) => receivers_of(&known.rule, setting.receivers),
-    };
-    let rule = known.map(|known| &known.rule);
-    let view = rule.map(|rule| view_of(setting.page_url, rule, &incident, at)).unwrap_or_default();
-    let message = Message::of(kind, &incident, alert.value, rule, view);
-    let content = serde_json::to_string(&message).unwrap_or_default();
-    for receiver in &receivers {
-        change.queue(receiver, (&alert.rule, &alert.fingerprint), kind, &content, at)?;
-    }
-    alert.announced_at = match kind {
-        Kind::Resolved => None,
-        // Nobody knows of it; a receiver that is added later is told.
-        _ if receivers.is_empty() => alert.announced_at,
-        _ => Some(at),
-    };
-    Ok(u32::try_from(receivers.len()).unwrap_or(u32::MAX))
-}
-
-/// The names of the receivers of a rule that there are.
-pub(crate) fn receivers_of(rule: &Rule, all: &[String]) -> Vec<String> {
-    let wanted = |name: &&String| rule.config.receivers.as_ref().is_none_or(|names| names.contains(name));
-    all.iter().filter(wanted).cloned().collect()
-}
-
-/// The address of the view of an incident: from half an hour before it to the present.
-pub(crate) fn view_of(page_url: &str, rule: &Rule, incident: &Incident, at: i64) -> String {
-    let window = i64::from(rule.config.window_minutes) * MINUTE;
-    let from = incident.since - window - 30 * MINUTE;
-    format!("{page_url}{}", view::path(rule, &incident.labels, Range { from, to: at + MINUTE }))
-}
-
-fn sound(setting: &Setting<'_>, known: Option<&KnownRule>, at: i64) -> Sound {
-    let is_muted = known.is_some_and(|known| known.muted_until.is_some_and(|until| at < until));
-    let own = known.map(|known| known.rule.maintenance.as_slice()).unwrap_or_default();
-    let in_maintenance = setting.maintenance.iter().chain(own).any(|maintenance| maintenance.holds(at));
-    if is_muted || in_maintenance { Sound::Off } else { Sound::On }
-}
-
-fn epoch_of(sender: &Sender) -> EpochKey {
-    [&sender.service, &sender.environment, &sender.instance, &sender.epoch].map(Clone::clone)
-}
-
-/// The records that each gateway dropped since a time. An epoch that is older than the first look at it may have dropped
-/// its records before.
-fn dropped_since(senders: &[Sender], earlier: &[(EpochKey, u64)], since: i64) -> HashMap<GatewayKey, u64> {
-    let earlier: BTreeMap<&EpochKey, u64> =
-        earlier.iter().map(|(epoch, dropped)| (epoch, *dropped)).collect();
-    let mut dropped: HashMap<GatewayKey, u64> = HashMap::new();
-    for sender in senders {
-        let [service, environment, instance, epoch] = epoch_of(sender);
-        let gateway = [service.clone(), environment.clone(), instance.clone()];
-        let before = earlier.get(&[service, environment, instance, epoch]).copied();
-        let before = before.unwrap_or(if sender.first_seen >= since { 0 } else { sender.dropped });
-        let sum = dropped.entry(gateway).or_default();
-        *sum = sum.saturating_add(sender.dropped.saturating_sub(before));
-    }
-    dropped
-}
-
-impl Severity {
-    /// The name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Info => "info",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-        }
-    }
 }

@@ -3,11 +3,18 @@
 //! A file of its own, because rules are made by people: a damaged file of counters must not take them with it, and an
 //! evaluation must not wait for a batch.
 
+mod change;
+mod rows;
+mod schema;
+
+pub(crate) use change::Change;
+pub(crate) use rows::{Delivery, EpochKey, Incident, Outcome, Recent, Stored};
+
 use super::deliver::Attempt;
-use super::observe::Labels;
-use super::state::{Kind, State};
 use crate::store::{StoreError, create_file};
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+use rows::{DELIVERY, INCIDENT, read_delivery, read_incident};
+use rusqlite::{Connection, OptionalExtension, params};
+use schema::MIGRATIONS;
 use std::path::Path;
 use std::time::Duration;
 
@@ -17,156 +24,10 @@ pub(crate) const ALERTS_FILE: &str = "alerts.db";
 /// "gtln": marks the file as ours, as the other files of the directory.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
-/// Deliveries and incidents that are kept; the oldest ended ones go first.
-const KEPT_ROWS: i64 = 10_000;
-
-/// The tables, and their changes in later versions. The version of the file is the number of those it has.
-const MIGRATIONS: [&str; 2] = ["
-CREATE TABLE marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE rules (name TEXT PRIMARY KEY, content TEXT NOT NULL, changed_at INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE receivers (name TEXT PRIMARY KEY, content TEXT NOT NULL, changed_at INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE mutes (rule TEXT PRIMARY KEY, until INTEGER NOT NULL) WITHOUT ROWID;
-CREATE TABLE alerts (               -- those that are not inactive, or whose end was not announced
-    rule TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
-    definition TEXT NOT NULL,       -- of the rule, when the alert began
-    labels TEXT NOT NULL,           -- JSON
-    state TEXT NOT NULL,            -- JSON
-    announced_at INTEGER,           -- Unix nanoseconds, as all times here
-    incident INTEGER,
-    value REAL,
-    recent TEXT NOT NULL,           -- JSON: the latest times and values
-    PRIMARY KEY (rule, fingerprint)
-) WITHOUT ROWID;
-CREATE TABLE incidents (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    rule TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
-    labels TEXT NOT NULL,
-    severity TEXT NOT NULL,
-    measure TEXT NOT NULL,
-    side TEXT NOT NULL,
-    threshold REAL NOT NULL,
-    since INTEGER NOT NULL,
-    fired_at INTEGER NOT NULL,
-    resolved_at INTEGER,
-    reason TEXT,                    -- why it ended, where its value did not come back
-    worst REAL
-);
-CREATE INDEX incidents_by_time ON incidents (fired_at);
-CREATE TABLE deliveries (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    receiver TEXT NOT NULL,
-    rule TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
-    kind TEXT NOT NULL,
-    content TEXT NOT NULL,          -- JSON: the message
-    created_at INTEGER NOT NULL,
-    outcome TEXT NOT NULL,          -- 'waiting', 'delivered' or 'failed'
-    attempts INTEGER NOT NULL DEFAULT 0,
-    next_at INTEGER NOT NULL,
-    last_at INTEGER,
-    status INTEGER,                 -- of the last response
-    error TEXT                      -- of the last attempt
-);
-CREATE INDEX deliveries_waiting ON deliveries (outcome, next_at);
-CREATE INDEX deliveries_of_alert ON deliveries (rule, fingerprint);
-CREATE TABLE drops (                -- records that each gateway had dropped, by the minute of the evaluation
-    minute INTEGER NOT NULL,
-    service TEXT NOT NULL,
-    environment TEXT NOT NULL,
-    instance TEXT NOT NULL,
-    epoch TEXT NOT NULL,
-    dropped INTEGER NOT NULL,
-    PRIMARY KEY (minute, service, environment, instance, epoch)
-) WITHOUT ROWID;
-CREATE TABLE gaps (since INTEGER PRIMARY KEY, until INTEGER NOT NULL);
-", "
-ALTER TABLE deliveries ADD COLUMN reached TEXT; -- JSON: recipients of an e-mail that have it, where not all have
-"];
 
 /// The file, open to write. Only the process that holds the lock of the directory opens it.
 pub(crate) struct AlertsFile {
     connection: Connection,
-}
-
-/// The state of an alert between two evaluations.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Stored {
-    pub(crate) rule: String,
-    pub(crate) fingerprint: String,
-    pub(crate) definition: String,
-    pub(crate) labels: Labels,
-    pub(crate) state: State,
-    /// When receivers were last told that it fires, in Unix nanoseconds.
-    pub(crate) announced_at: Option<i64>,
-    /// The row of its incident.
-    pub(crate) incident: Option<i64>,
-    /// The latest value.
-    pub(crate) value: Option<f64>,
-    /// The latest times and values, in their order.
-    pub(crate) recent: Recent,
-}
-
-/// Times in Unix nanoseconds and the values at them.
-pub(crate) type Recent = std::collections::VecDeque<(i64, Option<f64>)>;
-
-/// A time for which an alert fired.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Incident {
-    pub(crate) id: i64,
-    pub(crate) rule: String,
-    pub(crate) fingerprint: String,
-    pub(crate) labels: Labels,
-    pub(crate) severity: String,
-    pub(crate) measure: String,
-    pub(crate) side: String,
-    pub(crate) threshold: f64,
-    pub(crate) since: i64,
-    pub(crate) fired_at: i64,
-    pub(crate) resolved_at: Option<i64>,
-    pub(crate) reason: Option<String>,
-    pub(crate) worst: Option<f64>,
-}
-
-/// A message on its way to a receiver.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Delivery {
-    pub(crate) id: i64,
-    pub(crate) receiver: String,
-    pub(crate) rule: String,
-    pub(crate) fingerprint: String,
-    pub(crate) kind: String,
-    /// JSON.
-    pub(crate) content: String,
-    pub(crate) created_at: i64,
-    pub(crate) outcome: String,
-    pub(crate) attempts: u32,
-    pub(crate) next_at: i64,
-    pub(crate) last_at: Option<i64>,
-    pub(crate) status: Option<u16>,
-    pub(crate) error: Option<String>,
-    /// The recipients of an e-mail that have it, where not all have.
-    pub(crate) reached: Vec<String>,
-}
-
-/// The end of an attempt to deliver.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Delivered,
-    /// Another attempt follows at this time, in Unix nanoseconds.
-    Waiting(i64),
-    Failed,
-}
-
-impl Outcome {
-    pub(crate) fn name(&self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Waiting(_) => "waiting",
-            Self::Failed => "failed",
-        }
-    }
 }
 
 /// A text that a person stored under a name.
@@ -403,214 +264,10 @@ impl AlertsFile {
     }
 }
 
-/// Service, environment, instance and epoch.
-pub(crate) type EpochKey = [String; 4];
-
-/// A change of several tables, made as one by [`Change::commit`].
-pub(crate) struct Change<'a> {
-    transaction: Transaction<'a>,
-}
-
-impl Change<'_> {
-    pub(crate) fn commit(self) -> Result<(), StoreError> {
-        Ok(self.transaction.commit()?)
-    }
-
-    pub(crate) fn put_mark(&self, name: &str, at: i64) -> Result<(), StoreError> {
-        self.transaction
-            .prepare_cached("INSERT OR REPLACE INTO marks VALUES (?, ?)")?
-            .execute(params![name, at])?;
-        Ok(())
-    }
-
-    /// Keeps the state of an alert, or forgets an alert about which nothing is left to say.
-    pub(crate) fn put_alert(&self, alert: &Stored) -> Result<(), StoreError> {
-        if alert.state == State::Inactive && alert.announced_at.is_none() {
-            self.transaction
-                .prepare_cached("DELETE FROM alerts WHERE rule = ? AND fingerprint = ?")?
-                .execute([&alert.rule, &alert.fingerprint])?;
-            return Ok(());
-        }
-        let json = |value: Result<String, serde_json::Error>| value.unwrap_or_default();
-        self.transaction
-            .prepare_cached("INSERT OR REPLACE INTO alerts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?
-            .execute(params![
-                alert.rule,
-                alert.fingerprint,
-                alert.definition,
-                json(serde_json::to_string(&alert.labels)),
-                json(serde_json::to_string(&alert.state)),
-                alert.announced_at,
-                alert.incident,
-                alert.value,
-                json(serde_json::to_string(&alert.recent))
-            ])?;
-        Ok(())
-    }
-
-    /// An incident by its row.
-    pub(crate) fn incident(&self, id: i64) -> Result<Option<Incident>, StoreError> {
-        let mut find =
-            self.transaction.prepare_cached(&format!("SELECT {INCIDENT} FROM incidents WHERE id = ?"))?;
-        Ok(find.query_row([id], read_incident).optional()?)
-    }
-
-    /// The receivers that were sent the beginning of an alert, or a repetition, at or after `since`.
-    pub(crate) fn told(&self, rule: &str, fingerprint: &str, since: i64) -> Result<Vec<String>, StoreError> {
-        let mut select = self.transaction.prepare_cached(
-            "SELECT DISTINCT receiver FROM deliveries
-             WHERE rule = ? AND fingerprint = ? AND created_at >= ? AND kind IN ('firing', 'repeat')",
-        )?;
-        let rows = select.query_map(params![rule, fingerprint, since], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
-    /// Begins an incident, and returns its row.
-    pub(crate) fn begin_incident(&self, incident: &Incident) -> Result<i64, StoreError> {
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO incidents (rule, fingerprint, labels, severity, measure, side, threshold, since, fired_at, worst)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            )?
-            .execute(params![
-                incident.rule,
-                incident.fingerprint,
-                serde_json::to_string(&incident.labels).unwrap_or_default(),
-                incident.severity,
-                incident.measure,
-                incident.side,
-                incident.threshold,
-                incident.since,
-                incident.fired_at,
-                incident.worst
-            ])?;
-        Ok(self.transaction.last_insert_rowid())
-    }
-
-    /// Notes a value of an incident that is worse than those before.
-    pub(crate) fn worsen(&self, incident: i64, value: f64) -> Result<(), StoreError> {
-        self.transaction
-            .prepare_cached(
-                "UPDATE incidents SET worst = iif(worst IS NULL, ?1, iif(side = 'above', max(worst, ?1), min(worst, ?1)))
-                 WHERE id = ?2",
-            )?
-            .execute(params![value, incident])?;
-        Ok(())
-    }
-
-    /// Ends an incident.
-    pub(crate) fn end_incident(&self, id: i64, at: i64, reason: Option<&str>) -> Result<(), StoreError> {
-        self.transaction
-            .prepare_cached("UPDATE incidents SET resolved_at = ?, reason = ? WHERE id = ?")?
-            .execute(params![at, reason, id])?;
-        Ok(())
-    }
-
-    /// Puts a message into the queue of a receiver, and returns its row.
-    pub(crate) fn queue(
-        &self,
-        receiver: &str,
-        (rule, fingerprint): (&str, &str),
-        kind: Kind,
-        content: &str,
-        now: i64,
-    ) -> Result<i64, StoreError> {
-        self.transaction
-            .prepare_cached(
-                "INSERT INTO deliveries (receiver, rule, fingerprint, kind, content, created_at, outcome, next_at)
-                 VALUES (?, ?, ?, ?, ?, ?, 'waiting', ?)",
-            )?
-            .execute(params![receiver, rule, fingerprint, kind.name(), content, now, now])?;
-        Ok(self.transaction.last_insert_rowid())
-    }
-
-    pub(crate) fn put_gap(&self, since: i64, until: i64) -> Result<(), StoreError> {
-        self.transaction
-            .prepare_cached("INSERT OR REPLACE INTO gaps VALUES (?, ?)")?
-            .execute([since, until])?;
-        Ok(())
-    }
-
-    pub(crate) fn put_drops(&self, minute: i64, epoch: &EpochKey, dropped: u64) -> Result<(), StoreError> {
-        let [service, environment, instance, epoch] = epoch;
-        self.transaction.prepare_cached("INSERT OR REPLACE INTO drops VALUES (?, ?, ?, ?, ?, ?)")?.execute(
-            params![
-                minute,
-                service,
-                environment,
-                instance,
-                epoch,
-                i64::try_from(dropped).unwrap_or(i64::MAX)
-            ],
-        )?;
-        Ok(())
-    }
-
-    /// Removes what nobody asks for any more. Times are Unix nanoseconds.
-    pub(crate) fn prune(&self, drops_before: i64, gaps_before: i64) -> Result<(), StoreError> {
-        let run = |what: &str, bound: i64| self.transaction.prepare_cached(what)?.execute([bound]);
-        run("DELETE FROM drops WHERE minute < ?", drops_before)?;
-        run("DELETE FROM gaps WHERE until < ?", gaps_before)?;
-        run(
-            "DELETE FROM deliveries WHERE outcome <> 'waiting' AND id <= (SELECT max(id) FROM deliveries) - ?",
-            KEPT_ROWS,
-        )?;
-        run(
-            "DELETE FROM incidents WHERE resolved_at IS NOT NULL AND id <= (SELECT max(id) FROM incidents) - ?",
-            KEPT_ROWS,
-        )?;
-        Ok(())
-    }
-}
-
-const DELIVERY: &str = "id, receiver, rule, fingerprint, kind, content, created_at, outcome, attempts, next_at, last_at, \
-                        status, error, reached";
-
-const INCIDENT: &str = "id, rule, fingerprint, labels, severity, measure, side, threshold, since, fired_at, resolved_at, \
-                        reason, worst";
-
-fn read_delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
-    let reached: Option<String> = row.get(13)?;
-    Ok(Delivery {
-        id: row.get(0)?,
-        receiver: row.get(1)?,
-        rule: row.get(2)?,
-        fingerprint: row.get(3)?,
-        kind: row.get(4)?,
-        content: row.get(5)?,
-        created_at: row.get(6)?,
-        outcome: row.get(7)?,
-        attempts: row.get(8)?,
-        next_at: row.get(9)?,
-        last_at: row.get(10)?,
-        status: row.get(11)?,
-        error: row.get(12)?,
-        reached: reached.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
-    })
-}
-
-fn read_incident(row: &Row<'_>) -> rusqlite::Result<Incident> {
-    let labels: String = row.get(3)?;
-    Ok(Incident {
-        id: row.get(0)?,
-        rule: row.get(1)?,
-        fingerprint: row.get(2)?,
-        labels: serde_json::from_str(&labels).unwrap_or_default(),
-        severity: row.get(4)?,
-        measure: row.get(5)?,
-        side: row.get(6)?,
-        threshold: row.get(7)?,
-        since: row.get(8)?,
-        fired_at: row.get(9)?,
-        resolved_at: row.get(10)?,
-        reason: row.get(11)?,
-        worst: row.get(12)?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alerts::state::Kind;
 
     fn open() -> (tempfile::TempDir, AlertsFile) {
         let directory = tempfile::tempdir().unwrap();
