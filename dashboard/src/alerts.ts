@@ -40,6 +40,15 @@ export function subject({ labels }: Pick<Alert, 'labels'>): string {
   return Object.values(labels).filter((value) => value !== '').join(' · ') || 'all traffic';
 }
 
+/** For how long something lasted, in the two largest units. */
+export function lasted(seconds: number): string {
+  const minutes = Math.round(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 48) return `${hours} h ${minutes % 60} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
+}
+
 /** Whether an alert fires; one that recovers still does. */
 export function fires({ state }: Pick<Alert, 'state'>): boolean {
   return state === 'firing' || state === 'recovering';

@@ -476,7 +476,7 @@ export interface components {
         AlertReceiver: {
             name: string;
             /** @enum {string} */
-            kind: "webhook" | "slack" | "pagerduty" | "alertmanager" | "email";
+            kind: "webhook" | "slack" | "pagerduty" | "alertmanager" | "smtp";
             host: string;
             /** @enum {string} */
             origin: "file" | "page";
@@ -522,6 +522,7 @@ export interface components {
                 [key: string]: string;
             };
             measure: string;
+            unit: string;
             /** @enum {string} */
             side: "above" | "below";
             threshold: number;
@@ -533,9 +534,12 @@ export interface components {
             /** Format: date-time */
             resolved_at: string | null;
             reason: string | null;
+            duration_seconds: number;
+            view: string | null;
         };
         AlertHistory: {
             rows: components["schemas"]["AlertIncident"][];
+            next?: string;
         };
         Storage: {
             bytes: {

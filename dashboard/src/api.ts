@@ -49,6 +49,7 @@ export type AlertReceiver = Schemas['AlertReceiver'];
 export type AlertDelivery = Schemas['AlertDelivery'];
 export type AlertDeliveries = Schemas['AlertDeliveries'];
 export type AlertHistory = Schemas['AlertHistory'];
+export type AlertIncident = AlertHistory['rows'][number];
 export type AlertTried = Schemas['AlertTried'];
 
 /** The API's reason for refusing a query. Line and column are within the text of the field, from 1, in characters. */

@@ -1,4 +1,4 @@
-// Alerts of the stand-in: one that fires, one that is about to, the rules, and a receiver that cannot be reached.
+// Alerts of the stand-in: one that fires, one that is about to, those of the past, the rules, and two receivers.
 
 const minutes = (count) => new Date(Math.floor(Date.now() / 60_000) * 60_000 - count * 60_000).toISOString();
 
@@ -18,6 +18,23 @@ const delivery = (id, outcome, more = {}) => ({
   status: outcome === 'delivered' ? 200 : 503, error: outcome === 'delivered' ? null : 'it responded with 503', ...more,
 });
 
+const incident = (id, rule, measure, unit, threshold, worst, more = {}) => ({
+  id, alert: `id-${rule}`, rule, severity: 'warning', labels: { service: 'shop', environment: 'production' }, measure, unit, side: 'above', threshold, worst, since: '2026-06-19T09:50:00Z', fired_at: '2026-06-19T09:55:00Z',
+  resolved_at: '2026-06-19T11:00:00Z', reason: null, duration_seconds: 4200, view: '/?environment=production&service=shop&from=2026-06-19T09%3A10%3A00Z&to=2026-06-19T11%3A01%3A00Z', ...more,
+});
+
+/** The second page has the oldest one. */
+const history = ({ params }) =>
+  params.get('cursor') === '11'
+    ? { rows: [incident(10, 'latency', 'p95_ms', 'ms', 200, 731)] }
+    : {
+        rows: [
+          incident(12, 'gateway-lost', 'gateway_silence_seconds', 's', 300, 960, { severity: 'critical', labels: { service: 'shop', environment: 'production', gateway: 'edge-7' }, reason: 'the gateway was replaced, or was silent for a day', view: '/gateways' }),
+          incident(11, 'errors', 'error_percent', '%', 1, 3.4, { resolved_at: null, duration_seconds: 183_600, view: null }),
+        ],
+        next: '11',
+      };
+
 /** The answers by path. `mock.alerts` replaces what fires. */
 export const alertAnswers = {
   alerts: ({ mock }) => ({
@@ -33,8 +50,9 @@ export const alertAnswers = {
       rule('slow-checkout', 'p99_ms', 'ms', 1500, { origin: 'file', each: ['route'], error: 'the query took too long: ask for a shorter range', muted_until: new Date(Date.now() + 3_600_000).toISOString() }),
       ...(mock.rules ?? []),
     ],
-    receivers: [{ name: 'ops', kind: 'webhook', host: 'hooks.example.com', origin: 'file', send_resolved: true, last: delivery(3, 'waiting', { attempts: 4, next_at: minutes(-5) }) }],
+    receivers: [{ name: 'post', kind: 'smtp', host: 'mail.example.com', origin: 'page', send_resolved: true, last: delivery(2, 'delivered', { receiver: 'post' }) }, { name: 'ops', kind: 'webhook', host: 'hooks.example.com', origin: 'file', send_resolved: true, last: delivery(3, 'waiting', { attempts: 4, next_at: minutes(-5) }) }],
   }),
+  'alerts/history': history,
   'alerts/deliveries': () => ({ rows: [delivery(3, 'waiting', { attempts: 4, next_at: minutes(-5) }), delivery(2, 'delivered')], next: null }),
 };
 

@@ -132,7 +132,21 @@ fn an_incident_is_sent_once_signed_and_survives_restarts() {
     assert!(receiver.is_empty());
     let history = service.json("/api/v1/alerts/history?rule=errors");
     assert_eq!(history["rows"].as_array().unwrap().len(), 1);
-    assert_eq!(history["rows"][0]["resolved_at"], Value::Null);
+    let incident = &history["rows"][0];
+    assert_eq!((&incident["resolved_at"], &incident["unit"]), (&Value::Null, &json!("%")));
+    assert_eq!((&incident["since"], &incident["worst"]), (&message["since"], &json!(100.0)));
+    assert!(incident["duration_seconds"].as_u64().unwrap() >= 5 * 60, "{incident:#}");
+    let from = view.trim_start_matches("https://gatelens.example").split("&to=").next().unwrap();
+    assert!(incident["view"].as_str().unwrap().starts_with(&format!("{from}&to=")), "{incident:#}");
+    let since = incident["since"].as_str().unwrap();
+    let found = |query: &str| {
+        let found = service.json(&format!("/api/v1/alerts/history?{query}"));
+        found["rows"].as_array().unwrap().len()
+    };
+    assert_eq!(found(&format!("to={since}")), 0, "it had not begun");
+    assert_eq!(found(&format!("from={since}&limit=1")), 1);
+    let wrong = service.get(&format!("/api/v1/alerts/history?from={since}&to={since}"));
+    assert_eq!(wrong.status, 400, "{}", wrong.text());
     wait(&service, "/api/v1/alerts/deliveries", |found| found["rows"][0]["outcome"] == "delivered");
     let metrics = service.get("/metrics").text();
     let line = "gatelens_ingest_alert_deliveries_total{outcome=\"delivered\",receiver=\"webhook\"} 1";

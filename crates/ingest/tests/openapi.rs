@@ -129,7 +129,7 @@ fn answers_are_as_described() {
         ("/api/v1/patterns", String::new(), 0),
         ("/api/v1/alerts", String::new(), 0),
         ("/api/v1/alerts/deliveries", "limit=5".to_owned(), 0),
-        ("/api/v1/alerts/history", "rule=errors".to_owned(), 0),
+        ("/api/v1/alerts/history", format!("rule=errors&limit=5&{DAY}"), 0),
         ("/healthz", String::new(), 0),
         ("/api/v1/summary", "form=1".to_owned(), 0),
         ("/api/v1/requests", "cursor=x".to_owned(), 0),

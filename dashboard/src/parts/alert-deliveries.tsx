@@ -1,8 +1,10 @@
+import { useState } from 'react';
 import type { AlertDelivery, AlertReceiver } from '../api';
 import { useChange } from '../alerts';
 import { clock } from '../format';
 import { useZone } from '../zone';
 import { ChangeFailure } from './change-failure';
+import { ReceiverForm } from './receiver-form';
 import { ScrollTable } from './scroll-table';
 import { Tag } from './tag';
 import { TextButton } from './text-button';
@@ -14,30 +16,39 @@ const TONES = { delivered: 'plain', waiting: 'warning', failed: 'incident' } as 
 /** The receivers, and whether messages reach them. */
 export function AlertReceivers({ receivers, refresh }: { receivers: AlertReceiver[]; refresh: () => void }) {
   const { busy, failure, run } = useChange(refresh);
+  const [making, setMaking] = useState(false);
   return (
     <section className={cardStyles.card} aria-labelledby="receivers">
       <header className={cardStyles.head}>
         <h2 id="receivers">Receivers</h2>
         <span className={cardStyles.aside}>{receivers.length === 0 ? 'nobody is called' : 'addresses and secrets are not shown'}</span>
+        <TextButton onClick={() => setMaking(true)}>New receiver</TextButton>
       </header>
       {failure && <ChangeFailure failure={failure} />}
+      {making && <ReceiverForm busy={busy} onCancel={() => setMaking(false)} onSave={(receiver) => run('POST', 'receivers', receiver, () => setMaking(false))} />}
       {receivers.length === 0 ? (
         <p className={cardStyles.note}>
-          Add receivers to the section <code>alerts</code> of the configuration file, or by <code>POST /api/v1/alerts/receivers</code>: a webhook, Slack, PagerDuty or Alertmanager.
+          Add receivers here or to the section <code>alerts</code> of the configuration file: e-mail, a webhook, Slack, PagerDuty or Alertmanager.
         </p>
       ) : (
-        <ScrollTable label="Receivers" columns={['Receiver', 'Kind', 'Host', 'Last message', { title: 'Actions', look: 'unseen' }]}>
-          {receivers.map(({ name, kind, host, last }) => (
+        <ScrollTable label="Receivers" columns={['Receiver', 'Kind', 'Host', 'Last message', 'From', { title: 'Actions', look: 'unseen' }]}>
+          {receivers.map(({ name, kind, host, last, origin }) => (
             <tr key={name}>
               <th scope="row">{name}</th>
               <td>{kind}</td>
               <td>{host}</td>
               <td>{last === null ? 'none yet' : <Outcome delivery={last} />}</td>
+              <td>{origin === 'file' ? 'configuration file' : 'this page'}</td>
               <td>
                 <div className={styles.actions}>
                   <TextButton disabled={busy} onClick={() => run('POST', `receivers/${encodeURIComponent(name)}/test`, {})} aria-label={`Send a test to ${name}`}>
                     Send a test
                   </TextButton>
+                  {origin === 'page' && (
+                    <TextButton disabled={busy} onClick={() => run('DELETE', `receivers/${encodeURIComponent(name)}`)} aria-label={`Remove ${name}`}>
+                      Remove
+                    </TextButton>
+                  )}
                 </div>
               </td>
             </tr>

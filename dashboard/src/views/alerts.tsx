@@ -1,7 +1,8 @@
-// Alerts: what fires, the rules, and who is called.
+// Alerts: what fires, what fired, the rules, and who is called.
 
 import type { AlertDeliveries } from '../api';
 import { AlertDeliveryList, AlertReceivers } from '../parts/alert-deliveries';
+import { AlertHistoryList } from '../parts/alert-history';
 import { AlertList } from '../parts/alert-list';
 import { AlertRules } from '../parts/alert-rules';
 import { DataState } from '../parts/data-state';
@@ -20,6 +21,7 @@ export function AlertsView({ alerts, period, live }: ViewProps) {
         {data && (
           <>
             <AlertList alerts={data.alerts} evaluatedTo={data.evaluated_to} />
+            <AlertHistoryList period={period} onRetry={live.refresh} />
             <AlertRules rules={data.rules} refresh={live.refresh} />
             <AlertReceivers receivers={data.receivers} refresh={live.refresh} />
           </>

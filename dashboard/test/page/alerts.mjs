@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { LOOKS, PHONE, seriousFindings } from '../browser.mjs';
-import { beyondTheEdge, check, until } from '../harness.mjs';
+import { beyondTheEdge, check, requestsTo, until } from '../harness.mjs';
 
 const firing = (mock) => (mock.alerts = undefined);
 
@@ -24,6 +24,58 @@ describe('alerts', { concurrency: 2 }, () => {
       assert.deepEqual(await seriousFindings(page), []);
     });
   }
+
+  for (const [name, look] of Object.entries(LOOKS)) {
+    check(`have a history, ${name}`, { path: '/alerts?refresh=off&tz=utc', prepare: firing, ...look }, async (page, mock) => {
+      const history = page.getByRole('region', { name: 'History' }).last();
+      const row = (text) => history.getByRole('row').filter({ hasText: text });
+      const lost = await row('gateway-lost').textContent();
+      for (const part of ['critical', 'shop · production · edge-7', '09:50', '11:00', '1 h 10 min', '960 s', 'above 300 s', 'the gateway was replaced']) assert.ok(lost.includes(part), `${part} in ${lost}`);
+      assert.match(await row('errors').textContent(), /still firing2 d 3 h3.4 %/);
+      assert.equal(await row('errors').getByRole('link').count(), 0, 'its view is not known');
+      await page.getByRole('button', { name: 'Load more' }).click();
+      await row('latency').waitFor();
+      assert.match(await row('latency').getByRole('link', { name: 'Show it' }).getAttribute('href'), /^\/\?environment=production&service=shop&from=2026-06-19/);
+      assert.ok((await beyondTheEdge(page)) <= 0);
+      assert.deepEqual(await seriousFindings(page), []);
+      await page.getByRole('combobox', { name: 'Period of the history' }).click();
+      await page.getByRole('option', { name: 'Last 30 days' }).click();
+      const days = (params) => (Date.parse(params.get('to')) - Date.parse(params.get('from'))) / 86_400_000;
+      await until(() => requestsTo(mock, 'alerts/history'), (all) => all.some((params) => days(params) === 30));
+    });
+  }
+
+  check('have receivers that are made, tested and removed', { path: '/alerts?refresh=off', complains: true }, async (page, mock) => {
+    const changes = (count) => until(() => mock.changes, (all) => all.length === count);
+    await page.getByRole('button', { name: 'New receiver' }).click();
+    const form = page.getByRole('form', { name: 'New receiver' });
+    await form.getByLabel('Name', { exact: true }).fill('mail');
+    await form.getByLabel('Mail server').fill('mail.example.com');
+    await form.getByLabel('Port').fill('2525');
+    await form.getByLabel('User name').fill('gatelens');
+    await form.getByLabel('Password').fill('a secret');
+    await form.getByLabel('From').fill('alerts@example.com');
+    await form.getByLabel('To, separated by commas').fill('a@example.com, b@example.com');
+    assert.deepEqual(await seriousFindings(page), []);
+    mock.refuseChange = 'it is not an address';
+    await form.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('alert').getByText('it is not an address').waitFor();
+    mock.refuseChange = undefined;
+    await form.getByRole('button', { name: 'Save' }).click();
+    const [, made] = await changes(2);
+    assert.deepEqual([made.method, made.path, made.csrf], ['POST', '/api/v1/alerts/receivers', '1']);
+    assert.deepEqual(made.body, {
+      name: 'mail',
+      smtp: { host: 'mail.example.com', port: 2525, username: 'gatelens', password: 'a secret', from: 'alerts@example.com', to: ['a@example.com', 'b@example.com'], tls: 'starttls' },
+    });
+    await form.waitFor({ state: 'detached' });
+    await page.getByRole('button', { name: 'Send a test to post' }).click();
+    assert.equal((await changes(3))[2].path, '/api/v1/alerts/receivers/post/test');
+    await page.getByRole('button', { name: 'Remove post' }).click();
+    const removed = (await changes(4))[3];
+    assert.deepEqual([removed.method, removed.path], ['DELETE', '/api/v1/alerts/receivers/post']);
+    assert.equal(await page.getByRole('button', { name: 'Remove ops' }).count(), 0, 'that is in the file');
+  });
 
   check('are counted at the top of every view', { path: '/?refresh=off', prepare: firing }, async (page) => {
     await page.getByRole('link', { name: 'Alerts: 1 alert fires' }).click();

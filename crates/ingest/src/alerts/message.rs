@@ -56,8 +56,7 @@ impl Message {
         rule: Option<&Rule>,
         view: String,
     ) -> Self {
-        let measure =
-            Measure::ALL.iter().find(|(name, _)| *name == incident.measure).map(|(_, measure)| *measure);
+        let measure = Measure::named(&incident.measure);
         let unit = measure.map_or("", Measure::unit);
         let mut message = Self {
             version: VERSION,

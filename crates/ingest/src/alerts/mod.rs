@@ -23,7 +23,7 @@ mod view;
 mod week;
 
 pub(crate) use engine::EngineError;
-pub(crate) use file::ALERTS_FILE;
+pub(crate) use file::{ALERTS_FILE, Past};
 pub use receivers::{
     AlertmanagerConfig, MailTls, PagerdutyConfig, ReceiverConfig, Secret, SlackConfig, SmtpConfig,
     WebhookConfig,
@@ -96,6 +96,8 @@ pub(crate) struct Alerts {
     engine: Mutex<Engine>,
     store: Files,
     data: Arc<DataDir>,
+    /// The bytes that the data may have.
+    max_disk: Option<u64>,
     /// Of the latest evaluation: it must not be waited for by those who read.
     notes: Mutex<HashMap<String, Note>>,
     stats: AlertStats,
@@ -114,6 +116,7 @@ impl Alerts {
         config: &AlertsConfig,
         data: &Arc<DataDir>,
         limits: &Limits,
+        max_disk: Option<u64>,
         stats: AlertStats,
     ) -> Result<Self, StoreError> {
         let settings = Settings::compile(config)
@@ -126,6 +129,7 @@ impl Alerts {
             engine: Mutex::new(Engine::new(clock::now())),
             store: Files::new(Arc::clone(data), limits.clone()),
             data: Arc::clone(data),
+            max_disk,
             notes: Mutex::default(),
             stats,
             queued: Notify::new(),
@@ -160,7 +164,7 @@ impl Alerts {
             rules: &rules,
             receivers: &receivers,
             maintenance: &self.settings.maintenance,
-            disk_percent: disk_percent(&self.data),
+            disk_percent: disk_percent(&self.data, self.max_disk),
             page_url: &self.settings.page_url,
             lag: i64::from(self.settings.lag_seconds) * SECOND,
         };
@@ -396,12 +400,16 @@ fn find_receiver<'a>(receivers: &'a [Receiver], name: &str) -> Result<&'a Receiv
     })
 }
 
-/// The share of the disk of the data directory that is used, as `df` has it.
-fn disk_percent(data: &DataDir) -> Option<f64> {
-    let disk = rustix::fs::statvfs(data.path()).ok()?;
-    let used = disk.f_blocks.saturating_sub(disk.f_bfree) as f64;
-    let usable = used + disk.f_bavail as f64;
-    (usable > 0.0).then(|| used / usable * 100.0)
+/// The used share of the disk of the data directory, as `df` has it, or that of the size which the data may have
+/// (`--max-disk`, in bytes), whichever is larger.
+fn disk_percent(data: &DataDir, max_disk: Option<u64>) -> Option<f64> {
+    let of_limit = max_disk.map(|limit| data.live_bytes() as f64 / limit as f64 * 100.0);
+    let of_disk = rustix::fs::statvfs(data.path()).ok().and_then(|disk| {
+        let used = disk.f_blocks.saturating_sub(disk.f_bfree) as f64;
+        let usable = used + disk.f_bavail as f64;
+        (usable > 0.0).then(|| used / usable * 100.0)
+    });
+    of_disk.into_iter().chain(of_limit).reduce(f64::max)
 }
 
 /// Evaluates the rules each minute, until it is aborted.
@@ -439,5 +447,22 @@ pub(crate) async fn deliver(alerts: Arc<Alerts>) {
             Err(_) => LONGEST_WAIT,
         };
         let _ = tokio::time::timeout(wait, alerts.queued.notified()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_the_disk_is_that_of_the_allowed_size_where_it_is_larger() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("metrics.db"), [0; 5000]).unwrap();
+        let data = DataDir::new(directory.path().to_owned());
+        let of_disk = disk_percent(&data, None).unwrap();
+        assert!((0.0..=100.0).contains(&of_disk), "{of_disk}");
+        assert_eq!(disk_percent(&data, Some(4000)), Some(125.0));
+        let large = disk_percent(&data, Some(u64::MAX)).unwrap();
+        assert!((0.0..=100.0).contains(&large), "{large}");
     }
 }

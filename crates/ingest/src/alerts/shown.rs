@@ -1,19 +1,17 @@
 //! Alerts as the API and the page show them.
 
 use super::engine::{Note, Origin, fingerprint, lock, view_of};
-use super::file::{Delivery, Incident};
+use super::file::{Delivery, Incident, Past};
 use super::message::Message;
-use super::observe::Labels;
+use super::observe::{Labels, MINUTE, SECOND};
 use super::receivers::Shown;
-use super::rule::RuleConfig;
+use super::rule::{Measure, RuleConfig};
 use super::state::Kind;
+use super::view;
 use super::{Alerts, Severity, StoreError};
 use crate::query::rfc3339;
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// Incidents in an answer to `alerts`.
-const HISTORY: u32 = 200;
 
 /// The answer to `GET alerts`.
 #[derive(Serialize)]
@@ -107,6 +105,9 @@ struct ShownDelivery {
 #[derive(Serialize)]
 pub(crate) struct HistoryAnswer {
     rows: Vec<ShownIncident>,
+    /// The cursor of the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -117,13 +118,18 @@ struct ShownIncident {
     severity: String,
     labels: BTreeMap<String, String>,
     measure: String,
+    unit: &'static str,
     side: String,
     threshold: f64,
     worst: Option<f64>,
     since: String,
     fired_at: String,
     resolved_at: Option<String>,
+    /// From `since` to the end, or to the present.
+    duration_seconds: i64,
     reason: Option<String>,
+    /// Absent of incidents from before it was kept.
+    view: Option<String>,
 }
 
 impl Alerts {
@@ -153,6 +159,7 @@ impl Alerts {
                 resolved_at: None,
                 reason: None,
                 worst: None,
+                view: None,
             };
             let value = |(time, value): &(i64, Option<f64>)| Value { time: rfc3339(*time), value: *value };
             alerts.push(Alert {
@@ -213,33 +220,46 @@ impl Alerts {
     }
 
     /// A page of deliveries, the latest first, before this one.
-    pub(crate) fn deliveries(&self, before: Option<i64>, limit: u32) -> Result<DeliveriesAnswer, StoreError> {
-        let mut rows = lock(&self.file).deliveries(before.unwrap_or(i64::MAX), limit.saturating_add(1))?;
+    pub(crate) fn deliveries(&self, before: i64, limit: u32) -> Result<DeliveriesAnswer, StoreError> {
+        let mut rows = lock(&self.file).deliveries(before, limit.saturating_add(1))?;
         let has_more = rows.len() > limit as usize;
         rows.truncate(limit as usize);
         let next = rows.last().filter(|_| has_more).map(|last| last.id.to_string());
         Ok(DeliveriesAnswer { rows: rows.iter().map(shown_delivery).collect(), next })
     }
 
-    /// The latest incidents.
-    pub(crate) fn history(&self, rule: Option<&str>) -> Result<HistoryAnswer, StoreError> {
-        let rows = lock(&self.file).incidents(rule, HISTORY)?;
-        let shown = rows.into_iter().map(|incident| ShownIncident {
-            id: incident.id,
-            alert: incident.fingerprint,
-            rule: incident.rule,
-            severity: incident.severity,
-            labels: map(&incident.labels),
-            measure: incident.measure,
-            side: incident.side,
-            threshold: incident.threshold,
-            worst: incident.worst,
-            since: rfc3339(incident.since),
-            fired_at: rfc3339(incident.fired_at),
-            resolved_at: incident.resolved_at.map(rfc3339),
-            reason: incident.reason,
-        });
-        Ok(HistoryAnswer { rows: shown.collect() })
+    /// A page of incidents, the latest first. `now` is in Unix nanoseconds.
+    pub(crate) fn history(&self, past: &Past<'_>, now: i64) -> Result<HistoryAnswer, StoreError> {
+        let mut rows = lock(&self.file).incidents(&Past { limit: past.limit.saturating_add(1), ..*past })?;
+        let has_more = rows.len() > past.limit as usize;
+        rows.truncate(past.limit as usize);
+        let next = rows.last().filter(|_| has_more).map(|last| last.id.to_string());
+        Ok(HistoryAnswer {
+            rows: rows.into_iter().map(|incident| shown_incident(incident, now)).collect(),
+            next,
+        })
+    }
+}
+
+fn shown_incident(incident: Incident, now: i64) -> ShownIncident {
+    let end = incident.resolved_at.unwrap_or(now);
+    ShownIncident {
+        id: incident.id,
+        alert: incident.fingerprint,
+        rule: incident.rule,
+        severity: incident.severity,
+        labels: map(&incident.labels),
+        unit: Measure::named(&incident.measure).map_or("", Measure::unit),
+        measure: incident.measure,
+        side: incident.side,
+        threshold: incident.threshold,
+        worst: incident.worst,
+        since: rfc3339(incident.since),
+        fired_at: rfc3339(incident.fired_at),
+        resolved_at: incident.resolved_at.map(rfc3339),
+        duration_seconds: end.saturating_sub(incident.since).max(0) / SECOND,
+        reason: incident.reason,
+        view: incident.view.map(|begun| view::until(&begun, end + MINUTE)),
     }
 }
 
@@ -259,6 +279,7 @@ pub(super) fn test_message(now: i64, page_url: &str) -> String {
         resolved_at: None,
         reason: None,
         worst: None,
+        view: None,
     };
     let message = Message::of(Kind::Test, &incident, None, None, format!("{page_url}/alerts"));
     serde_json::to_string(&message).unwrap_or_default()

@@ -4,8 +4,22 @@ use super::observe::Labels;
 use super::rule::{Rule, Source};
 use crate::query::{Range, rfc3339};
 
-/// The path and the query of the view, for the traffic in this range. The grammar of filters is that of the read API.
+/// The path and the query of the view, for the traffic in this range.
 pub(crate) fn path(rule: &Rule, labels: &Labels, range: Range) -> String {
+    until(&begun(rule, labels, range.from), range.to)
+}
+
+/// A view with the end of its time, in Unix nanoseconds. One that is about no time stays as it is.
+pub(crate) fn until(begun: &str, to: i64) -> String {
+    if !begun.contains('?') {
+        return begun.to_owned();
+    }
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    format!("{begun}&{}", query.append_pair("to", &rfc3339(to)).finish())
+}
+
+/// The view without the end of its time. The grammar of filters is that of the read API.
+pub(crate) fn begun(rule: &Rule, labels: &Labels, from: i64) -> String {
     if rule.config.measure.source() != Source::Counts {
         return "/gateways".to_owned();
     }
@@ -20,10 +34,7 @@ pub(crate) fn path(rule: &Rule, labels: &Labels, range: Range) -> String {
         () => "/",
     };
     let mut query = form_urlencoded::Serializer::new(String::new());
-    query
-        .extend_pairs(filters)
-        .append_pair("from", &rfc3339(range.from))
-        .append_pair("to", &rfc3339(range.to));
+    query.extend_pairs(filters).append_pair("from", &rfc3339(from));
     format!("{view}?{}", query.finish())
 }
 

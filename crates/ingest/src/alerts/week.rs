@@ -2,7 +2,7 @@
 //! `make noisy-week`. An incident is one incident.
 
 use super::engine::{Engine, Setting, lock};
-use super::file::{ALERTS_FILE, AlertsFile, Incident};
+use super::file::{ALERTS_FILE, AlertsFile, Incident, Past};
 use super::observe::{MINUTE, SECOND};
 use super::settings::{AlertsConfig, Settings};
 use crate::limits::Limits;
@@ -160,7 +160,9 @@ async fn run(time: Range<i64>, restart_each: i64) -> (Vec<Incident>, Vec<(String
     drop(running);
     let file = Mutex::new(AlertsFile::open(&path).unwrap());
     let file = lock(&file);
-    let mut incidents = file.incidents(None, 1000).unwrap();
+    let mut incidents = file
+        .incidents(&Past { rule: None, from: i64::MIN, to: i64::MAX, before: i64::MAX, limit: 1000 })
+        .unwrap();
     incidents.sort_by_key(|incident| incident.fired_at);
     let mut messages = file.deliveries(i64::MAX, 1000).unwrap();
     messages.sort_by_key(|delivery| delivery.id);

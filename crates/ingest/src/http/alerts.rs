@@ -5,9 +5,10 @@
 use super::State;
 use super::access::Subject;
 use super::question::Question;
-use crate::alerts::{Alerts, AlertsError, ReceiverConfig, RuleConfig, Trial};
+use crate::alerts::{Alerts, AlertsError, Past, ReceiverConfig, RuleConfig, Trial};
 use crate::clock;
 use crate::error::{QueryError, json};
+use crate::query::Range;
 use crate::query::params::{Params, none};
 use axum::extract::{self, Path, RawQuery};
 use axum::http::StatusCode;
@@ -18,8 +19,9 @@ use std::sync::Arc;
 
 type Shared = extract::State<Arc<State>>;
 
-const DEFAULT_DELIVERIES: u64 = 100;
-const MAX_DELIVERIES: u64 = 1000;
+/// Of a page of messages or incidents.
+const DEFAULT_ROWS: u64 = 100;
+const MAX_ROWS: u64 = 1000;
 
 /// Paths that read. Whoever may see counts may see alerts.
 pub(super) fn reads() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
@@ -55,12 +57,7 @@ async fn alerts(extract::State(state): Shared, RawQuery(query): RawQuery) -> Res
 async fn deliveries(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
     answered(async {
         let params = Params::parse(query.as_deref(), &["limit", "cursor"])?;
-        let limit = params.number("limit", 1..=MAX_DELIVERIES, DEFAULT_DELIVERIES)?;
-        let before = params.one("cursor")?.map(|text| {
-            text.parse::<i64>()
-                .map_err(|_| QueryError::parameter("cursor", "cursor must be `next` of an earlier answer"))
-        });
-        let (before, limit) = (before.transpose()?, u32::try_from(limit).unwrap_or(u32::MAX));
+        let (before, limit) = page(&params)?;
         ask(&state, move |alerts| Ok(alerts.deliveries(before, limit)?)).await
     })
     .await
@@ -68,11 +65,27 @@ async fn deliveries(extract::State(state): Shared, RawQuery(query): RawQuery) ->
 
 async fn history(extract::State(state): Shared, RawQuery(query): RawQuery) -> Response {
     answered(async {
-        let params = Params::parse(query.as_deref(), &["rule"])?;
+        let params = Params::parse(query.as_deref(), &["rule", "from", "to", "limit", "cursor"])?;
         let rule = params.one("rule")?.map(str::to_owned);
-        ask(&state, move |alerts| Ok(alerts.history(rule.as_deref())?)).await
+        let Range { from, to } = Range::read_any(&params)?;
+        let (before, limit) = page(&params)?;
+        let ask_for = move |alerts: &Alerts| {
+            let past = Past { rule: rule.as_deref(), from, to, before, limit };
+            Ok(alerts.history(&past, clock::now())?)
+        };
+        ask(&state, ask_for).await
     })
     .await
+}
+
+/// The row before which a page begins, and the number of rows in it.
+fn page(params: &Params) -> Result<(i64, u32), QueryError> {
+    let limit = params.number("limit", 1..=MAX_ROWS, DEFAULT_ROWS)?;
+    let before = params.one("cursor")?.map(|text| {
+        text.parse::<i64>()
+            .map_err(|_| QueryError::parameter("cursor", "cursor must be `next` of an earlier answer"))
+    });
+    Ok((before.transpose()?.unwrap_or(i64::MAX), u32::try_from(limit).unwrap_or(u32::MAX)))
 }
 
 async fn try_rule(

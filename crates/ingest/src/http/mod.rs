@@ -195,8 +195,8 @@ impl Server {
         let failed = |source| StartError::Store { path: data.path().to_owned(), source };
         let writers = Arc::new(Writers::start(&data, &limits, &patterns).map_err(failed)?);
         let stats = Stats::new()?;
-        let alerts =
-            AlertStats::new(stats.registry()).map(|stats| Alerts::start(&alerts, &data, &limits, stats))?;
+        let alerts = AlertStats::new(stats.registry())
+            .map(|stats| Alerts::start(&alerts, &data, &limits, retention.max_disk, stats))?;
         let alerts = Arc::new(alerts.map_err(failed)?);
         let learning = Learning::start(Arc::clone(&writers), &patterns)
             .map_err(|error| failed(StoreError::file(data.path(), error)))?;

@@ -27,6 +27,16 @@ impl Range {
         Ok(Self { from, to })
     }
 
+    /// Reads `from` and `to`; without them, all of time.
+    pub(crate) fn read_any(params: &Params) -> Result<Self, QueryError> {
+        let edge = |name| params.one(name)?.map(|text| time(name, text)).transpose();
+        let range = Self { from: edge("from")?.unwrap_or(i64::MIN), to: edge("to")?.unwrap_or(i64::MAX) };
+        if range.from >= range.to {
+            return Err(QueryError::parameter("from", "from must be before to"));
+        }
+        Ok(range)
+    }
+
     /// The range that holds this one and begins and ends at multiples of `seconds`.
     pub(crate) fn widened(self, seconds: i64) -> Self {
         let step = seconds * NANOS;

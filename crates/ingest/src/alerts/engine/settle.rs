@@ -20,6 +20,7 @@ pub(super) fn settle(
 ) -> Result<u32, EngineError> {
     if let (None, Some(fired_at), Some(known)) = (alert.incident, alert.state.fired_at(), known) {
         let config = &known.rule.config;
+        let since = alert.state.since().unwrap_or(fired_at);
         alert.incident = Some(change.begin_incident(&Incident {
             id: 0,
             rule: alert.rule.clone(),
@@ -29,11 +30,12 @@ pub(super) fn settle(
             measure: config.measure.name().to_owned(),
             side: known.rule.threshold.side.name().to_owned(),
             threshold: known.rule.threshold.at,
-            since: alert.state.since().unwrap_or(fired_at),
+            since,
             fired_at,
             resolved_at: None,
             reason: None,
             worst: alert.value,
+            view: Some(view::begun(&known.rule, &alert.labels, seen_from(&known.rule, since))),
         })?);
     }
     let Some(id) = alert.incident else { return Ok(0) };
@@ -77,9 +79,13 @@ fn receivers_of(rule: &Rule, all: &[String]) -> Vec<String> {
 
 /// The address of the view of an incident: from half an hour before it to the present.
 pub(crate) fn view_of(page_url: &str, rule: &Rule, incident: &Incident, at: i64) -> String {
-    let window = i64::from(rule.config.window_minutes) * MINUTE;
-    let from = incident.since - window - 30 * MINUTE;
-    format!("{page_url}{}", view::path(rule, &incident.labels, Range { from, to: at + MINUTE }))
+    let range = Range { from: seen_from(rule, incident.since), to: at + MINUTE };
+    format!("{page_url}{}", view::path(rule, &incident.labels, range))
+}
+
+/// The start of the view of an incident: half an hour before the first window beyond the threshold.
+fn seen_from(rule: &Rule, since: i64) -> i64 {
+    since - i64::from(rule.config.window_minutes) * MINUTE - 30 * MINUTE
 }
 
 fn sound(setting: &Setting<'_>, known: Option<&KnownRule>, at: i64) -> Sound {

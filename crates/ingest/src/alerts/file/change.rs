@@ -71,8 +71,9 @@ impl Change<'_> {
     pub(crate) fn begin_incident(&self, incident: &Incident) -> Result<i64, StoreError> {
         self.transaction
             .prepare_cached(
-                "INSERT INTO incidents (rule, fingerprint, labels, severity, measure, side, threshold, since, fired_at, worst)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO incidents (rule, fingerprint, labels, severity, measure, side, threshold, since, fired_at, worst,
+                                        view)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 incident.rule,
@@ -84,7 +85,8 @@ impl Change<'_> {
                 incident.threshold,
                 incident.since,
                 incident.fired_at,
-                incident.worst
+                incident.worst,
+                incident.view
             ])?;
         Ok(self.transaction.last_insert_rowid())
     }

@@ -36,6 +36,20 @@ pub(crate) struct Named {
     pub(crate) content: String,
 }
 
+/// A question for incidents.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Past<'a> {
+    pub(crate) rule: Option<&'a str>,
+    /// Those that had not ended by this time, in Unix nanoseconds.
+    pub(crate) from: i64,
+    /// Those that had begun before this time.
+    pub(crate) to: i64,
+    /// Those with a lower number.
+    pub(crate) before: i64,
+    /// At most this number.
+    pub(crate) limit: u32,
+}
+
 /// Which table of texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Texts {
@@ -175,13 +189,15 @@ impl AlertsFile {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The latest incidents, those that go on first; at most `limit`, of one rule if it is given.
-    pub(crate) fn incidents(&self, rule: Option<&str>, limit: u32) -> Result<Vec<Incident>, StoreError> {
+    /// The incidents that a question is about, the latest first.
+    pub(crate) fn incidents(&self, past: &Past<'_>) -> Result<Vec<Incident>, StoreError> {
+        let Past { rule, from, to, before, limit } = *past;
         let mut select = self.connection.prepare_cached(&format!(
             "SELECT {INCIDENT} FROM incidents
-             WHERE ?1 IS NULL OR rule = ?1 ORDER BY resolved_at IS NOT NULL, id DESC LIMIT ?2"
+             WHERE (?1 IS NULL OR rule = ?1) AND since < ?2 AND (resolved_at IS NULL OR resolved_at > ?3) AND id < ?4
+             ORDER BY id DESC LIMIT ?5"
         ))?;
-        let rows = select.query_map(params![rule, limit], read_incident)?;
+        let rows = select.query_map(params![rule, to, from, before, limit], read_incident)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -313,6 +329,69 @@ mod tests {
             (shown.id, shown.attempts, &*shown.outcome, shown.status),
             (first, 2, "delivered", Some(200))
         );
+    }
+
+    fn incident(since: i64, resolved_at: Option<i64>) -> Incident {
+        Incident {
+            id: 0,
+            rule: "r".to_owned(),
+            fingerprint: "f".to_owned(),
+            labels: Vec::new(),
+            severity: "info".to_owned(),
+            measure: "p95_ms".to_owned(),
+            side: "above".to_owned(),
+            threshold: 1.0,
+            since,
+            fired_at: since,
+            resolved_at,
+            reason: None,
+            worst: None,
+            view: None,
+        }
+    }
+
+    #[test]
+    fn incidents_are_found_by_their_time_in_pages() {
+        let (_directory, mut file) = open();
+        for (since, resolved_at) in [(10, Some(20)), (30, Some(40)), (50, None)] {
+            let change = file.begin().unwrap();
+            let id = change.begin_incident(&incident(since, None)).unwrap();
+            if let Some(at) = resolved_at {
+                change.end_incident(id, at, None).unwrap();
+            }
+            change.commit().unwrap();
+        }
+        let all = Past { rule: None, from: i64::MIN, to: i64::MAX, before: i64::MAX, limit: 10 };
+        let check = |past: Past<'_>, expected: &[i64]| {
+            let found: Vec<i64> = file.incidents(&past).unwrap().iter().map(|found| found.since).collect();
+            assert_eq!(found, expected, "{past:?}");
+        };
+        check(all, &[50, 30, 10]);
+        check(Past { from: 20, ..all }, &[50, 30]);
+        check(Past { from: 39, to: 50, ..all }, &[30]);
+        check(Past { from: 60, ..all }, &[50]);
+        check(Past { to: 30, ..all }, &[10]);
+        check(Past { limit: 2, ..all }, &[50, 30]);
+        check(Past { before: 2, ..all }, &[10]);
+        check(Past { rule: Some("other"), ..all }, &[]);
+    }
+
+    #[test]
+    fn the_oldest_ended_incidents_go_and_those_that_go_on_stay() {
+        let (_directory, mut file) = open();
+        let change = file.begin().unwrap();
+        for since in 1..=10_100 {
+            let id = change.begin_incident(&incident(since, None)).unwrap();
+            if since != 5 {
+                change.end_incident(id, since + 1, None).unwrap();
+            }
+        }
+        change.prune(0, 0).unwrap();
+        change.commit().unwrap();
+        let all = Past { rule: None, from: i64::MIN, to: i64::MAX, before: i64::MAX, limit: 20_000 };
+        let kept = file.incidents(&all).unwrap();
+        assert_eq!(kept.len(), 10_001);
+        assert_eq!(kept.iter().rev().take(2).map(|found| found.since).collect::<Vec<_>>(), [5, 101]);
     }
 
     #[test]

@@ -41,6 +41,8 @@ pub(crate) struct Incident {
     pub(crate) resolved_at: Option<i64>,
     pub(crate) reason: Option<String>,
     pub(crate) worst: Option<f64>,
+    /// The path of the page's view from before the incident on, without the end of the time.
+    pub(crate) view: Option<String>,
 }
 
 /// A message on its way to a receiver.
@@ -90,7 +92,7 @@ pub(super) const DELIVERY: &str = "id, receiver, rule, fingerprint, kind, conten
                         status, error, reached";
 
 pub(super) const INCIDENT: &str = "id, rule, fingerprint, labels, severity, measure, side, threshold, since, fired_at, resolved_at, \
-                        reason, worst";
+                        reason, worst, view";
 
 pub(super) fn read_delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     let reached: Option<String> = row.get(13)?;
@@ -128,5 +130,6 @@ pub(super) fn read_incident(row: &Row<'_>) -> rusqlite::Result<Incident> {
         resolved_at: row.get(10)?,
         reason: row.get(11)?,
         worst: row.get(12)?,
+        view: row.get(13)?,
     })
 }

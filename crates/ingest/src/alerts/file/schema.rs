@@ -1,7 +1,7 @@
 //! The tables of `alerts.db`.
 
 /// The tables, and their changes in later versions. The version of the file is the number of those it has.
-pub(super) const MIGRATIONS: [&str; 2] = ["
+pub(super) const MIGRATIONS: [&str; 3] = ["
 CREATE TABLE marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE rules (name TEXT PRIMARY KEY, content TEXT NOT NULL, changed_at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE receivers (name TEXT PRIMARY KEY, content TEXT NOT NULL, changed_at INTEGER NOT NULL) WITHOUT ROWID;
@@ -63,4 +63,6 @@ CREATE TABLE drops (                -- records that each gateway had dropped, by
 CREATE TABLE gaps (since INTEGER PRIMARY KEY, until INTEGER NOT NULL);
 ", "
 ALTER TABLE deliveries ADD COLUMN reached TEXT; -- JSON: recipients of an e-mail that have it, where not all have
+", "
+ALTER TABLE incidents ADD COLUMN view TEXT; -- path of the page, without its end; of an incident before this version: NULL
 "];

@@ -23,9 +23,10 @@ pub enum Measure {
     RequestsChangePercent,
     /// Time since a gateway reported, in seconds. A gateway that was silent for a day is no longer missed.
     GatewaySilenceSeconds,
-    /// Log records that gateways dropped in the window, and export requests that did not arrive.
+    /// Log records that gateways dropped in the window, for whichever reason.
     DroppedRecords,
-    /// Share of the disk of the data directory that is used, in percent.
+    /// Used share of the disk of the data directory, or of the size that the data may have (`max_disk`), whichever is
+    /// larger; in percent.
     DiskPercent,
 }
 
@@ -54,6 +55,11 @@ impl Measure {
         ("dropped_records", Self::DroppedRecords),
         ("disk_percent", Self::DiskPercent),
     ];
+
+    /// The measure of a name.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(known, _)| *known == name).map(|(_, measure)| *measure)
+    }
 
     /// The name.
     pub(crate) fn name(self) -> &'static str {
