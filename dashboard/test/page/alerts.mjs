@@ -49,7 +49,7 @@ describe('alerts', { concurrency: 2 }, () => {
     const changes = (count) => until(() => mock.changes, (all) => all.length === count);
     await page.getByRole('button', { name: 'New receiver' }).click();
     const form = page.getByRole('form', { name: 'New receiver' });
-    await form.getByLabel('Name', { exact: true }).fill('mail');
+    await form.getByRole('textbox', { name: 'Name', exact: true }).fill('mail');
     await form.getByLabel('Mail server').fill('mail.example.com');
     await form.getByLabel('Port').fill('2525');
     await form.getByLabel('User name').fill('gatelens');

@@ -13,7 +13,8 @@ describe('gateways', { concurrency: 2 }, () => {
     await row(page, 'edge-canary').waitFor();
     assert.equal(await page.locator('.gateway-table-fleet .expandable-entry').count(), 3, 'a restarted gateway is one gateway');
     assert.match(await cell(page, 'edge-1', 'State'), /^live/);
-    assert.match(await cell(page, 'edge-canary', 'State'), /^silent48 min ago/);
+    // Its age is rounded, and grows until it is shown.
+    assert.match(await cell(page, 'edge-canary', 'State'), /^silent4[89] min ago/);
     assert.equal(await cell(page, 'edge-1', 'Version'), '0.1.09f1c62d0');
     assert.equal(await cell(page, 'edge-2', 'Series'), '2,0001,840 overflow');
     assert.equal(await cell(page, 'edge-2', 'Stored'), '1,390,00299.9 %');

@@ -14,7 +14,7 @@ describe('without data', { concurrency: 2 }, () => {
 
   check('it shows the liveness of the gateway', { mode: 'heartbeat' }, async (page) => {
     await page.getByText('No requests in this period').waitFor();
-    assert.match(await page.locator('main').textContent(), /Gateway edge-1 is connected \(last seen just now\)/);
+    assert.match(await page.locator('main').textContent(), /Gateway edge-1 is connected \(last seen (just now|\d+ s ago)\)/);
   });
 
   check('it fills when the first request comes', { mode: 'empty' }, async (page, mock) => {
