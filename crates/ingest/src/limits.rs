@@ -82,6 +82,9 @@ pub struct Limits {
     pub sign_ins: usize,
     /// Time for one query to read the store; beyond, 503.
     pub query_timeout: Duration,
+    /// Time after which a trial of a rule on the past answers with what it found, to be gone on with. Less than
+    /// `query_timeout`.
+    pub trial_piece: Duration,
     /// Points in one answer of `timeseries`.
     pub points: usize,
     /// Groups whose percentiles are added up at a time: the most in one answer of `summary`, or of `timeseries` in all.
@@ -135,6 +138,7 @@ impl Default for Limits {
             preview_timeout: Duration::from_secs(2),
             sign_ins: 1,
             query_timeout: Duration::from_secs(15),
+            trial_piece: Duration::from_secs(3),
             points: 11_000,
             groups: 10_000,
             ranked_groups: 200_000,

@@ -3,6 +3,7 @@
 use crate::receiver::{HttpReceiver, Received};
 use crate::support::Service;
 use crate::support::otlp::{Frame, MINUTE, Made, SECOND, made};
+use gatelens_ingest::Limits;
 use hmac::{Hmac, KeyInit, Mac};
 use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality::Delta;
 use rusqlite::Connection;
@@ -205,15 +206,50 @@ fn each_kind_of_receiver_gets_the_form_it_takes() {
 
 #[test]
 fn a_rule_is_tried_on_the_past() {
-    let service = Service::start();
+    is_tried_on_the_past(&Service::start());
+}
+
+#[test]
+fn a_rule_is_tried_on_the_past_in_pieces_with_the_same_outcome() {
+    // Each piece is a minute.
+    let service = Service::with(Limits { trial_piece: Duration::ZERO, ..Limits::default() });
+    is_tried_on_the_past(&service);
+    let question = json!({"rule": {"measure": "p95_ms", "above": 200}, "days": 1});
+    let (_, first) = post(&service, "/api/v1/alerts/try", &question);
+    let minutes =
+        |key: &str| first[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap().as_second() / 60;
+    assert_eq!(minutes("tried_to") - minutes("from"), 1, "{first:#}");
+    // Another question does not go on with it, and it cannot be gone on with twice.
+    let mut other = question.clone();
+    (other["resume"], other["days"]) = (first["resume"].clone(), json!(2));
+    let mut same = question;
+    same["resume"] = first["resume"].clone();
+    let status = |question: &Value| {
+        let (status, answer) = post(&service, "/api/v1/alerts/try", question);
+        (status, answer["error"]["field"].clone())
+    };
+    assert_eq!(status(&other), (422, json!("resume")));
+    assert_eq!(status(&same), (200, Value::Null));
+    assert_eq!(status(&same), (422, json!("resume")));
+}
+
+fn is_tried_on_the_past(service: &Service) {
     let base = this_minute();
     for ago in 1..=40 {
         let status = if ago > 25 { 500 } else { 200 };
         let frame = Frame { temporality: Delta, ..Frame::at(base - ago * MINUTE + SECOND) };
         service.send("/v1/metrics", None, &frame.of(&vec![made("/a", status, 0.01); 40])).accepted();
     }
-    let trial =
-        |rule: Value, days: u64| post(&service, "/api/v1/alerts/try", &json!({"rule": rule, "days": days}));
+    let trial = |rule: Value, days: u64| {
+        let mut question = json!({"rule": rule, "days": days});
+        loop {
+            let (status, answer) = post(service, "/api/v1/alerts/try", &question);
+            match answer.get("resume") {
+                None => return (status, answer),
+                Some(resume) => question["resume"] = resume.clone(),
+            }
+        }
+    };
     let rule = json!({"measure": "error_percent", "above": 1, "each": ["route"], "enabled": false});
     let (status, tried) = trial(rule.clone(), 1);
     assert_eq!(status, 200, "{tried}");
@@ -228,7 +264,7 @@ fn a_rule_is_tried_on_the_past() {
     assert_eq!(tried["firings"], json!([firing]), "{tried:#}");
     assert_eq!((&tried["messages"], &tried["worst"]), (&json!(2), &json!(100.0)));
     assert_eq!(tried["known_from"], minute(39));
-    let quiet = trial(json!({"measure": "p95_ms", "above": 200}), 14).1;
+    let quiet = trial(json!({"measure": "p95_ms", "above": 200}), 1).1;
     assert_eq!((&quiet["firings"], &quiet["messages"]), (&json!([]), &json!(0)), "{quiet:#}");
     assert!((9.0..12.0).contains(&quiet["worst"].as_f64().unwrap()), "{quiet:#}");
     // Nothing of it is kept.

@@ -33,6 +33,7 @@ pub use schedule::MaintenanceConfig;
 pub use settings::AlertsConfig;
 pub(crate) use stats::AlertStats;
 pub(crate) use trial::Trial;
+use trial::Trials;
 
 use crate::clock;
 use crate::limits::Limits;
@@ -98,6 +99,7 @@ pub(crate) struct Alerts {
     data: Arc<DataDir>,
     /// The bytes that the data may have.
     max_disk: Option<u64>,
+    trials: Trials,
     /// Of the latest evaluation: it must not be waited for by those who read.
     notes: Mutex<HashMap<String, Note>>,
     stats: AlertStats,
@@ -130,6 +132,7 @@ impl Alerts {
             store: Files::new(Arc::clone(data), limits.clone()),
             data: Arc::clone(data),
             max_disk,
+            trials: Trials::new(limits.trial_piece),
             notes: Mutex::default(),
             stats,
             queued: Notify::new(),

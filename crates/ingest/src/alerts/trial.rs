@@ -1,5 +1,5 @@
 //! A rule tried on the past: the stretches, observations and states of the engine, over the minutes that are stored.
-//! Nothing is kept and nothing is sent.
+//! Nothing is sent. A long trial is done in pieces: an answer has what was found so far, and the next question goes on.
 
 use super::engine::waits;
 use super::observe::{DAY, Labels, MINUTE, Observation, SECOND, Sample, of_counts, stretches};
@@ -10,14 +10,18 @@ use super::{Alerts, AlertsError, lock};
 use crate::error::QueryError;
 use crate::query::{Range, Store, Window, WindowsQuery, rfc3339};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::ops::RangeInclusive;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 const DAYS: RangeInclusive<u32> = 1..=14;
 /// Minutes times the instances that were found in each.
 const MAX_READINGS: usize = 3_000_000;
 /// Firings in an answer.
 const MAX_FIRINGS: usize = 500;
+/// Trials that wait to be gone on with. A further one takes the place of the oldest.
+const MAX_BEGUN: usize = 16;
 
 /// The question: a rule, and how far back to look.
 #[derive(Debug, Deserialize)]
@@ -26,6 +30,58 @@ pub(crate) struct Trial {
     rule: RuleConfig,
     /// 1 to 14.
     days: u32,
+    /// `resume` of the last answer, to go on with the same question.
+    resume: Option<u64>,
+}
+
+/// The trials that are not done.
+pub(crate) struct Trials {
+    /// Time after which a piece ends; at least a minute of the past is tried in each.
+    piece: Duration,
+    begun: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    next: u64,
+    trials: VecDeque<(u64, Begun)>,
+}
+
+/// A trial up to some minute.
+struct Begun {
+    rule: RuleConfig,
+    days: u32,
+    range: Range,
+    /// The last minute that was tried.
+    tried_to: i64,
+    found: Found,
+}
+
+impl Trials {
+    pub(crate) fn new(piece: Duration) -> Self {
+        Self { piece, begun: Mutex::default() }
+    }
+
+    /// Keeps a trial to be gone on with, and returns its number.
+    fn keep(&self, begun: Begun) -> u64 {
+        let mut waiting = lock(&self.begun);
+        let number = waiting.next;
+        waiting.next += 1;
+        waiting.trials.push_back((number, begun));
+        while waiting.trials.len() > MAX_BEGUN {
+            waiting.trials.pop_front();
+        }
+        number
+    }
+
+    /// Takes a trial of this question out.
+    fn take(&self, number: u64, rule: &RuleConfig, days: u32) -> Option<Begun> {
+        let trials = &mut lock(&self.begun).trials;
+        let is_same =
+            |(other, begun): &(u64, Begun)| *other == number && begun.rule == *rule && begun.days == days;
+        let place = trials.iter().position(is_same)?;
+        trials.remove(place).map(|(_, begun)| begun)
+    }
 }
 
 /// When a rule would have fired.
@@ -33,6 +89,11 @@ pub(crate) struct Trial {
 pub(crate) struct Tried {
     from: String,
     to: String,
+    /// The minute up to which it was tried; `to` when it is done.
+    tried_to: String,
+    /// Goes on with the trial when it is asked with the same question; absent when it is done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resume: Option<u64>,
     /// The first minute that could be evaluated: before it there was no traffic, or its minutes are no longer kept.
     known_from: Option<String>,
     unit: &'static str,
@@ -59,13 +120,13 @@ struct ShownFiring {
 }
 
 impl Alerts {
-    /// Tries a rule, switched on or not, on the days before `now`, in Unix nanoseconds. Blocks, for at most the time of a
-    /// query.
+    /// Tries a rule, switched on or not, on the days before `now`, in Unix nanoseconds, or a piece of them. Blocks, for at
+    /// most the time of a query.
     ///
     /// # Errors
     /// A wrong rule, a rule whose measure has no history, or a trial that is too much work.
     pub(crate) fn try_rule(&self, trial: Trial, now: i64) -> Result<Tried, QueryError> {
-        let Trial { rule: mut config, days } = trial;
+        let Trial { rule: mut config, days, resume } = trial;
         if !DAYS.contains(&days) {
             let message = format!(
                 "{days} is not in {}..={}: write a number of days within it",
@@ -78,7 +139,7 @@ impl Alerts {
             // A rule can be tried before it has a name.
             config.name = "tried".to_owned();
         }
-        let rule = Rule::compile(config).map_err(|error| wrong(error.under("rule")))?;
+        let rule = Rule::compile(config.clone()).map_err(|error| wrong(error.under("rule")))?;
         if rule.config.measure.source() != Source::Counts {
             let message = format!(
                 "{} is not kept by minute, so that it cannot be tried on the past: try a measure of requests",
@@ -86,9 +147,19 @@ impl Alerts {
             );
             return Err(wrong(RuleError::new("rule.measure", message)));
         }
-        let lag = i64::from(self.settings.lag_seconds) * SECOND;
-        let to = (now - lag).div_euclid(MINUTE) * MINUTE;
-        let range = Range { from: to - i64::from(days) * DAY, to };
+        let mut begun = match resume {
+            Some(number) => self.trials.take(number, &config, days).ok_or_else(|| {
+                let message = "this trial is not kept any more, or was of another question: begin anew, without `resume`";
+                wrong(RuleError::new("resume", message))
+            })?,
+            None => {
+                let lag = i64::from(self.settings.lag_seconds) * SECOND;
+                let to = (now - lag).div_euclid(MINUTE) * MINUTE;
+                let range = Range { from: to - i64::from(days) * DAY, to };
+                Begun { rule: config, days, range, tried_to: range.from, found: Found::default() }
+            }
+        };
+        let range = begun.range;
         let gaps = lock(&self.file).gaps(range.from - 8 * DAY).map_err(AlertsError::from)?;
         let past = Past {
             rule: &rule,
@@ -96,10 +167,13 @@ impl Alerts {
             maintenance: &self.settings.maintenance,
             max_readings: MAX_READINGS,
         };
-        let found = past.over(&self.store, range)?;
-        Ok(Tried {
+        past.over(&self.store, &mut begun, self.trials.piece)?;
+        let Begun { tried_to, found, .. } = &begun;
+        let tried = Tried {
             from: rfc3339(range.from),
             to: rfc3339(range.to),
+            tried_to: rfc3339(*tried_to),
+            resume: None,
             known_from: found.known_from.map(rfc3339),
             unit: rule.config.measure.unit(),
             side: rule.threshold.side.name(),
@@ -107,8 +181,10 @@ impl Alerts {
             worst: found.worst,
             messages: found.messages,
             more: found.more,
-            firings: found.firings.into_iter().map(Firing::shown).collect(),
-        })
+            firings: found.firings.iter().cloned().map(Firing::shown).collect(),
+        };
+        let resume = (*tried_to < range.to).then(|| self.trials.keep(begun));
+        Ok(Tried { resume, ..tried })
     }
 }
 
@@ -148,7 +224,7 @@ struct Tracked {
 }
 
 /// One time that an alert fires. Times are Unix nanoseconds.
-#[derive(Debug, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Firing {
     labels: Labels,
     since: i64,
@@ -170,12 +246,13 @@ impl Firing {
 }
 
 impl Past<'_> {
-    /// Evaluates each minute of a range, in one look at the store.
-    fn over(&self, store: &dyn Store, range: Range) -> Result<Found, QueryError> {
-        let mut found = Found::default();
+    /// Evaluates the minutes that follow, in one look at the store, until all are done or the time for a piece is over.
+    fn over(&self, store: &dyn Store, begun: &mut Begun, piece: Duration) -> Result<(), QueryError> {
+        let start = Instant::now();
+        let Begun { range, tried_to, found, .. } = begun;
         let mut outcome = Ok(());
         let mut windows: Vec<Window> = Vec::new();
-        let mut at = range.from + MINUTE;
+        let mut at = *tried_to + MINUTE;
         let mut wanted = stretches(self.rule, at);
         let query = WindowsQuery { filter: &self.rule.filter, by: &self.rule.each };
         let asked = store.windows(&query, &mut |window| {
@@ -183,20 +260,21 @@ impl Past<'_> {
             if let Some(next) = wanted.get(windows.len()) {
                 return Some(*next);
             }
-            outcome = self.minute(&mut found, at, &windows);
+            outcome = self.minute(found, at, &windows);
             windows.clear();
+            *tried_to = at;
             at += MINUTE;
-            if outcome.is_err() || at > range.to {
+            if outcome.is_err() || at > range.to || start.elapsed() >= piece {
                 return None;
             }
             wanted = stretches(self.rule, at);
             wanted.first().copied()
         });
         match asked {
-            Err(QueryError::TooSlow) => return Err(too_much("takes longer than a query may")),
+            Err(QueryError::TooSlow) => return Err(too_much("takes longer for a minute than a query may")),
             other => other?,
         }
-        outcome.map(|()| found)
+        outcome
     }
 
     /// Moves all alerts by a minute whose windows are known.
