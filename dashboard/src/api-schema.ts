@@ -577,12 +577,16 @@ export interface components {
         AlertTrial: {
             rule: components["schemas"]["AlertRule"];
             days: number;
+            resume?: number;
         };
         AlertTried: {
             /** Format: date-time */
             from: string;
             /** Format: date-time */
             to: string;
+            /** Format: date-time */
+            tried_to: string;
+            resume?: number;
             /** Format: date-time */
             known_from: string | null;
             unit: string;

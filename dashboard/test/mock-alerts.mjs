@@ -57,7 +57,7 @@ export const alertAnswers = {
 };
 
 const tried = {
-  from: '2026-06-13T12:00:00Z', to: '2026-06-20T12:00:00Z', known_from: '2026-06-14T08:00:00Z', unit: 'ms', side: 'above', threshold: 500, worst: 812.5, messages: 3, more: 0,
+  from: '2026-06-13T12:00:00Z', to: '2026-06-20T12:00:00Z', tried_to: '2026-06-20T12:00:00Z', known_from: '2026-06-14T08:00:00Z', unit: 'ms', side: 'above', threshold: 500, worst: 812.5, messages: 3, more: 0,
   firings: [
     { labels: { service: 'shop' }, since: '2026-06-15T10:00:00Z', fired_at: '2026-06-15T10:05:00Z', resolved_at: '2026-06-15T10:40:00Z', worst: 812.5 },
     { labels: { service: 'shop' }, since: '2026-06-20T11:00:00Z', fired_at: '2026-06-20T11:05:00Z', resolved_at: null, worst: 610 },
@@ -71,7 +71,10 @@ export async function changeAlerts(mock, request, url, response) {
   const body = chunks.length === 0 ? undefined : JSON.parse(Buffer.concat(chunks));
   mock.changes.push({ method: request.method, path: url.pathname, body, csrf: request.headers['x-gatelens-csrf'] });
   if (url.pathname.endsWith('/try') && !mock.refuseChange) {
-    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(tried));
+    const piece = mock.piece && { ...tried, tried_to: '2026-06-15T00:00:00Z', resume: 7, messages: 0, firings: [] };
+    // A piece that does not end is one that is to be cancelled.
+    if (mock.piece === 'endless' && body.resume !== undefined) return;
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(body.resume === undefined && piece ? piece : tried));
     return;
   }
   const status = mock.refuseChange ? 422 : 200;

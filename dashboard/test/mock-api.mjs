@@ -22,11 +22,11 @@ export const CONTENT_SECURITY_POLICY =
  * `data`, `empty` (nothing at all), `heartbeat` (a gateway, no requests), `error` (503 with a body of the API's form),
  * `garbled` (502 that is not JSON), `reset` (the connection is cut), `hang` (no answer until the mode changes).
  * `extra` are further requests of the log, `coarse` the spans of `timeseries`, `gateways` overrides by instance,
- * `alerts` is what fires, nothing by default and `undefined` for an example, `changes` are the changes that were asked for and `refuseChange` the reason against them,
+ * `alerts` is what fires, nothing by default and `undefined` for an example, `changes` are the changes that were asked for and `refuseChange` the reason against them, `piece` makes a trial come in two pieces, of which the second may be `endless`,
  * `split`: hosts and clusters are counted apart; `most` bounds the rows of a page; `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], person: null }, audit: [], alerts: [], changes: [], refuseChange: undefined, delay_ms: 0, url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], person: null }, audit: [], alerts: [], changes: [], refuseChange: undefined, piece: undefined, delay_ms: 0, url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));

@@ -1,6 +1,6 @@
 import { Button, NumberInput } from '@mantine/core';
-import { useState } from 'react';
-import { change, Failure, type AlertTried } from '../api';
+import { useEffect, useRef, useState } from 'react';
+import { askWith, Failure, type AlertTried } from '../api';
 import { amount, subject } from '../alerts';
 import { moment } from '../format';
 import { useZone } from '../zone';
@@ -13,29 +13,57 @@ const DAYS = { usual: 7, most: 14 } as const;
 export function RuleTrial({ rule }: { rule: unknown }) {
   const [days, setDays] = useState<number>(DAYS.usual);
   const [busy, setBusy] = useState(false);
-  const [outcome, setOutcome] = useState<{ tried: AlertTried } | { failure: Failure }>();
-  const run = () => {
+  const [tried, setTried] = useState<AlertTried>();
+  const [failure, setFailure] = useState<Failure>();
+  const controller = useRef<AbortController | null>(null);
+  useEffect(() => () => controller.current?.abort(), []);
+
+  const run = async () => {
+    const mine = new AbortController();
+    controller.current = mine;
     setBusy(true);
-    setOutcome(undefined);
-    change('POST', '/api/v1/alerts/try', { rule, days })
-      .then(
-        (answer) => setOutcome({ tried: answer as AlertTried }),
-        (error: unknown) => setOutcome({ failure: Failure.of(error) }),
-      )
-      .finally(() => setBusy(false));
+    setTried(undefined);
+    setFailure(undefined);
+    try {
+      let resume: number | undefined;
+      do {
+        // Each piece goes on where the one before ended.
+        const piece: AlertTried = await askWith('/api/v1/alerts/try', { rule, days, ...(resume === undefined ? {} : { resume }) }, mine.signal);
+        setTried(piece);
+        resume = piece.resume;
+      } while (resume !== undefined);
+    } catch (error) {
+      if (!mine.signal.aborted) setFailure(Failure.of(error));
+    } finally {
+      setBusy(false);
+    }
   };
   return (
     <div className={styles.trial}>
       <NumberInput label="Days of the past" value={days} min={1} max={DAYS.most} allowDecimal={false} onChange={(value) => setDays(Number(value))} />
-      <Button variant="default" size="xs" loading={busy} onClick={run}>
+      <Button variant="default" size="xs" loading={busy} onClick={() => void run()}>
         Try on the past
       </Button>
-      {outcome !== undefined && ('failure' in outcome ? <ChangeFailure failure={outcome.failure} /> : <Outcome tried={outcome.tried} />)}
+      {busy && (
+        <>
+          <Button variant="default" size="xs" onClick={() => controller.current?.abort()}>
+            Cancel the trial
+          </Button>
+          <progress aria-label="Progress of the trial" max={1} value={tried === undefined ? 0 : share(tried)} />
+        </>
+      )}
+      {failure && <ChangeFailure failure={failure} />}
+      {tried && <Outcome tried={tried} />}
     </div>
   );
 }
 
-function Outcome({ tried: { known_from: knownFrom, to, unit, side, threshold, worst, messages, firings, more } }: { tried: AlertTried }) {
+/** The part of the time that was tried. */
+function share({ from, to, tried_to: triedTo }: AlertTried): number {
+  return (Date.parse(triedTo) - Date.parse(from)) / (Date.parse(to) - Date.parse(from));
+}
+
+function Outcome({ tried: { known_from: knownFrom, tried_to: to, unit, side, threshold, worst, messages, firings, more } }: { tried: AlertTried }) {
   const zone = useZone();
   const at = (time: string) => moment(Date.parse(time) / 1000, zone);
   if (knownFrom === null) return <p role="status">There was no such traffic in that time, so that nothing could be evaluated.</p>;

@@ -130,6 +130,22 @@ describe('alerts', { concurrency: 2 }, () => {
     await page.getByRole('alert').getByText('the trial takes longer').waitFor();
   });
 
+  check('have trials that go on piece by piece, or are cancelled', { path: '/alerts?refresh=off&tz=utc' }, async (page, mock) => {
+    await page.getByRole('button', { name: 'New rule' }).click();
+    mock.piece = 'more';
+    await page.getByRole('button', { name: 'Try on the past' }).click();
+    await page.getByRole('status').filter({ hasText: 'It would have fired 2 times' }).waitFor();
+    assert.deepEqual(mock.changes.map(({ body }) => [body.days, body.resume]), [[7, undefined], [7, 7]]);
+    mock.piece = 'endless';
+    await page.getByRole('button', { name: 'Try on the past' }).click();
+    await page.getByRole('status').filter({ hasText: 'It would not have fired from Jun 14, 08:00 to Jun 15, 00:00' }).waitFor();
+    assert.equal(Number(await page.getByRole('progressbar', { name: 'Progress of the trial' }).getAttribute('value')).toFixed(2), '0.21');
+    await page.getByRole('button', { name: 'Cancel the trial' }).click();
+    await page.getByRole('progressbar').waitFor({ state: 'detached' });
+    assert.equal(await page.getByRole('alert').count(), 0, 'what was cancelled did not fail');
+    assert.equal(await page.getByRole('status').filter({ hasText: 'to Jun 15, 00:00' }).count(), 1);
+  });
+
   check('have a form that fits a phone', { path: '/alerts?refresh=off', viewport: PHONE, prepare: firing }, async (page) => {
     await page.getByRole('button', { name: 'New rule' }).click();
     assert.ok((await beyondTheEdge(page)) <= 0);
