@@ -4,7 +4,7 @@ use crate::support::otlp::{
     Frame, NOON, export_logs, gauge, int, list, log, made, record, seconds, sum, text,
 };
 use crate::support::{Answer, Service};
-use gatelens_ingest::Limits;
+use gatelens_ingest::{AccessConfig, Limits, NewToken, Role, TokenOwner};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::{Value, json};
@@ -197,6 +197,32 @@ fn refusals_of_every_path_are_described() {
             is_described(&document, operation, &answer);
         }
     }
+}
+
+/// Without a name, with a role that is too low, and without the header that no other site can send.
+#[test]
+fn refusals_of_people_are_described() {
+    let dir = tempfile::tempdir().unwrap();
+    let viewer = NewToken::new("ci", TokenOwner::Person { role: Role::Viewer }).unwrap();
+    let [users, tokens] = ["users.yaml", "tokens.yaml"].map(|name| dir.path().join(name));
+    std::fs::write(&users, format!("{}\n", viewer.line)).unwrap();
+    std::fs::write(&tokens, "").unwrap();
+    let access = AccessConfig { users: Some(users), sender_tokens: Some(tokens), ..AccessConfig::default() };
+    let service = Service::guarded(Limits::default(), access);
+    let document = document(&service);
+    let bearer = format!("Bearer {}", viewer.token);
+    let mut found = BTreeSet::new();
+    for operation in &operations(&document) {
+        let (path, method, _) = operation;
+        for headers in [&[][..], &[("authorization", &*bearer)]] {
+            let answer = service.send_any(method, path, headers);
+            if answer.status >= 300 {
+                is_described(&document, operation, &answer);
+                found.insert(answer.status);
+            }
+        }
+    }
+    assert!(found.contains(&401) && found.contains(&403), "{found:?}");
 }
 
 /// A status that nobody described is found here, whichever question it answers.
