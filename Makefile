@@ -40,8 +40,16 @@ build: doctor page ## The service with its page: target/release/gatelens
 	cargo build --release -p gatelens-cli
 
 .PHONY: bench-gateway
-bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=requests,bodies,sizes,modules ROUNDS= REQUESTS= BASELINE=other.wasm)
+bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=alternatives,requests,bodies,sizes,modules,latency,profile ROUNDS= PRECISION= REQUESTS= BASELINE=other.wasm)
 	@"$(TARGET)/debug/gatelens-bench"
+
+.PHONY: benchmarks
+benchmarks: doctor wasm noop envoy bins ## All of docs/benchmarks.md and its picture, in about 20 minutes; needs h2load and perf (ROUNDS= REQUESTS=)
+	@TABLES=alternatives,bodies,latency,profile REPORT=docs "$(TARGET)/debug/gatelens-bench"
+
+.PHONY: profile-gateway
+profile-gateway: doctor wasm noop envoy bins ## Where the CPU time of a request goes: Envoy, Wasm, kernel, libc; needs perf (ROUNDS= REQUESTS=)
+	@TABLES=profile "$(TARGET)/debug/gatelens-bench"
 
 .PHONY: bench-series
 bench-series: doctor wasm envoy bins ## Memory and ticks of the module under Envoy by number of series (CAPS=series:routes,... BURSTS= NAMES=)
