@@ -63,6 +63,10 @@ bench-request: doctor ## Instructions, allocations and bytes of log per request,
 bench-redact: doctor ## Speed of redaction outside of Envoy, by size of the body and kind of rules (FILTER=)
 	cargo bench -p gatelens-bench-redact --bench redact -- $(FILTER)
 
+.PHONY: bench-bodies
+bench-bodies: doctor ## Instructions per byte of a captured and redacted body, outside of Envoy; needs valgrind (BODY="json defaults 6000" for functions)
+	@scripts/bench-bodies.sh $(BODY)
+
 .PHONY: bench-routes
 bench-routes: doctor ## How many requests to real APIs end under exactly their template; fetches npm and PyPI packages (API=name BENCH_ROUTES_DETAILS=1)
 	@cargo run --quiet --release -p gatelens-bench-routes -- $(API)
