@@ -17,6 +17,7 @@ mod half_close;
 mod hostile;
 mod hosts;
 mod network;
+mod oidc;
 mod openapi;
 mod page;
 mod patterns;

@@ -10,7 +10,7 @@ mod slack;
 mod webhook;
 
 pub use alertmanager::AlertmanagerConfig;
-pub(crate) use http::Reach;
+pub(crate) use http::{Reach, agent, words};
 pub use pagerduty::PagerdutyConfig;
 pub use slack::SlackConfig;
 pub use webhook::WebhookConfig;
