@@ -35,8 +35,8 @@ function ProviderLink({ name }: { name: string | null }) {
     return () => window.removeEventListener('pageshow', shown);
   }, []);
   return (
-    <Button component="a" href={providerSignIn(window.location)} onClick={() => setBusy(true)} loading={busy} className={styles.provider}>
-      <span className={styles.name}>Sign in with {name ?? 'OpenID Connect'}</span>
+    <Button component="a" href={providerSignIn(window.location)} onClick={() => setBusy(true)} loading={busy} classNames={{ root: styles.provider, label: styles.label }}>
+      Sign in with {name ?? 'OpenID Connect'}
     </Button>
   );
 }
