@@ -103,6 +103,10 @@ chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong an
 noisy-week: doctor ## Alerts over a seeded week of noise: its three incidents, no other, with and without restarts; takes minutes
 	@$(TIMED) "the noisy week" cargo test --quiet -p gatelens-ingest --lib alerts::week -- --ignored
 
+.PHONY: large-trial
+large-trial: doctor ## A trial of a rule over fourteen days of a hundred routes: its pieces and their time; takes minutes
+	@$(TIMED) "the large trial" cargo test --quiet -p gatelens-ingest --lib alerts::large -- --ignored --nocapture
+
 .PHONY: attack
 attack: doctor ## What a sender can do to the service: memory, time, and what an innocent sender sees (ATTACK=bounds)
 	@ATTACK="$(ATTACK)" $(TIMED) "attacks" cargo bench --quiet -p gatelens-ingest --bench attack

@@ -8,6 +8,8 @@
 mod deliver;
 mod engine;
 mod file;
+#[cfg(test)]
+mod large;
 mod message;
 mod observe;
 mod receivers;

@@ -2,10 +2,9 @@
 
 use super::rule::RuleError;
 use jiff::Timestamp;
-use jiff::civil::Weekday;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
-const MINUTE: i64 = 60_000_000_000;
 const DAY_MINUTES: i64 = 24 * 60;
 const WEEK_MINUTES: i64 = 7 * DAY_MINUTES;
 
@@ -23,12 +22,15 @@ pub struct MaintenanceConfig {
     /// Days of a weekly one: `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`. By default every day.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub days: Vec<String>,
-    /// Start of a weekly one, `HH:MM` in UTC.
+    /// Start of a weekly one, `HH:MM`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weekly_from: Option<String>,
-    /// Its end, `HH:MM` in UTC; on the next day where it is not after the start.
+    /// Its end, `HH:MM`; on the next day where it is not after the start.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weekly_to: Option<String>,
+    /// Time zone of a weekly one by its IANA name, such as `Europe/Berlin`. By default UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
 }
 
 /// A compiled time of maintenance.
@@ -36,8 +38,8 @@ pub struct MaintenanceConfig {
 pub(crate) enum Maintenance {
     /// Unix nanoseconds.
     Once { from: i64, to: i64 },
-    /// Minutes since Monday 00:00 UTC at which it begins, and its length in minutes.
-    Weekly { starts: Vec<i64>, length: i64 },
+    /// Minutes since Monday 00:00 on the clocks of a zone at which it begins, and its length in minutes on those clocks.
+    Weekly { starts: Vec<i64>, length: i64, zone: TimeZone },
 }
 
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
@@ -52,9 +54,9 @@ impl Maintenance {
     }
 
     fn compile(config: &MaintenanceConfig) -> Result<Self, RuleError> {
-        let MaintenanceConfig { from, to, days, weekly_from, weekly_to } = config;
+        let MaintenanceConfig { from, to, days, weekly_from, weekly_to, time_zone } = config;
         match (from, to, weekly_from, weekly_to) {
-            (Some(from), Some(to), None, None) if days.is_empty() => {
+            (Some(from), Some(to), None, None) if days.is_empty() && time_zone.is_none() => {
                 let (from, to) = (time("from", from)?, time("to", to)?);
                 if from >= to {
                     return Err(RuleError::new("to", "the end must be after the start"));
@@ -76,7 +78,8 @@ impl Maintenance {
                     let message = format!("{unknown:?} is not a day: expected one of {}", DAYS.join(", "));
                     return Err(RuleError::new(format!("days[{place}]"), message));
                 }
-                Ok(Self::Weekly { starts, length })
+                let zone = time_zone.as_deref().map_or(Ok(TimeZone::UTC), zone)?;
+                Ok(Self::Weekly { starts, length, zone })
             }
             _ => Err(RuleError::new("", "write `from` and `to`, or `weekly_from` and `weekly_to`")),
         }
@@ -86,10 +89,11 @@ impl Maintenance {
     pub(crate) fn holds(&self, at: i64) -> bool {
         match self {
             Self::Once { from, to } => (*from..*to).contains(&at),
-            Self::Weekly { starts, length } => {
-                // The epoch was a Thursday.
-                let offset = i64::from(Weekday::Thursday.to_monday_zero_offset()) * DAY_MINUTES;
-                let minute = at.div_euclid(MINUTE).saturating_add(offset).rem_euclid(WEEK_MINUTES);
+            Self::Weekly { starts, length, zone } => {
+                let Ok(at) = Timestamp::from_nanosecond(i128::from(at)) else { return false };
+                let local = zone.to_datetime(at);
+                let day = i64::from(local.weekday().to_monday_zero_offset());
+                let minute = day * DAY_MINUTES + i64::from(local.hour()) * 60 + i64::from(local.minute());
                 starts.iter().any(|start| (minute - start).rem_euclid(WEEK_MINUTES) < *length)
             }
         }
@@ -101,6 +105,13 @@ pub(crate) fn time(key: &str, text: &str) -> Result<i64, RuleError> {
     let parsed = text.parse::<Timestamp>().ok().and_then(|time| i64::try_from(time.as_nanosecond()).ok());
     parsed.ok_or_else(|| {
         RuleError::new(key, format!("{text:?} is not a time: write one such as 2026-01-31T12:00:00Z"))
+    })
+}
+
+fn zone(name: &str) -> Result<TimeZone, RuleError> {
+    TimeZone::get(name).map_err(|_| {
+        let message = format!("{name:?} is not a time zone: write an IANA name such as Europe/Berlin");
+        RuleError::new("time_zone", message)
     })
 }
 
@@ -142,6 +153,20 @@ mod tests {
         check(night, "2026-06-21T23:00:00Z", false);
         let sunday = r#"{"days": ["sun"], "weekly_from": "23:00", "weekly_to": "01:00"}"#;
         check(sunday, "2026-06-22T00:30:00Z", true);
+        // Berlin is two hours ahead in June and one in December, and turns its clocks back on 2026-10-25.
+        let berlin = r#"{"days": ["sat", "sun"], "weekly_from": "02:00", "weekly_to": "03:00", "time_zone": "Europe/Berlin"}"#;
+        check(berlin, "2026-06-20T00:00:00Z", true);
+        check(berlin, "2026-06-20T01:00:00Z", false);
+        check(berlin, "2026-12-19T00:30:00Z", false);
+        check(berlin, "2026-12-19T01:30:00Z", true);
+        check(berlin, "2026-10-25T00:30:00Z", true);
+        check(berlin, "2026-10-25T01:30:00Z", true);
+        check(berlin, "2026-10-25T02:00:00Z", false);
+        // Their Saturday begins in the Friday of UTC.
+        let tokyo =
+            r#"{"days": ["sat"], "weekly_from": "00:00", "weekly_to": "01:00", "time_zone": "Asia/Tokyo"}"#;
+        check(tokyo, "2026-06-19T15:30:00Z", true);
+        check(tokyo, "2026-06-20T00:30:00Z", false);
         let daily = r#"{"weekly_from": "02:00", "weekly_to": "02:00"}"#;
         check(daily, "2026-06-22T00:30:00Z", true);
     }
@@ -158,6 +183,10 @@ mod tests {
         check(r#"{"from": "noon", "to": "2026-06-20T12:00:00Z"}"#, "from", "such as 2026-01-31T12:00:00Z");
         check(r#"{"from": "2026-06-20T12:00:00Z", "to": "2026-06-20T12:00:00Z"}"#, "to", "after the start");
         check(r#"{"weekly_from": "24:00", "weekly_to": "01:00"}"#, "weekly_from", "such as 02:30");
+        let zone = r#"{"weekly_from": "02:00", "weekly_to": "03:00", "time_zone": "Berlin"}"#;
+        check(zone, "time_zone", "such as Europe/Berlin");
+        let once = r#"{"from": "2026-06-20T12:00:00Z", "to": "2026-06-21T12:00:00Z", "time_zone": "UTC"}"#;
+        check(once, "", "write `from` and `to`");
         check(r#"{"days": ["saturday"], "weekly_from": "02:00", "weekly_to": "03:00"}"#, "days[0]", "sat");
     }
 }
