@@ -13,7 +13,7 @@ const LEAST_BYTES: usize = 8;
 /// Least sum of the weights of a random text.
 const LEAST_WEIGHT: i32 = 8;
 
-/// What pairs of letters follow each letter in fewer than one in a hundred of all pairs in words.
+/// The letters that seldom follow each letter: all these pairs together are 1 % of the pairs in words.
 const RARE: [(u8, &[u8]); 26] = [
     (b'a', b"hj"),
     (b'b', b"dfghkqvwxz"),
