@@ -85,7 +85,12 @@ async fn fourteen_days_of_many_routes_are_tried_in_pieces() {
                 .map(|(route, minute)| point(route, minute))
                 .collect(),
         };
-        let batch = MetricBatch { identity: None, parts: vec![part], rejected: Default::default() };
+        let batch = MetricBatch {
+            identity: None,
+            standing: Default::default(),
+            parts: vec![part],
+            rejected: Default::default(),
+        };
         writers.metrics(batch).await.unwrap();
     }
     let stats = AlertStats::new(&prometheus::Registry::new()).unwrap();
