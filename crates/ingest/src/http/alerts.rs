@@ -79,10 +79,7 @@ async fn try_rule(
     extract::State(state): Shared,
     Question { content: trial, .. }: Question<Trial>,
 ) -> Response {
-    answered(async {
-        ask(&state, move |alerts| Ok(alerts.try_rule(trial, clock::now()))).await?
-    })
-    .await
+    answered(async { ask(&state, move |alerts| Ok(alerts.try_rule(trial, clock::now()))).await? }).await
 }
 
 async fn add_rule(
@@ -130,11 +127,7 @@ async fn mute(
     .await
 }
 
-async fn unmute(
-    extract::State(state): Shared,
-    Path(name): Path<String>,
-    _: Question<Empty>,
-) -> Response {
+async fn unmute(extract::State(state): Shared, Path(name): Path<String>, _: Question<Empty>) -> Response {
     changed(ask(&state, move |alerts| alerts.unmute(&name))).await
 }
 
