@@ -40,8 +40,16 @@ build: doctor page ## The service with its page: target/release/gatelens
 	cargo build --release -p gatelens-cli
 
 .PHONY: bench-gateway
-bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=requests,bodies,sizes,modules ROUNDS= REQUESTS= BASELINE=other.wasm)
+bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=alternatives,requests,bodies,sizes,modules,latency,profile ROUNDS= PRECISION= REQUESTS= BASELINE=other.wasm)
 	@"$(TARGET)/debug/gatelens-bench"
+
+.PHONY: benchmarks
+benchmarks: doctor wasm noop envoy bins ## All of docs/benchmarks.md and its picture, in about 20 minutes; needs h2load and perf (ROUNDS= REQUESTS=)
+	@TABLES=alternatives,bodies,latency,profile REPORT=docs "$(TARGET)/debug/gatelens-bench"
+
+.PHONY: profile-gateway
+profile-gateway: doctor wasm noop envoy bins ## Where the CPU time of a request goes: Envoy, Wasm, kernel, libc; needs perf (ROUNDS= REQUESTS=)
+	@TABLES=profile "$(TARGET)/debug/gatelens-bench"
 
 .PHONY: bench-series
 bench-series: doctor wasm envoy bins ## Memory and ticks of the module under Envoy by number of series (CAPS=series:routes,... BURSTS= NAMES=)
@@ -54,6 +62,10 @@ bench-request: doctor ## Instructions, allocations and bytes of log per request,
 .PHONY: bench-redact
 bench-redact: doctor ## Speed of redaction outside of Envoy, by size of the body and kind of rules (FILTER=)
 	cargo bench -p gatelens-bench-redact --bench redact -- $(FILTER)
+
+.PHONY: bench-bodies
+bench-bodies: doctor ## Instructions per byte of a captured and redacted body, outside of Envoy; needs valgrind (BODY="json defaults 6000" for functions)
+	@scripts/bench-bodies.sh $(BODY)
 
 .PHONY: bench-routes
 bench-routes: doctor ## How many requests to real APIs end under exactly their template; fetches npm and PyPI packages (API=name BENCH_ROUTES_DETAILS=1)

@@ -70,6 +70,61 @@ pub fn by_identifier(bytes: usize) -> String {
     out
 }
 
+/// Orders, one on each line.
+pub fn lines(bytes: usize) -> String {
+    let (mut out, mut random) = (String::with_capacity(bytes.saturating_add(1_024)), Random(7));
+    for number in 1_u64.. {
+        order(number, &mut random, &mut out);
+        out.push('\n');
+        if out.len() >= bytes {
+            break;
+        }
+    }
+    out
+}
+
+/// Orders, each the data of a server-sent event.
+pub fn events(bytes: usize) -> String {
+    let event = |(number, line): (usize, &str)| format!("id: {number}\nevent: order\ndata: {line}\n\n");
+    lines(bytes).lines().enumerate().map(event).collect()
+}
+
+/// A form with nested names, encoded values and some names that the built-in rules mask.
+pub fn form(bytes: usize) -> String {
+    let (mut out, mut random) = (String::from("page=1"), Random(7));
+    for number in 1_u64.. {
+        let id = random.next();
+        let _ = write!(
+            out,
+            "&order%5B{number}%5D%5Bid%5D={id:016x}&order[{number}][name]=Ann+Smith&email=user{number}%40example.com\
+             &shipping.street=Stra%C3%9Fe+{number}&accessToken={id:032x}&total=12.{number}&card[number]=4111&note=leave+it%21",
+        );
+        if out.len() >= bytes {
+            break;
+        }
+    }
+    out
+}
+
+/// Log lines with times, values and names before separators.
+pub fn prose(bytes: usize) -> String {
+    let (mut out, mut random) = (String::new(), Random(7));
+    for number in 1_u64.. {
+        let id = random.next();
+        let _ = writeln!(
+            out,
+            "2026-03-01T12:{:02}:07Z level=info msg=\"order paid\" order={id:016x} took={}ms path=/orders/{number}: the customer \
+             asked for an invoice, see https://shop.example.com/orders/{number}?view=full. Password: none",
+            number % 60,
+            id % 100,
+        );
+        if out.len() >= bytes {
+            break;
+        }
+    }
+    out
+}
+
 /// `count` paths of names, wildcards, indices, slices and descendants, of which some find something in [`orders`].
 pub fn paths(count: usize) -> Vec<String> {
     let some = [

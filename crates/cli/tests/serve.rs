@@ -244,6 +244,15 @@ fn check_finds_wrong_rules_and_receivers_of_alerts_at_their_place() {
     let (status, said) = check("  receivers:\n    - {name: ops, webhook: {url: 'ftp://a'}}\n");
     assert_eq!(status, Some(1), "{said}");
     assert!(said.starts_with("FILE:4:") && said.contains("alerts.receivers[0]"), "{said}");
+    let mail = |more: &str| {
+        let smtp = format!("{{host: mail.example.com, from: a@example.com, to: [b@example.com]{more}}}");
+        check(&format!("  receivers:\n    - name: mail\n      smtp: {smtp}\n"))
+    };
+    assert_eq!(mail(""), (Some(0), "FILE: ok\n".to_owned()));
+    let (status, said) = mail(", tls: none");
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.starts_with("FILE:5:") && said.contains("receivers[0].smtp.tls"), "{said}");
+    assert!(mail(", starttls: true").1.contains("unknown key `starttls`"));
 }
 
 #[test]

@@ -67,8 +67,13 @@ keys!(
     sender_bytes_per_second,
     sender_requests_per_second,
     sender_tokens,
+    series,
+    series_per_environment,
+    series_per_sender,
     tls_cert,
     tls_key,
+    token_bytes_per_second,
+    token_requests_per_second,
     trusted_proxy,
     users,
 );
@@ -131,14 +136,37 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 256, "examples" = [512])))]
     pub connections_per_peer: Option<NonZeroU32>,
-    /// Requests of one client address on `/v1/*` in a second, on the average of ten seconds. Default 2,000.
+    /// Requests of one client address on `/v1/*` in a second, except those with a token, on the average of ten seconds.
+    /// Default 2,000.
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 2000, "examples" = [10_000])))]
     pub sender_requests_per_second: Option<NonZeroU32>,
-    /// Bytes of one client address on `/v1/*` in a second, as sent, on the average of ten seconds. Default 64MiB.
+    /// Bytes of one client address on `/v1/*` in a second, as sent, except those with a token, on the average of ten seconds.
+    /// Default 64MiB.
     #[cfg_attr(feature = "clap", arg(long, value_name = "SIZE"))]
     #[cfg_attr(feature = "schema", schemars(with = "Size", extend("default" = "64MiB", "examples" = ["256MiB"])))]
     pub sender_bytes_per_second: Option<Size>,
+    /// Requests on `/v1/*` in a second of all senders whose tokens have one name and environment, from whichever addresses,
+    /// on the average of ten seconds. Default 10,000.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 10_000, "examples" = [500])))]
+    pub token_requests_per_second: Option<NonZeroU32>,
+    /// Bytes of these requests in a second, as sent, on the average of ten seconds. Default 256MiB.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "SIZE"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Size", extend("default" = "256MiB", "examples" = ["16MiB"])))]
+    pub token_bytes_per_second: Option<Size>,
+    /// Series that are kept apart. Points of further ones are rejected. Each takes about 1 KB of memory. Default 500,000.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 500_000, "examples" = [100_000])))]
+    pub series: Option<NonZeroU32>,
+    /// Series of one environment, which is what a sender's token is for. Default four fifths of `series`.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("examples" = [200_000])))]
+    pub series_per_environment: Option<NonZeroU32>,
+    /// Series of one service in one environment. Default a quarter of `series`.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("examples" = [250_000])))]
+    pub series_per_sender: Option<NonZeroU32>,
     /// Requests of one client address on the page and its API in a second, on the average of ten seconds. Default 200.
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 200, "examples" = [1000])))]
@@ -279,10 +307,22 @@ impl Options {
             limits.sender_requests_per_second = requests;
         }
         if let Some(bytes) = self.sender_bytes_per_second {
-            limits.sender_bytes_per_second = match bytes.bytes() {
-                0 => return Err(OptionsError::Zero { key: "sender_bytes_per_second" }),
-                bytes => bytes,
-            };
+            limits.sender_bytes_per_second = not_zero("sender_bytes_per_second", bytes)?;
+        }
+        if let Some(requests) = number(self.token_requests_per_second) {
+            limits.token_requests_per_second = requests;
+        }
+        if let Some(bytes) = self.token_bytes_per_second {
+            limits.token_bytes_per_second = not_zero("token_bytes_per_second", bytes)?;
+        }
+        if let Some(series) = number(self.series) {
+            limits.share_series(series as usize);
+        }
+        if let Some(series) = number(self.series_per_environment) {
+            limits.series_per_environment = series as usize;
+        }
+        if let Some(series) = number(self.series_per_sender) {
+            limits.series_per_sender = series as usize;
         }
         if let Some(requests) = number(self.reader_requests_per_second) {
             limits.reader_requests_per_second = requests;
@@ -311,6 +351,13 @@ impl Options {
             },
             alerts: self.alerts.unwrap_or_default(),
         })
+    }
+}
+
+fn not_zero(key: &'static str, size: Size) -> Result<u64, OptionsError> {
+    match size.bytes() {
+        0 => Err(OptionsError::Zero { key }),
+        bytes => Ok(bytes),
     }
 }
 
@@ -395,6 +442,26 @@ mod tests {
         assert_eq!((config.limits.connections, config.limits.visitors), (10, 5));
         assert!(Options::parse(r#"{"trusted_proxy": ["10.0.0.0/99"]}"#).is_err());
         assert!(Options::parse(r#"{"connections": 0}"#).is_err());
+        check(r#"{"data": "d", "token_bytes_per_second": "0 B"}"#, "would refuse everything");
+    }
+
+    #[test]
+    fn the_shares_of_senders_follow_the_number_of_series() {
+        let limits = |text: &str| Options::parse(text).unwrap().settle().unwrap().limits;
+        let shares = |limits: Limits| {
+            [
+                limits.series,
+                limits.series_per_environment,
+                limits.series_per_sender,
+                limits.series_of_strangers,
+            ]
+        };
+        assert_eq!(shares(limits(r#"{"data": "d"}"#)), [500_000, 400_000, 125_000, 100_000]);
+        assert_eq!(shares(limits(r#"{"data": "d", "series": 1000}"#)), [1000, 800, 250, 200]);
+        let own = r#"{"data": "d", "series": 1000, "series_per_environment": 7, "series_per_sender": 1}"#;
+        assert_eq!(shares(limits(own)), [1000, 7, 1, 200]);
+        assert_eq!(shares(limits(r#"{"data": "d", "series": 1}"#)), [1, 1, 1, 1]);
+        assert_eq!(limits(r#"{"data": "d", "token_requests_per_second": 3}"#).token_requests_per_second, 3);
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const SECRET: &str = "a secret of the test";
 
-fn service(alerts: &Value) -> Service {
+pub(crate) fn service(alerts: &Value) -> Service {
     Service::alerting(serde_json::from_value(alerts.clone()).unwrap())
 }
 
@@ -24,7 +24,7 @@ fn this_minute() -> u64 {
 }
 
 /// Counts this in each of the minutes before the present one.
-fn count(service: &Service, minutes: u64, all: &[Made]) {
+pub(crate) fn count(service: &Service, minutes: u64, all: &[Made]) {
     for ago in 1..=minutes {
         let time = this_minute() - ago * MINUTE + SECOND;
         let frame = Frame { temporality: Delta, ..Frame::at(time) };
@@ -33,7 +33,7 @@ fn count(service: &Service, minutes: u64, all: &[Made]) {
 }
 
 /// Makes the service believe at its next start that it last evaluated this number of minutes ago.
-fn rewind(minutes: u64) -> impl FnOnce(&Path) {
+pub(crate) fn rewind(minutes: u64) -> impl FnOnce(&Path) {
     move |data| {
         let file = Connection::open(data.join("alerts.db")).unwrap();
         let at = (this_minute() - minutes * MINUTE) as i64;
@@ -61,7 +61,7 @@ fn verify(message: &Received) {
 }
 
 /// Asks until the answer is as it should be.
-fn wait(service: &Service, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
+pub(crate) fn wait(service: &Service, path: &str, holds: impl Fn(&Value) -> bool) -> Value {
     let begun = Instant::now();
     loop {
         let answer = service.json(path);
@@ -73,7 +73,7 @@ fn wait(service: &Service, path: &str, holds: impl Fn(&Value) -> bool) -> Value 
     }
 }
 
-fn post(service: &Service, path: &str, body: &Value) -> (u16, Value) {
+pub(crate) fn post(service: &Service, path: &str, body: &Value) -> (u16, Value) {
     let answer = service.post(path, &[("content-type", "application/json")], body.to_string().as_bytes());
     (answer.status, serde_json::from_slice(&answer.body).unwrap())
 }

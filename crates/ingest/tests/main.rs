@@ -16,6 +16,8 @@ mod faults;
 mod half_close;
 mod hostile;
 mod hosts;
+mod mail;
+mod mail_server;
 mod network;
 mod openapi;
 mod page;

@@ -58,6 +58,11 @@ impl Automaton {
         Self { steps: Vec::new(), first: Vec::new(), anywhere: None, whole: Vec::new() }
     }
 
+    /// Whether there are no paths.
+    pub(super) fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.whole.is_empty()
+    }
+
     /// Adds a path, which must be plain. The lists of a configuration are bounded so that states do not run out.
     pub(super) fn add(&mut self, path: Path, rule: RuleId) {
         let start = self.steps.len();

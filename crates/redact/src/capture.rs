@@ -287,7 +287,7 @@ impl Collecting {
         if text.is_empty() {
             return Ok(text);
         }
-        redactor.body(message, self.kind, &text, hits)
+        redactor.own_body(message, self.kind, text, hits)
     }
 }
 

@@ -6,8 +6,8 @@ use gatelens_model::OmissionReason;
 use std::ops::Range;
 
 use super::work;
-use strings::plain_length;
-pub(super) use strings::{eight, has_byte_of, quote, unescape};
+use strings::plain_part;
+pub(super) use strings::{eight, has_byte_of, has_separator, quote, unescape};
 
 /// Deepest nesting of arrays and objects. Deeper JSON is refused.
 pub(super) const MAX_DEPTH: usize = 128;
@@ -18,8 +18,17 @@ pub(super) struct Token {
     pub(super) kind: TokenKind,
     /// Position in the text. Strings include their quotes.
     pub(super) at: Range<usize>,
-    /// Whether it is a string or name that contains a backslash.
-    pub(super) escaped: bool,
+    /// What the pass over a string or name found in it.
+    pub(super) signs: Signs,
+}
+
+/// Bytes within a string or name that later steps look for. They are found while its end is looked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Signs {
+    /// A backslash.
+    pub(super) escape: bool,
+    /// `:`, `=`, `@` or a character between them in ASCII.
+    pub(super) separator: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,24 +69,24 @@ pub(super) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
     expect: Expect,
-    /// The open arrays and objects.
-    open: Vec<Open>,
+    /// Number of open arrays and objects.
+    depth: usize,
+    /// A bit for each of them, the innermost one last: 1 for an object.
+    objects: u128,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Open {
-    Array,
-    Object,
-}
+// A bit for each open array and object must suffice.
+const _: () = assert!(MAX_DEPTH <= u128::BITS as usize);
 
 impl<'a> Reader<'a> {
     pub(super) fn new(text: &'a str) -> Self {
         // RFC 8259, section 8.1: a byte order mark may be ignored.
         let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
-        Self { bytes: text.as_bytes(), at, expect: Expect::Value, open: Vec::new() }
+        Self { bytes: text.as_bytes(), at, expect: Expect::Value, depth: 0, objects: 0 }
     }
 
     /// The next token; `None` at the end of a complete value.
+    #[inline]
     pub(super) fn next(&mut self) -> Result<Option<Token>, OmissionReason> {
         let start = self.at;
         let token = self.read();
@@ -85,117 +94,132 @@ impl<'a> Reader<'a> {
         token
     }
 
+    #[inline]
     fn read(&mut self) -> Result<Option<Token>, OmissionReason> {
-        self.blanks();
-        if self.expect == Expect::Next {
-            match (self.peek(), self.open.last()) {
-                (Some(b','), Some(open)) => {
-                    let object = *open == Open::Object;
-                    self.step();
-                    self.blanks();
-                    if object {
-                        return self.name().map(Some);
-                    }
-                    self.expect = Expect::Value;
+        let mut byte = self.after_blanks();
+        match (self.expect, byte) {
+            (Expect::Next, Some(b',')) => {
+                self.step();
+                byte = self.after_blanks();
+                if self.is_in_object() {
+                    return self.name(byte).map(Some);
                 }
-                (Some(b'}'), Some(Open::Object)) => return Ok(Some(self.close(TokenKind::ObjectEnd))),
-                (Some(b']'), Some(Open::Array)) => return Ok(Some(self.close(TokenKind::ArrayEnd))),
-                (byte, _) => return Err(flaw(byte)),
             }
+            (Expect::Next, Some(b'}')) if self.is_in_object() => {
+                return Ok(Some(self.close(TokenKind::ObjectEnd)));
+            }
+            (Expect::Next, Some(b']')) if !self.is_in_object() => {
+                return Ok(Some(self.close(TokenKind::ArrayEnd)));
+            }
+            (Expect::Next, byte) => return Err(flaw(byte)),
+            (Expect::FirstName, Some(b'}')) => return Ok(Some(self.close(TokenKind::ObjectEnd))),
+            (Expect::FirstName, byte) => return self.name(byte).map(Some),
+            (Expect::FirstElement, Some(b']')) => return Ok(Some(self.close(TokenKind::ArrayEnd))),
+            (Expect::End, None) => return Ok(None),
+            (Expect::End, Some(_)) => return Err(OmissionReason::Malformed),
+            (Expect::Value | Expect::FirstElement, _) => {}
         }
-        match (self.expect, self.peek()) {
-            (Expect::End, None) => Ok(None),
-            (Expect::End, Some(_)) => Err(OmissionReason::Malformed),
-            (Expect::FirstName, Some(b'}')) => Ok(Some(self.close(TokenKind::ObjectEnd))),
-            (Expect::FirstName, _) => self.name().map(Some),
-            (Expect::FirstElement, Some(b']')) => Ok(Some(self.close(TokenKind::ArrayEnd))),
-            _ => self.value().map(Some),
-        }
+        self.value(byte).map(Some)
     }
 
     /// Number of open arrays and objects.
     pub(super) fn depth(&self) -> usize {
-        self.open.len()
+        self.depth
     }
 
-    fn value(&mut self) -> Result<Token, OmissionReason> {
+    /// Reads the value that begins with this byte.
+    #[inline]
+    fn value(&mut self, byte: Option<u8>) -> Result<Token, OmissionReason> {
         let start = self.at;
-        let mut escaped = false;
-        let kind = match self.peek() {
-            Some(b'{') => return self.open(TokenKind::Object, Open::Object, Expect::FirstName),
-            Some(b'[') => return self.open(TokenKind::Array, Open::Array, Expect::FirstElement),
+        let mut signs = Signs::default();
+        let kind = match byte {
             Some(b'"') => {
-                escaped = self.string()?;
+                signs = self.string()?;
                 TokenKind::String
             }
             Some(b'-' | b'0'..=b'9') => {
                 self.number()?;
                 TokenKind::Number
             }
+            Some(b'{') => return self.open(TokenKind::Object),
+            Some(b'[') => return self.open(TokenKind::Array),
             Some(b't') => self.word(b"true", TokenKind::True)?,
             Some(b'f') => self.word(b"false", TokenKind::False)?,
             Some(b'n') => self.word(b"null", TokenKind::Null)?,
             byte => return Err(flaw(byte)),
         };
         self.after_value();
-        Ok(Token { kind, at: start..self.at, escaped })
+        Ok(Token { kind, at: start..self.at, signs })
     }
 
-    fn open(&mut self, kind: TokenKind, open: Open, expect: Expect) -> Result<Token, OmissionReason> {
-        if self.open.len() >= MAX_DEPTH {
+    fn open(&mut self, kind: TokenKind) -> Result<Token, OmissionReason> {
+        if self.depth >= MAX_DEPTH {
             return Err(OmissionReason::TooDeep);
         }
         let start = self.at;
         self.step();
-        self.open.push(open);
-        self.expect = expect;
-        Ok(Token { kind, at: start..self.at, escaped: false })
+        let is_object = kind == TokenKind::Object;
+        self.depth = self.depth.saturating_add(1);
+        self.objects = self.objects.wrapping_shl(1) | u128::from(is_object);
+        self.expect = if is_object { Expect::FirstName } else { Expect::FirstElement };
+        Ok(Token { kind, at: start..self.at, signs: Signs::default() })
     }
 
     fn close(&mut self, kind: TokenKind) -> Token {
         let start = self.at;
         self.step();
-        self.open.pop();
+        self.depth = self.depth.saturating_sub(1);
+        self.objects = self.objects.wrapping_shr(1);
         self.after_value();
-        Token { kind, at: start..self.at, escaped: false }
+        Token { kind, at: start..self.at, signs: Signs::default() }
     }
 
     fn after_value(&mut self) {
-        self.expect = if self.open.is_empty() { Expect::End } else { Expect::Next };
+        self.expect = if self.depth == 0 { Expect::End } else { Expect::Next };
     }
 
-    fn name(&mut self) -> Result<Token, OmissionReason> {
+    /// Whether the innermost open array or object is an object.
+    fn is_in_object(&self) -> bool {
+        self.objects & 1 == 1
+    }
+
+    /// Reads the name that begins with this byte, and the colon behind it.
+    #[inline]
+    fn name(&mut self, byte: Option<u8>) -> Result<Token, OmissionReason> {
         let start = self.at;
-        if self.peek() != Some(b'"') {
-            return Err(flaw(self.peek()));
+        if byte != Some(b'"') {
+            return Err(flaw(byte));
         }
-        let escaped = self.string()?;
+        let signs = self.string()?;
         let at = start..self.at;
-        self.blanks();
-        if self.peek() != Some(b':') {
-            return Err(flaw(self.peek()));
+        let byte = self.after_blanks();
+        if byte != Some(b':') {
+            return Err(flaw(byte));
         }
         self.step();
         self.expect = Expect::Value;
-        Ok(Token { kind: TokenKind::Name, at, escaped })
+        Ok(Token { kind: TokenKind::Name, at, signs })
     }
 
-    /// Skips the string that begins here. Returns whether it contains escapes.
-    fn string(&mut self) -> Result<bool, OmissionReason> {
+    /// Skips the string that begins here.
+    #[inline]
+    fn string(&mut self) -> Result<Signs, OmissionReason> {
         self.step();
-        let mut escaped = false;
+        let mut signs = Signs::default();
         loop {
+            let (length, separator) = plain_part(self.rest());
+            signs.separator |= separator;
+            self.at = self.at.wrapping_add(length);
             match self.peek() {
                 Some(b'"') => {
                     self.step();
-                    return Ok(escaped);
+                    return Ok(signs);
                 }
                 Some(b'\\') => {
-                    escaped = true;
+                    signs.escape = true;
                     self.escape()?;
                 }
-                None | Some(0..=0x1f) => return Err(flaw(self.peek())),
-                _ => self.at = self.at.saturating_add(plain_length(self.rest())),
+                byte => return Err(flaw(byte)),
             }
         }
     }
@@ -241,7 +265,8 @@ impl<'a> Reader<'a> {
     }
 
     fn digits(&mut self) -> Result<(), OmissionReason> {
-        let count = self.count(u8::is_ascii_digit);
+        let rest = self.rest();
+        let count = rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
         if count == 0 {
             return Err(flaw(self.peek()));
         }
@@ -261,30 +286,43 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn blanks(&mut self) {
+    /// The next byte that is not a blank. Skips the blanks.
+    #[inline]
+    fn after_blanks(&mut self) -> Option<u8> {
         // Most tokens have no blanks before them.
-        if self.peek().is_some_and(|byte| byte <= b' ') {
-            let count = self.count(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
-            self.at = self.at.saturating_add(count);
+        match self.peek() {
+            Some(byte) if byte <= b' ' => self.skip_blanks(),
+            byte => byte,
         }
     }
 
-    /// Number of bytes from here on that are of a kind.
-    fn count(&self, kind: impl Fn(&u8) -> bool) -> usize {
-        let rest = self.rest();
-        rest.iter().position(|byte| !kind(byte)).unwrap_or(rest.len())
+    fn skip_blanks(&mut self) -> Option<u8> {
+        loop {
+            // Indented text has many blanks in a row.
+            while self.rest().first_chunk::<8>() == Some(&[b' '; 8]) {
+                self.at = self.at.saturating_add(8);
+            }
+            match self.peek() {
+                Some(b' ' | b'\t' | b'\n' | b'\r') => self.step(),
+                byte => return byte,
+            }
+        }
     }
 
+    #[inline]
     fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
+    #[inline]
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
+    #[inline]
     fn step(&mut self) {
-        self.at = self.at.saturating_add(1);
+        // No text is long enough for an overflow.
+        self.at = self.at.wrapping_add(1);
     }
 }
 

@@ -105,7 +105,7 @@ impl Redactor {
                 }
                 Ok(())
             })?;
-            Ok(BodyRules { plain, queries, keys: keys.clone() })
+            Ok(BodyRules::new(plain, queries, keys.clone()))
         };
         let request_body = paths("request_body", &config.request_body)?;
         let response_body = paths("response_body", &config.response_body)?;
@@ -230,11 +230,32 @@ impl Redactor {
         text: &str,
         hits: &mut Hits,
     ) -> Result<String, OmissionReason> {
+        self.body_redactor(message).redact(kind, text, hits).map(Cow::into_owned)
+    }
+
+    /// Redacts a body. A text of which nothing is masked is returned as it is, without a copy.
+    ///
+    /// # Errors
+    /// As [`Redactor::body`].
+    pub(crate) fn own_body(
+        &self,
+        message: Message,
+        kind: BodyKind,
+        text: String,
+        hits: &mut Hits,
+    ) -> Result<String, OmissionReason> {
+        let kept = self.body_redactor(message).redact(kind, &text, hits)?;
+        // A borrowed text can also be the mask alone.
+        if kept == text { Ok(text) } else { Ok(kept.into_owned()) }
+    }
+
+    /// The rules for the bodies of such messages.
+    pub(crate) fn body_redactor(&self, message: Message) -> BodyRedactor<'_> {
         let body = match message {
             Message::Request => &self.request_body,
             Message::Response => &self.response_body,
         };
-        BodyRedactor { body, query: &self.query, detectors: &self.detectors }.redact(kind, text, hits)
+        BodyRedactor { body, query: &self.query, detectors: &self.detectors }
     }
 
     fn matcher<'a>(&'a self, hits: &'a mut Hits) -> UrlMatcher<'a> {

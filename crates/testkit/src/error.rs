@@ -71,7 +71,8 @@ impl Error {
         move |source| Self::Io { doing, source }
     }
 
-    pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    /// [`Error::File`] about this path, for `map_err`.
+    pub fn file(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { path, source }
     }

@@ -1,5 +1,6 @@
 //! The version of the Envoy under test.
 
+use std::fmt;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -32,6 +33,12 @@ impl Version {
         let text = String::from_utf8_lossy(&text).into_owned();
         let version = parse(&text).ok_or(Error::Unexpected(text))?;
         Ok(*KNOWN.get_or_init(|| version))
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "1.{}.{}", self.minor, self.patch)
     }
 }
 

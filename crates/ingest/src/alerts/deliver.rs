@@ -16,36 +16,44 @@ pub(crate) struct Attempt {
     pub(crate) outcome: Outcome,
     pub(crate) status: Option<u16>,
     pub(crate) error: Option<String>,
+    /// The recipients of an e-mail that have it, though not all have.
+    pub(crate) reached: Vec<String>,
 }
 
-/// Sends a message. Blocks for at most about 10 s. `now` is in Unix nanoseconds.
+impl Attempt {
+    fn new(outcome: Outcome, status: Option<u16>, error: Option<String>) -> Self {
+        Self { outcome, status, error, reached: Vec::new() }
+    }
+}
+
+/// Sends a message. Blocks for at most about 20 s. `now` is in Unix nanoseconds.
 pub(crate) fn attempt(delivery: &Delivery, receiver: Option<&Receiver>, now: i64) -> Attempt {
     let Some(receiver) = receiver else {
         let error = Some("the receiver was removed".to_owned());
-        return Attempt { outcome: Outcome::Failed, status: None, error };
+        return Attempt::new(Outcome::Failed, None, error);
     };
     let Ok(message) = serde_json::from_str::<Message>(&delivery.content) else {
         let error = Some("the stored message cannot be read".to_owned());
-        return Attempt { outcome: Outcome::Failed, status: None, error };
+        return Attempt::new(Outcome::Failed, None, error);
     };
     if message.is_resolved() && !receiver.send_resolved {
-        return Attempt { outcome: Outcome::Delivered, status: None, error: None };
+        return Attempt::new(Outcome::Delivered, None, None);
     }
-    ended(receiver.send(&message, delivery.id, now), delivery, now)
+    ended(receiver.send(&message, delivery, now), delivery, now)
 }
 
 /// What follows from a response.
 fn ended(sent: Result<Option<u16>, SendError>, delivery: &Delivery, now: i64) -> Attempt {
     match sent {
-        Ok(status) => Attempt { outcome: Outcome::Delivered, status, error: None },
-        Err(SendError { status, message, retry }) => {
+        Ok(status) => Attempt::new(Outcome::Delivered, status, None),
+        Err(SendError { status, message, retry, reached }) => {
             let wait = BACK_OFF[(delivery.attempts as usize).min(BACK_OFF.len() - 1)];
             let is_late = now.saturating_add(wait).saturating_sub(delivery.created_at) > GIVEN_UP;
             let outcome = match retry {
                 Retry::Later if !is_late => Outcome::Waiting(now.saturating_add(wait)),
                 Retry::Later | Retry::Never => Outcome::Failed,
             };
-            Attempt { outcome, status, error: Some(message) }
+            Attempt { reached, ..Attempt::new(outcome, status, Some(message)) }
         }
     }
 }
@@ -70,6 +78,7 @@ mod tests {
             last_at: None,
             status: None,
             error: None,
+            reached: Vec::new(),
         };
         let mut now = 0;
         let mut waits = Vec::new();

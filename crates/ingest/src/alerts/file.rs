@@ -3,6 +3,7 @@
 //! A file of its own, because rules are made by people: a damaged file of counters must not take them with it, and an
 //! evaluation must not wait for a batch.
 
+use super::deliver::Attempt;
 use super::observe::Labels;
 use super::state::{Kind, State};
 use crate::store::{StoreError, create_file};
@@ -20,7 +21,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 const KEPT_ROWS: i64 = 10_000;
 
 /// The tables, and their changes in later versions. The version of the file is the number of those it has.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = ["
 CREATE TABLE marks (name TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE rules (name TEXT PRIMARY KEY, content TEXT NOT NULL, changed_at INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE receivers (name TEXT PRIMARY KEY, content TEXT NOT NULL, changed_at INTEGER NOT NULL) WITHOUT ROWID;
@@ -80,6 +81,8 @@ CREATE TABLE drops (                -- records that each gateway had dropped, by
     PRIMARY KEY (minute, service, environment, instance, epoch)
 ) WITHOUT ROWID;
 CREATE TABLE gaps (since INTEGER PRIMARY KEY, until INTEGER NOT NULL);
+", "
+ALTER TABLE deliveries ADD COLUMN reached TEXT; -- JSON: recipients of an e-mail that have it, where not all have
 "];
 
 /// The file, open to write. Only the process that holds the lock of the directory opens it.
@@ -143,6 +146,8 @@ pub(crate) struct Delivery {
     pub(crate) last_at: Option<i64>,
     pub(crate) status: Option<u16>,
     pub(crate) error: Option<String>,
+    /// The recipients of an e-mail that have it, where not all have.
+    pub(crate) reached: Vec<String>,
 }
 
 /// The end of an attempt to deliver.
@@ -361,14 +366,9 @@ impl AlertsFile {
     }
 
     /// Notes the end of an attempt at `now` (Unix nanoseconds).
-    pub(crate) fn attempted(
-        &self,
-        id: i64,
-        outcome: &Outcome,
-        status: Option<u16>,
-        error: Option<&str>,
-        now: i64,
-    ) -> Result<(), StoreError> {
+    pub(crate) fn attempted(&self, id: i64, attempt: &Attempt, now: i64) -> Result<(), StoreError> {
+        let Attempt { outcome, status, error, reached } = attempt;
+        let reached = (!reached.is_empty()).then(|| serde_json::to_string(reached).unwrap_or_default());
         let next_at = match outcome {
             Outcome::Waiting(at) => *at,
             Outcome::Delivered | Outcome::Failed => 0,
@@ -376,9 +376,9 @@ impl AlertsFile {
         self.connection
             .prepare_cached(
                 "UPDATE deliveries SET outcome = ?, attempts = attempts + 1, next_at = ?, last_at = ?, status = ?,
-                        error = ? WHERE id = ?",
+                        error = ?, reached = ? WHERE id = ?",
             )?
-            .execute(params![outcome.name(), next_at, now, status, error, id])?;
+            .execute(params![outcome.name(), next_at, now, status, error, reached, id])?;
         Ok(())
     }
 
@@ -564,12 +564,13 @@ impl Change<'_> {
 }
 
 const DELIVERY: &str = "id, receiver, rule, fingerprint, kind, content, created_at, outcome, attempts, next_at, last_at, \
-                        status, error";
+                        status, error, reached";
 
 const INCIDENT: &str = "id, rule, fingerprint, labels, severity, measure, side, threshold, since, fired_at, resolved_at, \
                         reason, worst";
 
 fn read_delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
+    let reached: Option<String> = row.get(13)?;
     Ok(Delivery {
         id: row.get(0)?,
         receiver: row.get(1)?,
@@ -584,6 +585,7 @@ fn read_delivery(row: &Row<'_>) -> rusqlite::Result<Delivery> {
         last_at: row.get(10)?,
         status: row.get(11)?,
         error: row.get(12)?,
+        reached: reached.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
     })
 }
 
@@ -623,6 +625,10 @@ mod tests {
         id
     }
 
+    fn attempt(outcome: Outcome, status: Option<u16>, error: Option<&str>) -> Attempt {
+        Attempt { outcome, status, error: error.map(str::to_owned), reached: Vec::new() }
+    }
+
     #[test]
     fn messages_about_one_alert_stay_in_order_and_others_pass() {
         let (_directory, mut file) = open();
@@ -636,14 +642,14 @@ mod tests {
             ids
         };
         assert_eq!(due(&file, 1), [first, elsewhere]);
-        file.attempted(first, &Outcome::Waiting(10), Some(503), Some("busy"), 2).unwrap();
+        file.attempted(first, &attempt(Outcome::Waiting(10), Some(503), Some("busy")), 2).unwrap();
         assert_eq!(due(&file, 2), [other, elsewhere]);
-        file.attempted(other, &Outcome::Delivered, Some(200), None, 2).unwrap();
-        file.attempted(elsewhere, &Outcome::Failed, Some(404), None, 2).unwrap();
+        file.attempted(other, &attempt(Outcome::Delivered, Some(200), None), 2).unwrap();
+        file.attempted(elsewhere, &attempt(Outcome::Failed, Some(404), None), 2).unwrap();
         assert_eq!(due(&file, 2), [] as [i64; 0]);
         assert_eq!(file.next_due().unwrap(), Some(1));
         assert_eq!(due(&file, 10), [first]);
-        file.attempted(first, &Outcome::Delivered, Some(200), None, 10).unwrap();
+        file.attempted(first, &attempt(Outcome::Delivered, Some(200), None), 10).unwrap();
         assert_eq!(due(&file, 10), [second]);
         let shown = &file.deliveries(i64::MAX, 10).unwrap()[3];
         assert_eq!(

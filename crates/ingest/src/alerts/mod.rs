@@ -25,7 +25,8 @@ mod week;
 pub(crate) use engine::EngineError;
 pub(crate) use file::ALERTS_FILE;
 pub use receivers::{
-    AlertmanagerConfig, PagerdutyConfig, ReceiverConfig, Secret, SlackConfig, WebhookConfig,
+    AlertmanagerConfig, MailTls, PagerdutyConfig, ReceiverConfig, Secret, SlackConfig, SmtpConfig,
+    WebhookConfig,
 };
 pub use rule::{Measure, Missing, RuleConfig, RuleError};
 pub use schedule::MaintenanceConfig;
@@ -38,7 +39,7 @@ use crate::limits::Limits;
 use crate::query::Files;
 use crate::store::{DataDir, StoreError};
 use engine::{Engine, Evaluated, KnownRule, Note, Origin, Setting, lock};
-use file::{AlertsFile, Outcome, Texts};
+use file::{AlertsFile, Texts};
 use observe::SECOND;
 use receivers::Receiver;
 use rule::Rule;
@@ -170,13 +171,12 @@ impl Alerts {
                 // Side by side, so that a slow receiver keeps no other one waiting. There are few.
                 scope.spawn(move || {
                     let attempt = deliver::attempt(delivery, receiver, now);
-                    let Attempted { outcome, status, error } = Attempted::of(&attempt);
-                    if let Some(error) = error {
+                    if let Some(error) = &attempt.error {
                         tracing::warn!(receiver = delivery.receiver, error, "a message about an alert was not delivered");
                     }
                     let kind = receiver.map_or("removed", |receiver| receiver.shown().kind);
-                    self.stats.attempted(kind, outcome.name());
-                    let noted = lock(&self.file).attempted(delivery.id, outcome, status, error, clock::now().max(now));
+                    self.stats.attempted(kind, attempt.outcome.name());
+                    let noted = lock(&self.file).attempted(delivery.id, &attempt, clock::now().max(now));
                     if let Err(error) = noted {
                         tracing::error!(%error, "the outcome of a delivery could not be kept, so it may be repeated");
                     }
@@ -360,19 +360,6 @@ impl Alerts {
     /// Deliveries that wait.
     pub(crate) fn next_due(&self) -> Result<Option<i64>, StoreError> {
         lock(&self.file).next_due()
-    }
-}
-
-/// The parts of an attempt that are kept.
-struct Attempted<'a> {
-    outcome: &'a Outcome,
-    status: Option<u16>,
-    error: Option<&'a str>,
-}
-
-impl<'a> Attempted<'a> {
-    fn of(attempt: &'a deliver::Attempt) -> Self {
-        Self { outcome: &attempt.outcome, status: attempt.status, error: attempt.error.as_deref() }
     }
 }
 

@@ -16,12 +16,13 @@ pub use role::Role;
 pub use token::{NewToken, TokenOwner};
 pub use users::user_line;
 
-pub(crate) use senders::{SenderToken, SenderTokens};
+pub(crate) use senders::{SenderId, SenderToken, SenderTokens};
 pub(crate) use sessions::{LIFETIME, SessionId};
 pub(crate) use users::Users;
 pub(crate) use watched::Watched;
 
 use crate::error::ReceiveError;
+use crate::model::Standing;
 use attempts::Attempts;
 use audit::Noted;
 use sessions::Sessions;
@@ -148,6 +149,14 @@ impl Principal {
                 environment: environment.to_owned(),
             }),
             Self::Sender(_) | Self::Person(_) | Self::Open | Self::Nobody => Ok(()),
+        }
+    }
+
+    /// Whether a token proves the environment that this one reports for.
+    pub(crate) fn standing(&self) -> Standing {
+        match self {
+            Self::Sender(sender) if !sender.reports_for_any() => Standing::Proven,
+            Self::Sender(_) | Self::Person(_) | Self::Open | Self::Nobody => Standing::Claimed,
         }
     }
 

@@ -232,7 +232,7 @@ pub(super) fn without_csrf_header() -> Refusal {
 }
 
 /// The token of `authorization: Bearer TOKEN` (RFC 6750, 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;

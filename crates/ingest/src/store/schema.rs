@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 pub(super) const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 15;
+const VERSION: i64 = 16;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -125,6 +125,58 @@ CREATE TABLE chunks (
 );
 CREATE INDEX chunks_by_time ON chunks (t1, id, t0, n, errors, classes, service, environment);
 ";
+
+/// The migration that makes the environment a part of what names a sender; in both kinds of files.
+macro_rules! senders_by_environment {
+    () => {
+        "
+CREATE TABLE new_gateways (
+    id INTEGER PRIMARY KEY,
+    instance TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    version TEXT,
+    config_hash TEXT,
+    series INTEGER,
+    first_seen INTEGER NOT NULL,    -- Unix nanoseconds, by the clock of the ingest
+    last_seen INTEGER NOT NULL,
+    UNIQUE (instance, epoch, environment)
+);
+INSERT INTO new_gateways
+SELECT id, instance, epoch, service, environment, version, config_hash, series, first_seen, last_seen FROM gateways;
+CREATE TABLE new_sequences (
+    instance TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    signal INTEGER NOT NULL,
+    received BLOB NOT NULL,         -- intervals of sequence numbers
+    PRIMARY KEY (instance, epoch, environment, signal)
+) WITHOUT ROWID;
+INSERT INTO new_sequences
+SELECT s.instance, s.epoch, coalesce(g.environment, ''), s.signal, s.received
+FROM sequences s LEFT JOIN gateways g ON g.instance = s.instance AND g.epoch = s.epoch;
+CREATE TABLE new_batches (
+    instance TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    signal INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    PRIMARY KEY (instance, epoch, environment, signal, sequence)
+) WITHOUT ROWID;
+INSERT INTO new_batches
+SELECT b.instance, b.epoch, coalesce(g.environment, ''), b.signal, b.sequence, b.received_at
+FROM batches b LEFT JOIN gateways g ON g.instance = b.instance AND g.epoch = b.epoch;
+DROP TABLE sequences;
+DROP TABLE batches;
+DROP TABLE gateways;
+ALTER TABLE new_gateways RENAME TO gateways;
+ALTER TABLE new_sequences RENAME TO sequences;
+ALTER TABLE new_batches RENAME TO batches;
+"
+    };
+}
 
 /// The changes of each version to the tables of the first.
 const METRICS_MIGRATIONS: [&str; VERSION as usize - 1] = [
@@ -341,6 +393,8 @@ ALTER TABLE new_consumers RENAME TO consumers;
 ",
     "",
     super::audit::TABLE,
+    // A sequence number of before is one of the environment that its gateway named last.
+    senders_by_environment!(),
     // Rows of before have none.
     "
 ALTER TABLE minutes ADD COLUMN checksum INTEGER;    -- of the row, see checksum.rs
@@ -397,6 +451,21 @@ ALTER TABLE chunks ADD COLUMN bodies INTEGER NOT NULL DEFAULT 1;    -- whether a
 CREATE INDEX chunks_with_bodies ON chunks (t1, id) WHERE bodies;
 ",
     "",
+    concat!(senders_by_environment!(), "
+CREATE TABLE new_accepted (         -- log records stored, by the UTC day of their receipt
+    instance TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    day INTEGER NOT NULL,           -- days since 1970
+    records INTEGER NOT NULL,
+    PRIMARY KEY (instance, epoch, environment, day)
+) WITHOUT ROWID;
+INSERT INTO new_accepted
+SELECT a.instance, a.epoch, coalesce(g.environment, ''), a.day, a.records
+FROM accepted a LEFT JOIN gateways g ON g.instance = a.instance AND g.epoch = a.epoch;
+DROP TABLE accepted;
+ALTER TABLE new_accepted RENAME TO accepted;
+"),
     "",
 ];
 
@@ -618,7 +687,9 @@ mod tests {
     /// The accepted records after the last migration.
     fn migrated(file: &Connection) -> Vec<(String, String, i64, i64)> {
         REQUESTS_MIGRATIONS[3..].iter().for_each(|migration| file.execute_batch(migration).unwrap());
-        let mut select = file.prepare("SELECT * FROM accepted ORDER BY instance, epoch, day").unwrap();
+        let mut select = file
+            .prepare("SELECT instance, epoch, day, records FROM accepted ORDER BY instance, epoch, day")
+            .unwrap();
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
         rows.unwrap().collect::<Result<_, _>>().unwrap()
     }

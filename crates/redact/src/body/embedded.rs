@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::super::json::{Reader, has_byte_of};
+use super::super::json::{Reader, has_byte_of, has_separator};
 use super::super::parameters::redact_url;
 use super::super::sniff::{Carrier, Sniffed, sniff};
 use super::super::stable::{Pass, until_stable};
@@ -19,10 +19,9 @@ const MAX_SCHEME: usize = 16;
 
 static NO_PATHS: Automaton = Automaton::none();
 
-/// Whether a string, given with its quotes, can hold a secret. Most strings contain no separator and cannot.
+/// Whether a string without separators, given with its quotes, can hold a secret nevertheless, by how it begins.
 pub(super) fn is_candidate(quoted: &str) -> bool {
-    let inner = quoted.as_bytes().get(1..).unwrap_or_default();
-    matches!(inner.first(), Some(b'{' | b'[' | b'/' | b'?' | b'#' | b' ')) || has_separator(inner)
+    matches!(quoted.as_bytes().get(1), Some(b'{' | b'[' | b'/' | b'?' | b'#' | b' '))
 }
 
 /// Redacts a string that is nested in `layer` other strings.
@@ -73,11 +72,6 @@ fn as_text<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hits) -> Cow<
     }
 }
 
-/// Whether a text contains `:`, `=`, `@` or a character between them in ASCII.
-fn has_separator(text: &[u8]) -> bool {
-    has_byte_of::<b':', b'@'>(text)
-}
-
 /// Redacts a URL.
 fn url<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
     // Only parameters, userinfo and fragments are masked.
@@ -105,9 +99,8 @@ fn json(rules: &BodyRedactor<'_>, text: &str, layer: u8, hits: &mut Hits) -> Opt
     if layer >= MAX_LAYERS {
         return is_json(text).then(|| MASK.to_owned());
     }
-    let mut pass = JsonPass::new(rules, &NO_PATHS, text, &[], hits);
-    pass.layer = layer.saturating_add(1);
-    pass.run().ok()
+    let pass = JsonPass::new(rules, &NO_PATHS, text, &[], hits).within(layer.saturating_add(1));
+    pass.run().ok().map(Cow::into_owned)
 }
 
 fn is_json(text: &str) -> bool {

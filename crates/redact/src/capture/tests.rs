@@ -52,6 +52,17 @@ fn raw_deflate(body: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
+#[test]
+fn a_body_that_is_masked_as_a_whole_does_not_pass() {
+    // As JSON and as a form, different parts of this are masked.
+    let body = br#""pwd-newPas\u0073word=https://e.com/?a=sk_live_01234567\u00389abcdefgh" "#;
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    let captured = take(&[form], body, 9, 1_000, BodyEnd::Complete);
+    assert_eq!(captured.content.as_deref(), Ok(MASK));
+    let plain = b"\"https://example.com/?page=1\"";
+    assert_eq!(take(&[JSON], plain, 9, 1_000, BodyEnd::Complete).content.unwrap().as_bytes(), plain);
+}
+
 const BODY: &[u8] = br#"{"name":"ann","password":"s3cret"}"#;
 const JSON: (&str, &str) = ("content-type", "application/json");
 

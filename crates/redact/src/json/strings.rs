@@ -11,19 +11,33 @@ pub(crate) const fn eight(byte: u8) -> u64 {
 
 /// Number of bytes before the first quote, backslash or control character. Reads eight bytes at a time.
 pub(super) fn plain_length(bytes: &[u8]) -> usize {
-    let (words, rest) = bytes.as_chunks::<8>();
-    for (index, word) in words.iter().enumerate() {
-        let special = special(u64::from_le_bytes(*word));
-        if special != 0 {
-            let within = (special.trailing_zeros() >> 3) as usize;
-            return index.saturating_mul(8).saturating_add(within);
-        }
-    }
-    let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
-    bytes.len().saturating_sub(rest.len()).saturating_add(plain)
+    plain_part(bytes).0
 }
 
-/// Sets the highest bit of each special byte. Only the lowest set bit is reliable.
+/// The same, and whether [`has_separator`] is true for these bytes.
+#[inline]
+pub(super) fn plain_part(bytes: &[u8]) -> (usize, bool) {
+    let (words, rest) = bytes.as_chunks::<8>();
+    let (mut length, mut separators) = (0usize, 0);
+    for word in words {
+        let word = u64::from_le_bytes(*word);
+        let special = special(word);
+        if special != 0 {
+            // The bits of all bytes before the first special one.
+            let before = (special & special.wrapping_neg()).wrapping_sub(1) >> 7;
+            separators |= separators_in(word) & before;
+            return (length.wrapping_add((special.trailing_zeros() >> 3) as usize), separators != 0);
+        }
+        separators |= separators_in(word);
+        length = length.wrapping_add(8);
+    }
+    let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
+    let in_rest = rest.iter().take(plain).any(|byte| matches!(byte, b':'..=b'@'));
+    (length.wrapping_add(plain), separators != 0 || in_rest)
+}
+
+/// Sets the highest bit of each quote, backslash and control character. Only the lowest set bit is reliable.
+#[inline]
 fn special(word: u64) -> u64 {
     let is_zero = |word: u64| word.wrapping_sub(eight(1)) & !word;
     let control = word.wrapping_sub(eight(b' ')) & !word;
@@ -33,17 +47,31 @@ fn special(word: u64) -> u64 {
 /// Whether one of the bytes is between `FIRST` and `LAST`, which must be ASCII. Reads eight bytes at a time.
 pub(crate) fn has_byte_of<const FIRST: u8, const LAST: u8>(bytes: &[u8]) -> bool {
     work::add(bytes.len());
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().any(|word| in_range::<FIRST, LAST>(u64::from_le_bytes(*word)) != 0)
+        || rest.iter().any(|byte| (FIRST..=LAST).contains(byte))
+}
+
+/// Whether a text contains `:`, `=`, `@` or a character between them in ASCII.
+pub(crate) fn has_separator(text: &[u8]) -> bool {
+    has_byte_of::<b':', b'@'>(text)
+}
+
+/// Sets the lowest bit of each byte that [`has_separator`] looks for.
+#[inline]
+fn separators_in(word: u64) -> u64 {
+    in_range::<b':', b'@'>(word)
+}
+
+/// Sets the lowest bit of each byte between `FIRST` and `LAST`.
+#[inline]
+fn in_range<const FIRST: u8, const LAST: u8>(word: u64) -> u64 {
     // The sums use seven bits of each byte, so that no carry leaves it. The highest bit of the first sum is set when the
     // byte is too large, that of the second when it is large enough.
     let (too_large, large_enough) = (0x7f_u8.wrapping_sub(LAST), 0x80_u8.wrapping_sub(FIRST));
-    let is_in = |word: &[u8; 8]| {
-        let word = u64::from_le_bytes(*word);
-        let low = word & eight(0x7f);
-        let outside = low.wrapping_add(eight(too_large)) | !low.wrapping_add(eight(large_enough)) | word;
-        outside & eight(0x80) != eight(0x80)
-    };
-    let (words, rest) = bytes.as_chunks::<8>();
-    words.iter().any(is_in) || rest.iter().any(|byte| (FIRST..=LAST).contains(byte))
+    let low = word & eight(0x7f);
+    let outside = low.wrapping_add(eight(too_large)) | !low.wrapping_add(eight(large_enough)) | word;
+    (!outside >> 7) & eight(1)
 }
 
 /// The value of a string, which is given with its quotes. Half a surrogate pair becomes U+FFFD.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 use gatelens_core::filter::BODY_CALLBACKS;
 use gatelens_testkit::{Envoy, EnvoyConfig, Error, Launch, Receiver, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::rounds::Bench;
 
@@ -54,7 +54,12 @@ impl Gateway {
     pub(crate) fn drain_bodies(&self) -> Result<usize> {
         let requests = self.receiver.take();
         let batches = requests.iter().filter(|request| request.path.ends_with("/v1/logs"));
-        batches.map(|batch| bodies_in(&batch.body)).sum()
+        batches
+            .map(|batch| match batch.header("content-encoding") {
+                Some("gzip") => bodies_in(GzDecoder::new(batch.body.as_slice())),
+                _ => bodies_in(batch.body.as_slice()),
+            })
+            .sum()
     }
 }
 
@@ -86,9 +91,19 @@ pub(crate) fn with_sections(config: &EnvoyConfig, capture: &Value, redact: &Valu
     Ok(config.clone().plugin(&plugin))
 }
 
-fn bodies_in(batch: &[u8]) -> Result<usize> {
+/// The same gateway that logs this share of the requests.
+///
+/// # Errors
+/// As [`EnvoyConfig::plugin_configuration`].
+pub(crate) fn with_sample(config: &EnvoyConfig, rate: f64) -> Result<EnvoyConfig> {
+    let mut plugin = config.plugin_configuration()?;
+    plugin["sample"] = json!({"rate": rate, "keep_errors": false, "keep_slower_than_ms": null});
+    Ok(config.clone().plugin(&plugin))
+}
+
+fn bodies_in(batch: impl Read) -> Result<usize> {
     let mut records = Vec::new();
-    GzDecoder::new(batch)
+    batch
         .take(MAX_BATCH_BYTES)
         .read_to_end(&mut records)
         .map_err(|error| Error::Unexpected(format!("a batch of log records: {error}")))?;

@@ -8,6 +8,8 @@ use gatelens_testkit::client::{Connection, Request};
 use gatelens_testkit::{Error, Result};
 use serde_json::Value;
 
+use crate::h2load::{self, Protocol};
+
 /// Bodies that take turns are about this many bytes together: more than the window of the compression, so that what
 /// is sent does not shrink to nothing.
 const POOL_BYTES: usize = 256 * 1024;
@@ -19,12 +21,13 @@ pub(crate) struct Load {
     pub(crate) requests: usize,
     path: &'static str,
     bodies: Vec<String>,
+    protocol: Protocol,
 }
 
 impl Load {
     /// `GET` of `path` followed by a number, answered with 512 bytes where an upstream answers.
     pub(crate) fn get(name: &str, path: &'static str, requests: usize) -> Self {
-        Self { name: name.to_owned(), requests, path, bodies: Vec::new() }
+        Self { name: name.to_owned(), requests, path, bodies: Vec::new(), protocol: Protocol::Http1 }
     }
 
     /// `POST` of orders, as JSON of at least `body_bytes` bytes and an order more at most.
@@ -32,7 +35,18 @@ impl Load {
     /// # Errors
     /// [`Error::Unexpected`] when the orders are not JSON.
     pub(crate) fn post(name: &str, path: &'static str, body_bytes: usize, requests: usize) -> Result<Self> {
-        Ok(Self { name: name.to_owned(), requests, path, bodies: different_bodies(body_bytes)? })
+        Ok(Self {
+            name: name.to_owned(),
+            requests,
+            path,
+            bodies: different_bodies(body_bytes)?,
+            protocol: Protocol::Http1,
+        })
+    }
+
+    /// `GET` of `path` followed by a 1 over HTTP/2, of one consumer.
+    pub(crate) fn http2(name: &str, path: &'static str, requests: usize) -> Self {
+        Self { protocol: Protocol::Http2, ..Self::get(name, path, requests) }
     }
 
     /// Bytes of a request's body on average.
@@ -46,6 +60,10 @@ impl Load {
     /// # Errors
     /// The first request that fails or is not answered with a status of success.
     pub(crate) fn run(&self, address: SocketAddr, connections: usize) -> Result<()> {
+        if self.protocol == Protocol::Http2 {
+            let path = format!("{}1?bytes=512&sleep=0", self.path);
+            return h2load::requests(address, self.protocol, &path, self.requests, connections);
+        }
         thread::scope(|scope| {
             let workers: Vec<_> = (0..connections)
                 .map(|worker| scope.spawn(move || self.share(address, worker, connections)))

@@ -10,14 +10,19 @@ use gatelens_testkit::Result;
 use crate::cpus::Cpus;
 use crate::gateway::Gateway;
 use crate::load::Load;
+use crate::table::Comparison;
 
 /// After the load: long enough for what was gathered to be merged and sent, which belongs to the price.
 const SETTLE: Duration = Duration::from_millis(1500);
 
 /// What all tables share.
 pub(crate) struct Bench<'a> {
-    /// Measured rounds; one more warms up.
+    /// Measured rounds at the least; one more warms up.
     pub(crate) rounds: usize,
+    /// Measured rounds at the most.
+    pub(crate) most_rounds: usize,
+    /// Rounds go on until no ratio is more uncertain than this share of it.
+    pub(crate) precision: f64,
     pub(crate) connections: usize,
     pub(crate) upstream: SocketAddr,
     /// Another module of gatelens to compare with.
@@ -47,21 +52,29 @@ struct Settling {
 /// The first request that fails, or figure that cannot be read.
 pub(crate) fn measure(bench: &Bench<'_>, gateways: &mut [Gateway], loads: &[Load]) -> Result<Vec<Vec<Cost>>> {
     let mut costs = vec![vec![Cost::default(); gateways.len()]; loads.len()];
-    for round in 0..=bench.rounds {
-        match round {
-            0 => eprintln!("warming up …"),
-            _ => eprintln!("round {round} of {} …", bench.rounds),
-        }
+    eprintln!("warming up …");
+    for load in loads {
+        pass(bench, gateways, load, 0)?;
+    }
+    let mut measured = 0;
+    while measured < bench.rounds || (measured < bench.most_rounds && uncertainty(&costs) > bench.precision) {
+        measured += 1;
+        eprintln!("round {measured}, {} at the least …", bench.rounds);
         for (load, costs) in loads.iter().zip(&mut costs) {
-            for (cost, figures) in costs.iter_mut().zip(pass(bench, gateways, load, round)?) {
-                if round > 0 {
-                    cost.micros.push(figures.micros);
-                    cost.bodies += figures.bodies / bench.rounds as f64;
-                }
+            for (cost, figures) in costs.iter_mut().zip(pass(bench, gateways, load, measured)?) {
+                cost.micros.push(figures.micros);
+                cost.bodies += figures.bodies;
             }
         }
     }
+    costs.iter_mut().flatten().for_each(|cost| cost.bodies /= measured.max(1) as f64);
     Ok(costs)
+}
+
+/// How uncertain the most uncertain ratio of all loads is.
+fn uncertainty(costs: &[Vec<Cost>]) -> f64 {
+    let comparisons = costs.iter().map(|costs| Comparison::new("", &vec![""; costs.len()], costs));
+    comparisons.map(|comparison| comparison.uncertainty()).fold(0.0, f64::max)
 }
 
 #[derive(Clone, Copy, Default)]

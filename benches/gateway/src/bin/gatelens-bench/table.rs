@@ -3,47 +3,86 @@
 use std::fmt::Write;
 
 use crate::rounds::Cost;
+use crate::stats::{Estimate, median, ratio, typical};
 
 /// Variants before the ones that capture, in a table of speeds: no filter, the no-op, gatelens without capture.
 const UNCAPTURED: usize = 3;
 
-/// A table of one load. The first row is the base line, the second the yardstick. Where bodies were captured, their
-/// number per request stands last.
-pub(crate) fn render(load: &str, names: &[&str], costs: &[Cost]) -> String {
-    let bodies = costs.iter().any(|cost| cost.bodies > 0.0);
-    let mut text = format!("{load:<34}{:>10}{:>26}{:>24}", "µs", "added µs", "÷ no-op filter");
-    text.push_str(if bodies { "   bodies\n" } else { "\n" });
-    let added = added(costs, 0);
-    for (index, name) in names.iter().enumerate() {
-        let (Some(cost), Some(extra)) = (costs.get(index), added.get(index)) else { continue };
-        let _ = write!(text, "{name:<34}{:>10.1}", median(&cost.micros));
-        if index > 0 {
-            let ratios = over(extra, added.get(1));
-            let _ = write!(text, "{:>26}{ratios:>24}", spread(extra));
-        }
-        if bodies && index > 0 {
-            let _ = write!(text, "{:>9.2}", cost.bodies);
-        }
-        text.push('\n');
-    }
-    text
+/// What one load cost each variant. The first is the base line, the second the yardstick.
+pub(crate) struct Comparison {
+    pub(crate) load: String,
+    pub(crate) rows: Vec<Row>,
 }
 
-/// A table of one load with bodies of `body_bytes` bytes. The first three rows are those of [`render`] with gatelens that
+/// What one load cost one variant.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    /// CPU time per request, µs.
+    pub(crate) micros: f64,
+    /// What the variant adds to the base line in the same rounds, µs; none for the base line.
+    pub(crate) added: Option<Estimate>,
+    /// What it adds, as a multiple of what the yardstick adds.
+    pub(crate) ratio: Option<Estimate>,
+    /// Bodies that reached the receiver, per request.
+    pub(crate) bodies: f64,
+}
+
+impl Comparison {
+    pub(crate) fn new(load: &str, names: &[&str], costs: &[Cost]) -> Self {
+        let added = added(costs, 0);
+        let rows =
+            names.iter().zip(costs).zip(&added).enumerate().map(|(index, ((name, cost), extra))| Row {
+                name: (*name).to_owned(),
+                micros: median(&cost.micros),
+                added: (index > 0).then(|| typical(extra)),
+                ratio: added.get(1).filter(|_| index > 0).map(|yardstick| ratio(extra, yardstick)),
+                bodies: cost.bodies,
+            });
+        Self { load: load.to_owned(), rows: rows.collect() }
+    }
+
+    /// Half the width of the widest interval of a ratio, as a share of the ratio.
+    pub(crate) fn uncertainty(&self) -> f64 {
+        let ratios = self.rows.iter().skip(2).filter_map(|row| row.ratio);
+        ratios.map(|ratio| ratio.uncertainty()).fold(0.0, f64::max)
+    }
+
+    /// As a table for people. Where bodies were captured, their number per request stands last.
+    pub(crate) fn render(&self) -> String {
+        let bodies = self.rows.iter().any(|row| row.bodies > 0.0);
+        let mut text = format!("{:<36}{:>8}{:>24}{:>22}", self.load, "µs", "added µs", "÷ no-op filter");
+        text.push_str(if bodies { "   bodies\n" } else { "\n" });
+        for row in &self.rows {
+            let _ = write!(text, "{:<36}{:>8.1}", row.name, row.micros);
+            if let (Some(added), Some(ratio)) = (row.added, row.ratio) {
+                let _ = write!(text, "{:>24}{:>22}", around(added), around(ratio));
+                if bodies {
+                    let _ = write!(text, "{:>9.2}", row.bodies);
+                }
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// A table of one load with bodies of `body_bytes` bytes. The first three rows are those of [`Comparison`] with gatelens that
 /// captures nothing, which is the base line of the others.
 pub(crate) fn render_speeds(load: &str, names: &[&str], costs: &[Cost], body_bytes: f64) -> String {
     let mut text =
-        format!("{load:<34}{:>10}{:>30}{:>24}{:>24}   bodies\n", "µs", "added µs", "MB/s", "÷ no-op filter");
+        format!("{load:<36}{:>8}{:>28}{:>22}{:>22}   bodies\n", "µs", "added µs", "MB/s", "÷ no-op filter");
     let (over_none, over_idle) = (added(costs, 0), added(costs, UNCAPTURED - 1));
     for (index, name) in names.iter().enumerate() {
         let added = if index < UNCAPTURED { &over_none } else { &over_idle };
         let (Some(cost), Some(extra)) = (costs.get(index), added.get(index)) else { continue };
-        let _ = write!(text, "{name:<34}{:>10.1}", median(&cost.micros));
+        let _ = write!(text, "{name:<36}{:>8.1}", median(&cost.micros));
         if index > 0 {
             let speeds: Vec<f64> = extra.iter().map(|micros| body_bytes / micros).collect();
-            let speeds = if index < UNCAPTURED { String::new() } else { spread(&speeds) };
-            let ratios = over(extra, over_none.get(1));
-            let _ = write!(text, "{:>30}{speeds:>24}{ratios:>24}{:>9.2}", spread(extra), cost.bodies);
+            let speeds = if index < UNCAPTURED { String::new() } else { around(typical(&speeds)) };
+            let ratios =
+                over_none.get(1).map(|yardstick| around(ratio(extra, yardstick))).unwrap_or_default();
+            let _ =
+                write!(text, "{:>28}{speeds:>22}{ratios:>22}{:>9.2}", around(typical(extra)), cost.bodies);
         }
         text.push('\n');
     }
@@ -77,33 +116,9 @@ fn added(costs: &[Cost], base: usize) -> Vec<Vec<f64>> {
     costs.iter().map(less).collect()
 }
 
-/// The ratio of the medians, which a round in which the yardstick was disturbed does not spoil, with the least and the
-/// most of the rounds.
-fn over(column: &[f64], yardstick: Option<&Vec<f64>>) -> String {
-    let Some(yardstick) = yardstick else { return String::new() };
-    let ratios: Vec<f64> = column.iter().zip(yardstick).map(|(value, unit)| value / unit).collect();
-    around(median(column) / median(yardstick), &ratios)
-}
-
-fn spread(series: &[f64]) -> String {
-    around(median(series), series)
-}
-
-fn around(middle: f64, series: &[f64]) -> String {
-    let least = series.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = series.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    format!("{middle:.1} ({least:.1} … {most:.1})")
-}
-
-fn median(series: &[f64]) -> f64 {
-    let mut sorted = series.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match (sorted.get(middle), sorted.len() % 2) {
-        (None, _) => f64::NAN,
-        (Some(upper), 0) => (sorted.get(middle - 1).unwrap_or(upper) + upper) / 2.0,
-        (Some(value), _) => *value,
-    }
+/// A figure with its interval.
+pub(crate) fn around(Estimate { value, low, high }: Estimate) -> String {
+    format!("{value:.1} ({low:.1} … {high:.1})")
 }
 
 #[cfg(test)]
@@ -124,7 +139,7 @@ mod tests {
         let mut costs =
             costs([[10.0, 20.0, 30.0], [14.0, 24.0, 34.0], [22.0, 28.0, 42.0], [23.0, 30.0, 42.0]]);
         let names = ["none", "no-op", "ours", "captured"];
-        let text = lines(&render("proxied", &names, &costs));
+        let text = lines(&Comparison::new("proxied", &names, &costs).render());
         assert_eq!(
             text,
             [
@@ -137,7 +152,7 @@ mod tests {
         );
         costs[3].bodies = 2.0;
         assert_eq!(
-            lines(&render("proxied", &names, &costs))[4],
+            lines(&Comparison::new("proxied", &names, &costs).render())[4],
             "captured 30.0 12.0 (10.0 … 13.0) 3.0 (2.5 … 3.2) 2.00"
         );
     }
@@ -153,13 +168,10 @@ mod tests {
     }
 
     #[test]
-    fn a_round_that_disturbed_the_yardstick_does_not_decide_the_ratio() {
-        assert_eq!(over(&[20.0, 20.0, 20.0], Some(&vec![10.0, 40.0, -5.0])), "2.0 (-4.0 … 2.0)");
-    }
-
-    #[test]
-    fn medians_of_even_counts_lie_between() {
-        assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), 2.5);
-        assert!(median(&[]).is_nan());
+    fn the_widest_interval_decides_how_sure_a_comparison_is() {
+        let steady = costs([[10.0; 3], [20.0; 3], [30.0; 3], [30.0; 3]]);
+        assert_eq!(Comparison::new("", &["none", "no-op", "a", "b"], &steady).uncertainty(), 0.0);
+        let shaken = costs([[10.0; 3], [20.0; 3], [30.0; 3], [30.0, 20.0, 40.0]]);
+        assert!(Comparison::new("", &["none", "no-op", "a", "b"], &shaken).uncertainty() > 0.2);
     }
 }

@@ -4,10 +4,12 @@ use gatelens_bench_redact::paths;
 use gatelens_testkit::{EnvoyConfig, Error, Result};
 use serde_json::{Value, json};
 
-use crate::gateway::{Gateway, with_sections, without_body_callbacks};
+use crate::alternatives::{json_access_log, lua, otlp_access_log};
+use crate::gateway::{Gateway, with_sample, with_sections, without_body_callbacks};
 use crate::load::Load;
 use crate::rounds::{Bench, Cost, measure};
-use crate::table;
+use crate::table::{self, Comparison};
+use crate::{latency, profile};
 
 /// Bytes sent per variant and round in the table of sizes, where the number of requests allows.
 const SIZE_BYTES: usize = 8_000_000;
@@ -20,7 +22,7 @@ const SIZES: [(&str, usize); 5] =
 ///
 /// # Errors
 /// Where an Envoy does not start, or a request fails.
-pub(crate) fn requests(bench: &Bench<'_>, requests: usize) -> Result<String> {
+pub(crate) fn requests(bench: &Bench<'_>, requests: usize) -> Result<Vec<Comparison>> {
     let filter = EnvoyConfig::http_filter()?;
     let logger = EnvoyConfig::access_logger()?;
     let mut variants = vec![
@@ -39,17 +41,74 @@ pub(crate) fn requests(bench: &Bench<'_>, requests: usize) -> Result<String> {
         Load::get("direct response", "/direct/items/", requests),
         Load::get("proxied", "/v1/items/", requests),
     ];
-    let costs = measure(bench, &mut gateways, &loads)?;
-    let names = names(&gateways);
-    let text = |(load, costs): (&Load, &Vec<Cost>)| table::render(&load.name, &names, costs);
-    Ok(loads.iter().zip(&costs).map(text).collect::<Vec<_>>().join("\n"))
+    compare(bench, &mut gateways, &loads)
+}
+
+/// What gatelens costs by what it does, over both protocols, beside what Envoy offers for the same purpose.
+///
+/// # Errors
+/// As [`requests`]; [`Error::Unexpected`] without h2load.
+pub(crate) fn alternatives(bench: &Bench<'_>, requests: usize) -> Result<Vec<Comparison>> {
+    let (filter, logger) = (EnvoyConfig::http_filter()?, EnvoyConfig::access_logger()?);
+    let sampled = |config: &EnvoyConfig, rate: f64| with_sample(config, rate);
+    let lines = std::env::temp_dir().join(format!("gatelens-bench-{}.json", std::process::id()));
+    let variants = vec![
+        ("no filter", EnvoyConfig::plain()?),
+        ("SDK no-op filter", EnvoyConfig::noop()?),
+        ("gatelens, access logger", logger.clone()),
+        ("… one request in ten logged", sampled(&logger, 0.1)?),
+        ("… counters only", sampled(&logger, 0.0)?),
+        ("gatelens, HTTP filter", filter.clone()),
+        ("… one request in ten logged", sampled(&filter, 0.1)?),
+        ("… counters only", sampled(&filter, 0.0)?),
+        ("Envoy's JSON access log", json_access_log(EnvoyConfig::plain()?, &lines)?),
+        ("Envoy's OpenTelemetry access log", otlp_access_log(EnvoyConfig::plain()?)?),
+        ("Envoy's Lua filter", lua(EnvoyConfig::plain()?)?),
+    ];
+    let mut gateways = start(bench, variants)?;
+    let loads = [
+        Load::get("HTTP/1.1, direct response", "/direct/items/", requests),
+        Load::get("HTTP/1.1, proxied", "/v1/items/", requests),
+        Load::http2("HTTP/2, direct response", "/direct/items/", requests),
+        Load::http2("HTTP/2, proxied", "/v1/items/", requests),
+    ];
+    let compared = compare(bench, &mut gateways, &loads);
+    drop(gateways);
+    drop(std::fs::remove_file(&lines));
+    compared
+}
+
+/// Throughput at saturation and latency at half of it.
+///
+/// # Errors
+/// As [`alternatives`].
+pub(crate) fn latency(bench: &Bench<'_>) -> Result<String> {
+    latency::measure(bench, &start(bench, plain_and_ours()?)?)
+}
+
+/// Where the CPU time of a request goes.
+///
+/// # Errors
+/// As [`requests`]; [`Error::Unexpected`] without perf.
+pub(crate) fn profile(bench: &Bench<'_>, requests: usize) -> Result<String> {
+    let mut gateways = start(bench, plain_and_ours()?)?;
+    profile::measure(bench, &mut gateways, &Load::get("proxied", "/v1/items/", requests))
+}
+
+fn plain_and_ours() -> Result<Vec<(&'static str, EnvoyConfig)>> {
+    Ok(vec![
+        ("no filter", EnvoyConfig::plain()?),
+        ("SDK no-op filter", EnvoyConfig::noop()?),
+        ("gatelens, access logger", EnvoyConfig::access_logger()?),
+        ("gatelens, HTTP filter", EnvoyConfig::http_filter()?),
+    ])
 }
 
 /// Orders of 4 KB, answered with 2 KB: what it costs to see bodies, to capture and to redact them.
 ///
 /// # Errors
 /// As [`requests`].
-pub(crate) fn bodies(bench: &Bench<'_>, requests: usize) -> Result<String> {
+pub(crate) fn bodies(bench: &Bench<'_>, requests: usize) -> Result<Vec<Comparison>> {
     let filter = EnvoyConfig::http_filter()?;
     let capture = json!({"request_body": true, "response_body": true});
     let answered = [
@@ -75,10 +134,7 @@ pub(crate) fn bodies(bench: &Bench<'_>, requests: usize) -> Result<String> {
     }
     let mut gateways = start(bench, variants)?;
     let loads = [Load::post("POST of 4 KB, answered 2 KB", "/v1/orders?sleep=0", 4_000, requests)?];
-    let costs = measure(bench, &mut gateways, &loads)?;
-    let names = names(&gateways);
-    let text = |(load, costs): (&Load, &Vec<Cost>)| table::render(&load.name, &names, costs);
-    Ok(loads.iter().zip(&costs).map(text).collect())
+    compare(bench, &mut gateways, &loads)
 }
 
 /// Request bodies by size: what capture and redaction add to a gateway that captures nothing.
@@ -141,6 +197,12 @@ pub(crate) fn modules(bench: &Bench<'_>, requests: usize) -> Result<String> {
     let names = names(&gateways);
     let pairs = costs.iter().flat_map(|costs| costs.chunks(2)).zip(names.chunks(2));
     Ok(pairs.map(|(costs, names)| table::render_pair(names[0], costs)).collect())
+}
+
+fn compare(bench: &Bench<'_>, gateways: &mut [Gateway], loads: &[Load]) -> Result<Vec<Comparison>> {
+    let costs = measure(bench, gateways, loads)?;
+    let names = names(gateways);
+    Ok(loads.iter().zip(&costs).map(|(load, costs)| Comparison::new(&load.name, &names, costs)).collect())
 }
 
 fn start(bench: &Bench<'_>, variants: Vec<(&str, EnvoyConfig)>) -> Result<Vec<Gateway>> {

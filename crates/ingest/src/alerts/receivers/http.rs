@@ -1,9 +1,9 @@
 //! The HTTP client of receivers.
 
-use super::{Held, Secret, SendError};
+use super::address::{REFUSED, is_allowed};
+use super::{Held, Secret, SendError, repeats, secret_parts};
 use crate::alerts::engine::Origin;
 use crate::alerts::rule::RuleError;
-use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 use ureq::http::Uri;
@@ -15,8 +15,6 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a refusal that are shown.
 const SHOWN_BYTES: u64 = 300;
-/// Bytes of a part of a secret that must not be repeated. Shorter ones are in any text.
-const MIN_SECRET_PART: usize = 4;
 
 /// An address to send to, and how to get there.
 #[derive(Debug, Clone)]
@@ -76,8 +74,7 @@ impl Reach {
         let said = response.body_mut().with_config().limit(SHOWN_BYTES).lossy_utf8(true).read_to_string();
         let said = said.unwrap_or_default();
         let said = said.lines().next().unwrap_or_default().trim();
-        let repeats = secrets(url.expose(), secret).any(|part| said.to_ascii_lowercase().contains(&part));
-        let message = match said.is_empty() || repeats {
+        let message = match said.is_empty() || repeats(said, secrets(url.expose(), secret)) {
             true => format!("it responded with {status}"),
             false => format!("it responded with {status}: {said}"),
         };
@@ -130,16 +127,12 @@ fn check(text: &str) -> Result<Uri, String> {
     }
 }
 
-/// The parts of an address behind its host, and of another secret, by which they can be recognised in what a receiver
-/// says: a server repeats the path that it does not know, and whoever sees deliveries would see it.
-fn secrets(url: &str, other: Option<&Secret>) -> impl Iterator<Item = String> {
+/// The parts of an address behind its host, and of another secret.
+fn secrets(url: &str, other: Option<&Secret>) -> impl Iterator<Item = String> + use<> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
-    let texts = [user, path, other.map_or("", Secret::expose)];
-    let word = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_');
-    let parts = texts.map(|text| text.split(word).map(str::to_ascii_lowercase).collect::<Vec<_>>());
-    parts.into_iter().flatten().filter(|part| part.len() >= MIN_SECRET_PART)
+    secret_parts([user, path, other.map_or("", Secret::expose)])
 }
 
 /// What went wrong, without the address.
@@ -174,29 +167,9 @@ impl Resolver for Guarded {
         let mut allowed = self.empty();
         found.iter().filter(|address| is_allowed(address)).for_each(|address| allowed.push(*address));
         if allowed.is_empty() {
-            return Err(ureq::Error::Other(
-                "its address is link-local or of the metadata of a cloud, where credentials are: such a receiver must be in the configuration file"
-                    .into(),
-            ));
+            return Err(ureq::Error::Other(REFUSED.into()));
         }
         Ok(allowed)
-    }
-}
-
-/// Addresses at which Alibaba Cloud, Oracle Cloud and Azure serve metadata, besides 169.254.169.254.
-const METADATA: [[u8; 4]; 3] = [[100, 100, 100, 200], [192, 0, 0, 192], [168, 63, 129, 16]];
-
-/// Whether an address is not link-local. Clouds hand out credentials at 169.254.169.254.
-fn is_allowed(address: &SocketAddr) -> bool {
-    match address.ip().to_canonical() {
-        IpAddr::V4(ip) => {
-            let is_local = ip.is_link_local() || ip.is_unspecified() || ip.is_multicast();
-            !is_local && !METADATA.contains(&ip.octets())
-        }
-        IpAddr::V6(ip) => {
-            let is_aws = ip.segments()[..3] == [0xfd00, 0xec2, 0];
-            !ip.is_unicast_link_local() && !ip.is_unspecified() && !ip.is_multicast() && !is_aws
-        }
     }
 }
 
@@ -256,22 +229,5 @@ mod tests {
         ] {
             check(said, "it responded with 404");
         }
-    }
-
-    #[test]
-    fn a_person_at_the_page_reaches_no_credentials_of_the_cloud() {
-        let check = |address: &str, expected: bool| {
-            assert_eq!(is_allowed(&address.parse().unwrap()), expected, "{address}");
-        };
-        check("10.0.0.1:80", true);
-        check("127.0.0.1:80", true);
-        check("[2001:db8::1]:80", true);
-        check("169.254.169.254:80", false);
-        check("[::ffff:169.254.169.254]:80", false);
-        check("100.100.100.200:80", false);
-        check("[::ffff:192.0.0.192]:80", false);
-        check("[fe80::1]:80", false);
-        check("[fd00:ec2::254]:80", false);
-        check("0.0.0.0:80", false);
     }
 }

@@ -1,21 +1,25 @@
 //! Receivers of messages, and how each kind is sent one.
 //!
 //! A response of 2xx is a delivery. 408, 429, 5xx and a failed connection are tried again; any other response is final,
-//! because the same request would get it again.
+//! because the same request would get it again. Of SMTP, 4xx is tried again and 5xx is final.
 
+mod address;
 mod alertmanager;
 mod http;
 mod pagerduty;
 mod slack;
+mod smtp;
 mod webhook;
 
 pub use alertmanager::AlertmanagerConfig;
 pub(crate) use http::Reach;
 pub use pagerduty::PagerdutyConfig;
 pub use slack::SlackConfig;
+pub use smtp::{MailTls, SmtpConfig};
 pub use webhook::WebhookConfig;
 
 use super::engine::Origin;
+use super::file::Delivery;
 use super::message::Message;
 use super::rule::{RuleError, check_name};
 use serde::{Deserialize, Serialize};
@@ -24,6 +28,8 @@ use std::path::PathBuf;
 
 /// Bytes of a secret or an address in a file.
 const MAX_SECRET_BYTES: u64 = 16 << 10;
+/// Bytes of a part of a secret that must not be repeated. Shorter ones are in any text.
+const MIN_SECRET_PART: usize = 4;
 
 /// A receiver as it is written: a name, and one kind.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -42,6 +48,8 @@ pub struct ReceiverConfig {
     pub pagerduty: Option<PagerdutyConfig>,
     /// An Alertmanager of Prometheus.
     pub alertmanager: Option<AlertmanagerConfig>,
+    /// E-mail, by a server that takes it by SMTP.
+    pub smtp: Option<SmtpConfig>,
 }
 
 /// A text that must not be seen: its debug output and its errors do not have it.
@@ -136,6 +144,7 @@ enum Target {
     Slack(slack::Slack),
     Pagerduty(pagerduty::Pagerduty),
     Alertmanager(alertmanager::Alertmanager),
+    Smtp(smtp::Smtp),
 }
 
 /// What of a receiver may be seen.
@@ -156,6 +165,8 @@ pub(crate) struct SendError {
     pub(crate) status: Option<u16>,
     pub(crate) message: String,
     pub(crate) retry: Retry,
+    /// The recipients of an e-mail that have it all the same, also by earlier attempts.
+    pub(crate) reached: Vec<String>,
 }
 
 /// Whether another attempt can do better.
@@ -167,11 +178,11 @@ pub(crate) enum Retry {
 
 impl SendError {
     pub(crate) fn again(status: Option<u16>, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), retry: Retry::Later }
+        Self { status, message: message.into(), retry: Retry::Later, reached: Vec::new() }
     }
 
     pub(crate) fn never(status: Option<u16>, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), retry: Retry::Never }
+        Self { status, message: message.into(), retry: Retry::Never, reached: Vec::new() }
     }
 }
 
@@ -182,7 +193,7 @@ impl Receiver {
     /// The first defect, with its key and what was meant.
     pub(crate) fn compile(config: &ReceiverConfig, origin: Origin) -> Result<Self, RuleError> {
         check_name("name", &config.name)?;
-        let ReceiverConfig { webhook, slack, pagerduty, alertmanager, .. } = config;
+        let ReceiverConfig { webhook, slack, pagerduty, alertmanager, smtp, .. } = config;
         let mut targets = Vec::new();
         let under = |kind: &'static str| move |error: RuleError| error.under(kind);
         if let Some(config) = webhook {
@@ -200,6 +211,9 @@ impl Receiver {
             let alertmanager =
                 alertmanager::Alertmanager::compile(config, origin).map_err(under("alertmanager"))?;
             targets.push(Target::Alertmanager(alertmanager));
+        }
+        if let Some(config) = smtp {
+            targets.push(Target::Smtp(smtp::Smtp::compile(config, origin).map_err(under("smtp"))?));
         }
         let (Some(target), true) = (targets.pop(), targets.is_empty()) else {
             let message = format!("a receiver has one kind: write one of {}", KINDS.join(", "));
@@ -220,21 +234,42 @@ impl Receiver {
             Target::Slack(slack) => ("slack", slack.host()),
             Target::Pagerduty(pagerduty) => ("pagerduty", pagerduty.host()),
             Target::Alertmanager(alertmanager) => ("alertmanager", alertmanager.host()),
+            Target::Smtp(smtp) => ("smtp", smtp.host()),
         };
         Shown { name: self.name.clone(), kind, host, origin: self.origin, send_resolved: self.send_resolved }
     }
 
-    /// Sends a message. Blocks until there is a response, at most 10 s. `id` names the delivery; `now` is in Unix
-    /// nanoseconds. The status is that of the response.
-    pub(crate) fn send(&self, message: &Message, id: i64, now: i64) -> Result<Option<u16>, SendError> {
+    /// Sends a message. Blocks until there is a response, at most 10 s, and 20 s for e-mail. `now` is in Unix nanoseconds.
+    /// The status is that of the response.
+    pub(crate) fn send(
+        &self,
+        message: &Message,
+        delivery: &Delivery,
+        now: i64,
+    ) -> Result<Option<u16>, SendError> {
         match &self.target {
-            Target::Webhook(webhook) => webhook.send(message, id, now),
+            Target::Webhook(webhook) => webhook.send(message, delivery.id, now),
             Target::Slack(slack) => slack.send(message),
             Target::Pagerduty(pagerduty) => pagerduty.send(message),
             Target::Alertmanager(alertmanager) => alertmanager.send(message, now),
+            Target::Smtp(smtp) => smtp.send(message, delivery),
         }
     }
 }
 
 /// The keys of the kinds.
-const KINDS: [&str; 4] = ["webhook", "slack", "pagerduty", "alertmanager"];
+const KINDS: [&str; 5] = ["webhook", "slack", "pagerduty", "alertmanager", "smtp"];
+
+/// The words of secrets by which they can be recognised in what a receiver says, in lower case: a server repeats the path
+/// or the address that it does not know, and whoever sees deliveries would see it.
+fn secret_parts<const N: usize>(texts: [&str; N]) -> impl Iterator<Item = String> + use<N> {
+    let word = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_');
+    let parts = texts.map(|text| text.split(word).map(str::to_ascii_lowercase).collect::<Vec<_>>());
+    parts.into_iter().flatten().filter(|part| part.len() >= MIN_SECRET_PART)
+}
+
+/// Whether a text has one of the parts of secrets.
+fn repeats(said: &str, mut parts: impl Iterator<Item = String>) -> bool {
+    let said = said.to_ascii_lowercase();
+    parts.any(|part| said.contains(&part))
+}

@@ -1,0 +1,126 @@
+//! Medians, and how far they can be trusted.
+
+/// Draws of the bootstrap. More do not move an interval by what is printed of it.
+const DRAWS: usize = 2_000;
+
+/// A figure with the interval that holds it with 95 % confidence.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Estimate {
+    pub(crate) value: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+impl Estimate {
+    /// Half the width of the interval, as a share of the figure.
+    pub(crate) fn uncertainty(&self) -> f64 {
+        (self.high - self.low) / 2.0 / self.value.abs()
+    }
+}
+
+/// The ratio of two medians whose figures belong together by round. A round in which one of them was disturbed moves neither
+/// median far, unlike a median of ratios. The interval is that of a bootstrap over the rounds.
+pub(crate) fn ratio(column: &[f64], yardstick: &[f64]) -> Estimate {
+    estimate(column.len().min(yardstick.len()), |rounds| {
+        let pick = |series: &[f64]| rounds.iter().filter_map(|round| series.get(*round).copied()).collect();
+        let (above, below): (Vec<f64>, Vec<f64>) = (pick(column), pick(yardstick));
+        median(&above) / median(&below)
+    })
+}
+
+/// The median of a series.
+pub(crate) fn typical(series: &[f64]) -> Estimate {
+    estimate(series.len(), |rounds| {
+        median(&rounds.iter().filter_map(|round| series.get(*round).copied()).collect::<Vec<_>>())
+    })
+}
+
+/// A figure of all rounds, with the interval of the same figure over rounds that are drawn with repetition.
+fn estimate(rounds: usize, figure: impl Fn(&[usize]) -> f64) -> Estimate {
+    let all: Vec<usize> = (0..rounds).collect();
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    let mut drawn: Vec<f64> = (0..DRAWS)
+        .map(|_| figure(&all.iter().map(|_| random.below(rounds)).collect::<Vec<_>>()))
+        .filter(|value| value.is_finite())
+        .collect();
+    drawn.sort_by(f64::total_cmp);
+    let at = |share: f64| drawn.get((drawn.len() as f64 * share) as usize).copied().unwrap_or(f64::NAN);
+    Estimate { value: figure(&all), low: at(0.025), high: at(0.975) }
+}
+
+/// The value in the middle; NaN of nothing.
+pub(crate) fn median(series: &[f64]) -> f64 {
+    let mut sorted = series.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match (sorted.get(middle), sorted.len() % 2) {
+        (None, _) => f64::NAN,
+        (Some(upper), 0) => (sorted.get(middle - 1).unwrap_or(upper) + upper) / 2.0,
+        (Some(value), _) => *value,
+    }
+}
+
+/// The value below which this share of a sorted series lies; NaN of nothing.
+pub(crate) fn quantile(sorted: &[f64], share: f64) -> f64 {
+    let rank = (sorted.len() as f64 * share).ceil() as usize;
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
+}
+
+/// Xorshift: the same draws every time, so that a table made again from the same figures is the same table.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        ((u128::from(self.0) * bound as u128) >> 64) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_that_disturbed_the_yardstick_does_not_decide_the_ratio() {
+        let disturbed = ratio(&[20.0, 20.0, 20.0, 20.0, 20.0], &[10.0, 10.0, 10.0, 10.0, -5.0]);
+        assert_eq!(disturbed.value, 2.0);
+        assert!(disturbed.low <= 2.0 && disturbed.high >= 2.0, "{disturbed:?}");
+    }
+
+    #[test]
+    fn the_interval_narrows_with_the_rounds_and_holds_the_truth() {
+        // A spread of ±10 % around 30 over 10.
+        let series = |rounds: usize, middle: f64| -> Vec<f64> {
+            let mut random = Random(7 + rounds as u64 + middle as u64);
+            (0..rounds).map(|_| middle * (0.9 + random.below(2_001) as f64 / 10_000.0)).collect()
+        };
+        let few = ratio(&series(5, 30.0), &series(5, 10.0));
+        let many = ratio(&series(200, 30.0), &series(200, 10.0));
+        assert!(many.uncertainty() < few.uncertainty() / 2.0, "{few:?} {many:?}");
+        assert!(many.low < 3.0 && 3.0 < many.high, "{many:?}");
+    }
+
+    #[test]
+    fn steady_figures_have_no_interval() {
+        assert_eq!(typical(&[4.0; 9]), Estimate { value: 4.0, low: 4.0, high: 4.0 });
+        assert!(typical(&[]).value.is_nan());
+    }
+
+    #[test]
+    fn medians_of_even_counts_lie_between() {
+        assert_eq!(median(&[4.0, 1.0, 3.0, 2.0]), 2.5);
+        assert!(median(&[]).is_nan());
+    }
+
+    #[test]
+    fn quantiles_are_values_that_occurred() {
+        let sorted: Vec<f64> = (1..=100).map(f64::from).collect();
+        assert_eq!(
+            (quantile(&sorted, 0.5), quantile(&sorted, 0.99), quantile(&sorted, 1.0)),
+            (50.0, 99.0, 100.0)
+        );
+        assert!(quantile(&[], 0.5).is_nan());
+    }
+}
