@@ -46,7 +46,7 @@ const REQUESTS_PER_SECOND: u64 = 500;
 fn main() {
     let plain = log("without bodies", 200_000, 0, Text::Words);
     for (size, requests) in [(1_000, 50_000), (4_000, 20_000), (32_000, 4_000)] {
-        for (kind, name) in [(Text::Words, "JSON of few words"), (Text::Noise, "text that does not repeat")] {
+        for (kind, name) in [(Text::Words, "JSON of few words"), (Text::Noise, "hexadecimal numbers")] {
             let with = log(&format!("with a body of {size} bytes, {name}"), requests, size, kind);
             println!("  the body adds {} bytes", with.saturating_sub(plain));
         }
@@ -70,9 +70,12 @@ enum Text {
 struct Random(u64);
 
 impl Random {
+    /// SplitMix64, because identifiers of real traces do not compress.
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 24
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
     }
 
     fn body(&mut self, bytes: usize, kind: Text) -> String {
@@ -87,7 +90,7 @@ impl Random {
                     self.next() % 200,
                     self.next() % 100
                 ),
-                Text::Noise => write!(body, "\"{:010x}{:010x}\",", self.next(), self.next()),
+                Text::Noise => write!(body, "\"{:016x}{:016x}\",", self.next(), self.next()),
             };
         }
         body.truncate(bytes);
@@ -113,7 +116,7 @@ fn log(name: &str, requests: u64, body: usize, kind: Text) -> u64 {
             record.span_id = random.next().to_be_bytes().to_vec();
             let path = route.replace("{id}", &(random.next() % 1_000_000).to_string());
             let client = format!("10.0.{}.{}", random.next() % 8, random.next() % 256);
-            let id = format!("{:08x}-{:012x}", random.next() as u32, random.next());
+            let id = format!("{:08x}-{:016x}", random.next() as u32, random.next());
             let own = [("url.path", path), ("client.address", client), ("gatelens.request_id", id)];
             record.attributes.retain(|known| own.iter().all(|(key, _)| known.key != *key));
             record.attributes.extend(own.iter().map(|(key, value)| text(key, value)));
@@ -137,7 +140,7 @@ fn log(name: &str, requests: u64, body: usize, kind: Text) -> u64 {
     each
 }
 
-/// Fills counts: series that all change in each minute, as reports of each ten seconds.
+/// Fills counts: series that all change in each minute, in one report of each minute.
 fn counts() {
     for (consumers, minutes) in [(2, 240u64), (10, 240)] {
         let mut service = Service::start();
