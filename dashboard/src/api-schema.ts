@@ -303,7 +303,8 @@ export interface components {
         };
         Session: {
             required: boolean;
-            methods: "password"[];
+            methods: ("password" | "oidc")[];
+            provider: string | null;
             person: {
                 name: string;
                 /** @enum {string} */

@@ -33,8 +33,8 @@ pub struct Limits {
     pub answer_bytes: usize,
     /// Bytes of these that one peer may have, except that one answer is always allowed; beyond, 503.
     pub answer_bytes_per_peer: usize,
-    /// Requests on `/v1/*` of one peer without a token in a second, on the average of ten seconds; beyond, 429. A worker thread of Envoy
-    /// sends about three.
+    /// Requests on `/v1/*` of one peer without a token in a second, on the average of ten seconds; beyond, 429. A worker
+    /// thread of Envoy sends about three.
     pub sender_requests_per_second: u32,
     /// Bytes on `/v1/*` of one peer without a token in a second, on the average of ten seconds; beyond, 429.
     pub sender_bytes_per_second: u64,
@@ -88,6 +88,8 @@ pub struct Limits {
     pub preview_timeout: Duration,
     /// Passwords hashed at a time, each of which takes 19 MiB and tens of milliseconds of a core; further ones wait.
     pub sign_ins: usize,
+    /// Sign-ins that wait for the provider of OpenID Connect at a time; beyond, 503.
+    pub oidc_sign_ins: usize,
     /// Time for one query to read the store; beyond, 503.
     pub query_timeout: Duration,
     /// Points in one answer of `timeseries`.
@@ -155,6 +157,7 @@ impl Default for Limits {
             previews: 2,
             preview_timeout: Duration::from_secs(2),
             sign_ins: 1,
+            oidc_sign_ins: 8,
             query_timeout: Duration::from_secs(15),
             points: 11_000,
             groups: 10_000,

@@ -714,6 +714,61 @@ mod tests {
         assert!(hundred < 2 * one, "{one} and {hundred} hundred steps");
     }
 
+    /// A gateway that repeats a batch across the upgrade must not count twice, and its row keeps the number that its states
+    /// name.
+    #[test]
+    fn what_is_known_of_senders_before_they_had_environments_stays_known() {
+        use crate::model::{Identity, Signal};
+        use crate::store::accepted::Accepted;
+        use crate::store::gateways::{EpochKey, is_repeat, received};
+
+        const BEFORE: usize = 13;
+        let count = |file: &Connection, table: &str| -> i64 {
+            file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        };
+        for (tables, migrations) in [(METRICS, &METRICS_MIGRATIONS), (REQUESTS, &REQUESTS_MIGRATIONS)] {
+            let file = Connection::open_in_memory().unwrap();
+            file.execute_batch(SENDERS).unwrap();
+            file.execute_batch(tables).unwrap();
+            migrations[..BEFORE].iter().for_each(|migration| file.execute_batch(migration).unwrap());
+            file.execute_batch(
+                "INSERT INTO gateways VALUES (7, 'edge-1', 'e1', 's', 'prod', NULL, NULL, 3, 1, 2),
+                                             (9, 'edge-1', 'e2', 's', 'stage', NULL, NULL, 3, 1, 2);
+                 INSERT INTO sequences VALUES ('edge-1', 'e1', 1, x'01000100'), ('lost', 'e', 1, x'01000100');
+                 INSERT INTO batches VALUES ('edge-1', 'e1', 1, 1, 5), ('lost', 'e', 1, 1, 5);",
+            )
+            .unwrap();
+            let is_log = file.table_exists(None, "accepted").unwrap();
+            if is_log {
+                file.execute_batch("INSERT INTO accepted VALUES ('edge-1', 'e1', 20000, 4)").unwrap();
+            }
+            let accepted = |file: &Connection| {
+                let mut accepted = Accepted::default();
+                accepted.read(file).unwrap();
+                let [instance, epoch, environment] = ["edge-1", "e1", "prod"].map(str::to_owned);
+                accepted.of(&EpochKey { instance, epoch, environment })
+            };
+            // Files that nobody writes any more are read as they are.
+            assert_eq!(accepted(&file), if is_log { 4 } else { 0 });
+            migrations[BEFORE..].iter().for_each(|migration| file.execute_batch(migration).unwrap());
+            assert_eq!(accepted(&file), if is_log { 4 } else { 0 });
+            let identity = |environment: &str, sequence| Identity {
+                instance: "edge-1".to_owned(),
+                epoch: "e1".to_owned(),
+                environment: environment.into(),
+                sequence,
+            };
+            let repeat = |environment, sequence| {
+                is_repeat(&file, Signal::Logs, &identity(environment, sequence)).unwrap()
+            };
+            assert_eq!([repeat("prod", 1), repeat("prod", 2), repeat("stage", 1)], [true, false, false]);
+            assert!(received(&file, Signal::Logs, &identity("prod", 2)).unwrap().is_some());
+            let id = file.query_row("SELECT id FROM gateways WHERE epoch = 'e1'", [], |row| row.get(0));
+            assert_eq!(id, Ok(7));
+            assert_eq!(["gateways", "sequences", "batches"].map(|table| count(&file, table)), [2, 2, 2]);
+        }
+    }
+
     #[test]
     fn the_migration_counts_where_a_gateway_has_a_single_epoch() {
         let row =
