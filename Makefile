@@ -107,6 +107,10 @@ noisy-week: doctor ## Alerts over a seeded week of noise: its three incidents, n
 large-trial: doctor ## A trial of a rule over fourteen days of a hundred routes: its pieces and their time; takes minutes
 	@$(TIMED) "the large trial" cargo test --quiet -p gatelens-ingest --lib alerts::large -- --ignored --nocapture
 
+.PHONY: sizing
+sizing: doctor ## What requests, bodies and series take on disk, in processor time and in memory
+	@$(TIMED) "sizing" cargo bench --quiet -p gatelens-ingest --bench sizing
+
 .PHONY: attack
 attack: doctor ## What a sender can do to the service: memory, time, and what an innocent sender sees (ATTACK=bounds)
 	@ATTACK="$(ATTACK)" $(TIMED) "attacks" cargo bench --quiet -p gatelens-ingest --bench attack
