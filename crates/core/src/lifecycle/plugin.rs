@@ -243,7 +243,7 @@ impl Active {
     }
 
     fn record<H: Host>(&self, host: &H, request: &FinishedRequest<H>, bodies: Bodies, began_ns: u64) {
-        let held_bytes = bodies.held_bytes();
+        let bytes_to_redact = if bodies.held_bytes() > 0 { bodies.decoded_bytes() } else { 0 };
         let learned = self.worker.learned();
         if let Some(facts) = request.facts(host, &self.plan.request, learned.as_deref()) {
             let decision = decide(&self.plan.request.selection, &facts, || host.random());
@@ -264,9 +264,9 @@ impl Active {
             });
             self.hits.replace(hits);
         }
-        if held_bytes > 0 {
+        if bytes_to_redact > 0 {
             let spent_ns = host.now().saturating_sub(began_ns);
-            self.worker.usage().redacted(held_bytes, spent_ns);
+            self.worker.usage().redacted(bytes_to_redact, spent_ns);
             self.worker.with(|worker| worker.was_busy(spent_ns));
             return;
         }

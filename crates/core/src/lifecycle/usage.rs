@@ -87,7 +87,7 @@ impl Usage {
         self.debt_ns.get() == 0 && self.credit_ns.get() > 0
     }
 
-    /// A request with `bytes` of bodies took this time.
+    /// A request with at most `bytes` of decoded bodies took this time.
     pub(super) fn redacted(&self, bytes: usize, nanoseconds: u64) {
         let most_ns = (bytes as u64).saturating_mul(MAX_NS_PER_BYTE).saturating_add(MAX_NS_PER_BODY);
         let spent_ns = nanoseconds.min(most_ns);
