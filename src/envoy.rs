@@ -4,7 +4,6 @@
 //! and on header names that are not UTF-8. Callouts go through the SDK, whose dispatcher would panic on the answer to a
 //! callout that it does not know.
 
-use std::cell::Cell;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::Range;
 use std::ptr::null_mut;
@@ -14,12 +13,14 @@ use std::time::Duration;
 use gatelens_core::host::pairs::Pairs;
 use gatelens_core::host::{
     Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, Log, LogLevel,
-    PluginIdentity, Setup, SharedData, Stream, StreamInfo, Version,
+    PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
 };
 use gatelens_core::request::protocol::Protocol;
 use gatelens_model::Message;
 use gatelens_model::route_patterns::VERSION_HEADER;
 use proxy_wasm::types::Status;
+
+use crate::expression::{ABSENT_HEADER, Expression, Expressions, Values};
 
 /// The statuses that mean success; every other number is a failure, whatever its name.
 const OK: i32 = 0;
@@ -82,70 +83,8 @@ unsafe extern "C" {
 /// The gateway, as one root context sees it.
 #[derive(Debug, Default)]
 pub(crate) struct Envoy {
-    /// Envoy's handles of [`USUAL`] and [`ANY`], which belong to the root context.
-    usual: Cell<Option<Expression>>,
-    any: Cell<Option<Expression>>,
-    /// Requests for which [`USUAL`] is not tried.
-    untried: Cell<u8>,
-}
-
-/// The values of a [`StreamInfo`], all in one call instead of ten. Each value of the list costs most of a microsecond, and so
-/// do two tests of presence, whereas a sum of attributes costs little more than one of them: so small numbers share an
-/// integer, see [`Packed`]. Values that few requests need are not among them. An absent value fails the whole list: ordinary
-/// requests have all of these. The list is not closed, because a response header can follow.
-const USUAL: &str = "[request.duration, request.size, response.size, \
-    int(upstream.request_attempt_count) + 1 + response.flags * 65536 + response.code * 562949953421312 \
-    + (request.protocol == 'HTTP/1.1' ? 1152921504606846976 \
-    : request.protocol == 'HTTP/2' ? 2305843009213693952 \
-    : request.protocol == 'HTTP/3' ? 3458764513820540928 \
-    : request.protocol == 'HTTP/1.0' ? 4611686018427387904 : 0), \
-    source.address, response.backend_latency, xds.cluster_name";
-
-/// The same for requests that lack some of them, for example because the gateway responded itself: -1 and an empty text
-/// read as absent. It never has the response header.
-const ANY: &str = "[request.duration, request.size, response.size, \
-    (has(upstream.request_attempt_count) ? int(upstream.request_attempt_count) + 1 : 0) \
-    + response.flags * 65536 \
-    + (has(response.code) ? response.code * 562949953421312 : 0) \
-    + (request.protocol == 'HTTP/1.1' ? 1152921504606846976 \
-    : request.protocol == 'HTTP/2' ? 2305843009213693952 \
-    : request.protocol == 'HTTP/3' ? 3458764513820540928 \
-    : request.protocol == 'HTTP/1.0' ? 4611686018427387904 : 0), \
-    source.address, \
-    has(response.backend_latency) ? response.backend_latency : -1, \
-    has(xds.cluster_name) ? xds.cluster_name : '']";
-
-/// Requests after one that [`USUAL`] did not suit for which it is not tried: a gateway that responds to most requests itself
-/// pays for few attempts.
-const UNTRIED: u8 = 15;
-
-/// The small numbers that share an integer of [`USUAL`] and [`ANY`]: attempts and one (16 bits), response flags (33 bits), the
-/// status of the response (11 bits), and the protocol.
-#[derive(Clone, Copy)]
-struct Packed(u64);
-
-impl Packed {
-    fn attempts(self) -> Option<u64> {
-        (self.0 & 0xffff).checked_sub(1)
-    }
-
-    fn flags(self) -> u64 {
-        self.0 >> 16 & ((1 << 33) - 1)
-    }
-
-    fn response_code(self) -> Option<u64> {
-        Some(self.0 >> 49 & ((1 << 11) - 1)).filter(|code| *code != 0)
-    }
-
-    fn protocol(self) -> Option<Protocol> {
-        match self.0 >> 60 {
-            1 => Some(Protocol::Http11),
-            2 => Some(Protocol::Http2),
-            3 => Some(Protocol::Http3),
-            4 => Some(Protocol::Http10),
-            _ => None,
-        }
-    }
+    /// For the values of a [`StreamInfo`]; they belong to the root context.
+    expressions: Expressions,
 }
 
 impl Envoy {
@@ -193,38 +132,41 @@ impl Envoy {
     }
 
     fn evaluated_info(&self) -> Option<StreamInfo<Bytes>> {
-        match self.untried.get().checked_sub(1) {
-            Some(left) => self.untried.set(left),
-            None => match self.evaluate(self.usual.get()) {
-                Some(info) => return Some(info),
-                None => self.untried.set(UNTRIED),
-            },
+        let chosen = self.expressions.next();
+        if let Some(info) = self.evaluate(chosen) {
+            self.expressions.suited(chosen);
+            return Some(info);
         }
-        self.evaluate(self.any.get())
+        let info = self.evaluate(Values::Any).filter(|_| chosen != Values::Any)?;
+        self.expressions.did_not_suit(chosen, &info);
+        Some(info)
     }
 
-    fn evaluate(&self, expression: Option<Expression>) -> Option<StreamInfo<Bytes>> {
-        let buffer = self.foreign_function("expr_evaluate", &expression?)?;
+    fn evaluate(&self, values: Values) -> Option<StreamInfo<Bytes>> {
+        let buffer = self.foreign_function("expr_evaluate", &self.expressions.of(values)?)?;
         // A list comes as pairs whose second halves are empty.
         let list = Rc::new(Pairs::from_host(buffer));
-        let mut values = list.names();
-        let mut next = || values.next();
+        let mut parts = list.names();
+        let mut next = || parts.next();
         let part = |value: &[u8]| Bytes::Part { list: Rc::clone(&list), place: list.place(value) };
-        let (duration_ns, request_bytes, response_bytes) =
-            (number(next()?), number(next()?), number(next()?));
-        let packed = Packed(number(next()?)?);
+        // In the order of `Values::expression`.
         Some(StreamInfo {
-            duration_ns,
-            request_bytes,
-            response_bytes,
-            response_flags: Some(packed.flags()),
-            attempts: packed.attempts(),
-            protocol: packed.protocol(),
-            response_code: packed.response_code(),
+            duration_ns: number(next()?),
+            request_bytes: number(next()?),
+            response_bytes: number(next()?),
+            response_flags: number(next()?),
+            attempts: number(next()?),
+            protocol: Protocol::from_name(next()?),
             client_address: next().map(part),
+            response_code: number(next()?),
             upstream_ns: number(next()?),
             upstream_cluster: Some(next()?).filter(|name| !name.is_empty()).map(part),
-            response_header: next().map(part),
+            code_details: if values == Values::Usual { None } else { Some(part(next()?)) },
+            response_header: match next() {
+                None => SoleHeader::Unread,
+                Some(ABSENT_HEADER) => SoleHeader::Absent,
+                Some(value) => SoleHeader::Values(part(value)),
+            },
         })
     }
 
@@ -232,9 +174,6 @@ impl Envoy {
         self.foreign_function("expr_create", expression.as_bytes())?.try_into().ok()
     }
 }
-
-/// Envoy's handle of a compiled expression.
-type Expression = [u8; 4];
 
 impl Clock for Envoy {
     fn now(&self) -> u64 {
@@ -286,15 +225,10 @@ impl Setup for Envoy {
 
     /// Has Envoy compile the expressions; without them each attribute is asked for by itself.
     fn read_with_info(&self, response_header: Option<&str>) {
-        let mut usual = USUAL.to_owned();
         // Other characters of names would need escapes.
         let is_plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if let Some(name) = response_header.filter(is_plain) {
-            usual += &format!(", response.headers['{name}']");
-        }
-        usual.push(']');
-        self.usual.set(self.compile(&usual));
-        self.any.set(self.compile(ANY));
+        let header = response_header.filter(is_plain);
+        self.expressions.compile(|values| self.compile(&values.expression(header)));
     }
 
     fn set_tick_period(&self, period: Duration) {
@@ -380,7 +314,8 @@ impl Stream for Envoy {
             upstream_cluster: self.bytes(Attribute::ClusterName),
             protocol: self.protocol(),
             response_code: self.number(Attribute::ResponseCode),
-            response_header: None,
+            code_details: None,
+            response_header: SoleHeader::Unread,
         })
     }
 

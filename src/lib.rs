@@ -8,6 +8,7 @@
 #![deny(clippy::indexing_slicing, clippy::arithmetic_side_effects, clippy::unreachable)]
 
 mod envoy;
+mod expression;
 mod root;
 mod stream;
 #[cfg(feature = "trap")]

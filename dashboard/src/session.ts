@@ -61,6 +61,11 @@ export async function signIn(name: string, password: string): Promise<string | u
   }
 }
 
+/** The address at which a sign-in at the provider begins, to end at the view of another address. */
+export function providerSignIn({ pathname, search }: { pathname: string; search: string }): string {
+  return `/auth/start?${new URLSearchParams({ return: pathname + search }).toString()}`;
+}
+
 /** Signs out; whether that worked. */
 export async function signOut(): Promise<boolean> {
   try {

@@ -20,6 +20,7 @@ mod slots;
 mod stack;
 mod streams;
 mod templates;
+mod tls;
 mod tokens;
 mod traffic;
 mod trap;

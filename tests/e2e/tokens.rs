@@ -17,13 +17,13 @@ use super::stack::Mode;
 const WAVE: u64 = 5;
 
 /// A token, and its line for the file.
-struct Token {
-    token: String,
-    line: String,
+pub(super) struct Token {
+    pub(super) token: String,
+    pub(super) line: String,
 }
 
 impl Token {
-    fn make(name: &str, environment: &str) -> Self {
+    pub(super) fn make(name: &str, environment: &str) -> Self {
         let mut command = Command::new(paths::gatelens().unwrap());
         command.args(["token", "new", "--name", name, "--environment", environment]);
         let made = command.output().unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use gatelens_core::host::pairs::Pairs;
 use gatelens_core::host::{
     Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, Log, LogLevel,
-    PluginIdentity, Setup, SharedData, Stream, StreamInfo, Version,
+    PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
 };
 use gatelens_core::request::protocol::Protocol;
 use gatelens_model::Message;
@@ -279,7 +279,11 @@ impl Stream for RecordedHost {
             upstream_cluster: Some(part(b"upstream")),
             protocol: Some(Protocol::Http11),
             response_code: Some(200),
-            response_header: self.reads_content_type.get().then(|| part(b"application/json")),
+            code_details: None,
+            response_header: match self.reads_content_type.get() {
+                true => SoleHeader::Values(part(b"application/json")),
+                false => SoleHeader::Unread,
+            },
         }
     }
 

@@ -1,6 +1,6 @@
 //! The file of `gatelens serve --config`: YAML, of which JSON is a subset.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use gatelens_ingest::alerts::AlertsConfig;
 use gatelens_ingest::config::{Options, OptionsError};
@@ -81,13 +81,22 @@ pub(crate) fn problems(document: &Node) -> Vec<Problem> {
         let path = format!("alerts.{}", error.path);
         problems.push(Problem::error(place_of(document, &path), error.message).about(path));
     }
+    if let Err(OptionsError::Oidc { path, message }) = with_data(options.clone()).settle() {
+        let path = format!("oidc.{path}");
+        problems.push(Problem::error(place_of(document, &path), message).about(path));
+    }
     let readable = options.secret_files().into_iter().filter(|(_, file)| is_readable_by_others(file));
     problems.extend(readable.map(|(key, file)| {
-        let place = document.key_place(key.split('.').next().unwrap_or(key));
+        let place = place_of(document, key);
         let message = format!("others can read {0}: chmod 600 {0}", file.display());
         Problem::warning(place, message).about(key)
     }));
     problems
+}
+
+/// The options with a directory for the data, which may be given by a flag.
+fn with_data(options: Options) -> Options {
+    options.over(Options { data: Some(PathBuf::from("data")), ..Options::default() })
 }
 
 /// The place of a path such as `alerts.rules[2].above`, or of the nearest key above it that is in the file.

@@ -183,6 +183,10 @@ fn a_defect_is_shown_where_it_is_in_the_file() {
         "FILE:4:14: error: version: ",
     );
 
+    // As `kubectl get -o yaml` prints several resources.
+    let list = "apiVersion: v1\nkind: List\nitems:\n- kind: Deployment\n  spec: {}\n- kind: WasmPlugin\n  metadata: {name: gatelens}\n  spec:\n    failStrategy: FAIL_OPEN\n    pluginConfig:\n      version: 1\n      ingest: {clutser: a}\n";
+    refused(list, &format!("FILE:12:16: {typo}"));
+
     // In the text that an Envoy configuration holds, in each way of writing one.
     let filter = |value: &str| {
         format!(

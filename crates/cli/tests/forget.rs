@@ -5,6 +5,7 @@
 mod support;
 
 use gatelens_testkit::export::{Frame, MINUTE, Made, NOON, log, made, text};
+use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -139,6 +140,50 @@ fn an_inventor_goes_with_its_series_and_others_keep_theirs() {
     send(&service, EDGE, 2, &[of("acme", "/a"), of("acme", "/a"), of("globex", "/b"), of("globex", "/b")]);
     *kept.get_mut(&("globex".to_owned(), "/b".to_owned())).unwrap() += 1;
     assert_eq!(counted(&service), kept);
+    service.stop();
+}
+
+/// Differences leave no state behind: only the counts of each minute name the gateway.
+#[test]
+fn an_instance_that_sends_differences_goes_and_others_keep_theirs() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path());
+    let add = |service: &Service, sender: Sender, sequence: u64, all: &[Made]| {
+        let frame =
+            Frame { temporality: AggregationTemporality::Delta, ..Frame::at(NOON + sequence * MINUTE) };
+        assert!(service.send("/v1/metrics", sender, sequence, &frame.of(all)));
+    };
+    add(&service, EDGE, 1, &[of("acme", "/a"), of("acme", "/a")]);
+    add(&service, OTHER, 1, &[of("acme", "/a"), of("x1", "/x")]);
+    // Both in one minute of one series.
+    add(&service, EDGE, 2, &[of("acme", "/a"), of("globex", "/b")]);
+    add(&service, OTHER, 2, &[of("acme", "/a"), of("acme", "/a")]);
+    // A sender of cumulative counts shares the series, too.
+    send(&service, INVENTOR, 2, &[of("acme", "/a")]);
+    let counts = counted(&service);
+    let shared = ("acme".to_owned(), "/a".to_owned());
+    assert_eq!(counts[&shared], 7);
+    let said = forget(dir.path(), &["--instance", "edge-2", "--dry-run"], 0);
+    assert!(said.contains("4 requests counted in 1 series") && said.contains("1 gateways stay"), "{said}");
+    assert_eq!(counted(&service), counts);
+    service.stop();
+    silence(dir.path());
+    let said = forget(dir.path(), &["--instance", "edge-2", "--yes"], 0);
+    assert!(said.starts_with("removed: 4 requests counted in 1 series"), "{said}");
+    assert!(said.contains("1 series stay"), "{said}");
+    let service = Service::start(dir.path());
+    let mut kept = without(&counts, |consumer, _| consumer == "x1");
+    *kept.get_mut(&shared).unwrap() -= 3;
+    assert_eq!(counted(&service), kept);
+    // A repeat of one that stays is known, and the one that went begins anew.
+    add(&service, EDGE, 2, &[of("acme", "/a"), of("globex", "/b")]);
+    add(&service, OTHER, 3, &[of("acme", "/a"), of("x1", "/x")]);
+    *kept.get_mut(&shared).unwrap() += 1;
+    kept.insert(("x1".to_owned(), "/x".to_owned()), 1);
+    assert_eq!(counted(&service), kept);
+    // By consumer, the differences of all gateways go.
+    forget(dir.path(), &["--consumer", "acme", "--yes"], 0);
+    assert_eq!(counted(&service), without(&kept, |consumer, _| consumer == "acme"));
     service.stop();
 }
 

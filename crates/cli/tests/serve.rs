@@ -263,3 +263,63 @@ fn check_takes_the_options_of_the_service() {
     let output = gatelens(&["check", config.to_str().unwrap()]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), format!("{}: ok\n", config.display()));
 }
+
+#[test]
+fn check_finds_a_wrong_sign_in_by_openid_connect_at_its_place() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("serve.yaml");
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "x").unwrap();
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let right = "  issuer: https://id.example.com\n  client_id: gatelens\n  default_role: viewer\n";
+    let check = |top: &str, oidc: &str| {
+        let text = format!("listen: 0.0.0.0:4318\n{top}\noidc:\n{right}{oidc}");
+        std::fs::write(&config, text).unwrap();
+        let output = gatelens(&["check", config.to_str().unwrap()]).output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap().replace(config.to_str().unwrap(), "FILE");
+        (output.status.code(), said)
+    };
+    let page = "  page_url: https://gatelens.example.com\n";
+    assert_eq!(check("host: [gatelens.example.com]", page), (Some(0), "FILE: ok\n".to_owned()));
+    for (top, oidc, place, words) in [
+        ("host: [a.example]", "  client_secret: x\n", ":7:3: ", "did you mean `client_secret_file`?"),
+        ("host: [a.example]", page, ":7:3: ", "oidc.page_url: requests for the name in"),
+        ("host: [a.example]", "", ":3:1: ", "the address of the page is missing"),
+        ("data: d", "  page_url: http://gatelens.example.com\n", ":7:3: ", "must begin with https://"),
+        ("data: d", "  scopes: [openid, a b]\n", ":7:20: ", "oidc.scopes[1]"),
+        ("data: d", "  role_claim: groups\n  roles: {admins: [a]}\n", ":8:11: ", "did you mean `admin`?"),
+    ] {
+        let (status, said) = check(top, oidc);
+        assert_eq!(status, Some(1), "{oidc}: {said}");
+        assert!(said.starts_with(&format!("FILE{place}")) && said.contains(words), "{oidc}: {said}");
+    }
+    let readable = format!("{page}  client_secret_file: {}\n", secret.display());
+    let (status, said) = check("host: [gatelens.example.com]", &readable);
+    assert!(status == Some(0) && said.contains("FILE:8:3: warning: oidc.client_secret_file"), "{said}");
+}
+
+#[test]
+fn the_flag_oidc_names_a_file_with_the_keys_of_the_section() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, file) = (dir.path().join("data"), dir.path().join("oidc.yaml"));
+    let serve = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        let arguments = ["serve", "--listen", "0.0.0.0:0", "--data", data.to_str().unwrap()];
+        let output = gatelens(&arguments).args(["--oidc", file.to_str().unwrap()]).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let right = "issuer: https://id.example.com\nclient_id: gatelens\ndefault_role: viewer\n";
+    for (text, words) in [
+        ("issuer: https://id.example.com\n", "client_id: `client_id` is missing"),
+        ("issuer: https://id.example.com\nclient_secret: hidden\n", "unknown field"),
+        (right, "the address of the page is missing"),
+        (&format!("{right}page_url: https://a.example\n"), "add it as `host`"),
+    ] {
+        let (status, said) = serve(text);
+        assert!(status == Some(2) && said.contains(words) && !said.contains("hidden"), "{text}: {said}");
+    }
+    // It is a sign-in, so that beyond loopback only the tokens of senders are missing.
+    let (status, said) = serve(&format!("{right}page_url: https://10.0.0.1\n"));
+    assert!(status == Some(1) && said.contains("Missing: --sender-tokens FILE. "), "{said}");
+}

@@ -5,7 +5,7 @@
 pub mod pairs;
 mod stream;
 
-pub use stream::{Certificate, HeaderMap, Stream, StreamInfo};
+pub use stream::{Certificate, HeaderMap, SoleHeader, Stream, StreamInfo};
 
 use std::time::Duration;
 

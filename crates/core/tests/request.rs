@@ -119,14 +119,36 @@ fn a_plain_request_takes_two_reads_and_others_what_they_need() {
 }
 
 #[test]
+fn a_host_that_tests_presence_saves_the_reads_of_what_is_absent() {
+    let gateway = FakeGateway::starting_at(1_700_000_000_000_000_000);
+    let check = |options: &str, request: FakeStream, reads: u32| {
+        let text = format!(r#"{{"version": 1, "ingest": {{"cluster": "gatelens_ingest"}}{options}}}"#);
+        let worker = Worker::start(&gateway, &text);
+        worker.host.test_presence();
+        worker.host.take_reads();
+        worker.finish(request);
+        assert_eq!(worker.host.take_reads(), reads, "{options}");
+    };
+    check("", request(), 2);
+    // The code details are among the values.
+    check("", request().int(Attribute::ResponseFlags, 4), 2);
+    check(r#", "capture": {"response_headers": ["etag"]}"#, request(), 2);
+    // It can be repeated.
+    check("", request().response_header("content-type", "text/html"), 3);
+}
+
+#[test]
 fn a_response_header_is_logged_the_same_whether_it_is_read_alone_or_with_all() {
-    let logged = |names: &str, values: &[&str]| {
+    let read = |names: &str, values: &[&str], tests_presence: bool| {
         let text = format!(
             r#"{{"version": 1, "ingest": {{"cluster": "c"}}, "capture": {{"response_headers": [{names}]}}}}"#
         );
         let host = FakeGateway::starting_at(1_700_000_000_000_000_000).worker(&text);
         let plan = Plan::read(&text, &PluginIdentity::default()).unwrap();
         host.read_with_info(plan.request.only_response_header.as_deref());
+        if tests_presence {
+            host.test_presence();
+        }
         let response = FakeStream::new("GET", "/a", 200).response_header(":status", "200");
         host.finish(values.iter().fold(response, |stream, value| stream.response_header("x-a", value)));
         let request = FinishedRequest::read(&host, &plan.request);
@@ -139,12 +161,14 @@ fn a_response_header_is_logged_the_same_whether_it_is_read_alone_or_with_all() {
         });
         (headers, host.take_reads())
     };
+    let logged = |names: &str, values: &[&str]| read(names, values, false);
     let values: [&[&str]; 7] =
         [&["a"], &[], &[""], &["", "a"], &["a", "b"], &["a,b"], &["https://ann:x@host/?token=s3cr3t"]];
     for values in values {
         let (alone, of_two) = (logged(r#""X-A""#, values), logged(r#""x-a", "x-b""#, values));
         assert_eq!(alone.0, of_two.0, "{values:?}");
         assert_eq!(alone.0.len(), values.len(), "{values:?}");
+        assert_eq!(read(r#""X-A""#, values, true).0, alone.0, "{values:?}");
     }
     // With the code details, because nothing says that the upstream responded.
     assert_eq!((logged(r#""x-a""#, &["a"]).1, logged(r#""x-a""#, &[""]).1), (3, 4));

@@ -62,17 +62,11 @@ fn main() {
 fn serve(data: &Path) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
-        let limits = limits();
-        let server = Server::bind(support::config(data.to_owned(), limits)).await.unwrap();
+        let server = Server::bind(support::config(data.to_owned(), Limits::default())).await.unwrap();
         println!("{}", server.local_addr());
         std::io::stdout().flush().unwrap();
         server.run(std::future::pending()).await;
     });
-}
-
-/// The ordinary bounds, except that a sender is known after a second instead of a day.
-fn limits() -> Limits {
-    Limits { known_after: Duration::from_secs(1), ..Limits::default() }
 }
 
 /// An ordinary batch of counters and one of the log, decoded without the service.
@@ -177,9 +171,10 @@ fn bounds() {
     service.suffer(|| at_once(8, || service.post("/v1/metrics", PROTOBUF, &body)));
 }
 
-/// 500,000 invented series in five requests; a gateway that was there before has a new route afterwards.
+/// 500,000 invented series in five requests, under the name of a service whose gateway has been there for two days; that
+/// gateway has a new route afterwards.
 fn series() {
-    let service = Service::start(None);
+    let mut service = Service::start(None);
     let now = now();
     let known = |routes: &[&'static str]| {
         let all: Vec<_> = routes.iter().map(|route| made(route, 200, 0.1)).collect();
@@ -187,7 +182,7 @@ fn series() {
     };
     let first = service.post("/v1/metrics", PROTOBUF, &gzip(&known(&["/before"])));
     println!("a known gateway: {first:?}");
-    std::thread::sleep(Duration::from_millis(2500));
+    service.age();
     let bodies: Vec<_> = (0..5)
         .map(|part| {
             let of = |i: usize| HistogramDataPoint {
@@ -360,7 +355,7 @@ struct Service {
     child: Child,
     url: String,
     agent: ureq::Agent,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// Status, partial success or message, and time of an answer; or the end of the connection.
@@ -370,6 +365,25 @@ impl Service {
     /// `address_space` is a limit in KiB.
     fn start(address_space: Option<u64>) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        let (child, url) = Self::run(dir.path(), address_space);
+        let config = ureq::Agent::config_builder().http_status_as_error(false);
+        Self { child, url, agent: config.build().new_agent(), dir }
+    }
+
+    /// Starts again, and all that was seen before was seen two days earlier.
+    fn age(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let file = rusqlite::Connection::open(self.dir.path().join("data/metrics.db")).unwrap();
+        let two_days = 2 * 24 * 3600 * SECOND as i64;
+        let aged = file.execute("UPDATE gateways SET first_seen = first_seen - ?", [two_days]).unwrap();
+        assert_eq!(aged, 1, "there must be one gateway");
+        drop(file);
+        (self.child, self.url) = Self::run(self.dir.path(), None);
+    }
+
+    /// A process of the service, and its URL.
+    fn run(dir: &Path, address_space: Option<u64>) -> (Child, String) {
         let mut command = match address_space {
             None => Command::new(std::env::current_exe().unwrap()),
             Some(limit) => {
@@ -379,12 +393,10 @@ impl Service {
                 shell
             }
         };
-        let mut child =
-            command.arg("serve").arg(dir.path().join("data")).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.arg("serve").arg(dir.join("data")).stdout(Stdio::piped()).spawn().unwrap();
         let mut address = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        Self { child, url: format!("http://{}", address.trim()), agent: config.new_agent(), _dir: dir }
+        (child, format!("http://{}", address.trim()))
     }
 
     fn post(&self, path: &str, kind: &str, body: &[u8]) -> Outcome {

@@ -14,8 +14,9 @@ use serde::Deserialize;
 pub use units::{Days, Size, UnitError};
 
 use crate::alerts::AlertsConfig;
-use crate::auth::AccessConfig;
-use crate::http::{Cidr, Config, HostName, Network, TlsFiles};
+use crate::auth::oidc::check_page_url;
+use crate::auth::{AccessConfig, OidcConfig};
+use crate::http::{Cidr, Config, HostName, Network, TlsFiles, is_own_name};
 use crate::limits::Limits;
 use crate::retention::Retention;
 
@@ -63,12 +64,18 @@ keys!(
     log_format,
     log_level,
     max_disk,
+    oidc,
     reader_requests_per_second,
     sender_bytes_per_second,
     sender_requests_per_second,
     sender_tokens,
+    series,
+    series_per_environment,
+    series_per_sender,
     tls_cert,
     tls_key,
+    token_bytes_per_second,
+    token_requests_per_second,
     trusted_proxy,
     users,
 );
@@ -96,10 +103,15 @@ pub struct Options {
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/sender-tokens.yaml"])))]
     pub sender_tokens: Option<PathBuf>,
     /// File with the people who sign in, as `gatelens user add` makes them, and with the tokens of programs that read. A
-    /// change is in force within a second. Without it, everybody who reaches the port reads everything.
+    /// change is in force within a second. Without it and without `oidc`, everybody who reaches the port reads everything.
     #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/users.yaml"])))]
     pub users: Option<PathBuf>,
+    /// Sign-in by OpenID Connect, besides `users` or alone: a section of the file, or as a flag a file with the keys of that
+    /// section. docs/access.md describes the keys.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE", value_parser = OidcConfig::from_file))]
+    #[cfg_attr(feature = "schema", schemars(with = "OidcConfig", extend("examples" = [serde_json::json!({"issuer": "https://id.example.com", "client_id": "gatelens"})])))]
+    pub oidc: Option<OidcConfig>,
     /// Listen beyond loopback although senders or people need not prove who they are. Whoever reaches the port can then
     /// read everything or store false data.
     #[cfg_attr(feature = "clap", arg(long, num_args = 0, default_missing_value = "true"))]
@@ -131,14 +143,37 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 256, "examples" = [512])))]
     pub connections_per_peer: Option<NonZeroU32>,
-    /// Requests of one client address on `/v1/*` in a second, on the average of ten seconds. Default 2,000.
+    /// Requests of one client address on `/v1/*` in a second, except those with a token, on the average of ten seconds.
+    /// Default 2,000.
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 2000, "examples" = [10_000])))]
     pub sender_requests_per_second: Option<NonZeroU32>,
-    /// Bytes of one client address on `/v1/*` in a second, as sent, on the average of ten seconds. Default 64MiB.
+    /// Bytes of one client address on `/v1/*` in a second, as sent, except those with a token, on the average of ten seconds.
+    /// Default 64MiB.
     #[cfg_attr(feature = "clap", arg(long, value_name = "SIZE"))]
     #[cfg_attr(feature = "schema", schemars(with = "Size", extend("default" = "64MiB", "examples" = ["256MiB"])))]
     pub sender_bytes_per_second: Option<Size>,
+    /// Requests on `/v1/*` in a second of all senders whose tokens have one name and environment, from whichever addresses,
+    /// on the average of ten seconds. Default 10,000.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 10_000, "examples" = [500])))]
+    pub token_requests_per_second: Option<NonZeroU32>,
+    /// Bytes of these requests in a second, as sent, on the average of ten seconds. Default 256MiB.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "SIZE"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Size", extend("default" = "256MiB", "examples" = ["16MiB"])))]
+    pub token_bytes_per_second: Option<Size>,
+    /// Series that are kept apart. Points of further ones are rejected. Each takes about 1 KB of memory. Default 500,000.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 500_000, "examples" = [100_000])))]
+    pub series: Option<NonZeroU32>,
+    /// Series of one environment, which is what a sender's token is for. Default four fifths of `series`.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("examples" = [200_000])))]
+    pub series_per_environment: Option<NonZeroU32>,
+    /// Series of one service in one environment. Default a quarter of `series`.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("examples" = [250_000])))]
+    pub series_per_sender: Option<NonZeroU32>,
     /// Requests of one client address on the page and its API in a second, on the average of ten seconds. Default 200.
     #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
     #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 200, "examples" = [1000])))]
@@ -215,6 +250,14 @@ pub enum OptionsError {
         /// The key that it needs.
         missing: &'static str,
     },
+    /// The section `oidc` cannot be used.
+    #[error("`oidc.{path}`: {message}")]
+    Oidc {
+        /// The key in the section.
+        path: String,
+        /// The fault, and what to do.
+        message: String,
+    },
     /// A bound of zero would refuse everything.
     #[error(
         "the option `{key}` is 0, which would refuse everything: give more, or leave it out for the default"
@@ -255,7 +298,9 @@ impl Options {
     pub fn secret_files(&self) -> Vec<(&'static str, &Path)> {
         let files =
             [("sender_tokens", &self.sender_tokens), ("tls_key", &self.tls_key), ("users", &self.users)];
-        files.into_iter().filter_map(|(key, file)| Some((key, file.as_deref()?))).collect()
+        let files = files.into_iter().filter_map(|(key, file)| Some((key, file.as_deref()?)));
+        let of_oidc = self.oidc.as_ref().and_then(OidcConfig::secret_file);
+        files.chain(of_oidc.map(|file| ("oidc.client_secret_file", file))).collect()
     }
 
     /// The configuration, with the defaults of what is not given.
@@ -279,16 +324,32 @@ impl Options {
             limits.sender_requests_per_second = requests;
         }
         if let Some(bytes) = self.sender_bytes_per_second {
-            limits.sender_bytes_per_second = match bytes.bytes() {
-                0 => return Err(OptionsError::Zero { key: "sender_bytes_per_second" }),
-                bytes => bytes,
-            };
+            limits.sender_bytes_per_second = not_zero("sender_bytes_per_second", bytes)?;
+        }
+        if let Some(requests) = number(self.token_requests_per_second) {
+            limits.token_requests_per_second = requests;
+        }
+        if let Some(bytes) = self.token_bytes_per_second {
+            limits.token_bytes_per_second = not_zero("token_bytes_per_second", bytes)?;
+        }
+        if let Some(series) = number(self.series) {
+            limits.share_series(series as usize);
+        }
+        if let Some(series) = number(self.series_per_environment) {
+            limits.series_per_environment = series as usize;
+        }
+        if let Some(series) = number(self.series_per_sender) {
+            limits.series_per_sender = series as usize;
         }
         if let Some(requests) = number(self.reader_requests_per_second) {
             limits.reader_requests_per_second = requests;
         }
+        let listen = self.listen.unwrap_or(default::LISTEN);
+        let alerts = self.alerts.unwrap_or_default();
+        let hosts = self.host.unwrap_or_default();
+        let oidc = self.oidc.map(|oidc| sign_in(oidc, &alerts, &hosts, listen)).transpose()?;
         Ok(Config {
-            listen: self.listen.unwrap_or(default::LISTEN),
+            listen,
             data: self.data.ok_or(OptionsError::Missing { key: "data" })?,
             limits,
             retention: Retention {
@@ -299,18 +360,49 @@ impl Options {
                 audit: days(self.keep_audit, default::AUDIT),
                 ..Retention::default()
             },
-            network: Network {
-                hosts: self.host.unwrap_or_default(),
-                trusted_proxies: self.trusted_proxy.unwrap_or_default(),
-                tls,
-            },
+            network: Network { hosts, trusted_proxies: self.trusted_proxy.unwrap_or_default(), tls },
             access: AccessConfig {
                 sender_tokens: self.sender_tokens,
                 users: self.users,
+                oidc,
                 insecure: self.insecure.unwrap_or_default(),
             },
-            alerts: self.alerts.unwrap_or_default(),
+            alerts,
         })
+    }
+}
+
+/// The sign-in with the address of the page, which the provider sends people to. It never comes from a request, because a
+/// stranger chooses the `Host` of one.
+fn sign_in(
+    mut oidc: OidcConfig,
+    alerts: &AlertsConfig,
+    hosts: &[HostName],
+    listen: SocketAddr,
+) -> Result<OidcConfig, OptionsError> {
+    let wrong = |path: &str, message: String| OptionsError::Oidc { path: path.to_owned(), message };
+    oidc.check().map_err(|error| wrong(&error.path, error.message))?;
+    oidc.page_url = oidc.page_url.or_else(|| alerts.page_url.clone());
+    let Some(url) = &oidc.page_url else {
+        if listen.ip().to_canonical().is_loopback() {
+            return Ok(oidc);
+        }
+        let message =
+            "the address of the page is missing: write https:// and the name by which people reach it";
+        return Err(wrong("page_url", message.to_owned()));
+    };
+    let uri = check_page_url(url).map_err(|message| wrong("page_url", message))?;
+    if !is_own_name(uri.host().unwrap_or_default(), hosts) {
+        let message = format!("requests for the name in {url} would be refused: add it as `host`");
+        return Err(wrong("page_url", message));
+    }
+    Ok(oidc)
+}
+
+fn not_zero(key: &'static str, size: Size) -> Result<u64, OptionsError> {
+    match size.bytes() {
+        0 => Err(OptionsError::Zero { key }),
+        bytes => Ok(bytes),
     }
 }
 
@@ -395,6 +487,26 @@ mod tests {
         assert_eq!((config.limits.connections, config.limits.visitors), (10, 5));
         assert!(Options::parse(r#"{"trusted_proxy": ["10.0.0.0/99"]}"#).is_err());
         assert!(Options::parse(r#"{"connections": 0}"#).is_err());
+        check(r#"{"data": "d", "token_bytes_per_second": "0 B"}"#, "would refuse everything");
+    }
+
+    #[test]
+    fn the_shares_of_senders_follow_the_number_of_series() {
+        let limits = |text: &str| Options::parse(text).unwrap().settle().unwrap().limits;
+        let shares = |limits: Limits| {
+            [
+                limits.series,
+                limits.series_per_environment,
+                limits.series_per_sender,
+                limits.series_of_strangers,
+            ]
+        };
+        assert_eq!(shares(limits(r#"{"data": "d"}"#)), [500_000, 400_000, 125_000, 100_000]);
+        assert_eq!(shares(limits(r#"{"data": "d", "series": 1000}"#)), [1000, 800, 250, 200]);
+        let own = r#"{"data": "d", "series": 1000, "series_per_environment": 7, "series_per_sender": 1}"#;
+        assert_eq!(shares(limits(own)), [1000, 7, 1, 200]);
+        assert_eq!(shares(limits(r#"{"data": "d", "series": 1}"#)), [1, 1, 1, 1]);
+        assert_eq!(limits(r#"{"data": "d", "token_requests_per_second": 3}"#).token_requests_per_second, 3);
     }
 
     #[test]

@@ -30,7 +30,9 @@ mod wire;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use auth::{AccessConfig, AccessError, NewToken, Role, TokenOwner, user_line};
+pub use auth::{
+    AccessConfig, AccessError, NewToken, OidcConfig, OidcError, OidcRoles, Role, TokenOwner, user_line,
+};
 pub use http::{
     Cidr, Config, HostName, Network, NotACidr, NotAHostName, Server, StartError, TlsError, TlsFiles,
 };

@@ -33,11 +33,16 @@ pub struct Limits {
     pub answer_bytes: usize,
     /// Bytes of these that one peer may have, except that one answer is always allowed; beyond, 503.
     pub answer_bytes_per_peer: usize,
-    /// Requests on `/v1/*` of one peer in a second, on the average of ten seconds; beyond, 429. A worker thread of Envoy
-    /// sends about three.
+    /// Requests on `/v1/*` of one peer without a token in a second, on the average of ten seconds; beyond, 429. A worker
+    /// thread of Envoy sends about three.
     pub sender_requests_per_second: u32,
-    /// Bytes on `/v1/*` of one peer in a second, on the average of ten seconds; beyond, 429.
+    /// Bytes on `/v1/*` of one peer without a token in a second, on the average of ten seconds; beyond, 429.
     pub sender_bytes_per_second: u64,
+    /// Requests on `/v1/*` of one sender with tokens in a second, from all of its addresses, on the average of ten seconds;
+    /// beyond, 429. It takes the place of the bound of its addresses.
+    pub token_requests_per_second: u32,
+    /// Bytes on `/v1/*` of one sender with tokens in a second, in the same way; beyond, 429.
+    pub token_bytes_per_second: u64,
     /// Requests on other paths of one peer in a second, on the average of ten seconds; beyond, 429.
     pub reader_requests_per_second: u32,
     /// Time for a request's body to arrive; a slower one is answered 408.
@@ -56,16 +61,19 @@ pub struct Limits {
     pub writer_queue: usize,
     /// Series that the store keeps apart; points of further ones are rejected in the answer's partial success.
     pub series: usize,
+    /// Series of one environment, which is what a sender's token proves.
+    pub series_per_environment: usize,
     /// Series of one service in one environment.
     pub series_per_sender: usize,
     /// Series that all strangers together make on one UTC day: instances that are seen for less than
-    /// [`known_after`](Self::known_after).
+    /// [`known_after`](Self::known_after). Those with tokens of an environment have a bound of this size for each
+    /// environment.
     pub series_of_strangers: usize,
     /// Instances that are new on one UTC day; data of further ones is rejected in the answer's partial success.
     pub new_instances: usize,
     /// Those of one service in one environment.
     pub new_instances_per_sender: usize,
-    /// Those of all strangers together.
+    /// Those of all strangers together; with tokens of an environment, those of the strangers in it.
     pub new_instances_of_strangers: usize,
     /// Time after which an instance, or a service in an environment, is no stranger.
     pub known_after: Duration,
@@ -80,6 +88,8 @@ pub struct Limits {
     pub preview_timeout: Duration,
     /// Passwords hashed at a time, each of which takes 19 MiB and tens of milliseconds of a core; further ones wait.
     pub sign_ins: usize,
+    /// Sign-ins that wait for the provider of OpenID Connect at a time; beyond, 503.
+    pub oidc_sign_ins: usize,
     /// Time for one query to read the store; beyond, 503.
     pub query_timeout: Duration,
     /// Points in one answer of `timeseries`.
@@ -99,6 +109,16 @@ pub struct Limits {
     pub stop_timeout: Duration,
 }
 
+impl Limits {
+    /// Sets the number of series, and gives an environment, a sender and all strangers their shares of it.
+    pub(crate) fn share_series(&mut self, series: usize) {
+        self.series = series;
+        self.series_per_environment = (series * 4 / 5).max(1);
+        self.series_per_sender = (series / 4).max(1);
+        self.series_of_strangers = (series / 5).max(1);
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -115,6 +135,8 @@ impl Default for Limits {
             answer_bytes_per_peer: 64 << 20,
             sender_requests_per_second: 2_000,
             sender_bytes_per_second: 64 << 20,
+            token_requests_per_second: 10_000,
+            token_bytes_per_second: 256 << 20,
             reader_requests_per_second: 200,
             body_timeout: Duration::from_secs(30),
             body_bytes: 16 << 20,
@@ -123,6 +145,7 @@ impl Default for Limits {
             decoders: 2,
             writer_queue: 64,
             series: 500_000,
+            series_per_environment: 400_000,
             series_per_sender: 125_000,
             series_of_strangers: 100_000,
             new_instances: 20_000,
@@ -134,6 +157,7 @@ impl Default for Limits {
             previews: 2,
             preview_timeout: Duration::from_secs(2),
             sign_ins: 1,
+            oidc_sign_ins: 8,
             query_timeout: Duration::from_secs(15),
             points: 11_000,
             groups: 10_000,

@@ -1,14 +1,17 @@
 //! Who may send and who may read.
 
-use crate::support::otlp::{Frame, NOON, log, made};
+use crate::support::otlp::{Frame, NOON, log, made, text};
 use crate::support::{Answer, PROTOBUF, Service};
 use gatelens_ingest::{AccessConfig, Limits, NewToken, TokenOwner};
 use gatelens_testkit::wait;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
 use prost::Message;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
+const ENVIRONMENT: &str = "deployment.environment.name";
 const EVER: &str = "from=2026-06-01T00:00:00Z&to=2026-07-01T00:00:00Z";
 
 /// A service that asks senders for tokens, and the file of tokens.
@@ -20,14 +23,28 @@ struct Guarded {
 
 impl Guarded {
     fn start(lines: &str) -> Self {
+        Self::with(lines, Limits::default())
+    }
+
+    fn with(lines: &str, limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let tokens = dir.path().join("tokens.yaml");
         fs::write(&tokens, lines).unwrap();
         let access = AccessConfig { sender_tokens: Some(tokens.clone()), ..AccessConfig::default() };
-        Self { service: Service::guarded(Limits::default(), access), tokens, _dir: dir }
+        Self { service: Service::guarded(limits, access), tokens, _dir: dir }
     }
 
     fn send(&self, authorization: Option<&str>, sequence: u64, message: &impl Message) -> Answer {
+        self.send_to("/v1/logs", authorization, sequence, message)
+    }
+
+    fn send_to(
+        &self,
+        path: &str,
+        authorization: Option<&str>,
+        sequence: u64,
+        message: &impl Message,
+    ) -> Answer {
         let sequence = sequence.to_string();
         let mut headers = vec![
             ("content-type", PROTOBUF),
@@ -36,7 +53,7 @@ impl Guarded {
             ("x-gatelens-sequence", &sequence),
         ];
         headers.extend(authorization.map(|value| ("authorization", value)));
-        self.service.post("/v1/logs", &headers, &message.encode_to_vec())
+        self.service.post(path, &headers, &message.encode_to_vec())
     }
 
     fn rows(&self) -> usize {
@@ -97,6 +114,101 @@ fn a_token_reports_for_its_environment_only() {
     assert_eq!(guarded.rows(), 0);
     guarded.send(Some(&own), 1, &logs).accepted();
     assert_eq!(guarded.rows(), 1);
+}
+
+/// The sequence numbers and the states of counters belong to an instance, an epoch and an environment. The first two can be
+/// read by whoever may look at the page; the third is proven by the token.
+#[test]
+fn a_sender_of_another_environment_cannot_use_up_the_numbers_of_a_gateway() {
+    let (prod, stage) = (token("edge", "prod"), token("stage", "stage"));
+    let mut guarded = Guarded::start(&format!("{}\n{}\n", prod.line, stage.line));
+    let (prod, stage) = (format!("Bearer {}", prod.token), format!("Bearer {}", stage.token));
+    let logs = |environment| in_environment(log(&[(NOON, made("/a", 200, 0.1))]), environment);
+    let counts = |environment, requests: u64| {
+        let all = vec![made("/a", 200, 0.1); requests as usize];
+        let mut frame = Frame::at(NOON + requests).of(&all);
+        let resource = frame.resource_metrics[0].resource.as_mut().unwrap();
+        set_environment(&mut resource.attributes, environment);
+        frame
+    };
+    guarded.send(Some(&prod), 1, &logs("prod")).accepted();
+    guarded.send_to("/v1/metrics", Some(&prod), 1, &counts("prod", 2)).accepted();
+    for sequence in 1..=5 {
+        guarded.send(Some(&stage), sequence, &logs("stage")).accepted();
+        // The state of prod's stream must not move with it, either.
+        guarded.send_to("/v1/metrics", Some(&stage), sequence, &counts("stage", 50 * sequence)).accepted();
+    }
+    // Nor by a batch whose first resource is of the other environment, and empty.
+    let mut hidden = logs("prod");
+    hidden.resource_logs[0].scope_logs.clear();
+    hidden.resource_logs.extend(logs("stage").resource_logs);
+    assert_eq!(guarded.send(Some(&stage), 2, &hidden).status, 403);
+    guarded.send(Some(&prod), 2, &logs("prod")).accepted();
+    guarded.send_to("/v1/metrics", Some(&prod), 2, &counts("prod", 7)).accepted();
+    // A repeat is known as before, also after a restart.
+    guarded.send(Some(&prod), 2, &logs("prod")).accepted();
+    guarded.service.restart(|_| ());
+    guarded.send(Some(&prod), 2, &logs("prod")).accepted();
+    guarded.send_to("/v1/metrics", Some(&prod), 3, &counts("prod", 8)).accepted();
+    let rows = |environment: &str| {
+        let path = format!("/api/v1/requests?{EVER}&environment={environment}");
+        guarded.service.json(&path)["rows"].as_array().unwrap().len()
+    };
+    assert_eq!((rows("prod"), rows("stage")), (2, 5));
+    let requests = |environment: &str| {
+        let path = format!("/api/v1/summary?{EVER}&environment={environment}");
+        guarded.service.json(&path)["rows"][0]["requests"].as_u64().unwrap()
+    };
+    assert_eq!((requests("prod"), requests("stage")), (8, 250));
+    let gateways = guarded.service.json("/api/v1/gateways?environment=prod");
+    let rows = gateways["rows"].as_array().unwrap();
+    assert_eq!(
+        (rows.len(), &rows[0]["gaps"]),
+        (1, &serde_json::json!({"metrics": 0, "logs": 0})),
+        "{gateways}"
+    );
+    // Pages of the list pass over neither of two that have the same instance and epoch.
+    let page = guarded.service.json("/api/v1/gateways?limit=1");
+    let next = page["next"].as_str().unwrap();
+    let other = guarded.service.json(&format!("/api/v1/gateways?limit=1&cursor={next}"));
+    let environments = [&page, &other].map(|page| page["rows"][0]["environment"].as_str().unwrap());
+    assert!(environments.contains(&"prod") && environments.contains(&"stage"), "{environments:?}");
+    assert!(other.get("next").is_none());
+}
+
+/// The gateways behind one address have tokens of their own.
+#[test]
+fn the_holder_of_a_token_makes_only_itself_wait() {
+    let tokens = [("loud", "stage"), ("quiet", "prod")].map(|(name, environment)| token(name, environment));
+    let lines = tokens.each_ref().map(|token| token.line.clone()).join("\n");
+    let limits = Limits { sender_requests_per_second: 1, token_requests_per_second: 1, ..Limits::default() };
+    let guarded = Guarded::with(&lines, limits);
+    let [loud, quiet] = tokens.each_ref().map(|token| format!("Bearer {}", token.token));
+    let refused = (1..=1_000).find_map(|sequence| {
+        let batch = in_environment(log(&[(NOON, made("/a", 200, 0.1))]), "stage");
+        Some(guarded.send(Some(&loud), sequence, &batch)).filter(|answer| answer.status != 200)
+    });
+    let refused = refused.unwrap();
+    assert_eq!(refused.status, 429);
+    assert!(refused.text().contains("the senders with this token"), "{}", refused.text());
+    assert!(refused.header("retry-after").parse::<u32>().unwrap() >= 1);
+    for sequence in 1..=5 {
+        let batch = in_environment(log(&[(NOON, made("/a", 200, 0.1))]), "prod");
+        guarded.send(Some(&quiet), sequence, &batch).accepted();
+    }
+    // Strangers share the bound of their address, and have not used it.
+    assert_eq!(guarded.send(None, 1, &log(&[])).status, 401);
+}
+
+fn in_environment(mut export: ExportLogsServiceRequest, environment: &str) -> ExportLogsServiceRequest {
+    let resource = export.resource_logs[0].resource.as_mut().unwrap();
+    set_environment(&mut resource.attributes, environment);
+    export
+}
+
+fn set_environment(attributes: &mut Vec<KeyValue>, environment: &str) {
+    attributes.retain(|attribute| attribute.key != ENVIRONMENT);
+    attributes.push(text(ENVIRONMENT, environment));
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod hosts;
 mod mail;
 mod mail_server;
 mod network;
+mod oidc;
 mod openapi;
 mod page;
 mod patterns;

@@ -1,9 +1,10 @@
 //! The description of the API and the service itself, each held against the other.
 
-use crate::support::Service;
 use crate::support::otlp::{
     Frame, NOON, export_logs, gauge, int, list, log, made, record, seconds, sum, text,
 };
+use crate::support::{Answer, Service};
+use gatelens_ingest::{AccessConfig, Limits, NewToken, Role, TokenOwner};
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::{Value, json};
@@ -54,7 +55,9 @@ fn paths_and_parameters_are_those_of_the_service() {
         let needs_parameters = operations["get"]["parameters"]
             .as_array()
             .is_some_and(|all| all.iter().any(|parameter| parameter["required"] == true));
-        assert_eq!(service.get(path).status, if needs_parameters { 400 } else { 200 }, "{path}");
+        // Nobody signs in at a provider of this service.
+        let without = if path.starts_with("/auth/") { 404 } else { 200 };
+        assert_eq!(service.get(path).status, if needs_parameters { 400 } else { without }, "{path}");
         if !under_api.contains(path) {
             continue;
         }
@@ -141,6 +144,110 @@ fn answers_are_as_described() {
         let found = ["rows", "points"].iter().find_map(|key| value[key].as_array()).map_or(0, Vec::len);
         assert_eq!(found, rows, "{path}?{query}");
         validate(&document, &content["application/json"]["schema"], &value, path);
+    }
+}
+
+/// Each path with a method that it has, and a value for its parameter.
+fn operations(document: &Value) -> Vec<(String, String, &Value)> {
+    let mut all = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            all.push((path.replace("{name}", "errors"), method.clone(), operation));
+        }
+    }
+    all
+}
+
+/// Asserts that an operation describes this answer. Those to senders are messages of OTLP.
+fn is_described(document: &Value, (path, method, operation): &(String, String, &Value), answer: &Answer) {
+    let status = answer.status.to_string();
+    let at = format!("{method} {path}: {status}");
+    let described = resolve(document, &operation["responses"][&status]);
+    assert!(described["description"].is_string(), "{at} is not described");
+    if !path.starts_with("/v1/") {
+        let value = serde_json::from_slice(&answer.body).unwrap();
+        validate(document, &described["content"]["application/json"]["schema"], &value, &at);
+    }
+}
+
+/// The layers before the handlers refuse in the same way on every path.
+#[test]
+fn refusals_of_every_path_are_described() {
+    let service = Service::start();
+    let document = document(&service);
+    let all = operations(&document);
+    assert!(all.len() >= 30, "{}", all.len());
+    for operation in &all {
+        let (path, method, _) = operation;
+        let answer = service.send_any(method, path, &[("host", "rebound.example.com")]);
+        assert_eq!(answer.status, 421, "{method} {path}");
+        is_described(&document, operation, &answer);
+    }
+    // A bucket holds ten requests and gets one a second, so that some request is refused.
+    let hasty = Limits { sender_requests_per_second: 1, reader_requests_per_second: 1, ..Limits::default() };
+    let crowded = Limits { visitors: 0, ..Limits::default() };
+    let busy = Service::with(hasty);
+    let crowded = Service::with(crowded);
+    for operation in all.iter().filter(|(path, ..)| path != "/healthz") {
+        let (path, method, _) = operation;
+        let refused = (0..1_000)
+            .find_map(|_| Some(busy.send_any(method, path, &[])).filter(|answer| answer.status == 429));
+        is_described(&document, operation, &refused.unwrap());
+        if !path.starts_with("/v1/") {
+            let answer = crowded.send_any(method, path, &[]);
+            assert_eq!(answer.status, 503, "{method} {path}");
+            is_described(&document, operation, &answer);
+        }
+    }
+}
+
+/// Without a name, with a role that is too low, and without the header that no other site can send.
+#[test]
+fn refusals_of_people_are_described() {
+    let dir = tempfile::tempdir().unwrap();
+    let viewer = NewToken::new("ci", TokenOwner::Person { role: Role::Viewer }).unwrap();
+    let [users, tokens] = ["users.yaml", "tokens.yaml"].map(|name| dir.path().join(name));
+    std::fs::write(&users, format!("{}\n", viewer.line)).unwrap();
+    std::fs::write(&tokens, "").unwrap();
+    let access = AccessConfig { users: Some(users), sender_tokens: Some(tokens), ..AccessConfig::default() };
+    let service = Service::guarded(Limits::default(), access);
+    let document = document(&service);
+    let bearer = format!("Bearer {}", viewer.token);
+    let mut found = BTreeSet::new();
+    for operation in &operations(&document) {
+        let (path, method, _) = operation;
+        for headers in [&[][..], &[("authorization", &*bearer)]] {
+            let answer = service.send_any(method, path, headers);
+            if answer.status >= 300 {
+                is_described(&document, operation, &answer);
+                found.insert(answer.status);
+            }
+        }
+    }
+    assert!(found.contains(&401) && found.contains(&403), "{found:?}");
+}
+
+/// A status that nobody described is found here, whichever question it answers.
+#[test]
+fn answers_to_wrong_questions_are_described() {
+    let service = Service::start();
+    let document = document(&service);
+    for operation in &operations(&document) {
+        let (path, method, _) = operation;
+        let mut answers = vec![service.send_any(method, &format!("{path}?no-such-parameter=1"), &[])];
+        if method == "post" || method == "put" {
+            let json = ("content-type", "application/json");
+            for body in ["", "{", "{}", "[1]"] {
+                answers.push(match method.as_str() {
+                    "post" => service.post(path, &[json], body.as_bytes()),
+                    _ => service.put(path, body),
+                });
+            }
+            answers.push(service.send_any(method, path, &[("origin", "https://other.example.com")]));
+        }
+        for answer in answers.into_iter().filter(|answer| answer.status >= 300) {
+            is_described(&document, operation, &answer);
+        }
     }
 }
 

@@ -95,7 +95,7 @@ impl Guarded {
 }
 
 /// Who is let in at each operation of the description: nobody, viewer, analyst, admin, a sender.
-const WHO: [(&str, &str, [bool; 5]); 31] = [
+const WHO: [(&str, &str, [bool; 5]); 33] = [
     ("get", "/healthz", [true; 5]),
     ("get", "/metrics", READERS),
     ("post", "/v1/metrics", SENDERS),
@@ -106,6 +106,8 @@ const WHO: [(&str, &str, [bool; 5]); 31] = [
     ("get", "/api/v1/session", [true; 5]),
     ("post", "/api/v1/session", [true; 5]),
     ("delete", "/api/v1/session", [true; 5]),
+    ("get", "/auth/start", [true; 5]),
+    ("get", "/auth/callback", [true; 5]),
     ("get", "/api/v1/summary", READERS),
     ("get", "/api/v1/timeseries", READERS),
     ("get", "/api/v1/requests", READERS),

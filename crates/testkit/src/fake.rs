@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use gatelens_core::host::{
     Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, HeaderMap, Log,
-    LogLevel, PluginIdentity, Setup, SharedData, Stream, StreamInfo, Version,
+    LogLevel, PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
 };
 use gatelens_core::request::protocol::Protocol;
 use gatelens_model::Message;
@@ -62,6 +62,7 @@ impl FakeGateway {
             log: RefCell::default(),
             tick_period: Cell::default(),
             read_with_info: RefCell::default(),
+            tests_presence: Cell::default(),
             identity: RefCell::default(),
             on_shared_read: RefCell::default(),
         }
@@ -226,18 +227,19 @@ impl FakeBytes {
         is_text.then(|| Self::Attribute(Rc::clone(stream), attribute))
     }
 
-    /// All values of a response header, with commas between them. A single one is not copied, as by Envoy's edge.
-    fn joined(stream: &Rc<FakeStream>, name: &str) -> Self {
+    /// All values of a response header, with commas between them; `None` where it is absent. A single one is not copied, as
+    /// by Envoy's edge.
+    fn joined(stream: &Rc<FakeStream>, name: &str) -> Option<Self> {
         let headers = &stream.response_headers;
         let mut same = (0..headers.len()).filter(|at| headers[*at].0 == name.as_bytes());
-        match (same.next(), same.next()) {
-            (None, _) => Self::Value(Vec::new()),
-            (Some(only), None) => Self::ResponseHeader(Rc::clone(stream), only),
-            _ => {
+        let (first, second) = (same.next()?, same.next());
+        Some(match second {
+            None => Self::ResponseHeader(Rc::clone(stream), first),
+            Some(_) => {
                 let same = headers.iter().filter(|(known, _)| known == name.as_bytes());
                 Self::Value(same.map(|(_, value)| &value[..]).collect::<Vec<_>>().join(&b','))
             }
-        }
+        })
     }
 }
 
@@ -292,6 +294,7 @@ pub struct FakeHost {
     log: RefCell<Vec<(LogLevel, String)>>,
     tick_period: Cell<Duration>,
     read_with_info: RefCell<Option<String>>,
+    tests_presence: Cell<bool>,
     identity: RefCell<PluginIdentity>,
     on_shared_read: RefCell<Option<Hook>>,
 }
@@ -306,6 +309,11 @@ impl std::fmt::Debug for Hook {
 }
 
 impl FakeHost {
+    /// From now on the host tests the presence of values that it reads at once, and reads the code details with them.
+    pub fn test_presence(&self) {
+        self.tests_presence.set(true);
+    }
+
     /// Makes each n-th write meet another worker's write in between; 0 for none.
     pub fn conflict_every(&self, writes: u32) {
         self.conflicts_every.set(writes);
@@ -494,11 +502,18 @@ impl Stream for FakeHost {
             protocol: FakeBytes::of(&stream, Attribute::Protocol)
                 .and_then(|name| Protocol::from_name(name.as_ref())),
             response_code: stream.number(Attribute::ResponseCode),
-            response_header: self
-                .read_with_info
-                .borrow()
-                .as_ref()
-                .map(|name| FakeBytes::joined(&stream, name)),
+            code_details: self
+                .tests_presence
+                .get()
+                .then(|| FakeBytes::of(&stream, Attribute::ResponseCodeDetails))
+                .map(|details| details.unwrap_or(FakeBytes::Value(Vec::new()))),
+            response_header: match self.read_with_info.borrow().as_ref() {
+                None => SoleHeader::Unread,
+                Some(name) => match FakeBytes::joined(&stream, name) {
+                    None if self.tests_presence.get() => SoleHeader::Absent,
+                    value => SoleHeader::Values(value.unwrap_or(FakeBytes::Value(Vec::new()))),
+                },
+            },
         }
     }
 

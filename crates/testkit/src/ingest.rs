@@ -12,8 +12,8 @@ use tempfile::TempDir;
 use crate::process::{Group, Process};
 use crate::{Error, Result, client, paths};
 
-/// What the service prints before its address once it listens.
-const LISTENING: &str = "gatelens ingest listening on http://";
+/// What the service prints before the scheme and its address once it listens.
+const LISTENING: &str = "gatelens ingest listening on ";
 
 /// A running ingest; killed when dropped.
 pub struct Ingest {
@@ -141,7 +141,7 @@ fn listen(command: Command, log: &Path, group: Group) -> Result<(Process, Socket
 }
 
 fn listening(log: &str) -> Option<SocketAddr> {
-    let rest = log.split_once(LISTENING)?.1;
+    let (_, rest) = log.split_once(LISTENING)?.1.split_once("://")?;
     // The line is complete only once what follows the address is there, too.
     let (address, _) = rest.split_once([',', '\n'])?;
     address.trim().parse().ok()
@@ -153,8 +153,10 @@ mod tests {
 
     #[test]
     fn the_address_is_read_from_the_log() {
-        let line = format!("{LISTENING}127.0.0.1:4318, data in .run/data\n");
-        assert_eq!(listening(&line), Some(SocketAddr::from(([127, 0, 0, 1], 4318))));
-        assert_eq!(listening(&line[..LISTENING.len() + 11]), None);
+        for scheme in ["http://", "https://"] {
+            let line = format!("{LISTENING}{scheme}127.0.0.1:4318, data in .run/data\n");
+            assert_eq!(listening(&line), Some(SocketAddr::from(([127, 0, 0, 1], 4318))));
+            assert_eq!(listening(&line[..LISTENING.len() + scheme.len() + 11]), None);
+        }
     }
 }

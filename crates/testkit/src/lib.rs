@@ -26,6 +26,7 @@ mod http1;
 pub mod http2;
 mod ingest;
 pub mod module;
+pub mod oidc;
 pub mod otlp;
 pub mod paths;
 pub mod process;

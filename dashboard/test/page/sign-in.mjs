@@ -5,8 +5,9 @@ import { describe } from 'node:test';
 import { LOOKS, seriousFindings } from '../browser.mjs';
 import { beyondTheEdge, check, until } from '../harness.mjs';
 
-const asks = (mock) => (mock.session = { required: true, methods: ['password'], person: null });
-const signedIn = (role) => (mock) => (mock.session = { required: true, methods: ['password'], person: { name: 'ada', role, expires_in: 43_200 } });
+const asks = (mock) => (mock.session = { required: true, methods: ['password'], provider: null, person: null });
+const asksProvider = (methods, provider) => (mock) => (mock.session = { required: true, methods, provider, person: null });
+const signedIn = (role) => (mock) => (mock.session = { required: true, methods: ['password'], provider: null, person: { name: 'ada', role, expires_in: 43_200 } });
 
 async function signIn(page, password) {
   await page.getByLabel('Name').fill('ada');
@@ -23,6 +24,27 @@ describe('a person', { concurrency: 2 }, () => {
       assert.deepEqual(mock.seen, ['/api/v1/session'], 'nothing else is asked before');
     });
   }
+
+  for (const [name, look] of Object.entries(LOOKS)) {
+    check(`is sent to the provider, or gives a password, ${name}`, { path: '/routes?range=6h&status=5xx', prepare: asksProvider(['password', 'oidc'], 'Example'), ...look }, async (page) => {
+      const link = page.getByRole('link', { name: 'Sign in with Example' });
+      await link.waitFor();
+      assert.equal(await page.getByRole('button', { name: 'Sign in', exact: true }).count(), 1);
+      const href = new URL(await link.getAttribute('href'), page.url());
+      assert.equal(href.pathname, '/auth/start');
+      assert.equal(href.searchParams.get('return'), '/routes?range=6h&status=5xx');
+      assert.deepEqual(await seriousFindings(page), []);
+      assert.equal(await beyondTheEdge(page), 0);
+    });
+  }
+
+  check('has the provider alone, whose name may be long and is text', { path: '/', prepare: asksProvider(['oidc'], `<i>${'long'.repeat(30)}</i>`), ...LOOKS.phone }, async (page) => {
+    const link = page.getByRole('link', { name: /^Sign in with <i>long/ });
+    await link.waitFor();
+    assert.equal(await page.getByLabel('Password').count(), 0);
+    assert.equal(await page.getByText('gatelens user add').count(), 0);
+    assert.equal(await beyondTheEdge(page), 0);
+  });
 
   // The browser itself complains about a response with 401.
   check('signs in and is at the view that the address names', { path: '/requests?status=503', prepare: asks, complains: true }, async (page, mock) => {

@@ -19,10 +19,11 @@ log_format: json
 ```
 
 Every flag of `gatelens serve` is a key with the same name, with `_` in place of `-`: `--keep-requests` is `keep_requests`. A
-flag wins over the file. Relative paths begin at the working directory, as in a flag. Sections are keys without a flag.
+flag wins over the file. Relative paths begin at the working directory, as in a flag. Sections are keys without a flag, except
+that `--oidc FILE` names a file with the keys of the section `oidc`.
 
 Unknown keys are refused. The error names the place and the nearest known key. `gatelens check FILE` finds such errors in
-advance, and warns if others can read the file of `sender_tokens`, `users` or `tls_key`. Editors can validate against
+advance, and warns if others can read a file of secrets, such as `users` or `tls_key`. Editors can validate against
 [serve.schema.json](serve.schema.json).
 
 <!-- Written by `make docs` from the types in crates/ingest/src/config.rs. -->

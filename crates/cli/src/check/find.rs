@@ -203,6 +203,12 @@ fn in_document<'a>(file: &'a str, document: &Node, all: &mut All<'a>) {
                 all.push((named, found));
             }
         }
+        // `kubectl get -o yaml` prints the resources of several kinds in one list.
+        Some("List") => {
+            for item in document.get("items").map(Node::elements).unwrap_or_default() {
+                in_document(file, item, all);
+            }
+        }
         // The plugin's configuration, written as YAML.
         None if document.get("ingest").is_some() && document.get("static_resources").is_none() => {
             all.push((true, from_mapping(file, Some(document), document.place)));

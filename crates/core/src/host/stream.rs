@@ -97,7 +97,20 @@ pub struct StreamInfo<B> {
     pub protocol: Option<Protocol>,
     /// Status of the response; absent when none was sent.
     pub response_code: Option<u64>,
-    /// The response header that the plan names alone, all its values with commas between them; empty where it is absent.
-    /// `None` where the host was not prepared to read it.
-    pub response_header: Option<B>,
+    /// The gateway's response code details, where the host has read them with the other values; empty where it has none.
+    pub code_details: Option<B>,
+    /// The response header that the plan names alone.
+    pub response_header: SoleHeader<B>,
+}
+
+/// A header that a host has read with other values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SoleHeader<B> {
+    /// The host was not prepared to read it.
+    #[default]
+    Unread,
+    /// The message has no such header.
+    Absent,
+    /// All its values with commas between them. An empty text can also mean that it is absent.
+    Values(B),
 }

@@ -9,9 +9,10 @@ use crate::config::Direction;
 const VIA_UPSTREAM: &[u8] = b"via_upstream";
 
 /// Beginnings of Envoy's response code details, of the filters that answer requests by themselves.
-const BY_DETAILS: [(&str, ErrorType); 10] = [
+const BY_DETAILS: [(&str, ErrorType); 11] = [
     ("local_rate_limited", ErrorType::RateLimited),
     ("request_rate_limited", ErrorType::RateLimited),
+    ("rate_limiter_error", ErrorType::RateLimiterError),
     ("jwt_authn_access_denied", ErrorType::JwtDenied),
     ("ext_authz_denied", ErrorType::ExtAuthzDenied),
     ("ext_authz_error", ErrorType::ExtAuthzError),
@@ -100,8 +101,8 @@ error_types! {
     StreamIdleTimeout = "stream_idle_timeout" when 1 << 16;
     /// DT, UMSDR: the request or stream took longer than allowed.
     DurationTimeout = "duration_timeout" when 1 << 22 | 1 << 19;
-    /// RL, RLSE: the rate limiter, or its service, refused the request.
-    RateLimited = "rate_limited" when 1 << 11 | 1 << 13;
+    /// RL: the rate limiter refused the request.
+    RateLimited = "rate_limited" when 1 << 11;
     /// UAEX, or 401: the gateway refused the request for want of a credential that it accepts, and its code details do not
     /// tell which filter did.
     Unauthorized = "unauthorized" when 1 << 12;
@@ -127,6 +128,8 @@ error_types! {
     GatewayError = "gateway_error" when 0;
     /// There was no response, and no flag shows why.
     NoResponse = "no_response" when 0;
+    /// RLSE: the service of the rate limiter could not be asked.
+    RateLimiterError = "rate_limiter_error" when 1 << 13;
 }
 
 impl ErrorType {
@@ -248,6 +251,8 @@ mod tests {
         check(429, 0x800, "local_rate_limited", "rate_limited");
         check(429, 0x800, "request_rate_limited", "rate_limited");
         check(429, 0, "of_another_filter", "rate_limited");
+        check(429, 0x2000, "rate_limiter_error", "rate_limiter_error");
+        check(429, 0x2000, "", "rate_limiter_error");
         check(401, 0x1000, "jwt_authn_access_denied{Jwt_is_missing}", "jwt_authn_access_denied");
         check(403, 0x1000, "ext_authz_denied", "ext_authz_denied");
         check(403, 0x1000, "ext_authz_error", "ext_authz_error");
@@ -282,6 +287,15 @@ mod tests {
         let both = ending(Some(404), 0, Some(12));
         assert!(!both.is_error());
         check_in(Direction::Inbound, both, 0, "via_upstream", None);
+    }
+
+    #[test]
+    fn every_cause_is_documented() {
+        let text = include_str!("../../../../docs/wire.md");
+        for error in ErrorType::NAMED {
+            let name = error.name(ending(None, 0, None));
+            assert!(text.contains(&format!("`{name}`")), "docs/wire.md lacks `{name}`");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::scheme::Scheme;
 use super::{Foresight, RequestPlan};
 use crate::counters::Measurement;
 use crate::hash::fnv1a;
-use crate::host::{HeaderMap, Stream, StreamInfo};
+use crate::host::{HeaderMap, SoleHeader, Stream, StreamInfo};
 use crate::outcome::{Ending, ErrorType, GrpcStatus, Method, ResponseFlags, Status};
 use gatelens_model::Message;
 use gatelens_routes::Patterns;
@@ -52,6 +52,8 @@ pub struct FinishedRequest<S: Stream> {
 enum CodeDetails<B> {
     /// Known without a host call.
     ViaUpstream,
+    /// Among the values that the host has read at once.
+    WithInfo,
     Read(Option<B>),
 }
 
@@ -121,6 +123,8 @@ impl<S: Stream> FinishedRequest<S> {
         let code = status(&response_headers).or(info.response_code);
         let details = if is_plain_success(code, &info) {
             CodeDetails::ViaUpstream
+        } else if info.code_details.is_some() {
+            CodeDetails::WithInfo
         } else {
             CodeDetails::Read(host.code_details())
         };
@@ -218,10 +222,12 @@ impl<S: Stream> FinishedRequest<S> {
     }
 
     fn code_details(&self) -> &[u8] {
-        match &self.details {
-            CodeDetails::ViaUpstream => VIA_UPSTREAM,
-            CodeDetails::Read(details) => details.as_ref().map(AsRef::as_ref).unwrap_or_default(),
-        }
+        let details = match &self.details {
+            CodeDetails::ViaUpstream => return VIA_UPSTREAM,
+            CodeDetails::WithInfo => &self.info.code_details,
+            CodeDetails::Read(details) => details,
+        };
+        details.as_ref().map(AsRef::as_ref).unwrap_or_default()
     }
 
     fn route<'a>(
@@ -313,13 +319,15 @@ fn needs_response_headers<B: AsRef<[u8]>>(plan: &RequestPlan, info: &StreamInfo<
     // Only the log needs them, and there may be none.
     plan.capture.keeps_headers(Message::Response)
         && plan.selection.foresight() != Foresight::Always
-        && (plan.only_response_header.is_none() || lone_value(info).is_none())
+        && !(plan.only_response_header.is_some()
+            && (matches!(info.response_header, SoleHeader::Absent) || lone_value(info).is_some()))
 }
 
 /// The value of the response header that the host has read, if it is certain that there is exactly one value. An empty one
 /// can be absent, and between several there are commas.
 fn lone_value<B: AsRef<[u8]>>(info: &StreamInfo<B>) -> Option<&[u8]> {
-    let value = info.response_header.as_ref()?.as_ref();
+    let SoleHeader::Values(value) = &info.response_header else { return None };
+    let value = value.as_ref();
     (!value.is_empty() && !value.contains(&b',')).then_some(value)
 }
 

@@ -22,12 +22,13 @@ mod view;
 #[cfg(test)]
 mod week;
 
-pub(crate) use engine::EngineError;
+pub(crate) use engine::{EngineError, Origin};
 pub(crate) use file::ALERTS_FILE;
 pub use receivers::{
     AlertmanagerConfig, MailTls, PagerdutyConfig, ReceiverConfig, Secret, SlackConfig, SmtpConfig,
     WebhookConfig,
 };
+pub(crate) use receivers::{agent, words};
 pub use rule::{Measure, Missing, RuleConfig, RuleError};
 pub use schedule::MaintenanceConfig;
 pub use settings::AlertsConfig;
@@ -38,7 +39,7 @@ use crate::clock;
 use crate::limits::Limits;
 use crate::query::Files;
 use crate::store::{DataDir, StoreError};
-use engine::{Engine, Evaluated, KnownRule, Note, Origin, Setting, lock};
+use engine::{Engine, Evaluated, KnownRule, Note, Setting, lock};
 use file::{AlertsFile, Texts};
 use observe::SECOND;
 use receivers::Receiver;

@@ -144,7 +144,12 @@ async fn run(time: Range<i64>, restart_each: i64) -> (Vec<Incident>, Vec<(String
             points: (0..10).flat_map(|minute| points(at + minute * MINUTE, &mut noise)).collect(),
         };
         writers
-            .metrics(MetricBatch { identity: None, parts: vec![part], rejected: Default::default() })
+            .metrics(MetricBatch {
+                identity: None,
+                standing: Default::default(),
+                parts: vec![part],
+                rejected: Default::default(),
+            })
             .await
             .unwrap();
         at += 10 * MINUTE;

@@ -36,8 +36,16 @@ impl Attempts {
     /// Counts an attempt before it is made; the time to wait when there were too many. Attempts under way count, so that
     /// many at once are not more than one after the other.
     pub(crate) fn begin(&self, name: &str, peer: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.count([(Key::Name(name.to_owned()), OF_NAME), (Key::Peer(network(peer)), OF_PEER)], now)
+    }
+
+    /// The same for an attempt of somebody whose name is not known before.
+    pub(crate) fn begin_unnamed(&self, peer: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.count([(Key::Peer(network(peer)), OF_PEER)], now)
+    }
+
+    fn count<const N: usize>(&self, keys: [(Key, Allowance); N], now: Instant) -> Result<(), Duration> {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let keys = [(Key::Name(name.to_owned()), OF_NAME), (Key::Peer(network(peer)), OF_PEER)];
         let keys = keys.map(|(key, allowance)| (remembered(&mut failures, key, now), allowance));
         for (key, allowance) in &keys {
             let until = failures.get(key).map_or(now, |failures| failures.forgiven_at.max(now));
@@ -56,8 +64,13 @@ impl Attempts {
 
     /// Takes back an attempt that succeeded, and forgives the failures of that name.
     pub(crate) fn succeeded(&self, name: &str, peer: IpAddr) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&Key::Name(name.to_owned()));
+        self.succeeded_unnamed(peer);
+    }
+
+    /// Takes back an attempt that succeeded.
+    pub(crate) fn succeeded_unnamed(&self, peer: IpAddr) {
         let mut failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        failures.remove(&Key::Name(name.to_owned()));
         if let Some(of_peer) = failures.get_mut(&Key::Peer(network(peer)))
             && let Some(earlier) = of_peer.forgiven_at.checked_sub(OF_PEER.forgiven)
         {

@@ -5,6 +5,7 @@
 
 mod attempts;
 pub(crate) mod audit;
+pub(crate) mod oidc;
 mod role;
 mod senders;
 mod sessions;
@@ -12,19 +13,22 @@ mod token;
 mod users;
 mod watched;
 
+pub use oidc::{OidcConfig, OidcError, OidcRoles};
 pub use role::Role;
 pub use token::{NewToken, TokenOwner};
 pub use users::user_line;
 
-pub(crate) use senders::{SenderToken, SenderTokens};
+pub(crate) use senders::{SenderId, SenderToken, SenderTokens};
 pub(crate) use sessions::{LIFETIME, SessionId};
 pub(crate) use users::Users;
 pub(crate) use watched::Watched;
 
 use crate::error::ReceiveError;
+use crate::model::Standing;
 use attempts::Attempts;
 use audit::Noted;
-use sessions::Sessions;
+use oidc::{Begun, Callback, Identity, Oidc, OidcFault};
+use sessions::{Sessions, SignedInBy};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,6 +41,8 @@ pub struct AccessConfig {
     pub sender_tokens: Option<PathBuf>,
     /// File with the people who may sign in, and with the tokens of programs that read; without it everybody may read.
     pub users: Option<PathBuf>,
+    /// A provider of OpenID Connect at which people may sign in, besides those in the file.
+    pub oidc: Option<OidcConfig>,
     /// Listen beyond loopback although senders or people are not asked who they are.
     pub insecure: bool,
 }
@@ -63,7 +69,7 @@ pub enum AccessError {
     /// Other machines could reach an address that nobody guards.
     #[error(
         "other machines can reach {address}, and whoever does could {risk}. Missing: {missing}. \
-         Make what these files hold with `gatelens token new` and `gatelens user add`, listen on 127.0.0.1, or accept \
+         Make the first two files with `gatelens token new` and `gatelens user add`, listen on 127.0.0.1, or accept \
          the risk with --insecure"
     )]
     Exposed {
@@ -88,7 +94,8 @@ pub(crate) struct Access {
 
 /// The people in force, and their sessions.
 struct People {
-    users: Watched<Users>,
+    users: Option<Watched<Users>>,
+    oidc: Option<Oidc>,
     sessions: Sessions,
     attempts: Attempts,
     /// The hash of a password that nobody has: an unknown name takes the same time as a known one.
@@ -125,6 +132,17 @@ pub(crate) struct CurrentSession {
     pub(crate) remaining: Duration,
 }
 
+/// A person who has just signed in at the provider.
+pub(crate) struct SignedIn {
+    /// The value of the session's cookie.
+    pub(crate) cookie: String,
+    pub(crate) person: Person,
+    /// For the audit log.
+    pub(crate) detail: String,
+    /// A path of the page.
+    pub(crate) return_to: String,
+}
+
 /// Why nobody is signed in.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SignInError {
@@ -138,6 +156,22 @@ pub(crate) enum SignInError {
     Broken,
 }
 
+/// Why a sign-in at the provider came to nothing.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OidcSignInError {
+    #[error(transparent)]
+    Fault(#[from] OidcFault),
+    #[error("too many attempts to sign in failed: try again in {} s", .0.as_secs().max(1))]
+    TooMany(Duration),
+    #[error(
+        "somebody of your name signs in with a password here: an admin must give that entry another name"
+    )]
+    Taken {
+        /// The name.
+        name: String,
+    },
+}
+
 impl Principal {
     /// Refuses a sender that reports for an environment of others.
     pub(crate) fn check_environment(&self, environment: &str) -> Result<(), ReceiveError> {
@@ -148,6 +182,14 @@ impl Principal {
                 environment: environment.to_owned(),
             }),
             Self::Sender(_) | Self::Person(_) | Self::Open | Self::Nobody => Ok(()),
+        }
+    }
+
+    /// Whether a token proves the environment that this one reports for.
+    pub(crate) fn standing(&self) -> Standing {
+        match self {
+            Self::Sender(sender) if !sender.reports_for_any() => Standing::Proven,
+            Self::Sender(_) | Self::Person(_) | Self::Open | Self::Nobody => Standing::Claimed,
         }
     }
 
@@ -166,9 +208,12 @@ impl Access {
     pub(crate) fn open(config: &AccessConfig, listen: SocketAddr) -> Result<Self, AccessError> {
         let senders = config.sender_tokens.as_deref();
         let senders = senders.map(|path| Watched::open(path, SenderTokens::parse)).transpose()?;
-        let people = config.users.as_deref();
-        let people = people.map(|path| Watched::open(path, Users::parse)).transpose()?;
-        let people = people.map(People::new).transpose()?;
+        let users = config.users.as_deref();
+        let users = users.map(|path| Watched::open(path, Users::parse)).transpose()?;
+        let oidc = config.oidc.clone().map(|config| Oidc::new(config, Instant::now()));
+        let oidc = oidc.transpose().map_err(AccessError::Broken)?;
+        let asks_people = users.is_some() || oidc.is_some();
+        let people = asks_people.then(|| People::new(users, oidc)).transpose()?;
         let access = Self { senders, people, noted: Noted::default() };
         access.check_exposure(config, listen)?;
         Ok(access)
@@ -179,8 +224,8 @@ impl Access {
         if let Some(senders) = &self.senders {
             senders.refresh();
         }
-        if let Some(people) = &self.people {
-            people.users.refresh();
+        if let Some(users) = self.people.as_ref().and_then(|people| people.users.as_ref()) {
+            users.refresh();
         }
     }
 
@@ -226,18 +271,68 @@ impl Access {
         now: Instant,
     ) -> Result<(String, Person), SignInError> {
         let people = self.people.as_ref().ok_or(SignInError::Off)?;
+        let users = people.users.as_ref().ok_or(SignInError::Off)?.get();
         // No name or password in the file is longer.
         if name.len() > token::MAX_NAME_BYTES || password.len() > users::MAX_PASSWORD_BYTES {
             return Err(SignInError::Wrong);
         }
         people.attempts.begin(name, peer, now).map_err(SignInError::TooMany)?;
-        let user = people.users.get().named(name);
+        let user = users.named(name);
         let hash = user.as_ref().and_then(|user| user.password()).unwrap_or(&people.nobody);
         let is_right = users::verify(password, hash);
         let hash = hash.to_owned();
         let user = user.filter(|_| is_right).ok_or(SignInError::Wrong)?;
         people.attempts.succeeded(name, peer);
-        people.begin(user.name.clone(), hash, now).ok_or(SignInError::Broken)
+        people.begin(user.name.clone(), SignedInBy::Password(hash), now).ok_or(SignInError::Broken)
+    }
+
+    /// Whether people sign in with a password, and at which provider.
+    pub(crate) fn ways(&self) -> (bool, Option<String>) {
+        let people = self.people.as_ref();
+        let has_users = people.is_some_and(|people| people.users.is_some());
+        (has_users, people.and_then(|people| people.oidc.as_ref()).map(Oidc::name))
+    }
+
+    /// Begins a sign-in at the provider. Blocks while the provider is asked.
+    pub(crate) fn begin_oidc(
+        &self,
+        return_to: &str,
+        page_url: &str,
+        now: Instant,
+    ) -> Result<Begun, OidcFault> {
+        self.oidc()?.1.begin(return_to, page_url, now)
+    }
+
+    /// Ends a sign-in at the provider: the value of the session's cookie, the person, what the audit log notes, and the path
+    /// of the page to go on at. Blocks while the provider is asked.
+    pub(crate) fn finish_oidc(
+        &self,
+        cookie: Option<&str>,
+        callback: Callback,
+        page_url: &str,
+        peer: IpAddr,
+        now: Instant,
+    ) -> Result<SignedIn, OidcSignInError> {
+        let (people, oidc) = self.oidc()?;
+        // Only an answer to a sign-in of this browser costs the provider anything.
+        let returned = oidc.take(cookie, callback, now)?;
+        people.attempts.begin_unnamed(peer, now).map_err(OidcSignInError::TooMany)?;
+        let (identity, return_to) = oidc.finish(returned, page_url, now)?;
+        people.attempts.succeeded_unnamed(peer);
+        let Identity { name, role, subject } = identity;
+        // The audit log knows people by their names alone.
+        if people.users.as_ref().is_some_and(|users| users.get().has(&name)) {
+            return Err(OidcSignInError::Taken { name });
+        }
+        let begun = people.begin(name, SignedInBy::Oidc(role), now);
+        let (cookie, person) = begun.ok_or(OidcFault::Broken)?;
+        let detail = format!("with OpenID Connect at {}, subject {subject}", oidc.name());
+        Ok(SignedIn { cookie, person, detail, return_to })
+    }
+
+    fn oidc(&self) -> Result<(&People, &Oidc), OidcFault> {
+        let people = self.people.as_ref().ok_or(OidcFault::Off)?;
+        Ok((people, people.oidc.as_ref().ok_or(OidcFault::Off)?))
     }
 
     /// Ends a session.
@@ -253,7 +348,11 @@ impl Access {
         }
         let lacks = [
             (self.senders.is_none(), "--sender-tokens FILE", "store false counts and log records"),
-            (self.people.is_none(), "--users FILE", "read all counts and the request log with its bodies"),
+            (
+                self.people.is_none(),
+                "--users FILE or --oidc FILE",
+                "read all counts and the request log with its bodies",
+            ),
         ];
         let lacks: Vec<_> = lacks.into_iter().filter(|(lacks, ..)| *lacks).collect();
         if lacks.is_empty() {
@@ -273,34 +372,40 @@ impl Access {
 }
 
 impl People {
-    fn new(users: Watched<Users>) -> Result<Self, AccessError> {
+    fn new(users: Option<Watched<Users>>, oidc: Option<Oidc>) -> Result<Self, AccessError> {
         let password = token::random::<16>().ok_or("the system has no random numbers".to_owned());
         let nobody = password.and_then(|password| users::hash(&data_encoding::HEXLOWER.encode(&password)));
         Ok(Self {
             users,
+            oidc,
             sessions: Sessions::default(),
             attempts: Attempts::default(),
             nobody: nobody.map_err(AccessError::Broken)?,
         })
     }
 
-    fn begin(&self, name: String, hash: String, now: Instant) -> Option<(String, Person)> {
-        let cookie = self.sessions.begin(name, hash, now)?;
+    fn begin(&self, name: String, way: SignedInBy, now: Instant) -> Option<(String, Person)> {
+        let cookie = self.sessions.begin(name, way, now)?;
         let person = self.with_cookie(&cookie, now)?;
         Some((cookie, person))
     }
 
     fn with_token(&self, token: &str) -> Option<Person> {
-        let user = self.users.get().with_token(token)?;
+        let user = self.users.as_ref()?.get().with_token(token)?;
         Some(Person { name: user.name.clone(), role: user.role, session: None })
     }
 
-    /// The person of a session, with the role that the file names now.
+    /// The person of a session, with the role that the file names now, or that the provider gave at the sign-in.
     fn with_cookie(&self, cookie: &str, now: Instant) -> Option<Person> {
         let (id, session) = self.sessions.find(cookie, now)?;
-        let user = self.users.get().named(&session.name);
-        let user = user.filter(|user| user.password() == Some(&*session.password));
-        let Some(role) = user.map(|user| user.role) else {
+        let role = match &session.way {
+            SignedInBy::Oidc(role) => Some(*role),
+            SignedInBy::Password(hash) => {
+                let user = self.users.as_ref().and_then(|users| users.get().named(&session.name));
+                user.filter(|user| user.password() == Some(hash)).map(|user| user.role)
+            }
+        };
+        let Some(role) = role else {
             // The person is gone from the file, or has another password.
             self.sessions.end(&id);
             return None;

@@ -5,6 +5,7 @@ use std::fmt;
 
 /// What a person may do. Each role may do everything that the ones before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Sees counts and the request log without bodies, headers, query strings and clients' addresses.

@@ -3,6 +3,7 @@
 use super::token::{TokenHash, check_name};
 use super::watched;
 use serde::Deserialize;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 /// An environment that stands for any.
@@ -10,10 +11,22 @@ const ANY: &str = "*";
 /// Every token is compared with every batch's.
 const MAX_TOKENS: usize = 10_000;
 
+/// The holder of one or more tokens: those with the same name and environment, as in a rotation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SenderId(u64);
+
+impl SenderId {
+    #[cfg(test)]
+    pub(crate) fn for_test(number: u64) -> Self {
+        Self(number)
+    }
+}
+
 /// Who a token is from.
 #[derive(Debug, Clone)]
 pub(crate) struct SenderToken {
     pub(crate) name: String,
+    id: SenderId,
     environment: String,
     hash: TokenHash,
 }
@@ -21,7 +34,17 @@ pub(crate) struct SenderToken {
 impl SenderToken {
     /// Whether it may report for an environment, and ask for what is learned there.
     pub(crate) fn may_report(&self, environment: &str) -> bool {
-        self.environment == ANY || self.environment == environment
+        self.reports_for_any() || self.environment == environment
+    }
+
+    /// Whose use of the service is bounded together.
+    pub(crate) fn id(&self) -> SenderId {
+        self.id
+    }
+
+    /// Whether it is bound to no environment.
+    pub(crate) fn reports_for_any(&self) -> bool {
+        self.environment == ANY
     }
 
     /// The environment that it may report for.
@@ -75,7 +98,12 @@ impl Entry {
             "sha256 must be 64 hexadecimal digits, as `gatelens token new` prints them; the token itself does not \
              belong into this file",
         )?;
-        Ok(SenderToken { name: self.name, environment: self.environment, hash })
+        // The file is the operator's, so that nobody chooses names for their hashes; it stays the same when the file is read
+        // again.
+        let id = SenderId(
+            BuildHasherDefault::<DefaultHasher>::default().hash_one((&self.name, &self.environment)),
+        );
+        Ok(SenderToken { name: self.name, id, environment: self.environment, hash })
     }
 }
 
@@ -97,6 +125,8 @@ mod tests {
         for token in [&old, &new] {
             let sender = tokens.find(&token.token).unwrap();
             assert_eq!(sender.name, "edge: \"1\" #");
+            assert_eq!(sender.id(), tokens.find(&old.token).unwrap().id());
+            assert_ne!(sender.id(), tokens.find(&any.token).unwrap().id());
             assert_eq!(["prod", "stage", "*"].map(|name| sender.may_report(name)), [true, false, false]);
         }
         assert!(tokens.find(&any.token).unwrap().may_report("stage"));

@@ -1,5 +1,6 @@
 //! Sessions of people who signed in: in memory, so that a sign-out is final, and a restart signs everybody out.
 
+use super::Role;
 use super::token::{TokenHash, random};
 use data_encoding::BASE64URL_NOPAD;
 use std::collections::HashMap;
@@ -19,10 +20,18 @@ const COOKIE_BYTES: usize = 32;
 #[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) name: String,
-    /// The hash of the password: a session ends when it changes.
-    pub(crate) password: String,
+    pub(crate) way: SignedInBy,
     begun: Instant,
     used: Instant,
+}
+
+/// How a person proved who they are.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum SignedInBy {
+    /// With the password of this hash: the session ends when the hash changes.
+    Password(String),
+    /// At the provider of OpenID Connect, with the role that the ID token gave.
+    Oidc(Role),
 }
 
 /// The name of a session: the hash of its cookie, so that memory holds no cookie.
@@ -34,7 +43,7 @@ pub(crate) struct Sessions(Mutex<HashMap<SessionId, Session>>);
 
 impl Sessions {
     /// Begins a session and returns the value of its cookie; `None` when the system has no random numbers.
-    pub(crate) fn begin(&self, name: String, password: String, now: Instant) -> Option<String> {
+    pub(crate) fn begin(&self, name: String, way: SignedInBy, now: Instant) -> Option<String> {
         let cookie = BASE64URL_NOPAD.encode(&random::<COOKIE_BYTES>()?);
         let mut sessions = self.lock();
         sessions.retain(|_, session| session.is_alive(now));
@@ -45,7 +54,7 @@ impl Sessions {
         if sessions.len() >= MAX_SESSIONS {
             end_oldest(&mut sessions, |_| true);
         }
-        sessions.insert(id(&cookie), Session { name, password, begun: now, used: now });
+        sessions.insert(id(&cookie), Session { name, way, begun: now, used: now });
         Some(cookie)
     }
 
@@ -102,7 +111,7 @@ mod tests {
     use super::*;
 
     fn begin(sessions: &Sessions, name: &str, now: Instant) -> String {
-        sessions.begin(name.to_owned(), String::new(), now).unwrap()
+        sessions.begin(name.to_owned(), SignedInBy::Oidc(Role::Viewer), now).unwrap()
     }
 
     #[test]

@@ -77,6 +77,11 @@ impl Users {
         self.0.iter().find(|user| user.name == name && user.password().is_some()).cloned()
     }
 
+    /// Whether a person or a program has a name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|user| user.name == name)
+    }
+
     /// Whose token this is. All are compared, so that the time does not depend on which one it is.
     pub(crate) fn with_token(&self, token: &str) -> Option<Arc<User>> {
         let presented = TokenHash::of(token);

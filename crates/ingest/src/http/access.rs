@@ -4,6 +4,7 @@ use super::State;
 use super::body::discard;
 use super::refusal::Refusal;
 use crate::auth::audit::{Action, Entry};
+use crate::auth::oidc::CALLBACK;
 use crate::auth::{Person, Principal, Role};
 use crate::error::{QueryError, ReceiveError};
 use crate::wire::Encoding;
@@ -50,7 +51,7 @@ const ADMIN: Need = Need::Role(Role::Admin);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 24] = [
+const NEEDS: [(Method, &str, Need); 26] = [
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -60,6 +61,8 @@ const NEEDS: [(Method, &str, Need); 24] = [
     (GET, "/api/v1/session", Need::Nothing),
     (POST, "/api/v1/session", Need::Nothing),
     (DELETE, "/api/v1/session", Need::Nothing),
+    (GET, "/auth/start", Need::Nothing),
+    (GET, CALLBACK, Need::Nothing),
     (GET, "/api/v1/openapi.json", Need::Nothing),
     (GET, "/api/v1/summary", VIEWER),
     (GET, "/api/v1/timeseries", VIEWER),
@@ -232,7 +235,7 @@ pub(super) fn without_csrf_header() -> Refusal {
 }
 
 /// The token of `authorization: Bearer TOKEN` (RFC 6750, 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;

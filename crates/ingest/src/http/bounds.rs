@@ -1,6 +1,6 @@
 //! Bounds that hold for a request before its handler, and for an answer after it.
 
-use super::access::Client;
+use super::access::{self, Client};
 use super::activity::Connection;
 use super::peers::{Peer, Peers, Spent};
 use super::refusal::Refusal;
@@ -53,8 +53,15 @@ pub(super) async fn keep(
         return next.run(request).await;
     };
     let client = Client { address: state.proxies.client(connection.address, request.headers()) };
-    let peer = Peer::of(client.address);
     let audience = Audience::of(request.uri().path());
+    let peer = match audience {
+        // A token has bounds of its own, so that many gateways behind one address do not share those of strangers there.
+        Audience::Senders => {
+            let sender = state.access.sender(access::bearer(request.headers()));
+            Peer::of_sender(&sender, client.address)
+        }
+        Audience::Health | Audience::Readers => Peer::of(client.address),
+    };
     request.extensions_mut().insert(client);
     if let Err(refusal) = admit(&state, audience, peer, &connection, &request) {
         state.stats.refused_by(refusal.code);
@@ -111,7 +118,10 @@ fn admit(
     within.map_err(|seconds| Refusal {
         status: StatusCode::TOO_MANY_REQUESTS,
         code: "rate",
-        message: format!("this address sends too much: try again in {seconds} s"),
+        message: match peer {
+            Peer::Address(_) => format!("this address sends too much: try again in {seconds} s"),
+            Peer::Token(_) => format!("the senders with this token send too much: try again in {seconds} s"),
+        },
         field: None,
         retry_after: Some(seconds),
     })?;

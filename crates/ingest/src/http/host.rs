@@ -57,6 +57,11 @@ impl TryFrom<String> for HostName {
     }
 }
 
+/// Whether people can reach a service of these names by the host of a URL.
+pub(crate) fn is_own_name(host: &str, names: &[HostName]) -> bool {
+    authority(host).is_some_and(|(host, _)| Hosts::new(names.to_vec()).has(&host, "/"))
+}
+
 /// The names given by `--host`.
 #[derive(Debug, Default)]
 pub(super) struct Hosts(BTreeSet<String>);

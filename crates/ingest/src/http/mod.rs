@@ -12,6 +12,7 @@ mod decoders;
 mod hand_back;
 mod host;
 mod memory;
+mod oidc;
 mod otlp;
 mod peers;
 mod places;
@@ -24,10 +25,12 @@ mod storage;
 mod tls;
 
 use crate::alerts::{self as alerting, AlertStats, Alerts, AlertsConfig};
+pub(crate) use host::is_own_name;
 pub use host::{HostName, NotAHostName};
 pub use peers::{Cidr, NotACidr};
 pub use tls::{TlsError, TlsFiles};
 
+use crate::auth::oidc::CALLBACK;
 use crate::auth::{Access, AccessConfig, AccessError};
 use crate::clock;
 use crate::jobs;
@@ -157,6 +160,10 @@ pub(crate) struct State {
     previews: Arc<Semaphore>,
     /// Passwords that may be hashed at a time.
     sign_ins: Arc<Semaphore>,
+    /// Sign-ins that may wait for the provider of OpenID Connect.
+    oidc_sign_ins: Arc<Semaphore>,
+    /// Address of the page, from the configuration and not from any request.
+    page_url: String,
     health: tokio::sync::Mutex<Option<api::Health>>,
     stats: Arc<Stats>,
     /// Bytes that the files may take.
@@ -185,11 +192,13 @@ impl Server {
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let Config { listen, data, limits, retention, network, access, alerts } = config;
+        let page_url = access.oidc.as_ref().and_then(|oidc| oidc.page_url.clone());
         let access = Access::open(&access, listen)?;
         let tls = network.tls.map(tls::Tls::new).transpose()?.map(Arc::new);
         let refused = |source| StartError::Listen { address: listen, source };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        let page_url = page_url.unwrap_or_else(|| url_of(address, tls.as_deref()));
         let data = Arc::new(DataDir::new(data));
         let patterns = Arc::new(KnownPatterns::default());
         let failed = |source| StartError::Store { path: data.path().to_owned(), source };
@@ -206,6 +215,8 @@ impl Server {
             readers: Arc::new(Semaphore::new(limits.readers)),
             previews: Arc::new(Semaphore::new(limits.previews)),
             sign_ins: Arc::new(Semaphore::new(limits.sign_ins)),
+            oidc_sign_ins: Arc::new(Semaphore::new(limits.oidc_sign_ins)),
+            page_url,
             health: tokio::sync::Mutex::new(None),
             stats: Arc::new(stats),
             max_disk: retention.max_disk,
@@ -230,8 +241,7 @@ impl Server {
 
     /// The URL of the page.
     pub fn url(&self) -> String {
-        let scheme = if self.state.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{}", self.address)
+        url_of(self.address, self.state.tls.as_deref())
     }
 
     /// The address it listens on, with the port that port 0 became.
@@ -273,6 +283,11 @@ impl Server {
     }
 }
 
+fn url_of(address: SocketAddr, tls: Option<&tls::Tls>) -> String {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
 fn router(state: Arc<State>) -> Router {
     let receive = |signal| {
         post(move |state, who, client, headers, body| {
@@ -287,6 +302,8 @@ fn router(state: Arc<State>) -> Router {
         .route("/metrics", get(stats))
         .route(route_patterns::PATH, get(hand_back::patterns))
         .route("/healthz", get(api::health))
+        .route("/auth/start", get(oidc::start))
+        .route(CALLBACK, get(oidc::callback))
         .route("/api/{*path}", any(api::no_path))
         .route("/v1/{*path}", any(api::no_path))
         .fallback(assets::serve)

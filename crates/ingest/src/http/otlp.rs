@@ -37,7 +37,7 @@ pub(super) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let peer = client.map(|extract::Extension(client)| Peer::of(client.address));
+    let peer = client.map(|extract::Extension(client)| Peer::of_sender(&principal, client.address));
     // A sender of another media type gets its answer in protobuf.
     let encoding = encoding(&headers);
     let stored = store(&state, (&principal, peer, signal), encoding.as_ref().copied(), &headers, body).await;
@@ -86,7 +86,8 @@ async fn store(
     let (batch, share) = decode(state, packing, body, ((signal, encoding), peer), identity).await?;
     check_environments(principal, &batch)?;
     match batch {
-        Batch::Counts(batch) => {
+        Batch::Counts(mut batch) => {
+            batch.standing = principal.standing();
             let gateway = batch.identity.as_ref().and(batch.parts.first()).map(|part| part.gateway.scope());
             let mut rejected = batch.rejected;
             let points: u64 = batch.parts.iter().map(|part| part.points.len() as u64).sum();
@@ -98,7 +99,8 @@ async fn store(
             state.stats.stored(signal, stored, points, &rejected);
             Ok(Taken { rejected, gateway })
         }
-        Batch::Requests(batch) => {
+        Batch::Requests(mut batch) => {
+            batch.standing = principal.standing();
             let mut rejected = batch.rejected;
             let gateway = batch.identity.as_ref().and(batch.parts.first()).map(|part| part.gateway.scope());
             let observed = learning::observed(&batch);
@@ -125,10 +127,14 @@ async fn store(
 
 /// Refuses a batch that reports for an environment of others.
 fn check_environments(principal: &Principal, batch: &Batch) -> Result<(), ReceiveError> {
-    let mut gateways: Box<dyn Iterator<Item = _>> = match batch {
-        Batch::Counts(batch) => Box::new(batch.parts.iter().map(|part| &part.gateway)),
-        Batch::Requests(batch) => Box::new(batch.parts.iter().map(|part| &part.gateway)),
+    let (identity, mut gateways): (_, Box<dyn Iterator<Item = _>>) = match batch {
+        Batch::Counts(batch) => (&batch.identity, Box::new(batch.parts.iter().map(|part| &part.gateway))),
+        Batch::Requests(batch) => (&batch.identity, Box::new(batch.parts.iter().map(|part| &part.gateway))),
     };
+    // A resource of which nothing is stored is not among the gateways, and its sequence number is noted all the same.
+    if let Some(identity) = identity {
+        principal.check_environment(&identity.environment)?;
+    }
     gateways.try_for_each(|gateway| principal.check_environment(&gateway.environment))
 }
 
@@ -213,7 +219,7 @@ fn identity(headers: &HeaderMap) -> Result<Option<Identity>, ReceiveError> {
     let sequence = sequence.to_str().ok().and_then(|text| text.parse().ok());
     let sequence = sequence.filter(|number| (1..=i64::MAX as u64).contains(number));
     let sequence = sequence.ok_or_else(|| wrong(SEQUENCE, "a decimal number from 1"))?;
-    Ok(Some(Identity { instance, epoch: epoch.to_ascii_lowercase(), sequence }))
+    Ok(Some(Identity { instance, epoch: epoch.to_ascii_lowercase(), environment: Arc::default(), sequence }))
 }
 
 /// `ExportLogsServiceResponse` and its like, which are the same on the wire.

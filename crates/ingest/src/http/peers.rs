@@ -1,5 +1,6 @@
 //! The other ends of connections: what each may take, and which of them is meant behind a proxy.
 
+use crate::auth::{Principal, SenderId};
 use crate::limits::Limits;
 use axum::http::HeaderMap;
 use std::collections::HashMap;
@@ -15,15 +16,31 @@ const MAX_PEERS: usize = 4096;
 const BURST_SECONDS: f64 = 10.0;
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// One IPv4 address, or the /64 network of an IPv6 address, because one host has a whole network of the latter.
+/// Whose use of the service is bounded together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Peer(IpAddr);
+pub(super) enum Peer {
+    /// One IPv4 address, or the /64 network of an IPv6 address, because one host has a whole network of the latter.
+    Address(IpAddr),
+    /// A sender with a token, whatever its addresses are: many gateways behind one address may have different tokens, and one
+    /// token may be used from many addresses.
+    Token(SenderId),
+}
 
 impl Peer {
     pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
-            IpAddr::V6(address) => Self(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into()),
-            v4 => Self(v4),
+            IpAddr::V6(address) => {
+                Self::Address(Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into())
+            }
+            v4 => Self::Address(v4),
+        }
+    }
+
+    /// The sender of a batch: the holder of its token, or else its address.
+    pub(super) fn of_sender(principal: &Principal, address: IpAddr) -> Self {
+        match principal {
+            Principal::Sender(sender) => Self::Token(sender.id()),
+            Principal::Open | Principal::Nobody | Principal::Person(_) => Self::of(address),
         }
     }
 }
@@ -127,9 +144,13 @@ pub(super) enum Spent {
     ReaderRequests,
 }
 
+/// How much each kind of [`Spent`] is refilled in a second.
+type Rates = [f64; 3];
+
 /// The use that each peer made of the service lately.
 pub(super) struct Peers {
-    rates: [f64; 3],
+    of_address: Rates,
+    of_token: Rates,
     uses: Mutex<HashMap<Peer, Use>>,
 }
 
@@ -158,17 +179,32 @@ impl Bucket {
 
 impl Peers {
     pub(super) fn new(limits: &Limits) -> Self {
-        let rates = [
-            f64::from(limits.sender_requests_per_second),
-            limits.sender_bytes_per_second as f64,
-            f64::from(limits.reader_requests_per_second),
-        ];
-        Self { rates, uses: Mutex::new(HashMap::new()) }
+        let reader = f64::from(limits.reader_requests_per_second);
+        Self {
+            of_address: [
+                f64::from(limits.sender_requests_per_second),
+                limits.sender_bytes_per_second as f64,
+                reader,
+            ],
+            of_token: [
+                f64::from(limits.token_requests_per_second),
+                limits.token_bytes_per_second as f64,
+                reader,
+            ],
+            uses: Mutex::new(HashMap::new()),
+        }
+    }
+
+    fn rates(&self, peer: Peer) -> Rates {
+        match peer {
+            Peer::Address(_) => self.of_address,
+            Peer::Token(_) => self.of_token,
+        }
     }
 
     /// Takes one from a bucket that is not empty; otherwise the whole seconds, at least one, until it is not.
     pub(super) fn take(&self, peer: Peer, what: Spent, now: Instant) -> Result<(), u32> {
-        let rate = self.rates[what as usize];
+        let rate = self.rates(peer)[what as usize];
         let mut uses = self.lock();
         let bucket = &mut self.of(&mut uses, peer, now).buckets[what as usize];
         bucket.refill(rate, now);
@@ -184,7 +220,7 @@ impl Peers {
     pub(super) fn charge(&self, peer: Peer, what: Spent, amount: usize, now: Instant) {
         let mut uses = self.lock();
         let bucket = &mut self.of(&mut uses, peer, now).buckets[what as usize];
-        bucket.refill(self.rates[what as usize], now);
+        bucket.refill(self.rates(peer)[what as usize], now);
         bucket.level -= amount as f64;
     }
 
@@ -230,7 +266,7 @@ impl Peers {
             Entry::Occupied(used) => used.into_mut(),
             Entry::Vacant(place) => {
                 let full = |rate: f64| Bucket { level: rate * BURST_SECONDS, at: now };
-                place.insert(Use { buckets: self.rates.map(full), reading: 0, answer_bytes: 0 })
+                place.insert(Use { buckets: self.rates(peer).map(full), reading: 0, answer_bytes: 0 })
             }
         }
     }
@@ -240,7 +276,7 @@ impl Peers {
         let mut full: Vec<(f64, Peer)> = Vec::with_capacity(uses.len());
         for (peer, used) in uses.iter_mut().filter(|(_, used)| used.answer_bytes == 0 && used.reading == 0) {
             let mut least = f64::MAX;
-            for (bucket, rate) in used.buckets.iter_mut().zip(self.rates) {
+            for (bucket, rate) in used.buckets.iter_mut().zip(self.rates(*peer)) {
                 bucket.refill(rate, now);
                 least = least.min(bucket.level / (rate * BURST_SECONDS));
             }
@@ -325,6 +361,18 @@ mod tests {
         peers.charge(peer, Spent::ReaderRequests, 10, later);
         assert_eq!(peers.take(peer, Spent::ReaderRequests, later), Err(6));
         assert_eq!(peers.take(peer, Spent::ReaderRequests, later + Duration::from_secs(6)), Ok(()));
+    }
+
+    #[test]
+    fn the_holders_of_two_tokens_behind_one_address_are_two_peers() {
+        let limits =
+            Limits { sender_requests_per_second: 1, token_requests_per_second: 2, ..Limits::default() };
+        let peers = Peers::new(&limits);
+        let now = Instant::now();
+        let of = |token: u64| Peer::Token(SenderId::for_test(token));
+        let spend =
+            |peer: Peer| (0..100).filter(|_| peers.take(peer, Spent::SenderRequests, now).is_ok()).count();
+        assert_eq!([of(1), of(1), of(2), Peer::of([192, 0, 2, 1].into())].map(spend), [20, 0, 20, 10]);
     }
 
     #[test]

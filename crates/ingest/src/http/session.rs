@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 /// Bytes of a name and a password with their JSON around them.
 const MAX_BODY_BYTES: usize = 16 << 10;
 /// Characters of a name that are noted when it does not sign in.
-const MAX_NOTED_CHARS: usize = 128;
+pub(super) const MAX_NOTED_CHARS: usize = 128;
 const COOKIE: &str = "gatelens-session";
 /// A browser takes a cookie with this prefix only over TLS, for this host alone and all of its paths (RFC 6265bis, 4.1.3).
 const SECURE_COOKIE: &str = "__Host-gatelens-session";
@@ -34,7 +34,9 @@ struct Session<'a> {
     /// Whether people sign in here; without that, everybody is an admin.
     required: bool,
     /// The ways to sign in.
-    methods: &'static [&'static str],
+    methods: Vec<&'static str>,
+    /// The name of the provider of OpenID Connect.
+    provider: Option<String>,
     person: Option<Someone<'a>>,
 }
 
@@ -52,7 +54,7 @@ pub(super) fn cookie<'a>(state: &State, headers: &'a HeaderMap) -> Option<&'a st
     cookie_named(if state.is_secure() { SECURE_COOKIE } else { COOKIE }, headers)
 }
 
-fn cookie_named<'a>(name: &str, headers: &'a HeaderMap) -> Option<&'a str> {
+pub(super) fn cookie_named<'a>(name: &str, headers: &'a HeaderMap) -> Option<&'a str> {
     let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
@@ -184,11 +186,14 @@ fn describe(state: &State, principal: &Principal) -> Response {
         }),
         Principal::Open | Principal::Nobody | Principal::Sender(_) => None,
     };
-    let methods: &[_] = if required { &["password"] } else { &[] };
-    json(StatusCode::OK, &Session { required, methods, person })
+    let (has_passwords, provider) = state.access.ways();
+    let methods = [("password", has_passwords), ("oidc", provider.is_some())];
+    let methods = methods.into_iter().filter_map(|(method, is_there)| is_there.then_some(method)).collect();
+    json(StatusCode::OK, &Session { required, methods, provider, person })
 }
 
-fn set_cookie(response: &mut Response, state: &State, value: &str, lifetime: Duration) {
+/// Sets the session's cookie.
+pub(super) fn set_cookie(response: &mut Response, state: &State, value: &str, lifetime: Duration) {
     let (name, secure) = if state.is_secure() { (SECURE_COOKIE, "; Secure") } else { (COOKIE, "") };
     let seconds = lifetime.as_secs();
     let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}");

@@ -2,7 +2,7 @@
 
 use super::request::is_error;
 use super::scope::is_path;
-use super::{Gateway, Identity, Redaction, Rejections, Report};
+use super::{Gateway, Identity, Redaction, Rejections, Report, Standing};
 use gatelens_model::sketch::Sketch;
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct MetricBatch {
     pub(crate) identity: Option<Identity>,
+    pub(crate) standing: Standing,
     pub(crate) parts: Vec<MetricPart>,
     /// Points that are not among the parts.
     pub(crate) rejected: Rejections,

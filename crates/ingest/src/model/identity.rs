@@ -30,8 +30,30 @@ pub(crate) struct Identity {
     pub(crate) instance: String,
     /// 16 hex digits, new with each life of the sender's counters.
     pub(crate) epoch: String,
-    /// From 1, without gaps per instance, epoch and path.
+    /// `deployment.environment.name` of the first resource, as the body has it: the sender's token is for it, so that a
+    /// sender of another environment cannot take its numbers. A gateway that changes it begins an epoch.
+    pub(crate) environment: Arc<str>,
+    /// From 1, without gaps per instance, epoch, environment and path.
     pub(crate) sequence: u64,
+}
+
+impl Identity {
+    /// Takes the environment of a resource, if it is the first.
+    pub(crate) fn see(&mut self, gateway: &Gateway) {
+        if self.environment.is_empty() {
+            self.environment = Arc::clone(&gateway.environment);
+        }
+    }
+}
+
+/// How sure it is that a sender is of the environment that it names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It may name any environment.
+    #[default]
+    Claimed,
+    /// Its token is for that environment alone.
+    Proven,
 }
 
 /// A sender, as its resource describes it.

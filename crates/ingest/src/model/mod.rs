@@ -13,7 +13,7 @@ mod scope;
 
 pub(crate) use consumer::{ConsumerKey, ConsumerLabel, Labelled, labelled};
 pub(crate) use counts::{MetricBatch, MetricPart, Point, SeriesKey, Tally, Temporality, Timing, Values};
-pub(crate) use identity::{Gateway, Identity, Signal};
+pub(crate) use identity::{Gateway, Identity, Signal, Standing};
 pub(crate) use rejections::{Rejection, Rejections};
 pub(crate) use report::{Bodies, DROP_REASONS, Redaction, Report, Rule};
 pub(crate) use request::{RequestBatch, RequestEvent, RequestPart, is_error};

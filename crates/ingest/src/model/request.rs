@@ -4,7 +4,7 @@
 //! columns, and `query` and the command line make rows. `http/openapi.json` describes it, which a test compares.
 
 use super::scope::is_path;
-use super::{Gateway, Identity, Rejections};
+use super::{Gateway, Identity, Rejections, Standing};
 use gatelens_model::{attribute, value};
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub(crate) struct RequestBatch {
     pub(crate) identity: Option<Identity>,
+    pub(crate) standing: Standing,
     pub(crate) parts: Vec<RequestPart>,
     /// Records and spans that are not among the parts.
     pub(crate) rejected: Rejections,

@@ -8,10 +8,11 @@ use super::range::rfc3339;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::report::drop_reason_name;
-use crate::model::{Bodies, DROP_REASONS, Report, Rule};
+use crate::model::{Bodies, DROP_REASONS, Report, Rule, Signal};
 use crate::sequence::Received;
+use crate::store::DataDir;
 use crate::store::accepted::Accepted;
-use crate::store::{DataDir, gateways as stored};
+use crate::store::gateways::{self as stored, EpochKey};
 use gatelens_model::NotLogged;
 use rusqlite::Connection;
 use serde::Serialize;
@@ -35,7 +36,10 @@ impl GatewaysQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
         let params = Params::parse(query, &NAMES)?;
-        let place = |rest: &mut Reader<'_>| Some((Reverse(rest.number()?), (rest.text()?, rest.text()?)));
+        let epoch = |rest: &mut Reader<'_>| {
+            Some(EpochKey { instance: rest.text()?, epoch: rest.text()?, environment: rest.text()? })
+        };
+        let place = |rest: &mut Reader<'_>| Some((Reverse(rest.number()?), epoch(rest)?));
         Ok(Self {
             filter: Filter::read(&params)?,
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
@@ -45,8 +49,8 @@ impl GatewaysQuery {
     }
 }
 
-/// A place in the order of all epochs: when it was last seen, its instance and its epoch.
-type Place = (Reverse<i64>, (String, String));
+/// A place in the order of all epochs: when it was last seen, and which it is.
+type Place = (Reverse<i64>, EpochKey);
 
 /// The answer to [`GatewaysQuery`].
 #[derive(Serialize)]
@@ -115,7 +119,6 @@ struct Redaction {
 #[derive(Default)]
 struct Known {
     service: String,
-    environment: String,
     version: Option<String>,
     config_hash: Option<String>,
     series: Option<u64>,
@@ -133,7 +136,7 @@ struct Known {
 /// Nanoseconds that a later look at the clock may lie before an earlier one.
 const CLOCK_TOLERANCE: i64 = 60_000_000_000;
 
-type All = BTreeMap<(String, String), Known>;
+type All = BTreeMap<EpochKey, Known>;
 
 impl GatewaysQuery {
     /// The answer out of the files: that of counters knows the senders of counters, each day's file those of the request
@@ -156,19 +159,20 @@ impl GatewaysQuery {
         }
         forget_retired(&metrics, &mut all)?;
         let newest = NewestEpochs::of(&all, now);
-        let place = |epoch: &(String, String), known: &Known| (Reverse(known.last_seen), epoch.clone());
+        let place = |epoch: &EpochKey, known: &Known| (Reverse(known.last_seen), epoch.clone());
         let mut known: Vec<_> = all
             .into_iter()
-            .filter(|((instance, _), known)| {
-                self.filter.takes_sender(&known.service, &known.environment, instance)
+            .filter(|(epoch, known)| {
+                self.filter.takes_sender(&known.service, &epoch.environment, &epoch.instance)
             })
             .filter(|(epoch, known)| self.after.as_ref().is_none_or(|after| place(epoch, known) > *after))
             .collect();
         known.sort_by_cached_key(|(epoch, known)| place(epoch, known));
         let is_more = known.len() > self.limit;
         known.truncate(self.limit);
-        let next = known.last().filter(|_| is_more).map(|((instance, epoch), known)| {
-            Cursor::default().number(known.last_seen).text(instance).text(epoch).to_text()
+        let next = known.last().filter(|_| is_more).map(|(epoch, known)| {
+            let EpochKey { instance, epoch, environment } = epoch;
+            Cursor::default().number(known.last_seen).text(instance).text(epoch).text(environment).to_text()
         });
         let rows = known.into_iter().map(|(epoch, known)| {
             let phase = Phase::at(now, known.last_seen, newest.beside(&epoch, &known));
@@ -191,9 +195,9 @@ impl NewestEpochs {
     fn of(all: &All, now: i64) -> Self {
         let mut newest: HashMap<GatewayName, Vec<(i64, String)>> = HashMap::new();
         let latest = now.saturating_add(CLOCK_TOLERANCE);
-        for ((instance, epoch), known) in all.iter().filter(|(_, known)| known.first_seen <= latest) {
-            let epochs = newest.entry(known.gateway(instance)).or_default();
-            epochs.push((known.first_seen, epoch.clone()));
+        for (epoch, known) in all.iter().filter(|(_, known)| known.first_seen <= latest) {
+            let epochs = newest.entry(known.gateway(epoch)).or_default();
+            epochs.push((known.first_seen, epoch.epoch.clone()));
             epochs.sort_unstable_by(|a, b| b.cmp(a));
             // One of two is not the epoch that is asked about.
             epochs.truncate(2);
@@ -202,27 +206,28 @@ impl NewestEpochs {
     }
 
     /// When the newest other epoch of the same gateway was first seen.
-    fn beside(&self, (instance, epoch): &(String, String), known: &Known) -> Option<i64> {
-        let epochs = self.0.get(&known.gateway(instance))?;
-        epochs.iter().find(|(_, other)| other != epoch).map(|(first_seen, _)| *first_seen)
+    fn beside(&self, epoch: &EpochKey, known: &Known) -> Option<i64> {
+        let epochs = self.0.get(&known.gateway(epoch))?;
+        epochs.iter().find(|(_, other)| *other != epoch.epoch).map(|(first_seen, _)| *first_seen)
     }
 }
 
 impl Known {
-    fn gateway(&self, instance: &str) -> GatewayName {
-        (instance.to_owned(), self.service.clone(), self.environment.clone())
+    fn gateway(&self, epoch: &EpochKey) -> GatewayName {
+        (epoch.instance.clone(), self.service.clone(), epoch.environment.clone())
     }
 }
 
-fn row((instance, epoch): (String, String), known: Known, phase: Phase, account: Option<Account>) -> Row {
+fn row(epoch: EpochKey, known: Known, phase: Phase, account: Option<Account>) -> Row {
     let gaps = |received: Option<Received>| received.map_or(0, |received| received.gaps());
     let report = known.report;
     let dropped = account.map_or(report.dropped.map(Option::unwrap_or_default), |account| account.dropped);
+    let EpochKey { instance, epoch, environment } = epoch;
     Row {
         instance,
         epoch,
         service: known.service,
-        environment: known.environment,
+        environment,
         version: known.version,
         config_hash: known.config_hash,
         first_seen: rfc3339(known.first_seen),
@@ -255,17 +260,31 @@ fn row((instance, epoch): (String, String), known: Known, phase: Phase, account:
 }
 
 fn read_senders(file: &Connection, now: i64, all: &mut All) -> Result<(), QueryError> {
-    let mut select = file.prepare(
-        "SELECT g.instance, g.epoch, g.service, g.environment, g.version, g.config_hash, g.series,
+    // A file of an older version has one environment of each epoch.
+    let and_environment = |name: &str| match file.column_exists(None, "sequences", "environment") {
+        Ok(true) => Ok(format!("AND {name}.environment = g.environment")),
+        Ok(false) => Ok(String::new()),
+        Err(error) => Err(error),
+    };
+    let join = |name: &str, signal: Signal| {
+        Ok::<_, rusqlite::Error>(format!(
+            "LEFT JOIN sequences {name} ON {name}.instance = g.instance AND {name}.epoch = g.epoch
+                {} AND {name}.signal = {}",
+            and_environment(name)?,
+            stored::code(signal)
+        ))
+    };
+    let mut select = file.prepare(&format!(
+        "SELECT g.instance, g.epoch, g.environment, g.service, g.version, g.config_hash, g.series,
                 g.first_seen, g.last_seen, m.received, l.received, t.received
-         FROM gateways g
-         LEFT JOIN sequences m ON m.instance = g.instance AND m.epoch = g.epoch AND m.signal = 0
-         LEFT JOIN sequences l ON l.instance = g.instance AND l.epoch = g.epoch AND l.signal = 1
-         LEFT JOIN sequences t ON t.instance = g.instance AND t.epoch = g.epoch AND t.signal = 2",
-    )?;
+         FROM gateways g {} {} {}",
+        join("m", Signal::Metrics)?,
+        join("l", Signal::Logs)?,
+        join("t", Signal::Traces)?,
+    ))?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let known = all.entry((row.get(0)?, row.get(1)?)).or_default();
+        let known = all.entry(EpochKey::read(row, 0)?).or_default();
         let (first_seen, last_seen) = (row.get(7)?, row.get(8)?);
         if known.first_seen == 0 || first_seen < known.first_seen {
             known.first_seen = first_seen;
@@ -274,8 +293,7 @@ fn read_senders(file: &Connection, now: i64, all: &mut All) -> Result<(), QueryE
         let latest = last_seen <= now.saturating_add(CLOCK_TOLERANCE) && last_seen >= known.last_seen;
         if latest || known.last_seen == 0 {
             known.last_seen = last_seen;
-            known.service = row.get(2)?;
-            known.environment = row.get(3)?;
+            known.service = row.get(3)?;
             known.version = row.get(4)?;
             known.config_hash = row.get(5)?;
         }
@@ -293,14 +311,14 @@ fn read_senders(file: &Connection, now: i64, all: &mut All) -> Result<(), QueryE
 
 fn read_overflow(file: &Connection, all: &mut All) -> Result<(), QueryError> {
     let mut select = file.prepare(
-        "SELECT g.instance, g.epoch, sum(s.duration_count)
+        "SELECT g.instance, g.epoch, g.environment, sum(s.duration_count)
          FROM states s JOIN gateways g ON g.id = s.gateway_id JOIN series r ON r.id = s.series_id
          WHERE r.overflow GROUP BY g.id",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        if let Some(known) = all.get_mut(&(row.get(0)?, row.get(1)?)) {
-            known.overflow = u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default();
+        if let Some(known) = all.get_mut(&EpochKey::read(row, 0)?) {
+            known.overflow = u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default();
         }
     }
     Ok(())
@@ -308,7 +326,7 @@ fn read_overflow(file: &Connection, all: &mut All) -> Result<(), QueryError> {
 
 fn read_reports(file: &Connection, all: &mut All) -> Result<(), QueryError> {
     let mut select = file.prepare(
-        "SELECT g.instance, g.epoch, r.captured, r.sent, r.queue_full, r.rejected, r.expired, r.lost,
+        "SELECT g.instance, g.epoch, g.environment, r.captured, r.sent, r.queue_full, r.rejected, r.expired, r.lost,
                 r.queue_bytes, r.export_failures, r.workers, r.workers_lost, r.active_requests, r.busy_seconds,
                 r.time, r.uncounted, r.excluded, r.sampled_out, r.excluded_from_counters
          FROM reports r JOIN gateways g ON g.id = r.gateway_id",
@@ -319,21 +337,21 @@ fn read_reports(file: &Connection, all: &mut All) -> Result<(), QueryError> {
             let value: Option<i64> = row.get(column)?;
             Ok::<_, rusqlite::Error>(value.and_then(|value| u64::try_from(value).ok()))
         };
-        let Some(known) = all.get_mut(&(row.get(0)?, row.get(1)?)) else { continue };
+        let Some(known) = all.get_mut(&EpochKey::read(row, 0)?) else { continue };
         known.report = Report {
-            captured: whole(2)?,
-            sent: whole(3)?,
-            dropped: [whole(4)?, whole(5)?, whole(6)?, whole(7)?],
-            queue_bytes: whole(8)?,
-            export_failures: whole(9)?,
-            workers: whole(10)?,
-            workers_lost: whole(11)?,
-            uncounted: whole(15)?,
-            not_logged: [whole(16)?, whole(17)?],
-            excluded_from_counters: whole(18)?,
-            active_requests: whole(12)?,
-            busy_seconds: row.get(13)?,
-            time: row.get(14)?,
+            captured: whole(3)?,
+            sent: whole(4)?,
+            dropped: [whole(5)?, whole(6)?, whole(7)?, whole(8)?],
+            queue_bytes: whole(9)?,
+            export_failures: whole(10)?,
+            workers: whole(11)?,
+            workers_lost: whole(12)?,
+            uncounted: whole(16)?,
+            not_logged: [whole(17)?, whole(18)?],
+            excluded_from_counters: whole(19)?,
+            active_requests: whole(13)?,
+            busy_seconds: row.get(14)?,
+            time: row.get(15)?,
             interval_seconds: None,
         };
     }
@@ -342,12 +360,12 @@ fn read_reports(file: &Connection, all: &mut All) -> Result<(), QueryError> {
 
 fn read_tags(file: &Connection, all: &mut All) -> Result<(), QueryError> {
     let mut select = file.prepare(
-        "SELECT g.instance, g.epoch, t.name, t.value FROM tags t JOIN gateways g ON g.id = t.gateway_id",
+        "SELECT g.instance, g.epoch, g.environment, t.name, t.value FROM tags t JOIN gateways g ON g.id = t.gateway_id",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        if let Some(known) = all.get_mut(&(row.get(0)?, row.get(1)?)) {
-            known.tags.insert(row.get(2)?, row.get(3)?);
+        if let Some(known) = all.get_mut(&EpochKey::read(row, 0)?) {
+            known.tags.insert(row.get(3)?, row.get(4)?);
         }
     }
     Ok(())
@@ -355,12 +373,12 @@ fn read_tags(file: &Connection, all: &mut All) -> Result<(), QueryError> {
 
 fn read_redaction(file: &Connection, all: &mut All) -> Result<(), QueryError> {
     let mut select = file.prepare(
-        "SELECT g.instance, g.epoch, r.what, r.content FROM redaction r JOIN gateways g ON g.id = r.gateway_id",
+        "SELECT g.instance, g.epoch, g.environment, r.what, r.content FROM redaction r JOIN gateways g ON g.id = r.gateway_id",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let Some(known) = all.get_mut(&(row.get(0)?, row.get(1)?)) else { continue };
-        let (what, content): (String, String) = (row.get(2)?, row.get(3)?);
+        let Some(known) = all.get_mut(&EpochKey::read(row, 0)?) else { continue };
+        let (what, content): (String, String) = (row.get(3)?, row.get(4)?);
         let redaction = known.redaction.get_or_insert_default();
         // Damaged text is ignored; the next report replaces it.
         match what.as_str() {
@@ -375,13 +393,13 @@ fn read_redaction(file: &Connection, all: &mut All) -> Result<(), QueryError> {
 /// Takes out the gateways that are kept only so that they are recognised.
 fn forget_retired(file: &Connection, all: &mut All) -> Result<(), QueryError> {
     let mut select = file.prepare(
-        "SELECT g.instance, g.epoch, g.last_seen FROM expired_gateways r
+        "SELECT g.instance, g.epoch, g.environment, g.last_seen FROM expired_gateways r
          JOIN gateways g ON g.id = r.gateway_id AND g.last_seen = r.last_seen",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let key = (row.get(0)?, row.get(1)?);
-        let last_seen: i64 = row.get(2)?;
+        let key = EpochKey::read(row, 0)?;
+        let last_seen: i64 = row.get(3)?;
         // It may still send its log.
         if all.get(&key).is_some_and(|known| known.last_seen <= last_seen) {
             all.remove(&key);
@@ -397,13 +415,16 @@ mod tests {
     #[test]
     fn an_epoch_first_seen_by_a_clock_that_ran_ahead_replaces_no_other() {
         let now = 1_000 * CLOCK_TOLERANCE;
+        let key = |epoch: &str| EpochKey {
+            instance: "edge-1".to_owned(),
+            epoch: epoch.to_owned(),
+            environment: "prod".to_owned(),
+        };
         let check = |first_seen: &[(&str, i64)], expected: Option<i64>| {
             let known = |first_seen| Known { first_seen, ..Known::default() };
-            let all = first_seen
-                .iter()
-                .map(|(epoch, time)| (("edge-1".to_owned(), (*epoch).to_owned()), known(*time)));
+            let all = first_seen.iter().map(|(epoch, time)| (key(epoch), known(*time)));
             let newest = NewestEpochs::of(&all.collect(), now);
-            let beside = newest.beside(&("edge-1".to_owned(), "1".to_owned()), &known(0));
+            let beside = newest.beside(&key("1"), &known(0));
             assert_eq!(beside, expected, "{first_seen:?}");
         };
         check(&[("1", 5)], None);

@@ -5,12 +5,11 @@
 //! and the days add up. Copying twice therefore changes nothing, whenever a process stops in between.
 
 use super::StoreError;
+use super::gateways::{ENVIRONMENT_OF_EPOCH, EpochKey};
 use crate::model::Identity;
 use jiff::civil::Date;
 use rusqlite::{Connection, params};
 use std::collections::{HashMap, HashSet};
-
-const ALL: &str = "SELECT instance, epoch, day, records FROM accepted";
 
 /// Adds `records` to what the file of `day` has stored of an epoch.
 pub(super) fn count(
@@ -20,10 +19,16 @@ pub(super) fn count(
     records: usize,
 ) -> Result<(), StoreError> {
     file.prepare_cached(
-        "INSERT INTO accepted VALUES (?, ?, ?, ?)
+        "INSERT INTO accepted (instance, epoch, environment, day, records) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET records = records + excluded.records",
     )?
-    .execute(params![identity.instance, identity.epoch, number(day), records as i64])?;
+    .execute(params![
+        identity.instance,
+        identity.epoch,
+        identity.environment,
+        number(day),
+        records as i64
+    ])?;
     Ok(())
 }
 
@@ -38,14 +43,14 @@ pub(super) fn carry_over(
     let transaction = today.transaction()?;
     {
         let mut put = transaction.prepare_cached(
-            "INSERT INTO accepted VALUES (?, ?, ?, ?)
+            "INSERT INTO accepted (instance, epoch, environment, day, records) VALUES (?, ?, ?, ?, ?)
              ON CONFLICT DO UPDATE SET records = max(records, excluded.records)",
         )?;
-        for_each(old, ALL, params![], |row| {
-            let Row { instance, epoch, day, records } = row;
-            let key = (instance, epoch);
-            if recent.epochs.contains(&key) {
-                put.execute(params![key.0, key.1, day, records])?;
+        for_each(old, |row| {
+            let Row { epoch, day, records } = row;
+            if recent.epochs.contains(&epoch) {
+                let EpochKey { instance, epoch, environment } = epoch;
+                put.execute(params![instance, epoch, environment, day, records])?;
             }
             Ok(())
         })?;
@@ -58,7 +63,7 @@ pub(super) fn carry_over(
 /// work stores something in some file, and not on every day.
 pub(super) struct RecentEpochs {
     since: i64,
-    epochs: HashSet<(String, String)>,
+    epochs: HashSet<EpochKey>,
 }
 
 impl RecentEpochs {
@@ -69,57 +74,56 @@ impl RecentEpochs {
     /// Takes in what a file knows.
     pub(super) fn read(&mut self, file: &Connection) -> Result<(), StoreError> {
         let Self { since, epochs } = self;
-        let recent =
-            "SELECT instance, epoch, max(day), 0 FROM accepted WHERE day >= ? GROUP BY instance, epoch";
-        for_each(file, recent, params![*since], |row| {
-            epochs.insert((row.instance, row.epoch));
+        for_each(file, |row| {
+            if row.day >= *since {
+                epochs.insert(row.epoch);
+            }
             Ok(())
         })
     }
 }
 
-/// Records stored of each epoch, by instance and epoch, over all files that were read.
+/// Records stored of each epoch, over all files that were read.
 #[derive(Default)]
-pub(crate) struct Accepted(HashMap<(String, String), HashMap<i64, i64>>);
+pub(crate) struct Accepted(HashMap<EpochKey, HashMap<i64, i64>>);
 
 impl Accepted {
     /// Takes in what a file knows.
     pub(crate) fn read(&mut self, file: &Connection) -> Result<(), StoreError> {
-        for_each(file, ALL, params![], |row| {
-            let count = self.0.entry((row.instance, row.epoch)).or_default().entry(row.day).or_default();
+        for_each(file, |row| {
+            let count = self.0.entry(row.epoch).or_default().entry(row.day).or_default();
             *count = row.records.max(*count);
             Ok(())
         })
     }
 
     /// Records stored of an epoch.
-    pub(crate) fn of(&self, epoch: &(String, String)) -> u64 {
+    pub(crate) fn of(&self, epoch: &EpochKey) -> u64 {
         let days = self.0.get(epoch).into_iter().flat_map(HashMap::values);
         days.fold(0, |sum, records| sum.saturating_add(u64::try_from(*records).unwrap_or_default()))
     }
 }
 
 struct Row {
-    instance: String,
-    epoch: String,
+    epoch: EpochKey,
     day: i64,
     records: i64,
 }
 
-/// Hands on the rows of a question; a file of an older version has none.
-fn for_each(
-    file: &Connection,
-    question: &str,
-    parameters: &[&dyn rusqlite::ToSql],
-    mut take: impl FnMut(Row) -> rusqlite::Result<()>,
-) -> Result<(), StoreError> {
+/// Hands on the rows of a file; one of an older version has none, or has no environments in them.
+fn for_each(file: &Connection, mut take: impl FnMut(Row) -> rusqlite::Result<()>) -> Result<(), StoreError> {
     if !file.table_exists(None, "accepted")? {
         return Ok(());
     }
-    let mut select = file.prepare(question)?;
-    let mut rows = select.query(parameters)?;
+    let environment = match file.column_exists(None, "accepted", "environment")? {
+        true => "environment",
+        false => ENVIRONMENT_OF_EPOCH,
+    };
+    let mut select =
+        file.prepare(&format!("SELECT instance, epoch, {environment}, day, records FROM accepted AS own"))?;
+    let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        take(Row { instance: row.get(0)?, epoch: row.get(1)?, day: row.get(2)?, records: row.get(3)? })?;
+        take(Row { epoch: EpochKey::read(row, 0)?, day: row.get(3)?, records: row.get(4)? })?;
     }
     Ok(())
 }

@@ -1,13 +1,15 @@
 //! Who may bring new series and new instances, and how many: a stranger must not take the room of those who are known.
 //!
 //! A sender is a service in an environment; with tokens, the environment is that of the token. A sender, and an instance,
-//! is a stranger for its first day, so that a stranger under the name of a known service is one, too. A sender has a share
-//! of the series, and so have all strangers together; of instances, the new ones of a day are bounded in the same way. A
-//! series that exists, and an instance that is known, always pass.
+//! is a stranger for its first day, so that a stranger under the name of a known service is one, too. An environment and a
+//! sender have a share of the series, and so have all strangers together; of instances, the new ones of a day are bounded in
+//! the same way. Strangers whose token is for an environment have a share of their own in each, so that the holder of a
+//! token cannot keep new senders of other environments out. A series that exists, and an instance that is known, always
+//! pass.
 
 use super::StoreError;
 use crate::limits::Limits;
-use crate::model::{Gateway, Rejection, SeriesKey};
+use crate::model::{Gateway, Rejection, SeriesKey, Standing};
 use rusqlite::{Connection, params};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -28,11 +30,13 @@ struct Known {
     instances: HashMap<u64, i64>,
     hasher: RandomState,
     series: usize,
+    /// Series of each environment.
+    environments: HashMap<Arc<str>, usize>,
     /// Days since 1970.
     day: i64,
     new_today: usize,
-    /// Series that strangers made today.
-    strange_today: usize,
+    /// Series that strangers made today: those of an environment that their tokens prove, and all others.
+    strange_today: HashMap<Option<Arc<str>>, usize>,
 }
 
 /// Environment and service.
@@ -78,14 +82,16 @@ impl Admission {
         let mut known = self.lock();
         known.senders.values_mut().for_each(|sender| sender.series = 0);
         known.series = series.len();
+        known.environments.clear();
         for key in series.keys() {
             // One of which the file has series, and no gateway any more, was seen long ago.
             known.sender(&sender_of(key), 0).series += 1;
+            *known.environments.entry(Arc::clone(&key.environment)).or_default() += 1;
         }
     }
 
     /// Whether an instance may send, and counts it if it is new.
-    pub(super) fn instance(&self, gateway: &Gateway, now: i64) -> Result<(), Rejection> {
+    pub(super) fn instance(&self, gateway: &Gateway, standing: Standing, now: i64) -> Result<(), Rejection> {
         let mut known = self.lock();
         known.turn(now);
         let key = (Arc::clone(&gateway.environment), Arc::clone(&gateway.service));
@@ -93,8 +99,11 @@ impl Admission {
             return Ok(());
         }
         let Limits { new_instances, new_instances_per_sender, new_instances_of_strangers, .. } = self.limits;
-        let strangers = known.senders.values().filter(|sender| self.is_strange(sender.first_seen, now));
-        let of_strangers: usize = strangers.map(|sender| sender.new_today).sum();
+        let strangers = known.senders.iter().filter(|((environment, _), sender)| {
+            let counts = standing == Standing::Claimed || *environment == gateway.environment;
+            counts && self.is_strange(sender.first_seen, now)
+        });
+        let of_strangers: usize = strangers.map(|(_, sender)| sender.new_today).sum();
         let sender = *known.sender(&key, now);
         if known.new_today >= new_instances
             || sender.new_today >= new_instances_per_sender
@@ -110,16 +119,29 @@ impl Admission {
     }
 
     /// Whether an instance may make a new series, and counts it.
-    pub(super) fn series(&self, key: &SeriesKey, instance: &str, now: i64) -> Result<(), Rejection> {
+    pub(super) fn series(
+        &self,
+        key: &SeriesKey,
+        (instance, standing): (&str, Standing),
+        now: i64,
+    ) -> Result<(), Rejection> {
         let mut known = self.lock();
         known.turn(now);
-        let Limits { series, series_per_sender, series_of_strangers, .. } = self.limits;
-        let (all, strange_today) = (known.series, known.strange_today);
+        let Limits { series, series_per_environment, series_per_sender, series_of_strangers, .. } =
+            self.limits;
+        let all = known.series;
+        let of_environment = known.environments.get(&key.environment).copied().unwrap_or_default();
+        let strangers = match standing {
+            Standing::Claimed => None,
+            Standing::Proven => Some(Arc::clone(&key.environment)),
+        };
+        let strange_today = known.strange_today.get(&strangers).copied().unwrap_or_default();
         let sender = sender_of(key);
         let first_seen = known.instances.get(&known.hash(&sender, instance)).copied();
         let is_strange = first_seen.is_none_or(|first_seen| self.is_strange(first_seen, now));
         let sender = known.sender(&sender, now);
         if all >= series
+            || of_environment >= series_per_environment
             || sender.series >= series_per_sender
             || (is_strange && strange_today >= series_of_strangers)
         {
@@ -127,7 +149,10 @@ impl Admission {
         }
         sender.series += 1;
         known.series += 1;
-        known.strange_today += usize::from(is_strange);
+        *known.environments.entry(Arc::clone(&key.environment)).or_default() += 1;
+        if is_strange {
+            *known.strange_today.entry(strangers).or_default() += 1;
+        }
         Ok(())
     }
 
@@ -152,7 +177,7 @@ impl Known {
         if day != self.day {
             self.day = day;
             self.new_today = 0;
-            self.strange_today = 0;
+            self.strange_today.clear();
             self.senders.values_mut().for_each(|sender| sender.new_today = 0);
         }
     }
@@ -194,6 +219,7 @@ mod tests {
     fn admission() -> Admission {
         Admission::new(&Limits {
             series: 10,
+            series_per_environment: 10,
             series_per_sender: 6,
             series_of_strangers: 4,
             new_instances: 10,
@@ -210,7 +236,9 @@ mod tests {
 
     /// How many of `wanted` new instances of a service are admitted.
     fn instances(admission: &Admission, service: &str, wanted: usize, now: i64) -> usize {
-        (0..wanted).filter(|i| admission.instance(&gateway(service, *i), now).is_ok()).count()
+        (0..wanted)
+            .filter(|i| admission.instance(&gateway(service, *i), Standing::Claimed, now).is_ok())
+            .count()
     }
 
     /// The same of new series of the first instance.
@@ -218,11 +246,21 @@ mod tests {
         series_of(admission, (service, "i-0"), wanted, now)
     }
 
-    fn series_of(admission: &Admission, (service, instance): (&str, &str), wanted: usize, now: i64) -> usize {
+    fn series_of(admission: &Admission, sender: (&str, &str), wanted: usize, now: i64) -> usize {
+        series_in(admission, ("", Standing::Claimed), sender, wanted, now)
+    }
+
+    fn series_in(
+        admission: &Admission,
+        (environment, standing): (&str, Standing),
+        (service, instance): (&str, &str),
+        wanted: usize,
+        now: i64,
+    ) -> usize {
         let text = |text: &str| -> Arc<str> { text.into() };
         let key = |i: usize| SeriesKey {
             service: text(service),
-            environment: text(""),
+            environment: text(environment),
             version: text(""),
             direction: text(""),
             consumer: text(""),
@@ -236,7 +274,7 @@ mod tests {
             error_type: text(""),
             overflow: false,
         };
-        (0..wanted).filter(|i| admission.series(&key(*i), instance, now).is_ok()).count()
+        (0..wanted).filter(|i| admission.series(&key(*i), (instance, standing), now).is_ok()).count()
     }
 
     #[test]
@@ -268,9 +306,35 @@ mod tests {
         let admission = admission();
         assert_eq!(instances(&admission, "known", 1, NOW), 1);
         let now = NOW + DAY;
-        admission.instance(&gateway("known", 7), now).unwrap();
+        admission.instance(&gateway("known", 7), Standing::Claimed, now).unwrap();
         assert_eq!(series_of(&admission, ("known", "i-7"), 9, now), 4);
         assert_eq!(series(&admission, "known", 9, now), 2, "one sender has six");
+    }
+
+    #[test]
+    fn the_holder_of_a_token_leaves_room_for_other_environments() {
+        let admission = Admission::new(&Limits { series_per_environment: 7, ..admission().limits });
+        let instances = |environment: &str, service: &str, wanted: usize, now: i64| {
+            let of = |i| Gateway { environment: environment.into(), ..gateway(service, i) };
+            (0..wanted).filter(|i| admission.instance(&of(*i), Standing::Proven, now).is_ok()).count()
+        };
+        let series = |environment, service, wanted, now| {
+            series_in(&admission, (environment, Standing::Proven), (service, "i-0"), wanted, now)
+        };
+        assert_eq!(instances("stage", "a", 2, NOW) + instances("stage", "b", 9, NOW), 4);
+        assert_eq!(instances("prod", "a", 9, NOW), 4, "each environment has strangers of its own");
+        assert_eq!(series("stage", "a", 9, NOW) + series("stage", "b", 9, NOW), 4);
+        assert_eq!(series("prod", "a", 9, NOW), 4);
+        let tomorrow = NOW + DAY;
+        assert_eq!(series("stage", "c", 9, tomorrow), 2, "there are ten in all");
+        admission.recount(&HashMap::new());
+        let later = tomorrow + DAY;
+        assert_eq!(
+            series("stage", "a", 9, later) + series("stage", "b", 9, later),
+            7,
+            "an environment has seven"
+        );
+        assert_eq!(series("prod", "a", 9, later), 3);
     }
 
     #[test]

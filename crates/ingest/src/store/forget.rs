@@ -194,8 +194,8 @@ pub(super) fn requests(
         // Its repeats must stay known as long as it may send them.
         for table in ["sequences", "batches", "accepted"] {
             transaction.execute_batch(&format!(
-                "DELETE FROM {table} WHERE (instance, epoch) IN
-                   (SELECT instance, epoch FROM temp.doomed_gateways WHERE NOT at_work)"
+                "DELETE FROM {table} WHERE (instance, epoch, environment) IN
+                   (SELECT instance, epoch, environment FROM temp.doomed_gateways WHERE NOT at_work)"
             ))?;
         }
         transaction.execute_batch(
@@ -234,7 +234,7 @@ fn finish(transaction: Transaction<'_>, deed: Deed) -> Result<(), StoreError> {
 fn select_gateways(file: &Connection, selection: &Selection, now: i64) -> Result<(), StoreError> {
     file.execute(
         "CREATE TEMP TABLE doomed_gateways AS
-         SELECT id, instance, epoch, last_seen > :live AS at_work FROM gateways
+         SELECT id, instance, epoch, environment, last_seen > :live AS at_work FROM gateways
          WHERE (:instance IS NULL OR instance = :instance) AND (:environment IS NULL OR environment = :environment)",
         named_params! {
             ":instance": selection.instance, ":environment": selection.environment, ":live": now.saturating_sub(AT_WORK)
@@ -320,8 +320,8 @@ fn remove_gateways(file: &Connection) -> Result<(), StoreError> {
     }
     for table in ["sequences", "batches"] {
         file.execute_batch(&format!(
-            "DELETE FROM {table} WHERE (instance, epoch) IN
-               (SELECT instance, epoch FROM temp.doomed_gateways WHERE NOT at_work)"
+            "DELETE FROM {table} WHERE (instance, epoch, environment) IN
+               (SELECT instance, epoch, environment FROM temp.doomed_gateways WHERE NOT at_work)"
         ))?;
     }
     file.execute_batch(&format!("DELETE FROM gateways WHERE id IN ({gone})"))?;

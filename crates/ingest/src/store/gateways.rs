@@ -3,7 +3,7 @@
 use super::StoreError;
 use crate::model::{Gateway, Identity, Redaction, Report, Signal};
 use crate::sequence::Received;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -12,12 +12,33 @@ pub(crate) const RULES: &str = "rules";
 /// Kind of a row of `redaction`: fates of bodies.
 pub(crate) const BODIES: &str = "bodies";
 
+/// The environment of the row `own`, in a file of an older version that has it with the gateway only.
+pub(crate) const ENVIRONMENT_OF_EPOCH: &str = "(SELECT coalesce(max(g.environment), '') FROM gateways g
+    WHERE g.instance = own.instance AND g.epoch = own.epoch)";
+
+/// An epoch of a gateway. The environment is part of it, because a sender may name any instance and any epoch, and only
+/// the environment is proven by its token.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct EpochKey {
+    pub(crate) instance: String,
+    pub(crate) epoch: String,
+    pub(crate) environment: String,
+}
+
+impl EpochKey {
+    /// The columns of a row from `first` on: instance, epoch and environment.
+    pub(crate) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        Ok(Self { instance: row.get(first)?, epoch: row.get(first + 1)?, environment: row.get(first + 2)? })
+    }
+}
+
 /// Whether this very request was stored in this file before.
 pub(crate) fn is_repeat(file: &Connection, signal: Signal, identity: &Identity) -> Result<bool, StoreError> {
     let mut find = file.prepare_cached(
-        "SELECT 1 FROM batches WHERE instance = ? AND epoch = ? AND signal = ? AND sequence = ?",
+        "SELECT 1 FROM batches WHERE instance = ? AND epoch = ? AND environment = ? AND signal = ? AND sequence = ?",
     )?;
-    Ok(find.exists(params![identity.instance, identity.epoch, code(signal), identity.sequence as i64])?)
+    let Identity { instance, epoch, environment, sequence } = identity;
+    Ok(find.exists(params![instance, epoch, environment, code(signal), *sequence as i64])?)
 }
 
 /// Notes the identity of a request. `earlier` finds what an older file knows of the sender when this one knows
@@ -29,24 +50,21 @@ pub(crate) fn note_batch(
     now: i64,
     earlier: impl FnOnce() -> Option<Received>,
 ) -> Result<(), StoreError> {
-    let key = params![identity.instance, identity.epoch, code(signal)];
+    let Identity { instance, epoch, environment, sequence } = identity;
     let mut received = match received(file, signal, identity)? {
         Some(received) => received,
         None => earlier().unwrap_or_default(),
     };
-    received.insert(identity.sequence);
-    file.prepare_cached("INSERT INTO batches VALUES (?, ?, ?, ?, ?)")?.execute(params![
-        identity.instance,
-        identity.epoch,
-        code(signal),
-        identity.sequence as i64,
-        now
-    ])?;
+    received.insert(*sequence);
     file.prepare_cached(
-        "INSERT INTO sequences (instance, epoch, signal, received) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO batches (instance, epoch, environment, signal, sequence, received_at) VALUES (?, ?, ?, ?, ?, ?)",
+    )?
+    .execute(params![instance, epoch, environment, code(signal), *sequence as i64, now])?;
+    file.prepare_cached(
+        "INSERT INTO sequences (instance, epoch, environment, signal, received) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET received = excluded.received",
     )?
-    .execute(params![key[0], key[1], key[2], received.encode()])?;
+    .execute(params![instance, epoch, environment, code(signal), received.encode()])?;
     Ok(())
 }
 
@@ -56,9 +74,12 @@ pub(crate) fn received(
     signal: Signal,
     identity: &Identity,
 ) -> Result<Option<Received>, StoreError> {
+    let Identity { instance, epoch, environment, .. } = identity;
     let stored: Option<Vec<u8>> = file
-        .prepare_cached("SELECT received FROM sequences WHERE instance = ? AND epoch = ? AND signal = ?")?
-        .query_row(params![identity.instance, identity.epoch, code(signal)], |row| row.get(0))
+        .prepare_cached(
+            "SELECT received FROM sequences WHERE instance = ? AND epoch = ? AND environment = ? AND signal = ?",
+        )?
+        .query_row(params![instance, epoch, environment, code(signal)], |row| row.get(0))
         .optional()?;
     stored
         .map(|bytes| Received::decode(&bytes).ok_or(StoreError::Unreadable { what: "list of sequences" }))
@@ -71,8 +92,8 @@ pub(crate) fn note_gateway(file: &Connection, gateway: &Gateway, now: i64) -> Re
         "INSERT INTO gateways
            (instance, epoch, service, environment, version, config_hash, series, first_seen, last_seen)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)
-         ON CONFLICT (instance, epoch) DO UPDATE SET
-           service = excluded.service, environment = excluded.environment, version = excluded.version,
+         ON CONFLICT (instance, epoch, environment) DO UPDATE SET
+           service = excluded.service, version = excluded.version,
            config_hash = excluded.config_hash, series = coalesce(excluded.series, series),
            last_seen = excluded.last_seen
          RETURNING id",

@@ -16,8 +16,8 @@ use crate::clock;
 use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
 use crate::model::{
-    Labelled, MetricBatch, Point, Rejection, Rejections, Scope, SeriesKey, Signal, Tally, Temporality,
-    Timing, Values,
+    Labelled, MetricBatch, Point, Rejection, Rejections, Scope, SeriesKey, Signal, Standing, Tally,
+    Temporality, Timing, Values,
 };
 use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
@@ -212,7 +212,7 @@ impl Metrics {
         let mut counted = Counted::new();
         let mut taught = learning::Counted::default();
         for part in &batch.parts {
-            if let Err(reason) = self.admission.instance(&part.gateway, now) {
+            if let Err(reason) = self.admission.instance(&part.gateway, batch.standing, now) {
                 rejected.add(reason, part.points.len() as u64);
                 continue;
             }
@@ -239,6 +239,7 @@ impl Metrics {
                     known: &mut self.series,
                     admission: &self.admission,
                     instance: &part.gateway.instance,
+                    standing: batch.standing,
                     now,
                     patterns: &self.patterns,
                     fresh,
@@ -334,6 +335,7 @@ struct SeriesTable<'a> {
     admission: &'a Admission,
     /// That sends the batch.
     instance: &'a str,
+    standing: Standing,
     /// Unix nanoseconds.
     now: i64,
     patterns: &'a KnownPatterns,
@@ -349,7 +351,7 @@ fn series_id(
     table: SeriesTable<'_>,
     key: &SeriesKey,
 ) -> Result<Result<i64, Rejection>, StoreError> {
-    let SeriesTable { known, admission, instance, now, patterns, fresh } = table;
+    let SeriesTable { known, admission, instance, standing, now, patterns, fresh } = table;
     if let Some(id) = known.get(key) {
         return Ok(Ok(*id));
     }
@@ -360,7 +362,7 @@ fn series_id(
     if let Some(id) = known.get(key) {
         return Ok(Ok(*id));
     }
-    if let Err(reason) = admission.series(key, instance, now) {
+    if let Err(reason) = admission.series(key, (instance, standing), now) {
         return Ok(Err(reason));
     }
     transaction

@@ -93,8 +93,8 @@ mod tests {
     use super::*;
     use crate::limits::Limits;
     use crate::model::{
-        Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejections, Tally, Temporality, Timing,
-        Values,
+        Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejections, Standing, Tally,
+        Temporality, Timing, Values,
     };
     use crate::patterns::KnownPatterns;
     use crate::query::{Files, Kind, Question};
@@ -162,9 +162,18 @@ mod tests {
                 report: None,
                 redaction: Redaction::default(),
             };
-            let identity =
-                Identity { instance: "edge-1".to_owned(), epoch: "e".to_owned(), sequence: self.sequence };
-            MetricBatch { identity: Some(identity), parts: vec![part], rejected: Rejections::default() }
+            let identity = Identity {
+                instance: "edge-1".to_owned(),
+                epoch: "e".to_owned(),
+                environment: "".into(),
+                sequence: self.sequence,
+            };
+            MetricBatch {
+                identity: Some(identity),
+                standing: Standing::default(),
+                parts: vec![part],
+                rejected: Rejections::default(),
+            }
         }
 
         fn learn(&mut self, patterns: &str) {

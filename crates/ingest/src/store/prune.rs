@@ -69,8 +69,8 @@ pub(super) fn prune(
         half_hours,
     )?;
     remove(
-        "DELETE FROM batches WHERE (instance, epoch, signal, sequence) IN
-           (SELECT instance, epoch, signal, sequence FROM batches WHERE received_at < ? LIMIT ?)",
+        "DELETE FROM batches WHERE (instance, epoch, environment, signal, sequence) IN
+           (SELECT instance, epoch, environment, signal, sequence FROM batches WHERE received_at < ? LIMIT ?)",
         before(now, retention.batches),
     )?;
     remove(

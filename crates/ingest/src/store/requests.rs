@@ -188,7 +188,7 @@ impl Requests {
         let mut rejected = Rejections::default();
         let mut admitted = Vec::with_capacity(batch.parts.len());
         for part in &batch.parts {
-            match admission.instance(&part.gateway, now) {
+            match admission.instance(&part.gateway, batch.standing, now) {
                 Ok(()) => admitted.push(part),
                 Err(reason) => rejected.add(reason, part.events.len() as u64),
             }
@@ -377,7 +377,8 @@ pub(crate) fn day_of(time: i64) -> Date {
 mod tests {
     use super::*;
     use crate::model::Gateway;
-    use crate::model::RequestPart;
+    use crate::model::{RequestPart, Standing};
+    use crate::store::gateways::EpochKey;
     use std::time::Duration;
 
     const DAY: i64 = 86_400_000_000_000;
@@ -387,7 +388,13 @@ mod tests {
         let gateway = Gateway { instance: "edge-1".to_owned(), ..Gateway::default() };
         let events = vec![RequestEvent { time: NOON, ..RequestEvent::default() }];
         RequestBatch {
-            identity: Some(Identity { instance: "edge-1".to_owned(), epoch: "e".to_owned(), sequence }),
+            identity: Some(Identity {
+                instance: "edge-1".to_owned(),
+                epoch: "e".to_owned(),
+                environment: "".into(),
+                sequence,
+            }),
+            standing: Standing::default(),
             parts: vec![RequestPart { gateway, events }],
             rejected: Rejections::default(),
         }
@@ -463,7 +470,10 @@ mod tests {
         for (path, _) in day_files(dir.path()).unwrap() {
             accepted.read(&schema::open_read(&path).unwrap().unwrap()).unwrap();
         }
-        let of = |epoch: &str| accepted.of(&("edge-1".to_owned(), epoch.to_owned()));
+        let of = |epoch: &str| {
+            let (instance, epoch) = ("edge-1".to_owned(), epoch.to_owned());
+            accepted.of(&EpochKey { instance, epoch, environment: String::new() })
+        };
         assert_eq!(of("daily"), days as u64 + 1);
         std::array::from_fn(|epoch| of(&names[epoch]))
     }

@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 14;
+const VERSION: i64 = 15;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -125,6 +125,58 @@ CREATE TABLE chunks (
 );
 CREATE INDEX chunks_by_time ON chunks (t1, id, t0, n, errors, classes, service, environment);
 ";
+
+/// The migration that makes the environment a part of what names a sender; in both kinds of files.
+macro_rules! senders_by_environment {
+    () => {
+        "
+CREATE TABLE new_gateways (
+    id INTEGER PRIMARY KEY,
+    instance TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    service TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    version TEXT,
+    config_hash TEXT,
+    series INTEGER,
+    first_seen INTEGER NOT NULL,    -- Unix nanoseconds, by the clock of the ingest
+    last_seen INTEGER NOT NULL,
+    UNIQUE (instance, epoch, environment)
+);
+INSERT INTO new_gateways
+SELECT id, instance, epoch, service, environment, version, config_hash, series, first_seen, last_seen FROM gateways;
+CREATE TABLE new_sequences (
+    instance TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    signal INTEGER NOT NULL,
+    received BLOB NOT NULL,         -- intervals of sequence numbers
+    PRIMARY KEY (instance, epoch, environment, signal)
+) WITHOUT ROWID;
+INSERT INTO new_sequences
+SELECT s.instance, s.epoch, coalesce(g.environment, ''), s.signal, s.received
+FROM sequences s LEFT JOIN gateways g ON g.instance = s.instance AND g.epoch = s.epoch;
+CREATE TABLE new_batches (
+    instance TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    signal INTEGER NOT NULL,
+    sequence INTEGER NOT NULL,
+    received_at INTEGER NOT NULL,
+    PRIMARY KEY (instance, epoch, environment, signal, sequence)
+) WITHOUT ROWID;
+INSERT INTO new_batches
+SELECT b.instance, b.epoch, coalesce(g.environment, ''), b.signal, b.sequence, b.received_at
+FROM batches b LEFT JOIN gateways g ON g.instance = b.instance AND g.epoch = b.epoch;
+DROP TABLE sequences;
+DROP TABLE batches;
+DROP TABLE gateways;
+ALTER TABLE new_gateways RENAME TO gateways;
+ALTER TABLE new_sequences RENAME TO sequences;
+ALTER TABLE new_batches RENAME TO batches;
+"
+    };
+}
 
 /// The changes of each version to the tables of the first.
 const METRICS_MIGRATIONS: [&str; VERSION as usize - 1] = [
@@ -341,6 +393,8 @@ ALTER TABLE new_consumers RENAME TO consumers;
 ",
     "",
     super::audit::TABLE,
+    // A sequence number of before is one of the environment that its gateway named last.
+    senders_by_environment!(),
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -389,6 +443,21 @@ ALTER TABLE chunks ADD COLUMN bodies INTEGER NOT NULL DEFAULT 1;    -- whether a
 CREATE INDEX chunks_with_bodies ON chunks (t1, id) WHERE bodies;
 ",
     "",
+    concat!(senders_by_environment!(), "
+CREATE TABLE new_accepted (         -- log records stored, by the UTC day of their receipt
+    instance TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    day INTEGER NOT NULL,           -- days since 1970
+    records INTEGER NOT NULL,
+    PRIMARY KEY (instance, epoch, environment, day)
+) WITHOUT ROWID;
+INSERT INTO new_accepted
+SELECT a.instance, a.epoch, coalesce(g.environment, ''), a.day, a.records
+FROM accepted a LEFT JOIN gateways g ON g.instance = a.instance AND g.epoch = a.epoch;
+DROP TABLE accepted;
+ALTER TABLE new_accepted RENAME TO accepted;
+"),
 ];
 
 /// Opens the file of counters to write, and creates it when it is not there.
@@ -552,7 +621,9 @@ mod tests {
     /// The accepted records after the last migration.
     fn migrated(file: &Connection) -> Vec<(String, String, i64, i64)> {
         REQUESTS_MIGRATIONS[3..].iter().for_each(|migration| file.execute_batch(migration).unwrap());
-        let mut select = file.prepare("SELECT * FROM accepted ORDER BY instance, epoch, day").unwrap();
+        let mut select = file
+            .prepare("SELECT instance, epoch, day, records FROM accepted ORDER BY instance, epoch, day")
+            .unwrap();
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)));
         rows.unwrap().collect::<Result<_, _>>().unwrap()
     }
@@ -575,6 +646,61 @@ mod tests {
         };
         let (one, hundred) = (steps(1), steps(100));
         assert!(hundred < 2 * one, "{one} and {hundred} hundred steps");
+    }
+
+    /// A gateway that repeats a batch across the upgrade must not count twice, and its row keeps the number that its states
+    /// name.
+    #[test]
+    fn what_is_known_of_senders_before_they_had_environments_stays_known() {
+        use crate::model::{Identity, Signal};
+        use crate::store::accepted::Accepted;
+        use crate::store::gateways::{EpochKey, is_repeat, received};
+
+        const BEFORE: usize = 13;
+        let count = |file: &Connection, table: &str| -> i64 {
+            file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        };
+        for (tables, migrations) in [(METRICS, &METRICS_MIGRATIONS), (REQUESTS, &REQUESTS_MIGRATIONS)] {
+            let file = Connection::open_in_memory().unwrap();
+            file.execute_batch(SENDERS).unwrap();
+            file.execute_batch(tables).unwrap();
+            migrations[..BEFORE].iter().for_each(|migration| file.execute_batch(migration).unwrap());
+            file.execute_batch(
+                "INSERT INTO gateways VALUES (7, 'edge-1', 'e1', 's', 'prod', NULL, NULL, 3, 1, 2),
+                                             (9, 'edge-1', 'e2', 's', 'stage', NULL, NULL, 3, 1, 2);
+                 INSERT INTO sequences VALUES ('edge-1', 'e1', 1, x'01000100'), ('lost', 'e', 1, x'01000100');
+                 INSERT INTO batches VALUES ('edge-1', 'e1', 1, 1, 5), ('lost', 'e', 1, 1, 5);",
+            )
+            .unwrap();
+            let is_log = file.table_exists(None, "accepted").unwrap();
+            if is_log {
+                file.execute_batch("INSERT INTO accepted VALUES ('edge-1', 'e1', 20000, 4)").unwrap();
+            }
+            let accepted = |file: &Connection| {
+                let mut accepted = Accepted::default();
+                accepted.read(file).unwrap();
+                let [instance, epoch, environment] = ["edge-1", "e1", "prod"].map(str::to_owned);
+                accepted.of(&EpochKey { instance, epoch, environment })
+            };
+            // Files that nobody writes any more are read as they are.
+            assert_eq!(accepted(&file), if is_log { 4 } else { 0 });
+            migrations[BEFORE..].iter().for_each(|migration| file.execute_batch(migration).unwrap());
+            assert_eq!(accepted(&file), if is_log { 4 } else { 0 });
+            let identity = |environment: &str, sequence| Identity {
+                instance: "edge-1".to_owned(),
+                epoch: "e1".to_owned(),
+                environment: environment.into(),
+                sequence,
+            };
+            let repeat = |environment, sequence| {
+                is_repeat(&file, Signal::Logs, &identity(environment, sequence)).unwrap()
+            };
+            assert_eq!([repeat("prod", 1), repeat("prod", 2), repeat("stage", 1)], [true, false, false]);
+            assert!(received(&file, Signal::Logs, &identity("prod", 2)).unwrap().is_some());
+            let id = file.query_row("SELECT id FROM gateways WHERE epoch = 'e1'", [], |row| row.get(0));
+            assert_eq!(id, Ok(7));
+            assert_eq!(["gateways", "sequences", "batches"].map(|table| count(&file, table)), [2, 2, 2]);
+        }
     }
 
     #[test]

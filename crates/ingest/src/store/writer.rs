@@ -354,6 +354,7 @@ pub(crate) fn lock(dir: &Path) -> Result<File, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Standing;
 
     #[tokio::test]
     async fn a_writer_that_stopped_is_a_failure() {
@@ -365,7 +366,12 @@ mod tests {
         let found = writers.probe().await;
         assert!(matches!(found, Err(Refused::Stopped)), "{found:?}");
         assert_eq!(writers.recent_failure(), None);
-        let batch = RequestBatch { identity: None, parts: Vec::new(), rejected: Rejections::default() };
+        let batch = RequestBatch {
+            identity: None,
+            standing: Standing::default(),
+            parts: Vec::new(),
+            rejected: Rejections::default(),
+        };
         let found = writers.requests(batch, Signal::Logs).await;
         assert!(matches!(found, Err(Refused::Stopped)), "{found:?}");
         let failure = writers.recent_failure();

@@ -8,8 +8,8 @@ use super::walk::{self, Content};
 use super::weight::{self, Kind};
 use super::{Unreadable, attributes, sketch};
 use crate::model::{
-    Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejection, Rejections, Report, Tally,
-    Temporality, Timing, Values,
+    Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejection, Rejections, Report, Standing,
+    Tally, Temporality, Timing, Values,
 };
 use gatelens_model::sketch::Sketch;
 use gatelens_model::{metric, value};
@@ -36,20 +36,29 @@ pub(crate) fn read_metrics(
     now: i64,
     budget: &mut Budget<'_>,
 ) -> Result<MetricBatch, Unreadable> {
-    let mut batch = MetricBatch { identity, parts: Vec::new(), rejected: Rejections::default() };
+    let mut batch = MetricBatch {
+        identity,
+        standing: Standing::default(),
+        parts: Vec::new(),
+        rejected: Rejections::default(),
+    };
     let mut texts = Texts::default();
     let mut resources = Resources::default();
     for resource_metrics in walk::all(body, 1) {
         let resource_metrics = resource_metrics?;
         let resource = resources.read(resource_metrics, budget)?;
         let attributes = resource.as_ref().map_or(&[][..], |resource| resource.attributes.as_slice());
+        let gateway = attributes::gateway(batch.identity.as_ref(), resource.as_ref().ok());
+        if let (Some(identity), Ok(_)) = (&mut batch.identity, &resource) {
+            identity.see(&gateway);
+        }
         let mut reader = Reader {
             direction: attributes::direction(attributes),
             now,
             refused: resource.is_err().then_some(Rejection::TooManyResources),
             report: Report::default(),
             redaction: Redaction::default(),
-            parts: vec![part(attributes::gateway(batch.identity.as_ref(), resource.as_ref().ok()))],
+            parts: vec![part(gateway)],
             places: HashMap::new(),
             texts: &mut texts,
             rejected: &mut batch.rejected,

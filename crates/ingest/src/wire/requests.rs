@@ -6,7 +6,7 @@ use super::resources::Resources;
 use super::weight::{self, Kind};
 use super::{Unreadable, walk};
 use crate::model::{
-    Gateway, Identity, Rejection, Rejections, RequestBatch, RequestEvent, RequestPart, SENDER,
+    Gateway, Identity, Rejection, Rejections, RequestBatch, RequestEvent, RequestPart, SENDER, Standing,
 };
 use gatelens_model::value;
 use std::collections::HashMap;
@@ -69,6 +69,9 @@ impl<'a, 'b> Reader<'a, 'b> {
         let resource = self.resources.read(resource, self.budget)?;
         Ok(resource.map(|resource| {
             let gateway = gateway(self.identity.as_ref(), Some(&resource));
+            if let Some(identity) = &mut self.identity {
+                identity.see(&gateway);
+            }
             if !self.open.contains_key(&gateway) {
                 self.open(&gateway);
             }
@@ -107,7 +110,7 @@ impl<'a, 'b> Reader<'a, 'b> {
         for part in &mut parts {
             part.events.shrink_to_fit();
         }
-        RequestBatch { identity, parts, rejected }
+        RequestBatch { identity, standing: Standing::default(), parts, rejected }
     }
 
     fn put(&mut self, gateway: &Gateway, mut event: RequestEvent, bytes: usize) {

@@ -139,6 +139,7 @@ fn is_verb(text: &str) -> bool {
 fn is_name(name: &str) -> bool {
     !name.is_empty()
         && !name.starts_with(['.', ';', '&', ',', '!'])
+        && !name.ends_with("...")
         && !name.contains([':', '?', '*', '=', '+', '$', '|', '^', '<', '>', '\\', '#', '/', '{', '}'])
         && !name.contains(|c: char| c.is_control() || c.is_whitespace())
 }
@@ -168,7 +169,7 @@ fn segment(piece: &str) -> Result<Segment, TemplateError> {
             return Err(TemplateError::Anchor);
         }
         if !is_name(name) {
-            let corrected = piece.replacen(&format!("{{{name}}}"), &format!("{{{}}}", plain_name(name)), 1);
+            let corrected = piece.replacen(&format!("{{{name}}}"), &plain_parameter(piece, name), 1);
             return Err(TemplateError::Name { segment: piece.to_owned(), corrected });
         }
         if before.is_empty() && !literals.is_empty() {
@@ -183,10 +184,17 @@ fn segment(piece: &str) -> Result<Segment, TemplateError> {
         if text.contains(['<', '>']) {
             return Err(TemplateError::Name { segment: piece.to_owned(), corrected: without_angles(piece) });
         }
+        // No path has these signs unencoded (RFC 3986): they are parameters and patterns of other notations.
+        if text.contains(['[', ']', '|', '^']) {
+            return Err(TemplateError::Name {
+                segment: piece.to_owned(),
+                corrected: without_brackets(piece),
+            });
+        }
         if text.contains('*') {
             let corrected = match piece.strip_prefix('*') {
                 Some(name) if is_word(name) => format!("{{*{name}}}"),
-                _ => piece.replace("**", "*").replace('*', "{name}"),
+                _ => piece.replace("**", "*").replace("}*", "}").replace("*{", "{").replace('*', "{name}"),
             };
             return Err(ambiguous(corrected));
         }
@@ -239,8 +247,26 @@ fn plain_name(expression: &str) -> String {
     }
 }
 
-/// `:from-:to` as `{from}-{to}`; a colon without a name is encoded.
+/// The parameter of an expression in braces: `{id}` of `{id:[0-9]+}`. Those of a query (`{?page}`, RFC 6570) are left out.
+fn plain_parameter(piece: &str, expression: &str) -> String {
+    let is_of_query = expression.starts_with(['?', '&', '#']);
+    let stands_alone = piece.len() == expression.len().saturating_add(2);
+    match expression.strip_prefix('/') {
+        _ if is_of_query && !stands_alone => String::new(),
+        Some(name) if !stands_alone => format!("/{{{}}}", plain_name(name)),
+        _ => format!("{{{}}}", plain_name(expression)),
+    }
+}
+
+/// Express' `:path*` as `{**path}`, `:from-:to` as `{from}-{to}`, `:id(\\d+)?` as `{id}`; a colon without a name is encoded.
 fn with_braces(piece: &str) -> String {
+    let whole = |modifier: char| piece.strip_prefix(':')?.strip_suffix(modifier).filter(|name| is_word(name));
+    if let Some(name) = whole('*') {
+        return format!("{{**{name}}}");
+    }
+    if let Some(name) = whole('+') {
+        return format!("{{{name}+}}");
+    }
     let mut corrected = String::new();
     let mut rest = piece;
     while let Some((before, after)) = rest.split_once(':') {
@@ -248,14 +274,35 @@ fn with_braces(piece: &str) -> String {
         let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let end = after.find(|c| !is_part(c)).unwrap_or(after.len());
         let (name, after) = after.split_at_checked(end).unwrap_or((after, ""));
-        if is_word(name) {
-            corrected.push_str(&format!("{{{name}}}"));
-        } else {
+        if !is_word(name) {
             corrected.push_str(&format!("%3A{name}"));
+            rest = after;
+        } else if corrected.ends_with('}') {
+            // Right behind a parameter it is a verb: `:id:cancel`.
+            corrected.push_str(&format!(":{name}"));
+            rest = after;
+        } else {
+            corrected.push_str(&format!("{{{name}}}"));
+            rest = without_pattern(after);
         }
-        rest = after;
     }
     corrected + rest
+}
+
+/// What follows a parameter without its pattern in parentheses and the sign of an optional one.
+fn without_pattern(text: &str) -> &str {
+    let text = text.strip_prefix('(').and_then(|text| text.split_once(')')).map_or(text, |(_, after)| after);
+    text.trim_start_matches(['?', '*', '+'])
+}
+
+/// The parameter of frameworks that name files by it: `[id]` as `{id}`, `[...path]` as `{*path}`.
+fn without_brackets(piece: &str) -> String {
+    let inner = piece.trim_matches(['[', ']']);
+    match inner.strip_prefix("...") {
+        Some(name) if is_word(name) => format!("{{*{name}}}"),
+        None if is_word(inner) && inner.len() < piece.len() => format!("{{{inner}}}"),
+        _ => "{name}".to_owned(),
+    }
 }
 
 /// Flask's `<int:id>` as `{id}`.

@@ -143,7 +143,8 @@ impl Template {
             },
         };
         let Some(rest) = path.strip_prefix('/') else {
-            return Err(TemplateError::NoSlash { corrected: text.replacen(path, &format!("/{path}"), 1) });
+            let corrected = text.replacen(path, &format!("/{}", without_host(path)), 1);
+            return Err(TemplateError::NoSlash { corrected });
         };
         if path.len() > MAX_TEMPLATE_BYTES {
             return Err(TemplateError::TooLong);
@@ -174,6 +175,14 @@ impl Template {
     }
 }
 
+/// A path without the scheme and the host that some documents put before it, and without its first slash.
+fn without_host(path: &str) -> &str {
+    match path.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').map_or("", |(_, path)| path),
+        None => path,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,7 +192,30 @@ mod tests {
         let check = |text: &str, says: &str| {
             let message = Template::parse(text).unwrap_err().to_string();
             assert!(message.contains(says), "{text}: {message}");
+            // A whole segment that is suggested is one that is accepted.
+            if let Some(segment) = says.strip_prefix("write `").and_then(|says| says.strip_suffix('`')) {
+                assert!(Template::parse(&format!("/{segment}")).is_ok(), "{text}: {message}");
+            }
         };
+        check("/users/:id?", "write `{id}`");
+        check("/users/:id(\\d+)", "write `{id}`");
+        check("/users/:id(\\d+).json", "write `{id}.json`");
+        check("/files/:path*", "write `{**path}`");
+        check("/files/:path+", "write `{path+}`");
+        check("/jobs/:id:cancel", "write `{id}:cancel`");
+        check("/users/{id}*", "write `{id}`");
+        check("/users/*{id}", "write `{id}`");
+        check("/users/{id}{?page}", "write `{id}`");
+        check("/users/{?page}", "write `{page}`");
+        check("/users{/id}", "write `users/{id}`");
+        check("/files/x{path...}", "write `x{path}`");
+        check("/posts/[slug]", "write `{slug}`");
+        check("/posts/[...slug]", "write `{*slug}`");
+        check("/posts/[[...slug]]", "write `{*slug}`");
+        check("/users/(me|all)", "write `{name}`");
+        check("/^users$", "write `{name}`");
+        check("https://api.example.com/users/{id}", "`/users/{id}`");
+        check("GET https://api.example.com", "`GET /`");
         check("users/{id}", "`/users/{id}`");
         check("GET users/{id}", "`GET /users/{id}`");
         check("FETCH /users", "`FETCH` is not a known method");

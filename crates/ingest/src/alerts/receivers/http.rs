@@ -4,7 +4,7 @@ use super::address::{REFUSED, is_allowed};
 use super::{Held, Secret, SendError, repeats, secret_parts};
 use crate::alerts::engine::Origin;
 use crate::alerts::rule::RuleError;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::http::Uri;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
@@ -85,33 +85,35 @@ impl Reach {
     }
 
     fn agent(&self) -> Result<ureq::Agent, SendError> {
-        let mut tls = TlsConfig::builder();
-        if let Some(path) = &self.ca_file {
-            let failed = |error: String| {
-                SendError::again(
-                    None,
-                    format!("the certificates in {} cannot be read: {error}", path.display()),
-                )
-            };
-            let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-            let mut certificates = Vec::new();
-            for item in ureq::tls::parse_pem(&pem) {
-                if let PemItem::Certificate(certificate) = item.map_err(|error| failed(error.to_string()))? {
-                    certificates.push(certificate);
-                }
-            }
-            tls = tls
-                .root_certs(RootCerts::from(certificates.into_iter().collect::<Vec<Certificate<'static>>>()));
-        }
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_global(Some(TIMEOUT))
-            .max_redirects(0)
-            .tls_config(tls.build())
-            .user_agent(concat!("gatelens/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Ok(ureq::Agent::with_parts(config, DefaultConnector::new(), Guarded { origin: self.origin }))
+        agent(self.ca_file.as_deref(), self.origin).map_err(|message| SendError::again(None, message))
     }
+}
+
+/// A client that trusts the authorities of a file, or those of Mozilla. It follows no redirects, and takes 10 s for a whole
+/// exchange. The error is a sentence.
+pub(crate) fn agent(ca_file: Option<&Path>, origin: Origin) -> Result<ureq::Agent, String> {
+    let mut tls = TlsConfig::builder();
+    if let Some(path) = ca_file {
+        let failed =
+            |error: String| format!("the certificates in {} cannot be read: {error}", path.display());
+        let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
+        let mut certificates = Vec::new();
+        for item in ureq::tls::parse_pem(&pem) {
+            if let PemItem::Certificate(certificate) = item.map_err(|error| failed(error.to_string()))? {
+                certificates.push(certificate);
+            }
+        }
+        tls =
+            tls.root_certs(RootCerts::from(certificates.into_iter().collect::<Vec<Certificate<'static>>>()));
+    }
+    let config = ureq::Agent::config_builder()
+        .http_status_as_error(false)
+        .timeout_global(Some(TIMEOUT))
+        .max_redirects(0)
+        .tls_config(tls.build())
+        .user_agent(concat!("gatelens/", env!("CARGO_PKG_VERSION")))
+        .build();
+    Ok(ureq::Agent::with_parts(config, DefaultConnector::new(), Guarded { origin }))
 }
 
 /// An address must be a whole one, of HTTP.
@@ -136,7 +138,7 @@ fn secrets(url: &str, other: Option<&Secret>) -> impl Iterator<Item = String> + 
 }
 
 /// What went wrong, without the address.
-fn words(error: &ureq::Error) -> String {
+pub(crate) fn words(error: &ureq::Error) -> String {
     match error {
         ureq::Error::Timeout(_) => "it did not respond within 10 s".to_owned(),
         ureq::Error::HostNotFound => "its host is not found".to_owned(),

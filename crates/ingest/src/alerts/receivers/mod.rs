@@ -12,7 +12,7 @@ mod smtp;
 mod webhook;
 
 pub use alertmanager::AlertmanagerConfig;
-pub(crate) use http::Reach;
+pub(crate) use http::{Reach, agent, words};
 pub use pagerduty::PagerdutyConfig;
 pub use slack::SlackConfig;
 pub use smtp::{MailTls, SmtpConfig};

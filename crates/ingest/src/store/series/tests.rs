@@ -3,7 +3,8 @@ use super::super::reduce::Kind as Removable;
 use super::super::{Admission, DataDir, Deed, Pruned, Selection};
 use crate::limits::Limits;
 use crate::model::{
-    Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejections, SeriesKey, Tally, Temporality,
+    Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejections, SeriesKey, Standing, Tally,
+    Temporality,
 };
 use crate::model::{Timing, Values};
 use crate::query::{Files, Kind, Question};
@@ -121,10 +122,16 @@ impl Store {
             report: None,
             redaction: Redaction::default(),
         };
-        let identity = Identity { instance, epoch: "e".to_owned(), sequence: self.sequence };
+        let identity =
+            Identity { instance, epoch: "e".to_owned(), environment: "".into(), sequence: self.sequence };
         self.metrics
             .store(
-                &MetricBatch { identity: Some(identity), parts: vec![part], rejected: Rejections::default() },
+                &MetricBatch {
+                    identity: Some(identity),
+                    standing: Standing::default(),
+                    parts: vec![part],
+                    rejected: Rejections::default(),
+                },
                 time,
             )
             .unwrap();
@@ -246,7 +253,15 @@ fn invented_series_make_room_for_real_ones() {
         };
         store
             .metrics
-            .store(&MetricBatch { identity: None, parts: vec![part], rejected: Rejections::default() }, time)
+            .store(
+                &MetricBatch {
+                    identity: None,
+                    standing: Standing::default(),
+                    parts: vec![part],
+                    rejected: Rejections::default(),
+                },
+                time,
+            )
             .unwrap();
     };
     real(&mut store, NOON + MINUTE);
