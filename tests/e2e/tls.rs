@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Launch, Upstream, client, paths, wait};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -22,8 +22,10 @@ const WAVE: u64 = 5;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+/// Its name tells it from others in a bundle.
+fn authority(name: &str) -> Authority {
     let mut parameters = CertificateParams::default();
+    parameters.distinguished_name.push(DnType::CommonName, name);
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap()
 }
@@ -167,7 +169,7 @@ fn wait_for_log(ingest: &mut Ingest, words: &str) {
 #[test]
 fn certificates_and_tokens_are_replaced_under_traffic_and_every_request_counts_once() {
     let mode = Mode::Filter.config();
-    let [first, second, senders] = [authority(), authority(), authority()];
+    let [first, second, senders] = ["first", "second", "senders"].map(authority);
     let files = Files(TempDir::new().unwrap());
     let [old, new] = ["edge", "edge"].map(|name| Token::make(name, "prod"));
     files.certify(&first);

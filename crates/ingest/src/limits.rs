@@ -33,8 +33,8 @@ pub struct Limits {
     pub answer_bytes: usize,
     /// Bytes of these that one peer may have, except that one answer is always allowed; beyond, 503.
     pub answer_bytes_per_peer: usize,
-    /// Requests on `/v1/*` of one peer without a token in a second, on the average of ten seconds; beyond, 429. A worker thread of Envoy
-    /// sends about three.
+    /// Requests on `/v1/*` of one peer without a token in a second, on the average of ten seconds; beyond, 429. A worker
+    /// thread of Envoy sends about three.
     pub sender_requests_per_second: u32,
     /// Bytes on `/v1/*` of one peer without a token in a second, on the average of ten seconds; beyond, 429.
     pub sender_bytes_per_second: u64,

@@ -172,7 +172,7 @@ fn is_described(document: &Value, (path, method, operation): &(String, String, &
     }
 }
 
-/// What the layers before the handlers refuse.
+/// The layers before the handlers refuse in the same way on every path.
 #[test]
 fn refusals_of_every_path_are_described() {
     let service = Service::start();
@@ -185,7 +185,7 @@ fn refusals_of_every_path_are_described() {
         assert_eq!(answer.status, 421, "{method} {path}");
         is_described(&document, operation, &answer);
     }
-    // Buckets of ten, and one for a second, which nothing has to wait for: the answers after the first 429 may be others.
+    // A bucket holds ten requests and gets one a second, so that some request is refused.
     let hasty = Limits { sender_requests_per_second: 1, reader_requests_per_second: 1, ..Limits::default() };
     let crowded = Limits { visitors: 0, ..Limits::default() };
     let busy = Service::with(hasty);

@@ -7,6 +7,7 @@ mod compound;
 mod decode;
 mod kind;
 mod opaque;
+mod random;
 mod vocabulary;
 
 pub use kind::Inferred;

@@ -314,7 +314,11 @@ fn a_source_is_refused_with_its_place_and_the_remedy() {
     check(r#"{"pseudonymize_key": 70451}"#, "consumer.pseudonymize_key", "the value is not text");
     check(r#"{"name": {}}"#, "consumer.name", "exactly one of");
     check(r#"{"group": {"header": "a", "metadata": ["a", "b"]}}"#, "consumer.group", "exactly one of");
-    check(r#"{"name": {"header": "x-api-key"}}"#, "consumer.name.header", "holds a credential");
+    check(
+        r#"{"name": {"header": "x-api-key"}}"#,
+        "consumer.name.header",
+        "names and groups of consumers are sent",
+    );
     check(r#"{"group": {"metadata": ["a"]}}"#, "consumer.group.metadata", "the path has 1 names");
     let long = "x".repeat(65);
     check(

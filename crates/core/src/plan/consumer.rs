@@ -58,7 +58,7 @@ pub(super) fn compile(consumer: &Consumer, redact: &RedactConfig) -> Result<Cons
                     "only a pseudonym keeps a prefix; add `\"pseudonymize\": true`, or remove this key";
                 return Err(Problem::new(at("keep_prefix"), message));
             }
-            refuse_credential(&place, written(source), &masked)
+            refuse_credential(&place, written(source), &masked, PSEUDONYMISE)
                 .and_then(|()| if is_hidden { Err(HIDDEN.to_owned()) } else { Ok(()) })
                 .map_err(|message| Problem::new(at(key), message))?;
             Form::Clear
@@ -127,6 +127,16 @@ const NO_KEY: &str = "a pseudonym needs a key; add `pseudonymize_key` to `consum
 
 const SOURCES: &str = "`header`, `metadata`, `certificate_uri_san`, `certificate_subject`, `response_header`, \
                        `unverified_bearer_claim`, `basic_user`, `api_key_header`, `api_key_query`, `cookie`, `client_ip`";
+
+const PSEUDONYMISE: &str =
+    "consumer IDs are sent in clear; add `\"pseudonymize\": true`, or use a value that the gateway sets";
+
+/// Names and groups cannot be pseudonymised.
+const USE_ANOTHER: &str =
+    "names and groups of consumers are sent in clear; use a value that the gateway sets, or the directory";
+
+const HIDDEN_LABEL: &str =
+    "a source pseudonymises this value, so it must not leave the gateway in clear; use another value";
 
 const HIDDEN: &str = "a source pseudonymises this value, so it must not leave the gateway in clear; pseudonymise it here \
                       too, or use another value";
@@ -247,7 +257,7 @@ fn word(name: &str) -> Result<(), String> {
 
 /// A value that leaves the gateway in clear must not be a credential, nor one that the operator has masked.
 /// `header` is the name of a header as it is written.
-fn refuse_credential(place: &Place, header: &str, masked: &Redactor) -> Result<(), String> {
+fn refuse_credential(place: &Place, header: &str, masked: &Redactor, advice: &str) -> Result<(), String> {
     let (name, is_credential) = match place {
         Place::Header(_) | Place::ResponseHeader(..) => (header, is_credential_header(header)),
         Place::UnverifiedBearerClaim(claim) => (&**claim, is_credential_claim(claim)),
@@ -259,10 +269,7 @@ fn refuse_credential(place: &Place, header: &str, masked: &Redactor) -> Result<(
         _ => return Ok(()),
     };
     if is_credential {
-        return Err(format!(
-            "`{name}` holds a credential, and consumer IDs are sent in clear; add `\"pseudonymize\": true`, or use a \
-             value that the gateway sets"
-        ));
+        return Err(format!("`{name}` holds a credential, and {advice}"));
     }
     let is_header = matches!(place, Place::Header(_) | Place::ResponseHeader(..));
     if is_header { refuse_masked(header, masked) } else { Ok(()) }
@@ -319,8 +326,8 @@ fn label_source(
     hidden: &[Place],
 ) -> Result<LabelSource, Problem> {
     let refuse = |place: Place, header: &str| {
-        refuse_credential(&place, header, masked)?;
-        if hidden.contains(&place) { Err(HIDDEN.to_owned()) } else { Ok(()) }
+        refuse_credential(&place, header, masked, USE_ANOTHER)?;
+        if hidden.contains(&place) { Err(HIDDEN_LABEL.to_owned()) } else { Ok(()) }
     };
     let at = |inner: Option<&str>| {
         let steps: [Step; 2] = ["consumer".into(), key.into()];

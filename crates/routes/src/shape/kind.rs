@@ -1,5 +1,6 @@
 //! The kinds of identifiers that a whole segment can be.
 
+use super::random::is_random;
 use super::{Classes, opaque, vocabulary};
 
 /// The kind of identifier that replaces a segment, or a part of it.
@@ -23,7 +24,7 @@ pub enum Inferred {
     Id,
     /// An IPv4 or IPv6 address.
     Ip,
-    /// Six pairs of hexadecimal digits between colons or dashes.
+    /// Six pairs of hexadecimal digits between colons or dashes, or three groups of four between dots.
     Mac,
     /// Two or three numbers between commas, with a decimal point.
     Coordinates,
@@ -98,7 +99,7 @@ impl Inferred {
             Some(Inferred::Version)
         } else if opaque::is_prefixed(text) {
             Some(Inferred::Id)
-        } else if is_token(bytes) {
+        } else if is_token(text) {
             Some(Inferred::Token)
         } else if is_isbn(bytes) {
             Some(Inferred::Isbn)
@@ -153,7 +154,8 @@ pub(super) fn is_email(segment: &[u8]) -> bool {
     domain.is_some_and(|domain| domain.contains(&b'.') && !domain.contains(&b'@'))
 }
 
-fn is_token(segment: &[u8]) -> bool {
+fn is_token(text: &str) -> bool {
+    let segment = text.as_bytes();
     let digits = segment.iter().filter(|byte| byte.is_ascii_digit()).count();
     let upper = segment.iter().any(u8::is_ascii_uppercase);
     let lower = segment.iter().any(u8::is_ascii_lowercase);
@@ -161,17 +163,25 @@ fn is_token(segment: &[u8]) -> bool {
     alphabet
         && segment.len() >= 20
         && digits >= 3
-        && (upper && lower || digits.saturating_mul(4) >= segment.len())
+        && (upper && lower && is_random(text) || digits.saturating_mul(4) >= segment.len())
 }
 
+/// Six pairs between colons or dashes, or three groups of four between dots, as switches print them.
 fn is_mac(segment: &[u8]) -> bool {
-    let between = segment.get(2).filter(|byte| matches!(byte, b':' | b'-'));
-    segment.len() == 17
-        && between.is_some()
-        && segment.iter().enumerate().all(|(position, byte)| match position % 3 {
-            2 => Some(byte) == between,
-            _ => byte.is_ascii_hexdigit(),
-        })
+    let is_divided = |length: usize, group: usize, between: &[u8]| {
+        let separator = segment.get(group).filter(|byte| between.contains(byte));
+        let places = group.saturating_add(1);
+        segment.len() == length
+            && separator.is_some()
+            && segment.chunks(places).all(|chunk| match chunk.split_at_checked(group) {
+                Some((digits, rest)) => {
+                    digits.iter().all(u8::is_ascii_hexdigit)
+                        && rest.first().is_none_or(|byte| Some(byte) == separator)
+                }
+                None => false,
+            })
+    };
+    is_divided(17, 2, b":-") || is_divided(14, 4, b".")
 }
 
 fn is_ip(text: &str) -> bool {

@@ -1,15 +1,20 @@
 //! Text that nobody would write by hand, told by the mixture of its characters.
 
 use super::kind::is_locale;
+use super::random::is_random;
 use super::{Classes, Inferred, vocabulary};
 
 /// Maximum bytes of the word before an identifier: `subscription_schedule` and the like.
 const MAX_PREFIX_BYTES: usize = 24;
 
+/// Maximum separators of a random text: more divide words.
+const MAX_RANDOM_SEPARATORS: usize = 2;
+
 /// The kind of a text of letters and separators; `None` for words, which almost all are.
 pub(super) fn letters(text: &str, classes: Classes) -> Option<Inferred> {
+    let is_mixed_case = classes.has(Classes::LOWER) && classes.has(Classes::UPPER);
     if !classes.has(Classes::SEPARATOR) {
-        return None;
+        return (is_mixed_case && is_random(text)).then_some(Inferred::Token);
     }
     if classes.has(Classes::LOWER) && (5..=10).contains(&text.len()) && is_locale(text) {
         return Some(Inferred::Locale);
@@ -20,7 +25,16 @@ pub(super) fn letters(text: &str, classes: Classes) -> Option<Inferred> {
     } else {
         is_vowel_free_tail(text, tail)
     };
-    prefixed.then_some(Inferred::Id)
+    if prefixed {
+        return Some(Inferred::Id);
+    }
+    (is_mixed_case && is_random_between_separators(text)).then_some(Inferred::Token)
+}
+
+/// Whether a text with a separator or two, which alphabets such as base64url have, is random.
+fn is_random_between_separators(text: &str) -> bool {
+    text.bytes().filter(|byte| matches!(byte, b'-' | b'_')).count() <= MAX_RANDOM_SEPARATORS
+        && is_random(text)
 }
 
 /// The kind of a text with digits; `None` for words, versions and slugs.
@@ -47,7 +61,14 @@ pub(super) fn mixed(text: &str) -> Option<Inferred> {
     let is_slug_of_a_year = words >= 2 && numbers == 1;
     let odd = |part: &Part<'_>| part.is_odd() && !(is_slug_of_a_year && part.is_year());
     let standard = vocabulary::is_standard(first.text) && second.is_number() && words == 1;
-    if standard || !(all().any(|part| odd(&part)) || is_vowel_free_tail(text, all().next_back()?.text)) {
+    let is_mixed_case = || {
+        text.bytes().any(|byte| byte.is_ascii_lowercase())
+            && text.bytes().any(|byte| byte.is_ascii_uppercase())
+    };
+    let is_opaque = all().any(|part| odd(&part))
+        || is_vowel_free_tail(text, all().next_back()?.text)
+        || is_mixed_case() && !text.contains('.') && is_random_between_separators(text);
+    if standard || !is_opaque {
         return None;
     }
     let prefixed = !first.is_odd() && !first.text.is_empty() && first.text.len() <= MAX_PREFIX_BYTES;
@@ -103,7 +124,8 @@ fn is_mixed_case_tail(text: &str, tail: &str) -> bool {
     let is_prefix = text.bytes().take(prefix).all(|byte| byte.is_ascii_lowercase() || byte == b'_')
         && prefix <= MAX_PREFIX_BYTES;
     let separator = text.as_bytes().get(prefix);
-    is_prefix && separator == Some(&b'_') && tail.len() >= 8 && Part::of(tail).changes >= 2
+    let is_opaque = || Part::of(tail).changes >= 2 || is_random(tail);
+    is_prefix && separator == Some(&b'_') && tail.len() >= 8 && is_opaque()
 }
 
 /// A part between separators, measured.
@@ -164,7 +186,8 @@ impl<'a> Part<'a> {
         let is_hash =
             self.hex && length >= 7 && (self.digits >= 2 || self.trailing == 0) && self.digits < length;
         let looks_odd = is_hash && self.changes >= 2
-            || length >= 5 && self.changes >= 3
+            || (5..8).contains(&length) && self.changes >= 3
+            || is_random(self.text)
             || self.digits >= 4
             || self.trailing >= 3;
         looks_odd && !vocabulary::is_technical(self.text)

@@ -79,7 +79,7 @@ pub(super) fn is_script(code: &str) -> bool {
     )
 }
 
-const TECHNICAL: [&str; 76] = [
+const TECHNICAL: [&str; 77] = [
     "aes128",
     "aes192",
     "aes256",
@@ -128,6 +128,7 @@ const TECHNICAL: [&str; 76] = [
     "iso8583",
     "iso8601",
     "mp3tomp4",
+    "office365",
     "p256",
     "p384",
     "p521",
