@@ -103,6 +103,10 @@ chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong an
 noisy-week: doctor ## Alerts over a seeded week of noise: its three incidents, no other, with and without restarts; takes minutes
 	@$(TIMED) "the noisy week" cargo test --quiet -p gatelens-ingest --lib alerts::week -- --ignored
 
+.PHONY: sizing
+sizing: doctor ## What requests, bodies and series take on disk, in processor time and in memory
+	@$(TIMED) "sizing" cargo bench --quiet -p gatelens-ingest --bench sizing
+
 .PHONY: attack
 attack: doctor ## What a sender can do to the service: memory, time, and what an innocent sender sees (ATTACK=bounds)
 	@ATTACK="$(ATTACK)" $(TIMED) "attacks" cargo bench --quiet -p gatelens-ingest --bench attack

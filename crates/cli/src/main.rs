@@ -14,6 +14,7 @@ mod problem;
 mod query;
 mod redact;
 mod routes;
+mod scrub;
 mod serve;
 mod serve_config;
 mod token;
@@ -40,6 +41,8 @@ enum Command {
     Restore(backup::RestoreArguments),
     /// Remove the data of a gateway, an environment or a consumer.
     Forget(forget::Arguments),
+    /// Read all data, and set damage aside without losing the rest.
+    Scrub(scrub::Arguments),
     /// Check configurations with the filter's own code.
     Check(check::Arguments),
     /// Show a body as the filter would send it, and the rules that matched.
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Command::Backup(arguments) => backup::back_up(&arguments),
         Command::Restore(arguments) => backup::restore(&arguments),
         Command::Forget(arguments) => forget::run(arguments),
+        Command::Scrub(arguments) => scrub::run(arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Redact(arguments) => redact::run(&arguments),
         Command::Routes(arguments) => routes::run(&arguments),

@@ -3,7 +3,7 @@
 use crate::http::State;
 use crate::retention::Retention;
 use crate::store::{DataDir, Refused, Writers};
-use crate::upkeep::{control, disk};
+use crate::upkeep::{control, disk, scrub};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,10 +14,12 @@ const PRUNE_RETRY: Duration = Duration::from_secs(60);
 
 /// All of it that concerns the files.
 pub(crate) async fn upkeep(writers: Arc<Writers>, data: Arc<DataDir>, retention: Retention) {
+    let scrub_period = retention.scrub;
     tokio::join!(
         disk::keep_within(retention.max_disk, &data, &writers),
         prune(Arc::clone(&writers), retention),
-        control::serve(data.path(), Arc::clone(&writers)),
+        control::serve(&data, Arc::clone(&writers)),
+        scrub::keep(scrub_period, &data, &writers),
     );
 }
 

@@ -25,6 +25,8 @@ pub struct Retention {
     pub max_disk: Option<u64>,
     /// Entries of the audit log.
     pub audit: Duration,
+    /// Between two scrubs: no file is older unread.
+    pub scrub: Duration,
 }
 
 impl Default for Retention {
@@ -37,6 +39,7 @@ impl Default for Retention {
             gateways: 30 * DAY,
             max_disk: None,
             audit: 396 * DAY,
+            scrub: 7 * DAY,
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::learning::Attention;
 use crate::model::{Rejection, Rejections, Signal};
 use crate::store::reduce::Kind;
+use crate::store::scrub::{Progress, Report};
 use crate::store::{Removal, Stored};
 use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use prometheus::{Registry, TextEncoder, core::Collector};
@@ -66,6 +67,12 @@ pub(crate) struct Stats {
     store_removed: IntGaugeVec,
     store_removed_until: IntGaugeVec,
     store_removed_at: IntGaugeVec,
+    store_free: IntGauge,
+    damaged: IntGauge,
+    scrub_ended_at: IntGauge,
+    scrub_damaged: IntGauge,
+    scrub_lost: IntGauge,
+    scrub_progress: Gauge,
 }
 
 /// Values that are measured when the metrics are read.
@@ -86,6 +93,14 @@ pub(crate) struct Gauges {
     pub(crate) store_limit: Option<u64>,
     /// Data removed for want of room.
     pub(crate) removals: BTreeMap<Kind, Removal>,
+    /// Bytes that the file system has left.
+    pub(crate) free_bytes: Option<u64>,
+    /// Pieces of damage that were ever set aside.
+    pub(crate) damaged: u64,
+    /// The last scrub.
+    pub(crate) scrubbed: Option<Report>,
+    /// The scrub at work.
+    pub(crate) scrubbing: Option<Progress>,
     /// Unix seconds.
     pub(crate) started_at: f64,
 }
@@ -179,6 +194,24 @@ impl Stats {
                 "store_removed_at_seconds",
                 "Unix time of the last removal to stay within the limit; 0: none.",
                 &["kind"],
+            )?,
+            store_free: gauge("store_free_bytes", "Bytes that the file system has left for the service.")?,
+            damaged: gauge(
+                "damaged_pieces",
+                "Pieces of damage that were ever set aside, see /api/v1/storage.",
+            )?,
+            scrub_ended_at: gauge("scrub_ended_seconds", "Unix time of the end of the last scrub; 0: none.")?,
+            scrub_damaged: gauge("scrub_damaged_pieces", "Pieces of damage that the last scrub has found.")?,
+            scrub_lost: gauge(
+                "scrub_lost_rows",
+                "Rows that are probably lost by the damage of the last scrub.",
+            )?,
+            scrub_progress: register(
+                &registry,
+                Gauge::new(
+                    "gatelens_ingest_scrub_progress_ratio",
+                    "Part of the data that the scrub at work has read.",
+                )?,
             )?,
             registry,
         };
@@ -289,6 +322,17 @@ impl Stats {
         self.tls_outdated.set(i64::from(gauges.tls_outdated));
         self.troubles.set(whole(gauges.troubles as u64));
         self.store_limit.set(whole(gauges.store_limit.unwrap_or_default()));
+        self.store_free.set(whole(gauges.free_bytes.unwrap_or_default()));
+        self.damaged.set(whole(gauges.damaged));
+        let last = gauges.scrubbed.as_ref();
+        self.scrub_ended_at.set(last.map_or(0, |last| last.ended_at.as_second()));
+        self.scrub_damaged.set(last.map_or(0, |last| whole(last.damaged)));
+        self.scrub_lost.set(last.map_or(0, |last| whole(last.lost)));
+        let read = gauges
+            .scrubbing
+            .as_ref()
+            .map_or(0.0, |now| now.done_bytes as f64 / now.total_bytes.max(1) as f64);
+        self.scrub_progress.set(read);
         for kind in Kind::ALL {
             let removal = gauges.removals.get(&kind);
             let seconds = |nanos: i64| nanos.div_euclid(1_000_000_000);

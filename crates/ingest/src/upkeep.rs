@@ -4,3 +4,4 @@ pub mod backup;
 pub(crate) mod control;
 pub(crate) mod disk;
 pub mod forget;
+pub mod scrub;

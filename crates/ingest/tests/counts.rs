@@ -503,7 +503,8 @@ fn attempts_of_a_state_that_did_not_know_them_are_not_counted_again() {
     send(&service, 1, 10);
     service.restart(|data| {
         let file = rusqlite::Connection::open(data.join("metrics.db")).unwrap();
-        file.execute_batch("UPDATE states SET attempts = NULL; UPDATE minutes SET attempts = 0; UPDATE half_hours SET attempts = 0")
+        file.execute_batch("UPDATE states SET attempts = NULL, checksum = NULL;
+             UPDATE minutes SET attempts = 0, checksum = NULL; UPDATE half_hours SET attempts = 0, checksum = NULL")
             .unwrap();
     });
     send(&service, 2, 11);

@@ -31,6 +31,7 @@ mod redact;
 mod refusals;
 mod requests;
 mod retention;
+mod scrub;
 mod senders;
 mod starts;
 mod stats;

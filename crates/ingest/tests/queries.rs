@@ -105,7 +105,7 @@ fn a_file_of_a_newer_version_is_left_alone() {
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains("schema version 99"), "{}", answer.text());
     // A file of the first version is brought up to date.
-    let tables = "DROP TABLE reports; DROP TABLE tags; DROP TABLE coarse_intervals; DROP TABLE retention_marks; DROP TABLE expired_gateways; DROP TABLE redaction; DROP TABLE patterns; DROP TABLE pattern_places; DROP TABLE consumers; DROP TABLE audit; DROP TABLE instances; DROP TABLE gateway_minutes; DROP TABLE gateway_half_hours; ALTER TABLE minutes DROP COLUMN instance; ALTER TABLE half_hours DROP COLUMN instance; ALTER TABLE states DROP COLUMN attempts; ALTER TABLE minutes DROP COLUMN attempts; ALTER TABLE half_hours DROP COLUMN attempts; PRAGMA user_version = 1";
+    let tables = "DROP TABLE reports; DROP TABLE tags; DROP TABLE coarse_intervals; DROP TABLE retention_marks; DROP TABLE expired_gateways; DROP TABLE redaction; DROP TABLE patterns; DROP TABLE pattern_places; DROP TABLE consumers; DROP TABLE audit; DROP TABLE instances; DROP TABLE gateway_minutes; DROP TABLE gateway_half_hours; ALTER TABLE minutes DROP COLUMN instance; ALTER TABLE half_hours DROP COLUMN instance; ALTER TABLE states DROP COLUMN attempts; ALTER TABLE states DROP COLUMN checksum; ALTER TABLE minutes DROP COLUMN checksum; ALTER TABLE half_hours DROP COLUMN checksum; ALTER TABLE minutes DROP COLUMN attempts; ALTER TABLE half_hours DROP COLUMN attempts; PRAGMA user_version = 1";
     service.restart(|_| rusqlite::Connection::open(&path).unwrap().execute_batch(tables).unwrap());
     assert_eq!(service.json("/api/v1/gateways")["rows"], json!([]));
     service.restart(|_| ());

@@ -9,6 +9,7 @@ use crate::clock;
 use crate::error::{QueryError, json};
 use crate::query::params::none;
 use crate::query::{Disclosure, Kind, Question};
+use crate::store::scrub::Report;
 use axum::extract::{self, RawQuery};
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -72,6 +73,7 @@ pub(super) async fn health(extract::State(state): Shared, who: Who) -> Response 
     let is_known = who.role().is_some();
     let mut troubles = if is_known { state.data.troubles() } else { Vec::new() };
     troubles.extend(state.tls.as_ref().and_then(|tls| tls.trouble()).filter(|_| is_known));
+    troubles.extend(scrubbed(&state).filter(|_| is_known));
     let rejected: BTreeMap<_, _> = state.stats.rejections().into_iter().filter(|_| is_known).collect();
     match examine(&state).await.trouble {
         None => json(StatusCode::OK, &Body { status: "ok", message: None, troubles, rejected }),
@@ -80,6 +82,15 @@ pub(super) async fn health(extract::State(state): Shared, who: Who) -> Response 
             json(StatusCode::SERVICE_UNAVAILABLE, &Body { status: "failing", message, troubles, rejected })
         }
     }
+}
+
+/// The damage of the last scrub, if it found any.
+fn scrubbed(state: &State) -> Option<String> {
+    let last = state.data.scrub().last().filter(|last| last.damaged > 0)?;
+    let Report { ended_at, damaged, lost, .. } = last;
+    Some(format!(
+        "the scrub of {ended_at} has set aside {damaged} pieces of damage, {lost} rows are probably lost: see /api/v1/storage"
+    ))
 }
 
 /// A question of the read API.
@@ -144,7 +155,11 @@ async fn answer(
     let answering = tokio::task::spawn_blocking(move || {
         // Held here, because the work continues after the client has gone.
         let _place = place;
-        let answer = question.answer(&*state.store)?;
+        let answer = question.answer(&*state.store).inspect_err(|error| {
+            if matches!(error, QueryError::Store(error) if error.is_damage()) {
+                state.data.scrub().suspect();
+            }
+        })?;
         Ok((json(StatusCode::OK, &answer), answer.captured_rows()))
     });
     answering.await.map_err(|_| QueryError::Stopped)?

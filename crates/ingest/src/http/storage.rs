@@ -1,9 +1,12 @@
-//! `GET /api/v1/storage`: the size of the data, its limit, and what was removed to stay within it.
+//! `GET /api/v1/storage`: the size of the data, its limit, what was removed to stay within it, what was rejected, and the
+//! damage that was found.
 
 use super::State;
 use crate::error::json;
 use crate::query::params::none;
+use crate::store::quarantine::{Damage, Known};
 use crate::store::reduce::Kind;
+use crate::store::scrub::{Progress, Report};
 use axum::extract::{self, RawQuery};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -17,8 +20,27 @@ struct Storage {
     /// On disk, by kind of file.
     bytes: BTreeMap<&'static str, u64>,
     limit_bytes: Option<u64>,
+    /// Of the file system, for this service. Absent where it cannot be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    free_bytes: Option<u64>,
     /// Since the start of the service.
     removed: Vec<Removed>,
+    /// Points, records and spans that were rejected since the start, by reason.
+    rejected: BTreeMap<&'static str, u64>,
+    scrub: Scrubs,
+}
+
+/// The reading of all files, and what it has found.
+#[derive(Serialize)]
+struct Scrubs {
+    /// The pass at work.
+    running: Option<Progress>,
+    /// The last pass that came to its end.
+    last: Option<Report>,
+    /// Pieces of damage that were ever set aside.
+    damaged: u64,
+    /// The latest of them first.
+    latest: Vec<Damage>,
 }
 
 #[derive(Serialize)]
@@ -46,10 +68,16 @@ pub(super) async fn storage(
         until: time(removal.until),
         at: time(removal.at),
     });
+    let Known { pieces: damaged, latest } = state.data.quarantine().known();
+    let scrub = state.data.scrub();
+    let scrub = Scrubs { running: scrub.progress(), last: scrub.last(), damaged, latest };
     let storage = Storage {
         bytes: state.data.sizes().into_iter().collect(),
         limit_bytes: state.max_disk,
+        free_bytes: state.data.free_bytes(),
         removed: removed.collect(),
+        rejected: state.stats.rejections().into_iter().collect(),
+        scrub,
     };
     json(StatusCode::OK, &storage)
 }

@@ -289,6 +289,9 @@ pub(crate) fn pass_over(directory: &DataDir, path: &Path, error: QueryError) -> 
         // Retention may have been faster.
         QueryError::Store(_) if !path.exists() => Ok(()),
         QueryError::Store(error) => {
+            if error.is_damage() || matches!(error, StoreError::Unreadable { .. }) {
+                directory.scrub().suspect();
+            }
             directory.note(path, format!("cannot be read: {error}"));
             Ok(())
         }

@@ -1,6 +1,6 @@
 //! The requests of one batch as one blob of columns.
 //!
-//! A version byte, the length of the columns as a varint, and the columns under zstd. Each column is its number, its
+//! A version byte, the length of the columns as a varint, and the columns under zstd with its checksum. Each column is its number, its
 //! length in bytes and its content, so that a reader passes over columns it does not know and takes those that are
 //! missing as empty. The first is the number of requests; the others are
 //! - times: zigzag differences from the request before;
@@ -50,7 +50,10 @@ pub(crate) fn encode(events: &[RequestEvent]) -> io::Result<Vec<u8>> {
     }
     let mut out = vec![VERSION];
     varint::put(&mut out, columns.len() as u64);
-    out.append(&mut zstd::bulk::compress(&columns, ZSTD_LEVEL)?);
+    let mut compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL)?;
+    // Reading then finds every changed byte; a frame of before is read without it.
+    compressor.include_checksum(true)?;
+    out.append(&mut compressor.compress(&columns)?);
     Ok(out)
 }
 

@@ -4,13 +4,15 @@
 //! it, and a fresh one takes its place. A file that only reading found to be damaged is read as far as it goes. Either
 //! is logged once and stays visible in the answer to `/healthz`.
 
-use super::StoreError;
+use super::quarantine::Quarantine;
 use super::reduce::{Kind, Reduced};
+use super::scrub::Scrub;
+use super::{StoreError, salvage};
 use jiff::Timestamp;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// More troubles than this are not kept.
 const MAX_TROUBLES: usize = 100;
@@ -24,6 +26,8 @@ pub(crate) struct DataDir {
     troubles: Mutex<BTreeMap<PathBuf, String>>,
     /// Removed since the start because there was no room.
     removals: Mutex<BTreeMap<Kind, Removal>>,
+    quarantine: Quarantine,
+    scrub: Arc<Scrub>,
 }
 
 /// Data that was removed because there was no room.
@@ -39,7 +43,19 @@ pub(crate) struct Removal {
 
 impl DataDir {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, troubles: Mutex::default(), removals: Mutex::default() }
+        let quarantine = Quarantine::open(&path);
+        let scrub = Arc::new(Scrub::open(&path));
+        Self { path, troubles: Mutex::default(), removals: Mutex::default(), quarantine, scrub }
+    }
+
+    /// The damage that was set aside.
+    pub(crate) fn quarantine(&self) -> &Quarantine {
+        &self.quarantine
+    }
+
+    /// The state of the scrub.
+    pub(crate) fn scrub(&self) -> &Arc<Scrub> {
+        &self.scrub
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -70,7 +86,7 @@ impl DataDir {
             let name = name.to_string_lossy();
             let [counters, requests, alerts, set_aside] = &mut sizes;
             let size = match () {
-                () if name.contains(".corrupt-") => &mut set_aside.1,
+                () if name.contains(".corrupt-") || name.ends_with(salvage::SUFFIX) => &mut set_aside.1,
                 () if name.starts_with("metrics.db") => &mut counters.1,
                 () if name.starts_with("requests-") => &mut requests.1,
                 () if name.starts_with(crate::alerts::ALERTS_FILE) => &mut alerts.1,
@@ -78,12 +94,19 @@ impl DataDir {
             };
             *size += entry.metadata().map_or(0, |metadata| metadata.len());
         }
+        sizes[3].1 += self.quarantine.bytes();
         sizes.to_vec()
     }
 
     /// Bytes on disk of the files in use.
     pub(crate) fn live_bytes(&self) -> u64 {
         self.sizes().iter().filter(|(kind, _)| *kind != "set_aside").map(|(_, bytes)| bytes).sum()
+    }
+
+    /// Bytes that the file system has left for this service.
+    pub(crate) fn free_bytes(&self) -> Option<u64> {
+        let space = rustix::fs::statvfs(&self.path).ok()?;
+        Some(space.f_bavail.saturating_mul(space.f_frsize))
     }
 
     /// Notes at `now` (Unix nanoseconds) that data was removed because there was no room.
@@ -100,7 +123,8 @@ impl DataDir {
         self.removals.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Opens a file. If it cannot be opened and `may_go`, it is set aside, and the second try creates a new one.
+    /// Opens a file. If it cannot be opened and `may_go`, it is set aside, and the second try opens what could be read of
+    /// it, or creates a new one.
     pub(crate) fn open_or_replace<T>(
         &self,
         path: &Path,
@@ -109,7 +133,10 @@ impl DataDir {
     ) -> Result<T, StoreError> {
         match open() {
             Err(error) if may_go(&error) => {
-                self.set_aside(path, &error)?;
+                match error.is_damage() {
+                    true => salvage::replace(self, path, &error)?,
+                    false => drop(self.set_aside(path, &error, 0)?),
+                }
                 open()
             }
             outcome => outcome,
@@ -124,8 +151,9 @@ impl DataDir {
     }
 
     /// Renames a damaged file, and what SQLite keeps beside it, to `*.corrupt-<time>`. No connection that can write
-    /// may be open: when it closes, it removes the journal of the name that it knew.
-    pub(crate) fn set_aside(&self, path: &Path, why: &StoreError) -> Result<(), StoreError> {
+    /// may be open: when it closes, it removes the journal of the name that it knew. `rows` were read from it. Returns its
+    /// new name.
+    pub(super) fn set_aside(&self, path: &Path, why: &StoreError, rows: u64) -> Result<PathBuf, StoreError> {
         let place = free_place(path);
         for companion in COMPANIONS {
             let from = with(path, companion);
@@ -138,9 +166,11 @@ impl DataDir {
         let shown = place.display();
         self.note(
             path,
-            format!("was damaged and is set aside as {shown}; a new file takes its place ({why})"),
+            format!(
+                "was damaged and is set aside as {shown}; a new file with {rows} rows of it takes its place ({why})"
+            ),
         );
-        Ok(())
+        Ok(place)
     }
 }
 

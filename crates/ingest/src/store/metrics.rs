@@ -1,6 +1,7 @@
 //! The file of counters: one transaction per batch turns cumulative points into what each minute added.
 
 use super::admission::Admission;
+use super::checksum;
 use super::consumers::{Consumers, Counted, note_counted};
 use super::data_dir::DataDir;
 use super::forget::{self, Deed, Forgotten, Selection};
@@ -10,7 +11,8 @@ use super::patterns;
 use super::reduce::{self, Kind, Reduced};
 use super::rollups::{self, Added};
 use super::sketch;
-use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, schema, series};
+use super::verify::{self, Bad};
+use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salvage, schema, series};
 use crate::auth::audit::Entry;
 use crate::clock;
 use crate::learning;
@@ -27,6 +29,9 @@ use std::sync::Arc;
 
 /// Rows that a batch changes, gathered before they are written: a larger batch must not be in memory twice.
 const MAX_ADDED: usize = 1_000;
+
+/// Damaged rows that a batch replaces, by table and key.
+pub(super) type Damaged = Vec<(&'static str, Vec<i64>)>;
 
 /// The writer's side of `metrics.db`.
 pub(super) struct Metrics {
@@ -58,6 +63,7 @@ impl Metrics {
                 let consumers = Consumers::load(&connection)?;
                 let instances = Instances::load(&connection)?;
                 let stored = patterns::load(&connection)?;
+                admission.load(&connection, clock::now())?;
                 Ok((connection, series, consumers, instances, stored))
             })?;
         let mut missing = patterns.all();
@@ -72,7 +78,6 @@ impl Metrics {
         }
         transaction.commit()?;
         let taught = learning::Counted::default();
-        admission.load(&connection, clock::now())?;
         admission.recount(&series);
         Ok(Self { directory, connection, series, admission, consumers, instances, patterns, taught })
     }
@@ -81,10 +86,7 @@ impl Metrics {
     pub(super) fn store(&mut self, batch: &MetricBatch, now: i64) -> Result<Stored, StoreError> {
         match self.store_or_undo(batch, now) {
             Err(error) if error.is_damage() => {
-                self.connection = Connection::open_in_memory()?;
-                self.directory.set_aside(&self.directory.path().join(METRICS_FILE), &error)?;
-                let patterns = Arc::clone(&self.patterns);
-                *self = Self::open(Arc::clone(&self.directory), Arc::clone(&self.admission), patterns)?;
+                self.replace(&error)?;
                 self.store_or_undo(batch, now)
             }
             outcome => outcome,
@@ -164,6 +166,28 @@ impl Metrics {
         })
     }
 
+    /// Takes damaged rows out of the file.
+    pub(super) fn set_aside(&mut self, rows: &[Bad]) -> Result<(), StoreError> {
+        let path = self.directory.path().join(METRICS_FILE);
+        match verify::set_aside(&mut self.connection, &path, rows) {
+            // The pages around them are damaged, too.
+            Err(error) if error.is_damage() => self.replace(&error),
+            damages => {
+                damages?.into_iter().for_each(|damage| self.directory.quarantine().add(damage));
+                Ok(())
+            }
+        }
+    }
+
+    /// Replaces the damaged file by one with what can be read of it.
+    pub(super) fn replace(&mut self, why: &StoreError) -> Result<(), StoreError> {
+        self.connection = Connection::open_in_memory()?;
+        let replaced = salvage::replace(&self.directory, &self.directory.path().join(METRICS_FILE), why);
+        let patterns = Arc::clone(&self.patterns);
+        *self = Self::open(Arc::clone(&self.directory), Arc::clone(&self.admission), patterns)?;
+        replaced
+    }
+
     /// Moves the journal into the file. False if a reader is in the way.
     pub(super) fn checkpoint(&self) -> Result<bool, StoreError> {
         reduce::checkpoint(&self.connection)
@@ -211,6 +235,7 @@ impl Metrics {
         let mut added = Added::new();
         let mut counted = Counted::new();
         let mut taught = learning::Counted::default();
+        let mut damaged = Damaged::new();
         for part in &batch.parts {
             if let Err(reason) = self.admission.instance(&part.gateway, batch.standing, now) {
                 rejected.add(reason, part.points.len() as u64);
@@ -229,7 +254,7 @@ impl Metrics {
             for point in &part.points {
                 let Advance { added: news, state } = match point.temporality {
                     Temporality::Delta => Advance { added: point.values.clone(), state: None },
-                    Temporality::Cumulative => advance(&transaction, gateway, point, &unknown)?,
+                    Temporality::Cumulative => advance(&transaction, gateway, point, &unknown, &mut damaged)?,
                 };
                 // A point without news makes no series: its series may have been removed with the counts in it.
                 if news.is_empty() && state.is_none() {
@@ -268,13 +293,16 @@ impl Metrics {
                     }
                     sum.add(&news);
                     if added.len() >= MAX_ADDED {
-                        rejected.add(Rejection::Overflow, rollups::add(&transaction, &added)?);
+                        let left_out = rollups::add(&transaction, &added, &mut damaged)?;
+                        rejected.add(Rejection::Overflow, left_out);
                         added.clear();
                     }
                 }
             }
         }
-        rejected.add(Rejection::Overflow, rollups::add(&transaction, &added)?);
+        rejected.add(Rejection::Overflow, rollups::add(&transaction, &added, &mut damaged)?);
+        // Noted first: a row that begins anew must not do so unseen.
+        self.directory.quarantine().rows(METRICS_FILE, &damaged);
         note_counted(&transaction, &counted)?;
         transaction.commit()?;
         self.consumers.committed(counted);
@@ -403,12 +431,13 @@ fn advance(
     gateway: i64,
     point: &Point,
     unknown: &Known,
+    damaged: &mut Damaged,
 ) -> Result<Advance, StoreError> {
-    let known = match state(transaction, gateway, point)? {
-        None if adopt_state(transaction, gateway, point)? => state(transaction, gateway, point)?,
+    let known = match state(transaction, gateway, point, damaged)? {
+        None if adopt_state(transaction, gateway, point)? => state(transaction, gateway, point, damaged)?,
         known => known,
     };
-    let known = known.map_or_else(|| unknown.clone(), Known::State);
+    let known = known.unwrap_or_else(|| unknown.clone());
     Ok(accumulate::advance(known, &point.values))
 }
 
@@ -420,14 +449,30 @@ fn adopt_state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Re
     Ok(point.start != 0 && adopt.execute([point.start, gateway, point.stream])? > 0)
 }
 
-/// The latest state of a point's stream.
-fn state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Result<Option<Values>, StoreError> {
+/// The latest state of a point's stream. Of a damaged one nothing holds except that there was one.
+fn state(
+    transaction: &Transaction<'_>,
+    gateway: i64,
+    point: &Point,
+    damaged: &mut Damaged,
+) -> Result<Option<Known>, StoreError> {
+    let key = || ("states", vec![gateway, point.start, point.stream]);
     let mut find = transaction.prepare_cached(
         "SELECT duration_count, duration, upstream_count, upstream, gateway_count, gateway,
-                request_count, request_bytes, response_count, response_bytes, attempts
+                request_count, request_bytes, response_count, response_bytes, attempts, checksum, time
          FROM states WHERE gateway_id = ? AND start = ? AND stream = ?",
     )?;
     let stored = find.query_row([gateway, point.start, point.stream], |row| {
+        if let Some(expected) = row.get::<_, Option<i64>>(11)? {
+            let numbers = [12, 0, 2, 4, 6, 7, 8, 9, 10].map(|column| row.get::<_, i64>(column));
+            let numbers = numbers.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let blob = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob()?);
+            let sketches = [blob(1)?, blob(3)?, blob(5)?];
+            if checksum::of_state([gateway, point.stream], &numbers, sketches) != expected {
+                damaged.extend((expected != checksum::FORGOTTEN).then(key));
+                return Ok(Known::Forgotten);
+            }
+        }
         // Where the distribution was damaged, the change still follows from the counts.
         let timing = |count, sketch, now: &Timing| {
             let stored = sketch::decode(row.get_ref(sketch)?.as_blob()?);
@@ -437,7 +482,7 @@ fn state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Result<O
         let tally = |count, sum| {
             Ok::<_, rusqlite::Error>(Tally { count: number(row, count)?, sum: number(row, sum)? })
         };
-        Ok(Values {
+        Ok(Known::State(Values {
             duration: timing(0, 1, &point.values.duration)?,
             upstream: timing(2, 3, &point.values.upstream)?,
             gateway: timing(4, 5, &point.values.gateway)?,
@@ -448,9 +493,15 @@ fn state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Result<O
                 Some(_) => tally(10, 10)?,
                 None => point.values.attempts,
             },
-        })
+        }))
     });
-    Ok(stored.optional()?)
+    match stored.optional() {
+        Err(error) if checksum::is_other_type(&error) => {
+            damaged.push(key());
+            Ok(Some(Known::Forgotten))
+        }
+        stored => Ok(stored?),
+    }
 }
 
 fn put_state(
@@ -460,27 +511,45 @@ fn put_state(
     point: &Point,
     state: &Values,
 ) -> Result<(), StoreError> {
+    let numbers = [
+        point.time,
+        integer(state.duration.count),
+        integer(state.upstream.count),
+        integer(state.gateway.count),
+        integer(state.request_bytes.count),
+        integer(state.request_bytes.sum),
+        integer(state.response_bytes.count),
+        integer(state.response_bytes.sum),
+        integer(state.attempts.sum),
+    ];
+    let sketches =
+        [&state.duration, &state.upstream, &state.gateway].map(|timing| sketch::encode(&timing.sketch));
+    let [duration, upstream, gateway_time] = &sketches;
+    let sum = checksum::of_state([gateway, point.stream], &numbers, [duration, upstream, gateway_time]);
+    let [time, durations, upstreams, gateways, requests, request_bytes, responses, response_bytes, attempts] =
+        numbers;
     transaction
         .prepare_cached(
-            "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             gateway,
             point.start,
             point.stream,
             series,
-            point.time,
-            integer(state.duration.count),
-            sketch::encode(&state.duration.sketch),
-            integer(state.upstream.count),
-            sketch::encode(&state.upstream.sketch),
-            integer(state.gateway.count),
-            sketch::encode(&state.gateway.sketch),
-            integer(state.request_bytes.count),
-            integer(state.request_bytes.sum),
-            integer(state.response_bytes.count),
-            integer(state.response_bytes.sum),
-            integer(state.attempts.sum),
+            time,
+            durations,
+            duration,
+            upstreams,
+            upstream,
+            gateways,
+            gateway_time,
+            requests,
+            request_bytes,
+            responses,
+            response_bytes,
+            attempts,
+            sum,
         ])?;
     Ok(())
 }

@@ -8,6 +8,7 @@
 pub(crate) mod accepted;
 mod admission;
 mod audit;
+mod checksum;
 pub(crate) mod chunk;
 mod consumers;
 mod data_dir;
@@ -16,15 +17,20 @@ pub(crate) mod gateways;
 pub(crate) mod instances;
 pub(crate) mod metrics;
 mod modes;
+mod pages;
 mod patterns;
 mod prune;
+pub(crate) mod quarantine;
 pub(crate) mod reduce;
 mod requests;
 pub(crate) mod rollups;
+mod salvage;
 mod schema;
+pub(crate) mod scrub;
 mod series;
 pub(crate) mod sketch;
 mod tails;
+mod verify;
 mod writer;
 
 pub(crate) use admission::Admission;
@@ -36,7 +42,8 @@ pub(crate) use prune::{Pruned, minutes_since};
 pub(crate) use requests::{day_files, day_of_file};
 #[cfg(test)]
 pub(crate) use schema::open_requests;
-pub(crate) use schema::{METRICS_FILE, open_read};
+pub(crate) use schema::{METRICS_FILE, open_other, open_read};
+pub(crate) use verify::{Bad, file as verify_file};
 pub(crate) use writer::{Refused, Stored, Writers, lock};
 
 use crate::clock;
@@ -57,6 +64,45 @@ pub(crate) fn forget_offline(dir: &Path, selection: &Selection, deed: Deed) -> R
     let mut forgotten = metrics.forget(selection, deed, now)?;
     forgotten.add(&requests::Requests::open(directory, now)?.forget(selection, deed, now)?);
     Ok(forgotten)
+}
+
+/// The writers of a directory that no service uses.
+pub(crate) struct Offline {
+    metrics: metrics::Metrics,
+    requests: requests::Requests,
+    _lock: std::fs::File,
+}
+
+impl Offline {
+    /// Locks a directory and opens its files.
+    pub(crate) fn open(directory: &Arc<DataDir>) -> Result<Self, StoreError> {
+        let lock = lock(directory.path())?;
+        salvage::settle(directory.path())?;
+        let admission = Arc::new(Admission::new(&Limits::default()));
+        Ok(Self {
+            metrics: metrics::Metrics::open(Arc::clone(directory), admission, Arc::default())?,
+            requests: requests::Requests::open(Arc::clone(directory), clock::now())?,
+            _lock: lock,
+        })
+    }
+
+    /// Takes damaged rows out of a file.
+    pub(crate) fn set_aside(&mut self, path: &Path, rows: &[Bad]) -> Result<(), StoreError> {
+        if path.ends_with(METRICS_FILE) {
+            self.metrics.set_aside(rows)
+        } else {
+            self.requests.set_aside(path, rows)
+        }
+    }
+
+    /// Replaces a damaged file.
+    pub(crate) fn replace(&mut self, path: &Path, why: &StoreError) -> Result<(), StoreError> {
+        if path.ends_with(METRICS_FILE) {
+            self.metrics.replace(why)
+        } else {
+            self.requests.replace(path, why)
+        }
+    }
 }
 
 /// Something about the store went wrong.
@@ -119,6 +165,14 @@ pub enum StoreError {
         /// The defect, with its key.
         message: String,
     },
+    /// A check has found damage that SQLite does not report by itself.
+    #[error("{path} is damaged: {reason}", path = path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How the damage shows.
+        reason: String,
+    },
     /// A stored value cannot be read.
     #[error("a stored {what} cannot be read")]
     Unreadable {
@@ -139,6 +193,7 @@ impl StoreError {
                 use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
                 matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase))
             }
+            Self::Damaged { .. } => true,
             Self::File { .. }
             | Self::Newer { .. }
             | Self::Older { .. }

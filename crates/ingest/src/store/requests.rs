@@ -6,7 +6,8 @@ use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, received};
 use super::reduce::{self, Kind, Reduced};
 use super::tails::Tails;
-use super::{Admission, Pruned, StoreError, Stored, accepted, chunk, schema};
+use super::verify::{self, Bad};
+use super::{Admission, Pruned, StoreError, Stored, accepted, chunk, salvage, schema};
 use crate::model::{Gateway, Identity, Rejections, RequestBatch, RequestEvent, Signal, is_error};
 use crate::retention::{Retention, before};
 use crate::sequence::Received;
@@ -73,9 +74,7 @@ impl Requests {
         }
         match outcome {
             Err(error) if error.is_damage() => {
-                self.today = Connection::open_in_memory()?;
-                self.directory.set_aside(&day_path(self.directory.path(), self.day), &error)?;
-                self.today = open_day(&self.directory, self.day)?;
+                self.replace(&day_path(self.directory.path(), self.day), &error)?;
                 self.store_today(batch, signal, now)
             }
             outcome => outcome,
@@ -118,6 +117,45 @@ impl Requests {
             }
         }
         Ok(None)
+    }
+
+    /// Takes damaged rows out of a file.
+    pub(super) fn set_aside(&mut self, path: &Path, rows: &[Bad]) -> Result<(), StoreError> {
+        self.tails.clear();
+        let damages = if *path == day_path(self.directory.path(), self.day) {
+            verify::set_aside(&mut self.today, path, rows)
+        } else {
+            schema::open_requests(path).and_then(|mut file| verify::set_aside(&mut file, path, rows))
+        };
+        match damages {
+            // The pages around them are damaged, too.
+            Err(error) if error.is_damage() => self.replace(path, &error),
+            damages => {
+                damages?.into_iter().for_each(|damage| self.directory.quarantine().add(damage));
+                Ok(())
+            }
+        }
+    }
+
+    /// Replaces a damaged file by one with what can be read of it.
+    pub(super) fn replace(&mut self, path: &Path, why: &StoreError) -> Result<(), StoreError> {
+        self.tails.clear();
+        let day = path.file_name().and_then(|name| day_of_file(name.to_str()?));
+        if day == Some(self.day) {
+            self.today = Connection::open_in_memory()?;
+            let replaced = salvage::replace(&self.directory, path, why);
+            self.today = open_day(&self.directory, self.day)?;
+            return replaced;
+        }
+        let Some(day) = day else { return Ok(()) };
+        self.others.remove(&day);
+        salvage::replace(&self.directory, path, why)?;
+        // Where nothing of it can be read, there is no file any more.
+        if path.exists() {
+            drop(schema::open_requests(path)?);
+            self.others.extend(schema::open_read(path)?.map(|file| (day, file)));
+        }
+        Ok(())
     }
 
     /// Moves the journal of today's file into the file. False if a reader is in the way.
@@ -257,7 +295,15 @@ fn open_others(directory: &DataDir, today: Date) -> Result<BTreeMap<Date, Connec
         // Files of an older version are brought up to date, so that their records count.
         match schema::open_requests(&path).and_then(|_| schema::open_read(&path)) {
             Ok(file) => others.extend(file.map(|file| (day, file))),
-            Err(error) if may_go(&error) => directory.set_aside(&path, &error)?,
+            Err(error) if error.is_damage() => {
+                salvage::replace(directory, &path, &error)?;
+                // The file goes where nothing of it can be read.
+                if path.exists() {
+                    schema::open_requests(&path)?;
+                    others.extend(schema::open_read(&path)?.map(|file| (day, file)));
+                }
+            }
+            Err(error) if may_go(&error) => drop(directory.set_aside(&path, &error, 0)?),
             Err(error) => directory.note(&path, format!("cannot be read: {error}")),
         }
     }
@@ -322,21 +368,21 @@ pub(super) fn replace_chunk(file: &Connection, id: i64, events: &[RequestEvent])
 }
 
 /// Events as a chunk, with the columns by which a question finds it.
-struct Packed {
-    t0: i64,
-    t1: i64,
-    n: i64,
-    errors: i64,
-    classes: i64,
-    longest: i64,
+pub(super) struct Packed {
+    pub(super) t0: i64,
+    pub(super) t1: i64,
+    pub(super) n: i64,
+    pub(super) errors: i64,
+    pub(super) classes: i64,
+    pub(super) longest: i64,
     /// Whether there is a body.
-    bodies: bool,
+    pub(super) bodies: bool,
     data: Vec<u8>,
 }
 
 impl Packed {
     /// `None` without events.
-    fn of(events: &[RequestEvent]) -> Result<Option<Self>, StoreError> {
+    pub(super) fn of(events: &[RequestEvent]) -> Result<Option<Self>, StoreError> {
         let times = || events.iter().map(|event| event.time);
         let (Some(t0), Some(t1)) = (times().min(), times().max()) else { return Ok(None) };
         let errors = events.iter().filter(|event| is_error(event.status, event.grpc_status)).count();

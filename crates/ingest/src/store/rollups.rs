@@ -5,10 +5,11 @@
 //! question for sums reads as many rows as there are series, whatever the number of gateways, and gateways that count
 //! series of their own need no further rows.
 
-use super::StoreError;
-use super::metrics::{integer, number};
+use super::checksum;
+use super::metrics::{Damaged, integer, number};
 use super::series;
 use super::sketch::{self, Unreadable};
+use super::{StoreError, minutes_since};
 use crate::model::{Tally, Timing, Values};
 use gatelens_model::sketch::Sketch;
 use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params};
@@ -17,7 +18,7 @@ use std::collections::BTreeMap;
 /// The column `instance` of a row that several gateways counted.
 const SEVERAL: i64 = -1;
 
-/// What [`read`] reads, before the instance.
+/// What [`read`] reads, before the instance and the checksum.
 const COLUMNS: &str = "requests, request_bytes, response_bytes, duration, upstream, gateway, attempts";
 
 /// A table of sums.
@@ -38,40 +39,57 @@ pub(crate) const HALF_HOURS: RollupTable =
 pub(super) type Added = BTreeMap<(i64, i64, i64), Values>;
 
 /// Adds to all rollups, and returns how many additions were left out because a sum would come near the end of its
-/// numbers.
-pub(super) fn add(transaction: &Transaction<'_>, added: &Added) -> Result<u64, StoreError> {
-    let left_out = add_to(transaction, &MINUTES, added)?;
-    Ok(left_out.max(add_to(transaction, &HALF_HOURS, added)?))
+/// numbers. A damaged row begins anew; `damaged` gets its table and its key.
+pub(super) fn add(
+    transaction: &Transaction<'_>,
+    added: &Added,
+    damaged: &mut Damaged,
+) -> Result<u64, StoreError> {
+    let left_out = add_to(transaction, &MINUTES, added, damaged)?;
+    Ok(left_out.max(add_to(transaction, &HALF_HOURS, added, damaged)?))
 }
 
-fn add_to(transaction: &Transaction<'_>, table: &RollupTable, added: &Added) -> Result<u64, StoreError> {
+fn add_to(
+    transaction: &Transaction<'_>,
+    table: &RollupTable,
+    added: &Added,
+    damaged: &mut Damaged,
+) -> Result<u64, StoreError> {
     let mut left_out = 0;
     let RollupTable { sums, by_gateway, width } = table;
     let columns = COLUMNS;
     let mut find = transaction.prepare_cached(&format!(
-        "SELECT {columns}, instance FROM {sums} WHERE minute = ? AND series_id = ?"
+        "SELECT {columns}, instance, checksum FROM {sums} WHERE minute = ? AND series_id = ?"
     ))?;
     let mut put = transaction
-        .prepare_cached(&format!("INSERT OR REPLACE INTO {sums} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
+        .prepare_cached(&format!("INSERT OR REPLACE INTO {sums} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
     let mut find_own = transaction.prepare_cached(&format!(
-        "SELECT {columns}, instance FROM {by_gateway} WHERE minute = ? AND series_id = ? AND instance = ?"
+        "SELECT {columns}, instance, checksum FROM {by_gateway} WHERE minute = ? AND series_id = ? AND instance = ?"
     ))?;
     let mut put_own = transaction.prepare_cached(&format!(
-        "INSERT OR REPLACE INTO {by_gateway} (minute, series_id, {columns}, instance)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "INSERT OR REPLACE INTO {by_gateway} (minute, series_id, {columns}, instance, checksum)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     ))?;
     let mut set_apart = transaction.prepare_cached(&format!(
-        "INSERT OR REPLACE INTO {by_gateway} (minute, series_id, {columns}, instance)
-         SELECT minute, series_id, {columns}, instance FROM {sums} WHERE minute = ? AND series_id = ?"
+        "INSERT OR REPLACE INTO {by_gateway} (minute, series_id, {columns}, instance, checksum)
+         SELECT minute, series_id, {columns}, instance, checksum FROM {sums} WHERE minute = ? AND series_id = ?"
     ))?;
     for ((minute, series, instance), values) in added {
         let minute = minute.div_euclid(*width) * width;
-        let stored = stored(&mut find, &[minute, *series])?;
+        let width = *width;
+        let stored = match stored(&mut find, width, &[minute, *series])? {
+            Found::Damaged => {
+                damaged.push((*sums, vec![minute, *series]));
+                None
+            }
+            Found::Row(values, instance) => Some((values, instance)),
+            Found::Nothing => None,
+        };
         if stored.as_ref().is_some_and(|(sum, _)| !sum.has_room_for(values)) {
             left_out += 1;
             continue;
         }
-        if stored.is_none() && *width == HALF_HOURS.width {
+        if stored.is_none() && width == HALF_HOURS.width {
             series::note_counted(transaction, *series, minute)?;
         }
         let counted_by = stored.as_ref().map_or(*instance, |(_, instance)| *instance);
@@ -79,12 +97,20 @@ fn add_to(transaction: &Transaction<'_>, table: &RollupTable, added: &Added) -> 
             if counted_by != SEVERAL {
                 set_apart.execute([minute, *series])?;
             }
-            let own = stored_values(&mut find_own, &[minute, *series, *instance])?;
-            put_row(&mut put_own, (minute, *series, *instance), own, values)?;
+            let key = [minute, *series, *instance];
+            let own = match self::stored(&mut find_own, width, &key)? {
+                Found::Damaged => {
+                    damaged.push((*by_gateway, key.to_vec()));
+                    Values::default()
+                }
+                Found::Row(values, _) => values,
+                Found::Nothing => Values::default(),
+            };
+            put_row(&mut put_own, width, key, own, values)?;
         }
         let all = stored.map(|(values, _)| values).unwrap_or_default();
         let counted_by = if counted_by == *instance { *instance } else { SEVERAL };
-        put_row(&mut put, (minute, *series, counted_by), all, values)?;
+        put_row(&mut put, width, [minute, *series, counted_by], all, values)?;
     }
     Ok(left_out)
 }
@@ -97,7 +123,7 @@ pub(super) fn take_out(
     (instance, since): (i64, i64),
     series: &str,
 ) -> Result<u64, StoreError> {
-    let RollupTable { sums, by_gateway, .. } = table;
+    let RollupTable { sums, by_gateway, width } = table;
     let own = format!("instance = ?1 AND minute >= ?2 AND series_id IN ({series})");
     let mut removed = 0;
     let mut remove = |table: &str| -> Result<Vec<[i64; 2]>, StoreError> {
@@ -115,8 +141,8 @@ pub(super) fn take_out(
         "SELECT {COLUMNS}, instance FROM {by_gateway} WHERE minute = ? AND series_id = ?"
     ))?;
     let mut put = transaction.prepare_cached(&format!(
-        "INSERT OR REPLACE INTO {sums} (minute, series_id, {COLUMNS}, instance)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "INSERT OR REPLACE INTO {sums} (minute, series_id, {COLUMNS}, instance, checksum)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     ))?;
     let mut join =
         transaction.prepare(&format!("DELETE FROM {by_gateway} WHERE minute = ? AND series_id = ?"))?;
@@ -131,41 +157,95 @@ pub(super) fn take_out(
             }
             _ => SEVERAL,
         };
-        put_row(&mut put, (minute, series, counted_by), all, &Values::default())?;
+        put_row(&mut put, *width, [minute, series, counted_by], all, &Values::default())?;
     }
     Ok(removed)
 }
 
-/// Stores a row of before with what is new.
+/// Makes the row of a half hour anew from its minutes. False if they are no longer kept, or it has none.
+pub(super) fn rebuild(
+    transaction: &Transaction<'_>,
+    minute: i64,
+    series_id: i64,
+) -> Result<bool, StoreError> {
+    let width = HALF_HOURS.width;
+    if minute < minutes_since(transaction)? {
+        return Ok(false);
+    }
+    let mut find = transaction.prepare(&format!(
+        "SELECT {COLUMNS}, instance FROM minutes WHERE minute >= ?1 AND minute < ?1 + {width} AND series_id = ?2"
+    ))?;
+    let rows = find.query_map([minute, series_id], read)?.collect::<Result<Vec<_>, _>>()?;
+    let Some((_, first)) = rows.first() else { return Ok(false) };
+    let counted_by = if rows.iter().all(|(_, instance)| instance == first) { *first } else { SEVERAL };
+    let mut all = Values::default();
+    rows.iter().for_each(|(values, _)| all.add(values));
+    let mut put = transaction
+        .prepare_cached("INSERT OR REPLACE INTO half_hours VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    put_row(&mut put, width, [minute, series_id, counted_by], all, &Values::default())?;
+    Ok(true)
+}
+
+/// Stores a row of before with what is new. `width` is that of the table.
 fn put_row(
     put: &mut CachedStatement<'_>,
-    (minute, series, instance): (i64, i64, i64),
+    width: i64,
+    [minute, series, instance]: [i64; 3],
     mut row: Values,
     values: &Values,
 ) -> Result<(), StoreError> {
     row.add(values);
+    let sketches = [&row.duration, &row.upstream, &row.gateway].map(|timing| sketch::encode(&timing.sketch));
+    let [duration, upstream, gateway] = &sketches;
+    let counts =
+        [row.duration.count, row.request_bytes.sum, row.response_bytes.sum, row.attempts.sum].map(integer);
+    let [requests, request_bytes, response_bytes, attempts] = counts;
+    let sum = checksum::of_rollup(width, [minute, series, instance], counts, [duration, upstream, gateway]);
     put.execute(params![
         minute,
         series,
-        integer(row.duration.count),
-        integer(row.request_bytes.sum),
-        integer(row.response_bytes.sum),
-        sketch::encode(&row.duration.sketch),
-        sketch::encode(&row.upstream.sketch),
-        sketch::encode(&row.gateway.sketch),
-        integer(row.attempts.sum),
+        requests,
+        request_bytes,
+        response_bytes,
+        duration,
+        upstream,
+        gateway,
+        attempts,
         instance,
+        sum
     ])?;
     Ok(())
 }
 
-fn stored_values(find: &mut CachedStatement<'_>, key: &[i64]) -> Result<Values, StoreError> {
-    Ok(stored(find, key)?.map(|(values, _)| values).unwrap_or_default())
+/// A look for a rollup's row.
+#[allow(clippy::large_enum_variant, reason = "one at a time, and almost always a row")]
+enum Found {
+    Nothing,
+    /// With the instance that counted it; the counts that a row does not keep are 0.
+    Row(Values, i64),
+    /// It has another checksum.
+    Damaged,
 }
 
-/// A rollup's row as values, and its instance; the counts that it does not keep are 0.
-fn stored(find: &mut CachedStatement<'_>, key: &[i64]) -> Result<Option<(Values, i64)>, StoreError> {
-    Ok(find.query_row(rusqlite::params_from_iter(key), read).optional()?)
+fn stored(find: &mut CachedStatement<'_>, width: i64, key: &[i64]) -> Result<Found, StoreError> {
+    let row = find.query_row(rusqlite::params_from_iter(key), |row| {
+        let (values, instance) = read(row)?;
+        let Some(expected) = row.get::<_, Option<i64>>(8)? else { return Ok(Found::Row(values, instance)) };
+        let one = |column| row.get::<_, i64>(column);
+        let blob = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob()?);
+        let sum = checksum::of_rollup(
+            width,
+            [key.first().copied().unwrap_or_default(), key.get(1).copied().unwrap_or_default(), instance],
+            [one(0)?, one(1)?, one(2)?, one(6)?],
+            [blob(3)?, blob(4)?, blob(5)?],
+        );
+        Ok(if sum == expected { Found::Row(values, instance) } else { Found::Damaged })
+    });
+    match row.optional() {
+        // A value of another type.
+        Err(error) if checksum::is_other_type(&error) => Ok(Found::Damaged),
+        row => Ok(row?.unwrap_or(Found::Nothing)),
+    }
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<(Values, i64)> {

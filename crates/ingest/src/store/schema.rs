@@ -12,9 +12,9 @@ pub(crate) const METRICS_FILE: &str = "metrics.db";
 pub(crate) const LOCK_FILE: &str = "lock";
 
 /// "gtln": marks the files as ours.
-const APPLICATION_ID: i64 = 0x6774_6c6e;
+pub(super) const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 15;
+const VERSION: i64 = 16;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -395,6 +395,14 @@ ALTER TABLE new_consumers RENAME TO consumers;
     super::audit::TABLE,
     // A sequence number of before is one of the environment that its gateway named last.
     senders_by_environment!(),
+    // Rows of before have none.
+    "
+ALTER TABLE minutes ADD COLUMN checksum INTEGER;    -- of the row, see checksum.rs
+ALTER TABLE half_hours ADD COLUMN checksum INTEGER;
+ALTER TABLE gateway_minutes ADD COLUMN checksum INTEGER;
+ALTER TABLE gateway_half_hours ADD COLUMN checksum INTEGER;
+ALTER TABLE states ADD COLUMN checksum INTEGER;
+",
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -458,6 +466,7 @@ FROM accepted a LEFT JOIN gateways g ON g.instance = a.instance AND g.epoch = a.
 DROP TABLE accepted;
 ALTER TABLE new_accepted RENAME TO accepted;
 "),
+    "",
 ];
 
 /// Opens the file of counters to write, and creates it when it is not there.
@@ -487,6 +496,12 @@ pub(crate) fn open_read(path: &Path) -> Result<Option<Connection>, StoreError> {
         return Err(StoreError::Older { path: path.to_owned(), found: version.schema, known: VERSION });
     }
     Ok((!version.is_new()).then_some(connection))
+}
+
+/// Opens a database of another kind to read.
+pub(crate) fn open_other(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags).map_err(|source| failed(path, source))
 }
 
 fn open_write(path: &Path, tables: &str, migrations: &[&str]) -> Result<Connection, StoreError> {
@@ -525,6 +540,57 @@ fn open_write(path: &Path, tables: &str, migrations: &[&str]) -> Result<Connecti
     };
     prepare().map_err(|source| failed(path, source))?;
     Ok(connection)
+}
+
+/// The kinds of files that this module knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileKind {
+    /// [`METRICS_FILE`].
+    Counters,
+    /// A day of the request log.
+    Requests,
+}
+
+impl FileKind {
+    /// The kind of a file by its name; `None` for other files.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        match path.file_name()?.to_str()? {
+            METRICS_FILE => Some(Self::Counters),
+            name => super::day_of_file(name).map(|_| Self::Requests),
+        }
+    }
+}
+
+/// The schema version that the marks of a file stand for, if they are marks of ours.
+pub(super) fn version_of(application: u32, version: u32) -> Option<i64> {
+    let known = i64::from(application) == APPLICATION_ID && (1..=VERSION).contains(&i64::from(version));
+    known.then_some(i64::from(version))
+}
+
+/// Makes an empty file with the tables of a version, by default of this one. It is not durable until it is synced.
+pub(super) fn create(path: &Path, kind: FileKind, version: Option<i64>) -> Result<Connection, StoreError> {
+    modes::create(path)?;
+    let version = version.unwrap_or(VERSION);
+    let (tables, migrations) = match kind {
+        FileKind::Counters => (METRICS, &METRICS_MIGRATIONS),
+        FileKind::Requests => (REQUESTS, &REQUESTS_MIGRATIONS),
+    };
+    let make = || {
+        let file = Connection::open(path)?;
+        file.pragma_update(None, "page_size", PAGE_SIZE)?;
+        file.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+        file.pragma_update(None, "synchronous", "OFF")?;
+        file.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
+        file.execute_batch(SENDERS)?;
+        file.execute_batch(tables)?;
+        for migration in migrations.iter().take(usize::try_from(version - 1).unwrap_or_default()) {
+            file.execute_batch(migration)?;
+        }
+        file.pragma_update(None, "application_id", APPLICATION_ID)?;
+        file.pragma_update(None, "user_version", version)?;
+        Ok(file)
+    };
+    make().map_err(|source| failed(path, source))
 }
 
 /// The marks of a file.

@@ -3,7 +3,11 @@
 use super::metrics::Metrics;
 use super::reduce::{Kind, Reduced};
 use super::requests::Requests;
-use super::{Admission, DataDir, Deed, Forgotten, Lesson, Pruned, Selection, StoreError, modes, schema};
+use super::verify::Bad;
+use super::{
+    Admission, DataDir, Deed, Forgotten, Lesson, METRICS_FILE, Pruned, Selection, StoreError, modes, salvage,
+    schema,
+};
 use crate::auth::audit;
 use crate::clock;
 use crate::learning::Observed;
@@ -12,7 +16,7 @@ use crate::model::{Labelled, MetricBatch, Rejections, RequestBatch, Signal};
 use crate::patterns::KnownPatterns;
 use crate::retention::Retention;
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,6 +92,8 @@ enum MetricJob {
     Forget(Selection, Deed, Reply<Forgotten>),
     Reduce(Kind, Reply<Option<Reduced>>),
     Checkpoint(Reply<bool>),
+    SetAside(Vec<Bad>, Reply<()>),
+    Replace(StoreError, Reply<()>),
 }
 
 enum RequestJob {
@@ -97,6 +103,8 @@ enum RequestJob {
     Forget(Selection, Deed, Reply<Forgotten>),
     Reduce(Kind, Reply<Option<Reduced>>),
     Checkpoint(Reply<bool>),
+    SetAside(PathBuf, Vec<Bad>, Reply<()>),
+    Replace(PathBuf, StoreError, Reply<()>),
 }
 
 impl Writers {
@@ -110,6 +118,7 @@ impl Writers {
         let dir = directory.path();
         modes::prepare(dir)?;
         let lock = lock(dir)?;
+        salvage::settle(dir)?;
         let admission = Arc::new(Admission::new(limits));
         let mut metrics = Metrics::open(Arc::clone(directory), Arc::clone(&admission), Arc::clone(patterns))?;
         metrics.probe(clock::now())?;
@@ -160,6 +169,24 @@ impl Writers {
             Kind::Minutes | Kind::HalfHours => {
                 self.metrics.submit(|reply| MetricJob::Reduce(kind, reply)).await
             }
+        }
+    }
+
+    /// Takes damaged rows out of a file. Blocks until that is done.
+    pub(crate) fn set_aside(&self, path: &Path, rows: Vec<Bad>) -> Result<(), Refused> {
+        if path.ends_with(METRICS_FILE) {
+            self.metrics.submit_blocking(|reply| MetricJob::SetAside(rows, reply))
+        } else {
+            self.requests.submit_blocking(|reply| RequestJob::SetAside(path.to_owned(), rows, reply))
+        }
+    }
+
+    /// Replaces a damaged file by one with what can be read of it. Blocks until that is done.
+    pub(crate) fn replace(&self, path: &Path, why: StoreError) -> Result<(), Refused> {
+        if path.ends_with(METRICS_FILE) {
+            self.metrics.submit_blocking(|reply| MetricJob::Replace(why, reply))
+        } else {
+            self.requests.submit_blocking(|reply| RequestJob::Replace(path.to_owned(), why, reply))
         }
     }
 
@@ -312,6 +339,8 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             }
             MetricJob::Reduce(kind, reply) => drop(reply.send(store.reduce(kind))),
             MetricJob::Checkpoint(reply) => drop(reply.send(store.checkpoint())),
+            MetricJob::SetAside(rows, reply) => drop(reply.send(store.set_aside(&rows))),
+            MetricJob::Replace(why, reply) => drop(reply.send(store.replace(&why))),
             MetricJob::Audit(entry, reply) => drop(reply.send(store.audit(&entry, clock::now()))),
             MetricJob::Label(labelled, reply) => drop(reply.send(store.label(&labelled, clock::now()))),
             MetricJob::Learn(lesson, reply) => drop(reply.send(store.learn(lesson, clock::now()))),
@@ -332,6 +361,8 @@ fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
             }
             RequestJob::Reduce(kind, reply) => drop(reply.send(store.reduce(kind))),
             RequestJob::Checkpoint(reply) => drop(reply.send(store.checkpoint())),
+            RequestJob::SetAside(path, rows, reply) => drop(reply.send(store.set_aside(&path, &rows))),
+            RequestJob::Replace(path, why, reply) => drop(reply.send(store.replace(&path, &why))),
             RequestJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
         }
     }

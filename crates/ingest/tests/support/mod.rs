@@ -167,9 +167,19 @@ impl Service {
         message: &impl Message,
     ) -> Answer {
         let body = message.encode_to_vec();
-        let Some((instance, epoch, sequence)) = identity else {
-            return self.post(path, &[("content-type", PROTOBUF)], &body);
-        };
+        match identity {
+            Some(identity) => self.send_bytes(path, identity, &body),
+            None => self.post(path, &[("content-type", PROTOBUF)], &body),
+        }
+    }
+
+    /// Sends a message that is encoded.
+    pub(crate) fn send_bytes(
+        &self,
+        path: &str,
+        (instance, epoch, sequence): (&str, u64, u64),
+        body: &[u8],
+    ) -> Answer {
         let (epoch, sequence) = (format!("{epoch:016x}"), sequence.to_string());
         let headers = [
             ("content-type", PROTOBUF),
@@ -177,7 +187,7 @@ impl Service {
             ("x-gatelens-epoch", &epoch),
             ("x-gatelens-sequence", &sequence),
         ];
-        self.post(path, &headers, &body)
+        self.post(path, &headers, body)
     }
 
     fn run(&mut self) {
