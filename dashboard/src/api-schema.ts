@@ -477,7 +477,7 @@ export interface components {
         AlertReceiver: {
             name: string;
             /** @enum {string} */
-            kind: "webhook" | "slack" | "pagerduty" | "alertmanager" | "email";
+            kind: "webhook" | "slack" | "pagerduty" | "alertmanager" | "smtp";
             host: string;
             /** @enum {string} */
             origin: "file" | "page";
