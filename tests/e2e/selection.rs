@@ -197,7 +197,10 @@ fn a_rate_of_zero_keeps_the_counters_exact_and_logs_nothing_but_exceptions() {
     let capture = json!({"request_body": true, "response_body": true});
     let none = json!({"rate": 0, "keep_errors": false, "keep_slower_than_ms": null});
     for (sample, captured) in [(json!({"rate": 0}), 12), (none, 0)] {
-        let stack = start(Mode::Filter, &json!({"sample": sample, "capture": capture}));
+        let stack = start(
+            Mode::Filter,
+            &json!({"sample": sample, "capture": capture, "limits": {"redaction_percent": 100}}),
+        );
         let mut connection = Connection::open(stack.envoy.address()).unwrap();
         for _ in 0..60 {
             let echoed = Request::post("/echo", "{\"a\": 1}").header("content-type", "application/json");

@@ -295,11 +295,21 @@ pub struct Limits {
     /// A batch is closed at this age, milliseconds. Default 1,000.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::FLUSH_MS.start(), max = *bounds::FLUSH_MS.end())))]
     pub flush_ms: u32,
+    /// Largest part of a worker's time that the redaction of bodies may take, per cent, because every other request of the
+    /// worker waits for it. Beyond it, bodies are omitted as `overload`. Default 20.
+    #[cfg_attr(feature = "schema", schemars(range(min = *bounds::REDACTION_PERCENT.start(), max = *bounds::REDACTION_PERCENT.end())))]
+    pub redaction_percent: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { queue_bytes: 8_388_608, batch_events: 500, batch_bytes: 262_144, flush_ms: 1_000 }
+        Self {
+            queue_bytes: 8_388_608,
+            batch_events: 500,
+            batch_bytes: 262_144,
+            flush_ms: 1_000,
+            redaction_percent: 20,
+        }
     }
 }
 

@@ -117,7 +117,7 @@ impl StreamFilter {
     pub fn log(&mut self, host: &impl Host) {
         let mut bodies = std::mem::take(&mut self.bodies);
         if let Some(active) = &self.active {
-            if active.is_overloaded() {
+            if bodies.held_bytes() > 0 && active.is_overloaded(host) {
                 let all = bodies.request.iter_mut().chain(&mut bodies.response);
                 all.filter(|passed| passed.capture.held_bytes() > 0)
                     .for_each(|passed| passed.capture.omit(OmissionReason::Overload));

@@ -164,7 +164,9 @@ fn is_described(document: &Value, (path, method, operation): &(String, String, &
     let at = format!("{method} {path}: {status}");
     let described = resolve(document, &operation["responses"][&status]);
     assert!(described["description"].is_string(), "{at} is not described");
-    if !path.starts_with("/v1/") {
+    if answer.header("content-type").starts_with("text/html") {
+        assert!(described["content"]["text/html"].is_object(), "{at} is not described as a page");
+    } else if !path.starts_with("/v1/") {
         let value = serde_json::from_slice(&answer.body).unwrap();
         validate(document, &described["content"]["application/json"]["schema"], &value, &at);
     }

@@ -38,7 +38,7 @@ pub enum OmissionReason {
     MemoryLimit,
     /// It was captured, and later removed to make room for records that had to wait.
     QueueFull,
-    /// Redaction had taken half of the worker's time since its last tick.
+    /// Redaction had taken its part of the worker's time, `limits.redaction_percent`.
     Overload,
     /// The filter did not see it: an access logger sees no bodies, an earlier filter responded, or the capabilities of the Wasm VM
     /// leave out the callbacks for bodies.

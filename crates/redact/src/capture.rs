@@ -250,6 +250,17 @@ impl BodyCapture {
         }
     }
 
+    /// Bytes that may have to be redacted, at most: those that are held, decoded.
+    pub fn decoded_bytes(&self) -> usize {
+        match &self.state {
+            State::Collecting(collecting) => {
+                let held = collecting.collector.held_bytes();
+                collecting.coding.max_decoded_bytes(held).min(held.max(collecting.max_bytes))
+            }
+            State::Omitted(_) => 0,
+        }
+    }
+
     /// Redacts what was collected.
     pub fn finish(self, end: BodyEnd, redactor: &Redactor, hits: &mut Hits) -> CapturedBody {
         let content = match self.state {

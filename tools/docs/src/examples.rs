@@ -117,6 +117,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("limits.batch_events", r#"{"limits": {"batch_events": 2000}}"#),
     ("limits.flush_ms", r#"{"limits": {"flush_ms": 5000}}"#),
     ("limits.queue_bytes", r#"{"limits": {"queue_bytes": 33554432}}"#),
+    ("limits.redaction_percent", r#"{"limits": {"redaction_percent": 50}}"#),
     ("redact.defaults", r#"{"redact": {"defaults": false}}"#),
     ("redact.detectors", r#"{"redact": {"detectors": ["card", "iban"]}}"#),
     ("redact.headers", r#"{"redact": {"headers": ["x-internal-*"]}}"#),

@@ -72,6 +72,8 @@ pub const BATCH_EVENTS: RangeInclusive<u32> = 1..=10_000;
 pub const BATCH_BYTES: RangeInclusive<u32> = 4_096..=4_194_304;
 /// `limits.flush_ms`, milliseconds.
 pub const FLUSH_MS: RangeInclusive<u32> = 100..=60_000;
+/// `limits.redaction_percent`, per cent.
+pub const REDACTION_PERCENT: RangeInclusive<u32> = 1..=100;
 
 /// Most entries of each list of `exclude`.
 pub const EXCLUSIONS: usize = 256;

@@ -25,6 +25,7 @@ fn the_smallest_configuration_has_the_documented_defaults() {
         (config.limits.batch_events, config.limits.batch_bytes, config.limits.flush_ms),
         (500, 262_144, 1_000)
     );
+    assert_eq!(config.limits.redaction_percent, 20);
     assert!(!config.debug);
     let none = Exclusions::default();
     assert_eq!((config.exclude.counters, config.exclude.log.defaults), (none, true));
@@ -154,6 +155,16 @@ fn a_defect_has_a_place_and_a_suggestion() {
     check(r#""counters": {"max_series": 0}"#, "counters.max_series", "use a number between 1 and 20000");
     check(r#""counters": {"bounds_seconds": [1, 0.5]}"#, "counters.bounds_seconds", "do not rise");
     check(r#""limits": {"flush_ms": 1}"#, "limits.flush_ms", "use a number between 100 and 60000");
+    check(
+        r#""limits": {"redaction_percent": 0}"#,
+        "limits.redaction_percent",
+        "use a number between 1 and 100",
+    );
+    check(
+        r#""limits": {"redaction_percent": 101}"#,
+        "limits.redaction_percent",
+        "use a number between 1 and 100",
+    );
     check(
         r#""limits": {"queue_bytes": 65536, "batch_bytes": 100000}"#,
         "limits.batch_bytes",

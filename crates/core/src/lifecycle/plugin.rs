@@ -237,12 +237,13 @@ impl Active {
     }
 
     /// Whether bodies must be omitted, so that the worker can serve its traffic.
-    pub(crate) fn is_overloaded(&self) -> bool {
-        self.worker.usage().is_overloaded()
+    pub(crate) fn is_overloaded(&self, host: &impl Host) -> bool {
+        let percent = self.plan.export.limits.redaction_percent;
+        !self.worker.usage().may_redact(percent, host.now())
     }
 
     fn record<H: Host>(&self, host: &H, request: &FinishedRequest<H>, bodies: Bodies, began_ns: u64) {
-        let redacts_bodies = bodies.held_bytes() > 0;
+        let bytes_to_redact = if bodies.held_bytes() > 0 { bodies.decoded_bytes() } else { 0 };
         let learned = self.worker.learned();
         if let Some(facts) = request.facts(host, &self.plan.request, learned.as_deref()) {
             let decision = decide(&self.plan.request.selection, &facts, || host.random());
@@ -263,9 +264,9 @@ impl Active {
             });
             self.hits.replace(hits);
         }
-        if redacts_bodies {
+        if bytes_to_redact > 0 {
             let spent_ns = host.now().saturating_sub(began_ns);
-            self.worker.usage().redacted(spent_ns);
+            self.worker.usage().redacted(bytes_to_redact, spent_ns);
             self.worker.with(|worker| worker.was_busy(spent_ns));
             return;
         }

@@ -115,8 +115,7 @@ impl WorkerHandle {
     }
 
     /// The regular work. Each root context of this worker has a timer of its own; a tick that follows another one by less
-    /// than half a period does nothing, because bounds count ticks: the share of redaction, and the silence after which a
-    /// worker is taken for lost.
+    /// than half a period does nothing, because a bound counts ticks: the silence after which a worker is taken for lost.
     pub(super) fn tick(&self, host: &impl Host, me: RootId, now_ns: u64) {
         let since_ns = now_ns.checked_sub(self.ticked_ns.get());
         if since_ns.is_none_or(|since_ns| since_ns >= self.tick_gap_ns.get()) {

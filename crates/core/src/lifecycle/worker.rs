@@ -175,7 +175,6 @@ impl Worker {
 
     /// The regular work: merge, close the batch if it is old enough, export, send.
     pub(super) fn tick(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
-        self.usage.on_tick();
         match self.phase {
             Phase::Serving | Phase::Draining => {}
             Phase::FinalReport => return self.send(host, me, now_ns),

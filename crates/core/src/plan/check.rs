@@ -123,6 +123,7 @@ pub(super) fn limits(limits: &Limits) -> Checked {
     range(["limits", "batch_events"], limits.batch_events, bounds::BATCH_EVENTS)?;
     range(["limits", "batch_bytes"], limits.batch_bytes, bounds::BATCH_BYTES)?;
     range(["limits", "flush_ms"], limits.flush_ms, bounds::FLUSH_MS)?;
+    range(["limits", "redaction_percent"], limits.redaction_percent, bounds::REDACTION_PERCENT)?;
     if limits.batch_bytes > limits.queue_bytes {
         let (batch, queue) = (limits.batch_bytes, limits.queue_bytes);
         return fail(

@@ -40,6 +40,14 @@ impl ContentCoding {
         Ok(encoding)
     }
 
+    /// The most bytes that this number of bytes is decoded to.
+    pub(super) fn max_decoded_bytes(self, bytes: usize) -> usize {
+        match self {
+            Self::Identity => bytes,
+            Self::Gzip | Self::Deflate => max_inflated_bytes(bytes),
+        }
+    }
+
     /// Decodes a complete body to at most `max_bytes`.
     pub(super) fn decode(self, bytes: Vec<u8>, max_bytes: usize) -> Result<Vec<u8>, OmissionReason> {
         match self {
@@ -61,7 +69,7 @@ impl ContentCoding {
 }
 
 fn inflate(mut decoder: impl Read, input: usize, max_bytes: usize) -> Result<Vec<u8>, OmissionReason> {
-    let by_ratio = input.saturating_mul(MAX_RATIO).max(RATIO_FREE);
+    let by_ratio = max_inflated_bytes(input);
     let most = max_bytes.min(by_ratio);
     let mut out = Vec::new();
     let mut buffer = [0u8; 4_096];
@@ -85,6 +93,11 @@ fn inflate(mut decoder: impl Read, input: usize, max_bytes: usize) -> Result<Vec
             });
         }
     }
+}
+
+/// The most bytes that this number of bytes is inflated to.
+fn max_inflated_bytes(input: usize) -> usize {
+    input.saturating_mul(MAX_RATIO).max(RATIO_FREE)
 }
 
 /// RFC 1950, section 2.2: method 8 and a header that is a multiple of 31.

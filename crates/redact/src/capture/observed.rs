@@ -30,6 +30,12 @@ impl Bodies {
         }
     }
 
+    /// Bytes that may have to be redacted, at most.
+    pub fn decoded_bytes(&self) -> usize {
+        let both = self.request.iter().chain(&self.response);
+        both.fold(0, |sum, passed| sum.saturating_add(passed.capture.decoded_bytes()))
+    }
+
     /// Bytes that are held. Not zero when there is something to redact.
     pub fn held_bytes(&self) -> usize {
         let both = self.request.iter().chain(&self.response);
