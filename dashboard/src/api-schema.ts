@@ -547,6 +547,11 @@ export interface components {
             };
             limit_bytes: number | null;
             removed: components["schemas"]["RemovedData"][];
+            free_bytes?: number;
+            rejected: {
+                [key: string]: number;
+            };
+            scrub: components["schemas"]["ScrubState"];
         };
         RemovedData: {
             /** @enum {string} */
@@ -602,6 +607,45 @@ export interface components {
             /** Format: date-time */
             resolved_at: string | null;
             worst: number | null;
+        };
+        ScrubState: {
+            running: components["schemas"]["ScrubProgress"] | null;
+            last: components["schemas"]["ScrubReport"] | null;
+            damaged: number;
+            latest: components["schemas"]["Damage"][];
+        };
+        ScrubProgress: {
+            /** Format: date-time */
+            started_at: string;
+            file: string;
+            done_bytes: number;
+            total_bytes: number;
+        };
+        ScrubReport: {
+            /** Format: date-time */
+            started_at: string;
+            /** Format: date-time */
+            ended_at: string;
+            files: number;
+            bytes: number;
+            rows: number;
+            damaged: number;
+            lost: number;
+        };
+        Damage: {
+            /** Format: date-time */
+            found_at: string;
+            file: string;
+            /** @enum {string} */
+            kind: "chunk" | "row" | "pages" | "file";
+            table?: string;
+            reason: string;
+            /** Format: date-time */
+            from?: string;
+            /** Format: date-time */
+            to?: string;
+            lost: number;
+            kept_as?: string;
         };
     };
     responses: never;
