@@ -107,7 +107,8 @@ fn log(name: &str, requests: u64, body: usize, kind: Text) -> u64 {
         let records = (0..BATCH).map(|index| {
             let at = batch * BATCH + index;
             let route = ROUTES[(random.next() % 20) as usize];
-            let status = STATUSES[if random.next() % 20 == 0 { (random.next() % 5) as usize } else { 0 }];
+            let status =
+                STATUSES[if random.next().is_multiple_of(20) { (random.next() % 5) as usize } else { 0 }];
             let seconds = 0.005 / ((random.next() % 1_000) as f64 / 1_000.0 + 0.01);
             let consumer = CONSUMERS[(random.next() % 10) as usize];
             let time = NOON + at * SECOND / REQUESTS_PER_SECOND;
