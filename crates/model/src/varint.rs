@@ -21,7 +21,19 @@ pub fn put_signed(out: &mut Vec<u8>, value: i64) {
 }
 
 /// Takes a value off the front of `input`; `None` when it ends early or does not fit in 64 bits.
+#[inline]
 pub fn take(input: &mut &[u8]) -> Option<u64> {
+    // Most tags and lengths take one byte.
+    match input.split_first()? {
+        (byte, rest) if *byte < 0x80 => {
+            *input = rest;
+            Some(u64::from(*byte))
+        }
+        _ => take_long(input),
+    }
+}
+
+fn take_long(input: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {
         let (byte, rest) = input.split_first()?;

@@ -286,11 +286,11 @@ impl Reader<'_, '_> {
     ) -> Result<(), Unreadable> {
         for point in walk::all(data, 1) {
             let point = point?;
-            let measured = match (self.refused, weight::passing(kind, point)?) {
+            let measured = match (self.refused, weight::passing_and_buckets(kind, point)?) {
                 (Some(reason), _) | (None, Err(reason)) => Err(reason),
-                (None, Ok(bytes)) => {
-                    self.budget.pass(bytes)?;
-                    self.budget.keep(weight::kept_buckets(kind, point)?)?;
+                (None, Ok((passing, buckets))) => {
+                    self.budget.pass(passing)?;
+                    self.budget.keep(buckets)?;
                     read(point, self.now)?
                 }
             };

@@ -55,10 +55,24 @@ pub(super) type Fit = Result<usize, Rejection>;
 /// # Errors
 /// For bytes that are not protobuf.
 pub(super) fn passing(kind: Kind, message: &[u8]) -> Result<Fit, Malformed> {
+    Ok(passing_and_buckets(kind, message)?.map(|(passing, _)| passing))
+}
+
+/// Weighs one point. The second number is the bytes that its buckets take until it is stored.
+///
+/// # Errors
+/// For bytes that are not protobuf.
+pub(super) fn passing_and_buckets(
+    kind: Kind,
+    message: &[u8],
+) -> Result<Result<(usize, usize), Rejection>, Malformed> {
     if message.len() > MAX_BYTES {
         return Ok(Err(Rejection::TooLarge));
     }
-    let buckets = buckets(kind, message)?;
+    let buckets = match kind {
+        Kind::HistogramPoint | Kind::ExponentialPoint => buckets(kind, message)?,
+        Kind::Resource | Kind::Record | Kind::Span | Kind::NumberPoint => 0,
+    };
     if buckets > MAX_BUCKETS {
         return Ok(Err(Rejection::TooManyBuckets));
     }
@@ -72,12 +86,8 @@ pub(super) fn passing(kind: Kind, message: &[u8]) -> Result<Fit, Malformed> {
         Kind::Record | Kind::Span => message.len().min(HEADERS_BYTES) * HEADER_FACTOR * 3,
         _ => 0,
     };
-    Ok(Ok(message.len() + nested * NESTED_BYTES + buckets * PASSING_BUCKET_BYTES + headers))
-}
-
-/// Bytes that the buckets of a point take until it is stored.
-pub(super) fn kept_buckets(kind: Kind, point: &[u8]) -> Result<usize, Malformed> {
-    Ok(buckets(kind, point)? * KEPT_BUCKET_BYTES)
+    let passing = message.len() + nested * NESTED_BYTES + buckets * PASSING_BUCKET_BYTES + headers;
+    Ok(Ok((passing, buckets * KEPT_BUCKET_BYTES)))
 }
 
 /// Bytes that a point takes until it is stored, without its buckets.
