@@ -41,6 +41,10 @@ export type Redaction = NonNullable<Schemas['Redaction']>;
 /** A body as the filter would send it under a configuration. */
 export type Preview = Schemas['Preview'];
 
+/** The size of the data and its limit; what was removed, rejected and damaged. */
+export type Storage = Schemas['Storage'];
+export type RemovedData = Schemas['RemovedData'];
+
 /** What fires, the rules and the receivers. */
 export type Alerts = Schemas['Alerts'];
 export type Alert = Schemas['Alert'];

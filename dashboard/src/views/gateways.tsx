@@ -1,4 +1,4 @@
-// All gateways: liveness, version, configuration, and the delivery of events.
+// All gateways: liveness, version, configuration, and the delivery of events; and what the ingest stores of it.
 
 import { GATEWAYS } from '../api';
 import { classes } from '../classes';
@@ -10,6 +10,7 @@ import { Empty } from '../parts/empty';
 import { Figure } from '../parts/figure';
 import { GatewayTable } from '../parts/gateway-table';
 import { MoreRows } from '../parts/more-rows';
+import { StorageCard } from '../parts/storage';
 import { Tag } from '../parts/tag';
 import type { ViewProps } from './view';
 import figureStyles from '../parts/figure.module.css';
@@ -36,6 +37,7 @@ export function GatewaysView({ gateways, period, live, params }: ViewProps) {
         <GatewayTable instances={instances} busy={busy} open={params.get('open')} />
         <MoreRows pages={pages} />
       </DataState>
+      <StorageCard refreshTick={period.refreshTick} onRetry={live.refresh} />
     </div>
   );
 }

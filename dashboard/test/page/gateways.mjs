@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import { PHONE, seriousFindings } from '../browser.mjs';
-import { check, until } from '../harness.mjs';
+import { LOOKS, PHONE, seriousFindings } from '../browser.mjs';
+import { beyondTheEdge, check, until } from '../harness.mjs';
 
 const row = (page, name) => page.locator('.gateway-table-fleet .expandable-entry', { hasText: name });
 const cell = async (page, name, label) => (await row(page, name).locator(`[data-label="${label}"]`).textContent()).trim();
@@ -110,4 +110,43 @@ describe('gateways', { concurrency: 2 }, () => {
     await page.getByRole('button', { name: 'Details of edge-1' }).click();
     assert.ok(!(await page.locator('.detail').textContent()).includes('NaN'));
   });
+
+  const troubled = (mock) => {
+    const found_at = '2026-11-20T03:12:00Z';
+    mock.storage = {
+      limit_bytes: 21_474_836_480,
+      removed: [{ kind: 'bodies', count: 120_403, until: '2026-11-12T10:00:00Z', at: '2026-11-20T10:00:00Z' }],
+      rejected: { too_many_series: 4_103, time: 12, made_up: 1 },
+      scrub: {
+        running: { started_at: found_at, file: 'requests-2026-11-19.db', done_bytes: 430, total_bytes: 1000 }, last: null, damaged: 2,
+        latest: [
+          { found_at, file: 'requests-2026-11-18.db', kind: 'chunk', table: 'chunks', reason: 'it cannot be unpacked', from: '2026-11-18T09:00:00Z', to: '2026-11-18T09:01:00Z', lost: 500 },
+          { found_at, file: 'counters.db', kind: 'pages', reason: '<b>pages</b> cannot be read', lost: 0, kept_as: 'counters.db.corrupt-1' },
+        ],
+      },
+    };
+  };
+
+  check('stand above the size of what is stored', { path: '/gateways' }, async (page) => {
+    const card = page.getByRole('region', { name: 'Storage' });
+    const facts = await card.locator('dl > div').evaluateAll((all) => all.map((each) => each.textContent));
+    assert.deepEqual(facts, ['Data4.22 GB3.4 GB log, 812 MB counts', 'Free on its disk61.5 GB', 'Last scrub2 h ago: no damage in 18 files']);
+    assert.equal(await card.getByRole('heading', { level: 3 }).count(), 0, 'nothing was removed, rejected or damaged');
+  });
+
+  for (const [name, look] of Object.entries(LOOKS)) {
+    check(`stand above what was removed, rejected and damaged, ${name}`, { path: '/gateways', prepare: troubled, ...look }, async (page) => {
+      const card = page.getByRole('region', { name: 'Storage' });
+      await card.getByRole('region', { name: 'Damage' }).waitFor();
+      const text = await card.textContent();
+      for (const part of [
+        '4.22 GB of 21.5 GB, 19.6 %', 'at 43 %, reading requests-2026-11-19.db', '120,403 requests', '4,103 too many series: The sender, or all new senders together, have their share',
+        '12 impossible time', '1 made_up', 'damage set aside: 2', 'chunk of chunks: it cannot be unpacked', '<b>pages</b> cannot be read', 'kept as counters.db.corrupt-1',
+      ]) {
+        assert.ok(text.includes(part), `${part} in ${text}`);
+      }
+      assert.ok((await beyondTheEdge(page)) <= 0);
+      assert.deepEqual(await seriousFindings(page), []);
+    });
+  }
 });

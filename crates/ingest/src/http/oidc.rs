@@ -165,7 +165,7 @@ fn failed(state: &State, status: StatusCode, message: &str) -> Response {
     let text = format!(
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>Sign-in failed · Gatelens</title>\n\
+         <title>Sign-in failed · gatelens</title>\n\
          <style>body {{ font: 1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto 0; padding: 0 1.5rem }} \
          h1 {{ font-size: 1.25rem }}</style>\n\
          <main>\n<h1>Sign-in failed</h1>\n<p>{message}.</p>\n<p><a href=\"{page_url}/\">Back to the sign-in</a></p>\n\

@@ -1,0 +1,147 @@
+// What the ingest keeps on disk: its size and limit, what was removed or rejected, and damage.
+
+import type { ReactNode } from 'react';
+import type { RemovedData, Storage } from '../api';
+import { ago, bytes, exact, moment, percent } from '../format';
+import { useQuery } from '../query';
+import { useZone, type Zone } from '../zone';
+import { ErrorBanner } from './error-banner';
+import { Reasons, type Reason } from './reasons';
+import { ScrollTable } from './scroll-table';
+import { Tag } from './tag';
+import cardStyles from './card.module.css';
+import tableStyles from './table.module.css';
+import styles from './storage.module.css';
+
+const KINDS: Record<RemovedData['kind'], [string, string]> = {
+  bodies: ['Bodies', 'requests'],
+  requests: ['Requests of the log', 'requests'],
+  minutes: ['Counts by minute', 'rows'],
+  half_hours: ['Counts by half hour', 'rows'],
+};
+
+/** The reasons why points, records and spans are rejected, in the words of docs/operations.md. */
+const REASONS: Record<string, [string, string]> = {
+  too_large: ['too large', 'They had too many attributes or too many bytes.'],
+  too_many_buckets: ['too many buckets', 'A histogram had more buckets than any gateway sends.'],
+  buckets: ['wrong buckets', 'Buckets did not add up to the count, or their bounds did not rise.'],
+  count: ['impossible count', 'A gateway cannot have had as many requests in the time.'],
+  sum: ['impossible sum', 'A sum was negative, not finite, or too large for its count.'],
+  time: ['impossible time', 'A time was far ahead or years ago: check the clock of the sender.'],
+  too_many_resources: ['too many resources', 'A batch named too many senders.'],
+  too_many_instances: ['too many gateways', 'Too many gateways were new on one day.'],
+  too_many_series: ['too many series', 'The sender, or all new senders together, have their share of the series.'],
+  overflow: ['no room in the minute', 'The minute already had as many requests as can be counted.'],
+};
+
+export function StorageCard({ refreshTick, onRetry }: { refreshTick: number; onRetry: () => void }) {
+  const query = useQuery<Storage>('/api/v1/storage', 'storage', refreshTick);
+  const zone = useZone();
+  const storage = query.data;
+  return (
+    <section className={cardStyles.card} aria-labelledby="storage">
+      <header className={cardStyles.head}>
+        <h2 id="storage">Storage</h2>
+        <span className={cardStyles.aside}>of the ingest</span>
+      </header>
+      <ErrorBanner queries={[query]} onRetry={onRetry} />
+      {storage && (
+        <>
+          <dl className={styles.facts}>
+            <Fact label="Data">
+              {bytes(total(storage))}
+              {storage.limit_bytes !== null && ` of ${bytes(storage.limit_bytes)}, ${percent(total(storage) / storage.limit_bytes)}`}
+              <small>
+                {bytes(storage.bytes.requests)} log, {bytes(storage.bytes.counters)} counts
+                {storage.bytes.set_aside > 0 && `, and ${bytes(storage.bytes.set_aside)} set aside`}
+              </small>
+            </Fact>
+            {storage.free_bytes !== undefined && <Fact label="Free on its disk">{bytes(storage.free_bytes)}</Fact>}
+            <Fact label="Last scrub">{scrubbed(storage.scrub)}</Fact>
+          </dl>
+          {storage.removed.length > 0 && (
+            <Part title={<Tag tone="warning">removed to stay within the limit</Tag>}>
+              <ul>
+                {storage.removed.map((each) => (
+                  <li key={each.kind}>{removedWords(each, zone)}</li>
+                ))}
+              </ul>
+            </Part>
+          )}
+          {Object.keys(storage.rejected).length > 0 && (
+            <Part title={<Tag tone="warning">rejected since the ingest started</Tag>}>
+              <Reasons reasons={Object.entries(storage.rejected).map(reasonOf)} />
+            </Part>
+          )}
+          {storage.scrub.damaged > 0 && (
+            <Part title={<Tag tone="incident">damage set aside: {exact(storage.scrub.damaged)}</Tag>}>
+              <ScrollTable label="Damage" columns={['Found', 'File', 'What', 'Time of the data', { title: 'Probably lost', look: 'number' }]}>
+                {storage.scrub.latest.map((damage, index) => (
+                  <tr key={`${damage.found_at} ${index}`}>
+                    <td>
+                      <time dateTime={damage.found_at}>{at(damage.found_at, zone)}</time>
+                    </td>
+                    <td>
+                      {damage.file}
+                      {damage.kept_as !== undefined && <p className="faint">kept as {damage.kept_as}</p>}
+                    </td>
+                    <td>
+                      {damage.kind}
+                      {damage.table !== undefined && ` of ${damage.table}`}: {damage.reason}
+                    </td>
+                    <td>{damage.from === undefined || damage.to === undefined ? '–' : `${at(damage.from, zone)} to ${at(damage.to, zone)}`}</td>
+                    <td className={tableStyles.number}>{exact(damage.lost)}</td>
+                  </tr>
+                ))}
+              </ScrollTable>
+            </Part>
+          )}
+        </>
+      )}
+    </section>
+  );
+}
+
+function Fact({ label, children }: { label: string; children: ReactNode }) {
+  return (
+    <div>
+      <dt>{label}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function Part({ title, children }: { title: ReactNode; children: ReactNode }) {
+  return (
+    <div className={styles.part}>
+      <h3>{title}</h3>
+      {children}
+    </div>
+  );
+}
+
+/** The bytes that the limit is for. Files that were set aside are not. */
+function total({ bytes: { counters, requests, alerts } }: Storage): number {
+  return counters + requests + alerts;
+}
+
+function scrubbed({ running, last }: Storage['scrub']): string {
+  if (running) return `at ${percent(running.total_bytes > 0 ? running.done_bytes / running.total_bytes : 1)}, reading ${running.file}`;
+  if (!last) return 'not yet';
+  const found = last.damaged === 0 ? 'no damage' : `${exact(last.damaged)} damaged`;
+  return `${ago((Date.now() - Date.parse(last.ended_at)) / 1000)}: ${found} in ${exact(last.files)} ${last.files === 1 ? 'file' : 'files'}`;
+}
+
+function removedWords({ kind, count, until }: RemovedData, zone: Zone): string {
+  const [what, unit] = KINDS[kind];
+  return `${what} until ${at(until, zone)}: ${exact(count)} ${unit}`;
+}
+
+function reasonOf([name, count]: [string, number]): Reason {
+  const [label, meaning] = REASONS[name] ?? [name, undefined];
+  return { name, count, label, meaning, weight: 'notable' };
+}
+
+function at(time: string, zone: Zone): string {
+  return moment(Date.parse(time) / 1000, zone);
+}
