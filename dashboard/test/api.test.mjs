@@ -6,7 +6,7 @@ import { after, before, describe, test } from 'node:test';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { generated, TYPES } from '../scripts/api-types.mjs';
-import { startMock } from './mock-api.mjs';
+import { startMock, troubledStorage } from './mock-api.mjs';
 
 const openapi = JSON.parse(await readFile(new URL('../../crates/ingest/src/http/openapi.json', import.meta.url), 'utf8'));
 const ajv = addFormats.default(new Ajv2020({ strict: false, allErrors: true })).addSchema(openapi, 'api');
@@ -34,7 +34,7 @@ describe('the stand-in fits the OpenAPI document', () => {
     });
 
   for (const mode of ['data', 'empty', 'heartbeat']) {
-    for (const path of ['summary', 'summary?group_by=method,route', 'timeseries', 'timeseries?step=300&group_by=status,consumer,service,environment', 'requests?limit=1000', 'gateways', 'patterns']) {
+    for (const path of ['summary', 'summary?group_by=method,route', 'timeseries', 'timeseries?step=300&group_by=status,consumer,service,environment', 'requests?limit=1000', 'gateways', 'patterns', 'storage']) {
       check(`${path}, ${mode}`, path, { mode });
     }
   }
@@ -52,15 +52,23 @@ describe('the stand-in fits the OpenAPI document', () => {
     assert.deepEqual(differences('/api/v1/patterns', 'get', 200, body), []);
   });
   check('who is signed in', 'session');
+  test('what is stored, removed, rejected and damaged', async () => {
+    const found_at = '2026-06-20T12:00:00Z';
+    mock.mode = 'data';
+    mock.storage = troubledStorage(found_at);
+    const body = await (await fetch(`${mock.url}/api/v1/storage`)).json();
+    mock.storage = {};
+    assert.deepEqual(differences('/api/v1/storage', 'get', 200, body), []);
+  });
   test('what a viewer sees, and the audit log', async () => {
     mock.mode = 'data';
-    mock.session = { required: true, methods: ['password'], person: { name: 'eve', role: 'viewer', expires_in: null } };
+    mock.session = { required: true, methods: ['password'], provider: null, person: { name: 'eve', role: 'viewer', expires_in: null } };
     mock.audit = [{ time: '2026-06-20T12:00:00Z', actor: 'ada', role: null, peer: null, action: 'sign_in_failed', detail: '' }];
     for (const path of ['requests', 'audit', 'session']) {
       const body = await (await fetch(`${mock.url}/api/v1/${path}`)).json();
       assert.deepEqual(differences(`/api/v1/${path}`, 'get', 200, body), []);
     }
-    mock.session = { required: false, methods: [], person: null };
+    mock.session = { required: false, methods: [], provider: null, person: null };
   });
   check('an unavailable store', 'summary', { mode: 'error', status: 503 });
   check('an invalid time', 'requests?from=yesterday', { status: 400 });

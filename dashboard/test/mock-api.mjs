@@ -97,6 +97,22 @@ function json(response, status, body) {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
+/** For `mock.storage`: a store at its limit, with rejected counts and damage that was found at this time. */
+export function troubledStorage(found_at) {
+  return {
+    limit_bytes: 21_474_836_480,
+    removed: [{ kind: 'bodies', count: 120_403, until: '2026-11-12T10:00:00Z', at: '2026-11-20T10:00:00Z' }],
+    rejected: { too_many_series: 4_103, time: 12, made_up: 1 },
+    scrub: {
+      running: { started_at: found_at, file: 'requests-2026-11-19.db', done_bytes: 430, total_bytes: 1000 }, last: null, damaged: 2,
+      latest: [
+        { found_at, file: 'requests-2026-11-18.db', kind: 'chunk', table: 'chunks', reason: 'it cannot be unpacked', from: '2026-11-18T09:00:00Z', to: '2026-11-18T09:01:00Z', lost: 500 },
+        { found_at, file: 'counters.db', kind: 'pages', reason: '<b>pages</b> cannot be read', lost: 0, kept_as: 'counters.db.corrupt-1' },
+      ],
+    },
+  };
+}
+
 /** `mock.storage` replaces parts of it. */
 function storage({ mock, now }) {
   const ended_at = rfc3339(now - 2 * 3600);

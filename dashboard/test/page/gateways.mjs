@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { LOOKS, PHONE, seriousFindings } from '../browser.mjs';
 import { beyondTheEdge, check, until } from '../harness.mjs';
+import { troubledStorage } from '../mock-api.mjs';
 
 const row = (page, name) => page.locator('.gateway-table-fleet .expandable-entry', { hasText: name });
 const cell = async (page, name, label) => (await row(page, name).locator(`[data-label="${label}"]`).textContent()).trim();
@@ -111,21 +112,7 @@ describe('gateways', { concurrency: 2 }, () => {
     assert.ok(!(await page.locator('.detail').textContent()).includes('NaN'));
   });
 
-  const troubled = (mock) => {
-    const found_at = '2026-11-20T03:12:00Z';
-    mock.storage = {
-      limit_bytes: 21_474_836_480,
-      removed: [{ kind: 'bodies', count: 120_403, until: '2026-11-12T10:00:00Z', at: '2026-11-20T10:00:00Z' }],
-      rejected: { too_many_series: 4_103, time: 12, made_up: 1 },
-      scrub: {
-        running: { started_at: found_at, file: 'requests-2026-11-19.db', done_bytes: 430, total_bytes: 1000 }, last: null, damaged: 2,
-        latest: [
-          { found_at, file: 'requests-2026-11-18.db', kind: 'chunk', table: 'chunks', reason: 'it cannot be unpacked', from: '2026-11-18T09:00:00Z', to: '2026-11-18T09:01:00Z', lost: 500 },
-          { found_at, file: 'counters.db', kind: 'pages', reason: '<b>pages</b> cannot be read', lost: 0, kept_as: 'counters.db.corrupt-1' },
-        ],
-      },
-    };
-  };
+  const troubled = (mock) => (mock.storage = troubledStorage('2026-11-20T03:12:00Z'));
 
   check('stand above the size of what is stored', { path: '/gateways' }, async (page) => {
     const card = page.getByRole('region', { name: 'Storage' });
