@@ -1,7 +1,7 @@
 //! The data stays within `--max-disk`: bodies go first, then the log, and counts last.
 
-use crate::support::Service;
 use crate::support::otlp::{Frame, MINUTE, NOON, SECOND, export_logs, made, record, text};
+use crate::support::{Service, noise};
 use gatelens_ingest::Retention;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -15,24 +15,12 @@ fn bytes(service: &Service) -> u64 {
     files.map(|file| file.unwrap().metadata().map_or(0, |metadata| metadata.len())).sum()
 }
 
-/// Text that does not compress.
-fn noise(seed: u64, bytes: usize) -> String {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(b'!' + (state % 90) as u8)
-    };
-    (0..bytes).map(|_| next()).collect()
-}
-
 /// Sends a batch of the log with these attributes in each record, the first a second after that of the batch before.
 fn log(service: &Service, sequence: u64, records: u64, attribute: &str, size: usize) {
     let records = (0..records).map(|index| {
         let mut record = record(NOON + sequence * SECOND + index, &made("/a", 200, 0.1));
         record.attributes.retain(|known| known.key != attribute);
-        record.attributes.push(text(attribute, &noise(sequence * 1000 + index, size)));
+        record.attributes.push(text(attribute, &noise(sequence * 1000 + index, size, b'!'..=b'z')));
         record
     });
     service.send("/v1/logs", Some(("edge-1", 1, sequence)), &export_logs(records.collect())).accepted();

@@ -1,7 +1,7 @@
 //! Damage within files is found and set aside, and everything else is answered as before.
 
-use crate::support::Service;
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, SECOND, export_logs, made, record, text};
+use crate::support::{Service, noise};
 use gatelens_ingest::query_offline;
 use gatelens_ingest::upkeep::scrub::{Damage, Deed, Scrubbed, scrub};
 use serde_json::Value;
@@ -30,17 +30,6 @@ fn made_until(minute: u64) -> Vec<Made> {
         .collect()
 }
 
-fn noise(seed: u64, bytes: usize) -> String {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        char::from(b'a' + (state % 26) as u8)
-    };
-    (0..bytes).map(|_| next()).collect()
-}
-
 fn count(service: &Service, minute: u64) {
     let frame = Frame::at(NOON + minute * MINUTE).of(&made_until(minute));
     service.send("/v1/metrics", Some(("edge-1", 1, minute)), &frame).accepted();
@@ -57,9 +46,10 @@ fn filled() -> Service {
             let mut record =
                 record(NOON + batch * MINUTE + index * SECOND / 2, &made("/users/{id}", 200, 0.1));
             if batch % 2 == 0 && index < 10 {
-                record
-                    .attributes
-                    .push(text("gatelens.request.body.content", &noise(batch * 100 + index, 2_000)));
+                record.attributes.push(text(
+                    "gatelens.request.body.content",
+                    &noise(batch * 100 + index, 2_000, b'a'..=b'z'),
+                ));
             }
             record
         });

@@ -5,6 +5,7 @@ use gatelens_ingest::{AccessConfig, Config, Limits, Network, Retention, Server};
 pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
 use serde_json::Value;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 use tempfile::TempDir;
@@ -248,4 +249,17 @@ impl Answer {
         assert_eq!((self.status, self.header("content-type")), (200, PROTOBUF), "{}", self.text());
         assert!(self.body.is_empty(), "a partial success: {:?}", self.text());
     }
+}
+
+/// Text that does not compress, of the characters of an alphabet.
+pub(crate) fn noise(seed: u64, bytes: usize, alphabet: RangeInclusive<u8>) -> String {
+    let (first, count) = (*alphabet.start(), u64::from(alphabet.end() - alphabet.start()) + 1);
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(first + (state % count) as u8)
+    };
+    (0..bytes).map(|_| next()).collect()
 }
