@@ -24,7 +24,9 @@ use super::message::Message;
 use super::rule::{RuleError, check_name};
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 
 /// Bytes of a secret or an address in a file.
 const MAX_SECRET_BYTES: u64 = 16 << 10;
@@ -68,6 +70,13 @@ impl Secret {
     /// A text that is none, where one is expected.
     fn new(text: &str) -> Self {
         Self(text.to_owned())
+    }
+
+    /// The text of a file, without white space around it.
+    pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
+        let mut text = String::new();
+        File::open(path)?.take(MAX_SECRET_BYTES).read_to_string(&mut text)?;
+        Ok(Self(text.trim().to_owned()))
     }
 
     pub(crate) fn expose(&self) -> &str {
@@ -114,18 +123,9 @@ impl Held {
             Self::Here(secret) => return Ok(Secret(secret.0.trim().to_owned())),
             Self::File(path) => path,
         };
-        let read = || {
-            use std::io::Read;
-            let mut text = String::new();
-            std::fs::File::open(path)?.take(MAX_SECRET_BYTES).read_to_string(&mut text)?;
-            Ok::<_, std::io::Error>(text)
-        };
-        match read() {
-            Ok(text) => Ok(Secret(text.trim().to_owned())),
-            Err(error) => {
-                Err(SendError::again(None, format!("the file {} cannot be read: {error}", path.display())))
-            }
-        }
+        Secret::of_file(path).map_err(|error| {
+            SendError::again(None, format!("the file {} cannot be read: {error}", path.display()))
+        })
     }
 }
 

@@ -6,7 +6,7 @@
 
 use super::keys::Keys;
 use super::settings::{OidcConfig, safe_url};
-use crate::alerts::{Origin, agent, words};
+use crate::alerts::{Origin, Secret, agent, words};
 use data_encoding::BASE64;
 use form_urlencoded::Serializer;
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -17,8 +17,6 @@ use std::time::{Duration, Instant};
 
 /// Bytes of an answer of the provider.
 const MAX_ANSWER_BYTES: u64 = 512 << 10;
-/// Bytes of the file with the client's secret.
-const MAX_SECRET_BYTES: u64 = 16 << 10;
 /// Age after which the description and the keys are fetched again: a provider takes back a key that it has lost.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 /// Time between two looks for an unknown key.
@@ -189,11 +187,11 @@ fn exchange(
         Some(secret) if has_basic => {
             // RFC 6749, 2.3.1: both are encoded before they are joined.
             let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-            let pair = format!("{}:{}", encoded(&config.client_id), encoded(&secret));
+            let pair = format!("{}:{}", encoded(&config.client_id), encoded(secret.expose()));
             request = request.header("authorization", format!("Basic {}", BASE64.encode(pair.as_bytes())));
         }
         Some(secret) => {
-            form.append_pair("client_id", &config.client_id).append_pair("client_secret", &secret);
+            form.append_pair("client_id", &config.client_id).append_pair("client_secret", secret.expose());
         }
         None => {
             form.append_pair("client_id", &config.client_id);
@@ -252,14 +250,8 @@ fn refused(url: &str, status: u16, text: &[u8]) -> ProviderFault {
 }
 
 /// The file is read at each sign-in: a new secret needs no restart.
-fn secret(path: &Path) -> Result<String, ProviderFault> {
-    use std::io::Read;
-    let read = || {
-        let mut text = String::new();
-        std::fs::File::open(path)?.take(MAX_SECRET_BYTES).read_to_string(&mut text)?;
-        Ok::<_, std::io::Error>(text.trim().to_owned())
-    };
-    read().map_err(|error| {
+fn secret(path: &Path) -> Result<Secret, ProviderFault> {
+    Secret::of_file(path).map_err(|error| {
         ProviderFault::Down(format!("`client_secret_file`: {} cannot be read: {error}", path.display()))
     })
 }
