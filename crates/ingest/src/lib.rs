@@ -24,6 +24,7 @@ mod retention;
 mod sequence;
 mod stats;
 mod store;
+pub mod text;
 pub mod upkeep;
 mod wire;
 

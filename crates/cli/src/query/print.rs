@@ -2,6 +2,7 @@
 
 use super::{Format, Question};
 use comfy_table::{CellAlignment, Table, presets};
+use gatelens_ingest::text::is_format;
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -223,7 +224,7 @@ fn table(columns: &[&str], rows: &[Value]) -> String {
 
 /// Text of clients with everything that would steer a terminal, or turn or hide other text, as a visible escape.
 fn visible(text: &str) -> String {
-    escaped(text, |c| c.is_control() || is_invisible(c))
+    escaped(text, |c| c.is_control() || is_format(c))
 }
 
 fn escaped(text: &str, steers: impl Fn(char) -> bool) -> String {
@@ -235,22 +236,6 @@ fn escaped(text: &str, steers: impl Fn(char) -> bool) -> String {
         }
         out
     })
-}
-
-/// Unicode's format characters: marks, embeddings, overrides and isolates of direction, joiners, line separators, tags.
-fn is_invisible(c: char) -> bool {
-    matches!(
-        c,
-        '\u{ad}'
-            | '\u{61c}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}'
-    )
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use super::super::SendError;
 use crate::alerts::file::Delivery;
 use crate::alerts::message::Message;
+use crate::text;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use std::fmt::Write;
@@ -91,8 +92,8 @@ impl Mail<'_> {
             (false, "warning") => "#ef6c00",
             (false, _) => "#546e7a",
         };
-        let title = escaped(&line(title, SUBJECT));
-        let text = escaped(&lines(text).join("\n")).replace('\n', "<br>\n");
+        let title = text::html(&line(title, SUBJECT));
+        let text = text::html(&lines(text).join("\n")).replace('\n', "<br>\n");
         let mut out = format!(
             "<!doctype html>\n<html><body style=\"font-family: sans-serif\">\n\
              <p style=\"border-left: 4px solid {colour}; padding-left: 8px\"><strong>{title}</strong></p>\n<p>{text}</p>\n"
@@ -100,13 +101,13 @@ impl Mail<'_> {
         if !labels.is_empty() {
             out.push_str("<table>\n");
             for (name, value) in labels {
-                let (name, value) = (escaped(&line(name, VALUE)), escaped(&line(value, VALUE)));
+                let (name, value) = (text::html(&line(name, VALUE)), text::html(&line(value, VALUE)));
                 let _ = writeln!(out, "<tr><td>{name}</td><td>{value}</td></tr>");
             }
             out.push_str("</table>\n");
         }
         if is_link(view) {
-            let _ = writeln!(out, "<p><a href=\"{}\">Show the traffic</a></p>", escaped(view));
+            let _ = writeln!(out, "<p><a href=\"{}\">Show the traffic</a></p>", text::html(view));
         }
         out.push_str("</body></html>\n");
         out
@@ -137,25 +138,7 @@ fn lines(text: &str) -> Vec<String> {
     text.lines().map(|text| line(text, usize::MAX)).collect()
 }
 
-/// Whether a character is neither a control character nor one of Unicode's format characters: marks, overrides and
-/// isolates of direction, joiners, line separators, tags.
+/// Whether a character is neither a control character nor one that turns or hides other text.
 fn is_seen(c: char) -> bool {
-    let is_format = matches!(
-        c,
-        '\u{ad}'
-            | '\u{61c}'
-            | '\u{180e}'
-            | '\u{200b}'..='\u{200f}'
-            | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}'
-            | '\u{feff}'
-            | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}'
-    );
-    !c.is_control() && !is_format
-}
-
-/// Text of HTML, also within an attribute.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    !c.is_control() && !text::is_format(c)
 }
