@@ -64,7 +64,7 @@ pub(super) fn settle(
     }
     alert.announced_at = match kind {
         Kind::Resolved => None,
-        // Nobody knows of it; a receiver that is added later is told.
+        // No message went out, so a receiver that is added later gets one.
         _ if receivers.is_empty() => alert.announced_at,
         _ => Some(at),
     };

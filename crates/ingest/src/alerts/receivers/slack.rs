@@ -45,7 +45,7 @@ impl Slack {
 
 fn body(message: &Message) -> serde_json::Value {
     let title = escaped(&message.title);
-    // A path alone is no link.
+    // A path alone is not a link.
     let title = match message.view.starts_with("http") {
         true => format!("<{}|{title}>", escaped(&message.view)),
         false => title,

@@ -118,7 +118,7 @@ fn header(name: &'static str, value: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str(name), value.to_owned())
 }
 
-/// A path alone, of a service that does not know its address, is no link.
+/// A service that does not know its address has only a path, which is not a link.
 fn is_link(view: &str) -> bool {
     view.starts_with("http") && !view.contains(|c: char| c.is_control() || c.is_whitespace())
 }
