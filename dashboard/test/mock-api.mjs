@@ -23,10 +23,11 @@ export const CONTENT_SECURITY_POLICY =
  * `garbled` (502 that is not JSON), `reset` (the connection is cut), `hang` (no answer until the mode changes).
  * `extra` are further requests of the log, `coarse` the spans of `timeseries`, `gateways` overrides by instance,
  * `alerts` is what fires, nothing by default and `undefined` for an example, `changes` are the changes that were asked for and `refuseChange` the reason against them, `piece` makes a trial come in two pieces, of which the second may be `endless`,
+ * `delay_ms` (MOCK_DELAY_MS) is the longest time an answer takes: with 1500, tests that do not wait for answers fail,
  * `split`: hosts and clusters are counted apart; `most` bounds the rows of a page; `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], changes: [], refuseChange: undefined, piece: undefined, delay_ms: 0, url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], changes: [], refuseChange: undefined, piece: undefined, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -46,7 +47,7 @@ async function answer(mock, request, response) {
   const url = new URL(request.url, 'http://mock');
   if (!url.pathname.startsWith('/api/')) return page(url.pathname, response);
   mock.seen.push(url.pathname + url.search);
-  if (mock.delay_ms > 0) await sleep(mock.delay_ms);
+  if (mock.delay_ms > 0) await sleep(Math.random() * mock.delay_ms);
   while (mock.mode === 'hang') await sleep(20);
   if (mock.mode === 'reset') return request.socket.destroy();
   if (mock.mode === 'garbled') {

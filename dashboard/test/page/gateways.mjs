@@ -116,6 +116,7 @@ describe('gateways', { concurrency: 2 }, () => {
 
   check('stand above the size of what is stored', { path: '/gateways' }, async (page) => {
     const card = page.getByRole('region', { name: 'Storage' });
+    await card.getByText('Last scrub').waitFor();
     const facts = await card.locator('dl > div').evaluateAll((all) => all.map((each) => each.textContent));
     assert.deepEqual(facts, ['Data4.22 GB3.4 GB log, 812 MB counts', 'Free on its disk61.5 GB', 'Last scrub2 h ago: no damage in 18 files']);
     assert.equal(await card.getByRole('heading', { level: 3 }).count(), 0, 'nothing was removed, rejected or damaged');
