@@ -3,6 +3,7 @@
 //! Nothing here knows OTLP, SQL or HTTP.
 
 pub(crate) mod accumulate;
+mod columns;
 mod consumer;
 mod counts;
 mod identity;
@@ -11,6 +12,7 @@ pub(crate) mod report;
 pub(crate) mod request;
 mod scope;
 
+pub(crate) use columns::{Column, Columns};
 pub(crate) use consumer::{ConsumerKey, ConsumerLabel, Labelled, labelled};
 pub(crate) use counts::{MetricBatch, MetricPart, Point, SeriesKey, Tally, Temporality, Timing, Values};
 pub(crate) use identity::{Gateway, Identity, Signal, Standing};

@@ -8,7 +8,7 @@ use super::reduce::{self, Kind, Reduced};
 use super::tails::Tails;
 use super::verify::{self, Bad};
 use super::{Admission, Pruned, StoreError, Stored, accepted, chunk, salvage, schema};
-use crate::model::{Gateway, Identity, Rejections, RequestBatch, RequestEvent, Signal, is_error};
+use crate::model::{Columns, Gateway, Identity, Rejections, RequestBatch, RequestEvent, Signal, is_error};
 use crate::retention::{Retention, before};
 use crate::sequence::Received;
 use jiff::civil::Date;
@@ -396,7 +396,7 @@ impl Packed {
             classes: events.iter().fold(0i64, |mask, event| mask | 1 << (event.status / 100)),
             longest: i64::try_from(longest).unwrap_or(i64::MAX),
             bodies: events.iter().any(|event| event.request_body.is_some() || event.response_body.is_some()),
-            data: chunk::encode(events).map_err(|error| StoreError::file(Path::new("chunk"), error))?,
+            data: chunk::encode(&Columns::of(events)).map_err(|error| StoreError::file(Path::new("chunk"), error))?,
         }))
     }
 }
