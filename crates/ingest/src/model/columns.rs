@@ -79,6 +79,35 @@ impl Columns {
         }
     }
 
+    /// Adds the requests of other columns.
+    pub(crate) fn append(&mut self, other: &Self) {
+        for (row, time) in other.times.iter().enumerate() {
+            self.begin(*time);
+            for (place, field) in FIELDS.iter().enumerate() {
+                let Some(column) = other.field(place) else { continue };
+                match field.access {
+                    Access::Text(..) => {
+                        column.text(row).into_iter().for_each(|text| self.set_text(place, text))
+                    }
+                    Access::Number(..) => {
+                        column.number(row).into_iter().for_each(|number| self.set_number(place, number));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives room back that no further request will need.
+    pub(crate) fn shrink(&mut self) {
+        self.times.shrink_to_fit();
+        for Column { codes, texts } in &mut self.fields {
+            codes.shrink_to_fit();
+            texts.bytes.shrink_to_fit();
+            texts.ends.shrink_to_fit();
+            texts.places = HashTable::new();
+        }
+    }
+
     /// How many requests.
     pub(crate) fn len(&self) -> usize {
         self.times.len()
@@ -92,6 +121,11 @@ impl Columns {
     /// The column of the field at this place of [`FIELDS`]; `None` where no request has a value.
     pub(crate) fn field(&self, field: usize) -> Option<&Column> {
         self.fields.get(field).filter(|column| !column.codes.is_empty())
+    }
+
+    /// The column of the field with this name in the API; `None` where no request has a value.
+    pub(crate) fn named(&self, name: &str) -> Option<&Column> {
+        self.field(FIELDS.iter().position(|field| field.name == name)?)
     }
 }
 
@@ -110,6 +144,11 @@ impl Column {
     pub(crate) fn text(&self, row: usize) -> Option<&[u8]> {
         let place = self.codes.get(row)?.checked_sub(1)?;
         Some(self.texts.get(usize::try_from(place).ok()?))
+    }
+
+    /// The text of a request, where it is UTF-8.
+    pub(crate) fn str(&self, row: usize) -> Option<&str> {
+        std::str::from_utf8(self.text(row)?).ok()
     }
 
     /// All texts, in the order in which the rows have them first.
@@ -187,6 +226,18 @@ mod tests {
         assert_eq!([port.number(0), port.number(1), port.number(2)], [None, Some(8080), None]);
         assert_eq!(port.codes(3).collect::<Vec<_>>(), [0, 8081, 0]);
         assert!(columns.field(place_of("query")).is_none());
+    }
+
+    #[test]
+    fn requests_of_two_batches_become_those_of_one() {
+        let event =
+            |route: &str, port| RequestEvent { route: route.to_owned(), port, ..RequestEvent::default() };
+        let (one, other) = ([event("/a", None)], [event("/b", Some(1)), event("/a", Some(2))]);
+        let mut all = Columns::of(&one);
+        all.append(&Columns::of(&other));
+        let (route, port) = (all.named("route").unwrap(), all.named("port").unwrap());
+        assert_eq!((all.len(), route.codes(3).collect::<Vec<_>>()), (3, vec![1, 2, 1]));
+        assert_eq!([port.number(0), port.number(1), port.number(2)], [None, Some(1), Some(2)]);
     }
 
     #[test]

@@ -19,4 +19,4 @@ pub(crate) use identity::{Gateway, Identity, Signal, Standing};
 pub(crate) use rejections::{Rejection, Rejections};
 pub(crate) use report::{Bodies, DROP_REASONS, Redaction, Report, Rule};
 pub(crate) use request::{RequestBatch, RequestEvent, RequestPart, is_error};
-pub(crate) use scope::{SENDER, Scope};
+pub(crate) use scope::{SENDER, Scope, is_path};
