@@ -85,7 +85,8 @@ pub(crate) fn of_a_gateway(requests_per_second: u64, time: Duration) -> Vec<Batc
 }
 
 fn batch(sent: &Sent, due: Duration) -> Batch {
-    let headers = sent.headers.iter().filter(|(name, _)| !name.starts_with(':') && name != "x-gatelens-instance");
+    let headers =
+        sent.headers.iter().filter(|(name, _)| !name.starts_with(':') && name != "x-gatelens-instance");
     let path = sent.header(":path").to_owned();
     let records = |sent: &Sent| {
         let resources = otlp::logs(sent).resource_logs;

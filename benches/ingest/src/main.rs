@@ -50,20 +50,26 @@ fn main() -> Result<()> {
         requests / logs.len().max(1) as u64,
         bytes as u64 / requests.max(1)
     );
-    println!("| receiver | requests a second | CPU a request | disk a request | acknowledged p50 | p99 | refused |");
+    println!(
+        "| receiver | requests a second | CPU a request | disk a request | acknowledged p50 | p99 | refused |"
+    );
     println!("|---|---|---|---|---|---|---|");
     // A tenth of the gateways is enough, because all wait for the writer alike.
     let gateways = (options.gateways / 10).max(1);
-    let (seen, cpu, disk) = with_ingest(|address| replay::at_full_speed(address, &logs, gateways, options.senders))?;
+    let (seen, cpu, disk) =
+        with_ingest(|address| replay::at_full_speed(address, &logs, gateways, options.senders))?;
     print("gatelens, log", &seen, cpu, Some(disk));
     if let Some(rotel) = &options.rotel {
-        let (seen, cpu) = with_rotel(rotel, |address| replay::at_full_speed(address, &logs, gateways, options.senders))?;
+        let (seen, cpu) =
+            with_rotel(rotel, |address| replay::at_full_speed(address, &logs, gateways, options.senders))?;
         print("rotel, log, dropped after decoding", &seen, cpu, None);
     }
     let every: Vec<&Batch> = all.iter().collect();
     let senders = options.gateways.clamp(1, 64);
-    let (seen, cpu, disk) = with_ingest(|address| replay::in_time(address, &every, options.gateways, senders))?;
-    let name = format!("gatelens, log and counters of {} gateways × {} a second", options.gateways, options.rate);
+    let (seen, cpu, disk) =
+        with_ingest(|address| replay::in_time(address, &every, options.gateways, senders))?;
+    let name =
+        format!("gatelens, log and counters of {} gateways × {} a second", options.gateways, options.rate);
     print(&name, &seen, cpu, Some(disk));
     Ok(())
 }
@@ -129,7 +135,8 @@ fn processor_time(pid: u32) -> Result<Duration> {
     let path = PathBuf::from(format!("/proc/{pid}/stat"));
     let stat = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
     let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-    let ticks = fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap_or_default());
+    let ticks =
+        fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap_or_default());
     Ok(Duration::from_millis(10 * ticks.sum::<u64>()))
 }
 

@@ -40,8 +40,14 @@ struct Order<'a> {
 }
 
 /// Sends all batches of each gateway as fast as they are acknowledged.
-pub(crate) fn at_full_speed(address: SocketAddr, batches: &[&Batch], gateways: usize, senders: usize) -> Seen {
-    let orders = (0..gateways).flat_map(|gateway| batches.iter().map(move |batch| Order { batch, gateway, due: None }));
+pub(crate) fn at_full_speed(
+    address: SocketAddr,
+    batches: &[&Batch],
+    gateways: usize,
+    senders: usize,
+) -> Seen {
+    let orders = (0..gateways)
+        .flat_map(|gateway| batches.iter().map(move |batch| Order { batch, gateway, due: None }));
     send(address, &orders.collect::<Vec<_>>(), senders)
 }
 
