@@ -37,3 +37,4 @@ mod starts;
 mod stats;
 mod support;
 mod tls;
+mod tls_proxy;
