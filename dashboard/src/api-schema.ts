@@ -556,7 +556,18 @@ export interface components {
             rejected: {
                 [key: string]: number;
             };
+            senders: components["schemas"]["SenderNotTaken"][];
             scrub: components["schemas"]["ScrubState"];
+        };
+        SenderNotTaken: {
+            token?: string;
+            environment: string;
+            rejected: {
+                [key: string]: number;
+            };
+            refused: {
+                [key: string]: number;
+            };
         };
         RemovedData: {
             /** @enum {string} */

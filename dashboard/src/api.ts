@@ -44,6 +44,7 @@ export type Preview = Schemas['Preview'];
 /** The size of the data and its limit; what was removed, rejected and damaged. */
 export type Storage = Schemas['Storage'];
 export type RemovedData = Schemas['RemovedData'];
+export type SenderNotTaken = Schemas['SenderNotTaken'];
 
 /** What fires, the rules and the receivers. */
 export type Alerts = Schemas['Alerts'];
