@@ -504,6 +504,14 @@ export interface components {
                 error: string | null;
             } | null;
         };
+        AlertReceiverSettings: {
+            name: string;
+            /** @enum {string} */
+            kind: "webhook" | "slack" | "pagerduty" | "alertmanager" | "smtp";
+            send_resolved: boolean;
+            settings: Record<string, never>;
+            secrets: string[];
+        };
         Alerts: {
             /** Format: date-time */
             evaluated_to: string | null;

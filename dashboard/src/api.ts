@@ -51,6 +51,7 @@ export type Alerts = Schemas['Alerts'];
 export type Alert = Schemas['Alert'];
 export type AlertRule = Schemas['AlertRuleState'];
 export type AlertReceiver = Schemas['AlertReceiver'];
+export type AlertReceiverSettings = Schemas['AlertReceiverSettings'];
 export type AlertDelivery = Schemas['AlertDelivery'];
 export type AlertDeliveries = Schemas['AlertDeliveries'];
 export type AlertHistory = Schemas['AlertHistory'];
