@@ -32,6 +32,7 @@ mod refusals;
 mod requests;
 mod retention;
 mod scrub;
+mod search;
 mod senders;
 mod starts;
 mod stats;
