@@ -9,9 +9,8 @@ mod replay;
 
 use batches::Batch;
 use clap::Parser;
-use gatelens_testkit::ingest::Ingest;
 use gatelens_testkit::process::{Group, Process};
-use gatelens_testkit::{Error, Result};
+use gatelens_testkit::{Error, Ingest, Result};
 use replay::Seen;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -142,5 +141,5 @@ fn processor_time(pid: u32) -> Result<Duration> {
 
 fn free_address() -> Result<SocketAddr> {
     let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    bound.map_err(Error::io("finding a free port"))
+    bound.map_err(|error| Error::Unexpected(format!("no port is free: {error}")))
 }
