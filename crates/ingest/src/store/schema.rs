@@ -775,7 +775,7 @@ mod tests {
         let row =
             |instance: &str, epoch: &str, day, records| (instance.to_owned(), epoch.to_owned(), day, records);
         let fixture = Connection::open_in_memory().unwrap();
-        fixture.execute_batch(include_str!("../../tests/fixtures/requests-v4.sql")).unwrap();
+        fixture.execute_batch(include_str!("../../tests/fixtures/schema/requests-v04.sql")).unwrap();
         assert_eq!(migrated(&fixture), [row("edge-1", "0000000000000001", 20_777, 2)]);
 
         let file = version_4(4, 8);
