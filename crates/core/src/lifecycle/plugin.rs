@@ -84,7 +84,7 @@ impl Plugin {
             );
         }
         host.set_tick_period(period);
-        host.read_with_info(plan.request.only_response_header.as_deref());
+        host.prepare_info(plan.request.info_needs());
         let active = Active { plan, worker, hits: RefCell::default() };
         if let Some(before) = self.active.replace(Rc::new(active)) {
             before.worker.detach();
