@@ -319,9 +319,12 @@ impl<'a> RequestHeaders<'a> {
 
 /// The path of a request target and its query without the `?`.
 pub(super) fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
-    let target = target.split(|byte| *byte == b'#').next().unwrap_or_default();
-    let mut parts = target.splitn(2, |byte| *byte == b'?');
-    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+    let end = target.iter().position(|byte| matches!(byte, b'?' | b'#'));
+    let (path, rest) = end.and_then(|end| target.split_at_checked(end)).unwrap_or((target, b""));
+    match rest {
+        [b'?', query @ ..] => (path, query.split(|byte| *byte == b'#').next().unwrap_or_default()),
+        _ => (path, b""),
+    }
 }
 
 /// Whether the map of response headers must be read. It costs as much as four other values.
@@ -372,7 +375,21 @@ fn split_port(address: &[u8]) -> (&[u8], Option<u16>) {
 
 #[cfg(test)]
 mod tests {
-    use super::split_port;
+    use super::{split_port, split_query};
+
+    #[test]
+    fn targets_are_taken_apart() {
+        let check = |target: &str, path: &str, query: &str| {
+            assert_eq!(split_query(target.as_bytes()), (path.as_bytes(), query.as_bytes()), "{target}");
+        };
+        check("/a", "/a", "");
+        check("/a?b=1?c", "/a", "b=1?c");
+        check("/a?b#c?d#e", "/a", "b");
+        check("/a#b?c", "/a", "");
+        check("/a?#", "/a", "");
+        check("?#a", "", "");
+        check("", "", "");
+    }
 
     #[test]
     fn addresses_are_taken_apart() {

@@ -47,7 +47,7 @@ impl Default for KeyForms {
 impl KeyForms {
     /// Whether a key stands anywhere in these bytes. The cost grows with their number.
     pub fn is_in(&self, value: &[u8]) -> bool {
-        self.0.is_in_bytes(value)
+        self.0.is_in(value)
     }
 }
 
@@ -82,11 +82,7 @@ impl KeyFormats {
     }
 
     /// Whether the text contains a key.
-    pub(super) fn is_in(&self, text: &str) -> bool {
-        self.is_in_bytes(text.as_bytes())
-    }
-
-    fn is_in_bytes(&self, text: &[u8]) -> bool {
+    pub(super) fn is_in(&self, text: &[u8]) -> bool {
         text.len() >= SHORTEST && self.next(text, 0).is_some()
     }
 
