@@ -100,7 +100,7 @@ impl Sampling {
     fn keeps(&self, facts: &Facts<'_>) -> bool {
         self.keep_errors && Ending { status: facts.status, grpc_status: facts.grpc_status }.is_error()
             || facts.measurement.duration_ns > self.keep_slower_than_ns
-            || self.keep_consumers.binary_search_by(|consumer| (**consumer).cmp(&facts.consumer.id)).is_ok()
+            || self.keep_consumers.binary_search_by(|consumer| (**consumer).cmp(&*facts.consumer.id)).is_ok()
     }
 }
 
