@@ -17,7 +17,7 @@ use crate::config::Direction;
 use crate::counters::{Dimension, Dimensions, Series};
 use crate::host::{HeaderMap, Stream};
 use crate::outcome::{Method, Status};
-use gatelens_model::{Message, OmissionReason};
+use gatelens_model::{Message, OmissionReason, order};
 use gatelens_redact::Hits;
 use gatelens_redact::capture::{Bodies, CapturedBody, ObservedBody};
 
@@ -237,7 +237,7 @@ fn kept_headers<'a>(
         room = rest;
         kept.push((name, value));
     }
-    kept.as_mut_slice().sort_by(|(a, _), (b, _)| a.cmp(b));
+    order::sort_by(kept.as_mut_slice(), |(a, _), (b, _)| a.cmp(b));
     kept
 }
 
