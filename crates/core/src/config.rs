@@ -6,6 +6,7 @@
 
 pub mod bounds;
 mod consumer;
+pub(crate) mod defects;
 mod error;
 mod exclude;
 mod locate;

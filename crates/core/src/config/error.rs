@@ -4,6 +4,13 @@ use std::fmt;
 
 use super::locate::{self, Step};
 
+/// The message about a missing key, around its name.
+const MISSING_BEFORE: &str = "the key `";
+const MISSING_BEHIND: &str = "` is missing; add it";
+
+/// Stands before the name that an unknown key probably stands for.
+const MEANT: &str = "; did you mean `";
+
 /// A refused configuration: the place of the defect, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
@@ -45,6 +52,16 @@ impl Problem {
 }
 
 impl ConfigError {
+    /// The key that an object lacks, if that is the defect.
+    pub(super) fn missing_key(&self) -> Option<&str> {
+        self.message.strip_prefix(MISSING_BEFORE)?.strip_suffix(MISSING_BEHIND)
+    }
+
+    /// The name that an unknown key probably stands for.
+    pub(super) fn meant_key(&self) -> Option<&str> {
+        self.message.strip_prefix("unknown key ")?.split_once(MEANT)?.1.strip_suffix("`?")
+    }
+
     pub(super) fn empty() -> Self {
         Self {
             path: String::new(),
@@ -79,7 +96,7 @@ impl ConfigError {
         } else if let Some((unknown, known)) = names_of(&message, "unknown variant ") {
             message = unknown_value(&unknown, &known);
         } else if let Some((missing, _)) = names_of(&message, "missing field ") {
-            message = format!("the key `{missing}` is missing; add it");
+            message = format!("{MISSING_BEFORE}{missing}{MISSING_BEHIND}");
         }
         // Serde's message about a wrong type contains the value, which here may be a credential.
         if steps == ["ingest", "headers"].map(Step::from) && message.starts_with("invalid type") {
@@ -106,7 +123,7 @@ fn names_of(message: &str, kind: &str) -> Option<(String, Vec<String>)> {
 
 fn unknown_key(unknown: &str, known: &[String]) -> String {
     match nearest(unknown, known) {
-        Some(near) => format!("unknown key `{unknown}`; did you mean `{near}`?"),
+        Some(near) => format!("unknown key `{unknown}`{MEANT}{near}`?"),
         None => format!("unknown key `{unknown}`; expected one of {}", list(known)),
     }
 }

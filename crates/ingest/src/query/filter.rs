@@ -17,7 +17,7 @@ const ERRORS: &str = "errors";
 
 /// A parameter may have several values, repeated or separated by commas: a request has to match any of them. A value
 /// behind `!` excludes. Different parameters all have to hold.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
     texts: Vec<(Dimension, Wanted<String>)>,
     status: Wanted<Status>,
@@ -26,7 +26,7 @@ pub(crate) struct Filter {
 }
 
 /// The values that one parameter asks for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted<T> {
     /// One of these, unless there are none.
     any: Vec<T>,
@@ -59,6 +59,7 @@ impl Filter {
         for (name, dimension) in Dimension::ALL.into_iter().filter(|(_, dimension)| dimension.is_text()) {
             let mut wanted = match dimension {
                 Dimension::Direction => Wanted::read(params, name, direction)?,
+                Dimension::Method => Wanted::read(params, name, |text| Ok(text.to_ascii_uppercase()))?,
                 _ => Wanted::read(params, name, |text| Ok(text.to_owned()))?,
             };
             if dimension == Dimension::Direction && wanted == Wanted::default() {
@@ -74,6 +75,12 @@ impl Filter {
             grpc_status: Wanted::read(params, "grpc_status", grpc_status)?,
             errors,
         })
+    }
+
+    /// The same filter for traffic of any direction.
+    pub(crate) fn of_any_direction(mut self) -> Self {
+        self.texts.retain(|(dimension, _)| *dimension != Dimension::Direction);
+        self
     }
 
     /// Whether groups of consumers matter.
@@ -292,6 +299,7 @@ mod tests {
         check("consumer=!acme", &plain, false);
         check("consumer=!globex&method=GET", &plain, true);
         check("consumer=acme&method=!GET", &plain, false);
+        check("method=get", &plain, true);
         check("status=2xx,!201", &plain, true);
         check("status=!2xx", &plain, false);
         check("status=4xx,5xx", &plain, false);

@@ -1,7 +1,7 @@
 //! Texts with `*` for any characters, as parameters have them.
 
 /// A text that must match as a whole; `*` stands for any characters, also none.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Glob {
     /// The texts between the stars, the first and the last of them anchored.
     parts: Vec<String>,

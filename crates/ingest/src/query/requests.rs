@@ -16,10 +16,12 @@ mod row;
 mod waiting;
 mod withheld;
 
+use super::dimension::Dimension;
 use super::filter::{self, Filter};
 use super::labels::Labels;
 use super::params::Params;
 use super::range::{Range, rfc3339};
+use super::search::Search;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::RequestEvent;
@@ -31,6 +33,7 @@ use place::{Order, Place};
 use row::Row;
 
 pub(crate) use row::Sender;
+use rusqlite::Connection;
 use serde::Serialize;
 use std::time::Instant;
 use waiting::Waiting;
@@ -43,10 +46,12 @@ const DEFAULT_ROWS: u64 = 100;
 const CHUNK_COST: usize = 20;
 
 /// A question for a page of the request log.
+#[derive(Clone)]
 pub(crate) struct RequestsQuery {
     range: Range,
     filter: Filter,
     criteria: Criteria,
+    search: Search,
     order: Order,
     limit: usize,
     cursor: Option<Place>,
@@ -73,14 +78,20 @@ impl RequestsPage {
 impl RequestsQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
-        let own = ["from", "to", "sort", "limit", "cursor"];
+        let own = ["from", "to", "q", "sort", "limit", "cursor"];
         let names: Vec<&str> = own.into_iter().chain(criteria::NAMES).chain(filter::names()).collect();
         let params = Params::parse(query, &names)?;
         let order = params.one("sort")?.map_or(Ok(Order::Time), Order::parse)?;
+        let search = Search::parse(params.one("q")?.unwrap_or_default())?;
+        let mut filter = Filter::read(&params)?;
+        if search.asks_for(Dimension::Direction) && params.one("direction")?.is_none() {
+            filter = filter.of_any_direction();
+        }
         Ok(Self {
             range: Range::read(&params, now)?,
-            filter: Filter::read(&params)?,
+            filter,
             criteria: Criteria::read(&params)?,
+            search,
             order,
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
             cursor: params.one("cursor")?.map(|text| Place::parse(text, order)).transpose()?,
@@ -94,6 +105,7 @@ impl RequestsQuery {
     /// When it searches for what the reader may not see.
     pub(crate) fn restrict(self, disclosure: Disclosure, query: Option<&str>) -> Result<Self, QueryError> {
         disclosure.check(query)?;
+        disclosure.check_fields(self.search.fields())?;
         Ok(Self { disclosure, ..self })
     }
 
@@ -103,20 +115,37 @@ impl RequestsQuery {
     }
 
     fn takes(&self, event: &RequestEvent, sender: &Sender) -> bool {
-        self.criteria.take(event) && self.filter.takes_event(event, sender)
+        self.criteria.take(event)
+            && self.filter.takes_event(event, sender)
+            && self.search.takes(event, sender)
+    }
+
+    /// Whether groups of consumers matter.
+    fn asks_for_group(&self) -> bool {
+        self.filter.asks_for_group() || self.search.asks_for(Dimension::ConsumerGroup)
     }
 
     /// The answer out of the store.
     pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<RequestsPage, QueryError> {
+        let counts = super::open_counts(directory, limits.query_timeout).ok();
+        let search = self.search.with_routes(counts.as_ref());
+        Self { search, ..self.clone() }.read(directory, counts.as_ref(), limits)
+    }
+
+    fn read(
+        &self,
+        directory: &DataDir,
+        counts: Option<&Connection>,
+        limits: &Limits,
+    ) -> Result<RequestsPage, QueryError> {
         // Every day is looked at, for the clocks of senders and of ours may have differed by any time.
         let mut files: Vec<File> = super::open_days(directory, limits.query_timeout)?
             .into_iter()
             .map(|(path, day, connection)| File::new(path, day, connection, self))
             .collect();
         let mut waiting = Waiting::new(self.limit, limits.page_bytes);
-        let counts = super::open_counts(directory, limits.query_timeout).ok();
-        let mut folding = Folding::of(counts.as_ref());
-        let mut labels = Labels::of(counts.as_ref());
+        let mut folding = Folding::of(counts);
+        let mut labels = Labels::of(counts);
         let mut page = Page::default();
         let mut scanned = 0;
         let deadline = Instant::now() + limits.query_timeout;

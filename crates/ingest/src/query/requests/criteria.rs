@@ -25,7 +25,7 @@ const NANOS_PER_MS: f64 = 1e6;
 
 /// All of these must hold. A request that does not have the value in question does not match a criterion that asks for
 /// one.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Criteria {
     request_id: Wanted<String>,
     /// 16 bytes each.

@@ -91,9 +91,12 @@ impl File {
             let (errors, classes, longest) = (row.get(4)?, row.get(5)?, row.get(6)?);
             let text =
                 |column| Ok::<_, QueryError>(row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?);
-            let is_wanted = query.filter.takes_sender(text(7)?, text(8)?, text(9)?)
+            let (service, environment, gateway) = (text(7)?, text(8)?, text(9)?);
+            let is_wanted = query.filter.takes_sender(service, environment, gateway)
+                && query.search.takes_sender(service, environment, gateway)
                 && query.filter.may_take_chunk(errors, classes)
-                && query.criteria.may_take_chunk(longest);
+                && query.criteria.may_take_chunk(longest)
+                && query.search.may_take_chunk(errors, classes, longest);
             let (day, chunk) = (self.day, self.id);
             let bound = match query.order {
                 Order::Time if t1 < self.to => Place { rank: 0, time: t1, day, chunk, row: u64::MAX },
@@ -151,7 +154,7 @@ impl File {
             if !in_range || query.cursor.is_some_and(|cursor| place >= cursor) {
                 continue;
             }
-            let by_group = query.filter.asks_for_group();
+            let by_group = query.asks_for_group();
             if by_group {
                 labels.apply(&sender, &mut event)?;
             }
