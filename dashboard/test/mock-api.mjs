@@ -109,6 +109,12 @@ export function troubledStorage(found_at) {
     limit_bytes: 21_474_836_480,
     removed: [{ kind: 'bodies', count: 120_403, until: '2026-11-12T10:00:00Z', at: '2026-11-20T10:00:00Z' }],
     rejected: { too_many_series: 4_103, time: 12, made_up: 1 },
+    senders: [
+      { token: 'edge-fra', environment: 'prod', rejected: { too_many_series: 4_103 }, refused: { other_environment: 31 } },
+      { environment: '<i>strange</i>', rejected: { time: 11, made_up: 1 }, refused: {} },
+      ...Array.from({ length: 9 }, (_, number) => ({ token: `t${number}`, environment: '*', rejected: {}, refused: { busy: 1 } })),
+      { environment: '__overflow__', rejected: { time: 1 }, refused: {} },
+    ],
     scrub: {
       running: { started_at: found_at, file: 'requests-2026-11-19.db', done_bytes: 430, total_bytes: 1000 }, last: null, damaged: 2,
       latest: [
@@ -125,7 +131,7 @@ function storage({ mock, now }) {
   const last = { started_at: ended_at, ended_at, files: 18, bytes: 4_200_000_000, rows: 51_000, damaged: 0, lost: 0 };
   return {
     bytes: { counters: 812_000_000, requests: 3_404_000_000, alerts: 98_304, set_aside: 0 },
-    limit_bytes: null, free_bytes: 61_500_000_000, removed: [], rejected: {}, scrub: { running: null, last, damaged: 0, latest: [] }, ...mock.storage,
+    limit_bytes: null, free_bytes: 61_500_000_000, removed: [], rejected: {}, senders: [], scrub: { running: null, last, damaged: 0, latest: [] }, ...mock.storage,
   };
 }
 

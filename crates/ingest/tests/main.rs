@@ -38,3 +38,4 @@ mod starts;
 mod stats;
 mod support;
 mod tls;
+mod tls_proxy;

@@ -95,7 +95,7 @@ impl Guarded {
 }
 
 /// Who is let in at each operation of the description: nobody, viewer, analyst, admin, a sender.
-const WHO: [(&str, &str, [bool; 5]); 33] = [
+const WHO: [(&str, &str, [bool; 5]); 35] = [
     ("get", "/healthz", [true; 5]),
     ("get", "/metrics", READERS),
     ("post", "/v1/metrics", SENDERS),
@@ -127,6 +127,8 @@ const WHO: [(&str, &str, [bool; 5]); 33] = [
     ("post", "/api/v1/alerts/rules/{name}/mute", ADMIN),
     ("post", "/api/v1/alerts/rules/{name}/unmute", ADMIN),
     ("post", "/api/v1/alerts/receivers", ADMIN),
+    ("get", "/api/v1/alerts/receivers/{name}", ADMIN),
+    ("put", "/api/v1/alerts/receivers/{name}", ADMIN),
     ("delete", "/api/v1/alerts/receivers/{name}", ADMIN),
     ("post", "/api/v1/alerts/receivers/{name}/test", ADMIN),
 ];
