@@ -40,12 +40,13 @@ build: doctor page ## The service with its page: target/release/gatelens
 	cargo build --release -p gatelens-cli
 
 .PHONY: bench-gateway
-bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=alternatives,requests,bodies,sizes,modules,latency,profile ROUNDS= PRECISION= REQUESTS= BASELINE=other.wasm)
+bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=alternatives,requests,bodies,sizes,modules,latency,neighbours,profile MINUTES= ROUNDS= PRECISION= REQUESTS= BASELINE=other.wasm)
 	@"$(TARGET)/debug/gatelens-bench"
 
 .PHONY: benchmarks
-benchmarks: doctor wasm noop envoy bins ## All of docs/benchmarks.md and its picture, in about 20 minutes; needs h2load and perf (ROUNDS= REQUESTS=)
-	@TABLES=alternatives,bodies,latency,profile REPORT=docs "$(TARGET)/debug/gatelens-bench"
+benchmarks: doctor wasm noop envoy bins ## All of docs/benchmarks.md and its picture, within MINUTES=19; needs h2load and perf (TABLES= MINUTES= ROUNDS= REQUESTS= REPORT=directory)
+	@TABLES=$(or $(TABLES),alternatives,bodies,neighbours,latency,profile) REPORT=$(or $(REPORT),docs) MINUTES=$(or $(MINUTES),19) \
+		"$(TARGET)/debug/gatelens-bench"
 
 .PHONY: profile-gateway
 profile-gateway: doctor wasm noop envoy bins ## Where the CPU time of a request goes: Envoy, Wasm, kernel, libc; needs perf (ROUNDS= REQUESTS=)
@@ -110,6 +111,11 @@ large-trial: doctor ## A trial of a rule over fourteen days of a hundred routes:
 .PHONY: sizing
 sizing: doctor ## What requests, bodies and series take on disk, in processor time and in memory
 	@$(TIMED) "sizing" cargo bench --quiet -p gatelens-ingest --bench sizing
+
+.PHONY: bench-queries
+bench-queries: doctor ## How long the questions of the page take on a large store, which it fills first (REQUESTS= SERIES= MINUTES= ROUNDS= DATA=)
+	@REQUESTS="$(REQUESTS)" SERIES="$(SERIES)" MINUTES="$(MINUTES)" ROUNDS="$(ROUNDS)" DATA="$(DATA)" \
+		$(TIMED) "questions" cargo bench --quiet -p gatelens-ingest --bench queries
 
 .PHONY: attack
 attack: doctor ## What a sender can do to the service: memory, time, and what an innocent sender sees (ATTACK=bounds)

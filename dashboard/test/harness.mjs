@@ -25,6 +25,8 @@ export function check(name, { path = '/', mode = 'data', complains = false, prep
     } finally {
       clearTimeout(watch);
       mock.mode = 'data';
+      // An answer that a test holds back may come when the test has ended, and then nobody is there to get it.
+      await page.unrouteAll({ behavior: 'ignoreErrors' });
       await page.context().close();
       await mock.close();
     }

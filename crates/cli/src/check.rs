@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// Files to check; `-` is the standard input. A file that carries no plugin is a note if another file carries one.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Take warnings for errors.
+    #[arg(long)]
+    strict: bool,
     /// The form of the output.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
@@ -41,7 +44,8 @@ enum Format {
     Json,
 }
 
-/// Checks all files. 0 when nothing would be refused, 1 when something would be, 2 when a file cannot be read.
+/// Checks all files. 0 when nothing would be refused, 1 when something would be, 2 when a file cannot be read. With
+/// `--strict` it is 1 for a warning, too.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let mut texts = Vec::new();
     for file in &arguments.files {
@@ -63,6 +67,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             }
         }
     }
+    if arguments.strict {
+        let problems = reports.iter_mut().flat_map(|report| &mut report.problems);
+        for problem in problems.filter(|problem| problem.severity == Severity::Warning) {
+            problem.severity = Severity::Error;
+        }
+    }
     let shown = match arguments.format {
         Format::Text => reports.iter().map(Report::to_string).collect::<String>(),
         Format::Json => {
@@ -72,6 +82,32 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     // Ignore a closed pipe.
     let _ = io::stdout().write_all(shown.as_bytes());
     if reports.iter().all(Report::passes) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The one configuration of the plugin that a file carries, as the filter reads it.
+///
+/// # Errors
+/// Lines for people, if the file has none, if it has some that differ, or if the filter would refuse it.
+pub(crate) fn configuration(name: &str, text: &str) -> Result<String, Vec<String>> {
+    let one = |problem: Problem| vec![problem.line(name)];
+    let found = find::configurations(text).map_err(one)?;
+    let (Some(first), others) = (found.first(), found.get(1..).unwrap_or_default()) else {
+        return Err(in_gateway(text).1.iter().map(|problem| problem.line(name)).collect());
+    };
+    if let Some(other) = others.iter().find(|other| other.text() != first.text()) {
+        let message = format!(
+            "this configuration differs from the one at {}; put the one that is meant into a file of its own",
+            first.place()
+        );
+        return Err(one(Problem::error(other.place(), message)));
+    }
+    let errors: Vec<String> = first
+        .problems()
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .map(|problem| problem.line(name))
+        .collect();
+    if errors.is_empty() { Ok(first.text().to_owned()) } else { Err(errors) }
 }
 
 /// The problems of one file.

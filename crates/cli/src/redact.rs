@@ -2,17 +2,18 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use gatelens_ingest::{PreviewRequest, PreviewResponse, preview};
 use gatelens_model::Message;
 
-use crate::input;
+use crate::{check, input};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// The plugin's configuration as JSON. Only its sections `redact` and `capture` matter here.
+    /// The plugin's configuration, or any file that carries it and that `gatelens check` reads. Only its sections `redact`
+    /// and `capture` matter here.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// The message that the body belongs to.
@@ -52,15 +53,12 @@ enum Format {
 /// Shows what would be sent. 0 when the body would be sent, 1 when it would be left out or the configuration refused, 2
 /// when a file cannot be read.
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let read = |file: &Path| {
-        input::bytes(file).map_err(|error| {
-            eprintln!("gatelens: {error}");
-            ExitCode::from(2)
-        })
-    };
-    let (config, body) = match (read(&arguments.config), read(&arguments.body)) {
+    let (config, body) = match (input::text(&arguments.config), input::bytes(&arguments.body)) {
         (Ok(config), Ok(body)) => (config, body),
-        (Err(code), _) | (_, Err(code)) => return code,
+        (Err(error), _) | (_, Err(error)) => {
+            eprintln!("gatelens: {error}");
+            return ExitCode::from(2);
+        }
     };
     match see(arguments, &config, &body) {
         Ok(seen) => {
@@ -72,27 +70,31 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             let _ = io::stdout().write_all(shown.as_bytes());
             if seen.body.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
-        Err(message) => {
-            eprintln!("gatelens: {}: {message}", arguments.config.display());
+        Err(lines) => {
+            for line in lines {
+                eprintln!("gatelens: {line}");
+            }
             ExitCode::FAILURE
         }
     }
 }
 
-fn see(arguments: &Arguments, config: &[u8], body: &[u8]) -> Result<PreviewResponse, String> {
-    let config = str::from_utf8(config).map_err(|_| "the file is not UTF-8".to_owned())?;
+/// The preview, or why there is none.
+fn see(arguments: &Arguments, config: &str, body: &[u8]) -> Result<PreviewResponse, Vec<String>> {
+    let config = check::configuration(&input::name(&arguments.config), config)?;
     let message = match arguments.message {
         MessageKind::Request => Message::Request,
         MessageKind::Response => Message::Response,
     };
     let asked = PreviewRequest {
-        config,
+        config: &config,
         message,
         content_type: &arguments.content_type,
         content_encoding: &arguments.content_encoding,
         body,
     };
-    preview(&asked).map_err(|error| error.to_string())
+    // A configuration that `check` accepts is refused for nothing.
+    preview(&asked).map_err(|error| vec![error.to_string()])
 }
 
 struct Shown<'a>(&'a PreviewResponse);

@@ -397,3 +397,45 @@ fn wrong_usage_is_told_apart() {
     assert_eq!(gatelens(&[]).0, 2);
     assert_eq!(gatelens(&["/no/such/file"]).0, 2);
 }
+
+#[test]
+fn all_defects_are_named_at_once() {
+    let text = "version: 1\ningest: {cluster: c, timeot_ms: 5}\nsample:\n  rate: 7\nroutes:\n  templates: [/a, b, /c, d]\n";
+    let (status, said) = check(text);
+    let places: Vec<_> =
+        said.lines().map(|line| line.split(": ").take(3).collect::<Vec<_>>().join(" ")).collect();
+    assert_eq!(
+        places,
+        [
+            "FILE:2:22 error ingest.timeot_ms",
+            "FILE:4:3 error sample.rate",
+            "FILE:6:19 error routes.templates[1]",
+            "FILE:6:26 error routes.templates[3]",
+        ],
+        "{said}"
+    );
+    assert_eq!(status, 1);
+}
+
+#[test]
+fn a_defect_that_follows_from_another_is_not_named() {
+    let (_, said) =
+        check(r#"{"version": 1, "ingest": {"cluster": "c"}, "consumer": {"sources": [{"from": "header"}]}}"#);
+    assert!(said.contains("consumer.sources[0].from: unknown key") && said.lines().count() == 1, "{said}");
+}
+
+#[test]
+fn strict_takes_warnings_for_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("plugin.json");
+    fs::write(
+        &file,
+        r#"{"version": 1, "ingest": {"cluster": "c"}, "consumer": {"sources": [{"header": "x-consumer-id"}]}}"#,
+    )
+    .unwrap();
+    let file = file.to_str().unwrap();
+    let (status, said) = gatelens(&[file]);
+    assert!(status == 0 && said.contains(" warning: "), "{said}");
+    let (status, said) = gatelens(&["--strict", file]);
+    assert!(status == 1 && said.contains(" error: ") && !said.contains("warning"), "{said}");
+}

@@ -86,8 +86,8 @@ fn the_exit_status_tells_what_went_wrong() {
         0,
         "password=[CLIENT_REDACTED]",
     );
-    check("{", b"{}", &[], 1, "CONFIG: EOF while parsing an object (line 1, column 1)");
-    check("", b"{}", &[], 1, "CONFIG: the plugin configuration is empty");
+    check("{", b"{}", &[], 1, "CONFIG:1:1: error: EOF while parsing an object");
+    check("", b"{}", &[], 1, "CONFIG:1:1: error: no configuration of gatelens in this file");
     check(r#"{"redact": {}}"#, b"{}", &[], 1, "the key `version` is missing");
     let with = |section: &str| CONFIG.replacen("\"redact\": {", section, 1);
     check(
@@ -95,14 +95,14 @@ fn the_exit_status_tells_what_went_wrong() {
         b"{}",
         &[],
         1,
-        "CONFIG: redact.headers[0]: not a header name; use letters, digits and `-`, and `*` for any characters (line 2, column 26)",
+        "CONFIG:2:26: error: redact.headers[0]: not a header name; use letters, digits and `-`, and `*` for any characters",
     );
     check(
         &with(r#""redact": {"heders": [], "#),
         b"{}",
         &[],
         1,
-        "CONFIG: redact.heders: unknown key `heders`; did you mean `headers`? (line 2, column 14)",
+        "CONFIG:2:14: error: redact.heders: unknown key `heders`; did you mean `headers`?",
     );
     check(
         &with(r#""capture": {"max_body_bytes": 0}, "redact": {"#),
@@ -114,4 +114,30 @@ fn the_exit_status_tells_what_went_wrong() {
     check(&with(r#""routes": {"templates": [7]}, "redact": {"#), b"{}", &[], 1, "routes.templates[0]");
     check(CONFIG, b"", &["--message", "sideways"], 2, "sideways");
     check(CONFIG, b"", &["no-such-file"], 2, "");
+}
+
+#[test]
+fn the_configuration_may_be_in_the_yaml_of_a_gateway() {
+    let plugin = |rule: &str| {
+        format!(
+            "apiVersion: extensions.istio.io/v1alpha1\nkind: WasmPlugin\nmetadata: {{name: gatelens}}\nspec:\n  pluginConfig:\n    version: 1\n    ingest: {{cluster: c}}\n    redact: {{request_body: [{rule}]}}\n"
+        )
+    };
+    let body = br#"{"user": {"mail": "a"}, "total": 1}"#;
+    let (status, out, err) = redact(&plugin("$.total"), body, &[]);
+    assert!(status == 0 && out.contains(r#""total": "[CLIENT_REDACTED]""#), "{out}{err}");
+    let (status, _, err) = redact(&plugin("total"), body, &[]);
+    assert!(
+        status == 1 && err.starts_with("gatelens: CONFIG:8:29: error: redact.request_body[0]: "),
+        "{err}"
+    );
+    let two = format!("{}---\n{}", plugin("$.total"), plugin("$.user"));
+    let (status, _, err) = redact(&two, body, &[]);
+    assert!(
+        status == 1 && err.contains("CONFIG:15:5: error: this configuration differs from the one at 6:5"),
+        "{err}"
+    );
+    // A filter and a logger that have the same one are no reason to ask.
+    let twice = format!("{0}---\n{0}", plugin("$.total"));
+    assert_eq!(redact(&twice, body, &[]).0, 0);
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::{
-    Config, ConfigError, Counters, Direction, Ingest, Problem, Routes, Service, Step, bounds,
+    Config, ConfigError, Counters, Direction, Ingest, Problem, Routes, Service, Step, bounds, defects,
 };
 use crate::counters::Caps;
 use crate::export::{ExportConfig, patterns};
@@ -42,6 +42,13 @@ impl Plan {
     pub fn read(text: &str, identity: &PluginIdentity) -> Result<Self, ConfigError> {
         let config = Config::parse(text)?;
         Self::compile(config, identity).map_err(|problem| problem.locate(text))
+    }
+
+    /// All defects that [`Plan::read`] would name one after the other, in the order of their places; at most 100. A text
+    /// that is not JSON has one.
+    #[must_use]
+    pub fn defects(text: &str, identity: &PluginIdentity) -> Vec<ConfigError> {
+        defects::all(text, |text| Self::read(text, identity))
     }
 
     /// Checks every value of a configuration and compiles it, section by section.

@@ -82,6 +82,26 @@ impl EnvoyConfig {
         Ok(config)
     }
 
+    /// Puts an HTTP filter in front of all others.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] when the configuration has no HTTP filters.
+    pub fn first_http_filter(mut self, filter: Value) -> Result<Self> {
+        let filters = self.manager_mut()?.get_mut("http_filters").and_then(Value::as_array_mut);
+        filters.ok_or_else(|| Error::Unexpected("there are no HTTP filters".to_owned()))?.insert(0, filter);
+        Ok(self)
+    }
+
+    /// Replaces all access loggers by this one, which is given as its `typed_config`.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] when the configuration has no connection manager.
+    pub fn sole_access_logger(mut self, typed_config: &Value) -> Result<Self> {
+        let entries = json!([{"name": "sole", "typed_config": typed_config}]);
+        self.manager_mut()?.insert("access_log".to_owned(), entries);
+        Ok(self)
+    }
+
     /// Listens for requests on this address instead of a free port.
     ///
     /// # Errors

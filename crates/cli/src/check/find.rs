@@ -104,13 +104,25 @@ impl<'a> PluginConfig<'a> {
         }
     }
 
+    /// The text that the filter will read.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where it begins in the file.
+    pub(super) fn place(&self) -> Place {
+        self.place_in_text(Place { line: 1, column: 1 })
+    }
+
     /// Everything that the filter would refuse; if nothing, everything that may not be meant.
     pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems: Vec<Problem> = self.context_warnings.to_vec();
         match Plan::read(&self.text, &PluginIdentity::default()) {
-            Err(error) => {
-                let place = self.place_in_text(Place { line: error.line, column: error.column });
-                problems.push(Problem::error(place, error.message).about(error.path));
+            Err(_) => {
+                for error in Plan::defects(&self.text, &PluginIdentity::default()) {
+                    let place = self.place_in_text(Place { line: error.line, column: error.column });
+                    problems.push(Problem::error(place, error.message).about(error.path));
+                }
             }
             Ok(plan) => {
                 if [Message::Request, Message::Response]
@@ -174,7 +186,7 @@ impl<'a> PluginConfig<'a> {
 }
 
 /// Whether the whole file is the plugin's JSON: an object that mentions no key of a gateway.
-fn is_plugin_json(file: &str) -> bool {
+pub(super) fn is_plugin_json(file: &str) -> bool {
     let marks = ["\"vm_config\"", "\"vmConfig\"", "\"apiVersion\"", "\"static_resources\"", "\"@type\""];
     file.trim_start().starts_with('{') && !marks.iter().any(|mark| file.contains(mark))
 }

@@ -4,6 +4,13 @@ use std::fmt;
 
 use super::locate::{self, Step};
 
+/// The message about a missing key, around its name.
+const MISSING_BEFORE: &str = "the key `";
+const MISSING_BEHIND: &str = "` is missing; add it";
+
+/// Stands before the name that an unknown key probably stands for.
+const MEANT: &str = "; did you mean `";
+
 /// A refused configuration: the place of the defect, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigError {
@@ -45,6 +52,16 @@ impl Problem {
 }
 
 impl ConfigError {
+    /// The key that an object lacks, if that is the defect.
+    pub(super) fn missing_key(&self) -> Option<&str> {
+        self.message.strip_prefix(MISSING_BEFORE)?.strip_suffix(MISSING_BEHIND)
+    }
+
+    /// The name that an unknown key probably stands for.
+    pub(super) fn meant_key(&self) -> Option<&str> {
+        self.message.strip_prefix("unknown key ")?.split_once(MEANT)?.1.strip_suffix("`?")
+    }
+
     pub(super) fn empty() -> Self {
         Self {
             path: String::new(),
@@ -65,21 +82,12 @@ impl ConfigError {
         }
     }
 
-    pub(super) fn from_serde(text: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
-        let inner = error.inner();
-        if !inner.is_data() {
-            return Self::from_json(inner);
+    pub(super) fn from_serde(text: &str, error: &serde_json::Error) -> Self {
+        if !error.is_data() {
+            return Self::from_json(error);
         }
-        let mut steps: Vec<Step> = error
-            .path()
-            .iter()
-            .filter_map(|segment| match segment {
-                serde_path_to_error::Segment::Seq { index } => Some(Step::Index(*index)),
-                serde_path_to_error::Segment::Map { key } => Some(Step::Key(key.clone())),
-                _ => None,
-            })
-            .collect();
-        let mut message = without_position(&inner.to_string()).to_owned();
+        let mut steps = locate::steps_to(text, error.line(), error.column());
+        let mut message = without_position(&error.to_string()).to_owned();
         if let Some((unknown, known)) = names_of(&message, "unknown field ") {
             if steps.last() != Some(&Step::Key(unknown.clone())) {
                 steps.push(Step::Key(unknown.clone()));
@@ -88,14 +96,14 @@ impl ConfigError {
         } else if let Some((unknown, known)) = names_of(&message, "unknown variant ") {
             message = unknown_value(&unknown, &known);
         } else if let Some((missing, _)) = names_of(&message, "missing field ") {
-            message = format!("the key `{missing}` is missing; add it");
+            message = format!("{MISSING_BEFORE}{missing}{MISSING_BEHIND}");
         }
         // Serde's message about a wrong type contains the value, which here may be a credential.
         if steps == ["ingest", "headers"].map(Step::from) && message.starts_with("invalid type") {
             message = "the headers are not an object; write {\"name\": \"value\"}".to_owned();
         }
         let (line, column) = match locate::position(text, &steps) {
-            (1, 1) => (inner.line(), inner.column()),
+            (1, 1) => (error.line(), error.column()),
             found => found,
         };
         Self { path: locate::display(&steps), line, column, message }
@@ -115,7 +123,7 @@ fn names_of(message: &str, kind: &str) -> Option<(String, Vec<String>)> {
 
 fn unknown_key(unknown: &str, known: &[String]) -> String {
     match nearest(unknown, known) {
-        Some(near) => format!("unknown key `{unknown}`; did you mean `{near}`?"),
+        Some(near) => format!("unknown key `{unknown}`{MEANT}{near}`?"),
         None => format!("unknown key `{unknown}`; expected one of {}", list(known)),
     }
 }

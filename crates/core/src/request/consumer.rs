@@ -18,6 +18,8 @@ pub use response::ResponseNames;
 pub use source::{Form, Place, Source};
 pub use text::clean_id;
 
+use std::borrow::Cow;
+
 use crate::host::Stream;
 use gatelens_redact::KeyForms;
 
@@ -44,9 +46,9 @@ pub struct ConsumerPlan {
 
 /// The caller of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct Identity<'a> {
     /// Trimmed, 1 to [`MAX_CONSUMER_CHARS`] characters; [`ANONYMOUS`] when no source has a value.
-    pub id: String,
+    pub id: Cow<'a, str>,
     /// Whether the source that named it is trusted.
     pub trusted: bool,
 }
@@ -68,7 +70,7 @@ pub struct Sighting<'a, S: Stream> {
 
 impl ConsumerPlan {
     /// The caller: that of the first source with a value.
-    pub fn identify<S: Stream>(&self, request: &Sighting<'_, S>) -> Identity {
+    pub fn identify<'a, S: Stream>(&self, request: &Sighting<'a, S>) -> Identity<'a> {
         self.sources
             .iter()
             .find_map(|source| {

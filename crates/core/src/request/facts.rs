@@ -61,7 +61,7 @@ enum CodeDetails<B> {
 #[derive(Clone, Debug)]
 pub struct Facts<'a> {
     /// The consumer.
-    pub consumer: Identity,
+    pub consumer: Identity<'a>,
     /// The consumer's name and group.
     pub consumer_label: Label,
     /// From the closed list.
@@ -153,7 +153,7 @@ impl<S: Stream> FinishedRequest<S> {
     /// request. The host is asked only about a gRPC call, or where a source of the consumer needs it.
     pub fn facts<'a>(
         &'a self,
-        host: &S,
+        host: &'a S,
         plan: &'a RequestPlan,
         learned: Option<&Patterns>,
     ) -> Option<Facts<'a>> {

@@ -12,6 +12,7 @@ use crate::json::eight;
 use crate::rules::{Hits, RuleId, RuleRegistry};
 use crate::work;
 use formats::{FORMATS, Format};
+use gatelens_model::order;
 
 /// Length of the shortest key, bytes.
 pub(super) const SHORTEST: usize = 16;
@@ -77,7 +78,7 @@ impl KeyFormats {
             formats.push((window, format, anchor, rule));
         }
         // Forms with the same bytes keep their order.
-        formats.sort_by_key(|(window, ..)| *window);
+        order::sort_by_key(&mut formats, |(window, ..)| *window);
         Self { formats, anchors }
     }
 

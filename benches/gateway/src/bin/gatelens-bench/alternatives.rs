@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use gatelens_testkit::{EnvoyConfig, Error, Result};
+use gatelens_testkit::{EnvoyConfig, Result};
 use serde_json::{Map, Value, json};
-
-const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
 
 /// The fields of the request log by Envoy's operators. What only gatelens has is missing: the consumer's identity, the route's
 /// template, redaction, and counts.
@@ -60,18 +58,15 @@ end
 /// One JSON line per request to a file.
 ///
 /// # Errors
-/// [`Error::Unexpected`] when the configuration has no connection manager.
+/// [`Error::Unexpected`](gatelens_testkit::Error::Unexpected) when the configuration has no connection manager.
 pub(crate) fn json_access_log(config: EnvoyConfig, file: &Path) -> Result<EnvoyConfig> {
     let fields: Map<String, Value> =
         FIELDS.iter().map(|(name, operator)| ((*name).to_owned(), json!(operator))).collect();
-    access_log(
-        config,
-        &json!({
+    config.sole_access_logger(&json!({
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog",
             "path": file,
             "log_format": {"json_format": fields},
-        }),
-    )
+    }))
 }
 
 /// One OpenTelemetry log record per request, in batches, to the cluster of the ingest: by HTTP, as gatelens sends.
@@ -83,17 +78,14 @@ pub(crate) fn otlp_access_log(config: EnvoyConfig) -> Result<EnvoyConfig> {
         .iter()
         .map(|(name, operator)| json!({"key": name, "value": {"string_value": operator}}))
         .collect();
-    access_log(
-        config,
-        &json!({
+    config.sole_access_logger(&json!({
             "@type": "type.googleapis.com/envoy.extensions.access_loggers.open_telemetry.v3.OpenTelemetryAccessLogConfig",
             "log_name": "bench",
             "http_service": {
                 "http_uri": {"uri": "http://127.0.0.1/v1/logs", "cluster": "gatelens_ingest", "timeout": "2s"},
             },
             "attributes": {"values": attributes},
-        }),
-    )
+    }))
 }
 
 /// The Lua filter, with a script that reads what gatelens reads.
@@ -101,31 +93,11 @@ pub(crate) fn otlp_access_log(config: EnvoyConfig) -> Result<EnvoyConfig> {
 /// # Errors
 /// As [`json_access_log`].
 pub(crate) fn lua(config: EnvoyConfig) -> Result<EnvoyConfig> {
-    let filter = json!({
+    config.first_http_filter(json!({
         "name": "envoy.filters.http.lua",
         "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
             "default_source_code": {"inline_string": LUA},
         },
-    });
-    let mut placed = false;
-    let config = config.edit(|bootstrap| {
-        let filters = bootstrap.pointer_mut(&format!("{MANAGER}/http_filters")).and_then(Value::as_array_mut);
-        if let Some(filters) = filters {
-            filters.insert(0, filter);
-            placed = true;
-        }
-    });
-    if placed { Ok(config) } else { Err(Error::Unexpected("there are no HTTP filters".to_owned())) }
-}
-
-fn access_log(config: EnvoyConfig, logger: &Value) -> Result<EnvoyConfig> {
-    let mut placed = false;
-    let config = config.edit(|bootstrap| {
-        if let Some(manager) = bootstrap.pointer_mut(MANAGER).and_then(Value::as_object_mut) {
-            manager.insert("access_log".to_owned(), json!([{"name": "bench", "typed_config": logger}]));
-            placed = true;
-        }
-    });
-    if placed { Ok(config) } else { Err(Error::Unexpected("there is no connection manager".to_owned())) }
+    }))
 }

@@ -15,7 +15,8 @@ const FOOT: f64 = 30.0;
 /// All comparisons below each other on one scale, readable on light and on dark paper.
 pub(crate) fn svg(comparisons: &[Comparison]) -> String {
     let ratios = comparisons.iter().flat_map(bars).filter_map(|row| row.ratio);
-    let most = ratios.map(|ratio| ratio.high).fold(1.0, f64::max);
+    let ends = ratios.map(|ratio| if ratio.has_interval() { ratio.high } else { ratio.value });
+    let most = ends.fold(1.0, f64::max);
     let scale = (WIDTH - NAMES - FIGURES) / most;
     let rows: usize = comparisons.iter().map(|each| bars(each).count()).sum();
     let height = HEAD.mul_add(comparisons.len() as f64, STEP * rows as f64) + FOOT;
@@ -57,7 +58,8 @@ fn bars(comparison: &Comparison) -> impl Iterator<Item = &Row> {
 fn bar(text: &mut String, row: &Row, class: &str, scale: f64, y: f64) -> f64 {
     let Some(ratio) = row.ratio else { return y };
     let (middle, indent) = (y + BAR / 2.0, if row.name.starts_with('…') { 14.0 } else { 0.0 });
-    let [value, low, high] = [ratio.value, ratio.low, ratio.high].map(|end| end.max(0.0) * scale);
+    let (low, high) = if ratio.has_interval() { (ratio.low, ratio.high) } else { (ratio.value, ratio.value) };
+    let [value, low, high] = [ratio.value, low, high].map(|end| end.max(0.0) * scale);
     let _ = writeln!(
         text,
         "<text x=\"{indent}\" y=\"{:.1}\">{}</text><rect class=\"{class}\" x=\"{NAMES}\" y=\"{y:.1}\" width=\"{value:.1}\" height=\"{BAR}\"/>\

@@ -8,9 +8,10 @@ use gatelens_testkit::Result;
 
 use crate::gateway::Gateway;
 use crate::h2load::{self, Fixed, Protocol};
+use crate::pace::Pace;
 use crate::rounds::Bench;
-use crate::stats::{Estimate, median, quantile, ratio, typical};
-use crate::table::around;
+use crate::stats::{median, quantile, ratio, typical};
+use crate::table::{around, around_ratio};
 
 /// Envoy's own answers: with an upstream, load and upstream together would need more than Envoy.
 const PATH: &str = "/direct/items/1?bytes=512";
@@ -29,44 +30,57 @@ struct Figures {
     p99: Vec<f64>,
 }
 
+/// One protocol.
+struct Run {
+    protocol: Protocol,
+    /// Requests per second in the measurement of latency.
+    half: f64,
+    figures: Vec<Figures>,
+}
+
 /// Saturation and latency over both protocols, with the first gateway as the base line. All gateways are sent the same rate: half
 /// of what the slowest manages.
 ///
 /// # Errors
 /// Where a request fails.
 pub(crate) fn measure(bench: &Bench<'_>, gateways: &[Gateway]) -> Result<String> {
-    let tables = [Protocol::Http1, Protocol::Http2].map(|protocol| over(bench, gateways, protocol));
-    Ok(tables.into_iter().collect::<Result<Vec<_>>>()?.join("\n"))
-}
-
-fn over(bench: &Bench<'_>, gateways: &[Gateway], protocol: Protocol) -> Result<String> {
-    let saturate = |gateway: &Gateway| {
-        thread::sleep(PAUSE);
-        h2load::saturate(gateway.envoy.address(), protocol, PATH, SECONDS, bench.connections)
-    };
-    eprintln!("{}: warming up …", protocol.name());
-    let first = gateways.iter().map(saturate).collect::<Result<Vec<_>>>()?;
-    let half = first.iter().copied().fold(f64::INFINITY, f64::min) / 2.0;
     let log = std::env::temp_dir().join(format!("gatelens-bench-{}.log", std::process::id()));
-    let load = Fixed { rate: half, seconds: SECONDS, connections: bench.connections, log: &log };
-    let mut figures: Vec<Figures> = gateways.iter().map(|_| Figures::default()).collect();
-    for round in 0..bench.rounds {
-        eprintln!("{}: round {} of {} …", protocol.name(), round + 1, bench.rounds);
-        for turn in 0..gateways.len() {
-            let index = (round + turn) % gateways.len();
-            let (gateway, figures) = (&gateways[index], &mut figures[index]);
-            figures.rate.push(saturate(gateway)?);
-            thread::sleep(PAUSE);
-            let durations = h2load::durations(gateway.envoy.address(), protocol, PATH, &load)?;
-            figures.p50.push(quantile(&durations, 0.5));
-            figures.p99.push(quantile(&durations, 0.99));
-            gateway.drain_bodies()?;
-        }
+    let mut runs = Vec::new();
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        eprintln!("{}: warming up …", protocol.name());
+        let rates = gateways.iter().map(|gateway| saturate(bench, gateway, protocol));
+        let slowest = rates.collect::<Result<Vec<_>>>()?.into_iter().fold(f64::INFINITY, f64::min);
+        let figures = gateways.iter().map(|_| Figures::default()).collect();
+        runs.push(Run { protocol, half: slowest / 2.0, figures });
     }
-    Ok(render(protocol, half, gateways, &figures))
+    let mut pace = Pace::start(bench);
+    let mut round = 0;
+    while pace.another(|| bench.end.is_some()) {
+        for run in &mut runs {
+            let load = Fixed { rate: run.half, seconds: SECONDS, connections: bench.connections, log: &log };
+            for turn in 0..gateways.len() {
+                let index = (round + turn) % gateways.len();
+                let (gateway, figures) = (&gateways[index], &mut run.figures[index]);
+                figures.rate.push(saturate(bench, gateway, run.protocol)?);
+                thread::sleep(PAUSE);
+                let durations = h2load::durations(gateway.envoy.address(), run.protocol, PATH, &load)?;
+                figures.p50.push(quantile(&durations, 0.5));
+                figures.p99.push(quantile(&durations, 0.99));
+                gateway.drain_bodies()?;
+            }
+        }
+        round += 1;
+    }
+    let tables: Vec<String> = runs.iter().map(|run| render(run, gateways)).collect();
+    Ok(tables.join("\n") + &format!("{round} rounds of {SECONDS} s each.\n"))
 }
 
-fn render(protocol: Protocol, half: f64, gateways: &[Gateway], figures: &[Figures]) -> String {
+fn saturate(bench: &Bench<'_>, gateway: &Gateway, protocol: Protocol) -> Result<f64> {
+    thread::sleep(PAUSE);
+    h2load::saturate(gateway.envoy.address(), protocol, PATH, SECONDS, bench.connections)
+}
+
+fn render(Run { protocol, half, figures }: &Run, gateways: &[Gateway]) -> String {
     let mut text = format!(
         "{:<28}{:>12}{:>22}{:>26}{:>28}\n",
         protocol.name(),
@@ -77,13 +91,12 @@ fn render(protocol: Protocol, half: f64, gateways: &[Gateway], figures: &[Figure
     );
     for (gateway, row) in gateways.iter().zip(figures) {
         let share = figures.first().map(|base| ratio(&row.rate, &base.rate));
-        let share = share.map(|Estimate { value, low, high }| format!("{value:.2} ({low:.2} … {high:.2})"));
         let _ = writeln!(
             text,
             "{:<28}{:>12.0}{:>22}{:>26}{:>28}",
             gateway.name,
             median(&row.rate),
-            share.unwrap_or_default(),
+            share.map(around_ratio).unwrap_or_default(),
             around(typical(&row.p50)),
             around(typical(&row.p99)),
         );

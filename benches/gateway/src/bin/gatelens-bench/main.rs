@@ -11,16 +11,20 @@ mod gateway;
 mod h2load;
 mod latency;
 mod load;
+mod neighbours;
+mod pace;
 mod profile;
 mod report;
 mod rounds;
 mod stats;
 mod table;
 mod tables;
+mod targets;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::{Parser, ValueEnum};
 use gatelens_demo::shop;
@@ -44,9 +48,12 @@ struct Options {
     /// Rounds go on until no ratio is more uncertain than this, percent of the ratio
     #[arg(long, env = "PRECISION", default_value_t = 10.0)]
     precision: f64,
-    /// Measured rounds at the most
-    #[arg(long, env = "MOST_ROUNDS", default_value_t = 40)]
-    most_rounds: usize,
+    /// Measured rounds at the most; 40 without a limit of time, 1,000 with one
+    #[arg(long, env = "MOST_ROUNDS")]
+    most_rounds: Option<usize>,
+    /// Minutes for all tables together: each gets a share, and ends with what it has
+    #[arg(long, env = "MINUTES")]
+    minutes: Option<f64>,
     /// Requests per variant, kind and round; half as many, or fewer, where there are bodies
     #[arg(long, env = "REQUESTS", default_value_t = 4_000)]
     requests: usize,
@@ -75,8 +82,40 @@ enum Table {
     Modules,
     /// Requests per second at saturation, and durations at half of that; needs h2load
     Latency,
+    /// Small requests beside uploads of 1 MB that are captured and redacted
+    Neighbours,
     /// Where the CPU time of a request goes: Envoy, Wasm, kernel, libc; needs perf
     Profile,
+}
+
+impl Table {
+    fn title(self) -> &'static str {
+        match self {
+            Self::Alternatives => "Beside what Envoy offers",
+            Self::Requests => "Requests without bodies",
+            Self::Bodies => "Bodies",
+            Self::Sizes => "Bodies by size",
+            Self::Modules => "Two modules",
+            Self::Latency => "Throughput and latency",
+            Self::Neighbours => "Small requests beside large bodies",
+            Self::Profile => "Where the time goes",
+        }
+    }
+
+    /// The name in `TABLES`.
+    fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// The share of the time that it gets beside others.
+    fn weight(self) -> f64 {
+        match self {
+            Self::Alternatives => 8.0,
+            Self::Bodies | Self::Sizes => 4.0,
+            Self::Requests | Self::Latency => 3.0,
+            Self::Neighbours | Self::Profile | Self::Modules => 2.0,
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -96,33 +135,47 @@ fn run(options: &Options) -> Result<()> {
     cpus.keep_off()?;
     // The shop, because some loads measure its answers' bodies.
     let upstream = Upstream::start_with((Ipv4Addr::LOCALHOST, 0).into(), shop::answer)?;
+    let begun = Instant::now();
+    let end = options.minutes.map(|minutes| begun + Duration::from_secs_f64(minutes.max(0.0) * 60.0));
+    let most_rounds = options.most_rounds.unwrap_or(if end.is_some() { 1_000 } else { 40 });
     let bench = Bench {
         rounds: options.rounds,
-        most_rounds: options.most_rounds.max(options.rounds),
+        most_rounds: most_rounds.max(options.rounds),
         precision: options.precision / 100.0,
+        end,
         connections: options.connections,
         upstream: upstream.address(),
         baseline: options.baseline.as_deref(),
         cpus: &cpus,
     };
-    let (mut report, requests) = (Report::default(), options.requests);
-    for table in &options.tables {
-        match table {
-            Table::Alternatives => {
-                report.compare("Beside what Envoy offers", tables::alternatives(&bench, requests)?);
-            }
-            Table::Requests => report.compare("Requests without bodies", tables::requests(&bench, requests)?),
-            Table::Bodies => report.compare("Bodies", tables::bodies(&bench, requests / 2)?),
-            Table::Sizes => report.add("Bodies by size", &tables::sizes(&bench, requests / 2)?),
-            Table::Modules => report.add("Two modules", &tables::modules(&bench, requests)?),
-            Table::Latency => report.add("Throughput and latency", &tables::latency(&bench)?),
-            Table::Profile => report.add("Where the time goes", &tables::profile(&bench, requests * 4)?),
+    println!("CPU time of the Envoy process per request, medians (95 % intervals). {cpus}.");
+    let mut report = Report::new(bench.precision);
+    for (index, table) in options.tables.iter().enumerate() {
+        let weights: Vec<f64> = options.tables.iter().skip(index).map(|table| table.weight()).collect();
+        let bench = Bench { end: end.map(|end| pace::end_of_first(&weights, end)), ..bench };
+        if let Err(error) = measure(*table, &bench, options.requests, &mut report) {
+            eprintln!("gatelens-bench: {}: {error}", table.name());
+            report.miss(*table, &error);
+        }
+        // After each table, so that an interrupted run leaves what it has.
+        if let Some(directory) = &options.report {
+            let setting = format!("{cpus}. Measured in {} minutes.", (begun.elapsed().as_secs() + 30) / 60);
+            report.write(directory, &setting)?;
         }
     }
-    let setting = format!("{cpus}. {} rounds or more.", options.rounds);
-    println!("CPU time of the Envoy process per request, medians (95 % intervals). {setting}");
-    match &options.report {
-        Some(directory) => report.write(directory, &setting),
-        None => Ok(()),
+    report.complete()
+}
+
+fn measure(table: Table, bench: &Bench<'_>, requests: usize, report: &mut Report) -> Result<()> {
+    match table {
+        Table::Alternatives => report.compare(table, tables::alternatives(bench, requests)?),
+        Table::Requests => report.compare(table, tables::requests(bench, requests)?),
+        Table::Bodies => report.compare(table, tables::bodies(bench, requests / 2)?),
+        Table::Sizes => report.add(table, &tables::sizes(bench, requests / 2)?),
+        Table::Modules => report.add(table, &tables::modules(bench, requests)?),
+        Table::Latency => report.add(table, &tables::latency(bench)?),
+        Table::Neighbours => report.add(table, &tables::neighbours(bench)?),
+        Table::Profile => report.add(table, &tables::profile(bench, requests * 4)?),
     }
+    Ok(())
 }

@@ -10,7 +10,10 @@ use gatelens_testkit::{Error, Result};
 
 use crate::gateway::Gateway;
 use crate::load::Load;
+use crate::pace::Pace;
 use crate::rounds::Bench;
+use crate::stats::typical;
+use crate::table::around;
 
 /// Samples per second. Not a divisor of the timers of anything else.
 const FREQUENCY: &str = "1999";
@@ -30,27 +33,36 @@ pub(crate) fn measure(bench: &Bench<'_>, gateways: &mut [Gateway], load: &Load) 
         load.run(gateway.envoy.address(), bench.connections)?;
     }
     let mut sums = vec![[0.0; PARTS.len()]; gateways.len()];
-    for round in 0..bench.rounds {
-        eprintln!("round {} of {} …", round + 1, bench.rounds);
-        for (gateway, sums) in gateways.iter_mut().zip(&mut sums) {
+    let mut totals: Vec<Vec<f64>> = vec![Vec::new(); gateways.len()];
+    let mut pace = Pace::start(bench);
+    let mut rounds = 0.0;
+    while pace.another(|| bench.end.is_some()) {
+        rounds += 1.0;
+        for ((gateway, sums), totals) in gateways.iter_mut().zip(&mut sums).zip(&mut totals) {
             let parts = sampled(bench, gateway, load)?;
-            sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part / bench.rounds as f64);
+            totals.push(parts.iter().sum());
+            sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
         }
     }
-    let mut text = format!("{:<28}{:>8}", "µs per request", "all");
+    sums.iter_mut().flatten().for_each(|sum| *sum /= rounds);
+    let mut text = format!("{:<28}{:>22}", "µs per request", "all");
     for part in PARTS {
         let _ = write!(text, "{part:>16}");
     }
     text.push('\n');
     let base = sums.first().copied().unwrap_or_default();
-    for (gateway, parts) in gateways.iter().zip(&sums) {
-        let _ = write!(text, "{:<28}{:>8.1}", gateway.name, parts.iter().sum::<f64>());
+    for ((gateway, parts), totals) in gateways.iter().zip(&sums).zip(&totals) {
+        let _ = write!(text, "{:<28}{:>22}", gateway.name, around(typical(totals)));
         for (part, base) in parts.iter().zip(base) {
             let _ = write!(text, "{:>16}", format!("{part:.1} ({:+.1})", part - base));
         }
         text.push('\n');
     }
-    text.push_str("In brackets: more than without a filter.\n");
+    let _ = writeln!(
+        text,
+        "{rounds} rounds of {} requests. In brackets behind a part: more than without a filter.",
+        load.requests
+    );
     Ok(text)
 }
 

@@ -3,7 +3,10 @@
 /// Draws of the bootstrap. More do not move an interval by what is printed of it.
 const DRAWS: usize = 2_000;
 
-/// A figure with the interval that holds it with 95 % confidence.
+/// Fewer rounds have no interval.
+const LEAST_ROUNDS: usize = 3;
+
+/// A figure with the interval that holds it with 95 % confidence: endless where too few rounds were measured.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Estimate {
     pub(crate) value: f64,
@@ -12,6 +15,11 @@ pub(crate) struct Estimate {
 }
 
 impl Estimate {
+    /// Whether enough rounds were measured.
+    pub(crate) fn has_interval(&self) -> bool {
+        (self.high - self.low).is_finite()
+    }
+
     /// Half the width of the interval, as a share of the figure.
     pub(crate) fn uncertainty(&self) -> f64 {
         (self.high - self.low) / 2.0 / self.value.abs()
@@ -20,27 +28,43 @@ impl Estimate {
 
 /// The ratio of two medians whose figures belong together by round. A round in which one of them was disturbed moves neither
 /// median far, unlike a median of ratios. The interval is that of a bootstrap over the rounds.
+///
+/// A round in which one of them was not measured has NaN there, and does not count.
 pub(crate) fn ratio(column: &[f64], yardstick: &[f64]) -> Estimate {
-    estimate(column.len().min(yardstick.len()), |rounds| {
-        let pick = |series: &[f64]| rounds.iter().filter_map(|round| series.get(*round).copied()).collect();
-        let (above, below): (Vec<f64>, Vec<f64>) = (pick(column), pick(yardstick));
+    let pairs = column.iter().copied().zip(yardstick.iter().copied());
+    let pairs: Vec<(f64, f64)> = pairs.filter(|(above, below)| (above - below).is_finite()).collect();
+    estimate(&pairs, |drawn| {
+        let (above, below): (Vec<f64>, Vec<f64>) = drawn.iter().map(|pair| **pair).unzip();
         median(&above) / median(&below)
     })
 }
 
-/// The median of a series.
+/// The median of a series, in which NaN stands for a round without a figure.
 pub(crate) fn typical(series: &[f64]) -> Estimate {
-    estimate(series.len(), |rounds| {
-        median(&rounds.iter().filter_map(|round| series.get(*round).copied()).collect::<Vec<_>>())
+    let known: Vec<f64> = series.iter().copied().filter(|value| value.is_finite()).collect();
+    estimate(&known, |drawn| median(&drawn.iter().map(|value| **value).collect::<Vec<_>>()))
+}
+
+/// A quantile of all values of all rounds.
+pub(crate) fn pooled(rounds: &[Vec<f64>], share: f64) -> Estimate {
+    estimate(rounds, |drawn| {
+        let mut values: Vec<f64> = drawn.iter().flat_map(|round| round.iter().copied()).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        quantile(&values, share)
     })
 }
 
 /// A figure of all rounds, with the interval of the same figure over rounds that are drawn with repetition.
-fn estimate(rounds: usize, figure: impl Fn(&[usize]) -> f64) -> Estimate {
-    let all: Vec<usize> = (0..rounds).collect();
+fn estimate<T>(rounds: &[T], figure: impl Fn(&[&T]) -> f64) -> Estimate {
+    let all: Vec<&T> = rounds.iter().collect();
+    if all.len() < LEAST_ROUNDS {
+        return Estimate { value: figure(&all), low: f64::NEG_INFINITY, high: f64::INFINITY };
+    }
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut drawn: Vec<f64> = (0..DRAWS)
-        .map(|_| figure(&all.iter().map(|_| random.below(rounds)).collect::<Vec<_>>()))
+        .map(|_| {
+            figure(&all.iter().filter_map(|_| rounds.get(random.below(rounds.len()))).collect::<Vec<_>>())
+        })
         .filter(|value| value.is_finite())
         .collect();
     drawn.sort_by(f64::total_cmp);
@@ -106,6 +130,27 @@ mod tests {
     fn steady_figures_have_no_interval() {
         assert_eq!(typical(&[4.0; 9]), Estimate { value: 4.0, low: 4.0, high: 4.0 });
         assert!(typical(&[]).value.is_nan());
+    }
+
+    #[test]
+    fn a_round_that_was_left_out_does_not_count() {
+        let all = ratio(&[20.0, f64::NAN, 22.0, 20.0], &[10.0, 99.0, 10.0, 10.0]);
+        assert_eq!(all, ratio(&[20.0, 22.0, 20.0], &[10.0, 10.0, 10.0]));
+        assert_eq!(typical(&[4.0, f64::NAN]), typical(&[4.0]));
+    }
+
+    #[test]
+    fn values_of_all_rounds_make_one_quantile() {
+        let rounds = [vec![1.0; 99], vec![1.0; 98], vec![7.0]];
+        let (p50, p99) = (pooled(&rounds, 0.5), pooled(&rounds, 0.999));
+        assert_eq!((p50.value, p99.value, p99.high), (1.0, 7.0, 7.0));
+    }
+
+    #[test]
+    fn few_rounds_have_no_interval() {
+        let one = ratio(&[20.0, 21.0], &[10.0, 10.0]);
+        assert_eq!((one.value, one.low, one.high), (2.05, f64::NEG_INFINITY, f64::INFINITY));
+        assert!(one.uncertainty() > 1.0);
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Comparison {
         let rows =
             names.iter().zip(costs).zip(&added).enumerate().map(|(index, ((name, cost), extra))| Row {
                 name: (*name).to_owned(),
-                micros: median(&cost.micros),
+                micros: typical(&cost.micros).value,
                 added: (index > 0).then(|| typical(extra)),
                 ratio: added.get(1).filter(|_| index > 0).map(|yardstick| ratio(extra, yardstick)),
                 bodies: cost.bodies,
@@ -41,21 +41,29 @@ impl Comparison {
         Self { load: load.to_owned(), rows: rows.collect() }
     }
 
-    /// Half the width of the widest interval of a ratio, as a share of the ratio.
-    pub(crate) fn uncertainty(&self) -> f64 {
-        let ratios = self.rows.iter().skip(2).filter_map(|row| row.ratio);
-        ratios.map(|ratio| ratio.uncertainty()).fold(0.0, f64::max)
+    /// The rows by their full names: one that begins with "…" belongs to the last one that does not.
+    pub(crate) fn named_rows(&self) -> impl Iterator<Item = (String, &Row)> {
+        let mut head = "";
+        self.rows.iter().map(move |row| match row.name.starts_with('…') {
+            true => (format!("{head} {}", row.name), row),
+            false => {
+                head = &row.name;
+                (row.name.clone(), row)
+            }
+        })
     }
 
-    /// As a table for people. Where bodies were captured, their number per request stands last.
-    pub(crate) fn render(&self) -> String {
+    /// As a table for people. Where bodies were captured, their number per request stands last. A ratio that is more uncertain
+    /// than `precision` is marked.
+    pub(crate) fn render(&self, precision: f64) -> String {
         let bodies = self.rows.iter().any(|row| row.bodies > 0.0);
         let mut text = format!("{:<36}{:>8}{:>24}{:>22}", self.load, "µs", "added µs", "÷ no-op filter");
         text.push_str(if bodies { "   bodies\n" } else { "\n" });
         for row in &self.rows {
             let _ = write!(text, "{:<36}{:>8.1}", row.name, row.micros);
             if let (Some(added), Some(ratio)) = (row.added, row.ratio) {
-                let _ = write!(text, "{:>24}{:>22}", around(added), around(ratio));
+                let mark = if ratio.uncertainty() <= precision { ' ' } else { '~' };
+                let _ = write!(text, "{:>24}{:>21}{mark}", around(added), around_ratio(ratio));
                 if bodies {
                     let _ = write!(text, "{:>9.2}", row.bodies);
                 }
@@ -75,7 +83,7 @@ pub(crate) fn render_speeds(load: &str, names: &[&str], costs: &[Cost], body_byt
     for (index, name) in names.iter().enumerate() {
         let added = if index < UNCAPTURED { &over_none } else { &over_idle };
         let (Some(cost), Some(extra)) = (costs.get(index), added.get(index)) else { continue };
-        let _ = write!(text, "{name:<36}{:>8.1}", median(&cost.micros));
+        let _ = write!(text, "{name:<36}{:>8.1}", typical(&cost.micros).value);
         if index > 0 {
             let speeds: Vec<f64> = extra.iter().map(|micros| body_bytes / micros).collect();
             let speeds = if index < UNCAPTURED { String::new() } else { around(typical(&speeds)) };
@@ -116,8 +124,21 @@ fn added(costs: &[Cost], base: usize) -> Vec<Vec<f64>> {
     costs.iter().map(less).collect()
 }
 
+/// A ratio with its interval.
+pub(crate) fn around_ratio(estimate: Estimate) -> String {
+    let Estimate { value, low, high } = estimate;
+    if !estimate.has_interval() {
+        return format!("{value:.2} (…)");
+    }
+    format!("{value:.2} ({low:.2} … {high:.2})")
+}
+
 /// A figure with its interval.
-pub(crate) fn around(Estimate { value, low, high }: Estimate) -> String {
+pub(crate) fn around(estimate: Estimate) -> String {
+    let Estimate { value, low, high } = estimate;
+    if !estimate.has_interval() {
+        return format!("{value:.1} (…)");
+    }
     format!("{value:.1} ({low:.1} … {high:.1})")
 }
 
@@ -139,21 +160,21 @@ mod tests {
         let mut costs =
             costs([[10.0, 20.0, 30.0], [14.0, 24.0, 34.0], [22.0, 28.0, 42.0], [23.0, 30.0, 42.0]]);
         let names = ["none", "no-op", "ours", "captured"];
-        let text = lines(&Comparison::new("proxied", &names, &costs).render());
+        let text = lines(&Comparison::new("proxied", &names, &costs).render(0.1));
         assert_eq!(
             text,
             [
                 "proxied µs added µs ÷ no-op filter",
                 "none 20.0",
-                "no-op 24.0 4.0 (4.0 … 4.0) 1.0 (1.0 … 1.0)",
-                "ours 28.0 12.0 (8.0 … 12.0) 3.0 (2.0 … 3.0)",
-                "captured 30.0 12.0 (10.0 … 13.0) 3.0 (2.5 … 3.2)",
+                "no-op 24.0 4.0 (4.0 … 4.0) 1.00 (1.00 … 1.00)",
+                "ours 28.0 12.0 (8.0 … 12.0) 3.00 (2.00 … 3.00)~",
+                "captured 30.0 12.0 (10.0 … 13.0) 3.00 (2.50 … 3.25)~",
             ]
         );
         costs[3].bodies = 2.0;
         assert_eq!(
-            lines(&Comparison::new("proxied", &names, &costs).render())[4],
-            "captured 30.0 12.0 (10.0 … 13.0) 3.0 (2.5 … 3.2) 2.00"
+            lines(&Comparison::new("proxied", &names, &costs).render(0.1))[4],
+            "captured 30.0 12.0 (10.0 … 13.0) 3.00 (2.50 … 3.25)~ 2.00"
         );
     }
 
@@ -168,10 +189,16 @@ mod tests {
     }
 
     #[test]
-    fn the_widest_interval_decides_how_sure_a_comparison_is() {
-        let steady = costs([[10.0; 3], [20.0; 3], [30.0; 3], [30.0; 3]]);
-        assert_eq!(Comparison::new("", &["none", "no-op", "a", "b"], &steady).uncertainty(), 0.0);
-        let shaken = costs([[10.0; 3], [20.0; 3], [30.0; 3], [30.0, 20.0, 40.0]]);
-        assert!(Comparison::new("", &["none", "no-op", "a", "b"], &shaken).uncertainty() > 0.2);
+    fn a_round_that_left_a_variant_out_is_no_figure_of_it() {
+        let mut costs =
+            costs([[10.0, 10.0, 10.0], [14.0, 14.0, 14.0], [22.0, 22.0, 22.0], [18.0, f64::NAN, 18.0]]);
+        for (cost, last) in costs.iter_mut().zip([10.0, 14.0, 22.0, 18.0]) {
+            cost.micros.push(last);
+        }
+        let names = ["none", "no-op", "ours", "… less"];
+        let comparison = Comparison::new("proxied", &names, &costs);
+        assert_eq!(lines(&comparison.render(0.1))[4], "… less 18.0 8.0 (8.0 … 8.0) 2.00 (2.00 … 2.00)");
+        let named: Vec<String> = comparison.named_rows().map(|(name, _)| name).collect();
+        assert_eq!(named, ["none", "no-op", "ours", "ours … less"]);
     }
 }

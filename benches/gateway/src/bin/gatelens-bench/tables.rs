@@ -9,7 +9,7 @@ use crate::gateway::{Gateway, with_sample, with_sections, without_body_callbacks
 use crate::load::Load;
 use crate::rounds::{Bench, Cost, measure};
 use crate::table::{self, Comparison};
-use crate::{latency, profile};
+use crate::{latency, neighbours, profile, targets};
 
 /// Bytes sent per variant and round in the table of sizes, where the number of requests allows.
 const SIZE_BYTES: usize = 8_000_000;
@@ -68,7 +68,7 @@ pub(crate) fn alternatives(bench: &Bench<'_>, requests: usize) -> Result<Vec<Com
     let mut gateways = start(bench, variants)?;
     let loads = [
         Load::get("HTTP/1.1, direct response", "/direct/items/", requests),
-        Load::get("HTTP/1.1, proxied", "/v1/items/", requests),
+        Load::get(targets::PROXIED, "/v1/items/", requests),
         Load::http2("HTTP/2, direct response", "/direct/items/", requests),
         Load::http2("HTTP/2, proxied", "/v1/items/", requests),
     ];
@@ -84,6 +84,25 @@ pub(crate) fn alternatives(bench: &Bench<'_>, requests: usize) -> Result<Vec<Com
 /// As [`alternatives`].
 pub(crate) fn latency(bench: &Bench<'_>) -> Result<String> {
     latency::measure(bench, &start(bench, plain_and_ours()?)?)
+}
+
+/// How long small requests take beside uploads whose bodies are as large as `capture.max_body_bytes` allows.
+///
+/// # Errors
+/// As [`requests`].
+pub(crate) fn neighbours(bench: &Bench<'_>) -> Result<String> {
+    let filter = EnvoyConfig::http_filter()?;
+    let capture = json!({"request_body": true, "max_body_bytes": 1_048_576});
+    let captured = with_sections(&filter, &capture, &json!({}))?;
+    let mut variants = vec![
+        ("no filter", EnvoyConfig::plain()?),
+        ("gatelens, nothing captured", filter),
+        ("… request bodies captured", captured.clone()),
+    ];
+    if let Some(module) = bench.baseline {
+        variants.push(("baseline module, captured", captured.wasm(module)));
+    }
+    neighbours::measure(bench, &start(bench, variants)?)
 }
 
 /// Where the CPU time of a request goes.
@@ -133,7 +152,7 @@ pub(crate) fn bodies(bench: &Bench<'_>, requests: usize) -> Result<Vec<Compariso
         variants.push(("baseline module, 5 paths each", with_paths.wasm(module)));
     }
     let mut gateways = start(bench, variants)?;
-    let loads = [Load::post("POST of 4 KB, answered 2 KB", "/v1/orders?sleep=0", 4_000, requests)?];
+    let loads = [Load::post(targets::BODIES, "/v1/orders?sleep=0", 4_000, requests)?];
     compare(bench, &mut gateways, &loads)
 }
 
