@@ -108,8 +108,12 @@ pub(crate) fn is_error(status: u16, grpc_status: Option<u64>) -> bool {
 
 /// The words of a path: runs of letters, digits, `_` and `-`.
 pub(crate) fn path_words(path: &str) -> impl Iterator<Item = &str> {
-    let is_of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
-    path.split(move |c| !is_of_word(c)).filter(|word| !word.is_empty())
+    path.split(|c| !is_of_path_word(c)).filter(|word| !word.is_empty())
+}
+
+/// Whether a character is a part of a word of a path.
+pub(crate) fn is_of_path_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-')
 }
 
 /// A field of the request log beside its time.
@@ -136,7 +140,7 @@ pub(crate) enum Source {
     /// The caller: `gatelens.consumer.id`, else `enduser.id`, else `anonymous`.
     Consumer,
     /// Who configured the route: an attribute of our gateways; other senders configure it themselves.
-    RouteSource,
+    ConfiguredBy,
     /// The direction that the sender's resource states, where it is not inbound.
     Direction,
     /// The version of the service that the sender's resource states.
@@ -278,7 +282,7 @@ pub(crate) const FIELDS: [Field; 41] = [
     label!(3, method, Source::Label(attribute::METHOD, value::OTHER_METHOD)),
     text!(4, method_original, Source::Text(attribute::METHOD_ORIGINAL)),
     label!(5, route, Source::Route),
-    text!(30, route_source, Source::RouteSource),
+    text!(30, route_source, Source::ConfiguredBy),
     text!(40, scheme, Source::Text(attribute::URL_SCHEME)),
     text!(41, host, Source::Text(attribute::SERVER_ADDRESS)),
     number!(42, port, attribute::SERVER_PORT),

@@ -12,7 +12,7 @@ mod numbers;
 mod shape;
 mod texts;
 
-use crate::model::request::{Access, FIELDS, Shown};
+use crate::model::request::{Access, FIELDS, Field, Shown};
 use crate::model::{Columns, RequestEvent};
 use gatelens_model::varint;
 use std::cell::RefCell;
@@ -94,14 +94,28 @@ pub(crate) fn encode(requests: &Columns) -> io::Result<Vec<u8>> {
 
 /// Unpacks what [`encode`] packed; `None` when the blob is damaged or of a later version.
 pub(crate) fn decode(blob: &[u8]) -> Option<Vec<RequestEvent>> {
+    decode_fields(blob, |_| true)
+}
+
+/// The same with the times and the fields of these names. Of the others, only those that it takes to read these have
+/// values.
+pub(crate) fn decode_fields(blob: &[u8], wanted: impl Fn(&str) -> bool) -> Option<Vec<RequestEvent>> {
     match blob.split_first()? {
-        (&VERSION, rest) => decode_columns(rest),
-        (&first::VERSION, rest) => first::decode(rest),
+        (&VERSION, rest) => decode_columns(rest, wanted),
+        (&first::VERSION, rest) => first::decode(rest, wanted),
         _ => None,
     }
 }
 
-fn decode_columns(mut rest: &[u8]) -> Option<Vec<RequestEvent>> {
+/// A column as it lies in a chunk.
+struct Part<'a> {
+    number: u64,
+    content: &'a [u8],
+    /// Its share of the bytes that are kept apart.
+    noise: &'a [u8],
+}
+
+fn decode_columns(mut rest: &[u8], wanted: impl Fn(&str) -> bool) -> Option<Vec<RequestEvent>> {
     let (apart_len, len) = (varint::take(&mut rest)?, varint::take(&mut rest)?);
     let len = usize::try_from(len).ok().filter(|len| *len <= MAX_BYTES)?;
     let mut apart: &[u8] = &[];
@@ -114,22 +128,30 @@ fn decode_columns(mut rest: &[u8]) -> Option<Vec<RequestEvent>> {
     }
     let columns = decompress(rest, len)?;
     let mut rest = columns.as_slice();
-    let mut next = || -> Option<Option<(u64, &[u8], &[u8])>> {
+    let mut next = || {
         if rest.is_empty() {
             return Some(None);
         }
-        let (number, length, noise) =
-            (varint::take(&mut rest)?, varint::take(&mut rest)?, varint::take(&mut rest)?);
-        Some(Some((number, take_slice(&mut rest, length)?, take_slice(&mut apart, noise)?)))
+        let number = varint::take(&mut rest)?;
+        let (length, noise) = (varint::take(&mut rest)?, varint::take(&mut rest)?);
+        let (content, noise) = (take_slice(&mut rest, length)?, take_slice(&mut apart, noise)?);
+        Some(Some(Part { number, content, noise }))
     };
-    let (COUNT, mut head, _) = next()?? else { return None };
+    let Part { number: COUNT, content: mut head, .. } = next()?? else { return None };
     let count = usize::try_from(varint::take(&mut head)?).ok().filter(|count| *count <= MAX_REQUESTS)?;
     let mut events = vec![RequestEvent::default(); count];
-    let (TIME, times, noise) = next()?? else { return None };
-    take_times(times, noise, &mut events)?;
+    let Part { number: TIME, content, noise } = next()?? else { return None };
+    take_times(content, noise, &mut events)?;
     let mut left = MAX_BYTES;
-    while let Some((number, mut column, mut noise)) = next()? {
-        let Some(field) = FIELDS.iter().find(|field| field.column == number) else { continue };
+    while let Some(Part { number, mut content, mut noise }) = next()? {
+        let known = FIELDS.iter().find(|field| field.column == number);
+        let needed = |field: &&Field| match field.column {
+            // A path may be the difference to the route, and a time upstream that to the duration.
+            ROUTE => wanted(field.name) || wanted("path"),
+            DURATION => wanted(field.name) || wanted("upstream_ms"),
+            _ => wanted(field.name),
+        };
+        let Some(field) = known.filter(needed) else { continue };
         match field.access {
             Access::Text(_, set) => {
                 // The route has come before the path.
@@ -138,14 +160,14 @@ fn decode_columns(mut rest: &[u8]) -> Option<Vec<RequestEvent>> {
                     _ => Vec::new(),
                 };
                 let route = |row: usize| routes.get(row).map_or(&[][..], |route| route.as_bytes());
-                texts::take(column, &mut noise, count, &mut left, route, |row, text| {
+                texts::take(content, &mut noise, count, &mut left, route, |row, text| {
                     if let Some(event) = events.get_mut(row) {
                         set(event, text);
                     }
                 })?;
             }
             Access::Number(_, set) => {
-                let numbers = numbers::take(&mut column, &mut noise, count)?;
+                let numbers = numbers::take(&mut content, &mut noise, count)?;
                 for (event, number) in events.iter_mut().zip(numbers) {
                     let duration = event.duration_ns.filter(|_| field.column == UPSTREAM);
                     if let Some(number) = number {

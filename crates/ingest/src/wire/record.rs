@@ -69,7 +69,7 @@ pub(super) fn names(source: &Source) -> [Option<&'static str>; 2] {
         Source::Attempts(one, other) | Source::GrpcStatus(one, other) | Source::BodyOmitted(one, other) => {
             [Some(one), Some(other)]
         }
-        Source::RouteSource => [Some(attribute::ROUTE_SOURCE), None],
+        Source::ConfiguredBy => [Some(attribute::ROUTE_SOURCE), None],
         Source::Route => [Some(attribute::ROUTE), Some(attribute::URL_TEMPLATE)],
         Source::Consumer => [Some(attribute::CONSUMER_ID), Some(ENDUSER)],
         Source::Headers(_) | Source::TraceId | Source::SpanId | Source::Direction | Source::Version => {

@@ -14,8 +14,8 @@ use gatelens_model::varint;
 
 pub(super) const VERSION: u8 = 1;
 
-/// Unpacks what follows the version; `None` when it is damaged.
-pub(super) fn decode(mut rest: &[u8]) -> Option<Vec<RequestEvent>> {
+/// Unpacks the fields of these names from what follows the version; `None` when it is damaged.
+pub(super) fn decode(mut rest: &[u8], wanted: impl Fn(&str) -> bool) -> Option<Vec<RequestEvent>> {
     let len = usize::try_from(varint::take(&mut rest)?).ok().filter(|len| *len <= MAX_BYTES)?;
     let columns = decompress(rest, len)?;
     let mut rest = columns.as_slice();
@@ -35,7 +35,8 @@ pub(super) fn decode(mut rest: &[u8]) -> Option<Vec<RequestEvent>> {
     let mut left = MAX_BYTES;
     while !rest.is_empty() {
         let (number, mut column) = take_column(&mut rest)?;
-        let Some(field) = FIELDS.iter().find(|field| field.column == number) else { continue };
+        let known = FIELDS.iter().find(|field| field.column == number);
+        let Some(field) = known.filter(|field| wanted(field.name)) else { continue };
         match field.access {
             Access::Text(_, set) => decode_texts(column, &mut events, set, &mut left)?,
             Access::Number(_, set) => {
