@@ -119,8 +119,8 @@ impl Table {
         match self {
             Self::Alternatives => 8.0,
             Self::Bodies | Self::Sizes => 4.0,
-            Self::Requests | Self::Latency => 3.0,
-            Self::Neighbours | Self::Memory | Self::Profile | Self::Modules => 2.0,
+            Self::Requests | Self::Latency | Self::Memory => 3.0,
+            Self::Neighbours | Self::Profile | Self::Modules => 2.0,
             Self::Growth => 1.0,
         }
     }

@@ -7,13 +7,19 @@ use std::time::{Duration, Instant};
 use gatelens_testkit::{Envoy, EnvoyConfig, Launch, Receiver, Result};
 
 use crate::h2load::{self, Protocol};
-use crate::pace::Pace;
+use crate::pace::{Pace, end_of_first};
 use crate::rounds::Bench;
 use crate::stats::typical;
 use crate::table::around;
 
 /// Workers of the larger Envoy; the smaller one has one worker.
 const MANY: u32 = 5;
+
+/// The variants whose memory after many requests is of no interest: without a filter, and the no-op filter.
+const YARDSTICKS: usize = 2;
+
+/// The requests are sent in so many portions.
+const PORTIONS: usize = 20;
 
 /// Time for the first exports.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -50,13 +56,12 @@ pub(crate) fn measure(bench: &Bench<'_>, requests: usize) -> Result<String> {
         ("gatelens, access logger", EnvoyConfig::access_logger()?),
         ("gatelens, HTTP filter", EnvoyConfig::http_filter()?),
     ];
-    let mut after = Vec::new();
-    for (_, config) in &variants {
-        let mut started = start(bench, config, 1)?;
-        h2load::requests(started.envoy.address(), Protocol::Http2, PATH, requests, bench.connections)?;
-        let process = started.envoy.process();
-        let grown = process.resident_bytes()?.saturating_sub(started.resident_bytes);
-        after.push((grown, process.linear_memories()?.into_iter().max().unwrap_or(0)));
+    let mut later = String::new();
+    for (index, (name, config)) in variants.iter().enumerate().skip(YARDSTICKS) {
+        // Half of the time is for the requests, the rest for the rounds.
+        let weights = [1.0, (variants.len() + 1 - index) as f64];
+        let end = bench.end.map(|end| end_of_first(&weights, end));
+        let _ = writeln!(later, "{name}: {}.", grown_by(bench, config, requests, end)?);
     }
     let mut figures: Vec<Figures> = variants.iter().map(|_| Figures::default()).collect();
     let mut pace = Pace::start(bench);
@@ -77,31 +82,47 @@ pub(crate) fn measure(bench: &Bench<'_>, requests: usize) -> Result<String> {
         rounds += 1;
     }
     let mut text = format!(
-        "{:<26}{:>26}{:>24}{:>28}{:>14}{:>26}\n",
-        "",
-        "until Envoy serves, ms",
-        "a worker more, CPU ms",
-        "a worker more, KB resident",
-        "linear KB",
-        "after requests, KB"
+        "{:<26}{:>26}{:>24}{:>28}{:>14}\n",
+        "", "until Envoy serves, ms", "a worker more, CPU ms", "a worker more, KB resident", "linear KB"
     );
-    for (((name, _), row), (grown, linear)) in variants.iter().zip(&figures).zip(after) {
+    for ((name, _), row) in variants.iter().zip(&figures) {
         let _ = writeln!(
             text,
-            "{name:<26}{:>26}{:>24}{:>28}{:>14.0}{:>26}",
+            "{name:<26}{:>26}{:>24}{:>28}{:>14.0}",
             around(typical(&row.served_ms)),
             around(typical(&row.worker_ms)),
             around(typical(&row.worker_kb)),
             typical(&row.linear_kb).value,
-            format!("{:+} ({} linear)", grown / 1024, linear / 1024),
         );
     }
-    let _ = writeln!(
+    let _ = write!(
         text,
         "{rounds} rounds. A worker more: the difference between {MANY} workers and one, for each. Linear: the largest linear memory\n\
-         of a virtual machine. Last: what the process grew by in {requests} requests to one worker, and the linear memory then.",
+         of a virtual machine.\n{later}",
     );
     Ok(text)
+}
+
+/// What an Envoy of one worker grows by in so many requests, or in as many as are answered before the end.
+fn grown_by(
+    bench: &Bench<'_>,
+    config: &EnvoyConfig,
+    requests: usize,
+    end: Option<Instant>,
+) -> Result<String> {
+    let mut started = start(bench, config, 1)?;
+    let portion = (requests / PORTIONS).max(1);
+    let mut sent = 0;
+    while sent < requests && (sent == 0 || end.is_none_or(|end| Instant::now() < end)) {
+        h2load::requests(started.envoy.address(), Protocol::Http2, PATH, portion, bench.connections)?;
+        sent += portion;
+    }
+    let process = started.envoy.process();
+    let grown = process.resident_bytes()?.saturating_sub(started.resident_bytes) / 1024;
+    let linear = process.linear_memories()?.into_iter().max().unwrap_or(0) / 1024;
+    Ok(format!(
+        "{grown} KB more resident after {sent} requests to one worker, and {linear} KB of linear memory then"
+    ))
 }
 
 fn start(bench: &Bench<'_>, config: &EnvoyConfig, workers: u32) -> Result<Started> {
