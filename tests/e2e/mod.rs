@@ -1,4 +1,3 @@
-mod budgets;
 mod captured;
 mod cardinality;
 mod chaos;
