@@ -116,6 +116,11 @@ large-trial: doctor ## A trial of a rule over fourteen days of a hundred routes:
 sizing: doctor ## What requests, bodies and series take on disk, in processor time and in memory
 	@$(TIMED) "sizing" cargo bench --quiet -p gatelens-ingest --bench sizing
 
+.PHONY: bench-queries
+bench-queries: doctor ## How long the questions of the page take on a large store, which it fills first (REQUESTS= SERIES= MINUTES= ROUNDS= DATA=)
+	@REQUESTS="$(REQUESTS)" SERIES="$(SERIES)" MINUTES="$(MINUTES)" ROUNDS="$(ROUNDS)" DATA="$(DATA)" \
+		$(TIMED) "questions" cargo bench --quiet -p gatelens-ingest --bench queries
+
 .PHONY: attack
 attack: doctor ## What a sender can do to the service: memory, time, and what an innocent sender sees (ATTACK=bounds)
 	@ATTACK="$(ATTACK)" $(TIMED) "attacks" cargo bench --quiet -p gatelens-ingest --bench attack

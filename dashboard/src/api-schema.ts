@@ -504,6 +504,14 @@ export interface components {
                 error: string | null;
             } | null;
         };
+        AlertReceiverSettings: {
+            name: string;
+            /** @enum {string} */
+            kind: "webhook" | "slack" | "pagerduty" | "alertmanager" | "smtp";
+            send_resolved: boolean;
+            settings: Record<string, never>;
+            secrets: string[];
+        };
         Alerts: {
             /** Format: date-time */
             evaluated_to: string | null;
@@ -556,7 +564,18 @@ export interface components {
             rejected: {
                 [key: string]: number;
             };
+            senders: components["schemas"]["SenderNotTaken"][];
             scrub: components["schemas"]["ScrubState"];
+        };
+        SenderNotTaken: {
+            token?: string;
+            environment: string;
+            rejected: {
+                [key: string]: number;
+            };
+            refused: {
+                [key: string]: number;
+            };
         };
         RemovedData: {
             /** @enum {string} */

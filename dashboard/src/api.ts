@@ -44,12 +44,14 @@ export type Preview = Schemas['Preview'];
 /** The size of the data and its limit; what was removed, rejected and damaged. */
 export type Storage = Schemas['Storage'];
 export type RemovedData = Schemas['RemovedData'];
+export type SenderNotTaken = Schemas['SenderNotTaken'];
 
 /** What fires, the rules and the receivers. */
 export type Alerts = Schemas['Alerts'];
 export type Alert = Schemas['Alert'];
 export type AlertRule = Schemas['AlertRuleState'];
 export type AlertReceiver = Schemas['AlertReceiver'];
+export type AlertReceiverSettings = Schemas['AlertReceiverSettings'];
 export type AlertDelivery = Schemas['AlertDelivery'];
 export type AlertDeliveries = Schemas['AlertDeliveries'];
 export type AlertHistory = Schemas['AlertHistory'];

@@ -60,6 +60,11 @@ describe('the stand-in fits the OpenAPI document', () => {
     mock.storage = {};
     assert.deepEqual(differences('/api/v1/storage', 'get', 200, body), []);
   });
+  test('a receiver that is changed', async () => {
+    mock.mode = 'data';
+    const body = await (await fetch(`${mock.url}/api/v1/alerts/receivers/post`)).json();
+    assert.deepEqual(differences('/api/v1/alerts/receivers/{name}', 'get', 200, body), []);
+  });
   test('what a viewer sees, and the audit log', async () => {
     mock.mode = 'data';
     mock.session = { required: true, methods: ['password'], provider: null, person: { name: 'eve', role: 'viewer', expires_in: null } };

@@ -52,6 +52,10 @@ export const alertAnswers = {
     ],
     receivers: [{ name: 'post', kind: 'smtp', host: 'mail.example.com', origin: 'page', send_resolved: true, last: delivery(2, 'delivered', { receiver: 'post' }) }, { name: 'ops', kind: 'webhook', host: 'hooks.example.com', origin: 'file', send_resolved: true, last: delivery(3, 'waiting', { attempts: 4, next_at: minutes(-5) }) }],
   }),
+  'alerts/receivers/post': () => ({
+    name: 'post', kind: 'smtp', send_resolved: false, secrets: ['password'],
+    settings: { host: 'mail.example.com', port: 2525, tls: 'implicit', allow_plain_text: false, username: 'gatelens', from: 'alerts@example.com', to: ['a@example.com', 'b@example.com'] },
+  }),
   'alerts/history': history,
   'alerts/deliveries': () => ({ rows: [delivery(3, 'waiting', { attempts: 4, next_at: minutes(-5) }), delivery(2, 'delivered')], next: null }),
 };

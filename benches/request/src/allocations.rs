@@ -1,32 +1,33 @@
 //! An allocator that counts.
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::cell::Cell;
 
-static COUNT: AtomicU64 = AtomicU64::new(0);
-static HELD: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    static COUNT: Cell<u64> = const { Cell::new(0) };
+    static HELD: Cell<i64> = const { Cell::new(0) };
+}
 
 struct Counting;
 
 // SAFETY: every call goes to the system's allocator as it is.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        COUNT.fetch_add(1, Ordering::Relaxed);
-        HELD.fetch_add(layout.size(), Ordering::Relaxed);
+        COUNT.set(COUNT.get() + 1);
+        HELD.set(HELD.get() + layout.size() as i64);
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        HELD.set(HELD.get() - layout.size() as i64);
         // SAFETY: the caller's promise.
         unsafe { System.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        COUNT.fetch_add(1, Ordering::Relaxed);
-        HELD.fetch_add(size, Ordering::Relaxed);
-        HELD.fetch_sub(layout.size(), Ordering::Relaxed);
+        COUNT.set(COUNT.get() + 1);
+        HELD.set(HELD.get() + size as i64 - layout.size() as i64);
         // SAFETY: the caller's promise.
         unsafe { System.realloc(pointer, layout, size) }
     }
@@ -35,12 +36,12 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Allocations and reallocations so far.
+/// Allocations and reallocations by this thread so far.
 pub fn count() -> u64 {
-    COUNT.load(Ordering::Relaxed)
+    COUNT.get()
 }
 
-/// Bytes that are allocated now.
-pub fn held_bytes() -> usize {
-    HELD.load(Ordering::Relaxed)
+/// Bytes that this thread has allocated and not given back.
+pub fn held_bytes() -> i64 {
+    HELD.get()
 }

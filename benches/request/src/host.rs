@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use gatelens_core::host::pairs::Pairs;
 use gatelens_core::host::{
-    Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, Log, LogLevel,
-    PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
+    Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, InfoNeeds, Log,
+    LogLevel, PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
 };
 use gatelens_core::request::protocol::Protocol;
 use gatelens_model::Message;
@@ -162,9 +162,9 @@ impl RecordedHost {
         self.calls.get() as f64 / self.finished.get() as f64
     }
 
-    /// Host calls per request that return a buffer.
-    pub fn buffers_per_request(&self) -> f64 {
-        self.buffers.get() as f64 / self.finished.get() as f64
+    /// Buffers that it has allocated so far.
+    pub fn buffers(&self) -> u64 {
+        self.buffers.get()
     }
 
     /// Reads and writes of shared data by all workers so far.
@@ -289,8 +289,8 @@ impl Setup for RecordedHost {
         PluginIdentity { node_id: "edge-1".to_owned(), ..PluginIdentity::default() }
     }
 
-    fn read_with_info(&self, response_header: Option<&str>) {
-        self.reads_content_type.set(response_header == Some("content-type"));
+    fn prepare_info(&self, needs: InfoNeeds<'_>) {
+        self.reads_content_type.set(needs.response_header == Some("content-type"));
     }
 
     fn set_tick_period(&self, _period: Duration) {}
@@ -339,9 +339,8 @@ impl Stream for RecordedHost {
     type Bytes = Bytes;
 
     fn info(&self) -> StreamInfo<Bytes> {
-        self.called();
-        // One buffer, of which all values are parts.
-        self.buffers.set(self.buffers.get() + 1);
+        // One buffer, of which all values are parts. The client's address stands for it.
+        let client = self.buffer(&self.request.borrow().client);
         let part = |bytes: &'static [u8]| Bytes::Part(bytes);
         StreamInfo {
             duration_ns: Some(self.request.borrow().duration_ns),
@@ -350,7 +349,7 @@ impl Stream for RecordedHost {
             response_bytes: Some(512),
             response_flags: Some(0),
             attempts: Some(1),
-            client_address: Some(Bytes::Buffer(self.request.borrow().client.clone())),
+            client_address: Some(Bytes::Buffer(client)),
             upstream_cluster: Some(part(b"upstream")),
             protocol: Some(Protocol::Http11),
             response_code: Some(200),

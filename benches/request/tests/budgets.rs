@@ -25,23 +25,22 @@ const PER_TICK: u64 = 2_000;
 const HOST_CALLS: f64 = 3.05;
 
 /// Allocations of a request, those of the host's buffers included.
-const ALLOCATIONS: f64 = 4.3;
+const ALLOCATIONS: f64 = 2.2;
 
 /// Compressed bytes of a record.
 const RECORD_BYTES: f64 = 103.0;
 
 /// Memory that is held after the start, and that ten times as many requests may add.
-const START_BYTES: usize = 250_000;
-const GROWTH_BYTES: usize = 20_000;
+const START_BYTES: i64 = 250_000;
+const GROWTH_BYTES: i64 = 20_000;
 
-/// One test, because the counts are those of the whole process.
 #[test]
 fn a_request_stays_within_its_budgets() {
     let before = allocations::held_bytes();
     let host = RecordedHost::new(CONFIGURATION);
     let mut plugin = Plugin::new(Rc::<Registry>::default());
     assert!(plugin.configure(&host));
-    let start = allocations::held_bytes().saturating_sub(before);
+    let start = allocations::held_bytes() - before;
     assert!(start <= START_BYTES, "{start} bytes at the start");
 
     let turns = |from: u64, count: u64| {
@@ -58,7 +57,7 @@ fn a_request_stays_within_its_budgets() {
     assert!(allocated <= ALLOCATIONS, "{allocated} allocations a request");
     assert!(sent <= RECORD_BYTES, "{sent} bytes of log a request");
     eprintln!("{start} bytes at the start, {calls} host calls, {allocated} allocations, {sent} bytes of log");
-    let grown = allocations::held_bytes().saturating_sub(held);
+    let grown = allocations::held_bytes() - held;
     eprintln!("{grown} bytes more after {requests} requests");
     assert!(grown <= GROWTH_BYTES, "{grown} bytes more after {requests} requests");
 }

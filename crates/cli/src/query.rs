@@ -3,6 +3,7 @@
 //! Exit status: 0 with an answer, 1 without one, 2 when the service refuses the question as wrong.
 
 pub(crate) mod client;
+mod follow;
 mod print;
 
 use clap::ValueEnum;
@@ -18,7 +19,7 @@ const PAGE: u64 = 1000;
 const DEFAULT_LIMIT: u64 = 100;
 const DEFAULT_LIMIT_OF_GROUPS: u64 = 10_000;
 
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub(crate) struct Arguments {
     /// The question.
     question: Question,
@@ -34,12 +35,18 @@ pub(crate) struct Arguments {
     /// The form of the output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Start of the range: RFC 3339 or Unix seconds [default: an hour before --to]
-    #[arg(long, value_name = "TIME")]
+    /// Start of the range: RFC 3339, Unix seconds, or an age such as -10m [default: an hour before --to]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
     /// End of the range, exclusive [default: now]
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     to: Option<String>,
+    /// Only requests that a search finds, such as "status:5xx -status:503 duration>500ms path:/v1/* acme".
+    #[arg(long, value_name = "SEARCH", allow_hyphen_values = true)]
+    q: Option<String>,
+    /// Print requests as they come, the earliest first, until Ctrl-C. Those of the last minute, or since --from, come first.
+    #[arg(long, conflicts_with_all = ["to", "limit", "sort"])]
+    follow: bool,
     /// Dimensions, separated by commas: consumer, group, method, route, status, grpc_status, error_type, host,
     /// upstream_cluster, service, environment, version, direction, gateway.
     #[arg(long, value_name = "DIMENSIONS")]
@@ -194,30 +201,30 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             }
         },
     };
-    let answer = match ask(&source, arguments) {
-        Ok(answer) => answer,
-        Err(failure) => {
-            eprintln!("gatelens: {failure}");
-            return match failure {
-                Failure::Wrong(_) => ExitCode::from(2),
-                Failure::Unreachable { .. } | Failure::Refused(_) | Failure::Strange { .. } => {
-                    ExitCode::FAILURE
-                }
-            };
-        }
-    };
-    let printed = print::render(arguments.question, arguments.format, &answer)
-        .map_err(std::io::Error::from)
-        .and_then(|text| std::io::stdout().lock().write_all(text.as_bytes()));
-    match printed {
-        Ok(()) => ExitCode::SUCCESS,
+    let outcome =
+        if arguments.follow { follow::follow(&source, arguments) } else { once(&source, arguments) };
+    let failure = match outcome {
+        Ok(()) => return ExitCode::SUCCESS,
         // Ignore a closed pipe: `gatelens query … | head` reads only the beginning.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("gatelens: cannot write the answer: {error}");
+        Err(Failure::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            return ExitCode::SUCCESS;
+        }
+        Err(failure) => failure,
+    };
+    eprintln!("gatelens: {failure}");
+    match failure {
+        Failure::Wrong(_) => ExitCode::from(2),
+        Failure::Unreachable { .. } | Failure::Refused(_) | Failure::Strange { .. } | Failure::Output(_) => {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints one answer.
+fn once(source: &Source, arguments: &Arguments) -> Result<(), Failure> {
+    let answer = ask(source, arguments)?;
+    let text = print::render(arguments.question, arguments.format, &answer).map_err(std::io::Error::from)?;
+    Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
 }
 
 /// The answer, with the rows of as many pages as were asked for.
@@ -233,13 +240,18 @@ fn ask(source: &Source, arguments: &Arguments) -> Result<Value, Failure> {
     let Some(default) = question.default_limit() else {
         return source.ask(question.name(), &parameters(arguments, arguments.limit, None));
     };
-    let limit = arguments.limit.unwrap_or(default);
-    let mut answer = source.ask(question.name(), &parameters(arguments, Some(limit.min(PAGE)), None))?;
+    ask_pages(source, arguments, arguments.limit.unwrap_or(default))
+}
+
+/// The answer with this many rows, where there are so many, out of pages.
+fn ask_pages(source: &Source, arguments: &Arguments, limit: u64) -> Result<Value, Failure> {
+    let name = arguments.question.name();
+    let mut answer = source.ask(name, &parameters(arguments, Some(limit.min(PAGE)), None))?;
     loop {
         let found = answer["rows"].as_array().map_or(0, Vec::len) as u64;
         let Some(next) = answer["next"].as_str().filter(|_| found < limit) else { return Ok(answer) };
         let page = parameters(arguments, Some((limit - found).min(PAGE)), Some(next));
-        client::append(&mut answer, &mut source.ask(question.name(), &page)?);
+        client::append(&mut answer, &mut source.ask(name, &page)?);
     }
 }
 
@@ -252,6 +264,7 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
     let single = [
         ("from", arguments.from.as_deref()),
         ("to", arguments.to.as_deref()),
+        ("q", arguments.q.as_deref()),
         ("group_by", arguments.group_by.as_deref()),
         ("step", step.as_deref()),
         ("limit", limit.as_deref()),

@@ -8,6 +8,7 @@ use gatelens_testkit::export::{Frame, NOON, SECOND, log, made};
 use gatelens_testkit::wait::PATIENCE;
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
 use std::time::{Duration, Instant};
 use support::{EDGE, Service, gatelens};
 
@@ -112,6 +113,32 @@ fn questions_have_the_criteria_and_the_pages_of_the_api() {
     assert_eq!(ask(&["requests", "--gateway", "!edge-1"]), 0);
     assert_eq!(ask(&["requests", "--sort", "duration", "--limit", "1100"]), 1100);
     assert_eq!(ask(&["summary", "--group-by", "gateway", "--gateway", "edge-1"]), 1);
+    assert_eq!(ask(&["requests", "--q", "status:2xx duration>=50ms", "--limit", "1100"]), 1100);
+    assert_eq!(ask(&["requests", "--q", "-status:200"]), 0);
+    service.stop();
+}
+
+#[test]
+fn requests_are_followed_as_they_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path());
+    let now =
+        || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    assert!(service.send("/v1/logs", EDGE, 1, &log(&[(now(), made("/first", 200, 0.1))])));
+    let mut child = gatelens(&["query", "requests", "--follow", "--format", "csv", "--q", "-path:/other"])
+        .args(["--url", &service.url])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert!(lines.next().unwrap().starts_with("time,consumer,"));
+    assert!(lines.next().unwrap().contains(",/first,"));
+    let more = [(now(), made("/second", 200, 0.1)), (now(), made("/other", 200, 0.1))];
+    assert!(service.send("/v1/logs", EDGE, 2, &log(&more)));
+    assert!(lines.next().unwrap().contains(",/second,"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(lines.next(), None);
     service.stop();
 }
 
@@ -175,6 +202,13 @@ fn what_is_wrong_is_said_with_the_right_status() {
         &["expected one of consumer", "--group-by"],
     );
     check(&["summary", "--url", &url, "--step", "60"], 2, &["--step"]);
+    check(
+        &["requests", "--url", &url, "--q", "acme statsu:5xx"],
+        2,
+        &["at character 6 of the search", "did you mean status?", "--q"],
+    );
+    check(&["summary", "--url", &url, "--from", "-10x"], 2, &["-10m", "--from"]);
+    check(&["summary", "--url", &url, "--follow"], 2, &["only requests can be followed"]);
     check(&["gateways", "--url", &url, "--from", "0"], 2, &["--from"]);
     check(&["alerts", "--url", &url, "--limit", "5"], 2, &["--limit"]);
     check(&["alerts", "--data", "/nowhere/at/all"], 2, &["--url"]);

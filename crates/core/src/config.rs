@@ -340,8 +340,7 @@ impl Config {
 /// As [`Config::parse`].
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, ConfigError> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let config = serde_path_to_error::deserialize(&mut deserializer)
-        .map_err(|error| ConfigError::from_serde(text, &error))?;
+    let config = T::deserialize(&mut deserializer).map_err(|error| ConfigError::from_serde(text, &error))?;
     deserializer.end().map_err(|error| ConfigError::from_json(&error))?;
     Ok(config)
 }

@@ -11,6 +11,7 @@ mod decision;
 pub mod event;
 mod exclusion;
 mod facts;
+mod few;
 pub mod overhead;
 mod pattern;
 mod plan;

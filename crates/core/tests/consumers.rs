@@ -26,14 +26,15 @@ fn sources(list: &str) -> String {
     configuration(&format!(r#"{{"sources": [{list}], "pseudonymize_key": "k3y"}}"#))
 }
 
-fn identify(configuration: &str, stream: FakeStream) -> (Identity, Label, u32) {
+fn identify(configuration: &str, stream: FakeStream) -> (Identity<'static>, Label, u32) {
     let plan = Plan::read(configuration, &PluginIdentity::default()).unwrap();
     let host = FakeGateway::starting_at(1).worker(configuration);
     host.finish(stream);
     let request = FinishedRequest::read(&host, &plan.request);
     host.take_reads();
     let facts = request.facts(&host, &plan.request, None).unwrap();
-    (facts.consumer, facts.consumer_label, host.take_reads())
+    let Identity { id, trusted } = facts.consumer;
+    (Identity { id: id.into_owned().into(), trusted }, facts.consumer_label, host.take_reads())
 }
 
 fn request() -> FakeStream {
@@ -88,7 +89,7 @@ fn later_sources_are_not_read_after_a_hit() {
     assert_eq!(identify(&sources(chain), request()).2, 0);
     let without = FakeStream::new("GET", "/", 200).header("x-consumer-id", "  ");
     let (identity, _, reads) = identify(&sources(chain), without);
-    assert_eq!((identity.id.as_str(), reads), ("anonymous", 3));
+    assert_eq!((&*identity.id, reads), ("anonymous", 3));
     let bearer =
         FakeStream::new("GET", "/", 200).header("authorization", "Bearer e30.eyJzdWIiOiJhbm4ifQ.c2ln");
     assert_eq!(identify(&sources(r#"{"unverified_bearer_claim": "sub"}"#), bearer).0.id, "ann");

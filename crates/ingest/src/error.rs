@@ -1,6 +1,7 @@
 //! Errors of the API, with their status and body.
 
 use crate::alerts::AlertsError;
+use crate::query::search::SearchError;
 use crate::store::{Refused, StoreError, sketch};
 use crate::wire::{Encoding, Unreadable};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -147,6 +148,9 @@ fn grpc_code(status: StatusCode) -> i32 {
 pub(crate) enum QueryError {
     #[error("{message}")]
     Parameter { field: String, message: String },
+    /// The character is a field of its own, too.
+    #[error("{0}")]
+    Search(#[from] SearchError),
     #[error("{message}")]
     TooMuch { field: &'static str, message: String },
     #[error("there is no path {path}: expected one of {known}")]
@@ -217,6 +221,7 @@ impl QueryError {
             Self::Parameter { field, .. } => {
                 (StatusCode::BAD_REQUEST, "invalid_parameter", Some(field.as_str()))
             }
+            Self::Search(_) => (StatusCode::BAD_REQUEST, "invalid_parameter", Some("q")),
             Self::TooMuch { field, .. } => (StatusCode::BAD_REQUEST, "too_much", Some(*field)),
             Self::NoPath { .. } => (StatusCode::NOT_FOUND, "not_found", None),
             Self::Withheld { field } => (StatusCode::FORBIDDEN, "role", Some(field.as_str())),
@@ -239,6 +244,7 @@ impl QueryError {
         let (line, column) = match self {
             // Nothing at all is wrong at its beginning.
             Self::Configuration(error) => (Some(error.line.max(1)), Some(error.column.max(1))),
+            Self::Search(error) => (None, Some(error.column)),
             _ => (None, None),
         };
         let body = Body { error: Inner { code, message: self.to_string(), field, line, column } };

@@ -1,5 +1,9 @@
 //! The service's own metrics, for Prometheus.
 
+mod senders;
+
+pub(crate) use senders::{NotTaken, SenderName};
+
 use crate::learning::Attention;
 use crate::model::{Rejection, Rejections, Signal};
 use crate::store::reduce::Kind;
@@ -7,6 +11,7 @@ use crate::store::scrub::{Progress, Report};
 use crate::store::{Removal, Stored};
 use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts};
 use prometheus::{Registry, TextEncoder, core::Collector};
+use senders::BySender;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -55,6 +60,7 @@ pub(crate) struct Stats {
     batches: IntCounterVec,
     records: IntCounterVec,
     rejected: IntCounterVec,
+    by_sender: BySender,
     lessons: IntCounterVec,
     started_at: Gauge,
     queues: IntGaugeVec,
@@ -161,6 +167,7 @@ impl Stats {
                 "Points, log records and spans that are not stored although their request is, by reason.",
                 &["signal", "reason"],
             )?,
+            by_sender: BySender::new(&registry)?,
             lessons: counters(
                 "learning_batches_total",
                 "Batches that show routes, by whether they are learned from: passed_over found the queue full.",
@@ -262,8 +269,14 @@ impl Stats {
         self.received_bytes.with_label_values(&[signal.name()]).inc_by(bytes as u64);
     }
 
-    /// Counts a batch that is on disk, with the numbers of its records that were stored and rejected.
-    pub(crate) fn stored(&self, signal: Signal, stored: Stored, records: u64, rejected: &Rejections) {
+    /// Counts a batch of a sender that is on disk, with the numbers of its records that were stored and rejected.
+    pub(crate) fn stored(
+        &self,
+        (sender, signal): (&SenderName, Signal),
+        stored: Stored,
+        records: u64,
+        rejected: &Rejections,
+    ) {
         match stored {
             Stored::New { .. } => {
                 self.batch(signal, STORED);
@@ -272,6 +285,7 @@ impl Stats {
                     .with_label_values(&[signal.name(), STORED])
                     .inc_by(records.saturating_sub(beyond));
                 self.records.with_label_values(&[signal.name(), REJECTED]).inc_by(rejected.total());
+                self.by_sender.rejected(sender, rejected);
                 for (reason, count) in rejected.each() {
                     self.rejected.with_label_values(&[signal.name(), reason.name()]).inc_by(count);
                 }
@@ -291,13 +305,17 @@ impl Stats {
 
     /// Points, records and spans that were rejected since the start, by reason, except those that are ordinary.
     pub(crate) fn rejections(&self) -> Vec<(&'static str, u64)> {
-        let ordinary = [Rejection::OtherRecord, Rejection::OtherSpan];
         let count = |reason: Rejection| {
             let of = |signal: Signal| self.rejected.with_label_values(&[signal.name(), reason.name()]).get();
             (reason.name(), SIGNALS.into_iter().map(of).sum())
         };
-        let reasons = Rejection::ALL.into_iter().filter(|reason| !ordinary.contains(reason));
+        let reasons = Rejection::ALL.into_iter().filter(|reason| !Rejection::ORDINARY.contains(reason));
         reasons.map(count).filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Senders of whom something was rejected or refused since the start, those with most first.
+    pub(crate) fn not_taken(&self) -> Vec<NotTaken> {
+        self.by_sender.not_taken()
     }
 
     /// Where further metrics may be registered.
@@ -305,9 +323,12 @@ impl Stats {
         &self.registry
     }
 
-    /// Counts a batch that was refused; the status of its answer has the reason.
-    pub(crate) fn refused(&self, signal: Signal) {
+    /// Counts a batch that was refused, for the holder of a token also by reason, which is a constant.
+    pub(crate) fn refused(&self, sender: Option<&SenderName>, signal: Signal, reason: &'static str) {
         self.batch(signal, REFUSED);
+        if let Some(sender) = sender {
+            self.by_sender.refused(sender, reason);
+        }
     }
 
     /// All metrics in Prometheus' text format, version 0.0.4.

@@ -7,6 +7,7 @@ use gatelens_testkit::wait;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 use prost::Message;
+use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -114,6 +115,14 @@ fn a_token_reports_for_its_environment_only() {
     assert_eq!(guarded.rows(), 0);
     guarded.send(Some(&own), 1, &logs).accepted();
     assert_eq!(guarded.rows(), 1);
+    // The operator reads whose token it is.
+    let line = r#"gatelens_ingest_sender_refused_total{environment="stage",reason="other_environment",token="stage"} 2"#;
+    let metrics = guarded.service.get("/metrics").text();
+    assert!(metrics.lines().any(|found| found == line), "{metrics}");
+    let refused = json!({"other_environment": 2});
+    let senders = &guarded.service.json("/api/v1/storage")["senders"];
+    let expected = json!([{"token": "stage", "environment": "stage", "rejected": {}, "refused": refused}]);
+    assert_eq!(*senders, expected);
 }
 
 /// The sequence numbers and the states of counters belong to an instance, an epoch and an environment. The first two can be

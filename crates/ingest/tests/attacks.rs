@@ -105,8 +105,14 @@ fn points_that_cannot_be_true_are_rejected_and_the_others_count() {
     let expected = json!({"count": 1, "sum": 4, "buckets": 2, "time": 2, "too_many_buckets": 1});
     assert_eq!(health["rejected"], expected);
     let metrics = service.get("/metrics").text();
-    let line = r#"gatelens_ingest_rejected_total{reason="sum",signal="metrics"} 4"#;
-    assert!(metrics.contains(line), "{metrics}");
+    for line in [
+        r#"gatelens_ingest_rejected_total{reason="sum",signal="metrics"} 4"#,
+        r#"gatelens_ingest_sender_rejected_total{environment="prod",reason="sum",token=""} 4"#,
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in {metrics}");
+    }
+    let senders = &service.json("/api/v1/storage")["senders"];
+    assert_eq!(*senders, json!([{"environment": "prod", "rejected": expected, "refused": {}}]));
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Sign-in by OpenID Connect: the way of a browser, and every way to cheat.
 
 use crate::support::Service;
+use crate::tls::{authority, certify};
+use crate::tls_proxy::TlsProxy;
 use gatelens_ingest::{AccessConfig, Limits, NewToken, OidcConfig, Role, TokenOwner, user_line};
 use gatelens_testkit::oidc::{
     CLIENT_ID, CLIENT_SECRET, DESCRIPTION, KEYS, Provider, Signature, SigningKey, TOKEN, Token, Trouble,
 };
 use serde_json::{Value, json};
 use std::fs;
+use std::path::PathBuf;
 use std::time::Instant;
 use tempfile::TempDir;
 
@@ -44,6 +47,11 @@ impl Signing {
     }
 
     fn with(key: SigningKey, change: impl FnOnce(&mut OidcConfig)) -> Self {
+        Self::before(key, |_, config| change(config))
+    }
+
+    /// Likewise, with changes of the provider before the service starts.
+    fn before(key: SigningKey, change: impl FnOnce(&Provider, &mut OidcConfig)) -> Self {
         let provider = Provider::start(key).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let (users, secret) = (dir.path().join("users.yaml"), dir.path().join("secret"));
@@ -56,7 +64,7 @@ impl Signing {
             "role_claim": "groups", "roles": {"admin": ["ops"]}, "default_role": "viewer",
         }))
         .unwrap();
-        change(&mut oidc);
+        change(&provider, &mut oidc);
         let access = AccessConfig { users: Some(users), oidc: Some(oidc), ..AccessConfig::default() };
         let service = Service::guarded(Limits::default(), access);
         let config = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0);
@@ -507,4 +515,52 @@ fn without_a_provider_there_is_no_such_sign_in() {
     }
     let session = service.json("/api/v1/session");
     assert_eq!(session, json!({"required": false, "methods": [], "provider": null, "person": null}));
+}
+
+#[test]
+fn the_provider_is_reached_by_tls_under_the_authorities_of_the_file_alone() {
+    let (own, other) = (authority(), authority());
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    };
+    let (ours, theirs) = (file("own.crt", &own.pem()), file("other.crt", &other.pem()));
+    let (both, none) =
+        (file("both.crt", &format!("{}{}", other.pem(), own.pem())), file("none.crt", "empty\n"));
+    let check = |name: &str, ca_file: Option<PathBuf>, status: u16| {
+        let mut proxy = None;
+        let signing = Signing::before(SigningKey::es256(), |provider, config| {
+            let running = TlsProxy::start(provider.address(), certify(&own, name));
+            provider.known_as(&format!("https://localhost:{}", running.port()));
+            config.issuer = provider.issuer();
+            config.ca_file.clone_from(&ca_file);
+            proxy = Some(running);
+        });
+        let begun = signing.browse("/auth/start", &[]);
+        assert_eq!(begun.status, status, "{name} {ca_file:?}: {}", begun.text);
+        match status {
+            303 => assert!(begun.location.starts_with("https://localhost:"), "{}", begun.location),
+            _ => assert_eq!(signing.provider.requests(DESCRIPTION), 0, "{name} {ca_file:?}"),
+        }
+        (signing, proxy)
+    };
+    check("localhost", Some(theirs), 502);
+    check("localhost", None, 502);
+    check("localhost", Some(none), 502);
+    check("localhost", Some(dir.path().join("missing.crt")), 502);
+    check("id.example", Some(ours.clone()), 502);
+    check("localhost", Some(ours.clone()), 303);
+
+    // The whole way: description, keys and the exchange of the code, each by TLS. Only the browser, which does not trust the
+    // authority, goes around the proxy.
+    let (signing, proxy) = check("localhost", Some(both), 303);
+    let issuer = format!("https://localhost:{}", proxy.as_ref().unwrap().port());
+    let begun = signing.browse("/auth/start", &[]);
+    let back = signing.browse(&begun.location.replace(&issuer, &signing.provider.origin()), &[]);
+    let page = signing.browse(&back.location, &[("cookie", &begun.cookie("gatelens-sign-in"))]);
+    assert_eq!(page.status, 303, "{}", page.text);
+    assert_eq!(signing.person(&page)["name"], "ada@example.com");
+    assert_eq!((signing.provider.requests(KEYS), signing.provider.requests(TOKEN)), (1, 1));
 }

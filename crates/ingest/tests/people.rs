@@ -95,7 +95,7 @@ impl Guarded {
 }
 
 /// Who is let in at each operation of the description: nobody, viewer, analyst, admin, a sender.
-const WHO: [(&str, &str, [bool; 5]); 33] = [
+const WHO: [(&str, &str, [bool; 5]); 35] = [
     ("get", "/healthz", [true; 5]),
     ("get", "/metrics", READERS),
     ("post", "/v1/metrics", SENDERS),
@@ -127,6 +127,8 @@ const WHO: [(&str, &str, [bool; 5]); 33] = [
     ("post", "/api/v1/alerts/rules/{name}/mute", ADMIN),
     ("post", "/api/v1/alerts/rules/{name}/unmute", ADMIN),
     ("post", "/api/v1/alerts/receivers", ADMIN),
+    ("get", "/api/v1/alerts/receivers/{name}", ADMIN),
+    ("put", "/api/v1/alerts/receivers/{name}", ADMIN),
     ("delete", "/api/v1/alerts/receivers/{name}", ADMIN),
     ("post", "/api/v1/alerts/receivers/{name}/test", ADMIN),
 ];
@@ -220,6 +222,24 @@ fn a_viewer_sees_neither_bodies_nor_headers_nor_queries_nor_addresses() {
         assert_eq!((answer.status, &body["error"]["field"]), (403, &json!(field)), "{}", answer.text());
         assert_eq!(guarded.get(&format!("{path}&{parameter}"), Role::Analyst).status, 200);
     }
+    for (search, field) in [
+        ("client_address:192.0.2.77", "client_address"),
+        ("-user_agent:secret", "user_agent"),
+        ("query:secret", "query"),
+        ("status:200 header.x-a:b", "request_headers"),
+        ("response_header:b", "response_headers"),
+        ("body:secret", "request_body"),
+        ("response_body:secret", "response_body"),
+    ] {
+        let path = format!("{path}&q={search}").replace(' ', "%20");
+        let answer = guarded.get(&path, Role::Viewer);
+        let body: Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!((answer.status, &body["error"]["field"]), (403, &json!(field)), "{}", answer.text());
+        assert_eq!(guarded.get(&path, Role::Analyst).status, 200);
+    }
+    // A word is looked for in what everybody sees only.
+    let words = guarded.json(&format!("{path}&q=secret"), Role::Analyst);
+    assert_eq!(words["rows"], json!([]));
 }
 
 #[test]

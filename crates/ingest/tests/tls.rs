@@ -20,14 +20,14 @@ struct Pki {
     senders: CertifiedIssuer<'static, KeyPair>,
 }
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
+pub(crate) fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut parameters = CertificateParams::default();
     parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(parameters, KeyPair::generate().unwrap()).unwrap()
 }
 
 /// Certificate and key in PEM.
-fn certify(by: &CertifiedIssuer<'static, KeyPair>, name: &str) -> (String, String) {
+pub(crate) fn certify(by: &CertifiedIssuer<'static, KeyPair>, name: &str) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
     (parameters.signed_by(&key, by).unwrap().pem(), key.serialize_pem())

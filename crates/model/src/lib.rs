@@ -16,6 +16,7 @@
 //! | [`sketch`] | the histogram of durations |
 //! | [`varint`], [`percent`] | the coding of integers, and that of bytes in URLs |
 //! | [`hash`] | hashes for identities |
+//! | [`order`] | sorting in little code |
 //! | [`reference`](mod@reference) | the tables of `docs/wire.md` |
 //!
 //! This crate does no I/O, has no dependency and never panics.
@@ -31,6 +32,7 @@ mod message;
 pub mod metric;
 mod not_logged;
 mod omission;
+pub mod order;
 pub mod percent;
 pub mod reference;
 pub mod route_patterns;

@@ -8,6 +8,7 @@ use hashbrown::HashMap;
 use super::path::{Path, Reach, Selector, Step};
 use super::rules::RuleId;
 use super::work;
+use gatelens_model::order;
 
 /// The plain paths, compiled.
 #[derive(Clone, Debug, Default)]
@@ -173,7 +174,7 @@ fn names_anywhere(step: &Step) -> Option<Vec<Box<str>>> {
             _ => return None,
         }
     }
-    names.sort_unstable();
+    order::sort_by(&mut names, Ord::cmp);
     names.dedup();
     Some(names)
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::shape::{self, Form, Inferred, MAX_SEGMENTS};
+use gatelens_model::order;
 use gatelens_model::value::UNMATCHED;
 use index::Index;
 
@@ -199,7 +200,7 @@ fn canonical(places: Places) -> Places {
     let mut canonical = Places::new();
     let mut by_depth: Vec<_> = places.into_iter().collect();
     // Places nearer to the root are complete, with all their words, before those behind them.
-    by_depth.sort_by_key(|(before, _)| before.matches('/').count());
+    order::sort_by_key(&mut by_depth, |(before, _)| before.matches('/').count());
     for (before, words) in by_depth {
         let mut route = String::with_capacity(before.len());
         for segment in before.split('/').skip(1) {
@@ -226,5 +227,7 @@ fn bounded(mut places: Places) -> Places {
         words = words.saturating_add(kept.len());
         words <= MAX_WORDS
     };
-    places.into_iter().take(MAX_PLACES).take_while(within).collect()
+    let mut bounded = Places::new();
+    bounded.extend(places.into_iter().take(MAX_PLACES).take_while(within));
+    bounded
 }

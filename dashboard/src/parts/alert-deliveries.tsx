@@ -1,9 +1,11 @@
 import { useState } from 'react';
-import type { AlertDelivery, AlertReceiver } from '../api';
+import type { AlertDelivery, AlertReceiver, AlertReceiverSettings } from '../api';
 import { useChange } from '../alerts';
 import { clock } from '../format';
+import { useQuery } from '../query';
 import { useZone } from '../zone';
 import { ChangeFailure } from './change-failure';
+import { ErrorBanner } from './error-banner';
 import { ReceiverForm } from './receiver-form';
 import { ScrollTable } from './scroll-table';
 import { Tag } from './tag';
@@ -16,16 +18,20 @@ const TONES = { delivered: 'plain', waiting: 'warning', failed: 'incident' } as 
 /** The receivers, and whether messages reach them. */
 export function AlertReceivers({ receivers, refresh }: { receivers: AlertReceiver[]; refresh: () => void }) {
   const { busy, failure, run } = useChange(refresh);
-  const [making, setMaking] = useState(false);
+  const [form, setForm] = useState<'new' | { name: string }>();
+  const close = () => setForm(undefined);
   return (
     <section className={cardStyles.card} aria-labelledby="receivers">
       <header className={cardStyles.head}>
         <h2 id="receivers">Receivers</h2>
         <span className={cardStyles.aside}>{receivers.length === 0 ? 'nobody is called' : 'addresses and secrets are not shown'}</span>
-        <TextButton onClick={() => setMaking(true)}>New receiver</TextButton>
+        <TextButton onClick={() => setForm('new')}>New receiver</TextButton>
       </header>
       {failure && <ChangeFailure failure={failure} />}
-      {making && <ReceiverForm busy={busy} onCancel={() => setMaking(false)} onSave={(receiver) => run('POST', 'receivers', receiver, () => setMaking(false))} />}
+      {form === 'new' && <ReceiverForm key="new" busy={busy} onCancel={close} onSave={(_, body) => run('POST', 'receivers', body, close)} />}
+      {typeof form === 'object' && (
+        <EditReceiver key={form.name} name={form.name} busy={busy} onCancel={close} onSave={(name, body) => run('PUT', `receivers/${encodeURIComponent(name)}`, body, close)} />
+      )}
       {receivers.length === 0 ? (
         <p className={cardStyles.note}>
           Add receivers here or to the section <code>alerts</code> of the configuration file: e-mail, a webhook, Slack, PagerDuty or Alertmanager.
@@ -45,6 +51,11 @@ export function AlertReceivers({ receivers, refresh }: { receivers: AlertReceive
                     Send a test
                   </TextButton>
                   {origin === 'page' && (
+                    <TextButton onClick={() => setForm({ name })} aria-label={`Edit ${name}`}>
+                      Edit
+                    </TextButton>
+                  )}
+                  {origin === 'page' && (
                     <TextButton disabled={busy} onClick={() => run('DELETE', `receivers/${encodeURIComponent(name)}`)} aria-label={`Remove ${name}`}>
                       Remove
                     </TextButton>
@@ -57,6 +68,15 @@ export function AlertReceivers({ receivers, refresh }: { receivers: AlertReceive
       )}
     </section>
   );
+}
+
+/** The form of a receiver of this page, which is asked for when it is opened: only admins may read it. */
+function EditReceiver({ name, ...form }: { name: string; busy: boolean; onSave: (name: string, body: unknown) => void; onCancel: () => void }) {
+  const [retries, setRetries] = useState(0);
+  const path = `/api/v1/alerts/receivers/${encodeURIComponent(name)}`;
+  const query = useQuery<AlertReceiverSettings>(path, path, retries);
+  if (query.data) return <ReceiverForm receiver={query.data} {...form} />;
+  return <ErrorBanner queries={[query]} onRetry={() => setRetries(retries + 1)} />;
 }
 
 /** The latest messages. */

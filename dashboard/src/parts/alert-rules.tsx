@@ -1,9 +1,9 @@
-import { Button, NumberInput, Select, TextInput } from '@mantine/core';
+import { NumberInput, Select, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { AlertRule } from '../api';
 import { amount, condition, MEASURE_CHOICES, useChange } from '../alerts';
-import { classes } from '../classes';
 import { ChangeFailure } from './change-failure';
+import { FormActions } from './form-actions';
 import { RuleTrial } from './rule-trial';
 import { ScrollTable } from './scroll-table';
 import { Tag } from './tag';
@@ -149,15 +149,9 @@ function RuleForm({ draft: first, busy, onSave, onCancel }: { draft: Draft; busy
       />
       <TextInput className={styles.wide} label="What to do when it fires" value={draft.description ?? ''} onChange={(event) => set({ description: event.currentTarget.value })} />
       <RuleTrial rule={written(draft)} />
-      <div className={classes(styles.actions, styles.wide)}>
+      <FormActions busy={busy} onCancel={onCancel}>
         {draft.exists && <TextButton onClick={() => onSave({ ...draft, enabled: !(draft.enabled ?? true) })}>{(draft.enabled ?? true) ? 'Switch off' : 'Switch on'}</TextButton>}
-        <Button variant="default" size="xs" onClick={onCancel}>
-          Cancel
-        </Button>
-        <Button type="submit" size="xs" loading={busy}>
-          Save
-        </Button>
-      </div>
+      </FormActions>
     </form>
   );
 }

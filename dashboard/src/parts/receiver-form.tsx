@@ -1,6 +1,8 @@
-import { Button, Select, TextInput } from '@mantine/core';
+import { Select, TextInput } from '@mantine/core';
 import { useState } from 'react';
-import { classes } from '../classes';
+import type { AlertReceiverSettings } from '../api';
+import { FormActions } from './form-actions';
+import { TextButton } from './text-button';
 import styles from './alerts.module.css';
 
 /** What a field of a receiver is. */
@@ -45,53 +47,71 @@ const ENCRYPTIONS = [
   { value: 'none', label: 'none, for a server on this host' },
 ];
 
-/** Makes a receiver. `onSave` takes what the API takes. */
-export function ReceiverForm({ busy, onSave, onCancel }: { busy: boolean; onSave: (receiver: unknown) => void; onCancel: () => void }) {
-  const [name, setName] = useState('');
-  const [kind, setKind] = useState<Kind>('smtp');
-  const [tls, setTls] = useState('starttls');
-  const [values, setValues] = useState<Record<string, string>>({});
+/**
+ * Makes a receiver, or changes one of this page. `onSave` takes what the API takes: a secret that is not written is kept, and
+ * `null` removes it.
+ */
+export function ReceiverForm({ receiver, busy, onSave, onCancel }: { receiver?: AlertReceiverSettings; busy: boolean; onSave: (name: string, body: unknown) => void; onCancel: () => void }) {
+  const [name, setName] = useState(receiver?.name ?? '');
+  const [kind, setKind] = useState<Kind>(receiver?.kind ?? 'smtp');
+  const [values, setValues] = useState<Record<string, string>>(() => textsOf(receiver?.settings ?? {}));
+  const [removed, setRemoved] = useState<string[]>([]);
   const fields: Field[] = KINDS[kind].fields;
+  const before = receiver?.kind === kind ? receiver : undefined;
+  const isKept = (key: string) => before?.secrets.includes(key) === true && !removed.includes(key);
+  const tls = values.tls ?? 'starttls';
+  const written = () => {
+    // Keys that the form does not know stay as they are.
+    const others = Object.entries(before?.settings ?? {}).filter(([key]) => fields.every((field) => field.key !== key));
+    const texts = fields.flatMap(({ key, look }) => {
+      const text = (values[key] ?? '').trim();
+      if (text !== '') return [[key, valueOf(text, look)] as const];
+      return removed.includes(key) ? [[key, null] as const] : [];
+    });
+    return { ...Object.fromEntries(others), ...Object.fromEntries(texts), ...(kind === 'smtp' ? { tls } : {}) };
+  };
   return (
     <form
       className={styles.form}
-      aria-label="New receiver"
+      aria-label={receiver ? `Receiver ${receiver.name}` : 'New receiver'}
       autoComplete="off"
       onSubmit={(event) => {
         event.preventDefault();
-        const written = fields.flatMap(({ key, look }) => {
-          const text = (values[key] ?? '').trim();
-          return text === '' ? [] : [[key, valueOf(text, look)] as const];
-        });
-        onSave({ name, [kind]: { ...Object.fromEntries(written), ...(kind === 'smtp' ? { tls } : {}) } });
+        onSave(name, { name, ...(receiver && { send_resolved: receiver.send_resolved }), [kind]: written() });
       }}
     >
-      <TextInput label="Name" required value={name} onChange={(event) => setName(event.currentTarget.value)} />
+      <TextInput label="Name" required disabled={receiver !== undefined} value={name} onChange={(event) => setName(event.currentTarget.value)} />
       <Select label="Kind" data={KIND_CHOICES} value={kind} allowDeselect={false} onChange={(value) => setKind((value ?? 'smtp') as Kind)} />
-      {kind === 'smtp' && <Select label="Encryption" data={ENCRYPTIONS} value={tls} allowDeselect={false} onChange={(value) => setTls(value ?? 'starttls')} />}
+      {kind === 'smtp' && <Select label="Encryption" data={ENCRYPTIONS} value={tls} allowDeselect={false} onChange={(value) => setValues({ ...values, tls: value ?? 'starttls' })} />}
       {fields.map(({ key, label, look, need, placeholder = '' }) => (
         <TextInput
           key={`${kind} ${key}`}
           type={look === 'secret' ? 'password' : 'text'}
           label={label}
-          placeholder={placeholder}
-          required={need !== 'optional'}
+          placeholder={isKept(key) ? 'kept, unless you write another one' : placeholder}
+          required={need !== 'optional' && !isKept(key)}
           inputMode={look === 'number' ? 'numeric' : 'text'}
           autoComplete={look === 'secret' ? 'new-password' : 'off'}
           value={values[key] ?? ''}
           onChange={(event) => setValues({ ...values, [key]: event.currentTarget.value })}
         />
       ))}
-      <div className={classes(styles.actions, styles.wide)}>
-        <Button variant="default" size="xs" onClick={onCancel}>
-          Cancel
-        </Button>
-        <Button type="submit" size="xs" loading={busy}>
-          Save
-        </Button>
-      </div>
+      <FormActions busy={busy} onCancel={onCancel}>
+        {fields
+          .filter(({ key, need }) => need === 'optional' && isKept(key))
+          .map(({ key, label }) => (
+            <TextButton key={key} onClick={() => setRemoved([...removed, key])}>
+              Remove: {label}
+            </TextButton>
+          ))}
+      </FormActions>
     </form>
   );
+}
+
+/** The values of a receiver as its form has them. */
+function textsOf(settings: Record<string, unknown>): Record<string, string> {
+  return Object.fromEntries(Object.entries(settings).map(([key, value]) => [key, Array.isArray(value) ? value.join(', ') : String(value)]));
 }
 
 /** A text that is not a number is left to the API, which says what is wrong with it. */

@@ -1,7 +1,7 @@
 // What the ingest keeps on disk: its size and limit, what was removed or rejected, and damage.
 
 import type { ReactNode } from 'react';
-import type { RemovedData, Storage } from '../api';
+import type { RemovedData, SenderNotTaken, Storage } from '../api';
 import { ago, bytes, exact, moment, percent } from '../format';
 import { useQuery } from '../query';
 import { useZone, type Zone } from '../zone';
@@ -33,6 +33,20 @@ const REASONS: Record<string, [string, string]> = {
   too_many_series: ['too many series', 'The sender, or all new senders together, have their share of the series.'],
   overflow: ['no room in the minute', 'The minute already had as many requests as can be counted.'],
 };
+
+/** The reasons why whole requests of holders of tokens are refused. */
+const REFUSALS: Record<string, string> = {
+  other_environment: 'for another environment',
+  malformed: 'not OTLP',
+  unsupported_media_type: 'of another media type',
+  too_large: 'too large',
+  timeout: 'too slow',
+  busy: 'while the service was busy',
+  store: 'while the store failed',
+  stopped: 'while the store had stopped',
+};
+
+const SHOWN_SENDERS = 10;
 
 export function StorageCard({ refreshTick, onRetry }: { refreshTick: number; onRetry: () => void }) {
   const query = useQuery<Storage>('/api/v1/storage', 'storage', refreshTick);
@@ -71,6 +85,22 @@ export function StorageCard({ refreshTick, onRetry }: { refreshTick: number; onR
           {Object.keys(storage.rejected).length > 0 && (
             <Part title={<Tag tone="warning">rejected since the ingest started</Tag>}>
               <Reasons reasons={Object.entries(storage.rejected).map(reasonOf)} />
+            </Part>
+          )}
+          {storage.senders.length > 0 && (
+            <Part title={<Tag tone="warning">senders of what was rejected</Tag>}>
+              <ScrollTable label="Senders of what was rejected" columns={['Token', 'Environment', { title: 'Rejected records', look: 'number' }, { title: 'Refused requests', look: 'number' }, 'Reasons']}>
+                {storage.senders.slice(0, SHOWN_SENDERS).map((sender) => (
+                  <tr key={`${sender.token ?? ''} ${sender.environment}`}>
+                    <td>{sender.token ?? <span className="faint">none</span>}</td>
+                    <td>{environmentOf(sender)}</td>
+                    <td className={tableStyles.number}>{exact(sum(sender.rejected))}</td>
+                    <td className={tableStyles.number}>{exact(sum(sender.refused))}</td>
+                    <td>{[...Object.keys(sender.rejected), ...Object.keys(sender.refused)].map(wordsOf).join(', ')}</td>
+                  </tr>
+                ))}
+              </ScrollTable>
+              {storage.senders.length > SHOWN_SENDERS && <p className="faint">{exact(storage.senders.length - SHOWN_SENDERS)} more senders are at /api/v1/storage.</p>}
             </Part>
           )}
           {storage.scrub.damaged > 0 && (
@@ -140,6 +170,20 @@ function removedWords({ kind, count, until }: RemovedData, zone: Zone): string {
 function reasonOf([name, count]: [string, number]): Reason {
   const [label, meaning] = REASONS[name] ?? [name, undefined];
   return { name, count, label, meaning, weight: 'notable' };
+}
+
+function sum(counts: Record<string, number>): number {
+  return Object.values(counts).reduce((all, count) => all + count, 0);
+}
+
+function wordsOf(reason: string): string {
+  return REASONS[reason]?.[0] ?? REFUSALS[reason] ?? reason;
+}
+
+/** Senders beyond the bound are counted together. */
+function environmentOf({ environment }: SenderNotTaken): ReactNode {
+  if (environment === '__overflow__') return <span className="faint">all others</span>;
+  return environment === '*' ? 'any' : environment;
 }
 
 function at(time: string, zone: Zone): string {

@@ -77,6 +77,46 @@ describe('alerts', { concurrency: 2 }, () => {
     assert.equal(await page.getByRole('button', { name: 'Remove ops' }).count(), 0, 'that is in the file');
   });
 
+  check('have receivers that are changed, and keep their secrets', { path: '/alerts?refresh=off', complains: true }, async (page, mock) => {
+    const changes = (count) => until(() => mock.changes, (all) => all.length === count);
+    await page.getByRole('button', { name: 'Edit post' }).click();
+    const form = page.getByRole('form', { name: 'Receiver post' });
+    await form.waitFor();
+    assert.equal(await page.getByRole('button', { name: 'Edit ops' }).count(), 0, 'that is in the file');
+    assert.equal(await form.getByRole('textbox', { name: 'Name', exact: true }).isDisabled(), true);
+    const shown = await Promise.all(['Mail server', 'Port', 'User name', 'Password', 'From', 'To, separated by commas'].map((label) => form.getByLabel(label).inputValue()));
+    assert.deepEqual(shown, ['mail.example.com', '2525', 'gatelens', '', 'alerts@example.com', 'a@example.com, b@example.com']);
+    assert.equal(await form.getByLabel('Password').getAttribute('placeholder'), 'kept, unless you write another one');
+    assert.deepEqual(await seriousFindings(page), []);
+    await form.getByLabel('To, separated by commas').fill('c@example.com');
+    await form.getByRole('button', { name: 'Save' }).click();
+    const smtp = { host: 'mail.example.com', port: 2525, tls: 'implicit', allow_plain_text: false, username: 'gatelens', from: 'alerts@example.com', to: ['c@example.com'] };
+    const [changed] = await changes(1);
+    assert.deepEqual([changed.method, changed.path, changed.csrf], ['PUT', '/api/v1/alerts/receivers/post', '1']);
+    assert.deepEqual(changed.body, { name: 'post', send_resolved: false, smtp });
+    await form.waitFor({ state: 'detached' });
+
+    // Without a user name there must be no password.
+    await page.getByRole('button', { name: 'Edit post' }).click();
+    await form.getByLabel('User name').fill('');
+    await form.getByRole('button', { name: 'Remove: Password' }).click();
+    await form.getByRole('button', { name: 'Remove: Password' }).waitFor({ state: 'detached' });
+    mock.refuseChange = 'the server would not take it';
+    await form.getByRole('button', { name: 'Save' }).click();
+    await page.getByRole('alert').getByText('the server would not take it').waitFor();
+    const { password, username } = (await changes(2))[1].body.smtp;
+    assert.deepEqual([password, username], [null, undefined]);
+
+    // Another kind begins with nothing.
+    await form.getByRole('combobox', { name: 'Kind' }).click();
+    await page.getByRole('option', { name: 'Slack' }).click();
+    mock.refuseChange = undefined;
+    await form.getByLabel('Address of the incoming webhook').fill('https://hooks.slack.com/services/T/B/x');
+    await form.getByRole('button', { name: 'Save' }).click();
+    assert.deepEqual((await changes(3))[2].body, { name: 'post', send_resolved: false, slack: { url: 'https://hooks.slack.com/services/T/B/x' } });
+    await form.waitFor({ state: 'detached' });
+  });
+
   check('are counted at the top of every view', { path: '/?refresh=off', prepare: firing }, async (page) => {
     await page.getByRole('link', { name: 'Alerts: 1 alert fires' }).click();
     await page.getByRole('heading', { name: '1 firing' }).waitFor();

@@ -133,6 +133,14 @@ describe('gateways', { concurrency: 2 }, () => {
       ]) {
         assert.ok(text.includes(part), `${part} in ${text}`);
       }
+      const senders = card.getByRole('region', { name: 'Senders of what was rejected' });
+      const rows = await senders.locator('tbody tr').evaluateAll((all) => all.map((row) => [...row.cells].map((cell) => cell.textContent)));
+      assert.deepEqual(rows.slice(0, 3), [
+        ['edge-fra', 'prod', '4,103', '31', 'too many series, for another environment'],
+        ['none', '<i>strange</i>', '12', '0', 'impossible time, made_up'],
+        ['t0', 'any', '0', '1', 'while the service was busy'],
+      ]);
+      assert.ok(rows.length === 10 && text.includes('2 more senders are at /api/v1/storage'), `${rows.length} rows`);
       assert.ok((await beyondTheEdge(page)) <= 0);
       assert.deepEqual(await seriousFindings(page), []);
     });

@@ -27,6 +27,8 @@ pub(crate) enum Failure {
     Wrong(String),
     #[error("the ingest cannot answer: {0}")]
     Refused(String),
+    #[error("cannot write the answer: {0}")]
+    Output(#[from] std::io::Error),
     #[error("the server at {url} is not a gatelens ingest: {reason}; correct the address")]
     Strange { url: String, reason: String },
 }

@@ -138,6 +138,19 @@ pub(super) fn render(question: Question, format: Format, answer: &Value) -> Resu
     })
 }
 
+/// The text of further rows: without a header, as [`render`] has printed it. As JSON, a row is a line.
+///
+/// # Errors
+/// As [`render`].
+pub(super) fn render_more(question: Question, format: Format, answer: &Value) -> Result<String, csv::Error> {
+    if format == Format::Json {
+        let rows = answer[question.rows()].as_array().map_or(&[][..], Vec::as_slice);
+        return Ok(rows.iter().map(|row| format!("{row}\n")).collect());
+    }
+    let text = render(question, format, answer)?;
+    Ok(text.split_once('\n').map_or_else(String::new, |(_, rows)| rows.to_owned()))
+}
+
 /// How many columns are wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Extent {

@@ -82,21 +82,12 @@ impl ConfigError {
         }
     }
 
-    pub(super) fn from_serde(text: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
-        let inner = error.inner();
-        if !inner.is_data() {
-            return Self::from_json(inner);
+    pub(super) fn from_serde(text: &str, error: &serde_json::Error) -> Self {
+        if !error.is_data() {
+            return Self::from_json(error);
         }
-        let mut steps: Vec<Step> = error
-            .path()
-            .iter()
-            .filter_map(|segment| match segment {
-                serde_path_to_error::Segment::Seq { index } => Some(Step::Index(*index)),
-                serde_path_to_error::Segment::Map { key } => Some(Step::Key(key.clone())),
-                _ => None,
-            })
-            .collect();
-        let mut message = without_position(&inner.to_string()).to_owned();
+        let mut steps = locate::steps_to(text, error.line(), error.column());
+        let mut message = without_position(&error.to_string()).to_owned();
         if let Some((unknown, known)) = names_of(&message, "unknown field ") {
             if steps.last() != Some(&Step::Key(unknown.clone())) {
                 steps.push(Step::Key(unknown.clone()));
@@ -112,7 +103,7 @@ impl ConfigError {
             message = "the headers are not an object; write {\"name\": \"value\"}".to_owned();
         }
         let (line, column) = match locate::position(text, &steps) {
-            (1, 1) => (inner.line(), inner.column()),
+            (1, 1) => (error.line(), error.column()),
             found => found,
         };
         Self { path: locate::display(&steps), line, column, message }

@@ -61,6 +61,40 @@ pub(super) fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     (line, column)
 }
 
+/// The steps to what ends at a line and a column, counted from 1 and in bytes, as serde_json reports the end of what it
+/// refused: a key, a value, or an object that lacks a key. The text is well-formed JSON up to there.
+pub(super) fn steps_to(text: &str, line: usize, column: usize) -> Vec<Step> {
+    let before: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+    let end = before.saturating_add(column);
+    let mut scanner = Scanner { text: text.as_bytes(), at: 0 };
+    // One for each open object or array; none where an object's next key is not read yet.
+    let mut open: Vec<Option<Step>> = Vec::new();
+    while scanner.at < end {
+        match (scanner.peek(), open.last_mut()) {
+            (None, _) => break,
+            (Some(b'"'), Some(key @ None)) => {
+                let name = scanner.string().and_then(|name| serde_json::from_slice(name).ok());
+                *key = Some(Step::Key(name.unwrap_or_default()));
+                continue;
+            }
+            (Some(b'"'), _) => {
+                if scanner.string().is_none() {
+                    break;
+                }
+                continue;
+            }
+            (Some(b'{'), _) => open.push(None),
+            (Some(b'['), _) => open.push(Some(Step::Index(0))),
+            (Some(b'}' | b']'), _) => drop(open.pop()),
+            (Some(b','), Some(Some(Step::Index(index)))) => *index = index.saturating_add(1),
+            (Some(b','), Some(key)) => *key = None,
+            _ => {}
+        }
+        scanner.step();
+    }
+    open.into_iter().flatten().collect()
+}
+
 /// The offset of a line and column, the inverse of [`line_and_column`].
 pub(super) fn offset(text: &str, line: usize, column: usize) -> usize {
     let start: usize =
@@ -251,5 +285,37 @@ impl Scanner<'_> {
                 return Some(());
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ends_at_a_place_is_found_again() {
+        let text = "{\"a\": [1, {\"b]\\\"\": \"}{\"}, [],\n true], \"c\": {\"d\": {}, \"é\": 7}}";
+        let check = |end: &str, path: &str| {
+            let end = text.find(end).unwrap() + end.len();
+            let line = text[..end].matches('\n').count() + 1;
+            let column = end - text[..end].rfind('\n').map_or(0, |at| at + 1);
+            assert_eq!(display(&steps_to(text, line, column)), path, "{line}:{column}");
+        };
+        check("{\"a\"", "a");
+        check("[1", "a[0]");
+        check("{\"b]\\\"\"", "a[1].b]\"");
+        check("\"}{\"", "a[1].b]\"");
+        check("\"}{\"}", "a[1]");
+        check("[]", "a[2]");
+        check("true", "a[3]");
+        check("true]", "a");
+        check("{\"d\"", "c.d");
+        check("{}", "c.d");
+        check("{}, \"é\"", "c.é");
+        check("7", "c.é");
+        check("7}", "c");
+        check("7}}", "");
+        assert_eq!(display(&steps_to(text, 9, 9)), "");
+        assert_eq!(display(&steps_to("", 0, 0)), "");
     }
 }

@@ -7,6 +7,7 @@ use super::series::{Series, SeriesKey};
 use super::turnover::Bid;
 use super::values::{Measurement, Values};
 use super::waiting::{Admission, FEWEST_REQUESTS, Waiting};
+use gatelens_model::order;
 
 /// A worker's own counts since its last merge into shared data.
 ///
@@ -118,7 +119,7 @@ impl Pending {
             let bid =
                 |(name, requests): (&str, u32)| Bid { kind, name: name.into(), requests: requests.into() };
             let mut bids: Vec<Bid> = waiting.with_at_least(FEWEST_REQUESTS).map(bid).collect();
-            bids.sort_by_key(|bid| std::cmp::Reverse(bid.requests));
+            order::sort_by_key(&mut bids, |bid| std::cmp::Reverse(bid.requests));
             bids.truncate(most);
             all.extend(bids);
         }

@@ -4,6 +4,8 @@
 //! and series without any for [`IDLE_SERIES_NS`] go, the longest idle first. Where the cap is reached, a waiting name
 //! replaces the one with the fewest requests as soon as it has [`FEWEST_REQUESTS`] and twice as many as that one.
 
+use std::cmp::Reverse;
+
 use hashbrown::{HashMap, HashSet};
 
 use super::cardinality::NameKind;
@@ -12,6 +14,7 @@ use super::series::Series;
 use super::waiting::FEWEST_REQUESTS;
 use crate::request::consumer::ANONYMOUS;
 use crate::request::route::UNMATCHED;
+use gatelens_model::order;
 
 /// Time between two looks, nanoseconds.
 pub const LOOK_NS: u64 = 10_000_000_000;
@@ -139,7 +142,7 @@ impl Turnover {
         let mut names: Vec<(&str, Traffic)> = self.traffic(kind, pending, now_ns).into_iter().collect();
         let is_idle = |traffic: &Traffic| now_ns.saturating_sub(traffic.changed_ns) >= IDLE_NAME_NS;
         let spare = usize::try_from(taken.saturating_sub(enough(cap))).unwrap_or(usize::MAX).min(MAX_NAMES);
-        names.sort_by_key(|(_, traffic)| traffic.changed_ns);
+        order::sort_by_key(&mut names, |(_, traffic)| traffic.changed_ns);
         let idle = names.iter().take(spare).take_while(|(_, traffic)| is_idle(traffic)).count();
         let rest = names.split_off(idle);
         let mut given_up = names;
@@ -180,7 +183,7 @@ impl Turnover {
                 idle.push((usage.changed_ns, place.slot));
             }
         }
-        idle.sort_unstable();
+        order::sort_by_key(&mut idle, |place| *place);
         let most = usize::try_from(spare).unwrap_or(usize::MAX).min(MAX_SERIES);
         idle.into_iter().take(most).map(|(_, slot)| slot).collect()
     }
@@ -209,9 +212,9 @@ fn replaced<'a>(
     now_ns: u64,
 ) -> Vec<(&'a str, Traffic)> {
     let mut bids: Vec<u64> = bids.iter().filter(|bid| bid.kind == kind).map(|bid| bid.requests).collect();
-    bids.sort_unstable_by(|a, b| b.cmp(a));
+    order::sort_by_key(&mut bids, |bid| Reverse(*bid));
     names.retain(|(_, traffic)| now_ns.saturating_sub(traffic.since_ns) >= SHORTEST_STAY_NS);
-    names.sort_by_key(|(_, traffic)| traffic.requests);
+    order::sort_by_key(&mut names, |(_, traffic)| traffic.requests);
     let pairs = names.into_iter().zip(bids).take(MAX_NAMES);
     let replaced = pairs.take_while(|((_, traffic), bid)| {
         *bid >= traffic.requests.saturating_mul(2).max(u64::from(FEWEST_REQUESTS))

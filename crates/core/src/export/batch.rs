@@ -8,7 +8,7 @@ use std::io::Read;
 
 use super::gzip::{Body, compress};
 use crate::config::Compression;
-use crate::otlp::logs::{PORTION_END, begin_portion, encode_record};
+use crate::otlp::logs::{PORTION_END, PortionHead, encode_record};
 use crate::otlp::{self, Resource};
 use crate::request::event::Event;
 use gatelens_redact::capture::CapturedBody;
@@ -22,8 +22,7 @@ const MAX_BATCH_BYTES: u64 = 16 * 1024 * 1024;
 /// A batch under construction; its memory is used again for the next.
 #[derive(Debug)]
 pub struct LogBatch {
-    resource: Resource,
-    instance: String,
+    portions: PortionHead,
     records: Vec<u8>,
     /// Where in them attributes begin.
     marks: Vec<u32>,
@@ -38,11 +37,10 @@ pub struct LogBatch {
 
 impl LogBatch {
     /// An empty batch.
-    pub fn new(resource: Resource, instance: String, compression: Compression) -> Self {
+    pub fn new(resource: &Resource, instance: &str, compression: Compression) -> Self {
         let body = Body::new(compression);
         Self {
-            resource,
-            instance,
+            portions: PortionHead::new(resource, instance),
             records: Vec::new(),
             marks: Vec::new(),
             head: Vec::new(),
@@ -102,7 +100,7 @@ impl LogBatch {
 
     fn end_portion(&mut self) {
         if !self.records.is_empty() {
-            begin_portion(&self.resource, &self.instance, self.records.len(), &mut self.head);
+            self.portions.write(self.records.len(), &mut self.head);
             self.body.write(&self.head, &[]);
             self.body.write(&self.records, &self.marks);
             self.body.write(PORTION_END.as_flattened(), &[]);

@@ -166,5 +166,5 @@ impl LogExport {
 }
 
 fn open(config: &ExportConfig, instance: &str) -> LogBatch {
-    LogBatch::new(config.resource.clone(), instance.to_owned(), config.compression)
+    LogBatch::new(&config.resource, instance, config.compression)
 }

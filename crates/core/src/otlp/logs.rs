@@ -236,27 +236,43 @@ impl Record<'_> {
     }
 }
 
-/// Writes the beginning of a `resource_logs` (field 1 of `ExportLogsServiceRequest`) with this number of bytes of records
-/// written by [`encode_record`]. They follow, and then [`PORTION_END`]. Such fields laid end to end are a request.
-pub fn begin_portion(resource: &Resource, instance: &str, records: usize, out: &mut Vec<u8>) {
-    // Everything up to the records is written, then the lengths are put before it.
-    let mut described = Vec::with_capacity(1_024);
-    resource.encode(instance, &mut described);
-    let mut scope = Vec::with_capacity(64);
-    encode_scope(&mut scope);
-    let of_scope_logs = scope.len().saturating_add(records).saturating_add(SCHEMA.len());
-    out.push(1 << 3 | 2);
-    let of_resource_logs = described
-        .len()
-        .saturating_add(1)
-        .saturating_add(varint::size(of_scope_logs as u64))
-        .saturating_add(of_scope_logs)
-        .saturating_add(SCHEMA.len());
-    varint::put(out, of_resource_logs as u64);
-    out.extend_from_slice(&described);
-    out.push(2 << 3 | 2);
-    varint::put(out, of_scope_logs as u64);
-    out.extend_from_slice(&scope);
+/// The beginning of each portion of a log: a `resource_logs` (field 1 of `ExportLogsServiceRequest`) up to its records.
+/// Such fields laid end to end are a request.
+#[derive(Debug)]
+pub struct PortionHead {
+    /// `resource`, encoded.
+    resource: Vec<u8>,
+    /// `scope`, encoded.
+    scope: Vec<u8>,
+}
+
+impl PortionHead {
+    /// Of all portions with this resource.
+    pub fn new(resource: &Resource, instance: &str) -> Self {
+        let mut head = Self { resource: Vec::new(), scope: Vec::new() };
+        resource.encode(instance, &mut head.resource);
+        encode_scope(&mut head.scope);
+        head
+    }
+
+    /// Writes the beginning of a portion with this number of bytes of records written by [`encode_record`]. They follow,
+    /// and then [`PORTION_END`].
+    pub fn write(&self, records: usize, out: &mut Vec<u8>) {
+        let of_scope_logs = self.scope.len().saturating_add(records).saturating_add(SCHEMA.len());
+        out.push(1 << 3 | 2);
+        let of_resource_logs = self
+            .resource
+            .len()
+            .saturating_add(1)
+            .saturating_add(varint::size(of_scope_logs as u64))
+            .saturating_add(of_scope_logs)
+            .saturating_add(SCHEMA.len());
+        varint::put(out, of_resource_logs as u64);
+        out.extend_from_slice(&self.resource);
+        out.push(2 << 3 | 2);
+        varint::put(out, of_scope_logs as u64);
+        out.extend_from_slice(&self.scope);
+    }
 }
 
 /// `schema_url` (field 3 of `ScopeLogs` and of `ResourceLogs`).

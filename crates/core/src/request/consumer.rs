@@ -18,6 +18,8 @@ pub use response::ResponseNames;
 pub use source::{Form, Place, Source};
 pub use text::clean_id;
 
+use std::borrow::Cow;
+
 use crate::host::Stream;
 use gatelens_redact::KeyForms;
 
@@ -44,9 +46,9 @@ pub struct ConsumerPlan {
 
 /// The caller of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct Identity<'a> {
     /// Trimmed, 1 to [`MAX_CONSUMER_CHARS`] characters; [`ANONYMOUS`] when no source has a value.
-    pub id: String,
+    pub id: Cow<'a, str>,
     /// Whether the source that named it is trusted.
     pub trusted: bool,
 }
@@ -68,13 +70,18 @@ pub struct Sighting<'a, S: Stream> {
 
 impl ConsumerPlan {
     /// The caller: that of the first source with a value.
-    pub fn identify<S: Stream>(&self, request: &Sighting<'_, S>) -> Identity {
+    pub fn identify<'a, S: Stream>(&self, request: &Sighting<'a, S>) -> Identity<'a> {
         self.sources
             .iter()
             .find_map(|source| {
                 Some(Identity { id: source.id(request, &self.keys)?, trusted: source.trusted })
             })
             .unwrap_or_else(|| Identity { id: ANONYMOUS.into(), trusted: false })
+    }
+
+    /// Whether a source reads the client's address.
+    pub fn reads_client_address(&self) -> bool {
+        self.sources.iter().any(|source| source.place == Place::ClientIp)
     }
 
     /// Whether a response header must not be logged, because it is a source.

@@ -9,6 +9,7 @@ use super::event::{
     Event, Header, MAX_HEADER_BYTES, MAX_HEADERS_BYTES, MAX_PATH_BYTES, MAX_QUERY_BYTES,
     MAX_USER_AGENT_BYTES, MAX_WORD_BYTES, bounded, bounded_text,
 };
+use super::few::Few;
 use super::route;
 use super::trace::TraceContext;
 use super::{Capturing, Counting, Decision, Facts, FinishedRequest, Logging};
@@ -16,7 +17,7 @@ use crate::config::Direction;
 use crate::counters::{Dimension, Dimensions, Series};
 use crate::host::{HeaderMap, Stream};
 use crate::outcome::{Method, Status};
-use gatelens_model::{Message, OmissionReason};
+use gatelens_model::{Message, OmissionReason, order};
 use gatelens_redact::Hits;
 use gatelens_redact::capture::{Bodies, CapturedBody, ObservedBody};
 
@@ -216,8 +217,8 @@ fn kept_headers<'a>(
     message: Message,
     headers: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     hits: &mut Hits,
-) -> Vec<Header<'a>> {
-    let mut kept = Vec::new();
+) -> Few<Header<'a>> {
+    let mut kept = Few::default();
     if !plan.capture.keeps_headers(message) {
         return kept;
     }
@@ -236,7 +237,7 @@ fn kept_headers<'a>(
         room = rest;
         kept.push((name, value));
     }
-    kept.sort_by(|(a, _), (b, _)| a.cmp(b));
+    order::sort_by(kept.as_mut_slice(), |(a, _), (b, _)| a.cmp(b));
     kept
 }
 

@@ -12,6 +12,7 @@ use crate::config::Sample;
 use crate::hash::fnv1a;
 use crate::outcome::Ending;
 use gatelens_model::hash::mix;
+use gatelens_model::order;
 
 /// Number of the values that the randomness of a request can have: 56 bits.
 const ALL: u64 = 1 << 56;
@@ -43,7 +44,7 @@ impl Sampling {
         let accepted = (config.rate * ALL as f64).round() as u64;
         let mut keep_consumers: Vec<Box<str>> =
             config.keep_consumers.iter().map(|consumer| consumer.as_str().into()).collect();
-        keep_consumers.sort_unstable();
+        order::sort_by(&mut keep_consumers, Ord::cmp);
         Self {
             // A rate that is not 0 keeps something.
             accepted: if config.rate > 0.0 { accepted.clamp(1, ALL) } else { 0 },
@@ -100,7 +101,7 @@ impl Sampling {
     fn keeps(&self, facts: &Facts<'_>) -> bool {
         self.keep_errors && Ending { status: facts.status, grpc_status: facts.grpc_status }.is_error()
             || facts.measurement.duration_ns > self.keep_slower_than_ns
-            || self.keep_consumers.binary_search_by(|consumer| (**consumer).cmp(&facts.consumer.id)).is_ok()
+            || self.keep_consumers.binary_search_by(|consumer| (**consumer).cmp(&*facts.consumer.id)).is_ok()
     }
 }
 

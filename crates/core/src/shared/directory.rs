@@ -178,7 +178,8 @@ impl Directory {
         places: &[Place],
         change: impl Fn(&mut Entry, Place) -> Edit,
     ) {
-        let pages: BTreeSet<usize> = places.iter().map(|place| page_of(place.slot)).collect();
+        let mut pages = BTreeSet::new();
+        pages.extend(places.iter().map(|place| page_of(place.slot)));
         for page in pages {
             for _ in 0..ATTEMPTS {
                 let edited = self.edit(host, store, pending, page, |_, entries| {

@@ -5,6 +5,7 @@
 //! job, when due    ─▶ deliver ─▶ receivers                 ▲ rules and receivers of the page
 //! ```
 
+mod attempts;
 mod deliver;
 mod engine;
 mod file;
@@ -30,7 +31,7 @@ pub use receivers::{
     AlertmanagerConfig, MailTls, PagerdutyConfig, ReceiverConfig, Secret, SlackConfig, SmtpConfig,
     WebhookConfig,
 };
-pub(crate) use receivers::{agent, words};
+pub(crate) use receivers::{ReceiverSettings, agent, words};
 pub use rule::{Measure, Missing, RuleConfig, RuleError};
 pub use schedule::MaintenanceConfig;
 pub use settings::AlertsConfig;
@@ -42,12 +43,14 @@ use crate::clock;
 use crate::limits::Limits;
 use crate::query::Files;
 use crate::store::{DataDir, StoreError};
+use attempts::Attempts;
 use engine::{Engine, Evaluated, KnownRule, Note, Setting, lock};
-use file::{AlertsFile, Texts};
+use file::{AlertsFile, Delivery, Texts};
 use observe::SECOND;
-use receivers::Receiver;
+use receivers::{Receiver, receiver_settings, with_kept_secrets};
 use rule::Rule;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use settings::{MAX_RECEIVERS, MAX_RULES, Settings, known_receivers};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
@@ -180,29 +183,30 @@ impl Alerts {
         evaluated
     }
 
-    /// Makes one attempt for each receiver that something is due for. Blocks. Returns how many attempts were made.
-    pub(crate) fn deliver(&self, now: i64) -> Result<usize, StoreError> {
+    /// The next message that is due for each receiver at `now` (Unix nanoseconds), with the receiver if there still is one.
+    fn due(&self, now: i64) -> Result<Vec<(Delivery, Option<Receiver>)>, StoreError> {
         let due = lock(&self.file).due(now)?;
-        let receivers = self.receivers()?;
-        std::thread::scope(|scope| {
-            for delivery in &due {
-                let receiver = receivers.iter().find(|receiver| receiver.name == delivery.receiver);
-                // Side by side, so that a slow receiver keeps no other one waiting. There are few.
-                scope.spawn(move || {
-                    let attempt = deliver::attempt(delivery, receiver, now);
-                    if let Some(error) = &attempt.error {
-                        tracing::warn!(receiver = delivery.receiver, error, "a message about an alert was not delivered");
-                    }
-                    let kind = receiver.map_or("removed", |receiver| receiver.shown().kind);
-                    self.stats.attempted(kind, attempt.outcome.name());
-                    let noted = lock(&self.file).attempted(delivery.id, &attempt, clock::now().max(now));
-                    if let Err(error) = noted {
-                        tracing::error!(%error, "the outcome of a delivery could not be kept, so it may be repeated");
-                    }
-                });
-            }
-        });
-        Ok(due.len())
+        let receivers = if due.is_empty() { Vec::new() } else { self.receivers()? };
+        let named = |name: &str| receivers.iter().find(|receiver| receiver.name == name).cloned();
+        let with_receiver = |delivery: Delivery| {
+            let receiver = named(&delivery.receiver);
+            (delivery, receiver)
+        };
+        Ok(due.into_iter().map(with_receiver).collect())
+    }
+
+    /// Sends a message, and notes what became of it. Blocks for at most about 20 s. `now` is in Unix nanoseconds.
+    fn attempt(&self, delivery: &Delivery, receiver: Option<&Receiver>, now: i64) {
+        let attempt = deliver::attempt(delivery, receiver, now);
+        if let Some(error) = &attempt.error {
+            tracing::warn!(receiver = delivery.receiver, error, "a message about an alert was not delivered");
+        }
+        let kind = receiver.map_or("removed", |receiver| receiver.shown().kind);
+        self.stats.attempted(kind, attempt.outcome.name());
+        let noted = lock(&self.file).attempted(delivery.id, &attempt, clock::now().max(now));
+        if let Err(error) = noted {
+            tracing::error!(%error, "the outcome of a delivery could not be kept, so it may be repeated");
+        }
     }
 
     /// All rules that hold.
@@ -332,6 +336,45 @@ impl Alerts {
         Ok(())
     }
 
+    /// Changes a receiver of the page, and keeps its secrets where the change names none. The text is that of the request.
+    pub(crate) fn change_receiver(&self, name: &str, text: &str, now: i64) -> Result<(), AlertsError> {
+        let stored = self.receiver_of_page(name)?;
+        let changed: Value = serde_json::from_str(text).unwrap_or_default();
+        let changed = with_kept_secrets(&stored, changed)?;
+        let unreadable = |error: serde_json::Error| RuleError::new("", error.to_string());
+        let config: ReceiverConfig = serde_json::from_value(changed.clone()).map_err(unreadable)?;
+        if config.name != name {
+            let message = format!("the name {:?} is not that of the address, {name:?}", config.name);
+            return Err(RuleError::new("name", message).into());
+        }
+        self.put_receiver(&config, &changed.to_string(), now)
+    }
+
+    /// What an admin may see of a receiver of the page: all but its secrets.
+    pub(crate) fn receiver(&self, name: &str) -> Result<ReceiverSettings, AlertsError> {
+        let stored = self.receiver_of_page(name)?;
+        let config = serde_json::from_value(stored.clone()).ok();
+        let settings = config.and_then(|config| receiver_settings(&config, &stored));
+        settings.ok_or_else(|| {
+            AlertsError::Conflict(format!(
+                "the stored receiver {name:?} cannot be read: remove it and make it again"
+            ))
+        })
+    }
+
+    /// A receiver of the page as it is stored.
+    fn receiver_of_page(&self, name: &str) -> Result<Value, AlertsError> {
+        if self.settings.receivers.iter().any(|receiver| receiver.name == name) {
+            let message = format!("the receiver {name:?} is in the configuration file: change it there");
+            return Err(AlertsError::Conflict(message));
+        }
+        let stored = lock(&self.file).texts(Texts::Receivers)?;
+        match stored.into_iter().find(|text| text.name == name) {
+            Some(text) => Ok(serde_json::from_str(&text.content).unwrap_or_default()),
+            None => find_receiver(&self.receivers()?, name).map(|_| Value::Null),
+        }
+    }
+
     /// Removes a receiver of the page.
     pub(crate) fn remove_receiver(&self, name: &str) -> Result<(), AlertsError> {
         let receivers = self.receivers()?;
@@ -430,29 +473,40 @@ pub(crate) async fn evaluate(alerts: Arc<Alerts>) {
     }
 }
 
-/// Delivers messages when they are due, until it is aborted.
+/// Delivers messages when they are due, until it is aborted. A receiver that does not answer holds up no other one.
 pub(crate) async fn deliver(alerts: Arc<Alerts>) {
+    let mut attempts = Attempts::default();
     loop {
         let working = Arc::clone(&alerts);
-        let worked = tokio::task::spawn_blocking(move || {
-            let attempts = working.deliver(clock::now())?;
-            Ok::<_, StoreError>((attempts, working.next_due()?))
+        let looked = tokio::task::spawn_blocking(move || {
+            let now = clock::now();
+            Ok::<_, StoreError>((working.due(now)?, working.next_due()?, now))
         });
-        let wait = match worked.await {
-            Ok(Ok((attempts, _))) if attempts > 0 => continue,
-            Ok(Ok((_, Some(next)))) => {
-                let nanos = u64::try_from(next.saturating_sub(clock::now())).unwrap_or_default();
-                // What is due and held back by another message is looked at again soon.
-                Duration::from_nanos(nanos).clamp(Duration::from_secs(1), LONGEST_WAIT)
+        let wait = match looked.await {
+            Ok(Ok((due, next, now))) => {
+                for (delivery, receiver) in due {
+                    let working = Arc::clone(&alerts);
+                    attempts.begin(&delivery.receiver.clone(), move || {
+                        working.attempt(&delivery, receiver.as_ref(), now);
+                    });
+                }
+                next.map_or(LONGEST_WAIT, |next| {
+                    let nanos = u64::try_from(next.saturating_sub(now)).unwrap_or_default();
+                    // What is due and held back by another message is looked at again soon.
+                    Duration::from_nanos(nanos).clamp(Duration::from_secs(1), LONGEST_WAIT)
+                })
             }
-            Ok(Ok((_, None))) => LONGEST_WAIT,
             Ok(Err(error)) => {
                 tracing::error!(%error, "messages about alerts could not be delivered; trying again");
                 LONGEST_WAIT
             }
             Err(_) => LONGEST_WAIT,
         };
-        let _ = tokio::time::timeout(wait, alerts.queued.notified()).await;
+        tokio::select! {
+            () = alerts.queued.notified() => {}
+            () = attempts.ended() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
     }
 }
 

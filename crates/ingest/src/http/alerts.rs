@@ -13,7 +13,7 @@ use crate::query::params::{Params, none};
 use axum::extract::{self, Path, RawQuery};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post, put};
+use axum::routing::{MethodRouter, get, post, put};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ pub(super) fn reads() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
     ]
 }
 
-/// Paths that change something, or have something sent.
+/// Paths for admins: they change something, have something sent, or show what is changed.
 pub(super) fn changes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
     vec![
         ("/api/v1/alerts/rules", post(add_rule)),
@@ -41,7 +41,7 @@ pub(super) fn changes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/alerts/rules/{name}/mute", post(mute)),
         ("/api/v1/alerts/rules/{name}/unmute", post(unmute)),
         ("/api/v1/alerts/receivers", post(put_receiver)),
-        ("/api/v1/alerts/receivers/{name}", delete(remove_receiver)),
+        ("/api/v1/alerts/receivers/{name}", get(receiver).put(change_receiver).delete(remove_receiver)),
         ("/api/v1/alerts/receivers/{name}/test", post(test_receiver)),
     ]
 }
@@ -154,6 +154,26 @@ async fn put_receiver(
         Ok(subject)
     })
     .await
+}
+
+async fn receiver(
+    extract::State(state): Shared,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    answered(async {
+        none(query.as_deref())?;
+        ask(&state, move |alerts| alerts.receiver(&name)).await
+    })
+    .await
+}
+
+async fn change_receiver(
+    extract::State(state): Shared,
+    Path(name): Path<String>,
+    Question { text, .. }: Question<ReceiverConfig>,
+) -> Response {
+    changed(ask(&state, move |alerts| alerts.change_receiver(&name, &text, clock::now()))).await
 }
 
 async fn remove_receiver(

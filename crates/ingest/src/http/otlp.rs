@@ -11,6 +11,7 @@ use crate::error::ReceiveError;
 use crate::learning;
 use crate::limits::Limits;
 use crate::model::{Identity, Rejections, Scope, Signal, labelled};
+use crate::stats::SenderName;
 use crate::store::{Refused, Stored};
 use crate::wire::{self, Batch, Budget, Encoding};
 use axum::body::Body;
@@ -48,7 +49,7 @@ pub(super) async fn receive(
             hand_back::name_version(answer, gateway.and_then(|scope| state.patterns.get(&scope)))
         }
         Err(error) => {
-            state.stats.refused(signal);
+            state.stats.refused(SenderName::by_token(&principal).as_ref(), signal, error.code());
             if matches!(error, ReceiveError::OtherEnvironment { .. }) {
                 state.stats.refused_by(error.code());
             }
@@ -85,6 +86,7 @@ async fn store(
     };
     let (batch, share) = decode(state, packing, body, ((signal, encoding), peer), identity).await?;
     check_environments(principal, &batch)?;
+    let sender = SenderName::of(principal, first_environment(&batch));
     match batch {
         Batch::Counts(mut batch) => {
             batch.standing = principal.standing();
@@ -96,7 +98,7 @@ async fn store(
                 to_its_end(async move { (writing.writers.metrics(batch).await, share) }).await??;
             state.stats.observed(state.learning.observe(observed));
             rejected.merge(&stored.rejected());
-            state.stats.stored(signal, stored, points, &rejected);
+            state.stats.stored((&sender, signal), stored, points, &rejected);
             Ok(Taken { rejected, gateway })
         }
         Batch::Requests(mut batch) => {
@@ -110,7 +112,7 @@ async fn store(
             let stored =
                 to_its_end(async move { (writing.writers.requests(batch, signal).await, share) }).await??;
             rejected.merge(&stored.rejected());
-            state.stats.stored(signal, stored, events, &rejected);
+            state.stats.stored((&sender, signal), stored, events, &rejected);
             if !matches!(stored, Stored::Repeat) {
                 // Gateways repeat names and groups every ten minutes, so that one that cannot be stored is only late.
                 if !labelled.is_empty()
@@ -123,6 +125,15 @@ async fn store(
             Ok(Taken { rejected, gateway })
         }
     }
+}
+
+/// The environment of the first resource.
+fn first_environment(batch: &Batch) -> &str {
+    let first = match batch {
+        Batch::Counts(batch) => batch.parts.first().map(|part| &part.gateway),
+        Batch::Requests(batch) => batch.parts.first().map(|part| &part.gateway),
+    };
+    first.map_or("", |gateway| &gateway.environment)
 }
 
 /// Refuses a batch that reports for an environment of others.

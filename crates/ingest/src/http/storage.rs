@@ -1,9 +1,10 @@
-//! `GET /api/v1/storage`: the size of the data, its limit, what was removed to stay within it, what was rejected, and the
-//! damage that was found.
+//! `GET /api/v1/storage`: the size of the data, its limit, what was removed to stay within it, what was rejected and of
+//! whom, and the damage that was found.
 
 use super::State;
 use crate::error::json;
 use crate::query::params::none;
+use crate::stats::NotTaken;
 use crate::store::quarantine::{Damage, Known};
 use crate::store::reduce::Kind;
 use crate::store::scrub::{Progress, Report};
@@ -27,6 +28,8 @@ struct Storage {
     removed: Vec<Removed>,
     /// Points, records and spans that were rejected since the start, by reason.
     rejected: BTreeMap<&'static str, u64>,
+    /// Senders of whom something was rejected or refused since the start, those with most first.
+    senders: Vec<NotTaken>,
     scrub: Scrubs,
 }
 
@@ -77,6 +80,7 @@ pub(super) async fn storage(
         free_bytes: state.data.free_bytes(),
         removed: removed.collect(),
         rejected: state.stats.rejections().into_iter().collect(),
+        senders: state.stats.not_taken(),
         scrub,
     };
     json(StatusCode::OK, &storage)

@@ -48,6 +48,9 @@ impl Rejection {
         Self::Overflow,
     ];
 
+    /// Those that need nobody's attention: a sender of many things has them all the time.
+    pub(crate) const ORDINARY: [Self; 2] = [Self::OtherRecord, Self::OtherSpan];
+
     /// Its name in metrics and in the API.
     pub(crate) fn name(self) -> &'static str {
         match self {

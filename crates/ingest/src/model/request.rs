@@ -106,6 +106,16 @@ pub(crate) fn is_error(status: u16, grpc_status: Option<u64>) -> bool {
     status == 0 || status >= 500 || (is_success && grpc_status.is_some_and(|status| status != 0))
 }
 
+/// The words of a path: runs of letters, digits, `_` and `-`.
+pub(crate) fn path_words(path: &str) -> impl Iterator<Item = &str> {
+    path.split(|c| !is_of_path_word(c)).filter(|word| !word.is_empty())
+}
+
+/// Whether a character is a part of a word of a path.
+pub(crate) fn is_of_path_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-')
+}
+
 /// A field of the request log beside its time.
 pub(crate) struct Field {
     /// Its column in a stored chunk. A number once given stays with its meaning.

@@ -5,6 +5,7 @@ use super::params::Params;
 use super::requests::Sender;
 use crate::error::QueryError;
 use crate::model::{ConsumerKey, RequestEvent, Scope, SeriesKey, is_error};
+use crate::store::bloom::{AnyOf, Column, Key};
 use gatelens_model::{grpc, value};
 
 /// Names of the parameters read here: those of all dimensions, and the one that is none.
@@ -17,7 +18,7 @@ const ERRORS: &str = "errors";
 
 /// A parameter may have several values, repeated or separated by commas: a request has to match any of them. A value
 /// behind `!` excludes. Different parameters all have to hold.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Filter {
     texts: Vec<(Dimension, Wanted<String>)>,
     status: Wanted<Status>,
@@ -26,7 +27,7 @@ pub(crate) struct Filter {
 }
 
 /// The values that one parameter asks for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted<T> {
     /// One of these, unless there are none.
     any: Vec<T>,
@@ -59,6 +60,7 @@ impl Filter {
         for (name, dimension) in Dimension::ALL.into_iter().filter(|(_, dimension)| dimension.is_text()) {
             let mut wanted = match dimension {
                 Dimension::Direction => Wanted::read(params, name, direction)?,
+                Dimension::Method => Wanted::read(params, name, |text| Ok(text.to_ascii_uppercase()))?,
                 _ => Wanted::read(params, name, |text| Ok(text.to_owned()))?,
             };
             if dimension == Dimension::Direction && wanted == Wanted::default() {
@@ -74,6 +76,12 @@ impl Filter {
             grpc_status: Wanted::read(params, "grpc_status", grpc_status)?,
             errors,
         })
+    }
+
+    /// The same filter for traffic of any direction.
+    pub(crate) fn of_any_direction(mut self) -> Self {
+        self.texts.retain(|(dimension, _)| *dimension != Dimension::Direction);
+        self
     }
 
     /// Whether groups of consumers matter.
@@ -136,6 +144,26 @@ impl Filter {
             && (statuses.is_empty() || statuses.iter().any(|status| classes >> class(status) & 1 == 1))
     }
 
+    /// The values of which a chunk must hold some.
+    pub(crate) fn keys(&self) -> Vec<AnyOf> {
+        let texts =
+            self.texts.iter().map(|(dimension, wanted)| wanted.keys(|text| vec![dimension.key(text)]));
+        let status = self.status.keys(|status| match status {
+            Status::Exactly(code) => vec![Some(Key::of_text(Column::Status, &code.to_string()))],
+            Status::Class(_) => vec![None],
+        });
+        texts.chain([status]).flatten().collect()
+    }
+
+    /// The fields of a request that decide whether it matches.
+    pub(crate) fn fields(&self) -> Vec<&'static str> {
+        let texts = self.texts.iter().map(|(dimension, _)| dimension.field());
+        let has_outcome = self.errors.is_some()
+            || self.status != Wanted::default()
+            || self.grpc_status != Wanted::default();
+        texts.chain(["status", "grpc_status"].into_iter().filter(|_| has_outcome)).collect()
+    }
+
     /// Whether the traffic of a scope is wanted, as far as its service, its environment and its direction decide it.
     pub(crate) fn takes_scope(&self, scope: &Scope) -> bool {
         self.takes_texts(|dimension| match dimension {
@@ -182,6 +210,15 @@ impl<T> Wanted<T> {
             list.push(parse(&value.text)?);
         }
         Ok(wanted)
+    }
+
+    /// The keys of the values, where each value that is asked for has some; `of` gives those of one, with `None` for a value
+    /// that a chunk may hold without a key.
+    pub(super) fn keys(&self, of: impl Fn(&T) -> Vec<Option<Key>>) -> Option<AnyOf> {
+        let keys =
+            |value: &T| of(value).into_iter().collect::<Option<Vec<Key>>>().filter(|keys| !keys.is_empty());
+        let any: AnyOf = self.any.iter().map(keys).collect::<Option<_>>()?;
+        Some(any).filter(|any| !any.is_empty())
     }
 
     pub(super) fn takes(&self, fits: impl Fn(&T) -> bool) -> bool {
@@ -292,6 +329,7 @@ mod tests {
         check("consumer=!acme", &plain, false);
         check("consumer=!globex&method=GET", &plain, true);
         check("consumer=acme&method=!GET", &plain, false);
+        check("method=get", &plain, true);
         check("status=2xx,!201", &plain, true);
         check("status=!2xx", &plain, false);
         check("status=4xx,5xx", &plain, false);

@@ -18,6 +18,7 @@ mod quantiles;
 mod range;
 mod requests;
 mod rollup;
+pub(crate) mod search;
 mod senders;
 mod windows;
 

@@ -18,8 +18,8 @@ pub(crate) struct Range {
 impl Range {
     /// Reads `from` and `to`; without them, the hour before `now` (Unix nanoseconds).
     pub(crate) fn read(params: &Params, now: i64) -> Result<Self, QueryError> {
-        let to = params.one("to")?.map(|text| time("to", text)).transpose()?.unwrap_or(now);
-        let from = params.one("from")?.map(|text| time("from", text)).transpose()?;
+        let edge = |name| params.one(name)?.map(|text| edge(name, text, now)).transpose();
+        let (from, to) = (edge("from")?, edge("to")?.unwrap_or(now));
         let from = from.unwrap_or_else(|| to.saturating_sub(DEFAULT_SECONDS * NANOS));
         if from >= to {
             return Err(QueryError::parameter("from", "from must be before to"));
@@ -73,6 +73,28 @@ pub(crate) fn rfc3339(nanos: i64) -> String {
     Timestamp::from_nanosecond(i128::from(nanos)).map(|time| time.to_string()).unwrap_or_default()
 }
 
+/// A time, or the time that an age such as `-10m` was ago; `now` is in Unix nanoseconds.
+fn edge(field: &str, text: &str, now: i64) -> Result<i64, QueryError> {
+    match age(text) {
+        Some(age) => Ok(now.saturating_sub(age)),
+        None => time(field, text),
+    }
+}
+
+/// The nanoseconds of an age: a minus sign, a whole number, and s, m, h or d.
+fn age(text: &str) -> Option<i64> {
+    let (number, unit) = text.strip_prefix('-')?.split_at_checked(text.len().checked_sub(2)?)?;
+    let seconds: i64 = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let number: i64 = number.parse::<u32>().ok()?.into();
+    number.checked_mul(seconds)?.checked_mul(NANOS)
+}
+
 /// RFC 3339, or Unix seconds with or without a fraction.
 fn time(field: &str, text: &str) -> Result<i64, QueryError> {
     let parsed = match text.parse::<Timestamp>() {
@@ -81,7 +103,7 @@ fn time(field: &str, text: &str) -> Result<i64, QueryError> {
     };
     parsed.ok_or_else(|| {
         let message =
-            format!("{field} must be a time such as 2026-01-31T12:00:00Z or 1769860800, not {text:?}");
+            format!("{field} must be a time such as 2026-01-31T12:00:00Z, 1769860800 or -10m, not {text:?}");
         QueryError::parameter(field, message)
     })
 }
@@ -111,6 +133,21 @@ mod tests {
         check("2026-01-31T13:00:00+01:00", Some(1_769_860_800 * NANOS));
         check("2026-01-31T12:00:00.25Z", Some(1_769_860_800 * NANOS + NANOS / 4));
         for wrong in ["", "now", "-5", "1.x", "99999999999999", "2026-01-31", "NaN", "1e9"] {
+            check(wrong, None);
+        }
+    }
+
+    #[test]
+    fn ages_are_read() {
+        let now = 1_769_860_800 * NANOS;
+        let check = |text: &str, seconds: Option<i64>| {
+            assert_eq!(edge("from", text, now).ok(), seconds.map(|age| now - age * NANOS), "{text}");
+        };
+        check("-10m", Some(600));
+        check("-2h", Some(7_200));
+        check("-7d", Some(604_800));
+        check("-0s", Some(0));
+        for wrong in ["-", "-m", "--1m", "-1w", "-1.5h", "-é", "-99999999999d"] {
             check(wrong, None);
         }
     }

@@ -16,14 +16,17 @@ mod row;
 mod waiting;
 mod withheld;
 
+use super::dimension::Dimension;
 use super::filter::{self, Filter};
 use super::labels::Labels;
 use super::params::Params;
 use super::range::{Range, rfc3339};
+use super::search::Search;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::RequestEvent;
 use crate::store::DataDir;
+use crate::store::bloom::AnyOf;
 use criteria::Criteria;
 use file::File;
 use fold::Folding;
@@ -31,7 +34,9 @@ use place::{Order, Place};
 use row::Row;
 
 pub(crate) use row::Sender;
+use rusqlite::Connection;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::time::Instant;
 use waiting::Waiting;
 pub(crate) use withheld::Disclosure;
@@ -43,10 +48,17 @@ const DEFAULT_ROWS: u64 = 100;
 const CHUNK_COST: usize = 20;
 
 /// A question for a page of the request log.
+#[derive(Clone)]
 pub(crate) struct RequestsQuery {
     range: Range,
     filter: Filter,
     criteria: Criteria,
+    search: Search,
+    /// The values of which a chunk must hold some, for a question that is being answered.
+    keys: Vec<AnyOf>,
+    /// The fields that are read of all requests, before those that match are read as a whole; empty where all are read as a
+    /// whole.
+    deciding: BTreeSet<&'static str>,
     order: Order,
     limit: usize,
     cursor: Option<Place>,
@@ -73,14 +85,22 @@ impl RequestsPage {
 impl RequestsQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
-        let own = ["from", "to", "sort", "limit", "cursor"];
+        let own = ["from", "to", "q", "sort", "limit", "cursor"];
         let names: Vec<&str> = own.into_iter().chain(criteria::NAMES).chain(filter::names()).collect();
         let params = Params::parse(query, &names)?;
         let order = params.one("sort")?.map_or(Ok(Order::Time), Order::parse)?;
+        let search = Search::parse(params.one("q")?.unwrap_or_default())?;
+        let mut filter = Filter::read(&params)?;
+        if search.asks_for(Dimension::Direction) && params.one("direction")?.is_none() {
+            filter = filter.of_any_direction();
+        }
         Ok(Self {
             range: Range::read(&params, now)?,
-            filter: Filter::read(&params)?,
+            filter,
             criteria: Criteria::read(&params)?,
+            search,
+            keys: Vec::new(),
+            deciding: BTreeSet::new(),
             order,
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
             cursor: params.one("cursor")?.map(|text| Place::parse(text, order)).transpose()?,
@@ -94,6 +114,7 @@ impl RequestsQuery {
     /// When it searches for what the reader may not see.
     pub(crate) fn restrict(self, disclosure: Disclosure, query: Option<&str>) -> Result<Self, QueryError> {
         disclosure.check(query)?;
+        disclosure.check_fields(self.search.fields())?;
         Ok(Self { disclosure, ..self })
     }
 
@@ -103,20 +124,58 @@ impl RequestsQuery {
     }
 
     fn takes(&self, event: &RequestEvent, sender: &Sender) -> bool {
-        self.criteria.take(event) && self.filter.takes_event(event, sender)
+        self.criteria.take(event)
+            && self.filter.takes_event(event, sender)
+            && self.search.takes(event, sender)
+    }
+
+    /// Whether groups of consumers matter.
+    fn asks_for_group(&self) -> bool {
+        self.filter.asks_for_group() || self.search.asks_for(Dimension::ConsumerGroup)
     }
 
     /// The answer out of the store.
     pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<RequestsPage, QueryError> {
+        let counts = super::open_counts(directory, limits.query_timeout).ok();
+        let mut query = self.clone();
+        query.search = self.search.with_routes(counts.as_ref());
+        query.keys = [query.filter.keys(), query.criteria.keys(), query.search.keys()].concat();
+        query.deciding = query.deciding_fields();
+        query.read(directory, counts.as_ref(), limits)
+    }
+
+    fn deciding_fields(&self) -> BTreeSet<&'static str> {
+        let asked =
+            self.filter.fields().into_iter().chain(self.criteria.fields()).chain(self.search.fields());
+        let mut fields: BTreeSet<&str> = asked.collect();
+        for of_sender in ["service", "environment", "gateway"] {
+            fields.remove(of_sender);
+        }
+        if self.order == Order::Duration {
+            fields.insert("duration_ms");
+        }
+        if fields.iter().all(|field| *field == "direction") {
+            return BTreeSet::new();
+        }
+        // Folding of routes and labels of consumers need more than the field itself.
+        fields.extend(["direction", "route", "route_source", "consumer"]);
+        fields
+    }
+
+    fn read(
+        &self,
+        directory: &DataDir,
+        counts: Option<&Connection>,
+        limits: &Limits,
+    ) -> Result<RequestsPage, QueryError> {
         // Every day is looked at, for the clocks of senders and of ours may have differed by any time.
         let mut files: Vec<File> = super::open_days(directory, limits.query_timeout)?
             .into_iter()
             .map(|(path, day, connection)| File::new(path, day, connection, self))
             .collect();
         let mut waiting = Waiting::new(self.limit, limits.page_bytes);
-        let counts = super::open_counts(directory, limits.query_timeout).ok();
-        let mut folding = Folding::of(counts.as_ref());
-        let mut labels = Labels::of(counts.as_ref());
+        let mut folding = Folding::of(counts);
+        let mut labels = Labels::of(counts);
         let mut page = Page::default();
         let mut scanned = 0;
         let deadline = Instant::now() + limits.query_timeout;

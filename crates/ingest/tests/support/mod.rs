@@ -66,6 +66,16 @@ impl Service {
         Self::configured(limits, Network::default(), access)
     }
 
+    /// On a directory that outlives it.
+    #[allow(dead_code, reason = "a benchmark uses it")]
+    pub(crate) fn at(data: PathBuf, limits: Limits) -> Self {
+        let mut service = Self::with(limits);
+        service.stop();
+        service.data = data;
+        service.run();
+        service
+    }
+
     fn configured(limits: Limits, network: Network, access: AccessConfig) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");

@@ -12,6 +12,7 @@ use crate::json::eight;
 use crate::rules::{Hits, RuleId, RuleRegistry};
 use crate::work;
 use formats::{FORMATS, Format};
+use gatelens_model::order;
 
 /// Length of the shortest key, bytes.
 pub(super) const SHORTEST: usize = 16;
@@ -47,7 +48,7 @@ impl Default for KeyForms {
 impl KeyForms {
     /// Whether a key stands anywhere in these bytes. The cost grows with their number.
     pub fn is_in(&self, value: &[u8]) -> bool {
-        self.0.is_in_bytes(value)
+        self.0.is_in(value)
     }
 }
 
@@ -77,16 +78,12 @@ impl KeyFormats {
             formats.push((window, format, anchor, rule));
         }
         // Forms with the same bytes keep their order.
-        formats.sort_by_key(|(window, ..)| *window);
+        order::sort_by_key(&mut formats, |(window, ..)| *window);
         Self { formats, anchors }
     }
 
     /// Whether the text contains a key.
-    pub(super) fn is_in(&self, text: &str) -> bool {
-        self.is_in_bytes(text.as_bytes())
-    }
-
-    fn is_in_bytes(&self, text: &[u8]) -> bool {
+    pub(super) fn is_in(&self, text: &[u8]) -> bool {
         text.len() >= SHORTEST && self.next(text, 0).is_some()
     }
 

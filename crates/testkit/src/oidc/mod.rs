@@ -9,7 +9,7 @@ pub use sign::{Signature, SigningKey};
 
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -84,6 +84,7 @@ struct State {
     troubles: HashMap<&'static str, Trouble>,
     seen: Vec<String>,
     is_public_client: bool,
+    asks_people: bool,
 }
 
 /// What a code was asked for.
@@ -111,6 +112,7 @@ impl Provider {
             troubles: HashMap::new(),
             seen: Vec::new(),
             is_public_client: false,
+            asks_people: false,
         };
         let shared = Arc::new(Shared { state: Mutex::new(state) });
         let server = Server::start((Ipv4Addr::LOCALHOST, 0).into(), {
@@ -128,10 +130,27 @@ impl Provider {
         self.shared.lock().issuer.clone()
     }
 
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
     /// Its origin.
     #[must_use]
     pub fn origin(&self) -> String {
         format!("http://{}", self.server.address())
+    }
+
+    /// Has clients and browsers reach it under another origin, such as that of a proxy with TLS in front of it. The issuer
+    /// is of that origin, too.
+    pub fn known_as(&self, origin: &str) {
+        self.shared.lock().issuer = format!("{origin}/realms/test");
+    }
+
+    /// Shows a page with the links `Continue` and `Cancel`, as real ones show a form, and signs nobody in at once.
+    pub fn ask_people(&self) {
+        self.shared.lock().asks_people = true;
     }
 
     /// Claims of everybody who signs in from now on; `null` removes one.
@@ -150,6 +169,11 @@ impl Provider {
     /// Signs with another key from now on, and goes on to publish the old one.
     pub fn sign_with_unpublished(&self, key: SigningKey) {
         self.shared.lock().keys.push(key);
+    }
+
+    /// Publishes no key any more, and goes on to sign.
+    pub fn withdraw(&self) {
+        self.shared.lock().published.clear();
     }
 
     /// Changes each token before it is signed.
@@ -282,7 +306,7 @@ impl State {
         description
     }
 
-    /// Signs the person in at once, and sends the browser back.
+    /// Signs the person in, and sends the browser back.
     fn authorize(&mut self, query: &str) -> Answer {
         let asked: HashMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
         let has = |name: &str, value: &str| asked.get(name).is_some_and(|found| found == value);
@@ -296,8 +320,15 @@ impl State {
         if !is_right {
             return Answer { status: 400, headers: Vec::new(), body: "a wrong question".to_owned() };
         }
-        let code = random();
         let redirect_uri = get("redirect_uri");
+        if self.asks_people && get("consent").is_empty() {
+            let cancelled = form_urlencoded::Serializer::new(String::new())
+                .append_pair("error", "access_denied")
+                .append_pair("state", &get("state"))
+                .finish();
+            return consent(&format!("?{query}&consent=yes"), &format!("{redirect_uri}?{cancelled}"));
+        }
+        let code = random();
         let known = Asked {
             nonce: get("nonce"),
             challenge: get("code_challenge"),
@@ -373,6 +404,18 @@ impl State {
             forge(&mut token);
         }
         sign::sign(&token, key)
+    }
+}
+
+/// A page that leaves the next step to the person.
+fn consent(yes: &str, no: &str) -> Answer {
+    let link =
+        |text: &str, address: &str| format!("<a href=\"{}\">{text}</a>", address.replace('&', "&amp;"));
+    let links = [link("Continue", yes), link("Cancel", no)].join("\n");
+    Answer {
+        status: 200,
+        headers: vec![("content-type", "text/html; charset=utf-8".to_owned())],
+        body: format!("<!doctype html>\n<html lang=\"en\">\n<title>Provider</title>\n{links}\n</html>\n"),
     }
 }
 

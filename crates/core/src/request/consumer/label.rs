@@ -1,5 +1,7 @@
 //! The display name and the group of a consumer.
 
+use std::borrow::Cow;
+
 use hashbrown::HashMap;
 
 use super::text::clean;
@@ -57,7 +59,7 @@ impl Labels {
 impl Label {
     /// Makes a label out of texts as they are written.
     pub fn new(name: &str, group: &str) -> Self {
-        let cleaned = |text: &str| clean(text.as_bytes(), MAX_LABEL_CHARS).unwrap_or_default();
+        let cleaned = |text: &str| clean(text.as_bytes(), MAX_LABEL_CHARS).unwrap_or_default().into_owned();
         Self { name: cleaned(name), group: cleaned(group) }
     }
 
@@ -70,9 +72,12 @@ impl Label {
 impl LabelSource {
     fn text<S: Stream>(&self, request: &Sighting<'_, S>) -> Option<String> {
         match self {
-            Self::Header(name) => clean(credential::header(request.headers, name)?, MAX_LABEL_CHARS),
+            Self::Header(name) => {
+                clean(credential::header(request.headers, name)?, MAX_LABEL_CHARS).map(Cow::into_owned)
+            }
             Self::Metadata(path) => {
-                clean(&property::text(request.host.metadata(path)?.as_ref())?, MAX_LABEL_CHARS)
+                let value = property::text(request.host.metadata(path)?.as_ref())?;
+                clean(&value, MAX_LABEL_CHARS).map(Cow::into_owned)
             }
         }
     }

@@ -35,7 +35,7 @@ impl Pseudonymizer {
             let text = String::from_utf8_lossy(value.get(..1_024).unwrap_or(value));
             if text.chars().nth(keep_prefix.saturating_mul(2).saturating_sub(1)).is_some() {
                 let prefix: String = text.chars().take(keep_prefix).collect();
-                id = clean(prefix.as_bytes(), keep_prefix).unwrap_or_default();
+                id = clean(prefix.as_bytes(), keep_prefix).unwrap_or_default().into_owned();
             }
         }
         for byte in hash.iter().take(SHOWN_BYTES) {

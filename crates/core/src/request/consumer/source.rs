@@ -60,15 +60,22 @@ pub enum Form {
 
 impl Source {
     /// The ID that it gives to the caller of a request.
-    pub(super) fn id<S: Stream>(&self, request: &Sighting<'_, S>, keys: &KeyForms) -> Option<String> {
+    pub(super) fn id<'a, S: Stream>(
+        &self,
+        request: &Sighting<'a, S>,
+        keys: &KeyForms,
+    ) -> Option<Cow<'a, str>> {
         let value = self.value(request)?;
         match &self.form {
             // Some services take a key in place of the user, and clients send keys in the wrong header.
             Form::Clear if keys.is_in(value.get(..MAX_SEARCHED_BYTES).unwrap_or(&value)) => None,
-            Form::Clear => clean_id(&value, MAX_CONSUMER_CHARS),
+            Form::Clear => match value {
+                Cow::Borrowed(value) => clean_id(value, MAX_CONSUMER_CHARS),
+                Cow::Owned(value) => Some(clean_id(&value, MAX_CONSUMER_CHARS)?.into_owned().into()),
+            },
             Form::Pseudonym(pseudonymizer, keep_prefix) => {
                 let value = value.trim_ascii();
-                (!value.is_empty()).then(|| pseudonymizer.pseudonym(value, *keep_prefix))
+                (!value.is_empty()).then(|| pseudonymizer.pseudonym(value, *keep_prefix).into())
             }
         }
     }

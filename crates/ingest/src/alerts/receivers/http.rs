@@ -103,6 +103,9 @@ pub(crate) fn agent(ca_file: Option<&Path>, origin: Origin) -> Result<ureq::Agen
                 certificates.push(certificate);
             }
         }
+        if certificates.is_empty() {
+            return Err(failed("there is none in it".to_owned()));
+        }
         tls =
             tls.root_certs(RootCerts::from(certificates.into_iter().collect::<Vec<Certificate<'static>>>()));
     }

@@ -5,6 +5,7 @@
 
 mod address;
 mod alertmanager;
+mod change;
 mod http;
 mod pagerduty;
 mod slack;
@@ -12,6 +13,7 @@ mod smtp;
 mod webhook;
 
 pub use alertmanager::AlertmanagerConfig;
+pub(crate) use change::{Settings as ReceiverSettings, settings as receiver_settings, with_kept_secrets};
 pub(crate) use http::{Reach, agent, words};
 pub use pagerduty::PagerdutyConfig;
 pub use slack::SlackConfig;
@@ -72,10 +74,17 @@ impl Secret {
         Self(text.to_owned())
     }
 
-    /// The text of a file, without white space around it.
+    /// The text of a file, without white space around it. A file larger than 16 KiB is an error: a part of a secret would
+    /// be refused by whoever gets it, and nobody would know why.
     pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
-        let mut text = String::new();
-        File::open(path)?.take(MAX_SECRET_BYTES).read_to_string(&mut text)?;
+        let mut bytes = Vec::new();
+        // One byte more shows that there is more.
+        if File::open(path)?.take(MAX_SECRET_BYTES + 1).read_to_end(&mut bytes)? as u64 > MAX_SECRET_BYTES {
+            let message =
+                format!("it is larger than {MAX_SECRET_BYTES} bytes: write only the secret into it");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        let text = str::from_utf8(&bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?;
         Ok(Self(text.trim().to_owned()))
     }
 
@@ -272,4 +281,27 @@ fn secret_parts<const N: usize>(texts: [&str; N]) -> impl Iterator<Item = String
 fn repeats(said: &str, mut parts: impl Iterator<Item = String>) -> bool {
     let said = said.to_ascii_lowercase();
     parts.any(|part| said.contains(&part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_too_large_for_a_secret_is_refused_and_not_cut() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        let most = "s".repeat(MAX_SECRET_BYTES as usize - 1);
+        std::fs::write(&path, format!("{most}\n")).unwrap();
+        let held = Held::File(path.clone());
+        assert_eq!(held.read().unwrap().expose(), most);
+        std::fs::write(&path, format!("{most}s\n")).unwrap();
+        let error = held.read().unwrap_err();
+        assert!(error.message.contains("is larger than 16384 bytes"), "{error}");
+        assert!(error.message.contains("secret cannot be read") && !error.message.contains("sss"), "{error}");
+        assert_eq!(error.retry, Retry::Later, "the file can be mended");
+        // A letter of several bytes at the bound changes nothing.
+        std::fs::write(&path, "é".repeat(MAX_SECRET_BYTES as usize)).unwrap();
+        assert!(held.read().unwrap_err().message.contains("is larger than 16384 bytes"));
+    }
 }

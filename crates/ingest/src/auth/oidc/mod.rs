@@ -206,3 +206,87 @@ impl From<ProviderFault> for OidcFault {
 fn redirect_uri(page_url: &str) -> String {
     format!("{}{CALLBACK}", page_url.trim_end_matches('/'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gatelens_testkit::oidc::{CLIENT_ID, KEYS, Provider as RealProvider, SigningKey};
+    use std::time::Duration;
+
+    const PAGE: &str = "http://127.0.0.1:1";
+
+    /// A provider, and sign-ins at it at chosen times.
+    struct Signing {
+        provider: RealProvider,
+        oidc: Oidc,
+        browser: ureq::Agent,
+        begun: Instant,
+    }
+
+    impl Signing {
+        fn start() -> Self {
+            let provider = RealProvider::start(SigningKey::es256()).unwrap();
+            provider.without_secret();
+            let config = OidcConfig {
+                issuer: provider.issuer(),
+                client_id: CLIENT_ID.to_owned(),
+                default_role: Some(crate::auth::Role::Viewer),
+                ..OidcConfig::default()
+            };
+            let begun = Instant::now();
+            let browser = ureq::Agent::config_builder().http_status_as_error(false).max_redirects(0).build();
+            Self { provider, oidc: Oidc::new(config, begun).unwrap(), browser: browser.new_agent(), begun }
+        }
+
+        /// The outcome of a sign-in so many seconds after the start.
+        fn sign_in(&self, seconds: f64) -> Result<String, OidcFault> {
+            let now = self.begun + Duration::from_secs_f64(seconds);
+            let begun = self.oidc.begin("/", PAGE, now)?;
+            let back = self.browser.get(&begun.location).call().unwrap();
+            let location = back.headers()["location"].to_str().unwrap();
+            let (_, query) = location.split_once('?').unwrap();
+            let value = |name: &str| {
+                let mut pairs = form_urlencoded::parse(query.as_bytes());
+                pairs.find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+            };
+            let callback = Callback { code: value("code"), state: value("state"), ..Callback::default() };
+            let returned = self.oidc.take(Some(&begun.cookie), callback, now)?;
+            self.oidc.finish(returned, PAGE, now).map(|(identity, _)| identity.name)
+        }
+
+        fn asked_for_keys(&self) -> usize {
+            self.provider.requests(KEYS)
+        }
+    }
+
+    #[test]
+    fn a_new_key_of_the_provider_is_known_a_minute_after_the_last_look() {
+        let signing = Signing::start();
+        let (ada, unknown) = (Ok("ada@example.com".to_owned()), Err(TokenFault::UnknownKey.into()));
+        assert_eq!(signing.sign_in(0.0), ada);
+        signing.provider.rotate(SigningKey::es256());
+        assert_eq!(signing.sign_in(30.0), unknown);
+        assert_eq!(signing.sign_in(59.9), unknown);
+        assert_eq!(signing.asked_for_keys(), 1);
+        assert_eq!(signing.sign_in(60.0), ada);
+        assert_eq!(signing.sign_in(61.0), ada);
+        assert_eq!(signing.asked_for_keys(), 2);
+        // The minute begins anew with each look, also with one that finds nothing.
+        signing.provider.sign_with_unpublished(SigningKey::rs256());
+        assert_eq!(signing.sign_in(120.0), unknown);
+        assert_eq!(signing.asked_for_keys(), 3);
+        assert_eq!(signing.sign_in(179.9), unknown);
+        assert_eq!(signing.asked_for_keys(), 3);
+        assert_eq!(signing.sign_in(180.0), unknown);
+        assert_eq!(signing.asked_for_keys(), 4);
+    }
+
+    #[test]
+    fn a_key_that_the_provider_takes_back_counts_for_an_hour_at_most() {
+        let signing = Signing::start();
+        assert!(signing.sign_in(0.0).is_ok());
+        signing.provider.withdraw();
+        assert!(signing.sign_in(3_599.0).is_ok());
+        assert_eq!(signing.sign_in(3_600.0), Err(TokenFault::UnknownKey.into()));
+    }
+}

@@ -45,10 +45,18 @@ impl Disclosure {
 
     /// Refuses a search for what is withheld.
     pub(super) fn check(self, query: Option<&str>) -> Result<(), QueryError> {
-        let mut names = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).map(|(name, _)| name);
-        match names.find(|name| !self.shows(name)) {
+        let names = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).map(|(name, _)| name);
+        self.check_fields(names)
+    }
+
+    /// Refuses a search that withheld fields decide.
+    pub(super) fn check_fields<T: AsRef<str>>(
+        self,
+        mut fields: impl Iterator<Item = T>,
+    ) -> Result<(), QueryError> {
+        match fields.find(|field| !self.shows(field.as_ref())) {
             None => Ok(()),
-            Some(field) => Err(QueryError::Withheld { field: field.into_owned() }),
+            Some(field) => Err(QueryError::Withheld { field: field.as_ref().to_owned() }),
         }
     }
 }

@@ -1,0 +1,70 @@
+//! How a value of a search fits a text.
+
+use crate::query::glob::Glob;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Pattern {
+    /// The whole text.
+    Is(String),
+    /// A part of it, in whatever case; this is in lower case.
+    Contains(String),
+    /// The whole text, where stars stand for any characters.
+    Glob(Glob),
+}
+
+impl Pattern {
+    pub(super) fn contains(text: &str) -> Self {
+        Self::Contains(text.to_ascii_lowercase())
+    }
+
+    pub(super) fn takes(&self, text: &str) -> bool {
+        match self {
+            Self::Is(wanted) => wanted == text,
+            Self::Contains(wanted) => contains(text.as_bytes(), wanted.as_bytes()),
+            Self::Glob(glob) => glob.takes(text),
+        }
+    }
+
+    /// Whether a text of hexadecimal digits can fit.
+    pub(super) fn can_be_hex(&self) -> bool {
+        let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        match self {
+            Self::Is(text) | Self::Contains(text) => is_hex(text),
+            Self::Glob(_) => true,
+        }
+    }
+}
+
+/// Whether bytes hold others, which are in lower case, in whatever case. The work grows with the product of both lengths at
+/// most; a search bounds the second.
+fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    let Some((first, rest)) = wanted.split_first() else { return true };
+    let upper = first.to_ascii_uppercase();
+    let mut left = text;
+    while let Some(at) = left.iter().position(|byte| byte == first || *byte == upper) {
+        left = left.get(at + 1..).unwrap_or_default();
+        if left.get(..rest.len()).is_some_and(|found| found.eq_ignore_ascii_case(rest)) {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_found_in_whatever_case() {
+        let check = |wanted: &str, text: &str, expected: bool| {
+            assert_eq!(Pattern::contains(wanted).takes(text), expected, "{wanted} in {text}");
+        };
+        check("orders", "/v1/Orders/7", true);
+        check("ORDERS", "/v1/orders", true);
+        check("orders", "/v1/order", false);
+        check("aab", "aaab", true);
+        check("ab", "a", false);
+        check("", "a", true);
+        check("é", "caf\u{e9}", true);
+    }
+}
