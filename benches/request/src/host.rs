@@ -29,6 +29,7 @@ pub(crate) struct RecordedHost {
     configuration: String,
     now_ns: Cell<u64>,
     shared: RefCell<HashMap<Vec<u8>, Versioned>>,
+    shared_calls: Cell<u64>,
     /// Those that end next, the first one last.
     coming: RefCell<Vec<Request>>,
     request: RefCell<Request>,
@@ -57,6 +58,7 @@ impl RecordedHost {
             configuration: configuration.to_owned(),
             now_ns: Cell::new(1_763_726_400_000_000_000),
             shared: RefCell::default(),
+            shared_calls: Cell::new(0),
             coming: RefCell::default(),
             request: RefCell::default(),
             response: encoded(&response),
@@ -104,6 +106,11 @@ impl RecordedHost {
 
     pub(crate) fn calls_per_request(&self) -> f64 {
         self.calls.get() as f64 / self.finished.get() as f64
+    }
+
+    /// Reads and writes of shared data so far.
+    pub(crate) fn shared_calls(&self) -> u64 {
+        self.shared_calls.get()
     }
 
     /// Buffers that it has allocated so far.
@@ -229,10 +236,12 @@ impl Setup for RecordedHost {
 
 impl SharedData for RecordedHost {
     fn shared_get(&self, key: &[u8]) -> Option<(Vec<u8>, Version)> {
+        self.shared_calls.set(self.shared_calls.get() + 1);
         self.shared.borrow().get(key).map(|(value, version)| (value.clone(), Version(*version)))
     }
 
     fn shared_set(&self, key: &[u8], value: &[u8], _expected: Version) -> Result<(), Conflict> {
+        self.shared_calls.set(self.shared_calls.get() + 1);
         let mut shared = self.shared.borrow_mut();
         let entry = shared.entry(key.to_vec()).or_default();
         *entry = (value.to_vec(), entry.1 + 1);

@@ -26,6 +26,9 @@ const CONFIGURATION: &str = r#"{
 /// Requests between two ticks: 500 ms at 4,000 requests a second.
 const PER_TICK: u64 = 2_000;
 
+/// Ticks without requests: 50 s, in which the counters are exported five times, although nothing has changed.
+const IDLE_TICKS: u64 = 100;
+
 /// Requests served before those that count. They allocate everything that every later one uses again.
 const WARM: u64 = PER_TICK * 2;
 
@@ -54,6 +57,15 @@ fn main() {
         per_request(host.buffers() - buffers),
         per_request(host.sent_bytes() - sent),
         host.calls_per_request(),
+    );
+
+    let shared_calls = host.shared_calls();
+    for _ in 0..IDLE_TICKS {
+        tick_and_deliver(&plugin, &host);
+    }
+    println!(
+        "a tick of the leading worker without requests: {:.1} reads and writes of shared data",
+        (host.shared_calls() - shared_calls) as f64 / IDLE_TICKS as f64,
     );
 }
 
