@@ -9,6 +9,7 @@ import { createServer } from 'node:http';
 import { dirname, extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { alertAnswers, changeAlerts } from './mock-alerts.mjs';
+import { readSearch } from './mock-search.mjs';
 import { CAPTURED, REDACTION, redactPreview } from './mock-redaction.mjs';
 
 const DIST = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist');
@@ -69,12 +70,16 @@ async function answer(mock, request, response) {
     if (Number.isNaN(seconds)) return refuse(response, 400, 'invalid_parameter', `not a time: ${text}`, name);
     query[name] = seconds;
   }
+  if (url.pathname === '/api/v1/requests') {
+    query.search = readSearch(url.searchParams.get('q') ?? '');
+    if (query.search.mistake) return refuse(response, 400, 'invalid_parameter', query.search.mistake, 'q', query.search.column);
+  }
   if (query.from >= query.to) return refuse(response, 400, 'invalid_parameter', '`from` must be before `to`', 'from');
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(endpoint(query)));
 }
 
-function refuse(response, status, code, message, field) {
-  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ error: { code, message, field } }));
+function refuse(response, status, code, message, field, column) {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify({ error: { code, message, field, column } }));
 }
 
 /** One person, whose password is `correct horse battery`; `mock.role` is the role that a sign-in gives. */
@@ -399,18 +404,7 @@ function requestAt(slot) {
 
 const TOTAL_RATE = SERIES.reduce((sum, series) => sum + series.rate, 0);
 
-/** Whether a request of the log has the values that only the log is asked for. */
-function fits(params, row) {
-  const path = params.get('path')?.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&')).join('.*');
-  return (
-    (path === undefined || new RegExp(`^${path}$`).test(row.path)) &&
-    (!params.has('request_id') || params.get('request_id') === row.request_id) &&
-    row.duration_ms >= Number(params.get('min_duration_ms') ?? 0) &&
-    row.duration_ms <= Number(params.get('max_duration_ms') ?? Infinity)
-  );
-}
-
-function requests({ params, from, to, now, mock }) {
+function requests({ params, search, from, to, now, mock }) {
   const limit = Math.min(1000, Number(params.get('limit') ?? 100));
   if (params.has('trace_id')) {
     const related = mock.extra.filter((row) => row.trace_id === params.get('trace_id') && row.direction === params.get('direction'));
@@ -425,7 +419,7 @@ function requests({ params, from, to, now, mock }) {
       if (!matches(params, seriesAt(slot))) continue;
       const row = requestAt(slot);
       const time = Date.parse(row.time) / 1000;
-      if (time >= from && time < Math.min(now, to) && fits(params, row)) rows.push(row);
+      if (time >= from && time < Math.min(now, to) && search.takes(row)) rows.push(row);
     }
   }
   if (params.get('sort') === 'duration') rows.sort((a, b) => b.duration_ms - a.duration_ms);

@@ -8,8 +8,8 @@ import { describe, test } from 'node:test';
 import { runnerImport } from 'vite';
 
 const source = async (path) => (await runnerImport(fileURLToPath(new URL(`../src/${path}`, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
-const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts, filters, learned] = await Promise.all(
-  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts', 'exactly.ts', 'learned.ts'].map(source),
+const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts, filters, learned, search] = await Promise.all(
+  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts', 'exactly.ts', 'learned.ts', 'search.ts'].map(source),
 );
 
 /** Numbers as they should not be, and many as they may be. The sequence is the same in each run. */
@@ -31,6 +31,32 @@ describe('filters by one value', () => {
       assert.equal(filters.literally(filter), value);
     }
     for (const several of ['acme,globex', '!acme', 'acme,!globex']) assert.equal(filters.literally(several), several);
+  });
+});
+
+describe('the search of the log', () => {
+  const offered = (text, caret = text.length, known = []) => search.completions(search.typedAt(text, caret), known).map((each) => each.text);
+
+  test('offers keys and values where the caret is', () => {
+    assert.deepEqual(offered('sta'), ['status:', 'grpc_status:']);
+    assert.deepEqual(offered('acme -cons'), ['acme -consumer:']);
+    assert.deepEqual(offered('status:4', 8).slice(0, 2), ['status:4xx ', 'status:429 ']);
+    assert.deepEqual(offered('status:429,50', 13), ['status:429,500 ', 'status:429,503 ', 'status:429,504 ']);
+    assert.deepEqual(offered('meth status:5xx', 4), ['method: status:5xx']);
+    assert.deepEqual(offered('consumer:ac', 11, ['acme', 'globex', 'Acme, Inc.']), ['consumer:acme ', 'consumer:"Acme, Inc." ']);
+    assert.deepEqual(offered('errors:true'), []);
+    assert.deepEqual(offered('/v1/orders'), []);
+  });
+
+  test('holds any value in quotes', () => {
+    for (const [value, written] of [['acme', 'acme'], ['a b', '"a b"'], ['a,b', '"a,b"'], ['say "no"\\', '"say \\"no\\"\\\\"'], ['a*', '"a*"'], ['', '""']]) assert.equal(search.quoted(value), written);
+  });
+
+  test('understands the parameters of older links', () => {
+    const of = (query) => search.searchOf(new URLSearchParams(query));
+    assert.equal(of('q=acme&path=/v1/*&min_duration_ms=20'), 'acme path:/v1/* duration>=20ms');
+    assert.equal(of('path=/a b&request_id=x&max_duration_ms=0.5'), 'path="/a b" request_id:x duration<=0.5ms');
+    assert.equal(of(''), '');
   });
 });
 

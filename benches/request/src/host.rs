@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use gatelens_core::host::pairs::Pairs;
 use gatelens_core::host::{
-    Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, Log, LogLevel,
-    PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
+    Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, InfoNeeds, Log,
+    LogLevel, PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
 };
 use gatelens_core::request::protocol::Protocol;
 use gatelens_model::Message;
@@ -227,8 +227,8 @@ impl Setup for RecordedHost {
         PluginIdentity { node_id: "edge-1".to_owned(), ..PluginIdentity::default() }
     }
 
-    fn read_with_info(&self, response_header: Option<&str>) {
-        self.reads_content_type.set(response_header == Some("content-type"));
+    fn prepare_info(&self, needs: InfoNeeds<'_>) {
+        self.reads_content_type.set(needs.response_header == Some("content-type"));
     }
 
     fn set_tick_period(&self, _period: Duration) {}

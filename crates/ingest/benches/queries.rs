@@ -205,8 +205,11 @@ fn logged(
 ) -> opentelemetry_proto::tonic::logs::v1::LogRecord {
     let route = ROUTES[random.skewed(ROUTES.len())];
     let consumer = if is_rare { "rare" } else { CONSUMERS[random.skewed(CONSUMERS.len())] };
-    let status =
-        if is_rare { 418 } else { STATUSES[if random.next() % 20 == 0 { random.skewed(6) } else { 0 }] };
+    let status = if is_rare {
+        418
+    } else {
+        STATUSES[if random.next().is_multiple_of(20) { random.skewed(6) } else { 0 }]
+    };
     // A heavy tail: one in a thousand takes a hundred times the usual.
     let seconds = 0.005 / ((random.next() % 10_000) as f64 / 10_000.0 + 0.001);
     let mut record = record(time, &Made { consumer, ..made(route, status, seconds) });

@@ -1,7 +1,9 @@
 //! The search of the request log, from the query string to the rows.
 
 use crate::support::Service;
-use crate::support::otlp::{Frame, NOON, export_logs, log, made, record, text};
+use crate::support::otlp::{Frame, Made, NOON, SECOND, export_logs, log, made, record, text};
+use gatelens_ingest::Limits;
+use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};
 use serde_json::Value;
 
 const DAY: &str = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
@@ -82,6 +84,126 @@ fn a_search_for_outbound_calls_needs_no_parameter_beside_it() {
     assert_eq!(paths(&service, "", "").len(), 0);
     assert_eq!(paths(&service, "direction:outbound", "").len(), 1);
     assert_eq!(paths(&service, "direction:outbound", "&direction=inbound").len(), 0);
+}
+
+/// The file of the request log, while no service runs.
+fn log_of(data: &std::path::Path) -> rusqlite::Connection {
+    let files = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
+    let is_log = |path: &std::path::PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name.starts_with("requests-") && name.ends_with(".db")
+    };
+    rusqlite::Connection::open(files.into_iter().find(is_log).unwrap()).unwrap()
+}
+
+/// A hundred chunks of a hundred requests, of which a page may read twenty.
+fn with_chunks() -> Service {
+    let service = Service::with(Limits { scanned: 2_000, ..Limits::default() });
+    for batch in 0..100u64 {
+        let records = (0..100u64).map(|number| {
+            let at = batch * 100 + number;
+            let mut record = record(NOON + at * SECOND, &made("/orders/{id}", 200, 0.1));
+            record.trace_id = u128::from(at + 1).to_be_bytes().to_vec();
+            record
+                .attributes
+                .retain(|attribute| !["url.path", "client.address"].contains(&attribute.key.as_str()));
+            record.attributes.push(text("url.path", &format!("/orders/o-{at}/items")));
+            record
+                .attributes
+                .push(text("client.address", if at == 150 { "203.0.113.9" } else { "192.0.2.7" }));
+            record
+        });
+        service.send("/v1/logs", Some(("edge-1", 1, batch + 1)), &export_logs(records.collect())).accepted();
+    }
+    service
+}
+
+/// Questions for the request 150.
+fn rare_questions() -> Vec<String> {
+    let trace = format!("{:032x}", 151);
+    let id = format!("id-{}", NOON + 150 * SECOND);
+    vec![
+        format!("q=request_id:{id}"),
+        format!("q=trace_id:{trace}"),
+        format!("q={trace}"),
+        "q=client_address:203.0.113.9".to_owned(),
+        "q=path:/orders/o-150/*".to_owned(),
+        "q=path=/orders/o-150/items".to_owned(),
+        format!("request_id={id}"),
+        format!("trace_id={trace}"),
+        "client_address=203.0.113.9".to_owned(),
+        "path=*/o-150/items".to_owned(),
+        format!("request_id={id}&sort=duration"),
+    ]
+}
+
+#[test]
+fn a_rare_value_is_found_without_reading_what_does_not_hold_it() {
+    let mut service = with_chunks();
+    let first_page = |service: &Service, question: &str| {
+        let answer = service.json(&format!("/api/v1/requests?{DAY}&{question}"));
+        let rows = answer["rows"].as_array().unwrap();
+        let paths: Vec<_> = rows.iter().map(|row| row["path"].as_str().unwrap().to_owned()).collect();
+        (paths, answer["next"].is_null())
+    };
+    for question in rare_questions() {
+        let found = first_page(&service, &question);
+        assert_eq!(found, (vec!["/orders/o-150/items".to_owned()], true), "{question}");
+    }
+    for question in ["q=consumer:nobody", "status=418", "host=a.example", "route=/other", "error_type=x"] {
+        assert_eq!(first_page(&service, question), (vec![], true), "{question}");
+    }
+    // Without filters, or with damaged ones, chunks are read.
+    let question = rare_questions().remove(0);
+    for change in [
+        "UPDATE chunk_blooms SET filter = x'01'",
+        "UPDATE chunk_blooms SET n = 99",
+        "DELETE FROM chunk_blooms",
+    ] {
+        service.restart(|data| assert_eq!(log_of(data).execute(change, []).unwrap(), 100));
+        assert_eq!(first_page(&service, &question), (vec![], false), "{change}");
+        let mut next = String::new();
+        let found = loop {
+            let answer = service.json(&format!("/api/v1/requests?{DAY}&{question}{next}"));
+            if !answer["rows"].as_array().unwrap().is_empty() {
+                break answer["rows"][0]["path"].clone();
+            }
+            next = format!("&cursor={}", answer["next"].as_str().unwrap());
+        };
+        assert_eq!(found, "/orders/o-150/items", "{change}");
+    }
+}
+
+#[test]
+fn filters_go_with_their_chunks() {
+    let mut service = Service::start();
+    for batch in 0..3u64 {
+        let consumers = ["acme", "globex"].map(|consumer| Made { consumer, ..made("/", 200, 0.1) });
+        let requests: Vec<_> = consumers.into_iter().map(|made| (NOON + batch, made)).collect();
+        service.send("/v1/logs", Some(("edge-1", 1, batch + 1)), &log(&requests)).accepted();
+    }
+    let counts = |data: &std::path::Path| {
+        let count = "SELECT (SELECT count(*) FROM chunks), (SELECT count(*) FROM chunk_blooms),
+                     (SELECT count(*) FROM chunks JOIN chunk_blooms b ON b.chunk_id = id AND b.n = chunks.n)";
+        let counts = |row: &rusqlite::Row<'_>| Ok([0, 1, 2].map(|column| row.get_unwrap::<_, i64>(column)));
+        log_of(data).query_row(count, [], counts).unwrap()
+    };
+    let remove = |data: &std::path::Path, consumer: Option<&str>, instance: Option<&str>| {
+        let [consumer, instance] = [consumer, instance].map(|text| text.map(str::to_owned));
+        let selection = Selection { consumer, instance, environment: None };
+        forget(data, &selection, Deed::Remove).unwrap();
+    };
+    service.restart(|data| {
+        assert_eq!(counts(data), [3, 3, 3]);
+        remove(data, Some("acme"), None);
+        assert_eq!(counts(data), [3, 3, 3]);
+    });
+    assert_eq!(paths(&service, "consumer:acme", "").len(), 0);
+    assert_eq!(paths(&service, "consumer:globex", "").len(), 3);
+    service.restart(|data| {
+        remove(data, None, Some("edge-1"));
+        assert_eq!(counts(data), [0, 0, 0]);
+    });
 }
 
 #[test]

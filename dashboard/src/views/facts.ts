@@ -5,7 +5,7 @@ export const DIMENSIONS = ['consumer', 'group', 'route', 'method', 'status', 'se
 export type Dimension = (typeof DIMENSIONS)[number];
 
 /** Parameters of the request log alone, under the names of the read API. */
-export const CRITERIA = ['path', 'request_id', 'min_duration_ms', 'max_duration_ms', 'sort'] as const;
+export const CRITERIA = ['q', 'sort'] as const;
 export type Criteria = Partial<Record<(typeof CRITERIA)[number], string>>;
 
 export interface ViewFacts {
@@ -33,7 +33,7 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   routes: { path: '/routes', title: 'Routes', shows: 'traffic', keys: ['sort', 'q'] },
   consumers: { path: '/consumers', title: 'Consumers', shows: 'traffic', keys: ['sort', 'q'] },
   hosts: { path: '/hosts', title: 'Hosts', shows: 'traffic', keys: [] },
-  requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open', ...CRITERIA] },
+  requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open', ...CRITERIA, 'path', 'request_id', 'min_duration_ms', 'max_duration_ms'] },
   alerts: { path: '/alerts', title: 'Alerts', shows: 'gateways', keys: [] },
   gateways: { path: '/gateways', title: 'Gateways', shows: 'gateways', keys: ['open'] },
   redaction: { path: '/redaction', title: 'Redaction', shows: 'gateways', keys: [] },

@@ -40,6 +40,7 @@ export function RequestsView(props: ViewProps) {
   const list = usePausedList(reading ?? latest.data, reading ? `older, ${reading.rows.length}` : 'latest', latest.outdated);
   const { rows: shown = [], next = null } = list.page ?? {};
   const narrowed = Object.keys(criteria).some((name) => name !== 'sort');
+  const mistaken = latest.failure?.refusal?.field === 'q' ? latest.failure.refusal : undefined;
   const none = (reading ?? latest.data)?.rows.length === 0 && !latest.outdated && next === null;
   const empty = none && !narrowed;
 
@@ -50,8 +51,8 @@ export function RequestsView(props: ViewProps) {
   return (
     <div className={layoutStyles.view}>
       <h1 className="unseen">{VIEWS.requests.title}</h1>
-      <LogFilter key={JSON.stringify(criteria)} criteria={criteria} />
-      <DataState
+      <LogFilter key={JSON.stringify(criteria)} criteria={criteria} span={period} filters={filters} refusal={mistaken} />
+      {mistaken ? null : <DataState
         queries={[latest]}
         needed={[latest]}
         empty={
@@ -96,7 +97,7 @@ export function RequestsView(props: ViewProps) {
             )
           }
         />
-      </DataState>
+      </DataState>}
     </div>
   );
 }

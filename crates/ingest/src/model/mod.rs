@@ -16,5 +16,5 @@ pub(crate) use counts::{MetricBatch, MetricPart, Point, SeriesKey, Tally, Tempor
 pub(crate) use identity::{Gateway, Identity, Signal, Standing};
 pub(crate) use rejections::{Rejection, Rejections};
 pub(crate) use report::{Bodies, DROP_REASONS, Redaction, Report, Rule};
-pub(crate) use request::{RequestBatch, RequestEvent, RequestPart, is_error, path_words};
+pub(crate) use request::{RequestBatch, RequestEvent, RequestPart, is_error, is_of_path_word, path_words};
 pub(crate) use scope::{SENDER, Scope};

@@ -108,8 +108,12 @@ pub(crate) fn is_error(status: u16, grpc_status: Option<u64>) -> bool {
 
 /// The words of a path: runs of letters, digits, `_` and `-`.
 pub(crate) fn path_words(path: &str) -> impl Iterator<Item = &str> {
-    let is_of_word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
-    path.split(move |c| !is_of_word(c)).filter(|word| !word.is_empty())
+    path.split(|c| !is_of_path_word(c)).filter(|word| !word.is_empty())
+}
+
+/// Whether a character is a part of a word of a path.
+pub(crate) fn is_of_path_word(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '_' | '-')
 }
 
 /// A field of the request log beside its time.

@@ -3,6 +3,7 @@
 use super::requests::Sender;
 use crate::error::QueryError;
 use crate::model::{RequestEvent, SeriesKey};
+use crate::store::bloom::{Column, Key};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// A dimension of a request.
@@ -64,6 +65,29 @@ impl Dimension {
     /// The name.
     pub(crate) fn name(self) -> &'static str {
         Self::ALL.iter().find(|(_, dimension)| *dimension == self).map_or("", |(name, _)| name)
+    }
+
+    /// The name of the field of a logged request.
+    pub(crate) fn field(self) -> &'static str {
+        match self {
+            Self::ConsumerGroup => "consumer_group",
+            other => other.name(),
+        }
+    }
+
+    /// The key by which chunks of the log that hold a value are known; `None` where a request may have the value although
+    /// its chunk does not: groups are those that consumers have now, and routes may be folded.
+    pub(crate) fn key(self, value: &str) -> Option<Key> {
+        let column = match self {
+            Self::Consumer => Column::Consumer,
+            Self::Route if value.starts_with('/') && !value.contains('{') => Column::Route,
+            Self::ErrorType => Column::ErrorType,
+            Self::Host => Column::Host,
+            Self::UpstreamCluster => Column::UpstreamCluster,
+            Self::Version => Column::Version,
+            _ => return None,
+        };
+        Some(Key::of_text(column, value))
     }
 
     /// Whether its values are texts.

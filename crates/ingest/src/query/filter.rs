@@ -5,6 +5,7 @@ use super::params::Params;
 use super::requests::Sender;
 use crate::error::QueryError;
 use crate::model::{ConsumerKey, RequestEvent, Scope, SeriesKey, is_error};
+use crate::store::bloom::{AnyOf, Column, Key};
 use gatelens_model::{grpc, value};
 
 /// Names of the parameters read here: those of all dimensions, and the one that is none.
@@ -143,6 +144,26 @@ impl Filter {
             && (statuses.is_empty() || statuses.iter().any(|status| classes >> class(status) & 1 == 1))
     }
 
+    /// The values of which a chunk must hold some.
+    pub(crate) fn keys(&self) -> Vec<AnyOf> {
+        let texts =
+            self.texts.iter().map(|(dimension, wanted)| wanted.keys(|text| vec![dimension.key(text)]));
+        let status = self.status.keys(|status| match status {
+            Status::Exactly(code) => vec![Some(Key::of_text(Column::Status, &code.to_string()))],
+            Status::Class(_) => vec![None],
+        });
+        texts.chain([status]).flatten().collect()
+    }
+
+    /// The fields of a request that decide whether it matches.
+    pub(crate) fn fields(&self) -> Vec<&'static str> {
+        let texts = self.texts.iter().map(|(dimension, _)| dimension.field());
+        let has_outcome = self.errors.is_some()
+            || self.status != Wanted::default()
+            || self.grpc_status != Wanted::default();
+        texts.chain(["status", "grpc_status"].into_iter().filter(|_| has_outcome)).collect()
+    }
+
     /// Whether the traffic of a scope is wanted, as far as its service, its environment and its direction decide it.
     pub(crate) fn takes_scope(&self, scope: &Scope) -> bool {
         self.takes_texts(|dimension| match dimension {
@@ -189,6 +210,15 @@ impl<T> Wanted<T> {
             list.push(parse(&value.text)?);
         }
         Ok(wanted)
+    }
+
+    /// The keys of the values, where each value that is asked for has some; `of` gives those of one, with `None` for a value
+    /// that a chunk may hold without a key.
+    pub(super) fn keys(&self, of: impl Fn(&T) -> Vec<Option<Key>>) -> Option<AnyOf> {
+        let keys =
+            |value: &T| of(value).into_iter().collect::<Option<Vec<Key>>>().filter(|keys| !keys.is_empty());
+        let any: AnyOf = self.any.iter().map(keys).collect::<Option<_>>()?;
+        Some(any).filter(|any| !any.is_empty())
     }
 
     pub(super) fn takes(&self, fits: impl Fn(&T) -> bool) -> bool {

@@ -1,5 +1,7 @@
 //! Texts with `*` for any characters, as parameters have them.
 
+use crate::model::{is_of_path_word, path_words};
+
 /// A text that must match as a whole; `*` stands for any characters, also none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Glob {
@@ -10,6 +12,16 @@ pub(super) struct Glob {
 impl Glob {
     pub(super) fn new(text: &str) -> Self {
         Self { parts: text.split('*').map(str::to_owned).collect() }
+    }
+
+    /// The words that every path that matches has, as a whole.
+    pub(super) fn path_words(&self) -> impl Iterator<Item = &str> {
+        let stars = self.parts.len().saturating_sub(1);
+        self.parts.iter().enumerate().flat_map(move |(number, part)| {
+            // A star beside a word may stand for more of it.
+            let part = if number > 0 { part.trim_start_matches(is_of_path_word) } else { part };
+            path_words(if number < stars { part.trim_end_matches(is_of_path_word) } else { part })
+        })
     }
 
     /// Whether a text matches. The work grows with the length of the text times the longest part at most.
@@ -54,7 +66,29 @@ mod tests {
         check("*b*b*", "abc", false);
     }
 
+    #[test]
+    fn words_beside_a_star_are_not_whole() {
+        let check = |pattern: &str, expected: &[&str]| {
+            assert_eq!(Glob::new(pattern).path_words().collect::<Vec<_>>(), expected, "{pattern}");
+        };
+        check("/v1/orders/7", &["v1", "orders", "7"]);
+        check("/v1/ord*", &["v1"]);
+        check("/v1/*/items", &["v1", "items"]);
+        check("*7/items*", &[]);
+        check("*/users/*", &["users"]);
+        check("a*b", &[]);
+        check("*", &[]);
+    }
+
     proptest! {
+        #[test]
+        fn words_of_a_pattern_are_in_all_that_it_takes(pattern in "[a/*]{0,8}", text in "[a/]{0,8}") {
+            let glob = Glob::new(&pattern);
+            if glob.takes(&text) {
+                prop_assert!(glob.path_words().all(|word| path_words(&text).any(|found| found == word)));
+            }
+        }
+
         #[test]
         fn stars_match_as_the_definition_says(pattern in "[ab*]{0,6}", text in "[ab]{0,6}") {
             fn by_definition(pattern: &[u8], text: &[u8]) -> bool {

@@ -26,6 +26,7 @@ use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::RequestEvent;
 use crate::store::DataDir;
+use crate::store::bloom::AnyOf;
 use criteria::Criteria;
 use file::File;
 use fold::Folding;
@@ -35,6 +36,7 @@ use row::Row;
 pub(crate) use row::Sender;
 use rusqlite::Connection;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::time::Instant;
 use waiting::Waiting;
 pub(crate) use withheld::Disclosure;
@@ -52,6 +54,11 @@ pub(crate) struct RequestsQuery {
     filter: Filter,
     criteria: Criteria,
     search: Search,
+    /// The values of which a chunk must hold some, for a question that is being answered.
+    keys: Vec<AnyOf>,
+    /// The fields that are read of all requests, before those that match are read as a whole; empty where all are read as a
+    /// whole.
+    deciding: BTreeSet<&'static str>,
     order: Order,
     limit: usize,
     cursor: Option<Place>,
@@ -92,6 +99,8 @@ impl RequestsQuery {
             filter,
             criteria: Criteria::read(&params)?,
             search,
+            keys: Vec::new(),
+            deciding: BTreeSet::new(),
             order,
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
             cursor: params.one("cursor")?.map(|text| Place::parse(text, order)).transpose()?,
@@ -128,8 +137,29 @@ impl RequestsQuery {
     /// The answer out of the store.
     pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<RequestsPage, QueryError> {
         let counts = super::open_counts(directory, limits.query_timeout).ok();
-        let search = self.search.with_routes(counts.as_ref());
-        Self { search, ..self.clone() }.read(directory, counts.as_ref(), limits)
+        let mut query = self.clone();
+        query.search = self.search.with_routes(counts.as_ref());
+        query.keys = [query.filter.keys(), query.criteria.keys(), query.search.keys()].concat();
+        query.deciding = query.deciding_fields();
+        query.read(directory, counts.as_ref(), limits)
+    }
+
+    fn deciding_fields(&self) -> BTreeSet<&'static str> {
+        let asked =
+            self.filter.fields().into_iter().chain(self.criteria.fields()).chain(self.search.fields());
+        let mut fields: BTreeSet<&str> = asked.collect();
+        for of_sender in ["service", "environment", "gateway"] {
+            fields.remove(of_sender);
+        }
+        if self.order == Order::Duration {
+            fields.insert("duration_ms");
+        }
+        if fields.iter().all(|field| *field == "direction") {
+            return BTreeSet::new();
+        }
+        // Folding of routes and labels of consumers need more than the field itself.
+        fields.extend(["direction", "route", "route_source", "consumer"]);
+        fields
     }
 
     fn read(

@@ -59,6 +59,11 @@ pub(crate) fn encode(events: &[RequestEvent]) -> io::Result<Vec<u8>> {
 
 /// Unpacks what [`encode`] packed; `None` when the blob is damaged or of another version.
 pub(crate) fn decode(blob: &[u8]) -> Option<Vec<RequestEvent>> {
+    decode_fields(blob, |_| true)
+}
+
+/// The same with the times and the fields of these names; the others are empty.
+pub(crate) fn decode_fields(blob: &[u8], wanted: impl Fn(&str) -> bool) -> Option<Vec<RequestEvent>> {
     let (&version, mut rest) = blob.split_first()?;
     if version != VERSION {
         return None;
@@ -82,7 +87,8 @@ pub(crate) fn decode(blob: &[u8]) -> Option<Vec<RequestEvent>> {
     let mut left = MAX_BYTES;
     while !rest.is_empty() {
         let (number, mut column) = take_column(&mut rest)?;
-        let Some(field) = FIELDS.iter().find(|field| field.column == number) else { continue };
+        let known = FIELDS.iter().find(|field| field.column == number);
+        let Some(field) = known.filter(|field| wanted(field.name)) else { continue };
         match field.access {
             Access::Text(_, set) => decode_texts(column, &mut events, set, &mut left)?,
             Access::Number(_, set) => {

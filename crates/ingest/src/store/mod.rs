@@ -8,6 +8,7 @@
 pub(crate) mod accepted;
 mod admission;
 mod audit;
+pub(crate) mod bloom;
 mod checksum;
 pub(crate) mod chunk;
 mod consumers;

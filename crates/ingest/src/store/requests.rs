@@ -7,7 +7,7 @@ use super::gateways::{is_repeat, note_batch, note_gateway, received};
 use super::reduce::{self, Kind, Reduced};
 use super::tails::Tails;
 use super::verify::{self, Bad};
-use super::{Admission, Pruned, StoreError, Stored, accepted, chunk, salvage, schema};
+use super::{Admission, Pruned, StoreError, Stored, accepted, bloom, chunk, salvage, schema};
 use crate::model::{Gateway, Identity, Rejections, RequestBatch, RequestEvent, Signal, is_error};
 use crate::retention::{Retention, before};
 use crate::sequence::Received;
@@ -350,21 +350,27 @@ pub(super) fn insert_chunk(
         longest,
         bodies
     ])?;
-    Ok(file.last_insert_rowid())
+    let id = file.last_insert_rowid();
+    bloom::put(file, id, events)?;
+    Ok(id)
 }
 
 /// Gives a chunk other events of the same sender; without events it is removed.
 pub(super) fn replace_chunk(file: &Connection, id: i64, events: &[RequestEvent]) -> Result<(), StoreError> {
     match Packed::of(events)? {
-        None => file.prepare_cached("DELETE FROM chunks WHERE id = ?")?.execute([id])?,
-        Some(Packed { t0, t1, n, errors, classes, longest, bodies, data }) => file
-            .prepare_cached(
+        None => {
+            file.prepare_cached("DELETE FROM chunks WHERE id = ?")?.execute([id])?;
+            Ok(())
+        }
+        Some(Packed { t0, t1, n, errors, classes, longest, bodies, data }) => {
+            file.prepare_cached(
                 "UPDATE chunks SET t0 = ?, t1 = ?, n = ?, errors = ?, classes = ?, longest = ?, bodies = ?, data = ?
                  WHERE id = ?",
             )?
-            .execute(params![t0, t1, n, errors, classes, longest, bodies, data, id])?,
-    };
-    Ok(())
+            .execute(params![t0, t1, n, errors, classes, longest, bodies, data, id])?;
+            bloom::put(file, id, events)
+        }
+    }
 }
 
 /// Events as a chunk, with the columns by which a question finds it.
@@ -512,13 +518,14 @@ mod tests {
             }
             store.prune(retention, now).unwrap();
         }
-        let mut accepted = accepted::Accepted::default();
-        for (path, _) in day_files(dir.path()).unwrap() {
-            accepted.read(&schema::open_read(&path).unwrap().unwrap()).unwrap();
-        }
         let of = |epoch: &str| {
             let (instance, epoch) = ("edge-1".to_owned(), epoch.to_owned());
-            accepted.of(&EpochKey { instance, epoch, environment: String::new() })
+            let key = EpochKey { instance, epoch, environment: String::new() };
+            let mut accepted = accepted::Accepted::default();
+            for (path, _) in day_files(dir.path()).unwrap() {
+                accepted.read(&schema::open_read(&path).unwrap().unwrap(), [&key]).unwrap();
+            }
+            accepted.of(&key)
         };
         assert_eq!(of("daily"), days as u64 + 1);
         std::array::from_fn(|epoch| of(&names[epoch]))

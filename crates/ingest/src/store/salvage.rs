@@ -8,7 +8,7 @@ use super::pages::{Image, Item};
 use super::quarantine::{Damage, Kind};
 use super::requests::Packed;
 use super::schema::{self, FileKind};
-use super::{DataDir, StoreError, checksum, chunk};
+use super::{DataDir, StoreError, bloom, checksum, chunk};
 use data_encoding::BASE64;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -152,7 +152,10 @@ fn rebuild(path: &Path, kind: FileKind) -> Result<Rebuilt, StoreError> {
     let new = with_suffix(path);
     super::remove_file(&new)?;
     let mut file = schema::create(&new, kind, version)?;
-    let mut salvage = Salvage { path, damages: Vec::new(), tables: tables(&file)?, strays: Vec::new() };
+    // The filters of chunks are made anew.
+    let mut tables = tables(&file)?;
+    tables.retain(|table| table.name != bloom::TABLE);
+    let mut salvage = Salvage { path, damages: Vec::new(), tables, strays: Vec::new() };
     let transaction = file.transaction()?;
     for index in 0..salvage.tables.len() {
         let Some(root) = salvage.tables.get(index).and_then(|table| roots.get(&table.name)) else { continue };
@@ -184,6 +187,7 @@ fn rebuild(path: &Path, kind: FileKind) -> Result<Rebuilt, StoreError> {
         salvage.place(&transaction, rowid, values)?;
     }
     lost_chunks.look_again(&transaction)?;
+    bloom::complete(&transaction)?;
     salvage.expire_gateways(&transaction);
     transaction.commit()?;
     let rows = salvage.tables.iter().map(|table| table.read).sum();
@@ -350,7 +354,7 @@ impl Table {
 
     /// Whether one of its rows can be taken out without harm to others.
     pub(super) fn may_lose_rows(&self) -> bool {
-        self.name == "chunks" || self.name == "states" || width(&self.name).is_some()
+        ["chunks", "states", bloom::TABLE].contains(&self.name.as_str()) || width(&self.name).is_some()
     }
 
     /// Whether the columns by which a chunk is found are those of its requests. True for other tables.
@@ -390,7 +394,14 @@ impl Table {
             (Value::Text(_), "TEXT") | (Value::Blob(_), "BLOB") => true,
             _ => false,
         });
-        typed && self.checksum(row).unwrap_or(true) && (self.name != "chunks" || events(self, row).is_some())
+        let is_read = match self.name.as_str() {
+            "chunks" => events(self, row).is_some(),
+            bloom::TABLE => {
+                matches!(self.get(row, "filter"), Some(Value::Blob(filter)) if bloom::is_sound(filter))
+            }
+            _ => true,
+        };
+        typed && self.checksum(row).unwrap_or(true) && is_read
     }
 
     /// Whether a row that is of one of the tables can be of this one. Records of an index look like those of some tables.

@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 pub(super) const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 16;
+const VERSION: i64 = 17;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 const PAGE_SIZE: u32 = 8192;
 const CACHE_KIB: u32 = 64 << 10;
@@ -403,6 +403,7 @@ ALTER TABLE gateway_minutes ADD COLUMN checksum INTEGER;
 ALTER TABLE gateway_half_hours ADD COLUMN checksum INTEGER;
 ALTER TABLE states ADD COLUMN checksum INTEGER;
 ",
+    "",
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -467,6 +468,19 @@ DROP TABLE accepted;
 ALTER TABLE new_accepted RENAME TO accepted;
 "),
     "",
+    // Chunks of before have no filter, and are read.
+    "
+CREATE TABLE chunk_blooms (         -- which values a chunk may hold, see bloom.rs
+    chunk_id INTEGER PRIMARY KEY,
+    n INTEGER NOT NULL,             -- requests of the chunk when the filter was made
+    filter BLOB NOT NULL
+);
+CREATE TRIGGER bloom_of_removed_chunk AFTER DELETE ON chunks BEGIN
+    DELETE FROM chunk_blooms WHERE chunk_id = old.id;
+END;
+DROP INDEX chunks_by_duration;
+CREATE INDEX chunks_by_duration ON chunks (longest, id, t0, t1, errors, classes, service, environment, gateway, n);
+",
 ];
 
 /// Opens the file of counters to write, and creates it when it is not there.
@@ -743,10 +757,11 @@ mod tests {
                 file.execute_batch("INSERT INTO accepted VALUES ('edge-1', 'e1', 20000, 4)").unwrap();
             }
             let accepted = |file: &Connection| {
-                let mut accepted = Accepted::default();
-                accepted.read(file).unwrap();
                 let [instance, epoch, environment] = ["edge-1", "e1", "prod"].map(str::to_owned);
-                accepted.of(&EpochKey { instance, epoch, environment })
+                let key = EpochKey { instance, epoch, environment };
+                let mut accepted = Accepted::default();
+                accepted.read(file, [&key]).unwrap();
+                accepted.of(&key)
             };
             // Files that nobody writes any more are read as they are.
             assert_eq!(accepted(&file), if is_log { 4 } else { 0 });
@@ -774,7 +789,7 @@ mod tests {
         let row =
             |instance: &str, epoch: &str, day, records| (instance.to_owned(), epoch.to_owned(), day, records);
         let fixture = Connection::open_in_memory().unwrap();
-        fixture.execute_batch(include_str!("../../tests/fixtures/requests-v4.sql")).unwrap();
+        fixture.execute_batch(include_str!("../../tests/fixtures/schema/requests-v04.sql")).unwrap();
         assert_eq!(migrated(&fixture), [row("edge-1", "0000000000000001", 20_777, 2)]);
 
         let file = version_4(4, 8);

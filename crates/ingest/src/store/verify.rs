@@ -5,7 +5,7 @@ use super::requests::replace_chunk;
 use super::rollups;
 use super::salvage::{self, Table};
 use super::schema::FileKind;
-use super::{StoreError, checksum, chunk, open_read};
+use super::{StoreError, bloom, checksum, chunk, open_read};
 use rusqlite::types::Value;
 use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 use std::path::Path;
@@ -181,6 +181,13 @@ pub(super) fn set_aside(file: &mut Connection, path: &Path, rows: &[Bad]) -> Res
                     damages.push(damage);
                 }
             }
+            continue;
+        }
+        if table.name() == bloom::TABLE {
+            transaction.execute(&format!("DELETE {this}"), params_from_iter(key))?;
+            bloom::complete(&transaction)?;
+            let reason = "the filter of a chunk was damaged; it is made anew";
+            damages.push(Damage { lost: 0, ..Damage::new(path, Kind::Row, reason).of(bloom::TABLE) });
             continue;
         }
         let lost = match (table.name(), key.as_slice()) {

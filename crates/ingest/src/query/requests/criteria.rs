@@ -5,6 +5,7 @@ use crate::model::RequestEvent;
 use crate::query::filter::Wanted;
 use crate::query::glob::Glob;
 use crate::query::params::Params;
+use crate::store::bloom::{AnyOf, Column, Key};
 use data_encoding::HEXLOWER_PERMISSIVE;
 
 /// Names of the parameters read here.
@@ -81,6 +82,34 @@ impl Criteria {
             && text(&event.client_address, &self.client_address)
             && glob(&event.path, &self.path)
             && glob(&event.user_agent, &self.user_agent)
+    }
+
+    /// The values of which a chunk must hold some.
+    pub(super) fn keys(&self) -> Vec<AnyOf> {
+        let text = |column: Column| move |text: &String| vec![Some(Key::of_text(column, text))];
+        let all = [
+            self.request_id.keys(text(Column::RequestId)),
+            self.trace_id.keys(|id| vec![Some(Key::of(Column::TraceId, id))]),
+            self.client_address.keys(text(Column::ClientAddress)),
+            self.path.keys(|glob| {
+                glob.path_words().map(|word| Some(Key::of_text(Column::PathWord, word))).collect()
+            }),
+        ];
+        all.into_iter().flatten().collect()
+    }
+
+    /// The fields of a request that decide whether it matches.
+    pub(super) fn fields(&self) -> impl Iterator<Item = &'static str> {
+        let asked = [
+            ("request_id", self.request_id != Wanted::default()),
+            ("trace_id", self.trace_id != Wanted::default()),
+            ("path", self.path != Wanted::default()),
+            ("client_address", self.client_address != Wanted::default()),
+            ("user_agent", self.user_agent != Wanted::default()),
+            ("duration_ms", self.min_duration.is_some() || self.max_duration.is_some()),
+            ("upstream_ms", self.min_upstream.is_some()),
+        ];
+        asked.into_iter().filter(|(_, is_asked)| *is_asked).map(|(field, _)| field)
     }
 
     /// Whether a chunk of which no request took longer, in all or upstream, can hold a matching one. In nanoseconds.

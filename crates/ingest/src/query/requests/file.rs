@@ -8,9 +8,9 @@ use super::waiting::{Found, Waiting};
 use crate::error::QueryError;
 use crate::query::labels::Labels;
 use crate::query::pass_over;
-use crate::store::{DataDir, StoreError, chunk};
+use crate::store::{DataDir, StoreError, bloom, chunk};
 use jiff::civil::Date;
-use rusqlite::Connection;
+use rusqlite::{Connection, Row};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl File {
         let before =
             query.cursor.filter(|_| query.order == Order::Time).map_or(i64::MAX, |cursor| cursor.time);
         let to = query.range.to.min(before.saturating_add(1));
-        let select = describing(&connection, query.order);
+        let select = describing(&connection, query);
         Self {
             path,
             connection,
@@ -96,7 +96,8 @@ impl File {
                 && query.search.takes_sender(service, environment, gateway)
                 && query.filter.may_take_chunk(errors, classes)
                 && query.criteria.may_take_chunk(longest)
-                && query.search.may_take_chunk(errors, classes, longest);
+                && query.search.may_take_chunk(errors, classes, longest)
+                && filter_of(row)?.is_none_or(|filter| bloom::may_hold(filter, &query.keys));
             let (day, chunk) = (self.day, self.id);
             let bound = match query.order {
                 Order::Time if t1 < self.to => Place { rank: 0, time: t1, day, chunk, row: u64::MAX },
@@ -143,43 +144,71 @@ impl File {
             let sender = Sender { gateway: text(1)?, service: text(2)?, environment: text(3)? };
             Ok((row.get::<_, Vec<u8>>(0)?, sender))
         })?;
-        let mut events =
-            chunk::decode(&data).ok_or(StoreError::Unreadable { what: "chunk of the request log" })?;
+        let decoded = match query.deciding.is_empty() {
+            true => chunk::decode(&data),
+            false => chunk::decode_fields(&data, |field| query.deciding.contains(field)),
+        };
+        let damaged = || StoreError::Unreadable { what: "chunk of the request log" };
+        let mut events = decoded.ok_or_else(damaged)?;
         folding.apply(&sender, &mut events);
         let scanned = events.len();
-        for (row, mut event) in (0..).zip(events) {
-            let (rank, time) = query.order.key(&event);
+        let mut taken = Vec::new();
+        for (row, event) in (0..).zip(&mut events) {
+            let (rank, time) = query.order.key(event);
             let place = Place { rank, time, day: self.day, chunk: id, row };
             let in_range = (query.range.from..query.range.to).contains(&event.time);
-            if !in_range || query.cursor.is_some_and(|cursor| place >= cursor) {
+            if !in_range || query.cursor.is_some_and(|cursor| place >= cursor) || !waiting.wants(place) {
                 continue;
             }
-            let by_group = query.asks_for_group();
-            if by_group {
-                labels.apply(&sender, &mut event)?;
+            if query.asks_for_group() {
+                labels.apply(&sender, event)?;
             }
-            if query.takes(&event, &sender) {
-                if !by_group {
-                    labels.apply(&sender, &mut event)?;
-                }
-                waiting.push(Found { place, event, sender: sender.clone() });
+            if query.takes(event, &sender) {
+                taken.push(place);
             }
+        }
+        if taken.is_empty() {
+            return Ok(scanned);
+        }
+        if !query.deciding.is_empty() {
+            events = chunk::decode(&data).ok_or_else(damaged)?;
+            folding.apply(&sender, &mut events);
+        }
+        for place in taken {
+            let event =
+                usize::try_from(place.row).ok().and_then(|row| events.get_mut(row)).map(std::mem::take);
+            let mut event = event.ok_or_else(damaged)?;
+            labels.apply(&sender, &mut event)?;
+            waiting.push(Found { place, event, sender: sender.clone() });
         }
         Ok(scanned)
     }
 }
 
-/// The statement that describes the chunks of a file in an order. Those of a file that no writer has brought up to date
-/// do not know how long their requests took.
-fn describing(file: &Connection, order: Order) -> String {
+/// The filter of a described chunk, if it has one.
+fn filter_of<'a>(row: &'a Row<'_>) -> Result<Option<&'a [u8]>, QueryError> {
+    Ok(row.get_ref(10)?.as_blob_or_null().map_err(rusqlite::Error::from)?)
+}
+
+/// The statement that describes the chunks of a file in the order of a query. Those of a file that no writer has brought up
+/// to date do not know how long their requests took, and have no filters.
+fn describing(file: &Connection, query: &RequestsQuery) -> String {
     let knows_longest = file.prepare("SELECT longest FROM chunks LIMIT 0").is_ok();
     let longest = if knows_longest { "longest" } else { "9223372036854775807" };
-    let key = match order {
+    let has_filters =
+        !query.keys.is_empty() && file.prepare("SELECT filter FROM chunk_blooms LIMIT 0").is_ok();
+    // A filter of another number of requests is not that of the chunk.
+    let filter = match has_filters {
+        true => "(SELECT filter FROM chunk_blooms b WHERE b.chunk_id = chunks.id AND b.n = chunks.n)",
+        false => "NULL",
+    };
+    let key = match query.order {
         Order::Time => "t1",
         Order::Duration => longest,
     };
     format!(
-        "SELECT {key}, id, t0, t1, errors, classes, {longest}, service, environment, gateway FROM chunks
+        "SELECT {key}, id, t0, t1, errors, classes, {longest}, service, environment, gateway, {filter}
+         FROM chunks
          WHERE ({key}, id) < (?1, ?2) AND t1 >= ?3 AND t0 < ?4 ORDER BY {key} DESC, id DESC LIMIT ?5"
     )
 }

@@ -32,8 +32,13 @@ impl Waiting {
         Self { heap: BinaryHeap::new(), bytes: 0, max_rows, max_bytes, horizon: None }
     }
 
+    /// Whether a request with this place can be on the page.
+    pub(super) fn wants(&self, place: Place) -> bool {
+        self.horizon.is_none_or(|horizon| place > horizon)
+    }
+
     pub(super) fn push(&mut self, found: Found) {
-        if self.horizon.is_none_or(|horizon| found.place > horizon) {
+        if self.wants(found.place) {
             self.bytes += found.bytes();
             self.heap.push(found);
         }

@@ -3,10 +3,11 @@
 use super::lex::{Operator, Value, Written};
 use super::pattern::Pattern;
 use super::{SearchError, Test, units};
-use crate::model::RequestEvent;
+use crate::model::{RequestEvent, path_words};
 use crate::query::dimension::Dimension;
 use crate::query::glob::Glob;
 use crate::query::requests::Sender;
+use crate::store::bloom::{Column, Key as BloomKey};
 use data_encoding::HEXLOWER;
 use gatelens_model::{grpc, value};
 use std::borrow::Cow;
@@ -247,11 +248,30 @@ impl Text {
         matches!(self, Self::Dimension(Dimension::Service | Dimension::Environment | Dimension::Gateway))
     }
 
+    /// The keys of what a pattern takes; `None` where it may take what has none of them.
+    pub(super) fn keys(self, pattern: &Pattern) -> Option<Vec<BloomKey>> {
+        let words = |words: &mut dyn Iterator<Item = &str>| -> Vec<BloomKey> {
+            words.map(|word| BloomKey::of_text(Column::PathWord, word)).collect()
+        };
+        match (self, pattern) {
+            (Self::Path, Pattern::Is(path)) => Some(words(&mut path_words(path))),
+            (Self::Path, Pattern::Glob(glob)) => Some(words(&mut glob.path_words())),
+            (Self::Dimension(dimension), Pattern::Is(value)) => Some(vec![dimension.key(value)?]),
+            (Self::RequestId, Pattern::Is(id)) => Some(vec![BloomKey::of_text(Column::RequestId, id)]),
+            (Self::ClientAddress, Pattern::Is(address)) => {
+                Some(vec![BloomKey::of_text(Column::ClientAddress, address)])
+            }
+            (Self::TraceId, Pattern::Is(id)) => {
+                Some(vec![BloomKey::of(Column::TraceId, &HEXLOWER.decode(id.as_bytes()).ok()?)])
+            }
+            _ => None,
+        }
+    }
+
     /// The name of the field.
     pub(super) fn field(self) -> &'static str {
         match self {
-            Self::Dimension(Dimension::ConsumerGroup) => "consumer_group",
-            Self::Dimension(dimension) => dimension.name(),
+            Self::Dimension(dimension) => dimension.field(),
             Self::RequestId => "request_id",
             Self::TraceId => "trace_id",
             Self::ClientAddress => "client_address",

@@ -14,6 +14,7 @@ use crate::error::QueryError;
 use crate::model::{RequestEvent, is_error, path_words};
 use crate::query::dimension::Dimension;
 use crate::query::requests::Sender;
+use crate::store::bloom::{AnyOf, Column, Key};
 use data_encoding::HEXLOWER;
 use key::{Message, Number, Text};
 use pattern::Pattern;
@@ -109,6 +110,11 @@ impl Search {
         })
     }
 
+    /// The values of which a chunk must hold some.
+    pub(crate) fn keys(&self) -> Vec<AnyOf> {
+        self.terms.iter().filter(|term| !term.excludes).filter_map(|term| term.test.keys()).collect()
+    }
+
     /// The fields of a request that decide whether it matches.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &'static str> {
         self.terms.iter().flat_map(|term| term.test.fields())
@@ -154,6 +160,34 @@ impl Test {
                     || HEXLOWER.encode(&event.trace_id) == *id
             }
         }
+    }
+
+    /// The keys of what it takes; `None` where a chunk may hold a request that it takes without any of them.
+    fn keys(&self) -> Option<AnyOf> {
+        let any: AnyOf = match self {
+            Self::Text(text, patterns) => {
+                patterns.iter().map(|pattern| text.keys(pattern)).collect::<Option<_>>()?
+            }
+            Self::Number(Number::Status, ranges) => {
+                let exact = |range: &RangeInclusive<u64>| {
+                    let code = Some(range.start()).filter(|code| *code == range.end())?;
+                    Some(vec![Key::of_text(Column::Status, &code.to_string())])
+                };
+                ranges.iter().map(exact).collect::<Option<_>>()?
+            }
+            Self::Id(id) => {
+                let trace = HEXLOWER.decode(id.as_bytes()).ok().map(|bytes| Key::of(Column::TraceId, &bytes));
+                let columns = [Column::RequestId, Column::Consumer, Column::PathWord];
+                columns
+                    .map(|column| Key::of_text(column, id))
+                    .into_iter()
+                    .chain(trace)
+                    .map(|key| vec![key])
+                    .collect()
+            }
+            _ => return None,
+        };
+        Some(any).filter(|any| any.iter().all(|keys| !keys.is_empty()))
     }
 
     fn fields(&self) -> Vec<&'static str> {
