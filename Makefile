@@ -40,13 +40,17 @@ build: doctor page ## The service with its page: target/release/gatelens
 	cargo build --release -p gatelens-cli
 
 .PHONY: bench-gateway
-bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=alternatives,requests,bodies,sizes,modules,latency,neighbours,profile MINUTES= ROUNDS= PRECISION= REQUESTS= BASELINE=other.wasm)
+bench-gateway: doctor wasm noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=alternatives,requests,bodies,sizes,modules,latency,neighbours,growth,memory,profile MINUTES= ROUNDS= PRECISION= REQUESTS= BASELINE=other.wasm)
 	@"$(TARGET)/debug/gatelens-bench"
 
 .PHONY: benchmarks
-benchmarks: doctor wasm noop envoy bins ## All of docs/benchmarks.md and its picture, within MINUTES=19; needs h2load and perf (TABLES= MINUTES= ROUNDS= REQUESTS= REPORT=directory)
-	@TABLES=$(or $(TABLES),alternatives,bodies,neighbours,latency,profile) REPORT=$(or $(REPORT),docs) MINUTES=$(or $(MINUTES),19) \
+benchmarks: doctor wasm noop envoy bins growth ## All of docs/benchmarks.md and its picture, within MINUTES=19; needs h2load and perf (TABLES= MINUTES= ROUNDS= REQUESTS= REPORT=directory)
+	@TABLES=$(or $(TABLES),alternatives,bodies,neighbours,growth,memory,latency,profile) REPORT=$(or $(REPORT),docs) MINUTES=$(or $(MINUTES),19) \
 		"$(TARGET)/debug/gatelens-bench"
+
+.PHONY: bench-growth
+bench-growth: doctor growth ## A request and a tick as series, templates, headers, consumers, rules and workers grow, outside of Envoy (TURNS=)
+	@cargo run --quiet --release -p gatelens-bench-request --bin gatelens-bench-growth -- $(TURNS)
 
 .PHONY: profile-gateway
 profile-gateway: doctor wasm noop envoy bins ## Where the CPU time of a request goes: Envoy, Wasm, kernel, libc; needs perf (ROUNDS= REQUESTS=)
@@ -171,7 +175,7 @@ help: ## This list
 
 # Parts of the above.
 
-.PHONY: bins page noop envoy chromium wasm-trap
+.PHONY: bins page noop growth envoy chromium wasm-trap
 wasm-trap: doctor
 	@$(TIMED) "the filter that traps" cargo build --quiet -p gatelens --features trap --target wasm32-wasip1 --profile trap
 	@mkdir -p target && cp "$(TARGET)/wasm32-wasip1/trap/gatelens.wasm" target/gatelens-trap.wasm
@@ -183,6 +187,9 @@ page: $(PAGE)
 
 noop: doctor
 	@scripts/wasm.sh gatelens-noop target/gatelens-noop.wasm
+
+growth: doctor
+	@$(TIMED) "the benchmark of growth" cargo build --quiet --release -p gatelens-bench-request
 
 envoy: $(ENVOY_INSTALLED)
 

@@ -6,7 +6,7 @@ set -eu
 requests=$1
 target=${CARGO_TARGET_DIR:-target}
 CARGO_PROFILE_RELEASE_DEBUG=line-tables-only CARGO_PROFILE_RELEASE_STRIP=none \
-    cargo build --quiet --release -p gatelens-bench-request
+    cargo build --quiet --release -p gatelens-bench-request --bin gatelens-bench-request
 program=$target/release/gatelens-bench-request
 command -v valgrind >/dev/null || {
     echo "valgrind is not installed, so instructions are not counted: apt-get install valgrind" >&2

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use gatelens_core::host::pairs::Pairs;
 use gatelens_core::host::{
-    Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, Log, LogLevel,
-    PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
+    Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, InfoNeeds, Log,
+    LogLevel, PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
 };
 use gatelens_core::request::protocol::Protocol;
 use gatelens_model::Message;
@@ -147,6 +147,7 @@ impl Envoy {
 
     fn evaluate(&self, values: Values) -> Option<StreamInfo<Bytes>> {
         let buffer = self.foreign_function("expr_evaluate", &self.expressions.of(values)?)?;
+        let needs = self.expressions.needs();
         // A list comes as pairs whose second halves are empty.
         let list = Rc::new(Pairs::from_host(buffer));
         let mut parts = list.names();
@@ -159,11 +160,15 @@ impl Envoy {
             response_bytes: number(next()?),
             response_flags: number(next()?),
             attempts: number(next()?),
-            protocol: Protocol::from_name(next()?),
-            client_address: next().map(part),
+            protocol: if needs.protocol { Protocol::from_name(next()?) } else { None },
+            client_address: if needs.client_address { Some(part(next()?)) } else { None },
             response_code: number(next()?),
             upstream_ns: number(next()?),
-            upstream_cluster: Some(next()?).filter(|name| !name.is_empty()).map(part),
+            upstream_cluster: if needs.upstream_cluster {
+                Some(next()?).filter(|name| !name.is_empty()).map(part)
+            } else {
+                None
+            },
             code_details: if values == Values::Usual { None } else { Some(part(next()?)) },
             response_header: match next() {
                 None => SoleHeader::Unread,
@@ -227,11 +232,11 @@ impl Setup for Envoy {
     }
 
     /// Has Envoy compile the expressions; without them each attribute is asked for by itself.
-    fn read_with_info(&self, response_header: Option<&str>) {
+    fn prepare_info(&self, needs: InfoNeeds<'_>) {
         // Other characters of names would need escapes.
         let is_plain = |name: &&str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        let header = response_header.filter(is_plain);
-        self.expressions.compile(|values| self.compile(&values.expression(header)));
+        let needs = InfoNeeds { response_header: needs.response_header.filter(is_plain), ..needs };
+        self.expressions.compile(needs, |expression| self.compile(expression));
     }
 
     fn set_tick_period(&self, period: Duration) {
@@ -306,16 +311,17 @@ impl Stream for Envoy {
     type Bytes = Bytes;
 
     fn info(&self) -> StreamInfo<Bytes> {
+        let needs = self.expressions.needs();
         self.evaluated_info().unwrap_or_else(|| StreamInfo {
             duration_ns: self.number(Attribute::RequestDuration),
             request_bytes: self.number(Attribute::RequestSize),
             response_bytes: self.number(Attribute::ResponseSize),
             response_flags: self.number(Attribute::ResponseFlags),
-            client_address: self.bytes(Attribute::SourceAddress),
+            client_address: if needs.client_address { self.bytes(Attribute::SourceAddress) } else { None },
             upstream_ns: self.number(Attribute::UpstreamLatency),
             attempts: self.number(Attribute::Attempts),
-            upstream_cluster: self.bytes(Attribute::ClusterName),
-            protocol: self.protocol(),
+            upstream_cluster: if needs.upstream_cluster { self.bytes(Attribute::ClusterName) } else { None },
+            protocol: if needs.protocol { self.protocol() } else { None },
             response_code: self.number(Attribute::ResponseCode),
             code_details: None,
             response_header: SoleHeader::Unread,

@@ -7,7 +7,7 @@
 
 use std::cell::Cell;
 
-use gatelens_core::host::{SoleHeader, StreamInfo};
+use gatelens_core::host::{InfoNeeds, SoleHeader, StreamInfo};
 
 /// Envoy's handle of a compiled expression.
 pub(crate) type Expression = [u8; 4];
@@ -31,6 +31,7 @@ pub(crate) enum Values {
 /// The lists as Envoy has compiled them, and the choice between them.
 #[derive(Debug)]
 pub(crate) struct Expressions {
+    needs: Cell<InfoNeeds<'static>>,
     usual: Cell<Option<Expression>>,
     responded: Cell<Option<Expression>>,
     any: Cell<Option<Expression>>,
@@ -44,13 +45,16 @@ pub(crate) struct Expressions {
 
 /// Values that every request has. Without an attempt or a body, their numbers are 0.
 const ALWAYS: &str = "request.duration, request.size, response.size, response.flags, \
-    upstream.request_attempt_count, request.protocol, source.address";
+    upstream.request_attempt_count";
+const PROTOCOL: &str = "request.protocol";
+const ADDRESS: &str = "source.address";
 
 const CODE: &str = "response.code";
 const CODE_IF_ANY: &str = "has(response.code) ? response.code : -1";
-const UPSTREAM: &str = "response.backend_latency, xds.cluster_name";
-const UPSTREAM_IF_ANY: &str = "has(response.backend_latency) ? response.backend_latency : -1, \
-    has(xds.cluster_name) ? xds.cluster_name : ''";
+const LATENCY: &str = "response.backend_latency";
+const LATENCY_IF_ANY: &str = "has(response.backend_latency) ? response.backend_latency : -1";
+const CLUSTER: &str = "xds.cluster_name";
+const CLUSTER_IF_ANY: &str = "has(xds.cluster_name) ? xds.cluster_name : ''";
 const DETAILS: &str = "response.code_details";
 const DETAILS_IF_ANY: &str = "has(response.code_details) ? response.code_details : ''";
 
@@ -58,31 +62,48 @@ const DETAILS_IF_ANY: &str = "has(response.code_details) ? response.code_details
 const SHORTEST_PAUSE: u8 = 15;
 
 impl Values {
-    /// The list, with a response header behind it if one is given, in lower case.
-    pub(crate) fn expression(self, header: Option<&str>) -> String {
-        let mut list = match self {
-            Self::Usual => format!("[{ALWAYS}, {CODE}, {UPSTREAM}"),
-            Self::Responded => format!("[{ALWAYS}, {CODE}, {UPSTREAM_IF_ANY}, {DETAILS}"),
-            Self::Any => format!("[{ALWAYS}, {CODE_IF_ANY}, {UPSTREAM_IF_ANY}, {DETAILS_IF_ANY}"),
+    /// The list, without the values that are not needed.
+    pub(crate) fn expression(self, needs: InfoNeeds<'_>) -> String {
+        let (code, latency, cluster, details) = match self {
+            Self::Usual => (CODE, LATENCY, CLUSTER, None),
+            Self::Responded => (CODE, LATENCY_IF_ANY, CLUSTER_IF_ANY, Some(DETAILS)),
+            Self::Any => (CODE_IF_ANY, LATENCY_IF_ANY, CLUSTER_IF_ANY, Some(DETAILS_IF_ANY)),
         };
-        if let Some(name) = header {
+        let header = needs.response_header.map(|name| {
             let value = format!("response.headers['{name}']");
-            list += &match self {
-                Self::Usual | Self::Responded => format!(", {value}"),
-                Self::Any => format!(", '{name}' in response.headers ? {value} : 0"),
-            };
-        }
-        list.push(']');
-        list
+            match self {
+                Self::Usual | Self::Responded => value,
+                Self::Any => format!("'{name}' in response.headers ? {value} : 0"),
+            }
+        });
+        let all = [
+            Some(ALWAYS),
+            needs.protocol.then_some(PROTOCOL),
+            needs.client_address.then_some(ADDRESS),
+            Some(code),
+            Some(latency),
+            needs.upstream_cluster.then_some(cluster),
+            details,
+            header.as_deref(),
+        ];
+        let needed: Vec<&str> = all.into_iter().flatten().collect();
+        format!("[{}]", needed.join(", "))
     }
 }
 
 impl Expressions {
-    /// Has all lists compiled.
-    pub(crate) fn compile(&self, compile: impl Fn(Values) -> Option<Expression>) {
+    /// Has all lists compiled, with the values that are needed.
+    pub(crate) fn compile(&self, needs: InfoNeeds<'_>, compile: impl Fn(&str) -> Option<Expression>) {
+        self.needs.set(InfoNeeds { response_header: None, ..needs });
+        let compile = |values: Values| compile(&values.expression(needs));
         self.usual.set(compile(Values::Usual));
         self.responded.set(compile(Values::Responded));
         self.any.set(compile(Values::Any));
+    }
+
+    /// The needed values, except the response header, which stands at the end.
+    pub(crate) fn needs(&self) -> InfoNeeds<'static> {
+        self.needs.get()
     }
 
     /// Envoy's handle of a list.
@@ -131,6 +152,7 @@ impl Expressions {
 impl Default for Expressions {
     fn default() -> Self {
         Self {
+            needs: Cell::default(),
             usual: Cell::default(),
             responded: Cell::default(),
             any: Cell::default(),

@@ -16,6 +16,7 @@ mod page;
 mod report;
 mod selection;
 mod shutdown;
+mod sign_in;
 mod slots;
 mod stack;
 mod streams;

@@ -3,12 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ops::Range;
+use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::host::pairs::Pairs;
 use gatelens_core::host::{
-    Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, Log, LogLevel,
-    PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
+    Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, InfoNeeds, Log,
+    LogLevel, PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
 };
 use gatelens_core::request::protocol::Protocol;
 use gatelens_model::Message;
@@ -24,11 +25,39 @@ struct Request {
     duration_ns: u64,
 }
 
-/// The gateway of one worker.
-pub(crate) struct RecordedHost {
-    configuration: String,
+/// How requests differ from each other.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// Consumers that take turns.
+    pub consumers: u64,
+    /// Requests of a consumer before it is the next one's turn.
+    pub in_a_row: u64,
+    /// Routes `/v1/r{n}/items/{item}`, of which ten that are spread over all take turns. Without any: `/v1/items/{item}`.
+    pub templates: u64,
+    /// Request headers beyond the usual ones.
+    pub more_headers: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self { consumers: 12, in_a_row: 1, templates: 0, more_headers: 0 }
+    }
+}
+
+/// A process: time, and what its workers share.
+#[derive(Default)]
+struct Process {
     now_ns: Cell<u64>,
     shared: RefCell<HashMap<Vec<u8>, Versioned>>,
+    shared_reads: Cell<u64>,
+    shared_writes: Cell<u64>,
+}
+
+/// One worker's view of a gateway.
+pub struct RecordedHost {
+    configuration: String,
+    shape: Shape,
+    process: Rc<Process>,
     /// Those that end next, the first one last.
     coming: RefCell<Vec<Request>>,
     request: RefCell<Request>,
@@ -44,7 +73,18 @@ pub(crate) struct RecordedHost {
 }
 
 impl RecordedHost {
-    pub(crate) fn new(configuration: &str) -> Self {
+    /// The only worker of a gateway.
+    pub fn new(configuration: &str) -> Self {
+        let process = Process { now_ns: Cell::new(1_763_726_400_000_000_000), ..Process::default() };
+        Self::of(Rc::new(process), configuration)
+    }
+
+    /// One more worker of the same process.
+    pub fn another(&self) -> Self {
+        Self::of(Rc::clone(&self.process), &self.configuration)
+    }
+
+    fn of(process: Rc<Process>, configuration: &str) -> Self {
         let response = [
             (":status", "200"),
             ("content-type", "application/json"),
@@ -55,8 +95,8 @@ impl RecordedHost {
         ];
         Self {
             configuration: configuration.to_owned(),
-            now_ns: Cell::new(1_763_726_400_000_000_000),
-            shared: RefCell::default(),
+            shape: Shape::default(),
+            process,
             coming: RefCell::default(),
             request: RefCell::default(),
             response: encoded(&response),
@@ -71,44 +111,65 @@ impl RecordedHost {
         }
     }
 
+    /// Requests of this shape from now on.
+    #[must_use]
+    pub fn shaped(mut self, shape: Shape) -> Self {
+        self.shape = shape;
+        self
+    }
+
     /// Makes requests: the number of each makes its item, consumer, IDs, time and port.
-    pub(crate) fn prepare(&self, numbers: Range<u64>) {
-        *self.coming.borrow_mut() = numbers.rev().map(Request::new).collect();
+    pub fn prepare(&self, numbers: Range<u64>) {
+        *self.coming.borrow_mut() = numbers.rev().map(|number| Request::new(number, self.shape)).collect();
     }
 
     /// The next request ends. False when there is none.
-    pub(crate) fn finish(&self) -> bool {
+    pub fn finish(&self) -> bool {
         let Some(next) = self.coming.borrow_mut().pop() else { return false };
-        self.now_ns.set(self.now_ns.get() + 200_000 + next.duration_ns % 100_000);
+        self.process.now_ns.set(self.process.now_ns.get() + 200_000 + next.duration_ns % 100_000);
         self.request.replace(next);
         self.finished.set(self.finished.get() + 1);
         true
     }
 
-    pub(crate) fn pass_half_a_second(&self) {
-        self.now_ns.set(self.now_ns.get() + 500_000_000);
+    /// Time passes for all workers of the process.
+    pub fn pass(&self, time: Duration) {
+        self.process.now_ns.set(self.process.now_ns.get() + time.as_nanos() as u64);
     }
 
-    pub(crate) fn take_dispatched(&self) -> Option<CalloutId> {
+    /// A callout that has no response yet.
+    pub fn take_dispatched(&self) -> Option<CalloutId> {
         self.dispatched.borrow_mut().pop()
     }
 
-    pub(crate) fn answer(&self, answer: CalloutAnswer) {
+    /// The response that the next callback about a callout is about.
+    pub fn answer(&self, answer: CalloutAnswer) {
         *self.answer.borrow_mut() = answer;
     }
 
     /// Bytes of log batches so far.
-    pub(crate) fn sent_bytes(&self) -> u64 {
+    pub fn sent_bytes(&self) -> u64 {
         self.sent_bytes.get()
     }
 
-    pub(crate) fn calls_per_request(&self) -> f64 {
+    /// Calls about requests so far.
+    pub fn calls(&self) -> u64 {
+        self.calls.get()
+    }
+
+    /// Host calls per request.
+    pub fn calls_per_request(&self) -> f64 {
         self.calls.get() as f64 / self.finished.get() as f64
     }
 
     /// Buffers that it has allocated so far.
-    pub(crate) fn buffers(&self) -> u64 {
+    pub fn buffers(&self) -> u64 {
         self.buffers.get()
+    }
+
+    /// Reads and writes of shared data by all workers so far.
+    pub fn shared_uses(&self) -> (u64, u64) {
+        (self.process.shared_reads.get(), self.process.shared_writes.get())
     }
 
     fn called(&self) {
@@ -123,10 +184,16 @@ impl RecordedHost {
 }
 
 impl Request {
-    fn new(number: u64) -> Self {
+    fn new(number: u64, shape: Shape) -> Self {
         let mixed = mix(number);
-        let path = format!("/v1/items/{number}?bytes=512&sleep=0");
-        let consumer = format!("consumer-{}", number % 12);
+        let path = match shape.templates {
+            0 => format!("/v1/items/{number}?bytes=512&sleep=0"),
+            templates => {
+                let route = number % 10 * templates / 10;
+                format!("/v1/r{route}/items/{number}?bytes=512&sleep=0")
+            }
+        };
+        let consumer = format!("consumer-{}", number / shape.in_a_row % shape.consumers);
         let trace = format!("00-{:016x}{mixed:016x}-{:016x}-01", mix(mixed), mix(!mixed));
         let id = format!(
             "{:08x}-{:04x}-4{:03x}-9{:03x}-{:012x}",
@@ -136,7 +203,7 @@ impl Request {
             mixed >> 48 & 0xfff,
             mix(mixed ^ 1) >> 16
         );
-        let headers = [
+        let mut headers = vec![
             (":authority", "127.0.0.1:10000"),
             (":path", &path),
             (":method", "GET"),
@@ -152,13 +219,15 @@ impl Request {
             ("x-request-id", &id),
             ("x-envoy-expected-rq-timeout-ms", "15000"),
         ];
+        let more: Vec<String> = (0..shape.more_headers).map(|index| format!("x-more-{index}")).collect();
+        headers.extend(more.iter().map(|name| (name.as_str(), id.as_str())));
         let client = format!("192.0.2.7:{}", 40_000 + number / 100 % 4).into_bytes();
         Self { headers: encoded(&headers), client, duration_ns: 600_000 + mixed % 900_000 }
     }
 }
 
 /// A value that the host returns.
-pub(crate) enum Bytes {
+pub enum Bytes {
     /// In a buffer of its own.
     Buffer(Vec<u8>),
     /// In a buffer with others.
@@ -197,11 +266,11 @@ fn mix(number: u64) -> u64 {
 impl Clock for RecordedHost {
     fn now(&self) -> u64 {
         self.called();
-        self.now_ns.get()
+        self.process.now_ns.get()
     }
 
     fn random(&self) -> u64 {
-        mix(self.now_ns.get())
+        mix(self.process.now_ns.get())
     }
 }
 
@@ -220,8 +289,8 @@ impl Setup for RecordedHost {
         PluginIdentity { node_id: "edge-1".to_owned(), ..PluginIdentity::default() }
     }
 
-    fn read_with_info(&self, response_header: Option<&str>) {
-        self.reads_content_type.set(response_header == Some("content-type"));
+    fn prepare_info(&self, needs: InfoNeeds<'_>) {
+        self.reads_content_type.set(needs.response_header == Some("content-type"));
     }
 
     fn set_tick_period(&self, _period: Duration) {}
@@ -229,11 +298,16 @@ impl Setup for RecordedHost {
 
 impl SharedData for RecordedHost {
     fn shared_get(&self, key: &[u8]) -> Option<(Vec<u8>, Version)> {
-        self.shared.borrow().get(key).map(|(value, version)| (value.clone(), Version(*version)))
+        self.process.shared_reads.set(self.process.shared_reads.get() + 1);
+        self.process.shared.borrow().get(key).map(|(value, version)| (value.clone(), Version(*version)))
     }
 
-    fn shared_set(&self, key: &[u8], value: &[u8], _expected: Version) -> Result<(), Conflict> {
-        let mut shared = self.shared.borrow_mut();
+    fn shared_set(&self, key: &[u8], value: &[u8], expected: Version) -> Result<(), Conflict> {
+        self.process.shared_writes.set(self.process.shared_writes.get() + 1);
+        let mut shared = self.process.shared.borrow_mut();
+        if shared.get(key).is_some_and(|(_, version)| *version != expected.0 && expected.0 != 0) {
+            return Err(Conflict);
+        }
         let entry = shared.entry(key.to_vec()).or_default();
         *entry = (value.to_vec(), entry.1 + 1);
         Ok(())

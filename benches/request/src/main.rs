@@ -3,16 +3,14 @@
 //! Under callgrind it counts instructions, which a busy machine does not change (`make bench-request`). By itself it counts
 //! allocations, host calls and bytes. The host returns its buffers as Envoy does: one allocation and one copy each.
 
-mod allocations;
-mod host;
-
 use std::hint::black_box;
 use std::rc::Rc;
+use std::time::Duration;
 
+use gatelens_bench_request::allocations;
+use gatelens_bench_request::host::RecordedHost;
 use gatelens_core::host::CalloutAnswer;
 use gatelens_core::lifecycle::{Plugin, Registry};
-
-use crate::host::RecordedHost;
 
 /// The sections that the shipped configurations have.
 const CONFIGURATION: &str = r#"{
@@ -84,7 +82,7 @@ fn serve_between_ticks(plugin: &Plugin, host: &RecordedHost) {
 #[inline(never)]
 #[unsafe(no_mangle)]
 fn tick_and_deliver(plugin: &Plugin, host: &RecordedHost) {
-    host.pass_half_a_second();
+    host.pass(Duration::from_millis(500));
     plugin.tick(host);
     while let Some(id) = host.take_dispatched() {
         host.answer(CalloutAnswer { status: Some(200), ..CalloutAnswer::default() });

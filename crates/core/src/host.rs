@@ -5,7 +5,7 @@
 pub mod pairs;
 mod stream;
 
-pub use stream::{Certificate, HeaderMap, SoleHeader, Stream, StreamInfo};
+pub use stream::{Certificate, HeaderMap, InfoNeeds, SoleHeader, Stream, StreamInfo};
 
 use std::time::Duration;
 
@@ -37,8 +37,8 @@ pub trait Setup {
     /// The plugin's own name and that of its gateway.
     fn plugin_identity(&self) -> PluginIdentity;
 
-    /// Has [`Stream::info`] read this response header with the other values, if the gateway can. The name is in lower case.
-    fn read_with_info(&self, response_header: Option<&str>);
+    /// Prepares the host for [`Stream::info`].
+    fn prepare_info(&self, needs: InfoNeeds<'_>);
 
     /// Requests a tick each `period`; zero stops it. Also valid when the plugin ends.
     fn set_tick_period(&self, period: Duration);

@@ -72,13 +72,15 @@ impl ResponseFlags {
 
     /// Envoy's short names, separated by commas: `UF,URX`. A flag newer than this list is not named.
     pub fn write_names(self, out: &mut String) {
-        for (bit, name) in FLAG_NAMES.iter().enumerate() {
-            if self.0 >> bit & 1 == 1 {
-                if !out.is_empty() {
-                    out.push(',');
-                }
-                out.push_str(name);
+        let mut left = self.0;
+        while left != 0 {
+            let name = FLAG_NAMES.get(left.trailing_zeros() as usize);
+            left &= left.wrapping_sub(1);
+            let Some(name) = name else { continue };
+            if !out.is_empty() {
+                out.push(',');
             }
+            out.push_str(name);
         }
     }
 }

@@ -16,6 +16,11 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use proptest::prelude::*;
 
 const SMALLEST: &str = r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}"#;
+const COUNTERS_ONLY: &str = r#"{
+    "version": 1,
+    "ingest": {"cluster": "gatelens_ingest"},
+    "sample": {"rate": 0, "keep_errors": false, "keep_slower_than_ms": null}
+}"#;
 const START: u64 = 1_700_000_000_000_000_000;
 
 /// Events by fate in the worker's next export.
@@ -238,24 +243,40 @@ fn requests_that_envoy_itself_ended_are_counted_too() {
 }
 
 #[test]
-fn a_request_that_filter_and_logger_of_one_root_see_counts_once() {
-    let gateway = FakeGateway::starting_at(START);
-    let worker = Worker::start(&gateway, SMALLEST);
-    let stream = |n: i64| {
-        FakeStream::new("GET", "/", 200).int(Attribute::RequestDuration, n).int(Attribute::ResponseSize, 0)
-    };
-    let filter = || StreamFilter::new(worker.plugin.active());
-    for n in 0..10 {
-        worker.host.finish(stream(n));
+fn a_request_that_filter_and_logger_see_counts_once() {
+    // Without a log fewer values are read.
+    for (of_filter, of_logger) in
+        [(SMALLEST, SMALLEST), (COUNTERS_ONLY, COUNTERS_ONLY), (SMALLEST, COUNTERS_ONLY)]
+    {
+        let gateway = FakeGateway::starting_at(START);
+        let worker = Worker::start(&gateway, of_filter);
+        let (host, mut logger) = (gateway.worker(of_logger), Plugin::new(Rc::clone(&worker.registry)));
+        assert!(logger.configure(&host));
+        let stream = |n: i64| {
+            FakeStream::new("GET", "/", 200)
+                .text(Attribute::SourceAddress, "192.0.2.7:51324")
+                .int(Attribute::RequestDuration, n)
+                .int(Attribute::ResponseSize, 0)
+        };
+        let filter = || StreamFilter::new(worker.plugin.active());
+        for n in 0..10 {
+            worker.host.finish(stream(n));
+            filter().log(&worker.host);
+            host.finish(stream(n));
+            logger.log(&host);
+        }
+        // On another listener the same root is a filter only, and then a logger only.
+        worker.host.finish(stream(100));
         filter().log(&worker.host);
-        worker.plugin.log(&worker.host);
+        host.finish(stream(101));
+        logger.log(&host);
+        gateway.wait(Duration::from_secs(1));
+        assert_eq!(
+            counts(&worker.tick_answering(Some(200))).values().sum::<u64>(),
+            12,
+            "{of_filter} {of_logger}"
+        );
     }
-    // On another listener the same root is a filter only, and then a logger only.
-    worker.host.finish(stream(100));
-    filter().log(&worker.host);
-    worker.finish(stream(101));
-    gateway.wait(Duration::from_secs(1));
-    assert_eq!(counts(&worker.tick_answering(Some(200))).values().sum::<u64>(), 12);
 }
 
 #[test]

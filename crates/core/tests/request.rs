@@ -119,6 +119,25 @@ fn a_plain_request_takes_two_reads_and_others_what_they_need() {
 }
 
 #[test]
+fn values_that_nothing_needs_are_not_read() {
+    let needs = |options: &str| {
+        let text = format!(r#"{{"version": 1, "ingest": {{"cluster": "c"}}{options}}}"#);
+        let plan = Plan::read(&text, &PluginIdentity::default()).unwrap().request;
+        let needs = plan.info_needs();
+        let header = needs.response_header.map(str::to_owned);
+        ([needs.protocol, needs.client_address, needs.upstream_cluster], header)
+    };
+    let counters_only = r#", "sample": {"rate": 0, "keep_errors": false, "keep_slower_than_ms": null}"#;
+    assert_eq!(needs(""), ([true; 3], Some("content-type".to_owned())));
+    assert_eq!(needs(counters_only), ([false; 3], None));
+    let with = |more: &str| needs(&format!("{counters_only}, {more}")).0;
+    assert_eq!(with(r#""consumer": {"sources": [{"client_ip": true}]}"#), [false, true, false]);
+    assert_eq!(with(r#""counters": {"upstream": true}"#), [false, false, true]);
+    // Errors are logged.
+    assert_eq!(needs(r#", "sample": {"rate": 0, "keep_errors": true}"#).0, [true; 3]);
+}
+
+#[test]
 fn a_host_that_tests_presence_saves_the_reads_of_what_is_absent() {
     let gateway = FakeGateway::starting_at(1_700_000_000_000_000_000);
     let check = |options: &str, request: FakeStream, reads: u32| {
@@ -145,7 +164,7 @@ fn a_response_header_is_logged_the_same_whether_it_is_read_alone_or_with_all() {
         );
         let host = FakeGateway::starting_at(1_700_000_000_000_000_000).worker(&text);
         let plan = Plan::read(&text, &PluginIdentity::default()).unwrap();
-        host.read_with_info(plan.request.only_response_header.as_deref());
+        host.prepare_info(plan.request.info_needs());
         if tests_presence {
             host.test_presence();
         }

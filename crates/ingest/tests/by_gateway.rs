@@ -205,3 +205,75 @@ fn consumers_are_of_a_direction() {
     assert_eq!(list("direction=outbound"), json!([["both", "outbound"], ["job", "outbound"]]));
     assert_eq!(list("direction=inbound,outbound&consumer=both").as_array().unwrap().len(), 2);
 }
+
+/// Epochs of which each file knows some: the latest sight of all files is what counts.
+#[test]
+fn pages_of_gateways_are_in_order_whichever_files_know_them() {
+    const EPOCHS: i64 = 600;
+    let mut service = Service::start();
+    service.send("/v1/logs", Some(("edge-1", 1, 1)), &log(&[(NOON, made("/a", 200, 0.1))])).accepted();
+    let now = jiff::Timestamp::now();
+    let base = now.as_nanosecond() as i64 - 3_600_000_000_000;
+    // By file: which epochs it knows, and how many seconds after the start it has seen each last.
+    let known: [fn(i64) -> Option<i64>; 3] = [
+        |number| (number % 3 != 0).then_some(number * 7_919 % EPOCHS),
+        |number| (number % 2 == 0).then_some(number * 104_729 % EPOCHS),
+        |number| (number % 5 == 0).then_some(number * 31 % EPOCHS),
+    ];
+    let is_expired = |number: i64| number % 7 == 0;
+    service.restart(|data| {
+        let day = |ago: i64| {
+            let at = now - jiff::SignedDuration::from_hours(24 * ago);
+            data.join(format!("requests-{}.db", at.to_zoned(jiff::tz::TimeZone::UTC).date()))
+        };
+        // The day may have changed since the request came.
+        let found = if day(0).exists() { day(0) } else { day(1) };
+        for ago in 0..2 {
+            if found != day(ago) {
+                std::fs::copy(&found, day(ago)).unwrap();
+            }
+        }
+        for (path, known) in [data.join("metrics.db"), day(0), day(1)].into_iter().zip(known) {
+            let mut file = rusqlite::Connection::open(&path).unwrap();
+            let change = file.transaction().unwrap();
+            change.execute_batch("DELETE FROM gateways").unwrap();
+            for (number, last) in (0..EPOCHS).filter_map(|number| Some((number, known(number)?))) {
+                let row = rusqlite::params![
+                    number + 1,
+                    format!("edge-{}", number % 50),
+                    format!("{number:016x}"),
+                    base + number,
+                    base + last * 1_000_000_000
+                ];
+                let insert =
+                    "INSERT INTO gateways (id, instance, epoch, service, environment, first_seen, last_seen)
+                              VALUES (?, ?, ?, 'orders', 'prod', ?, ?)";
+                change.execute(insert, row).unwrap();
+            }
+            if path.ends_with("metrics.db") {
+                let expired =
+                    "INSERT INTO expired_gateways SELECT id, last_seen FROM gateways WHERE (id - 1) % 7 = 0";
+                change.execute_batch(expired).unwrap();
+            }
+            change.commit().unwrap();
+        }
+    });
+    let mut expected: Vec<(i64, String, String)> = (0..EPOCHS)
+        .filter_map(|number| {
+            let all = known.map(|known| known(number));
+            let last = all.into_iter().flatten().max()?;
+            let is_gone = is_expired(number) && all[0].is_some_and(|at| last <= at);
+            (!is_gone).then(|| (-last, format!("edge-{}", number % 50), format!("{number:016x}")))
+        })
+        .collect();
+    expected.sort();
+    assert!(expected.len() > 400, "{}", expected.len());
+    let expected: Vec<_> = expected.into_iter().map(|(.., epoch)| epoch).collect();
+    for limit in [37, 200, 1_000] {
+        assert_eq!(pages(&service, "gateways?", limit, "epoch"), expected, "by {limit}");
+    }
+    // A row is the same on any page.
+    let whole = service.json("/api/v1/gateways?limit=1000")["rows"].as_array().unwrap().clone();
+    let first = service.json("/api/v1/gateways?limit=200")["rows"].as_array().unwrap().clone();
+    assert_eq!(whole[..200], first);
+}

@@ -39,3 +39,4 @@ mod stats;
 mod support;
 mod tls;
 mod tls_proxy;
+mod upgrade;

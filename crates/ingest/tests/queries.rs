@@ -113,44 +113,6 @@ fn a_file_of_a_newer_version_is_left_alone() {
 }
 
 #[test]
-fn files_of_the_previous_version_are_brought_up_to_date() {
-    let mut service = Service::start();
-    service.restart(|data| {
-        for (name, content) in [
-            ("metrics.db", include_str!("fixtures/metrics-v4.sql")),
-            ("requests-2026-11-20.db", include_str!("fixtures/requests-v4.sql")),
-        ] {
-            let path = data.join(name);
-            let _ = std::fs::remove_file(&path);
-            rusqlite::Connection::open(path).unwrap().execute_batch(content).unwrap();
-        }
-    });
-    let day = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
-    let row = &service.json(&format!("/api/v1/summary?{day}"))["rows"][0];
-    assert_eq!((&row["requests"], &row["p50_ms"]), (&json!(3), &json!(99.571384)));
-    let series = service.json(&format!("/api/v1/timeseries?{day}&step=3600"));
-    assert_eq!(series["coarse"], json!([{"from": "2026-06-20T11:50:00Z", "to": "2026-06-20T12:00:00Z"}]));
-    assert_eq!(service.json(&format!("/api/v1/requests?{day}"))["rows"].as_array().unwrap().len(), 2);
-    let row = &service.json("/api/v1/gateways")["rows"][0];
-    for (key, value) in [
-        ("captured", json!(3)),
-        ("sent", json!(1)),
-        ("stored", json!(2)),
-        ("held", json!(0)),
-        ("dropped", json!({"queue_full": 0, "rejected": 0, "expired": 0, "lost": 1})),
-        ("workers", json!(3)),
-        ("workers_lost", json!(1)),
-        ("uncounted", json!(0)),
-        ("not_logged", json!({"excluded": 0, "sampled_out": 0})),
-        ("excluded_from_counters", json!(0)),
-        ("tags", json!({"team": "checkout"})),
-    ] {
-        assert_eq!(row[key], value, "{key} in {row}");
-    }
-    assert_eq!(row["redaction"]["rules"], json!([{"rule": "keys:a", "hits": 7}]));
-}
-
-#[test]
 fn requests_of_an_unknown_direction_are_shown_as_inbound() {
     let service = Service::start();
     let mut counts = Frame::at(NOON).of(&[made("/a", 200, 0.1)]);

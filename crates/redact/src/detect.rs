@@ -38,17 +38,17 @@ impl Detectors {
 
     /// Whether the text can contain a secret. False for most texts, if only the built-in forms are looked for.
     #[inline]
-    pub(super) fn may_be_in(&self, text: &str) -> bool {
+    pub(super) fn may_be_in(&self, text: &[u8]) -> bool {
         !self.enabled.is_empty() || text.len() >= keys::SHORTEST && self.has_key(text)
     }
 
-    fn has_key(&self, text: &str) -> bool {
+    fn has_key(&self, text: &[u8]) -> bool {
         self.keys.as_ref().is_some_and(|keys| keys.is_in(text))
     }
 
     /// Masks every secret in the text and keeps the rest.
     pub(super) fn redact<'t>(&self, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
-        if !self.may_be_in(text) {
+        if !self.may_be_in(text.as_bytes()) {
             return Cow::Borrowed(text);
         }
         // A mask creates new edges. A secret that appears at an edge was not found before, so it is counted, too.

@@ -27,7 +27,7 @@ pub const MAX_NAME_CHARS: usize = 512;
 const HOSTS: [&[u8]; 3] = [b"host", b":authority", b"x-forwarded-host"];
 
 /// Headers that are looked at in each request.
-const USUAL: [&[u8]; 4] = [b"user-agent", b"x-request-id", b":authority", b"content-type"];
+const USUAL: [&[u8]; 4] = [b"user-agent", b"x-request-id", b"host", b"content-type"];
 
 /// What is wrong with a list of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -282,9 +282,9 @@ impl Redactor {
         stable.unwrap_or(Cow::Borrowed(MASK.as_bytes()))
     }
 
-    /// Whether the detectors can find something in bytes without signs.
+    /// Whether the detectors can find something in bytes without signs, which are ASCII.
     fn may_have_key(&self, value: &[u8]) -> bool {
-        std::str::from_utf8(value).map_or(true, |text| self.detectors.may_be_in(text))
+        self.detectors.may_be_in(value)
     }
 
     /// Masks matches of the detectors in any bytes.

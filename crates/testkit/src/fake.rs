@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use gatelens_core::host::{
-    Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, HeaderMap, Log,
-    LogLevel, PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
+    Callout, CalloutAnswer, CalloutId, Callouts, Certificate, Clock, Conflict, DispatchError, HeaderMap,
+    InfoNeeds, Log, LogLevel, PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
 };
 use gatelens_core::request::protocol::Protocol;
 use gatelens_model::Message;
@@ -61,7 +61,8 @@ impl FakeGateway {
             answer: RefCell::default(),
             log: RefCell::default(),
             tick_period: Cell::default(),
-            read_with_info: RefCell::default(),
+            info_needs: Cell::new(ALL_NEEDED),
+            info_header: RefCell::default(),
             tests_presence: Cell::default(),
             identity: RefCell::default(),
             on_shared_read: RefCell::default(),
@@ -276,6 +277,10 @@ impl Sent {
     }
 }
 
+/// Of a host that was not prepared.
+const ALL_NEEDED: InfoNeeds<'static> =
+    InfoNeeds { client_address: true, upstream_cluster: true, protocol: true, response_header: None };
+
 /// One worker's view of the gateway.
 #[derive(Debug)]
 pub struct FakeHost {
@@ -293,7 +298,9 @@ pub struct FakeHost {
     answer: RefCell<CalloutAnswer>,
     log: RefCell<Vec<(LogLevel, String)>>,
     tick_period: Cell<Duration>,
-    read_with_info: RefCell<Option<String>>,
+    info_needs: Cell<InfoNeeds<'static>>,
+    /// [`InfoNeeds::response_header`].
+    info_header: RefCell<Option<String>>,
     tests_presence: Cell<bool>,
     identity: RefCell<PluginIdentity>,
     on_shared_read: RefCell<Option<Hook>>,
@@ -410,8 +417,9 @@ impl Setup for FakeHost {
         self.identity.borrow().clone()
     }
 
-    fn read_with_info(&self, response_header: Option<&str>) {
-        *self.read_with_info.borrow_mut() = response_header.map(str::to_owned);
+    fn prepare_info(&self, needs: InfoNeeds<'_>) {
+        self.info_needs.set(InfoNeeds { response_header: None, ..needs });
+        *self.info_header.borrow_mut() = needs.response_header.map(str::to_owned);
     }
 
     fn set_tick_period(&self, period: Duration) {
@@ -490,6 +498,10 @@ impl Stream for FakeHost {
     fn info(&self) -> StreamInfo<FakeBytes> {
         self.reads.set(self.reads.get() + 1);
         let stream = self.stream.borrow();
+        let needs = self.info_needs.get();
+        let text = |is_needed: bool, attribute| {
+            if is_needed { FakeBytes::of(&stream, attribute) } else { None }
+        };
         StreamInfo {
             duration_ns: stream.number(Attribute::RequestDuration),
             upstream_ns: stream.number(Attribute::UpstreamLatency),
@@ -497,9 +509,9 @@ impl Stream for FakeHost {
             response_bytes: stream.number(Attribute::ResponseSize),
             response_flags: stream.number(Attribute::ResponseFlags),
             attempts: stream.number(Attribute::Attempts),
-            client_address: FakeBytes::of(&stream, Attribute::SourceAddress),
-            upstream_cluster: FakeBytes::of(&stream, Attribute::UpstreamCluster),
-            protocol: FakeBytes::of(&stream, Attribute::Protocol)
+            client_address: text(needs.client_address, Attribute::SourceAddress),
+            upstream_cluster: text(needs.upstream_cluster, Attribute::UpstreamCluster),
+            protocol: text(needs.protocol, Attribute::Protocol)
                 .and_then(|name| Protocol::from_name(name.as_ref())),
             response_code: stream.number(Attribute::ResponseCode),
             code_details: self
@@ -507,7 +519,7 @@ impl Stream for FakeHost {
                 .get()
                 .then(|| FakeBytes::of(&stream, Attribute::ResponseCodeDetails))
                 .map(|details| details.unwrap_or(FakeBytes::Value(Vec::new()))),
-            response_header: match self.read_with_info.borrow().as_ref() {
+            response_header: match self.info_header.borrow().as_ref() {
                 None => SoleHeader::Unread,
                 Some(name) => match FakeBytes::joined(&stream, name) {
                     None if self.tests_presence.get() => SoleHeader::Absent,

@@ -16,8 +16,8 @@ pub trait Stream {
     /// Bytes as the gateway hands them over.
     type Bytes: AsRef<[u8]>;
 
-    /// The values that every request needs, read at once; with them the response header that the host was prepared for, if
-    /// it was.
+    /// The values that every request needs, read at once; with them those that the host was prepared for, if it was
+    /// ([`InfoNeeds`]).
     fn info(&self) -> StreamInfo<Self::Bytes>;
 
     /// The final request headers; empty when there are none, because the gateway could not parse the request. Also
@@ -73,7 +73,21 @@ pub trait HeaderMap: Default {
     }
 }
 
-/// Values of a finished stream; `None` for those that the gateway does not have.
+/// Values of a [`StreamInfo`] that not every configuration needs. Each costs time in every request, so a host leaves out
+/// those that are not needed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InfoNeeds<'a> {
+    /// [`StreamInfo::client_address`].
+    pub client_address: bool,
+    /// [`StreamInfo::upstream_cluster`].
+    pub upstream_cluster: bool,
+    /// [`StreamInfo::protocol`].
+    pub protocol: bool,
+    /// The name of [`StreamInfo::response_header`], in lower case.
+    pub response_header: Option<&'a str>,
+}
+
+/// Values of a finished stream; `None` for those that the gateway does not have, or that are not needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamInfo<B> {
     /// From the first byte of the request headers to the end of the stream, nanoseconds.

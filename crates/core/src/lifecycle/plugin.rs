@@ -10,7 +10,7 @@ use crate::export::RootId;
 use crate::host::{CalloutId, Host, LogLevel};
 use crate::plan::Plan;
 use crate::request::consumer::ResponseNames;
-use crate::request::{Context, FinishedRequest, Selection, access_log, decide};
+use crate::request::{Context, FinishedRequest, Foresight, Selection, access_log, decide};
 use gatelens_redact::Hits;
 use gatelens_redact::capture::{Bodies, Capture};
 
@@ -84,7 +84,7 @@ impl Plugin {
             );
         }
         host.set_tick_period(period);
-        host.read_with_info(plan.request.only_response_header.as_deref());
+        host.prepare_info(plan.request.info_needs());
         let active = Active { plan, worker, hits: RefCell::default() };
         if let Some(before) = self.active.replace(Rc::new(active)) {
             before.worker.detach();
@@ -181,7 +181,7 @@ impl Plugin {
     /// A request ended, and this root context is an access logger.
     pub fn log(&self, host: &impl Host) {
         let Some(active) = &self.active else { return };
-        let began_ns = host.now();
+        let began_ns = active.begin_ns(host);
         let request = FinishedRequest::read(host, &active.plan.request);
         // Envoy runs a stream's filters before its access loggers, so the fingerprint is that of this very request if
         // the filter has counted it.
@@ -220,7 +220,7 @@ impl Active {
 
     /// A request ended that a filter of this root context saw, with these bodies, after it removed these response headers.
     pub(crate) fn log_from_filter(&self, host: &impl Host, bodies: Bodies, response_names: ResponseNames) {
-        let began_ns = host.now();
+        let began_ns = self.begin_ns(host);
         let request = FinishedRequest::read(host, &self.plan.request).with_response_names(response_names);
         self.worker.counted_by_filter.set(request.fingerprint());
         self.record(host, &request, bodies, began_ns);
@@ -242,13 +242,26 @@ impl Active {
         !self.worker.usage().may_redact(percent, host.now())
     }
 
-    fn record<H: Host>(&self, host: &H, request: &FinishedRequest<H>, bodies: Bodies, began_ns: u64) {
+    /// The time now. `None` where the request that ended has no event and its time is not taken: then nothing needs it.
+    fn begin_ns(&self, host: &impl Host) -> Option<u64> {
+        let may_have_event = self.selection().foresight() != Foresight::Always;
+        (may_have_event || self.is_timed()).then(|| host.now())
+    }
+
+    /// Whether the time of the current request is taken. The clock is a host call, so one request in sixty-four stands for
+    /// all.
+    fn is_timed(&self) -> bool {
+        self.worker.untimed.get().wrapping_add(1).is_multiple_of(SAMPLE)
+    }
+
+    fn record<H: Host>(&self, host: &H, request: &FinishedRequest<H>, bodies: Bodies, began_ns: Option<u64>) {
+        let now_ns = began_ns.unwrap_or_default();
         let bytes_to_redact = if bodies.held_bytes() > 0 { bodies.decoded_bytes() } else { 0 };
         let learned = self.worker.learned();
         if let Some(facts) = request.facts(host, &self.plan.request, learned.as_deref()) {
             let decision = decide(&self.plan.request.selection, &facts, || host.random());
             let mut hits = self.hits.take();
-            let context = Context { plan: &self.plan.request, hits: &mut hits, now_ns: began_ns };
+            let context = Context { plan: &self.plan.request, hits: &mut hits, now_ns };
             request.record(&facts, decision, bodies, context, |series, event| {
                 if let Some(event) = event.filter(|_| self.plan.access_log) {
                     host.log(LogLevel::Info, &access_log::line(event));
@@ -256,7 +269,7 @@ impl Active {
                 let recorded = self.worker.with(|worker| {
                     worker.leave_out(decision);
                     series.into_iter().for_each(|series| worker.count(series, &facts.measurement));
-                    event.into_iter().for_each(|event| worker.log(host, event, began_ns));
+                    event.into_iter().for_each(|event| worker.log(host, event, now_ns));
                 });
                 if recorded.is_none() {
                     self.worker.usage().leave_uncounted();
@@ -264,19 +277,17 @@ impl Active {
             });
             self.hits.replace(hits);
         }
-        if bytes_to_redact > 0 {
+        if let Some(began_ns) = began_ns.filter(|_| bytes_to_redact > 0) {
             let spent_ns = host.now().saturating_sub(began_ns);
             self.worker.usage().redacted(bytes_to_redact, spent_ns);
             self.worker.with(|worker| worker.was_busy(spent_ns));
             return;
         }
-        // The clock costs a tenth of a microsecond, so one request in sixty-four stands for all.
-        let untimed = self.worker.untimed.get().wrapping_add(1);
-        self.worker.untimed.set(untimed);
-        if untimed.is_multiple_of(SAMPLE) {
+        if let Some(began_ns) = began_ns.filter(|_| self.is_timed()) {
             let busy_ns = host.now().saturating_sub(began_ns).saturating_mul(u64::from(SAMPLE));
             self.worker.with(|worker| worker.was_busy(busy_ns));
         }
+        self.worker.untimed.set(self.worker.untimed.get().wrapping_add(1));
     }
 
     /// Hands the matches of rules over to the worker.

@@ -153,12 +153,16 @@ impl Worker {
         for (message, body) in bodies {
             body.into_iter().for_each(|body| self.redaction.pending.add_body(message, body));
         }
-        let mut event = *event;
         let label = [event.consumer_name, event.consumer_group];
-        if label != ["", ""] && !self.announced.is_news(event.consumer, label, now_ns) {
-            (event.consumer_name, event.consumer_group) = ("", "");
-        }
-        if self.log.push(&event, now_ns, &self.config) {
+        let is_known = label != ["", ""] && !self.announced.is_news(event.consumer, label, now_ns);
+        let is_full = match is_known {
+            true => {
+                let event = Event { consumer_name: "", consumer_group: "", ..*event };
+                self.log.push(&event, now_ns, &self.config)
+            }
+            false => self.log.push(event, now_ns, &self.config),
+        };
+        if is_full {
             self.close_batch(host, now_ns);
         }
     }

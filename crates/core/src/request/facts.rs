@@ -11,7 +11,6 @@ use super::route::{self, RouteSource, UNMATCHED};
 use super::scheme::Scheme;
 use super::{Foresight, RequestPlan};
 use crate::counters::Measurement;
-use crate::hash::fnv1a;
 use crate::host::{HeaderMap, SoleHeader, Stream, StreamInfo};
 use crate::outcome::{Ending, ErrorType, GrpcStatus, Method, ResponseFlags, Status};
 use gatelens_model::Message;
@@ -21,12 +20,15 @@ use gatelens_routes::Patterns;
 /// counted once.
 ///
 /// Filter and logger see it right after one another, so only two consecutive requests on one worker could be confused:
-/// with the same duration in nanoseconds, the same size and the same client.
+/// with the same duration and the same time of the upstream in nanoseconds, the same status and the same sizes. Every
+/// configuration reads these values, so that a filter and a logger with different samples recognise the same request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     duration_ns: u64,
+    upstream_ns: Option<u64>,
     response_bytes: u64,
-    client: u64,
+    request_bytes: Option<u64>,
+    response_code: Option<u64>,
 }
 
 /// Code details of a stream whose redirect Envoy follows by itself. Envoy then begins another stream with the same
@@ -45,7 +47,6 @@ pub struct FinishedRequest<S: Stream> {
     code: Option<u64>,
     details: CodeDetails<S::Bytes>,
     route_name: Option<S::Bytes>,
-    grpc_status: Option<u64>,
     response_names: ResponseNames,
 }
 
@@ -113,8 +114,6 @@ impl<S: Stream> FinishedRequest<S> {
     pub fn read(host: &S, plan: &RequestPlan) -> Self {
         let route_name = if plan.use_route_name { host.route_name() } else { None };
         let headers = host.request_headers();
-        // Envoy infers a gRPC status for any response, so only the request shows whether there is one.
-        let grpc_status = if is_grpc(&headers) { host.grpc_status() } else { None };
         let info = host.info();
         let response_headers = match needs_response_headers(plan, &info) {
             true => host.response_headers(),
@@ -129,7 +128,7 @@ impl<S: Stream> FinishedRequest<S> {
             CodeDetails::Read(host.code_details())
         };
         let response_names = ResponseNames::Unseen;
-        Self { headers, response_headers, info, code, details, route_name, grpc_status, response_names }
+        Self { headers, response_headers, info, code, details, route_name, response_names }
     }
 
     /// Adds the response headers that a filter has removed.
@@ -138,17 +137,20 @@ impl<S: Stream> FinishedRequest<S> {
         Self { response_names, ..self }
     }
 
-    /// Its fingerprint; `None` if the host lacks one of the values.
+    /// Its fingerprint; `None` if the host lacks the duration or the size of the response.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
+        let info = &self.info;
         Some(Fingerprint {
-            duration_ns: self.info.duration_ns?,
-            response_bytes: self.info.response_bytes?,
-            client: fnv1a([self.info.client_address.as_ref()?.as_ref()]),
+            duration_ns: info.duration_ns?,
+            upstream_ns: info.upstream_ns,
+            response_bytes: info.response_bytes?,
+            request_bytes: info.request_bytes,
+            response_code: info.response_code,
         })
     }
 
     /// Derives the facts; `None` for a redirect that Envoy follows by itself, because the stream that follows is the
-    /// request. The host is asked only where a source of the consumer needs it.
+    /// request. The host is asked only about a gRPC call, or where a source of the consumer needs it.
     pub fn facts<'a>(
         &'a self,
         host: &'a S,
@@ -180,7 +182,8 @@ impl<S: Stream> FinishedRequest<S> {
             Sighting { host, headers: &self.headers, query, client_address, response: &self.response_names };
         let consumer = plan.consumer.identify(&sighting);
         let (route, route_source) = self.route(plan, learned, method, path, status);
-        let grpc_status = self.grpc_status.map(GrpcStatus::new);
+        // Envoy infers a gRPC status for any response, so only the request shows whether there is one.
+        let grpc_status = if request.is_grpc { host.grpc_status().map(GrpcStatus::new) } else { None };
         let ending = Ending { status, grpc_status };
         let scheme = Scheme::new(request.scheme);
         Some(Facts {
@@ -272,6 +275,8 @@ pub(super) struct RequestHeaders<'a> {
     pub(super) traceparent: &'a [u8],
     /// Envoy followed a redirect by itself, and this is the request after it.
     is_redirected: bool,
+    /// It is gRPC: `application/grpc`, with `+proto` or another format behind it, or gRPC-Web.
+    is_grpc: bool,
 }
 
 impl<'a> RequestHeaders<'a> {
@@ -280,19 +285,24 @@ impl<'a> RequestHeaders<'a> {
         let mut found = Self::default();
         let mut original_path: &[u8] = b"";
         for (name, value) in headers.iter() {
-            let field = match name {
-                b":method" => &mut found.method,
-                b":path" => &mut found.path,
-                b":scheme" => &mut found.scheme,
-                b":authority" => &mut found.authority,
-                b"x-envoy-original-path" => &mut original_path,
-                b"x-envoy-original-url" => {
+            // The first byte and the length leave one name to compare with, or none.
+            let field = match (name.first(), name.len()) {
+                (Some(b':'), 5) if name == b":path" => &mut found.path,
+                (Some(b':'), 7) if name == b":method" => &mut found.method,
+                (Some(b':'), 7) if name == b":scheme" => &mut found.scheme,
+                (Some(b':'), 10) if name == b":authority" => &mut found.authority,
+                (Some(b'c'), 12) if name == b"content-type" => {
+                    found.is_grpc |= value.starts_with(b"application/grpc");
+                    continue;
+                }
+                (Some(b't'), 11) if name == b"traceparent" => &mut found.traceparent,
+                (Some(b'u'), 10) if name == b"user-agent" => &mut found.user_agent,
+                (Some(b'x'), 12) if name == b"x-request-id" => &mut found.request_id,
+                (Some(b'x'), 20) if name == b"x-envoy-original-url" => {
                     found.is_redirected = true;
                     continue;
                 }
-                b"user-agent" => &mut found.user_agent,
-                b"x-request-id" => &mut found.request_id,
-                b"traceparent" => &mut found.traceparent,
+                (Some(b'x'), 21) if name == b"x-envoy-original-path" => &mut original_path,
                 _ => continue,
             };
             if field.is_empty() {
@@ -309,9 +319,12 @@ impl<'a> RequestHeaders<'a> {
 
 /// The path of a request target and its query without the `?`.
 pub(super) fn split_query(target: &[u8]) -> (&[u8], &[u8]) {
-    let target = target.split(|byte| *byte == b'#').next().unwrap_or_default();
-    let mut parts = target.splitn(2, |byte| *byte == b'?');
-    (parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
+    let end = target.iter().position(|byte| matches!(byte, b'?' | b'#'));
+    let (path, rest) = end.and_then(|end| target.split_at_checked(end)).unwrap_or((target, b""));
+    match rest {
+        [b'?', query @ ..] => (path, query.split(|byte| *byte == b'#').next().unwrap_or_default()),
+        _ => (path, b""),
+    }
 }
 
 /// Whether the map of response headers must be read. It costs as much as four other values.
@@ -345,12 +358,6 @@ fn is_plain_success<B>(code: Option<u64>, info: &StreamInfo<B>) -> bool {
         && info.upstream_ns.is_some()
 }
 
-/// Whether a request is gRPC: `application/grpc`, with `+proto` or another format behind it, or gRPC-Web.
-fn is_grpc(headers: &impl HeaderMap) -> bool {
-    let mut names = headers.iter();
-    names.any(|(name, value)| name == b"content-type" && value.starts_with(b"application/grpc"))
-}
-
 /// Takes `192.0.2.7:51324` and `[2001:db8::7]:51324` apart; anything else is an address without a port.
 fn split_port(address: &[u8]) -> (&[u8], Option<u16>) {
     let colon = address.iter().rposition(|byte| *byte == b':');
@@ -368,7 +375,21 @@ fn split_port(address: &[u8]) -> (&[u8], Option<u16>) {
 
 #[cfg(test)]
 mod tests {
-    use super::split_port;
+    use super::{split_port, split_query};
+
+    #[test]
+    fn targets_are_taken_apart() {
+        let check = |target: &str, path: &str, query: &str| {
+            assert_eq!(split_query(target.as_bytes()), (path.as_bytes(), query.as_bytes()), "{target}");
+        };
+        check("/a", "/a", "");
+        check("/a?b=1?c", "/a", "b=1?c");
+        check("/a?b#c?d#e", "/a", "b");
+        check("/a#b?c", "/a", "");
+        check("/a?#", "/a", "");
+        check("?#a", "", "");
+        check("", "", "");
+    }
 
     #[test]
     fn addresses_are_taken_apart() {

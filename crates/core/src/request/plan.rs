@@ -3,10 +3,11 @@
 use gatelens_redact::Redactor;
 use gatelens_redact::capture::Capture;
 
-use super::Selection;
 use super::consumer::ConsumerPlan;
 use super::route::Templates;
+use super::{Foresight, Selection};
 use crate::config::Direction;
+use crate::host::InfoNeeds;
 
 /// The way of each request, compiled. Using it cannot fail.
 #[derive(Debug)]
@@ -35,4 +36,17 @@ pub struct RequestPlan {
     pub only_response_header: Option<String>,
     /// Masks secrets.
     pub redactor: Redactor,
+}
+
+impl RequestPlan {
+    /// The values that its requests need beside those that every request needs.
+    pub fn info_needs(&self) -> InfoNeeds<'_> {
+        let is_logged = self.selection.foresight() != Foresight::Always;
+        InfoNeeds {
+            client_address: is_logged || self.consumer.reads_client_address(),
+            upstream_cluster: is_logged || self.count_upstreams,
+            protocol: is_logged,
+            response_header: self.only_response_header.as_deref(),
+        }
+    }
 }

@@ -16,17 +16,26 @@ impl TraceContext {
     ///
     /// A version above 00 may carry more fields after the flags; `ff` is forbidden. Upper-case digits are invalid.
     pub fn parse(value: &[u8]) -> Option<Self> {
+        if let Some(fields) = value.strip_prefix(b"00-") {
+            return Self::of_version_0(fields);
+        }
         let mut fields = value.splitn(5, |byte| *byte == b'-');
         let [version] = hex::<1>(fields.next()?)?;
         let trace_id = hex::<16>(fields.next()?)?;
         let span_id = hex::<8>(fields.next()?)?;
         let [flags] = hex::<1>(fields.next()?)?;
-        let well_formed = match version {
-            0x00 => fields.next().is_none(),
-            0xff => false,
-            _ => true,
-        };
+        // Version 0 is read above.
+        let well_formed = !matches!(version, 0x00 | 0xff);
         (well_formed && trace_id != [0; 16] && span_id != [0; 8]).then_some(Self { trace_id, span_id, flags })
+    }
+
+    /// The fields behind the version 00, all of which have a fixed length.
+    fn of_version_0(fields: &[u8]) -> Option<Self> {
+        let (trace_id, rest) = fields.split_first_chunk::<32>()?;
+        let (span_id, rest) = rest.strip_prefix(b"-")?.split_first_chunk::<16>()?;
+        let (trace_id, span_id) = (hex::<16>(trace_id)?, hex::<8>(span_id)?);
+        let [flags] = hex::<1>(rest.strip_prefix(b"-")?)?;
+        (trace_id != [0; 16] && span_id != [0; 8]).then_some(Self { trace_id, span_id, flags })
     }
 }
 

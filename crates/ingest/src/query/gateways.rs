@@ -1,5 +1,7 @@
 //! `gateways`: the senders, how long they report, and what of theirs is missing.
 
+mod page;
+
 use super::account::{Account, Phase};
 use super::cursor::{Cursor, Reader};
 use super::filter::Filter;
@@ -14,10 +16,11 @@ use crate::store::DataDir;
 use crate::store::accepted::Accepted;
 use crate::store::gateways::{self as stored, EpochKey};
 use gatelens_model::NotLogged;
-use rusqlite::Connection;
+use page::{Page, Seen, page};
+use rusqlite::{Connection, Statement};
 use serde::Serialize;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 const NAMES: [&str; 5] = ["service", "environment", "gateway", "limit", "cursor"];
 const DEFAULT_ROWS: u64 = 1_000;
@@ -122,8 +125,7 @@ struct Known {
     version: Option<String>,
     config_hash: Option<String>,
     series: Option<u64>,
-    first_seen: i64,
-    last_seen: i64,
+    seen: Seen,
     overflow: u64,
     report: Report,
     tags: BTreeMap<String, String>,
@@ -136,85 +138,51 @@ struct Known {
 /// Nanoseconds that a later look at the clock may lie before an earlier one.
 const CLOCK_TOLERANCE: i64 = 60_000_000_000;
 
+/// The epochs of a page.
 type All = BTreeMap<EpochKey, Known>;
+
+/// One epoch, by the index of the table.
+const OF_EPOCH: &str = "WHERE g.instance = ? AND g.epoch = ? AND g.environment = ?";
 
 impl GatewaysQuery {
     /// The answer out of the files: that of counters knows the senders of counters, each day's file those of the request
     /// log.
     pub(super) fn answer(&self, data: &DataDir, limits: &Limits) -> Result<Gateways, QueryError> {
         let now = self.now;
-        let mut all = All::new();
         let metrics = super::open_counts(data, limits.query_timeout)?;
+        // The page and its rows are read at one moment, as the days are.
+        metrics.execute_batch("BEGIN")?;
+        let days = super::open_days(data, limits.query_timeout)?;
+        let days: Vec<_> = days.into_iter().map(|(path, _, file)| (path, file)).collect();
+        let takes = |service: &str, epoch: &EpochKey| {
+            self.filter.takes_sender(service, &epoch.environment, &epoch.instance)
+        };
+        let Page { epochs, is_more } =
+            page(data, &metrics, &days, (self.after.as_ref(), self.limit, now), takes)?;
+        let mut all: All = epochs.iter().map(|((_, epoch), _)| (epoch.clone(), Known::default())).collect();
         read_senders(&metrics, now, &mut all)?;
         read_overflow(&metrics, &mut all)?;
         read_reports(&metrics, &mut all)?;
         read_tags(&metrics, &mut all)?;
         read_redaction(&metrics, &mut all)?;
         let mut accepted = Accepted::default();
-        for (path, _, file) in super::open_days(data, limits.query_timeout)? {
-            let read = read_senders(&file, now, &mut all).and_then(|()| Ok(accepted.read(&file)?));
+        for (path, file) in &days {
+            let read = read_senders(file, now, &mut all).and_then(|()| Ok(accepted.read(file, all.keys())?));
             if let Err(error) = read {
-                super::pass_over(data, &path, error)?;
+                super::pass_over(data, path, error)?;
             }
         }
-        forget_retired(&metrics, &mut all)?;
-        let newest = NewestEpochs::of(&all, now);
-        let place = |epoch: &EpochKey, known: &Known| (Reverse(known.last_seen), epoch.clone());
-        let mut known: Vec<_> = all
-            .into_iter()
-            .filter(|(epoch, known)| {
-                self.filter.takes_sender(&known.service, &epoch.environment, &epoch.instance)
-            })
-            .filter(|(epoch, known)| self.after.as_ref().is_none_or(|after| place(epoch, known) > *after))
-            .collect();
-        known.sort_by_cached_key(|(epoch, known)| place(epoch, known));
-        let is_more = known.len() > self.limit;
-        known.truncate(self.limit);
-        let next = known.last().filter(|_| is_more).map(|(epoch, known)| {
+        let next = epochs.last().filter(|_| is_more).map(|((Reverse(last_seen), epoch), _)| {
             let EpochKey { instance, epoch, environment } = epoch;
-            Cursor::default().number(known.last_seen).text(instance).text(epoch).text(environment).to_text()
+            Cursor::default().number(*last_seen).text(instance).text(epoch).text(environment).to_text()
         });
-        let rows = known.into_iter().map(|(epoch, known)| {
-            let phase = Phase::at(now, known.last_seen, newest.beside(&epoch, &known));
+        let rows = epochs.into_iter().filter_map(|((_, epoch), beside)| {
+            let known = all.remove(&epoch)?;
+            let phase = Phase::at(now, known.seen.last, beside);
             let account = Account::settle(&known.report, accepted.of(&epoch), phase);
-            row(epoch, known, phase, account)
+            Some(row(epoch, known, phase, account))
         });
         Ok(Gateways { rows: rows.collect(), next })
-    }
-}
-
-/// When the newest epochs of each gateway were first seen.
-struct NewestEpochs(HashMap<GatewayName, Vec<(i64, String)>>);
-
-/// Instance, service and environment: two services may have instances of the same name.
-type GatewayName = (String, String, String);
-
-impl NewestEpochs {
-    /// Of the epochs that were first seen before `now`, in Unix nanoseconds. A later one was first seen by a clock that
-    /// ran ahead for a time, so it is unknown which epochs it followed.
-    fn of(all: &All, now: i64) -> Self {
-        let mut newest: HashMap<GatewayName, Vec<(i64, String)>> = HashMap::new();
-        let latest = now.saturating_add(CLOCK_TOLERANCE);
-        for (epoch, known) in all.iter().filter(|(_, known)| known.first_seen <= latest) {
-            let epochs = newest.entry(known.gateway(epoch)).or_default();
-            epochs.push((known.first_seen, epoch.epoch.clone()));
-            epochs.sort_unstable_by(|a, b| b.cmp(a));
-            // One of two is not the epoch that is asked about.
-            epochs.truncate(2);
-        }
-        Self(newest)
-    }
-
-    /// When the newest other epoch of the same gateway was first seen.
-    fn beside(&self, epoch: &EpochKey, known: &Known) -> Option<i64> {
-        let epochs = self.0.get(&known.gateway(epoch))?;
-        epochs.iter().find(|(_, other)| *other != epoch.epoch).map(|(first_seen, _)| *first_seen)
-    }
-}
-
-impl Known {
-    fn gateway(&self, epoch: &EpochKey) -> GatewayName {
-        (epoch.instance.clone(), self.service.clone(), epoch.environment.clone())
     }
 }
 
@@ -230,8 +198,8 @@ fn row(epoch: EpochKey, known: Known, phase: Phase, account: Option<Account>) ->
         environment,
         version: known.version,
         config_hash: known.config_hash,
-        first_seen: rfc3339(known.first_seen),
-        last_seen: rfc3339(known.last_seen),
+        first_seen: rfc3339(known.seen.first),
+        last_seen: rfc3339(known.seen.last),
         series: known.series,
         overflow: known.overflow,
         ended: phase == Phase::Ended,
@@ -277,22 +245,14 @@ fn read_senders(file: &Connection, now: i64, all: &mut All) -> Result<(), QueryE
     let mut select = file.prepare(&format!(
         "SELECT g.instance, g.epoch, g.environment, g.service, g.version, g.config_hash, g.series,
                 g.first_seen, g.last_seen, m.received, l.received, t.received
-         FROM gateways g {} {} {}",
+         FROM gateways g {} {} {} {OF_EPOCH}",
         join("m", Signal::Metrics)?,
         join("l", Signal::Logs)?,
         join("t", Signal::Traces)?,
     ))?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let known = all.entry(EpochKey::read(row, 0)?).or_default();
-        let (first_seen, last_seen) = (row.get(7)?, row.get(8)?);
-        if known.first_seen == 0 || first_seen < known.first_seen {
-            known.first_seen = first_seen;
-        }
-        // A file may remember a clock that ran ahead for a time.
-        let latest = last_seen <= now.saturating_add(CLOCK_TOLERANCE) && last_seen >= known.last_seen;
-        if latest || known.last_seen == 0 {
-            known.last_seen = last_seen;
+    for_each_of(&mut select, all, |row, known| {
+        let seen = Seen { first: row.get(7)?, last: row.get(8)? };
+        if known.seen.see(seen, now) {
             known.service = row.get(3)?;
             known.version = row.get(4)?;
             known.config_hash = row.get(5)?;
@@ -305,39 +265,49 @@ fn read_senders(file: &Connection, now: i64, all: &mut All) -> Result<(), QueryE
                 received.get_or_insert_default().merge(&found);
             }
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
-fn read_overflow(file: &Connection, all: &mut All) -> Result<(), QueryError> {
-    let mut select = file.prepare(
-        "SELECT g.instance, g.epoch, g.environment, sum(s.duration_count)
-         FROM states s JOIN gateways g ON g.id = s.gateway_id JOIN series r ON r.id = s.series_id
-         WHERE r.overflow GROUP BY g.id",
-    )?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        if let Some(known) = all.get_mut(&EpochKey::read(row, 0)?) {
-            known.overflow = u64::try_from(row.get::<_, i64>(3)?).unwrap_or_default();
+/// Runs a question about one epoch for each that is known. Its parameters are instance, epoch and environment.
+fn for_each_of(
+    select: &mut Statement<'_>,
+    all: &mut All,
+    mut take: impl FnMut(&rusqlite::Row<'_>, &mut Known) -> rusqlite::Result<()>,
+) -> Result<(), QueryError> {
+    for (EpochKey { instance, epoch, environment }, known) in all {
+        let mut rows = select.query([instance, epoch, environment])?;
+        while let Some(row) = rows.next()? {
+            take(row, known)?;
         }
     }
     Ok(())
 }
 
+fn read_overflow(file: &Connection, all: &mut All) -> Result<(), QueryError> {
+    let mut select = file.prepare(&format!(
+        "SELECT coalesce(sum(s.duration_count), 0)
+         FROM gateways g JOIN states s ON s.gateway_id = g.id JOIN series r ON r.id = s.series_id
+         {OF_EPOCH} AND r.overflow"
+    ))?;
+    for_each_of(&mut select, all, |row, known| {
+        known.overflow = u64::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
+        Ok(())
+    })
+}
+
 fn read_reports(file: &Connection, all: &mut All) -> Result<(), QueryError> {
-    let mut select = file.prepare(
+    let mut select = file.prepare(&format!(
         "SELECT g.instance, g.epoch, g.environment, r.captured, r.sent, r.queue_full, r.rejected, r.expired, r.lost,
                 r.queue_bytes, r.export_failures, r.workers, r.workers_lost, r.active_requests, r.busy_seconds,
                 r.time, r.uncounted, r.excluded, r.sampled_out, r.excluded_from_counters
-         FROM reports r JOIN gateways g ON g.id = r.gateway_id",
-    )?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
+         FROM reports r JOIN gateways g ON g.id = r.gateway_id {OF_EPOCH}"
+    ))?;
+    for_each_of(&mut select, all, |row, known| {
         let whole = |column| {
             let value: Option<i64> = row.get(column)?;
             Ok::<_, rusqlite::Error>(value.and_then(|value| u64::try_from(value).ok()))
         };
-        let Some(known) = all.get_mut(&EpochKey::read(row, 0)?) else { continue };
         known.report = Report {
             captured: whole(3)?,
             sent: whole(4)?,
@@ -354,31 +324,26 @@ fn read_reports(file: &Connection, all: &mut All) -> Result<(), QueryError> {
             time: row.get(15)?,
             interval_seconds: None,
         };
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn read_tags(file: &Connection, all: &mut All) -> Result<(), QueryError> {
-    let mut select = file.prepare(
-        "SELECT g.instance, g.epoch, g.environment, t.name, t.value FROM tags t JOIN gateways g ON g.id = t.gateway_id",
-    )?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        if let Some(known) = all.get_mut(&EpochKey::read(row, 0)?) {
-            known.tags.insert(row.get(3)?, row.get(4)?);
-        }
-    }
-    Ok(())
+    let mut select = file.prepare(&format!(
+        "SELECT t.name, t.value FROM tags t JOIN gateways g ON g.id = t.gateway_id {OF_EPOCH}"
+    ))?;
+    for_each_of(&mut select, all, |row, known| {
+        known.tags.insert(row.get(0)?, row.get(1)?);
+        Ok(())
+    })
 }
 
 fn read_redaction(file: &Connection, all: &mut All) -> Result<(), QueryError> {
-    let mut select = file.prepare(
-        "SELECT g.instance, g.epoch, g.environment, r.what, r.content FROM redaction r JOIN gateways g ON g.id = r.gateway_id",
-    )?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let Some(known) = all.get_mut(&EpochKey::read(row, 0)?) else { continue };
-        let (what, content): (String, String) = (row.get(3)?, row.get(4)?);
+    let mut select = file.prepare(&format!(
+        "SELECT r.what, r.content FROM redaction r JOIN gateways g ON g.id = r.gateway_id {OF_EPOCH}"
+    ))?;
+    for_each_of(&mut select, all, |row, known| {
+        let (what, content): (String, String) = (row.get(0)?, row.get(1)?);
         let redaction = known.redaction.get_or_insert_default();
         // Damaged text is ignored; the next report replaces it.
         match what.as_str() {
@@ -386,52 +351,6 @@ fn read_redaction(file: &Connection, all: &mut All) -> Result<(), QueryError> {
             stored::BODIES => redaction.bodies = serde_json::from_str(&content).unwrap_or_default(),
             _ => {}
         }
-    }
-    Ok(())
-}
-
-/// Takes out the gateways that are kept only so that they are recognised.
-fn forget_retired(file: &Connection, all: &mut All) -> Result<(), QueryError> {
-    let mut select = file.prepare(
-        "SELECT g.instance, g.epoch, g.environment, g.last_seen FROM expired_gateways r
-         JOIN gateways g ON g.id = r.gateway_id AND g.last_seen = r.last_seen",
-    )?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        let key = EpochKey::read(row, 0)?;
-        let last_seen: i64 = row.get(3)?;
-        // It may still send its log.
-        if all.get(&key).is_some_and(|known| known.last_seen <= last_seen) {
-            all.remove(&key);
-        }
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_epoch_first_seen_by_a_clock_that_ran_ahead_replaces_no_other() {
-        let now = 1_000 * CLOCK_TOLERANCE;
-        let key = |epoch: &str| EpochKey {
-            instance: "edge-1".to_owned(),
-            epoch: epoch.to_owned(),
-            environment: "prod".to_owned(),
-        };
-        let check = |first_seen: &[(&str, i64)], expected: Option<i64>| {
-            let known = |first_seen| Known { first_seen, ..Known::default() };
-            let all = first_seen.iter().map(|(epoch, time)| (key(epoch), known(*time)));
-            let newest = NewestEpochs::of(&all.collect(), now);
-            let beside = newest.beside(&key("1"), &known(0));
-            assert_eq!(beside, expected, "{first_seen:?}");
-        };
-        check(&[("1", 5)], None);
-        check(&[("1", 5), ("2", 6), ("3", 4)], Some(6));
-        check(&[("1", 5), ("2", now + CLOCK_TOLERANCE)], Some(now + CLOCK_TOLERANCE));
-        check(&[("1", 5), ("2", now + CLOCK_TOLERANCE + 1)], None);
-        let ahead = now + 2 * CLOCK_TOLERANCE;
-        check(&[("1", 5), ("2", ahead), ("3", ahead), ("4", 3)], Some(3));
-    }
+        Ok(())
+    })
 }

@@ -8,7 +8,7 @@ use super::StoreError;
 use super::gateways::{ENVIRONMENT_OF_EPOCH, EpochKey};
 use crate::model::Identity;
 use jiff::civil::Date;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Statement, params};
 use std::collections::{HashMap, HashSet};
 
 /// Adds `records` to what the file of `day` has stored of an epoch.
@@ -88,13 +88,26 @@ impl RecentEpochs {
 pub(crate) struct Accepted(HashMap<EpochKey, HashMap<i64, i64>>);
 
 impl Accepted {
-    /// Takes in what a file knows.
-    pub(crate) fn read(&mut self, file: &Connection) -> Result<(), StoreError> {
-        for_each(file, |row| {
-            let count = self.0.entry(row.epoch).or_default().entry(row.day).or_default();
-            *count = row.records.max(*count);
-            Ok(())
-        })
+    /// Takes in what a file knows of these epochs.
+    pub(crate) fn read<'e>(
+        &mut self,
+        file: &Connection,
+        epochs: impl IntoIterator<Item = &'e EpochKey>,
+    ) -> Result<(), StoreError> {
+        let Some(mut select) = select(file, "WHERE own.instance = ? AND own.epoch = ?")? else {
+            return Ok(());
+        };
+        for epoch in epochs {
+            let mut rows = select.query([&epoch.instance, &epoch.epoch])?;
+            while let Some(row) = rows.next()? {
+                let row = Row::read(row)?;
+                if row.epoch == *epoch {
+                    let count = self.0.entry(row.epoch).or_default().entry(row.day).or_default();
+                    *count = row.records.max(*count);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Records stored of an epoch.
@@ -110,22 +123,33 @@ struct Row {
     records: i64,
 }
 
-/// Hands on the rows of a file; one of an older version has none, or has no environments in them.
+impl Row {
+    fn read(row: &rusqlite::Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self { epoch: EpochKey::read(row, 0)?, day: row.get(3)?, records: row.get(4)? })
+    }
+}
+
+/// Hands on the rows of a file.
 fn for_each(file: &Connection, mut take: impl FnMut(Row) -> rusqlite::Result<()>) -> Result<(), StoreError> {
+    let Some(mut select) = select(file, "")? else { return Ok(()) };
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        take(Row::read(row)?)?;
+    }
+    Ok(())
+}
+
+/// The question for rows under a condition; a file of an older version has none, or has no environments in them.
+fn select<'f>(file: &'f Connection, condition: &str) -> Result<Option<Statement<'f>>, StoreError> {
     if !file.table_exists(None, "accepted")? {
-        return Ok(());
+        return Ok(None);
     }
     let environment = match file.column_exists(None, "accepted", "environment")? {
         true => "environment",
         false => ENVIRONMENT_OF_EPOCH,
     };
-    let mut select =
-        file.prepare(&format!("SELECT instance, epoch, {environment}, day, records FROM accepted AS own"))?;
-    let mut rows = select.query([])?;
-    while let Some(row) = rows.next()? {
-        take(Row { epoch: EpochKey::read(row, 0)?, day: row.get(3)?, records: row.get(4)? })?;
-    }
-    Ok(())
+    let sql = format!("SELECT instance, epoch, {environment}, day, records FROM accepted AS own {condition}");
+    Ok(Some(file.prepare(&sql)?))
 }
 
 /// Days since 1970.

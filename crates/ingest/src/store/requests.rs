@@ -518,13 +518,14 @@ mod tests {
             }
             store.prune(retention, now).unwrap();
         }
-        let mut accepted = accepted::Accepted::default();
-        for (path, _) in day_files(dir.path()).unwrap() {
-            accepted.read(&schema::open_read(&path).unwrap().unwrap()).unwrap();
-        }
         let of = |epoch: &str| {
             let (instance, epoch) = ("edge-1".to_owned(), epoch.to_owned());
-            accepted.of(&EpochKey { instance, epoch, environment: String::new() })
+            let key = EpochKey { instance, epoch, environment: String::new() };
+            let mut accepted = accepted::Accepted::default();
+            for (path, _) in day_files(dir.path()).unwrap() {
+                accepted.read(&schema::open_read(&path).unwrap().unwrap(), [&key]).unwrap();
+            }
+            accepted.of(&key)
         };
         assert_eq!(of("daily"), days as u64 + 1);
         std::array::from_fn(|epoch| of(&names[epoch]))

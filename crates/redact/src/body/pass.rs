@@ -215,7 +215,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
                 if token.signs.escape
                     || token.signs.separator
                     || embedded::is_candidate(raw)
-                    || self.rules.detectors.may_be_in(raw) =>
+                    || self.rules.detectors.may_be_in(raw.as_bytes()) =>
             {
                 let text = self.unescaped(token);
                 let (rules, layer, hits) = (self.rules, self.layer, &mut *self.hits);

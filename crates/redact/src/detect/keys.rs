@@ -48,7 +48,7 @@ impl Default for KeyForms {
 impl KeyForms {
     /// Whether a key stands anywhere in these bytes. The cost grows with their number.
     pub fn is_in(&self, value: &[u8]) -> bool {
-        self.0.is_in_bytes(value)
+        self.0.is_in(value)
     }
 }
 
@@ -83,11 +83,7 @@ impl KeyFormats {
     }
 
     /// Whether the text contains a key.
-    pub(super) fn is_in(&self, text: &str) -> bool {
-        self.is_in_bytes(text.as_bytes())
-    }
-
-    fn is_in_bytes(&self, text: &[u8]) -> bool {
+    pub(super) fn is_in(&self, text: &[u8]) -> bool {
         text.len() >= SHORTEST && self.next(text, 0).is_some()
     }
 

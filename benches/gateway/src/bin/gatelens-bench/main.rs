@@ -11,6 +11,7 @@ mod gateway;
 mod h2load;
 mod latency;
 mod load;
+mod memory;
 mod neighbours;
 mod pace;
 mod profile;
@@ -84,6 +85,10 @@ enum Table {
     Latency,
     /// Small requests beside uploads of 1 MB that are captured and redacted
     Neighbours,
+    /// A request and a tick outside of Envoy as series, templates, headers, consumers, rules and workers grow
+    Growth,
+    /// Start and memory of a worker's virtual machine, and its memory after 250 times the requests; needs h2load
+    Memory,
     /// Where the CPU time of a request goes: Envoy, Wasm, kernel, libc; needs perf
     Profile,
 }
@@ -98,6 +103,8 @@ impl Table {
             Self::Modules => "Two modules",
             Self::Latency => "Throughput and latency",
             Self::Neighbours => "Small requests beside large bodies",
+            Self::Growth => "Growth, outside of Envoy",
+            Self::Memory => "Start and memory",
             Self::Profile => "Where the time goes",
         }
     }
@@ -112,8 +119,9 @@ impl Table {
         match self {
             Self::Alternatives => 8.0,
             Self::Bodies | Self::Sizes => 4.0,
-            Self::Requests | Self::Latency => 3.0,
+            Self::Requests | Self::Latency | Self::Memory => 3.0,
             Self::Neighbours | Self::Profile | Self::Modules => 2.0,
+            Self::Growth => 1.0,
         }
     }
 }
@@ -175,6 +183,8 @@ fn measure(table: Table, bench: &Bench<'_>, requests: usize, report: &mut Report
         Table::Modules => report.add(table, &tables::modules(bench, requests)?),
         Table::Latency => report.add(table, &tables::latency(bench)?),
         Table::Neighbours => report.add(table, &tables::neighbours(bench)?),
+        Table::Growth => report.add(table, &tables::growth()?),
+        Table::Memory => report.add(table, &memory::measure(bench, requests * 250)?),
         Table::Profile => report.add(table, &tables::profile(bench, requests * 4)?),
     }
     Ok(())

@@ -1,6 +1,9 @@
 //! What is compared with what.
 
+use std::process::Command;
+
 use gatelens_bench_redact::paths;
+use gatelens_testkit::paths::workspace_root;
 use gatelens_testkit::{EnvoyConfig, Error, Result};
 use serde_json::{Value, json};
 
@@ -103,6 +106,21 @@ pub(crate) fn neighbours(bench: &Bench<'_>) -> Result<String> {
         variants.push(("baseline module, captured", captured.wasm(module)));
     }
     neighbours::measure(bench, &start(bench, variants)?)
+}
+
+/// What `make bench-growth` prints.
+///
+/// # Errors
+/// [`Error::Unexpected`] where it cannot be built or run.
+pub(crate) fn growth() -> Result<String> {
+    let run =
+        ["run", "--quiet", "--release", "-p", "gatelens-bench-request", "--bin", "gatelens-bench-growth"];
+    let output = Command::new("cargo").args(run).current_dir(workspace_root()).output();
+    let output = output.map_err(|error| Error::Unexpected(format!("cargo: {error}")))?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(Error::Unexpected(String::from_utf8_lossy(&output.stderr).into_owned())),
+    }
 }
 
 /// Where the CPU time of a request goes.
