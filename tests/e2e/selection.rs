@@ -196,7 +196,7 @@ fn a_sample_keeps_what_its_traces_decide_and_every_error() {
 fn a_rate_of_zero_keeps_the_counters_exact_and_logs_nothing_but_exceptions() {
     let capture = json!({"request_body": true, "response_body": true});
     let none = json!({"rate": 0, "keep_errors": false, "keep_slower_than_ms": null});
-    // Without exceptions the client's address is not read, by which filter and logger recognise a request that both see.
+    // Without exceptions fewer values are read, and filter and logger still recognise a request that both see.
     for (mode, sample, captured) in
         [(Mode::Filter, json!({"rate": 0}), 12), (Mode::Filter, none.clone(), 0), (Mode::Both, none, 0)]
     {

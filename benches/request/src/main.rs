@@ -24,6 +24,9 @@ const CONFIGURATION: &str = r#"{
 /// Requests between two ticks: 500 ms at 4,000 requests a second.
 const PER_TICK: u64 = 2_000;
 
+/// Ticks without requests: 50 s, in which the counters are exported five times, although nothing has changed.
+const IDLE_TICKS: u64 = 100;
+
 /// Requests served before those that count. They allocate everything that every later one uses again.
 const WARM: u64 = PER_TICK * 2;
 
@@ -52,6 +55,18 @@ fn main() {
         per_request(host.buffers() - buffers),
         per_request(host.sent_bytes() - sent),
         host.calls_per_request(),
+    );
+
+    let before = host.shared_uses();
+    for _ in 0..IDLE_TICKS {
+        tick_and_deliver(&plugin, &host);
+    }
+    let after = host.shared_uses();
+    let per_tick = |before: u64, after: u64| (after - before) as f64 / IDLE_TICKS as f64;
+    println!(
+        "a tick of the leading worker without requests: {:.1} reads and {:.1} writes of shared data",
+        per_tick(before.0, after.0),
+        per_tick(before.1, after.1),
     );
 }
 

@@ -4,7 +4,7 @@
 //! full is not learned from, and counted. Patterns that have changed go to the writer of counters, which stores them, folds the past
 //! and puts them in force, all in one transaction.
 
-use crate::model::{RequestBatch, Scope, SeriesKey};
+use crate::model::{RequestBatch, Scope, SeriesKey, is_path};
 use crate::patterns::{KnownPatterns, Learned};
 use crate::store::{Lesson, Writers};
 use gatelens_routes::{Learner, Patterns};
@@ -109,22 +109,26 @@ impl Drop for Learning {
 pub(crate) fn observed(batch: &RequestBatch) -> Vec<Observed> {
     let (mut requests, mut bytes) = (0, 0);
     let gateways = batch.parts.iter().filter(|part| part.gateway.infers_routes());
-    let parts = gateways.map(|part| Observed {
-        scope: part.gateway.scope(),
-        requests: part
-            .events
-            .iter()
-            .filter(|event| (1..400).contains(&event.status) && event.has_inferred_route())
-            .filter_map(|event| {
-                requests += 1;
-                bytes += event.path.as_ref()?.len();
-                if requests > MAX_REQUESTS || bytes > MAX_PATH_BYTES {
-                    return None;
-                }
-                let (method, path) = (event.method.clone(), event.path.clone()?);
-                Some(Finished { method, name: Name::Path(path), status: event.status })
-            })
-            .collect(),
+    let parts = gateways.map(|part| {
+        let [status, source, route, method, path] =
+            ["status", "route_source", "route", "method", "path"].map(|name| part.events.named(name));
+        let learned = (0..part.events.len()).filter_map(|row| {
+            let status = u16::try_from(status?.number(row)?).ok()?;
+            let is_inferred =
+                source.is_none_or(|source| source.text(row).is_none()) && is_path(route?.str(row)?);
+            if !(1..400).contains(&status) || !is_inferred {
+                return None;
+            }
+            requests += 1;
+            let path = path?.str(row)?;
+            bytes += path.len();
+            if requests > MAX_REQUESTS || bytes > MAX_PATH_BYTES {
+                return None;
+            }
+            let method = method?.str(row)?.to_owned();
+            Some(Finished { method, name: Name::Path(path.to_owned()), status })
+        });
+        Observed { scope: part.gateway.scope(), requests: learned.collect() }
     });
     parts.filter(|part| !part.requests.is_empty()).collect()
 }

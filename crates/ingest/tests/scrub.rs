@@ -10,8 +10,6 @@ use std::path::Path;
 
 const RANGE: &str = "from=2026-06-20T11:00:00Z&to=2026-06-20T14:00:00Z";
 const MINUTES: u64 = 40;
-/// Bytes of a page of the store.
-const PAGE: usize = 8192;
 const ROUTES: [&str; 8] = [
     "/users/{id}",
     "/orders/{id}",
@@ -175,11 +173,12 @@ fn any_damaged_page_costs_no_more_than_what_the_scrub_reports() {
     assert_eq!((before.minutes.len(), before.log.len()), (MINUTES as usize * ROUTES.len(), 600));
     let mut found = 0;
     for (name, content) in files.iter().filter(|(name, _)| *name != "alerts.db") {
-        for page in 0..content.len() / PAGE {
+        let page_size = usize::from(u16::from_be_bytes([content[16], content[17]]));
+        for page in 0..content.len() / page_size {
             // A page of each kind has seen each harm when all have seen one.
             for (place, harm) in HARMS.iter().skip(page % HARMS.len()).take(1) {
                 let mut harmed = files.clone();
-                harm(&mut harmed.get_mut(name).unwrap()[page * PAGE..][..PAGE]);
+                harm(&mut harmed.get_mut(name).unwrap()[page * page_size..][..page_size]);
                 put(&data, &harmed);
                 let case = format!("{place}, page {} of {name}", page + 1);
                 let scrubbed = scrub(&data, Deed::SetAside).unwrap_or_else(|error| panic!("{case}: {error}"));

@@ -4,6 +4,7 @@ use crate::support::Service;
 use crate::support::otlp::{Frame, Made, NOON, SECOND, export_logs, log, made, record, text};
 use gatelens_ingest::Limits;
 use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};
+use gatelens_ingest::upkeep::scrub;
 use serde_json::Value;
 
 const DAY: &str = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
@@ -172,6 +173,26 @@ fn a_rare_value_is_found_without_reading_what_does_not_hold_it() {
         };
         assert_eq!(found, "/orders/o-150/items", "{change}");
     }
+}
+
+#[test]
+fn a_scrub_makes_a_damaged_filter_anew() {
+    let mut service = with_chunks();
+    let question = rare_questions().remove(0);
+    let sound = "SELECT filter FROM chunk_blooms WHERE chunk_id = 7";
+    let filter =
+        |data: &std::path::Path| -> Vec<u8> { log_of(data).query_row(sound, [], |row| row.get(0)).unwrap() };
+    service.restart(|data| {
+        let before = filter(data);
+        let damage = "UPDATE chunk_blooms SET filter = x'0100000000ff' WHERE chunk_id = 7";
+        assert_eq!(log_of(data).execute(damage, []).unwrap(), 1);
+        let scrubbed = scrub::scrub(data, scrub::Deed::SetAside).unwrap();
+        let found: Vec<_> =
+            scrubbed.damage.iter().map(|damage| (damage.table.as_deref(), damage.lost)).collect();
+        assert_eq!(found, [(Some("chunk_blooms"), 0)]);
+        assert_eq!(filter(data), before);
+    });
+    assert_eq!(paths(&service, question.trim_start_matches("q="), ""), ["/orders/o-150/items"]);
 }
 
 #[test]

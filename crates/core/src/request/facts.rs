@@ -11,7 +11,6 @@ use super::route::{self, RouteSource, UNMATCHED};
 use super::scheme::Scheme;
 use super::{Foresight, RequestPlan};
 use crate::counters::Measurement;
-use crate::hash::fnv1a;
 use crate::host::{HeaderMap, SoleHeader, Stream, StreamInfo};
 use crate::outcome::{Ending, ErrorType, GrpcStatus, Method, ResponseFlags, Status};
 use gatelens_model::Message;
@@ -21,13 +20,15 @@ use gatelens_routes::Patterns;
 /// counted once.
 ///
 /// Filter and logger see it right after one another, so only two consecutive requests on one worker could be confused:
-/// with the same duration in nanoseconds, the same size and the same client. Where the client's address is not read, the
-/// request's ID and its target take the place of the client.
+/// with the same duration and the same time of the upstream in nanoseconds, the same status and the same sizes. Every
+/// configuration reads these values, so that a filter and a logger with different samples recognise the same request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fingerprint {
     duration_ns: u64,
+    upstream_ns: Option<u64>,
     response_bytes: u64,
-    client: u64,
+    request_bytes: Option<u64>,
+    response_code: Option<u64>,
 }
 
 /// Code details of a stream whose redirect Envoy follows by itself. Envoy then begins another stream with the same
@@ -136,17 +137,16 @@ impl<S: Stream> FinishedRequest<S> {
         Self { response_names, ..self }
     }
 
-    /// Its fingerprint; `None` if the host lacks one of the values.
+    /// Its fingerprint; `None` if the host lacks the duration or the size of the response.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
-        let client = match &self.info.client_address {
-            Some(address) => fnv1a([address.as_ref()]),
-            None => {
-                let request = RequestHeaders::of(&self.headers);
-                fnv1a([request.request_id, request.path])
-            }
-        };
-        let (duration_ns, response_bytes) = (self.info.duration_ns?, self.info.response_bytes?);
-        Some(Fingerprint { duration_ns, response_bytes, client })
+        let info = &self.info;
+        Some(Fingerprint {
+            duration_ns: info.duration_ns?,
+            upstream_ns: info.upstream_ns,
+            response_bytes: info.response_bytes?,
+            request_bytes: info.request_bytes,
+            response_code: info.response_code,
+        })
     }
 
     /// Derives the facts; `None` for a redirect that Envoy follows by itself, because the stream that follows is the

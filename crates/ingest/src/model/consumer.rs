@@ -1,6 +1,6 @@
 //! Consumers: who they are, and what they are called.
 
-use super::{Gateway, RequestBatch, SeriesKey};
+use super::{Column, Gateway, RequestBatch, SeriesKey};
 use gatelens_model::value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,17 +65,29 @@ impl ConsumerKey {
 pub(crate) fn labelled(batch: &RequestBatch) -> Labelled {
     let mut found = Labelled::new();
     for part in &batch.parts {
-        for event in &part.events {
-            let cut = |text: &Option<String>| {
-                text.iter().flat_map(|text| text.trim().chars()).take(MAX_LABEL_CHARS).collect::<String>()
+        let [names, groups, consumers, directions] =
+            ["consumer_name", "consumer_group", "consumer", "direction"].map(|name| part.events.named(name));
+        if names.is_none() && groups.is_none() {
+            continue;
+        }
+        let Gateway { service, environment, .. } = &part.gateway;
+        for (row, at) in part.events.times().iter().enumerate() {
+            let text = |column: Option<&Column>| {
+                column.and_then(|column| column.str(row)).unwrap_or_default().to_owned()
             };
-            let label = ConsumerLabel { name: cut(&event.consumer_name), group: cut(&event.consumer_group) };
-            let Gateway { service, environment, .. } = &part.gateway;
-            let key = ConsumerKey::of(service, environment, event.direction(), event.consumer.as_str());
-            let Some(key) = key.filter(|_| label != ConsumerLabel::default()) else { continue };
+            let cut = |column| text(column).trim().chars().take(MAX_LABEL_CHARS).collect::<String>();
+            let label = ConsumerLabel { name: cut(names), group: cut(groups) };
+            if label == ConsumerLabel::default() {
+                continue;
+            }
+            let direction = Some(text(directions)).filter(|direction| !direction.is_empty());
+            let direction = direction.unwrap_or_else(|| value::INBOUND.to_owned());
+            let Some(key) = ConsumerKey::of(service, environment, direction, text(consumers)) else {
+                continue;
+            };
             let (time, known) = found.entry(key).or_default();
-            if event.time >= *time {
-                (*time, *known) = (event.time, label);
+            if at >= time {
+                (*time, *known) = (*at, label);
             }
         }
     }

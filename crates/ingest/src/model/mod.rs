@@ -3,6 +3,7 @@
 //! Nothing here knows OTLP, SQL or HTTP.
 
 pub(crate) mod accumulate;
+mod columns;
 mod consumer;
 mod counts;
 mod identity;
@@ -11,10 +12,11 @@ pub(crate) mod report;
 pub(crate) mod request;
 mod scope;
 
+pub(crate) use columns::{Column, Columns};
 pub(crate) use consumer::{ConsumerKey, ConsumerLabel, Labelled, labelled};
 pub(crate) use counts::{MetricBatch, MetricPart, Point, SeriesKey, Tally, Temporality, Timing, Values};
 pub(crate) use identity::{Gateway, Identity, Signal, Standing};
 pub(crate) use rejections::{Rejection, Rejections};
 pub(crate) use report::{Bodies, DROP_REASONS, Redaction, Report, Rule};
 pub(crate) use request::{RequestBatch, RequestEvent, RequestPart, is_error, is_of_path_word, path_words};
-pub(crate) use scope::{SENDER, Scope};
+pub(crate) use scope::{SENDER, Scope, is_path};

@@ -4,7 +4,7 @@
 //! columns, and `query` and the command line make rows. `http/openapi.json` describes it, which a test compares.
 
 use super::scope::is_path;
-use super::{Gateway, Identity, Rejections, Standing};
+use super::{Columns, Gateway, Identity, Rejections, Standing};
 use gatelens_model::{attribute, value};
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub(crate) struct RequestBatch {
 #[derive(Debug)]
 pub(crate) struct RequestPart {
     pub(crate) gateway: Gateway,
-    pub(crate) events: Vec<RequestEvent>,
+    pub(crate) events: Columns,
 }
 
 /// One request of the log. What the sender did not report is `None`, or empty.
@@ -139,8 +139,12 @@ pub(crate) enum Source {
     Route,
     /// The caller: `gatelens.consumer.id`, else `enduser.id`, else `anonymous`.
     Consumer,
-    /// What the sender's resource states, or its absence: not the record.
-    Sender,
+    /// Who configured the route: an attribute of our gateways; other senders configure it themselves.
+    ConfiguredBy,
+    /// The direction that the sender's resource states, where it is not inbound.
+    Direction,
+    /// The version of the service that the sender's resource states.
+    Version,
     /// The number of attempts, or that of retries before the last one.
     Attempts(&'static str, &'static str),
     /// A whole number.
@@ -278,7 +282,7 @@ pub(crate) const FIELDS: [Field; 41] = [
     label!(3, method, Source::Label(attribute::METHOD, value::OTHER_METHOD)),
     text!(4, method_original, Source::Text(attribute::METHOD_ORIGINAL)),
     label!(5, route, Source::Route),
-    text!(30, route_source, Source::Text(attribute::ROUTE_SOURCE)),
+    text!(30, route_source, Source::ConfiguredBy),
     text!(40, scheme, Source::Text(attribute::URL_SCHEME)),
     text!(41, host, Source::Text(attribute::SERVER_ADDRESS)),
     number!(42, port, attribute::SERVER_PORT),
@@ -331,8 +335,8 @@ pub(crate) const FIELDS: [Field; 41] = [
     text!(11, response_flags, Source::Text(attribute::RESPONSE_FLAGS)),
     text!(12, code_details, Source::Text(attribute::RESPONSE_CODE_DETAILS)),
     text!(6, error_type, Source::Text(attribute::ERROR_TYPE)),
-    text!(46, direction, Source::Sender, Shown::Or(value::INBOUND)),
-    text!(48, version, Source::Sender),
+    text!(46, direction, Source::Direction, Shown::Or(value::INBOUND)),
+    text!(48, version, Source::Version),
     text!(17, request_headers, Source::Headers(attribute::REQUEST_HEADER), Shown::Json),
     text!(18, response_headers, Source::Headers(attribute::RESPONSE_HEADER), Shown::Json),
     text!(19, request_body, Source::Body(attribute::REQUEST_BODY)),

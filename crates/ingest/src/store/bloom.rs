@@ -7,7 +7,7 @@
 //! bytes; beyond, the filter is only less exact. One in 120 of the chunks that do not hold a value is read in vain.
 
 use super::StoreError;
-use crate::model::{RequestEvent, path_words};
+use crate::model::{Columns, path_words};
 use gatelens_model::hash;
 use rusqlite::{Connection, params};
 
@@ -63,8 +63,8 @@ impl Key {
 }
 
 /// The filter of requests.
-pub(super) fn of(events: &[RequestEvent]) -> Vec<u8> {
-    let mut keys: Vec<Key> = events.iter().flat_map(keys).collect();
+pub(super) fn of(events: &Columns) -> Vec<u8> {
+    let mut keys = keys(events);
     keys.sort_unstable();
     keys.dedup();
     let room = keys.len().clamp(1, events.len().saturating_mul(MAX_KEYS).max(1));
@@ -97,7 +97,7 @@ pub(crate) fn may_hold(filter: &[u8], all: &[AnyOf]) -> bool {
 }
 
 /// Gives a chunk the filter of its requests.
-pub(super) fn put(file: &Connection, chunk: i64, events: &[RequestEvent]) -> Result<(), StoreError> {
+pub(super) fn put(file: &Connection, chunk: i64, events: &Columns) -> Result<(), StoreError> {
     file.prepare_cached("INSERT OR REPLACE INTO chunk_blooms (chunk_id, n, filter) VALUES (?, ?, ?)")?
         .execute(params![chunk, events.len() as i64, of(events)])?;
     Ok(())
@@ -114,7 +114,7 @@ pub(super) fn complete(file: &Connection) -> Result<(), StoreError> {
     while let Some(row) = rows.next()? {
         let data = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
         if let Some(events) = super::chunk::decode(data) {
-            put(file, row.get(0)?, &events)?;
+            put(file, row.get(0)?, &Columns::of(&events))?;
         }
     }
     Ok(())
@@ -128,28 +128,41 @@ fn sound_bits(filter: &[u8]) -> Option<&[u8]> {
     is_sound.then_some(bits)
 }
 
-fn keys(event: &RequestEvent) -> impl Iterator<Item = Key> {
+/// The values of all requests, some of them more than once.
+fn keys(events: &Columns) -> Vec<Key> {
     let texts = [
-        (Column::Consumer, Some(event.consumer.as_str())),
-        (Column::Route, Some(event.route.as_str())),
-        (Column::ErrorType, event.error_type.as_deref()),
-        (Column::ClientAddress, event.client_address.as_deref()),
-        (Column::RequestId, event.request_id.as_deref()),
-        (Column::Host, event.host.as_deref()),
-        (Column::UpstreamCluster, event.upstream_cluster.as_deref()),
-        (Column::Version, event.version.as_deref()),
+        (Column::Consumer, "consumer"),
+        (Column::Route, "route"),
+        (Column::ErrorType, "error_type"),
+        (Column::ClientAddress, "client_address"),
+        (Column::RequestId, "request_id"),
+        (Column::Host, "host"),
+        (Column::UpstreamCluster, "upstream_cluster"),
+        (Column::Version, "version"),
+        (Column::TraceId, "trace_id"),
     ];
-    let texts = texts.into_iter().filter_map(|(column, text)| Some(Key::of(column, text?.as_bytes())));
-    let words = path_words(event.path.as_deref().unwrap_or_default());
-    texts
-        .chain(words.map(|word| Key::of(Column::PathWord, word.as_bytes())))
-        .chain((!event.trace_id.is_empty()).then(|| Key::of(Column::TraceId, &event.trace_id)))
-        .chain([Key::of(Column::Status, event.status.to_string().as_bytes())])
+    let mut keys = Vec::new();
+    for (column, name) in texts {
+        let Some(values) = events.named(name) else { continue };
+        keys.extend(values.texts().map(|text| Key::of(column, text)));
+    }
+    if let Some(paths) = events.named("path") {
+        let paths = paths.texts().filter_map(|path| std::str::from_utf8(path).ok());
+        keys.extend(paths.flat_map(path_words).map(|word| Key::of_text(Column::PathWord, word)));
+    }
+    if let Some(status) = events.named("status") {
+        let mut all: Vec<u64> = (0..events.len()).filter_map(|row| status.number(row)).collect();
+        all.sort_unstable();
+        all.dedup();
+        keys.extend(all.into_iter().map(|status| Key::of_text(Column::Status, &status.to_string())));
+    }
+    keys
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::RequestEvent;
     use proptest::prelude::*;
 
     fn event(number: u64) -> RequestEvent {
@@ -174,7 +187,7 @@ mod tests {
         #[test]
         fn what_a_chunk_holds_is_never_missed(numbers in prop::collection::vec(any::<u64>(), 1..50)) {
             let events: Vec<_> = numbers.iter().map(|number| event(*number)).collect();
-            let filter = of(&events);
+            let filter = of(&Columns::of(&events));
             for number in numbers {
                 for (column, value) in [
                     (Column::RequestId, format!("id-{number}")),
@@ -191,7 +204,7 @@ mod tests {
     #[test]
     fn few_chunks_are_read_in_vain_and_the_bytes_are_bounded() {
         let events: Vec<_> = (0..500).map(event).collect();
-        let filter = of(&events);
+        let filter = of(&Columns::of(&events));
         let wrong =
             (0..10_000).filter(|n| may_hold(&filter, &asks(Column::RequestId, &format!("other-{n}"))));
         let wrong = wrong.count();
@@ -201,7 +214,7 @@ mod tests {
             path: Some((0..1_000).map(|n| format!("/{n}")).collect()),
             ..RequestEvent::default()
         };
-        let filter = of(&[long]);
+        let filter = of(&Columns::of(&[long]));
         assert!(filter.len() <= HEAD_BYTES + MAX_KEYS * BITS_PER_KEY / 8, "{} bytes", filter.len());
         assert!(may_hold(&filter, &asks(Column::PathWord, "999")));
     }
@@ -209,7 +222,7 @@ mod tests {
     #[test]
     fn a_damaged_filter_rules_nothing_out() {
         let absent = asks(Column::RequestId, "no such");
-        let filter = of(&[event(1)]);
+        let filter = of(&Columns::of(&[event(1)]));
         assert!(!may_hold(&filter, &absent) && is_sound(&filter));
         for at in 0..filter.len() {
             let mut damaged = filter.clone();
@@ -221,7 +234,7 @@ mod tests {
 
     #[test]
     fn lists_are_any_of_and_all_must_hold() {
-        let filter = of(&[event(1)]);
+        let filter = of(&Columns::of(&[event(1)]));
         let key = |text: &str| vec![Key::of(Column::RequestId, text.as_bytes())];
         assert!(may_hold(&filter, &[]));
         assert!(may_hold(&filter, &[vec![key("x"), key("id-1")]]));

@@ -7,7 +7,7 @@
 use super::instances::{UNKNOWN, known_since};
 use super::rollups::{HALF_HOURS, MINUTES, take_out};
 use super::{StoreError, chunk, minutes_since};
-use crate::model::{RequestEvent, Scope};
+use crate::model::{Columns, RequestEvent, Scope};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
 use serde::{Deserialize, Serialize};
 
@@ -217,7 +217,7 @@ fn thin_out(transaction: &Transaction<'_>, id: i64, selection: &Selection) -> Re
     events.retain(|event| !selection.takes(event));
     let removed = before - events.len();
     if removed > 0 {
-        super::requests::replace_chunk(transaction, id, &events)?;
+        super::requests::replace_chunk(transaction, id, &Columns::of(&events))?;
     }
     Ok(removed as u64)
 }

@@ -5,6 +5,7 @@
 //! more. It follows the file format as documented at <https://www.sqlite.org/fileformat2.html>. Nothing in the file is
 //! trusted: each offset and each number is checked, and no page is read twice.
 
+use super::schema::{METRICS_PAGE, REQUESTS_PAGE};
 use rusqlite::types::Value;
 use std::fs::File;
 use std::io;
@@ -12,8 +13,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 const MAGIC: &[u8] = b"SQLite format 3\0";
-/// Of files whose header cannot be read: the size that files of ours have.
-const OUR_PAGE_SIZE: usize = 8192;
+/// Of files whose header cannot be read: the sizes that files of ours have.
+const OUR_PAGE_SIZES: [usize; 2] = [REQUESTS_PAGE as usize, METRICS_PAGE as usize];
+/// Pages that are looked at to tell which of them a file has.
+const PAGES_OF_A_SAMPLE: u64 = 256;
 const TABLE_LEAF: u8 = 0x0d;
 const TABLE_INTERIOR: u8 = 0x05;
 const INDEX_LEAF: u8 = 0x0a;
@@ -79,7 +82,7 @@ impl Image {
             size => usize::from(size.unwrap_or_default()),
         };
         let is_size = size.is_power_of_two() && (512..=65_536).contains(&size);
-        let page_size = if has_head && is_size { size } else { OUR_PAGE_SIZE };
+        let page_size = if has_head && is_size { size } else { likely_page_size(&file) };
         let reserved = if has_head { usize::from(head[20]).min(32) } else { 0 };
         let number = |at| u32_at(&head, at).unwrap_or_default();
         let header = has_head.then(|| Header {
@@ -264,6 +267,33 @@ impl Node {
     fn is_table(&self) -> bool {
         matches!(self.kind, TABLE_LEAF | TABLE_INTERIOR)
     }
+}
+
+/// The size by which most of a file looks like pages with cells.
+fn likely_page_size(file: &File) -> usize {
+    let pages = |size: usize| {
+        let mut page = vec![0; size];
+        let is_page =
+            |number: &u64| file.read_exact_at(&mut page, number * size as u64).is_ok() && has_cells(&page);
+        let sample = (1..PAGES_OF_A_SAMPLE).filter(is_page).count();
+        (sample * size, size)
+    };
+    OUR_PAGE_SIZES.map(pages).into_iter().max().map_or(0, |(_, size)| size)
+}
+
+/// Whether bytes look like a page with cells, all of them within it.
+fn has_cells(page: &[u8]) -> bool {
+    let head = match page.first() {
+        Some(&(TABLE_LEAF | INDEX_LEAF)) => 8,
+        Some(&(TABLE_INTERIOR | INDEX_INTERIOR)) => 12,
+        _ => return false,
+    };
+    let count = u16_at(page, 3).map_or(0, usize::from);
+    let end = head + 2 * count;
+    let cell = |index: usize| {
+        u16_at(page, head + 2 * index).is_some_and(|at| (end..page.len()).contains(&usize::from(at)))
+    };
+    count > 0 && (0..count).all(cell)
 }
 
 /// The values of a record; `None` unless it ends where its header says.

@@ -4,6 +4,7 @@ use super::StoreError;
 use super::chunk;
 use super::prune::STEP_ROWS;
 use super::requests::replace_chunk;
+use crate::model::Columns;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use serde::Serialize;
 
@@ -82,7 +83,7 @@ pub(super) fn strip_bodies(file: &mut Connection) -> Result<Option<Reduced>, Sto
             }
         }
         if found > 0 {
-            replace_chunk(&transaction, id, &events)?;
+            replace_chunk(&transaction, id, &Columns::of(&events))?;
         }
         transaction.prepare_cached("UPDATE chunks SET bodies = 0 WHERE id = ?")?.execute([id])?;
         removed += found;

@@ -8,7 +8,7 @@ use super::reduce::{self, Kind, Reduced};
 use super::tails::Tails;
 use super::verify::{self, Bad};
 use super::{Admission, Pruned, StoreError, Stored, accepted, bloom, chunk, salvage, schema};
-use crate::model::{Gateway, Identity, Rejections, RequestBatch, RequestEvent, Signal, is_error};
+use crate::model::{Column, Columns, Gateway, Identity, Rejections, RequestBatch, Signal, is_error};
 use crate::retention::{Retention, before};
 use crate::sequence::Received;
 use jiff::civil::Date;
@@ -328,7 +328,7 @@ fn day_path(dir: &Path, day: Date) -> PathBuf {
 pub(super) fn insert_chunk(
     file: &Connection,
     gateway: &Gateway,
-    events: &[RequestEvent],
+    events: &Columns,
 ) -> Result<i64, StoreError> {
     let Some(Packed { t0, t1, n, errors, classes, longest, bodies, data }) = Packed::of(events)? else {
         return Ok(0);
@@ -356,7 +356,7 @@ pub(super) fn insert_chunk(
 }
 
 /// Gives a chunk other events of the same sender; without events it is removed.
-pub(super) fn replace_chunk(file: &Connection, id: i64, events: &[RequestEvent]) -> Result<(), StoreError> {
+pub(super) fn replace_chunk(file: &Connection, id: i64, events: &Columns) -> Result<(), StoreError> {
     match Packed::of(events)? {
         None => {
             file.prepare_cached("DELETE FROM chunks WHERE id = ?")?.execute([id])?;
@@ -388,20 +388,29 @@ pub(super) struct Packed {
 
 impl Packed {
     /// `None` without events.
-    pub(super) fn of(events: &[RequestEvent]) -> Result<Option<Self>, StoreError> {
-        let times = || events.iter().map(|event| event.time);
-        let (Some(t0), Some(t1)) = (times().min(), times().max()) else { return Ok(None) };
-        let errors = events.iter().filter(|event| is_error(event.status, event.grpc_status)).count();
-        let durations = events.iter().flat_map(|event| [event.duration_ns, event.upstream_ns]);
-        let longest = durations.flatten().max().unwrap_or_default();
+    pub(super) fn of(events: &Columns) -> Result<Option<Self>, StoreError> {
+        let times = events.times();
+        let (Some(t0), Some(t1)) = (times.iter().min(), times.iter().max()) else { return Ok(None) };
+        let [status, grpc_status, duration, upstream, request_body, response_body] =
+            ["status", "grpc_status", "duration_ms", "upstream_ms", "request_body", "response_body"]
+                .map(|name| events.named(name));
+        let number = |column: Option<&Column>, row| column.and_then(|column| column.number(row));
+        let (mut errors, mut classes, mut longest) = (0, 0, 0);
+        for row in 0..times.len() {
+            let status =
+                number(status, row).and_then(|status| u16::try_from(status).ok()).unwrap_or_default();
+            errors += i64::from(is_error(status, number(grpc_status, row)));
+            classes |= 1 << (status / 100);
+            longest = longest.max(number(duration, row).max(number(upstream, row)).unwrap_or_default());
+        }
         Ok(Some(Self {
-            t0,
-            t1,
-            n: events.len() as i64,
-            errors: errors as i64,
-            classes: events.iter().fold(0i64, |mask, event| mask | 1 << (event.status / 100)),
+            t0: *t0,
+            t1: *t1,
+            n: times.len() as i64,
+            errors,
+            classes,
             longest: i64::try_from(longest).unwrap_or(i64::MAX),
-            bodies: events.iter().any(|event| event.request_body.is_some() || event.response_body.is_some()),
+            bodies: request_body.or(response_body).is_some(),
             data: chunk::encode(events).map_err(|error| StoreError::file(Path::new("chunk"), error))?,
         }))
     }
@@ -428,8 +437,7 @@ pub(crate) fn day_of(time: i64) -> Date {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Gateway;
-    use crate::model::{RequestPart, Standing};
+    use crate::model::{Gateway, RequestEvent, RequestPart, Standing};
     use crate::store::gateways::EpochKey;
     use std::time::Duration;
 
@@ -438,7 +446,6 @@ mod tests {
 
     fn batch(sequence: u64) -> RequestBatch {
         let gateway = Gateway { instance: "edge-1".to_owned(), ..Gateway::default() };
-        let events = vec![RequestEvent { time: NOON, ..RequestEvent::default() }];
         RequestBatch {
             identity: Some(Identity {
                 instance: "edge-1".to_owned(),
@@ -447,9 +454,14 @@ mod tests {
                 sequence,
             }),
             standing: Standing::default(),
-            parts: vec![RequestPart { gateway, events }],
+            parts: vec![RequestPart { gateway, events: at(NOON) }],
             rejected: Rejections::default(),
         }
+    }
+
+    /// A request at a time.
+    fn at(time: i64) -> Columns {
+        Columns::of(&[RequestEvent { time, ..RequestEvent::default() }])
     }
 
     /// Stores batches at days after noon of the first, and asserts what was news and which gaps are known.
@@ -487,7 +499,7 @@ mod tests {
             let mut store = Requests::open(Arc::new(DataDir::new(dir.path().to_owned())), NOON).unwrap();
             for (day, sequence) in steps.iter().zip(1..) {
                 let mut batch = batch(sequence);
-                batch.parts[0].events[0].time = NOON + day * DAY;
+                batch.parts[0].events = at(NOON + day * DAY);
                 store.store(&batch, Signal::Logs, NOON + day * DAY).unwrap();
             }
             store.prune(&Retention::default(), NOON + now * DAY).unwrap();
@@ -513,7 +525,7 @@ mod tests {
             for epoch in at_work.map(|(name, _)| name.as_str()).chain(["daily"]) {
                 let mut batch = batch(day as u64);
                 batch.identity.as_mut().unwrap().epoch = epoch.to_owned();
-                batch.parts[0].events[0].time = now;
+                batch.parts[0].events = at(now);
                 store.store(&batch, Signal::Logs, now).unwrap();
             }
             store.prune(retention, now).unwrap();

@@ -9,6 +9,7 @@ use super::quarantine::{Damage, Kind};
 use super::requests::Packed;
 use super::schema::{self, FileKind};
 use super::{DataDir, StoreError, bloom, checksum, chunk};
+use crate::model::Columns;
 use data_encoding::BASE64;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
@@ -466,7 +467,7 @@ impl Table {
     /// The columns by which a chunk is found follow from its requests.
     fn describe_anew(&self, row: &mut [Value]) -> Result<(), StoreError> {
         let Some(packed) =
-            events(self, row).and_then(|events| Packed::of(&events).transpose()).transpose()?
+            events(self, row).and_then(|events| Packed::of(&Columns::of(&events)).transpose()).transpose()?
         else {
             return Ok(());
         };

@@ -14,9 +14,12 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 pub(super) const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 17;
+const VERSION: i64 = 18;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
-const PAGE_SIZE: u32 = 8192;
+pub(super) const METRICS_PAGE: u32 = 8192;
+/// A chunk of the log has pages of its own, of which the last is half empty. Files of before version 18 have the pages of
+/// the counters.
+pub(super) const REQUESTS_PAGE: u32 = 2048;
 const CACHE_KIB: u32 = 64 << 10;
 /// No other process writes; a tool that looks at the files may hold one for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -404,6 +407,7 @@ ALTER TABLE gateway_half_hours ADD COLUMN checksum INTEGER;
 ALTER TABLE states ADD COLUMN checksum INTEGER;
 ",
     "",
+    "",
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -481,16 +485,18 @@ END;
 DROP INDEX chunks_by_duration;
 CREATE INDEX chunks_by_duration ON chunks (longest, id, t0, t1, errors, classes, service, environment, gateway, n);
 ",
+    // The tables stay; chunks of version 2 are for readers that know them.
+    "",
 ];
 
 /// Opens the file of counters to write, and creates it when it is not there.
 pub(crate) fn open_metrics(dir: &Path) -> Result<Connection, StoreError> {
-    open_write(&dir.join(METRICS_FILE), METRICS, &METRICS_MIGRATIONS)
+    open_write(&dir.join(METRICS_FILE), METRICS_PAGE, METRICS, &METRICS_MIGRATIONS)
 }
 
 /// Opens a file of the request log to write, and creates it when it is not there.
 pub(crate) fn open_requests(path: &Path) -> Result<Connection, StoreError> {
-    open_write(path, REQUESTS, &REQUESTS_MIGRATIONS)
+    open_write(path, REQUESTS_PAGE, REQUESTS, &REQUESTS_MIGRATIONS)
 }
 
 /// Opens either kind of file to read; `None` when its tables are only about to be made. Each transaction sees one
@@ -518,7 +524,7 @@ pub(crate) fn open_other(path: &Path) -> Result<Connection, StoreError> {
     Connection::open_with_flags(path, flags).map_err(|source| failed(path, source))
 }
 
-fn open_write(path: &Path, tables: &str, migrations: &[&str]) -> Result<Connection, StoreError> {
+fn open_write(path: &Path, page: u32, tables: &str, migrations: &[&str]) -> Result<Connection, StoreError> {
     modes::create(path)?;
     let open = || {
         let connection = Connection::open(path)?;
@@ -529,8 +535,8 @@ fn open_write(path: &Path, tables: &str, migrations: &[&str]) -> Result<Connecti
     let (version, mut connection) = open().map_err(|source| failed(path, source))?;
     version.check(path)?;
     let mut prepare = || {
-        connection.pragma_update(None, "page_size", PAGE_SIZE)?;
-        // Only a new file takes it. Space that was freed goes back when it is asked for.
+        connection.pragma_update(None, "page_size", page)?;
+        // Only a new file takes both. Space that was freed goes back when it is asked for.
         connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         let _: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
         // FULL makes a commit durable, NORMAL would make it merely consistent.
@@ -585,13 +591,13 @@ pub(super) fn version_of(application: u32, version: u32) -> Option<i64> {
 pub(super) fn create(path: &Path, kind: FileKind, version: Option<i64>) -> Result<Connection, StoreError> {
     modes::create(path)?;
     let version = version.unwrap_or(VERSION);
-    let (tables, migrations) = match kind {
-        FileKind::Counters => (METRICS, &METRICS_MIGRATIONS),
-        FileKind::Requests => (REQUESTS, &REQUESTS_MIGRATIONS),
+    let (page, tables, migrations) = match kind {
+        FileKind::Counters => (METRICS_PAGE, METRICS, &METRICS_MIGRATIONS),
+        FileKind::Requests => (REQUESTS_PAGE, REQUESTS, &REQUESTS_MIGRATIONS),
     };
     let make = || {
         let file = Connection::open(path)?;
-        file.pragma_update(None, "page_size", PAGE_SIZE)?;
+        file.pragma_update(None, "page_size", page)?;
         file.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
         file.pragma_update(None, "synchronous", "OFF")?;
         file.pragma_update(None, "cache_size", -i64::from(CACHE_KIB))?;
@@ -663,7 +669,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join(METRICS_FILE);
         let tables = "CREATE TABLE first (id INTEGER PRIMARY KEY)";
-        open_write(&path, tables, &[""; VERSION as usize - 1])
+        open_write(&path, METRICS_PAGE, tables, &[""; VERSION as usize - 1])
             .unwrap()
             .pragma_update(None, "user_version", 1)
             .unwrap();
@@ -674,7 +680,7 @@ mod tests {
         );
         let mut migrations = [""; VERSION as usize - 1];
         migrations[VERSION as usize - 2] = "CREATE TABLE last (id INTEGER PRIMARY KEY)";
-        open_write(&path, tables, &migrations).unwrap();
+        open_write(&path, METRICS_PAGE, tables, &migrations).unwrap();
         let connection = open_read(&path).unwrap().unwrap();
         assert_eq!(connection.query_row("SELECT count(*) FROM last", [], |row| row.get(0)), Ok(0));
     }

@@ -1,11 +1,14 @@
 //! The stored form of a sketch.
 //!
-//! Version 1: a version byte, then as varints the zeros, the sum in nanoseconds, the number of buckets, the first index
-//! (zigzag) and its count, and for each further bucket its distance from the one before and its count.
+//! Version 2: a version byte, then as varints the zeros, the sum in nanoseconds and the number of buckets. For each bucket
+//! follows twice its index (zigzag), or twice its distance from the bucket before, to which one is added if its count is not
+//! 1; then the count comes next. Most buckets of a minute have one request. Version 1 has the index or the distance itself,
+//! and always the count.
 
 use gatelens_model::{sketch::Sketch, varint};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const FIRST_VERSION: u8 = 1;
 /// Bounds of the indices that are ever stored.
 const MIN_INDEX: i64 = -40 * 32;
 const MAX_INDEX: i64 = 40 * 32 - 1;
@@ -32,11 +35,14 @@ pub(crate) fn encode(sketch: &Sketch) -> Vec<u8> {
     for &(index, count) in sketch.buckets() {
         // Values beyond the bounds were clamped when they were read; the filter cannot measure any.
         let index = i64::from(index).clamp(MIN_INDEX, MAX_INDEX);
-        match last {
-            None => varint::put_signed(&mut out, index),
-            Some(last) => varint::put(&mut out, (index - last) as u64),
+        let place = match last {
+            None => ((index << 1) ^ (index >> 63)) as u64,
+            Some(last) => (index - last) as u64,
+        };
+        varint::put(&mut out, place << 1 | u64::from(count != 1));
+        if count != 1 {
+            varint::put(&mut out, count);
         }
-        varint::put(&mut out, count);
         last = Some(index);
     }
     out
@@ -60,24 +66,28 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Sketch, Unreadable> {
 /// [`Unreadable`] for bytes that [`encode`] cannot have written; buckets may have been handed on before.
 pub(crate) fn read(bytes: &[u8], mut bucket: impl FnMut(i16, u64)) -> Result<Head, Unreadable> {
     let (&version, mut rest) = bytes.split_first().ok_or(Unreadable)?;
-    if version != VERSION {
+    if ![FIRST_VERSION, VERSION].contains(&version) {
         return Err(Unreadable);
     }
     let next = |rest: &mut &[u8]| varint::take(rest).ok_or(Unreadable);
     let (zeros, sum_ns, len) = (next(&mut rest)?, next(&mut rest)?, next(&mut rest)?);
     let mut index = None;
     for _ in 0..len {
+        let mut place = next(&mut rest)?;
+        let mut is_one = false;
+        if version == VERSION {
+            is_one = place & 1 == 0;
+            place >>= 1;
+        }
         let at = match index {
-            None => varint::take_signed(&mut rest).ok_or(Unreadable)?,
-            Some(last) => match next(&mut rest)? {
-                step if step > 0 && step <= (MAX_INDEX - MIN_INDEX) as u64 => last + step as i64,
-                _ => return Err(Unreadable),
-            },
+            None => (place >> 1) as i64 ^ ((place & 1) as i64).wrapping_neg(),
+            Some(last) if place > 0 && place <= (MAX_INDEX - MIN_INDEX) as u64 => last + place as i64,
+            Some(_) => return Err(Unreadable),
         };
         if !(MIN_INDEX..=MAX_INDEX).contains(&at) {
             return Err(Unreadable);
         }
-        bucket(at as i16, next(&mut rest)?);
+        bucket(at as i16, if is_one { 1 } else { next(&mut rest)? });
         index = Some(at);
     }
     if rest.is_empty() { Ok(Head { zeros, sum_ns }) } else { Err(Unreadable) }
@@ -88,24 +98,32 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Written by the first version: data directories hold these bytes.
+    /// Data directories hold these bytes.
     #[test]
-    fn the_stored_form_never_changes() {
-        let check = |zeros: u64, sum_ns: u64, buckets: &[(i16, u64)], bytes: &[u8]| {
+    fn the_stored_forms_never_change() {
+        let check = |zeros: u64, sum_ns: u64, buckets: &[(i16, u64)], first: &[u8], now: &[u8]| {
             let mut sketch = Sketch::with_sum(sum_ns);
             sketch.insert_zeros(zeros);
             buckets.iter().for_each(|(index, count)| sketch.insert_bucket(*index, *count));
-            assert_eq!(encode(&sketch), bytes, "{sketch:?}");
-            assert_eq!(decode(bytes), Ok(sketch));
+            assert_eq!(encode(&sketch), now, "{sketch:?}");
+            assert_eq!(decode(now).as_ref(), Ok(&sketch));
+            assert_eq!(decode(first), Ok(sketch));
         };
-        check(0, 0, &[], &[1, 0, 0, 0]);
+        check(0, 0, &[], &[1, 0, 0, 0], &[2, 0, 0, 0]);
         check(
             0,
             300_000_000,
             &[(-107, 2), (-105, 1)],
             &[1, 0, 0x80, 0xc6, 0x86, 0x8f, 0x01, 2, 0xd5, 0x01, 2, 2, 1],
+            &[2, 0, 0x80, 0xc6, 0x86, 0x8f, 0x01, 2, 0xab, 0x03, 2, 4],
         );
-        check(200, 0, &[(1279, 1)], &[1, 0xc8, 0x01, 0, 1, 0xfe, 0x13, 1]);
+        check(
+            200,
+            0,
+            &[(1279, 1)],
+            &[1, 0xc8, 0x01, 0, 1, 0xfe, 0x13, 1],
+            &[2, 0xc8, 0x01, 0, 1, 0xfc, 0x27],
+        );
     }
 
     #[test]

@@ -4,7 +4,7 @@
 use super::StoreError;
 use super::chunk;
 use super::requests::{insert_chunk, replace_chunk};
-use crate::model::{RequestEvent, RequestPart};
+use crate::model::{Columns, RequestPart};
 use rusqlite::{Connection, OptionalExtension};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,8 +42,8 @@ struct Tail {
 impl Tails {
     /// Stores the requests of a part. The caller forgets all tails when the transaction fails.
     pub(super) fn put(&mut self, file: &Connection, part: &RequestPart) -> Result<(), StoreError> {
-        let times = || part.events.iter().map(|event| event.time);
-        let (Some(from), Some(to)) = (times().min(), times().max()) else { return Ok(()) };
+        let times = part.events.times();
+        let (Some(&from), Some(&to)) = (times.iter().min(), times.iter().max()) else { return Ok(()) };
         if part.events.len() >= SMALL {
             return insert_chunk(file, &part.gateway, &part.events).map(drop);
         }
@@ -66,7 +66,7 @@ impl Tails {
                 && longer.to.saturating_sub(longer.from) <= MAX_SPAN
                 && let Some(mut events) = read(file, tail)?
             {
-                events.extend(part.events.iter().cloned());
+                events.append(&part.events);
                 replace_chunk(file, tail.id, &events)?;
                 *tail = longer;
                 return Ok(());
@@ -90,10 +90,10 @@ impl Tails {
 }
 
 /// The requests of a tail; `None` where it is full, or no longer what it was.
-fn read(file: &Connection, tail: &Tail) -> Result<Option<Vec<RequestEvent>>, StoreError> {
+fn read(file: &Connection, tail: &Tail) -> Result<Option<Columns>, StoreError> {
     let mut select =
         file.prepare_cached("SELECT data FROM chunks WHERE id = ? AND length(data) <= ? AND n = ?")?;
     let data: Option<Vec<u8>> =
         select.query_row([tail.id, MAX_BYTES as i64, tail.events as i64], |row| row.get(0)).optional()?;
-    Ok(data.and_then(|data| chunk::decode(&data)))
+    Ok(data.and_then(|data| chunk::decode(&data)).map(|events| Columns::of(&events)))
 }

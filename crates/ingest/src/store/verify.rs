@@ -6,6 +6,7 @@ use super::rollups;
 use super::salvage::{self, Table};
 use super::schema::FileKind;
 use super::{StoreError, bloom, checksum, chunk, open_read};
+use crate::model::Columns;
 use rusqlite::types::Value;
 use rusqlite::{Connection, TransactionBehavior, params_from_iter};
 use std::path::Path;
@@ -172,7 +173,8 @@ pub(super) fn set_aside(file: &mut Connection, path: &Path, rows: &[Bad]) -> Res
             let damage = salvage::damaged_chunk(path, &values);
             match (is_sound, table.get(&values, "data"), key.first()) {
                 (true, Some(Value::Blob(data)), Some(Value::Integer(id))) => {
-                    replace_chunk(&transaction, *id, &chunk::decode(data).unwrap_or_default())?;
+                    let events = chunk::decode(data).unwrap_or_default();
+                    replace_chunk(&transaction, *id, &Columns::of(&events))?;
                     let reason = "the description of a chunk was damaged; it is made anew".to_owned();
                     damages.push(Damage { lost: 0, reason, kind: Kind::Row, ..damage });
                 }

@@ -1,40 +1,27 @@
 //! Reading attributes, and hashing them without regard to their order.
 
+use super::record::ENDUSER;
 use super::texts::Texts;
+use super::value::{MAX_LABEL_BYTES, Value, clip};
 use crate::model::{Gateway, Identity, SENDER, SeriesKey};
 use gatelens_model::hash::{START, fnv1a, mix};
-use gatelens_model::{attribute, grpc, value};
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
+use gatelens_model::{attribute, value};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The caller, where a sender follows the conventions alone.
-const ENDUSER: &str = "enduser.id";
-/// Longer strings are cut: no label of ours is longer, and a sender must not fill the store with one.
-const MAX_LABEL_BYTES: usize = 2048;
 const MAX_TAGS: usize = 32;
-/// Longer ones are cut, too: bytes of a query.
-const MAX_QUERY_BYTES: usize = 4096;
 
 /// The text of an attribute; absent when it is empty or not a string.
 pub(super) fn text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
-    whole_text(attributes, key).filter(|text| !text.is_empty()).map(|text| clip(text, MAX_LABEL_BYTES))
-}
-
-/// The text of an attribute that may be longer than a label, cut where it is too long for a query.
-pub(super) fn query<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
-    let text = whole_text(attributes, key).filter(|text| !text.is_empty())?;
-    Some(clip(text, MAX_QUERY_BYTES))
+    find(attributes, key).label()
 }
 
 /// The text of an attribute as long as it is, even empty; absent when it is not a string.
 pub(super) fn whole_text<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a str> {
-    match find(attributes, key)? {
-        Value::StringValue(text) => Some(text),
-        _ => None,
-    }
+    find(attributes, key).whole_text()
 }
 
 /// [`text`], as a string of its own.
@@ -42,28 +29,9 @@ pub(super) fn owned(attributes: &[KeyValue], key: &str) -> Option<String> {
     text(attributes, key).map(str::to_owned)
 }
 
-/// A number that is not negative. Status codes come as strings from some senders.
-pub(super) fn number(attributes: &[KeyValue], key: &str) -> Option<u64> {
-    match find(attributes, key)? {
-        Value::IntValue(number) => u64::try_from(*number).ok(),
-        Value::StringValue(text) => text.parse().ok().filter(|number| *number <= i64::MAX as u64),
-        _ => None,
-    }
-}
-
-/// The weight of a record in a sample, as the bits of an `f64`; absent where it is 1, or no weight.
-pub(super) fn weight(attributes: &[KeyValue], key: &str) -> Option<u64> {
-    let weight = match find(attributes, key)? {
-        Value::DoubleValue(weight) => *weight,
-        Value::IntValue(weight) => *weight as f64,
-        _ => return None,
-    };
-    (weight.is_finite() && weight > 1.0).then(|| weight.to_bits())
-}
-
 /// Whether an attribute is `true`.
 pub(super) fn is_true(attributes: &[KeyValue], key: &str) -> bool {
-    matches!(find(attributes, key), Some(Value::BoolValue(true)))
+    find(attributes, key).is_true()
 }
 
 /// Who called, as a gateway or as another sender names them.
@@ -74,16 +42,6 @@ pub(super) fn consumer(attributes: &[KeyValue]) -> Option<&str> {
 /// The route of a server's request, or the template of a client's.
 pub(super) fn route(attributes: &[KeyValue]) -> Option<&str> {
     text(attributes, attribute::ROUTE).or_else(|| text(attributes, attribute::URL_TEMPLATE))
-}
-
-/// The status code, 0 when there is none.
-pub(super) fn status(attributes: &[KeyValue], key: &str) -> u16 {
-    number(attributes, key).and_then(|code| u16::try_from(code).ok()).filter(|c| *c < 1000).unwrap_or(0)
-}
-
-/// The number of a gRPC status that is given by its name, or by the number as a text.
-pub(super) fn grpc_status(attributes: &[KeyValue], key: &str) -> Option<u64> {
-    text(attributes, key).and_then(grpc::number).or_else(|| number(attributes, key))
 }
 
 /// The direction that a sender names; absent where it is neither of the two, because no question could find that one.
@@ -159,8 +117,9 @@ pub(super) fn series(
         route: label(route(attributes), value::UNMATCHED),
         host,
         upstream_cluster,
-        status: status(attributes, attribute::STATUS_CODE),
-        grpc_status: grpc_status(attributes, attribute::RPC_STATUS_CODE)
+        status: find(attributes, attribute::STATUS_CODE).status().unwrap_or_default(),
+        grpc_status: find(attributes, attribute::RPC_STATUS_CODE)
+            .grpc_status()
             .and_then(|status| u8::try_from(status).ok()),
         error_type,
         overflow,
@@ -181,11 +140,8 @@ pub(super) fn hash(attributes: &[KeyValue]) -> i64 {
     mix(each.iter().fold(START, |state, hash| fnv1a(state, &hash.to_le_bytes()))) as i64
 }
 
-fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Option<&'a Value> {
-    attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.as_ref()
-}
-
-/// The beginning of a text: at most `max_bytes` of it, whole characters.
-pub(super) fn clip(text: &str, max_bytes: usize) -> &str {
-    &text[..text.floor_char_boundary(max_bytes)]
+fn find<'a>(attributes: &'a [KeyValue], key: &str) -> Value<'a> {
+    let found = attributes.iter().find(|attribute| attribute.key == key);
+    let value = found.and_then(|attribute| attribute.value.as_ref()?.value.as_ref());
+    value.map_or(Value::Other, Value::of)
 }

@@ -1,8 +1,8 @@
 //! Headers and bodies of a request, each within bounds of its own.
 
-use super::attributes::{clip, text, whole_text};
+use super::Unreadable;
+use super::value::{Value, clip};
 use gatelens_model::OmissionReason;
-use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use std::collections::BTreeMap;
 
 /// Lines of headers kept of a message.
@@ -14,59 +14,47 @@ const MAX_HEADER_VALUE_BYTES: usize = 4096;
 /// A longer body is omitted, because a part of it would not be a valid body: bytes.
 const MAX_BODY_BYTES: usize = 2 << 20;
 
-/// The headers of a message, whose attributes' names begin with `prefix`, as JSON: an object of lists of values by
-/// name. Attributes of the same name are one header. Values beyond the bounds are dropped, and so are values that are not text.
-pub(super) fn headers(attributes: &[KeyValue], prefix: &str) -> Option<String> {
+/// The headers of a message among attributes by name: those whose names begin with `prefix`, as JSON: an object of lists of
+/// values by name. Attributes of the same name are one header. Values beyond the bounds are dropped, and so are values that
+/// are not text.
+///
+/// # Errors
+/// For a value that is not protobuf, or a text that is not UTF-8.
+pub(super) fn headers(attributes: &[(&str, Value<'_>)], prefix: &str) -> Result<Option<String>, Unreadable> {
     let mut kept: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     let mut bytes = 0;
-    let lines = attributes.iter().filter_map(|attribute| {
-        let name = attribute.key.strip_prefix(prefix).filter(|name| !name.is_empty())?;
-        Some((name, attribute.value.as_ref()?.value.as_ref()?))
-    });
-    let lines = lines.flat_map(|(name, value)| texts(value).map(move |text| (name, text)));
+    let lines = attributes.iter().filter_map(|(name, value)| Some((name.strip_prefix(prefix)?, value)));
+    let lines = lines.flat_map(|(name, value)| value.texts().map(move |text| (name, text)));
     for (name, text) in lines.take(MAX_HEADERS) {
-        let text = clip(text, MAX_HEADER_VALUE_BYTES);
+        let text = clip(text?, MAX_HEADER_VALUE_BYTES);
         bytes += name.len() + text.len();
         if bytes > MAX_HEADER_BYTES {
             break;
         }
         kept.entry(name.to_ascii_lowercase()).or_default().push(text);
     }
-    let kept = Some(kept).filter(|kept| !kept.is_empty())?;
-    serde_json::to_string(&kept).ok()
+    let kept = Some(kept).filter(|kept| !kept.is_empty());
+    Ok(kept.and_then(|kept| serde_json::to_string(&kept).ok()))
 }
 
 /// A body, as long as it is not too large.
-pub(super) fn body<'a>(attributes: &'a [KeyValue], content: &str) -> Option<&'a str> {
-    whole_text(attributes, content).filter(|body| body.len() <= MAX_BODY_BYTES)
+pub(super) fn body(content: Value<'_>) -> Option<&str> {
+    content.whole_text().filter(|body| body.len() <= MAX_BODY_BYTES)
 }
 
-/// Why a body is absent.
-pub(super) fn body_omitted<'a>(attributes: &'a [KeyValue], content: &str, omitted: &str) -> Option<&'a str> {
-    match whole_text(attributes, content) {
+/// Why the body with this content is absent.
+pub(super) fn body_omitted<'a>(content: Value<'a>, omitted: Value<'a>) -> Option<&'a str> {
+    match content.whole_text() {
         Some(body) => (body.len() > MAX_BODY_BYTES).then(|| OmissionReason::TooLarge.name()),
-        None => text(attributes, omitted),
+        None => omitted.label(),
     }
-}
-
-/// The texts of a list; a text is a list of one.
-fn texts(value: &Value) -> impl Iterator<Item = &str> {
-    let (one, many) = match value {
-        Value::StringValue(text) => (Some(text.as_str()), &[][..]),
-        Value::ArrayValue(array) => (None, array.values.as_slice()),
-        _ => (None, &[][..]),
-    };
-    let many = many.iter().filter_map(|value| match &value.value {
-        Some(Value::StringValue(text)) => Some(text.as_str()),
-        _ => None,
-    });
-    one.into_iter().chain(many)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{MAX_BODY_BYTES, MAX_HEADER_VALUE_BYTES, MAX_HEADERS, body, body_omitted, headers};
-    use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, any_value::Value};
+    use prost::Message;
     use serde_json::{Value as Json, json};
 
     fn text(text: &str) -> Value {
@@ -78,12 +66,17 @@ mod tests {
         Value::ArrayValue(ArrayValue { values })
     }
 
-    fn attribute(key: impl Into<String>, value: Value) -> KeyValue {
-        KeyValue { key: key.into(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
+    /// A name, and its value as it lies in a message.
+    fn attribute(name: impl Into<String>, value: Value) -> (String, Vec<u8>) {
+        (name.into(), AnyValue { value: Some(value) }.encode_to_vec())
     }
 
-    fn read(attributes: &[KeyValue]) -> Json {
-        headers(attributes, "h.").map_or(Json::Null, |text| serde_json::from_str(&text).unwrap())
+    fn read(attributes: &[(String, Vec<u8>)]) -> Json {
+        let value = |bytes| super::Value::read(bytes).unwrap();
+        let attributes: Vec<_> =
+            attributes.iter().map(|(name, bytes)| (name.as_str(), value(bytes))).collect();
+        let found = headers(&attributes, "h.").unwrap();
+        found.map_or(Json::Null, |text| serde_json::from_str(&text).unwrap())
     }
 
     #[test]
@@ -94,7 +87,7 @@ mod tests {
             assert_eq!(read(&attributes), expected, "{attributes:?}");
         };
         check(&[], Json::Null);
-        check(&[("h", text("v")), ("h.", text("v")), ("x.h.a", text("v"))], Json::Null);
+        check(&[("h", text("v")), ("x.h.a", text("v"))], Json::Null);
         check(&[("h.a", text("v"))], json!({"a": ["v"]}));
         check(&[("h.a", text(""))], json!({"a": [""]}));
         check(&[("h.a", list(vec![text("1"), text("2"), text("1")]))], json!({"a": ["1", "2", "1"]}));
@@ -125,20 +118,22 @@ mod tests {
 
     #[test]
     fn a_body_is_there_or_not() {
-        let check = |attributes: &[(&str, Value)], content: Option<&str>, omitted: Option<&str>| {
-            let attributes: Vec<_> =
-                attributes.iter().map(|(key, value)| attribute(*key, value.clone())).collect();
-            let found = (body(&attributes, "content"), body_omitted(&attributes, "content", "omitted"));
-            assert_eq!(found, (content, omitted));
+        use super::Value::{Array, Bool, Int, Other, Text};
+        let check = |found: super::Value<'_>,
+                     reason: super::Value<'_>,
+                     content: Option<&str>,
+                     omitted: Option<&str>| {
+            assert_eq!((body(found), body_omitted(found, reason)), (content, omitted), "{reason:?}");
         };
         let largest = "x".repeat(MAX_BODY_BYTES);
-        check(&[], None, None);
-        check(&[("content", text(""))], Some(""), None);
-        check(&[("content", text(&largest))], Some(&largest), None);
-        check(&[("content", text(&format!("{largest}x")))], None, Some("too_large"));
-        check(&[("omitted", text("grpc"))], None, Some("grpc"));
-        check(&[("omitted", text("grpc")), ("content", text("{}"))], Some("{}"), None);
-        check(&[("content", Value::IntValue(1)), ("omitted", text("grpc"))], None, Some("grpc"));
-        check(&[("content", list(vec![text("{}")])), ("omitted", Value::BoolValue(true))], None, None);
+        let larger = format!("{largest}x");
+        check(Other, Other, None, None);
+        check(Text(""), Other, Some(""), None);
+        check(Text(&largest), Other, Some(&largest), None);
+        check(Text(&larger), Other, None, Some("too_large"));
+        check(Other, Text("grpc"), None, Some("grpc"));
+        check(Text("{}"), Text("grpc"), Some("{}"), None);
+        check(Int(1), Text("grpc"), None, Some("grpc"));
+        check(Array(&[]), Bool(true), None, None);
     }
 }

@@ -7,13 +7,16 @@ mod json;
 mod logs;
 mod metrics;
 mod plausible;
+mod record;
 mod redaction;
 mod report;
 mod requests;
 mod resources;
+mod row;
 mod sketch;
 mod spans;
 mod texts;
+mod value;
 mod walk;
 mod weight;
 

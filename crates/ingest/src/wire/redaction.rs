@@ -1,7 +1,8 @@
 //! Reads the redaction of a gateway: hits by rule, bodies by fate.
 
-use super::attributes::{clip, text, whole_text};
+use super::attributes::{text, whole_text};
 use super::report::{latest, points, whole};
+use super::value::clip;
 use crate::model::{Bodies, Redaction, Rule};
 use gatelens_model::{Message, attribute, metric, value};
 use opentelemetry_proto::tonic::metrics::v1::Metric;

@@ -2,13 +2,12 @@
 
 use super::attributes::gateway;
 use super::budget::Budget;
+use super::record::{Record, Records};
 use super::resources::Resources;
-use super::weight::{self, Kind};
+use super::row::{self, Timed};
+use super::weight::Kind;
 use super::{Unreadable, walk};
-use crate::model::{
-    Gateway, Identity, Rejection, Rejections, RequestBatch, RequestEvent, RequestPart, SENDER, Standing,
-};
-use gatelens_model::value;
+use crate::model::{Columns, Gateway, Identity, Rejection, Rejections, RequestBatch, RequestPart, Standing};
 use std::collections::HashMap;
 
 /// Requests of one part, which becomes a chunk: as many as a page of the log can show.
@@ -22,30 +21,39 @@ struct Reader<'a, 'b> {
     budget: &'a mut Budget<'b>,
     resources: Resources,
     parts: Vec<RequestPart>,
-    /// The part of each sender that is not full yet, and the bytes of its records.
-    open: HashMap<Gateway, (usize, usize)>,
+    senders: HashMap<Gateway, usize>,
+    open: Vec<Open>,
     rejected: Rejections,
 }
 
-/// The sender of a resource, or why nothing of it is stored.
-type Sender = Result<Gateway, Rejection>;
+/// The part of a sender that is not full yet, and the bytes of its records.
+struct Open {
+    part: usize,
+    bytes: usize,
+}
 
-/// Reads the records or spans of an export by `read`, which decodes one. No more than one is decoded at a time.
+/// The place of a resource's sender among the open parts, or why nothing of it is stored.
+type Sender = Result<usize, Rejection>;
+
+/// Reads the records or spans of an export; `accept` says of each when its request was, or why it is not stored.
 pub(super) fn read(
     body: &[u8],
     kind: Kind,
     identity: Option<Identity>,
     budget: &mut Budget<'_>,
-    read: impl Fn(&[u8]) -> Result<Result<RequestEvent, Rejection>, Unreadable>,
+    accept: impl Fn(&Record<'_>) -> Result<Timed, Rejection>,
 ) -> Result<RequestBatch, Unreadable> {
     let mut reader = Reader::new(identity, budget);
+    let mut records = Records::new();
     // The numbers of these fields are the same for log records and for spans.
     for resource in walk::all(body, 1) {
         let resource = resource?;
         let sender = reader.sender(resource)?;
         for scope in walk::all(resource, 2) {
             for record in walk::all(scope?, 2) {
-                reader.read(&sender, kind, record?, &read)?;
+                let record = record?;
+                let bytes = record.len();
+                reader.take(sender, records.read(kind, record)?, bytes, &accept)?;
             }
         }
     }
@@ -59,7 +67,8 @@ impl<'a, 'b> Reader<'a, 'b> {
             budget,
             resources: Resources::default(),
             parts: Vec::new(),
-            open: HashMap::new(),
+            senders: HashMap::new(),
+            open: Vec::new(),
             rejected: Rejections::default(),
         }
     }
@@ -72,33 +81,37 @@ impl<'a, 'b> Reader<'a, 'b> {
             if let Some(identity) = &mut self.identity {
                 identity.see(&gateway);
             }
-            if !self.open.contains_key(&gateway) {
-                self.open(&gateway);
+            if let Some(known) = self.senders.get(&gateway) {
+                return *known;
             }
-            gateway
+            let sender = self.open.len();
+            self.open.push(Open { part: self.parts.len(), bytes: 0 });
+            self.parts.push(RequestPart { gateway: gateway.clone(), events: Columns::default() });
+            self.senders.insert(gateway, sender);
+            sender
         }))
     }
 
-    /// Reads one record or span by `read`, which decodes it.
-    fn read(
+    /// Takes in a record of so many bytes.
+    fn take(
         &mut self,
-        sender: &Sender,
-        kind: Kind,
-        record: &[u8],
-        read: impl FnOnce(&[u8]) -> Result<Result<RequestEvent, Rejection>, Unreadable>,
+        sender: Sender,
+        record: Result<&Record<'_>, Rejection>,
+        bytes: usize,
+        accept: impl Fn(&Record<'_>) -> Result<Timed, Rejection>,
     ) -> Result<(), Unreadable> {
-        let event = match (sender, weight::passing(kind, record)?) {
-            (Err(reason), _) => Err(*reason),
-            (_, Err(reason)) => Err(reason),
-            (Ok(gateway), Ok(bytes)) => {
-                self.budget.pass(bytes)?;
-                read(record)?.map(|event| (gateway, event))
+        let accepted = match (sender, record) {
+            (Err(reason), _) | (_, Err(reason)) => Err(reason),
+            (Ok(sender), Ok(record)) => {
+                self.budget.pass(record.passing)?;
+                accept(record).map(|timed| (sender, record, timed))
             }
         };
-        match event {
-            Ok((gateway, event)) => {
-                self.budget.keep(weight::kept_request(kind, record)?)?;
-                self.put(gateway, event, record.len());
+        match accepted {
+            Ok((sender, record, timed)) => {
+                self.budget.keep(record.kept)?;
+                let part = self.part(sender, bytes);
+                row::put(&mut part.events, record, &part.gateway, timed)?;
             }
             Err(reason) => self.rejected.add(reason, 1),
         }
@@ -107,37 +120,21 @@ impl<'a, 'b> Reader<'a, 'b> {
 
     fn finish(self) -> RequestBatch {
         let Self { identity, mut parts, rejected, .. } = self;
-        for part in &mut parts {
-            part.events.shrink_to_fit();
-        }
+        parts.iter_mut().for_each(|part| part.events.shrink());
         RequestBatch { identity, standing: Standing::default(), parts, rejected }
     }
 
-    fn put(&mut self, gateway: &Gateway, mut event: RequestEvent, bytes: usize) {
-        if gateway.infers_routes() {
-            // Our gateways leave the ordinary number out.
-            event.attempts = event.attempts.or(Some(1));
-        } else {
-            event.route_source = Some(SENDER.to_owned());
+    /// The part for the next request of a sender, whose record has so many bytes.
+    fn part(&mut self, sender: usize, bytes: usize) -> &mut RequestPart {
+        let Open { part, bytes: held } = &mut self.open[sender];
+        if self.parts[*part].events.len() >= PART_EVENTS || *held >= PART_BYTES {
+            self.parts[*part].events.shrink();
+            let gateway = self.parts[*part].gateway.clone();
+            *part = self.parts.len();
+            *held = 0;
+            self.parts.push(RequestPart { gateway, events: Columns::default() });
         }
-        event.version = gateway.service_version.clone();
-        event.direction = Some(gateway.direction.clone()).filter(|direction| direction == value::OUTBOUND);
-        let place = match self.open.get_mut(gateway) {
-            Some((place, held)) if self.parts[*place].events.len() < PART_EVENTS && *held < PART_BYTES => {
-                *held += bytes;
-                *place
-            }
-            _ => self.open(gateway),
-        };
-        self.parts[place].events.push(event);
-    }
-
-    fn open(&mut self, gateway: &Gateway) -> usize {
-        let place = self.parts.len();
-        self.parts.push(RequestPart { gateway: gateway.clone(), events: Vec::new() });
-        if let Some((full, _)) = self.open.insert(gateway.clone(), (place, 0)) {
-            self.parts[full].events.shrink_to_fit();
-        }
-        place
+        *held += bytes;
+        &mut self.parts[*part]
     }
 }

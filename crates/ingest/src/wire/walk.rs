@@ -11,8 +11,10 @@ pub(super) struct Malformed;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Content<'a> {
     Number(u64),
-    /// Eight bytes, or four.
-    Fixed,
+    /// Eight bytes.
+    Fixed64(u64),
+    /// Four bytes.
+    Fixed32,
     Bytes(&'a [u8]),
 }
 
@@ -61,12 +63,12 @@ impl<'a> Fields<'a> {
         let tag = varint::take(&mut self.rest)?;
         let content = match tag & 7 {
             0 => Content::Number(varint::take(&mut self.rest)?),
-            1 => self.skip(8).map(|_| Content::Fixed)?,
+            1 => Content::Fixed64(u64::from_le_bytes(self.skip(8)?.try_into().ok()?)),
             2 => {
                 let len = usize::try_from(varint::take(&mut self.rest)?).ok()?;
                 Content::Bytes(self.skip(len)?)
             }
-            5 => self.skip(4).map(|_| Content::Fixed)?,
+            5 => self.skip(4).map(|_| Content::Fixed32)?,
             // Groups are in none of these messages, and nothing else exists.
             _ => return None,
         };
@@ -94,7 +96,8 @@ mod tests {
             &[0x08, 0x96, 0x01, 0x12, 2, 7, 8],
             &[Ok((1, Content::Number(150))), Ok((2, Content::Bytes(&[7, 8])))],
         );
-        check(&[0x1d, 0, 0, 0, 0], &[Ok((3, Content::Fixed))]);
+        check(&[0x1d, 0, 0, 0, 0], &[Ok((3, Content::Fixed32))]);
+        check(&[0x19, 7, 0, 0, 0, 0, 0, 0, 1], &[Ok((3, Content::Fixed64(1 << 56 | 7)))]);
         check(&[0x12, 3, 7, 8], &[Err(Malformed)]);
         check(&[0x0b], &[Err(Malformed)]);
         check(&[0x08], &[Err(Malformed)]);

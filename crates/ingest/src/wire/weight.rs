@@ -5,7 +5,6 @@ use super::walk::{Content, Malformed, all, fields, packed_varints};
 use crate::model::Rejection;
 use crate::model::request::RequestEvent;
 use crate::model::{Gateway, Point};
-use gatelens_model::attribute;
 
 /// Messages within a record, a point or a resource: attributes, their values, events and links of spans.
 pub(super) const MAX_NESTED: usize = 2_000;
@@ -76,17 +75,11 @@ pub(super) fn passing_and_buckets(
     if buckets > MAX_BUCKETS {
         return Ok(Err(Rejection::TooManyBuckets));
     }
-    let mut nested = 0;
-    count(kind.message(), message, &mut nested, MAX_DEPTH)?;
+    let nested = nested(kind, message)?;
     if nested > MAX_NESTED {
         return Ok(Err(Rejection::TooLarge));
     }
-    // A text that grows is there twice for a moment, with room for as much again.
-    let headers = match kind {
-        Kind::Record | Kind::Span => message.len().min(HEADERS_BYTES) * HEADER_FACTOR * 3,
-        _ => 0,
-    };
-    let passing = message.len() + nested * NESTED_BYTES + buckets * PASSING_BUCKET_BYTES + headers;
+    let passing = message.len() + nested * NESTED_BYTES + buckets * PASSING_BUCKET_BYTES;
     Ok(Ok((passing, buckets * KEPT_BUCKET_BYTES)))
 }
 
@@ -99,28 +92,38 @@ pub(super) fn kept_point(kind: Kind, point: &[u8]) -> Result<usize, Malformed> {
     } else {
         7
     };
-    let texts = texts(point, attributes, |_| 1)?;
+    let texts = texts(point, attributes)?;
     Ok(size_of::<Point>() + PLACE_BYTES + texts)
 }
 
-/// Bytes that a record or a span takes until it is stored.
-pub(super) fn kept_request(kind: Kind, record: &[u8]) -> Result<usize, Malformed> {
-    let factor = |name: &[u8]| {
-        let headers = [attribute::REQUEST_HEADER, attribute::RESPONSE_HEADER];
-        if headers.iter().any(|prefix| name.starts_with(prefix.as_bytes())) { HEADER_FACTOR } else { 1 }
-    };
-    let texts = texts(record, if kind == Kind::Span { 9 } else { 6 }, factor)?;
-    Ok(size_of::<RequestEvent>() + LABELS_BYTES + texts)
+/// Bytes that a record or a span takes until it is stored, with all of its texts: see [`kept_attribute`].
+pub(super) fn kept_request(texts: usize) -> usize {
+    (size_of::<RequestEvent>() + LABELS_BYTES).saturating_add(texts)
+}
+
+/// Bytes that the text of an attribute takes until it is stored, where it can be kept.
+pub(super) fn kept_attribute(name: &[u8], attribute: &[u8], is_header: bool) -> usize {
+    if name.len() < SHORTEST_NAME {
+        return 0;
+    }
+    TEXT_BYTES + attribute.len() * if is_header { HEADER_FACTOR } else { 1 }
+}
+
+/// Bytes that reading a record or a span takes for a moment.
+pub(super) fn passing_request(message: &[u8], nested: usize) -> usize {
+    // A text that grows is there twice for a moment, with room for as much again.
+    let headers = message.len().min(HEADERS_BYTES) * HEADER_FACTOR * 3;
+    message.len() + nested * NESTED_BYTES + headers
 }
 
 /// Bytes that a resource takes until it is stored, as a sender with all its texts, and as the key by which the next
 /// resource of the same sender finds it.
 pub(super) fn kept_resource(resource: &[u8]) -> Result<usize, Malformed> {
-    Ok(2 * (size_of::<Gateway>() + 8 * TEXT_BYTES + texts(resource, 1, |_| 1)?) + 1024)
+    Ok(2 * (size_of::<Gateway>() + 8 * TEXT_BYTES + texts(resource, 1)?) + 1024)
 }
 
 /// The texts of attributes that can be kept.
-fn texts(message: &[u8], attributes: u64, factor: impl Fn(&[u8]) -> usize) -> Result<usize, Malformed> {
+fn texts(message: &[u8], attributes: u64) -> Result<usize, Malformed> {
     let mut bytes = 0usize;
     for attribute in all(message, attributes) {
         let attribute = attribute?;
@@ -128,9 +131,7 @@ fn texts(message: &[u8], attributes: u64, factor: impl Fn(&[u8]) -> usize) -> Re
         for found in all(attribute, 1) {
             name = found?;
         }
-        if name.len() >= SHORTEST_NAME {
-            bytes = bytes.saturating_add(TEXT_BYTES + attribute.len() * factor(name));
-        }
+        bytes = bytes.saturating_add(kept_attribute(name, attribute, false));
     }
     Ok(bytes)
 }
@@ -141,7 +142,7 @@ fn buckets(kind: Kind, point: &[u8]) -> Result<usize, Malformed> {
     for field in fields(point) {
         count += match (kind, field?) {
             (Kind::HistogramPoint, (6 | 7, Content::Bytes(packed))) => packed.len() / 8,
-            (Kind::HistogramPoint, (6 | 7, Content::Fixed)) => 1,
+            (Kind::HistogramPoint, (6 | 7, Content::Fixed64(_))) => 1,
             (Kind::ExponentialPoint, (8 | 9, Content::Bytes(buckets))) => exponential_buckets(buckets)?,
             _ => 0,
         };
@@ -216,26 +217,65 @@ fn messages(of: Message) -> &'static [(u64, Message)] {
     }
 }
 
+/// How many messages are within a record, a point or a resource.
+///
+/// # Errors
+/// For bytes that are not protobuf.
+pub(super) fn nested(kind: Kind, message: &[u8]) -> Result<usize, Malformed> {
+    let mut found = 0;
+    count(kind.message(), message, &mut found, MAX_DEPTH)?;
+    Ok(found)
+}
+
 /// Counts the messages within one another.
 fn count(of: Message, message: &[u8], found: &mut usize, depth: usize) -> Result<(), Malformed> {
     let depth = depth.checked_sub(1).ok_or(Malformed)?;
-    let known = messages(of);
     for field in fields(message) {
-        let (number, Content::Bytes(content)) = field? else { continue };
-        if let Some((_, of)) = known.iter().find(|(known, _)| *known == number) {
-            // The value of an attribute lies within it; all others are in lists.
-            let is_within = matches!(number, 2 | 5) && matches!(of, Message::AnyValue | Message::Array);
-            *found += usize::from(!is_within);
-            if !matches!(of, Message::Leaf) {
-                count(*of, content, found, depth)?;
-            }
+        if let (number, Content::Bytes(content)) = field? {
+            count_within(of, (number, content), found, depth)?;
         }
     }
     Ok(())
 }
 
+/// Counts what is in a field of a message.
+fn count_within(
+    of: Message,
+    (number, content): (u64, &[u8]),
+    found: &mut usize,
+    depth: usize,
+) -> Result<(), Malformed> {
+    let Some((_, of)) = messages(of).iter().find(|(known, _)| *known == number) else { return Ok(()) };
+    // The value of an attribute lies within it; all others are in lists.
+    let is_within = matches!(number, 2 | 5) && matches!(of, Message::AnyValue | Message::Array);
+    *found += usize::from(!is_within);
+    if matches!(of, Message::Leaf) { Ok(()) } else { count(*of, content, found, depth) }
+}
+
+/// Counts the messages in a field of a record or a span.
+///
+/// # Errors
+/// For bytes that are not protobuf.
+pub(super) fn count_field(
+    kind: Kind,
+    number: u64,
+    content: &[u8],
+    found: &mut usize,
+) -> Result<(), Malformed> {
+    count_within(kind.message(), (number, content), found, MAX_DEPTH - 1)
+}
+
+/// Counts the messages within the value of an attribute of a record or a span.
+///
+/// # Errors
+/// For bytes that are not protobuf.
+pub(super) fn count_value(value: &[u8], found: &mut usize) -> Result<(), Malformed> {
+    count(Message::AnyValue, value, found, MAX_DEPTH - 2)
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::record::Records;
     use super::*;
     use opentelemetry_proto::tonic::common::v1::{AnyValue, EntityRef, KeyValue};
     use opentelemetry_proto::tonic::logs::v1::LogRecord;
@@ -262,7 +302,9 @@ mod tests {
             let mut record =
                 LogRecord { attributes: vec![KeyValue::default(); attributes], ..Default::default() };
             record.severity_text = "x".repeat(bytes);
-            let found = passing(Kind::Record, &record.encode_to_vec()).unwrap();
+            let message = record.encode_to_vec();
+            let mut records = Records::new();
+            let found = records.read(Kind::Record, &message).unwrap();
             assert_eq!(found.is_ok(), fits, "{attributes} attributes, {bytes} bytes");
         };
         check(MAX_NESTED, 10, true);

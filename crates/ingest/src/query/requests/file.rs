@@ -217,7 +217,7 @@ fn describing(file: &Connection, query: &RequestsQuery) -> String {
 mod tests {
     use super::*;
     use crate::limits::Limits;
-    use crate::model::RequestEvent;
+    use crate::model::{Columns, RequestEvent};
     use rusqlite::params;
 
     /// Chunks of one request each, one per millisecond.
@@ -226,7 +226,7 @@ mod tests {
 
     fn events(times: &[i64]) -> Vec<u8> {
         let event = |time: &i64| RequestEvent { time: time * MILLISECOND, ..RequestEvent::default() };
-        chunk::encode(&times.iter().map(event).collect::<Vec<_>>()).unwrap()
+        chunk::encode(&Columns::of(&times.iter().map(event).collect::<Vec<_>>())).unwrap()
     }
 
     /// The times of all requests that a file gives out, where `meanwhile` changes it after the first look.

@@ -101,7 +101,10 @@ impl Search {
         self.terms.iter().filter(|term| !term.excludes).all(|term| match &term.test {
             Test::Errors(true) => errors > 0,
             Test::Number(Number::Status, ranges) => ranges.iter().any(|range| {
-                (range.start() / 100..=range.end() / 100).take(10).any(|class| classes >> class & 1 == 1)
+                (0..10).any(|class| {
+                    let codes = class * 100..=class * 100 + 99;
+                    classes >> class & 1 == 1 && range.start() <= codes.end() && codes.start() <= range.end()
+                })
             }),
             Test::Number(Number::Duration | Number::Upstream, ranges) => {
                 ranges.iter().any(|range| i64::try_from(*range.start()).is_ok_and(|least| least <= longest))

@@ -147,6 +147,10 @@ fn chunks_that_cannot_match_are_passed_over() {
     check("status>=500", (0, ok, 1), false);
     check("status>=200", (0, ok, 1), true);
     check("-status:2xx", (0, ok, 1), true);
+    check("status<0", (0, ok, 1), false);
+    check("status<201", (0, ok, 1), true);
+    check("status>999", (0, ok | server_error, 1), false);
+    check("status:0", (1, 1, 1), true);
     check("errors:true", (0, ok, 1), false);
     check("duration>1s", (0, ok, 1_000_000_000), false);
     check("duration>=1s", (0, ok, 1_000_000_000), true);

@@ -1,0 +1,145 @@
+//! What the ingest takes for a request of the log: `make bench-ingest`. It prints tables in Markdown.
+//!
+//! The exports are those of the filter's own code for the traffic of a shop. They are sent over HTTP in the names of many
+//! gateways to `gatelens serve`, a process of its own whose processor time and files are read, and to another collector that drops
+//! them after decoding.
+
+mod batches;
+mod replay;
+
+use batches::Batch;
+use clap::Parser;
+use gatelens_testkit::process::{Group, Process};
+use gatelens_testkit::{Error, Ingest, Result};
+use replay::Seen;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+#[derive(Parser)]
+struct Options {
+    /// Gateways in whose names the exports are sent.
+    #[arg(long, env, default_value_t = 100)]
+    gateways: usize,
+    /// Requests a second of each gateway.
+    #[arg(long, env, default_value_t = 1_000)]
+    rate: u64,
+    /// Seconds of traffic that arrive in time.
+    #[arg(long, env, default_value_t = 20)]
+    seconds: u64,
+    /// Connections that send at full speed.
+    #[arg(long, env, default_value_t = 4)]
+    senders: usize,
+    /// The program of the collector `rotel`.
+    #[arg(long, env)]
+    rotel: Option<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let seconds = Duration::from_secs(options.seconds);
+    let all = batches::of_a_gateway(options.rate, seconds);
+    let logs: Vec<&Batch> = all.iter().filter(|batch| batch.is_log()).collect();
+    let requests: u64 = logs.iter().map(|batch| batch.requests).sum();
+    let bytes: usize = logs.iter().map(|batch| batch.body.len()).sum();
+    println!(
+        "{} batches of {} requests on average, {} bytes a request on the wire\n",
+        logs.len(),
+        requests / logs.len().max(1) as u64,
+        bytes as u64 / requests.max(1)
+    );
+    println!(
+        "| receiver | requests a second | CPU a request | disk a request | acknowledged p50 | p99 | refused |"
+    );
+    println!("|---|---|---|---|---|---|---|");
+    // A tenth of the gateways is enough, because all wait for the writer alike.
+    let gateways = (options.gateways / 10).max(1);
+    let (seen, cpu, disk) =
+        with_ingest(|address| replay::at_full_speed(address, &logs, gateways, options.senders))?;
+    print("gatelens, log", &seen, cpu, Some(disk));
+    if let Some(rotel) = &options.rotel {
+        let (seen, cpu) =
+            with_rotel(rotel, |address| replay::at_full_speed(address, &logs, gateways, options.senders))?;
+        print("rotel, log, dropped after decoding", &seen, cpu, None);
+    }
+    let every: Vec<&Batch> = all.iter().collect();
+    let senders = options.gateways.clamp(1, 64);
+    let (seen, cpu, disk) =
+        with_ingest(|address| replay::in_time(address, &every, options.gateways, senders))?;
+    let name =
+        format!("gatelens, log and counters of {} gateways × {} a second", options.gateways, options.rate);
+    print(&name, &seen, cpu, Some(disk));
+    Ok(())
+}
+
+fn print(receiver: &str, seen: &Seen, cpu: Duration, disk: Option<u64>) {
+    let requests = seen.requests.max(1) as f64;
+    let disk = disk.map_or("–".to_owned(), |bytes| format!("{:.1} B", bytes as f64 / requests));
+    let milliseconds = |share| format!("{:.1} ms", seen.within(share).as_secs_f64() * 1e3);
+    println!(
+        "| {receiver} | {:.0} | {:.2} µs | {disk} | {} | {} | {} of {} |",
+        seen.rate(),
+        cpu.as_secs_f64() * 1e6 / requests,
+        milliseconds(0.5),
+        milliseconds(0.99),
+        seen.refused,
+        seen.batches
+    );
+}
+
+/// Replays against a new service; its processor time, and the bytes of its log.
+fn with_ingest(replay: impl FnOnce(SocketAddr) -> Seen) -> Result<(Seen, Duration, u64)> {
+    let mut ingest = Ingest::start()?;
+    let pid = ingest.process().pid();
+    let before = processor_time(pid)?;
+    let seen = replay(ingest.address());
+    let cpu = processor_time(pid)?.saturating_sub(before);
+    ingest.stop()?;
+    let disk = log_bytes(ingest.data())?;
+    Ok((seen, cpu, disk))
+}
+
+/// Bytes of the files of the request log.
+fn log_bytes(data: &Path) -> Result<u64> {
+    let files = std::fs::read_dir(data).map_err(Error::file(data))?;
+    let files = files.filter_map(|file| file.ok());
+    let logs = files.filter(|file| file.file_name().to_string_lossy().starts_with("requests-"));
+    Ok(logs.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum())
+}
+
+/// Replays against the collector; its processor time.
+fn with_rotel(program: &Path, replay: impl FnOnce(SocketAddr) -> Seen) -> Result<(Seen, Duration)> {
+    let (http, grpc) = (free_address()?, free_address()?);
+    let directory = std::env::temp_dir();
+    let log = directory.join(format!("rotel-{}.log", std::process::id()));
+    let mut command = Command::new(program);
+    command
+        .arg("start")
+        .args(["--otlp-http-endpoint", &http.to_string(), "--otlp-grpc-endpoint", &grpc.to_string()])
+        .args(["--exporter", "blackhole"]);
+    let mut rotel = Process::spawn("rotel", command, &log, Group::Shared)?;
+    rotel.wait_until("rotel to listen", |_| Ok(TcpStream::connect(http).ok().map(drop)))?;
+    let before = processor_time(rotel.pid())?;
+    let seen = replay(http);
+    let cpu = processor_time(rotel.pid())?.saturating_sub(before);
+    rotel.kill()?;
+    // What it printed is of no use any more.
+    let _ = std::fs::remove_file(&log);
+    Ok((seen, cpu))
+}
+
+/// Processor time of a process so far, that of threads which have ended included; in steps of 10 ms.
+fn processor_time(pid: u32) -> Result<Duration> {
+    let path = PathBuf::from(format!("/proc/{pid}/stat"));
+    let stat = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
+    let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
+    let ticks =
+        fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap_or_default());
+    Ok(Duration::from_millis(10 * ticks.sum::<u64>()))
+}
+
+fn free_address() -> Result<SocketAddr> {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
+    bound.map_err(|error| Error::Unexpected(format!("no port is free: {error}")))
+}
