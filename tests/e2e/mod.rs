@@ -1,3 +1,4 @@
+mod budgets;
 mod captured;
 mod cardinality;
 mod chaos;

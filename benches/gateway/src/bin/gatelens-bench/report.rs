@@ -70,7 +70,8 @@ impl Report {
              CPU time of the whole Envoy process per request, ticks and exports included. Each variant is an Envoy of its own\n\
              with one worker. The variants take turns within each round, so that a machine that gets slower does so for all.\n\
              In brackets: the interval that holds the figure with 95 % confidence (bootstrap over the rounds). A `~` marks a\n\
-             ratio whose interval is wider than ±{:.0} % of it, and `(…)` a figure of too few rounds for one. Compare ratios: the microseconds are those of one machine.\n\
+             ratio whose interval is wider than ±{:.0} % of it, and `(…)` a figure of too few rounds for an interval. Compare\n\
+             ratios: the microseconds are those of one machine.\n\
              `÷ no-op filter` divides by what the SDK's empty Wasm filter adds, which is the least that a filter with all\n\
              callbacks can cost.\n\n\
              `make benchmarks` repeats all of this in about 20 minutes. It needs two CPUs that do nothing else, `h2load` and\n\

@@ -34,7 +34,7 @@ const BODY_BYTES: usize = 6_500;
 const PATHS: [usize; 4] = [0, 5, 64, 256];
 
 fn main() {
-    let turns = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(25);
+    let turns = std::env::args().nth(1).and_then(|count| count.parse().ok()).unwrap_or(15);
     println!(
         "{:<34}{:>10}{:>24}{:>9}{:>13}{:>12}{:>13}{:>26}{:>18}",
         "grows",
