@@ -112,6 +112,7 @@ fn send(address: SocketAddr, orders: &[Order<'_>], senders: usize) -> Seen {
 fn request(order: &Order<'_>) -> Request {
     let headers = order.batch.headers.iter().filter(|(name, _)| name != "content-length");
     let request = Request::post(&order.batch.path, order.batch.body.clone())
+        .host("localhost")
         .header("x-gatelens-instance", format!("edge-{}", order.gateway));
     headers.fold(request, |request, (name, value)| request.header(name, value))
 }
