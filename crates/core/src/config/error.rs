@@ -86,7 +86,25 @@ impl ConfigError {
         if !error.is_data() {
             return Self::from_json(error);
         }
-        let mut steps = locate::steps_to(text, error.line(), error.column());
+        Self::at(text, error, locate::steps_to(text, error.line(), error.column()))
+    }
+
+    /// The same, where the types of the values refuse values, too: serde_json then knows only where their object or
+    /// array ends.
+    pub(super) fn from_path(text: &str, error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
+        let inner = error.inner();
+        if !inner.is_data() {
+            return Self::from_json(inner);
+        }
+        let steps = error.path().iter().filter_map(|segment| match segment {
+            serde_path_to_error::Segment::Seq { index } => Some(Step::Index(*index)),
+            serde_path_to_error::Segment::Map { key } => Some(Step::Key(key.clone())),
+            _ => None,
+        });
+        Self::at(text, inner, steps.collect())
+    }
+
+    fn at(text: &str, error: &serde_json::Error, mut steps: Vec<Step>) -> Self {
         let mut message = without_position(&error.to_string()).to_owned();
         if let Some((unknown, known)) = names_of(&message, "unknown field ") {
             if steps.last() != Some(&Step::Key(unknown.clone())) {
