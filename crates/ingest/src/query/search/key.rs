@@ -9,8 +9,10 @@ use crate::query::glob::Glob;
 use crate::query::requests::Sender;
 use crate::store::bloom::{Column, Key as BloomKey};
 use data_encoding::HEXLOWER;
+use gatelens_core::outcome::Method;
 use gatelens_model::{grpc, value};
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 /// What a key is about.
@@ -93,10 +95,6 @@ pub(super) const KEYS: [(&str, Key); 31] = [
 /// Longer keys are not compared with known ones.
 const MAX_COMPARED_BYTES: usize = 64;
 
-/// Methods that a word in capital letters means.
-const METHODS: [&str; 10] =
-    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
-
 /// Reads a term.
 ///
 /// # Errors
@@ -144,13 +142,19 @@ pub(super) fn read(term: &Written) -> Result<Test, SearchError> {
 fn word(term: &Written) -> Test {
     let Some(value) = term.values.first() else { return Test::Word(Pattern::contains("")) };
     let Value { text, stars, .. } = value;
-    if METHODS.contains(&text.as_str()) {
+    // Methods are in capital letters.
+    if Method::new(text.as_bytes()) != Method::OTHER {
         return Test::Text(Text::Dimension(Dimension::Method), vec![Pattern::Is(text.clone())]);
     }
     if *stars {
         return Test::Word(Pattern::Glob(Glob::new(text)));
     }
-    if is_id(text) { Test::Id(text.to_ascii_lowercase()) } else { Test::Word(Pattern::contains(text)) }
+    if is_id(text) { Test::Id(written_forms(text)) } else { Test::Word(Pattern::contains(text)) }
+}
+
+/// An ID as it is written, in small and in capital letters: its sender may write it in another way than a tool that shows it.
+fn written_forms(id: &str) -> BTreeSet<String> {
+    BTreeSet::from([id.to_owned(), id.to_ascii_lowercase(), id.to_ascii_uppercase()])
 }
 
 /// Whether a word has the form of a UUID or of a trace ID, so that a part of a text is not meant.

@@ -18,7 +18,7 @@ use crate::store::bloom::{AnyOf, Column, Key};
 use data_encoding::HEXLOWER;
 use key::{Message, Number, Text};
 use pattern::Pattern;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 /// A search for requests; without terms it takes all.
@@ -46,8 +46,9 @@ enum Test {
     Body(&'static [Message], Vec<Pattern>),
     /// In the path or one of the names of a request: ids of the request, of its trace and of its consumer.
     Word(Pattern),
-    /// A word in the form of a UUID or a trace ID: one of these names, or a whole word of the path.
-    Id(String),
+    /// A word in the form of a UUID or a trace ID, in each way in which it may be written: one of these names, or a whole word
+    /// of the path.
+    Id(BTreeSet<String>),
 }
 
 /// A search that cannot be understood.
@@ -156,11 +157,11 @@ impl Test {
                 texts.into_iter().flatten().any(|text| pattern.takes(text))
                     || (pattern.can_be_hex() && pattern.takes(&HEXLOWER.encode(&event.trace_id)))
             }
-            Self::Id(id) => {
-                event.request_id.as_deref() == Some(id)
-                    || event.consumer == *id
-                    || path_words(event.path.as_deref().unwrap_or_default()).any(|word| word == id)
-                    || HEXLOWER.encode(&event.trace_id) == *id
+            Self::Id(forms) => {
+                event.request_id.as_ref().is_some_and(|id| forms.contains(id))
+                    || forms.contains(&event.consumer)
+                    || path_words(event.path.as_deref().unwrap_or_default()).any(|word| forms.contains(word))
+                    || forms.contains(&HEXLOWER.encode(&event.trace_id))
             }
         }
     }
@@ -178,15 +179,12 @@ impl Test {
                 };
                 ranges.iter().map(exact).collect::<Option<_>>()?
             }
-            Self::Id(id) => {
-                let trace = HEXLOWER.decode(id.as_bytes()).ok().map(|bytes| Key::of(Column::TraceId, &bytes));
+            Self::Id(forms) => {
+                let traces = forms.iter().find_map(|id| HEXLOWER.decode(id.as_bytes()).ok());
+                let traces = traces.map(|bytes| Key::of(Column::TraceId, &bytes));
                 let columns = [Column::RequestId, Column::Consumer, Column::PathWord];
-                columns
-                    .map(|column| Key::of_text(column, id))
-                    .into_iter()
-                    .chain(trace)
-                    .map(|key| vec![key])
-                    .collect()
+                let texts = forms.iter().flat_map(|id| columns.map(|column| Key::of_text(column, id)));
+                texts.chain(traces).map(|key| vec![key]).collect()
             }
             _ => return None,
         };

@@ -115,6 +115,22 @@ fn a_request_must_match_all_terms_and_any_value_of_each() {
 }
 
 #[test]
+fn an_id_is_found_whether_it_is_written_in_small_or_in_capital_letters() {
+    const SMALL: &str = "5f0c6fb1-7a80-4a1c-9a50-0f2f3f3e7b11";
+    let capital = SMALL.to_ascii_uppercase();
+    let mixed = SMALL.replace('f', "F");
+    let with_id = |id: &str| RequestEvent { request_id: Some(id.to_owned()), ..event() };
+    for (stored, asked) in
+        [(SMALL, &*capital), (&*capital, SMALL), (&*capital, &*capital), (&*mixed, &*mixed), (SMALL, &*mixed)]
+    {
+        let search = Search::parse(asked).unwrap();
+        assert!(search.takes(&with_id(stored), &sender()), "{asked} of {stored}");
+        let key = Key::of_text(Column::RequestId, stored);
+        assert!(search.keys().iter().all(|any| any.contains(&vec![key])), "a filter must not hide {stored}");
+    }
+}
+
+#[test]
 fn a_mistake_is_named_with_its_place_and_what_was_probably_meant() {
     let check = |search: &str, column: usize, expected: &str| {
         let error = Search::parse(search).unwrap_err();
