@@ -91,10 +91,9 @@ fn print(receiver: &str, seen: &Seen, cpu: Duration, disk: Option<u64>) {
 /// Replays against a new service; its processor time, and the bytes of its log.
 fn with_ingest(replay: impl FnOnce(SocketAddr) -> Seen) -> Result<(Seen, Duration, u64)> {
     let mut ingest = Ingest::start()?;
-    let pid = ingest.process().pid();
-    let before = processor_time(pid)?;
+    let before = ingest.process().cpu_time()?;
     let seen = replay(ingest.address());
-    let cpu = processor_time(pid)?.saturating_sub(before);
+    let cpu = ingest.process().cpu_time()?.saturating_sub(before);
     ingest.stop()?;
     let disk = log_bytes(ingest.data())?;
     Ok((seen, cpu, disk))
@@ -120,23 +119,13 @@ fn with_rotel(program: &Path, replay: impl FnOnce(SocketAddr) -> Seen) -> Result
         .args(["--exporter", "blackhole"]);
     let mut rotel = Process::spawn("rotel", command, &log, Group::Shared)?;
     rotel.wait_until("rotel to listen", |_| Ok(TcpStream::connect(http).ok().map(drop)))?;
-    let before = processor_time(rotel.pid())?;
+    let before = rotel.cpu_time()?;
     let seen = replay(http);
-    let cpu = processor_time(rotel.pid())?.saturating_sub(before);
+    let cpu = rotel.cpu_time()?.saturating_sub(before);
     rotel.kill()?;
     // What it printed is of no use any more.
     let _ = std::fs::remove_file(&log);
     Ok((seen, cpu))
-}
-
-/// Processor time of a process so far, that of threads which have ended included; in steps of 10 ms.
-fn processor_time(pid: u32) -> Result<Duration> {
-    let path = PathBuf::from(format!("/proc/{pid}/stat"));
-    let stat = std::fs::read_to_string(&path).map_err(Error::file(&path))?;
-    let fields = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-    let ticks =
-        fields.split_whitespace().skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap_or_default());
-    Ok(Duration::from_millis(10 * ticks.sum::<u64>()))
 }
 
 fn free_address() -> Result<SocketAddr> {

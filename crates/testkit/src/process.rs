@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal;
 pub use nix::sys::signal::Signal;
+use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
 use crate::{Error, Result, wait};
@@ -159,19 +160,15 @@ impl Process {
         self.signal(Signal::SIGCONT)
     }
 
-    /// CPU time of all its threads so far, user and system.
+    /// CPU time of all its threads so far, user and system, that of threads which have ended included.
     ///
     /// # Errors
-    /// [`Error::File`] where there is no /proc; [`Error::Unexpected`].
+    /// [`Error::Unexpected`] when the process has ended.
     pub fn cpu_time(&self) -> Result<Duration> {
-        let mut sum = 0;
-        for thread in self.threads()? {
-            let path = format!("/proc/{}/task/{thread}/schedstat", self.pid());
-            let text = fs::read_to_string(&path).map_err(Error::file(&path))?;
-            let nanoseconds = text.split(' ').next().and_then(|first| first.parse::<u64>().ok());
-            sum += nanoseconds.ok_or_else(|| Error::Unexpected(format!("{path}: {text}")))?;
-        }
-        Ok(Duration::from_nanos(sum))
+        let clock = clock_getcpuclockid(Pid::from_raw(self.pid().cast_signed()));
+        let time = clock.and_then(clock_gettime);
+        let unread = |error| Error::Unexpected(format!("the CPU time of process {}: {error}", self.pid()));
+        time.map(Duration::from).map_err(unread)
     }
 
     /// Resident memory in bytes.
