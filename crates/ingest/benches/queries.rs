@@ -6,10 +6,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a benchmark may fail")]
 
+mod random;
 #[path = "../tests/support/mod.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod support;
 
+use crate::random::Random;
 use crate::support::Service;
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, export_logs, int, made, record, text};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
@@ -271,18 +273,7 @@ fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().filter(|text| !text.is_empty()).map_or(default, |text| text.parse().unwrap())
 }
 
-/// A generator that gives the same numbers each time.
-struct Random(u64);
-
 impl Random {
-    /// SplitMix64, because identifiers of real traces do not compress.
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
     /// A place below `count`, of which the first are the most frequent: the last of 20 has one in 40.
     fn skewed(&mut self, count: usize) -> usize {
         let unit = (self.next() >> 11) as f64 / (1u64 << 53) as f64;

@@ -5,10 +5,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement may fail")]
 
+mod random;
 #[path = "../tests/support/mod.rs"]
 #[allow(dead_code, reason = "the tests use the rest")]
 mod support;
 
+use crate::random::Random;
 use crate::support::Service;
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, SECOND, export_logs, made, record, text};
 use prost::Message;
@@ -66,18 +68,7 @@ enum Text {
     Noise,
 }
 
-/// A generator that gives the same numbers each time.
-struct Random(u64);
-
 impl Random {
-    /// SplitMix64, because identifiers of real traces do not compress.
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
     fn body(&mut self, bytes: usize, kind: Text) -> String {
         let mut body = String::from("{\"items\":[");
         while body.len() < bytes {
