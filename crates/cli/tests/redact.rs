@@ -137,7 +137,7 @@ fn the_configuration_may_be_in_the_yaml_of_a_gateway() {
         status == 1 && err.contains("CONFIG:15:5: error: this configuration differs from the one at 6:5"),
         "{err}"
     );
-    // A filter and a logger that have the same one are no reason to ask.
+    // A filter and a logger usually have the same one.
     let twice = format!("{0}---\n{0}", plugin("$.total"));
     assert_eq!(redact(&twice, body, &[]).0, 0);
 }

@@ -4,7 +4,7 @@ use super::settings::MAX_RECEIVERS;
 use std::collections::HashMap;
 use tokio::task::{Id, JoinSet};
 
-/// Attempts at a time. There are no more receivers, so that those that do not answer take no place from others.
+/// Attempts at a time: one for each receiver, so that those that do not answer take no place from others.
 const MAX_ATTEMPTS: usize = MAX_RECEIVERS;
 
 /// The attempts under way, each on a thread that may block.

@@ -230,7 +230,7 @@ pub(crate) fn modules(bench: &Bench<'_>, requests: usize) -> Result<String> {
     ];
     let mut gateways = start(bench, variants)?;
     let load = Load::get("direct response", "/direct/items/", requests);
-    // No no-op filter is measured here, so there is no ratio to wait for.
+    // The no-op filter is not measured here, so no ratio decides when the rounds end.
     let fixed = Bench { most_rounds: bench.rounds, ..*bench };
     let costs = measure(&fixed, &mut gateways, &[load])?;
     let names = names(&gateways);
