@@ -35,7 +35,8 @@ pub use auth::{
     AccessConfig, AccessError, NewToken, OidcConfig, OidcError, OidcRoles, Role, TokenOwner, user_line,
 };
 pub use http::{
-    Cidr, Config, HostName, Network, NotACidr, NotAHostName, Server, StartError, TlsError, TlsFiles,
+    Cidr, Config, HostName, Network, NotACidr, NotAHostName, NotATraceLink, Server, StartError, TlsError,
+    TlsFiles, TraceLink,
 };
 pub use limits::Limits;
 pub use model::request::columns as request_columns;
