@@ -463,7 +463,12 @@ mod tests {
         check(r#"{"keep_minutes": "3"}"#, "keep_minutes", 2, &["a whole number of days"]);
         check(r#"{"listen": "here"}"#, "listen", 2, &["invalid socket address syntax"]);
         check(r#"{"host": ["a", "http://b"]}"#, "host[1]", 16, &["expected the name of a host"]);
-        check(r#"{"trace_link": ["Jaeger=ftp://x/{trace_id}"]}"#, "trace_link[0]", 17, &["http:// or https://"]);
+        check(
+            r#"{"trace_link": ["Jaeger=ftp://x/{trace_id}"]}"#,
+            "trace_link[0]",
+            17,
+            &["http:// or https://"],
+        );
         check(r#"{"log_format": "jsn"}"#, "log_format", 2, &["did you mean `json`?"]);
         assert_eq!(Options::parse("{}").unwrap(), Options::default());
         assert_eq!(Options::parse(r#"{"data": null}"#).unwrap(), Options::default());

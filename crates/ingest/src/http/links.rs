@@ -27,7 +27,9 @@ pub struct TraceLink {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotATraceLink {
     /// It has no name before the address.
-    #[error("expected NAME=URL with a name of 1 to 32 characters, such as Jaeger=https://jaeger.example.com/trace/{TRACE_ID}")]
+    #[error(
+        "expected NAME=URL with a name of 1 to 32 characters, such as Jaeger=https://jaeger.example.com/trace/{TRACE_ID}"
+    )]
     Name,
     /// A page may only lead to other pages.
     #[error("expected an address that begins with http:// or https:// and names a host")]
@@ -49,7 +51,9 @@ impl FromStr for TraceLink {
         }
         let Some((before, after)) = url.split_once(TRACE_ID) else { return Err(NotATraceLink::NoTraceId) };
         // Braces are no part of a URI, so the address is read as the page will make it.
-        let uri: Uri = format!("{before}0{}", after.replace(TRACE_ID, "0")).parse().map_err(|_| NotATraceLink::Address)?;
+        let uri: Uri = format!("{before}0{}", after.replace(TRACE_ID, "0"))
+            .parse()
+            .map_err(|_| NotATraceLink::Address)?;
         let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
         // An ID in the host would lead to other hosts.
         let has_host = uri.host().is_some_and(|host| before.contains(host));
@@ -69,7 +73,10 @@ impl TryFrom<String> for TraceLink {
 }
 
 /// The links of the configuration.
-pub(super) async fn links(extract::State(state): extract::State<Arc<State>>, RawQuery(query): RawQuery) -> Response {
+pub(super) async fn links(
+    extract::State(state): extract::State<Arc<State>>,
+    RawQuery(query): RawQuery,
+) -> Response {
     #[derive(Serialize)]
     struct Links<'a> {
         trace: &'a [TraceLink],
@@ -86,7 +93,8 @@ mod tests {
 
     #[test]
     fn a_link_leads_to_one_host_and_has_the_id() {
-        let link: TraceLink = "Jaeger = https://jaeger.example.com/trace/{trace_id}?uiFind=1".parse().unwrap();
+        let link: TraceLink =
+            "Jaeger = https://jaeger.example.com/trace/{trace_id}?uiFind=1".parse().unwrap();
         assert_eq!(link.name, "Jaeger");
         assert_eq!(link.url, "https://jaeger.example.com/trace/{trace_id}?uiFind=1");
         // Grafana has JSON in the query.
