@@ -6,7 +6,7 @@ use super::filter::{self, Filter};
 use super::params::Params;
 use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
-use super::rollup::{Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
+use super::rollup::{Beside, Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::ConsumerLabel;
@@ -138,12 +138,17 @@ impl SummaryQuery {
         let range = self.range.widened_before(since, HALF_HOUR_SECONDS);
         let known = Known::of(&snapshot, range, &groups)?;
         let parts = Part::cover(known.range);
+        let beside = Beside::default();
         let mut skip = self.skip;
         let mut is_more = false;
         if groups.all.len() > limits.groups || groups.may_grow() {
             let mut requests = Vec::new();
             for part in &parts {
-                Rollup::new(&snapshot, part.table).count((part.from, part.to), &mut groups, &mut requests)?;
+                Rollup::new(&snapshot, part.table, &beside).count(
+                    (part.from, part.to),
+                    &mut groups,
+                    &mut requests,
+                )?;
             }
             let ranked = ranked(requests.into_iter());
             let page: Vec<usize> = ranked.iter().copied().skip(skip).take(self.limit).collect();
@@ -153,7 +158,7 @@ impl SummaryQuery {
         }
         let mut sums = vec![None; groups.all.len()];
         for part in &parts {
-            Rollup::new(&snapshot, part.table).add((part.from, part.to), &mut groups, &mut sums)?;
+            Rollup::new(&snapshot, part.table, &beside).add((part.from, part.to), &mut groups, &mut sums)?;
         }
         let ranked = ranked(sums.iter().map(|sums: &Option<Sums>| sums.as_ref().map(|sums| sums.requests)));
         let page: Vec<usize> = ranked.iter().copied().skip(skip).take(self.limit).collect();
@@ -238,7 +243,8 @@ impl TimeseriesQuery {
             );
             return Err(QueryError::TooMuch { field: "step", message });
         }
-        let rollup = Rollup::new(&snapshot, Table::for_step(minutes));
+        let beside = Beside::default();
+        let rollup = Rollup::new(&snapshot, Table::for_step(minutes), &beside);
         let mut points = Vec::new();
         // Step by step, so that no more than the sketches of one step are in memory.
         let mut sums = vec![None; groups.all.len()];
