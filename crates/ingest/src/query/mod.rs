@@ -4,6 +4,7 @@
 
 mod account;
 mod audit;
+mod compare;
 mod consumers;
 mod counts;
 mod cursor;
@@ -12,6 +13,7 @@ mod filter;
 mod gateways;
 mod glob;
 mod labels;
+mod latencies;
 pub(crate) mod params;
 mod patterns;
 mod quantiles;
@@ -28,6 +30,7 @@ pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use dimension::Dimension;
 pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
+pub(crate) use latencies::{Latencies, LatenciesQuery};
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
 pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
@@ -51,6 +54,8 @@ pub(crate) trait Store: Send + Sync {
     fn summary(&self, query: &SummaryQuery) -> Result<Summary, QueryError>;
     /// Counts by group and time.
     fn timeseries(&self, query: &TimeseriesQuery) -> Result<Timeseries, QueryError>;
+    /// The distribution of durations over time.
+    fn latencies(&self, query: &LatenciesQuery) -> Result<Latencies, QueryError>;
     /// A page of the request log.
     fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, QueryError>;
     /// The gateways that report.
@@ -75,6 +80,7 @@ pub(crate) trait Store: Send + Sync {
 pub(crate) enum Question {
     Summary(SummaryQuery),
     Timeseries(TimeseriesQuery),
+    Latencies(LatenciesQuery),
     Requests(Box<RequestsQuery>),
     Gateways(GatewaysQuery),
     Consumers(ConsumersQuery),
@@ -88,6 +94,7 @@ pub(crate) enum Question {
 pub(crate) enum Answer {
     Summary(Summary),
     Timeseries(Timeseries),
+    Latencies(Latencies),
     Requests(RequestsPage),
     Gateways(Gateways),
     Consumers(Consumers),
@@ -100,6 +107,7 @@ pub(crate) enum Answer {
 pub(crate) enum Kind {
     Summary,
     Timeseries,
+    Latencies,
     Requests,
     Gateways,
     Consumers,
@@ -108,9 +116,10 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Summary,
         Self::Timeseries,
+        Self::Latencies,
         Self::Requests,
         Self::Gateways,
         Self::Consumers,
@@ -123,6 +132,7 @@ impl Kind {
         match self {
             Self::Summary => "summary",
             Self::Timeseries => "timeseries",
+            Self::Latencies => "latencies",
             Self::Requests => "requests",
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
@@ -153,6 +163,7 @@ impl Question {
         Ok(match kind {
             Kind::Summary => Self::Summary(SummaryQuery::parse(query, now, limits)?),
             Kind::Timeseries => Self::Timeseries(TimeseriesQuery::parse(query, now, limits)?),
+            Kind::Latencies => Self::Latencies(LatenciesQuery::parse(query, now)?),
             Kind::Requests => Self::Requests(Box::new(RequestsQuery::parse(query, now, limits)?)),
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now, limits)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
@@ -185,6 +196,7 @@ impl Question {
         Ok(match self {
             Self::Summary(query) => Answer::Summary(store.summary(query)?),
             Self::Timeseries(query) => Answer::Timeseries(store.timeseries(query)?),
+            Self::Latencies(query) => Answer::Latencies(store.latencies(query)?),
             Self::Requests(query) => Answer::Requests(store.requests(query)?),
             Self::Gateways(query) => Answer::Gateways(store.gateways(query)?),
             Self::Consumers(query) => Answer::Consumers(store.consumers(query)?),
@@ -212,6 +224,10 @@ impl Store for Files {
     }
 
     fn timeseries(&self, query: &TimeseriesQuery) -> Result<Timeseries, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn latencies(&self, query: &LatenciesQuery) -> Result<Latencies, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 
