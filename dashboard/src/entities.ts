@@ -22,6 +22,8 @@ export interface Entity {
   trend: number[] | undefined;
   /** Starts of the first and the last step with a request, Unix seconds. */
   active: { first: number; last: number } | undefined;
+  /** Requests in the previous period; `undefined` until known. */
+  was: number | undefined;
   /** `new`: no requests in the previous period. `inactive`: no requests in this one. */
   news: 'new' | 'inactive' | undefined;
   /** The same in the stretch before, where the view compares. */
@@ -67,7 +69,7 @@ export function useEntities(props: ViewProps, keys: Dimension[]): Entities {
       filters.status === undefined ? clients && (clients.has(key) ? pick(clients.get(key) ?? row) : none) : isClient(filters) ? row.requests : 0;
     const trends = trend.data && trendsOf(trend.data.points, slotsOfResponse(trend.data), keyOf);
     // One that is not on a page may have had requests all the same.
-    const known = before.data && before.data.next === undefined && new Set(before.data.rows.map(keyOf));
+    const known = before.data && before.data.next === undefined ? new Map(before.data.rows.map((row) => [keyOf(row), row.requests])) : undefined;
     const none = client.data?.next === undefined ? 0 : undefined;
     const total = now.data.rows.reduce((sum, row) => sum + row.requests, 0);
     const hasBefore = now.data.rows.some((row) => (row.before?.requests ?? 0) > 0);
@@ -81,6 +83,7 @@ export function useEntities(props: ViewProps, keys: Dimension[]): Entities {
         client: clientsOf(key, row, ({ requests }) => requests),
         trend: trends?.get(key)?.trend,
         active: trends?.get(key)?.active,
+        was: row.before ? row.before.requests : known && (known.get(key) ?? 0),
         // Without any data on the previous period, nothing counts as new.
         news: row.before ? newsOf(row, row.before, hasBefore) : known && known.size > 0 && !known.has(key) ? 'new' : undefined,
         ...(row.before && { before: { ...NOTHING, key, row: row.before, client: clientsOf(key, row.before, ({ before }) => before?.requests) } }),
@@ -88,14 +91,14 @@ export function useEntities(props: ViewProps, keys: Dimension[]): Entities {
     });
     const keysNow = new Set(present.map(({ key }) => key));
     const inactive = now.data.next !== undefined || now.data.compared_with ? [] : (before.data?.rows ?? []).filter((row) => !keysNow.has(keyOf(row)));
-    return [...present, ...inactive.map((row): Entity => ({ ...NOTHING, key: keyOf(row), row: silent(row, keys), client: 0, news: 'inactive' }))];
+    return [...present, ...inactive.map((row): Entity => ({ ...NOTHING, key: keyOf(row), row: silent(row, keys), client: 0, was: row.requests, news: 'inactive' }))];
   }, [now.data, before.data, client.data, trend.data, filters, keys]);
 
   const onMore = more && limit < MOST ? () => setLimit(MOST) : undefined;
   return { all, more, onMore, step: step ?? period.step, outdated: now.outdated, queries: [now, before, client, trend], needed: [now] };
 }
 
-const NOTHING = { share: 0, trend: undefined, active: undefined, news: undefined };
+const NOTHING = { share: 0, trend: undefined, active: undefined, was: undefined, news: undefined };
 
 function newsOf(now: Row, before: Row, hasBefore: boolean): Entity['news'] {
   if (now.requests === 0) return 'inactive';

@@ -148,6 +148,10 @@ pub(crate) enum Question {
     Gateways,
     /// The consumers, with their names and groups.
     Consumers,
+    /// The directory of consumers: names, groups and notes that people wrote.
+    Directory,
+    /// When services began to run other versions and gateways other configurations; of all times without --from.
+    Releases,
     /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
     Alerts,
 }
@@ -168,6 +172,8 @@ impl Question {
             Self::Requests => "requests",
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
+            Self::Directory => "directory",
+            Self::Releases => "releases",
             Self::Alerts => "alerts",
         }
     }
@@ -177,7 +183,7 @@ impl Question {
         match self {
             Self::Timeseries | Self::Alerts => None,
             Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
-            Self::Requests | Self::Consumers => Some(DEFAULT_LIMIT),
+            Self::Requests | Self::Consumers | Self::Directory | Self::Releases => Some(DEFAULT_LIMIT),
         }
     }
 
@@ -186,7 +192,12 @@ impl Question {
         match self {
             Self::Timeseries => "points",
             Self::Alerts => "alerts",
-            Self::Summary | Self::Requests | Self::Gateways | Self::Consumers => "rows",
+            Self::Summary
+            | Self::Requests
+            | Self::Gateways
+            | Self::Consumers
+            | Self::Directory
+            | Self::Releases => "rows",
         }
     }
 }

@@ -34,6 +34,12 @@ export interface Column {
   compared?: true;
 }
 
+/** A word beside a name, and its meaning. */
+export interface News {
+  word: string;
+  meaning: string;
+}
+
 export interface EntityTableProps {
   title: string;
   /** Heading of the first column. */
@@ -44,11 +50,13 @@ export interface EntityTableProps {
   /** The entity as text, for search and order. */
   textOf: (entity: Entity) => string;
   nameOf: (entity: Entity) => ReactNode;
+  /** The words for an entity that is new or inactive, in place of those. */
+  newsOf?: (entity: Entity) => News | undefined;
   /** The name as in the API; special names are explained below the table. */
   specialOf: (entity: Entity) => string;
 }
 
-export function EntityTable({ title, subject, entities, columns: everyColumn, params, textOf, nameOf, specialOf }: EntityTableProps) {
+export function EntityTable({ title, subject, entities, columns: everyColumn, params, textOf, nameOf, newsOf = wordsOf, specialOf }: EntityTableProps) {
   const id = useId();
   const search = params.get('q') ?? '';
   const order = orderOf(params.get('sort'), ['name', ...everyColumn.map(({ id }) => id)], { id: 'requests', descending: true });
@@ -106,11 +114,7 @@ export function EntityTable({ title, subject, entities, columns: everyColumn, pa
                   <th scope="row">
                     <span className={styles.entity}>
                       {nameOf(entity)}
-                      {entity.news && (
-                        <Tag tone={entity.news === 'new' ? 'plain' : 'inactive'} title={entity.news === 'new' ? 'No requests in the stretch before' : 'Requests in the stretch before, none in this one'}>
-                          {entity.news}
-                        </Tag>
-                      )}
+                      <NewsTag entity={entity} news={newsOf(entity)} />
                     </span>
                   </th>
                   {columns.map(({ id: column, cell, more, level }) => (
@@ -145,6 +149,20 @@ export function EntityTable({ title, subject, entities, columns: everyColumn, pa
         </footer>
       )}
     </section>
+  );
+}
+
+function wordsOf({ news }: Entity): News | undefined {
+  return news && { word: news, meaning: news === 'new' ? 'No requests in the previous period' : 'Requests in the previous period, none in this one' };
+}
+
+function NewsTag({ entity, news }: { entity: Entity; news: News | undefined }) {
+  return (
+    news && (
+      <Tag tone={entity.news === 'inactive' ? 'inactive' : 'plain'} title={news.meaning}>
+        {news.word}
+      </Tag>
+    )
   );
 }
 

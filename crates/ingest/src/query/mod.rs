@@ -9,6 +9,7 @@ mod consumers;
 mod counts;
 mod cursor;
 mod dimension;
+mod directory;
 mod filter;
 mod gateways;
 mod glob;
@@ -18,6 +19,7 @@ pub(crate) mod params;
 mod patterns;
 mod quantiles;
 mod range;
+mod releases;
 mod requests;
 mod rollup;
 pub(crate) mod search;
@@ -28,22 +30,26 @@ pub(crate) use audit::{Audit, AuditQuery};
 pub(crate) use consumers::{Consumers, ConsumersQuery};
 pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use dimension::Dimension;
+pub(crate) use directory::{Directory, DirectoryQuery};
 pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
 pub(crate) use latencies::{Latencies, LatenciesQuery};
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
+pub(crate) use releases::{Releases, ReleasesQuery};
 pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use windows::{Window, WindowsQuery};
 
+use crate::directory::Details;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::store::{DataDir, METRICS_FILE, StoreError, day_files, open_read};
 use jiff::civil::Date;
 use rusqlite::Connection;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -62,6 +68,12 @@ pub(crate) trait Store: Send + Sync {
     fn gateways(&self, query: &GatewaysQuery) -> Result<Gateways, QueryError>;
     /// The consumers.
     fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError>;
+    /// The directory of consumers.
+    fn directory(&self, query: &DirectoryQuery) -> Result<Directory, QueryError>;
+    /// The entries of these IDs in the directory of consumers.
+    fn details(&self, ids: &[String]) -> Result<HashMap<String, Details>, QueryError>;
+    /// Changes of versions and configurations.
+    fn releases(&self, query: &ReleasesQuery) -> Result<Releases, QueryError>;
     /// The routes that were learned.
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
     /// The audit log.
@@ -84,6 +96,8 @@ pub(crate) enum Question {
     Requests(Box<RequestsQuery>),
     Gateways(GatewaysQuery),
     Consumers(ConsumersQuery),
+    Directory(DirectoryQuery),
+    Releases(ReleasesQuery),
     Patterns(PatternsQuery),
     Audit(AuditQuery),
 }
@@ -98,6 +112,8 @@ pub(crate) enum Answer {
     Requests(RequestsPage),
     Gateways(Gateways),
     Consumers(Consumers),
+    Directory(Directory),
+    Releases(Releases),
     Patterns(Patterns),
     Audit(Audit),
 }
@@ -111,18 +127,22 @@ pub(crate) enum Kind {
     Requests,
     Gateways,
     Consumers,
+    Directory,
+    Releases,
     Patterns,
     Audit,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Summary,
         Self::Timeseries,
         Self::Latencies,
         Self::Requests,
         Self::Gateways,
         Self::Consumers,
+        Self::Directory,
+        Self::Releases,
         Self::Patterns,
         Self::Audit,
     ];
@@ -136,6 +156,8 @@ impl Kind {
             Self::Requests => "requests",
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
+            Self::Directory => "directory",
+            Self::Releases => "releases",
             Self::Patterns => "patterns",
             Self::Audit => "audit",
         }
@@ -167,6 +189,8 @@ impl Question {
             Kind::Requests => Self::Requests(Box::new(RequestsQuery::parse(query, now, limits)?)),
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now, limits)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
+            Kind::Directory => Self::Directory(DirectoryQuery::parse(query, limits)?),
+            Kind::Releases => Self::Releases(ReleasesQuery::parse(query, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
             Kind::Audit => Self::Audit(AuditQuery::parse(query, now, limits)?),
         })
@@ -200,6 +224,8 @@ impl Question {
             Self::Requests(query) => Answer::Requests(store.requests(query)?),
             Self::Gateways(query) => Answer::Gateways(store.gateways(query)?),
             Self::Consumers(query) => Answer::Consumers(store.consumers(query)?),
+            Self::Directory(query) => Answer::Directory(store.directory(query)?),
+            Self::Releases(query) => Answer::Releases(store.releases(query)?),
             Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
             Self::Audit(query) => Answer::Audit(store.audit(query)?),
         })
@@ -240,6 +266,18 @@ impl Store for Files {
     }
 
     fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn directory(&self, query: &DirectoryQuery) -> Result<Directory, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn details(&self, ids: &[String]) -> Result<HashMap<String, Details>, QueryError> {
+        directory::details_of(&self.data, &self.limits, ids)
+    }
+
+    fn releases(&self, query: &ReleasesQuery) -> Result<Releases, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 
