@@ -12,6 +12,8 @@ use crate::store::changes::{Change, Recent};
 use crate::store::instances;
 use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
 use crate::store::rollups::{self, RollupTable};
+use crate::store::sketch::{self, Unreadable};
+use gatelens_model::sketch::Sketch;
 use rusqlite::{CachedStatement, Connection};
 use std::collections::HashMap;
 
@@ -340,6 +342,32 @@ impl<'a> Rollup<'a> {
             let count = requests[group].get_or_insert_default();
             let [(added, _), ..] = values.timings;
             *count = count.saturating_add(added);
+            Ok(())
+        })
+    }
+
+    /// Hands on the stored sketches of these Unix minutes, of the series that belong to a group: those of durations, of
+    /// upstreams and of gateways.
+    pub(crate) fn sketches(
+        &self,
+        (from, to): (i64, i64),
+        groups: &mut Groups,
+        mut take: impl FnMut([&[u8]; 3]) -> Result<(), Unreadable>,
+    ) -> Result<(), QueryError> {
+        let mut select = self.select("duration, upstream, gateway", groups)?;
+        let mut rows = select.query([from, to])?;
+        while let Some(row) = rows.next()? {
+            if groups.place(row.get(0)?, row.get(1)?)?.is_none() {
+                continue;
+            }
+            let blob = |column| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
+            take([blob(2)?, blob(3)?, blob(4)?])?;
+        }
+        let none = sketch::encode(&Sketch::default());
+        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values }| {
+            if groups.place(series, instance)?.is_some() {
+                take(values.timings.map(|(_, sketch)| if sketch.is_empty() { &none } else { sketch }))?;
+            }
             Ok(())
         })
     }
