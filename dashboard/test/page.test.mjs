@@ -11,6 +11,7 @@ import './page/compare.mjs';
 import './page/filters.mjs';
 import './page/hosts.mjs';
 import './page/period.mjs';
+import './page/latencies.mjs';
 import './page/requests.mjs';
 import './page/search.mjs';
 import './page/alerts.mjs';
