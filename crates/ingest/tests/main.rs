@@ -11,6 +11,7 @@ mod captured;
 mod consumers;
 mod counts;
 mod disk;
+mod drift;
 mod epochs;
 mod faults;
 mod half_close;

@@ -78,6 +78,8 @@ fn bounds_of_parameters_are_those_of_the_service() {
         ("/api/v1/requests", "limit", "limit"),
         ("/api/v1/consumers", "limit", "limit"),
         ("/api/v1/patterns", "limit", "limit"),
+        ("/api/v1/drift", "limit", "limit"),
+        ("/api/v1/shapes", "limit", "limit"),
         ("/api/v1/gateways", "limit", "gateways_limit"),
         ("/api/v1/summary", "limit", "summary_limit"),
     ] {
@@ -128,6 +130,8 @@ fn answers_are_as_described() {
         ("/api/v1/gateways", String::new(), 2),
         ("/api/v1/consumers", String::new(), 1),
         ("/api/v1/patterns", String::new(), 0),
+        ("/api/v1/drift", String::new(), 0),
+        ("/api/v1/shapes", "method=post".to_owned(), 0),
         ("/api/v1/alerts", String::new(), 0),
         ("/api/v1/alerts/deliveries", "limit=5".to_owned(), 0),
         ("/api/v1/alerts/history", format!("rule=errors&limit=5&{DAY}"), 0),

@@ -8,10 +8,12 @@ mod consumers;
 mod counts;
 mod cursor;
 mod dimension;
+mod drift;
 mod filter;
 mod gateways;
 mod glob;
 mod labels;
+mod openapi;
 pub(crate) mod params;
 mod patterns;
 mod quantiles;
@@ -20,19 +22,23 @@ mod requests;
 mod rollup;
 pub(crate) mod search;
 mod senders;
+mod shapes;
 mod windows;
 
 pub(crate) use audit::{Audit, AuditQuery};
 pub(crate) use consumers::{Consumers, ConsumersQuery};
 pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use dimension::Dimension;
+pub(crate) use drift::{Drift, DriftQuery};
 pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
+pub(crate) use openapi::OpenApiQuery;
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
 pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
+pub(crate) use shapes::{Shapes, ShapesQuery};
 pub(crate) use windows::{Window, WindowsQuery};
 
 use crate::error::QueryError;
@@ -59,6 +65,12 @@ pub(crate) trait Store: Send + Sync {
     fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError>;
     /// The routes that were learned.
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
+    /// The changes of routes and bodies.
+    fn drift(&self, query: &DriftQuery) -> Result<Drift, QueryError>;
+    /// The fields of bodies.
+    fn shapes(&self, query: &ShapesQuery) -> Result<Shapes, QueryError>;
+    /// An OpenAPI document of what was seen.
+    fn openapi(&self, query: &OpenApiQuery) -> Result<serde_json::Value, QueryError>;
     /// The audit log.
     fn audit(&self, query: &AuditQuery) -> Result<Audit, QueryError>;
     /// Sums over stretches of minutes: `next` gets the sums of the stretch before, and gives the next one.
@@ -79,6 +91,9 @@ pub(crate) enum Question {
     Gateways(GatewaysQuery),
     Consumers(ConsumersQuery),
     Patterns(PatternsQuery),
+    Drift(DriftQuery),
+    Shapes(ShapesQuery),
+    OpenApi(OpenApiQuery),
     Audit(AuditQuery),
 }
 
@@ -92,6 +107,9 @@ pub(crate) enum Answer {
     Gateways(Gateways),
     Consumers(Consumers),
     Patterns(Patterns),
+    Drift(Drift),
+    Shapes(Shapes),
+    OpenApi(serde_json::Value),
     Audit(Audit),
 }
 
@@ -104,17 +122,23 @@ pub(crate) enum Kind {
     Gateways,
     Consumers,
     Patterns,
+    Drift,
+    Shapes,
+    OpenApi,
     Audit,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Summary,
         Self::Timeseries,
         Self::Requests,
         Self::Gateways,
         Self::Consumers,
         Self::Patterns,
+        Self::Drift,
+        Self::Shapes,
+        Self::OpenApi,
         Self::Audit,
     ];
 
@@ -127,6 +151,9 @@ impl Kind {
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
             Self::Patterns => "patterns",
+            Self::Drift => "drift",
+            Self::Shapes => "shapes",
+            Self::OpenApi => "openapi",
             Self::Audit => "audit",
         }
     }
@@ -157,6 +184,9 @@ impl Question {
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now, limits)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
+            Kind::Drift => Self::Drift(DriftQuery::parse(query, now, limits)?),
+            Kind::Shapes => Self::Shapes(ShapesQuery::parse(query, limits)?),
+            Kind::OpenApi => Self::OpenApi(OpenApiQuery::parse(query)?),
             Kind::Audit => Self::Audit(AuditQuery::parse(query, now, limits)?),
         })
     }
@@ -189,6 +219,9 @@ impl Question {
             Self::Gateways(query) => Answer::Gateways(store.gateways(query)?),
             Self::Consumers(query) => Answer::Consumers(store.consumers(query)?),
             Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
+            Self::Drift(query) => Answer::Drift(store.drift(query)?),
+            Self::Shapes(query) => Answer::Shapes(store.shapes(query)?),
+            Self::OpenApi(query) => Answer::OpenApi(store.openapi(query)?),
             Self::Audit(query) => Answer::Audit(store.audit(query)?),
         })
     }
@@ -228,6 +261,18 @@ impl Store for Files {
     }
 
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn drift(&self, query: &DriftQuery) -> Result<Drift, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn shapes(&self, query: &ShapesQuery) -> Result<Shapes, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn openapi(&self, query: &OpenApiQuery) -> Result<serde_json::Value, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 
