@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// The form of the output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Start of the range: RFC 3339, Unix seconds, or an age such as -10m [default: an hour before --to]
+    /// Start of the range: RFC 3339, Unix seconds, or an age such as -10m [default: an hour before --to; of drift, any time]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
     /// End of the range, exclusive [default: now]
@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     /// Seconds that a point of a time series covers.
     #[arg(long, value_name = "SECONDS")]
     step: Option<u64>,
-    /// Rows at most [default: 100 of requests and consumers, 10,000 of summary and gateways]
+    /// Rows at most [default: 100 of requests, consumers and drift, 10,000 of summary and gateways]
     #[arg(long, value_name = "ROWS")]
     limit: Option<u64>,
     /// Only this service; this and the following may be repeated, or have several values with commas between them. A
@@ -127,6 +127,10 @@ pub(crate) struct Arguments {
     /// The newest first, or the slowest [default: time]
     #[arg(long, value_name = "time|duration")]
     sort: Option<String>,
+    /// Only changes of this kind: route_new, route_vanished, field_new, field_vanished, type_changed, format_changed,
+    /// became_optional or became_required; for drift. May be repeated.
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<String>,
     /// Only errors, or all others.
     #[arg(long, value_name = "true|false")]
     errors: Option<bool>,
@@ -144,6 +148,8 @@ pub(crate) enum Question {
     Gateways,
     /// The consumers, with their names and groups.
     Consumers,
+    /// Changes of routes and of the fields of bodies, the latest first.
+    Drift,
     /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
     Alerts,
 }
@@ -164,6 +170,7 @@ impl Question {
             Self::Requests => "requests",
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
+            Self::Drift => "drift",
             Self::Alerts => "alerts",
         }
     }
@@ -173,7 +180,7 @@ impl Question {
         match self {
             Self::Timeseries | Self::Alerts => None,
             Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
-            Self::Requests | Self::Consumers => Some(DEFAULT_LIMIT),
+            Self::Requests | Self::Consumers | Self::Drift => Some(DEFAULT_LIMIT),
         }
     }
 
@@ -182,7 +189,7 @@ impl Question {
         match self {
             Self::Timeseries => "points",
             Self::Alerts => "alerts",
-            Self::Summary | Self::Requests | Self::Gateways | Self::Consumers => "rows",
+            Self::Summary | Self::Requests | Self::Gateways | Self::Consumers | Self::Drift => "rows",
         }
     }
 }
@@ -296,6 +303,7 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("path", &arguments.path),
         ("client_address", &arguments.client_address),
         ("user_agent", &arguments.user_agent),
+        ("kind", &arguments.kind),
     ] {
         query.extend_pairs(values.iter().map(|value| (name, value)));
     }

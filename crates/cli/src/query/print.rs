@@ -55,6 +55,25 @@ const REQUEST_SHORT: [&str; 10] = [
 ];
 const CONSUMER: [&str; 8] =
     ["service", "environment", "direction", "id", "name", "group", "first_seen", "last_seen"];
+const DRIFT: [&str; 15] = [
+    "time",
+    "kind",
+    "service",
+    "environment",
+    "direction",
+    "method",
+    "route",
+    "message",
+    "status",
+    "field",
+    "before",
+    "after",
+    "version",
+    "request_id",
+    "trace_id",
+];
+const DRIFT_SHORT: [&str; 10] =
+    ["time", "kind", "method", "route", "message", "status", "field", "before", "after", "version"];
 /// Everything except `recent`, the values of the last hour, which is a list.
 const ALERT: [&str; 16] = [
     "id",
@@ -165,6 +184,8 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
         (Question::Requests, Extent::Short) => REQUEST_SHORT.to_vec(),
         (Question::Gateways, Extent::Whole) => GATEWAY.to_vec(),
         (Question::Consumers, _) => CONSUMER.to_vec(),
+        (Question::Drift, Extent::Whole) => DRIFT.to_vec(),
+        (Question::Drift, Extent::Short) => DRIFT_SHORT.to_vec(),
         (Question::Alerts, Extent::Whole) => ALERT.to_vec(),
         (Question::Alerts, Extent::Short) => ALERT_SHORT.to_vec(),
         (Question::Gateways, Extent::Short) => GATEWAY_SHORT.to_vec(),
