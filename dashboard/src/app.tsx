@@ -20,6 +20,7 @@ import { mustSignIn, useSession, type Session } from './session';
 import { AuditView } from './views/audit';
 import { AlertsView } from './views/alerts';
 import { ConsumersView } from './views/consumers';
+import { DriftView } from './views/drift';
 import { ConsumerView, RouteView } from './views/entity';
 import { NAVIGATION, VIEWS, withoutSelection, type View } from './views/facts';
 import { GatewaysView } from './views/gateways';
@@ -42,6 +43,7 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   consumer: ConsumerView,
   hosts: HostsView,
   requests: RequestsView,
+  drift: DriftView,
   alerts: AlertsView,
   gateways: GatewaysView,
   redaction: RedactionView,

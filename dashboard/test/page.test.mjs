@@ -9,6 +9,7 @@ import './page/overview.mjs';
 import './page/entities.mjs';
 import './page/filters.mjs';
 import './page/hosts.mjs';
+import './page/drift.mjs';
 import './page/period.mjs';
 import './page/requests.mjs';
 import './page/search.mjs';
