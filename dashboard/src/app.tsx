@@ -20,6 +20,7 @@ import { mustSignIn, useSession, type Session } from './session';
 import { AuditView } from './views/audit';
 import { AlertsView } from './views/alerts';
 import { ConsumersView } from './views/consumers';
+import { DirectoryView } from './views/directory';
 import { DriftView } from './views/drift';
 import { ConsumerView, RouteView } from './views/entity';
 import { NAVIGATION, VIEWS, withoutSelection, type View } from './views/facts';
@@ -27,6 +28,7 @@ import { GatewaysView } from './views/gateways';
 import { HostsView } from './views/hosts';
 import { OverviewView } from './views/overview';
 import { RedactionView } from './views/redaction';
+import { ReleasesView } from './views/releases';
 import { RequestsView } from './views/requests';
 import { RoutesView } from './views/routes';
 import type { ViewProps } from './views/view';
@@ -41,10 +43,12 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   route: RouteView,
   consumers: ConsumersView,
   consumer: ConsumerView,
+  directory: DirectoryView,
   hosts: HostsView,
   requests: RequestsView,
   drift: DriftView,
   alerts: AlertsView,
+  releases: ReleasesView,
   gateways: GatewaysView,
   redaction: RedactionView,
   audit: AuditView,

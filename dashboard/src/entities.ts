@@ -21,6 +21,8 @@ export interface Entity {
   trend: number[] | undefined;
   /** Starts of the first and the last step with a request, Unix seconds. */
   active: { first: number; last: number } | undefined;
+  /** Requests in the previous period; `undefined` until known. */
+  was: number | undefined;
   /** `new`: no requests in the previous period. `inactive`: no requests in this one. */
   news: 'new' | 'inactive' | undefined;
 }
@@ -60,7 +62,7 @@ export function useEntities(props: ViewProps, keys: Dimension[]): Entities {
     const clients = client.data && new Map(client.data.rows.map((row) => [keyOf(row), row.requests]));
     const trends = trend.data && trendsOf(trend.data.points, slotsOfResponse(trend.data), keyOf);
     // One that is not on a page may have had requests all the same.
-    const known = before.data && before.data.next === undefined && new Set(before.data.rows.map(keyOf));
+    const known = before.data && before.data.next === undefined ? new Map(before.data.rows.map((row) => [keyOf(row), row.requests])) : undefined;
     const none = client.data?.next === undefined ? 0 : undefined;
     const total = now.data.rows.reduce((sum, row) => sum + row.requests, 0);
 
@@ -73,13 +75,14 @@ export function useEntities(props: ViewProps, keys: Dimension[]): Entities {
         client: filters.status === undefined ? clients && (clients.get(key) ?? none) : isClient(filters) ? row.requests : 0,
         trend: trends?.get(key)?.trend,
         active: trends?.get(key)?.active,
+        was: known && (known.get(key) ?? 0),
         // Without any data on the previous period, nothing counts as new.
         news: known && known.size > 0 && !known.has(key) ? 'new' : undefined,
       };
     });
     const keysNow = new Set(present.map(({ key }) => key));
     const inactive = now.data.next !== undefined ? [] : (before.data?.rows ?? []).filter((row) => !keysNow.has(keyOf(row)));
-    return [...present, ...inactive.map((row): Entity => ({ key: keyOf(row), row: silent(row, keys), share: 0, client: 0, trend: undefined, active: undefined, news: 'inactive' }))];
+    return [...present, ...inactive.map((row): Entity => ({ key: keyOf(row), row: silent(row, keys), share: 0, client: 0, trend: undefined, active: undefined, was: row.requests, news: 'inactive' }))];
   }, [now.data, before.data, client.data, trend.data, filters, keys]);
 
   const onMore = more && limit < MOST ? () => setLimit(MOST) : undefined;

@@ -14,6 +14,8 @@ import './page/period.mjs';
 import './page/requests.mjs';
 import './page/search.mjs';
 import './page/alerts.mjs';
+import './page/releases.mjs';
+import './page/consumers.mjs';
 import './page/gateways.mjs';
 import './page/redaction.mjs';
 import './page/preview.mjs';

@@ -148,6 +148,10 @@ pub(crate) enum Question {
     Gateways,
     /// The consumers, with their names and groups.
     Consumers,
+    /// The directory of consumers: names, groups and notes that people wrote.
+    Directory,
+    /// When services began to run other versions and gateways other configurations; of all times without --from.
+    Releases,
     /// Changes of routes and of the fields of bodies, the latest first.
     Drift,
     /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
@@ -170,6 +174,8 @@ impl Question {
             Self::Requests => "requests",
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
+            Self::Directory => "directory",
+            Self::Releases => "releases",
             Self::Drift => "drift",
             Self::Alerts => "alerts",
         }
@@ -180,7 +186,9 @@ impl Question {
         match self {
             Self::Timeseries | Self::Alerts => None,
             Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
-            Self::Requests | Self::Consumers | Self::Drift => Some(DEFAULT_LIMIT),
+            Self::Requests | Self::Consumers | Self::Directory | Self::Releases | Self::Drift => {
+                Some(DEFAULT_LIMIT)
+            }
         }
     }
 
@@ -189,7 +197,13 @@ impl Question {
         match self {
             Self::Timeseries => "points",
             Self::Alerts => "alerts",
-            Self::Summary | Self::Requests | Self::Gateways | Self::Consumers | Self::Drift => "rows",
+            Self::Summary
+            | Self::Requests
+            | Self::Gateways
+            | Self::Consumers
+            | Self::Directory
+            | Self::Releases
+            | Self::Drift => "rows",
         }
     }
 }

@@ -79,6 +79,7 @@ fn csv_has_every_field_of_the_api() {
         ("requests", format!("requests?{day}"), "rows", vec![]),
         ("gateways", "gateways".to_owned(), "rows", vec![]),
         ("consumers", "consumers".to_owned(), "rows", vec![]),
+        ("releases", "releases".to_owned(), "rows", vec![]),
     ] {
         let answer = service.json(&format!("/api/v1/{path}"));
         let mut expected = BTreeSet::new();
@@ -88,7 +89,8 @@ fn csv_has_every_field_of_the_api() {
                 None => drop(expected.insert(name.clone())),
             }
         }
-        let range = if ["gateways", "consumers"].contains(&question) { &[][..] } else { &RANGE[..] };
+        let range =
+            if ["gateways", "consumers", "releases"].contains(&question) { &[][..] } else { &RANGE[..] };
         let (_, csv, _) =
             query(&[&[question, "--url", &service.url, "--format", "csv"], range, &more].concat());
         let found: BTreeSet<String> = csv.lines().next().unwrap().split(',').map(str::to_owned).collect();

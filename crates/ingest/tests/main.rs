@@ -30,6 +30,7 @@ mod queries;
 mod receiver;
 mod redact;
 mod refusals;
+mod releases;
 mod requests;
 mod retention;
 mod scrub;

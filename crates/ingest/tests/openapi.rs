@@ -78,6 +78,8 @@ fn bounds_of_parameters_are_those_of_the_service() {
         ("/api/v1/requests", "limit", "limit"),
         ("/api/v1/consumers", "limit", "limit"),
         ("/api/v1/patterns", "limit", "limit"),
+        ("/api/v1/releases", "limit", "limit"),
+        ("/api/v1/directory", "limit", "limit"),
         ("/api/v1/drift", "limit", "limit"),
         ("/api/v1/shapes", "limit", "limit"),
         ("/api/v1/gateways", "limit", "gateways_limit"),
@@ -117,6 +119,7 @@ fn answers_are_as_described() {
     let bare =
         LogRecord { event_name: "gatelens.request".to_owned(), time_unix_nano: NOON, ..Default::default() };
     service.send("/v1/logs", Some(("edge-2", 1, 1)), &export_logs(vec![bare])).accepted();
+    assert_eq!(service.put("/api/v1/consumers/acme", r#"{"name": "Acme"}"#).status, 200);
     let document = document(&service);
     let all = "service,environment,version,direction,consumer,method,route,host,upstream_cluster,status,grpc_status,\
          error_type,gateway";
@@ -130,6 +133,8 @@ fn answers_are_as_described() {
         ("/api/v1/gateways", String::new(), 2),
         ("/api/v1/consumers", String::new(), 1),
         ("/api/v1/patterns", String::new(), 0),
+        ("/api/v1/directory", String::new(), 1),
+        ("/api/v1/releases", "kind=configuration".to_owned(), 1),
         ("/api/v1/drift", String::new(), 0),
         ("/api/v1/shapes", "method=post".to_owned(), 0),
         ("/api/v1/alerts", String::new(), 0),

@@ -95,7 +95,7 @@ impl Guarded {
 }
 
 /// Who is let in at each operation of the description: nobody, viewer, analyst, admin, a sender.
-const WHO: [(&str, &str, [bool; 5]); 38] = [
+const WHO: [(&str, &str, [bool; 5]); 43] = [
     ("get", "/healthz", [true; 5]),
     ("get", "/metrics", READERS),
     ("post", "/v1/metrics", SENDERS),
@@ -113,6 +113,11 @@ const WHO: [(&str, &str, [bool; 5]); 38] = [
     ("get", "/api/v1/requests", READERS),
     ("get", "/api/v1/gateways", READERS),
     ("get", "/api/v1/consumers", READERS),
+    ("get", "/api/v1/directory", READERS),
+    ("put", "/api/v1/consumers/{id}", ADMIN),
+    ("delete", "/api/v1/consumers/{id}", ADMIN),
+    ("post", "/api/v1/consumers/import", ADMIN),
+    ("get", "/api/v1/releases", READERS),
     ("get", "/api/v1/patterns", READERS),
     ("get", "/api/v1/drift", READERS),
     ("get", "/api/v1/shapes", READERS),

@@ -35,6 +35,8 @@ export interface ChartProps {
   unfinished: boolean;
   /** Spans whose minutes are merged, Unix seconds: they are shaded, and the tooltip says so. */
   coarse: Span[];
+  /** Vertical lines with labels, in order of time. */
+  marks?: { at: number; label: string }[];
   /** Unix seconds; called when a person drags over a range. */
   onZoom: (from: number, to: number) => void;
   aside?: string;
@@ -73,6 +75,8 @@ export function Chart(props: ChartProps) {
   );
 }
 
+const NO_MARKS: { at: number; label: string }[] = [];
+
 interface Cursor {
   index: number;
   /** Pixels. */
@@ -80,16 +84,16 @@ interface Cursor {
   width: number;
 }
 
-function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinished, coarse, onZoom }: ChartProps & { shown: Series[]; zone: Zone }) {
+function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinished, coarse, marks = NO_MARKS, onZoom }: ChartProps & { shown: Series[]; zone: Zone }) {
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [cursor, setCursor] = useState<Cursor | null>(null);
   const data = useMemo(() => columnsOf(kind, slots, shown, unfinished), [kind, slots, shown, unfinished]);
 
   // The plot outlives new data, so its callbacks must read the latest props.
-  const latest = useRef<Latest>({ slots, format, unfinished, coarse, onZoom });
+  const latest = useRef<Latest>({ slots, format, unfinished, coarse, marks, onZoom });
   useLayoutEffect(() => {
-    latest.current = { slots, format, unfinished, coarse, onZoom };
+    latest.current = { slots, format, unfinished, coarse, marks, onZoom };
   });
 
   const build = useEffectEvent((element: HTMLDivElement) => {
@@ -104,6 +108,7 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
       grid: color('--line'),
       surface: color('--surface'),
       shade: color('--coarse'),
+      accent: color('--accent'),
       latest,
       onCursor: (index, left) => setCursor(index === null ? null : { index, left, width: element.clientWidth }),
     });
@@ -124,7 +129,7 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
     };
   }, []);
 
-  useEffect(() => plot.current?.setData(data), [data, coarse]);
+  useEffect(() => plot.current?.setData(data), [data, coarse, marks]);
 
   const last = slots.starts.length - 1;
   // Without a cursor, the value is that of the last slot that is over.
@@ -146,7 +151,7 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
       aria-valuemin={0}
       aria-valuemax={Math.max(0, last)}
       aria-valuenow={index}
-      aria-valuetext={wordsAt(slots, series, format, index, zone)}
+      aria-valuetext={[wordsAt(slots, series, format, index, zone), ...marksIn(marks, slots, index).map(({ label }) => `release ${label}`)].join(', ')}
       onKeyDown={(event) => {
         const steps: Record<string, number> = { ArrowLeft: index - 1, ArrowDown: index - 1, ArrowRight: index + 1, ArrowUp: index + 1, PageDown: index - 10, PageUp: index + 10, Home: 0, End: last };
         const to = steps[event.key];
@@ -162,6 +167,9 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
           <b>{spanAt(slots, cursor.index, zone)}</b>
           {unfinished && cursor.index === last && <em>so far</em>}
           {isCoarse(coarse, slots, cursor.index) && <em>merged</em>}
+          {marksIn(marks, slots, cursor.index).map(({ at, label }) => (
+            <em key={`${at} ${label}`}>release {label}</em>
+          ))}
           {shown.map(({ label, color, values }) => {
             const value = values[cursor.index];
             return (
@@ -189,6 +197,11 @@ function wordsAt(slots: Slots, series: Series[], format: (value: number) => stri
 function isCoarse(spans: Span[], { starts, step }: Slots, index: number): boolean {
   const start = starts[index] ?? 0;
   return spans.some(({ from, to }) => from < start + step && to > start);
+}
+
+function marksIn<M extends { at: number }>(marks: M[], { starts, step }: Slots, index: number): M[] {
+  const start = starts[index] ?? 0;
+  return marks.filter(({ at }) => at >= start && at < start + step);
 }
 
 function toggled(set: ReadonlySet<string>, item: string): ReadonlySet<string> {

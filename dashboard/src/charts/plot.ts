@@ -18,6 +18,7 @@ export interface Latest {
   format: (value: number) => string;
   unfinished: boolean;
   coarse: Span[];
+  marks: { at: number; label: string }[];
   onZoom: (from: number, to: number) => void;
 }
 
@@ -31,6 +32,7 @@ export interface Look {
   grid: string;
   surface: string;
   shade: string;
+  accent: string;
   latest: { current: Latest };
   onCursor: (index: number | null, left: number) => void;
 }
@@ -92,7 +94,10 @@ export function optionsOf(look: Look): uPlot.Options {
           for (const { from, to } of latest.current.coarse) fillSpan(plot, from, to, look.shade);
         },
       ],
-      draw: [(plot) => kind === 'bars' && latest.current.unfinished && veilLast(plot, latest.current.slots, look.surface)],
+      draw: [
+        (plot) => kind === 'bars' && latest.current.unfinished && veilLast(plot, latest.current.slots, look.surface),
+        (plot) => drawMarks(plot, latest.current.marks, look),
+      ],
       setCursor: [
         (plot) => {
           const { idx, left } = plot.cursor;
@@ -146,6 +151,43 @@ function veilLast(plot: uPlot, { starts, step }: Slots, surface: string): void {
   fillSpan(plot, last, last + step, surface);
   plot.ctx.restore();
 }
+
+/** Draws a dashed line at each mark, and its label where that covers no other one. */
+function drawMarks(plot: uPlot, marks: Latest['marks'], { accent, surface }: Look): void {
+  const { left, top, width, height } = plot.bbox;
+  const { ctx } = plot;
+  const unit = uPlot.pxRatio;
+  ctx.save();
+  ctx.font = `${11 * unit}px system-ui, sans-serif`;
+  ctx.textBaseline = 'top';
+  ctx.strokeStyle = accent;
+  ctx.lineWidth = unit;
+  ctx.setLineDash([4 * unit, 3 * unit]);
+  let free = left;
+  for (const { at, label } of marks) {
+    const x = Math.round(plot.valToPos(at, 'x', true));
+    if (x < left || x > left + width) continue;
+    ctx.beginPath();
+    ctx.moveTo(x, top);
+    ctx.lineTo(x, top + height);
+    ctx.stroke();
+    const text = label.length > LONGEST_LABEL ? `${label.slice(0, LONGEST_LABEL - 1)}…` : label;
+    const wide = ctx.measureText(text).width + 6 * unit;
+    // At the right edge it stands before its line.
+    const start = x + wide > left + width ? x - wide : x;
+    if (start < free) continue;
+    ctx.globalAlpha = 0.85;
+    ctx.fillStyle = surface;
+    ctx.fillRect(start + unit, top, wide - 2 * unit, 14 * unit);
+    ctx.globalAlpha = 1;
+    ctx.fillStyle = accent;
+    ctx.fillText(text, start + 3 * unit, top + unit);
+    free = start + wide;
+  }
+  ctx.restore();
+}
+
+const LONGEST_LABEL = 24;
 
 /** Fills the part of a range that is within the plot, over its whole height. */
 function fillSpan(plot: uPlot, from: number, to: number, color: string): void {

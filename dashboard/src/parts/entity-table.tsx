@@ -30,6 +30,12 @@ export interface Column {
   level?: (entity: Entity) => 'none' | 'some' | 'many';
 }
 
+/** A word beside a name, and its meaning. */
+export interface News {
+  word: string;
+  meaning: string;
+}
+
 export interface EntityTableProps {
   title: string;
   /** Heading of the first column. */
@@ -40,11 +46,13 @@ export interface EntityTableProps {
   /** The entity as text, for search and order. */
   textOf: (entity: Entity) => string;
   nameOf: (entity: Entity) => ReactNode;
+  /** The words for an entity that is new or inactive, in place of those. */
+  newsOf?: (entity: Entity) => News | undefined;
   /** The name as in the API; special names are explained below the table. */
   specialOf: (entity: Entity) => string;
 }
 
-export function EntityTable({ title, subject, entities, columns, params, textOf, nameOf, specialOf }: EntityTableProps) {
+export function EntityTable({ title, subject, entities, columns, params, textOf, nameOf, newsOf = wordsOf, specialOf }: EntityTableProps) {
   const id = useId();
   const search = params.get('q') ?? '';
   const order = orderOf(params.get('sort'), ['name', ...columns.map(({ id }) => id)], { id: 'requests', descending: true });
@@ -97,11 +105,7 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
                   <th scope="row">
                     <span className={styles.entity}>
                       {nameOf(entity)}
-                      {entity.news && (
-                        <Tag tone={entity.news === 'new' ? 'plain' : 'inactive'} title={entity.news === 'new' ? 'No requests in the previous period' : 'Requests in the previous period, none in this one'}>
-                          {entity.news}
-                        </Tag>
-                      )}
+                      <NewsTag entity={entity} news={newsOf(entity)} />
                     </span>
                   </th>
                   {columns.map(({ id: column, cell, more, level }) => (
@@ -134,6 +138,20 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
         </footer>
       )}
     </section>
+  );
+}
+
+function wordsOf({ news }: Entity): News | undefined {
+  return news && { word: news, meaning: news === 'new' ? 'No requests in the previous period' : 'Requests in the previous period, none in this one' };
+}
+
+function NewsTag({ entity, news }: { entity: Entity; news: News | undefined }) {
+  return (
+    news && (
+      <Tag tone={entity.news === 'inactive' ? 'inactive' : 'plain'} title={news.meaning}>
+        {news.word}
+      </Tag>
+    )
   );
 }
 

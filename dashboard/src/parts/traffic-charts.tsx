@@ -5,19 +5,33 @@ import { Chart, type Series } from '../charts/chart';
 import { coarseOf, ofClass, slotsOf, sums, values } from '../charts/columns';
 import { classes } from '../classes';
 import { count, milliseconds, percent, shortMoment, type StatusClass } from '../format';
-import { patch } from '../location';
+import { addressOf, patch, type Filters } from '../location';
 import type { Period } from '../period';
 import type { Query } from '../query';
+import { marksOf, useReleases } from '../releases';
 import { useZone } from '../zone';
+import { Link } from './link';
 import { customPatch } from './period-picker';
 import chartStyles from '../charts/chart.module.css';
 import cardStyles from './card.module.css';
 import styles from './traffic-charts.module.css';
 
-/** Requests, shares of errors and latency over the period. `statuses` is grouped by status, `overall` by nothing. */
-export function TrafficCharts({ overall, statuses, period }: { overall: Query<Timeseries>; statuses: Query<Timeseries>; period: Period }) {
+/** Releases that are named below the charts, the latest ones. */
+const SHOWN = 5;
+
+interface TrafficChartsProps {
+  filters: Filters;
+  overall: Query<Timeseries>;
+  statuses: Query<Timeseries>;
+  period: Period;
+}
+
+/** Requests, shares of errors and latency over the period, with its releases. `statuses` is grouped by status, `overall` by nothing. */
+export function TrafficCharts({ filters, overall, statuses, period }: TrafficChartsProps) {
   const zone = useZone();
   const slots = useMemo(() => slotsOf(period, period.step), [period]);
+  const releases = useReleases(period, filters);
+  const marks = useMemo(() => marksOf(releases.data?.rows ?? []), [releases.data]);
   const coarse = useMemo(() => coarseOf(overall.data), [overall.data]);
   const counts = useMemo((): Series[] | undefined => {
     const points = statuses.data?.points;
@@ -54,6 +68,7 @@ export function TrafficCharts({ overall, statuses, period }: { overall: Query<Ti
   const shared = {
     slots,
     coarse,
+    marks,
     unfinished: period.choice.kind === 'range',
     onZoom: (from: number, to: number) => patch(customPatch(from, to)),
   };
@@ -64,6 +79,18 @@ export function TrafficCharts({ overall, statuses, period }: { overall: Query<Ti
       {counts ? <Chart {...shared} title="Requests" aside="per minute" kind="bars" scale="linear" series={counts} format={count} /> : <Waiting title="Requests" />}
       {shares ? <Chart {...shared} title="Errors" aside="share of requests" kind="lines" scale="linear" series={shares} format={percent} /> : <Waiting title="Errors" />}
       {latency ? <Chart {...shared} title="Latency" aside="log scale" kind="lines" scale="logarithmic" series={latency} format={milliseconds} /> : <Waiting title="Latency" />}
+      {marks.length > 0 && (
+        <p className={classes(cardStyles.note, styles.releases)} data-releases>
+          {marks.length === 1 ? 'Release' : `${marks.length} releases`}:{' '}
+          {marks.slice(-SHOWN).map(({ id, at, label }, index) => (
+            <span key={id}>
+              {index > 0 && ', '}
+              <Link to={addressOf('releases', { open: String(id) })}>{label}</Link> {shortMoment(at, zone)}
+            </span>
+          ))}
+          {marks.length > SHOWN && ' and earlier ones'}
+        </p>
+      )}
       {joined.length > 0 && (
         <p className={classes(cardStyles.note, styles.coarse)}>
           <i className={styles.swatch} />

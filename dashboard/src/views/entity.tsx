@@ -5,6 +5,8 @@ import { endpoint, type Requests, type Summary, type Timeseries } from '../api';
 import { classes } from '../classes';
 import { literally } from '../exactly';
 import { addressOf } from '../location';
+import { ConsumerCard } from '../parts/consumer-card';
+import { DataChart } from '../parts/data-chart';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { Figures } from '../parts/figures';
@@ -92,8 +94,10 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
         {meaning !== undefined && <p>{meaning}</p>}
       </header>
       <DataState queries={[...needed, failed]} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
+        {kind === 'consumer' && <ConsumerCard id={name} filters={filters} period={period} live={live} />}
         <Figures total={total} before={before} period={period} />
-        <TrafficCharts overall={overall} statuses={statuses} period={period} />
+        <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />
+        {kind === 'consumer' && <DataChart overall={overall} period={period} />}
         <div className={layoutStyles.pair}>
           {kind === 'route' ? (
             <RankTable

@@ -39,7 +39,7 @@ export function OverviewView(props: ViewProps) {
       <h1 className="unseen">{VIEWS.overview.title}</h1>
       <DataState queries={queries} needed={queries} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         <Figures total={total} before={before} period={period} />
-        <TrafficCharts overall={overall} statuses={statuses} period={period} />
+        <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />
         <div className={layoutStyles.pair}>
           <RankTable
             title="Top routes"

@@ -53,8 +53,25 @@ const REQUEST_SHORT: [&str; 10] = [
     "error_type",
     "request_id",
 ];
-const CONSUMER: [&str; 8] =
-    ["service", "environment", "direction", "id", "name", "group", "first_seen", "last_seen"];
+const CONSUMER: [&str; 12] = [
+    "service",
+    "environment",
+    "direction",
+    "id",
+    "name",
+    "group",
+    "first_seen",
+    "last_seen",
+    "note",
+    "in_directory",
+    "reported_name",
+    "reported_group",
+];
+const CONSUMER_SHORT: [&str; 9] =
+    ["service", "environment", "direction", "id", "name", "group", "first_seen", "last_seen", "note"];
+const DIRECTORY: [&str; 6] = ["id", "name", "group", "note", "changed_at", "changed_by"];
+const RELEASE: [&str; 9] =
+    ["first_seen", "service", "environment", "kind", "value", "previous", "gateways_total", "id", "gateways"];
 const DRIFT: [&str; 15] = [
     "time",
     "kind",
@@ -183,7 +200,13 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
         (Question::Requests, Extent::Whole) => gatelens_ingest::request_columns(),
         (Question::Requests, Extent::Short) => REQUEST_SHORT.to_vec(),
         (Question::Gateways, Extent::Whole) => GATEWAY.to_vec(),
-        (Question::Consumers, _) => CONSUMER.to_vec(),
+        (Question::Consumers, Extent::Whole) => CONSUMER.to_vec(),
+        (Question::Consumers, Extent::Short) => CONSUMER_SHORT.to_vec(),
+        (Question::Directory, _) => DIRECTORY.to_vec(),
+        (Question::Releases, Extent::Whole) => RELEASE.to_vec(),
+        (Question::Releases, Extent::Short) => {
+            RELEASE.iter().copied().filter(|name| *name != "gateways").collect()
+        }
         (Question::Drift, Extent::Whole) => DRIFT.to_vec(),
         (Question::Drift, Extent::Short) => DRIFT_SHORT.to_vec(),
         (Question::Alerts, Extent::Whole) => ALERT.to_vec(),

@@ -51,7 +51,7 @@ const ADMIN: Need = Need::Role(Role::Admin);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 29] = [
+const NEEDS: [(Method, &str, Need); 31] = [
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -70,6 +70,8 @@ const NEEDS: [(Method, &str, Need); 29] = [
     (GET, "/api/v1/requests", VIEWER),
     (GET, "/api/v1/gateways", VIEWER),
     (GET, "/api/v1/consumers", VIEWER),
+    (GET, "/api/v1/directory", VIEWER),
+    (GET, "/api/v1/releases", VIEWER),
     (GET, "/api/v1/patterns", VIEWER),
     // Names and types of fields, and no value of a body.
     (GET, "/api/v1/drift", VIEWER),

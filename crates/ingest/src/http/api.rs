@@ -43,6 +43,8 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/requests", read(Kind::Requests)),
         ("/api/v1/gateways", read(Kind::Gateways)),
         ("/api/v1/consumers", read(Kind::Consumers)),
+        ("/api/v1/directory", read(Kind::Directory)),
+        ("/api/v1/releases", read(Kind::Releases)),
         ("/api/v1/patterns", read(Kind::Patterns)),
         ("/api/v1/drift", read(Kind::Drift)),
         ("/api/v1/shapes", read(Kind::Shapes)),
@@ -55,6 +57,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
     ];
     routes.extend(super::alerts::reads());
     routes.extend(super::alerts::changes());
+    routes.extend(super::directory::changes());
     routes
 }
 

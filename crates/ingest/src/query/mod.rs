@@ -8,6 +8,7 @@ mod consumers;
 mod counts;
 mod cursor;
 mod dimension;
+mod directory;
 mod drift;
 mod filter;
 mod gateways;
@@ -18,6 +19,7 @@ pub(crate) mod params;
 mod patterns;
 mod quantiles;
 mod range;
+mod releases;
 mod requests;
 mod rollup;
 pub(crate) mod search;
@@ -29,24 +31,28 @@ pub(crate) use audit::{Audit, AuditQuery};
 pub(crate) use consumers::{Consumers, ConsumersQuery};
 pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use dimension::Dimension;
+pub(crate) use directory::{Directory, DirectoryQuery};
 pub(crate) use drift::{Drift, DriftQuery};
 pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
 pub(crate) use openapi::OpenApiQuery;
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
+pub(crate) use releases::{Releases, ReleasesQuery};
 pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use shapes::{Shapes, ShapesQuery};
 pub(crate) use windows::{Window, WindowsQuery};
 
+use crate::directory::Details;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::store::{DataDir, METRICS_FILE, StoreError, day_files, open_read};
 use jiff::civil::Date;
 use rusqlite::Connection;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -63,6 +69,12 @@ pub(crate) trait Store: Send + Sync {
     fn gateways(&self, query: &GatewaysQuery) -> Result<Gateways, QueryError>;
     /// The consumers.
     fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError>;
+    /// The directory of consumers.
+    fn directory(&self, query: &DirectoryQuery) -> Result<Directory, QueryError>;
+    /// The entries of these IDs in the directory of consumers.
+    fn details(&self, ids: &[String]) -> Result<HashMap<String, Details>, QueryError>;
+    /// Changes of versions and configurations.
+    fn releases(&self, query: &ReleasesQuery) -> Result<Releases, QueryError>;
     /// The routes that were learned.
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
     /// The changes of routes and bodies.
@@ -90,6 +102,8 @@ pub(crate) enum Question {
     Requests(Box<RequestsQuery>),
     Gateways(GatewaysQuery),
     Consumers(ConsumersQuery),
+    Directory(DirectoryQuery),
+    Releases(ReleasesQuery),
     Patterns(PatternsQuery),
     Drift(DriftQuery),
     Shapes(ShapesQuery),
@@ -106,6 +120,8 @@ pub(crate) enum Answer {
     Requests(RequestsPage),
     Gateways(Gateways),
     Consumers(Consumers),
+    Directory(Directory),
+    Releases(Releases),
     Patterns(Patterns),
     Drift(Drift),
     Shapes(Shapes),
@@ -121,6 +137,8 @@ pub(crate) enum Kind {
     Requests,
     Gateways,
     Consumers,
+    Directory,
+    Releases,
     Patterns,
     Drift,
     Shapes,
@@ -129,12 +147,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Summary,
         Self::Timeseries,
         Self::Requests,
         Self::Gateways,
         Self::Consumers,
+        Self::Directory,
+        Self::Releases,
         Self::Patterns,
         Self::Drift,
         Self::Shapes,
@@ -150,6 +170,8 @@ impl Kind {
             Self::Requests => "requests",
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
+            Self::Directory => "directory",
+            Self::Releases => "releases",
             Self::Patterns => "patterns",
             Self::Drift => "drift",
             Self::Shapes => "shapes",
@@ -183,6 +205,8 @@ impl Question {
             Kind::Requests => Self::Requests(Box::new(RequestsQuery::parse(query, now, limits)?)),
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now, limits)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
+            Kind::Directory => Self::Directory(DirectoryQuery::parse(query, limits)?),
+            Kind::Releases => Self::Releases(ReleasesQuery::parse(query, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
             Kind::Drift => Self::Drift(DriftQuery::parse(query, now, limits)?),
             Kind::Shapes => Self::Shapes(ShapesQuery::parse(query, limits)?),
@@ -218,6 +242,8 @@ impl Question {
             Self::Requests(query) => Answer::Requests(store.requests(query)?),
             Self::Gateways(query) => Answer::Gateways(store.gateways(query)?),
             Self::Consumers(query) => Answer::Consumers(store.consumers(query)?),
+            Self::Directory(query) => Answer::Directory(store.directory(query)?),
+            Self::Releases(query) => Answer::Releases(store.releases(query)?),
             Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
             Self::Drift(query) => Answer::Drift(store.drift(query)?),
             Self::Shapes(query) => Answer::Shapes(store.shapes(query)?),
@@ -257,6 +283,18 @@ impl Store for Files {
     }
 
     fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn directory(&self, query: &DirectoryQuery) -> Result<Directory, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn details(&self, ids: &[String]) -> Result<HashMap<String, Details>, QueryError> {
+        directory::details_of(&self.data, &self.limits, ids)
+    }
+
+    fn releases(&self, query: &ReleasesQuery) -> Result<Releases, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 
