@@ -27,10 +27,16 @@ pub(crate) struct Head {
 /// The stored form, see the module.
 pub(crate) fn encode(sketch: &Sketch) -> Vec<u8> {
     let mut out = Vec::with_capacity(8 + 3 * sketch.buckets().len());
+    encode_to(&mut out, sketch);
+    out
+}
+
+/// Appends the stored form.
+pub(crate) fn encode_to(out: &mut Vec<u8>, sketch: &Sketch) {
     out.push(VERSION);
-    varint::put(&mut out, sketch.zeros);
-    varint::put(&mut out, sketch.sum_ns);
-    varint::put(&mut out, sketch.buckets().len() as u64);
+    varint::put(out, sketch.zeros);
+    varint::put(out, sketch.sum_ns);
+    varint::put(out, sketch.buckets().len() as u64);
     let mut last: Option<i64> = None;
     for &(index, count) in sketch.buckets() {
         // Values beyond the bounds were clamped when they were read; the filter cannot measure any.
@@ -39,13 +45,12 @@ pub(crate) fn encode(sketch: &Sketch) -> Vec<u8> {
             None => ((index << 1) ^ (index >> 63)) as u64,
             Some(last) => (index - last) as u64,
         };
-        varint::put(&mut out, place << 1 | u64::from(count != 1));
+        varint::put(out, place << 1 | u64::from(count != 1));
         if count != 1 {
-            varint::put(&mut out, count);
+            varint::put(out, count);
         }
         last = Some(index);
     }
-    out
 }
 
 /// Reads the stored form.
@@ -93,6 +98,18 @@ pub(crate) fn read(bytes: &[u8], mut bucket: impl FnMut(i16, u64)) -> Result<Hea
     if rest.is_empty() { Ok(Head { zeros, sum_ns }) } else { Err(Unreadable) }
 }
 
+/// The sum of a stored form in nanoseconds, without its buckets.
+///
+/// # Errors
+/// [`Unreadable`] for bytes that do not begin as [`encode`] writes them.
+pub(crate) fn sum_ns(bytes: &[u8]) -> Result<u64, Unreadable> {
+    let (version, mut rest) = bytes.split_first().ok_or(Unreadable)?;
+    if ![FIRST_VERSION, VERSION].contains(version) {
+        return Err(Unreadable);
+    }
+    varint::take(&mut rest).and_then(|_zeros| varint::take(&mut rest)).ok_or(Unreadable)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,16 +153,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn stored_sketches_come_back(zeros: u64, sum_ns: u64, buckets in prop::collection::btree_map(-1280i16..1280, 1u64..1000, 0..60)) {
-            let mut sketch = Sketch::with_sum(sum_ns);
+        fn stored_sketches_come_back(zeros: u64, given: u64, buckets in prop::collection::btree_map(-1280i16..1280, 1u64..1000, 0..60)) {
+            let mut sketch = Sketch::with_sum(given);
             sketch.insert_zeros(zeros);
             buckets.iter().for_each(|(index, count)| sketch.insert_bucket(*index, *count));
+            prop_assert_eq!(sum_ns(&encode(&sketch)), Ok(given));
             prop_assert_eq!(decode(&encode(&sketch)), Ok(sketch));
         }
 
         #[test]
         fn garbage_is_refused_or_read(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode(&bytes);
+            let _ = sum_ns(&bytes);
         }
     }
 }
