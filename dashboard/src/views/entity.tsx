@@ -17,6 +17,7 @@ import { ConsumerLink, GroupName, meaningOf, RouteLink, wordOf } from '../parts/
 import { Link } from '../parts/link';
 import { RankTable } from '../parts/rank-table';
 import { RequestList } from '../parts/request-list';
+import { RouteFields } from '../parts/route-fields';
 import { StatusBreakdown } from '../parts/status-breakdown';
 import { TimeShares } from '../parts/time-shares';
 import { TrafficCharts } from '../parts/traffic-charts';
@@ -159,6 +160,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
             </Link>
           }
         />
+        {kind === 'route' && <RouteFields filters={filters} refreshTick={refreshTick} />}
       </DataState>
     </div>
   );
