@@ -74,6 +74,10 @@ const NEEDS: &[(Method, &str, Need)] = &[
     (GET, "/api/v1/directory", VIEWER),
     (GET, "/api/v1/releases", VIEWER),
     (GET, "/api/v1/patterns", VIEWER),
+    // Names and types of fields, and no value of a body.
+    (GET, "/api/v1/drift", VIEWER),
+    (GET, "/api/v1/shapes", VIEWER),
+    (GET, "/api/v1/openapi", VIEWER),
     (GET, "/api/v1/storage", VIEWER),
     (GET, "/api/v1/links", VIEWER),
     (GET, "/api/v1/audit", ADMIN),
