@@ -1,7 +1,7 @@
 // The shell around every view: name, navigation, colour scheme, filters and period.
 
 import { ActionIcon, useMantineColorScheme } from '@mantine/core';
-import { useEffect, useMemo, useRef, type ComponentType } from 'react';
+import { Suspense, useEffect, useMemo } from 'react';
 import { GATEWAYS, type Alerts, type Gateways } from './api';
 import { classes } from './classes';
 import { comparisonOf } from './compare';
@@ -13,48 +13,20 @@ import { AutoIcon, Logo, MoonIcon, SunIcon } from './parts/icons';
 import { Keys } from './parts/keys';
 import { wordOf } from './parts/labels';
 import { Link } from './parts/link';
+import { Navigation } from './parts/navigation';
 import { PersonMenu } from './parts/person-menu';
 import { PeriodPicker } from './parts/period-picker';
 import { SignIn } from './parts/sign-in';
 import { usePeriod } from './period';
 import { useQuery } from './query';
 import { mustSignIn, useSession, type Session } from './session';
-import { AuditView } from './views/audit';
-import { AlertsView } from './views/alerts';
-import { ConsumersView } from './views/consumers';
-import { DirectoryView } from './views/directory';
-import { DriftView } from './views/drift';
-import { ConsumerView, RouteView } from './views/entity';
-import { NAVIGATION, VIEWS, withoutSelection, type View } from './views/facts';
-import { GatewaysView } from './views/gateways';
-import { HostsView } from './views/hosts';
-import { OverviewView } from './views/overview';
-import { RedactionView } from './views/redaction';
-import { ReleasesView } from './views/releases';
-import { RequestsView } from './views/requests';
-import { RoutesView } from './views/routes';
+import { COMPONENTS } from './views/components';
+import { VIEWS, type View } from './views/facts';
 import type { ViewProps } from './views/view';
 import { ZoneContext, zoneOf } from './zone';
 import cardStyles from './parts/card.module.css';
 import emptyStyles from './parts/empty.module.css';
 import styles from './app.module.css';
-
-const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
-  overview: OverviewView,
-  routes: RoutesView,
-  route: RouteView,
-  consumers: ConsumersView,
-  consumer: ConsumerView,
-  directory: DirectoryView,
-  hosts: HostsView,
-  requests: RequestsView,
-  drift: DriftView,
-  alerts: AlertsView,
-  releases: ReleasesView,
-  gateways: GatewaysView,
-  redaction: RedactionView,
-  audit: AuditView,
-};
 
 export function App() {
   const session = useSession();
@@ -136,31 +108,6 @@ function titleOf(view: View | 'unknown', { route, method, consumer }: Filters): 
   return view === 'consumer' && consumer !== undefined ? wordOf(consumer) : VIEWS[view].title;
 }
 
-function Navigation({ view }: { view: View | 'unknown' }) {
-  const nav = useRef<HTMLElement>(null);
-  const list = view === 'unknown' ? undefined : VIEWS[view].list?.view;
-
-  // The navigation may be wider than the screen: scroll the current view into sight.
-  useEffect(() => {
-    const [around, current] = [nav.current, nav.current?.querySelector('[aria-current]')].map((each) => each?.getBoundingClientRect());
-    if (nav.current && around && current) nav.current.scrollLeft += Math.max(0, current.right - around.right) + Math.min(0, current.left - around.left);
-  }, [view]);
-
-  return (
-    <nav aria-label="Views" ref={nav}>
-      {NAVIGATION.map((each) => (
-        <Link
-          key={each}
-          to={addressOf(each, view !== 'unknown' && each === list ? withoutSelection(view) : {})}
-          aria-current={each === view ? 'page' : each === list ? 'true' : undefined}
-        >
-          {VIEWS[each].title}
-        </Link>
-      ))}
-    </nav>
-  );
-}
-
 function Body({ view, ...props }: ViewProps & { view: View | 'unknown' }) {
   if (view === 'unknown') {
     return (
@@ -173,7 +120,11 @@ function Body({ view, ...props }: ViewProps & { view: View | 'unknown' }) {
     );
   }
   const View = COMPONENTS[view];
-  return <View key={view} {...props} />;
+  return (
+    <Suspense>
+      <View key={view} {...props} />
+    </Suspense>
+  );
 }
 
 const SCHEMES = {

@@ -27,7 +27,7 @@ export interface ViewFacts {
 const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'requests', 'drift', 'alerts', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
 export type View = (typeof NAMES)[number];
 
-/** In the order of the navigation; views with a `list` are not in it. */
+/** Views with a `list` are not in the navigation. */
 export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   overview: { path: '/', title: 'Overview', shows: 'traffic', compared: true, keys: ['open'] },
   routes: { path: '/routes', title: 'Routes', shows: 'traffic', compared: true, keys: ['sort', 'by', 'q'] },
@@ -45,8 +45,11 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   consumer: { path: '/consumer', title: 'Consumer', shows: 'traffic', compared: true, list: { view: 'consumers', selectedBy: ['consumer'] }, keys: ['open'] },
 };
 
-/** The views of the navigation. The menu of the person leads to those of admins. */
-export const NAVIGATION: readonly View[] = NAMES.filter((view) => VIEWS[view].list === undefined && !VIEWS[view].admin);
+/** The views of the navigation, those that are needed most first. */
+export const NAVIGATION: readonly View[] = ['overview', 'requests', 'routes', 'consumers', 'alerts', 'gateways'];
+
+/** The views in the menu behind them. The menu of the person leads to those of admins. */
+export const MORE: readonly View[] = NAMES.filter((view) => !NAVIGATION.includes(view) && VIEWS[view].list === undefined && !VIEWS[view].admin);
 
 /** The view at a path, or `unknown`. */
 export function viewAt(path: string): View | 'unknown' {

@@ -2,8 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import { seriousFindings } from '../browser.mjs';
-import { check, filled, paramsOf, until } from '../harness.mjs';
+import { PHONE, seriousFindings } from '../browser.mjs';
+import { beyondTheEdge, check, filled, paramsOf, until } from '../harness.mjs';
 
 describe('the keys', { concurrency: 2 }, () => {
   check('search, close and list themselves', { path: '/?range=24h' }, async (page) => {
@@ -62,5 +62,38 @@ describe('a trace ID', () => {
     await page.getByRole('button', { name: 'Copy the request id' }).click();
     await until(() => page.evaluate(() => navigator.clipboard.readText()), (text) => text === 'one');
     assert.deepEqual(await seriousFindings(page), []);
+  });
+});
+
+describe('the navigation', { concurrency: 2 }, () => {
+  const views = (page) => page.getByRole('navigation', { name: 'Views' });
+
+  check('has all views within a phone’s width', { path: '/gateways', viewport: PHONE }, async (page) => {
+    await filled(page);
+    assert.ok((await beyondTheEdge(page)) <= 0);
+    // The menu is named after the view that it holds.
+    await views(page).getByRole('button', { name: 'Gateways' }).click();
+    assert.deepEqual(await seriousFindings(page), []);
+    await page.getByRole('link', { name: 'Hosts', exact: true }).click();
+    await views(page).getByRole('button', { name: 'Hosts' }).waitFor();
+    assert.equal(new URL(page.url()).pathname, '/hosts');
+    await page.getByRole('link', { name: 'Hosts', exact: true }).waitFor({ state: 'detached' });
+  });
+
+  check('keeps what is chosen, and the menu marks the view', { path: '/?range=24h' }, async (page) => {
+    await filled(page);
+    await views(page).getByRole('button', { name: 'More' }).click();
+    await page.getByRole('link', { name: 'Redaction' }).click();
+    await page.getByRole('heading', { name: 'Redaction', level: 1 }).waitFor();
+    assert.equal(paramsOf(page).range, '24h');
+    await views(page).getByRole('button', { name: 'Redaction' }).click();
+    assert.equal(await page.getByRole('link', { name: 'Redaction' }).getAttribute('aria-current'), 'page');
+  });
+
+  check('says so when a view cannot be loaded', { path: '/', complains: true }, async (page) => {
+    await filled(page);
+    await page.route('**/assets/gateways-*.js', (route) => route.abort());
+    await views(page).getByRole('link', { name: 'Gateways' }).click();
+    await page.getByRole('heading', { name: 'This view could not be loaded' }).waitFor();
   });
 });
