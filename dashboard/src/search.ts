@@ -41,6 +41,23 @@ export const KEYS: readonly Key[] = [
   { name: 'body:', hint: 'a part of a captured body' },
 ];
 
+/** A key has asked for the box of the search, which may only be about to be shown. */
+let isSought = false;
+
+/** Brings the cursor into the box of the search as soon as it is there. */
+export function seek(): void {
+  const box = document.querySelector<HTMLInputElement>('form[role="search"] input');
+  if (box) box.focus();
+  else isSought = true;
+}
+
+/** Whether the box was asked for before it was there; once. */
+export function wasSought(): boolean {
+  const was = isSought;
+  isSought = false;
+  return was;
+}
+
 /** Completions shown at a time. */
 const MOST = 8;
 

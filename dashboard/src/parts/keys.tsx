@@ -1,7 +1,8 @@
 // The keys of the whole page, and the list of them.
 
-import { useEffect, useEffectEvent, useRef, useState } from 'react';
+import { useEffect, useEffectEvent, useRef } from 'react';
 import { addressOf, go, patch } from '../location';
+import { seek } from '../search';
 import styles from './keys.module.css';
 
 const KEYS = [
@@ -18,12 +19,6 @@ const OPEN = '[aria-haspopup][aria-expanded="true"], dialog[open]';
 /** Obeys the keys. Renders the list of them while it is open. */
 export function Keys() {
   const list = useRef<HTMLDialogElement>(null);
-  // Counts the times that the search was asked for: its box may not be there yet.
-  const [sought, setSought] = useState(0);
-
-  useEffect(() => {
-    if (sought > 0) document.querySelector<HTMLInputElement>('form[role="search"] input')?.focus();
-  }, [sought]);
 
   const onKey = useEffectEvent((event: KeyboardEvent) => {
     const typing = event.target instanceof Element && event.target.closest(TYPING) !== null;
@@ -31,8 +26,8 @@ export function Keys() {
     if (document.querySelector(OPEN)) return;
     if (event.key === '/') {
       event.preventDefault();
-      if (!document.querySelector('form[role="search"]')) go(addressOf('requests'));
-      setSought((times) => times + 1);
+      seek();
+      go(addressOf('requests'));
     } else if (event.key === '?') {
       event.preventDefault();
       list.current?.showModal();

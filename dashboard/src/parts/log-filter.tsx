@@ -1,13 +1,13 @@
 // The search of the request log: one box with completion, the order, and searches that were saved.
 
 import { Autocomplete, Button, NativeSelect } from '@mantine/core';
-import { useMemo, useRef, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import { endpoint, type Refusal, type Summary } from '../api';
 import { classes } from '../classes';
 import { patch, type Filters } from '../location';
 import type { Span } from '../span';
 import { useQuery } from '../query';
-import { completions, savedSearches, saveSearches, searchOf, SINGLE, typedAt } from '../search';
+import { completions, savedSearches, saveSearches, searchOf, SINGLE, typedAt, wasSought } from '../search';
 import type { Criteria } from '../views/facts';
 import { CrossIcon } from './icons';
 import { TextButton } from './text-button';
@@ -37,6 +37,9 @@ export function LogFilter({ criteria, span, filters, refusal }: { criteria: Crit
   const [saved, setSaved] = useState(savedSearches);
   const [open, setOpen] = useState(false);
   const input = useRef<HTMLInputElement>(null);
+  useEffect(() => {
+    if (wasSought()) input.current?.focus();
+  }, []);
   const typed = useMemo(() => typedAt(text, caret), [text, caret]);
   const dimension = typed.key?.dimension;
   const known = useQuery<Summary>(dimension ? endpoint('summary', span, filters, { group_by: [dimension], limit: MOST_KNOWN }) : null, dimension ?? '', 0);
