@@ -9,7 +9,7 @@ import { createServer } from 'node:http';
 import { dirname, extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { alertAnswers, changeAlerts } from './mock-alerts.mjs';
-import { changeDirectory, consumers, directory, releases } from './mock-people.mjs';
+import { changeDirectory, consumers, directory, releases, uptime } from './mock-people.mjs';
 import { readSearch } from './mock-search.mjs';
 import { CAPTURED, REDACTION, redactPreview } from './mock-redaction.mjs';
 
@@ -64,7 +64,7 @@ async function answer(mock, request, response) {
   if (url.pathname === '/api/v1/redact') return preview(mock, request, response);
   if (url.pathname.startsWith('/api/v1/alerts/') && request.method !== 'GET') return changeAlerts(mock, request, url, response);
   if (url.pathname.startsWith('/api/v1/consumers/')) return changeDirectory(mock, request, url, response);
-  const endpoint = { summary, timeseries, requests, gateways, releases, directory, consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), patterns, audit, storage, ...alertAnswers }[url.pathname.replace('/api/v1/', '')];
+  const endpoint = { summary, timeseries, requests, gateways, releases, uptime, directory, consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), patterns, audit, storage, ...alertAnswers }[url.pathname.replace('/api/v1/', '')];
   if (!endpoint) return refuse(response, 404, 'not_found', 'no such endpoint', null);
   const now = Date.now() / 1000;
   const query = { params: url.searchParams, mock, now };

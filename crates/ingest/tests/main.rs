@@ -41,3 +41,4 @@ mod support;
 mod tls;
 mod tls_proxy;
 mod upgrade;
+mod uptime;

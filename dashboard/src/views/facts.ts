@@ -24,7 +24,7 @@ export interface ViewFacts {
   admin?: true;
 }
 
-const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'requests', 'alerts', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
+const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'requests', 'alerts', 'status', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
 export type View = (typeof NAMES)[number];
 
 /** In the order of the navigation; views with a `list` are not in it. */
@@ -36,7 +36,8 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   hosts: { path: '/hosts', title: 'Hosts', shows: 'traffic', keys: [] },
   requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open', ...CRITERIA, 'path', 'request_id', 'min_duration_ms', 'max_duration_ms'] },
   alerts: { path: '/alerts', title: 'Alerts', shows: 'gateways', keys: [] },
-  releases: { path: '/releases', title: 'Releases', shows: 'gateways', keys: ['open'] },
+  status: { path: '/status', title: 'Status', shows: 'gateways', keys: ['span'] },
+  releases: { path: '/releases', title: 'Releases', shows: 'gateways', list: { view: 'status', selectedBy: [] }, keys: ['open'] },
   gateways: { path: '/gateways', title: 'Gateways', shows: 'gateways', keys: ['open'] },
   redaction: { path: '/redaction', title: 'Redaction', shows: 'gateways', keys: [] },
   audit: { path: '/audit', title: 'Audit log', shows: 'gateways', keys: [], admin: true },

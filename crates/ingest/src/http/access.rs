@@ -51,7 +51,7 @@ const ADMIN: Need = Need::Role(Role::Admin);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 28] = [
+const NEEDS: [(Method, &str, Need); 29] = [
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -72,6 +72,7 @@ const NEEDS: [(Method, &str, Need); 28] = [
     (GET, "/api/v1/consumers", VIEWER),
     (GET, "/api/v1/directory", VIEWER),
     (GET, "/api/v1/releases", VIEWER),
+    (GET, "/api/v1/uptime", VIEWER),
     (GET, "/api/v1/patterns", VIEWER),
     (GET, "/api/v1/storage", VIEWER),
     (GET, "/api/v1/audit", ADMIN),

@@ -45,6 +45,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/consumers", read(Kind::Consumers)),
         ("/api/v1/directory", read(Kind::Directory)),
         ("/api/v1/releases", read(Kind::Releases)),
+        ("/api/v1/uptime", read(Kind::Uptime)),
         ("/api/v1/patterns", read(Kind::Patterns)),
         ("/api/v1/storage", get(super::storage::storage)),
         ("/api/v1/audit", read(Kind::Audit)),

@@ -22,6 +22,7 @@ mod requests;
 mod rollup;
 pub(crate) mod search;
 mod senders;
+mod uptime;
 mod windows;
 
 pub(crate) use audit::{Audit, AuditQuery};
@@ -37,6 +38,7 @@ pub(crate) use releases::{Releases, ReleasesQuery};
 pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
+pub(crate) use uptime::{Uptime, UptimeQuery};
 pub(crate) use windows::{Window, WindowsQuery};
 
 use crate::directory::Details;
@@ -69,6 +71,8 @@ pub(crate) trait Store: Send + Sync {
     fn details(&self, ids: &[String]) -> Result<HashMap<String, Details>, QueryError>;
     /// Changes of versions and configurations.
     fn releases(&self, query: &ReleasesQuery) -> Result<Releases, QueryError>;
+    /// The share of minutes that were good.
+    fn uptime(&self, query: &UptimeQuery) -> Result<Uptime, QueryError>;
     /// The routes that were learned.
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
     /// The audit log.
@@ -92,6 +96,7 @@ pub(crate) enum Question {
     Consumers(ConsumersQuery),
     Directory(DirectoryQuery),
     Releases(ReleasesQuery),
+    Uptime(UptimeQuery),
     Patterns(PatternsQuery),
     Audit(AuditQuery),
 }
@@ -107,6 +112,7 @@ pub(crate) enum Answer {
     Consumers(Consumers),
     Directory(Directory),
     Releases(Releases),
+    Uptime(Uptime),
     Patterns(Patterns),
     Audit(Audit),
 }
@@ -121,12 +127,13 @@ pub(crate) enum Kind {
     Consumers,
     Directory,
     Releases,
+    Uptime,
     Patterns,
     Audit,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Summary,
         Self::Timeseries,
         Self::Requests,
@@ -134,6 +141,7 @@ impl Kind {
         Self::Consumers,
         Self::Directory,
         Self::Releases,
+        Self::Uptime,
         Self::Patterns,
         Self::Audit,
     ];
@@ -148,6 +156,7 @@ impl Kind {
             Self::Consumers => "consumers",
             Self::Directory => "directory",
             Self::Releases => "releases",
+            Self::Uptime => "uptime",
             Self::Patterns => "patterns",
             Self::Audit => "audit",
         }
@@ -180,6 +189,7 @@ impl Question {
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
             Kind::Directory => Self::Directory(DirectoryQuery::parse(query, limits)?),
             Kind::Releases => Self::Releases(ReleasesQuery::parse(query, limits)?),
+            Kind::Uptime => Self::Uptime(UptimeQuery::parse(query, now, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
             Kind::Audit => Self::Audit(AuditQuery::parse(query, now, limits)?),
         })
@@ -214,6 +224,7 @@ impl Question {
             Self::Consumers(query) => Answer::Consumers(store.consumers(query)?),
             Self::Directory(query) => Answer::Directory(store.directory(query)?),
             Self::Releases(query) => Answer::Releases(store.releases(query)?),
+            Self::Uptime(query) => Answer::Uptime(store.uptime(query)?),
             Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
             Self::Audit(query) => Answer::Audit(store.audit(query)?),
         })
@@ -262,6 +273,10 @@ impl Store for Files {
     }
 
     fn releases(&self, query: &ReleasesQuery) -> Result<Releases, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn uptime(&self, query: &UptimeQuery) -> Result<Uptime, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 
