@@ -47,6 +47,7 @@ export interface components {
             gateway_requests: number;
             gateway_p50_ms: number | null;
             gateway_p95_ms: number | null;
+            before?: components["schemas"]["SummaryRow"];
         };
         Summary: {
             /** Format: date-time */
@@ -57,6 +58,7 @@ export interface components {
             next?: string;
             /** Format: date-time */
             gateways_since?: string;
+            compared_with?: components["schemas"]["Span"];
         };
         Point: {
             /** Format: date-time */
@@ -93,6 +95,7 @@ export interface components {
             gateway_requests: number;
             gateway_p50_ms: number | null;
             gateway_p95_ms: number | null;
+            before?: components["schemas"]["Point"];
         };
         Span: {
             /** Format: date-time */
@@ -110,6 +113,7 @@ export interface components {
             coarse: components["schemas"]["Span"][];
             /** Format: date-time */
             gateways_since?: string;
+            compared_with?: components["schemas"]["Span"];
         };
         Request: {
             /** Format: date-time */
@@ -779,6 +783,27 @@ export interface components {
             to?: string;
             lost: number;
             kept_as?: string;
+        };
+        LatencyColumn: {
+            /** Format: date-time */
+            time: string;
+            requests: number;
+            duration_ms: number;
+            upstream_ms: number;
+            gateway_ms: number;
+            counts: number[];
+        };
+        Latencies: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            step: number;
+            /** Format: date-time */
+            gateways_since?: string;
+            bounds_ms: number[];
+            columns: components["schemas"]["LatencyColumn"][];
+            coarse: components["schemas"]["Span"][];
         };
     };
     responses: never;

@@ -4,6 +4,7 @@ import { ActionIcon, useMantineColorScheme } from '@mantine/core';
 import { useEffect, useMemo, useRef, type ComponentType } from 'react';
 import { GATEWAYS, type Alerts, type Gateways } from './api';
 import { classes } from './classes';
+import { comparisonOf } from './compare';
 import { addressOf, filtersOf, usePlace, type Filters } from './location';
 import { AlertBell } from './parts/alert-bell';
 import { FilterBar } from './parts/filter-bar';
@@ -87,6 +88,7 @@ function Shell({ session }: { session: Session | undefined }) {
   const filters = useMemo(() => filtersOf(params), [params]);
   const zone = zoneOf(params);
   const [period, live] = usePeriod(params);
+  const comparison = comparisonOf(params, period, zone);
   const gateways = useQuery<Gateways>(GATEWAYS, 'gateways', period.refreshTick);
   const alerts = useQuery<Alerts>('/api/v1/alerts', 'alerts', period.refreshTick);
   const title = titleOf(view, filters);
@@ -116,11 +118,11 @@ function Shell({ session }: { session: Session | undefined }) {
       {view !== 'unknown' && (
         <div className={styles.toolbar} data-toolbar>
           {VIEWS[view].shows === 'gateways' ? <h1 className={styles.toolbarTitle}>{VIEWS[view].title}</h1> : <FilterBar filters={filters} period={period} />}
-          <PeriodPicker period={period} live={live} view={view} />
+          <PeriodPicker period={period} comparison={comparison} live={live} view={view} />
         </div>
       )}
       <main id="content" className={styles.main} tabIndex={-1}>
-        <Body view={view} filters={filters} period={period} live={live} gateways={gateways} alerts={alerts} params={params} />
+        <Body view={view} filters={filters} period={period} comparison={comparison} live={live} gateways={gateways} alerts={alerts} params={params} />
       </main>
     </ZoneContext>
   );

@@ -355,12 +355,46 @@ const EMPTY = { labels: {}, requests: 0, reached: 0, errors: 0, in: 0, out: 0, p
 function summary(query) {
   const cells = tally(query, 0);
   if (cells.length === 0 && groupsOf(query.params).length === 0) cells.push(EMPTY);
-  return { ...widened(query), ...paged(query, cells.toSorted((a, b) => b.requests - a.requests).map(rowOf)) };
+  const sorted = cells.toSorted((a, b) => b.requests - a.requests);
+  const before = stretchBefore(query);
+  if (!before) return { ...widened(query), ...paged(query, sorted.map(rowOf)) };
+  const pairs = paired(sorted, tally(before, 0), 0);
+  return { ...widened(query), compared_with: widened(before), ...paged(query, pairs.map(({ now, then }) => ({ ...rowOf(now), before: rowOf(then) }))) };
+}
+
+/** The same question about the stretch before, if it asks for one. */
+function stretchBefore(query) {
+  const compare = query.params.get('compare');
+  if (compare === null) return undefined;
+  const from = minuteOf(query.from) * 60;
+  const length = Math.ceil(query.to / 60) * 60 - from;
+  const earlier = { previous: length, day: 86_400, week: 604_800 }[compare] ?? from - Math.floor(parseTime(compare) / 60) * 60;
+  return { ...query, from: from - earlier, to: from - earlier + length };
+}
+
+/** Cells with those of `shift` seconds earlier; cells of one side alone have nothing on the other. */
+function paired(cells, earlier, shift) {
+  const keyOf = (cell, moved) => JSON.stringify([cell.time + moved, cell.labels]);
+  const known = new Map(earlier.map((cell) => [keyOf(cell, shift), cell]));
+  const pairs = cells.map((now) => {
+    const then = known.get(keyOf(now, 0)) ?? { ...EMPTY, labels: now.labels, time: now.time - shift };
+    known.delete(keyOf(now, 0));
+    return { now, then };
+  });
+  return [...pairs, ...[...known.values()].map((then) => ({ now: { ...EMPTY, labels: then.labels, time: then.time + shift }, then }))];
 }
 
 function timeseries(query) {
   const step = Number(query.params.get('step') ?? 60);
-  return { ...widened(query), step, coarse: query.mock.coarse, points: tally(query, step).map((cell) => ({ time: rfc3339(cell.time), ...rowOf(cell) })) };
+  const point = (cell) => ({ time: rfc3339(cell.time), ...rowOf(cell) });
+  // Whole steps, as the ingest widens a range.
+  const stepped = { ...query, from: Math.floor(query.from / step) * step, to: Math.ceil(query.to / step) * step };
+  const before = stretchBefore(stepped);
+  if (!before) return { ...widened(query), step, coarse: query.mock.coarse, points: tally(query, step).map(point) };
+  const shift = stepped.from - before.from;
+  const earlier = tally(before, step).map((cell) => ({ ...cell }));
+  const pairs = paired(tally(stepped, step), earlier, shift).toSorted((a, b) => a.now.time - b.now.time);
+  return { ...widened(stepped), compared_with: widened(before), step, coarse: query.mock.coarse, points: pairs.map(({ now, then }) => ({ ...point(now), before: point(then) })) };
 }
 
 /** A page of rows: as many as were asked for, or fewer where `most` says so. */

@@ -7,6 +7,7 @@ import { gzipSync } from 'node:zlib';
 import './page/looks.mjs';
 import './page/overview.mjs';
 import './page/entities.mjs';
+import './page/compare.mjs';
 import './page/filters.mjs';
 import './page/hosts.mjs';
 import './page/period.mjs';

@@ -54,6 +54,10 @@ pub(crate) struct Arguments {
     /// Seconds that a point of a time series covers.
     #[arg(long, value_name = "SECONDS")]
     step: Option<u64>,
+    /// Beside each count of summary and timeseries, that of a stretch before: the one that ends at --from, the same time a
+    /// day or a week earlier, or the one that begins at a time.
+    #[arg(long, value_name = "previous|day|week|TIME", allow_hyphen_values = true)]
+    compare: Option<String>,
     /// Rows at most [default: 100 of requests and consumers, 10,000 of summary and gateways]
     #[arg(long, value_name = "ROWS")]
     limit: Option<u64>,
@@ -278,6 +282,7 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("q", arguments.q.as_deref()),
         ("group_by", arguments.group_by.as_deref()),
         ("step", step.as_deref()),
+        ("compare", arguments.compare.as_deref()),
         ("limit", limit.as_deref()),
         ("cursor", cursor),
         ("errors", errors.as_deref()),

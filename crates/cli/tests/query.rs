@@ -76,6 +76,7 @@ fn csv_has_every_field_of_the_api() {
     for (question, path, rows, more) in [
         ("summary", format!("summary?{day}&group_by={all}"), "rows", vec!["--group-by", all]),
         ("timeseries", format!("timeseries?{day}"), "points", vec![]),
+        ("timeseries", format!("timeseries?{day}&compare=day"), "points", vec!["--compare", "day"]),
         ("requests", format!("requests?{day}"), "rows", vec![]),
         ("gateways", "gateways".to_owned(), "rows", vec![]),
         ("consumers", "consumers".to_owned(), "rows", vec![]),

@@ -75,6 +75,7 @@ fn bounds_of_parameters_are_those_of_the_service() {
     let document = document(&service);
     for (path, name, component) in [
         ("/api/v1/timeseries", "step", "step"),
+        ("/api/v1/latencies", "step", "latency_step"),
         ("/api/v1/requests", "limit", "limit"),
         ("/api/v1/consumers", "limit", "limit"),
         ("/api/v1/patterns", "limit", "limit"),
@@ -127,6 +128,9 @@ fn answers_are_as_described() {
         ("/api/v1/summary", DAY.to_owned(), 1),
         ("/api/v1/timeseries", format!("{DAY}&group_by={all}"), 2),
         ("/api/v1/timeseries", format!("{DAY}&step=3600"), 24),
+        ("/api/v1/summary", format!("{DAY}&group_by={all}&compare=day"), 2),
+        ("/api/v1/timeseries", format!("{DAY}&step=3600&compare=previous"), 24),
+        ("/api/v1/latencies", DAY.to_owned(), 48),
         ("/api/v1/requests", format!("{DAY}&limit=1"), 1),
         ("/api/v1/requests", DAY.to_owned(), 3),
         ("/api/v1/gateways", String::new(), 2),
@@ -146,7 +150,8 @@ fn answers_are_as_described() {
         let status = answer.status.to_string();
         let value: Value = serde_json::from_slice(&answer.body).unwrap();
         let content = &document["paths"][path]["get"]["responses"][&status]["content"];
-        let found = ["rows", "points"].iter().find_map(|key| value[key].as_array()).map_or(0, Vec::len);
+        let found =
+            ["rows", "points", "columns"].iter().find_map(|key| value[key].as_array()).map_or(0, Vec::len);
         assert_eq!(found, rows, "{path}?{query}");
         validate(&document, &content["application/json"]["schema"], &value, path);
     }

@@ -95,7 +95,7 @@ impl Guarded {
 }
 
 /// Who is let in at each operation of the description: nobody, viewer, analyst, admin, a sender.
-const WHO: [(&str, &str, [bool; 5]); 41] = [
+const WHO: [(&str, &str, [bool; 5]); 42] = [
     ("get", "/healthz", [true; 5]),
     ("get", "/metrics", READERS),
     ("post", "/v1/metrics", SENDERS),
@@ -110,6 +110,7 @@ const WHO: [(&str, &str, [bool; 5]); 41] = [
     ("get", "/auth/callback", [true; 5]),
     ("get", "/api/v1/summary", READERS),
     ("get", "/api/v1/timeseries", READERS),
+    ("get", "/api/v1/latencies", READERS),
     ("get", "/api/v1/requests", READERS),
     ("get", "/api/v1/gateways", READERS),
     ("get", "/api/v1/consumers", READERS),

@@ -18,6 +18,8 @@ export interface Series {
   /** A custom property of the style sheet, such as `--chart-ok`. */
   color: string;
   values: (number | null)[];
+  /** The values of the stretch before, at the same distance from its start. */
+  before?: (number | null)[];
 }
 
 export interface ChartProps {
@@ -70,7 +72,7 @@ export function Chart(props: ChartProps) {
         </div>
       </header>
       {/* uPlot cannot change these: another key makes another plot. */}
-      <Plot key={[kind, scale, scheme, zone, ...shown.map(({ label }) => label)].join('|')} {...props} shown={shown} zone={zone} />
+      <Plot key={[kind, scale, scheme, zone, ...shown.map(({ label, before }) => `${label}${before ? '+' : ''}`)].join('|')} {...props} shown={shown} zone={zone} />
     </section>
   );
 }
@@ -89,6 +91,7 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
   const plot = useRef<uPlot | null>(null);
   const [cursor, setCursor] = useState<Cursor | null>(null);
   const data = useMemo(() => columnsOf(kind, slots, shown, unfinished), [kind, slots, shown, unfinished]);
+  const compared = shown.some(({ before }) => before !== undefined);
 
   // The plot outlives new data, so its callbacks must read the latest props.
   const latest = useRef<Latest>({ slots, format, unfinished, coarse, marks, onZoom });
@@ -104,6 +107,7 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
       zone,
       width: element.clientWidth,
       series: shown.map(({ label, color: name }) => ({ label, color: color(name) })),
+      compared,
       ink: color('--ink-2'),
       grid: color('--line'),
       surface: color('--surface'),
@@ -170,13 +174,15 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
           {marksIn(marks, slots, cursor.index).map(({ at, label }) => (
             <em key={`${at} ${label}`}>release {label}</em>
           ))}
-          {shown.map(({ label, color, values }) => {
-            const value = values[cursor.index];
+          {shown.map(({ label, color, values, before }) => {
             return (
               <div key={label}>
                 <i style={{ background: `var(${color})` }} />
                 <span>{label}</span>
-                <output>{value === null || value === undefined ? '–' : format(value)}</output>
+                <output>
+                  {before && <span className={styles.before}>{textOf(before[cursor.index], format, '–')} → </span>}
+                  {textOf(values[cursor.index], format, '–')}
+                </output>
               </div>
             );
           })}
@@ -187,11 +193,15 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
 }
 
 function wordsAt(slots: Slots, series: Series[], format: (value: number) => string, index: number, zone: Zone): string {
-  const parts = series.map(({ label, values }) => {
-    const value = values[index];
-    return `${label} ${value === null || value === undefined ? 'none' : format(value)}`;
+  const parts = series.map(({ label, values, before }) => {
+    const earlier = before ? `, before ${textOf(before[index], format, 'none')}` : '';
+    return `${label} ${textOf(values[index], format, 'none')}${earlier}`;
   });
   return `${spanAt(slots, index, zone)}: ${parts.join(', ')}`;
+}
+
+function textOf(value: number | null | undefined, format: (value: number) => string, none: string): string {
+  return value === null || value === undefined ? none : format(value);
 }
 
 function isCoarse(spans: Span[], { starts, step }: Slots, index: number): boolean {

@@ -28,6 +28,8 @@ export interface Look {
   zone: Zone;
   width: number;
   series: { label: string; color: string }[];
+  /** Dotted lines of the stretch before follow: one for each line, one for all bars. */
+  compared: boolean;
   ink: string;
   grid: string;
   surface: string;
@@ -87,6 +89,9 @@ export function optionsOf(look: Look): uPlot.Options {
           ? { ...base, fill: color, width: 0, points: { show: false } }
           : { ...base, width: 1.75, spanGaps: false, points: { show: true, size: 5, fill: color, width: 0, filter: lonely } };
       }),
+      ...(look.compared ? (kind === 'bars' ? [look.ink] : look.series.map(({ color }) => color)) : []).map(
+        (color): uPlot.Series => ({ stroke: color, width: 1.5, dash: [2, 4], spanGaps: false, points: { show: false }, ...(lines ? { paths: lines } : {}) }),
+      ),
     ],
     hooks: {
       drawClear: [
@@ -117,8 +122,8 @@ export function optionsOf(look: Look): uPlot.Options {
   };
 }
 
-/** The times at the middle of the slots, then one column a series; bars are drawn from the full stack down. */
-export function columnsOf(kind: 'bars' | 'lines', slots: Slots, series: { values: (number | null)[] }[], unfinished: boolean): uPlot.AlignedData {
+/** The times at the middle of the slots, then one column a series; bars are drawn from the full stack down. Columns of the stretch before follow. */
+export function columnsOf(kind: 'bars' | 'lines', slots: Slots, series: { values: (number | null)[]; before?: (number | null)[] }[], unfinished: boolean): uPlot.AlignedData {
   const times = slots.starts.map((_, index) => middle(slots, index));
   const finite = series.map(({ values }) => values.map((value) => (value !== null && Number.isFinite(value) ? value : null)));
   const columns = finite.map((values, at) =>
@@ -128,7 +133,9 @@ export function columnsOf(kind: 'bars' | 'lines', slots: Slots, series: { values
         ? withoutLast(values)
         : values,
   );
-  return [times, ...columns];
+  const before = series.flatMap(({ before: column }) => (column ? [column] : []));
+  const whole = before.length > 0 && kind === 'bars' ? [times.map((_, index) => before.reduce((sum, column) => sum + (column[index] ?? 0), 0))] : before;
+  return [times, ...columns, ...whole];
 }
 
 /** A share or a quantile of a few seconds swings widely, so a line ends at the last full slot, if there is one. */

@@ -40,6 +40,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
     let mut routes = vec![
         ("/api/v1/summary", read(Kind::Summary)),
         ("/api/v1/timeseries", read(Kind::Timeseries)),
+        ("/api/v1/latencies", read(Kind::Latencies)),
         ("/api/v1/requests", read(Kind::Requests)),
         ("/api/v1/gateways", read(Kind::Gateways)),
         ("/api/v1/consumers", read(Kind::Consumers)),

@@ -4,6 +4,7 @@
 
 mod account;
 mod audit;
+mod compare;
 mod consumers;
 mod counts;
 mod cursor;
@@ -13,6 +14,7 @@ mod filter;
 mod gateways;
 mod glob;
 mod labels;
+mod latencies;
 pub(crate) mod params;
 mod patterns;
 mod quantiles;
@@ -32,6 +34,7 @@ pub(crate) use dimension::Dimension;
 pub(crate) use directory::{Directory, DirectoryQuery};
 pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
+pub(crate) use latencies::{Latencies, LatenciesQuery};
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
 pub(crate) use releases::{Releases, ReleasesQuery};
@@ -59,6 +62,8 @@ pub(crate) trait Store: Send + Sync {
     fn summary(&self, query: &SummaryQuery) -> Result<Summary, QueryError>;
     /// Counts by group and time.
     fn timeseries(&self, query: &TimeseriesQuery) -> Result<Timeseries, QueryError>;
+    /// The distribution of durations over time.
+    fn latencies(&self, query: &LatenciesQuery) -> Result<Latencies, QueryError>;
     /// A page of the request log.
     fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, QueryError>;
     /// The gateways that report.
@@ -91,6 +96,7 @@ pub(crate) trait Store: Send + Sync {
 pub(crate) enum Question {
     Summary(SummaryQuery),
     Timeseries(TimeseriesQuery),
+    Latencies(LatenciesQuery),
     Requests(Box<RequestsQuery>),
     Gateways(GatewaysQuery),
     Consumers(ConsumersQuery),
@@ -107,6 +113,7 @@ pub(crate) enum Question {
 pub(crate) enum Answer {
     Summary(Summary),
     Timeseries(Timeseries),
+    Latencies(Latencies),
     Requests(RequestsPage),
     Gateways(Gateways),
     Consumers(Consumers),
@@ -122,6 +129,7 @@ pub(crate) enum Answer {
 pub(crate) enum Kind {
     Summary,
     Timeseries,
+    Latencies,
     Requests,
     Gateways,
     Consumers,
@@ -133,9 +141,10 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Summary,
         Self::Timeseries,
+        Self::Latencies,
         Self::Requests,
         Self::Gateways,
         Self::Consumers,
@@ -151,6 +160,7 @@ impl Kind {
         match self {
             Self::Summary => "summary",
             Self::Timeseries => "timeseries",
+            Self::Latencies => "latencies",
             Self::Requests => "requests",
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
@@ -184,6 +194,7 @@ impl Question {
         Ok(match kind {
             Kind::Summary => Self::Summary(SummaryQuery::parse(query, now, limits)?),
             Kind::Timeseries => Self::Timeseries(TimeseriesQuery::parse(query, now, limits)?),
+            Kind::Latencies => Self::Latencies(LatenciesQuery::parse(query, now)?),
             Kind::Requests => Self::Requests(Box::new(RequestsQuery::parse(query, now, limits)?)),
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now, limits)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
@@ -219,6 +230,7 @@ impl Question {
         Ok(match self {
             Self::Summary(query) => Answer::Summary(store.summary(query)?),
             Self::Timeseries(query) => Answer::Timeseries(store.timeseries(query)?),
+            Self::Latencies(query) => Answer::Latencies(store.latencies(query)?),
             Self::Requests(query) => Answer::Requests(store.requests(query)?),
             Self::Gateways(query) => Answer::Gateways(store.gateways(query)?),
             Self::Consumers(query) => Answer::Consumers(store.consumers(query)?),
@@ -249,6 +261,10 @@ impl Store for Files {
     }
 
     fn timeseries(&self, query: &TimeseriesQuery) -> Result<Timeseries, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn latencies(&self, query: &LatenciesQuery) -> Result<Latencies, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 
