@@ -85,7 +85,7 @@ export function uptime({ params, mock, now }) {
   const end = Math.floor(now / step) * step;
   const range = { from: rfc3339(end - (count - 1) * step), to: rfc3339(end + step), step, bound_percent: 5, more: false };
   if (mock.mode !== 'data') return { ...range, rows: [] };
-  const by = params.get('by') ?? 'service';
+  const by = params.get('group_by') ?? 'service';
   const whole = step / 60;
   const row = (names, state, troubles = {}, more = {}) => {
     const bars = Array.from({ length: count }, (_, at) => {

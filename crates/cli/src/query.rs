@@ -152,6 +152,8 @@ pub(crate) enum Question {
     Directory,
     /// When services began to run other versions and gateways other configurations; of all times without --from.
     Releases,
+    /// The share of minutes that were good, by service, route, gateway or probe; of 30 days without --from.
+    Uptime,
     /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
     Alerts,
 }
@@ -174,6 +176,7 @@ impl Question {
             Self::Consumers => "consumers",
             Self::Directory => "directory",
             Self::Releases => "releases",
+            Self::Uptime => "uptime",
             Self::Alerts => "alerts",
         }
     }
@@ -183,7 +186,9 @@ impl Question {
         match self {
             Self::Timeseries | Self::Alerts => None,
             Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
-            Self::Requests | Self::Consumers | Self::Directory | Self::Releases => Some(DEFAULT_LIMIT),
+            Self::Requests | Self::Consumers | Self::Directory | Self::Releases | Self::Uptime => {
+                Some(DEFAULT_LIMIT)
+            }
         }
     }
 
@@ -197,7 +202,8 @@ impl Question {
             | Self::Gateways
             | Self::Consumers
             | Self::Directory
-            | Self::Releases => "rows",
+            | Self::Releases
+            | Self::Uptime => "rows",
         }
     }
 }

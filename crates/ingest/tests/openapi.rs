@@ -137,7 +137,7 @@ fn answers_are_as_described() {
         ("/api/v1/consumers", String::new(), 1),
         ("/api/v1/patterns", String::new(), 0),
         ("/api/v1/directory", String::new(), 1),
-        ("/api/v1/uptime", "by=gateway&step=3600&from=-2h".to_owned(), 1),
+        ("/api/v1/uptime", "group_by=gateway&step=3600&from=-2h".to_owned(), 1),
         ("/api/v1/releases", "kind=configuration".to_owned(), 1),
         ("/api/v1/alerts", String::new(), 0),
         ("/api/v1/alerts/deliveries", "limit=5".to_owned(), 0),

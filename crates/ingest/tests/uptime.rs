@@ -49,9 +49,9 @@ fn traffic_and_heartbeats_are_judged_by_minute() {
     assert_eq!(bars.len(), 30, "today is the last of thirty days");
     let sum = |key: &str| bars.iter().map(|bar| bar[key].as_u64().unwrap()).sum::<u64>();
     assert_eq!([sum("minutes"), sum("bad")], [3, 1]);
-    let route = &rows(&service, "by=route&step=3600&from=-2h")[0];
+    let route = &rows(&service, "group_by=route&step=3600&from=-2h")[0];
     assert_eq!((&route["method"], &route["route"], &route["bad"]), (&json!("GET"), &json!("/a"), &json!(1)));
-    let gateway = &rows(&service, "by=gateway")[0];
+    let gateway = &rows(&service, "group_by=gateway")[0];
     assert_eq!((&gateway["gateway"], &gateway["uptime"]), (&json!("edge-1"), &json!(1.0)), "{gateway}");
     assert!(gateway["minutes"].as_u64().unwrap() >= 1);
     assert_eq!(rows(&service, "service=other"), Vec::<Value>::new());
@@ -82,7 +82,7 @@ fn probes_are_asked_and_their_failures_count() {
     };
     service.probe(vec![probe("home", &url, None), probe("shop", &closed, Some("shop"))]);
     let both = || {
-        let found = rows(&service, "by=probe");
+        let found = rows(&service, "group_by=probe");
         Ok(Some(found).filter(|rows| rows.iter().filter(|row| row["latest"].is_object()).count() == 2))
     };
     let all = wait::eventually("both results", both).unwrap();
@@ -103,9 +103,12 @@ fn probes_are_asked_and_their_failures_count() {
 #[test]
 fn wrong_questions_are_refused_with_their_field() {
     let service = Service::start();
-    for (query, field) in
-        [("by=other", "by"), ("step=60", "step"), ("step=7200", "step"), ("from=-400d&step=3600", "step")]
-    {
+    for (query, field) in [
+        ("group_by=other", "group_by"),
+        ("step=60", "step"),
+        ("step=7200", "step"),
+        ("from=-400d&step=3600", "step"),
+    ] {
         let answer = service.get(&format!("/api/v1/uptime?{query}"));
         let body: Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!((answer.status, &body["error"]["field"]), (400, &json!(field)), "{query}");

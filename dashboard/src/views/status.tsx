@@ -40,7 +40,7 @@ export function StatusView({ period, live, params }: ViewProps) {
   const chosen: SpanName = params.get('span') === 'hours' ? 'hours' : 'days';
   const { step, steps } = SPANS[chosen];
   const from = new Date((Math.floor(period.exact.to / step) - steps + 1) * step * 1000).toISOString();
-  const path = (kind: Kind) => `/api/v1/uptime?${new URLSearchParams({ by: kind, step: String(step), from, limit: String(LIMIT) })}`;
+  const path = (kind: Kind) => `/api/v1/uptime?${new URLSearchParams({ group_by: kind, step: String(step), from, limit: String(LIMIT) })}`;
   const services = useQuery<Uptime>(path('service'), chosen, period.refreshTick);
   const probes = useQuery<Uptime>(path('probe'), chosen, period.refreshTick);
   const gateways = useQuery<Uptime>(path('gateway'), chosen, period.refreshTick);

@@ -8,9 +8,9 @@ use crate::limits::Limits;
 use crate::store::{BOUND_PERCENT, DataDir};
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-const NAMES: [&str; 7] = ["from", "to", "by", "step", "service", "environment", "limit"];
+const NAMES: [&str; 7] = ["from", "to", "group_by", "step", "service", "environment", "limit"];
 const HOUR_SECONDS: i64 = 3_600;
 const HOUR_NANOS: i64 = HOUR_SECONDS * 1_000_000_000;
 const MINUTE_NANOS: i64 = 60_000_000_000;
@@ -144,14 +144,14 @@ impl UptimeQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
         let params = Params::parse(query, &NAMES)?;
-        let by = match params.one("by")? {
+        let by = match params.one("group_by")? {
             None | Some("service") => By::Service,
             Some("route") => By::Route,
             Some("gateway") => By::Gateway,
             Some("probe") => By::Probe,
             Some(other) => {
-                let message = format!("by must be service, route, gateway or probe, not {other:?}");
-                return Err(QueryError::parameter("by", message));
+                let message = format!("group_by must be service, route, gateway or probe, not {other:?}");
+                return Err(QueryError::parameter("group_by", message));
             }
         };
         let step =
@@ -251,15 +251,31 @@ impl UptimeQuery {
         )?;
         let [from, to] = [self.range.from, self.range.to].map(|time| time.div_euclid(HOUR_NANOS));
         let mut found = select.query(params![from, to, by.name()])?;
-        let mut rows: BTreeMap<Key, Hours> = BTreeMap::new();
+        let mut all: Vec<(Key, Option<Hours>)> = Vec::new();
+        let mut places: HashMap<Key, usize> = HashMap::new();
+        // Each hour has much the same names in the same order, so that most are found without a look-up.
+        let mut next = 0;
         while let Some(row) = found.next()? {
-            let key: Key = (row.get(0)?, row.get(1)?, row.get(2)?);
-            if self.filter.takes_sender(&key.0, &key.1, "") {
-                let hour = Hour { seen: row.get(4)?, bad: row.get(5)?, silent: 0 };
-                rows.entry(key).or_default().insert(row.get(3)?, hour);
+            let text = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_str()?);
+            let key = [text(0)?, text(1)?, text(2)?];
+            let is = |(known, _): &(Key, _)| key == [&*known.0, &*known.1, &*known.2];
+            let place = match all.get(next).is_some_and(is) {
+                true => next,
+                false => {
+                    let [service, environment, name] = key.map(str::to_owned);
+                    *places.entry((service, environment, name)).or_insert_with_key(|key| {
+                        let is_taken = self.filter.takes_sender(&key.0, &key.1, "");
+                        all.push((key.clone(), is_taken.then(Hours::new)));
+                        all.len() - 1
+                    })
+                }
+            };
+            next = if place + 1 < all.len() { place + 1 } else { 0 };
+            if let Some((_, Some(hours))) = all.get_mut(place) {
+                hours.insert(row.get(3)?, Hour { seen: row.get(4)?, bad: row.get(5)?, silent: 0 });
             }
         }
-        Ok(rows)
+        Ok(all.into_iter().filter_map(|(key, hours)| Some((key, hours?))).collect())
     }
 
     /// The minutes without a heartbeat after the first one, as bits by hour; those after the last one only up to `trailing`

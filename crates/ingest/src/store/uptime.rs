@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, HashMap};
 /// The tables, as a migration makes them.
 pub(super) const TABLES: &str = "
 CREATE TABLE uptime (
-    hour INTEGER NOT NULL,          -- since 1970
     kind TEXT NOT NULL,             -- 'service', 'route', 'gateway' or 'probe'
+    hour INTEGER NOT NULL,          -- since 1970
     service TEXT NOT NULL,
     environment TEXT NOT NULL,
     name TEXT NOT NULL,             -- of the route with its method, of the gateway or the probe; '' of a service
     seen INTEGER NOT NULL,          -- bit m: minute m had traffic, a heartbeat, or a probe
     bad INTEGER NOT NULL,           -- bit m: minute m had too many errors, or a failed probe
-    PRIMARY KEY (hour, kind, service, environment, name)
+    PRIMARY KEY (kind, hour, service, environment, name)
 ) WITHOUT ROWID;
 CREATE TABLE probe_results (        -- the latest of each probe
     name TEXT NOT NULL,
@@ -125,7 +125,7 @@ fn put(
         "INSERT INTO uptime VALUES (?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET seen = seen | excluded.seen, bad = bad | excluded.bad",
     )?
-    .execute(params![minute.div_euclid(60), kind, service, environment, name, bit, bad])?;
+    .execute(params![kind, minute.div_euclid(60), service, environment, name, bit, bad])?;
     Ok(())
 }
 
@@ -176,7 +176,9 @@ pub(super) fn judge(file: &mut Connection, now: i64) -> Result<bool, StoreError>
             judge_minute(&transaction, minute)?;
         }
         transaction
-            .prepare_cached("DELETE FROM uptime WHERE hour < ?")?
+            .prepare_cached(
+                "DELETE FROM uptime WHERE kind IN ('service', 'route', 'gateway', 'probe') AND hour < ?",
+            )?
             .execute([end.div_euclid(60) - KEPT_HOURS])?;
     }
     transaction
