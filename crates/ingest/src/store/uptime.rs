@@ -4,6 +4,7 @@
 //! heartbeat is one write per gateway and minute.
 
 use super::StoreError;
+use super::changes::{Change, Recent};
 use crate::model::{Gateway, is_error};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::collections::{BTreeMap, HashMap};
@@ -172,8 +173,10 @@ pub(super) fn judge(file: &mut Connection, now: i64) -> Result<bool, StoreError>
     };
     let last = end.min(first + STEP_MINUTES);
     if first < last {
+        // Counts of the last minute may still wait.
+        let recent = Recent::default();
         for minute in first..last {
-            judge_minute(&transaction, minute)?;
+            judge_minute(&transaction, &recent, minute)?;
         }
         transaction
             .prepare_cached(
@@ -209,20 +212,31 @@ impl Sum {
     }
 }
 
-fn judge_minute(file: &Connection, minute: i64) -> Result<(), StoreError> {
-    let mut select = file.prepare_cached(
-        "SELECT s.service, s.environment, s.method, coalesce(s.folded, s.route), s.status, s.grpc_status, m.requests
-         FROM minutes m JOIN series s ON s.id = m.series_id
-         WHERE m.minute = ? AND s.direction = 'inbound' AND m.requests > 0",
-    )?;
+fn judge_minute(file: &Connection, recent: &Recent, minute: i64) -> Result<(), StoreError> {
+    let mut counted: HashMap<i64, i64> = HashMap::new();
+    let mut select = file.prepare_cached("SELECT series_id, requests FROM minutes WHERE minute = ?")?;
     let mut rows = select.query([minute])?;
+    while let Some(row) = rows.next()? {
+        *counted.entry(row.get(0)?).or_default() += row.get::<_, i64>(1)?.max(0);
+    }
+    recent.each(file, (minute, minute + 1), |Change { series, values, .. }| {
+        let [(added, _), ..] = values.timings;
+        let requests = counted.entry(series).or_default();
+        *requests = requests.saturating_add_unsigned(added);
+        Ok::<_, StoreError>(())
+    })?;
     let mut services: BTreeMap<(String, String), Sum> = BTreeMap::new();
     let mut routes: BTreeMap<(String, String, String), Sum> = BTreeMap::new();
-    while let Some(row) = rows.next()? {
+    let mut find = file.prepare_cached(
+        "SELECT service, environment, method, coalesce(folded, route), status, grpc_status FROM series
+         WHERE id = ? AND direction = 'inbound'",
+    )?;
+    for (series, requests) in counted.into_iter().filter(|(_, requests)| *requests > 0) {
+        let mut rows = find.query([series])?;
+        let Some(row) = rows.next()? else { continue };
         let (service, environment): (String, String) = (row.get(0)?, row.get(1)?);
         let (method, route): (String, String) = (row.get(2)?, row.get(3)?);
         let grpc_status = u64::try_from(row.get::<_, i64>(5)?).ok();
-        let requests: i64 = row.get(6)?;
         let errors = if is_error(row.get(4)?, grpc_status) { requests } else { 0 };
         services.entry((service.clone(), environment.clone())).or_default().add(requests, errors);
         // Names that stand for many paths are none of a route.
