@@ -91,7 +91,7 @@ impl Metrics {
             consumers,
             instances,
             changes,
-            releases,
+            releases: Releases::default(),
             heartbeats: Heartbeats::default(),
             patterns,
             taught,
