@@ -24,6 +24,7 @@ mod preview;
 mod probes;
 mod query;
 mod retention;
+mod roots;
 mod sequence;
 mod stats;
 mod store;
@@ -38,7 +39,8 @@ pub use auth::{
     AccessConfig, AccessError, NewToken, OidcConfig, OidcError, OidcRoles, Role, TokenOwner, user_line,
 };
 pub use http::{
-    Cidr, Config, HostName, Network, NotACidr, NotAHostName, Server, StartError, TlsError, TlsFiles,
+    Cidr, Config, HostName, Network, NotACidr, NotAHostName, NotATraceLink, Server, StartError, TlsError,
+    TlsFiles, TraceLink,
 };
 pub use limits::Limits;
 pub use model::request::columns as request_columns;
@@ -46,4 +48,5 @@ pub use offline::query_offline;
 pub use preview::{PreviewRequest, PreviewResponse, preview};
 pub use probes::{ProbeConfig, ProbeError};
 pub use retention::Retention;
+pub use roots::trusting;
 pub use store::StoreError;
