@@ -322,6 +322,45 @@ export interface components {
             }[];
             gateways_total: number;
         };
+        Uptime: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            step: number;
+            bound_percent: number;
+            rows: components["schemas"]["UptimeRow"][];
+            more: boolean;
+        };
+        UptimeRow: {
+            service?: string;
+            environment?: string;
+            method?: string;
+            route?: string;
+            gateway?: string;
+            probe?: string;
+            /** @enum {string} */
+            state: "up" | "degraded" | "down" | "unknown";
+            minutes: number;
+            bad: number;
+            silent: number;
+            uptime: number | null;
+            bars: {
+                /** Format: date-time */
+                time: string;
+                minutes: number;
+                bad: number;
+                silent: number;
+                uptime: number | null;
+            }[];
+            latest?: {
+                /** Format: date-time */
+                time: string;
+                status: number;
+                duration_ms: number;
+                error: string | null;
+            };
+        };
         Releases: {
             rows: components["schemas"]["Release"][];
             next?: string;
@@ -370,6 +409,68 @@ export interface components {
         Patterns: {
             rows: components["schemas"]["ScopePatterns"][];
             next?: string;
+        };
+        Change: {
+            /** Format: date-time */
+            time: string;
+            /** @enum {string} */
+            kind: "route_new" | "route_vanished" | "field_new" | "field_vanished" | "type_changed" | "format_changed" | "became_optional" | "became_required";
+            service: string;
+            environment: string;
+            direction: string;
+            method: string;
+            route: string;
+            /** @enum {string|null} */
+            message: "request" | "response" | null;
+            status: string | null;
+            field: string | null;
+            before: string | null;
+            after: string | null;
+            version: string | null;
+            request_id: string | null;
+            trace_id: string | null;
+        };
+        Drift: {
+            rows: components["schemas"]["Change"][];
+            next?: string;
+        };
+        ShapeField: {
+            field: string;
+            types: ("null" | "boolean" | "integer" | "number" | "string" | "object" | "array")[];
+            formats: ("plain" | "uuid" | "date-time" | "date" | "time" | "email" | "uri" | "ipv4" | "ipv6" | "masked")[];
+            always: boolean;
+            seen: number;
+            of: number;
+            /** Format: date-time */
+            first_seen: string;
+            /** Format: date-time */
+            last_seen: string;
+            vanished: boolean;
+        };
+        Shape: {
+            service: string;
+            environment: string;
+            direction: string;
+            method: string;
+            route: string;
+            /** @enum {string} */
+            message: "request" | "response";
+            status: string;
+            bodies: number;
+            /** Format: date-time */
+            first_seen: string;
+            /** Format: date-time */
+            last_seen: string;
+            fields: components["schemas"]["ShapeField"][];
+        };
+        Shapes: {
+            rows: components["schemas"]["Shape"][];
+            next?: string;
+        };
+        OpenApiDocument: {
+            openapi: string;
+            info: Record<string, never>;
+            paths: Record<string, never>;
         };
         Session: {
             required: boolean;
@@ -620,6 +721,12 @@ export interface components {
         AlertHistory: {
             rows: components["schemas"]["AlertIncident"][];
             next?: string;
+        };
+        Links: {
+            trace: {
+                name: string;
+                url: string;
+            }[];
         };
         Storage: {
             bytes: {

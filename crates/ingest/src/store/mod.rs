@@ -9,11 +9,13 @@ pub(crate) mod accepted;
 mod admission;
 mod audit;
 pub(crate) mod bloom;
+pub(crate) mod changes;
 mod checksum;
 pub(crate) mod chunk;
 mod consumers;
 mod data_dir;
 mod directory;
+mod drift;
 mod forget;
 pub(crate) mod gateways;
 pub(crate) mod instances;
@@ -33,11 +35,15 @@ pub(crate) mod scrub;
 mod series;
 pub(crate) mod sketch;
 mod tails;
+mod uptime;
 mod verify;
 mod writer;
 
 pub(crate) use admission::Admission;
 pub(crate) use data_dir::{DataDir, Removal, remove_file};
+pub(crate) use drift::{
+    COLUMNS as SHAPE_COLUMNS, load as load_shapes, routes as known_routes, shape as read_shape,
+};
 pub use forget::{Deed, Forgotten, Selection};
 pub(crate) use modes::{create as create_file, prepare as prepare_directory};
 pub(crate) use patterns::{Lesson, load as load_patterns, load_of as load_patterns_of};
@@ -46,6 +52,7 @@ pub(crate) use requests::{day_files, day_of_file};
 #[cfg(test)]
 pub(crate) use schema::open_requests;
 pub(crate) use schema::{METRICS_FILE, open_other, open_read};
+pub(crate) use uptime::{BOUND_PERCENT, Probed};
 pub(crate) use verify::{Bad, file as verify_file};
 pub(crate) use writer::{Refused, Stored, Writers, lock};
 
