@@ -101,6 +101,8 @@ pub struct Limits {
     pub groups: usize,
     /// Groups of which `summary` makes pages; beyond, it refuses.
     pub ranked_groups: usize,
+    /// Bytes of memory for sums of counts that questions may ask for again.
+    pub kept_bytes: usize,
     /// Rows in one answer of `requests`.
     pub rows: usize,
     /// Bytes of the rows in one answer of `requests`: the page ends before the row that would exceed them, if it is not
@@ -166,6 +168,7 @@ impl Default for Limits {
             points: 11_000,
             groups: 10_000,
             ranked_groups: 200_000,
+            kept_bytes: 32 << 20,
             rows: 1_000,
             page_bytes: 16 << 20,
             scanned: 500_000,

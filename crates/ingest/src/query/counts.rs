@@ -3,13 +3,15 @@
 use super::cursor::{Cursor, Reader};
 use super::dimension::{Dimension, Group};
 use super::filter::{self, Filter};
+use super::kept::{Keeper, Kept};
 use super::params::Params;
 use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
-use super::rollup::{Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
+use super::rollup::{Groups, MINUTE_NANOS, Part, Rollup, Sums, add_up, add_up_step};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::ConsumerLabel;
+use crate::store::changes::{Moment, Seen};
 use crate::store::instances::known_since;
 use crate::store::{DataDir, minutes_since};
 use rusqlite::Connection;
@@ -17,6 +19,7 @@ use serde::Serialize;
 
 const MINUTE_SECONDS: u64 = 60;
 const HALF_HOUR_SECONDS: i64 = 1800;
+const DAY_SECONDS: u64 = 24 * 3600;
 const MAX_STEP_SECONDS: u64 = 31 * 24 * 3600;
 
 const DEFAULT_ROWS: u64 = 1_000;
@@ -130,19 +133,26 @@ impl SummaryQuery {
 
     /// The answer out of the store. Where there are more groups than are added up at a time, their requests are counted
     /// first, and then only those of the page are added up.
-    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Summary, QueryError> {
+    pub(crate) fn answer(
+        &self,
+        directory: &DataDir,
+        limits: &Limits,
+        kept: &Kept,
+    ) -> Result<Summary, QueryError> {
+        let moment = directory.changes().moment();
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut groups = Groups::find_up_to(&snapshot, &self.filter, &self.group_by, limits.ranked_groups)?;
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
         let range = self.range.widened_before(since, HALF_HOUR_SECONDS);
         let known = Known::of(&snapshot, range, &groups)?;
-        let parts = Part::cover(known.range);
+        let minutes = known.range.minutes();
+        let mut keeper = self.keeper(kept, (moment, directory.changes().seen()), &groups, limits);
         let mut skip = self.skip;
         let mut is_more = false;
         if groups.all.len() > limits.groups || groups.may_grow() {
             let mut requests = Vec::new();
-            for part in &parts {
+            for part in Part::cover(known.range) {
                 Rollup::new(&snapshot, part.table).count((part.from, part.to), &mut groups, &mut requests)?;
             }
             let ranked = ranked(requests.into_iter());
@@ -152,9 +162,7 @@ impl SummaryQuery {
             skip = 0;
         }
         let mut sums = vec![None; groups.all.len()];
-        for part in &parts {
-            Rollup::new(&snapshot, part.table).add((part.from, part.to), &mut groups, &mut sums)?;
-        }
+        add_up(&snapshot, minutes, &mut groups, keeper.as_mut(), &mut sums)?;
         let ranked = ranked(sums.iter().map(|sums: &Option<Sums>| sums.as_ref().map(|sums| sums.requests)));
         let page: Vec<usize> = ranked.iter().copied().skip(skip).take(self.limit).collect();
         is_more |= ranked.len() - skip.min(ranked.len()) > page.len();
@@ -172,6 +180,21 @@ impl SummaryQuery {
         });
         let Known { range, gateways_since } = known;
         Ok(Summary { from: rfc3339(range.from), to: rfc3339(range.to), gateways_since, rows, next })
+    }
+}
+
+impl SummaryQuery {
+    /// For sums that may be kept: not those of single gateways, nor of more groups than are added up at a time.
+    fn keeper<'a>(
+        &self,
+        kept: &'a Kept,
+        between: (Moment, Seen),
+        groups: &Groups,
+        limits: &Limits,
+    ) -> Option<Keeper<'a>> {
+        let are_kept = !groups.need_gateways() && groups.all.len() <= limits.groups;
+        let question = || format!("{:?} {:?}", self.group_by, self.filter);
+        are_kept.then(|| kept.keeper(question(), between, groups))
     }
 }
 
@@ -207,7 +230,8 @@ impl TimeseriesQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
         let params = Params::parse(query, &names(&["step"]))?;
-        let step = params.number("step", MINUTE_SECONDS..=MAX_STEP_SECONDS, MINUTE_SECONDS)?;
+        let seconds = SummaryQuery::read(&params, now)?.range.seconds();
+        let step = params.number("step", MINUTE_SECONDS..=MAX_STEP_SECONDS, default_step(seconds, limits))?;
         if !step.is_multiple_of(MINUTE_SECONDS) {
             return Err(QueryError::parameter("step", "step must be a multiple of 60 seconds"));
         }
@@ -221,30 +245,36 @@ impl TimeseriesQuery {
     }
 
     /// The answer out of the store. Without groups every step has a point; with groups those that have data.
-    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Timeseries, QueryError> {
+    pub(crate) fn answer(
+        &self,
+        directory: &DataDir,
+        limits: &Limits,
+        kept: &Kept,
+    ) -> Result<Timeseries, QueryError> {
         let Self { summary: SummaryQuery { range, group_by, filter, .. }, step } = self;
+        let moment = directory.changes().moment();
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut groups = Groups::find(&snapshot, filter, group_by, limits)?;
-        let minutes = step / MINUTE_SECONDS as i64;
+        let mut keeper = self.summary.keeper(kept, (moment, directory.changes().seen()), &groups, limits);
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
-        let Known { range, gateways_since } = Known::of(&snapshot, *range, &groups)?;
-        // Whole steps of which the gateways are known.
-        let range = if gateways_since.is_some() { range.shrunk_from(*step) } else { range };
-        if range.from < since && step % HALF_HOUR_SECONDS != 0 {
-            let message = format!(
-                "minutes before {} have expired: ask for a step that is a multiple of {HALF_HOUR_SECONDS}, or a later range",
-                rfc3339(since)
-            );
-            return Err(QueryError::TooMuch { field: "step", message });
+        let (mut range, mut step) = (*range, *step);
+        let known = Known::of(&snapshot, range, &groups)?;
+        if known.range.from < since && step % HALF_HOUR_SECONDS != 0 {
+            // Minutes of before have expired: half hours answer.
+            step = (step / HALF_HOUR_SECONDS + 1) * HALF_HOUR_SECONDS;
+            range = range.widened(step);
         }
-        let rollup = Rollup::new(&snapshot, Table::for_step(minutes));
+        let Known { range: known, gateways_since } = Known::of(&snapshot, range, &groups)?;
+        // Whole steps of which the gateways are known.
+        let range = if gateways_since.is_some() { known.shrunk_from(step) } else { known };
+        let minutes = step / MINUTE_SECONDS as i64;
         let mut points = Vec::new();
         // Step by step, so that no more than the sketches of one step are in memory.
         let mut sums = vec![None; groups.all.len()];
         let mut start = range.from / MINUTE_NANOS;
         while start < range.to / MINUTE_NANOS {
-            rollup.add((start, start + minutes), &mut groups, &mut sums)?;
+            add_up_step(&snapshot, (start, start + minutes), &mut groups, keeper.as_mut(), &mut sums)?;
             let time = rfc3339(start * MINUTE_NANOS);
             let before = points.len();
             for (group, sums) in groups.all.iter().zip(&groups.labels).zip(&mut sums) {
@@ -262,7 +292,7 @@ impl TimeseriesQuery {
         }
         let coarse = coarse(&snapshot, range, filter)?;
         let (from, to) = (rfc3339(range.from), rfc3339(range.to));
-        Ok(Timeseries { from, to, step: *step, gateways_since, points, coarse })
+        Ok(Timeseries { from, to, step, gateways_since, points, coarse })
     }
 }
 
@@ -348,6 +378,14 @@ fn group_by(params: &Params) -> Result<Vec<Dimension>, QueryError> {
 /// The parameters of both queries, and those of one.
 fn names(own: &[&'static str]) -> Vec<&'static str> {
     ["from", "to", "group_by"].into_iter().chain(filter::names()).chain(own.iter().copied()).collect()
+}
+
+/// The shortest of some usual steps by which a range of this length has no more points than an answer may have. In seconds.
+fn default_step(seconds: i64, limits: &Limits) -> u64 {
+    let steps = [MINUTE_SECONDS, 5 * MINUTE_SECONDS, HALF_HOUR_SECONDS as u64, 3_600];
+    // Widening the range to whole steps may add one at each end.
+    let fits = |step: &u64| seconds / (*step as i64) + 2 <= limits.points as i64;
+    steps.into_iter().find(fits).unwrap_or(DAY_SECONDS)
 }
 
 fn too_many_points(limits: &Limits) -> QueryError {

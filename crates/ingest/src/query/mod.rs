@@ -11,6 +11,7 @@ mod dimension;
 mod filter;
 mod gateways;
 mod glob;
+mod kept;
 mod labels;
 pub(crate) mod params;
 mod patterns;
@@ -39,6 +40,7 @@ use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::store::{DataDir, METRICS_FILE, StoreError, day_files, open_read};
 use jiff::civil::Date;
+use kept::Kept;
 use rusqlite::Connection;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -198,21 +200,23 @@ impl Question {
 pub(crate) struct Files {
     data: Arc<DataDir>,
     limits: Limits,
+    kept: Kept,
 }
 
 impl Files {
     pub(crate) fn new(data: Arc<DataDir>, limits: Limits) -> Self {
-        Self { data, limits }
+        let kept = Kept::new(limits.kept_bytes);
+        Self { data, limits, kept }
     }
 }
 
 impl Store for Files {
     fn summary(&self, query: &SummaryQuery) -> Result<Summary, QueryError> {
-        query.answer(&self.data, &self.limits)
+        query.answer(&self.data, &self.limits, &self.kept)
     }
 
     fn timeseries(&self, query: &TimeseriesQuery) -> Result<Timeseries, QueryError> {
-        query.answer(&self.data, &self.limits)
+        query.answer(&self.data, &self.limits, &self.kept)
     }
 
     fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, QueryError> {

@@ -62,6 +62,11 @@ impl Range {
         Self { from: from.min(self.to), to: self.to }
     }
 
+    /// The Unix minutes that hold it, the end exclusive.
+    pub(crate) fn minutes(self) -> (i64, i64) {
+        (self.from.div_euclid(60 * NANOS), self.to.saturating_add(60 * NANOS - 1).div_euclid(60 * NANOS))
+    }
+
     /// Length in seconds.
     pub(crate) fn seconds(self) -> i64 {
         self.to.saturating_sub(self.from) / NANOS

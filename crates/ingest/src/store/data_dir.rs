@@ -4,6 +4,7 @@
 //! it, and a fresh one takes its place. A file that only reading found to be damaged is read as far as it goes. Either
 //! is logged once and stays visible in the answer to `/healthz`.
 
+use super::changes::Changes;
 use super::quarantine::Quarantine;
 use super::reduce::{Kind, Reduced};
 use super::scrub::Scrub;
@@ -28,6 +29,8 @@ pub(crate) struct DataDir {
     removals: Mutex<BTreeMap<Kind, Removal>>,
     quarantine: Quarantine,
     scrub: Arc<Scrub>,
+    /// Of the counts.
+    changes: Changes,
 }
 
 /// Data that was removed because there was no room.
@@ -45,12 +48,24 @@ impl DataDir {
     pub(crate) fn new(path: PathBuf) -> Self {
         let quarantine = Quarantine::open(&path);
         let scrub = Arc::new(Scrub::open(&path));
-        Self { path, troubles: Mutex::default(), removals: Mutex::default(), quarantine, scrub }
+        Self {
+            path,
+            troubles: Mutex::default(),
+            removals: Mutex::default(),
+            quarantine,
+            scrub,
+            changes: Changes::default(),
+        }
     }
 
     /// The damage that was set aside.
     pub(crate) fn quarantine(&self) -> &Quarantine {
         &self.quarantine
+    }
+
+    /// The changes of the counts.
+    pub(crate) fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// The state of the scrub.

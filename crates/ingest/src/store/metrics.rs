@@ -1,6 +1,7 @@
 //! The file of counters: one transaction per batch turns cumulative points into what each minute added.
 
 use super::admission::Admission;
+use super::changes::{Touched, half_hour_of};
 use super::checksum;
 use super::consumers::{Consumers, Counted, note_counted};
 use super::data_dir::DataDir;
@@ -24,7 +25,7 @@ use crate::model::{
 use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Rows that a batch changes, gathered before they are written: a larger batch must not be in memory twice.
@@ -79,6 +80,7 @@ impl Metrics {
         transaction.commit()?;
         let taught = learning::Counted::default();
         admission.recount(&series);
+        directory.changes().begin();
         Ok(Self { directory, connection, series, admission, consumers, instances, patterns, taught })
     }
 
@@ -140,6 +142,8 @@ impl Metrics {
 
     /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let _noted = directory.changes().during(Touched::Anything);
         let (pruned, oldest) = prune::prune(&mut self.connection, retention, now)?;
         self.instances = Instances::load(&self.connection)?;
         match (pruned, oldest) {
@@ -154,6 +158,8 @@ impl Metrics {
 
     /// Takes a step towards a smaller file, beginning with the oldest counts. `None` when nothing of the kind is left.
     pub(super) fn reduce(&mut self, kind: Kind) -> Result<Option<Reduced>, StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let _noted = directory.changes().during(Touched::Anything);
         let Self { connection, series, admission, .. } = self;
         reduce::reduce(connection, |file| {
             let reduced = reduce::remove_counts(file, kind)?;
@@ -168,6 +174,8 @@ impl Metrics {
 
     /// Takes damaged rows out of the file.
     pub(super) fn set_aside(&mut self, rows: &[Bad]) -> Result<(), StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let _noted = directory.changes().during(Touched::Anything);
         let path = self.directory.path().join(METRICS_FILE);
         match verify::set_aside(&mut self.connection, &path, rows) {
             // The pages around them are damaged, too.
@@ -181,6 +189,8 @@ impl Metrics {
 
     /// Replaces the damaged file by one with what can be read of it.
     pub(super) fn replace(&mut self, why: &StoreError) -> Result<(), StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let _noted = directory.changes().during(Touched::Anything);
         self.connection = Connection::open_in_memory()?;
         let replaced = salvage::replace(&self.directory, &self.directory.path().join(METRICS_FILE), why);
         let patterns = Arc::clone(&self.patterns);
@@ -200,6 +210,8 @@ impl Metrics {
         deed: Deed,
         now: i64,
     ) -> Result<Forgotten, StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let _noted = directory.changes().during(Touched::Anything);
         let (forgotten, scopes) = forget::counters(&mut self.connection, selection, deed, now)?;
         if deed == Deed::Remove {
             self.series = load_series(&self.connection)?;
@@ -233,6 +245,7 @@ impl Metrics {
         }
         let mut rejected = Rejections::default();
         let mut added = Added::new();
+        let mut touched = BTreeSet::new();
         let mut counted = Counted::new();
         let mut taught = learning::Counted::default();
         let mut damaged = Damaged::new();
@@ -281,6 +294,7 @@ impl Metrics {
                 }
                 if !news.is_empty() {
                     let minute = minute_of(point.time);
+                    touched.insert(half_hour_of(minute));
                     self.consumers.add(&mut counted, &point.series, minute);
                     if part.gateway.infers_routes() {
                         taught.add(&point.series, news.duration.count);
@@ -304,7 +318,9 @@ impl Metrics {
         // Noted first: a row that begins anew must not do so unseen.
         self.directory.quarantine().rows(METRICS_FILE, &damaged);
         note_counted(&transaction, &counted)?;
+        let noted = self.directory.changes().during(Touched::HalfHours(touched));
         transaction.commit()?;
+        drop(noted);
         self.consumers.committed(counted);
         self.taught = taught;
         Ok(Stored::New { rejected })

@@ -9,6 +9,7 @@ pub(crate) mod accepted;
 mod admission;
 mod audit;
 pub(crate) mod bloom;
+pub(crate) mod changes;
 mod checksum;
 pub(crate) mod chunk;
 mod consumers;
