@@ -110,6 +110,18 @@ pub struct Limits {
     pub page_bytes: usize,
     /// Requests of the log that one query reads before it answers with what it found and a cursor.
     pub scanned: usize,
+    /// Readers who follow requests as they come; beyond, 503.
+    pub streams: usize,
+    /// Time after which a stream ends, so that its reader comes again and proves anew who it is.
+    pub stream_time: Duration,
+    /// Rows in one part of a stream, of which there are two in a second; of more, the earliest are counted as skipped.
+    pub stream_rows: usize,
+    /// Bytes of these rows.
+    pub stream_bytes: usize,
+    /// Exports at a time; beyond, 503.
+    pub exports: usize,
+    /// Rows in one export.
+    pub export_rows: usize,
     /// Time for requests under way to finish after a stop was asked for.
     pub stop_timeout: Duration,
 }
@@ -172,6 +184,12 @@ impl Default for Limits {
             rows: 1_000,
             page_bytes: 16 << 20,
             scanned: 500_000,
+            streams: 32,
+            stream_time: Duration::from_secs(300),
+            stream_rows: 100,
+            stream_bytes: 1 << 20,
+            exports: 4,
+            export_rows: 1_000_000,
             stop_timeout: Duration::from_secs(10),
         }
     }

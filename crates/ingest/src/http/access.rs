@@ -51,7 +51,7 @@ const ADMIN: Need = Need::Role(Role::Admin);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 26] = [
+const NEEDS: [(Method, &str, Need); 28] = [
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -68,6 +68,8 @@ const NEEDS: [(Method, &str, Need); 26] = [
     (GET, "/api/v1/timeseries", VIEWER),
     // Fields that a viewer may not see are withheld: `query/requests/withheld.rs`.
     (GET, "/api/v1/requests", VIEWER),
+    (GET, "/api/v1/requests/stream", VIEWER),
+    (GET, "/api/v1/requests/export", VIEWER),
     (GET, "/api/v1/gateways", VIEWER),
     (GET, "/api/v1/consumers", VIEWER),
     (GET, "/api/v1/patterns", VIEWER),

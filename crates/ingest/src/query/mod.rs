@@ -31,7 +31,7 @@ pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
-pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
+pub(crate) use requests::{Disclosure, ExportQuery, RequestsPage, RequestsQuery, StreamQuery};
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use windows::{Window, WindowsQuery};

@@ -5,6 +5,7 @@
 //! is logged once and stays visible in the answer to `/healthz`.
 
 use super::changes::Changes;
+use super::news::News;
 use super::quarantine::Quarantine;
 use super::reduce::{Kind, Reduced};
 use super::scrub::Scrub;
@@ -31,6 +32,7 @@ pub(crate) struct DataDir {
     scrub: Arc<Scrub>,
     /// Of the counts.
     changes: Changes,
+    news: News,
 }
 
 /// Data that was removed because there was no room.
@@ -55,6 +57,7 @@ impl DataDir {
             quarantine,
             scrub,
             changes: Changes::default(),
+            news: News::default(),
         }
     }
 
@@ -66,6 +69,11 @@ impl DataDir {
     /// The changes of the counts.
     pub(crate) fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    /// The requests that are stored, as they come.
+    pub(crate) fn news(&self) -> &News {
+        &self.news
     }
 
     /// The state of the scrub.
