@@ -159,26 +159,6 @@ describe('texts', () => {
 });
 
 describe('a request', () => {
-  test('as CSV is quoted, and is no formula', () => {
-    const csv = request.csvOf([{ time: 't', consumer: '=cmd()', method: 'GET', route: '/a,b', path: '/"x"', query: null, status: 200, duration_ms: -1, extra: { a: 1 } }]);
-    const [head, row, end] = csv.split('\r\n');
-    assert.ok(head.startsWith('time,consumer,method,route,path,query,status,duration_ms') && head.endsWith(',extra'));
-    assert.ok(row.startsWith(`t,'=cmd(),GET,"/a,b","/""x""",,200,-1,`) && row.endsWith(',"{""a"":1}"'), row);
-    assert.equal(end, '');
-  });
-
-  test('as CSV steers neither a terminal nor a spreadsheet', () => {
-    const check = (path, expected) => {
-      const [, row] = request.csvOf([{ time: 't', consumer: '', method: '', route: '', path }]).split('\r\n');
-      assert.equal(row.split(',')[4], expected, JSON.stringify(path));
-    };
-    for (const first of ['=', '+', '-', '@', '\t', "'", '＝', '＠']) check(`${first}1`, `'${first}1`);
-    check('\u001b[31mred', '\\u{1b}[31mred');
-    check('a\u202eb\u009b', 'a\\u{202e}b\\u{9b}');
-    check('\u001b=1', '\\u{1b}=1');
-    check('é\t1', 'é\t1');
-  });
-
   test('is looked for where its key says, or not at all', () => {
     assert.match(request.placeOf('2026-01-05T10:00:00.123456789Z~id'), /from=2026-01-05T10%3A00%3A00\.123Z&to=2026-01-05T10%3A00%3A00\.125Z/);
     assert.match(request.placeOf('2026-01-05T10:00:00Z~id'), /direction=inbound%2Coutbound/, 'a call out has an address, too');

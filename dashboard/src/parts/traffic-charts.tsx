@@ -2,7 +2,7 @@ import { Skeleton } from '@mantine/core';
 import { useMemo } from 'react';
 import type { Timeseries } from '../api';
 import { Chart, type Series } from '../charts/chart';
-import { coarseOf, ofClass, slotsOf, sums, values } from '../charts/columns';
+import { coarseOf, ofClass, slotsOf, slotsOfResponse, sums, values } from '../charts/columns';
 import { classes } from '../classes';
 import { count, milliseconds, percent, shortMoment, type StatusClass } from '../format';
 import { patch } from '../location';
@@ -17,7 +17,9 @@ import styles from './traffic-charts.module.css';
 /** Requests, shares of errors and latency over the period. `statuses` is grouped by status, `overall` by nothing. */
 export function TrafficCharts({ overall, statuses, period }: { overall: Query<Timeseries>; statuses: Query<Timeseries>; period: Period }) {
   const zone = useZone();
-  const slots = useMemo(() => slotsOf(period, period.step), [period]);
+  // Where minutes are no longer kept, the ingest answers by longer steps than the page asked for.
+  const answered = overall.data !== undefined && overall.data.step > period.step && !overall.outdated ? overall.data : undefined;
+  const slots = useMemo(() => (answered ? slotsOfResponse(answered) : slotsOf(period, period.step)), [answered, period]);
   const coarse = useMemo(() => coarseOf(overall.data), [overall.data]);
   const counts = useMemo((): Series[] | undefined => {
     const points = statuses.data?.points;
@@ -64,6 +66,11 @@ export function TrafficCharts({ overall, statuses, period }: { overall: Query<Ti
       {counts ? <Chart {...shared} title="Requests" aside="per minute" kind="bars" scale="linear" series={counts} format={count} /> : <Waiting title="Requests" />}
       {shares ? <Chart {...shared} title="Errors" aside="share of requests" kind="lines" scale="linear" series={shares} format={percent} /> : <Waiting title="Errors" />}
       {latency ? <Chart {...shared} title="Latency" aside="log scale" kind="lines" scale="logarithmic" series={latency} format={milliseconds} /> : <Waiting title="Latency" />}
+      {answered && (
+        <p className={classes(cardStyles.note, styles.coarse)}>
+          Minutes of this period are no longer kept. The charts show steps of {answered.step === 1800 ? 'half an hour' : hours(answered.step)}.
+        </p>
+      )}
       {joined.length > 0 && (
         <p className={classes(cardStyles.note, styles.coarse)}>
           <i className={styles.swatch} />
@@ -73,6 +80,10 @@ export function TrafficCharts({ overall, statuses, period }: { overall: Query<Ti
       )}
     </div>
   );
+}
+
+function hours(seconds: number): string {
+  return seconds === 3600 ? 'an hour' : `${seconds / 3600} hours`;
 }
 
 function Waiting({ title }: { title: string }) {
