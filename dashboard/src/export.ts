@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from 'react';
 import { Failure, opened } from './api';
+import { download } from './download';
 
 export type ExportFormat = 'csv' | 'ndjson';
 
@@ -31,7 +32,7 @@ export function useExport(): Export {
     setState({ rows: 0 });
     collect(path, format, mine.signal, (rows) => setState({ rows })).then(
       ({ file, rows, most }) => {
-        save(file, format);
+        download(`requests-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.${format}`, file.type, file);
         setState({ rows: null, ...(rows === most ? { note: `The file has the latest ${rows} requests: that is the most of one export. Choose a shorter period for the others.` } : {}) });
       },
       (error: unknown) => {
@@ -88,14 +89,4 @@ export class Lines {
   get rows(): number {
     return Math.max(0, this.ended - (this.format === 'csv' ? 1 : 0));
   }
-}
-
-function save(file: Blob, format: ExportFormat): void {
-  const url = URL.createObjectURL(file);
-  const link = document.createElement('a');
-  link.href = url;
-  link.download = `requests-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.${format}`;
-  link.click();
-  // The browser reads it after the click has been handled.
-  window.setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }

@@ -67,6 +67,12 @@ impl Range {
         (self.from.div_euclid(60 * NANOS), self.to.saturating_add(60 * NANOS - 1).div_euclid(60 * NANOS))
     }
 
+    /// The range this many seconds earlier.
+    pub(crate) fn earlier(self, seconds: i64) -> Self {
+        let nanos = seconds.saturating_mul(NANOS);
+        Self { from: self.from.saturating_sub(nanos), to: self.to.saturating_sub(nanos) }
+    }
+
     /// Length in seconds.
     pub(crate) fn seconds(self) -> i64 {
         self.to.saturating_sub(self.from) / NANOS
@@ -79,7 +85,7 @@ pub(crate) fn rfc3339(nanos: i64) -> String {
 }
 
 /// A time, or the time that an age such as `-10m` was ago; `now` is in Unix nanoseconds.
-fn edge(field: &str, text: &str, now: i64) -> Result<i64, QueryError> {
+pub(super) fn edge(field: &str, text: &str, now: i64) -> Result<i64, QueryError> {
     match age(text) {
         Some(age) => Ok(now.saturating_sub(age)),
         None => time(field, text),
