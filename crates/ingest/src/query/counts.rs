@@ -8,12 +8,12 @@ use super::kept::{Keeper, Kept};
 use super::params::Params;
 use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
-use super::rollup::{Groups, MINUTE_NANOS, Part, Rollup, Sums, add_up, add_up_step};
+use super::rollup::{Beside, Groups, MINUTE_NANOS, Part, Rollup, Sums, add_up, add_up_step};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::ConsumerLabel;
-use crate::store::changes::{Moment, Seen};
 use crate::store::instances::known_since;
+use crate::store::moments::{Moment, Seen};
 use crate::store::{DataDir, minutes_since};
 use rusqlite::Connection;
 use serde::Serialize;
@@ -149,7 +149,7 @@ impl SummaryQuery {
         limits: &Limits,
         kept: &Kept,
     ) -> Result<Summary, QueryError> {
-        let moment = directory.changes().moment();
+        let moment = directory.moments().moment();
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut groups = Groups::find_up_to(&snapshot, &self.filter, &self.group_by, limits.ranked_groups)?;
@@ -163,15 +163,20 @@ impl SummaryQuery {
         };
         let known = Known::of(&snapshot, range, &groups)?;
         known.check(before)?;
-        let mut keeper = self.keeper(kept, (moment, directory.changes().seen()), &groups, limits);
+        let mut keeper = self.keeper(kept, (moment, directory.moments().seen()), &groups, limits);
         let sides = [Some(known.range), before];
+        let beside = Beside::default();
         let mut skip = self.skip;
         let mut is_more = false;
         if groups.all.len() > limits.groups || groups.may_grow() {
             let mut requests = [Vec::new(), Vec::new()];
             for (range, requests) in sides.into_iter().zip(&mut requests) {
                 for part in range.map(Part::cover).unwrap_or_default() {
-                    Rollup::new(&snapshot, part.table).count((part.from, part.to), &mut groups, requests)?;
+                    Rollup::new(&snapshot, part.table, &beside).count(
+                        (part.from, part.to),
+                        &mut groups,
+                        requests,
+                    )?;
                 }
             }
             let ranked =
@@ -184,7 +189,7 @@ impl SummaryQuery {
         let mut sums = [Vec::new(), Vec::new()];
         for (range, sums) in sides.into_iter().zip(&mut sums) {
             let Some(range) = range else { continue };
-            add_up(&snapshot, range.minutes(), &mut groups, keeper.as_mut(), sums)?;
+            add_up((&snapshot, &beside), range.minutes(), &mut groups, keeper.as_mut(), sums)?;
         }
         let ranked = ranked(groups.all.len(), sums.each_ref().map(Vec::as_slice), |sums| sums.requests);
         let page: Vec<usize> = ranked.iter().copied().skip(skip).take(self.limit).collect();
@@ -301,12 +306,12 @@ impl TimeseriesQuery {
         limits: &Limits,
         kept: &Kept,
     ) -> Result<Timeseries, QueryError> {
-        let moment = directory.changes().moment();
+        let moment = directory.moments().moment();
         let Self { summary: SummaryQuery { range, group_by, filter, compare, .. }, step } = self;
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut groups = Groups::find(&snapshot, filter, group_by, limits)?;
-        let mut keeper = self.summary.keeper(kept, (moment, directory.changes().seen()), &groups, limits);
+        let mut keeper = self.summary.keeper(kept, (moment, directory.moments().seen()), &groups, limits);
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
         let (mut range, mut step) = (*range, *step);
         let mut before = compare.map(|compare| compare.before_in_steps(range, step));
@@ -323,6 +328,7 @@ impl TimeseriesQuery {
         // Whole steps of which the gateways are known.
         let range = if gateways_since.is_some() { range.shrunk_from(step) } else { range };
         let minutes = step / MINUTE_SECONDS as i64;
+        let beside = Beside::default();
         let mut points = Vec::new();
         // Step by step, so that no more than the sketches of one step are in memory.
         let (mut sums, mut earlier) = (Vec::new(), Vec::new());
@@ -330,12 +336,18 @@ impl TimeseriesQuery {
         let distance = before.map(|before| (range.from - before.from) / MINUTE_NANOS);
         while start < range.to / MINUTE_NANOS {
             sums.clear();
-            add_up_step(&snapshot, (start, start + minutes), &mut groups, keeper.as_mut(), &mut sums)?;
+            add_up_step(
+                (&snapshot, &beside),
+                (start, start + minutes),
+                &mut groups,
+                keeper.as_mut(),
+                &mut sums,
+            )?;
             let time = |minute: i64| Some(rfc3339(minute * MINUTE_NANOS));
             if let Some(distance) = distance {
                 earlier.clear();
                 let then = (start - distance, start - distance + minutes);
-                add_up_step(&snapshot, then, &mut groups, keeper.as_mut(), &mut earlier)?;
+                add_up_step((&snapshot, &beside), then, &mut groups, keeper.as_mut(), &mut earlier)?;
             }
             let pair = |row: Row, before: Row| match distance {
                 None => row,

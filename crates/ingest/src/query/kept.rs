@@ -1,14 +1,14 @@
 //! Sums of stretches of time that an earlier question has added up, kept in memory.
 //!
 //! A page asks the same questions every few seconds, and all but the last minutes of their answers are as before. The sums of
-//! a stretch are used again while no batch has changed a half hour of it ([`Changes`]), and while the series that were known
+//! a stretch are used again while no batch has changed a half hour of it ([`Moments`]), and while the series that were known
 //! then are in the same groups. Series are only appended, and a new one has no counts in a stretch that did not change.
 //!
-//! [`Changes`]: crate::store::changes::Changes
+//! [`Moments`]: crate::store::moments::Moments
 
 use super::rollup::{Groups, Sums};
 use crate::error::QueryError;
-use crate::store::changes::{Moment, Seen};
+use crate::store::moments::{Moment, Seen};
 use gatelens_model::varint;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};

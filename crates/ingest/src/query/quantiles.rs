@@ -149,7 +149,9 @@ mod tests {
         #[test]
         fn packed_quantiles_come_back(values in prop::collection::vec(0u64..1 << 47, 0..300), q in 0.0f64..=1.0) {
             let (half, mut packed) = (values.len() / 2, Vec::new());
-            [&values[..half], &values[half..]].map(|part| quantiles_of(&[part]).pack(&mut packed));
+            for part in [&values[..half], &values[half..]] {
+                quantiles_of(&[part]).pack(&mut packed);
+            }
             let (mut all, mut rest) = (Quantiles::default(), packed.as_slice());
             all.add_packed(&mut rest);
             all.add_packed(&mut rest);

@@ -4,7 +4,7 @@
 //! it, and a fresh one takes its place. A file that only reading found to be damaged is read as far as it goes. Either
 //! is logged once and stays visible in the answer to `/healthz`.
 
-use super::changes::Changes;
+use super::moments::Moments;
 use super::news::News;
 use super::quarantine::Quarantine;
 use super::reduce::{Kind, Reduced};
@@ -31,7 +31,7 @@ pub(crate) struct DataDir {
     quarantine: Quarantine,
     scrub: Arc<Scrub>,
     /// Of the counts.
-    changes: Changes,
+    moments: Moments,
     news: News,
 }
 
@@ -56,7 +56,7 @@ impl DataDir {
             removals: Mutex::default(),
             quarantine,
             scrub,
-            changes: Changes::default(),
+            moments: Moments::default(),
             news: News::default(),
         }
     }
@@ -66,9 +66,9 @@ impl DataDir {
         &self.quarantine
     }
 
-    /// The changes of the counts.
-    pub(crate) fn changes(&self) -> &Changes {
-        &self.changes
+    /// When the counts changed.
+    pub(crate) fn moments(&self) -> &Moments {
+        &self.moments
     }
 
     /// The requests that are stored, as they come.

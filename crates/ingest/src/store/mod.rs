@@ -15,11 +15,13 @@ pub(crate) mod chunk;
 mod consumers;
 mod data_dir;
 mod directory;
+mod drift;
 mod forget;
 pub(crate) mod gateways;
 pub(crate) mod instances;
 pub(crate) mod metrics;
 mod modes;
+pub(crate) mod moments;
 pub(crate) mod news;
 mod pages;
 mod patterns;
@@ -40,6 +42,9 @@ mod writer;
 
 pub(crate) use admission::Admission;
 pub(crate) use data_dir::{DataDir, Removal, remove_file};
+pub(crate) use drift::{
+    COLUMNS as SHAPE_COLUMNS, load as load_shapes, routes as known_routes, shape as read_shape,
+};
 pub use forget::{Deed, Forgotten, Selection};
 pub(crate) use modes::{create as create_file, prepare as prepare_directory};
 pub(crate) use patterns::{Lesson, load as load_patterns, load_of as load_patterns_of};
