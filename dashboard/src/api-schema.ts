@@ -687,6 +687,12 @@ export interface components {
             rows: components["schemas"]["AlertIncident"][];
             next?: string;
         };
+        Links: {
+            trace: {
+                name: string;
+                url: string;
+            }[];
+        };
         Storage: {
             bytes: {
                 counters: number;

@@ -56,6 +56,8 @@ export type Redaction = NonNullable<Schemas['Redaction']>;
 /** A body as the filter would send it under a configuration. */
 export type Preview = Schemas['Preview'];
 
+/** Where other systems show a trace: addresses with `{trace_id}`. */
+export type Links = Schemas['Links'];
 /** The size of the data and its limit; what was removed, rejected and damaged. */
 export type Storage = Schemas['Storage'];
 export type RemovedData = Schemas['RemovedData'];
@@ -83,6 +85,8 @@ export class Failure extends Error {
     readonly hint: string,
     /** The API's reason, if the response has one. */
     readonly refusal?: Refusal,
+    /** The status of the response, if there is one. */
+    readonly status?: number,
   ) {
     super(message);
   }
@@ -193,7 +197,7 @@ function unreachable(): Failure {
 function refused(status: number, body: unknown): Failure {
   const refusal = refusalOf(body);
   if (status === 401) sessionEnded();
-  return new Failure(`The ingest responded with ${status}`, refusal ? wordsOf(refusal) : 'No further details.', refusal);
+  return new Failure(`The ingest responded with ${status}`, refusal ? wordsOf(refusal) : 'No further details.', refusal, status);
 }
 
 function timestamp(seconds: number): string {

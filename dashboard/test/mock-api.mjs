@@ -33,7 +33,7 @@ export const CONTENT_SECURITY_POLICY =
  * `split`: hosts and clusters are counted apart; `most` bounds the rows of a page; `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], directory: {}, changes: [], refuseChange: undefined, piece: undefined, followers: new Set(), export_ms: 0, kept_since: 0, log_since: 0, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, links: [], learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], directory: {}, changes: [], refuseChange: undefined, piece: undefined, followers: new Set(), export_ms: 0, kept_since: 0, log_since: 0, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -68,7 +68,15 @@ async function answer(mock, request, response) {
   if (url.pathname.startsWith('/api/v1/alerts/') && request.method !== 'GET') return changeAlerts(mock, request, url, response);
   if (url.pathname === '/api/v1/requests/stream') return follow(mock, response);
   if (url.pathname.startsWith('/api/v1/consumers/')) return changeDirectory(mock, request, url, response);
-  const endpoint = { summary, timeseries, latencies, requests, gateways, releases, directory, consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), patterns, drift, shapes, audit, storage, ...alertAnswers }[url.pathname.replace('/api/v1/', '')] ?? (url.pathname === '/api/v1/requests/export' ? requests : undefined);
+  const endpoints = {
+    summary, timeseries, latencies, requests, 'requests/export': requests, gateways,
+    consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), directory, releases,
+    patterns, drift, shapes,
+    audit, storage,
+    links: () => ({ trace: mock.links }),
+    ...alertAnswers,
+  };
+  const endpoint = endpoints[url.pathname.replace('/api/v1/', '')];
   if (!endpoint) return refuse(response, 404, 'not_found', 'no such endpoint', null);
   const now = Date.now() / 1000;
   const query = { params: url.searchParams, mock, now };

@@ -22,6 +22,7 @@ import './page/gateways.mjs';
 import './page/redaction.mjs';
 import './page/preview.mjs';
 import './page/states.mjs';
+import './page/keys.mjs';
 import './page/sign-in.mjs';
 
 test('the page weighs less than 250 kB, compressed', async () => {

@@ -11,8 +11,8 @@ const MAX_ANSWER_BYTES: u64 = 256 << 20;
 
 /// The source of an answer.
 pub(crate) enum Source {
-    /// A running service at a URL without a slash at its end, and the token to read with.
-    Service { url: String, token: Option<String> },
+    /// A running service at a URL without a slash at its end, the token to read with, and the client.
+    Service { url: String, token: Option<String>, agent: ureq::Agent },
     /// The files themselves.
     Directory(PathBuf),
 }
@@ -35,6 +35,16 @@ pub(crate) enum Failure {
 }
 
 impl Source {
+    /// A running service. Its certificate must be of an authority of the file, or of one of Mozilla's.
+    pub(crate) fn service(url: &str, token: Option<String>, ca_file: Option<&Path>) -> Result<Self, String> {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(TIMEOUT))
+            .tls_config(gatelens_ingest::trusting(ca_file)?)
+            .build();
+        Ok(Self::Service { url: url.trim_end_matches('/').to_owned(), token, agent: config.new_agent() })
+    }
+
     /// Asks a question of the read API.
     pub(crate) fn ask(&self, question: &str, parameters: &str) -> Result<Value, Failure> {
         let question = format!("{question}?{parameters}");
@@ -42,7 +52,9 @@ impl Source {
             Self::Directory(data) => {
                 (data.display().to_string(), gatelens_ingest::query_offline(data, &question))
             }
-            Self::Service { url, token } => (url.clone(), get(url, token.as_deref(), &question)?),
+            Self::Service { url, token, agent } => {
+                (url.clone(), get(agent, url, token.as_deref(), &question)?)
+            }
         };
         understand(place, status, &body)
     }
@@ -55,18 +67,17 @@ impl Source {
         parameters: &str,
         last_event: Option<&str>,
     ) -> Result<Opened, Failure> {
-        let Self::Service { url, token } = self else {
+        let Self::Service { url, token, agent } = self else {
             return Err(Failure::Wrong(
                 "only a running service has this: give --url instead of --data".to_owned(),
             ));
         };
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .timeout_connect(Some(TIMEOUT))
-            .timeout_recv_response(Some(TIMEOUT));
-        let agent = config.build().new_agent();
-        let mut answer =
-            call(&agent, url, token.as_deref(), &format!("{question}?{parameters}"), last_event)?;
+        let request = agent.get(format!("{url}/api/v1/{question}?{parameters}")).config();
+        let mut request = request.timeout_global(None).timeout_recv_response(Some(TIMEOUT)).build();
+        if let Some(id) = last_event {
+            request = request.header("last-event-id", id);
+        }
+        let mut answer = call(request, url, token.as_deref())?;
         let status = answer.status().as_u16();
         if status == 200 {
             let most = answer.headers().get("x-gatelens-max-rows");
@@ -139,28 +150,26 @@ pub(crate) fn token(file: Option<&Path>) -> Result<Option<String>, String> {
     Ok(token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()))
 }
 
-fn get(url: &str, token: Option<&str>, question: &str) -> Result<(u16, Vec<u8>), Failure> {
+fn get(
+    agent: &ureq::Agent,
+    url: &str,
+    token: Option<&str>,
+    question: &str,
+) -> Result<(u16, Vec<u8>), Failure> {
     let unreachable =
         |error: ureq::Error| Failure::Unreachable { url: url.to_owned(), reason: error.to_string() };
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
-    let mut answer = call(&config.build().new_agent(), url, token, question, None)?;
+    let mut answer = call(agent.get(format!("{url}/api/v1/{question}")), url, token)?;
     let body = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec().map_err(unreachable)?;
     Ok((answer.status().as_u16(), body))
 }
 
 fn call(
-    agent: &ureq::Agent,
+    mut request: ureq::RequestBuilder<ureq::typestate::WithoutBody>,
     url: &str,
     token: Option<&str>,
-    question: &str,
-    last_event: Option<&str>,
 ) -> Result<ureq::http::Response<ureq::Body>, Failure> {
-    let mut request = agent.get(format!("{url}/api/v1/{question}"));
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
-    }
-    if let Some(id) = last_event {
-        request = request.header("last-event-id", id);
     }
     request.call().map_err(|error| Failure::Unreachable { url: url.to_owned(), reason: error.to_string() })
 }

@@ -107,11 +107,11 @@ fn pages(source: &Source, arguments: &Arguments, progress: &mut Progress) -> Res
         let page = json!({"rows": rows});
         let text = match cursor {
             None if arguments.format == Format::Csv => {
-                print::render(arguments.question, arguments.format, &page)
+                print::render(arguments.question, arguments.format, &arguments.columns, &page)
             }
-            _ => print::render_more(arguments.question, arguments.format, &page),
+            _ => print::render_more(arguments.question, arguments.format, &arguments.columns, &page),
         };
-        std::io::stdout().lock().write_all(text.map_err(std::io::Error::from)?.as_bytes())?;
+        std::io::stdout().lock().write_all(text?.as_bytes())?;
         progress.at(progress.rows + rows.len() as u64);
         cursor = answer["next"].as_str().map(str::to_owned);
         if cursor.is_none() || arguments.limit.is_some_and(|limit| progress.rows >= limit) {

@@ -111,15 +111,15 @@ impl Printer {
                 "gatelens: more than {MAX_ROWS} requests match: the earliest are not shown; narrow the search"
             );
         }
-        let Arguments { question, format, .. } = self.arguments;
+        let Arguments { question, format, columns, .. } = &self.arguments;
         let answer = json!({"rows": rows});
-        let text = if self.is_first && format != Format::Json {
-            print::render(question, format, &answer)
+        let text = if self.is_first && *format != Format::Json {
+            print::render(*question, *format, columns, &answer)
         } else {
-            print::render_more(question, format, &answer)
+            print::render_more(*question, *format, columns, &answer)
         };
         let mut out = std::io::stdout().lock();
-        out.write_all(text.map_err(std::io::Error::from)?.as_bytes())?;
+        out.write_all(text?.as_bytes())?;
         out.flush()?;
         self.is_first = false;
         Ok(())
