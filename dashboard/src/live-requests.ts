@@ -56,6 +56,6 @@ export function merged(latest: Requests, heard: Request[], most: number): Reques
   const fresh = heard.filter((row) => !known.has(keyOf(row)));
   if (fresh.length === 0) return latest;
   const rows = [...fresh, ...latest.rows].toSorted((a, b) => Date.parse(b.time) - Date.parse(a.time));
-  // What falls off the end is on an older page, of which only the end of the list knew the cursor.
+  // What falls off the end is not on the next page: whoever wants older requests must read from the beginning.
   return { rows: rows.slice(0, Math.max(most, latest.rows.length)), next: latest.next };
 }

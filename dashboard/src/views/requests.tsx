@@ -58,7 +58,10 @@ export function RequestsView(props: ViewProps) {
 
   const more = () => {
     if (next === null) return;
-    older.load(endpoint('requests', period.exact, filters, { ...criteria, limit: PAGE, cursor: next }), (page) => setBack({ scope, page: { rows: [...shown, ...page.rows], next: page.next } }));
+    // A cursor belongs to a page. What came over the stream is read again, together with what is older.
+    const anew = !reading && newest !== latest.data;
+    const which = anew ? { limit: 2 * PAGE } : { limit: PAGE, cursor: next };
+    older.load(endpoint('requests', period.exact, filters, { ...criteria, ...which }), (page) => setBack({ scope, page: anew ? page : { rows: [...shown, ...page.rows], next: page.next } }));
   };
   return (
     <div className={layoutStyles.view}>
