@@ -33,6 +33,7 @@ import { RedactionView } from './views/redaction';
 import { ReleasesView } from './views/releases';
 import { RequestsView } from './views/requests';
 import { RoutesView } from './views/routes';
+import { StatusView } from './views/status';
 import type { ViewProps } from './views/view';
 import { ZoneContext, zoneOf } from './zone';
 import cardStyles from './parts/card.module.css';
@@ -50,6 +51,7 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   requests: RequestsView,
   drift: DriftView,
   alerts: AlertsView,
+  status: StatusView,
   releases: ReleasesView,
   gateways: GatewaysView,
   redaction: RedactionView,

@@ -18,6 +18,7 @@ import './page/search.mjs';
 import './page/alerts.mjs';
 import './page/releases.mjs';
 import './page/consumers.mjs';
+import './page/status.mjs';
 import './page/gateways.mjs';
 import './page/redaction.mjs';
 import './page/preview.mjs';

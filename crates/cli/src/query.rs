@@ -168,6 +168,8 @@ pub(crate) enum Question {
     Directory,
     /// When services began to run other versions and gateways other configurations; of all times without --from.
     Releases,
+    /// The share of minutes that were good, by service, route, gateway or probe; of 30 days without --from.
+    Uptime,
     /// Changes of routes and of the fields of bodies, the latest first.
     Drift,
     /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
@@ -192,6 +194,7 @@ impl Question {
             Self::Consumers => "consumers",
             Self::Directory => "directory",
             Self::Releases => "releases",
+            Self::Uptime => "uptime",
             Self::Drift => "drift",
             Self::Alerts => "alerts",
         }
@@ -202,9 +205,12 @@ impl Question {
         match self {
             Self::Timeseries | Self::Alerts => None,
             Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
-            Self::Requests | Self::Consumers | Self::Directory | Self::Releases | Self::Drift => {
-                Some(DEFAULT_LIMIT)
-            }
+            Self::Requests
+            | Self::Consumers
+            | Self::Directory
+            | Self::Releases
+            | Self::Uptime
+            | Self::Drift => Some(DEFAULT_LIMIT),
         }
     }
 
@@ -219,6 +225,7 @@ impl Question {
             | Self::Consumers
             | Self::Directory
             | Self::Releases
+            | Self::Uptime
             | Self::Drift => "rows",
         }
     }
