@@ -4,8 +4,8 @@ use super::book::folded;
 use super::change::{Change, ChangeKind, Example, RouteKey};
 use crate::model::{Scope, is_path};
 use crate::patterns::KnownPatterns;
-use crate::store::StoreError;
 use crate::store::changes::Recent;
+use crate::store::{StoreError, known_routes};
 use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -176,6 +176,15 @@ fn change(kind: ChangeKind, route: &RouteKey, time: i64, release: &str) -> Chang
     let example = Example { release: release.to_owned(), ..Example::default() };
     let (route, empty) = (route.clone(), String::new);
     Change { time, kind, route, body: None, field: empty(), before: empty(), after: empty(), example }
+}
+
+/// The routes that are counted, as they are shown, except those that have vanished.
+pub(crate) fn alive(file: &Connection) -> Result<Vec<RouteKey>, StoreError> {
+    let mut counted = counted(file, &waiting(file)?)?;
+    for route in known_routes(file)?.iter().filter(|route| route.traffic == Traffic::Vanished) {
+        counted.remove(&route.key);
+    }
+    Ok(counted.into_keys().collect())
 }
 
 /// The half hours of series whose counts wait to be added up, as Unix minutes.

@@ -198,6 +198,8 @@ fn names_are_told_from_identifiers() {
         "httpStatusCode",
         "node_id",
         "gravatar_id",
+        "custom_404",
+        "address_line_2",
     ];
     for name in names {
         assert!(!is_identifier(name), "{name}");
@@ -217,6 +219,7 @@ fn names_are_told_from_identifiers() {
         "[CLIENT_REDACTED]",
         "+49 30 1234",
         "cus_NffrFeUfNV2Hib",
+        "user_123456",
     ];
     for name in identifiers {
         assert!(is_identifier(name), "{name}");
