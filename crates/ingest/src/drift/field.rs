@@ -263,7 +263,8 @@ impl Field {
         }
         // This one is among them.
         let is_known = self.count(Kind::Object) > LEARNED;
-        let is_map = self.children.contains_key(VALUES);
+        // One key that is no name does not make an object a map.
+        let is_map = self.children.len() == 1 && self.children.contains_key(VALUES);
         let is_loose = self.is_loose(LOOSE_NAMES);
         for (name, value) in members.iter().take(MAX_MEMBERS) {
             let name = if is_map || is_identifier(name) { VALUES } else { name.as_str() };

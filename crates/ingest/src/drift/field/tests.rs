@@ -176,6 +176,13 @@ fn keys_of_maps_are_no_names() {
 }
 
 #[test]
+fn one_key_that_is_no_name_does_not_make_a_map() {
+    let mut bodies = Bodies::new();
+    bodies.take(5, &json!({"id": "x", "a b": 1, "name": "y"}));
+    assert_eq!(bodies.places(), [" object", "/id string", "/name string", "/{*} integer"]);
+}
+
+#[test]
 fn names_are_told_from_identifiers() {
     let names = [
         "id",
