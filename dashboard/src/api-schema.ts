@@ -177,6 +177,10 @@ export interface components {
             rows: components["schemas"]["Request"][];
             next: string | null;
         };
+        StreamPart: {
+            rows: components["schemas"]["Request"][];
+            skipped: number;
+        };
         BodyFates: {
             captured: number;
             omitted: {
@@ -321,6 +325,45 @@ export interface components {
                 last_seen: string;
             }[];
             gateways_total: number;
+        };
+        Uptime: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            step: number;
+            bound_percent: number;
+            rows: components["schemas"]["UptimeRow"][];
+            more: boolean;
+        };
+        UptimeRow: {
+            service?: string;
+            environment?: string;
+            method?: string;
+            route?: string;
+            gateway?: string;
+            probe?: string;
+            /** @enum {string} */
+            state: "up" | "degraded" | "down" | "unknown";
+            minutes: number;
+            bad: number;
+            silent: number;
+            uptime: number | null;
+            bars: {
+                /** Format: date-time */
+                time: string;
+                minutes: number;
+                bad: number;
+                silent: number;
+                uptime: number | null;
+            }[];
+            latest?: {
+                /** Format: date-time */
+                time: string;
+                status: number;
+                duration_ms: number;
+                error: string | null;
+            };
         };
         Releases: {
             rows: components["schemas"]["Release"][];

@@ -16,6 +16,7 @@ import { Link } from './parts/link';
 import { Navigation } from './parts/navigation';
 import { PersonMenu } from './parts/person-menu';
 import { PeriodPicker } from './parts/period-picker';
+import { ScopeSwitch } from './parts/scope-switch';
 import { SignIn } from './parts/sign-in';
 import { usePeriod } from './period';
 import { useQuery } from './query';
@@ -23,6 +24,7 @@ import { mustSignIn, useSession, type Session } from './session';
 import { COMPONENTS } from './views/components';
 import { VIEWS, type View } from './views/facts';
 import type { ViewProps } from './views/view';
+import { splitOf } from './scope';
 import { ZoneContext, zoneOf } from './zone';
 import cardStyles from './parts/card.module.css';
 import emptyStyles from './parts/empty.module.css';
@@ -90,7 +92,12 @@ function Shell({ session }: { session: Session | undefined }) {
       </header>
       {view !== 'unknown' && (
         <div className={styles.toolbar} data-toolbar>
-          {VIEWS[view].shows === 'gateways' ? <h1 className={styles.toolbarTitle}>{VIEWS[view].title}</h1> : <FilterBar filters={filters} period={period} />}
+          {VIEWS[view].shows === 'gateways' ? <h1 className={styles.toolbarTitle}>{VIEWS[view].title}</h1> : (
+            <>
+              <ScopeSwitch filters={filters} period={period} split={splitOf(params)} />
+              <FilterBar filters={filters} period={period} />
+            </>
+          )}
           <PeriodPicker period={period} comparison={comparison} live={live} view={view} />
         </div>
       )}

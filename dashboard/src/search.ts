@@ -44,11 +44,12 @@ export const KEYS: readonly Key[] = [
 /** A key has asked for the box of the search, which may only be about to be shown. */
 let isSought = false;
 
-/** Brings the cursor into the box of the search as soon as it is there. */
-export function seek(): void {
+/** Brings the cursor into the box of the search, at once or as soon as it is shown. Whether it is there. */
+export function seek(): boolean {
   const box = document.querySelector<HTMLInputElement>('form[role="search"] input');
-  if (box) box.focus();
-  else isSought = true;
+  box?.focus();
+  isSought = box === null;
+  return !isSought;
 }
 
 /** Whether the box was asked for before it was there; once. */

@@ -3,6 +3,7 @@
 //! Exit status: 0 with an answer, 1 without one, 2 when the service refuses the question as wrong.
 
 pub(crate) mod client;
+mod export;
 mod follow;
 mod print;
 mod sort;
@@ -51,6 +52,9 @@ pub(crate) struct Arguments {
     /// Print requests as they come, the earliest first, until Ctrl-C. Those of the last minute, or since --from, come first.
     #[arg(long, conflicts_with_all = ["to", "limit", "sort"])]
     follow: bool,
+    /// Print all requests that match, the newest first, as CSV or as JSON with a request in each line. Progress is on stderr.
+    #[arg(long, conflicts_with_all = ["follow", "sort", "columns"])]
+    all: bool,
     /// Dimensions, separated by commas: consumer, group, method, route, status, grpc_status, error_type, host,
     /// upstream_cluster, service, environment, version, direction, gateway.
     #[arg(long, value_name = "DIMENSIONS")]
@@ -164,6 +168,8 @@ pub(crate) enum Question {
     Directory,
     /// When services began to run other versions and gateways other configurations; of all times without --from.
     Releases,
+    /// The share of minutes that were good, by service, route, gateway or probe; of 30 days without --from.
+    Uptime,
     /// Changes of routes and of the fields of bodies, the latest first.
     Drift,
     /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
@@ -188,6 +194,7 @@ impl Question {
             Self::Consumers => "consumers",
             Self::Directory => "directory",
             Self::Releases => "releases",
+            Self::Uptime => "uptime",
             Self::Drift => "drift",
             Self::Alerts => "alerts",
         }
@@ -198,9 +205,12 @@ impl Question {
         match self {
             Self::Timeseries | Self::Alerts => None,
             Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
-            Self::Requests | Self::Consumers | Self::Directory | Self::Releases | Self::Drift => {
-                Some(DEFAULT_LIMIT)
-            }
+            Self::Requests
+            | Self::Consumers
+            | Self::Directory
+            | Self::Releases
+            | Self::Uptime
+            | Self::Drift => Some(DEFAULT_LIMIT),
         }
     }
 
@@ -215,6 +225,7 @@ impl Question {
             | Self::Consumers
             | Self::Directory
             | Self::Releases
+            | Self::Uptime
             | Self::Drift => "rows",
         }
     }
@@ -253,8 +264,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             }
         },
     };
-    let outcome =
-        if arguments.follow { follow::follow(&source, arguments) } else { once(&source, arguments) };
+    let outcome = match arguments {
+        Arguments { follow: true, .. } => follow::follow(&source, arguments),
+        Arguments { all: true, .. } => export::export(&source, arguments),
+        _ => once(&source, arguments),
+    };
     let failure = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
         // Ignore a closed pipe: `gatelens query … | head` reads only the beginning.

@@ -80,17 +80,19 @@ fn a_large_body_is_redacted_by_the_slice_and_its_event_waits() {
     worker.stream(request(), &Body::whole("{\"password\": \"x\"}"), &Body::none());
     assert_eq!(worker.host.tick_period(), SHORT);
     let (ticks, mut sent) = ticks_while_short(&worker);
-    // Each body is decoded in a turn of its own, and a turn redacts one slice. The last slice can be empty: a turn goes on to the
-    // end of a value.
-    let slices = body.len().div_ceil(SLICE_BYTES) + 200_000usize.div_ceil(SLICE_BYTES);
-    assert!((slices..=slices + 4).contains(&ticks), "{ticks} ticks for {slices} slices");
     assert_eq!(worker.host.tick_period(), regular);
     sent.extend(rest(&worker));
     let records = records(&sent);
     assert_eq!(records.len(), 2);
     let late =
         records.iter().find(|record| record["http.request.body.size"] == body.len().to_string()).unwrap();
-    assert_eq!(late["gatelens.request.body.content"], in_one_pass(&body));
+    let kept = [&late["gatelens.request.body.content"], &late["gatelens.response.body.content"]];
+    assert_eq!(*kept[0], in_one_pass(&body));
+    // A turn redacts a slice, or writes one. Each body is decoded in a turn of its own.
+    let redacted = body.len().div_ceil(SLICE_BYTES) + 200_000usize.div_ceil(SLICE_BYTES);
+    let written = (kept[0].len() + kept[1].len()).div_ceil(SLICE_BYTES);
+    let turns = redacted + written + 2;
+    assert!((turns - 2..=turns + 2).contains(&ticks), "{ticks} ticks for {turns} turns");
     assert!(late["gatelens.response.body.content"].contains(MASK));
     assert!(!late["gatelens.response.body.content"].contains("\"password\": \"hunter2\""));
     assert_eq!(late["url.path"], "/a");
@@ -127,6 +129,28 @@ fn an_event_keeps_its_rules_through_an_update_and_its_fate_through_the_end() {
     assert_eq!(records[0]["gatelens.request.body.omitted"], "overload");
     assert_eq!(records[0]["gatelens.response.body.content"], format!("{{\"password\": \"{MASK}\"}}"));
     assert_eq!(points(&sent, "gatelens.events.captured")[""], 2);
+}
+
+#[test]
+fn a_worker_that_loses_its_last_root_context_leaves_no_event_behind() {
+    let other = CAPTURED.replace("\"redact\"", "\"service\": {\"name\": \"other\"}, \"redact\"");
+    // Before the first slice, within the body, and while the record is written.
+    for ticks in [0, 2, 5] {
+        let mut worker = start(CAPTURED);
+        let body = orders(200_000);
+        worker.stream(request(), &Body::whole(&body), &Body::none());
+        let mut sent: Vec<Sent> = (0..ticks).flat_map(|_| worker.deliver_after(SHORT)).collect();
+        // The same root context gets a configuration with other counters.
+        worker.host.set_configuration(other.clone());
+        assert!(worker.plugin.configure(&worker.host));
+        sent.extend((0..4).flat_map(|_| worker.deliver_after(Duration::from_secs(15))));
+        let records = records(&sent);
+        assert_eq!(records.len(), 1, "{ticks}");
+        match records[0].get("gatelens.request.body.content") {
+            Some(content) => assert_eq!((ticks, &**content), (5, &*in_one_pass(&body))),
+            None => assert_eq!(records[0]["gatelens.request.body.omitted"], "overload"),
+        }
+    }
 }
 
 #[test]

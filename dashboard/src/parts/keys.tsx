@@ -26,8 +26,7 @@ export function Keys() {
     if (document.querySelector(OPEN)) return;
     if (event.key === '/') {
       event.preventDefault();
-      seek();
-      go(addressOf('requests'));
+      if (!seek()) go(addressOf('requests'));
     } else if (event.key === '?') {
       event.preventDefault();
       list.current?.showModal();

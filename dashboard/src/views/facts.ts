@@ -24,7 +24,7 @@ export interface ViewFacts {
   admin?: true;
 }
 
-const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'requests', 'drift', 'alerts', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
+const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'errors', 'requests', 'drift', 'alerts', 'status', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
 export type View = (typeof NAMES)[number];
 
 /** Views with a `list` are not in the navigation. */
@@ -34,9 +34,11 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   consumers: { path: '/consumers', title: 'Consumers', shows: 'traffic', compared: true, keys: ['sort', 'by', 'q'] },
   directory: { path: '/directory', title: 'Directory', shows: 'gateways', list: { view: 'consumers', selectedBy: [] }, keys: [] },
   hosts: { path: '/hosts', title: 'Hosts', shows: 'traffic', compared: true, keys: [] },
+  errors: { path: '/errors', title: 'Errors', shows: 'traffic', compared: true, keys: ['kind'] },
   requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open', ...CRITERIA, 'path', 'request_id', 'min_duration_ms', 'max_duration_ms'] },
   drift: { path: '/drift', title: 'Drift', shows: 'traffic', keys: ['kind'] },
   alerts: { path: '/alerts', title: 'Alerts', shows: 'gateways', keys: [] },
+  status: { path: '/status', title: 'Status', shows: 'gateways', keys: ['span'] },
   releases: { path: '/releases', title: 'Releases', shows: 'gateways', keys: ['open'] },
   gateways: { path: '/gateways', title: 'Gateways', shows: 'gateways', keys: ['open'] },
   redaction: { path: '/redaction', title: 'Redaction', shows: 'gateways', keys: [] },
@@ -46,7 +48,7 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
 };
 
 /** The views of the navigation, those that are needed most first. */
-export const NAVIGATION: readonly View[] = ['overview', 'requests', 'routes', 'consumers', 'alerts', 'gateways'];
+export const NAVIGATION: readonly View[] = ['overview', 'requests', 'errors', 'routes', 'consumers', 'alerts', 'gateways'];
 
 /** The views in the menu behind them. The menu of the person leads to those of admins. */
 export const MORE: readonly View[] = NAMES.filter((view) => !NAVIGATION.includes(view) && VIEWS[view].list === undefined && !VIEWS[view].admin);

@@ -69,10 +69,13 @@ const NEEDS: &[(Method, &str, Need)] = &[
     (GET, "/api/v1/latencies", VIEWER),
     // Fields that a viewer may not see are withheld: `query/requests/withheld.rs`.
     (GET, "/api/v1/requests", VIEWER),
+    (GET, "/api/v1/requests/stream", VIEWER),
+    (GET, "/api/v1/requests/export", VIEWER),
     (GET, "/api/v1/gateways", VIEWER),
     (GET, "/api/v1/consumers", VIEWER),
     (GET, "/api/v1/directory", VIEWER),
     (GET, "/api/v1/releases", VIEWER),
+    (GET, "/api/v1/uptime", VIEWER),
     (GET, "/api/v1/patterns", VIEWER),
     // Names and types of fields, and no value of a body.
     (GET, "/api/v1/drift", VIEWER),

@@ -24,6 +24,7 @@ mod refusal;
 mod session;
 mod socket;
 mod storage;
+mod stream;
 mod tls;
 
 use crate::alerts::{self as alerting, AlertStats, Alerts, AlertsConfig};
@@ -42,6 +43,7 @@ use crate::learning::Learning;
 use crate::limits::Limits;
 use crate::model::Signal;
 use crate::patterns::KnownPatterns;
+use crate::probes::{self, ProbeConfig};
 use crate::query::{Files, Store};
 use crate::retention::Retention;
 use crate::stats::{Gauges, Stats};
@@ -80,6 +82,8 @@ pub struct Config {
     pub network: Network,
     /// Who may send and who may read.
     pub access: AccessConfig,
+    /// Addresses that are asked at intervals.
+    pub probes: Vec<ProbeConfig>,
     /// Where other systems show a trace.
     pub trace_links: Vec<TraceLink>,
 }
@@ -140,6 +144,7 @@ pub struct Server {
     address: SocketAddr,
     state: Arc<State>,
     retention: Retention,
+    probes: Vec<ProbeConfig>,
 }
 
 pub(crate) struct State {
@@ -165,6 +170,12 @@ pub(crate) struct State {
     decoders: Decoders,
     readers: Arc<Semaphore>,
     previews: Arc<Semaphore>,
+    /// Readers who may still follow.
+    streams: Arc<Semaphore>,
+    /// Exports that may still begin.
+    exports: Arc<Semaphore>,
+    /// Whether the service stops, at which answers without an end must end.
+    stopping: tokio::sync::watch::Sender<bool>,
     /// Passwords that may be hashed at a time.
     sign_ins: Arc<Semaphore>,
     /// Sign-ins that may wait for the provider of OpenID Connect.
@@ -199,7 +210,7 @@ impl Server {
     /// When the directory cannot be written, is in use by another process or holds files of a newer version; when
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let Config { listen, data, limits, retention, network, access, alerts, trace_links } = config;
+        let Config { listen, data, limits, retention, network, access, alerts, trace_links, probes } = config;
         let page_url = access.oidc.as_ref().and_then(|oidc| oidc.page_url.clone());
         let access = Access::open(&access, listen)?;
         let tls = network.tls.map(tls::Tls::new).transpose()?.map(Arc::new);
@@ -229,6 +240,9 @@ impl Server {
             decoders: Decoders::new(limits.decoders),
             readers: Arc::new(Semaphore::new(limits.readers)),
             previews: Arc::new(Semaphore::new(limits.previews)),
+            streams: Arc::new(Semaphore::new(limits.streams)),
+            exports: Arc::new(Semaphore::new(limits.exports)),
+            stopping: tokio::sync::watch::Sender::new(false),
             sign_ins: Arc::new(Semaphore::new(limits.sign_ins)),
             oidc_sign_ins: Arc::new(Semaphore::new(limits.oidc_sign_ins)),
             page_url,
@@ -253,7 +267,7 @@ impl Server {
             drift,
             alerts,
         });
-        Ok(Self { listener, address, state, retention })
+        Ok(Self { listener, address, state, retention, probes })
     }
 
     /// The URL of the page.
@@ -269,7 +283,7 @@ impl Server {
     /// Answers until `stop` resolves, then lets the requests under way finish within
     /// [`Limits::stop_timeout`] and the writers store what they hold.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, state, retention, .. } = self;
+        let Self { listener, state, retention, probes, .. } = self;
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
         let alerting = [
@@ -278,6 +292,7 @@ impl Server {
         ];
         let upkeep =
             tokio::spawn(jobs::upkeep(Arc::clone(&state.writers), Arc::clone(&state.data), retention));
+        let probing = tokio::spawn(probes::keep(probes, Arc::clone(&state.writers)));
         let watching = tokio::spawn(jobs::watch_access(Arc::clone(&state)));
         let following = state.tls.clone().map(|tls| tokio::spawn(tls::follow(tls, Arc::clone(&state.stats))));
         tokio::select! {
@@ -285,14 +300,16 @@ impl Server {
             () = connections::accept(&listener, &state, &router, &graceful) => {}
         }
         drop(listener);
+        state.stopping.send_replace(true);
         if let Some(following) = following {
             following.abort();
         }
         watching.abort();
+        probing.abort();
         alerting.iter().for_each(tokio::task::JoinHandle::abort);
         upkeep.abort();
         // They are done when they have let go of the writers and the state.
-        let _ = tokio::join!(upkeep, watching);
+        let _ = tokio::join!(upkeep, watching, probing);
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.

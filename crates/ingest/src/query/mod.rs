@@ -14,6 +14,7 @@ mod drift;
 mod filter;
 mod gateways;
 mod glob;
+mod kept;
 mod labels;
 mod latencies;
 mod openapi;
@@ -27,6 +28,7 @@ mod rollup;
 pub(crate) mod search;
 mod senders;
 mod shapes;
+mod uptime;
 mod windows;
 
 pub(crate) use audit::{Audit, AuditQuery};
@@ -42,10 +44,11 @@ pub(crate) use openapi::OpenApiQuery;
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
 pub(crate) use releases::{Releases, ReleasesQuery};
-pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
+pub(crate) use requests::{Disclosure, ExportQuery, RequestsPage, RequestsQuery, StreamQuery};
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use shapes::{Shapes, ShapesQuery};
+pub(crate) use uptime::{Uptime, UptimeQuery};
 pub(crate) use windows::{Window, WindowsQuery};
 
 use crate::directory::Details;
@@ -53,6 +56,7 @@ use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::store::{DataDir, METRICS_FILE, StoreError, day_files, open_read};
 use jiff::civil::Date;
+use kept::Kept;
 use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -80,6 +84,8 @@ pub(crate) trait Store: Send + Sync {
     fn details(&self, ids: &[String]) -> Result<HashMap<String, Details>, QueryError>;
     /// Changes of versions and configurations.
     fn releases(&self, query: &ReleasesQuery) -> Result<Releases, QueryError>;
+    /// The share of minutes that were good.
+    fn uptime(&self, query: &UptimeQuery) -> Result<Uptime, QueryError>;
     /// The routes that were learned.
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
     /// The changes of routes and bodies.
@@ -110,6 +116,7 @@ pub(crate) enum Question {
     Consumers(ConsumersQuery),
     Directory(DirectoryQuery),
     Releases(ReleasesQuery),
+    Uptime(UptimeQuery),
     Patterns(PatternsQuery),
     Drift(DriftQuery),
     Shapes(ShapesQuery),
@@ -129,6 +136,7 @@ pub(crate) enum Answer {
     Consumers(Consumers),
     Directory(Directory),
     Releases(Releases),
+    Uptime(Uptime),
     Patterns(Patterns),
     Drift(Drift),
     Shapes(Shapes),
@@ -147,6 +155,7 @@ pub(crate) enum Kind {
     Consumers,
     Directory,
     Releases,
+    Uptime,
     Patterns,
     Drift,
     Shapes,
@@ -155,7 +164,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Summary,
         Self::Timeseries,
         Self::Latencies,
@@ -164,6 +173,7 @@ impl Kind {
         Self::Consumers,
         Self::Directory,
         Self::Releases,
+        Self::Uptime,
         Self::Patterns,
         Self::Drift,
         Self::Shapes,
@@ -182,6 +192,7 @@ impl Kind {
             Self::Consumers => "consumers",
             Self::Directory => "directory",
             Self::Releases => "releases",
+            Self::Uptime => "uptime",
             Self::Patterns => "patterns",
             Self::Drift => "drift",
             Self::Shapes => "shapes",
@@ -218,6 +229,7 @@ impl Question {
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
             Kind::Directory => Self::Directory(DirectoryQuery::parse(query, limits)?),
             Kind::Releases => Self::Releases(ReleasesQuery::parse(query, limits)?),
+            Kind::Uptime => Self::Uptime(UptimeQuery::parse(query, now, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
             Kind::Drift => Self::Drift(DriftQuery::parse(query, now, limits)?),
             Kind::Shapes => Self::Shapes(ShapesQuery::parse(query, limits)?),
@@ -256,6 +268,7 @@ impl Question {
             Self::Consumers(query) => Answer::Consumers(store.consumers(query)?),
             Self::Directory(query) => Answer::Directory(store.directory(query)?),
             Self::Releases(query) => Answer::Releases(store.releases(query)?),
+            Self::Uptime(query) => Answer::Uptime(store.uptime(query)?),
             Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
             Self::Drift(query) => Answer::Drift(store.drift(query)?),
             Self::Shapes(query) => Answer::Shapes(store.shapes(query)?),
@@ -269,21 +282,23 @@ impl Question {
 pub(crate) struct Files {
     data: Arc<DataDir>,
     limits: Limits,
+    kept: Kept,
 }
 
 impl Files {
     pub(crate) fn new(data: Arc<DataDir>, limits: Limits) -> Self {
-        Self { data, limits }
+        let kept = Kept::new(limits.kept_bytes);
+        Self { data, limits, kept }
     }
 }
 
 impl Store for Files {
     fn summary(&self, query: &SummaryQuery) -> Result<Summary, QueryError> {
-        query.answer(&self.data, &self.limits)
+        query.answer(&self.data, &self.limits, &self.kept)
     }
 
     fn timeseries(&self, query: &TimeseriesQuery) -> Result<Timeseries, QueryError> {
-        query.answer(&self.data, &self.limits)
+        query.answer(&self.data, &self.limits, &self.kept)
     }
 
     fn latencies(&self, query: &LatenciesQuery) -> Result<Latencies, QueryError> {
@@ -311,6 +326,10 @@ impl Store for Files {
     }
 
     fn releases(&self, query: &ReleasesQuery) -> Result<Releases, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn uptime(&self, query: &UptimeQuery) -> Result<Uptime, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 
