@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     /// Seconds that a point of a time series covers.
     #[arg(long, value_name = "SECONDS")]
     step: Option<u64>,
-    /// Rows at most [default: 100 of requests and consumers, 10,000 of summary and gateways]
+    /// Rows at most [default: 100 of requests, consumers and issues, 10,000 of summary and gateways]
     #[arg(long, value_name = "ROWS")]
     limit: Option<u64>,
     /// Only this service; this and the following may be repeated, or have several values with commas between them. A
@@ -124,9 +124,16 @@ pub(crate) struct Arguments {
     /// Only requests that spent at least this time upstream.
     #[arg(long, value_name = "MILLISECONDS")]
     min_upstream_ms: Option<String>,
-    /// The newest first, or the slowest [default: time]
-    #[arg(long, value_name = "time|duration")]
+    /// Of requests: the newest first, or the slowest [default: time]. Of issues: the greatest first of last_seen, first_seen,
+    /// requests or consumers [default: last_seen]
+    #[arg(long, value_name = "time|duration|last_seen|first_seen|requests|consumers")]
     sort: Option<String>,
+    /// Only issues in this state: new, ongoing, regressed, resolved or ignored.
+    #[arg(long, value_name = "STATE")]
+    state: Vec<String>,
+    /// Only issues of this kind: error, validation or reported.
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<String>,
     /// Only errors, or all others.
     #[arg(long, value_name = "true|false")]
     errors: Option<bool>,
@@ -144,6 +151,8 @@ pub(crate) enum Question {
     Gateways,
     /// The consumers, with their names and groups.
     Consumers,
+    /// Error issues: failed requests of the log in groups, with states.
+    Issues,
     /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
     Alerts,
 }
@@ -164,6 +173,7 @@ impl Question {
             Self::Requests => "requests",
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
+            Self::Issues => "issues",
             Self::Alerts => "alerts",
         }
     }
@@ -173,7 +183,7 @@ impl Question {
         match self {
             Self::Timeseries | Self::Alerts => None,
             Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
-            Self::Requests | Self::Consumers => Some(DEFAULT_LIMIT),
+            Self::Requests | Self::Consumers | Self::Issues => Some(DEFAULT_LIMIT),
         }
     }
 
@@ -182,7 +192,7 @@ impl Question {
         match self {
             Self::Timeseries => "points",
             Self::Alerts => "alerts",
-            Self::Summary | Self::Requests | Self::Gateways | Self::Consumers => "rows",
+            Self::Summary | Self::Requests | Self::Gateways | Self::Consumers | Self::Issues => "rows",
         }
     }
 }
@@ -296,6 +306,8 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("path", &arguments.path),
         ("client_address", &arguments.client_address),
         ("user_agent", &arguments.user_agent),
+        ("state", &arguments.state),
+        ("kind", &arguments.kind),
     ] {
         query.extend_pairs(values.iter().map(|value| (name, value)));
     }

@@ -12,6 +12,7 @@ mod clock;
 pub mod config;
 mod error;
 mod http;
+mod issues;
 mod jobs;
 mod learning;
 mod limits;

@@ -16,6 +16,7 @@ mod faults;
 mod half_close;
 mod hostile;
 mod hosts;
+mod issues;
 mod mail;
 mod mail_server;
 mod network;

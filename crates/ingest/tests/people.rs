@@ -95,7 +95,7 @@ impl Guarded {
 }
 
 /// Who is let in at each operation of the description: nobody, viewer, analyst, admin, a sender.
-const WHO: [(&str, &str, [bool; 5]); 35] = [
+const WHO: [(&str, &str, [bool; 5]); 38] = [
     ("get", "/healthz", [true; 5]),
     ("get", "/metrics", READERS),
     ("post", "/v1/metrics", SENDERS),
@@ -117,6 +117,9 @@ const WHO: [(&str, &str, [bool; 5]); 35] = [
     ("get", "/api/v1/storage", READERS),
     ("get", "/api/v1/audit", [false, false, false, true, false]),
     ("post", "/api/v1/redact", [false, false, true, true, false]),
+    ("get", "/api/v1/issues", READERS),
+    ("get", "/api/v1/issues/{id}", READERS),
+    ("put", "/api/v1/issues/{id}", [false, false, true, true, false]),
     ("get", "/api/v1/alerts", READERS),
     ("get", "/api/v1/alerts/deliveries", READERS),
     ("get", "/api/v1/alerts/history", READERS),

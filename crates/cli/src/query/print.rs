@@ -55,6 +55,39 @@ const REQUEST_SHORT: [&str; 10] = [
 ];
 const CONSUMER: [&str; 8] =
     ["service", "environment", "direction", "id", "name", "group", "first_seen", "last_seen"];
+/// Everything except `spark`, which is a list.
+const ISSUE: [&str; 28] = [
+    "id",
+    "kind",
+    "state",
+    "service",
+    "environment",
+    "direction",
+    "method",
+    "route",
+    "status",
+    "grpc_status",
+    "error_type",
+    "class",
+    "message",
+    "requests",
+    "total",
+    "logged",
+    "consumers",
+    "more_consumers",
+    "first_seen",
+    "last_seen",
+    "first_version",
+    "last_version",
+    "regressed_at",
+    "resolved_at",
+    "in_next_release",
+    "changed_at",
+    "changed_by",
+    "withheld",
+];
+const ISSUE_SHORT: [&str; 10] =
+    ["id", "state", "status", "method", "route", "class", "message", "requests", "consumers", "last_seen"];
 /// Everything except `recent`, the values of the last hour, which is a list.
 const ALERT: [&str; 16] = [
     "id",
@@ -165,6 +198,8 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
         (Question::Requests, Extent::Short) => REQUEST_SHORT.to_vec(),
         (Question::Gateways, Extent::Whole) => GATEWAY.to_vec(),
         (Question::Consumers, _) => CONSUMER.to_vec(),
+        (Question::Issues, Extent::Whole) => ISSUE.to_vec(),
+        (Question::Issues, Extent::Short) => ISSUE_SHORT.to_vec(),
         (Question::Alerts, Extent::Whole) => ALERT.to_vec(),
         (Question::Alerts, Extent::Short) => ALERT_SHORT.to_vec(),
         (Question::Gateways, Extent::Short) => GATEWAY_SHORT.to_vec(),

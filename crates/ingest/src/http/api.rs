@@ -46,6 +46,8 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/patterns", read(Kind::Patterns)),
         ("/api/v1/storage", get(super::storage::storage)),
         ("/api/v1/audit", read(Kind::Audit)),
+        ("/api/v1/issues", read(Kind::Issues)),
+        ("/api/v1/issues/{id}", get(super::issues::issue).put(super::issues::decide)),
         ("/api/v1/redact", post(super::redact::redact)),
         ("/api/v1/session", get(session::show).post(session::sign_in).delete(session::sign_out)),
         ("/api/v1/openapi.json", get(openapi)),
@@ -96,10 +98,7 @@ fn scrubbed(state: &State) -> Option<String> {
 /// A question of the read API.
 fn read(kind: Kind) -> MethodRouter<Arc<State>> {
     get(move |extract::State(state): Shared, who: Who, client: From, RawQuery(query): RawQuery| async move {
-        let disclosure = match who.role() {
-            Some(Role::Analyst | Role::Admin) => Disclosure::Full,
-            Some(Role::Viewer) | None => Disclosure::Reduced,
-        };
+        let disclosure = disclosure(&who);
         let question = Question::parse(kind, query.as_deref(), &state.limits, clock::now())
             .and_then(|question| question.restrict(disclosure, query.as_deref()));
         let from = question.as_ref().map_or(i64::MIN, Question::from);
@@ -114,6 +113,14 @@ fn read(kind: Kind) -> MethodRouter<Arc<State>> {
             Err(error) => error.into_response(),
         }
     })
+}
+
+/// How much a reader sees.
+pub(super) fn disclosure(who: &Principal) -> Disclosure {
+    match who.role() {
+        Some(Role::Analyst | Role::Admin) => Disclosure::Full,
+        Some(Role::Viewer) | None => Disclosure::Reduced,
+    }
 }
 
 /// Notes who is about to see bodies or headers.

@@ -11,6 +11,7 @@ mod connections;
 mod decoders;
 mod hand_back;
 mod host;
+mod issues;
 mod memory;
 mod oidc;
 mod otlp;

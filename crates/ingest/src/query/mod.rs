@@ -11,6 +11,7 @@ mod dimension;
 mod filter;
 mod gateways;
 mod glob;
+mod issues;
 mod labels;
 pub(crate) mod params;
 mod patterns;
@@ -28,6 +29,7 @@ pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use dimension::Dimension;
 pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
+pub(crate) use issues::{IssueDetail, IssueQuery, Issues, IssuesQuery};
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
 pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
@@ -61,6 +63,10 @@ pub(crate) trait Store: Send + Sync {
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
     /// The audit log.
     fn audit(&self, query: &AuditQuery) -> Result<Audit, QueryError>;
+    /// The error issues.
+    fn issues(&self, query: &IssuesQuery) -> Result<Issues, QueryError>;
+    /// One error issue.
+    fn issue(&self, query: &IssueQuery) -> Result<IssueDetail, QueryError>;
     /// Sums over stretches of minutes: `next` gets the sums of the stretch before, and gives the next one.
     fn windows(
         &self,
@@ -80,6 +86,7 @@ pub(crate) enum Question {
     Consumers(ConsumersQuery),
     Patterns(PatternsQuery),
     Audit(AuditQuery),
+    Issues(Box<IssuesQuery>),
 }
 
 /// The answer to a [`Question`].
@@ -93,6 +100,7 @@ pub(crate) enum Answer {
     Consumers(Consumers),
     Patterns(Patterns),
     Audit(Audit),
+    Issues(Issues),
 }
 
 /// Which question it is: the last part of its path under `/api/v1/`.
@@ -105,10 +113,11 @@ pub(crate) enum Kind {
     Consumers,
     Patterns,
     Audit,
+    Issues,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Summary,
         Self::Timeseries,
         Self::Requests,
@@ -116,6 +125,7 @@ impl Kind {
         Self::Consumers,
         Self::Patterns,
         Self::Audit,
+        Self::Issues,
     ];
 
     /// The name on the path.
@@ -128,6 +138,7 @@ impl Kind {
             Self::Consumers => "consumers",
             Self::Patterns => "patterns",
             Self::Audit => "audit",
+            Self::Issues => "issues",
         }
     }
 }
@@ -158,6 +169,7 @@ impl Question {
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
             Kind::Audit => Self::Audit(AuditQuery::parse(query, now, limits)?),
+            Kind::Issues => Self::Issues(Box::new(IssuesQuery::parse(query, now, limits)?)),
         })
     }
 
@@ -168,6 +180,7 @@ impl Question {
     pub(crate) fn restrict(self, disclosure: Disclosure, query: Option<&str>) -> Result<Self, QueryError> {
         Ok(match self {
             Self::Requests(question) => Self::Requests(Box::new(question.restrict(disclosure, query)?)),
+            Self::Issues(question) => Self::Issues(Box::new(question.restrict(disclosure))),
             other => other,
         })
     }
@@ -190,6 +203,7 @@ impl Question {
             Self::Consumers(query) => Answer::Consumers(store.consumers(query)?),
             Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
             Self::Audit(query) => Answer::Audit(store.audit(query)?),
+            Self::Issues(query) => Answer::Issues(store.issues(query)?),
         })
     }
 }
@@ -232,6 +246,14 @@ impl Store for Files {
     }
 
     fn audit(&self, query: &AuditQuery) -> Result<Audit, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn issues(&self, query: &IssuesQuery) -> Result<Issues, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn issue(&self, query: &IssueQuery) -> Result<IssueDetail, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 

@@ -50,6 +50,8 @@ pub struct Forgotten {
     pub consumers: u64,
     /// Scopes of learned routes.
     pub patterns: u64,
+    /// Issues in which nobody else was seen.
+    pub issues: u64,
     /// Series of the instance in which others have counted, too: they stay with the counts of the others, and with all
     /// counts from before counts were kept by gateway.
     pub shared_series: u64,
