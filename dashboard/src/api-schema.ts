@@ -645,8 +645,7 @@ export interface components {
         IssueChange: {
             /** @enum {string} */
             state: "ongoing" | "resolved" | "ignored";
-            /** @default false */
-            in_next_release: boolean;
+            in_next_release?: boolean;
         };
         Storage: {
             bytes: {

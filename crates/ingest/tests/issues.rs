@@ -2,7 +2,7 @@
 
 use crate::support::otlp::{MINUTE, NOON, SECOND, export_logs, made, record, text};
 use crate::support::{Answer, Service};
-use gatelens_ingest::upkeep::{Deed, Selection, forget};
+use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};
 use gatelens_ingest::{AccessConfig, Limits, NewToken, Role, TokenOwner};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use serde_json::{Value, json};
@@ -311,8 +311,10 @@ fn what_is_forgotten_leaves_no_name_in_an_issue() {
     let environment = Selection { environment: Some("prod".to_owned()), ..Selection::default() };
     forget(service.data(), &environment, Deed::Remove).unwrap();
     assert_eq!(rows(&service, DAY).len(), 0);
-    let bytes = std::fs::read(service.data().join("issues.db")).unwrap();
-    assert!(!bytes.windows(6).any(|part| part == b"globex"), "what is removed is overwritten");
+    for name in ["issues.db", "issues.db-wal"] {
+        let bytes = std::fs::read(service.data().join(name)).unwrap();
+        assert!(!bytes.windows(6).any(|part| part == b"globex"), "{name}: what is removed is overwritten");
+    }
 }
 
 #[test]

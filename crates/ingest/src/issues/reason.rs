@@ -28,13 +28,6 @@ pub(super) struct Reason {
     pub(super) fields: Vec<FieldError>,
 }
 
-impl Reason {
-    /// Whether nothing is known.
-    pub(super) fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// Reads a body.
 pub(super) fn read(body: &str, fields: Fields) -> Reason {
     let body = body.trim();
@@ -50,15 +43,6 @@ pub(super) fn read(body: &str, fields: Fields) -> Reason {
     // A JSON text that is only a string, or plain text, of which the first line matters.
     let text = serde_json::from_str::<String>(body).unwrap_or_else(|_| body.to_owned());
     Reason { message: normalise(text.lines().next().unwrap_or_default()), ..Reason::default() }
-}
-
-/// Reads an error that an application reported in a header: a class, a text, or `Class: text`.
-pub(super) fn reported(text: &str) -> Reason {
-    let (head, rest) = text.split_once(": ").unwrap_or((text, ""));
-    match class(head) {
-        Some(class) => Reason { class, message: normalise(rest), fields: Vec::new() },
-        None => Reason { message: normalise(text), ..Reason::default() },
-    }
 }
 
 /// The value of a member whatever its spelling: `ExceptionType` is `exception_type`.
@@ -204,25 +188,13 @@ mod tests {
     }
 
     #[test]
-    fn an_application_reports_a_class_and_a_text() {
-        let check = |text: &str, class: &str, message: &str| {
-            let found = reported(text);
-            assert_eq!((&*found.class, &*found.message), (class, message), "{text}");
-        };
-        check("KeyError: 'card'", "KeyError", "{quoted}");
-        check("PaymentDeclined", "PaymentDeclined", "");
-        check("no stock of 7", "", "no stock of {number}");
-        check("payment 12: declined", "", "payment {number}: declined");
-    }
-
-    #[test]
     fn a_body_that_is_too_large_or_too_deep_has_no_reason() {
         let large = format!("{{\"message\": \"{}\"}}", "x".repeat(MAX_BODY_BYTES));
-        assert!(read(&large, Fields::Wanted).is_empty());
+        assert_eq!(read(&large, Fields::Wanted), Reason::default());
         let deep = "[".repeat(10_000) + &"]".repeat(10_000);
-        assert!(read(&deep, Fields::Wanted).is_empty());
+        assert_eq!(read(&deep, Fields::Wanted), Reason::default());
         let nested = "{\"error\":".repeat(100) + "1" + &"}".repeat(100);
-        assert!(read(&nested, Fields::Wanted).is_empty());
+        assert_eq!(read(&nested, Fields::Wanted), Reason::default());
     }
 
     proptest! {

@@ -205,6 +205,11 @@ impl IssuesFile {
             )?;
         }
         transaction.commit()?;
+        if deed == Deed::Remove {
+            // The journal has the pages of before. A reader may be in the way, and the next checkpoint does it then.
+            let _: i64 =
+                self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        }
         Ok(gone.unsigned_abs())
     }
 }
