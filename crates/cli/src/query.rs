@@ -54,6 +54,10 @@ pub(crate) struct Arguments {
     /// Seconds that a point of a time series covers.
     #[arg(long, value_name = "SECONDS")]
     step: Option<u64>,
+    /// Beside each count of summary and timeseries, that of a stretch before: the one that ends at --from, the same time a
+    /// day or a week earlier, or the one that begins at a time.
+    #[arg(long, value_name = "previous|day|week|TIME", allow_hyphen_values = true)]
+    compare: Option<String>,
     /// Rows at most [default: 100 of requests, consumers and issues, 10,000 of summary and gateways]
     #[arg(long, value_name = "ROWS")]
     limit: Option<u64>,
@@ -153,6 +157,10 @@ pub(crate) enum Question {
     Consumers,
     /// Error issues: failed requests of the log in groups, with states.
     Issues,
+    /// The directory of consumers: names, groups and notes that people wrote.
+    Directory,
+    /// When services began to run other versions and gateways other configurations; of all times without --from.
+    Releases,
     /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
     Alerts,
 }
@@ -174,6 +182,8 @@ impl Question {
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
             Self::Issues => "issues",
+            Self::Directory => "directory",
+            Self::Releases => "releases",
             Self::Alerts => "alerts",
         }
     }
@@ -183,7 +193,9 @@ impl Question {
         match self {
             Self::Timeseries | Self::Alerts => None,
             Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
-            Self::Requests | Self::Consumers | Self::Issues => Some(DEFAULT_LIMIT),
+            Self::Requests | Self::Consumers | Self::Directory | Self::Releases | Self::Issues => {
+                Some(DEFAULT_LIMIT)
+            }
         }
     }
 
@@ -192,7 +204,13 @@ impl Question {
         match self {
             Self::Timeseries => "points",
             Self::Alerts => "alerts",
-            Self::Summary | Self::Requests | Self::Gateways | Self::Consumers | Self::Issues => "rows",
+            Self::Summary
+            | Self::Requests
+            | Self::Gateways
+            | Self::Consumers
+            | Self::Directory
+            | Self::Releases
+            | Self::Issues => "rows",
         }
     }
 }
@@ -277,6 +295,7 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("q", arguments.q.as_deref()),
         ("group_by", arguments.group_by.as_deref()),
         ("step", step.as_deref()),
+        ("compare", arguments.compare.as_deref()),
         ("limit", limit.as_deref()),
         ("cursor", cursor),
         ("errors", errors.as_deref()),

@@ -11,6 +11,7 @@ use crate::model::ConsumerLabel;
 use crate::store::instances;
 use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
 use crate::store::rollups::{self, RollupTable};
+use crate::store::sketch::Unreadable;
 use rusqlite::{CachedStatement, Connection};
 use std::collections::HashMap;
 
@@ -301,6 +302,26 @@ impl<'a> Rollup<'a> {
             }
             let count = requests[group].get_or_insert_default();
             *count = count.saturating_add(u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Hands on the stored sketches of these Unix minutes, of the series that belong to a group: those of durations, of
+    /// upstreams and of gateways.
+    pub(crate) fn sketches(
+        &self,
+        (from, to): (i64, i64),
+        groups: &mut Groups,
+        mut take: impl FnMut([&[u8]; 3]) -> Result<(), Unreadable>,
+    ) -> Result<(), QueryError> {
+        let mut select = self.select("duration, upstream, gateway", groups)?;
+        let mut rows = select.query([from, to])?;
+        while let Some(row) = rows.next()? {
+            if groups.place(row.get(0)?, row.get(1)?)?.is_none() {
+                continue;
+            }
+            let blob = |column| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
+            take([blob(2)?, blob(3)?, blob(4)?])?;
         }
         Ok(())
     }

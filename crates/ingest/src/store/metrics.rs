@@ -9,12 +9,14 @@ use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_
 use super::instances::Instances;
 use super::patterns;
 use super::reduce::{self, Kind, Reduced};
+use super::releases::Releases;
 use super::rollups::{self, Added};
 use super::sketch;
 use super::verify::{self, Bad};
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salvage, schema, series};
 use crate::auth::audit::Entry;
 use crate::clock;
+use crate::directory;
 use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
 use crate::model::{
@@ -42,6 +44,7 @@ pub(super) struct Metrics {
     admission: Arc<Admission>,
     consumers: Consumers,
     instances: Instances,
+    releases: Releases,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
     /// Requests of the batch that was stored last, for the learning of routes.
@@ -79,7 +82,18 @@ impl Metrics {
         transaction.commit()?;
         let taught = learning::Counted::default();
         admission.recount(&series);
-        Ok(Self { directory, connection, series, admission, consumers, instances, patterns, taught })
+        let releases = Releases::default();
+        Ok(Self {
+            directory,
+            connection,
+            series,
+            admission,
+            consumers,
+            instances,
+            releases,
+            patterns,
+            taught,
+        })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -103,6 +117,7 @@ impl Metrics {
             self.admission.recount(&self.series);
             // An empty list is filled again by and by, and finds the rows that there are.
             self.instances = Instances::load(&self.connection).unwrap_or_default();
+            self.releases.forget();
         }
         outcome
     }
@@ -131,6 +146,15 @@ impl Metrics {
         self.consumers.put_labels(&transaction, labelled, now)?;
         transaction.commit()?;
         Ok(())
+    }
+
+    /// Changes the directory of consumers. `now` is in Unix nanoseconds.
+    pub(super) fn change_directory(
+        &mut self,
+        change: &directory::Change,
+        now: i64,
+    ) -> Result<directory::Outcome, StoreError> {
+        super::directory::change(&mut self.connection, change, now)
     }
 
     /// Adds an entry to the audit log. `now` is in Unix nanoseconds.
@@ -205,6 +229,7 @@ impl Metrics {
             self.series = load_series(&self.connection)?;
             self.consumers = Consumers::load(&self.connection)?;
             self.instances = Instances::load(&self.connection)?;
+            self.releases.forget();
             self.admission.recount(&self.series);
             scopes.iter().for_each(|scope| self.patterns.remove(scope));
         }
@@ -242,6 +267,7 @@ impl Metrics {
                 continue;
             }
             let gateway = note_gateway(&transaction, &part.gateway, now)?;
+            self.releases.note(&transaction, gateway, &part.gateway, now)?;
             note_tags(&transaction, gateway, &part.gateway.tags)?;
             if let Some(report) = &part.report {
                 note_report(&transaction, gateway, report)?;
