@@ -150,6 +150,8 @@ export interface components {
             span_id: string | null;
             response_flags: string | null;
             code_details: string | null;
+            reported_error?: string | null;
+            reported_tags?: string | null;
             error_type: string | null;
             /** @enum {string} */
             direction: "inbound" | "outbound";
@@ -697,6 +699,7 @@ export interface components {
             hosts: components["schemas"]["IssuePart"][];
             gateways: components["schemas"]["IssuePart"][];
             upstream_clusters: components["schemas"]["IssuePart"][];
+            tags: components["schemas"]["IssuePart"][];
             fields: components["schemas"]["IssueField"][];
             examples: {
                 /** Format: date-time */

@@ -26,6 +26,7 @@ import { ConsumerView, RouteView } from './views/entity';
 import { NAVIGATION, VIEWS, withoutSelection, type View } from './views/facts';
 import { GatewaysView } from './views/gateways';
 import { HostsView } from './views/hosts';
+import { IssuesView } from './views/issues';
 import { OverviewView } from './views/overview';
 import { RedactionView } from './views/redaction';
 import { ReleasesView } from './views/releases';
@@ -46,6 +47,7 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   directory: DirectoryView,
   hosts: HostsView,
   requests: RequestsView,
+  issues: IssuesView,
   alerts: AlertsView,
   releases: ReleasesView,
   gateways: GatewaysView,

@@ -34,7 +34,7 @@ describe('the stand-in fits the OpenAPI document', () => {
     });
 
   for (const mode of ['data', 'empty', 'heartbeat']) {
-    for (const path of ['summary', 'summary?group_by=method,route', 'timeseries', 'timeseries?step=300&group_by=status,consumer,service,environment', 'summary?group_by=route&compare=day', 'timeseries?step=300&group_by=status&compare=previous', 'requests?limit=1000', 'gateways', 'releases', 'releases?limit=2', 'consumers', 'directory', 'patterns', 'storage']) {
+    for (const path of ['summary', 'summary?group_by=method,route', 'timeseries', 'timeseries?step=300&group_by=status,consumer,service,environment', 'summary?group_by=route&compare=day', 'timeseries?step=300&group_by=status&compare=previous', 'requests?limit=1000', 'gateways', 'releases', 'releases?limit=2', 'consumers', 'directory', 'patterns', 'storage', 'issues']) {
       check(`${path}, ${mode}`, path, { mode });
     }
   }
@@ -44,6 +44,12 @@ describe('the stand-in fits the OpenAPI document', () => {
       const body = await (await fetch(`${mock.url}/api/v1/${path}`)).json();
       assert.deepEqual(differences(`/api/v1/${path}`, 'get', 200, body), []);
     }
+  });
+  test('an issue', async () => {
+    mock.mode = 'data';
+    const body = await (await fetch(`${mock.url}/api/v1/issues/0000000000000004`)).json();
+    assert.equal(body.fields.length, 2);
+    assert.deepEqual(differences('/api/v1/issues/{id}', 'get', 200, body), []);
   });
   test('learned routes', async () => {
     [mock.mode, mock.learned] = ['data', '/v1/shops/{param}'];

@@ -13,6 +13,7 @@ import './page/hosts.mjs';
 import './page/period.mjs';
 import './page/requests.mjs';
 import './page/search.mjs';
+import './page/issues.mjs';
 import './page/alerts.mjs';
 import './page/releases.mjs';
 import './page/consumers.mjs';

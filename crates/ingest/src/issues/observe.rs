@@ -18,6 +18,8 @@ const MAX_ISSUES: usize = 200;
 const MAX_READ_BYTES: usize = 1 << 20;
 /// Values of a dimension, and fields, of one issue and batch.
 const MAX_VALUES: usize = 200;
+/// Tags of one request.
+const MAX_TAGS: usize = 16;
 /// Hours of one issue and batch.
 const MAX_HOURS: usize = 48;
 /// Example requests that are kept of an issue: the latest.
@@ -68,6 +70,8 @@ pub(super) enum Value {
     Host,
     Gateway,
     UpstreamCluster,
+    /// A tag that the application reported: `name=value`.
+    Tag,
 }
 
 /// A request that shows an issue, by what finds it in the log.
@@ -94,8 +98,8 @@ impl Seen {
 }
 
 impl Value {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Consumer, Self::Version, Self::Host, Self::Gateway, Self::UpstreamCluster];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Consumer, Self::Version, Self::Host, Self::Gateway, Self::UpstreamCluster, Self::Tag];
 
     /// The name in the store, which is that of the field of the log.
     pub(super) fn name(self) -> &'static str {
@@ -105,6 +109,7 @@ impl Value {
             Self::Host => "host",
             Self::Gateway => "gateway",
             Self::UpstreamCluster => "upstream_cluster",
+            Self::Tag => "tag",
         }
     }
 
@@ -112,7 +117,7 @@ impl Value {
     pub(super) fn kept(self) -> i64 {
         match self {
             Self::Consumer => 200,
-            Self::Version | Self::Host | Self::Gateway | Self::UpstreamCluster => 20,
+            Self::Version | Self::Host | Self::Gateway | Self::UpstreamCluster | Self::Tag => 20,
         }
     }
 }
@@ -142,6 +147,7 @@ struct Rows<'a> {
     part: &'a RequestPart,
     status: Option<&'a Column>,
     grpc_status: Option<&'a Column>,
+    reported: Option<&'a Column>,
     patterns: &'a KnownPatterns,
     /// Made for the first failed request.
     fields: Option<Box<FieldsOfFailed<'a>>>,
@@ -161,7 +167,7 @@ struct FieldsOfFailed<'a> {
     reasons: HashMap<(u64, Fields), Reason>,
 }
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 15] = [
     "method",
     "route",
     "route_source",
@@ -175,12 +181,18 @@ const NAMES: [&str; 13] = [
     "trace_id",
     "weight",
     "response_body",
+    REPORTED,
+    "reported_tags",
 ];
+
+/// The error that an application reported.
+const REPORTED: &str = "reported_error";
 
 impl<'a> Rows<'a> {
     fn of(part: &'a RequestPart, patterns: &'a KnownPatterns) -> Self {
-        let [status, grpc_status] = ["status", "grpc_status"].map(|name| part.events.named(name));
-        Self { part, status, grpc_status, patterns, fields: None }
+        let [status, grpc_status, reported] =
+            ["status", "grpc_status", REPORTED].map(|name| part.events.named(name));
+        Self { part, status, grpc_status, reported, patterns, fields: None }
     }
 
     fn observe(&mut self, row: usize, seen: &mut Seen, room: &mut usize) {
@@ -188,18 +200,27 @@ impl<'a> Rows<'a> {
         let status = number(self.status).and_then(|status| u16::try_from(status).ok()).unwrap_or_default();
         let grpc_status = number(self.grpc_status);
         let is_error = is_error(status, grpc_status);
-        if !is_error && !matches!(status, 400 | 422) {
+        let reported = self.reported.and_then(|column| column.str(row)).filter(|text| !text.is_empty());
+        if !is_error && !matches!(status, 400 | 422) && reported.is_none() {
             return;
         }
         let (part, patterns) = (self.part, self.patterns);
         let fields = self.fields.get_or_insert_with(|| Box::new(FieldsOfFailed::of(part, patterns)));
         let wanted = if is_error { Fields::Ignored } else { Fields::Wanted };
-        let reason = fields.reason(row, wanted, room);
-        let kind = match is_error {
-            true => Kind::Error,
-            false if status == 422 || !reason.fields.is_empty() => Kind::Validation,
-            false => return,
+        let mut reason = match is_error || matches!(status, 400 | 422) {
+            true => fields.reason(row, wanted, room),
+            false => Reason::default(),
         };
+        let kind = match (is_error, reported) {
+            (true, _) => Kind::Error,
+            (false, _) if status == 422 || !reason.fields.is_empty() => Kind::Validation,
+            (false, Some(_)) => Kind::Reported,
+            (false, None) => return,
+        };
+        if let Some(text) = reported {
+            // The application knows more than its response shows.
+            reason = Reason { fields: reason.fields, ..reason::reported(text) };
+        }
         let failure = fields.failure(row, kind, (status, grpc_status));
         let id = failure.id_with(&reason);
         let (id, reason) = match seen.issues.len() >= MAX_REASONED && !seen.issues.contains_key(&id) {
@@ -317,15 +338,21 @@ impl<'a> FieldsOfFailed<'a> {
             *issue.by_hour.entry(hour).or_default() += weight;
         }
         let gateway = Arc::clone(&self.gateway);
-        for kind in Value::ALL {
-            let text = match kind {
-                Value::Gateway => Arc::clone(&gateway),
-                Value::Version => Arc::clone(&version),
-                other => self.text(row, other.name()),
-            };
+        let mut add = |kind: Value, text: Arc<str>| {
             let key = (kind, text);
             if !key.1.is_empty() && (issue.values.len() < MAX_VALUES || issue.values.contains_key(&key)) {
                 issue.values.entry(key).or_default().add(weight, time);
+            }
+        };
+        for kind in Value::ALL {
+            match kind {
+                Value::Gateway => add(kind, Arc::clone(&gateway)),
+                Value::Version => add(kind, Arc::clone(&version)),
+                Value::Tag => {
+                    let tags = self.text(row, "reported_tags");
+                    tags.split(',').take(MAX_TAGS).for_each(|tag| add(kind, tag.into()));
+                }
+                other => add(kind, self.text(row, other.name())),
             }
         }
         for field in reason.fields {
@@ -402,6 +429,29 @@ mod tests {
         check(&[event(422, "?")], &[("validation", 422, "?", 1)]);
         let fields = "{\"detail\": [{\"loc\": [\"body\", \"a\"], \"msg\": \"m\", \"type\": \"t\"}]}";
         check(&[event(400, fields)], &[("validation", 400, "", 1)]);
+    }
+
+    #[test]
+    fn the_report_of_an_application_comes_before_the_body() {
+        let reported = |status: u16, error: &str, body: &str| RequestEvent {
+            reported_error: Some(error.to_owned()),
+            reported_tags: Some("plan=gold,cart=large".to_owned()),
+            ..event(status, body)
+        };
+        let found = seen(&[
+            reported(500, "KeyError: 'x'", "{\"error\": \"one\"}"),
+            reported(500, "KeyError: 'y'", "{\"error\": \"two\"}"),
+            reported(404, "NoSuchOrder", "{\"error\": \"three\"}"),
+            reported(200, "", ""),
+        ]);
+        let mut all: Vec<_> = found.issues.values().collect();
+        all.sort_by_key(|issue| issue.failure.status);
+        let shown: Vec<_> = all
+            .iter()
+            .map(|issue| (issue.failure.kind, &*issue.reason.class, &*issue.reason.message, issue.logged))
+            .collect();
+        assert_eq!(shown, [(Kind::Reported, "NoSuchOrder", "", 1), (Kind::Error, "KeyError", "{quoted}", 2)]);
+        assert_eq!(all[1].values[&(Value::Tag, "plan=gold".into())].requests, 2.0);
     }
 
     #[test]

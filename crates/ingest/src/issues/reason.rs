@@ -45,6 +45,16 @@ pub(super) fn read(body: &str, fields: Fields) -> Reason {
     Reason { message: normalise(text.lines().next().unwrap_or_default()), ..Reason::default() }
 }
 
+/// Reads an error that an application reported in a header: a class, a text, or `Class: text`.
+pub(super) fn reported(text: &str) -> Reason {
+    let (head, rest) = text.split_once(": ").unwrap_or((text, ""));
+    // Go writes the type of a pointer with a star.
+    match class(head.trim_start_matches('*')) {
+        Some(class) => Reason { class, message: normalise(rest), fields: Vec::new() },
+        None => Reason { message: normalise(text), ..Reason::default() },
+    }
+}
+
 /// The value of a member whatever its spelling: `ExceptionType` is `exception_type`.
 pub(super) fn member<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     let same = |key: &str| {
@@ -185,6 +195,19 @@ mod tests {
         for nothing in ["", "{}", "[]", "{\"a\":", "[1]", "<p>x</p>", "{\"message\": 7}", "[[[[]]]]"] {
             check(nothing, "", "");
         }
+    }
+
+    #[test]
+    fn an_application_reports_a_class_and_a_text() {
+        let check = |text: &str, class: &str, message: &str| {
+            let found = reported(text);
+            assert_eq!((&*found.class, &*found.message), (class, message), "{text}");
+        };
+        check("KeyError: 'card'", "KeyError", "{quoted}");
+        check("PaymentDeclined", "PaymentDeclined", "");
+        check("*errors.errorString: boom", "errors.errorString", "boom");
+        check("no stock of 7", "", "no stock of {number}");
+        check("payment 12: declined", "", "payment {number}: declined");
     }
 
     #[test]

@@ -86,6 +86,8 @@ pub(crate) struct IssueDetail {
     hosts: Vec<Part>,
     gateways: Vec<Part>,
     upstream_clusters: Vec<Part>,
+    /// That the application reported; none for a reader who may see less.
+    tags: Vec<Part>,
     fields: Vec<Field>,
     examples: Vec<Example>,
     hours: Vec<Hour>,
@@ -361,6 +363,10 @@ impl IssueQuery {
             hosts: self.parts(&file, "host")?,
             gateways: self.parts(&file, "gateway")?,
             upstream_clusters: self.parts(&file, "upstream_cluster")?,
+            tags: match self.disclosure {
+                Disclosure::Full => self.parts(&file, "tag")?,
+                Disclosure::Reduced => Vec::new(),
+            },
             fields: self.fields(&file)?,
             examples: self.examples(&file)?,
             hours,

@@ -42,7 +42,7 @@ CREATE TABLE hours (
 ) WITHOUT ROWID;
 CREATE TABLE issue_values (
     issue TEXT NOT NULL,
-    dimension TEXT NOT NULL,        -- 'consumer', 'version', 'host', 'gateway' or 'upstream_cluster'
+    dimension TEXT NOT NULL,        -- 'consumer', 'version', 'host', 'gateway', 'upstream_cluster' or 'tag'
     value TEXT NOT NULL,
     requests REAL NOT NULL,
     last_seen INTEGER NOT NULL,
