@@ -22,6 +22,7 @@ import { AuditView } from './views/audit';
 import { AlertsView } from './views/alerts';
 import { ConsumersView } from './views/consumers';
 import { DirectoryView } from './views/directory';
+import { DriftView } from './views/drift';
 import { ConsumerView, RouteView } from './views/entity';
 import { NAVIGATION, VIEWS, withoutSelection, type View } from './views/facts';
 import { GatewaysView } from './views/gateways';
@@ -48,6 +49,7 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   hosts: HostsView,
   requests: RequestsView,
   issues: IssuesView,
+  drift: DriftView,
   alerts: AlertsView,
   releases: ReleasesView,
   gateways: GatewaysView,

@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { alertAnswers, changeAlerts } from './mock-alerts.mjs';
 import { changeDirectory, consumers, directory, releases } from './mock-people.mjs';
 import { issues, oneIssue } from './mock-issues.mjs';
+import { drift, shapes } from './mock-drift.mjs';
 import { readSearch } from './mock-search.mjs';
 import { CAPTURED, REDACTION, redactPreview } from './mock-redaction.mjs';
 
@@ -66,7 +67,7 @@ async function answer(mock, request, response) {
   if (url.pathname.startsWith('/api/v1/alerts/') && request.method !== 'GET') return changeAlerts(mock, request, url, response);
   if (url.pathname.startsWith('/api/v1/consumers/')) return changeDirectory(mock, request, url, response);
   if (url.pathname.startsWith('/api/v1/issues/')) return oneIssue(mock, request, url, (status, body) => json(response, status, body));
-  const endpoint = { summary, timeseries, requests, issues, gateways, releases, directory, consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), patterns, audit, storage, ...alertAnswers }[url.pathname.replace('/api/v1/', '')];
+  const endpoint = { summary, timeseries, requests, issues, gateways, releases, directory, consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), patterns, drift, shapes, audit, storage, ...alertAnswers }[url.pathname.replace('/api/v1/', '')];
   if (!endpoint) return refuse(response, 404, 'not_found', 'no such endpoint', null);
   const now = Date.now() / 1000;
   const query = { params: url.searchParams, mock, now };

@@ -10,6 +10,7 @@ import './page/entities.mjs';
 import './page/compare.mjs';
 import './page/filters.mjs';
 import './page/hosts.mjs';
+import './page/drift.mjs';
 import './page/period.mjs';
 import './page/requests.mjs';
 import './page/search.mjs';

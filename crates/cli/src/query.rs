@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// The form of the output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Start of the range: RFC 3339, Unix seconds, or an age such as -10m [default: an hour before --to]
+    /// Start of the range: RFC 3339, Unix seconds, or an age such as -10m [default: an hour before --to; of drift, any time]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
     /// End of the range, exclusive [default: now]
@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     /// day or a week earlier, or the one that begins at a time.
     #[arg(long, value_name = "previous|day|week|TIME", allow_hyphen_values = true)]
     compare: Option<String>,
-    /// Rows at most [default: 100 of requests, consumers and issues, 10,000 of summary and gateways]
+    /// Rows at most [default: 100 of requests, consumers, issues and drift, 10,000 of summary and gateways]
     #[arg(long, value_name = "ROWS")]
     limit: Option<u64>,
     /// Only this service; this and the following may be repeated, or have several values with commas between them. A
@@ -135,7 +135,8 @@ pub(crate) struct Arguments {
     /// Only issues in this state: new, ongoing, regressed, resolved or ignored.
     #[arg(long, value_name = "STATE")]
     state: Vec<String>,
-    /// Only issues of this kind: error, validation or reported.
+    /// Only issues of this kind: error, validation or reported; or only changes of this kind: route_new, route_vanished,
+    /// field_new, field_vanished, type_changed, format_changed, became_optional or became_required, for drift. May be repeated.
     #[arg(long, value_name = "KIND")]
     kind: Vec<String>,
     /// Only errors, or all others.
@@ -161,6 +162,8 @@ pub(crate) enum Question {
     Directory,
     /// When services began to run other versions and gateways other configurations; of all times without --from.
     Releases,
+    /// Changes of routes and of the fields of bodies, the latest first.
+    Drift,
     /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
     Alerts,
 }
@@ -184,6 +187,7 @@ impl Question {
             Self::Issues => "issues",
             Self::Directory => "directory",
             Self::Releases => "releases",
+            Self::Drift => "drift",
             Self::Alerts => "alerts",
         }
     }
@@ -193,9 +197,12 @@ impl Question {
         match self {
             Self::Timeseries | Self::Alerts => None,
             Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
-            Self::Requests | Self::Consumers | Self::Directory | Self::Releases | Self::Issues => {
-                Some(DEFAULT_LIMIT)
-            }
+            Self::Requests
+            | Self::Consumers
+            | Self::Directory
+            | Self::Releases
+            | Self::Issues
+            | Self::Drift => Some(DEFAULT_LIMIT),
         }
     }
 
@@ -210,7 +217,8 @@ impl Question {
             | Self::Consumers
             | Self::Directory
             | Self::Releases
-            | Self::Issues => "rows",
+            | Self::Issues
+            | Self::Drift => "rows",
         }
     }
 }

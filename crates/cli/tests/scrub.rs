@@ -47,6 +47,9 @@ fn damage_is_set_aside_by_a_service_at_work_and_without_one() {
         assert!(service.send("/v1/logs", EDGE, sequence, &log(&[record])));
     }
     assert!(scrub(&data, &[], 0).contains("no damage"));
+    // A service that stops adds up all changes.
+    service.stop();
+    let service = Service::start(&data);
 
     let harm = |statement: &str, path: &Path| {
         assert_eq!(rusqlite::Connection::open(path).unwrap().execute(statement, []).unwrap(), 1);

@@ -123,6 +123,11 @@ impl Sketch {
     }
 
     fn add(&mut self, index: i16, count: u64) {
+        // Buckets come by rising index, except those of single values.
+        if self.buckets.last().is_none_or(|(last, _)| *last < index) {
+            self.buckets.push((index, count));
+            return;
+        }
         match self.buckets.binary_search_by_key(&index, |(index, _)| *index) {
             Ok(position) => {
                 if let Some((_, present)) = self.buckets.get_mut(position) {

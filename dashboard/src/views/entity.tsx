@@ -15,6 +15,7 @@ import { ConsumerLink, GroupName, meaningOf, RouteLink, wordOf } from '../parts/
 import { Link } from '../parts/link';
 import { RankTable } from '../parts/rank-table';
 import { RequestList } from '../parts/request-list';
+import { RouteFields } from '../parts/route-fields';
 import { StatusBreakdown } from '../parts/status-breakdown';
 import { TrafficCharts } from '../parts/traffic-charts';
 import { usePausedList } from '../paused';
@@ -134,6 +135,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
             </Link>
           }
         />
+        {kind === 'route' && <RouteFields filters={filters} refreshTick={refreshTick} />}
       </DataState>
     </div>
   );

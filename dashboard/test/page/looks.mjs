@@ -13,6 +13,7 @@ describe('every view is sound in every look', { concurrency: 2 }, () => {
     '/consumers': '.entity-table-entities tbody th',
     '/consumer?consumer=anonymous': '.status-breakdown-statuses li',
     '/hosts': 'tbody th',
+    '/drift': '[data-drift] tbody tr',
     '/requests': '.expandable-entry',
     '/issues': '.issues-issues tbody th a',
     '/issues?open=0000000000000004': '.issues-detail tbody td',

@@ -52,7 +52,7 @@ const ADMIN: Need = Need::Role(Role::Admin);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 32] = [
+const NEEDS: [(Method, &str, Need); 35] = [
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -75,6 +75,10 @@ const NEEDS: [(Method, &str, Need); 32] = [
     (GET, "/api/v1/directory", VIEWER),
     (GET, "/api/v1/releases", VIEWER),
     (GET, "/api/v1/patterns", VIEWER),
+    // Names and types of fields, and no value of a body.
+    (GET, "/api/v1/drift", VIEWER),
+    (GET, "/api/v1/shapes", VIEWER),
+    (GET, "/api/v1/openapi", VIEWER),
     (GET, "/api/v1/storage", VIEWER),
     // Texts that are made of bodies are withheld from a viewer: `query/issues.rs`.
     (GET, "/api/v1/issues", VIEWER),

@@ -28,19 +28,46 @@ pub(crate) struct Advance {
     /// The change of the counts.
     pub(crate) added: Values,
     /// The state to keep, where it is another than before.
-    pub(crate) state: Option<Values>,
+    pub(crate) state: Option<State>,
+}
+
+/// The state of a stream after a point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct State {
+    pub(crate) values: Values,
+    pub(crate) step: Step,
+}
+
+/// How a state follows from the one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// There was none that is known.
+    First,
+    /// It is the sum of the one before and the change.
+    Sum,
+    /// A part of it fell while its count rose, which only a sender that is wrong sends.
+    Other,
 }
 
 /// Moves a cumulative stream to a point.
 pub(crate) fn advance(known: Known, point: &Values) -> Advance {
+    let first = || Some(State { values: point.clone(), step: Step::First });
     match known {
         Known::Nothing if point.is_empty() => Advance { added: Values::default(), state: None },
-        Known::Nothing => Advance { added: point.clone(), state: Some(point.clone()) },
-        Known::Forgotten => Advance { added: Values::default(), state: Some(point.clone()) },
+        Known::Nothing => Advance { added: point.clone(), state: first() },
+        Known::Forgotten => Advance { added: Values::default(), state: first() },
         Known::State(before) => {
             let added = point.since(&before);
-            let state = (!added.is_empty()).then(|| before.latest(point.clone()));
-            Advance { added, state }
+            if added.is_empty() {
+                return Advance { added, state: None };
+            }
+            let mut values = before;
+            values.add(&added);
+            let mut step = Step::Sum;
+            if values.replace_risen(point, &added) {
+                step = Step::Other;
+            }
+            Advance { added, state: Some(State { values, step }) }
         }
     }
 }
@@ -83,7 +110,7 @@ mod tests {
         for point in points {
             let Advance { added, state } = advance(known.clone(), point);
             sum.add(&added);
-            known = state.map_or(known, Known::State);
+            known = state.map_or(known, |state| Known::State(state.values));
         }
         sum
     }
@@ -146,7 +173,7 @@ mod tests {
         let (first, second) = (state(&[1, 2, 3]), state(&[1, 2, 3, 4]));
         let Advance { added, state } = advance(Known::Forgotten, &first);
         assert!(added.is_empty());
-        assert_eq!(state.as_ref(), Some(&first));
+        assert_eq!(state, Some(State { values: first.clone(), step: Step::First }));
         assert_eq!(advance(Known::State(first), &second).added.request_bytes, Tally { count: 1, sum: 100 });
     }
 

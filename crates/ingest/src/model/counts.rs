@@ -147,18 +147,22 @@ impl Values {
         }
     }
 
-    /// The later of two states, by instrument.
-    pub(crate) fn latest(self, other: Self) -> Self {
-        let timing = |a: Timing, b: Timing| if b.count > a.count { b } else { a };
-        let tally = |a: Tally, b: Tally| if b.count > a.count { b } else { a };
-        Self {
-            duration: timing(self.duration, other.duration),
-            upstream: timing(self.upstream, other.upstream),
-            gateway: timing(self.gateway, other.gateway),
-            request_bytes: tally(self.request_bytes, other.request_bytes),
-            response_bytes: tally(self.response_bytes, other.response_bytes),
-            attempts: tally(self.attempts, other.attempts),
+    /// Takes over the instruments of a later state whose counts have risen by `change`. Returns whether one of them was
+    /// another before.
+    pub(crate) fn replace_risen(&mut self, later: &Self, change: &Self) -> bool {
+        fn replace<T: Clone + PartialEq>(value: &mut T, later: &T, rise: u64) -> bool {
+            let is_other = rise > 0 && value != later;
+            if is_other {
+                value.clone_from(later);
+            }
+            is_other
         }
+        replace(&mut self.duration, &later.duration, change.duration.count)
+            | replace(&mut self.upstream, &later.upstream, change.upstream.count)
+            | replace(&mut self.gateway, &later.gateway, change.gateway.count)
+            | replace(&mut self.request_bytes, &later.request_bytes, change.request_bytes.count)
+            | replace(&mut self.response_bytes, &later.response_bytes, change.response_bytes.count)
+            | replace(&mut self.attempts, &later.attempts, change.attempts.count)
     }
 
     /// Adds what the other holds.
@@ -186,6 +190,16 @@ impl Values {
             && tally(self.request_bytes, other.request_bytes)
             && tally(self.response_bytes, other.response_bytes)
             && tally(self.attempts, other.attempts)
+    }
+
+    /// Whether some thousands of such values could come near the end of their numbers: a terabyte, or ten hours.
+    pub(crate) fn is_large(&self) -> bool {
+        let timings = [&self.duration, &self.upstream, &self.gateway];
+        let tallies = [self.request_bytes, self.response_bytes, self.attempts];
+        timings
+            .iter()
+            .any(|timing| timing.count.max(timing.sketch.count) >> 40 > 0 || timing.sketch.sum_ns >> 45 > 0)
+            || tallies.iter().any(|tally| tally.count.max(tally.sum) >> 40 > 0)
     }
 
     /// Whether nothing was measured.

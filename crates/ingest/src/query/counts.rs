@@ -7,7 +7,7 @@ use super::filter::{self, Filter};
 use super::params::Params;
 use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
-use super::rollup::{Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
+use super::rollup::{Beside, Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::ConsumerLabel;
@@ -155,13 +155,18 @@ impl SummaryQuery {
         let known = Known::of(&snapshot, range, &groups)?;
         known.check(before)?;
         let sides = [Some(known.range), before].map(|range| range.map(Part::cover).unwrap_or_default());
+        let beside = Beside::default();
         let mut skip = self.skip;
         let mut is_more = false;
         if groups.all.len() > limits.groups || groups.may_grow() {
             let mut requests = [Vec::new(), Vec::new()];
             for (parts, requests) in sides.iter().zip(&mut requests) {
                 for part in parts {
-                    Rollup::new(&snapshot, part.table).count((part.from, part.to), &mut groups, requests)?;
+                    Rollup::new(&snapshot, part.table, &beside).count(
+                        (part.from, part.to),
+                        &mut groups,
+                        requests,
+                    )?;
                 }
             }
             let ranked =
@@ -174,7 +179,7 @@ impl SummaryQuery {
         let mut sums = [Vec::new(), Vec::new()];
         for (parts, sums) in sides.iter().zip(&mut sums) {
             for part in parts {
-                Rollup::new(&snapshot, part.table).add((part.from, part.to), &mut groups, sums)?;
+                Rollup::new(&snapshot, part.table, &beside).add((part.from, part.to), &mut groups, sums)?;
             }
         }
         let ranked = ranked(groups.all.len(), sums.each_ref().map(Vec::as_slice), |sums| sums.requests);
@@ -285,7 +290,8 @@ impl TimeseriesQuery {
         if earliest < since && step % HALF_HOUR_SECONDS != 0 {
             return Err(expired(since));
         }
-        let rollup = Rollup::new(&snapshot, Table::for_step(minutes));
+        let beside = Beside::default();
+        let rollup = Rollup::new(&snapshot, Table::for_step(minutes), &beside);
         let mut points = Vec::new();
         // Step by step, so that no more than the sketches of one step are in memory.
         let (mut sums, mut earlier) = (Vec::new(), Vec::new());

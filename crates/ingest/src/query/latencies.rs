@@ -9,7 +9,7 @@ use super::filter::{self, Filter};
 use super::params::Params;
 use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
-use super::rollup::{Groups, MINUTE_NANOS, Rollup, Table};
+use super::rollup::{Beside, Groups, MINUTE_NANOS, Rollup, Table};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::store::{DataDir, minutes_since, sketch};
@@ -101,7 +101,8 @@ impl LatenciesQuery {
             return Err(expired(since));
         }
         let minutes = step / MINUTE_SECONDS;
-        let rollup = Rollup::new(&snapshot, Table::for_step(minutes));
+        let beside = Beside::default();
+        let rollup = Rollup::new(&snapshot, Table::for_step(minutes), &beside);
         let mut steps = Vec::new();
         let mut start = range.from / MINUTE_NANOS;
         while start < range.to / MINUTE_NANOS {

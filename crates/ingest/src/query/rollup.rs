@@ -8,10 +8,12 @@ use super::range::Range;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::ConsumerLabel;
+use crate::store::changes::{Change, Recent};
 use crate::store::instances;
 use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
 use crate::store::rollups::{self, RollupTable};
-use crate::store::sketch::Unreadable;
+use crate::store::sketch::{self, Unreadable};
+use gatelens_model::sketch::Sketch;
 use rusqlite::{CachedStatement, Connection};
 use std::collections::HashMap;
 
@@ -244,15 +246,23 @@ impl Part {
     }
 }
 
-/// A table to read.
+/// What a snapshot of the file has beside the rows of its tables, read when it is needed first.
+#[derive(Default)]
+pub(crate) struct Beside {
+    recent: Recent,
+}
+
+/// A table to read, with the counts that are not in its rows.
 pub(crate) struct Rollup<'a> {
     file: &'a Connection,
     table: Table,
+    beside: &'a Beside,
 }
 
 impl<'a> Rollup<'a> {
-    pub(crate) fn new(file: &'a Connection, table: Table) -> Self {
-        Self { file, table }
+    /// `beside` must be used with this snapshot of the file only.
+    pub(crate) fn new(file: &'a Connection, table: Table, beside: &'a Beside) -> Self {
+        Self { file, table, beside }
     }
 
     /// Adds the rows of these Unix minutes to the sums of their groups, of which there may be more then.
@@ -283,7 +293,28 @@ impl<'a> Rollup<'a> {
                 quantiles.add(row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?)?;
             }
         }
-        Ok(())
+        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values }| {
+            let Some((group, error)) = groups.place(series, instance)? else { return Ok(()) };
+            if sums.len() <= group {
+                sums.resize(group + 1, None);
+            }
+            let sums = sums[group].get_or_insert_default();
+            let [(requests, _), ..] = values.timings;
+            let [request_bytes, response_bytes] = values.bytes;
+            let add = |sum: &mut u64, value| *sum = sum.saturating_add(value);
+            add(&mut sums.requests, requests);
+            add(&mut sums.errors, if error { requests } else { 0 });
+            add(&mut sums.request_bytes, request_bytes.sum);
+            add(&mut sums.response_bytes, response_bytes.sum);
+            add(&mut sums.attempts, values.attempts.sum);
+            let targets = [&mut sums.duration, &mut sums.upstream, &mut sums.gateway];
+            for ((_, sketch), quantiles) in values.timings.into_iter().zip(targets) {
+                if !sketch.is_empty() {
+                    quantiles.add(sketch)?;
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Adds the requests of these Unix minutes alone, by group; a group without any rows has `None`.
@@ -303,7 +334,16 @@ impl<'a> Rollup<'a> {
             let count = requests[group].get_or_insert_default();
             *count = count.saturating_add(u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default());
         }
-        Ok(())
+        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values }| {
+            let Some((group, _)) = groups.place(series, instance)? else { return Ok(()) };
+            if requests.len() <= group {
+                requests.resize(group + 1, None);
+            }
+            let count = requests[group].get_or_insert_default();
+            let [(added, _), ..] = values.timings;
+            *count = count.saturating_add(added);
+            Ok(())
+        })
     }
 
     /// Hands on the stored sketches of these Unix minutes, of the series that belong to a group: those of durations, of
@@ -323,7 +363,13 @@ impl<'a> Rollup<'a> {
             let blob = |column| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
             take([blob(2)?, blob(3)?, blob(4)?])?;
         }
-        Ok(())
+        let none = sketch::encode(&Sketch::default());
+        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values }| {
+            if groups.place(series, instance)?.is_some() {
+                take(values.timings.map(|(_, sketch)| if sketch.is_empty() { &none } else { sketch }))?;
+            }
+            Ok(())
+        })
     }
 
     /// Rows of series, instance and these columns. Where gateways do not matter, a row is the sum of all.

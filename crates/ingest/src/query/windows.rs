@@ -4,7 +4,7 @@ use super::counts;
 use super::dimension::Dimension;
 use super::filter::Filter;
 use super::range::Range;
-use super::rollup::{Groups, MINUTE_NANOS, Part, Rollup, Sums};
+use super::rollup::{Beside, Groups, MINUTE_NANOS, Part, Rollup, Sums};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::store::{DataDir, minutes_since};
@@ -42,6 +42,7 @@ impl WindowsQuery<'_> {
         let deadline = Instant::now() + limits.query_timeout;
         let mut file = super::open_counts(data, limits.query_timeout)?;
         let snapshot = file.transaction()?;
+        let beside = Beside::default();
         let mut groups = Groups::find(&snapshot, self.filter, self.by, limits)?;
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
         let mut asked = next(None);
@@ -51,16 +52,21 @@ impl WindowsQuery<'_> {
                 return Err(QueryError::TooSlow);
             }
             let wide = range.widened_before(since, HALF_HOUR_SECONDS);
-            let window = self.window(&snapshot, &mut groups, wide)?;
+            let window = self.window((&snapshot, &beside), &mut groups, wide)?;
             asked = next(Some(Window { is_widened: range.from < since, ..window }));
         }
         Ok(())
     }
 
-    fn window(&self, file: &Connection, groups: &mut Groups, range: Range) -> Result<Window, QueryError> {
+    fn window(
+        &self,
+        (file, beside): (&Connection, &Beside),
+        groups: &mut Groups,
+        range: Range,
+    ) -> Result<Window, QueryError> {
         let mut sums = vec![None; groups.all.len()];
         for part in Part::cover(range) {
-            Rollup::new(file, part.table).add((part.from, part.to), groups, &mut sums)?;
+            Rollup::new(file, part.table, beside).add((part.from, part.to), groups, &mut sums)?;
         }
         let found = groups.all.iter().zip(sums).filter_map(|(group, sums)| Some((group.texts(), sums?)));
         let is_coarse = !counts::coarse_spans(file, range, self.filter)?.is_empty();

@@ -39,6 +39,14 @@ pub(super) fn of_state(key: [i64; 2], numbers: &[i64], sketches: [&[u8]; 3]) -> 
     sum.end()
 }
 
+/// The checksum of a row of changes: its gateway, and its data.
+pub(super) fn of_changes(gateway: i64, data: &[u8]) -> i64 {
+    let mut sum = Sum::default();
+    sum.integer(gateway);
+    sum.blob(data);
+    sum.end()
+}
+
 /// Whether a value has another type than its column: damage that SQLite does not see.
 pub(super) fn is_other_type(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};

@@ -1,36 +1,32 @@
 //! The file of counters: one transaction per batch turns cumulative points into what each minute added.
 
 use super::admission::Admission;
-use super::checksum;
+use super::changes::{Changes, Part, Place};
 use super::consumers::{Consumers, Counted, note_counted};
 use super::data_dir::DataDir;
+use super::drift;
 use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
-use super::instances::Instances;
+use super::instances::{self, Instances};
 use super::patterns;
 use super::reduce::{self, Kind, Reduced};
 use super::releases::Releases;
-use super::rollups::{self, Added};
-use super::sketch;
 use super::verify::{self, Bad};
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salvage, schema, series};
 use crate::auth::audit::Entry;
 use crate::clock;
 use crate::directory;
+use crate::drift::{ShapeKey, Update};
 use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
 use crate::model::{
-    Labelled, MetricBatch, Point, Rejection, Rejections, Scope, SeriesKey, Signal, Standing, Tally,
-    Temporality, Timing, Values,
+    Labelled, MetricBatch, Rejection, Rejections, Scope, SeriesKey, Signal, Standing, Temporality,
 };
 use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-
-/// Rows that a batch changes, gathered before they are written: a larger batch must not be in memory twice.
-const MAX_ADDED: usize = 1_000;
 
 /// Damaged rows that a batch replaces, by table and key.
 pub(super) type Damaged = Vec<(&'static str, Vec<i64>)>;
@@ -44,6 +40,8 @@ pub(super) struct Metrics {
     admission: Arc<Admission>,
     consumers: Consumers,
     instances: Instances,
+    /// `None` where they must be read from the file.
+    changes: Option<Changes>,
     releases: Releases,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
@@ -59,15 +57,16 @@ impl Metrics {
     ) -> Result<Self, StoreError> {
         // A database of something else means the wrong directory, and is left alone.
         let path = directory.path().join(METRICS_FILE);
-        let (mut connection, series, consumers, instances, stored) =
+        let (mut connection, series, consumers, instances, changes, stored) =
             directory.open_or_replace(&path, StoreError::is_damage, || {
                 let connection = schema::open_metrics(directory.path())?;
                 let series = load_series(&connection)?;
                 let consumers = Consumers::load(&connection)?;
                 let instances = Instances::load(&connection)?;
+                let changes = Some(Changes::load(&connection)?);
                 let stored = patterns::load(&connection)?;
                 admission.load(&connection, clock::now())?;
-                Ok((connection, series, consumers, instances, stored))
+                Ok((connection, series, consumers, instances, changes, stored))
             })?;
         let mut missing = patterns.all();
         for (scope, learned) in stored {
@@ -90,6 +89,7 @@ impl Metrics {
             admission,
             consumers,
             instances,
+            changes,
             releases,
             patterns,
             taught,
@@ -113,6 +113,7 @@ impl Metrics {
         let outcome = self.store_in_one(batch, now, &mut fresh);
         if outcome.is_err() {
             // Their rows were rolled back.
+            self.changes = None;
             self.series.retain(|_, id| !fresh.contains(id));
             self.admission.recount(&self.series);
             // An empty list is filled again by and by, and finds the rows that there are.
@@ -120,6 +121,58 @@ impl Metrics {
             self.releases.forget();
         }
         outcome
+    }
+
+    /// Adds up the changes of some gateways, if they are many or have waited for long. `now` is in Unix nanoseconds.
+    pub(super) fn add_up_due(&mut self, now: i64) -> Result<(), StoreError> {
+        let due = self.changes.as_mut().map(|changes| changes.due(now)).unwrap_or_default();
+        match self.add_up(&due) {
+            Err(error) if error.is_damage() => self.replace(&error),
+            outcome => outcome,
+        }
+    }
+
+    /// Adds up all changes, so that the rows of minutes, half hours and states have all counts.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        if self.changes.is_none() {
+            self.changes = Some(Changes::load(&self.connection)?);
+        }
+        loop {
+            let some = self.changes.as_ref().map(Changes::some).unwrap_or_default();
+            if some.is_empty() {
+                return Ok(());
+            }
+            self.add_up(&some)?;
+        }
+    }
+
+    /// The same before the rows of states change by other means.
+    fn settle_alone(&mut self) -> Result<(), StoreError> {
+        self.settle()?;
+        if let Some(changes) = &mut self.changes {
+            changes.drop_states();
+        }
+        Ok(())
+    }
+
+    fn add_up(&mut self, gateways: &[i64]) -> Result<(), StoreError> {
+        let Some(changes) = self.changes.as_mut().filter(|_| !gateways.is_empty()) else { return Ok(()) };
+        let add_up = |connection: &mut Connection| -> Result<u64, StoreError> {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut damaged = Damaged::new();
+            let left_out = changes.add_up(&transaction, gateways, &mut damaged)?;
+            self.directory.quarantine().rows(METRICS_FILE, &damaged);
+            transaction.commit()?;
+            Ok(left_out)
+        };
+        let left_out = add_up(&mut self.connection).inspect_err(|_| self.changes = None)?;
+        if left_out > 0 {
+            tracing::warn!(left_out, "changes were left out, because their sums would be too large");
+        }
+        if let Some(changes) = &mut self.changes {
+            changes.added_up(gateways);
+        }
+        Ok(())
     }
 
     /// The requests that the batch stored last has added, for the learning of routes.
@@ -138,6 +191,15 @@ impl Metrics {
         transaction.commit()?;
         self.patterns.put(scope, Arc::new(learned));
         Ok(())
+    }
+
+    /// Stores shapes, routes and their changes. Returns the keys of shapes that were stored before and are not there any
+    /// more.
+    pub(super) fn drift(&mut self, update: &Update) -> Result<Vec<ShapeKey>, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let lost = drift::put(&transaction, update)?;
+        transaction.commit()?;
+        Ok(lost)
     }
 
     /// Stores names and groups of consumers. `now` is in Unix nanoseconds.
@@ -164,6 +226,7 @@ impl Metrics {
 
     /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
+        self.settle_alone()?;
         let (pruned, oldest) = prune::prune(&mut self.connection, retention, now)?;
         self.instances = Instances::load(&self.connection)?;
         match (pruned, oldest) {
@@ -178,6 +241,7 @@ impl Metrics {
 
     /// Takes a step towards a smaller file, beginning with the oldest counts. `None` when nothing of the kind is left.
     pub(super) fn reduce(&mut self, kind: Kind) -> Result<Option<Reduced>, StoreError> {
+        self.settle()?;
         let Self { connection, series, admission, .. } = self;
         reduce::reduce(connection, |file| {
             let reduced = reduce::remove_counts(file, kind)?;
@@ -193,7 +257,8 @@ impl Metrics {
     /// Takes damaged rows out of the file.
     pub(super) fn set_aside(&mut self, rows: &[Bad]) -> Result<(), StoreError> {
         let path = self.directory.path().join(METRICS_FILE);
-        match verify::set_aside(&mut self.connection, &path, rows) {
+        let settled = self.settle_alone();
+        match settled.and_then(|()| verify::set_aside(&mut self.connection, &path, rows)) {
             // The pages around them are damaged, too.
             Err(error) if error.is_damage() => self.replace(&error),
             damages => {
@@ -224,6 +289,7 @@ impl Metrics {
         deed: Deed,
         now: i64,
     ) -> Result<Forgotten, StoreError> {
+        self.settle_alone()?;
         let (forgotten, scopes) = forget::counters(&mut self.connection, selection, deed, now)?;
         if deed == Deed::Remove {
             self.series = load_series(&self.connection)?;
@@ -249,6 +315,10 @@ impl Metrics {
         now: i64,
         fresh: &mut HashSet<i64>,
     ) -> Result<Stored, StoreError> {
+        let changes = match &mut self.changes {
+            Some(changes) => changes,
+            none => none.insert(Changes::load(&self.connection)?),
+        };
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         if let Some(identity) = &batch.identity {
             if is_repeat(&transaction, Signal::Metrics, identity)? {
@@ -257,7 +327,6 @@ impl Metrics {
             note_batch(&transaction, Signal::Metrics, identity, now, || None)?;
         }
         let mut rejected = Rejections::default();
-        let mut added = Added::new();
         let mut counted = Counted::new();
         let mut taught = learning::Counted::default();
         let mut damaged = Damaged::new();
@@ -277,10 +346,14 @@ impl Metrics {
                 true => Known::Forgotten,
                 false => Known::Nothing,
             };
+            let mut changed = Part::new(gateway, now);
             for point in &part.points {
                 let Advance { added: news, state } = match point.temporality {
                     Temporality::Delta => Advance { added: point.values.clone(), state: None },
-                    Temporality::Cumulative => advance(&transaction, gateway, point, &unknown, &mut damaged)?,
+                    Temporality::Cumulative => {
+                        let known = changes.state(&transaction, gateway, point, &mut damaged)?;
+                        accumulate::advance(known.unwrap_or_else(|| unknown.clone()), &point.values)
+                    }
                 };
                 // A point without news makes no series: its series may have been removed with the counts in it.
                 if news.is_empty() && state.is_none() {
@@ -302,31 +375,21 @@ impl Metrics {
                         continue;
                     }
                 };
-                if let Some(state) = state {
-                    put_state(&transaction, gateway, series, point, &state)?;
-                }
+                let minute = minute_of(point.time);
+                let mut instance = instances::UNKNOWN;
                 if !news.is_empty() {
-                    let minute = minute_of(point.time);
                     self.consumers.add(&mut counted, &point.series, minute);
                     if part.gateway.infers_routes() {
                         taught.add(&point.series, news.duration.count);
                     }
-                    let instance = self.instances.row(&transaction, &part.gateway.instance, minute)?;
-                    let sum: &mut Values = added.entry((minute, series, instance)).or_default();
-                    if !sum.has_room_for(&news) {
-                        rejected.add(Rejection::Overflow, 1);
-                        continue;
-                    }
-                    sum.add(&news);
-                    if added.len() >= MAX_ADDED {
-                        let left_out = rollups::add(&transaction, &added, &mut damaged)?;
-                        rejected.add(Rejection::Overflow, left_out);
-                        added.clear();
-                    }
+                    instance = self.instances.row(&transaction, &part.gateway.instance, minute)?;
                 }
+                let place = Place { minute, series, instance };
+                changes.add(&transaction, &mut changed, (place, point), (&news, state))?;
             }
+            let left_out = changes.end(&transaction, changed, &mut damaged)?;
+            rejected.add(Rejection::Overflow, left_out);
         }
-        rejected.add(Rejection::Overflow, rollups::add(&transaction, &added, &mut damaged)?);
         // Noted first: a row that begins anew must not do so unseen.
         self.directory.quarantine().rows(METRICS_FILE, &damaged);
         note_counted(&transaction, &counted)?;
@@ -448,136 +511,6 @@ fn series_id(
 fn is_expired(transaction: &Transaction<'_>, gateway: i64) -> Result<bool, StoreError> {
     let mut find = transaction.prepare_cached("SELECT 1 FROM expired_gateways WHERE gateway_id = ?")?;
     Ok(find.exists([gateway])?)
-}
-
-/// Moves a cumulative stream to a point: what that adds, and the state to keep. `unknown` is what it means that the file
-/// has no state of the stream.
-fn advance(
-    transaction: &Transaction<'_>,
-    gateway: i64,
-    point: &Point,
-    unknown: &Known,
-    damaged: &mut Damaged,
-) -> Result<Advance, StoreError> {
-    let known = match state(transaction, gateway, point, damaged)? {
-        None if adopt_state(transaction, gateway, point)? => state(transaction, gateway, point, damaged)?,
-        known => known,
-    };
-    let known = known.unwrap_or_else(|| unknown.clone());
-    Ok(accumulate::advance(known, &point.values))
-}
-
-/// Gives a stream the state that an earlier version of the ingest kept of it: that version took no notice of starts
-/// where the sender named its epoch. False if there is none.
-fn adopt_state(transaction: &Transaction<'_>, gateway: i64, point: &Point) -> Result<bool, StoreError> {
-    let mut adopt = transaction
-        .prepare_cached("UPDATE states SET start = ? WHERE gateway_id = ? AND start = 0 AND stream = ?")?;
-    Ok(point.start != 0 && adopt.execute([point.start, gateway, point.stream])? > 0)
-}
-
-/// The latest state of a point's stream. Of a damaged one nothing holds except that there was one.
-fn state(
-    transaction: &Transaction<'_>,
-    gateway: i64,
-    point: &Point,
-    damaged: &mut Damaged,
-) -> Result<Option<Known>, StoreError> {
-    let key = || ("states", vec![gateway, point.start, point.stream]);
-    let mut find = transaction.prepare_cached(
-        "SELECT duration_count, duration, upstream_count, upstream, gateway_count, gateway,
-                request_count, request_bytes, response_count, response_bytes, attempts, checksum, time
-         FROM states WHERE gateway_id = ? AND start = ? AND stream = ?",
-    )?;
-    let stored = find.query_row([gateway, point.start, point.stream], |row| {
-        if let Some(expected) = row.get::<_, Option<i64>>(11)? {
-            let numbers = [12, 0, 2, 4, 6, 7, 8, 9, 10].map(|column| row.get::<_, i64>(column));
-            let numbers = numbers.into_iter().collect::<Result<Vec<_>, _>>()?;
-            let blob = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob()?);
-            let sketches = [blob(1)?, blob(3)?, blob(5)?];
-            if checksum::of_state([gateway, point.stream], &numbers, sketches) != expected {
-                damaged.extend((expected != checksum::FORGOTTEN).then(key));
-                return Ok(Known::Forgotten);
-            }
-        }
-        // Where the distribution was damaged, the change still follows from the counts.
-        let timing = |count, sketch, now: &Timing| {
-            let stored = sketch::decode(row.get_ref(sketch)?.as_blob()?);
-            let sketch = stored.unwrap_or_else(|_| now.sketch.clone());
-            Ok::<_, rusqlite::Error>(Timing { count: number(row, count)?, sketch })
-        };
-        let tally = |count, sum| {
-            Ok::<_, rusqlite::Error>(Tally { count: number(row, count)?, sum: number(row, sum)? })
-        };
-        Ok(Known::State(Values {
-            duration: timing(0, 1, &point.values.duration)?,
-            upstream: timing(2, 3, &point.values.upstream)?,
-            gateway: timing(4, 5, &point.values.gateway)?,
-            request_bytes: tally(6, 7)?,
-            response_bytes: tally(8, 9)?,
-            // A state of an older version of the service does not have it: only what follows is news.
-            attempts: match row.get::<_, Option<i64>>(10)? {
-                Some(_) => tally(10, 10)?,
-                None => point.values.attempts,
-            },
-        }))
-    });
-    match stored.optional() {
-        Err(error) if checksum::is_other_type(&error) => {
-            damaged.push(key());
-            Ok(Some(Known::Forgotten))
-        }
-        stored => Ok(stored?),
-    }
-}
-
-fn put_state(
-    transaction: &Transaction<'_>,
-    gateway: i64,
-    series: i64,
-    point: &Point,
-    state: &Values,
-) -> Result<(), StoreError> {
-    let numbers = [
-        point.time,
-        integer(state.duration.count),
-        integer(state.upstream.count),
-        integer(state.gateway.count),
-        integer(state.request_bytes.count),
-        integer(state.request_bytes.sum),
-        integer(state.response_bytes.count),
-        integer(state.response_bytes.sum),
-        integer(state.attempts.sum),
-    ];
-    let sketches =
-        [&state.duration, &state.upstream, &state.gateway].map(|timing| sketch::encode(&timing.sketch));
-    let [duration, upstream, gateway_time] = &sketches;
-    let sum = checksum::of_state([gateway, point.stream], &numbers, [duration, upstream, gateway_time]);
-    let [time, durations, upstreams, gateways, requests, request_bytes, responses, response_bytes, attempts] =
-        numbers;
-    transaction
-        .prepare_cached(
-            "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            gateway,
-            point.start,
-            point.stream,
-            series,
-            time,
-            durations,
-            duration,
-            upstreams,
-            upstream,
-            gateways,
-            gateway_time,
-            requests,
-            request_bytes,
-            responses,
-            response_bytes,
-            attempts,
-            sum,
-        ])?;
-    Ok(())
 }
 
 pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {

@@ -3,7 +3,7 @@
 //! A line for each piece of damage has its place, its time range, and how much is probably lost. A row that was taken out of
 //! a file is in the line itself; a file that was replaced keeps its name with `.corrupt-<time>`.
 
-use super::modes;
+use super::{modes, salvage};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -148,7 +148,7 @@ impl Quarantine {
     /// Notes damaged rows by their tables and keys, which a batch begins anew.
     pub(crate) fn rows(&self, file: &str, rows: &[(&'static str, Vec<i64>)]) {
         for (table, key) in rows {
-            let minute = key.first().filter(|_| *table != "states");
+            let minute = key.first().filter(|_| salvage::width(table).is_some());
             let time = minute.map(|minute| minute.saturating_mul(60_000_000_000));
             let damage = Damage::new(Path::new(file), Kind::Row, "its checksum is another").of(table);
             self.add(Damage {

@@ -8,7 +8,7 @@ use super::pages::{Image, Item};
 use super::quarantine::{Damage, Kind};
 use super::requests::Packed;
 use super::schema::{self, FileKind};
-use super::{DataDir, StoreError, bloom, checksum, chunk};
+use super::{DataDir, StoreError, bloom, changes, checksum, chunk};
 use crate::model::Columns;
 use data_encoding::BASE64;
 use rusqlite::types::Value;
@@ -355,7 +355,8 @@ impl Table {
 
     /// Whether one of its rows can be taken out without harm to others.
     pub(super) fn may_lose_rows(&self) -> bool {
-        ["chunks", "states", bloom::TABLE].contains(&self.name.as_str()) || width(&self.name).is_some()
+        ["chunks", "states", bloom::TABLE, changes::TABLE].contains(&self.name.as_str())
+            || width(&self.name).is_some()
     }
 
     /// Whether the columns by which a chunk is found are those of its requests. True for other tables.
@@ -434,6 +435,10 @@ impl Table {
             Some(Value::Blob(bytes)) => Some(bytes.as_slice()),
             _ => None,
         };
+        if self.name == changes::TABLE {
+            let gateway = integer(self.get(row, "gateway_id")?)?;
+            return Some(checksum::of_changes(gateway, blob("data")?) == *expected);
+        }
         let sketches = [blob("duration")?, blob("upstream")?, blob("gateway")?];
         let sum = match width(&self.name) {
             Some(width) => checksum::of_rollup(

@@ -27,10 +27,16 @@ pub(crate) struct Head {
 /// The stored form, see the module.
 pub(crate) fn encode(sketch: &Sketch) -> Vec<u8> {
     let mut out = Vec::with_capacity(8 + 3 * sketch.buckets().len());
+    encode_to(&mut out, sketch);
+    out
+}
+
+/// Appends the stored form.
+pub(crate) fn encode_to(out: &mut Vec<u8>, sketch: &Sketch) {
     out.push(VERSION);
-    varint::put(&mut out, sketch.zeros);
-    varint::put(&mut out, sketch.sum_ns);
-    varint::put(&mut out, sketch.buckets().len() as u64);
+    varint::put(out, sketch.zeros);
+    varint::put(out, sketch.sum_ns);
+    varint::put(out, sketch.buckets().len() as u64);
     let mut last: Option<i64> = None;
     for &(index, count) in sketch.buckets() {
         // Values beyond the bounds were clamped when they were read; the filter cannot measure any.
@@ -39,13 +45,12 @@ pub(crate) fn encode(sketch: &Sketch) -> Vec<u8> {
             None => ((index << 1) ^ (index >> 63)) as u64,
             Some(last) => (index - last) as u64,
         };
-        varint::put(&mut out, place << 1 | u64::from(count != 1));
+        varint::put(out, place << 1 | u64::from(count != 1));
         if count != 1 {
-            varint::put(&mut out, count);
+            varint::put(out, count);
         }
         last = Some(index);
     }
-    out
 }
 
 /// Reads the stored form.

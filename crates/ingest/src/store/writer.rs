@@ -11,6 +11,7 @@ use super::{
 use crate::auth::audit;
 use crate::clock;
 use crate::directory::{Change, Outcome};
+use crate::drift::{ShapeKey, Update};
 use crate::issues::{Decision, Issues, Regresses, Seen, Standing};
 use crate::learning::Observed;
 use crate::limits::Limits;
@@ -20,7 +21,7 @@ use crate::retention::Retention;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -28,6 +29,9 @@ use tokio::sync::oneshot;
 
 /// How long a batch that could not be stored is a sign of ill health, unless another was stored since.
 const FAILURE_AGE: Duration = Duration::from_secs(60);
+
+/// Time between two looks for changes that have waited for long, while nothing arrives.
+const ADD_UP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The outcome of a batch that could be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +94,7 @@ enum MetricJob {
     Probe(Reply<()>),
     Prune(Retention, Reply<Pruned>),
     Learn(Lesson, Reply<()>),
+    Drift(Update, Reply<Vec<ShapeKey>>),
     Label(Labelled, Reply<()>),
     Directory(Change, Reply<Outcome>),
     Audit(audit::Entry, Reply<()>),
@@ -254,6 +259,12 @@ impl Writers {
         self.metrics.submit_blocking(|reply| MetricJob::Learn(lesson, reply))
     }
 
+    /// Stores shapes, routes and their changes. Returns the keys of shapes that were stored before and are not there any
+    /// more. Blocks until that is done.
+    pub(crate) fn drifted(&self, update: Update) -> Result<Vec<ShapeKey>, Refused> {
+        self.metrics.submit_blocking(|reply| MetricJob::Drift(update, reply))
+    }
+
     /// Stores names and groups of consumers. They are on disk when this returns.
     pub(crate) async fn labels(&self, labelled: Labelled) -> Result<(), Refused> {
         self.metrics.submit(|reply| MetricJob::Label(labelled, reply)).await
@@ -374,12 +385,21 @@ impl Drop for Waiting<'_> {
 }
 
 fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
-    for job in queue {
+    loop {
+        let job = match queue.recv_timeout(ADD_UP_INTERVAL) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Timeout) => {
+                add_up(&mut store);
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
         // A sender that has gone does not read the answer; its repeat will get one.
         match job {
             MetricJob::Store(batch, reply) => {
                 let stored = store.store(&batch, clock::now());
                 drop(reply.send(stored.map(|stored| (stored, store.take_observed()))));
+                add_up(&mut store);
             }
             MetricJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
             MetricJob::Probe(reply) => drop(reply.send(store.probe(clock::now()))),
@@ -395,8 +415,19 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             MetricJob::Directory(change, reply) => {
                 drop(reply.send(store.change_directory(&change, clock::now())));
             }
+            MetricJob::Drift(update, reply) => drop(reply.send(store.drift(&update))),
             MetricJob::Learn(lesson, reply) => drop(reply.send(store.learn(lesson, clock::now()))),
         }
+    }
+    if let Err(error) = store.settle() {
+        tracing::warn!(%error, "changes of counters wait in the file for the next start");
+    }
+}
+
+/// Adds up changes of counters that have waited for long enough. They stay in the file when that fails.
+fn add_up(store: &mut Metrics) {
+    if let Err(error) = store.add_up_due(clock::now()) {
+        tracing::warn!(%error, "changes of counters cannot be added up, and wait");
     }
 }
 

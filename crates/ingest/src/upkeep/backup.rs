@@ -259,7 +259,13 @@ fn sums(file: &Connection) -> rusqlite::Result<Sums> {
         .collect::<rusqlite::Result<BTreeMap<_, _>>>()?;
     let requests = match () {
         () if rows.contains_key("chunks") => one("SELECT coalesce(sum(n), 0) FROM chunks")?,
-        () if rows.contains_key("half_hours") => one("SELECT coalesce(sum(requests), 0) FROM half_hours")?,
+        () if rows.contains_key("half_hours") => {
+            let waiting = match rows.contains_key("changes") {
+                true => one("SELECT coalesce(sum(requests), 0) FROM changes")?,
+                false => 0,
+            };
+            one("SELECT coalesce(sum(requests), 0) FROM half_hours")? + waiting
+        }
         // The files of alerts and of issues.
         () => 0,
     };

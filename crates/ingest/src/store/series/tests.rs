@@ -35,6 +35,8 @@ enum Step {
     Report(usize),
     /// Half hours pass.
     Wait(i64),
+    /// Changes that wait go into the rows of their minutes.
+    AddUp,
     Prune,
     /// What a gateway has counted is forgotten, while it is at work or when it has been silent.
     Forget(usize, bool),
@@ -46,7 +48,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..GATEWAYS, 0..SERIES, 1u64..5).prop_map(|(gateway, series, count)| Step::Traffic(gateway, series, count)),
         4 => (0..GATEWAYS).prop_map(Step::Report),
         2 => (1i64..=KEPT_HALF_HOURS + 2).prop_map(Step::Wait),
-        3 => Just(Step::Prune),
+        2 => Just(Step::AddUp),
+        2 => Just(Step::Prune),
         1 => (0..GATEWAYS, any::<bool>()).prop_map(|(gateway, silent)| Step::Forget(gateway, silent)),
         1 => Just(Step::Restart),
     ]
@@ -202,6 +205,7 @@ proptest! {
                     reported[gateway] = counters[gateway];
                     seen[gateway] = now;
                 }
+                Step::AddUp => store.metrics.add_up_due(now + HALF_HOUR).unwrap(),
                 Step::Wait(half_hours) => now += half_hours * HALF_HOUR,
                 Step::Prune => {
                     store.prune(now);
