@@ -685,6 +685,12 @@ export interface components {
             rows: components["schemas"]["AlertIncident"][];
             next?: string;
         };
+        Links: {
+            trace: {
+                name: string;
+                url: string;
+            }[];
+        };
         Issue: {
             id: string;
             /** @enum {string} */

@@ -18,6 +18,9 @@ export type Point = Schemas['Point'];
 /** `coarse` are spans whose requests are counted, but not by minute: the gateway could not report for a long time. */
 export type Timeseries = Schemas['Timeseries'];
 
+/** Requests by time and duration. */
+export type Latencies = Schemas['Latencies'];
+
 /** One request of the log. The page also shows fields that it does not know. */
 export type Request = Schemas['Request'] & { [field: string]: unknown };
 
@@ -53,6 +56,8 @@ export type Redaction = NonNullable<Schemas['Redaction']>;
 /** A body as the filter would send it under a configuration. */
 export type Preview = Schemas['Preview'];
 
+/** Where other systems show a trace: addresses with `{trace_id}`. */
+export type Links = Schemas['Links'];
 /** The size of the data and its limit; what was removed, rejected and damaged. */
 export type Storage = Schemas['Storage'];
 export type RemovedData = Schemas['RemovedData'];
@@ -86,6 +91,8 @@ export class Failure extends Error {
     readonly hint: string,
     /** The API's reason, if the response has one. */
     readonly refusal?: Refusal,
+    /** The status of the response, if there is one. */
+    readonly status?: number,
   ) {
     super(message);
   }
@@ -153,7 +160,7 @@ async function exchange<T>(path: string, init: RequestInit, signal: AbortSignal)
   if (!response.ok) {
     const refusal = refusalOf(body);
     if (response.status === 401) sessionEnded();
-    throw new Failure(`The ingest responded with ${response.status}`, refusal ? wordsOf(refusal) : 'No further details.', refusal);
+    throw new Failure(`The ingest responded with ${response.status}`, refusal ? wordsOf(refusal) : 'No further details.', refusal, response.status);
   }
   if (body === undefined) {
     throw new Failure('The response is not from an ingest', 'Check that this address serves the gatelens read API.');

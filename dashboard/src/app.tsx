@@ -10,6 +10,7 @@ import { AlertBell } from './parts/alert-bell';
 import { FilterBar } from './parts/filter-bar';
 import { Heartbeat } from './parts/heartbeat';
 import { AutoIcon, Logo, MoonIcon, SunIcon } from './parts/icons';
+import { Keys } from './parts/keys';
 import { wordOf } from './parts/labels';
 import { Link } from './parts/link';
 import { PersonMenu } from './parts/person-menu';
@@ -126,6 +127,7 @@ function Shell({ session }: { session: Session | undefined }) {
       <main id="content" className={styles.main} tabIndex={-1}>
         <Body view={view} filters={filters} period={period} comparison={comparison} live={live} gateways={gateways} alerts={alerts} params={params} />
       </main>
+      <Keys />
     </ZoneContext>
   );
 }

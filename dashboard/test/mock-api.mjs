@@ -33,7 +33,7 @@ export const CONTENT_SECURITY_POLICY =
  * `split`: hosts and clusters are counted apart; `most` bounds the rows of a page; `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], directory: {}, changes: [], refuseChange: undefined, piece: undefined, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, links: [], learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], directory: {}, changes: [], refuseChange: undefined, piece: undefined, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -67,7 +67,15 @@ async function answer(mock, request, response) {
   if (url.pathname.startsWith('/api/v1/alerts/') && request.method !== 'GET') return changeAlerts(mock, request, url, response);
   if (url.pathname.startsWith('/api/v1/consumers/')) return changeDirectory(mock, request, url, response);
   if (url.pathname.startsWith('/api/v1/issues/')) return oneIssue(mock, request, url, (status, body) => json(response, status, body));
-  const endpoint = { summary, timeseries, requests, issues, gateways, releases, directory, consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), patterns, drift, shapes, audit, storage, ...alertAnswers }[url.pathname.replace('/api/v1/', '')];
+  const endpoints = {
+    summary, timeseries, latencies, requests, issues, gateways,
+    consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), directory, releases,
+    patterns, drift, shapes,
+    audit, storage,
+    links: () => ({ trace: mock.links }),
+    ...alertAnswers,
+  };
+  const endpoint = endpoints[url.pathname.replace('/api/v1/', '')];
   if (!endpoint) return refuse(response, 404, 'not_found', 'no such endpoint', null);
   const now = Date.now() / 1000;
   const query = { params: url.searchParams, mock, now };
@@ -363,6 +371,35 @@ function summary(query) {
   if (!before) return { ...widened(query), ...paged(query, sorted.map(rowOf)) };
   const pairs = paired(sorted, tally(before, 0), 0);
   return { ...widened(query), compared_with: widened(before), ...paged(query, pairs.map(({ now, then }) => ({ ...rowOf(now), before: rowOf(then) }))) };
+}
+
+/** Rows of half a doubling, as far as there are requests. */
+function latencies(query) {
+  const { params, from, to } = query;
+  const length = to - from;
+  const step = Number(params.get('step') ?? [60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600].find((each) => length / each <= 295 && (each >= 1800 || length <= 6 * 3600)) ?? 86_400);
+  const stepped = { ...query, from: Math.floor(from / step) * step, to: Math.ceil(to / step) * step };
+  const cells = new Map(tally({ ...stepped, params: ungrouped(params) }, step).map((cell) => [cell.time, cell]));
+  const starts = Array.from({ length: (stepped.to - stepped.from) / step }, (_, index) => stepped.from + index * step);
+  const all = starts.map((time) => latencyOf(cells.get(time) ?? EMPTY));
+  const rowsOf = (latency) => Array.from({ length: BUCKETS / 5 }, (_, row) => Math.round(latency.slice(row * 5, row * 5 + 5).reduce((a, b) => a + b, 0)));
+  const counts = all.map(rowsOf);
+  const used = Array.from({ length: BUCKETS / 5 }, (_, row) => row).filter((row) => counts.some((column) => column[row] > 0));
+  const [first, last] = [used[0] ?? 0, used.at(-1) ?? -1];
+  const columns = starts.map((time, index) => {
+    const cell = cells.get(time) ?? EMPTY;
+    const duration_ms = all[index].reduce((sum, n, bucket) => sum + n * boundOf(bucket), 0);
+    const share = cell.requests === 0 ? 0 : cell.reached / cell.requests;
+    return { time: rfc3339(time), requests: cell.requests, duration_ms, upstream_ms: duration_ms * 0.9 * share, gateway_ms: duration_ms * 0.06 * share, counts: counts[index].slice(first, last + 1) };
+  });
+  const bounds_ms = used.length === 0 ? [] : Array.from({ length: last - first + 2 }, (_, row) => Number(boundOf((first + row) * 5).toFixed(6)));
+  return { from: rfc3339(stepped.from), to: rfc3339(stepped.to), step, bounds_ms, columns, coarse: query.mock.coarse };
+}
+
+function ungrouped(params) {
+  const rest = new URLSearchParams(params);
+  rest.delete('group_by');
+  return rest;
 }
 
 /** The same question about the stretch before, if it asks for one. */

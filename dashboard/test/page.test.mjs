@@ -12,6 +12,7 @@ import './page/filters.mjs';
 import './page/hosts.mjs';
 import './page/drift.mjs';
 import './page/period.mjs';
+import './page/latencies.mjs';
 import './page/requests.mjs';
 import './page/search.mjs';
 import './page/issues.mjs';
@@ -22,6 +23,7 @@ import './page/gateways.mjs';
 import './page/redaction.mjs';
 import './page/preview.mjs';
 import './page/states.mjs';
+import './page/keys.mjs';
 import './page/sign-in.mjs';
 
 test('the page weighs less than 250 kB, compressed', async () => {

@@ -5,6 +5,7 @@
 pub(crate) mod client;
 mod follow;
 mod print;
+mod sort;
 
 use clap::ValueEnum;
 use client::{Failure, Source};
@@ -29,6 +30,9 @@ pub(crate) struct Arguments {
     /// File with a token for reading, as `gatelens token new --role` makes it [default: the variable GATELENS_TOKEN]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// File with the authorities that signed the certificate of the ingest, in PEM [default: those of Mozilla]
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Read the files of a data directory instead, whether or not an ingest uses it.
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     data: Option<PathBuf>,
@@ -128,10 +132,13 @@ pub(crate) struct Arguments {
     /// Only requests that spent at least this time upstream.
     #[arg(long, value_name = "MILLISECONDS")]
     min_upstream_ms: Option<String>,
-    /// Of requests: the newest first, or the slowest [default: time]. Of issues: the greatest first of last_seen, first_seen,
-    /// requests or consumers [default: last_seen]
-    #[arg(long, value_name = "time|duration|last_seen|first_seen|requests|consumers")]
+    /// Order of requests: `time` or `duration` [default: time]; of issues `last_seen`, `first_seen`,
+    /// `requests` or `consumers` [default: last_seen]; of other rows a column, such as p95_ms, with the largest first.
+    #[arg(long, value_name = "ORDER")]
     sort: Option<String>,
+    /// Columns of a table or of CSV, separated by commas [default: those that a terminal has room for; all in CSV]
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    columns: Vec<String>,
     /// Only issues in this state: new, ongoing, regressed, resolved or ignored.
     #[arg(long, value_name = "STATE")]
     state: Vec<String>,
@@ -223,14 +230,38 @@ impl Question {
     }
 }
 
+impl Arguments {
+    /// Whether the service puts the rows into the order that `--sort` names.
+    fn is_sorted_by_the_service(&self) -> bool {
+        matches!(self.question, Question::Requests | Question::Issues)
+    }
+
+    /// The column that `--sort` names, for rows that the service has in an order of its own.
+    fn column_to_sort_by(&self) -> Result<Option<&str>, Failure> {
+        match self.question {
+            // The service knows more requests and issues than are printed.
+            Question::Requests | Question::Issues => Ok(None),
+            Question::Timeseries | Question::Alerts => match self.sort {
+                None => Ok(None),
+                Some(_) => {
+                    Err(Failure::Wrong(format!("{} have one order: leave --sort out", self.question.rows())))
+                }
+            },
+            _ => Ok(self.sort.as_deref()),
+        }
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let source = match &arguments.data {
         Some(data) => {
             crate::log::start_with_warnings();
             Source::Directory(data.clone())
         }
-        None => match client::token(arguments.token_file.as_deref()) {
-            Ok(token) => Source::Service { url: arguments.url.trim_end_matches('/').to_owned(), token },
+        None => match client::token(arguments.token_file.as_deref())
+            .and_then(|token| Source::service(&arguments.url, token, arguments.ca_file.as_deref()))
+        {
+            Ok(source) => source,
             Err(message) => {
                 eprintln!("gatelens: {message}");
                 return ExitCode::FAILURE;
@@ -258,8 +289,16 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 /// Prints one answer.
 fn once(source: &Source, arguments: &Arguments) -> Result<(), Failure> {
-    let answer = ask(source, arguments)?;
-    let text = print::render(arguments.question, arguments.format, &answer).map_err(std::io::Error::from)?;
+    let mut answer = ask(source, arguments)?;
+    if let Some(column) = arguments.column_to_sort_by()? {
+        sort::sort(&mut answer, arguments.question, column)?;
+        // The first of all rows are not those of the service's first page.
+        if let (Some(limit), Some(rows)) = (arguments.limit, answer[arguments.question.rows()].as_array_mut())
+        {
+            rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+    }
+    let text = print::render(arguments.question, arguments.format, &arguments.columns, &answer)?;
     Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
 }
 
@@ -272,6 +311,9 @@ fn ask(source: &Source, arguments: &Arguments) -> Result<Value, Failure> {
             "only a running service knows its alerts: give its address with --url instead of --data"
                 .to_owned(),
         ));
+    }
+    if arguments.column_to_sort_by()?.is_some() {
+        return ask_pages(source, arguments, DEFAULT_LIMIT_OF_GROUPS);
     }
     let Some(default) = question.default_limit() else {
         return source.ask(question.name(), &parameters(arguments, arguments.limit, None));
@@ -307,7 +349,7 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("limit", limit.as_deref()),
         ("cursor", cursor),
         ("errors", errors.as_deref()),
-        ("sort", arguments.sort.as_deref()),
+        ("sort", arguments.sort.as_deref().filter(|_| arguments.is_sorted_by_the_service())),
         ("min_duration_ms", arguments.min_duration_ms.as_deref()),
         ("max_duration_ms", arguments.max_duration_ms.as_deref()),
         ("min_upstream_ms", arguments.min_upstream_ms.as_deref()),

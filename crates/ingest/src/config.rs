@@ -16,7 +16,7 @@ pub use units::{Days, Size, UnitError};
 use crate::alerts::AlertsConfig;
 use crate::auth::oidc::check_page_url;
 use crate::auth::{AccessConfig, OidcConfig};
-use crate::http::{Cidr, Config, HostName, Network, TlsFiles, is_own_name};
+use crate::http::{Cidr, Config, HostName, Network, TlsFiles, TraceLink, is_own_name};
 use crate::limits::Limits;
 use crate::retention::Retention;
 
@@ -76,6 +76,7 @@ keys!(
     tls_key,
     token_bytes_per_second,
     token_requests_per_second,
+    trace_link,
     trusted_proxy,
     users,
 );
@@ -208,6 +209,11 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "LEVELS"))]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("default" = default::LOG_LEVEL, "examples" = ["warn"])))]
     pub log_level: Option<String>,
+    /// Where another system shows a trace, as `NAME=URL` with `{trace_id}` in the URL; as a flag it can be repeated. The page
+    /// shows the name beside each trace ID.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME=URL"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", extend("examples" = [["Jaeger=https://jaeger.example.com/trace/{trace_id}"]])))]
+    pub trace_link: Option<Vec<TraceLink>>,
     /// Rules of alerts, and who is sent them. docs/alerts.md describes the keys.
     #[cfg_attr(feature = "clap", arg(skip))]
     #[cfg_attr(feature = "schema", schemars(with = "AlertsConfig", extend("examples" = [serde_json::json!({"page_url": "https://gatelens.example.com"})])))]
@@ -368,6 +374,7 @@ impl Options {
                 insecure: self.insecure.unwrap_or_default(),
             },
             alerts,
+            trace_links: self.trace_link.unwrap_or_default(),
         })
     }
 }
@@ -456,6 +463,12 @@ mod tests {
         check(r#"{"keep_minutes": "3"}"#, "keep_minutes", 2, &["a whole number of days"]);
         check(r#"{"listen": "here"}"#, "listen", 2, &["invalid socket address syntax"]);
         check(r#"{"host": ["a", "http://b"]}"#, "host[1]", 16, &["expected the name of a host"]);
+        check(
+            r#"{"trace_link": ["Jaeger=ftp://x/{trace_id}"]}"#,
+            "trace_link[0]",
+            17,
+            &["http:// or https://"],
+        );
         check(r#"{"log_format": "jsn"}"#, "log_format", 2, &["did you mean `json`?"]);
         assert_eq!(Options::parse("{}").unwrap(), Options::default());
         assert_eq!(Options::parse(r#"{"data": null}"#).unwrap(), Options::default());

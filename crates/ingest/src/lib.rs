@@ -24,6 +24,7 @@ mod patterns;
 mod preview;
 mod query;
 mod retention;
+mod roots;
 mod sequence;
 mod stats;
 mod store;
@@ -38,11 +39,13 @@ pub use auth::{
     AccessConfig, AccessError, NewToken, OidcConfig, OidcError, OidcRoles, Role, TokenOwner, user_line,
 };
 pub use http::{
-    Cidr, Config, HostName, Network, NotACidr, NotAHostName, Server, StartError, TlsError, TlsFiles,
+    Cidr, Config, HostName, Network, NotACidr, NotAHostName, NotATraceLink, Server, StartError, TlsError,
+    TlsFiles, TraceLink,
 };
 pub use limits::Limits;
 pub use model::request::columns as request_columns;
 pub use offline::query_offline;
 pub use preview::{PreviewRequest, PreviewResponse, preview};
 pub use retention::Retention;
+pub use roots::trusting;
 pub use store::StoreError;

@@ -52,7 +52,7 @@ const ADMIN: Need = Need::Role(Role::Admin);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 35] = [
+const NEEDS: &[(Method, &str, Need)] = &[
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -84,6 +84,7 @@ const NEEDS: [(Method, &str, Need); 35] = [
     (GET, "/api/v1/issues", VIEWER),
     (GET, "/api/v1/issues/{id}", VIEWER),
     (PUT, "/api/v1/issues/{id}", ANALYST),
+    (GET, "/api/v1/links", VIEWER),
     (GET, "/api/v1/audit", ADMIN),
     // It shows no data of others, but a viewer has no bodies to preview.
     (POST, "/api/v1/redact", ANALYST),

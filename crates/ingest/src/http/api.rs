@@ -51,6 +51,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/shapes", read(Kind::Shapes)),
         ("/api/v1/openapi", read(Kind::OpenApi)),
         ("/api/v1/storage", get(super::storage::storage)),
+        ("/api/v1/links", get(super::links::links)),
         ("/api/v1/audit", read(Kind::Audit)),
         ("/api/v1/issues", read(Kind::Issues)),
         ("/api/v1/issues/{id}", get(super::issues::issue).put(super::issues::decide)),

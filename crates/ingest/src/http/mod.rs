@@ -13,6 +13,7 @@ mod directory;
 mod hand_back;
 mod host;
 mod issues;
+mod links;
 mod memory;
 mod oidc;
 mod otlp;
@@ -29,6 +30,7 @@ mod tls;
 use crate::alerts::{self as alerting, AlertStats, Alerts, AlertsConfig};
 pub(crate) use host::is_own_name;
 pub use host::{HostName, NotAHostName};
+pub use links::{NotATraceLink, TraceLink};
 pub use peers::{Cidr, NotACidr};
 pub use tls::{TlsError, TlsFiles};
 
@@ -79,6 +81,8 @@ pub struct Config {
     pub network: Network,
     /// Who may send and who may read.
     pub access: AccessConfig,
+    /// Where other systems show a trace.
+    pub trace_links: Vec<TraceLink>,
 }
 
 /// The service as the network sees it.
@@ -168,6 +172,7 @@ pub(crate) struct State {
     oidc_sign_ins: Arc<Semaphore>,
     /// Address of the page, from the configuration and not from any request.
     page_url: String,
+    trace_links: Vec<TraceLink>,
     health: tokio::sync::Mutex<Option<api::Health>>,
     stats: Arc<Stats>,
     /// Bytes that the files may take.
@@ -195,7 +200,7 @@ impl Server {
     /// When the directory cannot be written, is in use by another process or holds files of a newer version; when
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let Config { listen, data, limits, retention, network, access, alerts } = config;
+        let Config { listen, data, limits, retention, network, access, alerts, trace_links } = config;
         let page_url = access.oidc.as_ref().and_then(|oidc| oidc.page_url.clone());
         let access = Access::open(&access, listen)?;
         let tls = network.tls.map(tls::Tls::new).transpose()?.map(Arc::new);
@@ -228,6 +233,7 @@ impl Server {
             sign_ins: Arc::new(Semaphore::new(limits.sign_ins)),
             oidc_sign_ins: Arc::new(Semaphore::new(limits.oidc_sign_ins)),
             page_url,
+            trace_links,
             health: tokio::sync::Mutex::new(None),
             stats: Arc::new(stats),
             max_disk: retention.max_disk,

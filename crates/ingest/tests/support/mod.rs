@@ -43,6 +43,7 @@ pub(crate) fn config(data: PathBuf, limits: Limits) -> Config {
         limits,
         retention: gatelens_ingest::Retention::default(),
         access: AccessConfig::default(),
+        trace_links: Vec::new(),
         network: Network::default(),
         alerts: AlertsConfig::default(),
     }
