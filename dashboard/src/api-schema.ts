@@ -324,6 +324,45 @@ export interface components {
             }[];
             gateways_total: number;
         };
+        Uptime: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            step: number;
+            bound_percent: number;
+            rows: components["schemas"]["UptimeRow"][];
+            more: boolean;
+        };
+        UptimeRow: {
+            service?: string;
+            environment?: string;
+            method?: string;
+            route?: string;
+            gateway?: string;
+            probe?: string;
+            /** @enum {string} */
+            state: "up" | "degraded" | "down" | "unknown";
+            minutes: number;
+            bad: number;
+            silent: number;
+            uptime: number | null;
+            bars: {
+                /** Format: date-time */
+                time: string;
+                minutes: number;
+                bad: number;
+                silent: number;
+                uptime: number | null;
+            }[];
+            latest?: {
+                /** Format: date-time */
+                time: string;
+                status: number;
+                duration_ms: number;
+                error: string | null;
+            };
+        };
         Releases: {
             rows: components["schemas"]["Release"][];
             next?: string;

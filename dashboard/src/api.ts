@@ -45,6 +45,9 @@ export type DirectoryEntry = Schemas['DirectoryEntry'];
 export type ConsumerDetails = Required<Schemas['ConsumerDetails']>;
 export type ConsumersImport = Schemas['ConsumersImport'];
 
+/** Services, routes, gateways or probes with the share of good minutes. */
+export type Uptime = Schemas['Uptime'];
+export type UptimeRow = Schemas['UptimeRow'];
 /** Changes of versions and configurations, the latest first. */
 export type Releases = Schemas['Releases'];
 export type Release = Schemas['Release'];

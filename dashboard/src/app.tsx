@@ -34,6 +34,7 @@ import { RedactionView } from './views/redaction';
 import { ReleasesView } from './views/releases';
 import { RequestsView } from './views/requests';
 import { RoutesView } from './views/routes';
+import { StatusView } from './views/status';
 import type { ViewProps } from './views/view';
 import { ZoneContext, zoneOf } from './zone';
 import cardStyles from './parts/card.module.css';
@@ -52,6 +53,7 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   issues: IssuesView,
   drift: DriftView,
   alerts: AlertsView,
+  status: StatusView,
   releases: ReleasesView,
   gateways: GatewaysView,
   redaction: RedactionView,

@@ -9,8 +9,8 @@ import { createServer } from 'node:http';
 import { dirname, extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { alertAnswers, changeAlerts } from './mock-alerts.mjs';
-import { changeDirectory, consumers, directory, releases } from './mock-people.mjs';
 import { issues, oneIssue } from './mock-issues.mjs';
+import { changeDirectory, consumers, directory, releases, uptime } from './mock-people.mjs';
 import { drift, shapes } from './mock-drift.mjs';
 import { readSearch } from './mock-search.mjs';
 import { CAPTURED, REDACTION, redactPreview } from './mock-redaction.mjs';
@@ -69,7 +69,7 @@ async function answer(mock, request, response) {
   if (url.pathname.startsWith('/api/v1/issues/')) return oneIssue(mock, request, url, (status, body) => json(response, status, body));
   const endpoints = {
     summary, timeseries, latencies, requests, issues, gateways,
-    consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), directory, releases,
+    consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), directory, releases, uptime,
     patterns, drift, shapes,
     audit, storage,
     links: () => ({ trace: mock.links }),

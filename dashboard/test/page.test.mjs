@@ -19,6 +19,7 @@ import './page/issues.mjs';
 import './page/alerts.mjs';
 import './page/releases.mjs';
 import './page/consumers.mjs';
+import './page/status.mjs';
 import './page/gateways.mjs';
 import './page/redaction.mjs';
 import './page/preview.mjs';

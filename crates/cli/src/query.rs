@@ -169,6 +169,8 @@ pub(crate) enum Question {
     Directory,
     /// When services began to run other versions and gateways other configurations; of all times without --from.
     Releases,
+    /// The share of minutes that were good, by service, route, gateway or probe; of 30 days without --from.
+    Uptime,
     /// Changes of routes and of the fields of bodies, the latest first.
     Drift,
     /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
@@ -194,6 +196,7 @@ impl Question {
             Self::Issues => "issues",
             Self::Directory => "directory",
             Self::Releases => "releases",
+            Self::Uptime => "uptime",
             Self::Drift => "drift",
             Self::Alerts => "alerts",
         }
@@ -209,6 +212,7 @@ impl Question {
             | Self::Directory
             | Self::Releases
             | Self::Issues
+            | Self::Uptime
             | Self::Drift => Some(DEFAULT_LIMIT),
         }
     }
@@ -225,6 +229,7 @@ impl Question {
             | Self::Directory
             | Self::Releases
             | Self::Issues
+            | Self::Uptime
             | Self::Drift => "rows",
         }
     }

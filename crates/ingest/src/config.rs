@@ -18,6 +18,7 @@ use crate::auth::oidc::check_page_url;
 use crate::auth::{AccessConfig, OidcConfig};
 use crate::http::{Cidr, Config, HostName, Network, TlsFiles, TraceLink, is_own_name};
 use crate::limits::Limits;
+use crate::probes::{ProbeConfig, ProbeError};
 use crate::retention::Retention;
 
 /// The defaults that the reference shows.
@@ -65,6 +66,7 @@ keys!(
     log_level,
     max_disk,
     oidc,
+    probes,
     reader_requests_per_second,
     sender_bytes_per_second,
     sender_requests_per_second,
@@ -218,6 +220,10 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(skip))]
     #[cfg_attr(feature = "schema", schemars(with = "AlertsConfig", extend("examples" = [serde_json::json!({"page_url": "https://gatelens.example.com"})])))]
     pub alerts: Option<AlertsConfig>,
+    /// Addresses that the service asks at intervals, for the uptime; at most 50. docs/releases.md describes them.
+    #[cfg_attr(feature = "clap", arg(skip))]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<ProbeConfig>", extend("examples" = [serde_json::json!([{"name": "shop", "url": "https://shop.example.com/health"}])])))]
+    pub probes: Option<Vec<ProbeConfig>>,
 }
 
 /// Form of the service's own log.
@@ -264,6 +270,9 @@ pub enum OptionsError {
         /// The fault, and what to do.
         message: String,
     },
+    /// The list `probes` cannot be used.
+    #[error("`probes{}`: {}", .0.path, .0.message)]
+    Probes(#[from] ProbeError),
     /// A bound of zero would refuse everything.
     #[error(
         "the option `{key}` is 0, which would refuse everything: give more, or leave it out for the default"
@@ -352,6 +361,8 @@ impl Options {
         }
         let listen = self.listen.unwrap_or(default::LISTEN);
         let alerts = self.alerts.unwrap_or_default();
+        let probes = self.probes.unwrap_or_default();
+        ProbeConfig::check(&probes)?;
         let hosts = self.host.unwrap_or_default();
         let oidc = self.oidc.map(|oidc| sign_in(oidc, &alerts, &hosts, listen)).transpose()?;
         Ok(Config {
@@ -374,6 +385,7 @@ impl Options {
                 insecure: self.insecure.unwrap_or_default(),
             },
             alerts,
+            probes,
             trace_links: self.trace_link.unwrap_or_default(),
         })
     }

@@ -45,3 +45,4 @@ mod support;
 mod tls;
 mod tls_proxy;
 mod upgrade;
+mod uptime;

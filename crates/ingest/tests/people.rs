@@ -119,6 +119,7 @@ const WHO: &[(&str, &str, [bool; 5])] = &[
     ("delete", "/api/v1/consumers/{id}", ADMIN),
     ("post", "/api/v1/consumers/import", ADMIN),
     ("get", "/api/v1/releases", READERS),
+    ("get", "/api/v1/uptime", READERS),
     ("get", "/api/v1/patterns", READERS),
     ("get", "/api/v1/drift", READERS),
     ("get", "/api/v1/shapes", READERS),

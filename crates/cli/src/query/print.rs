@@ -89,6 +89,22 @@ const CONSUMER: [&str; 12] = [
 const CONSUMER_SHORT: [&str; 9] =
     ["service", "environment", "direction", "id", "name", "group", "first_seen", "last_seen", "note"];
 const DIRECTORY: [&str; 6] = ["id", "name", "group", "note", "changed_at", "changed_by"];
+const UPTIME: [&str; 14] = [
+    "service",
+    "environment",
+    "method",
+    "route",
+    "gateway",
+    "probe",
+    "state",
+    "uptime",
+    "minutes",
+    "bad",
+    "silent",
+    "latest.time",
+    "latest.status",
+    "latest.error",
+];
 const RELEASE: [&str; 9] =
     ["first_seen", "service", "environment", "kind", "value", "previous", "gateways_total", "id", "gateways"];
 const DRIFT: [&str; 15] = [
@@ -297,6 +313,10 @@ pub(super) fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec
         (Question::Consumers, Extent::Whole) => CONSUMER.to_vec(),
         (Question::Consumers, Extent::Short) => CONSUMER_SHORT.to_vec(),
         (Question::Directory, _) => DIRECTORY.to_vec(),
+        (Question::Uptime, _) => {
+            let is_there = |name: &&str| rows.iter().any(|row| !value(row, name).is_null());
+            UPTIME.into_iter().filter(is_there).collect()
+        }
         (Question::Releases, Extent::Whole) => RELEASE.to_vec(),
         (Question::Releases, Extent::Short) => {
             RELEASE.iter().copied().filter(|name| *name != "gateways").collect()
@@ -508,6 +528,29 @@ mod tests {
             assert_eq!(row[0].strip_prefix('\'').unwrap_or(&row[0]), text);
         }
         assert_eq!(csv(&["a"], &[json!({"a": "x\u{202e}y\u{7f}"})]).unwrap(), "a\nx\\u{202e}y\\u{7f}\n");
+    }
+
+    #[test]
+    fn uptime_has_the_columns_that_its_rows_have() {
+        let rows = [
+            json!({"probe": "home", "state": "up", "uptime": 1.0, "minutes": 3, "bad": 0, "silent": 0,
+                   "bars": [], "latest": {"time": "t", "status": 200, "error": null}}),
+            json!({"service": "shop", "probe": "cart", "state": "down", "uptime": null, "minutes": 0, "bad": 0,
+                   "silent": 0, "bars": []}),
+        ];
+        let found = columns(Question::Uptime, Extent::Whole, &rows);
+        let expected = [
+            "service",
+            "probe",
+            "state",
+            "uptime",
+            "minutes",
+            "bad",
+            "silent",
+            "latest.time",
+            "latest.status",
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

@@ -74,6 +74,7 @@ const NEEDS: &[(Method, &str, Need)] = &[
     (GET, "/api/v1/consumers", VIEWER),
     (GET, "/api/v1/directory", VIEWER),
     (GET, "/api/v1/releases", VIEWER),
+    (GET, "/api/v1/uptime", VIEWER),
     (GET, "/api/v1/patterns", VIEWER),
     // Names and types of fields, and no value of a body.
     (GET, "/api/v1/drift", VIEWER),

@@ -46,6 +46,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/consumers", read(Kind::Consumers)),
         ("/api/v1/directory", read(Kind::Directory)),
         ("/api/v1/releases", read(Kind::Releases)),
+        ("/api/v1/uptime", read(Kind::Uptime)),
         ("/api/v1/patterns", read(Kind::Patterns)),
         ("/api/v1/drift", read(Kind::Drift)),
         ("/api/v1/shapes", read(Kind::Shapes)),

@@ -11,6 +11,7 @@ use super::instances::{self, Instances};
 use super::patterns;
 use super::reduce::{self, Kind, Reduced};
 use super::releases::Releases;
+use super::uptime::{self, Heartbeats, Probed};
 use super::verify::{self, Bad};
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salvage, schema, series};
 use crate::auth::audit::Entry;
@@ -43,6 +44,7 @@ pub(super) struct Metrics {
     /// `None` where they must be read from the file.
     changes: Option<Changes>,
     releases: Releases,
+    heartbeats: Heartbeats,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
     /// Requests of the batch that was stored last, for the learning of routes.
@@ -81,7 +83,6 @@ impl Metrics {
         transaction.commit()?;
         let taught = learning::Counted::default();
         admission.recount(&series);
-        let releases = Releases::default();
         Ok(Self {
             directory,
             connection,
@@ -90,7 +91,8 @@ impl Metrics {
             consumers,
             instances,
             changes,
-            releases,
+            releases: Releases::default(),
+            heartbeats: Heartbeats::default(),
             patterns,
             taught,
         })
@@ -119,6 +121,7 @@ impl Metrics {
             // An empty list is filled again by and by, and finds the rows that there are.
             self.instances = Instances::load(&self.connection).unwrap_or_default();
             self.releases.forget();
+            self.heartbeats.forget();
         }
         outcome
     }
@@ -210,6 +213,16 @@ impl Metrics {
         Ok(())
     }
 
+    /// Stores the outcome of a probe.
+    pub(super) fn probed(&mut self, probed: &Probed) -> Result<(), StoreError> {
+        uptime::put_probe(&mut self.connection, probed)
+    }
+
+    /// Judges some minutes of traffic. True if there are more. `now` is in Unix nanoseconds.
+    pub(super) fn judge(&mut self, now: i64) -> Result<bool, StoreError> {
+        uptime::judge(&mut self.connection, now)
+    }
+
     /// Changes the directory of consumers. `now` is in Unix nanoseconds.
     pub(super) fn change_directory(
         &mut self,
@@ -296,6 +309,7 @@ impl Metrics {
             self.consumers = Consumers::load(&self.connection)?;
             self.instances = Instances::load(&self.connection)?;
             self.releases.forget();
+            self.heartbeats.forget();
             self.admission.recount(&self.series);
             scopes.iter().for_each(|scope| self.patterns.remove(scope));
         }
@@ -337,6 +351,7 @@ impl Metrics {
             }
             let gateway = note_gateway(&transaction, &part.gateway, now)?;
             self.releases.note(&transaction, gateway, &part.gateway, now)?;
+            self.heartbeats.note(&transaction, gateway, &part.gateway, now)?;
             note_tags(&transaction, gateway, &part.gateway.tags)?;
             if let Some(report) = &part.report {
                 note_report(&transaction, gateway, report)?;
