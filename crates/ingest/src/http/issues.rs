@@ -2,7 +2,7 @@
 
 use super::State;
 use super::access::Subject;
-use super::api::disclosure;
+use super::api::disclosure_of;
 use super::question::Question;
 use crate::auth::Principal;
 use crate::clock;
@@ -46,7 +46,7 @@ pub(super) async fn issue(
     RawQuery(query): RawQuery,
 ) -> Response {
     let answer = match none(query.as_deref()) {
-        Ok(()) => find(&state, id, disclosure(&who)).await,
+        Ok(()) => find(&state, id, disclosure_of(&who)).await,
         Err(error) => Err(error),
     };
     answer.map_or_else(IntoResponse::into_response, |issue| json(StatusCode::OK, &issue))
@@ -71,7 +71,7 @@ async fn change(
     id: String,
     change: &Change,
 ) -> Result<(Subject, IssueDetail), QueryError> {
-    let found = find(state, id.clone(), disclosure(who)).await?;
+    let found = find(state, id.clone(), disclosure_of(who)).await?;
     let regresses = match (change.in_next_release, change.state) {
         (false, _) => Regresses::WhenSeen,
         (true, Wanted::Resolved) if found.names_a_version() => Regresses::InAnotherVersion,
@@ -102,7 +102,7 @@ async fn change(
         return Err(QueryError::NoIssue { id });
     }
     let release = if regresses == Regresses::InAnotherVersion { " in the next release" } else { "" };
-    Ok((Subject(format!("{name}{release}")), find(state, id, disclosure(who)).await?))
+    Ok((Subject(format!("{name}{release}")), find(state, id, disclosure_of(who)).await?))
 }
 
 /// Asks the store on a thread that may block.
