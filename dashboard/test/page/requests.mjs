@@ -11,7 +11,7 @@ describe('a request', { concurrency: 2 }, () => {
     await page.locator('.expandable-entry .expandable-expand').nth(1).click();
     assert.match(await page.locator('.detail').textContent(), /Identityclient-supplied \(untrusted\)/);
     const answer = await (await fetch(mock.url + mock.seen.findLast((path) => path.includes('/requests?')))).json();
-    const id = await page.locator('.detail dl > div', { hasText: 'Request id' }).locator('dd').textContent();
+    const id = await page.locator('.detail dl > div', { hasText: 'Request id' }).locator('dd .mono').first().textContent();
     const row = answer.rows.find((each) => each.request_id === id);
     const text = await page.locator('.detail').textContent();
     for (const field of ['time', 'consumer', 'method', 'route', 'path', 'status', 'client_address', 'user_agent', 'request_id', 'code_details', 'error_type', 'gateway']) {
@@ -71,7 +71,7 @@ describe('a request', { concurrency: 2 }, () => {
 
   check('has an address of its own', { path: '/requests?refresh=off' }, async (page, mock) => {
     await page.locator('.expandable-entry .expandable-expand').nth(3).click();
-    const id = await page.locator('.detail dl > div', { hasText: 'Request id' }).locator('dd').textContent();
+    const id = await page.locator('.detail dl > div', { hasText: 'Request id' }).locator('dd .mono').first().textContent();
     const { open } = paramsOf(page);
     assert.ok(open.endsWith(`~${id}`), open);
     await page.reload();

@@ -385,7 +385,7 @@ impl<'a> Rollup<'a> {
                 quantiles.add(row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?)?;
             }
         }
-        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values }| {
+        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values, .. }| {
             let Some((group, error)) = groups.place(series, instance)? else { return Ok(()) };
             if sums.len() <= group {
                 sums.resize(group + 1, None);
@@ -426,7 +426,7 @@ impl<'a> Rollup<'a> {
             let count = requests[group].get_or_insert_default();
             *count = count.saturating_add(u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default());
         }
-        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values }| {
+        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values, .. }| {
             let Some((group, _)) = groups.place(series, instance)? else { return Ok(()) };
             if requests.len() <= group {
                 requests.resize(group + 1, None);
@@ -456,7 +456,7 @@ impl<'a> Rollup<'a> {
             take([blob(2)?, blob(3)?, blob(4)?])?;
         }
         let none = sketch::encode(&Sketch::default());
-        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values }| {
+        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values, .. }| {
             if groups.place(series, instance)?.is_some() {
                 take(values.timings.map(|(_, sketch)| if sketch.is_empty() { &none } else { sketch }))?;
             }
