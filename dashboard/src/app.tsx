@@ -15,6 +15,7 @@ import { wordOf } from './parts/labels';
 import { Link } from './parts/link';
 import { PersonMenu } from './parts/person-menu';
 import { PeriodPicker } from './parts/period-picker';
+import { ScopeSwitch } from './parts/scope-switch';
 import { SignIn } from './parts/sign-in';
 import { usePeriod } from './period';
 import { useQuery } from './query';
@@ -25,6 +26,7 @@ import { ConsumersView } from './views/consumers';
 import { DirectoryView } from './views/directory';
 import { DriftView } from './views/drift';
 import { ConsumerView, RouteView } from './views/entity';
+import { ErrorsView } from './views/errors';
 import { NAVIGATION, VIEWS, withoutSelection, type View } from './views/facts';
 import { GatewaysView } from './views/gateways';
 import { HostsView } from './views/hosts';
@@ -36,6 +38,7 @@ import { RequestsView } from './views/requests';
 import { RoutesView } from './views/routes';
 import { StatusView } from './views/status';
 import type { ViewProps } from './views/view';
+import { splitOf } from './scope';
 import { ZoneContext, zoneOf } from './zone';
 import cardStyles from './parts/card.module.css';
 import emptyStyles from './parts/empty.module.css';
@@ -49,6 +52,7 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   consumer: ConsumerView,
   directory: DirectoryView,
   hosts: HostsView,
+  errors: ErrorsView,
   requests: RequestsView,
   issues: IssuesView,
   drift: DriftView,
@@ -122,7 +126,12 @@ function Shell({ session }: { session: Session | undefined }) {
       </header>
       {view !== 'unknown' && (
         <div className={styles.toolbar} data-toolbar>
-          {VIEWS[view].shows === 'gateways' ? <h1 className={styles.toolbarTitle}>{VIEWS[view].title}</h1> : <FilterBar filters={filters} period={period} />}
+          {VIEWS[view].shows === 'gateways' ? <h1 className={styles.toolbarTitle}>{VIEWS[view].title}</h1> : (
+            <>
+              <ScopeSwitch filters={filters} period={period} split={splitOf(params)} />
+              <FilterBar filters={filters} period={period} />
+            </>
+          )}
           <PeriodPicker period={period} comparison={comparison} live={live} view={view} />
         </div>
       )}

@@ -11,3 +11,9 @@ export function literally(filter: string): string {
   const value = filter.replace(/\\(.)/g, '$1');
   return exactly(value) === filter ? value : filter;
 }
+
+/** The values of a filter that asks for any of some; `undefined` where it excludes some. */
+export function listed(filter: string): string[] | undefined {
+  const parts = filter.match(/(?:\\.|[^,\\])+/g) ?? [];
+  return parts.some((part) => part.startsWith('!')) ? undefined : parts.map((part) => part.replace(/\\(.)/g, '$1'));
+}

@@ -248,10 +248,16 @@ const ROUTES = [
   ['GET', '/v1/reports/{uuid}/export', 1.2, 2400, 0.6, [[200, 0.93], [0, 0.02], [503, 0.05]]],
   ['GET', '__unmatched__', 2.5, 2, 0.3, [[404, 1]]],
 ];
+/** Response flags, code details and cause, by status. */
+const REASONS = {
+  0: ['DC', 'downstream_remote_disconnect', 'no_response'], 499: ['DC', 'downstream_remote_disconnect', undefined],
+  503: ['UF,URX', 'upstream_reset_before_response_started{connection_failure}', 'upstream_connection_failure'],
+  504: ['UT', 'response_timeout', 'upstream_request_timeout'],
+};
 const SERIES = CONSUMERS.flatMap(([consumer, share]) =>
   ROUTES.flatMap(([method, route, weight, median, spread, statuses]) =>
     statuses.map(([status, part]) => ({
-      consumer, group: LABELS[consumer]?.group ?? '', method, route, status, median, spread, service: route.startsWith('/v1/payments') ? 'payments' : 'shop', environment: 'prod',
+      error_type: REASONS[status]?.[2] ?? (status >= 500 ? String(status) : ''), consumer, group: LABELS[consumer]?.group ?? '', method, route, status, median, spread, service: route.startsWith('/v1/payments') ? 'payments' : 'shop', environment: 'prod',
       host: route.startsWith('/v1/payments') ? 'pay.example.com' : 'shop.example.com', upstream_cluster: route.startsWith('/v1/orders') ? 'orders' : 'shop', gateway: consumer.length % 2 ? 'edge-1' : 'edge-2',
       rate: (share / 166) * weight * part * (consumer === 'hooli' && status >= 500 ? 8 : 1),
     })),
@@ -298,7 +304,7 @@ function shapeOf({ median, spread }) {
   return shape;
 }
 
-const FILTERS = ['consumer', 'group', 'method', 'route', 'status', 'service', 'environment', 'host', 'upstream_cluster', 'gateway'];
+const FILTERS = ['consumer', 'group', 'method', 'route', 'status', 'error_type', 'service', 'environment', 'host', 'upstream_cluster', 'gateway'];
 /** Dimensions that the stand-in's gateways count apart only where `split` is set. */
 const OPTIONAL = ['host', 'upstream_cluster'];
 const isError = (status) => status >= 500 || status === 0;
@@ -310,7 +316,7 @@ function matches(params, row) {
     if (!params.has(key)) return true;
     const wanted = params.get(key);
     const text = key === 'status' && wanted.endsWith('xx') ? `${Math.floor(row.status / 100)}xx` : String(row[key]);
-    return wanted === text;
+    return wanted.split(',').includes(text);
   });
 }
 
@@ -478,11 +484,6 @@ function paged({ params, mock }, rows) {
 const widened = ({ from, to }) => ({ from: rfc3339(minuteOf(from) * 60), to: rfc3339(Math.ceil(to / 60) * 60) });
 
 const AGENTS = ['okhttp/4.12.0', 'python-requests/2.32.3', 'Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X)', 'curl/8.11.0', 'acme-sdk/3.1'];
-const REASONS = {
-  0: ['DC', 'downstream_remote_disconnect', 'no_response'], 499: ['DC', 'downstream_remote_disconnect', undefined],
-  503: ['UF,URX', 'upstream_reset_before_response_started{connection_failure}', 'upstream_connection_failure'],
-  504: ['UT', 'response_timeout', 'upstream_request_timeout'],
-};
 
 function seriesAt(slot) {
   let pick = noise(slot, 11) * TOTAL_RATE;

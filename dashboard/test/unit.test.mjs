@@ -28,6 +28,7 @@ describe('filters by one value', () => {
       ['', ''],
     ]) {
       assert.equal(filters.exactly(value), filter);
+      if (value !== '') assert.deepEqual(filters.listed(`${filter},x`), [value, 'x']);
       assert.equal(filters.literally(filter), value);
     }
     for (const several of ['acme,globex', '!acme', 'acme,!globex']) assert.equal(filters.literally(several), several);

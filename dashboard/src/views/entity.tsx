@@ -19,10 +19,12 @@ import { RankTable } from '../parts/rank-table';
 import { RequestList } from '../parts/request-list';
 import { RouteFields } from '../parts/route-fields';
 import { StatusBreakdown } from '../parts/status-breakdown';
+import { SideBySide } from '../parts/side-by-side';
 import { TimeShares } from '../parts/time-shares';
 import { TrafficCharts } from '../parts/traffic-charts';
 import { usePausedList } from '../paused';
 import { useQuery } from '../query';
+import { splitOf } from '../scope';
 import { useTotal } from '../total';
 import { ConsumersView } from './consumers';
 import { VIEWS, withoutSelection, type Dimension } from './facts';
@@ -67,7 +69,8 @@ interface EntityProps extends ViewProps {
 }
 
 function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) {
-  const { filters, period, comparison, live, gateways } = props;
+  const { filters, period, comparison, live, gateways, params } = props;
+  const split = splitOf(params);
   const { step, refreshTick } = period;
   const [span, compared] = [countedSpan(props), comparedWith(comparison)];
   const scope = scopeOf(props);
@@ -105,7 +108,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
       <DataState queries={[...needed, failed, slowest]} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         {kind === 'consumer' && <ConsumerCard id={name} filters={filters} period={period} live={live} />}
         <Figures total={total} before={before} period={period} />
-        <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />
+        {split ? <SideBySide {...props} by={split} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}
         {kind === 'consumer' && <DataChart overall={overall} period={period} />}
         <Heatmap latencies={latencies} />
         <div className={layoutStyles.pair}>

@@ -24,7 +24,7 @@ export interface ViewFacts {
   admin?: true;
 }
 
-const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'requests', 'issues', 'drift', 'alerts', 'status', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
+const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'errors', 'requests', 'issues', 'drift', 'alerts', 'status', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
 export type View = (typeof NAMES)[number];
 
 /** In the order of the navigation; views with a `list` are not in it. */
@@ -34,6 +34,7 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   consumers: { path: '/consumers', title: 'Consumers', shows: 'traffic', compared: true, keys: ['sort', 'by', 'q'] },
   directory: { path: '/directory', title: 'Directory', shows: 'gateways', list: { view: 'consumers', selectedBy: [] }, keys: [] },
   hosts: { path: '/hosts', title: 'Hosts', shows: 'traffic', compared: true, keys: [] },
+  errors: { path: '/errors', title: 'Errors', shows: 'traffic', compared: true, keys: ['kind'] },
   requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open', ...CRITERIA, 'path', 'request_id', 'min_duration_ms', 'max_duration_ms'] },
   issues: { path: '/issues', title: 'Issues', shows: 'traffic', keys: ['open', 'state', 'order'] },
   drift: { path: '/drift', title: 'Drift', shows: 'traffic', keys: ['kind'] },

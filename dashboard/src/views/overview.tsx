@@ -11,10 +11,12 @@ import { ConsumerName, RouteName } from '../parts/labels';
 import { Link } from '../parts/link';
 import { RankTable } from '../parts/rank-table';
 import { RequestList } from '../parts/request-list';
+import { SideBySide } from '../parts/side-by-side';
 import { TimeShares } from '../parts/time-shares';
 import { TrafficCharts } from '../parts/traffic-charts';
 import { usePausedList } from '../paused';
 import { useQuery } from '../query';
+import { splitOf } from '../scope';
 import { useTotal } from '../total';
 import { VIEWS } from './facts';
 import { scopeOf, type ViewProps } from './view';
@@ -24,7 +26,8 @@ import layoutStyles from '../parts/layout.module.css';
 const LATEST = 8;
 
 export function OverviewView(props: ViewProps) {
-  const { filters, period, comparison, live, gateways } = props;
+  const { filters, period, comparison, live, gateways, params } = props;
+  const split = splitOf(params);
   const { step, refreshTick } = period;
   const [span, compared] = [countedSpan(props), comparedWith(comparison)];
   const scope = scopeOf(props);
@@ -44,7 +47,7 @@ export function OverviewView(props: ViewProps) {
       <h1 className="unseen">{VIEWS.overview.title}</h1>
       <DataState queries={queries} needed={queries} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         <Figures total={total} before={before} period={period} />
-        <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />
+        {split ? <SideBySide {...props} by={split} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}
         <div className={layoutStyles.pair}>
           <Heatmap latencies={latencies} />
           <TimeShares latencies={latencies} period={period} />

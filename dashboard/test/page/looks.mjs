@@ -14,6 +14,8 @@ describe('every view is sound in every look', { concurrency: 2 }, () => {
     '/consumer?consumer=anonymous': '.status-breakdown-statuses li',
     '/hosts': 'tbody th',
     '/drift': '[data-drift] tbody tr',
+    '/errors': '.error-table-errors tbody th',
+    '/errors?kind=client': '.error-table-errors tbody th',
     '/requests': '.expandable-entry',
     '/issues': '.issues-issues tbody th a',
     '/issues?open=0000000000000004': '.issues-detail tbody td',

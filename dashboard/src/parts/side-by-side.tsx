@@ -1,0 +1,77 @@
+// Environments, services, hosts or versions side by side: a line for each in the charts, and a row in a table.
+
+import { useMemo } from 'react';
+import { endpoint, type Point, type Row, type Summary, type Timeseries } from '../api';
+import { Chart, type Series } from '../charts/chart';
+import { coarseOf, slotsOf, values } from '../charts/columns';
+import { classes } from '../classes';
+import { comparedWith, countedSpan } from '../compare';
+import { exactly } from '../exactly';
+import { count, milliseconds, percent } from '../format';
+import { patch } from '../location';
+import { useQuery } from '../query';
+import type { Scope } from '../scope';
+import { scopeOf, type ViewProps } from '../views/view';
+import { FilterName } from './labels';
+import { customPatch } from './period-picker';
+import { errorShare, RankTable } from './rank-table';
+import cardStyles from './card.module.css';
+import styles from './traffic-charts.module.css';
+
+/** More lines cannot be told apart. */
+const COLORS = ['--line-0', '--line-1', '--line-2', '--line-3', '--line-4', '--line-5'];
+
+export function SideBySide({ by, ...props }: ViewProps & { by: Scope }) {
+  const { filters, period, comparison } = props;
+  const scope = `${scopeOf(props)}${by}`;
+  const compared = comparedWith(comparison);
+  const all = useQuery<Summary>(endpoint('summary', countedSpan(props), filters, { group_by: [by], ...compared }), scope, period.refreshTick);
+  const names = useMemo(() => (all.data?.rows ?? []).slice(0, COLORS.length).map((row) => row[by] ?? ''), [all.data, by]);
+  // A filter cannot ask for those without a name, so they are left out only where others are chosen.
+  const narrowed = names.every((name) => name !== '') && names.length > 0 ? { ...filters, [by]: names.map(exactly).join(',') } : filters;
+  const series = useQuery<Timeseries>(names.length === 0 ? null : endpoint('timeseries', period, narrowed, { step: period.step, group_by: [by], ...compared }), scope, period.refreshTick);
+
+  const slots = useMemo(() => slotsOf(period, period.step), [period]);
+  const lines = useMemo(() => {
+    const { points = [], compared_with: hasBefore } = series.data ?? {};
+    return (value: (row: Row) => number | null): Series[] =>
+      names.map((name, index) => {
+        const own = points.filter((point) => (point[by] ?? '') === name);
+        const column = (pick: (point: Point) => number | null) => values(slots, own, pick);
+        const before = hasBefore && { before: column((point) => (point.before ? value(point.before) : null)) };
+        return { label: name || 'not known', color: COLORS[index] ?? '--ink', values: column(value), ...before };
+      });
+  }, [series.data, names, slots, by]);
+  const coarse = useMemo(() => coarseOf(series.data), [series.data]);
+  const requests = useMemo(() => lines((row) => row.requests / (slots.step / 60)), [lines, slots]);
+  const errors = useMemo(() => lines((row) => (row.requests === 0 ? null : errorShare(row))), [lines]);
+  const latency = useMemo(() => lines((row) => row.p95_ms), [lines]);
+
+  const shared = {
+    kind: 'lines' as const,
+    slots,
+    coarse,
+    unfinished: period.choice.kind === 'range',
+    onZoom: (from: number, to: number) => patch(customPatch(from, to)),
+  };
+  const more = (all.data?.rows.length ?? 0) > COLORS.length;
+  return (
+    <>
+      <div className={classes(styles.charts, (all.outdated || series.outdated) && 'outdated')}>
+        <Chart {...shared} title="Requests" aside="per minute" scale="linear" series={requests} format={count} />
+        <Chart {...shared} title="Errors" aside="share" scale="linear" series={errors} format={percent} />
+        <Chart {...shared} title="Latency p95" scale="logarithmic" series={latency} format={milliseconds} />
+        {more && <p className={cardStyles.note}>The charts show the {COLORS.length} with the most requests. Choose others above.</p>}
+      </div>
+      <RankTable
+        title={`Side by side, by ${by}`}
+        subject={by.replace(/^./, (first) => first.toUpperCase())}
+        rows={all.data?.rows}
+        outdated={all.outdated}
+        more={all.data?.next !== undefined}
+        keyOf={(row) => row[by] ?? ''}
+        nameOf={(row) => (row[by] ? <FilterName filter={by} value={row[by]} /> : <i className="faint">not known</i>)}
+      />
+    </>
+  );
+}

@@ -1,0 +1,59 @@
+// The switch of environments, services, hosts and versions, and these side by side.
+
+import assert from 'node:assert/strict';
+import { describe } from 'node:test';
+import { LOOKS, seriousFindings } from '../browser.mjs';
+import { beyondTheEdge, check, chips, filled, paramsOf, requestsTo, until } from '../harness.mjs';
+
+const button = (page) => page.getByRole('button', { name: /^Traffic shown/ });
+
+describe('the switch of the traffic', { concurrency: 2 }, () => {
+  check('offers what occurs, takes several, and stays when the view changes', { path: '/?refresh=off' }, async (page, mock) => {
+    await button(page).click();
+    const dialog = page.getByRole('dialog', { name: 'Traffic shown' });
+    // The stand-in has one environment, so there is nothing to choose.
+    assert.equal(await dialog.getByText('Environments').count(), 0);
+    await dialog.getByRole('checkbox', { name: 'payments' }).check();
+    await until(() => paramsOf(page).service, (service) => service === 'payments');
+    await until(() => requestsTo(mock, 'summary').some((params) => params.get('service') === 'payments'), Boolean);
+    await dialog.getByRole('checkbox', { name: 'shop', exact: true }).check();
+    await until(() => paramsOf(page).service, (service) => service === 'payments,shop');
+    await page.keyboard.press('Escape');
+    await page.getByRole('button', { name: 'Traffic shown: payments, shop' }).waitFor();
+    await page.getByRole('link', { name: 'Requests', exact: true }).click();
+    assert.equal(paramsOf(page).service, 'payments,shop');
+    assert.deepEqual(await until(() => chips(page), (all) => all.length > 0), ['service=payments,shop']);
+    await until(() => requestsTo(mock, 'requests').some((params) => params.get('service') === 'payments,shop'), Boolean);
+    await button(page).click();
+    for (const name of ['payments', 'shop']) await dialog.getByRole('checkbox', { name, exact: true }).uncheck();
+    await until(() => paramsOf(page).service, (service) => service === undefined);
+  });
+
+  check('shows services side by side', { path: '/?refresh=off' }, async (page, mock) => {
+    await button(page).click();
+    await page.getByLabel('Side by side').selectOption('service');
+    assert.equal(paramsOf(page).split, 'service');
+    await page.keyboard.press('Escape');
+    const table = page.locator('section', { has: page.getByRole('heading', { name: 'Side by side, by service' }) });
+    const names = await until(() => table.locator('tbody th').allTextContents(), (all) => all.length === 2);
+    assert.deepEqual(names, ['shop', 'payments']);
+    const plot = page.getByRole('slider', { name: 'Latency p95 over time' });
+    await until(() => plot.getAttribute('aria-valuetext'), (text) => /shop \d[^,]*, payments \d/.test(text));
+    assert.ok(requestsTo(mock, 'timeseries').some((params) => params.get('group_by') === 'service' && params.get('service') === 'shop,payments'));
+    // Another view of the same kind is split as well.
+    await page.getByRole('link', { name: 'Consumers', exact: true }).click();
+    await page.locator('.entity-table-entities tbody th a').first().click();
+    await page.getByRole('heading', { name: 'Side by side, by service' }).waitFor();
+  });
+
+  for (const [look, options] of Object.entries(LOOKS)) {
+    check(`is sound in ${look}`, { path: '/?refresh=off&split=host&compare=day', ...options }, async (page) => {
+      await page.getByRole('slider', { name: 'Latency p95 over time' }).waitFor();
+      await filled(page);
+      await button(page).click();
+      await page.getByRole('checkbox', { name: 'pay.example.com' }).waitFor();
+      assert.deepEqual(await seriousFindings(page), []);
+      assert.equal(await beyondTheEdge(page), 0, 'the page scrolls sideways');
+    });
+  }
+});
