@@ -150,6 +150,8 @@ export interface components {
             span_id: string | null;
             response_flags: string | null;
             code_details: string | null;
+            reported_error?: string | null;
+            reported_tags?: string | null;
             error_type: string | null;
             /** @enum {string} */
             direction: "inbound" | "outbound";
@@ -732,11 +734,109 @@ export interface components {
                 url: string;
             }[];
         };
+        Issue: {
+            id: string;
+            /** @enum {string} */
+            kind: "error" | "validation" | "reported";
+            /** @enum {string} */
+            state: "new" | "ongoing" | "regressed" | "resolved" | "ignored";
+            service: string;
+            environment: string;
+            direction: string;
+            method: string;
+            route: string;
+            status: number;
+            grpc_status: number | null;
+            error_type: string | null;
+            class: string | null;
+            message: string | null;
+            withheld?: string[];
+            /** Format: date-time */
+            first_seen: string;
+            /** Format: date-time */
+            last_seen: string;
+            first_version: string | null;
+            last_version: string | null;
+            requests: number;
+            total: number;
+            logged: number;
+            consumers: number;
+            more_consumers: boolean;
+            spark: number[];
+            /** Format: date-time */
+            regressed_at: string | null;
+            /** Format: date-time */
+            resolved_at: string | null;
+            in_next_release: boolean;
+            /** Format: date-time */
+            changed_at: string | null;
+            changed_by: string | null;
+        };
+        Issues: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            states: {
+                new: number;
+                ongoing: number;
+                regressed: number;
+                resolved: number;
+                ignored: number;
+            };
+            rows: components["schemas"]["Issue"][];
+            more: boolean;
+            next?: string;
+        };
+        IssuePart: {
+            value: string;
+            name?: string;
+            requests: number;
+            /** Format: date-time */
+            last_seen: string;
+        };
+        IssueField: {
+            field: string;
+            type: string | null;
+            message: string | null;
+            requests: number;
+            /** Format: date-time */
+            last_seen: string;
+        };
+        IssueDetail: {
+            issue: components["schemas"]["Issue"];
+            consumers: components["schemas"]["IssuePart"][];
+            versions: components["schemas"]["IssuePart"][];
+            hosts: components["schemas"]["IssuePart"][];
+            gateways: components["schemas"]["IssuePart"][];
+            upstream_clusters: components["schemas"]["IssuePart"][];
+            tags: components["schemas"]["IssuePart"][];
+            fields: components["schemas"]["IssueField"][];
+            examples: {
+                /** Format: date-time */
+                time: string;
+                request_id: string | null;
+                trace_id: string | null;
+                consumer: string;
+                gateway: string;
+            }[];
+            hours: {
+                /** Format: date-time */
+                time: string;
+                requests: number;
+            }[];
+        };
+        IssueChange: {
+            /** @enum {string} */
+            state: "ongoing" | "resolved" | "ignored";
+            in_next_release?: boolean;
+        };
         Storage: {
             bytes: {
                 counters: number;
                 requests: number;
                 alerts: number;
+                issues: number;
                 set_aside: number;
             };
             limit_bytes: number | null;

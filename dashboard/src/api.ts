@@ -66,6 +66,12 @@ export type Storage = Schemas['Storage'];
 export type RemovedData = Schemas['RemovedData'];
 export type SenderNotTaken = Schemas['SenderNotTaken'];
 
+/** Failed requests in groups, with states. */
+export type Issues = Schemas['Issues'];
+export type Issue = Schemas['Issue'];
+export type IssueDetail = Schemas['IssueDetail'];
+export type IssueChange = Schemas['IssueChange'];
+
 /** What fires, the rules and the receivers. */
 export type Alerts = Schemas['Alerts'];
 export type Alert = Schemas['Alert'];

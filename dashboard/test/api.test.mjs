@@ -35,7 +35,7 @@ describe('the stand-in fits the OpenAPI document', () => {
     });
 
   for (const mode of ['data', 'empty', 'heartbeat']) {
-    for (const path of ['summary', 'summary?group_by=method,route', 'timeseries', 'timeseries?step=300&group_by=status,consumer,service,environment', 'summary?group_by=route&compare=day', 'timeseries?step=300&group_by=status&compare=previous', 'latencies', 'latencies?step=3600', 'requests?limit=1000', 'gateways', 'releases', 'releases?limit=2', 'uptime', 'uptime?group_by=probe', 'uptime?group_by=gateway&step=3600', 'uptime?group_by=route', 'consumers', 'directory', 'patterns', 'drift', 'shapes', 'shapes?route=/v1/orders', 'storage']) {
+    for (const path of ['summary', 'summary?group_by=method,route', 'timeseries', 'timeseries?step=300&group_by=status,consumer,service,environment', 'summary?group_by=route&compare=day', 'timeseries?step=300&group_by=status&compare=previous', 'latencies', 'latencies?step=3600', 'requests?limit=1000', 'gateways', 'releases', 'releases?limit=2', 'uptime', 'uptime?group_by=probe', 'uptime?group_by=gateway&step=3600', 'uptime?group_by=route', 'consumers', 'directory', 'patterns', 'drift', 'shapes', 'shapes?route=/v1/orders', 'storage', 'issues']) {
       check(`${path}, ${mode}`, path, { mode });
     }
   }
@@ -45,6 +45,12 @@ describe('the stand-in fits the OpenAPI document', () => {
       const body = await (await fetch(`${mock.url}/api/v1/${path}`)).json();
       assert.deepEqual(differences(`/api/v1/${path}`, 'get', 200, body), []);
     }
+  });
+  test('an issue', async () => {
+    mock.mode = 'data';
+    const body = await (await fetch(`${mock.url}/api/v1/issues/0000000000000004`)).json();
+    assert.equal(body.fields.length, 2);
+    assert.deepEqual(differences('/api/v1/issues/{id}', 'get', 200, body), []);
   });
   test('learned routes', async () => {
     [mock.mode, mock.learned] = ['data', '/v1/shops/{param}'];

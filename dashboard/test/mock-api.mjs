@@ -9,6 +9,7 @@ import { createServer } from 'node:http';
 import { dirname, extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { alertAnswers, changeAlerts } from './mock-alerts.mjs';
+import { issues, oneIssue } from './mock-issues.mjs';
 import { changeDirectory, consumers, directory, releases, uptime } from './mock-people.mjs';
 import { drift, shapes } from './mock-drift.mjs';
 import { readSearch } from './mock-search.mjs';
@@ -68,8 +69,9 @@ async function answer(mock, request, response) {
   if (url.pathname.startsWith('/api/v1/alerts/') && request.method !== 'GET') return changeAlerts(mock, request, url, response);
   if (url.pathname === '/api/v1/requests/stream') return follow(mock, response);
   if (url.pathname.startsWith('/api/v1/consumers/')) return changeDirectory(mock, request, url, response);
+  if (url.pathname.startsWith('/api/v1/issues/')) return oneIssue(mock, request, url, (status, body) => json(response, status, body));
   const endpoints = {
-    summary, timeseries, latencies, requests, 'requests/export': requests, gateways,
+    summary, timeseries, latencies, requests, 'requests/export': requests, issues, gateways,
     consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), directory, releases, uptime,
     patterns, drift, shapes,
     audit, storage,
@@ -173,7 +175,7 @@ function storage({ mock, now }) {
   const ended_at = rfc3339(now - 2 * 3600);
   const last = { started_at: ended_at, ended_at, files: 18, bytes: 4_200_000_000, rows: 51_000, damaged: 0, lost: 0 };
   return {
-    bytes: { counters: 812_000_000, requests: 3_404_000_000, alerts: 98_304, set_aside: 0 },
+    bytes: { counters: 812_000_000, requests: 3_404_000_000, alerts: 98_304, issues: 65_536, set_aside: 0 },
     limit_bytes: null, free_bytes: 61_500_000_000, removed: [], rejected: {}, senders: [], scrub: { running: null, last, damaged: 0, latest: [] }, ...mock.storage,
   };
 }

@@ -17,6 +17,7 @@ import './page/latencies.mjs';
 import './page/requests.mjs';
 import './page/scope.mjs';
 import './page/search.mjs';
+import './page/issues.mjs';
 import './page/alerts.mjs';
 import './page/releases.mjs';
 import './page/consumers.mjs';

@@ -15,6 +15,7 @@ mod outage;
 mod outcomes;
 mod page;
 mod report;
+mod reported;
 mod selection;
 mod shutdown;
 mod sign_in;

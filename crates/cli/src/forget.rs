@@ -70,6 +70,7 @@ fn text(forgotten: &Forgotten, deed: Deed) -> String {
         gateways,
         consumers,
         patterns,
+        issues,
         shapes,
         shared_series,
         gateways_at_work,
@@ -77,7 +78,8 @@ fn text(forgotten: &Forgotten, deed: Deed) -> String {
     let verb = if deed == Deed::Remove { "removed" } else { "would remove" };
     let mut text = format!(
         "{verb}: {requests_counted} requests counted in {series} series, {requests_logged} requests of the log, {gateways} \
-         gateways, {consumers} consumers, {patterns} scopes of learned routes, {shapes} shapes of bodies\n"
+         gateways, {consumers} consumers, {patterns} scopes of learned routes, {issues} issues, \
+         {shapes} shapes of bodies\n"
     );
     if *shared_series > 0 {
         text.push_str(&format!(

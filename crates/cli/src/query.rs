@@ -66,7 +66,7 @@ pub(crate) struct Arguments {
     /// day or a week earlier, or the one that begins at a time.
     #[arg(long, value_name = "previous|day|week|TIME", allow_hyphen_values = true)]
     compare: Option<String>,
-    /// Rows at most [default: 100 of requests, consumers and drift, 10,000 of summary and gateways]
+    /// Rows at most [default: 100 of requests, consumers, issues and drift, 10,000 of summary and gateways]
     #[arg(long, value_name = "ROWS")]
     limit: Option<u64>,
     /// Only this service; this and the following may be repeated, or have several values with commas between them. A
@@ -136,15 +136,18 @@ pub(crate) struct Arguments {
     /// Only requests that spent at least this time upstream.
     #[arg(long, value_name = "MILLISECONDS")]
     min_upstream_ms: Option<String>,
-    /// Order of requests: `time` or `duration` [default: time]; of other rows a column, such as p95_ms, with the largest
-    /// first.
+    /// Order of requests: `time` or `duration` [default: time]; of issues `last_seen`, `first_seen`,
+    /// `requests` or `consumers` [default: last_seen]; of other rows a column, such as p95_ms, with the largest first.
     #[arg(long, value_name = "ORDER")]
     sort: Option<String>,
     /// Columns of a table or of CSV, separated by commas [default: those that a terminal has room for; all in CSV]
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     columns: Vec<String>,
-    /// Only changes of this kind: route_new, route_vanished, field_new, field_vanished, type_changed, format_changed,
-    /// became_optional or became_required; for drift. May be repeated.
+    /// Only issues in this state: new, ongoing, regressed, resolved or ignored.
+    #[arg(long, value_name = "STATE")]
+    state: Vec<String>,
+    /// Only issues of this kind: error, validation or reported; or only changes of this kind: route_new, route_vanished,
+    /// field_new, field_vanished, type_changed, format_changed, became_optional or became_required, for drift. May be repeated.
     #[arg(long, value_name = "KIND")]
     kind: Vec<String>,
     /// Only errors, or all others.
@@ -164,6 +167,8 @@ pub(crate) enum Question {
     Gateways,
     /// The consumers, with their names and groups.
     Consumers,
+    /// Error issues: failed requests of the log in groups, with states.
+    Issues,
     /// The directory of consumers: names, groups and notes that people wrote.
     Directory,
     /// When services began to run other versions and gateways other configurations; of all times without --from.
@@ -192,6 +197,7 @@ impl Question {
             Self::Requests => "requests",
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
+            Self::Issues => "issues",
             Self::Directory => "directory",
             Self::Releases => "releases",
             Self::Uptime => "uptime",
@@ -209,6 +215,7 @@ impl Question {
             | Self::Consumers
             | Self::Directory
             | Self::Releases
+            | Self::Issues
             | Self::Uptime
             | Self::Drift => Some(DEFAULT_LIMIT),
         }
@@ -225,6 +232,7 @@ impl Question {
             | Self::Consumers
             | Self::Directory
             | Self::Releases
+            | Self::Issues
             | Self::Uptime
             | Self::Drift => "rows",
         }
@@ -232,11 +240,16 @@ impl Question {
 }
 
 impl Arguments {
+    /// Whether the service puts the rows into the order that `--sort` names.
+    fn is_sorted_by_the_service(&self) -> bool {
+        matches!(self.question, Question::Requests | Question::Issues)
+    }
+
     /// The column that `--sort` names, for rows that the service has in an order of its own.
     fn column_to_sort_by(&self) -> Result<Option<&str>, Failure> {
         match self.question {
-            // The service knows more requests than are printed.
-            Question::Requests => Ok(None),
+            // The service knows more requests and issues than are printed.
+            Question::Requests | Question::Issues => Ok(None),
             Question::Timeseries | Question::Alerts => match self.sort {
                 None => Ok(None),
                 Some(_) => {
@@ -348,7 +361,7 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("limit", limit.as_deref()),
         ("cursor", cursor),
         ("errors", errors.as_deref()),
-        ("sort", arguments.sort.as_deref().filter(|_| arguments.question == Question::Requests)),
+        ("sort", arguments.sort.as_deref().filter(|_| arguments.is_sorted_by_the_service())),
         ("min_duration_ms", arguments.min_duration_ms.as_deref()),
         ("max_duration_ms", arguments.max_duration_ms.as_deref()),
         ("min_upstream_ms", arguments.min_upstream_ms.as_deref()),
@@ -374,6 +387,7 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("path", &arguments.path),
         ("client_address", &arguments.client_address),
         ("user_agent", &arguments.user_agent),
+        ("state", &arguments.state),
         ("kind", &arguments.kind),
     ] {
         query.extend_pairs(values.iter().map(|value| (name, value)));

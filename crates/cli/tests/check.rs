@@ -344,8 +344,8 @@ fn what_may_not_be_meant_is_a_warning() {
     warned(&text.replace("proxy_remove_header_map_value: {}", ""), &[]);
     warned(&named_by_response(&text), &[]);
     let text = named_by_response(&text).replace("proxy_remove_header_map_value: {}", "");
-    let lacks = "the allow-list keeps the filter from removing the response header that names the consumer, so the client \
-                 sees it; add proxy_remove_header_map_value";
+    let lacks = "the allow-list keeps the filter from removing the response headers that name the consumer or report an \
+                 error, so the client sees them; add proxy_remove_header_map_value";
     warned(&text, &[&(place(&text, "proxy_on_vm_start") + lacks)]);
     let text = named_by_response(&logger).replace("    name: gatelens", "    name: 'gatelens'");
     warned(&text, &[&(place(&text, "name: 'gatelens'") + "an access logger only reads the response header")]);

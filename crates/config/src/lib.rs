@@ -13,6 +13,7 @@ pub mod defects;
 mod error;
 mod exclude;
 mod locate;
+mod report;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use exclude::{Exclude, Exclusions, LogExclusions, Sample};
 pub use gatelens_redact::capture::CaptureConfig;
 pub use gatelens_redact::{DetectorKind, RedactConfig};
 pub use locate::Step;
+pub use report::Report;
 pub use secret::Secret;
 
 /// The whole configuration. The smallest one is `{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}`.
@@ -47,6 +49,9 @@ pub struct Config {
     /// Rules that turn paths into routes.
     #[serde(default)]
     pub routes: Routes,
+    /// Response headers in which the application reports an error or tags.
+    #[serde(default, skip_serializing_if = "Report::is_empty")]
+    pub report: Report,
     /// Requests that the counters or the log leave out.
     #[serde(default)]
     pub exclude: Exclude,

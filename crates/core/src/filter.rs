@@ -34,7 +34,7 @@ pub struct StreamFilter {
     bodies: Bodies,
     /// The request is certain to have no event, so its bodies are not copied.
     is_skipped: bool,
-    /// The response headers that were removed because they name the consumer.
+    /// The response headers that were removed because the application wrote them for the filter.
     response_names: ResponseNames,
     /// Bytes of bodies that are held, as they were reported to the worker.
     held: usize,

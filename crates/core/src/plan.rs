@@ -2,6 +2,7 @@
 
 mod check;
 mod consumer;
+mod report;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -60,6 +61,7 @@ impl Plan {
             ingest,
             consumer,
             routes,
+            report,
             exclude,
             sample,
             capture,
@@ -77,6 +79,7 @@ impl Plan {
         let masked = consumer::masked(&consumer, &redact);
         let redactor = Redactor::new(&masked).map_err(|defect| in_section("redact", defect))?;
         let consumer = consumer::compile(&consumer, &redact)?;
+        let (report, response_headers) = report::compile(report, &consumer)?;
         check::exclude(&exclude)?;
         check::sample(&sample)?;
         check::counters(&counters)?;
@@ -132,6 +135,8 @@ impl Plan {
                 count_upstreams: counters.upstream,
                 selection,
                 only_response_header,
+                response_headers,
+                report,
                 capture,
                 redactor,
             },

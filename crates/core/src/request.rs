@@ -17,6 +17,7 @@ mod pattern;
 mod plan;
 pub mod protocol;
 mod record;
+pub mod report;
 pub mod route;
 mod sampling;
 pub mod scheme;

@@ -93,6 +93,8 @@ fn event(path: &str) -> Event<'_> {
         request_id: "",
         response_flags: "",
         response_code_details: "",
+        reported_error: "",
+        reported_tags: "",
         trace: None,
         request_headers: &[],
         response_headers: &[],

@@ -157,6 +157,10 @@ pub(crate) enum QueryError {
     #[error("there is no path {path}: expected one of {known}")]
     NoPath { path: String, known: String },
     #[error(
+        "there is no issue {id:?}: it may be gone, because it was not seen for long; take an ID from /api/v1/issues"
+    )]
+    NoIssue { id: String },
+    #[error(
         "the role viewer does not see {field}, and cannot search for it: ask an admin for the role analyst"
     )]
     Withheld { field: String },
@@ -170,6 +174,8 @@ pub(crate) enum QueryError {
     Store(#[from] StoreError),
     #[error("the service is stopping")]
     Stopped,
+    #[error("{0}")]
+    Refused(#[from] Refused),
     #[error("{0}")]
     Alerts(#[from] AlertsError),
     #[error("{0}")]
@@ -226,13 +232,17 @@ impl QueryError {
             }
             Self::Search(_) => (StatusCode::BAD_REQUEST, "invalid_parameter", Some("q")),
             Self::TooMuch { field, .. } => (StatusCode::BAD_REQUEST, "too_much", Some(*field)),
-            Self::NoPath { .. } => (StatusCode::NOT_FOUND, "not_found", None),
+            Self::NoPath { .. } | Self::NoIssue { .. } => (StatusCode::NOT_FOUND, "not_found", None),
             Self::Withheld { field } => (StatusCode::FORBIDDEN, "role", Some(field.as_str())),
             Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "too_slow", None),
             // The same question would take as long again.
             Self::SlowRules { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too_slow", Some("config")),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
-            Self::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "stopped", None),
+            Self::Stopped | Self::Refused(Refused::Stopped) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "stopped", None)
+            }
+            Self::Refused(Refused::Busy) => (StatusCode::TOO_MANY_REQUESTS, "busy", None),
+            Self::Refused(Refused::Failed(_)) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Alerts(AlertsError::Rule(error)) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_rule", Some(error.path.as_str()))
             }

@@ -14,6 +14,7 @@ mod directory;
 mod drift;
 mod error;
 mod http;
+mod issues;
 mod jobs;
 mod learning;
 mod limits;

@@ -19,6 +19,7 @@ mod faults;
 mod half_close;
 mod hostile;
 mod hosts;
+mod issues;
 mod kept;
 mod latencies;
 mod mail;

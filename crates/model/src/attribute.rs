@@ -67,6 +67,8 @@ names! {
         UPSTREAM_DURATION_NS = "gatelens.upstream.duration_ns", "int", "", "Upstream duration, nanoseconds. Absent without an upstream response.";
         RESPONSE_FLAGS = "gatelens.response_flags", "string", "", "Envoy's short flags, `UF,URX`. Absent without any.";
         RESPONSE_CODE_DETAILS = "gatelens.response_code_details", "string", "", "Envoy's response code details.";
+        REPORTED_ERROR = "gatelens.reported.error", "string", "", "The error that the application reported in the header `report.error`, redacted, at most 512 bytes.";
+        REPORTED_TAGS = "gatelens.reported.tags", "string", "", "The tags that the application reported in the header `report.tags`, as `name=value` with commas between them: at most 16, each value redacted and at most 128 bytes.";
         REQUEST_ID = "gatelens.request_id", "string", "", "`x-request-id`.";
         REQUEST_HEADER = "http.request.header.", "string[]", "", "Values of a captured request header in their order, each redacted and at most 4,096 bytes, all headers together at most 65,536. Names are in lower case, `:authority` is `host`.";
         RESPONSE_HEADER = "http.response.header.", "string[]", "", "Values of a captured response header, in the same way.";

@@ -151,8 +151,8 @@ function Part({ title, children }: { title: ReactNode; children: ReactNode }) {
 }
 
 /** The bytes that the limit is for. Files that were set aside are not. */
-function total({ bytes: { counters, requests, alerts } }: Storage): number {
-  return counters + requests + alerts;
+function total({ bytes: { counters, requests, alerts, issues } }: Storage): number {
+  return counters + requests + alerts + issues;
 }
 
 function scrubbed({ running, last }: Storage['scrub']): string {

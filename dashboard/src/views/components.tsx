@@ -20,6 +20,7 @@ export const COMPONENTS: Record<View, Component> = {
   directory: later(() => import('./directory').then((module) => module.DirectoryView)),
   hosts: later(() => import('./hosts').then((module) => module.HostsView)),
   errors: later(() => import('./errors').then((module) => module.ErrorsView)),
+  issues: later(() => import('./issues').then((module) => module.IssuesView)),
   requests: later(() => import('./requests').then((module) => module.RequestsView)),
   drift: later(() => import('./drift').then((module) => module.DriftView)),
   alerts: later(() => import('./alerts').then((module) => module.AlertsView)),

@@ -24,7 +24,7 @@ export interface ViewFacts {
   admin?: true;
 }
 
-const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'errors', 'requests', 'drift', 'alerts', 'status', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
+const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'errors', 'requests', 'issues', 'drift', 'alerts', 'status', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
 export type View = (typeof NAMES)[number];
 
 /** Views with a `list` are not in the navigation. */
@@ -36,6 +36,7 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   hosts: { path: '/hosts', title: 'Hosts', shows: 'traffic', compared: true, keys: [] },
   errors: { path: '/errors', title: 'Errors', shows: 'traffic', compared: true, keys: ['kind'] },
   requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open', ...CRITERIA, 'path', 'request_id', 'min_duration_ms', 'max_duration_ms'] },
+  issues: { path: '/issues', title: 'Issues', shows: 'traffic', keys: ['open', 'state', 'order'] },
   drift: { path: '/drift', title: 'Drift', shows: 'traffic', keys: ['kind'] },
   alerts: { path: '/alerts', title: 'Alerts', shows: 'gateways', keys: [] },
   status: { path: '/status', title: 'Status', shows: 'gateways', keys: ['span'] },
@@ -48,7 +49,7 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
 };
 
 /** The views of the navigation, those that are needed most first. */
-export const NAVIGATION: readonly View[] = ['overview', 'requests', 'errors', 'routes', 'consumers', 'alerts', 'gateways'];
+export const NAVIGATION: readonly View[] = ['overview', 'requests', 'errors', 'issues', 'routes', 'consumers', 'alerts', 'gateways'];
 
 /** The views in the menu behind them. The menu of the person leads to those of admins. */
 export const MORE: readonly View[] = NAMES.filter((view) => !NAVIGATION.includes(view) && VIEWS[view].list === undefined && !VIEWS[view].admin);

@@ -131,7 +131,7 @@ impl<'a> PluginConfig<'a> {
                 {
                     problems.extend(self.body_warning.clone());
                 }
-                if !plan.request.consumer.response_headers.is_empty() {
+                if !plan.request.response_headers.is_empty() {
                     problems.extend(self.response_header_warning.clone());
                 }
                 problems.extend(self.lints(&plan));

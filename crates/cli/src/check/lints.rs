@@ -94,17 +94,19 @@ pub(super) fn on_configuration(root: &Node, clusters: Option<&[String]>) -> Vec<
 /// Fewest characters of a key that nobody guesses: 128 bits as hex digits.
 const SAFE_KEY_CHARS: usize = 32;
 
-/// About the entry that carries a configuration with a `response_header` among the consumer's sources.
+/// About the entry that carries a configuration with a response header that the filter removes: a `response_header` among the
+/// consumer's sources, or one of the section `report`.
 pub(super) fn on_response_header(carrier: Carrier, node: &Node) -> Option<Problem> {
     if carrier == Carrier::EnvoyLogger {
-        let message = "an access logger only reads the response header that names the consumer, so the client sees it: load \
-                       the HTTP filter to remove it";
+        let message = "an access logger only reads the response headers that name the consumer or report an error, so the client sees them: load \
+                       the HTTP filter to remove them";
         return Some(Problem::warning(node.key_place("name"), message));
     }
     let (list, listed) = listed_capabilities(node)?;
     let missing = carrier::missing_response_header_capabilities(|name| listed.contains(name));
     let message = format!(
-        "the allow-list keeps the filter from removing the response header that names the consumer, so the client sees it; \
+        "the allow-list keeps the filter from removing the response headers that name the consumer or report an error, so the \
+         client sees them; \
          add {}",
         missing.join(", ")
     );

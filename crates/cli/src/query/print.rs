@@ -126,6 +126,39 @@ const DRIFT: [&str; 15] = [
 ];
 const DRIFT_SHORT: [&str; 10] =
     ["time", "kind", "method", "route", "message", "status", "field", "before", "after", "version"];
+/// Everything except `spark`, which is a list.
+const ISSUE: [&str; 28] = [
+    "id",
+    "kind",
+    "state",
+    "service",
+    "environment",
+    "direction",
+    "method",
+    "route",
+    "status",
+    "grpc_status",
+    "error_type",
+    "class",
+    "message",
+    "requests",
+    "total",
+    "logged",
+    "consumers",
+    "more_consumers",
+    "first_seen",
+    "last_seen",
+    "first_version",
+    "last_version",
+    "regressed_at",
+    "resolved_at",
+    "in_next_release",
+    "changed_at",
+    "changed_by",
+    "withheld",
+];
+const ISSUE_SHORT: [&str; 10] =
+    ["id", "state", "status", "method", "route", "class", "message", "requests", "consumers", "last_seen"];
 /// Everything except `recent`, the values of the last hour, which is a list.
 const ALERT: [&str; 16] = [
     "id",
@@ -290,6 +323,8 @@ pub(super) fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec
         }
         (Question::Drift, Extent::Whole) => DRIFT.to_vec(),
         (Question::Drift, Extent::Short) => DRIFT_SHORT.to_vec(),
+        (Question::Issues, Extent::Whole) => ISSUE.to_vec(),
+        (Question::Issues, Extent::Short) => ISSUE_SHORT.to_vec(),
         (Question::Alerts, Extent::Whole) => ALERT.to_vec(),
         (Question::Alerts, Extent::Short) => ALERT_SHORT.to_vec(),
         (Question::Gateways, Extent::Short) => GATEWAY_SHORT.to_vec(),

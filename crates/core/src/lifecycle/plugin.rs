@@ -213,7 +213,8 @@ impl Plugin {
     pub fn log(&self, host: &impl Host) {
         let Some(active) = &self.active else { return };
         let began_ns = active.begin_ns(host);
-        let request = FinishedRequest::read(host, &active.plan.request);
+        let request =
+            FinishedRequest::read(host, &active.plan.request).with_report(host, &active.plan.request);
         // Envoy runs a stream's filters before its access loggers, so the fingerprint is that of this very request if
         // the filter has counted it.
         let counted = active.worker.counted_by_filter.take();
@@ -244,9 +245,9 @@ impl Active {
         self.worker.usage().hold(before, now);
     }
 
-    /// The response headers that name the consumer, in lower case.
+    /// The response headers that the application writes for the filter, in lower case.
     pub(crate) fn response_names(&self) -> &[Box<str>] {
-        &self.plan.request.consumer.response_headers
+        &self.plan.request.response_headers
     }
 
     /// A request ended that a filter of this root context saw, with these bodies, after it removed these response headers.

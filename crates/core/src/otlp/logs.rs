@@ -127,6 +127,8 @@ fn encode_content(event: &Event<'_>, record: &mut Record<'_>) {
     record.text(key!(attribute::REQUEST_ID), event.request_id);
     record.text(key!(attribute::RESPONSE_FLAGS), event.response_flags);
     record.text(key!(attribute::RESPONSE_CODE_DETAILS), event.response_code_details);
+    record.text(key!(attribute::REPORTED_ERROR), event.reported_error);
+    record.text(key!(attribute::REPORTED_TAGS), event.reported_tags);
     record.headers(attribute::REQUEST_HEADER, event.request_headers);
     record.headers(attribute::RESPONSE_HEADER, event.response_headers);
     record.bodies([event.request_body, event.response_body]);

@@ -55,6 +55,8 @@ pub fn line(event: &Event<'_>) -> String {
     object.text("response_flags", event.response_flags);
     object.text("code_details", event.response_code_details);
     object.text("error_type", error.as_deref().unwrap_or_default());
+    object.text("reported_error", event.reported_error);
+    object.text("reported_tags", event.reported_tags);
     let without_headers = object.0.len();
     object.headers("request_headers", event.request_headers);
     object.headers("response_headers", event.response_headers);

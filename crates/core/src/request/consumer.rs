@@ -83,9 +83,4 @@ impl ConsumerPlan {
     pub fn reads_client_address(&self) -> bool {
         self.sources.iter().any(|source| source.place == Place::ClientIp)
     }
-
-    /// Whether a response header must not be logged, because it is a source.
-    pub fn is_response_source(&self, name: &[u8]) -> bool {
-        self.response_headers.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
-    }
 }

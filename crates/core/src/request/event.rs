@@ -91,6 +91,10 @@ pub struct Event<'a> {
     pub response_flags: &'a str,
     /// Envoy's response code details.
     pub response_code_details: &'a str,
+    /// The error that the application reported, redacted.
+    pub reported_error: &'a str,
+    /// The tags that the application reported: `name=value`, separated by commas.
+    pub reported_tags: &'a str,
     /// From a valid `traceparent`.
     pub trace: Option<TraceContext>,
     /// Headers of the request that are kept, those of one name next to one another.

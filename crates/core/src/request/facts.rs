@@ -213,6 +213,20 @@ impl<S: Stream> FinishedRequest<S> {
         })
     }
 
+    /// Reads the response headers of a report, which no filter has removed.
+    #[must_use]
+    pub fn with_report(self, host: &S, plan: &RequestPlan) -> Self {
+        match plan.report.is_on() {
+            true => self.with_response_names(ResponseNames::read(host, &plan.response_headers)),
+            false => self,
+        }
+    }
+
+    /// The response headers that the application wrote for the filter.
+    pub(super) fn response_names(&self) -> &ResponseNames {
+        &self.response_names
+    }
+
     /// The response header that the plan names alone, if it was read by itself.
     pub(super) fn response_header<'a>(&'a self, plan: &'a RequestPlan) -> Option<(&'a [u8], &'a [u8])> {
         let name = plan.only_response_header.as_ref()?;

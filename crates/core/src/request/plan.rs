@@ -4,6 +4,7 @@ use gatelens_redact::Redactor;
 use gatelens_redact::capture::Capture;
 
 use super::consumer::ConsumerPlan;
+use super::report::{ReportPlan, ResponseHeaders};
 use super::route::Templates;
 use super::{Foresight, Selection};
 use crate::config::Direction;
@@ -34,11 +35,20 @@ pub struct RequestPlan {
     pub capture: Capture,
     /// The response header that the log keeps, in lower case, if it can only be this one.
     pub only_response_header: Option<String>,
+    /// The response headers that the filter removes.
+    pub response_headers: ResponseHeaders,
+    /// The headers of these in which the application reports about the request.
+    pub report: ReportPlan,
     /// Masks secrets.
     pub redactor: Redactor,
 }
 
 impl RequestPlan {
+    /// Whether a response header must not be logged, because it is read for another purpose.
+    pub fn is_read_header(&self, name: &[u8]) -> bool {
+        self.response_headers.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+    }
+
     /// The values that its requests need beside those that every request needs.
     pub fn info_needs(&self) -> InfoNeeds<'_> {
         let is_logged = self.selection.foresight() != Foresight::Always;

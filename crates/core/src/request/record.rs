@@ -10,6 +10,7 @@ use super::event::{
     MAX_USER_AGENT_BYTES, MAX_WORD_BYTES, bounded, bounded_text,
 };
 use super::few::Few;
+use super::report::Reported;
 use super::route;
 use super::trace::TraceContext;
 use super::{Capturing, Counting, Decision, Facts, FinishedRequest, Logging};
@@ -92,6 +93,10 @@ impl<S: Stream> FinishedRequest<S> {
         let user_agent = redactor.header(b"user-agent", facts.user_agent, hits);
         let request_id = redactor.header(b"x-request-id", facts.request_id, hits);
         let server_address = server_address(plan, facts, hits);
+        let reported = match plan.report.is_on() {
+            true => plan.report.read(&plan.response_headers, self.response_names(), redactor, hits),
+            false => Reported::default(),
+        };
         let mut flag_names = String::new();
         facts.flags.write_names(&mut flag_names);
         let (client_address, client_port) = match plan.consumer.hides_client_address {
@@ -129,6 +134,8 @@ impl<S: Stream> FinishedRequest<S> {
             request_id: &bounded(request_id, MAX_WORD_BYTES),
             response_flags: &flag_names,
             response_code_details: &bounded_text(facts.code_details, MAX_WORD_BYTES),
+            reported_error: &reported.error,
+            reported_tags: &reported.tags,
             trace: TraceContext::parse(facts.traceparent),
             request_headers: &kept_headers(plan, Message::Request, self.headers.iter(), hits),
             response_headers: &match self.response_header(plan) {
@@ -232,7 +239,7 @@ fn kept_headers<'a>(
     let mut room = MAX_HEADERS_BYTES;
     for (name, value) in headers {
         let Some(name) = plan.capture.header_name(message, name) else { continue };
-        if message == Message::Response && plan.consumer.is_response_source(name) {
+        if message == Message::Response && plan.is_read_header(name) {
             continue;
         }
         let value = bounded(plan.redactor.header(name, value, hits), MAX_HEADER_BYTES);

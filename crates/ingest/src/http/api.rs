@@ -56,6 +56,8 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/storage", get(super::storage::storage)),
         ("/api/v1/links", get(super::links::links)),
         ("/api/v1/audit", read(Kind::Audit)),
+        ("/api/v1/issues", read(Kind::Issues)),
+        ("/api/v1/issues/{id}", get(super::issues::issue).put(super::issues::decide)),
         ("/api/v1/redact", post(super::redact::redact)),
         ("/api/v1/session", get(session::show).post(session::sign_in).delete(session::sign_out)),
         ("/api/v1/openapi.json", get(openapi)),

@@ -12,6 +12,7 @@ mod decoders;
 mod directory;
 mod hand_back;
 mod host;
+mod issues;
 mod links;
 mod memory;
 mod oidc;

@@ -8,6 +8,7 @@ use super::{State, hand_back};
 use crate::auth::Principal;
 use crate::clock;
 use crate::error::ReceiveError;
+use crate::issues::{self, Seen};
 use crate::learning;
 use crate::limits::Limits;
 use crate::model::{Identity, Rejections, Scope, Signal, labelled};
@@ -84,7 +85,7 @@ async fn store(
             return Err(refusal);
         }
     };
-    let (batch, share) = decode(state, packing, body, ((signal, encoding), peer), identity).await?;
+    let (batch, seen, share) = decode(state, packing, body, ((signal, encoding), peer), identity).await?;
     check_environments(principal, &batch)?;
     let sender = SenderName::of(principal, first_environment(&batch));
     match batch {
@@ -110,8 +111,16 @@ async fn store(
             let labelled = labelled(&batch);
             let events: u64 = batch.parts.iter().map(|part| part.events.len() as u64).sum();
             let writing = Arc::clone(state);
-            let stored =
-                to_its_end(async move { (writing.writers.requests(batch, signal).await, share) }).await??;
+            let identity = batch.identity.clone().map(|identity| (identity, signal));
+            let storing = async move {
+                let stored = writing.writers.requests(batch, signal).await;
+                // Of a repeat, too: the service may have stopped between the batch and its issues, which know their batches.
+                if stored.is_ok() && !seen.is_empty() {
+                    add_issues(&writing, seen, identity).await;
+                }
+                (stored, share)
+            };
+            let stored = to_its_end(storing).await??;
             rejected.merge(&stored.rejected());
             state.stats.stored((&sender, signal), stored, events, &rejected);
             if !matches!(stored, Stored::Repeat) {
@@ -126,6 +135,19 @@ async fn store(
             }
             Ok(Taken { rejected, gateway })
         }
+    }
+}
+
+/// Adds failed requests to their issues. The batch is stored: what goes wrong here costs counts of issues, and not the batch.
+async fn add_issues(state: &State, seen: Seen, batch: Option<(Identity, Signal)>) {
+    if seen.left_out() > 0 {
+        tracing::warn!(
+            requests = seen.left_out(),
+            "a batch has too many kinds of failures: some belong to no issue"
+        );
+    }
+    if let Err(error) = state.writers.add_issues(seen, batch).await {
+        tracing::warn!(%error, "failed requests are not added to their issues");
     }
 }
 
@@ -159,20 +181,21 @@ async fn to_its_end<T: Send + 'static>(
     Ok(stored)
 }
 
-/// Takes in a body, and reads it on a thread that may block. The share of memory is held until the batch is stored.
+/// Takes in a body, and reads it on a thread that may block, with the failed requests of a log by issue. The share of memory is held until the batch is stored.
 async fn decode(
     state: &State,
     packing: Packing,
     body: Body,
     (kind, peer): ((Signal, Encoding), Option<Peer>),
     identity: Option<Identity>,
-) -> Result<(Batch, Share), ReceiveError> {
+) -> Result<(Batch, Seen, Share), ReceiveError> {
     let Limits { body_bytes, body_timeout, decoded_bytes, .. } = state.limits;
     let decoded_bytes = decoded_bytes.min(state.memory.for_one());
     let account = Account { peer, signal: Some(kind.0) };
     let held = body::receive(body, state.memory.share(account), body_bytes, body_timeout).await?;
     state.stats.received(kind.0, held.bytes.len());
     let place = state.decoders.place(kind.0, peer).await;
+    let patterns = Arc::clone(&state.patterns);
     let decoding = tokio::task::spawn_blocking(move || {
         // Held here, because the work continues after the sender has gone.
         let _place = place;
@@ -181,7 +204,11 @@ async fn decode(
         let mut hold = |bytes| share.grow(bytes).is_ok();
         let mut budget = Budget::new(decoded_bytes, &mut hold);
         let batch = wire::read(kind, &held.bytes, body_bytes, &mut budget, identity, clock::now())?;
-        Ok((batch, share))
+        let seen = match &batch {
+            Batch::Requests(batch) => issues::observe(batch, &patterns),
+            Batch::Counts(_) => Seen::default(),
+        };
+        Ok((batch, seen, share))
     });
     decoding.await.map_err(|_| ReceiveError::Malformed("the body could not be decoded".to_owned()))?
 }

@@ -146,6 +146,11 @@ impl Column {
         Some(self.texts.get(usize::try_from(place).ok()?))
     }
 
+    /// The place of a request's text among [`Column::texts`].
+    pub(crate) fn place(&self, row: usize) -> Option<u64> {
+        self.codes.get(row)?.checked_sub(1)
+    }
+
     /// The text of a request, where it is UTF-8.
     pub(crate) fn str(&self, row: usize) -> Option<&str> {
         std::str::from_utf8(self.text(row)?).ok()

@@ -71,6 +71,9 @@ pub(crate) struct RequestEvent {
     pub(crate) weight_bits: Option<u64>,
     pub(crate) response_flags: Option<String>,
     pub(crate) code_details: Option<String>,
+    /// The error that the application reported, and its tags as `name=value` with commas between them.
+    pub(crate) reported_error: Option<String>,
+    pub(crate) reported_tags: Option<String>,
     pub(crate) request_id: Option<String>,
     pub(crate) grpc_status: Option<u64>,
     /// JSON: an object of lists of values by the header's name, sorted by name.
@@ -265,7 +268,7 @@ macro_rules! number {
 const OLD_GRPC_STATUS_CODE: &str = "rpc.grpc.status_code";
 
 /// All fields beside the time, in the order in which the command line prints them.
-pub(crate) const FIELDS: [Field; 41] = [
+pub(crate) const FIELDS: [Field; 43] = [
     label!(2, consumer, Source::Consumer),
     Field {
         column: 16,
@@ -334,6 +337,8 @@ pub(crate) const FIELDS: [Field; 41] = [
     id!(15, span_id, Source::SpanId),
     text!(11, response_flags, Source::Text(attribute::RESPONSE_FLAGS)),
     text!(12, code_details, Source::Text(attribute::RESPONSE_CODE_DETAILS)),
+    text!(70, reported_error, Source::Query(attribute::REPORTED_ERROR)),
+    text!(71, reported_tags, Source::Query(attribute::REPORTED_TAGS)),
     text!(6, error_type, Source::Text(attribute::ERROR_TYPE)),
     text!(46, direction, Source::Direction, Shown::Or(value::INBOUND)),
     text!(48, version, Source::Version),

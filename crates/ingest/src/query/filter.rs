@@ -119,6 +119,23 @@ impl Filter {
             && self.takes_outcome(event.status, event.grpc_status)
     }
 
+    /// Whether an issue matches, of which `texts` gives the values of a dimension: for each parameter one of them must fit.
+    pub(crate) fn takes_issue(
+        &self,
+        texts: &mut dyn FnMut(Dimension) -> Result<Vec<String>, QueryError>,
+        (status, grpc_status): (u16, Option<u64>),
+    ) -> Result<bool, QueryError> {
+        if !self.takes_outcome(status, grpc_status) {
+            return Ok(false);
+        }
+        for (dimension, wanted) in &self.texts {
+            if !texts(*dimension)?.iter().any(|found| wanted.takes(|wanted| wanted == found)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Whether a gateway is wanted.
     pub(crate) fn takes_gateway(&self, instance: &str) -> bool {
         self.takes_texts(|dimension| (dimension == Dimension::Gateway).then_some(instance))

@@ -14,6 +14,7 @@ mod drift;
 mod filter;
 mod gateways;
 mod glob;
+mod issues;
 mod kept;
 mod labels;
 mod latencies;
@@ -39,6 +40,7 @@ pub(crate) use directory::{Directory, DirectoryQuery};
 pub(crate) use drift::{Drift, DriftQuery};
 pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
+pub(crate) use issues::{IssueDetail, IssueQuery, Issues, IssuesQuery};
 pub(crate) use latencies::{Latencies, LatenciesQuery};
 pub(crate) use openapi::OpenApiQuery;
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
@@ -96,6 +98,10 @@ pub(crate) trait Store: Send + Sync {
     fn openapi(&self, query: &OpenApiQuery) -> Result<serde_json::Value, QueryError>;
     /// The audit log.
     fn audit(&self, query: &AuditQuery) -> Result<Audit, QueryError>;
+    /// The error issues.
+    fn issues(&self, query: &IssuesQuery) -> Result<Issues, QueryError>;
+    /// One error issue.
+    fn issue(&self, query: &IssueQuery) -> Result<IssueDetail, QueryError>;
     /// Sums over stretches of minutes: `next` gets the sums of the stretch before, and gives the next one.
     fn windows(
         &self,
@@ -122,6 +128,7 @@ pub(crate) enum Question {
     Shapes(ShapesQuery),
     OpenApi(OpenApiQuery),
     Audit(AuditQuery),
+    Issues(Box<IssuesQuery>),
 }
 
 /// The answer to a [`Question`].
@@ -142,6 +149,7 @@ pub(crate) enum Answer {
     Shapes(Shapes),
     OpenApi(serde_json::Value),
     Audit(Audit),
+    Issues(Issues),
 }
 
 /// Which question it is: the last part of its path under `/api/v1/`.
@@ -161,10 +169,11 @@ pub(crate) enum Kind {
     Shapes,
     OpenApi,
     Audit,
+    Issues,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Summary,
         Self::Timeseries,
         Self::Latencies,
@@ -179,6 +188,7 @@ impl Kind {
         Self::Shapes,
         Self::OpenApi,
         Self::Audit,
+        Self::Issues,
     ];
 
     /// The name on the path.
@@ -198,6 +208,7 @@ impl Kind {
             Self::Shapes => "shapes",
             Self::OpenApi => "openapi",
             Self::Audit => "audit",
+            Self::Issues => "issues",
         }
     }
 }
@@ -235,6 +246,7 @@ impl Question {
             Kind::Shapes => Self::Shapes(ShapesQuery::parse(query, limits)?),
             Kind::OpenApi => Self::OpenApi(OpenApiQuery::parse(query)?),
             Kind::Audit => Self::Audit(AuditQuery::parse(query, now, limits)?),
+            Kind::Issues => Self::Issues(Box::new(IssuesQuery::parse(query, now, limits)?)),
         })
     }
 
@@ -245,6 +257,7 @@ impl Question {
     pub(crate) fn restrict(self, disclosure: Disclosure, query: Option<&str>) -> Result<Self, QueryError> {
         Ok(match self {
             Self::Requests(question) => Self::Requests(Box::new(question.restrict(disclosure, query)?)),
+            Self::Issues(question) => Self::Issues(Box::new(question.restrict(disclosure))),
             other => other,
         })
     }
@@ -274,6 +287,7 @@ impl Question {
             Self::Shapes(query) => Answer::Shapes(store.shapes(query)?),
             Self::OpenApi(query) => Answer::OpenApi(store.openapi(query)?),
             Self::Audit(query) => Answer::Audit(store.audit(query)?),
+            Self::Issues(query) => Answer::Issues(store.issues(query)?),
         })
     }
 }
@@ -350,6 +364,14 @@ impl Store for Files {
     }
 
     fn audit(&self, query: &AuditQuery) -> Result<Audit, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn issues(&self, query: &IssuesQuery) -> Result<Issues, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn issue(&self, query: &IssueQuery) -> Result<IssueDetail, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 

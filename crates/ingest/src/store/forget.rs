@@ -50,6 +50,8 @@ pub struct Forgotten {
     pub consumers: u64,
     /// Scopes of learned routes.
     pub patterns: u64,
+    /// Issues in which nobody else was seen.
+    pub issues: u64,
     /// Shapes of bodies.
     #[serde(default)]
     pub shapes: u64,

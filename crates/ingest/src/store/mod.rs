@@ -59,6 +59,7 @@ pub(crate) use verify::{Bad, file as verify_file};
 pub(crate) use writer::{Refused, Stored, Writers, lock};
 
 use crate::clock;
+use crate::issues::Issues;
 use crate::limits::Limits;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -74,7 +75,8 @@ pub(crate) fn forget_offline(dir: &Path, selection: &Selection, deed: Deed) -> R
         Arc::default(),
     )?;
     let mut forgotten = metrics.forget(selection, deed, now)?;
-    forgotten.add(&requests::Requests::open(directory, now)?.forget(selection, deed, now)?);
+    forgotten.add(&requests::Requests::open(Arc::clone(&directory), now)?.forget(selection, deed, now)?);
+    forgotten.issues = Issues::open(&directory)?.forget(selection, deed)?;
     Ok(forgotten)
 }
 

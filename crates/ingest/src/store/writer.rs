@@ -12,9 +12,10 @@ use crate::auth::audit;
 use crate::clock;
 use crate::directory::{Change, Outcome};
 use crate::drift::{ShapeKey, Update};
+use crate::issues::{Decision, Issues, Regresses, Seen, Standing};
 use crate::learning::Observed;
 use crate::limits::Limits;
-use crate::model::{Labelled, MetricBatch, Rejections, RequestBatch, Signal};
+use crate::model::{Identity, Labelled, MetricBatch, Rejections, RequestBatch, Signal};
 use crate::patterns::KnownPatterns;
 use crate::retention::Retention;
 use std::fs::File;
@@ -66,6 +67,7 @@ pub(crate) enum Refused {
 pub(crate) struct Writers {
     metrics: Writer<MetricJob>,
     requests: Writer<RequestJob>,
+    issues: Arc<Issues>,
     /// Locked as long as the directory is ours.
     _lock: File,
 }
@@ -132,8 +134,10 @@ impl Writers {
         let mut metrics = Metrics::open(Arc::clone(directory), Arc::clone(&admission), Arc::clone(patterns))?;
         metrics.probe(clock::now())?;
         let requests = Requests::open_with(Arc::clone(directory), admission, clock::now())?;
+        let issues = Arc::new(Issues::open(directory)?);
         let queue = limits.writer_queue;
         Ok(Self {
+            issues,
             metrics: Writer::start(dir, "metrics", queue, move |jobs| write_metrics(metrics, jobs))?,
             requests: Writer::start(dir, "requests", queue, move |jobs| write_requests(requests, jobs))?,
             _lock: lock,
@@ -166,7 +170,43 @@ impl Writers {
         self.requests.submit(|reply| RequestJob::Prune(retention.clone(), reply)).await?;
         while self.metrics.submit(|reply| MetricJob::Prune(retention.clone(), reply)).await? == Pruned::More {
         }
-        Ok(())
+        let retention = retention.clone();
+        self.with_issues(move |issues| issues.prune(&retention, clock::now())).await
+    }
+
+    /// Adds the failed requests of a batch to their issues, once for each identity.
+    pub(crate) async fn add_issues(
+        &self,
+        seen: Seen,
+        batch: Option<(Identity, Signal)>,
+    ) -> Result<(), Refused> {
+        let add = move |issues: &Issues| {
+            let batch = batch.as_ref().map(|(identity, signal)| (identity, *signal));
+            issues.add(&seen, batch, clock::now())
+        };
+        self.with_issues(add).await
+    }
+
+    /// Changes the state of an issue, as a person decided. False when there is no such issue.
+    pub(crate) async fn decide(
+        &self,
+        id: String,
+        standing: Standing,
+        regresses: Regresses,
+        by: String,
+    ) -> Result<bool, Refused> {
+        let decide = move |issues: &Issues| {
+            issues.decide(&id, &Decision { standing, regresses, at: clock::now(), by: &by })
+        };
+        self.with_issues(decide).await
+    }
+
+    async fn with_issues<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Issues) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let issues = Arc::clone(&self.issues);
+        Ok(tokio::task::spawn_blocking(move || work(&issues)).await.map_err(|_| Refused::Stopped)??)
     }
 
     /// Takes a step towards smaller files. `None` when nothing of the kind is left to remove.
@@ -211,6 +251,8 @@ impl Writers {
         let logged = self.requests.submit(order).await?;
         let mut all = self.metrics.submit(|reply| MetricJob::Forget(selection.clone(), deed, reply)).await?;
         all.add(&logged);
+        let selection = selection.clone();
+        all.issues = self.with_issues(move |issues| issues.forget(&selection, deed)).await?;
         Ok(all)
     }
 

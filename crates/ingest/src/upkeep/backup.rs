@@ -5,6 +5,7 @@
 //! same transactions; the copy must have the same, before the backup counts as made and before it is put back.
 
 use crate::alerts::ALERTS_FILE;
+use crate::issues::ISSUES_FILE;
 use crate::store::{self, METRICS_FILE, StoreError, day_files};
 use jiff::Timestamp;
 use rusqlite::backup::Backup;
@@ -166,7 +167,10 @@ fn files_of(data: &Path) -> Result<Vec<(PathBuf, String)>, BackupError> {
     }
     let mut files: Vec<PathBuf> = day_files(data)?.into_iter().map(|(path, _)| path).collect();
     files.extend(
-        [METRICS_FILE, ALERTS_FILE].map(|name| data.join(name)).into_iter().filter(|path| path.exists()),
+        [METRICS_FILE, ALERTS_FILE, ISSUES_FILE]
+            .map(|name| data.join(name))
+            .into_iter()
+            .filter(|path| path.exists()),
     );
     let named = |path: PathBuf| {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -262,7 +266,7 @@ fn sums(file: &Connection) -> rusqlite::Result<Sums> {
             };
             one("SELECT coalesce(sum(requests), 0) FROM half_hours")? + waiting
         }
-        // The file of alerts.
+        // The files of alerts and of issues.
         () => 0,
     };
     Ok(Sums { schema: one("PRAGMA user_version")?, requests, rows })
@@ -281,7 +285,8 @@ fn manifest(source: &Path) -> Result<Manifest, BackupError> {
     }
     // A name leads nowhere else.
     let known = |name: &String| {
-        [METRICS_FILE, ALERTS_FILE].contains(&name.as_str()) || store::day_of_file(name).is_some()
+        [METRICS_FILE, ALERTS_FILE, ISSUES_FILE].contains(&name.as_str())
+            || store::day_of_file(name).is_some()
     };
     match manifest.files.keys().find(|name| !known(name)) {
         Some(name) => Err(wrong(format!("{MANIFEST} names the file {name:?}"))),

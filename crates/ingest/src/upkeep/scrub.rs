@@ -5,6 +5,7 @@
 
 use super::control::{self, Order};
 use crate::alerts::ALERTS_FILE;
+use crate::issues::ISSUES_FILE;
 use crate::store::{self, Bad, DataDir, METRICS_FILE, Offline, Refused, StoreError, Writers, day_files};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -280,7 +281,7 @@ fn one(data: &DataDir, path: &Path, hands: &mut dyn Hands, pace: Pace) -> Result
         // Retention was faster.
         Err(_) if !path.exists() => Ok(0),
         Err(error) if error.is_damage() => {
-            if path.ends_with(ALERTS_FILE) {
+            if path.ends_with(ALERTS_FILE) || path.ends_with(ISSUES_FILE) {
                 data.note(path, format!("is damaged ({error}): restart the service, which sets it aside"));
             } else {
                 hands.replace(path, error)?;
@@ -297,7 +298,7 @@ fn one(data: &DataDir, path: &Path, hands: &mut dyn Hands, pace: Pace) -> Result
 fn files(data: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let mut files = vec![data.join(METRICS_FILE)];
     files.extend(day_files(data)?.into_iter().map(|(path, _)| path));
-    files.push(data.join(ALERTS_FILE));
+    files.extend([ALERTS_FILE, ISSUES_FILE].map(|name| data.join(name)));
     files.retain(|path| path.exists());
     Ok(files)
 }

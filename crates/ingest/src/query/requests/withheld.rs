@@ -7,7 +7,7 @@ use crate::model::request::{Access, FIELDS};
 
 /// Fields that are personal, or hold whatever clients and upstreams wrote. Their names are those of parameters, too: one
 /// who may not see a value may not search for it, or each guess would get an answer.
-pub(super) const WITHHELD: [&str; 8] = [
+pub(super) const WITHHELD: [&str; 10] = [
     "query",
     "client_address",
     "client_port",
@@ -16,6 +16,8 @@ pub(super) const WITHHELD: [&str; 8] = [
     "response_headers",
     "request_body",
     "response_body",
+    "reported_error",
+    "reported_tags",
 ];
 
 /// Fields with content that was captured. Who sees them is noted in the audit log.

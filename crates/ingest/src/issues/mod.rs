@@ -1,0 +1,68 @@
+//! Error issues: the failed requests of the log in groups, each with a state that people change.
+//!
+//! ```text
+//! batch of the log ─▶ observe (failed rows only: fingerprint, reason) ─▶ issues.db, after the batch is committed
+//! PUT issues/{id}  ─▶ decision                                        ─▶ issues.db ─▶ query/issues
+//! ```
+//!
+//! [ADR 27](../../../../docs/adr/0027-error-issues.md) has the reasons.
+
+mod file;
+mod fingerprint;
+mod observe;
+mod reason;
+mod state;
+mod text;
+mod validation;
+
+use file::IssuesFile;
+pub(crate) use file::{Decision, ISSUES_FILE, Regresses, open_read};
+pub(crate) use fingerprint::Kind;
+pub(crate) use observe::{Seen, observe};
+pub(crate) use state::{Standing, State};
+
+use crate::model::{Identity, Signal};
+use crate::retention::Retention;
+use crate::store::{DataDir, Deed, Selection, StoreError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The file of issues in a running service.
+pub(crate) struct Issues(Mutex<IssuesFile>);
+
+impl Issues {
+    /// Opens the file in a data directory. One that is damaged is set aside.
+    pub(crate) fn open(data: &DataDir) -> Result<Self, StoreError> {
+        let path = data.path().join(ISSUES_FILE);
+        let file = data.open_or_replace(&path, StoreError::is_damage, || IssuesFile::open(&path))?;
+        Ok(Self(Mutex::new(file)))
+    }
+
+    /// Adds what a batch showed, once for each identity. Blocks. `now` is in Unix nanoseconds.
+    pub(crate) fn add(
+        &self,
+        seen: &Seen,
+        batch: Option<(&Identity, Signal)>,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        self.file().add(seen, batch, now)
+    }
+
+    /// Changes the state of an issue. Blocks. False when there is no such issue.
+    pub(crate) fn decide(&self, id: &str, decision: &Decision<'_>) -> Result<bool, StoreError> {
+        self.file().decide(id, decision)
+    }
+
+    /// Removes what is old. Blocks. `now` is in Unix nanoseconds.
+    pub(crate) fn prune(&self, retention: &Retention, now: i64) -> Result<(), StoreError> {
+        self.file().prune(retention, now)
+    }
+
+    /// Removes what a selection takes, or counts it: the number of issues that go as a whole. Blocks.
+    pub(crate) fn forget(&self, selection: &Selection, deed: Deed) -> Result<u64, StoreError> {
+        self.file().forget(selection, deed)
+    }
+
+    fn file(&self) -> MutexGuard<'_, IssuesFile> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
