@@ -74,9 +74,8 @@ for (const { path, total, column, first, special, words } of [
     check('marks new and inactive ones', { path }, async (page, mock) => {
       await page.route('**/api/v1/summary?**', async (route) => {
         const answer = await (await fetch(route.request().url().replace(/^http:\/\/[^/]*/, mock.url))).json();
-        const before = requestsTo(mock, 'timeseries')[0];
-        // Of two questions about the same groups the earlier one is about the time before.
-        if (before && Date.parse(answer.to) <= Date.parse(before.get('from')) && answer.rows.length > 1) {
+        // Of two questions about an hour the earlier one is about the time before, also when a minute has passed meanwhile.
+        if (Date.parse(answer.to) < Date.now() - 50 * 60_000 && answer.rows.length > 1) {
           const [one, ...others] = answer.rows;
           answer.rows = [...others.slice(1), { ...one, consumer: 'gone-by', route: '/gone-by' }];
         }
