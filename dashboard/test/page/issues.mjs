@@ -8,7 +8,7 @@ const NEW = '0000000000000001';
 const REFUSED = '0000000000000004';
 
 describe('error issues', { concurrency: 2 }, () => {
-  const names = (page) => page.locator('.issues-issues tbody th a').allTextContents();
+  const names = (page) => page.locator('.issues tbody th a').allTextContents();
 
   check('those that somebody has to look at come first, others by their state', { path: '/issues' }, async (page, mock) => {
     assert.equal((await until(() => names(page), (all) => all.length === 4))[0], 'KeyError: no stock of {number}');

@@ -17,7 +17,7 @@ describe('every view is sound in every look', { concurrency: 2 }, () => {
     '/errors': '.error-table-errors tbody th',
     '/errors?kind=client': '.error-table-errors tbody th',
     '/requests': '.expandable-entry',
-    '/issues': '.issues-issues tbody th a',
+    '/issues': '.issues tbody th a',
     '/issues?open=0000000000000004': '.issues-detail tbody td',
     '/gateways': 'tbody th',
     [`/gateways?open=${encodeURIComponent('["edge-1","shop","prod"]')}`]: '.detail-redaction .rule-table-never',
