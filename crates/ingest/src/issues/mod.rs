@@ -5,7 +5,7 @@
 //! PUT issues/{id}  ─▶ decision                                        ─▶ issues.db ─▶ query/issues
 //! ```
 //!
-//! [ADR 27](../../../../docs/adr/0027-error-issues.md) has the reasons.
+//! [ADR 30](../../../../docs/adr/0030-error-issues.md) has the reasons.
 
 mod file;
 mod fingerprint;

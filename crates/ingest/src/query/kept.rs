@@ -214,7 +214,7 @@ fn groupings(groups: &Groups) -> Vec<u64> {
     let mut last = 0;
     let mut groupings = vec![last];
     for series in groups.of_series() {
-        last = hash(&(last, series.map(|(place, is_error)| (place, of_groups.get(place), is_error))));
+        last = hash((last, series.map(|(place, is_error)| (place, of_groups.get(place), is_error))));
         groupings.push(last);
     }
     groupings
