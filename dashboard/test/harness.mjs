@@ -49,6 +49,9 @@ export const chips = (page) =>
 /** The query strings that an endpoint was asked with. */
 export const requestsTo = (mock, name) => mock.seen.filter((path) => path.startsWith(`/api/v1/${name}?`)).map((path) => new URL(path, 'http://mock').searchParams);
 
+/** The question for the figures of a view; other parts of the page ask for groups. */
+export const totalAsked = (mock) => until(() => requestsTo(mock, 'summary').find((params) => !params.has('group_by')), Boolean);
+
 /** Waits until what `look` gives satisfies `good`. The limit is for what never comes, far beyond any slow machine. */
 export async function until(look, good) {
   const end = Date.now() + 60_000;

@@ -65,11 +65,14 @@ function Bars({ latencies, row, outdated }: { latencies: Latencies; row: Row | u
             </Link>
           );
         })}
-        {marks.map(([name, ms]) => (
-          <span key={name} className={styles.mark} data-mark={name} style={{ left: `${heightOf(bounds, Math.min(high, Math.max(low, ms ?? low))) * 100}%` }}>
-            <b>{name}</b>
-          </span>
-        ))}
+        {marks.map(([name, ms]) => {
+          const place = heightOf(bounds, Math.min(high, Math.max(low, ms ?? low)));
+          return (
+            <span key={name} className={styles.mark} data-mark={name} data-end={place > 0.85 || undefined} style={{ left: `${place * 100}%` }}>
+              <b>{name}</b>
+            </span>
+          );
+        })}
       </div>
       <div className={styles.durations} aria-hidden="true">
         {durationTicks(bounds).map((ms) => (

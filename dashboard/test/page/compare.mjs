@@ -12,7 +12,7 @@ const ARROW = ' → ';
 describe('a view is compared', { concurrency: 2 }, () => {
   check('with yesterday, and the address knows', { path: `/?${PERIOD}` }, async (page, mock) => {
     await page.locator('[data-figure=requests]').waitFor();
-    assert.equal(await page.getByText(ARROW).count(), 0);
+    assert.equal(await page.locator('.figure').getByText(ARROW).count(), 0);
     await page.getByRole('button', { name: 'Compare', exact: true }).click();
     await page.getByRole('button', { name: 'Yesterday, the same time' }).click();
     assert.equal(paramsOf(page).compare, 'day');

@@ -14,7 +14,7 @@ for (const { path, total, column, first, special, words } of [
     check('has them all, with what the API counts', { path }, async (page, mock) => {
       await page.locator('.spark').nth(total - 1).waitFor();
       assert.equal((await names(page)).length, total);
-      const asked = requestsTo(mock, 'summary').find((params) => params.has('group_by') && !params.has('status'));
+      const asked = requestsTo(mock, 'summary').find((params) => params.get('group_by')?.includes(path.slice(1, -1)) && !params.has('status'));
       const { rows } = await (await fetch(`${mock.url}/api/v1/summary?${asked}`)).json();
       // The stand-in's running minute grows between the two questions.
       const shown = quantity(await page.locator('tbody td[data-col=requests]').first().textContent());
@@ -152,10 +152,12 @@ describe('the view of one', { concurrency: 2 }, () => {
   });
 
   check('of a route breaks down statuses, and lists consumers and errors', { path: '/route?method=POST&route=%2Fv1%2Forders&refresh=off' }, async (page) => {
-    await page.locator('.expandable-entry').first().waitFor();
+    const errors = page.getByRole('region', { name: 'Latest errors' });
+    await errors.locator('.expandable-entry').first().waitFor();
+    await filled(page);
     const codes = await page.locator('.status-breakdown-statuses .labels-status').allTextContents();
     assert.deepEqual(codes.toSorted(), ['201', '409', '422', '503']);
-    assert.ok((await page.locator('.request-list-log .expandable-entry .labels-status').allTextContents()).every((code) => code === '503'));
+    assert.ok((await errors.locator('.expandable-entry .labels-status').allTextContents()).every((code) => code === '503'));
     assert.equal(await page.locator('.rank tbody tr').count(), 7);
     await page.locator('.rank').getByRole('link', { name: 'hooli' }).click();
     await page.getByRole('heading', { name: 'hooli' }).waitFor();

@@ -20,7 +20,7 @@ describe('error issues', { concurrency: 2 }, () => {
     assert.equal(paramsOf(page).state, 'resolved');
     await states.getByText('all 6').click();
     await until(() => names(page), (all) => all.length === 6);
-    await page.getByLabel('Order').selectOption('consumers');
+    await page.getByLabel('Order', { exact: true }).selectOption('consumers');
     await until(() => requestsTo(mock, 'issues').at(-1).get('sort'), (sort) => sort === 'consumers');
   });
 

@@ -2,12 +2,13 @@
 
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import { check, quantity, requestsTo, until } from '../harness.mjs';
+import { check, quantity, requestsTo, totalAsked, until } from '../harness.mjs';
 
 describe('the overview', { concurrency: 2 }, () => {
   check('shows the figures of the API', {}, async (page, mock) => {
     const shown = await page.locator('[data-figure=requests]').textContent();
-    const [from, to] = ['from', 'to'].map((name) => requestsTo(mock, 'summary')[0].get(name));
+    const asked = await totalAsked(mock);
+    const [from, to] = ['from', 'to'].map((name) => asked.get(name));
     const { rows } = await (await fetch(`${mock.url}/api/v1/summary?from=${from}&to=${to}`)).json();
     // The stand-in's running minute grows between the two questions.
     const requests = Number(shown.replace(/\D/g, ''));

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import { check, paramsOf, requestsTo, settled, until } from '../harness.mjs';
+import { check, paramsOf, requestsTo, settled, totalAsked, until } from '../harness.mjs';
 
 describe('the period', { concurrency: 2 }, () => {
   for (const [id, label, seconds] of [['15m', 'Last 15 minutes', 900], ['6h', 'Last 6 hours', 21600], ['24h', 'Last 24 hours', 86400], ['7d', 'Last 7 days', 604800], ['30d', 'Last 30 days', 2592000], ['90d', 'Last 90 days', 7776000], ['13mo', 'Last 13 months', 34214400]]) {
@@ -19,13 +19,13 @@ describe('the period', { concurrency: 2 }, () => {
       assert.ok(asked >= seconds && asked < seconds + step, `${asked} s`);
       assert.ok(asked / step <= 100);
       assert.equal((Date.parse(params.get('from')) / 1000) % step, 0, 'the first point has its whole step');
-      assert.equal(requestsTo(mock, 'summary')[0].get('from'), params.get('from'), 'figures and charts are of one period');
+      assert.equal((await totalAsked(mock)).get('from'), params.get('from'), 'figures and charts are of one period');
     });
   }
 
   check('of one’s own is shown, and does not move', { path: '/?from=2026-01-05T10:00Z&to=2026-01-05T11:30Z' }, async (page, mock) => {
     await page.locator('[data-figure=requests]').waitFor();
-    const params = requestsTo(mock, 'summary')[0];
+    const params = await totalAsked(mock);
     assert.equal(params.get('from'), '2026-01-05T10:00:00.000Z');
     assert.equal(params.get('to'), '2026-01-05T11:30:00.000Z');
     assert.ok(await page.getByRole('button', { name: /^Live off/ }).isDisabled());
@@ -101,11 +101,9 @@ describe('refreshing', { concurrency: 2 }, () => {
   const news = { time: '2026-11-20T12:00:00.000Z', consumer: 'newcomer', method: 'GET', route: '/new', path: '/new', status: 200, duration_ms: 1, upstream_ms: 1, request_id: 'new-1' };
 
   check('shows new requests by itself', { path: '/requests' }, async (page, mock) => {
-    await page.clock.install();
-    await page.reload();
     await page.locator('.expandable-entry').first().waitFor();
-    mock.extra.push(news);
-    await page.clock.fastForward(5_000);
+    await until(() => mock.followers.size, (count) => count > 0);
+    mock.stream([news]);
     await page.locator('.expandable-entry', { hasText: 'newcomer' }).waitFor();
   });
 

@@ -133,6 +133,7 @@ describe('the preview', { concurrency: 2 }, () => {
     assert.ok(!(await page.evaluate(() => JSON.stringify({ ...localStorage }))).includes('my-own'));
 
     await page.getByRole('link', { name: 'Gateways', exact: true }).click();
+    await page.getByRole('navigation', { name: 'Views' }).getByRole('button', { name: 'More' }).click();
     await page.getByRole('link', { name: 'Redaction', exact: true }).click();
     assert.equal(await body(page).inputValue(), hers, 'a look elsewhere loses nothing');
     await page.reload();

@@ -26,7 +26,7 @@ describe('without data', { concurrency: 2 }, () => {
 
   check('it keeps the places while waiting', { mode: 'hang' }, async (page, mock) => {
     await page.locator('.figure [data-animate]').first().waitFor();
-    const place = () => page.locator('.traffic-charts-charts').boundingBox();
+    const place = () => page.locator('.traffic-charts-charts > .chart').first().boundingBox();
     const waiting = await place();
     mock.mode = 'data';
     await page.locator('.u-over').nth(2).waitFor();

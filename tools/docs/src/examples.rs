@@ -125,6 +125,8 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("redact.query", r#"{"redact": {"query": ["voucher", "session_*"]}}"#),
     ("redact.request_body", r#"{"redact": {"request_body": ["$.user.email"]}}"#),
     ("redact.response_body", r#"{"redact": {"response_body": ["$.users[*].email"]}}"#),
+    ("report.error", r#"{"report": {"error": "x-gatelens-error"}}"#),
+    ("report.tags", r#"{"report": {"tags": "x-gatelens-tags"}}"#),
     ("routes.infer", r#"{"routes": {"infer": false}}"#),
     ("routes.templates", r#"{"routes": {"templates": ["GET /users/{id}", "/files/{path...}"]}}"#),
     ("routes.use_route_name", r#"{"routes": {"use_route_name": true}}"#),
