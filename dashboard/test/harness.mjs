@@ -63,8 +63,11 @@ export async function until(look, good) {
   }
 }
 
-/** Nothing is awaited any more. */
-export const filled = (page) => until(() => page.locator('[data-animate]').count(), (waiting) => waiting === 0);
+/** The view is there, and nothing is awaited any more. */
+export async function filled(page) {
+  await page.locator('main > *').first().waitFor({ state: 'attached' });
+  await until(() => page.locator('[data-animate]').count(), (waiting) => waiting === 0);
+}
 
 /** How far the page reaches beyond the right edge of the screen, in pixels. */
 export const beyondTheEdge = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);

@@ -22,7 +22,7 @@ export function Navigation({ view }: { view: View | 'unknown' }) {
       to={addressOf(each, view !== 'unknown' && each === list ? withoutSelection(view) : {})}
       className={className}
       aria-current={each === view ? 'page' : each === list ? 'true' : undefined}
-      onClickCapture={() => setOpen(false)}
+      onFollow={() => setOpen(false)}
     >
       {VIEWS[each].title}
     </Link>

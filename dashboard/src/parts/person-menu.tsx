@@ -26,7 +26,7 @@ export function PersonMenu({ person }: { person: Person }) {
       <Popover.Dropdown className={styles.menu} aria-label="Signed in">
         <p>{ALLOWED[person.role]}.</p>
         {person.role === 'admin' && (
-          <Link to={addressOf('audit')} onClickCapture={() => setOpen(false)}>
+          <Link to={addressOf('audit')} onFollow={() => setOpen(false)}>
             Audit log
           </Link>
         )}

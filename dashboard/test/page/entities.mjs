@@ -6,15 +6,15 @@ import { check, chips, filled, paramsOf, quantity, requestsTo, until } from '../
 
 const names = (page) => page.locator('.entity-table-entities tbody th .labels-name').allTextContents();
 
-for (const { path, total, column, first, special, words } of [
-  { path: '/routes', total: 11, column: 'p99', first: '/v1/reports/{uuid}/export', special: 'unmatched', words: /Requests that match no known route/ },
-  { path: '/consumers', total: 7, column: 'Errors', first: 'hooli', special: 'anonymous', words: /Requests without a consumer/ },
+for (const { path, by, total, column, first, special, words } of [
+  { path: '/routes', by: 'method,route', total: 11, column: 'p99', first: '/v1/reports/{uuid}/export', special: 'unmatched', words: /Requests that match no known route/ },
+  { path: '/consumers', by: 'consumer', total: 7, column: 'Errors', first: 'hooli', special: 'anonymous', words: /Requests without a consumer/ },
 ]) {
   describe(`the list at ${path}`, { concurrency: 2 }, () => {
     check('has them all, with what the API counts', { path }, async (page, mock) => {
       await page.locator('.spark').nth(total - 1).waitFor();
       assert.equal((await names(page)).length, total);
-      const asked = requestsTo(mock, 'summary').find((params) => params.get('group_by')?.includes(path.slice(1, -1)) && !params.has('status'));
+      const asked = requestsTo(mock, 'summary').find((params) => params.get('group_by') === by && !params.has('status'));
       const { rows } = await (await fetch(`${mock.url}/api/v1/summary?${asked}`)).json();
       // The stand-in's running minute grows between the two questions.
       const shown = quantity(await page.locator('tbody td[data-col=requests]').first().textContent());

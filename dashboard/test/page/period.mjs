@@ -103,7 +103,7 @@ describe('refreshing', { concurrency: 2 }, () => {
   check('shows new requests by itself', { path: '/requests' }, async (page, mock) => {
     await page.locator('.expandable-entry').first().waitFor();
     await until(() => mock.followers.size, (count) => count > 0);
-    mock.stream([news]);
+    mock.stream([{ ...news, time: new Date().toISOString() }]);
     await page.locator('.expandable-entry', { hasText: 'newcomer' }).waitFor();
   });
 
