@@ -127,8 +127,10 @@ describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' 
 async function openWithAnswers(browser, address) {
   const page = await open(browser, 'about:blank');
   page.answers = [];
-  page.on('response', async (response) => {
-    if (response.url().includes('/api/v1/') && response.ok()) page.answers.push([response.url(), await response.json()]);
+  page.on('response', (response) => {
+    if (!response.url().includes('/api/v1/') || !response.ok()) return;
+    // An answer may still be on its way when a test closes its page.
+    response.json().then((body) => page.answers.push([response.url(), body]), () => {});
   });
   await page.goto(address);
   await page.waitForLoadState('networkidle');
