@@ -4,7 +4,7 @@ mod compare;
 
 use crate::input;
 use crate::problem::{Problem, Severity};
-use crate::query::client::{self, Failure, Source};
+use crate::query::client::{Failure, SourceArguments};
 use crate::routes::openapi;
 use crate::yaml;
 use compare::Finding;
@@ -24,18 +24,8 @@ pub(crate) struct Arguments {
     /// Exit with 1 for warnings, too: routes that were never called, fields and statuses that the document lacks.
     #[arg(long, requires = "compare")]
     strict: bool,
-    /// Address of a running ingest.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4318")]
-    url: String,
-    /// File with a token for reading [default: the variable GATELENS_TOKEN]
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// File with the authorities that signed the certificate of the ingest, in PEM [default: those of Mozilla]
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// Read the files of a data directory instead, whether or not an ingest uses it.
-    #[arg(long, value_name = "DIR", conflicts_with = "url")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    source: SourceArguments,
     /// The service.
     #[arg(long, value_name = "NAME")]
     service: Option<String>,
@@ -95,15 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 /// The document of what was seen.
 fn seen(arguments: &Arguments) -> Result<Value, Failure> {
-    let source = match &arguments.data {
-        Some(data) => {
-            crate::log::start_with_warnings();
-            Source::Directory(data.clone())
-        }
-        None => client::token(arguments.token_file.as_deref())
-            .and_then(|token| Source::service(&arguments.url, token, arguments.ca_file.as_deref()))
-            .map_err(Failure::Refused)?,
-    };
+    let source = arguments.source.open().map_err(Failure::Refused)?;
     let mut query = form_urlencoded::Serializer::new(String::new());
     let Arguments { service, environment, direction, .. } = arguments;
     for (name, value) in [("service", service), ("environment", environment), ("direction", direction)] {

@@ -9,10 +9,9 @@ mod print;
 mod sort;
 
 use clap::ValueEnum;
-use client::{Failure, Source};
+use client::{Failure, Source, SourceArguments};
 use serde_json::Value;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Rows that one answer of the service holds at most.
@@ -25,18 +24,8 @@ const DEFAULT_LIMIT_OF_GROUPS: u64 = 10_000;
 pub(crate) struct Arguments {
     /// The question.
     question: Question,
-    /// Address of a running ingest.
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4318")]
-    url: String,
-    /// File with a token for reading, as `gatelens token new --role` makes it [default: the variable GATELENS_TOKEN]
-    #[arg(long, value_name = "FILE")]
-    token_file: Option<PathBuf>,
-    /// File with the authorities that signed the certificate of the ingest, in PEM [default: those of Mozilla]
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// Read the files of a data directory instead, whether or not an ingest uses it.
-    #[arg(long, value_name = "DIR", conflicts_with = "url")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    source: SourceArguments,
     /// The form of the output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
@@ -262,20 +251,12 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
-    let source = match &arguments.data {
-        Some(data) => {
-            crate::log::start_with_warnings();
-            Source::Directory(data.clone())
+    let source = match arguments.source.open() {
+        Ok(source) => source,
+        Err(message) => {
+            eprintln!("gatelens: {message}");
+            return ExitCode::FAILURE;
         }
-        None => match client::token(arguments.token_file.as_deref())
-            .and_then(|token| Source::service(&arguments.url, token, arguments.ca_file.as_deref()))
-        {
-            Ok(source) => source,
-            Err(message) => {
-                eprintln!("gatelens: {message}");
-                return ExitCode::FAILURE;
-            }
-        },
     };
     let outcome = match arguments {
         Arguments { follow: true, .. } => follow::follow(&source, arguments),
@@ -317,7 +298,7 @@ fn once(source: &Source, arguments: &Arguments) -> Result<(), Failure> {
 /// The answer, with the rows of as many pages as were asked for.
 fn ask(source: &Source, arguments: &Arguments) -> Result<Value, Failure> {
     let question = arguments.question;
-    if question == Question::Alerts && arguments.data.is_some() {
+    if question == Question::Alerts && matches!(source, Source::Directory(_)) {
         // The thresholds are in its configuration.
         return Err(Failure::Wrong(
             "only a running service knows its alerts: give its address with --url instead of --data"

@@ -17,6 +17,34 @@ pub(crate) enum Source {
     Directory(PathBuf),
 }
 
+/// Where to ask, for each command that does.
+#[derive(Clone, clap::Args)]
+pub(crate) struct SourceArguments {
+    /// Address of a running ingest.
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:4318")]
+    url: String,
+    /// File with a token for reading, as `gatelens token new --role` makes it [default: the variable GATELENS_TOKEN]
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// File with the authorities that signed the certificate of the ingest, in PEM [default: those of Mozilla]
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// Read the files of a data directory instead, whether or not an ingest uses it.
+    #[arg(long, value_name = "DIR", conflicts_with = "url")]
+    data: Option<PathBuf>,
+}
+
+impl SourceArguments {
+    /// The source. Its error is a sentence: a file cannot be read.
+    pub(crate) fn open(&self) -> Result<Source, String> {
+        if let Some(data) = &self.data {
+            crate::log::start_with_warnings();
+            return Ok(Source::Directory(data.clone()));
+        }
+        Source::service(&self.url, token(self.token_file.as_deref())?, self.ca_file.as_deref())
+    }
+}
+
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {

@@ -25,7 +25,15 @@ const GROUPS: [&str; 16] = [
     "grpc_status",
     "error_type",
 ];
-const SUMS: [&str; 15] = [
+/// Columns of counts, and the same of the stretch before.
+macro_rules! sums {
+    ($($name:literal),* $(,)?) => {
+        const SUMS: [&str; 15] = [$($name),*];
+        const BEFORE: [&str; 15] = [$(concat!("before.", $name)),*];
+    };
+}
+
+sums!(
     "requests",
     "errors",
     "request_bytes",
@@ -41,25 +49,7 @@ const SUMS: [&str; 15] = [
     "gateway_requests",
     "gateway_p50_ms",
     "gateway_p95_ms",
-];
-/// The same of the stretch before.
-const BEFORE: [&str; 15] = [
-    "before.requests",
-    "before.errors",
-    "before.request_bytes",
-    "before.response_bytes",
-    "before.attempts",
-    "before.p50_ms",
-    "before.p75_ms",
-    "before.p95_ms",
-    "before.p99_ms",
-    "before.upstream_requests",
-    "before.upstream_p50_ms",
-    "before.upstream_p95_ms",
-    "before.gateway_requests",
-    "before.gateway_p50_ms",
-    "before.gateway_p95_ms",
-];
+);
 const REQUEST_SHORT: [&str; 10] = [
     "time",
     "consumer",
