@@ -19,6 +19,7 @@ pub(crate) mod gateways;
 pub(crate) mod instances;
 pub(crate) mod metrics;
 mod modes;
+pub(crate) mod packed;
 mod pages;
 mod patterns;
 mod prune;

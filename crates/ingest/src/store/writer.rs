@@ -27,8 +27,11 @@ use tokio::sync::oneshot;
 /// How long a batch that could not be stored is a sign of ill health, unless another was stored since.
 const FAILURE_AGE: Duration = Duration::from_secs(60);
 
-/// Time between two looks for changes that have waited for long, while nothing arrives.
-const ADD_UP_INTERVAL: Duration = Duration::from_secs(10);
+/// Time between two looks for minutes to pack.
+const PACK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Time between two steps of packing, and between two looks for changes that have waited for long while nothing arrives.
+const PACK_STEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The outcome of a batch that could be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -328,8 +331,16 @@ impl Drop for Waiting<'_> {
 }
 
 fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
+    let mut next_pack = Instant::now() + PACK_INTERVAL;
     loop {
-        let job = match queue.recv_timeout(ADD_UP_INTERVAL) {
+        if Instant::now() >= next_pack {
+            let has_more = store.pack().unwrap_or_else(|error| {
+                tracing::warn!(%error, "minutes that are over cannot be packed, and stay as they are");
+                false
+            });
+            next_pack = Instant::now() + if has_more { PACK_STEP_INTERVAL } else { PACK_INTERVAL };
+        }
+        let job = match queue.recv_timeout(PACK_STEP_INTERVAL) {
             Ok(job) => job,
             Err(RecvTimeoutError::Timeout) => {
                 add_up(&mut store);

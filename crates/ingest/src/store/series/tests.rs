@@ -37,6 +37,8 @@ enum Step {
     Wait(i64),
     /// Changes that wait go into the rows of their minutes.
     AddUp,
+    /// Half hours that are over are packed.
+    Pack,
     Prune,
     /// What a gateway has counted is forgotten, while it is at work or when it has been silent.
     Forget(usize, bool),
@@ -49,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..GATEWAYS).prop_map(Step::Report),
         2 => (1i64..=KEPT_HALF_HOURS + 2).prop_map(Step::Wait),
         2 => Just(Step::AddUp),
+        2 => Just(Step::Pack),
         2 => Just(Step::Prune),
         1 => (0..GATEWAYS, any::<bool>()).prop_map(|(gateway, silent)| Step::Forget(gateway, silent)),
         1 => Just(Step::Restart),
@@ -163,12 +166,29 @@ impl Store {
     }
 
     fn requests_by(&self, by: &str, name: impl Fn(&serde_json::Value) -> String) -> BTreeMap<String, u64> {
-        let files = Files::new(Arc::new(DataDir::new(self.dir.path().to_owned())), Limits::default());
         let query = format!("from=0&to={}&group_by={by}", 2 * NOON / 1_000_000_000);
-        let question = Question::parse(Kind::Summary, Some(&query), &Limits::default(), NOON).unwrap();
-        let answer = serde_json::to_value(question.answer(&files).unwrap()).unwrap();
+        let answer = self.answer(Kind::Summary, &query);
         let rows = answer["rows"].as_array().unwrap().iter();
         rows.map(|row| (name(row), row["requests"].as_u64().unwrap())).collect()
+    }
+
+    /// The requests in the minutes of a half hour since 1970, by route and gateway.
+    fn requests_in_minutes(&self, half_hour: i64) -> BTreeMap<String, u64> {
+        let from = half_hour * HALF_HOUR / 1_000_000_000;
+        let query = format!("from={from}&to={}&step=60&group_by=route,gateway", from + 1_800);
+        let answer = self.answer(Kind::Timeseries, &query);
+        let mut sums = BTreeMap::new();
+        for point in answer["points"].as_array().unwrap() {
+            let [route, gateway] = ["route", "gateway"].map(|key| point[key].as_str().unwrap());
+            *sums.entry(format!("{route} {gateway}")).or_default() += point["requests"].as_u64().unwrap();
+        }
+        sums
+    }
+
+    fn answer(&self, kind: Kind, query: &str) -> serde_json::Value {
+        let files = Files::new(Arc::new(DataDir::new(self.dir.path().to_owned())), Limits::default());
+        let question = Question::parse(kind, Some(query), &Limits::default(), NOON).unwrap();
+        serde_json::to_value(question.answer(&files).unwrap()).unwrap()
     }
 
     fn series(&self) -> usize {
@@ -192,6 +212,7 @@ proptest! {
         let mut expected: BTreeMap<(usize, i64, usize), u64> = BTreeMap::new();
         let mut now = NOON + MINUTE;
         for step in steps.into_iter().chain([Step::Report(0), Step::Report(1), Step::Prune]) {
+            let is_looked_into = matches!(step, Step::Pack | Step::Prune | Step::Forget(..));
             match step {
                 Step::Traffic(gateway, series, count) => counters[gateway][series] += count,
                 Step::Report(gateway) => {
@@ -206,6 +227,7 @@ proptest! {
                     seen[gateway] = now;
                 }
                 Step::AddUp => store.metrics.add_up_due(now + HALF_HOUR).unwrap(),
+                Step::Pack => while store.metrics.pack().unwrap() {},
                 Step::Wait(half_hours) => now += half_hours * HALF_HOUR,
                 Step::Prune => {
                     store.prune(now);
@@ -236,6 +258,15 @@ proptest! {
             }
             prop_assert_eq!(store.requests(), sums);
             prop_assert_eq!(store.requests_by_gateway(), by_gateway);
+            if !is_looked_into {
+                continue;
+            }
+            let half_hours: std::collections::BTreeSet<_> = expected.keys().map(|(_, half_hour, _)| *half_hour).collect();
+            for half_hour in half_hours {
+                let of_it = expected.iter().filter(|((_, of, _), _)| *of == half_hour);
+                let of_it = of_it.map(|((series, _, gateway), count)| (format!("{} edge-{gateway}", route(*series)), *count));
+                prop_assert_eq!(store.requests_in_minutes(half_hour), of_it.collect::<BTreeMap<_, _>>());
+            }
         }
     }
 }
