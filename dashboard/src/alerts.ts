@@ -1,7 +1,7 @@
 // Alerts: what fires, the rules, and changes to both.
 
-import { useState } from 'react';
-import { change, Failure, type Alert, type AlertRule } from './api';
+import type { Alert, AlertRule } from './api';
+import { useChanges } from './change';
 
 /** A value with its unit, as people read it. */
 export function amount(value: number | null, unit: string): string {
@@ -54,22 +54,9 @@ export function fires({ state }: Pick<Alert, 'state'>): boolean {
   return state === 'firing' || state === 'recovering';
 }
 
-/** Runs changes one at a time, and keeps the failure of the last one. `then` runs after a success. */
+/** Changes below `/api/v1/alerts/`, see `useChanges`. */
 export function useChange(done: () => void) {
-  const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<Failure>();
-  const run = (method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, then: () => void = () => undefined) => {
-    setBusy(true);
-    setFailure(undefined);
-    change(method, `/api/v1/alerts/${path}`, body)
-      .then(
-        () => {
-          then();
-          done();
-        },
-        (error: unknown) => setFailure(Failure.of(error)),
-      )
-      .finally(() => setBusy(false));
-  };
-  return { busy, failure, run };
+  const { busy, failure, run } = useChanges(done);
+  const below = (method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown, then?: () => void) => run(method, `/api/v1/alerts/${path}`, body, then);
+  return { busy, failure, run: below };
 }

@@ -7,7 +7,7 @@ export interface components {
         Error: {
             error: {
                 /** @enum {string} */
-                code: "invalid_parameter" | "too_much" | "not_found" | "too_slow" | "store" | "stopped" | "unsupported_media_type" | "malformed" | "too_large" | "timeout" | "busy" | "invalid_configuration" | "conflict" | "invalid_rule" | "role" | "sign_in" | "csrf" | "foreign_origin" | "unknown_host" | "rate" | "readers" | "peer_readers" | "answer_memory" | "wrong_credentials" | "too_many_attempts" | "no_sign_in";
+                code: "invalid_parameter" | "too_much" | "not_found" | "too_slow" | "store" | "stopped" | "unsupported_media_type" | "malformed" | "too_large" | "timeout" | "busy" | "invalid_configuration" | "conflict" | "invalid_rule" | "invalid_entry" | "invalid_csv" | "role" | "sign_in" | "csrf" | "foreign_origin" | "unknown_host" | "rate" | "readers" | "peer_readers" | "answer_memory" | "wrong_credentials" | "too_many_attempts" | "no_sign_in";
                 message: string;
                 field: string | null;
                 line?: number;
@@ -47,6 +47,7 @@ export interface components {
             gateway_requests: number;
             gateway_p50_ms: number | null;
             gateway_p95_ms: number | null;
+            before?: components["schemas"]["SummaryRow"];
         };
         Summary: {
             /** Format: date-time */
@@ -57,6 +58,7 @@ export interface components {
             next?: string;
             /** Format: date-time */
             gateways_since?: string;
+            compared_with?: components["schemas"]["Span"];
         };
         Point: {
             /** Format: date-time */
@@ -93,6 +95,7 @@ export interface components {
             gateway_requests: number;
             gateway_p50_ms: number | null;
             gateway_p95_ms: number | null;
+            before?: components["schemas"]["Point"];
         };
         Span: {
             /** Format: date-time */
@@ -110,6 +113,7 @@ export interface components {
             coarse: components["schemas"]["Span"][];
             /** Format: date-time */
             gateways_since?: string;
+            compared_with?: components["schemas"]["Span"];
         };
         Request: {
             /** Format: date-time */
@@ -246,6 +250,10 @@ export interface components {
             id: string;
             name: string | null;
             group: string | null;
+            reported_name: string | null;
+            reported_group: string | null;
+            note: string | null;
+            in_directory: boolean;
             /** Format: date-time */
             first_seen: string;
             /** Format: date-time */
@@ -254,6 +262,68 @@ export interface components {
         Consumers: {
             rows: components["schemas"]["Consumer"][];
             more: boolean;
+            next?: string;
+        };
+        ConsumerDetails: {
+            name?: string;
+            group?: string;
+            note?: string;
+        };
+        DirectoryEntry: {
+            id: string;
+            name: string;
+            group: string;
+            note: string;
+            /** Format: date-time */
+            changed_at: string;
+            changed_by: string | null;
+        };
+        Directory: {
+            rows: components["schemas"]["DirectoryEntry"][];
+            next?: string;
+        };
+        ConsumersImport: {
+            applied: boolean;
+            added: number;
+            changed: number;
+            unchanged: number;
+            changes: {
+                line: number;
+                id: string;
+                before: {
+                    name?: string;
+                    group?: string;
+                    note?: string;
+                } | null;
+                after: components["schemas"]["ConsumerDetails"];
+            }[];
+            errors: {
+                line: number;
+                message: string;
+            }[];
+            errors_total: number;
+        };
+        Release: {
+            id: number;
+            /** @enum {string} */
+            kind: "version" | "configuration";
+            service: string;
+            environment: string;
+            value: string;
+            previous: string | null;
+            /** Format: date-time */
+            first_seen: string;
+            gateways: {
+                instance: string;
+                /** Format: date-time */
+                since: string;
+                /** Format: date-time */
+                last_seen: string;
+            }[];
+            gateways_total: number;
+        };
+        Releases: {
+            rows: components["schemas"]["Release"][];
             next?: string;
         };
         Health: {
@@ -674,6 +744,27 @@ export interface components {
             to?: string;
             lost: number;
             kept_as?: string;
+        };
+        LatencyColumn: {
+            /** Format: date-time */
+            time: string;
+            requests: number;
+            duration_ms: number;
+            upstream_ms: number;
+            gateway_ms: number;
+            counts: number[];
+        };
+        Latencies: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            step: number;
+            /** Format: date-time */
+            gateways_since?: string;
+            bounds_ms: number[];
+            columns: components["schemas"]["LatencyColumn"][];
+            coarse: components["schemas"]["Span"][];
         };
     };
     responses: never;

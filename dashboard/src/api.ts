@@ -33,6 +33,18 @@ export interface Requests {
  */
 export type Gateway = Schemas['Gateway'];
 export type Gateways = Schemas['Gateways'];
+/** Consumers by service, environment and direction, the last counted first. */
+export type Consumers = Schemas['Consumers'];
+export type Consumer = Schemas['Consumer'];
+/** What people wrote about consumers. */
+export type Directory = Schemas['Directory'];
+export type DirectoryEntry = Schemas['DirectoryEntry'];
+export type ConsumerDetails = Required<Schemas['ConsumerDetails']>;
+export type ConsumersImport = Schemas['ConsumersImport'];
+
+/** Changes of versions and configurations, the latest first. */
+export type Releases = Schemas['Releases'];
+export type Release = Schemas['Release'];
 /** Routes that the ingest has learned, by service, environment and direction. */
 export type Patterns = Schemas['Patterns'];
 export type ScopePatterns = Schemas['ScopePatterns'];
@@ -83,7 +95,7 @@ export function endpoint(
   name: string,
   span: Span,
   filters: Filters,
-  more: { group_by?: Dimension[]; step?: number; limit?: number; cursor?: string; trace_id?: string } & Criteria = {},
+  more: { group_by?: Dimension[]; step?: number; limit?: number; cursor?: string; trace_id?: string; compare?: string } & Criteria = {},
 ): string {
   const params = new URLSearchParams({ from: timestamp(span.from), to: timestamp(span.to) });
   for (const [filter, value] of Object.entries(filters)) params.set(filter, value);
@@ -110,7 +122,7 @@ export function askWith<T>(path: string, question: unknown, signal: AbortSignal)
 }
 
 /** Changes something. The header shows the ingest that no page of another site asks. */
-export function change(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<unknown> {
+export function change<T = unknown>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<T> {
   const headers = { accept: 'application/json', 'content-type': 'application/json', 'x-gatelens-csrf': '1' };
   return exchange(path, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }, new AbortController().signal);
 }

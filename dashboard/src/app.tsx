@@ -4,6 +4,7 @@ import { ActionIcon, useMantineColorScheme } from '@mantine/core';
 import { useEffect, useMemo, useRef, type ComponentType } from 'react';
 import { GATEWAYS, type Alerts, type Gateways } from './api';
 import { classes } from './classes';
+import { comparisonOf } from './compare';
 import { addressOf, filtersOf, usePlace, type Filters } from './location';
 import { AlertBell } from './parts/alert-bell';
 import { FilterBar } from './parts/filter-bar';
@@ -20,12 +21,14 @@ import { mustSignIn, useSession, type Session } from './session';
 import { AuditView } from './views/audit';
 import { AlertsView } from './views/alerts';
 import { ConsumersView } from './views/consumers';
+import { DirectoryView } from './views/directory';
 import { ConsumerView, RouteView } from './views/entity';
 import { NAVIGATION, VIEWS, withoutSelection, type View } from './views/facts';
 import { GatewaysView } from './views/gateways';
 import { HostsView } from './views/hosts';
 import { OverviewView } from './views/overview';
 import { RedactionView } from './views/redaction';
+import { ReleasesView } from './views/releases';
 import { RequestsView } from './views/requests';
 import { RoutesView } from './views/routes';
 import type { ViewProps } from './views/view';
@@ -40,9 +43,11 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   route: RouteView,
   consumers: ConsumersView,
   consumer: ConsumerView,
+  directory: DirectoryView,
   hosts: HostsView,
   requests: RequestsView,
   alerts: AlertsView,
+  releases: ReleasesView,
   gateways: GatewaysView,
   redaction: RedactionView,
   audit: AuditView,
@@ -81,6 +86,7 @@ function Shell({ session }: { session: Session | undefined }) {
   const filters = useMemo(() => filtersOf(params), [params]);
   const zone = zoneOf(params);
   const [period, live] = usePeriod(params);
+  const comparison = comparisonOf(params, period, zone);
   const gateways = useQuery<Gateways>(GATEWAYS, 'gateways', period.refreshTick);
   const alerts = useQuery<Alerts>('/api/v1/alerts', 'alerts', period.refreshTick);
   const title = titleOf(view, filters);
@@ -110,11 +116,11 @@ function Shell({ session }: { session: Session | undefined }) {
       {view !== 'unknown' && (
         <div className={styles.toolbar} data-toolbar>
           {VIEWS[view].shows === 'gateways' ? <h1 className={styles.toolbarTitle}>{VIEWS[view].title}</h1> : <FilterBar filters={filters} period={period} />}
-          <PeriodPicker period={period} live={live} view={view} />
+          <PeriodPicker period={period} comparison={comparison} live={live} view={view} />
         </div>
       )}
       <main id="content" className={styles.main} tabIndex={-1}>
-        <Body view={view} filters={filters} period={period} live={live} gateways={gateways} alerts={alerts} params={params} />
+        <Body view={view} filters={filters} period={period} comparison={comparison} live={live} gateways={gateways} alerts={alerts} params={params} />
       </main>
     </ZoneContext>
   );

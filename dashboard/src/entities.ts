@@ -2,6 +2,7 @@
 
 import { useMemo, useState } from 'react';
 import { endpoint, type Point, type Row, type Summary, type Timeseries } from './api';
+import { comparedWith, countedSpan } from './compare';
 import { slotsOfResponse, type Slots } from './charts/columns';
 import { statusClass } from './format';
 import type { Filters } from './location';
@@ -21,8 +22,12 @@ export interface Entity {
   trend: number[] | undefined;
   /** Starts of the first and the last step with a request, Unix seconds. */
   active: { first: number; last: number } | undefined;
+  /** Requests in the previous period; `undefined` until known. */
+  was: number | undefined;
   /** `new`: no requests in the previous period. `inactive`: no requests in this one. */
   news: 'new' | 'inactive' | undefined;
+  /** The same in the stretch before, where the view compares. */
+  before?: Entity;
 }
 
 export interface Entities {
@@ -42,13 +47,15 @@ export interface Entities {
 
 /** Queries all rows grouped by `keys`. */
 export function useEntities(props: ViewProps, keys: Dimension[]): Entities {
-  const { filters, period } = props;
+  const { filters, period, comparison } = props;
+  const whole = comparison.kind === 'whole';
+  const [span, compared] = [countedSpan(props), comparedWith(comparison)];
   const scope = scopeOf(props);
   const { refreshTick } = period;
   const [limit, setLimit] = useState(FEW);
-  const now = useQuery<Summary>(endpoint('summary', period, filters, { group_by: keys, limit }), scope, refreshTick);
-  const before = useQuery<Summary>(endpoint('summary', period.previous, filters, { group_by: keys, limit: MOST }), scope, refreshTick);
-  const client = useQuery<Summary>(filters.status === undefined ? endpoint('summary', period, { ...filters, status: '4xx' }, { group_by: keys, limit: MOST }) : null, scope, refreshTick);
+  const now = useQuery<Summary>(endpoint('summary', span, filters, { group_by: keys, limit, ...compared }), scope, refreshTick);
+  const before = useQuery<Summary>(whole ? null : endpoint('summary', period.previous, filters, { group_by: keys, limit: MOST }), scope, refreshTick);
+  const client = useQuery<Summary>(filters.status === undefined ? endpoint('summary', span, { ...filters, status: '4xx' }, { group_by: keys, limit: MOST, ...compared }) : null, scope, refreshTick);
   // A time series has no pages.
   const more = now.data?.next !== undefined;
   const step = more ? undefined : trendStepOf(period, now.data?.rows.length);
@@ -57,12 +64,15 @@ export function useEntities(props: ViewProps, keys: Dimension[]): Entities {
   const all = useMemo(() => {
     if (!now.data) return undefined;
     const keyOf = (row: Row) => JSON.stringify(keys.map((key) => row[key]));
-    const clients = client.data && new Map(client.data.rows.map((row) => [keyOf(row), row.requests]));
+    const clients = client.data && new Map(client.data.rows.map((row) => [keyOf(row), row]));
+    const clientsOf = (key: string, row: Row, pick: (counted: Row) => number | undefined) =>
+      filters.status === undefined ? clients && (clients.has(key) ? pick(clients.get(key) ?? row) : none) : isClient(filters) ? row.requests : 0;
     const trends = trend.data && trendsOf(trend.data.points, slotsOfResponse(trend.data), keyOf);
     // One that is not on a page may have had requests all the same.
-    const known = before.data && before.data.next === undefined && new Set(before.data.rows.map(keyOf));
+    const known = before.data && before.data.next === undefined ? new Map(before.data.rows.map((row) => [keyOf(row), row.requests])) : undefined;
     const none = client.data?.next === undefined ? 0 : undefined;
     const total = now.data.rows.reduce((sum, row) => sum + row.requests, 0);
+    const hasBefore = now.data.rows.some((row) => (row.before?.requests ?? 0) > 0);
 
     const present = now.data.rows.map((row): Entity => {
       const key = keyOf(row);
@@ -70,20 +80,29 @@ export function useEntities(props: ViewProps, keys: Dimension[]): Entities {
         key,
         row,
         share: total === 0 ? 0 : row.requests / total,
-        client: filters.status === undefined ? clients && (clients.get(key) ?? none) : isClient(filters) ? row.requests : 0,
+        client: clientsOf(key, row, ({ requests }) => requests),
         trend: trends?.get(key)?.trend,
         active: trends?.get(key)?.active,
+        was: row.before ? row.before.requests : known && (known.get(key) ?? 0),
         // Without any data on the previous period, nothing counts as new.
-        news: known && known.size > 0 && !known.has(key) ? 'new' : undefined,
+        news: row.before ? newsOf(row, row.before, hasBefore) : known && known.size > 0 && !known.has(key) ? 'new' : undefined,
+        ...(row.before && { before: { ...NOTHING, key, row: row.before, client: clientsOf(key, row.before, ({ before }) => before?.requests) } }),
       };
     });
     const keysNow = new Set(present.map(({ key }) => key));
-    const inactive = now.data.next !== undefined ? [] : (before.data?.rows ?? []).filter((row) => !keysNow.has(keyOf(row)));
-    return [...present, ...inactive.map((row): Entity => ({ key: keyOf(row), row: silent(row, keys), share: 0, client: 0, trend: undefined, active: undefined, news: 'inactive' }))];
+    const inactive = now.data.next !== undefined || now.data.compared_with ? [] : (before.data?.rows ?? []).filter((row) => !keysNow.has(keyOf(row)));
+    return [...present, ...inactive.map((row): Entity => ({ ...NOTHING, key: keyOf(row), row: silent(row, keys), client: 0, was: row.requests, news: 'inactive' }))];
   }, [now.data, before.data, client.data, trend.data, filters, keys]);
 
   const onMore = more && limit < MOST ? () => setLimit(MOST) : undefined;
   return { all, more, onMore, step: step ?? period.step, outdated: now.outdated, queries: [now, before, client, trend], needed: [now] };
+}
+
+const NOTHING = { share: 0, trend: undefined, active: undefined, was: undefined, news: undefined };
+
+function newsOf(now: Row, before: Row, hasBefore: boolean): Entity['news'] {
+  if (now.requests === 0) return 'inactive';
+  return before.requests === 0 && hasBefore ? 'new' : undefined;
 }
 
 /** Rows listed at first, and the most of one answer. */

@@ -26,6 +26,11 @@ const FIRST = ['time', 'consumer', 'method', 'route', 'path', 'query', 'status',
 export function csvOf(rows: Request[]): string {
   const fields = [...new Set([...FIRST, ...rows.flatMap((row) => Object.keys(row))])];
   const lines = [fields, ...rows.map((row) => fields.map((field) => row[field]))];
+  return linesOf(lines);
+}
+
+/** Lines of a table as CSV. */
+export function linesOf(lines: unknown[][]): string {
   return lines.map((line) => `${line.map(cell).join(',')}\r\n`).join('');
 }
 

@@ -28,6 +28,11 @@ export function mustSignIn(of: Session | undefined): of is Session {
   return of !== undefined && of.required && of.person === null;
 }
 
+/** Whether a person may change what admins may change. */
+export function mayChange(of: Session | undefined): boolean {
+  return of === undefined || !of.required || of.person?.role === 'admin';
+}
+
 /** Resolves once it is known who uses the page, or that the ingest does not say. */
 export function sessionKnown(): Promise<void> {
   known ??= load();

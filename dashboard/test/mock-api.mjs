@@ -9,6 +9,7 @@ import { createServer } from 'node:http';
 import { dirname, extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { alertAnswers, changeAlerts } from './mock-alerts.mjs';
+import { changeDirectory, consumers, directory, releases } from './mock-people.mjs';
 import { readSearch } from './mock-search.mjs';
 import { CAPTURED, REDACTION, redactPreview } from './mock-redaction.mjs';
 
@@ -25,10 +26,12 @@ export const CONTENT_SECURITY_POLICY =
  * `extra` are further requests of the log, `coarse` the spans of `timeseries`, `gateways` overrides by instance,
  * `alerts` is what fires, nothing by default and `undefined` for an example, `changes` are the changes that were asked for and `refuseChange` the reason against them, `piece` makes a trial come in two pieces, of which the second may be `endless`,
  * `delay_ms` (MOCK_DELAY_MS) is the longest time an answer takes: with 1500, tests that do not wait for answers fail,
+ * `directory` are its entries by ID, `consumers` overrides rows of consumers,
+ * `slower` is a route that takes `factor` times as long since `age_s` seconds, `releases` replaces the releases,
  * `split`: hosts and clusters are counted apart; `most` bounds the rows of a page; `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], changes: [], refuseChange: undefined, piece: undefined, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], directory: {}, changes: [], refuseChange: undefined, piece: undefined, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -60,7 +63,8 @@ async function answer(mock, request, response) {
   if (mock.session.required && mock.session.person === null) return refuse(response, 401, 'sign_in', 'sign in on the page', null);
   if (url.pathname === '/api/v1/redact') return preview(mock, request, response);
   if (url.pathname.startsWith('/api/v1/alerts/') && request.method !== 'GET') return changeAlerts(mock, request, url, response);
-  const endpoint = { summary, timeseries, requests, gateways, patterns, audit, storage, ...alertAnswers }[url.pathname.replace('/api/v1/', '')];
+  if (url.pathname.startsWith('/api/v1/consumers/')) return changeDirectory(mock, request, url, response);
+  const endpoint = { summary, timeseries, requests, gateways, releases, directory, consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), patterns, audit, storage, ...alertAnswers }[url.pathname.replace('/api/v1/', '')];
   if (!endpoint) return refuse(response, 404, 'not_found', 'no such endpoint', null);
   const now = Date.now() / 1000;
   const query = { params: url.searchParams, mock, now };
@@ -304,7 +308,8 @@ function tally({ params, from, to, now, mock }, step) {
       cell.out += Math.round(n * (300 + series.median * 90));
       cell.in += series.method === 'GET' ? 0 : n * 480;
       // By shape and shift, to be spread over the buckets once for all minutes.
-      const part = `${shape}/${Math.floor(noise(minute, 3) * 5)}`;
+      const slower = mock.slower?.route === series.route && minute >= minuteOf(now - mock.slower.age_s) ? Math.round(10 * Math.log2(mock.slower.factor)) : 0;
+      const part = `${shape}/${Math.floor(noise(minute, 3) * 5) + slower}`;
       cell.parts.set(part, (cell.parts.get(part) ?? 0) + n);
     }
   });
@@ -350,12 +355,46 @@ const EMPTY = { labels: {}, requests: 0, reached: 0, errors: 0, in: 0, out: 0, p
 function summary(query) {
   const cells = tally(query, 0);
   if (cells.length === 0 && groupsOf(query.params).length === 0) cells.push(EMPTY);
-  return { ...widened(query), ...paged(query, cells.toSorted((a, b) => b.requests - a.requests).map(rowOf)) };
+  const sorted = cells.toSorted((a, b) => b.requests - a.requests);
+  const before = stretchBefore(query);
+  if (!before) return { ...widened(query), ...paged(query, sorted.map(rowOf)) };
+  const pairs = paired(sorted, tally(before, 0), 0);
+  return { ...widened(query), compared_with: widened(before), ...paged(query, pairs.map(({ now, then }) => ({ ...rowOf(now), before: rowOf(then) }))) };
+}
+
+/** The same question about the stretch before, if it asks for one. */
+function stretchBefore(query) {
+  const compare = query.params.get('compare');
+  if (compare === null) return undefined;
+  const from = minuteOf(query.from) * 60;
+  const length = Math.ceil(query.to / 60) * 60 - from;
+  const earlier = { previous: length, day: 86_400, week: 604_800 }[compare] ?? from - Math.floor(parseTime(compare) / 60) * 60;
+  return { ...query, from: from - earlier, to: from - earlier + length };
+}
+
+/** Cells with those of `shift` seconds earlier; cells of one side alone have nothing on the other. */
+function paired(cells, earlier, shift) {
+  const keyOf = (cell, moved) => JSON.stringify([cell.time + moved, cell.labels]);
+  const known = new Map(earlier.map((cell) => [keyOf(cell, shift), cell]));
+  const pairs = cells.map((now) => {
+    const then = known.get(keyOf(now, 0)) ?? { ...EMPTY, labels: now.labels, time: now.time - shift };
+    known.delete(keyOf(now, 0));
+    return { now, then };
+  });
+  return [...pairs, ...[...known.values()].map((then) => ({ now: { ...EMPTY, labels: then.labels, time: then.time + shift }, then }))];
 }
 
 function timeseries(query) {
   const step = Number(query.params.get('step') ?? 60);
-  return { ...widened(query), step, coarse: query.mock.coarse, points: tally(query, step).map((cell) => ({ time: rfc3339(cell.time), ...rowOf(cell) })) };
+  const point = (cell) => ({ time: rfc3339(cell.time), ...rowOf(cell) });
+  // Whole steps, as the ingest widens a range.
+  const stepped = { ...query, from: Math.floor(query.from / step) * step, to: Math.ceil(query.to / step) * step };
+  const before = stretchBefore(stepped);
+  if (!before) return { ...widened(query), step, coarse: query.mock.coarse, points: tally(query, step).map(point) };
+  const shift = stepped.from - before.from;
+  const earlier = tally(before, step).map((cell) => ({ ...cell }));
+  const pairs = paired(tally(stepped, step), earlier, shift).toSorted((a, b) => a.now.time - b.now.time);
+  return { ...widened(stepped), compared_with: widened(before), step, coarse: query.mock.coarse, points: pairs.map(({ now, then }) => ({ ...point(now), before: point(then) })) };
 }
 
 /** A page of rows: as many as were asked for, or fewer where `most` says so. */

@@ -54,6 +54,10 @@ pub(crate) struct Arguments {
     /// Seconds that a point of a time series covers.
     #[arg(long, value_name = "SECONDS")]
     step: Option<u64>,
+    /// Beside each count of summary and timeseries, that of a stretch before: the one that ends at --from, the same time a
+    /// day or a week earlier, or the one that begins at a time.
+    #[arg(long, value_name = "previous|day|week|TIME", allow_hyphen_values = true)]
+    compare: Option<String>,
     /// Rows at most [default: 100 of requests and consumers, 10,000 of summary and gateways]
     #[arg(long, value_name = "ROWS")]
     limit: Option<u64>,
@@ -144,6 +148,10 @@ pub(crate) enum Question {
     Gateways,
     /// The consumers, with their names and groups.
     Consumers,
+    /// The directory of consumers: names, groups and notes that people wrote.
+    Directory,
+    /// When services began to run other versions and gateways other configurations; of all times without --from.
+    Releases,
     /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
     Alerts,
 }
@@ -164,6 +172,8 @@ impl Question {
             Self::Requests => "requests",
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
+            Self::Directory => "directory",
+            Self::Releases => "releases",
             Self::Alerts => "alerts",
         }
     }
@@ -173,7 +183,7 @@ impl Question {
         match self {
             Self::Timeseries | Self::Alerts => None,
             Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
-            Self::Requests | Self::Consumers => Some(DEFAULT_LIMIT),
+            Self::Requests | Self::Consumers | Self::Directory | Self::Releases => Some(DEFAULT_LIMIT),
         }
     }
 
@@ -182,7 +192,12 @@ impl Question {
         match self {
             Self::Timeseries => "points",
             Self::Alerts => "alerts",
-            Self::Summary | Self::Requests | Self::Gateways | Self::Consumers => "rows",
+            Self::Summary
+            | Self::Requests
+            | Self::Gateways
+            | Self::Consumers
+            | Self::Directory
+            | Self::Releases => "rows",
         }
     }
 }
@@ -267,6 +282,7 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("q", arguments.q.as_deref()),
         ("group_by", arguments.group_by.as_deref()),
         ("step", step.as_deref()),
+        ("compare", arguments.compare.as_deref()),
         ("limit", limit.as_deref()),
         ("cursor", cursor),
         ("errors", errors.as_deref()),

@@ -76,9 +76,11 @@ fn csv_has_every_field_of_the_api() {
     for (question, path, rows, more) in [
         ("summary", format!("summary?{day}&group_by={all}"), "rows", vec!["--group-by", all]),
         ("timeseries", format!("timeseries?{day}"), "points", vec![]),
+        ("timeseries", format!("timeseries?{day}&compare=day"), "points", vec!["--compare", "day"]),
         ("requests", format!("requests?{day}"), "rows", vec![]),
         ("gateways", "gateways".to_owned(), "rows", vec![]),
         ("consumers", "consumers".to_owned(), "rows", vec![]),
+        ("releases", "releases".to_owned(), "rows", vec![]),
     ] {
         let answer = service.json(&format!("/api/v1/{path}"));
         let mut expected = BTreeSet::new();
@@ -88,7 +90,8 @@ fn csv_has_every_field_of_the_api() {
                 None => drop(expected.insert(name.clone())),
             }
         }
-        let range = if ["gateways", "consumers"].contains(&question) { &[][..] } else { &RANGE[..] };
+        let range =
+            if ["gateways", "consumers", "releases"].contains(&question) { &[][..] } else { &RANGE[..] };
         let (_, csv, _) =
             query(&[&[question, "--url", &service.url, "--format", "csv"], range, &more].concat());
         let found: BTreeSet<String> = csv.lines().next().unwrap().split(',').map(str::to_owned).collect();

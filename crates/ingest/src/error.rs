@@ -1,6 +1,7 @@
 //! Errors of the API, with their status and body.
 
 use crate::alerts::AlertsError;
+use crate::directory::DirectoryError;
 use crate::query::search::SearchError;
 use crate::store::{Refused, StoreError, sketch};
 use crate::wire::{Encoding, Unreadable};
@@ -172,6 +173,8 @@ pub(crate) enum QueryError {
     #[error("{0}")]
     Alerts(#[from] AlertsError),
     #[error("{0}")]
+    Directory(#[from] DirectoryError),
+    #[error("{0}")]
     Received(#[from] ReceiveError),
     /// Line and column are fields of their own.
     #[error("{}{}{}", .0.path, if .0.path.is_empty() { "" } else { ": " }, .0.message)]
@@ -236,6 +239,18 @@ impl QueryError {
             Self::Alerts(AlertsError::Unknown(_)) => (StatusCode::NOT_FOUND, "not_found", None),
             Self::Alerts(AlertsError::Conflict(_)) => (StatusCode::CONFLICT, "conflict", None),
             Self::Alerts(AlertsError::Store(_)) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
+            Self::Directory(DirectoryError::Entry { field, .. }) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_entry", Some(*field))
+            }
+            Self::Directory(DirectoryError::Csv { .. }) => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "invalid_csv", Some("csv"))
+            }
+            Self::Directory(DirectoryError::Unknown(_)) => (StatusCode::NOT_FOUND, "not_found", None),
+            Self::Directory(DirectoryError::Full) => (StatusCode::CONFLICT, "conflict", None),
+            Self::Directory(DirectoryError::Refused(Refused::Busy)) => {
+                (StatusCode::TOO_MANY_REQUESTS, "busy", None)
+            }
+            Self::Directory(DirectoryError::Refused(_)) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Received(error) => (error.status(), error.code(), None),
             Self::Configuration(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "invalid_configuration", Some("config"))
@@ -245,6 +260,7 @@ impl QueryError {
             // Nothing at all is wrong at its beginning.
             Self::Configuration(error) => (Some(error.line.max(1)), Some(error.column.max(1))),
             Self::Search(error) => (None, Some(error.column)),
+            Self::Directory(DirectoryError::Csv { line, .. }) => (usize::try_from(*line).ok(), None),
             _ => (None, None),
         };
         let body = Body { error: Inner { code, message: self.to_string(), field, line, column } };

@@ -10,6 +10,7 @@ pub mod alerts;
 mod auth;
 mod clock;
 pub mod config;
+mod directory;
 mod error;
 mod http;
 mod jobs;

@@ -75,9 +75,12 @@ fn bounds_of_parameters_are_those_of_the_service() {
     let document = document(&service);
     for (path, name, component) in [
         ("/api/v1/timeseries", "step", "step"),
+        ("/api/v1/latencies", "step", "latency_step"),
         ("/api/v1/requests", "limit", "limit"),
         ("/api/v1/consumers", "limit", "limit"),
         ("/api/v1/patterns", "limit", "limit"),
+        ("/api/v1/releases", "limit", "limit"),
+        ("/api/v1/directory", "limit", "limit"),
         ("/api/v1/gateways", "limit", "gateways_limit"),
         ("/api/v1/summary", "limit", "summary_limit"),
     ] {
@@ -115,6 +118,7 @@ fn answers_are_as_described() {
     let bare =
         LogRecord { event_name: "gatelens.request".to_owned(), time_unix_nano: NOON, ..Default::default() };
     service.send("/v1/logs", Some(("edge-2", 1, 1)), &export_logs(vec![bare])).accepted();
+    assert_eq!(service.put("/api/v1/consumers/acme", r#"{"name": "Acme"}"#).status, 200);
     let document = document(&service);
     let all = "service,environment,version,direction,consumer,method,route,host,upstream_cluster,status,grpc_status,\
          error_type,gateway";
@@ -123,11 +127,16 @@ fn answers_are_as_described() {
         ("/api/v1/summary", DAY.to_owned(), 1),
         ("/api/v1/timeseries", format!("{DAY}&group_by={all}"), 2),
         ("/api/v1/timeseries", format!("{DAY}&step=3600"), 24),
+        ("/api/v1/summary", format!("{DAY}&group_by={all}&compare=day"), 2),
+        ("/api/v1/timeseries", format!("{DAY}&step=3600&compare=previous"), 24),
+        ("/api/v1/latencies", DAY.to_owned(), 48),
         ("/api/v1/requests", format!("{DAY}&limit=1"), 1),
         ("/api/v1/requests", DAY.to_owned(), 3),
         ("/api/v1/gateways", String::new(), 2),
         ("/api/v1/consumers", String::new(), 1),
         ("/api/v1/patterns", String::new(), 0),
+        ("/api/v1/directory", String::new(), 1),
+        ("/api/v1/releases", "kind=configuration".to_owned(), 1),
         ("/api/v1/alerts", String::new(), 0),
         ("/api/v1/alerts/deliveries", "limit=5".to_owned(), 0),
         ("/api/v1/alerts/history", format!("rule=errors&limit=5&{DAY}"), 0),
@@ -139,7 +148,8 @@ fn answers_are_as_described() {
         let status = answer.status.to_string();
         let value: Value = serde_json::from_slice(&answer.body).unwrap();
         let content = &document["paths"][path]["get"]["responses"][&status]["content"];
-        let found = ["rows", "points"].iter().find_map(|key| value[key].as_array()).map_or(0, Vec::len);
+        let found =
+            ["rows", "points", "columns"].iter().find_map(|key| value[key].as_array()).map_or(0, Vec::len);
         assert_eq!(found, rows, "{path}?{query}");
         validate(&document, &content["application/json"]["schema"], &value, path);
     }

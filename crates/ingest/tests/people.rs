@@ -95,7 +95,7 @@ impl Guarded {
 }
 
 /// Who is let in at each operation of the description: nobody, viewer, analyst, admin, a sender.
-const WHO: [(&str, &str, [bool; 5]); 35] = [
+const WHO: [(&str, &str, [bool; 5]); 41] = [
     ("get", "/healthz", [true; 5]),
     ("get", "/metrics", READERS),
     ("post", "/v1/metrics", SENDERS),
@@ -110,9 +110,15 @@ const WHO: [(&str, &str, [bool; 5]); 35] = [
     ("get", "/auth/callback", [true; 5]),
     ("get", "/api/v1/summary", READERS),
     ("get", "/api/v1/timeseries", READERS),
+    ("get", "/api/v1/latencies", READERS),
     ("get", "/api/v1/requests", READERS),
     ("get", "/api/v1/gateways", READERS),
     ("get", "/api/v1/consumers", READERS),
+    ("get", "/api/v1/directory", READERS),
+    ("put", "/api/v1/consumers/{id}", ADMIN),
+    ("delete", "/api/v1/consumers/{id}", ADMIN),
+    ("post", "/api/v1/consumers/import", ADMIN),
+    ("get", "/api/v1/releases", READERS),
     ("get", "/api/v1/patterns", READERS),
     ("get", "/api/v1/storage", READERS),
     ("get", "/api/v1/audit", [false, false, false, true, false]),

@@ -18,6 +18,8 @@ export interface Series {
   /** A custom property of the style sheet, such as `--chart-ok`. */
   color: string;
   values: (number | null)[];
+  /** The values of the stretch before, at the same distance from its start. */
+  before?: (number | null)[];
 }
 
 export interface ChartProps {
@@ -35,6 +37,8 @@ export interface ChartProps {
   unfinished: boolean;
   /** Spans whose minutes are merged, Unix seconds: they are shaded, and the tooltip says so. */
   coarse: Span[];
+  /** Vertical lines with labels, in order of time. */
+  marks?: { at: number; label: string }[];
   /** Unix seconds; called when a person drags over a range. */
   onZoom: (from: number, to: number) => void;
   aside?: string;
@@ -68,10 +72,12 @@ export function Chart(props: ChartProps) {
         </div>
       </header>
       {/* uPlot cannot change these: another key makes another plot. */}
-      <Plot key={[kind, scale, scheme, zone, ...shown.map(({ label }) => label)].join('|')} {...props} shown={shown} zone={zone} />
+      <Plot key={[kind, scale, scheme, zone, ...shown.map(({ label, before }) => `${label}${before ? '+' : ''}`)].join('|')} {...props} shown={shown} zone={zone} />
     </section>
   );
 }
+
+const NO_MARKS: { at: number; label: string }[] = [];
 
 interface Cursor {
   index: number;
@@ -80,16 +86,17 @@ interface Cursor {
   width: number;
 }
 
-function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinished, coarse, onZoom }: ChartProps & { shown: Series[]; zone: Zone }) {
+function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinished, coarse, marks = NO_MARKS, onZoom }: ChartProps & { shown: Series[]; zone: Zone }) {
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [cursor, setCursor] = useState<Cursor | null>(null);
   const data = useMemo(() => columnsOf(kind, slots, shown, unfinished), [kind, slots, shown, unfinished]);
+  const compared = shown.some(({ before }) => before !== undefined);
 
   // The plot outlives new data, so its callbacks must read the latest props.
-  const latest = useRef<Latest>({ slots, format, unfinished, coarse, onZoom });
+  const latest = useRef<Latest>({ slots, format, unfinished, coarse, marks, onZoom });
   useLayoutEffect(() => {
-    latest.current = { slots, format, unfinished, coarse, onZoom };
+    latest.current = { slots, format, unfinished, coarse, marks, onZoom };
   });
 
   const build = useEffectEvent((element: HTMLDivElement) => {
@@ -100,10 +107,12 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
       zone,
       width: element.clientWidth,
       series: shown.map(({ label, color: name }) => ({ label, color: color(name) })),
+      compared,
       ink: color('--ink-2'),
       grid: color('--line'),
       surface: color('--surface'),
       shade: color('--coarse'),
+      accent: color('--accent'),
       latest,
       onCursor: (index, left) => setCursor(index === null ? null : { index, left, width: element.clientWidth }),
     });
@@ -124,7 +133,7 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
     };
   }, []);
 
-  useEffect(() => plot.current?.setData(data), [data, coarse]);
+  useEffect(() => plot.current?.setData(data), [data, coarse, marks]);
 
   const last = slots.starts.length - 1;
   // Without a cursor, the value is that of the last slot that is over.
@@ -146,7 +155,7 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
       aria-valuemin={0}
       aria-valuemax={Math.max(0, last)}
       aria-valuenow={index}
-      aria-valuetext={wordsAt(slots, series, format, index, zone)}
+      aria-valuetext={[wordsAt(slots, series, format, index, zone), ...marksIn(marks, slots, index).map(({ label }) => `release ${label}`)].join(', ')}
       onKeyDown={(event) => {
         const steps: Record<string, number> = { ArrowLeft: index - 1, ArrowDown: index - 1, ArrowRight: index + 1, ArrowUp: index + 1, PageDown: index - 10, PageUp: index + 10, Home: 0, End: last };
         const to = steps[event.key];
@@ -162,13 +171,18 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
           <b>{spanAt(slots, cursor.index, zone)}</b>
           {unfinished && cursor.index === last && <em>so far</em>}
           {isCoarse(coarse, slots, cursor.index) && <em>merged</em>}
-          {shown.map(({ label, color, values }) => {
-            const value = values[cursor.index];
+          {marksIn(marks, slots, cursor.index).map(({ at, label }) => (
+            <em key={`${at} ${label}`}>release {label}</em>
+          ))}
+          {shown.map(({ label, color, values, before }) => {
             return (
               <div key={label}>
                 <i style={{ background: `var(${color})` }} />
                 <span>{label}</span>
-                <output>{value === null || value === undefined ? '–' : format(value)}</output>
+                <output>
+                  {before && <span className={styles.before}>{textOf(before[cursor.index], format, '–')} → </span>}
+                  {textOf(values[cursor.index], format, '–')}
+                </output>
               </div>
             );
           })}
@@ -179,16 +193,25 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
 }
 
 function wordsAt(slots: Slots, series: Series[], format: (value: number) => string, index: number, zone: Zone): string {
-  const parts = series.map(({ label, values }) => {
-    const value = values[index];
-    return `${label} ${value === null || value === undefined ? 'none' : format(value)}`;
+  const parts = series.map(({ label, values, before }) => {
+    const earlier = before ? `, before ${textOf(before[index], format, 'none')}` : '';
+    return `${label} ${textOf(values[index], format, 'none')}${earlier}`;
   });
   return `${spanAt(slots, index, zone)}: ${parts.join(', ')}`;
+}
+
+function textOf(value: number | null | undefined, format: (value: number) => string, none: string): string {
+  return value === null || value === undefined ? none : format(value);
 }
 
 function isCoarse(spans: Span[], { starts, step }: Slots, index: number): boolean {
   const start = starts[index] ?? 0;
   return spans.some(({ from, to }) => from < start + step && to > start);
+}
+
+function marksIn<M extends { at: number }>(marks: M[], { starts, step }: Slots, index: number): M[] {
+  const start = starts[index] ?? 0;
+  return marks.filter(({ at }) => at >= start && at < start + step);
 }
 
 function toggled(set: ReadonlySet<string>, item: string): ReadonlySet<string> {

@@ -18,6 +18,7 @@ export interface Latest {
   format: (value: number) => string;
   unfinished: boolean;
   coarse: Span[];
+  marks: { at: number; label: string }[];
   onZoom: (from: number, to: number) => void;
 }
 
@@ -27,10 +28,13 @@ export interface Look {
   zone: Zone;
   width: number;
   series: { label: string; color: string }[];
+  /** Dotted lines of the stretch before follow: one for each line, one for all bars. */
+  compared: boolean;
   ink: string;
   grid: string;
   surface: string;
   shade: string;
+  accent: string;
   latest: { current: Latest };
   onCursor: (index: number | null, left: number) => void;
 }
@@ -85,6 +89,9 @@ export function optionsOf(look: Look): uPlot.Options {
           ? { ...base, fill: color, width: 0, points: { show: false } }
           : { ...base, width: 1.75, spanGaps: false, points: { show: true, size: 5, fill: color, width: 0, filter: lonely } };
       }),
+      ...(look.compared ? (kind === 'bars' ? [look.ink] : look.series.map(({ color }) => color)) : []).map(
+        (color): uPlot.Series => ({ stroke: color, width: 1.5, dash: [2, 4], spanGaps: false, points: { show: false }, ...(lines ? { paths: lines } : {}) }),
+      ),
     ],
     hooks: {
       drawClear: [
@@ -92,7 +99,10 @@ export function optionsOf(look: Look): uPlot.Options {
           for (const { from, to } of latest.current.coarse) fillSpan(plot, from, to, look.shade);
         },
       ],
-      draw: [(plot) => kind === 'bars' && latest.current.unfinished && veilLast(plot, latest.current.slots, look.surface)],
+      draw: [
+        (plot) => kind === 'bars' && latest.current.unfinished && veilLast(plot, latest.current.slots, look.surface),
+        (plot) => drawMarks(plot, latest.current.marks, look),
+      ],
       setCursor: [
         (plot) => {
           const { idx, left } = plot.cursor;
@@ -112,8 +122,8 @@ export function optionsOf(look: Look): uPlot.Options {
   };
 }
 
-/** The times at the middle of the slots, then one column a series; bars are drawn from the full stack down. */
-export function columnsOf(kind: 'bars' | 'lines', slots: Slots, series: { values: (number | null)[] }[], unfinished: boolean): uPlot.AlignedData {
+/** The times at the middle of the slots, then one column a series; bars are drawn from the full stack down. Columns of the stretch before follow. */
+export function columnsOf(kind: 'bars' | 'lines', slots: Slots, series: { values: (number | null)[]; before?: (number | null)[] }[], unfinished: boolean): uPlot.AlignedData {
   const times = slots.starts.map((_, index) => middle(slots, index));
   const finite = series.map(({ values }) => values.map((value) => (value !== null && Number.isFinite(value) ? value : null)));
   const columns = finite.map((values, at) =>
@@ -123,7 +133,9 @@ export function columnsOf(kind: 'bars' | 'lines', slots: Slots, series: { values
         ? withoutLast(values)
         : values,
   );
-  return [times, ...columns];
+  const before = series.flatMap(({ before: column }) => (column ? [column] : []));
+  const whole = before.length > 0 && kind === 'bars' ? [times.map((_, index) => before.reduce((sum, column) => sum + (column[index] ?? 0), 0))] : before;
+  return [times, ...columns, ...whole];
 }
 
 /** A share or a quantile of a few seconds swings widely, so a line ends at the last full slot, if there is one. */
@@ -146,6 +158,43 @@ function veilLast(plot: uPlot, { starts, step }: Slots, surface: string): void {
   fillSpan(plot, last, last + step, surface);
   plot.ctx.restore();
 }
+
+/** Draws a dashed line at each mark, and its label where that covers no other one. */
+function drawMarks(plot: uPlot, marks: Latest['marks'], { accent, surface }: Look): void {
+  const { left, top, width, height } = plot.bbox;
+  const { ctx } = plot;
+  const unit = uPlot.pxRatio;
+  ctx.save();
+  ctx.font = `${11 * unit}px system-ui, sans-serif`;
+  ctx.textBaseline = 'top';
+  ctx.strokeStyle = accent;
+  ctx.lineWidth = unit;
+  ctx.setLineDash([4 * unit, 3 * unit]);
+  let free = left;
+  for (const { at, label } of marks) {
+    const x = Math.round(plot.valToPos(at, 'x', true));
+    if (x < left || x > left + width) continue;
+    ctx.beginPath();
+    ctx.moveTo(x, top);
+    ctx.lineTo(x, top + height);
+    ctx.stroke();
+    const text = label.length > LONGEST_LABEL ? `${label.slice(0, LONGEST_LABEL - 1)}…` : label;
+    const wide = ctx.measureText(text).width + 6 * unit;
+    // At the right edge it stands before its line.
+    const start = x + wide > left + width ? x - wide : x;
+    if (start < free) continue;
+    ctx.globalAlpha = 0.85;
+    ctx.fillStyle = surface;
+    ctx.fillRect(start + unit, top, wide - 2 * unit, 14 * unit);
+    ctx.globalAlpha = 1;
+    ctx.fillStyle = accent;
+    ctx.fillText(text, start + 3 * unit, top + unit);
+    free = start + wide;
+  }
+  ctx.restore();
+}
+
+const LONGEST_LABEL = 24;
 
 /** Fills the part of a range that is within the plot, over its whole height. */
 function fillSpan(plot: uPlot, from: number, to: number, color: string): void {

@@ -3,11 +3,13 @@
 import { Button, Skeleton, TextInput } from '@mantine/core';
 import { useId, type ReactNode } from 'react';
 import { classes } from '../classes';
+import { worsening } from '../compare';
 import type { Entities, Entity } from '../entities';
 import { bytes, exact, milliseconds, NONE, percent, tally } from '../format';
 import { patchInPlace } from '../location';
+import { byOf, ByChoice, Compared, type By } from './compared';
 import { meaningOf } from './labels';
-import { attemptsOf, attemptsText, errorShare, levelOf } from './rank-table';
+import { attemptsOf, attemptsText, errorShare, levelOf, WORST } from './rank-table';
 import { Heading, orderOf, orderText, sortedBy } from './sort';
 import { Spark } from './spark';
 import { Tag } from './tag';
@@ -28,6 +30,14 @@ export interface Column {
   /** A title of the cell, if it adds to the cell. */
   more?: (entity: Entity) => string;
   level?: (entity: Entity) => 'none' | 'some' | 'many';
+  /** Whether it is shown beside that of the stretch before. */
+  compared?: true;
+}
+
+/** A word beside a name, and its meaning. */
+export interface News {
+  word: string;
+  meaning: string;
 }
 
 export interface EntityTableProps {
@@ -40,27 +50,34 @@ export interface EntityTableProps {
   /** The entity as text, for search and order. */
   textOf: (entity: Entity) => string;
   nameOf: (entity: Entity) => ReactNode;
+  /** The words for an entity that is new or inactive, in place of those. */
+  newsOf?: (entity: Entity) => News | undefined;
   /** The name as in the API; special names are explained below the table. */
   specialOf: (entity: Entity) => string;
 }
 
-export function EntityTable({ title, subject, entities, columns, params, textOf, nameOf, specialOf }: EntityTableProps) {
+export function EntityTable({ title, subject, entities, columns: everyColumn, params, textOf, nameOf, newsOf = wordsOf, specialOf }: EntityTableProps) {
   const id = useId();
   const search = params.get('q') ?? '';
-  const order = orderOf(params.get('sort'), ['name', ...columns.map(({ id }) => id)], { id: 'requests', descending: true });
-  const value = columns.find(({ id }) => id === order.id)?.value;
+  const order = orderOf(params.get('sort'), ['name', ...everyColumn.map(({ id }) => id)], { id: 'requests', descending: true });
   const all = entities.all ?? [];
-  const found = sortedBy(all.filter((entity) => textOf(entity).toLowerCase().includes(search.trim().toLowerCase())), order, value, textOf);
+  const compared = all.some(({ before }) => before !== undefined);
+  const columns = everyColumn.filter((column) => !compared || column.compared);
+  const by = compared ? byOf(params.get('by')) : 'value';
+  const value = by === 'worse' ? worseningOf : valueBy(by, columns.find(({ id }) => id === order.id));
+  const shownOrder = by === 'worse' ? WORST : order;
+  const found = sortedBy(all.filter((entity) => textOf(entity).toLowerCase().includes(search.trim().toLowerCase())), shownOrder, value, textOf);
   const most = Math.max(1, ...all.map(({ row }) => row.requests));
-  const onOrder = (next: typeof order) => patchInPlace({ sort: orderText(next) });
+  const onOrder = (next: typeof order) => patchInPlace({ sort: orderText(next), ...(by === 'worse' && { by: 'change' }) });
   return (
-    <section className={classes(cardStyles.card, rankStyles.rank, styles.entities)} aria-labelledby="entities" aria-busy={entities.outdated}>
+    <section className={classes(cardStyles.card, rankStyles.rank, styles.entities, compared && classes(rankStyles.compared, styles.compared))} aria-labelledby="entities" aria-busy={entities.outdated}>
       <header className={cardStyles.head}>
         <h2 id="entities">{title}</h2>
         <span className={cardStyles.aside} role="status">
           {entities.all && (found.length === all.length ? exact(all.length) : `${exact(found.length)} of ${exact(all.length)}`)}
           {entities.more && ' with the most requests'}
         </span>
+        {compared && <ByChoice by={by} label={`Order of ${title.toLowerCase()}`} onBy={(next) => patchInPlace({ by: next === 'worse' ? null : next })} />}
         <TextInput
           className={styles.search}
           type="search"
@@ -74,9 +91,9 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
       <table className={classes(tableStyles.table, entities.outdated && 'outdated')}>
         <thead>
           <tr>
-            <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={order} onOrder={onOrder} />
+            <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={shownOrder} onOrder={onOrder} />
             {columns.map(({ id: column, label, title: help, note }) => (
-              <Heading key={column} id={column} label={label} help={help} describedBy={note && `${id}${column}`} first="descending" order={order} onOrder={onOrder} />
+              <Heading key={column} id={column} label={label} help={help} describedBy={note && `${id}${column}`} first="descending" order={shownOrder} onOrder={onOrder} />
             ))}
             <th scope="col" data-col="trend">
               Trend
@@ -97,17 +114,15 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
                   <th scope="row">
                     <span className={styles.entity}>
                       {nameOf(entity)}
-                      {entity.news && (
-                        <Tag tone={entity.news === 'new' ? 'plain' : 'inactive'} title={entity.news === 'new' ? 'No requests in the previous period' : 'Requests in the previous period, none in this one'}>
-                          {entity.news}
-                        </Tag>
-                      )}
+                      <NewsTag entity={entity} news={newsOf(entity)} />
                     </span>
                   </th>
                   {columns.map(({ id: column, cell, more, level }) => (
                     <td key={column} className={classes(tableStyles.number, column === 'requests' && tableStyles.barred)} data-col={column} title={more?.(entity)} data-level={level?.(entity)}>
                       {column === 'requests' && <i className={tableStyles.bar} style={{ '--share': entity.row.requests / most }} />}
-                      <span>{cell(entity)}</span>
+                      <span>
+                        <Compared before={entity.before && cell(entity.before)}>{cell(entity)}</Compared>
+                      </span>
                     </td>
                   ))}
                   <td data-col="trend">{entity.trend && <Spark values={joined(entity.trend)} label={`Requests over time, at most ${exact(Math.max(...joined(entity.trend)))} per step`} />}</td>
@@ -137,6 +152,20 @@ export function EntityTable({ title, subject, entities, columns, params, textOf,
   );
 }
 
+function wordsOf({ news }: Entity): News | undefined {
+  return news && { word: news, meaning: news === 'new' ? 'No requests in the previous period' : 'Requests in the previous period, none in this one' };
+}
+
+function NewsTag({ entity, news }: { entity: Entity; news: News | undefined }) {
+  return (
+    news && (
+      <Tag tone={entity.news === 'inactive' ? 'inactive' : 'plain'} title={news.meaning}>
+        {news.word}
+      </Tag>
+    )
+  );
+}
+
 /** Explains the special names of the table below it. */
 function Explained({ names }: { names: string[] }) {
   const special = [...new Set(names)].filter((name) => meaningOf(name) !== undefined);
@@ -153,14 +182,25 @@ function joined(trend: number[]): number[] {
   return Array.from({ length: Math.ceil(trend.length / group) }, (_, index) => trend.slice(index * group, (index + 1) * group).reduce((a, b) => a + b, 0));
 }
 
+function worseningOf({ row, before }: Entity): number {
+  return before ? worsening(row, before.row) : 0;
+}
+
+/** The value or the change of a column. */
+function valueBy(by: By, column: Column | undefined): ((entity: Entity) => number) | undefined {
+  if (!column || by === 'value') return column?.value;
+  return (entity) => column.value(entity) - (entity.before ? column.value(entity.before) : 0);
+}
+
 /** Columns that routes and consumers share. */
 export const COLUMNS = {
-  requests: { id: 'requests', label: 'Requests', title: 'Requests', value: ({ row }) => row.requests, cell: ({ row }) => tally(row.requests), more: ({ row }) => exact(row.requests) },
+  requests: { id: 'requests', label: 'Requests', title: 'Requests', compared: true, value: ({ row }) => row.requests, cell: ({ row }) => tally(row.requests), more: ({ row }) => exact(row.requests) },
   share: { id: 'share', label: 'Share', title: 'Share of all requests', value: ({ share }) => share, cell: ({ share }) => percent(share) },
   errors: {
     id: 'errors',
     label: 'Errors',
     title: 'Share of requests with status 5xx or no response',
+    compared: true,
     value: ({ row }) => errorShare(row),
     cell: ({ row }) => percent(errorShare(row)),
     more: ({ row }) => `${exact(row.errors)} of ${exact(row.requests)}`,
@@ -170,6 +210,7 @@ export const COLUMNS = {
     id: 'client',
     label: '4xx',
     title: 'Share of requests with status 4xx',
+    compared: true,
     value: ({ row, client }) => (row.requests === 0 ? 0 : (client ?? 0) / row.requests),
     cell: ({ row, client }) => (client === undefined ? NONE : percent(row.requests === 0 ? 0 : client / row.requests)),
     more: ({ row, client }) => `${exact(client ?? 0)} of ${exact(row.requests)}`,
@@ -203,5 +244,5 @@ export const COLUMNS = {
 } satisfies Record<string, Column>;
 
 function latency(id: string, title: string, pick: (entity: Entity) => number | null, label = id): Column {
-  return { id, label, title, value: (entity) => pick(entity) ?? -1, cell: (entity) => milliseconds(pick(entity)) };
+  return { id, label, title, compared: true, value: (entity) => pick(entity) ?? -1, cell: (entity) => milliseconds(pick(entity)) };
 }

@@ -9,6 +9,8 @@ export interface FigureProps {
   label: string;
   /** `undefined` until the first response. */
   value: string | undefined;
+  /** The value of the stretch before, if it is shown beside. */
+  before?: string | undefined;
   detail?: ReactNode;
   change?: Change | undefined;
 }
@@ -21,7 +23,7 @@ export interface Change {
   title: string;
 }
 
-export function Figure({ label, value, detail, change }: FigureProps) {
+export function Figure({ label, value, before, detail, change }: FigureProps) {
   return (
     <div className={classes(cardStyles.card, styles.figure)}>
       <dt>{label}</dt>
@@ -32,7 +34,10 @@ export function Figure({ label, value, detail, change }: FigureProps) {
         </dd>
       ) : (
         <dd>
-          <strong>{value}</strong>
+          <strong>
+            {before !== undefined && <span className={styles.before}>{before} → </span>}
+            {value}
+          </strong>
           <small>
             {change && (
               <span className={classes(styles.change, change.mood !== 'neutral' && styles[change.mood])} title={change.title}>

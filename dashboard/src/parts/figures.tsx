@@ -4,30 +4,33 @@ import { bytes, count, exact, milliseconds, percent } from '../format';
 import { addressOf } from '../location';
 import type { Period } from '../period';
 import type { Query } from '../query';
+import type { Before } from '../total';
 import { changeOf, Figure } from './figure';
 import { Link } from './link';
 import { errorShare } from './rank-table';
 import figureStyles from './figure.module.css';
 
-/** Rate, errors, latency and data of the period, each with its change against the previous period. */
-export function Figures({ total, before, period }: { total: Query<Summary>; before: Query<Summary>; period: Period }) {
+/** Rate, errors, latency and data of the period, each with its change against the stretch before. */
+export function Figures({ total, before, period }: { total: Query<Summary>; before: Before | undefined; period: Period }) {
   const now = total.data?.rows[0];
-  const then = before.data?.rows[0];
+  const then = before?.row;
   const failed = total.failure !== undefined && now === undefined;
-  const { label } = period.previous;
+  const label = before?.label ?? '';
 
   // The API counts whole minutes, and the last minute is not over: the rate is over the time that has passed until the
   // end of the query that was asked.
   const minutes = total.data ? (Math.min(endOf(total.path) ?? period.to, seconds(total.data.to)) - seconds(total.data.from)) / 60 : 1;
-  const minutesBefore = before.data ? (seconds(before.data.to) - seconds(before.data.from)) / 60 : 1;
+  const minutesBefore = before?.minutes ?? 1;
   const rate = now && now.requests / Math.max(minutes, 1 / 60);
   const rateBefore = then && then.requests / Math.max(minutesBefore, 1);
 
   const text = (show: (row: Row) => string) => (now ? show(now) : failed ? '–' : undefined);
+  const textBefore = (show: (row: Row) => string) => (before?.shown ? show(before.row) : undefined);
   const latency = (name: string, pick: (row: Row) => number | null, detail: string) => (
     <Figure
       label={name}
       value={text((row) => milliseconds(pick(row)))}
+      before={textBefore((row) => milliseconds(pick(row)))}
       change={changeOf(now && pick(now), then && pick(then), 'worse', milliseconds, label)}
       detail={detail}
     />
@@ -37,12 +40,14 @@ export function Figures({ total, before, period }: { total: Query<Summary>; befo
       <Figure
         label="Requests per minute"
         value={text(() => count(rate ?? 0))}
+        before={textBefore(() => count(rateBefore ?? 0))}
         change={changeOf(rate, rateBefore, 'neutral', (value) => `${count(value)} per minute`, label)}
         detail={now && <span data-figure="requests">{exact(now.requests)} requests</span>}
       />
       <Figure
         label="Error rate"
         value={text((row) => percent(errorShare(row)))}
+        before={textBefore((row) => percent(errorShare(row)))}
         change={changeOf(now && errorShare(now), then && errorShare(then), 'worse', percent, label)}
         detail={
           now && (
@@ -58,6 +63,7 @@ export function Figures({ total, before, period }: { total: Query<Summary>; befo
       <Figure
         label="Data out"
         value={text((row) => bytes(row.response_bytes))}
+        before={textBefore((row) => bytes(row.response_bytes))}
         change={changeOf(now && now.response_bytes / minutes, then && then.response_bytes / minutesBefore, 'neutral', (value) => `${bytes(Math.round(value))} per minute`, label)}
         detail={now && `${bytes(now.request_bytes)} in`}
       />

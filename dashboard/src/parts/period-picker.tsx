@@ -1,19 +1,21 @@
 import { ActionIcon, Button, Menu, Popover, TextInput } from '@mantine/core';
 import { useState } from 'react';
+import type { Comparison } from '../compare';
 import { moment } from '../format';
 import { patch, patchInPlace } from '../location';
 import { INTERVALS, RANGES, type Live, type Period } from '../period';
 import { VIEWS, type View } from '../views/facts';
 import { inputOf, secondsOf, useZone, zoneWords } from '../zone';
+import { ComparePicker } from './compare-picker';
 import { Dot } from './dot';
 import { ChevronIcon, ClockIcon, RefreshIcon } from './icons';
 import styles from './period-picker.module.css';
 
-/** The time range, the time zone and the refresh interval. */
-export function PeriodPicker({ period, live, view }: { period: Period; live: Live; view: View }) {
+/** The stretch to compare with, the time range, the time zone and the refresh interval. */
+export function PeriodPicker({ period, comparison, live, view }: { period: Period; comparison: Comparison; live: Live; view: View }) {
   return (
     <div className={styles.period}>
-      {VIEWS[view].compared && <span className={styles.compared}>compared with {period.previous.label}</span>}
+      {VIEWS[view].compared && <ComparePicker comparison={comparison} period={period} />}
       {VIEWS[view].shows === 'traffic' && <RangeMenu period={period} />}
       <ZoneSwitch />
       <div className={styles.joined}>

@@ -3,6 +3,8 @@ import { useId, useState, type ReactNode } from 'react';
 import type { Row } from '../api';
 import { classes } from '../classes';
 import { exact, milliseconds, NONE, percent, tally } from '../format';
+import { worsening } from '../compare';
+import { ByChoice, Compared, type By } from './compared';
 import { Heading, sortedBy, type Order } from './sort';
 import { TextButton } from './text-button';
 import cardStyles from './card.module.css';
@@ -49,28 +51,37 @@ const FEW = 8;
 /** The busiest, slowest or most failing routes or consumers: sortable by any column, with bars for requests. */
 export function RankTable({ title, subject, rows, outdated, more, extra = [], none, keyOf, nameOf, aside }: RankTableProps) {
   const [order, setOrder] = useState<Order>({ id: 'requests', descending: true });
+  const [chosen, setBy] = useState<By>();
   const [all, setAll] = useState(false);
   const headline = useId();
   const columns = [...COLUMNS, ...extra];
   const column = columns.find(({ id }) => id === order.id);
-  const sorted = sortedBy(rows ?? [], order, column?.value, keyOf);
+  const compared = rows?.some(({ before }) => before !== undefined) ?? false;
+  const by = compared ? (chosen ?? 'worse') : 'value';
+  const sorted = by === 'worse' ? sortedBy(rows ?? [], WORST, (row) => (row.before ? worsening(row, row.before) : 0), keyOf) : sortedBy(rows ?? [], order, valueBy(by, column), keyOf);
   const most = Math.max(1, ...sorted.map((row) => row.requests));
   const shown = all ? sorted : sorted.slice(0, FEW);
+  const shownOrder = by === 'worse' ? WORST : order;
+  const onOrder = (next: Order) => {
+    setOrder(next);
+    if (by === 'worse') setBy('change');
+  };
 
   return (
-    <section className={classes(cardStyles.card, rankStyles.rank)} aria-labelledby={headline} aria-busy={outdated}>
+    <section className={classes(cardStyles.card, rankStyles.rank, compared && rankStyles.compared)} aria-labelledby={headline} aria-busy={outdated}>
       <header className={cardStyles.head}>
         <h2 id={headline}>{title}</h2>
         {rows && <span className={cardStyles.aside}>{rows.length > FEW ? `${shown.length} of ${more ? 'more than ' : ''}${exact(rows.length)}` : ''}</span>}
+        {compared && <ByChoice by={by} label={`Order of ${title.toLowerCase()}`} onBy={setBy} />}
         {aside}
       </header>
       {none ?? (
         <table className={classes(tableStyles.table, outdated && 'outdated')}>
           <thead>
             <tr>
-              <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={order} onOrder={setOrder} />
+              <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={shownOrder} onOrder={onOrder} />
               {columns.map(({ id, label, title: help }) => (
-                <Heading key={id} id={id} label={label} help={help} first="descending" order={order} onOrder={setOrder} />
+                <Heading key={id} id={id} label={label} help={help} first="descending" order={shownOrder} onOrder={onOrder} />
               ))}
             </tr>
           </thead>
@@ -89,7 +100,9 @@ export function RankTable({ title, subject, rows, outdated, more, extra = [], no
                     {columns.map(({ id, text }) => (
                       <td key={id} className={classes(tableStyles.number, id === 'requests' && tableStyles.barred)} data-col={id} {...(id === 'errors' ? { 'data-level': levelOf(errorShare(row)) } : {})}>
                         {id === 'requests' && <i className={tableStyles.bar} style={{ '--share': row.requests / most }} />}
-                        <span title={id === 'requests' ? exact(row.requests) : id === 'errors' ? `${exact(row.errors)} of ${exact(row.requests)}` : undefined}>{text(row)}</span>
+                        <span title={id === 'requests' ? exact(row.requests) : id === 'errors' ? `${exact(row.errors)} of ${exact(row.requests)}` : undefined}>
+                          <Compared before={row.before && text(row.before)}>{text(row)}</Compared>
+                        </span>
                       </td>
                     ))}
                   </tr>
@@ -104,6 +117,15 @@ export function RankTable({ title, subject, rows, outdated, more, extra = [], no
       )}
     </section>
   );
+}
+
+/** No column: see `worsening`. */
+export const WORST: Order = { id: 'worse', descending: true };
+
+/** The value or the change of a column. */
+function valueBy(by: By, column: Column | undefined): ((row: Row) => number) | undefined {
+  if (!column || by === 'value') return column?.value;
+  return (row) => column.value(row) - (row.before ? column.value(row.before) : 0);
 }
 
 /** Times that a request was sent to an upstream, on average. */

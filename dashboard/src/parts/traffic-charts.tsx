@@ -1,59 +1,84 @@
 import { Skeleton } from '@mantine/core';
 import { useMemo } from 'react';
-import type { Timeseries } from '../api';
+import type { Point, Row, Timeseries } from '../api';
 import { Chart, type Series } from '../charts/chart';
 import { coarseOf, ofClass, slotsOf, sums, values } from '../charts/columns';
 import { classes } from '../classes';
 import { count, milliseconds, percent, shortMoment, type StatusClass } from '../format';
-import { patch } from '../location';
+import { addressOf, patch, type Filters } from '../location';
 import type { Period } from '../period';
 import type { Query } from '../query';
+import { marksOf, useReleases } from '../releases';
 import { useZone } from '../zone';
+import { Link } from './link';
 import { customPatch } from './period-picker';
 import chartStyles from '../charts/chart.module.css';
 import cardStyles from './card.module.css';
 import styles from './traffic-charts.module.css';
 
-/** Requests, shares of errors and latency over the period. `statuses` is grouped by status, `overall` by nothing. */
-export function TrafficCharts({ overall, statuses, period }: { overall: Query<Timeseries>; statuses: Query<Timeseries>; period: Period }) {
+/** Releases that are named below the charts, the latest ones. */
+const SHOWN = 5;
+
+interface TrafficChartsProps {
+  filters: Filters;
+  overall: Query<Timeseries>;
+  statuses: Query<Timeseries>;
+  period: Period;
+}
+
+/** Requests, shares of errors and latency over the period, with its releases. `statuses` is grouped by status, `overall` by nothing. */
+export function TrafficCharts({ filters, overall, statuses, period }: TrafficChartsProps) {
   const zone = useZone();
   const slots = useMemo(() => slotsOf(period, period.step), [period]);
+  const releases = useReleases(period, filters);
+  const marks = useMemo(() => marksOf(releases.data?.rows ?? []), [releases.data]);
   const coarse = useMemo(() => coarseOf(overall.data), [overall.data]);
   const counts = useMemo((): Series[] | undefined => {
     const points = statuses.data?.points;
     if (!points) return undefined;
-    const perMinute = (kind: StatusClass) => sums(slots, points, (point) => ofClass(kind, point)).map((n) => n / (slots.step / 60));
+    const perMinute = (value: (point: Point) => number) => sums(slots, points, value).map((n) => n / (slots.step / 60));
+    const isCompared = statuses.data?.compared_with !== undefined;
+    const both = (kind: StatusClass) => ({
+      values: perMinute((point) => ofClass(kind, point)),
+      ...(isCompared && { before: perMinute(({ status = 0, before }) => (before ? ofClass(kind, { ...before, status }) : 0)) }),
+    });
     return [
-      { label: 'ok', color: '--chart-ok', values: perMinute('ok') },
-      { label: '4xx', color: '--chart-client', values: perMinute('client') },
-      { label: 'errors', color: '--chart-server', values: perMinute('server') },
+      { label: 'ok', color: '--chart-ok', ...both('ok') },
+      { label: '4xx', color: '--chart-client', ...both('client') },
+      { label: 'errors', color: '--chart-server', ...both('server') },
     ];
   }, [statuses.data, slots]);
   const shares = useMemo((): Series[] | undefined => {
     if (!counts) return undefined;
-    const share = (at: number) =>
+    const share = (at: number, column: 'values' | 'before') =>
       slots.starts.map((_, index) => {
-        const all = counts.reduce((sum, series) => sum + (series.values[index] ?? 0), 0);
-        return all === 0 ? null : (counts[at]?.values[index] ?? 0) / all;
+        const all = counts.reduce((sum, series) => sum + (series[column]?.[index] ?? 0), 0);
+        return all === 0 ? null : (counts[at]?.[column]?.[index] ?? 0) / all;
       });
+    const both = (at: number) => ({ values: share(at, 'values'), ...(counts[at]?.before && { before: share(at, 'before') }) });
     return [
-      { label: '4xx', color: '--chart-client', values: share(1) },
-      { label: 'errors', color: '--chart-server', values: share(2) },
+      { label: '4xx', color: '--chart-client', ...both(1) },
+      { label: 'errors', color: '--chart-server', ...both(2) },
     ];
   }, [counts, slots]);
   const latency = useMemo((): Series[] | undefined => {
     const points = overall.data?.points;
     if (!points) return undefined;
+    const both = (pick: (row: Row) => number | null) => ({
+      values: values(slots, points, pick),
+      ...(overall.data?.compared_with && { before: values(slots, points, ({ before }) => (before ? pick(before) : null)) }),
+    });
     return [
-      { label: 'p50', color: '--chart-p50', values: values(slots, points, (point) => point.p50_ms) },
-      { label: 'p95', color: '--chart-p95', values: values(slots, points, (point) => point.p95_ms) },
-      { label: 'p99', color: '--chart-p99', values: values(slots, points, (point) => point.p99_ms) },
+      { label: 'p50', color: '--chart-p50', ...both((row) => row.p50_ms) },
+      { label: 'p95', color: '--chart-p95', ...both((row) => row.p95_ms) },
+      { label: 'p99', color: '--chart-p99', ...both((row) => row.p99_ms) },
     ];
   }, [overall.data, slots]);
 
   const shared = {
     slots,
     coarse,
+    marks,
     unfinished: period.choice.kind === 'range',
     onZoom: (from: number, to: number) => patch(customPatch(from, to)),
   };
@@ -64,6 +89,18 @@ export function TrafficCharts({ overall, statuses, period }: { overall: Query<Ti
       {counts ? <Chart {...shared} title="Requests" aside="per minute" kind="bars" scale="linear" series={counts} format={count} /> : <Waiting title="Requests" />}
       {shares ? <Chart {...shared} title="Errors" aside="share of requests" kind="lines" scale="linear" series={shares} format={percent} /> : <Waiting title="Errors" />}
       {latency ? <Chart {...shared} title="Latency" aside="log scale" kind="lines" scale="logarithmic" series={latency} format={milliseconds} /> : <Waiting title="Latency" />}
+      {marks.length > 0 && (
+        <p className={classes(cardStyles.note, styles.releases)} data-releases>
+          {marks.length === 1 ? 'Release' : `${marks.length} releases`}:{' '}
+          {marks.slice(-SHOWN).map(({ id, at, label }, index) => (
+            <span key={id}>
+              {index > 0 && ', '}
+              <Link to={addressOf('releases', { open: String(id) })}>{label}</Link> {shortMoment(at, zone)}
+            </span>
+          ))}
+          {marks.length > SHOWN && ' and earlier ones'}
+        </p>
+      )}
       {joined.length > 0 && (
         <p className={classes(cardStyles.note, styles.coarse)}>
           <i className={styles.swatch} />

@@ -3,15 +3,20 @@
 import { useMemo } from 'react';
 import { endpoint, type Summary } from '../api';
 import { MOST, useEntities, type Entity } from '../entities';
+import { seenOf, standingOf, STANDINGS, useConsumers } from '../consumers';
 import { NONE, shortMoment } from '../format';
+import { addressOf } from '../location';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { COLUMNS, EntityTable, type Column } from '../parts/entity-table';
 import { ConsumerLink, GroupName, wordOf } from '../parts/labels';
+import { Link } from '../parts/link';
+import { Movers } from '../parts/movers';
 import { useQuery } from '../query';
 import { useZone } from '../zone';
 import { VIEWS, type Dimension } from './facts';
 import { scopeOf, type ViewProps } from './view';
+import cardStyles from '../parts/card.module.css';
 import layoutStyles from '../parts/layout.module.css';
 
 const { requests, share, errors, client, p95, bytes } = COLUMNS;
@@ -24,6 +29,9 @@ export function ConsumersView(props: ViewProps) {
   const pairs = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['consumer', 'route'], limit: MOST }), scopeOf(props), period.refreshTick);
   const routes = useMemo(() => routesByConsumer(pairs.data), [pairs.data]);
   const groups = useMemo(() => groupsOf(entities.all), [entities.all]);
+  // The list is whole without it, so a failure is not reported.
+  const consumers = useConsumers(filters, period.refreshTick);
+  const seen = useMemo(() => seenOf(consumers.data?.rows ?? []), [consumers.data]);
   const empty = entities.all?.length === 0 && !entities.outdated;
 
   const when = (id: 'first' | 'last', label: string): Column => ({
@@ -66,6 +74,7 @@ export function ConsumersView(props: ViewProps) {
         empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null}
         live={live}
       >
+        <Movers all={entities.all} previous={period.previous.label} outdated={entities.outdated} />
         <EntityTable
           title="Consumers"
           subject="Consumer"
@@ -74,8 +83,20 @@ export function ConsumersView(props: ViewProps) {
           params={params}
           textOf={({ row }) => [wordOf(row.consumer ?? ''), row.consumer_name, row.consumer_group].filter(Boolean).join(' ')}
           nameOf={({ row }) => <ConsumerLink consumer={row.consumer ?? ''} name={row.consumer_name} />}
+          newsOf={(entity) => {
+            const standing = standingOf(entity, seen.get(entity.row.consumer ?? ''), period.from);
+            return standing && { word: standing, meaning: STANDINGS[standing] };
+          }}
           specialOf={({ row }) => row.consumer ?? ''}
         />
+        <p className={cardStyles.note}>
+          {Object.entries(STANDINGS).map(([word, meaning]) => (
+            <span key={word}>
+              <i>{word}</i>: {meaning.toLowerCase()}.{' '}
+            </span>
+          ))}
+          <Link to={addressOf('directory')}>Names and groups of consumers</Link>
+        </p>
       </DataState>
     </div>
   );

@@ -3,8 +3,11 @@
 import type { ReactNode } from 'react';
 import { endpoint, type Requests, type Summary, type Timeseries } from '../api';
 import { classes } from '../classes';
+import { comparedWith, countedSpan } from '../compare';
 import { literally } from '../exactly';
 import { addressOf } from '../location';
+import { ConsumerCard } from '../parts/consumer-card';
+import { DataChart } from '../parts/data-chart';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { Figures } from '../parts/figures';
@@ -16,6 +19,7 @@ import { StatusBreakdown } from '../parts/status-breakdown';
 import { TrafficCharts } from '../parts/traffic-charts';
 import { usePausedList } from '../paused';
 import { useQuery } from '../query';
+import { useTotal } from '../total';
 import { ConsumersView } from './consumers';
 import { VIEWS, withoutSelection, type Dimension } from './facts';
 import { RoutesView } from './routes';
@@ -59,21 +63,21 @@ interface EntityProps extends ViewProps {
 }
 
 function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) {
-  const { filters, period, live, gateways } = props;
-  const { step, refreshTick, previous } = period;
+  const { filters, period, comparison, live, gateways } = props;
+  const { step, refreshTick } = period;
+  const [span, compared] = [countedSpan(props), comparedWith(comparison)];
   const scope = scopeOf(props);
   const others: Dimension[] = kind === 'route' ? ['consumer'] : ['method', 'route'];
-  const total = useQuery<Summary>(endpoint('summary', period, filters), scope, refreshTick);
-  const before = useQuery<Summary>(endpoint('summary', previous, filters), scope, refreshTick);
-  const overall = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step }), scope, refreshTick);
-  const statuses = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, group_by: ['status'] }), scope, refreshTick);
+  const { total, before, queries: totals } = useTotal(props);
+  const overall = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, ...compared }), scope, refreshTick);
+  const statuses = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, group_by: ['status'], ...compared }), scope, refreshTick);
   const answers = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['status'] }), scope, refreshTick);
   // Only the views of consumers ask for the name and the group of one.
   const who = useQuery<Summary>(kind === 'consumer' ? endpoint('summary', period, filters, { group_by: ['consumer'] }) : null, scope, refreshTick);
   const { consumer_name: label, consumer_group: group } = who.data?.rows[0] ?? {};
-  const related = useQuery<Summary>(endpoint('summary', period, filters, { group_by: others }), scope, refreshTick);
+  const related = useQuery<Summary>(endpoint('summary', span, filters, { group_by: others, ...compared }), scope, refreshTick);
   const failed = useQuery<Requests>(filters.errors === 'false' ? null : endpoint('requests', period.exact, { ...filters, errors: 'true' }, { limit: LATEST }), scope, refreshTick);
-  const needed = [total, before, overall, statuses, answers, related];
+  const needed = [...totals, overall, statuses, answers, related];
   const list = usePausedList(filters.errors === 'false' ? NO_REQUESTS : failed.data, 'latest', failed.outdated);
   const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;
   const meaning = meaningOf(name);
@@ -91,8 +95,10 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
         {meaning !== undefined && <p>{meaning}</p>}
       </header>
       <DataState queries={[...needed, failed]} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
+        {kind === 'consumer' && <ConsumerCard id={name} filters={filters} period={period} live={live} />}
         <Figures total={total} before={before} period={period} />
-        <TrafficCharts overall={overall} statuses={statuses} period={period} />
+        <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />
+        {kind === 'consumer' && <DataChart overall={overall} period={period} />}
         <div className={layoutStyles.pair}>
           {kind === 'route' ? (
             <RankTable

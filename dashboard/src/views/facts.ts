@@ -14,7 +14,7 @@ export interface ViewFacts {
   title: string;
   /** `traffic` views show requests: filters and the time range apply to them. `gateways` views do not. */
   shows: 'traffic' | 'gateways';
-  /** Its figures are compared with the previous period. */
+  /** Its counts can be compared with those of another stretch of time. */
   compared?: true;
   /** The list that a view of one route or consumer belongs to, and the filters that select the one. */
   list?: { view: View; selectedBy: readonly Dimension[] };
@@ -24,17 +24,19 @@ export interface ViewFacts {
   admin?: true;
 }
 
-const NAMES = ['overview', 'routes', 'consumers', 'hosts', 'requests', 'alerts', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
+const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'requests', 'alerts', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
 export type View = (typeof NAMES)[number];
 
 /** In the order of the navigation; views with a `list` are not in it. */
 export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   overview: { path: '/', title: 'Overview', shows: 'traffic', compared: true, keys: ['open'] },
-  routes: { path: '/routes', title: 'Routes', shows: 'traffic', keys: ['sort', 'q'] },
-  consumers: { path: '/consumers', title: 'Consumers', shows: 'traffic', keys: ['sort', 'q'] },
-  hosts: { path: '/hosts', title: 'Hosts', shows: 'traffic', keys: [] },
+  routes: { path: '/routes', title: 'Routes', shows: 'traffic', compared: true, keys: ['sort', 'by', 'q'] },
+  consumers: { path: '/consumers', title: 'Consumers', shows: 'traffic', compared: true, keys: ['sort', 'by', 'q'] },
+  directory: { path: '/directory', title: 'Directory', shows: 'gateways', list: { view: 'consumers', selectedBy: [] }, keys: [] },
+  hosts: { path: '/hosts', title: 'Hosts', shows: 'traffic', compared: true, keys: [] },
   requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open', ...CRITERIA, 'path', 'request_id', 'min_duration_ms', 'max_duration_ms'] },
   alerts: { path: '/alerts', title: 'Alerts', shows: 'gateways', keys: [] },
+  releases: { path: '/releases', title: 'Releases', shows: 'gateways', keys: ['open'] },
   gateways: { path: '/gateways', title: 'Gateways', shows: 'gateways', keys: ['open'] },
   redaction: { path: '/redaction', title: 'Redaction', shows: 'gateways', keys: [] },
   audit: { path: '/audit', title: 'Audit log', shows: 'gateways', keys: [], admin: true },

@@ -2,6 +2,7 @@
 
 import type { ReactNode } from 'react';
 import { endpoint, type Row, type Summary } from '../api';
+import { comparedWith, countedSpan } from '../compare';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { FilterName } from '../parts/labels';
@@ -15,9 +16,9 @@ import layoutStyles from '../parts/layout.module.css';
 type By = 'host' | 'upstream_cluster' | 'gateway';
 
 export function HostsView(props: ViewProps) {
-  const { filters, period, live, gateways } = props;
+  const { filters, period, comparison, live, gateways } = props;
   const scope = scopeOf(props);
-  const ask = (by: By) => endpoint('summary', period, filters, { group_by: [by] });
+  const ask = (by: By) => endpoint('summary', countedSpan(props), filters, { group_by: [by], ...comparedWith(comparison) });
   const hosts = useQuery<Summary>(ask('host'), scope, period.refreshTick);
   const clusters = useQuery<Summary>(ask('upstream_cluster'), scope, period.refreshTick);
   const senders = useQuery<Summary>(ask('gateway'), scope, period.refreshTick);

@@ -1,6 +1,7 @@
 // The overview: rate, errors and latency, the top routes and consumers, and the latest requests.
 
 import { endpoint, type Requests, type Summary, type Timeseries } from '../api';
+import { comparedWith, countedSpan } from '../compare';
 import { addressOf } from '../location';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
@@ -12,6 +13,7 @@ import { RequestList } from '../parts/request-list';
 import { TrafficCharts } from '../parts/traffic-charts';
 import { usePausedList } from '../paused';
 import { useQuery } from '../query';
+import { useTotal } from '../total';
 import { VIEWS } from './facts';
 import { scopeOf, type ViewProps } from './view';
 import cardStyles from '../parts/card.module.css';
@@ -20,17 +22,17 @@ import layoutStyles from '../parts/layout.module.css';
 const LATEST = 8;
 
 export function OverviewView(props: ViewProps) {
-  const { filters, period, live, gateways } = props;
-  const { step, refreshTick, previous } = period;
+  const { filters, period, comparison, live, gateways } = props;
+  const { step, refreshTick } = period;
+  const [span, compared] = [countedSpan(props), comparedWith(comparison)];
   const scope = scopeOf(props);
-  const total = useQuery<Summary>(endpoint('summary', period, filters), scope, refreshTick);
-  const before = useQuery<Summary>(endpoint('summary', previous, filters), scope, refreshTick);
-  const overall = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step }), scope, refreshTick);
-  const statuses = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, group_by: ['status'] }), scope, refreshTick);
-  const routes = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['method', 'route'] }), scope, refreshTick);
-  const consumers = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['consumer'] }), scope, refreshTick);
+  const { total, before, queries: totals } = useTotal(props);
+  const overall = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, ...compared }), scope, refreshTick);
+  const statuses = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, group_by: ['status'], ...compared }), scope, refreshTick);
+  const routes = useQuery<Summary>(endpoint('summary', span, filters, { group_by: ['method', 'route'], ...compared }), scope, refreshTick);
+  const consumers = useQuery<Summary>(endpoint('summary', span, filters, { group_by: ['consumer'], ...compared }), scope, refreshTick);
   const latest = useQuery<Requests>(endpoint('requests', period.exact, filters, { limit: LATEST }), scope, refreshTick);
-  const queries = [total, before, overall, statuses, routes, consumers, latest];
+  const queries = [...totals, overall, statuses, routes, consumers, latest];
 
   const list = usePausedList(latest.data, 'latest', latest.outdated);
   const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;
@@ -39,7 +41,7 @@ export function OverviewView(props: ViewProps) {
       <h1 className="unseen">{VIEWS.overview.title}</h1>
       <DataState queries={queries} needed={queries} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         <Figures total={total} before={before} period={period} />
-        <TrafficCharts overall={overall} statuses={statuses} period={period} />
+        <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />
         <div className={layoutStyles.pair}>
           <RankTable
             title="Top routes"

@@ -11,6 +11,7 @@ import { RequestDetail } from '../parts/request-detail';
 import { RequestList } from '../parts/request-list';
 import { usePausedList } from '../paused';
 import { useQuery } from '../query';
+import { download } from '../download';
 import { csvOf, keyOf, ndjsonOf, placeOf } from '../request';
 import { criteriaOf, LogFilter } from '../parts/log-filter';
 import { VIEWS } from './facts';
@@ -131,15 +132,7 @@ function Export({ name, type, text, rows }: { name: string; type: string; text: 
       variant="default"
       disabled={rows.length === 0}
       title={`Download the ${rows.length} requests shown as ${name}`}
-      onClick={() => {
-        const url = URL.createObjectURL(new Blob([text(rows)], { type }));
-        const link = document.createElement('a');
-        link.href = url;
-        link.download = `requests-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.${name.toLowerCase()}`;
-        link.click();
-        // The browser reads it after the click has been handled.
-        window.setTimeout(() => URL.revokeObjectURL(url), 60_000);
-      }}
+      onClick={() => download(`requests-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.${name.toLowerCase()}`, type, text(rows))}
     >
       {name}
     </Button>

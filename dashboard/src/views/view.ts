@@ -1,4 +1,5 @@
 import type { Alerts, Gateways } from '../api';
+import type { Comparison } from '../compare';
 import type { Filters } from '../location';
 import type { Live, Period } from '../period';
 import type { Query } from '../query';
@@ -7,6 +8,7 @@ import type { Query } from '../query';
 export interface ViewProps {
   filters: Filters;
   period: Period;
+  comparison: Comparison;
   live: Live;
   gateways: Query<Gateways>;
   alerts: Query<Alerts>;
@@ -15,6 +17,6 @@ export interface ViewProps {
 }
 
 /** Names a query of a view without its moving end, see `useQuery`. */
-export function scopeOf({ filters, period }: Pick<ViewProps, 'filters' | 'period'>): string {
-  return JSON.stringify([period.choice, filters]);
+export function scopeOf({ filters, period, comparison }: Pick<ViewProps, 'filters' | 'period' | 'comparison'>): string {
+  return JSON.stringify([period.choice, filters, comparison]);
 }

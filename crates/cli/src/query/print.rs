@@ -41,6 +41,24 @@ const SUMS: [&str; 15] = [
     "gateway_p50_ms",
     "gateway_p95_ms",
 ];
+/// The same of the stretch before.
+const BEFORE: [&str; 15] = [
+    "before.requests",
+    "before.errors",
+    "before.request_bytes",
+    "before.response_bytes",
+    "before.attempts",
+    "before.p50_ms",
+    "before.p75_ms",
+    "before.p95_ms",
+    "before.p99_ms",
+    "before.upstream_requests",
+    "before.upstream_p50_ms",
+    "before.upstream_p95_ms",
+    "before.gateway_requests",
+    "before.gateway_p50_ms",
+    "before.gateway_p95_ms",
+];
 const REQUEST_SHORT: [&str; 10] = [
     "time",
     "consumer",
@@ -53,8 +71,25 @@ const REQUEST_SHORT: [&str; 10] = [
     "error_type",
     "request_id",
 ];
-const CONSUMER: [&str; 8] =
-    ["service", "environment", "direction", "id", "name", "group", "first_seen", "last_seen"];
+const CONSUMER: [&str; 12] = [
+    "service",
+    "environment",
+    "direction",
+    "id",
+    "name",
+    "group",
+    "first_seen",
+    "last_seen",
+    "note",
+    "in_directory",
+    "reported_name",
+    "reported_group",
+];
+const CONSUMER_SHORT: [&str; 9] =
+    ["service", "environment", "direction", "id", "name", "group", "first_seen", "last_seen", "note"];
+const DIRECTORY: [&str; 6] = ["id", "name", "group", "note", "changed_at", "changed_by"];
+const RELEASE: [&str; 9] =
+    ["first_seen", "service", "environment", "kind", "value", "previous", "gateways_total", "id", "gateways"];
 /// Everything except `recent`, the values of the last hour, which is a list.
 const ALERT: [&str; 16] = [
     "id",
@@ -164,7 +199,13 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
         (Question::Requests, Extent::Whole) => gatelens_ingest::request_columns(),
         (Question::Requests, Extent::Short) => REQUEST_SHORT.to_vec(),
         (Question::Gateways, Extent::Whole) => GATEWAY.to_vec(),
-        (Question::Consumers, _) => CONSUMER.to_vec(),
+        (Question::Consumers, Extent::Whole) => CONSUMER.to_vec(),
+        (Question::Consumers, Extent::Short) => CONSUMER_SHORT.to_vec(),
+        (Question::Directory, _) => DIRECTORY.to_vec(),
+        (Question::Releases, Extent::Whole) => RELEASE.to_vec(),
+        (Question::Releases, Extent::Short) => {
+            RELEASE.iter().copied().filter(|name| *name != "gateways").collect()
+        }
         (Question::Alerts, Extent::Whole) => ALERT.to_vec(),
         (Question::Alerts, Extent::Short) => ALERT_SHORT.to_vec(),
         (Question::Gateways, Extent::Short) => GATEWAY_SHORT.to_vec(),
@@ -175,7 +216,10 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
                 extent == Extent::Whole || !own
             });
             let time = (question == Question::Timeseries).then_some("time");
-            time.into_iter().chain(grouped).chain(sums).collect()
+            // A table has them in the columns of the range.
+            let is_compared = extent == Extent::Whole && rows.iter().any(|row| row.get("before").is_some());
+            let before = time.map(|_| "before.time").into_iter().chain(BEFORE).filter(|_| is_compared);
+            time.into_iter().chain(grouped).chain(sums).chain(before).collect()
         }
     }
 }
@@ -224,7 +268,7 @@ fn table(columns: &[&str], rows: &[Value]) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(columns.iter().copied());
     for row in rows {
-        table.add_row(columns.iter().map(|column| visible(&cell(value(row, column)))));
+        table.add_row(columns.iter().map(|column| visible(&with_before(row, column))));
     }
     for (column, name) in table.column_iter_mut().zip(columns) {
         column.set_padding((0, 2));
@@ -233,6 +277,16 @@ fn table(columns: &[&str], rows: &[Value]) -> String {
         }
     }
     table.trim_fmt() + "\n"
+}
+
+/// The cell of a table: "before → now" for a figure that is compared, with "-" where there is none.
+fn with_before<'a>(row: &'a Value, column: &str) -> Cow<'a, str> {
+    let now = value(row, column);
+    let before = Some(&row["before"]).filter(|before| before.is_object() && SUMS.contains(&column));
+    let Some(before) = before else { return cell(now) };
+    let [before, now] =
+        [&before[column], now].map(|value| if value.is_null() { Cow::Borrowed("-") } else { cell(value) });
+    Cow::Owned(format!("{before} → {now}"))
 }
 
 /// Text of clients with everything that would steer a terminal, or turn or hide other text, as a visible escape.
@@ -266,6 +320,23 @@ mod tests {
         assert_eq!(csv(&["a", "b.c", "d"], &rows).unwrap(), expected);
         let expected = "a              b.c  d\nx,\"y\"\\n          5\n\\u{1b}[31mred   12\n";
         assert_eq!(table(&["a", "b.c", "d"], &rows), expected);
+    }
+
+    #[test]
+    fn a_table_shows_what_was_before_and_csv_has_columns_for_it() {
+        let row = |requests, p50: Value, before, before_p50: Value| {
+            json!({"route": "/a", "requests": requests, "p50_ms": p50,
+                   "before": {"route": "/a", "requests": before, "p50_ms": before_p50}})
+        };
+        let rows = [row(1200, json!(2.5), 9, json!(1.5)), row(0, Value::Null, 8, json!(3.0))];
+        let expected = "route  requests     p50_ms\n/a     9 → 1200  1.5 → 2.5\n/a        8 → 0    3.0 → -\n";
+        assert_eq!(table(&["route", "requests", "p50_ms"], &rows), expected);
+        let all = columns(Question::Summary, Extent::Whole, &rows);
+        let csv = csv(&all, &rows).unwrap();
+        let [names, first, ..] = *csv.lines().collect::<Vec<_>>() else { panic!("{csv}") };
+        assert!(names.contains(",before.requests,before.errors,"), "{names}");
+        assert!(first.starts_with("/a,1200,,,,,2.5,") && first.contains(",9,,,,,1.5,"), "{first}");
+        assert!(!columns(Question::Summary, Extent::Short, &rows).contains(&"before.requests"));
     }
 
     #[test]

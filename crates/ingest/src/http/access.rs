@@ -51,7 +51,7 @@ const ADMIN: Need = Need::Role(Role::Admin);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 26] = [
+const NEEDS: [(Method, &str, Need); 29] = [
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -66,10 +66,13 @@ const NEEDS: [(Method, &str, Need); 26] = [
     (GET, "/api/v1/openapi.json", Need::Nothing),
     (GET, "/api/v1/summary", VIEWER),
     (GET, "/api/v1/timeseries", VIEWER),
+    (GET, "/api/v1/latencies", VIEWER),
     // Fields that a viewer may not see are withheld: `query/requests/withheld.rs`.
     (GET, "/api/v1/requests", VIEWER),
     (GET, "/api/v1/gateways", VIEWER),
     (GET, "/api/v1/consumers", VIEWER),
+    (GET, "/api/v1/directory", VIEWER),
+    (GET, "/api/v1/releases", VIEWER),
     (GET, "/api/v1/patterns", VIEWER),
     (GET, "/api/v1/storage", VIEWER),
     (GET, "/api/v1/audit", ADMIN),

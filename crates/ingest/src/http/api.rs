@@ -40,9 +40,12 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
     let mut routes = vec![
         ("/api/v1/summary", read(Kind::Summary)),
         ("/api/v1/timeseries", read(Kind::Timeseries)),
+        ("/api/v1/latencies", read(Kind::Latencies)),
         ("/api/v1/requests", read(Kind::Requests)),
         ("/api/v1/gateways", read(Kind::Gateways)),
         ("/api/v1/consumers", read(Kind::Consumers)),
+        ("/api/v1/directory", read(Kind::Directory)),
+        ("/api/v1/releases", read(Kind::Releases)),
         ("/api/v1/patterns", read(Kind::Patterns)),
         ("/api/v1/storage", get(super::storage::storage)),
         ("/api/v1/audit", read(Kind::Audit)),
@@ -52,6 +55,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
     ];
     routes.extend(super::alerts::reads());
     routes.extend(super::alerts::changes());
+    routes.extend(super::directory::changes());
     routes
 }
 

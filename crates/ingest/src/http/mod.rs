@@ -9,6 +9,7 @@ mod body;
 mod bounds;
 mod connections;
 mod decoders;
+mod directory;
 mod hand_back;
 mod host;
 mod memory;

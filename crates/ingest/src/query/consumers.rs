@@ -45,8 +45,13 @@ struct Row {
     environment: String,
     direction: String,
     id: String,
+    /// That of the directory, or else the one reported.
     name: Option<String>,
     group: Option<String>,
+    reported_name: Option<String>,
+    reported_group: Option<String>,
+    note: Option<String>,
+    in_directory: bool,
     first_seen: String,
     last_seen: String,
 }
@@ -66,9 +71,11 @@ impl ConsumersQuery {
     pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Consumers, QueryError> {
         let file = super::open_counts(directory, limits.query_timeout)?;
         let mut select = file.prepare(
-            "SELECT last_seen, id, service, environment, direction, name, grp, first_seen FROM consumers
-             WHERE last_seen < ?1 OR (last_seen = ?1 AND (id, service, environment, direction) > (?2, ?3, ?4, ?5))
-             ORDER BY last_seen DESC, id, service, environment, direction",
+            "SELECT c.last_seen, c.id, c.service, c.environment, c.direction, c.name, c.grp, c.first_seen, d.name, d.grp, d.note
+             FROM consumers c LEFT JOIN directory d ON d.id = c.id
+             WHERE c.last_seen < ?1
+                OR (c.last_seen = ?1 AND (c.id, c.service, c.environment, c.direction) > (?2, ?3, ?4, ?5))
+             ORDER BY c.last_seen DESC, c.id, c.service, c.environment, c.direction",
         )?;
         let mut found = match &self.after {
             Some(Place { last_seen, key }) => {
@@ -85,22 +92,30 @@ impl ConsumersQuery {
                 environment: row.get(3)?,
                 direction: row.get(4)?,
             };
-            let (name, group): (String, String) = (row.get(5)?, row.get(6)?);
-            if !self.filter.takes_consumer(&key, &group) {
+            let known = |text: Option<String>| text.filter(|text| !text.is_empty());
+            let (reported_name, reported_group) = (known(row.get(5)?), known(row.get(6)?));
+            let (name, group): (Option<String>, Option<String>) = (row.get(8)?, row.get(9)?);
+            let in_directory = name.is_some();
+            let name = known(name).or_else(|| reported_name.clone());
+            let group = known(group).or_else(|| reported_group.clone());
+            if !self.filter.takes_consumer(&key, group.as_deref().unwrap_or_default()) {
                 continue;
             }
             if rows.len() == self.limit {
                 return Ok(Consumers { rows, more: true, next: last.as_ref().map(Place::to_text) });
             }
             let last_seen = row.get(0)?;
-            let known = |text: String| Some(text).filter(|text| !text.is_empty());
             rows.push(Row {
                 service: key.service.to_string(),
                 environment: key.environment.to_string(),
                 direction: key.direction.to_string(),
                 id: key.id.to_string(),
-                name: known(name),
-                group: known(group),
+                name,
+                group,
+                reported_name,
+                reported_group,
+                note: known(row.get(10)?),
+                in_directory,
                 first_seen: rfc3339(row.get(7)?),
                 last_seen: rfc3339(last_seen),
             });

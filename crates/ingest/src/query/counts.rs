@@ -1,5 +1,6 @@
 //! `summary` and `timeseries`: sums over rollups, with their percentiles.
 
+use super::compare::{self, Compare};
 use super::cursor::{Cursor, Reader};
 use super::dimension::{Dimension, Group};
 use super::filter::{self, Filter};
@@ -26,6 +27,7 @@ pub(crate) struct SummaryQuery {
     range: Range,
     group_by: Vec<Dimension>,
     filter: Filter,
+    compare: Option<Compare>,
     /// Rows of a page.
     limit: usize,
     /// Rows of the pages before.
@@ -46,6 +48,8 @@ pub(crate) struct Summary {
     to: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     gateways_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared_with: Option<Span>,
     rows: Vec<Row>,
     /// The cursor of the next page, where there are more rows.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +64,8 @@ pub(crate) struct Timeseries {
     step: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     gateways_since: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    compared_with: Option<Span>,
     points: Vec<Row>,
     /// Intervals of which only the sum is known for some gateway: its counts are all in the last minute.
     coarse: Vec<Span>,
@@ -67,7 +73,7 @@ pub(crate) struct Timeseries {
 
 /// A stretch of time.
 #[derive(Serialize)]
-struct Span {
+pub(super) struct Span {
     from: String,
     to: String,
 }
@@ -101,6 +107,9 @@ struct Row {
     gateway_requests: u64,
     gateway_p50_ms: Option<f64>,
     gateway_p95_ms: Option<f64>,
+    /// The same of the stretch before, where the question compares.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<Box<Row>>,
 }
 
 impl SummaryQuery {
@@ -123,6 +132,7 @@ impl SummaryQuery {
             range: Range::read(params, now)?.widened(MINUTE_SECONDS as i64),
             group_by: group_by(params)?,
             filter: Filter::read(params)?,
+            compare: Compare::read(params, now)?,
             limit: usize::MAX,
             skip: 0,
         })
@@ -135,76 +145,117 @@ impl SummaryQuery {
         let snapshot = file.transaction()?;
         let mut groups = Groups::find_up_to(&snapshot, &self.filter, &self.group_by, limits.ranked_groups)?;
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
-        let range = self.range.widened_before(since, HALF_HOUR_SECONDS);
+        let (range, before) = match self.compare {
+            None => (self.range.widened_before(since, HALF_HOUR_SECONDS), None),
+            Some(compare) => {
+                let (range, before) = compare.sides(self.range, since);
+                (range, Some(before))
+            }
+        };
         let known = Known::of(&snapshot, range, &groups)?;
-        let parts = Part::cover(known.range);
+        known.check(before)?;
+        let sides = [Some(known.range), before].map(|range| range.map(Part::cover).unwrap_or_default());
         let beside = Beside::default();
         let mut skip = self.skip;
         let mut is_more = false;
         if groups.all.len() > limits.groups || groups.may_grow() {
-            let mut requests = Vec::new();
-            for part in &parts {
-                Rollup::new(&snapshot, part.table, &beside).count(
-                    (part.from, part.to),
-                    &mut groups,
-                    &mut requests,
-                )?;
+            let mut requests = [Vec::new(), Vec::new()];
+            for (parts, requests) in sides.iter().zip(&mut requests) {
+                for part in parts {
+                    Rollup::new(&snapshot, part.table, &beside).count(
+                        (part.from, part.to),
+                        &mut groups,
+                        requests,
+                    )?;
+                }
             }
-            let ranked = ranked(requests.into_iter());
+            let ranked =
+                ranked(groups.all.len(), requests.each_ref().map(Vec::as_slice), |requests| *requests);
             let page: Vec<usize> = ranked.iter().copied().skip(skip).take(self.limit).collect();
             is_more = ranked.len() - skip.min(ranked.len()) > page.len();
             groups.keep(&page);
             skip = 0;
         }
-        let mut sums = vec![None; groups.all.len()];
-        for part in &parts {
-            Rollup::new(&snapshot, part.table, &beside).add((part.from, part.to), &mut groups, &mut sums)?;
+        let mut sums = [Vec::new(), Vec::new()];
+        for (parts, sums) in sides.iter().zip(&mut sums) {
+            for part in parts {
+                Rollup::new(&snapshot, part.table, &beside).add((part.from, part.to), &mut groups, sums)?;
+            }
         }
-        let ranked = ranked(sums.iter().map(|sums: &Option<Sums>| sums.as_ref().map(|sums| sums.requests)));
+        let ranked = ranked(groups.all.len(), sums.each_ref().map(Vec::as_slice), |sums| sums.requests);
         let page: Vec<usize> = ranked.iter().copied().skip(skip).take(self.limit).collect();
         is_more |= ranked.len() - skip.min(ranked.len()) > page.len();
+        let [now, earlier] = &sums;
         let row = |place: &usize| {
-            let (group, label) = (groups.all.get(*place)?, groups.labels.get(*place)?);
-            Some(Row::of(None, (group, label), sums.get(*place)?.as_ref()?))
+            let group = (groups.all.get(*place)?, groups.labels.get(*place)?);
+            let row = Row::of(None, group, at(now, *place));
+            Some(match before {
+                None => row,
+                Some(_) => row.compared(Row::of(None, group, at(earlier, *place))),
+            })
         };
         let mut rows: Vec<Row> = page.iter().filter_map(row).collect();
         if self.group_by.is_empty() && rows.is_empty() {
-            rows.push(Row::default());
+            let row = Row::default();
+            rows.push(if before.is_some() { row.compared(Row::default()) } else { row });
         }
         let next = is_more.then(|| {
             let after = i64::try_from(self.skip + rows.len()).unwrap_or(i64::MAX);
             Cursor::default().number(self.range.from).number(self.range.to).number(after).to_text()
         });
-        let Known { range, gateways_since } = known;
-        Ok(Summary { from: rfc3339(range.from), to: rfc3339(range.to), gateways_since, rows, next })
+        let Known { range, gateways_since, .. } = known;
+        let (from, to) = (rfc3339(range.from), rfc3339(range.to));
+        Ok(Summary { from, to, gateways_since, compared_with: before.map(Span::of), rows, next })
     }
 }
 
-/// The places of groups with counts, those with the most requests first.
-fn ranked(requests: impl Iterator<Item = Option<u64>>) -> Vec<usize> {
-    let mut counted: Vec<(u64, usize)> =
-        requests.zip(0..).filter_map(|(requests, place)| Some((requests?, place))).collect();
-    counted.sort_by_key(|(requests, _)| std::cmp::Reverse(*requests));
+/// What is known of a group.
+fn at<T>(all: &[Option<T>], place: usize) -> Option<&T> {
+    all.get(place).and_then(Option::as_ref)
+}
+
+/// The places of groups with counts in a range or in the stretch before: those with the most requests in the range first,
+/// then those with the most before.
+fn ranked<T>(groups: usize, sides: [&[Option<T>]; 2], requests: impl Fn(&T) -> u64) -> Vec<usize> {
+    let requests = |place| sides.map(|side| at(side, place).map(&requests));
+    let mut counted: Vec<([Option<u64>; 2], usize)> = (0..groups)
+        .map(|place| (requests(place), place))
+        .filter(|(counts, _)| *counts != [None; 2])
+        .collect();
+    counted.sort_by_key(|(counts, _)| std::cmp::Reverse(counts.map(Option::unwrap_or_default)));
     counted.into_iter().map(|(_, place)| place).collect()
 }
 
 /// The part of a range that an answer can be about.
-struct Known {
-    range: Range,
+pub(super) struct Known {
+    pub(super) range: Range,
     /// Where the range was cut, because the gateways of earlier counts are not known.
-    gateways_since: Option<String>,
+    pub(super) gateways_since: Option<String>,
+    /// Since when the gateways are known, where they matter, in Unix nanoseconds.
+    since: Option<i64>,
 }
 
 impl Known {
-    fn of(file: &Connection, range: Range, groups: &Groups) -> Result<Self, QueryError> {
+    pub(super) fn of(file: &Connection, range: Range, groups: &Groups) -> Result<Self, QueryError> {
         if groups.need_gateways() {
             let since = known_since(file, minutes_since(file)?)?.saturating_mul(MINUTE_NANOS);
             if range.from < since {
                 let range = Range { from: since.min(range.to), to: range.to };
-                return Ok(Self { range, gateways_since: Some(rfc3339(since)) });
+                return Ok(Self { range, gateways_since: Some(rfc3339(since)), since: Some(since) });
             }
+            return Ok(Self { range, gateways_since: None, since: Some(since) });
         }
-        Ok(Self { range, gateways_since: None })
+        Ok(Self { range, gateways_since: None, since: None })
+    }
+
+    /// Refuses to compare where less is known than was asked for: the difference would be none of the traffic.
+    fn check(&self, before: Option<Range>) -> Result<(), QueryError> {
+        match (before, self.since) {
+            (Some(before), Some(since)) if before.from < since || self.gateways_since.is_some() => {
+                Err(compare::unknown_gateways(since))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -212,11 +263,7 @@ impl TimeseriesQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
         let params = Params::parse(query, &names(&["step"]))?;
-        let step = params.number("step", MINUTE_SECONDS..=MAX_STEP_SECONDS, MINUTE_SECONDS)?;
-        if !step.is_multiple_of(MINUTE_SECONDS) {
-            return Err(QueryError::parameter("step", "step must be a multiple of 60 seconds"));
-        }
-        let step = step as i64;
+        let step = step_of(&params)?;
         let mut summary = SummaryQuery::read(&params, now)?;
         summary.range = summary.range.widened(step);
         if summary.range.seconds() / step > limits.points as i64 {
@@ -227,39 +274,50 @@ impl TimeseriesQuery {
 
     /// The answer out of the store. Without groups every step has a point; with groups those that have data.
     pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Timeseries, QueryError> {
-        let Self { summary: SummaryQuery { range, group_by, filter, .. }, step } = self;
+        let Self { summary: SummaryQuery { range, group_by, filter, compare, .. }, step } = self;
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut groups = Groups::find(&snapshot, filter, group_by, limits)?;
         let minutes = step / MINUTE_SECONDS as i64;
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
-        let Known { range, gateways_since } = Known::of(&snapshot, *range, &groups)?;
+        let before = compare.map(|compare| compare.before_in_steps(*range, *step));
+        let known = Known::of(&snapshot, *range, &groups)?;
+        known.check(before)?;
+        let Known { range, gateways_since, .. } = known;
         // Whole steps of which the gateways are known.
         let range = if gateways_since.is_some() { range.shrunk_from(*step) } else { range };
-        if range.from < since && step % HALF_HOUR_SECONDS != 0 {
-            let message = format!(
-                "minutes before {} have expired: ask for a step that is a multiple of {HALF_HOUR_SECONDS}, or a later range",
-                rfc3339(since)
-            );
-            return Err(QueryError::TooMuch { field: "step", message });
+        let earliest = before.map_or(range.from, |before| before.from.min(range.from));
+        if earliest < since && step % HALF_HOUR_SECONDS != 0 {
+            return Err(expired(since));
         }
         let beside = Beside::default();
         let rollup = Rollup::new(&snapshot, Table::for_step(minutes), &beside);
         let mut points = Vec::new();
         // Step by step, so that no more than the sketches of one step are in memory.
-        let mut sums = vec![None; groups.all.len()];
+        let (mut sums, mut earlier) = (Vec::new(), Vec::new());
         let mut start = range.from / MINUTE_NANOS;
+        let distance = before.map(|before| (range.from - before.from) / MINUTE_NANOS);
         while start < range.to / MINUTE_NANOS {
+            sums.clear();
             rollup.add((start, start + minutes), &mut groups, &mut sums)?;
-            let time = rfc3339(start * MINUTE_NANOS);
-            let before = points.len();
-            for (group, sums) in groups.all.iter().zip(&groups.labels).zip(&mut sums) {
-                if let Some(sums) = sums.take() {
-                    points.push(Row::of(Some(time.clone()), group, &sums));
+            let time = |minute: i64| Some(rfc3339(minute * MINUTE_NANOS));
+            if let Some(distance) = distance {
+                earlier.clear();
+                rollup.add((start - distance, start - distance + minutes), &mut groups, &mut earlier)?;
+            }
+            let pair = |row: Row, before: Row| match distance {
+                None => row,
+                Some(distance) => row.compared(Row { time: time(start - distance), ..before }),
+            };
+            let found = points.len();
+            for (place, group) in groups.all.iter().zip(&groups.labels).enumerate() {
+                let (now, earlier) = (at(&sums, place), at(&earlier, place));
+                if now.is_some() || earlier.is_some() {
+                    points.push(pair(Row::of(time(start), group, now), Row::of(None, group, earlier)));
                 }
             }
-            if group_by.is_empty() && points.len() == before {
-                points.push(Row { time: Some(time), ..Row::default() });
+            if group_by.is_empty() && points.len() == found {
+                points.push(pair(Row { time: time(start), ..Row::default() }, Row::default()));
             }
             if points.len() > limits.points {
                 return Err(too_many_points(limits));
@@ -268,19 +326,25 @@ impl TimeseriesQuery {
         }
         let coarse = coarse(&snapshot, range, filter)?;
         let (from, to) = (rfc3339(range.from), rfc3339(range.to));
-        Ok(Timeseries { from, to, step: *step, gateways_since, points, coarse })
+        let compared_with = before.map(Span::of);
+        Ok(Timeseries { from, to, step: *step, gateways_since, compared_with, points, coarse })
     }
 }
 
 impl Row {
-    fn of(time: Option<String>, (group, label): (&Group, &ConsumerLabel), sums: &Sums) -> Self {
+    /// A row of a group; one without sums was not counted.
+    fn of(time: Option<String>, (group, label): (&Group, &ConsumerLabel), sums: Option<&Sums>) -> Self {
         let known = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let ms = |quantiles: &Quantiles, q| quantiles.quantile(q).map(|seconds| round(seconds * 1e3));
-        Self {
+        let row = Self {
             time,
             group: group.clone(),
             consumer_name: known(&label.name),
             consumer_group: known(&label.group),
+            ..Self::default()
+        };
+        let Some(sums) = sums else { return row };
+        Self {
             requests: sums.requests,
             errors: sums.errors,
             request_bytes: sums.request_bytes,
@@ -296,14 +360,26 @@ impl Row {
             gateway_requests: sums.gateway.count(),
             gateway_p50_ms: ms(&sums.gateway, 0.5),
             gateway_p95_ms: ms(&sums.gateway, 0.95),
+            ..row
         }
+    }
+
+    /// The row with that of the stretch before.
+    fn compared(self, before: Self) -> Self {
+        Self { before: Some(Box::new(before)), ..self }
+    }
+}
+
+impl Span {
+    fn of(range: Range) -> Self {
+        Self { from: rfc3339(range.from), to: rfc3339(range.to) }
     }
 }
 
 /// The coarse stretches that reach into a range, merged where they meet.
-fn coarse(file: &Connection, range: Range, filter: &Filter) -> Result<Vec<Span>, QueryError> {
+pub(super) fn coarse(file: &Connection, range: Range, filter: &Filter) -> Result<Vec<Span>, QueryError> {
     let spans = coarse_spans(file, range, filter)?;
-    Ok(spans.into_iter().map(|(from, to)| Span { from: rfc3339(from), to: rfc3339(to) }).collect())
+    Ok(spans.into_iter().map(|(from, to)| Span::of(Range { from, to })).collect())
 }
 
 /// The same in Unix nanoseconds.
@@ -338,6 +414,24 @@ fn round(ms: f64) -> f64 {
     (ms * 1e6).round() / 1e6
 }
 
+/// The seconds of a step; a minute unless said.
+pub(super) fn step_of(params: &Params) -> Result<i64, QueryError> {
+    let step = params.number("step", MINUTE_SECONDS..=MAX_STEP_SECONDS, MINUTE_SECONDS)?;
+    if !step.is_multiple_of(MINUTE_SECONDS) {
+        return Err(QueryError::parameter("step", "step must be a multiple of 60 seconds"));
+    }
+    Ok(step as i64)
+}
+
+/// The error for a step that needs minutes that have expired; those since a time in Unix nanoseconds are kept.
+pub(super) fn expired(since: i64) -> QueryError {
+    let message = format!(
+        "minutes before {} have expired: ask for a step that is a multiple of {HALF_HOUR_SECONDS}, or a later range",
+        rfc3339(since)
+    );
+    QueryError::TooMuch { field: "step", message }
+}
+
 /// The dimensions in the order in which they are named first: a row has each key once.
 fn group_by(params: &Params) -> Result<Vec<Dimension>, QueryError> {
     let names = params.all("group_by").flat_map(|text| text.split(',')).map(str::trim);
@@ -353,7 +447,11 @@ fn group_by(params: &Params) -> Result<Vec<Dimension>, QueryError> {
 
 /// The parameters of both queries, and those of one.
 fn names(own: &[&'static str]) -> Vec<&'static str> {
-    ["from", "to", "group_by"].into_iter().chain(filter::names()).chain(own.iter().copied()).collect()
+    ["from", "to", "group_by", compare::NAME]
+        .into_iter()
+        .chain(filter::names())
+        .chain(own.iter().copied())
+        .collect()
 }
 
 fn too_many_points(limits: &Limits) -> QueryError {

@@ -1,4 +1,4 @@
-//! Names and groups of consumers, looked up as answers need them.
+//! Names and groups of consumers, looked up as answers need them: those of the directory, and otherwise those that gateways report.
 
 use super::requests::Sender;
 use crate::error::QueryError;
@@ -59,7 +59,10 @@ impl<'a> Labels<'a> {
 
 fn find(file: &Connection, key: &ConsumerKey) -> Result<ConsumerLabel, QueryError> {
     let mut select = file.prepare_cached(
-        "SELECT name, grp FROM consumers WHERE service = ? AND environment = ? AND direction = ? AND id = ?",
+        "SELECT coalesce(nullif(d.name, ''), c.name, ''), coalesce(nullif(d.grp, ''), c.grp, '')
+         FROM (SELECT ?4 AS id) AS k
+         LEFT JOIN consumers c ON c.service = ?1 AND c.environment = ?2 AND c.direction = ?3 AND c.id = k.id
+         LEFT JOIN directory d ON d.id = k.id",
     )?;
     let found = select.query_row(params![key.service, key.environment, key.direction, key.id], |row| {
         Ok(ConsumerLabel { name: row.get(0)?, group: row.get(1)? })

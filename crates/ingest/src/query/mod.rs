@@ -4,18 +4,22 @@
 
 mod account;
 mod audit;
+mod compare;
 mod consumers;
 mod counts;
 mod cursor;
 mod dimension;
+mod directory;
 mod filter;
 mod gateways;
 mod glob;
 mod labels;
+mod latencies;
 pub(crate) mod params;
 mod patterns;
 mod quantiles;
 mod range;
+mod releases;
 mod requests;
 mod rollup;
 pub(crate) mod search;
@@ -26,21 +30,26 @@ pub(crate) use audit::{Audit, AuditQuery};
 pub(crate) use consumers::{Consumers, ConsumersQuery};
 pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use dimension::Dimension;
+pub(crate) use directory::{Directory, DirectoryQuery};
 pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
+pub(crate) use latencies::{Latencies, LatenciesQuery};
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
+pub(crate) use releases::{Releases, ReleasesQuery};
 pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use windows::{Window, WindowsQuery};
 
+use crate::directory::Details;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::store::{DataDir, METRICS_FILE, StoreError, day_files, open_read};
 use jiff::civil::Date;
 use rusqlite::Connection;
 use serde::Serialize;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -51,12 +60,20 @@ pub(crate) trait Store: Send + Sync {
     fn summary(&self, query: &SummaryQuery) -> Result<Summary, QueryError>;
     /// Counts by group and time.
     fn timeseries(&self, query: &TimeseriesQuery) -> Result<Timeseries, QueryError>;
+    /// The distribution of durations over time.
+    fn latencies(&self, query: &LatenciesQuery) -> Result<Latencies, QueryError>;
     /// A page of the request log.
     fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, QueryError>;
     /// The gateways that report.
     fn gateways(&self, query: &GatewaysQuery) -> Result<Gateways, QueryError>;
     /// The consumers.
     fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError>;
+    /// The directory of consumers.
+    fn directory(&self, query: &DirectoryQuery) -> Result<Directory, QueryError>;
+    /// The entries of these IDs in the directory of consumers.
+    fn details(&self, ids: &[String]) -> Result<HashMap<String, Details>, QueryError>;
+    /// Changes of versions and configurations.
+    fn releases(&self, query: &ReleasesQuery) -> Result<Releases, QueryError>;
     /// The routes that were learned.
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
     /// The audit log.
@@ -75,9 +92,12 @@ pub(crate) trait Store: Send + Sync {
 pub(crate) enum Question {
     Summary(SummaryQuery),
     Timeseries(TimeseriesQuery),
+    Latencies(LatenciesQuery),
     Requests(Box<RequestsQuery>),
     Gateways(GatewaysQuery),
     Consumers(ConsumersQuery),
+    Directory(DirectoryQuery),
+    Releases(ReleasesQuery),
     Patterns(PatternsQuery),
     Audit(AuditQuery),
 }
@@ -88,9 +108,12 @@ pub(crate) enum Question {
 pub(crate) enum Answer {
     Summary(Summary),
     Timeseries(Timeseries),
+    Latencies(Latencies),
     Requests(RequestsPage),
     Gateways(Gateways),
     Consumers(Consumers),
+    Directory(Directory),
+    Releases(Releases),
     Patterns(Patterns),
     Audit(Audit),
 }
@@ -100,20 +123,26 @@ pub(crate) enum Answer {
 pub(crate) enum Kind {
     Summary,
     Timeseries,
+    Latencies,
     Requests,
     Gateways,
     Consumers,
+    Directory,
+    Releases,
     Patterns,
     Audit,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Summary,
         Self::Timeseries,
+        Self::Latencies,
         Self::Requests,
         Self::Gateways,
         Self::Consumers,
+        Self::Directory,
+        Self::Releases,
         Self::Patterns,
         Self::Audit,
     ];
@@ -123,9 +152,12 @@ impl Kind {
         match self {
             Self::Summary => "summary",
             Self::Timeseries => "timeseries",
+            Self::Latencies => "latencies",
             Self::Requests => "requests",
             Self::Gateways => "gateways",
             Self::Consumers => "consumers",
+            Self::Directory => "directory",
+            Self::Releases => "releases",
             Self::Patterns => "patterns",
             Self::Audit => "audit",
         }
@@ -153,9 +185,12 @@ impl Question {
         Ok(match kind {
             Kind::Summary => Self::Summary(SummaryQuery::parse(query, now, limits)?),
             Kind::Timeseries => Self::Timeseries(TimeseriesQuery::parse(query, now, limits)?),
+            Kind::Latencies => Self::Latencies(LatenciesQuery::parse(query, now)?),
             Kind::Requests => Self::Requests(Box::new(RequestsQuery::parse(query, now, limits)?)),
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now, limits)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
+            Kind::Directory => Self::Directory(DirectoryQuery::parse(query, limits)?),
+            Kind::Releases => Self::Releases(ReleasesQuery::parse(query, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
             Kind::Audit => Self::Audit(AuditQuery::parse(query, now, limits)?),
         })
@@ -185,9 +220,12 @@ impl Question {
         Ok(match self {
             Self::Summary(query) => Answer::Summary(store.summary(query)?),
             Self::Timeseries(query) => Answer::Timeseries(store.timeseries(query)?),
+            Self::Latencies(query) => Answer::Latencies(store.latencies(query)?),
             Self::Requests(query) => Answer::Requests(store.requests(query)?),
             Self::Gateways(query) => Answer::Gateways(store.gateways(query)?),
             Self::Consumers(query) => Answer::Consumers(store.consumers(query)?),
+            Self::Directory(query) => Answer::Directory(store.directory(query)?),
+            Self::Releases(query) => Answer::Releases(store.releases(query)?),
             Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
             Self::Audit(query) => Answer::Audit(store.audit(query)?),
         })
@@ -215,6 +253,10 @@ impl Store for Files {
         query.answer(&self.data, &self.limits)
     }
 
+    fn latencies(&self, query: &LatenciesQuery) -> Result<Latencies, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
     fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, QueryError> {
         query.answer(&self.data, &self.limits)
     }
@@ -224,6 +266,18 @@ impl Store for Files {
     }
 
     fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn directory(&self, query: &DirectoryQuery) -> Result<Directory, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn details(&self, ids: &[String]) -> Result<HashMap<String, Details>, QueryError> {
+        directory::details_of(&self.data, &self.limits, ids)
+    }
+
+    fn releases(&self, query: &ReleasesQuery) -> Result<Releases, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 

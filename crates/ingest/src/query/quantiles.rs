@@ -42,6 +42,16 @@ impl Quantiles {
         self.count
     }
 
+    /// Values of exactly zero.
+    pub(crate) fn zeros(&self) -> u64 {
+        self.zeros
+    }
+
+    /// The buckets with values, by rising index.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (i32, u64)> {
+        (self.first..).zip(self.counts.iter().copied()).filter(|(_, count)| *count > 0)
+    }
+
     /// The value in seconds that the share `q` (0 to 1) of the values does not exceed; `None` without values.
     pub(crate) fn quantile(&self, q: f64) -> Option<f64> {
         if self.count == 0 {

@@ -62,6 +62,12 @@ impl Range {
         Self { from: from.min(self.to), to: self.to }
     }
 
+    /// The range this many seconds earlier.
+    pub(crate) fn earlier(self, seconds: i64) -> Self {
+        let nanos = seconds.saturating_mul(NANOS);
+        Self { from: self.from.saturating_sub(nanos), to: self.to.saturating_sub(nanos) }
+    }
+
     /// Length in seconds.
     pub(crate) fn seconds(self) -> i64 {
         self.to.saturating_sub(self.from) / NANOS
@@ -74,7 +80,7 @@ pub(crate) fn rfc3339(nanos: i64) -> String {
 }
 
 /// A time, or the time that an age such as `-10m` was ago; `now` is in Unix nanoseconds.
-fn edge(field: &str, text: &str, now: i64) -> Result<i64, QueryError> {
+pub(super) fn edge(field: &str, text: &str, now: i64) -> Result<i64, QueryError> {
     match age(text) {
         Some(age) => Ok(now.saturating_sub(age)),
         None => time(field, text),

@@ -13,6 +13,8 @@ use crate::store::instances;
 use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
 use crate::store::packed::{Buckets, Packed, PackedTable, Row as PackedRow};
 use crate::store::rollups::{self, RollupTable};
+use crate::store::sketch::{self, Unreadable};
+use gatelens_model::sketch::Sketch;
 use rusqlite::{CachedStatement, Connection};
 use std::collections::HashMap;
 
@@ -310,8 +312,8 @@ impl<'a> Rollup<'a> {
             let sums = at(sums, group);
             sums.count(row.counts, error);
             let targets = [&mut sums.duration, &mut sums.upstream, &mut sums.gateway];
-            for ((zeros, buckets), quantiles) in sketches.into_iter().zip(targets) {
-                quantiles.add_buckets(zeros, buckets);
+            for (sketch, quantiles) in sketches.into_iter().zip(targets) {
+                quantiles.add_buckets(sketch.zeros, sketch.buckets);
             }
             Ok(())
         })?;
@@ -378,6 +380,39 @@ impl<'a> Rollup<'a> {
             packed.each(self.file, PackedTable::ByGateway, minutes, each)?;
         }
         Ok(())
+    }
+
+    /// Hands on the stored sketches of these Unix minutes, of the series that belong to a group: those of durations, of
+    /// upstreams and of gateways.
+    pub(crate) fn sketches(
+        &self,
+        (from, to): (i64, i64),
+        groups: &mut Groups,
+        mut take: impl FnMut([&[u8]; 3]) -> Result<(), Unreadable>,
+    ) -> Result<(), QueryError> {
+        let mut select = self.select("duration, upstream, gateway", groups)?;
+        let mut rows = select.query([from, to])?;
+        while let Some(row) = rows.next()? {
+            if groups.place(row.get(0)?, row.get(1)?)?.is_none() {
+                continue;
+            }
+            let blob = |column| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
+            take([blob(2)?, blob(3)?, blob(4)?])?;
+        }
+        self.packed((from, to), groups.need_gateways(), |row, sketches| {
+            if groups.place(row.series, row.instance)?.is_some() {
+                let encoded = sketches.map(|sketch| sketch.encode());
+                take(encoded.each_ref().map(Vec::as_slice))?;
+            }
+            Ok(())
+        })?;
+        let none = sketch::encode(&Sketch::default());
+        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values }| {
+            if groups.place(series, instance)?.is_some() {
+                take(values.timings.map(|(_, sketch)| if sketch.is_empty() { &none } else { sketch }))?;
+            }
+            Ok(())
+        })
     }
 
     /// Rows of series, instance and these columns. Where gateways do not matter, a row is the sum of all.

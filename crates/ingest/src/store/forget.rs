@@ -8,7 +8,7 @@ use super::instances::{UNKNOWN, known_since};
 use super::metrics::Damaged;
 use super::packed;
 use super::rollups::{HALF_HOURS, MINUTES, take_out};
-use super::{StoreError, chunk, minutes_since};
+use super::{StoreError, chunk, minutes_since, releases};
 use crate::model::{Columns, RequestEvent, Scope};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
 use serde::{Deserialize, Serialize};
@@ -154,6 +154,10 @@ pub(super) fn counters(
              WHERE (:environment IS NULL OR environment = :environment) AND (:consumer IS NULL OR id = :consumer)",
             named_params! {":environment": selection.environment, ":consumer": selection.consumer},
         )? as u64;
+    }
+    if selection.instance.is_none() && selection.environment.is_none() {
+        // It is about all environments.
+        transaction.execute("DELETE FROM directory WHERE id = ?", [&selection.consumer])?;
     }
     let mut scopes = Vec::new();
     if let Some(environment) = selection.whole_environment() {
@@ -338,6 +342,7 @@ fn remove_gateways(file: &Connection) -> Result<(), StoreError> {
                (SELECT instance, epoch, environment FROM temp.doomed_gateways WHERE NOT at_work)"
         ))?;
     }
+    releases::remove_gateways(file, gone)?;
     file.execute_batch(&format!("DELETE FROM gateways WHERE id IN ({gone})"))?;
     // Rows that others have counted in, too, name the instance by its number only.
     file.execute_batch(

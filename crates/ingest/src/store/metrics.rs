@@ -10,10 +10,12 @@ use super::instances::{self, Instances};
 use super::packed;
 use super::patterns;
 use super::reduce::{self, Kind, Reduced};
+use super::releases::Releases;
 use super::verify::{self, Bad};
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salvage, schema, series};
 use crate::auth::audit::Entry;
 use crate::clock;
+use crate::directory;
 use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
 use crate::model::{
@@ -39,6 +41,7 @@ pub(super) struct Metrics {
     instances: Instances,
     /// `None` where they must be read from the file.
     changes: Option<Changes>,
+    releases: Releases,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
     /// Requests of the batch that was stored last, for the learning of routes.
@@ -77,7 +80,19 @@ impl Metrics {
         transaction.commit()?;
         let taught = learning::Counted::default();
         admission.recount(&series);
-        Ok(Self { directory, connection, series, admission, consumers, instances, changes, patterns, taught })
+        let releases = Releases::default();
+        Ok(Self {
+            directory,
+            connection,
+            series,
+            admission,
+            consumers,
+            instances,
+            changes,
+            releases,
+            patterns,
+            taught,
+        })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -102,6 +117,7 @@ impl Metrics {
             self.admission.recount(&self.series);
             // An empty list is filled again by and by, and finds the rows that there are.
             self.instances = Instances::load(&self.connection).unwrap_or_default();
+            self.releases.forget();
         }
         outcome
     }
@@ -200,6 +216,15 @@ impl Metrics {
         Ok(())
     }
 
+    /// Changes the directory of consumers. `now` is in Unix nanoseconds.
+    pub(super) fn change_directory(
+        &mut self,
+        change: &directory::Change,
+        now: i64,
+    ) -> Result<directory::Outcome, StoreError> {
+        super::directory::change(&mut self.connection, change, now)
+    }
+
     /// Adds an entry to the audit log. `now` is in Unix nanoseconds.
     pub(super) fn audit(&mut self, entry: &Entry, now: i64) -> Result<(), StoreError> {
         audit::append(&self.connection, entry, now)
@@ -276,6 +301,7 @@ impl Metrics {
             self.series = load_series(&self.connection)?;
             self.consumers = Consumers::load(&self.connection)?;
             self.instances = Instances::load(&self.connection)?;
+            self.releases.forget();
             self.admission.recount(&self.series);
             scopes.iter().for_each(|scope| self.patterns.remove(scope));
         }
@@ -316,6 +342,7 @@ impl Metrics {
                 continue;
             }
             let gateway = note_gateway(&transaction, &part.gateway, now)?;
+            self.releases.note(&transaction, gateway, &part.gateway, now)?;
             note_tags(&transaction, gateway, &part.gateway.tags)?;
             if let Some(report) = &part.report {
                 note_report(&transaction, gateway, report)?;

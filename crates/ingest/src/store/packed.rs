@@ -24,6 +24,9 @@ pub(super) const TABLE: &str = "packed_minutes";
 const HALF_HOUR: i64 = 30;
 /// Unix minutes after the end of a half hour in which most of its late counts arrive.
 const LATE: i64 = 30;
+/// Packs of each table that stay unpacked: a question may compare two times, of which a step may begin in one pack and end in
+/// the next.
+const KEPT: usize = 4;
 
 /// Packed minutes of a snapshot of the file. The rows that were read last stay unpacked, because the next step of a question
 /// probably needs them.
@@ -31,8 +34,8 @@ const LATE: i64 = 30;
 pub(crate) struct Packed {
     /// The Unix minute after the last that is packed.
     end: OnceCell<i64>,
-    /// By table, with the id of their pack.
-    last: [RefCell<Option<(i64, Rows)>>; 2],
+    /// By table, with the ids of their packs.
+    last: [RefCell<Vec<(i64, Rows)>>; 2],
 }
 
 impl Packed {
@@ -50,14 +53,20 @@ impl Packed {
         let Some(last) = self.last.get(table as usize) else { return Ok(()) };
         let mut last = last.borrow_mut();
         for id in ids(file, table, (from, to))? {
-            let rows = match last.take() {
-                Some((of, rows)) if of == id => rows,
-                _ => unpack(file, id)?.unwrap_or_default(),
+            let place = match last.iter().position(|(known, _)| *known == id) {
+                Some(place) => place,
+                None => {
+                    if last.len() >= KEPT {
+                        last.remove(0);
+                    }
+                    last.push((id, unpack(file, id)?.unwrap_or_default()));
+                    last.len() - 1
+                }
             };
+            let Some((_, rows)) = last.get(place) else { continue };
             for row in rows.between((from, to)) {
                 each(row, rows.sketches(row))?;
             }
-            *last = Some((id, rows));
         }
         Ok(())
     }

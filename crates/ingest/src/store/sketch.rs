@@ -98,6 +98,18 @@ pub(crate) fn read(bytes: &[u8], mut bucket: impl FnMut(i16, u64)) -> Result<Hea
     if rest.is_empty() { Ok(Head { zeros, sum_ns }) } else { Err(Unreadable) }
 }
 
+/// The sum of a stored form in nanoseconds, without its buckets.
+///
+/// # Errors
+/// [`Unreadable`] for bytes that do not begin as [`encode`] writes them.
+pub(crate) fn sum_ns(bytes: &[u8]) -> Result<u64, Unreadable> {
+    let (version, mut rest) = bytes.split_first().ok_or(Unreadable)?;
+    if ![FIRST_VERSION, VERSION].contains(version) {
+        return Err(Unreadable);
+    }
+    varint::take(&mut rest).and_then(|_zeros| varint::take(&mut rest)).ok_or(Unreadable)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -141,16 +153,18 @@ mod tests {
 
     proptest! {
         #[test]
-        fn stored_sketches_come_back(zeros: u64, sum_ns: u64, buckets in prop::collection::btree_map(-1280i16..1280, 1u64..1000, 0..60)) {
-            let mut sketch = Sketch::with_sum(sum_ns);
+        fn stored_sketches_come_back(zeros: u64, given: u64, buckets in prop::collection::btree_map(-1280i16..1280, 1u64..1000, 0..60)) {
+            let mut sketch = Sketch::with_sum(given);
             sketch.insert_zeros(zeros);
             buckets.iter().for_each(|(index, count)| sketch.insert_bucket(*index, *count));
+            prop_assert_eq!(sum_ns(&encode(&sketch)), Ok(given));
             prop_assert_eq!(decode(&encode(&sketch)), Ok(sketch));
         }
 
         #[test]
         fn garbage_is_refused_or_read(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode(&bytes);
+            let _ = sum_ns(&bytes);
         }
     }
 }

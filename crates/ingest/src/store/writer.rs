@@ -10,6 +10,7 @@ use super::{
 };
 use crate::auth::audit;
 use crate::clock;
+use crate::directory::{Change, Outcome};
 use crate::learning::Observed;
 use crate::limits::Limits;
 use crate::model::{Labelled, MetricBatch, Rejections, RequestBatch, Signal};
@@ -94,6 +95,7 @@ enum MetricJob {
     Prune(Retention, Reply<Pruned>),
     Learn(Lesson, Reply<()>),
     Label(Labelled, Reply<()>),
+    Directory(Change, Reply<Outcome>),
     Audit(audit::Entry, Reply<()>),
     Forget(Selection, Deed, Reply<Forgotten>),
     Reduce(Kind, Reply<Option<Reduced>>),
@@ -219,6 +221,11 @@ impl Writers {
     /// Stores names and groups of consumers. They are on disk when this returns.
     pub(crate) async fn labels(&self, labelled: Labelled) -> Result<(), Refused> {
         self.metrics.submit(|reply| MetricJob::Label(labelled, reply)).await
+    }
+
+    /// Changes the directory of consumers. That is on disk when this returns.
+    pub(crate) async fn directory(&self, change: Change) -> Result<Outcome, Refused> {
+        self.metrics.submit(|reply| MetricJob::Directory(change, reply)).await
     }
 
     /// Adds an entry to the audit log, here and in the log of the service. The latter has it even when the store fails:
@@ -366,6 +373,9 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             MetricJob::Replace(why, reply) => drop(reply.send(store.replace(&why))),
             MetricJob::Audit(entry, reply) => drop(reply.send(store.audit(&entry, clock::now()))),
             MetricJob::Label(labelled, reply) => drop(reply.send(store.label(&labelled, clock::now()))),
+            MetricJob::Directory(change, reply) => {
+                drop(reply.send(store.change_directory(&change, clock::now())));
+            }
             MetricJob::Learn(lesson, reply) => drop(reply.send(store.learn(lesson, clock::now()))),
         }
     }

@@ -67,8 +67,24 @@ struct At {
     buckets: Range<u32>,
 }
 
-/// A sketch of unpacked rows: its zeros and its buckets.
-pub(crate) type Buckets<'a> = (u64, &'a [(i16, u64)]);
+/// A sketch of unpacked rows.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Buckets<'a> {
+    pub(crate) zeros: u64,
+    sum_ns: u64,
+    /// By rising index.
+    pub(crate) buckets: &'a [(i16, u64)],
+}
+
+impl Buckets<'_> {
+    /// The form that a row of its own has.
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut sketch = Sketch::with_sum(self.sum_ns);
+        sketch.insert_zeros(self.zeros);
+        self.buckets.iter().for_each(|(index, count)| sketch.insert_bucket(*index, *count));
+        sketch::encode(&sketch)
+    }
+}
 
 impl Loose {
     /// The counts and the sketches; the counts that a row does not have are 0.
@@ -103,25 +119,18 @@ impl Rows {
 
     /// The sketches of a row of these.
     pub(super) fn sketches(&self, row: &Row) -> [Buckets<'_>; 3] {
-        let [duration, upstream, gateway] = &row.sketches;
-        [duration, upstream, gateway].map(|at| (at.zeros, self.buckets(at)))
+        row.sketches.each_ref().map(|at| {
+            let range = at.buckets.start as usize..at.buckets.end as usize;
+            let buckets = self.buckets.get(range).unwrap_or_default();
+            Buckets { zeros: at.zeros, sum_ns: at.sum_ns, buckets }
+        })
     }
 
     /// A row of these in the form of its table.
     pub(super) fn loose(&self, row: &Row) -> Loose {
-        let [duration, upstream, gateway] = &row.sketches;
-        let sketches = [duration, upstream, gateway].map(|at| {
-            let mut sketch = Sketch::with_sum(at.sum_ns);
-            sketch.insert_zeros(at.zeros);
-            self.buckets(at).iter().for_each(|(index, count)| sketch.insert_bucket(*index, *count));
-            sketch::encode(&sketch)
-        });
+        let sketches = self.sketches(row).map(|sketch| sketch.encode());
         let Row { minute, series, instance, counts, .. } = *row;
         Loose { minute, series, instance, counts, sketches }
-    }
-
-    fn buckets(&self, at: &At) -> &[(i16, u64)] {
-        self.buckets.get(at.buckets.start as usize..at.buckets.end as usize).unwrap_or_default()
     }
 }
 
@@ -331,9 +340,9 @@ mod tests {
             let expected = rows.iter().filter(|row| row.minute >= between.0 && row.minute < between.1);
             prop_assert_eq!(found, expected.cloned().collect::<Vec<_>>());
             for (row, loose) in packed.iter().zip(&rows) {
-                for ((zeros, buckets), encoded) in packed.sketches(row).into_iter().zip(&loose.sketches) {
+                for (found, encoded) in packed.sketches(row).into_iter().zip(&loose.sketches) {
                     let sketch = sketch::decode(encoded).unwrap();
-                    prop_assert_eq!((zeros, buckets), (sketch.zeros, sketch.buckets()));
+                    prop_assert_eq!((found.zeros, found.buckets), (sketch.zeros, sketch.buckets()));
                 }
             }
             prop_assert_eq!(packed.iter().map(|row| packed.loose(row)).collect::<Vec<_>>(), rows);
