@@ -75,6 +75,8 @@ pub(super) struct Part {
     writer: Writer,
     /// Whether they cannot wait.
     is_urgent: bool,
+    /// Additions that were left out so far, see [`rollups::add`].
+    left_out: u64,
 }
 
 /// Where a change counts.
@@ -89,7 +91,7 @@ pub(super) struct Place {
 impl Part {
     /// `received_at` is in Unix nanoseconds.
     pub(super) fn new(gateway: i64, received_at: i64) -> Self {
-        Self { gateway, received_at, writer: Writer::default(), is_urgent: false }
+        Self { gateway, received_at, writer: Writer::default(), is_urgent: false, left_out: 0 }
     }
 }
 
@@ -141,6 +143,7 @@ impl Changes {
         part: &mut Part,
         (place, point): (Place, &Point),
         (added, state): (&Values, Option<Moved>),
+        damaged: &mut Damaged,
     ) -> Result<(), StoreError> {
         let key = (point.start, point.stream);
         let mut moved = None;
@@ -163,7 +166,16 @@ impl Changes {
         if !added.is_empty() {
             part.writer.add(place, moved, added);
         }
-        if part.writer.entries() >= ROW_ENTRIES { self.append(transaction, part) } else { Ok(()) }
+        if part.writer.entries() >= ROW_ENTRIES {
+            self.append(transaction, part)?;
+        }
+        // A batch may have a million streams.
+        if self.state_bytes > MAX_STATE_BYTES {
+            self.append(transaction, part)?;
+            part.left_out += self.add_up_all(transaction, damaged)?;
+            self.drop_states();
+        }
+        Ok(())
     }
 
     /// Ends a gateway's part of a batch. Returns how many additions were left out, see [`rollups::add`].
@@ -174,22 +186,17 @@ impl Changes {
         damaged: &mut Damaged,
     ) -> Result<u64, StoreError> {
         self.append(transaction, &mut part)?;
-        if !part.is_urgent {
-            return Ok(0);
+        if part.is_urgent {
+            part.left_out += self.add_up(transaction, &[part.gateway], damaged)?;
+            self.added_up(&[part.gateway]);
         }
-        let left_out = self.add_up(transaction, &[part.gateway], damaged)?;
-        self.added_up(&[part.gateway]);
-        Ok(left_out)
+        Ok(part.left_out)
     }
 
     /// Gateways whose changes must be added up now; none if there is time. `now` is in Unix nanoseconds.
-    pub(super) fn due(&mut self, now: i64) -> Vec<i64> {
-        if self.state_bytes > MAX_STATE_BYTES {
-            self.drop_states();
-        }
+    pub(super) fn due(&self, now: i64) -> Vec<i64> {
         let is_old = |since: i64| now.abs_diff(since) >= MAX_AGE;
-        let is_full =
-            self.entries > MAX_ENTRIES || self.bytes > MAX_BYTES || self.state_bytes > MAX_STATE_BYTES;
+        let is_full = self.entries > MAX_ENTRIES || self.bytes > MAX_BYTES;
         if !is_full && self.largest < MANY && !self.oldest.is_some_and(is_old) {
             return Vec::new();
         }
@@ -269,6 +276,22 @@ impl Changes {
         self.largest = self.gateways.values().map(|gateway| gateway.entries).max().unwrap_or_default();
         let waiting = self.gateways.values().filter(|gateway| !gateway.rows.is_empty());
         self.oldest = waiting.map(|gateway| gateway.since).min();
+    }
+
+    fn add_up_all(
+        &mut self,
+        transaction: &Transaction<'_>,
+        damaged: &mut Damaged,
+    ) -> Result<u64, StoreError> {
+        let mut left_out = 0;
+        loop {
+            let some = self.some();
+            if some.is_empty() {
+                return Ok(left_out);
+            }
+            left_out += self.add_up(transaction, &some, damaged)?;
+            self.added_up(&some);
+        }
     }
 
     /// Drops the states that the file has.

@@ -124,7 +124,7 @@ impl Metrics {
 
     /// Adds up the changes of some gateways, if they are many or have waited for long. `now` is in Unix nanoseconds.
     pub(super) fn add_up_due(&mut self, now: i64) -> Result<(), StoreError> {
-        let due = self.changes.as_mut().map(|changes| changes.due(now)).unwrap_or_default();
+        let due = self.changes.as_ref().map(|changes| changes.due(now)).unwrap_or_default();
         match self.add_up(&due) {
             Err(error) if error.is_damage() => self.replace(&error),
             outcome => outcome,
@@ -391,7 +391,7 @@ impl Metrics {
                     instance = self.instances.row(&transaction, &part.gateway.instance, minute)?;
                 }
                 let place = Place { minute, series, instance };
-                changes.add(&transaction, &mut changed, (place, point), (&news, state))?;
+                changes.add(&transaction, &mut changed, (place, point), (&news, state), &mut damaged)?;
             }
             let left_out = changes.end(&transaction, changed, &mut damaged)?;
             rejected.add(Rejection::Overflow, left_out);

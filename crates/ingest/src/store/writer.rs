@@ -28,6 +28,9 @@ use tokio::sync::oneshot;
 /// How long a batch that could not be stored is a sign of ill health, unless another was stored since.
 const FAILURE_AGE: Duration = Duration::from_secs(60);
 
+/// Time from the start to the first look for minutes to pack.
+const FIRST_PACK: Duration = Duration::from_secs(10);
+
 /// Time between two looks for minutes to pack.
 const PACK_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -338,7 +341,7 @@ impl Drop for Waiting<'_> {
 }
 
 fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
-    let mut next_pack = Instant::now() + PACK_INTERVAL;
+    let mut next_pack = Instant::now() + FIRST_PACK;
     loop {
         if Instant::now() >= next_pack {
             let has_more = store.pack().unwrap_or_else(|error| {
