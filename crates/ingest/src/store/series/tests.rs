@@ -1,6 +1,6 @@
 use super::super::metrics::Metrics;
 use super::super::reduce::Kind as Removable;
-use super::super::{Admission, DataDir, Deed, Pruned, Selection};
+use super::super::{Admission, Bad, DataDir, Deed, Pruned, Selection, verify_file};
 use crate::limits::Limits;
 use crate::model::{
     Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejections, SeriesKey, Standing, Tally,
@@ -332,4 +332,57 @@ fn the_oldest_counts_go_and_those_of_the_last_hour_stay() {
     // The gateway counts on.
     store.report(0, &[15, 1, 0, 0], NOON + 10 * HALF_HOUR);
     assert_eq!(store.requests()["/0"], left + 5);
+}
+
+/// Counts in six half hours of which four are packed; in the first, a second gateway has counted late.
+fn packed() -> Store {
+    let mut store = Store::new();
+    for half_hour in 0..6 {
+        store.report(0, &[half_hour + 1, 0, 0, 0], NOON + half_hour as i64 * HALF_HOUR + MINUTE);
+    }
+    store.metrics.settle().unwrap();
+    while store.metrics.pack().unwrap() {}
+    store.report(1, &[2, 0, 0, 0], NOON + MINUTE);
+    store
+}
+
+const FIRST: i64 = NOON / HALF_HOUR;
+
+#[test]
+fn late_counts_of_a_packed_minute_are_added_and_forgotten_apart() {
+    let mut store = packed();
+    let both = BTreeMap::from([("/0 edge-0".to_owned(), 1), ("/0 edge-1".to_owned(), 2)]);
+    assert_eq!(store.requests_in_minutes(FIRST), both);
+    store.metrics.settle().unwrap();
+    assert_eq!(store.requests_in_minutes(FIRST), both);
+    while store.metrics.pack().unwrap() {}
+    assert_eq!(store.requests_in_minutes(FIRST), both);
+    store.forget(0, NOON + 7 * HALF_HOUR);
+    assert_eq!(store.requests_in_minutes(FIRST), [("/0 edge-1".to_owned(), 2)].into());
+    assert_eq!(store.requests_in_minutes(FIRST + 1), BTreeMap::new());
+    assert_eq!(store.requests(), [("/0".to_owned(), 2)].into());
+}
+
+#[test]
+fn a_damaged_pack_is_set_aside_and_costs_its_minutes_only() {
+    let mut store = packed();
+    let path = store.dir.path().join("metrics.db");
+    let damage = "UPDATE packed_minutes SET data = x'0102' WHERE half_hour = (SELECT min(half_hour) FROM packed_minutes)";
+    assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(damage, []), Ok(1));
+    let found = |path: &std::path::Path| {
+        let mut found = Vec::new();
+        let mut take = |rows: Vec<Bad>| {
+            found.extend(rows);
+            Ok(())
+        };
+        verify_file(path, Arc::new(|_| true), &mut take).unwrap();
+        found
+    };
+    let bad = found(&path);
+    assert_eq!(bad.len(), 1, "{bad:?}");
+    store.metrics.set_aside(&bad).unwrap();
+    assert_eq!(found(&path), []);
+    assert_eq!(store.requests_in_minutes(FIRST), [("/0 edge-1".to_owned(), 2)].into());
+    assert_eq!(store.requests_in_minutes(FIRST + 1), [("/0 edge-0".to_owned(), 1)].into());
+    assert_eq!(store.requests(), [("/0".to_owned(), 8)].into());
 }
