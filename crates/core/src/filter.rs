@@ -117,10 +117,8 @@ impl StreamFilter {
     pub fn log(&mut self, host: &impl Host) {
         let mut bodies = std::mem::take(&mut self.bodies);
         if let Some(active) = &self.active {
-            if bodies.held_bytes() > 0 && active.is_overloaded(host) {
-                let all = bodies.request.iter_mut().chain(&mut bodies.response);
-                all.filter(|passed| passed.capture.held_bytes() > 0)
-                    .for_each(|passed| passed.capture.omit(OmissionReason::Overload));
+            if bodies.held_bytes() > 0 {
+                active.omit_beyond_share(host, &mut bodies);
             }
             active.log_from_filter(host, bodies, std::mem::take(&mut self.response_names));
         }

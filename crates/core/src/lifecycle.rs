@@ -6,6 +6,7 @@ mod plugin;
 mod redaction_report;
 mod registry;
 mod usage;
+mod waiting;
 mod worker;
 
 pub use plugin::{Active, Ending, Plugin};

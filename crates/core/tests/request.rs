@@ -79,8 +79,8 @@ fn a_decision_is_made_before_anything_is_redacted() {
     ] {
         let (mut hits, mut written) = (Hits::default(), None);
         let decision = Decision { count, log };
-        let context = Context { plan: &plan.request, hits: &mut hits, now_ns: 1 };
-        request.record(&facts, decision, Bodies::default(), context, |series, event| {
+        let context = Context { plan: &plan.request, hits: &mut hits, now_ns: 1, at_once: usize::MAX };
+        request.record(&facts, decision, Bodies::default(), context, |series, event, _| {
             written = Some((series.is_some(), event.is_some()));
         });
         assert_eq!(written, Some((count == Counting::Counted, log != skipped)), "{decision:?}");
@@ -172,9 +172,10 @@ fn a_response_header_is_logged_the_same_whether_it_is_read_alone_or_with_all() {
         host.finish(values.iter().fold(response, |stream, value| stream.response_header("x-a", value)));
         let request = FinishedRequest::read(&host, &plan.request);
         let facts = request.facts(&host, &plan.request, None).unwrap();
-        let context = Context { plan: &plan.request, hits: &mut Hits::default(), now_ns: 1 };
+        let context =
+            Context { plan: &plan.request, hits: &mut Hits::default(), now_ns: 1, at_once: usize::MAX };
         let mut headers = Vec::new();
-        request.record(&facts, Decision::EVERYTHING, Bodies::default(), context, |_, event| {
+        request.record(&facts, Decision::EVERYTHING, Bodies::default(), context, |_, event, _| {
             let kept = event.unwrap().response_headers.iter();
             headers = kept.map(|(name, value)| (name.to_string(), value.to_string())).collect();
         });

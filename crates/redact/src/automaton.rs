@@ -53,6 +53,16 @@ pub(super) struct Walk<'p> {
     round: u32,
 }
 
+/// Where a walk stands between two values.
+#[derive(Debug)]
+pub(super) struct Place {
+    states: Vec<State>,
+    open: Vec<usize>,
+    current: usize,
+    seen: Vec<u32>,
+    round: u32,
+}
+
 impl Automaton {
     /// Without paths.
     pub(super) const fn none() -> Self {
@@ -101,6 +111,18 @@ impl<'p> Walk<'p> {
             seen: vec![0; automaton.steps.len()],
             round: 0,
         }
+    }
+
+    /// Continues where another walk of the same automaton stood.
+    pub(super) fn resume(automaton: &'p Automaton, place: Place) -> Self {
+        let Place { states, open, current, seen, round } = place;
+        Self { automaton, states, open, current, seen, round }
+    }
+
+    /// Where it stands.
+    pub(super) fn place(self) -> Place {
+        let Self { states, open, current, seen, round, .. } = self;
+        Place { states, open, current, seen, round }
     }
 
     /// Moves to a value of the innermost open array or object. Calls `selected` with each rule that selects the value.

@@ -5,6 +5,7 @@ mod events;
 mod known;
 mod pass;
 mod prose;
+mod sliced;
 
 use gatelens_model::OmissionReason;
 use std::borrow::Cow;
@@ -21,6 +22,7 @@ use super::sniff::{Carrier, Sniffed, is_blank, sniff};
 use super::tree::{NodeId, Tree};
 use known::NameMemory;
 use pass::JsonPass;
+pub(crate) use sliced::{Slice, SlicedBody};
 
 /// Kind of a body, by its media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

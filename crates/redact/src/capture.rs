@@ -12,12 +12,14 @@ mod observed;
 mod preview;
 pub mod reference;
 mod stream;
+mod waiting;
 
 pub use config::CaptureConfig;
 pub use head::Head;
 pub use media::{MEDIA_TYPES, MediaType};
 pub use observed::{Bodies, ObservedBody};
 pub use preview::{Preview, preview};
+pub use waiting::{Redaction, SLICE_BYTES, WaitingBody};
 
 use gatelens_model::{Message, OmissionReason};
 use std::ops::Range;
@@ -261,6 +263,23 @@ impl BodyCapture {
         }
     }
 
+    /// Redacts what was collected: at once, if it decodes to at most `at_once` bytes.
+    pub fn begin_redaction(
+        self,
+        end: BodyEnd,
+        at_once: usize,
+        redactor: &Redactor,
+        hits: &mut Hits,
+    ) -> Redaction {
+        let bytes = self.decoded_bytes();
+        match self.state {
+            State::Collecting(collecting) if bytes > at_once && end == BodyEnd::Complete => {
+                Redaction::Waiting(WaitingBody::new(self.size, self.message, bytes, collecting))
+            }
+            _ => Redaction::Done(self.finish(end, redactor, hits)),
+        }
+    }
+
     /// Redacts what was collected.
     pub fn finish(self, end: BodyEnd, redactor: &Redactor, hits: &mut Hits) -> CapturedBody {
         let content = match self.state {
@@ -282,6 +301,16 @@ impl Collecting {
         redactor: &Redactor,
         hits: &mut Hits,
     ) -> Result<String, OmissionReason> {
+        let kind = self.kind;
+        let text = self.decode(end)?;
+        if text.is_empty() {
+            return Ok(text);
+        }
+        redactor.own_body(message, kind, text, hits)
+    }
+
+    /// The whole text, not redacted.
+    fn decode(self, end: BodyEnd) -> Result<String, OmissionReason> {
         // A stream of events ends when one side disconnects. Its complete events are kept.
         if end == BodyEnd::Incomplete
             && !(self.kind == BodyKind::EventStream && self.coding == ContentCoding::Identity)
@@ -294,11 +323,7 @@ impl Collecting {
             return Ok(String::new());
         }
         let bytes = self.coding.decode(bytes, self.max_bytes)?;
-        let text = self.charset.decode(bytes)?;
-        if text.is_empty() {
-            return Ok(text);
-        }
-        redactor.own_body(message, self.kind, text, hits)
+        self.charset.decode(bytes)
     }
 }
 

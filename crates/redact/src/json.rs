@@ -75,6 +75,15 @@ pub(super) struct Reader<'a> {
     objects: u128,
 }
 
+/// Where a reader stands between two tokens.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Position {
+    at: usize,
+    expect: Expect,
+    depth: usize,
+    objects: u128,
+}
+
 // A bit for each open array and object must suffice.
 const _: () = assert!(MAX_DEPTH <= u128::BITS as usize);
 
@@ -83,6 +92,18 @@ impl<'a> Reader<'a> {
         // RFC 8259, section 8.1: a byte order mark may be ignored.
         let at = if text.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
         Self { bytes: text.as_bytes(), at, expect: Expect::Value, depth: 0, objects: 0 }
+    }
+
+    /// Continues where another reader of the same text stood.
+    pub(super) fn resume(text: &'a str, position: Position) -> Self {
+        let Position { at, expect, depth, objects } = position;
+        Self { bytes: text.as_bytes(), at, expect, depth, objects }
+    }
+
+    /// Where it stands.
+    pub(super) fn position(&self) -> Position {
+        let Self { at, expect, depth, objects, .. } = *self;
+        Position { at, expect, depth, objects }
     }
 
     /// The next token; `None` at the end of a complete value.

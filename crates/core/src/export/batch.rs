@@ -8,7 +8,7 @@ use std::io::Read;
 
 use super::gzip::{Body, compress};
 use crate::config::Compression;
-use crate::otlp::logs::{PORTION_END, PortionHead, encode_record};
+use crate::otlp::logs::{PORTION_END, PortionHead, encode_late_record, encode_record};
 use crate::otlp::{self, Resource};
 use crate::request::event::Event;
 use gatelens_redact::capture::CapturedBody;
@@ -54,17 +54,26 @@ impl LogBatch {
 
     /// Adds an event.
     pub fn push(&mut self, event: &Event<'_>, now_ns: u64) {
+        let before = self.records.len();
+        encode_record(event, &mut self.records, &mut self.marks);
+        self.pushed(before, [event.request_body, event.response_body], now_ns);
+    }
+
+    /// Adds the draft of an event, with the bodies that it lacks. Bodies that are in the draft already are not counted.
+    pub fn push_late(&mut self, draft: &[u8], bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
+        let before = self.records.len();
+        encode_late_record(draft, bodies, &mut self.records, &mut self.marks);
+        self.pushed(before, bodies, now_ns);
+    }
+
+    /// A record was written behind the first `before` bytes.
+    fn pushed(&mut self, before: usize, bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
         if self.events == 0 {
             self.opened_ns = now_ns;
         }
-        let before = self.records.len();
-        encode_record(event, &mut self.records, &mut self.marks);
         self.events = self.events.saturating_add(1);
         let captured = |body: Option<&CapturedBody>| u64::from(body.is_some_and(|body| body.content.is_ok()));
-        self.bodies = self
-            .bodies
-            .saturating_add(captured(event.request_body))
-            .saturating_add(captured(event.response_body));
+        self.bodies = bodies.into_iter().map(captured).fold(self.bodies, u64::saturating_add);
         self.bytes = self.bytes.saturating_add(self.records.len().saturating_sub(before));
         if self.records.len() >= PORTION {
             self.end_portion();

@@ -8,9 +8,11 @@ use super::config::ExportConfig;
 use super::pipeline::{Destination, Pipeline, Settled};
 use super::request::{ExportRequest, RootId};
 use crate::host::{CalloutAnswer, CalloutId, Host};
+use crate::otlp::logs::encode_draft;
 use crate::request::event::Event;
 use crate::shared::sequence::{self, Signal};
 use crate::stats::EventCounts;
+use gatelens_redact::capture::CapturedBody;
 
 /// The request log of one worker; bounded in bytes.
 #[derive(Debug)]
@@ -35,8 +37,26 @@ impl LogExport {
     pub fn push(&mut self, event: &Event<'_>, now_ns: u64, config: &ExportConfig) -> bool {
         self.open.push(event, now_ns);
         self.counts.captured = self.counts.captured.saturating_add(1);
-        self.open.events() >= u64::from(config.limits.batch_events)
-            || self.open.bytes() >= config.limits.batch_bytes as usize
+        self.is_full(config)
+    }
+
+    /// Takes in an event that waits for bodies. Returns its record without those.
+    pub fn draft(&mut self, event: &Event<'_>) -> Vec<u8> {
+        self.counts.captured = self.counts.captured.saturating_add(1);
+        encode_draft(event)
+    }
+
+    /// Writes a [`draft`](Self::draft) with the bodies for which it waited, of request and response. True when the batch is full.
+    #[must_use]
+    pub fn push_late(
+        &mut self,
+        draft: &[u8],
+        bodies: [Option<&CapturedBody>; 2],
+        now_ns: u64,
+        config: &ExportConfig,
+    ) -> bool {
+        self.open.push_late(draft, bodies, now_ns);
+        self.is_full(config)
     }
 
     /// Begins a batch with a changed resource. The open batch must be closed.
@@ -134,6 +154,11 @@ impl LogExport {
     /// Attempts to deliver that failed.
     pub fn failures(&self) -> u64 {
         self.pipeline.failures()
+    }
+
+    fn is_full(&self, config: &ExportConfig) -> bool {
+        self.open.events() >= u64::from(config.limits.batch_events)
+            || self.open.bytes() >= config.limits.batch_bytes as usize
     }
 
     /// Takes a batch in. While more than `max_bytes` are held, captured bodies are removed first, those of the oldest

@@ -1,21 +1,26 @@
 //! Life of a root context.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::registry::{Registry, WorkerHandle};
+use super::waiting::WaitingEvent;
 use crate::counters::Series;
 use crate::export::RootId;
 use crate::host::{CalloutId, Host, LogLevel};
 use crate::plan::Plan;
 use crate::request::consumer::ResponseNames;
 use crate::request::{Context, FinishedRequest, Foresight, Selection, access_log, decide};
+use gatelens_model::OmissionReason;
 use gatelens_redact::Hits;
-use gatelens_redact::capture::{Bodies, Capture};
+use gatelens_redact::capture::{Bodies, Capture, SLICE_BYTES};
 
 /// One request in this number is timed.
 const SAMPLE: u32 = 64;
+
+/// Time between two ticks while events wait for their bodies: long enough that a slice takes a part of it.
+const SLICE_PERIOD: Duration = Duration::from_millis(2);
 
 /// A root context.
 #[derive(Debug)]
@@ -30,10 +35,24 @@ pub struct Plugin {
 /// An active configuration: the data that the streams of a root context need.
 #[derive(Debug)]
 pub struct Active {
-    plan: Plan,
-    worker: Rc<WorkerHandle>,
+    pub(super) plan: Plan,
+    pub(super) worker: Rc<WorkerHandle>,
     /// Of this configuration's rules, since the last tick.
-    hits: RefCell<Hits>,
+    pub(super) hits: RefCell<Hits>,
+    /// The period of the root context's ticks.
+    period: Duration,
+    pace: Cell<Pace>,
+}
+
+/// How often the root context of a configuration ticks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// As often as its regular work needs.
+    Regular,
+    /// Often, for the events that wait for their bodies.
+    Short,
+    /// Not any more.
+    Ended,
 }
 
 /// For example a `google.protobuf.Struct`, which Envoy passes as binary.
@@ -85,8 +104,10 @@ impl Plugin {
         }
         host.set_tick_period(period);
         host.prepare_info(plan.request.info_needs());
-        let active = Active { plan, worker, hits: RefCell::default() };
+        let active =
+            Active { plan, worker, hits: RefCell::default(), period, pace: Cell::new(Pace::Regular) };
         if let Some(before) = self.active.replace(Rc::new(active)) {
+            before.pace.set(Pace::Ended);
             before.worker.detach();
         }
         true
@@ -100,13 +121,19 @@ impl Plugin {
     /// The regular work of this root context's worker, and of workers that no root context uses any more.
     pub fn tick(&self, host: &impl Host) {
         let Some(active) = self.active.as_ref().filter(|_| !self.ending) else { return };
+        active.worker.redact_waiting(host);
+        active.keep_pace(host);
         let now_ns = host.now();
+        if active.pace.get() == Pace::Short && !active.worker.is_due(now_ns) {
+            return;
+        }
         active.pass_on_hits();
         active.worker.tick(host, self.me, now_ns);
         if active.plan.debug {
             active.worker.with(|worker| host.log(LogLevel::Debug, &format!("{:?}", worker.stats())));
         }
         for orphan in self.registry.orphans() {
+            orphan.give_up_waiting(host, now_ns);
             orphan.tick(host, self.me, now_ns);
             // Streams that began under an earlier configuration still end in its worker.
             if !orphan.is_used() {
@@ -140,8 +167,12 @@ impl Plugin {
         self.ending = true;
         let now_ns = host.now();
         if let Some(active) = &self.active {
-            active.pass_on_hits();
+            active.pace.set(Pace::Ended);
             active.worker.detach();
+            if !active.worker.has_roots() {
+                active.worker.give_up_waiting(host, now_ns);
+            }
+            active.pass_on_hits();
             if active.worker.has_roots() {
                 active.worker.with(|worker| worker.merge(host));
             } else {
@@ -219,7 +250,12 @@ impl Active {
     }
 
     /// A request ended that a filter of this root context saw, with these bodies, after it removed these response headers.
-    pub(crate) fn log_from_filter(&self, host: &impl Host, bodies: Bodies, response_names: ResponseNames) {
+    pub(crate) fn log_from_filter(
+        self: &Rc<Self>,
+        host: &impl Host,
+        bodies: Bodies,
+        response_names: ResponseNames,
+    ) {
         let began_ns = self.begin_ns(host);
         let request = FinishedRequest::read(host, &self.plan.request).with_response_names(response_names);
         self.worker.counted_by_filter.set(request.fingerprint());
@@ -236,10 +272,33 @@ impl Active {
         self.worker.usage().end_stream();
     }
 
-    /// Whether bodies must be omitted, so that the worker can serve its traffic.
-    pub(crate) fn is_overloaded(&self, host: &impl Host) -> bool {
+    /// Omits the bodies that would keep the worker from serving its traffic: those that are redacted at once while redaction has
+    /// taken its share, and larger ones while too many wait.
+    pub(crate) fn omit_beyond_share(&self, host: &impl Host, bodies: &mut Bodies) {
         let percent = self.plan.export.limits.redaction_percent;
-        !self.worker.usage().may_redact(percent, host.now())
+        let may_redact = self.worker.usage().may_redact(percent, host.now());
+        for passed in bodies.request.iter_mut().chain(&mut bodies.response) {
+            let bytes = passed.capture.decoded_bytes();
+            let fits = if bytes > self.at_once() { self.worker.may_wait(bytes) } else { may_redact };
+            if !fits && passed.capture.held_bytes() > 0 {
+                passed.capture.omit(OmissionReason::Overload);
+            }
+        }
+    }
+
+    /// Bytes of a body that is redacted when its request ends. Larger ones wait, except where redaction may take all the time.
+    fn at_once(&self) -> usize {
+        if self.plan.export.limits.redaction_percent >= 100 { usize::MAX } else { SLICE_BYTES }
+    }
+
+    /// Has the root context tick often while events wait for their bodies.
+    fn keep_pace(&self, host: &impl Host) {
+        let pace = if self.worker.has_waiting() { Pace::Short } else { Pace::Regular };
+        let before = self.pace.get();
+        if before != Pace::Ended && before != pace {
+            self.pace.set(pace);
+            host.set_tick_period(if pace == Pace::Short { SLICE_PERIOD } else { self.period });
+        }
     }
 
     /// The time now. `None` where the request that ended has no event and its time is not taken: then nothing needs it.
@@ -254,25 +313,42 @@ impl Active {
         self.worker.untimed.get().wrapping_add(1).is_multiple_of(SAMPLE)
     }
 
-    fn record<H: Host>(&self, host: &H, request: &FinishedRequest<H>, bodies: Bodies, began_ns: Option<u64>) {
+    fn record<H: Host>(
+        self: &Rc<Self>,
+        host: &H,
+        request: &FinishedRequest<H>,
+        bodies: Bodies,
+        began_ns: Option<u64>,
+    ) {
         let now_ns = began_ns.unwrap_or_default();
         let bytes_to_redact = if bodies.held_bytes() > 0 { bodies.decoded_bytes() } else { 0 };
         let learned = self.worker.learned();
         if let Some(facts) = request.facts(host, &self.plan.request, learned.as_deref()) {
             let decision = decide(&self.plan.request.selection, &facts, || host.random());
             let mut hits = self.hits.take();
-            let context = Context { plan: &self.plan.request, hits: &mut hits, now_ns };
-            request.record(&facts, decision, bodies, context, |series, event| {
+            let context =
+                Context { plan: &self.plan.request, hits: &mut hits, now_ns, at_once: self.at_once() };
+            request.record(&facts, decision, bodies, context, |series, event, waiting| {
                 if let Some(event) = event.filter(|_| self.plan.access_log) {
                     host.log(LogLevel::Info, &access_log::line(event));
                 }
                 let recorded = self.worker.with(|worker| {
                     worker.leave_out(decision);
                     series.into_iter().for_each(|series| worker.count(series, &facts.measurement));
-                    event.into_iter().for_each(|event| worker.log(host, event, now_ns));
+                    match (event, &waiting) {
+                        (Some(event), [None, None]) => worker.log(host, event, now_ns),
+                        (Some(event), _) => return Some(worker.draft(event, now_ns)),
+                        (None, _) => {}
+                    }
+                    None
                 });
-                if recorded.is_none() {
-                    self.worker.usage().leave_uncounted();
+                match recorded {
+                    None => self.worker.usage().leave_uncounted(),
+                    Some(None) => {}
+                    Some(Some(draft)) => {
+                        self.worker.wait(WaitingEvent::new(Rc::clone(self), draft, waiting));
+                        self.keep_pace(host);
+                    }
                 }
             });
             self.hits.replace(hits);

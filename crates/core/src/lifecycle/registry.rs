@@ -1,18 +1,21 @@
 //! The workers of one thread, by their counters.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
 
 use super::learned::LearnedRoutes;
 use super::usage::Usage;
+use super::waiting::WaitingEvent;
 use super::worker::{Phase, Worker};
 use crate::export::RootId;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::request::Fingerprint;
 use crate::shared::CounterSetId;
+use gatelens_redact::capture::SLICE_BYTES;
 use gatelens_routes::Patterns;
 
 /// The workers of one thread, by their counters.
@@ -32,6 +35,8 @@ pub(super) struct WorkerHandle {
     worker: RefCell<Worker>,
     usage: Rc<Usage>,
     learned: Rc<LearnedRoutes>,
+    /// Events that wait for their bodies; the first one is worked on.
+    waiting: RefCell<VecDeque<WaitingEvent>>,
     /// Root contexts whose configuration has these counters.
     roots: Cell<u32>,
     /// Time of the last tick, and shortest time until the next, nanoseconds.
@@ -63,6 +68,7 @@ impl Registry {
                     worker: RefCell::new(worker),
                     usage,
                     learned,
+                    waiting: RefCell::default(),
                     roots: Cell::new(0),
                     ticked_ns: Cell::default(),
                     tick_gap_ns: Cell::default(),
@@ -117,16 +123,82 @@ impl WorkerHandle {
     /// The regular work. Each root context of this worker has a timer of its own; a tick that follows another one by less
     /// than half a period does nothing, because a bound counts ticks: the silence after which a worker is taken for lost.
     pub(super) fn tick(&self, host: &impl Host, me: RootId, now_ns: u64) {
-        let since_ns = now_ns.checked_sub(self.ticked_ns.get());
-        if since_ns.is_none_or(|since_ns| since_ns >= self.tick_gap_ns.get()) {
+        if self.is_due(now_ns) {
             self.ticked_ns.set(now_ns);
             self.with(|worker| worker.tick(host, me, now_ns));
+        }
+    }
+
+    /// Whether a tick now does the regular work.
+    pub(super) fn is_due(&self, now_ns: u64) -> bool {
+        let since_ns = now_ns.checked_sub(self.ticked_ns.get());
+        since_ns.is_none_or(|since_ns| since_ns >= self.tick_gap_ns.get())
+    }
+
+    /// Whether a body of this number of bytes, decoded, may wait for its redaction. Without a root context nothing is begun
+    /// that takes time.
+    pub(super) fn may_wait(&self, bytes: usize) -> bool {
+        self.has_roots() && self.usage.may_wait(bytes)
+    }
+
+    /// Takes an event that waits for its bodies.
+    pub(super) fn wait(&self, event: WaitingEvent) {
+        if let Ok(mut waiting) = self.waiting.try_borrow_mut() {
+            waiting.push_back(event);
+        }
+    }
+
+    /// Whether events wait for their bodies.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.waiting.try_borrow().is_ok_and(|waiting| !waiting.is_empty())
+    }
+
+    /// Redacts a slice of the body that has waited longest, if redaction may take time now. Its event is logged after its last
+    /// slice.
+    pub(super) fn redact_waiting(&self, host: &impl Host) {
+        let next = self.waiting.try_borrow_mut().ok().and_then(|mut waiting| waiting.pop_front());
+        let Some(mut event) = next else { return };
+        if !self.advance(host, &mut event)
+            && let Ok(mut waiting) = self.waiting.try_borrow_mut()
+        {
+            waiting.push_front(event);
+        }
+    }
+
+    /// Redacts a slice of a waiting event, if redaction may take time now. Whether the event is logged.
+    fn advance(&self, host: &impl Host, event: &mut WaitingEvent) -> bool {
+        let began_ns = host.now();
+        if !self.usage.may_redact(event.redaction_percent(), began_ns) {
+            return false;
+        }
+        event.advance();
+        let log = |(draft, bodies)| self.with(|worker| worker.log_late(host, draft, bodies, began_ns));
+        let is_logged = event.ready().and_then(log).is_some();
+        let spent_ns = host.now().saturating_sub(began_ns);
+        self.usage.redacted(SLICE_BYTES, spent_ns);
+        self.with(|worker| worker.was_busy(spent_ns));
+        is_logged
+    }
+
+    /// Logs the waiting events without what is not redacted yet.
+    pub(super) fn give_up_waiting(&self, host: &impl Host, now_ns: u64) {
+        let all = self.waiting.try_borrow_mut().map(|mut waiting| std::mem::take(&mut *waiting));
+        for mut event in all.into_iter().flatten() {
+            event.give_up();
+            if let Some((draft, bodies)) = event.ready() {
+                self.with(|worker| worker.log_late(host, draft, bodies, now_ns));
+            }
         }
     }
 
     /// The numbers that streams change.
     pub(super) fn usage(&self) -> &Usage {
         &self.usage
+    }
+
+    /// The same, to be kept.
+    pub(super) fn shared_usage(&self) -> Rc<Usage> {
+        Rc::clone(&self.usage)
     }
 
     /// The learned route patterns in force.

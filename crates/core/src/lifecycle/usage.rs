@@ -6,6 +6,9 @@ use std::cell::Cell;
 /// loop take at most this much, and the time of one body more.
 const TURN_NS: u64 = 5_000_000;
 
+/// Most bytes of bodies that wait for their redaction, decoded: some of the largest that `capture.max_body_bytes` allows.
+const MAX_WAITING_BYTES: usize = 4 << 20;
+
 /// Most time that counts for a body, nanoseconds for each of its bytes. Redaction takes a small part of it. What is beyond,
 /// the worker's thread did not run.
 const MAX_NS_PER_BYTE: u64 = 1_000;
@@ -19,6 +22,8 @@ pub(super) struct Usage {
     streams: Cell<u64>,
     uncounted: Cell<u64>,
     held_bytes: Cell<usize>,
+    /// Bytes of bodies whose events wait for them; part of those that are held.
+    waiting_bytes: Cell<usize>,
     /// Time that redaction may take now, nanoseconds. What it took beyond is subtracted from what it earns later.
     credit_ns: Cell<u64>,
     debt_ns: Cell<u64>,
@@ -32,6 +37,7 @@ impl Default for Usage {
             streams: Cell::default(),
             uncounted: Cell::default(),
             held_bytes: Cell::default(),
+            waiting_bytes: Cell::default(),
             credit_ns: Cell::new(TURN_NS),
             debt_ns: Cell::default(),
             earned_until_ns: Cell::default(),
@@ -73,6 +79,23 @@ impl Usage {
     /// Bytes of bodies that filters may hold beyond those that they hold now.
     pub(super) fn room_for_bodies(&self, max_bytes: usize) -> usize {
         max_bytes.saturating_sub(self.held_bytes.get())
+    }
+
+    /// Whether a body of this number of bytes, decoded, may wait for its redaction.
+    pub(super) fn may_wait(&self, bytes: usize) -> bool {
+        self.waiting_bytes.get().saturating_add(bytes) <= MAX_WAITING_BYTES
+    }
+
+    /// An event waits for bodies of this number of bytes.
+    pub(super) fn begin_waiting(&self, bytes: usize) {
+        self.waiting_bytes.set(self.waiting_bytes.get().saturating_add(bytes));
+        self.hold(0, bytes);
+    }
+
+    /// It waits no more.
+    pub(super) fn end_waiting(&self, bytes: usize) {
+        self.waiting_bytes.set(self.waiting_bytes.get().saturating_sub(bytes));
+        self.hold(bytes, 0);
     }
 
     /// Whether bodies may be redacted now. Redaction earns `percent` of the time that passes.

@@ -27,6 +27,7 @@ use crate::shared::{SharedSeries, Unreadable, UpdateError};
 use crate::stats::{FleetStats, NotLoggedCounts, WorkerStats};
 use gatelens_model::{Message, OmissionReason};
 use gatelens_redact::Hits;
+use gatelens_redact::capture::CapturedBody;
 use gatelens_routes::Patterns;
 use hashbrown::HashSet;
 
@@ -149,22 +150,49 @@ impl Worker {
 
     /// Takes the event of a finished request.
     pub(super) fn log(&mut self, host: &impl Host, event: &Event<'_>, now_ns: u64) {
-        let bodies = [(Message::Request, event.request_body), (Message::Response, event.response_body)];
-        for (message, body) in bodies {
-            body.into_iter().for_each(|body| self.redaction.pending.add_body(message, body));
-        }
-        let label = [event.consumer_name, event.consumer_group];
-        let is_known = label != ["", ""] && !self.announced.is_news(event.consumer, label, now_ns);
-        let is_full = match is_known {
-            true => {
-                let event = Event { consumer_name: "", consumer_group: "", ..*event };
-                self.log.push(&event, now_ns, &self.config)
-            }
+        self.add_bodies([event.request_body, event.response_body]);
+        let is_full = match self.is_announced(event, now_ns) {
+            true => self.log.push(&event.without_label(), now_ns, &self.config),
             false => self.log.push(event, now_ns, &self.config),
         };
         if is_full {
             self.close_batch(host, now_ns);
         }
+    }
+
+    /// Takes the event of a finished request that waits for bodies: all but those, encoded for [`log_late`](Self::log_late).
+    pub(super) fn draft(&mut self, event: &Event<'_>, now_ns: u64) -> Vec<u8> {
+        self.add_bodies([event.request_body, event.response_body]);
+        match self.is_announced(event, now_ns) {
+            true => self.log.draft(&event.without_label()),
+            false => self.log.draft(event),
+        }
+    }
+
+    /// Takes the bodies for which an event waited, of its request and of its response.
+    pub(super) fn log_late(
+        &mut self,
+        host: &impl Host,
+        draft: &[u8],
+        bodies: [Option<&CapturedBody>; 2],
+        now_ns: u64,
+    ) {
+        self.add_bodies(bodies);
+        if self.log.push_late(draft, bodies, now_ns, &self.config) {
+            self.close_batch(host, now_ns);
+        }
+    }
+
+    fn add_bodies(&mut self, bodies: [Option<&CapturedBody>; 2]) {
+        for (message, body) in [Message::Request, Message::Response].into_iter().zip(bodies) {
+            body.into_iter().for_each(|body| self.redaction.pending.add_body(message, body));
+        }
+    }
+
+    /// Whether the name and the group of the event's consumer were sent not long ago.
+    fn is_announced(&mut self, event: &Event<'_>, now_ns: u64) -> bool {
+        let label = [event.consumer_name, event.consumer_group];
+        label != ["", ""] && !self.announced.is_news(event.consumer, label, now_ns)
     }
 
     /// Adds time spent in the filter's own code.

@@ -31,7 +31,36 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>, marks: &mut Vec<u32>)
     // Nearly all records are 128 to 16,383 bytes long, so their length takes two bytes.
     out.extend_from_slice(&[RECORD, 0, 0]);
     let start = out.len();
+    encode_content(event, &mut Record { out, marks });
+    end_record(out, begin, start);
+}
+
+/// The content of a record that lacks bodies, for [`encode_late_record`].
+pub fn encode_draft(event: &Event<'_>) -> Vec<u8> {
+    let (mut out, mut marks) = (Vec::new(), Vec::new());
+    encode_content(event, &mut Record { out: &mut out, marks: &mut marks });
+    out
+}
+
+/// Writes a record from its draft and the bodies that it lacks, of the request and of the response. The fields of a message may
+/// stand in any order.
+pub fn encode_late_record(
+    draft: &[u8],
+    bodies: [Option<&CapturedBody>; 2],
+    out: &mut Vec<u8>,
+    marks: &mut Vec<u32>,
+) {
+    let begin = out.len();
+    out.extend_from_slice(&[RECORD, 0, 0]);
+    let start = out.len();
     let mut record = Record { out, marks };
+    record.mark();
+    record.out.extend_from_slice(draft);
+    record.bodies(bodies);
+    end_record(out, begin, start);
+}
+
+fn encode_content(event: &Event<'_>, record: &mut Record<'_>) {
     let status = event.status;
     record.mark();
     record.out.fixed64(1, event.start_ns);
@@ -100,10 +129,7 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>, marks: &mut Vec<u32>)
     record.text(key!(attribute::RESPONSE_CODE_DETAILS), event.response_code_details);
     record.headers(attribute::REQUEST_HEADER, event.request_headers);
     record.headers(attribute::RESPONSE_HEADER, event.response_headers);
-    let bodies = [event.request_body, event.response_body];
-    for (body, (content, omitted)) in bodies.into_iter().zip(CONTENT.into_iter().zip(OMITTED)) {
-        record.body(content, omitted, body);
-    }
+    record.bodies([event.request_body, event.response_body]);
     record.mark();
     if let Some(trace) = event.trace {
         record.out.fixed32(8, u32::from(trace.flags));
@@ -113,7 +139,6 @@ pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>, marks: &mut Vec<u32>)
     record.out.fixed64(11, event.start_ns.saturating_add(event.measurement.duration_ns));
     record.mark();
     record.out.string(12, value::EVENT_NAME);
-    end_record(out, begin, start);
 }
 
 /// Fills in the length of the record that begins at `begin`, whose content begins at `start`.
@@ -216,6 +241,12 @@ impl Record<'_> {
                 self.mark();
                 self.out.strings_attribute(6, prefix, name, same.iter().map(|(_, value)| &**value));
             }
+        }
+    }
+
+    fn bodies(&mut self, bodies: [Option<&CapturedBody>; 2]) {
+        for (body, (content, omitted)) in bodies.into_iter().zip(CONTENT.into_iter().zip(OMITTED)) {
+            self.body(content, omitted, body);
         }
     }
 

@@ -104,6 +104,11 @@ pub struct Event<'a> {
 }
 
 impl Event<'_> {
+    /// Without the name and the group of its consumer.
+    pub fn without_label(&self) -> Self {
+        Self { consumer_name: "", consumer_group: "", ..*self }
+    }
+
     /// How the request ended.
     pub fn ending(&self) -> Ending {
         Ending { status: self.status, grpc_status: self.grpc_status }

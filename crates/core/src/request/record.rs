@@ -19,7 +19,7 @@ use crate::host::{HeaderMap, Stream};
 use crate::outcome::{Method, Status};
 use gatelens_model::{Message, OmissionReason, order};
 use gatelens_redact::Hits;
-use gatelens_redact::capture::{Bodies, CapturedBody, ObservedBody};
+use gatelens_redact::capture::{Bodies, CapturedBody, ObservedBody, Redaction, WaitingBody};
 
 /// Inputs of the recording other than the request.
 #[derive(Debug)]
@@ -30,10 +30,16 @@ pub struct Context<'a> {
     pub hits: &'a mut Hits,
     /// The time at which the stream ended, nanoseconds since the Unix epoch.
     pub now_ns: u64,
+    /// Larger bodies are not redacted, but handed on, bytes.
+    pub at_once: usize,
 }
 
+/// The bodies of request and response for which an event waits.
+pub(crate) type Waiting = [Option<WaitingBody>; 2];
+
 impl<S: Stream> FinishedRequest<S> {
-    /// Redacts what the decision needs and hands it to `write`: the series that the request adds to, and its event.
+    /// Redacts what the decision needs and hands it to `write`: the series that the request adds to, and its event, with the
+    /// bodies that it lacks because they are redacted later.
     /// `bodies` are those that a filter has collected. Parts that are not logged are not redacted and hit no rule.
     pub fn record(
         &self,
@@ -41,9 +47,9 @@ impl<S: Stream> FinishedRequest<S> {
         decision: Decision,
         bodies: Bodies,
         context: Context<'_>,
-        write: impl FnOnce(Option<Series<'_>>, Option<&Event<'_>>),
+        write: impl FnOnce(Option<Series<'_>>, Option<&Event<'_>>, Waiting),
     ) {
-        let Context { plan, hits, now_ns } = context;
+        let Context { plan, hits, now_ns, at_once } = context;
         let mut unlogged = Hits::default();
         let is_logged = matches!(decision.log, Logging::Logged { .. });
         let path = match &facts.route {
@@ -59,15 +65,16 @@ impl<S: Stream> FinishedRequest<S> {
         };
         match decision.log {
             Logging::Logged { capture, weight } => {
+                let mut waiting = [None, None];
+                let mut context = Context { plan, hits, now_ns, at_once };
                 let bodies = match capture {
-                    Capturing::Bodies => captured_bodies(plan, facts, bodies, hits),
+                    Capturing::Bodies => captured_bodies(facts, bodies, &mut context, &mut waiting),
                     Capturing::NoBodies => [None, None],
                 };
-                let context = Context { plan, hits, now_ns };
                 let parts = Parts { weight, path, route: &route, bodies };
-                self.with_event(facts, parts, context, |event| write(series, Some(event)));
+                self.with_event(facts, parts, context, |event| write(series, Some(event), waiting));
             }
-            Logging::Skipped(_) => write(series, None),
+            Logging::Skipped(_) => write(series, None, [None, None]),
         }
     }
 
@@ -79,7 +86,7 @@ impl<S: Stream> FinishedRequest<S> {
         write: impl FnOnce(&Event<'_>),
     ) {
         let Parts { weight, path, route, bodies: [request_body, response_body] } = parts;
-        let Context { plan, hits, now_ns } = context;
+        let Context { plan, hits, now_ns, .. } = context;
         let redactor = &plan.redactor;
         let query = if plan.capture.query { redactor.query(facts.query, hits) } else { Cow::default() };
         let user_agent = redactor.header(b"user-agent", facts.user_agent, hits);
@@ -241,32 +248,42 @@ fn kept_headers<'a>(
     kept
 }
 
-/// Both bodies as the log keeps them. A body before an upgrade, or after a CONNECT, belongs to no message.
+/// Both bodies as the log keeps them; `None`, too, for one that is put into `waiting`. A body before an upgrade, or after a
+/// CONNECT, belongs to no message.
 fn captured_bodies(
-    plan: &RequestPlan,
     facts: &Facts<'_>,
     bodies: Bodies,
-    hits: &mut Hits,
+    context: &mut Context<'_>,
+    waiting: &mut Waiting,
 ) -> [Option<CapturedBody>; 2] {
+    let [of_request, of_response] = waiting;
     let upgraded = (facts.status == Status(101)).then_some(OmissionReason::Upgrade);
-    let request =
-        captured(plan, Message::Request, bodies.request, facts.measurement.request_bytes, upgraded, hits);
     let tunnelled = (facts.method_original == b"CONNECT").then_some(OmissionReason::Upgrade);
+    let keep = |redaction, waiting: &mut Option<WaitingBody>| match redaction {
+        Some(Redaction::Done(body)) => Some(body),
+        Some(Redaction::Waiting(body)) => {
+            *waiting = Some(body);
+            None
+        }
+        None => None,
+    };
+    let measurement = &facts.measurement;
+    let request = captured(Message::Request, bodies.request, measurement.request_bytes, upgraded, context);
     let response =
-        captured(plan, Message::Response, bodies.response, facts.measurement.response_bytes, tunnelled, hits);
-    [request, response]
+        captured(Message::Response, bodies.response, measurement.response_bytes, tunnelled, context);
+    [keep(request, of_request), keep(response, of_response)]
 }
 
 /// The logged form of a body of `measured` bytes; `None` where such bodies are not captured. `later` is a
 /// reason for its omission that became known since it began.
 fn captured(
-    plan: &RequestPlan,
     message: Message,
     passed: Option<ObservedBody>,
     measured: u64,
     later: Option<OmissionReason>,
-    hits: &mut Hits,
-) -> Option<CapturedBody> {
+    context: &mut Context<'_>,
+) -> Option<Redaction> {
+    let Context { plan, hits, at_once, .. } = context;
     if !plan.capture.takes_bodies(message) {
         return None;
     }
@@ -275,11 +292,11 @@ fn captured(
     Some(match passed {
         None => {
             let reason = if measured == 0 { OmissionReason::NoBody } else { OmissionReason::NotSeen };
-            CapturedBody { size: measured, content: Err(reason) }
+            Redaction::Done(CapturedBody { size: measured, content: Err(reason) })
         }
         Some(ObservedBody { mut capture, end }) => {
             later.into_iter().for_each(|reason| capture.omit(reason));
-            capture.finish(end, &plan.redactor, hits)
+            capture.begin_redaction(end, *at_once, &plan.redactor, hits)
         }
     })
 }

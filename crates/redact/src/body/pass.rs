@@ -9,8 +9,8 @@ use gatelens_model::OmissionReason;
 
 use super::known::Names;
 use super::{BodyRedactor, embedded};
-use crate::automaton::{Automaton, Edge, Walk};
-use crate::json::{Reader, Token, TokenKind, quote, unescape};
+use crate::automaton::{Automaton, Edge, Place, Walk};
+use crate::json::{Position, Reader, Token, TokenKind, quote, unescape};
 use crate::mask::MASK;
 use crate::names::Found;
 use crate::rules::Hits;
@@ -44,9 +44,34 @@ pub(super) struct JsonPass<'r, 't, 'h> {
     is_parent: bool,
     /// The open arrays and objects.
     open: Vec<Open>,
+    /// Longest string that is searched, with its quotes.
+    max_string: usize,
+    /// Where it begins or continues; `None` at the beginning.
+    from: Option<(Position, Option<Place>)>,
+}
+
+/// How far a pass has come.
+pub(super) enum Progress<'t> {
+    /// To the end. What is kept of the text: all of it is borrowed.
+    Over(Cow<'t, str>),
+    /// Not to the end.
+    Paused(Box<Paused>),
+}
+
+/// A pass between two values: all but the text and the rules.
+#[derive(Debug)]
+pub(super) struct Paused {
+    position: Position,
+    place: Option<Place>,
+    out: String,
+    copied: usize,
+    node: NodeId,
+    masked: Option<usize>,
+    open: Vec<Open>,
 }
 
 /// An open array or object.
+#[derive(Debug)]
 struct Open {
     /// Number of elements of an array so far; `None` for an object.
     elements: Option<u64>,
@@ -78,7 +103,20 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
             by_name: None,
             is_parent: false,
             open: Vec::new(),
+            max_string: usize::MAX,
+            from: None,
         }
+    }
+
+    /// Continues a pass of the same rules over the same text.
+    pub(super) fn resume(self, paused: Paused) -> Self {
+        let Paused { position, place, out, copied, node, masked, open } = paused;
+        Self { out, copied, node, masked, open, from: Some((position, place)), ..self }
+    }
+
+    /// Omits a text with a longer string that must be searched.
+    pub(super) fn with_strings_up_to(self, max_string: usize) -> Self {
+        Self { max_string, ..self }
     }
 
     /// The text stands in a number of strings.
@@ -87,19 +125,36 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
     }
 
     /// What is kept of the text. All of it is borrowed.
-    pub(super) fn run(mut self) -> Result<Cow<'t, str>, OmissionReason> {
-        let mut reader = Reader::new(self.text);
+    pub(super) fn run(self) -> Result<Cow<'t, str>, OmissionReason> {
+        match self.run_to(usize::MAX)? {
+            Progress::Over(kept) => Ok(kept),
+            // No text is that long.
+            Progress::Paused(_) => Err(OmissionReason::Overload),
+        }
+    }
+
+    /// Goes on to the end of the first value that ends at `stop` or behind it.
+    pub(super) fn run_to(mut self, stop: usize) -> Result<Progress<'t>, OmissionReason> {
         let mut chosen = false;
-        let mut walk = (!self.plain.is_empty()).then(|| {
-            Walk::new(self.plain, |rule| {
-                self.hits.add(rule, 1);
-                chosen = true;
-            })
-        });
+        let (mut reader, mut walk) = match self.from.take() {
+            Some((position, place)) => {
+                let walk = place.map(|place| Walk::resume(self.plain, place));
+                (Reader::resume(self.text, position), walk)
+            }
+            None => {
+                let walk = (!self.plain.is_empty()).then(|| {
+                    Walk::new(self.plain, |rule| {
+                        self.hits.add(rule, 1);
+                        chosen = true;
+                    })
+                });
+                (Reader::new(self.text), walk)
+            }
+        };
         while let Some(token) = reader.next()? {
             match token.kind {
                 TokenKind::Name => {
-                    self.enter_member(&token);
+                    self.enter_member(&token)?;
                     continue;
                 }
                 TokenKind::ObjectEnd | TokenKind::ArrayEnd => {
@@ -128,19 +183,35 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
             match (self.masked, chosen) {
                 (Some(_), _) => {}
                 (None, true) => {
-                    self.mask(token.at);
+                    self.mask(token.at.clone());
                     if matches!(token.kind, TokenKind::Object | TokenKind::Array) {
                         self.masked = reader.depth().checked_sub(1);
                     }
                 }
-                (None, false) => self.detect(&token),
+                (None, false) => self.detect(&token)?,
+            }
+            if token.at.end >= stop {
+                return Ok(Progress::Paused(Box::new(self.pause(&reader, walk))));
             }
         }
         if self.copied == 0 && self.out.is_empty() {
-            return Ok(Cow::Borrowed(self.text));
+            return Ok(Progress::Over(Cow::Borrowed(self.text)));
         }
         self.copy_to(self.text.len());
-        Ok(Cow::Owned(self.out))
+        Ok(Progress::Over(Cow::Owned(self.out)))
+    }
+
+    /// Behind a value. What the name of a member means is used up by its value.
+    fn pause(mut self, reader: &Reader<'_>, walk: Option<Walk<'_>>) -> Paused {
+        Paused {
+            position: reader.position(),
+            place: walk.map(Walk::place),
+            out: std::mem::take(&mut self.out),
+            copied: self.copied,
+            node: self.node,
+            masked: self.masked,
+            open: std::mem::take(&mut self.open),
+        }
     }
 
     /// Moves the paths to the current value. Returns whether one of them selects it.
@@ -169,7 +240,8 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
     }
 
     /// Finds out what the name of a member means.
-    fn enter_member(&mut self, token: &Token) {
+    fn enter_member(&mut self, token: &Token) -> Result<(), OmissionReason> {
+        self.check_length(token)?;
         self.name = self.unescaped(token);
         let known = self.names.of(&self.name);
         self.is_parent = known.is_parent;
@@ -183,6 +255,14 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
             let name = std::mem::take(&mut self.name);
             self.replace(token, &name, &redacted);
             self.name = name;
+        }
+        Ok(())
+    }
+
+    fn check_length(&self, token: &Token) -> Result<(), OmissionReason> {
+        match token.at.len() > self.max_string {
+            true => Err(OmissionReason::Overload),
+            false => Ok(()),
         }
     }
 
@@ -208,7 +288,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
     }
 
     /// Masks secrets within a string, and a number that is a secret.
-    fn detect(&mut self, token: &Token) {
+    fn detect(&mut self, token: &Token) -> Result<(), OmissionReason> {
         let raw = self.raw(token);
         match token.kind {
             TokenKind::String
@@ -217,6 +297,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
                     || embedded::is_candidate(raw)
                     || self.rules.detectors.may_be_in(raw.as_bytes()) =>
             {
+                self.check_length(token)?;
                 let text = self.unescaped(token);
                 let (rules, layer, hits) = (self.rules, self.layer, &mut *self.hits);
                 let inner = if text.trim_start_matches(is_blank).starts_with(['{', '[', '"']) {
@@ -232,6 +313,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
             }
             _ => {}
         }
+        Ok(())
     }
 
     /// The text of a token, as written.

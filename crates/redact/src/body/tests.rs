@@ -1,6 +1,6 @@
 use gatelens_model::Message;
 
-use super::super::{MASK, Redactor};
+use super::super::{MASK, Redactor, work};
 use super::*;
 use crate::{DetectorKind, RedactConfig};
 use proptest::prelude::*;
@@ -504,8 +504,101 @@ fn through_the_tree(mut redactor: Redactor, paths: &[String]) -> Redactor {
     redactor
 }
 
+/// Redacts in slices of `most` bytes. Returns what is kept, the hits, and the most steps of a slice.
+fn in_slices(
+    redactor: &Redactor,
+    kind: BodyKind,
+    text: &str,
+    most: usize,
+) -> (Result<String, OmissionReason>, Hits, u64) {
+    let rules = redactor.body_redactor(Message::Request);
+    let (mut hits, mut longest) = (Hits::default(), 0);
+    let mut body = match SlicedBody::new(&rules, kind, text.to_owned()) {
+        Ok(body) => body,
+        Err(reason) => return (Err(reason), hits, longest),
+    };
+    loop {
+        let (steps, slice) = work::of(|| body.advance(&rules, most, &mut hits));
+        longest = longest.max(steps);
+        match slice {
+            Ok(Slice::More(rest)) => body = rest,
+            Ok(Slice::Last(kept)) => return (Ok(kept), hits, longest),
+            Err(reason) => return (Err(reason), hits, longest),
+        }
+    }
+}
+
+#[test]
+fn a_slice_takes_the_work_of_its_bytes() {
+    let redactor = redactor(&["$..email", "$.a[*].note"]);
+    let most = 4_096;
+    let check = |kind: BodyKind, text: &str, wanted: Result<usize, OmissionReason>| {
+        let (kept, hits, longest) = in_slices(&redactor, kind, text, most);
+        assert_eq!(
+            kept.as_ref().map(|kept| kept.matches(MASK).count()).map_err(|reason| *reason),
+            wanted,
+            "{kind:?}"
+        );
+        if let Ok(kept) = kept {
+            let mut whole = Hits::default();
+            assert_eq!(Ok(kept), redactor.body(Message::Request, kind, text, &mut whole), "{kind:?}");
+            assert_eq!(hits, whole, "{kind:?}");
+        }
+        // Names cost most while they are not known yet.
+        assert!(longest < 40 * most as u64, "{kind:?}: {longest} steps for {most} bytes");
+    };
+    let order =
+        r#"{"email": "a@b.test", "note": "token: x", "total": [1, 2], "links": {"self": "/a?sig=1"}}"#;
+    let orders = format!("[{}1]", format!("{order},").repeat(2_000));
+    for kind in [BodyKind::Json, BodyKind::Text, BodyKind::Form] {
+        check(kind, &orders, Ok(6_000));
+    }
+    check(BodyKind::JsonLines, &format!("{order}\n\n").repeat(2_000), Ok(6_000));
+    // A line of many slices among short ones.
+    check(BodyKind::JsonLines, &format!("{order}\n{orders}\n{order}"), Ok(6_006));
+    check(BodyKind::EventStream, &format!("id: 1\r\ndata: {order}\r\n\r\n").repeat(2_000), Ok(6_000));
+    check(BodyKind::EventStream, &"data: password=x\n\n".repeat(2_000), Ok(2_000));
+    // What must be read as a whole.
+    let long = "password: x, ".repeat(1_000);
+    for (kind, text) in [
+        (BodyKind::Text, long.clone()),
+        (BodyKind::Form, long.clone()),
+        (BodyKind::EventStream, format!("data: {long}\n\n")),
+        (BodyKind::Json, format!("[{orders}, \"{long}\"]")),
+        (BodyKind::Json, format!("{{\"{long}\": 1}}")),
+    ] {
+        check(kind, &text, Err(OmissionReason::Overload));
+    }
+    // A long string without signs is read quickly.
+    check(BodyKind::Json, &format!("[{order}, \"{}\"]", "x".repeat(30_000)), Ok(3));
+    check(BodyKind::Json, &orders[..orders.len() - 1], Err(OmissionReason::Truncated));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn slices_and_one_pass_agree(
+        values in prop::collection::vec(value(), 1..4), paths in prop::collection::vec(plain_path(), 0..3), pretty: bool, most in 1usize..200,
+    ) {
+        let texts: Vec<String> = values.iter().map(|value| serde_json::to_string(value).unwrap()).collect();
+        let json = if pretty { serde_json::to_string_pretty(&values) } else { serde_json::to_string(&values) }.unwrap();
+        let lines = texts.iter().map(|text| format!("{text}\n")).collect::<String>();
+        let events = texts.iter().map(|text| format!("data: {text}\n\n")).collect::<String>();
+        let config = RedactConfig { request_body: paths, ..RedactConfig::default() };
+        let redactor = Redactor::new(&config).unwrap();
+        for (kind, text) in [
+            (BodyKind::Json, &json), (BodyKind::Text, &json), (BodyKind::JsonLines, &lines), (BodyKind::EventStream, &events),
+        ] {
+            let mut whole = Hits::default();
+            let wanted = redactor.body(Message::Request, kind, text, &mut whole);
+            let (kept, hits, _) = in_slices(&redactor, kind, text, most);
+            if kept != Err(OmissionReason::Overload) {
+                prop_assert_eq!(kept, wanted, "{:?} {} by {}", kind, text, most);
+                prop_assert_eq!(hits, whole, "{:?} {} by {}", kind, text, most);
+            }
+        }
+    }
 
     #[test]
     fn one_pass_and_tree_agree(value in value(), paths in prop::collection::vec(plain_path(), 0..4), pretty: bool) {
