@@ -22,7 +22,7 @@ ENVOY_INSTALLED := .venv/.installed
 ROTEL_VERSION := 0.0.1a15
 ROTEL_INSTALLED := .venv-rotel/.installed
 # ClickHouse's engine in a process, for the same comparison. It is large, and installed only when it is asked for.
-CHDB_VERSION := @CHDB@
+CHDB_VERSION := 26.9.0
 CHDB_INSTALLED := .venv-chdb/.installed
 # The other supported versions of Envoy. PyPI's 1.38 is built without a Wasm runtime.
 OLDER_ENVOYS := 1.39.3 1.37.0 1.36.4

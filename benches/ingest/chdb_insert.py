@@ -61,7 +61,7 @@ def main():
     print(
         f"| chdb, log as rows, one insert a batch ({spent * 1e6 / requests:.2f} µs until the last insert) "
         f"| {requests / lasted:.0f} | {merged * 1e6 / requests:.2f} µs | {bytes_on_disk / requests:.1f} B | – "
-        f"| {took[len(took) // 2] * 1e3:.1f} ms | {took[int(len(took) * 0.99)] * 1e3:.1f} ms | 0 of {len(inserts)} |"
+        f"| {took[len(took) // 2] * 1e3:.1f} ms | {took[int(len(took) * 0.99)] * 1e3:.1f} ms | 0 | 0 of {len(inserts)} |"
     )
 
 

@@ -54,9 +54,9 @@ fn main() -> Result<()> {
         bytes as u64 / requests.max(1)
     );
     println!(
-        "| receiver | requests a second | CPU a request | log on disk, a request | counters on disk, in all | acknowledged p50 | p99 | refused |"
+        "| receiver | requests a second | CPU a request | log on disk, a request | counters on disk, in all | acknowledged p50 | p99 | repeated | refused |"
     );
-    println!("|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     // A tenth of the gateways is enough, because all wait for the writer alike.
     let gateways = (options.gateways / 10).max(1);
     let (seen, cpu, disk) =
@@ -93,11 +93,12 @@ fn print(receiver: &str, seen: &Seen, cpu: Duration, disk: Option<Disk>) {
     let counters = disk.as_ref().map_or_else(none, |disk| format!("{:.1} MB", disk.counters as f64 / 1e6));
     let milliseconds = |share| format!("{:.1} ms", seen.within(share).as_secs_f64() * 1e3);
     println!(
-        "| {receiver} | {:.0} | {:.2} µs | {log} | {counters} | {} | {} | {} of {} |",
+        "| {receiver} | {:.0} | {:.2} µs | {log} | {counters} | {} | {} | {} | {} of {} |",
         seen.rate(),
         cpu.as_secs_f64() * 1e6 / requests,
         milliseconds(0.5),
         milliseconds(0.99),
+        seen.repeated,
         seen.refused,
         seen.batches
     );

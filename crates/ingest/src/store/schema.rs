@@ -519,6 +519,7 @@ CREATE INDEX chunks_by_duration ON chunks (longest, id, t0, t1, errors, classes,
     "",
     "",
     "",
+    "",
 ];
 
 /// Opens the file of counters to write, and creates it when it is not there.
