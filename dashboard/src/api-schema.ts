@@ -371,6 +371,68 @@ export interface components {
             rows: components["schemas"]["ScopePatterns"][];
             next?: string;
         };
+        Change: {
+            /** Format: date-time */
+            time: string;
+            /** @enum {string} */
+            kind: "route_new" | "route_vanished" | "field_new" | "field_vanished" | "type_changed" | "format_changed" | "became_optional" | "became_required";
+            service: string;
+            environment: string;
+            direction: string;
+            method: string;
+            route: string;
+            /** @enum {string|null} */
+            message: "request" | "response" | null;
+            status: string | null;
+            field: string | null;
+            before: string | null;
+            after: string | null;
+            version: string | null;
+            request_id: string | null;
+            trace_id: string | null;
+        };
+        Drift: {
+            rows: components["schemas"]["Change"][];
+            next?: string;
+        };
+        ShapeField: {
+            field: string;
+            types: ("null" | "boolean" | "integer" | "number" | "string" | "object" | "array")[];
+            formats: ("plain" | "uuid" | "date-time" | "date" | "time" | "email" | "uri" | "ipv4" | "ipv6" | "masked")[];
+            always: boolean;
+            seen: number;
+            of: number;
+            /** Format: date-time */
+            first_seen: string;
+            /** Format: date-time */
+            last_seen: string;
+            vanished: boolean;
+        };
+        Shape: {
+            service: string;
+            environment: string;
+            direction: string;
+            method: string;
+            route: string;
+            /** @enum {string} */
+            message: "request" | "response";
+            status: string;
+            bodies: number;
+            /** Format: date-time */
+            first_seen: string;
+            /** Format: date-time */
+            last_seen: string;
+            fields: components["schemas"]["ShapeField"][];
+        };
+        Shapes: {
+            rows: components["schemas"]["Shape"][];
+            next?: string;
+        };
+        OpenApiDocument: {
+            openapi: string;
+            info: Record<string, never>;
+            paths: Record<string, never>;
+        };
         Session: {
             required: boolean;
             methods: ("password" | "oidc")[];

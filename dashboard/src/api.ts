@@ -18,6 +18,9 @@ export type Point = Schemas['Point'];
 /** `coarse` are spans whose requests are counted, but not by minute: the gateway could not report for a long time. */
 export type Timeseries = Schemas['Timeseries'];
 
+/** Requests by time and duration. */
+export type Latencies = Schemas['Latencies'];
+
 /** One request of the log. The page also shows fields that it does not know. */
 export type Request = Schemas['Request'] & { [field: string]: unknown };
 

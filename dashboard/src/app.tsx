@@ -22,6 +22,7 @@ import { AuditView } from './views/audit';
 import { AlertsView } from './views/alerts';
 import { ConsumersView } from './views/consumers';
 import { DirectoryView } from './views/directory';
+import { DriftView } from './views/drift';
 import { ConsumerView, RouteView } from './views/entity';
 import { NAVIGATION, VIEWS, withoutSelection, type View } from './views/facts';
 import { GatewaysView } from './views/gateways';
@@ -46,6 +47,7 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   directory: DirectoryView,
   hosts: HostsView,
   requests: RequestsView,
+  drift: DriftView,
   alerts: AlertsView,
   releases: ReleasesView,
   gateways: GatewaysView,

@@ -66,9 +66,9 @@ export const filled = (page) => until(() => page.locator('[data-animate]').count
 /** How far the page reaches beyond the right edge of the screen, in pixels. */
 export const beyondTheEdge = (page) => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 
-/** The overview has asked its seven questions and the shell its two, and all are answered. */
+/** The overview has asked its eight questions and the shell its two, and all are answered. */
 export async function settled(page, mock) {
-  await until(() => mock.seen.length, (count) => count >= 9);
+  await until(() => mock.seen.length, (count) => count >= 10);
   await filled(page);
 }
 

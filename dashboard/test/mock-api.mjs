@@ -10,6 +10,7 @@ import { dirname, extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { alertAnswers, changeAlerts } from './mock-alerts.mjs';
 import { changeDirectory, consumers, directory, releases } from './mock-people.mjs';
+import { drift, shapes } from './mock-drift.mjs';
 import { readSearch } from './mock-search.mjs';
 import { CAPTURED, REDACTION, redactPreview } from './mock-redaction.mjs';
 
@@ -64,7 +65,7 @@ async function answer(mock, request, response) {
   if (url.pathname === '/api/v1/redact') return preview(mock, request, response);
   if (url.pathname.startsWith('/api/v1/alerts/') && request.method !== 'GET') return changeAlerts(mock, request, url, response);
   if (url.pathname.startsWith('/api/v1/consumers/')) return changeDirectory(mock, request, url, response);
-  const endpoint = { summary, timeseries, requests, gateways, releases, directory, consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), patterns, audit, storage, ...alertAnswers }[url.pathname.replace('/api/v1/', '')];
+  const endpoint = { summary, timeseries, latencies, requests, gateways, releases, directory, consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), patterns, drift, shapes, audit, storage, ...alertAnswers }[url.pathname.replace('/api/v1/', '')];
   if (!endpoint) return refuse(response, 404, 'not_found', 'no such endpoint', null);
   const now = Date.now() / 1000;
   const query = { params: url.searchParams, mock, now };
@@ -360,6 +361,35 @@ function summary(query) {
   if (!before) return { ...widened(query), ...paged(query, sorted.map(rowOf)) };
   const pairs = paired(sorted, tally(before, 0), 0);
   return { ...widened(query), compared_with: widened(before), ...paged(query, pairs.map(({ now, then }) => ({ ...rowOf(now), before: rowOf(then) }))) };
+}
+
+/** Rows of half a doubling, as far as there are requests. */
+function latencies(query) {
+  const { params, from, to } = query;
+  const length = to - from;
+  const step = Number(params.get('step') ?? [60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600].find((each) => length / each <= 295 && (each >= 1800 || length <= 6 * 3600)) ?? 86_400);
+  const stepped = { ...query, from: Math.floor(from / step) * step, to: Math.ceil(to / step) * step };
+  const cells = new Map(tally({ ...stepped, params: ungrouped(params) }, step).map((cell) => [cell.time, cell]));
+  const starts = Array.from({ length: (stepped.to - stepped.from) / step }, (_, index) => stepped.from + index * step);
+  const all = starts.map((time) => latencyOf(cells.get(time) ?? EMPTY));
+  const rowsOf = (latency) => Array.from({ length: BUCKETS / 5 }, (_, row) => Math.round(latency.slice(row * 5, row * 5 + 5).reduce((a, b) => a + b, 0)));
+  const counts = all.map(rowsOf);
+  const used = Array.from({ length: BUCKETS / 5 }, (_, row) => row).filter((row) => counts.some((column) => column[row] > 0));
+  const [first, last] = [used[0] ?? 0, used.at(-1) ?? -1];
+  const columns = starts.map((time, index) => {
+    const cell = cells.get(time) ?? EMPTY;
+    const duration_ms = all[index].reduce((sum, n, bucket) => sum + n * boundOf(bucket), 0);
+    const share = cell.requests === 0 ? 0 : cell.reached / cell.requests;
+    return { time: rfc3339(time), requests: cell.requests, duration_ms, upstream_ms: duration_ms * 0.9 * share, gateway_ms: duration_ms * 0.06 * share, counts: counts[index].slice(first, last + 1) };
+  });
+  const bounds_ms = used.length === 0 ? [] : Array.from({ length: last - first + 2 }, (_, row) => Number(boundOf((first + row) * 5).toFixed(6)));
+  return { from: rfc3339(stepped.from), to: rfc3339(stepped.to), step, bounds_ms, columns, coarse: query.mock.coarse };
+}
+
+function ungrouped(params) {
+  const rest = new URLSearchParams(params);
+  rest.delete('group_by');
+  return rest;
 }
 
 /** The same question about the stretch before, if it asks for one. */

@@ -70,13 +70,14 @@ fn text(forgotten: &Forgotten, deed: Deed) -> String {
         gateways,
         consumers,
         patterns,
+        shapes,
         shared_series,
         gateways_at_work,
     } = forgotten;
     let verb = if deed == Deed::Remove { "removed" } else { "would remove" };
     let mut text = format!(
         "{verb}: {requests_counted} requests counted in {series} series, {requests_logged} requests of the log, {gateways} \
-         gateways, {consumers} consumers, {patterns} scopes of learned routes\n"
+         gateways, {consumers} consumers, {patterns} scopes of learned routes, {shapes} shapes of bodies\n"
     );
     if *shared_series > 0 {
         text.push_str(&format!(

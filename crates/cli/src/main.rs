@@ -10,6 +10,7 @@ mod check;
 mod forget;
 mod input;
 mod log;
+mod openapi;
 mod problem;
 mod query;
 mod redact;
@@ -53,6 +54,8 @@ enum Command {
     User(user::Arguments),
     /// Make route templates from OpenAPI and Swagger documents.
     Routes(routes::Arguments),
+    /// Make an OpenAPI document of what was seen, or compare one with it.
+    Openapi(openapi::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -68,5 +71,6 @@ fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Redact(arguments) => redact::run(&arguments),
         Command::Routes(arguments) => routes::run(&arguments),
+        Command::Openapi(arguments) => openapi::run(&arguments),
     }
 }

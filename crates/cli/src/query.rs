@@ -35,7 +35,7 @@ pub(crate) struct Arguments {
     /// The form of the output.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     format: Format,
-    /// Start of the range: RFC 3339, Unix seconds, or an age such as -10m [default: an hour before --to]
+    /// Start of the range: RFC 3339, Unix seconds, or an age such as -10m [default: an hour before --to; of drift, any time]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     from: Option<String>,
     /// End of the range, exclusive [default: now]
@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     /// day or a week earlier, or the one that begins at a time.
     #[arg(long, value_name = "previous|day|week|TIME", allow_hyphen_values = true)]
     compare: Option<String>,
-    /// Rows at most [default: 100 of requests and consumers, 10,000 of summary and gateways]
+    /// Rows at most [default: 100 of requests, consumers and drift, 10,000 of summary and gateways]
     #[arg(long, value_name = "ROWS")]
     limit: Option<u64>,
     /// Only this service; this and the following may be repeated, or have several values with commas between them. A
@@ -131,6 +131,10 @@ pub(crate) struct Arguments {
     /// The newest first, or the slowest [default: time]
     #[arg(long, value_name = "time|duration")]
     sort: Option<String>,
+    /// Only changes of this kind: route_new, route_vanished, field_new, field_vanished, type_changed, format_changed,
+    /// became_optional or became_required; for drift. May be repeated.
+    #[arg(long, value_name = "KIND")]
+    kind: Vec<String>,
     /// Only errors, or all others.
     #[arg(long, value_name = "true|false")]
     errors: Option<bool>,
@@ -152,6 +156,8 @@ pub(crate) enum Question {
     Directory,
     /// When services began to run other versions and gateways other configurations; of all times without --from.
     Releases,
+    /// Changes of routes and of the fields of bodies, the latest first.
+    Drift,
     /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
     Alerts,
 }
@@ -174,6 +180,7 @@ impl Question {
             Self::Consumers => "consumers",
             Self::Directory => "directory",
             Self::Releases => "releases",
+            Self::Drift => "drift",
             Self::Alerts => "alerts",
         }
     }
@@ -183,7 +190,9 @@ impl Question {
         match self {
             Self::Timeseries | Self::Alerts => None,
             Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
-            Self::Requests | Self::Consumers | Self::Directory | Self::Releases => Some(DEFAULT_LIMIT),
+            Self::Requests | Self::Consumers | Self::Directory | Self::Releases | Self::Drift => {
+                Some(DEFAULT_LIMIT)
+            }
         }
     }
 
@@ -197,7 +206,8 @@ impl Question {
             | Self::Gateways
             | Self::Consumers
             | Self::Directory
-            | Self::Releases => "rows",
+            | Self::Releases
+            | Self::Drift => "rows",
         }
     }
 }
@@ -312,6 +322,7 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("path", &arguments.path),
         ("client_address", &arguments.client_address),
         ("user_agent", &arguments.user_agent),
+        ("kind", &arguments.kind),
     ] {
         query.extend_pairs(values.iter().map(|value| (name, value)));
     }

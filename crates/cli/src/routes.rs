@@ -4,7 +4,7 @@
 //! a gateway accepts all that is printed.
 
 mod learned;
-mod openapi;
+pub(crate) mod openapi;
 mod selection;
 
 use std::io::{self, Write};

@@ -11,6 +11,7 @@ mod auth;
 mod clock;
 pub mod config;
 mod directory;
+mod drift;
 mod error;
 mod http;
 mod jobs;

@@ -77,6 +77,8 @@ pub struct Limits {
     pub new_instances_of_strangers: usize,
     /// Time after which an instance, or a service in an environment, is no stranger.
     pub known_after: Duration,
+    /// Time between two looks at which routes are new or have vanished.
+    pub drift_interval: Duration,
     /// Queries answered at a time; further ones wait.
     pub readers: usize,
     /// Bytes of one question to `redact`, as sent and after decompression; beyond, 413.
@@ -155,6 +157,7 @@ impl Default for Limits {
             new_instances_per_sender: 5_000,
             new_instances_of_strangers: 5_000,
             known_after: Duration::from_secs(24 * 3600),
+            drift_interval: Duration::from_secs(60),
             readers: 4,
             preview_bytes: 2 << 20,
             previews: 2,

@@ -62,6 +62,7 @@ pub(crate) struct Stats {
     rejected: IntCounterVec,
     by_sender: BySender,
     lessons: IntCounterVec,
+    samples: IntCounterVec,
     started_at: Gauge,
     queues: IntGaugeVec,
     memory_bytes: IntGauge,
@@ -173,6 +174,11 @@ impl Stats {
                 "Batches that show routes, by whether they are learned from: passed_over found the queue full.",
                 &["outcome"],
             )?,
+            samples: counters(
+                "drift_batches_total",
+                "Batches with bodies whose fields are learned, by whether they are read: passed_over found the queue full.",
+                &["outcome"],
+            )?,
             started_at: register(
                 &registry,
                 Gauge::new("process_start_time_seconds", "Start of the process in Unix seconds.")?,
@@ -225,6 +231,7 @@ impl Stats {
         // A counter that does not exist until its first event cannot be alerted on.
         for outcome in [TAKEN, PASSED_OVER] {
             stats.lessons.with_label_values(&[outcome]);
+            stats.samples.with_label_values(&[outcome]);
         }
         for signal in SIGNALS.map(Signal::name) {
             stats.received_bytes.with_label_values(&[signal]);
@@ -296,11 +303,12 @@ impl Stats {
 
     /// Counts a batch that routes could be learned from.
     pub(crate) fn observed(&self, attention: Attention) {
-        match attention {
-            Attention::Nothing => {}
-            Attention::Taken => self.lessons.with_label_values(&[TAKEN]).inc(),
-            Attention::PassedOver => self.lessons.with_label_values(&[PASSED_OVER]).inc(),
-        }
+        count_attention(&self.lessons, attention);
+    }
+
+    /// Counts a batch that fields of bodies could be learned from.
+    pub(crate) fn sampled(&self, attention: Attention) {
+        count_attention(&self.samples, attention);
     }
 
     /// Points, records and spans that were rejected since the start, by reason, except those that are ordinary.
@@ -385,4 +393,12 @@ pub(crate) fn register<C: Collector + Clone + 'static>(
 ) -> prometheus::Result<C> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
+}
+
+fn count_attention(counter: &IntCounterVec, attention: Attention) {
+    match attention {
+        Attention::Nothing => {}
+        Attention::Taken => counter.with_label_values(&[TAKEN]).inc(),
+        Attention::PassedOver => counter.with_label_values(&[PASSED_OVER]).inc(),
+    }
 }

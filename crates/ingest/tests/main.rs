@@ -12,6 +12,7 @@ mod compare;
 mod consumers;
 mod counts;
 mod disk;
+mod drift;
 mod epochs;
 mod faults;
 mod half_close;

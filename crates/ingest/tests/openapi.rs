@@ -81,6 +81,8 @@ fn bounds_of_parameters_are_those_of_the_service() {
         ("/api/v1/patterns", "limit", "limit"),
         ("/api/v1/releases", "limit", "limit"),
         ("/api/v1/directory", "limit", "limit"),
+        ("/api/v1/drift", "limit", "limit"),
+        ("/api/v1/shapes", "limit", "limit"),
         ("/api/v1/gateways", "limit", "gateways_limit"),
         ("/api/v1/summary", "limit", "summary_limit"),
     ] {
@@ -137,6 +139,8 @@ fn answers_are_as_described() {
         ("/api/v1/patterns", String::new(), 0),
         ("/api/v1/directory", String::new(), 1),
         ("/api/v1/releases", "kind=configuration".to_owned(), 1),
+        ("/api/v1/drift", String::new(), 0),
+        ("/api/v1/shapes", "method=post".to_owned(), 0),
         ("/api/v1/alerts", String::new(), 0),
         ("/api/v1/alerts/deliveries", "limit=5".to_owned(), 0),
         ("/api/v1/alerts/history", format!("rule=errors&limit=5&{DAY}"), 0),

@@ -4,7 +4,7 @@ import styles from './tag.module.css';
 
 export interface TagProps {
   tone: 'plain' | 'inactive' | 'warning' | 'incident';
-  title?: string;
+  title?: string | undefined;
   children: ReactNode;
 }
 

@@ -1,7 +1,7 @@
 // One route or one consumer: figures, charts, statuses, its consumers or routes, and its latest errors.
 
 import type { ReactNode } from 'react';
-import { endpoint, type Requests, type Summary, type Timeseries } from '../api';
+import { endpoint, type Latencies, type Requests, type Summary, type Timeseries } from '../api';
 import { classes } from '../classes';
 import { comparedWith, countedSpan } from '../compare';
 import { literally } from '../exactly';
@@ -9,13 +9,17 @@ import { addressOf } from '../location';
 import { ConsumerCard } from '../parts/consumer-card';
 import { DataChart } from '../parts/data-chart';
 import { DataState } from '../parts/data-state';
+import { Distribution } from '../parts/distribution';
 import { Empty } from '../parts/empty';
 import { Figures } from '../parts/figures';
+import { Heatmap } from '../parts/heatmap';
 import { ConsumerLink, GroupName, meaningOf, RouteLink, wordOf } from '../parts/labels';
 import { Link } from '../parts/link';
 import { RankTable } from '../parts/rank-table';
 import { RequestList } from '../parts/request-list';
+import { RouteFields } from '../parts/route-fields';
 import { StatusBreakdown } from '../parts/status-breakdown';
+import { TimeShares } from '../parts/time-shares';
 import { TrafficCharts } from '../parts/traffic-charts';
 import { usePausedList } from '../paused';
 import { useQuery } from '../query';
@@ -71,13 +75,17 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
   const { total, before, queries: totals } = useTotal(props);
   const overall = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, ...compared }), scope, refreshTick);
   const statuses = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, group_by: ['status'], ...compared }), scope, refreshTick);
+  const latencies = useQuery<Latencies>(endpoint('latencies', period, filters), scope, refreshTick);
   const answers = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['status'] }), scope, refreshTick);
   // Only the views of consumers ask for the name and the group of one.
   const who = useQuery<Summary>(kind === 'consumer' ? endpoint('summary', period, filters, { group_by: ['consumer'] }) : null, scope, refreshTick);
   const { consumer_name: label, consumer_group: group } = who.data?.rows[0] ?? {};
   const related = useQuery<Summary>(endpoint('summary', span, filters, { group_by: others, ...compared }), scope, refreshTick);
   const failed = useQuery<Requests>(filters.errors === 'false' ? null : endpoint('requests', period.exact, { ...filters, errors: 'true' }, { limit: LATEST }), scope, refreshTick);
-  const needed = [...totals, overall, statuses, answers, related];
+  // The slowest of a consumer are of many routes, and say little.
+  const slowest = useQuery<Requests>(kind === 'route' ? endpoint('requests', period.exact, filters, { sort: 'duration', limit: LATEST }) : null, scope, refreshTick);
+  const slowList = usePausedList(slowest.data, 'slowest', slowest.outdated);
+  const needed = [...totals, overall, latencies, statuses, answers, related];
   const list = usePausedList(filters.errors === 'false' ? NO_REQUESTS : failed.data, 'latest', failed.outdated);
   const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;
   const meaning = meaningOf(name);
@@ -94,11 +102,16 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
         <Link to={addressOf('requests')}>View requests</Link>
         {meaning !== undefined && <p>{meaning}</p>}
       </header>
-      <DataState queries={[...needed, failed]} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
+      <DataState queries={[...needed, failed, slowest]} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         {kind === 'consumer' && <ConsumerCard id={name} filters={filters} period={period} live={live} />}
         <Figures total={total} before={before} period={period} />
         <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />
         {kind === 'consumer' && <DataChart overall={overall} period={period} />}
+        <Heatmap latencies={latencies} />
+        <div className={layoutStyles.pair}>
+          <Distribution latencies={latencies} row={total.data?.rows[0]} />
+          <TimeShares latencies={latencies} period={period} />
+        </div>
         <div className={layoutStyles.pair}>
           {kind === 'route' ? (
             <RankTable
@@ -123,6 +136,19 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
           )}
           <StatusBreakdown rows={answers.data?.rows} outdated={answers.outdated} />
         </div>
+        {kind === 'route' && (
+          <RequestList
+            title="Slowest requests"
+            list={slowList}
+            expected={LATEST}
+            none="No requests in the log."
+            actions={
+              <Link to={addressOf('requests', { sort: 'duration' })} className={cardStyles.aside}>
+                All by duration
+              </Link>
+            }
+          />
+        )}
         <RequestList
           title="Latest errors"
           list={list}
@@ -134,6 +160,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
             </Link>
           }
         />
+        {kind === 'route' && <RouteFields filters={filters} refreshTick={refreshTick} />}
       </DataState>
     </div>
   );

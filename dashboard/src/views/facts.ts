@@ -24,7 +24,7 @@ export interface ViewFacts {
   admin?: true;
 }
 
-const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'requests', 'alerts', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
+const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'requests', 'drift', 'alerts', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
 export type View = (typeof NAMES)[number];
 
 /** In the order of the navigation; views with a `list` are not in it. */
@@ -35,6 +35,7 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   directory: { path: '/directory', title: 'Directory', shows: 'gateways', list: { view: 'consumers', selectedBy: [] }, keys: [] },
   hosts: { path: '/hosts', title: 'Hosts', shows: 'traffic', compared: true, keys: [] },
   requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open', ...CRITERIA, 'path', 'request_id', 'min_duration_ms', 'max_duration_ms'] },
+  drift: { path: '/drift', title: 'Drift', shows: 'traffic', keys: ['kind'] },
   alerts: { path: '/alerts', title: 'Alerts', shows: 'gateways', keys: [] },
   releases: { path: '/releases', title: 'Releases', shows: 'gateways', keys: ['open'] },
   gateways: { path: '/gateways', title: 'Gateways', shows: 'gateways', keys: ['open'] },

@@ -1,15 +1,17 @@
 // The overview: rate, errors and latency, the top routes and consumers, and the latest requests.
 
-import { endpoint, type Requests, type Summary, type Timeseries } from '../api';
+import { endpoint, type Latencies, type Requests, type Summary, type Timeseries } from '../api';
 import { comparedWith, countedSpan } from '../compare';
 import { addressOf } from '../location';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { Figures } from '../parts/figures';
+import { Heatmap } from '../parts/heatmap';
 import { ConsumerName, RouteName } from '../parts/labels';
 import { Link } from '../parts/link';
 import { RankTable } from '../parts/rank-table';
 import { RequestList } from '../parts/request-list';
+import { TimeShares } from '../parts/time-shares';
 import { TrafficCharts } from '../parts/traffic-charts';
 import { usePausedList } from '../paused';
 import { useQuery } from '../query';
@@ -29,10 +31,11 @@ export function OverviewView(props: ViewProps) {
   const { total, before, queries: totals } = useTotal(props);
   const overall = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, ...compared }), scope, refreshTick);
   const statuses = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, group_by: ['status'], ...compared }), scope, refreshTick);
+  const latencies = useQuery<Latencies>(endpoint('latencies', period, filters), scope, refreshTick);
   const routes = useQuery<Summary>(endpoint('summary', span, filters, { group_by: ['method', 'route'], ...compared }), scope, refreshTick);
   const consumers = useQuery<Summary>(endpoint('summary', span, filters, { group_by: ['consumer'], ...compared }), scope, refreshTick);
   const latest = useQuery<Requests>(endpoint('requests', period.exact, filters, { limit: LATEST }), scope, refreshTick);
-  const queries = [...totals, overall, statuses, routes, consumers, latest];
+  const queries = [...totals, overall, latencies, statuses, routes, consumers, latest];
 
   const list = usePausedList(latest.data, 'latest', latest.outdated);
   const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;
@@ -42,6 +45,10 @@ export function OverviewView(props: ViewProps) {
       <DataState queries={queries} needed={queries} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         <Figures total={total} before={before} period={period} />
         <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />
+        <div className={layoutStyles.pair}>
+          <Heatmap latencies={latencies} />
+          <TimeShares latencies={latencies} period={period} />
+        </div>
         <div className={layoutStyles.pair}>
           <RankTable
             title="Top routes"

@@ -13,6 +13,7 @@ describe('every view is sound in every look', { concurrency: 2 }, () => {
     '/consumers': '.entity-table-entities tbody th',
     '/consumer?consumer=anonymous': '.status-breakdown-statuses li',
     '/hosts': 'tbody th',
+    '/drift': '[data-drift] tbody tr',
     '/requests': '.expandable-entry',
     '/gateways': 'tbody th',
     [`/gateways?open=${encodeURIComponent('["edge-1","shop","prod"]')}`]: '.detail-redaction .rule-table-never',

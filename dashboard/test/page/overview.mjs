@@ -14,8 +14,8 @@ describe('the overview', { concurrency: 2 }, () => {
     assert.ok(requests > 0 && requests <= rows[0].requests && requests > rows[0].requests * 0.97, `${shown}, API ${rows[0].requests}`);
   });
 
-  check('draws three charts that are not blank', {}, async (page) => {
-    await until(() => page.locator('.chart-plot canvas').count(), (count) => count === 3);
+  check('draws four charts that are not blank', {}, async (page) => {
+    await until(() => page.locator('.chart-plot canvas').count(), (count) => count === 4);
     const colours = await page.locator('.chart-plot canvas').evaluateAll((all) =>
       all.map((canvas) => {
         const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
@@ -51,7 +51,7 @@ describe('the overview', { concurrency: 2 }, () => {
     await page.getByRole('button', { name: 'Refresh now' }).click();
     await until(() => page.getByRole('slider', { name: 'Latency over time' }).getAttribute('aria-valuetext'), (text) => text.length > 0);
     await page.getByText(/^Shaded/).waitFor();
-    assert.equal(await page.locator('.u-over').count(), 3);
+    assert.equal(await page.locator('.u-over').count(), 4);
   });
 
   check('announces the values under the crosshair, moved by keyboard', { path: '/?refresh=off' }, async (page) => {

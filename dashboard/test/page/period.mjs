@@ -6,13 +6,13 @@ import { check, paramsOf, requestsTo, settled, until } from '../harness.mjs';
 
 describe('the period', { concurrency: 2 }, () => {
   for (const [id, label, seconds] of [['15m', 'Last 15 minutes', 900], ['6h', 'Last 6 hours', 21600], ['24h', 'Last 24 hours', 86400], ['7d', 'Last 7 days', 604800]]) {
-    check(`${label} is asked for and kept in the address`, {}, async (page, mock) => {
+    check(`${label} is asked for and kept in the address`, { path: '/?refresh=off' }, async (page, mock) => {
       await settled(page, mock);
       mock.seen.length = 0;
       await page.getByRole('button', { name: /^Time range/ }).click();
       await page.getByRole('button', { name: label }).click();
       await until(() => requestsTo(mock, 'timeseries').length, (count) => count >= 2);
-      assert.deepEqual(paramsOf(page), { range: id });
+      assert.deepEqual(paramsOf(page), { range: id, refresh: 'off' });
       const params = requestsTo(mock, 'timeseries')[0];
       const asked = (Date.parse(params.get('to')) - Date.parse(params.get('from'))) / 1000;
       const step = Number(params.get('step'));

@@ -90,6 +90,25 @@ const CONSUMER_SHORT: [&str; 9] =
 const DIRECTORY: [&str; 6] = ["id", "name", "group", "note", "changed_at", "changed_by"];
 const RELEASE: [&str; 9] =
     ["first_seen", "service", "environment", "kind", "value", "previous", "gateways_total", "id", "gateways"];
+const DRIFT: [&str; 15] = [
+    "time",
+    "kind",
+    "service",
+    "environment",
+    "direction",
+    "method",
+    "route",
+    "message",
+    "status",
+    "field",
+    "before",
+    "after",
+    "version",
+    "request_id",
+    "trace_id",
+];
+const DRIFT_SHORT: [&str; 10] =
+    ["time", "kind", "method", "route", "message", "status", "field", "before", "after", "version"];
 /// Everything except `recent`, the values of the last hour, which is a list.
 const ALERT: [&str; 16] = [
     "id",
@@ -206,6 +225,8 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
         (Question::Releases, Extent::Short) => {
             RELEASE.iter().copied().filter(|name| *name != "gateways").collect()
         }
+        (Question::Drift, Extent::Whole) => DRIFT.to_vec(),
+        (Question::Drift, Extent::Short) => DRIFT_SHORT.to_vec(),
         (Question::Alerts, Extent::Whole) => ALERT.to_vec(),
         (Question::Alerts, Extent::Short) => ALERT_SHORT.to_vec(),
         (Question::Gateways, Extent::Short) => GATEWAY_SHORT.to_vec(),

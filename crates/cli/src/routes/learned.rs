@@ -35,6 +35,7 @@ pub(super) fn add(
                 path: text(template, "route").to_owned(),
                 place: Place { line: 1, column: 1 },
                 at: String::new(),
+                node: None,
             };
             selection.add(&scope, &operation, methods);
         }

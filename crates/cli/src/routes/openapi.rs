@@ -12,31 +12,33 @@ use crate::yaml::{Content, Node, Place};
 const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
 
 /// References to follow from one path item to the next.
-const MAX_REFERENCES: usize = 32;
+pub(crate) const MAX_REFERENCES: usize = 32;
 
 /// An operation of an API.
 #[derive(Debug)]
-pub(super) struct Operation {
+pub(crate) struct Operation<'a> {
     /// In upper case.
-    pub(super) method: String,
+    pub(crate) method: String,
     /// With the base path, without query and fragment.
-    pub(super) path: String,
+    pub(crate) path: String,
     /// Of the method in the document.
-    pub(super) place: Place,
+    pub(crate) place: Place,
     /// Path from the root of the document.
-    pub(super) at: String,
+    pub(crate) at: String,
+    /// The operation itself, where a document describes it.
+    pub(crate) node: Option<&'a Node>,
 }
 
 /// What a document describes, and its defects.
 #[derive(Debug, Default)]
-pub(super) struct Description {
+pub(crate) struct Description<'a> {
     /// In the order of the document.
-    pub(super) operations: Vec<Operation>,
-    pub(super) problems: Vec<Problem>,
+    pub(crate) operations: Vec<Operation<'a>>,
+    pub(crate) problems: Vec<Problem>,
 }
 
 /// Reads the operations of a document; `base_path` is used in place of those in the document.
-pub(super) fn read(document: &Node, base_path: Option<&str>) -> Description {
+pub(crate) fn read<'a>(document: &'a Node, base_path: Option<&'a str>) -> Description<'a> {
     let mut reader = Reader { document, base_path, found: Description::default() };
     match Version::of(document) {
         Ok(version) => reader.document(version),
@@ -72,7 +74,7 @@ impl Version {
 struct Reader<'a> {
     document: &'a Node,
     base_path: Option<&'a str>,
-    found: Description,
+    found: Description<'a>,
 }
 
 impl<'a> Reader<'a> {
@@ -125,7 +127,7 @@ impl<'a> Reader<'a> {
             let bases = own.as_deref().unwrap_or(bases);
             self.operations(path, at, item, bases, &mut seen);
             let Some(reference) = item.get("$ref") else { return };
-            match self.target(reference) {
+            match target(self.document, reference) {
                 Ok(target) => item = target,
                 Err(message) => {
                     return self.found.problems.push(Problem::error(reference.place, message).about(at));
@@ -162,6 +164,7 @@ impl<'a> Reader<'a> {
                     path,
                     place: key.place,
                     at: at.clone(),
+                    node: Some(operation),
                 });
             }
             seen.push(method);
@@ -197,27 +200,29 @@ impl<'a> Reader<'a> {
         }
         (!bases.is_empty()).then_some(bases)
     }
+}
 
-    /// The node that a reference within the document leads to: a JSON pointer (RFC 6901) in a fragment.
-    fn target(&self, reference: &Node) -> Result<&'a Node, String> {
-        let text = reference.text().unwrap_or_default();
-        let Some(pointer) = text.strip_prefix("#/") else {
-            return Err(format!("`{text}` is not in this document; bundle the documents into one first"));
-        };
-        let step = |node: &'a Node, step: &str| {
-            let step = String::from_utf8_lossy(&percent::decoded(step.as_bytes()))
-                .replace("~1", "/")
-                .replace("~0", "~");
-            match &node.content {
-                Content::Sequence(nodes) => nodes.get(step.parse::<usize>().ok()?),
-                _ => node.get(&step),
-            }
-        };
-        pointer
-            .split('/')
-            .try_fold(self.document, step)
-            .ok_or_else(|| format!("`{text}` leads to nothing in this document"))
-    }
+/// The node that a reference within a document leads to: a JSON pointer (RFC 6901) in a fragment.
+///
+/// # Errors
+/// A message, where it leads to nothing in this document.
+pub(crate) fn target<'a>(document: &'a Node, reference: &Node) -> Result<&'a Node, String> {
+    let text = reference.text().unwrap_or_default();
+    let Some(pointer) = text.strip_prefix("#/") else {
+        return Err(format!("`{text}` is not in this document; bundle the documents into one first"));
+    };
+    let step = |node: &'a Node, step: &str| {
+        let step =
+            String::from_utf8_lossy(&percent::decoded(step.as_bytes())).replace("~1", "/").replace("~0", "~");
+        match &node.content {
+            Content::Sequence(nodes) => nodes.get(step.parse::<usize>().ok()?),
+            _ => node.get(&step),
+        }
+    };
+    pointer
+        .split('/')
+        .try_fold(document, step)
+        .ok_or_else(|| format!("`{text}` leads to nothing in this document"))
 }
 
 /// A server's URL with the defaults of its variables, and the variables without one.

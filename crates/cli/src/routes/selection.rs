@@ -31,7 +31,7 @@ struct Kept {
 impl Selection {
     /// Takes a template for an operation, unless the filter would refuse it.
     pub(super) fn add(&mut self, file: &str, operation: &Operation, methods: Methods) {
-        let Operation { method, path, place, at } = operation;
+        let Operation { method, path, place, at, .. } = operation;
         let text = match methods {
             Methods::OfOperations => format!("{method} {path}"),
             Methods::Any => path.clone(),

@@ -34,6 +34,7 @@ pub use tls::{TlsError, TlsFiles};
 use crate::auth::oidc::CALLBACK;
 use crate::auth::{Access, AccessConfig, AccessError};
 use crate::clock;
+use crate::drift::Watch;
 use crate::jobs;
 use crate::learning::Learning;
 use crate::limits::Limits;
@@ -152,6 +153,7 @@ pub(crate) struct State {
     writers: Arc<Writers>,
     patterns: Arc<KnownPatterns>,
     learning: Learning,
+    drift: Watch,
     alerts: Arc<Alerts>,
     store: Box<dyn Store>,
     /// Bytes of bodies that may still be taken in.
@@ -210,6 +212,13 @@ impl Server {
         let alerts = Arc::new(alerts.map_err(failed)?);
         let learning = Learning::start(Arc::clone(&writers), &patterns)
             .map_err(|error| failed(StoreError::file(data.path(), error)))?;
+        let drift = Watch::start(
+            Arc::clone(&data),
+            Arc::clone(&writers),
+            Arc::clone(&patterns),
+            (&retention, limits.drift_interval),
+        );
+        let drift = drift.map_err(|error| failed(StoreError::file(data.path(), error)))?;
         let state = Arc::new(State {
             memory: Memory::new(memory::fitting(limits.memory_bytes)),
             decoders: Decoders::new(limits.decoders),
@@ -235,6 +244,7 @@ impl Server {
             writers,
             patterns,
             learning,
+            drift,
             alerts,
         });
         Ok(Self { listener, address, state, retention })

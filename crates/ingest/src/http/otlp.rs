@@ -106,6 +106,7 @@ async fn store(
             let mut rejected = batch.rejected;
             let gateway = batch.identity.as_ref().and(batch.parts.first()).map(|part| part.gateway.scope());
             let observed = learning::observed(&batch);
+            let samples = state.drift.choose(&batch);
             let labelled = labelled(&batch);
             let events: u64 = batch.parts.iter().map(|part| part.events.len() as u64).sum();
             let writing = Arc::clone(state);
@@ -121,6 +122,7 @@ async fn store(
                     tracing::warn!(%error, "names and groups of consumers are not stored");
                 }
                 state.stats.observed(state.learning.observe(observed));
+                state.stats.sampled(state.drift.observe(samples));
             }
             Ok(Taken { rejected, gateway })
         }

@@ -3,6 +3,7 @@
 use super::dimension::Dimension;
 use super::params::Params;
 use super::requests::Sender;
+use crate::drift::RouteKey;
 use crate::error::QueryError;
 use crate::model::{ConsumerKey, RequestEvent, Scope, SeriesKey, is_error};
 use crate::store::bloom::{AnyOf, Column, Key};
@@ -172,6 +173,17 @@ impl Filter {
             Dimension::Direction => Some(&*scope.direction),
             _ => None,
         })
+    }
+
+    /// Whether a route is wanted, and the version of its service where that matters.
+    pub(crate) fn takes_route(&self, key: &RouteKey, version: Option<&str>) -> bool {
+        self.takes_scope(&key.scope)
+            && self.takes_texts(|dimension| match dimension {
+                Dimension::Method => Some(&*key.method),
+                Dimension::Route => Some(&*key.route),
+                Dimension::Version => version,
+                _ => None,
+            })
     }
 
     /// Whether all texts fit that are known.

@@ -10,11 +10,13 @@ mod counts;
 mod cursor;
 mod dimension;
 mod directory;
+mod drift;
 mod filter;
 mod gateways;
 mod glob;
 mod labels;
 mod latencies;
+mod openapi;
 pub(crate) mod params;
 mod patterns;
 mod quantiles;
@@ -24,6 +26,7 @@ mod requests;
 mod rollup;
 pub(crate) mod search;
 mod senders;
+mod shapes;
 mod windows;
 
 pub(crate) use audit::{Audit, AuditQuery};
@@ -31,15 +34,18 @@ pub(crate) use consumers::{Consumers, ConsumersQuery};
 pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use dimension::Dimension;
 pub(crate) use directory::{Directory, DirectoryQuery};
+pub(crate) use drift::{Drift, DriftQuery};
 pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
 pub(crate) use latencies::{Latencies, LatenciesQuery};
+pub(crate) use openapi::OpenApiQuery;
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
 pub(crate) use releases::{Releases, ReleasesQuery};
 pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
+pub(crate) use shapes::{Shapes, ShapesQuery};
 pub(crate) use windows::{Window, WindowsQuery};
 
 use crate::directory::Details;
@@ -76,6 +82,12 @@ pub(crate) trait Store: Send + Sync {
     fn releases(&self, query: &ReleasesQuery) -> Result<Releases, QueryError>;
     /// The routes that were learned.
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
+    /// The changes of routes and bodies.
+    fn drift(&self, query: &DriftQuery) -> Result<Drift, QueryError>;
+    /// The fields of bodies.
+    fn shapes(&self, query: &ShapesQuery) -> Result<Shapes, QueryError>;
+    /// An OpenAPI document of what was seen.
+    fn openapi(&self, query: &OpenApiQuery) -> Result<serde_json::Value, QueryError>;
     /// The audit log.
     fn audit(&self, query: &AuditQuery) -> Result<Audit, QueryError>;
     /// Sums over stretches of minutes: `next` gets the sums of the stretch before, and gives the next one.
@@ -99,6 +111,9 @@ pub(crate) enum Question {
     Directory(DirectoryQuery),
     Releases(ReleasesQuery),
     Patterns(PatternsQuery),
+    Drift(DriftQuery),
+    Shapes(ShapesQuery),
+    OpenApi(OpenApiQuery),
     Audit(AuditQuery),
 }
 
@@ -115,6 +130,9 @@ pub(crate) enum Answer {
     Directory(Directory),
     Releases(Releases),
     Patterns(Patterns),
+    Drift(Drift),
+    Shapes(Shapes),
+    OpenApi(serde_json::Value),
     Audit(Audit),
 }
 
@@ -130,11 +148,14 @@ pub(crate) enum Kind {
     Directory,
     Releases,
     Patterns,
+    Drift,
+    Shapes,
+    OpenApi,
     Audit,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Summary,
         Self::Timeseries,
         Self::Latencies,
@@ -144,6 +165,9 @@ impl Kind {
         Self::Directory,
         Self::Releases,
         Self::Patterns,
+        Self::Drift,
+        Self::Shapes,
+        Self::OpenApi,
         Self::Audit,
     ];
 
@@ -159,6 +183,9 @@ impl Kind {
             Self::Directory => "directory",
             Self::Releases => "releases",
             Self::Patterns => "patterns",
+            Self::Drift => "drift",
+            Self::Shapes => "shapes",
+            Self::OpenApi => "openapi",
             Self::Audit => "audit",
         }
     }
@@ -192,6 +219,9 @@ impl Question {
             Kind::Directory => Self::Directory(DirectoryQuery::parse(query, limits)?),
             Kind::Releases => Self::Releases(ReleasesQuery::parse(query, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
+            Kind::Drift => Self::Drift(DriftQuery::parse(query, now, limits)?),
+            Kind::Shapes => Self::Shapes(ShapesQuery::parse(query, limits)?),
+            Kind::OpenApi => Self::OpenApi(OpenApiQuery::parse(query)?),
             Kind::Audit => Self::Audit(AuditQuery::parse(query, now, limits)?),
         })
     }
@@ -227,6 +257,9 @@ impl Question {
             Self::Directory(query) => Answer::Directory(store.directory(query)?),
             Self::Releases(query) => Answer::Releases(store.releases(query)?),
             Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
+            Self::Drift(query) => Answer::Drift(store.drift(query)?),
+            Self::Shapes(query) => Answer::Shapes(store.shapes(query)?),
+            Self::OpenApi(query) => Answer::OpenApi(store.openapi(query)?),
             Self::Audit(query) => Answer::Audit(store.audit(query)?),
         })
     }
@@ -282,6 +315,18 @@ impl Store for Files {
     }
 
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn drift(&self, query: &DriftQuery) -> Result<Drift, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn shapes(&self, query: &ShapesQuery) -> Result<Shapes, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn openapi(&self, query: &OpenApiQuery) -> Result<serde_json::Value, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 

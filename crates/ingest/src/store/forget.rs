@@ -53,6 +53,9 @@ pub struct Forgotten {
     pub consumers: u64,
     /// Scopes of learned routes.
     pub patterns: u64,
+    /// Shapes of bodies.
+    #[serde(default)]
+    pub shapes: u64,
     /// Series of the instance in which others have counted, too: they stay with the counts of the others, and with all
     /// counts from before counts were kept by gateway.
     pub shared_series: u64,
@@ -171,6 +174,11 @@ pub(super) fn counters(
         drop(removed);
         transaction.execute("DELETE FROM pattern_places WHERE environment = ?", [environment])?;
         done.patterns = scopes.len() as u64;
+        // The thread that learns them finds them gone.
+        done.shapes = transaction.execute("DELETE FROM shapes WHERE environment = ?", [environment])? as u64;
+        for table in ["known_routes", "drift"] {
+            transaction.execute(&format!("DELETE FROM {table} WHERE environment = ?"), [environment])?;
+        }
     }
     transaction.execute_batch(
         "DROP TABLE temp.doomed_series; DROP TABLE temp.shared_series; DROP TABLE temp.doomed_gateways;",

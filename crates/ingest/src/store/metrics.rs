@@ -4,6 +4,7 @@ use super::admission::Admission;
 use super::changes::{Changes, Part, Place};
 use super::consumers::{Consumers, Counted, note_counted};
 use super::data_dir::DataDir;
+use super::drift;
 use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::instances::{self, Instances};
@@ -16,6 +17,7 @@ use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salv
 use crate::auth::audit::Entry;
 use crate::clock;
 use crate::directory;
+use crate::drift::{ShapeKey, Update};
 use crate::learning;
 use crate::model::accumulate::{self, Advance, Known, minute_of};
 use crate::model::{
@@ -206,6 +208,15 @@ impl Metrics {
         transaction.commit()?;
         self.patterns.put(scope, Arc::new(learned));
         Ok(())
+    }
+
+    /// Stores shapes, routes and their changes. Returns the keys of shapes that were stored before and are not there any
+    /// more.
+    pub(super) fn drift(&mut self, update: &Update) -> Result<Vec<ShapeKey>, StoreError> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let lost = drift::put(&transaction, update)?;
+        transaction.commit()?;
+        Ok(lost)
     }
 
     /// Stores names and groups of consumers. `now` is in Unix nanoseconds.

@@ -15,6 +15,7 @@ pub(crate) mod chunk;
 mod consumers;
 mod data_dir;
 mod directory;
+mod drift;
 mod forget;
 pub(crate) mod gateways;
 pub(crate) mod instances;
@@ -40,6 +41,9 @@ mod writer;
 
 pub(crate) use admission::Admission;
 pub(crate) use data_dir::{DataDir, Removal, remove_file};
+pub(crate) use drift::{
+    COLUMNS as SHAPE_COLUMNS, load as load_shapes, routes as known_routes, shape as read_shape,
+};
 pub use forget::{Deed, Forgotten, Selection};
 pub(crate) use modes::{create as create_file, prepare as prepare_directory};
 pub(crate) use patterns::{Lesson, load as load_patterns, load_of as load_patterns_of};

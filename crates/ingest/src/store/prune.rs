@@ -1,8 +1,7 @@
 //! Removes expired data in small steps, so that batches need not wait.
 
-use super::StoreError;
 use super::audit::MAX_ENTRIES;
-use super::packed;
+use super::{StoreError, drift, packed};
 use crate::retention::{Retention, before};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
@@ -97,6 +96,16 @@ pub(super) fn prune(
     remove(
         "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE id <= ? ORDER BY id LIMIT ?)",
         newest_entry.saturating_sub(MAX_ENTRIES),
+    )?;
+    remove(
+        "DELETE FROM drift WHERE id IN (SELECT id FROM drift WHERE time < ? LIMIT ?)",
+        half_hours.saturating_mul(MINUTE_NANOS),
+    )?;
+    let newest_change: i64 =
+        transaction.query_row("SELECT coalesce(max(id), 0) FROM drift", [], |row| row.get(0))?;
+    remove(
+        "DELETE FROM drift WHERE id IN (SELECT id FROM drift WHERE id <= ? ORDER BY id LIMIT ?)",
+        newest_change.saturating_sub(drift::MAX_ROWS),
     )?;
     let silent = before(now, retention.gateways);
     transaction

@@ -11,6 +11,7 @@ use super::{
 use crate::auth::audit;
 use crate::clock;
 use crate::directory::{Change, Outcome};
+use crate::drift::{ShapeKey, Update};
 use crate::learning::Observed;
 use crate::limits::Limits;
 use crate::model::{Labelled, MetricBatch, Rejections, RequestBatch, Signal};
@@ -97,6 +98,7 @@ enum MetricJob {
     Probe(Reply<()>),
     Prune(Retention, Reply<Pruned>),
     Learn(Lesson, Reply<()>),
+    Drift(Update, Reply<Vec<ShapeKey>>),
     Label(Labelled, Reply<()>),
     Directory(Change, Reply<Outcome>),
     Audit(audit::Entry, Reply<()>),
@@ -219,6 +221,12 @@ impl Writers {
     /// Stores learned patterns, folds the past under them, and puts them in force. Blocks until that is done.
     pub(crate) fn learned(&self, lesson: Lesson) -> Result<(), Refused> {
         self.metrics.submit_blocking(|reply| MetricJob::Learn(lesson, reply))
+    }
+
+    /// Stores shapes, routes and their changes. Returns the keys of shapes that were stored before and are not there any
+    /// more. Blocks until that is done.
+    pub(crate) fn drifted(&self, update: Update) -> Result<Vec<ShapeKey>, Refused> {
+        self.metrics.submit_blocking(|reply| MetricJob::Drift(update, reply))
     }
 
     /// Stores names and groups of consumers. They are on disk when this returns.
@@ -379,6 +387,7 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             MetricJob::Directory(change, reply) => {
                 drop(reply.send(store.change_directory(&change, clock::now())));
             }
+            MetricJob::Drift(update, reply) => drop(reply.send(store.drift(&update))),
             MetricJob::Learn(lesson, reply) => drop(reply.send(store.learn(lesson, clock::now()))),
         }
     }

@@ -1,0 +1,217 @@
+//! Routes that are new and routes that have vanished, by the counts.
+
+use super::book::folded;
+use super::change::{Change, ChangeKind, Example, RouteKey};
+use crate::model::{Scope, is_path};
+use crate::patterns::KnownPatterns;
+use crate::store::StoreError;
+use rusqlite::{Connection, params};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+const MINUTE: i64 = 60_000_000_000;
+/// Time after the first request of a service in an environment in which its routes are learned and none is new.
+const LEARNING: i64 = 10 * MINUTE;
+/// Time without traffic after which a route with regular traffic has vanished.
+const SILENCE_MINUTES: i64 = 24 * 60;
+/// Traffic is regular with requests in so many half hours of the days before the last one.
+const REGULAR_HALF_HOURS: i64 = 24;
+const REGULAR_MINUTES: i64 = 7 * 24 * 60;
+/// Routes that are known at a time, and new ones of one review.
+const MAX_ROUTES: usize = 50_000;
+const MAX_NEW: usize = 1_000;
+
+/// A route that was counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KnownRoute {
+    pub(crate) key: RouteKey,
+    /// Unix nanoseconds.
+    pub(crate) first_seen: i64,
+    /// Unix minute of its latest half hour.
+    pub(crate) last_counted: i64,
+    pub(crate) traffic: Traffic,
+}
+
+/// Whether a route carries traffic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Traffic {
+    Some,
+    /// It had regular traffic, and has none: it has vanished.
+    Vanished,
+    /// Its traffic was never regular, and it has none.
+    None,
+}
+
+impl Traffic {
+    /// The number in the store.
+    pub(crate) fn number(self) -> i64 {
+        match self {
+            Self::Some => 0,
+            Self::Vanished => 1,
+            Self::None => 2,
+        }
+    }
+
+    pub(crate) fn of_number(number: i64) -> Self {
+        match number {
+            1 => Self::Vanished,
+            2 => Self::None,
+            _ => Self::Some,
+        }
+    }
+}
+
+/// What a review has found.
+#[derive(Debug, Default)]
+pub(crate) struct Review {
+    /// New, or other than before.
+    pub(crate) routes: Vec<KnownRoute>,
+    /// Of which nothing is counted any more.
+    pub(crate) gone: Vec<RouteKey>,
+    /// Shown under another route now.
+    pub(crate) folded: Vec<(RouteKey, String)>,
+    pub(crate) changes: Vec<Change>,
+}
+
+/// The series of a route.
+struct Counted {
+    last_counted: i64,
+    newest: i64,
+    version: String,
+}
+
+/// Compares the routes that are counted with those that are known. `now` is in Unix nanoseconds.
+pub(crate) fn review(
+    file: &Connection,
+    known: Vec<KnownRoute>,
+    patterns: &KnownPatterns,
+    now: i64,
+) -> Result<Review, StoreError> {
+    let counted = counted(file)?;
+    let mut newest: HashMap<&Scope, i64> = HashMap::new();
+    for (key, counted) in &counted {
+        let last = newest.entry(&key.scope).or_insert(0);
+        *last = counted.last_counted.max(*last);
+    }
+    let mut since: HashMap<Scope, i64> = HashMap::new();
+    for route in &known {
+        let first = since.entry(route.key.scope.clone()).or_insert(i64::MAX);
+        *first = route.first_seen.min(*first);
+    }
+    let mut review = Review::default();
+    let mut heirs: HashSet<RouteKey> = HashSet::new();
+    let mut names: HashSet<RouteKey> = HashSet::new();
+    for route in known {
+        names.insert(route.key.clone());
+        let Some(of) = counted.get(&route.key) else {
+            match folded(&route.key, patterns) {
+                Some(shown) => {
+                    heirs.insert(RouteKey { route: shown.clone(), ..route.key.clone() });
+                    review.folded.push((route.key, shown));
+                }
+                None => review.gone.push(route.key),
+            }
+            continue;
+        };
+        let newest = newest.get(&route.key.scope).copied().unwrap_or_default();
+        again(file, route, of, newest, now, &mut review)?;
+    }
+    let mut places = MAX_ROUTES.saturating_sub(names.len()).min(MAX_NEW);
+    for (key, of) in counted.iter().filter(|(key, _)| !names.contains(key)) {
+        let Some(left) = places.checked_sub(1) else { break };
+        places = left;
+        let time = of.time(now);
+        let is_learned = since.get(&key.scope).is_some_and(|since| time.saturating_sub(*since) >= LEARNING);
+        if is_learned && !heirs.contains(key) {
+            review.changes.push(change(ChangeKind::RouteNew, key, time, &of.version));
+        }
+        let (key, last_counted) = (key.clone(), of.last_counted);
+        review.routes.push(KnownRoute { key, first_seen: time, last_counted, traffic: Traffic::Some });
+    }
+    Ok(review)
+}
+
+/// Looks at a route that is known.
+fn again(
+    file: &Connection,
+    mut route: KnownRoute,
+    of: &Counted,
+    newest: i64,
+    now: i64,
+    review: &mut Review,
+) -> Result<(), StoreError> {
+    let before = route.clone();
+    if of.last_counted > route.last_counted {
+        if route.traffic == Traffic::Vanished {
+            review.changes.push(change(ChangeKind::RouteNew, &route.key, of.time(now), &of.version));
+        }
+        (route.last_counted, route.traffic) = (of.last_counted, Traffic::Some);
+    }
+    // A service that is silent as a whole has lost no route.
+    let silent_at = route.last_counted.saturating_add(SILENCE_MINUTES);
+    if route.traffic == Traffic::Some && newest >= silent_at {
+        route.traffic = Traffic::None;
+        if half_hours(file, &route.key, route.last_counted)? >= REGULAR_HALF_HOURS {
+            route.traffic = Traffic::Vanished;
+            let time = silent_at.saturating_mul(MINUTE);
+            review.changes.push(change(ChangeKind::RouteVanished, &route.key, time, &of.version));
+        }
+    }
+    if route != before {
+        review.routes.push(route);
+    }
+    Ok(())
+}
+
+impl Counted {
+    /// When it was counted, Unix nanoseconds: traffic that is reported as it happens comes in the present half hour.
+    fn time(&self, now: i64) -> i64 {
+        let half_hour = self.last_counted.saturating_mul(MINUTE);
+        if (half_hour..half_hour.saturating_add(60 * MINUTE)).contains(&now) { now } else { half_hour }
+    }
+}
+
+fn change(kind: ChangeKind, route: &RouteKey, time: i64, release: &str) -> Change {
+    let example = Example { release: release.to_owned(), ..Example::default() };
+    let (route, empty) = (route.clone(), String::new);
+    Change { time, kind, route, body: None, field: empty(), before: empty(), after: empty(), example }
+}
+
+/// The routes that are counted, as they are shown.
+fn counted(file: &Connection) -> Result<BTreeMap<RouteKey, Counted>, StoreError> {
+    let mut select = file.prepare_cached(
+        "SELECT service, environment, direction, method, coalesce(folded, route), last_counted, id, version
+         FROM series WHERE last_counted > 0 AND NOT overflow",
+    )?;
+    let mut rows = select.query([])?;
+    let mut routes: BTreeMap<RouteKey, Counted> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let route: String = row.get(4)?;
+        if !is_path(&route) {
+            continue;
+        }
+        let scope = Scope { service: row.get(0)?, environment: row.get(1)?, direction: row.get(2)? };
+        let key = RouteKey { scope, method: row.get(3)?, route };
+        let (last_counted, id, version) = (row.get(5)?, row.get(6)?, row.get(7)?);
+        let of = routes.entry(key).or_insert(Counted { last_counted, newest: id, version: String::new() });
+        of.last_counted = of.last_counted.max(last_counted);
+        if id >= of.newest {
+            (of.newest, of.version) = (id, version);
+        }
+    }
+    Ok(routes)
+}
+
+/// In how many half hours a route was counted in the days before a Unix minute.
+fn half_hours(file: &Connection, key: &RouteKey, until: i64) -> Result<i64, StoreError> {
+    let RouteKey { scope: Scope { service, environment, direction }, method, route } = key;
+    let mut select = file.prepare_cached(
+        "WITH own AS MATERIALIZED (
+           SELECT id FROM series
+           WHERE service = ?1 AND environment = ?2 AND direction = ?3 AND method = ?4 AND coalesce(folded, route) = ?5)
+         SELECT count(DISTINCT minute) FROM half_hours
+         WHERE minute > ?6 AND minute <= ?7 AND series_id IN own",
+    )?;
+    let since = until.saturating_sub(REGULAR_MINUTES);
+    Ok(select
+        .query_row(params![service, environment, direction, method, route, since, until], |row| row.get(0))?)
+}

@@ -1,0 +1,159 @@
+//! `drift`: changes of routes and of the fields of bodies, the latest first.
+
+use super::cursor::{Cursor, Reader};
+use super::filter::Filter;
+use super::params::Params;
+use super::range::{Range, rfc3339};
+use crate::drift::{ChangeKind, RouteKey};
+use crate::error::QueryError;
+use crate::limits::Limits;
+use crate::model::Scope;
+use crate::store::DataDir;
+use rusqlite::params;
+use serde::Serialize;
+
+const NAMES: [&str; 11] = [
+    "from",
+    "to",
+    "service",
+    "environment",
+    "direction",
+    "version",
+    "method",
+    "route",
+    "kind",
+    "limit",
+    "cursor",
+];
+const DEFAULT_ROWS: u64 = 100;
+
+/// A question for changes.
+pub(crate) struct DriftQuery {
+    /// Of all times where none is given.
+    range: Range,
+    filter: Filter,
+    /// All kinds where it is empty.
+    kinds: Vec<&'static str>,
+    limit: usize,
+    /// Only changes before this time and number.
+    before: (i64, i64),
+}
+
+/// The answer to [`DriftQuery`].
+#[derive(Serialize)]
+pub(crate) struct Drift {
+    rows: Vec<Row>,
+    /// The cursor of the next page, where there are more rows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    time: String,
+    kind: String,
+    service: String,
+    environment: String,
+    direction: String,
+    method: String,
+    route: String,
+    /// `request` or `response`; `null` where the route itself has changed.
+    message: Option<String>,
+    /// The class of the status: `2xx`.
+    status: Option<String>,
+    /// A JSON pointer with `[]` for items of arrays and `{*}` for values of maps; empty for the body as a whole.
+    field: Option<String>,
+    before: Option<String>,
+    after: Option<String>,
+    /// Version of the service that sent it.
+    version: Option<String>,
+    /// The request that showed it.
+    request_id: Option<String>,
+    trace_id: Option<String>,
+}
+
+impl DriftQuery {
+    /// Reads a query string; `now` is in Unix nanoseconds.
+    pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
+        let params = Params::parse(query, &NAMES)?;
+        let is_bounded = params.one("from")?.is_some() || params.one("to")?.is_some();
+        let all = Range { from: i64::MIN, to: i64::MAX };
+        let kind = |name: &str| {
+            let known = ChangeKind::ALL.map(ChangeKind::name);
+            let message = format!("kind {name:?} does not exist: expected one of {}", known.join(", "));
+            known
+                .into_iter()
+                .find(|known| *known == name)
+                .ok_or_else(|| QueryError::parameter("kind", message))
+        };
+        let kinds = params.all("kind").flat_map(|text| text.split(',')).filter(|name| !name.is_empty());
+        let cursor = |rest: &mut Reader<'_>| Some((rest.number()?, rest.number()?));
+        Ok(Self {
+            range: if is_bounded { Range::read(&params, now)? } else { all },
+            filter: Filter::read(&params)?,
+            kinds: kinds.map(kind).collect::<Result<_, _>>()?,
+            limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
+            before: params
+                .one("cursor")?
+                .map(|text| Cursor::parse(text, cursor))
+                .transpose()?
+                .unwrap_or((i64::MAX, i64::MAX)),
+        })
+    }
+
+    /// The answer out of the store.
+    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Drift, QueryError> {
+        let file = super::open_counts(directory, limits.query_timeout)?;
+        let mut select = file.prepare(
+            "SELECT service, environment, direction, method, route, time, id, kind, message, class, field, before, after,
+                    release, request_id, trace_id
+             FROM drift WHERE time >= ?1 AND time < ?2 AND (time, id) < (?3, ?4) ORDER BY time DESC, id DESC",
+        )?;
+        let Range { from, to } = self.range;
+        let mut found = select.query(params![from, to, self.before.0, self.before.1])?;
+        let mut rows = Vec::new();
+        let mut last = None;
+        while let Some(row) = found.next()? {
+            let scope = Scope { service: row.get(0)?, environment: row.get(1)?, direction: row.get(2)? };
+            let key = RouteKey { scope, method: row.get(3)?, route: row.get(4)? };
+            let (kind, version): (String, String) = (row.get(7)?, row.get(13)?);
+            let is_wanted = self.kinds.is_empty() || self.kinds.contains(&kind.as_str());
+            if !is_wanted || !self.filter.takes_route(&key, Some(&version)) {
+                continue;
+            }
+            if rows.len() == self.limit {
+                return Ok(Drift { rows, next: last });
+            }
+            let known = |text: String| Some(text).filter(|text| !text.is_empty());
+            let (time, id): (i64, i64) = (row.get(5)?, row.get(6)?);
+            let message = known(row.get(8)?);
+            let class: i64 = row.get(9)?;
+            let field: String = row.get(10)?;
+            last = Some(Cursor::default().number(time).number(id).to_text());
+            let RouteKey { scope: Scope { service, environment, direction }, method, route } = key;
+            rows.push(Row {
+                time: rfc3339(time),
+                kind,
+                service,
+                environment,
+                direction,
+                method,
+                route,
+                status: message.as_ref().map(|_| status(class)),
+                field: message.as_ref().map(|_| field),
+                message,
+                before: known(row.get(11)?),
+                after: known(row.get(12)?),
+                version: known(version),
+                request_id: known(row.get(14)?),
+                trace_id: known(row.get(15)?),
+            });
+        }
+        Ok(Drift { rows, next: None })
+    }
+}
+
+/// The name of a class of statuses; `0` for requests without an answer.
+pub(super) fn status(class: i64) -> String {
+    if class == 0 { "0".to_owned() } else { format!("{class}xx") }
+}
