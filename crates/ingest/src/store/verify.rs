@@ -220,11 +220,11 @@ pub(super) fn set_aside(file: &mut Connection, path: &Path, rows: &[Bad]) -> Res
                 }
             }
         };
-        let minute = match salvage::width(table.name()) {
-            Some(_) => key.first(),
-            None => table.get(&values, "half_hour"),
+        let [from, to] = match salvage::width(table.name()) {
+            Some(_) => [key.first(), key.first()],
+            None => ["since", "until"].map(|name| table.get(&values, name)),
         };
-        let time = match minute {
+        let time = |minute: Option<&Value>| match minute {
             Some(Value::Integer(minute)) => Some(minute.saturating_mul(60_000_000_000)),
             _ => None,
         };
@@ -235,7 +235,7 @@ pub(super) fn set_aside(file: &mut Connection, path: &Path, rows: &[Bad]) -> Res
         damages.push(Damage {
             lost,
             content,
-            ..Damage::new(path, Kind::Row, reason).of(table.name()).between(time, time)
+            ..Damage::new(path, Kind::Row, reason).of(table.name()).between(time(from), time(to))
         });
     }
     transaction.commit()?;
