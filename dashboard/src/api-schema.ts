@@ -322,6 +322,45 @@ export interface components {
             }[];
             gateways_total: number;
         };
+        Uptime: {
+            /** Format: date-time */
+            from: string;
+            /** Format: date-time */
+            to: string;
+            step: number;
+            bound_percent: number;
+            rows: components["schemas"]["UptimeRow"][];
+            more: boolean;
+        };
+        UptimeRow: {
+            service?: string;
+            environment?: string;
+            method?: string;
+            route?: string;
+            gateway?: string;
+            probe?: string;
+            /** @enum {string} */
+            state: "up" | "degraded" | "down" | "unknown";
+            minutes: number;
+            bad: number;
+            silent: number;
+            uptime: number | null;
+            bars: {
+                /** Format: date-time */
+                time: string;
+                minutes: number;
+                bad: number;
+                silent: number;
+                uptime: number | null;
+            }[];
+            latest?: {
+                /** Format: date-time */
+                time: string;
+                status: number;
+                duration_ms: number;
+                error: string | null;
+            };
+        };
         Releases: {
             rows: components["schemas"]["Release"][];
             next?: string;
@@ -682,6 +721,12 @@ export interface components {
         AlertHistory: {
             rows: components["schemas"]["AlertIncident"][];
             next?: string;
+        };
+        Links: {
+            trace: {
+                name: string;
+                url: string;
+            }[];
         };
         Storage: {
             bytes: {

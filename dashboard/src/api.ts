@@ -45,6 +45,9 @@ export type DirectoryEntry = Schemas['DirectoryEntry'];
 export type ConsumerDetails = Required<Schemas['ConsumerDetails']>;
 export type ConsumersImport = Schemas['ConsumersImport'];
 
+/** Services, routes, gateways or probes with the share of good minutes. */
+export type Uptime = Schemas['Uptime'];
+export type UptimeRow = Schemas['UptimeRow'];
 /** Changes of versions and configurations, the latest first. */
 export type Releases = Schemas['Releases'];
 export type Release = Schemas['Release'];
@@ -56,6 +59,8 @@ export type Redaction = NonNullable<Schemas['Redaction']>;
 /** A body as the filter would send it under a configuration. */
 export type Preview = Schemas['Preview'];
 
+/** Where other systems show a trace: addresses with `{trace_id}`. */
+export type Links = Schemas['Links'];
 /** The size of the data and its limit; what was removed, rejected and damaged. */
 export type Storage = Schemas['Storage'];
 export type RemovedData = Schemas['RemovedData'];
@@ -83,6 +88,8 @@ export class Failure extends Error {
     readonly hint: string,
     /** The API's reason, if the response has one. */
     readonly refusal?: Refusal,
+    /** The status of the response, if there is one. */
+    readonly status?: number,
   ) {
     super(message);
   }
@@ -150,7 +157,7 @@ async function exchange<T>(path: string, init: RequestInit, signal: AbortSignal)
   if (!response.ok) {
     const refusal = refusalOf(body);
     if (response.status === 401) sessionEnded();
-    throw new Failure(`The ingest responded with ${response.status}`, refusal ? wordsOf(refusal) : 'No further details.', refusal);
+    throw new Failure(`The ingest responded with ${response.status}`, refusal ? wordsOf(refusal) : 'No further details.', refusal, response.status);
   }
   if (body === undefined) {
     throw new Failure('The response is not from an ingest', 'Check that this address serves the gatelens read API.');

@@ -10,6 +10,7 @@ import { AlertBell } from './parts/alert-bell';
 import { FilterBar } from './parts/filter-bar';
 import { Heartbeat } from './parts/heartbeat';
 import { AutoIcon, Logo, MoonIcon, SunIcon } from './parts/icons';
+import { Keys } from './parts/keys';
 import { wordOf } from './parts/labels';
 import { Link } from './parts/link';
 import { PersonMenu } from './parts/person-menu';
@@ -32,6 +33,7 @@ import { RedactionView } from './views/redaction';
 import { ReleasesView } from './views/releases';
 import { RequestsView } from './views/requests';
 import { RoutesView } from './views/routes';
+import { StatusView } from './views/status';
 import type { ViewProps } from './views/view';
 import { ZoneContext, zoneOf } from './zone';
 import cardStyles from './parts/card.module.css';
@@ -49,6 +51,7 @@ const COMPONENTS: Record<View, ComponentType<ViewProps>> = {
   requests: RequestsView,
   drift: DriftView,
   alerts: AlertsView,
+  status: StatusView,
   releases: ReleasesView,
   gateways: GatewaysView,
   redaction: RedactionView,
@@ -124,6 +127,7 @@ function Shell({ session }: { session: Session | undefined }) {
       <main id="content" className={styles.main} tabIndex={-1}>
         <Body view={view} filters={filters} period={period} comparison={comparison} live={live} gateways={gateways} alerts={alerts} params={params} />
       </main>
+      <Keys />
     </ZoneContext>
   );
 }

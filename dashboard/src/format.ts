@@ -80,6 +80,12 @@ export function moment(seconds: number, zone: Zone): string {
   return `${day(date, zone)}, ${minute(date, zone)}`;
 }
 
+/** Day and second of a Unix time in seconds: when something happened. */
+export function instant(seconds: number, zone: Zone): string {
+  const date = new Date(seconds * 1000);
+  return `${day(date, zone)}, ${minute(date, zone)}:${two(fieldsOf(date, zone).seconds)}`;
+}
+
 /** The minute of a Unix time in seconds, with the day before it if that is not today. */
 export function shortMoment(seconds: number, zone: Zone): string {
   const date = new Date(seconds * 1000);

@@ -34,7 +34,7 @@ describe('the stand-in fits the OpenAPI document', () => {
     });
 
   for (const mode of ['data', 'empty', 'heartbeat']) {
-    for (const path of ['summary', 'summary?group_by=method,route', 'timeseries', 'timeseries?step=300&group_by=status,consumer,service,environment', 'summary?group_by=route&compare=day', 'timeseries?step=300&group_by=status&compare=previous', 'latencies', 'latencies?step=3600', 'requests?limit=1000', 'gateways', 'releases', 'releases?limit=2', 'consumers', 'directory', 'patterns', 'drift', 'shapes', 'shapes?route=/v1/orders', 'storage']) {
+    for (const path of ['summary', 'summary?group_by=method,route', 'timeseries', 'timeseries?step=300&group_by=status,consumer,service,environment', 'summary?group_by=route&compare=day', 'timeseries?step=300&group_by=status&compare=previous', 'latencies', 'latencies?step=3600', 'requests?limit=1000', 'gateways', 'releases', 'releases?limit=2', 'uptime', 'uptime?group_by=probe', 'uptime?group_by=gateway&step=3600', 'uptime?group_by=route', 'consumers', 'directory', 'patterns', 'drift', 'shapes', 'shapes?route=/v1/orders', 'storage']) {
       check(`${path}, ${mode}`, path, { mode });
     }
   }

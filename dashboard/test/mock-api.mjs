@@ -9,7 +9,7 @@ import { createServer } from 'node:http';
 import { dirname, extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { alertAnswers, changeAlerts } from './mock-alerts.mjs';
-import { changeDirectory, consumers, directory, releases } from './mock-people.mjs';
+import { changeDirectory, consumers, directory, releases, uptime } from './mock-people.mjs';
 import { drift, shapes } from './mock-drift.mjs';
 import { readSearch } from './mock-search.mjs';
 import { CAPTURED, REDACTION, redactPreview } from './mock-redaction.mjs';
@@ -32,7 +32,7 @@ export const CONTENT_SECURITY_POLICY =
  * `split`: hosts and clusters are counted apart; `most` bounds the rows of a page; `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], directory: {}, changes: [], refuseChange: undefined, piece: undefined, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, links: [], learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], directory: {}, changes: [], refuseChange: undefined, piece: undefined, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -65,7 +65,15 @@ async function answer(mock, request, response) {
   if (url.pathname === '/api/v1/redact') return preview(mock, request, response);
   if (url.pathname.startsWith('/api/v1/alerts/') && request.method !== 'GET') return changeAlerts(mock, request, url, response);
   if (url.pathname.startsWith('/api/v1/consumers/')) return changeDirectory(mock, request, url, response);
-  const endpoint = { summary, timeseries, latencies, requests, gateways, releases, directory, consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), patterns, drift, shapes, audit, storage, ...alertAnswers }[url.pathname.replace('/api/v1/', '')];
+  const endpoints = {
+    summary, timeseries, latencies, requests, gateways,
+    consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), directory, releases, uptime,
+    patterns, drift, shapes,
+    audit, storage,
+    links: () => ({ trace: mock.links }),
+    ...alertAnswers,
+  };
+  const endpoint = endpoints[url.pathname.replace('/api/v1/', '')];
   if (!endpoint) return refuse(response, 404, 'not_found', 'no such endpoint', null);
   const now = Date.now() / 1000;
   const query = { params: url.searchParams, mock, now };

@@ -77,3 +77,36 @@ export async function changeDirectory(mock, request, url, response) {
   }
   answer(200, result);
 }
+
+/** Uptime of two services, of which one had trouble six days ago, and a probe that fails; `mock.down` is a service that is down. */
+export function uptime({ params, mock, now }) {
+  const step = Number(params.get('step') ?? 86_400);
+  const count = step === 86_400 ? 30 : 24;
+  const end = Math.floor(now / step) * step;
+  const range = { from: rfc3339(end - (count - 1) * step), to: rfc3339(end + step), step, bound_percent: 5, more: false };
+  if (mock.mode !== 'data') return { ...range, rows: [] };
+  const by = params.get('group_by') ?? 'service';
+  const whole = step / 60;
+  const row = (names, state, troubles = {}, more = {}) => {
+    const bars = Array.from({ length: count }, (_, at) => {
+      const back = count - 1 - at;
+      const { bad = 0, silent = 0, minutes = whole - silent } = troubles[back] ?? {};
+      const good = by === 'gateway' ? minutes : minutes - bad;
+      const all = by === 'gateway' ? minutes + silent : minutes;
+      return { time: rfc3339(end - back * step), minutes, bad, silent, uptime: all === 0 ? null : good / all };
+    });
+    const sum = (key) => bars.reduce((total, bar) => total + bar[key], 0);
+    const [minutes, bad, silent] = ['minutes', 'bad', 'silent'].map(sum);
+    const uptime = by === 'gateway' ? minutes / (minutes + silent) : (minutes - bad) / minutes;
+    return { ...names, state, minutes, bad, silent, uptime, bars, ...more };
+  };
+  const shop = { service: 'shop', environment: 'prod' };
+  const latest = { time: rfc3339(now - 20), status: 0, duration_ms: 5000.2, error: 'it did not respond within 5000 ms' };
+  const rows = {
+    service: [row({ service: 'payments', environment: 'prod' }, mock.down === 'payments' ? 'down' : 'up', { 6: { bad: Math.round(whole / 8) }, 12: { silent: Math.round(whole / 90) } }), row(shop, 'up', { 29: { minutes: 0 } })],
+    route: [row({ ...shop, method: 'GET', route: '/v1/products' }, 'up'), row({ ...shop, method: 'POST', route: '/v1/orders' }, 'degraded', { 0: { bad: 2 } })],
+    gateway: [row({ ...shop, gateway: 'edge-1' }, 'up', { 3: { silent: Math.round(whole / 3) } }), row({ ...shop, gateway: 'edge-2' }, 'unknown', Object.fromEntries(Array.from({ length: 8 }, (_, back) => [back, { minutes: 0 }])))],
+    probe: mock.probes === false ? [] : [row({ probe: 'checkout', ...shop }, 'degraded', { 0: { bad: 4 } }, { latest }), row({ probe: 'home' }, 'up', {}, { latest: { ...latest, status: 200, duration_ms: 31.5, error: null } })],
+  }[by];
+  return { ...range, rows };
+}

@@ -18,10 +18,12 @@ import './page/search.mjs';
 import './page/alerts.mjs';
 import './page/releases.mjs';
 import './page/consumers.mjs';
+import './page/status.mjs';
 import './page/gateways.mjs';
 import './page/redaction.mjs';
 import './page/preview.mjs';
 import './page/states.mjs';
+import './page/keys.mjs';
 import './page/sign-in.mjs';
 
 test('the page weighs less than 250 kB, compressed', async () => {

@@ -33,7 +33,8 @@ fn authority(name: &str) -> Authority {
 /// Certificate and key in PEM.
 fn certify(by: &Authority, name: &str) -> [String; 2] {
     let key = KeyPair::generate().unwrap();
-    let parameters = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    // A command on the same machine knows it as localhost.
+    let parameters = CertificateParams::new(vec![name.to_owned(), "localhost".to_owned()]).unwrap();
     [parameters.signed_by(&key, by).unwrap().pem(), key.serialize_pem()]
 }
 
@@ -244,6 +245,19 @@ fn certificates_and_tokens_are_replaced_under_traffic_and_every_request_counts_o
         "{fates:#}"
     );
     assert_eq!(reader.counted("without"), 0);
+    // The command line reads over TLS, too, with the authorities that it is given and no others.
+    let query = |authorities: &str| {
+        files.write("authorities.crt", authorities);
+        let mut command = Command::new(paths::gatelens().unwrap());
+        command.args(["query", "summary", "--service", "edge", "--columns", "requests", "--url"]);
+        command.arg(format!("https://localhost:{}", ingest.address().port()));
+        command.arg("--ca-file").arg(files.path("authorities.crt")).output().unwrap()
+    };
+    let answer = query(&second.pem());
+    let told = String::from_utf8_lossy(&answer.stdout);
+    assert!(told.lines().any(|line| line.trim() == sent.to_string()), "{answer:?}");
+    let refused = query(&first.pem());
+    assert!(!refused.status.success() && refused.stdout.is_empty(), "{refused:?}");
     assert!(is_absent(&files.path("data"), &old.token) && is_absent(&files.path("data"), &new.token));
 }
 

@@ -30,6 +30,9 @@ pub(crate) struct Arguments {
     /// File with a token for reading [default: the variable GATELENS_TOKEN]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// File with the authorities that signed the certificate of the ingest, in PEM [default: those of Mozilla]
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Read the files of a data directory instead, whether or not an ingest uses it.
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     data: Option<PathBuf>,
@@ -97,10 +100,9 @@ fn seen(arguments: &Arguments) -> Result<Value, Failure> {
             crate::log::start_with_warnings();
             Source::Directory(data.clone())
         }
-        None => Source::Service {
-            url: arguments.url.trim_end_matches('/').to_owned(),
-            token: client::token(arguments.token_file.as_deref()).map_err(Failure::Refused)?,
-        },
+        None => client::token(arguments.token_file.as_deref())
+            .and_then(|token| Source::service(&arguments.url, token, arguments.ca_file.as_deref()))
+            .map_err(Failure::Refused)?,
     };
     let mut query = form_urlencoded::Serializer::new(String::new());
     let Arguments { service, environment, direction, .. } = arguments;

@@ -5,6 +5,7 @@
 pub(crate) mod client;
 mod follow;
 mod print;
+mod sort;
 
 use clap::ValueEnum;
 use client::{Failure, Source};
@@ -29,6 +30,9 @@ pub(crate) struct Arguments {
     /// File with a token for reading, as `gatelens token new --role` makes it [default: the variable GATELENS_TOKEN]
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// File with the authorities that signed the certificate of the ingest, in PEM [default: those of Mozilla]
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
     /// Read the files of a data directory instead, whether or not an ingest uses it.
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     data: Option<PathBuf>,
@@ -128,9 +132,13 @@ pub(crate) struct Arguments {
     /// Only requests that spent at least this time upstream.
     #[arg(long, value_name = "MILLISECONDS")]
     min_upstream_ms: Option<String>,
-    /// The newest first, or the slowest [default: time]
-    #[arg(long, value_name = "time|duration")]
+    /// Order of requests: `time` or `duration` [default: time]; of other rows a column, such as p95_ms, with the largest
+    /// first.
+    #[arg(long, value_name = "ORDER")]
     sort: Option<String>,
+    /// Columns of a table or of CSV, separated by commas [default: those that a terminal has room for; all in CSV]
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    columns: Vec<String>,
     /// Only changes of this kind: route_new, route_vanished, field_new, field_vanished, type_changed, format_changed,
     /// became_optional or became_required; for drift. May be repeated.
     #[arg(long, value_name = "KIND")]
@@ -156,6 +164,8 @@ pub(crate) enum Question {
     Directory,
     /// When services began to run other versions and gateways other configurations; of all times without --from.
     Releases,
+    /// The share of minutes that were good, by service, route, gateway or probe; of 30 days without --from.
+    Uptime,
     /// Changes of routes and of the fields of bodies, the latest first.
     Drift,
     /// The alerts that fire, recover, or are about to fire. Only a running service knows them.
@@ -180,6 +190,7 @@ impl Question {
             Self::Consumers => "consumers",
             Self::Directory => "directory",
             Self::Releases => "releases",
+            Self::Uptime => "uptime",
             Self::Drift => "drift",
             Self::Alerts => "alerts",
         }
@@ -190,9 +201,12 @@ impl Question {
         match self {
             Self::Timeseries | Self::Alerts => None,
             Self::Summary | Self::Gateways => Some(DEFAULT_LIMIT_OF_GROUPS),
-            Self::Requests | Self::Consumers | Self::Directory | Self::Releases | Self::Drift => {
-                Some(DEFAULT_LIMIT)
-            }
+            Self::Requests
+            | Self::Consumers
+            | Self::Directory
+            | Self::Releases
+            | Self::Uptime
+            | Self::Drift => Some(DEFAULT_LIMIT),
         }
     }
 
@@ -207,7 +221,25 @@ impl Question {
             | Self::Consumers
             | Self::Directory
             | Self::Releases
+            | Self::Uptime
             | Self::Drift => "rows",
+        }
+    }
+}
+
+impl Arguments {
+    /// The column that `--sort` names, for rows that the service has in an order of its own.
+    fn column_to_sort_by(&self) -> Result<Option<&str>, Failure> {
+        match self.question {
+            // The service knows more requests than are printed.
+            Question::Requests => Ok(None),
+            Question::Timeseries | Question::Alerts => match self.sort {
+                None => Ok(None),
+                Some(_) => {
+                    Err(Failure::Wrong(format!("{} have one order: leave --sort out", self.question.rows())))
+                }
+            },
+            _ => Ok(self.sort.as_deref()),
         }
     }
 }
@@ -218,8 +250,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             crate::log::start_with_warnings();
             Source::Directory(data.clone())
         }
-        None => match client::token(arguments.token_file.as_deref()) {
-            Ok(token) => Source::Service { url: arguments.url.trim_end_matches('/').to_owned(), token },
+        None => match client::token(arguments.token_file.as_deref())
+            .and_then(|token| Source::service(&arguments.url, token, arguments.ca_file.as_deref()))
+        {
+            Ok(source) => source,
             Err(message) => {
                 eprintln!("gatelens: {message}");
                 return ExitCode::FAILURE;
@@ -247,8 +281,16 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
 
 /// Prints one answer.
 fn once(source: &Source, arguments: &Arguments) -> Result<(), Failure> {
-    let answer = ask(source, arguments)?;
-    let text = print::render(arguments.question, arguments.format, &answer).map_err(std::io::Error::from)?;
+    let mut answer = ask(source, arguments)?;
+    if let Some(column) = arguments.column_to_sort_by()? {
+        sort::sort(&mut answer, arguments.question, column)?;
+        // The first of all rows are not those of the service's first page.
+        if let (Some(limit), Some(rows)) = (arguments.limit, answer[arguments.question.rows()].as_array_mut())
+        {
+            rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        }
+    }
+    let text = print::render(arguments.question, arguments.format, &arguments.columns, &answer)?;
     Ok(std::io::stdout().lock().write_all(text.as_bytes())?)
 }
 
@@ -261,6 +303,9 @@ fn ask(source: &Source, arguments: &Arguments) -> Result<Value, Failure> {
             "only a running service knows its alerts: give its address with --url instead of --data"
                 .to_owned(),
         ));
+    }
+    if arguments.column_to_sort_by()?.is_some() {
+        return ask_pages(source, arguments, DEFAULT_LIMIT_OF_GROUPS);
     }
     let Some(default) = question.default_limit() else {
         return source.ask(question.name(), &parameters(arguments, arguments.limit, None));
@@ -296,7 +341,7 @@ fn parameters(arguments: &Arguments, limit: Option<u64>, cursor: Option<&str>) -
         ("limit", limit.as_deref()),
         ("cursor", cursor),
         ("errors", errors.as_deref()),
-        ("sort", arguments.sort.as_deref()),
+        ("sort", arguments.sort.as_deref().filter(|_| arguments.question == Question::Requests)),
         ("min_duration_ms", arguments.min_duration_ms.as_deref()),
         ("max_duration_ms", arguments.max_duration_ms.as_deref()),
         ("min_upstream_ms", arguments.min_upstream_ms.as_deref()),

@@ -81,6 +81,10 @@ pub(crate) fn problems(document: &Node) -> Vec<Problem> {
         let path = format!("alerts.{}", error.path);
         problems.push(Problem::error(place_of(document, &path), error.message).about(path));
     }
+    if let Err(OptionsError::Probes(error)) = with_data(options.clone()).settle() {
+        let path = format!("probes{}", error.path);
+        problems.push(Problem::error(place_of(document, &path), error.message).about(path));
+    }
     if let Err(OptionsError::Oidc { path, message }) = with_data(options.clone()).settle() {
         let path = format!("oidc.{path}");
         problems.push(Problem::error(place_of(document, &path), message).about(path));

@@ -122,6 +122,34 @@ fn questions_have_the_criteria_and_the_pages_of_the_api() {
 }
 
 #[test]
+fn rows_have_the_order_and_the_columns_that_were_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = with_data(dir.path());
+    let ask = |arguments: &[&str]| query(&[arguments, &RANGE, &["--url", &service.url]].concat());
+    let columns = ["summary", "--group-by", "route", "--columns", "route,errors,p95_ms"];
+    let (_, table, _) = ask(&[&columns[..], &["--sort", "errors"]].concat());
+    let lines: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["route", "errors", "p95_ms"], "{table}");
+    assert_eq!(lines[1][..3], ["/b,", "c", "1"], "{table}");
+    // The first by the order, and not the first of the service.
+    let (_, csv, _) = ask(&[&columns[..], &["--sort", "errors", "--limit", "1", "--format", "csv"]].concat());
+    assert_eq!(csv.lines().count(), 2, "{csv}");
+    assert!(csv.lines().nth(1).unwrap().starts_with("\"/b, c\",1,"), "{csv}");
+    for (wrong, words) in [
+        (&["summary", "--sort", "eror"][..], "`eror` (--sort)"),
+        (&["summary", "--columns", "eror"], "no column `eror`"),
+        (&["summary", "--columns", "errors", "--format", "json"], "JSON has all columns"),
+        (&["timeseries", "--sort", "errors"], "leave --sort out"),
+        (&["requests", "--sort", "path"], "(--sort)"),
+    ] {
+        let (status, out, err) = ask(wrong);
+        assert_eq!((status, out.as_str()), (2, ""), "{wrong:?}");
+        assert!(err.contains(words), "{wrong:?}: {err}");
+    }
+    service.stop();
+}
+
+#[test]
 fn requests_are_followed_as_they_come() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::start(dir.path());

@@ -14,7 +14,6 @@
 #![deny(clippy::indexing_slicing, clippy::unreachable)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
-pub mod config;
 pub mod counters;
 pub mod export;
 pub mod filter;
@@ -27,6 +26,8 @@ pub mod plan;
 pub mod request;
 pub mod shared;
 pub mod stats;
+
+pub use gatelens_config as config;
 
 /// The version of the filter, as it is reported in `gatelens.version`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -200,3 +200,8 @@ fn counter_set_id(
     parts.extend(counters.bounds_seconds.iter().map(|bound| bound.to_bits().to_le_bytes().to_vec()));
     CounterSetId(fnv1a(parts.iter().map(|part| &part[..])))
 }
+
+#[cfg(test)]
+mod config_tests;
+#[cfg(test)]
+mod defects_tests;

@@ -16,8 +16,9 @@ pub use units::{Days, Size, UnitError};
 use crate::alerts::AlertsConfig;
 use crate::auth::oidc::check_page_url;
 use crate::auth::{AccessConfig, OidcConfig};
-use crate::http::{Cidr, Config, HostName, Network, TlsFiles, is_own_name};
+use crate::http::{Cidr, Config, HostName, Network, TlsFiles, TraceLink, is_own_name};
 use crate::limits::Limits;
+use crate::probes::{ProbeConfig, ProbeError};
 use crate::retention::Retention;
 
 /// The defaults that the reference shows.
@@ -65,6 +66,7 @@ keys!(
     log_level,
     max_disk,
     oidc,
+    probes,
     reader_requests_per_second,
     sender_bytes_per_second,
     sender_requests_per_second,
@@ -76,6 +78,7 @@ keys!(
     tls_key,
     token_bytes_per_second,
     token_requests_per_second,
+    trace_link,
     trusted_proxy,
     users,
 );
@@ -208,10 +211,19 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "LEVELS"))]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("default" = default::LOG_LEVEL, "examples" = ["warn"])))]
     pub log_level: Option<String>,
+    /// Where another system shows a trace, as `NAME=URL` with `{trace_id}` in the URL; as a flag it can be repeated. The page
+    /// shows the name beside each trace ID.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "NAME=URL"))]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", extend("examples" = [["Jaeger=https://jaeger.example.com/trace/{trace_id}"]])))]
+    pub trace_link: Option<Vec<TraceLink>>,
     /// Rules of alerts, and who is sent them. docs/alerts.md describes the keys.
     #[cfg_attr(feature = "clap", arg(skip))]
     #[cfg_attr(feature = "schema", schemars(with = "AlertsConfig", extend("examples" = [serde_json::json!({"page_url": "https://gatelens.example.com"})])))]
     pub alerts: Option<AlertsConfig>,
+    /// Addresses that the service asks at intervals, for the uptime; at most 50. docs/releases.md describes them.
+    #[cfg_attr(feature = "clap", arg(skip))]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<ProbeConfig>", extend("examples" = [serde_json::json!([{"name": "shop", "url": "https://shop.example.com/health"}])])))]
+    pub probes: Option<Vec<ProbeConfig>>,
 }
 
 /// Form of the service's own log.
@@ -258,6 +270,9 @@ pub enum OptionsError {
         /// The fault, and what to do.
         message: String,
     },
+    /// The list `probes` cannot be used.
+    #[error("`probes{}`: {}", .0.path, .0.message)]
+    Probes(#[from] ProbeError),
     /// A bound of zero would refuse everything.
     #[error(
         "the option `{key}` is 0, which would refuse everything: give more, or leave it out for the default"
@@ -346,6 +361,8 @@ impl Options {
         }
         let listen = self.listen.unwrap_or(default::LISTEN);
         let alerts = self.alerts.unwrap_or_default();
+        let probes = self.probes.unwrap_or_default();
+        ProbeConfig::check(&probes)?;
         let hosts = self.host.unwrap_or_default();
         let oidc = self.oidc.map(|oidc| sign_in(oidc, &alerts, &hosts, listen)).transpose()?;
         Ok(Config {
@@ -368,6 +385,8 @@ impl Options {
                 insecure: self.insecure.unwrap_or_default(),
             },
             alerts,
+            probes,
+            trace_links: self.trace_link.unwrap_or_default(),
         })
     }
 }
@@ -456,6 +475,12 @@ mod tests {
         check(r#"{"keep_minutes": "3"}"#, "keep_minutes", 2, &["a whole number of days"]);
         check(r#"{"listen": "here"}"#, "listen", 2, &["invalid socket address syntax"]);
         check(r#"{"host": ["a", "http://b"]}"#, "host[1]", 16, &["expected the name of a host"]);
+        check(
+            r#"{"trace_link": ["Jaeger=ftp://x/{trace_id}"]}"#,
+            "trace_link[0]",
+            17,
+            &["http:// or https://"],
+        );
         check(r#"{"log_format": "jsn"}"#, "log_format", 2, &["did you mean `json`?"]);
         assert_eq!(Options::parse("{}").unwrap(), Options::default());
         assert_eq!(Options::parse(r#"{"data": null}"#).unwrap(), Options::default());

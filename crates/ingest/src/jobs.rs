@@ -10,6 +10,9 @@ use std::time::Duration;
 const PRUNE_INTERVAL: Duration = Duration::from_secs(3600);
 /// How soon a changed file of tokens or people is in force.
 const ACCESS_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the minutes that are over are judged, and how long batches come first while there are many.
+const JUDGE_INTERVAL: Duration = Duration::from_secs(60);
+const JUDGE_PAUSE: Duration = Duration::from_millis(50);
 const PRUNE_RETRY: Duration = Duration::from_secs(60);
 
 /// All of it that concerns the files.
@@ -20,6 +23,7 @@ pub(crate) async fn upkeep(writers: Arc<Writers>, data: Arc<DataDir>, retention:
         prune(Arc::clone(&writers), retention),
         control::serve(&data, Arc::clone(&writers)),
         scrub::keep(scrub_period, &data, &writers),
+        judge(Arc::clone(&writers)),
     );
 }
 
@@ -37,6 +41,22 @@ async fn prune(writers: Arc<Writers>, retention: Retention) {
             Err(error) => {
                 tracing::warn!(%error, "expired data could not be removed; trying again in a minute");
                 PRUNE_RETRY
+            }
+        };
+        tokio::time::sleep(wait).await;
+    }
+}
+
+/// Judges the traffic of the minutes that are over, until the writers stop.
+async fn judge(writers: Arc<Writers>) {
+    loop {
+        let wait = match writers.judge().await {
+            Ok(true) => JUDGE_PAUSE,
+            Ok(false) => JUDGE_INTERVAL,
+            Err(Refused::Stopped) => return,
+            Err(error) => {
+                tracing::warn!(%error, "the uptime is not up to date; trying again in a minute");
+                JUDGE_INTERVAL
             }
         };
         tokio::time::sleep(wait).await;

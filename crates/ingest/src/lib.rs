@@ -21,8 +21,10 @@ mod model;
 mod offline;
 mod patterns;
 mod preview;
+mod probes;
 mod query;
 mod retention;
+mod roots;
 mod sequence;
 mod stats;
 mod store;
@@ -37,11 +39,14 @@ pub use auth::{
     AccessConfig, AccessError, NewToken, OidcConfig, OidcError, OidcRoles, Role, TokenOwner, user_line,
 };
 pub use http::{
-    Cidr, Config, HostName, Network, NotACidr, NotAHostName, Server, StartError, TlsError, TlsFiles,
+    Cidr, Config, HostName, Network, NotACidr, NotAHostName, NotATraceLink, Server, StartError, TlsError,
+    TlsFiles, TraceLink,
 };
 pub use limits::Limits;
 pub use model::request::columns as request_columns;
 pub use offline::query_offline;
 pub use preview::{PreviewRequest, PreviewResponse, preview};
+pub use probes::{ProbeConfig, ProbeError};
 pub use retention::Retention;
+pub use roots::trusting;
 pub use store::StoreError;

@@ -44,3 +44,4 @@ mod support;
 mod tls;
 mod tls_proxy;
 mod upgrade;
+mod uptime;

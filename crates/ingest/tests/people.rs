@@ -95,7 +95,7 @@ impl Guarded {
 }
 
 /// Who is let in at each operation of the description: nobody, viewer, analyst, admin, a sender.
-const WHO: [(&str, &str, [bool; 5]); 44] = [
+const WHO: &[(&str, &str, [bool; 5])] = &[
     ("get", "/healthz", [true; 5]),
     ("get", "/metrics", READERS),
     ("post", "/v1/metrics", SENDERS),
@@ -119,11 +119,13 @@ const WHO: [(&str, &str, [bool; 5]); 44] = [
     ("delete", "/api/v1/consumers/{id}", ADMIN),
     ("post", "/api/v1/consumers/import", ADMIN),
     ("get", "/api/v1/releases", READERS),
+    ("get", "/api/v1/uptime", READERS),
     ("get", "/api/v1/patterns", READERS),
     ("get", "/api/v1/drift", READERS),
     ("get", "/api/v1/shapes", READERS),
     ("get", "/api/v1/openapi", READERS),
     ("get", "/api/v1/storage", READERS),
+    ("get", "/api/v1/links", READERS),
     ("get", "/api/v1/audit", [false, false, false, true, false]),
     ("post", "/api/v1/redact", [false, false, true, true, false]),
     ("get", "/api/v1/alerts", READERS),

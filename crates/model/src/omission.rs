@@ -38,7 +38,7 @@ pub enum OmissionReason {
     MemoryLimit,
     /// It was captured, and later removed to make room for records that had to wait.
     QueueFull,
-    /// Redaction had taken its part of the worker's time, `limits.redaction_percent`.
+    /// Redaction had taken its part of the worker's time, `limits.redaction_percent`; or the body is large and must be read as a whole.
     Overload,
     /// The filter did not see it: an access logger sees no bodies, an earlier filter responded, or the capabilities of the Wasm VM
     /// leave out the callbacks for bodies.

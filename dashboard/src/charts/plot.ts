@@ -166,6 +166,7 @@ function drawMarks(plot: uPlot, marks: Latest['marks'], { accent, surface }: Loo
   const unit = uPlot.pxRatio;
   ctx.save();
   ctx.font = `${11 * unit}px system-ui, sans-serif`;
+  ctx.textAlign = 'left';
   ctx.textBaseline = 'top';
   ctx.strokeStyle = accent;
   ctx.lineWidth = unit;

@@ -2,7 +2,7 @@ import { Select } from '@mantine/core';
 import { useState } from 'react';
 import { endpoint, type AlertHistory, type AlertIncident } from '../api';
 import { amount, lasted, subject } from '../alerts';
-import { moment } from '../format';
+import { instant } from '../format';
 import { usePages } from '../pages';
 import type { Period } from '../period';
 import { useQuery } from '../query';
@@ -36,7 +36,7 @@ export function AlertHistoryList({ period, onRetry }: { period: Period; onRetry:
   const scope = `history ${choice}`;
   const query = useQuery<AlertHistory>(path, scope, period.refreshTick);
   const pages = usePages<AlertIncident>(query.outdated ? undefined : query.data, query.path ?? path, ({ id }) => String(id));
-  const at = (time: string) => <time dateTime={time}>{moment(Date.parse(time) / 1000, zone)}</time>;
+  const at = (time: string) => <time dateTime={time}>{instant(Date.parse(time) / 1000, zone)}</time>;
   return (
     <section className={cardStyles.card} aria-labelledby="history">
       <header className={cardStyles.head}>

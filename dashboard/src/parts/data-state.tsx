@@ -17,11 +17,13 @@ export interface DataStateProps {
 
 /** The states of a view: no response yet because of a failure, no data, or data, in this order. */
 export function DataState({ queries, needed, empty, live, children }: DataStateProps) {
+  const refused = needed.some(({ data, failure }) => data === undefined && failure?.status === 400);
   const unreachable = needed.every(({ data, failure }) => data === undefined && failure !== undefined);
   return (
     <>
       <ErrorBanner queries={queries} onRetry={live.refresh} />
-      {unreachable ? <Unreachable live={live} /> : (empty ?? children)}
+      {/* A wrong question has no answer, now or later: the banner has the reason. */}
+      {refused ? null : unreachable ? <Unreachable live={live} /> : (empty ?? children)}
     </>
   );
 }

@@ -1,5 +1,5 @@
 import type { ReactNode } from 'react';
-import { ago, bytes, exact, moment, NONE, percent } from '../format';
+import { ago, bytes, exact, instant, NONE, percent } from '../format';
 import { exactly } from '../exactly';
 import { deliveryOf, reasonLabel, REASONS, silence, total, type Delivery, type Instance } from '../gateways';
 import { addressOf } from '../location';
@@ -22,7 +22,7 @@ export function GatewayDetail({ instance, busy }: { instance: Instance; busy: nu
     const count = total(instance, value);
     return count === undefined ? NONE : count === 0 ? 'none' : `${exact(count)} ${unit}`;
   };
-  const when = (iso: string) => <time dateTime={iso}>{moment(Date.parse(iso) / 1000, zone)}</time>;
+  const when = (iso: string) => <time dateTime={iso}>{instant(Date.parse(iso) / 1000, zone)}</time>;
   const delivery = deliveryOf(instance);
   const groups: [title: string, fields: Field[]][] = [
     [

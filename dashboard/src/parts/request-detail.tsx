@@ -1,12 +1,14 @@
 import type { ReactNode } from 'react';
-import type { Request } from '../api';
-import { bytes, exact, milliseconds, moment, NONE } from '../format';
+import type { Links, Request } from '../api';
+import { bytes, exact, instant, milliseconds, NONE } from '../format';
 import { addressOf } from '../location';
 import { MESSAGES } from '../redaction';
+import { useQuery } from '../query';
 import { keyOf } from '../request';
 import { useZone, type Zone } from '../zone';
 import { CapturedMessage } from './captured-message';
 import { CopyButton } from './copy-button';
+import { Copyable } from './copyable';
 import { ConsumerName, GroupName, MethodName, RouteName, StatusCode } from './labels';
 import { Link } from './link';
 import { Masked } from './masked';
@@ -17,7 +19,8 @@ import styles from './request-detail.module.css';
 /** Every field of one request, including fields that this page does not know. */
 export function RequestDetail({ request }: { request: Request }) {
   const zone = useZone();
-  const groups = groupsOf(request, zone);
+  const links = useQuery<Links>('/api/v1/links', 'links', 0).data;
+  const groups = groupsOf(request, zone, links);
   return (
     <div className={detailStyles.detail}>
       <TimeSplit request={request} />
@@ -86,7 +89,7 @@ const PLACED = new Set([
   'request_body_omitted', 'response_body_omitted', 'grpc_status', 'withheld',
 ]);
 
-function groupsOf(request: Request, zone: Zone): Group[] {
+function groupsOf(request: Request, zone: Zone, links: Links | undefined): Group[] {
   const withheld = new Set(request.withheld);
   const text = (field: string): ReactNode => withheld.has(field) ? <span className={styles.away}>withheld</span> : (filled(request[field]) ? <span className="mono"><Masked text={plain(request[field])} /></span> : NONE);
   const size = (field: string) => (typeof request[field] === 'number' ? <span title={`${exact(request[field])} B`}>{bytes(request[field])}</span> : NONE);
@@ -96,7 +99,7 @@ function groupsOf(request: Request, zone: Zone): Group[] {
       title: 'Request',
       fields: [
         ['Time', <time dateTime={request.time}>{request.time}</time>],
-        ...(zone === 'local' ? [['Local', moment(Date.parse(request.time) / 1000, zone)] as [string, ReactNode]] : []),
+        ...(zone === 'local' ? [['Local', instant(Date.parse(request.time) / 1000, zone)] as [string, ReactNode]] : []),
         ['Route', <RouteName method={request.method} route={request.route} />],
         ['Method', filled(request['method_original']) ? text('method_original') : <MethodName method={request.method} />],
         ['Path', text('path')],
@@ -133,8 +136,8 @@ function groupsOf(request: Request, zone: Zone): Group[] {
     {
       title: 'Identifiers',
       fields: [
-        ['Request id', text('request_id')],
-        ['Trace id', text('trace_id')],
+        ['Request id', filled(request.request_id) ? <Copyable text={plain(request.request_id)} name="request id" /> : text('request_id')],
+        ['Trace id', filled(request.trace_id) ? <TraceId id={plain(request.trace_id)} links={links} /> : text('trace_id')],
         ['Span id', text('span_id')],
         ['Gateway', text('gateway')],
         ['Service', text('service')],
@@ -143,6 +146,18 @@ function groupsOf(request: Request, zone: Zone): Group[] {
       ],
     },
   ];
+}
+
+function TraceId({ id, links }: { id: string; links: Links | undefined }) {
+  return (
+    <Copyable text={id} name="trace id">
+      {links?.trace.map(({ name, url }) => (
+        <a key={name} href={url.replaceAll('{trace_id}', encodeURIComponent(id))} target="_blank" rel="noreferrer">
+          Open in {name}
+        </a>
+      ))}
+    </Copyable>
+  );
 }
 
 /** Envoy's response flags in words; unknown flags are shown as they are. */

@@ -2,7 +2,7 @@
 
 import type { ReactNode } from 'react';
 import type { RemovedData, SenderNotTaken, Storage } from '../api';
-import { ago, bytes, exact, moment, percent } from '../format';
+import { ago, bytes, exact, instant, percent } from '../format';
 import { useQuery } from '../query';
 import { useZone, type Zone } from '../zone';
 import { ErrorBanner } from './error-banner';
@@ -187,5 +187,5 @@ function environmentOf({ environment }: SenderNotTaken): ReactNode {
 }
 
 function at(time: string, zone: Zone): string {
-  return moment(Date.parse(time) / 1000, zone);
+  return instant(Date.parse(time) / 1000, zone);
 }

@@ -24,7 +24,7 @@ export interface ViewFacts {
   admin?: true;
 }
 
-const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'requests', 'drift', 'alerts', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
+const NAMES = ['overview', 'routes', 'consumers', 'directory', 'hosts', 'requests', 'drift', 'alerts', 'status', 'releases', 'gateways', 'redaction', 'audit', 'route', 'consumer'] as const;
 export type View = (typeof NAMES)[number];
 
 /** In the order of the navigation; views with a `list` are not in it. */
@@ -37,7 +37,8 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open', ...CRITERIA, 'path', 'request_id', 'min_duration_ms', 'max_duration_ms'] },
   drift: { path: '/drift', title: 'Drift', shows: 'traffic', keys: ['kind'] },
   alerts: { path: '/alerts', title: 'Alerts', shows: 'gateways', keys: [] },
-  releases: { path: '/releases', title: 'Releases', shows: 'gateways', keys: ['open'] },
+  status: { path: '/status', title: 'Status', shows: 'gateways', keys: ['span'] },
+  releases: { path: '/releases', title: 'Releases', shows: 'gateways', list: { view: 'status', selectedBy: [] }, keys: ['open'] },
   gateways: { path: '/gateways', title: 'Gateways', shows: 'gateways', keys: ['open'] },
   redaction: { path: '/redaction', title: 'Redaction', shows: 'gateways', keys: [] },
   audit: { path: '/audit', title: 'Audit log', shows: 'gateways', keys: [], admin: true },

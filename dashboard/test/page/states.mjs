@@ -65,3 +65,14 @@ describe('when the ingest fails', { concurrency: 2 }, () => {
     });
   }
 });
+
+describe('a refused question', () => {
+  check('is not called an absence of data', { path: '/?refresh=off&status=5yy', complains: true }, async (page) => {
+    await page.route('**/api/v1/{summary,timeseries,requests}?*', (route) =>
+      route.fulfill({ status: 400, contentType: 'application/json', body: '{"error": {"code": "invalid_parameter", "message": "expected a status, such as 5xx", "field": "status"}}' }));
+    await page.reload();
+    await page.getByRole('alert').getByText('expected a status, such as 5xx (status)').waitFor();
+    assert.equal(await page.getByText('No data yet').count(), 0);
+    assert.equal(await page.locator('[data-blank]').count(), 0);
+  });
+});

@@ -20,7 +20,7 @@ Unknown keys are refused. The error names the place and the nearest known key. E
 `gatelens check FILE…` finds such errors in advance, in the JSON alone and in the YAML around it. Editors can validate
 against [config.schema.json](config.schema.json).
 
-<!-- Written by `make docs` from the types in crates/core/src/config.rs. -->
+<!-- Written by `make docs` from the types in crates/config/src/lib.rs. -->
 ";
 
 /// The JSON Schema of the configuration.

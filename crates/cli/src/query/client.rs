@@ -10,8 +10,8 @@ const MAX_ANSWER_BYTES: u64 = 256 << 20;
 
 /// The source of an answer.
 pub(crate) enum Source {
-    /// A running service at a URL without a slash at its end, and the token to read with.
-    Service { url: String, token: Option<String> },
+    /// A running service at a URL without a slash at its end, the token to read with, and the client.
+    Service { url: String, token: Option<String>, agent: ureq::Agent },
     /// The files themselves.
     Directory(PathBuf),
 }
@@ -34,6 +34,16 @@ pub(crate) enum Failure {
 }
 
 impl Source {
+    /// A running service. Its certificate must be of an authority of the file, or of one of Mozilla's.
+    pub(crate) fn service(url: &str, token: Option<String>, ca_file: Option<&Path>) -> Result<Self, String> {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(TIMEOUT))
+            .tls_config(gatelens_ingest::trusting(ca_file)?)
+            .build();
+        Ok(Self::Service { url: url.trim_end_matches('/').to_owned(), token, agent: config.new_agent() })
+    }
+
     /// Asks a question of the read API.
     pub(crate) fn ask(&self, question: &str, parameters: &str) -> Result<Value, Failure> {
         let question = format!("{question}?{parameters}");
@@ -41,7 +51,9 @@ impl Source {
             Self::Directory(data) => {
                 (data.display().to_string(), gatelens_ingest::query_offline(data, &question))
             }
-            Self::Service { url, token } => (url.clone(), get(url, token.as_deref(), &question)?),
+            Self::Service { url, token, agent } => {
+                (url.clone(), get(agent, url, token.as_deref(), &question)?)
+            }
         };
         let strange = |reason| Failure::Strange { url: place.clone(), reason };
         let answer: Value =
@@ -90,11 +102,14 @@ pub(crate) fn token(file: Option<&Path>) -> Result<Option<String>, String> {
     Ok(token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty()))
 }
 
-fn get(url: &str, token: Option<&str>, question: &str) -> Result<(u16, Vec<u8>), Failure> {
+fn get(
+    agent: &ureq::Agent,
+    url: &str,
+    token: Option<&str>,
+    question: &str,
+) -> Result<(u16, Vec<u8>), Failure> {
     let unreachable =
         |error: ureq::Error| Failure::Unreachable { url: url.to_owned(), reason: error.to_string() };
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT));
-    let agent = config.build().new_agent();
     let mut request = agent.get(format!("{url}/api/v1/{question}"));
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));

@@ -35,12 +35,12 @@ pub(super) fn follow(source: &Source, arguments: &Arguments) -> Result<(), Failu
         let fresh = take_fresh(&mut answer, &mut seen);
         let answer = json!({"rows": fresh});
         let text = if is_first && arguments.format != Format::Json {
-            print::render(arguments.question, arguments.format, &answer)
+            print::render(arguments.question, arguments.format, &arguments.columns, &answer)
         } else {
-            print::render_more(arguments.question, arguments.format, &answer)
+            print::render_more(arguments.question, arguments.format, &arguments.columns, &answer)
         };
         let mut out = std::io::stdout().lock();
-        out.write_all(text.map_err(std::io::Error::from)?.as_bytes())?;
+        out.write_all(text?.as_bytes())?;
         out.flush()?;
         drop(out);
         is_first = false;

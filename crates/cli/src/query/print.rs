@@ -1,5 +1,6 @@
 //! Answers as text.
 
+use super::client::Failure;
 use super::{Format, Question};
 use comfy_table::{CellAlignment, Table, presets};
 use gatelens_ingest::text::is_format;
@@ -88,6 +89,22 @@ const CONSUMER: [&str; 12] = [
 const CONSUMER_SHORT: [&str; 9] =
     ["service", "environment", "direction", "id", "name", "group", "first_seen", "last_seen", "note"];
 const DIRECTORY: [&str; 6] = ["id", "name", "group", "note", "changed_at", "changed_by"];
+const UPTIME: [&str; 14] = [
+    "service",
+    "environment",
+    "method",
+    "route",
+    "gateway",
+    "probe",
+    "state",
+    "uptime",
+    "minutes",
+    "bad",
+    "silent",
+    "latest.time",
+    "latest.status",
+    "latest.error",
+];
 const RELEASE: [&str; 9] =
     ["first_seen", "service", "environment", "kind", "value", "previous", "gateways_total", "id", "gateways"];
 const DRIFT: [&str; 15] = [
@@ -179,41 +196,83 @@ const GATEWAY_SHORT: [&str; 11] = [
     "gaps.logs",
 ];
 
-/// The text to print, with a line end after its last line.
+/// The text to print, with a line end after its last line. Without `wanted` columns it has the usual ones.
 ///
 /// # Errors
-/// What the CSV writer refuses; nothing that it is given here.
-pub(super) fn render(question: Question, format: Format, answer: &Value) -> Result<String, csv::Error> {
-    let rows = answer[question.rows()].as_array().map_or(&[][..], Vec::as_slice);
-    Ok(match format {
-        Format::Json => format!("{answer:#}\n"),
-        Format::Csv => csv(&columns(question, Extent::Whole, rows), rows)?,
-        Format::Table => table(&columns(question, Extent::Short, rows), rows),
-    })
+/// A wanted column that is not there, or columns of JSON.
+pub(super) fn render(
+    question: Question,
+    format: Format,
+    wanted: &[String],
+    answer: &Value,
+) -> Result<String, Failure> {
+    let rows = rows(question, answer);
+    match format {
+        Format::Json if wanted.is_empty() => Ok(format!("{answer:#}\n")),
+        Format::Json => Err(Failure::Wrong(
+            "JSON has all columns: leave --columns out, or ask for --format csv or table".to_owned(),
+        )),
+        Format::Csv => {
+            let text = csv(&chosen(question, Extent::Whole, wanted, rows)?, rows);
+            Ok(text.map_err(std::io::Error::from)?)
+        }
+        Format::Table => Ok(table(&chosen(question, Extent::Short, wanted, rows)?, rows)),
+    }
 }
 
 /// The text of further rows: without a header, as [`render`] has printed it. As JSON, a row is a line.
 ///
 /// # Errors
 /// As [`render`].
-pub(super) fn render_more(question: Question, format: Format, answer: &Value) -> Result<String, csv::Error> {
+pub(super) fn render_more(
+    question: Question,
+    format: Format,
+    wanted: &[String],
+    answer: &Value,
+) -> Result<String, Failure> {
     if format == Format::Json {
-        let rows = answer[question.rows()].as_array().map_or(&[][..], Vec::as_slice);
-        return Ok(rows.iter().map(|row| format!("{row}\n")).collect());
+        return Ok(rows(question, answer).iter().map(|row| format!("{row}\n")).collect());
     }
-    let text = render(question, format, answer)?;
+    let text = render(question, format, wanted, answer)?;
     Ok(text.split_once('\n').map_or_else(String::new, |(_, rows)| rows.to_owned()))
+}
+
+fn rows(question: Question, answer: &Value) -> &[Value] {
+    answer[question.rows()].as_array().map_or(&[], Vec::as_slice)
+}
+
+/// The wanted columns, or the usual ones.
+fn chosen<'a>(
+    question: Question,
+    extent: Extent,
+    wanted: &'a [String],
+    rows: &[Value],
+) -> Result<Vec<&'a str>, Failure> {
+    if wanted.is_empty() {
+        return Ok(columns(question, extent, rows));
+    }
+    let known = columns(question, Extent::Whole, rows);
+    let is_known =
+        |column: &str| known.contains(&column) || rows.iter().any(|row| !value(row, column).is_null());
+    match wanted.iter().find(|column| !is_known(column)) {
+        None => Ok(wanted.iter().map(String::as_str).collect()),
+        Some(column) => {
+            let known = known.join(", ");
+            Err(Failure::Wrong(format!("there is no column `{column}` (--columns); columns are {known}")))
+        }
+    }
 }
 
 /// How many columns are wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Extent {
+pub(super) enum Extent {
     Whole,
     /// What fits a terminal.
     Short,
 }
 
-fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static str> {
+/// The usual columns.
+pub(super) fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static str> {
     match (question, extent) {
         (Question::Requests, Extent::Whole) => gatelens_ingest::request_columns(),
         (Question::Requests, Extent::Short) => REQUEST_SHORT.to_vec(),
@@ -221,6 +280,10 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
         (Question::Consumers, Extent::Whole) => CONSUMER.to_vec(),
         (Question::Consumers, Extent::Short) => CONSUMER_SHORT.to_vec(),
         (Question::Directory, _) => DIRECTORY.to_vec(),
+        (Question::Uptime, _) => {
+            let is_there = |name: &&str| rows.iter().any(|row| !value(row, name).is_null());
+            UPTIME.into_iter().filter(is_there).collect()
+        }
         (Question::Releases, Extent::Whole) => RELEASE.to_vec(),
         (Question::Releases, Extent::Short) => {
             RELEASE.iter().copied().filter(|name| *name != "gateways").collect()
@@ -234,7 +297,7 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
             let grouped = GROUPS.into_iter().filter(|name| rows.iter().any(|row| row.get(name).is_some()));
             let sums = SUMS.into_iter().filter(|name| {
                 let own = name.starts_with("upstream") || name.starts_with("gateway_");
-                extent == Extent::Whole || !own
+                extent == Extent::Whole || !own || *name == "upstream_p95_ms"
             });
             let time = (question == Question::Timeseries).then_some("time");
             // A table has them in the columns of the range.
@@ -246,7 +309,7 @@ fn columns(question: Question, extent: Extent, rows: &[Value]) -> Vec<&'static s
 }
 
 /// The value of a column; that of a value in an object is named with a dot.
-fn value<'a>(row: &'a Value, column: &str) -> &'a Value {
+pub(super) fn value<'a>(row: &'a Value, column: &str) -> &'a Value {
     column.split('.').fold(row, |value, key| &value[key])
 }
 
@@ -256,6 +319,22 @@ fn cell(value: &Value) -> Cow<'_, str> {
         Value::String(text) => Cow::Borrowed(text),
         other => Cow::Owned(other.to_string()),
     }
+}
+
+/// A number with a fraction has three digits or more, which is as exact as percentiles are; CSV and JSON have all.
+fn brief(value: &Value) -> Cow<'_, str> {
+    let fraction = value.as_f64().filter(|number| value.is_f64() && number.fract() != 0.0);
+    let Some(number) = fraction else { return cell(value) };
+    let decimals = match number.abs() {
+        large if large >= 100.0 => 0,
+        large if large >= 10.0 => 1,
+        large if large >= 1.0 => 2,
+        large if large >= 0.001 => 4,
+        _ => return cell(value),
+    };
+    let text = format!("{number:.decimals$}");
+    let text = if decimals > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
+    Cow::Owned(text.to_owned())
 }
 
 /// RFC 4180, except that lines end with a line feed.
@@ -304,9 +383,9 @@ fn table(columns: &[&str], rows: &[Value]) -> String {
 fn with_before<'a>(row: &'a Value, column: &str) -> Cow<'a, str> {
     let now = value(row, column);
     let before = Some(&row["before"]).filter(|before| before.is_object() && SUMS.contains(&column));
-    let Some(before) = before else { return cell(now) };
+    let Some(before) = before else { return brief(now) };
     let [before, now] =
-        [&before[column], now].map(|value| if value.is_null() { Cow::Borrowed("-") } else { cell(value) });
+        [&before[column], now].map(|value| if value.is_null() { Cow::Borrowed("-") } else { brief(value) });
     Cow::Owned(format!("{before} → {now}"))
 }
 
@@ -344,6 +423,42 @@ mod tests {
     }
 
     #[test]
+    fn a_table_has_digits_that_mean_something() {
+        for (number, text) in [
+            (json!(1234.5678), "1235"),
+            (json!(12.3456), "12.3"),
+            (json!(1.23456), "1.23"),
+            (json!(0.0123456), "0.0123"),
+            (json!(0.001), "0.001"),
+            (json!(9.999), "10"),
+            (json!(7), "7"),
+            (json!(7.0), "7.0"),
+            (json!(0.000_000_123), "1.23e-7"),
+            (json!(-55.55), "-55.5"),
+            (json!("1.23456"), "1.23456"),
+        ] {
+            assert_eq!(brief(&number), text);
+        }
+        assert_eq!(csv(&["a"], &[json!({"a": 1234.5678})]).unwrap(), "a\n1234.5678\n");
+    }
+
+    #[test]
+    fn wanted_columns_must_be_there() {
+        let answer = json!({"rows": [{"time": "t", "path": "/a", "novelty": 1}]});
+        let wanted = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+        let table =
+            render(Question::Requests, Format::Table, &wanted(&["novelty", "path", "route"]), &answer)
+                .unwrap();
+        assert_eq!(table, "novelty  path  route\n      1  /a\n");
+        for format in [Format::Csv, Format::Table] {
+            let wrong =
+                render(Question::Requests, format, &wanted(&["pth"]), &answer).unwrap_err().to_string();
+            assert!(wrong.contains("no column `pth`"), "{wrong}");
+        }
+        assert!(render(Question::Requests, Format::Json, &wanted(&["path"]), &answer).is_err());
+    }
+
+    #[test]
     fn a_table_shows_what_was_before_and_csv_has_columns_for_it() {
         let row = |requests, p50: Value, before, before_p50: Value| {
             json!({"route": "/a", "requests": requests, "p50_ms": p50,
@@ -378,6 +493,29 @@ mod tests {
             assert_eq!(row[0].strip_prefix('\'').unwrap_or(&row[0]), text);
         }
         assert_eq!(csv(&["a"], &[json!({"a": "x\u{202e}y\u{7f}"})]).unwrap(), "a\nx\\u{202e}y\\u{7f}\n");
+    }
+
+    #[test]
+    fn uptime_has_the_columns_that_its_rows_have() {
+        let rows = [
+            json!({"probe": "home", "state": "up", "uptime": 1.0, "minutes": 3, "bad": 0, "silent": 0,
+                   "bars": [], "latest": {"time": "t", "status": 200, "error": null}}),
+            json!({"service": "shop", "probe": "cart", "state": "down", "uptime": null, "minutes": 0, "bad": 0,
+                   "silent": 0, "bars": []}),
+        ];
+        let found = columns(Question::Uptime, Extent::Whole, &rows);
+        let expected = [
+            "service",
+            "probe",
+            "state",
+            "uptime",
+            "minutes",
+            "bad",
+            "silent",
+            "latest.time",
+            "latest.status",
+        ];
+        assert_eq!(found, expected);
     }
 
     #[test]

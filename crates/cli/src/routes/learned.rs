@@ -20,7 +20,7 @@ pub(super) fn add(
         query.extend_pairs(values.iter().map(|value| (name, value)));
     }
     let token = client::token(None).map_err(Failure::Refused)?;
-    let source = Source::Service { url: server.trim_end_matches('/').to_owned(), token };
+    let source = Source::service(server, token, None).map_err(Failure::Refused)?;
     let question = query.finish();
     let mut answer = source.ask("patterns", &question)?;
     while let Some(next) = answer["next"].as_str() {

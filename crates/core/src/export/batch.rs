@@ -29,10 +29,20 @@ pub struct LogBatch {
     /// The beginning of a portion.
     head: Vec<u8>,
     body: Body,
+    /// A portion that is compressed a slice at a time. Those behind it wait.
+    large: Option<Large>,
     events: u64,
     bodies: u64,
     bytes: usize,
     opened_ns: u64,
+}
+
+/// A portion of one large record.
+#[derive(Debug)]
+struct Large {
+    portion: Vec<u8>,
+    /// Compressed up to here.
+    done: usize,
 }
 
 impl LogBatch {
@@ -45,6 +55,7 @@ impl LogBatch {
             marks: Vec::new(),
             head: Vec::new(),
             body,
+            large: None,
             events: 0,
             bodies: 0,
             bytes: 0,
@@ -56,28 +67,55 @@ impl LogBatch {
     pub fn push(&mut self, event: &Event<'_>, now_ns: u64) {
         let before = self.records.len();
         encode_record(event, &mut self.records, &mut self.marks);
-        self.pushed(before, [event.request_body, event.response_body], now_ns);
+        let bytes = self.records.len().saturating_sub(before);
+        self.count(bytes, [event.request_body, event.response_body], now_ns);
+        if self.records.len() >= PORTION {
+            self.end_portion();
+        }
     }
 
-    /// Adds the draft of an event, with the bodies that it lacks. Bodies that are in the draft already are not counted.
+    /// Adds the draft of an event, with the bodies that it lacks: a portion of its own, which [`compress_slice`](Self::compress_slice)
+    /// compresses. Bodies that are in the draft already are not counted.
     pub fn push_late(&mut self, draft: &[u8], bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
-        let before = self.records.len();
+        self.end_large();
+        self.end_portion();
         encode_late_record(draft, bodies, &mut self.records, &mut self.marks);
-        self.pushed(before, bodies, now_ns);
+        let mut portion = Vec::with_capacity(self.records.len().saturating_add(PORTION));
+        self.portions.write(self.records.len(), &mut portion);
+        portion.extend_from_slice(&self.records);
+        portion.extend_from_slice(PORTION_END.as_flattened());
+        self.large = Some(Large { portion, done: 0 });
+        self.count(self.records.len(), bodies, now_ns);
+        self.records.clear();
+        self.marks.clear();
     }
 
-    /// A record was written behind the first `before` bytes.
-    fn pushed(&mut self, before: usize, bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
+    /// Compresses at most `most` bytes of a large record.
+    pub fn compress_slice(&mut self, most: usize) {
+        if let Some(Large { portion, done }) = &mut self.large {
+            let end = done.saturating_add(most).min(portion.len());
+            self.body.write(portion.get(*done..end).unwrap_or_default(), &[]);
+            *done = end;
+            if end == portion.len() {
+                self.large = None;
+            }
+        }
+    }
+
+    /// Whether a large record is not compressed to its end.
+    pub fn has_large(&self) -> bool {
+        self.large.is_some()
+    }
+
+    /// Counts a record of this number of bytes.
+    fn count(&mut self, bytes: usize, bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
         if self.events == 0 {
             self.opened_ns = now_ns;
         }
         self.events = self.events.saturating_add(1);
         let captured = |body: Option<&CapturedBody>| u64::from(body.is_some_and(|body| body.content.is_ok()));
         self.bodies = bodies.into_iter().map(captured).fold(self.bodies, u64::saturating_add);
-        self.bytes = self.bytes.saturating_add(self.records.len().saturating_sub(before));
-        if self.records.len() >= PORTION {
-            self.end_portion();
-        }
+        self.bytes = self.bytes.saturating_add(bytes);
     }
 
     /// Events in it.
@@ -102,13 +140,18 @@ impl LogBatch {
 
     /// Takes the finished body and begins a new one.
     pub fn close(&mut self) -> Vec<u8> {
+        self.end_large();
         self.end_portion();
         (self.events, self.bodies, self.bytes) = (0, 0, 0);
         self.body.finish()
     }
 
+    fn end_large(&mut self) {
+        self.compress_slice(usize::MAX);
+    }
+
     fn end_portion(&mut self) {
-        if !self.records.is_empty() {
+        if !self.records.is_empty() && self.large.is_none() {
             self.portions.write(self.records.len(), &mut self.head);
             self.body.write(&self.head, &[]);
             self.body.write(&self.records, &self.marks);

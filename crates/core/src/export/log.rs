@@ -12,7 +12,7 @@ use crate::otlp::logs::encode_draft;
 use crate::request::event::Event;
 use crate::shared::sequence::{self, Signal};
 use crate::stats::EventCounts;
-use gatelens_redact::capture::CapturedBody;
+use gatelens_redact::capture::{CapturedBody, SLICE_BYTES};
 
 /// The request log of one worker; bounded in bytes.
 #[derive(Debug)]
@@ -46,17 +46,22 @@ impl LogExport {
         encode_draft(event)
     }
 
-    /// Writes a [`draft`](Self::draft) with the bodies for which it waited, of request and response. True when the batch is full.
-    #[must_use]
-    pub fn push_late(
-        &mut self,
-        draft: &[u8],
-        bodies: [Option<&CapturedBody>; 2],
-        now_ns: u64,
-        config: &ExportConfig,
-    ) -> bool {
+    /// Takes a [`draft`](Self::draft) with the bodies for which it waited, of request and response.
+    /// [`compress_slice`](Self::compress_slice) writes it.
+    pub fn push_late(&mut self, draft: &[u8], bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
         self.open.push_late(draft, bodies, now_ns);
+    }
+
+    /// Writes a slice of a large record. True when the batch is full.
+    #[must_use]
+    pub fn compress_slice(&mut self, config: &ExportConfig) -> bool {
+        self.open.compress_slice(SLICE_BYTES);
         self.is_full(config)
+    }
+
+    /// Whether a large record is not written to its end.
+    pub fn has_large(&self) -> bool {
+        self.open.has_large()
     }
 
     /// Begins a batch with a changed resource. The open batch must be closed.
@@ -64,9 +69,9 @@ impl LogExport {
         self.open = open(config, instance);
     }
 
-    /// Whether the open batch is at least this old.
+    /// Whether the open batch is at least this old, and can be closed at little cost.
     pub fn is_older_than(&self, age_ns: u64, now_ns: u64) -> bool {
-        self.open.age_ns(now_ns) >= age_ns
+        !self.open.has_large() && self.open.age_ns(now_ns) >= age_ns
     }
 
     /// Closes the open batch and bounds the queue. Returns the number of request and response bodies that were taken
@@ -156,7 +161,12 @@ impl LogExport {
         self.pipeline.failures()
     }
 
+    /// A batch with a large record is closed after its end, so that the rest of it is not compressed at once.
     fn is_full(&self, config: &ExportConfig) -> bool {
+        !self.open.has_large() && self.is_large_enough(config)
+    }
+
+    fn is_large_enough(&self, config: &ExportConfig) -> bool {
         self.open.events() >= u64::from(config.limits.batch_events)
             || self.open.bytes() >= config.limits.batch_bytes as usize
     }

@@ -121,7 +121,7 @@ impl Plugin {
     /// The regular work of this root context's worker, and of workers that no root context uses any more.
     pub fn tick(&self, host: &impl Host) {
         let Some(active) = self.active.as_ref().filter(|_| !self.ending) else { return };
-        active.worker.redact_waiting(host);
+        active.worker.work_on_waiting(host, active.plan.export.limits.redaction_percent);
         active.keep_pace(host);
         let now_ns = host.now();
         if active.pace.get() == Pace::Short && !active.worker.is_due(now_ns) {
@@ -133,7 +133,7 @@ impl Plugin {
             active.worker.with(|worker| host.log(LogLevel::Debug, &format!("{:?}", worker.stats())));
         }
         for orphan in self.registry.orphans() {
-            orphan.give_up_waiting(host, now_ns);
+            orphan.give_up_waiting(now_ns);
             orphan.tick(host, self.me, now_ns);
             // Streams that began under an earlier configuration still end in its worker.
             if !orphan.is_used() {
@@ -170,7 +170,7 @@ impl Plugin {
             active.pace.set(Pace::Ended);
             active.worker.detach();
             if !active.worker.has_roots() {
-                active.worker.give_up_waiting(host, now_ns);
+                active.worker.give_up_waiting(now_ns);
             }
             active.pass_on_hits();
             if active.worker.has_roots() {

@@ -148,45 +148,52 @@ impl WorkerHandle {
         }
     }
 
-    /// Whether events wait for their bodies.
+    /// Whether events wait for their bodies, or for being written.
     pub(super) fn has_waiting(&self) -> bool {
-        self.waiting.try_borrow().is_ok_and(|waiting| !waiting.is_empty())
+        self.is_writing() || self.waiting.try_borrow().is_ok_and(|waiting| !waiting.is_empty())
     }
 
-    /// Redacts a slice of the body that has waited longest, if redaction may take time now. Its event is logged after its last
-    /// slice.
-    pub(super) fn redact_waiting(&self, host: &impl Host) {
-        let next = self.waiting.try_borrow_mut().ok().and_then(|mut waiting| waiting.pop_front());
-        let Some(mut event) = next else { return };
-        if !self.advance(host, &mut event)
-            && let Ok(mut waiting) = self.waiting.try_borrow_mut()
-        {
-            waiting.push_front(event);
+    /// Writes a slice of the event that waited last, or redacts a slice of the body that has waited longest, if redaction may take
+    /// time now: its share is `percent`.
+    pub(super) fn work_on_waiting(&self, host: &impl Host, percent: u32) {
+        if !self.has_waiting() {
+            return;
         }
-    }
-
-    /// Redacts a slice of a waiting event, if redaction may take time now. Whether the event is logged.
-    fn advance(&self, host: &impl Host, event: &mut WaitingEvent) -> bool {
         let began_ns = host.now();
-        if !self.usage.may_redact(event.redaction_percent(), began_ns) {
-            return false;
+        if !self.usage.may_redact(percent, began_ns) {
+            return;
         }
-        event.advance();
-        let log = |(draft, bodies)| self.with(|worker| worker.log_late(host, draft, bodies, began_ns));
-        let is_logged = event.ready().and_then(log).is_some();
+        if self.is_writing() {
+            self.with(|worker| worker.write_slice(host, began_ns));
+        } else if let Some(mut event) = self.next_waiting() {
+            event.advance();
+            let log = |(draft, bodies)| self.with(|worker| worker.log_late(draft, bodies, began_ns));
+            if event.ready().and_then(log).is_none()
+                && let Ok(mut waiting) = self.waiting.try_borrow_mut()
+            {
+                waiting.push_front(event);
+            }
+        }
         let spent_ns = host.now().saturating_sub(began_ns);
         self.usage.redacted(SLICE_BYTES, spent_ns);
         self.with(|worker| worker.was_busy(spent_ns));
-        is_logged
+    }
+
+    fn next_waiting(&self) -> Option<WaitingEvent> {
+        self.waiting.try_borrow_mut().ok()?.pop_front()
+    }
+
+    fn is_writing(&self) -> bool {
+        self.with(|worker| worker.is_writing()).unwrap_or(false)
     }
 
     /// Logs the waiting events without what is not redacted yet.
-    pub(super) fn give_up_waiting(&self, host: &impl Host, now_ns: u64) {
+    pub(super) fn give_up_waiting(&self, now_ns: u64) {
         let all = self.waiting.try_borrow_mut().map(|mut waiting| std::mem::take(&mut *waiting));
         for mut event in all.into_iter().flatten() {
             event.give_up();
             if let Some((draft, bodies)) = event.ready() {
-                self.with(|worker| worker.log_late(host, draft, bodies, now_ns));
+                self.with(|worker| worker.log_late(draft, bodies, now_ns));
             }
         }
     }

@@ -40,11 +40,6 @@ impl WaitingEvent {
         Self { active, draft, waiting, bodies: [None, None], _room: room }
     }
 
-    /// Largest part of the worker's time that its redaction may take, per cent.
-    pub(super) fn redaction_percent(&self) -> u32 {
-        self.active.plan.export.limits.redaction_percent
-    }
-
     /// Redacts the next slice.
     pub(super) fn advance(&mut self) {
         let mut both = self.waiting.iter_mut().zip(&mut self.bodies);

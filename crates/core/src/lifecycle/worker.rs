@@ -169,18 +169,23 @@ impl Worker {
         }
     }
 
-    /// Takes the bodies for which an event waited, of its request and of its response.
-    pub(super) fn log_late(
-        &mut self,
-        host: &impl Host,
-        draft: &[u8],
-        bodies: [Option<&CapturedBody>; 2],
-        now_ns: u64,
-    ) {
+    /// Takes the bodies for which an event waited, of its request and of its response. [`write_slice`](Self::write_slice) writes
+    /// them.
+    pub(super) fn log_late(&mut self, draft: &[u8], bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
         self.add_bodies(bodies);
-        if self.log.push_late(draft, bodies, now_ns, &self.config) {
+        self.log.push_late(draft, bodies, now_ns);
+    }
+
+    /// Writes a slice of an event that waited.
+    pub(super) fn write_slice(&mut self, host: &impl Host, now_ns: u64) {
+        if self.log.compress_slice(&self.config) {
             self.close_batch(host, now_ns);
         }
+    }
+
+    /// Whether an event that waited is not written to its end.
+    pub(super) fn is_writing(&self) -> bool {
+        self.log.has_large()
     }
 
     fn add_bodies(&mut self, bodies: [Option<&CapturedBody>; 2]) {

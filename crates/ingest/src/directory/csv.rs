@@ -52,16 +52,17 @@ impl Table {
             }
         };
         let mut lines: HashMap<String, u64> = HashMap::new();
+        let mut numbers = LineNumbers { text: text.as_bytes(), place: 0, line: 1 };
         for row in reader.records() {
             let row = match row {
                 Ok(row) => row,
                 Err(error) => {
-                    let line = error.position().map_or(1, csv::Position::line);
+                    let line = numbers.of(error.position());
                     table.refuse(line, "it is not CSV in UTF-8: save the table as CSV UTF-8".to_owned());
                     continue;
                 }
             };
-            let line = row.position().map_or(1, csv::Position::line);
+            let line = numbers.of(row.position());
             if row.iter().all(|field| field.trim().is_empty()) {
                 continue;
             }
@@ -113,6 +114,30 @@ impl Table {
         if self.mistakes.len() < MAX_LISTED {
             self.mistakes.push(Mistake { line, message });
         }
+    }
+}
+
+/// The numbers of lines in a text, in its order. The reader's own are those of the line end before a row, which may be
+/// of two characters, or followed by empty lines.
+struct LineNumbers<'a> {
+    text: &'a [u8],
+    /// The bytes that were looked at, and the line behind them.
+    place: usize,
+    line: u64,
+}
+
+impl LineNumbers<'_> {
+    /// The line of the first character of a row.
+    fn of(&mut self, position: Option<&csv::Position>) -> u64 {
+        let start = position.and_then(|position| usize::try_from(position.byte()).ok()).unwrap_or(self.place);
+        let rest = self.text.get(self.place..).unwrap_or_default();
+        let before = start.saturating_sub(self.place);
+        let is_end = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let ends = rest.iter().skip(before).take_while(|byte| is_end(byte)).count();
+        let passed = rest.iter().take(before + ends);
+        self.line += passed.filter(|byte| **byte == b'\n').count() as u64;
+        self.place += before + ends;
+        self.line
     }
 }
 

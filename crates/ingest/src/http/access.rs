@@ -51,7 +51,7 @@ const ADMIN: Need = Need::Role(Role::Admin);
 const ANALYST: Need = Need::Role(Role::Analyst);
 
 /// Every path of the service.
-const NEEDS: [(Method, &str, Need); 32] = [
+const NEEDS: &[(Method, &str, Need)] = &[
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
     (POST, "/v1/metrics", Need::Sender),
@@ -73,12 +73,14 @@ const NEEDS: [(Method, &str, Need); 32] = [
     (GET, "/api/v1/consumers", VIEWER),
     (GET, "/api/v1/directory", VIEWER),
     (GET, "/api/v1/releases", VIEWER),
+    (GET, "/api/v1/uptime", VIEWER),
     (GET, "/api/v1/patterns", VIEWER),
     // Names and types of fields, and no value of a body.
     (GET, "/api/v1/drift", VIEWER),
     (GET, "/api/v1/shapes", VIEWER),
     (GET, "/api/v1/openapi", VIEWER),
     (GET, "/api/v1/storage", VIEWER),
+    (GET, "/api/v1/links", VIEWER),
     (GET, "/api/v1/audit", ADMIN),
     // It shows no data of others, but a viewer has no bodies to preview.
     (POST, "/api/v1/redact", ANALYST),

@@ -12,6 +12,7 @@ mod decoders;
 mod directory;
 mod hand_back;
 mod host;
+mod links;
 mod memory;
 mod oidc;
 mod otlp;
@@ -28,6 +29,7 @@ mod tls;
 use crate::alerts::{self as alerting, AlertStats, Alerts, AlertsConfig};
 pub(crate) use host::is_own_name;
 pub use host::{HostName, NotAHostName};
+pub use links::{NotATraceLink, TraceLink};
 pub use peers::{Cidr, NotACidr};
 pub use tls::{TlsError, TlsFiles};
 
@@ -40,6 +42,7 @@ use crate::learning::Learning;
 use crate::limits::Limits;
 use crate::model::Signal;
 use crate::patterns::KnownPatterns;
+use crate::probes::{self, ProbeConfig};
 use crate::query::{Files, Store};
 use crate::retention::Retention;
 use crate::stats::{Gauges, Stats};
@@ -78,6 +81,10 @@ pub struct Config {
     pub network: Network,
     /// Who may send and who may read.
     pub access: AccessConfig,
+    /// Addresses that are asked at intervals.
+    pub probes: Vec<ProbeConfig>,
+    /// Where other systems show a trace.
+    pub trace_links: Vec<TraceLink>,
 }
 
 /// The service as the network sees it.
@@ -136,6 +143,7 @@ pub struct Server {
     address: SocketAddr,
     state: Arc<State>,
     retention: Retention,
+    probes: Vec<ProbeConfig>,
 }
 
 pub(crate) struct State {
@@ -167,6 +175,7 @@ pub(crate) struct State {
     oidc_sign_ins: Arc<Semaphore>,
     /// Address of the page, from the configuration and not from any request.
     page_url: String,
+    trace_links: Vec<TraceLink>,
     health: tokio::sync::Mutex<Option<api::Health>>,
     stats: Arc<Stats>,
     /// Bytes that the files may take.
@@ -194,7 +203,7 @@ impl Server {
     /// When the directory cannot be written, is in use by another process or holds files of a newer version; when
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let Config { listen, data, limits, retention, network, access, alerts } = config;
+        let Config { listen, data, limits, retention, network, access, alerts, trace_links, probes } = config;
         let page_url = access.oidc.as_ref().and_then(|oidc| oidc.page_url.clone());
         let access = Access::open(&access, listen)?;
         let tls = network.tls.map(tls::Tls::new).transpose()?.map(Arc::new);
@@ -227,6 +236,7 @@ impl Server {
             sign_ins: Arc::new(Semaphore::new(limits.sign_ins)),
             oidc_sign_ins: Arc::new(Semaphore::new(limits.oidc_sign_ins)),
             page_url,
+            trace_links,
             health: tokio::sync::Mutex::new(None),
             stats: Arc::new(stats),
             max_disk: retention.max_disk,
@@ -247,7 +257,7 @@ impl Server {
             drift,
             alerts,
         });
-        Ok(Self { listener, address, state, retention })
+        Ok(Self { listener, address, state, retention, probes })
     }
 
     /// The URL of the page.
@@ -263,7 +273,7 @@ impl Server {
     /// Answers until `stop` resolves, then lets the requests under way finish within
     /// [`Limits::stop_timeout`] and the writers store what they hold.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, state, retention, .. } = self;
+        let Self { listener, state, retention, probes, .. } = self;
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
         let alerting = [
@@ -272,6 +282,7 @@ impl Server {
         ];
         let upkeep =
             tokio::spawn(jobs::upkeep(Arc::clone(&state.writers), Arc::clone(&state.data), retention));
+        let probing = tokio::spawn(probes::keep(probes, Arc::clone(&state.writers)));
         let watching = tokio::spawn(jobs::watch_access(Arc::clone(&state)));
         let following = state.tls.clone().map(|tls| tokio::spawn(tls::follow(tls, Arc::clone(&state.stats))));
         tokio::select! {
@@ -283,10 +294,11 @@ impl Server {
             following.abort();
         }
         watching.abort();
+        probing.abort();
         alerting.iter().for_each(tokio::task::JoinHandle::abort);
         upkeep.abort();
         // They are done when they have let go of the writers and the state.
-        let _ = tokio::join!(upkeep, watching);
+        let _ = tokio::join!(upkeep, watching, probing);
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.

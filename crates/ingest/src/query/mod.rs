@@ -27,6 +27,7 @@ mod rollup;
 pub(crate) mod search;
 mod senders;
 mod shapes;
+mod uptime;
 mod windows;
 
 pub(crate) use audit::{Audit, AuditQuery};
@@ -46,6 +47,7 @@ pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use shapes::{Shapes, ShapesQuery};
+pub(crate) use uptime::{Uptime, UptimeQuery};
 pub(crate) use windows::{Window, WindowsQuery};
 
 use crate::directory::Details;
@@ -80,6 +82,8 @@ pub(crate) trait Store: Send + Sync {
     fn details(&self, ids: &[String]) -> Result<HashMap<String, Details>, QueryError>;
     /// Changes of versions and configurations.
     fn releases(&self, query: &ReleasesQuery) -> Result<Releases, QueryError>;
+    /// The share of minutes that were good.
+    fn uptime(&self, query: &UptimeQuery) -> Result<Uptime, QueryError>;
     /// The routes that were learned.
     fn patterns(&self, query: &PatternsQuery) -> Result<Patterns, QueryError>;
     /// The changes of routes and bodies.
@@ -110,6 +114,7 @@ pub(crate) enum Question {
     Consumers(ConsumersQuery),
     Directory(DirectoryQuery),
     Releases(ReleasesQuery),
+    Uptime(UptimeQuery),
     Patterns(PatternsQuery),
     Drift(DriftQuery),
     Shapes(ShapesQuery),
@@ -129,6 +134,7 @@ pub(crate) enum Answer {
     Consumers(Consumers),
     Directory(Directory),
     Releases(Releases),
+    Uptime(Uptime),
     Patterns(Patterns),
     Drift(Drift),
     Shapes(Shapes),
@@ -147,6 +153,7 @@ pub(crate) enum Kind {
     Consumers,
     Directory,
     Releases,
+    Uptime,
     Patterns,
     Drift,
     Shapes,
@@ -155,7 +162,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Summary,
         Self::Timeseries,
         Self::Latencies,
@@ -164,6 +171,7 @@ impl Kind {
         Self::Consumers,
         Self::Directory,
         Self::Releases,
+        Self::Uptime,
         Self::Patterns,
         Self::Drift,
         Self::Shapes,
@@ -182,6 +190,7 @@ impl Kind {
             Self::Consumers => "consumers",
             Self::Directory => "directory",
             Self::Releases => "releases",
+            Self::Uptime => "uptime",
             Self::Patterns => "patterns",
             Self::Drift => "drift",
             Self::Shapes => "shapes",
@@ -218,6 +227,7 @@ impl Question {
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
             Kind::Directory => Self::Directory(DirectoryQuery::parse(query, limits)?),
             Kind::Releases => Self::Releases(ReleasesQuery::parse(query, limits)?),
+            Kind::Uptime => Self::Uptime(UptimeQuery::parse(query, now, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
             Kind::Drift => Self::Drift(DriftQuery::parse(query, now, limits)?),
             Kind::Shapes => Self::Shapes(ShapesQuery::parse(query, limits)?),
@@ -256,6 +266,7 @@ impl Question {
             Self::Consumers(query) => Answer::Consumers(store.consumers(query)?),
             Self::Directory(query) => Answer::Directory(store.directory(query)?),
             Self::Releases(query) => Answer::Releases(store.releases(query)?),
+            Self::Uptime(query) => Answer::Uptime(store.uptime(query)?),
             Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
             Self::Drift(query) => Answer::Drift(store.drift(query)?),
             Self::Shapes(query) => Answer::Shapes(store.shapes(query)?),
@@ -311,6 +322,10 @@ impl Store for Files {
     }
 
     fn releases(&self, query: &ReleasesQuery) -> Result<Releases, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn uptime(&self, query: &UptimeQuery) -> Result<Uptime, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 

@@ -8,7 +8,7 @@ use super::instances::{UNKNOWN, known_since};
 use super::metrics::Damaged;
 use super::packed;
 use super::rollups::{HALF_HOURS, MINUTES, take_out};
-use super::{StoreError, chunk, minutes_since, releases};
+use super::{StoreError, chunk, minutes_since, releases, uptime};
 use crate::model::{Columns, RequestEvent, Scope};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
 use serde::{Deserialize, Serialize};
@@ -157,6 +157,9 @@ pub(super) fn counters(
              WHERE (:environment IS NULL OR environment = :environment) AND (:consumer IS NULL OR id = :consumer)",
             named_params! {":environment": selection.environment, ":consumer": selection.consumer},
         )? as u64;
+    }
+    if selection.consumer.is_none() {
+        uptime::forget(&transaction, selection.instance.as_ref(), selection.environment.as_ref())?;
     }
     if selection.instance.is_none() && selection.environment.is_none() {
         // It is about all environments.

@@ -12,6 +12,7 @@ use super::packed;
 use super::patterns;
 use super::reduce::{self, Kind, Reduced};
 use super::releases::Releases;
+use super::uptime::{self, Heartbeats, Probed};
 use super::verify::{self, Bad};
 use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salvage, schema, series};
 use crate::auth::audit::Entry;
@@ -44,6 +45,7 @@ pub(super) struct Metrics {
     /// `None` where they must be read from the file.
     changes: Option<Changes>,
     releases: Releases,
+    heartbeats: Heartbeats,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
     /// Requests of the batch that was stored last, for the learning of routes.
@@ -82,7 +84,6 @@ impl Metrics {
         transaction.commit()?;
         let taught = learning::Counted::default();
         admission.recount(&series);
-        let releases = Releases::default();
         Ok(Self {
             directory,
             connection,
@@ -91,7 +92,8 @@ impl Metrics {
             consumers,
             instances,
             changes,
-            releases,
+            releases: Releases::default(),
+            heartbeats: Heartbeats::default(),
             patterns,
             taught,
         })
@@ -120,6 +122,7 @@ impl Metrics {
             // An empty list is filled again by and by, and finds the rows that there are.
             self.instances = Instances::load(&self.connection).unwrap_or_default();
             self.releases.forget();
+            self.heartbeats.forget();
         }
         outcome
     }
@@ -227,6 +230,16 @@ impl Metrics {
         Ok(())
     }
 
+    /// Stores the outcome of a probe.
+    pub(super) fn probed(&mut self, probed: &Probed) -> Result<(), StoreError> {
+        uptime::put_probe(&mut self.connection, probed)
+    }
+
+    /// Judges some minutes of traffic. True if there are more. `now` is in Unix nanoseconds.
+    pub(super) fn judge(&mut self, now: i64) -> Result<bool, StoreError> {
+        uptime::judge(&mut self.connection, now)
+    }
+
     /// Changes the directory of consumers. `now` is in Unix nanoseconds.
     pub(super) fn change_directory(
         &mut self,
@@ -313,6 +326,7 @@ impl Metrics {
             self.consumers = Consumers::load(&self.connection)?;
             self.instances = Instances::load(&self.connection)?;
             self.releases.forget();
+            self.heartbeats.forget();
             self.admission.recount(&self.series);
             scopes.iter().for_each(|scope| self.patterns.remove(scope));
         }
@@ -354,6 +368,7 @@ impl Metrics {
             }
             let gateway = note_gateway(&transaction, &part.gateway, now)?;
             self.releases.note(&transaction, gateway, &part.gateway, now)?;
+            self.heartbeats.note(&transaction, gateway, &part.gateway, now)?;
             note_tags(&transaction, gateway, &part.gateway.tags)?;
             if let Some(report) = &part.report {
                 note_report(&transaction, gateway, report)?;

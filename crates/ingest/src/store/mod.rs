@@ -36,6 +36,7 @@ pub(crate) mod scrub;
 mod series;
 pub(crate) mod sketch;
 mod tails;
+mod uptime;
 mod verify;
 mod writer;
 
@@ -52,6 +53,7 @@ pub(crate) use requests::{day_files, day_of_file};
 #[cfg(test)]
 pub(crate) use schema::open_requests;
 pub(crate) use schema::{METRICS_FILE, open_other, open_read};
+pub(crate) use uptime::{BOUND_PERCENT, Probed};
 pub(crate) use verify::{Bad, file as verify_file};
 pub(crate) use writer::{Refused, Stored, Writers, lock};
 

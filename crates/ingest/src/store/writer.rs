@@ -5,8 +5,8 @@ use super::reduce::{Kind, Reduced};
 use super::requests::Requests;
 use super::verify::Bad;
 use super::{
-    Admission, DataDir, Deed, Forgotten, Lesson, METRICS_FILE, Pruned, Selection, StoreError, modes, salvage,
-    schema,
+    Admission, DataDir, Deed, Forgotten, Lesson, METRICS_FILE, Probed, Pruned, Selection, StoreError, modes,
+    salvage, schema,
 };
 use crate::auth::audit;
 use crate::clock;
@@ -101,6 +101,8 @@ enum MetricJob {
     Drift(Update, Reply<Vec<ShapeKey>>),
     Label(Labelled, Reply<()>),
     Directory(Change, Reply<Outcome>),
+    Probed(Probed, Reply<()>),
+    Judge(Reply<bool>),
     Audit(audit::Entry, Reply<()>),
     Forget(Selection, Deed, Reply<Forgotten>),
     Reduce(Kind, Reply<Option<Reduced>>),
@@ -232,6 +234,16 @@ impl Writers {
     /// Stores names and groups of consumers. They are on disk when this returns.
     pub(crate) async fn labels(&self, labelled: Labelled) -> Result<(), Refused> {
         self.metrics.submit(|reply| MetricJob::Label(labelled, reply)).await
+    }
+
+    /// Stores the outcome of a probe.
+    pub(crate) async fn probed(&self, probed: Probed) -> Result<(), Refused> {
+        self.metrics.submit(|reply| MetricJob::Probed(probed, reply)).await
+    }
+
+    /// Judges some minutes of traffic. True if there are more.
+    pub(crate) async fn judge(&self) -> Result<bool, Refused> {
+        self.metrics.submit(MetricJob::Judge).await
     }
 
     /// Changes the directory of consumers. That is on disk when this returns.
@@ -384,6 +396,8 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             MetricJob::Replace(why, reply) => drop(reply.send(store.replace(&why))),
             MetricJob::Audit(entry, reply) => drop(reply.send(store.audit(&entry, clock::now()))),
             MetricJob::Label(labelled, reply) => drop(reply.send(store.label(&labelled, clock::now()))),
+            MetricJob::Probed(probed, reply) => drop(reply.send(store.probed(&probed))),
+            MetricJob::Judge(reply) => drop(reply.send(store.judge(clock::now()))),
             MetricJob::Directory(change, reply) => {
                 drop(reply.send(store.change_directory(&change, clock::now())));
             }

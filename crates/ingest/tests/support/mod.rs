@@ -1,7 +1,7 @@
 //! A server of one's own on a free port, and a client for it.
 
 use gatelens_ingest::alerts::AlertsConfig;
-use gatelens_ingest::{AccessConfig, Config, Limits, Network, Retention, Server};
+use gatelens_ingest::{AccessConfig, Config, Limits, Network, ProbeConfig, Retention, Server};
 pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
 use serde_json::Value;
@@ -19,6 +19,7 @@ pub(crate) struct Service {
     data: PathBuf,
     limits: Limits,
     alerts: AlertsConfig,
+    probes: Vec<ProbeConfig>,
     access: AccessConfig,
     network: Network,
     retention: Retention,
@@ -43,8 +44,10 @@ pub(crate) fn config(data: PathBuf, limits: Limits) -> Config {
         limits,
         retention: gatelens_ingest::Retention::default(),
         access: AccessConfig::default(),
+        trace_links: Vec::new(),
         network: Network::default(),
         alerts: AlertsConfig::default(),
+        probes: Vec::new(),
     }
 }
 
@@ -85,6 +88,7 @@ impl Service {
             data,
             limits,
             alerts: AlertsConfig::default(),
+            probes: Vec::new(),
             access,
             network,
             retention: Retention::default(),
@@ -103,6 +107,13 @@ impl Service {
         service.alerts = alerts;
         service.run();
         service
+    }
+
+    /// Starts again with these probes.
+    #[allow(dead_code, reason = "a benchmark does not use it")]
+    pub(crate) fn probe(&mut self, probes: Vec<ProbeConfig>) {
+        self.probes = probes;
+        self.restart(|_| ());
     }
 
     /// Stops and starts again on the same data, after `between` had its way with the directory.
@@ -207,6 +218,7 @@ impl Service {
         let config = Config {
             retention: self.retention.clone(),
             alerts: self.alerts.clone(),
+            probes: self.probes.clone(),
             access: self.access.clone(),
             network: self.network.clone(),
             ..config(self.data.clone(), self.limits.clone())

@@ -4,10 +4,10 @@ use super::address::{REFUSED, is_allowed};
 use super::{Held, Secret, SendError, repeats, secret_parts};
 use crate::alerts::engine::Origin;
 use crate::alerts::rule::RuleError;
+use crate::roots::trusting;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use ureq::http::Uri;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
@@ -92,28 +92,11 @@ impl Reach {
 /// A client that trusts the authorities of a file, or those of Mozilla. It follows no redirects, and takes 10 s for a whole
 /// exchange. The error is a sentence.
 pub(crate) fn agent(ca_file: Option<&Path>, origin: Origin) -> Result<ureq::Agent, String> {
-    let mut tls = TlsConfig::builder();
-    if let Some(path) = ca_file {
-        let failed =
-            |error: String| format!("the certificates in {} cannot be read: {error}", path.display());
-        let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-        let mut certificates = Vec::new();
-        for item in ureq::tls::parse_pem(&pem) {
-            if let PemItem::Certificate(certificate) = item.map_err(|error| failed(error.to_string()))? {
-                certificates.push(certificate);
-            }
-        }
-        if certificates.is_empty() {
-            return Err(failed("there is none in it".to_owned()));
-        }
-        tls =
-            tls.root_certs(RootCerts::from(certificates.into_iter().collect::<Vec<Certificate<'static>>>()));
-    }
     let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .timeout_global(Some(TIMEOUT))
         .max_redirects(0)
-        .tls_config(tls.build())
+        .tls_config(trusting(ca_file)?)
         .user_agent(concat!("gatelens/", env!("CARGO_PKG_VERSION")))
         .build();
     Ok(ureq::Agent::with_parts(config, DefaultConnector::new(), Guarded { origin }))

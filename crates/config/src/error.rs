@@ -35,17 +35,20 @@ impl fmt::Display for ConfigError {
 
 /// A defect found by a rule, not yet located in the text.
 #[derive(Debug)]
-pub(crate) struct Problem {
+pub struct Problem {
     steps: Vec<Step>,
     message: String,
 }
 
 impl Problem {
-    pub(crate) fn new(steps: impl IntoIterator<Item = Step>, message: impl Into<String>) -> Self {
+    /// A problem of the value at these steps from the root.
+    pub fn new(steps: impl IntoIterator<Item = Step>, message: impl Into<String>) -> Self {
         Self { steps: steps.into_iter().collect(), message: message.into() }
     }
 
-    pub(crate) fn locate(self, text: &str) -> ConfigError {
+    /// Finds its line and column in the text.
+    #[inline(never)]
+    pub fn locate(self, text: &str) -> ConfigError {
         let (line, column) = locate::position(text, &self.steps);
         ConfigError { path: locate::display(&self.steps), line, column, message: self.message }
     }
@@ -150,7 +153,7 @@ fn unknown_value(unknown: &str, known: &[String]) -> String {
     if matches!(unknown, "delta" | "spans") {
         return format!(
             "`{unknown}` is not available in gatelens {} yet; use {}",
-            crate::VERSION,
+            env!("CARGO_PKG_VERSION"),
             list(known)
         );
     }

@@ -1,12 +1,15 @@
 //! The plugin configuration as the operator writes it.
 //!
-//! [`Config`] mirrors the text and nothing else; [`crate::plan::Plan`] is its compiled form. Unknown keys are refused, and
+//! [`Config`] mirrors the text and nothing else; the plan of `gatelens-core` is its compiled form. Unknown keys are refused, and
 //! so are the keys of planned features: a rule that is silently skipped would leak a value that the operator meant to
 //! mask.
 
+#![deny(clippy::indexing_slicing, clippy::unreachable)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
+
 pub mod bounds;
 mod consumer;
-pub(crate) mod defects;
+pub mod defects;
 mod error;
 mod exclude;
 mod locate;
@@ -18,12 +21,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 pub use consumer::{Consumer, ConsumerLabel, ConsumerSource, DirectoryEntry};
-pub use error::ConfigError;
-pub(crate) use error::Problem;
+pub use error::{ConfigError, Problem};
 pub use exclude::{Exclude, Exclusions, LogExclusions, Sample};
 pub use gatelens_redact::capture::CaptureConfig;
 pub use gatelens_redact::{DetectorKind, RedactConfig};
-pub(crate) use locate::Step;
+pub use locate::Step;
 pub use secret::Secret;
 
 /// The whole configuration. The smallest one is `{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}`.
@@ -297,7 +299,8 @@ pub struct Limits {
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::FLUSH_MS.start(), max = *bounds::FLUSH_MS.end())))]
     pub flush_ms: u32,
     /// Largest part of a worker's time that the redaction of bodies may take, per cent, because every other request of the
-    /// worker waits for it. Beyond it, bodies are omitted as `overload`. Default 20.
+    /// worker waits for it. Beyond it, bodies are omitted as `overload`. Bodies of more than 64 KiB are redacted in slices after their
+    /// request has ended, and omitted where they cannot be; with 100 all of a body is redacted when its request ends. Default 20.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::REDACTION_PERCENT.start(), max = *bounds::REDACTION_PERCENT.end())))]
     pub redaction_percent: u32,
 }
@@ -315,10 +318,12 @@ impl Default for Limits {
 }
 
 impl Config {
-    /// Reads the text: its keys and their types. [`crate::plan::Plan::read`] also checks the values.
+    /// Reads the text: its keys and their types. Compiling the plan also checks the values.
     ///
     /// # Errors
     /// The first defect, with its JSON path, line and column, and what to do.
+    // Within a caller of another crate it would not be optimised for size.
+    #[inline(never)]
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         if text.trim().is_empty() {
             return Err(ConfigError::empty());
@@ -332,7 +337,8 @@ impl Config {
 
     /// The configuration with its defaults as JSON, with keys in a fixed order and without secrets. Two texts with the same
     /// meaning have the same canonical form.
-    pub(crate) fn canonical(&self) -> Vec<u8> {
+    #[inline(never)]
+    pub fn canonical(&self) -> Vec<u8> {
         // All keys are text and nothing is read from outside, which are the two ways in which this could fail.
         serde_json::to_vec(self).unwrap_or_default()
     }
@@ -360,6 +366,3 @@ fn complete<'a, T>(
     deserializer.end().map_err(|error| ConfigError::from_json(&error))?;
     Ok(config)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,5 @@
 //! The bounds of all options, in one place: the schema contains them, the documents are generated from the schema, and
-//! [`crate::plan::Plan::read`] checks every configuration against them.
+//! Compiling the plan checks every configuration against them.
 
 use std::ops::RangeInclusive;
 

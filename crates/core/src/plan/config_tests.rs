@@ -1,4 +1,4 @@
-use super::*;
+use crate::config::*;
 use crate::host::PluginIdentity;
 use crate::plan::Plan;
 

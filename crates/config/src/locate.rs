@@ -4,8 +4,10 @@ use std::ops::Range;
 
 /// One step of a JSON path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
+    /// To the value of a key.
     Key(String),
+    /// To an element of a list, from 0.
     Index(usize),
 }
 
