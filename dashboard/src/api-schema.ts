@@ -177,6 +177,10 @@ export interface components {
             rows: components["schemas"]["Request"][];
             next: string | null;
         };
+        StreamPart: {
+            rows: components["schemas"]["Request"][];
+            skipped: number;
+        };
         BodyFates: {
             captured: number;
             omitted: {

@@ -115,6 +115,20 @@ export function endpoint(
   return `/api/v1/${name}?${params}`;
 }
 
+/** The path of the stream of requests as they come. */
+export function streamPath(filters: Filters, criteria: Criteria): string {
+  const params = new URLSearchParams({ ...filters, ...criteria });
+  params.delete('sort');
+  return `/api/v1/requests/stream?${params}`;
+}
+
+/** The path of the file of all requests that match, which are in order of time. */
+export function exportPath(span: Span, filters: Filters, criteria: Criteria, format: 'csv' | 'ndjson'): string {
+  const params = new URLSearchParams({ from: timestamp(span.from), to: timestamp(span.to), ...filters, ...criteria, format });
+  params.delete('sort');
+  return `/api/v1/requests/export?${params}`;
+}
+
 /** The path of the first page of gateways. */
 export const GATEWAYS = '/api/v1/gateways';
 
@@ -138,9 +152,7 @@ export function change<T = unknown>(method: 'POST' | 'PUT' | 'DELETE', path: str
 }
 
 async function exchange<T>(path: string, init: RequestInit, signal: AbortSignal): Promise<T> {
-  await sessionKnown();
-  signal.throwIfAborted();
-  if (isSignedOut()) throw new Failure('You are signed out', 'Sign in to see more.');
+  await ready(signal);
   let response: Response;
   let text: string;
   try {
@@ -151,18 +163,44 @@ async function exchange<T>(path: string, init: RequestInit, signal: AbortSignal)
     if (error instanceof DOMException && error.name === 'TimeoutError') {
       throw new Failure('The ingest did not respond within 30 s', 'It may be busy. Try a shorter time range.');
     }
-    throw new Failure('The ingest cannot be reached', 'Check that `gatelens serve` is running and that the network is up.');
+    throw unreachable();
   }
   const body = parse(text);
-  if (!response.ok) {
-    const refusal = refusalOf(body);
-    if (response.status === 401) sessionEnded();
-    throw new Failure(`The ingest responded with ${response.status}`, refusal ? wordsOf(refusal) : 'No further details.', refusal, response.status);
-  }
+  if (!response.ok) throw refused(response.status, body);
   if (body === undefined) {
     throw new Failure('The response is not from an ingest', 'Check that this address serves the gatelens read API.');
   }
   return body as T;
+}
+
+/** A response that is read piece by piece, however long that takes. Rejects as `ask` does. */
+export async function opened(path: string, signal: AbortSignal): Promise<Response> {
+  await ready(signal);
+  let response: Response;
+  try {
+    response = await fetch(path, { signal });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw unreachable();
+  }
+  if (!response.ok) throw refused(response.status, parse(await response.text()));
+  return response;
+}
+
+async function ready(signal: AbortSignal): Promise<void> {
+  await sessionKnown();
+  signal.throwIfAborted();
+  if (isSignedOut()) throw new Failure('You are signed out', 'Sign in to see more.');
+}
+
+function unreachable(): Failure {
+  return new Failure('The ingest cannot be reached', 'Check that `gatelens serve` is running and that the network is up.');
+}
+
+function refused(status: number, body: unknown): Failure {
+  const refusal = refusalOf(body);
+  if (status === 401) sessionEnded();
+  return new Failure(`The ingest responded with ${status}`, refusal ? wordsOf(refusal) : 'No further details.', refusal, status);
 }
 
 function timestamp(seconds: number): string {

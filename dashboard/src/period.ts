@@ -10,6 +10,9 @@ export const RANGES = [
   { id: '6h', seconds: 21_600, label: 'Last 6 hours', previous: 'the previous 6 h' },
   { id: '24h', seconds: 86_400, label: 'Last 24 hours', previous: 'the previous day' },
   { id: '7d', seconds: 604_800, label: 'Last 7 days', previous: 'the previous week' },
+  { id: '30d', seconds: 2_592_000, label: 'Last 30 days', previous: 'the previous 30 days' },
+  { id: '90d', seconds: 7_776_000, label: 'Last 90 days', previous: 'the previous 90 days' },
+  { id: '13mo', seconds: 34_214_400, label: 'Last 13 months', previous: 'the previous 13 months' },
 ] as const;
 export type Range = (typeof RANGES)[number];
 
@@ -33,6 +36,8 @@ export interface Period {
   step: number;
   /** Grows with each refresh, even if the times stay the same. */
   refreshTick: number;
+  /** Grows with each refresh that a person asks for. */
+  asked: number;
   /** The range of the same length just before. */
   previous: { from: number; to: number; label: string };
 }
@@ -67,17 +72,17 @@ export function intervalOf(params: URLSearchParams): number | null {
 export function usePeriod(params: URLSearchParams): [Period, Live] {
   const interval = intervalOf(params);
   const key = ['range', 'from', 'to'].map((name) => params.get(name) ?? '').join('|');
-  const [clock, setClock] = useState(() => ({ key, ...readClock(-1) }));
+  const [clock, setClock] = useState<Clock>(() => ({ key, asked: 0, ...readClock(-1) }));
 
   // A new choice reads the clock, as a refresh does; everything that shows the period then agrees on one `to`.
-  const read = clock.key === key ? clock : { key, ...readClock(clock.refreshTick) };
+  const read = clock.key === key ? clock : { key, asked: clock.asked, ...readClock(clock.refreshTick) };
   if (read !== clock) setClock(read);
 
-  const { now, refreshTick } = read;
+  const { now, refreshTick, asked } = read;
   const choice = useMemo(() => choiceOf(params), [params]);
   const [kind, from, to, range] = choice.kind === 'range' ? (['range', 0, 0, choice.range] as const) : (['custom', choice.from, choice.to, DEFAULT_RANGE] as const);
   // Other parameters of the address do not make a new period: a click on a filter must not move the time.
-  const period = useMemo(() => periodAt(kind === 'range' ? { kind, range } : { kind, from, to }, now, refreshTick), [kind, from, to, range, now, refreshTick]);
+  const period = useMemo(() => periodAt(kind === 'range' ? { kind, range } : { kind, from, to }, now, refreshTick, asked), [kind, from, to, range, now, refreshTick, asked]);
 
   const possible = kind === 'range';
   useEffect(() => {
@@ -89,7 +94,7 @@ export function usePeriod(params: URLSearchParams): [Period, Live] {
     return () => window.clearInterval(timer);
   }, [interval, possible]);
 
-  return [period, { interval, possible, refresh: () => setClock(refreshed) }];
+  return [period, { interval, possible, refresh: () => setClock((last) => ({ ...refreshed(last), asked: last.asked + 1 })) }];
 }
 
 interface Clock {
@@ -97,17 +102,18 @@ interface Clock {
   key: string;
   now: number;
   refreshTick: number;
+  asked: number;
 }
 
-function refreshed({ key, refreshTick }: Clock): Clock {
-  return { key, ...readClock(refreshTick) };
+function refreshed({ key, refreshTick, asked }: Clock): Clock {
+  return { key, asked, ...readClock(refreshTick) };
 }
 
 function readClock(lastTick: number): { now: number; refreshTick: number } {
   return { now: Date.now() / 1000, refreshTick: lastTick + 1 };
 }
 
-export function periodAt(choice: Choice, now: number, refreshTick: number): Period {
+export function periodAt(choice: Choice, now: number, refreshTick: number, asked = 0): Period {
   const end = choice.kind === 'range' ? now : choice.to;
   const start = choice.kind === 'range' ? now - choice.range.seconds : choice.from;
   const step = stepFor(end - start);
@@ -120,6 +126,7 @@ export function periodAt(choice: Choice, now: number, refreshTick: number): Peri
     exact: { from: start, to: Math.max(end, start + 1) },
     step,
     refreshTick,
+    asked,
     previous: {
       from: Math.max(0, from - Math.max(1, Math.round((to - from) / 60)) * 60),
       to: from,

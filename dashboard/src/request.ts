@@ -1,4 +1,4 @@
-// One request of the log: its key in an address, its lookup, and its export.
+// One request of the log: its key in an address, and its lookup.
 
 import { endpoint, type Request } from './api';
 
@@ -16,27 +16,12 @@ export function placeOf(key: string): string | null {
   return endpoint('requests', { from, to: from + 0.002 }, { direction: 'inbound,outbound' }, { limit: 1000 });
 }
 
-/** The first columns of an export. Other fields follow in the order of the response. */
-const FIRST = ['time', 'consumer', 'method', 'route', 'path', 'query', 'status', 'duration_ms', 'upstream_ms', 'request_bytes', 'response_bytes'];
-
 /**
- * CSV by RFC 4180, with a heading. Text that a spreadsheet would read as a formula, or that begins with an apostrophe, gets a
+ * Lines of a table as CSV by RFC 4180. Text that a spreadsheet would read as a formula, or that begins with an apostrophe, gets a
  * leading apostrophe; control characters and marks that turn text are escaped. docs/operations.md states both rules.
  */
-export function csvOf(rows: Request[]): string {
-  const fields = [...new Set([...FIRST, ...rows.flatMap((row) => Object.keys(row))])];
-  const lines = [fields, ...rows.map((row) => fields.map((field) => row[field]))];
-  return linesOf(lines);
-}
-
-/** Lines of a table as CSV. */
 export function linesOf(lines: unknown[][]): string {
   return lines.map((line) => `${line.map(cell).join(',')}\r\n`).join('');
-}
-
-/** One JSON object per line, as in the API. */
-export function ndjsonOf(rows: Request[]): string {
-  return rows.map((row) => `${JSON.stringify(row)}\n`).join('');
 }
 
 /** First characters that make a spreadsheet read a formula (OWASP, "CSV Injection"), and the apostrophe that marks text. */

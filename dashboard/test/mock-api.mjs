@@ -29,10 +29,11 @@ export const CONTENT_SECURITY_POLICY =
  * `delay_ms` (MOCK_DELAY_MS) is the longest time an answer takes: with 1500, tests that do not wait for answers fail,
  * `directory` are its entries by ID, `consumers` overrides rows of consumers,
  * `slower` is a route that takes `factor` times as long since `age_s` seconds, `releases` replaces the releases,
+ * `kept_since` is the time before which there are half hours only (Unix seconds), `log_since` that of the log,
  * `split`: hosts and clusters are counted apart; `most` bounds the rows of a page; `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, links: [], learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], directory: {}, changes: [], refuseChange: undefined, piece: undefined, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, links: [], learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], directory: {}, changes: [], refuseChange: undefined, piece: undefined, followers: new Set(), export_ms: 0, kept_since: 0, log_since: 0, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -40,6 +41,7 @@ export async function startMock({ port = 0, mode = 'data' } = {}) {
   });
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
   mock.url = `http://127.0.0.1:${server.address().port}`;
+  mock.stream = (rows, skipped = 0) => mock.followers.forEach((follower) => follower.write(`event: requests\ndata: ${JSON.stringify({ rows, skipped })}\n\n`));
   mock.close = () => {
     const closed = new Promise((resolve) => server.close(resolve));
     server.closeAllConnections();
@@ -64,9 +66,10 @@ async function answer(mock, request, response) {
   if (mock.session.required && mock.session.person === null) return refuse(response, 401, 'sign_in', 'sign in on the page', null);
   if (url.pathname === '/api/v1/redact') return preview(mock, request, response);
   if (url.pathname.startsWith('/api/v1/alerts/') && request.method !== 'GET') return changeAlerts(mock, request, url, response);
+  if (url.pathname === '/api/v1/requests/stream') return follow(mock, response);
   if (url.pathname.startsWith('/api/v1/consumers/')) return changeDirectory(mock, request, url, response);
   const endpoints = {
-    summary, timeseries, latencies, requests, gateways,
+    summary, timeseries, latencies, requests, 'requests/export': requests, gateways,
     consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), directory, releases, uptime,
     patterns, drift, shapes,
     audit, storage,
@@ -83,12 +86,39 @@ async function answer(mock, request, response) {
     if (Number.isNaN(seconds)) return refuse(response, 400, 'invalid_parameter', `not a time: ${text}`, name);
     query[name] = seconds;
   }
-  if (url.pathname === '/api/v1/requests') {
+  if (url.pathname.startsWith('/api/v1/requests')) {
     query.search = readSearch(url.searchParams.get('q') ?? '');
     if (query.search.mistake) return refuse(response, 400, 'invalid_parameter', query.search.mistake, 'q', query.search.column);
   }
   if (query.from >= query.to) return refuse(response, 400, 'invalid_parameter', '`from` must be before `to`', 'from');
+  if (url.pathname === '/api/v1/requests/export') return exported(query, response);
   response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(endpoint(query)));
+}
+
+/** Requests as they come: `mock.stream(rows, skipped)` sends to all that follow. */
+function follow(mock, response) {
+  response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
+  response.write('retry: 1000\n: requests as they come\n\n');
+  mock.followers.add(response);
+  response.on('close', () => mock.followers.delete(response));
+}
+
+/** `mock.export_ms` is the time between two pieces of an export. */
+async function exported(query, response) {
+  const { mock, params } = query;
+  const isCsv = (params.get('format') ?? 'csv') === 'csv';
+  response.writeHead(200, { 'content-type': isCsv ? 'text/csv; charset=utf-8' : 'application/x-ndjson', 'x-gatelens-max-rows': '1000000' });
+  const own = new URLSearchParams(params);
+  own.set('limit', '100');
+  if (isCsv) response.write('time,consumer,method,path,status\r\n');
+  for (;;) {
+    const page = requests({ ...query, params: own });
+    for (const row of page.rows) response.write(isCsv ? `${row.time},${row.consumer},${row.method},"${row.path}",${row.status}\r\n` : `${JSON.stringify(row)}\n`);
+    if (page.next === null || response.destroyed) break;
+    own.set('cursor', page.next);
+    await sleep(mock.export_ms);
+  }
+  response.end();
 }
 
 function refuse(response, status, code, message, field, column) {
@@ -423,12 +453,13 @@ function paired(cells, earlier, shift) {
 }
 
 function timeseries(query) {
-  const step = Number(query.params.get('step') ?? 60);
+  const asked = Number(query.params.get('step') ?? 60);
+  const step = query.from < query.mock.kept_since ? Math.ceil(asked / 1800) * 1800 : asked;
   const point = (cell) => ({ time: rfc3339(cell.time), ...rowOf(cell) });
   // Whole steps, as the ingest widens a range.
   const stepped = { ...query, from: Math.floor(query.from / step) * step, to: Math.ceil(query.to / step) * step };
   const before = stretchBefore(stepped);
-  if (!before) return { ...widened(query), step, coarse: query.mock.coarse, points: tally(query, step).map(point) };
+  if (!before) return { ...widened(stepped), step, coarse: query.mock.coarse, points: tally(stepped, step).map(point) };
   const shift = stepped.from - before.from;
   const earlier = tally(before, step).map((cell) => ({ ...cell }));
   const pairs = paired(tally(stepped, step), earlier, shift).toSorted((a, b) => a.now.time - b.now.time);
@@ -487,6 +518,7 @@ function requests({ params, search, from, to, now, mock }) {
     const related = mock.extra.filter((row) => row.trace_id === params.get('trace_id') && row.direction === params.get('direction'));
     return { from: rfc3339(from), to: rfc3339(to), rows: related, next: null };
   }
+  if (to < mock.log_since) return { from: rfc3339(from), to: rfc3339(to), rows: [], next: null };
   const rows = mock.extra.filter((row) => matches(params, row));
   let slot = params.has('cursor') ? Number(params.get('cursor')) : Math.floor((Math.min(now, to) * 1000) / 333);
   if (params.has('cursor')) rows.length = 0;

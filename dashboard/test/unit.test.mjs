@@ -8,8 +8,8 @@ import { describe, test } from 'node:test';
 import { runnerImport } from 'vite';
 
 const source = async (path) => (await runnerImport(fileURLToPath(new URL(`../src/${path}`, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
-const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts, filters, learned, search] = await Promise.all(
-  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts', 'exactly.ts', 'learned.ts', 'search.ts'].map(source),
+const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts, filters, learned, search, live, exported] = await Promise.all(
+  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts', 'exactly.ts', 'learned.ts', 'search.ts', 'live-requests.ts', 'export.ts'].map(source),
 );
 
 /** Numbers as they should not be, and many as they may be. The sequence is the same in each run. */
@@ -158,25 +158,43 @@ describe('texts', () => {
   });
 });
 
-describe('a request', () => {
-  test('as CSV is quoted, and is no formula', () => {
-    const csv = request.csvOf([{ time: 't', consumer: '=cmd()', method: 'GET', route: '/a,b', path: '/"x"', query: null, status: 200, duration_ms: -1, extra: { a: 1 } }]);
-    const [head, row, end] = csv.split('\r\n');
-    assert.ok(head.startsWith('time,consumer,method,route,path,query,status,duration_ms') && head.endsWith(',extra'));
-    assert.ok(row.startsWith(`t,'=cmd(),GET,"/a,b","/""x""",,200,-1,`) && row.endsWith(',"{""a"":1}"'), row);
-    assert.equal(end, '');
+describe('a table as CSV', () => {
+  test('is quoted', () => {
+    assert.equal(request.linesOf([['a', 'b'], ['x,"y"', -1], [null, true]]), 'a,b\r\n"x,""y""",-1\r\n,true\r\n');
   });
 
-  test('as CSV steers neither a terminal nor a spreadsheet', () => {
-    const check = (path, expected) => {
-      const [, row] = request.csvOf([{ time: 't', consumer: '', method: '', route: '', path }]).split('\r\n');
-      assert.equal(row.split(',')[4], expected, JSON.stringify(path));
+  test('steers neither a terminal nor a spreadsheet', () => {
+    const check = (text, expected) => {
+      assert.equal(request.linesOf([[text]]), `${expected}\r\n`, JSON.stringify(text));
     };
     for (const first of ['=', '+', '-', '@', '\t', "'", '＝', '＠']) check(`${first}1`, `'${first}1`);
     check('\u001b[31mred', '\\u{1b}[31mred');
     check('a\u202eb\u009b', 'a\\u{202e}b\\u{9b}');
     check('\u001b=1', '\\u{1b}=1');
     check('é\t1', 'é\t1');
+  });
+});
+
+describe('a request', () => {
+  test('is in both the page and the stream, and is shown once', () => {
+    const row = (id, second) => ({ time: `2026-01-05T10:00:0${second}Z`, request_id: id });
+    const page = { rows: [row('b', 2), row('a', 1)], next: 'n' };
+    assert.equal(live.merged(page, [row('b', 2)], 2), page);
+    assert.deepEqual(live.merged(page, [row('c', 3), row('b', 2)], 2), { rows: [row('c', 3), row('b', 2)], next: 'n' });
+    // A request is logged when it ends, so that an earlier one may come later.
+    assert.deepEqual(live.merged(page, [row('x', 1), row('c', 3)], 4).rows.map(({ request_id }) => request_id), ['c', 'b', 'x', 'a']);
+  });
+
+  test('of an export is counted across pieces and quotes', () => {
+    const rows = (format, ...pieces) => {
+      const lines = new exported.Lines(format);
+      pieces.forEach((piece) => lines.take(new TextEncoder().encode(piece)));
+      return lines.rows;
+    };
+    assert.equal(rows('csv', 'time,path\r\n', '1,"a\r\n', 'b"\r\n2,c\r', '\n'), 2);
+    assert.equal(rows('csv', 'time,path\r\n'), 0);
+    assert.equal(rows('ndjson', '{"a":1}\n{"b', '":2}\n'), 2);
+    assert.equal(rows('ndjson'), 0);
   });
 
   test('is looked for where its key says, or not at all', () => {

@@ -3,6 +3,7 @@
 //! Exit status: 0 with an answer, 1 without one, 2 when the service refuses the question as wrong.
 
 pub(crate) mod client;
+mod export;
 mod follow;
 mod print;
 mod sort;
@@ -51,6 +52,9 @@ pub(crate) struct Arguments {
     /// Print requests as they come, the earliest first, until Ctrl-C. Those of the last minute, or since --from, come first.
     #[arg(long, conflicts_with_all = ["to", "limit", "sort"])]
     follow: bool,
+    /// Print all requests that match, the newest first, as CSV or as JSON with a request in each line. Progress is on stderr.
+    #[arg(long, conflicts_with_all = ["follow", "sort", "columns"])]
+    all: bool,
     /// Dimensions, separated by commas: consumer, group, method, route, status, grpc_status, error_type, host,
     /// upstream_cluster, service, environment, version, direction, gateway.
     #[arg(long, value_name = "DIMENSIONS")]
@@ -260,8 +264,11 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             }
         },
     };
-    let outcome =
-        if arguments.follow { follow::follow(&source, arguments) } else { once(&source, arguments) };
+    let outcome = match arguments {
+        Arguments { follow: true, .. } => follow::follow(&source, arguments),
+        Arguments { all: true, .. } => export::export(&source, arguments),
+        _ => once(&source, arguments),
+    };
     let failure = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
         // Ignore a closed pipe: `gatelens query … | head` reads only the beginning.

@@ -174,6 +174,31 @@ fn requests_are_followed_as_they_come() {
 }
 
 #[test]
+fn all_requests_are_exported_with_their_number() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = with_data(dir.path());
+    let ask = |arguments: &[&str]| {
+        let (status, out, err) = query(&[&["requests", "--all"], arguments, &RANGE].concat());
+        assert_eq!(status, 0, "{arguments:?}: {err}");
+        (out, err)
+    };
+    let data = dir.path().to_str().unwrap();
+    for from in [["--url", &service.url], ["--data", data]] {
+        let (out, err) = ask(&[&["--format", "json"], &from[..]].concat());
+        let rows: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!((rows.len(), err.as_str()), (1500, "gatelens: 1500 requests\n"), "{from:?}");
+        let first = rows[0]["time"].as_str().unwrap();
+        assert!(first.starts_with("2026-06-20T12:00:14.99"), "the newest first, not {first}");
+        let (out, err) = ask(&[&["--format", "csv", "--limit", "1050"], &from[..]].concat());
+        assert_eq!((out.lines().count(), err.as_str()), (1051, "gatelens: 1050 requests\n"), "{from:?}");
+        assert!(out.starts_with("time,consumer,") && !out.contains('\r'), "{from:?}");
+        let (out, err) = ask(&[&["--format", "csv", "--path", "!/a"], &from[..]].concat());
+        assert_eq!((out.lines().count(), err.as_str()), (1, "gatelens: 0 requests\n"), "{from:?}");
+    }
+    service.stop();
+}
+
+#[test]
 fn alerts_are_printed_with_their_beginning_value_and_threshold() {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("serve.yaml");
@@ -240,6 +265,8 @@ fn what_is_wrong_is_said_with_the_right_status() {
     );
     check(&["summary", "--url", &url, "--from", "-10x"], 2, &["-10m", "--from"]);
     check(&["summary", "--url", &url, "--follow"], 2, &["only requests can be followed"]);
+    check(&["summary", "--url", &url, "--all"], 2, &["only requests can be exported"]);
+    check(&["requests", "--url", &url, "--all"], 2, &["--format csv or json"]);
     check(&["gateways", "--url", &url, "--from", "0"], 2, &["--from"]);
     check(&["alerts", "--url", &url, "--limit", "5"], 2, &["--limit"]);
     check(&["alerts", "--data", "/nowhere/at/all"], 2, &["--url"]);

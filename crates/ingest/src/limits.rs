@@ -103,6 +103,8 @@ pub struct Limits {
     pub groups: usize,
     /// Groups of which `summary` makes pages; beyond, it refuses.
     pub ranked_groups: usize,
+    /// Bytes of memory for sums of counts that questions may ask for again.
+    pub kept_bytes: usize,
     /// Rows in one answer of `requests`.
     pub rows: usize,
     /// Bytes of the rows in one answer of `requests`: the page ends before the row that would exceed them, if it is not
@@ -110,6 +112,18 @@ pub struct Limits {
     pub page_bytes: usize,
     /// Requests of the log that one query reads before it answers with what it found and a cursor.
     pub scanned: usize,
+    /// Readers who follow requests as they come; beyond, 503.
+    pub streams: usize,
+    /// Time after which a stream ends, so that its reader comes again and proves anew who it is.
+    pub stream_time: Duration,
+    /// Rows in one part of a stream, of which there are two in a second; of more, the earliest are counted as skipped.
+    pub stream_rows: usize,
+    /// Bytes of these rows.
+    pub stream_bytes: usize,
+    /// Exports at a time; beyond, 503.
+    pub exports: usize,
+    /// Rows in one export.
+    pub export_rows: usize,
     /// Time for requests under way to finish after a stop was asked for.
     pub stop_timeout: Duration,
 }
@@ -169,9 +183,16 @@ impl Default for Limits {
             points: 11_000,
             groups: 10_000,
             ranked_groups: 200_000,
+            kept_bytes: 32 << 20,
             rows: 1_000,
             page_bytes: 16 << 20,
             scanned: 500_000,
+            streams: 32,
+            stream_time: Duration::from_secs(300),
+            stream_rows: 100,
+            stream_bytes: 1 << 20,
+            exports: 4,
+            export_rows: 1_000_000,
             stop_timeout: Duration::from_secs(10),
         }
     }

@@ -26,7 +26,7 @@ const REJECTED: &str = "rejected";
 const TAKEN: &str = "taken";
 const PASSED_OVER: &str = "passed_over";
 /// Reasons to refuse a request or a connection before its handler.
-const REFUSALS: [&str; 19] = [
+const REFUSALS: [&str; 21] = [
     "unknown_host",
     "foreign_origin",
     "malformed",
@@ -40,6 +40,8 @@ const REFUSALS: [&str; 19] = [
     "readers",
     "peer_readers",
     "answer_memory",
+    "streams",
+    "exports",
     "peer_connections",
     "connection_replaced",
     "head_timeout",

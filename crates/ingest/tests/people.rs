@@ -112,6 +112,8 @@ const WHO: &[(&str, &str, [bool; 5])] = &[
     ("get", "/api/v1/timeseries", READERS),
     ("get", "/api/v1/latencies", READERS),
     ("get", "/api/v1/requests", READERS),
+    ("get", "/api/v1/requests/stream", READERS),
+    ("get", "/api/v1/requests/export", READERS),
     ("get", "/api/v1/gateways", READERS),
     ("get", "/api/v1/consumers", READERS),
     ("get", "/api/v1/directory", READERS),
@@ -224,6 +226,18 @@ fn a_viewer_sees_neither_bodies_nor_headers_nor_queries_nor_addresses() {
         let row = &guarded.json(&path, role)["rows"][0];
         assert!(row["query"] == "secret-query=1" && row["response_body"] == "secret-body", "{row}");
         assert!(row.get("withheld").is_none(), "{row}");
+    }
+    for format in ["csv", "ndjson"] {
+        let export = format!("/api/v1/requests/export?{EVER}&format={format}");
+        let text = guarded.get(&export, Role::Viewer).text();
+        assert!(text.contains("withheld") && text.contains("/a"), "{text}");
+        assert!(!text.contains("secret") && !text.contains("192.0.2.7"), "{text}");
+        let text = guarded.get(&export, Role::Analyst).text();
+        assert!(text.contains("secret-query=1") && text.contains("192.0.2.7"), "{text}");
+        for path in [export, "/api/v1/requests/stream?".to_owned()] {
+            let answer = guarded.get(&format!("{path}&q=body:secret"), Role::Viewer);
+            assert_eq!(answer.status, 403, "{path}: {}", answer.text());
+        }
     }
     // A search would show by its answer what the row does not show.
     for parameter in ["client_address=192.0.2.77", "user_agent=secret*", "client_address=!x"] {

@@ -22,7 +22,7 @@ fn wrong_questions_are_answered_with_what_was_meant() {
         ("summary?status=7xx", 400, json!("status"), "5xx"),
         ("timeseries?step=90", 400, json!("step"), "multiple of 60"),
         ("timeseries?step=0", 400, json!("step"), "from 60"),
-        ("timeseries?from=0&to=1000000", 400, json!("step"), "more than 100 points"),
+        ("timeseries?from=0&to=1000000&step=60", 400, json!("step"), "more than 100 points"),
         ("requests?limit=1001", 400, json!("limit"), "from 1 to 1000"),
         ("requests?limit=many", 400, json!("limit"), "from 1 to 1000"),
         ("requests?cursor=xyz", 400, json!("cursor"), "`next`"),

@@ -49,12 +49,70 @@ fn expired_minutes_are_replaced_by_half_hours() {
     assert_eq!(all["rows"][0]["requests"], 11);
 
     let day = "from=2026-06-20T12:00:00Z&to=2026-06-20T13:00:00Z";
-    let refused: Value =
-        serde_json::from_slice(&service.get(&format!("/api/v1/timeseries?{day}")).body).unwrap();
-    assert_eq!(refused["error"]["field"], "step", "{refused}");
-    let points = service.json(&format!("/api/v1/timeseries?{day}&step=1800"));
-    let found: Vec<_> = points["points"].as_array().unwrap().iter().map(|p| p["requests"].clone()).collect();
-    assert_eq!(found, [json!(2), json!(1)]);
+    for step in ["", "&step=300", "&step=1800"] {
+        let points = service.json(&format!("/api/v1/timeseries?{day}{step}"));
+        let found: Vec<_> =
+            points["points"].as_array().unwrap().iter().map(|p| p["requests"].clone()).collect();
+        assert_eq!((found, &points["step"]), (vec![json!(2), json!(1)], &json!(1800)), "{step}");
+    }
+}
+
+#[test]
+fn periods_before_the_minutes_are_answered_by_half_hours_with_what_was_used() {
+    let mut service = Service::start();
+    send(&service, 1, NOON - 390 * DAY + MINUTE, 1);
+    send(&service, 2, NOON - 190 * DAY, 10);
+    send(&service, 3, NOON, 30);
+    prune(&mut service, "SELECT count(*) FROM minutes", 1);
+    let check = |from: &str, to: &str, step: &str, used: [&str; 2], used_step: u32, requests: u32| {
+        let range = format!("from={from}&to={to}");
+        let points = service.json(&format!("/api/v1/timeseries?{range}{step}"));
+        let sum: u64 =
+            points["points"].as_array().unwrap().iter().filter_map(|p| p["requests"].as_u64()).sum();
+        assert_eq!(
+            (&points["from"], &points["to"], &points["step"], sum),
+            (&json!(used[0]), &json!(used[1]), &json!(used_step), u64::from(requests)),
+            "{range}{step}"
+        );
+        for by in ["route", "consumer", "status"] {
+            let summary = service.json(&format!("/api/v1/summary?{range}&group_by={by}"));
+            assert_eq!(summary["rows"][0]["requests"], requests, "{range} by {by}: {summary}");
+        }
+    };
+    // The first range ends with minutes that are kept.
+    check(
+        "2025-05-26T12:07:00Z",
+        "2026-06-20T12:01:00Z",
+        "",
+        ["2025-05-26T12:00:00Z", "2026-06-20T13:00:00Z"],
+        3_600,
+        30,
+    );
+    check(
+        "2025-05-26T12:07:00Z",
+        "2025-05-26T12:17:00Z",
+        "&step=60",
+        ["2025-05-26T12:00:00Z", "2025-05-26T12:30:00Z"],
+        1_800,
+        1,
+    );
+    // A step is rounded up, never down: 45 minutes become an hour.
+    check(
+        "2025-05-26T12:07:00Z",
+        "2025-05-26T12:17:00Z",
+        "&step=2700",
+        ["2025-05-26T12:00:00Z", "2025-05-26T13:00:00Z"],
+        3_600,
+        1,
+    );
+    check(
+        "2025-12-12T00:00:00Z",
+        "2025-12-13T00:00:00Z",
+        "&step=86400",
+        ["2025-12-12T00:00:00Z", "2025-12-13T00:00:00Z"],
+        86_400,
+        9,
+    );
 }
 
 #[test]

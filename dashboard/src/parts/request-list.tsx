@@ -26,13 +26,15 @@ export interface RequestListProps {
   expected: number;
   /** At the end of the head. */
   actions?: ReactNode;
+  /** Above the rows. */
+  head?: ReactNode;
   /** Below the rows. */
   foot?: ReactNode;
   /** Shown if there are no rows. */
   none?: string;
 }
 
-export function RequestList({ title, list, expected, actions, foot, none }: RequestListProps) {
+export function RequestList({ title, list, expected, actions, head, foot, none }: RequestListProps) {
   const { page, reason, waiting, open, outdated, onPointer, onCard } = list;
   const shown = page?.rows;
   const slowest = Math.max(1, ...(shown ?? []).map((row) => row.duration_ms ?? 0));
@@ -46,6 +48,7 @@ export function RequestList({ title, list, expected, actions, foot, none }: Requ
         </span>
         {actions}
       </header>
+      {head}
       {shown?.length === 0 ? (
         <p className={cardStyles.note}>{none}</p>
       ) : (

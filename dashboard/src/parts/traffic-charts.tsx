@@ -2,7 +2,7 @@ import { Skeleton } from '@mantine/core';
 import { useMemo } from 'react';
 import type { Point, Row, Timeseries } from '../api';
 import { Chart, type Series } from '../charts/chart';
-import { coarseOf, ofClass, slotsOf, sums, values } from '../charts/columns';
+import { coarseOf, ofClass, slotsOf, slotsOfResponse, sums, values } from '../charts/columns';
 import { classes } from '../classes';
 import { count, milliseconds, percent, shortMoment, type StatusClass } from '../format';
 import { addressOf, patch, type Filters } from '../location';
@@ -29,7 +29,9 @@ interface TrafficChartsProps {
 /** Requests, shares of errors and latency over the period, with its releases. `statuses` is grouped by status, `overall` by nothing. */
 export function TrafficCharts({ filters, overall, statuses, period }: TrafficChartsProps) {
   const zone = useZone();
-  const slots = useMemo(() => slotsOf(period, period.step), [period]);
+  // Where minutes are no longer kept, the ingest answers by longer steps than the page asked for.
+  const answered = overall.data !== undefined && overall.data.step > period.step && !overall.outdated ? overall.data : undefined;
+  const slots = useMemo(() => (answered ? slotsOfResponse(answered) : slotsOf(period, period.step)), [answered, period]);
   const releases = useReleases(period, filters);
   const marks = useMemo(() => marksOf(releases.data?.rows ?? []), [releases.data]);
   const coarse = useMemo(() => coarseOf(overall.data), [overall.data]);
@@ -89,6 +91,11 @@ export function TrafficCharts({ filters, overall, statuses, period }: TrafficCha
       {counts ? <Chart {...shared} title="Requests" aside="per minute" kind="bars" scale="linear" series={counts} format={count} /> : <Waiting title="Requests" />}
       {shares ? <Chart {...shared} title="Errors" aside="share of requests" kind="lines" scale="linear" series={shares} format={percent} /> : <Waiting title="Errors" />}
       {latency ? <Chart {...shared} title="Latency" aside="log scale" kind="lines" scale="logarithmic" series={latency} format={milliseconds} /> : <Waiting title="Latency" />}
+      {answered && (
+        <p className={classes(cardStyles.note, styles.coarse)}>
+          Minutes of this period are no longer kept. The charts show steps of {answered.step === 1800 ? 'half an hour' : hours(answered.step)}.
+        </p>
+      )}
       {marks.length > 0 && (
         <p className={classes(cardStyles.note, styles.releases)} data-releases>
           {marks.length === 1 ? 'Release' : `${marks.length} releases`}:{' '}
@@ -110,6 +117,10 @@ export function TrafficCharts({ filters, overall, statuses, period }: TrafficCha
       )}
     </div>
   );
+}
+
+function hours(seconds: number): string {
+  return seconds === 3600 ? 'an hour' : `${seconds / 3600} hours`;
 }
 
 function Waiting({ title }: { title: string }) {

@@ -2,8 +2,11 @@
 
 import { Button, CloseButton } from '@mantine/core';
 import { useEffect, useMemo, useRef, useState } from 'react';
-import { ask, endpoint, Failure, type Request, type Requests } from '../api';
+import { ask, endpoint, exportPath, Failure, streamPath, type Request, type Requests, type Summary } from '../api';
 import { classes } from '../classes';
+import { useExport, type Export as Exported, type ExportFormat } from '../export';
+import { exact } from '../format';
+import { useLiveRequests } from '../live-requests';
 import { patch } from '../location';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
@@ -11,8 +14,7 @@ import { RequestDetail } from '../parts/request-detail';
 import { RequestList } from '../parts/request-list';
 import { usePausedList } from '../paused';
 import { useQuery } from '../query';
-import { download } from '../download';
-import { csvOf, keyOf, ndjsonOf, placeOf } from '../request';
+import { keyOf, placeOf } from '../request';
 import { criteriaOf, LogFilter } from '../parts/log-filter';
 import { VIEWS } from './facts';
 import { scopeOf, type ViewProps } from './view';
@@ -33,21 +35,33 @@ export function RequestsView(props: ViewProps) {
   const criteria = useMemo(() => criteriaOf(params), [params]);
   const scope = `${scopeOf(props)}${JSON.stringify(criteria)}`;
   const slowest = criteria.sort === 'duration';
-  const latest = useQuery<Requests>(endpoint('requests', period.exact, filters, { ...criteria, limit: PAGE }), scope, period.refreshTick);
+  // New requests come by themselves; the page is asked for once, and when a person wants it anew.
+  const following = live.possible && live.interval !== null && !slowest;
+  const path = endpoint('requests', period.exact, filters, { ...criteria, limit: PAGE });
+  const asked = useHeld(path, following ? `${scope} ${period.asked}` : null);
+  const latest = useQuery<Requests>(asked, scope, following ? period.asked : period.refreshTick);
+  const { page: newest, skipped } = useLiveRequests(following ? streamPath(filters, criteria) : null, latest.data, PAGE);
   const [back, setBack] = useState<Back | null>(null);
   const older = useOlder();
+  const file = useExport();
 
   const reading = back?.scope === scope ? back.page : undefined;
-  const list = usePausedList(reading ?? latest.data, reading ? `older, ${reading.rows.length}` : 'latest', latest.outdated);
+  const list = usePausedList(reading ?? newest, reading ? `older, ${reading.rows.length}` : 'latest', latest.outdated);
   const { rows: shown = [], next = null } = list.page ?? {};
   const narrowed = Object.keys(criteria).some((name) => name !== 'sort');
   const mistaken = latest.failure?.refusal?.field === 'q' ? latest.failure.refusal : undefined;
-  const none = (reading ?? latest.data)?.rows.length === 0 && !latest.outdated && next === null;
+  const none = (reading ?? newest)?.rows.length === 0 && !latest.outdated && next === null;
   const empty = none && !narrowed;
+  // The log is kept for a shorter time than counts.
+  const counted = useQuery<Summary>(empty && choiceIsOld(period) ? endpoint('summary', period, filters) : null, scope, period.refreshTick);
+  const gone = empty && (counted.data?.rows[0]?.requests ?? 0) > 0;
 
   const more = () => {
     if (next === null) return;
-    older.load(endpoint('requests', period.exact, filters, { ...criteria, limit: PAGE, cursor: next }), (page) => setBack({ scope, page: { rows: [...shown, ...page.rows], next: page.next } }));
+    // A cursor belongs to a page. What came over the stream is read again, together with what is older.
+    const anew = !reading && newest !== latest.data;
+    const which = anew ? { limit: 2 * PAGE } : { limit: PAGE, cursor: next };
+    older.load(endpoint('requests', period.exact, filters, { ...criteria, ...which }), (page) => setBack({ scope, page: anew ? page : { rows: [...shown, ...page.rows], next: page.next } }));
   };
   return (
     <div className={layoutStyles.view}>
@@ -60,7 +74,7 @@ export function RequestsView(props: ViewProps) {
           empty ? (
             <>
               <Linked wanted={params.get('open')} among={shown} />
-              <Empty filters={filters} period={period} gateways={gateways.data} />
+              {gone ? <Gone count={counted.data?.rows[0]?.requests ?? 0} /> : <Empty filters={filters} period={period} gateways={gateways.data} />}
             </>
           ) : null
         }
@@ -79,9 +93,27 @@ export function RequestsView(props: ViewProps) {
                   Back to latest
                 </Button>
               )}
-              <Export name="CSV" type="text/csv" text={csvOf} rows={shown} />
-              <Export name="NDJSON" type="application/x-ndjson" text={ndjsonOf} rows={shown} />
+              <Export file={file} pathOf={(format) => exportPath(period.exact, filters, criteria, format)} />
             </span>
+          }
+          head={
+            <>
+              {skipped > 0 && !reading && (
+                <p className={cardStyles.note} role="status" data-skipped>
+                  {exact(skipped)} skipped: more requests come than the list can show. Narrow the search to see all.
+                </p>
+              )}
+              {file.failure && (
+                <p className={cardStyles.note} role="alert">
+                  {file.failure.message}. {file.failure.hint}
+                </p>
+              )}
+              {file.note && (
+                <p className={cardStyles.note} role="status">
+                  {file.note}
+                </p>
+              )}
+            </>
           }
           foot={
             next !== null && (
@@ -124,19 +156,60 @@ function Linked({ wanted, among }: { wanted: string | null; among: Request[] | u
   );
 }
 
-/** Downloads the requests shown as a file. */
-function Export({ name, type, text, rows }: { name: string; type: string; text: (rows: Request[]) => string; rows: Request[] }) {
-  return (
-    <Button
-      size="compact-xs"
-      variant="default"
-      disabled={rows.length === 0}
-      title={`Download the ${rows.length} requests shown as ${name}`}
-      onClick={() => download(`requests-${new Date().toISOString().slice(0, 19).replaceAll(':', '')}.${name.toLowerCase()}`, type, text(rows))}
-    >
+const FORMATS: [string, ExportFormat][] = [
+  ['CSV', 'csv'],
+  ['NDJSON', 'ndjson'],
+];
+
+/** Saves all requests that match as a file. */
+function Export({ file, pathOf }: { file: Exported; pathOf: (format: ExportFormat) => string }) {
+  if (file.rows !== null) {
+    return (
+      <>
+        <span role="status" data-exported>
+          {exact(file.rows)} exported
+        </span>
+        <Button size="compact-xs" variant="default" onClick={file.cancel}>
+          Cancel export
+        </Button>
+      </>
+    );
+  }
+  return FORMATS.map(([name, format]) => (
+    <Button key={format} size="compact-xs" variant="default" title={`Save all requests that match as ${name}`} onClick={() => file.start(pathOf(format), format)}>
       {name}
     </Button>
+  ));
+}
+
+/** Shown where requests were counted that the log no longer has. */
+function Gone({ count }: { count: number }) {
+  return (
+    <section className={cardStyles.card} data-gone>
+      <header className={cardStyles.head}>
+        <h2>The requests of this period are no longer in the log</h2>
+      </header>
+      <p className={cardStyles.note}>
+        {exact(count)} requests were counted: the overview, the routes and the consumers still show them. The log is kept for a shorter time, which the option
+        `--keep-requests` of `gatelens serve` sets.
+      </p>
+    </section>
   );
+}
+
+const DAY_SECONDS = 86_400;
+
+/** Whether a period has an end of its own that is some time ago. */
+function choiceIsOld({ choice }: ViewProps['period']): boolean {
+  return choice.kind === 'custom' && choice.to < Date.now() / 1000 - DAY_SECONDS;
+}
+
+/** The first value under a name, until the name changes. Without a name, always the value. */
+function useHeld(value: string, name: string | null): string {
+  const [held, setHeld] = useState({ name, value });
+  const current = name !== null && held.name === name ? held : { name, value };
+  if (current.name !== held.name || current.value !== held.value) setHeld(current);
+  return current.value;
 }
 
 /** Loads one more page on request. */

@@ -5,7 +5,7 @@ import { describe } from 'node:test';
 import { check, paramsOf, requestsTo, settled, until } from '../harness.mjs';
 
 describe('the period', { concurrency: 2 }, () => {
-  for (const [id, label, seconds] of [['15m', 'Last 15 minutes', 900], ['6h', 'Last 6 hours', 21600], ['24h', 'Last 24 hours', 86400], ['7d', 'Last 7 days', 604800]]) {
+  for (const [id, label, seconds] of [['15m', 'Last 15 minutes', 900], ['6h', 'Last 6 hours', 21600], ['24h', 'Last 24 hours', 86400], ['7d', 'Last 7 days', 604800], ['30d', 'Last 30 days', 2592000], ['90d', 'Last 90 days', 7776000], ['13mo', 'Last 13 months', 34214400]]) {
     check(`${label} is asked for and kept in the address`, { path: '/?refresh=off' }, async (page, mock) => {
       await settled(page, mock);
       mock.seen.length = 0;
@@ -29,6 +29,12 @@ describe('the period', { concurrency: 2 }, () => {
     assert.equal(params.get('from'), '2026-01-05T10:00:00.000Z');
     assert.equal(params.get('to'), '2026-01-05T11:30:00.000Z');
     assert.ok(await page.getByRole('button', { name: /^Live off/ }).isDisabled());
+  });
+
+  check('before the minutes is drawn by half hours, and the page shows that', { path: '/?from=2026-01-05T10:00Z&to=2026-01-05T11:30Z', prepare: (mock) => Object.assign(mock, { kept_since: Date.parse('2026-02-01') / 1000 }) }, async (page, mock) => {
+    await page.getByText('The charts show steps of half an hour.').first().waitFor();
+    assert.equal(await page.getByText('No requests in this period').count(), 0);
+    assert.equal(requestsTo(mock, 'timeseries')[0].get('step'), '60');
   });
 
   check('is chosen in the form', {}, async (page) => {

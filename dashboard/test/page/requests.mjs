@@ -140,15 +140,57 @@ describe('the log', { concurrency: 2 }, () => {
     ['CSV', (text) => text.trimEnd().split('\r\n').slice(1)],
     ['NDJSON', (text) => text.trimEnd().split('\n').map((line) => JSON.parse(line))],
   ]) {
-    check(`is saved as ${name}, as it is shown`, { path: '/requests?status=5xx&refresh=off' }, async (page, mock) => {
+    check(`is saved as ${name} with all that match`, { path: '/requests?consumer=acme&range=15m&refresh=off' }, async (page, mock) => {
       await page.locator('.expandable-entry').first().waitFor();
       const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name, exact: true }).click()]);
       assert.match(download.suggestedFilename(), new RegExp(`^requests-.*\\.${name.toLowerCase()}$`));
       const rows = rowsOf(await readFile(await download.path(), 'utf8'));
-      assert.equal(rows.length, await page.locator('.expandable-entry').count());
-      const { rows: api } = await (await fetch(mock.url + mock.seen.findLast((path) => path.includes('/requests?')))).json();
-      if (name === 'NDJSON') assert.deepEqual(rows[0], api[0]);
-      else assert.ok(rows[0].startsWith(`${api[0].time},${api[0].consumer},${api[0].method},`), rows[0]);
+      const asked = requestsTo(mock, 'requests/export').at(-1);
+      assert.deepEqual([asked.get('consumer'), asked.get('format')], ['acme', name.toLowerCase()]);
+      assert.ok(rows.length > 100, `${rows.length} rows`);
+      await page.getByRole('button', { name, exact: true }).waitFor();
     });
   }
+
+  check('shows the progress of an export, which can be cancelled', { path: '/requests?range=24h&refresh=off', prepare: (mock) => Object.assign(mock, { export_ms: 50 }) }, async (page) => {
+    await page.getByRole('button', { name: 'CSV', exact: true }).click();
+    await page.getByRole('status').getByText(/^[1-9][\d,]* exported$/).waitFor();
+    await page.getByRole('button', { name: 'Cancel export' }).click();
+    await page.getByRole('button', { name: 'CSV', exact: true }).waitFor();
+    assert.equal(await page.getByRole('alert').count(), 0);
+  });
+
+  check('comes by the stream, and no page is asked for', { path: '/requests' }, async (page, mock) => {
+    await page.locator('.expandable-entry').first().waitFor();
+    await until(() => mock.followers.size, (count) => count === 1);
+    const asked = requestsTo(mock, 'requests').length;
+    mock.stream([{ ...news(), request_id: 'one', path: '/first-of-two' }, { ...news(), request_id: 'two', path: '/second-of-two' }]);
+    await page.locator('.expandable-entry', { hasText: '/second-of-two' }).waitFor();
+    await page.locator('.expandable-entry', { hasText: '/first-of-two' }).waitFor();
+    assert.equal(await page.locator('[data-skipped]').count(), 0);
+    mock.stream([{ ...news(), request_id: 'three', path: '/after-many' }], 1234);
+    await page.locator('[data-skipped]').getByText('1,234 skipped').waitFor();
+    mock.stream([], 6);
+    await page.locator('[data-skipped]').getByText('1,240 skipped').waitFor();
+    assert.equal(await page.locator('.expandable-entry').count(), 100);
+    assert.deepEqual(await seriousFindings(page), []);
+    // Gateways are asked for with each refresh.
+    const refreshes = () => mock.seen.filter((path) => path === '/api/v1/gateways').length;
+    const before = refreshes();
+    await until(refreshes, (count) => count > before);
+    assert.equal(requestsTo(mock, 'requests').length, asked);
+  });
+
+  check('is followed with the filters and the search', { path: '/requests?status=5xx&q=duration%3E1ms' }, async (page, mock) => {
+    const stream = await until(() => requestsTo(mock, 'requests/stream').at(-1), (params) => params !== undefined);
+    assert.deepEqual(Object.fromEntries(stream), { status: '5xx', q: 'duration>1ms' });
+    await page.getByRole('button', { name: /^Live/ }).click();
+    await page.getByRole('menuitem', { name: /off/i }).click();
+    await until(() => mock.followers.size, (count) => count === 0);
+  });
+
+  check('of a period that the log no longer has is named as counted', { path: '/requests?from=2026-01-05T10:00Z&to=2026-01-05T11:30Z', prepare: (mock) => Object.assign(mock, { log_since: Date.parse('2026-02-01') / 1000 }) }, async (page) => {
+    await page.locator('[data-gone]').getByText(/[\d,]+ requests were counted/).waitFor();
+    assert.equal(await page.getByText('No requests in this period').count(), 0);
+  });
 });

@@ -1,6 +1,7 @@
 //! The source of an answer: a running ingest, or its files.
 
 use serde_json::Value;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -55,24 +56,71 @@ impl Source {
                 (url.clone(), get(agent, url, token.as_deref(), &question)?)
             }
         };
-        let strange = |reason| Failure::Strange { url: place.clone(), reason };
-        let answer: Value =
-            serde_json::from_slice(&body).map_err(|_| strange(format!("status {status} without JSON")))?;
-        if status == 200 {
-            return Ok(answer);
-        }
-        let error = &answer["error"];
-        let message = error["message"].as_str().ok_or_else(|| strange(format!("status {status}")))?;
-        Err(match error["field"].as_str() {
-            _ if status == 401 => Failure::Refused(
-                "it asks who you are: give a token with --token-file or in GATELENS_TOKEN; `gatelens token new \
-                 --role viewer` makes one"
-                    .to_owned(),
-            ),
-            Some(field) if status == 400 => Failure::Wrong(format!("{message} (--{})", field.replace('_', "-"))),
-            _ => Failure::Refused(message.to_owned()),
-        })
+        understand(place, status, &body)
     }
+
+    /// Opens an answer of a running service that is read piece by piece. Each piece has the time that an answer has.
+    /// `last_event` is the ID of the last event that was read of a stream.
+    pub(crate) fn open(
+        &self,
+        question: &str,
+        parameters: &str,
+        last_event: Option<&str>,
+    ) -> Result<Opened, Failure> {
+        let Self::Service { url, token, agent } = self else {
+            return Err(Failure::Wrong(
+                "only a running service has this: give --url instead of --data".to_owned(),
+            ));
+        };
+        let request = agent.get(format!("{url}/api/v1/{question}?{parameters}")).config();
+        let mut request = request.timeout_global(None).timeout_recv_response(Some(TIMEOUT)).build();
+        if let Some(id) = last_event {
+            request = request.header("last-event-id", id);
+        }
+        let mut answer = call(request, url, token.as_deref())?;
+        let status = answer.status().as_u16();
+        if status == 200 {
+            let most = answer.headers().get("x-gatelens-max-rows");
+            let max_rows = most.and_then(|most| most.to_str().ok()?.parse().ok());
+            return Ok(Opened {
+                reader: Box::new(BufReader::new(answer.into_body().into_reader())),
+                max_rows,
+            });
+        }
+        let body = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec().unwrap_or_default();
+        match understand(url.clone(), status, &body) {
+            Ok(_) => Err(Failure::Strange { url: url.clone(), reason: format!("status {status}") }),
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+/// An answer that is read piece by piece.
+pub(crate) struct Opened {
+    pub(crate) reader: Box<dyn BufRead>,
+    /// The most rows that an export has.
+    pub(crate) max_rows: Option<u64>,
+}
+
+/// The answer, or why there is none.
+fn understand(place: String, status: u16, body: &[u8]) -> Result<Value, Failure> {
+    let strange = |reason| Failure::Strange { url: place.clone(), reason };
+    let answer: Value =
+        serde_json::from_slice(body).map_err(|_| strange(format!("status {status} without JSON")))?;
+    if status == 200 {
+        return Ok(answer);
+    }
+    let error = &answer["error"];
+    let message = error["message"].as_str().ok_or_else(|| strange(format!("status {status}")))?;
+    Err(match error["field"].as_str() {
+        _ if status == 401 => Failure::Refused(
+            "it asks who you are: give a token with --token-file or in GATELENS_TOKEN; `gatelens token new \
+             --role viewer` makes one"
+                .to_owned(),
+        ),
+        Some(field) if status == 400 => Failure::Wrong(format!("{message} (--{})", field.replace('_', "-"))),
+        _ => Failure::Refused(message.to_owned()),
+    })
 }
 
 /// Adds the rows of the next page to an answer, and takes its cursor over.
@@ -110,11 +158,18 @@ fn get(
 ) -> Result<(u16, Vec<u8>), Failure> {
     let unreachable =
         |error: ureq::Error| Failure::Unreachable { url: url.to_owned(), reason: error.to_string() };
-    let mut request = agent.get(format!("{url}/api/v1/{question}"));
+    let mut answer = call(agent.get(format!("{url}/api/v1/{question}")), url, token)?;
+    let body = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec().map_err(unreachable)?;
+    Ok((answer.status().as_u16(), body))
+}
+
+fn call(
+    mut request: ureq::RequestBuilder<ureq::typestate::WithoutBody>,
+    url: &str,
+    token: Option<&str>,
+) -> Result<ureq::http::Response<ureq::Body>, Failure> {
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    let mut answer = request.call().map_err(unreachable)?;
-    let body = answer.body_mut().with_config().limit(MAX_ANSWER_BYTES).read_to_vec().map_err(unreachable)?;
-    Ok((answer.status().as_u16(), body))
+    request.call().map_err(|error| Failure::Unreachable { url: url.to_owned(), reason: error.to_string() })
 }

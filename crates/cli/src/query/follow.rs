@@ -1,68 +1,146 @@
 //! `gatelens query requests --follow`: requests as they come.
 
-use super::client::{Failure, Source};
-use super::{Arguments, Format, Question, ask_pages, print};
+use super::client::{Failure, Opened, Source};
+use super::{Arguments, Format, Question, ask_pages, parameters, print};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::io::Write;
-use std::time::Duration;
+use std::io::{BufRead, Write};
+use std::time::{Duration, Instant};
 
-/// Time between two questions.
+/// Time between two questions to files.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How far each question looks back: gateways send in batches, and some batches again.
+/// How far the first question looks back. With files, so does each: gateways send in batches, and some batches again.
 const WINDOW: &str = "-60s";
 /// Requests of a window that are read; of more, the earliest are passed over, which is reported.
 const MAX_ROWS: u64 = 10_000;
+/// Time for which requests of the first question may come again in the stream.
+const OVERLAP: Duration = Duration::from_secs(60);
 
-/// Prints requests, the earliest first, until the output is closed. A request that arrives more than a minute after it began
-/// is not among them.
+/// Prints requests, the earliest first, until the output is closed.
 pub(super) fn follow(source: &Source, arguments: &Arguments) -> Result<(), Failure> {
     if arguments.question != Question::Requests {
         return Err(Failure::Wrong("only requests can be followed (--follow)".to_owned()));
     }
-    let mut arguments = arguments.clone();
-    arguments.from.get_or_insert_with(|| WINDOW.to_owned());
+    let mut printer = Printer { arguments: arguments.clone(), is_first: true };
+    printer.arguments.from.get_or_insert_with(|| WINDOW.to_owned());
+    match source {
+        Source::Service { .. } => stream(source, &mut printer),
+        Source::Directory(_) => poll(source, &mut printer),
+    }
+}
+
+/// The stream of a service. What came before it was opened is asked for.
+fn stream(source: &Source, printer: &mut Printer) -> Result<(), Failure> {
+    let own = Arguments { from: None, to: None, limit: None, ..printer.arguments.clone() };
+    let question = parameters(&own, None, None);
+    let open = |last: Option<&str>| source.open("requests/stream", &question, last);
+    let mut opened = open(None)?;
     let mut seen = HashSet::new();
-    let mut is_first = true;
+    let mut answer = ask_pages(source, &printer.arguments, MAX_ROWS)?;
+    printer.print(take_fresh(&mut answer, &mut seen), answer["next"].is_string())?;
+    let begun = Instant::now();
+    let mut last = None;
     loop {
-        let mut answer = ask_pages(source, &arguments, MAX_ROWS)?;
-        if answer["next"].is_string() {
+        while let Some(event) = next_event(&mut opened) {
+            let mut part: Value = serde_json::from_str(&event.data).unwrap_or_default();
+            let skipped = part["skipped"].as_u64().unwrap_or_default();
+            if skipped > 0 {
+                eprintln!(
+                    "gatelens: {skipped} requests are not shown, because there are too many: narrow the search"
+                );
+            }
+            let mut rows = part["rows"].as_array_mut().map(std::mem::take).unwrap_or_default();
+            if begun.elapsed() < OVERLAP {
+                rows.retain(|row| !seen.contains(&key(row)));
+            } else {
+                seen.clear();
+            }
+            printer.print(rows, false)?;
+            last = event.id.or(last);
+        }
+        // The service ends a stream after some minutes.
+        opened = open(last.as_deref())?;
+    }
+}
+
+/// A server-sent event.
+struct Event {
+    id: Option<String>,
+    data: String,
+}
+
+/// The next event with data; `None` at the end of the stream, also where the connection is lost.
+fn next_event(stream: &mut Opened) -> Option<Event> {
+    let (mut id, mut line) = (None, String::new());
+    loop {
+        line.clear();
+        if stream.reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        if let Some(given) = line.strip_prefix("id: ") {
+            id = Some(given.trim_end().to_owned());
+        } else if let Some(data) = line.strip_prefix("data: ") {
+            return Some(Event { id, data: data.trim_end().to_owned() });
+        }
+    }
+}
+
+/// Files, which are asked again and again. A request that arrives more than a minute after it began is not found.
+fn poll(source: &Source, printer: &mut Printer) -> Result<(), Failure> {
+    let mut seen = HashSet::new();
+    loop {
+        let mut answer = ask_pages(source, &printer.arguments, MAX_ROWS)?;
+        printer.print(take_fresh(&mut answer, &mut seen), answer["next"].is_string())?;
+        printer.arguments.from = Some(WINDOW.to_owned());
+        std::thread::sleep(INTERVAL);
+    }
+}
+
+/// What is asked and how it is printed.
+struct Printer {
+    arguments: Arguments,
+    is_first: bool,
+}
+
+impl Printer {
+    /// Prints rows; `is_cut` when there were earlier ones.
+    fn print(&mut self, rows: Vec<Value>, is_cut: bool) -> Result<(), Failure> {
+        if is_cut {
             eprintln!(
                 "gatelens: more than {MAX_ROWS} requests match: the earliest are not shown; narrow the search"
             );
         }
-        let fresh = take_fresh(&mut answer, &mut seen);
-        let answer = json!({"rows": fresh});
-        let text = if is_first && arguments.format != Format::Json {
-            print::render(arguments.question, arguments.format, &arguments.columns, &answer)
+        let Arguments { question, format, columns, .. } = &self.arguments;
+        let answer = json!({"rows": rows});
+        let text = if self.is_first && *format != Format::Json {
+            print::render(*question, *format, columns, &answer)
         } else {
-            print::render_more(arguments.question, arguments.format, &arguments.columns, &answer)
+            print::render_more(*question, *format, columns, &answer)
         };
         let mut out = std::io::stdout().lock();
         out.write_all(text?.as_bytes())?;
         out.flush()?;
-        drop(out);
-        is_first = false;
-        arguments.from = Some(WINDOW.to_owned());
-        std::thread::sleep(INTERVAL);
+        self.is_first = false;
+        Ok(())
     }
 }
 
 /// The rows that the answer before did not have, the earliest first. What has been seen is then what this answer has.
 fn take_fresh(answer: &mut Value, seen: &mut HashSet<u64>) -> Vec<Value> {
     let rows = answer["rows"].as_array_mut().map(std::mem::take).unwrap_or_default();
-    let key = |row: &Value| {
-        let mut hasher = DefaultHasher::new();
-        row.to_string().hash(&mut hasher);
-        hasher.finish()
-    };
     let keys: Vec<u64> = rows.iter().map(key).collect();
     let fresh = rows.into_iter().zip(&keys).filter(|(_, key)| !seen.contains(key)).map(|(row, _)| row);
     let mut fresh: Vec<Value> = fresh.collect();
     fresh.reverse();
     *seen = keys.into_iter().collect();
     fresh
+}
+
+fn key(row: &Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    row.to_string().hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

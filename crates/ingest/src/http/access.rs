@@ -69,6 +69,8 @@ const NEEDS: &[(Method, &str, Need)] = &[
     (GET, "/api/v1/latencies", VIEWER),
     // Fields that a viewer may not see are withheld: `query/requests/withheld.rs`.
     (GET, "/api/v1/requests", VIEWER),
+    (GET, "/api/v1/requests/stream", VIEWER),
+    (GET, "/api/v1/requests/export", VIEWER),
     (GET, "/api/v1/gateways", VIEWER),
     (GET, "/api/v1/consumers", VIEWER),
     (GET, "/api/v1/directory", VIEWER),

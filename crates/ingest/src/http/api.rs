@@ -2,7 +2,7 @@
 
 use super::State;
 use super::access::Client;
-use super::session;
+use super::{session, stream};
 use crate::auth::audit::{Action, Entry};
 use crate::auth::{Principal, Role};
 use crate::clock;
@@ -42,6 +42,8 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/timeseries", read(Kind::Timeseries)),
         ("/api/v1/latencies", read(Kind::Latencies)),
         ("/api/v1/requests", read(Kind::Requests)),
+        ("/api/v1/requests/stream", get(stream::follow)),
+        ("/api/v1/requests/export", get(stream::export)),
         ("/api/v1/gateways", read(Kind::Gateways)),
         ("/api/v1/consumers", read(Kind::Consumers)),
         ("/api/v1/directory", read(Kind::Directory)),
@@ -105,10 +107,7 @@ fn scrubbed(state: &State) -> Option<String> {
 /// A question of the read API.
 fn read(kind: Kind) -> MethodRouter<Arc<State>> {
     get(move |extract::State(state): Shared, who: Who, client: From, RawQuery(query): RawQuery| async move {
-        let disclosure = match who.role() {
-            Some(Role::Analyst | Role::Admin) => Disclosure::Full,
-            Some(Role::Viewer) | None => Disclosure::Reduced,
-        };
+        let disclosure = disclosure_of(&who);
         let question = Question::parse(kind, query.as_deref(), &state.limits, clock::now())
             .and_then(|question| question.restrict(disclosure, query.as_deref()));
         let from = question.as_ref().map_or(i64::MIN, Question::from);
@@ -125,8 +124,16 @@ fn read(kind: Kind) -> MethodRouter<Arc<State>> {
     })
 }
 
+/// How much of the request log somebody sees.
+pub(super) fn disclosure_of(who: &Principal) -> Disclosure {
+    match who.role() {
+        Some(Role::Analyst | Role::Admin) => Disclosure::Full,
+        Some(Role::Viewer) | None => Disclosure::Reduced,
+    }
+}
+
 /// Notes who is about to see bodies or headers.
-async fn note_captured(
+pub(super) async fn note_captured(
     state: &State,
     who: &Principal,
     client: Client,

@@ -24,6 +24,7 @@ mod refusal;
 mod session;
 mod socket;
 mod storage;
+mod stream;
 mod tls;
 
 use crate::alerts::{self as alerting, AlertStats, Alerts, AlertsConfig};
@@ -169,6 +170,12 @@ pub(crate) struct State {
     decoders: Decoders,
     readers: Arc<Semaphore>,
     previews: Arc<Semaphore>,
+    /// Readers who may still follow.
+    streams: Arc<Semaphore>,
+    /// Exports that may still begin.
+    exports: Arc<Semaphore>,
+    /// Whether the service stops, at which answers without an end must end.
+    stopping: tokio::sync::watch::Sender<bool>,
     /// Passwords that may be hashed at a time.
     sign_ins: Arc<Semaphore>,
     /// Sign-ins that may wait for the provider of OpenID Connect.
@@ -233,6 +240,9 @@ impl Server {
             decoders: Decoders::new(limits.decoders),
             readers: Arc::new(Semaphore::new(limits.readers)),
             previews: Arc::new(Semaphore::new(limits.previews)),
+            streams: Arc::new(Semaphore::new(limits.streams)),
+            exports: Arc::new(Semaphore::new(limits.exports)),
+            stopping: tokio::sync::watch::Sender::new(false),
             sign_ins: Arc::new(Semaphore::new(limits.sign_ins)),
             oidc_sign_ins: Arc::new(Semaphore::new(limits.oidc_sign_ins)),
             page_url,
@@ -290,6 +300,7 @@ impl Server {
             () = connections::accept(&listener, &state, &router, &graceful) => {}
         }
         drop(listener);
+        state.stopping.send_replace(true);
         if let Some(following) = following {
             following.abort();
         }

@@ -4,20 +4,23 @@ use super::compare::{self, Compare};
 use super::cursor::{Cursor, Reader};
 use super::dimension::{Dimension, Group};
 use super::filter::{self, Filter};
+use super::kept::{Keeper, Kept};
 use super::params::Params;
 use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
-use super::rollup::{Beside, Groups, MINUTE_NANOS, Part, Rollup, Sums, Table};
+use super::rollup::{Beside, Groups, MINUTE_NANOS, Part, Rollup, Sums, add_up, add_up_step};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::ConsumerLabel;
 use crate::store::instances::known_since;
+use crate::store::moments::{Moment, Seen};
 use crate::store::{DataDir, minutes_since};
 use rusqlite::Connection;
 use serde::Serialize;
 
 const MINUTE_SECONDS: u64 = 60;
 const HALF_HOUR_SECONDS: i64 = 1800;
+const DAY_SECONDS: i64 = 24 * 3600;
 const MAX_STEP_SECONDS: u64 = 31 * 24 * 3600;
 
 const DEFAULT_ROWS: u64 = 1_000;
@@ -140,7 +143,13 @@ impl SummaryQuery {
 
     /// The answer out of the store. Where there are more groups than are added up at a time, their requests are counted
     /// first, and then only those of the page are added up.
-    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Summary, QueryError> {
+    pub(crate) fn answer(
+        &self,
+        directory: &DataDir,
+        limits: &Limits,
+        kept: &Kept,
+    ) -> Result<Summary, QueryError> {
+        let moment = directory.moments().moment();
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut groups = Groups::find_up_to(&snapshot, &self.filter, &self.group_by, limits.ranked_groups)?;
@@ -154,14 +163,15 @@ impl SummaryQuery {
         };
         let known = Known::of(&snapshot, range, &groups)?;
         known.check(before)?;
-        let sides = [Some(known.range), before].map(|range| range.map(Part::cover).unwrap_or_default());
+        let mut keeper = self.keeper(kept, (moment, directory.moments().seen()), &groups, limits);
+        let sides = [Some(known.range), before];
         let beside = Beside::default();
         let mut skip = self.skip;
         let mut is_more = false;
         if groups.all.len() > limits.groups || groups.may_grow() {
             let mut requests = [Vec::new(), Vec::new()];
-            for (parts, requests) in sides.iter().zip(&mut requests) {
-                for part in parts {
+            for (range, requests) in sides.into_iter().zip(&mut requests) {
+                for part in range.map(Part::cover).unwrap_or_default() {
                     Rollup::new(&snapshot, part.table, &beside).count(
                         (part.from, part.to),
                         &mut groups,
@@ -177,10 +187,9 @@ impl SummaryQuery {
             skip = 0;
         }
         let mut sums = [Vec::new(), Vec::new()];
-        for (parts, sums) in sides.iter().zip(&mut sums) {
-            for part in parts {
-                Rollup::new(&snapshot, part.table, &beside).add((part.from, part.to), &mut groups, sums)?;
-            }
+        for (range, sums) in sides.into_iter().zip(&mut sums) {
+            let Some(range) = range else { continue };
+            add_up((&snapshot, &beside), range.minutes(), &mut groups, keeper.as_mut(), sums)?;
         }
         let ranked = ranked(groups.all.len(), sums.each_ref().map(Vec::as_slice), |sums| sums.requests);
         let page: Vec<usize> = ranked.iter().copied().skip(skip).take(self.limit).collect();
@@ -206,6 +215,21 @@ impl SummaryQuery {
         let Known { range, gateways_since, .. } = known;
         let (from, to) = (rfc3339(range.from), rfc3339(range.to));
         Ok(Summary { from, to, gateways_since, compared_with: before.map(Span::of), rows, next })
+    }
+}
+
+impl SummaryQuery {
+    /// For sums that may be kept: not those of single gateways, nor of more groups than are added up at a time.
+    fn keeper<'a>(
+        &self,
+        kept: &'a Kept,
+        between: (Moment, Seen),
+        groups: &Groups,
+        limits: &Limits,
+    ) -> Option<Keeper<'a>> {
+        let are_kept = !groups.need_gateways() && groups.all.len() <= limits.groups;
+        let question = || format!("{:?} {:?}", self.group_by, self.filter);
+        are_kept.then(|| kept.keeper(question(), between, groups))
     }
 }
 
@@ -263,8 +287,11 @@ impl TimeseriesQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
         let params = Params::parse(query, &names(&["step"]))?;
-        let step = step_of(&params)?;
         let mut summary = SummaryQuery::read(&params, now)?;
+        let step = match params.one("step")? {
+            Some(_) => step_of(&params)?,
+            None => default_step(summary.range.seconds(), limits),
+        };
         summary.range = summary.range.widened(step);
         if summary.range.seconds() / step > limits.points as i64 {
             return Err(too_many_points(limits));
@@ -273,25 +300,35 @@ impl TimeseriesQuery {
     }
 
     /// The answer out of the store. Without groups every step has a point; with groups those that have data.
-    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Timeseries, QueryError> {
+    pub(crate) fn answer(
+        &self,
+        directory: &DataDir,
+        limits: &Limits,
+        kept: &Kept,
+    ) -> Result<Timeseries, QueryError> {
+        let moment = directory.moments().moment();
         let Self { summary: SummaryQuery { range, group_by, filter, compare, .. }, step } = self;
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut groups = Groups::find(&snapshot, filter, group_by, limits)?;
-        let minutes = step / MINUTE_SECONDS as i64;
+        let mut keeper = self.summary.keeper(kept, (moment, directory.moments().seen()), &groups, limits);
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
-        let before = compare.map(|compare| compare.before_in_steps(*range, *step));
-        let known = Known::of(&snapshot, *range, &groups)?;
+        let (mut range, mut step) = (*range, *step);
+        let mut before = compare.map(|compare| compare.before_in_steps(range, step));
+        let known = Known::of(&snapshot, range, &groups)?;
+        let earliest = before.map_or(known.range.from, |before| before.from.min(known.range.from));
+        if earliest < since && step != in_half_hours(step) {
+            step = in_half_hours(step);
+            range = range.widened(step);
+            before = compare.map(|compare| compare.before_in_steps(range, step));
+        }
+        let known = Known::of(&snapshot, range, &groups)?;
         known.check(before)?;
         let Known { range, gateways_since, .. } = known;
         // Whole steps of which the gateways are known.
-        let range = if gateways_since.is_some() { range.shrunk_from(*step) } else { range };
-        let earliest = before.map_or(range.from, |before| before.from.min(range.from));
-        if earliest < since && step % HALF_HOUR_SECONDS != 0 {
-            return Err(expired(since));
-        }
+        let range = if gateways_since.is_some() { range.shrunk_from(step) } else { range };
+        let minutes = step / MINUTE_SECONDS as i64;
         let beside = Beside::default();
-        let rollup = Rollup::new(&snapshot, Table::for_step(minutes), &beside);
         let mut points = Vec::new();
         // Step by step, so that no more than the sketches of one step are in memory.
         let (mut sums, mut earlier) = (Vec::new(), Vec::new());
@@ -299,11 +336,18 @@ impl TimeseriesQuery {
         let distance = before.map(|before| (range.from - before.from) / MINUTE_NANOS);
         while start < range.to / MINUTE_NANOS {
             sums.clear();
-            rollup.add((start, start + minutes), &mut groups, &mut sums)?;
+            add_up_step(
+                (&snapshot, &beside),
+                (start, start + minutes),
+                &mut groups,
+                keeper.as_mut(),
+                &mut sums,
+            )?;
             let time = |minute: i64| Some(rfc3339(minute * MINUTE_NANOS));
             if let Some(distance) = distance {
                 earlier.clear();
-                rollup.add((start - distance, start - distance + minutes), &mut groups, &mut earlier)?;
+                let then = (start - distance, start - distance + minutes);
+                add_up_step((&snapshot, &beside), then, &mut groups, keeper.as_mut(), &mut earlier)?;
             }
             let pair = |row: Row, before: Row| match distance {
                 None => row,
@@ -327,7 +371,7 @@ impl TimeseriesQuery {
         let coarse = coarse(&snapshot, range, filter)?;
         let (from, to) = (rfc3339(range.from), rfc3339(range.to));
         let compared_with = before.map(Span::of);
-        Ok(Timeseries { from, to, step: *step, gateways_since, compared_with, points, coarse })
+        Ok(Timeseries { from, to, step, gateways_since, compared_with, points, coarse })
     }
 }
 
@@ -423,13 +467,10 @@ pub(super) fn step_of(params: &Params) -> Result<i64, QueryError> {
     Ok(step as i64)
 }
 
-/// The error for a step that needs minutes that have expired; those since a time in Unix nanoseconds are kept.
-pub(super) fn expired(since: i64) -> QueryError {
-    let message = format!(
-        "minutes before {} have expired: ask for a step that is a multiple of {HALF_HOUR_SECONDS}, or a later range",
-        rfc3339(since)
-    );
-    QueryError::TooMuch { field: "step", message }
+/// A step as long as this one, or the next longer one of whole half hours, for a range of which minutes have expired. In
+/// seconds.
+pub(super) fn in_half_hours(step: i64) -> i64 {
+    (step + HALF_HOUR_SECONDS - 1) / HALF_HOUR_SECONDS * HALF_HOUR_SECONDS
 }
 
 /// The dimensions in the order in which they are named first: a row has each key once.
@@ -452,6 +493,14 @@ fn names(own: &[&'static str]) -> Vec<&'static str> {
         .chain(filter::names())
         .chain(own.iter().copied())
         .collect()
+}
+
+/// The shortest of some usual steps by which a range of this length has no more points than an answer may have. In seconds.
+fn default_step(seconds: i64, limits: &Limits) -> i64 {
+    let steps = [MINUTE_SECONDS as i64, 5 * MINUTE_SECONDS as i64, HALF_HOUR_SECONDS, 3_600];
+    // Widening the range to whole steps may add one at each end.
+    let fits = |step: &i64| seconds / step + 2 <= limits.points as i64;
+    steps.into_iter().find(fits).unwrap_or(DAY_SECONDS)
 }
 
 fn too_many_points(limits: &Limits) -> QueryError {

@@ -4,7 +4,7 @@
 //! counts are exact. Only the sketches of durations are read as a whole. A range of more than a few hours is read from half
 //! hours, because a day of minutes would be thirty times as many sketches.
 
-use super::counts::{Known, Span, coarse, expired, step_of};
+use super::counts::{Known, Span, coarse, in_half_hours, step_of};
 use super::filter::{self, Filter};
 use super::params::Params;
 use super::quantiles::Quantiles;
@@ -93,13 +93,13 @@ impl LatenciesQuery {
         let snapshot = file.transaction()?;
         let mut groups = Groups::find(&snapshot, &self.filter, &[], limits)?;
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
-        let step = self.step.unwrap_or_else(|| step_for(self.range, since));
+        let mut step = self.step.unwrap_or_else(|| step_for(self.range, since));
+        if Known::of(&snapshot, self.range.widened(step), &groups)?.range.from < since {
+            step = in_half_hours(step);
+        }
         let known = Known::of(&snapshot, self.range.widened(step), &groups)?;
         let Known { range, gateways_since, .. } = known;
         let range = if gateways_since.is_some() { range.shrunk_from(step) } else { range };
-        if range.from < since && step % HALF_HOUR_SECONDS != 0 {
-            return Err(expired(since));
-        }
         let minutes = step / MINUTE_SECONDS;
         let beside = Beside::default();
         let rollup = Rollup::new(&snapshot, Table::for_step(minutes), &beside);

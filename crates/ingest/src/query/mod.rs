@@ -14,6 +14,7 @@ mod drift;
 mod filter;
 mod gateways;
 mod glob;
+mod kept;
 mod labels;
 mod latencies;
 mod openapi;
@@ -43,7 +44,7 @@ pub(crate) use openapi::OpenApiQuery;
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
 pub(crate) use releases::{Releases, ReleasesQuery};
-pub(crate) use requests::{Disclosure, RequestsPage, RequestsQuery};
+pub(crate) use requests::{Disclosure, ExportQuery, RequestsPage, RequestsQuery, StreamQuery};
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use shapes::{Shapes, ShapesQuery};
@@ -55,6 +56,7 @@ use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::store::{DataDir, METRICS_FILE, StoreError, day_files, open_read};
 use jiff::civil::Date;
+use kept::Kept;
 use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -280,21 +282,23 @@ impl Question {
 pub(crate) struct Files {
     data: Arc<DataDir>,
     limits: Limits,
+    kept: Kept,
 }
 
 impl Files {
     pub(crate) fn new(data: Arc<DataDir>, limits: Limits) -> Self {
-        Self { data, limits }
+        let kept = Kept::new(limits.kept_bytes);
+        Self { data, limits, kept }
     }
 }
 
 impl Store for Files {
     fn summary(&self, query: &SummaryQuery) -> Result<Summary, QueryError> {
-        query.answer(&self.data, &self.limits)
+        query.answer(&self.data, &self.limits, &self.kept)
     }
 
     fn timeseries(&self, query: &TimeseriesQuery) -> Result<Timeseries, QueryError> {
-        query.answer(&self.data, &self.limits)
+        query.answer(&self.data, &self.limits, &self.kept)
     }
 
     fn latencies(&self, query: &LatenciesQuery) -> Result<Latencies, QueryError> {

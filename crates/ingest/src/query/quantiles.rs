@@ -1,6 +1,7 @@
 //! Percentiles out of many stored sketches.
 
 use crate::store::sketch::{self, Unreadable};
+use gatelens_model::varint;
 
 /// Many sketches added up for their quantiles: dense, so that adding one costs no search.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +72,32 @@ impl Quantiles {
         None
     }
 
+    /// Appends a form for memory: the zeros, the first index, and the count of each bucket from there on.
+    pub(super) fn pack(&self, out: &mut Vec<u8>) {
+        let used = self.counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
+        varint::put(out, self.zeros);
+        varint::put_signed(out, self.first.into());
+        varint::put(out, used as u64);
+        self.counts.iter().take(used).for_each(|count| varint::put(out, *count));
+    }
+
+    /// Adds what [`pack`](Self::pack) has appended, and takes it off the front.
+    pub(super) fn add_packed(&mut self, packed: &mut &[u8]) {
+        let zeros = varint::take(packed).unwrap_or_default();
+        self.zeros = self.zeros.saturating_add(zeros);
+        self.count = self.count.saturating_add(zeros);
+        let first =
+            varint::take_signed(packed).and_then(|first| i32::try_from(first).ok()).unwrap_or_default();
+        let used = varint::take(packed).unwrap_or_default();
+        for place in 0..i32::try_from(used).unwrap_or_default() {
+            let count = varint::take(packed).unwrap_or_default();
+            if count > 0 {
+                self.count = self.count.saturating_add(count);
+                self.add_bucket(first.saturating_add(place), count);
+            }
+        }
+    }
+
     fn add_bucket(&mut self, index: i32, count: u64) {
         if self.counts.is_empty() {
             self.first = index;
@@ -127,6 +154,20 @@ mod tests {
             let exact = values[rank - 1] as f64 / 1e9;
             prop_assert!((got / exact - 1.0).abs() <= 0.011, "{} for {}", got, exact);
             prop_assert_eq!(all.count(), values.len() as u64);
+        }
+
+        #[test]
+        fn packed_quantiles_come_back(values in prop::collection::vec(0u64..1 << 47, 0..300), q in 0.0f64..=1.0) {
+            let (half, mut packed) = (values.len() / 2, Vec::new());
+            for part in [&values[..half], &values[half..]] {
+                quantiles_of(&[part]).pack(&mut packed);
+            }
+            let (mut all, mut rest) = (Quantiles::default(), packed.as_slice());
+            all.add_packed(&mut rest);
+            all.add_packed(&mut rest);
+            let expected = quantiles_of(&[&values]);
+            prop_assert_eq!((all.count(), all.quantile(q)), (expected.count(), expected.quantile(q)));
+            prop_assert!(rest.is_empty());
         }
 
         /// A part of each value is spent somewhere: no quantile of the parts exceeds that of the wholes.

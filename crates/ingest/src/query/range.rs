@@ -62,6 +62,11 @@ impl Range {
         Self { from: from.min(self.to), to: self.to }
     }
 
+    /// The Unix minutes that hold it, the end exclusive.
+    pub(crate) fn minutes(self) -> (i64, i64) {
+        (self.from.div_euclid(60 * NANOS), self.to.saturating_add(60 * NANOS - 1).div_euclid(60 * NANOS))
+    }
+
     /// The range this many seconds earlier.
     pub(crate) fn earlier(self, seconds: i64) -> Self {
         let nanos = seconds.saturating_mul(NANOS);

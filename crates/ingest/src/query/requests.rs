@@ -9,10 +9,12 @@
 //! captured bodies are as large as they are.
 
 mod criteria;
+mod export;
 mod file;
 mod fold;
 mod place;
 mod row;
+mod stream;
 mod waiting;
 mod withheld;
 
@@ -33,11 +35,13 @@ use fold::Folding;
 use place::{Order, Place};
 use row::Row;
 
+pub(crate) use export::ExportQuery;
 pub(crate) use row::Sender;
 use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::time::Instant;
+pub(crate) use stream::StreamQuery;
 use waiting::Waiting;
 pub(crate) use withheld::Disclosure;
 
@@ -89,21 +93,28 @@ impl RequestsQuery {
         let names: Vec<&str> = own.into_iter().chain(criteria::NAMES).chain(filter::names()).collect();
         let params = Params::parse(query, &names)?;
         let order = params.one("sort")?.map_or(Ok(Order::Time), Order::parse)?;
+        let limit = params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize;
+        let cursor = params.one("cursor")?.map(|text| Place::parse(text, order)).transpose()?;
+        Ok(Self { order, cursor, ..Self::of(&params, Range::read(&params, now)?, limit)? })
+    }
+
+    /// Reads the parameters that say which requests are meant: the first of them by time.
+    fn of(params: &Params, range: Range, limit: usize) -> Result<Self, QueryError> {
         let search = Search::parse(params.one("q")?.unwrap_or_default())?;
-        let mut filter = Filter::read(&params)?;
+        let mut filter = Filter::read(params)?;
         if search.asks_for(Dimension::Direction) && params.one("direction")?.is_none() {
             filter = filter.of_any_direction();
         }
         Ok(Self {
-            range: Range::read(&params, now)?,
+            range,
             filter,
-            criteria: Criteria::read(&params)?,
+            criteria: Criteria::read(params)?,
             search,
             keys: Vec::new(),
             deciding: BTreeSet::new(),
-            order,
-            limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,
-            cursor: params.one("cursor")?.map(|text| Place::parse(text, order)).transpose()?,
+            order: Order::Time,
+            limit,
+            cursor: None,
             disclosure: Disclosure::Full,
         })
     }

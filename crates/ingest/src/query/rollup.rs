@@ -2,6 +2,7 @@
 
 use super::dimension::{Dimension, Group};
 use super::filter::Filter;
+use super::kept::Keeper;
 use super::labels::Labels;
 use super::quantiles::Quantiles;
 use super::range::Range;
@@ -60,7 +61,8 @@ pub(crate) struct Groups {
     pub(crate) all: Vec<Group>,
     /// The name and the group of the consumer of each, where counts are grouped by consumer.
     pub(crate) labels: Vec<ConsumerLabel>,
-    /// By the series' row, which are handed out one by one: the group and whether its requests are errors.
+    /// By the row of each series, as rows are handed out one by one: the group, and whether its requests are errors. It is
+    /// as long as there are series, whether the filter takes them or not.
     of_series: Vec<Option<(usize, bool)>>,
     /// Where gateways matter.
     gateways: Option<Gateways>,
@@ -107,19 +109,23 @@ impl Groups {
         let by_group = by.contains(&Dimension::ConsumerGroup) || filter.asks_for_group();
         let mut labels = Labels::of(Some(file).filter(|_| by_consumer || by_group));
         let mut places: HashMap<Group, usize> = HashMap::new();
-        let mut select = file.prepare(&format!("SELECT {SERIES_COLUMNS}, id, folded FROM series"))?;
+        let mut select =
+            file.prepare(&format!("SELECT {SERIES_COLUMNS}, id, folded FROM series ORDER BY id"))?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let mut series = read_series(row)?;
             if let Some(folded) = row.get(SERIES_COLUMN_COUNT + 1)? {
                 series.route = folded;
             }
+            let id = usize::try_from(row.get::<_, i64>(SERIES_COLUMN_COUNT)?).unwrap_or_default();
+            if found.of_series.len() <= id {
+                found.of_series.resize(id + 1, None);
+            }
             let label =
                 labels.get(&series.service, &series.environment, &series.direction, &series.consumer)?;
             if !filter.takes_series(&series, &label.group) {
                 continue;
             }
-            let id = usize::try_from(row.get::<_, i64>(SERIES_COLUMN_COUNT)?).unwrap_or_default();
             let group = Group::of(&series, &label.group, by);
             let place = *places.entry(group).or_insert_with_key(|group| {
                 found.all.push(group.clone());
@@ -129,15 +135,17 @@ impl Groups {
             if by_consumer && let Some(known) = found.labels.get_mut(place) {
                 known.complete(label);
             }
-            if found.of_series.len() <= id {
-                found.of_series.resize(id + 1, None);
-            }
             found.of_series[id] = Some((place, series.is_error()));
         }
         if found.all.len() > max {
             return Err(too_many(max));
         }
         Ok(found)
+    }
+
+    /// The group of each series by its row, and whether its requests are errors.
+    pub(super) fn of_series(&self) -> &[Option<(usize, bool)>] {
+        &self.of_series
     }
 
     /// Whether counts must be told apart by gateway.
@@ -248,6 +256,11 @@ pub(crate) struct Part {
     pub(crate) to: i64,
 }
 
+/// Minutes of the stretches of which sums are kept, the longest first: a week, a day and three hours.
+const UNITS: [i64; 3] = [7 * 24 * 60, 24 * 60, 3 * 60];
+/// Units are used in stretches of at least this number of them: sums of many short ones would take much memory.
+const MIN_UNITS: i64 = 6;
+
 impl Part {
     /// Covers a range of whole minutes: half hours where they fit, minutes at the edges. An edge before the first
     /// minute that is kept must be that of a half hour.
@@ -264,6 +277,85 @@ impl Part {
             Self { table: Table::Minutes, from: last, to },
         ];
         parts.into_iter().filter(|part| part.from < part.to).collect()
+    }
+
+    /// The same stretch in pieces: those of which sums are worth keeping, which begin at multiples of their length, and the
+    /// rest.
+    fn pieces(self) -> Vec<Piece> {
+        let mut pieces = Vec::new();
+        let units = UNITS.into_iter().filter(|unit| self.to - self.from >= MIN_UNITS * unit);
+        if self.table == Table::HalfHours {
+            divide((self.from, self.to), &units.collect::<Vec<_>>(), &mut pieces);
+        } else {
+            pieces.push(Piece::Rest(self.from, self.to));
+        }
+        pieces
+    }
+}
+
+/// A stretch of Unix minutes, the end exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Piece {
+    Unit(i64, i64),
+    Rest(i64, i64),
+}
+
+fn divide((from, to): (i64, i64), units: &[i64], pieces: &mut Vec<Piece>) {
+    if from >= to {
+        return;
+    }
+    let Some((unit, shorter)) = units.split_first() else { return pieces.push(Piece::Rest(from, to)) };
+    let (first, last) = ((from + unit - 1).div_euclid(*unit) * unit, to.div_euclid(*unit) * unit);
+    if first >= last {
+        return divide((from, to), shorter, pieces);
+    }
+    divide((from, first), shorter, pieces);
+    let starts = std::iter::successors(Some(first), |start| Some(start + unit));
+    pieces.extend(starts.take_while(|start| *start < last).map(|start| Piece::Unit(start, start + unit)));
+    divide((last, to), shorter, pieces);
+}
+
+/// Adds the rows of these Unix minutes to the sums of their groups, from the coarsest tables that fit. Sums that are kept are
+/// not read again.
+pub(super) fn add_up(
+    (file, beside): (&Connection, &Beside),
+    (from, to): (i64, i64),
+    groups: &mut Groups,
+    mut keeper: Option<&mut Keeper<'_>>,
+    sums: &mut Vec<Option<Sums>>,
+) -> Result<(), QueryError> {
+    let nanos = |minute: i64| minute.saturating_mul(MINUTE_NANOS);
+    for part in Part::cover(Range { from: nanos(from), to: nanos(to) }) {
+        let rollup = Rollup::new(file, part.table, beside);
+        let Some(keeper) = keeper.as_deref_mut() else {
+            rollup.add((part.from, part.to), groups, sums)?;
+            continue;
+        };
+        for piece in part.pieces() {
+            match piece {
+                Piece::Rest(from, to) => rollup.add((from, to), groups, sums)?,
+                Piece::Unit(from, to) => {
+                    keeper.add((from, to), sums, |_, own| rollup.add((from, to), groups, own))?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The same for a stretch of which the sums are kept as a whole.
+pub(super) fn add_up_step(
+    snapshot: (&Connection, &Beside),
+    minutes: (i64, i64),
+    groups: &mut Groups,
+    keeper: Option<&mut Keeper<'_>>,
+    sums: &mut Vec<Option<Sums>>,
+) -> Result<(), QueryError> {
+    match keeper {
+        None => add_up(snapshot, minutes, groups, None, sums),
+        Some(keeper) => {
+            keeper.add(minutes, sums, |keeper, own| add_up(snapshot, minutes, groups, Some(keeper), own))
+        }
     }
 }
 
@@ -446,5 +538,33 @@ mod tests {
         check(1, 61, &[(Table::Minutes, 1, 30), (Table::HalfHours, 30, 60), (Table::Minutes, 60, 61)]);
         check(30, 95, &[(Table::HalfHours, 30, 90), (Table::Minutes, 90, 95)]);
         check(29, 31, &[(Table::Minutes, 29, 31)]);
+    }
+
+    #[test]
+    fn long_stretches_are_divided_into_units_that_begin_at_multiples_of_their_length() {
+        let pieces = |from, to| Part { table: Table::HalfHours, from, to }.pieces();
+        let lengths = |pieces: &[Piece]| -> Vec<i64> {
+            let unit = |piece: &Piece| match piece {
+                Piece::Unit(from, to) => Some(to - from),
+                Piece::Rest(..) => None,
+            };
+            pieces.iter().filter_map(unit).collect()
+        };
+        assert_eq!(pieces(0, 120), [Piece::Rest(0, 120)]);
+        assert_eq!(lengths(&pieces(30, 24 * 60)), [180; 7]);
+        assert_eq!(lengths(&pieces(0, 8 * 1440)), [1440; 8]);
+        let year = pieces(30, 400 * 1440 - 30);
+        assert_eq!(lengths(&year).iter().filter(|length| **length == 7 * 1440).count(), 56);
+        for pieces in [pieces(30, 24 * 60), pieces(0, 8 * 1440), year] {
+            let mut ends = Vec::new();
+            for piece in &pieces {
+                let (Piece::Unit(from, to) | Piece::Rest(from, to)) = piece;
+                ends.push((*from, *to));
+                if matches!(piece, Piece::Unit(..)) {
+                    assert_eq!(from % (to - from), 0, "{piece:?}");
+                }
+            }
+            assert!(ends.windows(2).all(|pair| pair[0].1 == pair[1].0), "{pieces:?}");
+        }
     }
 }

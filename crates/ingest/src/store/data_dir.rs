@@ -4,6 +4,8 @@
 //! it, and a fresh one takes its place. A file that only reading found to be damaged is read as far as it goes. Either
 //! is logged once and stays visible in the answer to `/healthz`.
 
+use super::moments::Moments;
+use super::news::News;
 use super::quarantine::Quarantine;
 use super::reduce::{Kind, Reduced};
 use super::scrub::Scrub;
@@ -28,6 +30,9 @@ pub(crate) struct DataDir {
     removals: Mutex<BTreeMap<Kind, Removal>>,
     quarantine: Quarantine,
     scrub: Arc<Scrub>,
+    /// Of the counts.
+    moments: Moments,
+    news: News,
 }
 
 /// Data that was removed because there was no room.
@@ -45,12 +50,30 @@ impl DataDir {
     pub(crate) fn new(path: PathBuf) -> Self {
         let quarantine = Quarantine::open(&path);
         let scrub = Arc::new(Scrub::open(&path));
-        Self { path, troubles: Mutex::default(), removals: Mutex::default(), quarantine, scrub }
+        Self {
+            path,
+            troubles: Mutex::default(),
+            removals: Mutex::default(),
+            quarantine,
+            scrub,
+            moments: Moments::default(),
+            news: News::default(),
+        }
     }
 
     /// The damage that was set aside.
     pub(crate) fn quarantine(&self) -> &Quarantine {
         &self.quarantine
+    }
+
+    /// When the counts changed.
+    pub(crate) fn moments(&self) -> &Moments {
+        &self.moments
+    }
+
+    /// The requests that are stored, as they come.
+    pub(crate) fn news(&self) -> &News {
+        &self.news
     }
 
     /// The state of the scrub.

@@ -8,6 +8,7 @@ use super::drift;
 use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::instances::{self, Instances};
+use super::moments::{Touched, half_hour_of};
 use super::packed;
 use super::patterns;
 use super::reduce::{self, Kind, Reduced};
@@ -27,7 +28,7 @@ use crate::model::{
 use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// Damaged rows that a batch replaces, by table and key.
@@ -84,6 +85,7 @@ impl Metrics {
         transaction.commit()?;
         let taught = learning::Counted::default();
         admission.recount(&series);
+        directory.moments().begin();
         Ok(Self {
             directory,
             connection,
@@ -182,6 +184,9 @@ impl Metrics {
             let mut damaged = Damaged::new();
             let left_out = changes.add_up(&transaction, gateways, &mut damaged)?;
             self.directory.quarantine().rows(METRICS_FILE, &damaged);
+            // Otherwise the sums are as before, only in other rows.
+            let is_other = left_out > 0 || !damaged.is_empty();
+            let _noted = is_other.then(|| self.directory.moments().during(Touched::Anything));
             transaction.commit()?;
             Ok(left_out)
         };
@@ -256,6 +261,8 @@ impl Metrics {
 
     /// Removes some expired data. `now` is in Unix nanoseconds.
     pub(super) fn prune(&mut self, retention: &Retention, now: i64) -> Result<Pruned, StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let _noted = directory.moments().during(Touched::Anything);
         self.settle_alone()?;
         let (pruned, oldest) = prune::prune(&mut self.connection, retention, now)?;
         self.instances = Instances::load(&self.connection)?;
@@ -271,6 +278,8 @@ impl Metrics {
 
     /// Takes a step towards a smaller file, beginning with the oldest counts. `None` when nothing of the kind is left.
     pub(super) fn reduce(&mut self, kind: Kind) -> Result<Option<Reduced>, StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let _noted = directory.moments().during(Touched::Anything);
         self.settle()?;
         let Self { connection, series, admission, .. } = self;
         reduce::reduce(connection, |file| {
@@ -286,6 +295,8 @@ impl Metrics {
 
     /// Takes damaged rows out of the file.
     pub(super) fn set_aside(&mut self, rows: &[Bad]) -> Result<(), StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let _noted = directory.moments().during(Touched::Anything);
         let path = self.directory.path().join(METRICS_FILE);
         let settled = self.settle_alone();
         match settled.and_then(|()| verify::set_aside(&mut self.connection, &path, rows)) {
@@ -300,6 +311,8 @@ impl Metrics {
 
     /// Replaces the damaged file by one with what can be read of it.
     pub(super) fn replace(&mut self, why: &StoreError) -> Result<(), StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let _noted = directory.moments().during(Touched::Anything);
         self.connection = Connection::open_in_memory()?;
         let replaced = salvage::replace(&self.directory, &self.directory.path().join(METRICS_FILE), why);
         let patterns = Arc::clone(&self.patterns);
@@ -319,6 +332,8 @@ impl Metrics {
         deed: Deed,
         now: i64,
     ) -> Result<Forgotten, StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let _noted = directory.moments().during(Touched::Anything);
         self.settle_alone()?;
         let (forgotten, scopes) = forget::counters(&mut self.connection, selection, deed, now)?;
         if deed == Deed::Remove {
@@ -358,6 +373,7 @@ impl Metrics {
             note_batch(&transaction, Signal::Metrics, identity, now, || None)?;
         }
         let mut rejected = Rejections::default();
+        let mut touched = BTreeSet::new();
         let mut counted = Counted::new();
         let mut taught = learning::Counted::default();
         let mut damaged = Damaged::new();
@@ -410,6 +426,7 @@ impl Metrics {
                 let minute = minute_of(point.time);
                 let mut instance = instances::UNKNOWN;
                 if !news.is_empty() {
+                    touched.insert(half_hour_of(minute));
                     self.consumers.add(&mut counted, &point.series, minute);
                     if part.gateway.infers_routes() {
                         taught.add(&point.series, news.duration.count);
@@ -425,7 +442,9 @@ impl Metrics {
         // Noted first: a row that begins anew must not do so unseen.
         self.directory.quarantine().rows(METRICS_FILE, &damaged);
         note_counted(&transaction, &counted)?;
+        let noted = self.directory.moments().during(Touched::HalfHours(touched));
         transaction.commit()?;
+        drop(noted);
         self.consumers.committed(counted);
         self.taught = taught;
         Ok(Stored::New { rejected })

@@ -21,6 +21,8 @@ pub(crate) mod gateways;
 pub(crate) mod instances;
 pub(crate) mod metrics;
 mod modes;
+pub(crate) mod moments;
+pub(crate) mod news;
 pub(crate) mod packed;
 mod pages;
 mod patterns;

@@ -222,7 +222,7 @@ impl Requests {
         {
             return Ok(Stored::Repeat);
         }
-        let Self { today, others, day, admission, tails, .. } = self;
+        let Self { directory, today, others, day, admission, tails } = self;
         let mut rejected = Rejections::default();
         let mut admitted = Vec::with_capacity(batch.parts.len());
         for part in &batch.parts {
@@ -237,11 +237,12 @@ impl Requests {
             let records = admitted.iter().map(|part| part.events.len()).sum();
             accepted::count(&transaction, identity, *day, records)?;
         }
-        for part in admitted {
+        for part in &admitted {
             note_gateway(&transaction, &part.gateway, now)?;
             tails.put(&transaction, part)?;
         }
         transaction.commit()?;
+        admitted.into_iter().for_each(|part| directory.news().announce(part));
         Ok(Stored::New { rejected })
     }
 

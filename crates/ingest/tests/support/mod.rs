@@ -254,7 +254,12 @@ impl Drop for Service {
 impl Answer {
     fn of(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Self {
         let mut response = response.unwrap();
-        let body = response.body_mut().read_to_vec().unwrap();
+        let kind = response.headers().get("content-type").and_then(|kind| kind.to_str().ok());
+        // A stream has no end: its reader reads it in a way of its own.
+        let body = match kind {
+            Some("text/event-stream") => Vec::new(),
+            _ => response.body_mut().read_to_vec().unwrap(),
+        };
         Self { status: response.status().as_u16(), headers: response.headers().clone(), body }
     }
 

@@ -1,0 +1,75 @@
+//! Requests that were just stored, for readers who follow them.
+//!
+//! The writer hands a batch over after its commit, and only while somebody follows. It never waits for a reader: one who falls
+//! behind misses the oldest, and finds out how many by their numbers.
+
+use super::chunk;
+use crate::model::RequestPart;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::broadcast::{Receiver, Sender, channel};
+
+/// Batches that wait for the slowest reader; with [`MAX_BYTES`], at most 16 MiB.
+const MAX_BATCHES: usize = 64;
+/// Bytes of a batch as a chunk of the log; the requests of a larger one are passed over.
+const MAX_BYTES: usize = 256 << 10;
+
+/// Where the requests of accepted batches are announced.
+pub(crate) struct News {
+    sender: Sender<Arc<Announced>>,
+    /// Requests that were announced since the start, whether or not anybody followed.
+    count: AtomicU64,
+    /// Held while a batch is numbered and sent.
+    order: Mutex<()>,
+}
+
+/// The requests of one sender, in the order in which it sent them.
+pub(crate) struct Announced {
+    /// Requests that were announced before these.
+    pub(crate) before: u64,
+    pub(crate) requests: u64,
+    pub(crate) gateway: Arc<str>,
+    pub(crate) service: Arc<str>,
+    pub(crate) environment: Arc<str>,
+    /// A chunk of the log.
+    pub(crate) chunk: Vec<u8>,
+}
+
+impl News {
+    /// What is announced from now on, and the number of requests that were announced before.
+    pub(crate) fn follow(&self) -> (Receiver<Arc<Announced>>, u64) {
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.sender.subscribe(), self.count.load(Ordering::Relaxed))
+    }
+
+    /// Announces requests that are on disk.
+    pub(super) fn announce(&self, part: &RequestPart) {
+        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = part.events.len() as u64;
+        let before = self.count.fetch_add(requests, Ordering::Relaxed);
+        if requests == 0 || self.sender.receiver_count() == 0 {
+            return;
+        }
+        let Ok(chunk) = chunk::encode(&part.events) else { return };
+        if chunk.len() > MAX_BYTES {
+            return;
+        }
+        let gateway = &part.gateway;
+        let announced = Announced {
+            before,
+            requests,
+            gateway: gateway.instance.as_str().into(),
+            service: Arc::clone(&gateway.service),
+            environment: Arc::clone(&gateway.environment),
+            chunk,
+        };
+        // Without a reader, nobody misses it.
+        let _ = self.sender.send(Arc::new(announced));
+    }
+}
+
+impl Default for News {
+    fn default() -> Self {
+        Self { sender: channel(MAX_BATCHES).0, count: AtomicU64::new(0), order: Mutex::default() }
+    }
+}
