@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
+import { createConfig, lintFromString } from '@redocly/openapi-core';
 import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { generated, TYPES } from '../scripts/api-types.mjs';
@@ -95,4 +96,33 @@ describe('the stand-in fits the OpenAPI document', () => {
 
 test('the types of the page are those of the OpenAPI document', async () => {
   assert.equal(await readFile(TYPES, 'utf8'), await generated(), '`npm run types` writes them anew');
+});
+
+describe('a document made from traffic', () => {
+  // A test of the ingest makes this file from traffic, and compares.
+  const made = new URL('../../crates/ingest/tests/fixtures/openapi-of-traffic.json', import.meta.url);
+  const RULES = ['struct', 'no-unresolved-refs', 'path-parameters-defined', 'path-declaration-must-exist', 'no-identical-paths', 'path-not-include-query', 'operation-parameters-unique'];
+
+  const problemsOf = async (document) => {
+    const config = await createConfig({ rules: Object.fromEntries(RULES.map((rule) => [rule, 'error'])) });
+    const problems = await lintFromString({ source: JSON.stringify(document), config });
+    return problems.map(({ ruleId, message }) => `${ruleId}: ${message}`);
+  };
+
+  test('is valid OpenAPI 3.1', async () => {
+    const document = JSON.parse(await readFile(made, 'utf8'));
+    assert.ok(Object.keys(document.paths).length > 3);
+    assert.deepEqual(await problemsOf(document), []);
+    const schemas = [];
+    JSON.stringify(document, (key, value) => (key === 'schema' ? (schemas.push(value), value) : value));
+    for (const schema of schemas) assert.equal(new Ajv2020({ strict: false }).validateSchema(schema), true);
+  });
+
+  test('would be found invalid', async () => {
+    const document = JSON.parse(await readFile(made, 'utf8'));
+    const { '/': root, ...paths } = document.paths;
+    assert.ok(root);
+    assert.match((await problemsOf({ ...document, paths: { ...paths, '/{id}': root } })).join(), /path-parameters-defined/);
+    assert.match((await problemsOf({ ...document, info: {} })).join(), /struct/);
+  });
 });

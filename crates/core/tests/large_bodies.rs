@@ -132,6 +132,28 @@ fn an_event_keeps_its_rules_through_an_update_and_its_fate_through_the_end() {
 }
 
 #[test]
+fn a_worker_that_loses_its_last_root_context_leaves_no_event_behind() {
+    let other = CAPTURED.replace("\"redact\"", "\"service\": {\"name\": \"other\"}, \"redact\"");
+    // Before the first slice, within the body, and while the record is written.
+    for ticks in [0, 2, 5] {
+        let mut worker = start(CAPTURED);
+        let body = orders(200_000);
+        worker.stream(request(), &Body::whole(&body), &Body::none());
+        let mut sent: Vec<Sent> = (0..ticks).flat_map(|_| worker.deliver_after(SHORT)).collect();
+        // The same root context gets a configuration with other counters.
+        worker.host.set_configuration(other.clone());
+        assert!(worker.plugin.configure(&worker.host));
+        sent.extend((0..4).flat_map(|_| worker.deliver_after(Duration::from_secs(15))));
+        let records = records(&sent);
+        assert_eq!(records.len(), 1, "{ticks}");
+        match records[0].get("gatelens.request.body.content") {
+            Some(content) => assert_eq!((ticks, &**content), (5, &*in_one_pass(&body))),
+            None => assert_eq!(records[0]["gatelens.request.body.omitted"], "overload"),
+        }
+    }
+}
+
+#[test]
 fn no_more_wait_than_there_is_room_for_and_none_without_a_root_context() {
     let mut worker = start(CAPTURED);
     // Strings without signs are quickly read.

@@ -120,7 +120,7 @@ impl ProbeConfig {
             .http_status_as_error(false)
             .timeout_global(Some(Duration::from_millis(self.timeout_ms.into())))
             .max_redirects(0)
-            // A connection that is kept open says nothing about one that is new.
+            // A connection that is kept open proves nothing about a new one.
             .max_idle_connections(0)
             .user_agent(concat!("gatelens-probe/", env!("CARGO_PKG_VERSION")));
         config.build().new_agent()

@@ -1,10 +1,11 @@
 //! What bodies look like, and what has changed.
 
 use crate::support::Service;
-use crate::support::otlp::{Frame, MINUTE, NOON, export_logs, made, record, text};
+use crate::support::otlp::{Frame, MINUTE, Made, NOON, export_logs, made, record, text};
 use gatelens_ingest::Limits;
 use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -216,4 +217,74 @@ fn what_was_learned_of_an_environment_is_forgotten_with_it() {
     // The thread that has learned them does not bring them back, also when it stores what it has at the end.
     service.restart(|_| ());
     assert_eq!(service.json("/api/v1/shapes"), json!({"rows": []}));
+}
+
+/// Bodies of one message of a route, with a status.
+fn bodies(made: &Made, attribute: &str, bodies: &[Value]) -> Vec<LogRecord> {
+    let with = |body: &Value| {
+        let mut record = record(NOON, made);
+        record.attributes.push(text(attribute, &body.to_string()));
+        record
+    };
+    bodies.iter().map(with).collect()
+}
+
+/// The page's tests read the same file with a validator of OpenAPI documents.
+#[test]
+fn what_was_seen_is_an_openapi_document() {
+    let service = attentive();
+    let (request, response) = ("gatelens.request.body.content", "gatelens.response.body.content");
+    let post = |route, status| Made { method: "POST", ..made(route, status, 0.1) };
+    let all = [
+        made("/orders/{id}/lines/{id}", 200, 0.1),
+        made("/orders/{number}/lines/{number}", 404, 0.1),
+        made("/files/{rest}", 0, 0.1),
+        made("/static/**", 304, 0.1),
+        made("/", 200, 0.1),
+        made("__unmatched__", 404, 0.1),
+        Made { method: "_OTHER", ..made("/odd", 200, 0.1) },
+        post("/orders", 201),
+        post("/orders", 422),
+    ];
+    service.send("/v1/metrics", Some(("edge-1", 1, 1)), &Frame::at(NOON).of(&all)).accepted();
+    let order = json!({
+        "id": "123e4567-e89b-12d3-a456-426614174000", "total": 12.5, "paid": true, "note": null, "email": "[CLIENT_REDACTED]",
+        "lines": [{"sku": "a", "count": 1}, {"sku": "b", "at": "2026-06-20"}], "labels": {"42": "x", "43": "2026-06-20"},
+        "a/b~c": 1,
+    });
+    let mut records = bodies(&post("/orders", 201), response, &[order.clone(), json!({"id": 1, "total": 2})]);
+    records.extend(bodies(&post("/orders", 201), request, &[order]));
+    records.extend(bodies(&post("/orders", 422), request, &[json!(["wrong"])]));
+    records.extend(bodies(
+        &post("/only/logged", 500),
+        response,
+        &[json!([]), json!({"type": "about:blank"})],
+    ));
+    service.send("/v1/logs", Some(("edge-1", 1, 1)), &export_logs(records)).accepted();
+    let begun = Instant::now();
+    let found = loop {
+        let found = service.json("/api/v1/openapi?service=orders&environment=prod");
+        let has = |path: &str| found["paths"].get(path).is_some();
+        if has("/only/logged") && has("/files/{rest}") {
+            break found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{found:#}");
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    let expected: Value = serde_json::from_str(include_str!("fixtures/openapi-of-traffic.json")).unwrap();
+    assert_eq!(found, expected, "{found:#}");
+    let other = Frame { service: "carts", ..Frame::at(NOON) }.of(&[made("/a", 200, 0.1)]);
+    service.send("/v1/metrics", Some(("edge-2", 1, 1)), &other).accepted();
+    let begun = Instant::now();
+    while service.get("/api/v1/openapi").status == 200 {
+        assert!(begun.elapsed() < PATIENCE);
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let refused = service.get("/api/v1/openapi");
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.text().contains("service=carts environment=prod direction=inbound"),
+        "{}",
+        refused.text()
+    );
 }

@@ -102,6 +102,11 @@ impl LogBatch {
         }
     }
 
+    /// Compresses all that is left of a large record.
+    pub fn end_large(&mut self) {
+        self.compress_slice(usize::MAX);
+    }
+
     /// Whether a large record is not compressed to its end.
     pub fn has_large(&self) -> bool {
         self.large.is_some()
@@ -144,10 +149,6 @@ impl LogBatch {
         self.end_portion();
         (self.events, self.bodies, self.bytes) = (0, 0, 0);
         self.body.finish()
-    }
-
-    fn end_large(&mut self) {
-        self.compress_slice(usize::MAX);
     }
 
     fn end_portion(&mut self) {

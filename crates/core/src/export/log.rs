@@ -59,6 +59,11 @@ impl LogExport {
         self.is_full(config)
     }
 
+    /// Writes all that is left of a large record.
+    pub fn end_large(&mut self) {
+        self.open.end_large();
+    }
+
     /// Whether a large record is not written to its end.
     pub fn has_large(&self) -> bool {
         self.open.has_large()
@@ -163,12 +168,9 @@ impl LogExport {
 
     /// A batch with a large record is closed after its end, so that the rest of it is not compressed at once.
     fn is_full(&self, config: &ExportConfig) -> bool {
-        !self.open.has_large() && self.is_large_enough(config)
-    }
-
-    fn is_large_enough(&self, config: &ExportConfig) -> bool {
-        self.open.events() >= u64::from(config.limits.batch_events)
-            || self.open.bytes() >= config.limits.batch_bytes as usize
+        let is_large_enough = self.open.events() >= u64::from(config.limits.batch_events)
+            || self.open.bytes() >= config.limits.batch_bytes as usize;
+        is_large_enough && !self.open.has_large()
     }
 
     /// Takes a batch in. While more than `max_bytes` are held, captured bodies are removed first, those of the oldest

@@ -187,7 +187,7 @@ impl WorkerHandle {
         self.with(|worker| worker.is_writing()).unwrap_or(false)
     }
 
-    /// Logs the waiting events without what is not redacted yet.
+    /// Logs the waiting events without what is not redacted yet: nobody works on them any more.
     pub(super) fn give_up_waiting(&self, now_ns: u64) {
         let all = self.waiting.try_borrow_mut().map(|mut waiting| std::mem::take(&mut *waiting));
         for mut event in all.into_iter().flatten() {
@@ -196,6 +196,7 @@ impl WorkerHandle {
                 self.with(|worker| worker.log_late(draft, bodies, now_ns));
             }
         }
+        self.with(|worker| worker.end_writing());
     }
 
     /// The numbers that streams change.

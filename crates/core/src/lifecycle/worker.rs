@@ -183,6 +183,11 @@ impl Worker {
         }
     }
 
+    /// Writes all that is left of an event that waited.
+    pub(super) fn end_writing(&mut self) {
+        self.log.end_large();
+    }
+
     /// Whether an event that waited is not written to its end.
     pub(super) fn is_writing(&self) -> bool {
         self.log.has_large()

@@ -5,7 +5,9 @@ use super::field::{Field, Walk};
 use super::sample::Sample;
 use crate::model::Scope;
 use crate::patterns::KnownPatterns;
+use crate::retention::before;
 use std::collections::HashMap;
+use std::time::Duration;
 
 /// Fields of all shapes; of one service, environment and direction; and of one shape.
 const MAX_FIELDS: usize = 100_000;
@@ -192,8 +194,11 @@ impl Book {
         moved
     }
 
-    /// Removes the shapes that no body has had since a time in Unix nanoseconds, and returns their keys.
-    pub(crate) fn expire(&mut self, since: i64) -> Vec<ShapeKey> {
+    /// Removes the shapes that no body has had for this long, and returns their keys. The age counts from the latest body,
+    /// or from `now` in Unix nanoseconds, whichever is earlier.
+    pub(crate) fn expire(&mut self, age: Duration, now: i64) -> Vec<ShapeKey> {
+        let newest = self.shapes.values().map(|shape| shape.last_seen).max();
+        let since = before(newest.map_or(now, |newest| newest.min(now)), age);
         let old = self.shapes.iter().filter(|(_, shape)| shape.last_seen < since);
         let old: Vec<ShapeKey> = old.map(|(key, _)| key.clone()).collect();
         old.iter().for_each(|key| drop(self.remove(key)));
@@ -296,8 +301,13 @@ mod tests {
         assert!(book.by_scope.values().all(|fields| *fields <= MAX_FIELDS_OF_SCOPE), "{:?}", book.by_scope);
         book.take(sample("other", "/a", r#"{"a":1}"#), &patterns);
         assert_eq!(book.by_scope.len(), 2);
-        let all = book.expire(i64::MAX).len();
-        assert_eq!((book.fields, book.by_scope.len(), all > 2), (0, 0, true));
+        let second = Duration::from_secs(1);
+        assert_eq!(book.expire(second, i64::MAX), []);
+        let mut later = sample("other", "/a", r#"{"a":1}"#);
+        later.time += 2_000_000_000;
+        book.take(later, &patterns);
+        let expired = book.expire(second, i64::MAX).len();
+        assert_eq!((book.fields, book.by_scope.len(), expired > 2), (2, 1, true));
     }
 
     fn letters(number: usize) -> String {

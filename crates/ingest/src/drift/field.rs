@@ -26,6 +26,8 @@ const HALVED_AT: u32 = 2_000;
 const MAX_DEPTH: usize = 16;
 /// Bytes of a name; a longer one counts as an identifier.
 const MAX_NAME_BYTES: usize = 64;
+/// Digits at the end of a name; a longer number is an identifier.
+const MAX_NAME_DIGITS: usize = 3;
 /// Members of one object, and items of one array, that are looked at.
 const MAX_MEMBERS: usize = 512;
 const MAX_ITEMS: usize = 32;
@@ -261,7 +263,8 @@ impl Field {
         }
         // This one is among them.
         let is_known = self.count(Kind::Object) > LEARNED;
-        let is_map = self.children.contains_key(VALUES);
+        // One key that is no name does not make an object a map.
+        let is_map = self.children.len() == 1 && self.children.contains_key(VALUES);
         let is_loose = self.is_loose(LOOSE_NAMES);
         for (name, value) in members.iter().take(MAX_MEMBERS) {
             let name = if is_map || is_identifier(name) { VALUES } else { name.as_str() };
@@ -411,6 +414,11 @@ fn is_identifier(name: &str) -> bool {
     }
     // Marks before a name: `$ref`, `@type`.
     let word = name.trim_start_matches(['$', '@', '_']);
+    // A small number at the end: `custom_404`, `address_line_2`.
+    let stem = word.trim_end_matches(|c: char| c.is_ascii_digit());
+    let digits = word.len() - stem.len();
+    let is_numbered = digits <= MAX_NAME_DIGITS && stem.starts_with(|c: char| c.is_ascii_alphabetic());
+    let word = if is_numbered { stem.trim_end_matches(['_', '-']) } else { word };
     if word.is_empty() || !word.is_ascii() {
         return false;
     }

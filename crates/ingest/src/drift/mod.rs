@@ -15,5 +15,5 @@ pub(crate) use book::ShapeRow;
 pub(crate) use change::{Change, ChangeKind, RouteKey, ShapeKey};
 pub(crate) use field::{Field, ITEMS, VALUES};
 pub(crate) use format::Kind as ValueKind;
-pub(crate) use routes::{KnownRoute, Traffic};
+pub(crate) use routes::{KnownRoute, Traffic, alive as routes_alive};
 pub(crate) use watch::{Update, Watch};

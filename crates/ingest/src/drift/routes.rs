@@ -4,9 +4,10 @@ use super::book::folded;
 use super::change::{Change, ChangeKind, Example, RouteKey};
 use crate::model::{Scope, is_path};
 use crate::patterns::KnownPatterns;
-use crate::store::StoreError;
+use crate::store::changes::Recent;
+use crate::store::{StoreError, known_routes};
 use rusqlite::{Connection, params};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 const MINUTE: i64 = 60_000_000_000;
 /// Time after the first request of a service in an environment in which its routes are learned and none is new.
@@ -14,7 +15,8 @@ const LEARNING: i64 = 10 * MINUTE;
 /// Time without traffic after which a route with regular traffic has vanished.
 const SILENCE_MINUTES: i64 = 24 * 60;
 /// Traffic is regular with requests in so many half hours of the days before the last one.
-const REGULAR_HALF_HOURS: i64 = 24;
+const REGULAR_HALF_HOURS: usize = 24;
+const HALF_HOUR: i64 = 30;
 const REGULAR_MINUTES: i64 = 7 * 24 * 60;
 /// Routes that are known at a time, and new ones of one review.
 const MAX_ROUTES: usize = 50_000;
@@ -86,7 +88,8 @@ pub(crate) fn review(
     patterns: &KnownPatterns,
     now: i64,
 ) -> Result<Review, StoreError> {
-    let counted = counted(file)?;
+    let waiting = waiting(file)?;
+    let counted = counted(file, &waiting)?;
     let mut newest: HashMap<&Scope, i64> = HashMap::new();
     for (key, counted) in &counted {
         let last = newest.entry(&key.scope).or_insert(0);
@@ -113,7 +116,7 @@ pub(crate) fn review(
             continue;
         };
         let newest = newest.get(&route.key.scope).copied().unwrap_or_default();
-        again(file, route, of, newest, now, &mut review)?;
+        again(file, &waiting, route, (of, newest, now), &mut review)?;
     }
     let mut places = MAX_ROUTES.saturating_sub(names.len()).min(MAX_NEW);
     for (key, of) in counted.iter().filter(|(key, _)| !names.contains(key)) {
@@ -133,10 +136,9 @@ pub(crate) fn review(
 /// Looks at a route that is known.
 fn again(
     file: &Connection,
+    waiting: &Waiting,
     mut route: KnownRoute,
-    of: &Counted,
-    newest: i64,
-    now: i64,
+    (of, newest, now): (&Counted, i64, i64),
     review: &mut Review,
 ) -> Result<(), StoreError> {
     let before = route.clone();
@@ -150,7 +152,7 @@ fn again(
     let silent_at = route.last_counted.saturating_add(SILENCE_MINUTES);
     if route.traffic == Traffic::Some && newest >= silent_at {
         route.traffic = Traffic::None;
-        if half_hours(file, &route.key, route.last_counted)? >= REGULAR_HALF_HOURS {
+        if half_hours(file, waiting, &route.key, route.last_counted)? >= REGULAR_HALF_HOURS {
             route.traffic = Traffic::Vanished;
             let time = silent_at.saturating_mul(MINUTE);
             review.changes.push(change(ChangeKind::RouteVanished, &route.key, time, &of.version));
@@ -176,22 +178,47 @@ fn change(kind: ChangeKind, route: &RouteKey, time: i64, release: &str) -> Chang
     Change { time, kind, route, body: None, field: empty(), before: empty(), after: empty(), example }
 }
 
+/// The routes that are counted, as they are shown, except those that have vanished.
+pub(crate) fn alive(file: &Connection) -> Result<Vec<RouteKey>, StoreError> {
+    let mut counted = counted(file, &waiting(file)?)?;
+    for route in known_routes(file)?.iter().filter(|route| route.traffic == Traffic::Vanished) {
+        counted.remove(&route.key);
+    }
+    Ok(counted.into_keys().collect())
+}
+
+/// The half hours of series whose counts wait to be added up, as Unix minutes.
+type Waiting = HashMap<i64, BTreeSet<i64>>;
+
+fn waiting(file: &Connection) -> Result<Waiting, StoreError> {
+    let mut waiting = Waiting::new();
+    Recent::default().each(file, (i64::MIN, i64::MAX), |change| {
+        let half_hour = change.minute.div_euclid(HALF_HOUR) * HALF_HOUR;
+        waiting.entry(change.series).or_default().insert(half_hour);
+        Ok::<_, StoreError>(())
+    })?;
+    Ok(waiting)
+}
+
 /// The routes that are counted, as they are shown.
-fn counted(file: &Connection) -> Result<BTreeMap<RouteKey, Counted>, StoreError> {
+fn counted(file: &Connection, waiting: &Waiting) -> Result<BTreeMap<RouteKey, Counted>, StoreError> {
     let mut select = file.prepare_cached(
         "SELECT service, environment, direction, method, coalesce(folded, route), last_counted, id, version
-         FROM series WHERE last_counted > 0 AND NOT overflow",
+         FROM series WHERE NOT overflow",
     )?;
     let mut rows = select.query([])?;
     let mut routes: BTreeMap<RouteKey, Counted> = BTreeMap::new();
     while let Some(row) = rows.next()? {
         let route: String = row.get(4)?;
-        if !is_path(&route) {
+        let (counted, id): (i64, i64) = (row.get(5)?, row.get(6)?);
+        let last_counted =
+            waiting.get(&id).and_then(|minutes| minutes.last()).map_or(counted, |last| counted.max(*last));
+        if !is_path(&route) || last_counted == 0 {
             continue;
         }
         let scope = Scope { service: row.get(0)?, environment: row.get(1)?, direction: row.get(2)? };
         let key = RouteKey { scope, method: row.get(3)?, route };
-        let (last_counted, id, version) = (row.get(5)?, row.get(6)?, row.get(7)?);
+        let version = row.get(7)?;
         let of = routes.entry(key).or_insert(Counted { last_counted, newest: id, version: String::new() });
         of.last_counted = of.last_counted.max(last_counted);
         if id >= of.newest {
@@ -202,16 +229,23 @@ fn counted(file: &Connection) -> Result<BTreeMap<RouteKey, Counted>, StoreError>
 }
 
 /// In how many half hours a route was counted in the days before a Unix minute.
-fn half_hours(file: &Connection, key: &RouteKey, until: i64) -> Result<i64, StoreError> {
+fn half_hours(file: &Connection, waiting: &Waiting, key: &RouteKey, until: i64) -> Result<usize, StoreError> {
     let RouteKey { scope: Scope { service, environment, direction }, method, route } = key;
-    let mut select = file.prepare_cached(
-        "WITH own AS MATERIALIZED (
-           SELECT id FROM series
-           WHERE service = ?1 AND environment = ?2 AND direction = ?3 AND method = ?4 AND coalesce(folded, route) = ?5)
-         SELECT count(DISTINCT minute) FROM half_hours
-         WHERE minute > ?6 AND minute <= ?7 AND series_id IN own",
-    )?;
+    let of_route = "service = ?1 AND environment = ?2 AND direction = ?3 AND method = ?4 AND coalesce(folded, route) = ?5";
     let since = until.saturating_sub(REGULAR_MINUTES);
-    Ok(select
-        .query_row(params![service, environment, direction, method, route, since, until], |row| row.get(0))?)
+    let mut select = file.prepare_cached(&format!(
+        "WITH own AS MATERIALIZED (SELECT id FROM series WHERE {of_route})
+         SELECT DISTINCT minute FROM half_hours WHERE minute > ?6 AND minute <= ?7 AND series_id IN own"
+    ))?;
+    let found = select
+        .query_map(params![service, environment, direction, method, route, since, until], |row| row.get(0))?;
+    let mut half_hours: BTreeSet<i64> = found.collect::<Result<_, _>>()?;
+    let mut select = file.prepare_cached(&format!("SELECT id FROM series WHERE {of_route}"))?;
+    let ids =
+        select.query_map([service, environment, direction, method, route], |row| row.get::<_, i64>(0))?;
+    for id in ids {
+        let minutes = waiting.get(&id?).into_iter().flatten();
+        half_hours.extend(minutes.filter(|minute| (since + 1..=until).contains(minute)));
+    }
+    Ok(half_hours.len())
 }

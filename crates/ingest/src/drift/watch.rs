@@ -8,7 +8,7 @@ use crate::clock;
 use crate::learning::Attention;
 use crate::model::RequestBatch;
 use crate::patterns::KnownPatterns;
-use crate::retention::{Retention, before};
+use crate::retention::Retention;
 use crate::store::{DataDir, METRICS_FILE, StoreError, Writers, known_routes, load_shapes, open_read};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -195,7 +195,7 @@ impl Watcher {
             update.gone_shapes.push(shape);
         }
         update.folded.extend(folded);
-        update.gone_shapes.extend(self.book.expire(before(now, self.age)));
+        update.gone_shapes.extend(self.book.expire(self.age, now));
         self.save(Unsaved::News);
         Ok(())
     }

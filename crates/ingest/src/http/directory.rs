@@ -132,7 +132,7 @@ async fn import_file(
     Ok(imported)
 }
 
-/// Reads a file, and holds it against the directory; whether it is to be applied comes last.
+/// Reads a file, and compares it with the directory; whether to apply it comes last.
 fn compared(state: &State, held: &Held) -> Result<(Table, Imported, bool), QueryError> {
     let text = std::str::from_utf8(&held.bytes)
         .map_err(|_| ReceiveError::Malformed("the body is not UTF-8".to_owned()))?;

@@ -4,11 +4,11 @@
 
 use super::filter::Filter;
 use super::params::Params;
-use crate::drift::{Field, ITEMS, RouteKey, ShapeRow, Traffic, VALUES, ValueKind};
+use crate::drift::{Field, ITEMS, RouteKey, ShapeRow, VALUES, ValueKind, routes_alive};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::{Scope, is_path};
-use crate::store::{DataDir, known_routes, load_shapes};
+use crate::store::{DataDir, load_shapes};
 use gatelens_model::Message;
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value, json};
@@ -39,27 +39,18 @@ impl OpenApiQuery {
     pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Value, QueryError> {
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
-        let mut routes = known_routes(&snapshot)?;
-        routes.retain(|route| self.filter.takes_route(&route.key, None) && is_path(&route.key.route));
+        let mut keys: BTreeSet<RouteKey> = routes_alive(&snapshot)?.into_iter().collect();
+        keys.retain(|key| self.filter.takes_route(key, None));
         let mut shapes = load_shapes(&snapshot)?;
         shapes.retain(|shape| {
             self.filter.takes_route(&shape.key.route, None) && is_path(&shape.key.route.route)
         });
-        let scopes: BTreeSet<&Scope> = routes
-            .iter()
-            .map(|route| &route.key.scope)
-            .chain(shapes.iter().map(|shape| &shape.key.route.scope))
-            .collect();
+        keys.extend(shapes.iter().map(|shape| shape.key.route.clone()));
+        let scopes: BTreeSet<&Scope> = keys.iter().map(|key| &key.scope).collect();
         if scopes.len() > 1 {
             return Err(several(&scopes));
         }
         let scope = scopes.first().map(|scope| (*scope).clone()).unwrap_or_default();
-        let mut keys: BTreeSet<RouteKey> = routes
-            .into_iter()
-            .filter(|route| route.traffic != Traffic::Vanished)
-            .map(|route| route.key)
-            .collect();
-        keys.extend(shapes.iter().map(|shape| shape.key.route.clone()));
         let mut by_route: BTreeMap<RouteKey, Vec<ShapeRow>> = BTreeMap::new();
         for shape in shapes {
             by_route.entry(shape.key.route.clone()).or_default().push(shape);

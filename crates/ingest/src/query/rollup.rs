@@ -409,7 +409,7 @@ impl<'a> Rollup<'a> {
             }
             Ok(())
         })?;
-        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values }| {
+        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values, .. }| {
             let Some((group, error)) = groups.place(series, instance)? else { return Ok(()) };
             let sums = at(sums, group);
             let ([(requests, _), ..], [request_bytes, response_bytes]) = (values.timings, values.bytes);
@@ -444,7 +444,7 @@ impl<'a> Rollup<'a> {
             *count = count.saturating_add(added);
             Ok(())
         })?;
-        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values }| {
+        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values, .. }| {
             let Some((group, _)) = groups.place(series, instance)? else { return Ok(()) };
             let ([(added, _), ..], count) = (values.timings, at(requests, group));
             *count = count.saturating_add(added);
@@ -499,7 +499,7 @@ impl<'a> Rollup<'a> {
             Ok(())
         })?;
         let none = sketch::encode(&Sketch::default());
-        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values }| {
+        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values, .. }| {
             if groups.place(series, instance)?.is_some() {
                 take(values.timings.map(|(_, sketch)| if sketch.is_empty() { &none } else { sketch }))?;
             }

@@ -176,6 +176,13 @@ fn keys_of_maps_are_no_names() {
 }
 
 #[test]
+fn one_key_that_is_no_name_does_not_make_a_map() {
+    let mut bodies = Bodies::new();
+    bodies.take(5, &json!({"id": "x", "a b": 1, "name": "y"}));
+    assert_eq!(bodies.places(), [" object", "/id string", "/name string", "/{*} integer"]);
+}
+
+#[test]
 fn names_are_told_from_identifiers() {
     let names = [
         "id",
@@ -198,6 +205,8 @@ fn names_are_told_from_identifiers() {
         "httpStatusCode",
         "node_id",
         "gravatar_id",
+        "custom_404",
+        "address_line_2",
     ];
     for name in names {
         assert!(!is_identifier(name), "{name}");
@@ -217,6 +226,7 @@ fn names_are_told_from_identifiers() {
         "[CLIENT_REDACTED]",
         "+49 30 1234",
         "cus_NffrFeUfNV2Hib",
+        "user_123456",
     ];
     for name in identifiers {
         assert!(is_identifier(name), "{name}");

@@ -23,6 +23,7 @@ struct All {
 
 /// A change of a series in a minute.
 pub(crate) struct Change<'a> {
+    pub(crate) minute: i64,
     pub(crate) series: i64,
     pub(crate) instance: i64,
     pub(crate) values: Stored<'a>,
@@ -48,9 +49,11 @@ impl Recent {
             return Ok(());
         }
         let All { rows, minutes } = self.all(file)?;
-        for At { series, instance, row, values } in minutes.range(from..to).flat_map(|(_, changes)| changes) {
-            let Some(values) = rows.get(*row).and_then(|row| values.read(row)) else { continue };
-            each(Change { series: *series, instance: *instance, values })?;
+        for (minute, changes) in minutes.range(from..to) {
+            for At { series, instance, row, values } in changes {
+                let Some(values) = rows.get(*row).and_then(|row| values.read(row)) else { continue };
+                each(Change { minute: *minute, series: *series, instance: *instance, values })?;
+            }
         }
         Ok(())
     }
