@@ -12,12 +12,12 @@ const FIRST: i64 = (BEGIN / MINUTE) as i64;
 const DAY_MINUTES: i64 = (DAY / MINUTE) as i64;
 const HOURS: i64 = 24;
 
-/// Waits until the service has packed the minutes of the day.
+/// Waits until the service has packed the minutes that are over.
 pub(crate) fn wait_for_packs(data: &Path) {
     let file = open(data);
     let left = || {
-        let count = "SELECT count(*) FROM minutes WHERE minute < ?";
-        file.query_row(count, [FIRST + DAY_MINUTES], |row| row.get::<_, i64>(0)).unwrap()
+        let count = "SELECT count(*) FROM minutes WHERE minute < (SELECT max(minute) - 60 FROM minutes)";
+        file.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap()
     };
     while left() > 0 {
         std::thread::sleep(Duration::from_millis(200));

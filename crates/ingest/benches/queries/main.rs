@@ -108,6 +108,7 @@ fn main() {
         }
         eprintln!("{series} series × {minutes} minutes stored in {:.0?}", begun.elapsed());
     }
+    copies::wait_for_packs(service.data());
     let bytes: u64 = std::fs::read_dir(service.data())
         .unwrap()
         .map(|entry| entry.unwrap().metadata().unwrap().len())
