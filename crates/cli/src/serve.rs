@@ -57,7 +57,10 @@ fn read(file: &Path) -> Result<Options, String> {
 
 fn start(config: gatelens_ingest::Config) -> Result<(), Box<dyn Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(config))
+    let outcome = runtime.block_on(serve(config));
+    // The writers have ended. A probe that waits for an answer holds nothing that must be stored.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn serve(config: gatelens_ingest::Config) -> Result<(), Box<dyn Error>> {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use gatelens_ingest::ProbeConfig;
 use gatelens_ingest::alerts::AlertsConfig;
 use gatelens_ingest::config::{Options, OptionsError};
 
@@ -81,11 +82,13 @@ pub(crate) fn problems(document: &Node) -> Vec<Problem> {
         let path = format!("alerts.{}", error.path);
         problems.push(Problem::error(place_of(document, &path), error.message).about(path));
     }
-    if let Err(OptionsError::Probes(error)) = with_data(options.clone()).settle() {
+    if let Some(Err(error)) = options.probes.as_deref().map(ProbeConfig::check) {
         let path = format!("probes{}", error.path);
         problems.push(Problem::error(place_of(document, &path), error.message).about(path));
     }
-    if let Err(OptionsError::Oidc { path, message }) = with_data(options.clone()).settle() {
+    if let Err(OptionsError::Oidc { path, message }) =
+        with_data(Options { probes: None, ..options.clone() }).settle()
+    {
         let path = format!("oidc.{path}");
         problems.push(Problem::error(place_of(document, &path), message).about(path));
     }

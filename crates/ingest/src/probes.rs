@@ -91,7 +91,7 @@ impl ProbeConfig {
                 );
             }
             if let Err(message) = check_url(&probe.url) {
-                return wrong(at("url"), message.to_owned());
+                return wrong(at("url"), message);
             }
             if !INTERVAL_SECONDS.contains(&probe.interval_seconds) {
                 return wrong(
@@ -160,18 +160,11 @@ impl ProbeConfig {
     }
 }
 
-fn check_url(text: &str) -> Result<(), &'static str> {
-    if !["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) {
-        return Err("the address must begin with http:// or https://");
-    }
-    let uri: ureq::http::Uri = text.parse().map_err(|_| "the address is not a URL")?;
-    let authority = uri.authority().ok_or("the address has no host")?;
-    if authority.host().is_empty() {
-        return Err("the address has no host");
-    }
+fn check_url(text: &str) -> Result<(), String> {
+    let uri = crate::alerts::whole_url(text)?;
     // The page and the log show nothing of it, but the file would be a secret then.
-    if authority.as_str().contains('@') {
-        return Err("the address has a user or a password: use an address without");
+    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err("the address has a user or a password: use an address without".to_owned());
     }
     Ok(())
 }

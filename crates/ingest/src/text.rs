@@ -18,6 +18,26 @@ pub fn is_format(c: char) -> bool {
     )
 }
 
+/// First characters that make a spreadsheet read a formula (OWASP, "CSV Injection"), and the apostrophe that marks text,
+/// so that a reader who takes one leading apostrophe off has the text again.
+pub const FORMULA: [char; 12] = ['=', '+', '-', '@', '\t', '\r', '\n', '\'', '＝', '＋', '－', '＠'];
+
+/// As text of a spreadsheet or a terminal. A text that would begin a formula gets a leading apostrophe; controls and marks that
+/// turn text are escaped. The page's export does the same.
+#[must_use]
+pub fn inert(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        let turns = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if turns || (character.is_control() && !matches!(character, '\t' | '\r' | '\n')) {
+            shown.extend(character.escape_unicode());
+        } else {
+            shown.push(character);
+        }
+    }
+    if shown.starts_with(FORMULA) { format!("'{shown}") } else { shown }
+}
+
 /// As text of HTML, also within an attribute.
 pub(crate) fn html(text: &str) -> String {
     let mut html = String::with_capacity(text.len());

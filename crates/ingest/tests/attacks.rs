@@ -43,7 +43,11 @@ fn name(attributes: &mut Vec<KeyValue>, instance: &str) {
 }
 
 fn records(instance: &str, count: usize) -> ExportLogsServiceRequest {
-    let mut export = export_logs(vec![record(NOON, &made("/", 200, 0.1)); count]);
+    records_with(instance, 200, count)
+}
+
+fn records_with(instance: &str, status: u16, count: usize) -> ExportLogsServiceRequest {
+    let mut export = export_logs(vec![record(NOON, &made("/", status, 0.1)); count]);
     name(&mut export.resource_logs[0].resource.as_mut().unwrap().attributes, instance);
     export
 }
@@ -152,8 +156,11 @@ fn invented_instances_are_bounded_and_those_that_are_known_pass() {
     }
     let words = "as many new instances today";
     rejected(&service, "/v1/metrics", &points("orders", "d", vec![point(0), point(1)]), 2, words);
-    rejected(&service, "/v1/logs", &records("e", 3), 3, words);
-    service.send("/v1/logs", None, &records("a", 1)).accepted();
+    rejected(&service, "/v1/logs", &records_with("e", 500, 3), 3, words);
+    let issues = || service.json(&format!("/api/v1/issues?{DAY}"))["rows"].as_array().unwrap().len();
+    assert_eq!(issues(), 0, "what is rejected is no issue");
+    service.send("/v1/logs", None, &records_with("a", 500, 1)).accepted();
+    assert_eq!(issues(), 1);
     assert_eq!(service.json("/api/v1/gateways")["rows"].as_array().unwrap().len(), 3);
     service.restart(|_| ());
     service.send("/v1/logs", None, &records("b", 1)).accepted();

@@ -54,6 +54,7 @@ fn versions_and_configurations_are_listed_with_their_gateways() {
     assert_eq!(listed(&service, "service=orders&environment=prod").as_array().unwrap().len(), 5);
     assert_eq!(listed(&service, "service=!orders"), json!([]));
     assert_eq!(listed(&service, "to=2026-01-01T00:00:00Z"), json!([]));
+    assert_eq!(listed(&service, "from=-9999d").as_array().unwrap().len(), 5);
 }
 
 #[test]

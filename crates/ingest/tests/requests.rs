@@ -61,7 +61,7 @@ fn a_request_is_shown_as_it_was_sent() {
         "upstream_ms": 125.0, "attempts": 3, "resend_count": 2, "upstream_cluster": null, "weight": 1.0, "protocol": null, "direction": "inbound", "version": null, "request_bytes": 100, "response_bytes": 1000, "client_address": "192.0.2.7",
         "client_port": 4711, "user_agent": "curl/8", "request_id": "id-1781956800000000001",
         "trace_id": "000102030405060708090a0b0c0d0e0f", "span_id": "0001020304050607", "response_flags": "UF",
-        "code_details": null, "error_type": null, "request_headers": null, "response_headers": null,
+        "code_details": null, "error_type": null, "reported_error": null, "reported_tags": null, "request_headers": null, "response_headers": null,
         "request_body": null, "request_body_omitted": null, "response_body": null, "response_body_omitted": null,
         "gateway": "edge-7", "service": "orders", "environment": "prod",
     });

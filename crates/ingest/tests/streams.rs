@@ -106,6 +106,14 @@ fn what_is_too_much_is_counted_as_skipped() {
     send(&service, 3, &["/j"]);
     let event = stream.next().unwrap();
     assert_eq!((&event.data["rows"][0]["route"], &event.data["skipped"]), (&json!("/j"), &json!(2)));
+    // A batch in which nothing matches is seen, and moves the place on.
+    let mut some = Stream::open(&service, "status=500", &[]);
+    send(&service, 10, &["/x", "/y"]);
+    let line = std::iter::from_fn(|| some.line()).find(|line| line.starts_with("id: ")).unwrap();
+    drop(some);
+    let mut some = Stream::open(&service, "", &[("last-event-id", line.trim_start_matches("id: "))]);
+    send(&service, 11, &["/z"]);
+    assert_eq!(some.next().unwrap().data["skipped"], 0);
     // An ID of another process means nothing.
     let mut stream = Stream::open(&service, "", &[("last-event-id", "1-0")]);
     send(&service, 4, &["/k"]);

@@ -1,6 +1,6 @@
 //! `gatelens query requests --follow`: requests as they come.
 
-use super::client::{Failure, Opened, Source};
+use super::client::{Failure, Source};
 use super::{Arguments, Format, Question, ask_pages, parameters, print};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -42,7 +42,11 @@ fn stream(source: &Source, printer: &mut Printer) -> Result<(), Failure> {
     let begun = Instant::now();
     let mut last = None;
     loop {
-        while let Some(event) = next_event(&mut opened) {
+        while let Some(event) = next_event(&mut opened.reader) {
+            last = event.id.or(last);
+            if event.data.is_empty() {
+                continue;
+            }
             let mut part: Value = serde_json::from_str(&event.data).unwrap_or_default();
             let skipped = part["skipped"].as_u64().unwrap_or_default();
             if skipped > 0 {
@@ -57,7 +61,6 @@ fn stream(source: &Source, printer: &mut Printer) -> Result<(), Failure> {
                 seen.clear();
             }
             printer.print(rows, false)?;
-            last = event.id.or(last);
         }
         // The service ends a stream after some minutes.
         opened = open(last.as_deref())?;
@@ -65,23 +68,28 @@ fn stream(source: &Source, printer: &mut Printer) -> Result<(), Failure> {
 }
 
 /// A server-sent event.
+#[derive(Debug, Default, PartialEq, Eq)]
 struct Event {
     id: Option<String>,
+    /// Empty where no request of a batch matched.
     data: String,
 }
 
-/// The next event with data; `None` at the end of the stream, also where the connection is lost.
-fn next_event(stream: &mut Opened) -> Option<Event> {
-    let (mut id, mut line) = (None, String::new());
+/// The next event with an ID or data; `None` at the end of the stream, also where the connection is lost.
+fn next_event(stream: &mut impl BufRead) -> Option<Event> {
+    let (mut event, mut line) = (Event::default(), String::new());
     loop {
         line.clear();
-        if stream.reader.read_line(&mut line).ok()? == 0 {
+        if stream.read_line(&mut line).ok()? == 0 {
             return None;
         }
-        if let Some(given) = line.strip_prefix("id: ") {
-            id = Some(given.trim_end().to_owned());
+        let line = line.trim_end();
+        if let Some(id) = line.strip_prefix("id: ") {
+            event.id = Some(id.to_owned());
         } else if let Some(data) = line.strip_prefix("data: ") {
-            return Some(Event { id, data: data.trim_end().to_owned() });
+            event.data = data.to_owned();
+        } else if line.is_empty() && event != Event::default() {
+            return Some(event);
         }
     }
 }
@@ -146,6 +154,15 @@ fn key(row: &Value) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_place_without_requests_is_an_event_too() {
+        let mut stream = &b"retry: 1000\n: requests\n\nid: 1-5\n\n: nothing new\n\nid: 1-7\nevent: requests\ndata: {}\n\nid: 1-9\n"[..];
+        let event = |id: &str, data: &str| Some(Event { id: Some(id.to_owned()), data: data.to_owned() });
+        assert_eq!(next_event(&mut stream), event("1-5", ""));
+        assert_eq!(next_event(&mut stream), event("1-7", "{}"));
+        assert_eq!(next_event(&mut stream), None, "an event that is cut off is none");
+    }
 
     #[test]
     fn each_request_is_printed_once() {

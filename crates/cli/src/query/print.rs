@@ -3,7 +3,7 @@
 use super::client::Failure;
 use super::{Format, Question};
 use comfy_table::{CellAlignment, Table, presets};
-use gatelens_ingest::text::is_format;
+use gatelens_ingest::text::{inert, is_format};
 use serde_json::Value;
 use std::borrow::Cow;
 
@@ -367,26 +367,18 @@ fn csv(columns: &[&str], rows: &[Value]) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record(columns)?;
     for row in rows {
-        writer.write_record(columns.iter().map(|column| inert(value(row, column)).into_owned()))?;
+        writer.write_record(columns.iter().map(|column| harmless(value(row, column)).into_owned()))?;
     }
     let bytes = writer.into_inner().map_err(|error| error.into_error())?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// First characters that make a spreadsheet read a formula (OWASP, "CSV Injection"), and the apostrophe that marks text,
-/// so that a reader who takes one leading apostrophe off has the text again.
-const FORMULA: [char; 12] = ['=', '+', '-', '@', '\t', '\r', '\n', '\'', '＝', '＋', '－', '＠'];
-
-/// Clients write paths and user agents. A spreadsheet would run a text that begins like a formula, so an apostrophe
-/// leads it; a terminal would obey a control character, so it is escaped. The page's export does the same. A number stays a
-/// number.
-fn inert(value: &Value) -> Cow<'_, str> {
-    let Value::String(text) = value else { return cell(value) };
-    let text = escaped(text, |c| {
-        (c.is_control() && !matches!(c, '\t' | '\r' | '\n'))
-            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    });
-    if text.starts_with(FORMULA) { Cow::Owned(format!("'{text}")) } else { Cow::Owned(text) }
+/// Clients write paths and user agents, so a text is made inert. A number stays a number.
+fn harmless(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::String(text) => Cow::Owned(inert(text)),
+        other => cell(other),
+    }
 }
 
 fn table(columns: &[&str], rows: &[Value]) -> String {
@@ -416,12 +408,8 @@ fn with_before<'a>(row: &'a Value, column: &str) -> Cow<'a, str> {
 
 /// Text of clients with everything that would steer a terminal, or turn or hide other text, as a visible escape.
 fn visible(text: &str) -> String {
-    escaped(text, |c| c.is_control() || is_format(c))
-}
-
-fn escaped(text: &str, steers: impl Fn(char) -> bool) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if steers(c) {
+        if c.is_control() || is_format(c) {
             out.extend(c.escape_default());
         } else {
             out.push(c);

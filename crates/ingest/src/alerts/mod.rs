@@ -31,7 +31,7 @@ pub use receivers::{
     AlertmanagerConfig, MailTls, PagerdutyConfig, ReceiverConfig, Secret, SlackConfig, SmtpConfig,
     WebhookConfig,
 };
-pub(crate) use receivers::{ReceiverSettings, agent, words};
+pub(crate) use receivers::{ReceiverSettings, agent, whole_url, words};
 pub use rule::{Measure, Missing, RuleConfig, RuleError};
 pub use schedule::MaintenanceConfig;
 pub use settings::AlertsConfig;

@@ -1,6 +1,7 @@
 //! Entries of the directory as a table: CSV (RFC 4180) with a line of column names.
 
 use super::{Details, DirectoryError, Entry, checked};
+use crate::text::FORMULA;
 use std::collections::HashMap;
 
 /// Columns; `id` must be there.
@@ -9,9 +10,6 @@ const COLUMNS: [&str; 4] = ["id", "name", "group", "note"];
 pub(crate) const MAX_ROWS: usize = 10_000;
 /// Mistakes that are listed; all are counted.
 const MAX_LISTED: usize = 100;
-/// First characters that make a spreadsheet read a formula (OWASP, "CSV Injection"). An export leads a text with one of them, or
-/// with an apostrophe, by an apostrophe.
-const FORMULA: [char; 12] = ['=', '+', '-', '@', '\t', '\r', '\n', '\'', '＝', '＋', '－', '＠'];
 
 /// A file that was read.
 #[derive(Debug, Default)]

@@ -154,9 +154,9 @@ impl Book {
     }
 
     /// Notes that rows are stored, except those that the store has lost, which were removed there.
-    pub(crate) fn saved(&mut self, rows: &[ShapeRow], lost: &[ShapeKey]) {
-        for row in rows {
-            if let Some(shape) = self.shapes.get_mut(&row.key) {
+    pub(crate) fn saved(&mut self, keys: &[ShapeKey], lost: &[ShapeKey]) {
+        for key in keys {
+            if let Some(shape) = self.shapes.get_mut(key) {
                 (shape.unsaved, shape.is_stored) = (Unsaved::Nothing, true);
             }
         }
@@ -272,7 +272,7 @@ mod tests {
             book.take(sample("s", route, r#"{"a":1}"#), &patterns);
         }
         let rows = book.unsaved(Unsaved::News);
-        book.saved(&rows, &[]);
+        book.saved(&rows.iter().map(|row| row.key.clone()).collect::<Vec<_>>(), &[]);
         assert_eq!(book.unsaved(Unsaved::Counts).len(), 0);
         let learned = Patterns::read(r#"{"places":{"/repos":["search"]}}"#).unwrap();
         let scope = rows[0].key.route.scope.clone();

@@ -206,10 +206,10 @@ impl Watcher {
         if update.is_empty() {
             return;
         }
-        let rows = update.shapes.clone();
+        let keys: Vec<_> = update.shapes.iter().map(|row| row.key.clone()).collect();
         match self.writers.drifted(update) {
             Ok(lost) => {
-                self.book.saved(&rows, &lost);
+                self.book.saved(&keys, &lost);
                 if least == Unsaved::Counts {
                     self.counts_stored = Instant::now();
                 }

@@ -163,6 +163,11 @@ fn person_of(principal: &Principal) -> Option<&Person> {
     }
 }
 
+/// The name of a person; empty without a sign-in.
+pub(super) fn name_of(principal: &Principal) -> String {
+    person_of(principal).map(|person| person.name.clone()).unwrap_or_default()
+}
+
 fn changes(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS)
 }

@@ -4,6 +4,7 @@
 
 use super::State;
 use super::access::Subject;
+use super::api::reading;
 use super::question::Question;
 use crate::alerts::{Alerts, AlertsError, Past, ReceiverConfig, RuleConfig, Trial};
 use crate::clock;
@@ -67,7 +68,7 @@ async fn history(extract::State(state): Shared, RawQuery(query): RawQuery) -> Re
     answered(async {
         let params = Params::parse(query.as_deref(), &["rule", "from", "to", "limit", "cursor"])?;
         let rule = params.one("rule")?.map(str::to_owned);
-        let Range { from, to } = Range::read_any(&params)?;
+        let Range { from, to } = Range::read_any(&params, clock::now())?;
         let (before, limit) = page(&params)?;
         let ask_for = move |alerts: &Alerts| {
             let past = Past { rule: rule.as_deref(), from, to, before, limit };
@@ -217,20 +218,14 @@ async fn ask<T: Send + 'static>(
     state: &Arc<State>,
     question: impl FnOnce(&Alerts) -> Result<T, AlertsError> + Send + 'static,
 ) -> Result<T, QueryError> {
-    let place = Arc::clone(&state.readers).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
-    let alerts = Arc::clone(&state.alerts);
-    let asked = tokio::task::spawn_blocking(move || {
-        let _place = place;
-        question(&alerts)
-    });
-    Ok(asked.await.map_err(|_| QueryError::Stopped)??)
+    reading(state, move |state| Ok(question(&state.alerts)?)).await
 }
 
 async fn answered<T: Serialize>(answer: impl Future<Output = Result<T, QueryError>>) -> Response {
     answer.await.map_or_else(IntoResponse::into_response, |answer| json(StatusCode::OK, &answer))
 }
 
-async fn changed(change: impl Future<Output = Result<(), QueryError>>) -> Response {
+pub(super) async fn changed(change: impl Future<Output = Result<(), QueryError>>) -> Response {
     #[derive(Serialize)]
     struct Done {}
     answered(async { change.await.map(|()| Done {}) }).await

@@ -169,18 +169,30 @@ async fn answer(
     question: Result<Question, QueryError>,
 ) -> Result<(Response, usize), QueryError> {
     let question = question?;
+    reading(&state, move |state| {
+        let answer = question.answer(&*state.store)?;
+        Ok((json(StatusCode::OK, &answer), answer.captured_rows()))
+    })
+    .await
+}
+
+/// Reads the store on a thread that may block, after others when there are many. Where it finds damage, the scrub comes soon.
+pub(super) async fn reading<T: Send + 'static>(
+    state: &Arc<State>,
+    read: impl FnOnce(&State) -> Result<T, QueryError> + Send + 'static,
+) -> Result<T, QueryError> {
     let place = Arc::clone(&state.readers).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
-    let answering = tokio::task::spawn_blocking(move || {
+    let state = Arc::clone(state);
+    let reading = tokio::task::spawn_blocking(move || {
         // Held here, because the work continues after the client has gone.
         let _place = place;
-        let answer = question.answer(&*state.store).inspect_err(|error| {
+        read(&state).inspect_err(|error| {
             if matches!(error, QueryError::Store(error) if error.is_damage()) {
                 state.data.scrub().suspect();
             }
-        })?;
-        Ok((json(StatusCode::OK, &answer), answer.captured_rows()))
+        })
     });
-    answering.await.map_err(|_| QueryError::Stopped)?
+    reading.await.map_err(|_| QueryError::Stopped)?
 }
 
 async fn examine(state: &State) -> Health {

@@ -1,7 +1,9 @@
 //! Changes of the directory of consumers, for admins.
 
 use super::State;
-use super::access::Subject;
+use super::access::{Subject, name_of};
+use super::alerts::changed;
+use super::api::reading;
 use super::body::Held;
 use super::question::{self, Question};
 use crate::auth::Principal;
@@ -41,11 +43,11 @@ async fn put_entry(
     Extension(who): Extension<Principal>,
     Question { content: details, .. }: Question<Details>,
 ) -> Response {
-    let change = async {
+    changed(async {
         let entry = checked(&id, &details)?;
         apply(&state, Change::Put { entries: vec![entry], by: name_of(&who) }, &id).await
-    };
-    done(change.await)
+    })
+    .await
 }
 
 async fn remove_entry(
@@ -53,10 +55,11 @@ async fn remove_entry(
     Path(id): Path<String>,
     RawQuery(query): RawQuery,
 ) -> Response {
-    if let Err(error) = none(query.as_deref()) {
-        return error.into_response();
-    }
-    done(apply(&state, Change::Remove { id: id.clone() }, &id).await)
+    changed(async {
+        none(query.as_deref())?;
+        apply(&state, Change::Remove { id: id.clone() }, &id).await
+    })
+    .await
 }
 
 /// A file to import.
@@ -117,13 +120,8 @@ async fn import_file(
     body: Body,
 ) -> Result<Imported, QueryError> {
     let (held, packing) = question::receive(state, query, headers, body, FILE_BYTES).await?;
-    let place = Arc::clone(&state.readers).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
-    let reading = Arc::clone(state);
-    let read = tokio::task::spawn_blocking(move || {
-        let _place = place;
-        compared(&reading, &held.unpack(packing)?)
-    });
-    let (table, mut imported, is_applied) = read.await.map_err(|_| QueryError::Stopped)??;
+    let read = move |state: &State| compared(state, &held.unpack(packing)?);
+    let (table, mut imported, is_applied) = reading(state, read).await?;
     if is_applied {
         let entries = table.whole()?;
         apply(state, Change::Put { entries, by: name_of(who) }, "").await?;
@@ -162,26 +160,10 @@ fn compared(state: &State, held: &Held) -> Result<(Table, Imported, bool), Query
     Ok((table, imported, apply))
 }
 
-async fn apply(state: &State, change: Change, id: &str) -> Result<(), DirectoryError> {
-    match state.writers.directory(change).await? {
+async fn apply(state: &State, change: Change, id: &str) -> Result<(), QueryError> {
+    match state.writers.directory(change).await.map_err(DirectoryError::from)? {
         Outcome::Done => Ok(()),
-        Outcome::Unknown => Err(DirectoryError::Unknown(id.to_owned())),
-        Outcome::Full => Err(DirectoryError::Full),
-    }
-}
-
-fn name_of(who: &Principal) -> String {
-    match who {
-        Principal::Person(person) => person.name.clone(),
-        Principal::Open | Principal::Nobody | Principal::Sender(_) => String::new(),
-    }
-}
-
-fn done(outcome: Result<(), DirectoryError>) -> Response {
-    #[derive(Serialize)]
-    struct Done {}
-    match outcome {
-        Ok(()) => json(StatusCode::OK, &Done {}),
-        Err(error) => QueryError::from(error).into_response(),
+        Outcome::Unknown => Err(DirectoryError::Unknown(id.to_owned()).into()),
+        Outcome::Full => Err(DirectoryError::Full.into()),
     }
 }

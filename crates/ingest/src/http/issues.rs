@@ -1,8 +1,8 @@
 //! `/api/v1/issues/{id}`: one error issue, and what people decide about it.
 
 use super::State;
-use super::access::Subject;
-use super::api::disclosure_of;
+use super::access::{Subject, name_of};
+use super::api::{disclosure_of, reading};
 use super::question::Question;
 use crate::auth::Principal;
 use crate::clock;
@@ -71,16 +71,18 @@ async fn change(
     id: String,
     change: &Change,
 ) -> Result<(Subject, IssueDetail), QueryError> {
-    let found = find(state, id.clone(), disclosure_of(who)).await?;
     let regresses = match (change.in_next_release, change.state) {
         (false, _) => Regresses::WhenSeen,
-        (true, Wanted::Resolved) if found.names_a_version() => Regresses::InAnotherVersion,
         (true, Wanted::Resolved) => {
-            return Err(QueryError::parameter(
-                "in_next_release",
-                "the requests of this issue name no version of the service, so that no release can be told from another: set \
-                 service.version in the plugin's configuration, or resolve it at once",
-            ));
+            let found = find(state, id.clone(), disclosure_of(who)).await?;
+            if !found.names_a_version() {
+                return Err(QueryError::parameter(
+                    "in_next_release",
+                    "the requests of this issue name no version of the service, so that no release can be told from another: set \
+                     service.version in the plugin's configuration, or resolve it at once",
+                ));
+            }
+            Regresses::InAnotherVersion
         }
         (true, _) => {
             return Err(QueryError::parameter(
@@ -94,24 +96,13 @@ async fn change(
         Wanted::Resolved => (Standing::Resolved, "resolved"),
         Wanted::Ignored => (Standing::Ignored, "ignored"),
     };
-    let by = match who {
-        Principal::Person(person) => person.name.clone(),
-        Principal::Open | Principal::Nobody | Principal::Sender(_) => String::new(),
-    };
-    if !state.writers.decide(id.clone(), standing, regresses, by).await? {
+    if !state.writers.decide(id.clone(), standing, regresses, name_of(who)).await? {
         return Err(QueryError::NoIssue { id });
     }
     let release = if regresses == Regresses::InAnotherVersion { " in the next release" } else { "" };
     Ok((Subject(format!("{name}{release}")), find(state, id, disclosure_of(who)).await?))
 }
 
-/// Asks the store on a thread that may block.
 async fn find(state: &Arc<State>, id: String, disclosure: Disclosure) -> Result<IssueDetail, QueryError> {
-    let place = Arc::clone(&state.readers).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
-    let asking = Arc::clone(state);
-    let asked = tokio::task::spawn_blocking(move || {
-        let _place = place;
-        asking.store.issue(&IssueQuery { id, disclosure, now: clock::now() })
-    });
-    asked.await.map_err(|_| QueryError::Stopped)?
+    reading(state, move |state| state.store.issue(&IssueQuery { id, disclosure, now: clock::now() })).await
 }

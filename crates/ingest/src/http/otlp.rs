@@ -115,7 +115,8 @@ async fn store(
             let storing = async move {
                 let stored = writing.writers.requests(batch, signal).await;
                 // Of a repeat, too: the service may have stopped between the batch and its issues, which know their batches.
-                if stored.is_ok() && !seen.is_empty() {
+                // A batch with records that were not admitted belongs to no issue: which of its failures are in the log is not known here.
+                if stored.as_ref().is_ok_and(|stored| stored.rejected().total() == 0) && !seen.is_empty() {
                     add_issues(&writing, seen, identity).await;
                 }
                 (stored, share)
@@ -131,7 +132,9 @@ async fn store(
                     tracing::warn!(%error, "names and groups of consumers are not stored");
                 }
                 state.stats.observed(state.learning.observe(observed));
-                state.stats.sampled(state.drift.observe(samples));
+                if stored.rejected().total() == 0 {
+                    state.stats.sampled(state.drift.observe(samples));
+                }
             }
             Ok(Taken { rejected, gateway })
         }

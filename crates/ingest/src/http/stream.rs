@@ -3,7 +3,7 @@
 use super::State;
 use super::access::Client;
 use super::activity::{Activity, Connection};
-use super::api::{disclosure_of, note_captured};
+use super::api::{disclosure_of, note_captured, reading};
 use super::refusal::Refusal;
 use crate::auth::Principal;
 use crate::clock;
@@ -60,7 +60,7 @@ pub(super) async fn follow(
         Ok(asked) => asked,
         Err(error) => return error.into_response(),
     };
-    let Some(place) = place(&state.streams) else { return too_many(&state, "streams", "streams") };
+    let Some(place) = place(&state.streams) else { return too_many(&state, "streams") };
     let (announced, begun) = state.data.news().follow();
     // What came since the client lost the stream is lost to it, too, but not unseen.
     let seen = headers.get(LAST_EVENT_ID).and_then(|id| seen(&state, id.to_str().ok()?));
@@ -93,7 +93,7 @@ pub(super) async fn export(
         Ok(asked) => asked,
         Err(error) => return error.into_response(),
     };
-    let Some(place) = place(&state.exports) else { return too_many(&state, "exports", "exports") };
+    let Some(place) = place(&state.exports) else { return too_many(&state, "exports") };
     let (format, most) = (asked.format(), asked.most());
     let (out, pieces) = channel(PIECES);
     let mut export =
@@ -124,11 +124,11 @@ fn place(places: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     Arc::clone(places).try_acquire_owned().ok()
 }
 
-fn too_many(state: &State, code: &'static str, what: &str) -> Response {
-    state.stats.refused_by(code);
+fn too_many(state: &State, what: &'static str) -> Response {
+    state.stats.refused_by(what);
     let refusal = Refusal {
         status: StatusCode::SERVICE_UNAVAILABLE,
-        code,
+        code: what,
         message: format!("too many {what} at a time: try again when another has ended"),
         field: None,
         retry_after: Some(RETRY_SECONDS),
@@ -166,8 +166,7 @@ impl Stream {
                 batches = self.gather() => batches,
             };
             let piece = match self.part(batches).await {
-                Ok(Some(piece)) => piece,
-                Ok(None) => continue,
+                Ok(piece) => piece,
                 Err(error) => {
                     // The client tries again, and gets the reason.
                     let _ = out.send(Err(io::Error::other(error.to_string()))).await;
@@ -204,28 +203,29 @@ impl Stream {
         }
     }
 
-    async fn part(&mut self, batches: Vec<Arc<Announced>>) -> Result<Option<Bytes>, QueryError> {
+    async fn part(&mut self, batches: Vec<Arc<Announced>>) -> Result<Bytes, QueryError> {
         if batches.is_empty() {
-            return Ok(Some(Bytes::from_static(b": nothing new\n\n")));
+            return Ok(Bytes::from_static(b": nothing new\n\n"));
         }
         let mut skipped = 0;
         for batch in &batches {
             skipped += batch.before.saturating_sub(self.seen);
             self.seen = self.seen.max(batch.before + batch.requests);
         }
-        let (state, asked) = (Arc::clone(&self.state), self.asked.clone());
-        let part =
-            reading(&self.state, move || asked.part(&state.data, &state.limits, &batches, skipped)).await?;
+        let asked = self.asked.clone();
+        let read = move |state: &State| asked.part(&state.data, &state.limits, &batches, skipped);
+        let part = reading(&self.state, read).await?;
+        let id = id(&self.state, self.seen);
         if part.is_empty() {
-            return Ok(None);
+            // The client comes back with it, and what did not match counts as seen.
+            return Ok(Bytes::from(format!("id: {id}\n\n")));
         }
         if part.captured_rows() > 0 {
             note_captured(&self.state, &self.who, self.client, (&self.query, i64::MIN), part.captured_rows())
                 .await;
         }
         let json = serde_json::to_string(&part).unwrap_or_default();
-        let id = id(&self.state, self.seen);
-        Ok(Some(Bytes::from(format!("id: {id}\nevent: requests\ndata: {json}\n\n"))))
+        Ok(Bytes::from(format!("id: {id}\nevent: requests\ndata: {json}\n\n")))
     }
 }
 
@@ -277,8 +277,8 @@ impl Export {
     async fn write_next(&mut self) -> Result<bool, QueryError> {
         // A place in the queue first, so that a piece that was read is written even when this is not polled to its end.
         let Ok(out) = self.out.clone().reserve_owned().await else { return Ok(true) };
-        let (state, mut asked) = (Arc::clone(&self.state), self.asked.clone());
-        let (asked, piece) = reading(&self.state, move || {
+        let mut asked = self.asked.clone();
+        let (asked, piece) = reading(&self.state, move |state| {
             let piece = asked.next(&*state.store)?;
             Ok((asked, piece))
         })
@@ -291,20 +291,6 @@ impl Export {
         out.send(Ok(Bytes::from(piece.bytes)));
         Ok(piece.is_last)
     }
-}
-
-/// Reads the store on a thread that may block.
-async fn reading<T: Send + 'static>(
-    state: &Arc<State>,
-    read: impl FnOnce() -> Result<T, QueryError> + Send + 'static,
-) -> Result<T, QueryError> {
-    let place = Arc::clone(&state.readers).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
-    let reading = tokio::task::spawn_blocking(move || {
-        // Held here, because the work continues after the client has gone.
-        let _place = place;
-        read()
-    });
-    reading.await.map_err(|_| QueryError::Stopped)?
 }
 
 /// The pieces of an answer. Its client has the time for a whole answer to read each of them.

@@ -207,7 +207,9 @@ impl<'a> Rows<'a> {
         let (part, patterns) = (self.part, self.patterns);
         let fields = self.fields.get_or_insert_with(|| Box::new(FieldsOfFailed::of(part, patterns)));
         let wanted = if is_error { Fields::Ignored } else { Fields::Wanted };
-        let mut reason = match is_error || matches!(status, 400 | 422) {
+        // The body of an error is not read when its application has reported the reason.
+        let mut reason = match (is_error && reported.is_none()) || (!is_error && matches!(status, 400 | 422))
+        {
             true => fields.reason(row, wanted, room),
             false => Reason::default(),
         };

@@ -76,8 +76,6 @@ impl DriftQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
         let params = Params::parse(query, &NAMES)?;
-        let is_bounded = params.one("from")?.is_some() || params.one("to")?.is_some();
-        let all = Range { from: i64::MIN, to: i64::MAX };
         let kind = |name: &str| {
             let known = ChangeKind::ALL.map(ChangeKind::name);
             let message = format!("kind {name:?} does not exist: expected one of {}", known.join(", "));
@@ -89,7 +87,7 @@ impl DriftQuery {
         let kinds = params.all("kind").flat_map(|text| text.split(',')).filter(|name| !name.is_empty());
         let cursor = |rest: &mut Reader<'_>| Some((rest.number()?, rest.number()?));
         Ok(Self {
-            range: if is_bounded { Range::read(&params, now)? } else { all },
+            range: Range::read_any(&params, now)?,
             filter: Filter::read(&params)?,
             kinds: kinds.map(kind).collect::<Result<_, _>>()?,
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,

@@ -244,7 +244,7 @@ impl Question {
             Kind::Gateways => Self::Gateways(GatewaysQuery::parse(query, now, limits)?),
             Kind::Consumers => Self::Consumers(ConsumersQuery::parse(query, limits)?),
             Kind::Directory => Self::Directory(DirectoryQuery::parse(query, limits)?),
-            Kind::Releases => Self::Releases(ReleasesQuery::parse(query, limits)?),
+            Kind::Releases => Self::Releases(ReleasesQuery::parse(query, now, limits)?),
             Kind::Uptime => Self::Uptime(UptimeQuery::parse(query, now, limits)?),
             Kind::Patterns => Self::Patterns(PatternsQuery::parse(query, limits)?),
             Kind::Drift => Self::Drift(DriftQuery::parse(query, now, limits)?),

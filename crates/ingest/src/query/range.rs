@@ -27,9 +27,9 @@ impl Range {
         Ok(Self { from, to })
     }
 
-    /// Reads `from` and `to`; without them, all of time.
-    pub(crate) fn read_any(params: &Params) -> Result<Self, QueryError> {
-        let edge = |name| params.one(name)?.map(|text| time(name, text)).transpose();
+    /// Reads `from` and `to`; without them, all of time. `now` is in Unix nanoseconds.
+    pub(crate) fn read_any(params: &Params, now: i64) -> Result<Self, QueryError> {
+        let edge = |name| params.one(name)?.map(|text| edge(name, text, now)).transpose();
         let range = Self { from: edge("from")?.unwrap_or(i64::MIN), to: edge("to")?.unwrap_or(i64::MAX) };
         if range.from >= range.to {
             return Err(QueryError::parameter("from", "from must be before to"));

@@ -59,8 +59,8 @@ struct Gateway {
 }
 
 impl ReleasesQuery {
-    /// Reads a query string.
-    pub(crate) fn parse(query: Option<&str>, limits: &Limits) -> Result<Self, QueryError> {
+    /// Reads a query string; `now` is in Unix nanoseconds.
+    pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
         let params = Params::parse(query, &NAMES)?;
         let kind = params.one("kind")?.map(|kind| match KINDS.contains(&kind) {
             true => Ok(kind.to_owned()),
@@ -71,7 +71,7 @@ impl ReleasesQuery {
         });
         let before = |text: &str| Cursor::parse(text, |rest| rest.number());
         Ok(Self {
-            range: Range::read_any(&params)?,
+            range: Range::read_any(&params, now)?,
             filter: Filter::read(&params)?,
             kind: kind.transpose()?,
             limit: params.number("limit", 1..=limits.rows as u64, DEFAULT_ROWS)? as usize,

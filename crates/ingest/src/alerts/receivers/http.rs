@@ -36,7 +36,7 @@ impl Reach {
         let url = Held::of("url", url, url_file, origin)?
             .ok_or_else(|| RuleError::new("url", "the address is missing: write `url` or `url_file`"))?;
         if let Held::Here(text) = &url {
-            check(text.expose().trim()).map_err(|message| RuleError::new("url", message))?;
+            whole_url(text.expose().trim()).map_err(|message| RuleError::new("url", message))?;
         }
         if origin == Origin::Page && ca_file.is_some() {
             return Err(RuleError::new("ca_file", "files are for receivers in the configuration file"));
@@ -46,7 +46,7 @@ impl Reach {
 
     /// The host, for people to see.
     pub(crate) fn host(&self) -> String {
-        let host = |text: &str| check(text).ok().and_then(|uri| uri.host().map(str::to_owned));
+        let host = |text: &str| whole_url(text).ok().and_then(|uri| uri.host().map(str::to_owned));
         self.url.read().ok().and_then(|text| host(text.expose())).unwrap_or_default()
     }
 
@@ -59,7 +59,7 @@ impl Reach {
         secret: Option<&Secret>,
     ) -> Result<Option<u16>, SendError> {
         let url = self.url.read()?;
-        check(url.expose()).map_err(|message| SendError::again(None, message))?;
+        whole_url(url.expose()).map_err(|message| SendError::again(None, message))?;
         let agent = self.agent()?;
         let mut request =
             agent.post(format!("{}{path}", url.expose().trim_end_matches(|c| c == '/' && !path.is_empty())));
@@ -103,7 +103,7 @@ pub(crate) fn agent(ca_file: Option<&Path>, origin: Origin) -> Result<ureq::Agen
 }
 
 /// An address must be a whole one, of HTTP.
-fn check(text: &str) -> Result<Uri, String> {
+pub(crate) fn whole_url(text: &str) -> Result<Uri, String> {
     // The text is a secret: no error has it.
     if !["http://", "https://"].iter().any(|scheme| text.starts_with(scheme)) {
         return Err("the address must begin with http:// or https://".to_owned());
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn addresses_are_whole_ones_of_http() {
         let check = |text: &str, expected: Result<&str, &str>| {
-            let found = super::check(text);
+            let found = super::whole_url(text);
             let found = found.as_ref().map(|uri| uri.host().unwrap()).map_err(String::as_str);
             assert_eq!(found, expected, "{text}");
         };

@@ -14,7 +14,7 @@ mod webhook;
 
 pub use alertmanager::AlertmanagerConfig;
 pub(crate) use change::{Settings as ReceiverSettings, settings as receiver_settings, with_kept_secrets};
-pub(crate) use http::{Reach, agent, words};
+pub(crate) use http::{Reach, agent, whole_url, words};
 pub use pagerduty::PagerdutyConfig;
 pub use slack::SlackConfig;
 pub use smtp::{MailTls, SmtpConfig};

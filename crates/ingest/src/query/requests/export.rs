@@ -10,6 +10,7 @@ use crate::model::request::columns;
 use crate::query::params::Params;
 use crate::query::range::Range;
 use crate::query::{Store, filter};
+use crate::text::inert;
 use serde_json::Value;
 
 /// Rows read at a time: the memory that an export takes is that of a page.
@@ -166,28 +167,14 @@ fn put_line(out: &mut Vec<u8>, cells: impl Iterator<Item = String>) {
     out.extend(b"\r\n");
 }
 
-/// First characters that make a spreadsheet read a formula (OWASP, "CSV Injection"), and the apostrophe that marks text.
-const FORMULA: [char; 12] = ['=', '+', '-', '@', '\t', '\r', '\n', '\'', '＝', '＋', '－', '＠'];
-
-/// A text that would begin a formula gets a leading apostrophe; controls and marks that turn text are escaped. The page and
-/// the command line write the same.
+/// A value as the page and the command line write it, too.
 fn cell(value: &Value) -> String {
-    let text = match value {
-        Value::Null => return String::new(),
-        Value::Bool(_) | Value::Number(_) => return value.to_string(),
-        Value::String(text) => text.clone(),
-        Value::Array(_) | Value::Object(_) => value.to_string(),
-    };
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        let turns = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if turns || (character.is_control() && !matches!(character, '\t' | '\r' | '\n')) {
-            shown.extend(character.escape_unicode());
-        } else {
-            shown.push(character);
-        }
+    match value {
+        Value::Null => String::new(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) => inert(text),
+        Value::Array(_) | Value::Object(_) => inert(&value.to_string()),
     }
-    if shown.starts_with(FORMULA) { format!("'{shown}") } else { shown }
 }
 
 #[cfg(test)]
