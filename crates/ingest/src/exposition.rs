@@ -5,8 +5,8 @@
 //! goes on with the same series.
 
 use crate::query::{Traffic, TrafficRow};
-use gatelens_model::metric;
 use gatelens_model::sketch::SCALE;
+use gatelens_model::{metric, prometheus};
 use prost::Message;
 use std::fmt::Write as _;
 
@@ -77,10 +77,10 @@ pub(crate) fn render(traffic: &Traffic, format: Format) -> Vec<u8> {
         let rows: Vec<&TrafficRow> =
             traffic.rows.iter().filter(|row| row.is_outbound == is_outbound).collect();
         if !rows.is_empty() {
-            out.durations(&Family::new(prefix, metric::REQUEST_DURATION, "seconds"), &rows);
+            out.durations(&Family::new(prefix, metric::REQUEST_DURATION, "s"), &rows);
             let sizes = [metric::REQUEST_BODY_SIZE, metric::RESPONSE_BODY_SIZE];
             for (place, name) in sizes.into_iter().enumerate() {
-                out.sizes(&Family::new(prefix, name, "bytes"), &rows, place);
+                out.sizes(&Family::new(prefix, name, "By"), &rows, place);
             }
         }
         let active: Vec<_> = traffic.active.iter().filter(|row| row.is_outbound == is_outbound).collect();
@@ -100,19 +100,24 @@ fn names(traffic: &Traffic) -> Vec<&'static str> {
 struct Family {
     name: String,
     help: &'static str,
+    /// As OpenTelemetry names it.
     unit: &'static str,
 }
 
 impl Family {
-    /// The name as Prometheus translates the one of an OpenTelemetry metric: with its unit.
+    /// The family of a metric of OpenTelemetry, with its unit there.
     fn new(prefix: &str, name: &str, unit: &'static str) -> Self {
         let name = format!("{prefix}{name}");
-        let help = metric::description(&name);
-        let mut name = name.replace('.', "_");
-        if !unit.is_empty() {
-            name = format!("{name}_{unit}");
+        Self { name: prometheus::metric(&name, unit), help: metric::description(&name), unit }
+    }
+
+    /// The unit as Prometheus names it.
+    fn unit(&self) -> Option<&str> {
+        match self.unit {
+            "s" => Some("seconds"),
+            "By" => Some("bytes"),
+            _ => None,
         }
-        Self { name, help, unit }
     }
 }
 
@@ -189,10 +194,10 @@ impl Out {
     }
 
     fn head(&mut self, family: &Family, kind: &str) {
-        let Family { name, help, unit } = family;
+        let Family { name, help, .. } = family;
         // Nothing can go wrong in memory.
         let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
-        if self.format == Format::OpenMetrics && !unit.is_empty() {
+        if let Some(unit) = family.unit().filter(|_| self.format == Format::OpenMetrics) {
             let _ = writeln!(self.text, "# UNIT {name} {unit}");
         }
     }
@@ -240,7 +245,7 @@ impl Out {
             help: Some(family.help.to_owned()),
             kind: Some(kind),
             metric,
-            unit: Some(family.unit.to_owned()).filter(|unit| !unit.is_empty()),
+            unit: family.unit().map(str::to_owned),
         };
         self.bytes.extend(family.encode_length_delimited_to_vec());
     }
@@ -265,16 +270,8 @@ fn labels(names: &[&str], values: &[String]) -> String {
             out.push(',');
         }
         out.push_str(name);
-        out.push_str("=\"");
-        for character in value.chars() {
-            match character {
-                '\\' => out.push_str("\\\\"),
-                '"' => out.push_str("\\\""),
-                '\n' => out.push_str("\\n"),
-                other => out.push(other),
-            }
-        }
-        out.push('"');
+        out.push('=');
+        prometheus::put_value(&mut out, value);
     }
     out
 }
