@@ -305,7 +305,8 @@ pub struct Limits {
     pub flush_ms: u32,
     /// Largest part of a worker's time that the redaction of bodies may take, per cent, because every other request of the
     /// worker waits for it. Beyond it, bodies are omitted as `overload`. Bodies of more than 64 KiB are redacted in slices after their
-    /// request has ended, and omitted where they cannot be; with 100 all of a body is redacted when its request ends. Default 20.
+    /// request has ended, and omitted where they cannot be; with 100 all of a body is redacted when its request ends. A compressed
+    /// body counts with the most bytes that it can decode to: a hundred times its own, at most `capture.max_body_bytes`. Default 20.
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::REDACTION_PERCENT.start(), max = *bounds::REDACTION_PERCENT.end())))]
     pub redaction_percent: u32,
 }

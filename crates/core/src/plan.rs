@@ -78,8 +78,8 @@ impl Plan {
         let capture = Capture::new(&capture).map_err(|defect| in_section("capture", defect))?;
         let masked = consumer::masked(&consumer, &redact);
         let redactor = Redactor::new(&masked).map_err(|defect| in_section("redact", defect))?;
-        let consumer = consumer::compile(&consumer, &redact)?;
-        let (report, response_headers) = report::compile(report, &consumer)?;
+        let (consumer, response_headers) = consumer::compile(&consumer, &redact)?;
+        let (report, response_headers) = report::compile(report, response_headers)?;
         check::exclude(&exclude)?;
         check::sample(&sample)?;
         check::counters(&counters)?;

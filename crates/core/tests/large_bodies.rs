@@ -212,11 +212,39 @@ fn what_cannot_be_read_in_slices_is_left_out_unless_redaction_may_take_all_the_t
     check(CAPTURED, "text/plain", &orders, true);
     check(CAPTURED, "application/x-ndjson", &lines, true);
     check(CAPTURED, "text/event-stream", &events, true);
-    // A stream that ends without its last event is redacted at once.
+    // A body that comes in pieces is as large as it is, whatever memory it grew into.
     let worker = start(CAPTURED);
-    let stream = request().int(Attribute::RequestSize, 100_000);
-    let mut filter = worker.begin(&stream);
-    worker.pass(&mut filter, Message::Request, &Body(vec![orders.into_bytes()], EndStream::No));
-    filter.log(&worker.host);
-    assert_eq!(records(&rest(&worker))[0]["gatelens.request.body.omitted"], "truncated");
+    let pieces = text.as_bytes()[..41_000].chunks(40_000).map(<[u8]>::to_vec).collect();
+    let stream = FakeStream::new("POST", "/a", 200).header("content-type", "text/plain");
+    worker.stream(stream, &Body(pieces, EndStream::Yes), &Body::none());
+    let (ticks, sent) = ticks_while_short(&worker);
+    assert_eq!((ticks, sent.len()), (0, 0));
+    assert!(records(&rest(&worker))[0]["gatelens.request.body.content"].contains(MASK));
+}
+
+#[test]
+fn an_interrupted_body_waits_only_where_a_part_of_it_is_kept() {
+    let cut = |media_type: &str, body: String| {
+        let worker = start(CAPTURED);
+        let stream = FakeStream::new("POST", "/a", 200)
+            .header("content-type", media_type)
+            .int(Attribute::RequestSize, 100_000);
+        let mut filter = worker.begin(&stream);
+        worker.pass(&mut filter, Message::Request, &Body(vec![body.into_bytes()], EndStream::No));
+        filter.log(&worker.host);
+        drop(filter);
+        let (ticks, mut sent) = ticks_while_short(&worker);
+        sent.extend(rest(&worker));
+        (ticks, records(&sent).remove(0))
+    };
+    let event = "data: password=hunter2\n\n";
+    let (ticks, record) = cut("text/event-stream", event.repeat(10_000) + "data: password=hun");
+    assert!(ticks > 240_000 / SLICE_BYTES, "{ticks} ticks");
+    let masked = format!("data: password={MASK}\n\n").repeat(10_000);
+    assert!(record["gatelens.request.body.content"] == masked);
+    // The first event is not over: nothing is left to redact.
+    let (_, record) = cut("text/event-stream", format!("data: {}", "x".repeat(100_000)));
+    assert_eq!(record["gatelens.request.body.content"], "");
+    let (ticks, record) = cut("application/json", orders(100_000));
+    assert_eq!((ticks, &*record["gatelens.request.body.omitted"]), (0, "truncated"));
 }

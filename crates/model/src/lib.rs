@@ -15,6 +15,7 @@
 //! | [`route_patterns`] | the hand-back of learned route patterns |
 //! | [`sketch`] | the histogram of durations |
 //! | [`varint`], [`percent`] | the coding of integers, and that of bytes in URLs |
+//! | [`mod@prometheus`] | names of the traffic's metrics for Prometheus |
 //! | [`hash`] | hashes for identities |
 //! | [`order`] | sorting in little code |
 //! | [`reference`](mod@reference) | the tables of `docs/wire.md` |
@@ -34,6 +35,7 @@ mod not_logged;
 mod omission;
 pub mod order;
 pub mod percent;
+pub mod prometheus;
 pub mod reference;
 pub mod route_patterns;
 pub mod sketch;

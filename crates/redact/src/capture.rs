@@ -256,8 +256,8 @@ impl BodyCapture {
     pub fn decoded_bytes(&self) -> usize {
         match &self.state {
             State::Collecting(collecting) => {
-                let held = collecting.collector.held_bytes();
-                collecting.coding.max_decoded_bytes(held).min(held.max(collecting.max_bytes))
+                let bytes = collecting.collector.len();
+                collecting.coding.max_decoded_bytes(bytes).min(bytes.max(collecting.max_bytes))
             }
             State::Omitted(_) => 0,
         }
@@ -273,8 +273,8 @@ impl BodyCapture {
     ) -> Redaction {
         let bytes = self.decoded_bytes();
         match self.state {
-            State::Collecting(collecting) if bytes > at_once && end == BodyEnd::Complete => {
-                Redaction::Waiting(WaitingBody::new(self.size, self.message, bytes, collecting))
+            State::Collecting(collecting) if bytes > at_once && collecting.is_kept(end) => {
+                Redaction::Waiting(WaitingBody::new((self.size, end), self.message, bytes, collecting))
             }
             _ => Redaction::Done(self.finish(end, redactor, hits)),
         }
@@ -309,12 +309,15 @@ impl Collecting {
         redactor.own_body(message, kind, text, hits)
     }
 
+    /// Whether any of a body is kept that ends so. A stream of events ends when one side disconnects: its complete events are.
+    fn is_kept(&self, end: BodyEnd) -> bool {
+        end == BodyEnd::Complete
+            || (self.kind == BodyKind::EventStream && self.coding == ContentCoding::Identity)
+    }
+
     /// The whole text, not redacted.
     fn decode(self, end: BodyEnd) -> Result<String, OmissionReason> {
-        // A stream of events ends when one side disconnects. Its complete events are kept.
-        if end == BodyEnd::Incomplete
-            && !(self.kind == BodyKind::EventStream && self.coding == ContentCoding::Identity)
-        {
+        if !self.is_kept(end) {
             return Err(OmissionReason::Truncated);
         }
         let bytes = self.collector.finish(end);

@@ -79,15 +79,15 @@ impl LogBatch {
     pub fn push_late(&mut self, draft: &[u8], bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
         self.end_large();
         self.end_portion();
-        encode_late_record(draft, bodies, &mut self.records, &mut self.marks);
-        let mut portion = Vec::with_capacity(self.records.len().saturating_add(PORTION));
-        self.portions.write(self.records.len(), &mut portion);
-        portion.extend_from_slice(&self.records);
+        // The memory of such a record is given back with it.
+        let (mut record, mut marks) = (Vec::new(), Vec::new());
+        encode_late_record(draft, bodies, &mut record, &mut marks);
+        let mut portion = Vec::with_capacity(record.len().saturating_add(PORTION));
+        self.portions.write(record.len(), &mut portion);
+        portion.extend_from_slice(&record);
         portion.extend_from_slice(PORTION_END.as_flattened());
         self.large = Some(Large { portion, done: 0 });
-        self.count(self.records.len(), bodies, now_ns);
-        self.records.clear();
-        self.marks.clear();
+        self.count(record.len(), bodies, now_ns);
     }
 
     /// Compresses at most `most` bytes of a large record.

@@ -204,11 +204,6 @@ impl WorkerHandle {
         &self.usage
     }
 
-    /// The same, to be kept.
-    pub(super) fn shared_usage(&self) -> Rc<Usage> {
-        Rc::clone(&self.usage)
-    }
-
     /// The learned route patterns in force.
     pub(super) fn learned(&self) -> Option<Rc<Patterns>> {
         self.learned.get()

@@ -6,7 +6,6 @@
 use std::rc::Rc;
 
 use super::plugin::Active;
-use super::usage::Usage;
 use gatelens_model::OmissionReason;
 use gatelens_redact::capture::{CapturedBody, Redaction, WaitingBody};
 
@@ -20,13 +19,7 @@ pub(super) struct WaitingEvent {
     waiting: [Option<WaitingBody>; 2],
     /// Those that are.
     bodies: [Option<CapturedBody>; 2],
-    _room: WaitingRoom,
-}
-
-/// Bytes of waiting bodies, as they are reported to the worker.
-#[derive(Debug)]
-struct WaitingRoom {
-    usage: Rc<Usage>,
+    /// Bytes of the bodies that waited at first, as they are reported to the worker.
     bytes: usize,
 }
 
@@ -34,10 +27,9 @@ impl WaitingEvent {
     /// An event that was drafted under a configuration.
     pub(super) fn new(active: Rc<Active>, draft: Vec<u8>, waiting: [Option<WaitingBody>; 2]) -> Self {
         let sizes = waiting.iter().flatten().map(WaitingBody::decoded_bytes);
-        let room =
-            WaitingRoom { usage: active.worker.shared_usage(), bytes: sizes.fold(0, usize::saturating_add) };
-        room.usage.begin_waiting(room.bytes);
-        Self { active, draft, waiting, bodies: [None, None], _room: room }
+        let bytes = sizes.fold(0, usize::saturating_add);
+        active.worker.usage().begin_waiting(bytes);
+        Self { active, draft, waiting, bodies: [None, None], bytes }
     }
 
     /// Redacts the next slice.
@@ -69,8 +61,8 @@ impl WaitingEvent {
     }
 }
 
-impl Drop for WaitingRoom {
+impl Drop for WaitingEvent {
     fn drop(&mut self) {
-        self.usage.end_waiting(self.bytes);
+        self.active.worker.usage().end_waiting(self.bytes);
     }
 }

@@ -15,27 +15,32 @@ use crate::request::consumer::{
     ConsumerPlan, Form, Label, LabelSource, Labels, MAX_CONSUMER_CHARS, Place, Pseudonymizer, Source,
     clean_id,
 };
+use crate::request::report::ResponseHeaders;
 use gatelens_redact::{
     Hits, MASK, Redactor, is_credential_claim, is_credential_cookie, is_credential_header,
 };
 
-/// Compiles the section.
-pub(super) fn compile(consumer: &Consumer, redact: &RedactConfig) -> Result<ConsumerPlan, Problem> {
+/// Compiles the section, and names the response headers among its sources.
+pub(super) fn compile(
+    consumer: &Consumer,
+    redact: &RedactConfig,
+) -> Result<(ConsumerPlan, ResponseHeaders), Problem> {
     check::at_most(["consumer", "sources"], consumer.sources.len(), bounds::SOURCES, "sources")?;
     let pseudonymizer = pseudonymizer(consumer)?;
     let masked = masked_headers(redact)?;
     let hidden = pseudonymised(consumer)?;
     let mut plan = ConsumerPlan { labels: labels(consumer, &masked, &hidden)?, ..ConsumerPlan::default() };
+    let mut response_headers = ResponseHeaders::new();
     for (index, source) in consumer.sources.iter().enumerate() {
         let at =
             |key: &str| -> Vec<Step> { vec!["consumer".into(), "sources".into(), index.into(), key.into()] };
         let (key, mut place) = place(source, index)?;
         let is_hidden = hidden.contains(&place);
         if let Place::ResponseHeader(name, position) = &mut place {
-            let known = plan.response_headers.iter().position(|known| known == name);
-            *position = known.unwrap_or(plan.response_headers.len());
+            let known = response_headers.iter().position(|known| known == name);
+            *position = known.unwrap_or(response_headers.len());
             if known.is_none() {
-                plan.response_headers.push(name.clone());
+                response_headers.push(name.clone());
             }
         }
         check_name(&place).map_err(|message| Problem::new(at(key), message))?;
@@ -65,7 +70,7 @@ pub(super) fn compile(consumer: &Consumer, redact: &RedactConfig) -> Result<Cons
         };
         plan.sources.push(Source { trusted: source.trusted || is_vouched_for(&place), place, form });
     }
-    Ok(plan)
+    Ok((plan, response_headers))
 }
 
 /// The rules of redaction, extended by what the sources pseudonymise: the log must not show it in clear either.

@@ -2,15 +2,13 @@
 
 use super::check::{self, Checked};
 use crate::config::{Problem, Report};
-use crate::request::consumer::ConsumerPlan;
 use crate::request::report::{ReportPlan, ResponseHeaders};
 
-/// Compiles the section, with the response headers of the consumer's sources.
+/// Compiles the section. Its headers come behind those of the consumer's sources.
 pub(super) fn compile(
     report: Report,
-    consumer: &ConsumerPlan,
+    mut headers: ResponseHeaders,
 ) -> Result<(ReportPlan, ResponseHeaders), Problem> {
-    let mut headers = consumer.response_headers.clone();
     let mut add = |key: &str, name: Option<String>| -> Result<Option<usize>, Problem> {
         let Some(name) = name else { return Ok(None) };
         check_name(key, &name)?;

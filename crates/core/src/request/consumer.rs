@@ -34,8 +34,6 @@ pub const MAX_LABEL_CHARS: usize = 64;
 pub struct ConsumerPlan {
     /// In order.
     pub sources: Vec<Source>,
-    /// The names of the response headers among the sources, in lower case.
-    pub response_headers: Vec<Box<str>>,
     /// Names and groups.
     pub labels: Labels,
     /// The forms of keys. A value with one of them names nobody in clear.

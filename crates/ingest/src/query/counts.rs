@@ -315,14 +315,14 @@ impl TimeseriesQuery {
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
         let (mut range, mut step) = (*range, *step);
         let mut before = compare.map(|compare| compare.before_in_steps(range, step));
-        let known = Known::of(&snapshot, range, &groups)?;
+        let mut known = Known::of(&snapshot, range, &groups)?;
         let earliest = before.map_or(known.range.from, |before| before.from.min(known.range.from));
         if earliest < since && step != in_half_hours(step) {
             step = in_half_hours(step);
             range = range.widened(step);
             before = compare.map(|compare| compare.before_in_steps(range, step));
+            known = Known::of(&snapshot, range, &groups)?;
         }
-        let known = Known::of(&snapshot, range, &groups)?;
         known.check(before)?;
         let Known { range, gateways_since, .. } = known;
         // Whole steps of which the gateways are known.

@@ -128,7 +128,7 @@ impl Keeper<'_> {
     }
 
     fn put(&mut self, minutes: (i64, i64), sums: PackedSums) {
-        let bytes = sums.bytes();
+        let bytes = bytes_with(&sums);
         // One answer must not push out those of all other questions.
         if self.added + bytes > self.kept.max_bytes / 2 {
             return;
@@ -140,7 +140,7 @@ impl Keeper<'_> {
         let mut content = self.kept.content();
         let before = content.questions.entry(self.question.clone()).or_default().insert(minutes, stretch);
         content.bytes += bytes;
-        content.bytes -= before.map_or(0, |stretch| stretch.sums.bytes());
+        content.bytes -= before.map_or(0, |stretch| bytes_with(&stretch.sums));
         if content.bytes > self.kept.max_bytes {
             content.shrink(self.kept.max_bytes / 4 * 3);
         }
@@ -152,7 +152,7 @@ impl Content {
     fn shrink(&mut self, max_bytes: usize) {
         let stretches = self.questions.values().flat_map(HashMap::values);
         let mut by_use: Vec<(u64, usize)> =
-            stretches.map(|stretch| (stretch.used, stretch.sums.bytes())).collect();
+            stretches.map(|stretch| (stretch.used, bytes_with(&stretch.sums))).collect();
         by_use.sort_unstable_by_key(|(used, _)| std::cmp::Reverse(*used));
         let mut left = 0;
         // The stretches of one answer go together.
@@ -166,18 +166,13 @@ impl Content {
         }
         self.questions.retain(|_, stretches| !stretches.is_empty());
         let stretches = self.questions.values().flat_map(HashMap::values);
-        self.bytes = stretches.map(|stretch| stretch.sums.bytes()).sum();
+        self.bytes = stretches.map(|stretch| bytes_with(&stretch.sums)).sum();
     }
 }
 
-trait Bytes {
-    fn bytes(&self) -> usize;
-}
-
-impl Bytes for PackedSums {
-    fn bytes(&self) -> usize {
-        STRETCH_BYTES + self.iter().map(|(_, packed)| GROUP_BYTES + packed.len()).sum::<usize>()
-    }
+/// Bytes that a stretch takes with these sums.
+fn bytes_with(sums: &PackedSums) -> usize {
+    STRETCH_BYTES + sums.iter().map(|(_, packed)| GROUP_BYTES + packed.len()).sum::<usize>()
 }
 
 impl Sums {

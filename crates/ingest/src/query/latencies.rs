@@ -94,10 +94,11 @@ impl LatenciesQuery {
         let mut groups = Groups::find(&snapshot, &self.filter, &[], limits)?;
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
         let mut step = self.step.unwrap_or_else(|| step_for(self.range, since));
-        if Known::of(&snapshot, self.range.widened(step), &groups)?.range.from < since {
+        let mut known = Known::of(&snapshot, self.range.widened(step), &groups)?;
+        if known.range.from < since {
             step = in_half_hours(step);
+            known = Known::of(&snapshot, self.range.widened(step), &groups)?;
         }
-        let known = Known::of(&snapshot, self.range.widened(step), &groups)?;
         let Known { range, gateways_since, .. } = known;
         let range = if gateways_since.is_some() { range.shrunk_from(step) } else { range };
         let minutes = step / MINUTE_SECONDS;

@@ -4,7 +4,7 @@ use super::counts;
 use super::dimension::Dimension;
 use super::filter::Filter;
 use super::range::Range;
-use super::rollup::{Beside, Groups, MINUTE_NANOS, Part, Rollup, Sums};
+use super::rollup::{Beside, Groups, MINUTE_NANOS, Sums, add_up};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::store::{DataDir, minutes_since};
@@ -65,9 +65,8 @@ impl WindowsQuery<'_> {
         range: Range,
     ) -> Result<Window, QueryError> {
         let mut sums = vec![None; groups.all.len()];
-        for part in Part::cover(range) {
-            Rollup::new(file, part.table, beside).add((part.from, part.to), groups, &mut sums)?;
-        }
+        let minutes = (range.from.div_euclid(MINUTE_NANOS), range.to.div_euclid(MINUTE_NANOS));
+        add_up((file, beside), minutes, groups, None, &mut sums)?;
         let found = groups.all.iter().zip(sums).filter_map(|(group, sums)| Some((group.texts(), sums?)));
         let is_coarse = !counts::coarse_spans(file, range, self.filter)?.is_empty();
         Ok(Window { groups: found.collect(), is_coarse, is_widened: false })

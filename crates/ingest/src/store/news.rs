@@ -5,8 +5,7 @@
 
 use super::chunk;
 use crate::model::RequestPart;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 
 /// Batches that wait for the slowest reader; with [`MAX_BYTES`], at most 16 MiB.
@@ -17,10 +16,8 @@ const MAX_BYTES: usize = 256 << 10;
 /// Where the requests of accepted batches are announced.
 pub(crate) struct News {
     sender: Sender<Arc<Announced>>,
-    /// Requests that were announced since the start, whether or not anybody followed.
-    count: AtomicU64,
-    /// Held while a batch is numbered and sent.
-    order: Mutex<()>,
+    /// Requests that were announced since the start, whether or not anybody followed. Held while a batch is numbered and sent.
+    count: Mutex<u64>,
 }
 
 /// The requests of one sender, in the order in which it sent them.
@@ -38,15 +35,16 @@ pub(crate) struct Announced {
 impl News {
     /// What is announced from now on, and the number of requests that were announced before.
     pub(crate) fn follow(&self) -> (Receiver<Arc<Announced>>, u64) {
-        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
-        (self.sender.subscribe(), self.count.load(Ordering::Relaxed))
+        let count = self.count();
+        (self.sender.subscribe(), *count)
     }
 
     /// Announces requests that are on disk.
     pub(super) fn announce(&self, part: &RequestPart) {
-        let _order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut count = self.count();
         let requests = part.events.len() as u64;
-        let before = self.count.fetch_add(requests, Ordering::Relaxed);
+        let before = *count;
+        *count = before.wrapping_add(requests);
         if requests == 0 || self.sender.receiver_count() == 0 {
             return;
         }
@@ -66,10 +64,14 @@ impl News {
         // Without a reader, nobody misses it.
         let _ = self.sender.send(Arc::new(announced));
     }
+
+    fn count(&self) -> MutexGuard<'_, u64> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Default for News {
     fn default() -> Self {
-        Self { sender: channel(MAX_BATCHES).0, count: AtomicU64::new(0), order: Mutex::default() }
+        Self { sender: channel(MAX_BATCHES).0, count: Mutex::default() }
     }
 }

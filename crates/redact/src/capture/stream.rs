@@ -68,10 +68,19 @@ impl Collector {
         Ok(())
     }
 
+    /// Bytes of memory that they take.
     pub(super) fn held_bytes(&self) -> usize {
         match self {
             Self::Whole { bytes, .. } => bytes.capacity(),
             Self::HeadAndTail { head, tail, .. } => head.capacity().saturating_add(tail.capacity()),
+        }
+    }
+
+    /// Bytes that are collected.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Whole { bytes, .. } => bytes.len(),
+            Self::HeadAndTail { head, tail, .. } => head.len().saturating_add(tail.len()),
         }
     }
 

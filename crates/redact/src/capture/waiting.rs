@@ -31,14 +31,19 @@ pub struct WaitingBody {
 
 #[derive(Debug)]
 enum Stage {
-    Encoded(Box<Collecting>),
+    Encoded(Box<Collecting>, BodyEnd),
     Text(Box<SlicedBody>),
 }
 
 impl WaitingBody {
-    /// A complete body that decodes to at most `bytes` bytes.
-    pub(super) fn new(size: u64, message: Message, bytes: usize, collecting: Box<Collecting>) -> Self {
-        Self { size, message, bytes, stage: Stage::Encoded(collecting) }
+    /// A body of `size` bytes that decodes to at most `bytes` bytes.
+    pub(super) fn new(
+        (size, end): (u64, BodyEnd),
+        message: Message,
+        bytes: usize,
+        collecting: Box<Collecting>,
+    ) -> Self {
+        Self { size, message, bytes, stage: Stage::Encoded(collecting, end) }
     }
 
     /// The most bytes of its text.
@@ -46,20 +51,17 @@ impl WaitingBody {
         self.bytes
     }
 
-    /// The message that it belongs to.
-    pub fn message(&self) -> Message {
-        self.message
-    }
-
     /// Does the work of one turn: decodes the body, or redacts the next [`SLICE_BYTES`] of its text.
     pub fn advance(self, redactor: &Redactor, hits: &mut Hits) -> Redaction {
         let Self { size, message, bytes, stage } = self;
         let rules = redactor.body_redactor(message);
         let slice = match stage {
-            Stage::Encoded(collecting) => {
+            Stage::Encoded(collecting, end) => {
                 let kind = collecting.kind;
-                collecting.decode(BodyEnd::Complete).and_then(|text| match text.len() {
-                    0..=SLICE_BYTES => redactor.own_body(message, kind, text, hits).map(Slice::Last),
+                collecting.decode(end).and_then(|text| match text.len() {
+                    // An interrupted stream without a whole event.
+                    0 => Ok(Slice::Last(text)),
+                    1..=SLICE_BYTES => redactor.own_body(message, kind, text, hits).map(Slice::Last),
                     _ => SlicedBody::new(&rules, kind, text).map(Slice::More),
                 })
             }

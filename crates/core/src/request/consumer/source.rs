@@ -29,7 +29,7 @@ pub struct Source {
 pub enum Place {
     /// A request header.
     Header(Box<str>),
-    /// A response header: its name, and its position in `ConsumerPlan::response_headers`.
+    /// A response header: its name, and its position in `RequestPlan::response_headers`.
     ResponseHeader(Box<str>, usize),
     /// Dynamic metadata: the name of a filter, then keys.
     Metadata(Box<[Box<str>]>),

@@ -101,6 +101,7 @@ impl Loose {
             request_bytes: tally(request_bytes),
             response_bytes: tally(response_bytes),
             attempts: tally(attempts),
+            ..Values::default()
         }
     }
 }
