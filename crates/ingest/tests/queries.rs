@@ -105,7 +105,7 @@ fn a_file_of_a_newer_version_is_left_alone() {
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains("schema version 99"), "{}", answer.text());
     // A file of the first version is brought up to date.
-    let columns = "ALTER TABLE minutes DROP COLUMN instance; ALTER TABLE half_hours DROP COLUMN instance; ALTER TABLE states DROP COLUMN attempts; ALTER TABLE states DROP COLUMN checksum; ALTER TABLE minutes DROP COLUMN checksum; ALTER TABLE half_hours DROP COLUMN checksum; ALTER TABLE minutes DROP COLUMN attempts; ALTER TABLE half_hours DROP COLUMN attempts; PRAGMA user_version = 1";
+    let columns = "ALTER TABLE states DROP COLUMN by_bound; ALTER TABLE minutes DROP COLUMN instance; ALTER TABLE half_hours DROP COLUMN instance; ALTER TABLE states DROP COLUMN attempts; ALTER TABLE states DROP COLUMN checksum; ALTER TABLE minutes DROP COLUMN checksum; ALTER TABLE half_hours DROP COLUMN checksum; ALTER TABLE minutes DROP COLUMN attempts; ALTER TABLE half_hours DROP COLUMN attempts; PRAGMA user_version = 1";
     service.restart(|_| {
         let file = rusqlite::Connection::open(&path).unwrap();
         let later = "SELECT group_concat('DROP TABLE ' || name, '; ') FROM sqlite_schema
