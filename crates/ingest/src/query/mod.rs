@@ -29,6 +29,7 @@ mod rollup;
 pub(crate) mod search;
 mod senders;
 mod shapes;
+mod traffic;
 mod uptime;
 mod windows;
 
@@ -50,6 +51,8 @@ pub(crate) use requests::{Disclosure, ExportQuery, RequestsPage, RequestsQuery, 
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use shapes::{Shapes, ShapesQuery};
+pub use traffic::{NotALabel, TrafficLabel};
+pub(crate) use traffic::{Traffic, TrafficQuery, TrafficRow};
 pub(crate) use uptime::{Uptime, UptimeQuery};
 pub(crate) use windows::{Window, WindowsQuery};
 
@@ -102,6 +105,8 @@ pub(crate) trait Store: Send + Sync {
     fn issues(&self, query: &IssuesQuery) -> Result<Issues, QueryError>;
     /// One error issue.
     fn issue(&self, query: &IssueQuery) -> Result<IssueDetail, QueryError>;
+    /// All that was ever counted.
+    fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, QueryError>;
     /// Sums over stretches of minutes: `next` gets the sums of the stretch before, and gives the next one.
     fn windows(
         &self,
@@ -372,6 +377,10 @@ impl Store for Files {
     }
 
     fn issue(&self, query: &IssueQuery) -> Result<IssueDetail, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 

@@ -6,7 +6,7 @@
 
 use super::instances::{UNKNOWN, known_since};
 use super::rollups::{HALF_HOURS, MINUTES, take_out};
-use super::{StoreError, chunk, minutes_since, releases, uptime};
+use super::{StoreError, chunk, minutes_since, releases, totals, uptime};
 use crate::model::{Columns, RequestEvent, Scope};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
 use serde::{Deserialize, Serialize};
@@ -129,6 +129,7 @@ pub(super) fn counters(
                AND id NOT IN (SELECT series_id FROM half_hours) AND id NOT IN (SELECT series_id FROM minutes);",
         )?;
     }
+    totals::forget(&transaction, selection)?;
     // SQLite may give an id again, and then no state may refer to it.
     transaction.execute_batch(
         "DELETE FROM series WHERE id IN (SELECT id FROM temp.doomed_series);

@@ -14,7 +14,9 @@ use super::reduce::{self, Kind, Reduced};
 use super::releases::Releases;
 use super::uptime::{self, Heartbeats, Probed};
 use super::verify::{self, Bad};
-use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salvage, schema, series};
+use super::{
+    Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salvage, schema, series, totals,
+};
 use crate::auth::audit::Entry;
 use crate::clock;
 use crate::directory;
@@ -63,6 +65,7 @@ impl Metrics {
         let (mut connection, series, consumers, instances, changes, stored) =
             directory.open_or_replace(&path, StoreError::is_damage, || {
                 let connection = schema::open_metrics(directory.path())?;
+                totals::settle(&connection)?;
                 let series = load_series(&connection)?;
                 let consumers = Consumers::load(&connection)?;
                 let instances = Instances::load(&connection)?;
@@ -370,7 +373,7 @@ impl Metrics {
             self.heartbeats.note(&transaction, gateway, &part.gateway, now)?;
             note_tags(&transaction, gateway, &part.gateway.tags)?;
             if let Some(report) = &part.report {
-                note_report(&transaction, gateway, report)?;
+                note_report(&transaction, (gateway, &part.gateway.direction), report)?;
             }
             note_redaction(&transaction, gateway, &part.redaction)?;
             let unknown = match is_expired(&transaction, gateway)? {

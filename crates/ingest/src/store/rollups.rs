@@ -262,6 +262,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Values, i64)> {
             request_bytes: tally(1)?,
             response_bytes: tally(2)?,
             attempts: tally(6)?,
+            ..Values::default()
         };
         Ok((values, row.get(7)?))
     }

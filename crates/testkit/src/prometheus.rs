@@ -1,0 +1,110 @@
+//! A real Prometheus that scrapes one target.
+
+use crate::artefacts;
+use crate::client;
+use crate::process::{Group, Process};
+use crate::wait::eventually;
+use crate::{Error, Result};
+use serde_json::Value;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// A running Prometheus; it stops when dropped.
+pub struct Prometheus {
+    directory: TempDir,
+    address: SocketAddr,
+    process: Process,
+}
+
+impl Prometheus {
+    /// Starts it with further flags and a configuration, in which `{targets}` is the file that [`Prometheus::scrape`]
+    /// writes. `None` where it is not installed, see [`artefacts::tool`].
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(configuration: &str, flags: &[&str]) -> Result<Option<Self>> {
+        let Some(program) = artefacts::tool("prometheus", "prometheus") else { return Ok(None) };
+        let directory = tempfile::tempdir().map_err(Error::io("making a directory"))?;
+        let path = |name: &str| directory.path().join(name);
+        write(&path("targets.json"), "[]")?;
+        let configuration = configuration.replace("{targets}", &path("targets.json").display().to_string());
+        write(&path("prometheus.yml"), &configuration)?;
+        let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+        let address = free.map_err(Error::io("finding a free port"))?;
+        let mut command = Command::new(program);
+        command
+            .arg(format!("--config.file={}", path("prometheus.yml").display()))
+            .arg(format!("--storage.tsdb.path={}", path("data").display()))
+            .arg(format!("--web.listen-address={address}"))
+            .args(flags);
+        let process = Process::spawn("Prometheus", command, &path("log"), Group::Shared)?;
+        let mut prometheus = Self { address, directory, process };
+        eventually("Prometheus to be ready", || {
+            prometheus.process.check()?;
+            let ready = client::get(address, "/-/ready").ok();
+            Ok(ready.filter(|answer| answer.status == 200).map(drop))
+        })?;
+        Ok(Some(prometheus))
+    }
+
+    /// Its own address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The directory with its configuration and its data.
+    pub fn directory(&self) -> PathBuf {
+        self.directory.path().to_owned()
+    }
+
+    /// Lets it scrape a service from now on: `address` is host and port.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn scrape(&self, address: &str) -> Result<()> {
+        let targets = serde_json::json!([{"targets": [address]}]).to_string();
+        // It follows the directory, and must not see half of the file.
+        let (new, file) = (self.directory().join("targets.new"), self.directory().join("targets.json"));
+        write(&new, &targets)?;
+        fs::rename(new, &file).map_err(Error::file(file))
+    }
+
+    /// The result of an instant query: labels and value of each sample.
+    ///
+    /// # Errors
+    /// When the query is refused.
+    pub fn query(&self, query: &str) -> Result<Vec<(Value, f64)>> {
+        let parameters = form_urlencoded::Serializer::new(String::new()).append_pair("query", query).finish();
+        let answer = client::get(self.address, &format!("/api/v1/query?{parameters}"))?;
+        if answer.status != 200 {
+            return Err(Error::Unexpected(format!("{query}: {}", answer.text())));
+        }
+        let answer = answer.json()?;
+        let samples = answer["data"]["result"].as_array().cloned().unwrap_or_default();
+        let sample = |sample: Value| {
+            let value = sample["value"][1].as_str().and_then(|value| value.parse().ok());
+            (sample["metric"].clone(), value.unwrap_or(f64::NAN))
+        };
+        Ok(samples.into_iter().map(sample).collect())
+    }
+
+    /// Waits until a query has one sample of a value.
+    ///
+    /// # Errors
+    /// When that takes too long; the error has the last result.
+    pub fn until(&self, query: &str, expected: f64) -> Result<()> {
+        let mut last = Vec::new();
+        let found = eventually(query, || {
+            last = self.query(query)?;
+            Ok(matches!(last.as_slice(), [(_, value)] if *value == expected).then_some(()))
+        });
+        found.map_err(|error| Error::Unexpected(format!("{error}: expected {expected}, found {last:?}")))
+    }
+}
+
+fn write(path: &Path, content: &str) -> Result<()> {
+    fs::write(path, content).map_err(Error::file(path))
+}
