@@ -31,7 +31,8 @@ OLDER_INSTALLED := $(OLDER_ENVOYS:%=.venv-envoy-%/.installed)
 VERSION_TESTS := counting:: odd_bytes:: streams:: trap:: versions::
 # The tables of docs/benchmarks.md. Here, because a comma ends an argument of $(or).
 ALL_TABLES := alternatives,bodies,neighbours,growth,memory,latency,profile
-MAX_WASM_BYTES := 1620000
+# 1,620,000 until the filter answered Prometheus itself (47,000: the section `scrape`, the page, the checks).
+MAX_WASM_BYTES := 1680000
 
 ##@ Use
 

@@ -32,9 +32,13 @@ pub fn metric(name: &str, unit: &str) -> String {
     label(name) + unit
 }
 
-/// Appends the value of a label in the text format, with its quotes.
-pub fn put_value(out: &mut String, value: &str) {
-    out.push('"');
+/// Appends a label and its value to those before it, in the text format: `http_route="/a"`, behind a comma.
+pub fn put_label(out: &mut String, label: &str, value: &str) {
+    if !out.is_empty() {
+        out.push(',');
+    }
+    out.push_str(label);
+    out.push_str("=\"");
     for c in value.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
@@ -76,7 +80,8 @@ mod tests {
     #[test]
     fn a_value_is_escaped() {
         let mut out = String::new();
-        put_value(&mut out, "a\"b\\c\nd é");
-        assert_eq!(out, r#""a\"b\\c\nd é""#);
+        put_label(&mut out, "a", "");
+        put_label(&mut out, "b", "a\"b\\c\nd é");
+        assert_eq!(out, r#"a="",b="a\"b\\c\nd é""#);
     }
 }
