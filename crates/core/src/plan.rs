@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::{
-    Config, ConfigError, Counters, Direction, Ingest, Problem, Routes, Service, Step, bounds, defects,
+    Config, ConfigError, Counters, Direction, Ingest, Problem, RequestsAs, Routes, Service, Step, bounds,
+    defects,
 };
 use crate::counters::Caps;
 use crate::export::{ExportConfig, patterns};
@@ -84,7 +85,7 @@ impl Plan {
         check::sample(&sample)?;
         check::counters(&counters)?;
         check::limits(&limits)?;
-        let selection = Selection::new(&exclude, &sample);
+        let selection = Selection::new(&exclude, &sample, ingest.requests_as);
         // What is never logged needs no header.
         let only_response_header =
             capture.only_header(Message::Response).filter(|_| selection.foresight() != Foresight::Always);
@@ -110,7 +111,11 @@ impl Plan {
                 authority: ingest.authority.unwrap_or_else(|| ingest.cluster.clone()),
                 cluster: ingest.cluster,
                 metrics_path: format!("{}/v1/metrics", ingest.path_prefix),
-                logs_path: format!("{}/v1/logs", ingest.path_prefix),
+                requests_as: ingest.requests_as,
+                requests_path: match ingest.requests_as {
+                    RequestsAs::Logs => format!("{}/v1/logs", ingest.path_prefix),
+                    RequestsAs::Spans => format!("{}/v1/traces", ingest.path_prefix),
+                },
                 patterns_path: routes.infer.then(|| {
                     let direction = service.direction.name();
                     patterns::path(&ingest.path_prefix, &service.name, &service.environment, direction)
@@ -201,6 +206,10 @@ fn counter_set_id(
         add(value);
     }
     ingest.headers.keys().for_each(|name| add(name));
+    // A worker has one form of records for its whole life, also for those that wait for their bodies.
+    if ingest.requests_as == RequestsAs::Spans {
+        add("spans");
+    }
     parts.push(vec![service.direction as u8]);
     parts.extend(counters.bounds_seconds.iter().map(|bound| bound.to_bits().to_le_bytes().to_vec()));
     CounterSetId(fnv1a(parts.iter().map(|part| &part[..])))
