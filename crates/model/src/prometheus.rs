@@ -32,6 +32,13 @@ pub fn metric(name: &str, unit: &str) -> String {
     label(name) + unit
 }
 
+/// The bound of a bucket in seconds, as OpenMetrics 1.0 has it in each format: `0.25`, `1.0`. Prometheus before version 3 takes
+/// `1` and `1.0` for two series.
+pub fn bound(seconds: f64) -> String {
+    // Debug has a fraction for each number.
+    format!("{seconds:?}")
+}
+
 /// Appends the value of a label in the text format, with its quotes.
 pub fn put_value(out: &mut String, value: &str) {
     out.push('"');
@@ -71,6 +78,11 @@ mod tests {
         ] {
             assert_eq!(metric(name, unit), expected);
         }
+    }
+
+    #[test]
+    fn a_bound_has_one_text() {
+        assert_eq!([0.005, 1.0, 10.0, 2.5].map(bound), ["0.005", "1.0", "10.0", "2.5"]);
     }
 
     #[test]
