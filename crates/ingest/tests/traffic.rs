@@ -1,13 +1,14 @@
 //! `/metrics/traffic`: counters that Prometheus can trust.
 
 use crate::stats::well_formed;
-use crate::support::otlp::{Frame, MINUTE, Made, SECOND, log, made, sum};
+use crate::support::otlp::{Frame, MINUTE, Made, SECOND, export_logs, log, made, record, sum};
 use crate::support::{Answer, Service};
 use gatelens_ingest::{Limits, Retention};
 use gatelens_testkit::prometheus::Prometheus;
 use gatelens_testkit::wait::eventually;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::{Duration, SystemTime};
@@ -213,6 +214,39 @@ fn openmetrics_has_the_time_of_creation_and_an_end() {
     assert!(created > now - 600.0 && created < now + 600.0, "{created}");
     service.restart(|_| ());
     assert_eq!(get(&service), found);
+}
+
+/// A request of the log with a trace.
+fn traced(made: &Made, trace: u8) -> ExportLogsServiceRequest {
+    let mut logged = record(now(), made);
+    logged.trace_id = vec![trace; 16];
+    export_logs(vec![logged])
+}
+
+#[test]
+fn a_bucket_names_the_trace_of_a_logged_request() {
+    let service = Service::start();
+    service.send("/v1/metrics", Some(("edge-1", 1, 1)), &frame().of(&some())).accepted();
+    let quick = of("globex", "/b", 503, 0.004);
+    service.send("/v1/logs", Some(("edge-1", 1, 1)), &traced(&quick, 0xab)).accepted();
+    let path = format!("{PATH}?labels=http_route");
+    let found = text(&service.get_as(&path, OPENMETRICS));
+    let with: Vec<&str> = found.lines().filter(|line| line.contains(" # {")).collect();
+    let expected = format!(
+        "http_server_request_duration_seconds_bucket{{http_route=\"/b\",le=\"0.005\"}} 1 # {{trace_id=\"{}\"}} 0.004 ",
+        "ab".repeat(16)
+    );
+    assert!(matches!(with.as_slice(), [line] if line.starts_with(&expected)), "{with:?}");
+    assert!(!text(&service.get(&path)).contains(" # {"));
+    let Some(prometheus) = Prometheus::start(SCRAPE, &["--enable-feature=exemplar-storage"]).unwrap() else {
+        return;
+    };
+    prometheus.scrape(service.url.strip_prefix("http://").unwrap()).unwrap();
+    let stored = eventually("an exemplar", || {
+        let found = prometheus.exemplars("http_server_request_duration_seconds_bucket")?;
+        Ok(Some(found).filter(|found| !found.is_empty()))
+    });
+    assert_eq!(stored.unwrap(), [(json!({"trace_id": "ab".repeat(16)}), 0.004)]);
 }
 
 #[test]
