@@ -111,7 +111,7 @@ export function endpoint(
   name: string,
   span: Span,
   filters: Filters,
-  more: { group_by?: Dimension[]; step?: number; limit?: number; cursor?: string; trace_id?: string; compare?: string } & Criteria = {},
+  more: { group_by?: Dimension[]; step?: number; limit?: number; cursor?: string; trace_id?: string; compare?: string; state?: string; kind?: string } & Criteria = {},
 ): string {
   const params = new URLSearchParams({ from: timestamp(span.from), to: timestamp(span.to) });
   for (const [filter, value] of Object.entries(filters)) params.set(filter, value);

@@ -45,8 +45,8 @@ export type Standing = keyof typeof STANDINGS;
 /** `undefined` for one that is counted in both periods, and as long as nothing is known. `from` is the start of the period. */
 export function standingOf({ news }: Pick<Entity, 'news'>, seen: Seen | undefined, from: number): Standing | undefined {
   if (news === 'inactive') return 'gone';
-  if (news === undefined) return undefined;
-  return seen !== undefined && seen.first < Math.floor(from / 60) * 60 ? 'returning' : 'new';
+  if (news === undefined || seen === undefined) return undefined;
+  return seen.first < Math.floor(from / 60) * 60 ? 'returning' : 'new';
 }
 
 /** A consumer whose requests became more or fewer. */

@@ -1,9 +1,10 @@
 // Changes of routes and of the fields of bodies.
 
+import { endpoint } from './api';
 import type { components } from './api-schema';
-import type { Filters } from './location';
-import { quoted } from './search';
-import type { Span } from './span';
+import type { Filter, Filters } from './location';
+import type { Period } from './period';
+import { widened } from './span';
 
 export type Change = components['schemas']['Change'];
 export type Drift = components['schemas']['Drift'];
@@ -28,33 +29,26 @@ export const KINDS: Record<Kind, string> = {
 export const BREAKING: ReadonlySet<Kind> = new Set<Kind>(['route_vanished', 'field_vanished', 'type_changed', 'became_optional']);
 
 /** Filters that a change or a shape has a value for. */
-const SCOPE = ['service', 'environment', 'direction', 'method', 'route'];
-const OF_CHANGES = [...SCOPE, 'version'];
+const SCOPE: readonly Filter[] = ['service', 'environment', 'direction', 'method', 'route'];
+const OF_CHANGES: readonly Filter[] = [...SCOPE, 'version'];
 
-/** The path of the changes of a period under the filters, of one kind or of all. */
-export function driftPath(span: Span, filters: Filters, kind: string | null): string {
-  const params = new URLSearchParams({ from: isoOf(span.from), to: isoOf(span.to) });
-  for (const [name, value] of Object.entries(filters)) if (OF_CHANGES.includes(name)) params.set(name, value);
-  if (kind !== null && kind in KINDS) params.set('kind', kind);
-  return `/api/v1/drift?${params}`;
+/** The path of the changes of a period under the filters, of one kind or of all. It stays the same within a step of the period. */
+export function driftPath(period: Pick<Period, 'from' | 'to' | 'step'>, filters: Filters, kind: string | null): string {
+  return endpoint('drift', widened(period, period.step), among(OF_CHANGES, filters), kind !== null && kind in KINDS ? { kind } : {});
 }
 
 /** The filters that changes cannot be filtered by. */
 export function unusedOf(filters: Filters): string[] {
-  return Object.keys(filters).filter((name) => !OF_CHANGES.includes(name));
+  return Object.keys(filters).filter((name) => !(name in among(OF_CHANGES, filters)));
 }
 
 /** The path of the shapes of the filtered route. */
 export function shapesPath(filters: Filters): string {
-  const params = new URLSearchParams();
-  for (const [name, value] of Object.entries(filters)) if (SCOPE.includes(name)) params.set(name, value);
-  return `/api/v1/shapes?${params}`;
+  return `/api/v1/shapes?${new URLSearchParams(among(SCOPE, filters))}`;
 }
 
-/** The search that finds the request which showed a change. */
-export function searchOfChange({ request_id, trace_id }: Change): string | undefined {
-  if (request_id) return `request_id:${quoted(request_id)}`;
-  return trace_id ? `trace_id:${quoted(trace_id)}` : undefined;
+function among(names: readonly Filter[], filters: Filters): Filters {
+  return Object.fromEntries(names.flatMap((name) => (filters[name] === undefined ? [] : [[name, filters[name]]])));
 }
 
 /** The types of a field, and the format of its strings where all have one. */
@@ -73,8 +67,4 @@ export function changeKey(change: Change): string {
 /** A shape among others. */
 export function shapeKey({ service, environment, direction, method, route, message, status }: Shape): string {
   return JSON.stringify([service, environment, direction, method, route, message, status]);
-}
-
-function isoOf(seconds: number): string {
-  return new Date(seconds * 1000).toISOString();
 }

@@ -3,7 +3,7 @@
 import type { Issue, IssueDetail } from './api';
 import { status } from './format';
 import { addressOf } from './location';
-import { SINGLE } from './search';
+import { searchOfRequest } from './search';
 import type { TagProps } from './parts/tag';
 
 export type State = Issue['state'];
@@ -44,9 +44,8 @@ export function releasesOf({ first_version: first, last_version: last }: Pick<Is
 }
 
 /** The address of an example request in the log. */
-export function exampleAddress({ time, request_id: id, trace_id: trace }: IssueDetail['examples'][number]): string {
-  const at = Date.parse(time);
+export function exampleAddress(example: IssueDetail['examples'][number]): string {
+  const at = Date.parse(example.time);
   const [from, to] = [at - 60_000, at + 60_000].map((each) => new Date(each).toISOString());
-  const q = id !== null ? SINGLE.request_id(id) : trace !== null ? `trace_id:${trace}` : null;
-  return addressOf('requests', { range: null, from: from ?? null, to: to ?? null, q });
+  return addressOf('requests', { range: null, from: from ?? null, to: to ?? null, q: searchOfRequest(example) ?? null });
 }

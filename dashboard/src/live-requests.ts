@@ -25,24 +25,38 @@ interface Heard {
 
 const NOTHING: Request[] = [];
 
+/** Between a refusal and the next attempt. The browser opens a stream again that ends, but not one that is refused. */
+const RETRY_MS = 10_000;
+
 /**
  * The latest `most` requests: those of `latest`, and those that have come since over the stream at `path`. Without a path
- * nothing is followed. The browser opens a stream again when it ends.
+ * nothing is followed. A stream that ends or is refused is opened again.
  */
 export function useLiveRequests(path: string | null, latest: Requests | undefined, most: number): LiveRequests {
   const [heard, setHeard] = useState<Heard | null>(null);
 
   useEffect(() => {
     if (path === null) return undefined;
-    const source = new EventSource(path);
-    source.addEventListener('requests', (event: MessageEvent<string>) => {
-      const { rows, skipped } = JSON.parse(event.data) as Part;
-      setHeard((before) => {
-        const known = before?.path === path ? before : { path, rows: NOTHING, skipped: 0 };
-        return { path, rows: [...rows.toReversed(), ...known.rows].slice(0, most), skipped: known.skipped + skipped };
+    let source: EventSource;
+    let timer: number | undefined;
+    const follow = () => {
+      source = new EventSource(path);
+      source.addEventListener('requests', (event: MessageEvent<string>) => {
+        const { rows, skipped } = JSON.parse(event.data) as Part;
+        setHeard((before) => {
+          const known = before?.path === path ? before : { path, rows: NOTHING, skipped: 0 };
+          return { path, rows: [...rows.toReversed(), ...known.rows].slice(0, most), skipped: known.skipped + skipped };
+        });
       });
-    });
-    return () => source.close();
+      source.addEventListener('error', () => {
+        if (source.readyState === EventSource.CLOSED) timer = window.setTimeout(follow, RETRY_MS);
+      });
+    };
+    follow();
+    return () => {
+      window.clearTimeout(timer);
+      source.close();
+    };
   }, [path, most]);
 
   const mine = heard?.path === path ? heard : null;

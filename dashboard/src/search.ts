@@ -1,5 +1,6 @@
 // The search of the request log: what can be typed next, and links of before the search as searches. The ingest reads it.
 
+import type { Request } from './api';
 import type { Dimension } from './views/facts';
 
 /** A key of the grammar, what it is about, and the values that are known beforehand. */
@@ -113,6 +114,12 @@ export const SINGLE = {
   min_duration_ms: (value: string) => `duration>=${value}ms`,
   max_duration_ms: (value: string) => `duration<=${value}ms`,
 } as const;
+
+/** The search that finds one request by an id of it; `undefined` without an id. */
+export function searchOfRequest({ request_id: id, trace_id: trace }: Pick<Request, 'request_id' | 'trace_id'>): string | undefined {
+  if (id) return SINGLE.request_id(id);
+  return trace ? `trace_id:${quoted(trace)}` : undefined;
+}
 
 /** The search of an address, with what older links have in single parameters. */
 export function searchOf(params: URLSearchParams): string {

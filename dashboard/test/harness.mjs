@@ -63,6 +63,13 @@ export async function until(look, good) {
   }
 }
 
+/** Refreshes the page by hand, and waits until a list has been answered anew. */
+export async function refreshed(page, name) {
+  const answered = page.waitForResponse((response) => response.url().includes(`/api/v1/${name}?`));
+  await page.getByRole('button', { name: 'Refresh now' }).click();
+  await (await answered).finished();
+}
+
 /** The view is there, and nothing is awaited any more. */
 export async function filled(page) {
   await page.locator('main > *').first().waitFor({ state: 'attached' });

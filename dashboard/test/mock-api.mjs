@@ -26,7 +26,7 @@ export const CONTENT_SECURITY_POLICY =
  * `data`, `empty` (nothing at all), `heartbeat` (a gateway, no requests), `error` (503 with a body of the API's form),
  * `garbled` (502 that is not JSON), `reset` (the connection is cut), `hang` (no answer until the mode changes).
  * `extra` are further requests of the log, `coarse` the spans of `timeseries`, `gateways` overrides by instance,
- * `alerts` is what fires, nothing by default and `undefined` for an example, `changes` are the changes that were asked for and `refuseChange` the reason against them, `piece` makes a trial come in two pieces, of which the second may be `endless`,
+ * `alerts` is what fires, nothing by default and `undefined` for an example, `changes` are the changes that were asked for and `refuseChange` the reason against them, `refuseStream` refuses whoever follows the log, `piece` makes a trial come in two pieces, of which the second may be `endless`,
  * `delay_ms` (MOCK_DELAY_MS) is the longest time an answer takes: with 1500, tests that do not wait for answers fail,
  * `directory` are its entries by ID, `consumers` overrides rows of consumers,
  * `slower` is a route that takes `factor` times as long since `age_s` seconds, `releases` replaces the releases,
@@ -67,7 +67,7 @@ async function answer(mock, request, response) {
   if (mock.session.required && mock.session.person === null) return refuse(response, 401, 'sign_in', 'sign in on the page', null);
   if (url.pathname === '/api/v1/redact') return preview(mock, request, response);
   if (url.pathname.startsWith('/api/v1/alerts/') && request.method !== 'GET') return changeAlerts(mock, request, url, response);
-  if (url.pathname === '/api/v1/requests/stream') return follow(mock, response);
+  if (url.pathname === '/api/v1/requests/stream') return mock.refuseStream ? refuse(response, 503, 'busy', 'too many follow', null) : follow(mock, response);
   if (url.pathname.startsWith('/api/v1/consumers/')) return changeDirectory(mock, request, url, response);
   if (url.pathname.startsWith('/api/v1/issues/')) return oneIssue(mock, request, url, (status, body) => json(response, status, body));
   const endpoints = {

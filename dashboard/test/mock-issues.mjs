@@ -25,9 +25,12 @@ const all = (mock) => ISSUES.map((each) => ({ ...each, ...mock.decided?.[each.id
 export function issues({ params, mock, from, to }) {
   const wanted = params.get('state')?.split(',');
   const known = mock.mode === 'data' ? all(mock) : [];
-  const rows = known.filter(({ state }) => !wanted || wanted.includes(state));
+  const found = known.filter(({ state }) => !wanted || wanted.includes(state));
+  const start = Number(params.get('cursor') ?? 0);
+  const rows = found.slice(start, start + (mock.most ?? found.length));
+  const next = start + rows.length < found.length ? { next: String(start + rows.length) } : {};
   const states = Object.fromEntries(STATES.map((state) => [state, known.filter((each) => each.state === state).length]));
-  return { from: new Date(from * 1000).toISOString(), to: new Date(to * 1000).toISOString(), states, rows, more: false };
+  return { from: new Date(from * 1000).toISOString(), to: new Date(to * 1000).toISOString(), states, rows, more: false, ...next };
 }
 
 const parts = (...values) => values.map((value, index) => ({ value, requests: 900 - index * 300, last_seen: hours(index) }));

@@ -8,8 +8,8 @@ import { describe, test } from 'node:test';
 import { runnerImport } from 'vite';
 
 const source = async (path) => (await runnerImport(fileURLToPath(new URL(`../src/${path}`, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
-const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts, filters, learned, search, live, exported] = await Promise.all(
-  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts', 'exactly.ts', 'learned.ts', 'search.ts', 'live-requests.ts', 'export.ts'].map(source),
+const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts, filters, learned, search, live, exported, consumers] = await Promise.all(
+  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts', 'exactly.ts', 'learned.ts', 'search.ts', 'live-requests.ts', 'export.ts', 'consumers.ts'].map(source),
 );
 
 /** Numbers as they should not be, and many as they may be. The sequence is the same in each run. */
@@ -302,6 +302,13 @@ describe('the source', () => {
       if (list) assert.ok(facts.NAVIGATION.includes(list.view), view);
     }
     for (const path of ['', '/nowhere', '/routes/x', '//']) assert.equal(facts.viewAt(path), 'unknown', path);
+  });
+});
+
+describe('a consumer that changed', () => {
+  test('is new only when it is known since when it is counted', () => {
+    const of = (news, first) => consumers.standingOf({ news }, first === undefined ? undefined : { first, last: 2000 }, 1000);
+    assert.deepEqual([of('new'), of('new', 1200), of('new', 300), of('inactive'), of(undefined, 300)], [undefined, 'new', 'returning', 'gone', undefined]);
   });
 });
 

@@ -16,6 +16,7 @@ mod outcomes;
 mod page;
 mod report;
 mod reported;
+mod scrape;
 mod selection;
 mod shutdown;
 mod sign_in;

@@ -14,6 +14,7 @@ mod error;
 mod exclude;
 mod locate;
 mod report;
+mod scrape;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ pub use gatelens_redact::capture::CaptureConfig;
 pub use gatelens_redact::{DetectorKind, RedactConfig};
 pub use locate::Step;
 pub use report::Report;
+pub use scrape::Scrape;
 pub use secret::Secret;
 
 /// The whole configuration. The smallest one is `{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}`.
@@ -73,6 +75,9 @@ pub struct Config {
     /// Also writes each logged request as a line of JSON to the gateway's own log, at the level `info`.
     #[serde(default)]
     pub access_log: bool,
+    /// Makes this plugin the endpoint that Prometheus scrapes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrape: Option<Scrape>,
     /// Writes debug messages about the filter's work to the gateway's log.
     #[serde(default)]
     pub debug: bool,
@@ -142,9 +147,15 @@ impl Direction {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
-    /// Name of the cluster in the gateway's configuration.
+    /// If false, nothing leaves the gateway: the counters are only scraped, see `scrape`, and requests are only logged with
+    /// `access_log`. Default true.
+    #[serde(default = "default_enabled", skip_serializing_if = "is_default_enabled")]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = true)))]
+    pub enabled: bool,
+    /// Name of the cluster in the gateway's configuration. Required unless `enabled` is false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = *bounds::CLUSTER.start(), max = *bounds::CLUSTER.end())))]
-    pub cluster: String,
+    pub cluster: Option<String>,
     /// `:authority` of the export requests. Default: the cluster's name.
     #[serde(default)]
     pub authority: Option<String>,
@@ -169,6 +180,16 @@ pub struct Ingest {
     /// counters.
     #[serde(default)]
     pub requests_as: RequestsAs,
+}
+
+fn default_enabled() -> bool {
+    true
+}
+
+/// The default is not written, so that it changes no hash.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default_enabled(enabled: &bool) -> bool {
+    *enabled
 }
 
 fn default_timeout_ms() -> u32 {

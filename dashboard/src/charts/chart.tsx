@@ -1,17 +1,20 @@
 // A chart over time with a crosshair, a tooltip, a legend that hides series, and zoom by dragging. Drawn by uPlot.
 
-import { useComputedColorScheme } from '@mantine/core';
+import { Skeleton, useComputedColorScheme } from '@mantine/core';
 import { useEffect, useEffectEvent, useId, useLayoutEffect, useMemo, useRef, useState } from 'react';
 import uPlot from 'uplot';
 import 'uplot/dist/uPlot.min.css';
 import { classes } from '../classes';
+import { NONE } from '../format';
 import type { Span } from '../span';
 import { useZone, type Zone } from '../zone';
 import type { Slots } from './columns';
 import { columnsOf, HEIGHT, optionsOf, type Latest } from './plot';
 import { middle, spanAt } from './scale';
+import { Compared } from '../parts/compared';
 import cardStyles from '../parts/card.module.css';
 import styles from './chart.module.css';
+import tipStyles from './tip.module.css';
 
 export interface Series {
   label: string;
@@ -73,6 +76,18 @@ export function Chart(props: ChartProps) {
       </header>
       {/* uPlot cannot change these: another key makes another plot. */}
       <Plot key={[kind, scale, scheme, zone, ...shown.map(({ label, before }) => `${label}${before ? '+' : ''}`)].join('|')} {...props} shown={shown} zone={zone} />
+    </section>
+  );
+}
+
+/** In place of a chart that has no answer yet. */
+export function Waiting({ title }: { title: string }) {
+  return (
+    <section className={classes(cardStyles.card, styles.chart)} aria-busy="true">
+      <header className={cardStyles.head}>
+        <h2>{title}</h2>
+      </header>
+      <Skeleton height={HEIGHT} />
     </section>
   );
 }
@@ -167,7 +182,7 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
     >
       <div ref={holder} />
       {cursor && slots.starts[cursor.index] !== undefined && (
-        <div className={styles.tip} style={cursor.left > cursor.width / 2 ? { right: cursor.width - cursor.left + 14 } : { left: cursor.left + 14 }}>
+        <div className={classes(tipStyles.tip, styles.tip)} style={cursor.left > cursor.width / 2 ? { right: cursor.width - cursor.left + 14 } : { left: cursor.left + 14 }}>
           <b>{spanAt(slots, cursor.index, zone)}</b>
           {unfinished && cursor.index === last && <em>so far</em>}
           {isCoarse(coarse, slots, cursor.index) && <em>merged</em>}
@@ -180,8 +195,7 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
                 <i style={{ background: `var(${color})` }} />
                 <span>{label}</span>
                 <output>
-                  {before && <span className={styles.before}>{textOf(before[cursor.index], format, '–')} → </span>}
-                  {textOf(values[cursor.index], format, '–')}
+                  <Compared before={before && textOf(before[cursor.index], format, NONE)}>{textOf(values[cursor.index], format, NONE)}</Compared>
                 </output>
               </div>
             );

@@ -37,6 +37,18 @@ export function slotsOfResponse({ from, to, step }: Pick<Timeseries, 'from' | 't
   return slotsOf({ from: Date.parse(from) / 1000, to: Date.parse(to) / 1000 }, step);
 }
 
+/** The slots of a chart over a period: those of its answer where that has longer steps, because its minutes are no longer kept. */
+export function slotsFor(period: Span & { step: number }, answer: Pick<Timeseries, 'from' | 'to' | 'step'> | undefined): Slots {
+  return answer !== undefined && answer.step > period.step ? slotsOfResponse(answer) : slotsOf(period, period.step);
+}
+
+/** The length of a step in words. Steps are whole minutes. */
+export function stepText(step: number): string {
+  const known: Record<number, string> = { 60: 'a minute', 1800: 'half an hour', 3600: 'an hour', 86_400: 'a day' };
+  const counted = step % 86_400 === 0 ? `${step / 86_400} days` : step % 3600 === 0 ? `${step / 3600} hours` : `${step / 60} minutes`;
+  return known[step] ?? counted;
+}
+
 /** Sums `value` over the points of each slot; a slot without a point is 0. */
 export function sums(slots: Slots, points: Point[], value: (point: Point) => number): number[] {
   const column = slots.starts.map(() => 0);

@@ -17,6 +17,15 @@ export function byOf(text: string | null): By {
   return CHOICES.find(({ value }) => value === text)?.value ?? 'worse';
 }
 
+/** What rows are sorted by: the value of a column, or its change. */
+export function valueBy<T>(by: By, value: ((row: T) => number) | undefined, beforeOf: (row: T) => T | undefined): ((row: T) => number) | undefined {
+  if (!value || by === 'value') return value;
+  return (row) => {
+    const before = beforeOf(row);
+    return value(row) - (before ? value(before) : 0);
+  };
+}
+
 export function ByChoice({ by, label, onBy }: { by: By; label: string; onBy: (by: By) => void }) {
   return (
     <NativeSelect

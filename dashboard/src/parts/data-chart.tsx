@@ -1,7 +1,7 @@
 import { useMemo } from 'react';
 import type { Timeseries } from '../api';
 import { Chart, type Series } from '../charts/chart';
-import { coarseOf, slotsOf, values } from '../charts/columns';
+import { coarseOf, slotsFor, stepText, values } from '../charts/columns';
 import { bytes } from '../format';
 import { patch } from '../location';
 import type { Period } from '../period';
@@ -10,7 +10,8 @@ import { customPatch } from './period-picker';
 
 /** Bytes of bodies over the period, in both directions. */
 export function DataChart({ overall, period }: { overall: Query<Timeseries>; period: Period }) {
-  const slots = useMemo(() => slotsOf(period, period.step), [period]);
+  const answer = overall.outdated ? undefined : overall.data;
+  const slots = useMemo(() => slotsFor(period, answer), [period, answer]);
   const coarse = useMemo(() => coarseOf(overall.data), [overall.data]);
   const series = useMemo((): Series[] | undefined => {
     const points = overall.data?.points;
@@ -23,7 +24,18 @@ export function DataChart({ overall, period }: { overall: Query<Timeseries>; per
   if (!series) return null;
   return (
     <div className={overall.outdated ? 'outdated' : undefined}>
-      <Chart title="Data" aside={`bodies, per ${period.step === 60 ? 'minute' : `${period.step / 60} minutes`}`} kind="lines" scale="linear" slots={slots} series={series} format={(value) => bytes(Math.round(value))} unfinished={period.choice.kind === 'range'} coarse={coarse} onZoom={(from, to) => patch(customPatch(from, to))} />
+      <Chart
+        title="Data"
+        aside={`bodies, by steps of ${stepText(slots.step)}`}
+        kind="lines"
+        scale="linear"
+        slots={slots}
+        series={series}
+        format={(value) => bytes(Math.round(value))}
+        unfinished={period.choice.kind === 'range'}
+        coarse={coarse}
+        onZoom={(from, to) => patch(customPatch(from, to))}
+      />
     </div>
   );
 }

@@ -7,7 +7,7 @@ import { worsening } from '../compare';
 import type { Entities, Entity } from '../entities';
 import { bytes, exact, milliseconds, NONE, percent, tally } from '../format';
 import { patchInPlace } from '../location';
-import { byOf, ByChoice, Compared, type By } from './compared';
+import { byOf, ByChoice, Compared, valueBy } from './compared';
 import { meaningOf } from './labels';
 import { attemptsOf, attemptsText, errorShare, levelOf, WORST } from './rank-table';
 import { Heading, orderOf, orderText, sortedBy } from './sort';
@@ -64,7 +64,7 @@ export function EntityTable({ title, subject, entities, columns: everyColumn, pa
   const compared = all.some(({ before }) => before !== undefined);
   const columns = everyColumn.filter((column) => !compared || column.compared);
   const by = compared ? byOf(params.get('by')) : 'value';
-  const value = by === 'worse' ? worseningOf : valueBy(by, columns.find(({ id }) => id === order.id));
+  const value = by === 'worse' ? worseningOf : valueBy(by, columns.find(({ id }) => id === order.id)?.value, (entity) => entity.before);
   const shownOrder = by === 'worse' ? WORST : order;
   const found = sortedBy(all.filter((entity) => textOf(entity).toLowerCase().includes(search.trim().toLowerCase())), shownOrder, value, textOf);
   const most = Math.max(1, ...all.map(({ row }) => row.requests));
@@ -184,12 +184,6 @@ function joined(trend: number[]): number[] {
 
 function worseningOf({ row, before }: Entity): number {
   return before ? worsening(row, before.row) : 0;
-}
-
-/** The value or the change of a column. */
-function valueBy(by: By, column: Column | undefined): ((entity: Entity) => number) | undefined {
-  if (!column || by === 'value') return column?.value;
-  return (entity) => column.value(entity) - (entity.before ? column.value(entity.before) : 0);
 }
 
 /** Columns that routes and consumers share. */

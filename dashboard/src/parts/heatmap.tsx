@@ -13,6 +13,7 @@ import { useZone, type Zone } from '../zone';
 import { customPatch } from './period-picker';
 import cardStyles from './card.module.css';
 import styles from './heatmap.module.css';
+import tipStyles from '../charts/tip.module.css';
 
 /** Pixels. */
 const HEIGHT = 210;
@@ -132,7 +133,7 @@ function Cells({ grid, outdated }: { grid: Grid; outdated: boolean }) {
         <canvas ref={canvas} aria-hidden="true" />
         {area && <i className={styles.area} style={boxOf(area, columns, rows)} />}
         {area && words && (
-          <div className={styles.tip} style={area.columns[0] > columns / 2 ? { right: `${(1 - area.columns[0] / columns) * 100 + 1}%` } : { left: `${((area.columns[1] + 1) / columns) * 100 + 1}%` }}>
+          <div className={classes(tipStyles.tip, styles.tip)} style={area.columns[0] > columns / 2 ? { right: `${(1 - area.columns[0] / columns) * 100 + 1}%` } : { left: `${((area.columns[1] + 1) / columns) * 100 + 1}%` }}>
             <b>{words.time}</b>
             <span>{words.durations}</span>
             <span>{words.requests}</span>

@@ -1,6 +1,7 @@
 // The views, as links: those that most people need at once, and a menu with the rest.
 
 import { Popover } from '@mantine/core';
+import { useMediaQuery } from '@mantine/hooks';
 import { useState } from 'react';
 import { classes } from '../classes';
 import { addressOf } from '../location';
@@ -14,6 +15,8 @@ const ON_A_PHONE = 3;
 
 export function Navigation({ view }: { view: View | 'unknown' }) {
   const [open, setOpen] = useState(false);
+  // Links that are only out of sight would take the focus of the menu.
+  const narrow = useMediaQuery('(max-width: 720px)', false, { getInitialValueInEffect: false });
   const list = view === 'unknown' ? undefined : VIEWS[view].list?.view;
   const here = list ?? view;
   const link = (each: View, className?: string) => (
@@ -33,7 +36,7 @@ export function Navigation({ view }: { view: View | 'unknown' }) {
   return (
     <nav aria-label="Views" className={styles.views}>
       {NAVIGATION.map((each) => link(each, isWide(each) ? styles.wide : undefined))}
-      <Popover position="bottom-end" opened={open} onChange={setOpen} withRoles={false} shadow="md">
+      <Popover position="bottom-end" opened={open} onChange={setOpen} trapFocus returnFocus withRoles={false} shadow="md">
         <Popover.Target>
           <button type="button" className={classes(styles.more, hidden && styles.current, hiddenOnPhone && styles.currentOnPhone)} aria-haspopup="true" aria-expanded={open} onClick={() => setOpen(!open)}>
             <span className={styles.wide}>{hidden ? VIEWS[here].title : 'More'}</span>
@@ -42,7 +45,7 @@ export function Navigation({ view }: { view: View | 'unknown' }) {
           </button>
         </Popover.Target>
         <Popover.Dropdown className={styles.menu}>
-          {NAVIGATION.filter(isWide).map((each) => link(each, styles.narrow))}
+          {narrow && NAVIGATION.filter(isWide).map((each) => link(each))}
           {MORE.map((each) => link(each))}
         </Popover.Dropdown>
       </Popover>

@@ -4,7 +4,7 @@ import type { Row } from '../api';
 import { classes } from '../classes';
 import { exact, milliseconds, NONE, percent, tally } from '../format';
 import { worsening } from '../compare';
-import { ByChoice, Compared, type By } from './compared';
+import { ByChoice, Compared, valueBy, type By } from './compared';
 import { Heading, sortedBy, type Order } from './sort';
 import { TextButton } from './text-button';
 import cardStyles from './card.module.css';
@@ -58,7 +58,7 @@ export function RankTable({ title, subject, rows, outdated, more, extra = [], no
   const column = columns.find(({ id }) => id === order.id);
   const compared = rows?.some(({ before }) => before !== undefined) ?? false;
   const by = compared ? (chosen ?? 'worse') : 'value';
-  const sorted = by === 'worse' ? sortedBy(rows ?? [], WORST, (row) => (row.before ? worsening(row, row.before) : 0), keyOf) : sortedBy(rows ?? [], order, valueBy(by, column), keyOf);
+  const sorted = by === 'worse' ? sortedBy(rows ?? [], WORST, (row) => (row.before ? worsening(row, row.before) : 0), keyOf) : sortedBy(rows ?? [], order, valueBy(by, column?.value, (row) => row.before), keyOf);
   const most = Math.max(1, ...sorted.map((row) => row.requests));
   const shown = all ? sorted : sorted.slice(0, FEW);
   const shownOrder = by === 'worse' ? WORST : order;
@@ -121,12 +121,6 @@ export function RankTable({ title, subject, rows, outdated, more, extra = [], no
 
 /** No column: see `worsening`. */
 export const WORST: Order = { id: 'worse', descending: true };
-
-/** The value or the change of a column. */
-function valueBy(by: By, column: Column | undefined): ((row: Row) => number) | undefined {
-  if (!column || by === 'value') return column?.value;
-  return (row) => column.value(row) - (row.before ? column.value(row.before) : 0);
-}
 
 /** Times that a request was sent to an upstream, on average. */
 export function attemptsOf(row: Pick<Row, 'attempts' | 'requests'>): number {

@@ -1,5 +1,5 @@
 import { Select, Skeleton } from '@mantine/core';
-import { useState } from 'react';
+import { useMemo, useState } from 'react';
 import { endpoint, type Release, type Row, type Summary } from '../api';
 import { classes } from '../classes';
 import { exactly } from '../exactly';
@@ -30,6 +30,8 @@ const LENGTHS = [
 ];
 const MOST = 10_000;
 const FEW = 12;
+/** Seconds after which no gateway is awaited that reports minutes of a stretch, so that only a person asks again. */
+const SETTLED = 300;
 
 /** Each route before and after a release, over stretches of equal length. */
 export function ReleaseChange({ release, period, live }: { release: Release; period: Period; live: Live }) {
@@ -51,7 +53,7 @@ export function ReleaseChange({ release, period, live }: { release: Release; per
         <Select className={styles.length} size="xs" aria-label="Length of the stretches" data={LENGTHS} value={length} allowDeselect={false} onChange={(value) => setLength(value ?? '3600')} />
       </header>
       {stretches ? (
-        <Change release={release} stretches={stretches} tick={period.refreshTick} onRetry={live.refresh} zone={zone} />
+        <Change release={release} stretches={stretches} period={period} onRetry={live.refresh} zone={zone} />
       ) : (
         <p className={cardStyles.note}>The first whole minute after this release is not over yet.</p>
       )}
@@ -62,20 +64,21 @@ export function ReleaseChange({ release, period, live }: { release: Release; per
 interface ChangeProps {
   release: Release;
   stretches: Stretches;
-  tick: number;
+  period: Period;
   onRetry: () => void;
   zone: Zone;
 }
 
-function Change({ release, stretches, tick, onRetry, zone }: ChangeProps) {
+function Change({ release, stretches, period, onRetry, zone }: ChangeProps) {
   const [all, setAll] = useState(false);
   const filters: Filters = { service: exactly(release.service), environment: exactly(release.environment) };
   const by = { group_by: ['method' as const, 'route' as const], limit: MOST };
   const seconds = stretches.after.to - stretches.after.from;
   const scope = `${release.id} ${seconds}`;
-  const before = useQuery<Summary>(endpoint('summary', stretches.before, filters, by), scope, tick);
-  const after = useQuery<Summary>(endpoint('summary', stretches.after, filters, by), scope, tick);
-  const rows = before.data && after.data && compared(before.data.rows, after.data.rows);
+  const tickOf = ({ to }: Span) => (period.exact.to - to > SETTLED ? period.asked : period.refreshTick);
+  const before = useQuery<Summary>(endpoint('summary', stretches.before, filters, by), scope, tickOf(stretches.before));
+  const after = useQuery<Summary>(endpoint('summary', stretches.after, filters, by), scope, tickOf(stretches.after));
+  const rows = useMemo(() => before.data && after.data && compared(before.data.rows, after.data.rows), [before.data, after.data]);
   const shown = all ? rows : rows?.slice(0, FEW);
   const worse = rows?.filter(({ verdict }) => verdict === 'worse').length ?? 0;
   const text = ({ from, to }: Span) => `${shortMoment(from, zone)} – ${shortMoment(to, zone)}`;

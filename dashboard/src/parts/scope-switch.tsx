@@ -6,6 +6,7 @@ import { patch, type Filters } from '../location';
 import type { Period } from '../period';
 import { useQuery } from '../query';
 import { SCOPES, type Scope } from '../scope';
+import { widened } from '../span';
 import { ChevronIcon } from './icons';
 import styles from './scope-switch.module.css';
 
@@ -25,8 +26,7 @@ interface ScopeSwitchProps {
 export function ScopeSwitch({ filters, period, split }: ScopeSwitchProps) {
   const [open, setOpen] = useState(false);
   // By the hour, so that the question is not asked again with each refresh.
-  const span = { from: Math.floor(period.from / HOUR) * HOUR, to: Math.ceil(period.to / HOUR) * HOUR };
-  const known = useQuery<Summary>(endpoint('summary', span, {}, { group_by: [...SCOPES], limit: MOST_KNOWN }), 'scopes', 0);
+  const known = useQuery<Summary>(endpoint('summary', widened(period, HOUR), {}, { group_by: [...SCOPES], limit: MOST_KNOWN }), 'scopes', 0);
   const offered = SCOPES.map((scope) => {
     const chosen = listed(filters[scope] ?? '') ?? [];
     const found = (known.data?.rows ?? []).flatMap((row) => row[scope] || []);

@@ -3,7 +3,7 @@
 import { useMemo } from 'react';
 import { endpoint, type Point, type Row, type Summary, type Timeseries } from '../api';
 import { Chart, type Series } from '../charts/chart';
-import { coarseOf, slotsOf, values } from '../charts/columns';
+import { coarseOf, slotsFor, values } from '../charts/columns';
 import { classes } from '../classes';
 import { comparedWith, countedSpan } from '../compare';
 import { exactly } from '../exactly';
@@ -12,6 +12,7 @@ import { patch } from '../location';
 import { useQuery } from '../query';
 import type { Scope } from '../scope';
 import { scopeOf, type ViewProps } from '../views/view';
+import { ErrorBanner } from './error-banner';
 import { FilterName } from './labels';
 import { customPatch } from './period-picker';
 import { errorShare, RankTable } from './rank-table';
@@ -22,7 +23,7 @@ import styles from './traffic-charts.module.css';
 const COLORS = ['--line-0', '--line-1', '--line-2', '--line-3', '--line-4', '--line-5'];
 
 export function SideBySide({ by, ...props }: ViewProps & { by: Scope }) {
-  const { filters, period, comparison } = props;
+  const { filters, period, comparison, live } = props;
   const scope = `${scopeOf(props)}${by}`;
   const compared = comparedWith(comparison);
   const all = useQuery<Summary>(endpoint('summary', countedSpan(props), filters, { group_by: [by], ...compared }), scope, period.refreshTick);
@@ -31,7 +32,8 @@ export function SideBySide({ by, ...props }: ViewProps & { by: Scope }) {
   const narrowed = names.every((name) => name !== '') && names.length > 0 ? { ...filters, [by]: names.map(exactly).join(',') } : filters;
   const series = useQuery<Timeseries>(names.length === 0 ? null : endpoint('timeseries', period, narrowed, { step: period.step, group_by: [by], ...compared }), scope, period.refreshTick);
 
-  const slots = useMemo(() => slotsOf(period, period.step), [period]);
+  const answer = series.outdated ? undefined : series.data;
+  const slots = useMemo(() => slotsFor(period, answer), [period, answer]);
   const lines = useMemo(() => {
     const { points = [], compared_with: hasBefore } = series.data ?? {};
     return (value: (row: Row) => number | null): Series[] =>
@@ -57,6 +59,7 @@ export function SideBySide({ by, ...props }: ViewProps & { by: Scope }) {
   const more = (all.data?.rows.length ?? 0) > COLORS.length;
   return (
     <>
+      <ErrorBanner queries={[all, series]} onRetry={live.refresh} />
       <div className={classes(styles.charts, (all.outdated || series.outdated) && 'outdated')}>
         <Chart {...shared} title="Requests" aside="per minute" scale="linear" series={requests} format={count} />
         <Chart {...shared} title="Errors" aside="share" scale="linear" series={errors} format={percent} />

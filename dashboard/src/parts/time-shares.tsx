@@ -1,18 +1,16 @@
 // Which part of the time of all requests upstreams took, and which the gateway.
 
-import { Skeleton } from '@mantine/core';
 import { useMemo } from 'react';
 import type { Latencies } from '../api';
-import { Chart, type Series } from '../charts/chart';
+import { Chart, Waiting, type Series } from '../charts/chart';
 import { coarseOf, slotsOfResponse } from '../charts/columns';
-import { classes } from '../classes';
 import { percent } from '../format';
 import { patch } from '../location';
 import type { Period } from '../period';
 import type { Query } from '../query';
 import { customPatch } from './period-picker';
-import cardStyles from './card.module.css';
-import chartStyles from '../charts/chart.module.css';
+
+const TITLE = 'Upstream and gateway';
 
 type Column = Latencies['columns'][number];
 
@@ -28,20 +26,11 @@ export function TimeShares({ latencies, period }: { latencies: Query<Latencies>;
       { label: 'other', color: '--chart-p50', values: share(({ duration_ms, upstream_ms, gateway_ms }) => duration_ms - upstream_ms - gateway_ms) },
     ];
   }, [data]);
-  if (!slots) {
-    return (
-      <section className={classes(cardStyles.card, chartStyles.chart)} aria-busy="true">
-        <header className={cardStyles.head}>
-          <h2>Upstream and gateway</h2>
-        </header>
-        <Skeleton height={190} />
-      </section>
-    );
-  }
+  if (!slots) return <Waiting title={TITLE} />;
   return (
     <div className={latencies.outdated ? 'outdated' : undefined}>
       <Chart
-        title="Upstream and gateway"
+        title={TITLE}
         aside="share of the time"
         kind="bars"
         scale="linear"

@@ -1,8 +1,7 @@
-import { Skeleton } from '@mantine/core';
 import { useMemo } from 'react';
 import type { Point, Row, Timeseries } from '../api';
-import { Chart, type Series } from '../charts/chart';
-import { coarseOf, ofClass, slotsOf, slotsOfResponse, sums, values } from '../charts/columns';
+import { Chart, Waiting, type Series } from '../charts/chart';
+import { coarseOf, ofClass, slotsFor, stepText, sums, values } from '../charts/columns';
 import { classes } from '../classes';
 import { count, milliseconds, percent, shortMoment, type StatusClass } from '../format';
 import { addressOf, patch, type Filters } from '../location';
@@ -12,7 +11,6 @@ import { marksOf, useReleases } from '../releases';
 import { useZone } from '../zone';
 import { Link } from './link';
 import { customPatch } from './period-picker';
-import chartStyles from '../charts/chart.module.css';
 import cardStyles from './card.module.css';
 import styles from './traffic-charts.module.css';
 
@@ -29,9 +27,8 @@ interface TrafficChartsProps {
 /** Requests, shares of errors and latency over the period, with its releases. `statuses` is grouped by status, `overall` by nothing. */
 export function TrafficCharts({ filters, overall, statuses, period }: TrafficChartsProps) {
   const zone = useZone();
-  // Where minutes are no longer kept, the ingest answers by longer steps than the page asked for.
-  const answered = overall.data !== undefined && overall.data.step > period.step && !overall.outdated ? overall.data : undefined;
-  const slots = useMemo(() => (answered ? slotsOfResponse(answered) : slotsOf(period, period.step)), [answered, period]);
+  const answer = overall.outdated ? undefined : overall.data;
+  const slots = useMemo(() => slotsFor(period, answer), [period, answer]);
   const releases = useReleases(period, filters);
   const marks = useMemo(() => marksOf(releases.data?.rows ?? []), [releases.data]);
   const coarse = useMemo(() => coarseOf(overall.data), [overall.data]);
@@ -91,9 +88,9 @@ export function TrafficCharts({ filters, overall, statuses, period }: TrafficCha
       {counts ? <Chart {...shared} title="Requests" aside="per minute" kind="bars" scale="linear" series={counts} format={count} /> : <Waiting title="Requests" />}
       {shares ? <Chart {...shared} title="Errors" aside="share of requests" kind="lines" scale="linear" series={shares} format={percent} /> : <Waiting title="Errors" />}
       {latency ? <Chart {...shared} title="Latency" aside="log scale" kind="lines" scale="logarithmic" series={latency} format={milliseconds} /> : <Waiting title="Latency" />}
-      {answered && (
+      {slots.step > period.step && (
         <p className={classes(cardStyles.note, styles.coarse)}>
-          Minutes of this period are no longer kept. The charts show steps of {answered.step === 1800 ? 'half an hour' : hours(answered.step)}.
+          Minutes of this period are no longer kept. The charts show steps of {stepText(slots.step)}.
         </p>
       )}
       {marks.length > 0 && (
@@ -116,20 +113,5 @@ export function TrafficCharts({ filters, overall, statuses, period }: TrafficCha
         </p>
       )}
     </div>
-  );
-}
-
-function hours(seconds: number): string {
-  return seconds === 3600 ? 'an hour' : `${seconds / 3600} hours`;
-}
-
-function Waiting({ title }: { title: string }) {
-  return (
-    <section className={classes(cardStyles.card, chartStyles.chart)} aria-busy="true">
-      <header className={cardStyles.head}>
-        <h2>{title}</h2>
-      </header>
-      <Skeleton height={190} />
-    </section>
   );
 }

@@ -1,7 +1,7 @@
 // Changes of shape: routes and fields that are new, other than before, or gone.
 
 import { NativeSelect } from '@mantine/core';
-import { BREAKING, changeKey, driftPath, KINDS, searchOfChange, unusedOf, type Change, type Drift } from '../drift';
+import { BREAKING, changeKey, driftPath, KINDS, unusedOf, type Change, type Drift } from '../drift';
 import { classes } from '../classes';
 import { clock } from '../format';
 import { addressOf, patch } from '../location';
@@ -13,6 +13,7 @@ import { MoreRows } from '../parts/more-rows';
 import { ScrollTable } from '../parts/scroll-table';
 import { Tag } from '../parts/tag';
 import { useQuery } from '../query';
+import { searchOfRequest } from '../search';
 import { useZone } from '../zone';
 import { VIEWS } from './facts';
 import { scopeOf, type ViewProps } from './view';
@@ -68,7 +69,7 @@ export function DriftView(props: ViewProps) {
 function Row({ change }: { change: Change }) {
   const zone = useZone();
   const { time, kind, method, route, message, status, field, before, after, version, service, environment } = change;
-  const search = searchOfChange(change);
+  const search = searchOfRequest(change);
   return (
     <tr data-kind={kind}>
       <td>

@@ -76,8 +76,9 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
   const scope = scopeOf(props);
   const others: Dimension[] = kind === 'route' ? ['consumer'] : ['method', 'route'];
   const { total, before, queries: totals } = useTotal(props);
-  const overall = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, ...compared }), scope, refreshTick);
-  const statuses = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, group_by: ['status'], ...compared }), scope, refreshTick);
+  // The chart of data is drawn together, whatever lies side by side.
+  const overall = useQuery<Timeseries>(split && kind === 'route' ? null : endpoint('timeseries', period, filters, { step, ...compared }), scope, refreshTick);
+  const statuses = useQuery<Timeseries>(split ? null : endpoint('timeseries', period, filters, { step, group_by: ['status'], ...compared }), scope, refreshTick);
   const latencies = useQuery<Latencies>(endpoint('latencies', period, filters), scope, refreshTick);
   const answers = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['status'] }), scope, refreshTick);
   // Only the views of consumers ask for the name and the group of one.
@@ -88,7 +89,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
   // The slowest of a consumer are of many routes, and say little.
   const slowest = useQuery<Requests>(kind === 'route' ? endpoint('requests', period.exact, filters, { sort: 'duration', limit: LATEST }) : null, scope, refreshTick);
   const slowList = usePausedList(slowest.data, 'slowest', slowest.outdated);
-  const needed = [...totals, overall, latencies, statuses, answers, related];
+  const needed = [...totals, ...(split ? [] : [overall, statuses]), latencies, answers, related];
   const list = usePausedList(filters.errors === 'false' ? NO_REQUESTS : failed.data, 'latest', failed.outdated);
   const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;
   const meaning = meaningOf(name);
@@ -105,7 +106,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
         <Link to={addressOf('requests')}>View requests</Link>
         {meaning !== undefined && <p>{meaning}</p>}
       </header>
-      <DataState queries={[...needed, failed, slowest]} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
+      <DataState queries={[...needed, overall, failed, slowest]} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         {kind === 'consumer' && <ConsumerCard id={name} filters={filters} period={period} live={live} />}
         <Figures total={total} before={before} period={period} />
         {split ? <SideBySide {...props} by={split} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}

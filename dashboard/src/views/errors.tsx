@@ -3,7 +3,7 @@
 import { useMemo, type ReactNode } from 'react';
 import { endpoint, type Request, type Requests, type Row, type Summary, type Timeseries } from '../api';
 import { Chart, type Series } from '../charts/chart';
-import { coarseOf, slotsOf, sums } from '../charts/columns';
+import { coarseOf, slotsFor, sums } from '../charts/columns';
 import { comparedWith, countedSpan } from '../compare';
 import { exactly } from '../exactly';
 import { count, exact, percent, status as statusText } from '../format';
@@ -14,8 +14,8 @@ import { Empty } from '../parts/empty';
 import { ErrorTable, type ErrorRow } from '../parts/error-table';
 import { ConsumerLink, RouteLink, StatusCode } from '../parts/labels';
 import { customPatch } from '../parts/period-picker';
-import { useQuery } from '../query';
-import { useTotal } from '../total';
+import type { Period } from '../period';
+import { useQuery, type Query } from '../query';
 import { VIEWS, type Dimension } from './facts';
 import { scopeOf, type ViewProps } from './view';
 import cardStyles from '../parts/card.module.css';
@@ -40,7 +40,8 @@ export function ErrorsView(props: ViewProps) {
   const scope = `${scopeOf(props)}${kind}`;
   const [span, compared] = [countedSpan(props), comparedWith(comparison)];
   const ask = (own: Filters, by: Dimension[]) => endpoint('summary', span, own, { group_by: by, ...compared });
-  const { total, queries: totals } = useTotal(props);
+  // Only its share is shown, so that nothing is compared.
+  const total = useQuery<Summary>(endpoint('summary', span, filters), scope, period.refreshTick);
   const other = useQuery<Summary>(endpoint('summary', span, filtersOfKind(kind === 'errors' ? 'client' : 'errors', filters)), scope, period.refreshTick);
   const causes = useQuery<Summary>(ask(mine, ['error_type', 'status']), scope, period.refreshTick);
   const routes = useQuery<Summary>(ask(mine, ['method', 'route']), scope, period.refreshTick);
@@ -49,7 +50,7 @@ export function ErrorsView(props: ViewProps) {
   const allConsumers = useQuery<Summary>(ask(filters, ['consumer']), scope, period.refreshTick);
   const series = useQuery<Timeseries>(endpoint('timeseries', period, mine, { step: period.step, group_by: ['error_type', 'status'] }), scope, period.refreshTick);
   const logged = useQuery<Requests>(endpoint('requests', period.exact, mine, { limit: SAMPLE }), scope, period.refreshTick);
-  const needed = [...totals, causes, routes, consumers];
+  const needed = [total, causes, routes, consumers];
 
   const all = total.data?.rows[0];
   const rows = useMemo(() => causes.data?.rows ?? [], [causes.data]);
@@ -90,7 +91,7 @@ export function ErrorsView(props: ViewProps) {
           </header>
           <p className={cardStyles.note}>{DEFINITIONS[kind]}</p>
         </section>
-        <CausesChart series={series.data} props={props} />
+        <CausesChart series={series} period={period} />
         <div className={layoutStyles.pair}>
           {table(
             'By cause',
@@ -195,17 +196,18 @@ function detailed(rows: Request[]): { key: string; first: Request; requests: num
 }
 
 /** The most frequent causes over time. */
-function CausesChart({ series, props: { period } }: { series: Timeseries | undefined; props: ViewProps }) {
-  const slots = useMemo(() => slotsOf(period, period.step), [period]);
-  const coarse = useMemo(() => coarseOf(series), [series]);
+function CausesChart({ series, period }: { series: Query<Timeseries>; period: Period }) {
+  const answer = series.outdated ? undefined : series.data;
+  const slots = useMemo(() => slotsFor(period, answer), [period, answer]);
+  const coarse = useMemo(() => coarseOf(series.data), [series.data]);
   const lines = useMemo((): Series[] => {
-    const points = series?.points ?? [];
+    const points = series.data?.points ?? [];
     const names = grouped(points, causeOf).map(({ key }) => key);
     const perMinute = (takes: (cause: string) => boolean) => sums(slots, points, (point) => (takes(causeOf(point)) ? point.requests : 0)).map((n) => n / (slots.step / 60));
     const top = names.slice(0, COLORS.length);
     const rest = names.length > top.length ? [{ label: 'other', color: '--line-5', values: perMinute((cause) => !top.includes(cause)) }] : [];
     return [...top.map((name, index) => ({ label: name, color: COLORS[index] ?? '--ink', values: perMinute((cause) => cause === name) })), ...rest];
-  }, [series, slots]);
+  }, [series.data, slots]);
   if (lines.length === 0) return null;
   return (
     <Chart

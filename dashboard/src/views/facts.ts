@@ -1,4 +1,4 @@
-// The facts about every view, in one place. The components are in `app.tsx`.
+// The facts about every view, in one place. The components are in `components.tsx`.
 
 /** The dimensions that requests are filtered and grouped by, under the names of the read API. */
 export const DIMENSIONS = ['consumer', 'group', 'route', 'method', 'status', 'service', 'environment', 'host', 'upstream_cluster', 'version', 'direction', 'error_type', 'grpc_status', 'gateway'] as const;

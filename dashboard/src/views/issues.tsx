@@ -14,11 +14,14 @@ import { IssueTable } from '../parts/issue-table';
 import { Link } from '../parts/link';
 import { MoreRows } from '../parts/more-rows';
 import { useQuery } from '../query';
+import { widened } from '../span';
 import { VIEWS } from './facts';
 import { scopeOf, type ViewProps } from './view';
 import cardStyles from '../parts/card.module.css';
 import layoutStyles from '../parts/layout.module.css';
 import styles from '../parts/issues.module.css';
+
+const HOUR = 3600;
 
 const ORDERS = [
   { value: 'last_seen', label: 'last seen' },
@@ -32,8 +35,8 @@ export function IssuesView(props: ViewProps) {
   const chosen = STATES.find((state) => state === params.get('state'));
   const order = ORDERS.find(({ value }) => value === params.get('order'))?.value ?? 'last_seen';
   const wanted = params.get('state') === 'all' ? undefined : (chosen ?? OPEN.join(','));
-  // The API widens the period to whole hours. Times of a refresh would make each path another one.
-  const path = endpoint('issues', period, filters, { sort: order, ...(wanted === undefined ? {} : { state: wanted }) });
+  // The API widens the period to whole hours. With times of a refresh each path would be another one, and further pages lost.
+  const path = endpoint('issues', widened(period, HOUR), filters, { sort: order, ...(wanted === undefined ? {} : { state: wanted }) });
   const scope = `${scopeOf(props)} ${order} ${wanted}`;
   const query = useQuery<Issues>(path, scope, period.refreshTick);
   const pages = usePages<Issue>(query.data, path, ({ id }) => id);

@@ -32,13 +32,13 @@ export function OverviewView(props: ViewProps) {
   const [span, compared] = [countedSpan(props), comparedWith(comparison)];
   const scope = scopeOf(props);
   const { total, before, queries: totals } = useTotal(props);
-  const overall = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, ...compared }), scope, refreshTick);
-  const statuses = useQuery<Timeseries>(endpoint('timeseries', period, filters, { step, group_by: ['status'], ...compared }), scope, refreshTick);
+  const overall = useQuery<Timeseries>(split ? null : endpoint('timeseries', period, filters, { step, ...compared }), scope, refreshTick);
+  const statuses = useQuery<Timeseries>(split ? null : endpoint('timeseries', period, filters, { step, group_by: ['status'], ...compared }), scope, refreshTick);
   const latencies = useQuery<Latencies>(endpoint('latencies', period, filters), scope, refreshTick);
   const routes = useQuery<Summary>(endpoint('summary', span, filters, { group_by: ['method', 'route'], ...compared }), scope, refreshTick);
   const consumers = useQuery<Summary>(endpoint('summary', span, filters, { group_by: ['consumer'], ...compared }), scope, refreshTick);
   const latest = useQuery<Requests>(endpoint('requests', period.exact, filters, { limit: LATEST }), scope, refreshTick);
-  const queries = [...totals, overall, latencies, statuses, routes, consumers, latest];
+  const queries = [...totals, ...(split ? [] : [overall, statuses]), latencies, routes, consumers, latest];
 
   const list = usePausedList(latest.data, 'latest', latest.outdated);
   const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;

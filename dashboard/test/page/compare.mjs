@@ -30,7 +30,7 @@ describe('a view is compared', { concurrency: 2 }, () => {
     await until(() => plot.getAttribute('aria-valuetext'), (words) => /p95 [^,]+, before \d/.test(words));
     await plot.focus();
     await page.keyboard.press('Home');
-    await page.locator('.chart-tip .chart-before').first().waitFor();
+    await page.locator('.chart-tip .compared-before').first().waitFor();
     for (const name of ['summary', 'timeseries']) assert.ok(requestsTo(mock, name).some((params) => params.get('compare') === 'day'), name);
   });
 

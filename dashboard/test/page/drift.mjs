@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import { check, requestsTo, until } from '../harness.mjs';
+import { check, refreshed, requestsTo, until } from '../harness.mjs';
 
 const rows = (page) => page.locator('[data-drift] tbody tr');
 const kindsOf = (page) => rows(page).evaluateAll((all) => all.map((row) => row.dataset.kind));
@@ -28,11 +28,13 @@ describe('changes of shape', { concurrency: 2 }, () => {
     assert.ok(requestsTo(mock, 'drift').every((params) => !params.has('consumer')));
   });
 
-  check('go on page by page', { path: '/drift', prepare: (mock) => Object.assign(mock, { most: 4 }) }, async (page) => {
+  check('go on page by page', { path: '/drift?refresh=off', prepare: (mock) => Object.assign(mock, { most: 4 }) }, async (page) => {
     await until(() => kindsOf(page), (kinds) => kinds.length === 4);
     await page.getByRole('button', { name: 'Load more' }).click();
     await until(() => kindsOf(page), (kinds) => kinds.length === 6);
     await until(() => page.getByRole('button', { name: 'Load more' }).count(), (count) => count === 0);
+    await refreshed(page, 'drift');
+    assert.equal((await kindsOf(page)).length, 6, 'a refresh keeps what was loaded');
   });
 
   check('that do not exist are explained', { path: '/drift?kind=format_changed' }, async (page) => {

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
-import { chips, check, paramsOf, requestsTo, until } from '../harness.mjs';
+import { chips, check, paramsOf, refreshed, requestsTo, until } from '../harness.mjs';
 
 const NEW = '0000000000000001';
 const REFUSED = '0000000000000004';
@@ -22,6 +22,14 @@ describe('error issues', { concurrency: 2 }, () => {
     await until(() => names(page), (all) => all.length === 6);
     await page.getByLabel('Order', { exact: true }).selectOption('consumers');
     await until(() => requestsTo(mock, 'issues').at(-1).get('sort'), (sort) => sort === 'consumers');
+  });
+
+  check('rows that were loaded stay when the list is refreshed', { path: '/issues?refresh=off', prepare: (mock) => (mock.most = 3) }, async (page) => {
+    await until(() => names(page), (all) => all.length === 3);
+    await page.getByRole('button', { name: 'Load more' }).click();
+    await until(() => names(page), (all) => all.length === 4);
+    await refreshed(page, 'issues');
+    assert.equal((await names(page)).length, 4);
   });
 
   check('a click on a route filters, and the filter is asked for', { path: '/issues' }, async (page, mock) => {
@@ -57,8 +65,10 @@ describe('error issues', { concurrency: 2 }, () => {
     await button('Resolve in the next release').click();
     await page.getByText('It regresses when it is seen in another release.').waitFor();
     await button('Reopen').click();
+    await button('Reopen').waitFor({ state: 'detached' });
     await button('Ignore').click();
     await button('Reopen').waitFor();
+    await until(() => mock.changes.length, (count) => count === 3);
     assert.deepEqual(
       mock.changes.map(({ body }) => body),
       [{ state: 'resolved', in_next_release: true }, { state: 'ongoing' }, { state: 'ignored' }],

@@ -80,6 +80,16 @@ describe('the navigation', { concurrency: 2 }, () => {
     await page.getByRole('link', { name: 'Hosts', exact: true }).waitFor({ state: 'detached' });
   });
 
+  check('opens its menu by keys, and gives the focus back', { path: '/' }, async (page) => {
+    await filled(page);
+    const more = views(page).getByRole('button', { name: 'More' });
+    await more.focus();
+    await page.keyboard.press('Enter');
+    await until(() => page.evaluate(() => document.activeElement.textContent), (text) => text === 'Hosts');
+    await page.keyboard.press('Escape');
+    await until(() => more.evaluate((button) => button === document.activeElement), Boolean);
+  });
+
   check('keeps what is chosen, and the menu marks the view', { path: '/?range=24h' }, async (page) => {
     await filled(page);
     await page.evaluate(() => Object.assign(window, { sameLoad: true }));

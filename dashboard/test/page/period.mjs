@@ -37,6 +37,14 @@ describe('the period', { concurrency: 2 }, () => {
     assert.equal(requestsTo(mock, 'timeseries')[0].get('step'), '60');
   });
 
+  for (const [name, path, title] of [['causes of errors', '/errors?', 'Causes'], ['services side by side', '/?split=service&', 'Latency p95'], ['the data of a consumer', '/consumer?consumer=acme&', 'Data']]) {
+    check(`before the minutes has one column for each half hour in the chart of ${name}`, { path: `${path}from=2026-01-05T10:00Z&to=2026-01-05T11:30Z`, prepare: (mock) => Object.assign(mock, { kept_since: Date.parse('2026-02-01') / 1000 }) }, async (page) => {
+      const plot = page.getByRole('slider', { name: `${title} over time` });
+      await until(() => plot.getAttribute('aria-valuemax'), (last) => last === '2');
+      assert.doesNotMatch(await plot.getAttribute('aria-valuetext'), / none/);
+    });
+  }
+
   check('is chosen in the form', {}, async (page) => {
     await page.getByRole('button', { name: /^Time range/ }).click();
     await page.getByLabel('From').fill('2026-01-05T10:00');
@@ -103,6 +111,19 @@ describe('refreshing', { concurrency: 2 }, () => {
   check('shows new requests by itself', { path: '/requests' }, async (page, mock) => {
     await page.locator('.expandable-entry').first().waitFor();
     await until(() => mock.followers.size, (count) => count > 0);
+    mock.stream([{ ...news, time: new Date().toISOString() }]);
+    await page.locator('.expandable-entry', { hasText: 'newcomer' }).waitFor();
+  });
+
+  check('follows the log again after a refusal', { path: '/requests', complains: true, prepare: (mock) => Object.assign(mock, { refuseStream: true }) }, async (page, mock) => {
+    await page.clock.install();
+    const refused = page.waitForResponse((response) => response.url().includes('/stream') && response.status() === 503);
+    await page.reload();
+    await refused;
+    mock.refuseStream = false;
+    // The page learns of the refusal a moment later than this test does.
+    await until(async () => (await page.clock.fastForward(10_000), mock.followers.size), (count) => count > 0);
+    await page.locator('.expandable-entry').first().waitFor();
     mock.stream([{ ...news, time: new Date().toISOString() }]);
     await page.locator('.expandable-entry', { hasText: 'newcomer' }).waitFor();
   });

@@ -61,6 +61,22 @@ describe('releases', { concurrency: 2 }, () => {
     await filled(page);
   });
 
+  check('are not compared again when both stretches have ended', { path: '/releases' }, async (page, mock) => {
+    await page.clock.install();
+    await page.reload();
+    await page.getByRole('combobox', { name: 'Length of the stretches' }).click();
+    await page.getByRole('option', { name: '15 minutes' }).click();
+    await page.getByText('15 whole minutes each').waitFor();
+    await filled(page);
+    const releases = () => mock.seen.filter((path) => path === '/api/v1/releases').length;
+    const compared = () => requestsTo(mock, 'summary').filter((params) => params.get('group_by') === 'method,route').length;
+    mock.seen.length = 0;
+    await until(async () => (await page.clock.fastForward(5_000), releases()), (count) => count >= 3);
+    assert.equal(compared(), 0);
+    await page.getByRole('button', { name: 'Refresh now' }).click();
+    await until(compared, (count) => count >= 2);
+  });
+
   check('are explained where there are none', { path: '/releases?refresh=off', mode: 'heartbeat' }, async (page) => {
     await page.getByText('No gateway has reported yet').waitFor();
   });

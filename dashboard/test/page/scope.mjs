@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { LOOKS, seriousFindings } from '../browser.mjs';
-import { beyondTheEdge, check, chips, filled, paramsOf, requestsTo, until } from '../harness.mjs';
+import { beyondTheEdge, check, chips, filled, paramsOf, refreshed, requestsTo, until } from '../harness.mjs';
 
 const button = (page) => page.getByRole('button', { name: /^Traffic shown/ });
 
@@ -40,10 +40,21 @@ describe('the switch of the traffic', { concurrency: 2 }, () => {
     const plot = page.getByRole('slider', { name: 'Latency p95 over time' });
     await until(() => plot.getAttribute('aria-valuetext'), (text) => /shop \d[^,]*, payments \d/.test(text));
     assert.ok(requestsTo(mock, 'timeseries').some((params) => params.get('group_by') === 'service' && params.get('service') === 'shop,payments'));
+    // What is drawn side by side is not asked for together.
+    mock.seen.length = 0;
+    await refreshed(page, 'timeseries');
+    assert.deepEqual(requestsTo(mock, 'timeseries').map((params) => params.get('group_by')), ['service']);
     // Another view of the same kind is split as well.
     await page.getByRole('link', { name: 'Consumers', exact: true }).click();
     await page.locator('.entity-table-entities tbody th a').first().click();
     await page.getByRole('heading', { name: 'Side by side, by service' }).waitFor();
+  });
+
+  check('shows why services are not side by side', { path: '/?refresh=off', complains: true }, async (page) => {
+    await page.route('**/api/v1/timeseries?*group_by=service*', (route) => route.fulfill({ status: 503, json: { error: { code: 'store', message: 'the store is read-only', field: null } } }));
+    await button(page).click();
+    await page.getByLabel('Side by side').selectOption('service');
+    await page.getByRole('alert').getByText('the store is read-only').waitFor();
   });
 
   for (const [look, options] of Object.entries(LOOKS)) {

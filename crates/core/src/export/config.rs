@@ -27,6 +27,8 @@ pub struct ExportConfig {
     pub resource: Resource,
     /// `service.instance.id`, if the gateway has a name.
     pub instance: Option<String>,
+    /// Whether there is an ingest. Without one nothing is exported.
+    pub has_ingest: bool,
     /// Cluster of the ingest.
     pub cluster: String,
     /// `:authority`.

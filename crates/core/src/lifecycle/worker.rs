@@ -153,6 +153,9 @@ impl Worker {
 
     /// Takes the event of a finished request.
     pub(super) fn log(&mut self, host: &impl Host, event: &Event<'_>, now_ns: u64) {
+        if !self.config.has_ingest {
+            return;
+        }
         self.add_bodies([event.request_body, event.response_body]);
         let event = self.sent_form(host, event, now_ns);
         let is_full = self.log.push(&event, now_ns, &self.config);
@@ -232,6 +235,12 @@ impl Worker {
             Phase::Done => return,
         }
         self.merge(host);
+        if !self.config.has_ingest {
+            // The shared counters are all that there is to keep. Nobody leads, so each looks for workers that were lost.
+            self.heartbeats.report(host, self.shared.store(), &self.stats());
+            self.fleet = self.heartbeats.survey(host, self.shared.store(), now_ns);
+            return;
+        }
         // A tick that comes a little early does not make a batch wait for the next one.
         let old_ns = u64::from(self.config.limits.flush_ms).saturating_mul(750_000);
         if self.log.is_older_than(old_ns, now_ns) {
@@ -276,6 +285,10 @@ impl Worker {
             return;
         }
         self.deregister(host);
+        if !self.config.has_ingest {
+            self.phase = Phase::Done;
+            return;
+        }
         self.phase = Phase::FinalReport;
         self.counters.force_export();
         self.export_last_changes(host, me, now_ns);
@@ -452,6 +465,9 @@ impl Worker {
 
     /// Exports the changes that no leader has taken yet: the leader may have ended before this worker merged.
     fn export_last_changes(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
+        if !self.config.has_ingest {
+            return;
+        }
         let store = self.shared.store();
         self.counters.on_ending(lease::acknowledged_ns(host, store));
         self.fleet = self.heartbeats.survey(host, store, now_ns);
