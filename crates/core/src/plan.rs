@@ -9,12 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::{
-<<<<<<< HEAD
-    Config, ConfigError, Counters, Direction, Ingest, Problem, RequestsAs, Routes, Service, Step, bounds,
-    defects,
-=======
-    Config, ConfigError, Counters, Direction, Ingest, Problem, Routes, Sample, Service, Step, bounds, defects,
->>>>>>> main
+    Config, ConfigError, Counters, Direction, Ingest, Problem, RequestsAs, Routes, Sample, Service, Step,
+    bounds, defects,
 };
 use crate::counters::Caps;
 use crate::export::{ExportConfig, patterns};
@@ -95,14 +91,10 @@ impl Plan {
         check::sample(&sample)?;
         check::counters(&counters)?;
         check::limits(&limits)?;
-<<<<<<< HEAD
-        let selection = Selection::new(&exclude, &sample, ingest.requests_as);
-=======
         let scrape = scrape.map(|scrape| scrape::compile(&scrape, &service)).transpose()?;
         // Without an ingest and without the gateway's log, an event would reach nobody.
         let sample = if ingest.enabled || access_log { sample } else { nothing() };
-        let selection = Selection::new(&exclude, &sample);
->>>>>>> main
+        let selection = Selection::new(&exclude, &sample, ingest.requests_as);
         // What is never logged needs no header.
         let only_response_header =
             capture.only_header(Message::Response).filter(|_| selection.foresight() != Foresight::Always);
