@@ -82,12 +82,19 @@ fn the_composed_services_meet_at_their_ports() {
     }
 
     for (name, service) in services {
-        let target = service["build"]["target"].as_str().unwrap();
-        assert!(dockerfile.contains(&format!(" AS {target}\n")), "{name}");
+        match service["build"]["target"].as_str() {
+            Some(target) => assert!(dockerfile.contains(&format!(" AS {target}\n")), "{name}"),
+            // Images of others are started on request, and do not change by themselves.
+            None => {
+                assert_eq!(service["profiles"], json!(["observability"]), "{name}");
+                let tag = service["image"].as_str().unwrap().rsplit(':').next().unwrap();
+                assert!(tag.chars().any(|c| c.is_ascii_digit()), "{name}: {tag}");
+            }
+        }
         for volume in service["volumes"].as_array().into_iter().flatten() {
             let source = volume.as_str().unwrap().split(':').next().unwrap();
             let known = match source.strip_prefix("./") {
-                Some(file) => paths::workspace_root().join(file).is_file(),
+                Some(file) => paths::workspace_root().join(file).exists(),
                 None => compose["volumes"].get(source).is_some(),
             };
             assert!(known, "{name}: {volume}");
@@ -98,6 +105,13 @@ fn the_composed_services_meet_at_their_ports() {
             assert!(services.contains_key(&part), "{name}: {part}");
         }
     }
+    // Whoever asks the ingest by its name in the network of the services.
+    let scrape = yaml("packaging/prometheus/prometheus.yml");
+    for job in scrape["scrape_configs"].as_array().unwrap() {
+        assert_eq!(job["static_configs"][0]["targets"], json!(["ingest:4318"]));
+    }
+    let command = services["ingest"]["command"].as_array().unwrap();
+    assert!(command.windows(2).any(|pair| *pair == [json!("--host"), json!("ingest")]));
     let target: SocketAddr = services["traffic"]["command"][2].as_str().unwrap().parse().unwrap();
     assert_eq!(u64::from(target.port()), listener);
 }

@@ -9,6 +9,7 @@ use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::instances::{self, Instances};
 use super::moments::{Touched, half_hour_of};
+use super::packed;
 use super::patterns;
 use super::reduce::{self, Kind, Reduced};
 use super::releases::Releases;
@@ -136,6 +137,22 @@ impl Metrics {
         let due = self.changes.as_ref().map(|changes| changes.due(now)).unwrap_or_default();
         match self.add_up(&due) {
             Err(error) if error.is_damage() => self.replace(&error),
+            outcome => outcome,
+        }
+    }
+
+    /// Packs some minutes that are over. False if there are none.
+    pub(super) fn pack(&mut self) -> Result<bool, StoreError> {
+        let pack = |connection: &mut Connection| -> Result<bool, StoreError> {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut damaged = Damaged::new();
+            let has_more = packed::pack(&transaction, &mut damaged)?;
+            self.directory.quarantine().rows(METRICS_FILE, &damaged);
+            transaction.commit()?;
+            Ok(has_more)
+        };
+        match pack(&mut self.connection) {
+            Err(error) if error.is_damage() => self.replace(&error).map(|()| false),
             outcome => outcome,
         }
     }

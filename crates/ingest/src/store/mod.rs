@@ -24,6 +24,7 @@ pub(crate) mod metrics;
 mod modes;
 pub(crate) mod moments;
 pub(crate) mod news;
+pub(crate) mod packed;
 mod pages;
 mod patterns;
 mod prune;
