@@ -21,6 +21,9 @@ ENVOY_INSTALLED := .venv/.installed
 # A collector to compare the ingest with.
 ROTEL_VERSION := 0.0.1a15
 ROTEL_INSTALLED := .venv-rotel/.installed
+# Of the dashboards: the schema of Grafana 11.6.
+GRAFANA_SDK_VERSION := 1769699379!11.6.0
+GRAFANA_SDK_INSTALLED := .venv-grafana/.installed
 # ClickHouse's engine in a process, for the same comparison. It is large, and installed only when it is asked for.
 CHDB_VERSION := 26.9.0
 CHDB_INSTALLED := .venv-chdb/.installed
@@ -170,6 +173,10 @@ lint: doctor $(NODE_MODULES) ## Formatting, clippy, TypeScript
 docs: ## Writes the reference documents from the types that they describe
 	@cargo run --quiet -p gatelens-docs
 
+.PHONY: dashboards
+dashboards: $(GRAFANA_SDK_INSTALLED) ## Writes the Grafana dashboards in packaging/grafana
+	@.venv-grafana/bin/python scripts/dashboards.py
+
 .PHONY: fmt
 fmt: ## Formats the Rust code
 	cargo fmt --all
@@ -181,7 +188,7 @@ doctor: ## Checks the prerequisites and prints how to install a missing one (VER
 .PHONY: clean
 clean: ## Removes everything that was built, fetched and recorded
 	cargo clean
-	rm -rf target .venv .venv-envoy-* .run dashboard/dist dashboard/node_modules
+	rm -rf target .venv .venv-envoy-* .venv-grafana .run dashboard/dist dashboard/node_modules
 
 .PHONY: help
 help: ## This list
@@ -230,6 +237,11 @@ $(NODE_MODULES): dashboard/package.json dashboard/package-lock.json
 $(ROTEL_INSTALLED):
 	python3 -m venv .venv-rotel
 	@$(TIMED) "rotel" .venv-rotel/bin/pip install --quiet --disable-pip-version-check rotel==$(ROTEL_VERSION)
+	@touch $@
+
+$(GRAFANA_SDK_INSTALLED):
+	python3 -m venv .venv-grafana
+	@$(TIMED) "Grafana's SDK" .venv-grafana/bin/pip install --quiet --disable-pip-version-check 'grafana-foundation-sdk==$(GRAFANA_SDK_VERSION)'
 	@touch $@
 
 $(CHDB_INSTALLED):

@@ -21,6 +21,7 @@ mod selection;
 mod shutdown;
 mod sign_in;
 mod slots;
+mod spans;
 mod stack;
 mod streams;
 mod templates;

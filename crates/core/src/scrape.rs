@@ -133,7 +133,7 @@ impl Scraper {
             let mut requests = 0u64;
             for (bound, more) in self.export.bounds_seconds.iter().zip(&sums.by_bound) {
                 requests = requests.saturating_add(*more);
-                bucket(&mut out, &name, labels, bound, requests);
+                bucket(&mut out, &name, labels, prometheus::bound(*bound), requests);
             }
             end_histogram(&mut out, &name, labels, sums.duration_ns as f64 / 1e9, sums.requests);
         }

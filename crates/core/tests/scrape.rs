@@ -72,11 +72,11 @@ fn a_page_has_the_exact_sums_of_all_workers_and_scrapes_change_nothing() {
     let expected = [
         (format!(r#"{DURATION}_bucket{{{ok},le="0.005"}}"#), 30.0),
         (format!(r#"{DURATION}_bucket{{{ok},le="0.1"}}"#), 30.0),
-        (format!(r#"{DURATION}_bucket{{{ok},le="1"}}"#), 30.0),
+        (format!(r#"{DURATION}_bucket{{{ok},le="1.0"}}"#), 30.0),
         (format!(r#"{DURATION}_bucket{{{ok},le="+Inf"}}"#), 30.0),
         (format!("{DURATION}_sum{{{ok}}}"), 0.15),
         (format!("{DURATION}_count{{{ok}}}"), 30.0),
-        (format!(r#"{DURATION}_bucket{{{failed},le="1"}}"#), 0.0),
+        (format!(r#"{DURATION}_bucket{{{failed},le="1.0"}}"#), 0.0),
         (format!(r#"{DURATION}_bucket{{{failed},le="+Inf"}}"#), 2.0),
         (format!("{DURATION}_sum{{{failed}}}"), 4.0),
         (format!("http_server_request_body_size_bytes_sum{{{ok}}}"), 90.0),

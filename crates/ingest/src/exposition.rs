@@ -4,7 +4,7 @@
 //! A bound has the same text in all of them (`1.0`, as OpenMetrics has it), so that a scraper that changes the format
 //! goes on with the same series.
 
-use crate::query::{Traffic, TrafficRow};
+use crate::query::{Exemplar, Exemplars, Traffic, TrafficRow};
 use gatelens_model::sketch::SCALE;
 use gatelens_model::{metric, prometheus};
 use prost::Message;
@@ -20,6 +20,8 @@ pub(crate) enum Format {
     Protobuf,
 }
 
+/// The label of exemplars by which Grafana finds a trace.
+const TRACE_ID: &str = "trace_id";
 const NANOS_PER_SECOND: u128 = 1_000_000_000;
 /// Prometheus' own default for the width of the bucket of zeros: 2^-128.
 const ZERO_THRESHOLD: f64 = 2.938_735_877_055_719e-39;
@@ -56,6 +58,14 @@ impl Format {
             }
         }
         best.0
+    }
+
+    /// Whether it has exemplars.
+    pub(crate) fn exemplars(self) -> Exemplars {
+        match self {
+            Self::Text => Exemplars::None,
+            Self::OpenMetrics | Self::Protobuf => Exemplars::Latest,
+        }
     }
 
     /// The value of `Content-Type`.
@@ -139,16 +149,30 @@ impl Out {
         for row in rows {
             let labels = labels(&self.labels, &row.values);
             let count = row.count();
+            let mut below = None;
             for (bound, up_to) in row.buckets() {
-                let bound = canonical(bound as f64 / 1e9);
-                // What a bucket counts cannot be more than all.
-                self.sample(family, "_bucket", &labels, Some(&bound), &up_to.min(count).to_string());
+                let text = prometheus::bound(bound as f64 / 1e9);
+                // A bucket cannot count more than all.
+                let value = up_to.min(count).to_string() + &self.exemplar(row, below, Some(bound));
+                self.sample(family, "_bucket", &labels, Some(&text), &value);
+                below = Some(bound);
             }
-            self.sample(family, "_bucket", &labels, Some("+Inf"), &count.to_string());
+            let value = count.to_string() + &self.exemplar(row, below, None);
+            self.sample(family, "_bucket", &labels, Some("+Inf"), &value);
             self.sample(family, "_sum", &labels, None, &seconds(row.sum_ns()));
             self.sample(family, "_count", &labels, None, &count.to_string());
             self.created(family, &labels, row.since);
         }
+    }
+
+    /// The exemplar of a bucket as it stands behind its value, where the format has exemplars.
+    fn exemplar(&self, row: &TrafficRow, above: Option<u64>, up_to: Option<u64>) -> String {
+        let found = row.exemplar(above, up_to).filter(|_| self.format == Format::OpenMetrics);
+        found.map_or_else(String::new, |exemplar| {
+            let Exemplar { trace_id, duration_ns, time } = exemplar;
+            let (duration, time) = (u128::from(*duration_ns), u128::try_from(*time).unwrap_or_default());
+            format!(" # {{{TRACE_ID}=\"{trace_id}\"}} {} {}", seconds(duration), seconds(time))
+        })
     }
 
     fn sizes(&mut self, family: &Family, rows: &[&TrafficRow], place: usize) {
@@ -223,10 +247,7 @@ impl Out {
     }
 
     fn metric(&self, row: &TrafficRow, mut histogram: proto::Histogram) -> proto::Metric {
-        histogram.created_timestamp = Some(proto::Timestamp {
-            seconds: row.since.div_euclid(1_000_000_000),
-            nanos: row.since.rem_euclid(1_000_000_000) as i32,
-        });
+        histogram.created_timestamp = Some(timestamp(row.since));
         proto::Metric { label: self.pairs(&row.values), gauge: None, histogram: Some(histogram) }
     }
 
@@ -279,19 +300,21 @@ fn seconds(nanos: u128) -> String {
     if short.ends_with('.') { format!("{short}0") } else { short.to_owned() }
 }
 
-/// A number as OpenMetrics 1.0 has it in bounds.
-fn canonical(number: f64) -> String {
-    // Debug has a fraction for each number, and an exponent for small and large ones.
-    format!("{number:?}")
-}
-
 /// A histogram with the buckets that are counted at bounds, and with those of the distribution as a native one.
 fn native(row: &TrafficRow) -> proto::Histogram {
     let (count, sketch) = (row.count(), row.sketch());
-    let bucket = |(bound, up_to): (u64, u64)| proto::Bucket {
-        cumulative_count: Some(up_to.min(count)),
-        upper_bound: Some(bound as f64 / 1e9),
-    };
+    let mut buckets = Vec::new();
+    let mut below = None;
+    for (bound, up_to) in row.buckets() {
+        buckets.push(proto::Bucket {
+            cumulative_count: Some(up_to.min(count)),
+            upper_bound: Some(bound as f64 / 1e9),
+            exemplar: row.exemplar(below, Some(bound)).map(exemplar),
+        });
+        below = Some(bound);
+    }
+    let (upper_bound, slowest) = (Some(f64::INFINITY), row.exemplar(below, None).map(exemplar));
+    buckets.push(proto::Bucket { cumulative_count: Some(count), upper_bound, exemplar: slowest });
     let mut spans: Vec<proto::BucketSpan> = Vec::new();
     let mut deltas = Vec::with_capacity(sketch.buckets().len());
     let (mut next, mut before) = (0i32, 0i64);
@@ -311,13 +334,29 @@ fn native(row: &TrafficRow) -> proto::Histogram {
         // Prometheus takes a native histogram only if its buckets add up to its count.
         sample_count: Some(sketch.count),
         sample_sum: Some(row.sum_ns() as f64 / 1e9),
-        bucket: row.buckets().into_iter().map(bucket).collect(),
+        bucket: buckets,
         schema: Some(SCALE),
         zero_threshold: Some(ZERO_THRESHOLD),
         zero_count: Some(sketch.zeros),
         positive_span: spans,
         positive_delta: deltas,
         created_timestamp: None,
+    }
+}
+
+fn exemplar(exemplar: &Exemplar) -> proto::Exemplar {
+    let trace = proto::LabelPair { name: Some(TRACE_ID.to_owned()), value: Some(exemplar.trace_id.clone()) };
+    proto::Exemplar {
+        label: vec![trace],
+        value: Some(exemplar.duration_ns as f64 / 1e9),
+        timestamp: Some(timestamp(exemplar.time)),
+    }
+}
+
+fn timestamp(nanos: i64) -> proto::Timestamp {
+    proto::Timestamp {
+        seconds: nanos.div_euclid(1_000_000_000),
+        nanos: nanos.rem_euclid(1_000_000_000) as i32,
     }
 }
 
@@ -394,6 +433,18 @@ mod proto {
         pub(super) cumulative_count: Option<u64>,
         #[prost(double, optional, tag = "2")]
         pub(super) upper_bound: Option<f64>,
+        #[prost(message, optional, tag = "3")]
+        pub(super) exemplar: Option<Exemplar>,
+    }
+
+    #[derive(Clone, PartialEq, Message)]
+    pub(super) struct Exemplar {
+        #[prost(message, repeated, tag = "1")]
+        pub(super) label: Vec<LabelPair>,
+        #[prost(double, optional, tag = "2")]
+        pub(super) value: Option<f64>,
+        #[prost(message, optional, tag = "3")]
+        pub(super) timestamp: Option<Timestamp>,
     }
 
     #[derive(Clone, PartialEq, Message)]
@@ -447,10 +498,8 @@ mod tests {
     fn numbers_and_labels_are_written_as_prometheus_reads_them() {
         assert_eq!(
             [0, 1, 1_500_000_000, u128::from(u64::MAX) * 10].map(seconds),
-            ["0.0", "0.000000001", "1.5", "184467440737.095516150"]
-                .map(|text| text.strip_suffix("150").map_or(text.to_owned(), |text| format!("{text}15")))
+            ["0.0", "0.000000001", "1.5", "184467440737.09551615"].map(str::to_owned)
         );
-        assert_eq!([0.005, 1.0, 10.0, 2.5].map(canonical), ["0.005", "1.0", "10.0", "2.5"]);
         let values = ["a\"b\\c\nd".to_owned(), String::new(), "é".to_owned()];
         assert_eq!(labels(&["x", "y", "z"], &values), "x=\"a\\\"b\\\\c\\nd\",z=\"é\"");
     }

@@ -1,11 +1,14 @@
 //! `/metrics/traffic`: counters that Prometheus can trust.
 
 use crate::stats::well_formed;
-use crate::support::otlp::{Frame, MINUTE, Made, SECOND, made};
+use crate::support::otlp::{Frame, MINUTE, Made, SECOND, export_logs, log, made, record, sum};
 use crate::support::{Answer, Service};
 use gatelens_ingest::{Limits, Retention};
 use gatelens_testkit::prometheus::Prometheus;
+use gatelens_testkit::wait::eventually;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::time::{Duration, SystemTime};
@@ -213,6 +216,39 @@ fn openmetrics_has_the_time_of_creation_and_an_end() {
     assert_eq!(get(&service), found);
 }
 
+/// A request of the log with a trace.
+fn traced(made: &Made, trace: u8) -> ExportLogsServiceRequest {
+    let mut logged = record(now(), made);
+    logged.trace_id = vec![trace; 16];
+    export_logs(vec![logged])
+}
+
+#[test]
+fn a_bucket_names_the_trace_of_a_logged_request() {
+    let service = Service::start();
+    service.send("/v1/metrics", Some(("edge-1", 1, 1)), &frame().of(&some())).accepted();
+    let quick = of("globex", "/b", 503, 0.004);
+    service.send("/v1/logs", Some(("edge-1", 1, 1)), &traced(&quick, 0xab)).accepted();
+    let path = format!("{PATH}?labels=http_route");
+    let found = text(&service.get_as(&path, OPENMETRICS));
+    let with: Vec<&str> = found.lines().filter(|line| line.contains(" # {")).collect();
+    let expected = format!(
+        "http_server_request_duration_seconds_bucket{{http_route=\"/b\",le=\"0.005\"}} 1 # {{trace_id=\"{}\"}} 0.004 ",
+        "ab".repeat(16)
+    );
+    assert!(matches!(with.as_slice(), [line] if line.starts_with(&expected)), "{with:?}");
+    assert!(!text(&service.get(&path)).contains(" # {"));
+    let Some(prometheus) = Prometheus::start(SCRAPE, &["--enable-feature=exemplar-storage"]).unwrap() else {
+        return;
+    };
+    prometheus.scrape(service.url.strip_prefix("http://").unwrap()).unwrap();
+    let stored = eventually("an exemplar", || {
+        let found = prometheus.exemplars("http_server_request_duration_seconds_bucket")?;
+        Ok(Some(found).filter(|found| !found.is_empty()))
+    });
+    assert_eq!(stored.unwrap(), [(json!({"trace_id": "ab".repeat(16)}), 0.004)]);
+}
+
 #[test]
 fn an_answer_is_packed_for_those_who_ask() {
     let service = Service::start();
@@ -228,7 +264,6 @@ fn an_answer_is_packed_for_those_who_ask() {
 
 #[test]
 fn requests_in_progress_are_those_of_gateways_that_report() {
-    use crate::support::otlp::sum;
     let service = Service::start();
     for (instance, epoch, active) in [("edge-1", 1, 7), ("edge-1", 2, 3), ("edge-2", 1, 2)] {
         let frame = frame();
@@ -298,4 +333,84 @@ fn a_real_prometheus_reads_native_histograms() {
         let found = prometheus.query(slow).unwrap();
         assert!((found[0].1 - 3.0).abs() < 0.04, "{found:?}");
     });
+}
+
+/// The panels of a dashboard of Grafana: the title, and each target.
+fn targets(name: &str) -> Vec<(String, Value)> {
+    let path = format!("{}/../../packaging/grafana/dashboards/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let board: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let panels = board["panels"].as_array().unwrap().iter();
+    let of = |panel: &Value| {
+        let title = panel["title"].as_str().unwrap().to_owned();
+        let targets = panel["targets"].as_array().unwrap().clone();
+        targets.into_iter().map(move |target| (title.clone(), target)).collect::<Vec<_>>()
+    };
+    panels.flat_map(of).collect()
+}
+
+#[test]
+fn every_panel_of_the_dashboards_has_an_answer_of_a_real_prometheus() {
+    let rules = format!("{}/../../packaging/prometheus/gatelens.rules.yaml", env!("CARGO_MANIFEST_DIR"));
+    let configuration = format!(
+        r#"
+global: {{scrape_interval: 250ms, scrape_timeout: 250ms, evaluation_interval: 250ms}}
+rule_files: ["{rules}"]
+scrape_configs:
+- job_name: gatelens
+  metrics_path: /metrics/traffic
+  file_sd_configs: [{{files: ["{{targets}}"]}}]
+"#
+    );
+    let Some(prometheus) = Prometheus::start(&configuration, &[]).unwrap() else { return };
+    let service = Service::start();
+    prometheus.scrape(service.url.strip_prefix("http://").unwrap()).unwrap();
+    let first = frame();
+    let active = sum("http.server.active_requests", vec![(Vec::new(), 3)], first.time);
+    service.send("/v1/metrics", Some(("edge-1", 1, 1)), &first.export(vec![active])).accepted();
+    service.send("/v1/metrics", Some(("edge-1", 1, 2)), &first.of(&some())).accepted();
+    // A rate needs two values.
+    prometheus.until("sum(http_server_request_duration_seconds_count)", 4.0).unwrap();
+    let second = Frame { start: first.start, ..frame() }.of(&[some(), some()].concat());
+    service.send("/v1/metrics", Some(("edge-1", 1, 3)), &second).accepted();
+    prometheus.until("sum(http_server_request_duration_seconds_count)", 8.0).unwrap();
+    for name in ["gatelens-traffic", "gatelens-objectives"] {
+        for (title, target) in targets(name) {
+            let mut query = target["expr"].as_str().unwrap().replace("$__rate_interval", "1m");
+            for variable in ["$service", "$environment", "$route"] {
+                query = query.replace(variable, ".*");
+            }
+            let what = format!("{name}: {title}: {query}");
+            let found = eventually(&what, || {
+                let found = prometheus.query(&query)?;
+                Ok(Some(found).filter(|found| found.iter().any(|(_, value)| value.is_finite())))
+            });
+            found.unwrap();
+        }
+    }
+    // Two of eight requests have failed, and two took longer than half a second.
+    prometheus.until("service:http_server_requests:error_ratio_5m", 0.25).unwrap();
+    prometheus.until("service:http_server_requests:slow_ratio_5m", 0.25).unwrap();
+}
+
+#[test]
+fn the_dashboard_of_the_read_api_asks_what_it_answers() {
+    let service = Service::start();
+    service.send("/v1/metrics", Some(("edge-1", 1, 1)), &frame().of(&some())).accepted();
+    let failed = log(&[(now(), of("acme", "/b", 503, 0.1))]);
+    service.send("/v1/logs", Some(("edge-1", 1, 1)), &failed).accepted();
+    let seconds = |offset: i64| ((now() / SECOND) as i64 + offset).to_string();
+    for (title, target) in targets("gatelens-read-api") {
+        let url = target["url"].as_str().unwrap();
+        let url =
+            url.replace("${__from:date:iso}", &seconds(-3600)).replace("${__to:date:iso}", &seconds(60));
+        assert!(!url.contains('$'), "{title}: {url}");
+        let answer = service.json(&url);
+        let row = &answer[target["root_selector"].as_str().unwrap()][0];
+        for column in target["columns"].as_array().unwrap() {
+            let name = column["selector"].as_str().unwrap();
+            // A field of the log is absent where the request has none.
+            let is_optional = ["trace_id", "error_type"].contains(&name);
+            assert!(is_optional || row.get(name).is_some(), "{title}: {name} is not in {row}");
+        }
+    }
 }

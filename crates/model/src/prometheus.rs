@@ -32,6 +32,16 @@ pub fn metric(name: &str, unit: &str) -> String {
     label(name) + unit
 }
 
+/// The bound of a bucket in seconds, as OpenMetrics 1.0 has it in each format: `0.25`, `1.0`. Prometheus before version 3 takes
+/// `1` and `1.0` for two series.
+pub fn bound(seconds: f64) -> String {
+    let mut text = seconds.to_string();
+    if !text.contains('.') {
+        text.push_str(".0");
+    }
+    text
+}
+
 /// Appends a label and its value to those before it, in the text format: `http_route="/a"`, behind a comma.
 pub fn put_label(out: &mut String, label: &str, value: &str) {
     if !out.is_empty() {
@@ -75,6 +85,11 @@ mod tests {
         ] {
             assert_eq!(metric(name, unit), expected);
         }
+    }
+
+    #[test]
+    fn a_bound_has_one_text() {
+        assert_eq!([0.005, 1.0, 10.0, 2.5].map(bound), ["0.005", "1.0", "10.0", "2.5"]);
     }
 
     #[test]

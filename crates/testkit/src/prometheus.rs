@@ -10,6 +10,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::SystemTime;
 use tempfile::TempDir;
 
 /// A running Prometheus; it stops when dropped.
@@ -77,18 +78,23 @@ impl Prometheus {
     /// # Errors
     /// When the query is refused.
     pub fn query(&self, query: &str) -> Result<Vec<(Value, f64)>> {
-        let parameters = form_urlencoded::Serializer::new(String::new()).append_pair("query", query).finish();
-        let answer = client::get(self.address, &format!("/api/v1/query?{parameters}"))?;
-        if answer.status != 200 {
-            return Err(Error::Unexpected(format!("{query}: {}", answer.text())));
-        }
-        let answer = answer.json()?;
+        let answer = self.ask("query", &[("query", query)])?;
         let samples = answer["data"]["result"].as_array().cloned().unwrap_or_default();
-        let sample = |sample: Value| {
-            let value = sample["value"][1].as_str().and_then(|value| value.parse().ok());
-            (sample["metric"].clone(), value.unwrap_or(f64::NAN))
-        };
+        let sample = |sample: Value| (sample["metric"].clone(), number(&sample["value"][1]));
         Ok(samples.into_iter().map(sample).collect())
+    }
+
+    /// The exemplars of the last hour that a query has: labels and values.
+    ///
+    /// # Errors
+    /// When the query is refused.
+    pub fn exemplars(&self, query: &str) -> Result<Vec<(Value, f64)>> {
+        let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
+        let (start, end) = ((now - 3600).to_string(), (now + 60).to_string());
+        let answer = self.ask("query_exemplars", &[("query", query), ("start", &start), ("end", &end)])?;
+        let series = answer["data"].as_array().cloned().unwrap_or_default();
+        let all = series.iter().filter_map(|series| series["exemplars"].as_array()).flatten();
+        Ok(all.map(|exemplar| (exemplar["labels"].clone(), number(&exemplar["value"]))).collect())
     }
 
     /// Waits until a query has one sample of a value.
@@ -103,6 +109,20 @@ impl Prometheus {
         });
         found.map_err(|error| Error::Unexpected(format!("{error}: expected {expected}, found {last:?}")))
     }
+
+    fn ask(&self, path: &str, parameters: &[(&str, &str)]) -> Result<Value> {
+        let parameters = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
+        let answer = client::get(self.address, &format!("/api/v1/{path}?{parameters}"))?;
+        if answer.status != 200 {
+            return Err(Error::Unexpected(format!("{path}?{parameters}: {}", answer.text())));
+        }
+        answer.json()
+    }
+}
+
+/// A number as Prometheus writes it: a text.
+fn number(value: &Value) -> f64 {
+    value.as_str().and_then(|value| value.parse().ok()).unwrap_or(f64::NAN)
 }
 
 fn write(path: &Path, content: &str) -> Result<()> {

@@ -27,8 +27,8 @@ pub(super) async fn traffic(
 }
 
 async fn answer(state: Arc<State>, headers: &HeaderMap, query: Option<&str>) -> Result<Response, QueryError> {
-    let question = TrafficQuery::parse(query, clock::now(), &state.limits)?;
     let format = Format::of(&list(headers, &header::ACCEPT));
+    let question = TrafficQuery::parse(query, clock::now(), &state.limits)?.with(format.exemplars());
     let is_packed = takes_gzip(&list(headers, &header::ACCEPT_ENCODING));
     let place = Arc::clone(&state.readers).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
     let answering = tokio::task::spawn_blocking(move || {

@@ -11,6 +11,7 @@ mod cursor;
 mod dimension;
 mod directory;
 mod drift;
+mod exemplars;
 mod filter;
 mod gateways;
 mod glob;
@@ -39,6 +40,7 @@ pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use dimension::Dimension;
 pub(crate) use directory::{Directory, DirectoryQuery};
 pub(crate) use drift::{Drift, DriftQuery};
+pub(crate) use exemplars::Exemplar;
 pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
 pub(crate) use issues::{IssueDetail, IssueQuery, Issues, IssuesQuery};
@@ -51,8 +53,8 @@ pub(crate) use requests::{Disclosure, ExportQuery, RequestsPage, RequestsQuery, 
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use shapes::{Shapes, ShapesQuery};
+pub(crate) use traffic::{Exemplars, Traffic, TrafficQuery, TrafficRow};
 pub use traffic::{NotALabel, TrafficLabel};
-pub(crate) use traffic::{Traffic, TrafficQuery, TrafficRow};
 pub(crate) use uptime::{Uptime, UptimeQuery};
 pub(crate) use windows::{Window, WindowsQuery};
 

@@ -1,11 +1,13 @@
 //! `/metrics/traffic`: all that was ever counted, for Prometheus, by the labels that the reader chooses.
 
 use super::dimension::Dimension;
+use super::exemplars::{self, Exemplar};
 use super::filter::{Filter, names};
 use super::params::Params;
+use super::requests::Sender;
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::model::{DEFAULT_BOUNDS, Scope, SeriesKey, Tally};
+use crate::model::{DEFAULT_BOUNDS, RequestEvent, Scope, SeriesKey, Tally};
 use crate::store::DataDir;
 use crate::store::changes::{Change, Recent};
 use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
@@ -88,18 +90,28 @@ impl TrafficLabel {
         LABELS.iter().find(|(_, dimension, _)| *dimension == self.0).map_or("", |(name, ..)| name)
     }
 
+    pub(super) fn of_event(self, event: &RequestEvent, sender: &Sender) -> String {
+        match self.0 {
+            Dimension::Status if event.status > 0 => event.status.to_string(),
+            Dimension::GrpcStatus => {
+                rpc_status(event.grpc_status.and_then(|status| usize::try_from(status).ok()))
+            }
+            text => text.text_of_event(event, sender).unwrap_or_default().to_owned(),
+        }
+    }
+
     fn of(self, series: &SeriesKey) -> String {
         match self.0 {
             Dimension::Status if series.status > 0 => series.status.to_string(),
-            Dimension::GrpcStatus => series
-                .grpc_status
-                .and_then(|status| grpc::NAMES.get(usize::from(status)))
-                .copied()
-                .unwrap_or_default()
-                .to_owned(),
+            Dimension::GrpcStatus => rpc_status(series.grpc_status.map(usize::from)),
             text => text.text_of_series(series, "").unwrap_or_default().to_owned(),
         }
     }
+}
+
+/// The name of a gRPC status; empty without one.
+fn rpc_status(status: Option<usize>) -> String {
+    status.and_then(|status| grpc::NAMES.get(status)).copied().unwrap_or_default().to_owned()
 }
 
 /// A question for the counters.
@@ -108,6 +120,14 @@ pub(crate) struct TrafficQuery {
     filter: Filter,
     /// Unix nanoseconds.
     now: i64,
+    exemplars: Exemplars,
+}
+
+/// Whether requests of the log are given with the buckets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exemplars {
+    None,
+    Latest,
 }
 
 /// The answer to [`TrafficQuery`].
@@ -130,6 +150,8 @@ pub(crate) struct TrafficRow {
     parts: BTreeMap<Arc<[u64]>, Total>,
     /// The last Unix minute that may have counts.
     last_minute: i64,
+    /// The latest first.
+    pub(super) exemplars: Vec<Exemplar>,
 }
 
 /// Requests in progress at the gateways of a service.
@@ -163,7 +185,13 @@ impl TrafficQuery {
             labels: if is_chosen { labels } else { limits.traffic_labels.clone() },
             filter: if is_of_a_direction { filter } else { filter.of_any_direction() },
             now,
+            exemplars: Exemplars::None,
         })
+    }
+
+    /// The same question with or without exemplars.
+    pub(crate) fn with(self, exemplars: Exemplars) -> Self {
+        Self { exemplars, ..self }
     }
 
     /// The answer out of the store.
@@ -195,7 +223,10 @@ impl TrafficQuery {
         }
         let stale = self.now.saturating_sub(STALE).div_euclid(MINUTE_NANOS);
         let rows = rows.all.into_iter().filter(|row| !row.parts.is_empty() && row.last_minute >= stale);
-        let rows: Vec<TrafficRow> = rows.collect();
+        let mut rows: Vec<TrafficRow> = rows.collect();
+        if self.exemplars == Exemplars::Latest {
+            exemplars::put(&mut rows, &self.labels, (directory, limits), self.now);
+        }
         Ok(Traffic { labels: self.labels.clone(), rows, active: self.active(&snapshot)? })
     }
 
@@ -287,6 +318,7 @@ impl Rows<'_> {
             since: i64::MAX,
             parts: BTreeMap::new(),
             last_minute: i64::MIN,
+            exemplars: Vec::new(),
         };
         self.all.push(row);
         self.places.insert(key, self.all.len() - 1);
@@ -337,6 +369,14 @@ impl TrafficRow {
         let mut all = Sketch::default();
         self.parts.values().for_each(|part| all.merge(&part.sketch));
         all
+    }
+
+    /// The latest request above a bound and up to another, in nanoseconds.
+    pub(crate) fn exemplar(&self, above: Option<u64>, up_to: Option<u64>) -> Option<&Exemplar> {
+        self.exemplars.iter().find(|exemplar| {
+            let duration = exemplar.duration_ns;
+            above.is_none_or(|bound| duration > bound) && up_to.is_none_or(|bound| duration <= bound)
+        })
     }
 
     /// Requests up to each bound, which is in nanoseconds. They are exact where all senders count at the bound; where one
@@ -402,7 +442,14 @@ mod tests {
 
     fn buckets(parts: Vec<Total>) -> Vec<(u64, u64)> {
         let parts = parts.into_iter().map(|part| (Arc::clone(part.by_bound.bounds()), part)).collect();
-        let row = TrafficRow { is_outbound: false, values: Vec::new(), since: 0, parts, last_minute: 0 };
+        let row = TrafficRow {
+            is_outbound: false,
+            values: Vec::new(),
+            since: 0,
+            parts,
+            last_minute: 0,
+            exemplars: Vec::new(),
+        };
         row.buckets().into_iter().map(|(bound, count)| (bound / 1_000_000, count)).collect()
     }
 
