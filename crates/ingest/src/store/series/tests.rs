@@ -410,7 +410,9 @@ fn days_and_half_hours_that_are_over_are_packed_until_a_row_of_them_changes() {
     while store.metrics.pack().unwrap() {}
     let minute = |half_hour: i64| day / MINUTE + 30 * half_hour;
     let path = store.dir.path().join("metrics.db");
-    let change = |what: &str| drop(rusqlite::Connection::open(&path).unwrap().execute(what, []).unwrap());
+    let change = |what: &str| {
+        rusqlite::Connection::open(&path).unwrap().execute(what, []).unwrap();
+    };
     assert_eq!(packed_sums(&store, (minute(0), minute(48))), (48, vec![]));
     assert_eq!(packed_sums(&store, (minute(1) - 5, minute(3))), (2, vec![(minute(1) - 5, minute(1))]));
     // Without the day there are its half hours.
