@@ -338,7 +338,11 @@ impl Options {
             [("sender_tokens", &self.sender_tokens), ("tls_key", &self.tls_key), ("users", &self.users)];
         let files = files.into_iter().filter_map(|(key, file)| Some((key, file.as_deref()?)));
         let of_oidc = self.oidc.as_ref().and_then(OidcConfig::secret_file);
-        files.chain(of_oidc.map(|file| ("oidc.client_secret_file", file))).collect()
+        let of_remote_write =
+            self.remote_write.as_ref().and_then(|section| section.bearer_token_file.as_deref());
+        let of_sections =
+            [("oidc.client_secret_file", of_oidc), ("remote_write.bearer_token_file", of_remote_write)];
+        files.chain(of_sections.into_iter().filter_map(|(key, file)| Some((key, file?)))).collect()
     }
 
     /// The configuration, with the defaults of what is not given.
