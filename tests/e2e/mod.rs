@@ -22,6 +22,7 @@ mod sign_in;
 mod slots;
 mod stack;
 mod streams;
+mod tasks;
 mod templates;
 mod tls;
 mod tokens;
