@@ -16,6 +16,7 @@ use gatelens_core::host::{
     LogLevel, PluginIdentity, Setup, SharedData, SoleHeader, Stream, StreamInfo, Version,
 };
 use gatelens_core::request::protocol::Protocol;
+use gatelens_core::scrape::Reply;
 use gatelens_model::Message;
 use gatelens_model::route_patterns::VERSION_HEADER;
 use proxy_wasm::types::Status;
@@ -32,6 +33,9 @@ const RESPONSE_BODY: i32 = 1;
 const CALLOUT_RESPONSE_BODY: i32 = 4;
 const CALLOUT_RESPONSE_HEADERS: i32 = 6;
 const PLUGIN_CONFIGURATION: i32 = 7;
+
+/// The gateway chooses it where a gRPC client asked.
+const NO_GRPC_STATUS: i32 = -1;
 
 #[link(wasm_import_module = "env")]
 unsafe extern "C" {
@@ -76,9 +80,23 @@ unsafe extern "C" {
         data: *mut *mut u8,
         size: *mut usize,
     ) -> i32;
+    fn proxy_send_local_response(
+        status: u32,
+        details: *const u8,
+        details_size: usize,
+        body: *const u8,
+        body_size: usize,
+        headers: *const u8,
+        headers_size: usize,
+        grpc_status: i32,
+    ) -> i32;
     fn proxy_set_tick_period_milliseconds(period: u32) -> i32;
     fn proxy_done() -> i32;
 }
+
+/// Envoy did not take a response.
+#[derive(Debug)]
+pub(crate) struct Refused;
 
 /// The gateway, as one root context sees it.
 #[derive(Debug, Default)]
@@ -92,6 +110,29 @@ impl Envoy {
     pub(crate) fn finish(&self) {
         // SAFETY: no arguments; a status other than success means that nobody waited.
         unsafe { proxy_done() };
+    }
+
+    /// Answers the request whose headers arrive.
+    ///
+    /// # Errors
+    /// Envoy refuses, for example because the allow-list of capabilities lacks this function.
+    pub(crate) fn reply(&self, reply: &Reply) -> Result<(), Refused> {
+        let header = pair("content-type", reply.content_type);
+        let (body, details) = (reply.body.as_bytes(), "gatelens_scrape");
+        // SAFETY: all slices outlive the call.
+        let status = unsafe {
+            proxy_send_local_response(
+                u32::from(reply.status),
+                details.as_ptr(),
+                details.len(),
+                body.as_ptr(),
+                body.len(),
+                header.as_ptr(),
+                header.len(),
+                NO_GRPC_STATUS,
+            )
+        };
+        if status == OK { Ok(()) } else { Err(Refused) }
     }
 
     fn foreign_function(&self, name: &str, argument: &[u8]) -> Option<Vec<u8>> {
@@ -446,6 +487,19 @@ impl Attribute {
 /// Envoy encodes integers and durations as little-endian 64-bit integers. A negative one is absent.
 fn number(bytes: &[u8]) -> Option<u64> {
     u64::try_from(i64::from_le_bytes(bytes.try_into().ok()?)).ok()
+}
+
+/// One header as a header map of the proxy-wasm ABI: the number of pairs, the sizes, then both texts, each with a zero byte.
+fn pair(name: &str, value: &str) -> Vec<u8> {
+    let mut map = Vec::new();
+    for number in [1, name.len(), value.len()] {
+        map.extend(u32::try_from(number).unwrap_or_default().to_le_bytes());
+    }
+    for text in [name, value] {
+        map.extend_from_slice(text.as_bytes());
+        map.push(0);
+    }
+    map
 }
 
 /// The first value of a header.

@@ -1,7 +1,7 @@
 //! The gatelens filter: the edge between Envoy and `gatelens-core`.
 //!
 //! One module serves as HTTP filter and as access logger. The analytics are in the core crate. Here the SDK's callbacks are
-//! forwarded to the core ([`root`], [`stream`]), and its host calls are forwarded to Envoy ([`envoy`]).
+//! forwarded to the core ([`root`], [`stream`], [`scrape`]), and its host calls are forwarded to Envoy ([`envoy`]).
 
 // The only public item is the entry point that the SDK's macro makes.
 #![allow(missing_docs)]
@@ -10,6 +10,7 @@
 mod envoy;
 mod expression;
 mod root;
+mod scrape;
 mod stream;
 #[cfg(feature = "trap")]
 mod trap;

@@ -9,6 +9,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::ContextType;
 
 use crate::envoy::Envoy;
+use crate::scrape::Scrape;
 use crate::stream::Stream;
 
 pub(crate) struct Root {
@@ -56,6 +57,9 @@ impl RootContext for Root {
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+        if let Some(scraper) = self.plugin.scraper() {
+            return Some(Box::new(Scrape::new(scraper, Rc::clone(&self.envoy))));
+        }
         let filter = StreamFilter::new(self.plugin.active());
         Some(Box::new(Stream::new(filter, Rc::clone(&self.envoy))))
     }

@@ -6,6 +6,7 @@
 
 mod batches;
 mod replay;
+mod rows;
 
 use batches::Batch;
 use clap::Parser;
@@ -34,6 +35,9 @@ struct Options {
     /// The program of the collector `rotel`.
     #[arg(long, env)]
     rotel: Option<PathBuf>,
+    /// The Python that has the module `chdb`.
+    #[arg(long, env)]
+    chdb: Option<PathBuf>,
 }
 
 fn main() -> Result<()> {
@@ -50,9 +54,9 @@ fn main() -> Result<()> {
         bytes as u64 / requests.max(1)
     );
     println!(
-        "| receiver | requests a second | CPU a request | disk a request | acknowledged p50 | p99 | refused |"
+        "| receiver | requests a second | CPU a request | log on disk, a request | counters on disk, in all | acknowledged p50 | p99 | repeated | refused |"
     );
-    println!("|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|");
     // A tenth of the gateways is enough, because all wait for the writer alike.
     let gateways = (options.gateways / 10).max(1);
     let (seen, cpu, disk) =
@@ -62,6 +66,9 @@ fn main() -> Result<()> {
         let (seen, cpu) =
             with_rotel(rotel, |address| replay::at_full_speed(address, &logs, gateways, options.senders))?;
         print("rotel, log, dropped after decoding", &seen, cpu, None);
+    }
+    if let Some(python) = &options.chdb {
+        insert_into_chdb(python, &logs, gateways)?;
     }
     let every: Vec<&Batch> = all.iter().collect();
     let senders = options.gateways.clamp(1, 64);
@@ -73,38 +80,63 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn print(receiver: &str, seen: &Seen, cpu: Duration, disk: Option<u64>) {
+/// Bytes of the files of a service.
+struct Disk {
+    log: u64,
+    counters: u64,
+}
+
+fn print(receiver: &str, seen: &Seen, cpu: Duration, disk: Option<Disk>) {
     let requests = seen.requests.max(1) as f64;
-    let disk = disk.map_or("–".to_owned(), |bytes| format!("{:.1} B", bytes as f64 / requests));
+    let none = || "–".to_owned();
+    let log = disk.as_ref().map_or_else(none, |disk| format!("{:.1} B", disk.log as f64 / requests));
+    let counters = disk.as_ref().map_or_else(none, |disk| format!("{:.1} MB", disk.counters as f64 / 1e6));
     let milliseconds = |share| format!("{:.1} ms", seen.within(share).as_secs_f64() * 1e3);
     println!(
-        "| {receiver} | {:.0} | {:.2} µs | {disk} | {} | {} | {} of {} |",
+        "| {receiver} | {:.0} | {:.2} µs | {log} | {counters} | {} | {} | {} | {} of {} |",
         seen.rate(),
         cpu.as_secs_f64() * 1e6 / requests,
         milliseconds(0.5),
         milliseconds(0.99),
+        seen.repeated,
         seen.refused,
         seen.batches
     );
 }
 
-/// Replays against a new service; its processor time, and the bytes of its log.
-fn with_ingest(replay: impl FnOnce(SocketAddr) -> Seen) -> Result<(Seen, Duration, u64)> {
+/// Replays against a new service; its processor time, and the bytes of its files.
+fn with_ingest(replay: impl FnOnce(SocketAddr) -> Seen) -> Result<(Seen, Duration, Disk)> {
     let mut ingest = Ingest::start()?;
     let before = ingest.process().cpu_time()?;
     let seen = replay(ingest.address());
     let cpu = ingest.process().cpu_time()?.saturating_sub(before);
     ingest.stop()?;
-    let disk = log_bytes(ingest.data())?;
+    let disk =
+        Disk { log: bytes(ingest.data(), "requests-")?, counters: bytes(ingest.data(), "metrics.db")? };
     Ok((seen, cpu, disk))
 }
 
-/// Bytes of the files of the request log.
-fn log_bytes(data: &Path) -> Result<u64> {
+/// Bytes of the files with this beginning of their names.
+fn bytes(data: &Path, name: &str) -> Result<u64> {
     let files = std::fs::read_dir(data).map_err(Error::file(data))?;
     let files = files.filter_map(|file| file.ok());
-    let logs = files.filter(|file| file.file_name().to_string_lossy().starts_with("requests-"));
-    Ok(logs.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum())
+    let ours = files.filter(|file| file.file_name().to_string_lossy().starts_with(name));
+    Ok(ours.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum())
+}
+
+/// Inserts the requests as rows into ClickHouse's engine in a process of its own, which prints its line of the table.
+fn insert_into_chdb(python: &Path, logs: &[&Batch], gateways: usize) -> Result<()> {
+    let file = std::env::temp_dir().join(format!("gatelens-rows-{}.tsv", std::process::id()));
+    rows::write(&file, logs)?;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/chdb_insert.py");
+    let ran = Command::new(python).arg(script).arg(&file).arg(gateways.to_string()).status();
+    let ran = ran.map_err(Error::file(python));
+    // It is of no use any more.
+    let _ = std::fs::remove_file(&file);
+    match ran?.success() {
+        true => Ok(()),
+        false => Err(Error::Unexpected("the insert into chdb failed".to_owned())),
+    }
 }
 
 /// Replays against the collector; its processor time.

@@ -6,13 +6,19 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+/// Repeats of a batch that is answered with 429 or 503, and the time before each.
+const REPEATS: u32 = 10;
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// What senders saw.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) requests: u64,
     pub(crate) batches: u64,
-    /// Answers other than 200.
+    /// Answers other than 200, after all repeats.
     pub(crate) refused: u64,
+    /// Repeats of a batch for which the service had no room.
+    pub(crate) repeated: u64,
     /// From the moment when a batch was due to its acknowledgement, ascending.
     pub(crate) acknowledged: Vec<Duration>,
     pub(crate) took: Duration,
@@ -74,11 +80,21 @@ fn send(address: SocketAddr, orders: &[Order<'_>], senders: usize) -> Seen {
                 std::thread::sleep(due.saturating_sub(start.elapsed()));
             }
             let from = order.due.map_or_else(Instant::now, |due| start + due);
-            let answer = match &mut connection {
+            let mut ask = || match &mut connection {
                 Some(open) => Connection::request(open, &request(order)),
                 none => Connection::open(address)
                     .and_then(|open| Connection::request(none.insert(open), &request(order))),
             };
+            let mut answer = ask();
+            // A gateway repeats these, too.
+            for _ in 0..REPEATS {
+                if !answer.as_ref().is_ok_and(|answer| matches!(answer.status, 429 | 503)) {
+                    break;
+                }
+                seen.repeated += 1;
+                std::thread::sleep(PAUSE);
+                answer = ask();
+            }
             match answer {
                 Ok(answer) if answer.status == 200 => {
                     seen.requests += order.batch.requests;
@@ -101,6 +117,7 @@ fn send(address: SocketAddr, orders: &[Order<'_>], senders: usize) -> Seen {
             all.requests += seen.requests;
             all.batches += seen.batches;
             all.refused += seen.refused;
+            all.repeated += seen.repeated;
             all.acknowledged.extend(seen.acknowledged);
         }
     });

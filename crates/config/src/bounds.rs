@@ -51,6 +51,8 @@ pub const TEMPLATE_VISITS: usize = 1_000;
 
 /// `counters.max_series`.
 pub const SERIES: RangeInclusive<u32> = 1..=20_000;
+/// `scrape.max_series`.
+pub const SCRAPED_SERIES: RangeInclusive<u32> = 1..=10_000;
 /// `counters.max_consumers`.
 pub const CONSUMERS: RangeInclusive<u32> = 1..=20_000;
 /// `counters.max_routes`.

@@ -46,6 +46,11 @@ impl Problem {
         Self { steps: steps.into_iter().collect(), message: message.into() }
     }
 
+    /// The object at these steps lacks a key.
+    pub fn missing(steps: impl IntoIterator<Item = Step>, key: &str) -> Self {
+        Self::new(steps, format!("{MISSING_BEFORE}{key}{MISSING_BEHIND}"))
+    }
+
     /// Finds its line and column in the text.
     #[inline(never)]
     pub fn locate(self, text: &str) -> ConfigError {

@@ -14,6 +14,7 @@ mod error;
 mod exclude;
 mod locate;
 mod report;
+mod scrape;
 mod secret;
 
 use std::collections::BTreeMap;
@@ -28,6 +29,7 @@ pub use gatelens_redact::capture::CaptureConfig;
 pub use gatelens_redact::{DetectorKind, RedactConfig};
 pub use locate::Step;
 pub use report::Report;
+pub use scrape::Scrape;
 pub use secret::Secret;
 
 /// The whole configuration. The smallest one is `{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}`.
@@ -73,6 +75,9 @@ pub struct Config {
     /// Also writes each logged request as a line of JSON to the gateway's own log, at the level `info`.
     #[serde(default)]
     pub access_log: bool,
+    /// Makes this plugin the endpoint that Prometheus scrapes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrape: Option<Scrape>,
     /// Writes debug messages about the filter's work to the gateway's log.
     #[serde(default)]
     pub debug: bool,
@@ -142,13 +147,19 @@ impl Direction {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
-    /// Name of the cluster in the gateway's configuration.
+    /// If false, nothing leaves the gateway: the counters are only scraped, see `scrape`, and requests are only logged with
+    /// `access_log`. Default true.
+    #[serde(default = "default_enabled", skip_serializing_if = "is_default_enabled")]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = true)))]
+    pub enabled: bool,
+    /// Name of the cluster in the gateway's configuration. Required unless `enabled` is false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(length(min = *bounds::CLUSTER.start(), max = *bounds::CLUSTER.end())))]
-    pub cluster: String,
+    pub cluster: Option<String>,
     /// `:authority` of the export requests. Default: the cluster's name.
     #[serde(default)]
     pub authority: Option<String>,
-    /// Prefix of `/v1/metrics` and `/v1/logs`; empty, or `/…` without a slash at the end. Default empty.
+    /// Prefix of `/v1/metrics`, `/v1/logs` and `/v1/traces`; empty, or `/…` without a slash at the end. Default empty.
     #[serde(default)]
     pub path_prefix: String,
     /// Headers of every export request, for example `authorization`. The values are secrets: no hash and no log contains
@@ -165,9 +176,20 @@ pub struct Ingest {
     /// Temporality of the metrics. Only `cumulative` in this version, which is the default.
     #[serde(default)]
     pub temporality: Temporality,
-    /// OTLP signal in which requests are sent. Only `logs` in this version, which is the default.
+    /// OTLP signal in which requests are sent: `logs`, the default, or `spans` ([wire.md](wire.md)). Another value begins new
+    /// counters.
     #[serde(default)]
     pub requests_as: RequestsAs,
+}
+
+fn default_enabled() -> bool {
+    true
+}
+
+/// The default is not written, so that it changes no hash.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default_enabled(enabled: &bool) -> bool {
+    *enabled
 }
 
 fn default_timeout_ms() -> u32 {
@@ -201,9 +223,12 @@ pub enum Temporality {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RequestsAs {
-    /// OTLP log records.
+    /// OTLP log records, to `/v1/logs`.
     #[default]
     Logs,
+    /// OTLP spans, to `/v1/traces`: of each request one of the gateway, and one of its upstream call. Requests whose
+    /// `traceparent` is not sampled are left out.
+    Spans,
 }
 
 /// Rules that turn paths into routes. The first that applies is used: a template, Envoy's route name, inference.

@@ -7,7 +7,7 @@
 //! The way of one request: [`filter::StreamFilter`] copies bodies as they stream through. [`request`] reads what the
 //! host knows at the end of the stream, decides what is counted and logged, and redacts that. [`lifecycle::Worker`]
 //! counts the request ([`counters`]) and writes its event. The next tick merges the counts into shared data
-//! ([`shared`]). Both leave as OTLP ([`otlp`]) in batches ([`export`]).
+//! ([`shared`]). Both leave as OTLP ([`otlp`]) in batches ([`export`]). A scraper reads the shared counters instead ([`scrape`]).
 //!
 //! Code in this crate never panics, whatever the input: a trap would end a worker's Wasm VM.
 
@@ -24,6 +24,7 @@ pub mod otlp;
 pub mod outcome;
 pub mod plan;
 pub mod request;
+pub mod scrape;
 pub mod shared;
 pub mod stats;
 

@@ -3,12 +3,14 @@
 mod check;
 mod consumer;
 mod report;
+mod scrape;
 
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::{
-    Config, ConfigError, Counters, Direction, Ingest, Problem, Routes, Service, Step, bounds, defects,
+    Config, ConfigError, Counters, Direction, Ingest, Problem, RequestsAs, Routes, Sample, Service, Step,
+    bounds, defects,
 };
 use crate::counters::Caps;
 use crate::export::{ExportConfig, patterns};
@@ -17,6 +19,7 @@ use crate::host::PluginIdentity;
 use crate::otlp::Resource;
 use crate::request::route::{Conflict, Template, Templates};
 use crate::request::{Foresight, RequestPlan, Selection};
+use crate::scrape::ScrapePlan;
 use crate::shared::CounterSetId;
 use gatelens_model::Message;
 use gatelens_redact::capture::Capture;
@@ -31,6 +34,8 @@ pub struct Plan {
     pub export: Rc<ExportConfig>,
     /// Whether each event is also written to the gateway's log.
     pub access_log: bool,
+    /// What the plugin answers to Prometheus, if it is the endpoint and counts nothing.
+    pub scrape: Option<ScrapePlan>,
     /// Whether the filter writes its own steps to the gateway's log.
     pub debug: bool,
 }
@@ -69,12 +74,14 @@ impl Plan {
             counters,
             limits,
             access_log,
+            scrape,
             debug,
         } = config;
         check::version(version)?;
         check::service(&service)?;
         check::ingest(&ingest)?;
         let templates = compile_templates(&routes, &counters)?;
+        check::capture(&capture, &ingest)?;
         let capture = Capture::new(&capture).map_err(|defect| in_section("capture", defect))?;
         let masked = consumer::masked(&consumer, &redact);
         let redactor = Redactor::new(&masked).map_err(|defect| in_section("redact", defect))?;
@@ -84,15 +91,21 @@ impl Plan {
         check::sample(&sample)?;
         check::counters(&counters)?;
         check::limits(&limits)?;
-        let selection = Selection::new(&exclude, &sample);
+        let scrape = scrape.map(|scrape| scrape::compile(&scrape, &service)).transpose()?;
+        // Without an ingest and without the gateway's log, an event would reach nobody.
+        let sample = if ingest.enabled || access_log { sample } else { nothing() };
+        let selection = Selection::new(&exclude, &sample, ingest.requests_as);
         // What is never logged needs no header.
         let only_response_header =
             capture.only_header(Message::Response).filter(|_| selection.foresight() != Foresight::Always);
+        let counters_id = counter_set_id(identity, &service, &ingest, &counters);
+        let cluster = ingest.cluster.unwrap_or_default();
         Ok(Self {
             access_log,
+            scrape,
             debug,
             export: Rc::new(ExportConfig {
-                counters: counter_set_id(identity, &service, &ingest, &counters),
+                counters: counters_id,
                 caps: Caps {
                     series: counters.max_series,
                     consumers: counters.max_consumers,
@@ -107,10 +120,15 @@ impl Plan {
                 direction: service.direction,
                 resource: Resource::new(&service, config_hash),
                 instance: Some(identity.node_id.clone()).filter(|id| !id.is_empty()),
-                authority: ingest.authority.unwrap_or_else(|| ingest.cluster.clone()),
-                cluster: ingest.cluster,
+                authority: ingest.authority.unwrap_or_else(|| cluster.clone()),
+                has_ingest: ingest.enabled,
+                cluster,
                 metrics_path: format!("{}/v1/metrics", ingest.path_prefix),
-                logs_path: format!("{}/v1/logs", ingest.path_prefix),
+                requests_as: ingest.requests_as,
+                requests_path: match ingest.requests_as {
+                    RequestsAs::Logs => format!("{}/v1/logs", ingest.path_prefix),
+                    RequestsAs::Spans => format!("{}/v1/traces", ingest.path_prefix),
+                },
                 patterns_path: routes.infer.then(|| {
                     let direction = service.direction.name();
                     patterns::path(&ingest.path_prefix, &service.name, &service.environment, direction)
@@ -174,6 +192,11 @@ fn compile_templates(routes: &Routes, counters: &Counters) -> Result<Templates, 
     Ok(templates)
 }
 
+/// A sample without any request.
+fn nothing() -> Sample {
+    Sample { rate: 0.0, keep_errors: false, keep_slower_than_ms: None, keep_consumers: Vec::new() }
+}
+
 fn in_section(section: &str, defect: SectionError) -> Problem {
     let steps = [Step::from(section), Step::from(defect.list)].into_iter();
     Problem::new(steps.chain(defect.index.map(Step::from)), defect.message)
@@ -193,15 +216,24 @@ fn counter_set_id(
     let mut add = |part: &str| parts.push(part.as_bytes().to_vec());
     [&plugin.name, &plugin.root_id].into_iter().for_each(|part| add(part));
     [&service.name, &service.version, &service.environment].into_iter().for_each(|part| add(part));
-    [&ingest.cluster, ingest.authority.as_ref().unwrap_or(&ingest.cluster), &ingest.path_prefix]
+    let cluster = ingest.cluster.as_deref().unwrap_or_default();
+    [cluster, ingest.authority.as_deref().unwrap_or(cluster), &ingest.path_prefix]
         .into_iter()
-        .for_each(|part| add(part));
+        .for_each(&mut add);
     for (key, value) in &service.tags {
         add(key);
         add(value);
     }
     ingest.headers.keys().for_each(|name| add(name));
+    // A worker has one form of records for its whole life, also for those that wait for their bodies.
+    if ingest.requests_as == RequestsAs::Spans {
+        add("spans");
+    }
     parts.push(vec![service.direction as u8]);
+    if !ingest.enabled {
+        // A worker has an ingest for its whole life, or none.
+        parts.push(Vec::new());
+    }
     parts.extend(counters.bounds_seconds.iter().map(|bound| bound.to_bits().to_le_bytes().to_vec()));
     CounterSetId(fnv1a(parts.iter().map(|part| &part[..])))
 }

@@ -19,6 +19,7 @@ use crate::auth::{AccessConfig, OidcConfig};
 use crate::http::{Cidr, Config, HostName, Network, TlsFiles, TraceLink, is_own_name};
 use crate::limits::Limits;
 use crate::probes::{ProbeConfig, ProbeError};
+use crate::query::TrafficLabel;
 use crate::retention::Retention;
 
 /// The defaults that the reference shows.
@@ -79,6 +80,8 @@ keys!(
     token_bytes_per_second,
     token_requests_per_second,
     trace_link,
+    traffic_labels,
+    traffic_series,
     trusted_proxy,
     users,
 );
@@ -216,6 +219,16 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME=URL"))]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", extend("examples" = [["Jaeger=https://jaeger.example.com/trace/{trace_id}"]])))]
     pub trace_link: Option<Vec<TraceLink>>,
+    /// Labels of the series on `/metrics/traffic` where the scraper chooses none; as a flag they are separated by commas. A
+    /// label that is left out is summed over. docs/prometheus.md lists them. Default: all of the method, the route, the
+    /// status, the cause of the error, the service and its environment.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "LABEL", value_delimiter = ','))]
+    #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", extend("examples" = [["service_name", "http_route", "gatelens_consumer_id"]])))]
+    pub traffic_labels: Option<Vec<TrafficLabel>>,
+    /// Sets of labels that `/metrics/traffic` answers with. Beyond, it refuses and names this option. Default 10,000.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "N"))]
+    #[cfg_attr(feature = "schema", schemars(with = "u32", range(min = 1), extend("default" = 10_000, "examples" = [50_000])))]
+    pub traffic_series: Option<NonZeroU32>,
     /// Rules of alerts, and who is sent them. docs/alerts.md describes the keys.
     #[cfg_attr(feature = "clap", arg(skip))]
     #[cfg_attr(feature = "schema", schemars(with = "AlertsConfig", extend("examples" = [serde_json::json!({"page_url": "https://gatelens.example.com"})])))]
@@ -355,6 +368,12 @@ impl Options {
         }
         if let Some(series) = number(self.series_per_sender) {
             limits.series_per_sender = series as usize;
+        }
+        if let Some(labels) = self.traffic_labels {
+            limits.traffic_labels = labels;
+        }
+        if let Some(series) = number(self.traffic_series) {
+            limits.traffic_series = series as usize;
         }
         if let Some(requests) = number(self.reader_requests_per_second) {
             limits.reader_requests_per_second = requests;

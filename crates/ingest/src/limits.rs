@@ -1,5 +1,6 @@
 //! Every bound of the service in one place.
 
+use crate::query::TrafficLabel;
 use std::time::Duration;
 
 /// The bounds of the service. Beyond a bound it refuses with a status that the sender understands.
@@ -124,6 +125,10 @@ pub struct Limits {
     pub exports: usize,
     /// Rows in one export.
     pub export_rows: usize,
+    /// Labels of `/metrics/traffic` where the scraper chooses none.
+    pub traffic_labels: Vec<TrafficLabel>,
+    /// Sets of labels in one answer of `/metrics/traffic`; beyond, it refuses.
+    pub traffic_series: usize,
     /// Time for requests under way to finish after a stop was asked for.
     pub stop_timeout: Duration,
 }
@@ -193,6 +198,8 @@ impl Default for Limits {
             stream_bytes: 1 << 20,
             exports: 4,
             export_rows: 1_000_000,
+            traffic_labels: TrafficLabel::usual(),
+            traffic_series: 10_000,
             stop_timeout: Duration::from_secs(10),
         }
     }

@@ -47,5 +47,6 @@ mod streams;
 mod support;
 mod tls;
 mod tls_proxy;
+mod traffic;
 mod upgrade;
 mod uptime;

@@ -97,6 +97,7 @@ impl Guarded {
 const WHO: &[(&str, &str, [bool; 5])] = &[
     ("get", "/healthz", [true; 5]),
     ("get", "/metrics", READERS),
+    ("get", "/metrics/traffic", READERS),
     ("post", "/v1/metrics", SENDERS),
     ("post", "/v1/logs", SENDERS),
     ("post", "/v1/traces", SENDERS),

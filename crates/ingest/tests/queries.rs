@@ -105,8 +105,15 @@ fn a_file_of_a_newer_version_is_left_alone() {
     assert_eq!(answer.status, 503);
     assert!(answer.text().contains("schema version 99"), "{}", answer.text());
     // A file of the first version is brought up to date.
-    let tables = "DROP TABLE IF EXISTS shapes; DROP TABLE IF EXISTS known_routes; DROP TABLE IF EXISTS drift; DROP TABLE IF EXISTS uptime; DROP TABLE IF EXISTS probe_results; DROP TABLE reports; DROP TABLE tags; DROP TABLE coarse_intervals; DROP TABLE retention_marks; DROP TABLE expired_gateways; DROP TABLE redaction; DROP TABLE patterns; DROP TABLE pattern_places; DROP TABLE consumers; DROP TABLE audit; DROP TABLE instances; DROP TABLE gateway_minutes; DROP TABLE gateway_half_hours; DROP TABLE changes; DROP TABLE releases; DROP TABLE release_gateways; DROP TABLE directory; ALTER TABLE minutes DROP COLUMN instance; ALTER TABLE half_hours DROP COLUMN instance; ALTER TABLE states DROP COLUMN attempts; ALTER TABLE states DROP COLUMN checksum; ALTER TABLE minutes DROP COLUMN checksum; ALTER TABLE half_hours DROP COLUMN checksum; ALTER TABLE minutes DROP COLUMN attempts; ALTER TABLE half_hours DROP COLUMN attempts; PRAGMA user_version = 1";
-    service.restart(|_| rusqlite::Connection::open(&path).unwrap().execute_batch(tables).unwrap());
+    let columns = "ALTER TABLE states DROP COLUMN by_bound; ALTER TABLE minutes DROP COLUMN instance; ALTER TABLE half_hours DROP COLUMN instance; ALTER TABLE states DROP COLUMN attempts; ALTER TABLE states DROP COLUMN checksum; ALTER TABLE minutes DROP COLUMN checksum; ALTER TABLE half_hours DROP COLUMN checksum; ALTER TABLE minutes DROP COLUMN attempts; ALTER TABLE half_hours DROP COLUMN attempts; PRAGMA user_version = 1";
+    service.restart(|_| {
+        let file = rusqlite::Connection::open(&path).unwrap();
+        let later = "SELECT group_concat('DROP TABLE ' || name, '; ') FROM sqlite_schema
+                     WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT IN
+                       ('gateways', 'sequences', 'batches', 'series', 'states', 'minutes', 'half_hours', 'probe')";
+        let drop: String = file.query_row(later, [], |row| row.get(0)).unwrap();
+        file.execute_batch(&format!("{drop}; {columns}")).unwrap();
+    });
     assert_eq!(service.json("/api/v1/gateways")["rows"], json!([]));
     service.restart(|_| ());
     assert_eq!(service.get("/api/v1/summary").status, 200);

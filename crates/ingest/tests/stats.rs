@@ -40,7 +40,7 @@ fn everything_that_came_is_counted() {
 }
 
 /// Each family is described once before its samples, and no sample comes twice.
-fn well_formed(text: &str) {
+pub(crate) fn well_formed(text: &str) {
     let mut seen = HashSet::new();
     let mut family = "";
     for line in text.lines() {

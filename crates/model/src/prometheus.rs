@@ -32,9 +32,23 @@ pub fn metric(name: &str, unit: &str) -> String {
     label(name) + unit
 }
 
-/// Appends the value of a label in the text format, with its quotes.
-pub fn put_value(out: &mut String, value: &str) {
-    out.push('"');
+/// The bound of a bucket in seconds, as OpenMetrics 1.0 has it in each format: `0.25`, `1.0`. Prometheus before version 3 takes
+/// `1` and `1.0` for two series.
+pub fn bound(seconds: f64) -> String {
+    let mut text = seconds.to_string();
+    if !text.contains('.') {
+        text.push_str(".0");
+    }
+    text
+}
+
+/// Appends a label and its value to those before it, in the text format: `http_route="/a"`, behind a comma.
+pub fn put_label(out: &mut String, label: &str, value: &str) {
+    if !out.is_empty() {
+        out.push(',');
+    }
+    out.push_str(label);
+    out.push_str("=\"");
     for c in value.chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
@@ -74,9 +88,15 @@ mod tests {
     }
 
     #[test]
+    fn a_bound_has_one_text() {
+        assert_eq!([0.005, 1.0, 10.0, 2.5].map(bound), ["0.005", "1.0", "10.0", "2.5"]);
+    }
+
+    #[test]
     fn a_value_is_escaped() {
         let mut out = String::new();
-        put_value(&mut out, "a\"b\\c\nd é");
-        assert_eq!(out, r#""a\"b\\c\nd é""#);
+        put_label(&mut out, "a", "");
+        put_label(&mut out, "b", "a\"b\\c\nd é");
+        assert_eq!(out, r#"a="",b="a\"b\\c\nd é""#);
     }
 }

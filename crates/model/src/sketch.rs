@@ -153,6 +153,11 @@ impl Sketch {
         }
     }
 
+    /// Number and sum, in nanoseconds, of the values in what [`Sketch::encode`] wrote; `None` if it is malformed.
+    pub fn totals(mut encoded: &[u8]) -> Option<(u64, u64)> {
+        Some((varint::take(&mut encoded)?, varint::take(&mut encoded)?))
+    }
+
     /// Reads what [`Sketch::encode`] wrote, from the front of `input`; `None` if it is malformed.
     pub fn decode(input: &mut &[u8]) -> Option<Self> {
         let mut sketch = Self {

@@ -1,6 +1,7 @@
 //! What the tests on the real Envoy need and `make` builds.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::{env, io, process};
 
@@ -31,6 +32,26 @@ pub fn or_skip() {
     // Not by a macro, whose output the test harness would keep to itself.
     let _ = writeln!(io::stderr(), "The tests that need the filter and a real Envoy {done}{why}.");
     process::exit(i32::from(fails));
+}
+
+/// A tool that a Debian package brings. Where it is missing, its tests are left out and the reason is written; under
+/// `GATELENS_ARTEFACTS=required` they fail.
+///
+/// # Panics
+/// When the tool is required and missing.
+pub fn tool(name: &str, package: &str) -> Option<PathBuf> {
+    let policy = env::var(POLICY).unwrap_or_default();
+    let paths = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&paths).map(|path| path.join(name)).find(|path| path.is_file());
+    let why = format!("{name} is not installed: sudo apt-get install -y {package}");
+    assert!(policy != "required" || found.is_some(), "{why}");
+    if policy == "ignored" {
+        return None;
+    }
+    if found.is_none() {
+        let _ = writeln!(io::stderr(), "A test is left out, because {why}");
+    }
+    found
 }
 
 fn missing() -> Result<(), Error> {

@@ -42,6 +42,16 @@ impl EnvoyConfig {
         Ok(Self::load("envoy/access-logger.yaml")?.wasm(&paths::wasm()?))
     }
 
+    /// `envoy/scrape.yaml`: no ingest, and the listener `scrape` beside the gateway's.
+    ///
+    /// # Errors
+    /// As [`http_filter`](Self::http_filter).
+    pub fn scrape() -> Result<Self> {
+        let mut config = Self::load("envoy/scrape.yaml")?.wasm(&paths::wasm()?);
+        config.set_address("/static_resources/listeners/1", SocketAddr::from(([127, 0, 0, 1], 0)))?;
+        Ok(config)
+    }
+
     /// Both at once in one connection manager: same VM, same root, same configuration.
     ///
     /// # Errors

@@ -58,6 +58,8 @@ pub struct Frame {
     pub scale: i32,
     /// Attributes of the resource beside the usual ones.
     pub resource: Vec<KeyValue>,
+    /// `counters.bounds_seconds`; without any, durations are not counted at bounds.
+    pub bounds_seconds: &'static [f64],
 }
 
 impl Default for Frame {
@@ -71,6 +73,7 @@ impl Default for Frame {
             extra: Vec::new(),
             scale: 5,
             resource: Vec::new(),
+            bounds_seconds: &[],
         }
     }
 }
@@ -90,6 +93,7 @@ impl Frame {
         }
         let mut durations = Vec::new();
         let mut upstream = Vec::new();
+        let mut by_bound = Vec::new();
         let (mut request_sizes, mut response_sizes) = (Vec::new(), Vec::new());
         for ((consumer, method, route, status), seconds) in series {
             let mut attributes = vec![
@@ -104,11 +108,12 @@ impl Frame {
             let halves: Vec<f64> = seconds.iter().map(|seconds| seconds / 2.0).collect();
             durations.push(self.histogram(attributes.clone(), &seconds));
             upstream.push(self.histogram(attributes.clone(), &halves));
+            by_bound.push(self.at_bounds(attributes.clone(), &seconds));
             request_sizes.push(self.sizes(attributes.clone(), seconds.len(), 100));
             response_sizes.push(self.sizes(attributes, seconds.len(), 1000));
         }
         let count = durations.len() as i64;
-        let metrics = vec![
+        let mut metrics = vec![
             self.exponential("http.server.request.duration", durations),
             self.exponential("gatelens.upstream.duration", upstream),
             self.explicit("http.server.request.body.size", request_sizes),
@@ -116,6 +121,9 @@ impl Frame {
             gauge("gatelens.series", count, self.time),
             gauge("somebody.elses", 1, self.time),
         ];
+        if !self.bounds_seconds.is_empty() {
+            metrics.push(self.explicit("gatelens.request.duration", by_bound));
+        }
         self.export(metrics)
     }
 
@@ -163,6 +171,23 @@ impl Frame {
             scale: self.scale,
             zero_count: seconds.iter().filter(|value| **value <= 0.0).count() as u64,
             positive: Some(Buckets { offset, bucket_counts }),
+            ..Default::default()
+        }
+    }
+
+    fn at_bounds(&self, attributes: Vec<KeyValue>, seconds: &[f64]) -> HistogramDataPoint {
+        let mut bucket_counts = vec![0; self.bounds_seconds.len() + 1];
+        for value in seconds {
+            bucket_counts[self.bounds_seconds.partition_point(|bound| bound < value)] += 1;
+        }
+        HistogramDataPoint {
+            attributes,
+            start_time_unix_nano: self.start,
+            time_unix_nano: self.time,
+            count: seconds.len() as u64,
+            sum: Some(seconds.iter().sum()),
+            bucket_counts,
+            explicit_bounds: self.bounds_seconds.to_vec(),
             ..Default::default()
         }
     }

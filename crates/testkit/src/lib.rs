@@ -30,6 +30,7 @@ pub mod oidc;
 pub mod otlp;
 pub mod paths;
 pub mod process;
+pub mod prometheus;
 pub mod receiver;
 mod server;
 mod streams;

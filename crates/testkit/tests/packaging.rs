@@ -82,12 +82,19 @@ fn the_composed_services_meet_at_their_ports() {
     }
 
     for (name, service) in services {
-        let target = service["build"]["target"].as_str().unwrap();
-        assert!(dockerfile.contains(&format!(" AS {target}\n")), "{name}");
+        match service["build"]["target"].as_str() {
+            Some(target) => assert!(dockerfile.contains(&format!(" AS {target}\n")), "{name}"),
+            // Images of others are started on request, and do not change by themselves.
+            None => {
+                assert_eq!(service["profiles"], json!(["observability"]), "{name}");
+                let tag = service["image"].as_str().unwrap().rsplit(':').next().unwrap();
+                assert!(tag.chars().any(|c| c.is_ascii_digit()), "{name}: {tag}");
+            }
+        }
         for volume in service["volumes"].as_array().into_iter().flatten() {
             let source = volume.as_str().unwrap().split(':').next().unwrap();
             let known = match source.strip_prefix("./") {
-                Some(file) => paths::workspace_root().join(file).is_file(),
+                Some(file) => paths::workspace_root().join(file).exists(),
                 None => compose["volumes"].get(source).is_some(),
             };
             assert!(known, "{name}: {volume}");
@@ -98,6 +105,13 @@ fn the_composed_services_meet_at_their_ports() {
             assert!(services.contains_key(&part), "{name}: {part}");
         }
     }
+    // Whoever asks the ingest by its name in the network of the services.
+    let scrape = yaml("packaging/prometheus/prometheus.yml");
+    for job in scrape["scrape_configs"].as_array().unwrap() {
+        assert_eq!(job["static_configs"][0]["targets"], json!(["ingest:4318"]));
+    }
+    let command = services["ingest"]["command"].as_array().unwrap();
+    assert!(command.windows(2).any(|pair| *pair == [json!("--host"), json!("ingest")]));
     let target: SocketAddr = services["traffic"]["command"][2].as_str().unwrap().parse().unwrap();
     assert_eq!(u64::from(target.port()), listener);
 }
@@ -201,4 +215,35 @@ fn kubernetes_gateways_find_the_ingest() {
     assert_eq!((&socket["address"], &socket["port_value"]), (&json!(host), &port["port"]));
     let policy = yaml("envoy-gateway/extension-policy.yaml");
     assert_eq!(policy["spec"]["wasm"][0]["config"]["ingest"]["cluster"], bootstrap["name"]);
+}
+
+#[test]
+fn workflows_build_with_the_version_of_rust_and_targets_that_exist() {
+    let toolchain = text("Cargo.toml");
+    let rust = toolchain.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap();
+    let (rust, makefile) = (rust.trim_end_matches('"'), text("Makefile"));
+    for file in [".github/workflows/ci.yml", ".github/workflows/release.yml"] {
+        let mut found = Vec::new();
+        strings(&yaml(file), "", &mut found);
+        let (mut targets, mut toolchains) = (0, 0);
+        for (path, text) in &found {
+            if path.ends_with("/run") {
+                for target in text.lines().filter_map(|line| line.trim().strip_prefix("make ")) {
+                    targets += 1;
+                    assert!(makefile.contains(&format!("\n{target}:")), "{file}: make {target}");
+                }
+                for named in text.split("toolchain install ").skip(1) {
+                    toolchains += 1;
+                    assert!(named.starts_with(&format!("{rust} ")), "{file}: {text}");
+                }
+            }
+            if path.ends_with("/container") {
+                assert_eq!(text, &format!("rust:{rust}-bookworm"), "{file}");
+            }
+        }
+        assert!(targets > 0 && toolchains > 0, "{file}");
+    }
+    let version = &yaml(".github/workflows/release.yml")["jobs"];
+    let needs = |job: &str| version[job]["needs"].clone();
+    assert_eq!(needs("release"), json!(["version", "binaries", "filter", "images"]));
 }

@@ -108,9 +108,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("ingest.authority", r#"{"ingest": {"authority": "ingest.internal:4318"}}"#),
     ("ingest.cluster", r#"{"ingest": {"cluster": "otel_collector"}}"#),
     ("ingest.compression", r#"{"ingest": {"compression": "none"}}"#),
+    ("ingest.enabled", r#"{"ingest": {"enabled": false}}"#),
     ("ingest.headers", r#"{"ingest": {"headers": {"authorization": "Bearer ..."}}}"#),
     ("ingest.path_prefix", r#"{"ingest": {"path_prefix": "/otlp"}}"#),
-    ("ingest.requests_as", r#"{"ingest": {"requests_as": "logs"}}"#),
+    ("ingest.requests_as", r#"{"ingest": {"requests_as": "spans"}}"#),
     ("ingest.temporality", r#"{"ingest": {"temporality": "cumulative"}}"#),
     ("ingest.timeout_ms", r#"{"ingest": {"timeout_ms": 2000}}"#),
     ("limits.batch_bytes", r#"{"limits": {"batch_bytes": 1048576}}"#),
@@ -134,6 +135,9 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("sample.keep_errors", r#"{"sample": {"rate": 0.1, "keep_errors": false}}"#),
     ("sample.keep_slower_than_ms", r#"{"sample": {"rate": 0.1, "keep_slower_than_ms": 300}}"#),
     ("sample.rate", r#"{"sample": {"rate": 0.1}}"#),
+    ("scrape.labels", r#"{"scrape": {"labels": ["http_route", "gatelens_consumer_id"]}}"#),
+    ("scrape.max_series", r#"{"scrape": {"max_series": 5000}}"#),
+    ("scrape.path", r#"{"scrape": {"path": "/internal/metrics"}}"#),
     ("service.direction", r#"{"service": {"direction": "outbound"}}"#),
     ("service.environment", r#"{"service": {"environment": "prod"}}"#),
     ("service.name", r#"{"service": {"name": "orders"}}"#),
@@ -206,7 +210,7 @@ mod tests {
     const SMALLEST: &str = r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}"#;
 
     /// Options with a single legal value.
-    const FIXED: [&str; 3] = ["version", "ingest.requests_as", "ingest.temporality"];
+    const FIXED: [&str; 2] = ["version", "ingest.temporality"];
 
     #[test]
     fn every_example_is_accepted_and_changes_the_configuration() {

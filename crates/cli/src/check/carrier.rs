@@ -46,6 +46,25 @@ const NEEDED: [&str; 26] = [
     "random_get",
 ];
 
+/// Those of them that only counting takes: an endpoint for Prometheus does without.
+const ONLY_COUNTING: [&str; 6] = [
+    "proxy_call_foreign_function",
+    "proxy_get_header_map_value",
+    "proxy_http_call",
+    "proxy_on_http_call_response",
+    "proxy_on_log",
+    "proxy_set_shared_data",
+];
+
+/// Those that an endpoint needs in addition.
+const ONLY_SCRAPE: [&str; 2] = ["proxy_on_request_headers", "proxy_send_local_response"];
+
+/// Those of the capabilities of an endpoint for Prometheus that a list lacks.
+pub(super) fn missing_scrape_capabilities(listed: impl Fn(&str) -> bool) -> Vec<&'static str> {
+    let needed = NEEDED.into_iter().filter(|name| !ONLY_COUNTING.contains(name)).chain(ONLY_SCRAPE);
+    needed.filter(|name| !listed(name)).collect()
+}
+
 /// Those of the needed capabilities that a list lacks.
 pub(super) fn missing_capabilities(listed: impl Fn(&str) -> bool) -> Vec<&'static str> {
     NEEDED.into_iter().filter(|name| !listed(name)).collect()
@@ -80,6 +99,16 @@ mod tests {
             yaml::documents(example).unwrap().iter().for_each(|document| collect(document, &mut listed));
             assert_eq!(listed, needed);
         }
+    }
+
+    #[test]
+    fn an_endpoint_needs_the_capabilities_of_its_example() {
+        let example = include_str!("../../../../envoy/scrape.yaml");
+        let (_, endpoint) = example.split_once("name: scrape\n").unwrap();
+        let listed = |name: &str| endpoint.contains(&format!(" {name}: {{}}\n"));
+        assert_eq!(missing_scrape_capabilities(listed), [""; 0]);
+        let all = endpoint.lines().filter(|line| line.ends_with(": {}")).count();
+        assert_eq!(all, NEEDED.len() - ONLY_COUNTING.len() + ONLY_SCRAPE.len());
     }
 
     fn collect(node: &Node, names: &mut BTreeSet<String>) {

@@ -18,6 +18,10 @@ pub(super) struct PluginConfig<'a> {
     origin: Origin,
     /// Warnings about the entry that carries it.
     context_warnings: Vec<Problem>,
+    /// A warning about its allow-list if the plugin counts.
+    counting_warning: Option<Problem>,
+    /// A problem of that entry if the plugin is an endpoint for Prometheus.
+    scrape_problem: Option<Problem>,
     /// A warning about that entry if bodies are captured.
     body_warning: Option<Problem>,
     /// A warning about that entry if a response header names the consumer.
@@ -97,6 +101,8 @@ impl<'a> PluginConfig<'a> {
             text,
             origin,
             context_warnings: Vec::new(),
+            counting_warning: None,
+            scrape_problem: None,
             body_warning: None,
             response_header_warning: None,
             loaded: None,
@@ -119,12 +125,15 @@ impl<'a> PluginConfig<'a> {
         let mut problems: Vec<Problem> = self.context_warnings.to_vec();
         match Plan::read(&self.text, &PluginIdentity::default()) {
             Err(_) => {
+                problems.extend(self.counting_warning.clone());
                 for error in Plan::defects(&self.text, &PluginIdentity::default()) {
                     let place = self.place_in_text(Place { line: error.line, column: error.column });
                     problems.push(Problem::error(place, error.message).about(error.path));
                 }
             }
+            Ok(plan) if plan.scrape.is_some() => problems.extend(self.scrape_problem.clone()),
             Ok(plan) => {
+                problems.extend(self.counting_warning.clone());
                 if [Message::Request, Message::Response]
                     .iter()
                     .any(|message| plan.request.capture.takes_bodies(*message))
@@ -262,6 +271,8 @@ fn in_envoy<'a>(
     };
     found.context_warnings = lints::on_carrier(carrier, node);
     found.context_warnings.extend(configuration.and_then(lints::on_encoding));
+    found.counting_warning = lints::missing_capabilities(node);
+    found.scrape_problem = lints::on_scrape(carrier, node);
     found.body_warning = lints::on_bodies(carrier, node);
     found.response_header_warning = lints::on_response_header(carrier, node);
     found.loaded = Some((carrier, vm.clone()));

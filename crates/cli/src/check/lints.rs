@@ -26,7 +26,8 @@ pub(super) fn on_configuration(root: &Node, clusters: Option<&[String]>) -> Vec<
     let mut lints = Vec::new();
     let ingest = root.get("ingest");
     let cluster = ingest.and_then(|ingest| ingest.get("cluster")).and_then(Node::text).unwrap_or_default();
-    if clusters.is_some_and(|known| !known.iter().any(|name| name == cluster)) {
+    let has_ingest = ingest.and_then(|ingest| ingest.get("enabled")).and_then(Node::text) != Some("false");
+    if has_ingest && clusters.is_some_and(|known| !known.iter().any(|name| name == cluster)) {
         lints.push(Lint {
             path: "ingest.cluster".to_owned(),
             place: ingest.unwrap_or(root).key_place("cluster"),
@@ -174,7 +175,6 @@ pub(super) fn on_carrier(carrier: Carrier, node: &Node) -> Vec<Problem> {
             }
         }
     }
-    problems.extend(missing_capabilities(node));
     problems
 }
 
@@ -211,11 +211,23 @@ fn untrusted(header: &str) -> String {
 }
 
 /// The module traps or fails on the day it needs a capability that the allow-list leaves out.
-fn missing_capabilities(plugin: &Node) -> Option<Problem> {
+pub(super) fn missing_capabilities(plugin: &Node) -> Option<Problem> {
     let (list, listed) = listed_capabilities(plugin)?;
     let missing = carrier::missing_capabilities(|name| listed.contains(name));
     let message =
         format!("the allow-list lacks capabilities that the module needs; add {}", missing.join(", "));
+    (!missing.is_empty()).then(|| Problem::warning(list.place, message))
+}
+
+/// About the entry that carries the configuration of an endpoint for Prometheus.
+pub(super) fn on_scrape(carrier: Carrier, node: &Node) -> Option<Problem> {
+    if carrier == Carrier::EnvoyLogger {
+        let message = "an access logger cannot answer Prometheus: load the HTTP filter on a listener of its own, or remove `scrape`";
+        return Some(Problem::error(node.key_place("name"), message));
+    }
+    let (list, listed) = listed_capabilities(node)?;
+    let missing = carrier::missing_scrape_capabilities(|name| listed.contains(name));
+    let message = format!("the allow-list keeps the endpoint from answering; add {}", missing.join(", "));
     (!missing.is_empty()).then(|| Problem::warning(list.place, message))
 }
 

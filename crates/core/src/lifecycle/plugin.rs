@@ -12,6 +12,7 @@ use crate::host::{CalloutId, Host, LogLevel};
 use crate::plan::Plan;
 use crate::request::consumer::ResponseNames;
 use crate::request::{Context, FinishedRequest, Foresight, Selection, access_log, decide};
+use crate::scrape::Scraper;
 use gatelens_model::OmissionReason;
 use gatelens_redact::Hits;
 use gatelens_redact::capture::{Bodies, Capture, SLICE_BYTES};
@@ -29,6 +30,8 @@ pub struct Plugin {
     /// Identifies this root context in the process. Responses arrive at the root context that sent the request.
     me: RootId,
     active: Option<Rc<Active>>,
+    /// In place of `active` where the plugin is the endpoint that is scraped.
+    scraper: Option<Rc<Scraper>>,
     ending: bool,
 }
 
@@ -72,7 +75,7 @@ impl Plugin {
     /// A root context without a configuration.
     pub fn new(registry: Rc<Registry>) -> Self {
         registry.add_root();
-        Self { registry, me: RootId(0), active: None, ending: false }
+        Self { registry, me: RootId(0), active: None, scraper: None, ending: false }
     }
 
     /// Reads the configuration. False, and a line in the gateway's log, if it is refused.
@@ -93,7 +96,6 @@ impl Plugin {
         if self.me == RootId(0) {
             self.me = RootId(host.random());
         }
-        let worker = self.registry.attach(host, &plan);
         let period = plan.tick_period(host.random());
         if plan.debug {
             let hash = &plan.export.resource.config_hash;
@@ -103,14 +105,29 @@ impl Plugin {
             );
         }
         host.set_tick_period(period);
+        self.scraper = Scraper::new(&plan).map(Rc::new);
+        if self.scraper.is_some() {
+            self.replace(None);
+            return true;
+        }
+        let worker = self.registry.attach(host, &plan);
         host.prepare_info(plan.request.info_needs());
         let active =
             Active { plan, worker, hits: RefCell::default(), period, pace: Cell::new(Pace::Regular) };
-        if let Some(before) = self.active.replace(Rc::new(active)) {
+        self.replace(Some(Rc::new(active)));
+        true
+    }
+
+    fn replace(&mut self, active: Option<Rc<Active>>) {
+        if let Some(before) = std::mem::replace(&mut self.active, active) {
             before.pace.set(Pace::Ended);
             before.worker.detach();
         }
-        true
+    }
+
+    /// The endpoint that this root context is, if it is one: its streams are answered, and not counted.
+    pub fn scraper(&self) -> Option<Rc<Scraper>> {
+        self.scraper.clone()
     }
 
     /// The data that a stream of this root context needs; `None` before a configuration is in force.
@@ -120,17 +137,23 @@ impl Plugin {
 
     /// The regular work of this root context's worker, and of workers that no root context uses any more.
     pub fn tick(&self, host: &impl Host) {
-        let Some(active) = self.active.as_ref().filter(|_| !self.ending) else { return };
-        active.worker.work_on_waiting(host, active.plan.export.limits.redaction_percent);
-        active.keep_pace(host);
-        let now_ns = host.now();
-        if active.pace.get() == Pace::Short && !active.worker.is_due(now_ns) {
+        if self.ending {
             return;
         }
-        active.pass_on_hits();
-        active.worker.tick(host, self.me, now_ns);
-        if active.plan.debug {
-            active.worker.with(|worker| host.log(LogLevel::Debug, &format!("{:?}", worker.stats())));
+        if let Some(active) = &self.active {
+            active.worker.work_on_waiting(host, active.plan.export.limits.redaction_percent);
+            active.keep_pace(host);
+        }
+        let now_ns = host.now();
+        if let Some(active) = &self.active {
+            if active.pace.get() == Pace::Short && !active.worker.is_due(now_ns) {
+                return;
+            }
+            active.pass_on_hits();
+            active.worker.tick(host, self.me, now_ns);
+            if active.plan.debug {
+                active.worker.with(|worker| host.log(LogLevel::Debug, &format!("{:?}", worker.stats())));
+            }
         }
         for orphan in self.registry.orphans() {
             orphan.give_up_waiting(now_ns);
@@ -141,7 +164,9 @@ impl Plugin {
             }
         }
         self.registry.forget_done();
-        active.worker.with(|worker| worker.was_busy(host.now().saturating_sub(now_ns)));
+        if let Some(active) = &self.active {
+            active.worker.with(|worker| worker.was_busy(host.now().saturating_sub(now_ns)));
+        }
     }
 
     /// Takes the answer to a callout. [`Ending::Now`] when the context was kept for answers and needs none any more.
@@ -338,7 +363,7 @@ impl Active {
                     series.into_iter().for_each(|series| worker.count(series, &facts.measurement));
                     match (event, &waiting) {
                         (Some(event), [None, None]) => worker.log(host, event, now_ns),
-                        (Some(event), _) => return Some(worker.draft(event, now_ns)),
+                        (Some(event), _) => return Some(worker.draft(host, event, now_ns)),
                         (None, _) => {}
                     }
                     None

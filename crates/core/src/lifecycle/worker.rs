@@ -7,6 +7,7 @@ use super::announced::Announced;
 use super::learned::LearnedRoutes;
 use super::redaction_report::RedactionReport;
 use super::usage::Usage;
+use crate::config::RequestsAs;
 use crate::counters::{Measurement, NameKind, Pending, Place, Series, Turnover};
 use crate::export::{
     Answered, CounterExport, Destination, ExportConfig, ExportRequest, LogExport, PatternFetch, RootId,
@@ -14,8 +15,10 @@ use crate::export::{
 };
 use crate::host::{CalloutAnswer, CalloutId, Host, LogLevel};
 use crate::otlp::metrics::{ExportedSeries, MetricsExport};
+use crate::otlp::requests::Draft;
 use crate::request::event::Event;
 use crate::request::route::{RouteSource, UNMATCHED};
+use crate::request::trace::SpanIds;
 use crate::request::{Counting, Decision, Logging};
 use crate::shared::bids;
 use crate::shared::heartbeat::Heartbeats;
@@ -150,28 +153,37 @@ impl Worker {
 
     /// Takes the event of a finished request.
     pub(super) fn log(&mut self, host: &impl Host, event: &Event<'_>, now_ns: u64) {
+        if !self.config.has_ingest {
+            return;
+        }
         self.add_bodies([event.request_body, event.response_body]);
-        let is_full = match self.is_announced(event, now_ns) {
-            true => self.log.push(&event.without_label(), now_ns, &self.config),
-            false => self.log.push(event, now_ns, &self.config),
-        };
+        let event = self.sent_form(host, event, now_ns);
+        let is_full = self.log.push(&event, now_ns, &self.config);
         if is_full {
             self.close_batch(host, now_ns);
         }
     }
 
     /// Takes the event of a finished request that waits for bodies: all but those, encoded for [`log_late`](Self::log_late).
-    pub(super) fn draft(&mut self, event: &Event<'_>, now_ns: u64) -> Vec<u8> {
+    pub(super) fn draft(&mut self, host: &impl Host, event: &Event<'_>, now_ns: u64) -> Draft {
         self.add_bodies([event.request_body, event.response_body]);
-        match self.is_announced(event, now_ns) {
-            true => self.log.draft(&event.without_label()),
-            false => self.log.draft(event),
+        let event = self.sent_form(host, event, now_ns);
+        self.log.draft(&event)
+    }
+
+    /// An event as it is sent: without the name and the group of its consumer where the receiver knows them, and with the
+    /// identifiers of its spans where it is sent as such.
+    fn sent_form<'e>(&mut self, host: &impl Host, event: &Event<'e>, now_ns: u64) -> Event<'e> {
+        let mut event = if self.is_announced(event, now_ns) { event.without_label() } else { *event };
+        if self.config.requests_as == RequestsAs::Spans {
+            event.spans = Some(SpanIds::new(|| host.random()));
         }
+        event
     }
 
     /// Takes the bodies for which an event waited, of its request and of its response. [`write_slice`](Self::write_slice) writes
     /// them.
-    pub(super) fn log_late(&mut self, draft: &[u8], bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
+    pub(super) fn log_late(&mut self, draft: &Draft, bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
         self.add_bodies(bodies);
         self.log.push_late(draft, bodies, now_ns);
     }
@@ -223,6 +235,12 @@ impl Worker {
             Phase::Done => return,
         }
         self.merge(host);
+        if !self.config.has_ingest {
+            // The shared counters are all that there is to keep. Nobody leads, so each looks for workers that were lost.
+            self.heartbeats.report(host, self.shared.store(), &self.stats());
+            self.fleet = self.heartbeats.survey(host, self.shared.store(), now_ns);
+            return;
+        }
         // A tick that comes a little early does not make a batch wait for the next one.
         let old_ns = u64::from(self.config.limits.flush_ms).saturating_mul(750_000);
         if self.log.is_older_than(old_ns, now_ns) {
@@ -267,6 +285,10 @@ impl Worker {
             return;
         }
         self.deregister(host);
+        if !self.config.has_ingest {
+            self.phase = Phase::Done;
+            return;
+        }
         self.phase = Phase::FinalReport;
         self.counters.force_export();
         self.export_last_changes(host, me, now_ns);
@@ -443,6 +465,9 @@ impl Worker {
 
     /// Exports the changes that no leader has taken yet: the leader may have ended before this worker merged.
     fn export_last_changes(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
+        if !self.config.has_ingest {
+            return;
+        }
         let store = self.shared.store();
         self.counters.on_ending(lease::acknowledged_ns(host, store));
         self.fleet = self.heartbeats.survey(host, store, now_ns);

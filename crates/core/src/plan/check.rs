@@ -5,7 +5,7 @@ mod selection;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use crate::config::{Counters, Ingest, Limits, Problem, Service, Step, bounds};
+use crate::config::{CaptureConfig, Counters, Ingest, Limits, Problem, Service, Step, bounds};
 use crate::request::route::Templates;
 
 pub(super) use selection::{exclude, sample};
@@ -34,7 +34,11 @@ pub(super) fn service(service: &Service) -> Checked {
 }
 
 pub(super) fn ingest(ingest: &Ingest) -> Checked {
-    length(["ingest", "cluster"], &ingest.cluster, bounds::CLUSTER)?;
+    match &ingest.cluster {
+        Some(cluster) => length(["ingest", "cluster"], cluster, bounds::CLUSTER)?,
+        None if ingest.enabled => return Err(Problem::missing([Step::from("ingest")], "cluster")),
+        None => {}
+    }
     if let Some(authority) = &ingest.authority
         && (authority.is_empty() || !authority.bytes().all(|byte| byte.is_ascii_graphic()))
     {
@@ -70,6 +74,15 @@ pub(super) fn ingest(ingest: &Ingest) -> Checked {
                 "the value has characters that a header cannot carry; use printable ASCII characters only",
             );
         }
+    }
+    Ok(())
+}
+
+/// Bodies are in the request log of an ingest only.
+pub(super) fn capture(capture: &CaptureConfig, ingest: &Ingest) -> Checked {
+    let switches = [("request_body", capture.request_body), ("response_body", capture.response_body)];
+    for (key, _) in switches.into_iter().filter(|(_, is_on)| *is_on && !ingest.enabled) {
+        fail(["capture", key], "bodies go to an ingest only; remove this key, or `ingest.enabled`")?;
     }
     Ok(())
 }

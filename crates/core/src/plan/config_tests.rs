@@ -171,6 +171,12 @@ fn a_defect_has_a_place_and_a_suggestion() {
         "does not fit into the queue; use at most `queue_bytes`, 65536",
     );
     check(r#""debug": "yes""#, "debug", "expected a boolean");
+    check(r#""scrape": {"path": "metrics"}"#, "scrape.path", "write `/metrics`");
+    check(r#""scrape": {"path": "/metrics?a"}"#, "scrape.path", "has no query");
+    check(r#""scrape": {"labels": ["http_route", "route"]}"#, "scrape.labels[1]", "`http_route`");
+    check(r#""scrape": {"labels": ["http_route", "http_route"]}"#, "scrape.labels[1]", "named twice");
+    check(r#""scrape": {"max_series": 0}"#, "scrape.max_series", "use a number between 1 and 10000");
+    check(r#""scrape": {"lables": []}"#, "scrape.lables", "did you mean `labels`?");
 
     let check = |ingest: &str, path: &str, message: &str| {
         let text = format!("{{\"version\": 1, \"ingest\": {{\"cluster\": \"a\", {ingest}}}}}");
@@ -187,6 +193,37 @@ fn a_defect_has_a_place_and_a_suggestion() {
         "sets this header itself",
     );
     check(r#""headers": {"a": "b\r\nc: d"}"#, "ingest.headers.a", "printable");
+
+    let check = |sections: &str, path: &str, message: &str| {
+        let error = refused(&format!("{{\"version\": 1, {sections}}}"));
+        assert_eq!(error.path, path, "{sections}\n{error}");
+        assert!(error.message.contains(message), "{sections}\n{error}");
+    };
+    check(r#""ingest": {}"#, "ingest", "the key `cluster` is missing");
+    check(r#""ingest": {"enabled": true}"#, "ingest", "the key `cluster` is missing");
+    check(r#""ingest": {"cluster": ""}"#, "ingest.cluster", "use 1 to 255");
+    let bodies = r#""ingest": {"enabled": false}, "capture": {"response_body": true}"#;
+    check(bodies, "capture.response_body", "an ingest only");
+}
+
+#[test]
+fn without_an_ingest_a_request_has_an_event_only_for_the_log_of_the_gateway() {
+    use crate::request::Foresight;
+
+    let foresight = |sections: &str| {
+        let text = format!("{{\"version\": 1, \"ingest\": {{\"enabled\": false}}{sections}}}");
+        Plan::read(&text, &PluginIdentity::default()).unwrap().request.selection.foresight()
+    };
+    assert_eq!(foresight(""), Foresight::Always);
+    assert_ne!(foresight(r#", "access_log": true"#), Foresight::Always);
+    // Neither an ingest nor the section `scrape` changes the hash of a configuration that has the defaults.
+    let hash = |ingest: &str| {
+        Config::parse(&format!("{{\"version\": 1, \"ingest\": {ingest}}}")).unwrap().canonical()
+    };
+    assert_eq!(hash(r#"{"cluster": "a"}"#), hash(r#"{"enabled": true, "cluster": "a"}"#));
+    let canonical = hash(r#"{"cluster": "a"}"#);
+    let canonical = String::from_utf8_lossy(&canonical);
+    assert!(!canonical.contains("enabled") && !canonical.contains("scrape"), "{canonical}");
 }
 
 #[test]

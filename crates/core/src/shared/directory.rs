@@ -339,6 +339,12 @@ fn begin_starts(host: &impl Host, store: &SharedStore, epoch: Epoch) -> bool {
         })
 }
 
+/// Slots on the pages that exist, whether or not they are filled.
+pub(super) fn slots(host: &impl Host, store: &SharedStore) -> u32 {
+    let pages = read_row(host, store).unwrap_or_default().len().saturating_sub(1);
+    u32::try_from(pages.saturating_mul(PAGE)).unwrap_or(u32::MAX)
+}
+
 /// The start that was given out last, and the number of each page; `None` if it is damaged.
 fn read_row(host: &impl Host, store: &SharedStore) -> Option<Vec<u64>> {
     match host.shared_get(&store.key(format_args!("directory"))) {

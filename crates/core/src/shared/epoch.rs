@@ -24,6 +24,11 @@ pub fn open(host: &impl Host, store: &SharedStore) -> Epoch {
     present.unwrap_or(fresh)
 }
 
+/// Whether an epoch is in progress.
+pub fn is_open(host: &impl Host, store: &SharedStore) -> bool {
+    host.shared_get(&store.key(format_args!("epoch"))).is_some()
+}
+
 /// Reads both numbers; a newer version may have appended more.
 fn decode(value: &[u8]) -> Option<Epoch> {
     let (id, rest) = value.split_first_chunk::<8>()?;

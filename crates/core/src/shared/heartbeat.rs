@@ -163,6 +163,14 @@ impl Heartbeats {
     }
 }
 
+/// Requests in progress on all workers, as they reported them last.
+pub fn active_requests(host: &impl Host, store: &SharedStore) -> u64 {
+    let records = (0..MAX_WORKERS).map_while(|number| host.shared_get(&key(store, number)));
+    let used = records.map(|(value, _)| Record::decode(&value)).filter(|record| record.beat != UNUSED);
+    let active = used.map(|record| WorkerStats::from_numbers(&record.stats).active_requests);
+    active.fold(0, u64::saturating_add)
+}
+
 impl Record {
     fn encode(&self) -> Vec<u8> {
         let mut row = vec![self.beat];

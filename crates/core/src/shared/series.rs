@@ -7,7 +7,7 @@
 //! | `slot/<n>` | sections: the key; durations, upstream and gateway durations as sketches; rows: request bytes, response bytes, attempts, start, stage; counts by bound |
 //! | `dirty` | a bit for each slot |
 
-use super::directory::Directory;
+use super::directory::{self, Directory};
 use super::epoch::{self, Epoch};
 use super::slot::{Slot, Stage};
 use super::store::{ATTEMPTS, CounterSetId, SharedStore, Unreadable, UpdateError};
@@ -20,6 +20,16 @@ pub struct SharedSeries {
     store: SharedStore,
     epoch: Epoch,
     directory: Directory,
+}
+
+/// Calls `take` with the values of all slots, encoded for [`Slot::sums`], in the order of the slots. For readers that count
+/// nothing themselves.
+pub fn each_slot(host: &impl Host, store: &SharedStore, mut take: impl FnMut(&[u8])) {
+    for slot in 0..directory::slots(host, store) {
+        if let Some((value, _)) = host.shared_get(&slot_key(store, slot)) {
+            take(&value);
+        }
+    }
 }
 
 /// Why counts were not added to a slot.
@@ -247,6 +257,10 @@ impl SharedSeries {
     }
 
     fn slot_key(&self, slot: u32) -> Vec<u8> {
-        self.store.key(format_args!("slot/{slot}"))
+        slot_key(&self.store, slot)
     }
+}
+
+fn slot_key(store: &SharedStore, slot: u32) -> Vec<u8> {
+    store.key(format_args!("slot/{slot}"))
 }

@@ -23,6 +23,33 @@ pub struct Slot {
     rest: Vec<u8>,
 }
 
+/// The sums of a series since its start, without its sketches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Requests.
+    pub requests: u64,
+    /// Sum of their durations, nanoseconds.
+    pub duration_ns: u64,
+    /// Body bytes of the requests.
+    pub request_bytes: u64,
+    /// Body bytes of the responses.
+    pub response_bytes: u64,
+    /// As [`Values::by_bound`].
+    pub by_bound: Vec<u64>,
+}
+
+impl Sums {
+    /// Adds those of another series.
+    pub fn add(&mut self, other: &Self) {
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
+        add(&mut self.requests, other.requests);
+        add(&mut self.duration_ns, other.duration_ns);
+        add(&mut self.request_bytes, other.request_bytes);
+        add(&mut self.response_bytes, other.response_bytes);
+        add_numbers(&mut self.by_bound, &other.by_bound);
+    }
+}
+
 /// The stage in the life of a series in a slot.
 ///
 /// ```text
@@ -74,6 +101,25 @@ impl Slot {
     pub fn read(value: &[u8]) -> Option<Self> {
         let slot = Self::decode(value).ok()?;
         (slot.stage != Stage::Free && slot.key.series().is_some()).then_some(slot)
+    }
+
+    /// The series of a slot and its sums, at a part of the price of [`Slot::read`]; `None` where that has none.
+    pub fn sums(mut value: &[u8]) -> Option<(SeriesKey, Sums)> {
+        let input = &mut value;
+        let key = SeriesKey::from_bytes(take_section(input).ok()?);
+        let (requests, duration_ns) = Sketch::totals(take_section(input).ok()?)?;
+        let _upstream_and_gateway = (take_section(input).ok()?, take_section(input).ok()?);
+        let numbers = take_numbers(input).ok()?;
+        let number = |index: usize| numbers.get(index).copied().unwrap_or(0);
+        let is_free = Stage::from_number(number(4)).ok()? == Stage::Free;
+        let sums = Sums {
+            requests,
+            duration_ns,
+            request_bytes: number(0),
+            response_bytes: number(1),
+            by_bound: take_numbers(input).ok()?,
+        };
+        (!is_free && key.series().is_some()).then_some((key, sums))
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {

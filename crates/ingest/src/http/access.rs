@@ -55,6 +55,8 @@ const ANALYST: Need = Need::Role(Role::Analyst);
 const NEEDS: &[(Method, &str, Need)] = &[
     (GET, "/healthz", Need::Nothing),
     (GET, "/metrics", VIEWER),
+    // Names of consumers are for whoever may read counts.
+    (GET, super::traffic::PATH, VIEWER),
     (POST, "/v1/metrics", Need::Sender),
     (POST, "/v1/logs", Need::Sender),
     (POST, "/v1/traces", Need::Sender),

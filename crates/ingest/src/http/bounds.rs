@@ -79,7 +79,7 @@ pub(super) async fn keep(
 
 /// Whether an answer may be large.
 fn has_rows(path: &str) -> bool {
-    path.starts_with("/api/")
+    path.starts_with("/api/") || path == super::traffic::PATH
 }
 
 fn admit(

@@ -27,6 +27,7 @@ mod socket;
 mod storage;
 mod stream;
 mod tls;
+mod traffic;
 
 use crate::alerts::{self as alerting, AlertStats, Alerts, AlertsConfig};
 pub(crate) use host::is_own_name;
@@ -335,6 +336,7 @@ fn router(state: Arc<State>) -> Router {
         .route("/v1/logs", receive(Signal::Logs))
         .route("/v1/traces", receive(Signal::Traces))
         .route("/metrics", get(stats))
+        .route(traffic::PATH, get(traffic::traffic))
         .route(route_patterns::PATH, get(hand_back::patterns))
         .route("/healthz", get(api::health))
         .route("/auth/start", get(oidc::start))

@@ -81,7 +81,7 @@ pub(crate) fn minute_of(time: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Tally, Timing};
+    use crate::model::{ByBound, Tally, Timing};
     use gatelens_model::sketch::Sketch;
     use proptest::prelude::*;
 
@@ -100,6 +100,7 @@ mod tests {
             request_bytes: Tally { count, sum: count * 100 },
             response_bytes: Tally { count, sum: durations.iter().sum() },
             attempts: Tally { count: 2 * count, sum: 2 * count },
+            by_bound: ByBound::default(),
         }
     }
 

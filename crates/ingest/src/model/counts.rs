@@ -2,7 +2,7 @@
 
 use super::request::is_error;
 use super::scope::is_path;
-use super::{Gateway, Identity, Redaction, Rejections, Report, Standing};
+use super::{ByBound, Gateway, Identity, Redaction, Rejections, Report, Standing};
 use gatelens_model::sketch::Sketch;
 use std::sync::Arc;
 
@@ -117,6 +117,8 @@ pub(crate) struct Values {
     pub(crate) response_bytes: Tally,
     /// Attempts to send the requests to an upstream: count and sum are the same.
     pub(crate) attempts: Tally,
+    /// The duration again, at the sender's bounds.
+    pub(crate) by_bound: ByBound,
 }
 
 /// A histogram of seconds, and the count that the sender gives with it.
@@ -144,6 +146,7 @@ impl Values {
             request_bytes: self.request_bytes.since(earlier.request_bytes),
             response_bytes: self.response_bytes.since(earlier.response_bytes),
             attempts: self.attempts.since(earlier.attempts),
+            by_bound: self.by_bound.since(&earlier.by_bound),
         }
     }
 
@@ -163,6 +166,7 @@ impl Values {
             | replace(&mut self.request_bytes, &later.request_bytes, change.request_bytes.count)
             | replace(&mut self.response_bytes, &later.response_bytes, change.response_bytes.count)
             | replace(&mut self.attempts, &later.attempts, change.attempts.count)
+            | replace(&mut self.by_bound, &later.by_bound, change.by_bound.total())
     }
 
     /// Adds what the other holds.
@@ -173,6 +177,7 @@ impl Values {
         self.request_bytes.add(other.request_bytes);
         self.response_bytes.add(other.response_bytes);
         self.attempts.add(other.attempts);
+        self.by_bound.add(&other.by_bound);
     }
 
     /// Whether no sum comes near the end of its numbers when these are added: SQLite's have 63 bits, and a sum of
@@ -200,13 +205,16 @@ impl Values {
             .iter()
             .any(|timing| timing.count.max(timing.sketch.count) >> 40 > 0 || timing.sketch.sum_ns >> 45 > 0)
             || tallies.iter().any(|tally| tally.count.max(tally.sum) >> 40 > 0)
+            || self.by_bound.total() >> 40 > 0
     }
 
     /// Whether nothing was measured.
     pub(crate) fn is_empty(&self) -> bool {
         let timings = [&self.duration, &self.upstream, &self.gateway];
         let tallies = [self.request_bytes, self.response_bytes, self.attempts];
-        timings.iter().all(|timing| timing.count == 0) && tallies.iter().all(|tally| tally.count == 0)
+        timings.iter().all(|timing| timing.count == 0)
+            && tallies.iter().all(|tally| tally.count == 0)
+            && self.by_bound.total() == 0
     }
 }
 

@@ -3,6 +3,7 @@
 //! Nothing here knows OTLP, SQL or HTTP.
 
 pub(crate) mod accumulate;
+mod by_bound;
 mod columns;
 mod consumer;
 mod counts;
@@ -12,6 +13,7 @@ pub(crate) mod report;
 pub(crate) mod request;
 mod scope;
 
+pub(crate) use by_bound::{ByBound, DEFAULT_BOUNDS};
 pub(crate) use columns::{Column, Columns};
 pub(crate) use consumer::{ConsumerKey, ConsumerLabel, Labelled, labelled};
 pub(crate) use counts::{MetricBatch, MetricPart, Point, SeriesKey, Tally, Temporality, Timing, Values};

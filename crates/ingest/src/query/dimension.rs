@@ -90,6 +90,14 @@ impl Dimension {
         Some(Key::of_text(column, value))
     }
 
+    /// Whether each logged request has a value of its own in a stored field. A sender is of one service and direction.
+    pub(crate) fn is_stored(self) -> bool {
+        !matches!(
+            self,
+            Self::ConsumerGroup | Self::Service | Self::Environment | Self::Direction | Self::Gateway
+        )
+    }
+
     /// Whether its values are texts.
     pub(crate) fn is_text(self) -> bool {
         !matches!(self, Self::Status | Self::GrpcStatus)

@@ -7,6 +7,7 @@ use crate::drift::RouteKey;
 use crate::error::QueryError;
 use crate::model::{ConsumerKey, RequestEvent, Scope, SeriesKey, is_error};
 use crate::store::bloom::{AnyOf, Column, Key};
+use crate::store::chunk::FieldTest;
 use gatelens_model::{grpc, value};
 
 /// Names of the parameters read here: those of all dimensions, and the one that is none.
@@ -182,6 +183,22 @@ impl Filter {
         texts.chain(["status", "grpc_status"].into_iter().filter(|_| has_outcome)).collect()
     }
 
+    /// What it asks of single fields of a request. Groups are those that consumers have now, and not a field that is stored.
+    pub(super) fn field_tests(&self) -> impl Iterator<Item = FieldTest<'_>> {
+        let texts =
+            self.texts.iter().filter(|(dimension, _)| dimension.is_stored()).map(|(dimension, wanted)| {
+                let nobody = Sender::default();
+                let takes = move |event: &mut RequestEvent| {
+                    let found = dimension.text_of_event(event, &nobody);
+                    found.is_none_or(|found| wanted.takes(|wanted| wanted == found))
+                };
+                FieldTest { field: dimension.field(), takes: Box::new(takes) }
+            });
+        let status = (self.status != Wanted::default())
+            .then(|| FieldTest { field: "status", takes: Box::new(|event| self.takes_status(event.status)) });
+        texts.chain(status)
+    }
+
     /// Whether the traffic of a scope is wanted, as far as its service, its environment and its direction decide it.
     pub(crate) fn takes_scope(&self, scope: &Scope) -> bool {
         self.takes_texts(|dimension| match dimension {
@@ -210,12 +227,17 @@ impl Filter {
         })
     }
 
-    fn takes_outcome(&self, status: u16, grpc_status: Option<u64>) -> bool {
-        let outcome = if is_error(status, grpc_status) { Outcome::Errors } else { Outcome::Others };
+    fn takes_status(&self, status: u16) -> bool {
         self.status.takes(|wanted| match wanted {
             Status::Exactly(code) => *code == status,
             Status::Class(class) => status / 100 == *class,
-        }) && self.grpc_status.takes(|wanted| grpc_status == Some(*wanted))
+        })
+    }
+
+    fn takes_outcome(&self, status: u16, grpc_status: Option<u64>) -> bool {
+        let outcome = if is_error(status, grpc_status) { Outcome::Errors } else { Outcome::Others };
+        self.takes_status(status)
+            && self.grpc_status.takes(|wanted| grpc_status == Some(*wanted))
             && self.errors.is_none_or(|wanted| wanted == outcome)
     }
 }

@@ -11,6 +11,7 @@ mod cursor;
 mod dimension;
 mod directory;
 mod drift;
+mod exemplars;
 mod filter;
 mod gateways;
 mod glob;
@@ -29,6 +30,7 @@ mod rollup;
 pub(crate) mod search;
 mod senders;
 mod shapes;
+mod traffic;
 mod uptime;
 mod windows;
 
@@ -38,6 +40,7 @@ pub(crate) use counts::{Summary, SummaryQuery, Timeseries, TimeseriesQuery};
 pub(crate) use dimension::Dimension;
 pub(crate) use directory::{Directory, DirectoryQuery};
 pub(crate) use drift::{Drift, DriftQuery};
+pub(crate) use exemplars::Exemplar;
 pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
 pub(crate) use issues::{IssueDetail, IssueQuery, Issues, IssuesQuery};
@@ -50,6 +53,8 @@ pub(crate) use requests::{Disclosure, ExportQuery, RequestsPage, RequestsQuery, 
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use shapes::{Shapes, ShapesQuery};
+pub(crate) use traffic::{Exemplars, Traffic, TrafficQuery, TrafficRow};
+pub use traffic::{NotALabel, TrafficLabel};
 pub(crate) use uptime::{Uptime, UptimeQuery};
 pub(crate) use windows::{Window, WindowsQuery};
 
@@ -102,6 +107,8 @@ pub(crate) trait Store: Send + Sync {
     fn issues(&self, query: &IssuesQuery) -> Result<Issues, QueryError>;
     /// One error issue.
     fn issue(&self, query: &IssueQuery) -> Result<IssueDetail, QueryError>;
+    /// All that was ever counted.
+    fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, QueryError>;
     /// Sums over stretches of minutes: `next` gets the sums of the stretch before, and gives the next one.
     fn windows(
         &self,
@@ -372,6 +379,10 @@ impl Store for Files {
     }
 
     fn issue(&self, query: &IssueQuery) -> Result<IssueDetail, QueryError> {
+        query.answer(&self.data, &self.limits)
+    }
+
+    fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 

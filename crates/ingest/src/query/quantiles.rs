@@ -28,6 +28,16 @@ impl Quantiles {
         Ok(())
     }
 
+    /// Adds zeros, and the buckets of a sketch.
+    pub(crate) fn add_buckets(&mut self, zeros: u64, buckets: &[(i16, u64)]) {
+        self.zeros = self.zeros.saturating_add(zeros);
+        self.count = self.count.saturating_add(zeros);
+        for &(index, count) in buckets {
+            self.count = self.count.saturating_add(count);
+            self.add_bucket(index.into(), count);
+        }
+    }
+
     /// How many values were added.
     pub(crate) fn count(&self) -> u64 {
         self.count

@@ -80,6 +80,11 @@ pub(crate) struct RequestsPage {
 }
 
 impl RequestsPage {
+    /// The requests, with who reported them.
+    pub(super) fn requests(&self) -> impl Iterator<Item = (&RequestEvent, &Sender)> {
+        self.rows.iter().map(Row::request)
+    }
+
     /// Rows that show bodies or headers.
     pub(crate) fn captured_rows(&self) -> usize {
         self.rows.iter().filter(|row| row.shows_captured()).count()

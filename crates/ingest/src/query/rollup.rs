@@ -12,6 +12,7 @@ use crate::model::ConsumerLabel;
 use crate::store::changes::{Change, Recent};
 use crate::store::instances;
 use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
+use crate::store::packed::{Buckets, Packed, PackedTable, Row as PackedRow};
 use crate::store::rollups::{self, RollupTable};
 use crate::store::sketch::{self, Unreadable};
 use gatelens_model::sketch::Sketch;
@@ -33,6 +34,26 @@ pub(crate) struct Sums {
     pub(crate) duration: Quantiles,
     pub(crate) upstream: Quantiles,
     pub(crate) gateway: Quantiles,
+}
+
+impl Sums {
+    /// Adds requests, bytes of requests and of responses, and attempts.
+    fn count(&mut self, [requests, request_bytes, response_bytes, attempts]: [u64; 4], is_error: bool) {
+        let add = |sum: &mut u64, value| *sum = sum.saturating_add(value);
+        add(&mut self.requests, requests);
+        add(&mut self.errors, if is_error { requests } else { 0 });
+        add(&mut self.request_bytes, request_bytes);
+        add(&mut self.response_bytes, response_bytes);
+        add(&mut self.attempts, attempts);
+    }
+}
+
+/// The sum of a group, made when there is none.
+fn at<T: Clone + Default>(sums: &mut Vec<Option<T>>, group: usize) -> &mut T {
+    if sums.len() <= group {
+        sums.resize(group + 1, None);
+    }
+    sums[group].get_or_insert_default()
 }
 
 /// The groups of a query, and which series belongs to which.
@@ -342,6 +363,7 @@ pub(super) fn add_up_step(
 #[derive(Default)]
 pub(crate) struct Beside {
     recent: Recent,
+    packed: Packed,
 }
 
 /// A table to read, with the counts that are not in its rows.
@@ -369,36 +391,29 @@ impl<'a> Rollup<'a> {
         let mut rows = select.query([from, to])?;
         while let Some(row) = rows.next()? {
             let Some((group, error)) = groups.place(row.get(0)?, row.get(1)?)? else { continue };
-            if sums.len() <= group {
-                sums.resize(group + 1, None);
-            }
             let number = |column| row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or_default());
-            let sums = sums[group].get_or_insert_default();
-            let requests = number(2)?;
-            sums.requests = sums.requests.saturating_add(requests);
-            sums.errors = sums.errors.saturating_add(if error { requests } else { 0 });
-            sums.request_bytes = sums.request_bytes.saturating_add(number(3)?);
-            sums.response_bytes = sums.response_bytes.saturating_add(number(4)?);
-            sums.attempts = sums.attempts.saturating_add(number(8)?);
+            let sums = at(sums, group);
+            sums.count([number(2)?, number(3)?, number(4)?, number(8)?], error);
             let targets = [&mut sums.duration, &mut sums.upstream, &mut sums.gateway];
             for (column, quantiles) in (5..).zip(targets) {
                 quantiles.add(row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?)?;
             }
         }
+        self.packed((from, to), groups.need_gateways(), |row, sketches| {
+            let Some((group, error)) = groups.place(row.series, row.instance)? else { return Ok(()) };
+            let sums = at(sums, group);
+            sums.count(row.counts, error);
+            let targets = [&mut sums.duration, &mut sums.upstream, &mut sums.gateway];
+            for (sketch, quantiles) in sketches.into_iter().zip(targets) {
+                quantiles.add_buckets(sketch.zeros, sketch.buckets);
+            }
+            Ok(())
+        })?;
         self.beside.recent.each(self.file, (from, to), |Change { series, instance, values, .. }| {
             let Some((group, error)) = groups.place(series, instance)? else { return Ok(()) };
-            if sums.len() <= group {
-                sums.resize(group + 1, None);
-            }
-            let sums = sums[group].get_or_insert_default();
-            let [(requests, _), ..] = values.timings;
-            let [request_bytes, response_bytes] = values.bytes;
-            let add = |sum: &mut u64, value| *sum = sum.saturating_add(value);
-            add(&mut sums.requests, requests);
-            add(&mut sums.errors, if error { requests } else { 0 });
-            add(&mut sums.request_bytes, request_bytes.sum);
-            add(&mut sums.response_bytes, response_bytes.sum);
-            add(&mut sums.attempts, values.attempts.sum);
+            let sums = at(sums, group);
+            let ([(requests, _), ..], [request_bytes, response_bytes]) = (values.timings, values.bytes);
+            sums.count([requests, request_bytes.sum, response_bytes.sum, values.attempts.sum], error);
             let targets = [&mut sums.duration, &mut sums.upstream, &mut sums.gateway];
             for ((_, sketch), quantiles) in values.timings.into_iter().zip(targets) {
                 if !sketch.is_empty() {
@@ -420,22 +435,43 @@ impl<'a> Rollup<'a> {
         let mut rows = select.query([from, to])?;
         while let Some(row) = rows.next()? {
             let Some((group, _)) = groups.place(row.get(0)?, row.get(1)?)? else { continue };
-            if requests.len() <= group {
-                requests.resize(group + 1, None);
-            }
-            let count = requests[group].get_or_insert_default();
+            let count = at(requests, group);
             *count = count.saturating_add(u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default());
         }
+        self.packed((from, to), groups.need_gateways(), |row, _| {
+            let Some((group, _)) = groups.place(row.series, row.instance)? else { return Ok(()) };
+            let ([added, ..], count) = (row.counts, at(requests, group));
+            *count = count.saturating_add(added);
+            Ok(())
+        })?;
         self.beside.recent.each(self.file, (from, to), |Change { series, instance, values, .. }| {
             let Some((group, _)) = groups.place(series, instance)? else { return Ok(()) };
-            if requests.len() <= group {
-                requests.resize(group + 1, None);
-            }
-            let count = requests[group].get_or_insert_default();
-            let [(added, _), ..] = values.timings;
+            let ([(added, _), ..], count) = (values.timings, at(requests, group));
             *count = count.saturating_add(added);
             Ok(())
         })
+    }
+
+    /// Calls `each` with the packed rows that a question must read beside those of the table.
+    fn packed(
+        &self,
+        minutes: (i64, i64),
+        by_gateway: bool,
+        mut each: impl FnMut(&PackedRow, [Buckets<'_>; 3]) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        if self.table == Table::HalfHours {
+            return Ok(());
+        }
+        let packed = &self.beside.packed;
+        packed.each(self.file, PackedTable::Sums, minutes, |row, sketches| match by_gateway {
+            // Its parts are rows of their own.
+            true if row.instance < 0 => Ok(()),
+            _ => each(row, sketches),
+        })?;
+        if by_gateway {
+            packed.each(self.file, PackedTable::ByGateway, minutes, each)?;
+        }
+        Ok(())
     }
 
     /// Hands on the stored sketches of these Unix minutes, of the series that belong to a group: those of durations, of
@@ -455,6 +491,13 @@ impl<'a> Rollup<'a> {
             let blob = |column| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
             take([blob(2)?, blob(3)?, blob(4)?])?;
         }
+        self.packed((from, to), groups.need_gateways(), |row, sketches| {
+            if groups.place(row.series, row.instance)?.is_some() {
+                let encoded = sketches.map(|sketch| sketch.encode());
+                take(encoded.each_ref().map(Vec::as_slice))?;
+            }
+            Ok(())
+        })?;
         let none = sketch::encode(&Sketch::default());
         self.beside.recent.each(self.file, (from, to), |Change { series, instance, values, .. }| {
             if groups.place(series, instance)?.is_some() {

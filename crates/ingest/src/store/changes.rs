@@ -16,6 +16,7 @@ pub(crate) use recent::{Change, Recent};
 
 use super::metrics::Damaged;
 use super::rollups::{self, Added};
+use super::totals::{self, Totals};
 use super::{StoreError, checksum};
 use crate::model::accumulate::{Known, State as Moved, Step};
 use crate::model::{Point, Values};
@@ -225,13 +226,19 @@ impl Changes {
         damaged: &mut Damaged,
     ) -> Result<u64, StoreError> {
         let mut sums = Added::new();
+        let mut totals = Totals::new();
         let mut left_out = 0;
-        let mut find = transaction.prepare_cached("SELECT data, checksum FROM changes WHERE id = ?")?;
+        let mut find =
+            transaction.prepare_cached("SELECT data, checksum, received_at FROM changes WHERE id = ?")?;
         let mut remove = transaction.prepare_cached("DELETE FROM changes WHERE id = ?")?;
         for (id, gateway) in gateways.iter().filter_map(|id| Some((*id, self.gateways.get(id)?))) {
             for row in &gateway.rows {
-                let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?));
-                let Some((data, sum)) = find.query_row([row], read).optional()? else { continue };
+                let read = |row: &rusqlite::Row<'_>| {
+                    Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+                };
+                let Some((data, sum, received_at)) = find.query_row([row], read).optional()? else {
+                    continue;
+                };
                 remove.execute([row])?;
                 if checksum::of_changes(id, &data) != sum {
                     damaged.push((TABLE, vec![*row]));
@@ -239,6 +246,11 @@ impl Changes {
                 }
                 for Entry { place, values, .. } in entry::read(&data) {
                     let values = values.read();
+                    totals::add_change(&mut totals, (place.series, received_at), &values);
+                    if totals.len() >= MAX_SUMS {
+                        totals::add(transaction, &totals, damaged)?;
+                        totals.clear();
+                    }
                     let sum: &mut Values =
                         sums.entry((place.minute, place.series, place.instance)).or_default();
                     if sum.has_room_for(&values) {
@@ -254,6 +266,7 @@ impl Changes {
             }
         }
         left_out += rollups::add(transaction, &sums, damaged)?;
+        totals::add(transaction, &totals, damaged)?;
         for (id, gateway) in gateways.iter().filter_map(|id| Some((*id, self.gateways.get(id)?))) {
             let mut waiting: Vec<_> = gateway.states.iter().filter(|(_, state)| state.is_ahead).collect();
             waiting.sort_unstable_by_key(|(key, _)| **key);

@@ -31,11 +31,12 @@ pub(super) fn of_rollup(width: i64, key: [i64; 3], counts: [i64; 4], sketches: [
     sum.end()
 }
 
-/// The checksum of the state of a stream: its gateway, its stream, its [`STATE_NUMBERS`], and its sketches. Its start and its series may change without a point.
-pub(super) fn of_state(key: [i64; 2], numbers: &[i64], sketches: [&[u8]; 3]) -> i64 {
+/// The checksum of the state of a stream: its gateway, its stream, its [`STATE_NUMBERS`], its sketches and, in a row that has
+/// them, its counts by bound. Its start and its series may change without a point.
+pub(super) fn of_state(key: [i64; 2], numbers: &[i64], sketches: [&[u8]; 3], by_bound: Option<&[u8]>) -> i64 {
     let mut sum = Sum::default();
     key.iter().chain(numbers).for_each(|value| sum.integer(*value));
-    sketches.into_iter().for_each(|sketch| sum.blob(sketch));
+    sketches.into_iter().chain(by_bound).for_each(|blob| sum.blob(blob));
     sum.end()
 }
 
@@ -43,6 +44,23 @@ pub(super) fn of_state(key: [i64; 2], numbers: &[i64], sketches: [&[u8]; 3]) -> 
 pub(super) fn of_changes(gateway: i64, data: &[u8]) -> i64 {
     let mut sum = Sum::default();
     sum.integer(gateway);
+    sum.blob(data);
+    sum.end()
+}
+
+/// The checksum of packed minutes: their half hour, their table, their first and last minute, their number, and their data.
+pub(super) fn of_pack(numbers: [i64; 5], data: &[u8]) -> i64 {
+    let mut sum = Sum::default();
+    numbers.into_iter().for_each(|value| sum.integer(value));
+    sum.blob(data);
+    sum.end()
+}
+
+/// The checksum of a row of totals: its bounds, its start, and its data. Its series may change its number.
+pub(super) fn of_totals(bounds: &str, since: i64, data: &[u8]) -> i64 {
+    let mut sum = Sum::default();
+    sum.blob(bounds.as_bytes());
+    sum.integer(since);
     sum.blob(data);
     sum.end()
 }

@@ -9,12 +9,14 @@
 
 mod first;
 mod numbers;
+mod rows;
 mod shape;
 mod texts;
 
 use crate::model::request::{Access, FIELDS, Field, Shown};
 use crate::model::{Columns, RequestEvent};
 use gatelens_model::varint;
+pub(crate) use rows::FieldTest;
 use std::cell::RefCell;
 use std::io;
 use texts::Kind;
@@ -94,17 +96,30 @@ pub(crate) fn encode(requests: &Columns) -> io::Result<Vec<u8>> {
 
 /// Unpacks what [`encode`] packed; `None` when the blob is damaged or of a later version.
 pub(crate) fn decode(blob: &[u8]) -> Option<Vec<RequestEvent>> {
-    decode_fields(blob, |_| true)
+    open(blob)?.events(|_| true)
 }
 
-/// The same with the times and the fields of these names. Of the others, only those that it takes to read these have
-/// values.
-pub(crate) fn decode_fields(blob: &[u8], wanted: impl Fn(&str) -> bool) -> Option<Vec<RequestEvent>> {
+/// Unpacks the columns of what [`encode`] packed, of which requests are made later; `None` when the blob is damaged or of a
+/// later version.
+pub(crate) fn open(blob: &[u8]) -> Option<Opened<'_>> {
     match blob.split_first()? {
-        (&VERSION, rest) => decode_columns(rest, wanted),
-        (&first::VERSION, rest) => first::decode(rest, wanted),
+        (&VERSION, rest) => open_columns(rest),
+        (&first::VERSION, rest) => Some(Opened::First(rest)),
         _ => None,
     }
+}
+
+/// A chunk, before it becomes requests.
+pub(crate) enum Opened<'a> {
+    /// Of version 1, as it is stored after its version.
+    First(&'a [u8]),
+    Columns {
+        columns: Vec<u8>,
+        /// Noise.
+        apart: &'a [u8],
+        /// Of the requests.
+        count: usize,
+    },
 }
 
 /// A column as it lies in a chunk.
@@ -115,7 +130,39 @@ struct Part<'a> {
     noise: &'a [u8],
 }
 
-fn decode_columns(mut rest: &[u8], wanted: impl Fn(&str) -> bool) -> Option<Vec<RequestEvent>> {
+/// The columns that are left.
+struct Parts<'a> {
+    columns: &'a [u8],
+    apart: &'a [u8],
+}
+
+impl Opened<'_> {
+    /// The requests with their times and the fields of these names. Of the others, only those that it takes to read these
+    /// have values. `None` when the chunk is damaged.
+    pub(crate) fn events(&self, wanted: impl Fn(&str) -> bool) -> Option<Vec<RequestEvent>> {
+        match self {
+            Self::First(rest) => first::decode(rest, wanted),
+            Self::Columns { columns, apart, count } => {
+                decode_columns(Parts { columns, apart }, *count, wanted)
+            }
+        }
+    }
+}
+
+impl<'a> Parts<'a> {
+    /// The next column; `Some(None)` at the end.
+    fn next(&mut self) -> Option<Option<Part<'a>>> {
+        if self.columns.is_empty() {
+            return Some(None);
+        }
+        let number = varint::take(&mut self.columns)?;
+        let (length, noise) = (varint::take(&mut self.columns)?, varint::take(&mut self.columns)?);
+        let content = take_slice(&mut self.columns, length)?;
+        Some(Some(Part { number, content, noise: take_slice(&mut self.apart, noise)? }))
+    }
+}
+
+fn open_columns(mut rest: &[u8]) -> Option<Opened<'_>> {
     let (apart_len, len) = (varint::take(&mut rest)?, varint::take(&mut rest)?);
     let len = usize::try_from(len).ok().filter(|len| *len <= MAX_BYTES)?;
     let mut apart: &[u8] = &[];
@@ -127,23 +174,23 @@ fn decode_columns(mut rest: &[u8], wanted: impl Fn(&str) -> bool) -> Option<Vec<
         }
     }
     let columns = decompress(rest, len)?;
-    let mut rest = columns.as_slice();
-    let mut next = || {
-        if rest.is_empty() {
-            return Some(None);
-        }
-        let number = varint::take(&mut rest)?;
-        let (length, noise) = (varint::take(&mut rest)?, varint::take(&mut rest)?);
-        let (content, noise) = (take_slice(&mut rest, length)?, take_slice(&mut apart, noise)?);
-        Some(Some(Part { number, content, noise }))
-    };
-    let Part { number: COUNT, content: mut head, .. } = next()?? else { return None };
+    let mut parts = Parts { columns: &columns, apart };
+    let Part { number: COUNT, content: mut head, .. } = parts.next()?? else { return None };
     let count = usize::try_from(varint::take(&mut head)?).ok().filter(|count| *count <= MAX_REQUESTS)?;
+    Some(Opened::Columns { columns, apart, count })
+}
+
+fn decode_columns(
+    mut parts: Parts<'_>,
+    count: usize,
+    wanted: impl Fn(&str) -> bool,
+) -> Option<Vec<RequestEvent>> {
+    let Part { number: COUNT, .. } = parts.next()?? else { return None };
     let mut events = vec![RequestEvent::default(); count];
-    let Part { number: TIME, content, noise } = next()?? else { return None };
+    let Part { number: TIME, content, noise } = parts.next()?? else { return None };
     take_times(content, noise, &mut events)?;
     let mut left = MAX_BYTES;
-    while let Some(Part { number, mut content, mut noise }) = next()? {
+    while let Some(Part { number, mut content, mut noise }) = parts.next()? {
         let known = FIELDS.iter().find(|field| field.column == number);
         let needed = |field: &&Field| match field.column {
             // A path may be the difference to the route, and a time upstream that to the duration.

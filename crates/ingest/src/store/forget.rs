@@ -5,11 +5,14 @@
 //! that what was removed does not count again with its next report.
 
 use super::instances::{UNKNOWN, known_since};
+use super::metrics::Damaged;
+use super::packed;
 use super::rollups::{HALF_HOURS, MINUTES, take_out};
-use super::{StoreError, chunk, minutes_since, releases, uptime};
+use super::{StoreError, chunk, minutes_since, releases, totals, uptime};
 use crate::model::{Columns, RequestEvent, Scope};
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params};
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Nanoseconds since its last report for which a gateway counts as at work.
 const AT_WORK: i64 = 300_000_000_000;
@@ -110,6 +113,17 @@ pub(super) fn counters(
         "SELECT coalesce(sum(requests), 0) FROM half_hours WHERE series_id IN (SELECT id FROM temp.doomed_series)",
     )?;
     done.shared_series = one("SELECT count(*) FROM temp.shared_series")?;
+    // Rows that are packed with others become rows of their own, of which each is removed or changed. A damaged row that
+    // one of them is added to begins anew.
+    let mut damaged = Damaged::new();
+    let ids = |table: &str| -> Result<HashSet<i64>, StoreError> {
+        let mut select = transaction.prepare(&format!("SELECT id FROM temp.{table}"))?;
+        Ok(select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+    };
+    packed::release(&transaction, &ids("doomed_series")?, (i64::MIN, i64::MAX), &mut damaged)?;
+    if let Some(CountedBy { row: Some(_), since, .. }) = counted_by {
+        packed::release(&transaction, &ids("shared_series")?, (since, i64::MAX), &mut damaged)?;
+    }
     for table in ["minutes", "half_hours", "gateway_minutes", "gateway_half_hours"] {
         transaction.execute_batch(&format!(
             "DELETE FROM {table} WHERE series_id IN (SELECT id FROM temp.doomed_series)"
@@ -129,6 +143,7 @@ pub(super) fn counters(
                AND id NOT IN (SELECT series_id FROM half_hours) AND id NOT IN (SELECT series_id FROM minutes);",
         )?;
     }
+    totals::forget(&transaction, selection)?;
     // SQLite may give an id again, and then no state may refer to it.
     transaction.execute_batch(
         "DELETE FROM series WHERE id IN (SELECT id FROM temp.doomed_series);

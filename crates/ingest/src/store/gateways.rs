@@ -113,13 +113,17 @@ pub(crate) fn note_gateway(file: &Connection, gateway: &Gateway, now: i64) -> Re
     )?)
 }
 
-/// Keeps the report of the gateway in this row, unless a later one is known.
-pub(crate) fn note_report(file: &Connection, gateway: i64, report: &Report) -> Result<(), StoreError> {
+/// Keeps the report of the gateway in this row, with the direction of its traffic, unless a later one is known.
+pub(crate) fn note_report(
+    file: &Connection,
+    (gateway, direction): (i64, &str),
+    report: &Report,
+) -> Result<(), StoreError> {
     let whole = |value: Option<u64>| value.map(|value| i64::try_from(value).unwrap_or(i64::MAX));
     let [queue_full, rejected, expired, lost] = report.dropped.map(whole);
     let [excluded, sampled_out] = report.not_logged.map(whole);
     file.prepare_cached(
-        "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO reports VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT DO UPDATE SET
            time = excluded.time, captured = excluded.captured, sent = excluded.sent,
            queue_full = excluded.queue_full, rejected = excluded.rejected, expired = excluded.expired,
@@ -128,7 +132,7 @@ pub(crate) fn note_report(file: &Connection, gateway: i64, report: &Report) -> R
            workers_lost = excluded.workers_lost, active_requests = excluded.active_requests,
            busy_seconds = excluded.busy_seconds, uncounted = excluded.uncounted,
            excluded = excluded.excluded, sampled_out = excluded.sampled_out,
-           excluded_from_counters = excluded.excluded_from_counters
+           excluded_from_counters = excluded.excluded_from_counters, direction = excluded.direction
          WHERE excluded.time >= time",
     )?
     .execute(params![
@@ -149,7 +153,8 @@ pub(crate) fn note_report(file: &Connection, gateway: i64, report: &Report) -> R
         whole(report.uncounted),
         excluded,
         sampled_out,
-        whole(report.excluded_from_counters)
+        whole(report.excluded_from_counters),
+        direction
     ])?;
     if let Some((since, until)) = report.coarse() {
         file.prepare_cached("INSERT OR REPLACE INTO coarse_intervals VALUES (?, ?, ?)")?

@@ -9,12 +9,15 @@ use super::forget::{self, Deed, Forgotten, Selection};
 use super::gateways::{is_repeat, note_batch, note_gateway, note_redaction, note_report, note_tags};
 use super::instances::{self, Instances};
 use super::moments::{Touched, half_hour_of};
+use super::packed;
 use super::patterns;
 use super::reduce::{self, Kind, Reduced};
 use super::releases::Releases;
 use super::uptime::{self, Heartbeats, Probed};
 use super::verify::{self, Bad};
-use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salvage, schema, series};
+use super::{
+    Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salvage, schema, series, totals,
+};
 use crate::auth::audit::Entry;
 use crate::clock;
 use crate::directory;
@@ -63,6 +66,7 @@ impl Metrics {
         let (mut connection, series, consumers, instances, changes, stored) =
             directory.open_or_replace(&path, StoreError::is_damage, || {
                 let connection = schema::open_metrics(directory.path())?;
+                totals::settle(&connection)?;
                 let series = load_series(&connection)?;
                 let consumers = Consumers::load(&connection)?;
                 let instances = Instances::load(&connection)?;
@@ -133,6 +137,22 @@ impl Metrics {
         let due = self.changes.as_ref().map(|changes| changes.due(now)).unwrap_or_default();
         match self.add_up(&due) {
             Err(error) if error.is_damage() => self.replace(&error),
+            outcome => outcome,
+        }
+    }
+
+    /// Packs some minutes that are over. False if there are none.
+    pub(super) fn pack(&mut self) -> Result<bool, StoreError> {
+        let pack = |connection: &mut Connection| -> Result<bool, StoreError> {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut damaged = Damaged::new();
+            let has_more = packed::pack(&transaction, &mut damaged)?;
+            self.directory.quarantine().rows(METRICS_FILE, &damaged);
+            transaction.commit()?;
+            Ok(has_more)
+        };
+        match pack(&mut self.connection) {
+            Err(error) if error.is_damage() => self.replace(&error).map(|()| false),
             outcome => outcome,
         }
     }
@@ -370,7 +390,7 @@ impl Metrics {
             self.heartbeats.note(&transaction, gateway, &part.gateway, now)?;
             note_tags(&transaction, gateway, &part.gateway.tags)?;
             if let Some(report) = &part.report {
-                note_report(&transaction, gateway, report)?;
+                note_report(&transaction, (gateway, &part.gateway.direction), report)?;
             }
             note_redaction(&transaction, gateway, &part.redaction)?;
             let unknown = match is_expired(&transaction, gateway)? {

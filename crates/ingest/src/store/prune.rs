@@ -1,7 +1,7 @@
 //! Removes expired data in small steps, so that batches need not wait.
 
 use super::audit::MAX_ENTRIES;
-use super::{StoreError, drift};
+use super::{StoreError, drift, packed};
 use crate::retention::{Retention, before};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
@@ -9,6 +9,8 @@ const MINUTE_NANOS: i64 = 60_000_000_000;
 const HALF_HOUR_MINUTES: i64 = 30;
 /// Rows removed in one transaction.
 pub(super) const STEP_ROWS: i64 = 5_000;
+/// Packs of minutes removed in one transaction.
+const STEP_PACKS: i64 = 16;
 
 /// Whether a step of the work left more to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,9 +26,8 @@ pub(super) fn prune(
     retention: &Retention,
     now: i64,
 ) -> Result<(Pruned, Option<i64>), StoreError> {
-    let newest: Option<i64> = file.query_row("SELECT max(minute) FROM minutes", [], |row| row.get(0))?;
     // Without counts there is nothing old either.
-    let Some(newest) = newest else { return Ok((Pruned::Done, None)) };
+    let Some((_, newest)) = packed::bounds(file)? else { return Ok((Pruned::Done, None)) };
     let now = now.min(newest.saturating_add(1).saturating_mul(MINUTE_NANOS));
     let minute = |age| before(now, age).div_euclid(MINUTE_NANOS);
     // Whole half hours, so that the minutes of a half hour are either all kept or all removed.
@@ -47,6 +48,8 @@ pub(super) fn prune(
            (SELECT minute, series_id FROM minutes WHERE minute < ? LIMIT ?)",
         minutes,
     )?;
+    // Some packs, which are large: the rows of a month may go in one hour, after a change of the retention.
+    let removed_packed = packed::remove_before(&transaction, minutes, STEP_PACKS)?;
     // Sums are kept by half hour for long, gateways apart only as long as minutes: a fleet that replaces its instances
     // would fill the disk otherwise.
     remove(
@@ -124,7 +127,7 @@ pub(super) fn prune(
         silent,
     )?;
     transaction.commit()?;
-    let pruned = if removed < STEP_ROWS { Pruned::Done } else { Pruned::More };
+    let pruned = if removed < STEP_ROWS && removed_packed == 0 { Pruned::Done } else { Pruned::More };
     Ok((pruned, Some(minutes.min(half_hours))))
 }
 

@@ -2,6 +2,7 @@
 
 use super::StoreError;
 use super::chunk;
+use super::packed;
 use super::prune::STEP_ROWS;
 use super::requests::replace_chunk;
 use crate::model::Columns;
@@ -118,7 +119,11 @@ pub(super) fn remove_counts(file: &mut Connection, kind: Kind) -> Result<Option<
         transaction
             .query_row(&format!("SELECT {what}(minute) FROM {table}"), [], |row| row.get::<_, Option<i64>>(0))
     };
-    let (Some(oldest), Some(newest)) = (minute("min")?, minute("max")?) else { return Ok(None) };
+    let bounds = match kind {
+        Kind::Minutes => packed::bounds(&transaction)?,
+        _ => minute("min")?.zip(minute("max")?),
+    };
+    let Some((oldest, newest)) = bounds else { return Ok(None) };
     // A step is whole half hours, as many as have a step's rows, but at least one.
     let begin = oldest.div_euclid(HALF_HOUR) * HALF_HOUR;
     let row: Option<i64> = transaction
@@ -129,12 +134,17 @@ pub(super) fn remove_counts(file: &mut Connection, kind: Kind) -> Result<Option<
         )
         .optional()?;
     let limit = (newest - KEPT_MINUTES).div_euclid(HALF_HOUR) * HALF_HOUR;
-    let end = row.unwrap_or(limit).div_euclid(HALF_HOUR) * HALF_HOUR;
+    let is_packed = kind == Kind::Minutes && packed::any(&transaction)?;
+    let end = match is_packed {
+        true => begin,
+        false => row.unwrap_or(limit).div_euclid(HALF_HOUR) * HALF_HOUR,
+    };
     let end = end.max(begin + HALF_HOUR).min(limit);
     if end <= oldest {
         return Ok(None);
     }
-    let removed = transaction.execute(&format!("DELETE FROM {table} WHERE minute < ?"), [end])? as u64;
+    let mut removed = transaction.execute(&format!("DELETE FROM {table} WHERE minute < ?"), [end])? as u64;
+    removed += packed::remove_before(&transaction, end, i64::MAX)?;
     for apart in ["gateway_minutes", "gateway_half_hours"] {
         transaction.execute(&format!("DELETE FROM {apart} WHERE minute < ?"), [end])?;
     }

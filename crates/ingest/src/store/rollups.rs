@@ -7,13 +7,14 @@
 
 use super::checksum;
 use super::metrics::{Damaged, integer, number};
+use super::packed::{self, Loose, PackedTable};
 use super::series;
 use super::sketch::{self, Unreadable};
 use super::{StoreError, minutes_since};
 use crate::model::{Tally, Timing, Values};
 use gatelens_model::sketch::Sketch;
 use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// The column `instance` of a row that several gateways counted.
 const SEVERAL: i64 = -1;
@@ -56,24 +57,12 @@ fn add_to(
     damaged: &mut Damaged,
 ) -> Result<u64, StoreError> {
     let mut left_out = 0;
-    let RollupTable { sums, by_gateway, width } = table;
-    let columns = COLUMNS;
+    let RollupTable { sums, width, .. } = table;
     let mut find = transaction.prepare_cached(&format!(
-        "SELECT {columns}, instance, checksum FROM {sums} WHERE minute = ? AND series_id = ?"
+        "SELECT {COLUMNS}, instance, checksum FROM {sums} WHERE minute = ? AND series_id = ?"
     ))?;
     let mut put = transaction
         .prepare_cached(&format!("INSERT OR REPLACE INTO {sums} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
-    let mut find_own = transaction.prepare_cached(&format!(
-        "SELECT {columns}, instance, checksum FROM {by_gateway} WHERE minute = ? AND series_id = ? AND instance = ?"
-    ))?;
-    let mut put_own = transaction.prepare_cached(&format!(
-        "INSERT OR REPLACE INTO {by_gateway} (minute, series_id, {columns}, instance, checksum)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    ))?;
-    let mut set_apart = transaction.prepare_cached(&format!(
-        "INSERT OR REPLACE INTO {by_gateway} (minute, series_id, {columns}, instance, checksum)
-         SELECT minute, series_id, {columns}, instance, checksum FROM {sums} WHERE minute = ? AND series_id = ?"
-    ))?;
     for ((minute, series, instance), values) in added {
         let minute = minute.div_euclid(*width) * width;
         let width = *width;
@@ -94,25 +83,43 @@ fn add_to(
         }
         let counted_by = stored.as_ref().map_or(*instance, |(_, instance)| *instance);
         if counted_by != *instance {
-            if counted_by != SEVERAL {
-                set_apart.execute([minute, *series])?;
+            // Of a packed minute there may be parts already.
+            if let Some((alone, _)) = stored.as_ref().filter(|_| counted_by != SEVERAL) {
+                add_part(transaction, table, [minute, *series, counted_by], alone, damaged)?;
             }
-            let key = [minute, *series, *instance];
-            let own = match self::stored(&mut find_own, width, &key)? {
-                Found::Damaged => {
-                    damaged.push((*by_gateway, key.to_vec()));
-                    Values::default()
-                }
-                Found::Row(values, _) => values,
-                Found::Nothing => Values::default(),
-            };
-            put_row(&mut put_own, width, key, own, values)?;
+            add_part(transaction, table, [minute, *series, *instance], values, damaged)?;
         }
         let all = stored.map(|(values, _)| values).unwrap_or_default();
         let counted_by = if counted_by == *instance { *instance } else { SEVERAL };
         put_row(&mut put, width, [minute, *series, counted_by], all, values)?;
     }
     Ok(left_out)
+}
+
+/// Adds to the part of an instance: minute, series and instance.
+fn add_part(
+    transaction: &Transaction<'_>,
+    RollupTable { by_gateway, width, .. }: &RollupTable,
+    key: [i64; 3],
+    values: &Values,
+    damaged: &mut Damaged,
+) -> Result<(), StoreError> {
+    let mut find = transaction.prepare_cached(&format!(
+        "SELECT {COLUMNS}, instance, checksum FROM {by_gateway} WHERE minute = ? AND series_id = ? AND instance = ?"
+    ))?;
+    let mut put = transaction.prepare_cached(&format!(
+        "INSERT OR REPLACE INTO {by_gateway} (minute, series_id, {COLUMNS}, instance, checksum)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    ))?;
+    let own = match stored(&mut find, *width, &key)? {
+        Found::Damaged => {
+            damaged.push((*by_gateway, key.to_vec()));
+            Values::default()
+        }
+        Found::Row(values, _) => values,
+        Found::Nothing => Values::default(),
+    };
+    put_row(&mut put, *width, key, own, values)
 }
 
 /// Takes the part of an instance out of the rows of some series, beginning at a Unix minute before which parts are not
@@ -162,16 +169,97 @@ pub(super) fn take_out(
     Ok(removed)
 }
 
+/// Rows of `minutes` or `gateway_minutes` that a condition takes, each with its values, or only with its key (minute, series and
+/// instance) where it is damaged.
+pub(super) fn read_minutes(
+    transaction: &Transaction<'_>,
+    table: &str,
+    condition: &str,
+    parameters: [i64; 2],
+) -> Result<Vec<Result<Loose, [i64; 3]>>, StoreError> {
+    let mut select = transaction.prepare_cached(&format!(
+        "SELECT minute, series_id, instance, {COLUMNS}, checksum FROM {table} WHERE {condition}"
+    ))?;
+    let rows = select.query_map(parameters, |row| {
+        let key = [row.get(0)?, row.get(1)?, row.get(2)?];
+        match loose(row, key) {
+            Err(error) if checksum::is_other_type(&error) => Ok(Err(key)),
+            found => Ok(found?.ok_or(key)),
+        }
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// A row, if it has the checksum that it was written with.
+fn loose(row: &Row<'_>, key: [i64; 3]) -> rusqlite::Result<Option<Loose>> {
+    let counts = [row.get::<_, i64>(3)?, row.get(4)?, row.get(5)?, row.get(9)?];
+    let sketch = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob()?.to_vec());
+    let sketches = [sketch(6)?, sketch(7)?, sketch(8)?];
+    let [duration, upstream, gateway] = sketches.each_ref().map(Vec::as_slice);
+    let is_sound = row.get::<_, Option<i64>>(10)?.is_none_or(|expected| {
+        checksum::of_rollup(MINUTES.width, key, counts, [duration, upstream, gateway]) == expected
+    }) && [duration, upstream, gateway].iter().all(|sketch| sketch::decode(sketch).is_ok());
+    let [minute, series, instance] = key;
+    let counts = counts.map(|count| u64::try_from(count).unwrap_or_default());
+    Ok(is_sound.then_some(Loose { minute, series, instance, counts, sketches }))
+}
+
+/// Adds a row that was packed to the rows of its table.
+pub(super) fn put_back(
+    transaction: &Transaction<'_>,
+    table: PackedTable,
+    row: &Loose,
+    damaged: &mut Damaged,
+) -> Result<(), StoreError> {
+    let Loose { minute, series, instance, .. } = *row;
+    let values = row.values();
+    match table {
+        PackedTable::ByGateway => {
+            add_part(transaction, &MINUTES, [minute, series, instance], &values, damaged)
+        }
+        PackedTable::Sums if instance != SEVERAL => {
+            add_to(transaction, &MINUTES, &Added::from([((minute, series, instance), values)]), damaged)?;
+            Ok(())
+        }
+        PackedTable::Sums => {
+            let RollupTable { sums, width, .. } = MINUTES;
+            let mut find = transaction.prepare_cached(&format!(
+                "SELECT {COLUMNS}, instance, checksum FROM {sums} WHERE minute = ? AND series_id = ?"
+            ))?;
+            let before = match stored(&mut find, width, &[minute, series])? {
+                Found::Row(before, by) => {
+                    if by != SEVERAL {
+                        add_part(transaction, &MINUTES, [minute, series, by], &before, damaged)?;
+                    }
+                    before
+                }
+                Found::Damaged => {
+                    damaged.push((sums, vec![minute, series]));
+                    Values::default()
+                }
+                Found::Nothing => Values::default(),
+            };
+            let mut put = transaction.prepare_cached(&format!(
+                "INSERT OR REPLACE INTO {sums} (minute, series_id, {COLUMNS}, instance, checksum)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            ))?;
+            put_row(&mut put, width, [minute, series, SEVERAL], before, &values)
+        }
+    }
+}
+
 /// Makes the row of a half hour anew from its minutes. False if they are no longer kept, or it has none.
 pub(super) fn rebuild(
     transaction: &Transaction<'_>,
     minute: i64,
     series_id: i64,
+    damaged: &mut Damaged,
 ) -> Result<bool, StoreError> {
     let width = HALF_HOURS.width;
     if minute < minutes_since(transaction)? {
         return Ok(false);
     }
+    packed::release(transaction, &HashSet::from([series_id]), (minute, minute + width), damaged)?;
     let mut find = transaction.prepare(&format!(
         "SELECT {COLUMNS}, instance FROM minutes WHERE minute >= ?1 AND minute < ?1 + {width} AND series_id = ?2"
     ))?;
@@ -262,6 +350,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(Values, i64)> {
             request_bytes: tally(1)?,
             response_bytes: tally(2)?,
             attempts: tally(6)?,
+            ..Values::default()
         };
         Ok((values, row.get(7)?))
     }

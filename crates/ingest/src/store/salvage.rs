@@ -8,7 +8,7 @@ use super::pages::{Image, Item};
 use super::quarantine::{Damage, Kind};
 use super::requests::Packed;
 use super::schema::{self, FileKind};
-use super::{DataDir, StoreError, bloom, changes, checksum, chunk};
+use super::{DataDir, StoreError, bloom, changes, checksum, chunk, packed, totals};
 use crate::model::Columns;
 use data_encoding::BASE64;
 use rusqlite::types::Value;
@@ -355,7 +355,8 @@ impl Table {
 
     /// Whether one of its rows can be taken out without harm to others.
     pub(super) fn may_lose_rows(&self) -> bool {
-        ["chunks", "states", bloom::TABLE, changes::TABLE].contains(&self.name.as_str())
+        ["chunks", "states", bloom::TABLE, changes::TABLE, packed::TABLE, totals::TABLE]
+            .contains(&self.name.as_str())
             || width(&self.name).is_some()
     }
 
@@ -439,6 +440,15 @@ impl Table {
             let gateway = integer(self.get(row, "gateway_id")?)?;
             return Some(checksum::of_changes(gateway, blob("data")?) == *expected);
         }
+        if self.name == packed::TABLE {
+            let numbers = integers(&["half_hour", "by_gateway", "since", "until", "entries"])?;
+            return Some(checksum::of_pack(numbers.try_into().ok()?, blob("data")?) == *expected);
+        }
+        if self.name == totals::TABLE {
+            let Value::Text(bounds) = self.get(row, "bounds")? else { return None };
+            let since = integer(self.get(row, "since")?)?;
+            return Some(checksum::of_totals(bounds, since, blob("data")?) == *expected);
+        }
         let sketches = [blob("duration")?, blob("upstream")?, blob("gateway")?];
         let sum = match width(&self.name) {
             Some(width) => checksum::of_rollup(
@@ -451,6 +461,7 @@ impl Table {
                 integers(&["gateway_id", "stream"])?.try_into().ok()?,
                 &integers(&checksum::STATE_NUMBERS)?,
                 sketches,
+                blob("by_bound"),
             ),
         };
         Some(sum == *expected)

@@ -6,7 +6,7 @@
 
 use super::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
 use super::prune::STEP_ROWS;
-use super::{Pruned, StoreError};
+use super::{Pruned, StoreError, totals};
 use crate::model::SeriesKey;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::collections::HashMap;
@@ -44,9 +44,11 @@ pub(super) fn remove_before(
     {
         let mut remove = transaction.prepare_cached("DELETE FROM series WHERE id = ?")?;
         for (_, id) in &gone {
+            totals::end(&transaction, *id)?;
             remove.execute([id])?;
         }
     }
+    totals::remove_oldest(&transaction)?;
     transaction.commit()?;
     for (key, _) in &gone {
         known.remove(key);

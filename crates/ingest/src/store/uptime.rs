@@ -5,6 +5,7 @@
 
 use super::StoreError;
 use super::changes::{Change, Recent};
+use super::packed::{self, Packed, PackedTable};
 use crate::model::{Gateway, is_error};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::collections::{BTreeMap, HashMap};
@@ -162,21 +163,16 @@ pub(super) fn judge(file: &mut Connection, now: i64) -> Result<bool, StoreError>
     // At first, what is kept of the past.
     let first = match mark {
         Some(mark) => mark.max(oldest),
-        None => {
-            let first: Option<i64> = transaction.query_row(
-                "SELECT min(minute) FROM minutes WHERE minute >= ?",
-                [oldest],
-                |row| row.get(0),
-            )?;
-            first.unwrap_or(end)
-        }
+        None => packed::bounds(&transaction)?
+            .filter(|(_, last)| *last >= oldest)
+            .map_or(end, |(first, _)| first.max(oldest)),
     };
     let last = end.min(first + STEP_MINUTES);
     if first < last {
         // Counts of the last minute may still wait.
-        let recent = Recent::default();
+        let (recent, packed) = (Recent::default(), Packed::default());
         for minute in first..last {
-            judge_minute(&transaction, &recent, minute)?;
+            judge_minute(&transaction, &recent, &packed, minute)?;
         }
         transaction
             .prepare_cached(
@@ -212,13 +208,18 @@ impl Sum {
     }
 }
 
-fn judge_minute(file: &Connection, recent: &Recent, minute: i64) -> Result<(), StoreError> {
+fn judge_minute(file: &Connection, recent: &Recent, packed: &Packed, minute: i64) -> Result<(), StoreError> {
     let mut counted: HashMap<i64, i64> = HashMap::new();
     let mut select = file.prepare_cached("SELECT series_id, requests FROM minutes WHERE minute = ?")?;
     let mut rows = select.query([minute])?;
     while let Some(row) = rows.next()? {
         *counted.entry(row.get(0)?).or_default() += row.get::<_, i64>(1)?.max(0);
     }
+    packed.each(file, PackedTable::Sums, (minute, minute + 1), |row, _| {
+        let ([added, ..], requests) = (row.counts, counted.entry(row.series).or_default());
+        *requests = requests.saturating_add_unsigned(added);
+        Ok::<_, StoreError>(())
+    })?;
     recent.each(file, (minute, minute + 1), |Change { series, values, .. }| {
         let [(added, _), ..] = values.timings;
         let requests = counted.entry(series).or_default();

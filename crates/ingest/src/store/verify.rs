@@ -1,5 +1,6 @@
 //! Reads every row of a file in small steps and checks it; then SQLite checks the pages.
 
+use super::metrics::Damaged;
 use super::quarantine::{Damage, Kind};
 use super::requests::replace_chunk;
 use super::rollups;
@@ -152,6 +153,8 @@ pub(super) fn set_aside(file: &mut Connection, path: &Path, rows: &[Bad]) -> Res
     let tables = salvage::tables(file)?;
     let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let mut damages = Vec::new();
+    // Rows that are found damaged meanwhile are among the rows that the next pass sets aside.
+    let mut again = Damaged::new();
     for Bad { table, key } in rows {
         let Some(table) = tables.iter().find(|known| known.name() == table) else { continue };
         let names = table.key().join(", ");
@@ -208,14 +211,20 @@ pub(super) fn set_aside(file: &mut Connection, path: &Path, rows: &[Bad]) -> Res
                 transaction.execute(&format!("DELETE {this}"), params_from_iter(key))?;
                 match key.as_slice() {
                     [Value::Integer(minute), Value::Integer(series)] if name == "half_hours" => {
-                        u64::from(!rollups::rebuild(&transaction, *minute, *series)?)
+                        u64::from(!rollups::rebuild(&transaction, *minute, *series, &mut again)?)
                     }
-                    _ => 1,
+                    _ => match table.get(&values, "entries") {
+                        Some(Value::Integer(entries)) => entries.unsigned_abs(),
+                        _ => 1,
+                    },
                 }
             }
         };
-        let minute = key.first().filter(|_| salvage::width(table.name()).is_some());
-        let time = match minute {
+        let [from, to] = match salvage::width(table.name()) {
+            Some(_) => [key.first(), key.first()],
+            None => ["since", "until"].map(|name| table.get(&values, name)),
+        };
+        let time = |minute: Option<&Value>| match minute {
             Some(Value::Integer(minute)) => Some(minute.saturating_mul(60_000_000_000)),
             _ => None,
         };
@@ -226,7 +235,7 @@ pub(super) fn set_aside(file: &mut Connection, path: &Path, rows: &[Bad]) -> Res
         damages.push(Damage {
             lost,
             content,
-            ..Damage::new(path, Kind::Row, reason).of(table.name()).between(time, time)
+            ..Damage::new(path, Kind::Row, reason).of(table.name()).between(time(from), time(to))
         });
     }
     transaction.commit()?;

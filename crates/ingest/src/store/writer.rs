@@ -30,6 +30,15 @@ use tokio::sync::oneshot;
 /// How long a batch that could not be stored is a sign of ill health, unless another was stored since.
 const FAILURE_AGE: Duration = Duration::from_secs(60);
 
+/// Time from the start to the first look for minutes to pack.
+const FIRST_PACK: Duration = Duration::from_secs(10);
+
+/// Time between two looks for minutes to pack.
+const PACK_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A step of packing is followed by this number of times as long for everything else.
+const PACK_REST: u32 = 4;
+
 /// Time between two looks for changes that have waited for long, while nothing arrives.
 const ADD_UP_INTERVAL: Duration = Duration::from_secs(10);
 
@@ -397,15 +406,27 @@ impl Drop for Waiting<'_> {
 }
 
 fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
+    let mut next_pack = Instant::now() + FIRST_PACK;
+    let mut next_add_up = Instant::now() + ADD_UP_INTERVAL;
     loop {
-        let job = match queue.recv_timeout(ADD_UP_INTERVAL) {
-            Ok(job) => job,
-            Err(RecvTimeoutError::Timeout) => {
-                add_up(&mut store);
-                continue;
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
+        let begun = Instant::now();
+        if begun >= next_pack {
+            let has_more = store.pack().unwrap_or_else(|error| {
+                tracing::warn!(%error, "minutes that are over cannot be packed, and stay as they are");
+                false
+            });
+            next_pack = Instant::now() + if has_more { begun.elapsed() * PACK_REST } else { PACK_INTERVAL };
+        }
+        if begun >= next_add_up {
+            add_up(&mut store);
+            next_add_up = Instant::now() + ADD_UP_INTERVAL;
+        }
+        let job =
+            match queue.recv_timeout(next_pack.min(next_add_up).saturating_duration_since(Instant::now())) {
+                Ok(job) => job,
+                Err(RecvTimeoutError::Timeout) => continue,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
         // A sender that has gone does not read the answer; its repeat will get one.
         match job {
             MetricJob::Store(batch, reply) => {

@@ -8,8 +8,8 @@ use super::walk::{self, Content};
 use super::weight::{self, Kind};
 use super::{Unreadable, attributes, sketch};
 use crate::model::{
-    Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejection, Rejections, Report, Standing,
-    Tally, Temporality, Timing, Values,
+    ByBound, Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejection, Rejections, Report,
+    Standing, Tally, Temporality, Timing, Values,
 };
 use gatelens_model::sketch::Sketch;
 use gatelens_model::{metric, value};
@@ -88,6 +88,8 @@ enum Instrument {
     RequestBytes,
     ResponseBytes,
     Attempts,
+    /// The duration again, at bounds.
+    ByBound,
 }
 
 /// Reads the metrics of one resource.
@@ -125,6 +127,7 @@ struct Measured {
     when: When,
     tally: Tally,
     sketch: Sketch,
+    by_bound: ByBound,
 }
 
 impl Measured {
@@ -219,7 +222,13 @@ impl Reader<'_, '_> {
             Ok(checked.map(|()| {
                 let sketch = if instrument.has_sketch() { explicit(&point) } else { Sketch::default() };
                 let tally = Tally::of(point.count, point.sum);
-                Some(Measured { attributes: point.attributes, when, tally, sketch })
+                let by_bound = match instrument {
+                    Instrument::Duration | Instrument::ByBound => {
+                        ByBound::at_seconds(&point.explicit_bounds, point.bucket_counts)
+                    }
+                    _ => ByBound::default(),
+                };
+                Some(Measured { attributes: point.attributes, when, tally, sketch, by_bound })
             }))
         })
     }
@@ -248,7 +257,8 @@ impl Reader<'_, '_> {
             Ok(checked.map(|()| {
                 let sketch = if instrument.has_sketch() { exponential(&point) } else { Sketch::default() };
                 let tally = Tally::of(point.count, point.sum);
-                Some(Measured { attributes: point.attributes, when, tally, sketch })
+                let by_bound = ByBound::default();
+                Some(Measured { attributes: point.attributes, when, tally, sketch, by_bound })
             }))
         })
     }
@@ -270,7 +280,8 @@ impl Reader<'_, '_> {
             let count = number(&point).unwrap_or(0);
             Ok(when.check(count, now).map(|()| {
                 let tally = Tally { count, sum: count };
-                Some(Measured { attributes: point.attributes, when, tally, sketch: Sketch::default() })
+                let (sketch, by_bound) = (Sketch::default(), ByBound::default());
+                Some(Measured { attributes: point.attributes, when, tally, sketch, by_bound })
             }))
         })
     }
@@ -310,12 +321,14 @@ impl Reader<'_, '_> {
     }
 
     fn put(&mut self, measured: Measured, stream: Stream, instrument: Instrument, direction: &str) {
-        let Measured { attributes, tally, sketch, .. } = measured;
+        let Measured { attributes, tally, sketch, by_bound, .. } = measured;
         let values = self.values(stream, direction, &attributes);
+        values.by_bound.add(&by_bound);
         let timing = match instrument {
             Instrument::RequestBytes => return values.request_bytes.add(tally),
             Instrument::ResponseBytes => return values.response_bytes.add(tally),
             Instrument::Attempts => return values.attempts.add(tally),
+            Instrument::ByBound => return,
             Instrument::Duration => &mut values.duration,
             Instrument::Upstream => &mut values.upstream,
             Instrument::Gateway => &mut values.gateway,
@@ -374,7 +387,9 @@ impl Instrument {
     fn measure(self) -> Measure {
         match self {
             Self::RequestBytes | Self::ResponseBytes => Measure::Sizes,
-            Self::Duration | Self::Upstream | Self::Gateway | Self::Attempts => Measure::Durations,
+            Self::Duration | Self::Upstream | Self::Gateway | Self::Attempts | Self::ByBound => {
+                Measure::Durations
+            }
         }
     }
 
@@ -412,6 +427,7 @@ fn instrument(name: &str) -> Option<(Instrument, Option<&'static str>)> {
         metric::UPSTREAM_DURATION => return Some((Instrument::Upstream, None)),
         metric::GATEWAY_DURATION => return Some((Instrument::Gateway, None)),
         metric::UPSTREAM_ATTEMPTS => return Some((Instrument::Attempts, None)),
+        metric::DURATION_BY_BOUND => return Some((Instrument::ByBound, None)),
         _ => {}
     }
     let (rest, direction) = match name.strip_prefix(metric::SERVER) {

@@ -6,11 +6,14 @@ use super::place::{Order, Place};
 use super::row::Sender;
 use super::waiting::{Found, Waiting};
 use crate::error::QueryError;
+use crate::model::RequestEvent;
 use crate::query::labels::Labels;
 use crate::query::pass_over;
+use crate::store::chunk::{FieldTest, Opened};
 use crate::store::{DataDir, StoreError, bloom, chunk};
 use jiff::civil::Date;
 use rusqlite::{Connection, Row};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -144,16 +147,21 @@ impl File {
             let sender = Sender { gateway: text(1)?, service: text(2)?, environment: text(3)? };
             Ok((row.get::<_, Vec<u8>>(0)?, sender))
         })?;
-        let decoded = match query.deciding.is_empty() {
-            true => chunk::decode(&data),
-            false => chunk::decode_fields(&data, |field| query.deciding.contains(field)),
-        };
         let damaged = || StoreError::Unreadable { what: "chunk of the request log" };
-        let mut events = decoded.ok_or_else(damaged)?;
+        let opened = chunk::open(&data).ok_or_else(damaged)?;
+        let may_match = may_match(query, &opened, &sender, folding).ok_or_else(damaged)?;
+        let scanned = may_match.len();
+        if !may_match.contains(&true) {
+            return Ok(scanned);
+        }
+        let is_deciding = |field: &str| query.deciding.is_empty() || query.deciding.contains(field);
+        let mut events = opened.events(is_deciding).ok_or_else(damaged)?;
         folding.apply(&sender, &mut events);
-        let scanned = events.len();
         let mut taken = Vec::new();
-        for (row, event) in (0..).zip(&mut events) {
+        for ((row, event), may_match) in (0..).zip(&mut events).zip(may_match) {
+            if !may_match {
+                continue;
+            }
             let (rank, time) = query.order.key(event);
             let place = Place { rank, time, day: self.day, chunk: id, row };
             let in_range = (query.range.from..query.range.to).contains(&event.time);
@@ -171,7 +179,7 @@ impl File {
             return Ok(scanned);
         }
         if !query.deciding.is_empty() {
-            events = chunk::decode(&data).ok_or_else(damaged)?;
+            events = opened.events(|_| true).ok_or_else(damaged)?;
             folding.apply(&sender, &mut events);
         }
         for place in taken {
@@ -182,6 +190,39 @@ impl File {
             waiting.push(Found { place, event, sender: sender.clone() });
         }
         Ok(scanned)
+    }
+}
+
+/// By request of a chunk, whether it may match as far as its single fields decide it; `None` when the chunk is damaged.
+fn may_match(
+    query: &RequestsQuery,
+    chunk: &Opened<'_>,
+    sender: &Sender,
+    folding: &mut Folding<'_>,
+) -> Option<Vec<bool>> {
+    let folding = RefCell::new(folding);
+    let tests = query.filter.field_tests().chain(query.search.field_tests());
+    let mut tests: Vec<FieldTest<'_>> = tests.map(|test| test.folded(sender, &folding)).collect();
+    chunk.rows_that(&mut tests)
+}
+
+impl<'a> FieldTest<'a> {
+    /// The same test; a route may also be taken under the route that it has now.
+    fn folded<'b>(self, sender: &'b Sender, folding: &'b RefCell<&mut Folding<'_>>) -> FieldTest<'b>
+    where
+        'a: 'b,
+    {
+        let Self { field, mut takes } = self;
+        if field != "route" {
+            return FieldTest { field, takes };
+        }
+        let takes = move |event: &mut RequestEvent| {
+            takes(event) || {
+                folding.borrow_mut().apply(sender, std::slice::from_mut(event));
+                takes(event)
+            }
+        };
+        FieldTest { field, takes: Box::new(takes) }
     }
 }
 

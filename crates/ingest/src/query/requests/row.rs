@@ -32,6 +32,10 @@ impl Row {
         Self { event, sender, disclosure: Disclosure::Full }
     }
 
+    pub(super) fn request(&self) -> (&RequestEvent, &Sender) {
+        (&self.event, &self.sender)
+    }
+
     /// The same row for a reader who may see less.
     pub(super) fn seen_with(self, disclosure: Disclosure) -> Self {
         Self { disclosure, ..self }

@@ -15,6 +15,7 @@ use crate::model::{RequestEvent, is_error, path_words};
 use crate::query::dimension::Dimension;
 use crate::query::requests::Sender;
 use crate::store::bloom::{AnyOf, Column, Key};
+use crate::store::chunk::FieldTest;
 use data_encoding::HEXLOWER;
 use key::{Message, Number, Text};
 use pattern::Pattern;
@@ -124,6 +125,17 @@ impl Search {
         self.terms.iter().flat_map(|term| term.test.fields())
     }
 
+    /// What it asks of single fields of a request.
+    pub(crate) fn field_tests(&self) -> impl Iterator<Item = FieldTest<'_>> {
+        let nobody = Sender::default();
+        self.terms.iter().filter(|term| term.test.is_of_stored_field()).filter_map(move |term| {
+            let &[field] = term.test.fields().as_slice() else { return None };
+            let nobody = nobody.clone();
+            let takes = move |event: &mut RequestEvent| term.test.takes(event, &nobody) != term.excludes;
+            Some(FieldTest { field, takes: Box::new(takes) })
+        })
+    }
+
     /// Whether a dimension matters.
     pub(crate) fn asks_for(&self, dimension: Dimension) -> bool {
         self.terms
@@ -189,6 +201,10 @@ impl Test {
             _ => return None,
         };
         Some(any).filter(|any| any.iter().all(|keys| !keys.is_empty()))
+    }
+
+    fn is_of_stored_field(&self) -> bool {
+        !matches!(self, Self::Text(Text::Dimension(dimension), _) if !dimension.is_stored())
     }
 
     fn fields(&self) -> Vec<&'static str> {

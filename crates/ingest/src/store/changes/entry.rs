@@ -2,12 +2,12 @@
 //!
 //! A version byte, then the entries. Each begins with a byte of flags and, as signed distances to the entry before, its
 //! Unix minute, its series and its instance. An entry that moves the state of a stream goes on with the stream (8 bytes), and the
-//! distances of its start and its time. Then come the values, as varints: counts and sums, and each sketch with its length;
-//! the flags name those that are not 0.
+//! distances of its start and its time. Then come the values, as varints: counts and sums, and each sketch and the counts by
+//! bound with their length; the flags name those that are not 0.
 
 use super::Place;
 use crate::model::{Tally, Timing, Values};
-use crate::store::sketch;
+use crate::store::{by_bound, sketch};
 use gatelens_model::varint;
 
 const VERSION: u8 = 1;
@@ -19,6 +19,7 @@ const GATEWAY: u8 = 1 << 3;
 const REQUEST_BYTES: u8 = 1 << 4;
 const RESPONSE_BYTES: u8 = 1 << 5;
 const ATTEMPTS: u8 = 1 << 6;
+const BY_BOUND: u8 = 1 << 7;
 
 /// A change.
 pub(super) struct Entry<'a> {
@@ -45,7 +46,7 @@ pub(super) struct Move {
     pub(super) time: i64,
 }
 
-/// Values of which the sketches are in their stored form; an empty one is absent.
+/// Values of which the sketches and the counts by bound are in their stored form; an empty one is absent.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Stored<'a> {
     /// The count and the sketch of the duration, of the time upstream, and of the gateway's own time.
@@ -53,6 +54,7 @@ pub(crate) struct Stored<'a> {
     /// Of requests and responses.
     pub(crate) bytes: [Tally; 2],
     pub(crate) attempts: Tally,
+    pub(crate) by_bound: &'a [u8],
 }
 
 /// A row of changes.
@@ -87,7 +89,7 @@ impl Default for Last {
 }
 
 impl Stored<'_> {
-    pub(super) fn read(&self) -> Values {
+    pub(crate) fn read(&self) -> Values {
         let timing = |(count, sketch): (u64, &[u8])| Timing {
             count,
             sketch: if sketch.is_empty() {
@@ -98,7 +100,16 @@ impl Stored<'_> {
         };
         let [duration, upstream, gateway] = self.timings.map(timing);
         let [request_bytes, response_bytes] = self.bytes;
-        Values { duration, upstream, gateway, request_bytes, response_bytes, attempts: self.attempts }
+        let by_bound = by_bound::decode(self.by_bound).unwrap_or_default();
+        Values {
+            duration,
+            upstream,
+            gateway,
+            request_bytes,
+            response_bytes,
+            attempts: self.attempts,
+            by_bound,
+        }
     }
 }
 
@@ -160,19 +171,7 @@ pub(super) fn put_values(out: &mut Vec<u8>, values: &Values) -> u8 {
     for (flag, timing) in timings.into_iter().filter(|(_, timing)| **timing != Timing::default()) {
         flags |= flag;
         varint::put(out, timing.count);
-        let begin = out.len();
-        // Most are shorter than 128 bytes, whose length takes one byte.
-        out.push(0);
-        sketch::encode_to(out, &timing.sketch);
-        let length = out.len() - begin - 1;
-        match out.get_mut(begin) {
-            Some(place) if length < 0x80 => *place = length as u8,
-            _ => {
-                let mut long = Vec::with_capacity(3);
-                varint::put(&mut long, length as u64);
-                out.splice(begin..=begin, long);
-            }
-        }
+        put_with_length(out, |out| sketch::encode_to(out, &timing.sketch));
     }
     let tallies = [
         (REQUEST_BYTES, values.request_bytes),
@@ -184,7 +183,27 @@ pub(super) fn put_values(out: &mut Vec<u8>, values: &Values) -> u8 {
         varint::put(out, tally.count);
         varint::put(out, tally.sum);
     }
+    if values.by_bound.total() > 0 {
+        flags |= BY_BOUND;
+        put_with_length(out, |out| by_bound::encode_to(out, &values.by_bound));
+    }
     flags
+}
+
+fn put_with_length(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+    let begin = out.len();
+    // Most are shorter than 128 bytes, whose length takes one byte.
+    out.push(0);
+    put(out);
+    let length = out.len() - begin - 1;
+    match out.get_mut(begin) {
+        Some(place) if length < 0x80 => *place = length as u8,
+        _ => {
+            let mut long = Vec::with_capacity(3);
+            varint::put(&mut long, length as u64);
+            out.splice(begin..=begin, long);
+        }
+    }
 }
 
 /// Takes values off the front that [`put_values`] wrote.
@@ -192,11 +211,7 @@ pub(super) fn take_values<'a>(input: &mut &'a [u8], flags: u8) -> Option<Stored<
     let mut values = Stored::default();
     for (flag, timing) in [DURATION, UPSTREAM, GATEWAY].into_iter().zip(&mut values.timings) {
         if flags & flag != 0 {
-            let count = varint::take(input)?;
-            let length = usize::try_from(varint::take(input)?).ok()?;
-            let (sketch, rest) = input.split_at_checked(length)?;
-            *timing = (count, sketch);
-            *input = rest;
+            *timing = (varint::take(input)?, take_with_length(input)?);
         }
     }
     let [request_bytes, response_bytes] = &mut values.bytes;
@@ -207,7 +222,17 @@ pub(super) fn take_values<'a>(input: &mut &'a [u8], flags: u8) -> Option<Stored<
             *tally = Tally { count: varint::take(input)?, sum: varint::take(input)? };
         }
     }
+    if flags & BY_BOUND != 0 {
+        values.by_bound = take_with_length(input)?;
+    }
     Some(values)
+}
+
+fn take_with_length<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(varint::take(input)?).ok()?;
+    let (taken, rest) = input.split_at_checked(length)?;
+    *input = rest;
+    Some(taken)
 }
 
 /// The entries of a row, up to the first that cannot be read.
@@ -256,6 +281,7 @@ impl<'a> Iterator for Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ByBound;
     use gatelens_model::sketch::Sketch;
     use proptest::prelude::*;
 
@@ -267,14 +293,36 @@ mod tests {
         });
         let timings = [timing.clone().boxed(), timing.clone().boxed(), timing.boxed()];
         let tally = any::<(u64, u64)>().prop_map(|(count, sum)| Tally { count: count >> 40, sum });
-        (timings, [tally.clone().boxed(), tally.clone().boxed(), tally.boxed()]).prop_map(
-            |([duration, upstream, gateway], [request_bytes, response_bytes, attempts])| Values {
+        let by_bound =
+            (any::<bool>(), prop::collection::vec(0u64..1 << 40, 12)).prop_map(|(is_default, counts)| {
+                let bounds = [
+                    0.001,
+                    0.002,
+                    0.03,
+                    0.1,
+                    0.2,
+                    0.7,
+                    1.0,
+                    2.0,
+                    3.0,
+                    4.0,
+                    if is_default { 5.0 } else { 9.5 },
+                ];
+                if counts.iter().sum::<u64>() == 0 {
+                    ByBound::default()
+                } else {
+                    ByBound::at_seconds(&bounds, counts)
+                }
+            });
+        (timings, [tally.clone().boxed(), tally.clone().boxed(), tally.boxed()], by_bound).prop_map(
+            |([duration, upstream, gateway], [request_bytes, response_bytes, attempts], by_bound)| Values {
                 duration,
                 upstream,
                 gateway,
                 request_bytes,
                 response_bytes,
                 attempts,
+                by_bound,
             },
         )
     }

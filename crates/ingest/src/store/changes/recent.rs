@@ -16,7 +16,8 @@ pub(crate) struct Recent {
 
 #[derive(Default)]
 struct All {
-    rows: Vec<Vec<u8>>,
+    /// With the time of receipt in Unix nanoseconds.
+    rows: Vec<(i64, Vec<u8>)>,
     /// By Unix minute.
     minutes: BTreeMap<i64, Vec<At>>,
 }
@@ -26,6 +27,8 @@ pub(crate) struct Change<'a> {
     pub(crate) minute: i64,
     pub(crate) series: i64,
     pub(crate) instance: i64,
+    /// Unix nanoseconds.
+    pub(crate) received_at: i64,
     pub(crate) values: Stored<'a>,
 }
 
@@ -51,8 +54,10 @@ impl Recent {
         let All { rows, minutes } = self.all(file)?;
         for (minute, changes) in minutes.range(from..to) {
             for At { series, instance, row, values } in changes {
-                let Some(values) = rows.get(*row).and_then(|row| values.read(row)) else { continue };
-                each(Change { minute: *minute, series: *series, instance: *instance, values })?;
+                let Some((received_at, data)) = rows.get(*row) else { continue };
+                let Some(values) = values.read(data) else { continue };
+                let (minute, received_at) = (*minute, *received_at);
+                each(Change { minute, series: *series, instance: *instance, received_at, values })?;
             }
         }
         Ok(())
@@ -72,7 +77,7 @@ impl Recent {
             return Ok(all);
         }
         let mut all = All::default();
-        let mut select = file.prepare("SELECT gateway_id, data, checksum FROM changes")?;
+        let mut select = file.prepare("SELECT gateway_id, data, checksum, received_at FROM changes")?;
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let data: Vec<u8> = row.get(1)?;
@@ -85,7 +90,7 @@ impl Recent {
                 let at = At { series, instance, row: all.rows.len(), values: entry.at };
                 all.minutes.entry(minute).or_default().push(at);
             }
-            all.rows.push(data);
+            all.rows.push((row.get(3)?, data));
         }
         Ok(self.all.get_or_init(|| all))
     }

@@ -4,7 +4,7 @@ use super::entry;
 use crate::model::accumulate::Known;
 use crate::model::{Point, Tally, Timing, Values};
 use crate::store::metrics::{Damaged, integer, number};
-use crate::store::{StoreError, checksum, sketch};
+use crate::store::{StoreError, by_bound, checksum, sketch};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 /// Bytes that a state takes in memory beside its values.
@@ -76,10 +76,15 @@ impl State {
             response[1],
             attempts,
         ];
-        let sum = checksum::of_state([gateway, stream], &numbers, [duration.1, upstream.1, gateway_time.1]);
+        let sum = checksum::of_state(
+            [gateway, stream],
+            &numbers,
+            [duration.1, upstream.1, gateway_time.1],
+            Some(packed.by_bound),
+        );
         transaction
             .prepare_cached(
-                "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?
             .execute(params![
                 gateway,
@@ -99,6 +104,7 @@ impl State {
                 response[1],
                 attempts,
                 sum,
+                packed.by_bound,
             ])?;
         Ok(())
     }
@@ -166,7 +172,7 @@ pub(super) fn stored(
 ) -> Result<Option<Found>, StoreError> {
     let mut find = file.prepare_cached(
         "SELECT duration_count, duration, upstream_count, upstream, gateway_count, gateway,
-                request_count, request_bytes, response_count, response_bytes, attempts, checksum, time, series_id
+                request_count, request_bytes, response_count, response_bytes, attempts, checksum, time, series_id, by_bound
          FROM states WHERE gateway_id = ? AND start = ? AND stream = ?",
     )?;
     let found = find.query_row([gateway, start, stream], |row| {
@@ -179,7 +185,8 @@ pub(super) fn stored(
             if expected == checksum::FORGOTTEN {
                 return Ok(Found::Forgotten);
             }
-            if checksum::of_state([gateway, stream], &numbers, sketches) != expected {
+            let by_bound = row.get_ref(14)?.as_blob_or_null()?;
+            if checksum::of_state([gateway, stream], &numbers, sketches, by_bound) != expected {
                 return Ok(Found::Damaged);
             }
         }
@@ -195,6 +202,8 @@ pub(super) fn stored(
             Ok::<_, rusqlite::Error>(Tally { count: number(row, count)?, sum: number(row, sum)? })
         };
         let attempts: Option<i64> = row.get(10)?;
+        let by_bound = row.get_ref(14)?.as_blob_or_null()?.and_then(by_bound::decode);
+        let has_all = attempts.is_some() && by_bound.is_some();
         let values = Values {
             duration: timing(0, 1, now.map(|now| &now.duration))?,
             upstream: timing(2, 3, now.map(|now| &now.upstream))?,
@@ -206,8 +215,9 @@ pub(super) fn stored(
                 Some(_) => tally(10, 10)?,
                 None => now.map(|now| now.attempts).unwrap_or_default(),
             },
+            by_bound: by_bound.unwrap_or_else(|| now.map(|now| now.by_bound.clone()).unwrap_or_default()),
         };
-        is_whole &= attempts.is_some();
+        is_whole &= has_all;
         Ok(Found::State { values, series: row.get(13)?, time: row.get(12)?, is_whole })
     });
     match found.optional() {

@@ -97,13 +97,30 @@ pub(super) fn put(out: &mut Vec<u8>, apart: &mut Vec<u8>, column: &Column, reque
 /// are damaged. The bytes of texts, each as often as it occurs, are taken off what is `left`. `route` is the route of the
 /// request at a place.
 pub(super) fn take<'a>(
-    mut column: &[u8],
+    column: &[u8],
     apart: &mut &[u8],
     requests: usize,
     left: &mut usize,
     route: impl Fn(usize) -> &'a [u8],
     mut set: impl FnMut(usize, Vec<u8>),
 ) -> Option<()> {
+    let (codes, texts) = read(column, apart, requests, route)?;
+    for (row, code) in codes.into_iter().enumerate() {
+        let Some(place) = code.checked_sub(1) else { continue };
+        let text = texts.get(usize::try_from(place).ok()?)?;
+        *left = left.checked_sub(text.len())?;
+        set(row, text.clone());
+    }
+    Some(())
+}
+
+/// Reads the texts of a column, and for each request 0 without a text, or one more than the place of its text.
+pub(super) fn read<'a>(
+    mut column: &[u8],
+    apart: &mut &[u8],
+    requests: usize,
+    route: impl Fn(usize) -> &'a [u8],
+) -> Option<(Vec<u64>, Vec<Vec<u8>>)> {
     let [rows, form] = take_slice(&mut column, 2)? else { return None };
     let codes: Vec<u64> = match *rows {
         0 => (0..requests).map(|_| varint::take(&mut column)).collect::<Option<_>>()?,
@@ -127,13 +144,7 @@ pub(super) fn take<'a>(
         3 => take_addresses(column, first.len())?,
         _ => return None,
     };
-    for (row, code) in codes.into_iter().enumerate() {
-        let Some(place) = code.checked_sub(1) else { continue };
-        let text = texts.get(usize::try_from(place).ok()?)?;
-        *left = left.checked_sub(text.len())?;
-        set(row, text.clone());
-    }
-    Some(())
+    Some((codes, texts))
 }
 
 fn take_plain(mut column: &[u8], count: usize) -> Option<Vec<Vec<u8>>> {

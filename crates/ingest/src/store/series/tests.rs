@@ -1,6 +1,6 @@
 use super::super::metrics::Metrics;
 use super::super::reduce::Kind as Removable;
-use super::super::{Admission, DataDir, Deed, Pruned, Selection};
+use super::super::{Admission, Bad, DataDir, Deed, Pruned, Selection, verify_file};
 use crate::limits::Limits;
 use crate::model::{
     Gateway, Identity, MetricBatch, MetricPart, Point, Redaction, Rejections, SeriesKey, Standing, Tally,
@@ -37,6 +37,8 @@ enum Step {
     Wait(i64),
     /// Changes that wait go into the rows of their minutes.
     AddUp,
+    /// Half hours that are over are packed.
+    Pack,
     Prune,
     /// What a gateway has counted is forgotten, while it is at work or when it has been silent.
     Forget(usize, bool),
@@ -49,6 +51,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (0..GATEWAYS).prop_map(Step::Report),
         2 => (1i64..=KEPT_HALF_HOURS + 2).prop_map(Step::Wait),
         2 => Just(Step::AddUp),
+        2 => Just(Step::Pack),
         2 => Just(Step::Prune),
         1 => (0..GATEWAYS, any::<bool>()).prop_map(|(gateway, silent)| Step::Forget(gateway, silent)),
         1 => Just(Step::Restart),
@@ -163,12 +166,29 @@ impl Store {
     }
 
     fn requests_by(&self, by: &str, name: impl Fn(&serde_json::Value) -> String) -> BTreeMap<String, u64> {
-        let files = Files::new(Arc::new(DataDir::new(self.dir.path().to_owned())), Limits::default());
         let query = format!("from=0&to={}&group_by={by}", 2 * NOON / 1_000_000_000);
-        let question = Question::parse(Kind::Summary, Some(&query), &Limits::default(), NOON).unwrap();
-        let answer = serde_json::to_value(question.answer(&files).unwrap()).unwrap();
+        let answer = self.answer(Kind::Summary, &query);
         let rows = answer["rows"].as_array().unwrap().iter();
         rows.map(|row| (name(row), row["requests"].as_u64().unwrap())).collect()
+    }
+
+    /// The requests in the minutes of a half hour since 1970, by route and gateway.
+    fn requests_in_minutes(&self, half_hour: i64) -> BTreeMap<String, u64> {
+        let from = half_hour * HALF_HOUR / 1_000_000_000;
+        let query = format!("from={from}&to={}&step=60&group_by=route,gateway", from + 1_800);
+        let answer = self.answer(Kind::Timeseries, &query);
+        let mut sums = BTreeMap::new();
+        for point in answer["points"].as_array().unwrap() {
+            let [route, gateway] = ["route", "gateway"].map(|key| point[key].as_str().unwrap());
+            *sums.entry(format!("{route} {gateway}")).or_default() += point["requests"].as_u64().unwrap();
+        }
+        sums
+    }
+
+    fn answer(&self, kind: Kind, query: &str) -> serde_json::Value {
+        let files = Files::new(Arc::new(DataDir::new(self.dir.path().to_owned())), Limits::default());
+        let question = Question::parse(kind, Some(query), &Limits::default(), NOON).unwrap();
+        serde_json::to_value(question.answer(&files).unwrap()).unwrap()
     }
 
     fn series(&self) -> usize {
@@ -192,6 +212,7 @@ proptest! {
         let mut expected: BTreeMap<(usize, i64, usize), u64> = BTreeMap::new();
         let mut now = NOON + MINUTE;
         for step in steps.into_iter().chain([Step::Report(0), Step::Report(1), Step::Prune]) {
+            let is_looked_into = matches!(step, Step::Pack | Step::Prune | Step::Forget(..));
             match step {
                 Step::Traffic(gateway, series, count) => counters[gateway][series] += count,
                 Step::Report(gateway) => {
@@ -206,6 +227,7 @@ proptest! {
                     seen[gateway] = now;
                 }
                 Step::AddUp => store.metrics.add_up_due(now + HALF_HOUR).unwrap(),
+                Step::Pack => while store.metrics.pack().unwrap() {},
                 Step::Wait(half_hours) => now += half_hours * HALF_HOUR,
                 Step::Prune => {
                     store.prune(now);
@@ -236,6 +258,15 @@ proptest! {
             }
             prop_assert_eq!(store.requests(), sums);
             prop_assert_eq!(store.requests_by_gateway(), by_gateway);
+            if !is_looked_into {
+                continue;
+            }
+            let half_hours: std::collections::BTreeSet<_> = expected.keys().map(|(_, half_hour, _)| *half_hour).collect();
+            for half_hour in half_hours {
+                let of_it = expected.iter().filter(|((_, of, _), _)| *of == half_hour);
+                let of_it = of_it.map(|((series, _, gateway), count)| (format!("{} edge-{gateway}", route(*series)), *count));
+                prop_assert_eq!(store.requests_in_minutes(half_hour), of_it.collect::<BTreeMap<_, _>>());
+            }
         }
     }
 }
@@ -301,4 +332,57 @@ fn the_oldest_counts_go_and_those_of_the_last_hour_stay() {
     // The gateway counts on.
     store.report(0, &[15, 1, 0, 0], NOON + 10 * HALF_HOUR);
     assert_eq!(store.requests()["/0"], left + 5);
+}
+
+/// Counts in six half hours of which four are packed; in the first, a second gateway has counted late.
+fn packed() -> Store {
+    let mut store = Store::new();
+    for half_hour in 0..6 {
+        store.report(0, &[half_hour + 1, 0, 0, 0], NOON + half_hour as i64 * HALF_HOUR + MINUTE);
+    }
+    store.metrics.settle().unwrap();
+    while store.metrics.pack().unwrap() {}
+    store.report(1, &[2, 0, 0, 0], NOON + MINUTE);
+    store
+}
+
+const FIRST: i64 = NOON / HALF_HOUR;
+
+#[test]
+fn late_counts_of_a_packed_minute_are_added_and_forgotten_apart() {
+    let mut store = packed();
+    let both = BTreeMap::from([("/0 edge-0".to_owned(), 1), ("/0 edge-1".to_owned(), 2)]);
+    assert_eq!(store.requests_in_minutes(FIRST), both);
+    store.metrics.settle().unwrap();
+    assert_eq!(store.requests_in_minutes(FIRST), both);
+    while store.metrics.pack().unwrap() {}
+    assert_eq!(store.requests_in_minutes(FIRST), both);
+    store.forget(0, NOON + 7 * HALF_HOUR);
+    assert_eq!(store.requests_in_minutes(FIRST), [("/0 edge-1".to_owned(), 2)].into());
+    assert_eq!(store.requests_in_minutes(FIRST + 1), BTreeMap::new());
+    assert_eq!(store.requests(), [("/0".to_owned(), 2)].into());
+}
+
+#[test]
+fn a_damaged_pack_is_set_aside_and_costs_its_minutes_only() {
+    let mut store = packed();
+    let path = store.dir.path().join("metrics.db");
+    let damage = "UPDATE packed_minutes SET data = x'0102' WHERE half_hour = (SELECT min(half_hour) FROM packed_minutes)";
+    assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(damage, []), Ok(1));
+    let found = |path: &std::path::Path| {
+        let mut found = Vec::new();
+        let mut take = |rows: Vec<Bad>| {
+            found.extend(rows);
+            Ok(())
+        };
+        verify_file(path, Arc::new(|_| true), &mut take).unwrap();
+        found
+    };
+    let bad = found(&path);
+    assert_eq!(bad.len(), 1, "{bad:?}");
+    store.metrics.set_aside(&bad).unwrap();
+    assert_eq!(found(&path), []);
+    assert_eq!(store.requests_in_minutes(FIRST), [("/0 edge-1".to_owned(), 2)].into());
+    assert_eq!(store.requests_in_minutes(FIRST + 1), [("/0 edge-0".to_owned(), 1)].into());
+    assert_eq!(store.requests(), [("/0".to_owned(), 8)].into());
 }
