@@ -8,6 +8,8 @@ export interface LatenciesOfView {
   now: Query<Latencies>;
   /** Only where the view is compared as a whole. */
   before: Query<Latencies> | undefined;
+  /** The stretch before in words. */
+  label: string;
 }
 
 /** `total` has the stretch before. */
@@ -18,5 +20,5 @@ export function useLatencies(props: ViewProps, total: Query<Summary>): Latencies
   const span = earlier && { from: Date.parse(earlier.from) / 1000, to: Date.parse(earlier.to) / 1000 };
   const now = useQuery<Latencies>(endpoint('latencies', period, filters), scope, period.refreshTick);
   const before = useQuery<Latencies>(span ? endpoint('latencies', span, filters) : null, scope, period.refreshTick);
-  return { now, before: span && before };
+  return { now, before: span && before, label: comparison.kind === 'whole' ? comparison.label : '' };
 }

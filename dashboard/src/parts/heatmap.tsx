@@ -21,11 +21,12 @@ const TICKS = 7;
 interface HeatmapProps {
   latencies: Query<Latencies>;
   title?: string;
+  aside?: string;
   /** Another heatmap beside it, so that both have the same colours for the same counts. */
   beside?: Query<Latencies> | undefined;
 }
 
-export function Heatmap({ latencies, title = 'Durations', beside }: HeatmapProps) {
+export function Heatmap({ latencies, title = 'Durations', aside = 'requests by time and duration; click or drag to open them', beside }: HeatmapProps) {
   const headline = useId();
   const [data, other] = [latencies.data, beside?.data];
   const grid = useMemo(() => {
@@ -36,7 +37,7 @@ export function Heatmap({ latencies, title = 'Durations', beside }: HeatmapProps
     <section className={classes(cardStyles.card, styles.heatmap)} aria-labelledby={headline} aria-busy={latencies.outdated}>
       <header className={cardStyles.head}>
         <h2 id={headline}>{title}</h2>
-        <span className={cardStyles.aside}>requests by time and duration; click or drag to open them</span>
+        <span className={cardStyles.aside}>{aside}</span>
         {grid && grid.most > 0 && (
           <span className={styles.legend} aria-hidden="true">
             1 <i /> {exact(grid.most)}

@@ -115,7 +115,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
         {latencies.before ? (
           <div className={layoutStyles.pair}>
             <Heatmap latencies={latencies.now} beside={latencies.before} />
-            <Heatmap latencies={latencies.before} title="Durations before" beside={latencies.now} />
+            <Heatmap latencies={latencies.before} title="Durations before" aside={latencies.label} beside={latencies.now} />
           </div>
         ) : (
           <Heatmap latencies={latencies.now} />

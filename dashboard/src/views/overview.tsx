@@ -52,7 +52,7 @@ export function OverviewView(props: ViewProps) {
         {split ? <SideBySide {...props} by={split} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}
         <div className={layoutStyles.pair}>
           <Heatmap latencies={latencies.now} beside={latencies.before} />
-          {latencies.before ? <Heatmap latencies={latencies.before} title="Durations before" beside={latencies.now} /> : shares}
+          {latencies.before ? <Heatmap latencies={latencies.before} title="Durations before" aside={latencies.label} beside={latencies.now} /> : shares}
         </div>
         {latencies.before && shares}
         <div className={layoutStyles.pair}>
