@@ -136,7 +136,8 @@ fn other_gateways(ingest: &Ingest) {
     for (environment, ago) in [("demo", DAY + 10 * MINUTE), ("staging", 10 * MINUTE)] {
         // Within one minute, so that nothing of it is merged with others.
         let start = (now - ago) / MINUTE * MINUTE + 10 * SECOND;
-        let frame = Frame { time: start + 30 * SECOND, start, service: "shop", environment, ..Frame::default() };
+        let frame =
+            Frame { time: start + 30 * SECOND, start, service: "shop", environment, ..Frame::default() };
         ingest.take_metrics(&frame.of(&all)).unwrap();
     }
 }
