@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use gatelens_testkit::client::{Connection, Request, get};
-use gatelens_testkit::{Envoy, EnvoyConfig, Upstream, artefacts, wait};
+use gatelens_testkit::{Envoy, EnvoyConfig, Upstream, artefacts, paths, wait};
 use serde_json::{Value, json};
 
 const COUNT: &str = "http_server_request_duration_seconds_count";
@@ -90,6 +90,23 @@ fn check_with_promtool(page: &str) {
     assert!(promtool.wait().unwrap().success(), "{page}");
 }
 
+/// The lines of JSON in Envoy's log, by the command of the documentation.
+fn as_documented(log: &str) -> String {
+    let page = std::fs::read_to_string(paths::workspace_root().join("docs/log-line.md")).unwrap();
+    let command = page.lines().find_map(|line| line.strip_suffix(" envoy.log | jq .route")).unwrap();
+    let mut shell = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut input, log) = (shell.stdin.take().unwrap(), log.to_owned());
+    let writer = thread::spawn(move || input.write_all(log.as_bytes()).unwrap());
+    let output = shell.wait_with_output().unwrap();
+    writer.join().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn the_page_is_exact_over_all_workers_and_any_number_of_scrapes() {
     let gateway = Gateway::start(|config| config);
@@ -146,6 +163,10 @@ fn the_page_is_exact_over_all_workers_and_any_number_of_scrapes() {
         assert_eq!(samples(&gateway.page()), page);
     }
     check_with_promtool(&gateway.page());
+    let compressed = Request::get("/metrics").header("accept-encoding", "gzip");
+    let response = Connection::open(gateway.endpoint).unwrap().request(&compressed).unwrap();
+    assert_eq!((response.status, response.header("content-encoding")), (200, Some("gzip")));
+    assert!(response.body.len() * 5 < gateway.page().len(), "{} bytes", response.body.len());
     for (request, status) in [
         (Request::get("/metrics/other"), 404),
         (Request::post("/metrics", "x"), 405),
@@ -184,9 +205,8 @@ fn the_log_line_needs_no_ingest_and_the_endpoint_may_share_the_vm() {
     };
     assert_eq!((of("acme"), of("anonymous")), (12.0, 18.0));
     let log = gateway.envoy.log();
-    let lines = log.lines().filter_map(|line| line.split_once("gatelens: {"));
     let lines: Vec<Value> =
-        lines.map(|(_, rest)| serde_json::from_str(&format!("{{{rest}")).unwrap()).collect();
+        as_documented(&log).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines.len(), 30, "{log}");
     assert!(lines.iter().all(|line| line["route"] == "/users/{id}" && line["status"] == 200));
     assert!(!log.contains("s3cr3t"), "{log}");

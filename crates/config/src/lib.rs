@@ -159,7 +159,7 @@ pub struct Ingest {
     /// `:authority` of the export requests. Default: the cluster's name.
     #[serde(default)]
     pub authority: Option<String>,
-    /// Prefix of `/v1/metrics` and `/v1/logs`; empty, or `/…` without a slash at the end. Default empty.
+    /// Prefix of `/v1/metrics`, `/v1/logs` and `/v1/traces`; empty, or `/…` without a slash at the end. Default empty.
     #[serde(default)]
     pub path_prefix: String,
     /// Headers of every export request, for example `authorization`. The values are secrets: no hash and no log contains
@@ -176,7 +176,8 @@ pub struct Ingest {
     /// Temporality of the metrics. Only `cumulative` in this version, which is the default.
     #[serde(default)]
     pub temporality: Temporality,
-    /// OTLP signal in which requests are sent. Only `logs` in this version, which is the default.
+    /// OTLP signal in which requests are sent: `logs`, the default, or `spans` ([wire.md](wire.md)). Another value begins new
+    /// counters.
     #[serde(default)]
     pub requests_as: RequestsAs,
 }
@@ -222,9 +223,12 @@ pub enum Temporality {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RequestsAs {
-    /// OTLP log records.
+    /// OTLP log records, to `/v1/logs`.
     #[default]
     Logs,
+    /// OTLP spans, to `/v1/traces`: of each request one of the gateway, and one of its upstream call. Requests whose
+    /// `traceparent` is not sampled are left out.
+    Spans,
 }
 
 /// Rules that turn paths into routes. The first that applies is used: a template, Envoy's route name, inference.

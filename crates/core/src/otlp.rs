@@ -3,14 +3,14 @@
 //! Field numbers are those of opentelemetry-proto 1.x; tests read everything back with the official messages.
 //! `docs/wire.md` describes the exported data.
 
-pub mod logs;
 pub mod metrics;
 pub(crate) mod proto;
+pub mod requests;
 mod strip;
 
 pub use strip::strip_bodies;
 
-use gatelens_model::attribute;
+use gatelens_model::{attribute, value};
 
 use crate::VERSION;
 use crate::config::{Direction, Service};
@@ -58,7 +58,7 @@ impl Resource {
         Self { attributes, config_hash }
     }
 
-    /// Writes `resource` (field 1 of `ResourceLogs` and of `ResourceMetrics`).
+    /// Writes `resource` (field 1 of `ResourceLogs`, `ResourceSpans` and `ResourceMetrics`).
     fn encode(&self, instance: &str, out: &mut Vec<u8>) {
         out.nested(1, |out| {
             out.extend_from_slice(&self.attributes);
@@ -67,10 +67,10 @@ impl Resource {
     }
 }
 
-/// Writes `scope` (field 1 of `ScopeLogs` and of `ScopeMetrics`).
+/// Writes `scope` (field 1 of `ScopeLogs`, `ScopeSpans` and `ScopeMetrics`).
 fn encode_scope(out: &mut Vec<u8>) {
     out.nested(1, |out| {
-        out.string(1, "gatelens");
+        out.string(1, value::SCOPE);
         out.string(2, VERSION);
     });
 }

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::{
-    Config, ConfigError, Counters, Direction, Ingest, Problem, Routes, Sample, Service, Step, bounds, defects,
+    Config, ConfigError, Counters, Direction, Ingest, Problem, RequestsAs, Routes, Sample, Service, Step,
+    bounds, defects,
 };
 use crate::counters::Caps;
 use crate::export::{ExportConfig, patterns};
@@ -93,7 +94,7 @@ impl Plan {
         let scrape = scrape.map(|scrape| scrape::compile(&scrape, &service)).transpose()?;
         // Without an ingest and without the gateway's log, an event would reach nobody.
         let sample = if ingest.enabled || access_log { sample } else { nothing() };
-        let selection = Selection::new(&exclude, &sample);
+        let selection = Selection::new(&exclude, &sample, ingest.requests_as);
         // What is never logged needs no header.
         let only_response_header =
             capture.only_header(Message::Response).filter(|_| selection.foresight() != Foresight::Always);
@@ -123,7 +124,11 @@ impl Plan {
                 has_ingest: ingest.enabled,
                 cluster,
                 metrics_path: format!("{}/v1/metrics", ingest.path_prefix),
-                logs_path: format!("{}/v1/logs", ingest.path_prefix),
+                requests_as: ingest.requests_as,
+                requests_path: match ingest.requests_as {
+                    RequestsAs::Logs => format!("{}/v1/logs", ingest.path_prefix),
+                    RequestsAs::Spans => format!("{}/v1/traces", ingest.path_prefix),
+                },
                 patterns_path: routes.infer.then(|| {
                     let direction = service.direction.name();
                     patterns::path(&ingest.path_prefix, &service.name, &service.environment, direction)
@@ -220,6 +225,10 @@ fn counter_set_id(
         add(value);
     }
     ingest.headers.keys().for_each(|name| add(name));
+    // A worker has one form of records for its whole life, also for those that wait for their bodies.
+    if ingest.requests_as == RequestsAs::Spans {
+        add("spans");
+    }
     parts.push(vec![service.direction as u8]);
     if !ingest.enabled {
         // A worker has an ingest for its whole life, or none.

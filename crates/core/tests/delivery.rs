@@ -96,6 +96,7 @@ fn event(path: &str) -> Event<'_> {
         reported_error: "",
         reported_tags: "",
         trace: None,
+        spans: None,
         request_headers: &[],
         response_headers: &[],
         request_body: None,

@@ -3,13 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test may")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use gatelens_core::filter::EndStream;
 use gatelens_core::host::{LogLevel, PluginIdentity};
 use gatelens_core::plan::Plan;
-use gatelens_core::request::access_log::MAX_LINE_BYTES;
+use gatelens_core::request::access_log::{KEYS, MAX_LINE_BYTES};
 use gatelens_core::request::{Counting, FinishedRequest, Logging, decide};
 use gatelens_model::{Message, NotLogged};
 use gatelens_testkit::fake::{Attribute, FakeGateway, FakeStream, Sent};
@@ -306,6 +306,48 @@ fn a_logged_request_is_a_line_of_the_access_log() {
     let off = start(json!({}));
     off.finish(get("/a"));
     assert_eq!(lines(&off), Vec::<String>::new());
+}
+
+#[test]
+fn the_keys_of_a_line_are_those_of_the_documentation_in_their_order() {
+    let worker = start(json!({
+        "access_log": true,
+        "routes": {"templates": ["/users/{id}"]},
+        "report": {"error": "x-error", "tags": "x-tags"},
+        "capture": {"request_headers": ["*"], "response_headers": ["*"]},
+    }));
+    let full = FakeStream::new("FETCH", "/users/1?a=1", 200)
+        .header("x-big", "a")
+        .header(":authority", "shop.example:8443")
+        .header("content-type", "application/grpc")
+        .header("user-agent", "test")
+        .header("x-request-id", "7f3c")
+        .response_header("content-type", "application/grpc")
+        .response_header("x-error", "Broken")
+        .response_header("x-tags", "plan=gold")
+        .int(Attribute::GrpcStatus, 14)
+        .int(Attribute::Attempts, 2)
+        .int(Attribute::UpstreamLatency, MS)
+        .int(Attribute::ResponseFlags, 0x20)
+        .text(Attribute::UpstreamCluster, "shop")
+        .text(Attribute::Protocol, "HTTP/2");
+    worker.finish(traced(full.clone(), 0.5));
+    let long = (0..40).fold(full, |stream, n| stream.header(&format!("x-{n}"), "\u{202e}".repeat(1_000)));
+    worker.finish(long);
+    let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+    let mut seen = BTreeSet::new();
+    for line in lines(&worker) {
+        // A value may hold anything, but no quoted key behind a comma or brace: the values here do not.
+        let values: serde_json::Map<String, Value> = serde_json::from_str(&line).unwrap();
+        let mut keys: Vec<(usize, &String)> =
+            values.keys().map(|key| (line.find(&format!("\"{key}\":")).unwrap(), key)).collect();
+        keys.sort();
+        let places: Vec<_> =
+            keys.iter().map(|(_, key)| known.iter().position(|known| known == key)).collect();
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{keys:?}");
+        seen.extend(values.into_iter().map(|(key, _)| key));
+    }
+    assert_eq!(seen, known.iter().map(|key| key.to_string()).collect());
 }
 
 #[test]

@@ -3,6 +3,9 @@
 /// `event_name` of a log record about a request.
 pub const EVENT_NAME: &str = "gatelens.request";
 
+/// Name of the instrumentation scope of all that a gateway sends.
+pub const SCOPE: &str = "gatelens";
+
 /// Consumer of a request for which no source names one.
 pub const ANONYMOUS: &str = "anonymous";
 

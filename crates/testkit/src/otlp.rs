@@ -13,11 +13,13 @@ use std::io::Read;
 use flate2::read::GzDecoder;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::metrics::v1::{
     ExponentialHistogramDataPoint, Metric, NumberDataPoint, metric::Data, number_data_point,
 };
+use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
 use crate::fake::Sent;
@@ -107,6 +109,14 @@ pub fn metrics(request: &impl Exported) -> ExportMetricsServiceRequest {
 pub fn log_records(requests: &[impl Exported]) -> Vec<LogRecord> {
     let logs = requests.iter().filter(|request| request.path().ends_with("/v1/logs")).map(logs);
     logs.flat_map(|r| r.resource_logs).flat_map(|r| r.scope_logs).flat_map(|s| s.log_records).collect()
+}
+
+/// All spans.
+pub fn spans(requests: &[impl Exported]) -> Vec<Span> {
+    let traces = requests.iter().filter(|request| request.path().ends_with("/v1/traces"));
+    let traces =
+        traces.map(|request| read(ExportTraceServiceRequest::decode(&inflated(request)[..]), "traces"));
+    traces.flat_map(|r| r.resource_spans).flat_map(|r| r.scope_spans).flat_map(|s| s.spans).collect()
 }
 
 /// The attributes of all log records.

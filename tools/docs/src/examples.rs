@@ -111,7 +111,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("ingest.enabled", r#"{"ingest": {"enabled": false}}"#),
     ("ingest.headers", r#"{"ingest": {"headers": {"authorization": "Bearer ..."}}}"#),
     ("ingest.path_prefix", r#"{"ingest": {"path_prefix": "/otlp"}}"#),
-    ("ingest.requests_as", r#"{"ingest": {"requests_as": "logs"}}"#),
+    ("ingest.requests_as", r#"{"ingest": {"requests_as": "spans"}}"#),
     ("ingest.temporality", r#"{"ingest": {"temporality": "cumulative"}}"#),
     ("ingest.timeout_ms", r#"{"ingest": {"timeout_ms": 2000}}"#),
     ("limits.batch_bytes", r#"{"limits": {"batch_bytes": 1048576}}"#),
@@ -210,7 +210,7 @@ mod tests {
     const SMALLEST: &str = r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}"#;
 
     /// Options with a single legal value.
-    const FIXED: [&str; 3] = ["version", "ingest.requests_as", "ingest.temporality"];
+    const FIXED: [&str; 2] = ["version", "ingest.temporality"];
 
     #[test]
     fn every_example_is_accepted_and_changes_the_configuration() {

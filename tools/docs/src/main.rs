@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{fs, io};
 
+use gatelens_core::request::access_log;
 use gatelens_model::OmissionReason;
 
 /// A file that is made from code.
@@ -38,6 +39,7 @@ fn documents() -> io::Result<Vec<Document>> {
         Document { file: "docs/serve.md", text: serve::page(&options) },
         Document { file: "docs/wire.md", text: gatelens_model::reference::update(&read("docs/wire.md")?) },
         Document { file: "docs/redaction.md", text: redaction(&read("docs/redaction.md")?)? },
+        Document { file: "docs/log-line.md", text: log_line(&read("docs/log-line.md")?)? },
         Document { file: "dashboard/src/omission.ts", text: omission() },
     ])
 }
@@ -46,6 +48,18 @@ fn documents() -> io::Result<Vec<Document>> {
 fn redaction(document: &str) -> io::Result<String> {
     gatelens_redact::capture::reference::update(document)
         .ok_or_else(|| io::Error::other("docs/redaction.md has no markers of the table of media types"))
+}
+
+/// The document with its table of keys.
+fn log_line(document: &str) -> io::Result<String> {
+    const BEGIN: &str = "<!-- table: keys -->\n";
+    const END: &str = "<!-- end -->\n";
+    let parts = document.split_once(BEGIN).and_then(|(before, rest)| Some((before, rest.split_once(END)?.1)));
+    let missing = || io::Error::other("docs/log-line.md has no markers of the table of keys");
+    let (before, after) = parts.ok_or_else(missing)?;
+    let rows: String =
+        access_log::KEYS.iter().map(|(key, meaning)| format!("| `{key}` | {meaning} |\n")).collect();
+    Ok([before, BEGIN, "| key | meaning |\n|---|---|\n", &rows, END, after].concat())
 }
 
 /// The omission reasons as a type of the page, so that its compiler finds one that the page does not explain.

@@ -8,7 +8,7 @@ use std::io::Read;
 
 use super::gzip::{Body, compress};
 use crate::config::Compression;
-use crate::otlp::logs::{PORTION_END, PortionHead, encode_late_record, encode_record};
+use crate::otlp::requests::{Draft, PORTION_END, PortionHead, encode_late_record, encode_record};
 use crate::otlp::{self, Resource};
 use crate::request::event::Event;
 use gatelens_redact::capture::CapturedBody;
@@ -76,7 +76,7 @@ impl LogBatch {
 
     /// Adds the draft of an event, with the bodies that it lacks: a portion of its own, which [`compress_slice`](Self::compress_slice)
     /// compresses. Bodies that are in the draft already are not counted.
-    pub fn push_late(&mut self, draft: &[u8], bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
+    pub fn push_late(&mut self, draft: &Draft, bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
         self.end_large();
         self.end_portion();
         // The memory of such a record is given back with it.

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use crate::config::{Compression, Direction, Limits, Secret};
+use crate::config::{Compression, Direction, Limits, RequestsAs, Secret};
 use crate::counters::Caps;
 use crate::otlp::Resource;
 use crate::shared::CounterSetId;
+use crate::shared::sequence::Signal;
 
 /// Everything that a worker needs to deliver its counters and log, whichever root context does it.
 #[derive(Debug)]
@@ -34,8 +35,10 @@ pub struct ExportConfig {
     pub authority: String,
     /// Path of the metrics.
     pub metrics_path: String,
-    /// Path of the logs.
-    pub logs_path: String,
+    /// The signal in which requests are sent.
+    pub requests_as: RequestsAs,
+    /// Its path.
+    pub requests_path: String,
     /// Path and query of the learned route patterns; `None` where routes are not inferred.
     pub patterns_path: Option<String>,
     /// Headers of the operator's own, names in lower case.
@@ -52,6 +55,14 @@ pub struct ExportConfig {
 const USER_AGENT: &str = concat!("gatelens/", env!("CARGO_PKG_VERSION"));
 
 impl ExportConfig {
+    /// The signal in which requests are sent.
+    pub fn signal_of_requests(&self) -> Signal {
+        match self.requests_as {
+            RequestsAs::Logs => Signal::Logs,
+            RequestsAs::Spans => Signal::Traces,
+        }
+    }
+
     /// The headers that all requests to the receiver have: its name, the filter's, and the configured ones.
     pub fn common_headers(&self) -> impl Iterator<Item = (&str, &str)> {
         let configured = self.headers.iter().map(|(name, value)| (name.as_str(), value.expose().as_str()));

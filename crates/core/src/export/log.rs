@@ -8,9 +8,9 @@ use super::config::ExportConfig;
 use super::pipeline::{Destination, Pipeline, Settled};
 use super::request::{ExportRequest, RootId};
 use crate::host::{CalloutAnswer, CalloutId, Host};
-use crate::otlp::logs::encode_draft;
+use crate::otlp::requests::{Draft, encode_draft};
 use crate::request::event::Event;
-use crate::shared::sequence::{self, Signal};
+use crate::shared::sequence;
 use crate::stats::EventCounts;
 use gatelens_redact::capture::{CapturedBody, SLICE_BYTES};
 
@@ -27,7 +27,7 @@ impl LogExport {
     pub fn new(config: &ExportConfig, instance: &str) -> Self {
         Self {
             open: open(config, instance),
-            pipeline: Pipeline::new(Signal::Logs),
+            pipeline: Pipeline::new(config.signal_of_requests()),
             counts: EventCounts::default(),
         }
     }
@@ -41,14 +41,14 @@ impl LogExport {
     }
 
     /// Takes in an event that waits for bodies. Returns its record without those.
-    pub fn draft(&mut self, event: &Event<'_>) -> Vec<u8> {
+    pub fn draft(&mut self, event: &Event<'_>) -> Draft {
         self.counts.captured = self.counts.captured.saturating_add(1);
         encode_draft(event)
     }
 
     /// Takes a [`draft`](Self::draft) with the bodies for which it waited, of request and response.
     /// [`compress_slice`](Self::compress_slice) writes it.
-    pub fn push_late(&mut self, draft: &[u8], bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
+    pub fn push_late(&mut self, draft: &Draft, bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
         self.open.push_late(draft, bodies, now_ns);
     }
 
@@ -92,7 +92,7 @@ impl LogExport {
             events,
             bodies,
             was_sent: false,
-            sequence: sequence::next(host, to.store, Signal::Logs),
+            sequence: sequence::next(host, to.store, to.config.signal_of_requests()),
             closed_ns: now_ns,
         };
         self.enqueue(request, to.config.limits.queue_bytes as usize)

@@ -58,7 +58,7 @@ impl Pipeline {
     /// later value contains an earlier one.
     pub fn new(signal: Signal) -> Self {
         let max_in_flight = match signal {
-            Signal::Logs => 2,
+            Signal::Logs | Signal::Traces => 2,
             Signal::Metrics => 1,
         };
         Self {
@@ -240,7 +240,7 @@ impl Pipeline {
         let config = to.config;
         let path = match self.signal {
             Signal::Metrics => &config.metrics_path,
-            Signal::Logs => &config.logs_path,
+            Signal::Logs | Signal::Traces => &config.requests_path,
         };
         let (epoch, sequence) = (format!("{:016x}", to.epoch.id), sequence.to_string());
         let instance = header_value(to.instance);
@@ -281,7 +281,7 @@ impl Pipeline {
     fn subject(&self) -> &'static str {
         match self.signal {
             Signal::Metrics => "counters",
-            Signal::Logs => "request log",
+            Signal::Logs | Signal::Traces => "request log",
         }
     }
 }

@@ -363,7 +363,7 @@ impl Active {
                     series.into_iter().for_each(|series| worker.count(series, &facts.measurement));
                     match (event, &waiting) {
                         (Some(event), [None, None]) => worker.log(host, event, now_ns),
-                        (Some(event), _) => return Some(worker.draft(event, now_ns)),
+                        (Some(event), _) => return Some(worker.draft(host, event, now_ns)),
                         (None, _) => {}
                     }
                     None

@@ -7,6 +7,7 @@ use super::announced::Announced;
 use super::learned::LearnedRoutes;
 use super::redaction_report::RedactionReport;
 use super::usage::Usage;
+use crate::config::RequestsAs;
 use crate::counters::{Measurement, NameKind, Pending, Place, Series, Turnover};
 use crate::export::{
     Answered, CounterExport, Destination, ExportConfig, ExportRequest, LogExport, PatternFetch, RootId,
@@ -14,8 +15,10 @@ use crate::export::{
 };
 use crate::host::{CalloutAnswer, CalloutId, Host, LogLevel};
 use crate::otlp::metrics::{ExportedSeries, MetricsExport};
+use crate::otlp::requests::Draft;
 use crate::request::event::Event;
 use crate::request::route::{RouteSource, UNMATCHED};
+use crate::request::trace::SpanIds;
 use crate::request::{Counting, Decision, Logging};
 use crate::shared::bids;
 use crate::shared::heartbeat::Heartbeats;
@@ -154,27 +157,33 @@ impl Worker {
             return;
         }
         self.add_bodies([event.request_body, event.response_body]);
-        let is_full = match self.is_announced(event, now_ns) {
-            true => self.log.push(&event.without_label(), now_ns, &self.config),
-            false => self.log.push(event, now_ns, &self.config),
-        };
+        let event = self.sent_form(host, event, now_ns);
+        let is_full = self.log.push(&event, now_ns, &self.config);
         if is_full {
             self.close_batch(host, now_ns);
         }
     }
 
     /// Takes the event of a finished request that waits for bodies: all but those, encoded for [`log_late`](Self::log_late).
-    pub(super) fn draft(&mut self, event: &Event<'_>, now_ns: u64) -> Vec<u8> {
+    pub(super) fn draft(&mut self, host: &impl Host, event: &Event<'_>, now_ns: u64) -> Draft {
         self.add_bodies([event.request_body, event.response_body]);
-        match self.is_announced(event, now_ns) {
-            true => self.log.draft(&event.without_label()),
-            false => self.log.draft(event),
+        let event = self.sent_form(host, event, now_ns);
+        self.log.draft(&event)
+    }
+
+    /// An event as it is sent: without the name and the group of its consumer where the receiver knows them, and with the
+    /// identifiers of its spans where it is sent as such.
+    fn sent_form<'e>(&mut self, host: &impl Host, event: &Event<'e>, now_ns: u64) -> Event<'e> {
+        let mut event = if self.is_announced(event, now_ns) { event.without_label() } else { *event };
+        if self.config.requests_as == RequestsAs::Spans {
+            event.spans = Some(SpanIds::new(|| host.random()));
         }
+        event
     }
 
     /// Takes the bodies for which an event waited, of its request and of its response. [`write_slice`](Self::write_slice) writes
     /// them.
-    pub(super) fn log_late(&mut self, draft: &[u8], bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
+    pub(super) fn log_late(&mut self, draft: &Draft, bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
         self.add_bodies(bodies);
         self.log.push_late(draft, bodies, now_ns);
     }

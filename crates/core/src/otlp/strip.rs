@@ -1,7 +1,7 @@
 //! Removes the bodies from encoded log records that must wait while there is no room.
 
-use super::logs::{CONTENT, OMITTED};
 use super::proto::{Field, Message, fields, find_bytes};
+use super::requests::{CONTENT, OMITTED};
 use gatelens_model::OmissionReason;
 
 /// A request about the log without the bodies of its records, and how many there were of requests and of responses;
@@ -24,11 +24,13 @@ fn in_request(request: &[u8], out: &mut Vec<u8>, taken: &mut [u64; 2]) -> Option
 fn in_record(record: &[u8], out: &mut Vec<u8>, taken: &mut [u64; 2]) -> Option<()> {
     for field in fields(record) {
         let field = field?;
-        let key = (field.number == 6).then(|| find_bytes(field.content, 1)).flatten();
+        // The attributes of a log record, or of a span. A trace ID, the field 9 of a log record, is shorter than these names.
+        let key = matches!(field.number, 6 | 9).then(|| find_bytes(field.content, 1)).flatten();
         let body = CONTENT.iter().position(|content| key == Some(content.as_bytes()));
         match body.and_then(|body| Some((OMITTED.get(body)?, taken.get_mut(body)?))) {
             Some((omitted, taken)) => {
-                out.string_attribute(6, omitted, OmissionReason::QueueFull.name());
+                let number = u32::try_from(field.number).ok()?;
+                out.string_attribute(number, omitted, OmissionReason::QueueFull.name());
                 *taken = taken.saturating_add(1);
             }
             None => out.extend_from_slice(field.whole),

@@ -15,6 +15,47 @@ pub const MAX_LINE_BYTES: usize = 65_536;
 /// Instead of headers that do not fit.
 const HEADERS_OMITTED: &str = "headers_omitted";
 
+/// The keys of a line in their order, with their meaning in Markdown. The table in `docs/log-line.md` is made of them.
+pub const KEYS: &[(&str, &str)] = &[
+    ("time", "start of the request: RFC 3339, UTC, nine digits of a second"),
+    ("consumer", "the caller, or `anonymous`"),
+    ("consumer_trusted", "whether clients cannot choose the consumer; see [wire](wire.md)"),
+    ("method", "one of the ten known methods, else `_OTHER`"),
+    ("method_original", "the method as sent, where `method` is `_OTHER`"),
+    ("route", "the route, or `__unmatched__`"),
+    ("route_source", "`template` or `route_name`; absent for an inferred route"),
+    ("scheme", "`http` or `https`, else `_OTHER`"),
+    ("host", "the host that the client asked for"),
+    ("port", "its port, where it is not that of the scheme"),
+    ("path", "the path, redacted, at most 2,048 bytes"),
+    ("query", "the query, redacted, at most 4,096 bytes; with `capture.query`"),
+    ("status", "the HTTP status; 0 without a response, 499 where the client went away"),
+    ("grpc_status", "the number of the gRPC status"),
+    ("duration_ms", "total duration, milliseconds"),
+    ("upstream_ms", "the upstream's share of it"),
+    ("attempts", "attempts to send the request to an upstream"),
+    ("resend_count", "those after the first"),
+    ("upstream_cluster", "the cluster that the request went to, or was meant for"),
+    ("weight", "number of requests for which the line stands, because of `sample`"),
+    ("request_bytes", "bytes of the request body, as sent"),
+    ("response_bytes", "bytes of the response body, as sent"),
+    ("protocol", "version of HTTP that the client speaks: `1.1`, `2`"),
+    ("client_address", "address of the client"),
+    ("client_port", "its port"),
+    ("user_agent", "the user agent, redacted, at most 512 bytes"),
+    ("request_id", "`x-request-id`"),
+    ("trace_id", "of a valid `traceparent`"),
+    ("span_id", "of the same: the caller's span"),
+    ("response_flags", "Envoy's short flags, `UF,URX`"),
+    ("code_details", "Envoy's response code details"),
+    ("error_type", "the cause; absent where nothing failed"),
+    ("reported_error", "the error that the application reported, with `report.error`"),
+    ("reported_tags", "the tags that it reported, with `report.tags`: `plan=gold,cart=large`"),
+    ("request_headers", "headers with `capture.request_headers`, redacted: an object of lists"),
+    ("response_headers", "headers with `capture.response_headers`, likewise"),
+    (HEADERS_OMITTED, "`true` where the headers did not fit and were left out"),
+];
+
 /// Writes an event as one line without its end.
 pub fn line(event: &Event<'_>) -> String {
     let mut object = Object(String::with_capacity(640));

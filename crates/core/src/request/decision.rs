@@ -6,7 +6,8 @@ use super::Facts;
 use super::exclusion::Exclusion;
 use super::facts::{RequestHeaders, split_query};
 use super::sampling::{Sampled, Sampling};
-use crate::config::{Exclude, LogExclusions, Sample};
+use super::trace::TraceContext;
+use crate::config::{Exclude, LogExclusions, RequestsAs, Sample};
 use crate::host::HeaderMap;
 use crate::outcome::Method;
 
@@ -19,6 +20,8 @@ pub struct Selection {
     not_logged: Option<Exclusion>,
     sampling: Sampling,
     foresight: Foresight,
+    /// Whether a request is left out where its trace is not sampled: its spans would have no others beside them.
+    follows_traces: bool,
 }
 
 /// When the headers of a request can show that it will have no event.
@@ -85,7 +88,7 @@ impl Decision {
 
 impl Selection {
     /// Compiles both sections.
-    pub fn new(exclude: &Exclude, sample: &Sample) -> Self {
+    pub fn new(exclude: &Exclude, sample: &Sample, requests_as: RequestsAs) -> Self {
         let LogExclusions { paths, methods, user_agents, defaults } = &exclude.log;
         let configured = [paths, methods, user_agents].iter().any(|list| !list.is_empty());
         let sampling = Sampling::new(sample);
@@ -103,6 +106,7 @@ impl Selection {
             not_logged: Exclusion::from_log(&exclude.log),
             sampling,
             foresight,
+            follows_traces: requests_as == RequestsAs::Spans,
         }
     }
 
@@ -131,14 +135,17 @@ impl Selection {
 /// has neither a trace nor an ID.
 ///
 /// An exclusion is unconditional: an excluded request that failed has no event either. The exceptions of the section
-/// `sample` are exceptions from its rate only.
+/// `sample` are exceptions from its rate only. Where requests are spans, a trace that is not sampled has none.
 pub fn decide(selection: &Selection, facts: &Facts<'_>, chance: impl FnOnce() -> u64) -> Decision {
     let excluded = |exclusion: &Option<Exclusion>| {
         exclusion.as_ref().is_some_and(|by| by.matches(facts.method, facts.path, facts.user_agent))
     };
     let count = if excluded(&selection.not_counted) { Counting::Excluded } else { Counting::Counted };
+    let is_untraced = || TraceContext::parse(facts.traceparent).is_some_and(|trace| !trace.is_sampled());
     let log = if excluded(&selection.not_logged) {
         Logging::Skipped(NotLogged::Excluded)
+    } else if selection.follows_traces && is_untraced() {
+        Logging::Skipped(NotLogged::SampledOut)
     } else {
         match selection.sampling.choose(facts, chance) {
             Sampled::In(weight) => Logging::Logged { capture: Capturing::Bodies, weight },

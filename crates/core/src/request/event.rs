@@ -8,7 +8,7 @@ use crate::outcome::{Ending, ErrorType, GrpcStatus, Method, Status};
 use crate::request::protocol::Protocol;
 use crate::request::route::RouteSource;
 use crate::request::scheme::Scheme;
-use crate::request::trace::TraceContext;
+use crate::request::trace::{SpanIds, TraceContext};
 use gatelens_redact::capture::CapturedBody;
 
 /// Longest path in bytes.
@@ -97,6 +97,8 @@ pub struct Event<'a> {
     pub reported_tags: &'a str,
     /// From a valid `traceparent`.
     pub trace: Option<TraceContext>,
+    /// Where the request is sent as spans: theirs.
+    pub spans: Option<SpanIds>,
     /// Headers of the request that are kept, those of one name next to one another.
     pub request_headers: &'a [Header<'a>],
     /// Headers of the response that are kept, likewise.

@@ -137,6 +137,7 @@ impl<S: Stream> FinishedRequest<S> {
             reported_error: &reported.error,
             reported_tags: &reported.tags,
             trace: TraceContext::parse(facts.traceparent),
+            spans: None,
             request_headers: &kept_headers(plan, Message::Request, self.headers.iter(), hits),
             response_headers: &match self.response_header(plan) {
                 Some(only) => kept_headers(plan, Message::Response, std::iter::once(only), hits),

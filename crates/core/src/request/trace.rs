@@ -11,7 +11,35 @@ pub struct TraceContext {
     pub flags: u8,
 }
 
+/// The identifiers of the spans of a request, random.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanIds {
+    /// The trace, where the request has no [`TraceContext`] of its own.
+    pub trace: [u8; 16],
+    /// The span of the gateway.
+    pub gateway: [u8; 8],
+    /// The span of its upstream call.
+    pub upstream: [u8; 8],
+}
+
+impl SpanIds {
+    /// New ones, of 64 random bits each.
+    pub fn new(random: impl Fn() -> u64) -> Self {
+        // An identifier must not be all zero.
+        let id = || (random() | 1).to_be_bytes();
+        let mut trace = [0; 16];
+        let halves = trace.as_chunks_mut::<8>().0;
+        halves.iter_mut().for_each(|half| *half = id());
+        Self { trace, gateway: id(), upstream: id() }
+    }
+}
+
 impl TraceContext {
+    /// Whether the caller records its trace.
+    pub fn is_sampled(&self) -> bool {
+        self.flags & 1 != 0
+    }
+
     /// Reads a header value; `None` if the recommendation calls it invalid.
     ///
     /// A version above 00 may carry more fields after the flags; `ff` is forbidden. Upper-case digits are invalid.

@@ -11,6 +11,8 @@ pub enum Signal {
     Metrics,
     /// `/v1/logs`.
     Logs,
+    /// `/v1/traces`.
+    Traces,
 }
 
 impl Signal {
@@ -18,6 +20,7 @@ impl Signal {
         match self {
             Signal::Metrics => "metrics",
             Signal::Logs => "logs",
+            Signal::Traces => "traces",
         }
     }
 }

@@ -8,6 +8,8 @@ use super::row::{self, Timed};
 use super::weight::Kind;
 use super::{Unreadable, walk};
 use crate::model::{Columns, Gateway, Identity, Rejection, Rejections, RequestBatch, RequestPart, Standing};
+use gatelens_model::value;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use std::collections::HashMap;
 
 /// Requests of one part, which becomes a chunk: as many as a page of the log can show.
@@ -50,14 +52,28 @@ pub(super) fn read(
         let resource = resource?;
         let sender = reader.sender(resource)?;
         for scope in walk::all(resource, 2) {
-            for record in walk::all(scope?, 2) {
+            let scope = scope?;
+            let is_ours = kind == Kind::Span && is_of_gateway(scope)?;
+            for record in walk::all(scope, 2) {
                 let record = record?;
                 let bytes = record.len();
-                reader.take(sender, records.read(kind, record)?, bytes, &accept)?;
+                let read = records.read(kind, record)?;
+                // Beside the span of a request, a gateway of ours sends one of its upstream call, whose duration the request has, too.
+                if is_ours && read.as_ref().is_ok_and(|span| span.span_kind == SpanKind::Client as u64) {
+                    continue;
+                }
+                reader.take(sender, read, bytes, &accept)?;
             }
         }
     }
     Ok(reader.finish())
+}
+
+/// Whether the scope (field 1 of `ScopeSpans`) is that of a gateway of ours.
+fn is_of_gateway(scope: &[u8]) -> Result<bool, Unreadable> {
+    let Some(scope) = walk::all(scope, 1).next() else { return Ok(false) };
+    let name = walk::all(scope?, 1).next().transpose()?;
+    Ok(name == Some(value::SCOPE.as_bytes()))
 }
 
 impl<'a, 'b> Reader<'a, 'b> {

@@ -1,4 +1,6 @@
-//! The request log as OTLP log records.
+//! The request log as OTLP log records, or as spans.
+//!
+//! Both have the same attributes, and the same numbers of the fields around a record.
 
 use gatelens_model::{attribute, value, varint};
 
@@ -6,6 +8,7 @@ use super::proto::Message;
 use super::{Resource, SCHEMA_URL, encode_scope};
 use crate::config::Direction;
 use crate::request::event::{Event, Header};
+use crate::request::trace::SpanIds;
 use gatelens_model::OmissionReason;
 use gatelens_redact::capture::CapturedBody;
 
@@ -17,6 +20,10 @@ pub(super) const OMITTED: [&str; 2] = [attribute::REQUEST_BODY_OMITTED, attribut
 
 const SEVERITY_INFO: u64 = 9;
 const SEVERITY_ERROR: u64 = 17;
+const KIND_SERVER: u64 = 2;
+const KIND_CLIENT: u64 = 3;
+/// `STATUS_CODE_ERROR`.
+const STATUS_ERROR: u64 = 2;
 
 /// The key of a `KeyValue` and the tag of its value, encoded when the filter is compiled.
 macro_rules! key {
@@ -25,27 +32,47 @@ macro_rules! key {
         &KEY
     }};
 }
-/// Writes one event as `log_records` (field 2 of `ScopeLogs`). Adds to `marks` where in `out` its attributes begin.
+/// Writes one event as `log_records` (field 2 of `ScopeLogs`), or as `spans` (field 2 of `ScopeSpans`). Adds to `marks` where in `out` its attributes begin.
 pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>, marks: &mut Vec<u32>) {
     let begin = out.len();
     // Nearly all records are 128 to 16,383 bytes long, so their length takes two bytes.
     out.extend_from_slice(&[RECORD, 0, 0]);
     let start = out.len();
-    encode_content(event, &mut Record { out, marks });
+    encode_content(event, &mut Record { out, marks, attributes: attributes_of(event) });
     end_record(out, begin, start);
+    encode_upstream_span(event, out);
 }
 
-/// The content of a record that lacks bodies, for [`encode_late_record`].
-pub fn encode_draft(event: &Event<'_>) -> Vec<u8> {
-    let (mut out, mut marks) = (Vec::new(), Vec::new());
-    encode_content(event, &mut Record { out: &mut out, marks: &mut marks });
-    out
+/// A record that lacks bodies, for [`encode_late_record`].
+#[derive(Debug)]
+pub struct Draft {
+    content: Vec<u8>,
+    /// The field of its attributes.
+    attributes: u8,
+    /// What stands beside it: the span of the upstream call.
+    beside: Vec<u8>,
+}
+
+impl Draft {
+    /// Bytes held.
+    pub fn bytes(&self) -> usize {
+        self.content.len().saturating_add(self.beside.len())
+    }
+}
+
+/// The content of a record that lacks bodies.
+pub fn encode_draft(event: &Event<'_>) -> Draft {
+    let (mut content, mut marks, mut beside) = (Vec::new(), Vec::new(), Vec::new());
+    let attributes = attributes_of(event);
+    encode_content(event, &mut Record { out: &mut content, marks: &mut marks, attributes });
+    encode_upstream_span(event, &mut beside);
+    Draft { content, attributes, beside }
 }
 
 /// Writes a record from its draft and the bodies that it lacks, of the request and of the response. The fields of a message may
 /// stand in any order.
 pub fn encode_late_record(
-    draft: &[u8],
+    draft: &Draft,
     bodies: [Option<&CapturedBody>; 2],
     out: &mut Vec<u8>,
     marks: &mut Vec<u32>,
@@ -53,22 +80,33 @@ pub fn encode_late_record(
     let begin = out.len();
     out.extend_from_slice(&[RECORD, 0, 0]);
     let start = out.len();
-    let mut record = Record { out, marks };
+    let mut record = Record { out, marks, attributes: draft.attributes };
     record.mark();
-    record.out.extend_from_slice(draft);
+    record.out.extend_from_slice(&draft.content);
     record.bodies(bodies);
     end_record(out, begin, start);
+    out.extend_from_slice(&draft.beside);
+}
+
+/// The field of the attributes: of a span, or of a log record.
+fn attributes_of(event: &Event<'_>) -> u8 {
+    if event.spans.is_some() { 9 } else { 6 }
 }
 
 fn encode_content(event: &Event<'_>, record: &mut Record<'_>) {
     let status = event.status;
     record.mark();
-    record.out.fixed64(1, event.start_ns);
-    record.out.varint(2, if event.ending().is_error() { SEVERITY_ERROR } else { SEVERITY_INFO });
+    match event.spans {
+        Some(ids) => record.span_head(event, ids),
+        None => {
+            record.out.fixed64(1, event.start_ns);
+            record.out.varint(2, if event.ending().is_error() { SEVERITY_ERROR } else { SEVERITY_INFO });
+        }
+    }
     record.string(key!(attribute::CONSUMER_ID), event.consumer);
     if event.consumer_trusted {
         record.mark();
-        record.out.flag_attribute(6, attribute::CONSUMER_TRUSTED);
+        record.out.flag_attribute(record.attributes.into(), attribute::CONSUMER_TRUSTED);
     }
     record.text(key!(attribute::CONSUMER_NAME), event.consumer_name);
     record.text(key!(attribute::CONSUMER_GROUP), event.consumer_group);
@@ -122,7 +160,7 @@ fn encode_content(event: &Event<'_>, record: &mut Record<'_>) {
     }
     if event.weight > 1.0 {
         record.mark();
-        record.out.double_attribute(6, attribute::SAMPLE_WEIGHT, event.weight);
+        record.out.double_attribute(record.attributes.into(), attribute::SAMPLE_WEIGHT, event.weight);
     }
     record.text(key!(attribute::REQUEST_ID), event.request_id);
     record.text(key!(attribute::RESPONSE_FLAGS), event.response_flags);
@@ -133,6 +171,9 @@ fn encode_content(event: &Event<'_>, record: &mut Record<'_>) {
     record.headers(attribute::RESPONSE_HEADER, event.response_headers);
     record.bodies([event.request_body, event.response_body]);
     record.mark();
+    if event.spans.is_some() {
+        return;
+    }
     if let Some(trace) = event.trace {
         record.out.fixed32(8, u32::from(trace.flags));
         record.out.bytes(9, &trace.trace_id);
@@ -141,6 +182,56 @@ fn encode_content(event: &Event<'_>, record: &mut Record<'_>) {
     record.out.fixed64(11, event.start_ns.saturating_add(event.measurement.duration_ns));
     record.mark();
     record.out.string(12, value::EVENT_NAME);
+}
+
+/// Writes the upstream call of an event that is sent as spans, where the upstream answered. Envoy's duration of the call ends with
+/// the response; its beginning is that much earlier.
+fn encode_upstream_span(event: &Event<'_>, out: &mut Vec<u8>) {
+    let (Some(ids), Some(upstream_ns)) = (event.spans, event.measurement.upstream_ns) else { return };
+    let upstream_ns = upstream_ns.min(event.measurement.duration_ns);
+    let before_ns = event.measurement.duration_ns.saturating_sub(upstream_ns);
+    out.nested(2, |out| {
+        put_ids(out, event, ids.upstream, Some(&ids.gateway));
+        out.string(5, event.method.name());
+        out.varint(6, KIND_CLIENT);
+        put_times(out, event.start_ns.saturating_add(before_ns), upstream_ns);
+        out.string_attribute(9, attribute::METHOD, event.method.name());
+        if !event.upstream_cluster.is_empty() {
+            out.string_attribute(9, attribute::UPSTREAM_CLUSTER, event.upstream_cluster);
+        }
+        if let Some(code) = event.status.code() {
+            out.int_attribute(9, attribute::STATUS_CODE, u64::from(code));
+        }
+        if event.measurement.attempts > 1 {
+            out.int_attribute(9, attribute::RESEND_COUNT, event.measurement.attempts.saturating_sub(1));
+        }
+        put_status(out, event);
+    });
+}
+
+/// Trace, span, the span above it, and the flags of the trace.
+fn put_ids(out: &mut Vec<u8>, event: &Event<'_>, span: [u8; 8], parent: Option<&[u8]>) {
+    let (trace, flags) = match (&event.trace, &event.spans) {
+        (Some(trace), _) => (&trace.trace_id[..], trace.flags),
+        (None, Some(ids)) => (&ids.trace[..], 1),
+        (None, None) => (&[][..], 0),
+    };
+    out.bytes(1, trace);
+    out.bytes(2, &span);
+    parent.into_iter().for_each(|parent| out.bytes(4, parent));
+    out.fixed32(16, u32::from(flags));
+}
+
+fn put_times(out: &mut Vec<u8>, start_ns: u64, duration_ns: u64) {
+    out.fixed64(7, start_ns);
+    out.fixed64(8, start_ns.saturating_add(duration_ns));
+}
+
+/// `status` of a failed request; of others it is unset.
+fn put_status(out: &mut Vec<u8>, event: &Event<'_>) {
+    if event.ending().is_error() {
+        out.nested(15, |out| out.varint(3, STATUS_ERROR));
+    }
 }
 
 /// Fills in the length of the record that begins at `begin`, whose content begins at `start`.
@@ -158,9 +249,6 @@ fn end_record(out: &mut Vec<u8>, begin: usize, start: usize) {
 
 /// The tag of `log_records`.
 const RECORD: u8 = 2 << 3 | 2;
-
-/// The tag of an attribute of a record.
-const ATTRIBUTE: u8 = 6 << 3 | 2;
 
 const fn encoded_key<const SIZE: usize>(name: &str) -> [u8; SIZE] {
     let mut key = [0x0a; SIZE];
@@ -184,9 +272,30 @@ const fn encoded_key<const SIZE: usize>(name: &str) -> [u8; SIZE] {
 struct Record<'o> {
     out: &'o mut Vec<u8>,
     marks: &'o mut Vec<u32>,
+    /// The field of its attributes, below 16.
+    attributes: u8,
 }
 
 impl Record<'_> {
+    /// The tag of an attribute.
+    fn tag(&self) -> u8 {
+        self.attributes << 3 | 2
+    }
+
+    /// All of the gateway's span except its attributes.
+    fn span_head(&mut self, event: &Event<'_>, ids: SpanIds) {
+        put_ids(self.out, event, ids.gateway, event.trace.as_ref().map(|trace| &trace.span_id[..]));
+        // The name of a server's span (OpenTelemetry semantic conventions, HTTP spans).
+        self.out.nested(5, |out| {
+            [event.method.name(), " ", event.route]
+                .into_iter()
+                .for_each(|part| out.extend_from_slice(part.as_bytes()));
+        });
+        self.out.varint(6, KIND_SERVER);
+        put_times(self.out, event.start_ns, event.measurement.duration_ns);
+        put_status(self.out, event);
+    }
+
     /// What follows is likely to begin like the same part of the record before.
     fn mark(&mut self) {
         self.marks.push(self.out.len() as u32);
@@ -206,7 +315,7 @@ impl Record<'_> {
         let length = value.len().saturating_add(SIZE).saturating_add(3);
         if length < 0x80 {
             // Each length is one byte: the form of nearly all attributes.
-            self.out.extend_from_slice(&[ATTRIBUTE, length as u8]);
+            self.out.extend_from_slice(&[self.tag(), length as u8]);
             self.out.extend_from_slice(key);
             self.out.extend_from_slice(&[value.len().saturating_add(2) as u8, 0x0a, value.len() as u8]);
             self.out.extend_from_slice(value.as_bytes());
@@ -219,7 +328,7 @@ impl Record<'_> {
     fn long_string(&mut self, key: &[u8], value: &str) {
         let any_value = varint::size(value.len() as u64).saturating_add(value.len()).saturating_add(1);
         let length = varint::size(any_value as u64).saturating_add(any_value).saturating_add(key.len());
-        self.out.push(ATTRIBUTE);
+        self.out.push(self.tag());
         varint::put(self.out, length as u64);
         self.out.extend_from_slice(key);
         varint::put(self.out, any_value as u64);
@@ -231,7 +340,7 @@ impl Record<'_> {
         self.mark();
         let any_value = varint::size(value).saturating_add(1);
         // At most eleven bytes of a value, and a key of the table: all lengths are one byte.
-        self.out.extend_from_slice(&[ATTRIBUTE, any_value.saturating_add(SIZE).saturating_add(1) as u8]);
+        self.out.extend_from_slice(&[self.tag(), any_value.saturating_add(SIZE).saturating_add(1) as u8]);
         self.out.extend_from_slice(key);
         self.out.extend_from_slice(&[any_value as u8, 3 << 3]);
         varint::put(self.out, value);
@@ -241,7 +350,12 @@ impl Record<'_> {
         for same in headers.chunk_by(|(a, _), (b, _)| a == b) {
             if let Some((name, _)) = same.first() {
                 self.mark();
-                self.out.strings_attribute(6, prefix, name, same.iter().map(|(_, value)| &**value));
+                self.out.strings_attribute(
+                    self.attributes.into(),
+                    prefix,
+                    name,
+                    same.iter().map(|(_, value)| &**value),
+                );
             }
         }
     }
@@ -259,17 +373,18 @@ impl Record<'_> {
             Err(OmissionReason::NoBody) => {}
             Ok(text) => {
                 self.mark();
-                self.out.string_attribute(6, content, text);
+                self.out.string_attribute(self.attributes.into(), content, text);
             }
             Err(reason) => {
                 self.mark();
-                self.out.string_attribute(6, omitted, reason.name());
+                self.out.string_attribute(self.attributes.into(), omitted, reason.name());
             }
         }
     }
 }
 
-/// The beginning of each portion of a log: a `resource_logs` (field 1 of `ExportLogsServiceRequest`) up to its records.
+/// The beginning of each portion: a `resource_logs` (field 1 of `ExportLogsServiceRequest`), or a `resource_spans` of the same number,
+/// up to its records.
 /// Such fields laid end to end are a request.
 #[derive(Debug)]
 pub struct PortionHead {
@@ -308,7 +423,7 @@ impl PortionHead {
     }
 }
 
-/// `schema_url` (field 3 of `ScopeLogs` and of `ResourceLogs`).
+/// `schema_url` (field 3 of `ScopeLogs` and of `ResourceLogs`, and of those of spans).
 const SCHEMA: [u8; SCHEMA_URL.len() + 2] = {
     let mut schema = encoded_key::<{ SCHEMA_URL.len() + 2 }>(SCHEMA_URL);
     let [tag, ..] = &mut schema;
