@@ -47,7 +47,7 @@ fn everything_arrives_behind_a_collector(requests_as: &str) {
     for number in 0..REQUESTS {
         let (consumer, status) = (format!("c{}", number % 5), [200, 404, 503][number % 3]);
         let request =
-            Request::post(&format!("/echo/{number}?status={status}"), "{\"password\": \"hunter2\"}")
+            Request::post(format!("/echo/{number}?status={status}"), "{\"password\": \"hunter2\"}")
                 .header("content-type", "application/json")
                 .header("x-consumer-id", &consumer);
         assert_eq!(client.request(&request).unwrap().status, status);
