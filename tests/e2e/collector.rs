@@ -46,10 +46,9 @@ fn everything_arrives_behind_a_collector(requests_as: &str) {
     let mut expected = BTreeMap::new();
     for number in 0..REQUESTS {
         let (consumer, status) = (format!("c{}", number % 5), [200, 404, 503][number % 3]);
-        let request =
-            Request::post(format!("/echo/{number}?status={status}"), "{\"password\": \"hunter2\"}")
-                .header("content-type", "application/json")
-                .header("x-consumer-id", &consumer);
+        let request = Request::post(format!("/echo/{number}?status={status}"), "{\"password\": \"hunter2\"}")
+            .header("content-type", "application/json")
+            .header("x-consumer-id", &consumer);
         assert_eq!(client.request(&request).unwrap().status, status);
         *expected.entry((consumer, status)).or_insert(0) += 1;
     }
