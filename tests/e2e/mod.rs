@@ -24,6 +24,7 @@ mod slots;
 mod spans;
 mod stack;
 mod streams;
+mod tasks;
 mod templates;
 mod tls;
 mod tokens;

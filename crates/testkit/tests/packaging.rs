@@ -216,3 +216,34 @@ fn kubernetes_gateways_find_the_ingest() {
     let policy = yaml("envoy-gateway/extension-policy.yaml");
     assert_eq!(policy["spec"]["wasm"][0]["config"]["ingest"]["cluster"], bootstrap["name"]);
 }
+
+#[test]
+fn workflows_build_with_the_version_of_rust_and_targets_that_exist() {
+    let toolchain = text("Cargo.toml");
+    let rust = toolchain.lines().find_map(|line| line.strip_prefix("rust-version = \"")).unwrap();
+    let (rust, makefile) = (rust.trim_end_matches('"'), text("Makefile"));
+    for file in [".github/workflows/ci.yml", ".github/workflows/release.yml"] {
+        let mut found = Vec::new();
+        strings(&yaml(file), "", &mut found);
+        let (mut targets, mut toolchains) = (0, 0);
+        for (path, text) in &found {
+            if path.ends_with("/run") {
+                for target in text.lines().filter_map(|line| line.trim().strip_prefix("make ")) {
+                    targets += 1;
+                    assert!(makefile.contains(&format!("\n{target}:")), "{file}: make {target}");
+                }
+                for named in text.split("toolchain install ").skip(1) {
+                    toolchains += 1;
+                    assert!(named.starts_with(&format!("{rust} ")), "{file}: {text}");
+                }
+            }
+            if path.ends_with("/container") {
+                assert_eq!(text, &format!("rust:{rust}-bookworm"), "{file}");
+            }
+        }
+        assert!(targets > 0 && toolchains > 0, "{file}");
+    }
+    let version = &yaml(".github/workflows/release.yml")["jobs"];
+    let needs = |job: &str| version[job]["needs"].clone();
+    assert_eq!(needs("release"), json!(["version", "binaries", "filter", "images"]));
+}
