@@ -58,6 +58,8 @@ export interface Mover {
 
 /** The consumers whose requests changed most, in both directions; those that hardly changed are none. */
 export function moversOf(all: Entity[], most: number): Mover[] {
+  // Without any data on the previous period, all would have moved.
+  if (all.every(({ was }) => !was)) return [];
   const moved = all.flatMap(({ was, ...rest }): Mover[] => {
     const by = was === undefined ? 0 : rest.row.requests - was;
     return was !== undefined && Math.abs(by) >= Math.max(LEAST, SHARE * Math.max(was, rest.row.requests)) ? [{ entity: { was, ...rest }, by }] : [];

@@ -25,8 +25,8 @@ export const LOOKS = {
 };
 
 /** A page of its own profile. `page.complaints` lists console errors and uncaught exceptions as they come. */
-export async function open(browser, url, { viewport = DESKTOP, colorScheme = 'light', timezoneId = 'UTC' } = {}) {
-  const context = await browser.newContext({ viewport, colorScheme, timezoneId, reducedMotion: 'reduce' });
+export async function open(browser, url, { viewport = DESKTOP, colorScheme = 'light', timezoneId = 'UTC', hasTouch = false } = {}) {
+  const context = await browser.newContext({ viewport, colorScheme, timezoneId, hasTouch, reducedMotion: 'reduce' });
   const page = await context.newPage();
   page.complaints = [];
   page.on('console', (message) => message.type() === 'error' && page.complaints.push(message.text()));

@@ -8,8 +8,8 @@ import { describe, test } from 'node:test';
 import { runnerImport } from 'vite';
 
 const source = async (path) => (await runnerImport(fileURLToPath(new URL(`../src/${path}`, import.meta.url)), { configFile: false, logLevel: 'error' })).module;
-const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts, filters, learned, search, live, exported, consumers] = await Promise.all(
-  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts', 'exactly.ts', 'learned.ts', 'search.ts', 'live-requests.ts', 'export.ts', 'consumers.ts'].map(source),
+const [scale, columns, plot, period, format, request, gateways, zone, jsonText, redaction, preview, paused, facts, filters, learned, search, live, exported, consumers, heat, proposal] = await Promise.all(
+  ['charts/scale.ts', 'charts/columns.ts', 'charts/plot.ts', 'period.ts', 'format.ts', 'request.ts', 'gateways.ts', 'zone.ts', 'json-text.ts', 'redaction.ts', 'preview.ts', 'paused.ts', 'views/facts.ts', 'exactly.ts', 'learned.ts', 'search.ts', 'live-requests.ts', 'export.ts', 'consumers.ts', 'charts/heat.ts', 'proposal.ts'].map(source),
 );
 
 /** Numbers as they should not be, and many as they may be. The sequence is the same in each run. */
@@ -309,6 +309,51 @@ describe('a consumer that changed', () => {
   test('is new only when it is known since when it is counted', () => {
     const of = (news, first) => consumers.standingOf({ news }, first === undefined ? undefined : { first, last: 2000 }, 1000);
     assert.deepEqual([of('new'), of('new', 1200), of('new', 300), of('inactive'), of(undefined, 300)], [undefined, 'new', 'returning', 'gone', undefined]);
+  });
+});
+
+describe('the durations of two stretches', () => {
+  // As the ingest makes bounds: of buckets, 32 for each factor of 2, rounded down to nanoseconds.
+  const bounds = (from, to, width) => Array.from({ length: (to - from) / width + 1 }, (_, row) => Math.floor(2 ** ((from + row * width) / 32) * 1e6) / 1e6);
+  const sum = (counts) => counts.reduce((a, b) => a + b, 0);
+
+  test('have the same rows, those of the coarser one', () => {
+    const now = { bounds: bounds(64, 96, 8), counts: [1, 2, 3, 4] };
+    const before = { bounds: bounds(48, 80, 16), counts: [5, 6] };
+    for (const [one, other] of [[now, before], [before, now]]) {
+      const shared = heat.sharedRows(one, other);
+      assert.deepEqual(shared.bounds, bounds(48, 96, 16));
+      assert.deepEqual([shared.now, shared.before], one === now ? [[0, 3, 7], [5, 6, 0]] : [[5, 6, 0], [0, 3, 7]]);
+    }
+  });
+
+  test('lose no request, whatever the rows', () => {
+    const rows = (from, to, width, zero) => ({ bounds: bounds(from, to, width).map((bound, index) => (index === 0 && zero ? 0 : bound)), counts: Array.from({ length: (to - from) / width }, (_, row) => row + 1) });
+    const some = [rows(-64, -32, 32, false), rows(0, 32, 1, true), rows(32, 64, 2, false), rows(96, 352, 16, true), rows(-640, -608, 32, true)];
+    for (const one of some) {
+      for (const other of some) {
+        const shared = heat.sharedRows(one, other);
+        assert.deepEqual([sum(shared.now), sum(shared.before)], [sum(one.counts), sum(other.counts)]);
+        assert.ok(shared.bounds.every((bound, index) => index === 0 || bound > shared.bounds[index - 1]), `${shared.bounds}`);
+        assert.ok(shared.bounds.length < 500);
+      }
+    }
+  });
+});
+
+describe('a rule that the address proposes', () => {
+  const of = (query, filters = { method: 'GET', route: '/users/{id}' }, rules = []) => proposal.proposalOf(new URLSearchParams(query), filters, rules);
+
+  test('has the filters as its scope, and bounds that quiet traffic reaches', () => {
+    assert.deepEqual(of('measure=error_percent&above=2&least=12'), { name: 'error-percent-get-users-id', measure: 'error_percent', above: 2, min_requests: 12, min_errors: 2, scope: { method: 'GET', route: '/users/{id}' } });
+    assert.deepEqual(of('measure=requests_per_minute&below=3', {}), { name: 'requests-per-minute', measure: 'requests_per_minute', below: 3, scope: {} });
+    for (const query of ['', 'measure=x', 'measure=disk_percent&above=2']) assert.equal(of(query), undefined);
+  });
+
+  test('has a name that the API takes and no other rule has', () => {
+    const long = of('measure=p95_ms', { route: '/é/'.repeat(50), consumer: '-'.repeat(80) }).name;
+    assert.match(long, /^[a-z0-9-]{1,60}$/);
+    assert.equal(of('measure=p95_ms', {}, [{ name: 'p95-ms' }, { name: 'p95-ms-2' }]).name, 'p95-ms-3');
   });
 });
 

@@ -7,8 +7,11 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use gatelens_testkit::client::{Connection, Request, get};
-use gatelens_testkit::{Envoy, EnvoyConfig, Upstream, artefacts, paths, wait};
+use gatelens_testkit::prometheus::Prometheus;
+use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Upstream, artefacts, paths, wait};
 use serde_json::{Value, json};
+
+use super::report;
 
 const COUNT: &str = "http_server_request_duration_seconds_count";
 
@@ -79,13 +82,11 @@ fn sum(page: &BTreeMap<String, f64>, name: &str) -> f64 {
     page.iter().filter(|(sample, _)| sample.split('{').next() == Some(name)).map(|(_, value)| value).sum()
 }
 
-/// Prometheus' own reader has nothing to object. Left out where promtool is not installed (package `prometheus`).
+/// Prometheus' own reader has nothing to object.
 fn check_with_promtool(page: &str) {
-    let promtool = Command::new("promtool").args(["check", "metrics"]).stdin(Stdio::piped()).spawn();
-    let Ok(mut promtool) = promtool else {
-        eprintln!("promtool is not installed: the page is not checked with it");
-        return;
-    };
+    let Some(promtool) = artefacts::tool("promtool", "prometheus") else { return };
+    let mut promtool =
+        Command::new(promtool).args(["check", "metrics"]).stdin(Stdio::piped()).spawn().unwrap();
     promtool.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
     assert!(promtool.wait().unwrap().success(), "{page}");
 }
@@ -210,4 +211,54 @@ fn the_log_line_needs_no_ingest_and_the_endpoint_may_share_the_vm() {
     assert_eq!(lines.len(), 30, "{log}");
     assert!(lines.iter().all(|line| line["route"] == "/users/{id}" && line["status"] == 200));
     assert!(!log.contains("s3cr3t"), "{log}");
+}
+
+#[test]
+fn a_real_prometheus_counts_the_same_by_way_of_the_filter_and_of_the_ingest() {
+    artefacts::or_skip();
+    let ingest = Ingest::start().unwrap();
+    let gateway = Gateway::start(|config| {
+        let config = config.cluster("gatelens_ingest", ingest.address()).unwrap();
+        config.entry(|plugin| {
+            let text = plugin["configuration"]["value"].as_str().unwrap();
+            let mut configuration: Value = serde_json::from_str(text).unwrap();
+            configuration["ingest"] = json!({"cluster": "gatelens_ingest"});
+            plugin["configuration"]["value"] = json!(configuration.to_string());
+        })
+    });
+    let configuration = format!(
+        "global: {{scrape_interval: 1s}}\nscrape_configs:\n\
+         - {{job_name: filter, static_configs: [{{targets: ['{}']}}]}}\n\
+         - {{job_name: ingest, metrics_path: /metrics/traffic, static_configs: [{{targets: ['{}']}}]}}\n",
+        gateway.endpoint,
+        ingest.address()
+    );
+    let Some(prometheus) = Prometheus::start(&configuration, &[]).unwrap() else { return };
+    let requests = [
+        (Request::get("/users/42"), 1_200),
+        (Request::get("/users/7?status=503"), 300),
+        (Request::post("/echo", "12345"), 600),
+    ];
+    // Scraped while they come.
+    gateway.send(&requests);
+    for job in ["filter", "ingest"] {
+        let sum = |metric: &str, matches: &str| format!("sum({metric}{{job='{job}'{matches}}})");
+        let bucket = "http_server_request_duration_seconds_bucket";
+        prometheus.until(&sum(COUNT, ""), 2_100.0).unwrap();
+        prometheus.until(&sum(COUNT, ",http_response_status_code='503',error_type='503'"), 300.0).unwrap();
+        prometheus.until(&sum(COUNT, ",http_route='/users/{id}'"), 1_500.0).unwrap();
+        prometheus.until(&sum(bucket, ",le='+Inf'"), 2_100.0).unwrap();
+        prometheus.until(&sum("http_server_request_body_size_bytes_sum", ""), 3_000.0).unwrap();
+    }
+    assert_eq!(report::counted(&ingest), 2_100);
+    // Each bucket of each series, by the names that both have.
+    let labels = "http_request_method, http_route, http_response_status_code, error_type, service_name, \
+                  deployment_environment_name, le";
+    let buckets =
+        |job: &str| format!("sum by ({labels}) (http_server_request_duration_seconds_bucket{{job='{job}'}})");
+    let both = format!("{} == {}", buckets("filter"), buckets("ingest"));
+    let equal = prometheus.query(&format!("count({both})")).unwrap();
+    let all = prometheus.query(&format!("count({})", buckets("filter"))).unwrap();
+    // Three series with the fourteen bounds of the conventions, and infinity.
+    assert_eq!((equal[0].1, all[0].1), (45.0, 45.0), "{:?}", prometheus.query(&buckets("ingest")));
 }

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use gatelens_ingest::ProbeConfig;
 use gatelens_ingest::alerts::AlertsConfig;
 use gatelens_ingest::config::{Options, OptionsError};
+use gatelens_ingest::{ProbeConfig, RemoteWriteConfig};
 
 use crate::problem::Problem;
 use crate::yaml::{self, Content, Node, Place};
@@ -86,8 +86,12 @@ pub(crate) fn problems(document: &Node) -> Vec<Problem> {
         let path = format!("probes{}", error.path);
         problems.push(Problem::error(place_of(document, &path), error.message).about(path));
     }
+    if let Some(Err(error)) = options.remote_write.as_ref().map(RemoteWriteConfig::check) {
+        let path = format!("remote_write.{}", error.path);
+        problems.push(Problem::error(place_of(document, &path), error.message).about(path));
+    }
     if let Err(OptionsError::Oidc { path, message }) =
-        with_data(Options { probes: None, ..options.clone() }).settle()
+        with_data(Options { probes: None, remote_write: None, ..options.clone() }).settle()
     {
         let path = format!("oidc.{path}");
         problems.push(Problem::error(place_of(document, &path), message).about(path));

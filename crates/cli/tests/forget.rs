@@ -9,6 +9,7 @@ use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::SystemTime;
 use support::{EDGE, Sender, Service, gatelens};
 
 const DAY: &str = "from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z";
@@ -213,4 +214,55 @@ fn nothing_selected_is_not_everything() {
     assert!(forget(dir.path(), &["--yes", "--consumer", "a"], 1).contains("has no data of gatelens"));
     Service::start(dir.path()).stop();
     assert!(forget(dir.path(), &["--yes"], 1).contains("nothing is selected"));
+}
+
+#[test]
+fn counters_for_prometheus_lose_the_name_of_a_consumer_and_keep_their_sums() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::start(dir.path());
+    // A set of labels without counts for a month is not shown.
+    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
+    let frame =
+        Frame::at(now).of(&[of("acme", "/a"), of("acme", "/a"), of("globex", "/a"), of("globex", "/b")]);
+    assert!(service.send("/v1/metrics", EDGE, 1, &frame));
+    let requests = |service: &Service, query: &str| -> BTreeMap<String, String> {
+        let url = format!("{}/metrics/traffic?{query}", service.url);
+        let text = ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap();
+        let counts = text.lines().filter_map(|line| {
+            let (labels, count) =
+                line.strip_prefix("http_server_request_duration_seconds_count")?.rsplit_once(' ')?;
+            Some((labels.to_owned(), count.to_owned()))
+        });
+        counts.collect()
+    };
+    let expect = |service: &Service, query: &str, expected: &[(&str, &str)]| {
+        let expected: BTreeMap<_, _> =
+            expected.iter().map(|(labels, count)| ((*labels).to_owned(), (*count).to_owned())).collect();
+        assert_eq!(requests(service, query), expected, "{query}");
+    };
+    let routes = [("{http_route=\"/a\"}", "3"), ("{http_route=\"/b\"}", "1")];
+    expect(&service, "labels=http_route", &routes);
+    forget(dir.path(), &["--consumer", "acme", "--yes"], 0);
+    expect(&service, "labels=http_route", &routes);
+    expect(&service, "labels=gatelens_consumer_id", &[("{gatelens_consumer_id=\"globex\"}", "2")]);
+    // It begins anew where it counts again.
+    let more = Frame::at(now + 1).of(&[of("acme", "/a"), of("acme", "/a"), of("acme", "/a")]);
+    assert!(service.send("/v1/metrics", EDGE, 2, &more));
+    expect(&service, "labels=http_route", &[("{http_route=\"/a\"}", "4"), ("{http_route=\"/b\"}", "1")]);
+    let both = [("{gatelens_consumer_id=\"acme\"}", "1"), ("{gatelens_consumer_id=\"globex\"}", "2")];
+    expect(&service, "labels=gatelens_consumer_id", &both);
+    service.stop();
+    let file = rusqlite::Connection::open(dir.path().join("metrics.db")).unwrap();
+    let named: i64 = file
+        .query_row("SELECT count(*) FROM ended_series WHERE consumer = 'acme'", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(named, 0);
+    drop(file);
+
+    // Of an environment, everything goes.
+    silence(dir.path());
+    forget(dir.path(), &["--environment", "prod", "--yes"], 0);
+    let service = Service::start(dir.path());
+    expect(&service, "labels=", &[]);
+    service.stop();
 }

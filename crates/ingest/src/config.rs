@@ -20,6 +20,7 @@ use crate::http::{Cidr, Config, HostName, Network, TlsFiles, TraceLink, is_own_n
 use crate::limits::Limits;
 use crate::probes::{ProbeConfig, ProbeError};
 use crate::query::TrafficLabel;
+use crate::remote_write::{RemoteWriteConfig, RemoteWriteError};
 use crate::retention::Retention;
 
 /// The defaults that the reference shows.
@@ -69,6 +70,7 @@ keys!(
     oidc,
     probes,
     reader_requests_per_second,
+    remote_write,
     sender_bytes_per_second,
     sender_requests_per_second,
     sender_tokens,
@@ -237,6 +239,11 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(skip))]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<ProbeConfig>", extend("examples" = [serde_json::json!([{"name": "shop", "url": "https://shop.example.com/health"}])])))]
     pub probes: Option<Vec<ProbeConfig>>,
+    /// A store that the counters of `/metrics/traffic` are sent to, by Prometheus' remote write 1.0. docs/prometheus.md
+    /// describes the keys.
+    #[cfg_attr(feature = "clap", arg(skip))]
+    #[cfg_attr(feature = "schema", schemars(with = "RemoteWriteConfig", extend("examples" = [serde_json::json!({"url": "https://mimir.example.com/api/v1/push"})])))]
+    pub remote_write: Option<RemoteWriteConfig>,
 }
 
 /// Form of the service's own log.
@@ -286,6 +293,9 @@ pub enum OptionsError {
     /// The list `probes` cannot be used.
     #[error("`probes{}`: {}", .0.path, .0.message)]
     Probes(#[from] ProbeError),
+    /// The section `remote_write` cannot be used.
+    #[error("`remote_write.{}`: {}", .0.path, .0.message)]
+    RemoteWrite(#[from] RemoteWriteError),
     /// A bound of zero would refuse everything.
     #[error(
         "the option `{key}` is 0, which would refuse everything: give more, or leave it out for the default"
@@ -328,7 +338,11 @@ impl Options {
             [("sender_tokens", &self.sender_tokens), ("tls_key", &self.tls_key), ("users", &self.users)];
         let files = files.into_iter().filter_map(|(key, file)| Some((key, file.as_deref()?)));
         let of_oidc = self.oidc.as_ref().and_then(OidcConfig::secret_file);
-        files.chain(of_oidc.map(|file| ("oidc.client_secret_file", file))).collect()
+        let of_remote_write =
+            self.remote_write.as_ref().and_then(|section| section.bearer_token_file.as_deref());
+        let of_sections =
+            [("oidc.client_secret_file", of_oidc), ("remote_write.bearer_token_file", of_remote_write)];
+        files.chain(of_sections.into_iter().filter_map(|(key, file)| Some((key, file?)))).collect()
     }
 
     /// The configuration, with the defaults of what is not given.
@@ -382,6 +396,7 @@ impl Options {
         let alerts = self.alerts.unwrap_or_default();
         let probes = self.probes.unwrap_or_default();
         ProbeConfig::check(&probes)?;
+        self.remote_write.as_ref().map(RemoteWriteConfig::check).transpose()?;
         let hosts = self.host.unwrap_or_default();
         let oidc = self.oidc.map(|oidc| sign_in(oidc, &alerts, &hosts, listen)).transpose()?;
         Ok(Config {
@@ -405,6 +420,7 @@ impl Options {
             },
             alerts,
             probes,
+            remote_write: self.remote_write,
             trace_links: self.trace_link.unwrap_or_default(),
         })
     }

@@ -4,6 +4,10 @@
 //! A bound has the same text in all of them (`1.0`, as OpenMetrics has it), so that a scraper that changes the format
 //! goes on with the same series.
 
+mod flat;
+
+pub(crate) use flat::{Flat, flat};
+
 use crate::query::{Exemplar, Exemplars, Traffic, TrafficRow};
 use gatelens_model::sketch::SCALE;
 use gatelens_model::{metric, prometheus};

@@ -36,6 +36,7 @@ mod receiver;
 mod redact;
 mod refusals;
 mod releases;
+mod remote_write;
 mod requests;
 mod retention;
 mod scrub;

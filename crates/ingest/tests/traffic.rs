@@ -22,7 +22,7 @@ fn now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 - SECOND
 }
 
-fn frame() -> Frame {
+pub(crate) fn frame() -> Frame {
     Frame { start: now() - MINUTE, bounds_seconds: BOUNDS, ..Frame::at(now()) }
 }
 
@@ -30,7 +30,7 @@ fn of(consumer: &'static str, route: &'static str, status: u16, seconds: f64) ->
     Made { consumer, ..made(route, status, seconds) }
 }
 
-fn some() -> Vec<Made> {
+pub(crate) fn some() -> Vec<Made> {
     vec![
         of("acme", "/a", 200, 0.1),
         of("acme", "/a", 200, 0.101),

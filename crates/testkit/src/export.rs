@@ -50,6 +50,8 @@ pub struct Frame {
     pub temporality: AggregationTemporality,
     /// `service.name`.
     pub service: &'static str,
+    /// `deployment.environment.name`.
+    pub environment: &'static str,
     /// Attributes of each point beside those of the series.
     pub extra: Vec<KeyValue>,
     /// Of the exponential histograms.
@@ -67,6 +69,7 @@ impl Default for Frame {
             start: NOON - 3600 * SECOND,
             temporality: AggregationTemporality::Cumulative,
             service: "orders",
+            environment: "prod",
             extra: Vec::new(),
             scale: 5,
             resource: Vec::new(),
@@ -127,7 +130,7 @@ impl Frame {
     /// The export of these metrics.
     pub fn export(&self, metrics: Vec<Metric>) -> ExportMetricsServiceRequest {
         let scope_metrics = vec![ScopeMetrics { metrics, ..Default::default() }];
-        let mut resource = resource(self.service);
+        let mut resource = resource(self.service, self.environment);
         resource.attributes.extend(self.resource.iter().cloned());
         let resource = Some(resource);
         let resource_metrics = vec![ResourceMetrics { resource, scope_metrics, ..Default::default() }];
@@ -211,7 +214,7 @@ pub fn log(requests: &[(u64, Made)]) -> ExportLogsServiceRequest {
 pub fn export_logs(log_records: Vec<LogRecord>) -> ExportLogsServiceRequest {
     let scope_logs = vec![ScopeLogs { log_records, ..Default::default() }];
     let resource_logs =
-        vec![ResourceLogs { resource: Some(resource("orders")), scope_logs, ..Default::default() }];
+        vec![ResourceLogs { resource: Some(resource("orders", "prod")), scope_logs, ..Default::default() }];
     ExportLogsServiceRequest { resource_logs }
 }
 
@@ -248,10 +251,10 @@ pub fn record(time: u64, made: &Made) -> LogRecord {
     }
 }
 
-fn resource(service: &str) -> Resource {
+fn resource(service: &str, environment: &str) -> Resource {
     let attributes = vec![
         text("service.name", service),
-        text("deployment.environment.name", "prod"),
+        text("deployment.environment.name", environment),
         text("service.instance.id", "edge-1"),
         text("gatelens.version", "0.1.0"),
         text("gatelens.config_hash", "0123456789abcdef"),

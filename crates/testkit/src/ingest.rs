@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use prost::Message;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -95,6 +97,21 @@ impl Ingest {
         match response.status {
             200 => response.json(),
             status => Err(Error::Unexpected(format!("GET {path}: {status} {}", response.text()))),
+        }
+    }
+
+    /// Sends it counters, as a gateway does.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Unexpected`] for an answer other than 200.
+    pub fn take_metrics(&self, export: &ExportMetricsServiceRequest) -> Result<()> {
+        let request = client::Request::post("/v1/metrics", export.encode_to_vec())
+            .header("content-type", "application/x-protobuf")
+            .host(self.address.to_string());
+        let response = client::send(self.address, &request)?;
+        match response.status {
+            200 => Ok(()),
+            status => Err(Error::Unexpected(format!("POST /v1/metrics: {status} {}", response.text()))),
         }
     }
 

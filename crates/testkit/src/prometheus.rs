@@ -13,6 +13,9 @@ use std::process::Command;
 use std::time::SystemTime;
 use tempfile::TempDir;
 
+/// Starts, each with another port.
+const ATTEMPTS: u32 = 5;
+
 /// A running Prometheus; it stops when dropped.
 pub struct Prometheus {
     directory: TempDir,
@@ -28,16 +31,29 @@ impl Prometheus {
     /// When it does not start.
     pub fn start(configuration: &str, flags: &[&str]) -> Result<Option<Self>> {
         let Some(program) = artefacts::tool("prometheus", "prometheus") else { return Ok(None) };
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match Self::start_once(&program, configuration, flags) {
+                // Another process may have taken the port.
+                Err(Error::Exited { .. }) if attempts < ATTEMPTS => {}
+                outcome => return outcome.map(Some),
+            }
+        }
+    }
+
+    fn start_once(program: &Path, configuration: &str, flags: &[&str]) -> Result<Self> {
         let directory = tempfile::tempdir().map_err(Error::io("making a directory"))?;
         let path = |name: &str| directory.path().join(name);
         write(&path("targets.json"), "[]")?;
         let configuration = configuration.replace("{targets}", &path("targets.json").display().to_string());
-        write(&path("prometheus.yml"), &configuration)?;
+        let file = path("prometheus.yml").display().to_string();
+        write(Path::new(&file), &configuration)?;
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let address = free.map_err(Error::io("finding a free port"))?;
         let mut command = Command::new(program);
         command
-            .arg(format!("--config.file={}", path("prometheus.yml").display()))
+            .arg(format!("--config.file={file}"))
             .arg(format!("--storage.tsdb.path={}", path("data").display()))
             .arg(format!("--web.listen-address={address}"))
             .args(flags);
@@ -45,10 +61,13 @@ impl Prometheus {
         let mut prometheus = Self { address, directory, process };
         eventually("Prometheus to be ready", || {
             prometheus.process.check()?;
-            let ready = client::get(address, "/-/ready").ok();
-            Ok(ready.filter(|answer| answer.status == 200).map(drop))
+            let is_ready = client::get(address, "/-/ready").is_ok_and(|answer| answer.status == 200);
+            // Not another one at the same port.
+            let is_own = client::get(address, "/api/v1/status/flags");
+            let is_own = is_own.is_ok_and(|answer| answer.text().contains(&file));
+            Ok((is_ready && is_own).then_some(()))
         })?;
-        Ok(Some(prometheus))
+        Ok(prometheus)
     }
 
     /// Its own address.

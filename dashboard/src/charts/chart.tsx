@@ -9,7 +9,7 @@ import { NONE } from '../format';
 import type { Span } from '../span';
 import { useZone, type Zone } from '../zone';
 import type { Slots } from './columns';
-import { columnsOf, HEIGHT, optionsOf, type Latest } from './plot';
+import { columnsOf, HEIGHT, onClick, optionsOf, type Latest } from './plot';
 import { middle, spanAt } from './scale';
 import { Compared } from '../parts/compared';
 import cardStyles from '../parts/card.module.css';
@@ -44,6 +44,8 @@ export interface ChartProps {
   marks?: { at: number; label: string }[];
   /** Unix seconds; called when a person drags over a range. */
   onZoom: (from: number, to: number) => void;
+  /** Opens what a column is about. Unix seconds; called when a person clicks on it, or presses Enter. */
+  onOpen: (from: number, to: number) => void;
   aside?: string;
 }
 
@@ -101,7 +103,7 @@ interface Cursor {
   width: number;
 }
 
-function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinished, coarse, marks = NO_MARKS, onZoom }: ChartProps & { shown: Series[]; zone: Zone }) {
+function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinished, coarse, marks = NO_MARKS, onZoom, onOpen }: ChartProps & { shown: Series[]; zone: Zone }) {
   const holder = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const [cursor, setCursor] = useState<Cursor | null>(null);
@@ -134,10 +136,16 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
     return new uPlot(options, data, element);
   });
 
+  const open = useEffectEvent((at: number) => {
+    const start = slots.starts[at];
+    if (start !== undefined) onOpen(start, start + slots.step);
+  });
+
   useEffect(() => {
     const element = holder.current;
     if (!element) return undefined;
     const built = build(element);
+    onClick(built, (clicked) => open(clicked));
     plot.current = built;
     const observer = new ResizeObserver(() => built.setSize({ width: element.clientWidth, height: HEIGHT }));
     observer.observe(element);
@@ -167,6 +175,7 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
       role="slider"
       tabIndex={0}
       aria-label={`${title} over time`}
+      aria-description="Arrow keys move, Enter opens the requests"
       aria-valuemin={0}
       aria-valuemax={Math.max(0, last)}
       aria-valuenow={index}
@@ -174,7 +183,9 @@ function Plot({ title, kind, scale, slots, series, shown, zone, format, unfinish
       onKeyDown={(event) => {
         const steps: Record<string, number> = { ArrowLeft: index - 1, ArrowDown: index - 1, ArrowRight: index + 1, ArrowUp: index + 1, PageDown: index - 10, PageUp: index + 10, Home: 0, End: last };
         const to = steps[event.key];
-        if (to === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+        if (event.altKey || event.ctrlKey || event.metaKey) return;
+        if (event.key === 'Enter') onOpen(slots.starts[index] ?? 0, (slots.starts[index] ?? 0) + slots.step);
+        if (to === undefined) return;
         event.preventDefault();
         move(to);
       }}

@@ -33,6 +33,50 @@ export function gridOf(answer: Latencies): Grid {
   };
 }
 
+/** Requests by duration: one more bound than there are rows. */
+export interface Rows {
+  bounds: number[];
+  counts: number[];
+}
+
+/** All columns of a grid together. */
+export function rowsOf({ bounds, counts }: Pick<Grid, 'bounds' | 'counts'>): Rows {
+  return { bounds, counts: bounds.slice(1).map((_, row) => counts.reduce((sum, column) => sum + (column[row] ?? 0), 0)) };
+}
+
+/**
+ * The requests of two stretches in the same rows. The ingest makes rows as high as a power of 2 of its buckets, so that each row of the
+ * finer ones is within one of the coarser ones.
+ */
+export function sharedRows(now: Rows, before: Rows): { bounds: number[]; now: number[]; before: number[] } {
+  const [coarser, finer] = ratioOf(now.bounds) >= ratioOf(before.bounds) ? [now, before] : [before, now];
+  const ratio = ratioOf(coarser.bounds);
+  const bounds = [...coarser.bounds];
+  const [low, high] = edges(finer.bounds);
+  // Rows of nothing where only the other stretch has requests. A bound that both have is that of the ingest, to the nanosecond.
+  const exact = (ms: number) => finer.bounds.find((bound) => Math.abs(bound / ms - 1) < 1e-4) ?? ms;
+  while ((bounds[0] ?? 0) > low * 1.0001) bounds.unshift(exact((bounds[0] ?? 0) / ratio));
+  while ((bounds.at(-1) ?? high) < high * 0.9999) bounds.push(exact((bounds.at(-1) ?? 0) * ratio));
+  if (finer.bounds[0] === 0) bounds[0] = 0;
+  const within = ({ bounds: own, counts }: Rows) => {
+    const sums = bounds.slice(1).map(() => 0);
+    counts.forEach((count, row) => {
+      const middle = row === 0 ? (own[1] ?? 0) * 0.9999 : Math.sqrt((own[row] ?? 0) * (own[row + 1] ?? 0));
+      const at = Math.max(0, bounds.findLastIndex((bound) => bound < middle));
+      sums[at] = (sums[at] ?? 0) + count;
+    });
+    return sums;
+  };
+  return { bounds, now: within(now), before: within(before) };
+}
+
+/** By which factor the rows grow. */
+function ratioOf(bounds: number[]): number {
+  const [high = 1, low = 0, lower = 0] = [bounds.at(-1), bounds.at(-2), bounds.at(-3)];
+  // A single row that begins at 0 has no ratio; those of the ingest are never finer than this.
+  return low > 0 ? high / low : lower > 0 ? low / lower : 1.02;
+}
+
 /** The area between two cells. */
 export function areaOf(one: Cell, other: Cell): Area {
   const sorted = (a: number, b: number): [number, number] => (a < b ? [a, b] : [b, a]);

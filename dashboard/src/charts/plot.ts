@@ -9,6 +9,9 @@ import { decades, fromZero, middle, roundValues, tick } from './scale';
 /** Pixels. */
 export const HEIGHT = 190;
 
+/** Pixels that a pointer moves at least in a drag; less is a click. */
+const DRAG = 6;
+
 /** Charts with the same key move their crosshairs together. */
 const SYNC = 'gatelens';
 
@@ -53,7 +56,7 @@ export function optionsOf(look: Look): uPlot.Options {
     tzDate: (seconds) => (look.zone === 'utc' ? uPlot.tzDate(new Date(seconds * 1000), 'Etc/UTC') : new Date(seconds * 1000)),
     cursor: {
       sync: { key: SYNC },
-      drag: { x: true, y: false, setScale: false, dist: 6 },
+      drag: { x: true, y: false, setScale: false, dist: DRAG, click: () => {} },
       points: kind === 'bars' ? { show: false } : { size: 7, width: 2 },
       focus: { prox: -1 },
       y: false,
@@ -114,12 +117,25 @@ export function optionsOf(look: Look): uPlot.Options {
         (plot) => {
           const { left, width } = plot.select;
           plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-          if (width < 6) return;
+          if (width < DRAG) return;
           latest.current.onZoom(plot.posToVal(left, 'x'), plot.posToVal(left + width, 'x'));
         },
       ],
     },
   };
+}
+
+/** Calls back with the slot that is clicked. A finger shows the values of a slot first, and opens it with the next touch. */
+export function onClick(plot: uPlot, open: (index: number) => void): void {
+  let pressed: { at: number; shown: number | 'any' | null } | undefined;
+  plot.over.addEventListener('pointerdown', ({ clientX, pointerType }) => {
+    pressed = { at: clientX, shown: pointerType === 'touch' ? (plot.cursor.idx ?? null) : 'any' };
+  });
+  plot.over.addEventListener('click', ({ clientX }) => {
+    const index = plot.posToIdx(clientX - plot.over.getBoundingClientRect().left);
+    if (!pressed || Math.abs(clientX - pressed.at) >= DRAG) return;
+    if (pressed.shown === 'any' || pressed.shown === index) open(index);
+  });
 }
 
 /** The times at the middle of the slots, then one column a series; bars are drawn from the full stack down. Columns of the stretch before follow. */

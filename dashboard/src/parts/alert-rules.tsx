@@ -1,7 +1,9 @@
 import { NumberInput, Select, TextInput } from '@mantine/core';
-import { useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import type { AlertRule } from '../api';
 import { amount, condition, MEASURE_CHOICES, useChange } from '../alerts';
+import { patchInPlace } from '../location';
+import { NO_PROPOSAL, type Proposal } from '../proposal';
 import { ChangeFailure } from './change-failure';
 import { FormActions } from './form-actions';
 import { RuleTrial } from './rule-trial';
@@ -16,9 +18,13 @@ const ORIGINS = { built_in: 'built in', file: 'configuration file', page: 'this 
 const MUTE_HOURS = 4;
 
 /** The rules with their state. Those of the configuration file can be muted and nothing else. */
-export function AlertRules({ rules, refresh }: { rules: AlertRule[]; refresh: () => void }) {
+export function AlertRules({ rules, proposal, refresh }: { rules: AlertRule[]; proposal: Proposal | undefined; refresh: () => void }) {
   const { busy, failure, run } = useChange(refresh);
-  const [editing, setEditing] = useState<Draft>();
+  const [editing, setEditing] = useState<Draft | undefined>(() => proposal && { ...NEW, above: undefined, ...proposal });
+  const close = () => {
+    setEditing(undefined);
+    patchInPlace(NO_PROPOSAL);
+  };
   return (
     <section className={cardStyles.card} aria-labelledby="rules">
       <header className={cardStyles.head}>
@@ -31,9 +37,8 @@ export function AlertRules({ rules, refresh }: { rules: AlertRule[]; refresh: ()
           key={editing.name}
           draft={editing}
           busy={busy}
-          onCancel={() => setEditing(undefined)}
+          onCancel={close}
           onSave={(draft) => {
-            const close = () => setEditing(undefined);
             if (editing.exists) run('PUT', `rules/${encodeURIComponent(draft.name)}`, written(draft), close);
             else run('POST', 'rules', written(draft), close);
           }}
@@ -101,6 +106,11 @@ function written({ name, description, enabled, measure, above, below, recover_at
 
 function RuleForm({ draft: first, busy, onSave, onCancel }: { draft: Draft; busy: boolean; onSave: (draft: Draft) => void; onCancel: () => void }) {
   const [draft, setDraft] = useState(first);
+  const form = useRef<HTMLFormElement>(null);
+  // A link from another view leads to the form, which is below other things.
+  useEffect(() => {
+    form.current?.scrollIntoView({ block: 'nearest' });
+  }, []);
   const set = (some: Partial<Draft>) => setDraft((before) => ({ ...before, ...some }));
   const side = draft.below === undefined ? 'above' : 'below';
   const threshold = draft.above ?? draft.below;
@@ -109,6 +119,7 @@ function RuleForm({ draft: first, busy, onSave, onCancel }: { draft: Draft; busy
   );
   return (
     <form
+      ref={form}
       className={styles.form}
       aria-label={draft.exists ? `Rule ${draft.name}` : 'New rule'}
       onSubmit={(event) => {

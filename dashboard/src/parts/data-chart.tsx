@@ -6,7 +6,7 @@ import { bytes } from '../format';
 import { patch } from '../location';
 import type { Period } from '../period';
 import type { Query } from '../query';
-import { customPatch } from './period-picker';
+import { customPatch, openRequests } from './period-picker';
 
 /** Bytes of bodies over the period, in both directions. */
 export function DataChart({ overall, period }: { overall: Query<Timeseries>; period: Period }) {
@@ -35,6 +35,7 @@ export function DataChart({ overall, period }: { overall: Query<Timeseries>; per
         unfinished={period.choice.kind === 'range'}
         coarse={coarse}
         onZoom={(from, to) => patch(customPatch(from, to))}
+        onOpen={openRequests}
       />
     </div>
   );

@@ -3,7 +3,7 @@
 import { Skeleton } from '@mantine/core';
 import { useId, useState } from 'react';
 import type { Latencies, Row } from '../api';
-import { criteriaOfRows, durationsOf, durationTicks, edges, gridOf, heightOf } from '../charts/heat';
+import { criteriaOfRows, durationsOf, durationTicks, edges, gridOf, heightOf, rowsOf, sharedRows } from '../charts/heat';
 import { classes } from '../classes';
 import { exact, milliseconds, percent } from '../format';
 import { addressOf } from '../location';
@@ -12,31 +12,31 @@ import { Link } from './link';
 import cardStyles from './card.module.css';
 import styles from './distribution.module.css';
 
-export function Distribution({ latencies, row }: { latencies: Query<Latencies>; row: Row | undefined }) {
+export function Distribution({ latencies, before, row }: { latencies: Query<Latencies>; before: Query<Latencies> | undefined; row: Row | undefined }) {
   const headline = useId();
   const { data, outdated } = latencies;
   return (
     <section className={cardStyles.card} aria-labelledby={headline} aria-busy={outdated}>
       <header className={cardStyles.head}>
         <h2 id={headline}>Distribution</h2>
-        <span className={cardStyles.aside}>requests by duration; a bar opens them</span>
+        <span className={cardStyles.aside}>requests by duration; a bar opens them{before && '; dotted: before'}</span>
       </header>
       {data === undefined ? (
         <Skeleton height={150} />
       ) : data.bounds_ms.length < 2 ? (
         <p className={cardStyles.note}>No durations in this period.</p>
       ) : (
-        <Bars latencies={data} row={row} outdated={outdated} />
+        <Bars latencies={data} before={before?.data} row={row} outdated={outdated} />
       )}
     </section>
   );
 }
 
-function Bars({ latencies, row, outdated }: { latencies: Latencies; row: Row | undefined; outdated: boolean }) {
-  const grid = gridOf(latencies);
-  const { bounds } = grid;
-  const counts = bounds.slice(1).map((_, at) => grid.counts.reduce((sum, column) => sum + (column[at] ?? 0), 0));
-  const [total, most] = [counts.reduce((a, b) => a + b, 0), Math.max(1, ...counts)];
+function Bars({ latencies, before, row, outdated }: { latencies: Latencies; before: Latencies | undefined; row: Row | undefined; outdated: boolean }) {
+  const own = rowsOf(gridOf(latencies));
+  const earlier = before && before.bounds_ms.length > 1 ? sharedRows(own, rowsOf(gridOf(before))) : undefined;
+  const { bounds, now: counts, before: then } = earlier ?? { bounds: own.bounds, now: own.counts, before: undefined };
+  const [total, most] = [sumOf(counts), Math.max(1, ...counts, ...(then ?? []))];
   const [chosen, setChosen] = useState(0);
   // One stop of the Tab key; the arrow keys move among the bars.
   const current = Math.min(chosen, counts.length - 1);
@@ -58,10 +58,12 @@ function Bars({ latencies, row, outdated }: { latencies: Latencies; row: Row | u
         }}
       >
         {counts.map((count, at) => {
-          const words = `${durationsOf(grid, [at, at])}: ${exact(count)} ${count === 1 ? 'request' : 'requests'}, ${percent(total === 0 ? 0 : count / total)}`;
+          const was = then?.[at];
+          const words = `${durationsOf({ bounds }, [at, at])}: ${exact(count)} ${count === 1 ? 'request' : 'requests'}, ${percent(total === 0 ? 0 : count / total)}${was === undefined ? '' : `, before ${exact(was)}`}`;
           return (
-            <Link key={bounds[at]} to={addressOf('requests', { q: null, ...criteriaOfRows(grid, [at, at]) })} tabIndex={at === current ? 0 : -1} aria-label={words} title={words}>
+            <Link key={bounds[at]} to={addressOf('requests', { q: null, ...criteriaOfRows({ bounds }, [at, at]) })} tabIndex={at === current ? 0 : -1} aria-label={words} title={words}>
               <i style={{ height: `${(count / most) * 100}%` }} />
+              {was !== undefined && was > 0 && <s style={{ height: `${(was / most) * 100}%` }} />}
             </Link>
           );
         })}
@@ -83,4 +85,8 @@ function Bars({ latencies, row, outdated }: { latencies: Latencies; row: Row | u
       </div>
     </div>
   );
+}
+
+function sumOf(counts: number[]): number {
+  return counts.reduce((a, b) => a + b, 0);
 }

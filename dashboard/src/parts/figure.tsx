@@ -2,6 +2,8 @@ import { Skeleton } from '@mantine/core';
 import type { ReactNode } from 'react';
 import { classes } from '../classes';
 import { percent } from '../format';
+import { BellIcon } from './icons';
+import { Link } from './link';
 import cardStyles from './card.module.css';
 import styles from './figure.module.css';
 
@@ -13,6 +15,8 @@ export interface FigureProps {
   before?: string | undefined;
   detail?: ReactNode;
   change?: Change | undefined;
+  /** The address of the form of an alert rule about it. */
+  alert?: string | undefined;
 }
 
 /** The change of a value against the previous period. */
@@ -23,10 +27,17 @@ export interface Change {
   title: string;
 }
 
-export function Figure({ label, value, before, detail, change }: FigureProps) {
+export function Figure({ label, value, before, detail, change, alert }: FigureProps) {
   return (
     <div className={classes(cardStyles.card, styles.figure)}>
-      <dt>{label}</dt>
+      <dt>
+        {label}
+        {alert !== undefined && (
+          <Link to={alert} className={styles.alert} aria-label={`New alert rule: ${label}`} title="Make an alert rule of this">
+            <BellIcon />
+          </Link>
+        )}
+      </dt>
       {value === undefined ? (
         <dd>
           <Skeleton height={28} width="60%" my={4} />

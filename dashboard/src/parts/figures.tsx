@@ -1,9 +1,10 @@
-import type { Row, Summary } from '../api';
+import type { AlertRule, Row, Summary } from '../api';
 import { classes } from '../classes';
 import { bytes, count, exact, milliseconds, percent } from '../format';
 import { addressOf } from '../location';
 import type { Period } from '../period';
 import type { Query } from '../query';
+import { proposalAddress } from '../proposal';
 import type { Before } from '../total';
 import { changeOf, Figure } from './figure';
 import { Link } from './link';
@@ -26,15 +27,20 @@ export function Figures({ total, before, period }: { total: Query<Summary>; befo
 
   const text = (show: (row: Row) => string) => (now ? show(now) : failed ? '–' : undefined);
   const textBefore = (show: (row: Row) => string) => (before?.shown ? show(before.row) : undefined);
-  const latency = (name: string, pick: (row: Row) => number | null, detail: string) => (
-    <Figure
-      label={name}
-      value={text((row) => milliseconds(pick(row)))}
-      before={textBefore((row) => milliseconds(pick(row)))}
-      change={changeOf(now && pick(now), then && pick(then), 'worse', milliseconds, label)}
-      detail={detail}
-    />
-  );
+  const alert = (measure: AlertRule['measure'], value: (row: Row) => number | null) => now && proposalAddress(measure, value(now), now, minutes);
+  const latency = (name: string, measure: 'p50_ms' | 'p95_ms' | 'p99_ms', detail: string) => {
+    const pick = (row: Row) => row[measure];
+    return (
+      <Figure
+        label={name}
+        value={text((row) => milliseconds(pick(row)))}
+        before={textBefore((row) => milliseconds(pick(row)))}
+        change={changeOf(now && pick(now), then && pick(then), 'worse', milliseconds, label)}
+        detail={detail}
+        alert={alert(measure, pick)}
+      />
+    );
+  };
   return (
     <dl className={classes(figureStyles.figures, total.outdated && 'outdated')}>
       <Figure
@@ -42,6 +48,7 @@ export function Figures({ total, before, period }: { total: Query<Summary>; befo
         value={text(() => count(rate ?? 0))}
         before={textBefore(() => count(rateBefore ?? 0))}
         change={changeOf(rate, rateBefore, 'neutral', (value) => `${count(value)} per minute`, label)}
+        alert={alert('requests_per_minute', () => rate ?? null)}
         detail={now && <span data-figure="requests">{exact(now.requests)} requests</span>}
       />
       <Figure
@@ -49,6 +56,7 @@ export function Figures({ total, before, period }: { total: Query<Summary>; befo
         value={text((row) => percent(errorShare(row)))}
         before={textBefore((row) => percent(errorShare(row)))}
         change={changeOf(now && errorShare(now), then && errorShare(then), 'worse', percent, label)}
+        alert={alert('error_percent', (row) => 100 * errorShare(row))}
         detail={
           now && (
             <Link to={addressOf('requests', { errors: 'true' })} title="View these requests">
@@ -57,9 +65,9 @@ export function Figures({ total, before, period }: { total: Query<Summary>; befo
           )
         }
       />
-      {latency('Latency p50', (row) => row.p50_ms, 'median')}
-      {latency('Latency p95', (row) => row.p95_ms, '1 in 20 slower')}
-      {latency('Latency p99', (row) => row.p99_ms, '1 in 100 slower')}
+      {latency('Latency p50', 'p50_ms', 'median')}
+      {latency('Latency p95', 'p95_ms', '1 in 20 slower')}
+      {latency('Latency p99', 'p99_ms', '1 in 100 slower')}
       <Figure
         label="Data out"
         value={text((row) => bytes(row.response_bytes))}

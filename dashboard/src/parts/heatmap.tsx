@@ -7,10 +7,9 @@ import { spanAt, tick } from '../charts/scale';
 import { areaOf, criteriaOfRows, durationsOf, durationTicks, gridOf, heightOf, requestsIn, strengthOf, type Area, type Cell, type Grid } from '../charts/heat';
 import { classes } from '../classes';
 import { exact, milliseconds } from '../format';
-import { addressOf, go } from '../location';
 import type { Query } from '../query';
 import { useZone, type Zone } from '../zone';
-import { customPatch } from './period-picker';
+import { openRequests } from './period-picker';
 import cardStyles from './card.module.css';
 import styles from './heatmap.module.css';
 import tipStyles from '../charts/tip.module.css';
@@ -19,14 +18,26 @@ import tipStyles from '../charts/tip.module.css';
 const HEIGHT = 210;
 const TICKS = 7;
 
-export function Heatmap({ latencies }: { latencies: Query<Latencies> }) {
+interface HeatmapProps {
+  latencies: Query<Latencies>;
+  title?: string;
+  aside?: string;
+  /** Another heatmap beside it, so that both have the same colours for the same counts. */
+  beside?: Query<Latencies> | undefined;
+}
+
+export function Heatmap({ latencies, title = 'Durations', aside = 'requests by time and duration; click or drag to open them', beside }: HeatmapProps) {
   const headline = useId();
-  const grid = useMemo(() => latencies.data && gridOf(latencies.data), [latencies.data]);
+  const [data, other] = [latencies.data, beside?.data];
+  const grid = useMemo(() => {
+    const own = data && gridOf(data);
+    return own && { ...own, most: Math.max(own.most, other ? gridOf(other).most : 0) };
+  }, [data, other]);
   return (
     <section className={classes(cardStyles.card, styles.heatmap)} aria-labelledby={headline} aria-busy={latencies.outdated}>
       <header className={cardStyles.head}>
-        <h2 id={headline}>Durations</h2>
-        <span className={cardStyles.aside}>requests by time and duration; click or drag to open them</span>
+        <h2 id={headline}>{title}</h2>
+        <span className={cardStyles.aside}>{aside}</span>
         {grid && grid.most > 0 && (
           <span className={styles.legend} aria-hidden="true">
             1 <i /> {exact(grid.most)}
@@ -38,7 +49,7 @@ export function Heatmap({ latencies }: { latencies: Query<Latencies> }) {
       ) : grid.bounds.length < 2 ? (
         <p className={cardStyles.note}>No durations in this period.</p>
       ) : (
-        <Cells grid={grid} outdated={latencies.outdated} />
+        <Cells grid={grid} title={title} outdated={latencies.outdated} />
       )}
     </section>
   );
@@ -48,10 +59,10 @@ export function Heatmap({ latencies }: { latencies: Query<Latencies> }) {
 function open(grid: Grid, area: Area): void {
   const from = grid.starts[area.columns[0]] ?? 0;
   const to = (grid.starts[area.columns[1]] ?? 0) + grid.step;
-  go(addressOf('requests', { ...customPatch(from, to), q: null, ...criteriaOfRows(grid, area.rows) }));
+  openRequests(from, to, criteriaOfRows(grid, area.rows));
 }
 
-function Cells({ grid, outdated }: { grid: Grid; outdated: boolean }) {
+function Cells({ grid, title, outdated }: { grid: Grid; title: string; outdated: boolean }) {
   const zone = useZone();
   const scheme = useComputedColorScheme('light');
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -112,7 +123,7 @@ function Cells({ grid, outdated }: { grid: Grid; outdated: boolean }) {
         className={styles.plot}
         style={{ height: HEIGHT }}
         role="application"
-        aria-label="Heatmap of durations over time. Arrow keys move, with Shift they select, Enter opens the requests."
+        aria-label={`Heatmap of ${title.toLowerCase()} over time. Arrow keys move, with Shift they select, Enter opens the requests.`}
         tabIndex={0}
         onKeyDown={move}
         onBlur={() => {

@@ -60,6 +60,13 @@ export const ClockIcon = () => (
   </Icon>
 );
 
+export const BellIcon = () => (
+  <Icon>
+    <path d="M8 2a4 4 0 0 0-4 4c0 3.6-1.5 5-1.5 5h11S12 9.6 12 6a4 4 0 0 0-4-4Z" />
+    <path d="M6.7 13.5a1.5 1.5 0 0 0 2.6 0" />
+  </Icon>
+);
+
 export const ChevronIcon = () => (
   <Icon>
     <path d="m4.5 6.5 3.5 3.5 3.5-3.5" />

@@ -9,6 +9,7 @@ const KEYS = [
   { keys: ['/'], does: 'Search the request log' },
   { keys: ['Esc'], does: 'Close the open request or gateway, or a menu' },
   { keys: ['←', '→', 'Home', 'End'], does: 'In a chart: other times' },
+  { keys: ['Enter'], does: 'In a chart: the requests of that time, as a click does' },
   { keys: ['?'], does: 'Show these keys' },
 ] as const;
 

@@ -2,7 +2,7 @@ import { ActionIcon, Button, Menu, Popover, TextInput } from '@mantine/core';
 import { useState } from 'react';
 import type { Comparison } from '../compare';
 import { moment } from '../format';
-import { patch, patchInPlace } from '../location';
+import { addressOf, go, patch, patchInPlace, type Patch } from '../location';
 import { INTERVALS, RANGES, type Live, type Period } from '../period';
 import { VIEWS, type View } from '../views/facts';
 import { inputOf, secondsOf, useZone, zoneWords } from '../zone';
@@ -101,6 +101,14 @@ export function customPatch(from: number, to: number): Record<string, string | n
   const text = (seconds: number) => new Date(seconds * 1000).toISOString().replace(':00.000Z', 'Z');
   return { range: null, from: text(start), to: text(Math.max(end, start + 60)) };
 }
+
+/** Opens the requests of a range, in Unix seconds. `criteria` are further parameters of the log. */
+export function openRequests(from: number, to: number, criteria: Patch = {}): void {
+  go(addressOf('requests', { ...customPatch(from, to), q: null, sort: null, ...criteria }));
+}
+
+/** A search for what charts of errors count. */
+export const FAILED = 'status:4xx,5xx,0';
 
 /** The zone of displayed times. It is in the address, so that a shared link shows the same times. */
 function ZoneSwitch() {

@@ -2,10 +2,11 @@
 
 import { shapeKey, shapesPath, typesOf, type Shape, type Shapes } from '../drift';
 import { classes } from '../classes';
-import { exact, percent } from '../format';
+import { exact, percent, shortMoment } from '../format';
 import type { Filters } from '../location';
 import { usePages } from '../pages';
 import { useQuery } from '../query';
+import { useZone } from '../zone';
 import { MoreRows } from './more-rows';
 import { ScrollTable } from './scroll-table';
 import { Tag } from './tag';
@@ -53,10 +54,10 @@ function Fields({ shape }: { shape: Shape }) {
               {field.always ? 'always' : percent(field.of === 0 ? 0 : field.seen / field.of)}
             </td>
             <td>
-              <Day time={field.first_seen} />
+              <Moment time={field.first_seen} />
             </td>
             <td>
-              <Day time={field.last_seen} />
+              <Moment time={field.last_seen} />
             </td>
           </tr>
         ))}
@@ -66,6 +67,7 @@ function Fields({ shape }: { shape: Shape }) {
   );
 }
 
-function Day({ time }: { time: string }) {
-  return <time dateTime={time}>{time.slice(0, 16).replace('T', ' ')} UTC</time>;
+function Moment({ time }: { time: string }) {
+  const zone = useZone();
+  return <time dateTime={time}>{shortMoment(Date.parse(time) / 1000, zone)}</time>;
 }

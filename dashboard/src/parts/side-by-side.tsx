@@ -14,7 +14,7 @@ import type { Scope } from '../scope';
 import { scopeOf, type ViewProps } from '../views/view';
 import { ErrorBanner } from './error-banner';
 import { FilterName } from './labels';
-import { customPatch } from './period-picker';
+import { customPatch, openRequests } from './period-picker';
 import { errorShare, RankTable } from './rank-table';
 import cardStyles from './card.module.css';
 import styles from './traffic-charts.module.css';
@@ -61,9 +61,9 @@ export function SideBySide({ by, ...props }: ViewProps & { by: Scope }) {
     <>
       <ErrorBanner queries={[all, series]} onRetry={live.refresh} />
       <div className={classes(styles.charts, (all.outdated || series.outdated) && 'outdated')}>
-        <Chart {...shared} title="Requests" aside="per minute" scale="linear" series={requests} format={count} />
-        <Chart {...shared} title="Errors" aside="share" scale="linear" series={errors} format={percent} />
-        <Chart {...shared} title="Latency p95" scale="logarithmic" series={latency} format={milliseconds} />
+        <Chart {...shared} title="Requests" aside="per minute" scale="linear" series={requests} format={count} onOpen={openRequests} />
+        <Chart {...shared} title="Errors" aside="share" scale="linear" series={errors} format={percent} onOpen={(from, to) => openRequests(from, to, { errors: 'true' })} />
+        <Chart {...shared} title="Latency p95" scale="logarithmic" series={latency} format={milliseconds} onOpen={(from, to) => openRequests(from, to, { sort: 'duration' })} />
         {more && <p className={cardStyles.note}>The charts show the {COLORS.length} with the most requests. Choose others above.</p>}
       </div>
       <RankTable

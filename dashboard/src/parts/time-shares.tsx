@@ -8,7 +8,7 @@ import { percent } from '../format';
 import { patch } from '../location';
 import type { Period } from '../period';
 import type { Query } from '../query';
-import { customPatch } from './period-picker';
+import { customPatch, openRequests } from './period-picker';
 
 const TITLE = 'Upstream and gateway';
 
@@ -40,6 +40,7 @@ export function TimeShares({ latencies, period }: { latencies: Query<Latencies>;
         unfinished={period.choice.kind === 'range'}
         coarse={coarse}
         onZoom={(from, to) => patch(customPatch(from, to))}
+        onOpen={(from, to) => openRequests(from, to, { sort: 'duration' })}
       />
     </div>
   );

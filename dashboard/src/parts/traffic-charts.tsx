@@ -10,7 +10,7 @@ import type { Query } from '../query';
 import { marksOf, useReleases } from '../releases';
 import { useZone } from '../zone';
 import { Link } from './link';
-import { customPatch } from './period-picker';
+import { customPatch, FAILED, openRequests } from './period-picker';
 import cardStyles from './card.module.css';
 import styles from './traffic-charts.module.css';
 
@@ -85,9 +85,9 @@ export function TrafficCharts({ filters, overall, statuses, period }: TrafficCha
   const joined = coarse.filter(({ from, to }) => from < period.to && to > period.from);
   return (
     <div className={classes(styles.charts, dim && 'outdated')}>
-      {counts ? <Chart {...shared} title="Requests" aside="per minute" kind="bars" scale="linear" series={counts} format={count} /> : <Waiting title="Requests" />}
-      {shares ? <Chart {...shared} title="Errors" aside="share of requests" kind="lines" scale="linear" series={shares} format={percent} /> : <Waiting title="Errors" />}
-      {latency ? <Chart {...shared} title="Latency" aside="log scale" kind="lines" scale="logarithmic" series={latency} format={milliseconds} /> : <Waiting title="Latency" />}
+      {counts ? <Chart {...shared} title="Requests" aside="per minute" kind="bars" scale="linear" series={counts} format={count} onOpen={openRequests} /> : <Waiting title="Requests" />}
+      {shares ? <Chart {...shared} title="Errors" aside="share of requests" kind="lines" scale="linear" series={shares} format={percent} onOpen={(from, to) => openRequests(from, to, { q: FAILED })} /> : <Waiting title="Errors" />}
+      {latency ? <Chart {...shared} title="Latency" aside="log scale" kind="lines" scale="logarithmic" series={latency} format={milliseconds} onOpen={(from, to) => openRequests(from, to, { sort: 'duration' })} /> : <Waiting title="Latency" />}
       {slots.step > period.step && (
         <p className={classes(cardStyles.note, styles.coarse)}>
           Minutes of this period are no longer kept. The charts show steps of {stepText(slots.step)}.

@@ -6,13 +6,14 @@ import { AlertHistoryList } from '../parts/alert-history';
 import { AlertList } from '../parts/alert-list';
 import { AlertRules } from '../parts/alert-rules';
 import { DataState } from '../parts/data-state';
+import { proposalOf } from '../proposal';
 import { useQuery } from '../query';
 import type { ViewProps } from './view';
 import layoutStyles from '../parts/layout.module.css';
 
 const MESSAGES = 20;
 
-export function AlertsView({ alerts, period, live }: ViewProps) {
+export function AlertsView({ alerts, filters, period, live, params }: ViewProps) {
   const deliveries = useQuery<AlertDeliveries>(`/api/v1/alerts/deliveries?limit=${MESSAGES}`, 'deliveries', period.refreshTick);
   const { data } = alerts;
   return (
@@ -22,7 +23,7 @@ export function AlertsView({ alerts, period, live }: ViewProps) {
           <>
             <AlertList alerts={data.alerts} evaluatedTo={data.evaluated_to} />
             <AlertHistoryList period={period} onRetry={live.refresh} />
-            <AlertRules rules={data.rules} refresh={live.refresh} />
+            <AlertRules rules={data.rules} proposal={proposalOf(params, filters, data.rules)} refresh={live.refresh} />
             <AlertReceivers receivers={data.receivers} refresh={live.refresh} />
           </>
         )}

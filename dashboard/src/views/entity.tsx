@@ -1,10 +1,11 @@
 // One route or one consumer: figures, charts, statuses, its consumers or routes, and its latest errors.
 
 import type { ReactNode } from 'react';
-import { endpoint, type Latencies, type Requests, type Summary, type Timeseries } from '../api';
+import { endpoint, type Requests, type Summary, type Timeseries } from '../api';
 import { classes } from '../classes';
 import { comparedWith, countedSpan } from '../compare';
 import { literally } from '../exactly';
+import { useLatencies } from '../latencies';
 import { addressOf } from '../location';
 import { ConsumerCard } from '../parts/consumer-card';
 import { DataChart } from '../parts/data-chart';
@@ -79,7 +80,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
   // The chart of data is drawn together, whatever lies side by side.
   const overall = useQuery<Timeseries>(split && kind === 'route' ? null : endpoint('timeseries', period, filters, { step, ...compared }), scope, refreshTick);
   const statuses = useQuery<Timeseries>(split ? null : endpoint('timeseries', period, filters, { step, group_by: ['status'], ...compared }), scope, refreshTick);
-  const latencies = useQuery<Latencies>(endpoint('latencies', period, filters), scope, refreshTick);
+  const latencies = useLatencies(props, total);
   const answers = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['status'] }), scope, refreshTick);
   // Only the views of consumers ask for the name and the group of one.
   const who = useQuery<Summary>(kind === 'consumer' ? endpoint('summary', period, filters, { group_by: ['consumer'] }) : null, scope, refreshTick);
@@ -89,7 +90,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
   // The slowest of a consumer are of many routes, and say little.
   const slowest = useQuery<Requests>(kind === 'route' ? endpoint('requests', period.exact, filters, { sort: 'duration', limit: LATEST }) : null, scope, refreshTick);
   const slowList = usePausedList(slowest.data, 'slowest', slowest.outdated);
-  const needed = [...totals, ...(split ? [] : [overall, statuses]), latencies, answers, related];
+  const needed = [...totals, ...(split ? [] : [overall, statuses]), latencies.now, answers, related];
   const list = usePausedList(filters.errors === 'false' ? NO_REQUESTS : failed.data, 'latest', failed.outdated);
   const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;
   const meaning = meaningOf(name);
@@ -106,15 +107,22 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
         <Link to={addressOf('requests')}>View requests</Link>
         {meaning !== undefined && <p>{meaning}</p>}
       </header>
-      <DataState queries={[...needed, overall, failed, slowest]} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
+      <DataState queries={[...needed, ...(latencies.before ? [latencies.before] : []), overall, failed, slowest]} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         {kind === 'consumer' && <ConsumerCard id={name} filters={filters} period={period} live={live} />}
         <Figures total={total} before={before} period={period} />
         {split ? <SideBySide {...props} by={split} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}
         {kind === 'consumer' && <DataChart overall={overall} period={period} />}
-        <Heatmap latencies={latencies} />
+        {latencies.before ? (
+          <div className={layoutStyles.pair}>
+            <Heatmap latencies={latencies.now} beside={latencies.before} />
+            <Heatmap latencies={latencies.before} title="Durations before" aside={latencies.label} beside={latencies.now} />
+          </div>
+        ) : (
+          <Heatmap latencies={latencies.now} />
+        )}
         <div className={layoutStyles.pair}>
-          <Distribution latencies={latencies} row={total.data?.rows[0]} />
-          <TimeShares latencies={latencies} period={period} />
+          <Distribution latencies={latencies.now} before={latencies.before} row={total.data?.rows[0]} />
+          <TimeShares latencies={latencies.now} period={period} />
         </div>
         <div className={layoutStyles.pair}>
           {kind === 'route' ? (

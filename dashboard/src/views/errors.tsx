@@ -13,7 +13,7 @@ import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { ErrorTable, type ErrorRow } from '../parts/error-table';
 import { ConsumerLink, RouteLink, StatusCode } from '../parts/labels';
-import { customPatch } from '../parts/period-picker';
+import { customPatch, openRequests } from '../parts/period-picker';
 import type { Period } from '../period';
 import { useQuery, type Query } from '../query';
 import { VIEWS, type Dimension } from './facts';
@@ -56,7 +56,8 @@ export function ErrorsView(props: ViewProps) {
   const rows = useMemo(() => causes.data?.rows ?? [], [causes.data]);
   const found = rows.reduce((sum, row) => sum + row.requests, 0);
   const byOrigin = (origin: Origin) => rows.filter((row) => originOf(row) === origin).reduce((sum, row) => sum + row.requests, 0);
-  const view = (own: Filters) => addressOf('requests', { errors: kind === 'errors' ? 'true' : 'false', ...(kind === 'client' && { status: filters.status ?? '4xx' }), ...own });
+  const criteria = { errors: kind === 'errors' ? 'true' : 'false', ...(kind === 'client' && { status: filters.status ?? '4xx' }) };
+  const view = (own: Filters) => addressOf('requests', { ...criteria, ...own });
   const empty = all !== undefined && !total.outdated && all.requests === 0;
   const share = (n: number) => (all && all.requests > 0 ? percent(n / all.requests) : '–');
   const table = (title: string, subject: string, list: ErrorRow[] | undefined, outdated: boolean, note?: string) => (
@@ -91,7 +92,7 @@ export function ErrorsView(props: ViewProps) {
           </header>
           <p className={cardStyles.note}>{DEFINITIONS[kind]}</p>
         </section>
-        <CausesChart series={series} period={period} />
+        <CausesChart series={series} period={period} onOpen={(from, to) => openRequests(from, to, criteria)} />
         <div className={layoutStyles.pair}>
           {table(
             'By cause',
@@ -196,7 +197,7 @@ function detailed(rows: Request[]): { key: string; first: Request; requests: num
 }
 
 /** The most frequent causes over time. */
-function CausesChart({ series, period }: { series: Query<Timeseries>; period: Period }) {
+function CausesChart({ series, period, onOpen }: { series: Query<Timeseries>; period: Period; onOpen: (from: number, to: number) => void }) {
   const answer = series.outdated ? undefined : series.data;
   const slots = useMemo(() => slotsFor(period, answer), [period, answer]);
   const coarse = useMemo(() => coarseOf(series.data), [series.data]);
@@ -221,6 +222,7 @@ function CausesChart({ series, period }: { series: Query<Timeseries>; period: Pe
       unfinished={period.choice.kind === 'range'}
       coarse={coarse}
       onZoom={(from, to) => patch(customPatch(from, to))}
+      onOpen={onOpen}
     />
   );
 }

@@ -38,7 +38,7 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open', ...CRITERIA, 'path', 'request_id', 'min_duration_ms', 'max_duration_ms'] },
   issues: { path: '/issues', title: 'Issues', shows: 'traffic', keys: ['open', 'state', 'order'] },
   drift: { path: '/drift', title: 'Drift', shows: 'traffic', keys: ['kind'] },
-  alerts: { path: '/alerts', title: 'Alerts', shows: 'gateways', keys: [] },
+  alerts: { path: '/alerts', title: 'Alerts', shows: 'gateways', keys: ['measure', 'above', 'below', 'least'] },
   status: { path: '/status', title: 'Status', shows: 'gateways', keys: ['span'] },
   releases: { path: '/releases', title: 'Releases', shows: 'gateways', keys: ['open'] },
   gateways: { path: '/gateways', title: 'Gateways', shows: 'gateways', keys: ['open'] },

@@ -1,7 +1,8 @@
 // The overview: rate, errors and latency, the top routes and consumers, and the latest requests.
 
-import { endpoint, type Latencies, type Requests, type Summary, type Timeseries } from '../api';
+import { endpoint, type Requests, type Summary, type Timeseries } from '../api';
 import { comparedWith, countedSpan } from '../compare';
+import { useLatencies } from '../latencies';
 import { addressOf } from '../location';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
@@ -34,14 +35,15 @@ export function OverviewView(props: ViewProps) {
   const { total, before, queries: totals } = useTotal(props);
   const overall = useQuery<Timeseries>(split ? null : endpoint('timeseries', period, filters, { step, ...compared }), scope, refreshTick);
   const statuses = useQuery<Timeseries>(split ? null : endpoint('timeseries', period, filters, { step, group_by: ['status'], ...compared }), scope, refreshTick);
-  const latencies = useQuery<Latencies>(endpoint('latencies', period, filters), scope, refreshTick);
+  const latencies = useLatencies(props, total);
   const routes = useQuery<Summary>(endpoint('summary', span, filters, { group_by: ['method', 'route'], ...compared }), scope, refreshTick);
   const consumers = useQuery<Summary>(endpoint('summary', span, filters, { group_by: ['consumer'], ...compared }), scope, refreshTick);
   const latest = useQuery<Requests>(endpoint('requests', period.exact, filters, { limit: LATEST }), scope, refreshTick);
-  const queries = [...totals, ...(split ? [] : [overall, statuses]), latencies, routes, consumers, latest];
+  const queries = [...totals, ...(split ? [] : [overall, statuses]), latencies.now, ...(latencies.before ? [latencies.before] : []), routes, consumers, latest];
 
   const list = usePausedList(latest.data, 'latest', latest.outdated);
   const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;
+  const shares = <TimeShares latencies={latencies.now} period={period} />;
   return (
     <div className={layoutStyles.view}>
       <h1 className="unseen">{VIEWS.overview.title}</h1>
@@ -49,9 +51,10 @@ export function OverviewView(props: ViewProps) {
         <Figures total={total} before={before} period={period} />
         {split ? <SideBySide {...props} by={split} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}
         <div className={layoutStyles.pair}>
-          <Heatmap latencies={latencies} />
-          <TimeShares latencies={latencies} period={period} />
+          <Heatmap latencies={latencies.now} beside={latencies.before} />
+          {latencies.before ? <Heatmap latencies={latencies.before} title="Durations before" aside={latencies.label} beside={latencies.now} /> : shares}
         </div>
+        {latencies.before && shares}
         <div className={layoutStyles.pair}>
           <RankTable
             title="Top routes"

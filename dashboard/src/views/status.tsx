@@ -101,7 +101,13 @@ function Group({ kind, title, query }: { kind: Kind; title: string; query: Query
           <h2 id={kind}>{title}</h2>
         </header>
         <p className={cardStyles.note}>
-          {kind === 'service' ? 'No gateway has reported in this time.' : 'None is set up. Name addresses under `probes` in the file of the service, and it asks them at intervals.'}
+          {kind === 'service' ? (
+            'No gateway has reported in this time.'
+          ) : (
+            <>
+              None is set up. Name addresses under <code>probes</code> in the file of the service, and it asks them at intervals.
+            </>
+          )}
         </p>
       </section>
     ) : null;

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { LOOKS, PHONE, seriousFindings } from '../browser.mjs';
-import { beyondTheEdge, check, requestsTo, until } from '../harness.mjs';
+import { beyondTheEdge, check, paramsOf, quantity, requestsTo, until } from '../harness.mjs';
 
 const firing = (mock) => (mock.alerts = undefined);
 
@@ -150,6 +150,27 @@ describe('alerts', { concurrency: 2 }, () => {
     const off = (await changes(4))[3];
     assert.deepEqual([off.method, off.path, off.body.enabled, off.body.origin], ['PUT', '/api/v1/alerts/rules/errors', false, undefined]);
     assert.equal(await page.getByRole('button', { name: 'Edit slow-checkout' }).count(), 0, 'that is in the file');
+  });
+
+  check('have rules that are made of what is looked at', { path: '/?refresh=off&range=24h&method=GET&route=%2Fv1%2Fproducts%2F%7Bid%7D' }, async (page, mock) => {
+    const changes = (count) => until(() => mock.changes, (all) => all.length === count);
+    const form = page.getByRole('form', { name: 'New rule' });
+    const p95 = page.locator('.figure', { hasText: 'Latency p95' });
+    const now = quantity(await p95.locator('strong').textContent()) / 1000;
+    await p95.getByRole('link', { name: 'New alert rule: Latency p95' }).click();
+    await form.getByRole('button', { name: 'Save' }).click();
+    const [{ body: slow }] = await changes(1);
+    assert.deepEqual([slow.name, slow.measure, slow.below, slow.scope], ['p95-ms-get-v1-products-id', 'p95_ms', undefined, { method: 'GET', route: '/v1/products/{id}' }]);
+    assert.ok(Math.abs(slow.above / (1.5 * now) - 1) < 0.1, `${slow.above} for ${now}`);
+    await form.waitFor({ state: 'detached' });
+    assert.deepEqual(paramsOf(page), { refresh: 'off', range: '24h', method: 'GET', route: '/v1/products/{id}' }, 'the proposal is gone, the traffic stays');
+
+    await page.goBack();
+    await page.getByRole('link', { name: 'New alert rule: Requests per minute' }).click();
+    await form.getByRole('button', { name: 'Save' }).click();
+    const [, { body: few }] = await changes(2);
+    assert.deepEqual([few.measure, few.above], ['requests_per_minute', undefined]);
+    assert.ok(few.below > 0 && few.min_requests === undefined, JSON.stringify(few));
   });
 
   check('have rules that are tried on the past', { path: '/alerts?refresh=off&tz=utc', complains: true }, async (page, mock) => {

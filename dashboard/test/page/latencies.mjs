@@ -18,6 +18,29 @@ const criteriaOf = (page) => {
   return { from: Date.parse(from), to: Date.parse(to), min: min === undefined ? 0 : Number(min), max: Number(max) };
 };
 
+describe('durations that are compared', { concurrency: 2 }, () => {
+  check('have the heatmap of before beside that of now', { path: `/?${PERIOD}&compare=day` }, async (page, mock) => {
+    const before = page.getByRole('application', { name: /^Heatmap of durations before/ });
+    await before.waitFor();
+    const { columns } = await answerOf(mock, 'from=2026-11-09T10:00:00Z&to=2026-11-09T12:00:00Z');
+    await before.focus();
+    await page.keyboard.press('ArrowLeft');
+    const words = await until(() => before.locator('output').textContent(), (text) => text !== '');
+    assert.match(words, /^Nov 9, /);
+    assert.ok(columns.some(({ counts }) => counts.includes(countOf(words))), words);
+    await page.getByRole('slider', { name: 'Upstream and gateway over time' }).waitFor();
+  });
+
+  check('have the distribution of before as dotted lines', { path: `/route?${PERIOD}&${ROUTE}&compare=day` }, async (page, mock) => {
+    const bars = page.getByRole('group', { name: 'Requests by duration' });
+    await bars.locator('s').first().waitFor();
+    const { columns } = await answerOf(mock, `from=2026-11-09T10:00:00Z&to=2026-11-09T12:00:00Z&${ROUTE}`);
+    const words = await bars.getByRole('link').evaluateAll((all) => all.map((bar) => bar.getAttribute('aria-label')));
+    const counted = words.reduce((sum, text) => sum + Number(/, before ([\d,]+)$/.exec(text)[1].replaceAll(',', '')), 0);
+    assert.equal(counted, columns.reduce((sum, { counts }) => sum + counts.reduce((a, b) => a + b, 0), 0));
+  });
+});
+
 describe('the heatmap', { concurrency: 2 }, () => {
   check('is drawn, and a click opens exactly the requests of a cell', { path: `/?${PERIOD}` }, async (page, mock) => {
     const { bounds_ms: bounds, columns, step } = await answerOf(mock, PERIOD);

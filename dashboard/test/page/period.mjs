@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
+import { PHONE } from '../browser.mjs';
 import { check, paramsOf, requestsTo, settled, totalAsked, until } from '../harness.mjs';
 
 describe('the period', { concurrency: 2 }, () => {
@@ -65,6 +66,43 @@ describe('the period', { concurrency: 2 }, () => {
     const { from, to } = await until(() => paramsOf(page), (params) => params.from !== undefined);
     const minutes = (Date.parse(to) - Date.parse(from)) / 60000;
     assert.ok(minutes >= 30 && minutes <= 33, `${minutes} minutes`);
+  });
+});
+
+describe('a column of a chart', { concurrency: 2 }, () => {
+  const minutesOf = ({ from, to }) => (Date.parse(to) - Date.parse(from)) / 60_000;
+
+  check('is opened by a click, beside the drag', { path: '/?refresh=off' }, async (page, mock) => {
+    await settled(page, mock);
+    const plot = page.locator('.u-over').first();
+    const { width, height } = await plot.boundingBox();
+    await plot.click({ position: { x: width * 0.5, y: height / 2 } });
+    await page.getByText('Latest requests').waitFor();
+    assert.equal(new URL(page.url()).pathname, '/requests');
+    assert.equal(minutesOf(paramsOf(page)), 1);
+    const [start, asked] = [Date.parse(paramsOf(page).from), Date.now()];
+    assert.ok(asked - start > 28 * 60_000 && asked - start < 34 * 60_000, 'the middle of an hour');
+    await until(() => requestsTo(mock, 'requests').some((params) => Date.parse(params.get('from')) === start), Boolean);
+  });
+
+  check('is opened by Enter, and the slowest requests come first', { path: '/?refresh=off' }, async (page, mock) => {
+    await settled(page, mock);
+    await page.getByRole('slider', { name: 'Latency over time' }).focus();
+    for (const key of ['Home', 'ArrowRight', 'Enter']) await page.keyboard.press(key);
+    await page.getByText('Slowest requests').waitFor();
+    assert.deepEqual([minutesOf(paramsOf(page)), paramsOf(page).sort], [1, 'duration']);
+  });
+
+  check('shows its values to a finger first', { path: '/?refresh=off', viewport: PHONE, hasTouch: true }, async (page, mock) => {
+    await settled(page, mock);
+    const plot = page.locator('.u-over').first();
+    const { width, height } = await plot.boundingBox();
+    const touch = () => plot.tap({ position: { x: width * 0.3, y: height / 2 } });
+    await touch();
+    await page.locator('.chart-tip').first().waitFor();
+    assert.equal(new URL(page.url()).pathname, '/');
+    await touch();
+    await until(() => new URL(page.url()).pathname, (path) => path === '/requests');
   });
 });
 

@@ -30,6 +30,13 @@ pub struct Days(u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Size(u64);
 
+impl Size {
+    /// A number of bytes.
+    pub(crate) const fn of(bytes: u64) -> Self {
+        Self(bytes)
+    }
+}
+
 /// A value that is not of its unit.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {

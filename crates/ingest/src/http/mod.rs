@@ -47,6 +47,7 @@ use crate::model::Signal;
 use crate::patterns::KnownPatterns;
 use crate::probes::{self, ProbeConfig};
 use crate::query::{Files, Store};
+use crate::remote_write::{RemoteWrite, RemoteWriteConfig, RemoteWriteStats};
 use crate::retention::Retention;
 use crate::stats::{Gauges, Stats};
 use crate::store::{DataDir, StoreError, Writers};
@@ -88,6 +89,8 @@ pub struct Config {
     pub probes: Vec<ProbeConfig>,
     /// Where other systems show a trace.
     pub trace_links: Vec<TraceLink>,
+    /// A store that the counters are sent to.
+    pub remote_write: Option<RemoteWriteConfig>,
 }
 
 /// The service as the network sees it.
@@ -147,6 +150,7 @@ pub struct Server {
     state: Arc<State>,
     retention: Retention,
     probes: Vec<ProbeConfig>,
+    remote_write: Option<Arc<RemoteWrite>>,
 }
 
 pub(crate) struct State {
@@ -212,7 +216,8 @@ impl Server {
     /// When the directory cannot be written, is in use by another process or holds files of a newer version; when
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let Config { listen, data, limits, retention, network, access, alerts, trace_links, probes } = config;
+        let Config { listen, data, limits, retention, network, access, alerts, .. } = config;
+        let Config { trace_links, probes, remote_write, .. } = config;
         let page_url = access.oidc.as_ref().and_then(|oidc| oidc.page_url.clone());
         let access = Access::open(&access, listen)?;
         let tls = network.tls.map(tls::Tls::new).transpose()?.map(Arc::new);
@@ -237,6 +242,13 @@ impl Server {
             (&retention, limits.drift_interval),
         );
         let drift = drift.map_err(|error| failed(StoreError::file(data.path(), error)))?;
+        let remote_write = match &remote_write {
+            Some(config) => {
+                let started = RemoteWrite::start(config, RemoteWriteStats::new(stats.registry())?);
+                Some(Arc::new(started.map_err(|error| failed(StoreError::file(data.path(), error)))?))
+            }
+            None => None,
+        };
         let state = Arc::new(State {
             memory: Memory::new(memory::fitting(limits.memory_bytes)),
             decoders: Decoders::new(limits.decoders),
@@ -269,7 +281,7 @@ impl Server {
             drift,
             alerts,
         });
-        Ok(Self { listener, address, state, retention, probes })
+        Ok(Self { listener, address, state, retention, probes, remote_write })
     }
 
     /// The URL of the page.
@@ -285,7 +297,7 @@ impl Server {
     /// Answers until `stop` resolves, then lets the requests under way finish within
     /// [`Limits::stop_timeout`] and the writers store what they hold.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, state, retention, probes, .. } = self;
+        let Self { listener, state, retention, probes, remote_write, .. } = self;
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
         let alerting = [
@@ -295,6 +307,11 @@ impl Server {
         let upkeep =
             tokio::spawn(jobs::upkeep(Arc::clone(&state.writers), Arc::clone(&state.data), retention));
         let probing = tokio::spawn(probes::keep(probes, Arc::clone(&state.writers)));
+        // It reads the files by itself, so that the end of the service does not wait for it.
+        let writing = remote_write.map(|remote_write| {
+            let store = Files::new(Arc::clone(&state.data), state.limits.clone());
+            tokio::spawn(remote_write.collect(Arc::new(store), state.limits.clone()))
+        });
         let watching = tokio::spawn(jobs::watch_access(Arc::clone(&state)));
         let following = state.tls.clone().map(|tls| tokio::spawn(tls::follow(tls, Arc::clone(&state.stats))));
         tokio::select! {
@@ -303,9 +320,7 @@ impl Server {
         }
         drop(listener);
         state.stopping.send_replace(true);
-        if let Some(following) = following {
-            following.abort();
-        }
+        following.into_iter().chain(writing).for_each(|task| task.abort());
         watching.abort();
         probing.abort();
         alerting.iter().for_each(tokio::task::JoinHandle::abort);

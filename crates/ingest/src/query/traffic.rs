@@ -163,6 +163,11 @@ pub(crate) struct ActiveRow {
 }
 
 impl TrafficQuery {
+    /// All traffic by these labels; `now` is in Unix nanoseconds.
+    pub(crate) fn of(labels: Vec<TrafficLabel>, now: i64) -> Self {
+        Self { labels, filter: Filter::default(), now, exemplars: Exemplars::None }
+    }
+
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
         // Neither the group nor the gateway is a part of a series.

@@ -138,10 +138,12 @@ pub(super) fn counters(
             "UPDATE series SET last_counted = c.newest
              FROM (SELECT series_id, max(minute) AS newest FROM half_hours
                    WHERE series_id IN (SELECT id FROM temp.shared_series) GROUP BY series_id) AS c
-             WHERE c.series_id = series.id;
-             DELETE FROM series WHERE id IN (SELECT id FROM temp.shared_series)
-               AND id NOT IN (SELECT series_id FROM half_hours) AND id NOT IN (SELECT series_id FROM minutes);",
+             WHERE c.series_id = series.id",
         )?;
+        let empty = "SELECT id FROM temp.shared_series
+                     WHERE id NOT IN (SELECT series_id FROM half_hours) AND id NOT IN (SELECT series_id FROM minutes)";
+        totals::end_all(&transaction, empty)?;
+        transaction.execute_batch(&format!("DELETE FROM series WHERE id IN ({empty})"))?;
     }
     totals::forget(&transaction, selection)?;
     // SQLite may give an id again, and then no state may refer to it.

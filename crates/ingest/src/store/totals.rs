@@ -186,6 +186,13 @@ pub(super) fn end(transaction: &Transaction<'_>, series: i64) -> Result<(), Stor
     Ok(())
 }
 
+/// The same for the series that a question gives.
+pub(super) fn end_all(transaction: &Transaction<'_>, question: &str) -> Result<(), StoreError> {
+    let mut select = transaction.prepare(question)?;
+    let all: Vec<i64> = select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    all.into_iter().try_for_each(|series| end(transaction, series))
+}
+
 /// Removes the oldest ended series beyond the number that is kept. Sums that they were in fall.
 pub(super) fn remove_oldest(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let oldest: Option<i64> = transaction
@@ -210,13 +217,7 @@ pub(super) fn forget(transaction: &Transaction<'_>, selection: &Selection) -> Re
     let Selection { instance, environment, consumer } = selection;
     let ended = "(?1 IS NULL OR environment = ?1) AND (?2 IS NULL OR consumer = ?2)";
     if consumer.is_some() {
-        let doomed: Vec<i64> = {
-            let mut select = transaction.prepare("SELECT id FROM temp.doomed_series")?;
-            select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
-        };
-        for series in doomed {
-            end(transaction, series)?;
-        }
+        end_all(transaction, "SELECT id FROM temp.doomed_series")?;
         transaction.execute(
             &format!("UPDATE ended_series SET consumer = '' WHERE {ended}"),
             params![environment, consumer],

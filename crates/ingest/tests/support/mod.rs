@@ -1,7 +1,9 @@
 //! A server of one's own on a free port, and a client for it.
 
 use gatelens_ingest::alerts::AlertsConfig;
-use gatelens_ingest::{AccessConfig, Config, Limits, Network, ProbeConfig, Retention, Server};
+use gatelens_ingest::{
+    AccessConfig, Config, Limits, Network, ProbeConfig, RemoteWriteConfig, Retention, Server,
+};
 pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
 use serde_json::Value;
@@ -20,6 +22,7 @@ pub(crate) struct Service {
     limits: Limits,
     alerts: AlertsConfig,
     probes: Vec<ProbeConfig>,
+    remote_write: Option<RemoteWriteConfig>,
     access: AccessConfig,
     network: Network,
     retention: Retention,
@@ -45,6 +48,7 @@ pub(crate) fn config(data: PathBuf, limits: Limits) -> Config {
         retention: gatelens_ingest::Retention::default(),
         access: AccessConfig::default(),
         trace_links: Vec::new(),
+        remote_write: None,
         network: Network::default(),
         alerts: AlertsConfig::default(),
         probes: Vec::new(),
@@ -89,6 +93,7 @@ impl Service {
             limits,
             alerts: AlertsConfig::default(),
             probes: Vec::new(),
+            remote_write: None,
             access,
             network,
             retention: Retention::default(),
@@ -113,6 +118,13 @@ impl Service {
     #[allow(dead_code, reason = "a benchmark does not use it")]
     pub(crate) fn probe(&mut self, probes: Vec<ProbeConfig>) {
         self.probes = probes;
+        self.restart(|_| ());
+    }
+
+    /// Starts again, and sends its counters to a store.
+    #[allow(dead_code, reason = "a benchmark does not use it")]
+    pub(crate) fn write_to(&mut self, remote_write: RemoteWriteConfig) {
+        self.remote_write = Some(remote_write);
         self.restart(|_| ());
     }
 
@@ -219,6 +231,7 @@ impl Service {
             retention: self.retention.clone(),
             alerts: self.alerts.clone(),
             probes: self.probes.clone(),
+            remote_write: self.remote_write.clone(),
             access: self.access.clone(),
             network: self.network.clone(),
             ..config(self.data.clone(), self.limits.clone())
