@@ -95,7 +95,7 @@ redact-quality: doctor ## Precision and recall of redaction on the fields of rea
 ##@ Develop
 
 .PHONY: test
-test: lint wasm wasm-trap envoy page bins chromium prometheus ## All tests: formatting, lints, unit, integration, real Envoy, page
+test: lint wasm wasm-trap envoy page bins chromium prometheus rotel ## All tests: formatting, lints, unit, integration, real Envoy, page
 	@GATELENS_ARTEFACTS=required $(DEBUG_BIN) $(TIMED) "Rust tests" cargo test $(NATIVE)
 	@$(TIMED) "tests of the reference documents" cargo test --quiet -p gatelens-docs
 	@cd dashboard && $(DEBUG_BIN) ../$(TIMED) "tests of the page" npm test
@@ -197,7 +197,7 @@ help: ## This list
 
 # Parts of the above.
 
-.PHONY: bins page noop growth envoy chromium prometheus wasm-trap
+.PHONY: bins page noop growth envoy chromium prometheus rotel wasm-trap
 wasm-trap: doctor
 	@$(TIMED) "the filter that traps" cargo build --quiet -p gatelens --features trap --target wasm32-wasip1 --profile trap
 	@mkdir -p target && cp "$(TARGET)/wasm32-wasip1/trap/gatelens.wasm" target/gatelens-trap.wasm
@@ -220,6 +220,9 @@ chromium:
 
 prometheus:
 	@scripts/prometheus.sh
+
+# The collector of another maker, for the tests.
+rotel: $(ROTEL_INSTALLED)
 
 $(PAGE): $(PAGE_SOURCES) $(NODE_MODULES)
 	@cd dashboard && ../$(TIMED) "the page" npm run --silent build

@@ -49,8 +49,11 @@ export const chips = (page) =>
 /** The query strings that an endpoint was asked with. */
 export const requestsTo = (mock, name) => mock.seen.filter((path) => path.startsWith(`/api/v1/${name}?`)).map((path) => new URL(path, 'http://mock').searchParams);
 
-/** The question for the figures of a view; other parts of the page ask for groups. */
-export const totalAsked = (mock) => until(() => requestsTo(mock, 'summary').find((params) => !params.has('group_by')), Boolean);
+/** The later of two periods that were asked for: the one that is shown, and not the one before, which may have come first. */
+export const latestOf = (questions) => questions.toSorted((a, b) => Date.parse(b.get('from')) - Date.parse(a.get('from')))[0];
+
+/** The question for the figures of a view; other parts of the page ask for groups. Figures are compared with the period before. */
+export const totalAsked = async (mock) => latestOf(await until(() => requestsTo(mock, 'summary').filter((params) => !params.has('group_by')), (all) => all.length >= 2));
 
 /** Waits until what `look` gives satisfies `good`. The limit is for what never comes, far beyond any slow machine. */
 export async function until(look, good) {

@@ -2,6 +2,7 @@ mod budgets;
 mod captured;
 mod cardinality;
 mod chaos;
+mod collector;
 mod consumers;
 mod counting;
 mod ecds;

@@ -82,12 +82,7 @@ impl Stack {
 
     /// Waits until this many requests are counted, and a moment longer in case one is counted twice.
     pub(crate) fn wait_for_count(&self, requests: u64) {
-        let start = Instant::now();
-        while self.counted() < requests && start.elapsed() < PATIENCE {
-            sleep(Duration::from_millis(100));
-        }
-        sleep(Duration::from_millis(2_500));
-        assert_eq!(self.counted(), requests, "{}", self.envoy.log());
+        wait_for_count(&self.ingest, requests, || self.envoy.log());
     }
 
     /// The counts by consumer, method, route and status.
@@ -97,15 +92,30 @@ impl Stack {
 
     /// The whole request log, newest first; waits until it has this many rows.
     pub(crate) fn wait_for_requests(&self, rows: usize) -> Vec<Value> {
-        let start = Instant::now();
-        loop {
-            let all = report::request_log(&self.ingest);
-            if all.len() >= rows || start.elapsed() > PATIENCE {
-                assert_eq!(all.len(), rows);
-                return all;
-            }
-            sleep(Duration::from_millis(200));
+        wait_for_rows(&self.ingest, rows)
+    }
+}
+
+/// Waits until this many requests are counted, and a moment longer in case one is counted twice.
+pub(crate) fn wait_for_count(ingest: &Ingest, requests: u64, log: impl Fn() -> String) {
+    let start = Instant::now();
+    while report::counted(ingest) < requests && start.elapsed() < PATIENCE {
+        sleep(Duration::from_millis(100));
+    }
+    sleep(Duration::from_millis(2_500));
+    assert_eq!(report::counted(ingest), requests, "{}", log());
+}
+
+/// The whole request log, newest first; waits until it has this many rows.
+pub(crate) fn wait_for_rows(ingest: &Ingest, rows: usize) -> Vec<Value> {
+    let start = Instant::now();
+    loop {
+        let all = report::request_log(ingest);
+        if all.len() >= rows || start.elapsed() > PATIENCE {
+            assert_eq!(all.len(), rows);
+            return all;
         }
+        sleep(Duration::from_millis(200));
     }
 }
 

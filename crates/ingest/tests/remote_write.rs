@@ -34,8 +34,11 @@ fn a_real_prometheus_takes_the_counters() {
     prometheus.until("sum(resets(http_server_request_duration_seconds_count[1h]))", 0.0).unwrap();
 }
 
-/// A store that answers with these statuses, then with 204. Gives the heads and bodies that came.
-fn store(statuses: &'static [u16]) -> (String, Receiver<(HashMap<String, String>, Vec<u8>)>) {
+/// The head and the body of a request.
+type Came = (HashMap<String, String>, Vec<u8>);
+
+/// A store that answers with these statuses, then with 204. Gives what came.
+fn store(statuses: &'static [u16]) -> (String, Receiver<Came>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/write", listener.local_addr().unwrap());
     let (came, requests) = channel();

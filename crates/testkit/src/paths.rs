@@ -58,6 +58,19 @@ pub fn envoy() -> Result<PathBuf> {
     })
 }
 
+/// The collector `rotel`, another maker's receiver of OTLP: `ROTEL`, else that of `make rotel`.
+///
+/// # Errors
+/// [`Error::Missing`].
+pub fn rotel() -> Result<PathBuf> {
+    let root = workspace_root().join(".venv-rotel/lib");
+    let found = std::fs::read_dir(root).into_iter().flatten().filter_map(|entry| {
+        Some(entry.ok()?.path().join("site-packages/rotel/rotel-agent")).filter(|path| path.is_file())
+    });
+    let place = found.into_iter().next().unwrap_or_else(|| PathBuf::from(".venv-rotel"));
+    artefact("ROTEL", &[&place.to_string_lossy()], "make rotel")
+}
+
 fn artefact(variable: &str, places: &[&str], target: &'static str) -> Result<PathBuf> {
     let root = workspace_root();
     let candidates: Vec<PathBuf> = match env::var_os(variable) {

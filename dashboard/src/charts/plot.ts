@@ -127,14 +127,14 @@ export function optionsOf(look: Look): uPlot.Options {
 
 /** Calls back with the slot that is clicked. A finger shows the values of a slot first, and opens it with the next touch. */
 export function onClick(plot: uPlot, open: (index: number) => void): void {
-  let pressed: { at: number; shown: number | null | undefined } | undefined;
+  let pressed: { at: number; shown: number | 'any' | null } | undefined;
   plot.over.addEventListener('pointerdown', ({ clientX, pointerType }) => {
-    pressed = { at: clientX, shown: pointerType === 'touch' ? plot.cursor.idx : undefined };
+    pressed = { at: clientX, shown: pointerType === 'touch' ? (plot.cursor.idx ?? null) : 'any' };
   });
   plot.over.addEventListener('click', ({ clientX }) => {
     const index = plot.posToIdx(clientX - plot.over.getBoundingClientRect().left);
     if (!pressed || Math.abs(clientX - pressed.at) >= DRAG) return;
-    if (pressed.shown === undefined || pressed.shown === index) open(index);
+    if (pressed.shown === 'any' || pressed.shown === index) open(index);
   });
 }
 
