@@ -108,9 +108,10 @@ fn a_file_of_a_newer_version_is_left_alone() {
     let columns = "ALTER TABLE states DROP COLUMN by_bound; ALTER TABLE minutes DROP COLUMN instance; ALTER TABLE half_hours DROP COLUMN instance; ALTER TABLE states DROP COLUMN attempts; ALTER TABLE states DROP COLUMN checksum; ALTER TABLE minutes DROP COLUMN checksum; ALTER TABLE half_hours DROP COLUMN checksum; ALTER TABLE minutes DROP COLUMN attempts; ALTER TABLE half_hours DROP COLUMN attempts; PRAGMA user_version = 1";
     service.restart(|_| {
         let file = rusqlite::Connection::open(&path).unwrap();
-        let later = "SELECT group_concat('DROP TABLE ' || name, '; ') FROM sqlite_schema
-                     WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT IN
-                       ('gateways', 'sequences', 'batches', 'series', 'states', 'minutes', 'half_hours', 'probe')";
+        let later = "SELECT group_concat('DROP ' || type || ' ' || name, '; ') FROM (SELECT type, name FROM sqlite_schema
+                     WHERE type = 'trigger' OR type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT IN
+                       ('gateways', 'sequences', 'batches', 'series', 'states', 'minutes', 'half_hours', 'probe')
+                     ORDER BY type DESC)";
         let drop: String = file.query_row(later, [], |row| row.get(0)).unwrap();
         file.execute_batch(&format!("{drop}; {columns}")).unwrap();
     });

@@ -26,7 +26,7 @@ const FOREVER: Retention = Retention {
 };
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 /// The versions that have fixtures.
-const VERSIONS: std::ops::RangeInclusive<u32> = 1..=18;
+const VERSIONS: std::ops::RangeInclusive<u32> = 1..=25;
 
 /// The SQL of the fixtures of a kind, by the first version that has these tables.
 fn fixtures(kind: &str) -> BTreeMap<u32, String> {
@@ -145,6 +145,15 @@ fn holds_its_data(service: &Service, version: u32, at: &str) {
     // The gateways of earlier counts are not known, so that the answer begins later.
     let gateways: Vec<_> = by_gateway.iter().map(|row| row["gateway"].as_str().unwrap()).collect();
     assert_eq!(gateways, ["edge-1"][..usize::from(version >= 12)], "{at}");
+    let releases = rows("/api/v1/releases?kind=version");
+    let values: Vec<_> = releases.iter().map(|row| row["value"].as_str().unwrap()).collect();
+    assert_eq!(values, ["1.4.0"][..usize::from(version >= 19)], "{at}");
+    let directory = rows("/api/v1/directory");
+    let notes: Vec<_> = directory.iter().map(|row| row["note"].as_str().unwrap()).collect();
+    assert_eq!(notes, ["key account"][..usize::from(version >= 20)], "{at}");
+    let changes = rows("/api/v1/drift?from=2026-11-01T00:00:00Z&to=2026-12-01T00:00:00Z&kind=route_new");
+    let routes: Vec<_> = changes.iter().map(|row| row["route"].as_str().unwrap()).collect();
+    assert_eq!(routes, ["/a"][..usize::from(version >= 22)], "{at}");
     let entries = rows("/api/v1/audit");
     let actors: Vec<_> = entries.iter().map(|row| row["actor"].as_str().unwrap()).collect();
     assert_eq!(actors, ["ada"][..usize::from(version >= 14)], "{at}");

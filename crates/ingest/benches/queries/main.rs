@@ -114,7 +114,9 @@ fn main() {
         .map(|entry| entry.unwrap().metadata().unwrap().len())
         .sum();
     println!("{requests} requests, {series} series × {minutes} minutes, {} MB on disk\n", bytes >> 20);
-    println!("| question | rows | pages | cold | p50 | p95 |\n|---|---|---|---|---|---|");
+    println!(
+        "| question | rows | pages | cold | p50 | p95 | processor, cold | processor, p50 |\n|---|---|---|---|---|---|---|---|"
+    );
     let of_month: &[&str] = if minutes > MINUTES_OF_DAY { &OF_MONTH } else { &[] };
     for (span, questions, range) in [("day", &OF_DAY[..], MOVED), ("month", of_month, MONTH)] {
         for question in questions {
@@ -174,21 +176,32 @@ fn measure(
     mut ask: impl FnMut(&Service) -> (serde_json::Value, usize, usize),
 ) {
     service.restart(|_| ());
-    let mut times = Vec::new();
+    let (mut times, mut busy) = (Vec::new(), Vec::new());
     let (mut rows, mut pages) = (0, 0);
     for _ in 0..=rounds.max(1) {
-        let begun = Instant::now();
+        let (begun, used) = (Instant::now(), processor_time());
         let (answer, asked, found) = ask(service);
         times.push(begun.elapsed());
+        busy.push(processor_time().saturating_sub(used));
         let listed = ["rows", "points"].into_iter().find_map(|key| answer[key].as_array().map(Vec::len));
         (rows, pages) = (listed.unwrap_or(found), asked.max(1));
     }
     // Sums are kept in memory from then on.
-    let cold = times.remove(0);
+    let (cold, busy_cold) = (times.remove(0), busy.remove(0));
     times.sort_unstable();
-    let at = |percent: usize| times[(times.len() * percent).div_ceil(100).clamp(1, times.len()) - 1];
+    busy.sort_unstable();
+    let of = |times: &[Duration], percent: usize| {
+        times[(times.len() * percent).div_ceil(100).clamp(1, times.len()) - 1]
+    };
     let ms = |time: Duration| format!("{:.1} ms", time.as_secs_f64() * 1_000.0);
-    println!("| `{question} | {rows} | {pages} | {} | {} | {} |", ms(cold), ms(at(50)), ms(at(95)));
+    println!(
+        "| `{question} | {rows} | {pages} | {} | {} | {} | {} | {} |",
+        ms(cold),
+        ms(of(&times, 50)),
+        ms(of(&times, 95)),
+        ms(busy_cold),
+        ms(of(&busy, 50))
+    );
 }
 
 /// The pages and rows of a question for requests, until there are 100 rows or no more pages.
@@ -203,6 +216,17 @@ fn count(service: &Service, query: &str) -> (usize, usize) {
             _ => return (pages, rows),
         }
     }
+}
+
+/// The processor time of all threads, which does not depend on other work of the machine: of the service, and of the client for
+/// its question.
+fn processor_time() -> Duration {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().filter_map(Result::ok);
+    let nanos = threads.filter_map(|thread| {
+        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<u64>().ok()
+    });
+    Duration::from_nanos(nanos.sum())
 }
 
 fn number(name: &str, default: u64) -> u64 {

@@ -163,7 +163,13 @@ impl SummaryQuery {
         };
         let known = Known::of(&snapshot, range, &groups)?;
         known.check(before)?;
-        let mut keeper = self.keeper(kept, (moment, directory.moments().seen()), &groups, limits);
+        let mut keeper = keeper(
+            kept,
+            (&self.group_by, &self.filter),
+            (moment, directory.moments().seen()),
+            &groups,
+            limits,
+        );
         let sides = [Some(known.range), before];
         let beside = Beside::default();
         let mut skip = self.skip;
@@ -218,19 +224,17 @@ impl SummaryQuery {
     }
 }
 
-impl SummaryQuery {
-    /// For sums that may be kept: not those of single gateways, nor of more groups than are added up at a time.
-    fn keeper<'a>(
-        &self,
-        kept: &'a Kept,
-        between: (Moment, Seen),
-        groups: &Groups,
-        limits: &Limits,
-    ) -> Option<Keeper<'a>> {
-        let are_kept = !groups.need_gateways() && groups.all.len() <= limits.groups;
-        let question = || format!("{:?} {:?}", self.group_by, self.filter);
-        are_kept.then(|| kept.keeper(question(), between, groups))
-    }
+/// For sums of groups by some dimensions that may be kept: not those of single gateways, nor of more groups than are added up
+/// at a time.
+pub(super) fn keeper<'a>(
+    kept: &'a Kept,
+    (group_by, filter): (&[Dimension], &Filter),
+    between: (Moment, Seen),
+    groups: &Groups,
+    limits: &Limits,
+) -> Option<Keeper<'a>> {
+    let are_kept = !groups.need_gateways() && groups.all.len() <= limits.groups;
+    are_kept.then(|| kept.keeper(format!("{group_by:?} {filter:?}"), between, groups))
 }
 
 /// What is known of a group.
@@ -311,7 +315,8 @@ impl TimeseriesQuery {
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut groups = Groups::find(&snapshot, filter, group_by, limits)?;
-        let mut keeper = self.summary.keeper(kept, (moment, directory.moments().seen()), &groups, limits);
+        let mut keeper =
+            keeper(kept, (group_by, filter), (moment, directory.moments().seen()), &groups, limits);
         let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
         let (mut range, mut step) = (*range, *step);
         let mut before = compare.map(|compare| compare.before_in_steps(range, step));

@@ -6,8 +6,8 @@ use super::requests::Sender;
 use crate::drift::RouteKey;
 use crate::error::QueryError;
 use crate::model::{ConsumerKey, RequestEvent, Scope, SeriesKey, is_error};
-use crate::store::bloom::{AnyOf, Column, Key};
-use crate::store::chunk::FieldTest;
+use crate::store::bloom::{AnyOf, Key};
+use crate::store::chunk::{FieldTest, Needs};
 use gatelens_model::{grpc, value};
 
 /// Names of the parameters read here: those of all dimensions, and the one that is none.
@@ -168,7 +168,7 @@ impl Filter {
         let texts =
             self.texts.iter().map(|(dimension, wanted)| wanted.keys(|text| vec![dimension.key(text)]));
         let status = self.status.keys(|status| match status {
-            Status::Exactly(code) => vec![Some(Key::of_text(Column::Status, &code.to_string()))],
+            Status::Exactly(code) => vec![Some(Key::of_status(u64::from(*code)))],
             Status::Class(_) => vec![None],
         });
         texts.chain([status]).flatten().collect()
@@ -192,10 +192,13 @@ impl Filter {
                     let found = dimension.text_of_event(event, &nobody);
                     found.is_none_or(|found| wanted.takes(|wanted| wanted == found))
                 };
-                FieldTest { field: dimension.field(), takes: Box::new(takes) }
+                FieldTest { fields: vec![dimension.field()], needs: Needs::All, takes: Box::new(takes) }
             });
-        let status = (self.status != Wanted::default())
-            .then(|| FieldTest { field: "status", takes: Box::new(|event| self.takes_status(event.status)) });
+        let status = (self.status != Wanted::default()).then(|| FieldTest {
+            fields: vec!["status"],
+            needs: Needs::All,
+            takes: Box::new(|event| self.takes_status(event.status)),
+        });
         texts.chain(status)
     }
 

@@ -1,18 +1,19 @@
 //! `latencies`: how many requests took how long, over time; and where their time was spent.
 //!
 //! A column is a step of time, a row a range of durations: some neighbouring buckets of the stored sketches, so that the
-//! counts are exact. Only the sketches of durations are read as a whole. A range of more than a few hours is read from half
-//! hours, because a day of minutes would be thirty times as many sketches.
+//! counts are exact. A range of more than a few hours is read from half hours, because a day of minutes would be thirty times
+//! as many sketches. The sums of a step are kept in memory, and are the same as those of a `timeseries` with this step.
 
-use super::counts::{Known, Span, coarse, in_half_hours, step_of};
+use super::counts::{Known, Span, coarse, in_half_hours, keeper, step_of};
 use super::filter::{self, Filter};
+use super::kept::Kept;
 use super::params::Params;
 use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
-use super::rollup::{Beside, Groups, MINUTE_NANOS, Rollup, Table};
+use super::rollup::{Beside, Groups, MINUTE_NANOS, Sums, add_up_step};
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::store::{DataDir, minutes_since, sketch};
+use crate::store::{DataDir, minutes_since};
 use serde::Serialize;
 
 const MAX_COLUMNS: i64 = 300;
@@ -63,14 +64,6 @@ struct Column {
     counts: Vec<u64>,
 }
 
-/// The sums of one step.
-#[derive(Default)]
-struct Step {
-    durations: Quantiles,
-    /// Nanoseconds of durations, upstreams and gateways.
-    sums: [u64; 3],
-}
-
 impl LatenciesQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64) -> Result<Self, QueryError> {
@@ -88,7 +81,13 @@ impl LatenciesQuery {
     }
 
     /// The answer out of the store.
-    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Latencies, QueryError> {
+    pub(crate) fn answer(
+        &self,
+        directory: &DataDir,
+        limits: &Limits,
+        kept: &Kept,
+    ) -> Result<Latencies, QueryError> {
+        let moment = directory.moments().moment();
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut groups = Groups::find(&snapshot, &self.filter, &[], limits)?;
@@ -103,17 +102,20 @@ impl LatenciesQuery {
         let range = if gateways_since.is_some() { range.shrunk_from(step) } else { range };
         let minutes = step / MINUTE_SECONDS;
         let beside = Beside::default();
-        let rollup = Rollup::new(&snapshot, Table::for_step(minutes), &beside);
+        let mut keeper =
+            keeper(kept, (&[], &self.filter), (moment, directory.moments().seen()), &groups, limits);
         let mut steps = Vec::new();
         let mut start = range.from / MINUTE_NANOS;
         while start < range.to / MINUTE_NANOS {
-            let mut sums = Step::default();
-            rollup.sketches((start, start + minutes), &mut groups, |parts| sums.add(parts))?;
+            let mut sums = Vec::new();
+            let step = (start, start + minutes);
+            add_up_step((&snapshot, &beside), step, &mut groups, keeper.as_mut(), &mut sums)?;
+            let sums = sums.into_iter().flatten().next().unwrap_or_default();
             steps.push((start * MINUTE_NANOS, sums));
             start += minutes;
         }
-        let rows = Rows::of(steps.iter().map(|(_, step)| &step.durations));
-        let columns = steps.iter().map(|(time, step)| step.column(*time, &rows)).collect();
+        let rows = Rows::of(steps.iter().map(|(_, step)| &step.duration));
+        let columns = steps.iter().map(|(time, step)| column(*time, step, &rows)).collect();
         let coarse = coarse(&snapshot, range, &self.filter)?;
         let (from, to) = (rfc3339(range.from), rfc3339(range.to));
         Ok(Latencies { from, to, step, gateways_since, bounds_ms: rows.bounds_ms(), columns, coarse })
@@ -128,25 +130,15 @@ fn step_for(range: Range, since: i64) -> i64 {
     STEPS.into_iter().find(fits).unwrap_or(STEPS[STEPS.len() - 1])
 }
 
-impl Step {
-    fn add(&mut self, [duration, upstream, gateway]: [&[u8]; 3]) -> Result<(), sketch::Unreadable> {
-        self.durations.add(duration)?;
-        for (sum, part) in self.sums.iter_mut().zip([duration, upstream, gateway]) {
-            *sum = sum.saturating_add(sketch::sum_ns(part)?);
-        }
-        Ok(())
-    }
-
-    fn column(&self, time: i64, rows: &Rows) -> Column {
-        let [duration_ms, upstream_ms, gateway_ms] = self.sums.map(|ns| ns as f64 / 1e6);
-        Column {
-            time: rfc3339(time),
-            requests: self.durations.count(),
-            duration_ms,
-            upstream_ms,
-            gateway_ms,
-            counts: rows.counts(&self.durations),
-        }
+fn column(time: i64, sums: &Sums, rows: &Rows) -> Column {
+    let ms = |quantiles: &Quantiles| quantiles.sum_ns() as f64 / 1e6;
+    Column {
+        time: rfc3339(time),
+        requests: sums.duration.count(),
+        duration_ms: ms(&sums.duration),
+        upstream_ms: ms(&sums.upstream),
+        gateway_ms: ms(&sums.gateway),
+        counts: rows.counts(&sums.duration),
     }
 }
 
@@ -218,6 +210,7 @@ impl Rows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::sketch;
     use gatelens_model::sketch::Sketch;
     use proptest::prelude::*;
 

@@ -323,7 +323,7 @@ impl Store for Files {
     }
 
     fn latencies(&self, query: &LatenciesQuery) -> Result<Latencies, QueryError> {
-        query.answer(&self.data, &self.limits)
+        query.answer(&self.data, &self.limits, &self.kept)
     }
 
     fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, QueryError> {

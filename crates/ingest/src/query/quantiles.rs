@@ -1,5 +1,6 @@
 //! Percentiles out of many stored sketches.
 
+use crate::store::packed::Buckets;
 use crate::store::sketch::{self, Unreadable};
 use gatelens_model::varint;
 
@@ -8,6 +9,8 @@ use gatelens_model::varint;
 pub(crate) struct Quantiles {
     zeros: u64,
     count: u64,
+    /// Nanoseconds.
+    sum_ns: u64,
     first: i32,
     counts: Vec<u64>,
 }
@@ -25,11 +28,13 @@ impl Quantiles {
         })?;
         self.zeros = self.zeros.saturating_add(head.zeros);
         self.count = self.count.saturating_add(added).saturating_add(head.zeros);
+        self.sum_ns = self.sum_ns.saturating_add(head.sum_ns);
         Ok(())
     }
 
-    /// Adds zeros, and the buckets of a sketch.
-    pub(crate) fn add_buckets(&mut self, zeros: u64, buckets: &[(i16, u64)]) {
+    /// Adds an unpacked sketch.
+    pub(crate) fn add_unpacked(&mut self, Buckets { zeros, sum_ns, buckets }: Buckets<'_>) {
+        self.sum_ns = self.sum_ns.saturating_add(sum_ns);
         self.zeros = self.zeros.saturating_add(zeros);
         self.count = self.count.saturating_add(zeros);
         for &(index, count) in buckets {
@@ -41,6 +46,11 @@ impl Quantiles {
     /// How many values were added.
     pub(crate) fn count(&self) -> u64 {
         self.count
+    }
+
+    /// The sum of all values, in nanoseconds.
+    pub(crate) fn sum_ns(&self) -> u64 {
+        self.sum_ns
     }
 
     /// Values of exactly zero.
@@ -72,10 +82,11 @@ impl Quantiles {
         None
     }
 
-    /// Appends a form for memory: the zeros, the first index, and the count of each bucket from there on.
+    /// Appends a form for memory: the zeros, the sum, the first index, and the count of each bucket from there on.
     pub(super) fn pack(&self, out: &mut Vec<u8>) {
         let used = self.counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
         varint::put(out, self.zeros);
+        varint::put(out, self.sum_ns);
         varint::put_signed(out, self.first.into());
         varint::put(out, used as u64);
         self.counts.iter().take(used).for_each(|count| varint::put(out, *count));
@@ -86,6 +97,7 @@ impl Quantiles {
         let zeros = varint::take(packed).unwrap_or_default();
         self.zeros = self.zeros.saturating_add(zeros);
         self.count = self.count.saturating_add(zeros);
+        self.sum_ns = self.sum_ns.saturating_add(varint::take(packed).unwrap_or_default());
         let first =
             varint::take_signed(packed).and_then(|first| i32::try_from(first).ok()).unwrap_or_default();
         let used = varint::take(packed).unwrap_or_default();

@@ -28,7 +28,7 @@ use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::RequestEvent;
 use crate::store::DataDir;
-use crate::store::bloom::AnyOf;
+use crate::store::bloom::{self, AnyOf};
 use criteria::Criteria;
 use file::File;
 use fold::Folding;
@@ -155,7 +155,8 @@ impl RequestsQuery {
         let counts = super::open_counts(directory, limits.query_timeout).ok();
         let mut query = self.clone();
         query.search = self.search.with_routes(counts.as_ref());
-        query.keys = [query.filter.keys(), query.criteria.keys(), query.search.keys()].concat();
+        let keys = [query.filter.keys(), query.criteria.keys(), query.search.keys()].concat();
+        query.keys = bloom::with_pairs(keys);
         query.deciding = query.deciding_fields();
         query.read(directory, counts.as_ref(), limits)
     }

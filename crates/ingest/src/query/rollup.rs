@@ -1,5 +1,7 @@
 //! Adding up rollups by group, from the coarsest table that fits.
 
+mod parts;
+
 use super::dimension::{Dimension, Group};
 use super::filter::Filter;
 use super::kept::Keeper;
@@ -14,8 +16,9 @@ use crate::store::instances;
 use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
 use crate::store::packed::{Buckets, Packed, PackedTable, Row as PackedRow};
 use crate::store::rollups::{self, RollupTable};
-use crate::store::sketch::{self, Unreadable};
-use gatelens_model::sketch::Sketch;
+use crate::store::sums;
+pub(crate) use parts::Part;
+use parts::Piece;
 use rusqlite::{CachedStatement, Connection};
 use std::collections::HashMap;
 
@@ -235,84 +238,12 @@ pub(crate) enum Table {
 }
 
 impl Table {
-    /// The coarsest table that has rows for steps of this number of minutes.
-    pub(crate) fn for_step(minutes: i64) -> Self {
-        if minutes % HALF_HOUR_MINUTES == 0 { Self::HalfHours } else { Self::Minutes }
-    }
-
     fn stored(self) -> &'static RollupTable {
         match self {
             Self::Minutes => &rollups::MINUTES,
             Self::HalfHours => &rollups::HALF_HOURS,
         }
     }
-}
-
-/// A stretch of Unix minutes, the end exclusive, and the table to read it from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Part {
-    pub(crate) table: Table,
-    pub(crate) from: i64,
-    pub(crate) to: i64,
-}
-
-/// Minutes of the stretches of which sums are kept, the longest first: a week, a day and three hours.
-const UNITS: [i64; 3] = [7 * 24 * 60, 24 * 60, 3 * 60];
-/// Units are used in stretches of at least this number of them: sums of many short ones would take much memory.
-const MIN_UNITS: i64 = 6;
-
-impl Part {
-    /// Covers a range of whole minutes: half hours where they fit, minutes at the edges. An edge before the first
-    /// minute that is kept must be that of a half hour.
-    pub(crate) fn cover(range: Range) -> Vec<Self> {
-        let (from, to) = (range.from.div_euclid(MINUTE_NANOS), range.to.div_euclid(MINUTE_NANOS));
-        let first = (from + HALF_HOUR_MINUTES - 1).div_euclid(HALF_HOUR_MINUTES) * HALF_HOUR_MINUTES;
-        let last = to.div_euclid(HALF_HOUR_MINUTES) * HALF_HOUR_MINUTES;
-        if first >= last {
-            return vec![Self { table: Table::Minutes, from, to }];
-        }
-        let parts = [
-            Self { table: Table::Minutes, from, to: first },
-            Self { table: Table::HalfHours, from: first, to: last },
-            Self { table: Table::Minutes, from: last, to },
-        ];
-        parts.into_iter().filter(|part| part.from < part.to).collect()
-    }
-
-    /// The same stretch in pieces: those of which sums are worth keeping, which begin at multiples of their length, and the
-    /// rest.
-    fn pieces(self) -> Vec<Piece> {
-        let mut pieces = Vec::new();
-        let units = UNITS.into_iter().filter(|unit| self.to - self.from >= MIN_UNITS * unit);
-        if self.table == Table::HalfHours {
-            divide((self.from, self.to), &units.collect::<Vec<_>>(), &mut pieces);
-        } else {
-            pieces.push(Piece::Rest(self.from, self.to));
-        }
-        pieces
-    }
-}
-
-/// A stretch of Unix minutes, the end exclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Piece {
-    Unit(i64, i64),
-    Rest(i64, i64),
-}
-
-fn divide((from, to): (i64, i64), units: &[i64], pieces: &mut Vec<Piece>) {
-    if from >= to {
-        return;
-    }
-    let Some((unit, shorter)) = units.split_first() else { return pieces.push(Piece::Rest(from, to)) };
-    let (first, last) = ((from + unit - 1).div_euclid(*unit) * unit, to.div_euclid(*unit) * unit);
-    if first >= last {
-        return divide((from, to), shorter, pieces);
-    }
-    divide((from, first), shorter, pieces);
-    let starts = std::iter::successors(Some(first), |start| Some(start + unit));
-    pieces.extend(starts.take_while(|start| *start < last).map(|start| Piece::Unit(start, start + unit)));
-    divide((last, to), shorter, pieces);
 }
 
 /// Adds the rows of these Unix minutes to the sums of their groups, from the coarsest tables that fit. Sums that are kept are
@@ -387,28 +318,28 @@ impl<'a> Rollup<'a> {
         sums: &mut Vec<Option<Sums>>,
     ) -> Result<(), QueryError> {
         let columns = "requests, request_bytes, response_bytes, duration, upstream, gateway, attempts";
-        let mut select = self.select(columns, groups)?;
-        let mut rows = select.query([from, to])?;
-        while let Some(row) = rows.next()? {
-            let Some((group, error)) = groups.place(row.get(0)?, row.get(1)?)? else { continue };
-            let number = |column| row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or_default());
-            let sums = at(sums, group);
-            sums.count([number(2)?, number(3)?, number(4)?, number(8)?], error);
-            let targets = [&mut sums.duration, &mut sums.upstream, &mut sums.gateway];
-            for (column, quantiles) in (5..).zip(targets) {
-                quantiles.add(row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?)?;
-            }
-        }
-        self.packed((from, to), groups.need_gateways(), |row, sketches| {
+        let left = self.packed((from, to), groups.need_gateways(), |row, sketches| {
             let Some((group, error)) = groups.place(row.series, row.instance)? else { return Ok(()) };
             let sums = at(sums, group);
             sums.count(row.counts, error);
             let targets = [&mut sums.duration, &mut sums.upstream, &mut sums.gateway];
-            for (sketch, quantiles) in sketches.into_iter().zip(targets) {
-                quantiles.add_buckets(sketch.zeros, sketch.buckets);
-            }
+            sketches.into_iter().zip(targets).for_each(|(sketch, sum)| sum.add_unpacked(sketch));
             Ok(())
         })?;
+        let mut select = self.select(columns, groups)?;
+        for (from, to) in left {
+            let mut rows = select.query([from, to])?;
+            while let Some(row) = rows.next()? {
+                let Some((group, error)) = groups.place(row.get(0)?, row.get(1)?)? else { continue };
+                let number = |column| row.get::<_, i64>(column).map(|n| u64::try_from(n).unwrap_or_default());
+                let sums = at(sums, group);
+                sums.count([number(2)?, number(3)?, number(4)?, number(8)?], error);
+                let targets = [&mut sums.duration, &mut sums.upstream, &mut sums.gateway];
+                for (column, quantiles) in (5..).zip(targets) {
+                    quantiles.add(row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from)?)?;
+                }
+            }
+        }
         self.beside.recent.each(self.file, (from, to), |Change { series, instance, values, .. }| {
             let Some((group, error)) = groups.place(series, instance)? else { return Ok(()) };
             let sums = at(sums, group);
@@ -431,19 +362,21 @@ impl<'a> Rollup<'a> {
         groups: &mut Groups,
         requests: &mut Vec<Option<u64>>,
     ) -> Result<(), QueryError> {
-        let mut select = self.select("requests", groups)?;
-        let mut rows = select.query([from, to])?;
-        while let Some(row) = rows.next()? {
-            let Some((group, _)) = groups.place(row.get(0)?, row.get(1)?)? else { continue };
-            let count = at(requests, group);
-            *count = count.saturating_add(u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default());
-        }
-        self.packed((from, to), groups.need_gateways(), |row, _| {
+        let left = self.packed((from, to), groups.need_gateways(), |row, _| {
             let Some((group, _)) = groups.place(row.series, row.instance)? else { return Ok(()) };
             let ([added, ..], count) = (row.counts, at(requests, group));
             *count = count.saturating_add(added);
             Ok(())
         })?;
+        let mut select = self.select("requests", groups)?;
+        for (from, to) in left {
+            let mut rows = select.query([from, to])?;
+            while let Some(row) = rows.next()? {
+                let Some((group, _)) = groups.place(row.get(0)?, row.get(1)?)? else { continue };
+                let count = at(requests, group);
+                *count = count.saturating_add(u64::try_from(row.get::<_, i64>(2)?).unwrap_or_default());
+            }
+        }
         self.beside.recent.each(self.file, (from, to), |Change { series, instance, values, .. }| {
             let Some((group, _)) = groups.place(series, instance)? else { return Ok(()) };
             let ([(added, _), ..], count) = (values.timings, at(requests, group));
@@ -452,15 +385,17 @@ impl<'a> Rollup<'a> {
         })
     }
 
-    /// Calls `each` with the packed rows that a question must read beside those of the table.
+    /// Calls `each` with packed rows, and returns the stretches in which the rows of the table must be read, too.
     fn packed(
         &self,
         minutes: (i64, i64),
         by_gateway: bool,
         mut each: impl FnMut(&PackedRow, [Buckets<'_>; 3]) -> Result<(), QueryError>,
-    ) -> Result<(), QueryError> {
-        if self.table == Table::HalfHours {
-            return Ok(());
+    ) -> Result<Vec<(i64, i64)>, QueryError> {
+        match self.table {
+            Table::HalfHours if by_gateway => return Ok(vec![minutes]),
+            Table::HalfHours => return sums::each(self.file, minutes, each),
+            Table::Minutes => {}
         }
         let packed = &self.beside.packed;
         packed.each(self.file, PackedTable::Sums, minutes, |row, sketches| match by_gateway {
@@ -471,40 +406,7 @@ impl<'a> Rollup<'a> {
         if by_gateway {
             packed.each(self.file, PackedTable::ByGateway, minutes, each)?;
         }
-        Ok(())
-    }
-
-    /// Hands on the stored sketches of these Unix minutes, of the series that belong to a group: those of durations, of
-    /// upstreams and of gateways.
-    pub(crate) fn sketches(
-        &self,
-        (from, to): (i64, i64),
-        groups: &mut Groups,
-        mut take: impl FnMut([&[u8]; 3]) -> Result<(), Unreadable>,
-    ) -> Result<(), QueryError> {
-        let mut select = self.select("duration, upstream, gateway", groups)?;
-        let mut rows = select.query([from, to])?;
-        while let Some(row) = rows.next()? {
-            if groups.place(row.get(0)?, row.get(1)?)?.is_none() {
-                continue;
-            }
-            let blob = |column| row.get_ref(column)?.as_blob().map_err(rusqlite::Error::from);
-            take([blob(2)?, blob(3)?, blob(4)?])?;
-        }
-        self.packed((from, to), groups.need_gateways(), |row, sketches| {
-            if groups.place(row.series, row.instance)?.is_some() {
-                let encoded = sketches.map(|sketch| sketch.encode());
-                take(encoded.each_ref().map(Vec::as_slice))?;
-            }
-            Ok(())
-        })?;
-        let none = sketch::encode(&Sketch::default());
-        self.beside.recent.each(self.file, (from, to), |Change { series, instance, values, .. }| {
-            if groups.place(series, instance)?.is_some() {
-                take(values.timings.map(|(_, sketch)| if sketch.is_empty() { &none } else { sketch }))?;
-            }
-            Ok(())
-        })
+        Ok(vec![minutes])
     }
 
     /// Rows of series, instance and these columns. Where gateways do not matter, a row is the sum of all.
@@ -518,53 +420,5 @@ impl<'a> Rollup<'a> {
             false => all,
             true => format!("{all} AND instance >= 0 UNION ALL {}", rows(by_gateway)),
         })?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_covered_once() {
-        let check = |from: i64, to: i64, expected: &[(Table, i64, i64)]| {
-            let parts = Part::cover(Range { from: from * MINUTE_NANOS, to: to * MINUTE_NANOS });
-            let found: Vec<_> = parts.iter().map(|part| (part.table, part.from, part.to)).collect();
-            assert_eq!(found, expected, "{from} to {to}");
-        };
-        check(0, 30, &[(Table::HalfHours, 0, 30)]);
-        check(1, 30, &[(Table::Minutes, 1, 30)]);
-        check(1, 59, &[(Table::Minutes, 1, 59)]);
-        check(1, 61, &[(Table::Minutes, 1, 30), (Table::HalfHours, 30, 60), (Table::Minutes, 60, 61)]);
-        check(30, 95, &[(Table::HalfHours, 30, 90), (Table::Minutes, 90, 95)]);
-        check(29, 31, &[(Table::Minutes, 29, 31)]);
-    }
-
-    #[test]
-    fn long_stretches_are_divided_into_units_that_begin_at_multiples_of_their_length() {
-        let pieces = |from, to| Part { table: Table::HalfHours, from, to }.pieces();
-        let lengths = |pieces: &[Piece]| -> Vec<i64> {
-            let unit = |piece: &Piece| match piece {
-                Piece::Unit(from, to) => Some(to - from),
-                Piece::Rest(..) => None,
-            };
-            pieces.iter().filter_map(unit).collect()
-        };
-        assert_eq!(pieces(0, 120), [Piece::Rest(0, 120)]);
-        assert_eq!(lengths(&pieces(30, 24 * 60)), [180; 7]);
-        assert_eq!(lengths(&pieces(0, 8 * 1440)), [1440; 8]);
-        let year = pieces(30, 400 * 1440 - 30);
-        assert_eq!(lengths(&year).iter().filter(|length| **length == 7 * 1440).count(), 56);
-        for pieces in [pieces(30, 24 * 60), pieces(0, 8 * 1440), year] {
-            let mut ends = Vec::new();
-            for piece in &pieces {
-                let (Piece::Unit(from, to) | Piece::Rest(from, to)) = piece;
-                ends.push((*from, *to));
-                if matches!(piece, Piece::Unit(..)) {
-                    assert_eq!(from % (to - from), 0, "{piece:?}");
-                }
-            }
-            assert!(ends.windows(2).all(|pair| pair[0].1 == pair[1].0), "{pieces:?}");
-        }
     }
 }

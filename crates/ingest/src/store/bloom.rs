@@ -5,6 +5,9 @@
 //! filter, or with one that is damaged or of another number of requests, may hold anything. The bits take
 //! [`BITS_PER_KEY`] for each different value: about 4 bytes a request, and [`MAX_KEYS`] values a request at most, which is 10
 //! bytes; beyond, the filter is only less exact. One in 120 of the chunks that do not hold a value is read in vain.
+//!
+//! Since version 2, a filter also has the pairs of consumer and status of the requests that failed: each of the two may be in all
+//! chunks, and both together in few.
 
 use super::StoreError;
 use crate::model::{Columns, path_words};
@@ -13,13 +16,16 @@ use rusqlite::{Connection, params};
 
 /// The table of the filters.
 pub(super) const TABLE: &str = "chunk_blooms";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+const FIRST_VERSION: u8 = 1;
 const BITS_PER_KEY: usize = 10;
 /// The best number for so many bits: 0.7 times as many.
 const BITS_SET: u64 = 7;
 /// Values of a request, on the average of a chunk, for which the filter grows.
 const MAX_KEYS: usize = 8;
 const HEAD_BYTES: usize = 5;
+/// Pairs of one question.
+const MAX_PAIRS: usize = 64;
 
 /// Alternatives, of which a request must have one; each is values that it must all have.
 pub(crate) type AnyOf = Vec<Vec<Key>>;
@@ -45,11 +51,34 @@ pub(crate) enum Column {
 
 /// A value as filters know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Key(u64);
+pub(crate) struct Key {
+    hash: u64,
+    role: Role,
+}
+
+/// What a key can be paired with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Role {
+    Consumer,
+    /// A status from 400 on, or 0.
+    Failure,
+    Pair,
+    Other,
+}
 
 impl Key {
     pub(crate) fn of(column: Column, value: &[u8]) -> Self {
-        Self(hash::mix(hash::fnv1a(hash::fnv1a(hash::START, &[column as u8]), value)))
+        let hash = hash::mix(hash::fnv1a(hash::fnv1a(hash::START, &[column as u8]), value));
+        Self { hash, role: if column == Column::Consumer { Role::Consumer } else { Role::Other } }
+    }
+
+    pub(crate) fn of_status(code: u64) -> Self {
+        let role = if code == 0 || code >= 400 { Role::Failure } else { Role::Other };
+        Self { role, ..Self::of_text(Column::Status, &code.to_string()) }
+    }
+
+    fn pair(consumer: Self, status: Self) -> Self {
+        Self { hash: hash::mix(consumer.hash ^ status.hash.rotate_left(32)), role: Role::Pair }
     }
 
     pub(crate) fn of_text(column: Column, value: &str) -> Self {
@@ -57,7 +86,7 @@ impl Key {
     }
 
     fn bits(self, count: u64) -> impl Iterator<Item = u64> {
-        let (first, step) = (self.0 >> 32, self.0 & 0xffff_ffff | 1);
+        let (first, step) = (self.hash >> 32, self.hash & 0xffff_ffff | 1);
         (0..BITS_SET).map(move |number| first.wrapping_add(number.wrapping_mul(step)) % count)
     }
 }
@@ -88,12 +117,35 @@ pub(super) fn is_sound(filter: &[u8]) -> bool {
 
 /// Whether requests with this filter may hold one of the keys of each list.
 pub(crate) fn may_hold(filter: &[u8], all: &[AnyOf]) -> bool {
-    let Some(bits) = sound_bits(filter) else { return true };
+    let Some((version, bits)) = sound_bits(filter) else { return true };
     let count = bits.len() as u64 * 8;
     let has = |key: &Key| {
-        key.bits(count).all(|bit| bits.get((bit / 8) as usize).is_some_and(|byte| byte >> (bit % 8) & 1 == 1))
+        (version == FIRST_VERSION && key.role == Role::Pair)
+            || key
+                .bits(count)
+                .all(|bit| bits.get((bit / 8) as usize).is_some_and(|byte| byte >> (bit % 8) & 1 == 1))
     };
     all.iter().all(|any| any.iter().any(|keys| keys.iter().all(has)))
+}
+
+/// The keys of a question, with those of pairs of consumers and failures that it asks for.
+pub(crate) fn with_pairs(mut all: Vec<AnyOf>) -> Vec<AnyOf> {
+    let of_role = |role: Role| {
+        let is_alone =
+            move |any: &&AnyOf| any.iter().all(|keys| matches!(keys.as_slice(), [key] if key.role == role));
+        all.iter().filter(is_alone).map(|any| any.iter().flatten().copied().collect::<Vec<Key>>())
+    };
+    let mut pairs = Vec::new();
+    for consumers in of_role(Role::Consumer) {
+        for statuses in
+            of_role(Role::Failure).filter(|statuses| statuses.len() * consumers.len() <= MAX_PAIRS)
+        {
+            let of = |consumer: Key| statuses.iter().map(move |status| vec![Key::pair(consumer, *status)]);
+            pairs.push(consumers.iter().copied().flat_map(of).collect::<AnyOf>());
+        }
+    }
+    all.append(&mut pairs);
+    all
 }
 
 /// Gives a chunk the filter of its requests.
@@ -120,12 +172,14 @@ pub(super) fn complete(file: &Connection) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn sound_bits(filter: &[u8]) -> Option<&[u8]> {
+/// The version of a filter, and its bits.
+fn sound_bits(filter: &[u8]) -> Option<(u8, &[u8])> {
     let (head, bits) = filter.split_at_checked(HEAD_BYTES)?;
     let (version, checksum) = head.split_first()?;
-    let is_sound =
-        *version == VERSION && !bits.is_empty() && checksum == crc32fast::hash(bits).to_le_bytes().as_slice();
-    is_sound.then_some(bits)
+    let is_sound = [FIRST_VERSION, VERSION].contains(version)
+        && !bits.is_empty()
+        && checksum == crc32fast::hash(bits).to_le_bytes().as_slice();
+    is_sound.then_some((*version, bits))
 }
 
 /// The values of all requests, some of them more than once.
@@ -154,7 +208,14 @@ fn keys(events: &Columns) -> Vec<Key> {
         let mut all: Vec<u64> = (0..events.len()).filter_map(|row| status.number(row)).collect();
         all.sort_unstable();
         all.dedup();
-        keys.extend(all.into_iter().map(|status| Key::of_text(Column::Status, &status.to_string())));
+        keys.extend(all.into_iter().map(Key::of_status));
+        let consumers = events.named("consumer");
+        for row in 0..events.len() {
+            let status = status.number(row).map(Key::of_status).filter(|status| status.role == Role::Failure);
+            if let (Some(status), Some(consumer)) = (status, consumers.and_then(|texts| texts.text(row))) {
+                keys.push(Key::pair(Key::of(Column::Consumer, consumer), status));
+            }
+        }
     }
     keys
 }
@@ -199,6 +260,32 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_consumer_and_a_failure_must_be_of_one_request() {
+        let event =
+            |consumer: &str, status| RequestEvent { consumer: consumer.to_owned(), status, ..event(1) };
+        let filter = of(&Columns::of(&[event("a", 503), event("b", 200), event("b", 404)]));
+        let asks = |consumer: &str, status| {
+            let keys = vec![Key::of_text(Column::Consumer, consumer), Key::of_status(status)];
+            with_pairs(keys.into_iter().map(|key| vec![vec![key]]).collect())
+        };
+        for (consumer, status, expected) in [
+            ("a", 503, true),
+            ("b", 404, true),
+            ("b", 200, true),
+            ("a", 404, false),
+            ("b", 503, false),
+            ("a", 200, true),
+        ] {
+            assert_eq!(may_hold(&filter, &asks(consumer, status)), expected, "{consumer} {status}");
+        }
+        // A filter of before has no pairs.
+        let mut first = filter.clone();
+        first[0] = FIRST_VERSION;
+        assert!(may_hold(&first, &asks("a", 404)));
+        assert!(!may_hold(&first, &asks("a", 500)));
     }
 
     #[test]

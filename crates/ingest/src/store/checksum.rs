@@ -56,6 +56,14 @@ pub(super) fn of_pack(numbers: [i64; 5], data: &[u8]) -> i64 {
     sum.end()
 }
 
+/// The checksum of packed sums: their width, their start and their part, and their data.
+pub(super) fn of_sums(numbers: [i64; 3], data: &[u8]) -> i64 {
+    let mut sum = Sum::default();
+    numbers.into_iter().for_each(|value| sum.integer(value));
+    sum.blob(data);
+    sum.end()
+}
+
 /// The checksum of a row of totals: its bounds, its start, and its data. Its series may change its number.
 pub(super) fn of_totals(bounds: &str, since: i64, data: &[u8]) -> i64 {
     let mut sum = Sum::default();

@@ -16,7 +16,7 @@ mod texts;
 use crate::model::request::{Access, FIELDS, Field, Shown};
 use crate::model::{Columns, RequestEvent};
 use gatelens_model::varint;
-pub(crate) use rows::FieldTest;
+pub(crate) use rows::{FieldTest, Needs};
 use std::cell::RefCell;
 use std::io;
 use texts::Kind;
@@ -131,6 +131,7 @@ struct Part<'a> {
 }
 
 /// The columns that are left.
+#[derive(Clone)]
 struct Parts<'a> {
     columns: &'a [u8],
     apart: &'a [u8],

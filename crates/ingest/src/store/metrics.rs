@@ -13,6 +13,7 @@ use super::packed;
 use super::patterns;
 use super::reduce::{self, Kind, Reduced};
 use super::releases::Releases;
+use super::sums;
 use super::uptime::{self, Heartbeats, Probed};
 use super::verify::{self, Bad};
 use super::{
@@ -49,6 +50,7 @@ pub(super) struct Metrics {
     changes: Option<Changes>,
     releases: Releases,
     heartbeats: Heartbeats,
+    sums: sums::Progress,
     /// Written here only, after the commit.
     patterns: Arc<KnownPatterns>,
     /// Requests of the batch that was stored last, for the learning of routes.
@@ -99,6 +101,7 @@ impl Metrics {
             changes,
             releases: Releases::default(),
             heartbeats: Heartbeats::default(),
+            sums: sums::Progress::default(),
             patterns,
             taught,
         })
@@ -141,12 +144,13 @@ impl Metrics {
         }
     }
 
-    /// Packs some minutes that are over. False if there are none.
+    /// Packs some minutes or half hours that are over. False if there are none.
     pub(super) fn pack(&mut self) -> Result<bool, StoreError> {
-        let pack = |connection: &mut Connection| -> Result<bool, StoreError> {
+        let mut pack = |connection: &mut Connection| -> Result<bool, StoreError> {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut damaged = Damaged::new();
-            let has_more = packed::pack(&transaction, &mut damaged)?;
+            let has_more = packed::pack(&transaction, &mut damaged)?
+                || sums::step(&transaction, &mut self.sums, &mut damaged)?;
             self.directory.quarantine().rows(METRICS_FILE, &damaged);
             transaction.commit()?;
             Ok(has_more)

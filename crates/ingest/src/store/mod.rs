@@ -38,6 +38,7 @@ mod schema;
 pub(crate) mod scrub;
 mod series;
 pub(crate) mod sketch;
+pub(crate) mod sums;
 mod tails;
 pub(crate) mod totals;
 mod uptime;

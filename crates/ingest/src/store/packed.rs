@@ -7,13 +7,13 @@
 
 mod form;
 
-pub(super) use form::Loose;
-pub(crate) use form::{Buckets, Row};
+pub(crate) use form::{Buckets, Row, Rows};
+pub(super) use form::{Loose, decode, encode};
 
 use super::metrics::Damaged;
 use super::rollups::{self, RollupTable};
 use super::{StoreError, checksum};
-use form::{MAX_ROWS, Rows};
+use form::MAX_ROWS;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashSet;
@@ -111,6 +111,12 @@ pub(super) fn bounds(file: &Connection) -> Result<Option<(i64, i64)>, StoreError
     Ok(first.into_iter().flatten().min().zip(last.into_iter().flatten().max()))
 }
 
+/// The Unix minute before which half hours are over, and most of their late counts have come.
+pub(super) fn over(file: &Connection) -> Result<Option<i64>, StoreError> {
+    let newest = bounds(file)?.map(|(_, newest)| newest);
+    Ok(newest.map(|newest| newest.saturating_sub(LATE).div_euclid(HALF_HOUR) * HALF_HOUR))
+}
+
 /// Whether there are packed minutes.
 pub(super) fn any(file: &Connection) -> Result<bool, StoreError> {
     Ok(file.prepare_cached("SELECT 1 FROM packed_minutes LIMIT 1")?.exists([])?)
@@ -118,8 +124,7 @@ pub(super) fn any(file: &Connection) -> Result<bool, StoreError> {
 
 /// Packs some of the rows of half hours that are over. False if there was nothing to do.
 pub(super) fn pack(transaction: &Transaction<'_>, damaged: &mut Damaged) -> Result<bool, StoreError> {
-    let Some((_, newest)) = bounds(transaction)? else { return Ok(false) };
-    let end = (newest.saturating_sub(LATE)).div_euclid(HALF_HOUR) * HALF_HOUR;
+    let Some(end) = over(transaction)? else { return Ok(false) };
     for table in PackedTable::ALL {
         if pack_of(transaction, table, end, damaged)? {
             return Ok(true);
@@ -144,12 +149,9 @@ fn pack_of(
     };
     let mut rows = Vec::new();
     let mut last = [i64::MIN; 3];
-    let found = rollups::read_minutes(
-        transaction,
-        name,
-        "minute < ?1 ORDER BY minute, series_id LIMIT ?2",
-        [half_hour + HALF_HOUR, MAX_ROWS as i64],
-    )?;
+    let condition = "minute < ?1 ORDER BY minute, series_id LIMIT ?2";
+    let parameters = [half_hour + HALF_HOUR, MAX_ROWS as i64];
+    let found = rollups::read_rows(transaction, &rollups::MINUTES, name, condition, &parameters)?;
     for row in found {
         match row {
             Ok(row) => {

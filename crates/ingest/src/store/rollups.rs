@@ -28,7 +28,7 @@ pub(crate) struct RollupTable {
     /// The rows of each gateway, where there are several.
     pub(crate) by_gateway: &'static str,
     /// Minutes that a row covers.
-    width: i64,
+    pub(super) width: i64,
 }
 
 pub(crate) const MINUTES: RollupTable =
@@ -169,20 +169,21 @@ pub(super) fn take_out(
     Ok(removed)
 }
 
-/// Rows of `minutes` or `gateway_minutes` that a condition takes, each with its values, or only with its key (minute, series and
+/// Rows that a condition takes of one of the tables of a rollup, each with its values, or only with its key (minute, series and
 /// instance) where it is damaged.
-pub(super) fn read_minutes(
+pub(super) fn read_rows(
     transaction: &Transaction<'_>,
+    rollup: &RollupTable,
     table: &str,
     condition: &str,
-    parameters: [i64; 2],
+    parameters: &[i64],
 ) -> Result<Vec<Result<Loose, [i64; 3]>>, StoreError> {
     let mut select = transaction.prepare_cached(&format!(
         "SELECT minute, series_id, instance, {COLUMNS}, checksum FROM {table} WHERE {condition}"
     ))?;
-    let rows = select.query_map(parameters, |row| {
+    let rows = select.query_map(rusqlite::params_from_iter(parameters), |row| {
         let key = [row.get(0)?, row.get(1)?, row.get(2)?];
-        match loose(row, key) {
+        match loose(row, rollup.width, key) {
             Err(error) if checksum::is_other_type(&error) => Ok(Err(key)),
             found => Ok(found?.ok_or(key)),
         }
@@ -191,13 +192,13 @@ pub(super) fn read_minutes(
 }
 
 /// A row, if it has the checksum that it was written with.
-fn loose(row: &Row<'_>, key: [i64; 3]) -> rusqlite::Result<Option<Loose>> {
+fn loose(row: &Row<'_>, width: i64, key: [i64; 3]) -> rusqlite::Result<Option<Loose>> {
     let counts = [row.get::<_, i64>(3)?, row.get(4)?, row.get(5)?, row.get(9)?];
     let sketch = |column| Ok::<_, rusqlite::Error>(row.get_ref(column)?.as_blob()?.to_vec());
     let sketches = [sketch(6)?, sketch(7)?, sketch(8)?];
     let [duration, upstream, gateway] = sketches.each_ref().map(Vec::as_slice);
     let is_sound = row.get::<_, Option<i64>>(10)?.is_none_or(|expected| {
-        checksum::of_rollup(MINUTES.width, key, counts, [duration, upstream, gateway]) == expected
+        checksum::of_rollup(width, key, counts, [duration, upstream, gateway]) == expected
     }) && [duration, upstream, gateway].iter().all(|sketch| sketch::decode(sketch).is_ok());
     let [minute, series, instance] = key;
     let counts = counts.map(|count| u64::try_from(count).unwrap_or_default());

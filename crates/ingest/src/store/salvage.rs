@@ -8,7 +8,7 @@ use super::pages::{Image, Item};
 use super::quarantine::{Damage, Kind};
 use super::requests::Packed;
 use super::schema::{self, FileKind};
-use super::{DataDir, StoreError, bloom, changes, checksum, chunk, packed, totals};
+use super::{DataDir, StoreError, bloom, changes, checksum, chunk, packed, sums, totals};
 use crate::model::Columns;
 use data_encoding::BASE64;
 use rusqlite::types::Value;
@@ -355,7 +355,7 @@ impl Table {
 
     /// Whether one of its rows can be taken out without harm to others.
     pub(super) fn may_lose_rows(&self) -> bool {
-        ["chunks", "states", bloom::TABLE, changes::TABLE, packed::TABLE, totals::TABLE]
+        ["chunks", "states", bloom::TABLE, changes::TABLE, packed::TABLE, sums::TABLE, totals::TABLE]
             .contains(&self.name.as_str())
             || width(&self.name).is_some()
     }
@@ -443,6 +443,10 @@ impl Table {
         if self.name == packed::TABLE {
             let numbers = integers(&["half_hour", "by_gateway", "since", "until", "entries"])?;
             return Some(checksum::of_pack(numbers.try_into().ok()?, blob("data")?) == *expected);
+        }
+        if self.name == sums::TABLE {
+            let numbers = integers(&["width", "start", "part"])?;
+            return Some(checksum::of_sums(numbers.try_into().ok()?, blob("data")?) == *expected);
         }
         if self.name == totals::TABLE {
             let Value::Text(bounds) = self.get(row, "bounds")? else { return None };

@@ -14,7 +14,7 @@ pub(crate) const LOCK_FILE: &str = "lock";
 /// "gtln": marks the files as ours.
 pub(super) const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
-const VERSION: i64 = 25;
+const VERSION: i64 = 26;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
 pub(super) const METRICS_PAGE: u32 = 8192;
 /// A chunk of the log has pages of its own, of which the last is half empty. Files of before version 18 have the pages of
@@ -440,6 +440,7 @@ CREATE TABLE packed_minutes (       -- rows of minutes and gateway_minutes that 
 );
 CREATE INDEX packed_minutes_by_time ON packed_minutes (half_hour, by_gateway, since, until);
 ",
+    super::sums::TABLES,
 ];
 const REQUESTS_MIGRATIONS: [&str; VERSION as usize - 1] = [
     "",
@@ -518,6 +519,7 @@ DROP INDEX chunks_by_duration;
 CREATE INDEX chunks_by_duration ON chunks (longest, id, t0, t1, errors, classes, service, environment, gateway, n);
 ",
     // The tables stay; chunks of version 2 are for readers that know them.
+    "",
     "",
     "",
     "",

@@ -98,18 +98,6 @@ pub(crate) fn read(bytes: &[u8], mut bucket: impl FnMut(i16, u64)) -> Result<Hea
     if rest.is_empty() { Ok(Head { zeros, sum_ns }) } else { Err(Unreadable) }
 }
 
-/// The sum of a stored form in nanoseconds, without its buckets.
-///
-/// # Errors
-/// [`Unreadable`] for bytes that do not begin as [`encode`] writes them.
-pub(crate) fn sum_ns(bytes: &[u8]) -> Result<u64, Unreadable> {
-    let (version, mut rest) = bytes.split_first().ok_or(Unreadable)?;
-    if ![FIRST_VERSION, VERSION].contains(version) {
-        return Err(Unreadable);
-    }
-    varint::take(&mut rest).and_then(|_zeros| varint::take(&mut rest)).ok_or(Unreadable)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,14 +145,12 @@ mod tests {
             let mut sketch = Sketch::with_sum(given);
             sketch.insert_zeros(zeros);
             buckets.iter().for_each(|(index, count)| sketch.insert_bucket(*index, *count));
-            prop_assert_eq!(sum_ns(&encode(&sketch)), Ok(given));
             prop_assert_eq!(decode(&encode(&sketch)), Ok(sketch));
         }
 
         #[test]
         fn garbage_is_refused_or_read(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = decode(&bytes);
-            let _ = sum_ns(&bytes);
         }
     }
 }

@@ -6,6 +6,7 @@ use super::requests::replace_chunk;
 use super::rollups;
 use super::salvage::{self, Table};
 use super::schema::FileKind;
+use super::sums;
 use super::{StoreError, bloom, checksum, chunk, open_read};
 use crate::model::Columns;
 use rusqlite::types::Value;
@@ -193,6 +194,12 @@ pub(super) fn set_aside(file: &mut Connection, path: &Path, rows: &[Bad]) -> Res
             bloom::complete(&transaction)?;
             let reason = "the filter of a chunk was damaged; it is made anew";
             damages.push(Damage { lost: 0, ..Damage::new(path, Kind::Row, reason).of(bloom::TABLE) });
+            continue;
+        }
+        if let (sums::TABLE, [Value::Integer(id)]) = (table.name(), key.as_slice()) {
+            sums::remove_damaged(&transaction, *id)?;
+            let reason = "packed sums were damaged; they are made anew from their half hours";
+            damages.push(Damage { lost: 0, ..Damage::new(path, Kind::Row, reason).of(sums::TABLE) });
             continue;
         }
         let lost = match (table.name(), key.as_slice()) {

@@ -212,9 +212,9 @@ impl<'a> FieldTest<'a> {
     where
         'a: 'b,
     {
-        let Self { field, mut takes } = self;
-        if field != "route" {
-            return FieldTest { field, takes };
+        let Self { fields, needs, mut takes } = self;
+        if fields != ["route"] {
+            return FieldTest { fields, needs, takes };
         }
         let takes = move |event: &mut RequestEvent| {
             takes(event) || {
@@ -222,7 +222,7 @@ impl<'a> FieldTest<'a> {
                 takes(event)
             }
         };
-        FieldTest { field, takes: Box::new(takes) }
+        FieldTest { fields, needs, takes: Box::new(takes) }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::model::{RequestEvent, is_error, path_words};
 use crate::query::dimension::Dimension;
 use crate::query::requests::Sender;
 use crate::store::bloom::{AnyOf, Column, Key};
-use crate::store::chunk::FieldTest;
+use crate::store::chunk::{FieldTest, Needs};
 use data_encoding::HEXLOWER;
 use key::{Message, Number, Text};
 use pattern::Pattern;
@@ -125,14 +125,13 @@ impl Search {
         self.terms.iter().flat_map(|term| term.test.fields())
     }
 
-    /// What it asks of single fields of a request.
+    /// What it asks of fields of a request, each by itself.
     pub(crate) fn field_tests(&self) -> impl Iterator<Item = FieldTest<'_>> {
-        let nobody = Sender::default();
-        self.terms.iter().filter(|term| term.test.is_of_stored_field()).filter_map(move |term| {
-            let &[field] = term.test.fields().as_slice() else { return None };
-            let nobody = nobody.clone();
+        self.terms.iter().filter(|term| term.test.is_of_stored_fields()).map(|term| {
+            let nobody = Sender::default();
             let takes = move |event: &mut RequestEvent| term.test.takes(event, &nobody) != term.excludes;
-            Some(FieldTest { field, takes: Box::new(takes) })
+            let needs = if term.excludes { Needs::All } else { Needs::Any };
+            FieldTest { fields: term.test.fields(), needs, takes: Box::new(takes) }
         })
     }
 
@@ -187,7 +186,7 @@ impl Test {
             Self::Number(Number::Status, ranges) => {
                 let exact = |range: &RangeInclusive<u64>| {
                     let code = Some(range.start()).filter(|code| *code == range.end())?;
-                    Some(vec![Key::of_text(Column::Status, &code.to_string())])
+                    Some(vec![Key::of_status(*code)])
                 };
                 ranges.iter().map(exact).collect::<Option<_>>()?
             }
@@ -203,8 +202,14 @@ impl Test {
         Some(any).filter(|any| any.iter().all(|keys| !keys.is_empty()))
     }
 
-    fn is_of_stored_field(&self) -> bool {
-        !matches!(self, Self::Text(Text::Dimension(dimension), _) if !dimension.is_stored())
+    /// Whether any one field decides that a request matches, each request having its own.
+    fn is_of_stored_fields(&self) -> bool {
+        match self {
+            Self::Text(Text::Dimension(dimension), _) => dimension.is_stored(),
+            // Two fields together are the outcome.
+            Self::Errors(_) => false,
+            _ => true,
+        }
     }
 
     fn fields(&self) -> Vec<&'static str> {

@@ -1,33 +1,62 @@
 //! Which requests of a chunk may match, found by single columns: a text is tested once for all requests that have it, and
 //! no request is made of those that do not match.
 
-use super::{COUNT, Opened, PATH, Part, Parts, TIME, UPSTREAM, first, numbers, texts};
+use super::{COUNT, Opened, PATH, Part, Parts, ROUTE, TIME, UPSTREAM, first, numbers, texts};
 use crate::model::RequestEvent;
 use crate::model::request::{Access, FIELDS};
 
-/// A test of one field of a request.
+/// A test of fields of a request, each by itself.
 pub(crate) struct FieldTest<'a> {
-    /// Its name in the API.
-    pub(crate) field: &'static str,
-    /// Whether a request may match. It has a value in this field, and otherwise at most its direction.
+    /// Their names in the API.
+    pub(crate) fields: Vec<&'static str>,
+    pub(crate) needs: Needs,
+    /// Whether a request may match. It has a value in one of these fields, and otherwise at most its direction.
     pub(crate) takes: Box<dyn FnMut(&mut RequestEvent) -> bool + 'a>,
 }
 
+/// How many of its fields must pass a test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Needs {
+    Any,
+    All,
+}
+
+/// A test under way.
+struct Tested<'a, 'b> {
+    test: &'b mut FieldTest<'a>,
+    passed: Vec<bool>,
+    /// Fields that were not tested yet.
+    left: Vec<&'static str>,
+}
+
 impl Opened<'_> {
-    /// By request, whether it passes all tests; `None` when the chunk is damaged. A field that is stored by its distance to
-    /// another is not tested.
+    /// By request, whether it passes all tests; `None` when the chunk is damaged. A time upstream is not tested.
     pub(crate) fn rows_that(&self, tests: &mut [FieldTest<'_>]) -> Option<Vec<bool>> {
-        match self {
-            Self::First(rest) => {
-                let is_tested = |name: &str| tests.iter().any(|test| test.field == name);
-                let mut events = first::decode(rest, |name| name == "direction" || is_tested(name))?;
-                let passes = |event: &mut RequestEvent| tests.iter_mut().all(|test| (test.takes)(event));
-                Some(events.iter_mut().map(passes).collect())
-            }
-            Self::Columns { count, .. } if tests.is_empty() => Some(vec![true; *count]),
-            Self::Columns { columns, apart, count } => {
-                let direction = direction(Parts { columns, apart }, *count)?;
-                tested(Parts { columns, apart }, *count, tests, direction)
+        let (parts, count) = match self {
+            // There are few of them.
+            Self::First(rest) => return Some(vec![true; first::decode(rest, |_| false)?.len()]),
+            Self::Columns { columns, apart, count } => (Parts { columns, apart }, *count),
+        };
+        if tests.is_empty() {
+            return Some(vec![true; count]);
+        }
+        let direction = direction(parts.clone(), count)?;
+        tested(parts, count, tests, &RequestEvent { direction, ..RequestEvent::default() })
+    }
+}
+
+impl Tested<'_, '_> {
+    fn takes(&mut self, event: &mut RequestEvent) -> bool {
+        (self.test.takes)(event)
+    }
+
+    /// Notes by request whether it passes by one field.
+    fn note(&mut self, field: &str, verdicts: impl Iterator<Item = bool>) {
+        self.left.retain(|left| *left != field);
+        for (passed, verdict) in self.passed.iter_mut().zip(verdicts) {
+            match self.test.needs {
+                Needs::Any => *passed |= verdict,
+                Needs::All => *passed &= verdict,
             }
         }
     }
@@ -39,8 +68,7 @@ fn direction(mut parts: Parts<'_>, count: usize) -> Option<Option<String>> {
     while let Some(Part { number: found, content, mut noise }) = parts.next()? {
         if found == number {
             let (codes, texts) = texts::read(content, &mut noise, count, |_| &[])?;
-            let text = codes.first().and_then(|code| texts.get(usize::try_from(code.checked_sub(1)?).ok()?));
-            return Some(text.and_then(|text| String::from_utf8(text.clone()).ok()));
+            return Some(text_of(&codes, &texts, 0).and_then(|text| String::from_utf8(text.to_vec()).ok()));
         }
     }
     Some(None)
@@ -50,58 +78,80 @@ fn tested(
     mut parts: Parts<'_>,
     count: usize,
     tests: &mut [FieldTest<'_>],
-    direction: Option<String>,
+    blank: &RequestEvent,
 ) -> Option<Vec<bool>> {
-    let blank = RequestEvent { direction, ..RequestEvent::default() };
-    let mut passed = vec![true; count];
-    let mut untested: Vec<&mut FieldTest<'_>> = tests.iter_mut().collect();
+    let mut all: Vec<Tested<'_, '_>> = tests
+        .iter_mut()
+        .map(|test| Tested { passed: vec![test.needs == Needs::All; count], left: test.fields.clone(), test })
+        .collect();
+    let mut routes = (Vec::new(), Vec::new());
     while let Some(Part { number, mut content, mut noise }) = parts.next()? {
-        if [COUNT, TIME].contains(&number) || untested.is_empty() {
+        let field = FIELDS.iter().find(|field| field.column == number);
+        let Some(field) = field.filter(|_| ![COUNT, TIME].contains(&number)) else { continue };
+        let mut asked: Vec<_> = all.iter_mut().filter(|test| test.left.contains(&field.name)).collect();
+        if asked.is_empty() && number != ROUTE {
             continue;
         }
-        let Some(field) = FIELDS.iter().find(|field| field.column == number) else { continue };
-        let (mut own, others): (Vec<_>, Vec<_>) =
-            untested.into_iter().partition(|test| test.field == field.name);
-        untested = others;
-        if own.is_empty() || [PATH, UPSTREAM].contains(&number) {
-            continue;
-        }
-        let mut passes = |event: &mut RequestEvent| own.iter_mut().all(|test| (test.takes)(event));
+        let mut event = blank.clone();
         match field.access {
             Access::Text(_, set) => {
-                let (codes, texts) = texts::read(content, &mut noise, count, |_| &[])?;
-                let mut verdicts = vec![passes(&mut blank.clone())];
-                for text in texts {
-                    let mut event = blank.clone();
-                    set(&mut event, text);
-                    verdicts.push(passes(&mut event));
+                // The route has come before the path, which may be the difference to it.
+                let route = |row| match number {
+                    PATH => text_of(&routes.0, &routes.1, row).unwrap_or_default(),
+                    _ => &[],
+                };
+                let (codes, texts) = texts::read(content, &mut noise, count, route)?;
+                for test in &mut asked {
+                    let mut verdicts = vec![test.takes(&mut blank.clone())];
+                    for text in &texts {
+                        set(&mut event, text.clone());
+                        verdicts.push(test.takes(&mut event));
+                    }
+                    let verdict = |code: &u64| {
+                        usize::try_from(*code).is_ok_and(|code| verdicts.get(code) == Some(&true))
+                    };
+                    test.note(field.name, codes.iter().map(verdict));
                 }
-                for (passed, code) in passed.iter_mut().zip(codes) {
-                    *passed &= verdicts.get(usize::try_from(code).ok()?)?;
+                if number == ROUTE {
+                    routes = (codes, texts);
                 }
             }
+            // It is stored by its distance to the duration.
+            Access::Number(..) if number == UPSTREAM => {
+                asked.iter_mut().for_each(|test| test.note(field.name, std::iter::repeat(true)));
+            }
             Access::Number(_, set) => {
-                let mut last = None;
-                let mut event = blank.clone();
-                for (passed, number) in passed.iter_mut().zip(numbers::take(&mut content, &mut noise, count)?)
-                {
-                    let verdict = match (last, number) {
-                        (Some((known, verdict)), _) if known == number => verdict,
-                        (_, None) => passes(&mut blank.clone()),
-                        (_, Some(number)) => {
+                let numbers = numbers::take(&mut content, &mut noise, count)?;
+                for test in &mut asked {
+                    let without = test.takes(&mut blank.clone());
+                    let mut verdicts = Vec::with_capacity(count);
+                    for number in &numbers {
+                        verdicts.push(number.map_or(without, |number| {
                             set(&mut event, number);
-                            passes(&mut event)
-                        }
-                    };
-                    last = Some((number, verdict));
-                    *passed &= verdict;
+                            test.takes(&mut event)
+                        }));
+                    }
+                    test.note(field.name, verdicts.into_iter());
                 }
             }
         }
     }
-    // No request has a value.
-    let passes_without = untested.into_iter().all(|test| (test.takes)(&mut blank.clone()));
-    Some(if passes_without { passed } else { vec![false; count] })
+    let mut passed = vec![true; count];
+    for mut test in all {
+        // No request has a value in these fields.
+        let without = !test.left.is_empty() && test.takes(&mut blank.clone());
+        for field in std::mem::take(&mut test.left) {
+            test.note(field, std::iter::repeat(without));
+        }
+        passed.iter_mut().zip(test.passed).for_each(|(passed, own)| *passed &= own);
+    }
+    Some(passed)
+}
+
+/// The text of a request.
+fn text_of<'a>(codes: &[u64], texts: &'a [Vec<u8>], row: usize) -> Option<&'a [u8]> {
+    let place = codes.get(row)?.checked_sub(1)?;
+    texts.get(usize::try_from(place).ok()?).map(Vec::as_slice)
 }
 
 #[cfg(test)]
@@ -120,13 +170,15 @@ mod tests {
                 status,
                 duration_ns,
                 upstream_ns: duration_ns,
-                path: Some("/a".to_owned()),
+                path: Some(format!("/{time}")),
+                route: "/{id}".to_owned(),
                 ..RequestEvent::default()
             })
     }
 
     type Takes = fn(&mut RequestEvent) -> bool;
-    const TESTS: [(&str, Takes); 6] = [
+    const TESTS: [(&str, Takes); 7] = [
+        ("path", |event| event.path.as_deref() > Some("/4")),
         ("consumer", |event| event.consumer == "a" || event.consumer.is_empty()),
         ("host", |event| event.host.as_deref() != Some("b")),
         ("host", |event| event.host.is_some()),
@@ -142,9 +194,11 @@ mod tests {
             chosen in prop::collection::vec(0..TESTS.len(), 0..4),
         ) {
             let blob = encode(&Columns::of(&events)).unwrap();
-            let chosen: Vec<(&str, Takes)> = chosen.into_iter().map(|place| TESTS[place]).collect();
-            let mut tests: Vec<FieldTest<'_>> =
-                chosen.iter().map(|(field, takes)| FieldTest { field, takes: Box::new(takes) }).collect();
+            let chosen: Vec<(&'static str, Takes)> = chosen.into_iter().map(|place| TESTS[place]).collect();
+            let test = |(field, takes): &(&'static str, Takes)| {
+                FieldTest { fields: vec![field], needs: Needs::All, takes: Box::new(*takes) }
+            };
+            let mut tests: Vec<FieldTest<'_>> = chosen.iter().map(test).collect();
             let found = open(&blob).unwrap().rows_that(&mut tests).unwrap();
             let expected = events.iter().map(|event| chosen.iter().all(|(_, takes)| takes(&mut event.clone())));
             prop_assert_eq!(found, expected.collect::<Vec<_>>());
@@ -155,7 +209,28 @@ mod tests {
     fn a_field_that_no_request_has_is_tested_once_for_all() {
         let blob = encode(&Columns::of(&[RequestEvent::default(), RequestEvent::default()])).unwrap();
         let takes: Takes = |event| event.host.is_some();
-        let mut tests = [FieldTest { field: "host", takes: Box::new(takes) }];
+        let mut tests = [FieldTest { fields: vec!["host"], needs: Needs::All, takes: Box::new(takes) }];
         assert_eq!(open(&blob).unwrap().rows_that(&mut tests), Some(vec![false, false]));
+    }
+
+    #[test]
+    fn any_or_all_of_some_fields_must_pass() {
+        let event = |consumer: &str, host: Option<&str>| RequestEvent {
+            consumer: consumer.to_owned(),
+            host: host.map(str::to_owned),
+            ..RequestEvent::default()
+        };
+        let events = [event("x", None), event("y", Some("x")), event("y", Some("y")), event("x", Some("x"))];
+        let blob = encode(&Columns::of(&events)).unwrap();
+        let is_x: Takes = |event| event.consumer == "x" || event.host.as_deref() == Some("x");
+        let is_not_x: Takes = |event| event.consumer != "x" && event.host.as_deref() != Some("x");
+        for (needs, takes, expected) in [
+            (Needs::Any, is_x, [true, true, false, true]),
+            (Needs::All, is_not_x, [false, false, true, false]),
+        ] {
+            let fields = vec!["consumer", "host", "request_id"];
+            let mut tests = [FieldTest { fields, needs, takes: Box::new(takes) }];
+            assert_eq!(open(&blob).unwrap().rows_that(&mut tests).unwrap(), expected);
+        }
     }
 }

@@ -71,7 +71,7 @@ struct At {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Buckets<'a> {
     pub(crate) zeros: u64,
-    sum_ns: u64,
+    pub(crate) sum_ns: u64,
     /// By rising index.
     pub(crate) buckets: &'a [(i16, u64)],
 }
@@ -87,6 +87,19 @@ impl Buckets<'_> {
 }
 
 impl Loose {
+    /// Adds another row to the sum.
+    pub(in crate::store) fn add(&mut self, other: &Self) {
+        for (sum, added) in self.counts.iter_mut().zip(other.counts) {
+            *sum = sum.saturating_add(added);
+        }
+        for (sum, added) in self.sketches.iter_mut().zip(&other.sketches) {
+            let [mut sketch, added] =
+                [sum.as_slice(), added].map(|encoded| sketch::decode(encoded).unwrap_or_default());
+            sketch.merge(&added);
+            *sum = sketch::encode(&sketch);
+        }
+    }
+
     /// The counts and the sketches; the counts that a row does not have are 0.
     pub(in crate::store) fn values(&self) -> Values {
         let [requests, request_bytes, response_bytes, attempts] = self.counts;
@@ -107,7 +120,7 @@ impl Loose {
 }
 
 impl Rows {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Row> {
+    pub(in crate::store) fn iter(&self) -> impl Iterator<Item = &Row> {
         self.all.iter()
     }
 
@@ -119,7 +132,7 @@ impl Rows {
     }
 
     /// The sketches of a row of these.
-    pub(super) fn sketches(&self, row: &Row) -> [Buckets<'_>; 3] {
+    pub(in crate::store) fn sketches(&self, row: &Row) -> [Buckets<'_>; 3] {
         row.sketches.each_ref().map(|at| {
             let range = at.buckets.start as usize..at.buckets.end as usize;
             let buckets = self.buckets.get(range).unwrap_or_default();
@@ -139,7 +152,7 @@ impl Rows {
 ///
 /// # Errors
 /// [`Unreadable`] for a sketch that cannot be read, and when the compressor has no memory.
-pub(super) fn encode(half_hour: i64, rows: &[Loose]) -> Result<Vec<u8>, Unreadable> {
+pub(in crate::store) fn encode(half_hour: i64, rows: &[Loose]) -> Result<Vec<u8>, Unreadable> {
     let mut columns: [Vec<u8>; COLUMNS] = std::array::from_fn(|_| Vec::new());
     let [minutes, series, instances, requests, request_bytes, response_bytes, attempts, sketches @ ..] =
         &mut columns;
@@ -207,7 +220,7 @@ pub(super) fn encode(half_hour: i64, rows: &[Loose]) -> Result<Vec<u8>, Unreadab
 ///
 /// # Errors
 /// [`Unreadable`] for bytes that [`encode`] cannot have written.
-pub(super) fn decode(half_hour: i64, data: &[u8]) -> Result<Rows, Unreadable> {
+pub(in crate::store) fn decode(half_hour: i64, data: &[u8]) -> Result<Rows, Unreadable> {
     read(half_hour, data).ok_or(Unreadable)
 }
 

@@ -20,6 +20,7 @@ use std::time::Duration;
 const NOON: i64 = 1_781_956_800_000_000_000;
 const MINUTE: i64 = 60_000_000_000;
 const HALF_HOUR: i64 = 30 * MINUTE;
+const DAY: i64 = 48 * HALF_HOUR;
 const KEPT_HALF_HOURS: i64 = 8;
 const GATEWAYS: usize = 2;
 const SERIES: usize = 4;
@@ -385,4 +386,73 @@ fn a_damaged_pack_is_set_aside_and_costs_its_minutes_only() {
     assert_eq!(store.requests_in_minutes(FIRST), [("/0 edge-1".to_owned(), 2)].into());
     assert_eq!(store.requests_in_minutes(FIRST + 1), [("/0 edge-0".to_owned(), 1)].into());
     assert_eq!(store.requests(), [("/0".to_owned(), 8)].into());
+}
+
+/// The rows that a question for these Unix minutes finds packed, and the stretches that are left to rows.
+fn packed_sums(store: &Store, minutes: (i64, i64)) -> (u64, Vec<(i64, i64)>) {
+    let file = rusqlite::Connection::open(store.dir.path().join("metrics.db")).unwrap();
+    let mut requests = 0;
+    let left = super::super::sums::each(&file, minutes, |row, _| {
+        requests += row.counts[0];
+        Ok::<_, super::super::StoreError>(())
+    });
+    (requests, left.unwrap())
+}
+
+#[test]
+fn days_and_half_hours_that_are_over_are_packed_until_a_row_of_them_changes() {
+    let mut store = Store::new();
+    let day = NOON / DAY * DAY;
+    for half_hour in 0..60 {
+        store.report(0, &[half_hour + 1, 0, 0, 0], day + half_hour as i64 * HALF_HOUR + MINUTE);
+    }
+    store.metrics.settle().unwrap();
+    while store.metrics.pack().unwrap() {}
+    let minute = |half_hour: i64| day / MINUTE + 30 * half_hour;
+    let path = store.dir.path().join("metrics.db");
+    let change = |what: &str| {
+        rusqlite::Connection::open(&path).unwrap().execute(what, []).unwrap();
+    };
+    assert_eq!(packed_sums(&store, (minute(0), minute(48))), (48, vec![]));
+    assert_eq!(packed_sums(&store, (minute(1) - 5, minute(3))), (2, vec![(minute(1) - 5, minute(1))]));
+    // Without the day there are its half hours.
+    change("DELETE FROM summed WHERE width = 1440");
+    assert_eq!(packed_sums(&store, (minute(0), minute(48))), (48, vec![]));
+    // What is damaged is left to rows.
+    change(&format!("UPDATE packed_sums SET data = x'00' WHERE start = {}", minute(1)));
+    assert_eq!(packed_sums(&store, (minute(0), minute(48))), (47, vec![(minute(1), minute(2))]));
+    let all = store.requests();
+    // A late count changes a row of its half hour.
+    store.report(1, &[5, 0, 0, 0], day + 2 * HALF_HOUR + MINUTE);
+    store.metrics.settle().unwrap();
+    let left = vec![(minute(1), minute(3))];
+    assert_eq!(packed_sums(&store, (minute(0), minute(48))), (46, left));
+    assert_eq!(store.requests()["/0"], all["/0"] + 5);
+}
+
+#[test]
+fn damaged_packed_sums_are_made_anew() {
+    let mut store = packed();
+    let path = store.dir.path().join("metrics.db");
+    let damage = "UPDATE packed_sums SET data = x'0102' WHERE id = (SELECT min(id) FROM packed_sums)";
+    assert_eq!(rusqlite::Connection::open(&path).unwrap().execute(damage, []), Ok(1));
+    let found = |path: &std::path::Path| {
+        let mut found = Vec::new();
+        let mut take = |rows: Vec<Bad>| {
+            found.extend(rows);
+            Ok(())
+        };
+        verify_file(path, Arc::new(|_| true), &mut take).unwrap();
+        found
+    };
+    let before = store.requests();
+    let bad = found(&path);
+    assert_eq!(bad.len(), 1, "{bad:?}");
+    store.metrics.set_aside(&bad).unwrap();
+    assert_eq!(found(&path), []);
+    assert_eq!(store.requests(), before);
+    store.metrics = Store::open(&store.dir);
+    while store.metrics.pack().unwrap() {}
+    let (first, end) = (FIRST * 30, (FIRST + 1) * 30);
+    assert_eq!(packed_sums(&store, (first, end)).1, []);
 }
