@@ -1,6 +1,7 @@
 //! `GET /metrics/traffic`: the counters of the traffic of all gateways, for Prometheus.
 
 use super::State;
+use super::api::reading;
 use crate::clock;
 use crate::error::QueryError;
 use crate::exposition::{Format, render};
@@ -30,19 +31,11 @@ async fn answer(state: Arc<State>, headers: &HeaderMap, query: Option<&str>) -> 
     let format = Format::of(&list(headers, &header::ACCEPT));
     let question = TrafficQuery::parse(query, clock::now(), &state.limits)?.with(format.exemplars());
     let is_packed = takes_gzip(&list(headers, &header::ACCEPT_ENCODING));
-    let place = Arc::clone(&state.readers).acquire_owned().await.map_err(|_| QueryError::Stopped)?;
-    let answering = tokio::task::spawn_blocking(move || {
-        // Held here, because the work continues after the client has gone.
-        let _place = place;
-        let traffic = state.store.traffic(&question).inspect_err(|error| {
-            if matches!(error, QueryError::Store(error) if error.is_damage()) {
-                state.data.scrub().suspect();
-            }
-        })?;
-        let body = render(&traffic, format);
-        Ok::<_, QueryError>(if is_packed { gzip(&body) } else { body })
-    });
-    let body = answering.await.map_err(|_| QueryError::Stopped)??;
+    let body = reading(&state, move |state| {
+        let body = render(&state.store.traffic(&question)?, format);
+        Ok(if is_packed { gzip(&body) } else { body })
+    })
+    .await?;
     let mut response = ([(header::CONTENT_TYPE, format.content_type())], body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
