@@ -188,7 +188,7 @@ doctor: ## Checks the prerequisites and prints how to install a missing one (VER
 .PHONY: clean
 clean: ## Removes everything that was built, fetched and recorded
 	cargo clean
-	rm -rf target .venv .venv-envoy-* .venv-grafana .run dashboard/dist dashboard/node_modules
+	rm -rf target .venv .venv-envoy-* .venv-grafana .venv-rotel .venv-chdb .run dashboard/dist dashboard/node_modules
 
 .PHONY: help
 help: ## This list

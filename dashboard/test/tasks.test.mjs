@@ -1,4 +1,4 @@
-// Seven tasks of an engineer on call, each from the overview on with at most three clicks. Typing and Enter are no clicks.
+// Seven tasks of an engineer on call, each from the overview on with at most three clicks. Typing and Enter do not count as clicks.
 // GATELENS_TASKS names a running ingest whose gateway has had a release, GATELENS_REQUEST_ID a request of it;
 // `tests/e2e/tasks.rs` makes both. docs/on-call.md has the table that this test prints.
 

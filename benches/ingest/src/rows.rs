@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-/// Columns that are no attributes.
+/// Columns that are not attributes.
 const OWN: [&str; 3] = ["time", "trace_id", "span_id"];
 
 impl Exported for Batch {

@@ -108,7 +108,7 @@ impl Scraper {
         self.text(&page, heartbeat::active_requests(host, &self.store))
     }
 
-    /// Writes the labels of a series. An attribute that it does not have is no label.
+    /// Writes the labels of a series. An attribute that it does not have is not a label.
     fn labels(&self, series: &Series<'_>, out: &mut String) {
         out.clear();
         for (attribute, label) in &self.plan.labels {

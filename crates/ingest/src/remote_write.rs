@@ -186,7 +186,7 @@ impl Shared {
             .header("content-encoding", "snappy")
             .header("x-prometheus-remote-write-version", "0.1.0");
         if let Some(token) = token {
-            request = request.header("authorization", format!("Bearer {token}"));
+            request = request.header("authorization", format!("Bearer {}", token.expose()));
         }
         let response = match request.send(waiting.body.as_slice()) {
             Ok(response) => response,

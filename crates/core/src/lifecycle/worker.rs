@@ -176,7 +176,7 @@ impl Worker {
     fn sent_form<'e>(&mut self, host: &impl Host, event: &Event<'e>, now_ns: u64) -> Event<'e> {
         let mut event = if self.is_announced(event, now_ns) { event.without_label() } else { *event };
         if self.config.requests_as == RequestsAs::Spans {
-            event.spans = Some(SpanIds::new(|| host.random()));
+            event.spans = Some(SpanIds::new(event.trace, || host.random()));
         }
         event
     }

@@ -53,13 +53,6 @@ pub struct Draft {
     beside: Vec<u8>,
 }
 
-impl Draft {
-    /// Bytes held.
-    pub fn bytes(&self) -> usize {
-        self.content.len().saturating_add(self.beside.len())
-    }
-}
-
 /// The content of a record that lacks bodies.
 pub fn encode_draft(event: &Event<'_>) -> Draft {
     let (mut content, mut marks, mut beside) = (Vec::new(), Vec::new(), Vec::new());
@@ -191,7 +184,7 @@ fn encode_upstream_span(event: &Event<'_>, out: &mut Vec<u8>) {
     let upstream_ns = upstream_ns.min(event.measurement.duration_ns);
     let before_ns = event.measurement.duration_ns.saturating_sub(upstream_ns);
     out.nested(2, |out| {
-        put_ids(out, event, ids.upstream, Some(&ids.gateway));
+        put_ids(out, event, ids.trace, ids.upstream, Some(&ids.gateway));
         out.string(5, event.method.name());
         out.varint(6, KIND_CLIENT);
         put_times(out, event.start_ns.saturating_add(before_ns), upstream_ns);
@@ -209,14 +202,10 @@ fn encode_upstream_span(event: &Event<'_>, out: &mut Vec<u8>) {
     });
 }
 
-/// Trace, span, the span above it, and the flags of the trace.
-fn put_ids(out: &mut Vec<u8>, event: &Event<'_>, span: [u8; 8], parent: Option<&[u8]>) {
-    let (trace, flags) = match (&event.trace, &event.spans) {
-        (Some(trace), _) => (&trace.trace_id[..], trace.flags),
-        (None, Some(ids)) => (&ids.trace[..], 1),
-        (None, None) => (&[][..], 0),
-    };
-    out.bytes(1, trace);
+/// Trace, span, the span above it, and the flags of the trace: a trace that begins here is sampled.
+fn put_ids(out: &mut Vec<u8>, event: &Event<'_>, trace: [u8; 16], span: [u8; 8], parent: Option<&[u8]>) {
+    let flags = event.trace.map_or(1, |caller| caller.flags);
+    out.bytes(1, &trace);
     out.bytes(2, &span);
     parent.into_iter().for_each(|parent| out.bytes(4, parent));
     out.fixed32(16, u32::from(flags));
@@ -284,7 +273,13 @@ impl Record<'_> {
 
     /// All of the gateway's span except its attributes.
     fn span_head(&mut self, event: &Event<'_>, ids: SpanIds) {
-        put_ids(self.out, event, ids.gateway, event.trace.as_ref().map(|trace| &trace.span_id[..]));
+        put_ids(
+            self.out,
+            event,
+            ids.trace,
+            ids.gateway,
+            event.trace.as_ref().map(|trace| &trace.span_id[..]),
+        );
         // The name of a server's span (OpenTelemetry semantic conventions, HTTP spans).
         self.out.nested(5, |out| {
             [event.method.name(), " ", event.route]

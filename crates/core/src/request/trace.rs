@@ -11,10 +11,10 @@ pub struct TraceContext {
     pub flags: u8,
 }
 
-/// The identifiers of the spans of a request, random.
+/// The identifiers of the spans of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SpanIds {
-    /// The trace, where the request has no [`TraceContext`] of its own.
+    /// The trace: the caller's, or one that begins here.
     pub trace: [u8; 16],
     /// The span of the gateway.
     pub gateway: [u8; 8],
@@ -23,13 +23,12 @@ pub struct SpanIds {
 }
 
 impl SpanIds {
-    /// New ones, of 64 random bits each.
-    pub fn new(random: impl Fn() -> u64) -> Self {
+    /// New ones in the trace of the caller; without one, in a new trace. `random` gives 64 random bits.
+    pub fn new(caller: Option<TraceContext>, random: impl Fn() -> u64) -> Self {
         // An identifier must not be all zero.
         let id = || (random() | 1).to_be_bytes();
-        let mut trace = [0; 16];
-        let halves = trace.as_chunks_mut::<8>().0;
-        halves.iter_mut().for_each(|half| *half = id());
+        let new_trace = || (u128::from(random()) << 64 | u128::from(random() | 1)).to_be_bytes();
+        let trace = caller.map_or_else(new_trace, |caller| caller.trace_id);
         Self { trace, gateway: id(), upstream: id() }
     }
 }

@@ -35,7 +35,7 @@ impl ByBound {
         if seconds.len() > MAX_BOUNDS {
             return Self::default();
         }
-        // A cast saturates, and NaN becomes 0, which is no bound.
+        // A cast saturates, and NaN becomes 0, which is not a bound.
         let nanos = || seconds.iter().map(|bound| (bound * 1e9).round() as u64);
         let bounds = if nanos().eq(DEFAULT_BOUNDS.iter().copied()) {
             DEFAULT_BOUNDS.clone()

@@ -1,11 +1,11 @@
 //! The section `remote_write` of a configuration file.
 
-use crate::alerts::whole_url;
+use crate::alerts::{Secret, whole_url};
 use crate::config::Size;
 use crate::query::TrafficLabel;
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const INTERVAL_SECONDS: std::ops::RangeInclusive<u32> = 1..=300;
@@ -93,8 +93,9 @@ impl RemoteWriteConfig {
             return wrong("external_labels", format!("at most {MAX_EXTERNAL_LABELS} labels"));
         }
         if let Some(name) = self.external_labels.keys().find(|name| !is_label(name)) {
-            let message =
-                format!("{name:?} is no name of a label: letters, digits and `_`, not first a digit");
+            let message = format!(
+                "{name:?} is not the name of a label: write letters, digits and `_`, and no digit first"
+            );
             return wrong("external_labels", message);
         }
         Ok(())
@@ -117,11 +118,12 @@ impl RemoteWriteConfig {
 
 impl Destination {
     /// The token, where there is one. The error is a sentence.
-    pub(super) fn token(&self) -> Result<Option<String>, String> {
-        let Some(path) = &self.bearer_token_file else { return Ok(None) };
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        Ok(Some(text.trim().to_owned()))
+    pub(super) fn token(&self) -> Result<Option<Secret>, String> {
+        let file = self.bearer_token_file.as_deref();
+        let read = |path: &Path| {
+            Secret::of_file(path).map_err(|error| format!("cannot read {}: {error}", path.display()))
+        };
+        file.map(read).transpose()
     }
 }
 
