@@ -238,6 +238,14 @@ fn a_bucket_names_the_trace_of_a_logged_request() {
     );
     assert!(matches!(with.as_slice(), [line] if line.starts_with(&expected)), "{with:?}");
     assert!(!text(&service.get(&path)).contains(" # {"));
+    // A request that the filter leaves out stands for no bucket.
+    let of_acme = text(&service.get_as(&format!("{path}&consumer=acme"), OPENMETRICS));
+    assert!(of_acme.contains("http_route=\"/a\"") && !of_acme.contains(" # {"), "{of_acme}");
+    let other = Service::start();
+    other.send("/v1/metrics", Some(("edge-1", 1, 1)), &frame().of(&some())).accepted();
+    other.send("/v1/logs", Some(("edge-1", 1, 1)), &traced(&of("globex", "/a", 200, 3.0), 0xcd)).accepted();
+    let with = |query: &str| text(&other.get_as(&format!("{path}{query}"), OPENMETRICS)).contains(" # {");
+    assert_eq!([with("&consumer=globex"), with("&consumer=acme")], [true, false]);
     let Some(prometheus) = Prometheus::start(SCRAPE, &["--enable-feature=exemplar-storage"]).unwrap() else {
         return;
     };

@@ -1,5 +1,6 @@
 //! Requests of the log that stand for buckets of a histogram.
 
+use super::filter::Filter;
 use super::requests::RequestsQuery;
 use super::traffic::{TrafficLabel, TrafficRow};
 use crate::limits::Limits;
@@ -23,11 +24,11 @@ pub(crate) struct Exemplar {
     pub(crate) time: i64,
 }
 
-/// Gives rows the latest requests with a trace, at `now` (Unix nanoseconds). None where the log cannot be read: the counters are
+/// Gives rows the latest requests with a trace that the filter takes, at `now` (Unix nanoseconds). None where the log cannot be read: the counters are
 /// worth more.
 pub(super) fn put(
     rows: &mut [TrafficRow],
-    labels: &[TrafficLabel],
+    (labels, filter): (&[TrafficLabel], &Filter),
     (directory, limits): (&DataDir, &Limits),
     now: i64,
 ) {
@@ -46,7 +47,7 @@ pub(super) fn put(
     for (place, row) in rows.iter().enumerate() {
         places.insert((row.is_outbound, row.values.clone()), place);
     }
-    for (event, sender) in page.requests() {
+    for (event, sender) in page.requests().filter(|(event, sender)| filter.takes_event(event, sender)) {
         let values = labels.iter().map(|label| label.of_event(event, sender)).collect();
         let place = places.get(&(event.direction() == value::OUTBOUND, values)).copied();
         let exemplar = Exemplar::of(event);

@@ -230,7 +230,7 @@ impl TrafficQuery {
         let rows = rows.all.into_iter().filter(|row| !row.parts.is_empty() && row.last_minute >= stale);
         let mut rows: Vec<TrafficRow> = rows.collect();
         if self.exemplars == Exemplars::Latest {
-            exemplars::put(&mut rows, &self.labels, (directory, limits), self.now);
+            exemplars::put(&mut rows, (&self.labels, &self.filter), (directory, limits), self.now);
         }
         Ok(Traffic { labels: self.labels.clone(), rows, active: self.active(&snapshot)? })
     }

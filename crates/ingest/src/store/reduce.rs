@@ -144,11 +144,11 @@ pub(super) fn remove_counts(file: &mut Connection, kind: Kind) -> Result<Option<
         return Ok(None);
     }
     let mut removed = transaction.execute(&format!("DELETE FROM {table} WHERE minute < ?"), [end])? as u64;
-    removed += packed::remove_before(&transaction, end, i64::MAX)?;
     for apart in ["gateway_minutes", "gateway_half_hours"] {
         transaction.execute(&format!("DELETE FROM {apart} WHERE minute < ?"), [end])?;
     }
     if kind == Kind::Minutes {
+        removed += packed::remove_before(&transaction, end, i64::MAX)?;
         transaction.execute(
             "INSERT INTO retention_marks VALUES ('minutes', ?)
              ON CONFLICT DO UPDATE SET since = max(since, excluded.since)",

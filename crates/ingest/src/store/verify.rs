@@ -7,6 +7,7 @@ use super::rollups;
 use super::salvage::{self, Table};
 use super::schema::FileKind;
 use super::sums;
+use super::totals;
 use super::{StoreError, bloom, checksum, chunk, open_read};
 use crate::model::Columns;
 use rusqlite::types::Value;
@@ -229,6 +230,8 @@ pub(super) fn set_aside(file: &mut Connection, path: &Path, rows: &[Bad]) -> Res
         };
         let [from, to] = match salvage::width(table.name()) {
             Some(_) => [key.first(), key.first()],
+            // The times of totals are not minutes, and reach to today.
+            None if table.name() == totals::TABLE => [None, None],
             None => ["since", "until"].map(|name| table.get(&values, name)),
         };
         let time = |minute: Option<&Value>| match minute {
