@@ -52,6 +52,9 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
+    /// Filter and logger, each by itself, on both edges.
+    pub(crate) const EACH: [Mode; 4] = [Mode::Filter, Mode::Logger, Mode::ModuleFilter, Mode::ModuleLogger];
+
     pub(crate) fn config(self) -> EnvoyConfig {
         artefacts::or_skip();
         let config = match self {
