@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use gatelens_testkit::client::{Connection, Request, get};
+use gatelens_testkit::client::{Connection, Request, send};
 use gatelens_testkit::{Listeners, wait};
 use serde_json::{Value, json};
 
@@ -64,11 +64,12 @@ fn requests_that_arrive_as_records_and_spans_are_there_once() {
     let rows = stack.wait_for_requests(60);
     stack.wait_for_count(60);
     // Both signals are acknowledged, and nothing of the spans is refused.
+    let address = stack.ingest.address();
+    let ask = || send(address, &Request::get("/metrics").host(address.to_string())).map(|page| page.text());
     let metrics = wait::eventually("acknowledged spans", || {
-        let metrics = get(stack.ingest.address(), "/metrics").unwrap().text();
-        Ok(Some(metrics).filter(|text| acknowledged(text, "traces") > 0.0))
+        Ok(Some(ask()?).filter(|text| acknowledged(text, "traces") > 0.0))
     });
-    let metrics = metrics.unwrap();
+    let metrics = metrics.unwrap_or_else(|error| panic!("{error}: {:?}", ask()));
     assert!(acknowledged(&metrics, "logs") > 0.0, "{metrics}");
     assert_eq!(stack.ingest.get_json("/healthz").unwrap()["rejected"], Value::Null);
     assert_eq!(stack.wait_for_requests(60).len(), 60);

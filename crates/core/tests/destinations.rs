@@ -211,8 +211,8 @@ fn gauges(requests: &[Sent]) -> Vec<i64> {
     use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value};
     let exports = requests.iter().filter(|sent| sent.path().ends_with("/v1/metrics"));
     let all = exports.map(gatelens_testkit::otlp::metrics).flat_map(|export| export.resource_metrics);
-    let metrics = all.flat_map(|resource| resource.scope_metrics).flat_map(|scope| scope.metrics);
-    let last = metrics.filter(|metric| metric.name == "gatelens.delivery.queue.size").next_back();
+    let mut metrics = all.flat_map(|resource| resource.scope_metrics).flat_map(|scope| scope.metrics);
+    let last = metrics.rfind(|metric| metric.name == "gatelens.delivery.queue.size");
     let Some(Data::Gauge(gauge)) = last.and_then(|metric| metric.data) else { return Vec::new() };
     let values = gauge.data_points.into_iter().map(|point| match point.value {
         Some(Value::AsInt(bytes)) => bytes,
