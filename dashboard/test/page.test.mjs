@@ -12,6 +12,7 @@ import './page/errors.mjs';
 import './page/filters.mjs';
 import './page/hosts.mjs';
 import './page/drift.mjs';
+import './page/openapi.mjs';
 import './page/period.mjs';
 import './page/latencies.mjs';
 import './page/requests.mjs';
