@@ -539,8 +539,11 @@ second: document
         assert!(documents_within(&text, &mut hold).is_ok());
         // Eleven values, and a copy of four for the alias.
         assert!(held > 15 * VALUE_BYTES && held < 17 * VALUE_BYTES + 1_100, "{held}");
-        let mut left = held - 1;
-        let mut hold = |bytes| left.checked_sub(bytes).is_some_and(|rest| (left = rest) == ());
+        let mut left = Some(held - 1);
+        let mut hold = |bytes| {
+            left = left.and_then(|left| left.checked_sub(bytes));
+            left.is_some()
+        };
         let refused = documents_within(&text, &mut hold).unwrap_err();
         assert!(matches!(refused, YamlError::NoRoom { place: Place { line: 3, .. } }), "{refused}");
     }
