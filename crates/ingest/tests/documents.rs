@@ -140,7 +140,7 @@ fn a_route_that_has_vanished_is_no_route_that_was_never_called() {
         assert!(begun.elapsed() < PATIENCE);
         std::thread::sleep(Duration::from_millis(20));
     }
-    count(NOON + 31 * 30 * MINUTE + 2 * DAY, &[other.clone()]);
+    count(NOON + 31 * 30 * MINUTE + 2 * DAY, std::slice::from_ref(&other));
     let found = until(&|found| found["counts"]["vanished"] == 1);
     let row = found["findings"].as_array().unwrap().iter().find(|row| row["change"] == "vanished").unwrap();
     let path = json!("GET /api/orders/{orderId}");
