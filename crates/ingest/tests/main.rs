@@ -24,6 +24,7 @@ mod kept;
 mod latencies;
 mod mail;
 mod mail_server;
+mod names;
 mod network;
 mod oidc;
 mod openapi;

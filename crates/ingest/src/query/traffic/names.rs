@@ -237,6 +237,7 @@ fn owned<const N: usize>(values: [&str; N]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::totals::Total;
 
     fn read(query: &str) -> Result<Names, String> {
         let known: Vec<&str> = Names::parameters().collect();
@@ -270,5 +271,21 @@ mod tests {
             refused(&format!("names=starlette_exporter&buckets={buckets}"), "rising numbers of seconds");
         }
         refused(&format!("names=starlette_exporter&skip_paths={}", "/a,".repeat(65)), "64 values at most");
+    }
+
+    #[test]
+    fn a_sum_does_not_fall_when_a_part_of_it_gets_old() {
+        let row = |status: &str, minute| {
+            let values = ["GET", "/a", status, "shop"].map(str::to_owned);
+            let mut row = TrafficRow::new(false, values.into());
+            row.add(Total { count: 1, ..Total::default() });
+            row.counted(minute);
+            row
+        };
+        let rows = [row("200", 5), row("201", 50), row("404", 5), row("", 50)];
+        let source = Source { rows: &rows, active: &[], further: Vec::new(), stale: 10 };
+        let by_class = source.table(&["status"], |seen| Some(vec![seen.status[..1].to_owned()]));
+        let found: Vec<_> = by_class.rows.iter().map(|row| (row.values.concat(), row.count())).collect();
+        assert_eq!(found, [("2".to_owned(), 2), ("5".to_owned(), 1)]);
     }
 }
