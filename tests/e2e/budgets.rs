@@ -5,7 +5,7 @@
 use gatelens_testkit::client::{Connection, Request};
 use gatelens_testkit::{Envoy, Launch, Receiver, Upstream};
 
-use super::stack::{Mode, in_both_modes};
+use super::stack::Mode;
 
 /// Linear memory of each virtual machine after the start.
 const START_BYTES: u64 = 2_500_000;
@@ -16,7 +16,15 @@ const LATER_BYTES: u64 = 8_000_000;
 
 const REQUESTS: usize = 10_000;
 
-in_both_modes!(check);
+#[test]
+fn filter() {
+    check(Mode::Filter);
+}
+
+#[test]
+fn access_logger() {
+    check(Mode::Logger);
+}
 
 fn check(mode: Mode) {
     let config = mode.config();

@@ -121,7 +121,16 @@ const NO_RESPONSE: &str = "gatelens.response.body.omitted";
 
 #[test]
 fn nothing_planted_leaves_and_everything_else_does() {
-    let mut gateway = Tapped::start(Mode::Filter);
+    nothing_planted_leaves(Mode::Filter);
+}
+
+#[test]
+fn nothing_planted_leaves_a_module() {
+    nothing_planted_leaves(Mode::ModuleFilter);
+}
+
+fn nothing_planted_leaves(mode: Mode) {
+    let mut gateway = Tapped::start(mode);
     bodies(&mut gateway);
     bodies_that_are_left_out(&mut gateway);
     streams(&mut gateway);
@@ -378,7 +387,13 @@ fn heads(gateway: &mut Tapped) {
 
 #[test]
 fn the_read_api_shows_what_was_captured() {
-    let stack = Stack::launch(Mode::Both, Listeners::Static, |config| config.plugin(&configuration()));
+    for mode in [Mode::Both, Mode::ModuleBoth] {
+        shows_what_was_captured(mode);
+    }
+}
+
+fn shows_what_was_captured(mode: Mode) {
+    let stack = Stack::launch(mode, Listeners::Static, |config| config.plugin(&configuration()));
     let body = format!(r#"{{"users": [{{"email": "a@x"}}], "n": 1e400, "token": "{SECRET}"}}"#);
     let request = Request::post("/echo/7?a=1&token=x", body.as_bytes()).header("content-type", JSON);
     let answer =
@@ -413,7 +428,13 @@ fn the_read_api_shows_what_was_captured() {
 
 #[test]
 fn an_access_logger_sees_no_bodies_and_reports_the_reason() {
-    let mut gateway = Tapped::start(Mode::Logger);
+    for mode in [Mode::Logger, Mode::ModuleLogger] {
+        sees_no_bodies(mode);
+    }
+}
+
+fn sees_no_bodies(mode: Mode) {
+    let mut gateway = Tapped::start(mode);
     let body = format!(r#"{{"token": "{SECRET}"}}"#);
     let request = Request::new("POST", format!("/echo/seen?token={SECRET}")).header("content-type", JSON);
     gateway.echo(

@@ -78,6 +78,11 @@ fn filter_and_access_logger_at_once() {
     check(Mode::Both);
 }
 
+#[test]
+fn module_filter_and_access_logger_at_once() {
+    check(Mode::ModuleBoth);
+}
+
 fn check(mode: Mode) {
     let stack = Stack::launch(mode, Listeners::Static, |config| config.plugin(&plugin()));
     let mut expected = BTreeMap::new();

@@ -32,7 +32,7 @@ fn failing(path: &str, error: &str) -> Request {
 /// What the client sees of the reported headers.
 fn reaches_the_client(mode: Mode) -> bool {
     // An access logger cannot change the response.
-    mode == Mode::Logger
+    matches!(mode, Mode::Logger | Mode::ModuleLogger)
 }
 
 fn reports_become_issues(mode: Mode) {

@@ -9,7 +9,7 @@ use gatelens_testkit::client::{Connection, Request};
 use serde_json::{Value, json};
 
 use super::report;
-use super::stack::{Mode, Stack, plugin};
+use super::stack::{Mode, Stack, in_both_modes, plugin};
 
 /// Far more than the slowest host needs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -84,15 +84,7 @@ fn traceparent(number: u64, randomness: u64) -> String {
     format!("00-0af7651916cd43dd{:016x}-{:016x}-01", randomness, number + 1)
 }
 
-#[test]
-fn exclusions_of_the_filter() {
-    exclusions(Mode::Filter);
-}
-
-#[test]
-fn exclusions_of_the_access_logger() {
-    exclusions(Mode::Logger);
-}
+in_both_modes!(exclusions);
 
 fn exclusions(mode: Mode) {
     let stack = start(

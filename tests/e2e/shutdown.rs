@@ -26,20 +26,43 @@ const EXPORTS_AT_RISK: usize = 6;
 
 #[test]
 fn a_killed_gateway_loses_a_moment_and_the_next_one_adds_up() {
-    check("SIGKILL", |stack| stack.envoy.process().kill().unwrap());
+    check(Mode::Logger, "SIGKILL", kill);
+}
+
+#[test]
+fn a_killed_gateway_with_the_module_loses_no_more() {
+    check(Mode::ModuleLogger, "SIGKILL", kill);
 }
 
 #[test]
 fn a_stopped_gateway_loses_no_more_than_a_killed_one() {
-    check("SIGTERM", |stack| {
-        stack.envoy.stop().unwrap();
-    });
+    check(Mode::Logger, "SIGTERM", stop);
 }
 
-fn check(what: &str, end: impl FnOnce(&mut Stack)) {
-    let mut stack = Stack::launch(Mode::Logger, Listeners::Static, |config| {
-        traffic::keep_request_ids(config.plugin(&plugin()))
-    });
+#[test]
+fn a_stopped_gateway_with_the_module_loses_nothing() {
+    let lost = check(Mode::ModuleLogger, "SIGTERM", stop);
+    assert_eq!(lost, Lost { counts: 0, records: 0 }, "of requests that ended before");
+}
+
+fn kill(stack: &mut Stack) {
+    stack.envoy.process().kill().unwrap();
+}
+
+fn stop(stack: &mut Stack) {
+    stack.envoy.stop().unwrap();
+}
+
+/// Of requests whose responses the clients had before the end of the gateway.
+#[derive(Debug, PartialEq, Eq)]
+struct Lost {
+    counts: u64,
+    records: u64,
+}
+
+fn check(mode: Mode, what: &str, end: impl FnOnce(&mut Stack)) -> Lost {
+    let mut stack =
+        Stack::launch(mode, Listeners::Static, |config| traffic::keep_request_ids(config.plugin(&plugin())));
     let kinds = Kind::all();
 
     let settled = send(&stack, &kinds, 0, &Progress::default()).requests();
@@ -52,15 +75,17 @@ fn check(what: &str, end: impl FnOnce(&mut Stack)) {
     let (counted, logged) = (report::counted(&stack.ingest), report::request_log(&stack.ingest).len() as u64);
     let (safe, all) = (settled + at_risk.safe, settled + at_risk.sent);
     assert!(settled < safe, "{at_risk:?}");
-    assert!((safe..=all).contains(&counted), "{what}: {counted} counted, {settled} settled, {at_risk:?}");
-    assert!((safe..=all).contains(&logged), "{what}: {logged} logged, {settled} settled, {at_risk:?}");
+    let of = format!("{mode:?} {what}: {settled} settled, {at_risk:?}");
+    assert!((safe..=all).contains(&counted), "{of}: {counted} counted");
+    assert!((safe..=all).contains(&logged), "{of}: {logged} logged");
     let seconds = |lost: u64| lost as f64 / RATE as f64;
+    let lost = Lost { counts: all - counted, records: all - logged };
     eprintln!(
-        "{what} at {RATE} requests a second: {} counts lost ({:.1} s), {} log records lost ({:.1} s)",
-        all - counted,
-        seconds(all - counted),
-        all - logged,
-        seconds(all - logged),
+        "{mode:?} {what} at {RATE} requests a second: {} counts lost ({:.1} s), {} log records lost ({:.1} s)",
+        lost.counts,
+        seconds(lost.counts),
+        lost.records,
+        seconds(lost.records),
     );
 
     stack.envoy = Envoy::start(&stack.config).unwrap();
@@ -71,6 +96,7 @@ fn check(what: &str, end: impl FnOnce(&mut Stack)) {
     let [(first, epoch), (second, other)] = &epochs[..] else { panic!("{epochs:?}") };
     assert_eq!(first, second);
     assert_ne!(epoch, other, "an epoch of its own");
+    lost
 }
 
 /// Requests that were sent until the end of a gateway.

@@ -12,7 +12,7 @@ use super::report;
 /// Far more than the slowest host needs; reached only when something is wrong.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Two tests, `filter` and `access_logger`, that run `$check(mode)`: a scenario must hold however the module is loaded.
+/// Tests that run `$check(mode)`: a scenario must hold however the module is loaded, as Wasm and as a dynamic module.
 macro_rules! in_both_modes {
     ($check:ident) => {
         #[test]
@@ -23,6 +23,16 @@ macro_rules! in_both_modes {
         #[test]
         fn access_logger() {
             $check(super::stack::Mode::Logger);
+        }
+
+        #[test]
+        fn module_filter() {
+            $check(super::stack::Mode::ModuleFilter);
+        }
+
+        #[test]
+        fn module_access_logger() {
+            $check(super::stack::Mode::ModuleLogger);
         }
     };
 }
@@ -35,15 +45,25 @@ pub(crate) enum Mode {
     Filter,
     Logger,
     Both,
+    /// As a dynamic module.
+    ModuleFilter,
+    ModuleLogger,
+    ModuleBoth,
 }
 
 impl Mode {
+    /// Filter and logger, each by itself, on both edges.
+    pub(crate) const EACH: [Mode; 4] = [Mode::Filter, Mode::Logger, Mode::ModuleFilter, Mode::ModuleLogger];
+
     pub(crate) fn config(self) -> EnvoyConfig {
         artefacts::or_skip();
         let config = match self {
             Mode::Filter => EnvoyConfig::http_filter(),
             Mode::Logger => EnvoyConfig::access_logger(),
             Mode::Both => EnvoyConfig::both(),
+            Mode::ModuleFilter => EnvoyConfig::module_filter(),
+            Mode::ModuleLogger => EnvoyConfig::module_logger(),
+            Mode::ModuleBoth => EnvoyConfig::module(),
         };
         config.unwrap()
     }

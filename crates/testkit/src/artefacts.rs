@@ -21,7 +21,7 @@ pub fn or_skip() {
         ("ignored", _) => String::new(),
         (_, Ok(())) => return,
         (_, Err(error)) => format!(
-            ": {error}.\n`make test` builds everything and runs all tests. By hand, run `make wasm wasm-trap envoy bins` \
+            ": {error}.\n`make test` builds everything and runs all tests. By hand, run `make wasm wasm-trap native envoy bins` \
              before `cargo test`.\n`make check` runs the tests that need neither Envoy nor a browser"
         ),
     };
@@ -57,6 +57,7 @@ pub fn tool(name: &str, package: &str) -> Option<PathBuf> {
 fn missing() -> Result<(), Error> {
     paths::wasm()?;
     paths::trap_wasm()?;
+    paths::native()?;
     paths::envoy()?;
     paths::gatelens().map(drop)
 }

@@ -17,6 +17,9 @@ const PLUGIN: &str = "gatelens";
 /// Name of the field that holds the allow-list.
 const ALLOW_LIST: &str = "capability_restriction_config";
 
+/// Keys of the configuration of a dynamic module, by what it is.
+const MODULE_CONFIGURATIONS: [&str; 2] = ["logger_config", "filter_config"];
+
 /// A configuration that [`Envoy`](crate::Envoy) can be started with.
 ///
 /// Unless said otherwise it listens on free ports of 127.0.0.1.
@@ -64,16 +67,38 @@ impl EnvoyConfig {
         Ok(config)
     }
 
+    /// `envoy/dynamic-module.yaml`: filter and logger as a dynamic module.
+    ///
+    /// # Errors
+    /// As [`http_filter`](Self::http_filter).
+    pub fn module() -> Result<Self> {
+        Self::load("envoy/dynamic-module.yaml")
+    }
+
+    /// Only the HTTP filter of that file.
+    ///
+    /// # Errors
+    /// As [`http_filter`](Self::http_filter).
+    pub fn module_filter() -> Result<Self> {
+        let mut config = Self::module()?;
+        config.manager_mut()?.remove("access_log");
+        Ok(config)
+    }
+
+    /// Only the access logger of that file.
+    ///
+    /// # Errors
+    /// As [`http_filter`](Self::http_filter).
+    pub fn module_logger() -> Result<Self> {
+        Self::module()?.without_filter()
+    }
+
     /// The same gateway without any plugin.
     ///
     /// # Errors
     /// As [`http_filter`](Self::http_filter), but the module is not needed.
     pub fn plain() -> Result<Self> {
-        let mut config = Self::load("envoy/http-filter.yaml")?;
-        if let Some(filters) = config.manager_mut()?.get_mut("http_filters").and_then(Value::as_array_mut) {
-            filters.retain(|filter| filter["name"] != PLUGIN);
-        }
-        Ok(config)
+        Self::load("envoy/http-filter.yaml")?.without_filter()
     }
 
     /// The same gateway with the SDK's no-op filter, which gets every callback.
@@ -99,6 +124,13 @@ impl EnvoyConfig {
     pub fn first_http_filter(mut self, filter: Value) -> Result<Self> {
         let filters = self.manager_mut()?.get_mut("http_filters").and_then(Value::as_array_mut);
         filters.ok_or_else(|| Error::Unexpected("there are no HTTP filters".to_owned()))?.insert(0, filter);
+        Ok(self)
+    }
+
+    fn without_filter(mut self) -> Result<Self> {
+        if let Some(filters) = self.manager_mut()?.get_mut("http_filters").and_then(Value::as_array_mut) {
+            filters.retain(|filter| filter["name"] != PLUGIN);
+        }
         Ok(self)
     }
 
@@ -181,11 +213,15 @@ impl EnvoyConfig {
     /// Replaces the configuration of every plugin entry by a text, which need not be JSON.
     #[must_use]
     pub fn plugin_text(mut self, configuration: &str) -> Self {
-        self.each_plugin(|plugin| {
-            let text =
-                json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration});
-            plugin.insert("configuration".to_owned(), text);
-        });
+        let text =
+            json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration});
+        let replace = |plugin: &mut serde_json::Map<String, Value>, key: &str| {
+            plugin.insert(key.to_owned(), text.clone());
+        };
+        visit(&mut self.bootstrap, "vm_config", &mut |plugin| replace(plugin, "configuration"));
+        for key in MODULE_CONFIGURATIONS {
+            visit(&mut self.bootstrap, key, &mut |plugin| replace(plugin, key));
+        }
         self
     }
 
@@ -196,10 +232,14 @@ impl EnvoyConfig {
     pub fn plugin_configuration(&self) -> Result<Value> {
         let mut texts = Vec::new();
         let mut copy = self.clone();
-        copy.each_plugin(|plugin| {
-            let text = plugin.get("configuration").and_then(|typed| typed["value"].as_str());
+        let mut read = |plugin: &mut serde_json::Map<String, Value>, key: &str| {
+            let text = plugin.get(key).and_then(|typed| typed["value"].as_str());
             texts.extend(text.map(str::to_owned));
-        });
+        };
+        visit(&mut copy.bootstrap, "vm_config", &mut |plugin| read(plugin, "configuration"));
+        for key in MODULE_CONFIGURATIONS {
+            visit(&mut copy.bootstrap, key, &mut |plugin| read(plugin, key));
+        }
         let text = texts.first().ok_or_else(|| Error::Unexpected("there is no plugin".to_owned()))?;
         serde_json::from_str(text)
             .map_err(|error| Error::Unexpected(format!("the plugin's configuration: {error}")))
@@ -340,17 +380,25 @@ impl EnvoyConfig {
         manager.ok_or_else(|| Error::Unexpected("there is no connection manager".to_owned()))
     }
 
-    /// Visits every object that configures a plugin, wherever it stands: the one with a `vm_config`.
+    /// Visits every object that configures a Wasm plugin, wherever it stands: the one with a `vm_config`.
     fn each_plugin(&mut self, mut change: impl FnMut(&mut serde_json::Map<String, Value>)) {
-        visit(&mut self.bootstrap, &mut change);
+        visit(&mut self.bootstrap, "vm_config", &mut change);
+    }
+
+    /// Whether Envoy loads a dynamic module.
+    pub(crate) fn has_module(&self) -> bool {
+        let mut has_module = false;
+        visit(&mut self.bootstrap.clone(), "dynamic_module_config", &mut |_| has_module = true);
+        has_module
     }
 }
 
-fn visit(value: &mut Value, change: &mut impl FnMut(&mut serde_json::Map<String, Value>)) {
+/// Visits every object with this key.
+fn visit(value: &mut Value, key: &str, change: &mut impl FnMut(&mut serde_json::Map<String, Value>)) {
     match value {
-        Value::Object(map) if map.contains_key("vm_config") => change(map),
-        Value::Object(map) => map.values_mut().for_each(|inner| visit(inner, change)),
-        Value::Array(list) => list.iter_mut().for_each(|inner| visit(inner, change)),
+        Value::Object(map) if map.contains_key(key) => change(map),
+        Value::Object(map) => map.values_mut().for_each(|inner| visit(inner, key, change)),
+        Value::Array(list) => list.iter_mut().for_each(|inner| visit(inner, key, change)),
         _ => {}
     }
 }

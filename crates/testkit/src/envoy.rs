@@ -108,6 +108,9 @@ impl Envoy {
         command.arg("-c").arg(&file).arg("--admin-address-path").arg(&admin_file);
         command.args(["--concurrency", &launch.concurrency.to_string(), "--use-dynamic-base-id"]);
         command.args(&launch.arguments);
+        if config.has_module() {
+            command.env("ENVOY_DYNAMIC_MODULES_SEARCH_PATH", search_path(&here)?);
+        }
         let mut process = Process::spawn("envoy", command, &here.join("envoy.log"), launch.group)?;
         let admin = process.wait_until("Envoy's admin interface", |_| Ok(read_address(&admin_file)))?;
         let address = process.wait_until("Envoy to serve", |_| serving(admin))?;
@@ -220,6 +223,14 @@ impl Drop for Envoy {
             eprintln!("--- the end of Envoy's log\n{}\n---", self.process.log_tail());
         }
     }
+}
+
+/// A directory where Envoy finds the dynamic module under its name, whatever the file is called.
+fn search_path(here: &Path) -> Result<PathBuf> {
+    let link = here.join("libgatelens.so");
+    let _ = fs::remove_file(&link);
+    std::os::unix::fs::symlink(paths::native()?, &link).map_err(Error::file(&link))?;
+    Ok(here.to_path_buf())
 }
 
 /// Replaced by a rename, so that Envoy never reads half a file, and notices.

@@ -36,6 +36,14 @@ pub fn noop_wasm() -> Result<PathBuf> {
     artefact("GATELENS_NOOP_WASM", &["target/gatelens-noop.wasm"], "make noop")
 }
 
+/// The dynamic module: `GATELENS_NATIVE`, else that of `make native`.
+///
+/// # Errors
+/// [`Error::Missing`].
+pub fn native() -> Result<PathBuf> {
+    artefact("GATELENS_NATIVE", &["target/release/libgatelens.so"], "make native")
+}
+
 /// The service: `GATELENS_BIN`, else `target/release/gatelens`, else `target/debug/gatelens`.
 ///
 /// # Errors

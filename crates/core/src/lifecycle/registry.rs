@@ -84,6 +84,16 @@ impl Registry {
         handle
     }
 
+    /// Whether no worker has anything left to deliver. One that streams still use has not, once its log and its counters are
+    /// acknowledged.
+    pub fn is_delivered(&self) -> bool {
+        let is_delivered = |handle: &Rc<WorkerHandle>| {
+            let is_idle = handle.with(|worker| worker.is_idle()).unwrap_or(false);
+            handle.is_done() || (handle.usage().streams() > 0 && is_idle)
+        };
+        self.all().iter().all(is_delivered)
+    }
+
     /// A root context exists from now on.
     pub(super) fn add_root(&self) {
         self.roots.set(self.roots.get().saturating_add(1));

@@ -404,7 +404,7 @@ impl Worker {
     }
 
     /// Whether nothing is left to deliver.
-    fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.log.is_idle() && self.counters.is_idle()
     }
 

@@ -1,0 +1,231 @@
+//! The bootstrap extension: it sends for all access loggers and HTTP filters of the process, and holds its end back until what is
+//! left is delivered.
+
+use std::ffi::c_void;
+
+use gatelens_core::host::LogLevel;
+use serde::Deserialize;
+
+use crate::abi::{self, Buffer, HttpHeader, Opaque};
+use crate::delivery::{self, Answer, Kind};
+use crate::guard::guarded;
+use crate::host;
+
+/// Name of Envoy's counter of panics.
+const PANICS: &str = "gatelens_panics";
+
+/// The configuration of the extension: a JSON object.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    /// `service.instance.id`: Envoy does not give its `node.id` to dynamic modules.
+    #[serde(default)]
+    instance: String,
+}
+
+/// What Envoy calls when it has ended what the extension waits for.
+type EventCallback = unsafe extern "C" fn(*mut c_void);
+
+/// Envoy's callback for the end of the process, with its argument.
+struct Completion {
+    callback: EventCallback,
+    context: *mut c_void,
+}
+
+// SAFETY: only the main thread stores and calls it.
+unsafe impl Send for Completion {}
+
+impl Completion {
+    fn call(self) {
+        // SAFETY: Envoy's own function and argument; consuming the value makes this the only call.
+        unsafe { (self.callback)(self.context) };
+    }
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn envoy_dynamic_module_on_bootstrap_extension_config_new(
+    config_envoy_ptr: Opaque,
+    _name: Buffer,
+    config: Buffer,
+) -> Opaque {
+    let begin = || {
+        // SAFETY: Envoy's text is valid in the hook.
+        let text = unsafe { config.bytes() };
+        let options =
+            if text.trim_ascii().is_empty() { Ok(Options::default()) } else { serde_json::from_slice(text) };
+        match options {
+            Ok(Options { instance }) => delivery::set_instance(instance),
+            Err(error) => {
+                let message = format!("the configuration of the bootstrap extension is refused: {error}");
+                host::log(LogLevel::Error, &message);
+                return std::ptr::null();
+            }
+        }
+        let mut counter = 0;
+        // SAFETY: the name outlives the call, and the pointers are valid.
+        let result = unsafe {
+            let name = Buffer::of(PANICS.as_bytes());
+            abi::bootstrap_define_counter(config_envoy_ptr, name, std::ptr::null(), 0, &mut counter)
+        };
+        // SAFETY: the pointer is Envoy's, and `…_config_destroy` removes it.
+        unsafe { delivery::add(Kind::Bootstrap, config_envoy_ptr, (result == 0).then_some(counter)) };
+        // SAFETY: the pointer is Envoy's. Nothing here needs time before Envoy serves.
+        unsafe { abi::bootstrap_init_complete(config_envoy_ptr) };
+        // This module has no state of its own for it.
+        config_envoy_ptr
+    };
+    guarded(begin).unwrap_or(std::ptr::null())
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_bootstrap_extension_config_destroy(config: Opaque) {
+    guarded(|| delivery::remove(config));
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_bootstrap_extension_new(
+    config: Opaque,
+    _extension_envoy_ptr: Opaque,
+) -> Opaque {
+    config
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_bootstrap_extension_server_initialized(
+    _extension_envoy_ptr: Opaque,
+    config: Opaque,
+) {
+    guarded(|| delivery::ready(config));
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_bootstrap_extension_worker_thread_initialized(
+    _extension_envoy_ptr: Opaque,
+    _extension: Opaque,
+) {
+}
+
+/// Envoy still serves, and ticks go on.
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_bootstrap_extension_drain_started(
+    _extension_envoy_ptr: Opaque,
+    _extension: Opaque,
+) {
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn envoy_dynamic_module_on_bootstrap_extension_shutdown(
+    _extension_envoy_ptr: Opaque,
+    _extension: Opaque,
+    callback: EventCallback,
+    context: *mut c_void,
+) {
+    let completion = Completion { callback, context };
+    guarded(|| delivery::leave(move || completion.call()));
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_bootstrap_extension_destroy(_extension: Opaque) {}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_bootstrap_extension_config_scheduled(
+    _config_envoy_ptr: Opaque,
+    _config: Opaque,
+    _event: u64,
+) {
+    guarded(delivery::round);
+}
+
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn envoy_dynamic_module_on_bootstrap_extension_http_callout_done(
+    config_envoy_ptr: Opaque,
+    _config: Opaque,
+    id: u64,
+    result: u32,
+    headers: *const HttpHeader,
+    headers_size: usize,
+    chunks: *const Buffer,
+    chunks_size: usize,
+) {
+    // SAFETY: they are Envoy's arguments.
+    unsafe { callout_done(config_envoy_ptr, id, result, (headers, headers_size), (chunks, chunks_size)) };
+}
+
+/// Takes the response to a callout of either kind of sender.
+///
+/// # Safety
+/// The arguments must be those of Envoy's hook.
+pub(crate) unsafe fn callout_done(
+    config: Opaque,
+    id: u64,
+    result: u32,
+    headers: (*const HttpHeader, usize),
+    chunks: (*const Buffer, usize),
+) {
+    guarded(|| {
+        // SAFETY: Envoy's arrays are valid in the hook; without a response they are null.
+        let (headers, chunks) = unsafe { (slice(headers), slice(chunks)) };
+        let answer = if result == abi::CALLOUT_SUCCESS {
+            // SAFETY: and so are the texts in them.
+            let pairs = headers.iter().map(|header| unsafe { header.pair() });
+            // SAFETY: and so are the slices of the body.
+            Answer::read(pairs, chunks.iter().map(|chunk| unsafe { chunk.bytes() }))
+        } else {
+            Answer::default()
+        };
+        delivery::answered(config, id, answer);
+    });
+}
+
+/// # Safety
+/// The array must be valid for `'a`, unless its address is null.
+unsafe fn slice<'a, T>((pointer, size): (*const T, usize)) -> &'a [T] {
+    if pointer.is_null() || size == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(pointer, size) }
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_bootstrap_extension_timer_fired(
+    _config_envoy_ptr: Opaque,
+    _config: Opaque,
+    _timer: Opaque,
+) {
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_bootstrap_extension_file_changed(
+    _config_envoy_ptr: Opaque,
+    _config: Opaque,
+    _path: Buffer,
+    _events: u32,
+) {
+}
+
+#[unsafe(no_mangle)]
+pub extern "C" fn envoy_dynamic_module_on_bootstrap_extension_admin_request(
+    _config_envoy_ptr: Opaque,
+    _config: Opaque,
+    _method: Buffer,
+    _path: Buffer,
+    _body: Buffer,
+) -> u32 {
+    404
+}
+
+/// Declares hooks that Envoy demands and that have nothing to do here.
+macro_rules! unused {
+    ($($hook:ident)*) => {
+        $(#[unsafe(no_mangle)]
+        pub extern "C" fn $hook(_config_envoy_ptr: Opaque, _config: Opaque, _name: Buffer) {})*
+    };
+}
+
+unused! {
+    envoy_dynamic_module_on_bootstrap_extension_cluster_add_or_update
+    envoy_dynamic_module_on_bootstrap_extension_cluster_removal
+    envoy_dynamic_module_on_bootstrap_extension_listener_add_or_update
+    envoy_dynamic_module_on_bootstrap_extension_listener_removal
+}
