@@ -25,6 +25,7 @@ mod kept;
 mod latencies;
 mod mail;
 mod mail_server;
+mod names;
 mod network;
 mod oidc;
 mod openapi;

@@ -55,7 +55,9 @@ pub(crate) use requests::{Disclosure, ExportQuery, RequestsPage, RequestsQuery, 
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use shapes::{Shapes, ShapesQuery};
-pub(crate) use traffic::{Exemplars, Traffic, TrafficQuery, TrafficRow};
+pub(crate) use traffic::{
+    ActiveRow, Body, Exemplars, Metric, Table, Traffic, TrafficQuery, TrafficRow, What,
+};
 pub use traffic::{NotALabel, TrafficLabel};
 pub(crate) use uptime::{Uptime, UptimeQuery};
 pub(crate) use windows::{Window, WindowsQuery};
