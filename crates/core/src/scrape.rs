@@ -5,7 +5,7 @@
 //! since is on a later page.
 
 use std::borrow::Cow;
-use std::fmt::{Display, Write};
+use std::fmt::Display;
 use std::rc::Rc;
 
 use hashbrown::HashMap;
@@ -19,9 +19,6 @@ use crate::shared::series::each_slot;
 use crate::shared::slot::{Slot, Sums};
 use crate::shared::{SharedStore, epoch, heartbeat};
 use gatelens_model::{attribute, metric, prometheus, value};
-
-/// `content-type` of a page.
-const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const NO_COUNTERS: &str = "No plugin of this gateway counts under this configuration. The endpoint needs the name, root_id, vm_id and \
     configuration of the plugin that counts, with the section `scrape` in addition.\n";
@@ -88,7 +85,7 @@ impl Scraper {
         if !epoch::is_open(host, &self.store) {
             return text(503, NO_COUNTERS);
         }
-        Reply { status: 200, content_type: CONTENT_TYPE, body: self.page(host) }
+        Reply { status: 200, content_type: prometheus::TEXT_CONTENT_TYPE, body: self.page(host) }
     }
 
     fn page(&self, host: &impl Host) -> String {
@@ -133,14 +130,14 @@ impl Scraper {
             let mut requests = 0u64;
             for (bound, more) in self.export.bounds_seconds.iter().zip(&sums.by_bound) {
                 requests = requests.saturating_add(*more);
-                bucket(&mut out, &name, labels, prometheus::bound(*bound), requests);
+                bucket(&mut out, &name, labels, &prometheus::bound(*bound), requests);
             }
-            end_histogram(&mut out, &name, labels, sums.duration_ns as f64 / 1e9, sums.requests);
+            end_histogram(&mut out, &name, labels, &(sums.duration_ns as f64 / 1e9), sums.requests);
         }
         sizes(&mut out, &[prefix, metric::REQUEST_BODY_SIZE].concat(), page, |sums| sums.request_bytes);
         sizes(&mut out, &[prefix, metric::RESPONSE_BODY_SIZE].concat(), page, |sums| sums.response_bytes);
         let name = begin(&mut out, &[prefix, metric::ACTIVE_REQUESTS].concat(), "{request}", "gauge");
-        sample(&mut out, &name, "", &self.plan.of_service, active_requests);
+        prometheus::put_sample(&mut out, (&name, ""), &self.plan.of_service, None, &active_requests);
         out
     }
 }
@@ -164,7 +161,7 @@ impl Page {
 fn sizes(out: &mut String, name: &str, page: &Page, bytes: impl Fn(&Sums) -> u64) {
     let name = begin(out, name, "By", "histogram");
     for (labels, sums) in &page.series {
-        end_histogram(out, &name, labels, bytes(sums), sums.requests);
+        end_histogram(out, &name, labels, &bytes(sums), sums.requests);
     }
 }
 
@@ -190,30 +187,22 @@ fn value_of<'s>(attribute: &str, series: &Series<'s>) -> Option<Cow<'s, str>> {
     })
 }
 
-/// Begins a family: its help and its type. Returns its name.
+/// Begins a family. Returns its name.
 fn begin(out: &mut String, name: &str, unit: &str, kind: &str) -> String {
     let help = metric::description(name);
     let name = prometheus::metric(name, unit);
-    let _ = write!(out, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    prometheus::put_head(out, &name, help, kind);
     name
 }
 
-/// Requests of at most this duration. Writing to a `String` cannot fail.
-fn bucket(out: &mut String, name: &str, labels: &str, bound: impl Display, requests: u64) {
-    let comma = if labels.is_empty() { "" } else { "," };
-    let _ = writeln!(out, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {requests}");
+/// Requests of at most this duration.
+fn bucket(out: &mut String, name: &str, labels: &str, bound: &str, requests: u64) {
+    prometheus::put_sample(out, (name, "_bucket"), labels, Some(bound), &requests);
 }
 
 /// The last bucket, the sum and the count.
-fn end_histogram(out: &mut String, name: &str, labels: &str, sum: impl Display, requests: u64) {
+fn end_histogram(out: &mut String, name: &str, labels: &str, sum: &dyn Display, requests: u64) {
     bucket(out, name, labels, "+Inf", requests);
-    sample(out, name, "_sum", labels, sum);
-    sample(out, name, "_count", labels, requests);
-}
-
-fn sample(out: &mut String, name: &str, suffix: &str, labels: &str, value: impl Display) {
-    let _ = match labels {
-        "" => writeln!(out, "{name}{suffix} {value}"),
-        labels => writeln!(out, "{name}{suffix}{{{labels}}} {value}"),
-    };
+    prometheus::put_sample(out, (name, "_sum"), labels, None, sum);
+    prometheus::put_sample(out, (name, "_count"), labels, None, &requests);
 }

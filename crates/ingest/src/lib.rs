@@ -6,6 +6,7 @@
 //!
 //! [`Server::bind`] opens the store and the socket, [`Server::run`] serves until it is stopped.
 
+mod accept;
 pub mod alerts;
 mod auth;
 mod clock;

@@ -18,7 +18,7 @@ const BOUNDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0
 const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0";
 
 /// Unix nanoseconds, some time ago: a gateway sends what was before.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 - SECOND
 }
 
@@ -40,7 +40,7 @@ pub(crate) fn some() -> Vec<Made> {
 }
 
 /// The samples of a text, by name and labels.
-fn samples(text: &str) -> BTreeMap<String, f64> {
+pub(crate) fn samples(text: &str) -> BTreeMap<String, f64> {
     let samples = text.lines().filter(|line| !line.starts_with('#'));
     samples
         .map(|line| line.rsplit_once(' ').unwrap())
@@ -48,7 +48,7 @@ fn samples(text: &str) -> BTreeMap<String, f64> {
         .collect()
 }
 
-fn text(answer: &Answer) -> String {
+pub(crate) fn text(answer: &Answer) -> String {
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.text()
 }

@@ -6,8 +6,8 @@ use gatelens_model::Message;
 
 use super::carrier::Carrier;
 use super::lints;
-use crate::problem::Problem;
-use crate::yaml::{self, Json, Node, Place};
+use gatelens_documents::problem::Problem;
+use gatelens_documents::yaml::{self, Json, Node, Place};
 
 /// A configuration of the plugin in a file.
 pub(super) struct PluginConfig<'a> {

@@ -7,8 +7,8 @@ use gatelens_core::counters::Caps;
 use gatelens_core::request::route::Template;
 
 use super::carrier::{self, Carrier};
-use crate::problem::Problem;
-use crate::yaml::{Node, Place};
+use gatelens_documents::problem::Problem;
+use gatelens_documents::yaml::{Node, Place};
 
 mod selection;
 

@@ -7,6 +7,7 @@ mod api;
 mod assets;
 mod body;
 mod bounds;
+mod comparison;
 mod connections;
 mod decoders;
 mod directory;
@@ -58,6 +59,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
 use decoders::Decoders;
+use gatelens_model::prometheus::TEXT_CONTENT_TYPE;
 use gatelens_model::route_patterns;
 use hyper_util::server::graceful::GracefulShutdown;
 use memory::Memory;
@@ -400,9 +402,7 @@ async fn stats(extract::State(state): extract::State<Arc<State>>) -> Response {
         started_at: state.started_at,
     };
     match state.stats.render(&gauges) {
-        Ok(text) => {
-            ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
-        }
+        Ok(text) => ([(header::CONTENT_TYPE, TEXT_CONTENT_TYPE)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::State;
 use super::api::reading;
+use crate::accept::choices;
 use crate::clock;
 use crate::error::QueryError;
 use crate::exposition::{Format, render};
@@ -53,12 +54,7 @@ fn list(headers: &HeaderMap, name: &HeaderName) -> String {
 
 /// Whether `Accept-Encoding` names gzip and does not refuse it (RFC 9110, 12.5.3).
 fn takes_gzip(accepted: &str) -> bool {
-    accepted.split(',').any(|coding| {
-        let mut parts = coding.split(';').map(str::trim);
-        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"));
-        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Ok(1.0), str::parse::<f64>);
-        is_gzip && weight.is_ok_and(|weight| weight > 0.0)
-    })
+    choices(accepted).any(|coding| coding.name == "gzip" && coding.weight() > 0.0)
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
@@ -78,6 +74,7 @@ mod tests {
         check("gzip", true);
         check("br, GZIP;q=0.5", true);
         check("gzip;q=0", false);
+        check("gzip;Q=0", false);
         check("identity", false);
         check("", false);
     }

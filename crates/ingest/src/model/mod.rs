@@ -3,7 +3,7 @@
 //! Nothing here knows OTLP, SQL or HTTP.
 
 pub(crate) mod accumulate;
-mod by_bound;
+pub(crate) mod by_bound;
 mod columns;
 mod consumer;
 mod counts;

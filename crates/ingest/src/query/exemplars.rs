@@ -24,8 +24,8 @@ pub(crate) struct Exemplar {
     pub(crate) time: i64,
 }
 
-/// Gives rows the latest requests with a trace that the filter takes, at `now` (Unix nanoseconds). None where the log cannot be read: the counters are
-/// worth more.
+/// Gives rows the latest requests with a trace that the filter takes, at `now` (Unix nanoseconds). None where the log cannot be
+/// read: the counters are worth more.
 pub(super) fn put(
     rows: &mut [TrafficRow],
     (labels, filter): (&[TrafficLabel], &Filter),

@@ -30,7 +30,7 @@ pub struct RemoteWriteConfig {
     pub bearer_token_file: Option<PathBuf>,
     /// File with the authorities that sign the certificate of the store, in PEM. By default those of Mozilla.
     pub ca_file: Option<PathBuf>,
-    /// Bytes of requests that wait while the store does not take them, 1 MiB or more. Beyond, the oldest go. Default 32MiB.
+    /// Bytes of requests that wait while the store does not take them, 1 MiB or more. Beyond, the oldest go. Default: 32MiB.
     #[cfg_attr(feature = "schema", schemars(with = "String"))]
     pub queue_bytes: Size,
 }

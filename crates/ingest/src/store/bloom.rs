@@ -60,7 +60,7 @@ pub(crate) struct Key {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     Consumer,
-    /// A status from 400 on, or 0.
+    /// A status that [`is_failure`].
     Failure,
     Pair,
     Other,
@@ -73,7 +73,7 @@ impl Key {
     }
 
     pub(crate) fn of_status(code: u64) -> Self {
-        let role = if code == 0 || code >= 400 { Role::Failure } else { Role::Other };
+        let role = if is_failure(code) { Role::Failure } else { Role::Other };
         Self { role, ..Self::of_text(Column::Status, &code.to_string()) }
     }
 
@@ -182,6 +182,11 @@ fn sound_bits(filter: &[u8]) -> Option<(u8, &[u8])> {
     is_sound.then_some((*version, bits))
 }
 
+/// Whether a status is one of those of which filters have pairs.
+fn is_failure(code: u64) -> bool {
+    code == 0 || code >= 400
+}
+
 /// The values of all requests, some of them more than once.
 fn keys(events: &Columns) -> Vec<Key> {
     let texts = [
@@ -211,9 +216,9 @@ fn keys(events: &Columns) -> Vec<Key> {
         keys.extend(all.into_iter().map(Key::of_status));
         let consumers = events.named("consumer");
         for row in 0..events.len() {
-            let status = status.number(row).map(Key::of_status).filter(|status| status.role == Role::Failure);
-            if let (Some(status), Some(consumer)) = (status, consumers.and_then(|texts| texts.text(row))) {
-                keys.push(Key::pair(Key::of(Column::Consumer, consumer), status));
+            let Some(code) = status.number(row).filter(|code| is_failure(*code)) else { continue };
+            if let Some(consumer) = consumers.and_then(|texts| texts.text(row)) {
+                keys.push(Key::pair(Key::of(Column::Consumer, consumer), Key::of_status(code)));
             }
         }
     }

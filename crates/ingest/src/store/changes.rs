@@ -248,8 +248,7 @@ impl Changes {
                     let values = values.read();
                     totals::add_change(&mut totals, (place.series, received_at), &values);
                     if totals.len() >= MAX_SUMS {
-                        totals::add(transaction, &totals, damaged)?;
-                        totals.clear();
+                        totals::add(transaction, std::mem::take(&mut totals), damaged)?;
                     }
                     let sum: &mut Values =
                         sums.entry((place.minute, place.series, place.instance)).or_default();
@@ -266,7 +265,7 @@ impl Changes {
             }
         }
         left_out += rollups::add(transaction, &sums, damaged)?;
-        totals::add(transaction, &totals, damaged)?;
+        totals::add(transaction, totals, damaged)?;
         for (id, gateway) in gateways.iter().filter_map(|id| Some((*id, self.gateways.get(id)?))) {
             let mut waiting: Vec<_> = gateway.states.iter().filter(|(_, state)| state.is_ahead).collect();
             waiting.sort_unstable_by_key(|(key, _)| **key);

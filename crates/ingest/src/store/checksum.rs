@@ -48,18 +48,11 @@ pub(super) fn of_changes(gateway: i64, data: &[u8]) -> i64 {
     sum.end()
 }
 
-/// The checksum of packed minutes: their half hour, their table, their first and last minute, their number, and their data.
-pub(super) fn of_pack(numbers: [i64; 5], data: &[u8]) -> i64 {
+/// The checksum of packed rows: the numbers that describe them, and their data. Those of minutes are their half hour, their
+/// table, their first and last minute, and their number; those of sums are their width, their start and their part.
+pub(super) fn of_packed(numbers: &[i64], data: &[u8]) -> i64 {
     let mut sum = Sum::default();
-    numbers.into_iter().for_each(|value| sum.integer(value));
-    sum.blob(data);
-    sum.end()
-}
-
-/// The checksum of packed sums: their width, their start and their part, and their data.
-pub(super) fn of_sums(numbers: [i64; 3], data: &[u8]) -> i64 {
-    let mut sum = Sum::default();
-    numbers.into_iter().for_each(|value| sum.integer(value));
+    numbers.iter().for_each(|value| sum.integer(*value));
     sum.blob(data);
     sum.end()
 }

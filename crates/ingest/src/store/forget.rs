@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 
 /// Nanoseconds since its last report for which a gateway counts as at work.
-const AT_WORK: i64 = 300_000_000_000;
+pub(crate) const AT_WORK: i64 = 300_000_000_000;
 
 /// The data to forget: all that has each of the given values.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,14 +113,14 @@ pub(super) fn counters(
         "SELECT coalesce(sum(requests), 0) FROM half_hours WHERE series_id IN (SELECT id FROM temp.doomed_series)",
     )?;
     done.shared_series = one("SELECT count(*) FROM temp.shared_series")?;
-    // Rows that are packed with others become rows of their own, of which each is removed or changed. A damaged row that
-    // one of them is added to begins anew.
-    let mut damaged = Damaged::new();
     let ids = |table: &str| -> Result<HashSet<i64>, StoreError> {
         let mut select = transaction.prepare(&format!("SELECT id FROM temp.{table}"))?;
         Ok(select.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
     };
-    packed::release(&transaction, &ids("doomed_series")?, (i64::MIN, i64::MAX), &mut damaged)?;
+    packed::remove(&transaction, &ids("doomed_series")?)?;
+    // Rows that are packed with others become rows of their own, of which each is changed. A damaged row that one of them is
+    // added to begins anew.
+    let mut damaged = Damaged::new();
     if let Some(CountedBy { row: Some(_), since, .. }) = counted_by {
         packed::release(&transaction, &ids("shared_series")?, (since, i64::MAX), &mut damaged)?;
     }

@@ -16,9 +16,7 @@ use super::releases::Releases;
 use super::sums;
 use super::uptime::{self, Heartbeats, Probed};
 use super::verify::{self, Bad};
-use super::{
-    Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salvage, schema, series, totals,
-};
+use super::{Lesson, METRICS_FILE, Pruned, StoreError, Stored, audit, prune, salvage, schema, series};
 use crate::auth::audit::Entry;
 use crate::clock;
 use crate::directory;
@@ -68,7 +66,6 @@ impl Metrics {
         let (mut connection, series, consumers, instances, changes, stored) =
             directory.open_or_replace(&path, StoreError::is_damage, || {
                 let connection = schema::open_metrics(directory.path())?;
-                totals::settle(&connection)?;
                 let series = load_series(&connection)?;
                 let consumers = Consumers::load(&connection)?;
                 let instances = Instances::load(&connection)?;
@@ -149,8 +146,9 @@ impl Metrics {
         let mut pack = |connection: &mut Connection| -> Result<bool, StoreError> {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let mut damaged = Damaged::new();
-            let has_more = packed::pack(&transaction, &mut damaged)?
-                || sums::step(&transaction, &mut self.sums, &mut damaged)?;
+            let Some(over) = packed::over(&transaction)? else { return Ok(false) };
+            let has_more = packed::pack(&transaction, over, &mut damaged)?
+                || sums::step(&transaction, over, &mut self.sums, &mut damaged)?;
             self.directory.quarantine().rows(METRICS_FILE, &damaged);
             transaction.commit()?;
             Ok(has_more)

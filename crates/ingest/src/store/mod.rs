@@ -50,6 +50,7 @@ pub(crate) use data_dir::{DataDir, Removal, remove_file};
 pub(crate) use drift::{
     COLUMNS as SHAPE_COLUMNS, load as load_shapes, routes as known_routes, shape as read_shape,
 };
+pub(crate) use forget::AT_WORK;
 pub use forget::{Deed, Forgotten, Selection};
 pub(crate) use modes::{create as create_file, prepare as prepare_directory};
 pub(crate) use patterns::{Lesson, load as load_patterns, load_of as load_patterns_of};

@@ -11,7 +11,7 @@ pub(crate) use form::{Buckets, Row, Rows};
 pub(super) use form::{Loose, decode, encode};
 
 use super::metrics::Damaged;
-use super::rollups::{self, RollupTable};
+use super::rollups::{self, HALF_HOURS, RollupTable};
 use super::{StoreError, checksum};
 use form::MAX_ROWS;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -21,7 +21,7 @@ use std::collections::HashSet;
 /// The name of the table.
 pub(super) const TABLE: &str = "packed_minutes";
 
-const HALF_HOUR: i64 = 30;
+const HALF_HOUR: i64 = HALF_HOURS.width;
 /// Unix minutes after the end of a half hour in which most of its late counts arrive.
 const LATE: i64 = 30;
 /// Packs of each table that stay unpacked: a question may compare two times, of which a step may begin in one pack and end in
@@ -122,9 +122,12 @@ pub(super) fn any(file: &Connection) -> Result<bool, StoreError> {
     Ok(file.prepare_cached("SELECT 1 FROM packed_minutes LIMIT 1")?.exists([])?)
 }
 
-/// Packs some of the rows of half hours that are over. False if there was nothing to do.
-pub(super) fn pack(transaction: &Transaction<'_>, damaged: &mut Damaged) -> Result<bool, StoreError> {
-    let Some(end) = over(transaction)? else { return Ok(false) };
+/// Packs some of the rows of half hours that are [`over`] at a Unix minute. False if there was nothing to do.
+pub(super) fn pack(
+    transaction: &Transaction<'_>,
+    end: i64,
+    damaged: &mut Damaged,
+) -> Result<bool, StoreError> {
     for table in PackedTable::ALL {
         if pack_of(transaction, table, end, damaged)? {
             return Ok(true);
@@ -180,33 +183,53 @@ fn pack_of(
     Ok(true)
 }
 
-/// Takes the rows of some series out of the packs since a Unix minute, and makes them rows of their tables again.
+/// Takes the rows of some series out of the packs of some Unix minutes, the end exclusive, and makes them rows of their tables
+/// again.
 pub(super) fn release(
     transaction: &Transaction<'_>,
     series: &HashSet<i64>,
-    (from, to): (i64, i64),
+    minutes: (i64, i64),
     damaged: &mut Damaged,
 ) -> Result<(), StoreError> {
     // The parts of gateways come before the sums, which may have to be added to them.
     for table in [PackedTable::ByGateway, PackedTable::Sums] {
-        for id in ids(transaction, table, (from, to))? {
-            let rows = unpack(transaction, id)?.unwrap_or_default();
-            let (released, left): (Vec<&Row>, Vec<&Row>) =
-                rows.iter().partition(|row| series.contains(&row.series));
-            if released.is_empty() {
-                continue;
-            }
-            let half_hour = transaction.query_row(
-                "DELETE FROM packed_minutes WHERE id = ? RETURNING half_hour",
-                [id],
-                |row| row.get(0),
-            )?;
-            let left: Vec<Loose> = left.into_iter().map(|row| rows.loose(row)).collect();
-            put(transaction, table, half_hour, &left)?;
-            for row in released {
-                rollups::put_back(transaction, table, &rows.loose(row), damaged)?;
-            }
+        take_out(transaction, table, series, minutes, |rows| {
+            rollups::put_back(transaction, table, rows, damaged)
+        })?;
+    }
+    Ok(())
+}
+
+/// Removes all that is packed of some series.
+pub(super) fn remove(transaction: &Transaction<'_>, series: &HashSet<i64>) -> Result<(), StoreError> {
+    for table in PackedTable::ALL {
+        take_out(transaction, table, series, (i64::MIN, i64::MAX), |_| Ok(()))?;
+    }
+    Ok(())
+}
+
+/// Takes the rows of some series out of the packs of a table, and gives those of each pack to `each`.
+fn take_out(
+    transaction: &Transaction<'_>,
+    table: PackedTable,
+    series: &HashSet<i64>,
+    minutes: (i64, i64),
+    mut each: impl FnMut(&mut dyn Iterator<Item = Loose>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for id in ids(transaction, table, minutes)? {
+        let rows = unpack(transaction, id)?.unwrap_or_default();
+        let (taken, left): (Vec<&Row>, Vec<&Row>) = rows.iter().partition(|row| series.contains(&row.series));
+        if taken.is_empty() {
+            continue;
         }
+        let half_hour = transaction.query_row(
+            "DELETE FROM packed_minutes WHERE id = ? RETURNING half_hour",
+            [id],
+            |row| row.get(0),
+        )?;
+        let left: Vec<Loose> = left.into_iter().map(|row| rows.loose(row)).collect();
+        put(transaction, table, half_hour, &left)?;
+        each(&mut taken.into_iter().map(|row| rows.loose(row)))?;
     }
     Ok(())
 }
@@ -235,7 +258,7 @@ fn put(
     let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return Ok(()) };
     let data = form::encode(half_hour, rows)?;
     let numbers = [half_hour, table as i64, first.minute, last.minute, rows.len() as i64];
-    let sum = checksum::of_pack(numbers, &data);
+    let sum = checksum::of_packed(&numbers, &data);
     let [half_hour, table, since, until, entries] = numbers;
     transaction
         .prepare_cached(
@@ -266,7 +289,7 @@ fn unpack(file: &Connection, id: i64) -> Result<Option<Rows>, StoreError> {
     let found = select.query_row([id], |row| {
         let numbers @ [half_hour, ..] = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?];
         let data = row.get_ref(5)?.as_blob()?;
-        let is_sound = checksum::of_pack(numbers, data) == row.get::<_, i64>(6)?;
+        let is_sound = checksum::of_packed(&numbers, data) == row.get::<_, i64>(6)?;
         Ok(if is_sound { form::decode(half_hour, data).ok() } else { None })
     });
     Ok(found.optional()?.flatten())

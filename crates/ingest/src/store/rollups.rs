@@ -52,74 +52,107 @@ pub(super) fn add(
 
 fn add_to(
     transaction: &Transaction<'_>,
-    table: &RollupTable,
+    table: &'static RollupTable,
     added: &Added,
     damaged: &mut Damaged,
 ) -> Result<u64, StoreError> {
     let mut left_out = 0;
-    let RollupTable { sums, width, .. } = table;
-    let mut find = transaction.prepare_cached(&format!(
-        "SELECT {COLUMNS}, instance, checksum FROM {sums} WHERE minute = ? AND series_id = ?"
-    ))?;
-    let mut put = transaction
-        .prepare_cached(&format!("INSERT OR REPLACE INTO {sums} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"))?;
-    for ((minute, series, instance), values) in added {
-        let minute = minute.div_euclid(*width) * width;
-        let width = *width;
-        let stored = match stored(&mut find, width, &[minute, *series])? {
+    let mut statements = Statements::new(transaction, table)?;
+    for (key, values) in added {
+        left_out += u64::from(!statements.add(<[i64; 3]>::from(*key), values, damaged)?);
+    }
+    Ok(left_out)
+}
+
+/// What adds to a rollup.
+struct Statements<'a> {
+    transaction: &'a Transaction<'a>,
+    table: &'static RollupTable,
+    find: CachedStatement<'a>,
+    put: CachedStatement<'a>,
+    find_part: CachedStatement<'a>,
+    put_part: CachedStatement<'a>,
+}
+
+impl<'a> Statements<'a> {
+    fn new(transaction: &'a Transaction<'a>, table: &'static RollupTable) -> Result<Self, StoreError> {
+        let RollupTable { sums, by_gateway, .. } = table;
+        let find = |table: &str, key: &str| {
+            transaction
+                .prepare_cached(&format!("SELECT {COLUMNS}, instance, checksum FROM {table} WHERE {key}"))
+        };
+        Ok(Self {
+            transaction,
+            table,
+            find: find(sums, "minute = ? AND series_id = ?")?,
+            put: prepare_put(transaction, sums)?,
+            find_part: find(by_gateway, "minute = ? AND series_id = ? AND instance = ?")?,
+            put_part: prepare_put(transaction, by_gateway)?,
+        })
+    }
+
+    /// Adds to the row of a minute and a series what an instance counted, or what several did. False if it was left out, because a
+    /// sum would come near the end of its numbers.
+    fn add(
+        &mut self,
+        [minute, series, instance]: [i64; 3],
+        values: &Values,
+        damaged: &mut Damaged,
+    ) -> Result<bool, StoreError> {
+        let RollupTable { sums, width, .. } = *self.table;
+        let minute = minute.div_euclid(width) * width;
+        let stored = match stored(&mut self.find, width, &[minute, series])? {
             Found::Damaged => {
-                damaged.push((*sums, vec![minute, *series]));
+                damaged.push((sums, vec![minute, series]));
                 None
             }
             Found::Row(values, instance) => Some((values, instance)),
             Found::Nothing => None,
         };
         if stored.as_ref().is_some_and(|(sum, _)| !sum.has_room_for(values)) {
-            left_out += 1;
-            continue;
+            return Ok(false);
         }
         if stored.is_none() && width == HALF_HOURS.width {
-            series::note_counted(transaction, *series, minute)?;
+            series::note_counted(self.transaction, series, minute)?;
         }
-        let counted_by = stored.as_ref().map_or(*instance, |(_, instance)| *instance);
-        if counted_by != *instance {
+        let counted_by = stored.as_ref().map_or(instance, |(_, instance)| *instance);
+        if counted_by != instance {
             // Of a packed minute there may be parts already.
             if let Some((alone, _)) = stored.as_ref().filter(|_| counted_by != SEVERAL) {
-                add_part(transaction, table, [minute, *series, counted_by], alone, damaged)?;
+                self.add_part([minute, series, counted_by], alone, damaged)?;
             }
-            add_part(transaction, table, [minute, *series, *instance], values, damaged)?;
+            // Those of several are rows of their own.
+            if instance != SEVERAL {
+                self.add_part([minute, series, instance], values, damaged)?;
+            }
         }
         let all = stored.map(|(values, _)| values).unwrap_or_default();
-        let counted_by = if counted_by == *instance { *instance } else { SEVERAL };
-        put_row(&mut put, width, [minute, *series, counted_by], all, values)?;
+        let counted_by = if counted_by == instance { instance } else { SEVERAL };
+        put_row(&mut self.put, width, [minute, series, counted_by], all, values)?;
+        Ok(true)
     }
-    Ok(left_out)
+
+    /// Adds to the part of an instance: minute, series and instance.
+    fn add_part(&mut self, key: [i64; 3], values: &Values, damaged: &mut Damaged) -> Result<(), StoreError> {
+        let RollupTable { by_gateway, width, .. } = *self.table;
+        let own = match stored(&mut self.find_part, width, &key)? {
+            Found::Damaged => {
+                damaged.push((by_gateway, key.to_vec()));
+                Values::default()
+            }
+            Found::Row(values, _) => values,
+            Found::Nothing => Values::default(),
+        };
+        put_row(&mut self.put_part, width, key, own, values)
+    }
 }
 
-/// Adds to the part of an instance: minute, series and instance.
-fn add_part(
-    transaction: &Transaction<'_>,
-    RollupTable { by_gateway, width, .. }: &RollupTable,
-    key: [i64; 3],
-    values: &Values,
-    damaged: &mut Damaged,
-) -> Result<(), StoreError> {
-    let mut find = transaction.prepare_cached(&format!(
-        "SELECT {COLUMNS}, instance, checksum FROM {by_gateway} WHERE minute = ? AND series_id = ? AND instance = ?"
-    ))?;
-    let mut put = transaction.prepare_cached(&format!(
-        "INSERT OR REPLACE INTO {by_gateway} (minute, series_id, {COLUMNS}, instance, checksum)
+/// The statement for [`put_row`].
+fn prepare_put<'a>(transaction: &'a Transaction<'_>, table: &str) -> Result<CachedStatement<'a>, StoreError> {
+    Ok(transaction.prepare_cached(&format!(
+        "INSERT OR REPLACE INTO {table} (minute, series_id, {COLUMNS}, instance, checksum)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    ))?;
-    let own = match stored(&mut find, *width, &key)? {
-        Found::Damaged => {
-            damaged.push((*by_gateway, key.to_vec()));
-            Values::default()
-        }
-        Found::Row(values, _) => values,
-        Found::Nothing => Values::default(),
-    };
-    put_row(&mut put, *width, key, own, values)
+    ))?)
 }
 
 /// Takes the part of an instance out of the rows of some series, beginning at a Unix minute before which parts are not
@@ -147,10 +180,7 @@ pub(super) fn take_out(
     let mut find = transaction.prepare(&format!(
         "SELECT {COLUMNS}, instance FROM {by_gateway} WHERE minute = ? AND series_id = ?"
     ))?;
-    let mut put = transaction.prepare_cached(&format!(
-        "INSERT OR REPLACE INTO {sums} (minute, series_id, {COLUMNS}, instance, checksum)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    ))?;
+    let mut put = prepare_put(transaction, sums)?;
     let mut join =
         transaction.prepare(&format!("DELETE FROM {by_gateway} WHERE minute = ? AND series_id = ?"))?;
     for [minute, series] in shared {
@@ -205,48 +235,24 @@ fn loose(row: &Row<'_>, width: i64, key: [i64; 3]) -> rusqlite::Result<Option<Lo
     Ok(is_sound.then_some(Loose { minute, series, instance, counts, sketches }))
 }
 
-/// Adds a row that was packed to the rows of its table.
+/// Adds rows that were packed to the rows of their table.
 pub(super) fn put_back(
     transaction: &Transaction<'_>,
     table: PackedTable,
-    row: &Loose,
+    rows: &mut dyn Iterator<Item = Loose>,
     damaged: &mut Damaged,
 ) -> Result<(), StoreError> {
-    let Loose { minute, series, instance, .. } = *row;
-    let values = row.values();
-    match table {
-        PackedTable::ByGateway => {
-            add_part(transaction, &MINUTES, [minute, series, instance], &values, damaged)
-        }
-        PackedTable::Sums if instance != SEVERAL => {
-            add_to(transaction, &MINUTES, &Added::from([((minute, series, instance), values)]), damaged)?;
-            Ok(())
-        }
-        PackedTable::Sums => {
-            let RollupTable { sums, width, .. } = MINUTES;
-            let mut find = transaction.prepare_cached(&format!(
-                "SELECT {COLUMNS}, instance, checksum FROM {sums} WHERE minute = ? AND series_id = ?"
-            ))?;
-            let before = match stored(&mut find, width, &[minute, series])? {
-                Found::Row(before, by) => {
-                    if by != SEVERAL {
-                        add_part(transaction, &MINUTES, [minute, series, by], &before, damaged)?;
-                    }
-                    before
-                }
-                Found::Damaged => {
-                    damaged.push((sums, vec![minute, series]));
-                    Values::default()
-                }
-                Found::Nothing => Values::default(),
-            };
-            let mut put = transaction.prepare_cached(&format!(
-                "INSERT OR REPLACE INTO {sums} (minute, series_id, {COLUMNS}, instance, checksum)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            ))?;
-            put_row(&mut put, width, [minute, series, SEVERAL], before, &values)
+    let mut statements = Statements::new(transaction, &MINUTES)?;
+    for row in rows {
+        let key = [row.minute, row.series, row.instance];
+        match table {
+            PackedTable::ByGateway => statements.add_part(key, &row.values(), damaged)?,
+            PackedTable::Sums => {
+                statements.add(key, &row.values(), damaged)?;
+            }
         }
     }
+    Ok(())
 }
 
 /// Makes the row of a half hour anew from its minutes. False if they are no longer kept, or it has none.
@@ -269,8 +275,7 @@ pub(super) fn rebuild(
     let counted_by = if rows.iter().all(|(_, instance)| instance == first) { *first } else { SEVERAL };
     let mut all = Values::default();
     rows.iter().for_each(|(values, _)| all.add(values));
-    let mut put = transaction
-        .prepare_cached("INSERT OR REPLACE INTO half_hours VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    let mut put = prepare_put(transaction, HALF_HOURS.sums)?;
     put_row(&mut put, width, [minute, series_id, counted_by], all, &Values::default())?;
     Ok(true)
 }

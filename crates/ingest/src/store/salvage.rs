@@ -189,6 +189,7 @@ fn rebuild(path: &Path, kind: FileKind) -> Result<Rebuilt, StoreError> {
     }
     lost_chunks.look_again(&transaction)?;
     bloom::complete(&transaction)?;
+    totals::settle(&transaction)?;
     salvage.expire_gateways(&transaction);
     transaction.commit()?;
     let rows = salvage.tables.iter().map(|table| table.read).sum();
@@ -442,11 +443,11 @@ impl Table {
         }
         if self.name == packed::TABLE {
             let numbers = integers(&["half_hour", "by_gateway", "since", "until", "entries"])?;
-            return Some(checksum::of_pack(numbers.try_into().ok()?, blob("data")?) == *expected);
+            return Some(checksum::of_packed(&numbers, blob("data")?) == *expected);
         }
         if self.name == sums::TABLE {
             let numbers = integers(&["width", "start", "part"])?;
-            return Some(checksum::of_sums(numbers.try_into().ok()?, blob("data")?) == *expected);
+            return Some(checksum::of_packed(&numbers, blob("data")?) == *expected);
         }
         if self.name == totals::TABLE {
             let Value::Text(bounds) = self.get(row, "bounds")? else { return None };

@@ -8,7 +8,8 @@
 use super::metrics::Damaged;
 use super::packed::{Buckets, Loose, Row, Rows, decode, encode};
 use super::rollups::{self, HALF_HOURS};
-use super::{StoreError, checksum, packed};
+use super::{StoreError, checksum};
+use crate::model::Values;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use std::collections::BTreeMap;
 
@@ -53,7 +54,7 @@ BEGIN
 END;
 ";
 
-const HALF_HOUR: i64 = 30;
+const HALF_HOUR: i64 = HALF_HOURS.width;
 const DAY: i64 = 24 * 60;
 /// The longest first.
 const WIDTHS: [i64; 2] = [DAY, HALF_HOUR];
@@ -86,13 +87,14 @@ struct Stretch {
     start: i64,
 }
 
-/// Packs a part of a half hour or of a day that is over. False if there was nothing to do.
+/// Packs a part of a half hour or of a day that is [`over`](super::packed::over) at a Unix minute. False if there was nothing to
+/// do.
 pub(super) fn step(
     transaction: &Transaction<'_>,
+    over: i64,
     progress: &mut Progress,
     damaged: &mut Damaged,
 ) -> Result<bool, StoreError> {
-    let Some(over) = packed::over(transaction)? else { return Ok(false) };
     if progress.day != over.div_euclid(DAY) {
         *progress = Progress { day: over.div_euclid(DAY), ..Progress::default() };
     }
@@ -142,7 +144,7 @@ fn pack_part(
         .prepare_cached(
             "INSERT INTO packed_sums (width, start, part, data, checksum) VALUES (?, ?, ?, ?, ?)",
         )?
-        .execute(params![width, start, part, data, checksum::of_sums([width, start, part], &data)])?;
+        .execute(params![width, start, part, data, checksum::of_packed(&[width, start, part], &data)])?;
     transaction.prepare_cached("INSERT OR REPLACE INTO summed VALUES (?, ?, ?, ?, ?)")?.execute([
         width,
         start,
@@ -160,7 +162,8 @@ fn read(
     (after, until): (i64, i64),
     damaged: &mut Damaged,
 ) -> Result<Option<Vec<Loose>>, StoreError> {
-    let mut sums: BTreeMap<i64, Loose> = BTreeMap::new();
+    // Most of the time goes into distributions, so that those of a sum are decoded and encoded once.
+    let mut sums: BTreeMap<i64, (Loose, Option<Values>)> = BTreeMap::new();
     for minute in (start..start + width).step_by(HALF_HOUR as usize) {
         let condition = "minute = ?1 AND series_id > ?2 AND series_id <= ?3";
         for row in
@@ -175,12 +178,16 @@ fn read(
             };
             let row = Loose { minute: start, instance: ANY_INSTANCE, ..row };
             match sums.get_mut(&row.series) {
-                Some(sum) => sum.add(&row),
-                None => drop(sums.insert(row.series, row)),
+                Some((first, sum)) => sum.get_or_insert_with(|| first.values()).add(&row.values()),
+                None => drop(sums.insert(row.series, (row, None))),
             }
         }
     }
-    Ok(Some(sums.into_values().collect()))
+    let whole = |(first, sum): (Loose, Option<Values>)| match sum {
+        Some(sum) => first.with(&sum),
+        None => first,
+    };
+    Ok(Some(sums.into_values().map(whole).collect()))
 }
 
 /// Calls `each` with the packed sums in these Unix minutes, the end exclusive, and returns the stretches that are not packed.
@@ -236,7 +243,7 @@ fn unpack(
     while let Some(row) = found.next()? {
         let part: i64 = row.get(0)?;
         let data = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        let is_sound = checksum::of_sums([width, start, part], data) == row.get::<_, i64>(2)?;
+        let is_sound = checksum::of_packed(&[width, start, part], data) == row.get::<_, i64>(2)?;
         match decode(start, data).ok().filter(|_| is_sound) {
             Some(rows) => parts.push(rows),
             None => return Ok(None),

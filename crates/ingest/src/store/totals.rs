@@ -86,11 +86,9 @@ pub(crate) fn add_change(totals: &mut Totals, (series, received_at): (i64, i64),
     let new = || Total { since: received_at, ..Total::default() };
     let total = totals.entry((series, bounds)).or_insert_with(new);
     total.since = total.since.min(received_at);
-    total.count = total.count.saturating_add(change.duration.count);
-    total.sum_ns = total.sum_ns.saturating_add(u128::from(change.duration.sketch.sum_ns));
-    total.sketch.merge(&change.duration.sketch);
-    total.request_bytes.add(change.request_bytes);
-    total.response_bytes.add(change.response_bytes);
+    let sum_ns = change.duration.sketch.sum_ns.into();
+    total.add_durations((change.duration.count, sum_ns), &change.duration.sketch);
+    total.add_sizes([change.request_bytes, change.response_bytes]);
     if is_exact {
         total.by_bound.add(&change.by_bound);
     }
@@ -99,7 +97,7 @@ pub(crate) fn add_change(totals: &mut Totals, (series, received_at): (i64, i64),
 /// Adds to the stored totals. A damaged row begins anew; `damaged` gets its series.
 pub(super) fn add(
     transaction: &Transaction<'_>,
-    added: &Totals,
+    added: Totals,
     damaged: &mut Damaged,
 ) -> Result<(), StoreError> {
     let mut find = transaction
@@ -117,20 +115,19 @@ pub(super) fn add(
             found => found,
         }
     };
-    for ((series, bounds), change) in added {
-        let mut bounds = text(bounds);
-        let mut found = stored(*series, &bounds)?;
-        let mut change = change.clone();
+    for ((series, bounds), mut change) in added {
+        let mut bounds = text(&bounds);
+        let mut found = stored(series, &bounds)?;
         if found.is_none()
             && !bounds.is_empty()
             && lists.query_row([series], |row| row.get::<_, i64>(0))? >= MAX_LISTS
         {
             bounds.clear();
             change.by_bound = ByBound::default();
-            found = stored(*series, &bounds)?;
+            found = stored(series, &bounds)?;
         }
         if found == Some(None) {
-            damaged.push((TABLE, vec![*series]));
+            damaged.push((TABLE, vec![series]));
         }
         let total = match found.flatten() {
             Some(mut total) => {
@@ -237,8 +234,11 @@ pub(super) fn forget(transaction: &Transaction<'_>, selection: &Selection) -> Re
     Ok(())
 }
 
-/// Removes totals whose series a damaged file has lost, before their ids are given again.
+/// Removes totals whose series a damaged file has lost, before their ids are given again. A file of before has none.
 pub(super) fn settle(file: &Connection) -> Result<(), StoreError> {
+    if !file.table_exists(None, TABLE)? {
+        return Ok(());
+    }
     file.execute_batch(
         "DELETE FROM totals WHERE series_id >= 0 AND series_id NOT IN (SELECT id FROM series);
          DELETE FROM totals WHERE series_id < 0 AND series_id NOT IN (SELECT -id FROM ended_series);",
@@ -249,12 +249,20 @@ pub(super) fn settle(file: &Connection) -> Result<(), StoreError> {
 impl Total {
     /// Adds what the other holds, which is counted at the same bounds. The start stays.
     pub(crate) fn add(&mut self, other: &Self) {
-        self.count = self.count.saturating_add(other.count);
-        self.sketch.merge(&other.sketch);
-        self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
+        self.add_durations((other.count, other.sum_ns), &other.sketch);
+        self.add_sizes([other.request_bytes, other.response_bytes]);
         self.by_bound.add(&other.by_bound);
-        self.request_bytes.add(other.request_bytes);
-        self.response_bytes.add(other.response_bytes);
+    }
+
+    fn add_durations(&mut self, (count, sum_ns): (u64, u128), sketch: &Sketch) {
+        self.count = self.count.saturating_add(count);
+        self.sum_ns = self.sum_ns.saturating_add(sum_ns);
+        self.sketch.merge(sketch);
+    }
+
+    fn add_sizes(&mut self, [request, response]: [Tally; 2]) {
+        self.request_bytes.add(request);
+        self.response_bytes.add(response);
     }
 }
 
@@ -341,7 +349,7 @@ mod tests {
         for later in [0, 1] {
             totals.values_mut().for_each(|total| total.since += later);
             let transaction = file.transaction().unwrap();
-            add(&transaction, &totals, &mut damaged).unwrap();
+            add(&transaction, totals.clone(), &mut damaged).unwrap();
             transaction.commit().unwrap();
         }
         let mut found = Vec::new();
@@ -361,7 +369,7 @@ mod tests {
         assert!(damaged.is_empty());
         file.execute_batch("UPDATE totals SET since = 2 WHERE bounds = ''").unwrap();
         let transaction = file.transaction().unwrap();
-        add(&transaction, &totals, &mut damaged).unwrap();
+        add(&transaction, totals, &mut damaged).unwrap();
         transaction.commit().unwrap();
         assert_eq!(damaged, [(TABLE, vec![7])]);
     }

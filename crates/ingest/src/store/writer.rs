@@ -39,7 +39,7 @@ const PACK_INTERVAL: Duration = Duration::from_secs(60);
 /// A step of packing is followed by this number of times as long for everything else.
 const PACK_REST: u32 = 4;
 
-/// Time between two looks for changes that have waited for long, while nothing arrives.
+/// Time between two looks for changes that have waited for long, beside those after each batch.
 const ADD_UP_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The outcome of a batch that could be stored.

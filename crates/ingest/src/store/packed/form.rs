@@ -87,17 +87,12 @@ impl Buckets<'_> {
 }
 
 impl Loose {
-    /// Adds another row to the sum.
-    pub(in crate::store) fn add(&mut self, other: &Self) {
-        for (sum, added) in self.counts.iter_mut().zip(other.counts) {
-            *sum = sum.saturating_add(added);
-        }
-        for (sum, added) in self.sketches.iter_mut().zip(&other.sketches) {
-            let [mut sketch, added] =
-                [sum.as_slice(), added].map(|encoded| sketch::decode(encoded).unwrap_or_default());
-            sketch.merge(&added);
-            *sum = sketch::encode(&sketch);
-        }
+    /// The same row with other counts and sketches.
+    pub(in crate::store) fn with(self, values: &Values) -> Self {
+        let counts =
+            [values.duration.count, values.request_bytes.sum, values.response_bytes.sum, values.attempts.sum];
+        let timings = [&values.duration, &values.upstream, &values.gateway];
+        Self { counts, sketches: timings.map(|timing| sketch::encode(&timing.sketch)), ..self }
     }
 
     /// The counts and the sketches; the counts that a row does not have are 0.

@@ -388,6 +388,44 @@ fn a_damaged_pack_is_set_aside_and_costs_its_minutes_only() {
     assert_eq!(store.requests(), [("/0".to_owned(), 8)].into());
 }
 
+#[test]
+fn room_made_by_half_hours_leaves_packed_minutes() {
+    let mut store = packed();
+    let one = |store: &Store, question: &str| {
+        let file = rusqlite::Connection::open(store.dir.path().join("metrics.db")).unwrap();
+        file.query_row(question, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let packed_rows = "SELECT coalesce(sum(entries), 0) FROM packed_minutes";
+    let before = one(&store, packed_rows);
+    let half_hours = one(&store, "SELECT count(*) FROM half_hours");
+    let mut removed = 0;
+    while let Some(reduced) = store.metrics.reduce(Removable::HalfHours).unwrap() {
+        removed += reduced.removed as i64;
+    }
+    assert!(before > 0 && removed > 0, "{before} {removed}");
+    assert_eq!(one(&store, packed_rows), before);
+    assert_eq!(removed, half_hours - one(&store, "SELECT count(*) FROM half_hours"));
+}
+
+#[test]
+fn a_damaged_total_is_set_aside_without_a_time() {
+    let mut store = packed();
+    store.metrics.settle().unwrap();
+    let path = store.dir.path().join("metrics.db");
+    let mut file = rusqlite::Connection::open(&path).unwrap();
+    assert_eq!(file.execute("UPDATE totals SET data = x'0102'", []), Ok(1));
+    let mut bad = Vec::new();
+    let mut take = |rows: Vec<Bad>| {
+        bad.extend(rows);
+        Ok(())
+    };
+    verify_file(&path, Arc::new(|_| true), &mut take).unwrap();
+    let damages = super::super::verify::set_aside(&mut file, &path, &bad).unwrap();
+    let found: Vec<_> =
+        damages.iter().map(|damage| (damage.table.as_deref(), damage.from, damage.to)).collect();
+    assert_eq!(found, [(Some("totals"), None, None)]);
+}
+
 /// The rows that a question for these Unix minutes finds packed, and the stretches that are left to rows.
 fn packed_sums(store: &Store, minutes: (i64, i64)) -> (u64, Vec<(i64, i64)>) {
     let file = rusqlite::Connection::open(store.dir.path().join("metrics.db")).unwrap();
