@@ -57,7 +57,7 @@ build: doctor page ## The service with its page: target/release/gatelens
 	cargo build --release -p gatelens-cli
 
 .PHONY: bench-gateway
-bench-gateway: doctor wasm native noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=alternatives,requests,bodies,edges,sizes,modules,latency,neighbours,growth,memory,profile MINUTES= ROUNDS= PRECISION= REQUESTS= BASELINE=other.wasm)
+bench-gateway: doctor wasm native noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=alternatives,requests,bodies,batches,edges,sizes,modules,latency,neighbours,growth,memory,profile MINUTES= ROUNDS= PRECISION= REQUESTS= BASELINE=other.wasm)
 	@"$(TARGET)/debug/gatelens-bench"
 
 .PHONY: benchmarks

@@ -8,7 +8,7 @@ use gatelens_testkit::{EnvoyConfig, Error, Result};
 use serde_json::{Value, json};
 
 use crate::alternatives::{json_access_log, lua, otlp_access_log};
-use crate::gateway::{Gateway, with_sample, with_sections, without_body_callbacks};
+use crate::gateway::{Gateway, with_batches_of, with_sample, with_sections, without_body_callbacks};
 use crate::load::Load;
 use crate::rounds::{Bench, Cost, measure};
 use crate::table::{self, Comparison};
@@ -79,6 +79,24 @@ pub(crate) fn alternatives(bench: &Bench<'_>, requests: usize) -> Result<Vec<Com
     drop(gateways);
     drop(std::fs::remove_file(&lines));
     compared
+}
+
+/// What the number of records in a batch does to the price of a request: fewer callouts with more records each.
+///
+/// # Errors
+/// As [`requests`].
+pub(crate) fn batches(bench: &Bench<'_>, requests: usize) -> Result<Vec<Comparison>> {
+    let logger = EnvoyConfig::access_logger()?;
+    let variants = vec![
+        ("no filter", EnvoyConfig::plain()?),
+        ("SDK no-op filter", EnvoyConfig::noop()?),
+        ("gatelens, batches of 10 records", with_batches_of(&logger, 10)?),
+        ("… 100", with_batches_of(&logger, 100)?),
+        ("… 500, the default", with_batches_of(&logger, 500)?),
+        ("… 5,000", with_batches_of(&logger, 5_000)?),
+    ];
+    let mut gateways = start(bench, variants)?;
+    compare(bench, &mut gateways, &[Load::get("HTTP/1.1, direct response", "/direct/items/", requests)])
 }
 
 /// The dynamic module beside the Wasm filter.
