@@ -121,6 +121,10 @@ deny: ## Licences, advisories and sources of all dependencies, by cargo-deny and
 chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong answers, updates, an outage, a million consumers (CHAOS_REQUESTS= CHAOS_SECONDS= CHAOS_SEED=)
 	GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
 
+.PHONY: doors
+doors: doctor wasm wasm-trap native envoy bins prometheus rotel ## 50,000 requests (DOORS_REQUESTS=) through every door: ingest, Prometheus, and a collector as cumulative, delta and spans
+	DOORS_REQUESTS=$(or $(DOORS_REQUESTS),50000) GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- doors:: --nocapture
+
 .PHONY: noisy-week
 noisy-week: doctor ## Alerts over a seeded week of noise: its three incidents, no other, with and without restarts; takes minutes
 	@$(TIMED) "the noisy week" cargo test --quiet -p gatelens-ingest --lib alerts::week -- --ignored
