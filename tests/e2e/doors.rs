@@ -246,13 +246,15 @@ fn every_door_counts_the_same_requests() {
     super::stack::wait_for_rows(&world.ingest, requests);
     thread::sleep(Duration::from_secs(3));
     check(&world);
-    let deliveries = points(&world.cumulative.captured(), "gatelens.delivery.events");
-    let sent = |name: &str| deliveries[name] as u64;
-    assert_eq!(
-        (sent("gatelens_ingest sent logs"), sent("changes sent traces")),
-        (requests as u64, requests as u64),
-        "{deliveries:?}"
-    );
+    // Statistics of the delivery follow with the next exports, ten seconds later at most.
+    let mut deliveries = BTreeMap::new();
+    let all = [requests as i64; 2];
+    let waited = wait::eventually("the fates of all events", || {
+        deliveries = points(&world.cumulative.captured(), "gatelens.delivery.events");
+        let sent = ["gatelens_ingest sent logs", "changes sent traces"].map(|name| deliveries[name]);
+        Ok((sent == all).then_some(()))
+    });
+    waited.unwrap_or_else(|error| panic!("{error}: {deliveries:#?}"));
     let log = world.envoy.log();
     assert!(!log.contains("[critical]"), "{log}");
 }
