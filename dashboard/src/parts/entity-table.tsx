@@ -5,7 +5,8 @@ import { useId, type ReactNode } from 'react';
 import { classes } from '../classes';
 import { worsening } from '../compare';
 import type { Entities, Entity } from '../entities';
-import { bytes, exact, milliseconds, NONE, percent, tally } from '../format';
+import { bytes, exact, NONE, percent, tally } from '../format';
+import { ESTIMATED, percentile } from '../percentile';
 import { patchInPlace } from '../location';
 import { byOf, ByChoice, Compared, valueBy } from './compared';
 import { meaningOf } from './labels';
@@ -136,6 +137,7 @@ export function EntityTable({ title, subject, entities, columns: everyColumn, pa
           {note}
         </p>
       ))}
+      {found.some(({ row }) => row.estimated) && <p className={cardStyles.note}>{ESTIMATED}</p>}
       <Explained names={found.map(specialOf)} />
       {entities.more && (
         <footer className={cardStyles.foot} data-more>
@@ -238,5 +240,5 @@ export const COLUMNS = {
 } satisfies Record<string, Column>;
 
 function latency(id: string, title: string, pick: (entity: Entity) => number | null, label = id): Column {
-  return { id, label, title, compared: true, value: (entity) => pick(entity) ?? -1, cell: (entity) => milliseconds(pick(entity)) };
+  return { id, label, title, compared: true, value: (entity) => pick(entity) ?? -1, cell: (entity) => percentile(entity.row, pick(entity)) };
 }
