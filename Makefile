@@ -121,6 +121,13 @@ deny: ## Licences, advisories and sources of all dependencies, by cargo-deny and
 chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong answers, updates, an outage, a million consumers (CHAOS_REQUESTS= CHAOS_SECONDS= CHAOS_SEED=)
 	GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
 
+.PHONY: border
+border: doctor ## The border of the dynamic module with a hostile fake of Envoy, under Valgrind (STREAMS=)
+	@$(TIMED) "the fake" cargo test --quiet -p gatelens-dynamic-module --test border --no-run
+	@GATELENS_BORDER_STREAMS=$(or $(STREAMS),300) CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9" \
+		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9" \
+		$(TIMED) "the border" cargo test --quiet -p gatelens-dynamic-module --test border
+
 .PHONY: noisy-week
 noisy-week: doctor ## Alerts over a seeded week of noise: its three incidents, no other, with and without restarts; takes minutes
 	@$(TIMED) "the noisy week" cargo test --quiet -p gatelens-ingest --lib alerts::week -- --ignored
