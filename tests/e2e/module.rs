@@ -102,3 +102,19 @@ fn a_filter_answers_prometheus_with_the_counters_of_the_others() {
     assert_eq!(client::get(listeners["scrape"], "/users/1").unwrap().status, 404);
     stack.wait_for_count(7);
 }
+
+/// A body that is too large to be redacted at once waits for the ticks of the main thread.
+#[test]
+fn a_large_body_is_redacted_in_slices() {
+    let stack = Stack::launch(Mode::ModuleFilter, Listeners::Static, |config| {
+        let mut capturing = plugin();
+        capturing["capture"] = json!({"request_body": true, "max_body_bytes": 1_048_576});
+        config.plugin(&capturing)
+    });
+    let body = format!(r#"{{"token": "8675309", "items": [{}]}}"#, vec!["{\"a\": 1}"; 30_000].join(", "));
+    let request = Request::post("/echo/7", body.as_bytes()).header("content-type", "application/json");
+    let answer = Connection::open(stack.envoy.address()).unwrap().request(&request).unwrap();
+    assert_eq!(answer.text(), body);
+    let [row] = &stack.wait_for_requests(1)[..] else { panic!("one request") };
+    assert_eq!(row["request_body"], json!(body.replace("8675309", "[CLIENT_REDACTED]")), "{row}");
+}
