@@ -105,6 +105,8 @@ async function answer(mock, request, response) {
 
 /** Requests as they come: `mock.stream(rows, skipped)` sends to all that follow. */
 function follow(mock, response) {
+  // Its reader may have gone while the answer was delayed.
+  if (response.destroyed) return;
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
   response.write('retry: 1000\n: requests as they come\n\n');
   mock.followers.add(response);
