@@ -417,13 +417,14 @@ impl<'a> Rollup<'a> {
             Table::Minutes => {}
         }
         let packed = &self.beside.packed;
-        packed.each(self.file, PackedTable::Sums, minutes, |row, sketches| match by_gateway {
+        let sums = (PackedTable::Sums, without.filter(|_| !by_gateway));
+        packed.each(self.file, sums, minutes, |row, sketches| match by_gateway {
             // Its parts are rows of their own.
             true if row.instance < 0 => Ok(()),
             _ => each(row, sketches),
         })?;
         if by_gateway {
-            packed.each(self.file, PackedTable::ByGateway, minutes, each)?;
+            packed.each(self.file, (PackedTable::ByGateway, None), minutes, each)?;
         }
         Ok(vec![minutes])
     }

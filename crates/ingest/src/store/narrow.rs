@@ -1,10 +1,10 @@
-//! Packed sums without consumers, or without routes: most questions ask for one of them or for neither, and would add up the
+//! Packed counts without consumers, or without routes: most questions ask for one of them or for neither, and would add up the
 //! rows of all.
 //!
 //! Beside the parts of a half hour or a day ([`sums`](super::sums)) there are up to three narrow ones. In each, series that are equal
 //! in all other dimensions are one row, under the lowest id of those that have counts there. That series has a row in
 //! `half_hours`, so that it stays as long as the narrow part does. A narrow part that would have more than half as many rows as
-//! there are series is not kept: a question then reads the others.
+//! there are series is not kept: a question then reads the others. Packed minutes have the same beside each pack.
 
 use super::packed::{Loose, Rows, decode, encode};
 use super::{StoreError, checksum, metrics};
@@ -23,8 +23,11 @@ pub(crate) enum Without {
     Route = -3,
 }
 
-/// Where parts are: the width and the start of their half hour or day.
+/// Where parts are: the width and the start of their half hour or day; or [`OF_PACK`] and the id of a pack of minutes.
 pub(super) type Place = (i64, i64);
+
+/// Stands in place of a width for the narrow parts of a pack of minutes.
+const OF_PACK: i64 = 0;
 
 impl Without {
     const ALL: [Self; 3] = [Self::ConsumerAndRoute, Self::Consumer, Self::Route];
@@ -71,6 +74,32 @@ pub(super) fn add(
         }
     }
     Ok(())
+}
+
+/// Makes the narrow parts of a pack of minutes.
+pub(super) fn add_of_pack(
+    transaction: &Transaction<'_>,
+    pack: i64,
+    rows: &[Loose],
+) -> Result<(), StoreError> {
+    // SQLite may have given the id before.
+    remove_of_pack(transaction, pack)?;
+    add(transaction, (OF_PACK, pack), rows, 0, End::Last)
+}
+
+/// Removes the narrow parts of a pack of minutes.
+pub(super) fn remove_of_pack(file: &Connection, pack: i64) -> Result<(), StoreError> {
+    file.prepare_cached("DELETE FROM packed_sums WHERE width = ? AND start = ?")?.execute([OF_PACK, pack])?;
+    Ok(())
+}
+
+/// A narrow part of a pack of minutes, if there is one that can be read.
+pub(super) fn unpack_of_pack(
+    file: &Connection,
+    pack: i64,
+    without: Without,
+) -> Result<Option<Rows>, StoreError> {
+    unpack(file, (OF_PACK, pack), without)
 }
 
 /// Whether further parts follow.

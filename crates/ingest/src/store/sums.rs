@@ -272,9 +272,11 @@ pub(super) fn remove_damaged(file: &Connection, id: i64) -> Result<(), StoreErro
         [id],
     )?;
     file.execute(
-        "DELETE FROM packed_sums WHERE NOT EXISTS
+        "DELETE FROM packed_sums WHERE width > 0 AND NOT EXISTS
            (SELECT 1 FROM summed s WHERE s.width = packed_sums.width AND s.start = packed_sums.start)",
         [],
     )?;
+    // A narrow part of minutes stands for itself.
+    file.execute("DELETE FROM packed_sums WHERE id = ?", [id])?;
     Ok(())
 }

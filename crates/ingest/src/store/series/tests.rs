@@ -510,26 +510,31 @@ fn narrow_parts_answer_as_all_rows_do() {
     let narrow =
         [None, Some(Without::ConsumerAndRoute), Some(Without::Consumer), Some(Without::Route)].map(rows);
     assert_eq!(narrow, [4, 1, 4, 2]);
+    let of_packs = "SELECT count(*) FROM packed_sums WHERE width = 0";
+    let of_packs: i64 = file.query_row(of_packs, [], |row| row.get(0)).unwrap();
+    // Of each half hour that is over, one without consumers and routes at least.
+    assert!(of_packs > 50, "{of_packs}");
     let answers = || -> Vec<serde_json::Value> {
         let (from, to) = (day / 1_000_000_000, (day + DAY + 2 * HALF_HOUR) / 1_000_000_000);
-        let questions = [
-            "",
+        let filters = ["", "consumer=acme", "route=/1", "status=200", "consumer=globex&route=/1"];
+        let groups = [
             "group_by=consumer",
             "group_by=route",
             "group_by=consumer,route",
-            "consumer=acme",
-            "status=200",
+            "group_by=route&consumer=acme",
         ];
-        let of_step = |question: &str| {
-            let question = format!("from={from}&to={to}&step=3600&{question}");
-            [
-                store.answer(Kind::Timeseries, &question),
-                store.answer(Kind::Latencies, &question.replace("group_by=", "route=/")),
-            ]
-        };
-        let of_all =
-            |question: &&str| store.answer(Kind::Summary, &format!("from={from}&to={to}&{question}"));
-        questions.iter().map(of_all).chain(questions.iter().flat_map(|question| of_step(question))).collect()
+        let mut answers = Vec::new();
+        for question in filters.iter().chain(&groups) {
+            answers.push(store.answer(Kind::Summary, &format!("from={from}&to={to}&{question}")));
+            for step in [60, 3_600] {
+                let question = format!("from={}&to={to}&step={step}&{question}", from + 7_260);
+                answers.push(store.answer(Kind::Timeseries, &question));
+            }
+        }
+        for filter in filters {
+            answers.push(store.answer(Kind::Latencies, &format!("from={from}&to={to}&{filter}")));
+        }
+        answers
     };
     let packed = answers();
     file.execute_batch("DELETE FROM packed_sums; DELETE FROM summed").unwrap();
