@@ -57,7 +57,7 @@ build: doctor page ## The service with its page: target/release/gatelens
 	cargo build --release -p gatelens-cli
 
 .PHONY: bench-gateway
-bench-gateway: doctor wasm native noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=alternatives,requests,bodies,sizes,modules,latency,neighbours,growth,memory,profile MINUTES= ROUNDS= PRECISION= REQUESTS= BASELINE=other.wasm)
+bench-gateway: doctor wasm native noop envoy bins ## CPU per request that gatelens adds to Envoy (TABLES=alternatives,requests,bodies,batches,edges,sizes,modules,latency,neighbours,growth,memory,profile MINUTES= ROUNDS= PRECISION= REQUESTS= BASELINE=other.wasm)
 	@"$(TARGET)/debug/gatelens-bench"
 
 .PHONY: benchmarks
@@ -100,7 +100,7 @@ redact-quality: doctor ## Precision and recall of redaction on the fields of rea
 ##@ Develop
 
 .PHONY: test
-test: lint wasm wasm-trap module envoy page bins chromium prometheus rotel ## All tests: formatting, lints, unit, integration, real Envoy, page
+test: lint wasm wasm-trap envoy page bins chromium prometheus rotel ## All tests: formatting, lints, unit, integration, real Envoy, page
 	@GATELENS_ARTEFACTS=required $(DEBUG_BIN) $(TIMED) "Rust tests" cargo test $(NATIVE)
 	@$(TIMED) "tests of the reference documents" cargo test --quiet -p gatelens-docs
 	@cd dashboard && $(DEBUG_BIN) ../$(TIMED) "tests of the page" npm test
@@ -118,8 +118,15 @@ deny: ## Licences, advisories and sources of all dependencies, by cargo-deny and
 	cargo deny check
 
 .PHONY: chaos
-chaos: doctor wasm wasm-trap module envoy bins ## The long fault suite: kills, wrong answers, updates, an outage, a million consumers (CHAOS_REQUESTS= CHAOS_SECONDS= CHAOS_SEED=)
+chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong answers, updates, an outage, a million consumers (CHAOS_REQUESTS= CHAOS_SECONDS= CHAOS_SEED=)
 	GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
+
+.PHONY: border
+border: doctor ## The border of the dynamic module with a hostile fake of Envoy, under Valgrind (STREAMS=)
+	@$(TIMED) "the fake" cargo test --quiet -p gatelens-dynamic-module --test border --no-run
+	@GATELENS_BORDER_STREAMS=$(or $(STREAMS),300) CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9" \
+		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9" \
+		$(TIMED) "the border" cargo test --quiet -p gatelens-dynamic-module --test border
 
 .PHONY: noisy-week
 noisy-week: doctor ## Alerts over a seeded week of noise: its three incidents, no other, with and without restarts; takes minutes
@@ -153,7 +160,7 @@ fuzz: ## Fuzzes redaction, capture and the ingest's decoders (TARGET=redact_body
 	@scripts/fuzz.sh "$(or $(SECONDS),60)" $(if $(filter command,$(origin TARGET)),$(TARGET))
 
 .PHONY: envoy-versions
-envoy-versions: doctor wasm wasm-trap module envoy bins $(OLDER_INSTALLED) ## The tests that depend on Envoy's version, on each version in docs/envoy-versions.md (OLDER_ENVOYS= VERSION_TESTS=)
+envoy-versions: doctor wasm wasm-trap envoy bins $(OLDER_INSTALLED) ## The tests that depend on Envoy's version, on each version in docs/envoy-versions.md (OLDER_ENVOYS= VERSION_TESTS=)
 	@for envoy in .venv $(OLDER_ENVOYS:%=.venv-envoy-%); do \
 		echo "=== $$envoy: $$($$envoy/bin/envoy --version | grep -o 'version: .*')"; \
 		ENVOY="$$envoy/bin/envoy" $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --test-threads 2 $(VERSION_TESTS) || exit 1; \
@@ -202,17 +209,15 @@ help: ## This list
 
 # Parts of the above.
 
-.PHONY: bins page noop growth envoy chromium prometheus rotel wasm-trap module
+.PHONY: bins page noop growth envoy chromium prometheus rotel wasm-trap
 wasm-trap: doctor
 	@$(TIMED) "the filter that traps" cargo build --quiet -p gatelens --features trap --target wasm32-wasip1 --profile trap
 	@mkdir -p target && cp "$(TARGET)/wasm32-wasip1/trap/gatelens.wasm" target/gatelens-trap.wasm
 
-# The dynamic module for the tests.
-module: doctor
-	@$(TIMED) "the dynamic module" cargo build --quiet -p gatelens-dynamic-module
-
+# With the dynamic module for the tests.
 bins: doctor
 	@$(TIMED) "binaries" cargo build $(NATIVE) --bins
+	@$(TIMED) "the dynamic module for tests" cargo build --quiet -p gatelens-dynamic-module
 
 page: $(PAGE)
 

@@ -7,7 +7,7 @@ export interface components {
         Error: {
             error: {
                 /** @enum {string} */
-                code: "invalid_parameter" | "too_much" | "not_found" | "too_slow" | "store" | "stopped" | "unsupported_media_type" | "malformed" | "too_large" | "timeout" | "busy" | "invalid_configuration" | "conflict" | "invalid_rule" | "invalid_entry" | "invalid_csv" | "role" | "sign_in" | "csrf" | "foreign_origin" | "unknown_host" | "rate" | "readers" | "peer_readers" | "answer_memory" | "wrong_credentials" | "too_many_attempts" | "no_sign_in";
+                code: "invalid_parameter" | "too_much" | "not_found" | "too_slow" | "store" | "stopped" | "unsupported_media_type" | "malformed" | "too_large" | "timeout" | "busy" | "invalid_configuration" | "conflict" | "invalid_rule" | "invalid_entry" | "invalid_csv" | "invalid_document" | "role" | "sign_in" | "csrf" | "foreign_origin" | "unknown_host" | "rate" | "readers" | "peer_readers" | "answer_memory" | "wrong_credentials" | "too_many_attempts" | "no_sign_in";
                 message: string;
                 field: string | null;
                 line?: number;
@@ -976,6 +976,35 @@ export interface components {
             bounds_ms: number[];
             columns: components["schemas"]["LatencyColumn"][];
             coarse: components["schemas"]["Span"][];
+        };
+        OpenApiComparison: {
+            service: string;
+            environment: string;
+            direction: string;
+            documented: number;
+            seen: number;
+            counts: {
+                new: number;
+                changed: number;
+                vanished: number;
+                never_called: number;
+                document: number;
+            };
+            findings: components["schemas"]["OpenApiFinding"][];
+        };
+        OpenApiFinding: {
+            /** @enum {string} */
+            change: "new" | "changed" | "vanished" | "never_called" | "document";
+            /** @enum {string} */
+            kind: "undocumented_route" | "undocumented_status" | "undocumented_field" | "type" | "format" | "presence" | "vanished" | "never_called" | "document";
+            /** @enum {string} */
+            severity: "error" | "warning" | "note";
+            method: string | null;
+            route: string | null;
+            path: string;
+            line: number;
+            column: number;
+            message: string;
         };
     };
     responses: never;

@@ -151,6 +151,12 @@ export function askWith<T>(path: string, question: unknown, signal: AbortSignal)
   return exchange(path, { method: 'POST', headers, body: JSON.stringify(question) }, signal);
 }
 
+/** Like `askWith`, for a question about a text. */
+export function askAbout<T>(path: string, text: string, type: string, signal: AbortSignal): Promise<T> {
+  const headers = { accept: 'application/json', 'content-type': type, ...CSRF };
+  return exchange(path, { method: 'POST', headers, body: text }, signal);
+}
+
 /** Changes something. The header shows the ingest that no page of another site asks. */
 export function change<T = unknown>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<T> {
   const headers = { accept: 'application/json', 'content-type': 'application/json', 'x-gatelens-csrf': '1' };

@@ -89,6 +89,9 @@ describe('the stand-in fits the OpenAPI document', () => {
   check('a preview of a body that is omitted', 'redact', { question: preview({}, 'text/html') });
   check('a preview of a refused configuration', 'redact', { status: 422, question: preview({ redact: { request_body: ['wrong'] } }) });
 
+  check('a comparison of an OpenAPI document', 'openapi/compare', { question: { openapi: '3.1.0', paths: {} } });
+  check('a document that cannot be compared', 'openapi/compare', { status: 422, question: {} });
+
   test('and the check finds a difference', async () => {
     mock.mode = 'data';
     const { rows } = await (await fetch(`${mock.url}/api/v1/gateways`)).json();

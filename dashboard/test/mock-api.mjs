@@ -12,6 +12,7 @@ import { alertAnswers, changeAlerts } from './mock-alerts.mjs';
 import { issues, oneIssue } from './mock-issues.mjs';
 import { changeDirectory, consumers, directory, releases, uptime } from './mock-people.mjs';
 import { drift, shapes } from './mock-drift.mjs';
+import { compareOpenApi } from './mock-openapi.mjs';
 import { readSearch } from './mock-search.mjs';
 import { CAPTURED, REDACTION, redactPreview } from './mock-redaction.mjs';
 
@@ -31,10 +32,11 @@ export const CONTENT_SECURITY_POLICY =
  * `directory` are its entries by ID, `consumers` overrides rows of consumers,
  * `slower` is a route that takes `factor` times as long since `age_s` seconds, `releases` replaces the releases,
  * `kept_since` is the time before which there are half hours only (Unix seconds), `log_since` that of the log,
- * `split`: hosts and clusters are counted apart; `most` bounds the rows of a page; `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for.
+ * `split`: hosts and clusters are counted apart; `most` bounds the rows of a page; `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for,
+ * `documents` the OpenAPI documents that were compared, `several`: there are several services to compare with.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, links: [], learned: undefined, split: true, most: undefined, redact: undefined, asked: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], directory: {}, changes: [], refuseChange: undefined, piece: undefined, followers: new Set(), export_ms: 0, kept_since: 0, log_since: 0, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, links: [], learned: undefined, split: true, most: undefined, redact: undefined, asked: [], documents: [], several: false, session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], directory: {}, changes: [], refuseChange: undefined, piece: undefined, followers: new Set(), export_ms: 0, kept_since: 0, log_since: 0, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -66,6 +68,7 @@ async function answer(mock, request, response) {
   if (url.pathname === '/api/v1/session') return session(mock, request, response);
   if (mock.session.required && mock.session.person === null) return refuse(response, 401, 'sign_in', 'sign in on the page', null);
   if (url.pathname === '/api/v1/redact') return preview(mock, request, response);
+  if (url.pathname === '/api/v1/openapi/compare') return comparison(mock, request, url, response);
   if (url.pathname.startsWith('/api/v1/alerts/') && request.method !== 'GET') return changeAlerts(mock, request, url, response);
   if (url.pathname === '/api/v1/requests/stream') return mock.refuseStream ? refuse(response, 503, 'busy', 'too many follow', null) : follow(mock, response);
   if (url.pathname.startsWith('/api/v1/consumers/')) return changeDirectory(mock, request, url, response);
@@ -205,6 +208,14 @@ async function preview(mock, request, response) {
   mock.asked.push(question);
   const { status = 200, body } = (mock.redact ?? redactPreview)(question);
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+}
+
+async function comparison(mock, request, url, response) {
+  if (request.method !== 'POST') return refuse(response, 405, 'not_found', 'use POST', null);
+  const chunks = [];
+  for await (const chunk of request) chunks.push(chunk);
+  const { status, body } = compareOpenApi(mock, url, Buffer.concat(chunks).toString());
+  json(response, status, body);
 }
 
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };

@@ -37,14 +37,20 @@ struct World {
 
 #[test]
 fn counts_and_log_are_exact_whatever_fails() {
-    check(Form { requests: 10_000, seconds: 25, kills: 3, passes_per_fault: 2 });
+    check(Mode::Filter, Form { requests: 10_000, seconds: 25, kills: 3, passes_per_fault: 2 });
+}
+
+#[test]
+#[ignore = "takes a minute: make chaos"]
+fn counts_and_log_of_a_module_are_exact_whatever_fails() {
+    check(Mode::ModuleFilter, Form { requests: 10_000, seconds: 25, kills: 3, passes_per_fault: 2 });
 }
 
 /// Ten kills, 200,000 requests.
 #[test]
 #[ignore = "takes minutes: make chaos"]
 fn counts_and_log_are_exact_whatever_fails_for_long() {
-    check(Form { requests: 200_000, seconds: 240, kills: 10, passes_per_fault: 2 });
+    check(Mode::Filter, Form { requests: 200_000, seconds: 240, kills: 10, passes_per_fault: 2 });
 }
 
 struct Form {
@@ -54,7 +60,13 @@ struct Form {
     passes_per_fault: usize,
 }
 
-fn check(form: Form) {
+#[test]
+#[ignore = "takes minutes: make chaos"]
+fn counts_and_log_of_a_module_are_exact_whatever_fails_for_long() {
+    check(Mode::ModuleFilter, Form { requests: 200_000, seconds: 240, kills: 10, passes_per_fault: 2 });
+}
+
+fn check(mode: Mode, form: Form) {
     artefacts::or_skip();
     let seed = number("CHAOS_SEED").unwrap_or(20_261_120);
     let load = Load {
@@ -65,7 +77,7 @@ fn check(form: Form) {
         connections_per_client: 4,
     };
     let kinds = Kind::all();
-    let mut world = World::start();
+    let mut world = World::start(mode);
     let answers = world.answers_without_the_filter(&kinds);
     let progress = Progress::default();
 
@@ -86,11 +98,11 @@ fn check(form: Form) {
 }
 
 impl World {
-    fn start() -> Self {
+    fn start(mode: Mode) -> Self {
         let directory = TempDir::new().unwrap();
         let (upstream, ingest) = (Upstream::start().unwrap(), Ingest::start().unwrap());
         let proxy = FaultProxy::start(ingest.address()).unwrap();
-        let config = Mode::Filter.config().upstream(upstream.address()).unwrap();
+        let config = mode.config().upstream(upstream.address()).unwrap();
         let config = traffic::keep_request_ids(config.ingest(proxy.address()).unwrap()).plugin(&impatient());
         // Envoy closes the connections of a replaced listener with their next response and removes it soon after, so
         // that root contexts end while the test runs.

@@ -77,6 +77,11 @@ fn the_log_arrives() {
 }
 
 #[test]
+fn both_arrive_and_each_request_is_there_once() {
+    everything_arrives_behind_a_collector("both");
+}
+
+#[test]
 fn spans_arrive() {
     everything_arrives_behind_a_collector("spans");
 }

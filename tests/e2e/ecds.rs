@@ -25,10 +25,10 @@ impl Discovery {
         self.write(&config);
         config.edit(|bootstrap| {
             let filter = plugin_mut(bootstrap);
-            filter.as_object_mut().unwrap().remove("typed_config");
+            let typed_config = filter.as_object_mut().unwrap().remove("typed_config").unwrap();
             filter["config_discovery"] = json!({
                 "config_source": {"path_config_source": {"path": self.file}},
-                "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+                "type_urls": [typed_config["@type"]],
             });
         })
     }

@@ -10,6 +10,7 @@ mod egress;
 mod gateway_time;
 mod hosts;
 mod learning;
+mod module;
 mod multi_plugin;
 mod odd_bytes;
 mod outage;

@@ -19,9 +19,9 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::input;
-use crate::problem::{Problem, Severity};
 use crate::serve_config;
-use crate::yaml::Place;
+use gatelens_documents::problem::{Problem, Severity};
+use gatelens_documents::yaml::Place;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

@@ -11,7 +11,6 @@ mod forget;
 mod input;
 mod log;
 mod openapi;
-mod problem;
 mod query;
 mod redact;
 mod routes;
@@ -20,7 +19,6 @@ mod serve;
 mod serve_config;
 mod token;
 mod user;
-mod yaml;
 
 /// API analytics at the gateway.
 #[derive(Parser)]

@@ -1,13 +1,11 @@
 //! `gatelens openapi`: an OpenAPI document of what was seen, or the comparison of one with it.
 
-mod compare;
-
 use crate::input;
-use crate::problem::{Problem, Severity};
 use crate::query::client::{Failure, SourceArguments};
-use crate::routes::openapi;
-use crate::yaml;
-use compare::Finding;
+use gatelens_documents::compare::{Finding, Seen, compare};
+use gatelens_documents::openapi;
+use gatelens_documents::problem::{Problem, Severity};
+use gatelens_documents::yaml;
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -109,7 +107,8 @@ fn findings(text: &str, base_path: Option<&str>, seen: &Value) -> Vec<Finding> {
         return vec![Finding::unreadable(Problem::error(start, "the file is empty"))];
     };
     let description = openapi::read(document, base_path);
-    let mut findings = compare::compare(document, &description.operations, seen);
+    let seen = Seen { document: seen, gone: &[] };
+    let mut findings = compare(document, &description.operations, seen, &|| false);
     findings.extend(description.problems.into_iter().map(Finding::unreadable));
     findings
 }
@@ -125,7 +124,7 @@ fn show(path: &Path, findings: &[Finding], format: Format) {
             }
         }
         Format::Json => {
-            let rows = findings.iter().map(|Finding { kind, problem }| {
+            let rows = findings.iter().map(|Finding { kind, problem, .. }| {
                 let mut row = problem.json();
                 row["kind"] = json!(kind.name());
                 row

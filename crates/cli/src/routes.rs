@@ -4,7 +4,6 @@
 //! a gateway accepts all that is printed.
 
 mod learned;
-pub(crate) mod openapi;
 mod selection;
 
 use std::io::{self, Write};
@@ -14,8 +13,9 @@ use std::process::ExitCode;
 use serde_json::{Value, json};
 
 use crate::input;
-use crate::problem::Problem;
-use crate::yaml;
+use gatelens_documents::openapi;
+use gatelens_documents::problem::Problem;
+use gatelens_documents::yaml;
 use selection::Selection;
 
 #[derive(clap::Args)]

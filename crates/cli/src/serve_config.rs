@@ -6,8 +6,8 @@ use gatelens_ingest::alerts::AlertsConfig;
 use gatelens_ingest::config::{Options, OptionsError};
 use gatelens_ingest::{ProbeConfig, RemoteWriteConfig};
 
-use crate::problem::Problem;
-use crate::yaml::{self, Content, Node, Place};
+use gatelens_documents::problem::Problem;
+use gatelens_documents::yaml::{self, Content, Node, Place};
 
 /// Keys at the top of the files of gateways, Kubernetes and the plugin.
 const KEYS_OF_OTHERS: [&str; 8] = [

@@ -383,6 +383,24 @@ fn what_may_not_be_meant_is_a_warning() {
 }
 
 #[test]
+fn the_entries_of_a_dynamic_module_are_checked() {
+    let example = fs::read_to_string(repository().join("envoy/dynamic-module.yaml")).unwrap();
+    let (status, said) = check(&example);
+    assert_eq!((status, said.contains("ok, 2 configurations")), (0, true), "{said}");
+    let (status, said) = check(&example.replace("\"cluster\": \"gatelens_ingest\"", "\"clutser\": \"a\""));
+    assert!(status == 1 && said.matches("did you mean `cluster`?").count() == 2, "{said}");
+    let (status, said) = check(&example.replace(", do_not_close: true", ""));
+    assert!(status == 0 && said.contains("add `do_not_close: true`"), "{said}");
+    let (before, after) = example.split_once("bootstrap_extensions:").unwrap();
+    let (_, after) = after.split_once("admin:").unwrap();
+    let (status, said) = check(&format!("{before}admin:{after}"));
+    assert!(status == 1 && said.contains("needs the bootstrap extension of the same module"), "{said}");
+    let (status, said) =
+        check(&example.replace("\"version\": 1,", "\"version\": 1, \"capture\": {\"request_body\": true},"));
+    assert!(status == 0 && said.matches("an access logger sees no bodies").count() == 1, "{said}");
+}
+
+#[test]
 fn the_result_can_be_read_by_a_program_and_the_text_come_from_a_pipe() {
     let mut child = Command::new(env!("CARGO_BIN_EXE_gatelens"))
         .args(["check", "--format", "json", "-"])

@@ -25,6 +25,8 @@ pub const TAG_VALUE: RangeInclusive<usize> = 0..=256;
 
 /// Characters of `ingest.cluster`.
 pub const CLUSTER: RangeInclusive<usize> = 1..=255;
+/// Most entries of `destinations`.
+pub const DESTINATIONS: usize = 3;
 /// `ingest.timeout_ms`, milliseconds.
 pub const TIMEOUT_MS: RangeInclusive<u32> = 1..=60_000;
 

@@ -51,6 +51,13 @@ impl Problem {
         Self::new(steps, format!("{MISSING_BEFORE}{key}{MISSING_BEHIND}"))
     }
 
+    /// The same problem of a section that stands elsewhere than its check expects: these steps in place of the first one.
+    #[must_use]
+    pub fn moved(mut self, steps: impl IntoIterator<Item = Step>) -> Self {
+        self.steps.splice(..self.steps.len().min(1), steps);
+        self
+    }
+
     /// Finds its line and column in the text.
     #[inline(never)]
     pub fn locate(self, text: &str) -> ConfigError {
@@ -125,7 +132,12 @@ impl ConfigError {
             message = format!("{MISSING_BEFORE}{missing}{MISSING_BEHIND}");
         }
         // Serde's message about a wrong type contains the value, which here may be a credential.
-        if steps == ["ingest", "headers"].map(Step::from) && message.starts_with("invalid type") {
+        let of_section = match &steps[..] {
+            [Step::Key(list), Step::Index(_), of @ ..] if list == "destinations" => of,
+            [Step::Key(section), of @ ..] if section == "ingest" => of,
+            _ => &[],
+        };
+        if of_section == [Step::from("headers")] && message.starts_with("invalid type") {
             message = "the headers are not an object; write {\"name\": \"value\"}".to_owned();
         }
         let (line, column) = match locate::position(text, &steps) {
@@ -155,7 +167,7 @@ fn unknown_key(unknown: &str, known: &[String]) -> String {
 }
 
 fn unknown_value(unknown: &str, known: &[String]) -> String {
-    if matches!(unknown, "delta" | "spans") {
+    if unknown == "delta" {
         return format!(
             "`{unknown}` is not available in gatelens {} yet; use {}",
             env!("CARGO_PKG_VERSION"),

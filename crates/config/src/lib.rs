@@ -45,6 +45,11 @@ pub struct Config {
     pub service: Service,
     /// The receiver of counters and request log.
     pub ingest: Ingest,
+    /// Further receivers, with the options of `ingest`: each has a queue, a back-off and fates of its own, and gets what it gets
+    /// however the others do. Route patterns come from `ingest` alone. Other destinations begin new counters. Default empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "schema", schemars(length(max = bounds::DESTINATIONS)))]
+    pub destinations: Vec<Ingest>,
     /// The consumer, that is the caller, of a request.
     #[serde(default)]
     pub consumer: Consumer,
@@ -142,14 +147,14 @@ impl Direction {
     }
 }
 
-/// The receiver of counters and request log.
+/// A receiver of counters and request log.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Ingest {
     /// If false, nothing leaves the gateway: the counters are only scraped, see `scrape`, and requests are only logged with
     /// `access_log`. Default true.
-    #[serde(default = "default_enabled", skip_serializing_if = "is_default_enabled")]
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
     #[cfg_attr(feature = "schema", schemars(extend("default" = true)))]
     pub enabled: bool,
     /// Name of the cluster in the gateway's configuration. Required unless `enabled` is false.
@@ -176,20 +181,24 @@ pub struct Ingest {
     /// Temporality of the metrics. Only `cumulative` in this version, which is the default.
     #[serde(default)]
     pub temporality: Temporality,
-    /// OTLP signal in which requests are sent: `logs`, the default, or `spans` ([wire.md](wire.md)). Another value begins new
-    /// counters.
+    /// OTLP signal in which requests are sent: `logs`, the default, `spans`, `both` or `none` ([wire.md](wire.md)). Another value
+    /// begins new counters.
     #[serde(default)]
     pub requests_as: RequestsAs,
+    /// Whether the counters are sent, as OTLP metrics. Another value begins new counters. Default true.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    #[cfg_attr(feature = "schema", schemars(extend("default" = true)))]
+    pub metrics: bool,
 }
 
-fn default_enabled() -> bool {
+fn yes() -> bool {
     true
 }
 
 /// The default is not written, so that it changes no hash.
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_default_enabled(enabled: &bool) -> bool {
-    *enabled
+fn is_yes(option: &bool) -> bool {
+    *option
 }
 
 fn default_timeout_ms() -> u32 {
@@ -229,6 +238,11 @@ pub enum RequestsAs {
     /// OTLP spans, to `/v1/traces`: of each request one of the gateway, and one of its upstream call. Requests whose
     /// `traceparent` is not sampled are left out.
     Spans,
+    /// Log records of all requests, and spans of those whose trace is sampled. The record names the span; captured bodies are in
+    /// the record alone. The gatelens ingest stores each request once.
+    Both,
+    /// Not at all: only the counters are sent.
+    None,
 }
 
 /// Rules that turn paths into routes. The first that applies is used: a template, Envoy's route name, inference.
@@ -371,6 +385,14 @@ impl Config {
     #[inline(never)]
     pub fn canonical(&self) -> Vec<u8> {
         // All keys are text and nothing is read from outside, which are the two ways in which this could fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+impl Ingest {
+    /// As [`Config::canonical`].
+    #[inline(never)]
+    pub fn canonical(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod consumer;
+mod destinations;
 mod report;
 mod scrape;
 
@@ -9,11 +10,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::config::{
-    Config, ConfigError, Counters, Direction, Ingest, Problem, RequestsAs, Routes, Sample, Service, Step,
-    bounds, defects,
+    Compression, Config, ConfigError, Counters, Direction, Ingest, Problem, RequestsAs, Routes, Sample,
+    Service, Step, bounds, defects,
 };
 use crate::counters::Caps;
-use crate::export::{ExportConfig, patterns};
+use crate::export::ExportConfig;
 use crate::hash::fnv1a;
 use crate::host::PluginIdentity;
 use crate::otlp::Resource;
@@ -64,6 +65,7 @@ impl Plan {
             version,
             service,
             ingest,
+            destinations,
             consumer,
             routes,
             report,
@@ -80,6 +82,7 @@ impl Plan {
         check::version(version)?;
         check::service(&service)?;
         check::ingest(&ingest)?;
+        check::destinations(&ingest, &destinations)?;
         let templates = compile_templates(&routes, &counters)?;
         check::capture(&capture, &ingest)?;
         let capture = Capture::new(&capture).map_err(|defect| in_section("capture", defect))?;
@@ -93,13 +96,15 @@ impl Plan {
         check::limits(&limits)?;
         let scrape = scrape.map(|scrape| scrape::compile(&scrape, &service)).transpose()?;
         // Without an ingest and without the gateway's log, an event would reach nobody.
-        let sample = if ingest.enabled || access_log { sample } else { nothing() };
-        let selection = Selection::new(&exclude, &sample, ingest.requests_as);
+        let all = || std::iter::once(&ingest).chain(&destinations);
+        let is_sent = ingest.enabled && all().any(|to| to.requests_as != RequestsAs::None);
+        let sample = if is_sent || access_log { sample } else { nothing() };
+        let traces = destinations::trace_sampling(all());
+        let selection = Selection::new(&exclude, &sample, traces);
         // What is never logged needs no header.
         let only_response_header =
             capture.only_header(Message::Response).filter(|_| selection.foresight() != Foresight::Always);
-        let counters_id = counter_set_id(identity, &service, &ingest, &counters);
-        let cluster = ingest.cluster.unwrap_or_default();
+        let counters_id = counter_set_id(identity, &service, (&ingest, &destinations), &counters);
         Ok(Self {
             access_log,
             scrape,
@@ -120,26 +125,7 @@ impl Plan {
                 direction: service.direction,
                 resource: Resource::new(&service, config_hash),
                 instance: Some(identity.node_id.clone()).filter(|id| !id.is_empty()),
-                authority: ingest.authority.unwrap_or_else(|| cluster.clone()),
-                has_ingest: ingest.enabled,
-                cluster,
-                metrics_path: format!("{}/v1/metrics", ingest.path_prefix),
-                requests_as: ingest.requests_as,
-                requests_path: match ingest.requests_as {
-                    RequestsAs::Logs => format!("{}/v1/logs", ingest.path_prefix),
-                    RequestsAs::Spans => format!("{}/v1/traces", ingest.path_prefix),
-                },
-                patterns_path: routes.infer.then(|| {
-                    let direction = service.direction.name();
-                    patterns::path(&ingest.path_prefix, &service.name, &service.environment, direction)
-                }),
-                headers: ingest
-                    .headers
-                    .into_iter()
-                    .map(|(name, value)| (name.to_ascii_lowercase(), value))
-                    .collect(),
-                compression: ingest.compression,
-                timeout: Duration::from_millis(u64::from(ingest.timeout_ms)),
+                destinations: destinations::compile(ingest, destinations, &service, &routes),
                 rules: redactor.configured_rules(),
             }),
             request: RequestPlan {
@@ -209,7 +195,7 @@ fn in_section(section: &str, defect: SectionError) -> Problem {
 fn counter_set_id(
     plugin: &PluginIdentity,
     service: &Service,
-    ingest: &Ingest,
+    (ingest, destinations): (&Ingest, &[Ingest]),
     counters: &Counters,
 ) -> CounterSetId {
     let mut parts: Vec<Vec<u8>> = Vec::new();
@@ -225,14 +211,27 @@ fn counter_set_id(
         add(value);
     }
     ingest.headers.keys().for_each(|name| add(name));
-    // A worker has one form of records for its whole life, also for those that wait for their bodies.
-    if ingest.requests_as == RequestsAs::Spans {
-        add("spans");
+    // A worker has the same forms of records for its whole life, also for those that wait for their bodies.
+    match ingest.requests_as {
+        RequestsAs::Logs => {}
+        RequestsAs::Spans => add("spans"),
+        RequestsAs::Both => add("both"),
+        RequestsAs::None => add("none"),
+    }
+    if !ingest.metrics {
+        add("no metrics");
     }
     parts.push(vec![service.direction as u8]);
     if !ingest.enabled {
         // A worker has an ingest for its whole life, or none.
         parts.push(Vec::new());
+    }
+    for destination in destinations {
+        // Without the values of its headers, and with its compression: batches are shared by destinations of the same.
+        parts.push(destination.canonical());
+    }
+    if !destinations.is_empty() && ingest.compression == Compression::None {
+        parts.push(b"uncompressed".to_vec());
     }
     parts.extend(counters.bounds_seconds.iter().map(|bound| bound.to_bits().to_le_bytes().to_vec()));
     CounterSetId(fnv1a(parts.iter().map(|part| &part[..])))

@@ -23,7 +23,7 @@ mod sampling;
 pub mod scheme;
 pub mod trace;
 
-pub use decision::{Capturing, Counting, Decision, Foresight, Logging, Selection, decide};
+pub use decision::{Capturing, Counting, Decision, Foresight, Logging, Selection, TraceSampling, decide};
 pub use facts::{Facts, Fingerprint, FinishedRequest};
 pub use plan::RequestPlan;
 pub use record::Context;

@@ -2,10 +2,14 @@
 
 mod redaction;
 
+use crate::config::bounds;
 use gatelens_model::NotLogged;
-use gatelens_model::fate::Fate;
+use gatelens_model::fate::{DropReason, Fate};
 
 pub use redaction::RedactionStats;
+
+/// Most destinations: the section `ingest` and those of the list.
+pub const MAX_DESTINATIONS: usize = 1 + bounds::DESTINATIONS;
 
 /// Events by fate. An event that was captured and has no fate yet is held.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,17 +19,26 @@ pub struct EventCounts {
     by_fate: [u64; Fate::ALL.len()],
 }
 
+/// Statistics of the delivery to one destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryStats {
+    /// Events by fate, in the form in which it gets them; of two forms, the log records.
+    pub events: EventCounts,
+    /// Of a destination that gets log records and spans, the events that are spans, too.
+    pub spans: EventCounts,
+    /// Bytes of events held.
+    pub queue_bytes: u64,
+    /// Attempts to deliver that failed.
+    pub export_failures: u64,
+}
+
 /// Statistics of one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct WorkerStats {
-    /// Events by fate.
-    pub events: EventCounts,
-    /// Bytes of events held.
-    pub queue_bytes: u64,
+    /// By destination.
+    pub deliveries: [DeliveryStats; MAX_DESTINATIONS],
     /// Requests in progress; seen by filters only.
     pub active_requests: u64,
-    /// Attempts to deliver that failed.
-    pub export_failures: u64,
     /// Time spent in the filter's own code, nanoseconds; most requests are measured by samples.
     pub busy_ns: u64,
     /// Requests that were not counted because the host called the filter while the filter was calling the host.
@@ -71,6 +84,11 @@ impl EventCounts {
         Fate::ALL.into_iter().zip(self.by_fate)
     }
 
+    /// In the order of a row.
+    fn places(&mut self) -> impl Iterator<Item = &mut u64> {
+        std::iter::once(&mut self.captured).chain(&mut self.by_fate)
+    }
+
     /// Events that wait or are in flight.
     pub fn held(&self) -> u64 {
         self.by_fate.iter().fold(self.captured, |held, events| held.saturating_sub(*events))
@@ -113,60 +131,106 @@ fn place(fate: Fate) -> usize {
     Fate::ALL.iter().position(|known| *known == fate).unwrap_or(Fate::ALL.len())
 }
 
-impl WorkerStats {
-    /// The sums less those of an earlier time; gauges stay.
-    pub fn since(&self, earlier: &WorkerStats) -> WorkerStats {
-        WorkerStats {
-            events: self.events.since(&earlier.events),
-            export_failures: self.export_failures.saturating_sub(earlier.export_failures),
-            busy_ns: self.busy_ns.saturating_sub(earlier.busy_ns),
-            uncounted: self.uncounted.saturating_sub(earlier.uncounted),
-            not_logged: self.not_logged.since(&earlier.not_logged),
-            excluded_from_counters: self
-                .excluded_from_counters
-                .saturating_sub(earlier.excluded_from_counters),
-            ..*self
+impl DeliveryStats {
+    /// Events that wait or are in flight count as lost: nobody holds them any more.
+    pub fn lose_held(&mut self) {
+        for events in [&mut self.events, &mut self.spans] {
+            events.count(Fate::Dropped(DropReason::Lost), events.held());
+        }
+        self.queue_bytes = 0;
+    }
+
+    /// Events that are held were not captured.
+    fn forget_held(&mut self) {
+        for events in [&mut self.events, &mut self.spans] {
+            events.captured = events.captured.saturating_sub(events.held());
         }
     }
 
-    /// All numbers, for a row in shared data: append only.
-    pub fn numbers(&self) -> [u64; 14] {
-        let [excluded, sampled_out] = self.not_logged.by_reason;
-        let [sent, queue_full, rejected, expired, lost] = self.events.by_fate;
-        [
-            self.events.captured,
-            sent,
-            queue_full,
-            rejected,
-            expired,
-            lost,
-            self.queue_bytes,
-            self.active_requests,
-            self.export_failures,
-            self.busy_ns,
-            self.uncounted,
-            excluded,
-            sampled_out,
-            self.excluded_from_counters,
-        ]
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            events: self.events.since(&earlier.events),
+            spans: self.spans.since(&earlier.spans),
+            queue_bytes: self.queue_bytes,
+            export_failures: self.export_failures.saturating_sub(earlier.export_failures),
+        }
+    }
+}
+
+impl WorkerStats {
+    /// Most numbers of a row.
+    pub const NUMBERS: usize = 6 + 8 + 6 + 14 * bounds::DESTINATIONS;
+
+    /// The sums less those of an earlier time; gauges stay.
+    #[inline(never)]
+    pub fn since(&self, earlier: &WorkerStats) -> WorkerStats {
+        let mut rest = *self;
+        for (rest, earlier) in rest.deliveries.iter_mut().zip(&earlier.deliveries) {
+            *rest = rest.since(earlier);
+        }
+        rest.busy_ns = rest.busy_ns.saturating_sub(earlier.busy_ns);
+        rest.uncounted = rest.uncounted.saturating_sub(earlier.uncounted);
+        rest.not_logged = rest.not_logged.since(&earlier.not_logged);
+        rest.excluded_from_counters =
+            rest.excluded_from_counters.saturating_sub(earlier.excluded_from_counters);
+        rest
+    }
+
+    /// The worker is gone: it has no requests in progress, and events that it held are lost.
+    pub fn end(&mut self) {
+        self.active_requests = 0;
+        self.deliveries.iter_mut().for_each(DeliveryStats::lose_held);
+    }
+
+    /// Without the events that are held, as if they were not captured.
+    pub fn without_held(mut self) -> WorkerStats {
+        self.deliveries.iter_mut().for_each(DeliveryStats::forget_held);
+        self
+    }
+
+    /// All numbers, for a row in shared data: append only. Those at the end that are 0 are left out.
+    #[inline(never)]
+    pub fn numbers(&self) -> Vec<u64> {
+        let mut all = *self;
+        let mut row = vec![0; Self::NUMBERS];
+        for (number, place) in row.iter_mut().zip(all.places()) {
+            *number = *place;
+        }
+        while row.last() == Some(&0) {
+            row.pop();
+        }
+        row
     }
 
     /// From a row in shared data. Numbers that an older version did not write are 0; those of a newer one are skipped.
+    #[inline(never)]
     pub fn from_numbers(numbers: &[u64]) -> Self {
-        let number = |index: usize| numbers.get(index).copied().unwrap_or(0);
-        Self {
-            events: EventCounts {
-                captured: number(0),
-                by_fate: [number(1), number(2), number(3), number(4), number(5)],
-            },
-            queue_bytes: number(6),
-            active_requests: number(7),
-            export_failures: number(8),
-            busy_ns: number(9),
-            uncounted: number(10),
-            not_logged: NotLoggedCounts { by_reason: [number(11), number(12)] },
-            excluded_from_counters: number(13),
+        let mut stats = Self::default();
+        for (place, number) in stats.places().zip(numbers) {
+            *place = *number;
         }
+        stats
+    }
+
+    /// The places of all numbers in the order of a row: those of a gateway with one destination and one form of requests first.
+    fn places(&mut self) -> impl Iterator<Item = &mut u64> {
+        let [first, rest @ ..] = &mut self.deliveries;
+        let [excluded, sampled_out] = &mut self.not_logged.by_reason;
+        let others = [
+            &mut first.queue_bytes,
+            &mut self.active_requests,
+            &mut first.export_failures,
+            &mut self.busy_ns,
+            &mut self.uncounted,
+            excluded,
+            sampled_out,
+            &mut self.excluded_from_counters,
+        ];
+        let of_rest = rest.iter_mut().flat_map(|delivery| {
+            let own = [&mut delivery.queue_bytes, &mut delivery.export_failures];
+            delivery.events.places().chain(delivery.spans.places()).chain(own)
+        });
+        first.events.places().chain(others).chain(first.spans.places()).chain(of_rest)
     }
 }
 
@@ -176,8 +240,22 @@ mod tests {
 
     #[test]
     fn numbers_come_back() {
-        let numbers: [u64; 14] = std::array::from_fn(|index| index as u64 + 1);
-        assert_eq!(WorkerStats::from_numbers(&numbers).numbers(), numbers);
+        let numbers: Vec<u64> = (1..=WorkerStats::NUMBERS as u64).collect();
+        let stats = WorkerStats::from_numbers(&numbers);
+        assert_eq!(stats.numbers(), numbers);
         assert_eq!(WorkerStats::from_numbers(&numbers[..10]).uncounted, 0);
+        assert_eq!(WorkerStats::default().numbers(), [0u64; 0]);
+    }
+
+    /// A change of these places breaks gateways that are upgraded.
+    #[test]
+    fn the_places_of_numbers_stay() {
+        let stats = WorkerStats::from_numbers(&(1..=WorkerStats::NUMBERS as u64).collect::<Vec<_>>());
+        let first = stats.deliveries[0];
+        assert_eq!((first.events.captured, first.events.of(Fate::Sent)), (1, 2));
+        assert_eq!((first.queue_bytes, stats.active_requests, first.export_failures), (7, 8, 9));
+        assert_eq!((stats.busy_ns, stats.uncounted, stats.excluded_from_counters), (10, 11, 14));
+        assert_eq!((first.spans.captured, stats.deliveries[1].events.captured), (15, 21));
+        assert_eq!((stats.deliveries[1].queue_bytes, stats.deliveries[2].events.captured), (33, 35));
     }
 }

@@ -1,6 +1,12 @@
 //! Export without a gateway around it: fates of events, bounds of memory, and the minutes of an outage.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may"
+)]
 
 use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
@@ -9,8 +15,8 @@ use std::time::Duration;
 use gatelens_core::config::{Compression, Direction};
 use gatelens_core::counters::Measurement;
 use gatelens_core::export::{
-    Answered, CounterExport, Destination, ExportConfig, ExportRequest, LogExport, MAX_HISTORY_BYTES, RootId,
-    Snapshot,
+    Answered, Closing, CounterExport, ExportConfig, ExportRequest, LogExport, MAX_HISTORY_BYTES, RootId,
+    Sender, Snapshot,
 };
 use gatelens_core::host::{CalloutAnswer, CalloutId, DispatchError, PluginIdentity};
 use gatelens_core::outcome::{Method, Status};
@@ -19,6 +25,7 @@ use gatelens_core::request::event::Event;
 use gatelens_core::request::route::RouteSource;
 use gatelens_core::request::scheme::Scheme;
 use gatelens_core::shared::SharedSeries;
+use gatelens_core::stats::{DeliveryStats, WorkerStats};
 use gatelens_model::fate::{DropReason, Fate};
 use gatelens_testkit::fake::{FakeGateway, FakeHost};
 use proptest::prelude::*;
@@ -44,19 +51,21 @@ impl Setup {
         Self { host, shared, config: plan.export }
     }
 
-    fn destination(&self) -> Destination<'_> {
-        Destination {
-            config: &self.config,
-            instance: "i",
-            store: self.shared.store(),
-            epoch: self.shared.epoch(),
-        }
+    fn sender(&self) -> Sender<'_> {
+        Sender { config: &self.config, instance: "i", store: self.shared.store(), epoch: self.shared.epoch() }
     }
 
     /// Callouts that were dispatched since the last call.
     fn dispatched(&self) -> Vec<CalloutId> {
         self.host.take_sent().iter().map(|sent| sent.id).collect()
     }
+}
+
+/// Of the only destination.
+fn delivery(log: &LogExport) -> DeliveryStats {
+    let mut stats = WorkerStats::default();
+    log.add_to(&mut stats);
+    stats.deliveries[0]
 }
 
 fn answer(status: Option<u16>, body: &[u8]) -> CalloutAnswer {
@@ -151,22 +160,22 @@ proptest! {
                     captured += 1;
                 }
                 Step::Close => {
-                    log.close_batch(&setup.host, now_ns, setup.destination());
+                    log.close(&setup.host, now_ns, setup.sender(), Closing::All);
                 }
                 Step::Send => {
-                    log.send(&setup.host, ME, now_ns, setup.destination());
+                    log.send(&setup.host, ME, now_ns, setup.sender());
                     in_flight.extend(setup.dispatched());
                 }
                 Step::Answer { status, partial } => {
                     if let Some(id) = in_flight.pop_front() {
                         let body = if partial { ONE_REJECTED } else { b"" };
                         // A response that arrives twice has no further effect.
-                        (0..2).for_each(|_| log.answered(&setup.host, id, &answer(status, body), now_ns, "c"));
+                        (0..2).for_each(|_| log.answered(&setup.host, id, &answer(status, body), now_ns, &setup.config));
                     }
                 }
                 Step::Unreachable => {
                     setup.host.refuse(Some(DispatchError::Unavailable));
-                    log.send(&setup.host, ME, now_ns, setup.destination());
+                    log.send(&setup.host, ME, now_ns, setup.sender());
                     setup.host.refuse(None);
                 }
                 Step::Requeue => {
@@ -175,7 +184,7 @@ proptest! {
                 }
                 Step::Wait(seconds) => now_ns += seconds * SECOND,
             }
-            let counts = log.counts();
+            let counts = delivery(&log).events;
             prop_assert_eq!(counts.captured, captured);
             let fates: u64 = counts.fates().map(|(_, events)| events).sum();
             prop_assert_eq!(fates + counts.held(), captured);
@@ -184,29 +193,29 @@ proptest! {
             prop_assert_eq!(counts.of(Fate::Dropped(DropReason::Lost)), 0);
             prop_assert!(in_flight.len() <= 2);
             // A batch here has at most a few thousand bytes; two may be in flight beyond the limit.
-            prop_assert!(log.bytes() <= 4_000 + 2 * 400_000);
+            prop_assert!(delivery(&log).queue_bytes <= 4_000 + 2 * 400_000);
             if in_flight.is_empty() {
-                prop_assert!(log.bytes() <= 4_000);
+                prop_assert!(delivery(&log).queue_bytes <= 4_000);
             }
         }
         // Once the receiver accepts, nothing stays held, whatever happened before.
         for _ in 0..400 {
-            log.close_batch(&setup.host, now_ns, setup.destination());
+            log.close(&setup.host, now_ns, setup.sender(), Closing::All);
             log.requeue(ME);
             now_ns += 20 * SECOND;
-            log.send(&setup.host, ME, now_ns, setup.destination());
+            log.send(&setup.host, ME, now_ns, setup.sender());
             for id in setup.dispatched() {
-                log.answered(&setup.host, id, &answer(Some(200), b""), now_ns, "c");
+                log.answered(&setup.host, id, &answer(Some(200), b""), now_ns, &setup.config);
             }
         }
         prop_assert!(log.is_idle());
-        prop_assert_eq!((log.counts().held(), log.bytes()), (0, 0));
+        prop_assert_eq!((delivery(&log).events.held(), delivery(&log).queue_bytes), (0, 0));
     }
 }
 
 fn request() -> ExportRequest {
     ExportRequest {
-        body: Vec::new(),
+        body: Rc::default(),
         compression: Compression::None,
         events: 0,
         bodies: 0,
@@ -222,11 +231,11 @@ fn value(slot: u32) -> Option<Vec<u8>> {
 
 /// A leader whose export request has had no response since then.
 fn stuck_since(setup: &Setup, start_ns: u64) -> (CounterExport, CalloutId) {
-    let mut counters = CounterExport::new(start_ns);
+    let mut counters = CounterExport::new(start_ns, 0);
     counters.on_elected(start_ns);
     counters.take([], start_ns);
     counters.push(request(), Vec::new());
-    counters.send(&setup.host, ME, start_ns, setup.destination());
+    counters.send(&setup.host, ME, start_ns, setup.sender());
     let [id] = setup.dispatched()[..] else { panic!("one request") };
     (counters, id)
 }
@@ -237,9 +246,9 @@ fn drain(setup: &Setup, counters: &mut CounterExport, now_ns: u64) -> Vec<Snapsh
     while let Some(snapshot) = counters.next(now_ns, value).filter(|snapshot| !snapshot.series.is_empty()) {
         snapshots.push(snapshot);
         counters.push(request(), Vec::new());
-        counters.send(&setup.host, ME, now_ns, setup.destination());
+        counters.send(&setup.host, ME, now_ns, setup.sender());
         for id in setup.dispatched() {
-            counters.answered(&setup.host, id, &answer(Some(200), b""), now_ns, "c");
+            counters.answered(&setup.host, id, &answer(Some(200), b""), now_ns, &setup.config);
         }
     }
     snapshots
@@ -255,7 +264,7 @@ fn each_minute_of_an_outage_is_kept_and_sent_in_order() {
     }
     assert_eq!(counters.acknowledged_ns(), 30 * SECOND);
     let now_ns = 200 * SECOND;
-    counters.answered(&setup.host, stuck, &answer(Some(200), b""), now_ns, "c");
+    counters.answered(&setup.host, stuck, &answer(Some(200), b""), now_ns, &setup.config);
     let kept: Vec<_> = drain(&setup, &mut counters, now_ns)
         .into_iter()
         .map(|snapshot| {
@@ -277,7 +286,7 @@ fn a_history_beyond_its_bound_becomes_coarser_and_loses_no_series() {
         counters.take((0..30).map(|n| n + (minute as u32 % 2) * 30), minute * MINUTE);
         counters.keep_minute(minute * MINUTE, value);
     }
-    counters.answered(&setup.host, stuck, &answer(Some(200), b""), 700 * MINUTE, "c");
+    counters.answered(&setup.host, stuck, &answer(Some(200), b""), 700 * MINUTE, &setup.config);
     let snapshots = drain(&setup, &mut counters, 700 * MINUTE);
     let bytes: usize = snapshots.iter().flat_map(|s| s.series.values()).map(|value| value.len() + 64).sum();
     assert!(bytes <= MAX_HISTORY_BYTES, "{bytes}");
@@ -294,7 +303,7 @@ fn a_large_snapshot_goes_in_several_requests() {
     let (mut counters, stuck) = stuck_since(&setup, MINUTE);
     counters.take(0..1_200, 2 * MINUTE);
     counters.keep_minute(2 * MINUTE, value);
-    counters.answered(&setup.host, stuck, &answer(Some(200), b""), 3 * MINUTE, "c");
+    counters.answered(&setup.host, stuck, &answer(Some(200), b""), 3 * MINUTE, &setup.config);
     let sizes: Vec<usize> =
         drain(&setup, &mut counters, 3 * MINUTE).iter().map(|snapshot| snapshot.series.len()).collect();
     assert_eq!(sizes, [500, 500, 200]);
@@ -303,14 +312,14 @@ fn a_large_snapshot_goes_in_several_requests() {
 #[test]
 fn refused_series_are_sent_again_with_later_ones() {
     let setup = Setup::new();
-    let mut counters = CounterExport::new(MINUTE);
+    let mut counters = CounterExport::new(MINUTE, 0);
     counters.on_elected(MINUTE);
     counters.take([3, 5], MINUTE);
     counters.next(MINUTE, value).unwrap();
     counters.push(request(), Vec::new());
-    counters.send(&setup.host, ME, MINUTE, setup.destination());
+    counters.send(&setup.host, ME, MINUTE, setup.sender());
     let [id] = setup.dispatched()[..] else { panic!("one request") };
-    let answered = counters.answered(&setup.host, id, &answer(Some(400), b""), MINUTE, "c");
+    let answered = counters.answered(&setup.host, id, &answer(Some(400), b""), MINUTE, &setup.config);
     assert_eq!(answered, Some(Answered::Refused));
     counters.take([7], 2 * MINUTE);
     let next = counters.next(2 * MINUTE, value).unwrap();
@@ -319,7 +328,7 @@ fn refused_series_are_sent_again_with_later_ones() {
 
 #[test]
 fn changes_that_an_ending_worker_could_not_send_are_handed_back() {
-    let mut counters = CounterExport::new(MINUTE);
+    let mut counters = CounterExport::new(MINUTE, 0);
     counters.on_ending(2 * MINUTE);
     counters.take([3, 5], 2 * MINUTE + SECOND);
     assert_eq!(counters.on_lease_lost(), [3, 5]);
@@ -332,7 +341,7 @@ fn changes_that_an_ending_worker_could_not_send_are_handed_back() {
 
 #[test]
 fn a_follower_sends_nothing_of_its_own() {
-    let mut counters = CounterExport::new(MINUTE);
+    let mut counters = CounterExport::new(MINUTE, 0);
     assert_eq!(counters.next(MINUTE + 3_600 * SECOND, value), None);
     counters.on_elected(MINUTE);
     assert!(counters.next(MINUTE + 3_600 * SECOND, value).is_some(), "a heartbeat is due");
@@ -343,14 +352,14 @@ fn the_wait_between_attempts_grows_and_is_respected() {
     let setup = Setup::new();
     let mut log = LogExport::new(&setup.config, "i");
     let _ = log.push(&event("/"), START, &setup.config);
-    log.close_batch(&setup.host, START, setup.destination());
+    log.close(&setup.host, START, setup.sender(), Closing::All);
     let mut attempts = Vec::new();
     for tenth in 0..1_000u64 {
         let now_ns = START + tenth * SECOND / 10;
-        log.send(&setup.host, ME, now_ns, setup.destination());
+        log.send(&setup.host, ME, now_ns, setup.sender());
         for id in setup.dispatched() {
             attempts.push(tenth);
-            log.answered(&setup.host, id, &answer(Some(503), b""), now_ns, "c");
+            log.answered(&setup.host, id, &answer(Some(503), b""), now_ns, &setup.config);
         }
     }
     let waits: Vec<u64> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();

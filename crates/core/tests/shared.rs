@@ -9,7 +9,7 @@ use gatelens_core::outcome::{Method, Status};
 use gatelens_core::request::route::RouteSource;
 use gatelens_core::request::scheme::Scheme;
 use gatelens_core::shared::heartbeat::Heartbeats;
-use gatelens_core::shared::lease::{self, LEASE, Leadership};
+use gatelens_core::shared::lease::{self, Acknowledged, LEASE, Leadership};
 use gatelens_core::shared::sequence::{self, Signal};
 use gatelens_core::shared::{CounterSetId, SharedStore};
 use gatelens_core::stats::WorkerStats;
@@ -25,34 +25,44 @@ fn setup() -> (FakeHost, SharedStore) {
     (FakeGateway::starting_at(START).worker(""), SharedStore::new(CounterSetId(7)))
 }
 
-const ELECTED: Leadership = Leadership::Elected { acknowledged_ns: 0 };
+const ELECTED: Leadership = elected(0);
+
+/// After this time was acknowledged by the first destination.
+const fn elected(acknowledged_ns: u64) -> Leadership {
+    Leadership::Elected { acknowledged: up_to(acknowledged_ns) }
+}
+
+const fn up_to(acknowledged_ns: u64) -> Acknowledged {
+    [acknowledged_ns, 0, 0, 0]
+}
 
 #[test]
 fn one_worker_leads_until_its_lease_ends_or_is_released() {
     let (host, store) = setup();
-    let acquire = |me: u64, now_ns: u64, led: Option<u64>| lease::acquire(&host, &store, me, now_ns, led);
+    let acquire =
+        |me: u64, now_ns: u64, led: Option<u64>| lease::acquire(&host, &store, me, now_ns, led.map(up_to));
     assert_eq!(acquire(1, START, None), ELECTED);
     assert_eq!(acquire(2, START, None), Leadership::Follower);
     assert_eq!(acquire(1, START + 3 * SECOND, Some(START)), Leadership::Leader);
     assert_eq!(acquire(2, START + LEASE_NS, None), Leadership::Follower, "it was renewed");
     let ended = START + 3 * SECOND + LEASE_NS;
-    assert_eq!(acquire(2, ended, None), Leadership::Elected { acknowledged_ns: START });
+    assert_eq!(acquire(2, ended, None), elected(START));
     assert_eq!(acquire(1, ended, Some(START)), Leadership::Follower);
     // Only the holder can release it.
-    lease::release(&host, &store, 1, START);
+    lease::release(&host, &store, 1, up_to(START));
     assert_eq!(acquire(1, ended, None), Leadership::Follower);
-    lease::release(&host, &store, 2, ended);
-    assert_eq!(lease::acknowledged_ns(&host, &store), ended);
-    assert_eq!(acquire(1, ended, None), Leadership::Elected { acknowledged_ns: ended });
+    lease::release(&host, &store, 2, up_to(ended));
+    assert_eq!(lease::acknowledged(&host, &store), up_to(ended));
+    assert_eq!(acquire(1, ended, None), elected(ended));
 }
 
 #[test]
 fn a_holder_that_does_not_know_that_it_leads_is_elected_again() {
     let (host, store) = setup();
     assert_eq!(lease::acquire(&host, &store, 1, START, None), ELECTED);
-    assert_eq!(lease::acquire(&host, &store, 1, START, Some(START)), Leadership::Leader);
+    assert_eq!(lease::acquire(&host, &store, 1, START, Some(up_to(START))), Leadership::Leader);
     let again = lease::acquire(&host, &store, 1, START + SECOND, None);
-    assert_eq!(again, Leadership::Elected { acknowledged_ns: START });
+    assert_eq!(again, elected(START));
 }
 
 #[test]
@@ -85,17 +95,22 @@ fn at_most_one_worker_is_elected_when_all_write_at_once() {
 fn sequence_numbers_have_no_gaps_whoever_asks() {
     let (host, store) = setup();
     host.conflict_every(3);
-    let numbers: Vec<_> =
-        (0..50).map(|_| sequence::next(&host, &store, Signal::Logs).expect("contended for ever")).collect();
+    let numbers: Vec<_> = (0..50)
+        .map(|_| sequence::next(&host, &store, Signal::Logs, 0).expect("contended for ever"))
+        .collect();
     assert_eq!(numbers, (1..=50).collect::<Vec<_>>());
-    assert_eq!(sequence::next(&host, &store, Signal::Metrics), Some(1));
+    // Each signal and each destination has numbers of its own.
+    for (signal, destination) in [(Signal::Metrics, 0), (Signal::Logs, 1), (Signal::Logs, 2)] {
+        assert_eq!(sequence::next(&host, &store, signal, destination), Some(1));
+    }
 }
 
 /// Statistics of a worker that has captured these events and sent those.
 fn stats(captured: u64, sent: u64) -> WorkerStats {
     let mut stats = WorkerStats::default();
-    stats.events.captured = captured;
-    stats.events.count(Fate::Sent, sent);
+    let events = &mut stats.deliveries[0].events;
+    events.captured = captured;
+    events.count(Fate::Sent, sent);
     stats
 }
 
@@ -115,13 +130,16 @@ fn a_worker_that_was_taken_for_lost_continues_under_a_new_record() {
     }
     let fleet = leader.survey(&host, &store, now_ns);
     assert_eq!((fleet.workers, fleet.workers_lost), (1, 1));
-    assert_eq!((fleet.stats.events.captured, fleet.stats.events.of(LOST)), (10, 6));
+    assert_eq!(
+        (fleet.stats.deliveries[0].events.captured, fleet.stats.deliveries[0].events.of(LOST)),
+        (10, 6)
+    );
     // The worker was only held up. Its six events are sent after all; they count as captured again, so that the sum is
     // right.
     slow.report(&host, &store, &stats(12, 12));
     let fleet = leader.survey(&host, &store, now_ns);
     assert_eq!((fleet.workers, fleet.workers_lost), (2, 1));
-    let events = fleet.stats.events;
+    let events = fleet.stats.deliveries[0].events;
     assert_eq!((events.captured, events.of(Fate::Sent), events.of(LOST), events.held()), (18, 12, 6, 0));
 }
 
@@ -150,7 +168,7 @@ fn a_worker_that_ends_leaves_its_statistics_and_its_place() {
         worker.deregister(&host, &store, &stats(3, 2));
         let fleet = leader.survey(&host, &store, START);
         assert_eq!((fleet.workers, fleet.workers_lost), (1, 0));
-        let events = fleet.stats.events;
+        let events = fleet.stats.deliveries[0].events;
         assert_eq!((events.captured, events.of(Fate::Sent), events.of(LOST)), (3 * ended, 2 * ended, ended));
     }
 }
@@ -167,7 +185,7 @@ fn workers_that_register_at_once_get_records_of_their_own() {
         workers.iter_mut().for_each(|worker| worker.report(&host, &store, &stats(1, 0)));
     }
     let fleet = workers[0].survey(&host, &store, START);
-    assert_eq!((fleet.workers, fleet.stats.events.captured), (20, 20));
+    assert_eq!((fleet.workers, fleet.stats.deliveries[0].events.captured), (20, 20));
 }
 
 proptest! {

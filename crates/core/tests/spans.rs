@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use gatelens_core::filter::EndStream;
-use gatelens_core::host::DispatchError;
+use gatelens_core::host::{CalloutAnswer, DispatchError};
 use gatelens_testkit::fake::{Attribute, FakeGateway, FakeStream, Sent};
-use gatelens_testkit::otlp::{attributes, log_records, points, spans};
+use gatelens_testkit::otlp::{Exported, attributes, log_records, points, spans};
 use gatelens_testkit::worker::{Body, Worker};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
@@ -18,8 +18,13 @@ const MS: u64 = 1_000_000;
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-";
 
 fn start(sections: &str) -> Worker {
-    let spans = r#""ingest": {"cluster": "c", "path_prefix": "/otlp", "requests_as": "spans"}"#;
-    Worker::start(&FakeGateway::starting_at(START), &format!(r#"{{"version": 1, {spans}{sections}}}"#))
+    start_as("spans", sections)
+}
+
+fn start_as(requests_as: &str, sections: &str) -> Worker {
+    let ingest =
+        format!(r#""ingest": {{"cluster": "c", "path_prefix": "/otlp", "requests_as": "{requests_as}"}}"#);
+    Worker::start(&FakeGateway::starting_at(START), &format!(r#"{{"version": 1, {ingest}{sections}}}"#))
 }
 
 fn request(status: u16) -> FakeStream {
@@ -173,4 +178,106 @@ fn bodies_of_spans_that_find_no_room_are_omitted_with_their_reason() {
     let taken = reasons.filter(|reason| reason == "queue_full").count();
     assert_eq!(points(&sent, "gatelens.bodies")["queue_full request"], taken as i64);
     assert!(taken > 20, "{taken}");
+}
+
+#[test]
+fn of_both_the_record_names_the_span_and_has_the_bodies() {
+    let worker = start_as("both", r#", "capture": {"request_body": true, "response_body": true}"#);
+    worker.stream(
+        request(200)
+            .header("traceparent", format!("{TRACEPARENT}01"))
+            .header("content-type", "application/json")
+            .header("x-response", "1"),
+        &Body::whole(r#"{"a": "small"}"#),
+        &Body::none(),
+    );
+    let large = format!("[{}]", vec![r#"{"name": "x"}"#; 9_000].join(","));
+    worker.stream(
+        request(200).header("content-type", "application/json"),
+        &Body(vec![large.into_bytes()], EndStream::Yes),
+        &Body::none(),
+    );
+    let mut sent = Vec::new();
+    for _ in 0..400 {
+        sent.extend(worker.deliver_after(Duration::from_millis(100)));
+    }
+    let (spans, records) = (spans(&sent), log_records(&sent));
+    let gateways: Vec<&Span> = spans.iter().filter(|span| span.kind == SpanKind::Server as i32).collect();
+    assert_eq!((gateways.len(), spans.len(), records.len()), (2, 4, 2));
+    for (span, record) in gateways.iter().zip(&records) {
+        assert_eq!((&record.trace_id, &record.span_id), (&span.trace_id, &span.span_id));
+        let (of_span, of_record) = (attributes(&span.attributes), attributes(&record.attributes));
+        assert_eq!(of_span.get("gatelens.in_log").map(String::as_str), Some("true"));
+        assert!(!of_record.contains_key("gatelens.in_log"));
+        assert!(of_record.keys().any(|key| key.starts_with("gatelens.request.body.")), "{of_record:?}");
+        assert!(!of_span.keys().any(|key| key.contains(".body.content") || key.contains(".body.omitted")));
+        let of_both = ["http.route", "http.response.status_code", "gatelens.duration_ns"];
+        of_both.iter().for_each(|key| assert_eq!(of_span[*key], of_record[*key]));
+    }
+    let first = attributes(&records[0].attributes);
+    assert_eq!(first["gatelens.request.body.content"], r#"{"a": "small"}"#);
+    // Each signal has sequence numbers and fates of its own.
+    let of_path = |path: &str| {
+        let all = sent.iter().filter(|request| request.header(":path") == path);
+        all.map(|request| request.header("x-gatelens-sequence").parse::<u64>().unwrap()).collect::<Vec<_>>()
+    };
+    for path in ["/otlp/v1/logs", "/otlp/v1/traces"] {
+        let numbers = of_path(path);
+        assert_eq!(numbers, (1..=numbers.len() as u64).collect::<Vec<_>>(), "{path}");
+    }
+    assert_eq!(points(&sent, "gatelens.events")["sent"], 2);
+    let deliveries = points(&sent, "gatelens.delivery.events");
+    assert_eq!((deliveries["c/otlp sent logs"], deliveries["c/otlp sent traces"]), (2, 2));
+}
+
+#[test]
+fn of_both_a_trace_that_is_not_sampled_has_a_record_alone() {
+    let worker = start_as("both", "");
+    worker.finish(request(200).header("traceparent", format!("{TRACEPARENT}00")));
+    worker.finish(request(200).header("traceparent", format!("{TRACEPARENT}01")));
+    let sent = delivered(&worker);
+    let records = log_records(&sent);
+    assert_eq!((records.len(), spans(&sent).len()), (2, 2));
+    // Without a span of its own, a request's record names that of its caller.
+    assert_eq!(records[0].span_id, 0xb7ad_6b71_6920_3331_u64.to_be_bytes());
+    assert_ne!(records[1].span_id, records[0].span_id);
+    assert!(
+        !points(&sent, "gatelens.requests.not_logged").contains_key("sampled_out")
+            || points(&sent, "gatelens.requests.not_logged")["sampled_out"] == 0
+    );
+    let captured = points(&sent, "gatelens.delivery.events.captured");
+    assert_eq!((captured["c/otlp logs"], captured["c/otlp traces"]), (2, 1));
+}
+
+#[test]
+fn of_both_one_signal_that_fails_holds_up_neither_the_other_nor_the_counters() {
+    let worker = start_as("both", "");
+    let mut accepted = Vec::new();
+    for _ in 0..40 {
+        worker.finish(request(200));
+        worker.gateway.wait(Duration::from_secs(1));
+        worker.plugin.tick(&worker.host);
+        loop {
+            let sent = worker.host.take_sent();
+            if sent.is_empty() {
+                break;
+            }
+            for request in sent {
+                let is_down = request.path().ends_with("/v1/traces");
+                let status = Some(if is_down { 503 } else { 200 });
+                worker.host.answer_with(CalloutAnswer { status, ..CalloutAnswer::default() });
+                let _ = worker.plugin.answered(&worker.host, request.id);
+                if !is_down {
+                    accepted.push(request);
+                }
+            }
+        }
+    }
+    let records = log_records(&accepted).len();
+    assert!(records >= 38, "{records}");
+    let deliveries = points(&accepted, "gatelens.delivery.events");
+    assert!(deliveries["c/otlp sent logs"] >= 37, "{deliveries:?}");
+    assert_eq!(deliveries["c/otlp sent traces"], 0);
+    let sent = delivered(&worker);
+    assert_eq!(spans(&sent).len(), 80, "none was lost");
 }

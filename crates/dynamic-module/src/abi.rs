@@ -10,7 +10,7 @@ use std::ffi::c_void;
 pub(crate) const VERSION: &std::ffi::CStr = c"v0.2.0";
 
 /// An object of Envoy's or of this module, which the other side only hands back.
-pub(crate) type Opaque = *const c_void;
+pub type Opaque = *const c_void;
 
 /// Bytes of the side that hands them over. Those of Envoy are valid until the hook returns, or until it is asked to change what
 /// they belong to.

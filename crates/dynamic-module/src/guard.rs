@@ -16,7 +16,7 @@ static ALL_PANICS: AtomicU64 = AtomicU64::new(0);
 ///
 /// The state that the work was changing is used again. Nothing there relies on two changes happening together: the core
 /// expects a worker that stops halfway, because that is how one in a Wasm VM ends.
-pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
+pub fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(work)).ok();
     if result.is_none() {
         NEW_PANICS.fetch_add(1, Ordering::Relaxed);

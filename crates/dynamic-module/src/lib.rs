@@ -19,7 +19,7 @@ pub mod abi;
 pub mod bootstrap;
 mod delivery;
 pub mod filter;
-mod guard;
+pub mod guard;
 mod host;
 mod isolate;
 pub mod logger;

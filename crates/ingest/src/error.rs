@@ -2,6 +2,7 @@
 
 use crate::alerts::AlertsError;
 use crate::directory::DirectoryError;
+use crate::query::DocumentError;
 use crate::query::search::SearchError;
 use crate::store::{Refused, StoreError, sketch};
 use crate::wire::{Encoding, Unreadable};
@@ -170,6 +171,11 @@ pub(crate) enum QueryError {
         "the rules took longer than {seconds} s on this body: preview a shorter body, or write paths with fewer filters"
     )]
     SlowRules { seconds: f64 },
+    #[error("the document took longer than {seconds} s: compare a smaller one, or a part of it")]
+    SlowDocument { seconds: f64 },
+    /// Line and column are fields of their own.
+    #[error("{0}")]
+    Document(#[from] DocumentError),
     #[error("the store cannot be read: {0}")]
     Store(#[from] StoreError),
     #[error("the service is stopping")]
@@ -237,6 +243,8 @@ impl QueryError {
             Self::TooSlow => (StatusCode::SERVICE_UNAVAILABLE, "too_slow", None),
             // The same question would take as long again.
             Self::SlowRules { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too_slow", Some("config")),
+            Self::SlowDocument { .. } => (StatusCode::UNPROCESSABLE_ENTITY, "too_slow", None),
+            Self::Document(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid_document", None),
             Self::Store(_) => (StatusCode::SERVICE_UNAVAILABLE, "store", None),
             Self::Stopped | Self::Refused(Refused::Stopped) => {
                 (StatusCode::SERVICE_UNAVAILABLE, "stopped", None)
@@ -270,6 +278,7 @@ impl QueryError {
             // Nothing at all is wrong at its beginning.
             Self::Configuration(error) => (Some(error.line.max(1)), Some(error.column.max(1))),
             Self::Search(error) => (None, Some(error.column)),
+            Self::Document(error) => (Some(error.place.line), Some(error.place.column)),
             Self::Directory(DirectoryError::Csv { line, .. }) => (usize::try_from(*line).ok(), None),
             _ => (None, None),
         };

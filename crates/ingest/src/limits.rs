@@ -84,11 +84,16 @@ pub struct Limits {
     pub readers: usize,
     /// Bytes of one question to `redact`, as sent and after decompression; beyond, 413.
     pub preview_bytes: usize,
-    /// Questions to `redact` answered at a time; further ones wait.
+    /// Questions to `redact` answered and documents compared at a time; further ones wait.
     pub previews: usize,
     /// Time for one question to `redact`, once for a place and once for its rules; beyond, 429 and 422. The rules of a
     /// real configuration take milliseconds.
     pub preview_timeout: Duration,
+    /// Bytes of one OpenAPI document to compare, as sent and after decompression; beyond, 413.
+    pub document_bytes: usize,
+    /// Time for one comparison, once for a place among [`previews`](Self::previews) and once for the work; beyond, 429 and
+    /// 422.
+    pub document_timeout: Duration,
     /// Passwords hashed at a time, each of which takes 19 MiB and tens of milliseconds of a core; further ones wait.
     pub sign_ins: usize,
     /// Sign-ins that wait for the provider of OpenID Connect at a time; beyond, 503.
@@ -181,6 +186,8 @@ impl Default for Limits {
             preview_bytes: 2 << 20,
             previews: 2,
             preview_timeout: Duration::from_secs(2),
+            document_bytes: 8 << 20,
+            document_timeout: Duration::from_secs(10),
             sign_ins: 1,
             oidc_sign_ins: 8,
             query_timeout: Duration::from_secs(15),

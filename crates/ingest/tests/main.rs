@@ -12,6 +12,7 @@ mod compare;
 mod consumers;
 mod counts;
 mod disk;
+mod documents;
 mod drift;
 mod epochs;
 mod exports;

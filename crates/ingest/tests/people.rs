@@ -126,6 +126,7 @@ const WHO: &[(&str, &str, [bool; 5])] = &[
     ("get", "/api/v1/drift", READERS),
     ("get", "/api/v1/shapes", READERS),
     ("get", "/api/v1/openapi", READERS),
+    ("post", "/api/v1/openapi/compare", READERS),
     ("get", "/api/v1/storage", READERS),
     ("get", "/api/v1/links", READERS),
     ("get", "/api/v1/audit", [false, false, false, true, false]),

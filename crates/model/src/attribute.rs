@@ -42,6 +42,8 @@ names! {
     POINT {
         EVENT_FATE = "gatelens.event.fate", "string", "", "Fate of events: `sent` or a reason for dropping them.";
         NOT_LOGGED_REASON = "gatelens.not_logged.reason", "string", "", "`excluded` or `sampled_out`.";
+        DESTINATION = "gatelens.destination", "string", "", "A destination: its cluster, and its `path_prefix` behind it.";
+        SIGNAL = "gatelens.signal", "string", "", "`logs` or `traces`.";
         REDACTION_RULE = "gatelens.redaction.rule", "string", "", "Name of a rule.";
         BODY_MESSAGE = "gatelens.body.message", "string", "", "`request` or `response`.";
         BODY_FATE = "gatelens.body.fate", "string", "", "`captured`, or the omission reason.";
@@ -79,5 +81,6 @@ names! {
         ATTEMPTS = "gatelens.attempts", "int", "", "Times that the gateway sent the request to an upstream, where that is not once: 0 for a response of its own, 2 and more with retries.";
         SAMPLE_WEIGHT = "gatelens.sample.weight", "double", "", "Number of requests for which the record stands: the inverse of the sample's rate. Absent where it is 1: nothing is sampled, or an exception of the section `sample` keeps the request. Sums of weights estimate counts without bias.";
         RESEND_COUNT = "http.request.resend_count", "int", "", "Retries by the gateway. Absent without any.";
+        IN_LOG = "gatelens.in_log", "bool", "", "Of spans only: `true` where the same destination gets the request as a log record, too.";
     }
 }

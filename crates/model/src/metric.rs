@@ -67,6 +67,14 @@ names! {
             "Matches of each rule: `request_body:$.user.email`, `headers:x-internal-*`, `default:token`. Configured rules are listed with 0 too, built-in rules once they have matched.";
         BODIES = "gatelens.bodies", "{body}", "monotonic sum by `gatelens.body.message` (`request`, `response`) and `gatelens.body.fate`",
             "Bodies of captured messages: `captured`, or the omission reason, see below.";
+        DELIVERY_CAPTURED = "gatelens.delivery.events.captured", "{event}", "monotonic sum by `gatelens.destination` and `gatelens.signal`",
+            "Events written for each destination in each signal. This metric and the other `gatelens.delivery.…` are present only where there are several destinations, or one that gets requests in two signals. Those without `delivery` describe the destination that gets them.";
+        DELIVERY_EVENTS = "gatelens.delivery.events", "{event}", "monotonic sum by `gatelens.destination`, `gatelens.signal` and `gatelens.event.fate`",
+            "Events by destination, signal and fate.";
+        DELIVERY_QUEUE_SIZE = "gatelens.delivery.queue.size", "By", "gauge by `gatelens.destination`",
+            "Bytes of events held for each destination.";
+        DELIVERY_FAILURES = "gatelens.delivery.failures", "{attempt}", "monotonic sum by `gatelens.destination`",
+            "Failed attempts to deliver metrics, log records or spans to each destination.";
         INTERVAL = "gatelens.interval", "s", "gauge",
             "Present only where it exceeds a minute: after a long outage, the length of time that the changes in this export cover. Its minutes cannot be told apart.";
     }

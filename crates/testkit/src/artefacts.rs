@@ -21,7 +21,7 @@ pub fn or_skip() {
         ("ignored", _) => String::new(),
         (_, Ok(())) => return,
         (_, Err(error)) => format!(
-            ": {error}.\n`make test` builds everything and runs all tests. By hand, run `make wasm wasm-trap native envoy bins` \
+            ": {error}.\n`make test` builds everything and runs all tests. By hand, run `make wasm wasm-trap envoy bins` \
              before `cargo test`.\n`make check` runs the tests that need neither Envoy nor a browser"
         ),
     };

@@ -36,12 +36,13 @@ pub fn noop_wasm() -> Result<PathBuf> {
     artefact("GATELENS_NOOP_WASM", &["target/gatelens-noop.wasm"], "make noop")
 }
 
-/// The dynamic module: `GATELENS_NATIVE`, else that of `make native`.
+/// The dynamic module: `GATELENS_NATIVE`, else that of `make native`, else that of the tests.
 ///
 /// # Errors
 /// [`Error::Missing`].
 pub fn native() -> Result<PathBuf> {
-    artefact("GATELENS_NATIVE", &["target/release/libgatelens.so"], "make native")
+    let places = ["target/release/libgatelens.so", "target/debug/libgatelens_dynamic_module.so"];
+    artefact("GATELENS_NATIVE", &places, "make native")
 }
 
 /// The service: `GATELENS_BIN`, else `target/release/gatelens`, else `target/debug/gatelens`.

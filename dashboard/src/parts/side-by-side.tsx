@@ -6,11 +6,11 @@ import { Chart, type Series } from '../charts/chart';
 import { coarseOf, slotsFor, values } from '../charts/columns';
 import { classes } from '../classes';
 import { comparedWith, countedSpan } from '../compare';
-import { exactly } from '../exactly';
 import { count, milliseconds, percent } from '../format';
 import { patch } from '../location';
 import { useQuery } from '../query';
 import type { Scope } from '../scope';
+import { MOST_BESIDE, namesOf, narrowedTo } from '../split';
 import { scopeOf, type ViewProps } from '../views/view';
 import { ErrorBanner } from './error-banner';
 import { FilterName } from './labels';
@@ -19,17 +19,16 @@ import { errorShare, RankTable } from './rank-table';
 import cardStyles from './card.module.css';
 import styles from './traffic-charts.module.css';
 
-/** More lines cannot be told apart. */
-const COLORS = ['--line-0', '--line-1', '--line-2', '--line-3', '--line-4', '--line-5'];
+/** One for each value. */
+export const COLORS = ['--line-0', '--line-1', '--line-2', '--line-3', '--line-4', '--line-5'];
 
 export function SideBySide({ by, ...props }: ViewProps & { by: Scope }) {
   const { filters, period, comparison, live } = props;
   const scope = `${scopeOf(props)}${by}`;
   const compared = comparedWith(comparison);
   const all = useQuery<Summary>(endpoint('summary', countedSpan(props), filters, { group_by: [by], ...compared }), scope, period.refreshTick);
-  const names = useMemo(() => (all.data?.rows ?? []).slice(0, COLORS.length).map((row) => row[by] ?? ''), [all.data, by]);
-  // A filter cannot ask for those without a name, so they are left out only where others are chosen.
-  const narrowed = names.every((name) => name !== '') && names.length > 0 ? { ...filters, [by]: names.map(exactly).join(',') } : filters;
+  const names = useMemo(() => namesOf(all.data, by), [all.data, by]);
+  const narrowed = narrowedTo(filters, by, names);
   const series = useQuery<Timeseries>(names.length === 0 ? null : endpoint('timeseries', period, narrowed, { step: period.step, group_by: [by], ...compared }), scope, period.refreshTick);
 
   const answer = series.outdated ? undefined : series.data;
@@ -56,7 +55,7 @@ export function SideBySide({ by, ...props }: ViewProps & { by: Scope }) {
     unfinished: period.choice.kind === 'range',
     onZoom: (from: number, to: number) => patch(customPatch(from, to)),
   };
-  const more = (all.data?.rows.length ?? 0) > COLORS.length;
+  const more = (all.data?.rows.length ?? 0) > MOST_BESIDE;
   return (
     <>
       <ErrorBanner queries={[all, series]} onRetry={live.refresh} />
@@ -64,7 +63,7 @@ export function SideBySide({ by, ...props }: ViewProps & { by: Scope }) {
         <Chart {...shared} title="Requests" aside="per minute" scale="linear" series={requests} format={count} onOpen={openRequests} />
         <Chart {...shared} title="Errors" aside="share" scale="linear" series={errors} format={percent} onOpen={(from, to) => openRequests(from, to, { errors: 'true' })} />
         <Chart {...shared} title="Latency p95" scale="logarithmic" series={latency} format={milliseconds} onOpen={(from, to) => openRequests(from, to, { sort: 'duration' })} />
-        {more && <p className={cardStyles.note}>The charts show the {COLORS.length} with the most requests. Choose others above.</p>}
+        {more && <p className={cardStyles.note}>The charts show the {MOST_BESIDE} with the most requests. Choose others above.</p>}
       </div>
       <RankTable
         title={`Side by side, by ${by}`}

@@ -12,7 +12,11 @@ import { COLUMNS, EntityTable, type Column } from '../parts/entity-table';
 import { ConsumerLink, GroupName, wordOf } from '../parts/labels';
 import { Link } from '../parts/link';
 import { Movers } from '../parts/movers';
+import { MEASURES, SplitTable } from '../parts/split-table';
+import { searchIn, SplitView } from '../parts/split-view';
 import { useQuery } from '../query';
+import { splitOf, type Scope } from '../scope';
+import { useSplit } from '../split';
 import { useZone } from '../zone';
 import { VIEWS, type Dimension } from './facts';
 import { scopeOf, type ViewProps } from './view';
@@ -23,6 +27,29 @@ const { requests, share, errors, client, p95, bytes } = COLUMNS;
 const KEYS: Dimension[] = ['consumer'];
 
 export function ConsumersView(props: ViewProps) {
+  const by = splitOf(props.params);
+  return by ? <ConsumersBeside {...props} by={by} /> : <ConsumersTogether {...props} />;
+}
+
+function ConsumersBeside({ by, ...props }: ViewProps & { by: Scope }) {
+  const split = useSplit(props, by, KEYS);
+  return (
+    <SplitView view="consumers" props={props} split={split}>
+      <SplitTable
+        title="Consumers"
+        subject="Consumer"
+        by={by}
+        split={split}
+        measures={MEASURES}
+        textOf={({ consumer, consumer_name: name, consumer_group: group }) => [wordOf(consumer ?? ''), name, group].filter(Boolean).join(' ')}
+        nameOf={({ consumer, consumer_name: name }) => <ConsumerLink consumer={consumer ?? ''} name={name} />}
+        search={searchIn(props.params)}
+      />
+    </SplitView>
+  );
+}
+
+function ConsumersTogether(props: ViewProps) {
   const { filters, period, live, gateways, params } = props;
   const zone = useZone();
   const entities = useEntities(props, KEYS);

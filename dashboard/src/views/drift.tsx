@@ -10,6 +10,7 @@ import { DataState } from '../parts/data-state';
 import { RouteLink } from '../parts/labels';
 import { Link } from '../parts/link';
 import { MoreRows } from '../parts/more-rows';
+import { OpenApiComparison } from '../parts/openapi-comparison';
 import { ScrollTable } from '../parts/scroll-table';
 import { Tag } from '../parts/tag';
 import { useQuery } from '../query';
@@ -62,6 +63,7 @@ export function DriftView(props: ViewProps) {
           <MoreRows pages={pages} />
         </section>
       </DataState>
+      <OpenApiComparison filters={filters} />
     </div>
   );
 }

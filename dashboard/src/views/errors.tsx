@@ -10,12 +10,14 @@ import { count, exact, percent, status as statusText } from '../format';
 import { addressOf, patch, type Filters } from '../location';
 import { ORIGINS, originOf, type Origin } from '../origin';
 import { DataState } from '../parts/data-state';
+import { ErrorsBeside } from '../parts/errors-beside';
 import { Empty } from '../parts/empty';
 import { ErrorTable, type ErrorRow } from '../parts/error-table';
 import { ConsumerLink, RouteLink, StatusCode } from '../parts/labels';
 import { customPatch, openRequests } from '../parts/period-picker';
 import type { Period } from '../period';
 import { useQuery, type Query } from '../query';
+import { splitOf } from '../scope';
 import { VIEWS, type Dimension } from './facts';
 import { scopeOf, type ViewProps } from './view';
 import cardStyles from '../parts/card.module.css';
@@ -36,6 +38,7 @@ function filtersOfKind(kind: Kind, filters: Filters): Filters {
 export function ErrorsView(props: ViewProps) {
   const { filters, period, comparison, live, gateways, params } = props;
   const kind: Kind = params.get('kind') === 'client' ? 'client' : 'errors';
+  const by = splitOf(params);
   const mine = filtersOfKind(kind, filters);
   const scope = `${scopeOf(props)}${kind}`;
   const [span, compared] = [countedSpan(props), comparedWith(comparison)];
@@ -44,13 +47,15 @@ export function ErrorsView(props: ViewProps) {
   const total = useQuery<Summary>(endpoint('summary', span, filters), scope, period.refreshTick);
   const other = useQuery<Summary>(endpoint('summary', span, filtersOfKind(kind === 'errors' ? 'client' : 'errors', filters)), scope, period.refreshTick);
   const causes = useQuery<Summary>(ask(mine, ['error_type', 'status']), scope, period.refreshTick);
-  const routes = useQuery<Summary>(ask(mine, ['method', 'route']), scope, period.refreshTick);
-  const allRoutes = useQuery<Summary>(ask(filters, ['method', 'route']), scope, period.refreshTick);
-  const consumers = useQuery<Summary>(ask(mine, ['consumer']), scope, period.refreshTick);
-  const allConsumers = useQuery<Summary>(ask(filters, ['consumer']), scope, period.refreshTick);
-  const series = useQuery<Timeseries>(endpoint('timeseries', period, mine, { step: period.step, group_by: ['error_type', 'status'] }), scope, period.refreshTick);
+  // Side by side has questions of its own.
+  const together = (path: string) => (by ? null : path);
+  const routes = useQuery<Summary>(together(ask(mine, ['method', 'route'])), scope, period.refreshTick);
+  const allRoutes = useQuery<Summary>(together(ask(filters, ['method', 'route'])), scope, period.refreshTick);
+  const consumers = useQuery<Summary>(together(ask(mine, ['consumer'])), scope, period.refreshTick);
+  const allConsumers = useQuery<Summary>(together(ask(filters, ['consumer'])), scope, period.refreshTick);
+  const series = useQuery<Timeseries>(together(endpoint('timeseries', period, mine, { step: period.step, group_by: ['error_type', 'status'] })), scope, period.refreshTick);
   const logged = useQuery<Requests>(endpoint('requests', period.exact, mine, { limit: SAMPLE }), scope, period.refreshTick);
-  const needed = [total, causes, routes, consumers];
+  const needed = by ? [total, causes] : [total, causes, routes, consumers];
 
   const all = total.data?.rows[0];
   const rows = useMemo(() => causes.data?.rows ?? [], [causes.data]);
@@ -92,6 +97,10 @@ export function ErrorsView(props: ViewProps) {
           </header>
           <p className={cardStyles.note}>{DEFINITIONS[kind]}</p>
         </section>
+        {by ? (
+          <ErrorsBeside props={props} by={by} mine={mine} words={WORDS[kind]} onOpen={(from, to) => openRequests(from, to, criteria)} />
+        ) : (
+          <>
         <CausesChart series={series} period={period} onOpen={(from, to) => openRequests(from, to, criteria)} />
         <div className={layoutStyles.pair}>
           {table(
@@ -130,6 +139,8 @@ export function ErrorsView(props: ViewProps) {
             consumers.outdated,
           )}
         </div>
+          </>
+        )}
         {table(
           `Details of the latest ${exact(logged.data?.rows.length ?? 0)} in the log`,
           'Code details and flags of Envoy',

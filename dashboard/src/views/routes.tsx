@@ -10,7 +10,11 @@ import { COLUMNS, EntityTable } from '../parts/entity-table';
 import { RouteLink, wordOf } from '../parts/labels';
 import { LearnedRoutes, LearnedTag } from '../parts/learned-routes';
 import { MoreRows } from '../parts/more-rows';
+import { MEASURES, SplitTable } from '../parts/split-table';
+import { searchIn, SplitView } from '../parts/split-view';
 import { useQuery } from '../query';
+import { splitOf, type Scope } from '../scope';
+import { useSplit } from '../split';
 import { VIEWS, type Dimension } from './facts';
 import type { ViewProps } from './view';
 import layoutStyles from '../parts/layout.module.css';
@@ -19,6 +23,29 @@ const { requests, share, errors, client, p50, p95, p99, upstream, attempts, byte
 const KEYS: Dimension[] = ['method', 'route'];
 
 export function RoutesView(props: ViewProps) {
+  const by = splitOf(props.params);
+  return by ? <RoutesBeside {...props} by={by} /> : <RoutesTogether {...props} />;
+}
+
+function RoutesBeside({ by, ...props }: ViewProps & { by: Scope }) {
+  const split = useSplit(props, by, KEYS);
+  return (
+    <SplitView view="routes" props={props} split={split}>
+      <SplitTable
+        title="Routes"
+        subject="Route"
+        by={by}
+        split={split}
+        measures={MEASURES}
+        textOf={({ route, method }) => `${wordOf(route ?? '')} ${method}`}
+        nameOf={({ route, method }) => <RouteLink method={method ?? ''} route={route ?? ''} />}
+        search={searchIn(props.params)}
+      />
+    </SplitView>
+  );
+}
+
+function RoutesTogether(props: ViewProps) {
   const { filters, period, live, gateways, params } = props;
   const entities = useEntities(props, KEYS);
   // The list is whole without it, so a failure is not reported.

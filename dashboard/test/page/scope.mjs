@@ -46,7 +46,7 @@ describe('the switch of the traffic', { concurrency: 2 }, () => {
     assert.deepEqual(requestsTo(mock, 'timeseries').map((params) => params.get('group_by')), ['service']);
     // Another view of the same kind is split as well.
     await page.getByRole('link', { name: 'Consumers', exact: true }).click();
-    await page.locator('.entity-table-entities tbody th a').first().click();
+    await page.locator('[data-split] tbody th a').first().click();
     await page.getByRole('heading', { name: 'Side by side, by service' }).waitFor();
   });
 

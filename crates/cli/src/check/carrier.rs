@@ -85,7 +85,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::yaml::{self, Node};
+    use gatelens_documents::yaml::{self, Node};
 
     #[test]
     fn the_needed_capabilities_are_those_of_the_examples() {

@@ -6,8 +6,8 @@ use gatelens_model::Message;
 
 use super::carrier::Carrier;
 use super::lints;
-use crate::problem::Problem;
-use crate::yaml::{self, Json, Node, Place};
+use gatelens_documents::problem::Problem;
+use gatelens_documents::yaml::{self, Json, Node, Place};
 
 /// A configuration of the plugin in a file.
 pub(super) struct PluginConfig<'a> {
@@ -196,7 +196,14 @@ impl<'a> PluginConfig<'a> {
 
 /// Whether the whole file is the plugin's JSON: an object that mentions no key of a gateway.
 pub(super) fn is_plugin_json(file: &str) -> bool {
-    let marks = ["\"vm_config\"", "\"vmConfig\"", "\"apiVersion\"", "\"static_resources\"", "\"@type\""];
+    let marks = [
+        "\"vm_config\"",
+        "\"vmConfig\"",
+        "\"dynamic_module_config\"",
+        "\"apiVersion\"",
+        "\"static_resources\"",
+        "\"@type\"",
+    ];
     file.trim_start().starts_with('{') && !marks.iter().any(|mark| file.contains(mark))
 }
 
@@ -234,41 +241,55 @@ fn in_document<'a>(file: &'a str, document: &Node, all: &mut All<'a>) {
         None if document.get("ingest").is_some() && document.get("static_resources").is_none() => {
             all.push((true, from_mapping(file, Some(document), document.place)));
         }
-        _ => in_envoy(file, document, Carrier::EnvoyFilter, clusters(document).as_ref(), all),
+        _ => in_envoy(file, document, Carrier::EnvoyFilter, &Bootstrap::of(document), all),
     }
 }
 
-/// Visits every object that configures a plugin, wherever it stands: the one with a `vm_config`.
-fn in_envoy<'a>(
-    file: &'a str,
-    node: &Node,
-    carrier: Carrier,
-    clusters: Option<&Vec<String>>,
-    all: &mut All<'a>,
-) {
+/// What the rest of an Envoy configuration means for the plugins in it.
+struct Bootstrap {
+    /// The clusters, if it can get no others.
+    clusters: Option<Vec<String>>,
+    /// It is whole, and no bootstrap extension sends for an access logger of a dynamic module.
+    lacks_extension: bool,
+}
+
+impl Bootstrap {
+    fn of(document: &Node) -> Self {
+        let extensions = document.get("bootstrap_extensions").map(Node::elements).unwrap_or_default();
+        let sends = |extension: &Node| {
+            let kind = extension.at(&["typed_config", "@type"]).and_then(Node::text).unwrap_or_default();
+            kind.contains(".bootstrap.dynamic_modules.")
+        };
+        let is_whole = document.get("static_resources").is_some();
+        Self { clusters: clusters(document), lacks_extension: is_whole && !extensions.iter().any(sends) }
+    }
+}
+
+/// Visits every object that configures a plugin, wherever it stands: the one with a `vm_config`, or with a module and its
+/// configuration.
+fn in_envoy<'a>(file: &'a str, node: &Node, carrier: Carrier, bootstrap: &Bootstrap, all: &mut All<'a>) {
     let kind = node.get("@type").and_then(Node::text).unwrap_or_default();
     let carrier = match kind {
         kind if kind.contains(".access_loggers.wasm.") => Carrier::EnvoyLogger,
         kind if kind.contains(".filters.http.wasm.") => Carrier::EnvoyFilter,
+        kind if kind.contains(".access_loggers.dynamic_modules.") => {
+            return all.push(in_module(file, node, Carrier::EnvoyLogger, bootstrap));
+        }
+        kind if kind.contains(".filters.http.dynamic_modules.") => {
+            return all.push(in_module(file, node, Carrier::EnvoyFilter, bootstrap));
+        }
         _ => carrier,
     };
     let Some(vm) = node.get("vm_config").or_else(|| node.get("vmConfig")) else {
         for inner in node.elements().iter().chain(node.members().iter().map(|(_, value)| value)) {
-            in_envoy(file, inner, carrier, clusters, all);
+            in_envoy(file, inner, carrier, bootstrap, all);
         }
         return;
     };
     let root = node.get("root_id").or_else(|| node.get("rootId"));
     let module = vm.at(&["code", "local", "filename"]);
     let configuration = node.get("configuration");
-    let value = configuration.and_then(|any| any.get("value"));
-    let mut found = match value {
-        Some(value) if value.text().is_some() => {
-            let text = value.text().unwrap_or_default().to_owned();
-            PluginConfig::new(file, text, Origin::Text(value.clone()))
-        }
-        value => from_mapping(file, value, configuration.unwrap_or(node).place),
-    };
+    let mut found = from_any(file, configuration, node);
     found.context_warnings = lints::on_carrier(carrier, node);
     found.context_warnings.extend(configuration.and_then(lints::on_encoding));
     found.counting_warning = lints::missing_capabilities(node);
@@ -276,8 +297,41 @@ fn in_envoy<'a>(
     found.body_warning = lints::on_bodies(carrier, node);
     found.response_header_warning = lints::on_response_header(carrier, node);
     found.loaded = Some((carrier, vm.clone()));
-    found.clusters = clusters.cloned();
+    found.clusters = bootstrap.clusters.clone();
     all.push((is_ours(&[node.get("name"), root, module]), found));
+}
+
+/// A filter or an access logger of a dynamic module.
+fn in_module<'a>(
+    file: &'a str,
+    node: &Node,
+    carrier: Carrier,
+    bootstrap: &Bootstrap,
+) -> (bool, PluginConfig<'a>) {
+    let (name, configuration) = match carrier {
+        Carrier::EnvoyLogger => ("logger_name", "logger_config"),
+        _ => ("filter_name", "filter_config"),
+    };
+    let configuration = node.get(configuration);
+    let mut found = from_any(file, configuration, node);
+    found.context_warnings = lints::on_module(carrier, node, bootstrap.lacks_extension);
+    found.context_warnings.extend(configuration.and_then(lints::on_encoding));
+    found.scrape_problem = lints::on_scrape(carrier, node);
+    found.body_warning = lints::on_bodies(carrier, node);
+    found.response_header_warning = lints::on_response_header(carrier, node);
+    found.clusters = bootstrap.clusters.clone();
+    (is_ours(&[node.get(name), node.at(&["dynamic_module_config", "name"])]), found)
+}
+
+/// The text in a message of any type.
+fn from_any<'a>(file: &'a str, any: Option<&Node>, carrier: &Node) -> PluginConfig<'a> {
+    match any.and_then(|any| any.get("value")) {
+        Some(value) if value.text().is_some() => {
+            let text = value.text().unwrap_or_default().to_owned();
+            PluginConfig::new(file, text, Origin::Text(value.clone()))
+        }
+        value => from_mapping(file, value, any.unwrap_or(carrier).place),
+    }
 }
 
 fn from_mapping<'a>(file: &'a str, node: Option<&Node>, otherwise: Place) -> PluginConfig<'a> {

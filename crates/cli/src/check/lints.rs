@@ -7,8 +7,8 @@ use gatelens_core::counters::Caps;
 use gatelens_core::request::route::Template;
 
 use super::carrier::{self, Carrier};
-use crate::problem::Problem;
-use crate::yaml::{Node, Place};
+use gatelens_documents::problem::Problem;
+use gatelens_documents::yaml::{Node, Place};
 
 mod selection;
 
@@ -174,6 +174,22 @@ pub(super) fn on_carrier(carrier: Carrier, node: &Node) -> Vec<Problem> {
                 warn("name", "if the filter traps, every request is answered 5xx; set `failOpen: true`");
             }
         }
+    }
+    problems
+}
+
+/// What is wrong with the entry of a dynamic module.
+pub(super) fn on_module(carrier: Carrier, node: &Node, lacks_extension: bool) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if carrier == Carrier::EnvoyLogger && lacks_extension {
+        let message = "an access logger of a dynamic module needs the bootstrap extension of the same module, because Envoy gives access \
+                       loggers neither a timer nor requests of their own: add `bootstrap_extensions` as in docs/dynamic-module.md";
+        problems.push(Problem::error(node.key_place("logger_name"), message));
+    }
+    if node.at(&["dynamic_module_config", "do_not_close"]).and_then(Node::text) != Some("true") {
+        let message =
+            "Envoy may unload the module, which keeps the counters of the process: add `do_not_close: true`";
+        problems.push(Problem::warning(node.key_place("dynamic_module_config"), message));
     }
     problems
 }

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::openapi::Operation;
 use super::{Methods, Selection};
 use crate::query::client::{self, Failure, Source};
-use crate::yaml::Place;
+use gatelens_documents::openapi::Operation;
+use gatelens_documents::yaml::Place;
 
 /// Adds the learned routes of these services, environments and directions: of all services and environments where none
 /// is named, and of inbound traffic where no direction is.

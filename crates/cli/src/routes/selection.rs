@@ -6,10 +6,10 @@ use gatelens_core::config::{Counters, bounds};
 use gatelens_core::counters::Caps;
 use gatelens_core::request::route::{Conflict, Template, Templates};
 
-use super::openapi::Operation;
 use super::{Finding, Methods};
-use crate::problem::{Problem, Severity};
-use crate::yaml::Place;
+use gatelens_documents::openapi::Operation;
+use gatelens_documents::problem::{Problem, Severity};
+use gatelens_documents::yaml::Place;
 
 /// Templates in the order in which they were found, and what is wrong with the others.
 #[derive(Default)]

@@ -42,7 +42,7 @@ pub struct Entry {
 }
 
 /// A place in shared data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// Number of the slot.
     pub slot: u32,

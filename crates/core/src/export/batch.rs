@@ -8,7 +8,7 @@ use std::io::Read;
 
 use super::gzip::{Body, compress};
 use crate::config::Compression;
-use crate::otlp::requests::{Draft, PORTION_END, PortionHead, encode_late_record, encode_record};
+use crate::otlp::requests::{Draft, PORTION_END, PortionHead, RecordForm, encode_late_record, encode_record};
 use crate::otlp::{self, Resource};
 use crate::request::event::Event;
 use gatelens_redact::capture::CapturedBody;
@@ -63,10 +63,10 @@ impl LogBatch {
         }
     }
 
-    /// Adds an event.
-    pub fn push(&mut self, event: &Event<'_>, now_ns: u64) {
+    /// Adds an event in a form. All of a batch have the same.
+    pub fn push(&mut self, event: &Event<'_>, form: RecordForm, now_ns: u64) {
         let before = self.records.len();
-        encode_record(event, &mut self.records, &mut self.marks);
+        encode_record(event, form, &mut self.records, &mut self.marks);
         let bytes = self.records.len().saturating_sub(before);
         self.count(bytes, [event.request_body, event.response_body], now_ns);
         if self.records.len() >= PORTION {

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::config::{Compression, Direction, Limits, RequestsAs, Secret};
+use crate::config::{Compression, Direction, Limits, Secret};
 use crate::counters::Caps;
 use crate::otlp::Resource;
+use crate::otlp::requests::RecordForm;
 use crate::shared::CounterSetId;
 use crate::shared::sequence::Signal;
 
@@ -27,19 +28,29 @@ pub struct ExportConfig {
     pub resource: Resource,
     /// `service.instance.id`, if the gateway has a name.
     pub instance: Option<String>,
-    /// Whether there is an ingest. Without one nothing is exported.
-    pub has_ingest: bool,
-    /// Cluster of the ingest.
+    /// Whoever gets something, the section `ingest` first: at most [`MAX_DESTINATIONS`](crate::stats::MAX_DESTINATIONS). None where
+    /// nothing leaves the gateway. Those of a worker never change, except for headers, compression and times.
+    pub destinations: Vec<Destination>,
+    /// Names of the configured redaction rules: they are reported even if they never match.
+    pub rules: Vec<String>,
+}
+
+/// A receiver of counters, of requests or of both.
+#[derive(Debug)]
+pub struct Destination {
+    /// Its name in metrics: the cluster and the prefix of the paths.
+    pub name: String,
+    /// Its name in the gateway's log.
+    pub title: String,
+    /// The cluster.
     pub cluster: String,
     /// `:authority`.
     pub authority: String,
-    /// Path of the metrics.
-    pub metrics_path: String,
-    /// The signal in which requests are sent.
-    pub requests_as: RequestsAs,
-    /// Its path.
-    pub requests_path: String,
-    /// Path and query of the learned route patterns; `None` where routes are not inferred.
+    /// Path of the metrics; `None` where it gets none.
+    pub metrics_path: Option<String>,
+    /// The forms in which it gets requests, each with its path.
+    pub requests: Vec<(RecordForm, String)>,
+    /// Path and query of the learned route patterns; `None` where it is not asked for any.
     pub patterns_path: Option<String>,
     /// Headers of the operator's own, names in lower case.
     pub headers: Vec<(String, Secret<String>)>,
@@ -47,20 +58,27 @@ pub struct ExportConfig {
     pub compression: Compression,
     /// Longest wait for an answer.
     pub timeout: Duration,
-    /// Names of the configured redaction rules: they are reported even if they never match.
-    pub rules: Vec<String>,
 }
 
 /// `user-agent` of every request.
 const USER_AGENT: &str = concat!("gatelens/", env!("CARGO_PKG_VERSION"));
 
 impl ExportConfig {
-    /// The signal in which requests are sent.
-    pub fn signal_of_requests(&self) -> Signal {
-        match self.requests_as {
-            RequestsAs::Logs => Signal::Logs,
-            RequestsAs::Spans => Signal::Traces,
+    /// Whether any destination gets requests as spans.
+    pub fn has_spans(&self) -> bool {
+        let mut forms = self.destinations.iter().flat_map(|to| &to.requests);
+        forms.any(|(form, _)| form.is_span())
+    }
+}
+
+impl Destination {
+    /// The path of a signal; `None` where it is not sent here.
+    pub fn path(&self, signal: Signal) -> Option<&str> {
+        if signal == Signal::Metrics {
+            return self.metrics_path.as_deref();
         }
+        let path = self.requests.iter().find(|(form, _)| form.signal() == signal);
+        path.map(|(_, path)| path.as_str())
     }
 
     /// The headers that all requests to the receiver have: its name, the filter's, and the configured ones.

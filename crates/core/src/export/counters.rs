@@ -1,4 +1,4 @@
-//! The counters on their way to the receiver. Idle on all workers except the leader.
+//! The counters on their way to one destination. Idle on all workers except the leader.
 //!
 //! Exported values are cumulative, so a lost request costs no count. It would cost resolution, though: a single value
 //! after an hour without the receiver cannot be split into minutes. So while the receiver accepts nothing, the changes
@@ -11,7 +11,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::pipeline::{Destination, Pipeline, Settled};
+use super::config::ExportConfig;
+use super::pipeline::{Pipeline, Sender, Settled};
 use super::request::{ExportRequest, RootId};
 use crate::counters::Place;
 use crate::host::{CalloutAnswer, CalloutId, Host};
@@ -103,11 +104,11 @@ pub struct CounterExport {
 }
 
 impl CounterExport {
-    /// A follower of an epoch that began at this time.
-    pub fn new(epoch_start_ns: u64) -> Self {
+    /// A follower of an epoch that began at this time. The destination is that at this place.
+    pub fn new(epoch_start_ns: u64, destination: usize) -> Self {
         Self {
             role: Role::default(),
-            pipeline: Pipeline::new(Signal::Metrics),
+            pipeline: Pipeline::new(Signal::Metrics, destination),
             changed: BTreeSet::new(),
             history: VecDeque::new(),
             current: Vec::new(),
@@ -117,6 +118,11 @@ impl CounterExport {
             covered_ns: epoch_start_ns,
             acknowledged_ns: epoch_start_ns,
         }
+    }
+
+    /// The destination's place in [`ExportConfig::destinations`].
+    pub fn destination(&self) -> usize {
+        self.pipeline.destination()
     }
 
     /// Whether this worker leads.
@@ -252,8 +258,8 @@ impl CounterExport {
     }
 
     /// Sends the waiting request, if there is one.
-    pub fn send(&mut self, host: &impl Host, root: RootId, now_ns: u64, to: Destination<'_>) {
-        if self.pipeline.send(host, root, now_ns, to) {
+    pub fn send(&mut self, host: &impl Host, root: RootId, now_ns: u64, from: Sender<'_>) {
+        if self.pipeline.send(host, root, now_ns, from) {
             self.last_sent_ns = now_ns;
         }
     }
@@ -270,9 +276,9 @@ impl CounterExport {
         id: CalloutId,
         answer: &CalloutAnswer,
         now_ns: u64,
-        cluster: &str,
+        config: &ExportConfig,
     ) -> Option<Answered> {
-        match self.pipeline.answered(host, id, answer, now_ns, cluster)? {
+        match self.pipeline.answered(host, id, answer, now_ns, config)? {
             Settled::Accepted { .. } => {
                 self.current.clear();
                 Some(Answered::Accepted { finished: std::mem::take(&mut self.current_final) })

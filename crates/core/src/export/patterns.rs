@@ -9,7 +9,7 @@ use std::time::Duration;
 use gatelens_model::route_patterns::{DIRECTION, ENVIRONMENT, MAX_BYTES, PATH, SERVICE, version};
 use gatelens_routes::Patterns;
 
-use super::config::ExportConfig;
+use super::config::Destination;
 use super::request::RootId;
 use crate::host::{Callout, CalloutAnswer, CalloutId, Host, LogLevel};
 
@@ -92,15 +92,14 @@ impl PatternFetch {
     }
 
     /// Asks for the patterns, if the ingest named a version that is not in force and the time has come.
-    pub fn send(&mut self, host: &impl Host, root: RootId, now_ns: u64, config: &ExportConfig) {
+    pub fn send(&mut self, host: &impl Host, root: RootId, now_ns: u64, to: &Destination) {
         if self.named.is_none() || self.in_flight.is_some() || now_ns < self.not_before_ns {
             return;
         }
-        let Some(path) = &config.patterns_path else { return };
+        let Some(path) = &to.patterns_path else { return };
         let own = [(":method", "GET"), (":path", path), ("accept", "application/json")];
-        let headers: Vec<_> = own.into_iter().chain(config.common_headers()).collect();
-        let callout =
-            Callout { cluster: &config.cluster, headers: &headers, body: &[], timeout: config.timeout };
+        let headers: Vec<_> = own.into_iter().chain(to.common_headers()).collect();
+        let callout = Callout { cluster: &to.cluster, headers: &headers, body: &[], timeout: to.timeout };
         match host.dispatch(&callout) {
             Ok(id) => self.in_flight = Some((id, root)),
             // The export that goes the same way reports why.
@@ -119,7 +118,7 @@ impl PatternFetch {
         host: &impl Host,
         answer: &CalloutAnswer,
         now_ns: u64,
-        cluster: &str,
+        title: &str,
     ) -> Option<Fetched> {
         self.in_flight = None;
         match read(host, answer) {
@@ -127,7 +126,7 @@ impl PatternFetch {
                 self.pause(now_ns, PAUSE);
                 (self.named, self.has_warned) = (None, false);
                 let version = &fetched.version;
-                let message = format!("route patterns {version} of the ingest `{cluster}` are in force");
+                let message = format!("route patterns {version} of {title} are in force");
                 host.log(LogLevel::Info, &message);
                 Some(fetched)
             }
@@ -135,7 +134,7 @@ impl PatternFetch {
                 self.pause(now_ns, PAUSE_AFTER_FAILURE);
                 if !std::mem::replace(&mut self.has_warned, true) {
                     let message = format!(
-                        "the route patterns of the ingest `{cluster}` are ignored: {unusable}; routes are inferred as before"
+                        "the route patterns of {title} are ignored: {unusable}; routes are inferred as before"
                     );
                     host.log(LogLevel::Warn, &message);
                 }

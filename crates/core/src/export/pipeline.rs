@@ -1,10 +1,10 @@
-//! Sends the requests of one signal.
+//! Sends the requests of one signal to one destination.
 
 use std::collections::VecDeque;
 
 use super::answer::Answer;
 use super::backoff::Backoff;
-use super::config::ExportConfig;
+use super::config::{Destination, ExportConfig};
 use super::request::{ExportRequest, InFlight, RootId};
 use crate::config::Compression;
 use crate::host::{Callout, CalloutAnswer, CalloutId, Host, LogLevel};
@@ -13,10 +13,12 @@ use crate::shared::SharedStore;
 use crate::shared::epoch::Epoch;
 use crate::shared::sequence::{self, Signal};
 
-/// Requests of one signal that wait or are in flight.
+/// Requests of one signal to one destination that wait or are in flight.
 #[derive(Debug)]
 pub struct Pipeline {
     signal: Signal,
+    /// Its place in [`ExportConfig::destinations`].
+    destination: usize,
     max_in_flight: usize,
     waiting: VecDeque<ExportRequest>,
     in_flight: Vec<InFlight>,
@@ -25,10 +27,10 @@ pub struct Pipeline {
     failures: u64,
 }
 
-/// The receiver, and the identity under which requests are sent.
+/// The destinations, and the identity under which requests are sent to them.
 #[derive(Clone, Copy, Debug)]
-pub struct Destination<'a> {
-    /// Cluster, paths, headers.
+pub struct Sender<'a> {
+    /// Clusters, paths, headers.
     pub config: &'a ExportConfig,
     /// `service.instance.id`.
     pub instance: &'a str,
@@ -56,13 +58,14 @@ pub enum Settled {
 impl Pipeline {
     /// An empty pipeline. Of the log, two requests of a worker may be in flight at once; of the counters one, because a
     /// later value contains an earlier one.
-    pub fn new(signal: Signal) -> Self {
+    pub fn new(signal: Signal, destination: usize) -> Self {
         let max_in_flight = match signal {
             Signal::Logs | Signal::Traces => 2,
             Signal::Metrics => 1,
         };
         Self {
             signal,
+            destination,
             max_in_flight,
             waiting: VecDeque::new(),
             in_flight: Vec::new(),
@@ -70,6 +73,11 @@ impl Pipeline {
             backoff: Backoff::default(),
             failures: 0,
         }
+    }
+
+    /// The destination's place in [`ExportConfig::destinations`].
+    pub fn destination(&self) -> usize {
+        self.destination
     }
 
     /// Appends a request.
@@ -133,12 +141,12 @@ impl Pipeline {
 
     /// Sends waiting requests while the host takes them; true if any was sent. While the receiver fails, a single
     /// request tests whether it is back.
-    pub fn send(&mut self, host: &impl Host, root: RootId, now_ns: u64, to: Destination<'_>) -> bool {
+    pub fn send(&mut self, host: &impl Host, root: RootId, now_ns: u64, from: Sender<'_>) -> bool {
         let mut any = false;
         let limit = if self.backoff.is_failing() { 1 } else { self.max_in_flight };
         while self.in_flight.len() < limit && self.backoff.is_over(now_ns) {
             let Some(mut request) = self.waiting.pop_front() else { break };
-            match self.dispatch(host, &mut request, to) {
+            match self.dispatch(host, &mut request, from) {
                 Some(id) => {
                     request.was_sent = true;
                     self.in_flight.push(InFlight { id, root, request });
@@ -161,12 +169,12 @@ impl Pipeline {
         id: CalloutId,
         answer: &CalloutAnswer,
         now_ns: u64,
-        cluster: &str,
+        config: &ExportConfig,
     ) -> Option<Settled> {
         let position = self.in_flight.iter().position(|sent| sent.id == id)?;
         let request = self.in_flight.swap_remove(position).request;
         let meaning = Answer::new(answer, now_ns);
-        self.note(host, meaning, answer.status, now_ns, cluster);
+        self.note(host, meaning, answer.status, now_ns, config);
         let size = request.body.len();
         let settled = match meaning {
             Answer::Accepted { rejected } => Settled::Accepted { request, rejected },
@@ -188,19 +196,26 @@ impl Pipeline {
     }
 
     /// Sets the back-off, and writes to the gateway's log when delivery begins to fail and when it works again.
-    fn note(&mut self, host: &impl Host, answer: Answer, status: Option<u16>, now_ns: u64, cluster: &str) {
+    fn note(
+        &mut self,
+        host: &impl Host,
+        answer: Answer,
+        status: Option<u16>,
+        now_ns: u64,
+        config: &ExportConfig,
+    ) {
         let subject = self.subject();
+        let to = config.destinations.get(self.destination).map_or("", |to| to.title.as_str());
         let was_failing = self.backoff.is_failing();
         let reply =
             || status.map_or("closed the connection".to_owned(), |status| format!("answered {status}"));
         match answer {
             Answer::Accepted { rejected } => {
                 if was_failing {
-                    host.log(LogLevel::Info, &format!("the ingest `{cluster}` accepts the {subject} again"));
+                    host.log(LogLevel::Info, &format!("{to} accepts the {subject} again"));
                 }
                 if rejected > 0 {
-                    let message =
-                        format!("the ingest `{cluster}` refused {rejected} records of the {subject}");
+                    let message = format!("{to} refused {rejected} records of the {subject}");
                     host.log(LogLevel::Warn, &message);
                 }
                 self.backoff.succeeded();
@@ -208,8 +223,7 @@ impl Pipeline {
             Answer::Later { not_before } => {
                 self.failures = self.failures.saturating_add(1);
                 if !was_failing {
-                    let message =
-                        format!("the ingest `{cluster}` {}; the {subject} will be sent again", reply());
+                    let message = format!("{to} {}; the {subject} will be sent again", reply());
                     host.log(LogLevel::Warn, &message);
                 }
                 self.backoff.failed(now_ns, host.random(), not_before);
@@ -217,8 +231,7 @@ impl Pipeline {
             Answer::Refused => {
                 self.failures = self.failures.saturating_add(1);
                 if !was_failing {
-                    let message =
-                        format!("the ingest `{cluster}` {} and refused a part of the {subject}", reply());
+                    let message = format!("{to} {} and refused a part of the {subject}", reply());
                     host.log(LogLevel::Warn, &message);
                 }
                 // A refusal does not predict the next response, so the pause does not grow: one bad batch must not
@@ -229,21 +242,14 @@ impl Pipeline {
         }
     }
 
-    fn dispatch(
-        &self,
-        host: &impl Host,
-        request: &mut ExportRequest,
-        to: Destination<'_>,
-    ) -> Option<CalloutId> {
-        let sequence = request.sequence.or_else(|| sequence::next(host, to.store, self.signal))?;
+    fn dispatch(&self, host: &impl Host, request: &mut ExportRequest, from: Sender<'_>) -> Option<CalloutId> {
+        let to: &Destination = from.config.destinations.get(self.destination)?;
+        let path = to.path(self.signal)?;
+        let next = || sequence::next(host, from.store, self.signal, self.destination);
+        let sequence = request.sequence.or_else(next)?;
         request.sequence = Some(sequence);
-        let config = to.config;
-        let path = match self.signal {
-            Signal::Metrics => &config.metrics_path,
-            Signal::Logs | Signal::Traces => &config.requests_path,
-        };
-        let (epoch, sequence) = (format!("{:016x}", to.epoch.id), sequence.to_string());
-        let instance = header_value(to.instance);
+        let (epoch, sequence) = (format!("{:016x}", from.epoch.id), sequence.to_string());
+        let instance = header_value(from.instance);
         let mut headers: Vec<(&str, &str)> = vec![
             (":method", "POST"),
             (":path", path),
@@ -255,22 +261,14 @@ impl Pipeline {
         if request.compression == Compression::Gzip {
             headers.push(("content-encoding", "gzip"));
         }
-        headers.extend(config.common_headers());
-        let callout = Callout {
-            cluster: &config.cluster,
-            headers: &headers,
-            body: &request.body,
-            timeout: config.timeout,
-        };
+        headers.extend(to.common_headers());
+        let callout =
+            Callout { cluster: &to.cluster, headers: &headers, body: &request.body, timeout: to.timeout };
         match host.dispatch(&callout) {
             Ok(id) => Some(id),
             Err(error) => {
                 if !self.backoff.is_failing() {
-                    let message = format!(
-                        "cannot send the {} to the ingest `{}`: {error}",
-                        self.subject(),
-                        config.cluster
-                    );
+                    let message = format!("cannot send the {} to {}: {error}", self.subject(), to.title);
                     host.log(LogLevel::Warn, &message);
                 }
                 None
@@ -281,7 +279,8 @@ impl Pipeline {
     fn subject(&self) -> &'static str {
         match self.signal {
             Signal::Metrics => "counters",
-            Signal::Logs | Signal::Traces => "request log",
+            Signal::Logs => "request log",
+            Signal::Traces => "spans",
         }
     }
 }

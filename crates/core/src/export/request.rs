@@ -1,5 +1,7 @@
 //! A request to the receiver.
 
+use std::rc::Rc;
+
 use crate::config::Compression;
 use crate::host::CalloutId;
 
@@ -7,8 +9,8 @@ use crate::host::CalloutId;
 /// recognises a repeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportRequest {
-    /// The body.
-    pub body: Vec<u8>,
+    /// The body; the same memory for all destinations that get it.
+    pub body: Rc<Vec<u8>>,
     /// Compression of the body: a configuration update may change it for later requests.
     pub compression: Compression,
     /// Events in it; 0 for counters.

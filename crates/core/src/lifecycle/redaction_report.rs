@@ -3,17 +3,17 @@
 use crate::host::Host;
 use crate::shared::redaction;
 use crate::shared::{SharedStore, UpdateError};
-use crate::stats::RedactionStats;
+use crate::stats::{MAX_DESTINATIONS, RedactionStats};
 
 /// The report is repeated this often even if nothing has changed, nanoseconds.
 const REPORT_NS: u64 = 60_000_000_000;
 
-/// Counts of this worker that are not merged yet, and the last report.
+/// Counts of this worker that are not merged yet, and the last reports.
 #[derive(Debug, Default)]
 pub(super) struct RedactionReport {
     pub(super) pending: RedactionStats,
-    /// The last report, encoded, and its time.
-    last: Option<(Vec<u8>, u64)>,
+    /// The last report to each destination, encoded, and its time.
+    last: [Option<(Vec<u8>, u64)>; MAX_DESTINATIONS],
 }
 
 impl RedactionReport {
@@ -29,34 +29,46 @@ impl RedactionReport {
         Ok(())
     }
 
-    /// Makes the next report due.
+    /// Makes the next report to every destination due.
     pub(super) fn repeat(&mut self) {
-        self.last = None;
+        self.last = Default::default();
     }
 
-    /// Whether the shared counts have changed since the last report. Another worker may merge its counts after a report
-    /// about the requests that they belong to.
-    pub(super) fn has_news(&self, host: &impl Host, store: &SharedStore) -> bool {
-        self.last.as_ref().is_some_and(|(last, _)| *last != redaction::read(host, store))
+    /// Makes the next report to a destination due.
+    pub(super) fn repeat_to(&mut self, destination: usize) {
+        if let Some(last) = self.last.get_mut(destination) {
+            *last = None;
+        }
     }
 
-    /// The counts of all workers, if they have changed or the last report is old. They are not in every export, because
+    /// The destinations for which the shared counts have changed since their last report. Another worker may merge its counts
+    /// after a report about the requests that they belong to.
+    pub(super) fn news(&self, host: &impl Host, store: &SharedStore) -> [bool; MAX_DESTINATIONS] {
+        // Nothing is read before the first report.
+        let present = self.last.iter().any(Option::is_some).then(|| redaction::read(host, store));
+        self.last.each_ref().map(|last| {
+            last.as_ref().zip(present.as_ref()).is_some_and(|((last, _), present)| last != present)
+        })
+    }
+
+    /// The counts of all workers for a destination, if they have changed or its last report is old. They are not in every export, because
     /// a long list of rules can be larger than a few series. `rules` are listed even if they never matched.
     pub(super) fn take_if_due(
         &mut self,
         host: &impl Host,
         store: &SharedStore,
-        rules: &[String],
+        (destination, rules): (usize, &[String]),
         now_ns: u64,
     ) -> Option<RedactionStats> {
+        let last = self.last.get_mut(destination)?;
         let encoded = redaction::read(host, store);
         let is_old = |time_ns: u64| now_ns.saturating_sub(time_ns) >= REPORT_NS;
-        if self.last.as_ref().is_some_and(|(last, time_ns)| *last == encoded && !is_old(*time_ns)) {
+        if last.as_ref().is_some_and(|(last, time_ns)| *last == encoded && !is_old(*time_ns)) {
             return None;
         }
         let mut stats = redaction::decode(&encoded);
         stats.list_rules(rules);
-        self.last = Some((encoded, now_ns));
+        *last = Some((encoded, now_ns));
         (!stats.is_empty()).then_some(stats)
     }
 }

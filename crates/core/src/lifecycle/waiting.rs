@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use super::plugin::Active;
-use crate::otlp::requests::Draft;
+use crate::export::Drafts;
 use gatelens_model::OmissionReason;
 use gatelens_redact::capture::{CapturedBody, Redaction, WaitingBody};
 
@@ -15,7 +15,7 @@ use gatelens_redact::capture::{CapturedBody, Redaction, WaitingBody};
 pub(super) struct WaitingEvent {
     active: Rc<Active>,
     /// All else of its record, encoded.
-    draft: Draft,
+    draft: Drafts,
     /// The bodies that are not redacted yet, of the request and of the response.
     waiting: [Option<WaitingBody>; 2],
     /// Those that are.
@@ -26,7 +26,7 @@ pub(super) struct WaitingEvent {
 
 impl WaitingEvent {
     /// An event that was drafted under a configuration.
-    pub(super) fn new(active: Rc<Active>, draft: Draft, waiting: [Option<WaitingBody>; 2]) -> Self {
+    pub(super) fn new(active: Rc<Active>, draft: Drafts, waiting: [Option<WaitingBody>; 2]) -> Self {
         let sizes = waiting.iter().flatten().map(WaitingBody::decoded_bytes);
         let bytes = sizes.fold(0, usize::saturating_add);
         active.worker.usage().begin_waiting(bytes);
@@ -56,7 +56,7 @@ impl WaitingEvent {
     }
 
     /// Its record without the bodies that waited, and those bodies; `None` while one of them waits.
-    pub(super) fn ready(&self) -> Option<(&Draft, [Option<&CapturedBody>; 2])> {
+    pub(super) fn ready(&self) -> Option<(&Drafts, [Option<&CapturedBody>; 2])> {
         let is_ready = self.waiting.iter().all(Option::is_none);
         is_ready.then(|| (&self.draft, self.bodies.each_ref().map(Option::as_ref)))
     }

@@ -7,18 +7,16 @@ use super::announced::Announced;
 use super::learned::LearnedRoutes;
 use super::redaction_report::RedactionReport;
 use super::usage::Usage;
-use crate::config::RequestsAs;
 use crate::counters::{Measurement, NameKind, Pending, Place, Series, Turnover};
 use crate::export::{
-    Answered, CounterExport, Destination, ExportConfig, ExportRequest, LogExport, PatternFetch, RootId,
-    Snapshot, compress,
+    Closing, CounterExports, Destination, Drafts, ExportConfig, ExportRequest, LogExport, PatternFetch,
+    RootId, Sender, Settlement, Snapshot, compress,
 };
 use crate::host::{CalloutAnswer, CalloutId, Host, LogLevel};
-use crate::otlp::metrics::{ExportedSeries, MetricsExport};
-use crate::otlp::requests::Draft;
+use crate::otlp::metrics::{Delivery, ExportedSeries, MetricsExport};
 use crate::request::event::Event;
 use crate::request::route::{RouteSource, UNMATCHED};
-use crate::request::trace::SpanIds;
+use crate::request::trace::{SpanIds, TraceContext};
 use crate::request::{Counting, Decision, Logging};
 use crate::shared::bids;
 use crate::shared::heartbeat::Heartbeats;
@@ -52,8 +50,10 @@ pub struct Worker {
     heartbeats: Heartbeats,
     fleet: FleetStats,
     log: LogExport,
+    /// Some requests are sent as spans.
+    has_spans: bool,
     announced: Announced,
-    counters: CounterExport,
+    counters: CounterExports,
     turnover: Turnover,
     learned: Rc<LearnedRoutes>,
     /// Version of the learned patterns in force here.
@@ -104,8 +104,9 @@ impl Worker {
             heartbeats: Heartbeats::default(),
             fleet: FleetStats::default(),
             log: LogExport::new(&config, &instance),
+            has_spans: config.has_spans(),
             announced: Announced::default(),
-            counters: CounterExport::new(epoch.start_ns),
+            counters: CounterExports::new(&config, epoch.start_ns),
             turnover: Turnover::default(),
             learned,
             patterns_version: Vec::new(),
@@ -119,8 +120,11 @@ impl Worker {
 
     /// Continues under a changed configuration of the same counters.
     pub(super) fn reconfigure(&mut self, host: &impl Host, config: Rc<ExportConfig>) {
-        if config.resource != self.config.resource || config.compression != self.config.compression {
-            self.close_batch(host, host.now());
+        let compressions = |config: &ExportConfig| -> Vec<_> {
+            config.destinations.iter().map(|to| to.compression).collect()
+        };
+        if config.resource != self.config.resource || compressions(&config) != compressions(&self.config) {
+            self.close_batches(host, host.now(), Closing::All);
             self.log.reopen(&config, &self.instance);
         }
         self.pending.set_caps(config.caps);
@@ -153,29 +157,31 @@ impl Worker {
 
     /// Takes the event of a finished request.
     pub(super) fn log(&mut self, host: &impl Host, event: &Event<'_>, now_ns: u64) {
-        if !self.config.has_ingest {
+        if self.log.is_off() {
             return;
         }
         self.add_bodies([event.request_body, event.response_body]);
         let event = self.sent_form(host, event, now_ns);
         let is_full = self.log.push(&event, now_ns, &self.config);
         if is_full {
-            self.close_batch(host, now_ns);
+            self.close_batches(host, now_ns, Closing::Full);
         }
     }
 
     /// Takes the event of a finished request that waits for bodies: all but those, encoded for [`log_late`](Self::log_late).
-    pub(super) fn draft(&mut self, host: &impl Host, event: &Event<'_>, now_ns: u64) -> Draft {
+    pub(super) fn draft(&mut self, host: &impl Host, event: &Event<'_>, now_ns: u64) -> Drafts {
         self.add_bodies([event.request_body, event.response_body]);
         let event = self.sent_form(host, event, now_ns);
         self.log.draft(&event)
     }
 
-    /// An event as it is sent: without the name and the group of its consumer where the receiver knows them, and with the
-    /// identifiers of its spans where it is sent as such.
+    /// An event as it is sent: without the name and the group of its consumer where the receivers know them, and with the
+    /// identifiers of its spans where it is sent as such, too.
     fn sent_form<'e>(&mut self, host: &impl Host, event: &Event<'e>, now_ns: u64) -> Event<'e> {
         let mut event = if self.is_announced(event, now_ns) { event.without_label() } else { *event };
-        if self.config.requests_as == RequestsAs::Spans {
+        // The choice of spans alone has been made for the whole event.
+        let is_traced = event.trace.as_ref().is_none_or(TraceContext::is_sampled);
+        if self.has_spans && is_traced {
             event.spans = Some(SpanIds::new(event.trace, || host.random()));
         }
         event
@@ -183,7 +189,7 @@ impl Worker {
 
     /// Takes the bodies for which an event waited, of its request and of its response. [`write_slice`](Self::write_slice) writes
     /// them.
-    pub(super) fn log_late(&mut self, draft: &Draft, bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
+    pub(super) fn log_late(&mut self, draft: &Drafts, bodies: [Option<&CapturedBody>; 2], now_ns: u64) {
         self.add_bodies(bodies);
         self.log.push_late(draft, bodies, now_ns);
     }
@@ -191,7 +197,7 @@ impl Worker {
     /// Writes a slice of an event that waited.
     pub(super) fn write_slice(&mut self, host: &impl Host, now_ns: u64) {
         if self.log.compress_slice(&self.config) {
-            self.close_batch(host, now_ns);
+            self.close_batches(host, now_ns, Closing::Full);
         }
     }
 
@@ -235,44 +241,53 @@ impl Worker {
             Phase::Done => return,
         }
         self.merge(host);
-        if !self.config.has_ingest {
-            // The shared counters are all that there is to keep. Nobody leads, so each looks for workers that were lost.
-            self.heartbeats.report(host, self.shared.store(), &self.stats());
-            self.fleet = self.heartbeats.survey(host, self.shared.store(), now_ns);
-            return;
-        }
         // A tick that comes a little early does not make a batch wait for the next one.
         let old_ns = u64::from(self.config.limits.flush_ms).saturating_mul(750_000);
-        if self.log.is_older_than(old_ns, now_ns) {
-            self.close_batch(host, now_ns);
-        }
-        self.adopt_patterns(host);
+        self.close_batches(host, now_ns, Closing::OlderThan(old_ns));
         self.heartbeats.report(host, self.shared.store(), &self.stats());
-        self.lead_or_follow(host, now_ns);
-        self.turn_over(host, now_ns);
+        if self.counters.is_off() {
+            // The shared counters stay here. Nobody leads, so each looks for workers that were lost.
+            self.fleet = self.heartbeats.survey(host, self.shared.store(), now_ns);
+        } else {
+            self.adopt_patterns(host);
+            self.lead_or_follow(host, now_ns);
+            self.turn_over(host, now_ns);
+        }
         self.send(host, me, now_ns);
     }
 
     /// Sends waiting requests, as far as the host takes them.
     pub(super) fn send(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
         // Counters first: while a process ends, Envoy sends only the first request that is dispatched.
-        let shared = &self.shared;
-        if let Some(snapshot) = self.counters.next(now_ns, |slot| shared.read(host, slot)) {
-            let (request, finished) = self.metrics_request(host, &snapshot, now_ns);
-            self.counters.push(request, finished);
+        for index in 0..self.config.destinations.len() {
+            self.prepare_metrics(host, index, now_ns);
         }
-        let to = destination(&self.config, &self.instance, &self.shared);
-        self.counters.send(host, me, now_ns, to);
-        self.log.send(host, me, now_ns, to);
-        if self.counters.leads() && self.phase == Phase::Serving {
-            self.patterns.send(host, me, now_ns, &self.config);
+        let from = sender(&self.config, &self.instance, &self.shared);
+        self.counters.send(host, me, now_ns, from);
+        self.log.send(host, me, now_ns, from);
+        if self.counters.leads()
+            && self.phase == Phase::Serving
+            && let Some(ingest) = self.config.destinations.first()
+        {
+            self.patterns.send(host, me, now_ns, ingest);
+        }
+    }
+
+    /// Makes the next request with counters for a destination, if one may be sent now.
+    fn prepare_metrics(&mut self, host: &impl Host, destination: usize, now_ns: u64) {
+        let shared = &self.shared;
+        let Some(counters) = self.counters.to(destination) else { return };
+        let Some(snapshot) = counters.next(now_ns, |slot| shared.read(host, slot)) else { return };
+        let (request, finished) = self.metrics_request(host, destination, &snapshot, now_ns);
+        if let Some(counters) = self.counters.to(destination) {
+            counters.push(request, finished);
         }
     }
 
     /// The last root context of this worker ends: sends as much as the host takes.
     pub(super) fn drain(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
         self.merge(host);
-        self.close_batch(host, now_ns);
+        self.close_batches(host, now_ns, Closing::All);
         self.heartbeats.report(host, self.shared.store(), &self.stats());
         self.export_last_changes(host, me, now_ns);
         self.phase = Phase::Draining;
@@ -285,7 +300,7 @@ impl Worker {
             return;
         }
         self.deregister(host);
-        if !self.config.has_ingest {
+        if self.counters.is_off() {
             self.phase = Phase::Done;
             return;
         }
@@ -306,7 +321,7 @@ impl Worker {
         if matches!(self.phase, Phase::Serving | Phase::Draining) {
             self.heartbeats.deregister(host, self.shared.store(), &self.stats());
         }
-        lease::release(host, self.shared.store(), self.candidate, self.counters.acknowledged_ns());
+        lease::release(host, self.shared.store(), self.candidate, self.counters.acknowledged());
     }
 
     /// Adds the counts of this worker to the shared ones, for the leader.
@@ -364,24 +379,26 @@ impl Worker {
 
     /// Takes an answer, if it is to one of this worker's requests.
     pub(super) fn answered(&mut self, host: &impl Host, id: CalloutId, answer: &CalloutAnswer, now_ns: u64) {
-        let cluster = &self.config.cluster;
+        let config = Rc::clone(&self.config);
         if self.patterns.is_own(id) {
-            if let Some(fetched) = self.patterns.answered(host, answer, now_ns, cluster) {
+            let title = config.destinations.first().map_or("", |ingest| ingest.title.as_str());
+            if let Some(fetched) = self.patterns.answered(host, answer, now_ns, title) {
                 // If they cannot be shared now, the next answer names them again.
                 let _ = patterns::add(host, self.shared.store(), &fetched.version, &fetched.patterns);
                 self.adopt_patterns(host);
             }
             return;
         }
-        if self.log.is_own(id) || self.counters.is_own(id) {
+        // Patterns come from the ingest alone.
+        if self.log.destination_of(id).or_else(|| self.counters.destination_of(id)) == Some(0) {
             self.patterns.on_answer(answer, &self.patterns_version);
         }
-        self.log.answered(host, id, answer, now_ns, cluster);
-        match self.counters.answered(host, id, answer, now_ns, cluster) {
-            Some(Answered::Accepted { finished }) => {
-                self.shared.release(host, &mut self.pending, &finished);
+        self.log.answered(host, id, answer, now_ns, &config);
+        match self.counters.answered(host, id, answer, now_ns, &config) {
+            Some(Settlement::Finished(places)) => {
+                self.shared.release(host, &mut self.pending, &places);
             }
-            Some(Answered::Refused) => self.redaction.repeat(),
+            Some(Settlement::Refused(destination)) => self.redaction.repeat_to(destination),
             None => {}
         }
         if self.phase == Phase::FinalReport && self.is_idle() {
@@ -391,16 +408,17 @@ impl Worker {
 
     /// Statistics of this worker.
     pub(super) fn stats(&self) -> WorkerStats {
-        WorkerStats {
-            events: self.log.counts(),
-            queue_bytes: self.log.bytes() as u64,
+        let mut stats = WorkerStats {
             active_requests: self.usage.streams(),
-            export_failures: self.log.failures().saturating_add(self.counters.failures()),
             busy_ns: self.busy_ns,
             uncounted: self.usage.uncounted(),
             not_logged: self.not_logged,
             excluded_from_counters: self.excluded_from_counters,
-        }
+            ..WorkerStats::default()
+        };
+        self.log.add_to(&mut stats);
+        self.counters.add_to(&mut stats);
+        stats
     }
 
     /// Whether nothing is left to deliver.
@@ -437,7 +455,7 @@ impl Worker {
     }
 
     fn lead_or_follow(&mut self, host: &impl Host, now_ns: u64) {
-        let led_until = self.counters.leads().then(|| self.counters.acknowledged_ns());
+        let led_until = self.counters.leads().then(|| self.counters.acknowledged());
         let changed = match lease::acquire(host, self.shared.store(), self.candidate, now_ns, led_until) {
             Leadership::Follower => {
                 self.turnover.clear();
@@ -445,9 +463,9 @@ impl Worker {
                 return self.shared.mark_dirty(host, &unsent);
             }
             Leadership::Leader => self.shared.take_dirty(host),
-            Leadership::Elected { acknowledged_ns } => {
+            Leadership::Elected { acknowledged } => {
                 self.redaction.repeat();
-                self.counters.on_elected(acknowledged_ns);
+                self.counters.on_elected(acknowledged);
                 // All slots contain those that changed.
                 self.shared.take_dirty(host);
                 self.shared.repair(host, &mut self.pending);
@@ -455,44 +473,45 @@ impl Worker {
             }
         };
         self.fleet = self.heartbeats.survey(host, self.shared.store(), now_ns);
-        self.counters.take(changed, now_ns);
-        if self.redaction.has_news(host, self.shared.store()) {
-            self.counters.force_export();
-        }
+        self.counters.take(&changed, now_ns);
+        self.counters.force_export_to(self.redaction.news(host, self.shared.store()));
         let shared = &self.shared;
         self.counters.keep_minute(now_ns, |slot| shared.read(host, slot));
     }
 
     /// Exports the changes that no leader has taken yet: the leader may have ended before this worker merged.
     fn export_last_changes(&mut self, host: &impl Host, me: RootId, now_ns: u64) {
-        if !self.config.has_ingest {
-            return;
+        if self.counters.is_off() {
+            return self.send(host, me, now_ns);
         }
         let store = self.shared.store();
-        self.counters.on_ending(lease::acknowledged_ns(host, store));
+        self.counters.on_ending(lease::acknowledged(host, store));
         self.fleet = self.heartbeats.survey(host, store, now_ns);
-        self.counters.take(self.shared.take_dirty(host), now_ns);
+        self.counters.take(&self.shared.take_dirty(host), now_ns);
         self.send(host, me, now_ns);
-        lease::release(host, self.shared.store(), self.candidate, self.counters.acknowledged_ns());
+        lease::release(host, self.shared.store(), self.candidate, self.counters.acknowledged());
     }
 
-    fn close_batch(&mut self, host: &impl Host, now_ns: u64) {
-        let to = destination(&self.config, &self.instance, &self.shared);
-        let [requests, responses] = self.log.close_batch(host, now_ns, to);
+    fn close_batches(&mut self, host: &impl Host, now_ns: u64, closing: Closing) {
+        let from = sender(&self.config, &self.instance, &self.shared);
+        let [requests, responses] = self.log.close(host, now_ns, from, closing);
         let counts = &mut self.redaction.pending;
         counts.add_omitted(Message::Request, OmissionReason::QueueFull, requests);
         counts.add_omitted(Message::Response, OmissionReason::QueueFull, responses);
     }
 
-    /// The request of a snapshot, and the places whose final values are in it.
+    /// The request of a snapshot to a destination, and the places whose final values are in it.
     fn metrics_request(
         &mut self,
         host: &impl Host,
+        destination: usize,
         snapshot: &Snapshot,
         now_ns: u64,
     ) -> (ExportRequest, Vec<Place>) {
         let store = self.shared.store();
-        let redaction = self.redaction.take_if_due(host, store, &self.config.rules, now_ns);
+        let config = Rc::clone(&self.config);
+        let redaction = self.redaction.take_if_due(host, store, (destination, &config.rules), now_ns);
+        let deliveries = deliveries(&config.destinations, &self.fleet);
         let epoch_start_ns = self.shared.epoch().start_ns;
         let mut finished = Vec::new();
         let mut series = Vec::with_capacity(snapshot.series.len());
@@ -516,23 +535,41 @@ impl Worker {
             interval_ns: snapshot.coarse_span_ns(),
             series_in_use: self.shared.len(host, &mut self.pending),
             fleet: &self.fleet,
+            destination,
+            deliveries: &deliveries,
             redaction: redaction.as_ref(),
             series: &series,
         };
-        let compression = self.config.compression;
+        let to = config.destinations.get(destination);
+        let compression = to.map(|to| to.compression).unwrap_or_default();
         let request = ExportRequest {
-            body: compress(export.encode(), compression),
+            body: Rc::new(compress(export.encode(), compression)),
             compression,
             events: 0,
             bodies: 0,
             was_sent: false,
-            sequence: sequence::next(host, self.shared.store(), Signal::Metrics),
+            sequence: sequence::next(host, self.shared.store(), Signal::Metrics, destination),
             closed_ns: now_ns,
         };
         (request, finished)
     }
 }
 
-fn destination<'a>(config: &'a ExportConfig, instance: &'a str, shared: &'a SharedSeries) -> Destination<'a> {
-    Destination { config, instance, store: shared.store(), epoch: shared.epoch() }
+fn sender<'a>(config: &'a ExportConfig, instance: &'a str, shared: &'a SharedSeries) -> Sender<'a> {
+    Sender { config, instance, store: shared.store(), epoch: shared.epoch() }
+}
+
+/// The deliveries to all destinations, where there is more than one of them or of their forms: a single one is described by the
+/// metrics of the gateway itself.
+fn deliveries<'a>(destinations: &'a [Destination], fleet: &FleetStats) -> Vec<Delivery<'a>> {
+    if destinations.len() < 2 && destinations.iter().all(|to| to.requests.len() < 2) {
+        return Vec::new();
+    }
+    let of = destinations.iter().zip(fleet.stats.deliveries);
+    of.map(|(to, stats)| Delivery {
+        name: &to.name,
+        signals: to.requests.iter().map(|(form, _)| form.signal().name()).collect(),
+        stats,
+    })
+    .collect()
 }

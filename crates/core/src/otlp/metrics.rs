@@ -5,7 +5,7 @@ use super::{Resource, SCHEMA_URL, encode_scope, route_attribute};
 use crate::config::Direction;
 use crate::counters::{Dimension, Dimensions, Series, SeriesKey, Values};
 use crate::request::authority::Authority;
-use crate::stats::{FleetStats, RedactionStats};
+use crate::stats::{DeliveryStats, EventCounts, FleetStats, RedactionStats};
 use gatelens_model::sketch::{SCALE, Sketch};
 use gatelens_model::varint;
 use gatelens_model::{attribute, metric, value};
@@ -35,10 +35,35 @@ pub struct MetricsExport<'a> {
     pub series_in_use: u32,
     /// Statistics of all workers.
     pub fleet: &'a FleetStats,
+    /// The place of the destination that gets this.
+    pub destination: usize,
+    /// The deliveries to all destinations; empty where there is only one.
+    pub deliveries: &'a [Delivery<'a>],
     /// Matches of rules and fates of bodies, when they are due.
     pub redaction: Option<&'a RedactionStats>,
     /// Series and their values.
     pub series: &'a [ExportedSeries],
+}
+
+/// Writes a part of a message. It is called by reference, so that the code of the message around it exists once.
+type Part<'a> = dyn Fn(&mut Vec<u8>) + 'a;
+
+/// The delivery of requests to a destination.
+#[derive(Clone, Debug)]
+pub struct Delivery<'a> {
+    /// The destination's name.
+    pub name: &'a str,
+    /// The signals in which it gets requests.
+    pub signals: Vec<&'static str>,
+    /// What became of them.
+    pub stats: DeliveryStats,
+}
+
+impl Delivery<'_> {
+    /// The events by signal.
+    fn events(&self) -> impl Iterator<Item = (&'static str, &EventCounts)> {
+        self.signals.iter().copied().zip([&self.stats.events, &self.stats.spans])
+    }
 }
 
 /// A series and its values since its start.
@@ -77,23 +102,23 @@ impl MetricsExport<'_> {
             self.sketches(out, &format!("{prefix}{}", metric::REQUEST_DURATION), |values| &values.duration);
             self.sketches(out, metric::UPSTREAM_DURATION, |values| &values.upstream);
             self.sketches(out, metric::GATEWAY_DURATION, |values| &values.gateway);
-            self.histograms(out, metric::DURATION_BY_BOUND, "s", |values, out| {
+            self.histograms(out, metric::DURATION_BY_BOUND, "s", &|values, out| {
                 out.double(5, seconds(values.duration.sum_ns));
                 packed(out, 6, values.by_bound.iter().copied());
                 packed(out, 7, self.bounds_seconds.iter().map(|bound| bound.to_bits()));
             });
-            self.histograms(out, &format!("{prefix}{}", metric::REQUEST_BODY_SIZE), "By", |values, out| {
+            self.histograms(out, &format!("{prefix}{}", metric::REQUEST_BODY_SIZE), "By", &|values, out| {
                 out.double(5, values.request_bytes as f64);
             });
-            self.histograms(out, &format!("{prefix}{}", metric::RESPONSE_BODY_SIZE), "By", |values, out| {
+            self.histograms(out, &format!("{prefix}{}", metric::RESPONSE_BODY_SIZE), "By", &|values, out| {
                 out.double(5, values.response_bytes as f64);
             });
         }
         if !self.series.is_empty() {
-            put_metric(out, metric::UPSTREAM_ATTEMPTS, "{attempt}", |out| {
-                self.sum(out, MONOTONIC, |out| {
+            put_metric(out, metric::UPSTREAM_ATTEMPTS, "{attempt}", &|out| {
+                self.sum(out, MONOTONIC, &|out| {
                     for ExportedSeries { key, start_ns, values } in self.series {
-                        self.number_since(out, *start_ns, values.attempts, |out| {
+                        self.number_since(out, *start_ns, values.attempts, &|out| {
                             attributes(out, 7, self.direction, key)
                         });
                     }
@@ -105,38 +130,39 @@ impl MetricsExport<'_> {
 
     fn of_the_gateway(&self, out: &mut Vec<u8>, prefix: &str) {
         let FleetStats { stats, workers, workers_lost } = self.fleet;
-        let events = &stats.events;
+        let own = stats.deliveries.get(self.destination).copied().unwrap_or_default();
+        let events = &own.events;
         self.gauge(out, metric::SERIES, "{series}", u64::from(self.series_in_use));
-        put_metric(out, &format!("{prefix}{}", metric::ACTIVE_REQUESTS), "{request}", |out| {
-            self.sum(out, NOT_MONOTONIC, |out| self.number(out, stats.active_requests, |_| {}));
+        put_metric(out, &format!("{prefix}{}", metric::ACTIVE_REQUESTS), "{request}", &|out| {
+            self.sum(out, NOT_MONOTONIC, &|out| self.number(out, stats.active_requests, &|_| {}));
         });
         self.counter(out, metric::EVENTS_CAPTURED, "{event}", events.captured);
-        put_metric(out, metric::EVENTS, "{event}", |out| {
-            self.sum(out, MONOTONIC, |out| {
+        put_metric(out, metric::EVENTS, "{event}", &|out| {
+            self.sum(out, MONOTONIC, &|out| {
                 for (fate, count) in events.fates() {
-                    self.number(out, count, |out| {
+                    self.number(out, count, &|out| {
                         out.string_attribute(7, attribute::EVENT_FATE, fate.name())
                     });
                 }
             });
         });
-        self.gauge(out, metric::QUEUE_SIZE, "By", stats.queue_bytes);
-        self.counter(out, metric::EXPORT_FAILURES, "{attempt}", stats.export_failures);
+        self.gauge(out, metric::QUEUE_SIZE, "By", own.queue_bytes);
+        self.counter(out, metric::EXPORT_FAILURES, "{attempt}", own.export_failures);
         self.gauge(out, metric::WORKERS, "{worker}", u64::from(*workers));
         self.counter(out, metric::WORKERS_LOST, "{worker}", *workers_lost);
         self.counter(out, metric::UNCOUNTED, "{request}", stats.uncounted);
-        put_metric(out, metric::NOT_LOGGED, "{request}", |out| {
-            self.sum(out, MONOTONIC, |out| {
+        put_metric(out, metric::NOT_LOGGED, "{request}", &|out| {
+            self.sum(out, MONOTONIC, &|out| {
                 for (reason, requests) in stats.not_logged.reasons() {
-                    self.number(out, requests, |out| {
+                    self.number(out, requests, &|out| {
                         out.string_attribute(7, attribute::NOT_LOGGED_REASON, reason.name());
                     });
                 }
             });
         });
         self.counter(out, metric::EXCLUDED_FROM_COUNTERS, "{request}", stats.excluded_from_counters);
-        put_metric(out, metric::BUSY_TIME, "s", |out| {
-            self.sum(out, MONOTONIC, |out| {
+        put_metric(out, metric::BUSY_TIME, "s", &|out| {
+            self.sum(out, MONOTONIC, &|out| {
                 out.nested(1, |out| {
                     out.fixed64(2, self.start_ns);
                     out.fixed64(3, self.time_ns);
@@ -144,6 +170,9 @@ impl MetricsExport<'_> {
                 });
             });
         });
+        if !self.deliveries.is_empty() {
+            self.of_deliveries(out);
+        }
         if let Some(redaction) = self.redaction {
             self.of_redaction(out, redaction);
         }
@@ -152,12 +181,56 @@ impl MetricsExport<'_> {
         }
     }
 
+    fn of_deliveries(&self, out: &mut Vec<u8>) {
+        put_metric(out, metric::DELIVERY_CAPTURED, "{event}", &|out| {
+            self.sum(out, MONOTONIC, &|out| {
+                for delivery in self.deliveries {
+                    for (signal, events) in delivery.events() {
+                        self.number(out, events.captured, &|out| of_delivery(out, delivery, signal));
+                    }
+                }
+            });
+        });
+        put_metric(out, metric::DELIVERY_EVENTS, "{event}", &|out| {
+            self.sum(out, MONOTONIC, &|out| {
+                for delivery in self.deliveries {
+                    for (signal, events) in delivery.events() {
+                        for (fate, count) in events.fates() {
+                            self.number(out, count, &|out| {
+                                of_delivery(out, delivery, signal);
+                                out.string_attribute(7, attribute::EVENT_FATE, fate.name());
+                            });
+                        }
+                    }
+                }
+            });
+        });
+        put_metric(out, metric::DELIVERY_QUEUE_SIZE, "By", &|out| {
+            out.nested(5, |out| {
+                for Delivery { name, stats, .. } in self.deliveries {
+                    self.number(out, stats.queue_bytes, &|out| {
+                        out.string_attribute(7, attribute::DESTINATION, name);
+                    });
+                }
+            });
+        });
+        put_metric(out, metric::DELIVERY_FAILURES, "{attempt}", &|out| {
+            self.sum(out, MONOTONIC, &|out| {
+                for Delivery { name, stats, .. } in self.deliveries {
+                    self.number(out, stats.export_failures, &|out| {
+                        out.string_attribute(7, attribute::DESTINATION, name);
+                    });
+                }
+            });
+        });
+    }
+
     fn of_redaction(&self, out: &mut Vec<u8>, redaction: &RedactionStats) {
         if redaction.rules().next().is_some() {
-            put_metric(out, metric::REDACTION_HITS, "{hit}", |out| {
-                self.sum(out, MONOTONIC, |out| {
+            put_metric(out, metric::REDACTION_HITS, "{hit}", &|out| {
+                self.sum(out, MONOTONIC, &|out| {
                     for (rule, hits) in redaction.rules() {
-                        self.number(out, hits, |out| {
+                        self.number(out, hits, &|out| {
                             out.string_attribute(7, attribute::REDACTION_RULE, rule);
                         });
                     }
@@ -165,10 +238,10 @@ impl MetricsExport<'_> {
             });
         }
         if redaction.bodies().next().is_some() {
-            put_metric(out, metric::BODIES, "{body}", |out| {
-                self.sum(out, MONOTONIC, |out| {
+            put_metric(out, metric::BODIES, "{body}", &|out| {
+                self.sum(out, MONOTONIC, &|out| {
                     for (message, fate, bodies) in redaction.bodies() {
-                        self.number(out, bodies, |out| {
+                        self.number(out, bodies, &|out| {
                             out.string_attribute(7, attribute::BODY_MESSAGE, message);
                             out.string_attribute(7, attribute::BODY_FATE, fate);
                         });
@@ -178,16 +251,19 @@ impl MetricsExport<'_> {
         }
     }
 
+    #[inline(never)]
     fn gauge(&self, out: &mut Vec<u8>, name: &str, unit: &str, value: u64) {
-        put_metric(out, name, unit, |out| out.nested(5, |out| self.number(out, value, |_| {})));
+        put_metric(out, name, unit, &|out| out.nested(5, |out| self.number(out, value, &|_| {})));
     }
 
+    #[inline(never)]
     fn counter(&self, out: &mut Vec<u8>, name: &str, unit: &str, value: u64) {
-        put_metric(out, name, unit, |out| self.sum(out, MONOTONIC, |out| self.number(out, value, |_| {})));
+        put_metric(out, name, unit, &|out| self.sum(out, MONOTONIC, &|out| self.number(out, value, &|_| {})));
     }
 
     /// A cumulative `Sum` of the points that `points` writes.
-    fn sum(&self, out: &mut Vec<u8>, monotonic: u64, points: impl FnOnce(&mut Vec<u8>)) {
+    #[inline(never)]
+    fn sum(&self, out: &mut Vec<u8>, monotonic: u64, points: &Part<'_>) {
         out.nested(7, |out| {
             points(out);
             out.varint(2, CUMULATIVE);
@@ -196,17 +272,12 @@ impl MetricsExport<'_> {
     }
 
     /// A `NumberDataPoint`.
-    fn number(&self, out: &mut Vec<u8>, value: u64, attributes: impl FnOnce(&mut Vec<u8>)) {
+    fn number(&self, out: &mut Vec<u8>, value: u64, attributes: &Part<'_>) {
         self.number_since(out, self.start_ns, value, attributes);
     }
 
-    fn number_since(
-        &self,
-        out: &mut Vec<u8>,
-        start_ns: u64,
-        value: u64,
-        attributes: impl FnOnce(&mut Vec<u8>),
-    ) {
+    #[inline(never)]
+    fn number_since(&self, out: &mut Vec<u8>, start_ns: u64, value: u64, attributes: &Part<'_>) {
         out.nested(1, |out| {
             out.fixed64(2, start_ns);
             out.fixed64(3, self.time_ns);
@@ -215,11 +286,12 @@ impl MetricsExport<'_> {
         });
     }
 
-    fn sketches(&self, out: &mut Vec<u8>, name: &str, sketch: impl Fn(&Values) -> &Sketch) {
+    #[inline(never)]
+    fn sketches(&self, out: &mut Vec<u8>, name: &str, sketch: fn(&Values) -> &Sketch) {
         if self.series.iter().all(|series| sketch(&series.values).count == 0) {
             return;
         }
-        put_metric(out, name, "s", |out| {
+        put_metric(out, name, "s", &|out| {
             out.nested(10, |out| {
                 for ExportedSeries { key, start_ns, values } in self.series {
                     let sketch = sketch(values);
@@ -242,8 +314,9 @@ impl MetricsExport<'_> {
         });
     }
 
-    fn histograms(&self, out: &mut Vec<u8>, name: &str, unit: &str, rest: impl Fn(&Values, &mut Vec<u8>)) {
-        put_metric(out, name, unit, |out| {
+    #[inline(never)]
+    fn histograms(&self, out: &mut Vec<u8>, name: &str, unit: &str, rest: &dyn Fn(&Values, &mut Vec<u8>)) {
+        put_metric(out, name, unit, &|out| {
             out.nested(9, |out| {
                 for ExportedSeries { key, start_ns, values } in self.series {
                     out.nested(1, |out| {
@@ -260,13 +333,20 @@ impl MetricsExport<'_> {
     }
 }
 
-fn put_metric(out: &mut Vec<u8>, name: &str, unit: &str, data: impl FnOnce(&mut Vec<u8>)) {
+#[inline(never)]
+fn put_metric(out: &mut Vec<u8>, name: &str, unit: &str, data: &Part<'_>) {
     out.nested(2, |out| {
         out.string(1, name);
         out.string(2, metric::description(name));
         out.string(3, unit);
         data(out);
     });
+}
+
+/// Attributes of a point about one signal of a delivery.
+fn of_delivery(out: &mut Vec<u8>, delivery: &Delivery<'_>, signal: &str) {
+    out.string_attribute(7, attribute::DESTINATION, delivery.name);
+    out.string_attribute(7, attribute::SIGNAL, signal);
 }
 
 fn seconds(nanoseconds: u64) -> f64 {

@@ -9,6 +9,7 @@ use super::{Resource, SCHEMA_URL, encode_scope};
 use crate::config::Direction;
 use crate::request::event::{Event, Header};
 use crate::request::trace::SpanIds;
+use crate::shared::sequence::Signal;
 use gatelens_model::OmissionReason;
 use gatelens_redact::capture::CapturedBody;
 
@@ -32,34 +33,66 @@ macro_rules! key {
         &KEY
     }};
 }
+
+/// The form in which a receiver gets a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordForm {
+    /// A log record.
+    Log,
+    /// The gateway's span, and that of its upstream call.
+    Span,
+    /// The same for a receiver that gets the log record, too: bodies are in that one, and an attribute names it.
+    SpanBesideLog,
+}
+
+impl RecordForm {
+    /// Whether requests are spans.
+    pub fn is_span(self) -> bool {
+        self != Self::Log
+    }
+
+    /// The signal that carries it.
+    pub fn signal(self) -> Signal {
+        if self.is_span() { Signal::Traces } else { Signal::Logs }
+    }
+
+    /// Whether an event is sent in this form: a span needs identifiers.
+    pub fn takes(self, event: &Event<'_>) -> bool {
+        !self.is_span() || event.spans.is_some()
+    }
+
+    /// The span that stands for an event in this form.
+    fn span(self, event: &Event<'_>) -> Option<SpanIds> {
+        event.spans.filter(|_| self.is_span())
+    }
+}
+
 /// Writes one event as `log_records` (field 2 of `ScopeLogs`), or as `spans` (field 2 of `ScopeSpans`). Adds to `marks` where in `out` its attributes begin.
-pub fn encode_record(event: &Event<'_>, out: &mut Vec<u8>, marks: &mut Vec<u32>) {
+pub fn encode_record(event: &Event<'_>, form: RecordForm, out: &mut Vec<u8>, marks: &mut Vec<u32>) {
     let begin = out.len();
     // Nearly all records are 128 to 16,383 bytes long, so their length takes two bytes.
     out.extend_from_slice(&[RECORD, 0, 0]);
     let start = out.len();
-    encode_content(event, &mut Record { out, marks, attributes: attributes_of(event) });
+    encode_content(event, &mut Record::new(form, out, marks));
     end_record(out, begin, start);
-    encode_upstream_span(event, out);
+    encode_upstream_span(event, form, out);
 }
 
 /// A record that lacks bodies, for [`encode_late_record`].
 #[derive(Debug)]
 pub struct Draft {
     content: Vec<u8>,
-    /// The field of its attributes.
-    attributes: u8,
+    form: RecordForm,
     /// What stands beside it: the span of the upstream call.
     beside: Vec<u8>,
 }
 
 /// The content of a record that lacks bodies.
-pub fn encode_draft(event: &Event<'_>) -> Draft {
+pub fn encode_draft(event: &Event<'_>, form: RecordForm) -> Draft {
     let (mut content, mut marks, mut beside) = (Vec::new(), Vec::new(), Vec::new());
-    let attributes = attributes_of(event);
-    encode_content(event, &mut Record { out: &mut content, marks: &mut marks, attributes });
-    encode_upstream_span(event, &mut beside);
-    Draft { content, attributes, beside }
+    encode_content(event, &mut Record::new(form, &mut content, &mut marks));
+    encode_upstream_span(event, form, &mut beside);
+    Draft { content, form, beside }
 }
 
 /// Writes a record from its draft and the bodies that it lacks, of the request and of the response. The fields of a message may
@@ -73,7 +106,7 @@ pub fn encode_late_record(
     let begin = out.len();
     out.extend_from_slice(&[RECORD, 0, 0]);
     let start = out.len();
-    let mut record = Record { out, marks, attributes: draft.attributes };
+    let mut record = Record::new(draft.form, out, marks);
     record.mark();
     record.out.extend_from_slice(&draft.content);
     record.bodies(bodies);
@@ -81,15 +114,10 @@ pub fn encode_late_record(
     out.extend_from_slice(&draft.beside);
 }
 
-/// The field of the attributes: of a span, or of a log record.
-fn attributes_of(event: &Event<'_>) -> u8 {
-    if event.spans.is_some() { 9 } else { 6 }
-}
-
 fn encode_content(event: &Event<'_>, record: &mut Record<'_>) {
     let status = event.status;
     record.mark();
-    match event.spans {
+    match record.form.span(event) {
         Some(ids) => record.span_head(event, ids),
         None => {
             record.out.fixed64(1, event.start_ns);
@@ -164,23 +192,37 @@ fn encode_content(event: &Event<'_>, record: &mut Record<'_>) {
     record.headers(attribute::RESPONSE_HEADER, event.response_headers);
     record.bodies([event.request_body, event.response_body]);
     record.mark();
-    if event.spans.is_some() {
+    if record.form == RecordForm::SpanBesideLog {
+        record.out.flag_attribute(record.attributes.into(), attribute::IN_LOG);
+    }
+    if record.form.is_span() {
         return;
     }
-    if let Some(trace) = event.trace {
-        record.out.fixed32(8, u32::from(trace.flags));
-        record.out.bytes(9, &trace.trace_id);
-        record.out.bytes(10, &trace.span_id);
+    if let Some((trace, span)) = context_of(event) {
+        record.out.fixed32(8, flags(event));
+        record.out.bytes(9, &trace);
+        record.out.bytes(10, &span);
     }
     record.out.fixed64(11, event.start_ns.saturating_add(event.measurement.duration_ns));
     record.mark();
     record.out.string(12, value::EVENT_NAME);
 }
 
+/// The trace and the span that a log record names: the request's own span where it has one, else its caller's.
+fn context_of(event: &Event<'_>) -> Option<([u8; 16], [u8; 8])> {
+    let own = event.spans.map(|ids| (ids.trace, ids.gateway));
+    own.or_else(|| event.trace.map(|caller| (caller.trace_id, caller.span_id)))
+}
+
+/// The flags of the trace: one that begins here is sampled.
+fn flags(event: &Event<'_>) -> u32 {
+    event.trace.map_or(1, |caller| caller.flags).into()
+}
+
 /// Writes the upstream call of an event that is sent as spans, where the upstream answered. Envoy's duration of the call ends with
 /// the response; its beginning is that much earlier.
-fn encode_upstream_span(event: &Event<'_>, out: &mut Vec<u8>) {
-    let (Some(ids), Some(upstream_ns)) = (event.spans, event.measurement.upstream_ns) else { return };
+fn encode_upstream_span(event: &Event<'_>, form: RecordForm, out: &mut Vec<u8>) {
+    let (Some(ids), Some(upstream_ns)) = (form.span(event), event.measurement.upstream_ns) else { return };
     let upstream_ns = upstream_ns.min(event.measurement.duration_ns);
     let before_ns = event.measurement.duration_ns.saturating_sub(upstream_ns);
     out.nested(2, |out| {
@@ -202,13 +244,12 @@ fn encode_upstream_span(event: &Event<'_>, out: &mut Vec<u8>) {
     });
 }
 
-/// Trace, span, the span above it, and the flags of the trace: a trace that begins here is sampled.
+/// Trace, span, the span above it, and the flags of the trace.
 fn put_ids(out: &mut Vec<u8>, event: &Event<'_>, trace: [u8; 16], span: [u8; 8], parent: Option<&[u8]>) {
-    let flags = event.trace.map_or(1, |caller| caller.flags);
     out.bytes(1, &trace);
     out.bytes(2, &span);
     parent.into_iter().for_each(|parent| out.bytes(4, parent));
-    out.fixed32(16, u32::from(flags));
+    out.fixed32(16, flags(event));
 }
 
 fn put_times(out: &mut Vec<u8>, start_ns: u64, duration_ns: u64) {
@@ -261,11 +302,16 @@ const fn encoded_key<const SIZE: usize>(name: &str) -> [u8; SIZE] {
 struct Record<'o> {
     out: &'o mut Vec<u8>,
     marks: &'o mut Vec<u32>,
+    form: RecordForm,
     /// The field of its attributes, below 16.
     attributes: u8,
 }
 
-impl Record<'_> {
+impl<'o> Record<'o> {
+    fn new(form: RecordForm, out: &'o mut Vec<u8>, marks: &'o mut Vec<u32>) -> Self {
+        Self { out, marks, form, attributes: if form.is_span() { 9 } else { 6 } }
+    }
+
     /// The tag of an attribute.
     fn tag(&self) -> u8 {
         self.attributes << 3 | 2
@@ -356,6 +402,9 @@ impl Record<'_> {
     }
 
     fn bodies(&mut self, bodies: [Option<&CapturedBody>; 2]) {
+        if self.form == RecordForm::SpanBesideLog {
+            return;
+        }
         for (body, (content, omitted)) in bodies.into_iter().zip(CONTENT.into_iter().zip(OMITTED)) {
             self.body(content, omitted, body);
         }

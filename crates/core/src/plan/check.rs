@@ -5,7 +5,7 @@ mod selection;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use crate::config::{CaptureConfig, Counters, Ingest, Limits, Problem, Service, Step, bounds};
+use crate::config::{CaptureConfig, Counters, Ingest, Limits, Problem, RequestsAs, Service, Step, bounds};
 use crate::request::route::Templates;
 
 pub(super) use selection::{exclude, sample};
@@ -57,6 +57,9 @@ pub(super) fn ingest(ingest: &Ingest) -> Checked {
         );
     }
     range(["ingest", "timeout_ms"], ingest.timeout_ms, bounds::TIMEOUT_MS)?;
+    if !ingest.metrics && ingest.requests_as == RequestsAs::None {
+        return fail(["ingest", "metrics"], "nothing would be sent; remove this key, or `requests_as`");
+    }
     for (name, value) in &ingest.headers {
         let at = ["ingest", "headers", name.as_str()];
         if !is_header_name(name) {
@@ -73,6 +76,30 @@ pub(super) fn ingest(ingest: &Ingest) -> Checked {
                 at,
                 "the value has characters that a header cannot carry; use printable ASCII characters only",
             );
+        }
+    }
+    Ok(())
+}
+
+/// The further receivers, beside the section `ingest`.
+pub(super) fn destinations(ingest: &Ingest, destinations: &[Ingest]) -> Checked {
+    at_most(["destinations"], destinations.len(), bounds::DESTINATIONS, "destinations")?;
+    for (index, destination) in destinations.iter().enumerate() {
+        let at = || [Step::from("destinations"), Step::from(index)];
+        self::ingest(destination).map_err(|problem| problem.moved(at()))?;
+        if !ingest.enabled || !destination.enabled {
+            let message = "a destination cannot be disabled, and none stands beside an ingest that is; remove this entry";
+            return Err(Problem::new(at(), message));
+        }
+        let before = std::iter::once(ingest).chain(destinations.iter().take(index));
+        let is_same = |other: &Ingest| {
+            [&other.cluster, &other.authority] == [&destination.cluster, &destination.authority]
+                && other.path_prefix == destination.path_prefix
+        };
+        if before.into_iter().any(is_same) {
+            let message =
+                "another section names the same receiver; name each one once, with all that it gets";
+            return Err(Problem::new(at(), message));
         }
     }
     Ok(())

@@ -204,6 +204,67 @@ fn a_defect_has_a_place_and_a_suggestion() {
     check(r#""ingest": {"cluster": ""}"#, "ingest.cluster", "use 1 to 255");
     let bodies = r#""ingest": {"enabled": false}, "capture": {"response_body": true}"#;
     check(bodies, "capture.response_body", "an ingest only");
+    check(
+        r#""ingest": {"cluster": "a", "metrics": false, "requests_as": "none"}"#,
+        "ingest.metrics",
+        "nothing would be sent",
+    );
+    check(r#""ingest": {"cluster": "a", "requests_as": "all"}"#, "ingest.requests_as", "`both`");
+
+    let check = |destinations: &str, path: &str, message: &str| {
+        let text = format!(
+            "{{\"version\": 1, \"ingest\": {{\"cluster\": \"a\"}}, \"destinations\": [{destinations}]}}"
+        );
+        let error = refused(&text);
+        assert_eq!(error.path, path, "{text}\n{error}");
+        assert!(error.message.contains(message), "{text}\n{error}");
+    };
+    check(r#"{"cluster": "a"}"#, "destinations[0]", "the same receiver");
+    check(r#"{"cluster": "b"}, {"cluster": "b"}"#, "destinations[1]", "the same receiver");
+    check(r#"{"cluster": "b"}, {}"#, "destinations[1]", "the key `cluster` is missing");
+    check(r#"{"cluster": "b", "enabled": false}"#, "destinations[0]", "remove this entry");
+    check(r#"{"cluster": "b", "path_prefix": "/x/"}"#, "destinations[0].path_prefix", "`/x`");
+    check(r#"{"cluster": "b", "timeout_ms": 0}"#, "destinations[0].timeout_ms", "out of range");
+    check(r#"{"cluster": "b", "cluter": "c"}"#, "destinations[0].cluter", "`cluster`");
+    check(
+        r#"{"cluster": "b", "headers": "Bearer abc"}"#,
+        "destinations[0].headers",
+        "the headers are not an object",
+    );
+    let four = ["b", "c", "d", "e"].map(|cluster| format!(r#"{{"cluster": "{cluster}"}}"#));
+    check(&four.join(","), "destinations", "there are 4 destinations; use at most 3");
+}
+
+#[test]
+fn other_destinations_begin_new_counters_and_a_rotated_credential_does_not() {
+    let counters = |ingest: &str, destinations: &str| {
+        let text = format!(
+            r#"{{"version": 1, "ingest": {{"cluster": "a"{ingest}}}, "destinations": [{destinations}]}}"#
+        );
+        Plan::read(&text, &PluginIdentity::default()).unwrap().export.counters
+    };
+    let of_one =
+        Plan::read(r#"{"version": 1, "ingest": {"cluster": "a"}}"#, &PluginIdentity::default()).unwrap();
+    assert_eq!(counters("", ""), of_one.export.counters);
+    let all = [
+        counters("", ""),
+        counters(r#", "requests_as": "spans""#, ""),
+        counters(r#", "requests_as": "both""#, ""),
+        counters(r#", "requests_as": "none""#, ""),
+        counters(r#", "metrics": false"#, ""),
+        counters("", r#"{"cluster": "b"}"#),
+        counters("", r#"{"cluster": "b", "requests_as": "spans"}"#),
+        counters("", r#"{"cluster": "b"}, {"cluster": "c"}"#),
+        counters(r#", "compression": "none""#, r#"{"cluster": "b"}"#),
+    ];
+    let distinct: std::collections::HashSet<u64> = all.iter().map(|id| id.0).collect();
+    assert_eq!(distinct.len(), all.len());
+    let with_key =
+        |key: &str| counters("", &format!(r#"{{"cluster": "b", "headers": {{"api-key": "{key}"}}}}"#));
+    assert_eq!(with_key("one"), with_key("other"));
+    let text = r#"{"version": 1, "ingest": {"cluster": "a"}, "destinations": [{"cluster": "b", "headers": {"api-key": "s3cr3t"}}]}"#;
+    let canonical = String::from_utf8(Config::parse(text).unwrap().canonical()).unwrap();
+    assert!(!canonical.contains("s3cr3t"), "{canonical}");
 }
 
 #[test]

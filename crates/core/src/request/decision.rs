@@ -7,7 +7,7 @@ use super::exclusion::Exclusion;
 use super::facts::{RequestHeaders, split_query};
 use super::sampling::{Sampled, Sampling};
 use super::trace::TraceContext;
-use crate::config::{Exclude, LogExclusions, RequestsAs, Sample};
+use crate::config::{Exclude, LogExclusions, Sample};
 use crate::host::HeaderMap;
 use crate::outcome::Method;
 
@@ -20,8 +20,16 @@ pub struct Selection {
     not_logged: Option<Exclusion>,
     sampling: Sampling,
     foresight: Foresight,
-    /// Whether a request is left out where its trace is not sampled: its spans would have no others beside them.
-    follows_traces: bool,
+    traces: TraceSampling,
+}
+
+/// Whether a request whose trace is not sampled has no event: its spans would have no others beside them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceSampling {
+    /// It has none.
+    Followed,
+    /// It has one.
+    Ignored,
 }
 
 /// When the headers of a request can show that it will have no event.
@@ -88,7 +96,7 @@ impl Decision {
 
 impl Selection {
     /// Compiles both sections.
-    pub fn new(exclude: &Exclude, sample: &Sample, requests_as: RequestsAs) -> Self {
+    pub fn new(exclude: &Exclude, sample: &Sample, traces: TraceSampling) -> Self {
         let LogExclusions { paths, methods, user_agents, defaults } = &exclude.log;
         let configured = [paths, methods, user_agents].iter().any(|list| !list.is_empty());
         let sampling = Sampling::new(sample);
@@ -106,7 +114,7 @@ impl Selection {
             not_logged: Exclusion::from_log(&exclude.log),
             sampling,
             foresight,
-            follows_traces: requests_as == RequestsAs::Spans,
+            traces,
         }
     }
 
@@ -144,7 +152,7 @@ pub fn decide(selection: &Selection, facts: &Facts<'_>, chance: impl FnOnce() ->
     let is_untraced = || TraceContext::parse(facts.traceparent).is_some_and(|trace| !trace.is_sampled());
     let log = if excluded(&selection.not_logged) {
         Logging::Skipped(NotLogged::Excluded)
-    } else if selection.follows_traces && is_untraced() {
+    } else if selection.traces == TraceSampling::Followed && is_untraced() {
         Logging::Skipped(NotLogged::SampledOut)
     } else {
         match selection.sampling.choose(facts, chance) {

@@ -97,7 +97,7 @@ pub struct Event<'a> {
     pub reported_tags: &'a str,
     /// From a valid `traceparent`.
     pub trace: Option<TraceContext>,
-    /// Where the request is sent as spans: theirs.
+    /// Where the request is sent as spans: theirs. A log record names the first of them.
     pub spans: Option<SpanIds>,
     /// Headers of the request that are kept, those of one name next to one another.
     pub request_headers: &'a [Header<'a>],

@@ -5,7 +5,6 @@
 //! are counted as lost, and the loss is an incident. A worker that ends in good order adds its record to `totals`
 //! itself: a row with the number of workers lost, then the statistics of all that ended.
 
-use gatelens_model::fate::{DropReason, Fate};
 use hashbrown::HashMap;
 
 use super::row::{add_numbers, put_numbers, set_numbers, take_numbers};
@@ -55,6 +54,7 @@ struct Record {
 
 impl Heartbeats {
     /// Writes this worker's record.
+    #[inline(never)]
     pub fn report(&mut self, host: &impl Host, store: &SharedStore, stats: &WorkerStats) {
         if let Some(number) = self.number {
             let written = self.beat;
@@ -90,6 +90,7 @@ impl Heartbeats {
     }
 
     /// Adds all workers up, and closes the records of those that were lost.
+    #[inline(never)]
     pub fn survey(&mut self, host: &impl Host, store: &SharedStore, now_ns: u64) -> FleetStats {
         let mut workers = 0u32;
         let mut sum = Vec::new();
@@ -127,7 +128,7 @@ impl Heartbeats {
     ) -> bool {
         let key = key(store, number);
         let stats = stats.since(&self.closed);
-        let record = Record { beat: self.beat, stats: stats.numbers().to_vec() };
+        let record = Record { beat: self.beat, stats: stats.numbers() };
         for _ in 0..3 {
             let (present, version) = match host.shared_get(&key) {
                 None => (UNUSED, Version::ABSENT),
@@ -157,9 +158,7 @@ impl Heartbeats {
     /// again if the worker continues.
     fn on_closed(&mut self) {
         self.number = None;
-        self.closed = self.last;
-        let held = self.last.events.held();
-        self.closed.events.captured = self.last.events.captured.saturating_sub(held);
+        self.closed = self.last.without_held();
     }
 }
 
@@ -195,9 +194,10 @@ fn key(store: &SharedStore, number: u32) -> Vec<u8> {
 fn add_to_totals(host: &impl Host, store: &SharedStore, mut closed: Vec<u64>, lost: u64) {
     let mut stats = WorkerStats::from_numbers(&closed);
     // The events that a closed record held get no other fate.
-    stats.events.count(Fate::Dropped(DropReason::Lost), stats.events.held());
-    (stats.queue_bytes, stats.active_requests) = (0, 0);
-    set_numbers(&mut closed, &stats.numbers());
+    stats.end();
+    let mut known = stats.numbers();
+    known.resize(known.len().max(closed.len()).min(WorkerStats::NUMBERS), 0);
+    set_numbers(&mut closed, &known);
     closed.insert(0, lost);
     let _ = store.update(host, format_args!("totals"), |present| {
         let mut sum = present.map_or(Ok(Vec::new()), |mut value| take_numbers(&mut value))?;

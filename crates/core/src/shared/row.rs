@@ -12,12 +12,14 @@ use super::store::Unreadable;
 const MAX_NUMBERS: u64 = 65_536;
 
 /// Appends a row: the number of its numbers, then the numbers, all LEB128.
+#[inline(never)]
 pub(super) fn put_numbers(out: &mut Vec<u8>, numbers: &[u64]) {
     varint::put(out, numbers.len() as u64);
     numbers.iter().for_each(|number| varint::put(out, *number));
 }
 
 /// Takes a row that [`put_numbers`] wrote.
+#[inline(never)]
 pub(super) fn take_numbers(input: &mut &[u8]) -> Result<Vec<u64>, Unreadable> {
     let length = varint::take(input).filter(|length| *length <= MAX_NUMBERS).ok_or(Unreadable)?;
     let mut numbers = Vec::with_capacity(input.len().min(length as usize));

@@ -1,4 +1,4 @@
-//! Sequence numbers of export requests, without gaps in an epoch.
+//! Sequence numbers of export requests, without gaps in an epoch, for each destination and signal.
 
 use super::row::{put_numbers, set_numbers, take_numbers};
 use super::store::SharedStore;
@@ -16,7 +16,8 @@ pub enum Signal {
 }
 
 impl Signal {
-    fn name(self) -> &'static str {
+    /// Its name on the path.
+    pub fn name(self) -> &'static str {
         match self {
             Signal::Metrics => "metrics",
             Signal::Logs => "logs",
@@ -25,11 +26,13 @@ impl Signal {
     }
 }
 
-/// Gives out the next sequence number, from 1; `None` while shared data is contended or damaged.
-pub fn next(host: &impl Host, store: &SharedStore, signal: Signal) -> Option<u64> {
+/// Gives out the next sequence number to a destination, from 1; `None` while shared data is contended or damaged.
+pub fn next(host: &impl Host, store: &SharedStore, signal: Signal, destination: usize) -> Option<u64> {
     let mut next = 1;
+    // The key of the first destination is older than the others.
+    let suffix = if destination == 0 { String::new() } else { format!("/{destination}") };
     store
-        .update(host, format_args!("sequence/{}", signal.name()), |present| {
+        .update(host, format_args!("sequence/{}{suffix}", signal.name()), |present| {
             let mut row = present.map_or(Ok(Vec::new()), |mut value| take_numbers(&mut value))?;
             next = row.first().copied().unwrap_or(0).saturating_add(1);
             set_numbers(&mut row, &[next]);

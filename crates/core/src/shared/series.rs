@@ -189,6 +189,7 @@ impl SharedSeries {
     }
 
     /// Marks slots as changed, for the leader.
+    #[inline(never)]
     pub fn mark_dirty(&self, host: &impl Host, slots: &[u32]) {
         if slots.is_empty() {
             return;
@@ -210,6 +211,7 @@ impl SharedSeries {
     }
 
     /// Takes the slots that changed since any worker called this last. The caller must export them.
+    #[inline(never)]
     pub fn take_dirty(&self, host: &impl Host) -> Vec<u32> {
         let mut taken = Vec::new();
         let swapped = self.store.update(host, format_args!("dirty"), |present| {

@@ -35,6 +35,9 @@ pub enum UpdateError {
     Unreadable(#[from] Unreadable),
 }
 
+/// Makes a value from the present one.
+type Change<'a> = dyn FnMut(Option<&[u8]>) -> Result<Vec<u8>, Unreadable> + 'a;
+
 /// The values of one set of counters.
 #[derive(Debug)]
 pub struct SharedStore {
@@ -62,12 +65,22 @@ impl SharedStore {
         name: fmt::Arguments<'_>,
         mut change: impl FnMut(Option<&[u8]>) -> Result<Vec<u8>, Unreadable>,
     ) -> Result<Vec<u8>, UpdateError> {
-        let key = self.key(name);
+        self.update_key(host, &self.key(name), &mut change)
+    }
+
+    /// The same for every change, so that the code exists once.
+    #[inline(never)]
+    fn update_key(
+        &self,
+        host: &impl Host,
+        key: &[u8],
+        change: &mut Change<'_>,
+    ) -> Result<Vec<u8>, UpdateError> {
         for _ in 0..ATTEMPTS {
-            let present = host.shared_get(&key);
+            let present = host.shared_get(key);
             let version = present.as_ref().map_or(Version::ABSENT, |(_, version)| *version);
             let value = change(present.as_ref().map(|(value, _)| &value[..]))?;
-            if host.shared_set(&key, &value, version).is_ok() {
+            if host.shared_set(key, &value, version).is_ok() {
                 return Ok(value);
             }
         }

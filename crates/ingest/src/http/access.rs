@@ -84,6 +84,8 @@ const NEEDS: &[(Method, &str, Need)] = &[
     (GET, "/api/v1/drift", VIEWER),
     (GET, "/api/v1/shapes", VIEWER),
     (GET, "/api/v1/openapi", VIEWER),
+    // It changes nothing, and shows names and types of fields.
+    (POST, "/api/v1/openapi/compare", VIEWER),
     (GET, "/api/v1/storage", VIEWER),
     // Texts that are made of bodies are withheld from a viewer: `query/issues.rs`.
     (GET, "/api/v1/issues", VIEWER),

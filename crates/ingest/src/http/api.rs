@@ -53,6 +53,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/drift", read(Kind::Drift)),
         ("/api/v1/shapes", read(Kind::Shapes)),
         ("/api/v1/openapi", read(Kind::OpenApi)),
+        ("/api/v1/openapi/compare", post(super::comparison::compare)),
         ("/api/v1/storage", get(super::storage::storage)),
         ("/api/v1/links", get(super::links::links)),
         ("/api/v1/audit", read(Kind::Audit)),

@@ -7,6 +7,7 @@ mod api;
 mod assets;
 mod body;
 mod bounds;
+mod comparison;
 mod connections;
 mod decoders;
 mod directory;

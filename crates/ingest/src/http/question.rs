@@ -43,14 +43,24 @@ pub(super) async fn receive(
     body: Body,
     limit: usize,
 ) -> Result<(Held, Packing), QueryError> {
-    let timeout = state.limits.body_timeout;
     let packing = none(query).and_then(|()| {
         require_json(headers)?;
         Ok(Packing::of(headers)?)
     });
-    match packing {
-        Ok(packing) => {
-            Ok((body::receive(body, state.memory.share(Account::default()), limit, timeout).await?, packing))
+    receive_after(state, packing, body, limit).await
+}
+
+/// Receives a body of at most `limit` bytes, unless its head is refused already.
+pub(super) async fn receive_after<T>(
+    state: &State,
+    head: Result<T, QueryError>,
+    body: Body,
+    limit: usize,
+) -> Result<(Held, T), QueryError> {
+    let timeout = state.limits.body_timeout;
+    match head {
+        Ok(head) => {
+            Ok((body::receive(body, state.memory.share(Account::default()), limit, timeout).await?, head))
         }
         Err(refusal) => {
             // The outcome does not change the answer.

@@ -20,6 +20,7 @@ mod kept;
 mod labels;
 mod latencies;
 mod openapi;
+mod openapi_comparison;
 pub(crate) mod params;
 mod patterns;
 mod quantiles;
@@ -45,7 +46,8 @@ pub(crate) use filter::{Filter, names as filter_names};
 pub(crate) use gateways::{Gateways, GatewaysQuery};
 pub(crate) use issues::{IssueDetail, IssueQuery, Issues, IssuesQuery};
 pub(crate) use latencies::{Latencies, LatenciesQuery};
-pub(crate) use openapi::OpenApiQuery;
+pub(crate) use openapi::{OpenApiQuery, SeenApi};
+pub(crate) use openapi_comparison::{Comparison, ComparisonQuery, DocumentError};
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
 pub(crate) use releases::{Releases, ReleasesQuery};
@@ -101,8 +103,8 @@ pub(crate) trait Store: Send + Sync {
     fn drift(&self, query: &DriftQuery) -> Result<Drift, QueryError>;
     /// The fields of bodies.
     fn shapes(&self, query: &ShapesQuery) -> Result<Shapes, QueryError>;
-    /// An OpenAPI document of what was seen.
-    fn openapi(&self, query: &OpenApiQuery) -> Result<serde_json::Value, QueryError>;
+    /// What was seen of an API, with an OpenAPI document of it.
+    fn openapi(&self, query: &OpenApiQuery) -> Result<SeenApi, QueryError>;
     /// The audit log.
     fn audit(&self, query: &AuditQuery) -> Result<Audit, QueryError>;
     /// The error issues.
@@ -294,7 +296,7 @@ impl Question {
             Self::Patterns(query) => Answer::Patterns(store.patterns(query)?),
             Self::Drift(query) => Answer::Drift(store.drift(query)?),
             Self::Shapes(query) => Answer::Shapes(store.shapes(query)?),
-            Self::OpenApi(query) => Answer::OpenApi(store.openapi(query)?),
+            Self::OpenApi(query) => Answer::OpenApi(store.openapi(query)?.document),
             Self::Audit(query) => Answer::Audit(store.audit(query)?),
             Self::Issues(query) => Answer::Issues(store.issues(query)?),
         })
@@ -368,7 +370,7 @@ impl Store for Files {
         query.answer(&self.data, &self.limits)
     }
 
-    fn openapi(&self, query: &OpenApiQuery) -> Result<serde_json::Value, QueryError> {
+    fn openapi(&self, query: &OpenApiQuery) -> Result<SeenApi, QueryError> {
         query.answer(&self.data, &self.limits)
     }
 

@@ -4,17 +4,22 @@
 
 use super::filter::Filter;
 use super::params::Params;
-use crate::drift::{Field, ITEMS, RouteKey, ShapeRow, VALUES, ValueKind, routes_alive};
+use super::range::rfc3339;
+use super::rollup::MINUTE_NANOS;
+use crate::drift::{Field, ITEMS, KnownRoute, RouteKey, ShapeRow, Traffic, VALUES, ValueKind, routes_alive};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::{Scope, is_path};
-use crate::store::{DataDir, load_shapes};
+use crate::store::{DataDir, known_routes, load_shapes};
+use gatelens_documents::compare::Gone;
 use gatelens_model::Message;
 use rusqlite::{Connection, params};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-const NAMES: [&str; 5] = ["service", "environment", "direction", "method", "route"];
+/// Parameters that choose an API.
+pub(super) const SCOPE: [&str; 3] = ["service", "environment", "direction"];
+const NAMES: [&str; 5] = [SCOPE[0], SCOPE[1], SCOPE[2], "method", "route"];
 /// Methods that a path item may have.
 const METHODS: [&str; 8] = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
 const JSON: &str = "application/json";
@@ -22,8 +27,20 @@ const JSON: &str = "application/json";
 const MAX_NAMED: usize = 10;
 
 /// A question for an OpenAPI document.
+#[derive(Debug)]
 pub(crate) struct OpenApiQuery {
     filter: Filter,
+}
+
+/// What was seen of an API.
+pub(crate) struct SeenApi {
+    pub(crate) scope: Scope,
+    /// An OpenAPI document of it.
+    pub(crate) document: Value,
+    /// The routes of its operations, by method in upper case and path.
+    pub(crate) routes: HashMap<(String, String), String>,
+    /// Operations that are not in it, because they have vanished.
+    pub(crate) gone: Vec<Gone>,
 }
 
 /// The paths of a document, by their form without the names of parameters: two that differ in those only are one.
@@ -32,11 +49,16 @@ type Paths = BTreeMap<String, (String, Map<String, Value>)>;
 impl OpenApiQuery {
     /// Reads a query string.
     pub(crate) fn parse(query: Option<&str>) -> Result<Self, QueryError> {
-        Ok(Self { filter: Filter::read(&Params::parse(query, &NAMES)?)? })
+        Ok(Self::of(Filter::read(&Params::parse(query, &NAMES)?)?))
+    }
+
+    /// The question for what a filter takes.
+    pub(super) fn of(filter: Filter) -> Self {
+        Self { filter }
     }
 
     /// The answer out of the store.
-    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<Value, QueryError> {
+    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<SeenApi, QueryError> {
         let mut file = super::open_counts(directory, limits.query_timeout)?;
         let snapshot = file.transaction()?;
         let mut keys: BTreeSet<RouteKey> = routes_alive(&snapshot)?.into_iter().collect();
@@ -55,7 +77,7 @@ impl OpenApiQuery {
         for shape in shapes {
             by_route.entry(shape.key.route.clone()).or_default().push(shape);
         }
-        let mut paths = Paths::new();
+        let (mut paths, mut routes) = (Paths::new(), HashMap::new());
         for key in keys {
             let method = key.method.to_ascii_lowercase();
             if !METHODS.contains(&method.as_str()) {
@@ -69,12 +91,13 @@ impl OpenApiQuery {
             let names = path_of(first).2.into_iter().map(|(name, _)| name);
             let parameters: Vec<_> =
                 names.zip(parameters).map(|(name, (_, kind))| parameter(&name, kind)).collect();
+            routes.entry((key.method.to_ascii_uppercase(), first.clone())).or_insert(key.route);
             item.entry(method).or_insert_with(|| operation(&parameters, &statuses, shapes));
         }
         let paths: Map<String, Value> =
             paths.into_values().map(|(path, item)| (path, Value::Object(item))).collect();
         let title = if scope.service.is_empty() { "API" } else { &scope.service };
-        Ok(json!({
+        let document = json!({
             "openapi": "3.1.0",
             "info": {
                 "title": title,
@@ -85,8 +108,26 @@ impl OpenApiQuery {
                 ),
             },
             "paths": paths,
-        }))
+        });
+        let gone = gone(&snapshot, &scope, &self.filter)?;
+        Ok(SeenApi { scope, document, routes, gone })
     }
+}
+
+/// The operations of an API that have vanished.
+fn gone(file: &Connection, scope: &Scope, filter: &Filter) -> Result<Vec<Gone>, QueryError> {
+    let known = known_routes(file)?.into_iter().filter(|known| {
+        known.traffic == Traffic::Vanished
+            && known.key.scope == *scope
+            && filter.takes_route(&known.key, None)
+    });
+    Ok(known
+        .map(|KnownRoute { key, last_counted, .. }| Gone {
+            method: key.method.to_ascii_uppercase(),
+            route: key.route,
+            last_seen: rfc3339(last_counted.saturating_mul(MINUTE_NANOS)),
+        })
+        .collect())
 }
 
 fn several(scopes: &BTreeSet<&Scope>) -> QueryError {

@@ -24,6 +24,8 @@ pub(super) struct Record<'a> {
     pub(super) times: [u64; 2],
     /// Of a span.
     pub(super) span_kind: u64,
+    /// Of a span whose request the sender reports as a log record, too.
+    pub(super) is_in_log: bool,
     /// Of a log record.
     pub(super) event_name: &'a [u8],
     pub(super) trace_id: &'a [u8],
@@ -52,6 +54,7 @@ enum Name {
     /// At this place of the values.
     Field(u8),
     Header,
+    InLog,
     Other,
 }
 
@@ -98,6 +101,7 @@ impl<'a> Records<'a> {
         let record = Record {
             times: [0; 2],
             span_kind: 0,
+            is_in_log: false,
             event_name: &[],
             trace_id: &[],
             span_id: &[],
@@ -187,7 +191,7 @@ impl<'a> Record<'a> {
 
     fn clear(&mut self) {
         self.times = [0; 2];
-        self.span_kind = 0;
+        (self.span_kind, self.is_in_log) = (0, false);
         (self.event_name, self.trace_id, self.span_id) = (&[], &[], &[]);
         self.headers.clear();
         self.present = 0;
@@ -204,6 +208,7 @@ impl<'a> Record<'a> {
                 // A name is known to be UTF-8 when it is classified.
                 self.headers.extend(std::str::from_utf8(name).ok().map(|name| (name, value)));
             }
+            Name::InLog => self.is_in_log = value == Value::Bool(true),
             Name::Field(_) | Name::Header | Name::Other => {}
         }
     }
@@ -235,6 +240,7 @@ fn classify(name: &[u8]) -> Result<Name, Unreadable> {
     Ok(match place(name) {
         Some(place) => Name::Field(place),
         None if is_header => Name::Header,
+        None if name == attribute::IN_LOG => Name::InLog,
         None => Name::Other,
     })
 }

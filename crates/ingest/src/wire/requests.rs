@@ -59,7 +59,10 @@ pub(super) fn read(
                 let bytes = record.len();
                 let read = records.read(kind, record)?;
                 // Beside the span of a request, a gateway of ours sends one of its upstream call, whose duration the request has, too.
-                if is_ours && read.as_ref().is_ok_and(|span| span.span_kind == SpanKind::Client as u64) {
+                // A request that it also sends as a log record is stored from that.
+                let is_known =
+                    |span: &Record<'_>| span.is_in_log || span.span_kind == SpanKind::Client as u64;
+                if is_ours && read.as_ref().is_ok_and(|span| is_known(span)) {
                     continue;
                 }
                 reader.take(sender, read, bytes, &accept)?;

@@ -164,7 +164,8 @@ impl Service {
     /// An empty request with any method.
     pub(crate) fn send_any(&self, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
         let request = ureq::http::Request::builder().method(&*method.to_uppercase());
-        let mut request = request.uri(format!("{}{path}", self.url));
+        // A service may close the connection of a request whose body it refuses, just when the next one begins on it.
+        let mut request = request.uri(format!("{}{path}", self.url)).header("connection", "close");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -101,6 +101,17 @@ pub(crate) fn with_sample(config: &EnvoyConfig, rate: f64) -> Result<EnvoyConfig
     Ok(config.clone().plugin(&plugin))
 }
 
+/// The same gateway whose batches are closed at this number of records, or after five seconds.
+///
+/// # Errors
+/// As [`EnvoyConfig::plugin_configuration`].
+pub(crate) fn with_batches_of(config: &EnvoyConfig, records: u32) -> Result<EnvoyConfig> {
+    let mut plugin = config.plugin_configuration()?;
+    // Four megabytes, so that the number of records decides.
+    plugin["limits"] = json!({"batch_events": records, "batch_bytes": 4_194_304, "flush_ms": 5_000});
+    Ok(config.clone().plugin(&plugin))
+}
+
 fn bodies_in(batch: impl Read) -> Result<usize> {
     let mut records = Vec::new();
     batch

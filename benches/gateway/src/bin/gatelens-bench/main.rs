@@ -77,6 +77,10 @@ enum Table {
     Requests,
     /// Requests and answers with bodies of some kilobytes
     Bodies,
+    /// The access logger by the number of records in a batch
+    Batches,
+    /// The dynamic module beside the Wasm filter, without bodies and with them
+    Edges,
     /// Redaction by the size of the body and the number of rules
     Sizes,
     /// This module against the one given as baseline, and nothing else: many rounds tell a small difference from zero
@@ -99,6 +103,8 @@ impl Table {
             Self::Alternatives => "Beside what Envoy offers",
             Self::Requests => "Requests without bodies",
             Self::Bodies => "Bodies",
+            Self::Batches => "Batches by size",
+            Self::Edges => "Wasm and dynamic module",
             Self::Sizes => "Bodies by size",
             Self::Modules => "Two modules",
             Self::Latency => "Throughput and latency",
@@ -118,9 +124,9 @@ impl Table {
     fn weight(self) -> f64 {
         match self {
             Self::Alternatives => 8.0,
-            Self::Bodies | Self::Sizes => 4.0,
+            Self::Bodies | Self::Edges | Self::Sizes => 4.0,
             Self::Requests | Self::Latency | Self::Memory => 3.0,
-            Self::Neighbours | Self::Profile | Self::Modules => 2.0,
+            Self::Batches | Self::Neighbours | Self::Profile | Self::Modules => 2.0,
             Self::Growth => 1.0,
         }
     }
@@ -179,6 +185,11 @@ fn measure(table: Table, bench: &Bench<'_>, requests: usize, report: &mut Report
         Table::Alternatives => report.compare(table, tables::alternatives(bench, requests)?),
         Table::Requests => report.compare(table, tables::requests(bench, requests)?),
         Table::Bodies => report.compare(table, tables::bodies(bench, requests / 2)?),
+        Table::Batches => report.compare(table, tables::batches(bench, requests)?),
+        Table::Edges => {
+            report.compare(table, tables::edges(bench, requests)?);
+            report.compare(table, tables::edges_with_bodies(bench, requests / 2)?);
+        }
         Table::Sizes => report.add(table, &tables::sizes(bench, requests / 2)?),
         Table::Modules => report.add(table, &tables::modules(bench, requests)?),
         Table::Latency => report.add(table, &tables::latency(bench)?),

@@ -8,7 +8,7 @@ use gatelens_testkit::{EnvoyConfig, Error, Result};
 use serde_json::{Value, json};
 
 use crate::alternatives::{json_access_log, lua, otlp_access_log};
-use crate::gateway::{Gateway, with_sample, with_sections, without_body_callbacks};
+use crate::gateway::{Gateway, with_batches_of, with_sample, with_sections, without_body_callbacks};
 use crate::load::Load;
 use crate::rounds::{Bench, Cost, measure};
 use crate::table::{self, Comparison};
@@ -81,6 +81,65 @@ pub(crate) fn alternatives(bench: &Bench<'_>, requests: usize) -> Result<Vec<Com
     compared
 }
 
+/// What the number of records in a batch does to the price of a request: fewer callouts with more records each.
+///
+/// # Errors
+/// As [`requests`].
+pub(crate) fn batches(bench: &Bench<'_>, requests: usize) -> Result<Vec<Comparison>> {
+    let logger = EnvoyConfig::access_logger()?;
+    let variants = vec![
+        ("no filter", EnvoyConfig::plain()?),
+        ("SDK no-op filter", EnvoyConfig::noop()?),
+        ("gatelens, batches of 10 records", with_batches_of(&logger, 10)?),
+        ("… 100", with_batches_of(&logger, 100)?),
+        ("… 500, the default", with_batches_of(&logger, 500)?),
+        ("… 5,000", with_batches_of(&logger, 5_000)?),
+    ];
+    let mut gateways = start(bench, variants)?;
+    compare(bench, &mut gateways, &[Load::get("HTTP/1.1, direct response", "/direct/items/", requests)])
+}
+
+/// The dynamic module beside the Wasm filter.
+///
+/// # Errors
+/// As [`requests`].
+pub(crate) fn edges(bench: &Bench<'_>, requests: usize) -> Result<Vec<Comparison>> {
+    let (filter, logger) = (EnvoyConfig::module_filter()?, EnvoyConfig::module_logger()?);
+    let variants = vec![
+        ("no filter", EnvoyConfig::plain()?),
+        ("SDK no-op filter", EnvoyConfig::noop()?),
+        ("Wasm, access logger", EnvoyConfig::access_logger()?),
+        ("Wasm, HTTP filter", EnvoyConfig::http_filter()?),
+        ("module, access logger", logger.clone()),
+        ("… counters only", with_sample(&logger, 0.0)?),
+        ("module, HTTP filter", filter.clone()),
+        ("… counters only", with_sample(&filter, 0.0)?),
+    ];
+    let mut gateways = start(bench, variants)?;
+    compare(bench, &mut gateways, &[Load::get(targets::PROXIED, "/v1/items/", requests)])
+}
+
+/// The same with bodies.
+///
+/// # Errors
+/// As [`requests`].
+pub(crate) fn edges_with_bodies(bench: &Bench<'_>, requests: usize) -> Result<Vec<Comparison>> {
+    let (wasm, module) = (EnvoyConfig::http_filter()?, EnvoyConfig::module_filter()?);
+    let with_paths = |config: &EnvoyConfig| {
+        let (capture, redact) = captured_with_paths();
+        with_sections(config, &capture, &redact)
+    };
+    let variants = vec![
+        ("no filter", EnvoyConfig::plain()?),
+        ("SDK no-op filter", EnvoyConfig::noop()?),
+        ("Wasm, both bodies, and 5 paths each", with_paths(&wasm)?),
+        ("module, nothing captured", module.clone()),
+        ("… both bodies, and 5 paths each", with_paths(&module)?),
+    ];
+    let mut gateways = start(bench, variants)?;
+    compare(bench, &mut gateways, &[Load::post(targets::BODIES, "/v1/orders?sleep=0", 4_000, requests)?])
+}
+
 /// Throughput at saturation and latency at half of it.
 ///
 /// # Errors
@@ -147,15 +206,7 @@ fn plain_and_ours() -> Result<Vec<(&'static str, EnvoyConfig)>> {
 /// As [`requests`].
 pub(crate) fn bodies(bench: &Bench<'_>, requests: usize) -> Result<Vec<Comparison>> {
     let filter = EnvoyConfig::http_filter()?;
-    let capture = json!({"request_body": true, "response_body": true});
-    let answered = [
-        "$.orders[*].customer.email",
-        "$..iban",
-        "$.orders[*].shipping.street",
-        "$.orders[0].links.self",
-        "$.orders[0:2].total",
-    ];
-    let redact = json!({"request_body": paths(5), "response_body": answered});
+    let (capture, redact) = captured_with_paths();
     let with_paths = with_sections(&filter, &capture, &redact)?;
     let mut variants = vec![
         ("no filter", EnvoyConfig::plain()?),
@@ -172,6 +223,19 @@ pub(crate) fn bodies(bench: &Bench<'_>, requests: usize) -> Result<Vec<Compariso
     let mut gateways = start(bench, variants)?;
     let loads = [Load::post(targets::BODIES, "/v1/orders?sleep=0", 4_000, requests)?];
     compare(bench, &mut gateways, &loads)
+}
+
+/// The sections `capture` and `redact` for both bodies and five paths in each.
+fn captured_with_paths() -> (Value, Value) {
+    let answered = [
+        "$.orders[*].customer.email",
+        "$..iban",
+        "$.orders[*].shipping.street",
+        "$.orders[0].links.self",
+        "$.orders[0:2].total",
+    ];
+    let capture = json!({"request_body": true, "response_body": true});
+    (capture, json!({"request_body": paths(5), "response_body": answered}))
 }
 
 /// Request bodies by size: what capture and redaction add to a gateway that captures nothing.

@@ -20,7 +20,15 @@ pub(crate) const PROXIED: &str = "HTTP/1.1, proxied";
 /// Requests and answers with JSON bodies.
 pub(crate) const BODIES: &str = "POST of 4 KB, answered 2 KB";
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 8] = [
+    Target { load: PROXIED, variant: "module, access logger", most: 0.8, ambition: 0.6 },
+    Target { load: PROXIED, variant: "module, HTTP filter", most: 0.9, ambition: 0.7 },
+    Target {
+        load: BODIES,
+        variant: "module, nothing captured … both bodies, and 5 paths each",
+        most: 3.0,
+        ambition: 2.0,
+    },
     Target { load: PROXIED, variant: "gatelens, access logger", most: 1.8, ambition: 1.3 },
     Target { load: PROXIED, variant: "gatelens, HTTP filter", most: 2.6, ambition: 2.0 },
     Target { load: PROXIED, variant: "gatelens, access logger … counters only", most: 1.5, ambition: 1.1 },

@@ -1,7 +1,7 @@
 //! Warnings about `exclude` and `sample`: entries without an effect.
 
 use super::Lint;
-use crate::yaml::Node;
+use gatelens_documents::yaml::Node;
 
 /// About both sections of a configuration that the filter accepts.
 pub(super) fn lints(root: &Node) -> Vec<Lint> {

@@ -8,16 +8,20 @@ use crate::yaml::Place;
 
 /// One defect of a file, or one part of it that may not be meant.
 #[derive(Clone, Debug)]
-pub(crate) struct Problem {
-    pub(crate) severity: Severity,
+pub struct Problem {
+    /// How bad it is.
+    pub severity: Severity,
     /// Path from the root of the configuration or document; empty when it is about something else.
-    pub(crate) path: String,
-    pub(crate) place: Place,
-    pub(crate) message: String,
+    pub path: String,
+    /// Where it is in the file.
+    pub place: Place,
+    /// What is wrong, then what to do.
+    pub message: String,
 }
 
+/// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Severity {
+pub enum Severity {
     /// What was read is refused, or a part of it is of no use.
     Error,
     /// It works, but perhaps not as meant.
@@ -27,31 +31,35 @@ pub(crate) enum Severity {
 }
 
 impl Problem {
-    pub(crate) fn error(place: Place, message: impl Into<String>) -> Self {
+    /// A defect.
+    pub fn error(place: Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Error, path: String::new(), place, message: message.into() }
     }
 
-    pub(crate) fn warning(place: Place, message: impl Into<String>) -> Self {
+    /// Perhaps a defect.
+    pub fn warning(place: Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(place, message) }
     }
 
-    pub(crate) fn note(place: Place, message: impl Into<String>) -> Self {
+    /// No defect.
+    pub fn note(place: Place, message: impl Into<String>) -> Self {
         Self { severity: Severity::Note, ..Self::error(place, message) }
     }
 
-    pub(crate) fn about(self, path: impl Into<String>) -> Self {
+    /// The same at a path.
+    pub fn about(self, path: impl Into<String>) -> Self {
         Self { path: path.into(), ..self }
     }
 
     /// `FILE:LINE:COLUMN: error: PATH: message`, without a line end.
-    pub(crate) fn line(&self, file: &str) -> String {
+    pub fn line(&self, file: &str) -> String {
         let Self { severity, path, place, message } = self;
         let separator = if path.is_empty() { "" } else { ": " };
         format!("{file}:{place}: {severity}: {path}{separator}{message}")
     }
 
     /// The same as an object, without the file.
-    pub(crate) fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         let Self { severity, path, place, message } = self;
         json!({"severity": severity.to_string(), "path": path, "line": place.line, "column": place.column,
                "message": message})

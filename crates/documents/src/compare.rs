@@ -3,8 +3,8 @@
 //! Both sides are OpenAPI: the ingest makes a document of what it has seen. The other side may have references, `allOf`,
 //! `oneOf` and `anyOf`; a value must fit one of the alternatives.
 
+use crate::openapi::{MAX_REFERENCES, Operation, target};
 use crate::problem::Problem;
-use crate::routes::openapi::{MAX_REFERENCES, Operation, target};
 use crate::yaml::{Node, Place};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -15,6 +15,10 @@ const MAX_DEPTH: usize = 16;
 const MAX_WORK: usize = 20_000;
 /// Schemas that one consists of by `allOf`.
 const MAX_PARTS: usize = 64;
+/// Alternatives of a schema; one with more is not compared.
+const MAX_ALTERNATIVES: usize = 500;
+/// Characters of a message, and of a path in a body.
+const MAX_TEXT: usize = 1_000;
 /// Formats that the ingest tells by strict tests.
 const FORMATS: [&str; 8] = ["uuid", "date-time", "date", "time", "email", "uri", "ipv4", "ipv6"];
 /// Where the document of the ingest names all formats of strings that have several.
@@ -22,20 +26,26 @@ const ALL_FORMATS: &str = "x-gatelens-formats";
 
 /// A difference.
 #[derive(Debug)]
-pub(crate) struct Finding {
-    pub(crate) kind: Kind,
-    pub(crate) problem: Problem,
+pub struct Finding {
+    /// What differs.
+    pub kind: Kind,
+    /// The words, and the place in the document.
+    pub problem: Problem,
+    /// Method and path of an operation: as it was seen, or as it is documented where nothing was seen of it.
+    pub operation: Option<(String, String)>,
 }
 
 /// What differs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
     /// The document itself has a defect.
     Document,
     /// Requests were seen, and the document has no such operation.
     UndocumentedRoute,
     /// The document has an operation, and no request was seen.
     NeverCalled,
+    /// The document has an operation, and it had requests once and has none any more.
+    Vanished,
     /// A status was seen that the operation does not have.
     UndocumentedStatus,
     /// A field was seen that the document does not have.
@@ -48,12 +58,34 @@ pub(crate) enum Kind {
     Presence,
 }
 
+/// An operation that had requests once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gone {
+    /// In upper case.
+    pub method: String,
+    /// Its route.
+    pub route: String,
+    /// Start of the half hour in which it had the last requests, in words.
+    pub last_seen: String,
+}
+
+/// What was seen.
+#[derive(Debug, Clone, Copy)]
+pub struct Seen<'a> {
+    /// An OpenAPI document of it.
+    pub document: &'a Value,
+    /// Operations that are not in it, because they have no requests any more.
+    pub gone: &'a [Gone],
+}
+
 impl Kind {
-    pub(crate) fn name(self) -> &'static str {
+    /// As it is printed.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Document => "document",
             Self::UndocumentedRoute => "undocumented_route",
             Self::NeverCalled => "never_called",
+            Self::Vanished => "vanished",
             Self::UndocumentedStatus => "undocumented_status",
             Self::UndocumentedField => "undocumented_field",
             Self::Type => "type",
@@ -65,46 +97,89 @@ impl Kind {
 
 impl Finding {
     /// A defect of the document.
-    pub(crate) fn unreadable(problem: Problem) -> Self {
-        Self { kind: Kind::Document, problem }
+    pub fn unreadable(problem: Problem) -> Self {
+        Self { kind: Kind::Document, problem, operation: None }
     }
 
-    fn error(kind: Kind, place: Place, at: &str, message: impl Into<String>) -> Self {
-        Self { kind, problem: Problem::error(place, message).about(at) }
+    fn error(kind: Kind, place: Place, at: &str, message: impl AsRef<str>) -> Self {
+        Self { kind, problem: Problem::error(place, clipped(message)).about(clipped(at)), operation: None }
     }
 
-    fn warning(kind: Kind, place: Place, at: &str, message: impl Into<String>) -> Self {
-        Self { kind, problem: Problem::warning(place, message).about(at) }
+    fn warning(kind: Kind, place: Place, at: &str, message: impl AsRef<str>) -> Self {
+        Self { kind, problem: Problem::warning(place, clipped(message)).about(clipped(at)), operation: None }
+    }
+
+    /// What makes it the same as one of another alternative.
+    fn name(&self) -> (Kind, String) {
+        (self.kind, self.problem.path.clone())
+    }
+
+    fn of(self, method: &str, path: &str) -> Self {
+        Self { operation: Some((method.to_owned(), path.to_owned())), ..self }
     }
 }
 
-/// The differences, in the order of what was seen; operations that were never called come last.
-pub(crate) fn compare(document: &Node, operations: &[Operation<'_>], seen: &Value) -> Vec<Finding> {
+/// A text with names out of the document, each of which may be as long as the document.
+fn clipped(text: impl AsRef<str>) -> String {
+    let text = text.as_ref();
+    match text.char_indices().nth(MAX_TEXT) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+/// The differences, in the order of what was seen; operations without requests come last. Where `given_up` is true, it ends
+/// early, and what it has found is of no use.
+pub fn compare(
+    document: &Node,
+    operations: &[Operation<'_>],
+    seen: Seen<'_>,
+    given_up: &dyn Fn() -> bool,
+) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut called = HashSet::new();
-    for (path, item) in seen["paths"].as_object().into_iter().flatten() {
+    for (path, item) in seen.document["paths"].as_object().into_iter().flatten() {
         for (method, operation) in item.as_object().into_iter().flatten() {
+            if given_up() {
+                return findings;
+            }
             let method = method.to_ascii_uppercase();
             let Some((place, documented)) = documented(operations, &method, path) else {
                 let message = "requests were seen, and the document has no such operation; add it";
                 let at = format!("{method} {path}");
-                findings.push(Finding::error(Kind::UndocumentedRoute, document.place, &at, message));
+                let finding = Finding::error(Kind::UndocumentedRoute, document.place, &at, message);
+                findings.push(finding.of(&method, path));
                 continue;
             };
             called.insert(place);
             let at = format!("{method} {}", documented.path);
             if let Some(node) = documented.node {
-                let comparison = Comparison { document, at };
-                findings.extend(comparison.operation(operation, node, documented.place));
+                let comparison = Comparison { document, at, given_up };
+                let found = comparison.operation(operation, node, documented.place);
+                findings.extend(found.into_iter().map(|finding| finding.of(&method, path)));
             }
         }
     }
     for (place, operation) in operations.iter().enumerate() {
-        if !called.contains(&place) {
-            let at = format!("{} {}", operation.method, operation.path);
-            let message = "no request was seen; remove it if nobody needs it";
-            findings.push(Finding::warning(Kind::NeverCalled, operation.place, &at, message));
+        if called.contains(&place) || given_up() {
+            continue;
         }
+        let Operation { method, path, place, .. } = operation;
+        let at = format!("{method} {path}");
+        let gone = seen.gone.iter().find(|gone| gone.method == *method && takes(path, &gone.route));
+        let finding = match gone {
+            Some(Gone { last_seen, .. }) => {
+                let message = format!(
+                    "it had regular requests, the last of them in the half hour from {last_seen}; find out who called it, or remove it"
+                );
+                Finding::warning(Kind::Vanished, *place, &at, message)
+            }
+            None => {
+                let message = "no request was seen; remove it if nobody needs it";
+                Finding::warning(Kind::NeverCalled, *place, &at, message)
+            }
+        };
+        findings.push(finding.of(method, path));
     }
     findings
 }
@@ -122,6 +197,11 @@ fn documented<'o, 'd>(
         .map(|(_, place, operation)| (place, operation))
 }
 
+/// Whether a template takes a route.
+fn takes(template: &str, route: &str) -> bool {
+    words_taken(template, route).is_some()
+}
+
 /// How many words of a route stand where a template has a parameter; `None` where the template does not take it.
 fn words_taken(template: &str, route: &str) -> Option<usize> {
     let (mut template, mut route) = (segments(template), segments(route));
@@ -129,7 +209,7 @@ fn words_taken(template: &str, route: &str) -> Option<usize> {
     loop {
         match (template.next(), route.next()) {
             (None, None) => return Some(taken),
-            (Some(wanted), Some(found)) if form(wanted) == form(found) => {}
+            (Some(wanted), Some(found)) if wanted == found || form(wanted) == form(found) => {}
             (Some(wanted), Some(found)) if wanted.contains('{') && !found.contains('{') => taken += 1,
             _ => return None,
         }
@@ -157,6 +237,7 @@ struct Comparison<'a> {
     document: &'a Node,
     /// Method and path.
     at: String,
+    given_up: &'a dyn Fn() -> bool,
 }
 
 /// Where in an operation two schemas are compared.
@@ -262,7 +343,8 @@ impl<'a> Comparison<'a> {
 
     /// The differences of values that were seen from a schema.
     fn schema(&self, seen: &Value, schema: &'a Node, spot: &Spot<'_>, work: &mut usize) -> Vec<Finding> {
-        let Some(left) = work.checked_sub(1).filter(|_| spot.depth < MAX_DEPTH) else { return Vec::new() };
+        let is_over = spot.depth >= MAX_DEPTH || (self.given_up)();
+        let Some(left) = work.checked_sub(1).filter(|_| !is_over) else { return Vec::new() };
         *work = left;
         let mut all = Vec::new();
         self.gather(schema, &mut all, 0);
@@ -272,6 +354,9 @@ impl<'a> Comparison<'a> {
             node.get(name)
         });
         let Some(choice) = choice else { return self.all_of(seen, &all, spot, work) };
+        if choice.elements().len() > MAX_ALTERNATIVES {
+            return Vec::new();
+        }
         let is_null = |node: &Node| node.get("type").and_then(Node::text) == Some("null");
         let alternatives = choice.elements().iter().filter(|node| !is_null(self.resolved(node)));
         let null_is_allowed = choice.elements().iter().any(|node| is_null(self.resolved(node)));
@@ -288,21 +373,17 @@ impl<'a> Comparison<'a> {
         // Different alternatives may have been seen, and each has fields of its own: only what none of them allows is a
         // contradiction.
         let outcomes: Vec<Vec<Finding>> = outcomes.collect();
-        let allowed_by_one = |finding: &Finding| {
-            let same =
-                |other: &Finding| other.kind == finding.kind && other.problem.path == finding.problem.path;
-            outcomes.iter().any(|outcome| !outcome.iter().any(same))
-        };
-        let mut common: Vec<Finding> = Vec::new();
+        let names = |outcome: &Vec<Finding>| outcome.iter().map(Finding::name).collect::<HashSet<_>>();
+        let by_outcome: Vec<_> = outcomes.iter().map(names).collect();
         let mut known = HashSet::new();
-        for outcome in &outcomes {
-            for finding in outcome.iter().filter(|finding| !allowed_by_one(finding)) {
-                if known.insert((finding.kind.name(), finding.problem.path.clone())) {
-                    common.push(Finding { kind: finding.kind, problem: finding.problem.clone() });
-                }
-            }
-        }
-        common
+        let mut is_common = |finding: &Finding| {
+            let name = finding.name();
+            by_outcome.iter().all(|names| names.contains(&name)) && known.insert(name)
+        };
+        let common: Vec<Vec<bool>> =
+            outcomes.iter().map(|outcome| outcome.iter().map(&mut is_common).collect()).collect();
+        let all = outcomes.into_iter().flatten().zip(common.into_iter().flatten());
+        all.filter_map(|(finding, is_common)| is_common.then_some(finding)).collect()
     }
 
     /// A schema and all that it consists of.
@@ -361,6 +442,9 @@ impl<'a> Comparison<'a> {
         for required in
             all.iter().flat_map(|node| node.get("required").map(Node::elements).unwrap_or_default())
         {
+            if (self.given_up)() {
+                break;
+            }
             let Some(name) = required.text().filter(|name| is_object && !always.contains(name)) else {
                 continue;
             };

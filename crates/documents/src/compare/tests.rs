@@ -1,5 +1,5 @@
 use super::*;
-use crate::routes::openapi;
+use crate::openapi;
 use crate::yaml;
 use serde_json::json;
 
@@ -8,9 +8,15 @@ fn check(document: &str, seen: &Value, expected: &[&str]) {
     let documents = yaml::documents(document).unwrap();
     let description = openapi::read(&documents[0], None);
     assert_eq!(description.problems.len(), 0, "{:?}", description.problems);
-    let found: Vec<String> = compare(&documents[0], &description.operations, seen)
+    let gone = [Gone {
+        method: "GET".to_owned(),
+        route: "/api/gone/{number}".to_owned(),
+        last_seen: "then".to_owned(),
+    }];
+    let seen = Seen { document: seen, gone: &gone };
+    let found: Vec<String> = compare(&documents[0], &description.operations, seen, &|| false)
         .iter()
-        .map(|Finding { kind, problem }| format!("{} {} {}", problem.severity, kind.name(), problem.path))
+        .map(|Finding { kind, problem, .. }| format!("{} {} {}", problem.severity, kind.name(), problem.path))
         .collect();
     assert_eq!(found, expected);
 }
@@ -30,6 +36,7 @@ paths:
   /users/{userId}: {get: {responses: {}}}
   /users/me: {get: {responses: {}}}
   /old: {get: {responses: {}}, delete: {responses: {}}}
+  /gone/{id}: {get: {responses: {}}, put: {responses: {}}}
 ";
     let operation = json!({"responses": {}});
     let seen = json!({"paths": {
@@ -43,6 +50,8 @@ paths:
         "error undocumented_route GET /other",
         "warning never_called GET /api/old",
         "warning never_called DELETE /api/old",
+        "warning vanished GET /api/gone/{id}",
+        "warning never_called PUT /api/gone/{id}",
     ];
     check(document, &seen, &expected);
 }
@@ -184,4 +193,47 @@ components:
 ";
     let deep = (0..40).fold(json!({"type": "string"}), |inner, _| json!({"type": "array", "items": inner}));
     check(document, &answers("/a", deep), &[]);
+}
+
+#[test]
+fn documents_that_would_take_long_end_or_are_given_up() {
+    // Alternatives with fields of their own, each of which all the others lack.
+    let alternatives: String = (0..100)
+        .map(|n| format!("{{type: object, required: [a{n}], properties: {{a{n}: {{type: string}}}}}},"))
+        .collect();
+    let document = format!(
+        "
+openapi: 3.1.0
+paths:
+  /a: {{get: {{responses: {{200: {{content: {{application/json: {{schema: {{oneOf: [{alternatives}]}}}}}}}}}}}}}}
+"
+    );
+    let seen: serde_json::Map<String, Value> =
+        (0..50).map(|n| (format!("b{n}"), json!({"type": "string"}))).collect();
+    let seen = answers("/a", json!({"type": "object", "properties": seen}));
+    let expected: Vec<String> = {
+        let mut names: Vec<_> = (0..50).map(|n| format!("b{n}")).collect();
+        names.sort();
+        names.iter().map(|name| format!("warning undocumented_field GET /a response 200 /{name}")).collect()
+    };
+    check(&document, &seen, &expected.iter().map(String::as_str).collect::<Vec<_>>());
+    let documents = yaml::documents(&document).unwrap();
+    let description = openapi::read(&documents[0], None);
+    let seen = Seen { document: &seen, gone: &[] };
+    assert_eq!(compare(&documents[0], &description.operations, seen, &|| true).len(), 0);
+}
+
+#[test]
+fn long_texts_are_cut() {
+    let name = "x".repeat(5_000);
+    let document = format!(
+        "{{openapi: 3.1.0, paths: {{/a: {{get: {{responses: {{200: {{content: {{application/json: {{schema: {{type: {name}}}}}}}}}}}}}}}}}}}"
+    );
+    let documents = yaml::documents(&document).unwrap();
+    let description = openapi::read(&documents[0], None);
+    let seen = answers("/a", json!({"type": "string"}));
+    let seen = Seen { document: &seen, gone: &[] };
+    let found = compare(&documents[0], &description.operations, seen, &|| false);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].problem.message.chars().count(), MAX_TEXT + 1);
 }

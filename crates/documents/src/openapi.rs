@@ -11,38 +11,54 @@ use crate::yaml::{Content, Node, Place};
 /// The members of a path item that are operations.
 const METHODS: [&str; 9] = ["get", "put", "post", "delete", "options", "head", "patch", "trace", "query"];
 
+/// Operations that are read, and the bytes of their paths: servers multiply them.
+const MAX_OPERATIONS: usize = 50_000;
+const MAX_PATH_BYTES: usize = 16 << 20;
+
+/// Servers of a document, of a path or of an operation that are read, and the bytes of the URL of one.
+const MAX_SERVERS: usize = 100;
+const MAX_URL_BYTES: usize = 8 << 10;
+
+/// Methods of a path.
+const MAX_METHODS: usize = 100;
+
+/// Defects that are named.
+const MAX_PROBLEMS: usize = 1_000;
+
 /// References to follow from one path item to the next.
-pub(crate) const MAX_REFERENCES: usize = 32;
+pub const MAX_REFERENCES: usize = 32;
 
 /// An operation of an API.
 #[derive(Debug)]
-pub(crate) struct Operation<'a> {
+pub struct Operation<'a> {
     /// In upper case.
-    pub(crate) method: String,
+    pub method: String,
     /// With the base path, without query and fragment.
-    pub(crate) path: String,
+    pub path: String,
     /// Of the method in the document.
-    pub(crate) place: Place,
+    pub place: Place,
     /// Path from the root of the document.
-    pub(crate) at: String,
+    pub at: String,
     /// The operation itself, where a document describes it.
-    pub(crate) node: Option<&'a Node>,
+    pub node: Option<&'a Node>,
 }
 
 /// What a document describes, and its defects.
 #[derive(Debug, Default)]
-pub(crate) struct Description<'a> {
+pub struct Description<'a> {
     /// In the order of the document.
-    pub(crate) operations: Vec<Operation<'a>>,
-    pub(crate) problems: Vec<Problem>,
+    pub operations: Vec<Operation<'a>>,
+    /// Its defects, in the order of the document.
+    pub problems: Vec<Problem>,
 }
 
 /// Reads the operations of a document; `base_path` is used in place of those in the document.
-pub(crate) fn read<'a>(document: &'a Node, base_path: Option<&'a str>) -> Description<'a> {
-    let mut reader = Reader { document, base_path, found: Description::default() };
+pub fn read<'a>(document: &'a Node, base_path: Option<&'a str>) -> Description<'a> {
+    let mut reader =
+        Reader { document, base_path, found: Description::default(), left: MAX_PATH_BYTES, is_full: false };
     match Version::of(document) {
         Ok(version) => reader.document(version),
-        Err(problem) => reader.found.problems.push(problem),
+        Err(problem) => reader.note(problem),
     }
     reader.found
 }
@@ -75,6 +91,9 @@ struct Reader<'a> {
     document: &'a Node,
     base_path: Option<&'a str>,
     found: Description<'a>,
+    /// Bytes of paths that may still be read.
+    left: usize,
+    is_full: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -82,11 +101,11 @@ impl<'a> Reader<'a> {
         let document = self.document;
         let Some((key, paths)) = document.entry("paths") else {
             let message = "there are no `paths`, so there is nothing to make templates of";
-            return self.found.problems.push(Problem::error(document.place, message));
+            return self.note(Problem::error(document.place, message));
         };
         if !matches!(paths.content, Content::Mapping(_)) {
             let message = "the paths are not a mapping; write `paths: {/users: {get: …}}`";
-            return self.found.problems.push(Problem::error(key.place, message).about("paths"));
+            return self.note(Problem::error(key.place, message).about("paths"));
         }
         let bases = match (self.base_path, version) {
             (Some(base), _) => vec![base_of(base)],
@@ -98,7 +117,7 @@ impl<'a> Reader<'a> {
         for (key, item) in paths.members() {
             let Some(path) = key.text() else {
                 let message = "a key of `paths` is not a text; write a path such as `/users`";
-                self.found.problems.push(Problem::error(key.place, message).about("paths"));
+                self.note(Problem::error(key.place, message).about("paths"));
                 continue;
             };
             if path.starts_with("x-") {
@@ -107,7 +126,7 @@ impl<'a> Reader<'a> {
             let at = format!("paths.{path}");
             if !path.starts_with('/') {
                 let message = format!("a path begins with a slash; write `/{path}`");
-                self.found.problems.push(Problem::error(key.place, message).about(at));
+                self.note(Problem::error(key.place, message).about(at));
                 continue;
             }
             self.path(path, &at, key.place, item, &bases);
@@ -121,7 +140,7 @@ impl<'a> Reader<'a> {
         for _ in 0..MAX_REFERENCES {
             if !matches!(item.content, Content::Mapping(_)) {
                 let message = "this is not a path item; write `{get: …}`";
-                return self.found.problems.push(Problem::error(item.place, message).about(at));
+                return self.note(Problem::error(item.place, message).about(at));
             }
             let own = self.servers_unless_replaced(item, at);
             let bases = own.as_deref().unwrap_or(bases);
@@ -130,13 +149,13 @@ impl<'a> Reader<'a> {
             match target(self.document, reference) {
                 Ok(target) => item = target,
                 Err(message) => {
-                    return self.found.problems.push(Problem::error(reference.place, message).about(at));
+                    return self.note(Problem::error(reference.place, message).about(at));
                 }
             }
         }
         let message =
             "the references of this path lead back to themselves, or are too many; write the path item here";
-        self.found.problems.push(Problem::error(place, message).about(at));
+        self.note(Problem::error(place, message).about(at));
     }
 
     fn operations(&mut self, path: &str, at: &str, item: &'a Node, bases: &[String], seen: &mut Vec<String>) {
@@ -149,7 +168,7 @@ impl<'a> Reader<'a> {
             let at = format!("{at}.{name}");
             if !matches!(operation.content, Content::Mapping(_)) {
                 let message = "this is not an operation; write `{responses: …}`";
-                self.found.problems.push(Problem::error(key.place, message).about(at));
+                self.note(Problem::error(key.place, message).about(at));
                 continue;
             }
             // A path item goes before the one that it refers to.
@@ -158,6 +177,12 @@ impl<'a> Reader<'a> {
             }
             let own = self.servers_unless_replaced(operation, &at);
             for base in own.as_deref().unwrap_or(bases) {
+                let bytes = base.len() + path.len() + at.len();
+                let left = self.left.checked_sub(bytes).filter(|_| seen.len() < MAX_METHODS);
+                let Some(left) = left.filter(|_| self.found.operations.len() < MAX_OPERATIONS) else {
+                    return self.full(key.place);
+                };
+                self.left = left;
                 let path = format!("{base}{}", without_query(path));
                 self.found.operations.push(Operation {
                     method: method.clone(),
@@ -171,6 +196,24 @@ impl<'a> Reader<'a> {
         }
     }
 
+    fn note(&mut self, problem: Problem) {
+        if self.found.problems.len() < MAX_PROBLEMS {
+            self.found.problems.push(problem);
+        }
+    }
+
+    /// Notes once that the rest is not read.
+    fn full(&mut self, place: Place) {
+        if self.is_full {
+            return;
+        }
+        self.is_full = true;
+        let message = format!(
+            "the document has more than {MAX_OPERATIONS} operations, {MAX_METHODS} of a path, or too long paths, servers included; the rest is not read: split the document"
+        );
+        self.note(Problem::error(place, message));
+    }
+
     fn servers_unless_replaced(&mut self, node: &Node, at: &str) -> Option<Vec<String>> {
         if self.base_path.is_some() { None } else { self.servers(node, at) }
     }
@@ -179,11 +222,12 @@ impl<'a> Reader<'a> {
     fn servers(&mut self, node: &Node, at: &str) -> Option<Vec<String>> {
         let servers = node.get("servers")?.elements();
         let mut bases: Vec<String> = Vec::new();
-        for (index, server) in servers.iter().enumerate() {
+        for (index, server) in servers.iter().enumerate().take(MAX_SERVERS) {
             let at = format!("{at}{}servers[{index}]", if at.is_empty() { "" } else { "." });
-            let Some(url) = server.get("url").and_then(Node::text) else {
-                let message = "the server has no `url`; write one, or remove the server";
-                self.found.problems.push(Problem::error(server.place, message).about(at));
+            let url = server.get("url").and_then(Node::text).filter(|url| url.len() <= MAX_URL_BYTES);
+            let Some(url) = url else {
+                let message = "the server has no `url`, or a too long one; write one, or remove the server";
+                self.note(Problem::error(server.place, message).about(at));
                 continue;
             };
             let (url, unset) = with_defaults(url, server.get("variables"));
@@ -192,7 +236,7 @@ impl<'a> Reader<'a> {
                 let message = format!(
                     "the server variable `{name}` has no default, so it stays a parameter of the templates"
                 );
-                self.found.problems.push(Problem::warning(server.place, message).about(at));
+                self.note(Problem::warning(server.place, message).about(at));
             }
             if !bases.contains(&base) {
                 bases.push(base);
@@ -206,7 +250,7 @@ impl<'a> Reader<'a> {
 ///
 /// # Errors
 /// A message, where it leads to nothing in this document.
-pub(crate) fn target<'a>(document: &'a Node, reference: &Node) -> Result<&'a Node, String> {
+pub fn target<'a>(document: &'a Node, reference: &Node) -> Result<&'a Node, String> {
     let text = reference.text().unwrap_or_default();
     let Some(pointer) = text.strip_prefix("#/") else {
         return Err(format!("`{text}` is not in this document; bundle the documents into one first"));
@@ -278,6 +322,33 @@ fn without_query(path: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::yaml;
+
+    #[test]
+    fn servers_and_methods_multiply_operations_up_to_a_bound() {
+        let servers: String = (0..90).map(|n| format!("{{url: /s{n}}},")).collect();
+        let paths: String = (0..1_000).map(|n| format!("/p{n}: {{get: {{}}}},")).collect();
+        let check = |text: &str, operations: usize, problems: usize| {
+            let documents = yaml::documents(text).unwrap();
+            let found = read(&documents[0], None);
+            assert_eq!((found.operations.len(), found.problems.len()), (operations, problems));
+        };
+        check(&format!("{{openapi: 3.1.0, servers: [{servers}], paths: {{{paths}}}}}"), MAX_OPERATIONS, 1);
+        let methods: String = (0..200).map(|n| format!("M{n}: {{}},")).collect();
+        check(
+            &format!("{{openapi: 3.2.0, paths: {{/a: {{additionalOperations: {{{methods}}}}}}}}}"),
+            MAX_METHODS,
+            1,
+        );
+        let wrong: String = (0..2_000).map(|n| format!("p{n}: {{}},")).collect();
+        check(&format!("{{openapi: 3.1.0, paths: {{{wrong}}}}}"), 0, MAX_PROBLEMS);
+        let long = "x".repeat(MAX_PATH_BYTES / 4);
+        check(
+            &format!("{{openapi: 3.1.0, paths: {{? /{long} : {{get: {{}}, put: {{}}, post: {{}}}}}}}}"),
+            1,
+            1,
+        );
+    }
 
     #[test]
     fn the_path_of_a_server() {

@@ -12,33 +12,48 @@ const MAX_ALIASED_NODES: usize = 1_000_000;
 /// And this many bytes of text.
 const MAX_ALIASED_BYTES: usize = 16 << 20;
 
+/// Levels of a document. Whoever walks a tree may therefore do so by recursion.
+pub const MAX_DEPTH: usize = 200;
+
 /// A place in a file, from 1; columns are characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) line: usize,
-    pub(crate) column: usize,
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
 }
 
 /// A value and where it begins.
 #[derive(Clone, Debug)]
-pub(crate) struct Node {
-    pub(crate) place: Place,
-    pub(crate) content: Content,
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    /// Its parts.
+    pub content: Content,
 }
 
 /// The parts of a node.
 #[derive(Clone, Debug)]
-pub(crate) enum Content {
-    Scalar { text: String, style: ScalarStyle },
+pub enum Content {
+    /// A text, a number or another value without parts, as it is written.
+    Scalar {
+        /// Without quotes and escapes.
+        text: String,
+        /// How it is written.
+        style: ScalarStyle,
+    },
+    /// Elements in order.
     Sequence(Vec<Node>),
+    /// Keys and values in order.
     Mapping(Vec<(Node, Node)>),
 }
 
 /// A tree written as JSON, with the places of its keys and elements in the file.
 #[derive(Clone, Debug)]
-pub(crate) struct Json {
+pub struct Json {
     /// One line.
-    pub(crate) text: String,
+    pub text: String,
     /// Characters of the text.
     columns: usize,
     /// By the column of the text, from 1, ascending.
@@ -47,19 +62,45 @@ pub(crate) struct Json {
 
 /// Why a file is not YAML.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum YamlError {
+pub enum YamlError {
+    /// The text does not follow the grammar.
     #[error("this is not YAML: {message}")]
-    Syntax { place: Place, message: String },
+    Syntax {
+        /// Of the first fault.
+        place: Place,
+        /// The reason.
+        message: String,
+    },
+    /// Too many levels.
+    #[error("more than {MAX_DEPTH} values are within one another: write a flatter document")]
+    TooDeep {
+        /// Of the first value that is too deep.
+        place: Place,
+    },
+    /// The reader has no memory for more.
+    #[error("the document has too many values or too long texts: split it, or leave out what is not needed")]
+    NoRoom {
+        /// Of the first value that found no room.
+        place: Place,
+    },
+    /// Aliases multiply values.
     #[error(
         "aliases expand to more than {MAX_ALIASED_NODES} values or {MAX_ALIASED_BYTES} bytes: write the values out, or split the file"
     )]
-    TooLarge { place: Place },
+    TooLarge {
+        /// Of the value that is copied.
+        place: Place,
+    },
 }
 
 impl YamlError {
-    pub(crate) fn place(&self) -> Place {
+    /// Where the fault is.
+    pub fn place(&self) -> Place {
         match self {
-            YamlError::Syntax { place, .. } | YamlError::TooLarge { place } => *place,
+            YamlError::Syntax { place, .. }
+            | YamlError::TooDeep { place }
+            | YamlError::NoRoom { place }
+            | YamlError::TooLarge { place } => *place,
         }
     }
 }
@@ -74,28 +115,37 @@ impl fmt::Display for Place {
 ///
 /// # Errors
 /// [`YamlError`].
-pub(crate) fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
+pub fn documents(text: &str) -> Result<Vec<Node>, YamlError> {
+    documents_within(text, &mut |_| true)
+}
+
+/// Like [`documents`], in memory that somebody gives: `hold` gets the bytes of each value before it is kept, and refuses
+/// those for which there is no room.
+///
+/// # Errors
+/// [`YamlError`].
+pub fn documents_within(text: &str, hold: &mut dyn FnMut(usize) -> bool) -> Result<Vec<Node>, YamlError> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str(text) {
         let (event, span) = event.map_err(|error| syntax(&error))?;
-        builder.take(event, span)?;
+        builder.take(event, span, hold)?;
     }
     Ok(builder.done)
 }
 
 impl Node {
     /// The value of a member.
-    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+    pub fn get(&self, key: &str) -> Option<&Node> {
         self.entry(key).map(|(_, value)| value)
     }
 
     /// The value at the end of a path of members.
-    pub(crate) fn at(&self, path: &[&str]) -> Option<&Node> {
+    pub fn at(&self, path: &[&str]) -> Option<&Node> {
         path.iter().try_fold(self, |node, key| node.get(key))
     }
 
     /// The text of a scalar.
-    pub(crate) fn text(&self) -> Option<&str> {
+    pub fn text(&self) -> Option<&str> {
         match &self.content {
             Content::Scalar { text, .. } => Some(text),
             _ => None,
@@ -103,7 +153,7 @@ impl Node {
     }
 
     /// The elements of a sequence; none for anything else.
-    pub(crate) fn elements(&self) -> &[Node] {
+    pub fn elements(&self) -> &[Node] {
         match &self.content {
             Content::Sequence(nodes) => nodes,
             _ => &[],
@@ -111,7 +161,7 @@ impl Node {
     }
 
     /// The members of a mapping; none for anything else.
-    pub(crate) fn members(&self) -> &[(Node, Node)] {
+    pub fn members(&self) -> &[(Node, Node)] {
         match &self.content {
             Content::Mapping(members) => members,
             _ => &[],
@@ -119,17 +169,17 @@ impl Node {
     }
 
     /// The place of a member's key; without the member, of the node itself.
-    pub(crate) fn key_place(&self, key: &str) -> Place {
+    pub fn key_place(&self, key: &str) -> Place {
         self.entry(key).map_or(self.place, |(key, _)| key.place)
     }
 
     /// Whether two trees hold the same values.
-    pub(crate) fn equals(&self, other: &Node) -> bool {
+    pub fn equals(&self, other: &Node) -> bool {
         self.json().text == other.json().text
     }
 
     /// The tree as JSON in one line, plain scalars by YAML's core schema.
-    pub(crate) fn json(&self) -> Json {
+    pub fn json(&self) -> Json {
         let mut json = Json { text: String::new(), columns: 0, places: Vec::new() };
         json.mark(self.place);
         json.write(self);
@@ -137,7 +187,7 @@ impl Node {
     }
 
     /// The place in the file of a place in this scalar's text; where that is not known, the scalar's own.
-    pub(crate) fn place_in_text(&self, file: &str, inner: Place) -> Place {
+    pub fn place_in_text(&self, file: &str, inner: Place) -> Place {
         let Content::Scalar { text, style } = &self.content else { return self.place };
         let lines: Vec<&str> = file.lines().collect();
         let found = match style {
@@ -151,14 +201,14 @@ impl Node {
     }
 
     /// A member: its key and its value.
-    pub(crate) fn entry(&self, key: &str) -> Option<&(Node, Node)> {
+    pub fn entry(&self, key: &str) -> Option<&(Node, Node)> {
         self.members().iter().find(|(known, _)| known.text() == Some(key))
     }
 }
 
 impl Json {
     /// The place in the file of what begins at a column of the text, or of what the column is part of.
-    pub(crate) fn place(&self, column: usize) -> Option<Place> {
+    pub fn place(&self, column: usize) -> Option<Place> {
         let next = self.places.partition_point(|(known, _)| *known <= column);
         self.places.get(next.checked_sub(1)?).map(|(_, place)| *place)
     }
@@ -289,6 +339,9 @@ struct Builder {
     size: Size,
 }
 
+/// Bytes of memory that a value takes beside its text: itself, twice because lists grow by doubling, and its text's allocation.
+const VALUE_BYTES: usize = 2 * size_of::<Node>() + 16;
+
 /// Values and bytes of text.
 #[derive(Clone, Copy, Default)]
 struct Size {
@@ -326,13 +379,29 @@ enum Children {
 }
 
 impl Builder {
-    fn take(&mut self, event: Event<'_>, span: Span) -> Result<(), YamlError> {
+    fn take(
+        &mut self,
+        event: Event<'_>,
+        span: Span,
+        hold: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<(), YamlError> {
         let place = Place { line: span.start.line(), column: span.start.col() + 1 };
+        let bytes = match &event {
+            Event::Scalar(text, ..) => VALUE_BYTES + text.len(),
+            Event::SequenceStart(..) | Event::MappingStart(..) => VALUE_BYTES,
+            _ => 0,
+        };
+        if bytes > 0 && !hold(bytes) {
+            return Err(YamlError::NoRoom { place });
+        }
         match event {
             Event::DocumentStart(..) => self.anchors.clear(),
             Event::Scalar(text, style, anchor, _) => {
                 let content = Content::Scalar { text: text.into_owned(), style };
                 self.add(Node { place, content }, anchor)?;
+            }
+            Event::SequenceStart(..) | Event::MappingStart(..) if self.open.len() >= MAX_DEPTH => {
+                return Err(YamlError::TooDeep { place });
             }
             Event::SequenceStart(_, anchor, _) => {
                 self.open.push(Open { place, anchor, children: Children::Sequence(Vec::new()) });
@@ -353,6 +422,10 @@ impl Builder {
                 if let Some(node) = self.anchors.get(&anchor) {
                     let node = node.clone();
                     self.copied(&node)?;
+                    let Size { nodes, bytes } = Size::of(&node);
+                    if !hold(nodes * VALUE_BYTES + bytes) {
+                        return Err(YamlError::NoRoom { place });
+                    }
                     self.add(node, 0)?;
                 }
             }
@@ -453,7 +526,35 @@ second: document
         let long = format!("a: &a \"{}\"\nb: [{}]\n", "x".repeat(1 << 20), ["*a"; 16].join(","));
         assert!(matches!(documents(&long), Err(YamlError::TooLarge { .. })));
         assert!(documents(&long.replacen("*a,", "", 1)).is_ok());
-        let deep = format!("a: {}", "[".repeat(100_000));
-        assert!(matches!(documents(&deep), Err(YamlError::Syntax { .. })));
+    }
+
+    #[test]
+    fn a_document_takes_no_more_memory_than_it_is_given() {
+        let text = format!("a: &a [1, 2, 3]\nb: *a\nc: {}", "x".repeat(1_000));
+        let mut held = 0;
+        let mut hold = |bytes| {
+            held += bytes;
+            true
+        };
+        assert!(documents_within(&text, &mut hold).is_ok());
+        // Eleven values, and a copy of four for the alias.
+        assert!(held > 15 * VALUE_BYTES && held < 17 * VALUE_BYTES + 1_100, "{held}");
+        let mut left = Some(held - 1);
+        let mut hold = |bytes| {
+            left = left.and_then(|left| left.checked_sub(bytes));
+            left.is_some()
+        };
+        let refused = documents_within(&text, &mut hold).unwrap_err();
+        assert!(matches!(refused, YamlError::NoRoom { place: Place { line: 3, .. } }), "{refused}");
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let nested = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        let refused = documents(&format!("a: {}", nested(MAX_DEPTH))).unwrap_err();
+        assert!(matches!(refused, YamlError::TooDeep { place: Place { line: 1, .. } }), "{refused}");
+        // The parser has a bound of its own.
+        assert!(documents(&nested(100_000)).is_err());
+        assert!(documents(&nested(MAX_DEPTH)).is_ok());
     }
 }

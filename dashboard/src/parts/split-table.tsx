@@ -1,0 +1,196 @@
+// Groups by row and the values of a dimension by column, one measure at a time.
+
+import { NativeSelect, Skeleton, TextInput } from '@mantine/core';
+import { useId, useState, type ReactNode } from 'react';
+import type { Row } from '../api';
+import { classes } from '../classes';
+import { exact, milliseconds, NONE, percent, tally } from '../format';
+import type { Scope } from '../scope';
+import { requestsOf, type Split, type SplitRow } from '../split';
+import { Compared } from './compared';
+import { errorShare } from './rank-table';
+import { Heading, sortedBy, type Order } from './sort';
+import { TextButton } from './text-button';
+import cardStyles from './card.module.css';
+import scrollStyles from './scroll-table.module.css';
+import tableStyles from './table.module.css';
+import styles from './split-table.module.css';
+
+export type Side = 'now' | 'before';
+
+/** What the cells show. */
+export interface Measure {
+  id: string;
+  label: string;
+  /** The value of a row under a name, now or in the stretch before; `null` where nothing is known. */
+  value: (row: SplitRow, name: string, side: Side) => number | null;
+  text: (value: number) => string;
+  /** How far the values of a row are apart. */
+  apart: 'times' | 'points';
+  /** Whether the largest value is the worst. */
+  worst?: true;
+}
+
+export const REQUESTS: Measure = { id: 'requests', label: 'Requests', value: ofCell(({ requests }) => requests), text: tally, apart: 'times' };
+
+/** Measures of routes and consumers. */
+export const MEASURES: Measure[] = [
+  { id: 'p95', label: 'p95', value: ofCell(({ p95_ms }) => p95_ms), text: milliseconds, apart: 'times', worst: true },
+  { id: 'errors', label: 'Errors', value: ofCell((cell) => (cell.requests === 0 ? null : errorShare(cell))), text: percent, apart: 'points', worst: true },
+  REQUESTS,
+  { id: 'p50', label: 'p50', value: ofCell(({ p50_ms }) => p50_ms), text: milliseconds, apart: 'times', worst: true },
+  { id: 'p99', label: 'p99', value: ofCell(({ p99_ms }) => p99_ms), text: milliseconds, apart: 'times', worst: true },
+];
+
+/** The row of a name on one side. */
+export function cellOf(row: SplitRow | undefined, name: string, side: Side): Row | undefined {
+  const cell = row?.cells.get(name);
+  return side === 'now' ? cell : cell?.before;
+}
+
+function ofCell(pick: (cell: Row) => number | null): Measure['value'] {
+  return (row, name, side) => {
+    const cell = cellOf(row, name, side);
+    return cell ? pick(cell) : null;
+  };
+}
+
+interface SplitTableProps {
+  title: string;
+  subject: string;
+  by: Scope;
+  split: Split;
+  measures: Measure[];
+  /** The row as text, for search and order. */
+  textOf: (row: Row) => string;
+  nameOf: (row: Row) => ReactNode;
+  /** The search, where the table has one. */
+  search?: { text: string; onSearch: (text: string) => void };
+}
+
+const FEW = 50;
+
+export function SplitTable({ title, subject, by, split, measures, textOf, nameOf, search }: SplitTableProps) {
+  const headline = useId();
+  const [measureId, setMeasure] = useState(measures[0]?.id);
+  const [order, setOrder] = useState<Order>({ id: 'total', descending: true });
+  const [all, setAll] = useState(false);
+  const { names, moreNames, rows, more, outdated } = split;
+  const measure = measures.find(({ id }) => id === measureId) ?? REQUESTS;
+  const wanted = search?.text.trim().toLowerCase() ?? '';
+  const found = (rows ?? []).filter(({ first }) => textOf(first).toLowerCase().includes(wanted));
+  const sortValue = (row: SplitRow): number => {
+    if (order.id === 'total') return requestsOf(row);
+    if (order.id === 'apart') return apartOf(measure, row, names) ?? -1;
+    return measure.value(row, order.id.slice(COLUMN.length), 'now') ?? -1;
+  };
+  const sorted = sortedBy(found, order, order.id === 'name' ? undefined : sortValue, ({ first }) => textOf(first));
+  const shown = all ? sorted : sorted.slice(0, FEW);
+  const label = `${title}, by ${by}`;
+  return (
+    <section className={cardStyles.card} aria-labelledby={headline} aria-busy={outdated} data-split={title}>
+      <header className={classes(cardStyles.head, styles.head)}>
+        <h2 id={headline}>{label}</h2>
+        <span className={cardStyles.aside} role="status">
+          {rows && (found.length === rows.length ? exact(rows.length) : `${exact(found.length)} of ${exact(rows.length)}`)}
+          {more && ' with the most requests'}
+        </span>
+        <span className={cardStyles.actions}>
+          <NativeSelect size="xs" aria-label={`Shown of ${title.toLowerCase()}`} value={measure.id} data={measures.map(({ id, label: text }) => ({ value: id, label: text }))} onChange={(event) => setMeasure(event.currentTarget.value)} />
+          {search && <TextInput type="search" size="xs" aria-label={`Search ${title.toLowerCase()}`} placeholder="Search" value={search.text} onChange={(event) => search.onSearch(event.currentTarget.value)} />}
+        </span>
+      </header>
+      {rows === undefined ? (
+        <Skeleton height={120} />
+      ) : found.length === 0 ? (
+        <p className={cardStyles.note}>{wanted === '' ? 'None in this period.' : `No match for “${search?.text}”.`}</p>
+      ) : (
+        <div className={scrollStyles.scroll} role="region" aria-label={label} tabIndex={0}>
+          <table className={classes(tableStyles.table, outdated && 'outdated')}>
+            <thead>
+              <tr>
+                <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={order} onOrder={setOrder} />
+                {names.map((name) => (
+                  <Heading key={name} id={`${COLUMN}${name}`} label={name || 'not known'} help={`${measure.label} of ${by} ${name || 'not known'}`} first="descending" order={order} onOrder={setOrder} />
+                ))}
+                {names.length > 1 && <Heading id="apart" label="Apart" help={measure.apart === 'times' ? 'The largest value as a multiple of the smallest' : 'The largest value minus the smallest'} first="descending" order={order} onOrder={setOrder} />}
+              </tr>
+            </thead>
+            <tbody>
+              {shown.map((row) => {
+                const apart = apartOf(measure, row, names);
+                const worst = measure.worst && isFar(measure, apart) ? worstOf(measure, row, names) : undefined;
+                return (
+                  <tr key={row.key}>
+                    <th scope="row" className={styles.name}>
+                      {nameOf(row.first)}
+                    </th>
+                    {names.map((name) => (
+                      <td key={name} className={tableStyles.number} data-name={name} data-level={name === worst ? 'many' : undefined} title={titleOf(row, name)}>
+                        <Cell measure={measure} row={row} name={name} />
+                      </td>
+                    ))}
+                    {names.length > 1 && (
+                      <td className={classes(tableStyles.number, styles.apart)} data-name="apart">
+                        {apart === undefined ? NONE : measure.apart === 'times' ? `× ${times(apart)}` : percent(apart)}
+                      </td>
+                    )}
+                  </tr>
+                );
+              })}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {sorted.length > FEW && (
+        <TextButton className={styles.more} aria-expanded={all} onClick={() => setAll(!all)}>
+          {all ? 'Show fewer' : `Show all ${exact(sorted.length)}`}
+        </TextButton>
+      )}
+      {moreNames && <p className={cardStyles.note}>The {names.length} with the most requests are side by side. Choose others above.</p>}
+    </section>
+  );
+}
+
+/** Columns of values have names of their own: a service may be called as another column is. */
+const COLUMN = 'of ';
+
+function Cell({ measure, row, name }: { measure: Measure; row: SplitRow; name: string }) {
+  const text = (side: Side) => {
+    const value = measure.value(row, name, side);
+    return value === null ? NONE : measure.text(value);
+  };
+  return <Compared before={cellOf(row, name, 'before') && text('before')}>{text('now')}</Compared>;
+}
+
+function known(measure: Measure, row: SplitRow, names: string[]): number[] {
+  return names.flatMap((name) => measure.value(row, name, 'now') ?? []);
+}
+
+/** How far the values of a row are apart; `undefined` where fewer than two are known. */
+function apartOf(measure: Measure, row: SplitRow, names: string[]): number | undefined {
+  const values = known(measure, row, names);
+  if (values.length < 2) return undefined;
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  if (measure.apart === 'points') return most - least;
+  return least > 0 ? most / least : undefined;
+}
+
+/** Differences that are worth a colour. */
+function isFar(measure: Measure, apart: number | undefined): boolean {
+  return apart !== undefined && apart >= (measure.apart === 'times' ? 1.5 : 0.01);
+}
+
+function worstOf(measure: Measure, row: SplitRow, names: string[]): string | undefined {
+  const most = Math.max(...known(measure, row, names));
+  return names.find((name) => measure.value(row, name, 'now') === most);
+}
+
+function titleOf({ cells }: SplitRow, name: string): string {
+  const cell = cells.get(name);
+  return cell ? `${exact(cell.requests)} requests, ${exact(cell.errors)} errors` : 'No requests';
+}
+
+function times(apart: number): string {
+  return apart < 10 ? apart.toFixed(1) : exact(Math.round(apart));
+}
