@@ -147,8 +147,8 @@ bench-ingest: doctor $(ROTEL_INSTALLED) $(if $(CHDB),$(CHDB_INSTALLED)) ## What 
 		"$(TARGET)/release/gatelens-bench-ingest"
 
 .PHONY: bench-queries
-bench-queries: doctor ## How long the questions of the page take on a large store, which it fills first (REQUESTS= SERIES= MINUTES= ROUNDS= DATA=)
-	@REQUESTS="$(REQUESTS)" SERIES="$(SERIES)" MINUTES="$(MINUTES)" ROUNDS="$(ROUNDS)" DATA="$(DATA)" \
+bench-queries: doctor ## How long the questions of the page take on a large store, which it fills first (REQUESTS= SERIES= MINUTES= ROUNDS= DATA= PACKED=days)
+	@REQUESTS="$(REQUESTS)" SERIES="$(SERIES)" MINUTES="$(MINUTES)" ROUNDS="$(ROUNDS)" DATA="$(DATA)" PACKED="$(PACKED)" \
 		$(TIMED) "questions" cargo bench --quiet -p gatelens-ingest --bench queries
 
 .PHONY: attack

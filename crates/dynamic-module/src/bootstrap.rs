@@ -23,7 +23,7 @@ struct Options {
     instance: String,
 }
 
-/// What Envoy calls when it has ended what the extension waits for.
+/// A function of Envoy's that the extension calls when the process may end.
 type EventCallback = unsafe extern "C" fn(*mut c_void);
 
 /// Envoy's callback for the end of the process, with its argument.

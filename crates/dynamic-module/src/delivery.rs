@@ -45,7 +45,10 @@ static DUE_CHANGED: Condvar = Condvar::new();
 
 static NEXT_CALLOUT: AtomicU32 = AtomicU32::new(0);
 
-/// Answers that wait for the next round.
+/// Requests whose answers never come.
+static LOST: Mutex<Vec<Waiting>> = Mutex::new(Vec::new());
+
+/// Answers that came within the call that sends. They wait for the next round.
 static LATE: Mutex<Vec<((usize, u64), Answer)>> = Mutex::new(Vec::new());
 
 static LEAVING: Mutex<Option<Leaving>> = Mutex::new(None);
@@ -88,6 +91,15 @@ struct Waiting {
     isolate: Weak<Isolate>,
     slot: u64,
     id: CalloutId,
+}
+
+impl Waiting {
+    /// Hands the answer over, on the main thread.
+    fn answered(&self, answer: &Answer) {
+        if let Some(isolate) = self.isolate.upgrade() {
+            isolate.enter(|state| state.answered(self.slot, self.id, answer));
+        }
+    }
 }
 
 /// The end of the process.
@@ -211,10 +223,11 @@ pub(crate) fn remove(config: Opaque) {
         }
         is_kept
     });
-    let own =
-        senders.waiting.iter().flat_map(|waiting| waiting.keys()).filter(|(of, _)| *of == config.addr());
-    let lost = own.map(|key| (*key, Answer::default()));
-    LATE.lock().unwrap_or_else(PoisonError::into_inner).extend(lost);
+    // At once, because the next object may have the same address.
+    if let Some(waiting) = &mut senders.waiting {
+        let lost = waiting.extract_if(|(sender, _), _| *sender == config.addr());
+        LOST.lock().unwrap_or_else(PoisonError::into_inner).extend(lost.map(|(_, lost)| lost));
+    }
     drop(senders);
     wake();
 }
@@ -268,10 +281,8 @@ pub(crate) fn answered(config: Opaque, id: u64, answer: Answer) {
     }
     IS_MAIN.set(true);
     let waiting = senders().waiting.as_mut().and_then(|waiting| waiting.remove(&key));
-    if let Some(waiting) = waiting
-        && let Some(isolate) = waiting.isolate.upgrade()
-    {
-        isolate.enter(|state| state.answered(waiting.slot, waiting.id, &answer));
+    if let Some(waiting) = waiting {
+        waiting.answered(&answer);
     }
 }
 
@@ -287,6 +298,8 @@ pub(crate) fn leave(complete: impl FnOnce() + Send + 'static) {
 pub(crate) fn round() {
     IS_MAIN.set(true);
     report_panics();
+    let lost = std::mem::take(&mut *LOST.lock().unwrap_or_else(PoisonError::into_inner));
+    lost.into_iter().for_each(|waiting| waiting.answered(&Answer::default()));
     let late = std::mem::take(&mut *LATE.lock().unwrap_or_else(PoisonError::into_inner));
     for ((config, id), answer) in late {
         answered(std::ptr::without_provenance(config), id, answer);
@@ -297,9 +310,9 @@ pub(crate) fn round() {
         let due_ns = isolate.enter(|state| state.tick(&ended));
         next_ns = next_ns.min(due_ns.unwrap_or_default());
     }
-    let pause = Duration::from_nanos(next_ns.saturating_sub(host::now_ns())).clamp(SHORTEST, IDLE);
+    let pause = Duration::from_nanos(next_ns.saturating_sub(host::uptime_ns())).clamp(SHORTEST, IDLE);
     if let Some(pause) = say_farewell().unwrap_or(Some(pause)) {
-        set_due(pause);
+        bring_forward(pause);
     }
 }
 
@@ -327,11 +340,15 @@ fn say_farewell() -> Option<Option<Duration>> {
 
 /// A round is due now.
 pub(crate) fn wake() {
-    set_due(Duration::ZERO);
+    bring_forward(Duration::ZERO);
 }
 
-fn set_due(pause: Duration) {
-    *DUE.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(pause);
+/// The next round is due after this time, or earlier.
+fn bring_forward(pause: Duration) {
+    let mut due = DUE.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    let wanted = now.checked_add(pause).unwrap_or(now);
+    *due = Some(due.map_or(wanted, |due| due.min(wanted)));
     DUE_CHANGED.notify_one();
 }
 
@@ -346,7 +363,7 @@ fn keep_time() {
                 DUE_CHANGED.wait_timeout(due, left).unwrap_or_else(PoisonError::into_inner).0
             }
             Some(_) => {
-                // The round itself sets the time of the next one. If Envoy is late, another event a second does no harm.
+                // The round brings the next one forward. If Envoy is late, another event a second does no harm.
                 *due = Instant::now().checked_add(IDLE);
                 drop(due);
                 schedule();

@@ -58,6 +58,7 @@ export function RankTable({ title, subject, rows, outdated, more, extra = [], no
   const columns = [...COLUMNS, ...extra];
   const column = columns.find(({ id }) => id === order.id);
   const compared = rows?.some(({ before }) => before !== undefined) ?? false;
+  const hasEstimates = rows?.some(({ estimated }) => estimated) ?? false;
   const by = compared ? (chosen ?? 'worse') : 'value';
   const sorted = by === 'worse' ? sortedBy(rows ?? [], WORST, (row) => (row.before ? worsening(row, row.before) : 0), keyOf) : sortedBy(rows ?? [], order, valueBy(by, column?.value, (row) => row.before), keyOf);
   const most = Math.max(1, ...sorted.map((row) => row.requests));
@@ -69,7 +70,7 @@ export function RankTable({ title, subject, rows, outdated, more, extra = [], no
   };
 
   return (
-    <section className={classes(cardStyles.card, rankStyles.rank, compared && rankStyles.compared)} aria-labelledby={headline} aria-busy={outdated}>
+    <section className={classes(cardStyles.card, rankStyles.rank, compared && rankStyles.compared, hasEstimates && rankStyles.estimated)} aria-labelledby={headline} aria-busy={outdated}>
       <header className={cardStyles.head}>
         <h2 id={headline}>{title}</h2>
         {rows && <span className={cardStyles.aside}>{rows.length > FEW ? `${shown.length} of ${more ? 'more than ' : ''}${exact(rows.length)}` : ''}</span>}
@@ -111,7 +112,7 @@ export function RankTable({ title, subject, rows, outdated, more, extra = [], no
           </tbody>
         </table>
       )}
-      {rows?.some(({ estimated }) => estimated) && <p className={cardStyles.note}>{ESTIMATED}</p>}
+      {hasEstimates && <p className={cardStyles.note}>{ESTIMATED}</p>}
       {none === undefined && sorted.length > FEW && (
         <TextButton className={rankStyles.more} aria-expanded={all} onClick={() => setAll(!all)}>
           {all ? 'Show fewer' : `Show all ${exact(sorted.length)}`}

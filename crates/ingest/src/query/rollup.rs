@@ -14,6 +14,7 @@ use crate::model::{ConsumerLabel, SENDER};
 use crate::store::changes::{Change, Recent};
 use crate::store::instances;
 use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
+use crate::store::narrow::Without;
 use crate::store::packed::{Buckets, Packed, PackedTable, Row as PackedRow};
 use crate::store::rollups::{self, RollupTable};
 use crate::store::sums;
@@ -78,6 +79,8 @@ pub(crate) struct Groups {
     of_series: Vec<Option<(usize, bool)>>,
     /// Where gateways matter.
     gateways: Option<Gateways>,
+    /// What neither the filter nor the grouping asks for.
+    without: Option<Without>,
 }
 
 /// The gateways that a query is about.
@@ -116,9 +119,10 @@ impl Groups {
         max: usize,
     ) -> Result<Self, QueryError> {
         let gateways = gateways(file, filter, by, max)?;
-        let mut found = Self { all: Vec::new(), about: Vec::new(), of_series: Vec::new(), gateways };
+        let without = without(filter, by);
+        let mut found = Self { all: Vec::new(), about: Vec::new(), of_series: Vec::new(), gateways, without };
         let by_consumer = by.contains(&Dimension::Consumer);
-        let by_group = by.contains(&Dimension::ConsumerGroup) || filter.asks_for_group();
+        let by_group = by.contains(&Dimension::ConsumerGroup) || filter.asks_for(Dimension::ConsumerGroup);
         let mut labels = Labels::of(Some(file).filter(|_| by_consumer || by_group));
         let mut places: HashMap<Group, usize> = HashMap::new();
         let mut select =
@@ -218,6 +222,18 @@ impl Groups {
     }
 }
 
+/// What a question does not ask for, so that series that differ only in it are in the same group.
+fn without(filter: &Filter, by: &[Dimension]) -> Option<Without> {
+    let asks = |dimension: &Dimension| by.contains(dimension) || filter.asks_for(*dimension);
+    let by_consumer = [Dimension::Consumer, Dimension::ConsumerGroup].iter().any(asks);
+    match (by_consumer, asks(&Dimension::Route)) {
+        (false, false) => Some(Without::ConsumerAndRoute),
+        (false, true) => Some(Without::Consumer),
+        (true, false) => Some(Without::Route),
+        (true, true) => None,
+    }
+}
+
 /// The gateways of a query, where they matter. The one without a name stands for all that name none.
 fn gateways(
     file: &Connection,
@@ -226,7 +242,7 @@ fn gateways(
     max: usize,
 ) -> Result<Option<Gateways>, QueryError> {
     let by_gateway = by.contains(&Dimension::Gateway);
-    if !by_gateway && !filter.asks_for_gateway() {
+    if !by_gateway && !filter.asks_for(Dimension::Gateway) {
         return Ok(None);
     }
     let mut names = instances::names(file)?;
@@ -330,7 +346,7 @@ impl<'a> Rollup<'a> {
         sums: &mut Vec<Option<Sums>>,
     ) -> Result<(), QueryError> {
         let columns = "requests, request_bytes, response_bytes, duration, upstream, gateway, attempts";
-        let left = self.packed((from, to), groups.need_gateways(), |row, sketches| {
+        let left = self.packed((from, to), groups, |groups, row, sketches| {
             let Some((group, error)) = groups.place(row.series, row.instance)? else { return Ok(()) };
             let sums = at(sums, group);
             sums.count(row.counts, error);
@@ -374,7 +390,7 @@ impl<'a> Rollup<'a> {
         groups: &mut Groups,
         requests: &mut Vec<Option<u64>>,
     ) -> Result<(), QueryError> {
-        let left = self.packed((from, to), groups.need_gateways(), |row, _| {
+        let left = self.packed((from, to), groups, |groups, row, _| {
             let Some((group, _)) = groups.place(row.series, row.instance)? else { return Ok(()) };
             let ([added, ..], count) = (row.counts, at(requests, group));
             *count = count.saturating_add(added);
@@ -401,22 +417,25 @@ impl<'a> Rollup<'a> {
     fn packed(
         &self,
         minutes: (i64, i64),
-        by_gateway: bool,
-        mut each: impl FnMut(&PackedRow, [Buckets<'_>; 3]) -> Result<(), QueryError>,
+        groups: &mut Groups,
+        mut each: impl FnMut(&mut Groups, &PackedRow, [Buckets<'_>; 3]) -> Result<(), QueryError>,
     ) -> Result<Vec<(i64, i64)>, QueryError> {
+        let (by_gateway, without) = (groups.need_gateways(), groups.without);
+        let mut each = |row: &PackedRow, sketches: [Buckets<'_>; 3]| each(groups, row, sketches);
         match self.table {
             Table::HalfHours if by_gateway => return Ok(vec![minutes]),
-            Table::HalfHours => return sums::each(self.file, minutes, each),
+            Table::HalfHours => return sums::each(self.file, minutes, without, each),
             Table::Minutes => {}
         }
         let packed = &self.beside.packed;
-        packed.each(self.file, PackedTable::Sums, minutes, |row, sketches| match by_gateway {
+        let sums = (PackedTable::Sums, without.filter(|_| !by_gateway));
+        packed.each(self.file, sums, minutes, |row, sketches| match by_gateway {
             // Its parts are rows of their own.
             true if row.instance < 0 => Ok(()),
             _ => each(row, sketches),
         })?;
         if by_gateway {
-            packed.each(self.file, PackedTable::ByGateway, minutes, each)?;
+            packed.each(self.file, (PackedTable::ByGateway, None), minutes, each)?;
         }
         Ok(vec![minutes])
     }

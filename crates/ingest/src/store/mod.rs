@@ -23,6 +23,7 @@ pub(crate) mod instances;
 pub(crate) mod metrics;
 mod modes;
 pub(crate) mod moments;
+pub(crate) mod narrow;
 pub(crate) mod news;
 pub(crate) mod packed;
 mod pages;
