@@ -1,5 +1,5 @@
-//! The bootstrap extension: it sends for all access loggers and HTTP filters of the process, and holds its end back until what is
-//! left is delivered.
+//! The bootstrap extension: it sends for all access loggers and HTTP filters of the process, and holds the end of the process back
+//! until everything is delivered.
 
 use std::ffi::c_void;
 
