@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use gatelens_core::host::{Callout, CalloutAnswer, CalloutId, DispatchError, LogL
 use gatelens_model::route_patterns::{MAX_BYTES, VERSION_HEADER};
 
 use crate::abi::{self, Buffer, HttpHeader, Opaque};
+use crate::bootstrap::Completion;
 use crate::guard::take_panics;
 use crate::host;
 use crate::isolate::{self, Isolate, Slot};
@@ -27,7 +28,7 @@ const IDLE: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Time that the end of the process waits for the last answers.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Time between two attempts at the end of the process.
 const FAREWELL_PERIOD: Duration = Duration::from_millis(10);
@@ -42,6 +43,9 @@ static ENDED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 /// When the next round is due.
 static DUE: Mutex<Option<Instant>> = Mutex::new(None);
 static DUE_CHANGED: Condvar = Condvar::new();
+
+/// The thread of the clock runs.
+static HAS_CLOCK: AtomicBool = AtomicBool::new(false);
 
 static NEXT_CALLOUT: AtomicU32 = AtomicU32::new(0);
 
@@ -104,9 +108,9 @@ impl Waiting {
 
 /// The end of the process.
 struct Leaving {
-    /// The latest time.
+    /// The latest time; at once without it.
     until: Option<Instant>,
-    complete: Box<dyn FnOnce() + Send>,
+    completion: Completion,
 }
 
 /// The response of a receiver.
@@ -143,7 +147,7 @@ impl Answer {
         answer
     }
 
-    /// Without what only some answers have.
+    /// The answer as the core takes it: with the beginning of its body.
     pub(crate) fn head(&self) -> CalloutAnswer {
         CalloutAnswer {
             status: self.status,
@@ -189,8 +193,12 @@ pub(crate) unsafe fn add(kind: Kind, config: Opaque, panics: Option<usize>) {
     static CLOCK: Once = Once::new();
     CLOCK.call_once(|| {
         let clock = thread::Builder::new().name("gatelens".to_owned());
-        if clock.spawn(keep_time).is_err() {
-            host::log(LogLevel::Error, "no thread for the time: nothing is sent");
+        HAS_CLOCK.store(clock.spawn(keep_time).is_ok(), Ordering::Relaxed);
+        if !HAS_CLOCK.load(Ordering::Relaxed) {
+            host::log(
+                LogLevel::Error,
+                "the system gives no thread for the time, so nothing is sent: restart Envoy",
+            );
         }
     });
     wake();
@@ -286,11 +294,10 @@ pub(crate) fn answered(config: Opaque, id: u64, answer: Answer) {
     }
 }
 
-/// The process ends: `complete` is called once, when everything is delivered or [`FAREWELL`] is over.
-pub(crate) fn leave(complete: impl FnOnce() + Send + 'static) {
-    let until = Instant::now().checked_add(FAREWELL);
-    *LEAVING.lock().unwrap_or_else(PoisonError::into_inner) =
-        Some(Leaving { until, complete: Box::new(complete) });
+/// The process ends when everything is delivered or [`FAREWELL`] is over.
+pub(crate) fn leave(completion: Completion) {
+    let until = Instant::now().checked_add(FAREWELL).filter(|_| HAS_CLOCK.load(Ordering::Relaxed));
+    *LEAVING.lock().unwrap_or_else(PoisonError::into_inner) = Some(Leaving { until, completion });
     round();
 }
 
@@ -334,7 +341,7 @@ fn say_farewell() -> Option<Option<Duration>> {
     drop(leaving);
     let configs: Vec<Opaque> = senders().all.iter().map(|sender| sender.config).collect();
     configs.into_iter().for_each(remove);
-    (last.complete)();
+    drop(last.completion);
     Some(None)
 }
 
