@@ -3,7 +3,7 @@
 # The images of gatelens. `docker build .` builds the last stage; `--target` selects another:
 #
 #   service   the ingest with its page (default); contains the filter at /usr/share/gatelens/plugin.wasm
-#   gateway   the official Envoy image with the filter in it
+#   gateway   the official Envoy image with the filter in it, as Wasm and as a dynamic module
 #   demo      the API of a demo shop, and traffic to it
 #
 # packaging/oci/Dockerfile builds the image from which Istio and Envoy Gateway load the filter.
@@ -24,11 +24,14 @@ COPY --from=page /src/dashboard/dist dashboard/dist
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     cargo build --release --locked -p gatelens-cli --bin gatelens -p gatelens-demo --bin gatelens-demo \
     && scripts/wasm.sh gatelens /out/plugin.wasm 2000000 \
-    && cp target/release/gatelens target/release/gatelens-demo /out/
+    && scripts/native.sh \
+    && cp target/release/gatelens target/release/gatelens-demo target/release/libgatelens.so /out/
 
 # The tag is the version of Envoy that the tests use: see envoy/requirements.txt.
 FROM envoyproxy/envoy:v1.40.0 AS gateway
 COPY --from=build /out/plugin.wasm /usr/share/gatelens/plugin.wasm
+COPY --from=build /out/libgatelens.so /usr/share/gatelens/libgatelens.so
+ENV ENVOY_DYNAMIC_MODULES_SEARCH_PATH=/usr/share/gatelens
 
 FROM debian:12-slim AS demo
 COPY --from=build /out/gatelens-demo /usr/local/bin/

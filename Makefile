@@ -125,6 +125,13 @@ chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong an
 doors: doctor wasm wasm-trap native envoy bins prometheus rotel ## 50,000 requests (DOORS_REQUESTS=) through every door: ingest, Prometheus, and a collector as cumulative, delta and spans
 	DOORS_REQUESTS=$(or $(DOORS_REQUESTS),50000) GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- doors:: --nocapture
 
+.PHONY: border
+border: doctor ## The border of the dynamic module with a hostile fake of Envoy, under Valgrind (STREAMS=)
+	@$(TIMED) "the fake" cargo test --quiet -p gatelens-dynamic-module --test border --no-run
+	@GATELENS_BORDER_STREAMS=$(or $(STREAMS),300) CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9" \
+		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9" \
+		$(TIMED) "the border" cargo test --quiet -p gatelens-dynamic-module --test border
+
 .PHONY: noisy-week
 noisy-week: doctor ## Alerts over a seeded week of noise: its three incidents, no other, with and without restarts; takes minutes
 	@$(TIMED) "the noisy week" cargo test --quiet -p gatelens-ingest --lib alerts::week -- --ignored
@@ -144,8 +151,8 @@ bench-ingest: doctor $(ROTEL_INSTALLED) $(if $(CHDB),$(CHDB_INSTALLED)) ## What 
 		"$(TARGET)/release/gatelens-bench-ingest"
 
 .PHONY: bench-queries
-bench-queries: doctor ## How long the questions of the page take on a large store, which it fills first (REQUESTS= SERIES= MINUTES= ROUNDS= DATA=)
-	@REQUESTS="$(REQUESTS)" SERIES="$(SERIES)" MINUTES="$(MINUTES)" ROUNDS="$(ROUNDS)" DATA="$(DATA)" \
+bench-queries: doctor ## How long the questions of the page take on a large store, which it fills first (REQUESTS= SERIES= MINUTES= ROUNDS= DATA= PACKED=days)
+	@REQUESTS="$(REQUESTS)" SERIES="$(SERIES)" MINUTES="$(MINUTES)" ROUNDS="$(ROUNDS)" DATA="$(DATA)" PACKED="$(PACKED)" \
 		$(TIMED) "questions" cargo bench --quiet -p gatelens-ingest --bench queries
 
 .PHONY: attack

@@ -16,12 +16,14 @@ OUT = pathlib.Path(__file__).parent.parent / "packaging/grafana/dashboards"
 COUNT = "http_server_request_duration_seconds_count"
 BUCKET = "http_server_request_duration_seconds_bucket"
 CHOSEN = 'service_name=~"$service", deployment_environment_name=~"$environment", http_route=~"$route"'
-# As gatelens counts an error: no response, a status of 500 or above, or a gRPC call that failed.
-ERRORS = (
-    'sum{by}(rate({count}{{{chosen}, http_response_status_code=~"5..|"}}[$__rate_interval]))'
-    " or 0 * sum{by}(rate({count}{{{chosen}}}[$__rate_interval]))"
-)
-RPC_ERRORS = ERRORS.replace('=~"5..|"', '=~"[1-3]..", error_type!=""')
+# As gatelens counts an error: a status of 500 or above, no response, or a gRPC call that failed. Requests beyond a cap of series may
+# have no status although they had a response.
+STATUS_5XX = 'rate({count}{{{chosen}, http_response_status_code=~"5.."}}[$__rate_interval])'
+NO_RESPONSE = 'rate({count}{{{chosen}, http_response_status_code="", http_route!="__overflow__"}}[$__rate_interval])'
+RPC_FAILURE = 'rate({count}{{{chosen}, http_response_status_code=~"[1-3]..", error_type!=""}}[$__rate_interval])'
+OR_NONE = " or 0 * sum{by}(rate({count}{{{chosen}}}[$__rate_interval]))"
+ERRORS = f"sum{{by}}({STATUS_5XX} or {NO_RESPONSE}){OR_NONE}"
+RPC_ERRORS = f"sum{{by}}({RPC_FAILURE}){OR_NONE}"
 
 
 def source(kind):

@@ -41,6 +41,7 @@ fn counts_and_log_are_exact_whatever_fails() {
 }
 
 #[test]
+#[ignore = "takes a minute: make chaos"]
 fn counts_and_log_of_a_module_are_exact_whatever_fails() {
     check(Mode::ModuleFilter, Form { requests: 10_000, seconds: 25, kills: 3, passes_per_fault: 2 });
 }

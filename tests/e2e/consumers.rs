@@ -44,8 +44,8 @@ struct Gateway {
 }
 
 impl Gateway {
-    fn start(change: impl FnOnce(EnvoyConfig) -> EnvoyConfig) -> Self {
-        let config = Mode::Filter.config();
+    fn start(mode: Mode, change: impl FnOnce(EnvoyConfig) -> EnvoyConfig) -> Self {
+        let config = mode.config();
         let (upstream, receiver) = (Upstream::start().unwrap(), Receiver::start().unwrap());
         let config = config.upstream(upstream.address()).unwrap().ingest(receiver.address()).unwrap();
         let envoy = Envoy::launch(&change(config), &Launch::default()).unwrap();
@@ -190,10 +190,11 @@ fn every_source_names_the_caller_and_no_credential_leaves() {
     let authority = Authority::new();
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("mtls");
-    let mut gateway = Gateway::start(|config| {
-        let config = with_credentials(config);
-        let config = with_tokens(config, &key);
-        with_certificates(config, &authority, &socket)
+    let mut gateway = Gateway::start(Mode::Filter, |config| {
+        let logger = EnvoyConfig::access_logger().unwrap();
+        let config = with_credentials(config, &logger);
+        let config = with_tokens(config, &logger, &key);
+        with_certificates(config, &logger, &authority, &socket)
     });
     credentials(&mut gateway);
     hostile_names(&mut gateway);
@@ -203,7 +204,27 @@ fn every_source_names_the_caller_and_no_credential_leaves() {
     gateway.check();
 }
 
-fn with_credentials(config: EnvoyConfig) -> EnvoyConfig {
+#[test]
+fn every_source_names_the_caller_of_a_module_and_no_credential_leaves() {
+    let key = TokenKey::new();
+    let authority = Authority::new();
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("mtls");
+    let mut gateway = Gateway::start(Mode::ModuleFilter, |config| {
+        let logger = EnvoyConfig::module_logger().unwrap();
+        let config = with_credentials(config, &logger);
+        let config = with_tokens(config, &logger, &key);
+        with_certificates(config, &logger, &authority, &socket)
+    });
+    credentials(&mut gateway);
+    hostile_names(&mut gateway);
+    response_headers(&mut gateway);
+    tokens_of_a_module(&mut gateway, &key);
+    certificates(&mut gateway);
+    gateway.check();
+}
+
+fn with_credentials(config: EnvoyConfig, logger: &EnvoyConfig) -> EnvoyConfig {
     let chain = plugin(json!({
         "sources": [
             {"header": "x-consumer-id", "trusted": true},
@@ -221,12 +242,12 @@ fn with_credentials(config: EnvoyConfig) -> EnvoyConfig {
     let config = listener(config, "chain", &chain, |_| {});
     let config = listener(config, "default", &default, |_| {});
     let response = plugin(json!({"sources": [{"response_header": "x-caller"}]}));
-    listener(config, "logger", &response, |listener| as_logger(listener, &response))
+    listener(config, "logger", &response, |listener| as_logger(listener, logger, &response))
 }
 
-/// The access logger with this plugin configuration in place of the filter.
-fn as_logger(listener: &mut Value, plugin: &Value) {
-    let logger = EnvoyConfig::access_logger().unwrap().plugin(plugin);
+/// The access logger of a configuration, with this plugin configuration, in place of the filter.
+fn as_logger(listener: &mut Value, logger: &EnvoyConfig, plugin: &Value) {
+    let logger = logger.clone().plugin(plugin);
     let entries = logger.bootstrap().pointer(&format!("{LISTENER}{MANAGER}/access_log")).unwrap().clone();
     let manager = manager(listener);
     manager["http_filters"].as_array_mut().unwrap().retain(|filter| filter["name"] != "gatelens");
@@ -288,7 +309,7 @@ fn response_headers(gateway: &mut Gateway) {
     assert_eq!(response.header("x-caller"), None);
 }
 
-fn with_tokens(config: EnvoyConfig, key: &TokenKey) -> EnvoyConfig {
+fn with_tokens(config: EnvoyConfig, logger: &EnvoyConfig, key: &TokenKey) -> EnvoyConfig {
     let claim = |path: &[&str]| {
         let path: Vec<&str> =
             ["envoy.filters.http.jwt_authn", "payload"].iter().chain(path).copied().collect();
@@ -303,7 +324,7 @@ fn with_tokens(config: EnvoyConfig, key: &TokenKey) -> EnvoyConfig {
     let config = listener(config, "jwt_last", &plugin, |listener| filters(listener, 1));
     listener(config, "jwt_logger", &plugin, |listener| {
         filters(listener, 0);
-        as_logger(listener, &plugin);
+        as_logger(listener, logger, &plugin);
     })
 }
 
@@ -344,7 +365,26 @@ fn tokens(gateway: &mut Gateway, key: &TokenKey) {
     }
 }
 
-fn with_certificates(config: EnvoyConfig, authority: &Authority, socket: &Path) -> EnvoyConfig {
+/// The logger of a module reads texts and numbers, and no lists; the filter reads no keys within keys.
+fn tokens_of_a_module(gateway: &mut Gateway, key: &TokenKey) {
+    let mut check = |listener: &str, path: &str, claims: Value, id: &str| {
+        let request = Request::get(format!("/{listener}/{path}?status=200"));
+        let request = request.header("authorization", key.bearer(claims));
+        assert_eq!(gateway.expect(listener, request, id, id != "anonymous").status, 200, "{path}");
+    };
+    check("jwt_logger", "text", json!({"sub": "ann"}), "ann");
+    check("jwt_logger", "number", json!({"account": 1_234_567, "sub": "ann"}), "1234567");
+    check("jwt_logger", "nested", json!({"org": {"name": "Acme"}, "sub": "ann"}), "Acme");
+    check("jwt_logger", "list", json!({"groups": ["gold"], "sub": "ann"}), "ann");
+    check("jwt_first", "text", json!({"sub": "ann"}), "anonymous");
+}
+
+fn with_certificates(
+    config: EnvoyConfig,
+    logger: &EnvoyConfig,
+    authority: &Authority,
+    socket: &Path,
+) -> EnvoyConfig {
     let plugin = plugin(json!({"sources": [{"certificate_uri_san": true}, {"certificate_subject": true}]}));
     let workload = authority.certify("orders", &["spiffe://test/ns/shop/sa/orders", "spiffe://test/second"]);
     let person = authority.certify("Ann", &[]);
@@ -352,7 +392,7 @@ fn with_certificates(config: EnvoyConfig, authority: &Authority, socket: &Path) 
     let config = listener(config, "mtls", &plugin, |listener| mutual_tls(listener, socket, authority));
     let mut config = listener(config, "mtls_logger", &plugin, |listener| {
         mutual_tls(listener, &logged, authority);
-        as_logger(listener, &plugin);
+        as_logger(listener, logger, &plugin);
     });
     let clients = [
         ("workload", socket, &workload),

@@ -1,7 +1,7 @@
-//! What only the dynamic module has: its bootstrap extension, and what it does without it.
+//! The dynamic module with its bootstrap extension and without it, and its work on Envoy's main thread.
 
 use gatelens_testkit::client::{self, Connection, Request};
-use gatelens_testkit::{Envoy, EnvoyConfig, Error, Listeners, Update};
+use gatelens_testkit::{Envoy, EnvoyConfig, Error, Listeners, Update, wait};
 use serde_json::{Value, json};
 
 use super::stack::{Mode, Stack, plugin};
@@ -74,4 +74,47 @@ fn the_gateway_has_the_name_of_the_extension_and_a_counter_of_panics() {
     assert_eq!(names, [&json!("edge-7")]);
     let panics = stack.envoy.stats("gatelens_panics").unwrap();
     assert_eq!(panics.values().copied().collect::<Vec<_>>(), [0], "{panics:?}");
+}
+
+#[test]
+fn a_filter_answers_prometheus_with_the_counters_of_the_others() {
+    let mut scraping = plugin();
+    scraping["scrape"] = json!({"labels": ["http_route"]});
+    let stack = Stack::launch(Mode::ModuleFilter, Listeners::Static, |config| {
+        let listener = "/static_resources/listeners/0";
+        let mut endpoint = config.clone().plugin(&scraping).bootstrap().pointer(listener).unwrap().clone();
+        endpoint["name"] = json!("scrape");
+        config.plugin(&plugin()).edit(|bootstrap| {
+            bootstrap["static_resources"]["listeners"].as_array_mut().unwrap().push(endpoint);
+        })
+    });
+    let listeners = stack.envoy.listeners().unwrap();
+    for _ in 0..7 {
+        client::get(listeners["gateway"], "/users/1").unwrap();
+    }
+    let wanted = "http_server_request_duration_seconds_count{http_route=\"/users/{id}\"} 7";
+    wait::eventually("the counters on the page", || {
+        let page = client::get(listeners["scrape"], "/metrics")?;
+        assert_eq!(page.status, 200);
+        Ok(page.text().contains(wanted).then_some(()))
+    })
+    .unwrap();
+    assert_eq!(client::get(listeners["scrape"], "/users/1").unwrap().status, 404);
+    stack.wait_for_count(7);
+}
+
+/// A body that is too large to be redacted at once waits for the ticks of the main thread.
+#[test]
+fn a_large_body_is_redacted_in_slices() {
+    let stack = Stack::launch(Mode::ModuleFilter, Listeners::Static, |config| {
+        let mut capturing = plugin();
+        capturing["capture"] = json!({"request_body": true, "max_body_bytes": 1_048_576});
+        config.plugin(&capturing)
+    });
+    let body = format!(r#"{{"token": "8675309", "items": [{}]}}"#, vec!["{\"a\": 1}"; 30_000].join(", "));
+    let request = Request::post("/echo/7", body.as_bytes()).header("content-type", "application/json");
+    let answer = Connection::open(stack.envoy.address()).unwrap().request(&request).unwrap();
+    assert_eq!(answer.text(), body);
+    let [row] = &stack.wait_for_requests(1)[..] else { panic!("one request") };
+    assert_eq!(row["request_body"], json!(body.replace("8675309", "[CLIENT_REDACTED]")), "{row}");
 }

@@ -4,10 +4,12 @@
 //! A bound has the same text in all of them (`1.0`, as OpenMetrics has it), so that a scraper that changes the format
 //! goes on with the same series.
 
+mod native;
 mod protobuf;
 mod samples;
 mod text;
 
+pub(crate) use native::{Native, ZERO_THRESHOLD};
 pub(crate) use samples::{Sample, samples};
 
 use crate::accept::choices;

@@ -83,7 +83,7 @@ impl RemoteWrite {
         let destination = &self.shared.destination;
         let labels = destination.labels.as_ref().unwrap_or(&limits.traffic_labels);
         let traffic = store.traffic(&TrafficQuery::of(labels.clone(), now))?;
-        let requests = request::requests(&traffic, &destination.external_labels, now.div_euclid(1_000_000));
+        let requests = request::requests(&traffic, destination, now.div_euclid(1_000_000));
         let mut queue = self.shared.lock();
         for waiting in requests {
             let dropped = queue.put(waiting);

@@ -34,6 +34,25 @@ fn a_real_prometheus_takes_the_counters() {
     prometheus.until("sum(resets(http_server_request_duration_seconds_count[1h]))", 0.0).unwrap();
 }
 
+#[test]
+fn a_real_prometheus_takes_native_histograms() {
+    let flags = ["--web.enable-remote-write-receiver", "--enable-feature=native-histograms"];
+    let Some(prometheus) = Prometheus::start("scrape_configs: []", &flags).unwrap() else { return };
+    let mut service = Service::start();
+    let url = format!("http://{}/api/v1/write", prometheus.address());
+    service.write_to(RemoteWriteConfig { native_histograms: true, ..to(url) });
+    service.send("/v1/metrics", Some(("edge-1", 1, 1)), &frame().of(&some())).accepted();
+    // The classic ones are there as well.
+    prometheus.until("sum(http_server_request_duration_seconds_count{cluster=\"eu\"})", 4.0).unwrap();
+    let native = "http_server_request_duration_seconds{cluster=\"eu\"}";
+    prometheus.until(&format!("histogram_count(sum({native}))"), 4.0).unwrap();
+    let sum = prometheus.query(&format!("histogram_sum(sum({native}))")).unwrap();
+    assert!((sum[0].1 - 3.205).abs() < 1e-9, "{sum:?}");
+    // 0.1 and 0.101 s of four are above 0.05 and up to 0.2 s.
+    let between = prometheus.query(&format!("histogram_fraction(0.05, 0.2, sum({native}))")).unwrap();
+    assert_eq!(between[0].1, 0.5);
+}
+
 /// The head and the body of a request.
 type Came = (HashMap<String, String>, Vec<u8>);
 

@@ -24,6 +24,20 @@ pub(crate) fn wait_for_packs(data: &Path) {
     }
 }
 
+/// Waits until the service has packed all days that are over.
+pub(crate) fn wait_for_days(data: &Path) {
+    let file = open(data);
+    let left = || {
+        let count = "SELECT count(DISTINCT minute / 1440) FROM half_hours
+                     WHERE minute / 1440 * 1440 NOT IN (SELECT start FROM summed WHERE width = 1440 AND is_whole)
+                       AND minute / 1440 < (SELECT max(minute) / 1440 FROM half_hours)";
+        file.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    while left() > 0 {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
 /// Copies the counts of the day to as many days before it, and notes traffic in each minute of as many days before now, because
 /// uptime is kept by the clock. No service may be at work.
 pub(crate) fn copy_day(data: &Path, days: u64) {

@@ -2,7 +2,8 @@
 //!
 //! It fills a store through the service's own write path, as gateways do, and prints a table of times. The environment names
 //! the size: `REQUESTS` logged requests over a day, `SERIES` × `MINUTES` of counts, `ROUNDS` of each question. With `DATA=DIR`
-//! the store is kept there, and used again if it exists. The counts of the days before the last one are copies of it.
+//! the store is kept there, and used again if it exists. The counts of the days before the last one are copies of it. With
+//! `PACKED=days` the questions wait until all days that are over are packed, which takes some minutes for a month.
 //!
 //! `cold` is the first answer after a start of the service; the others follow it.
 
@@ -109,6 +110,9 @@ fn main() {
         eprintln!("{series} series × {minutes} minutes stored in {:.0?}", begun.elapsed());
     }
     copies::wait_for_packs(service.data());
+    if std::env::var("PACKED").is_ok_and(|packed| packed == "days") {
+        copies::wait_for_days(service.data());
+    }
     let bytes: u64 = std::fs::read_dir(service.data())
         .unwrap()
         .map(|entry| entry.unwrap().metadata().unwrap().len())

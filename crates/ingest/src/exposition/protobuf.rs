@@ -1,12 +1,11 @@
 //! Prometheus' protobuf, which has native histograms.
 
 use super::TRACE_ID;
+use super::native::{Native, ZERO_THRESHOLD};
 use crate::query::{ActiveRow, Exemplar, Metric, Table, Traffic, TrafficRow, What};
-use gatelens_model::sketch::{SCALE, Sketch};
+use gatelens_model::sketch::SCALE;
 use prost::Message;
 
-/// Prometheus' own default for the width of the bucket of zeros: 2^-128.
-const ZERO_THRESHOLD: f64 = 2.938_735_877_055_719e-39;
 const COUNTER: i32 = 0;
 const GAUGE: i32 = 1;
 const SUMMARY: i32 = 2;
@@ -113,14 +112,12 @@ fn classic(row: &TrafficRow, bounds: &[u64]) -> proto::Histogram {
 
 /// A histogram with the bounds of the gateways, and with the buckets of the distribution as a native one.
 fn with_native(row: &TrafficRow) -> proto::Histogram {
-    let sketch = row.sketch();
-    let Native { spans, deltas } = native(&sketch);
+    let Native { count, zeros, spans, deltas } = Native::of(&row.sketch());
     proto::Histogram {
-        // Prometheus takes a native histogram only if its buckets add up to its count.
-        sample_count: Some(sketch.count),
+        sample_count: Some(count),
         schema: Some(SCALE),
         zero_threshold: Some(ZERO_THRESHOLD),
-        zero_count: Some(sketch.zeros),
+        zero_count: Some(zeros),
         positive_span: spans
             .into_iter()
             .map(|(offset, length)| proto::BucketSpan { offset: Some(offset), length: Some(length) })
@@ -128,33 +125,6 @@ fn with_native(row: &TrafficRow) -> proto::Histogram {
         positive_delta: deltas,
         ..classic(row, &row.bounds())
     }
-}
-
-/// The buckets of a distribution as those of a native histogram.
-struct Native {
-    /// Distance to the span before, and number of buckets.
-    spans: Vec<(i32, u32)>,
-    /// Of the counts, each to the one before.
-    deltas: Vec<i64>,
-}
-
-fn native(sketch: &Sketch) -> Native {
-    let mut spans: Vec<(i32, u32)> = Vec::new();
-    let mut deltas = Vec::with_capacity(sketch.buckets().len());
-    let (mut next, mut before) = (0i32, 0i64);
-    for &(index, count) in sketch.buckets() {
-        // Prometheus names a bucket by its upper bound, OpenTelemetry by its lower one.
-        let index = i32::from(index) + 1;
-        match spans.last_mut() {
-            Some((_, length)) if index == next => *length += 1,
-            _ => spans.push((index - next, 1)),
-        }
-        next = index + 1;
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        deltas.push(count.wrapping_sub(before));
-        before = count;
-    }
-    Native { spans, deltas }
 }
 
 fn exemplar(exemplar: &Exemplar) -> proto::Exemplar {

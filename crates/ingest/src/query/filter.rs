@@ -86,14 +86,9 @@ impl Filter {
         self
     }
 
-    /// Whether groups of consumers matter.
-    pub(crate) fn asks_for_group(&self) -> bool {
-        self.texts.iter().any(|(dimension, _)| *dimension == Dimension::ConsumerGroup)
-    }
-
-    /// Whether gateways matter.
-    pub(crate) fn asks_for_gateway(&self) -> bool {
-        self.texts.iter().any(|(dimension, _)| *dimension == Dimension::Gateway)
+    /// Whether the values of a dimension matter, which are texts.
+    pub(crate) fn asks_for(&self, dimension: Dimension) -> bool {
+        self.texts.iter().any(|(known, _)| *known == dimension)
     }
 
     /// Whether a consumer matches.

@@ -290,7 +290,7 @@ impl IssuesQuery {
         limits: &Limits,
         states: &mut BTreeMap<&'static str, u64>,
     ) -> Result<Vec<(Stored, f64, i64)>, QueryError> {
-        let counts = match self.filter.asks_for_group() {
+        let counts = match self.filter.asks_for(Dimension::ConsumerGroup) {
             true => Some(super::open_counts(directory, limits.query_timeout)?),
             false => None,
         };

@@ -147,7 +147,7 @@ impl RequestsQuery {
 
     /// Whether groups of consumers matter.
     fn asks_for_group(&self) -> bool {
-        self.filter.asks_for_group() || self.search.asks_for(Dimension::ConsumerGroup)
+        self.filter.asks_for(Dimension::ConsumerGroup) || self.search.asks_for(Dimension::ConsumerGroup)
     }
 
     /// The answer out of the store.

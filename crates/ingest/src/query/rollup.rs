@@ -10,10 +10,11 @@ use super::quantiles::Quantiles;
 use super::range::Range;
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::model::ConsumerLabel;
+use crate::model::{ConsumerLabel, SENDER};
 use crate::store::changes::{Change, Recent};
 use crate::store::instances;
 use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
+use crate::store::narrow::Without;
 use crate::store::packed::{Buckets, Packed, PackedTable, Row as PackedRow};
 use crate::store::rollups::{self, RollupTable};
 use crate::store::sums;
@@ -59,16 +60,27 @@ fn at<T: Clone + Default>(sums: &mut Vec<Option<T>>, group: usize) -> &mut T {
     sums[group].get_or_insert_default()
 }
 
+/// What is known of a group beside its counts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct About {
+    /// The name and the group of the consumer, where counts are grouped by consumer.
+    pub(crate) label: ConsumerLabel,
+    /// Whether a sender that is no gateway of ours has counted in it: with buckets of its own choice, which may be wide.
+    pub(crate) has_other_senders: bool,
+}
+
 /// The groups of a query, and which series belongs to which.
 pub(crate) struct Groups {
     pub(crate) all: Vec<Group>,
-    /// The name and the group of the consumer of each, where counts are grouped by consumer.
-    pub(crate) labels: Vec<ConsumerLabel>,
+    /// What is known of each beside its counts.
+    pub(crate) about: Vec<About>,
     /// By the row of each series, as rows are handed out one by one: the group, and whether its requests are errors. It is
     /// as long as there are series, whether the filter takes them or not.
     of_series: Vec<Option<(usize, bool)>>,
     /// Where gateways matter.
     gateways: Option<Gateways>,
+    /// What neither the filter nor the grouping asks for.
+    without: Option<Without>,
 }
 
 /// The gateways that a query is about.
@@ -107,9 +119,10 @@ impl Groups {
         max: usize,
     ) -> Result<Self, QueryError> {
         let gateways = gateways(file, filter, by, max)?;
-        let mut found = Self { all: Vec::new(), labels: Vec::new(), of_series: Vec::new(), gateways };
+        let without = without(filter, by);
+        let mut found = Self { all: Vec::new(), about: Vec::new(), of_series: Vec::new(), gateways, without };
         let by_consumer = by.contains(&Dimension::Consumer);
-        let by_group = by.contains(&Dimension::ConsumerGroup) || filter.asks_for_group();
+        let by_group = by.contains(&Dimension::ConsumerGroup) || filter.asks_for(Dimension::ConsumerGroup);
         let mut labels = Labels::of(Some(file).filter(|_| by_consumer || by_group));
         let mut places: HashMap<Group, usize> = HashMap::new();
         let mut select =
@@ -132,11 +145,14 @@ impl Groups {
             let group = Group::of(&series, &label.group, by);
             let place = *places.entry(group).or_insert_with_key(|group| {
                 found.all.push(group.clone());
-                found.labels.push(ConsumerLabel::default());
+                found.about.push(About::default());
                 found.all.len() - 1
             });
-            if by_consumer && let Some(known) = found.labels.get_mut(place) {
-                known.complete(label);
+            if let Some(known) = found.about.get_mut(place) {
+                known.has_other_senders |= &*series.route_source == SENDER;
+                if by_consumer {
+                    known.label.complete(label);
+                }
             }
             found.of_series[id] = Some((place, series.is_error()));
         }
@@ -165,7 +181,7 @@ impl Groups {
     pub(crate) fn keep(&mut self, kept: &[usize]) {
         let new: HashMap<usize, usize> = kept.iter().copied().zip(0..).collect();
         self.all = kept.iter().filter_map(|place| self.all.get(*place).cloned()).collect();
-        self.labels = kept.iter().filter_map(|place| self.labels.get(*place).cloned()).collect();
+        self.about = kept.iter().filter_map(|place| self.about.get(*place).cloned()).collect();
         if let Some(Gateways { places, .. }) = &mut self.gateways
             && let Places::ByGateway { known, .. } = places
         {
@@ -194,15 +210,27 @@ impl Groups {
                 Some(place) => *place,
                 None if known.len() >= *max => return Err(too_many(*max)),
                 None => {
-                    let (group, label) = (self.all[place].at_gateway(name), self.labels[place].clone());
+                    let (group, about) = (self.all[place].at_gateway(name), self.about[place].clone());
                     self.all.push(group);
-                    self.labels.push(label);
+                    self.about.push(about);
                     known.insert((place, instance), self.all.len() - 1);
                     self.all.len() - 1
                 }
             },
         };
         Ok(Some((place, is_error)))
+    }
+}
+
+/// What a question does not ask for, so that series that differ only in it are in the same group.
+fn without(filter: &Filter, by: &[Dimension]) -> Option<Without> {
+    let asks = |dimension: &Dimension| by.contains(dimension) || filter.asks_for(*dimension);
+    let by_consumer = [Dimension::Consumer, Dimension::ConsumerGroup].iter().any(asks);
+    match (by_consumer, asks(&Dimension::Route)) {
+        (false, false) => Some(Without::ConsumerAndRoute),
+        (false, true) => Some(Without::Consumer),
+        (true, false) => Some(Without::Route),
+        (true, true) => None,
     }
 }
 
@@ -214,7 +242,7 @@ fn gateways(
     max: usize,
 ) -> Result<Option<Gateways>, QueryError> {
     let by_gateway = by.contains(&Dimension::Gateway);
-    if !by_gateway && !filter.asks_for_gateway() {
+    if !by_gateway && !filter.asks_for(Dimension::Gateway) {
         return Ok(None);
     }
     let mut names = instances::names(file)?;
@@ -318,7 +346,7 @@ impl<'a> Rollup<'a> {
         sums: &mut Vec<Option<Sums>>,
     ) -> Result<(), QueryError> {
         let columns = "requests, request_bytes, response_bytes, duration, upstream, gateway, attempts";
-        let left = self.packed((from, to), groups.need_gateways(), |row, sketches| {
+        let left = self.packed((from, to), groups, |groups, row, sketches| {
             let Some((group, error)) = groups.place(row.series, row.instance)? else { return Ok(()) };
             let sums = at(sums, group);
             sums.count(row.counts, error);
@@ -362,7 +390,7 @@ impl<'a> Rollup<'a> {
         groups: &mut Groups,
         requests: &mut Vec<Option<u64>>,
     ) -> Result<(), QueryError> {
-        let left = self.packed((from, to), groups.need_gateways(), |row, _| {
+        let left = self.packed((from, to), groups, |groups, row, _| {
             let Some((group, _)) = groups.place(row.series, row.instance)? else { return Ok(()) };
             let ([added, ..], count) = (row.counts, at(requests, group));
             *count = count.saturating_add(added);
@@ -389,22 +417,25 @@ impl<'a> Rollup<'a> {
     fn packed(
         &self,
         minutes: (i64, i64),
-        by_gateway: bool,
-        mut each: impl FnMut(&PackedRow, [Buckets<'_>; 3]) -> Result<(), QueryError>,
+        groups: &mut Groups,
+        mut each: impl FnMut(&mut Groups, &PackedRow, [Buckets<'_>; 3]) -> Result<(), QueryError>,
     ) -> Result<Vec<(i64, i64)>, QueryError> {
+        let (by_gateway, without) = (groups.need_gateways(), groups.without);
+        let mut each = |row: &PackedRow, sketches: [Buckets<'_>; 3]| each(groups, row, sketches);
         match self.table {
             Table::HalfHours if by_gateway => return Ok(vec![minutes]),
-            Table::HalfHours => return sums::each(self.file, minutes, each),
+            Table::HalfHours => return sums::each(self.file, minutes, without, each),
             Table::Minutes => {}
         }
         let packed = &self.beside.packed;
-        packed.each(self.file, PackedTable::Sums, minutes, |row, sketches| match by_gateway {
+        let sums = (PackedTable::Sums, without.filter(|_| !by_gateway));
+        packed.each(self.file, sums, minutes, |row, sketches| match by_gateway {
             // Its parts are rows of their own.
             true if row.instance < 0 => Ok(()),
             _ => each(row, sketches),
         })?;
         if by_gateway {
-            packed.each(self.file, PackedTable::ByGateway, minutes, each)?;
+            packed.each(self.file, (PackedTable::ByGateway, None), minutes, each)?;
         }
         Ok(vec![minutes])
     }

@@ -24,6 +24,8 @@ pub struct RemoteWriteConfig {
     /// Labels of the series. By default those of `traffic_labels`.
     #[cfg_attr(feature = "schema", schemars(with = "Option<Vec<String>>"))]
     pub labels: Option<Vec<TrafficLabel>>,
+    /// Also sends durations as native histograms, for stores that take them.
+    pub native_histograms: bool,
     /// Labels that all series get, at most 16. A label of a series wins over one of the same name.
     pub external_labels: BTreeMap<String, String>,
     /// File with a token that is sent as `authorization: Bearer TOKEN`. It is read again for each request.
@@ -41,6 +43,7 @@ impl Default for RemoteWriteConfig {
             url: String::new(),
             interval_seconds: 15,
             labels: None,
+            native_histograms: false,
             external_labels: BTreeMap::new(),
             bearer_token_file: None,
             ca_file: None,
@@ -67,6 +70,7 @@ pub(super) struct Destination {
     pub(super) host: String,
     pub(super) interval: Duration,
     pub(super) labels: Option<Vec<TrafficLabel>>,
+    pub(super) native_histograms: bool,
     pub(super) external_labels: BTreeMap<String, String>,
     pub(super) ca_file: Option<PathBuf>,
     pub(super) queue_bytes: usize,
@@ -108,6 +112,7 @@ impl RemoteWriteConfig {
             host: host.unwrap_or_default(),
             interval: Duration::from_secs(self.interval_seconds.into()),
             labels: self.labels.clone(),
+            native_histograms: self.native_histograms,
             external_labels: self.external_labels.clone(),
             ca_file: self.ca_file.clone(),
             queue_bytes: usize::try_from(self.queue_bytes.bytes()).unwrap_or(usize::MAX),

@@ -11,6 +11,7 @@ pub(crate) use form::{Buckets, Row, Rows};
 pub(super) use form::{Loose, decode, encode};
 
 use super::metrics::Damaged;
+use super::narrow::{self, Without};
 use super::rollups::{self, HALF_HOURS, RollupTable};
 use super::{StoreError, checksum};
 use form::MAX_ROWS;
@@ -34,16 +35,19 @@ const KEPT: usize = 4;
 pub(crate) struct Packed {
     /// The Unix minute after the last that is packed.
     end: OnceCell<i64>,
-    /// By table, with the ids of their packs.
-    last: [RefCell<Vec<(i64, Rows)>>; 2],
+    /// By table, with the ids of their packs, and what they have without.
+    last: [RefCell<Vec<(PackKey, Rows)>>; 2],
 }
 
+type PackKey = (i64, Option<Without>);
+
 impl Packed {
-    /// Calls `each` with the packed rows of a table in these Unix minutes, the end exclusive.
+    /// Calls `each` with the packed rows of a table in these Unix minutes, the end exclusive. Rows of sums may be those of series
+    /// together that differ only in what a question can do without.
     pub(crate) fn each<E: From<StoreError>>(
         &self,
         file: &Connection,
-        table: PackedTable,
+        (table, without): (PackedTable, Option<Without>),
         (from, to): (i64, i64),
         mut each: impl FnMut(&Row, [Buckets<'_>; 3]) -> Result<(), E>,
     ) -> Result<(), E> {
@@ -53,13 +57,22 @@ impl Packed {
         let Some(last) = self.last.get(table as usize) else { return Ok(()) };
         let mut last = last.borrow_mut();
         for id in ids(file, table, (from, to))? {
-            let place = match last.iter().position(|(known, _)| *known == id) {
+            let key = (id, without);
+            let place = match last.iter().position(|(known, _)| *known == key) {
                 Some(place) => place,
                 None => {
                     if last.len() >= KEPT {
                         last.remove(0);
                     }
-                    last.push((id, unpack(file, id)?.unwrap_or_default()));
+                    let narrow = match without {
+                        Some(without) => narrow::unpack_of_pack(file, id, without)?,
+                        None => None,
+                    };
+                    let rows = match narrow {
+                        None => unpack(file, id)?,
+                        narrow => narrow,
+                    };
+                    last.push((key, rows.unwrap_or_default()));
                     last.len() - 1
                 }
             };
@@ -227,6 +240,7 @@ fn take_out(
             [id],
             |row| row.get(0),
         )?;
+        narrow::remove_of_pack(transaction, id)?;
         let left: Vec<Loose> = left.into_iter().map(|row| rows.loose(row)).collect();
         put(transaction, table, half_hour, &left)?;
         each(&mut taken.into_iter().map(|row| rows.loose(row)))?;
@@ -243,10 +257,15 @@ pub(super) fn remove_before(
 ) -> Result<u64, StoreError> {
     let mut remove = transaction.prepare_cached(
         "DELETE FROM packed_minutes WHERE id IN (SELECT id FROM packed_minutes WHERE half_hour < ? LIMIT ?)
-         RETURNING entries",
+         RETURNING id, entries",
     )?;
-    let entries = remove.query_map([minute, most], |row| row.get::<_, i64>(0))?;
-    Ok(entries.map(|entries| entries.map(i64::unsigned_abs)).sum::<Result<u64, _>>()?)
+    let packs = remove.query_map([minute, most], |row| Ok((row.get(0)?, row.get::<_, i64>(1)?)))?;
+    let mut removed = 0;
+    for (id, entries) in packs.collect::<Result<Vec<_>, _>>()? {
+        narrow::remove_of_pack(transaction, id)?;
+        removed += entries.unsigned_abs();
+    }
+    Ok(removed)
 }
 
 fn put(
@@ -266,6 +285,9 @@ fn put(
              VALUES (?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![half_hour, table, since, until, entries, data, sum])?;
+    if table == PackedTable::Sums as i64 {
+        narrow::add_of_pack(transaction, transaction.last_insert_rowid(), rows)?;
+    }
     Ok(())
 }
 

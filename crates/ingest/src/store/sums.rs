@@ -6,6 +6,7 @@
 //! of its half hours changes, whoever changes it.
 
 use super::metrics::Damaged;
+use super::narrow::{self, End, Without};
 use super::packed::{Buckets, Loose, Row, Rows, decode, encode};
 use super::rollups::{self, HALF_HOURS};
 use super::{StoreError, checksum};
@@ -152,6 +153,8 @@ fn pack_part(
         until,
         i64::from(last.is_none()),
     ])?;
+    let end = if last.is_none() { End::Last } else { End::Open };
+    narrow::add(transaction, (width, start), &rows, (part * series).unsigned_abs() as usize, end)?;
     Ok(true)
 }
 
@@ -190,10 +193,12 @@ fn read(
     Ok(Some(sums.into_values().map(whole).collect()))
 }
 
-/// Calls `each` with the packed sums in these Unix minutes, the end exclusive, and returns the stretches that are not packed.
+/// Calls `each` with the packed sums in these Unix minutes, the end exclusive, and returns the stretches that are not packed. The
+/// sums may be those of series together that differ only in what a question can do without.
 pub(crate) fn each<E: From<StoreError>>(
     file: &Connection,
     minutes: (i64, i64),
+    without: Option<Without>,
     mut each: impl FnMut(&Row, [Buckets<'_>; 3]) -> Result<(), E>,
 ) -> Result<Vec<(i64, i64)>, E> {
     let mut left = vec![minutes];
@@ -202,8 +207,16 @@ pub(crate) fn each<E: From<StoreError>>(
         for (from, to) in left {
             let mut end = from;
             for (start, parts) in whole(file, width, (from, to))? {
+                let narrow = match without {
+                    Some(without) => narrow::unpack(file, (width, start), without)?,
+                    None => None,
+                };
+                let parts = match narrow {
+                    Some(narrow) => Some(vec![narrow]),
+                    None => unpack(file, Stretch { width, start }, parts)?,
+                };
                 // A damaged one is left to the rows.
-                let Some(parts) = unpack(file, Stretch { width, start }, parts)? else { continue };
+                let Some(parts) = parts else { continue };
                 for rows in &parts {
                     for row in rows.iter() {
                         each(row, rows.sketches(row))?;
@@ -236,7 +249,7 @@ fn unpack(
     expected: i64,
 ) -> Result<Option<Vec<Rows>>, StoreError> {
     let mut select = file.prepare_cached(
-        "SELECT part, data, checksum FROM packed_sums WHERE width = ? AND start = ? ORDER BY part",
+        "SELECT part, data, checksum FROM packed_sums WHERE width = ? AND start = ? AND part >= 0 ORDER BY part",
     )?;
     let mut found = select.query([width, start])?;
     let mut parts = Vec::new();
@@ -259,9 +272,11 @@ pub(super) fn remove_damaged(file: &Connection, id: i64) -> Result<(), StoreErro
         [id],
     )?;
     file.execute(
-        "DELETE FROM packed_sums WHERE NOT EXISTS
+        "DELETE FROM packed_sums WHERE width > 0 AND NOT EXISTS
            (SELECT 1 FROM summed s WHERE s.width = packed_sums.width AND s.start = packed_sums.start)",
         [],
     )?;
+    // A narrow part of minutes stands for itself.
+    file.execute("DELETE FROM packed_sums WHERE id = ?", [id])?;
     Ok(())
 }

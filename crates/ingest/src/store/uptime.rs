@@ -215,7 +215,7 @@ fn judge_minute(file: &Connection, recent: &Recent, packed: &Packed, minute: i64
     while let Some(row) = rows.next()? {
         *counted.entry(row.get(0)?).or_default() += row.get::<_, i64>(1)?.max(0);
     }
-    packed.each(file, PackedTable::Sums, (minute, minute + 1), |row, _| {
+    packed.each(file, (PackedTable::Sums, None), (minute, minute + 1), |row, _| {
         let ([added, ..], requests) = (row.counts, counted.entry(row.series).or_default());
         *requests = requests.saturating_add_unsigned(added);
         Ok::<_, StoreError>(())

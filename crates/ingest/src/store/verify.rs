@@ -8,7 +8,7 @@ use super::salvage::{self, Table};
 use super::schema::FileKind;
 use super::sums;
 use super::totals;
-use super::{StoreError, bloom, checksum, chunk, open_read};
+use super::{StoreError, bloom, checksum, chunk, narrow, open_read, packed};
 use crate::model::Columns;
 use rusqlite::types::Value;
 use rusqlite::{Connection, TransactionBehavior, params_from_iter};
@@ -202,6 +202,9 @@ pub(super) fn set_aside(file: &mut Connection, path: &Path, rows: &[Bad]) -> Res
             let reason = "packed sums were damaged; they are made anew from their half hours";
             damages.push(Damage { lost: 0, ..Damage::new(path, Kind::Row, reason).of(sums::TABLE) });
             continue;
+        }
+        if let (packed::TABLE, [Value::Integer(id)]) = (table.name(), key.as_slice()) {
+            narrow::remove_of_pack(&transaction, *id)?;
         }
         let lost = match (table.name(), key.as_slice()) {
             // Without a state the stream would count again from its beginning.

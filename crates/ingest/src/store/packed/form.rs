@@ -136,7 +136,7 @@ impl Rows {
     }
 
     /// A row of these in the form of its table.
-    pub(super) fn loose(&self, row: &Row) -> Loose {
+    pub(in crate::store) fn loose(&self, row: &Row) -> Loose {
         let sketches = self.sketches(row).map(|sketch| sketch.encode());
         let Row { minute, series, instance, counts, .. } = *row;
         Loose { minute, series, instance, counts, sketches }

@@ -1,4 +1,5 @@
 use super::super::metrics::Metrics;
+use super::super::narrow::Without;
 use super::super::reduce::Kind as Removable;
 use super::super::{Admission, Bad, DataDir, Deed, Pruned, Selection, verify_file};
 use crate::limits::Limits;
@@ -68,6 +69,10 @@ fn route(series: usize) -> String {
     format!("/{series}")
 }
 
+fn consumer(series: usize) -> &'static str {
+    ["acme", "globex"][series % 2]
+}
+
 fn point(series: usize, count: u64, time: i64) -> Point {
     let mut sketch = Sketch::default();
     (0..count).for_each(|request| sketch.insert(1_000_000 * (request + 1)));
@@ -76,7 +81,7 @@ fn point(series: usize, count: u64, time: i64) -> Point {
         environment: "prod".into(),
         version: "".into(),
         direction: value::INBOUND.into(),
-        consumer: "acme".into(),
+        consumer: consumer(series).into(),
         method: "GET".into(),
         route: route(series).into(),
         route_source: "".into(),
@@ -166,6 +171,14 @@ impl Store {
         })
     }
 
+    fn requests_by_consumer(&self) -> BTreeMap<String, u64> {
+        self.requests_by("consumer", |row| row["consumer"].as_str().unwrap().to_owned())
+    }
+
+    fn requests_in_all(&self) -> u64 {
+        self.requests_by("", |_| String::new()).into_values().sum()
+    }
+
     fn requests_by(&self, by: &str, name: impl Fn(&serde_json::Value) -> String) -> BTreeMap<String, u64> {
         let query = format!("from=0&to={}&group_by={by}", 2 * NOON / 1_000_000_000);
         let answer = self.answer(Kind::Summary, &query);
@@ -252,16 +265,20 @@ proptest! {
                 Step::Restart => store.metrics = Store::open(&store.dir),
             }
             let mut sums = BTreeMap::new();
-            let mut by_gateway = BTreeMap::new();
+            let (mut by_gateway, mut by_consumer) = (BTreeMap::new(), BTreeMap::new());
             for ((series, _, gateway), count) in &expected {
                 *sums.entry(route(*series)).or_default() += count;
+                *by_consumer.entry(consumer(*series).to_owned()).or_default() += count;
                 *by_gateway.entry(format!("{} edge-{gateway}", route(*series))).or_default() += count;
             }
+            let in_all = sums.values().sum::<u64>();
             prop_assert_eq!(store.requests(), sums);
             prop_assert_eq!(store.requests_by_gateway(), by_gateway);
             if !is_looked_into {
                 continue;
             }
+            prop_assert_eq!(store.requests_in_all(), in_all);
+            prop_assert_eq!(store.requests_by_consumer(), by_consumer);
             let half_hours: std::collections::BTreeSet<_> = expected.keys().map(|(_, half_hour, _)| *half_hour).collect();
             for half_hour in half_hours {
                 let of_it = expected.iter().filter(|((_, of, _), _)| *of == half_hour);
@@ -430,7 +447,7 @@ fn a_damaged_total_is_set_aside_without_a_time() {
 fn packed_sums(store: &Store, minutes: (i64, i64)) -> (u64, Vec<(i64, i64)>) {
     let file = rusqlite::Connection::open(store.dir.path().join("metrics.db")).unwrap();
     let mut requests = 0;
-    let left = super::super::sums::each(&file, minutes, |row, _| {
+    let left = super::super::sums::each(&file, minutes, None, |row, _| {
         requests += row.counts[0];
         Ok::<_, super::super::StoreError>(())
     });
@@ -466,6 +483,63 @@ fn days_and_half_hours_that_are_over_are_packed_until_a_row_of_them_changes() {
     let left = vec![(minute(1), minute(3))];
     assert_eq!(packed_sums(&store, (minute(0), minute(48))), (46, left));
     assert_eq!(store.requests()["/0"], all["/0"] + 5);
+}
+
+#[test]
+fn narrow_parts_answer_as_all_rows_do() {
+    let mut store = Store::new();
+    let day = NOON / DAY * DAY;
+    for half_hour in 0..60u64 {
+        let counters = [3 * half_hour + 1, half_hour / 2, 2 * half_hour, half_hour / 7];
+        store.report(0, &counters, day + half_hour as i64 * HALF_HOUR + MINUTE);
+    }
+    store.metrics.settle().unwrap();
+    while store.metrics.pack().unwrap() {}
+    let path = store.dir.path().join("metrics.db");
+    let file = rusqlite::Connection::open(&path).unwrap();
+    let rows = |without| {
+        let mut rows = 0;
+        let day = (day / MINUTE, (day + DAY) / MINUTE);
+        let left = super::super::sums::each(&file, day, without, |_, _| {
+            rows += 1;
+            Ok::<_, super::super::StoreError>(())
+        });
+        assert_eq!(left.unwrap(), []);
+        rows
+    };
+    // A part that would be no smaller is not kept.
+    let narrow =
+        [None, Some(Without::ConsumerAndRoute), Some(Without::Consumer), Some(Without::Route)].map(rows);
+    assert_eq!(narrow, [4, 1, 4, 2]);
+    let of_packs = "SELECT count(*) FROM packed_sums WHERE width = 0";
+    let of_packs: i64 = file.query_row(of_packs, [], |row| row.get(0)).unwrap();
+    // Of each half hour that is over, one without consumers and routes at least.
+    assert!(of_packs > 50, "{of_packs}");
+    let answers = || -> Vec<serde_json::Value> {
+        let (from, to) = (day / 1_000_000_000, (day + DAY + 2 * HALF_HOUR) / 1_000_000_000);
+        let filters = ["", "consumer=acme", "route=/1", "status=200", "consumer=globex&route=/1"];
+        let groups = [
+            "group_by=consumer",
+            "group_by=route",
+            "group_by=consumer,route",
+            "group_by=route&consumer=acme",
+        ];
+        let mut answers = Vec::new();
+        for question in filters.iter().chain(&groups) {
+            answers.push(store.answer(Kind::Summary, &format!("from={from}&to={to}&{question}")));
+            for step in [60, 3_600] {
+                let question = format!("from={}&to={to}&step={step}&{question}", from + 7_260);
+                answers.push(store.answer(Kind::Timeseries, &question));
+            }
+        }
+        for filter in filters {
+            answers.push(store.answer(Kind::Latencies, &format!("from={from}&to={to}&{filter}")));
+        }
+        answers
+    };
+    let packed = answers();
+    file.execute_batch("DELETE FROM packed_sums; DELETE FROM summed").unwrap();
+    assert_eq!(packed, answers());
 }
 
 #[test]
