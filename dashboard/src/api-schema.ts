@@ -37,6 +37,7 @@ export interface components {
             request_bytes: number;
             response_bytes: number;
             attempts: number;
+            estimated?: boolean;
             p50_ms: number | null;
             p75_ms: number | null;
             p95_ms: number | null;
@@ -85,6 +86,7 @@ export interface components {
             request_bytes: number;
             response_bytes: number;
             attempts: number;
+            estimated?: boolean;
             p50_ms: number | null;
             p75_ms: number | null;
             p95_ms: number | null;
@@ -837,6 +839,7 @@ export interface components {
                 requests: number;
                 alerts: number;
                 issues: number;
+                spans: number;
                 set_aside: number;
             };
             limit_bytes: number | null;
@@ -860,7 +863,7 @@ export interface components {
         };
         RemovedData: {
             /** @enum {string} */
-            kind: "bodies" | "requests" | "minutes" | "half_hours";
+            kind: "spans" | "bodies" | "requests" | "minutes" | "half_hours";
             count: number;
             /** Format: date-time */
             until: string;
@@ -1005,6 +1008,29 @@ export interface components {
             line: number;
             column: number;
             message: string;
+        };
+        Spans: {
+            rows: components["schemas"]["AppSpan"][];
+            left_out: number;
+        };
+        AppSpan: {
+            span_id: string;
+            parent_span_id: string | null;
+            service: string;
+            environment: string;
+            name: string;
+            /** @enum {string} */
+            kind: "unspecified" | "internal" | "server" | "client" | "producer" | "consumer";
+            /** Format: date-time */
+            start: string;
+            duration_ms: number;
+            /** @enum {string} */
+            status: "unset" | "ok" | "error";
+            status_message: string | null;
+            attributes: {
+                [key: string]: string;
+            };
+            withheld?: string[];
         };
     };
     responses: never;

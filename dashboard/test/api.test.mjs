@@ -8,6 +8,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { generated, TYPES } from '../scripts/api-types.mjs';
 import { startMock, troubledStorage } from './mock-api.mjs';
+import { exampleSpans } from './mock-spans.mjs';
 
 const openapi = JSON.parse(await readFile(new URL('../../crates/ingest/src/http/openapi.json', import.meta.url), 'utf8'));
 const ajv = addFormats.default(new Ajv2020({ strict: false, allErrors: true })).addSchema(openapi, 'api');
@@ -45,6 +46,12 @@ describe('the stand-in fits the OpenAPI document', () => {
       const body = await (await fetch(`${mock.url}/api/v1/${path}`)).json();
       assert.deepEqual(differences(`/api/v1/${path}`, 'get', 200, body), []);
     }
+  });
+  test('spans of applications', async () => {
+    [mock.mode, mock.spans] = ['data', { '4bf92f3577b34da6a3ce929d0e0e4736': exampleSpans(Date.now()) }];
+    const body = await (await fetch(`${mock.url}/api/v1/spans?trace_id=4bf92f3577b34da6a3ce929d0e0e4736`)).json();
+    assert.equal(body.rows.length, 4);
+    assert.deepEqual(differences('/api/v1/spans', 'get', 200, body), []);
   });
   test('an issue', async () => {
     mock.mode = 'data';

@@ -13,6 +13,7 @@ import { issues, oneIssue } from './mock-issues.mjs';
 import { changeDirectory, consumers, directory, releases, uptime } from './mock-people.mjs';
 import { drift, shapes } from './mock-drift.mjs';
 import { compareOpenApi } from './mock-openapi.mjs';
+import { spans } from './mock-spans.mjs';
 import { readSearch } from './mock-search.mjs';
 import { CAPTURED, REDACTION, redactPreview } from './mock-redaction.mjs';
 
@@ -33,10 +34,12 @@ export const CONTENT_SECURITY_POLICY =
  * `slower` is a route that takes `factor` times as long since `age_s` seconds, `releases` replaces the releases,
  * `kept_since` is the time before which there are half hours only (Unix seconds), `log_since` that of the log,
  * `split`: hosts and clusters are counted apart; `most` bounds the rows of a page; `learned` is a learned route of GET, `redact` answers the preview in place of the stand-in, `asked` are the previews that were asked for,
- * `documents` the OpenAPI documents that were compared, `several`: there are several services to compare with.
+ * `documents` the OpenAPI documents that were compared, `several`: there are several services to compare with,
+ * `spans` are those of applications by trace, `spansLeftOut` those of a trace that are not kept,
+ * `otherSenders` are routes (or `*`) whose counts other senders report.
  */
 export async function startMock({ port = 0, mode = 'data' } = {}) {
-  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, links: [], learned: undefined, split: true, most: undefined, redact: undefined, asked: [], documents: [], several: false, session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], directory: {}, changes: [], refuseChange: undefined, piece: undefined, followers: new Set(), export_ms: 0, kept_since: 0, log_since: 0, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
+  const mock = { mode, seen: [], extra: [], coarse: [], gateways: {}, storage: {}, links: [], learned: undefined, split: true, most: undefined, redact: undefined, asked: [], documents: [], several: false, spans: {}, spansLeftOut: 0, otherSenders: [], session: { required: false, methods: [], provider: null, person: null }, audit: [], alerts: [], directory: {}, changes: [], refuseChange: undefined, piece: undefined, followers: new Set(), export_ms: 0, kept_since: 0, log_since: 0, delay_ms: Number(process.env.MOCK_DELAY_MS ?? 0), url: '', close: () => {} };
   const server = createServer((request, response) => {
     answer(mock, request, response).catch((error) => {
       response.writeHead(500).end(String(error));
@@ -76,7 +79,7 @@ async function answer(mock, request, response) {
   const endpoints = {
     summary, timeseries, latencies, requests, 'requests/export': requests, issues, gateways,
     consumers: (query) => consumers(query, CONSUMERS.map(([id]) => id), LABELS), directory, releases, uptime,
-    patterns, drift, shapes,
+    patterns, drift, shapes, spans,
     audit, storage,
     links: () => ({ trace: mock.links }),
     ...alertAnswers,
@@ -102,6 +105,8 @@ async function answer(mock, request, response) {
 
 /** Requests as they come: `mock.stream(rows, skipped)` sends to all that follow. */
 function follow(mock, response) {
+  // Its reader may have gone while the answer was delayed.
+  if (response.destroyed) return;
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
   response.write('retry: 1000\n: requests as they come\n\n');
   mock.followers.add(response);
@@ -178,7 +183,7 @@ function storage({ mock, now }) {
   const ended_at = rfc3339(now - 2 * 3600);
   const last = { started_at: ended_at, ended_at, files: 18, bytes: 4_200_000_000, rows: 51_000, damaged: 0, lost: 0 };
   return {
-    bytes: { counters: 812_000_000, requests: 3_404_000_000, alerts: 98_304, issues: 65_536, set_aside: 0 },
+    bytes: { counters: 812_000_000, requests: 3_404_000_000, alerts: 98_304, issues: 65_536, spans: 4_096, set_aside: 0 },
     limit_bytes: null, free_bytes: 61_500_000_000, removed: [], rejected: {}, senders: [], scrub: { running: null, last, damaged: 0, latest: [] }, ...mock.storage,
   };
 }
@@ -415,9 +420,14 @@ function summary(query) {
   if (cells.length === 0 && groupsOf(query.params).length === 0) cells.push(EMPTY);
   const sorted = cells.toSorted((a, b) => b.requests - a.requests);
   const before = stretchBefore(query);
-  if (!before) return { ...widened(query), ...paged(query, sorted.map(rowOf)) };
+  if (!before) return { ...widened(query), ...paged(query, sorted.map((cell) => estimatedIn(query.mock, rowOf(cell)))) };
   const pairs = paired(sorted, tally(before, 0), 0);
   return { ...widened(query), compared_with: widened(before), ...paged(query, pairs.map(({ now, then }) => ({ ...rowOf(now), before: rowOf(then) }))) };
+}
+
+/** Percentiles of a route in `mock.otherSenders` are estimates. */
+function estimatedIn(mock, row) {
+  return mock.otherSenders.includes(row.route) || mock.otherSenders.includes('*') ? { ...row, estimated: true } : row;
 }
 
 /** Rows of half a doubling, as far as there are requests. */

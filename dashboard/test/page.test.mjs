@@ -17,6 +17,7 @@ import './page/period.mjs';
 import './page/latencies.mjs';
 import './page/requests.mjs';
 import './page/scope.mjs';
+import './page/spans.mjs';
 import './page/split.mjs';
 import './page/search.mjs';
 import './page/issues.mjs';

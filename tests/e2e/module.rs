@@ -1,4 +1,4 @@
-//! What only the dynamic module has: its bootstrap extension, and what it does without it.
+//! The dynamic module with its bootstrap extension and without it, and its work on Envoy's main thread.
 
 use gatelens_testkit::client::{self, Connection, Request};
 use gatelens_testkit::{Envoy, EnvoyConfig, Error, Listeners, Update, wait};

@@ -72,6 +72,7 @@ fn text(forgotten: &Forgotten, deed: Deed) -> String {
         patterns,
         issues,
         shapes,
+        spans,
         shared_series,
         gateways_at_work,
     } = forgotten;
@@ -79,7 +80,7 @@ fn text(forgotten: &Forgotten, deed: Deed) -> String {
     let mut text = format!(
         "{verb}: {requests_counted} requests counted in {series} series, {requests_logged} requests of the log, {gateways} \
          gateways, {consumers} consumers, {patterns} scopes of learned routes, {issues} issues, \
-         {shapes} shapes of bodies\n"
+         {shapes} shapes of bodies, {spans} spans of applications\n"
     );
     if *shared_series > 0 {
         text.push_str(&format!(

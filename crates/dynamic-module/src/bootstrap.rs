@@ -1,5 +1,5 @@
-//! The bootstrap extension: it sends for all access loggers and HTTP filters of the process, and holds its end back until what is
-//! left is delivered.
+//! The bootstrap extension: it sends for all access loggers and HTTP filters of the process, and holds the end of the process back
+//! until everything is delivered.
 
 use std::ffi::c_void;
 
@@ -23,21 +23,21 @@ struct Options {
     instance: String,
 }
 
-/// What Envoy calls when it has ended what the extension waits for.
+/// A function of Envoy's that the extension calls when the process may end.
 type EventCallback = unsafe extern "C" fn(*mut c_void);
 
-/// Envoy's callback for the end of the process, with its argument.
-struct Completion {
+/// Holds the end of the process back until it is dropped, whatever drops it: Envoy would wait for ever otherwise.
+pub(crate) struct Completion {
     callback: EventCallback,
     context: *mut c_void,
 }
 
-// SAFETY: only the main thread stores and calls it.
+// SAFETY: only the main thread makes and drops it.
 unsafe impl Send for Completion {}
 
-impl Completion {
-    fn call(self) {
-        // SAFETY: Envoy's own function and argument; consuming the value makes this the only call.
+impl Drop for Completion {
+    fn drop(&mut self) {
+        // SAFETY: Envoy's own function and argument, called once.
         unsafe { (self.callback)(self.context) };
     }
 }
@@ -121,7 +121,7 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_bootstrap_extension_shutdown(
     context: *mut c_void,
 ) {
     let completion = Completion { callback, context };
-    guarded(|| delivery::leave(move || completion.call()));
+    guarded(|| delivery::leave(completion));
 }
 
 #[unsafe(no_mangle)]

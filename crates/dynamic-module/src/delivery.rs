@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use gatelens_core::host::{Callout, CalloutAnswer, CalloutId, DispatchError, LogL
 use gatelens_model::route_patterns::{MAX_BYTES, VERSION_HEADER};
 
 use crate::abi::{self, Buffer, HttpHeader, Opaque};
+use crate::bootstrap::Completion;
 use crate::guard::take_panics;
 use crate::host;
 use crate::isolate::{self, Isolate, Slot};
@@ -27,7 +28,7 @@ const IDLE: Duration = Duration::from_secs(1);
 const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Time that the end of the process waits for the last answers.
-pub(crate) const FAREWELL: Duration = Duration::from_secs(2);
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Time between two attempts at the end of the process.
 const FAREWELL_PERIOD: Duration = Duration::from_millis(10);
@@ -43,9 +44,15 @@ static ENDED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 static DUE: Mutex<Option<Instant>> = Mutex::new(None);
 static DUE_CHANGED: Condvar = Condvar::new();
 
+/// The thread of the clock runs.
+static HAS_CLOCK: AtomicBool = AtomicBool::new(false);
+
 static NEXT_CALLOUT: AtomicU32 = AtomicU32::new(0);
 
-/// Answers that wait for the next round.
+/// Requests whose answers never come.
+static LOST: Mutex<Vec<Waiting>> = Mutex::new(Vec::new());
+
+/// Answers that came within the call that sends. They wait for the next round.
 static LATE: Mutex<Vec<((usize, u64), Answer)>> = Mutex::new(Vec::new());
 
 static LEAVING: Mutex<Option<Leaving>> = Mutex::new(None);
@@ -90,11 +97,20 @@ struct Waiting {
     id: CalloutId,
 }
 
+impl Waiting {
+    /// Hands the answer over, on the main thread.
+    fn answered(&self, answer: &Answer) {
+        if let Some(isolate) = self.isolate.upgrade() {
+            isolate.enter(|state| state.answered(self.slot, self.id, answer));
+        }
+    }
+}
+
 /// The end of the process.
 struct Leaving {
-    /// The latest time.
+    /// The latest time; at once without it.
     until: Option<Instant>,
-    complete: Box<dyn FnOnce() + Send>,
+    completion: Completion,
 }
 
 /// The response of a receiver.
@@ -131,7 +147,7 @@ impl Answer {
         answer
     }
 
-    /// Without what only some answers have.
+    /// The answer as the core takes it: with the beginning of its body.
     pub(crate) fn head(&self) -> CalloutAnswer {
         CalloutAnswer {
             status: self.status,
@@ -177,8 +193,12 @@ pub(crate) unsafe fn add(kind: Kind, config: Opaque, panics: Option<usize>) {
     static CLOCK: Once = Once::new();
     CLOCK.call_once(|| {
         let clock = thread::Builder::new().name("gatelens".to_owned());
-        if clock.spawn(keep_time).is_err() {
-            host::log(LogLevel::Error, "no thread for the time: nothing is sent");
+        HAS_CLOCK.store(clock.spawn(keep_time).is_ok(), Ordering::Relaxed);
+        if !HAS_CLOCK.load(Ordering::Relaxed) {
+            host::log(
+                LogLevel::Error,
+                "the system gives no thread for the time, so nothing is sent: restart Envoy",
+            );
         }
     });
     wake();
@@ -211,10 +231,11 @@ pub(crate) fn remove(config: Opaque) {
         }
         is_kept
     });
-    let own =
-        senders.waiting.iter().flat_map(|waiting| waiting.keys()).filter(|(of, _)| *of == config.addr());
-    let lost = own.map(|key| (*key, Answer::default()));
-    LATE.lock().unwrap_or_else(PoisonError::into_inner).extend(lost);
+    // At once, because the next object may have the same address.
+    if let Some(waiting) = &mut senders.waiting {
+        let lost = waiting.extract_if(|(sender, _), _| *sender == config.addr());
+        LOST.lock().unwrap_or_else(PoisonError::into_inner).extend(lost.map(|(_, lost)| lost));
+    }
     drop(senders);
     wake();
 }
@@ -268,18 +289,15 @@ pub(crate) fn answered(config: Opaque, id: u64, answer: Answer) {
     }
     IS_MAIN.set(true);
     let waiting = senders().waiting.as_mut().and_then(|waiting| waiting.remove(&key));
-    if let Some(waiting) = waiting
-        && let Some(isolate) = waiting.isolate.upgrade()
-    {
-        isolate.enter(|state| state.answered(waiting.slot, waiting.id, &answer));
+    if let Some(waiting) = waiting {
+        waiting.answered(&answer);
     }
 }
 
-/// The process ends: `complete` is called once, when everything is delivered or [`FAREWELL`] is over.
-pub(crate) fn leave(complete: impl FnOnce() + Send + 'static) {
-    let until = Instant::now().checked_add(FAREWELL);
-    *LEAVING.lock().unwrap_or_else(PoisonError::into_inner) =
-        Some(Leaving { until, complete: Box::new(complete) });
+/// The process ends when everything is delivered or [`FAREWELL`] is over.
+pub(crate) fn leave(completion: Completion) {
+    let until = Instant::now().checked_add(FAREWELL).filter(|_| HAS_CLOCK.load(Ordering::Relaxed));
+    *LEAVING.lock().unwrap_or_else(PoisonError::into_inner) = Some(Leaving { until, completion });
     round();
 }
 
@@ -287,6 +305,8 @@ pub(crate) fn leave(complete: impl FnOnce() + Send + 'static) {
 pub(crate) fn round() {
     IS_MAIN.set(true);
     report_panics();
+    let lost = std::mem::take(&mut *LOST.lock().unwrap_or_else(PoisonError::into_inner));
+    lost.into_iter().for_each(|waiting| waiting.answered(&Answer::default()));
     let late = std::mem::take(&mut *LATE.lock().unwrap_or_else(PoisonError::into_inner));
     for ((config, id), answer) in late {
         answered(std::ptr::without_provenance(config), id, answer);
@@ -297,9 +317,9 @@ pub(crate) fn round() {
         let due_ns = isolate.enter(|state| state.tick(&ended));
         next_ns = next_ns.min(due_ns.unwrap_or_default());
     }
-    let pause = Duration::from_nanos(next_ns.saturating_sub(host::now_ns())).clamp(SHORTEST, IDLE);
+    let pause = Duration::from_nanos(next_ns.saturating_sub(host::uptime_ns())).clamp(SHORTEST, IDLE);
     if let Some(pause) = say_farewell().unwrap_or(Some(pause)) {
-        set_due(pause);
+        bring_forward(pause);
     }
 }
 
@@ -321,17 +341,21 @@ fn say_farewell() -> Option<Option<Duration>> {
     drop(leaving);
     let configs: Vec<Opaque> = senders().all.iter().map(|sender| sender.config).collect();
     configs.into_iter().for_each(remove);
-    (last.complete)();
+    drop(last.completion);
     Some(None)
 }
 
 /// A round is due now.
 pub(crate) fn wake() {
-    set_due(Duration::ZERO);
+    bring_forward(Duration::ZERO);
 }
 
-fn set_due(pause: Duration) {
-    *DUE.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now().checked_add(pause);
+/// The next round is due after this time, or earlier.
+fn bring_forward(pause: Duration) {
+    let mut due = DUE.lock().unwrap_or_else(PoisonError::into_inner);
+    let now = Instant::now();
+    let wanted = now.checked_add(pause).unwrap_or(now);
+    *due = Some(due.map_or(wanted, |due| due.min(wanted)));
     DUE_CHANGED.notify_one();
 }
 
@@ -346,7 +370,7 @@ fn keep_time() {
                 DUE_CHANGED.wait_timeout(due, left).unwrap_or_else(PoisonError::into_inner).0
             }
             Some(_) => {
-                // The round itself sets the time of the next one. If Envoy is late, another event a second does no harm.
+                // The round brings the next one forward. If Envoy is late, another event a second does no harm.
                 *due = Instant::now().checked_add(IDLE);
                 drop(due);
                 schedule();

@@ -25,7 +25,7 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
             host::log(
                 LogLevel::Error,
                 &format!(
-                    "a panic of the module was caught, number {number}; its stream is neither counted nor logged"
+                    "a panic of the module was caught, number {number}; the counts and the log can lack its stream"
                 ),
             );
         }

@@ -2,7 +2,8 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::marker::PhantomData;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gatelens_core::host::{
     Callout, CalloutAnswer, CalloutId, Callouts, Clock, Conflict, DispatchError, InfoNeeds, Log, LogLevel,
@@ -54,9 +55,15 @@ impl<'a> Envoy<'a> {
 }
 
 /// Wall clock, nanoseconds since the Unix epoch.
-pub(crate) fn now_ns() -> u64 {
+fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Nanoseconds since the first call; unlike the wall clock it never goes back.
+pub(crate) fn uptime_ns() -> u64 {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    u64::try_from(BEGAN.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Writes a line to Envoy's log.

@@ -14,7 +14,7 @@ use gatelens_core::lifecycle::{Ending, Plugin, Registry};
 
 use crate::delivery::Answer;
 use crate::guard::guarded;
-use crate::host::{Envoy, now_ns};
+use crate::host::{Envoy, uptime_ns};
 
 /// Time between two looks at workers that no configuration uses any more.
 const KEEPER_PERIOD: Duration = Duration::from_millis(500);
@@ -63,6 +63,7 @@ pub(crate) struct Slot {
     plugin: RefCell<Plugin>,
     /// Nanoseconds between two ticks; zero for none.
     period_ns: Cell<u64>,
+    /// By [`uptime_ns`].
     due_ns: Cell<u64>,
     life: Cell<Life>,
     pub(crate) needs: Cell<InfoNeeds<'static>>,
@@ -142,7 +143,7 @@ impl State {
         Some(slot)
     }
 
-    /// The ticks that are due. Returns the time of the next one. Only on the main thread.
+    /// The ticks that are due. Returns the time of the next one, by [`uptime_ns`]. Only on the main thread.
     pub(crate) fn tick(&mut self, ended: &[u64]) -> u64 {
         for slot in &self.slots {
             if ended.contains(&slot.configuration.id) {
@@ -205,7 +206,7 @@ impl Slot {
     pub(crate) fn set_period(&self, period: Duration) -> bool {
         let period_ns = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
         let before_ns = self.period_ns.replace(period_ns);
-        self.due_ns.set(now_ns().saturating_add(period_ns));
+        self.due_ns.set(uptime_ns().saturating_add(period_ns));
         period_ns != 0 && (before_ns == 0 || period_ns < before_ns)
     }
 
@@ -214,7 +215,7 @@ impl Slot {
     }
 
     fn tick(&self) {
-        let now_ns = now_ns();
+        let now_ns = uptime_ns();
         if now_ns < self.next_ns() || self.life.get() != Life::InForce {
             return;
         }

@@ -198,8 +198,8 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "DAYS"))]
     #[cfg_attr(feature = "schema", schemars(with = "Days", extend("default" = default::REQUESTS, "examples" = [7])))]
     pub keep_requests: Option<Days>,
-    /// Bytes that the data may take, 64 MiB or more, such as `20GiB`. Beyond, the oldest bodies go first, then the oldest
-    /// requests of the log, and counts last. Without it there is no limit.
+    /// Bytes that the data may take, 64 MiB or more, such as `20GiB`. Beyond, spans of applications go first, then the oldest
+    /// bodies, then the oldest requests of the log, and counts last. Without it there is no limit.
     #[cfg_attr(feature = "clap", arg(long, value_name = "SIZE"))]
     #[cfg_attr(feature = "schema", schemars(with = "Size", extend("examples" = ["20GiB"])))]
     pub max_disk: Option<Size>,

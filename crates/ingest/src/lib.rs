@@ -30,6 +30,7 @@ mod remote_write;
 mod retention;
 mod roots;
 mod sequence;
+mod spans;
 mod stats;
 mod store;
 pub mod text;

@@ -80,6 +80,9 @@ pub struct Limits {
     pub known_after: Duration,
     /// Time between two looks at which routes are new or have vanished.
     pub drift_interval: Duration,
+    /// Bytes of spans of applications: a half for an environment, and a quarter for a service in it. The oldest of the
+    /// sender with too much, or with the most, give way. 0 keeps none.
+    pub spans_bytes: u64,
     /// Queries answered at a time; further ones wait.
     pub readers: usize,
     /// Bytes of one question to `redact`, as sent and after decompression; beyond, 413.
@@ -182,6 +185,7 @@ impl Default for Limits {
             new_instances_of_strangers: 5_000,
             known_after: Duration::from_secs(24 * 3600),
             drift_interval: Duration::from_secs(60),
+            spans_bytes: 256 << 20,
             readers: 4,
             preview_bytes: 2 << 20,
             previews: 2,

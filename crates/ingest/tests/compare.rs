@@ -122,3 +122,55 @@ fn wrong_comparisons_are_refused() {
         assert!(body["error"]["message"].as_str().unwrap().contains(words), "{path}: {body}");
     }
 }
+
+#[test]
+fn rows_come_in_the_order_that_is_asked_for() {
+    let service = served();
+    let routes = |query: &str| -> Vec<String> {
+        let mut found = Vec::new();
+        let mut cursor = String::new();
+        loop {
+            let answer = service
+                .json(&format!("/api/v1/summary?{HOUR}&group_by=route&limit=1&{query}&cursor={cursor}"));
+            let rows = answer["rows"].as_array().unwrap();
+            found.extend(rows.iter().map(|row| row["route"].as_str().unwrap().to_owned()));
+            assert!(
+                rows.iter().all(|row| row.get("estimated").is_none()),
+                "our gateways count exactly: {answer}"
+            );
+            let Some(next) = answer["next"].as_str() else { return found };
+            cursor = next.to_owned();
+        }
+    };
+    assert_eq!(routes("compare=previous"), ["/a", "/new", "/old"]);
+    assert_eq!(routes("compare=previous&sort=requests"), ["/a", "/new", "/old"]);
+    assert_eq!(routes("compare=previous&sort=change"), ["/new", "/a", "/old"]);
+    assert_eq!(routes("sort=errors"), ["/new", "/a"]);
+    for (query, message) in
+        [("sort=change", "add compare"), ("sort=route", "expected one of requests, errors")]
+    {
+        let answer = service.get(&format!("/api/v1/summary?{HOUR}&group_by=route&{query}"));
+        assert!(answer.status == 400 && answer.text().contains(message), "{query}: {}", answer.text());
+    }
+    assert_eq!(service.get(&format!("/api/v1/timeseries?{HOUR}&sort=errors")).status, 400);
+}
+
+#[test]
+fn what_got_slower_comes_before_what_did_not() {
+    let service = Service::start();
+    let mut all = Vec::new();
+    for (sequence, slow, time) in [(1, 0.1, NOON - 60 * MINUTE), (2, 0.9, NOON)] {
+        all.extend(std::iter::repeat_n(made("/same", 200, 0.5), 60));
+        all.extend(std::iter::repeat_n(made("/slower", 200, slow), 30));
+        // Too few to be sure.
+        all.extend(std::iter::repeat_n(made("/few", 200, slow), 5));
+        let frame = Frame::at(time).of(&all);
+        service.send("/v1/metrics", Some(("edge-1", 1, sequence)), &frame).accepted();
+    }
+    let routes = |query: &str| -> Vec<Value> {
+        let answer = service.json(&format!("/api/v1/summary?{HOUR}&group_by=route&compare=previous&{query}"));
+        answer["rows"].as_array().unwrap().iter().map(|row| row["route"].clone()).collect()
+    };
+    assert_eq!(routes("sort=change"), ["/slower", "/same", "/few"]);
+    assert_eq!(routes("sort=p95"), ["/slower", "/few", "/same"]);
+}

@@ -44,6 +44,7 @@ mod retention;
 mod scrub;
 mod search;
 mod senders;
+mod spans;
 mod starts;
 mod stats;
 mod streams;

@@ -14,7 +14,7 @@ const PASSWORD: &str = "correct horse battery";
 const CSRF: (&str, &str) = ("x-gatelens-csrf", "1");
 
 /// A service with people and programs of each role, and senders.
-struct Guarded {
+pub(crate) struct Guarded {
     service: Service,
     users: PathBuf,
     lines: String,
@@ -25,7 +25,7 @@ struct Guarded {
 }
 
 impl Guarded {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (users, senders) = (dir.path().join("users.yaml"), dir.path().join("tokens.yaml"));
         let program = |role| NewToken::new(&format!("ci-{role}"), TokenOwner::Person { role }).unwrap();
@@ -50,8 +50,15 @@ impl Guarded {
         format!("Bearer {}", self.tokens[role as usize])
     }
 
-    fn get(&self, path: &str, role: Role) -> Answer {
+    pub(crate) fn get(&self, path: &str, role: Role) -> Answer {
         self.service.get_with(path, &[("authorization", &self.token(role))])
+    }
+
+    /// Sends spans with the sender's token.
+    pub(crate) fn send_spans(&self, export: &impl prost::Message) {
+        let authorization = format!("Bearer {}", self.sender);
+        let headers = [("content-type", "application/x-protobuf"), ("authorization", &*authorization)];
+        self.service.post("/v1/traces", &headers, &export.encode_to_vec()).accepted();
     }
 
     fn json(&self, path: &str, role: Role) -> Value {
@@ -114,6 +121,7 @@ const WHO: &[(&str, &str, [bool; 5])] = &[
     ("get", "/api/v1/requests", READERS),
     ("get", "/api/v1/requests/stream", READERS),
     ("get", "/api/v1/requests/export", READERS),
+    ("get", "/api/v1/spans", READERS),
     ("get", "/api/v1/gateways", READERS),
     ("get", "/api/v1/consumers", READERS),
     ("get", "/api/v1/directory", READERS),

@@ -5,7 +5,8 @@ import { useId, type ReactNode } from 'react';
 import { classes } from '../classes';
 import { worsening } from '../compare';
 import type { Entities, Entity } from '../entities';
-import { bytes, exact, milliseconds, NONE, percent, tally } from '../format';
+import { bytes, exact, NONE, percent, tally } from '../format';
+import { ESTIMATED, percentile } from '../percentile';
 import { patchInPlace } from '../location';
 import { byOf, ByChoice, Compared, valueBy } from './compared';
 import { meaningOf } from './labels';
@@ -67,10 +68,11 @@ export function EntityTable({ title, subject, entities, columns: everyColumn, pa
   const value = by === 'worse' ? worseningOf : valueBy(by, columns.find(({ id }) => id === order.id)?.value, (entity) => entity.before);
   const shownOrder = by === 'worse' ? WORST : order;
   const found = sortedBy(all.filter((entity) => textOf(entity).toLowerCase().includes(search.trim().toLowerCase())), shownOrder, value, textOf);
+  const hasEstimates = all.some(({ row }) => row.estimated);
   const most = Math.max(1, ...all.map(({ row }) => row.requests));
   const onOrder = (next: typeof order) => patchInPlace({ sort: orderText(next), ...(by === 'worse' && { by: 'change' }) });
   return (
-    <section className={classes(cardStyles.card, rankStyles.rank, styles.entities, compared && classes(rankStyles.compared, styles.compared))} aria-labelledby="entities" aria-busy={entities.outdated}>
+    <section className={classes(cardStyles.card, rankStyles.rank, styles.entities, hasEstimates && rankStyles.estimated, compared && classes(rankStyles.compared, styles.compared))} aria-labelledby="entities" aria-busy={entities.outdated}>
       <header className={cardStyles.head}>
         <h2 id="entities">{title}</h2>
         <span className={cardStyles.aside} role="status">
@@ -136,6 +138,7 @@ export function EntityTable({ title, subject, entities, columns: everyColumn, pa
           {note}
         </p>
       ))}
+      {hasEstimates && <p className={cardStyles.note}>{ESTIMATED}</p>}
       <Explained names={found.map(specialOf)} />
       {entities.more && (
         <footer className={cardStyles.foot} data-more>
@@ -238,5 +241,5 @@ export const COLUMNS = {
 } satisfies Record<string, Column>;
 
 function latency(id: string, title: string, pick: (entity: Entity) => number | null, label = id): Column {
-  return { id, label, title, compared: true, value: (entity) => pick(entity) ?? -1, cell: (entity) => milliseconds(pick(entity)) };
+  return { id, label, title, compared: true, value: (entity) => pick(entity) ?? -1, cell: (entity) => percentile(entity.row, pick(entity)) };
 }

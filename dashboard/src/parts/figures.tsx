@@ -1,6 +1,7 @@
 import type { AlertRule, Row, Summary } from '../api';
 import { classes } from '../classes';
 import { bytes, count, exact, milliseconds, percent } from '../format';
+import { ESTIMATED, percentile } from '../percentile';
 import { addressOf } from '../location';
 import type { Period } from '../period';
 import type { Query } from '../query';
@@ -33,10 +34,10 @@ export function Figures({ total, before, period }: { total: Query<Summary>; befo
     return (
       <Figure
         label={name}
-        value={text((row) => milliseconds(pick(row)))}
-        before={textBefore((row) => milliseconds(pick(row)))}
+        value={text((row) => percentile(row, pick(row)))}
+        before={textBefore((row) => percentile(row, pick(row)))}
         change={changeOf(now && pick(now), then && pick(then), 'worse', milliseconds, label)}
-        detail={detail}
+        detail={now?.estimated ? <span title={ESTIMATED}>{detail}, an estimate</span> : detail}
         alert={alert(measure, pick)}
       />
     );

@@ -2,7 +2,8 @@ import { Skeleton } from '@mantine/core';
 import { useId, useState, type ReactNode } from 'react';
 import type { Row } from '../api';
 import { classes } from '../classes';
-import { exact, milliseconds, NONE, percent, tally } from '../format';
+import { exact, NONE, percent, tally } from '../format';
+import { ESTIMATED, percentile } from '../percentile';
 import { worsening } from '../compare';
 import { ByChoice, Compared, valueBy, type By } from './compared';
 import { Heading, sortedBy, type Order } from './sort';
@@ -41,9 +42,9 @@ export interface Column {
 const COLUMNS: Column[] = [
   { id: 'requests', label: 'Requests', title: 'Requests', value: (row) => row.requests, text: (row) => tally(row.requests) },
   { id: 'errors', label: 'Errors', title: 'Share of requests with status 5xx or no response', value: errorShare, text: (row) => percent(errorShare(row)) },
-  { id: 'p50', label: 'p50', title: 'Median duration: half of the requests were faster', value: (row) => row.p50_ms ?? -1, text: (row) => milliseconds(row.p50_ms) },
-  { id: 'p95', label: 'p95', title: '95 % of the requests were faster', value: (row) => row.p95_ms ?? -1, text: (row) => milliseconds(row.p95_ms) },
-  { id: 'p99', label: 'p99', title: '99 % of the requests were faster', value: (row) => row.p99_ms ?? -1, text: (row) => milliseconds(row.p99_ms) },
+  { id: 'p50', label: 'p50', title: 'Median duration: half of the requests were faster', value: (row) => row.p50_ms ?? -1, text: (row) => percentile(row, row.p50_ms) },
+  { id: 'p95', label: 'p95', title: '95 % of the requests were faster', value: (row) => row.p95_ms ?? -1, text: (row) => percentile(row, row.p95_ms) },
+  { id: 'p99', label: 'p99', title: '99 % of the requests were faster', value: (row) => row.p99_ms ?? -1, text: (row) => percentile(row, row.p99_ms) },
 ];
 
 const FEW = 8;
@@ -57,6 +58,7 @@ export function RankTable({ title, subject, rows, outdated, more, extra = [], no
   const columns = [...COLUMNS, ...extra];
   const column = columns.find(({ id }) => id === order.id);
   const compared = rows?.some(({ before }) => before !== undefined) ?? false;
+  const hasEstimates = rows?.some(({ estimated }) => estimated) ?? false;
   const by = compared ? (chosen ?? 'worse') : 'value';
   const sorted = by === 'worse' ? sortedBy(rows ?? [], WORST, (row) => (row.before ? worsening(row, row.before) : 0), keyOf) : sortedBy(rows ?? [], order, valueBy(by, column?.value, (row) => row.before), keyOf);
   const most = Math.max(1, ...sorted.map((row) => row.requests));
@@ -68,7 +70,7 @@ export function RankTable({ title, subject, rows, outdated, more, extra = [], no
   };
 
   return (
-    <section className={classes(cardStyles.card, rankStyles.rank, compared && rankStyles.compared)} aria-labelledby={headline} aria-busy={outdated}>
+    <section className={classes(cardStyles.card, rankStyles.rank, compared && rankStyles.compared, hasEstimates && rankStyles.estimated)} aria-labelledby={headline} aria-busy={outdated}>
       <header className={cardStyles.head}>
         <h2 id={headline}>{title}</h2>
         {rows && <span className={cardStyles.aside}>{rows.length > FEW ? `${shown.length} of ${more ? 'more than ' : ''}${exact(rows.length)}` : ''}</span>}
@@ -110,6 +112,7 @@ export function RankTable({ title, subject, rows, outdated, more, extra = [], no
           </tbody>
         </table>
       )}
+      {hasEstimates && <p className={cardStyles.note}>{ESTIMATED}</p>}
       {none === undefined && sorted.length > FEW && (
         <TextButton className={rankStyles.more} aria-expanded={all} onClick={() => setAll(!all)}>
           {all ? 'Show fewer' : `Show all ${exact(sorted.length)}`}

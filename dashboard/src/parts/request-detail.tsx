@@ -13,6 +13,7 @@ import { ConsumerName, GroupName, MethodName, RouteName, StatusCode } from './la
 import { Link } from './link';
 import { Masked } from './masked';
 import { RelatedRequests } from './related-requests';
+import { Waterfall } from './waterfall';
 import detailStyles from './detail.module.css';
 import styles from './request-detail.module.css';
 
@@ -49,6 +50,7 @@ export function RequestDetail({ request }: { request: Request }) {
           <CapturedMessage key={message} request={request} message={message} />
         ))}
       </div>
+      <Waterfall request={request} />
       <RelatedRequests request={request} />
       <p className={detailStyles.actions}>
         <Link to={addressOf('requests', { open: keyOf(request) })}>Link to this request</Link>

@@ -14,6 +14,7 @@ import tableStyles from './table.module.css';
 import styles from './storage.module.css';
 
 const KINDS: Record<RemovedData['kind'], [string, string]> = {
+  spans: ['Spans of applications', 'spans'],
   bodies: ['Bodies', 'requests'],
   requests: ['Requests of the log', 'requests'],
   minutes: ['Counts by minute', 'rows'],

@@ -69,7 +69,7 @@ struct Begun {
     filter: Opaque,
 }
 
-/// What Envoy must be refused, before there is a sender.
+/// Configurations that are refused, and a filter without one.
 fn refused() {
     // SAFETY: the texts live longer than the calls.
     unsafe {

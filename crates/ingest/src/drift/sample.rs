@@ -168,6 +168,7 @@ mod tests {
         };
         let events = Columns::of(&bodies.iter().map(event).collect::<Vec<_>>());
         RequestBatch {
+            spans: Vec::new(),
             identity: None,
             standing: Standing::default(),
             parts: vec![RequestPart { gateway: Gateway::default(), events }],

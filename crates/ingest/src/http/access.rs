@@ -74,6 +74,8 @@ const NEEDS: &[(Method, &str, Need)] = &[
     (GET, "/api/v1/requests", VIEWER),
     (GET, "/api/v1/requests/stream", VIEWER),
     (GET, "/api/v1/requests/export", VIEWER),
+    // Messages of applications are withheld from a viewer: `query/spans.rs`.
+    (GET, "/api/v1/spans", VIEWER),
     (GET, "/api/v1/gateways", VIEWER),
     (GET, "/api/v1/consumers", VIEWER),
     (GET, "/api/v1/directory", VIEWER),

@@ -44,6 +44,7 @@ pub(super) fn routes() -> Vec<(&'static str, MethodRouter<Arc<State>>)> {
         ("/api/v1/requests", read(Kind::Requests)),
         ("/api/v1/requests/stream", get(stream::follow)),
         ("/api/v1/requests/export", get(stream::export)),
+        ("/api/v1/spans", read(Kind::Spans)),
         ("/api/v1/gateways", read(Kind::Gateways)),
         ("/api/v1/consumers", read(Kind::Consumers)),
         ("/api/v1/directory", read(Kind::Directory)),

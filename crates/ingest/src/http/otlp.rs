@@ -11,7 +11,7 @@ use crate::error::ReceiveError;
 use crate::issues::{self, Seen};
 use crate::learning;
 use crate::limits::Limits;
-use crate::model::{Identity, Rejections, Scope, Signal, labelled};
+use crate::model::{Identity, Rejections, Scope, Signal, SpanPart, labelled};
 use crate::stats::SenderName;
 use crate::store::{Refused, Stored};
 use crate::wire::{self, Batch, Budget, Encoding};
@@ -106,6 +106,7 @@ async fn store(
             batch.standing = principal.standing();
             let mut rejected = batch.rejected;
             let gateway = batch.identity.as_ref().and(batch.parts.first()).map(|part| part.gateway.scope());
+            let spans = std::mem::take(&mut batch.spans);
             let observed = learning::observed(&batch);
             let samples = state.drift.choose(&batch);
             let labelled = labelled(&batch);
@@ -118,6 +119,9 @@ async fn store(
                 // A batch with records that were not admitted belongs to no issue: which of its failures are in the log is not known here.
                 if stored.as_ref().is_ok_and(|stored| stored.rejected().total() == 0) && !seen.is_empty() {
                     add_issues(&writing, seen, identity).await;
+                }
+                if matches!(stored, Ok(Stored::New { .. })) && !spans.is_empty() {
+                    add_spans(&writing, spans).await;
                 }
                 (stored, share)
             };
@@ -151,6 +155,13 @@ async fn add_issues(state: &State, seen: Seen, batch: Option<(Identity, Signal)>
     }
     if let Err(error) = state.writers.add_issues(seen, batch).await {
         tracing::warn!(%error, "failed requests are not added to their issues");
+    }
+}
+
+/// Keeps spans of applications. They are a help: what goes wrong here costs them, and not the batch.
+async fn add_spans(state: &State, spans: Vec<SpanPart>) {
+    if let Err(error) = state.writers.add_spans(spans).await {
+        tracing::warn!(%error, "spans of an application are not kept");
     }
 }
 

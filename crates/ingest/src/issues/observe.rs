@@ -401,6 +401,7 @@ mod tests {
         let gateway = Gateway { instance: "edge-1".to_owned(), ..Gateway::default() };
         let parts = vec![RequestPart { gateway, events: Columns::of(events) }];
         let batch = RequestBatch {
+            spans: Vec::new(),
             identity: None,
             standing: Standing::default(),
             parts,

@@ -12,6 +12,7 @@ mod rejections;
 pub(crate) mod report;
 pub(crate) mod request;
 mod scope;
+mod span;
 
 pub(crate) use by_bound::{ByBound, DEFAULT_BOUNDS};
 pub(crate) use columns::{Column, Columns};
@@ -22,3 +23,4 @@ pub(crate) use rejections::{Rejection, Rejections};
 pub(crate) use report::{Bodies, DROP_REASONS, Redaction, Report, Rule};
 pub(crate) use request::{RequestBatch, RequestEvent, RequestPart, is_error, is_of_path_word, path_words};
 pub(crate) use scope::{SENDER, Scope, is_path};
+pub(crate) use span::{AppSpan, SpanPart};

@@ -4,7 +4,7 @@
 //! columns, and `query` and the command line make rows. `http/openapi.json` describes it, which a test compares.
 
 use super::scope::is_path;
-use super::{Columns, Gateway, Identity, Rejections, Standing};
+use super::{Columns, Gateway, Identity, Rejections, SpanPart, Standing};
 use gatelens_model::{attribute, value};
 use std::sync::Arc;
 
@@ -14,6 +14,8 @@ pub(crate) struct RequestBatch {
     pub(crate) identity: Option<Identity>,
     pub(crate) standing: Standing,
     pub(crate) parts: Vec<RequestPart>,
+    /// Spans of applications, which may be those of its requests, too.
+    pub(crate) spans: Vec<SpanPart>,
     /// Records and spans that are not among the parts.
     pub(crate) rejected: Rejections,
 }

@@ -8,10 +8,10 @@ use super::kept::{Keeper, Kept};
 use super::params::Params;
 use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
-use super::rollup::{Beside, Groups, MINUTE_NANOS, Part, Rollup, Sums, add_up, add_up_step};
+use super::rollup::{About, Beside, Groups, MINUTE_NANOS, Part, Rollup, Sums, add_up, add_up_step};
+use super::sorted::Sort;
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::model::ConsumerLabel;
 use crate::store::instances::known_since;
 use crate::store::moments::{Moment, Seen};
 use crate::store::{DataDir, minutes_since};
@@ -31,6 +31,7 @@ pub(crate) struct SummaryQuery {
     group_by: Vec<Dimension>,
     filter: Filter,
     compare: Option<Compare>,
+    sort: Sort,
     /// Rows of a page.
     limit: usize,
     /// Rows of the pages before.
@@ -98,6 +99,9 @@ struct Row {
     response_bytes: u64,
     /// Times that requests were sent to an upstream.
     attempts: u64,
+    /// The percentiles are within buckets that another sender has chosen.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    estimated: bool,
     p50_ms: Option<f64>,
     p75_ms: Option<f64>,
     p95_ms: Option<f64>,
@@ -118,8 +122,9 @@ struct Row {
 impl SummaryQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
-        let params = Params::parse(query, &names(&["limit", "cursor"]))?;
+        let params = Params::parse(query, &names(&["limit", "cursor", "sort"]))?;
         let mut read = Self::read(&params, now)?;
+        read.sort = Sort::read(&params, read.compare)?;
         read.limit = params.number("limit", 1..=limits.groups as u64, DEFAULT_ROWS)? as usize;
         if let Some(cursor) = params.one("cursor")? {
             // The pages of an answer are about one range, whatever the time is by now.
@@ -136,6 +141,7 @@ impl SummaryQuery {
             group_by: group_by(params)?,
             filter: Filter::read(params)?,
             compare: Compare::read(params, now)?,
+            sort: Sort::Requests,
             limit: usize::MAX,
             skip: 0,
         })
@@ -187,22 +193,30 @@ impl SummaryQuery {
             }
             let ranked =
                 ranked(groups.all.len(), requests.each_ref().map(Vec::as_slice), |requests| *requests);
-            let page: Vec<usize> = ranked.iter().copied().skip(skip).take(self.limit).collect();
-            is_more = ranked.len() - skip.min(ranked.len()) > page.len();
-            groups.keep(&page);
-            skip = 0;
+            if self.sort == Sort::Requests {
+                let page: Vec<usize> = ranked.iter().copied().skip(skip).take(self.limit).collect();
+                is_more = ranked.len() - skip.min(ranked.len()) > page.len();
+                groups.keep(&page);
+                skip = 0;
+            } else if ranked.len() > limits.groups {
+                return Err(too_many_to_sort(limits));
+            } else {
+                groups.keep(&ranked);
+            }
         }
         let mut sums = [Vec::new(), Vec::new()];
         for (range, sums) in sides.into_iter().zip(&mut sums) {
             let Some(range) = range else { continue };
             add_up((&snapshot, &beside), range.minutes(), &mut groups, keeper.as_mut(), sums)?;
         }
-        let ranked = ranked(groups.all.len(), sums.each_ref().map(Vec::as_slice), |sums| sums.requests);
+        let sides = sums.each_ref().map(Vec::as_slice);
+        let mut ranked = ranked(groups.all.len(), sides, |sums| sums.requests);
+        self.sort.apply(&mut ranked, sides);
         let page: Vec<usize> = ranked.iter().copied().skip(skip).take(self.limit).collect();
         is_more |= ranked.len() - skip.min(ranked.len()) > page.len();
         let [now, earlier] = &sums;
         let row = |place: &usize| {
-            let group = (groups.all.get(*place)?, groups.labels.get(*place)?);
+            let group = (groups.all.get(*place)?, groups.about.get(*place)?);
             let row = Row::of(None, group, at(now, *place));
             Some(match before {
                 None => row,
@@ -287,6 +301,14 @@ impl Known {
     }
 }
 
+fn too_many_to_sort(limits: &Limits) -> QueryError {
+    let message = format!(
+        "more than {} groups can be in the order of their requests only: add a filter, or leave sort out",
+        limits.groups
+    );
+    QueryError::TooMuch { field: "sort", message }
+}
+
 impl TimeseriesQuery {
     /// Reads a query string; `now` is in Unix nanoseconds.
     pub(crate) fn parse(query: Option<&str>, now: i64, limits: &Limits) -> Result<Self, QueryError> {
@@ -359,7 +381,7 @@ impl TimeseriesQuery {
                 Some(distance) => row.compared(Row { time: time(start - distance), ..before }),
             };
             let found = points.len();
-            for (place, group) in groups.all.iter().zip(&groups.labels).enumerate() {
+            for (place, group) in groups.all.iter().zip(&groups.about).enumerate() {
                 let (now, earlier) = (at(&sums, place), at(&earlier, place));
                 if now.is_some() || earlier.is_some() {
                     points.push(pair(Row::of(time(start), group, now), Row::of(None, group, earlier)));
@@ -382,7 +404,8 @@ impl TimeseriesQuery {
 
 impl Row {
     /// A row of a group; one without sums was not counted.
-    fn of(time: Option<String>, (group, label): (&Group, &ConsumerLabel), sums: Option<&Sums>) -> Self {
+    fn of(time: Option<String>, (group, about): (&Group, &About), sums: Option<&Sums>) -> Self {
+        let About { label, has_other_senders } = about;
         let known = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         let ms = |quantiles: &Quantiles, q| quantiles.quantile(q).map(|seconds| round(seconds * 1e3));
         let row = Self {
@@ -398,6 +421,7 @@ impl Row {
             errors: sums.errors,
             request_bytes: sums.request_bytes,
             response_bytes: sums.response_bytes,
+            estimated: *has_other_senders && sums.duration.count() > 0,
             attempts: sums.attempts,
             p50_ms: ms(&sums.duration, 0.5),
             p75_ms: ms(&sums.duration, 0.75),

@@ -31,6 +31,8 @@ mod rollup;
 pub(crate) mod search;
 mod senders;
 mod shapes;
+mod sorted;
+mod spans;
 mod traffic;
 mod uptime;
 mod windows;
@@ -55,6 +57,7 @@ pub(crate) use requests::{Disclosure, ExportQuery, RequestsPage, RequestsQuery, 
 pub(crate) use rollup::Sums;
 pub(crate) use senders::Sender;
 pub(crate) use shapes::{Shapes, ShapesQuery};
+pub(crate) use spans::{Spans, SpansQuery};
 pub(crate) use traffic::{
     ActiveRow, Body, Exemplars, Metric, Table, Traffic, TrafficQuery, TrafficRow, What,
 };
@@ -111,6 +114,8 @@ pub(crate) trait Store: Send + Sync {
     fn issues(&self, query: &IssuesQuery) -> Result<Issues, QueryError>;
     /// One error issue.
     fn issue(&self, query: &IssueQuery) -> Result<IssueDetail, QueryError>;
+    /// What applications reported of a trace.
+    fn spans(&self, query: &SpansQuery) -> Result<Spans, QueryError>;
     /// All that was ever counted.
     fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, QueryError>;
     /// Sums over stretches of minutes: `next` gets the sums of the stretch before, and gives the next one.
@@ -140,6 +145,7 @@ pub(crate) enum Question {
     OpenApi(OpenApiQuery),
     Audit(AuditQuery),
     Issues(Box<IssuesQuery>),
+    Spans(SpansQuery),
 }
 
 /// The answer to a [`Question`].
@@ -161,6 +167,7 @@ pub(crate) enum Answer {
     OpenApi(serde_json::Value),
     Audit(Audit),
     Issues(Issues),
+    Spans(Spans),
 }
 
 /// Which question it is: the last part of its path under `/api/v1/`.
@@ -181,10 +188,11 @@ pub(crate) enum Kind {
     OpenApi,
     Audit,
     Issues,
+    Spans,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Summary,
         Self::Timeseries,
         Self::Latencies,
@@ -200,6 +208,7 @@ impl Kind {
         Self::OpenApi,
         Self::Audit,
         Self::Issues,
+        Self::Spans,
     ];
 
     /// The name on the path.
@@ -220,6 +229,7 @@ impl Kind {
             Self::OpenApi => "openapi",
             Self::Audit => "audit",
             Self::Issues => "issues",
+            Self::Spans => "spans",
         }
     }
 }
@@ -258,6 +268,7 @@ impl Question {
             Kind::OpenApi => Self::OpenApi(OpenApiQuery::parse(query)?),
             Kind::Audit => Self::Audit(AuditQuery::parse(query, now, limits)?),
             Kind::Issues => Self::Issues(Box::new(IssuesQuery::parse(query, now, limits)?)),
+            Kind::Spans => Self::Spans(SpansQuery::parse(query)?),
         })
     }
 
@@ -269,6 +280,7 @@ impl Question {
         Ok(match self {
             Self::Requests(question) => Self::Requests(Box::new(question.restrict(disclosure, query)?)),
             Self::Issues(question) => Self::Issues(Box::new(question.restrict(disclosure))),
+            Self::Spans(question) => Self::Spans(question.restrict(disclosure)),
             other => other,
         })
     }
@@ -299,6 +311,7 @@ impl Question {
             Self::OpenApi(query) => Answer::OpenApi(store.openapi(query)?.document),
             Self::Audit(query) => Answer::Audit(store.audit(query)?),
             Self::Issues(query) => Answer::Issues(store.issues(query)?),
+            Self::Spans(query) => Answer::Spans(store.spans(query)?),
         })
     }
 }
@@ -384,6 +397,10 @@ impl Store for Files {
 
     fn issue(&self, query: &IssueQuery) -> Result<IssueDetail, QueryError> {
         query.answer(&self.data, &self.limits)
+    }
+
+    fn spans(&self, query: &SpansQuery) -> Result<Spans, QueryError> {
+        query.answer(&self.data)
     }
 
     fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, QueryError> {

@@ -10,7 +10,7 @@ use super::quantiles::Quantiles;
 use super::range::Range;
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::model::ConsumerLabel;
+use crate::model::{ConsumerLabel, SENDER};
 use crate::store::changes::{Change, Recent};
 use crate::store::instances;
 use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
@@ -60,11 +60,20 @@ fn at<T: Clone + Default>(sums: &mut Vec<Option<T>>, group: usize) -> &mut T {
     sums[group].get_or_insert_default()
 }
 
+/// What is known of a group beside its counts.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct About {
+    /// The name and the group of the consumer, where counts are grouped by consumer.
+    pub(crate) label: ConsumerLabel,
+    /// Whether a sender that is no gateway of ours has counted in it: with buckets of its own choice, which may be wide.
+    pub(crate) has_other_senders: bool,
+}
+
 /// The groups of a query, and which series belongs to which.
 pub(crate) struct Groups {
     pub(crate) all: Vec<Group>,
-    /// The name and the group of the consumer of each, where counts are grouped by consumer.
-    pub(crate) labels: Vec<ConsumerLabel>,
+    /// What is known of each beside its counts.
+    pub(crate) about: Vec<About>,
     /// By the row of each series, as rows are handed out one by one: the group, and whether its requests are errors. It is
     /// as long as there are series, whether the filter takes them or not.
     of_series: Vec<Option<(usize, bool)>>,
@@ -111,8 +120,7 @@ impl Groups {
     ) -> Result<Self, QueryError> {
         let gateways = gateways(file, filter, by, max)?;
         let without = without(filter, by);
-        let mut found =
-            Self { all: Vec::new(), labels: Vec::new(), of_series: Vec::new(), gateways, without };
+        let mut found = Self { all: Vec::new(), about: Vec::new(), of_series: Vec::new(), gateways, without };
         let by_consumer = by.contains(&Dimension::Consumer);
         let by_group = by.contains(&Dimension::ConsumerGroup) || filter.asks_for(Dimension::ConsumerGroup);
         let mut labels = Labels::of(Some(file).filter(|_| by_consumer || by_group));
@@ -137,11 +145,14 @@ impl Groups {
             let group = Group::of(&series, &label.group, by);
             let place = *places.entry(group).or_insert_with_key(|group| {
                 found.all.push(group.clone());
-                found.labels.push(ConsumerLabel::default());
+                found.about.push(About::default());
                 found.all.len() - 1
             });
-            if by_consumer && let Some(known) = found.labels.get_mut(place) {
-                known.complete(label);
+            if let Some(known) = found.about.get_mut(place) {
+                known.has_other_senders |= &*series.route_source == SENDER;
+                if by_consumer {
+                    known.label.complete(label);
+                }
             }
             found.of_series[id] = Some((place, series.is_error()));
         }
@@ -170,7 +181,7 @@ impl Groups {
     pub(crate) fn keep(&mut self, kept: &[usize]) {
         let new: HashMap<usize, usize> = kept.iter().copied().zip(0..).collect();
         self.all = kept.iter().filter_map(|place| self.all.get(*place).cloned()).collect();
-        self.labels = kept.iter().filter_map(|place| self.labels.get(*place).cloned()).collect();
+        self.about = kept.iter().filter_map(|place| self.about.get(*place).cloned()).collect();
         if let Some(Gateways { places, .. }) = &mut self.gateways
             && let Places::ByGateway { known, .. } = places
         {
@@ -199,9 +210,9 @@ impl Groups {
                 Some(place) => *place,
                 None if known.len() >= *max => return Err(too_many(*max)),
                 None => {
-                    let (group, label) = (self.all[place].at_gateway(name), self.labels[place].clone());
+                    let (group, about) = (self.all[place].at_gateway(name), self.about[place].clone());
                     self.all.push(group);
-                    self.labels.push(label);
+                    self.about.push(about);
                     known.insert((place, instance), self.all.len() - 1);
                     self.all.len() - 1
                 }

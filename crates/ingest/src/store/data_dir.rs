@@ -103,22 +103,24 @@ impl DataDir {
 
     /// Bytes on disk by kind of file. A file that goes meanwhile is not counted.
     pub(crate) fn sizes(&self) -> Vec<(&'static str, u64)> {
-        let mut sizes = [("counters", 0), ("requests", 0), ("alerts", 0), ("issues", 0), ("set_aside", 0)];
+        let mut sizes =
+            [("counters", 0), ("requests", 0), ("alerts", 0), ("issues", 0), ("spans", 0), ("set_aside", 0)];
         for entry in std::fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let name = name.to_string_lossy();
-            let [counters, requests, alerts, issues, set_aside] = &mut sizes;
+            let [counters, requests, alerts, issues, spans, set_aside] = &mut sizes;
             let size = match () {
                 () if name.contains(".corrupt-") || name.ends_with(salvage::SUFFIX) => &mut set_aside.1,
                 () if name.starts_with("metrics.db") => &mut counters.1,
                 () if name.starts_with("requests-") => &mut requests.1,
                 () if name.starts_with(crate::alerts::ALERTS_FILE) => &mut alerts.1,
                 () if name.starts_with(crate::issues::ISSUES_FILE) => &mut issues.1,
+                () if name.starts_with(crate::spans::SPANS_FILE) => &mut spans.1,
                 () => continue,
             };
             *size += entry.metadata().map_or(0, |metadata| metadata.len());
         }
-        sizes[4].1 += self.quarantine.bytes();
+        sizes[5].1 += self.quarantine.bytes();
         sizes.to_vec()
     }
 
@@ -231,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_files_of_counters_log_alerts_and_issues_count_as_data_and_damaged_ones_apart() {
+    fn the_files_of_counters_log_alerts_issues_and_spans_count_as_data_and_damaged_ones_apart() {
         let dir = tempfile::tempdir().unwrap();
         let files = [
             ("metrics.db", 1),
@@ -240,6 +242,7 @@ mod tests {
             ("alerts.db", 8),
             ("alerts.db-wal", 16),
             ("issues.db", 32),
+            ("spans.db-wal", 256),
             ("metrics.db.corrupt-20260620T120000Z", 32),
             ("alerts.db.corrupt-20260620T120000Z", 64),
             ("notes.txt", 128),
@@ -250,8 +253,15 @@ mod tests {
         let data = DataDir::new(dir.path().to_owned());
         assert_eq!(
             data.sizes(),
-            [("counters", 3), ("requests", 4), ("alerts", 24), ("issues", 32), ("set_aside", 96)]
+            [
+                ("counters", 3),
+                ("requests", 4),
+                ("alerts", 24),
+                ("issues", 32),
+                ("spans", 256),
+                ("set_aside", 96)
+            ]
         );
-        assert_eq!(data.live_bytes(), 63);
+        assert_eq!(data.live_bytes(), 319);
     }
 }

@@ -58,6 +58,9 @@ pub struct Forgotten {
     /// Shapes of bodies.
     #[serde(default)]
     pub shapes: u64,
+    /// Spans of applications, of an environment as a whole.
+    #[serde(default)]
+    pub spans: u64,
     /// Series of the instance in which others have counted, too: they stay with the counts of the others, and with all
     /// counts from before counts were kept by gateway.
     pub shared_series: u64,
@@ -72,7 +75,7 @@ impl Selection {
     }
 
     /// Only an environment as a whole has patterns to forget.
-    fn whole_environment(&self) -> Option<&str> {
+    pub(crate) fn whole_environment(&self) -> Option<&str> {
         self.environment.as_deref().filter(|_| self.instance.is_none() && self.consumer.is_none())
     }
 

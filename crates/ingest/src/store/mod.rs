@@ -67,6 +67,7 @@ pub(crate) use writer::{Refused, Stored, Writers, lock};
 use crate::clock;
 use crate::issues::Issues;
 use crate::limits::Limits;
+use crate::spans::Spans;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -83,6 +84,7 @@ pub(crate) fn forget_offline(dir: &Path, selection: &Selection, deed: Deed) -> R
     let mut forgotten = metrics.forget(selection, deed, now)?;
     forgotten.add(&requests::Requests::open(Arc::clone(&directory), now)?.forget(selection, deed, now)?);
     forgotten.issues = Issues::open(&directory)?.forget(selection, deed)?;
+    forgotten.spans = Spans::open(&directory, Limits::default().spans_bytes)?.forget(selection, deed)?;
     Ok(forgotten)
 }
 

@@ -41,6 +41,7 @@ fn is_ours(name: &str) -> bool {
         || name.starts_with(super::METRICS_FILE)
         || name.starts_with(crate::alerts::ALERTS_FILE)
         || name.starts_with(crate::issues::ISSUES_FILE)
+        || name.starts_with(crate::spans::SPANS_FILE)
         || (name.starts_with("requests-") && name.contains(".db"))
 }
 

@@ -22,6 +22,8 @@ const KEPT_MINUTES: i64 = 60;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Kind {
+    /// Spans of applications.
+    Spans,
     /// Bodies in the request log.
     Bodies,
     /// Rows of the request log.
@@ -33,11 +35,13 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 4] = [Self::Bodies, Self::Requests, Self::Minutes, Self::HalfHours];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Spans, Self::Bodies, Self::Requests, Self::Minutes, Self::HalfHours];
 
     /// The name in metrics and in the API.
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Spans => "spans",
             Self::Bodies => "bodies",
             Self::Requests => "requests",
             Self::Minutes => "minutes",

@@ -448,6 +448,7 @@ mod tests {
     fn batch(sequence: u64) -> RequestBatch {
         let gateway = Gateway { instance: "edge-1".to_owned(), ..Gateway::default() };
         RequestBatch {
+            spans: Vec::new(),
             identity: Some(Identity {
                 instance: "edge-1".to_owned(),
                 epoch: "e".to_owned(),

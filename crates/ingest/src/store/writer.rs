@@ -15,9 +15,10 @@ use crate::drift::{ShapeKey, Update};
 use crate::issues::{Decision, Issues, Regresses, Seen, Standing};
 use crate::learning::Observed;
 use crate::limits::Limits;
-use crate::model::{Identity, Labelled, MetricBatch, Rejections, RequestBatch, Signal};
+use crate::model::{Identity, Labelled, MetricBatch, Rejections, RequestBatch, Signal, SpanPart};
 use crate::patterns::KnownPatterns;
-use crate::retention::Retention;
+use crate::retention::{Retention, before};
+use crate::spans::Spans;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -77,6 +78,7 @@ pub(crate) struct Writers {
     metrics: Writer<MetricJob>,
     requests: Writer<RequestJob>,
     issues: Arc<Issues>,
+    spans: Arc<Spans>,
     /// Locked as long as the directory is ours.
     _lock: File,
 }
@@ -144,9 +146,11 @@ impl Writers {
         metrics.probe(clock::now())?;
         let requests = Requests::open_with(Arc::clone(directory), admission, clock::now())?;
         let issues = Arc::new(Issues::open(directory)?);
+        let spans = Arc::new(Spans::open(directory, limits.spans_bytes)?);
         let queue = limits.writer_queue;
         Ok(Self {
             issues,
+            spans,
             metrics: Writer::start(dir, "metrics", queue, move |jobs| write_metrics(metrics, jobs))?,
             requests: Writer::start(dir, "requests", queue, move |jobs| write_requests(requests, jobs))?,
             _lock: lock,
@@ -179,8 +183,23 @@ impl Writers {
         self.requests.submit(|reply| RequestJob::Prune(retention.clone(), reply)).await?;
         while self.metrics.submit(|reply| MetricJob::Prune(retention.clone(), reply)).await? == Pruned::More {
         }
+        let oldest = before(clock::now(), retention.requests);
+        self.with_spans(move |spans| spans.prune(oldest)).await?;
         let retention = retention.clone();
         self.with_issues(move |issues| issues.prune(&retention, clock::now())).await
+    }
+
+    /// Keeps spans of applications.
+    pub(crate) async fn add_spans(&self, parts: Vec<SpanPart>) -> Result<(), Refused> {
+        self.with_spans(move |spans| spans.add(&parts, clock::now())).await
+    }
+
+    async fn with_spans<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Spans) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Refused> {
+        let spans = Arc::clone(&self.spans);
+        Ok(tokio::task::spawn_blocking(move || work(&spans)).await.map_err(|_| Refused::Stopped)??)
     }
 
     /// Adds the failed requests of a batch to their issues, once for each identity.
@@ -221,6 +240,7 @@ impl Writers {
     /// Takes a step towards smaller files. `None` when nothing of the kind is left to remove.
     pub(crate) async fn reduce(&self, kind: Kind) -> Result<Option<Reduced>, Refused> {
         match kind {
+            Kind::Spans => self.with_spans(Spans::reduce).await,
             Kind::Bodies | Kind::Requests => {
                 self.requests.submit(|reply| RequestJob::Reduce(kind, reply)).await
             }
@@ -260,6 +280,8 @@ impl Writers {
         let logged = self.requests.submit(order).await?;
         let mut all = self.metrics.submit(|reply| MetricJob::Forget(selection.clone(), deed, reply)).await?;
         all.add(&logged);
+        let of_spans = selection.clone();
+        all.spans = self.with_spans(move |spans| spans.forget(&of_spans, deed)).await?;
         let selection = selection.clone();
         all.issues = self.with_issues(move |issues| issues.forget(&selection, deed)).await?;
         Ok(all)
@@ -516,6 +538,7 @@ mod tests {
         assert!(matches!(found, Err(Refused::Stopped)), "{found:?}");
         assert_eq!(writers.recent_failure(), None);
         let batch = RequestBatch {
+            spans: Vec::new(),
             identity: None,
             standing: Standing::default(),
             parts: Vec::new(),

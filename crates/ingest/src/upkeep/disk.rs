@@ -1,4 +1,4 @@
-//! Keeps the files within `--max-disk`: the oldest bodies go first, then the oldest requests of the log, and counts last.
+//! Keeps the files within `--max-disk`: spans go first, then the oldest bodies, then the oldest requests of the log, and counts last.
 
 use crate::clock;
 use crate::store::reduce::Kind;

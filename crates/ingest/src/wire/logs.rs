@@ -16,7 +16,7 @@ pub(crate) fn read_logs(
     now: i64,
     budget: &mut Budget<'_>,
 ) -> Result<RequestBatch, Unreadable> {
-    requests::read(body, Kind::Record, identity, budget, |record| {
+    requests::read(body, (Kind::Record, None), identity, budget, |record| {
         if !is_request(record) {
             return Err(Rejection::OtherRecord);
         }

@@ -1,5 +1,6 @@
 //! From OTLP to the model: the only place that knows both.
 
+mod app_spans;
 mod attributes;
 mod budget;
 mod captured;

@@ -215,7 +215,10 @@ impl<'a> Record<'a> {
 }
 
 /// Name and value of a `KeyValue`; adds the messages within the value to `nested`.
-fn attribute_of<'a>(attribute: &'a [u8], nested: &mut usize) -> Result<(&'a [u8], Value<'a>), Unreadable> {
+pub(super) fn attribute_of<'a>(
+    attribute: &'a [u8],
+    nested: &mut usize,
+) -> Result<(&'a [u8], Value<'a>), Unreadable> {
     let (mut name, mut value) = (&[][..], Value::Other);
     for field in fields(attribute) {
         match field? {

@@ -1,5 +1,6 @@
 //! The requests of a body, record by record, gathered by their sender.
 
+use super::app_spans::AppSpans;
 use super::attributes::gateway;
 use super::budget::Budget;
 use super::record::{Record, Records};
@@ -25,6 +26,7 @@ struct Reader<'a, 'b> {
     parts: Vec<RequestPart>,
     senders: HashMap<Gateway, usize>,
     open: Vec<Open>,
+    spans: Option<AppSpans>,
     rejected: Rejections,
 }
 
@@ -37,15 +39,16 @@ struct Open {
 /// The place of a resource's sender among the open parts, or why nothing of it is stored.
 type Sender = Result<usize, Rejection>;
 
-/// Reads the records or spans of an export; `accept` says of each when its request was, or why it is not stored.
+/// Reads the records or spans of an export; `accept` decides of each when its request was, or why it is not stored. `spans` gets
+/// those of applications.
 pub(super) fn read(
     body: &[u8],
-    kind: Kind,
+    (kind, spans): (Kind, Option<AppSpans>),
     identity: Option<Identity>,
     budget: &mut Budget<'_>,
     accept: impl Fn(&Record<'_>) -> Result<Timed, Rejection>,
 ) -> Result<RequestBatch, Unreadable> {
-    let mut reader = Reader::new(identity, budget);
+    let mut reader = Reader::new(identity, budget, spans);
     let mut records = Records::new();
     // The numbers of these fields are the same for log records and for spans.
     for resource in walk::all(body, 1) {
@@ -65,7 +68,13 @@ pub(super) fn read(
                 if is_ours && read.as_ref().is_ok_and(|span| is_known(span)) {
                     continue;
                 }
-                reader.take(sender, read, bytes, &accept)?;
+                let is_kept = !is_ours && read.is_ok() && reader.keep_span(sender, record)?;
+                match reader.take(sender, read, bytes, &accept)? {
+                    // It is no request, and kept as a span.
+                    Some(Rejection::OtherSpan) if is_kept => {}
+                    Some(reason) => reader.rejected.add(reason, 1),
+                    None => {}
+                }
             }
         }
     }
@@ -80,7 +89,7 @@ fn is_of_gateway(scope: &[u8]) -> Result<bool, Unreadable> {
 }
 
 impl<'a, 'b> Reader<'a, 'b> {
-    fn new(identity: Option<Identity>, budget: &'a mut Budget<'b>) -> Self {
+    fn new(identity: Option<Identity>, budget: &'a mut Budget<'b>, spans: Option<AppSpans>) -> Self {
         Self {
             identity,
             budget,
@@ -88,6 +97,7 @@ impl<'a, 'b> Reader<'a, 'b> {
             parts: Vec::new(),
             senders: HashMap::new(),
             open: Vec::new(),
+            spans,
             rejected: Rejections::default(),
         }
     }
@@ -111,14 +121,21 @@ impl<'a, 'b> Reader<'a, 'b> {
         }))
     }
 
-    /// Takes in a record of so many bytes.
+    /// Keeps a span of an application. False where nothing of it is kept.
+    fn keep_span(&mut self, sender: Sender, span: &[u8]) -> Result<bool, Unreadable> {
+        let (Some(spans), Ok(sender)) = (&mut self.spans, sender) else { return Ok(false) };
+        let gateway = &self.parts[self.open[sender].part].gateway;
+        spans.take((sender, gateway), span, self.budget)
+    }
+
+    /// Takes in a record of so many bytes, or returns the reason against it.
     fn take(
         &mut self,
         sender: Sender,
         record: Result<&Record<'_>, Rejection>,
         bytes: usize,
         accept: impl Fn(&Record<'_>) -> Result<Timed, Rejection>,
-    ) -> Result<(), Unreadable> {
+    ) -> Result<Option<Rejection>, Unreadable> {
         let accepted = match (sender, record) {
             (Err(reason), _) | (_, Err(reason)) => Err(reason),
             (Ok(sender), Ok(record)) => {
@@ -131,16 +148,17 @@ impl<'a, 'b> Reader<'a, 'b> {
                 self.budget.keep(record.kept)?;
                 let part = self.part(sender, bytes);
                 row::put(&mut part.events, record, &part.gateway, timed)?;
+                Ok(None)
             }
-            Err(reason) => self.rejected.add(reason, 1),
+            Err(reason) => Ok(Some(reason)),
         }
-        Ok(())
     }
 
     fn finish(self) -> RequestBatch {
-        let Self { identity, mut parts, rejected, .. } = self;
+        let Self { identity, mut parts, spans, rejected, .. } = self;
+        let spans = spans.map(AppSpans::into_parts).unwrap_or_default();
         parts.iter_mut().for_each(|part| part.events.shrink());
-        RequestBatch { identity, standing: Standing::default(), parts, rejected }
+        RequestBatch { identity, standing: Standing::default(), parts, spans, rejected }
     }
 
     /// The part for the next request of a sender, whose record has so many bytes.

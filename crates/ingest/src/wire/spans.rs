@@ -1,5 +1,6 @@
 //! OTLP spans to [`RequestBatch`]: the server's span of a request is its log record.
 
+use super::app_spans::AppSpans;
 use super::budget::Budget;
 use super::record::Record;
 use super::row::{Timed, is_named_request};
@@ -8,15 +9,15 @@ use super::{Unreadable, plausible, requests};
 use crate::model::{Identity, Rejection, RequestBatch};
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 
-/// Takes the requests out of an export, and counts the other spans: those within a request, or of its caller. `now` (Unix
-/// nanoseconds) stands in for a missing time.
+/// Takes the requests out of an export, and all spans of applications. `now` (Unix nanoseconds) stands in for a missing time of
+/// a request.
 pub(crate) fn read_spans(
     body: &[u8],
     identity: Option<Identity>,
     now: i64,
     budget: &mut Budget<'_>,
 ) -> Result<RequestBatch, Unreadable> {
-    requests::read(body, Kind::Span, identity, budget, |span| {
+    requests::read(body, (Kind::Span, Some(AppSpans::at(now))), identity, budget, |span| {
         if !is_request(span) {
             return Err(Rejection::OtherSpan);
         }

@@ -1,0 +1,346 @@
+//! `spans.db`: the spans of a trace by sender, as they came.
+//!
+//! A file of its own: a flood of spans takes no room of the log, and what a damage of it costs is a waterfall.
+
+use super::room::Room;
+use crate::model::{AppSpan, SpanPart};
+use crate::store::reduce::Reduced;
+use crate::store::{Deed, Selection, StoreError, create_file, open_other};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// Name of the file in the data directory.
+pub(crate) const SPANS_FILE: &str = "spans.db";
+
+/// "gtln": marks the file as ours, as the other files of the directory.
+const APPLICATION_ID: i64 = 0x6774_6c6e;
+const VERSION: i64 = 1;
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Spans of one trace.
+const MAX_OF_TRACE: i64 = 1_000;
+/// Services and environments whose spans are kept. Those of further ones are left out.
+const MAX_SENDERS: i64 = 10_000;
+/// Bytes that a row takes beside its spans, with its entries in the indexes.
+const ROW_BYTES: u64 = 120;
+/// Rows that one look for old ones reads.
+const STEP_ROWS: i64 = 1_000;
+/// The part of the spans that a step towards smaller files removes.
+const STEP_SHARE: u64 = 8;
+
+const TABLES: &str = "
+CREATE TABLE senders (
+    id INTEGER PRIMARY KEY,
+    environment TEXT NOT NULL,
+    service TEXT NOT NULL,
+    UNIQUE (environment, service)
+);
+CREATE TABLE parts (                -- spans of one trace that one sender sent at once
+    id INTEGER PRIMARY KEY,         -- in the order of receipt
+    trace BLOB NOT NULL,
+    sender INTEGER NOT NULL,
+    received INTEGER NOT NULL,      -- Unix nanoseconds, by the clock of the ingest
+    spans INTEGER NOT NULL,
+    left_out INTEGER NOT NULL,      -- spans of the trace beyond its bound
+    bytes INTEGER NOT NULL,         -- of the row
+    data BLOB NOT NULL              -- a list in JSON
+);
+CREATE INDEX parts_of_trace ON parts (trace);
+CREATE INDEX parts_of_sender ON parts (sender, id, bytes);
+";
+
+/// The file, open to write. Only the process that holds the lock of the directory opens it.
+pub(crate) struct SpansFile {
+    connection: Connection,
+    room: Room,
+    senders: HashMap<(String, String), i64>,
+}
+
+/// Spans as they are stored.
+pub(crate) struct StoredPart {
+    pub(crate) environment: String,
+    pub(crate) service: String,
+    /// Spans of the trace that are not kept, because it has too many.
+    pub(crate) left_out: u64,
+    pub(crate) spans: Vec<AppSpan>,
+}
+
+impl SpansFile {
+    /// Opens the file, or creates it when it is not there.
+    pub(crate) fn open(path: &Path, room: u64) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Open { path: path.to_owned(), source };
+        create_file(path)?;
+        let connection = Connection::open(path).map_err(failed)?;
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
+        if check(&connection, path)? == 0 {
+            // Before the first table, so that what is removed can leave the file.
+            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
+        }
+        let mut file = Self { connection, room: Room::new(room), senders: HashMap::new() };
+        file.prepare().map_err(failed)?;
+        Ok(file)
+    }
+
+    fn prepare(&mut self) -> Result<(), rusqlite::Error> {
+        let file = &mut self.connection;
+        let _: String = file.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        // A crash of the process loses nothing; one of the machine may lose the last spans, and no file.
+        file.pragma_update(None, "synchronous", "NORMAL")?;
+        file.set_prepared_statement_cache_capacity(32);
+        let transaction = file.transaction()?;
+        let tables: i64 =
+            transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        if tables == 0 {
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", VERSION)?;
+        }
+        transaction.commit()?;
+        self.load()
+    }
+
+    /// Reads who has how much.
+    fn load(&mut self) -> Result<(), rusqlite::Error> {
+        self.room.clear();
+        self.senders.clear();
+        let mut select = self.connection.prepare(
+            "SELECT id, environment, service, coalesce((SELECT sum(bytes) FROM parts WHERE sender = senders.id), 0) FROM senders",
+        )?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let (id, environment, service): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            self.room.add(id, &environment, row.get::<_, i64>(3)?.unsigned_abs());
+            self.senders.insert((environment, service), id);
+        }
+        Ok(())
+    }
+
+    /// Keeps spans, in place of the oldest where there is no room.
+    pub(crate) fn add(&mut self, parts: &[SpanPart], now: i64) -> Result<(), StoreError> {
+        let added = self.try_add(parts, now);
+        if added.is_err() {
+            // The file is as it was before.
+            self.load()?;
+        }
+        added
+    }
+
+    fn try_add(&mut self, parts: &[SpanPart], now: i64) -> Result<(), StoreError> {
+        if !self.room.is_open() || parts.is_empty() {
+            return Ok(());
+        }
+        let Self { connection, room, senders } = self;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for part in parts {
+            let Some(sender) = sender_of(&transaction, senders, part)? else { continue };
+            let known: i64 = transaction
+                .prepare_cached("SELECT coalesce(sum(spans), 0) FROM parts WHERE trace = ?")?
+                .query_row([&part.trace_id], |row| row.get(0))?;
+            let places = usize::try_from(MAX_OF_TRACE - known).unwrap_or_default();
+            let kept = part.spans.get(..places.min(part.spans.len())).unwrap_or_default();
+            let left_out = (part.spans.len() - kept.len()) as i64;
+            if kept.is_empty() {
+                transaction
+                    .prepare_cached(
+                        "UPDATE parts SET left_out = left_out + ?2 WHERE id = (SELECT max(id) FROM parts WHERE trace = ?1)",
+                    )?
+                    .execute(params![part.trace_id, left_out])?;
+                continue;
+            }
+            let data = serde_json::to_vec(kept).unwrap_or_default();
+            let bytes = data.len() as u64 + ROW_BYTES;
+            transaction
+                .prepare_cached(
+                    "INSERT INTO parts (trace, sender, received, spans, left_out, bytes, data) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                )?
+                .execute(params![part.trace_id, sender, now, kept.len() as i64, left_out, bytes as i64, data])?;
+            room.add(sender, &part.environment, bytes);
+            while let Some(greedy) = room.over(sender) {
+                if !remove_oldest(&transaction, room, greedy)? {
+                    break;
+                }
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Removes those that were received before a time, and senders that have none.
+    pub(crate) fn prune(&mut self, before: i64) -> Result<(), StoreError> {
+        self.remove_while(|received| received < before)?;
+        self.connection.execute("DELETE FROM senders WHERE id NOT IN (SELECT sender FROM parts)", [])?;
+        Ok(self.load()?)
+    }
+
+    /// Removes a part of the oldest, and gives their space back; `None` where there are none.
+    pub(crate) fn reduce(&mut self) -> Result<Option<Reduced>, StoreError> {
+        let target = self.room.taken() / STEP_SHARE;
+        let mut gone = 0;
+        let (mut removed, mut until) = (0, i64::MIN);
+        while gone <= target {
+            let Some((spans, received, bytes)) = self.remove_first()? else { break };
+            (removed, until, gone) = (removed + spans, received, gone + bytes);
+        }
+        if gone == 0 {
+            return Ok(None);
+        }
+        self.connection.execute_batch("PRAGMA incremental_vacuum")?;
+        let _: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        Ok(Some(Reduced { removed, until, freed: gone }))
+    }
+
+    /// Removes those of a selected environment, or counts them.
+    pub(crate) fn forget(&mut self, selection: &Selection, deed: Deed) -> Result<u64, StoreError> {
+        let Some(environment) = selection.whole_environment() else { return Ok(0) };
+        let of_environment = "sender IN (SELECT id FROM senders WHERE environment = ?)";
+        let spans: i64 = self.connection.query_row(
+            &format!("SELECT coalesce(sum(spans), 0) FROM parts WHERE {of_environment}"),
+            [environment],
+            |row| row.get(0),
+        )?;
+        if deed == Deed::Remove {
+            // What is removed is overwritten, and not only unlinked.
+            self.connection.pragma_update(None, "secure_delete", "ON")?;
+            self.connection.execute(&format!("DELETE FROM parts WHERE {of_environment}"), [environment])?;
+            self.connection.pragma_update(None, "secure_delete", "OFF")?;
+            self.prune(i64::MIN)?;
+            let _: i64 =
+                self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        }
+        Ok(spans.unsigned_abs())
+    }
+
+    /// Removes from the oldest on, as long as their time of receipt is wanted.
+    fn remove_while(&mut self, wanted: impl Fn(i64) -> bool) -> Result<(), StoreError> {
+        loop {
+            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let first: Vec<(i64, i64, i64, i64)> = {
+                let mut select = transaction
+                    .prepare_cached("SELECT id, sender, bytes, received FROM parts ORDER BY id LIMIT ?")?;
+                let rows = select
+                    .query_map([STEP_ROWS], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+                rows.collect::<Result<_, _>>()?
+            };
+            let old = first.iter().take_while(|(_, _, _, received)| wanted(*received)).count();
+            for (id, sender, bytes, _) in first.iter().take(old) {
+                transaction.prepare_cached("DELETE FROM parts WHERE id = ?")?.execute([id])?;
+                self.room.remove(*sender, bytes.unsigned_abs());
+            }
+            transaction.commit()?;
+            if old < STEP_ROWS as usize {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Removes the oldest part of all: its spans, its time and its bytes.
+    fn remove_first(&mut self) -> Result<Option<(u64, i64, u64)>, StoreError> {
+        let removed = self
+            .connection
+            .prepare_cached(
+                "DELETE FROM parts WHERE id = (SELECT min(id) FROM parts) RETURNING sender, spans, received, bytes",
+            )?
+            .query_row([], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get::<_, i64>(3)?))
+            })
+            .optional()?;
+        let Some((sender, spans, received, bytes)) = removed else { return Ok(None) };
+        self.room.remove(sender, bytes.unsigned_abs());
+        Ok(Some((spans.unsigned_abs(), received, bytes.unsigned_abs())))
+    }
+}
+
+/// The spans of a trace in the file of a data directory, in the order of receipt. None where there is no file.
+pub(crate) fn of_trace(dir: &Path, trace_id: &[u8]) -> Result<Vec<StoredPart>, StoreError> {
+    let path = dir.join(SPANS_FILE);
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let file = open_other(&path)?;
+    file.busy_timeout(BUSY_TIMEOUT)?;
+    if check(&file, &path)? == 0 {
+        return Ok(Vec::new());
+    }
+    let mut select = file.prepare(
+        "SELECT s.environment, s.service, p.left_out, p.data FROM parts p JOIN senders s ON s.id = p.sender
+         WHERE p.trace = ? ORDER BY p.id",
+    )?;
+    let mut rows = select.query([trace_id])?;
+    let mut parts = Vec::new();
+    while let Some(row) = rows.next()? {
+        let data: Vec<u8> = row.get(3)?;
+        parts.push(StoredPart {
+            environment: row.get(0)?,
+            service: row.get(1)?,
+            left_out: row.get::<_, i64>(2)?.unsigned_abs(),
+            // A part that cannot be read shows nothing.
+            spans: serde_json::from_slice(&data).unwrap_or_default(),
+        });
+    }
+    Ok(parts)
+}
+
+/// The number of tables of a file, where the file is one of ours.
+fn check(file: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let ask = |question| file.query_row(question, [], |row| row.get::<_, i64>(0));
+    let marks = || {
+        Ok((
+            ask("PRAGMA user_version")?,
+            ask("PRAGMA application_id")?,
+            ask("SELECT count(*) FROM sqlite_schema")?,
+        ))
+    };
+    let (version, application, tables) =
+        marks().map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
+    if tables > 0 && application != APPLICATION_ID {
+        return Err(StoreError::Foreign { path: path.to_owned() });
+    }
+    if version > VERSION {
+        return Err(StoreError::Newer { path: path.to_owned(), found: version, known: VERSION });
+    }
+    Ok(tables)
+}
+
+/// The sender of a part; `None` where there are too many.
+fn sender_of(
+    file: &Connection,
+    senders: &mut HashMap<(String, String), i64>,
+    part: &SpanPart,
+) -> Result<Option<i64>, StoreError> {
+    let key = (part.environment.to_string(), part.service.to_string());
+    if let Some(id) = senders.get(&key) {
+        return Ok(Some(*id));
+    }
+    if senders.len() as i64 >= MAX_SENDERS {
+        return Ok(None);
+    }
+    let id = file
+        .prepare_cached(
+            "INSERT INTO senders (environment, service) VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET service = ?2 RETURNING id",
+        )?
+        .query_row([&key.0, &key.1], |row| row.get(0))?;
+    senders.insert(key, id);
+    Ok(Some(id))
+}
+
+/// Removes the oldest part of a sender. False where it has none.
+fn remove_oldest(file: &Connection, room: &mut Room, sender: i64) -> Result<bool, StoreError> {
+    let bytes: Option<i64> = file
+        .prepare_cached(
+            "DELETE FROM parts WHERE id = (SELECT id FROM parts WHERE sender = ? ORDER BY id LIMIT 1) RETURNING bytes",
+        )?
+        .query_row([sender], |row| row.get(0))
+        .optional()?;
+    match bytes {
+        Some(bytes) => {
+            room.remove(sender, bytes.unsigned_abs());
+            Ok(true)
+        }
+        None => {
+            room.remove(sender, u64::MAX);
+            Ok(false)
+        }
+    }
+}
