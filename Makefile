@@ -31,7 +31,7 @@ CHDB_INSTALLED := .venv-chdb/.installed
 # The other supported versions of Envoy. PyPI's 1.38 is built without a Wasm runtime.
 OLDER_ENVOYS := 1.39.3 1.37.0 1.36.4
 OLDER_INSTALLED := $(OLDER_ENVOYS:%=.venv-envoy-%/.installed)
-# Tests that run on them: exact counts, equal responses, streams, traps, configurations.
+# Tests that run on them, with the Wasm filter: exact counts, equal responses, streams, traps, configurations.
 VERSION_TESTS := counting:: odd_bytes:: streams:: trap:: versions::
 # The tables of docs/benchmarks.md. Here, because a comma ends an argument of $(or).
 ALL_TABLES := alternatives,bodies,neighbours,growth,memory,latency,profile
@@ -121,6 +121,10 @@ deny: ## Licences, advisories and sources of all dependencies, by cargo-deny and
 chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong answers, updates, an outage, a million consumers (CHAOS_REQUESTS= CHAOS_SECONDS= CHAOS_SEED=)
 	GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
 
+.PHONY: doors
+doors: doctor wasm wasm-trap native envoy bins prometheus rotel ## 50,000 requests (DOORS_REQUESTS=) through every door: ingest, Prometheus, and a collector as cumulative, delta and spans
+	DOORS_REQUESTS=$(or $(DOORS_REQUESTS),50000) GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- doors:: --nocapture
+
 .PHONY: border
 border: doctor ## The border of the dynamic module with a hostile fake of Envoy, under Valgrind (STREAMS=)
 	@$(TIMED) "the fake" cargo test --quiet -p gatelens-dynamic-module --test border --no-run
@@ -163,7 +167,7 @@ fuzz: ## Fuzzes redaction, capture and the ingest's decoders (TARGET=redact_body
 envoy-versions: doctor wasm wasm-trap envoy bins $(OLDER_INSTALLED) ## The tests that depend on Envoy's version, on each version in docs/envoy-versions.md (OLDER_ENVOYS= VERSION_TESTS=)
 	@for envoy in .venv $(OLDER_ENVOYS:%=.venv-envoy-%); do \
 		echo "=== $$envoy: $$($$envoy/bin/envoy --version | grep -o 'version: .*')"; \
-		ENVOY="$$envoy/bin/envoy" $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --test-threads 2 $(VERSION_TESTS) || exit 1; \
+		ENVOY="$$envoy/bin/envoy" $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --test-threads 2 --skip ::module_ $(VERSION_TESTS) || exit 1; \
 	done
 
 .PHONY: soak

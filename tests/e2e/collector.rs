@@ -15,7 +15,7 @@ use super::stack::{Mode, wait_for_rows};
 const REQUESTS: usize = 400;
 
 /// Rotel, which hands everything on to an ingest.
-fn collector(ingest: SocketAddr, log: &std::path::Path) -> (Process, SocketAddr) {
+pub(crate) fn collector(ingest: SocketAddr, log: &std::path::Path) -> (Process, SocketAddr) {
     let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let (http, grpc) = (free(), free());
     let mut command = Command::new(paths::rotel().unwrap());

@@ -5,6 +5,7 @@ mod chaos;
 mod collector;
 mod consumers;
 mod counting;
+mod doors;
 mod ecds;
 mod egress;
 mod gateway_time;

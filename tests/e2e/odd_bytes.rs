@@ -31,7 +31,7 @@ fn answers_are_those_of_the_same_envoy_without_the_filter() {
     let shares = [share(200), share(400), share(431)];
     assert!(shares.iter().all(|share| *share >= 5), "odd, but not all hopeless: {shares:?} of 100");
 
-    for mode in Mode::EACH {
+    for mode in Mode::each() {
         let stack = Stack::start(mode);
         let got = answers(&stack.envoy, &requests);
         for ((bytes, expected), got) in requests.iter().zip(&expected).zip(got) {

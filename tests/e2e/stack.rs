@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Launch, Listeners, Upstream, artefacts};
+use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Launch, Listeners, Upstream, Version, artefacts};
 use serde_json::{Value, json};
 
 use super::report;
@@ -52,8 +52,12 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
-    /// Filter and logger, each by itself, on both edges.
-    pub(crate) const EACH: [Mode; 4] = [Mode::Filter, Mode::Logger, Mode::ModuleFilter, Mode::ModuleLogger];
+    /// Filter and logger, each by itself, on the edges that the Envoy under test has.
+    pub(crate) fn each() -> Vec<Mode> {
+        let has_module = Version::under_test().is_ok_and(|version| version >= Version::DYNAMIC_MODULE);
+        let modules = [Mode::ModuleFilter, Mode::ModuleLogger].into_iter().filter(|_| has_module);
+        [Mode::Filter, Mode::Logger].into_iter().chain(modules).collect()
+    }
 
     pub(crate) fn config(self) -> EnvoyConfig {
         artefacts::or_skip();

@@ -159,7 +159,7 @@ fn over_http2(stack: &Stack) -> Vec<Had> {
 
 #[test]
 fn calls_of_grpc_and_attempts_are_in_the_log() {
-    for mode in Mode::EACH {
+    for mode in Mode::each() {
         let (upstream, receiver) = (Upstream::start().unwrap(), Receiver::start().unwrap());
         let config = mode.config().upstream(upstream.address()).unwrap().ingest(receiver.address()).unwrap();
         let mut configuration = plugin();

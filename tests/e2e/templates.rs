@@ -43,7 +43,7 @@ fn each_notation_is_a_route_of_the_api_as_it_is_written() {
         ("GET", "/assets/", "/assets/"),
         ("GET", "/caf%C3%A9/7", "/caf\u{e9}/{table}"),
     ];
-    for mode in Mode::EACH {
+    for mode in Mode::each() {
         let mut config = plugin();
         config["routes"] = json!({"templates": templates});
         let stack = Stack::launch(mode, Listeners::Static, |envoy| envoy.plugin(&config));

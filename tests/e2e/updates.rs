@@ -10,7 +10,7 @@ const SAYS: &str = "ingest.clutser: unknown key `clutser`; did you mean `cluster
 
 #[test]
 fn a_start_with_a_refused_configuration_fails_and_logs_the_reason() {
-    for mode in Mode::EACH {
+    for mode in Mode::each() {
         match Envoy::start(&mode.config().plugin_text(TYPO)) {
             Err(Error::Exited { log, .. }) => assert!(log.contains(SAYS), "{mode:?}: {log}"),
             Err(other) => panic!("{mode:?}: {other}"),
@@ -21,7 +21,7 @@ fn a_start_with_a_refused_configuration_fails_and_logs_the_reason() {
 
 #[test]
 fn a_refused_update_leaves_the_old_configuration_counting() {
-    for mode in Mode::EACH {
+    for mode in Mode::each() {
         let stack = Stack::launch(mode, Listeners::Discovered, |config| config.plugin(&plugin()));
         let get = |target: &str| assert_eq!(client::get(stack.envoy.address(), target).unwrap().status, 200);
         get("/users/1");

@@ -167,13 +167,6 @@ fn unknown_key(unknown: &str, known: &[String]) -> String {
 }
 
 fn unknown_value(unknown: &str, known: &[String]) -> String {
-    if unknown == "delta" {
-        return format!(
-            "`{unknown}` is not available in gatelens {} yet; use {}",
-            env!("CARGO_PKG_VERSION"),
-            list(known)
-        );
-    }
     match nearest(unknown, known) {
         Some(near) => format!("unknown value `{unknown}`; did you mean `{near}`?"),
         None => format!("unknown value `{unknown}`; expected one of {}", list(known)),

@@ -178,7 +178,8 @@ pub struct Ingest {
     #[serde(default = "default_timeout_ms")]
     #[cfg_attr(feature = "schema", schemars(range(min = *bounds::TIMEOUT_MS.start(), max = *bounds::TIMEOUT_MS.end())))]
     pub timeout_ms: u32,
-    /// Temporality of the metrics. Only `cumulative` in this version, which is the default.
+    /// Temporality of the traffic's metrics: `cumulative`, the default, or `delta` ([wire.md](wire.md)). Another value begins new
+    /// counters.
     #[serde(default)]
     pub temporality: Temporality,
     /// OTLP signal in which requests are sent: `logs`, the default, `spans`, `both` or `none` ([wire.md](wire.md)). Another value
@@ -222,9 +223,12 @@ pub enum Compression {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Temporality {
-    /// Since the start of the epoch.
+    /// Since the start of the epoch. A lost export costs no count, and a repeated one counts once.
     #[default]
     Cumulative,
+    /// Since the last acknowledged export, for receivers that take no cumulative values. An export without an answer is repeated
+    /// as it was: a receiver that does not recognise repeats may count it twice.
+    Delta,
 }
 
 /// OTLP signal in which requests are sent.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::config::{
     Compression, Config, ConfigError, Counters, Direction, Ingest, Problem, RequestsAs, Routes, Sample,
-    Service, Step, bounds, defects,
+    Service, Step, Temporality, bounds, defects,
 };
 use crate::counters::Caps;
 use crate::export::ExportConfig;
@@ -220,6 +220,9 @@ fn counter_set_id(
     }
     if !ingest.metrics {
         add("no metrics");
+    }
+    if ingest.temporality == Temporality::Delta {
+        add("delta");
     }
     parts.push(vec![service.direction as u8]);
     if !ingest.enabled {

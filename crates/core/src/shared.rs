@@ -11,7 +11,8 @@
 //! | `waiting` | names that wait for a slot where none is free | [`bids`] |
 //! | `dirty` | a bit for each slot that changed since a leader last took the bits | [`series`] |
 //! | `lease` | the leader, the end of its lease, and the time up to which all changes are acknowledged | [`lease`] |
-//! | `sequence/<signal>` | the last sequence number given out | [`sequence`] |
+//! | `sequence/<signal>`, `sequence/<signal>/<destination>` | the last sequence number given out | [`sequence`] |
+//! | `delta/<destination>`, … | of a destination with delta temporality: acknowledged values, and the batch without an answer | [`delta`] |
 //! | `worker/<n>`, `totals` | statistics of each worker, and of those that ended | [`heartbeat`] |
 //! | `patterns`, `patterns/version` | learned route patterns | [`patterns`] |
 //! | `redaction` | matches of rules and fates of bodies | [`redaction`] |
@@ -21,6 +22,7 @@
 //! merge and of an export depends only on the series that changed.
 
 pub mod bids;
+pub mod delta;
 mod directory;
 pub mod epoch;
 pub mod heartbeat;

@@ -12,7 +12,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
 
-use gatelens_core::config::{Compression, Direction};
+use gatelens_core::config::{Compression, Direction, Temporality};
 use gatelens_core::counters::Measurement;
 use gatelens_core::export::{
     Answered, Closing, CounterExport, ExportConfig, ExportRequest, LogExport, MAX_HISTORY_BYTES, RootId,
@@ -231,7 +231,7 @@ fn value(slot: u32) -> Option<Vec<u8>> {
 
 /// A leader whose export request has had no response since then.
 fn stuck_since(setup: &Setup, start_ns: u64) -> (CounterExport, CalloutId) {
-    let mut counters = CounterExport::new(start_ns, 0);
+    let mut counters = CounterExport::new(start_ns, 0, Temporality::Cumulative);
     counters.on_elected(start_ns);
     counters.take([], start_ns);
     counters.push(request(), Vec::new());
@@ -312,7 +312,7 @@ fn a_large_snapshot_goes_in_several_requests() {
 #[test]
 fn refused_series_are_sent_again_with_later_ones() {
     let setup = Setup::new();
-    let mut counters = CounterExport::new(MINUTE, 0);
+    let mut counters = CounterExport::new(MINUTE, 0, Temporality::Cumulative);
     counters.on_elected(MINUTE);
     counters.take([3, 5], MINUTE);
     counters.next(MINUTE, value).unwrap();
@@ -328,7 +328,7 @@ fn refused_series_are_sent_again_with_later_ones() {
 
 #[test]
 fn changes_that_an_ending_worker_could_not_send_are_handed_back() {
-    let mut counters = CounterExport::new(MINUTE, 0);
+    let mut counters = CounterExport::new(MINUTE, 0, Temporality::Cumulative);
     counters.on_ending(2 * MINUTE);
     counters.take([3, 5], 2 * MINUTE + SECOND);
     assert_eq!(counters.on_lease_lost(), [3, 5]);
@@ -341,7 +341,7 @@ fn changes_that_an_ending_worker_could_not_send_are_handed_back() {
 
 #[test]
 fn a_follower_sends_nothing_of_its_own() {
-    let mut counters = CounterExport::new(MINUTE, 0);
+    let mut counters = CounterExport::new(MINUTE, 0, Temporality::Cumulative);
     assert_eq!(counters.next(MINUTE + 3_600 * SECOND, value), None);
     counters.on_elected(MINUTE);
     assert!(counters.next(MINUTE + 3_600 * SECOND, value).is_some(), "a heartbeat is due");

@@ -70,6 +70,7 @@ impl Sketch {
     }
 
     /// Adds all that another sketch holds.
+    #[inline(never)]
     pub fn merge(&mut self, other: &Sketch) {
         self.count = self.count.saturating_add(other.count);
         self.sum_ns = self.sum_ns.saturating_add(other.sum_ns);
@@ -99,6 +100,7 @@ impl Sketch {
     }
 
     /// The change since `earlier`, an older state of the same cumulative stream. A count that fell has changed by 0.
+    #[inline(never)]
     pub fn since(&self, earlier: &Sketch) -> Sketch {
         let mut change = Sketch { sum_ns: self.sum_ns.saturating_sub(earlier.sum_ns), ..Sketch::default() };
         change.insert_zeros(self.zeros.saturating_sub(earlier.zeros));
@@ -140,6 +142,7 @@ impl Sketch {
 
     /// Appends the encoding for shared data: count, sum, zeros, number of buckets; per bucket the signed distance from
     /// the previous index and the count; all LEB128.
+    #[inline(never)]
     pub fn encode(&self, out: &mut Vec<u8>) {
         varint::put(out, self.count);
         varint::put(out, self.sum_ns);
@@ -159,6 +162,7 @@ impl Sketch {
     }
 
     /// Reads what [`Sketch::encode`] wrote, from the front of `input`; `None` if it is malformed.
+    #[inline(never)]
     pub fn decode(input: &mut &[u8]) -> Option<Self> {
         let mut sketch = Self {
             count: varint::take(input)?,

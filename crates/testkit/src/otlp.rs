@@ -20,6 +20,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     ExponentialHistogramDataPoint, Metric, NumberDataPoint, metric::Data, number_data_point,
 };
 use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use prost::Message;
 
 use crate::fake::Sent;
@@ -27,6 +28,9 @@ use crate::receiver::Captured;
 
 /// More than any export inflates to.
 const MAX_EXPORT_BYTES: u64 = 64 << 20;
+
+/// `AGGREGATION_TEMPORALITY_DELTA`.
+const DELTA: i32 = 1;
 
 /// `AGGREGATION_TEMPORALITY_CUMULATIVE`.
 const CUMULATIVE: i32 = 2;
@@ -119,6 +123,12 @@ pub fn spans(requests: &[impl Exported]) -> Vec<Span> {
     traces.flat_map(|r| r.resource_spans).flat_map(|r| r.scope_spans).flat_map(|s| s.spans).collect()
 }
 
+/// The spans of gateways by their identifiers: the name of each attribute with its value.
+pub fn server_spans(requests: &[impl Exported]) -> Vec<(Vec<u8>, Attributes)> {
+    let of_gateway = spans(requests).into_iter().filter(|span| span.kind == SpanKind::Server as i32);
+    of_gateway.map(|span| (span.span_id, attributes(&span.attributes))).collect()
+}
+
 /// The attributes of all log records.
 pub fn records(requests: &[impl Exported]) -> Vec<Attributes> {
     log_records(requests).iter().map(|record| attributes(&record.attributes)).collect()
@@ -159,6 +169,19 @@ pub fn counts(requests: &[impl Exported]) -> BTreeMap<Attributes, u64> {
         *counts.entry(series).or_default() += point.count;
     }
     counts
+}
+
+/// Requests by series, from exports of changes. Nothing is recognised as a repeat: an export that is there twice counts twice.
+pub fn changes(requests: &[impl Exported]) -> BTreeMap<Attributes, u64> {
+    let mut sums = BTreeMap::new();
+    for metric in all_metrics(requests).filter(|metric| metric.name == "http.server.request.duration") {
+        let Some(Data::ExponentialHistogram(data)) = metric.data else { continue };
+        assert_eq!(data.aggregation_temporality, DELTA);
+        for point in data.data_points {
+            *sums.entry(attributes(&point.attributes)).or_default() += point.count;
+        }
+    }
+    sums
 }
 
 /// The newest value of each metric that is a single number, by its name; `gatelens.events` by fate.

@@ -19,6 +19,9 @@ impl Version {
     /// The first version that reads the allow-list under `vm_config`.
     pub const ALLOW_LIST_MOVES: Version = Version { minor: 40, patch: 0 };
 
+    /// The first version whose ABI the dynamic module is built for.
+    pub const DYNAMIC_MODULE: Version = Version { minor: 40, patch: 0 };
+
     /// The version of [`paths::envoy`], which the variable `ENVOY` selects.
     ///
     /// # Errors

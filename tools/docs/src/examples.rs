@@ -130,7 +130,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("ingest.metrics", r#"{"ingest": {"metrics": false}}"#),
     ("ingest.path_prefix", r#"{"ingest": {"path_prefix": "/otlp"}}"#),
     ("ingest.requests_as", r#"{"ingest": {"requests_as": "both"}}"#),
-    ("ingest.temporality", r#"{"ingest": {"temporality": "cumulative"}}"#),
+    ("ingest.temporality", r#"{"ingest": {"temporality": "delta"}}"#),
     ("ingest.timeout_ms", r#"{"ingest": {"timeout_ms": 2000}}"#),
     ("limits.batch_bytes", r#"{"limits": {"batch_bytes": 1048576}}"#),
     ("limits.batch_events", r#"{"limits": {"batch_events": 2000}}"#),

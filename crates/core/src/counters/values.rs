@@ -56,6 +56,7 @@ impl Values {
     }
 
     /// Adds all that other values hold.
+    #[inline(never)]
     pub fn merge(&mut self, other: &Values) {
         self.duration.merge(&other.duration);
         self.upstream.merge(&other.upstream);
@@ -67,6 +68,26 @@ impl Values {
         self.by_bound.resize(length, 0);
         for (mine, theirs) in self.by_bound.iter_mut().zip(&other.by_bound) {
             *mine = mine.saturating_add(*theirs);
+        }
+    }
+
+    /// The change since earlier values of the same series.
+    #[inline(never)]
+    pub fn since(&self, earlier: &Values) -> Values {
+        let before = earlier.by_bound.iter().chain(std::iter::repeat(&0));
+        Values {
+            duration: self.duration.since(&earlier.duration),
+            upstream: self.upstream.since(&earlier.upstream),
+            gateway: self.gateway.since(&earlier.gateway),
+            request_bytes: self.request_bytes.saturating_sub(earlier.request_bytes),
+            response_bytes: self.response_bytes.saturating_sub(earlier.response_bytes),
+            attempts: self.attempts.saturating_sub(earlier.attempts),
+            by_bound: self
+                .by_bound
+                .iter()
+                .zip(before)
+                .map(|(now, before)| now.saturating_sub(*before))
+                .collect(),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Compression, Direction, Limits, Secret};
+use crate::config::{Compression, Direction, Limits, Secret, Temporality};
 use crate::counters::Caps;
 use crate::otlp::Resource;
 use crate::otlp::requests::RecordForm;
@@ -48,6 +48,8 @@ pub struct Destination {
     pub authority: String,
     /// Path of the metrics; `None` where it gets none.
     pub metrics_path: Option<String>,
+    /// Temporality of the counters.
+    pub temporality: Temporality,
     /// The forms in which it gets requests, each with its path.
     pub requests: Vec<(RecordForm, String)>,
     /// Path and query of the learned route patterns; `None` where it is not asked for any.

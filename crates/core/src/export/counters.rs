@@ -14,8 +14,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::config::ExportConfig;
 use super::pipeline::{Pipeline, Sender, Settled};
 use super::request::{ExportRequest, RootId};
+use crate::config::Temporality;
 use crate::counters::Place;
 use crate::host::{CalloutAnswer, CalloutId, Host};
+use crate::shared::delta;
 use crate::shared::sequence::Signal;
 
 /// Maximum number of series in one request: about half a megabyte before compression.
@@ -96,6 +98,9 @@ pub struct CounterExport {
     current: Vec<u32>,
     /// Of those, the places whose series are given up: the request has their final values.
     current_final: Vec<Place>,
+    /// The sequence number of that request, where it has changes.
+    sequence: Option<u64>,
+    temporality: Temporality,
     last_sent_ns: u64,
     /// The last time at which changes were taken from shared data.
     taken_ns: u64,
@@ -105,7 +110,7 @@ pub struct CounterExport {
 
 impl CounterExport {
     /// A follower of an epoch that began at this time. The destination is that at this place.
-    pub fn new(epoch_start_ns: u64, destination: usize) -> Self {
+    pub fn new(epoch_start_ns: u64, destination: usize, temporality: Temporality) -> Self {
         Self {
             role: Role::default(),
             pipeline: Pipeline::new(Signal::Metrics, destination),
@@ -113,6 +118,8 @@ impl CounterExport {
             history: VecDeque::new(),
             current: Vec::new(),
             current_final: Vec::new(),
+            sequence: None,
+            temporality,
             last_sent_ns: 0,
             taken_ns: epoch_start_ns,
             covered_ns: epoch_start_ns,
@@ -123,6 +130,42 @@ impl CounterExport {
     /// The destination's place in [`ExportConfig::destinations`].
     pub fn destination(&self) -> usize {
         self.pipeline.destination()
+    }
+
+    /// Whether changes are exported, so that only a leader may make a request.
+    pub fn is_delta(&self) -> bool {
+        self.temporality == Temporality::Delta
+    }
+
+    /// Whether nothing waits and nothing is in flight.
+    pub fn has_no_request(&self) -> bool {
+        self.pipeline.is_idle()
+    }
+
+    /// The sequence number of the request with changes that was given last.
+    pub fn sequence(&self) -> Option<u64> {
+        self.sequence
+    }
+
+    /// Drops a request with changes that waits: another worker has the answer to it, or repeats it.
+    pub fn drop_waiting(&mut self) {
+        if self.sequence.is_some() && self.pipeline.pop_if(|_| true).is_some() {
+            self.sequence = None;
+            self.current.clear();
+            self.current_final.clear();
+        }
+    }
+
+    /// A snapshot that [`CounterExport::next`] gave cannot be sent now.
+    pub fn put_back(&mut self, snapshot: Snapshot) {
+        self.current.clear();
+        self.history.push_front(snapshot);
+    }
+
+    /// Takes over a request with the changes of these slots, which another worker began.
+    pub fn adopt(&mut self, request: ExportRequest, slots: Vec<u32>, finished: Vec<Place>) {
+        self.current = slots;
+        self.push(request, finished);
     }
 
     /// Whether this worker leads.
@@ -174,6 +217,10 @@ impl CounterExport {
     /// only an elected leader exports all series.
     #[must_use]
     pub fn on_lease_lost(&mut self) -> Vec<u32> {
+        if self.is_delta() {
+            // Whoever leads repeats it.
+            self.drop_waiting();
+        }
         let mut slots = std::mem::take(&mut self.changed);
         for snapshot in self.history.drain(..) {
             slots.extend(snapshot.series.into_keys());
@@ -198,10 +245,18 @@ impl CounterExport {
     /// This worker ends: it exports the changes that it takes now, whichever worker leads. The leader's
     /// exports are acknowledged up to `acknowledged_ns`.
     pub fn on_ending(&mut self, acknowledged_ns: u64) {
+        if self.role == Role::Follower && self.is_delta() {
+            return;
+        }
         if self.role == Role::Follower {
             self.begin_at(acknowledged_ns);
         }
         self.role = Role::Ending;
+    }
+
+    /// Whether it takes changes: of changes themselves, a follower would send some that the leader sends, too.
+    pub fn takes(&self) -> bool {
+        self.role != Role::Follower || !self.is_delta()
     }
 
     /// Adds slots that changed since the last call.
@@ -223,7 +278,7 @@ impl CounterExport {
     pub fn keep_minute(&mut self, now_ns: u64, read: impl Fn(u32) -> Option<Vec<u8>>) {
         let minute_ns = now_ns.saturating_sub(now_ns.checked_rem(MINUTE_NS).unwrap_or(0));
         if !self.pipeline.is_idle() && minute_ns > self.covered_ns && !self.changed.is_empty() {
-            let snapshot = self.snapshot(minute_ns, usize::MAX, read);
+            let snapshot = self.snapshot(minute_ns, usize::MAX, &read);
             self.history.push_back(snapshot);
             self.bound_history();
         }
@@ -239,7 +294,7 @@ impl CounterExport {
         let mut next = match self.history.pop_front() {
             Some(kept) => kept,
             None if !self.changed.is_empty() || is_heartbeat_due => {
-                self.snapshot(now_ns, MAX_REQUEST_SERIES, read)
+                self.snapshot(now_ns, MAX_REQUEST_SERIES, &read)
             }
             None => return None,
         };
@@ -254,6 +309,7 @@ impl CounterExport {
     /// Takes the request that contains a snapshot, and the places whose final values are in it.
     pub fn push(&mut self, request: ExportRequest, finished: Vec<Place>) {
         self.current_final = finished;
+        self.sequence = request.sequence.filter(|_| self.is_delta() && !self.current.is_empty());
         self.pipeline.push(request);
     }
 
@@ -261,6 +317,9 @@ impl CounterExport {
     pub fn send(&mut self, host: &impl Host, root: RootId, now_ns: u64, from: Sender<'_>) {
         if self.pipeline.send(host, root, now_ns, from) {
             self.last_sent_ns = now_ns;
+            if let Some(sequence) = self.sequence {
+                delta::note_sent(host, from.store, self.destination(), sequence, now_ns);
+            }
         }
     }
 
@@ -305,7 +364,8 @@ impl CounterExport {
         (self.taken_ns, self.covered_ns, self.acknowledged_ns) = (time_ns, time_ns, time_ns);
     }
 
-    fn snapshot(&mut self, time_ns: u64, most: usize, read: impl Fn(u32) -> Option<Vec<u8>>) -> Snapshot {
+    #[inline(never)]
+    fn snapshot(&mut self, time_ns: u64, most: usize, read: &dyn Fn(u32) -> Option<Vec<u8>>) -> Snapshot {
         let span_ns = time_ns.saturating_sub(self.covered_ns);
         let mut snapshot = Snapshot { time_ns, span_ns, ..Snapshot::default() };
         while snapshot.series.len() < most {
@@ -318,6 +378,7 @@ impl CounterExport {
         snapshot
     }
 
+    #[inline(never)]
     fn bound_history(&mut self) {
         while self.history.iter().map(Snapshot::bytes).sum::<usize>() > MAX_HISTORY_BYTES {
             let spans = self.history.iter().zip(self.history.iter().skip(1));

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeSet;
 
-use super::config::ExportConfig;
+use super::config::{Destination, ExportConfig};
 use super::counters::{Answered, CounterExport};
 use super::pipeline::Sender;
 use super::request::RootId;
 use crate::counters::Place;
 use crate::host::{CalloutAnswer, CalloutId, Host};
+use crate::shared::SharedStore;
+use crate::shared::delta::{self, Verdict};
 use crate::shared::lease::Acknowledged;
 use crate::stats::{MAX_DESTINATIONS, WorkerStats};
 
@@ -41,8 +43,8 @@ impl CounterExports {
     pub fn new(config: &ExportConfig, epoch_start_ns: u64) -> Self {
         let places = config.destinations.iter().enumerate();
         let with_metrics = places.filter(|(_, to)| to.metrics_path.is_some());
-        let export = |(destination, _)| Export {
-            counters: CounterExport::new(epoch_start_ns, destination),
+        let export = |(destination, to): (usize, &Destination)| Export {
+            counters: CounterExport::new(epoch_start_ns, destination, to.temporality),
             finished: BTreeSet::new(),
         };
         Self { all: with_metrics.map(export).collect() }
@@ -117,9 +119,15 @@ impl CounterExports {
         }
     }
 
-    /// Adds slots that changed since the last call, for all destinations.
+    /// Whether some destination gets changes, and this worker does not lead: then it must not export to that one.
+    pub fn needs_leader(&self) -> bool {
+        self.iter().any(|export| !export.takes())
+    }
+
+    /// Adds slots that changed since the last call, for all destinations to which this worker may export.
     pub fn take(&mut self, changed: &[u32], now_ns: u64) {
-        self.iter_mut().for_each(|export| export.take(changed.iter().copied(), now_ns));
+        let may_take = |export: &&mut CounterExport| export.takes();
+        self.iter_mut().filter(may_take).for_each(|export| export.take(changed.iter().copied(), now_ns));
     }
 
     /// See [`CounterExport::keep_minute`].
@@ -146,9 +154,18 @@ impl CounterExports {
         answer: &CalloutAnswer,
         now_ns: u64,
         config: &ExportConfig,
+        store: &SharedStore,
     ) -> Option<Settlement> {
         let settled = self.all.iter_mut().find_map(|Export { counters, finished }| {
+            let sequence = counters.sequence();
             let answered = counters.answered(host, id, answer, now_ns, config)?;
+            if let Some(sequence) = sequence {
+                let verdict = match &answered {
+                    Answered::Accepted { .. } => Verdict::Accepted,
+                    Answered::Refused => Verdict::Refused,
+                };
+                delta::settle(host, store, counters.destination(), sequence, verdict);
+            }
             Some(match answered {
                 Answered::Accepted { finished: places } => {
                     finished.extend(places);

@@ -1,12 +1,15 @@
 //! The state of one worker for one set of counters. It outlives the root contexts that use it, because a configuration
 //! update replaces those.
 
+mod changes;
+
 use std::rc::Rc;
 
 use super::announced::Announced;
 use super::learned::LearnedRoutes;
 use super::redaction_report::RedactionReport;
 use super::usage::Usage;
+use crate::config::Temporality;
 use crate::counters::{Measurement, NameKind, Pending, Place, Series, Turnover};
 use crate::export::{
     Closing, CounterExports, Destination, Drafts, ExportConfig, ExportRequest, LogExport, PatternFetch,
@@ -19,6 +22,7 @@ use crate::request::route::{RouteSource, UNMATCHED};
 use crate::request::trace::{SpanIds, TraceContext};
 use crate::request::{Counting, Decision, Logging};
 use crate::shared::bids;
+use crate::shared::delta;
 use crate::shared::heartbeat::Heartbeats;
 use crate::shared::lease::{self, Leadership};
 use crate::shared::patterns;
@@ -275,12 +279,19 @@ impl Worker {
 
     /// Makes the next request with counters for a destination, if one may be sent now.
     fn prepare_metrics(&mut self, host: &impl Host, destination: usize, now_ns: u64) {
+        if !self.may_begin(host, destination, now_ns) {
+            return;
+        }
         let shared = &self.shared;
         let Some(counters) = self.counters.to(destination) else { return };
-        let Some(snapshot) = counters.next(now_ns, |slot| shared.read(host, slot)) else { return };
-        let (request, finished) = self.metrics_request(host, destination, &snapshot, now_ns);
-        if let Some(counters) = self.counters.to(destination) {
+        let Some(mut snapshot) = counters.next(now_ns, |slot| shared.read(host, slot)) else { return };
+        let (request, finished) = self.metrics_request(host, destination, &mut snapshot, now_ns);
+        let has_begun = self.begin(host, destination, (&request, &snapshot), now_ns);
+        let Some(counters) = self.counters.to(destination) else { return };
+        if has_begun {
             counters.push(request, finished);
+        } else {
+            counters.put_back(snapshot);
         }
     }
 
@@ -394,7 +405,7 @@ impl Worker {
             self.patterns.on_answer(answer, &self.patterns_version);
         }
         self.log.answered(host, id, answer, now_ns, &config);
-        match self.counters.answered(host, id, answer, now_ns, &config) {
+        match self.counters.answered(host, id, answer, now_ns, &config, self.shared.store()) {
             Some(Settlement::Finished(places)) => {
                 self.shared.release(host, &mut self.pending, &places);
             }
@@ -485,9 +496,21 @@ impl Worker {
             return self.send(host, me, now_ns);
         }
         let store = self.shared.store();
+        let mut changed = self.shared.take_dirty(host);
+        // Only a leader exports changes. The last worker to end finds no other one.
+        let election =
+            self.counters.needs_leader().then(|| lease::acquire(host, store, self.candidate, now_ns, None));
+        if let Some(Leadership::Elected { acknowledged }) = election {
+            self.counters.on_elected(acknowledged);
+            changed = self.shared.all_slots(host, &mut self.pending);
+        }
+        let store = self.shared.store();
         self.counters.on_ending(lease::acknowledged(host, store));
         self.fleet = self.heartbeats.survey(host, store, now_ns);
-        self.counters.take(&self.shared.take_dirty(host), now_ns);
+        if self.counters.needs_leader() {
+            self.shared.mark_dirty(host, &changed);
+        }
+        self.counters.take(&changed, now_ns);
         self.send(host, me, now_ns);
         lease::release(host, self.shared.store(), self.candidate, self.counters.acknowledged());
     }
@@ -505,13 +528,15 @@ impl Worker {
         &mut self,
         host: &impl Host,
         destination: usize,
-        snapshot: &Snapshot,
+        snapshot: &mut Snapshot,
         now_ns: u64,
     ) -> (ExportRequest, Vec<Place>) {
         let store = self.shared.store();
         let config = Rc::clone(&self.config);
         let redaction = self.redaction.take_if_due(host, store, (destination, &config.rules), now_ns);
         let deliveries = deliveries(&config.destinations, &self.fleet);
+        let to = config.destinations.get(destination);
+        let (compression, temporality) = to.map(|to| (to.compression, to.temporality)).unwrap_or_default();
         let epoch_start_ns = self.shared.epoch().start_ns;
         let mut finished = Vec::new();
         let mut series = Vec::with_capacity(snapshot.series.len());
@@ -522,8 +547,25 @@ impl Worker {
                 Stage::Closed => finished.push(place),
                 _ => self.turnover.note(place, values.duration.count, now_ns),
             }
-            let start_ns = if start_ns == 0 { epoch_start_ns } else { start_ns };
-            series.push(ExportedSeries { key, start_ns, values });
+            let before = match temporality {
+                Temporality::Cumulative => None,
+                Temporality::Delta => delta::acknowledged(host, store, destination, *slot),
+            };
+            let before = before.filter(|(_, before)| (before.start_ns, &before.key) == (start_ns, &key));
+            match before {
+                Some((time_ns, before)) => {
+                    let values = values.since(&before.values);
+                    if values.duration.count > 0 {
+                        // Times of changes follow one another, also where a minute that is kept is older, or the clock was set back.
+                        snapshot.time_ns = snapshot.time_ns.max(time_ns);
+                        series.push(ExportedSeries { key, start_ns: time_ns, values });
+                    }
+                }
+                None => {
+                    let start_ns = if start_ns == 0 { epoch_start_ns } else { start_ns };
+                    series.push(ExportedSeries { key, start_ns, values });
+                }
+            }
         }
         let export = MetricsExport {
             resource: &self.config.resource,
@@ -538,10 +580,9 @@ impl Worker {
             destination,
             deliveries: &deliveries,
             redaction: redaction.as_ref(),
+            temporality,
             series: &series,
         };
-        let to = config.destinations.get(destination);
-        let compression = to.map(|to| to.compression).unwrap_or_default();
         let request = ExportRequest {
             body: Rc::new(compress(export.encode(), compression)),
             compression,

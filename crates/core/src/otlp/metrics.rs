@@ -2,7 +2,7 @@
 
 use super::proto::Message;
 use super::{Resource, SCHEMA_URL, encode_scope, route_attribute};
-use crate::config::Direction;
+use crate::config::{Direction, Temporality};
 use crate::counters::{Dimension, Dimensions, Series, SeriesKey, Values};
 use crate::request::authority::Authority;
 use crate::stats::{DeliveryStats, EventCounts, FleetStats, RedactionStats};
@@ -10,6 +10,7 @@ use gatelens_model::sketch::{SCALE, Sketch};
 use gatelens_model::varint;
 use gatelens_model::{attribute, metric, value};
 
+const DELTA: u64 = 1;
 const CUMULATIVE: u64 = 2;
 const MONOTONIC: u64 = 1;
 const NOT_MONOTONIC: u64 = 0;
@@ -41,6 +42,8 @@ pub struct MetricsExport<'a> {
     pub deliveries: &'a [Delivery<'a>],
     /// Matches of rules and fates of bodies, when they are due.
     pub redaction: Option<&'a RedactionStats>,
+    /// Temporality of the series; the metrics of the gateway itself are cumulative in any case.
+    pub temporality: Temporality,
     /// Series and their values.
     pub series: &'a [ExportedSeries],
 }
@@ -71,7 +74,7 @@ impl Delivery<'_> {
 pub struct ExportedSeries {
     /// The series.
     pub key: SeriesKey,
-    /// Nanoseconds since the Unix epoch.
+    /// Of changes, the time up to which earlier ones are acknowledged. Nanoseconds since the Unix epoch.
     pub start_ns: u64,
     /// Since then.
     pub values: Values,
@@ -116,7 +119,7 @@ impl MetricsExport<'_> {
         }
         if !self.series.is_empty() {
             put_metric(out, metric::UPSTREAM_ATTEMPTS, "{attempt}", &|out| {
-                self.sum(out, MONOTONIC, &|out| {
+                self.sum_of(out, self.of_series(), MONOTONIC, &|out| {
                     for ExportedSeries { key, start_ns, values } in self.series {
                         self.number_since(out, *start_ns, values.attempts, &|out| {
                             attributes(out, 7, self.direction, key)
@@ -262,13 +265,24 @@ impl MetricsExport<'_> {
     }
 
     /// A cumulative `Sum` of the points that `points` writes.
-    #[inline(never)]
     fn sum(&self, out: &mut Vec<u8>, monotonic: u64, points: &Part<'_>) {
+        self.sum_of(out, CUMULATIVE, monotonic, points);
+    }
+
+    #[inline(never)]
+    fn sum_of(&self, out: &mut Vec<u8>, temporality: u64, monotonic: u64, points: &Part<'_>) {
         out.nested(7, |out| {
             points(out);
-            out.varint(2, CUMULATIVE);
+            out.varint(2, temporality);
             out.varint(3, monotonic);
         });
+    }
+
+    fn of_series(&self) -> u64 {
+        match self.temporality {
+            Temporality::Cumulative => CUMULATIVE,
+            Temporality::Delta => DELTA,
+        }
     }
 
     /// A `NumberDataPoint`.
@@ -309,7 +323,7 @@ impl MetricsExport<'_> {
                         out.nested(8, |out| buckets(out, sketch));
                     });
                 }
-                out.varint(2, CUMULATIVE);
+                out.varint(2, self.of_series());
             });
         });
     }
@@ -327,7 +341,7 @@ impl MetricsExport<'_> {
                         attributes(out, 9, self.direction, key);
                     });
                 }
-                out.varint(2, CUMULATIVE);
+                out.varint(2, self.of_series());
             });
         });
     }

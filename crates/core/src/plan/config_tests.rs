@@ -185,7 +185,7 @@ fn a_defect_has_a_place_and_a_suggestion() {
         assert!(error.message.contains(message), "{text}\n{error}\nshould say: {message}");
     };
     check(r#""path_prefix": "otlp/""#, "ingest.path_prefix", "`/otlp`");
-    check(r#""temporality": "delta""#, "ingest.temporality", "`delta` is not available");
+    check(r#""temporality": "gauge""#, "ingest.temporality", "`cumulative`, `delta`");
     check(r#""timeout_ms": 0"#, "ingest.timeout_ms", "0 is out of range; use a number between 1 and 60000");
     check(
         r#""headers": {"x-gatelens-epoch": "1"}"#,

@@ -56,6 +56,7 @@ fn destination(ingest: Ingest, kind: &str) -> Destination {
         name: format!("{cluster}{prefix}"),
         title: format!("{kind} `{cluster}`"),
         metrics_path: ingest.metrics.then(|| format!("{prefix}/v1/metrics")),
+        temporality: ingest.temporality,
         requests: forms.iter().map(|form| (*form, path(form))).collect(),
         patterns_path: None,
         authority: ingest.authority.unwrap_or_else(|| cluster.clone()),

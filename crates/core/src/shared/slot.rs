@@ -98,6 +98,7 @@ impl Slot {
 
     /// Reads a value of [`super::SharedSeries::read`]. `None` for a slot without a series, or if it is unreadable, or if
     /// the key is that of a newer version.
+    #[inline(never)]
     pub fn read(value: &[u8]) -> Option<Self> {
         let slot = Self::decode(value).ok()?;
         (slot.stage != Stage::Free && slot.key.series().is_some()).then_some(slot)
@@ -122,6 +123,7 @@ impl Slot {
         (!is_free && key.series().is_some()).then_some((key, sums))
     }
 
+    #[inline(never)]
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         put_section(&mut out, self.key.as_bytes());
@@ -143,6 +145,7 @@ impl Slot {
         out
     }
 
+    #[inline(never)]
     pub(super) fn decode(mut value: &[u8]) -> Result<Self, Unreadable> {
         let input = &mut value;
         let key = SeriesKey::from_bytes(take_section(input)?);

@@ -51,6 +51,7 @@ impl SharedStore {
     }
 
     /// The full name of a key.
+    #[inline(never)]
     pub(super) fn key(&self, name: fmt::Arguments<'_>) -> Vec<u8> {
         format!("{}{name}", self.prefix).into_bytes()
     }
