@@ -103,7 +103,7 @@ fn what_is_new_changed_and_never_called_is_found() {
 }
 
 #[test]
-fn a_route_that_has_vanished_is_no_route_that_was_never_called() {
+fn a_route_that_has_vanished_is_not_one_that_was_never_called() {
     let service = Service::with(Limits { drift_interval: Duration::from_millis(50), ..Limits::default() });
     let (order, other) = (made("/api/orders/{number}", 200, 0.1), made("/api/other", 200, 0.1));
     let mut epoch = 0;

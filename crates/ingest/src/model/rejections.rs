@@ -7,7 +7,7 @@ use std::fmt;
 pub(crate) enum Rejection {
     /// A log record that is no HTTP request.
     OtherRecord,
-    /// A span that is not a server's span of an HTTP request.
+    /// A span that is not a server's span of an HTTP request, and that cannot be shown with its trace.
     OtherSpan,
     /// Too many attributes, or too many bytes.
     TooLarge,
@@ -73,7 +73,9 @@ impl Rejection {
     fn message(self) -> &'static str {
         match self {
             Self::OtherRecord => "only records of HTTP requests are stored: set http.request.method",
-            Self::OtherSpan => "only server spans of HTTP requests are stored: set http.request.method",
+            Self::OtherSpan => {
+                "a span needs the IDs of its trace and itself, a start and an end; without them only server spans of HTTP requests are stored: set http.request.method"
+            }
             Self::TooLarge => "a record or point may have 2,000 attributes and 8 MiB: send fewer",
             Self::TooManyBuckets => "a histogram may have 4,096 buckets: set a lower scale, or fewer bounds",
             Self::Buckets => "buckets must add up to the count, and their bounds must rise",

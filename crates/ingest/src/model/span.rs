@@ -1,4 +1,4 @@
-//! Spans of applications, which are no requests of the log.
+//! Spans of applications, which are not requests of the log.
 
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;

@@ -65,7 +65,7 @@ fn at<T: Clone + Default>(sums: &mut Vec<Option<T>>, group: usize) -> &mut T {
 pub(crate) struct About {
     /// The name and the group of the consumer, where counts are grouped by consumer.
     pub(crate) label: ConsumerLabel,
-    /// Whether a sender that is no gateway of ours has counted in it: with buckets of its own choice, which may be wide.
+    /// Whether a sender that is not a gateway of ours has counted in it: with buckets of its own choice, which may be wide.
     pub(crate) has_other_senders: bool,
 }
 

@@ -22,6 +22,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 const MAX_OF_TRACE: i64 = 1_000;
 /// Services and environments whose spans are kept. Those of further ones are left out.
 const MAX_SENDERS: i64 = 10_000;
+/// Rows have some kilobytes; smaller pages would be half empty.
+const PAGE: u32 = 16_384;
 /// Bytes that a row takes beside its spans, with its entries in the indexes.
 const ROW_BYTES: u64 = 120;
 /// Rows that one look for old ones reads.
@@ -74,7 +76,8 @@ impl SpansFile {
         let connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         if check(&connection, path)? == 0 {
-            // Before the first table, so that what is removed can leave the file.
+            // Before the first table: pages that take several rows, and a file that what is removed can leave.
+            connection.pragma_update(None, "page_size", PAGE).map_err(failed)?;
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
         }
         let mut file = Self { connection, room: Room::new(room), senders: HashMap::new() };

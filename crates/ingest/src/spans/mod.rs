@@ -4,7 +4,7 @@
 //! /v1/traces of another sender ─▶ wire/app_spans ─▶ spans.db, within its room ─▶ GET /api/v1/spans?trace_id=
 //! ```
 //!
-//! They are a help and no record: a room of fixed size, from which the oldest go. [ADR 34](../../../../docs/adr/0034-spans-of-applications.md)
+//! They are a help and not a record: a room of fixed size, from which the oldest go. [ADR 34](../../../../docs/adr/0034-spans-of-applications.md)
 //! has the reasons.
 
 mod file;

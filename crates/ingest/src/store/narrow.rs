@@ -2,9 +2,9 @@
 //! rows of all.
 //!
 //! Beside the parts of a half hour or a day ([`sums`](super::sums)) there are up to three narrow ones. In each, series that are equal
-//! in all other dimensions are one row, under the lowest id of those that have counts there. That series has a row in
-//! `half_hours`, so that it stays as long as the narrow part does. A narrow part that would have more than half as many rows as
-//! there are series is not kept: a question then reads the others. Packed minutes have the same beside each pack.
+//! in all other dimensions are one row, under the id of one that has counts there. That series has a row in `half_hours`, so that
+//! it stays as long as the narrow part does. A narrow part that would have more than half as many rows as there are series is not
+//! kept: a question then reads the others. Packed minutes have the same beside each pack.
 
 use super::packed::{Loose, Rows, decode, encode};
 use super::{StoreError, checksum, metrics};
@@ -46,7 +46,7 @@ impl Without {
     }
 }
 
-/// Adds a part to the narrow ones. `before` is the number of series in the parts before, and `is_last` the end of them.
+/// Adds the rows of a part to the narrow ones. There are at most `before` series in the parts before it.
 pub(super) fn add(
     transaction: &Transaction<'_>,
     place: Place,
@@ -102,7 +102,7 @@ pub(super) fn unpack_of_pack(
     unpack(file, (OF_PACK, pack), without)
 }
 
-/// Whether further parts follow.
+/// Whether further parts follow one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Open,

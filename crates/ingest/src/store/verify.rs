@@ -199,7 +199,7 @@ pub(super) fn set_aside(file: &mut Connection, path: &Path, rows: &[Bad]) -> Res
         }
         if let (sums::TABLE, [Value::Integer(id)]) = (table.name(), key.as_slice()) {
             sums::remove_damaged(&transaction, *id)?;
-            let reason = "packed sums were damaged; they are made anew from their half hours";
+            let reason = "packed sums were damaged; questions read what they were made of";
             damages.push(Damage { lost: 0, ..Damage::new(path, Kind::Row, reason).of(sums::TABLE) });
             continue;
         }

@@ -89,7 +89,7 @@ impl AppSpans {
     }
 }
 
-/// A span and its trace; `None` where identifiers or times are none.
+/// A span and its trace; `None` where identifiers or times are not usable.
 fn read(message: &[u8]) -> Result<Option<(&[u8], AppSpan)>, Unreadable> {
     let (mut trace_id, mut id, mut parent): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
     let mut name = "";

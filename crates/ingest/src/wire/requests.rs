@@ -70,7 +70,7 @@ pub(super) fn read(
                 }
                 let is_kept = !is_ours && read.is_ok() && reader.keep_span(sender, record)?;
                 match reader.take(sender, read, bytes, &accept)? {
-                    // It is no request, and kept as a span.
+                    // It is not a request, and it is kept as a span.
                     Some(Rejection::OtherSpan) if is_kept => {}
                     Some(reason) => reader.rejected.add(reason, 1),
                     None => {}
