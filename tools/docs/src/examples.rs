@@ -110,10 +110,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("destinations[].metrics", r#"{"destinations": [{"cluster": "tempo", "metrics": false}]}"#),
     ("destinations[].path_prefix", r#"{"destinations": [{"cluster": "tempo", "path_prefix": "/otlp"}]}"#),
     ("destinations[].requests_as", r#"{"destinations": [{"cluster": "tempo", "requests_as": "both"}]}"#),
-    (
-        "destinations[].temporality",
-        r#"{"destinations": [{"cluster": "tempo", "temporality": "cumulative"}]}"#,
-    ),
+    ("destinations[].temporality", r#"{"destinations": [{"cluster": "tempo", "temporality": "delta"}]}"#),
     ("destinations[].timeout_ms", r#"{"destinations": [{"cluster": "tempo", "timeout_ms": 2000}]}"#),
     ("exclude.counters.methods", r#"{"exclude": {"counters": {"methods": ["TRACE", "_OTHER"]}}}"#),
     ("exclude.counters.paths", r#"{"exclude": {"counters": {"paths": ["/internal/*", "/metrics"]}}}"#),
@@ -228,7 +225,7 @@ mod tests {
     const SMALLEST: &str = r#"{"version": 1, "ingest": {"cluster": "gatelens_ingest"}}"#;
 
     /// Options with a single legal value.
-    const FIXED: [&str; 2] = ["version", "ingest.temporality"];
+    const FIXED: [&str; 1] = ["version"];
 
     #[test]
     fn every_example_is_accepted_and_changes_the_configuration() {
