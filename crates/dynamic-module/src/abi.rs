@@ -1,7 +1,8 @@
 //! Declarations of Envoy's ABI for dynamic modules: the part of it that this module uses.
 //!
 //! Written from the documentation of version 0.1.0, which Envoy 1.40.0 (version 0.2.0) keeps, and of the functions that 0.2.0
-//! adds. Envoy promises that a version works under the next one. The names are Envoy's without their prefixes
+//! adds. The order of the times in [`TimingInfoV2`] is that of Envoy's SDK, and was compared with the program of Envoy 1.40.0.
+//! Envoy promises that a version works under the next one. The names are Envoy's without their prefixes
 //! `envoy_dynamic_module_type_` and `envoy_dynamic_module_callback_`.
 
 use std::ffi::c_void;
