@@ -252,6 +252,25 @@ fn workers_that_end_lose_no_changes() {
     assert_eq!(receiver.arrived, receiver.taken.len());
 }
 
+#[test]
+fn an_export_without_a_change_does_not_set_the_time_of_a_series_back() {
+    let gateway = FakeGateway::starting_at(START);
+    let workers: Vec<Worker> = (0..2).map(|_| Worker::start(&gateway, ONE)).collect();
+    let mut receiver = Receiver::default();
+    gateway.wait(Duration::from_secs(34));
+    tick(&workers[0], &mut receiver, Way::AnswerLost);
+    finish(&workers[1], "/a");
+    gateway.wait(Duration::from_secs(7));
+    tick(&workers[1], &mut receiver, Way::Whole);
+    gateway.wait(Duration::from_secs(4));
+    finish(&workers[1], "/a");
+    for _ in 0..10 {
+        gateway.wait(Duration::from_secs(5));
+        workers.iter().for_each(|worker| tick(worker, &mut receiver, Way::Whole));
+    }
+    assert_eq!(receiver.sums()["/a"][0], 2);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Request(usize),

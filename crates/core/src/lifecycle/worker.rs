@@ -555,9 +555,10 @@ impl Worker {
             match before {
                 Some((time_ns, before)) => {
                     let values = values.since(&before.values);
+                    // Times of changes follow one another, also where a minute that is kept is older, or the clock was set back. The
+                    // answer sets the time of a series without a change, too.
+                    snapshot.time_ns = snapshot.time_ns.max(time_ns);
                     if values.duration.count > 0 {
-                        // Times of changes follow one another, also where a minute that is kept is older, or the clock was set back.
-                        snapshot.time_ns = snapshot.time_ns.max(time_ns);
                         series.push(ExportedSeries { key, start_ns: time_ns, values });
                     }
                 }
