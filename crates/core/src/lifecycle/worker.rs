@@ -285,8 +285,13 @@ impl Worker {
         let shared = &self.shared;
         let Some(counters) = self.counters.to(destination) else { return };
         let Some(mut snapshot) = counters.next(now_ns, |slot| shared.read(host, slot)) else { return };
+        // Before the acknowledged values are read.
+        let settled = match counters.is_delta() {
+            true => delta::settled(host, self.shared.store(), destination),
+            false => 0,
+        };
         let (request, finished) = self.metrics_request(host, destination, &mut snapshot, now_ns);
-        let has_begun = self.begin(host, destination, (&request, &snapshot), now_ns);
+        let has_begun = self.begin(host, destination, (&request, &snapshot, settled), now_ns);
         let Some(counters) = self.counters.to(destination) else { return };
         if has_begun {
             counters.push(request, finished);
@@ -538,7 +543,7 @@ impl Worker {
         let to = config.destinations.get(destination);
         let (compression, temporality) = to.map(|to| (to.compression, to.temporality)).unwrap_or_default();
         let epoch_start_ns = self.shared.epoch().start_ns;
-        let mut finished = Vec::new();
+        let (mut finished, mut overtaken) = (Vec::new(), Vec::new());
         let mut series = Vec::with_capacity(snapshot.series.len());
         for (slot, value) in &snapshot.series {
             let Some(Slot { key, start_ns, values, stage, .. }) = Slot::read(value) else { continue };
@@ -553,6 +558,10 @@ impl Worker {
             };
             let before = before.filter(|(_, before)| (before.start_ns, &before.key) == (start_ns, &key));
             match before {
+                // A minute that was kept by a worker that leads no more.
+                Some((_, before)) if before.values.duration.count > values.duration.count => {
+                    overtaken.push(*slot);
+                }
                 Some((time_ns, before)) => {
                     let values = values.since(&before.values);
                     // Times of changes follow one another, also where a minute that is kept is older, or the clock was set back. The
@@ -567,6 +576,10 @@ impl Worker {
                     series.push(ExportedSeries { key, start_ns, values });
                 }
             }
+        }
+        // The answer must not set its acknowledged values back.
+        for slot in overtaken {
+            snapshot.series.remove(&slot);
         }
         let export = MetricsExport {
             resource: &self.config.resource,

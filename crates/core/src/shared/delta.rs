@@ -2,7 +2,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `delta/<destination>` | a row: the sequence number of the batch without an answer, or 0; the time at which it was sent last |
+//! | `delta/<destination>` | a row: the sequence number of the batch without an answer, or 0; the time at which it was sent last; the number of the last batch that had its answer |
 //! | `delta/<destination>/batch` | that batch: a row with its sequence number, its time and its compression; the body; slots with their values |
 //! | `delta/<destination>/<slot>` | a row with time and number of the last acknowledged batch with the series; its values then, as in `slot/<n>` |
 //!
@@ -77,19 +77,34 @@ pub fn batch(host: &impl Host, store: &SharedStore, destination: usize, sequence
     Batch::decode(&value).ok().filter(|batch| batch.sequence == sequence)
 }
 
-/// Writes a batch before it is sent; false if there is another without an answer.
+/// The number of the last batch that had its answer, or 0: as long as it stays, so do the acknowledged values.
+pub fn settled(host: &impl Host, store: &SharedStore, destination: usize) -> u64 {
+    let row = host.shared_get(&store.key(format_args!("delta/{destination}")));
+    let row = row.and_then(|(value, _)| take_numbers(&mut &value[..]).ok());
+    row.and_then(|row| row.get(2).copied()).unwrap_or(0)
+}
+
+/// Writes a batch before it is sent, which was made when `settled` was the number of the last one with an answer. False if another
+/// has had its answer since, or has none: then its changes may be in both.
 #[must_use]
-pub fn begin(host: &impl Host, store: &SharedStore, destination: usize, batch: &Batch, now_ns: u64) -> bool {
+pub fn begin(
+    host: &impl Host,
+    store: &SharedStore,
+    destination: usize,
+    (batch, settled): (&Batch, u64),
+    now_ns: u64,
+) -> bool {
     if unanswered(host, store, destination).is_some() {
         return false;
     }
     let written = store.update(host, format_args!("delta/{destination}/batch"), |_| Ok(batch.encode()));
-    written.is_ok() && change(host, store, destination, 0, [batch.sequence, now_ns])
+    let row = [batch.sequence, now_ns, settled];
+    written.is_ok() && change(host, store, destination, |known| known == [0, settled], row)
 }
 
 /// Notes that a batch is sent now.
 pub fn note_sent(host: &impl Host, store: &SharedStore, destination: usize, sequence: u64, now_ns: u64) {
-    change(host, store, destination, sequence, [sequence, now_ns]);
+    change(host, store, destination, |[unanswered, _]| unanswered == sequence, [sequence, now_ns]);
 }
 
 /// Takes the answer to a batch. Nothing changes if another worker has taken it.
@@ -103,7 +118,7 @@ pub fn settle(host: &impl Host, store: &SharedStore, destination: usize, sequenc
             acknowledge(host, store, (destination, *slot), [batch.time_ns, sequence], value);
         }
     }
-    change(host, store, destination, sequence, [0, 0]);
+    change(host, store, destination, |[unanswered, _]| unanswered == sequence, [0, 0, sequence]);
 }
 
 /// Sets the acknowledged values of a slot. Two workers may take the answer to one batch at once, and the slower of them must not
@@ -131,11 +146,18 @@ fn acknowledge(
     });
 }
 
-/// Replaces the row of a destination if it has this sequence number.
-fn change(host: &impl Host, store: &SharedStore, destination: usize, expected: u64, row: [u64; 2]) -> bool {
+/// Replaces the beginning of the row of a destination if the numbers of the batch without an answer and of the last one with an answer
+/// are expected.
+fn change<const N: usize>(
+    host: &impl Host,
+    store: &SharedStore,
+    destination: usize,
+    is_expected: impl Fn([u64; 2]) -> bool,
+    row: [u64; N],
+) -> bool {
     let changed = store.update(host, format_args!("delta/{destination}"), |present| {
         let mut known = present.map_or(Ok(Vec::new()), |mut value| take_numbers(&mut value))?;
-        if known.first().copied().unwrap_or(0) != expected {
+        if !is_expected([0, 2].map(|place| known.get(place).copied().unwrap_or(0))) {
             return Err(Unreadable);
         }
         set_numbers(&mut known, &row);

@@ -64,12 +64,13 @@ impl Worker {
         false
     }
 
-    /// Writes a request with changes into shared data, from where any leader can repeat it. False if that cannot be done now.
+    /// Writes a request with changes into shared data, from where any leader can repeat it: see [`delta::begin`]. False if that cannot
+    /// be done now.
     pub(super) fn begin(
         &mut self,
         host: &impl Host,
         destination: usize,
-        (request, snapshot): (&ExportRequest, &Snapshot),
+        (request, snapshot, settled): (&ExportRequest, &Snapshot, u64),
         now_ns: u64,
     ) -> bool {
         let is_delta = self.counters.to(destination).is_some_and(|counters| counters.is_delta());
@@ -84,7 +85,7 @@ impl Worker {
             body: request.body.to_vec(),
             series: snapshot.series.iter().map(|(slot, value)| (*slot, value.clone())).collect(),
         };
-        delta::begin(host, self.shared.store(), destination, &batch, now_ns)
+        delta::begin(host, self.shared.store(), destination, (&batch, settled), now_ns)
     }
 }
 
