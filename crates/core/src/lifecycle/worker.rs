@@ -543,9 +543,9 @@ impl Worker {
         let to = config.destinations.get(destination);
         let (compression, temporality) = to.map(|to| (to.compression, to.temporality)).unwrap_or_default();
         let epoch_start_ns = self.shared.epoch().start_ns;
-        let (mut finished, mut overtaken) = (Vec::new(), Vec::new());
+        let mut finished = Vec::new();
         let mut series = Vec::with_capacity(snapshot.series.len());
-        for (slot, value) in &snapshot.series {
+        for (slot, value) in &mut snapshot.series {
             let Some(Slot { key, start_ns, values, stage, .. }) = Slot::read(value) else { continue };
             let place = Place { slot: *slot, start_ns };
             match stage {
@@ -558,15 +558,15 @@ impl Worker {
             };
             let before = before.filter(|(_, before)| (before.start_ns, &before.key) == (start_ns, &key));
             match before {
-                // A minute that was kept by a worker that leads no more.
-                Some((_, before)) if before.values.duration.count > values.duration.count => {
-                    overtaken.push(*slot);
-                }
                 Some((time_ns, before)) => {
-                    let values = values.since(&before.values);
                     // Times of changes follow one another, also where a minute that is kept is older, or the clock was set back. The
                     // answer sets the time of a series without a change, too.
                     snapshot.time_ns = snapshot.time_ns.max(time_ns);
+                    if before.values.duration.count > values.duration.count {
+                        // A worker that leads no more had kept it. The answer must not set the acknowledged values back.
+                        *value = before.encode();
+                    }
+                    let values = values.since(&before.values);
                     if values.duration.count > 0 {
                         series.push(ExportedSeries { key, start_ns: time_ns, values });
                     }
@@ -576,10 +576,6 @@ impl Worker {
                     series.push(ExportedSeries { key, start_ns, values });
                 }
             }
-        }
-        // The answer must not set its acknowledged values back.
-        for slot in overtaken {
-            snapshot.series.remove(&slot);
         }
         let export = MetricsExport {
             resource: &self.config.resource,

@@ -99,12 +99,12 @@ pub fn begin(
     }
     let written = store.update(host, format_args!("delta/{destination}/batch"), |_| Ok(batch.encode()));
     let row = [batch.sequence, now_ns, settled];
-    written.is_ok() && change(host, store, destination, |known| known == [0, settled], row)
+    written.is_ok() && change(host, store, destination, &|known| known == [0, settled], &row)
 }
 
 /// Notes that a batch is sent now.
 pub fn note_sent(host: &impl Host, store: &SharedStore, destination: usize, sequence: u64, now_ns: u64) {
-    change(host, store, destination, |[unanswered, _]| unanswered == sequence, [sequence, now_ns]);
+    change(host, store, destination, &|[unanswered, _]| unanswered == sequence, &[sequence, now_ns]);
 }
 
 /// Takes the answer to a batch. Nothing changes if another worker has taken it.
@@ -118,7 +118,7 @@ pub fn settle(host: &impl Host, store: &SharedStore, destination: usize, sequenc
             acknowledge(host, store, (destination, *slot), [batch.time_ns, sequence], value);
         }
     }
-    change(host, store, destination, |[unanswered, _]| unanswered == sequence, [0, 0, sequence]);
+    change(host, store, destination, &|[unanswered, _]| unanswered == sequence, &[0, 0, sequence]);
 }
 
 /// Sets the acknowledged values of a slot. Two workers may take the answer to one batch at once, and the slower of them must not
@@ -148,19 +148,19 @@ fn acknowledge(
 
 /// Replaces the beginning of the row of a destination if the numbers of the batch without an answer and of the last one with an answer
 /// are expected.
-fn change<const N: usize>(
+fn change(
     host: &impl Host,
     store: &SharedStore,
     destination: usize,
-    is_expected: impl Fn([u64; 2]) -> bool,
-    row: [u64; N],
+    is_expected: &dyn Fn([u64; 2]) -> bool,
+    row: &[u64],
 ) -> bool {
     let changed = store.update(host, format_args!("delta/{destination}"), |present| {
         let mut known = present.map_or(Ok(Vec::new()), |mut value| take_numbers(&mut value))?;
         if !is_expected([0, 2].map(|place| known.get(place).copied().unwrap_or(0))) {
             return Err(Unreadable);
         }
-        set_numbers(&mut known, &row);
+        set_numbers(&mut known, row);
         let mut out = Vec::new();
         put_numbers(&mut out, &known);
         Ok(out)

@@ -124,7 +124,7 @@ impl Slot {
     }
 
     #[inline(never)]
-    pub(super) fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256);
         put_section(&mut out, self.key.as_bytes());
         let values = &self.values;
