@@ -98,8 +98,9 @@ fn pass(service: &mut Service, minutes: i64) {
 
 fn files(data: &std::path::Path) -> impl Iterator<Item = std::path::PathBuf> {
     let entries = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
-    let is_of_senders =
-        |path: &std::path::PathBuf| !path.ends_with("alerts.db") && !path.ends_with("issues.db");
+    let is_of_senders = |path: &std::path::PathBuf| {
+        !["alerts.db", "issues.db", "spans.db"].iter().any(|name| path.ends_with(name))
+    };
     entries.filter(|path| path.extension().is_some_and(|extension| extension == "db")).filter(is_of_senders)
 }
 
