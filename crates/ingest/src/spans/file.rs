@@ -5,7 +5,7 @@
 use super::room::Room;
 use crate::model::{AppSpan, SpanPart};
 use crate::store::reduce::Reduced;
-use crate::store::{Deed, Selection, StoreError, create_file, open_other};
+use crate::store::{APPLICATION_ID, Deed, Selection, StoreError, create_file, marks_of, open_other};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,8 +14,6 @@ use std::time::Duration;
 /// Name of the file in the data directory.
 pub(crate) const SPANS_FILE: &str = "spans.db";
 
-/// "gtln": marks the file as ours, as the other files of the directory.
-const APPLICATION_ID: i64 = 0x6774_6c6e;
 const VERSION: i64 = 1;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Spans of one trace.
@@ -75,7 +73,7 @@ impl SpansFile {
         create_file(path)?;
         let connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-        if check(&connection, path)? == 0 {
+        if marks_of(&connection, path, VERSION)?.1 == 0 {
             // Before the first table: pages that take several rows, and a file that what is removed can leave.
             connection.pragma_update(None, "page_size", PAGE).map_err(failed)?;
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
@@ -262,7 +260,7 @@ pub(crate) fn of_trace(dir: &Path, trace_id: &[u8]) -> Result<Vec<StoredPart>, S
     }
     let file = open_other(&path)?;
     file.busy_timeout(BUSY_TIMEOUT)?;
-    if check(&file, &path)? == 0 {
+    if marks_of(&file, &path, VERSION)?.1 == 0 {
         return Ok(Vec::new());
     }
     let mut select = file.prepare(
@@ -282,27 +280,6 @@ pub(crate) fn of_trace(dir: &Path, trace_id: &[u8]) -> Result<Vec<StoredPart>, S
         });
     }
     Ok(parts)
-}
-
-/// The number of tables of a file, where the file is one of ours.
-fn check(file: &Connection, path: &Path) -> Result<i64, StoreError> {
-    let ask = |question| file.query_row(question, [], |row| row.get::<_, i64>(0));
-    let marks = || {
-        Ok((
-            ask("PRAGMA user_version")?,
-            ask("PRAGMA application_id")?,
-            ask("SELECT count(*) FROM sqlite_schema")?,
-        ))
-    };
-    let (version, application, tables) =
-        marks().map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-    if tables > 0 && application != APPLICATION_ID {
-        return Err(StoreError::Foreign { path: path.to_owned() });
-    }
-    if version > VERSION {
-        return Err(StoreError::Newer { path: path.to_owned(), found: version, known: VERSION });
-    }
-    Ok(tables)
 }
 
 /// The sender of a part; `None` where there are too many.

@@ -59,7 +59,7 @@ pub(crate) use prune::{Pruned, minutes_since};
 pub(crate) use requests::{day_files, day_of_file};
 #[cfg(test)]
 pub(crate) use schema::open_requests;
-pub(crate) use schema::{METRICS_FILE, open_other, open_read};
+pub(crate) use schema::{APPLICATION_ID, METRICS_FILE, marks_of, open_other, open_read};
 pub(crate) use uptime::{BOUND_PERCENT, Probed};
 pub(crate) use verify::{Bad, file as verify_file};
 pub(crate) use writer::{Refused, Stored, Writers, lock};

@@ -12,7 +12,7 @@ pub(crate) const METRICS_FILE: &str = "metrics.db";
 pub(crate) const LOCK_FILE: &str = "lock";
 
 /// "gtln": marks the files as ours.
-pub(super) const APPLICATION_ID: i64 = 0x6774_6c6e;
+pub(crate) const APPLICATION_ID: i64 = 0x6774_6c6e;
 /// One more than the migrations of [`METRICS_MIGRATIONS`] and [`REQUESTS_MIGRATIONS`].
 const VERSION: i64 = 26;
 /// Rollup rows carry sketches of a few hundred bytes; larger pages keep them off overflow pages.
@@ -565,6 +565,13 @@ pub(crate) fn open_other(path: &Path) -> Result<Connection, StoreError> {
     Connection::open_with_flags(path, flags).map_err(|source| failed(path, source))
 }
 
+/// The version of such a file and the number of its tables, if it is one of ours and of a version up to `known`.
+pub(crate) fn marks_of(file: &Connection, path: &Path, known: i64) -> Result<(i64, i64), StoreError> {
+    let version = Version::of(file).map_err(|source| failed(path, source))?;
+    version.check_against(path, known)?;
+    Ok((version.schema, version.tables))
+}
+
 fn open_write(path: &Path, page: u32, tables: &str, migrations: &[&str]) -> Result<Connection, StoreError> {
     modes::create(path)?;
     let open = || {
@@ -682,14 +689,15 @@ impl Version {
     }
 
     fn check(self, path: &Path) -> Result<(), StoreError> {
-        if self.is_new() {
-            return Ok(());
-        }
-        if self.application != APPLICATION_ID {
+        if self.is_new() { Ok(()) } else { self.check_against(path, VERSION) }
+    }
+
+    fn check_against(self, path: &Path, known: i64) -> Result<(), StoreError> {
+        if !self.is_new() && self.application != APPLICATION_ID {
             return Err(StoreError::Foreign { path: path.to_owned() });
         }
-        if self.schema > VERSION {
-            return Err(StoreError::Newer { path: path.to_owned(), found: self.schema, known: VERSION });
+        if self.schema > known {
+            return Err(StoreError::Newer { path: path.to_owned(), found: self.schema, known });
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ pub(crate) use change::Change;
 pub(crate) use rows::{Delivery, EpochKey, Incident, Outcome, Recent, Stored};
 
 use super::deliver::Attempt;
-use crate::store::{StoreError, create_file};
+use crate::store::{APPLICATION_ID, StoreError, create_file, marks_of};
 use rows::{DELIVERY, INCIDENT, read_delivery, read_incident};
 use rusqlite::{Connection, OptionalExtension, params};
 use schema::MIGRATIONS;
@@ -21,8 +21,6 @@ use std::time::Duration;
 /// Name of the file in the data directory.
 pub(crate) const ALERTS_FILE: &str = "alerts.db";
 
-/// "gtln": marks the file as ours, as the other files of the directory.
-const APPLICATION_ID: i64 = 0x6774_6c6e;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The file, open to write. Only the process that holds the lock of the directory opens it.
@@ -73,23 +71,9 @@ impl AlertsFile {
         // Secrets of receivers may be in it.
         create_file(path)?;
         let mut connection = Connection::open(path).map_err(failed)?;
-        let mark = |connection: &Connection| {
-            connection.busy_timeout(BUSY_TIMEOUT)?;
-            let ask = |question| connection.query_row(question, [], |row| row.get::<_, i64>(0));
-            Ok((
-                ask("PRAGMA user_version")?,
-                ask("PRAGMA application_id")?,
-                ask("SELECT count(*) FROM sqlite_schema")?,
-            ))
-        };
-        let (version, application, tables) = mark(&connection).map_err(failed)?;
-        if tables > 0 && application != APPLICATION_ID {
-            return Err(StoreError::Foreign { path: path.to_owned() });
-        }
+        connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
         let known = MIGRATIONS.len() as i64;
-        if version > known {
-            return Err(StoreError::Newer { path: path.to_owned(), found: version, known });
-        }
+        let (version, _) = marks_of(&connection, path, known)?;
         let mut prepare = || {
             let _: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
             connection.pragma_update(None, "synchronous", "FULL")?;

@@ -10,7 +10,7 @@ use super::observe::{HOUR, Seen};
 use super::state::Standing;
 use crate::model::{Identity, Signal};
 use crate::retention::{Retention, before};
-use crate::store::{Deed, Selection, StoreError, create_file, open_other};
+use crate::store::{APPLICATION_ID, Deed, Selection, StoreError, create_file, marks_of, open_other};
 use rusqlite::{Connection, Transaction, TransactionBehavior, named_params, params};
 use schema::MIGRATIONS;
 use std::path::Path;
@@ -19,8 +19,6 @@ use std::time::Duration;
 /// Name of the file in the data directory.
 pub(crate) const ISSUES_FILE: &str = "issues.db";
 
-/// "gtln": marks the file as ours, as the other files of the directory.
-const APPLICATION_ID: i64 = 0x6774_6c6e;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Time after which no sender repeats a batch.
 const BATCH_AGE: Duration = Duration::from_secs(24 * 3600);
@@ -59,7 +57,7 @@ impl IssuesFile {
         create_file(path)?;
         let mut connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-        let (version, tables) = check(&connection, path)?;
+        let (version, tables) = marks_of(&connection, path, MIGRATIONS.len() as i64)?;
         let mut prepare = || {
             let _: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
             // A crash of the process loses nothing; one of the machine may lose the last counts, and no file.
@@ -222,33 +220,11 @@ pub(crate) fn open_read(dir: &Path) -> Result<Option<Connection>, StoreError> {
     }
     let file = open_other(&path)?;
     file.busy_timeout(BUSY_TIMEOUT)?;
-    let (version, tables) = check(&file, &path)?;
+    let (version, tables) = marks_of(&file, &path, MIGRATIONS.len() as i64)?;
     if tables > 0 && version < MIGRATIONS.len() as i64 {
         return Err(StoreError::Older { path, found: version, known: MIGRATIONS.len() as i64 });
     }
     Ok((tables > 0).then_some(file))
-}
-
-/// The version of a file and the number of its tables, where the file is one of ours.
-fn check(file: &Connection, path: &Path) -> Result<(i64, i64), StoreError> {
-    let ask = |question| file.query_row(question, [], |row| row.get::<_, i64>(0));
-    let marks = || {
-        Ok((
-            ask("PRAGMA user_version")?,
-            ask("PRAGMA application_id")?,
-            ask("SELECT count(*) FROM sqlite_schema")?,
-        ))
-    };
-    let (version, application, tables) =
-        marks().map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-    if tables > 0 && application != APPLICATION_ID {
-        return Err(StoreError::Foreign { path: path.to_owned() });
-    }
-    let known = MIGRATIONS.len() as i64;
-    if version > known {
-        return Err(StoreError::Newer { path: path.to_owned(), found: version, known });
-    }
-    Ok((version, tables))
 }
 
 /// Remembers a batch. False when it is known.
