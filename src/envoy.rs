@@ -328,7 +328,7 @@ impl Callouts for Envoy {
         let status = header(":status").and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok());
         // SAFETY: see `returned`.
         let body = returned(|data, size| unsafe {
-            proxy_get_buffer_bytes(CALLOUT_RESPONSE_BODY, 0, 4_096, data, size)
+            proxy_get_buffer_bytes(CALLOUT_RESPONSE_BODY, 0, CalloutAnswer::MAX_BODY, data, size)
         });
         CalloutAnswer {
             status,

@@ -138,8 +138,13 @@ pub struct CalloutAnswer {
     pub retry_after: Vec<u8>,
     /// `x-gatelens-route-patterns`; empty when absent.
     pub route_patterns: Vec<u8>,
-    /// The beginning of the body, at most 4 KiB.
+    /// The beginning of the body, at most [`CalloutAnswer::MAX_BODY`] bytes.
     pub body: Vec<u8>,
+}
+
+impl CalloutAnswer {
+    /// Bytes of the body that an edge hands over with the answer.
+    pub const MAX_BODY: usize = 4_096;
 }
 
 /// The reason why a callout was not sent.

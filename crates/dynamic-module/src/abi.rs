@@ -123,11 +123,8 @@ impl Buffer {
     /// # Safety
     /// The bytes must be valid for `'a`, unless there are none.
     pub(crate) unsafe fn bytes<'a>(self) -> &'a [u8] {
-        if self.ptr.is_null() || self.length == 0 {
-            return &[];
-        }
         // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts(self.ptr, self.length) }
+        unsafe { slice((self.ptr, self.length)) }
     }
 }
 
@@ -152,6 +149,18 @@ impl HttpHeader {
         // SAFETY: the caller's promise.
         unsafe { (name.bytes(), value.bytes()) }
     }
+}
+
+/// An array of Envoy's.
+///
+/// # Safety
+/// The array must be valid for `'a`, unless its address is null.
+pub(crate) unsafe fn slice<'a, T>((pointer, size): (*const T, usize)) -> &'a [T] {
+    if pointer.is_null() || size == 0 {
+        return &[];
+    }
+    // SAFETY: the caller's promise.
+    unsafe { std::slice::from_raw_parts(pointer, size) }
 }
 
 /// Declares functions of Envoy's under their names without the prefix that all of them have.

@@ -7,7 +7,7 @@ use gatelens_core::host::LogLevel;
 use serde::Deserialize;
 
 use crate::abi::{self, Buffer, HttpHeader, Opaque};
-use crate::delivery::{self, Answer, Kind};
+use crate::delivery::{self, Kind, callout_done};
 use crate::guard::guarded;
 use crate::host;
 
@@ -149,42 +149,6 @@ pub unsafe extern "C" fn envoy_dynamic_module_on_bootstrap_extension_http_callou
 ) {
     // SAFETY: they are Envoy's arguments.
     unsafe { callout_done(config_envoy_ptr, id, result, (headers, headers_size), (chunks, chunks_size)) };
-}
-
-/// Takes the response to a callout of either kind of sender.
-///
-/// # Safety
-/// The arguments must be those of Envoy's hook.
-pub(crate) unsafe fn callout_done(
-    config: Opaque,
-    id: u64,
-    result: u32,
-    headers: (*const HttpHeader, usize),
-    chunks: (*const Buffer, usize),
-) {
-    guarded(|| {
-        // SAFETY: Envoy's arrays are valid in the hook; without a response they are null.
-        let (headers, chunks) = unsafe { (slice(headers), slice(chunks)) };
-        let answer = if result == abi::CALLOUT_SUCCESS {
-            // SAFETY: and so are the texts in them.
-            let pairs = headers.iter().map(|header| unsafe { header.pair() });
-            // SAFETY: and so are the slices of the body.
-            Answer::read(pairs, chunks.iter().map(|chunk| unsafe { chunk.bytes() }))
-        } else {
-            Answer::default()
-        };
-        delivery::answered(config, id, answer);
-    });
-}
-
-/// # Safety
-/// The array must be valid for `'a`, unless its address is null.
-unsafe fn slice<'a, T>((pointer, size): (*const T, usize)) -> &'a [T] {
-    if pointer.is_null() || size == 0 {
-        return &[];
-    }
-    // SAFETY: the caller's promise.
-    unsafe { std::slice::from_raw_parts(pointer, size) }
 }
 
 #[unsafe(no_mangle)]

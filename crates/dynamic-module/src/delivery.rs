@@ -17,7 +17,7 @@ use gatelens_model::route_patterns::{MAX_BYTES, VERSION_HEADER};
 
 use crate::abi::{self, Buffer, HttpHeader, Opaque};
 use crate::bootstrap::Completion;
-use crate::guard::take_panics;
+use crate::guard::{guarded, lock, take_panics};
 use crate::host;
 use crate::isolate::{self, Isolate, Slot};
 
@@ -153,13 +153,13 @@ impl Answer {
             status: self.status,
             retry_after: self.retry_after.clone(),
             route_patterns: self.route_patterns.clone(),
-            body: self.body.get(..4_096).unwrap_or(&self.body).to_vec(),
+            body: self.body.get(..CalloutAnswer::MAX_BODY).unwrap_or(&self.body).to_vec(),
         }
     }
 }
 
 fn senders() -> MutexGuard<'static, Senders> {
-    SENDERS.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&SENDERS)
 }
 
 /// Whether anything in the process can send and tick.
@@ -234,7 +234,7 @@ pub(crate) fn remove(config: Opaque) {
     // At once, because the next object may have the same address.
     if let Some(waiting) = &mut senders.waiting {
         let lost = waiting.extract_if(|(sender, _), _| *sender == config.addr());
-        LOST.lock().unwrap_or_else(PoisonError::into_inner).extend(lost.map(|(_, lost)| lost));
+        lock(&LOST).extend(lost.map(|(_, lost)| lost));
     }
     drop(senders);
     wake();
@@ -242,7 +242,7 @@ pub(crate) fn remove(config: Opaque) {
 
 /// Envoy has destroyed a plugin configuration.
 pub(crate) fn end(configuration: u64) {
-    ENDED.lock().unwrap_or_else(PoisonError::into_inner).push(configuration);
+    lock(&ENDED).push(configuration);
     wake();
 }
 
@@ -279,12 +279,38 @@ pub(crate) fn dispatch(slot: &Slot, request: &Callout<'_>) -> Result<CalloutId, 
     }
 }
 
+/// Takes the response to a callout of either kind of sender.
+///
+/// # Safety
+/// The arguments must be those of Envoy's hook.
+pub(crate) unsafe fn callout_done(
+    config: Opaque,
+    id: u64,
+    result: u32,
+    headers: (*const HttpHeader, usize),
+    chunks: (*const Buffer, usize),
+) {
+    guarded(|| {
+        // SAFETY: Envoy's arrays are valid in the hook; without a response they are null.
+        let (headers, chunks) = unsafe { (abi::slice(headers), abi::slice(chunks)) };
+        let answer = if result == abi::CALLOUT_SUCCESS {
+            // SAFETY: and so are the texts in them.
+            let pairs = headers.iter().map(|header| unsafe { header.pair() });
+            // SAFETY: and so are the slices of the body.
+            Answer::read(pairs, chunks.iter().map(|chunk| unsafe { chunk.bytes() }))
+        } else {
+            Answer::default()
+        };
+        answered(config, id, answer);
+    });
+}
+
 /// The answer to a request has come. Only on the main thread.
 pub(crate) fn answered(config: Opaque, id: u64, answer: Answer) {
     let key = (config.addr(), id);
     // Envoy can answer within the call that sends, for example where no host is healthy.
     if isolate::is_inside() {
-        LATE.lock().unwrap_or_else(PoisonError::into_inner).push((key, answer));
+        lock(&LATE).push((key, answer));
         return wake();
     }
     IS_MAIN.set(true);
@@ -297,7 +323,7 @@ pub(crate) fn answered(config: Opaque, id: u64, answer: Answer) {
 /// The process ends when everything is delivered or [`FAREWELL`] is over.
 pub(crate) fn leave(completion: Completion) {
     let until = Instant::now().checked_add(FAREWELL).filter(|_| HAS_CLOCK.load(Ordering::Relaxed));
-    *LEAVING.lock().unwrap_or_else(PoisonError::into_inner) = Some(Leaving { until, completion });
+    *lock(&LEAVING) = Some(Leaving { until, completion });
     round();
 }
 
@@ -305,13 +331,13 @@ pub(crate) fn leave(completion: Completion) {
 pub(crate) fn round() {
     IS_MAIN.set(true);
     report_panics();
-    let lost = std::mem::take(&mut *LOST.lock().unwrap_or_else(PoisonError::into_inner));
+    let lost = std::mem::take(&mut *lock(&LOST));
     lost.into_iter().for_each(|waiting| waiting.answered(&Answer::default()));
-    let late = std::mem::take(&mut *LATE.lock().unwrap_or_else(PoisonError::into_inner));
+    let late = std::mem::take(&mut *lock(&LATE));
     for ((config, id), answer) in late {
         answered(std::ptr::without_provenance(config), id, answer);
     }
-    let ended = std::mem::take(&mut *ENDED.lock().unwrap_or_else(PoisonError::into_inner));
+    let ended = std::mem::take(&mut *lock(&ENDED));
     let mut next_ns = u64::MAX;
     for isolate in isolate::all() {
         let due_ns = isolate.enter(|state| state.tick(&ended));
@@ -325,7 +351,7 @@ pub(crate) fn round() {
 
 /// Delivers what is left, if the process ends. The time until the next round; none after the last one.
 fn say_farewell() -> Option<Option<Duration>> {
-    let mut leaving = LEAVING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut leaving = lock(&LEAVING);
     let is_over = leaving.as_ref()?.until.is_none_or(|until| until <= Instant::now());
     let mut is_delivered = true;
     for isolate in isolate::all() {
@@ -352,7 +378,7 @@ pub(crate) fn wake() {
 
 /// The next round is due after this time, or earlier.
 fn bring_forward(pause: Duration) {
-    let mut due = DUE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut due = lock(&DUE);
     let now = Instant::now();
     let wanted = now.checked_add(pause).unwrap_or(now);
     *due = Some(due.map_or(wanted, |due| due.min(wanted)));
@@ -361,7 +387,7 @@ fn bring_forward(pause: Duration) {
 
 /// The thread of the clock.
 fn keep_time() {
-    let mut due = DUE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut due = lock(&DUE);
     loop {
         let left = due.map(|due| due.saturating_duration_since(Instant::now()));
         due = match left {
@@ -374,7 +400,7 @@ fn keep_time() {
                 *due = Instant::now().checked_add(IDLE);
                 drop(due);
                 schedule();
-                DUE.lock().unwrap_or_else(PoisonError::into_inner)
+                lock(&DUE)
             }
         };
     }

@@ -9,12 +9,10 @@ use gatelens_core::scrape::Scraper;
 use gatelens_model::Message;
 
 use crate::abi::{self, Buffer, HttpHeader, Opaque};
-use crate::bootstrap::callout_done;
-use crate::delivery::{self, Kind};
+use crate::delivery::{self, Kind, callout_done};
 use crate::guard::guarded;
 use crate::host::{At, Envoy};
-use crate::isolate::{Configuration, Confined, Slot};
-use crate::logger::{configuration, give_up, shared};
+use crate::isolate::{Configuration, Confined, Slot, configuration, give_up, shared};
 use crate::stream::body_kind;
 
 /// A stream, as Envoy keeps it.

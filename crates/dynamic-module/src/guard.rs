@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::host;
 use gatelens_core::host::LogLevel;
@@ -31,6 +32,11 @@ pub fn guarded<T>(work: impl FnOnce() -> T) -> Option<T> {
         }
     }
     result
+}
+
+/// Takes a lock, also after a panic within it: see [`guarded`].
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The number of panics since the last call.

@@ -1,7 +1,6 @@
 //! The host traits for Envoy, except for what concerns a stream.
 
 use std::hash::{BuildHasher, RandomState};
-use std::marker::PhantomData;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,8 +20,6 @@ pub(crate) struct Envoy<'a> {
     pub(crate) at: At,
     /// The response that is being delivered.
     pub(crate) answer: Option<&'a Answer>,
-    /// What Envoy hands out belongs to the hook.
-    pub(crate) hook: PhantomData<&'a ()>,
 }
 
 /// The stream that a hook is about.
@@ -37,7 +34,7 @@ pub(crate) enum At {
 impl<'a> Envoy<'a> {
     /// Without a stream.
     pub(crate) fn of(slot: &'a Slot) -> Self {
-        Self { slot, at: At::NoStream, answer: None, hook: PhantomData }
+        Self { slot, at: At::NoStream, answer: None }
     }
 
     /// For a response to a callout.

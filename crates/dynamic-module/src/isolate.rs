@@ -6,14 +6,16 @@
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::mem::ManuallyDrop;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use gatelens_core::host::{CalloutId, InfoNeeds};
 use gatelens_core::lifecycle::{Ending, Plugin, Registry};
 
-use crate::delivery::Answer;
-use crate::guard::guarded;
+use crate::abi::Buffer;
+use crate::delivery::{self, Answer};
+use crate::guard::{guarded, lock};
 use crate::host::{Envoy, uptime_ns};
 
 /// Time between two looks at workers that no configuration uses any more.
@@ -21,6 +23,9 @@ const KEEPER_PERIOD: Duration = Duration::from_millis(500);
 
 /// All isolates of the process. Envoy's threads last as long as the process.
 static ALL: Mutex<Vec<Arc<Isolate>>> = Mutex::new(Vec::new());
+
+/// Identifiers of configurations. Zero is the keeper's.
+static NEXT_CONFIGURATION: AtomicU64 = AtomicU64::new(1);
 
 thread_local! {
     static OWN: Arc<Isolate> = Isolate::begin();
@@ -89,7 +94,48 @@ pub(crate) fn is_inside() -> bool {
 
 /// The isolates of all threads.
 pub(crate) fn all() -> Vec<Arc<Isolate>> {
-    ALL.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    lock(&ALL).clone()
+}
+
+/// A configuration of a logger or a filter, as Envoy keeps it; null if the core refuses it.
+///
+/// # Safety
+/// The texts must be valid in the hook.
+pub(crate) unsafe fn configuration(name: Buffer, config: Buffer) -> *const Configuration {
+    // SAFETY: the caller's promise.
+    let (name, text) = unsafe { (name.bytes(), config.bytes()) };
+    let id = NEXT_CONFIGURATION.fetch_add(1, Ordering::Relaxed);
+    let configuration =
+        Arc::new(Configuration { id, name: String::from_utf8_lossy(name).into_owned(), text: text.to_vec() });
+    // Each thread reads it again for itself, when Envoy cannot refuse it any more.
+    if State::accepts(&configuration) { Arc::into_raw(configuration) } else { std::ptr::null() }
+}
+
+/// Envoy gives up a configuration of a logger or a filter.
+///
+/// # Safety
+/// The pointer must be one of [`configuration`], and must not be used after this.
+pub(crate) unsafe fn give_up(configuration: *const Configuration) {
+    if !configuration.is_null() {
+        // SAFETY: the caller's promise.
+        let configuration = unsafe { Arc::from_raw(configuration) };
+        delivery::end(configuration.id);
+    }
+}
+
+/// A configuration of a logger or a filter.
+///
+/// # Safety
+/// The pointer must be one of [`configuration`], and Envoy must not have given it up.
+pub(crate) unsafe fn shared(configuration: *const Configuration) -> Option<Arc<Configuration>> {
+    if configuration.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's promise: Envoy owns one count, and the new one is this module's.
+    unsafe {
+        Arc::increment_strong_count(configuration);
+        Some(Arc::from_raw(configuration))
+    }
 }
 
 impl Isolate {
@@ -102,7 +148,7 @@ impl Isolate {
             let state = State { isolate: Weak::clone(isolate), registry, slots: Vec::new(), keeper };
             Self { state: Mutex::new(state) }
         });
-        ALL.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&isolate));
+        lock(&ALL).push(Arc::clone(&isolate));
         isolate
     }
 
@@ -118,7 +164,7 @@ impl Isolate {
             return None;
         }
         let _inside = Inside;
-        Some(work(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner)))
+        Some(work(&mut lock(&self.state)))
     }
 }
 

@@ -1,8 +1,6 @@
 //! The access logger: one object for each configuration on each thread.
 
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use gatelens_core::host::LogLevel;
 
@@ -10,57 +8,13 @@ use crate::abi::{self, Buffer, Opaque};
 use crate::delivery;
 use crate::guard::guarded;
 use crate::host::{self, At, Envoy};
-use crate::isolate::{Configuration, Confined, Slot, State};
+use crate::isolate::{Confined, Slot, configuration, give_up, shared};
 
 const NO_SENDER: &str = "an access logger of a dynamic module needs the bootstrap extension of the same module, because Envoy gives \
     access loggers neither a timer nor requests of their own: add `bootstrap_extensions` as in docs/dynamic-module.md";
 
-/// Identifiers of configurations. Zero is the keeper's.
-static NEXT_CONFIGURATION: AtomicU64 = AtomicU64::new(1);
-
 /// A logger, as Envoy keeps it.
 type Logger = Confined<Rc<Slot>>;
-
-/// A configuration of either kind, as Envoy keeps it; null if the core refuses it.
-///
-/// # Safety
-/// The texts must be valid in the hook.
-pub(crate) unsafe fn configuration(name: Buffer, config: Buffer) -> *const Configuration {
-    // SAFETY: the caller's promise.
-    let (name, text) = unsafe { (name.bytes(), config.bytes()) };
-    let id = NEXT_CONFIGURATION.fetch_add(1, Ordering::Relaxed);
-    let configuration =
-        Arc::new(Configuration { id, name: String::from_utf8_lossy(name).into_owned(), text: text.to_vec() });
-    // Each thread reads it again for itself, when Envoy cannot refuse it any more.
-    if State::accepts(&configuration) { Arc::into_raw(configuration) } else { std::ptr::null() }
-}
-
-/// Envoy gives up a configuration of either kind.
-///
-/// # Safety
-/// The pointer must be one of [`configuration`], and must not be used after this.
-pub(crate) unsafe fn give_up(configuration: *const Configuration) {
-    if !configuration.is_null() {
-        // SAFETY: the caller's promise.
-        let configuration = unsafe { Arc::from_raw(configuration) };
-        delivery::end(configuration.id);
-    }
-}
-
-/// A configuration of either kind.
-///
-/// # Safety
-/// The pointer must be one of [`configuration`], and Envoy must not have given it up.
-pub(crate) unsafe fn shared(configuration: *const Configuration) -> Option<Arc<Configuration>> {
-    if configuration.is_null() {
-        return None;
-    }
-    // SAFETY: the caller's promise: Envoy owns one count, and the new one is this module's.
-    unsafe {
-        Arc::increment_strong_count(configuration);
-        Some(Arc::from_raw(configuration))
-    }
-}
 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn envoy_dynamic_module_on_access_logger_config_new(
