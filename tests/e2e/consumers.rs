@@ -186,40 +186,30 @@ fn pass_on(listener: &mut Value, cluster: &str) {
 
 #[test]
 fn every_source_names_the_caller_and_no_credential_leaves() {
+    let logger = EnvoyConfig::access_logger().unwrap();
+    every_source_names_the_caller(Mode::Filter, &logger, tokens);
+}
+
+#[test]
+fn every_source_names_the_caller_of_a_module_and_no_credential_leaves() {
+    let logger = EnvoyConfig::module_logger().unwrap();
+    every_source_names_the_caller(Mode::ModuleFilter, &logger, tokens_of_a_module);
+}
+
+fn every_source_names_the_caller(mode: Mode, logger: &EnvoyConfig, tokens: fn(&mut Gateway, &TokenKey)) {
     let key = TokenKey::new();
     let authority = Authority::new();
     let directory = tempfile::tempdir().unwrap();
     let socket = directory.path().join("mtls");
-    let mut gateway = Gateway::start(Mode::Filter, |config| {
-        let logger = EnvoyConfig::access_logger().unwrap();
-        let config = with_credentials(config, &logger);
-        let config = with_tokens(config, &logger, &key);
-        with_certificates(config, &logger, &authority, &socket)
+    let mut gateway = Gateway::start(mode, |config| {
+        let config = with_credentials(config, logger);
+        let config = with_tokens(config, logger, &key);
+        with_certificates(config, logger, &authority, &socket)
     });
     credentials(&mut gateway);
     hostile_names(&mut gateway);
     response_headers(&mut gateway);
     tokens(&mut gateway, &key);
-    certificates(&mut gateway);
-    gateway.check();
-}
-
-#[test]
-fn every_source_names_the_caller_of_a_module_and_no_credential_leaves() {
-    let key = TokenKey::new();
-    let authority = Authority::new();
-    let directory = tempfile::tempdir().unwrap();
-    let socket = directory.path().join("mtls");
-    let mut gateway = Gateway::start(Mode::ModuleFilter, |config| {
-        let logger = EnvoyConfig::module_logger().unwrap();
-        let config = with_credentials(config, &logger);
-        let config = with_tokens(config, &logger, &key);
-        with_certificates(config, &logger, &authority, &socket)
-    });
-    credentials(&mut gateway);
-    hostile_names(&mut gateway);
-    response_headers(&mut gateway);
-    tokens_of_a_module(&mut gateway, &key);
     certificates(&mut gateway);
     gateway.check();
 }
