@@ -55,6 +55,7 @@ pub(crate) use range::{Range, rfc3339};
 pub(crate) use releases::{Releases, ReleasesQuery};
 pub(crate) use requests::{Disclosure, ExportQuery, RequestsPage, RequestsQuery, StreamQuery};
 pub(crate) use rollup::Sums;
+use rollup::{Counted, FileCounts};
 pub(crate) use senders::Sender;
 pub(crate) use shapes::{Shapes, ShapesQuery};
 pub(crate) use spans::{Spans, SpansQuery};
@@ -68,9 +69,9 @@ pub(crate) use windows::{Window, WindowsQuery};
 use crate::directory::Details;
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::store::{DataDir, METRICS_FILE, StoreError, day_files, open_read};
+use crate::store::{DataDir, METRICS_FILE, StoreError, day_files, minutes_since, open_read};
 use jiff::civil::Date;
-use kept::Kept;
+use kept::{Kept, Memory};
 use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -328,19 +329,34 @@ impl Files {
         let kept = Kept::new(limits.kept_bytes);
         Self { data, limits, kept }
     }
+
+    /// Answers out of one snapshot of the counts.
+    fn with_counts<T>(
+        &self,
+        answer: impl FnOnce(&dyn Counted, Memory<'_>) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        let moments = self.data.moments();
+        let moment = moments.moment();
+        let mut file = open_counts(&self.data, self.limits.query_timeout)?;
+        let snapshot = file.transaction()?;
+        // A snapshot begins with the first thing that is read.
+        minutes_since(&snapshot)?;
+        let memory = Memory { kept: &self.kept, between: (moment, moments.seen()) };
+        answer(&FileCounts::of(&snapshot), memory)
+    }
 }
 
 impl Store for Files {
     fn summary(&self, query: &SummaryQuery) -> Result<Summary, QueryError> {
-        query.answer(&self.data, &self.limits, &self.kept)
+        self.with_counts(|counted, memory| query.answer(counted, &self.limits, Some(memory)))
     }
 
     fn timeseries(&self, query: &TimeseriesQuery) -> Result<Timeseries, QueryError> {
-        query.answer(&self.data, &self.limits, &self.kept)
+        self.with_counts(|counted, memory| query.answer(counted, &self.limits, Some(memory)))
     }
 
     fn latencies(&self, query: &LatenciesQuery) -> Result<Latencies, QueryError> {
-        query.answer(&self.data, &self.limits, &self.kept)
+        self.with_counts(|counted, memory| query.answer(counted, &self.limits, Some(memory)))
     }
 
     fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, QueryError> {
@@ -412,7 +428,7 @@ impl Store for Files {
         query: &WindowsQuery<'_>,
         next: &mut dyn FnMut(Option<Window>) -> Option<Range>,
     ) -> Result<(), QueryError> {
-        query.answer(&self.data, &self.limits, next)
+        self.with_counts(|counted, _| query.answer(counted, &self.limits, next))
     }
 
     fn senders(&self, since: i64) -> Result<Vec<Sender>, QueryError> {
