@@ -130,9 +130,14 @@ impl LogExport {
         self.streams.iter().any(|stream| stream.open.has_large())
     }
 
-    /// Begins batches with a changed resource. The open batches must be closed.
+    /// Begins batches with a changed resource or compression. The open batches must be closed.
     pub fn reopen(&mut self, config: &ExportConfig, instance: &str) {
         for stream in &mut self.streams {
+            // Several queues share a stream only where a change of the compression begins new counters.
+            let destination = stream.queues.first().map(|queue| queue.pipeline.destination());
+            if let Some(to) = destination.and_then(|place| config.destinations.get(place)) {
+                stream.compression = to.compression;
+            }
             stream.open = LogBatch::new(&config.resource, instance, stream.compression);
         }
     }
