@@ -148,8 +148,7 @@ impl LogExport {
         let mut stripped = [0u64; 2];
         for stream in &mut self.streams {
             if stream.open.events() > 0 && stream.is_closing(closing, now_ns, from.config) {
-                let taken = stream.close(host, now_ns, from);
-                stripped.iter_mut().zip(taken).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+                stream.close(host, now_ns, from, &mut stripped);
             }
         }
         stripped
@@ -239,10 +238,9 @@ impl RequestStream {
     }
 
     /// Gives the open batch to all queues.
-    fn close(&mut self, host: &impl Host, now_ns: u64, from: Sender<'_>) -> [u64; 2] {
+    fn close(&mut self, host: &impl Host, now_ns: u64, from: Sender<'_>, stripped: &mut [u64; 2]) {
         let (events, bodies) = (self.open.events(), self.open.bodies());
         let body = Rc::new(self.open.close());
-        let mut stripped = [0u64; 2];
         for queue in &mut self.queues {
             let request = ExportRequest {
                 body: Rc::clone(&body),
@@ -253,9 +251,7 @@ impl RequestStream {
                 sequence: sequence::next(host, from.store, self.form.signal(), queue.pipeline.destination()),
                 closed_ns: now_ns,
             };
-            let taken = queue.enqueue(request, from.config.limits.queue_bytes as usize);
-            stripped.iter_mut().zip(taken).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+            queue.enqueue(request, from.config.limits.queue_bytes as usize, stripped);
         }
-        stripped
     }
 }
