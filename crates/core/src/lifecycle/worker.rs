@@ -323,6 +323,10 @@ impl Worker {
         self.phase = Phase::FinalReport;
         self.counters.force_export();
         self.export_last_changes(host, me, now_ns);
+        if !self.counters.may_export() {
+            // The leader sends them; no answer will come.
+            self.phase = Phase::Done;
+        }
     }
 
     /// The worker's Wasm VM is about to end. Changes that it could not export are marked for the leader; events that it
