@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use gatelens_core::host::CalloutAnswer;
+use gatelens_core::host::{CalloutAnswer, PluginIdentity, SharedData, Version};
 use gatelens_core::lifecycle::Plugin;
+use gatelens_core::plan::Plan;
+use gatelens_core::shared::FORMAT;
 use gatelens_testkit::fake::{FakeGateway, FakeStream, Sent};
-use gatelens_testkit::otlp::{Exported, attributes, metrics, numbers};
+use gatelens_testkit::otlp::{Exported, attributes, metrics, numbers, points};
 use gatelens_testkit::worker::Worker;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use proptest::prelude::*;
@@ -275,6 +277,23 @@ fn a_follower_that_ends_leaves_its_changes_to_the_leader_and_is_done() {
     gateway.wait(Duration::from_secs(1));
     tick(&leader, &mut receiver, Way::Whole);
     assert_eq!(receiver.sums()["/a"][0], 2);
+}
+
+#[test]
+fn a_request_that_cannot_begin_takes_no_report_of_redaction_with_it() {
+    let configuration = r#"{"version": 1, "ingest": {"cluster": "a", "temporality": "delta", "requests_as": "none"},
+        "redact": {"keys": ["voucher"]}}"#;
+    let worker = Worker::start(&FakeGateway::starting_at(START), configuration);
+    let counters = Plan::read(configuration, &PluginIdentity::default()).unwrap().export.counters;
+    let row = format!("gatelens/{FORMAT}/{:016x}/delta/0", counters.0).into_bytes();
+    // Nobody can read that.
+    worker.host.shared_set(&row, b"\xff", Version::ABSENT).unwrap();
+    finish(&worker, "/a");
+    assert!(worker.deliver_after(Duration::from_secs(1)).is_empty());
+    let (_, version) = worker.host.shared_get(&row).unwrap();
+    worker.host.shared_set(&row, &[1, 0], version).unwrap();
+    let sent = worker.deliver_after(Duration::from_secs(1));
+    assert!(points(&sent, "gatelens.redaction.hits").contains_key("keys:voucher"), "{}", sent.len());
 }
 
 #[test]

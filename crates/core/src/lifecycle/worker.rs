@@ -297,6 +297,7 @@ impl Worker {
             counters.push(request, finished);
         } else {
             counters.put_back(snapshot);
+            self.redaction.repeat_to(destination);
         }
     }
 
