@@ -203,9 +203,7 @@ fn counter_set_id(
     [&plugin.name, &plugin.root_id].into_iter().for_each(|part| add(part));
     [&service.name, &service.version, &service.environment].into_iter().for_each(|part| add(part));
     let cluster = ingest.cluster.as_deref().unwrap_or_default();
-    [cluster, ingest.authority.as_deref().unwrap_or(cluster), &ingest.path_prefix]
-        .into_iter()
-        .for_each(&mut add);
+    [cluster, ingest.authority(), &ingest.path_prefix].into_iter().for_each(&mut add);
     for (key, value) in &service.tags {
         add(key);
         add(value);

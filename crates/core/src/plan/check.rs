@@ -93,7 +93,7 @@ pub(super) fn destinations(ingest: &Ingest, destinations: &[Ingest]) -> Checked 
         }
         let before = std::iter::once(ingest).chain(destinations.iter().take(index));
         let is_same = |other: &Ingest| {
-            [&other.cluster, &other.authority] == [&destination.cluster, &destination.authority]
+            (&other.cluster, other.authority()) == (&destination.cluster, destination.authority())
                 && other.path_prefix == destination.path_prefix
         };
         if before.into_iter().any(is_same) {
