@@ -84,7 +84,9 @@ impl Plan {
         check::ingest(&ingest)?;
         check::destinations(&ingest, &destinations)?;
         let templates = compile_templates(&routes, &counters)?;
-        check::capture(&capture, &ingest)?;
+        let all = || std::iter::once(&ingest).chain(&destinations);
+        let is_sent = ingest.enabled && all().any(|to| to.requests_as != RequestsAs::None);
+        check::capture(&capture, &ingest, is_sent)?;
         let capture = Capture::new(&capture).map_err(|defect| in_section("capture", defect))?;
         let masked = consumer::masked(&consumer, &redact);
         let redactor = Redactor::new(&masked).map_err(|defect| in_section("redact", defect))?;
@@ -95,9 +97,7 @@ impl Plan {
         check::counters(&counters)?;
         check::limits(&limits)?;
         let scrape = scrape.map(|scrape| scrape::compile(&scrape, &service)).transpose()?;
-        // Without an ingest and without the gateway's log, an event would reach nobody.
-        let all = || std::iter::once(&ingest).chain(&destinations);
-        let is_sent = ingest.enabled && all().any(|to| to.requests_as != RequestsAs::None);
+        // An event that is not sent and not in the gateway's log would reach nobody.
         let sample = if is_sent || access_log { sample } else { nothing() };
         let traces = destinations::trace_sampling(all());
         let selection = Selection::new(&exclude, &sample, traces);

@@ -203,7 +203,10 @@ fn a_defect_has_a_place_and_a_suggestion() {
     check(r#""ingest": {"enabled": true}"#, "ingest", "the key `cluster` is missing");
     check(r#""ingest": {"cluster": ""}"#, "ingest.cluster", "use 1 to 255");
     let bodies = r#""ingest": {"enabled": false}, "capture": {"response_body": true}"#;
-    check(bodies, "capture.response_body", "an ingest only");
+    check(bodies, "capture.response_body", "remove this key, or `ingest.enabled`");
+    let bodies = r#""ingest": {"cluster": "a", "requests_as": "none"}, "capture": {"request_body": true},
+        "destinations": [{"cluster": "b", "requests_as": "none"}]"#;
+    check(bodies, "capture.request_body", "remove this key, or `ingest.requests_as`");
     check(
         r#""ingest": {"cluster": "a", "metrics": false, "requests_as": "none"}"#,
         "ingest.metrics",
