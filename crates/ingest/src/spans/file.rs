@@ -4,7 +4,7 @@
 
 use super::room::Room;
 use crate::model::{AppSpan, SpanPart};
-use crate::store::reduce::Reduced;
+use crate::store::reduce::{self, Reduced};
 use crate::store::{APPLICATION_ID, Deed, Selection, StoreError, create_file, marks_of, open_other};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::collections::HashMap;
@@ -176,19 +176,22 @@ impl SpansFile {
 
     /// Removes a part of the oldest, and gives their space back; `None` where there are none.
     pub(crate) fn reduce(&mut self) -> Result<Option<Reduced>, StoreError> {
-        let target = self.room.taken() / STEP_SHARE;
-        let mut gone = 0;
-        let (mut removed, mut until) = (0, i64::MIN);
-        while gone <= target {
-            let Some((spans, received, bytes)) = self.remove_first()? else { break };
-            (removed, until, gone) = (removed + spans, received, gone + bytes);
+        let Self { connection, room, .. } = self;
+        let reduced = reduce::reduce(connection, |file| {
+            let target = room.taken() / STEP_SHARE;
+            let (mut removed, mut until, mut gone) = (0, i64::MIN, 0);
+            let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            while gone <= target {
+                let Some((spans, received, bytes)) = remove_first(&transaction, room)? else { break };
+                (removed, until, gone) = (removed + spans, received, gone + bytes);
+            }
+            transaction.commit()?;
+            Ok((gone > 0).then_some(Reduced { removed, until, freed: 0 }))
+        });
+        if reduced.is_err() {
+            self.load()?;
         }
-        if gone == 0 {
-            return Ok(None);
-        }
-        self.connection.execute_batch("PRAGMA incremental_vacuum")?;
-        let _: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        Ok(Some(Reduced { removed, until, freed: gone }))
+        reduced
     }
 
     /// Removes those of a selected environment, or counts them.
@@ -206,8 +209,8 @@ impl SpansFile {
             self.connection.execute(&format!("DELETE FROM parts WHERE {of_environment}"), [environment])?;
             self.connection.pragma_update(None, "secure_delete", "OFF")?;
             self.prune(i64::MIN)?;
-            let _: i64 =
-                self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            // A reader may be in the way, and the next checkpoint does it then.
+            reduce::checkpoint(&self.connection)?;
         }
         Ok(spans.unsigned_abs())
     }
@@ -233,22 +236,6 @@ impl SpansFile {
                 return Ok(());
             }
         }
-    }
-
-    /// Removes the oldest part of all: its spans, its time and its bytes.
-    fn remove_first(&mut self) -> Result<Option<(u64, i64, u64)>, StoreError> {
-        let removed = self
-            .connection
-            .prepare_cached(
-                "DELETE FROM parts WHERE id = (SELECT min(id) FROM parts) RETURNING sender, spans, received, bytes",
-            )?
-            .query_row([], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get::<_, i64>(3)?))
-            })
-            .optional()?;
-        let Some((sender, spans, received, bytes)) = removed else { return Ok(None) };
-        self.room.remove(sender, bytes.unsigned_abs());
-        Ok(Some((spans.unsigned_abs(), received, bytes.unsigned_abs())))
     }
 }
 
@@ -322,5 +309,75 @@ fn remove_oldest(file: &Connection, room: &mut Room, sender: i64) -> Result<bool
             room.remove(sender, u64::MAX);
             Ok(false)
         }
+    }
+}
+
+/// Removes the oldest part of all: its spans, its time and its bytes.
+fn remove_first(file: &Connection, room: &mut Room) -> Result<Option<(u64, i64, u64)>, StoreError> {
+    let removed = file
+        .prepare_cached(
+            "DELETE FROM parts WHERE id = (SELECT min(id) FROM parts) RETURNING sender, spans, received, bytes",
+        )?
+        .query_row([], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get::<_, i64>(3)?))
+        })
+        .optional()?;
+    let Some((sender, spans, received, bytes)) = removed else { return Ok(None) };
+    room.remove(sender, bytes.unsigned_abs());
+    Ok(Some((spans.unsigned_abs(), received, bytes.unsigned_abs())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    /// A part of one trace of a service, with one span whose message has so many bytes.
+    fn part(trace: u8, service: &str, bytes: usize) -> SpanPart {
+        let span = AppSpan {
+            id: "0102030405060708".to_owned(),
+            parent: None,
+            name: "GET /a".to_owned(),
+            kind: 2,
+            start: 1,
+            end: 2,
+            status: 0,
+            message: Some("x".repeat(bytes)),
+            attributes: Vec::new(),
+        };
+        SpanPart {
+            trace_id: vec![trace; 16],
+            environment: Arc::from("prod"),
+            service: Arc::from(service),
+            spans: vec![span],
+        }
+    }
+
+    fn traces(file: &SpansFile) -> Vec<u8> {
+        let mut select = file.connection.prepare("SELECT trace FROM parts ORDER BY id").unwrap();
+        let traces = select.query_map([], |row| Ok(row.get::<_, Vec<u8>>(0)?[0])).unwrap();
+        traces.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn a_step_gives_back_the_space_of_what_it_removes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(SPANS_FILE);
+        let mut file = SpansFile::open(&path, 1 << 30).unwrap();
+        for trace in 0..64 {
+            file.add(&[part(trace, "shop", 100_000)], i64::from(trace)).unwrap();
+        }
+        assert!(reduce::checkpoint(&file.connection).unwrap());
+        let bytes = || std::fs::metadata(&path).unwrap().len();
+        let before = bytes();
+        let reduced = file.reduce().unwrap().unwrap();
+        // An eighth, and the part that goes beyond it.
+        assert_eq!((reduced.removed, reduced.until), (9, 8));
+        assert_eq!((traces(&file)[0], traces(&file).len()), (9, 55));
+        assert_eq!(reduced.freed, before - bytes());
+        assert!((800_000..1_000_000).contains(&reduced.freed), "{reduced:?}");
+        while file.reduce().unwrap().is_some() {}
+        assert_eq!((traces(&file).len(), file.room.taken()), (0, 0));
+        assert!(bytes() < 200_000, "{}", bytes());
     }
 }
