@@ -110,7 +110,7 @@ impl SpansFile {
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let (id, environment, service): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            self.room.add(id, &environment, row.get::<_, i64>(3)?.unsigned_abs());
+            self.room.add(id, &environment.as_str().into(), row.get::<_, i64>(3)?.unsigned_abs());
             self.senders.insert((environment, service), id);
         }
         Ok(())
