@@ -347,11 +347,17 @@ const VALUE_BYTES: usize = 2 * size_of::<Node>() + 16;
 struct Size {
     nodes: usize,
     bytes: usize,
+    /// Collections within one another; of several values, of the deepest.
+    levels: usize,
 }
 
 impl Size {
     fn plus(self, other: Self) -> Self {
-        Self { nodes: self.nodes + other.nodes, bytes: self.bytes + other.bytes }
+        Self {
+            nodes: self.nodes + other.nodes,
+            bytes: self.bytes + other.bytes,
+            levels: self.levels.max(other.levels),
+        }
     }
 
     /// With a copy that is about to be made for a place: within the bounds of a file, and held.
@@ -372,8 +378,11 @@ impl Size {
     }
 
     fn of(node: &Node) -> Self {
-        let own = Self { nodes: 1, bytes: 0 };
-        let inner = |nodes: &mut dyn Iterator<Item = &Node>| nodes.map(Self::of).fold(own, Self::plus);
+        let own = Self { nodes: 1, ..Self::default() };
+        let inner = |nodes: &mut dyn Iterator<Item = &Node>| {
+            let all = nodes.map(Self::of).fold(own, Self::plus);
+            Self { levels: all.levels + 1, ..all }
+        };
         match &node.content {
             Content::Scalar { text, .. } => Self { bytes: text.len(), ..own },
             Content::Sequence(nodes) => inner(&mut nodes.iter()),
@@ -437,6 +446,9 @@ impl Builder {
             }
             Event::Alias(anchor) => {
                 if let Some((node, size)) = self.anchors.get(&anchor) {
+                    if self.open.len() + size.levels > MAX_DEPTH {
+                        return Err(YamlError::TooDeep { place });
+                    }
                     self.size = self.size.with_copy(*size, place, hold)?;
                     let node = node.clone();
                     self.put(node);
@@ -586,5 +598,13 @@ second: document
         // The parser has a bound of its own.
         assert!(documents(&nested(100_000)).is_err());
         assert!(documents(&nested(MAX_DEPTH)).is_ok());
+        // A value is as deep behind an alias as where it is written.
+        let aliased = |levels: usize| {
+            let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+            documents(&format!("a: &a {}\nb: {open}*a{close}\n", nested(100))).map(|found| found.len())
+        };
+        let refused = aliased(MAX_DEPTH - 100).unwrap_err();
+        assert!(matches!(refused, YamlError::TooDeep { place: Place { line: 2, .. } }), "{refused}");
+        assert!(aliased(MAX_DEPTH - 101).is_ok());
     }
 }
