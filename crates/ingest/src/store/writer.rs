@@ -9,6 +9,7 @@ use super::{
     salvage, schema,
 };
 use crate::auth::audit;
+use crate::clickhouse::ClickHouse;
 use crate::clock;
 use crate::directory::{Change, Outcome};
 use crate::drift::{ShapeKey, Update};
@@ -79,6 +80,8 @@ pub(crate) struct Writers {
     requests: Writer<RequestJob>,
     issues: Arc<Issues>,
     spans: Arc<Spans>,
+    /// What keeps the counters for all replicas, where there are several.
+    server: Option<Arc<ClickHouse>>,
     /// Locked as long as the directory is ours.
     _lock: File,
 }
@@ -151,16 +154,34 @@ impl Writers {
         Ok(Self {
             issues,
             spans,
+            server: None,
             metrics: Writer::start(dir, "metrics", queue, move |jobs| write_metrics(metrics, jobs))?,
             requests: Writer::start(dir, "requests", queue, move |jobs| write_requests(requests, jobs))?,
             _lock: lock,
         })
     }
 
+    /// With a server that keeps the counters for all replicas.
+    pub(crate) fn beside(self, server: Option<Arc<ClickHouse>>) -> Self {
+        Self { server, ..self }
+    }
+
     /// Stores a batch of counters. It is on disk when this returns, with the requests that it added and that routes can be
-    /// learned from.
+    /// learned from; and on the server, if there is one.
     pub(crate) async fn metrics(&self, batch: MetricBatch) -> Result<(Stored, Vec<Observed>), Refused> {
-        self.metrics.store(|reply| MetricJob::Store(batch, reply)).await
+        let mut refused = Rejections::default();
+        if let Some(server) = &self.server {
+            // The server first: a batch that comes again, because one of the two had failed, counts once at both.
+            refused = server.store_counts(&batch, clock::now()).await?;
+        }
+        let (stored, observed) = self.metrics.store(|reply| MetricJob::Store(batch, reply)).await?;
+        let stored = match stored {
+            Stored::New { rejected } if rejected.total() < refused.total() => {
+                Stored::New { rejected: refused }
+            }
+            stored => stored,
+        };
+        Ok((stored, observed))
     }
 
     /// Stores a batch of the request log, whichever signal it came as. It is on disk when this returns.
