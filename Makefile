@@ -60,7 +60,7 @@ bench-gateway: doctor wasm native noop envoy bins ## CPU per request that gatele
 	@"$(TARGET)/debug/gatelens-bench"
 
 .PHONY: benchmarks
-benchmarks: doctor wasm native noop envoy bins growth ## All of docs/benchmarks.md and its picture, within MINUTES=19; needs h2load and perf (TABLES= MINUTES= ROUNDS= REQUESTS= REPORT=directory)
+benchmarks: doctor wasm noop envoy bins growth ## All of docs/benchmarks.md and its picture, within MINUTES=19; needs h2load and perf (TABLES= MINUTES= ROUNDS= REQUESTS= REPORT=directory)
 	@TABLES=$(or $(TABLES),$(ALL_TABLES)) REPORT=$(or $(REPORT),docs) MINUTES=$(or $(MINUTES),19) \
 		"$(TARGET)/debug/gatelens-bench"
 
@@ -121,11 +121,12 @@ chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong an
 	GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- --ignored --nocapture --test-threads 1
 
 .PHONY: doors
-doors: doctor wasm wasm-trap native envoy bins prometheus rotel ## 50,000 requests (DOORS_REQUESTS=) through every door: ingest, Prometheus, and a collector as cumulative, delta and spans
+doors: doctor wasm wasm-trap envoy bins prometheus rotel ## 50,000 requests (DOORS_REQUESTS=) through every door: ingest, Prometheus, and a collector as cumulative, delta and spans
 	DOORS_REQUESTS=$(or $(DOORS_REQUESTS),50000) GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- doors:: --nocapture
 
 .PHONY: border
-border: doctor ## The border of the dynamic module with a hostile fake of Envoy, under Valgrind (STREAMS=)
+border: ## The border of the dynamic module with a hostile fake of Envoy; needs valgrind (STREAMS=)
+	@scripts/doctor.sh valgrind
 	@$(TIMED) "the fake" cargo test --quiet -p gatelens-dynamic-module --test border --no-run
 	@GATELENS_BORDER_STREAMS=$(or $(STREAMS),300) CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9" \
 		CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9" \

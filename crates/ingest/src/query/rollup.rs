@@ -41,8 +41,17 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
+    /// The sums at a place, made when there are none.
+    pub(crate) fn at(all: &mut Vec<Option<Self>>, place: usize) -> &mut Self {
+        at(all, place)
+    }
+
     /// Adds requests, bytes of requests and of responses, and attempts.
-    fn count(&mut self, [requests, request_bytes, response_bytes, attempts]: [u64; 4], is_error: bool) {
+    pub(crate) fn count(
+        &mut self,
+        [requests, request_bytes, response_bytes, attempts]: [u64; 4],
+        is_error: bool,
+    ) {
         let add = |sum: &mut u64, value| *sum = sum.saturating_add(value);
         add(&mut self.requests, requests);
         add(&mut self.errors, if is_error { requests } else { 0 });
@@ -156,7 +165,7 @@ impl Groups {
     }
 
     /// The group of each series by its row, and whether its requests are errors.
-    pub(super) fn of_series(&self) -> &[Option<(usize, bool)>] {
+    pub(crate) fn of_series(&self) -> &[Option<(usize, bool)>] {
         &self.of_series
     }
 

@@ -52,6 +52,7 @@ pub(crate) fn config(data: PathBuf, limits: Limits) -> Config {
         network: Network::default(),
         alerts: AlertsConfig::default(),
         probes: Vec::new(),
+        store: None,
     }
 }
 
