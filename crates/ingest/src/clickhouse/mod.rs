@@ -7,19 +7,27 @@
 
 mod address;
 mod close;
+mod condition;
 mod counts;
+mod log;
+mod log_insert;
+mod log_query;
 mod report;
 mod schema;
 mod series;
 
 pub use address::{Address, NotAnAddress};
+pub(crate) use condition::{Condition, quoted};
 pub(crate) use counts::ServerCounts;
+pub(crate) use log_insert::QueueFull;
+pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
 
 use crate::error::QueryError;
 use crate::patterns::KnownPatterns;
 use crate::store::StoreError;
 use clickhouse::Client;
 use clickhouse::error::Error;
+use log_insert::Inserts;
 use series::Known;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,6 +54,7 @@ pub(crate) struct ClickHouse {
     /// The most series that a replica adds to what there is.
     max_series: usize,
     series: Mutex<Known>,
+    inserts: Inserts,
 }
 
 impl ClickHouse {
@@ -73,8 +82,11 @@ impl ClickHouse {
             client = client.with_password(password);
         }
         schema::migrate(&client, database).await?;
+        let client = client.with_database(database);
+        log::complete(&client).await?;
         let store = Self {
-            client: client.with_database(database),
+            inserts: Inserts::start(&client),
+            client,
             runtime: Handle::current(),
             patterns,
             max_series,

@@ -3,6 +3,7 @@
 use super::filter::Filter;
 use super::requests::RequestsQuery;
 use super::traffic::{TrafficLabel, TrafficRow};
+use crate::clickhouse::ClickHouse;
 use crate::limits::Limits;
 use crate::model::RequestEvent;
 use crate::store::DataDir;
@@ -29,14 +30,14 @@ pub(crate) struct Exemplar {
 pub(super) fn put(
     rows: &mut [TrafficRow],
     (labels, filter): (&[TrafficLabel], &Filter),
-    (directory, limits): (&DataDir, &Limits),
+    (directory, server, limits): (&DataDir, Option<&ClickHouse>, &Limits),
     now: i64,
 ) {
     let from = now.div_euclid(1_000_000_000) - AGE_SECONDS;
     let limit = REQUESTS.min(limits.rows);
     let question = format!("from={from}&limit={limit}&direction=inbound,outbound");
     let page = RequestsQuery::parse(Some(&question), now, limits)
-        .and_then(|question| question.answer(directory, limits));
+        .and_then(|question| question.answer((directory, server), limits));
     let page = match page {
         Ok(page) => page,
         Err(error) => {
