@@ -104,15 +104,31 @@ impl ClickHouse {
 
     async fn read_log(&self, question: &LogQuestion<'_>) -> Result<(Vec<Logged>, bool), Error> {
         let seconds = question.timeout.as_secs_f64().to_string();
-        let statement = self.client.query_raw(&question.statement());
-        let mut cursor = statement.with_setting("max_execution_time", seconds).fetch_bytes("RowBinary")?;
+        let settings = [("max_execution_time", seconds.as_str())];
+        let (rows, is_whole) = self.fetch_rows(&question.statement(), &settings, question.bytes).await?;
+        let is_last = is_whole && rows.len() < question.rows;
+        Ok((rows, is_last))
+    }
+
+    /// The rows of a statement, until they have so many bytes; and whether those are all.
+    pub(super) async fn fetch_rows(
+        &self,
+        statement: &str,
+        settings: &[(&str, &str)],
+        max_bytes: usize,
+    ) -> Result<(Vec<Logged>, bool), Error> {
+        let mut statement = self.client.query_raw(statement);
+        for (name, value) in settings {
+            statement = statement.with_setting(*name, *value);
+        }
+        let mut cursor = statement.fetch_bytes("RowBinary")?;
         let (mut reader, mut rows, mut bytes) = (Reader::default(), Vec::new(), 0);
         while let Some(piece) = cursor.next().await? {
             reader.feed(&piece);
             while let Some((row, size)) = reader.next() {
                 rows.push(row);
                 bytes += size;
-                if bytes >= question.bytes {
+                if bytes >= max_bytes {
                     return Ok((rows, false));
                 }
             }
@@ -120,7 +136,6 @@ impl ClickHouse {
         if reader.is_within_row() {
             return Err(Error::NotEnoughData);
         }
-        let is_last = rows.len() < question.rows;
-        Ok((rows, is_last))
+        Ok((rows, true))
     }
 }

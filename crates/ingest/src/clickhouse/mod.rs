@@ -10,6 +10,7 @@ mod close;
 mod condition;
 mod counts;
 mod log;
+mod log_follow;
 mod log_insert;
 mod log_query;
 mod report;
