@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clickhouse::error::{Error, Result};
 use clickhouse::{Client, Compression, Row};
+use gatelens_testkit::client::Request;
 use gatelens_testkit::{ClickHouse, ClickHouseFault, ClickHouseOptions, ClickHouseTarget, client, wait};
 use serde::{Deserialize, Serialize};
 
@@ -131,6 +132,32 @@ async fn an_insert_that_the_table_refuses_is_refused() {
     assert_eq!(code(&error), Some(469), "{error}");
     insert(&client, "b", &lines(1_000)).await.unwrap();
     assert_eq!(count(&client).await.unwrap(), 1_000);
+}
+
+#[tokio::test]
+async fn the_data_of_an_insert_begins_where_the_engine_would_find_it() {
+    let Some(server) = ClickHouse::start().unwrap() else { return };
+    let client = connect(&server);
+    client.query("CREATE TABLE format (format UInt8) ENGINE = Memory").execute().await.unwrap();
+    for (number, statement, body) in [
+        (1, "", "INSERT INTO format (`format`) VALUES (1);"),
+        (2, "INSERT INTO format FORMAT TSV", "2\n"),
+        (
+            3,
+            "",
+            "/* FORMAT x; */ insert into table format\n-- it's\nSETTINGS async_insert = 0 FORMAT JSONEachRow {\"format\":3}",
+        ),
+        (4, "INSERT INTO", "default.format SELECT 4 FORMAT Null"),
+        (5, "INSERT INTO format(format) FORMAT CSV", "5"),
+        (6, "INSERT INTO format WITH 6 AS x SELECT x -- ;", ""),
+    ] {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("query", statement).finish();
+        let answer = client::send(server.address(), &Request::post(format!("/?{query}"), body)).unwrap();
+        assert_eq!((answer.status, answer.text()), (200, "".into()), "{statement} {body}");
+        let last = client.query("SELECT max(format) FROM format").fetch_one::<u8>().await.unwrap();
+        assert_eq!(last, number, "{statement} {body}");
+    }
+    assert_eq!(client.query("SELECT count() FROM format").fetch_one::<u64>().await.unwrap(), 6);
 }
 
 #[tokio::test]
