@@ -1,6 +1,8 @@
 """ClickHouse's engine in this process, by the package `chdb-core`. Several connections run at once, each with its own
 settings and temporary tables."""
 
+import contextlib
+import json
 import os
 import re
 
@@ -33,7 +35,6 @@ class Engine:
         self.keeper = Connection(directory)
         answer = self.keeper.query(b"SELECT version(), timezone()", "TabSeparatedRaw", {}).data
         self.version, self.timezone = answer.decode().split()
-        # Each is the same for every connection.
         setting = b"SELECT value FROM system.settings WHERE name = 'enable_http_compression'"
         self.compresses = self.keeper.query(setting, "TabSeparatedRaw", {}).data.strip() == b"1"
 
@@ -62,6 +63,21 @@ class Connection:
         if changes:
             self.query(b"SET " + b", ".join(changes), "Null", {})
 
+    @contextlib.contextmanager
+    def settings_of_one_statement(self, database: str | None, settings: dict[str, str]):
+        """What a request sets, and what the connection had before when the request is over."""
+        names = b", ".join(quoted(name, "'") for name in settings) or b"''"
+        old = b"SELECT currentDatabase(), mapFromArrays(groupArray(name), groupArray(value)) FROM system.settings WHERE name IN ("
+        before, values = json.loads(self.query(old + names + b")", "JSONCompactEachRow", {}).data)
+        try:
+            if database:
+                self.use(database)
+            self.set(settings)
+            yield
+        finally:
+            self.set(values)
+            self.use(before)
+
     def query(self, text: bytes, name: str, parameters: dict[str, str]) -> "Answer":
         """Runs a statement. Data inside it must be text; `insert` takes any."""
         try:
@@ -69,12 +85,12 @@ class Connection:
         except RuntimeError as error:
             raise refused(error) from None
 
-    def insert(self, head: bytes, settings: bytes, name: str, data) -> "Answer":
+    def insert(self, head: bytes, settings: bytes, name: str, data, parameters: dict[str, str]) -> "Answer":
         """Inserts the data of a binary file. The engine reads it by its descriptor, so that the insert takes the way of a
         client's. `send_insert` of chdb would take pieces, but drops an exception of the table (26.9)."""
         data.flush()
         file = f" FROM INFILE '/proc/self/fd/{data.fileno()}' ".encode()
-        return self.query(head + file + settings + b" FORMAT " + name.encode(), "Null", {})
+        return self.query(head + file + settings + b" FORMAT " + name.encode(), "Null", parameters)
 
 
 class Answer:
@@ -92,7 +108,7 @@ class Answer:
         }
 
 
-def body() -> "os.PathLike":
+def body():
     """A file in memory for the data of one insert."""
     return os.fdopen(os.memfd_create("insert"), "w+b")
 

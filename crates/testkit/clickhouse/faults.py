@@ -1,7 +1,7 @@
 """What goes wrong on demand. Each fault is an object that `POST /` on the control address has as JSON:
 
 {"do": "refuse", "code": 252, "name": "TOO_MANY_PARTS", "message": "..."}   an exception before the engine has the statement
-{"do": "delay", "ms": 500}      the engine has the statement later
+{"do": "delay", "ms": 500}      the engine has the statement later; with "when": "after", only the answer comes later
 {"do": "lose"}                  the statement is run, then the connection is closed without an answer
 {"do": "die", "when": "before", "during" or "after", "ms": 5}   the process is killed (SIGKILL): before the statement, so
                                 many milliseconds after the engine has it, or after it and before the answer

@@ -5,7 +5,7 @@ As on a server, because the engine is the server's: the statements, types, forma
 
 Imitated here, by the source of the server and its documentation:
 - authentication by headers, Basic or parameters; `database`, `default_format`, `param_x` and settings as parameters or in a
-  form; `readonly` for GET; sessions by `session_id`; one statement a request;
+  form; `readonly` for GET, except in a session; sessions by `session_id`; one statement a request;
 - the status of an exception, the headers `X-ClickHouse-*`, the codings of requests and answers.
 
 Not as on a server:
@@ -304,8 +304,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.read_form(parameters)
         text, data, statement_ = self.read_statement(parameters)
         line["statement"] = text.decode(errors="replace")
-        with data, self.server.sessions.use(parameters) as connection:
-            self.prepare(connection, parameters, settings)
+        with data, self.server.sessions.use(parameters) as connection, self.prepared(connection, parameters, settings):
             self.execute(connection, parameters, statement_, text, data, line)
 
     def authenticate(self, parameters: dict[str, str]):
@@ -369,22 +368,29 @@ class Handler(http.server.BaseHTTPRequestHandler):
             raise Refused.of(62, "SYNTAX_ERROR", "Syntax error (Multi-statements are not allowed)")
         return text, data, found
 
-    def prepare(self, connection, parameters: dict[str, str], settings: dict[str, str]):
+    @contextlib.contextmanager
+    def prepared(self, connection, parameters: dict[str, str], settings: dict[str, str]):
         database = self.headers.get("x-clickhouse-database") or parameters.get("database")
-        if database:
-            connection.use(database)
         if parameters.get("role"):
             raise Refused.of(511, "UNKNOWN_ROLE", f"There is no role `{parameters['role']}` in `user directories`.")
+        if "session_id" in parameters:
+            with connection.settings_of_one_statement(database, settings):
+                yield
+            return
+        if database:
+            connection.use(database)
         connection.set(settings)
         if self.command in ("GET", "HEAD"):
             connection.set({"readonly": "2"})
+        yield
 
     def execute(self, connection, parameters, found, text: bytes, data, line: dict):
         faults = {fault.do: fault for fault in self.server.faults.take(found.kind, text)}
         line["faults"] = list(faults)
         death = faults.get("die")
-        if "delay" in faults:
-            time.sleep(faults["delay"].ms / 1000)
+        delay = faults.get("delay", Fault("delay"))
+        if delay.when == "before":
+            time.sleep(delay.ms / 1000)
         if "refuse" in faults:
             fault = faults["refuse"]
             raise Refused.of(fault.code, fault.name, fault.message)
@@ -400,10 +406,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
             if "halve" in faults:
                 insert_half(connection, found, data)
                 die()
-            answer = connection.insert(found.head, found.settings, found.format, data)
+            answer = connection.insert(found.head, found.settings, found.format, data, substitutes)
         line["code"], line["written_rows"] = 0, answer.summary["written_rows"]
         if death and death.when == "after":
             die(death.ms)
+        if delay.when == "after":
+            time.sleep(delay.ms / 1000)
         if "lose" in faults:
             raise Dropped
         summary = json.dumps({key: str(value) for key, value in answer.summary.items()}, separators=(",", ":"))
@@ -453,7 +461,7 @@ def insert_half(connection, found, data):
     table, _, columns = found.head.partition(b"INTO")[2].strip().partition(b"(")
     columns = b"(" + columns if columns else b""
     connection.query(b"CREATE TEMPORARY TABLE front_half AS " + table + b" ENGINE = Memory", "Null", {})
-    connection.insert(b"INSERT INTO front_half " + columns, b"", found.format, data)
+    connection.insert(b"INSERT INTO front_half " + columns, b"", found.format, data, {})
     description = b"SELECT partition_key FROM system.tables WHERE (database, name) = (currentDatabase(), {table:String})"
     database, _, name = table.decode().strip().replace("`", "").rpartition(".")
     if database:

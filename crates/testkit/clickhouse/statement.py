@@ -4,16 +4,23 @@ INSERT begins, and in which format an answer must be."""
 import re
 from dataclasses import dataclass
 
+COMMENT = rb"""--[^\n]*|\#[ !][^\n]*|/\*.*?\*/"""
+TEXT = rb"""'(?:[^'\\]|\\.|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$"""
+NAME = rb""""(?:[^"\\]|\\.|"")*"|`(?:[^`\\]|\\.|``)*`"""
+SKIPPED = COMMENT + b"|" + TEXT + b"|" + NAME
 TOKEN = re.compile(
+    rb"(?P<space>\s+|" + COMMENT + rb")|(?P<text>" + TEXT + rb")|(?P<name>" + NAME + rb")"
     rb"""
-    (?P<space>\s+|--[^\n]*|\#[ !][^\n]*|/\*.*?\*/)
-    |(?P<text>'(?:[^'\\]|\\.|'')*'|\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)
-    |(?P<name>"(?:[^"\\]|\\.|"")*"|`(?:[^`\\]|\\.|``)*`)
     |(?P<word>[A-Za-z_][A-Za-z0-9_]*)
     |(?P<number>[0-9][A-Za-z0-9_.]*)
     |(?P<sign>.)
     """,
     re.DOTALL | re.VERBOSE,
+)
+# Long statements are mostly numbers, so that only what matters is looked at.
+MARK = re.compile(
+    SKIPPED + rb"""|[();]|\bFORMAT\s+(?P<format>[A-Za-z_][A-Za-z0-9_]*)""",
+    re.DOTALL | re.VERBOSE | re.IGNORECASE,
 )
 # What may follow the table of an INSERT in place of data.
 OTHER_SOURCES = {b"SELECT", b"WITH", b"FROM", b"WATCH"}
@@ -39,7 +46,7 @@ def read(text: bytes) -> Statement:
     tokens = significant(text)
     first = next(tokens, None)
     kind = first[1].upper().decode() if first and first[0] == "word" else ""
-    return insert(text, tokens) if kind == "INSERT" else other(kind, text, tokens)
+    return insert(text, tokens) if kind == "INSERT" else other(kind, text)
 
 
 def insert(text: bytes, tokens) -> Statement:
@@ -54,7 +61,7 @@ def insert(text: bytes, tokens) -> Statement:
         if token == b".":
             may_be_name = True
         if word in OTHER_SOURCES:
-            return other("INSERT", text, significant(text))
+            return other("INSERT", text)
         if word == b"SETTINGS" and head is None:
             head = begin
         if word == b"VALUES":
@@ -72,17 +79,19 @@ def with_data(text: bytes, head: int | None, end: int, name: str, data: int) -> 
     return Statement("INSERT", text[:head], text[head:end], name, data)
 
 
-def other(kind: str, text: bytes, tokens) -> Statement:
-    found, depth, ended, is_one = None, 0, False, True
-    for group, token, _, _ in tokens:
-        is_one &= not ended or token == b";"
-        if group == "sign":
-            depth += {b"(": 1, b")": -1}.get(token, 0)
-            ended |= token == b";" and depth == 0
-        if group == "word" and depth == 0 and token.upper() == b"FORMAT":
-            name = next(tokens, None)
-            found = name[1].decode() if name and name[0] == "word" else found
-    return Statement(kind, text, format=found, is_one=is_one)
+def other(kind: str, text: bytes) -> Statement:
+    found, depth = None, 0
+    for match in MARK.finditer(text):
+        mark = match.group()
+        depth += {b"(": 1, b")": -1}.get(mark, 0)
+        if depth:
+            continue
+        if match.lastgroup == "format":
+            found = match["format"].decode()
+        if mark == b";":
+            more = (token for _, token, _, _ in significant(text[match.end() :]) if token != b";")
+            return Statement(kind, text, format=found, is_one=next(more, None) is None)
+    return Statement(kind, text, format=found)
 
 
 def significant(text: bytes):

@@ -44,6 +44,8 @@ pub enum ClickHouseFault {
     Refuse(u32, &'static str),
     /// The engine has the statement later.
     Delay(Duration),
+    /// The statement is run at once, and answered later.
+    DelayAnswer(Duration),
     /// The statement is run, and the connection closed without an answer.
     LoseAnswer,
     /// The process is killed before the statement.
@@ -173,6 +175,7 @@ impl ClickHouse {
         let mut order = match fault {
             ClickHouseFault::Refuse(code, name) => exception("refuse", code, name),
             ClickHouseFault::Delay(time) => json!({"do": "delay", "ms": millis(time)}),
+            ClickHouseFault::DelayAnswer(time) => json!({"do": "delay", "when": "after", "ms": millis(time)}),
             ClickHouseFault::LoseAnswer => json!({"do": "lose"}),
             ClickHouseFault::DieBefore => json!({"do": "die", "when": "before"}),
             ClickHouseFault::DieDuring(time) => json!({"do": "die", "when": "during", "ms": millis(time)}),

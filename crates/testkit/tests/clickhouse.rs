@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use clickhouse::error::{Error, Result};
 use clickhouse::{Client, Compression, Row};
+use gatelens_testkit::client::Request;
 use gatelens_testkit::{ClickHouse, ClickHouseFault, ClickHouseOptions, ClickHouseTarget, client, wait};
 use serde::{Deserialize, Serialize};
 
@@ -131,6 +132,32 @@ async fn an_insert_that_the_table_refuses_is_refused() {
     assert_eq!(code(&error), Some(469), "{error}");
     insert(&client, "b", &lines(1_000)).await.unwrap();
     assert_eq!(count(&client).await.unwrap(), 1_000);
+}
+
+#[tokio::test]
+async fn the_data_of_an_insert_begins_where_the_engine_would_find_it() {
+    let Some(server) = ClickHouse::start().unwrap() else { return };
+    let client = connect(&server);
+    client.query("CREATE TABLE format (format UInt8) ENGINE = Memory").execute().await.unwrap();
+    for (number, statement, body) in [
+        (1, "", "INSERT INTO format (`format`) VALUES (1);"),
+        (2, "INSERT INTO format FORMAT TSV", "2\n"),
+        (
+            3,
+            "",
+            "/* FORMAT x; */ insert into table format\n-- it's\nSETTINGS async_insert = 0 FORMAT JSONEachRow {\"format\":3}",
+        ),
+        (4, "INSERT INTO", "default.format SELECT 4 FORMAT Null"),
+        (5, "INSERT INTO format(format) FORMAT CSV", "5"),
+        (6, "INSERT INTO format WITH 6 AS x SELECT x -- ;", ""),
+    ] {
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("query", statement).finish();
+        let answer = client::send(server.address(), &Request::post(format!("/?{query}"), body)).unwrap();
+        assert_eq!((answer.status, answer.text()), (200, "".into()), "{statement} {body}");
+        let last = client.query("SELECT max(format) FROM format").fetch_one::<u8>().await.unwrap();
+        assert_eq!(last, number, "{statement} {body}");
+    }
+    assert_eq!(client.query("SELECT count() FROM format").fetch_one::<u64>().await.unwrap(), 6);
 }
 
 #[tokio::test]
@@ -272,6 +299,21 @@ async fn faults_happen_as_often_as_they_are_asked_for() {
     insert(&client, "b", &lines).await.unwrap();
     assert_eq!(count(&client).await.unwrap(), 20, "and not again");
 
+    server
+        .fault(ClickHouseFault::DelayAnswer(Duration::from_secs(60)), &ClickHouseTarget::inserts(1))
+        .unwrap();
+    let late = {
+        let (client, lines) = (client.clone(), lines.clone());
+        tokio::spawn(async move { insert(&client, "late", &lines).await })
+    };
+    while count(&client).await.unwrap() < 30 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(!late.is_finished(), "inserted and not answered");
+    late.abort();
+    insert(&client, "late", &lines).await.unwrap();
+    assert_eq!(count(&client).await.unwrap(), 30, "both, and once");
+
     let target = ClickHouseTarget::containing("numbers(100000)", 1);
     let numbers = async || client.query("SELECT number FROM numbers(100000)").fetch_all::<u64>().await;
     server.fault(ClickHouseFault::CutAnswer, &target).unwrap();
@@ -284,7 +326,7 @@ async fn faults_happen_as_often_as_they_are_asked_for() {
     assert!(insert(&client, "c", &lines).await.is_err());
     server.open().unwrap();
     insert(&client, "c", &lines).await.unwrap();
-    assert_eq!(count(&client).await.unwrap(), 30);
+    assert_eq!(count(&client).await.unwrap(), 40);
     let statements = server.statements().unwrap();
     let tokens = statements.iter().filter(|line| line["settings"]["insert_deduplication_token"] == "b");
     assert_eq!(tokens.map(|line| line["written_rows"].as_u64().unwrap()).collect::<Vec<_>>(), [10, 10]);
@@ -320,6 +362,10 @@ async fn a_session_keeps_its_tables_and_settings_to_itself() {
     session.query("INSERT INTO held VALUES (1), (2)").execute().await.unwrap();
     assert_eq!(session.query("SELECT count() FROM held").fetch_one::<u64>().await.unwrap(), 2);
     assert_eq!(code(&client.query("SELECT * FROM held").execute().await.unwrap_err()), Some(60));
+    let limited = session.query("SELECT a FROM held").with_setting("max_result_rows", "1");
+    assert_eq!(code(&limited.execute().await.unwrap_err()), Some(396));
+    let all = session.query("SELECT a FROM held ORDER BY a").fetch_all::<u8>().await.unwrap();
+    assert_eq!(all, [1, 2], "the setting was of one statement");
     let unknown = client.with_setting("session_id", "two").with_setting("session_check", "1");
     assert_eq!(code(&unknown.query("SELECT 1").execute().await.unwrap_err()), Some(372));
 }
