@@ -79,7 +79,7 @@ fn request(chance: &mut Chance, number: u64) -> opentelemetry_proto::tonic::logs
     let status = chance.of(&[200, 200, 201, 301, 404, 429, 499, 500, 503, 0]);
     // No two have the same duration.
     let mut record = record(time, &made(route, status, 0.0));
-    let mut put = |attributes: &mut Vec<KeyValue>, new: KeyValue| {
+    let put = |attributes: &mut Vec<KeyValue>, new: KeyValue| {
         attributes.retain(|old| old.key != new.key);
         attributes.push(new);
     };
