@@ -42,7 +42,9 @@ pub(crate) struct LogQuestion<'a> {
 
 /// The order of the table.
 const KEY: &str = "time DESC, batch DESC, place DESC";
-const RANK: &str = "ifNull(toInt64(least(duration_ns, 9223372036854775807)), -1)";
+// Versions differ in what `least` makes of null.
+const RANK: &str =
+    "if(duration_ns IS NULL, toInt64(-1), toInt64(least(assumeNotNull(duration_ns), 9223372036854775807)))";
 
 impl LogQuestion<'_> {
     fn statement(&self) -> String {
