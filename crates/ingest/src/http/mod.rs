@@ -245,7 +245,7 @@ impl Server {
         let failed = |source| StartError::Store { path: data.path().to_owned(), source };
         let server = match &store {
             Some(config) => {
-                let opened = ClickHouse::open(config, Arc::clone(&patterns), limits.series).await;
+                let opened = ClickHouse::open(config, Arc::clone(&patterns), &limits).await;
                 let failed = |source| StartError::Server { address: config.address.to_string(), source };
                 Some(Arc::new(opened.map_err(failed)?))
             }
@@ -254,8 +254,9 @@ impl Server {
         let writers = Writers::start(&data, &limits, &patterns).map_err(failed)?;
         let writers = Arc::new(writers.beside(server.clone()));
         let stats = Stats::new()?;
-        let alerts = AlertStats::new(stats.registry())
-            .map(|stats| Alerts::start(&alerts, &data, &limits, retention.max_disk, stats))?;
+        let alerts = AlertStats::new(stats.registry()).map(|stats| {
+            Alerts::start(&alerts, (&data, server.clone()), &limits, retention.max_disk, stats)
+        })?;
         let alerts = Arc::new(alerts.map_err(failed)?);
         let learning = Learning::start(Arc::clone(&writers), &patterns)
             .map_err(|error| failed(StoreError::file(data.path(), error)))?;
