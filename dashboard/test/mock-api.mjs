@@ -422,12 +422,12 @@ function summary(query) {
   const before = stretchBefore(query);
   if (!before) return { ...widened(query), ...paged(query, sorted.map((cell) => estimatedIn(query.mock, rowOf(cell)))) };
   const pairs = paired(sorted, tally(before, 0), 0);
-  return { ...widened(query), compared_with: widened(before), ...paged(query, pairs.map(({ now, then }) => ({ ...rowOf(now), before: rowOf(then) }))) };
+  return { ...widened(query), compared_with: widened(before), ...paged(query, pairs.map(({ now, then }) => ({ ...estimatedIn(query.mock, rowOf(now)), before: estimatedIn(query.mock, rowOf(then)) }))) };
 }
 
 /** Percentiles of a route in `mock.otherSenders` are estimates. */
 function estimatedIn(mock, row) {
-  return mock.otherSenders.includes(row.route) || mock.otherSenders.includes('*') ? { ...row, estimated: true } : row;
+  return row.requests > 0 && (mock.otherSenders.includes(row.route) || mock.otherSenders.includes('*')) ? { ...row, estimated: true } : row;
 }
 
 /** Rows of half a doubling, as far as there are requests. */

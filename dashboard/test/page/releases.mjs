@@ -50,6 +50,14 @@ describe('releases', { concurrency: 2 }, () => {
     });
   }
 
+  check('mark percentiles that are estimates, and only those', { path: '/releases?refresh=off', prepare: (mock) => (mock.otherSenders = ['/v1/search']) }, async (page) => {
+    const table = page.getByRole('region', { name: 'Routes before and after' });
+    const p95 = (route) => table.locator('tbody tr', { hasText: route }).first().locator('td').last().textContent();
+    await until(() => p95('/v1/search'), (text) => /^≈ \d.* → ≈ \d/.test(text ?? ''));
+    assert.doesNotMatch(await p95('/v1/products'), /≈/);
+    await page.getByText('≈: an estimate.').waitFor();
+  });
+
   check('are listed, and another one is opened', { path: '/releases?refresh=off' }, async (page) => {
     const list = page.getByRole('region', { name: 'All releases' }).last();
     await list.getByRole('link', { name: 'configuration 03ee51b' }).click();
