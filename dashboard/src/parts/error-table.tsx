@@ -1,12 +1,12 @@
 // Errors by anything: counts beside rates, and a link to the requests concerned.
 
-import { Skeleton } from '@mantine/core';
 import { useId, type ReactNode } from 'react';
 import { classes } from '../classes';
 import { exact, percent, tally } from '../format';
 import { Compared } from './compared';
 import { Link } from './link';
 import { useShowAll } from './show-all';
+import { Waiting } from './waiting';
 import cardStyles from './card.module.css';
 import tableStyles from './table.module.css';
 import styles from './error-table.module.css';
@@ -50,7 +50,7 @@ export function ErrorTable({ title, subject, rows, outdated, words, note }: Erro
         <h2 id={headline}>{title}</h2>
       </header>
       {rows === undefined ? (
-        <Skeleton height={90} />
+        <Waiting rows={4} />
       ) : shown.length === 0 ? (
         <p className={cardStyles.note}>None in this period.</p>
       ) : (

@@ -138,7 +138,7 @@ function CausesChart({ series, period, onOpen }: { series: Query<Timeseries>; pe
     const rest = names.length > top.length ? [{ label: 'other', color: COLORS.at(-1) ?? '--ink', values: perMinute((cause) => !top.includes(cause)) }] : [];
     return [...top.map((name, index) => ({ label: name, color: COLORS[index] ?? '--ink', values: perMinute((cause) => cause === name) })), ...rest];
   }, [series.data, slots]);
-  if (lines.length === 0) return null;
+  if (series.data && lines.length === 0) return null;
   return (
     <Chart
       title="Causes"

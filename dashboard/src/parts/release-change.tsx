@@ -1,4 +1,4 @@
-import { Select, Skeleton } from '@mantine/core';
+import { Select } from '@mantine/core';
 import { useMemo, useState } from 'react';
 import { endpoint, type Release, type Row, type Summary } from '../api';
 import { classes } from '../classes';
@@ -21,6 +21,7 @@ import { ScrollTable } from './scroll-table';
 import { useShowAll } from './show-all';
 import { ROUTES } from './subjects';
 import { Tag } from './tag';
+import { Waiting } from './waiting';
 import cardStyles from './card.module.css';
 import tableStyles from './table.module.css';
 import styles from './release-change.module.css';
@@ -95,7 +96,7 @@ function Change({ release, stretches, period, onRetry, zone }: ChangeProps) {
         {widened && ' Minutes of that time are no longer kept, so that half hours are compared.'}
       </p>
       {rows === undefined ? (
-        <Skeleton height={180} m="sm" width="auto" />
+        <Waiting rows={6} />
       ) : (
         rows.length > 0 && (
           <ScrollTable label="Routes before and after" columns={['Route', { title: 'Verdict', look: 'unseen' }, { title: 'Requests', look: 'number' }, { title: 'Errors', look: 'number' }, { title: 'p95', look: 'number' }]}>

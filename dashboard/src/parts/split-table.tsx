@@ -1,6 +1,6 @@
 // Groups by row and the values of a dimension by column, one measure at a time.
 
-import { NativeSelect, Skeleton } from '@mantine/core';
+import { NativeSelect } from '@mantine/core';
 import { useId, useState, type ReactNode } from 'react';
 import type { Row } from '../api';
 import { classes } from '../classes';
@@ -12,6 +12,7 @@ import { isFound, ListSearch } from './list-search';
 import { errorShare } from './rank-table';
 import { useShowAll } from './show-all';
 import { Heading, sortedBy, type Order } from './sort';
+import { Waiting } from './waiting';
 import cardStyles from './card.module.css';
 import scrollStyles from './scroll-table.module.css';
 import tableStyles from './table.module.css';
@@ -107,12 +108,12 @@ export function SplitTable({ title, subject, names: { by, shown: names, more: mo
         </span>
       </header>
       {rows === undefined ? (
-        <Skeleton height={120} />
+        <Waiting rows={5} />
       ) : found.length === 0 ? (
         <p className={cardStyles.note}>{rows.length === 0 ? 'None in this period.' : `No match for “${search}”.`}</p>
       ) : (
         <div className={scrollStyles.scroll} role="region" aria-label={label} tabIndex={0}>
-          <table className={classes(tableStyles.table, outdated && 'outdated')}>
+          <table className={classes(tableStyles.table, styles.split, outdated && 'outdated')} style={{ '--columns': names.length + 1 }}>
             <thead>
               <tr>
                 <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={order} onOrder={setOrder} />

@@ -1,5 +1,6 @@
 // Errors and client errors, each by cause, status, route and consumer.
 
+import { Skeleton } from '@mantine/core';
 import { endpoint, type Request, type Requests, type Summary } from '../api';
 import { comparedWith, countedSpan } from '../compare';
 import { exactly } from '../exactly';
@@ -65,14 +66,18 @@ export function ErrorsView(props: ViewProps) {
             <div className={styles.kinds} role="group" aria-label="Kind of errors">
               {(['errors', 'client'] as const).map((each) => (
                 <button key={each} type="button" aria-pressed={kind === each} onClick={() => patch({ kind: each === 'client' ? each : null })}>
-                  {WORDS[each]} {count(kind === each ? found : otherCount)}
+                  {WORDS[each]} {each === kind ? causes.data && count(found) : other.data && count(otherCount)}
                 </button>
               ))}
             </div>
-            <span>
-              <b>{exact(found)}</b> of {exact(all?.requests ?? 0)} requests, {share(found)}
-            </span>
-            {(['gateway', 'upstream', 'client'] as const).map((origin) => {
+            {all && causes.data ? (
+              <span>
+                <b>{exact(found)}</b> of {exact(all.requests)} requests, {share(found)}
+              </span>
+            ) : (
+              <Skeleton height={14} width={260} />
+            )}
+            {causes.data && (['gateway', 'upstream', 'client'] as const).map((origin) => {
               const n = byOrigin(origin);
               return n > 0 || origin !== 'client' ? (
                 <span key={origin} title={ORIGINS[origin]} data-origin={origin}>
@@ -85,7 +90,7 @@ export function ErrorsView(props: ViewProps) {
         </section>
         {by ? <ErrorsBeside key={by} {...shared} by={by} /> : <ErrorsTogether {...shared} causes={causes} addressWith={addressWith} />}
         <ErrorTable
-          title={`Details of the latest ${exact(logged.data?.rows.length ?? 0)} in the log`}
+          title={`Details of the latest ${logged.data ? `${exact(logged.data.rows.length)} ` : ''}in the log`}
           subject="Code details and flags of Envoy"
           rows={logged.data && detailed(logged.data.rows).map(({ key, first, requests }) => ({
             key,

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { LOOKS, seriousFindings } from '../browser.mjs';
-import { beyondTheEdge, check, filled, requestsTo, until } from '../harness.mjs';
+import { beyondTheEdge, check, filled, picture, requestsTo, until } from '../harness.mjs';
 
 describe('releases', { concurrency: 2 }, () => {
   check('are marked in the charts, and one click leads to what a release changed', { path: '/?refresh=off' }, async (page) => {
@@ -46,7 +46,7 @@ describe('releases', { concurrency: 2 }, () => {
       assert.ok(edges[1][0] > edges[0][1], 'the rolling update lies between');
       assert.ok((await beyondTheEdge(page)) <= 0);
       assert.deepEqual(await seriousFindings(page), []);
-      if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/releases-${look.replace(' ', '-')}.png`, fullPage: true });
+      await picture(page, `releases-${look}`);
     });
   }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { LOOKS, seriousFindings } from '../browser.mjs';
-import { beyondTheEdge, check, filled, paramsOf, quantity, requestsTo, until } from '../harness.mjs';
+import { beyondTheEdge, check, filled, paramsOf, picture, quantity, requestsTo, until } from '../harness.mjs';
 
 /** A range that has ended, so that nothing grows between two questions. */
 const PERIOD = 'from=2026-11-10T10:00:00Z&to=2026-11-10T12:00:00Z';
@@ -112,7 +112,7 @@ describe('values side by side', { concurrency: 2 }, () => {
         await page.locator('[data-split] tbody tr').first().waitFor();
         await filled(page);
         if (view === 'errors') await until(() => page.locator('[data-split=Consumers] td').first().textContent(), (text) => text?.endsWith('%') === true);
-        if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/split-${view}-${look.replace(' ', '-')}.png`, fullPage: true });
+        await picture(page, `split-${view}-${look}`);
         assert.ok((await beyondTheEdge(page)) <= 0);
         assert.deepEqual(await seriousFindings(page), []);
       });
