@@ -30,7 +30,7 @@ const STATUS_ERROR: u64 = 2;
 macro_rules! key {
     ($name:expr) => {{
         const KEY: [u8; $name.len() + 8] = encoded_key($name);
-        KEY
+        &KEY
     }};
 }
 
@@ -312,7 +312,7 @@ const fn encoded_key<const SIZE: usize>(name: &str) -> [u8; SIZE] {
     key
 }
 
-/// A record under construction.
+/// A record under construction. Natively attributes are written in place, with keys of known lengths; the Wasm module must be small.
 struct Record<'o> {
     out: &'o mut Vec<u8>,
     marks: &'o mut Vec<Mark>,
@@ -380,16 +380,16 @@ impl<'o> Record<'o> {
     }
 
     /// An attribute that is absent where it is empty.
-    #[inline]
-    fn text<const SIZE: usize>(&mut self, key: [u8; SIZE], value: &str) {
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn text(&mut self, key: &[u8], value: &str) {
         if !value.is_empty() {
             self.string(key, value);
         }
     }
 
     /// The same, with a value that differs in nearly all records.
-    #[inline]
-    fn unique_text<const SIZE: usize>(&mut self, key: [u8; SIZE], value: &str) {
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn unique_text(&mut self, key: &[u8], value: &str) {
         if !value.is_empty() {
             self.string_key(key, value);
             self.mark_unique(value.len());
@@ -397,33 +397,34 @@ impl<'o> Record<'o> {
         }
     }
 
-    #[inline]
-    fn string<const SIZE: usize>(&mut self, key: [u8; SIZE], value: &str) {
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn string(&mut self, key: &[u8], value: &str) {
         self.string_key(key, value);
         self.out.extend_from_slice(value.as_bytes());
     }
 
     /// An attribute up to its value.
-    #[inline]
-    fn string_key<const SIZE: usize>(&mut self, mut key: [u8; SIZE], value: &str) {
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn string_key(&mut self, key: &[u8], value: &str) {
         self.mark();
-        let length = value.len().saturating_add(SIZE).saturating_sub(2);
-        if length < 0x80
-            && let [tag, all, .., any_value, _, string] = &mut key[..]
-        {
-            // Each length is one byte: the form of nearly all attributes.
+        let begin = self.out.len();
+        let length = value.len().saturating_add(key.len()).saturating_sub(2);
+        if length >= 0x80 {
+            return self.long_string_key(key, value);
+        }
+        // Each length is one byte: the form of nearly all attributes.
+        self.out.extend_from_slice(key);
+        if let Some([tag, all, .., any_value, _, string]) = self.out.get_mut(begin..) {
             *tag = self.attributes << 3 | 2;
             *all = length as u8;
             *any_value = value.len().saturating_add(2) as u8;
             *string = value.len() as u8;
-            self.out.extend_from_slice(&key);
-        } else {
-            self.long_string_key(key.get(2..SIZE.saturating_sub(3)).unwrap_or_default(), value);
         }
     }
 
     #[cold]
     fn long_string_key(&mut self, key: &[u8], value: &str) {
+        let key = key.get(2..key.len().saturating_sub(3)).unwrap_or_default();
         let any_value = varint::size(value.len() as u64).saturating_add(value.len()).saturating_add(1);
         let length = varint::size(any_value as u64).saturating_add(any_value).saturating_add(key.len());
         self.out.push(self.attributes << 3 | 2);
@@ -434,33 +435,34 @@ impl<'o> Record<'o> {
         varint::put(self.out, value.len() as u64);
     }
 
-    #[inline]
-    fn int<const SIZE: usize>(&mut self, key: [u8; SIZE], value: u64) {
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn int(&mut self, key: &[u8], value: u64) {
         self.int_key(key, value);
         varint::put(self.out, value);
     }
 
     /// A number that differs in nearly all records.
-    #[inline]
-    fn unique_int<const SIZE: usize>(&mut self, key: [u8; SIZE], value: u64) {
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn unique_int(&mut self, key: &[u8], value: u64) {
         self.int_key(key, value);
         self.mark_unique(varint::size(value));
         varint::put(self.out, value);
     }
 
     /// An attribute up to its value.
-    #[inline]
-    fn int_key<const SIZE: usize>(&mut self, mut key: [u8; SIZE], value: u64) {
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn int_key(&mut self, key: &[u8], value: u64) {
         self.mark();
+        let begin = self.out.len();
         // At most eleven bytes of a value, and a key of the table: all lengths are one byte.
         let size = varint::size(value);
-        if let [tag, all, .., any_value, field, _] = &mut key[..] {
+        self.out.extend_from_slice(key.get(..key.len().saturating_sub(1)).unwrap_or_default());
+        if let Some([tag, all, .., any_value, field]) = self.out.get_mut(begin..) {
             *tag = self.attributes << 3 | 2;
-            *all = size.saturating_add(SIZE).saturating_sub(3) as u8;
+            *all = size.saturating_add(key.len()).saturating_sub(3) as u8;
             *any_value = size.saturating_add(1) as u8;
             *field = 3 << 3;
         }
-        self.out.extend_from_slice(key.get(..SIZE.saturating_sub(1)).unwrap_or_default());
     }
 
     fn headers(&mut self, prefix: &str, headers: &[Header<'_>]) {

@@ -326,10 +326,11 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
                 let redacted = self.rules.detectors.redact(&inner, self.hits);
                 self.replace(token, &text, &redacted);
             }
-            TokenKind::Number if self.rules.detectors.look_at_numbers() => {
-                if self.rules.detectors.hit_number(self.raw(token), self.hits) {
-                    self.mask(token.at.clone());
-                }
+            TokenKind::Number
+                if self.rules.detectors.look_at_numbers()
+                    && self.rules.detectors.hit_number(self.raw(token), self.hits) =>
+            {
+                self.mask(token.at.clone());
             }
             _ => {}
         }
