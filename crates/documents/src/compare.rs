@@ -110,8 +110,8 @@ impl Finding {
     }
 
     /// What makes it the same as one of another alternative.
-    fn name(&self) -> (Kind, String) {
-        (self.kind, self.problem.path.clone())
+    fn name(&self) -> (Kind, &str) {
+        (self.kind, &self.problem.path)
     }
 
     fn of(self, method: &str, path: &str) -> Self {
@@ -361,29 +361,25 @@ impl<'a> Comparison<'a> {
         let alternatives = choice.elements().iter().filter(|node| !is_null(self.resolved(node)));
         let null_is_allowed = choice.elements().iter().any(|node| is_null(self.resolved(node)));
         let seen = if null_is_allowed { &without_null(seen) } else { seen };
-        let outcomes = alternatives.map(|alternative| {
-            let mut all: Vec<&Node> = all
-                .iter()
-                .copied()
-                .filter(|node| node.get("oneOf").is_none() && node.get("anyOf").is_none())
-                .collect();
-            self.gather(alternative, &mut all, 0);
-            self.all_of(seen, &all, spot, work)
-        });
+        let beside = all.iter().filter(|node| node.get("oneOf").is_none() && node.get("anyOf").is_none());
+        let beside: Vec<&Node> = beside.copied().collect();
         // Different alternatives may have been seen, and each has fields of its own: only what none of them allows is a
         // contradiction.
-        let outcomes: Vec<Vec<Finding>> = outcomes.collect();
-        let names = |outcome: &Vec<Finding>| outcome.iter().map(Finding::name).collect::<HashSet<_>>();
-        let by_outcome: Vec<_> = outcomes.iter().map(names).collect();
-        let mut known = HashSet::new();
-        let mut is_common = |finding: &Finding| {
-            let name = finding.name();
-            by_outcome.iter().all(|names| names.contains(&name)) && known.insert(name)
-        };
-        let common: Vec<Vec<bool>> =
-            outcomes.iter().map(|outcome| outcome.iter().map(&mut is_common).collect()).collect();
-        let all = outcomes.into_iter().flatten().zip(common.into_iter().flatten());
-        all.filter_map(|(finding, is_common)| is_common.then_some(finding)).collect()
+        let mut common: Option<Vec<Finding>> = None;
+        for alternative in alternatives {
+            let mut all = beside.clone();
+            self.gather(alternative, &mut all, 0);
+            let found = self.all_of(seen, &all, spot, work);
+            let left = match common {
+                None => without_repeats(found),
+                Some(common) => in_both(common, &found),
+            };
+            if left.is_empty() || (self.given_up)() {
+                return Vec::new();
+            }
+            common = Some(left);
+        }
+        common.unwrap_or_default()
     }
 
     /// A schema and all that it consists of.
@@ -412,6 +408,9 @@ impl<'a> Comparison<'a> {
         let properties = |name: &str| all.iter().find_map(|node| node.get("properties")?.get(name));
         let open = all.iter().find_map(|node| node.get("additionalProperties"));
         for (name, value) in seen["properties"].as_object().into_iter().flatten() {
+            if (self.given_up)() {
+                return findings;
+            }
             let spot = spot.below(name);
             match (properties(name), open) {
                 (Some(property), _) => findings.extend(self.schema(value, property, &spot, work)),
@@ -531,6 +530,22 @@ fn format(seen: &Value, all: &[&Node], at: &str) -> Option<Finding> {
     }
     let message = format!("strings are of the format {}, and the document has {wanted}", others.join(", "));
     Some(Finding::error(Kind::Format, node.place, at, message))
+}
+
+/// The first finding of each name.
+fn without_repeats(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let mut known = HashSet::new();
+    findings.retain(|finding| {
+        let (kind, path) = finding.name();
+        known.insert((kind, path.to_owned()))
+    });
+    findings
+}
+
+/// The findings whose names others have, too.
+fn in_both(findings: Vec<Finding>, others: &[Finding]) -> Vec<Finding> {
+    let names: HashSet<_> = others.iter().map(Finding::name).collect();
+    findings.into_iter().filter(|finding| names.contains(&finding.name())).collect()
 }
 
 /// The same schema without the type null.

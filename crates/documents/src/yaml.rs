@@ -88,7 +88,7 @@ pub enum YamlError {
         "aliases expand to more than {MAX_ALIASED_NODES} values or {MAX_ALIASED_BYTES} bytes: write the values out, or split the file"
     )]
     TooLarge {
-        /// Of the value that is copied.
+        /// Of the anchor's value or the alias that needs the copy.
         place: Place,
     },
 }
@@ -334,7 +334,7 @@ fn syntax(error: &ScanError) -> YamlError {
 struct Builder {
     done: Vec<Node>,
     open: Vec<Open>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, (Node, Size)>,
     /// Of the copies that anchors and aliases make.
     size: Size,
 }
@@ -347,16 +347,42 @@ const VALUE_BYTES: usize = 2 * size_of::<Node>() + 16;
 struct Size {
     nodes: usize,
     bytes: usize,
+    /// Collections within one another; of several values, of the deepest.
+    levels: usize,
 }
 
 impl Size {
     fn plus(self, other: Self) -> Self {
-        Self { nodes: self.nodes + other.nodes, bytes: self.bytes + other.bytes }
+        Self {
+            nodes: self.nodes + other.nodes,
+            bytes: self.bytes + other.bytes,
+            levels: self.levels.max(other.levels),
+        }
+    }
+
+    /// With a copy that is about to be made for a place: within the bounds of a file, and held.
+    fn with_copy(
+        self,
+        copy: Self,
+        place: Place,
+        hold: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Self, YamlError> {
+        let all = self.plus(copy);
+        if all.nodes > MAX_ALIASED_NODES || all.bytes > MAX_ALIASED_BYTES {
+            return Err(YamlError::TooLarge { place });
+        }
+        if !hold(copy.nodes * VALUE_BYTES + copy.bytes) {
+            return Err(YamlError::NoRoom { place });
+        }
+        Ok(all)
     }
 
     fn of(node: &Node) -> Self {
-        let own = Self { nodes: 1, bytes: 0 };
-        let inner = |nodes: &mut dyn Iterator<Item = &Node>| nodes.map(Self::of).fold(own, Self::plus);
+        let own = Self { nodes: 1, ..Self::default() };
+        let inner = |nodes: &mut dyn Iterator<Item = &Node>| {
+            let all = nodes.map(Self::of).fold(own, Self::plus);
+            Self { levels: all.levels + 1, ..all }
+        };
         match &node.content {
             Content::Scalar { text, .. } => Self { bytes: text.len(), ..own },
             Content::Sequence(nodes) => inner(&mut nodes.iter()),
@@ -398,7 +424,7 @@ impl Builder {
             Event::DocumentStart(..) => self.anchors.clear(),
             Event::Scalar(text, style, anchor, _) => {
                 let content = Content::Scalar { text: text.into_owned(), style };
-                self.add(Node { place, content }, anchor)?;
+                self.add(Node { place, content }, anchor, hold)?;
             }
             Event::SequenceStart(..) | Event::MappingStart(..) if self.open.len() >= MAX_DEPTH => {
                 return Err(YamlError::TooDeep { place });
@@ -415,18 +441,17 @@ impl Builder {
                         Children::Sequence(nodes) => Content::Sequence(nodes),
                         Children::Mapping(members, _) => Content::Mapping(members),
                     };
-                    self.add(Node { place, content }, anchor)?;
+                    self.add(Node { place, content }, anchor, hold)?;
                 }
             }
             Event::Alias(anchor) => {
-                if let Some(node) = self.anchors.get(&anchor) {
-                    let node = node.clone();
-                    self.copied(&node)?;
-                    let Size { nodes, bytes } = Size::of(&node);
-                    if !hold(nodes * VALUE_BYTES + bytes) {
-                        return Err(YamlError::NoRoom { place });
+                if let Some((node, size)) = self.anchors.get(&anchor) {
+                    if self.open.len() + size.levels > MAX_DEPTH {
+                        return Err(YamlError::TooDeep { place });
                     }
-                    self.add(node, 0)?;
+                    self.size = self.size.with_copy(*size, place, hold)?;
+                    let node = node.clone();
+                    self.put(node);
                 }
             }
             _ => {}
@@ -434,17 +459,23 @@ impl Builder {
         Ok(())
     }
 
-    fn copied(&mut self, node: &Node) -> Result<(), YamlError> {
-        self.size = self.size.plus(Size::of(node));
-        let is_within = self.size.nodes <= MAX_ALIASED_NODES && self.size.bytes <= MAX_ALIASED_BYTES;
-        if is_within { Ok(()) } else { Err(YamlError::TooLarge { place: node.place }) }
+    /// Adds a value, and keeps a copy for the aliases of its anchor.
+    fn add(
+        &mut self,
+        node: Node,
+        anchor: usize,
+        hold: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<(), YamlError> {
+        if anchor != 0 {
+            let size = Size::of(&node);
+            self.size = self.size.with_copy(size, node.place, hold)?;
+            self.anchors.insert(anchor, (node.clone(), size));
+        }
+        self.put(node);
+        Ok(())
     }
 
-    fn add(&mut self, node: Node, anchor: usize) -> Result<(), YamlError> {
-        if anchor != 0 {
-            self.copied(&node)?;
-            self.anchors.insert(anchor, node.clone());
-        }
+    fn put(&mut self, node: Node) {
         match self.open.last_mut().map(|open| &mut open.children) {
             None => self.done.push(node),
             Some(Children::Sequence(nodes)) => nodes.push(node),
@@ -453,7 +484,6 @@ impl Builder {
                 None => *key = Some(node),
             },
         }
-        Ok(())
     }
 }
 
@@ -537,8 +567,8 @@ second: document
             true
         };
         assert!(documents_within(&text, &mut hold).is_ok());
-        // Eleven values, and a copy of four for the alias.
-        assert!(held > 15 * VALUE_BYTES && held < 17 * VALUE_BYTES + 1_100, "{held}");
+        // Eleven values, and copies of four for the anchor and for the alias.
+        assert!(held > 19 * VALUE_BYTES && held < 20 * VALUE_BYTES + 1_100, "{held}");
         let mut left = Some(held - 1);
         let mut hold = |bytes| {
             left = left.and_then(|left| left.checked_sub(bytes));
@@ -546,6 +576,18 @@ second: document
         };
         let refused = documents_within(&text, &mut hold).unwrap_err();
         assert!(matches!(refused, YamlError::NoRoom { place: Place { line: 3, .. } }), "{refused}");
+        // A copy for an anchor is refused where the value itself still had room.
+        let anchored = format!("a: &a \"{}\"\n", "x".repeat(1_000));
+        let mut left = 4 * VALUE_BYTES + 1_500;
+        let mut hold = |bytes| match left.checked_sub(bytes) {
+            Some(less) => {
+                left = less;
+                true
+            }
+            None => false,
+        };
+        let refused = documents_within(&anchored, &mut hold).unwrap_err();
+        assert!(matches!(refused, YamlError::NoRoom { place: Place { line: 1, column: 7 } }), "{refused}");
     }
 
     #[test]
@@ -556,5 +598,13 @@ second: document
         // The parser has a bound of its own.
         assert!(documents(&nested(100_000)).is_err());
         assert!(documents(&nested(MAX_DEPTH)).is_ok());
+        // A value is as deep behind an alias as where it is written.
+        let aliased = |levels: usize| {
+            let (open, close) = ("[".repeat(levels), "]".repeat(levels));
+            documents(&format!("a: &a {}\nb: {open}*a{close}\n", nested(100))).map(|found| found.len())
+        };
+        let refused = aliased(MAX_DEPTH - 100).unwrap_err();
+        assert!(matches!(refused, YamlError::TooDeep { place: Place { line: 2, .. } }), "{refused}");
+        assert!(aliased(MAX_DEPTH - 101).is_ok());
     }
 }

@@ -16,6 +16,7 @@ pub use units::{Days, Size, UnitError};
 use crate::alerts::AlertsConfig;
 use crate::auth::oidc::check_page_url;
 use crate::auth::{AccessConfig, OidcConfig};
+use crate::clickhouse::{Address, ClickHouseConfig};
 use crate::http::{Cidr, Config, HostName, Network, TlsFiles, TraceLink, is_own_name};
 use crate::limits::Limits;
 use crate::probes::{ProbeConfig, ProbeError};
@@ -77,6 +78,8 @@ keys!(
     series,
     series_per_environment,
     series_per_sender,
+    store,
+    store_password,
     tls_cert,
     tls_key,
     token_bytes_per_second,
@@ -102,6 +105,16 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "DIR"))]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/var/lib/gatelens"])))]
     pub data: Option<PathBuf>,
+    /// ClickHouse that keeps the counters for several replicas, instead of each directory: `clickhouse+https://` with user,
+    /// host, port of its HTTP interface, and database. A preview: docs/clickhouse.md says what is there and what each replica
+    /// still keeps in `data`.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "URL"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["clickhouse+https://gatelens@clickhouse.example.com:8443/gatelens"])))]
+    pub store: Option<Address>,
+    /// File with the password for `store`.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/clickhouse-password"])))]
+    pub store_password: Option<PathBuf>,
     /// Name by which people or gateways reach it, besides IP addresses and localhost; as a flag it can be repeated.
     #[cfg_attr(feature = "clap", arg(long, value_name = "NAME"))]
     #[cfg_attr(feature = "schema", schemars(with = "Vec<String>", extend("examples" = [["gatelens.example.com"]])))]
@@ -401,6 +414,7 @@ impl Options {
         let oidc = self.oidc.map(|oidc| sign_in(oidc, &alerts, &hosts, listen)).transpose()?;
         Ok(Config {
             listen,
+            store: self.store.map(|address| ClickHouseConfig { address, password: self.store_password }),
             data: self.data.ok_or(OptionsError::Missing { key: "data" })?,
             limits,
             retention: Retention {

@@ -9,6 +9,7 @@
 mod accept;
 pub mod alerts;
 mod auth;
+mod clickhouse;
 mod clock;
 pub mod config;
 mod directory;
@@ -43,6 +44,7 @@ pub mod fuzzing;
 pub use auth::{
     AccessConfig, AccessError, NewToken, OidcConfig, OidcError, OidcRoles, Role, TokenOwner, user_line,
 };
+pub use clickhouse::{Address, ClickHouseConfig, NotAnAddress};
 pub use http::{
     Cidr, Config, HostName, Network, NotACidr, NotAHostName, NotATraceLink, Server, StartError, TlsError,
     TlsFiles, TraceLink,

@@ -43,8 +43,7 @@ async fn answer(
         Ok((query, Packing::of(headers)?))
     });
     let (held, (query, packing)) = question::receive_after(state, head, body, document_bytes).await?;
-    let place = tokio::time::timeout(document_timeout, Arc::clone(&state.previews).acquire_owned()).await;
-    let place = place.map_err(|_| ReceiveError::Busy)?.map_err(|_| QueryError::Stopped)?;
+    let place = question::place(state, document_timeout).await?;
     let until = Instant::now() + document_timeout;
     let most = decoded_bytes.min(state.memory.for_one());
     let found = reading(state, move |state| {

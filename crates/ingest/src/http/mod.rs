@@ -39,6 +39,7 @@ pub use tls::{TlsError, TlsFiles};
 
 use crate::auth::oidc::CALLBACK;
 use crate::auth::{Access, AccessConfig, AccessError};
+use crate::clickhouse::{ClickHouse, ClickHouseConfig};
 use crate::clock;
 use crate::drift::Watch;
 use crate::jobs;
@@ -75,6 +76,8 @@ use tokio::sync::Semaphore;
 pub struct Config {
     /// Address to listen on; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// What keeps the counters instead of the directory, for several replicas.
+    pub store: Option<ClickHouseConfig>,
     /// DataDir of the store; made when it is not there.
     pub data: PathBuf,
     /// Bounds of the service.
@@ -135,6 +138,14 @@ pub enum StartError {
         /// The fault.
         source: StoreError,
     },
+    /// The server that keeps the counters cannot be used.
+    #[error("cannot use the store {address}: {source}")]
+    Server {
+        /// Where it is.
+        address: String,
+        /// The fault.
+        source: StoreError,
+    },
 }
 
 fn hint(error: &std::io::Error) -> &'static str {
@@ -167,6 +178,8 @@ pub(crate) struct State {
     /// Bytes of answers that may still be made.
     answers: Arc<Semaphore>,
     data: Arc<DataDir>,
+    /// What keeps the counters for all replicas, where there are several.
+    server: Option<Arc<ClickHouse>>,
     writers: Arc<Writers>,
     patterns: Arc<KnownPatterns>,
     learning: Learning,
@@ -219,7 +232,7 @@ impl Server {
     /// the address is taken.
     pub async fn bind(config: Config) -> Result<Self, StartError> {
         let Config { listen, data, limits, retention, network, access, alerts, .. } = config;
-        let Config { trace_links, probes, remote_write, .. } = config;
+        let Config { trace_links, probes, remote_write, store, .. } = config;
         let page_url = access.oidc.as_ref().and_then(|oidc| oidc.page_url.clone());
         let access = Access::open(&access, listen)?;
         let tls = network.tls.map(tls::Tls::new).transpose()?.map(Arc::new);
@@ -230,10 +243,20 @@ impl Server {
         let data = Arc::new(DataDir::new(data));
         let patterns = Arc::new(KnownPatterns::default());
         let failed = |source| StartError::Store { path: data.path().to_owned(), source };
-        let writers = Arc::new(Writers::start(&data, &limits, &patterns).map_err(failed)?);
+        let server = match &store {
+            Some(config) => {
+                let opened = ClickHouse::open(config, Arc::clone(&patterns), &limits).await;
+                let failed = |source| StartError::Server { address: config.address.to_string(), source };
+                Some(Arc::new(opened.map_err(failed)?))
+            }
+            None => None,
+        };
+        let writers = Writers::start(&data, &limits, &patterns).map_err(failed)?;
+        let writers = Arc::new(writers.beside(server.clone()));
         let stats = Stats::new()?;
-        let alerts = AlertStats::new(stats.registry())
-            .map(|stats| Alerts::start(&alerts, &data, &limits, retention.max_disk, stats))?;
+        let alerts = AlertStats::new(stats.registry()).map(|stats| {
+            Alerts::start(&alerts, (&data, server.clone()), &limits, retention.max_disk, stats)
+        })?;
         let alerts = Arc::new(alerts.map_err(failed)?);
         let learning = Learning::start(Arc::clone(&writers), &patterns)
             .map_err(|error| failed(StoreError::file(data.path(), error)))?;
@@ -267,7 +290,8 @@ impl Server {
             stats: Arc::new(stats),
             max_disk: retention.max_disk,
             started_at: clock::now() as f64 / 1e9,
-            store: Box::new(Files::new(Arc::clone(&data), limits.clone())),
+            store: Box::new(Files::new(Arc::clone(&data), limits.clone()).beside(server.clone())),
+            server,
             hosts: host::Hosts::new(network.hosts),
             proxies: peers::Proxies(network.trusted_proxies),
             peers: Arc::new(peers::Peers::new(&limits)),
@@ -308,6 +332,7 @@ impl Server {
         ];
         let upkeep =
             tokio::spawn(jobs::upkeep(Arc::clone(&state.writers), Arc::clone(&state.data), retention));
+        let closing = state.server.clone().map(|server| tokio::spawn(server.keep_closing()));
         let probing = tokio::spawn(probes::keep(probes, Arc::clone(&state.writers)));
         // It reads the files by itself, so that the end of the service does not wait for it.
         let writing = remote_write.map(|remote_write| {
@@ -322,7 +347,7 @@ impl Server {
         }
         drop(listener);
         state.stopping.send_replace(true);
-        following.into_iter().chain(writing).for_each(|task| task.abort());
+        following.into_iter().chain(writing).chain(closing).for_each(|task| task.abort());
         watching.abort();
         probing.abort();
         alerting.iter().for_each(tokio::task::JoinHandle::abort);

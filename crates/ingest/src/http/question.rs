@@ -11,6 +11,8 @@ use axum::extract::{FromRequest, Request};
 use axum::http::HeaderMap;
 use serde::de::DeserializeOwned;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Bytes of a rule, a receiver or another short question.
 const SHORT_BYTES: usize = 64 << 10;
@@ -68,6 +70,12 @@ pub(super) async fn receive_after<T>(
             Err(refusal)
         }
     }
+}
+
+/// Waits for a place among the questions that take long, and for so long at most.
+pub(super) async fn place(state: &State, timeout: Duration) -> Result<OwnedSemaphorePermit, QueryError> {
+    let place = tokio::time::timeout(timeout, Arc::clone(&state.previews).acquire_owned()).await;
+    place.map_err(|_| ReceiveError::Busy)?.map_err(|_| QueryError::Stopped)
 }
 
 /// Refuses a body that is not called JSON. A browser sends JSON to another site only after it has asked that site, so

@@ -37,8 +37,7 @@ async fn answer(
 ) -> Result<PreviewResponse, QueryError> {
     let Limits { preview_bytes, preview_timeout, .. } = state.limits;
     let (held, packing) = question::receive(state, query, headers, body, preview_bytes).await?;
-    let place = tokio::time::timeout(preview_timeout, Arc::clone(&state.previews).acquire_owned()).await;
-    let place = place.map_err(|_| ReceiveError::Busy)?.map_err(|_| QueryError::Stopped)?;
+    let place = question::place(state, preview_timeout).await?;
     let interrupt = Interrupt::default();
     let given_up = GivenUp(interrupt.clone());
     let previewing = tokio::task::spawn_blocking(move || {

@@ -4,17 +4,14 @@ use super::compare::{self, Compare};
 use super::cursor::{Cursor, Reader};
 use super::dimension::{Dimension, Group};
 use super::filter::{self, Filter};
-use super::kept::{Keeper, Kept};
+use super::kept::{Keeper, Memory};
 use super::params::Params;
 use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
-use super::rollup::{About, Beside, Groups, MINUTE_NANOS, Part, Rollup, Sums, add_up, add_up_step};
+use super::rollup::{About, Counted, Groups, MINUTE_NANOS, Sums, add_up_step};
 use super::sorted::Sort;
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::store::instances::known_since;
-use crate::store::moments::{Moment, Seen};
-use crate::store::{DataDir, minutes_since};
 use rusqlite::Connection;
 use serde::Serialize;
 
@@ -151,15 +148,12 @@ impl SummaryQuery {
     /// first, and then only those of the page are added up.
     pub(crate) fn answer(
         &self,
-        directory: &DataDir,
+        counted: &dyn Counted,
         limits: &Limits,
-        kept: &Kept,
+        memory: Option<Memory<'_>>,
     ) -> Result<Summary, QueryError> {
-        let moment = directory.moments().moment();
-        let mut file = super::open_counts(directory, limits.query_timeout)?;
-        let snapshot = file.transaction()?;
-        let mut groups = Groups::find_up_to(&snapshot, &self.filter, &self.group_by, limits.ranked_groups)?;
-        let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
+        let mut groups = Groups::find_up_to(counted, &self.filter, &self.group_by, limits.ranked_groups)?;
+        let since = counted.since()?.saturating_mul(MINUTE_NANOS);
         let (range, before) = match self.compare {
             None => (self.range.widened_before(since, HALF_HOUR_SECONDS), None),
             Some(compare) => {
@@ -167,28 +161,17 @@ impl SummaryQuery {
                 (range, Some(before))
             }
         };
-        let known = Known::of(&snapshot, range, &groups)?;
+        let known = Known::of(counted, range, &groups)?;
         known.check(before)?;
-        let mut keeper = keeper(
-            kept,
-            (&self.group_by, &self.filter),
-            (moment, directory.moments().seen()),
-            &groups,
-            limits,
-        );
+        let mut keeper = keeper(memory, (&self.group_by, &self.filter), &groups, limits);
         let sides = [Some(known.range), before];
-        let beside = Beside::default();
         let mut skip = self.skip;
         let mut is_more = false;
         if groups.all.len() > limits.groups || groups.may_grow() {
             let mut requests = [Vec::new(), Vec::new()];
             for (range, requests) in sides.into_iter().zip(&mut requests) {
-                for part in range.map(Part::cover).unwrap_or_default() {
-                    Rollup::new(&snapshot, part.table, &beside).count(
-                        (part.from, part.to),
-                        &mut groups,
-                        requests,
-                    )?;
+                if let Some(range) = range {
+                    counted.count(range.minutes(), &mut groups, requests)?;
                 }
             }
             let ranked =
@@ -207,7 +190,7 @@ impl SummaryQuery {
         let mut sums = [Vec::new(), Vec::new()];
         for (range, sums) in sides.into_iter().zip(&mut sums) {
             let Some(range) = range else { continue };
-            add_up((&snapshot, &beside), range.minutes(), &mut groups, keeper.as_mut(), sums)?;
+            counted.add_up(range.minutes(), &mut groups, keeper.as_mut(), sums)?;
         }
         let sides = sums.each_ref().map(Vec::as_slice);
         let mut ranked = ranked(groups.all.len(), sides, |sums| sums.requests);
@@ -241,14 +224,13 @@ impl SummaryQuery {
 /// For sums of groups by some dimensions that may be kept: not those of single gateways, nor of more groups than are added up
 /// at a time.
 pub(super) fn keeper<'a>(
-    kept: &'a Kept,
+    memory: Option<Memory<'a>>,
     (group_by, filter): (&[Dimension], &Filter),
-    between: (Moment, Seen),
     groups: &Groups,
     limits: &Limits,
 ) -> Option<Keeper<'a>> {
     let are_kept = !groups.need_gateways() && groups.all.len() <= limits.groups;
-    are_kept.then(|| kept.keeper(format!("{group_by:?} {filter:?}"), between, groups))
+    memory.filter(|_| are_kept).map(|memory| memory.keeper(format!("{group_by:?} {filter:?}"), groups))
 }
 
 /// What is known of a group.
@@ -278,9 +260,9 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn of(file: &Connection, range: Range, groups: &Groups) -> Result<Self, QueryError> {
+    pub(super) fn of(counted: &dyn Counted, range: Range, groups: &Groups) -> Result<Self, QueryError> {
         if groups.need_gateways() {
-            let since = known_since(file, minutes_since(file)?)?.saturating_mul(MINUTE_NANOS);
+            let since = counted.instances_since()?.saturating_mul(MINUTE_NANOS);
             if range.from < since {
                 let range = Range { from: since.min(range.to), to: range.to };
                 return Ok(Self { range, gateways_since: Some(rfc3339(since)), since: Some(since) });
@@ -328,53 +310,46 @@ impl TimeseriesQuery {
     /// The answer out of the store. Without groups every step has a point; with groups those that have data.
     pub(crate) fn answer(
         &self,
-        directory: &DataDir,
+        counted: &dyn Counted,
         limits: &Limits,
-        kept: &Kept,
+        memory: Option<Memory<'_>>,
     ) -> Result<Timeseries, QueryError> {
-        let moment = directory.moments().moment();
         let Self { summary: SummaryQuery { range, group_by, filter, compare, .. }, step } = self;
-        let mut file = super::open_counts(directory, limits.query_timeout)?;
-        let snapshot = file.transaction()?;
-        let mut groups = Groups::find(&snapshot, filter, group_by, limits)?;
-        let mut keeper =
-            keeper(kept, (group_by, filter), (moment, directory.moments().seen()), &groups, limits);
-        let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
+        let mut groups = Groups::find(counted, filter, group_by, limits)?;
+        let mut keeper = keeper(memory, (group_by, filter), &groups, limits);
+        let since = counted.since()?.saturating_mul(MINUTE_NANOS);
         let (mut range, mut step) = (*range, *step);
         let mut before = compare.map(|compare| compare.before_in_steps(range, step));
-        let mut known = Known::of(&snapshot, range, &groups)?;
+        let mut known = Known::of(counted, range, &groups)?;
         let earliest = before.map_or(known.range.from, |before| before.from.min(known.range.from));
         if earliest < since && step != in_half_hours(step) {
             step = in_half_hours(step);
             range = range.widened(step);
             before = compare.map(|compare| compare.before_in_steps(range, step));
-            known = Known::of(&snapshot, range, &groups)?;
+            known = Known::of(counted, range, &groups)?;
         }
         known.check(before)?;
         let Known { range, gateways_since, .. } = known;
         // Whole steps of which the gateways are known.
         let range = if gateways_since.is_some() { range.shrunk_from(step) } else { range };
         let minutes = step / MINUTE_SECONDS as i64;
-        let beside = Beside::default();
         let mut points = Vec::new();
         // Step by step, so that no more than the sketches of one step are in memory.
         let (mut sums, mut earlier) = (Vec::new(), Vec::new());
         let mut start = range.from / MINUTE_NANOS;
         let distance = before.map(|before| (range.from - before.from) / MINUTE_NANOS);
+        for range in [Some(range), before].into_iter().flatten() {
+            counted.expect(range.minutes(), minutes, &groups)?;
+        }
         while start < range.to / MINUTE_NANOS {
             sums.clear();
-            add_up_step(
-                (&snapshot, &beside),
-                (start, start + minutes),
-                &mut groups,
-                keeper.as_mut(),
-                &mut sums,
-            )?;
+            let now = (start, start + minutes);
+            add_up_step(counted, now, &mut groups, keeper.as_mut(), &mut sums)?;
             let time = |minute: i64| Some(rfc3339(minute * MINUTE_NANOS));
             if let Some(distance) = distance {
                 earlier.clear();
                 let then = (start - distance, start - distance + minutes);
-                add_up_step((&snapshot, &beside), then, &mut groups, keeper.as_mut(), &mut earlier)?;
+                add_up_step(counted, then, &mut groups, keeper.as_mut(), &mut earlier)?;
             }
             let pair = |row: Row, before: Row| match distance {
                 None => row,
@@ -395,7 +370,7 @@ impl TimeseriesQuery {
             }
             start += minutes;
         }
-        let coarse = coarse(&snapshot, range, filter)?;
+        let coarse = coarse(counted.file(), range, filter)?;
         let (from, to) = (rfc3339(range.from), rfc3339(range.to));
         let compared_with = before.map(Span::of);
         Ok(Timeseries { from, to, step, gateways_since, compared_with, points, coarse })

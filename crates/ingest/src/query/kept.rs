@@ -49,8 +49,21 @@ struct Stretch {
 /// The sums of groups, by their places.
 type PackedSums = Arc<[(usize, Box<[u8]>)]>;
 
+/// The kept sums, for an answer out of a snapshot that was opened between two moments.
+pub(crate) struct Memory<'a> {
+    pub(crate) kept: &'a Kept,
+    pub(crate) between: (Moment, Seen),
+}
+
+impl<'a> Memory<'a> {
+    /// `question` must tell filters and groupings apart.
+    pub(super) fn keeper(self, question: String, groups: &Groups) -> Keeper<'a> {
+        self.kept.keeper(question, self.between, groups)
+    }
+}
+
 /// What an answer takes from the kept sums, and adds to them.
-pub(super) struct Keeper<'a> {
+pub(crate) struct Keeper<'a> {
     kept: &'a Kept,
     question: String,
     moment: Moment,
@@ -68,14 +81,7 @@ impl Kept {
         Self { max_bytes, content: Mutex::default() }
     }
 
-    /// For an answer out of a snapshot that was opened between `moment` and `seen`. `question` must tell filters and
-    /// groupings apart.
-    pub(super) fn keeper(
-        &self,
-        question: String,
-        (moment, seen): (Moment, Seen),
-        groups: &Groups,
-    ) -> Keeper<'_> {
+    fn keeper(&self, question: String, (moment, seen): (Moment, Seen), groups: &Groups) -> Keeper<'_> {
         let mut content = self.content();
         content.answers += 1;
         let answer = content.answers;

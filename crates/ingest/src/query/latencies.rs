@@ -6,14 +6,13 @@
 
 use super::counts::{Known, Span, coarse, in_half_hours, keeper, step_of};
 use super::filter::{self, Filter};
-use super::kept::Kept;
+use super::kept::Memory;
 use super::params::Params;
 use super::quantiles::Quantiles;
 use super::range::{Range, rfc3339};
-use super::rollup::{Beside, Groups, MINUTE_NANOS, Sums, add_up_step};
+use super::rollup::{Counted, Groups, MINUTE_NANOS, Sums, add_up_step};
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::store::{DataDir, minutes_since};
 use serde::Serialize;
 
 const MAX_COLUMNS: i64 = 300;
@@ -83,40 +82,36 @@ impl LatenciesQuery {
     /// The answer out of the store.
     pub(crate) fn answer(
         &self,
-        directory: &DataDir,
+        counted: &dyn Counted,
         limits: &Limits,
-        kept: &Kept,
+        memory: Option<Memory<'_>>,
     ) -> Result<Latencies, QueryError> {
-        let moment = directory.moments().moment();
-        let mut file = super::open_counts(directory, limits.query_timeout)?;
-        let snapshot = file.transaction()?;
-        let mut groups = Groups::find(&snapshot, &self.filter, &[], limits)?;
-        let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
+        let mut groups = Groups::find(counted, &self.filter, &[], limits)?;
+        let since = counted.since()?.saturating_mul(MINUTE_NANOS);
         let mut step = self.step.unwrap_or_else(|| step_for(self.range, since));
-        let mut known = Known::of(&snapshot, self.range.widened(step), &groups)?;
+        let mut known = Known::of(counted, self.range.widened(step), &groups)?;
         if known.range.from < since {
             step = in_half_hours(step);
-            known = Known::of(&snapshot, self.range.widened(step), &groups)?;
+            known = Known::of(counted, self.range.widened(step), &groups)?;
         }
         let Known { range, gateways_since, .. } = known;
         let range = if gateways_since.is_some() { range.shrunk_from(step) } else { range };
         let minutes = step / MINUTE_SECONDS;
-        let beside = Beside::default();
-        let mut keeper =
-            keeper(kept, (&[], &self.filter), (moment, directory.moments().seen()), &groups, limits);
+        let mut keeper = keeper(memory, (&[], &self.filter), &groups, limits);
+        counted.expect(range.minutes(), minutes, &groups)?;
         let mut steps = Vec::new();
         let mut start = range.from / MINUTE_NANOS;
         while start < range.to / MINUTE_NANOS {
             let mut sums = Vec::new();
             let step = (start, start + minutes);
-            add_up_step((&snapshot, &beside), step, &mut groups, keeper.as_mut(), &mut sums)?;
+            add_up_step(counted, step, &mut groups, keeper.as_mut(), &mut sums)?;
             let sums = sums.into_iter().flatten().next().unwrap_or_default();
             steps.push((start * MINUTE_NANOS, sums));
             start += minutes;
         }
         let rows = Rows::of(steps.iter().map(|(_, step)| &step.duration));
         let columns = steps.iter().map(|(time, step)| column(*time, step, &rows)).collect();
-        let coarse = coarse(&snapshot, range, &self.filter)?;
+        let coarse = coarse(counted.file(), range, &self.filter)?;
         let (from, to) = (rfc3339(range.from), rfc3339(range.to));
         Ok(Latencies { from, to, step, gateways_since, bounds_ms: rows.bounds_ms(), columns, coarse })
     }

@@ -54,7 +54,8 @@ pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
 pub(crate) use releases::{Releases, ReleasesQuery};
 pub(crate) use requests::{Disclosure, ExportQuery, RequestsPage, RequestsQuery, StreamQuery};
-pub(crate) use rollup::Sums;
+use rollup::FileCounts;
+pub(crate) use rollup::{Counted, Groups, Sums};
 pub(crate) use senders::Sender;
 pub(crate) use shapes::{Shapes, ShapesQuery};
 pub(crate) use spans::{Spans, SpansQuery};
@@ -65,12 +66,14 @@ pub use traffic::{NotALabel, TrafficLabel};
 pub(crate) use uptime::{Uptime, UptimeQuery};
 pub(crate) use windows::{Window, WindowsQuery};
 
+use crate::clickhouse::{ClickHouse, ServerCounts};
 use crate::directory::Details;
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::store::{DataDir, METRICS_FILE, StoreError, day_files, open_read};
+use crate::store::{DataDir, METRICS_FILE, StoreError, day_files, minutes_since, open_read};
 use jiff::civil::Date;
-use kept::Kept;
+pub(crate) use kept::Keeper;
+use kept::{Kept, Memory};
 use rusqlite::Connection;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -316,31 +319,57 @@ impl Question {
     }
 }
 
-/// The files of a data directory as a [`Store`].
+/// The files of a data directory as a [`Store`]; the counters may be on a server.
 pub(crate) struct Files {
     data: Arc<DataDir>,
     limits: Limits,
     kept: Kept,
+    server: Option<Arc<ClickHouse>>,
 }
 
 impl Files {
     pub(crate) fn new(data: Arc<DataDir>, limits: Limits) -> Self {
         let kept = Kept::new(limits.kept_bytes);
-        Self { data, limits, kept }
+        Self { data, limits, kept, server: None }
+    }
+
+    /// With the counters of a server.
+    pub(crate) fn beside(self, server: Option<Arc<ClickHouse>>) -> Self {
+        Self { server, ..self }
+    }
+
+    /// Answers out of one snapshot of the counts.
+    fn with_counts<T>(
+        &self,
+        answer: impl FnOnce(&dyn Counted, Option<Memory<'_>>) -> Result<T, QueryError>,
+    ) -> Result<T, QueryError> {
+        let moments = self.data.moments();
+        let moment = moments.moment();
+        let mut file = open_counts(&self.data, self.limits.query_timeout)?;
+        let snapshot = file.transaction()?;
+        // A snapshot begins with the first thing that is read.
+        minutes_since(&snapshot)?;
+        match &self.server {
+            Some(server) => answer(&ServerCounts::of(server, &snapshot, &self.limits)?, None),
+            None => {
+                let memory = Memory { kept: &self.kept, between: (moment, moments.seen()) };
+                answer(&FileCounts::of(&snapshot), Some(memory))
+            }
+        }
     }
 }
 
 impl Store for Files {
     fn summary(&self, query: &SummaryQuery) -> Result<Summary, QueryError> {
-        query.answer(&self.data, &self.limits, &self.kept)
+        self.with_counts(|counted, memory| query.answer(counted, &self.limits, memory))
     }
 
     fn timeseries(&self, query: &TimeseriesQuery) -> Result<Timeseries, QueryError> {
-        query.answer(&self.data, &self.limits, &self.kept)
+        self.with_counts(|counted, memory| query.answer(counted, &self.limits, memory))
     }
 
     fn latencies(&self, query: &LatenciesQuery) -> Result<Latencies, QueryError> {
-        query.answer(&self.data, &self.limits, &self.kept)
+        self.with_counts(|counted, memory| query.answer(counted, &self.limits, memory))
     }
 
     fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, QueryError> {
@@ -412,7 +441,7 @@ impl Store for Files {
         query: &WindowsQuery<'_>,
         next: &mut dyn FnMut(Option<Window>) -> Option<Range>,
     ) -> Result<(), QueryError> {
-        query.answer(&self.data, &self.limits, next)
+        self.with_counts(|counted, _| query.answer(counted, &self.limits, next))
     }
 
     fn senders(&self, since: i64) -> Result<Vec<Sender>, QueryError> {

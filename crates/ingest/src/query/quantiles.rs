@@ -43,6 +43,11 @@ impl Quantiles {
         }
     }
 
+    /// Adds zeros, a sum in nanoseconds, and counts by bucket.
+    pub(crate) fn add_buckets(&mut self, (zeros, sum_ns): (u64, u64), buckets: &[(i16, u64)]) {
+        self.add_unpacked(Buckets { zeros, sum_ns, buckets });
+    }
+
     /// How many values were added.
     pub(crate) fn count(&self) -> u64 {
         self.count

@@ -10,14 +10,14 @@ use super::quantiles::Quantiles;
 use super::range::Range;
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::model::{ConsumerLabel, SENDER};
+use crate::model::{ConsumerLabel, SENDER, SeriesKey};
 use crate::store::changes::{Change, Recent};
 use crate::store::instances;
 use crate::store::metrics::{SERIES_COLUMN_COUNT, SERIES_COLUMNS, read_series};
 use crate::store::narrow::Without;
 use crate::store::packed::{Buckets, Packed, PackedTable, Row as PackedRow};
 use crate::store::rollups::{self, RollupTable};
-use crate::store::sums;
+use crate::store::{minutes_since, sums};
 pub(crate) use parts::Part;
 use parts::Piece;
 use rusqlite::{CachedStatement, Connection};
@@ -41,8 +41,17 @@ pub(crate) struct Sums {
 }
 
 impl Sums {
+    /// The sums at a place, made when there are none.
+    pub(crate) fn at(all: &mut Vec<Option<Self>>, place: usize) -> &mut Self {
+        at(all, place)
+    }
+
     /// Adds requests, bytes of requests and of responses, and attempts.
-    fn count(&mut self, [requests, request_bytes, response_bytes, attempts]: [u64; 4], is_error: bool) {
+    pub(crate) fn count(
+        &mut self,
+        [requests, request_bytes, response_bytes, attempts]: [u64; 4],
+        is_error: bool,
+    ) {
         let add = |sum: &mut u64, value| *sum = sum.saturating_add(value);
         add(&mut self.requests, requests);
         add(&mut self.errors, if is_error { requests } else { 0 });
@@ -103,44 +112,36 @@ enum Places {
 impl Groups {
     /// Sorts the series that a filter takes into groups, as many as one answer may have.
     pub(crate) fn find(
-        file: &Connection,
+        counted: &dyn Counted,
         filter: &Filter,
         by: &[Dimension],
         limits: &Limits,
     ) -> Result<Self, QueryError> {
-        Self::find_up_to(file, filter, by, limits.groups)
+        Self::find_up_to(counted, filter, by, limits.groups)
     }
 
     /// The same for at most `max` groups.
     pub(crate) fn find_up_to(
-        file: &Connection,
+        counted: &dyn Counted,
         filter: &Filter,
         by: &[Dimension],
         max: usize,
     ) -> Result<Self, QueryError> {
-        let gateways = gateways(file, filter, by, max)?;
+        let gateways = gateways(counted, filter, by, max)?;
         let without = without(filter, by);
         let mut found = Self { all: Vec::new(), about: Vec::new(), of_series: Vec::new(), gateways, without };
         let by_consumer = by.contains(&Dimension::Consumer);
         let by_group = by.contains(&Dimension::ConsumerGroup) || filter.asks_for(Dimension::ConsumerGroup);
-        let mut labels = Labels::of(Some(file).filter(|_| by_consumer || by_group));
+        let mut labels = Labels::of(Some(counted.file()).filter(|_| by_consumer || by_group));
         let mut places: HashMap<Group, usize> = HashMap::new();
-        let mut select =
-            file.prepare(&format!("SELECT {SERIES_COLUMNS}, id, folded FROM series ORDER BY id"))?;
-        let mut rows = select.query([])?;
-        while let Some(row) = rows.next()? {
-            let mut series = read_series(row)?;
-            if let Some(folded) = row.get(SERIES_COLUMN_COUNT + 1)? {
-                series.route = folded;
-            }
-            let id = usize::try_from(row.get::<_, i64>(SERIES_COLUMN_COUNT)?).unwrap_or_default();
+        counted.each_series(&mut |id, series| {
             if found.of_series.len() <= id {
                 found.of_series.resize(id + 1, None);
             }
             let label =
                 labels.get(&series.service, &series.environment, &series.direction, &series.consumer)?;
             if !filter.takes_series(&series, &label.group) {
-                continue;
+                return Ok(());
             }
             let group = Group::of(&series, &label.group, by);
             let place = *places.entry(group).or_insert_with_key(|group| {
@@ -155,7 +156,8 @@ impl Groups {
                 }
             }
             found.of_series[id] = Some((place, series.is_error()));
-        }
+            Ok(())
+        })?;
         if found.all.len() > max {
             return Err(too_many(max));
         }
@@ -163,7 +165,7 @@ impl Groups {
     }
 
     /// The group of each series by its row, and whether its requests are errors.
-    pub(super) fn of_series(&self) -> &[Option<(usize, bool)>] {
+    pub(crate) fn of_series(&self) -> &[Option<(usize, bool)>] {
         &self.of_series
     }
 
@@ -198,7 +200,12 @@ impl Groups {
     fn place(&mut self, series: i64, instance: i64) -> Result<Option<(usize, bool)>, QueryError> {
         let series = usize::try_from(series).unwrap_or_default();
         let Some(&Some((place, is_error))) = self.of_series.get(series) else { return Ok(None) };
-        let Some(Gateways { names, places }) = &mut self.gateways else { return Ok(Some((place, is_error))) };
+        Ok(self.place_at(place, instance)?.map(|place| (place, is_error)))
+    }
+
+    /// The group of counts of a group of series at a gateway.
+    pub(crate) fn place_at(&mut self, place: usize, instance: i64) -> Result<Option<usize>, QueryError> {
+        let Some(Gateways { names, places }) = &mut self.gateways else { return Ok(Some(place)) };
         let Some(name) = names.get(&instance) else { return Ok(None) };
         let place = match places {
             Places::OfSeries => place,
@@ -218,7 +225,7 @@ impl Groups {
                 }
             },
         };
-        Ok(Some((place, is_error)))
+        Ok(Some(place))
     }
 }
 
@@ -236,7 +243,7 @@ fn without(filter: &Filter, by: &[Dimension]) -> Option<Without> {
 
 /// The gateways of a query, where they matter. The one without a name stands for all that name none.
 fn gateways(
-    file: &Connection,
+    counted: &dyn Counted,
     filter: &Filter,
     by: &[Dimension],
     max: usize,
@@ -245,7 +252,7 @@ fn gateways(
     if !by_gateway && !filter.asks_for(Dimension::Gateway) {
         return Ok(None);
     }
-    let mut names = instances::names(file)?;
+    let mut names = counted.instances()?;
     names.insert(instances::UNKNOWN, String::new());
     names.retain(|_, name| filter.takes_gateway(name));
     let places = if by_gateway { Places::ByGateway { known: HashMap::new(), max } } else { Places::OfSeries };
@@ -274,48 +281,159 @@ impl Table {
     }
 }
 
-/// Adds the rows of these Unix minutes to the sums of their groups, from the coarsest tables that fit. Sums that are kept are
-/// not read again.
-pub(super) fn add_up(
-    (file, beside): (&Connection, &Beside),
-    (from, to): (i64, i64),
-    groups: &mut Groups,
-    mut keeper: Option<&mut Keeper<'_>>,
-    sums: &mut Vec<Option<Sums>>,
-) -> Result<(), QueryError> {
-    let nanos = |minute: i64| minute.saturating_mul(MINUTE_NANOS);
-    for part in Part::cover(Range { from: nanos(from), to: nanos(to) }) {
-        let rollup = Rollup::new(file, part.table, beside);
-        let Some(keeper) = keeper.as_deref_mut() else {
-            rollup.add((part.from, part.to), groups, sums)?;
-            continue;
-        };
-        for piece in part.pieces() {
-            match piece {
-                Piece::Rest(from, to) => rollup.add((from, to), groups, sums)?,
-                Piece::Unit(from, to) => {
-                    keeper.add((from, to), sums, |_, own| rollup.add((from, to), groups, own))?;
-                }
-            }
-        }
-    }
-    Ok(())
+/// Counts that questions add up: those of the file, or those of a server.
+pub(crate) trait Counted {
+    /// Calls `each` with every series, under the route that it is shown with. Their numbers are those of [`Groups`].
+    fn each_series(
+        &self,
+        each: &mut dyn FnMut(usize, SeriesKey) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError>;
+
+    /// The file with what is known beside counts: the names of consumers, and senders with their coarse intervals.
+    fn file(&self) -> &Connection;
+
+    /// The names of instances by the number that stands for them.
+    fn instances(&self) -> Result<HashMap<i64, String>, QueryError>;
+
+    /// The first Unix minute of which minutes are kept.
+    fn since(&self) -> Result<i64, QueryError>;
+
+    /// The first Unix minute of which the counts know their instances.
+    fn instances_since(&self) -> Result<i64, QueryError>;
+
+    /// Announces that these Unix minutes are asked for in steps of so many minutes.
+    fn expect(&self, minutes: (i64, i64), step: i64, groups: &Groups) -> Result<(), QueryError>;
+
+    /// Adds the counts of these Unix minutes to the sums of their groups, of which there may be more then. Sums that are kept
+    /// are not read again.
+    fn add_up(
+        &self,
+        minutes: (i64, i64),
+        groups: &mut Groups,
+        keeper: Option<&mut Keeper<'_>>,
+        sums: &mut Vec<Option<Sums>>,
+    ) -> Result<(), QueryError>;
+
+    /// Adds the requests of these Unix minutes alone, by group; a group without any has `None`.
+    fn count(
+        &self,
+        minutes: (i64, i64),
+        groups: &mut Groups,
+        requests: &mut Vec<Option<u64>>,
+    ) -> Result<(), QueryError>;
 }
 
-/// The same for a stretch of which the sums are kept as a whole.
+/// [`Counted::add_up`] for a stretch of which the sums are kept as a whole.
 pub(super) fn add_up_step(
-    snapshot: (&Connection, &Beside),
+    counted: &dyn Counted,
     minutes: (i64, i64),
     groups: &mut Groups,
     keeper: Option<&mut Keeper<'_>>,
     sums: &mut Vec<Option<Sums>>,
 ) -> Result<(), QueryError> {
     match keeper {
-        None => add_up(snapshot, minutes, groups, None, sums),
+        None => counted.add_up(minutes, groups, None, sums),
         Some(keeper) => {
-            keeper.add(minutes, sums, |keeper, own| add_up(snapshot, minutes, groups, Some(keeper), own))
+            keeper.add(minutes, sums, |keeper, own| counted.add_up(minutes, groups, Some(keeper), own))
         }
     }
+}
+
+/// The counts of a snapshot of the file.
+pub(crate) struct FileCounts<'a> {
+    file: &'a Connection,
+    beside: Beside,
+}
+
+impl<'a> FileCounts<'a> {
+    pub(crate) fn of(file: &'a Connection) -> Self {
+        Self { file, beside: Beside::default() }
+    }
+}
+
+impl Counted for FileCounts<'_> {
+    fn each_series(
+        &self,
+        each: &mut dyn FnMut(usize, SeriesKey) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        let statement = format!("SELECT {SERIES_COLUMNS}, id, folded FROM series ORDER BY id");
+        let mut select = self.file.prepare(&statement)?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let mut series = read_series(row)?;
+            if let Some(folded) = row.get(SERIES_COLUMN_COUNT + 1)? {
+                series.route = folded;
+            }
+            let id = usize::try_from(row.get::<_, i64>(SERIES_COLUMN_COUNT)?).unwrap_or_default();
+            each(id, series)?;
+        }
+        Ok(())
+    }
+
+    fn file(&self) -> &Connection {
+        self.file
+    }
+
+    fn instances(&self) -> Result<HashMap<i64, String>, QueryError> {
+        Ok(instances::names(self.file)?)
+    }
+
+    fn since(&self) -> Result<i64, QueryError> {
+        Ok(minutes_since(self.file)?)
+    }
+
+    fn instances_since(&self) -> Result<i64, QueryError> {
+        Ok(instances::known_since(self.file, minutes_since(self.file)?)?)
+    }
+
+    fn expect(&self, _: (i64, i64), _: i64, _: &Groups) -> Result<(), QueryError> {
+        // A step is read when it is asked for, so that no more than the sketches of one are in memory.
+        Ok(())
+    }
+
+    /// From the coarsest tables that fit.
+    fn add_up(
+        &self,
+        (from, to): (i64, i64),
+        groups: &mut Groups,
+        mut keeper: Option<&mut Keeper<'_>>,
+        sums: &mut Vec<Option<Sums>>,
+    ) -> Result<(), QueryError> {
+        for part in Part::cover(range_of((from, to))) {
+            let rollup = Rollup::new(self.file, part.table, &self.beside);
+            let Some(keeper) = keeper.as_deref_mut() else {
+                rollup.add((part.from, part.to), groups, sums)?;
+                continue;
+            };
+            for piece in part.pieces() {
+                match piece {
+                    Piece::Rest(from, to) => rollup.add((from, to), groups, sums)?,
+                    Piece::Unit(from, to) => {
+                        keeper.add((from, to), sums, |_, own| rollup.add((from, to), groups, own))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn count(
+        &self,
+        minutes: (i64, i64),
+        groups: &mut Groups,
+        requests: &mut Vec<Option<u64>>,
+    ) -> Result<(), QueryError> {
+        for part in Part::cover(range_of(minutes)) {
+            let rollup = Rollup::new(self.file, part.table, &self.beside);
+            rollup.count((part.from, part.to), groups, requests)?;
+        }
+        Ok(())
+    }
+}
+
+fn range_of((from, to): (i64, i64)) -> Range {
+    let nanos = |minute: i64| minute.saturating_mul(MINUTE_NANOS);
+    Range { from: nanos(from), to: nanos(to) }
 }
 
 /// What a snapshot of the file has beside the rows of its tables, read when it is needed first.

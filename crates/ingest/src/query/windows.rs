@@ -4,11 +4,9 @@ use super::counts;
 use super::dimension::Dimension;
 use super::filter::Filter;
 use super::range::Range;
-use super::rollup::{Beside, Groups, MINUTE_NANOS, Sums, add_up};
+use super::rollup::{Counted, Groups, MINUTE_NANOS, Sums};
 use crate::error::QueryError;
 use crate::limits::Limits;
-use crate::store::{DataDir, minutes_since};
-use rusqlite::Connection;
 use std::time::Instant;
 
 const HALF_HOUR_SECONDS: i64 = 1800;
@@ -35,16 +33,13 @@ impl WindowsQuery<'_> {
     /// previous stretch.
     pub(super) fn answer(
         &self,
-        data: &DataDir,
+        counted: &dyn Counted,
         limits: &Limits,
         next: &mut dyn FnMut(Option<Window>) -> Option<Range>,
     ) -> Result<(), QueryError> {
         let deadline = Instant::now() + limits.query_timeout;
-        let mut file = super::open_counts(data, limits.query_timeout)?;
-        let snapshot = file.transaction()?;
-        let beside = Beside::default();
-        let mut groups = Groups::find(&snapshot, self.filter, self.by, limits)?;
-        let since = minutes_since(&snapshot)?.saturating_mul(MINUTE_NANOS);
+        let mut groups = Groups::find(counted, self.filter, self.by, limits)?;
+        let since = counted.since()?.saturating_mul(MINUTE_NANOS);
         let mut asked = next(None);
         while let Some(range) = asked {
             // Adding up takes no instruction of SQLite, whose deadline would not end it.
@@ -52,23 +47,18 @@ impl WindowsQuery<'_> {
                 return Err(QueryError::TooSlow);
             }
             let wide = range.widened_before(since, HALF_HOUR_SECONDS);
-            let window = self.window((&snapshot, &beside), &mut groups, wide)?;
+            let window = self.window(counted, &mut groups, wide)?;
             asked = next(Some(Window { is_widened: range.from < since, ..window }));
         }
         Ok(())
     }
 
-    fn window(
-        &self,
-        (file, beside): (&Connection, &Beside),
-        groups: &mut Groups,
-        range: Range,
-    ) -> Result<Window, QueryError> {
+    fn window(&self, counted: &dyn Counted, groups: &mut Groups, range: Range) -> Result<Window, QueryError> {
         let mut sums = vec![None; groups.all.len()];
         let minutes = (range.from.div_euclid(MINUTE_NANOS), range.to.div_euclid(MINUTE_NANOS));
-        add_up((file, beside), minutes, groups, None, &mut sums)?;
+        counted.add_up(minutes, groups, None, &mut sums)?;
         let found = groups.all.iter().zip(sums).filter_map(|(group, sums)| Some((group.texts(), sums?)));
-        let is_coarse = !counts::coarse_spans(file, range, self.filter)?.is_empty();
+        let is_coarse = !counts::coarse_spans(counted.file(), range, self.filter)?.is_empty();
         Ok(Window { groups: found.collect(), is_coarse, is_widened: false })
     }
 }

@@ -4,7 +4,7 @@
 
 use super::room::Room;
 use crate::model::{AppSpan, SpanPart};
-use crate::store::reduce::Reduced;
+use crate::store::reduce::{self, Reduced};
 use crate::store::{APPLICATION_ID, Deed, Selection, StoreError, create_file, marks_of, open_other};
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use std::collections::HashMap;
@@ -24,8 +24,8 @@ const MAX_SENDERS: i64 = 10_000;
 const PAGE: u32 = 16_384;
 /// Bytes that a row takes beside its spans, with its entries in the indexes.
 const ROW_BYTES: u64 = 120;
-/// Rows that one look for old ones reads.
-const STEP_ROWS: i64 = 1_000;
+/// Parts that one transaction removes because of their age.
+const STEP_PARTS: u64 = 1_000;
 /// The part of the spans that a step towards smaller files removes.
 const STEP_SHARE: u64 = 8;
 
@@ -73,32 +73,31 @@ impl SpansFile {
         create_file(path)?;
         let connection = Connection::open(path).map_err(failed)?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed)?;
-        if marks_of(&connection, path, VERSION)?.1 == 0 {
+        let is_new = marks_of(&connection, path, VERSION)?.1 == 0;
+        if is_new {
             // Before the first table: pages that take several rows, and a file that what is removed can leave.
             connection.pragma_update(None, "page_size", PAGE).map_err(failed)?;
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL").map_err(failed)?;
         }
+        let _: String =
+            connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0)).map_err(failed)?;
+        // A crash of the process loses nothing; one of the machine may lose the last spans, and no file.
+        connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(32);
         let mut file = Self { connection, room: Room::new(room), senders: HashMap::new() };
-        file.prepare().map_err(failed)?;
+        if is_new {
+            file.create().map_err(failed)?;
+        }
+        file.load().map_err(failed)?;
         Ok(file)
     }
 
-    fn prepare(&mut self) -> Result<(), rusqlite::Error> {
-        let file = &mut self.connection;
-        let _: String = file.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
-        // A crash of the process loses nothing; one of the machine may lose the last spans, and no file.
-        file.pragma_update(None, "synchronous", "NORMAL")?;
-        file.set_prepared_statement_cache_capacity(32);
-        let transaction = file.transaction()?;
-        let tables: i64 =
-            transaction.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        if tables == 0 {
-            transaction.execute_batch(TABLES)?;
-            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-        }
-        transaction.commit()?;
-        self.load()
+    fn create(&mut self) -> Result<(), rusqlite::Error> {
+        let transaction = self.connection.transaction()?;
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+        transaction.commit()
     }
 
     /// Reads who has how much.
@@ -111,7 +110,7 @@ impl SpansFile {
         let mut rows = select.query([])?;
         while let Some(row) = rows.next()? {
             let (id, environment, service): (i64, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            self.room.add(id, &environment, row.get::<_, i64>(3)?.unsigned_abs());
+            self.room.add(id, &environment.as_str().into(), row.get::<_, i64>(3)?.unsigned_abs());
             self.senders.insert((environment, service), id);
         }
         Ok(())
@@ -120,11 +119,15 @@ impl SpansFile {
     /// Keeps spans, in place of the oldest where there is no room.
     pub(crate) fn add(&mut self, parts: &[SpanPart], now: i64) -> Result<(), StoreError> {
         let added = self.try_add(parts, now);
-        if added.is_err() {
-            // The file is as it was before.
+        self.or_as_before(added)
+    }
+
+    /// Hands an outcome on. After an error the file is as it was before the change, and so is who has how much.
+    fn or_as_before<T>(&mut self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        if outcome.is_err() {
             self.load()?;
         }
-        added
+        outcome
     }
 
     fn try_add(&mut self, parts: &[SpanPart], now: i64) -> Result<(), StoreError> {
@@ -158,8 +161,9 @@ impl SpansFile {
                 .execute(params![part.trace_id, sender, now, kept.len() as i64, left_out, bytes as i64, data])?;
             room.add(sender, &part.environment, bytes);
             while let Some(greedy) = room.over(sender) {
-                if !remove_oldest(&transaction, room, greedy)? {
-                    break;
+                if remove_oldest(&transaction, room, &Oldest::of(greedy))?.is_none() {
+                    // The file has nothing of it.
+                    room.remove(greedy, u64::MAX);
                 }
             }
         }
@@ -169,7 +173,8 @@ impl SpansFile {
 
     /// Removes those that were received before a time, and senders that have none.
     pub(crate) fn prune(&mut self, before: i64) -> Result<(), StoreError> {
-        self.remove_while(|received| received < before)?;
+        let oldest = Oldest { sender: None, before };
+        while self.remove(&oldest, |removed| removed.parts < STEP_PARTS)?.parts == STEP_PARTS {}
         self.connection.execute("DELETE FROM senders WHERE id NOT IN (SELECT sender FROM parts)", [])?;
         Ok(self.load()?)
     }
@@ -177,18 +182,13 @@ impl SpansFile {
     /// Removes a part of the oldest, and gives their space back; `None` where there are none.
     pub(crate) fn reduce(&mut self) -> Result<Option<Reduced>, StoreError> {
         let target = self.room.taken() / STEP_SHARE;
-        let mut gone = 0;
-        let (mut removed, mut until) = (0, i64::MIN);
-        while gone <= target {
-            let Some((spans, received, bytes)) = self.remove_first()? else { break };
-            (removed, until, gone) = (removed + spans, received, gone + bytes);
-        }
-        if gone == 0 {
-            return Ok(None);
-        }
-        self.connection.execute_batch("PRAGMA incremental_vacuum")?;
-        let _: i64 = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        Ok(Some(Reduced { removed, until, freed: gone }))
+        let Self { connection, room, .. } = self;
+        let reduced = reduce::reduce(connection, |file| {
+            let Removed { parts, spans, until, .. } =
+                remove(file, room, &Oldest::ANY, |removed| removed.bytes <= target)?;
+            Ok((parts > 0).then_some(Reduced { removed: spans, until, freed: 0 }))
+        });
+        self.or_as_before(reduced)
     }
 
     /// Removes those of a selected environment, or counts them.
@@ -206,49 +206,17 @@ impl SpansFile {
             self.connection.execute(&format!("DELETE FROM parts WHERE {of_environment}"), [environment])?;
             self.connection.pragma_update(None, "secure_delete", "OFF")?;
             self.prune(i64::MIN)?;
-            let _: i64 =
-                self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+            // A reader may be in the way, and the next checkpoint does it then.
+            reduce::checkpoint(&self.connection)?;
         }
         Ok(spans.unsigned_abs())
     }
 
-    /// Removes from the oldest on, as long as their time of receipt is wanted.
-    fn remove_while(&mut self, wanted: impl Fn(i64) -> bool) -> Result<(), StoreError> {
-        loop {
-            let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let first: Vec<(i64, i64, i64, i64)> = {
-                let mut select = transaction
-                    .prepare_cached("SELECT id, sender, bytes, received FROM parts ORDER BY id LIMIT ?")?;
-                let rows = select
-                    .query_map([STEP_ROWS], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-                rows.collect::<Result<_, _>>()?
-            };
-            let old = first.iter().take_while(|(_, _, _, received)| wanted(*received)).count();
-            for (id, sender, bytes, _) in first.iter().take(old) {
-                transaction.prepare_cached("DELETE FROM parts WHERE id = ?")?.execute([id])?;
-                self.room.remove(*sender, bytes.unsigned_abs());
-            }
-            transaction.commit()?;
-            if old < STEP_ROWS as usize {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Removes the oldest part of all: its spans, its time and its bytes.
-    fn remove_first(&mut self) -> Result<Option<(u64, i64, u64)>, StoreError> {
-        let removed = self
-            .connection
-            .prepare_cached(
-                "DELETE FROM parts WHERE id = (SELECT min(id) FROM parts) RETURNING sender, spans, received, bytes",
-            )?
-            .query_row([], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get::<_, i64>(3)?))
-            })
-            .optional()?;
-        let Some((sender, spans, received, bytes)) = removed else { return Ok(None) };
-        self.room.remove(sender, bytes.unsigned_abs());
-        Ok(Some((spans.unsigned_abs(), received, bytes.unsigned_abs())))
+    /// Removes parts, as [`remove`] does.
+    fn remove(&mut self, oldest: &Oldest, goes_on: impl Fn(&Removed) -> bool) -> Result<Removed, StoreError> {
+        let Self { connection, room, .. } = self;
+        let removed = remove(connection, room, oldest, goes_on);
+        self.or_as_before(removed)
     }
 }
 
@@ -305,22 +273,149 @@ fn sender_of(
     Ok(Some(id))
 }
 
-/// Removes the oldest part of a sender. False where it has none.
-fn remove_oldest(file: &Connection, room: &mut Room, sender: i64) -> Result<bool, StoreError> {
-    let bytes: Option<i64> = file
-        .prepare_cached(
-            "DELETE FROM parts WHERE id = (SELECT id FROM parts WHERE sender = ? ORDER BY id LIMIT 1) RETURNING bytes",
-        )?
-        .query_row([sender], |row| row.get(0))
+/// Which part is the oldest that may go.
+struct Oldest {
+    /// Of this one, or of any.
+    sender: Option<i64>,
+    /// Received before this, in Unix nanoseconds.
+    before: i64,
+}
+
+impl Oldest {
+    const ANY: Self = Self { sender: None, before: i64::MAX };
+
+    fn of(sender: i64) -> Self {
+        Self { sender: Some(sender), ..Self::ANY }
+    }
+}
+
+/// Parts that went.
+#[derive(Default)]
+struct Removed {
+    parts: u64,
+    spans: u64,
+    /// When the last of them was received.
+    until: i64,
+    /// Of their rows.
+    bytes: u64,
+}
+
+/// Removes parts from the oldest on in one transaction, while there are any and `goes_on` with what went.
+fn remove(
+    file: &mut Connection,
+    room: &mut Room,
+    oldest: &Oldest,
+    goes_on: impl Fn(&Removed) -> bool,
+) -> Result<Removed, StoreError> {
+    let transaction = file.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut all = Removed::default();
+    while goes_on(&all) {
+        let Some(one) = remove_oldest(&transaction, room, oldest)? else { break };
+        all = Removed {
+            parts: all.parts + one.parts,
+            spans: all.spans + one.spans,
+            until: one.until,
+            bytes: all.bytes + one.bytes,
+        };
+    }
+    transaction.commit()?;
+    Ok(all)
+}
+
+/// Removes the oldest part; `None` where there is none that may go.
+fn remove_oldest(
+    file: &Connection,
+    room: &mut Room,
+    Oldest { sender, before }: &Oldest,
+) -> Result<Option<Removed>, StoreError> {
+    let oldest = match sender {
+        Some(_) => "SELECT id FROM parts WHERE sender = ?1 ORDER BY id LIMIT 1",
+        None => "SELECT id FROM parts WHERE ?1 IS NULL ORDER BY id LIMIT 1",
+    };
+    let removed = file
+        .prepare_cached(&format!(
+            "DELETE FROM parts WHERE id = ({oldest}) AND received < ?2 RETURNING sender, spans, received, bytes"
+        ))?
+        .query_row(params![sender, before], |row| {
+            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get(2)?, row.get::<_, i64>(3)?))
+        })
         .optional()?;
-    match bytes {
-        Some(bytes) => {
-            room.remove(sender, bytes.unsigned_abs());
-            Ok(true)
+    let Some((sender, spans, until, bytes)) = removed else { return Ok(None) };
+    let (spans, bytes) = (spans.unsigned_abs(), bytes.unsigned_abs());
+    room.remove(sender, bytes);
+    Ok(Some(Removed { parts: 1, spans, until, bytes }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    /// A part of one trace of a service, with one span whose message has so many bytes.
+    fn part(trace: u8, service: &str, bytes: usize) -> SpanPart {
+        let span = AppSpan {
+            id: "0102030405060708".to_owned(),
+            parent: None,
+            name: "GET /a".to_owned(),
+            kind: 2,
+            start: 1,
+            end: 2,
+            status: 0,
+            message: Some("x".repeat(bytes)),
+            attributes: Vec::new(),
+        };
+        SpanPart {
+            trace_id: vec![trace; 16],
+            environment: Arc::from("prod"),
+            service: Arc::from(service),
+            spans: vec![span],
         }
-        None => {
-            room.remove(sender, u64::MAX);
-            Ok(false)
+    }
+
+    fn traces(file: &SpansFile) -> Vec<u8> {
+        let mut select = file.connection.prepare("SELECT trace FROM parts ORDER BY id").unwrap();
+        let traces = select.query_map([], |row| Ok(row.get::<_, Vec<u8>>(0)?[0])).unwrap();
+        traces.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn a_step_gives_back_the_space_of_what_it_removes() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(SPANS_FILE);
+        let mut file = SpansFile::open(&path, 1 << 30).unwrap();
+        for trace in 0..64 {
+            file.add(&[part(trace, "shop", 100_000)], i64::from(trace)).unwrap();
         }
+        assert!(reduce::checkpoint(&file.connection).unwrap());
+        let bytes = || std::fs::metadata(&path).unwrap().len();
+        let before = bytes();
+        let reduced = file.reduce().unwrap().unwrap();
+        // An eighth, and the part that goes beyond it.
+        assert_eq!((reduced.removed, reduced.until), (9, 8));
+        assert_eq!((traces(&file)[0], traces(&file).len()), (9, 55));
+        assert_eq!(reduced.freed, before - bytes());
+        assert!((800_000..1_000_000).contains(&reduced.freed), "{reduced:?}");
+        while file.reduce().unwrap().is_some() {}
+        assert_eq!((traces(&file).len(), file.room.taken()), (0, 0));
+        assert!(bytes() < 200_000, "{}", bytes());
+    }
+
+    #[test]
+    fn the_oldest_go_by_their_age_and_for_the_room_of_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(SPANS_FILE);
+        let mut file = SpansFile::open(&path, 40_000).unwrap();
+        for trace in 0..12 {
+            let service = if trace < 6 { "shop" } else { "stock" };
+            file.add(&[part(trace, service, 2_000)], i64::from(trace)).unwrap();
+        }
+        // A service has a quarter of the room, which takes four of these.
+        assert_eq!(traces(&file), [2, 3, 4, 5, 8, 9, 10, 11]);
+        file.prune(9).unwrap();
+        assert_eq!(traces(&file), [9, 10, 11]);
+        assert_eq!(file.senders.len(), 1);
+        let taken = file.room.taken();
+        drop(file);
+        assert_eq!(SpansFile::open(&path, 40_000).unwrap().room.taken(), taken);
     }
 }

@@ -149,6 +149,21 @@ pub enum StoreError {
         /// The error of the system.
         source: std::io::Error,
     },
+    /// ClickHouse cannot be reached, or refuses.
+    #[error("ClickHouse: {0}")]
+    ClickHouse(#[from] clickhouse::error::Error),
+    /// The tables were changed by a newer version.
+    #[error(
+        "the database {database} has tables of version {found}, this gatelens knows {known}: start the newer gatelens that made them"
+    )]
+    NewerTables {
+        /// The database.
+        database: String,
+        /// Its version.
+        found: u32,
+        /// Ours.
+        known: u32,
+    },
     /// The file was written by a newer version.
     #[error("{path} has schema version {found}, this gatelens knows {known}: start the newer gatelens that wrote it", path = path.display())]
     Newer {
@@ -217,6 +232,8 @@ impl StoreError {
             }
             Self::Damaged { .. } => true,
             Self::File { .. }
+            | Self::ClickHouse(_)
+            | Self::NewerTables { .. }
             | Self::Newer { .. }
             | Self::Older { .. }
             | Self::Foreign { .. }

@@ -164,7 +164,7 @@ pub(super) fn remove_counts(file: &mut Connection, kind: Kind) -> Result<Option<
 }
 
 /// Takes a step, and gives the space that it freed back to the file system. `None` where the step has nothing to do.
-pub(super) fn reduce(
+pub(crate) fn reduce(
     file: &mut Connection,
     step: impl FnOnce(&mut Connection) -> Result<Option<Reduced>, StoreError>,
 ) -> Result<Option<Reduced>, StoreError> {
@@ -175,7 +175,7 @@ pub(super) fn reduce(
 }
 
 /// Moves the journal into the file and empties it. False if a reader is in the way.
-pub(super) fn checkpoint(file: &Connection) -> Result<bool, StoreError> {
+pub(crate) fn checkpoint(file: &Connection) -> Result<bool, StoreError> {
     Ok(file.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))? == 0)
 }
 

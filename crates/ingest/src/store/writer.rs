@@ -9,6 +9,7 @@ use super::{
     salvage, schema,
 };
 use crate::auth::audit;
+use crate::clickhouse::ClickHouse;
 use crate::clock;
 use crate::directory::{Change, Outcome};
 use crate::drift::{ShapeKey, Update};
@@ -79,6 +80,8 @@ pub(crate) struct Writers {
     requests: Writer<RequestJob>,
     issues: Arc<Issues>,
     spans: Arc<Spans>,
+    /// What keeps the counters for all replicas, where there are several.
+    server: Option<Arc<ClickHouse>>,
     /// Locked as long as the directory is ours.
     _lock: File,
 }
@@ -151,16 +154,34 @@ impl Writers {
         Ok(Self {
             issues,
             spans,
+            server: None,
             metrics: Writer::start(dir, "metrics", queue, move |jobs| write_metrics(metrics, jobs))?,
             requests: Writer::start(dir, "requests", queue, move |jobs| write_requests(requests, jobs))?,
             _lock: lock,
         })
     }
 
+    /// With a server that keeps the counters for all replicas.
+    pub(crate) fn beside(self, server: Option<Arc<ClickHouse>>) -> Self {
+        Self { server, ..self }
+    }
+
     /// Stores a batch of counters. It is on disk when this returns, with the requests that it added and that routes can be
-    /// learned from.
+    /// learned from; and on the server, if there is one.
     pub(crate) async fn metrics(&self, batch: MetricBatch) -> Result<(Stored, Vec<Observed>), Refused> {
-        self.metrics.store(|reply| MetricJob::Store(batch, reply)).await
+        let mut refused = Rejections::default();
+        if let Some(server) = &self.server {
+            // The server first: a batch that comes again, because one of the two had failed, counts once at both.
+            refused = server.store_counts(&batch, clock::now()).await?;
+        }
+        let (stored, observed) = self.metrics.store(|reply| MetricJob::Store(batch, reply)).await?;
+        let stored = match stored {
+            Stored::New { rejected } if rejected.total() < refused.total() => {
+                Stored::New { rejected: refused }
+            }
+            stored => stored,
+        };
+        Ok((stored, observed))
     }
 
     /// Stores a batch of the request log, whichever signal it came as. It is on disk when this returns.
@@ -179,27 +200,28 @@ impl Writers {
     }
 
     /// Removes expired data, step by step.
+    ///
+    /// # Errors
+    /// The first one. Every kind of file is tried, because one that is broken must not keep the data of the others.
     pub(crate) async fn prune(&self, retention: &Retention) -> Result<(), Refused> {
-        self.requests.submit(|reply| RequestJob::Prune(retention.clone(), reply)).await?;
+        let requests = self.requests.submit(|reply| RequestJob::Prune(retention.clone(), reply)).await;
+        let metrics = self.prune_metrics(retention).await;
+        let oldest = before(clock::now(), retention.requests);
+        let spans = on_file(&self.spans, move |spans| spans.prune(oldest)).await;
+        let retention = retention.clone();
+        let issues = on_file(&self.issues, move |issues| issues.prune(&retention, clock::now())).await;
+        requests.map(|_| ()).and(metrics).and(spans).and(issues)
+    }
+
+    async fn prune_metrics(&self, retention: &Retention) -> Result<(), Refused> {
         while self.metrics.submit(|reply| MetricJob::Prune(retention.clone(), reply)).await? == Pruned::More {
         }
-        let oldest = before(clock::now(), retention.requests);
-        self.with_spans(move |spans| spans.prune(oldest)).await?;
-        let retention = retention.clone();
-        self.with_issues(move |issues| issues.prune(&retention, clock::now())).await
+        Ok(())
     }
 
     /// Keeps spans of applications.
     pub(crate) async fn add_spans(&self, parts: Vec<SpanPart>) -> Result<(), Refused> {
-        self.with_spans(move |spans| spans.add(&parts, clock::now())).await
-    }
-
-    async fn with_spans<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Spans) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, Refused> {
-        let spans = Arc::clone(&self.spans);
-        Ok(tokio::task::spawn_blocking(move || work(&spans)).await.map_err(|_| Refused::Stopped)??)
+        on_file(&self.spans, move |spans| spans.add(&parts, clock::now())).await
     }
 
     /// Adds the failed requests of a batch to their issues, once for each identity.
@@ -212,7 +234,7 @@ impl Writers {
             let batch = batch.as_ref().map(|(identity, signal)| (identity, *signal));
             issues.add(&seen, batch, clock::now())
         };
-        self.with_issues(add).await
+        on_file(&self.issues, add).await
     }
 
     /// Changes the state of an issue, as a person decided. False when there is no such issue.
@@ -226,21 +248,13 @@ impl Writers {
         let decide = move |issues: &Issues| {
             issues.decide(&id, &Decision { standing, regresses, at: clock::now(), by: &by })
         };
-        self.with_issues(decide).await
-    }
-
-    async fn with_issues<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Issues) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, Refused> {
-        let issues = Arc::clone(&self.issues);
-        Ok(tokio::task::spawn_blocking(move || work(&issues)).await.map_err(|_| Refused::Stopped)??)
+        on_file(&self.issues, decide).await
     }
 
     /// Takes a step towards smaller files. `None` when nothing of the kind is left to remove.
     pub(crate) async fn reduce(&self, kind: Kind) -> Result<Option<Reduced>, Refused> {
         match kind {
-            Kind::Spans => self.with_spans(Spans::reduce).await,
+            Kind::Spans => on_file(&self.spans, Spans::reduce).await,
             Kind::Bodies | Kind::Requests => {
                 self.requests.submit(|reply| RequestJob::Reduce(kind, reply)).await
             }
@@ -281,9 +295,9 @@ impl Writers {
         let mut all = self.metrics.submit(|reply| MetricJob::Forget(selection.clone(), deed, reply)).await?;
         all.add(&logged);
         let of_spans = selection.clone();
-        all.spans = self.with_spans(move |spans| spans.forget(&of_spans, deed)).await?;
+        all.spans = on_file(&self.spans, move |spans| spans.forget(&of_spans, deed)).await?;
         let selection = selection.clone();
-        all.issues = self.with_issues(move |issues| issues.forget(&selection, deed)).await?;
+        all.issues = on_file(&self.issues, move |issues| issues.forget(&selection, deed)).await?;
         Ok(all)
     }
 
@@ -337,6 +351,15 @@ impl Writers {
         let message = self.metrics.recent_failure().or_else(|| self.requests.recent_failure())?;
         Some(format!("a batch could not be stored: {message}"))
     }
+}
+
+/// Works on a file that has no thread of its own.
+async fn on_file<F: Send + Sync + 'static, T: Send + 'static>(
+    file: &Arc<F>,
+    work: impl FnOnce(&F) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, Refused> {
+    let file = Arc::clone(file);
+    Ok(tokio::task::spawn_blocking(move || work(&file)).await.map_err(|_| Refused::Stopped)??)
 }
 
 impl<J: Send + 'static> Writer<J> {
@@ -548,6 +571,21 @@ mod tests {
         assert!(matches!(found, Err(Refused::Stopped)), "{found:?}");
         let failure = writers.recent_failure();
         assert_eq!(failure.as_deref(), Some("a batch could not be stored: the store is stopped"));
+    }
+
+    #[tokio::test]
+    async fn a_broken_file_does_not_keep_the_data_of_the_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = Arc::new(DataDir::new(directory.path().to_owned()));
+        let writers = Writers::start(&data, &Limits::default(), &Arc::default()).unwrap();
+        let file = |name: &str| rusqlite::Connection::open(directory.path().join(name)).unwrap();
+        file(crate::spans::SPANS_FILE).execute_batch("DROP TABLE parts").unwrap();
+        let issues = file(crate::issues::ISSUES_FILE);
+        issues.execute("INSERT INTO batches VALUES ('edge-1', '1', 'prod', 0, 1, 0)", []).unwrap();
+        let pruned = writers.prune(&Retention::default()).await;
+        assert!(matches!(pruned, Err(Refused::Failed(StoreError::Database(_)))), "{pruned:?}");
+        let left: i64 = issues.query_row("SELECT count(*) FROM batches", [], |row| row.get(0)).unwrap();
+        assert_eq!(left, 0);
     }
 
     #[tokio::test]

@@ -1,0 +1,224 @@
+//! Closing blocks: what each minute of a stretch of ten added, from what its streams have reported.
+//!
+//! A block that is closed again, by this replica or another one, gets the same rows, or newer ones when more was reported. So
+//! no replica needs to be the only one; a replica that is killed halfway leaves what the next look completes.
+
+use super::{ClickHouse, code};
+use crate::clock;
+use crate::store::StoreError;
+use clickhouse::Row;
+use clickhouse::error::Error;
+use serde::Deserialize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Minutes of a block.
+const MINUTES: u32 = 10;
+/// Blocks of a day, which is a partition.
+const BLOCKS_OF_A_DAY: u32 = 144;
+/// Seconds after its end that a block is closed, for reports that are on their way.
+const GRACE: i64 = 60;
+/// Time between two looks.
+const INTERVAL: Duration = Duration::from_secs(20);
+/// Minutes after which the states of a sender that is silent are not carried on.
+const SILENT_MINUTES: u32 = 30 * 24 * 60;
+/// A partition is not there.
+const NO_SUCH_PARTITION: [u32; 2] = [234, 248];
+
+/// Sums that only grow.
+pub(super) const NUMBERS: [&str; 10] = [
+    "requests",
+    "request_bytes",
+    "response_bytes",
+    "attempts",
+    "duration_zeros",
+    "duration_ns",
+    "upstream_zeros",
+    "upstream_ns",
+    "gateway_zeros",
+    "gateway_ns",
+];
+/// Distributions, by bucket.
+pub(super) const MAPS: [&str; 3] = ["duration", "upstream", "gateway"];
+
+/// The block of a Unix minute.
+pub(super) fn block_of(minute: u32) -> u32 {
+    minute / MINUTES
+}
+
+/// The first Unix minute of a block.
+pub(super) fn first_minute(block: u32) -> u32 {
+    block.saturating_mul(MINUTES)
+}
+
+/// All columns of counts, with a form for each.
+pub(super) fn columns(number: impl Fn(&str) -> String, map: impl Fn(&str) -> String) -> String {
+    let numbers = NUMBERS.iter().map(|name| number(name));
+    numbers.chain(MAPS.iter().map(|name| map(name))).collect::<Vec<_>>().join(", ")
+}
+
+fn plain() -> String {
+    columns(str::to_owned, str::to_owned)
+}
+
+fn largest() -> String {
+    columns(|name| format!("max({name}) AS {name}"), |name| format!("maxMap({name}) AS {name}"))
+}
+
+/// A statement for what each minute of some blocks added: those that `blocks` takes, where `before` is the closed block of
+/// which the states are known. `series` takes the numbers of series; empty for all.
+pub(super) fn changes(blocks: &str, before: u32, series: &str) -> String {
+    let both = |sum: &str| {
+        let sum = sum.to_owned();
+        move |name: &str| {
+            format!("{sum}({name}) OVER until AS s_{name}, {sum}({name}) OVER earlier AS p_{name}")
+        }
+    };
+    let running = columns(both("max"), both("maxMap"));
+    let difference = columns(
+        |name| format!("toUInt64(s_{name} - p_{name}) AS {name}"),
+        |name| {
+            format!(
+                "CAST(mapFilter((k, v) -> v != 0, mapSubtract(s_{name}, p_{name})), 'Map(Int16, UInt64)') AS {name}"
+            )
+        },
+    );
+    let version = NUMBERS.map(|name| format!("s_{name} + p_{name}")).join(" + ");
+    let largest = largest();
+    let only = |table: &str| match series {
+        "" => String::new(),
+        wanted => format!(" AND {table}.series IN ({wanted})"),
+    };
+    let (of_reported, of_states) = (only("reported"), only("states"));
+    format!(
+        "SELECT minute, series, instance, stream, {version} AS version, {difference}
+         FROM (
+             SELECT minute, series, instance, stream, {running}
+             FROM (
+                 SELECT stream, minute, any(series) AS series, any(instance) AS instance, {largest}
+                 FROM reported WHERE {blocks}{of_reported} GROUP BY stream, minute
+                 UNION ALL
+                 SELECT stream, toUInt32(0) AS minute, any(series) AS series, any(instance) AS instance, {largest}
+                 FROM states WHERE block = {before}{of_states} GROUP BY stream
+             )
+             WINDOW until AS (PARTITION BY stream ORDER BY minute ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
+                    earlier AS (PARTITION BY stream ORDER BY minute ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
+         )
+         WHERE minute > 0"
+    )
+}
+
+#[derive(Row, Deserialize)]
+struct Block {
+    block: u32,
+}
+
+impl ClickHouse {
+    /// Closes blocks as they end, until the service does.
+    pub(crate) async fn keep_closing(self: Arc<Self>) {
+        loop {
+            if let Err(error) = self.close_due(clock::now()).await {
+                tracing::warn!(%error, "minutes that are over could not be added up; trying again");
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
+    /// Closes the blocks that have ended and those of which something was reported since they were closed, the earliest
+    /// first, and all after them. `now` is in Unix nanoseconds.
+    pub(crate) async fn close_due(&self, now: i64) -> Result<(), StoreError> {
+        let over = (now / 1_000_000_000 - GRACE).div_euclid(i64::from(MINUTES) * 60);
+        let over = u32::try_from(over).unwrap_or_default();
+        // A report that came while its block was closed may have been overlooked, so times are compared with a margin.
+        let due = format!(
+            "SELECT r.block AS block
+             FROM (SELECT block, max(received_at) AS received FROM reported WHERE block < {over} GROUP BY block) AS r
+             LEFT JOIN (SELECT block, max(closed_at) AS closed FROM blocks GROUP BY block) AS b ON b.block = r.block
+             WHERE b.closed < r.received + INTERVAL 30 SECOND
+             ORDER BY block LIMIT 1"
+        );
+        let Some(first) = self.client.query_raw(&due).fetch_optional::<Block>().await? else { return Ok(()) };
+        let following = format!(
+            "SELECT DISTINCT block FROM (
+                 SELECT block FROM reported WHERE block >= {0} AND block < {over}
+                 UNION ALL SELECT block FROM blocks WHERE block >= {0}
+             ) ORDER BY block",
+            first.block
+        );
+        for Block { block } in self.client.query_raw(&following).fetch_all::<Block>().await? {
+            self.close(block).await?;
+        }
+        self.drop_before(over).await
+    }
+
+    async fn close(&self, block: u32) -> Result<(), StoreError> {
+        let before = self.closed_before(block).await?;
+        let names = plain();
+        let changes = changes(&format!("block = {block}"), before, "");
+        let insert = format!(
+            "INSERT INTO minutes (minute, series, instance, stream, is_change, version, {names})
+             SELECT minute, series, instance, stream, false, version, {names} FROM ({changes})"
+        );
+        self.client.query_raw(&insert).execute().await?;
+        let largest = largest();
+        let silent = first_minute(block).saturating_sub(SILENT_MINUTES);
+        let carry = format!(
+            "INSERT INTO states (block, stream, sender, series, instance, last_minute, {names})
+             SELECT {block}, stream, sender, series, instance, last_minute, {names}
+             FROM (
+                 SELECT *, max(last_minute) OVER (PARTITION BY sender) AS heard
+                 FROM (
+                     SELECT stream, any(sender) AS sender, any(series) AS series, any(instance) AS instance,
+                            max(last_minute) AS last_minute, {largest}
+                     FROM (
+                         SELECT stream, sender, series, instance, minute AS last_minute, {names} FROM reported WHERE block = {block}
+                         UNION ALL
+                         SELECT stream, sender, series, instance, last_minute, {names} FROM states WHERE block = {before}
+                     )
+                     GROUP BY stream
+                 )
+             )
+             WHERE heard >= {silent}"
+        );
+        self.client.query_raw(&carry).execute().await?;
+        self.client.query_raw(&format!("INSERT INTO blocks (block) VALUES ({block})")).execute().await?;
+        Ok(())
+    }
+
+    /// The last closed block before another one; 0 if there is none.
+    pub(super) async fn closed_before(&self, block: u32) -> Result<u32, Error> {
+        let last = format!("SELECT max(b.block) AS block FROM blocks AS b WHERE b.block < {block}");
+        Ok(self.client.query_raw(&last).fetch_one::<Block>().await?.block)
+    }
+
+    /// The first block that is not closed: all before it are in `minutes`.
+    pub(super) async fn open_block(&self) -> Result<u32, Error> {
+        Ok(match self.closed_before(u32::MAX).await? {
+            0 => 0,
+            last => last + 1,
+        })
+    }
+
+    /// Removes reports and states that no closed block needs any more.
+    async fn drop_before(&self, over: u32) -> Result<(), StoreError> {
+        let last = self.closed_before(over).await?;
+        // A report that is as late as may be needs the states of the block before its own.
+        let kept_days = self.late_minutes / (MINUTES * BLOCKS_OF_A_DAY) + 1;
+        let oldest = (last / BLOCKS_OF_A_DAY).saturating_sub(kept_days);
+        for table in ["reported", "states"] {
+            let parts = format!(
+                "SELECT DISTINCT intDiv(block, {BLOCKS_OF_A_DAY}) AS block FROM {table} WHERE block < {}",
+                oldest.saturating_mul(BLOCKS_OF_A_DAY)
+            );
+            for Block { block: day } in self.client.query_raw(&parts).fetch_all::<Block>().await? {
+                let dropping = format!("ALTER TABLE {table} DROP PARTITION {day}");
+                match self.client.query_raw(&dropping).execute().await {
+                    // Another replica was faster.
+                    Err(error) if code(&error).is_some_and(|code| NO_SUCH_PARTITION.contains(&code)) => {}
+                    outcome => outcome?,
+                }
+            }
+        }
+        Ok(())
+    }
+}

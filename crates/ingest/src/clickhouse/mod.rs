@@ -1,0 +1,122 @@
+//! The store on ClickHouse: the counters and the request log of several replicas in one database
+//! ([ADR 37](../../../../docs/adr/0037-two-stores.md)).
+//!
+//! Whatever a replica inserts may be inserted again, by itself or by another one, and changes nothing then: reported counters
+//! are merged by the largest value, changes and requests have the identity of their batch. So no replica owns anything, and a
+//! sender that repeats a batch to another replica counts once.
+
+mod address;
+mod close;
+mod counts;
+mod report;
+mod schema;
+mod series;
+
+pub use address::{Address, NotAnAddress};
+pub(crate) use counts::ServerCounts;
+
+use crate::error::QueryError;
+use crate::limits::Limits;
+use crate::patterns::KnownPatterns;
+use crate::store::StoreError;
+use clickhouse::Client;
+use clickhouse::error::Error;
+use series::Known;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::runtime::Handle;
+
+/// Milliseconds after which the server ends a statement of ours, so that it does not work on for nobody.
+const SERVER_LIMIT: &str = "60";
+
+/// The ClickHouse that keeps counters and the request log, as the operator names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClickHouseConfig {
+    /// Where it is.
+    pub address: Address,
+    /// File with the password of the user.
+    pub password: Option<PathBuf>,
+}
+
+/// A database of ClickHouse.
+pub(crate) struct ClickHouse {
+    client: Client,
+    /// Where questions, which wait for their answers, run.
+    runtime: Handle,
+    patterns: Arc<KnownPatterns>,
+    /// The most series that a replica adds to what there is.
+    max_series: usize,
+    /// Minutes after which a report belongs into the present.
+    late_minutes: u32,
+    series: Mutex<Known>,
+}
+
+impl ClickHouse {
+    /// Connects, and brings the tables up to date. Must be called on a runtime, which it uses for as long as it lives.
+    ///
+    /// # Errors
+    /// When the server cannot be reached, refuses, or has tables of a newer version.
+    pub(crate) async fn open(
+        config: &ClickHouseConfig,
+        patterns: Arc<KnownPatterns>,
+        limits: &Limits,
+    ) -> Result<Self, StoreError> {
+        let password = config.password.as_deref().map(read_password).transpose()?;
+        let Address { url, user, database } = &config.address;
+        let mut client = Client::default()
+            .with_url(url)
+            .with_user(user)
+            .with_setting("max_execution_time", SERVER_LIMIT)
+            // The series of a question and their groups are literals in it.
+            .with_setting("max_query_size", "67108864")
+            // An insert that is answered is stored.
+            .with_setting("async_insert", "0")
+            .with_product_info("gatelens", env!("CARGO_PKG_VERSION"));
+        if let Some(password) = password {
+            client = client.with_password(password);
+        }
+        schema::migrate(&client, database).await?;
+        let store = Self {
+            client: client.with_database(database),
+            runtime: Handle::current(),
+            patterns,
+            max_series: limits.series,
+            late_minutes: u32::try_from(limits.late_report.as_secs() / 60).unwrap_or(u32::MAX),
+            series: Mutex::default(),
+        };
+        store.refresh_series().await?;
+        Ok(store)
+    }
+
+    fn series(&self) -> MutexGuard<'_, Known> {
+        self.series.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for an answer of the server. Not for threads of a runtime.
+    fn wait<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, QueryError> {
+        self.runtime.block_on(answer).map_err(query_error)
+    }
+}
+
+/// The server's own limits are those of a question that is too large.
+fn query_error(error: Error) -> QueryError {
+    match code(&error) {
+        Some(TIMEOUT_EXCEEDED) => QueryError::TooSlow,
+        _ => QueryError::Store(error.into()),
+    }
+}
+
+/// The server gave up after `max_execution_time`.
+const TIMEOUT_EXCEEDED: u32 = 159;
+
+/// The number of the server's exception.
+fn code(error: &Error) -> Option<u32> {
+    let Error::BadResponse(text) = error else { return None };
+    let (_, rest) = text.split_once("Code: ")?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
+}
+
+fn read_password(path: &Path) -> Result<String, StoreError> {
+    let text = std::fs::read_to_string(path).map_err(|error| StoreError::file(path, error))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}

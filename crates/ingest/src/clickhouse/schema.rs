@@ -1,0 +1,161 @@
+//! The tables, and the numbered steps that make them.
+//!
+//! A step can be repeated, because two replicas that start at once may both take it. A replica refuses tables that a newer
+//! version has changed; an older one that runs goes on, because a step only adds what it does not know.
+
+use crate::store::StoreError;
+use clickhouse::error::Error;
+use clickhouse::{Client, Row};
+use serde::Deserialize;
+
+/// The steps, each a list of statements; the first is version 1. A step that was released never changes.
+const STEPS: &[&[&str]] = &[&[SERIES, INSTANCES, REPORTED, STATES, MINUTES, BLOCKS]];
+
+/// The version of the tables.
+const VERSION: u32 = STEPS.len() as u32;
+
+const STEPS_TAKEN: &str = "
+CREATE TABLE IF NOT EXISTS migrations (
+    version UInt32,
+    taken_at DateTime64(3) DEFAULT now64(3)
+) ENGINE = ReplacingMergeTree ORDER BY version";
+
+const SERIES: &str = "
+CREATE TABLE IF NOT EXISTS series (
+    id UInt64,                          -- a hash of all that follows
+    service String,
+    environment String,
+    version String,                     -- of the service; '': not named
+    direction String,
+    consumer String,
+    method String,
+    route String,
+    route_source String,                -- '': inferred
+    host String,                        -- '': not told apart
+    upstream_cluster String,            -- '': not told apart
+    status UInt16,                      -- 0: no answer
+    grpc_status Int16,                  -- -1: not gRPC
+    error_type String,                  -- '': no cause
+    overflow Bool,
+    place UInt32,                       -- in the batch that brought it first
+    added_at DateTime64(3) DEFAULT now64(3)
+) ENGINE = ReplacingMergeTree ORDER BY id";
+
+const INSTANCES: &str = "
+CREATE TABLE IF NOT EXISTS instances (
+    name String,
+    added_at SimpleAggregateFunction(min, DateTime64(3)) DEFAULT now64(3)
+) ENGINE = AggregatingMergeTree ORDER BY name";
+
+/// What each stream has reported, by minute. The largest value of a cumulative counter is the latest.
+const REPORTED: &str = "
+CREATE TABLE IF NOT EXISTS reported (
+    block UInt32,                       -- ten Unix minutes
+    stream UInt64,                      -- a hash of the sender, its epoch, the start and the attributes
+    minute UInt32,                      -- Unix minute
+    sender SimpleAggregateFunction(any, UInt64), -- a hash of the sender and its epoch
+    series SimpleAggregateFunction(any, UInt64),
+    instance SimpleAggregateFunction(any, String),
+    requests SimpleAggregateFunction(max, UInt64),
+    request_bytes SimpleAggregateFunction(max, UInt64),
+    response_bytes SimpleAggregateFunction(max, UInt64),
+    attempts SimpleAggregateFunction(max, UInt64),
+    duration_zeros SimpleAggregateFunction(max, UInt64),
+    duration_ns SimpleAggregateFunction(max, UInt64),
+    duration SimpleAggregateFunction(maxMap, Map(Int16, UInt64)),
+    upstream_zeros SimpleAggregateFunction(max, UInt64),
+    upstream_ns SimpleAggregateFunction(max, UInt64),
+    upstream SimpleAggregateFunction(maxMap, Map(Int16, UInt64)),
+    gateway_zeros SimpleAggregateFunction(max, UInt64),
+    gateway_ns SimpleAggregateFunction(max, UInt64),
+    gateway SimpleAggregateFunction(maxMap, Map(Int16, UInt64)),
+    received_at SimpleAggregateFunction(max, DateTime64(3)) DEFAULT now64(3)
+) ENGINE = AggregatingMergeTree
+PARTITION BY intDiv(block, 144) ORDER BY (block, stream, minute)";
+
+/// The state of each stream at the end of a block that was closed.
+const STATES: &str = "
+CREATE TABLE IF NOT EXISTS states (
+    block UInt32,
+    stream UInt64,
+    sender SimpleAggregateFunction(any, UInt64),
+    series SimpleAggregateFunction(any, UInt64),
+    instance SimpleAggregateFunction(any, String),
+    last_minute SimpleAggregateFunction(max, UInt32),
+    requests SimpleAggregateFunction(max, UInt64),
+    request_bytes SimpleAggregateFunction(max, UInt64),
+    response_bytes SimpleAggregateFunction(max, UInt64),
+    attempts SimpleAggregateFunction(max, UInt64),
+    duration_zeros SimpleAggregateFunction(max, UInt64),
+    duration_ns SimpleAggregateFunction(max, UInt64),
+    duration SimpleAggregateFunction(maxMap, Map(Int16, UInt64)),
+    upstream_zeros SimpleAggregateFunction(max, UInt64),
+    upstream_ns SimpleAggregateFunction(max, UInt64),
+    upstream SimpleAggregateFunction(maxMap, Map(Int16, UInt64)),
+    gateway_zeros SimpleAggregateFunction(max, UInt64),
+    gateway_ns SimpleAggregateFunction(max, UInt64),
+    gateway SimpleAggregateFunction(maxMap, Map(Int16, UInt64))
+) ENGINE = AggregatingMergeTree
+PARTITION BY intDiv(block, 144) ORDER BY (block, stream)";
+
+/// What each minute added: of streams in closed blocks, and of senders that report changes. A later look at the same block
+/// has a higher version, because what was reported only grows.
+const MINUTES: &str = "
+CREATE TABLE IF NOT EXISTS minutes (
+    minute UInt32,                      -- Unix minute
+    series UInt64,
+    instance LowCardinality(String),
+    stream UInt64,                      -- of a change: a hash of its batch and its place in it
+    is_change Bool,                     -- the sender reported it as such, so that it waits for no block
+    version UInt64,
+    requests UInt64 CODEC(T64, ZSTD(1)),
+    request_bytes UInt64 CODEC(T64, ZSTD(1)),
+    response_bytes UInt64 CODEC(T64, ZSTD(1)),
+    attempts UInt64 CODEC(T64, ZSTD(1)),
+    duration_zeros UInt64 CODEC(T64, ZSTD(1)),
+    duration_ns UInt64 CODEC(T64, ZSTD(1)),
+    duration Map(Int16, UInt64) CODEC(ZSTD(1)),
+    upstream_zeros UInt64 CODEC(T64, ZSTD(1)),
+    upstream_ns UInt64 CODEC(T64, ZSTD(1)),
+    upstream Map(Int16, UInt64) CODEC(ZSTD(1)),
+    gateway_zeros UInt64 CODEC(T64, ZSTD(1)),
+    gateway_ns UInt64 CODEC(T64, ZSTD(1)),
+    gateway Map(Int16, UInt64) CODEC(ZSTD(1))
+) ENGINE = ReplacingMergeTree(version)
+PARTITION BY intDiv(minute, 1440) ORDER BY (minute, series, instance, stream)";
+
+const BLOCKS: &str = "
+CREATE TABLE IF NOT EXISTS blocks (
+    block UInt32,
+    closed_at DateTime64(3) DEFAULT now64(3)
+) ENGINE = ReplacingMergeTree(closed_at) ORDER BY block";
+
+#[derive(Row, Deserialize)]
+struct Version {
+    version: u32,
+}
+
+/// Makes the database and its tables, or takes the steps that are missing.
+pub(super) async fn migrate(client: &Client, database: &str) -> Result<(), StoreError> {
+    // Its name is of letters, digits and _.
+    client.query_raw(&format!("CREATE DATABASE IF NOT EXISTS {database}")).execute().await?;
+    let client = client.clone().with_database(database);
+    client.query_raw(STEPS_TAKEN).execute().await?;
+    let found = version(&client).await?;
+    if found > VERSION {
+        return Err(StoreError::NewerTables { database: database.to_owned(), found, known: VERSION });
+    }
+    for (number, step) in (1u32..).zip(STEPS).skip(found as usize) {
+        for statement in *step {
+            client.query_raw(statement).execute().await?;
+        }
+        client.query(&format!("INSERT INTO migrations (version) VALUES ({number})")).execute().await?;
+    }
+    Ok(())
+}
+
+async fn version(client: &Client) -> Result<u32, Error> {
+    let found =
+        client.query_raw("SELECT max(version) AS version FROM migrations").fetch_one::<Version>().await?;
+    Ok(found.version)
+}

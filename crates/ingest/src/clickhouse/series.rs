@@ -1,0 +1,242 @@
+//! Series under numbers that follow from what they are, so that replicas need not agree on them.
+
+use super::ClickHouse;
+use crate::error::QueryError;
+use crate::model::{Scope, SeriesKey};
+use crate::patterns::folded;
+use crate::store::StoreError;
+use clickhouse::Row;
+use clickhouse::error::Error;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// Seconds by which the clocks of servers may differ, and an insert may take: what was added since is asked for again.
+const MARGIN_SECONDS: i64 = 600;
+
+/// Stands for "no gRPC status", as in the embedded store.
+const NO_GRPC_STATUS: i16 = -1;
+
+/// What a replica knows of the table of series, which only grows.
+#[derive(Default)]
+pub(super) struct Known {
+    /// In the order in which they became known: their places are those of a question's groups.
+    all: Arc<Vec<Series>>,
+    ids: HashSet<u64>,
+    instances: HashSet<String>,
+    /// The latest `added_at`, in milliseconds.
+    latest: i64,
+}
+
+/// A series and its number.
+#[derive(Clone)]
+pub(super) struct Series {
+    pub(super) id: u64,
+    pub(super) key: SeriesKey,
+}
+
+/// A row of `series`.
+#[derive(Row, Serialize, Deserialize)]
+pub(super) struct SeriesRow {
+    id: u64,
+    service: String,
+    environment: String,
+    version: String,
+    direction: String,
+    consumer: String,
+    method: String,
+    route: String,
+    route_source: String,
+    host: String,
+    upstream_cluster: String,
+    status: u16,
+    grpc_status: i16,
+    error_type: String,
+    overflow: bool,
+    place: u32,
+}
+
+#[derive(Row, Deserialize)]
+struct Added {
+    latest: i64,
+}
+
+#[derive(Row, Serialize, Deserialize)]
+struct Instance {
+    name: String,
+}
+
+impl Known {
+    /// Whether the table has it.
+    pub(super) fn has(&self, id: u64) -> bool {
+        self.ids.contains(&id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub(super) fn has_instance(&self, name: &str) -> bool {
+        self.instances.contains(name)
+    }
+}
+
+impl SeriesRow {
+    pub(super) fn of(id: u64, key: &SeriesKey, place: usize) -> Self {
+        Self {
+            id,
+            place: u32::try_from(place).unwrap_or(u32::MAX),
+            service: key.service.to_string(),
+            environment: key.environment.to_string(),
+            version: key.version.to_string(),
+            direction: key.direction.to_string(),
+            consumer: key.consumer.to_string(),
+            method: key.method.to_string(),
+            route: key.route.to_string(),
+            route_source: key.route_source.to_string(),
+            host: key.host.to_string(),
+            upstream_cluster: key.upstream_cluster.to_string(),
+            status: key.status,
+            grpc_status: key.grpc_status.map_or(NO_GRPC_STATUS, i16::from),
+            error_type: key.error_type.to_string(),
+            overflow: key.overflow,
+        }
+    }
+
+    fn into_series(self) -> Series {
+        let key = SeriesKey {
+            service: self.service.into(),
+            environment: self.environment.into(),
+            version: self.version.into(),
+            direction: self.direction.into(),
+            consumer: self.consumer.into(),
+            method: self.method.into(),
+            route: self.route.into(),
+            route_source: self.route_source.into(),
+            host: self.host.into(),
+            upstream_cluster: self.upstream_cluster.into(),
+            status: self.status,
+            grpc_status: u8::try_from(self.grpc_status).ok(),
+            error_type: self.error_type.into(),
+            overflow: self.overflow,
+        };
+        Series { id: self.id, key }
+    }
+}
+
+/// The number of a series.
+pub(super) fn id_of(key: &SeriesKey) -> u64 {
+    let mut parts = Parts::default();
+    let mut key = key.clone();
+    key.texts().into_iter().for_each(|text| parts.text(text));
+    parts.number(key.status.into());
+    parts.number(key.grpc_status.map_or(u64::MAX, u64::from));
+    parts.number(key.overflow.into());
+    parts.hash()
+}
+
+/// A hash of 64 bits over several parts, the same on all machines and in all versions.
+#[derive(Default)]
+pub(super) struct Parts(Sha256);
+
+impl Parts {
+    /// Adds a text, apart from its neighbours.
+    pub(super) fn text(&mut self, text: &str) {
+        self.number(text.len() as u64);
+        self.0.update(text.as_bytes());
+    }
+
+    pub(super) fn number(&mut self, number: u64) {
+        self.0.update(number.to_le_bytes());
+    }
+
+    pub(super) fn hash(self) -> u64 {
+        let digest = self.0.finalize();
+        digest.iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte))
+    }
+}
+
+impl ClickHouse {
+    /// Inserts series and instances that this replica has not seen before. Others may have.
+    pub(super) async fn add_series(
+        &self,
+        rows: &[SeriesRow],
+        instances: &HashSet<String>,
+    ) -> Result<(), StoreError> {
+        if !rows.is_empty() {
+            let mut insert = self.client.insert::<SeriesRow>("series").await?;
+            for row in rows {
+                insert.write(row).await?;
+            }
+            insert.end().await?;
+        }
+        if !instances.is_empty() {
+            let mut insert = self.client.insert::<Instance>("instances").await?;
+            for name in instances {
+                insert.write(&Instance { name: name.clone() }).await?;
+            }
+            insert.end().await?;
+        }
+        let mut known = self.series();
+        known.instances.extend(instances.iter().cloned());
+        // Their places follow when they are read.
+        known.ids.extend(rows.iter().map(|row| row.id));
+        Ok(())
+    }
+
+    /// Reads the series that were added since the last look.
+    pub(super) async fn refresh_series(&self) -> Result<(), Error> {
+        let since = self.series().latest.saturating_sub(MARGIN_SECONDS * 1000);
+        let mut cursor = self
+            .client
+            .query("SELECT ?fields FROM series WHERE toUnixTimestamp64Milli(added_at) >= ? ORDER BY added_at, place, id")
+            .bind(since)
+            .fetch::<SeriesRow>()?;
+        let mut found = Vec::new();
+        while let Some(row) = cursor.next().await? {
+            found.push(row.into_series());
+        }
+        let latest = "SELECT toUnixTimestamp64Milli(max(added_at)) AS latest FROM series";
+        let latest = self.client.query_raw(latest).fetch_one::<Added>().await?.latest;
+        let mut known = self.series();
+        let places: HashSet<u64> = known.all.iter().map(|series| series.id).collect();
+        let mut fresh: Vec<Series> = Vec::new();
+        let mut taken = places;
+        for series in found {
+            if taken.insert(series.id) {
+                fresh.push(series);
+            }
+        }
+        known.ids.extend(fresh.iter().map(|series| series.id));
+        if !fresh.is_empty() {
+            Arc::make_mut(&mut known.all).extend(fresh);
+        }
+        known.latest = known.latest.max(latest);
+        Ok(())
+    }
+
+    /// All series, with those that other replicas have added until now.
+    pub(super) fn all_series(&self) -> Result<Arc<Vec<Series>>, QueryError> {
+        self.wait(self.refresh_series())?;
+        Ok(Arc::clone(&self.series().all))
+    }
+
+    /// A series under the route that it is shown with.
+    pub(super) fn shown(&self, key: &SeriesKey) -> SeriesKey {
+        let learned = self.patterns.get(&Scope::of_series(key));
+        let route = learned.and_then(|learned| folded(key, &learned.patterns));
+        match route {
+            Some(route) => SeriesKey { route: route.into(), ..key.clone() },
+            None => key.clone(),
+        }
+    }
+
+    /// The names of all instances, under numbers for a question.
+    pub(super) fn instance_names(&self) -> Result<HashMap<i64, String>, QueryError> {
+        let names =
+            self.client.query_raw("SELECT name FROM instances GROUP BY name ORDER BY min(added_at), name");
+        let names = self.wait(names.fetch_all::<Instance>())?;
+        Ok((1..).zip(names).map(|(id, instance)| (id, instance.name)).collect())
+    }
+}
