@@ -5,6 +5,7 @@ use super::metrics::Body;
 use crate::model::{DEFAULT_BOUNDS, Tally};
 use crate::store::totals::Total;
 use gatelens_model::sketch::{SCALE, Sketch};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -47,7 +48,7 @@ impl TrafficRow {
         for (values, row) in rows {
             let new = |values: &Vec<String>| Self::new(row.is_outbound, values.clone());
             let sum = sums.entry(values).or_insert_with_key(new);
-            row.parts.values().for_each(|part| sum.add(part.clone()));
+            row.parts.values().for_each(|part| sum.add(Cow::Borrowed(part)));
             sum.counted(row.last_minute);
             sum.exemplars.extend(row.exemplars.iter().cloned());
         }
@@ -58,11 +59,11 @@ impl TrafficRow {
     }
 
     /// Adds the total of a series.
-    pub(super) fn add(&mut self, total: Total) {
+    pub(super) fn add(&mut self, total: Cow<'_, Total>) {
         self.since = self.since.min(total.since);
         match self.parts.get_mut(total.by_bound.bounds()) {
             Some(sum) => sum.add(&total),
-            None => drop(self.parts.insert(Arc::clone(total.by_bound.bounds()), total)),
+            None => drop(self.parts.insert(Arc::clone(total.by_bound.bounds()), total.into_owned())),
         }
     }
 
@@ -179,7 +180,7 @@ mod tests {
 
     fn buckets(parts: Vec<Total>) -> Vec<(u64, u64)> {
         let mut row = TrafficRow::new(false, Vec::new());
-        parts.into_iter().for_each(|part| row.add(part));
+        parts.into_iter().for_each(|part| row.add(Cow::Owned(part)));
         row.bounds().into_iter().map(|bound| (bound / 1_000_000, row.up_to(bound))).collect()
     }
 
