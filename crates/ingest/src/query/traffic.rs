@@ -7,7 +7,7 @@ mod row;
 
 pub use label::{NotALabel, TrafficLabel};
 pub(crate) use metrics::{Body, Metric, Table, Traffic, What};
-pub(crate) use row::{ActiveRow, TrafficRow};
+pub(crate) use row::{ActiveRow, Bucket, TrafficRow};
 
 use super::dimension::Dimension;
 use super::exemplars;
