@@ -1,5 +1,6 @@
 #!/bin/sh
-# Checks the prerequisites of building and running gatelens. Prints each missing one with the command that installs it.
+# doctor.sh [TOOL...]: checks the prerequisites of building and running gatelens, and these tools, whose packages have the same
+# names. Prints each missing one with the command that installs it.
 # Installs only the wasm target itself, because that changes nothing outside the toolchain.
 set -eu
 
@@ -67,6 +68,9 @@ need "make" "$packages make" make --version
 need "Python 3 with venv" "$packages python3 python3-venv" python_has_venv
 need "Node.js $NODE or later" "see https://nodejs.org/en/download" node_is_recent
 need "npm" "see https://nodejs.org/en/download" npm --version
+for tool in "$@"; do
+    need "$tool" "$packages $tool" "$tool" --version
+done
 
 if [ "$missing" -gt 0 ]; then
     echo "$missing missing; install them and run make again" >&2

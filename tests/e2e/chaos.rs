@@ -138,7 +138,8 @@ fn impatient() -> serde_json::Value {
     plugin
 }
 
-fn number(variable: &str) -> Option<u64> {
+/// The number in an environment variable; `None` without it.
+pub(super) fn number(variable: &str) -> Option<u64> {
     env::var(variable)
         .ok()
         .map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}: no number")))

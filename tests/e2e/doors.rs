@@ -4,7 +4,6 @@
 //! `make test` sends 3,000 requests, `make doors` 50,000; `DOORS_REQUESTS` changes either.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -18,6 +17,7 @@ use gatelens_testkit::receiver::{Receiver, Reply};
 use gatelens_testkit::{Envoy, EnvoyConfig, Ingest, Upstream, artefacts, wait};
 use serde_json::{Value, json};
 
+use super::chaos::number;
 use super::{collector, report};
 
 const REQUESTS: usize = 3_000;
@@ -83,18 +83,15 @@ impl World {
             ("slow", slow.address()),
         ];
         let add = |config: EnvoyConfig, (name, address)| config.cluster(name, address).unwrap();
-        let config = clusters.into_iter().fold(config, add).entry(|plugin| {
-            let text = plugin["configuration"]["value"].as_str().unwrap();
-            let mut configuration: Value = serde_json::from_str(text).unwrap();
+        let config = clusters.into_iter().fold(config, add).each_configuration(|configuration| {
             configuration["ingest"] = json!({"cluster": "gatelens_ingest"});
             configuration["destinations"] = json!([
                 {"cluster": "cumulative", "requests_as": "none"},
                 {"cluster": "changes", "temporality": "delta", "requests_as": "spans"},
                 {"cluster": "slow", "requests_as": "both"},
             ]);
-            plugin["configuration"]["value"] = json!(configuration.to_string());
         });
-        let envoy = Envoy::start(&config).unwrap();
+        let envoy = Envoy::start(&config.unwrap()).unwrap();
         let scrape = format!(
             "global: {{scrape_interval: 1s}}\nscrape_configs:\n\
              - {{job_name: filter, static_configs: [{{targets: ['{}']}}]}}\n\
@@ -222,7 +219,7 @@ fn until(door: &str, expected: &Counted, counted: impl Fn() -> Counted) {
 
 #[test]
 fn every_door_counts_the_same_requests() {
-    let requests = env::var("DOORS_REQUESTS").ok().and_then(|text| text.parse().ok()).unwrap_or(REQUESTS);
+    let requests = number("DOORS_REQUESTS").map_or(REQUESTS, |requests| requests as usize);
     let mut world = World::start();
     let expected = world.send(requests);
     assert_eq!(expected.values().sum::<u64>(), requests as u64);

@@ -72,7 +72,7 @@ impl Gateway {
 }
 
 /// The samples of a page by name and labels.
-fn samples(page: &str) -> BTreeMap<String, f64> {
+pub(super) fn samples(page: &str) -> BTreeMap<String, f64> {
     let lines = page.lines().filter(|line| !line.starts_with('#'));
     let pairs = lines.map(|line| line.rsplit_once(' ').unwrap());
     pairs.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect()
@@ -186,15 +186,14 @@ fn the_log_line_needs_no_ingest_and_the_endpoint_may_share_the_vm() {
         let config = config.entry(|plugin| {
             plugin["vm_config"].as_object_mut().unwrap().remove("capability_restriction_config");
             plugin.remove("capability_restriction_config");
-            let text = plugin["configuration"]["value"].as_str().unwrap();
-            let mut configuration: Value = serde_json::from_str(text).unwrap();
+        });
+        let config = config.each_configuration(|configuration| {
             configuration["access_log"] = json!(true);
             if let Some(scrape) = configuration.get_mut("scrape") {
                 scrape["labels"] = json!(["http_route", "gatelens_consumer_id"]);
             }
-            plugin["configuration"]["value"] = json!(configuration.to_string());
         });
-        config.node_id("edge-2")
+        config.unwrap().node_id("edge-2")
     });
     gateway.send(&[
         (Request::get("/users/42?token=s3cr3t").header("x-consumer-id", "acme"), 12),
@@ -219,12 +218,8 @@ fn a_real_prometheus_counts_the_same_by_way_of_the_filter_and_of_the_ingest() {
     let ingest = Ingest::start().unwrap();
     let gateway = Gateway::start(|config| {
         let config = config.cluster("gatelens_ingest", ingest.address()).unwrap();
-        config.entry(|plugin| {
-            let text = plugin["configuration"]["value"].as_str().unwrap();
-            let mut configuration: Value = serde_json::from_str(text).unwrap();
-            configuration["ingest"] = json!({"cluster": "gatelens_ingest"});
-            plugin["configuration"]["value"] = json!(configuration.to_string());
-        })
+        let ingest = json!({"cluster": "gatelens_ingest"});
+        config.each_configuration(|configuration| configuration["ingest"] = ingest.clone()).unwrap()
     });
     let configuration = format!(
         "global: {{scrape_interval: 1s}}\nscrape_configs:\n\

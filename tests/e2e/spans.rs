@@ -6,6 +6,7 @@ use gatelens_testkit::client::{Connection, Request, send};
 use gatelens_testkit::{Listeners, wait};
 use serde_json::{Value, json};
 
+use super::scrape::samples;
 use super::stack::{Mode, Stack, in_both_modes};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -81,10 +82,9 @@ fn requests_that_arrive_as_records_and_spans_are_there_once() {
 
 /// Batches of a signal that the service has acknowledged.
 fn acknowledged(metrics: &str, signal: &str) -> f64 {
-    let stored = metrics.lines().filter(|line| {
-        line.starts_with("gatelens_ingest_batches_total")
-            && line.contains(&format!("signal=\"{signal}\""))
-            && line.contains("outcome=\"stored\"")
-    });
-    stored.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    let labels = [format!("signal=\"{signal}\""), "outcome=\"stored\"".to_owned()];
+    let is_meant = |name: &str| {
+        name.starts_with("gatelens_ingest_batches_total{") && labels.iter().all(|label| name.contains(label))
+    };
+    samples(metrics).into_iter().filter(|(name, _)| is_meant(name)).map(|(_, value)| value).sum()
 }

@@ -399,6 +399,11 @@ impl Ingest {
     pub fn canonical(&self) -> Vec<u8> {
         serde_json::to_vec(self).unwrap_or_default()
     }
+
+    /// `:authority` of the export requests: the cluster's name where none is configured.
+    pub fn authority(&self) -> &str {
+        self.authority.as_ref().or(self.cluster.as_ref()).map_or("", String::as_str)
+    }
 }
 
 /// Reads any strict configuration out of JSON.

@@ -27,7 +27,6 @@ pub use gzip::compress;
 pub use log::{Closing, Drafts, LogExport};
 pub use patterns::PatternFetch;
 pub use pipeline::{Pipeline, Sender, Settled};
-pub use queue::RequestQueue;
 pub use request::{ExportRequest, RootId};
 
 use std::time::Duration;

@@ -84,7 +84,9 @@ impl Plan {
         check::ingest(&ingest)?;
         check::destinations(&ingest, &destinations)?;
         let templates = compile_templates(&routes, &counters)?;
-        check::capture(&capture, &ingest)?;
+        let all = || std::iter::once(&ingest).chain(&destinations);
+        let is_sent = ingest.enabled && all().any(|to| to.requests_as != RequestsAs::None);
+        check::capture(&capture, &ingest, is_sent)?;
         let capture = Capture::new(&capture).map_err(|defect| in_section("capture", defect))?;
         let masked = consumer::masked(&consumer, &redact);
         let redactor = Redactor::new(&masked).map_err(|defect| in_section("redact", defect))?;
@@ -95,9 +97,7 @@ impl Plan {
         check::counters(&counters)?;
         check::limits(&limits)?;
         let scrape = scrape.map(|scrape| scrape::compile(&scrape, &service)).transpose()?;
-        // Without an ingest and without the gateway's log, an event would reach nobody.
-        let all = || std::iter::once(&ingest).chain(&destinations);
-        let is_sent = ingest.enabled && all().any(|to| to.requests_as != RequestsAs::None);
+        // An event that is not sent and not in the gateway's log would reach nobody.
         let sample = if is_sent || access_log { sample } else { nothing() };
         let traces = destinations::trace_sampling(all());
         let selection = Selection::new(&exclude, &sample, traces);
@@ -203,9 +203,7 @@ fn counter_set_id(
     [&plugin.name, &plugin.root_id].into_iter().for_each(|part| add(part));
     [&service.name, &service.version, &service.environment].into_iter().for_each(|part| add(part));
     let cluster = ingest.cluster.as_deref().unwrap_or_default();
-    [cluster, ingest.authority.as_deref().unwrap_or(cluster), &ingest.path_prefix]
-        .into_iter()
-        .for_each(&mut add);
+    [cluster, ingest.authority(), &ingest.path_prefix].into_iter().for_each(&mut add);
     for (key, value) in &service.tags {
         add(key);
         add(value);

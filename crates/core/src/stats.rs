@@ -133,7 +133,7 @@ fn place(fate: Fate) -> usize {
 
 impl DeliveryStats {
     /// Events that wait or are in flight count as lost: nobody holds them any more.
-    pub fn lose_held(&mut self) {
+    fn lose_held(&mut self) {
         for events in [&mut self.events, &mut self.spans] {
             events.count(Fate::Dropped(DropReason::Lost), events.held());
         }

@@ -15,18 +15,21 @@ use std::time::Duration;
 use gatelens_core::config::{Compression, Direction, Temporality};
 use gatelens_core::counters::Measurement;
 use gatelens_core::export::{
-    Answered, Closing, CounterExport, ExportConfig, ExportRequest, LogExport, MAX_HISTORY_BYTES, RootId,
-    Sender, Snapshot,
+    Answered, Closing, CounterExport, ExportConfig, ExportRequest, LogBatch, LogExport, MAX_HISTORY_BYTES,
+    RootId, Sender, Snapshot,
 };
 use gatelens_core::host::{CalloutAnswer, CalloutId, DispatchError, PluginIdentity};
+use gatelens_core::otlp::requests::{RecordForm, encode_draft};
 use gatelens_core::outcome::{Method, Status};
 use gatelens_core::plan::Plan;
 use gatelens_core::request::event::Event;
 use gatelens_core::request::route::RouteSource;
 use gatelens_core::request::scheme::Scheme;
+use gatelens_core::request::trace::SpanIds;
 use gatelens_core::shared::SharedSeries;
 use gatelens_core::stats::{DeliveryStats, WorkerStats};
 use gatelens_model::fate::{DropReason, Fate};
+use gatelens_redact::capture::CapturedBody;
 use gatelens_testkit::fake::{FakeGateway, FakeHost};
 use proptest::prelude::*;
 
@@ -210,6 +213,21 @@ proptest! {
         }
         prop_assert!(log.is_idle());
         prop_assert_eq!((delivery(&log).events.held(), delivery(&log).queue_bytes), (0, 0));
+    }
+}
+
+#[test]
+fn a_batch_counts_the_bodies_that_its_records_have() {
+    let setup = Setup::new();
+    let body = CapturedBody { size: 1, content: Ok("a".to_owned()) };
+    let spans = Some(SpanIds::new(None, || 7));
+    for (form, bodies) in [(RecordForm::Log, 2), (RecordForm::Span, 2), (RecordForm::SpanBesideLog, 0)] {
+        let mut batch = LogBatch::new(&setup.config.resource, "i", Compression::None);
+        let whole = Event { spans, request_body: Some(&body), ..event("/") };
+        batch.push(&whole, form, START);
+        let draft = encode_draft(&Event { spans, ..event("/") }, form);
+        batch.push_late(&draft, [None, Some(&body)], START);
+        assert_eq!((batch.events(), batch.bodies()), (2, bodies), "{form:?}");
     }
 }
 

@@ -3,11 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test may")]
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
-use gatelens_core::host::CalloutAnswer;
+use gatelens_core::host::{CalloutAnswer, PluginIdentity, SharedData, Version};
+use gatelens_core::lifecycle::Plugin;
+use gatelens_core::plan::Plan;
+use gatelens_core::shared::FORMAT;
 use gatelens_testkit::fake::{FakeGateway, FakeStream, Sent};
-use gatelens_testkit::otlp::{Exported, attributes, metrics, numbers};
+use gatelens_testkit::otlp::{Exported, attributes, metrics, numbers, points};
 use gatelens_testkit::worker::Worker;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use proptest::prelude::*;
@@ -250,6 +254,46 @@ fn workers_that_end_lose_no_changes() {
     }
     assert_eq!(receiver.sums()["/a"][0], 30 + 20 + 10 + 3);
     assert_eq!(receiver.arrived, receiver.taken.len());
+}
+
+#[test]
+fn a_follower_that_ends_leaves_its_changes_to_the_leader_and_is_done() {
+    let gateway = FakeGateway::starting_at(START);
+    let (leader, follower) = (Worker::start(&gateway, ONE), Worker::start(&gateway, ONE));
+    let mut receiver = Receiver::default();
+    for worker in [&leader, &follower] {
+        tick(worker, &mut receiver, Way::Whole);
+        finish(worker, "/a");
+    }
+    // Ticks for a worker that no root context uses any more.
+    let keeper = Plugin::new(Rc::clone(&follower.registry));
+    let Worker { host, mut plugin, registry, .. } = follower;
+    let _ = plugin.done(&host);
+    assert!(!registry.is_delivered());
+    gateway.wait(Duration::from_secs(1));
+    keeper.tick(&host);
+    assert!(registry.is_delivered() && host.take_sent().is_empty());
+    tick(&leader, &mut receiver, Way::Whole);
+    gateway.wait(Duration::from_secs(1));
+    tick(&leader, &mut receiver, Way::Whole);
+    assert_eq!(receiver.sums()["/a"][0], 2);
+}
+
+#[test]
+fn a_request_that_cannot_begin_takes_no_report_of_redaction_with_it() {
+    let configuration = r#"{"version": 1, "ingest": {"cluster": "a", "temporality": "delta", "requests_as": "none"},
+        "redact": {"keys": ["voucher"]}}"#;
+    let worker = Worker::start(&FakeGateway::starting_at(START), configuration);
+    let counters = Plan::read(configuration, &PluginIdentity::default()).unwrap().export.counters;
+    let row = format!("gatelens/{FORMAT}/{:016x}/delta/0", counters.0).into_bytes();
+    // Nobody can read that.
+    worker.host.shared_set(&row, b"\xff", Version::ABSENT).unwrap();
+    finish(&worker, "/a");
+    assert!(worker.deliver_after(Duration::from_secs(1)).is_empty());
+    let (_, version) = worker.host.shared_get(&row).unwrap();
+    worker.host.shared_set(&row, &[1, 0], version).unwrap();
+    let sent = worker.deliver_after(Duration::from_secs(1));
+    assert!(points(&sent, "gatelens.redaction.hits").contains_key("keys:voucher"), "{}", sent.len());
 }
 
 #[test]

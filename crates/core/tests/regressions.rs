@@ -48,6 +48,23 @@ fn a_batch_keeps_its_content_encoding_when_the_configuration_changes() {
 }
 
 #[test]
+fn a_changed_compression_reaches_the_counters_and_the_request_log() {
+    let plain_text = r#"{"version": 1, "ingest": {"cluster": "c", "compression": "none"}}"#;
+    let gateway = FakeGateway::starting_at(START);
+    let mut worker = Worker::start(&gateway, SMALLEST);
+    for (configuration, expected) in [(plain_text, false), (SMALLEST, true)] {
+        worker.replace(configuration, Some(200));
+        request(&worker);
+        let sent: Vec<Sent> = (0..3).flat_map(|_| worker.deliver_after(Duration::from_secs(1))).collect();
+        for path in ["/v1/metrics", "/v1/logs"] {
+            let of_path: Vec<bool> =
+                sent.iter().filter(|sent| sent.header(":path") == path).map(is_gzip).collect();
+            assert!(!of_path.is_empty() && of_path.iter().all(|is| *is == expected), "{path} {of_path:?}");
+        }
+    }
+}
+
+#[test]
 fn counters_that_are_no_longer_used_still_report_the_fates_of_their_events() {
     let gateway = FakeGateway::starting_at(START);
     let mut workers = [(); 3].map(|()| Worker::start(&gateway, SMALLEST));

@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may")]
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
+use gatelens_core::config::Compression;
 use gatelens_core::counters::{Caps, Cardinality, Dimension, Dimensions, OVERFLOW_SERIES, Series};
 use gatelens_core::outcome::{Method, Status};
 use gatelens_core::request::route::RouteSource;
 use gatelens_core::request::scheme::Scheme;
+use gatelens_core::shared::delta;
 use gatelens_core::shared::heartbeat::Heartbeats;
 use gatelens_core::shared::lease::{self, Acknowledged, LEASE, Leadership};
 use gatelens_core::shared::sequence::{self, Signal};
@@ -248,5 +252,42 @@ fn rank(series: Series<'_>) -> u32 {
         }
         Series::Overflow(Some(_)) => 5,
         Series::Overflow(None) => 6,
+    }
+}
+
+/// Does something within the read of shared data that follows this number of others.
+fn within_read(host: &Rc<FakeHost>, after: usize, work: Box<dyn FnOnce()>) {
+    let again = Rc::clone(host);
+    host.on_next_shared_read(move || match after.checked_sub(1) {
+        None => work(),
+        Some(after) => within_read(&again, after, work),
+    });
+}
+
+#[test]
+fn of_two_workers_that_begin_a_batch_of_changes_at_once_one_does_and_its_batch_stays() {
+    let batch = |sequence: u64| delta::Batch {
+        sequence,
+        time_ns: START,
+        compression: Compression::None,
+        body: sequence.to_be_bytes().to_vec(),
+        series: Vec::new(),
+    };
+    for after in 0..3 {
+        let gateway = FakeGateway::starting_at(START);
+        let (host, other) = (Rc::new(gateway.worker("")), gateway.worker(""));
+        let store = || SharedStore::new(CounterSetId(7));
+        let other_began = Rc::new(Cell::new(false));
+        let work = {
+            let (store, theirs, other_began) = (store(), batch(2), Rc::clone(&other_began));
+            move || other_began.set(delta::begin(&other, &store, 0, (&theirs, 0), START))
+        };
+        within_read(&host, after, Box::new(work));
+        let began = delta::begin(&*host, &store(), 0, (&batch(1), 0), START);
+        assert!(began != other_began.get(), "after {after} reads");
+        let sequence = if began { 1 } else { 2 };
+        let unanswered = delta::unanswered(&*host, &store(), 0).map(|unanswered| unanswered.sequence);
+        assert_eq!(unanswered, Some(sequence), "after {after} reads");
+        assert_eq!(delta::batch(&*host, &store(), 0, sequence), Some(batch(sequence)), "after {after} reads");
     }
 }

@@ -83,6 +83,8 @@ pub struct Limits {
     /// Bytes of spans of applications: a half for an environment, and a quarter for a service in it. The oldest of the
     /// sender with too much, or with the most, give way. 0 keeps none.
     pub spans_bytes: u64,
+    /// Age of a report beyond which a store on ClickHouse counts it in the present, because what it would change is closed.
+    pub late_report: Duration,
     /// Queries answered at a time; further ones wait.
     pub readers: usize,
     /// Bytes of one question to `redact`, as sent and after decompression; beyond, 413.
@@ -185,6 +187,7 @@ impl Default for Limits {
             new_instances_of_strangers: 5_000,
             known_after: Duration::from_secs(24 * 3600),
             drift_interval: Duration::from_secs(60),
+            late_report: Duration::from_secs(24 * 3600),
             spans_bytes: 256 << 20,
             readers: 4,
             preview_bytes: 2 << 20,

@@ -42,7 +42,7 @@ names! {
     POINT {
         EVENT_FATE = "gatelens.event.fate", "string", "", "Fate of events: `sent` or a reason for dropping them.";
         NOT_LOGGED_REASON = "gatelens.not_logged.reason", "string", "", "`excluded` or `sampled_out`.";
-        DESTINATION = "gatelens.destination", "string", "", "A destination: its cluster, and its `path_prefix` behind it.";
+        DESTINATION = "gatelens.destination", "string", "", "A destination: its cluster, and its `path_prefix` behind it. Those that share both have their `authority` behind them in brackets.";
         SIGNAL = "gatelens.signal", "string", "", "`logs` or `traces`.";
         REDACTION_RULE = "gatelens.redaction.rule", "string", "", "Name of a rule.";
         BODY_MESSAGE = "gatelens.body.message", "string", "", "`request` or `response`.";

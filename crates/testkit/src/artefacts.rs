@@ -40,10 +40,24 @@ pub fn or_skip() {
 /// # Panics
 /// When the tool is required and missing.
 pub fn tool(name: &str, package: &str) -> Option<PathBuf> {
-    let policy = env::var(POLICY).unwrap_or_default();
     let paths = env::var_os("PATH").unwrap_or_default();
     let found = env::split_paths(&paths).map(|path| path.join(name)).find(|path| path.is_file());
-    let why = format!("{name} is not installed: sudo apt-get install -y {package}");
+    optional(found, &format!("{name} is not installed: sudo apt-get install -y {package}"))
+}
+
+/// The Python with ClickHouse's engine, for [`ClickHouse`](crate::ClickHouse). Where it is missing, its tests are left out as
+/// those of a [`tool`].
+///
+/// # Panics
+/// When it is required and missing.
+pub fn chdb() -> Option<PathBuf> {
+    let found = paths::chdb();
+    let why = found.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    optional(found.ok(), &why)
+}
+
+fn optional(found: Option<PathBuf>, why: &str) -> Option<PathBuf> {
+    let policy = env::var(POLICY).unwrap_or_default();
     assert!(policy != "required" || found.is_some(), "{why}");
     if policy == "ignored" {
         return None;

@@ -213,36 +213,36 @@ impl EnvoyConfig {
     /// Replaces the configuration of every plugin entry by a text, which need not be JSON.
     #[must_use]
     pub fn plugin_text(mut self, configuration: &str) -> Self {
-        let text =
-            json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": configuration});
-        let replace = |plugin: &mut serde_json::Map<String, Value>, key: &str| {
-            plugin.insert(key.to_owned(), text.clone());
-        };
-        visit(&mut self.bootstrap, "vm_config", &mut |plugin| replace(plugin, "configuration"));
-        for key in MODULE_CONFIGURATIONS {
-            visit(&mut self.bootstrap, key, &mut |plugin| replace(plugin, key));
-        }
+        self.each_text(|text| configuration.clone_into(text));
         self
+    }
+
+    /// Changes the configuration of every plugin entry.
+    ///
+    /// # Errors
+    /// [`Error::Unexpected`] when one of them is no JSON.
+    pub fn each_configuration(mut self, mut change: impl FnMut(&mut Value)) -> Result<Self> {
+        let mut result = Ok(());
+        self.each_text(|text| match serde_json::from_str(text) {
+            Ok(mut configuration) => {
+                change(&mut configuration);
+                *text = configuration.to_string();
+            }
+            Err(error) => result = Err(Error::Unexpected(format!("the plugin's configuration: {error}"))),
+        });
+        result.map(|()| self)
     }
 
     /// The configuration of the first plugin entry, to change and put back with [`plugin`](Self::plugin).
     ///
     /// # Errors
-    /// [`Error::Unexpected`] when there is no plugin or its configuration is no JSON.
+    /// [`Error::Unexpected`] when there is no plugin or a configuration is no JSON.
     pub fn plugin_configuration(&self) -> Result<Value> {
-        let mut texts = Vec::new();
-        let mut copy = self.clone();
-        let mut read = |plugin: &mut serde_json::Map<String, Value>, key: &str| {
-            let text = plugin.get(key).and_then(|typed| typed["value"].as_str());
-            texts.extend(text.map(str::to_owned));
-        };
-        visit(&mut copy.bootstrap, "vm_config", &mut |plugin| read(plugin, "configuration"));
-        for key in MODULE_CONFIGURATIONS {
-            visit(&mut copy.bootstrap, key, &mut |plugin| read(plugin, key));
-        }
-        let text = texts.first().ok_or_else(|| Error::Unexpected("there is no plugin".to_owned()))?;
-        serde_json::from_str(text)
-            .map_err(|error| Error::Unexpected(format!("the plugin's configuration: {error}")))
+        let mut first = None;
+        self.clone().each_configuration(|configuration| {
+            first.get_or_insert_with(|| configuration.clone());
+        })?;
+        first.ok_or_else(|| Error::Unexpected("there is no plugin".to_owned()))
     }
 
     /// The functions on the allow-lists of all plugin entries.
@@ -383,6 +383,21 @@ impl EnvoyConfig {
     /// Visits every object that configures a Wasm plugin, wherever it stands: the one with a `vm_config`.
     fn each_plugin(&mut self, mut change: impl FnMut(&mut serde_json::Map<String, Value>)) {
         visit(&mut self.bootstrap, "vm_config", &mut change);
+    }
+
+    /// Visits the text of every plugin's configuration, on either edge.
+    fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
+        let mut rewrite = |plugin: &mut serde_json::Map<String, Value>, key: &str| {
+            let typed = plugin.get(key).map_or("", |typed| typed["value"].as_str().unwrap_or_default());
+            let mut text = typed.to_owned();
+            change(&mut text);
+            let typed = json!({"@type": "type.googleapis.com/google.protobuf.StringValue", "value": text});
+            plugin.insert(key.to_owned(), typed);
+        };
+        visit(&mut self.bootstrap, "vm_config", &mut |plugin| rewrite(plugin, "configuration"));
+        for key in MODULE_CONFIGURATIONS {
+            visit(&mut self.bootstrap, key, &mut |plugin| rewrite(plugin, key));
+        }
     }
 
     /// Whether Envoy loads a dynamic module.

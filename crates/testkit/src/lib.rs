@@ -15,6 +15,7 @@
 
 pub mod answer;
 pub mod artefacts;
+mod clickhouse;
 pub mod client;
 mod config;
 mod envoy;
@@ -39,6 +40,7 @@ mod version;
 pub mod wait;
 pub mod worker;
 
+pub use clickhouse::{ClickHouse, ClickHouseFault, ClickHouseOptions, ClickHouseTarget};
 pub use config::EnvoyConfig;
 pub use envoy::{Envoy, Launch, Listeners, Update};
 pub use error::{Error, Result};

@@ -80,6 +80,18 @@ pub fn rotel() -> Result<PathBuf> {
     artefact("ROTEL", &[&place.to_string_lossy()], "make rotel")
 }
 
+/// The Python that has ClickHouse's engine: `CHDB`, else that of `make chdb`.
+///
+/// # Errors
+/// [`Error::Missing`].
+pub fn chdb() -> Result<PathBuf> {
+    // Without the mark, the packages are not complete.
+    artefact("CHDB", &[".venv-chdb/.installed"], "make chdb").map(|path| match path.ends_with(".installed") {
+        true => path.with_file_name("bin").join("python"),
+        false => path,
+    })
+}
+
 fn artefact(variable: &str, places: &[&str], target: &'static str) -> Result<PathBuf> {
     let root = workspace_root();
     let candidates: Vec<PathBuf> = match env::var_os(variable) {

@@ -68,7 +68,7 @@ impl LogBatch {
         let before = self.records.len();
         encode_record(event, form, &mut self.records, &mut self.marks);
         let bytes = self.records.len().saturating_sub(before);
-        self.count(bytes, [event.request_body, event.response_body], now_ns);
+        self.count(bytes, form.bodies([event.request_body, event.response_body]), now_ns);
         if self.records.len() >= PORTION {
             self.end_portion();
         }
@@ -81,6 +81,7 @@ impl LogBatch {
         self.end_portion();
         // The memory of such a record is given back with it.
         let (mut record, mut marks) = (Vec::new(), Vec::new());
+        let bodies = draft.bodies(bodies);
         encode_late_record(draft, bodies, &mut record, &mut marks);
         let mut portion = Vec::with_capacity(record.len().saturating_add(PORTION));
         self.portions.write(record.len(), &mut portion);

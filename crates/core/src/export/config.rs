@@ -38,7 +38,7 @@ pub struct ExportConfig {
 /// A receiver of counters, of requests or of both.
 #[derive(Debug)]
 pub struct Destination {
-    /// Its name in metrics: the cluster and the prefix of the paths.
+    /// Its name in metrics: the cluster and the prefix of the paths, and the authority where another one has the same.
     pub name: String,
     /// Its name in the gateway's log.
     pub title: String,

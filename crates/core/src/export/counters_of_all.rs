@@ -119,6 +119,11 @@ impl CounterExports {
         }
     }
 
+    /// Whether this worker may export to some destination.
+    pub fn may_export(&self) -> bool {
+        self.iter().any(CounterExport::takes)
+    }
+
     /// Whether some destination gets changes, and this worker does not lead: then it must not export to that one.
     pub fn needs_leader(&self) -> bool {
         self.iter().any(|export| !export.takes())

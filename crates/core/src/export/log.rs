@@ -130,9 +130,14 @@ impl LogExport {
         self.streams.iter().any(|stream| stream.open.has_large())
     }
 
-    /// Begins batches with a changed resource. The open batches must be closed.
+    /// Begins batches with a changed resource or compression. The open batches must be closed.
     pub fn reopen(&mut self, config: &ExportConfig, instance: &str) {
         for stream in &mut self.streams {
+            // Several queues share a stream only where a change of the compression begins new counters.
+            let destination = stream.queues.first().map(|queue| queue.pipeline.destination());
+            if let Some(to) = destination.and_then(|place| config.destinations.get(place)) {
+                stream.compression = to.compression;
+            }
             stream.open = LogBatch::new(&config.resource, instance, stream.compression);
         }
     }
@@ -143,8 +148,7 @@ impl LogExport {
         let mut stripped = [0u64; 2];
         for stream in &mut self.streams {
             if stream.open.events() > 0 && stream.is_closing(closing, now_ns, from.config) {
-                let taken = stream.close(host, now_ns, from);
-                stripped.iter_mut().zip(taken).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+                stream.close(host, now_ns, from, &mut stripped);
             }
         }
         stripped
@@ -234,10 +238,9 @@ impl RequestStream {
     }
 
     /// Gives the open batch to all queues.
-    fn close(&mut self, host: &impl Host, now_ns: u64, from: Sender<'_>) -> [u64; 2] {
+    fn close(&mut self, host: &impl Host, now_ns: u64, from: Sender<'_>, stripped: &mut [u64; 2]) {
         let (events, bodies) = (self.open.events(), self.open.bodies());
         let body = Rc::new(self.open.close());
-        let mut stripped = [0u64; 2];
         for queue in &mut self.queues {
             let request = ExportRequest {
                 body: Rc::clone(&body),
@@ -248,9 +251,7 @@ impl RequestStream {
                 sequence: sequence::next(host, from.store, self.form.signal(), queue.pipeline.destination()),
                 closed_ns: now_ns,
             };
-            let taken = queue.enqueue(request, from.config.limits.queue_bytes as usize);
-            stripped.iter_mut().zip(taken).for_each(|(sum, more)| *sum = sum.saturating_add(more));
+            queue.enqueue(request, from.config.limits.queue_bytes as usize, stripped);
         }
-        stripped
     }
 }

@@ -15,19 +15,19 @@ use crate::stats::EventCounts;
 
 /// The batches of one form for one destination; bounded in bytes.
 #[derive(Debug)]
-pub struct RequestQueue {
+pub(super) struct RequestQueue {
     pub(super) pipeline: Pipeline,
     pub(super) counts: EventCounts,
 }
 
 impl RequestQueue {
     /// An empty queue to the destination at this place.
-    pub fn new(form: RecordForm, destination: usize) -> Self {
+    pub(super) fn new(form: RecordForm, destination: usize) -> Self {
         Self { pipeline: Pipeline::new(form.signal(), destination), counts: EventCounts::default() }
     }
 
     /// Sends waiting batches. Batches that are too old are dropped.
-    pub fn send(&mut self, host: &impl Host, root: RootId, now_ns: u64, from: Sender<'_>) {
+    pub(super) fn send(&mut self, host: &impl Host, root: RootId, now_ns: u64, from: Sender<'_>) {
         let max_age_ns = MAX_AGE.as_nanos() as u64;
         while let Some(old) =
             self.pipeline.pop_if(|request| now_ns.saturating_sub(request.closed_ns) > max_age_ns)
@@ -38,7 +38,7 @@ impl RequestQueue {
     }
 
     /// Takes an answer, if it is to one of these batches.
-    pub fn answered(
+    pub(super) fn answered(
         &mut self,
         host: &impl Host,
         id: CalloutId,
@@ -60,11 +60,10 @@ impl RequestQueue {
     }
 
     /// Takes a batch in. While more than `max_bytes` are held, captured bodies are removed first, those of the oldest
-    /// waiting batch before others; when none are left, the oldest waiting batch is dropped. Returns the number of request and
-    /// response bodies that were removed.
-    pub fn enqueue(&mut self, request: ExportRequest, max_bytes: usize) -> [u64; 2] {
+    /// waiting batch before others; when none are left, the oldest waiting batch is dropped. Adds the number of request and
+    /// response bodies that were removed to `stripped`.
+    pub(super) fn enqueue(&mut self, request: ExportRequest, max_bytes: usize, stripped: &mut [u64; 2]) {
         self.pipeline.push(request);
-        let mut stripped = [0u64; 2];
         while self.pipeline.bytes() > max_bytes {
             let rewritten = self.pipeline.rewrite(
                 |request| request.bodies > 0,
@@ -86,6 +85,5 @@ impl RequestQueue {
             let Some(oldest) = self.pipeline.pop_if(|_| true) else { break };
             self.counts.count(Fate::Dropped(DropReason::QueueFull), oldest.events);
         }
-        stripped
     }
 }

@@ -297,6 +297,7 @@ impl Worker {
             counters.push(request, finished);
         } else {
             counters.put_back(snapshot);
+            self.redaction.repeat_to(destination);
         }
     }
 
@@ -323,6 +324,10 @@ impl Worker {
         self.phase = Phase::FinalReport;
         self.counters.force_export();
         self.export_last_changes(host, me, now_ns);
+        if !self.counters.may_export() {
+            // The leader sends them; no answer will come.
+            self.phase = Phase::Done;
+        }
     }
 
     /// The worker's Wasm VM is about to end. Changes that it could not export are marked for the leader; events that it

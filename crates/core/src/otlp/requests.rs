@@ -61,6 +61,11 @@ impl RecordForm {
         !self.is_span() || event.spans.is_some()
     }
 
+    /// The bodies of a request that a record in this form has.
+    pub fn bodies(self, bodies: [Option<&CapturedBody>; 2]) -> [Option<&CapturedBody>; 2] {
+        if self == Self::SpanBesideLog { [None, None] } else { bodies }
+    }
+
     /// The span that stands for an event in this form.
     fn span(self, event: &Event<'_>) -> Option<SpanIds> {
         event.spans.filter(|_| self.is_span())
@@ -87,6 +92,13 @@ pub struct Draft {
     beside: Vec<u8>,
 }
 
+impl Draft {
+    /// See [`RecordForm::bodies`].
+    pub fn bodies<'b>(&self, bodies: [Option<&'b CapturedBody>; 2]) -> [Option<&'b CapturedBody>; 2] {
+        self.form.bodies(bodies)
+    }
+}
+
 /// The content of a record that lacks bodies.
 pub fn encode_draft(event: &Event<'_>, form: RecordForm) -> Draft {
     let (mut content, mut marks, mut beside) = (Vec::new(), Vec::new(), Vec::new());
@@ -95,8 +107,8 @@ pub fn encode_draft(event: &Event<'_>, form: RecordForm) -> Draft {
     Draft { content, form, beside }
 }
 
-/// Writes a record from its draft and the bodies that it lacks, of the request and of the response. The fields of a message may
-/// stand in any order.
+/// Writes a record from its draft and those of the bodies that it lacks that are in its form: see [`Draft::bodies`]. The fields of a
+/// message may stand in any order.
 pub fn encode_late_record(
     draft: &Draft,
     bodies: [Option<&CapturedBody>; 2],
@@ -190,7 +202,7 @@ fn encode_content(event: &Event<'_>, record: &mut Record<'_>) {
     record.text(key!(attribute::REPORTED_TAGS), event.reported_tags);
     record.headers(attribute::REQUEST_HEADER, event.request_headers);
     record.headers(attribute::RESPONSE_HEADER, event.response_headers);
-    record.bodies([event.request_body, event.response_body]);
+    record.bodies(record.form.bodies([event.request_body, event.response_body]));
     record.mark();
     if record.form == RecordForm::SpanBesideLog {
         record.out.flag_attribute(record.attributes.into(), attribute::IN_LOG);
@@ -402,9 +414,6 @@ impl<'o> Record<'o> {
     }
 
     fn bodies(&mut self, bodies: [Option<&CapturedBody>; 2]) {
-        if self.form == RecordForm::SpanBesideLog {
-            return;
-        }
         for (body, (content, omitted)) in bodies.into_iter().zip(CONTENT.into_iter().zip(OMITTED)) {
             self.body(content, omitted, body);
         }

@@ -93,7 +93,7 @@ pub(super) fn destinations(ingest: &Ingest, destinations: &[Ingest]) -> Checked 
         }
         let before = std::iter::once(ingest).chain(destinations.iter().take(index));
         let is_same = |other: &Ingest| {
-            [&other.cluster, &other.authority] == [&destination.cluster, &destination.authority]
+            (&other.cluster, other.authority()) == (&destination.cluster, destination.authority())
                 && other.path_prefix == destination.path_prefix
         };
         if before.into_iter().any(is_same) {
@@ -105,11 +105,15 @@ pub(super) fn destinations(ingest: &Ingest, destinations: &[Ingest]) -> Checked 
     Ok(())
 }
 
-/// Bodies are in the request log of an ingest only.
-pub(super) fn capture(capture: &CaptureConfig, ingest: &Ingest) -> Checked {
+/// Bodies leave the gateway with requests only.
+pub(super) fn capture(capture: &CaptureConfig, ingest: &Ingest, is_sent: bool) -> Checked {
     let switches = [("request_body", capture.request_body), ("response_body", capture.response_body)];
-    for (key, _) in switches.into_iter().filter(|(_, is_on)| *is_on && !ingest.enabled) {
-        fail(["capture", key], "bodies go to an ingest only; remove this key, or `ingest.enabled`")?;
+    for (key, _) in switches.into_iter().filter(|(_, is_on)| *is_on && !is_sent) {
+        let other = if ingest.enabled { "requests_as" } else { "enabled" };
+        fail(
+            ["capture", key],
+            format!("bodies are sent with requests, and none are sent; remove this key, or `ingest.{other}`"),
+        )?;
     }
     Ok(())
 }

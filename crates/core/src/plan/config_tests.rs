@@ -203,7 +203,10 @@ fn a_defect_has_a_place_and_a_suggestion() {
     check(r#""ingest": {"enabled": true}"#, "ingest", "the key `cluster` is missing");
     check(r#""ingest": {"cluster": ""}"#, "ingest.cluster", "use 1 to 255");
     let bodies = r#""ingest": {"enabled": false}, "capture": {"response_body": true}"#;
-    check(bodies, "capture.response_body", "an ingest only");
+    check(bodies, "capture.response_body", "remove this key, or `ingest.enabled`");
+    let bodies = r#""ingest": {"cluster": "a", "requests_as": "none"}, "capture": {"request_body": true},
+        "destinations": [{"cluster": "b", "requests_as": "none"}]"#;
+    check(bodies, "capture.request_body", "remove this key, or `ingest.requests_as`");
     check(
         r#""ingest": {"cluster": "a", "metrics": false, "requests_as": "none"}"#,
         "ingest.metrics",
@@ -220,6 +223,7 @@ fn a_defect_has_a_place_and_a_suggestion() {
         assert!(error.message.contains(message), "{text}\n{error}");
     };
     check(r#"{"cluster": "a"}"#, "destinations[0]", "the same receiver");
+    check(r#"{"cluster": "a", "authority": "a"}"#, "destinations[0]", "the same receiver");
     check(r#"{"cluster": "b"}, {"cluster": "b"}"#, "destinations[1]", "the same receiver");
     check(r#"{"cluster": "b"}, {}"#, "destinations[1]", "the key `cluster` is missing");
     check(r#"{"cluster": "b", "enabled": false}"#, "destinations[0]", "remove this entry");
@@ -265,6 +269,15 @@ fn other_destinations_begin_new_counters_and_a_rotated_credential_does_not() {
     let text = r#"{"version": 1, "ingest": {"cluster": "a"}, "destinations": [{"cluster": "b", "headers": {"api-key": "s3cr3t"}}]}"#;
     let canonical = String::from_utf8(Config::parse(text).unwrap().canonical()).unwrap();
     assert!(!canonical.contains("s3cr3t"), "{canonical}");
+}
+
+#[test]
+fn destinations_have_names_of_their_own() {
+    let text = r#"{"version": 1, "ingest": {"cluster": "a", "path_prefix": "/x"}, "destinations": [
+        {"cluster": "a", "path_prefix": "/x", "authority": "one"}, {"cluster": "a", "authority": "one"}]}"#;
+    let plan = Plan::read(text, &PluginIdentity::default()).unwrap();
+    let names: Vec<&str> = plan.export.destinations.iter().map(|to| to.name.as_str()).collect();
+    assert_eq!(names, ["a/x[a]", "a/x[one]", "a"]);
 }
 
 #[test]

@@ -23,7 +23,19 @@ pub(super) fn compile(
     let mut first = destination(ingest, "the ingest");
     first.patterns_path = patterns_path;
     let others = others.into_iter().map(|other| destination(other, "the destination"));
-    std::iter::once(first).chain(others).collect()
+    let mut all: Vec<Destination> = std::iter::once(first).chain(others).collect();
+    tell_apart(&mut all);
+    all
+}
+
+/// Destinations that differ in their authority alone get it behind their name.
+fn tell_apart(all: &mut [Destination]) {
+    let names: Vec<String> = all.iter().map(|to| to.name.clone()).collect();
+    for to in all {
+        if names.iter().filter(|name| **name == to.name).count() > 1 {
+            to.name = format!("{}[{}]", to.name, to.authority);
+        }
+    }
 }
 
 /// Whether the log leaves out requests whose trace is not sampled: no destination could get them.
@@ -40,6 +52,7 @@ pub(super) fn trace_sampling<'a>(all: impl Iterator<Item = &'a Ingest>) -> Trace
 }
 
 fn destination(ingest: Ingest, kind: &str) -> Destination {
+    let authority = ingest.authority().to_owned();
     let cluster = ingest.cluster.unwrap_or_default();
     let prefix = &ingest.path_prefix;
     let forms: &[RecordForm] = match ingest.requests_as {
@@ -59,7 +72,7 @@ fn destination(ingest: Ingest, kind: &str) -> Destination {
         temporality: ingest.temporality,
         requests: forms.iter().map(|form| (*form, path(form))).collect(),
         patterns_path: None,
-        authority: ingest.authority.unwrap_or_else(|| cluster.clone()),
+        authority,
         cluster,
         headers: ingest.headers.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect(),
         compression: ingest.compression,

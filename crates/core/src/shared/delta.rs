@@ -65,10 +65,8 @@ pub fn acknowledged(
 
 /// The batch without an answer.
 pub fn unanswered(host: &impl Host, store: &SharedStore, destination: usize) -> Option<Unanswered> {
-    let (value, _) = host.shared_get(&store.key(format_args!("delta/{destination}")))?;
-    let row = take_numbers(&mut &value[..]).ok()?;
-    let sequence = row.first().copied().filter(|sequence| *sequence > 0)?;
-    Some(Unanswered { sequence, sent_ns: row.get(1).copied().unwrap_or(0) })
+    let [sequence, sent_ns, _] = row(host, store, destination);
+    (sequence > 0).then_some(Unanswered { sequence, sent_ns })
 }
 
 /// That batch itself, if it is the one with this number.
@@ -79,13 +77,20 @@ pub fn batch(host: &impl Host, store: &SharedStore, destination: usize, sequence
 
 /// The number of the last batch that had its answer, or 0: as long as it stays, so do the acknowledged values.
 pub fn settled(host: &impl Host, store: &SharedStore, destination: usize) -> u64 {
-    let row = host.shared_get(&store.key(format_args!("delta/{destination}")));
-    let row = row.and_then(|(value, _)| take_numbers(&mut &value[..]).ok());
-    row.and_then(|row| row.get(2).copied()).unwrap_or(0)
+    let [_, _, settled] = row(host, store, destination);
+    settled
+}
+
+/// The row of a destination; 0 for numbers that are not there.
+fn row(host: &impl Host, store: &SharedStore, destination: usize) -> [u64; 3] {
+    let value = host.shared_get(&store.key(format_args!("delta/{destination}")));
+    let row = value.and_then(|(value, _)| take_numbers(&mut &value[..]).ok()).unwrap_or_default();
+    [0, 1, 2].map(|place| row.get(place).copied().unwrap_or(0))
 }
 
 /// Writes a batch before it is sent, which was made when `settled` was the number of the last one with an answer. False if another
-/// has had its answer since, or has none: then its changes may be in both.
+/// has had its answer since, or has none: then its changes may be in both. The row decides who may write the batch: a worker that comes
+/// too late must not replace one that is being sent.
 #[must_use]
 pub fn begin(
     host: &impl Host,
@@ -94,12 +99,15 @@ pub fn begin(
     (batch, settled): (&Batch, u64),
     now_ns: u64,
 ) -> bool {
-    if unanswered(host, store, destination).is_some() {
+    let row = [batch.sequence, now_ns, settled];
+    if !change(host, store, destination, &|known| known == [0, settled], &row) {
         return false;
     }
     let written = store.update(host, format_args!("delta/{destination}/batch"), |_| Ok(batch.encode()));
-    let row = [batch.sequence, now_ns, settled];
-    written.is_ok() && change(host, store, destination, &|known| known == [0, settled], &row)
+    if written.is_err() {
+        settle(host, store, destination, batch.sequence, Verdict::Refused);
+    }
+    written.is_ok()
 }
 
 /// Notes that a batch is sent now.

@@ -20,8 +20,6 @@ const BLOCKS_OF_A_DAY: u32 = 144;
 const GRACE: i64 = 60;
 /// Time between two looks.
 const INTERVAL: Duration = Duration::from_secs(20);
-/// Days for which reports and states are kept.
-const KEPT_DAYS: u32 = 2;
 /// Minutes after which the states of a sender that is silent are not carried on.
 const SILENT_MINUTES: u32 = 30 * 24 * 60;
 /// A partition is not there.
@@ -68,8 +66,8 @@ fn largest() -> String {
 }
 
 /// A statement for what each minute of some blocks added: those that `blocks` takes, where `before` is the closed block of
-/// which the states are known.
-pub(super) fn changes(blocks: &str, before: u32) -> String {
+/// which the states are known. `series` takes the numbers of series; empty for all.
+pub(super) fn changes(blocks: &str, before: u32, series: &str) -> String {
     let both = |sum: &str| {
         let sum = sum.to_owned();
         move |name: &str| {
@@ -87,16 +85,21 @@ pub(super) fn changes(blocks: &str, before: u32) -> String {
     );
     let version = NUMBERS.map(|name| format!("s_{name} + p_{name}")).join(" + ");
     let largest = largest();
+    let only = |table: &str| match series {
+        "" => String::new(),
+        wanted => format!(" AND {table}.series IN ({wanted})"),
+    };
+    let (of_reported, of_states) = (only("reported"), only("states"));
     format!(
         "SELECT minute, series, instance, stream, {version} AS version, {difference}
          FROM (
              SELECT minute, series, instance, stream, {running}
              FROM (
                  SELECT stream, minute, any(series) AS series, any(instance) AS instance, {largest}
-                 FROM reported WHERE {blocks} GROUP BY stream, minute
+                 FROM reported WHERE {blocks}{of_reported} GROUP BY stream, minute
                  UNION ALL
                  SELECT stream, toUInt32(0) AS minute, any(series) AS series, any(instance) AS instance, {largest}
-                 FROM states WHERE block = {before} GROUP BY stream
+                 FROM states WHERE block = {before}{of_states} GROUP BY stream
              )
              WINDOW until AS (PARTITION BY stream ORDER BY minute ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
                     earlier AS (PARTITION BY stream ORDER BY minute ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
@@ -151,7 +154,7 @@ impl ClickHouse {
     async fn close(&self, block: u32) -> Result<(), StoreError> {
         let before = self.closed_before(block).await?;
         let names = plain();
-        let changes = changes(&format!("block = {block}"), before);
+        let changes = changes(&format!("block = {block}"), before, "");
         let insert = format!(
             "INSERT INTO minutes (minute, series, instance, stream, is_change, version, {names})
              SELECT minute, series, instance, stream, false, version, {names} FROM ({changes})"
@@ -184,7 +187,7 @@ impl ClickHouse {
 
     /// The last closed block before another one; 0 if there is none.
     pub(super) async fn closed_before(&self, block: u32) -> Result<u32, Error> {
-        let last = format!("SELECT max(block) AS block FROM blocks WHERE block < {block}");
+        let last = format!("SELECT max(b.block) AS block FROM blocks AS b WHERE b.block < {block}");
         Ok(self.client.query_raw(&last).fetch_one::<Block>().await?.block)
     }
 
@@ -199,7 +202,9 @@ impl ClickHouse {
     /// Removes reports and states that no closed block needs any more.
     async fn drop_before(&self, over: u32) -> Result<(), StoreError> {
         let last = self.closed_before(over).await?;
-        let oldest = (last / BLOCKS_OF_A_DAY).saturating_sub(KEPT_DAYS);
+        // A report that is as late as may be needs the states of the block before its own.
+        let kept_days = self.late_minutes / (MINUTES * BLOCKS_OF_A_DAY) + 1;
+        let oldest = (last / BLOCKS_OF_A_DAY).saturating_sub(kept_days);
         for table in ["reported", "states"] {
             let parts = format!(
                 "SELECT DISTINCT intDiv(block, {BLOCKS_OF_A_DAY}) AS block FROM {table} WHERE block < {}",

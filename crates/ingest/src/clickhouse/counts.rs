@@ -41,6 +41,8 @@ struct Sum {
     /// Twice the place of the group; one more for requests that are errors.
     code: i32,
     instance: String,
+    /// The first minute of its counts.
+    first: u32,
     requests: u64,
     request_bytes: u64,
     response_bytes: u64,
@@ -61,6 +63,7 @@ struct Sum {
 struct Count {
     code: i32,
     instance: String,
+    first: u32,
     requests: u64,
 }
 
@@ -104,14 +107,13 @@ impl<'a> ServerCounts<'a> {
         }
         let all = ids.len() == self.series.len();
         let (ids, codes) = (ids.join(","), codes.join(","));
-        let only = if all {
-            String::new()
-        } else {
-            format!(" AND series IN (SELECT arrayJoin(CAST([{ids}], 'Array(UInt64)')))")
-        };
+        let wanted =
+            if all { String::new() } else { format!("SELECT arrayJoin(CAST([{ids}], 'Array(UInt64)'))") };
+        let only = if all { String::new() } else { format!(" AND series IN ({wanted})") };
         let names = columns(str::to_owned, str::to_owned);
-        let recent = changes(&format!("block >= {}{only}", self.open), self.closed);
+        let recent = changes(&format!("block >= {}", self.open), self.closed, &wanted);
         let open = first_minute(self.open);
+        let added = NUMBERS.join(" + ");
         Some(format!(
             "SELECT minute, instance, {names},
                     transform(series, CAST([{ids}], 'Array(UInt64)'), CAST([{codes}], 'Array(Int32)'), toInt32(-1)) AS code
@@ -121,7 +123,7 @@ impl<'a> ServerCounts<'a> {
                  UNION ALL
                  SELECT minute, series, instance, {names} FROM ({recent}) WHERE minute >= {from} AND minute < {to}
              )
-             WHERE code >= 0"
+             WHERE code >= 0 AND {added} > 0"
         ))
     }
 
@@ -135,13 +137,22 @@ impl<'a> ServerCounts<'a> {
         );
         let shown = columns(|name| format!("sum_{name} AS {name}"), |name| format!("sum_{name} AS {name}"));
         let statement = format!(
-            "SELECT step, code, by_instance AS instance, {shown} FROM (
-                 SELECT toUInt32(intDiv(minute - {first}, {step})) AS step, code, {instance} AS by_instance, {sums}
+            "SELECT step, code, by_instance AS instance, first, {shown} FROM (
+                 SELECT toUInt32(intDiv(minute - {first}, {step})) AS step, code, {instance} AS by_instance, min(minute) AS first, {sums}
                  FROM ({rows}) GROUP BY step, code, by_instance
-             )",
+             )
+",
             first = from.clamp(0, u32::MAX.into()),
         );
-        self.fetch(&statement)
+        let mut sums = self.fetch::<Sum>(&statement)?;
+        // In the order of the embedded store, which groups are numbered by.
+        sums.sort_by_key(|sum| (sum.step, sum.first, sum.code, self.number(&sum.instance)));
+        Ok(sums)
+    }
+
+    /// The number of an instance.
+    fn number(&self, instance: &str) -> i64 {
+        self.numbers.get(instance).copied().unwrap_or(instances::UNKNOWN)
     }
 
     fn fetch<T: clickhouse::RowOwned + clickhouse::RowRead>(
@@ -176,8 +187,26 @@ impl<'a> ServerCounts<'a> {
         groups: &mut Groups,
     ) -> Result<Option<(usize, bool)>, QueryError> {
         let Ok(code) = usize::try_from(code) else { return Ok(None) };
-        let number = self.numbers.get(instance).copied().unwrap_or(instances::UNKNOWN);
-        Ok(groups.place_at(code / 2, number)?.map(|place| (place, code % 2 == 1)))
+        Ok(groups.place_at(code / 2, self.number(instance))?.map(|place| (place, code % 2 == 1)))
+    }
+}
+
+impl ServerCounts<'_> {
+    fn add(
+        &self,
+        found: &[Sum],
+        groups: &mut Groups,
+        sums: &mut Vec<Option<Sums>>,
+    ) -> Result<(), QueryError> {
+        for sum in found {
+            let Some((place, is_error)) = self.place(sum.code, &sum.instance, groups)? else { continue };
+            let target = Sums::at(sums, place);
+            target.count([sum.requests, sum.request_bytes, sum.response_bytes, sum.attempts], is_error);
+            target.duration.add_buckets((sum.duration_zeros, sum.duration_ns), &sum.duration);
+            target.upstream.add_buckets((sum.upstream_zeros, sum.upstream_ns), &sum.upstream);
+            target.gateway.add_buckets((sum.gateway_zeros, sum.gateway_ns), &sum.gateway);
+        }
+        Ok(())
     }
 }
 
@@ -209,16 +238,18 @@ impl Counted for ServerCounts<'_> {
     }
 
     fn expect(&self, (from, to): (i64, i64), step: i64, groups: &Groups) -> Result<(), QueryError> {
-        let mut expected = self.expected.borrow_mut();
+        let mut steps: HashMap<(i64, i64), Vec<Sum>> = HashMap::new();
         let mut first = from;
         while first < to {
-            expected.entry((first, first + step)).or_default();
+            steps.entry((first, first + step)).or_default();
             first += step;
         }
         for sum in self.ask((from, to), step, groups)? {
             let first = from + i64::from(sum.step) * step;
-            expected.entry((first, first + step)).or_default().push(sum);
+            steps.entry((first, first + step)).or_default().push(sum);
         }
+        // Two stretches that are compared may have steps in common.
+        self.expected.borrow_mut().extend(steps);
         Ok(())
     }
 
@@ -229,20 +260,11 @@ impl Counted for ServerCounts<'_> {
         _: Option<&mut Keeper<'_>>,
         sums: &mut Vec<Option<Sums>>,
     ) -> Result<(), QueryError> {
-        let expected = self.expected.borrow_mut().remove(&minutes);
-        let found = match expected {
-            Some(found) => found,
-            None => self.ask(minutes, minutes.1.saturating_sub(minutes.0).max(1), groups)?,
-        };
-        for sum in found {
-            let Some((place, is_error)) = self.place(sum.code, &sum.instance, groups)? else { continue };
-            let target = Sums::at(sums, place);
-            target.count([sum.requests, sum.request_bytes, sum.response_bytes, sum.attempts], is_error);
-            target.duration.add_buckets((sum.duration_zeros, sum.duration_ns), &sum.duration);
-            target.upstream.add_buckets((sum.upstream_zeros, sum.upstream_ns), &sum.upstream);
-            target.gateway.add_buckets((sum.gateway_zeros, sum.gateway_ns), &sum.gateway);
+        if let Some(found) = self.expected.borrow().get(&minutes) {
+            return self.add(found, groups, sums);
         }
-        Ok(())
+        let found = self.ask(minutes, minutes.1.saturating_sub(minutes.0).max(1), groups)?;
+        self.add(&found, groups, sums)
     }
 
     fn count(
@@ -254,11 +276,14 @@ impl Counted for ServerCounts<'_> {
         let Some(rows) = self.rows(minutes, groups) else { return Ok(()) };
         let instance = self.instance_of(groups);
         let statement = format!(
-            "SELECT code, by_instance AS instance, sum_requests AS requests FROM (
-                 SELECT code, {instance} AS by_instance, sum(requests) AS sum_requests FROM ({rows}) GROUP BY code, by_instance
-             )"
+            "SELECT code, by_instance AS instance, first, sum_requests AS requests FROM (
+                 SELECT code, {instance} AS by_instance, min(minute) AS first, sum(requests) AS sum_requests FROM ({rows}) GROUP BY code, by_instance
+             )
+"
         );
-        for found in self.fetch::<Count>(&statement)? {
+        let mut counts = self.fetch::<Count>(&statement)?;
+        counts.sort_by_key(|count| (count.first, count.code, self.number(&count.instance)));
+        for found in counts {
             let Some((place, _)) = self.place(found.code, &found.instance, groups)? else { continue };
             if requests.len() <= place {
                 requests.resize(place + 1, None);
@@ -270,6 +295,3 @@ impl Counted for ServerCounts<'_> {
         Ok(())
     }
 }
-
-// The columns of `Sum` are those that the statements name.
-const _: () = assert!(NUMBERS.len() == 10);

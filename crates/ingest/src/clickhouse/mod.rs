@@ -16,6 +16,7 @@ pub use address::{Address, NotAnAddress};
 pub(crate) use counts::ServerCounts;
 
 use crate::error::QueryError;
+use crate::limits::Limits;
 use crate::patterns::KnownPatterns;
 use crate::store::StoreError;
 use clickhouse::Client;
@@ -45,6 +46,8 @@ pub(crate) struct ClickHouse {
     patterns: Arc<KnownPatterns>,
     /// The most series that a replica adds to what there is.
     max_series: usize,
+    /// Minutes after which a report belongs into the present.
+    late_minutes: u32,
     series: Mutex<Known>,
 }
 
@@ -56,7 +59,7 @@ impl ClickHouse {
     pub(crate) async fn open(
         config: &ClickHouseConfig,
         patterns: Arc<KnownPatterns>,
-        max_series: usize,
+        limits: &Limits,
     ) -> Result<Self, StoreError> {
         let password = config.password.as_deref().map(read_password).transpose()?;
         let Address { url, user, database } = &config.address;
@@ -77,7 +80,8 @@ impl ClickHouse {
             client: client.with_database(database),
             runtime: Handle::current(),
             patterns,
-            max_series,
+            max_series: limits.series,
+            late_minutes: u32::try_from(limits.late_report.as_secs() / 60).unwrap_or(u32::MAX),
             series: Mutex::default(),
         };
         store.refresh_series().await?;

@@ -10,10 +10,7 @@ use crate::model::{
 use crate::store::StoreError;
 use clickhouse::Row;
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
-
-/// Minutes after which a report belongs into the present: blocks from before may not be there any more.
-const LATEST_REPORT: i64 = 24 * 60;
+use std::collections::HashSet;
 
 /// Values by bucket, as a row has them.
 pub(super) type Buckets = Vec<(i16, u64)>;
@@ -71,7 +68,8 @@ struct Change {
 struct Rows {
     reported: Vec<Reported>,
     changes: Vec<Change>,
-    series: HashMap<u64, SeriesRow>,
+    series: Vec<SeriesRow>,
+    new: HashSet<u64>,
     instances: HashSet<String>,
     rejected: Rejections,
 }
@@ -84,9 +82,8 @@ impl ClickHouse {
     /// When the server cannot be reached or refuses. A part may be stored then, and counts once when the batch is repeated.
     pub(crate) async fn store_counts(&self, batch: &MetricBatch, now: i64) -> Result<Rejections, StoreError> {
         let rows = self.rows(batch, now);
-        let series: Vec<SeriesRow> = rows.series.into_values().collect();
         // Whoever finds counts must find their series.
-        self.add_series(&series, &rows.instances).await?;
+        self.add_series(&rows.series, &rows.instances).await?;
         if !rows.reported.is_empty() {
             let mut insert = self.client.insert::<Reported>("reported").await?;
             for row in &rows.reported {
@@ -106,7 +103,9 @@ impl ClickHouse {
 
     fn rows(&self, batch: &MetricBatch, now: i64) -> Rows {
         let mut rows = Rows::default();
-        let oldest = minute_of(now).saturating_sub(LATEST_REPORT);
+        // Blocks from before may not be there any more.
+        let present = minute_of(now);
+        let oldest = present.saturating_sub(self.late_minutes.into());
         let known = self.series();
         let mut place = 0u64;
         for part in &batch.parts {
@@ -121,14 +120,17 @@ impl ClickHouse {
                     continue;
                 }
                 let series = id_of(&point.series);
-                if !known.has(series) && !rows.series.contains_key(&series) {
+                if !known.has(series) && !rows.new.contains(&series) {
                     if known.len() + rows.series.len() >= self.max_series {
                         rows.rejected.add(Rejection::Overflow, 1);
                         continue;
                     }
-                    rows.series.insert(series, SeriesRow::of(series, &point.series));
+                    rows.new.insert(series);
+                    rows.series.push(SeriesRow::of(series, &point.series, rows.series.len()));
                 }
-                let minute = minute_of(point.time).max(oldest).clamp(0, u32::MAX.into()) as u32;
+                let minute = minute_of(point.time);
+                let minute = if minute < oldest { present } else { minute };
+                let minute = minute.clamp(1, u32::MAX.into()) as u32;
                 match point.temporality {
                     Temporality::Cumulative => {
                         rows.reported.push(Reported::of(minute, (sender, point), series, instance));

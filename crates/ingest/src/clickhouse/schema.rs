@@ -37,13 +37,15 @@ CREATE TABLE IF NOT EXISTS series (
     grpc_status Int16,                  -- -1: not gRPC
     error_type String,                  -- '': no cause
     overflow Bool,
+    place UInt32,                       -- in the batch that brought it first
     added_at DateTime64(3) DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree ORDER BY id";
 
 const INSTANCES: &str = "
 CREATE TABLE IF NOT EXISTS instances (
-    name String
-) ENGINE = ReplacingMergeTree ORDER BY name";
+    name String,
+    added_at SimpleAggregateFunction(min, DateTime64(3)) DEFAULT now64(3)
+) ENGINE = AggregatingMergeTree ORDER BY name";
 
 /// What each stream has reported, by minute. The largest value of a cumulative counter is the latest.
 const REPORTED: &str = "
@@ -51,9 +53,9 @@ CREATE TABLE IF NOT EXISTS reported (
     block UInt32,                       -- ten Unix minutes
     stream UInt64,                      -- a hash of the sender, its epoch, the start and the attributes
     minute UInt32,                      -- Unix minute
-    sender UInt64,                      -- a hash of the sender and its epoch
-    series UInt64,
-    instance LowCardinality(String),
+    sender SimpleAggregateFunction(any, UInt64), -- a hash of the sender and its epoch
+    series SimpleAggregateFunction(any, UInt64),
+    instance SimpleAggregateFunction(any, String),
     requests SimpleAggregateFunction(max, UInt64),
     request_bytes SimpleAggregateFunction(max, UInt64),
     response_bytes SimpleAggregateFunction(max, UInt64),
@@ -76,9 +78,9 @@ const STATES: &str = "
 CREATE TABLE IF NOT EXISTS states (
     block UInt32,
     stream UInt64,
-    sender UInt64,
-    series UInt64,
-    instance LowCardinality(String),
+    sender SimpleAggregateFunction(any, UInt64),
+    series SimpleAggregateFunction(any, UInt64),
+    instance SimpleAggregateFunction(any, String),
     last_minute SimpleAggregateFunction(max, UInt32),
     requests SimpleAggregateFunction(max, UInt64),
     request_bytes SimpleAggregateFunction(max, UInt64),

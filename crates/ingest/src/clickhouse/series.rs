@@ -54,6 +54,7 @@ pub(super) struct SeriesRow {
     grpc_status: i16,
     error_type: String,
     overflow: bool,
+    place: u32,
 }
 
 #[derive(Row, Deserialize)]
@@ -82,9 +83,10 @@ impl Known {
 }
 
 impl SeriesRow {
-    pub(super) fn of(id: u64, key: &SeriesKey) -> Self {
+    pub(super) fn of(id: u64, key: &SeriesKey, place: usize) -> Self {
         Self {
             id,
+            place: u32::try_from(place).unwrap_or(u32::MAX),
             service: key.service.to_string(),
             environment: key.environment.to_string(),
             version: key.version.to_string(),
@@ -188,7 +190,7 @@ impl ClickHouse {
         let since = self.series().latest.saturating_sub(MARGIN_SECONDS * 1000);
         let mut cursor = self
             .client
-            .query("SELECT ?fields FROM series WHERE toUnixTimestamp64Milli(added_at) >= ? ORDER BY added_at, id")
+            .query("SELECT ?fields FROM series WHERE toUnixTimestamp64Milli(added_at) >= ? ORDER BY added_at, place, id")
             .bind(since)
             .fetch::<SeriesRow>()?;
         let mut found = Vec::new();
@@ -232,7 +234,8 @@ impl ClickHouse {
 
     /// The names of all instances, under numbers for a question.
     pub(super) fn instance_names(&self) -> Result<HashMap<i64, String>, QueryError> {
-        let names = self.client.query_raw("SELECT DISTINCT name FROM instances ORDER BY name");
+        let names =
+            self.client.query_raw("SELECT name FROM instances GROUP BY name ORDER BY min(added_at), name");
         let names = self.wait(names.fetch_all::<Instance>())?;
         Ok((1..).zip(names).map(|(id, instance)| (id, instance.name)).collect())
     }

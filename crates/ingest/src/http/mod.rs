@@ -245,7 +245,7 @@ impl Server {
         let failed = |source| StartError::Store { path: data.path().to_owned(), source };
         let server = match &store {
             Some(config) => {
-                let opened = ClickHouse::open(config, Arc::clone(&patterns), limits.series).await;
+                let opened = ClickHouse::open(config, Arc::clone(&patterns), &limits).await;
                 let failed = |source| StartError::Server { address: config.address.to_string(), source };
                 Some(Arc::new(opened.map_err(failed)?))
             }

@@ -2,16 +2,25 @@
 
 use gatelens_ingest::alerts::AlertsConfig;
 use gatelens_ingest::{
-    AccessConfig, Config, Limits, Network, ProbeConfig, RemoteWriteConfig, Retention, Server,
+    AccessConfig, ClickHouseConfig, Config, Limits, Network, ProbeConfig, RemoteWriteConfig, Retention,
+    Server,
 };
 pub(crate) use gatelens_testkit::export as otlp;
 use prost::Message;
 use serde_json::Value;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
+
+/// The HTTP interface of a ClickHouse on which all services of the tests keep their counters, in a database each.
+const TEST_STORE: &str = "GATELENS_TEST_STORE";
+
+/// Most tests send reports of days that are long over.
+const LATE_REPORT: Duration = Duration::from_secs(100 * 366 * 86_400);
 
 pub(crate) const PROTOBUF: &str = "application/x-protobuf";
 
@@ -26,6 +35,7 @@ pub(crate) struct Service {
     access: AccessConfig,
     network: Network,
     retention: Retention,
+    store: Option<ClickHouseConfig>,
     /// Kept for as long as a service may use it.
     dir: Option<TempDir>,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
@@ -84,7 +94,8 @@ impl Service {
         service
     }
 
-    fn configured(limits: Limits, network: Network, access: AccessConfig) -> Self {
+    fn configured(mut limits: Limits, network: Network, access: AccessConfig) -> Self {
+        limits.late_report = LATE_REPORT;
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");
         let config = ureq::Agent::config_builder().http_status_as_error(false);
@@ -98,10 +109,20 @@ impl Service {
             access,
             network,
             retention: Retention::default(),
+            store: std::env::var(TEST_STORE).ok().map(|url| database_at(&url)),
             dir: Some(dir),
             running: None,
             agent: config.build().new_agent(),
         };
+        service.run();
+        service
+    }
+
+    /// A replica that keeps its counters in a database of its own, or in that of another one.
+    pub(crate) fn on_store(store: ClickHouseConfig) -> Self {
+        let mut service = Self::start();
+        service.stop();
+        service.store = Some(store);
         service.run();
         service
     }
@@ -236,6 +257,7 @@ impl Service {
             remote_write: self.remote_write.clone(),
             access: self.access.clone(),
             network: self.network.clone(),
+            store: self.store.clone(),
             ..config(self.data.clone(), self.limits.clone())
         };
         let thread = std::thread::spawn(move || {
@@ -291,6 +313,14 @@ impl Answer {
         assert_eq!((self.status, self.header("content-type")), (200, PROTOBUF), "{}", self.text());
         assert!(self.body.is_empty(), "a partial success: {:?}", self.text());
     }
+}
+
+/// A database of its own on a ClickHouse with this HTTP interface.
+pub(crate) fn database_at(url: &str) -> ClickHouseConfig {
+    static DATABASES: AtomicU32 = AtomicU32::new(0);
+    let number = DATABASES.fetch_add(1, Relaxed);
+    let address = format!("clickhouse+{url}/test_{}_{number}", std::process::id());
+    ClickHouseConfig { address: address.parse().unwrap(), password: None }
 }
 
 /// Text that does not compress, of the characters of an alphabet.
