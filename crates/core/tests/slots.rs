@@ -192,6 +192,33 @@ fn a_retired_series_gives_its_slot_to_another_once_its_values_are_acknowledged()
 }
 
 #[test]
+fn a_series_that_comes_back_in_a_lower_slot_has_that_one_alone() {
+    let text = configuration("", "");
+    let gateway = FakeGateway::starting_at(START);
+    let workers = [Worker::start(&gateway, &text), Worker::start(&gateway, &text)];
+    let [leader, other] = &workers;
+    let mut sent = Vec::new();
+    leader.finish(get("/a"));
+    settle(&gateway, &workers, &mut sent);
+    leader.finish(get("/b"));
+    settle(&gateway, &workers, &mut sent);
+    // The other worker sees nothing of this until `/b` is where `/a` was.
+    leader.plugin.retire(&leader.host, |_| true);
+    (0..3).for_each(|_| sent.extend(leader.deliver_after(Duration::from_secs(1))));
+    leader.finish(get("/b"));
+    sent.extend(leader.deliver_after(Duration::from_secs(1)));
+    other.finish(get("/b"));
+    settle(&gateway, &workers, &mut sent);
+    assert_eq!(
+        by_attribute(&counts(&sent), "http.route"),
+        BTreeMap::from([("/a".into(), 1), ("/b".into(), 3)])
+    );
+    // Since the start of the epoch, and since it came back.
+    let is_b = |(series, _): &(Attributes, u64)| series.get("http.route").is_some_and(|route| route == "/b");
+    assert_eq!(streams(&sent, DURATION).into_keys().filter(is_b).count(), 2);
+}
+
+#[test]
 fn names_with_traffic_replace_those_without_where_all_slots_are_taken() {
     let text = configuration("", r#""max_routes": 10, "max_consumers": 10"#);
     let gateway = FakeGateway::starting_at(START);

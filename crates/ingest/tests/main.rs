@@ -8,6 +8,7 @@ mod alerts;
 mod attacks;
 mod by_gateway;
 mod captured;
+mod clickhouse;
 mod compare;
 mod consumers;
 mod counts;

@@ -112,7 +112,7 @@ pub(super) fn capture(capture: &CaptureConfig, ingest: &Ingest, is_sent: bool) -
         let other = if ingest.enabled { "requests_as" } else { "enabled" };
         fail(
             ["capture", key],
-            format!("bodies are sent with requests, and none are sent; remove this key, or `ingest.{other}`"),
+            format!("no requests are sent, so bodies would go nowhere; remove this key, or `ingest.{other}`"),
         )?;
     }
     Ok(())

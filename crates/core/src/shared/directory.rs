@@ -72,13 +72,15 @@ impl Directory {
     /// Reads the pages that changed since the last call.
     pub(super) fn sync(&mut self, host: &impl Host, store: &SharedStore, pending: &mut Pending) {
         let row = read_row(host, store).unwrap_or_default();
+        let mut changed = Vec::new();
         for (page, generation) in row.iter().skip(1).enumerate() {
             if self.generations.get(page) != Some(generation) {
                 let bytes = host.shared_get(&page_key(store, page)).map(|(bytes, _)| bytes);
-                self.learn(pending, page, &entries_of(&bytes.unwrap_or_default()).0);
+                changed.push((page, entries_of(&bytes.unwrap_or_default()).0));
                 self.set_generation(page, *generation);
             }
         }
+        self.follow(pending, &changed);
     }
 
     /// The place is not as this worker knows it: its page is read again by the next [`Self::sync`].
@@ -210,55 +212,68 @@ impl Directory {
     ) -> Result<(), Conflict> {
         let key = page_key(store, page);
         let (bytes, version) = host.shared_get(&key).unwrap_or((Vec::new(), Version::ABSENT));
-        let (mut entries, rest) = entries_of(&bytes);
-        self.learn(pending, page, &entries);
+        let (entries, rest) = entries_of(&bytes);
+        let mut pages = [(page, entries)];
+        self.follow(pending, &pages);
+        let [(_, entries)] = &mut pages;
         // A page that this version cannot read to its end is left as it is.
-        if !rest.is_empty() || change(pending, &mut entries) == Edit::Unchanged {
+        if !rest.is_empty() || change(pending, entries) == Edit::Unchanged {
             return Ok(());
         }
-        host.shared_set(&key, &encode(&entries), version)?;
-        self.learn(pending, page, &entries);
+        host.shared_set(&key, &encode(entries), version)?;
+        self.follow(pending, &pages);
         self.raise_generation(host, store, page);
         Ok(())
     }
 
-    /// Follows the entries of a page.
-    fn learn(&mut self, pending: &mut Pending, page: usize, entries: &[Entry]) {
-        let first = page.saturating_mul(PAGE);
-        let end = first.saturating_add(entries.len());
-        if self.listings.len() < end {
-            self.listings.resize(end, Listing::UNKNOWN);
+    /// Follows the entries of pages. A series may have left one slot for another, so all that is gone goes first.
+    fn follow(&mut self, pending: &mut Pending, pages: &[(usize, Vec<Entry>)]) {
+        for step in [Self::forget, Self::learn] {
+            for (page, entries) in pages {
+                let first = page.saturating_mul(PAGE);
+                if self.listings.len() < first.saturating_add(entries.len()) {
+                    self.listings.resize(first.saturating_add(entries.len()), Listing::UNKNOWN);
+                }
+                (first as u32..).zip(entries).for_each(|(slot, entry)| step(self, pending, slot, entry));
+            }
         }
-        let listings = self.listings.iter_mut().skip(first);
-        for ((slot, listing), entry) in (first as u32..).zip(listings).zip(entries) {
-            let (stage, start_ns) = match entry {
-                Entry::Listed { stage, start_ns, .. } => (*stage, *start_ns),
-                Entry::Free => (Stage::Free, listing.start_ns),
-            };
-            if (listing.stage, listing.start_ns) == (stage, start_ns) {
-                if stage == Stage::Free {
-                    self.free.insert(slot);
-                }
-                continue;
+    }
+
+    /// Forgets what was in a slot, unless it still is.
+    fn forget(&mut self, pending: &mut Pending, slot: u32, entry: &Entry) {
+        let Some(listing) = self.listings.get_mut(slot as usize).filter(|listing| !listing.is_of(entry))
+        else {
+            return;
+        };
+        let Listing { stage, start_ns, position } = std::mem::replace(listing, Listing::UNKNOWN);
+        match stage {
+            Stage::Open => {
+                let before = Place { slot, start_ns };
+                position.into_iter().for_each(|position| pending.lose(position, before));
             }
-            let before = Place { slot, start_ns: listing.start_ns };
-            match listing.stage {
-                Stage::Open => {
-                    listing.position.into_iter().for_each(|position| pending.lose(position, before));
-                }
-                Stage::Closed => pending.slot_is_free(),
-                Stage::Free => {
-                    self.free.remove(&slot);
-                }
+            Stage::Closed => pending.slot_is_free(),
+            Stage::Free => {
+                self.free.remove(&slot);
             }
-            *listing = Listing { stage, start_ns, position: None };
-            match entry {
-                Entry::Listed { stage: Stage::Open, key, .. } => {
-                    listing.position = pending.learn(key.clone(), Place { slot, start_ns });
-                }
-                Entry::Listed { .. } => pending.slot_is_closed(),
-                Entry::Free => {
-                    self.free.insert(slot);
+        }
+    }
+
+    /// Learns what is in a slot about which nothing is known.
+    fn learn(&mut self, pending: &mut Pending, slot: u32, entry: &Entry) {
+        let Some(listing) = self.listings.get_mut(slot as usize) else { return };
+        match entry {
+            Entry::Free => {
+                self.free.insert(slot);
+            }
+            _ if listing.is_of(entry) => {}
+            Entry::Listed { stage, start_ns, key } => {
+                *listing = Listing { stage: *stage, start_ns: *start_ns, position: None };
+                match stage {
+                    Stage::Open => {
+                        let place = Place { slot, start_ns: *start_ns };
+                        listing.position = pending.learn(key.clone(), place);
+                    }
+                    _ => pending.slot_is_closed(),
                 }
             }
         }
@@ -301,6 +316,13 @@ impl Directory {
 impl Listing {
     /// Nothing is known: neither free nor taken by a series that this worker knows.
     const UNKNOWN: Self = Self { stage: Stage::Free, start_ns: u64::MAX, position: None };
+
+    fn is_of(&self, entry: &Entry) -> bool {
+        match entry {
+            Entry::Free => self.stage == Stage::Free,
+            Entry::Listed { stage, start_ns, .. } => (self.stage, self.start_ns) == (*stage, *start_ns),
+        }
+    }
 }
 
 fn page_of(slot: u32) -> usize {

@@ -94,7 +94,8 @@ async fn fourteen_days_of_many_routes_are_tried_in_pieces() {
         writers.metrics(batch).await.unwrap();
     }
     let stats = AlertStats::new(&prometheus::Registry::new()).unwrap();
-    let alerts = Alerts::start(&AlertsConfig::default(), &data, &Limits::default(), None, stats).unwrap();
+    let alerts =
+        Alerts::start(&AlertsConfig::default(), (&data, None), &Limits::default(), None, stats).unwrap();
     let mut question = json!({"rule": {"measure": "p95_ms", "above": 200, "each": ["route"]}, "days": DAYS});
     let (mut pieces, mut longest, begun) = (0, Duration::ZERO, Instant::now());
     let tried: Value = loop {

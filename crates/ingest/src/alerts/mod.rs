@@ -39,6 +39,7 @@ pub(crate) use stats::AlertStats;
 pub(crate) use trial::Trial;
 use trial::Trials;
 
+use crate::clickhouse::ClickHouse;
 use crate::clock;
 use crate::limits::Limits;
 use crate::query::Files;
@@ -122,7 +123,7 @@ impl Alerts {
     /// Opens the file of alerts in the data directory. One that is damaged is set aside.
     pub(crate) fn start(
         config: &AlertsConfig,
-        data: &Arc<DataDir>,
+        (data, server): (&Arc<DataDir>, Option<Arc<ClickHouse>>),
         limits: &Limits,
         max_disk: Option<u64>,
         stats: AlertStats,
@@ -135,7 +136,7 @@ impl Alerts {
             settings,
             file: Mutex::new(file),
             engine: Mutex::new(Engine::new(clock::now())),
-            store: Files::new(Arc::clone(data), limits.clone()),
+            store: Files::new(Arc::clone(data), limits.clone()).beside(server),
             data: Arc::clone(data),
             max_disk,
             trials: Trials::new(limits.trial_piece),

@@ -254,8 +254,9 @@ impl Server {
         let writers = Writers::start(&data, &limits, &patterns).map_err(failed)?;
         let writers = Arc::new(writers.beside(server.clone()));
         let stats = Stats::new()?;
-        let alerts = AlertStats::new(stats.registry())
-            .map(|stats| Alerts::start(&alerts, &data, &limits, retention.max_disk, stats))?;
+        let alerts = AlertStats::new(stats.registry()).map(|stats| {
+            Alerts::start(&alerts, (&data, server.clone()), &limits, retention.max_disk, stats)
+        })?;
         let alerts = Arc::new(alerts.map_err(failed)?);
         let learning = Learning::start(Arc::clone(&writers), &patterns)
             .map_err(|error| failed(StoreError::file(data.path(), error)))?;

@@ -120,11 +120,25 @@ impl Service {
 
     /// A replica that keeps its counters in a database of its own, or in that of another one.
     pub(crate) fn on_store(store: ClickHouseConfig) -> Self {
+        Self::kept_in(Some(store))
+    }
+
+    /// A service that keeps its counters in files, wherever others do.
+    pub(crate) fn on_files() -> Self {
+        Self::kept_in(None)
+    }
+
+    fn kept_in(store: Option<ClickHouseConfig>) -> Self {
         let mut service = Self::start();
         service.stop();
-        service.store = Some(store);
+        service.store = store;
         service.run();
         service
+    }
+
+    /// Where it keeps its counters, if not in files.
+    pub(crate) fn store(&self) -> Option<ClickHouseConfig> {
+        self.store.clone()
     }
 
     /// With the section `alerts` of a configuration file.
@@ -320,7 +334,7 @@ pub(crate) fn database_at(url: &str) -> ClickHouseConfig {
     static DATABASES: AtomicU32 = AtomicU32::new(0);
     let number = DATABASES.fetch_add(1, Relaxed);
     let address = format!("clickhouse+{url}/test_{}_{number}", std::process::id());
-    ClickHouseConfig { address: address.parse().unwrap(), password: None }
+    ClickHouseConfig { address: address.parse().unwrap(), password: None, ca: None }
 }
 
 /// Text that does not compress, of the characters of an alphabet.

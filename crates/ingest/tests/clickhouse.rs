@@ -1,0 +1,273 @@
+//! Counters on ClickHouse: several replicas answer what one file answers, whatever happens on the way.
+
+use crate::support::otlp::{Frame, MINUTE, Made, NOON, made};
+use crate::support::{self, Service, database_at};
+use crate::tls::{authority, certify};
+use gatelens_ingest::{ClickHouseConfig, Config, Limits, Server};
+use gatelens_testkit::{ClickHouse, ClickHouseFault, ClickHouseOptions, ClickHouseTarget};
+use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
+use prost::Message;
+use serde_json::Value;
+use std::time::Duration;
+
+const RANGE: &str = "from=2026-06-20T11:00:00Z&to=2026-06-20T14:00:00Z";
+
+/// Numbers that are the same for the same seed.
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+
+    fn one_in(&mut self, n: u64) -> bool {
+        self.below(n) == 0
+    }
+}
+
+/// A request of a sender, under its identity.
+#[derive(Clone)]
+struct Batch {
+    instance: &'static str,
+    epoch: u64,
+    sequence: u64,
+    body: Vec<u8>,
+}
+
+impl Batch {
+    fn send(&self, to: &Service) -> u16 {
+        to.send_bytes("/v1/metrics", (self.instance, self.epoch, self.sequence), &self.body).status
+    }
+}
+
+/// What senders report in three quarters of an hour: three of them cumulative values, one begins anew in the middle, and a fourth
+/// changes.
+fn traffic(chance: &mut Chance, requests: u64) -> Vec<Batch> {
+    const ROUTES: [&str; 4] = ["/a", "/b", "/orders/{id}", "/health"];
+    const MINUTES: u64 = 45;
+    let mut batches = Vec::new();
+    for instance in ["edge-1", "edge-2", "edge-3", "changes"] {
+        let is_delta = instance == "changes";
+        let (mut all, mut epoch, mut sequence) = (Vec::new(), 1, 0);
+        for minute in 0..MINUTES {
+            if instance == "edge-2" && minute == 20 {
+                (all, epoch, sequence) = (Vec::new(), 2, 0);
+            }
+            let news = chance.below(2 * requests / (4 * MINUTES) + 1);
+            all.extend((0..news).map(|_| {
+                let status = [200, 200, 200, 404, 503][chance.below(5) as usize];
+                let seconds = (chance.below(4000) + 1) as f64 / 1e4;
+                Made {
+                    consumer: ["acme", "globex"][chance.below(2) as usize],
+                    ..made(ROUTES[chance.below(4) as usize], status, seconds)
+                }
+            }));
+            if news == 0 || chance.one_in(4) {
+                continue;
+            }
+            sequence += 1;
+            let temporality =
+                if is_delta { AggregationTemporality::Delta } else { AggregationTemporality::Cumulative };
+            let frame = Frame { temporality, ..Frame::at(NOON + minute * MINUTE) };
+            batches.push(Batch { instance, epoch, sequence, body: frame.of(&all).encode_to_vec() });
+            if is_delta {
+                all.clear();
+            }
+        }
+    }
+    batches
+}
+
+/// The answers to many questions for counts, each with what was asked.
+fn answers(service: &Service) -> Vec<(String, Value)> {
+    let mut asked = Vec::new();
+    let groups = [
+        "",
+        "route",
+        "consumer",
+        "status",
+        "gateway",
+        "method",
+        "service,environment",
+        "route,status",
+        "gateway,route",
+    ];
+    let filters = [
+        "",
+        "&route=/a",
+        "&status=503",
+        "&gateway=edge-2",
+        "&gateway=!edge-1&consumer=acme",
+        "&errors=true",
+        "&consumer=nobody",
+    ];
+    let steps = [60, 300, 600, 1800, 3600];
+    for (place, group) in groups.into_iter().enumerate() {
+        let (filter, step) = (filters[place % filters.len()], steps[place % steps.len()]);
+        asked.push(format!("summary?{RANGE}&group_by={group}"));
+        asked.push(format!("summary?{RANGE}&group_by={group}{filter}&compare=2026-06-20T10:30:00Z"));
+        asked.push(format!("timeseries?{RANGE}&group_by={group}&step={step}"));
+    }
+    asked.push(format!("timeseries?{RANGE}&group_by=route&step=600&compare=2026-06-20T10:30:00Z"));
+    asked.push(format!("summary?{RANGE}&group_by=gateway,route&sort=errors&limit=3"));
+    for (place, filter) in filters.into_iter().enumerate() {
+        asked.push(format!("timeseries?{RANGE}{filter}&step={}", steps[place % steps.len()]));
+    }
+    asked.extend(["", "&gateway=edge-2"].map(|filter| format!("latencies?{RANGE}&step=600{filter}")));
+    asked.push("summary?from=2026-06-20T12:07:00Z&to=2026-06-20T12:13:00Z&group_by=route".to_owned());
+    asked.into_iter().map(|path| (path.clone(), in_order(service.json(&format!("/api/v1/{path}"))))).collect()
+}
+
+/// Groups with the same counts are in the order in which the store came to know them, which repeats and delays change.
+fn in_order(mut answer: Value) -> Value {
+    for key in ["rows", "points"] {
+        if let Some(rows) = answer.get_mut(key).and_then(Value::as_array_mut) {
+            rows.sort_by_key(Value::to_string);
+        }
+    }
+    answer
+}
+
+fn assert_same(found: &[(String, Value)], expected: &[(String, Value)], who: &str) {
+    for ((path, found), (_, expected)) in found.iter().zip(expected) {
+        assert_eq!(found, expected, "{who}: {path}");
+    }
+}
+
+/// Sends a batch until it is acknowledged, as a gateway does, to whichever replica the balancer chooses.
+fn deliver(batch: &Batch, replicas: &[Service], chance: &mut Chance, server: &mut ClickHouse) {
+    for _ in 0..20 {
+        match batch.send(&replicas[chance.below(replicas.len() as u64) as usize]) {
+            200 => return,
+            // Killed: somebody starts it again.
+            503 if server.process().check().is_err() => server.restart().unwrap(),
+            503 => {}
+            status => panic!("{status} for batch {} of {}", batch.sequence, batch.instance),
+        }
+    }
+    panic!("never acknowledged");
+}
+
+fn disturb(server: &ClickHouse, chance: &mut Chance) {
+    let fault = match chance.below(6) {
+        0 => ClickHouseFault::Refuse(252, "TOO_MANY_PARTS"),
+        1 => ClickHouseFault::Delay(Duration::from_millis(50)),
+        2 => ClickHouseFault::DieBefore,
+        3 => ClickHouseFault::DieAfter,
+        _ => ClickHouseFault::LoseAnswer,
+    };
+    server.fault(fault, &ClickHouseTarget::inserts(1)).unwrap();
+}
+
+#[test]
+fn two_replicas_count_what_one_file_counts_whatever_happens() {
+    let Some(mut server) = ClickHouse::start().unwrap() else { return };
+    let mut chance = Chance(std::env::var("CLICKHOUSE_SEED").map_or(7, |seed| seed.parse().unwrap()));
+    let requests = std::env::var("CLICKHOUSE_REQUESTS").map_or(2_000, |count| count.parse().unwrap());
+    let batches = traffic(&mut chance, requests);
+    let file = Service::on_files();
+    for batch in &batches {
+        assert_eq!(batch.send(&file), 200);
+    }
+    let expected = answers(&file);
+    let total = &expected[0].1["rows"][0]["requests"];
+    assert!(total.as_u64().unwrap() > requests * 3 / 4, "{total}");
+
+    let store = database_at(server.url());
+    let mut replicas = [Service::on_store(store.clone()), Service::on_store(store)];
+    // Some come late, some twice, some long after.
+    let mut queue: Vec<(u64, &Batch)> = Vec::new();
+    for (place, batch) in (0u64..).zip(&batches) {
+        queue.push((place + chance.below(30), batch));
+        if chance.one_in(3) {
+            queue.push((place + chance.below(200), batch));
+        }
+    }
+    queue.sort_by_key(|(place, _)| *place);
+    let sent = queue.len();
+    for (number, (_, batch)) in queue.into_iter().enumerate() {
+        if chance.one_in(12) {
+            disturb(&server, &mut chance);
+        }
+        deliver(batch, &replicas, &mut chance, &mut server);
+        // What is over is closed when a replica starts.
+        if number == sent / 3 || number == sent * 2 / 3 {
+            server.clear_faults().unwrap();
+            replicas[number % 2].restart(|_| ());
+        }
+    }
+    server.clear_faults().unwrap();
+    for (number, replica) in replicas.iter().enumerate() {
+        assert_same(&answers(replica), &expected, &format!("replica {number}"));
+    }
+    replicas[0].restart(|_| ());
+    assert_same(&answers(&replicas[0]), &expected, "after closing");
+    // A replica without a past answers the same.
+    let new = Service::on_store(replicas[0].store().unwrap());
+    assert_same(&answers(&new), &expected, "a new replica");
+}
+
+#[test]
+fn a_store_that_is_away_refuses_and_loses_nothing() {
+    let Some(server) = ClickHouse::start().unwrap() else { return };
+    let service = Service::on_store(database_at(server.url()));
+    let batch = Batch {
+        instance: "edge-1",
+        epoch: 1,
+        sequence: 1,
+        body: Frame::at(NOON).of(&[made("/a", 200, 0.1)]).encode_to_vec(),
+    };
+    server.shut().unwrap();
+    assert_eq!(batch.send(&service), 503);
+    let answer = service.get(&format!("/api/v1/summary?{RANGE}"));
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.text().contains("ClickHouse"), "{}", answer.text());
+    server.open().unwrap();
+    assert_eq!(batch.send(&service), 200);
+    assert_eq!(service.json(&format!("/api/v1/summary?{RANGE}"))["rows"][0]["requests"], 1);
+}
+
+#[test]
+fn user_password_and_authority_are_those_of_files() {
+    let files = tempfile::tempdir().unwrap();
+    let authority = authority();
+    let write = |name: &str, text: &str| {
+        std::fs::write(files.path().join(name), text).unwrap();
+        files.path().join(name)
+    };
+    let (certificate, key) = certify(&authority, "127.0.0.1");
+    let tls = (write("tls.crt", &certificate), write("tls.key", &key));
+    let user = ("gatelens".to_owned(), "a secret".to_owned());
+    let options = ClickHouseOptions { user: Some(user), tls: Some(tls) };
+    let Some(server) = ClickHouse::start_with(options).unwrap() else { return };
+    let host = server.url().strip_prefix("https://").unwrap();
+    let mut config = ClickHouseConfig {
+        address: format!("clickhouse+https://gatelens@{host}/guarded").parse().unwrap(),
+        password: Some(write("password", "a secret\n")),
+        ca: Some(write("ca.crt", &authority.pem())),
+    };
+    let service = Service::on_store(config.clone());
+    let body = Frame::at(NOON).of(&[made("/a", 200, 0.1)]).encode_to_vec();
+    assert_eq!(service.send_bytes("/v1/metrics", ("edge-1", 1, 1), &body).status, 200);
+    assert_eq!(service.json(&format!("/api/v1/summary?{RANGE}"))["rows"][0]["requests"], 1);
+
+    let refused = |config: &ClickHouseConfig| {
+        let store = Some(config.clone());
+        let config = Config { store, ..support::config(files.path().join("data"), Limits::default()) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(Server::bind(config)).err().unwrap().to_string();
+        assert!(error.starts_with("cannot use the store clickhouse+https://gatelens@"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+        error
+    };
+    config.password = Some(write("password", "another secret"));
+    assert!(refused(&config).contains("AUTHENTICATION_FAILED"), "{}", refused(&config));
+    config.password = Some(files.path().join("missing"));
+    assert!(refused(&config).contains("missing"), "{}", refused(&config));
+    config.password = None;
+    config.ca = Some(write("other.crt", &crate::tls::authority().pem()));
+    assert!(refused(&config).contains("ClickHouse: network error"), "{}", refused(&config));
+    config.ca = Some(write("empty.crt", ""));
+    assert!(refused(&config).contains("the file has none"), "{}", refused(&config));
+}
