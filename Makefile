@@ -124,6 +124,17 @@ chaos: doctor wasm wasm-trap envoy bins ## The long fault suite: kills, wrong an
 doors: doctor wasm wasm-trap envoy bins prometheus rotel ## 50,000 requests (DOORS_REQUESTS=) through every door: ingest, Prometheus, and a collector as cumulative, delta and spans
 	DOORS_REQUESTS=$(or $(DOORS_REQUESTS),50000) GATELENS_ARTEFACTS=required $(DEBUG_BIN) cargo test -p gatelens --test e2e -- doors:: --nocapture
 
+# The suites of the ingest about counters, on ClickHouse. Left out: what is only true of files, and the differences that
+# docs/clickhouse.md lists.
+CLICKHOUSE_SUITES := clickhouse:: clickhouse_log:: queries:: counts:: compare:: by_gateway:: latencies:: percentiles:: epochs:: kept:: hosts::
+CLICKHOUSE_SKIPS := an_answer_by_gateway_begins_where_gateways_are_known an_identity_once_stored_holds_for_any_bytes \
+	attempts_of_a_state_that_did_not_know_them of_the_same_requests_a_part_is_never_above_the_whole
+
+.PHONY: test-clickhouse
+test-clickhouse: doctor $(CHDB_INSTALLED) ## The suites of counters and log on a ClickHouse, with 200,000 requests through its faults (URL=http://host:8123, without which the engine is started; CLICKHOUSE_REQUESTS= CLICKHOUSE_SEED=)
+	@CLICKHOUSE_REQUESTS=$(or $(CLICKHOUSE_REQUESTS),200000) GATELENS_ARTEFACTS=required scripts/with-clickhouse.sh "$(URL)" \
+		cargo test -p gatelens-ingest --test ingest -- $(CLICKHOUSE_SUITES) $(CLICKHOUSE_SKIPS:%=--skip %)
+
 .PHONY: border
 border: ## The border of the dynamic module with a hostile fake of Envoy; needs valgrind (STREAMS=)
 	@scripts/doctor.sh valgrind

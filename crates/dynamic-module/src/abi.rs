@@ -121,7 +121,7 @@ impl Buffer {
     }
 
     /// # Safety
-    /// The bytes must be valid for `'a`, unless there are none.
+    /// The bytes must be valid for `'a`, unless the length is zero.
     pub(crate) unsafe fn bytes<'a>(self) -> &'a [u8] {
         // SAFETY: the caller's promise.
         unsafe { slice((self.ptr, self.length)) }

@@ -25,7 +25,7 @@ pub(crate) struct Envoy<'a> {
 /// The stream that a hook is about.
 #[derive(Clone, Copy)]
 pub(crate) enum At {
-    /// A tick, a configuration or a response: there is none.
+    /// A tick, a configuration or a response, which belong to no stream.
     NoStream,
     Logger(Opaque),
     Filter(Opaque),

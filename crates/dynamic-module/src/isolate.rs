@@ -310,8 +310,8 @@ impl<T> Confined<T> {
 
     /// Uses the value.
     pub(crate) fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> Option<R> {
-        // SAFETY: only one thread is in the isolate, and `enter` refuses a second visit of the same thread, so there is no other
-        // reference to the value.
+        // SAFETY: only one thread is in the isolate, and `enter` refuses a second visit of the same thread, so nobody else
+        // refers to the value.
         self.isolate.enter(|_| work(unsafe { &mut *self.value.get() }))
     }
 }

@@ -24,7 +24,7 @@ pub(crate) fn set(key: &[u8], value: &[u8], expected: Version) -> Result<(), Con
         Some((_, version)) if *version != expected.0 => Err(Conflict),
         Some((present, version)) => {
             value.clone_into(present);
-            // Zero is never a version, and the largest number means that there is no value.
+            // Zero is never a version, and the largest number stands for an absent value.
             *version = version.wrapping_add(1) % Version::ABSENT.0;
             *version = (*version).max(1);
             Ok(())

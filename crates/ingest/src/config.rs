@@ -79,6 +79,7 @@ keys!(
     series_per_environment,
     series_per_sender,
     store,
+    store_ca,
     store_password,
     tls_cert,
     tls_key,
@@ -111,6 +112,10 @@ pub struct Options {
     #[cfg_attr(feature = "clap", arg(long, value_name = "URL"))]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["clickhouse+https://gatelens@clickhouse.example.com:8443/gatelens"])))]
     pub store: Option<Address>,
+    /// File with the authorities that sign the certificate of `store`, in PEM. By default those that browsers trust.
+    #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
+    #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/clickhouse-ca.crt"])))]
+    pub store_ca: Option<PathBuf>,
     /// File with the password for `store`.
     #[cfg_attr(feature = "clap", arg(long, value_name = "FILE"))]
     #[cfg_attr(feature = "schema", schemars(with = "String", extend("examples" = ["/etc/gatelens/clickhouse-password"])))]
@@ -414,7 +419,11 @@ impl Options {
         let oidc = self.oidc.map(|oidc| sign_in(oidc, &alerts, &hosts, listen)).transpose()?;
         Ok(Config {
             listen,
-            store: self.store.map(|address| ClickHouseConfig { address, password: self.store_password }),
+            store: self.store.map(|address| ClickHouseConfig {
+                address,
+                password: self.store_password,
+                ca: self.store_ca,
+            }),
             data: self.data.ok_or(OptionsError::Missing { key: "data" })?,
             limits,
             retention: Retention {

@@ -1,8 +1,10 @@
 //! Counters on ClickHouse: several replicas answer what one file answers, whatever happens on the way.
 
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, made};
-use crate::support::{Service, database_at};
-use gatelens_testkit::{ClickHouse, ClickHouseFault, ClickHouseTarget};
+use crate::support::{self, Service, database_at};
+use crate::tls::{authority, certify};
+use gatelens_ingest::{ClickHouseConfig, Config, Limits, Server};
+use gatelens_testkit::{ClickHouse, ClickHouseFault, ClickHouseOptions, ClickHouseTarget};
 use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 use prost::Message;
 use serde_json::Value;
@@ -100,19 +102,19 @@ fn answers(service: &Service) -> Vec<(String, Value)> {
         "&errors=true",
         "&consumer=nobody",
     ];
-    for group in groups {
-        for filter in filters {
-            asked.push(format!("summary?{RANGE}&group_by={group}{filter}"));
-        }
-        for step in [60, 300, 600, 1800, 3600] {
-            asked.push(format!("timeseries?{RANGE}&group_by={group}&step={step}"));
-        }
-        asked.push(format!("summary?{RANGE}&group_by={group}&compare=2026-06-20T10:30:00Z"));
-        asked.push(format!("timeseries?{RANGE}&group_by={group}&step=600&compare=2026-06-20T10:30:00Z"));
-        asked.push(format!("summary?{RANGE}&group_by={group}&sort=errors&limit=3"));
+    let steps = [60, 300, 600, 1800, 3600];
+    for (place, group) in groups.into_iter().enumerate() {
+        let (filter, step) = (filters[place % filters.len()], steps[place % steps.len()]);
+        asked.push(format!("summary?{RANGE}&group_by={group}"));
+        asked.push(format!("summary?{RANGE}&group_by={group}{filter}&compare=2026-06-20T10:30:00Z"));
+        asked.push(format!("timeseries?{RANGE}&group_by={group}&step={step}"));
     }
-    asked.extend(filters.map(|filter| format!("latencies?{RANGE}&step=600{filter}")));
-    asked.extend(filters.map(|filter| format!("timeseries?{RANGE}&step=300{filter}")));
+    asked.push(format!("timeseries?{RANGE}&group_by=route&step=600&compare=2026-06-20T10:30:00Z"));
+    asked.push(format!("summary?{RANGE}&group_by=gateway,route&sort=errors&limit=3"));
+    for (place, filter) in filters.into_iter().enumerate() {
+        asked.push(format!("timeseries?{RANGE}{filter}&step={}", steps[place % steps.len()]));
+    }
+    asked.extend(["", "&gateway=edge-2"].map(|filter| format!("latencies?{RANGE}&step=600{filter}")));
     asked.push("summary?from=2026-06-20T12:07:00Z&to=2026-06-20T12:13:00Z&group_by=route".to_owned());
     asked.into_iter().map(|path| (path.clone(), in_order(service.json(&format!("/api/v1/{path}"))))).collect()
 }
@@ -224,4 +226,48 @@ fn a_store_that_is_away_refuses_and_loses_nothing() {
     server.open().unwrap();
     assert_eq!(batch.send(&service), 200);
     assert_eq!(service.json(&format!("/api/v1/summary?{RANGE}"))["rows"][0]["requests"], 1);
+}
+
+#[test]
+fn user_password_and_authority_are_those_of_files() {
+    let files = tempfile::tempdir().unwrap();
+    let authority = authority();
+    let write = |name: &str, text: &str| {
+        std::fs::write(files.path().join(name), text).unwrap();
+        files.path().join(name)
+    };
+    let (certificate, key) = certify(&authority, "127.0.0.1");
+    let tls = (write("tls.crt", &certificate), write("tls.key", &key));
+    let user = ("gatelens".to_owned(), "a secret".to_owned());
+    let options = ClickHouseOptions { user: Some(user), tls: Some(tls) };
+    let Some(server) = ClickHouse::start_with(options).unwrap() else { return };
+    let host = server.url().strip_prefix("https://").unwrap();
+    let mut config = ClickHouseConfig {
+        address: format!("clickhouse+https://gatelens@{host}/guarded").parse().unwrap(),
+        password: Some(write("password", "a secret\n")),
+        ca: Some(write("ca.crt", &authority.pem())),
+    };
+    let service = Service::on_store(config.clone());
+    let body = Frame::at(NOON).of(&[made("/a", 200, 0.1)]).encode_to_vec();
+    assert_eq!(service.send_bytes("/v1/metrics", ("edge-1", 1, 1), &body).status, 200);
+    assert_eq!(service.json(&format!("/api/v1/summary?{RANGE}"))["rows"][0]["requests"], 1);
+
+    let refused = |config: &ClickHouseConfig| {
+        let store = Some(config.clone());
+        let config = Config { store, ..support::config(files.path().join("data"), Limits::default()) };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let error = runtime.block_on(Server::bind(config)).err().unwrap().to_string();
+        assert!(error.starts_with("cannot use the store clickhouse+https://gatelens@"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
+        error
+    };
+    config.password = Some(write("password", "another secret"));
+    assert!(refused(&config).contains("AUTHENTICATION_FAILED"), "{}", refused(&config));
+    config.password = Some(files.path().join("missing"));
+    assert!(refused(&config).contains("missing"), "{}", refused(&config));
+    config.password = None;
+    config.ca = Some(write("other.crt", &crate::tls::authority().pem()));
+    assert!(refused(&config).contains("ClickHouse: network error"), "{}", refused(&config));
+    config.ca = Some(write("empty.crt", ""));
+    assert!(refused(&config).contains("the file has none"), "{}", refused(&config));
 }

@@ -246,6 +246,10 @@ fn a_bucket_names_the_trace_of_a_logged_request() {
     other.send("/v1/logs", Some(("edge-1", 1, 1)), &traced(&of("globex", "/a", 200, 3.0), 0xcd)).accepted();
     let with = |query: &str| text(&other.get_as(&format!("{path}{query}"), OPENMETRICS)).contains(" # {");
     assert_eq!([with("&consumer=globex"), with("&consumer=acme")], [true, false]);
+    // Nor does it take the place of one that the filter takes.
+    let later = (0..600).map(|index| record(now() + index, &of("acme", "/a", 200, 0.1)));
+    other.send("/v1/logs", Some(("edge-1", 1, 2)), &export_logs(later.collect())).accepted();
+    assert!(with("&consumer=globex"));
     let Some(prometheus) = Prometheus::start(SCRAPE, &["--enable-feature=exemplar-storage"]).unwrap() else {
         return;
     };

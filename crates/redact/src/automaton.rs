@@ -36,6 +36,8 @@ enum After {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Edge<'a> {
     Name(&'a str),
+    /// A name that [`Automaton::is_anywhere`] is not true for.
+    NameInPlace(&'a str),
     Index(u64),
 }
 
@@ -72,6 +74,11 @@ impl Automaton {
     /// Whether there are no paths.
     pub(super) fn is_empty(&self) -> bool {
         self.steps.is_empty() && self.whole.is_empty()
+    }
+
+    /// Whether a path begins with this name at any depth.
+    pub(super) fn is_anywhere(&self, name: &str) -> bool {
+        self.anywhere.as_ref().is_some_and(|anywhere| anywhere.contains_key(name))
     }
 
     /// Adds a path, which must be plain. The lists of a configuration are bounded so that states do not run out.
@@ -123,6 +130,14 @@ impl<'p> Walk<'p> {
     pub(super) fn place(self) -> Place {
         let Self { states, open, current, seen, round, .. } = self;
         Place { states, open, current, seen, round }
+    }
+
+    /// Moves to a value whose name [`Automaton::is_anywhere`] is not true for. False where a path can lead to it nevertheless: then
+    /// [`step`](Self::step) must follow.
+    #[inline]
+    pub(super) fn pass_by(&mut self) -> bool {
+        self.states.truncate(self.current);
+        self.open.last().is_none_or(|start| *start == self.current)
     }
 
     /// Moves to a value of the innermost open array or object. Calls `selected` with each rule that selects the value.
@@ -204,7 +219,7 @@ fn names_anywhere(step: &Step) -> Option<Vec<Box<str>>> {
 fn matches(selector: &Selector, edge: Edge<'_>) -> bool {
     match (selector, edge) {
         (Selector::Wildcard, _) => true,
-        (Selector::Name(wanted), Edge::Name(name)) => **wanted == *name,
+        (Selector::Name(wanted), Edge::Name(name) | Edge::NameInPlace(name)) => **wanted == *name,
         (Selector::Index(wanted), Edge::Index(index)) => *wanted == index,
         (Selector::Slice(slice), Edge::Index(index)) => slice.has(index),
         _ => false,

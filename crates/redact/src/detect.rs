@@ -64,6 +64,11 @@ impl Detectors {
         !self.find(text, hits).is_empty()
     }
 
+    /// Whether a number can be a secret.
+    pub(super) fn look_at_numbers(&self) -> bool {
+        !self.enabled.is_empty()
+    }
+
     /// Whether a number, as it is written in JSON, is a secret.
     pub(super) fn hit_number(&self, digits: &str, hits: &mut Hits) -> bool {
         let mut hit = false;

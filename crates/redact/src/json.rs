@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::work;
 use strings::plain_part;
-pub(super) use strings::{eight, has_byte_of, has_separator, quote, unescape};
+pub(super) use strings::{eight, has_byte_of, has_one_of, has_separator, position, quote, unescape};
 
 /// Deepest nesting of arrays and objects. Deeper JSON is refused.
 pub(super) const MAX_DEPTH: usize = 128;

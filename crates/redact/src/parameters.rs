@@ -7,7 +7,7 @@
 use gatelens_model::{OmissionReason, percent};
 use std::borrow::Cow;
 
-use super::json::{Reader, TokenKind, unescape};
+use super::json::{Reader, TokenKind, has_one_of, position, unescape};
 use super::signs::Signs;
 use super::sniff::{Carrier, Sniffed, is_blank, sniff};
 use super::{MASK, work};
@@ -132,7 +132,7 @@ fn redact_segments<'a>(path: &'a [u8], matcher: &mut impl SecretMatcher) -> Cow<
 
 /// Masks the matrix parameters of a path.
 fn redact_matrix<'a>(raw: &'a [u8], matcher: &mut impl SecretMatcher) -> Cow<'a, [u8]> {
-    if !raw.contains(&b';') {
+    if !has_one_of(raw, [b';']) {
         return Cow::Borrowed(raw);
     }
     let mut out = Output::new(raw);
@@ -169,6 +169,9 @@ pub(super) fn redact_host(host: &[u8]) -> Option<Vec<u8>> {
 /// Masks userinfo in all URLs of a text.
 pub(super) fn redact_userinfo(text: &[u8]) -> Cow<'_, [u8]> {
     work::add(text.len());
+    if !has_one_of(text, [b'@']) {
+        return Cow::Borrowed(text);
+    }
     let mut masked: Option<Vec<u8>> = None;
     let mut rest = text;
     while let Some(at) = find(rest, b"//") {
@@ -365,7 +368,7 @@ struct Decoded<'a> {
 fn decode(raw: &[u8]) -> Decoded<'_> {
     work::add(raw.len());
     // Most text needs no decoding.
-    if !raw.iter().any(|byte| matches!(byte, b'%' | b'+')) {
+    if !has_one_of(raw, [b'%', b'+']) {
         return match std::str::from_utf8(raw) {
             Ok(text) => Decoded { text: Cow::Borrowed(text), sound: true },
             Err(_) => Decoded { text: String::from_utf8_lossy(raw), sound: false },
@@ -401,8 +404,10 @@ fn decode(raw: &[u8]) -> Decoded<'_> {
 }
 
 fn split_once(bytes: &[u8], at: u8) -> (&[u8], Option<&[u8]>) {
-    let mut parts = bytes.splitn(2, |byte| *byte == at);
-    (parts.next().unwrap_or_default(), parts.next())
+    match position(bytes, [at]).and_then(|at| bytes.split_at_checked(at)) {
+        Some((before, after)) => (before, after.get(1..)),
+        None => (bytes, None),
+    }
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {

@@ -288,16 +288,12 @@ fn in_envoy<'a>(file: &'a str, node: &Node, carrier: Carrier, bootstrap: &Bootst
     };
     let root = node.get("root_id").or_else(|| node.get("rootId"));
     let module = vm.at(&["code", "local", "filename"]);
-    let configuration = node.get("configuration");
-    let mut found = from_any(file, configuration, node);
-    found.context_warnings = lints::on_carrier(carrier, node);
-    found.context_warnings.extend(configuration.and_then(lints::on_encoding));
-    found.counting_warning = lints::missing_capabilities(node);
-    found.scrape_problem = lints::on_scrape(carrier, node);
-    found.body_warning = lints::on_bodies(carrier, node);
-    found.response_header_warning = lints::on_response_header(carrier, node);
-    found.loaded = Some((carrier, vm.clone()));
-    found.clusters = bootstrap.clusters.clone();
+    let entry = Entry { node, carrier, warnings: lints::on_carrier(carrier, node) };
+    let found = PluginConfig {
+        counting_warning: lints::missing_capabilities(node),
+        loaded: Some((carrier, vm.clone())),
+        ..in_entry(file, entry, "configuration", bootstrap)
+    };
     all.push((is_ours(&[node.get("name"), root, module]), found));
 }
 
@@ -312,15 +308,35 @@ fn in_module<'a>(
         Carrier::EnvoyLogger => ("logger_name", "logger_config"),
         _ => ("filter_name", "filter_config"),
     };
-    let configuration = node.get(configuration);
-    let mut found = from_any(file, configuration, node);
-    found.context_warnings = lints::on_module(carrier, node, bootstrap.lacks_extension);
-    found.context_warnings.extend(configuration.and_then(lints::on_encoding));
-    found.scrape_problem = lints::on_scrape(carrier, node);
-    found.body_warning = lints::on_bodies(carrier, node);
-    found.response_header_warning = lints::on_response_header(carrier, node);
-    found.clusters = bootstrap.clusters.clone();
+    let entry = Entry { node, carrier, warnings: lints::on_module(carrier, node, bootstrap.lacks_extension) };
+    let found = in_entry(file, entry, configuration, bootstrap);
     (is_ours(&[node.get(name), node.at(&["dynamic_module_config", "name"])]), found)
+}
+
+/// An entry of Envoy that carries a plugin, with the warnings about it.
+struct Entry<'n> {
+    node: &'n Node,
+    carrier: Carrier,
+    warnings: Vec<Problem>,
+}
+
+/// The plugin of an entry, which has the configuration under a key.
+fn in_entry<'a>(
+    file: &'a str,
+    Entry { node, carrier, mut warnings }: Entry<'_>,
+    key: &str,
+    bootstrap: &Bootstrap,
+) -> PluginConfig<'a> {
+    let configuration = node.get(key);
+    warnings.extend(configuration.and_then(lints::on_encoding));
+    PluginConfig {
+        context_warnings: warnings,
+        scrape_problem: lints::on_scrape(carrier, node),
+        body_warning: lints::on_bodies(carrier, node),
+        response_header_warning: lints::on_response_header(carrier, node),
+        clusters: bootstrap.clusters.clone(),
+        ..from_any(file, configuration, node)
+    }
 }
 
 /// The text in a message of any type.

@@ -8,7 +8,9 @@ use std::io::Read;
 
 use super::gzip::{Body, compress};
 use crate::config::Compression;
-use crate::otlp::requests::{Draft, PORTION_END, PortionHead, RecordForm, encode_late_record, encode_record};
+use crate::otlp::requests::{
+    Draft, Mark, PORTION_END, PortionHead, RecordForm, encode_late_record, encode_record,
+};
 use crate::otlp::{self, Resource};
 use crate::request::event::Event;
 use gatelens_redact::capture::CapturedBody;
@@ -24,8 +26,8 @@ const MAX_BATCH_BYTES: u64 = 16 * 1024 * 1024;
 pub struct LogBatch {
     portions: PortionHead,
     records: Vec<u8>,
-    /// Where in them attributes begin.
-    marks: Vec<u32>,
+    /// What the compression knows of them.
+    marks: Vec<Mark>,
     /// The beginning of a portion.
     head: Vec<u8>,
     body: Body,

@@ -12,6 +12,7 @@ mod codes;
 
 use flate2::Crc;
 
+use crate::otlp::requests::Mark;
 use codes::{Code, Codes, Counts};
 
 /// The largest distance of a match (RFC 1951, section 2).
@@ -32,8 +33,8 @@ const HASH_LOG2: u32 = 12;
 /// Symbols after which the codes are made anew for the first time. A worker's first batches teach them.
 const FIRST_LESSON: u32 = 2_048;
 
-/// Symbols after which the codes are made anew from then on: some hundred records, or some kilobytes of bodies.
-const LESSON: u32 = 32_768;
+/// Symbols after which the codes are made anew from then on: some hundred records, or some ten kilobytes of bodies.
+const LESSON: u32 = 65_536;
 
 /// The longest stored block (RFC 1951, section 3.2.4).
 const LONGEST_STORED: usize = 65_535;
@@ -82,9 +83,8 @@ impl Deflater {
         }
     }
 
-    /// Appends bytes. `marks` are rising positions in them where an attribute begins, or anything else that is likely to
-    /// begin like something before.
-    pub(super) fn write(&mut self, bytes: &[u8], marks: &[u32]) {
+    /// Appends bytes. `marks` are rising places in them.
+    pub(super) fn write(&mut self, bytes: &[u8], marks: &[Mark]) {
         if bytes.is_empty() {
             return;
         }
@@ -99,9 +99,9 @@ impl Deflater {
             let from = self.held.len();
             self.held.extend_from_slice(piece);
             let end = done.saturating_add(piece.len() as u32);
-            let (here, later) = marks.split_at(marks.partition_point(|mark| *mark < end));
+            let (here, later) = marks.split_at(marks.partition_point(|mark| mark.at < end));
             self.begin_block();
-            let before = self.out.mark();
+            let before = self.out.written();
             self.compress(from, here, done);
             if self.out.bytes_since(&before) > piece.len().saturating_add(TOLERATED) {
                 self.out.rewind(&before);
@@ -177,47 +177,101 @@ impl Deflater {
     }
 
     /// Writes the held bytes from `from` on. The marks count from `done`, which is there.
-    fn compress(&mut self, from: usize, marks: &[u32], done: u32) {
+    fn compress(&mut self, from: usize, marks: &[Mark], done: u32) {
         let Self { held, first, last, out, codes, counts, .. } = self;
         let held = held.as_slice();
-        let mut marks = marks.iter().map(|mark| (mark.wrapping_sub(done) as usize).saturating_add(from));
-        let mut mark = marks.next();
-        let (mut at, mut distance) = (from, 0usize);
-        while let Some(four) = four_at(held, at) {
-            let position = first.wrapping_add(at as u32);
-            let proposed = position.wrapping_sub(enter(last, four, position)) as usize;
-            // The last distance first: behind a value of the same length the record before continues.
-            if !repeats(held, at, distance, four) {
-                if !repeats(held, at, proposed, four) {
-                    let [byte, ..] = four;
-                    counts.literal(byte);
-                    out.code(codes.literal(byte));
-                    at = at.saturating_add(1);
-                    continue;
-                }
-                distance = proposed;
-            }
-            let length = matching(held, at, distance);
-            counts.repeat(length, distance);
-            let (code, of_distance) = codes.repeat(length, distance);
-            out.code(code);
-            out.code(of_distance);
-            at = at.saturating_add(length);
-            // So that the next record finds the attributes that this match covers. Their lengths may differ, their keys
-            // do not.
-            while let Some(begin) = mark.filter(|mark| *mark < at) {
-                for begin in [begin, begin.saturating_add(2)] {
-                    if let Some(four) = four_at(held, begin) {
-                        enter(last, four, first.wrapping_add(begin as u32));
+        let mut symbols = Symbols { out, codes, counts };
+        let mut marks = marks.iter();
+        let place = |mark: &Mark| (mark.at.wrapping_sub(done) as usize).saturating_add(from);
+        let mut at = from;
+        let mut repeat = Repeat::default();
+        let mut next = marks.next();
+        loop {
+            // Up to the next bytes that hardly ever repeat others.
+            let stop = match next {
+                Some(mark) => place(mark),
+                None => held.len(),
+            };
+            // A position before `stop`, or behind it in a match.
+            while at < stop {
+                let Some(four) = four_at(held, at) else { break };
+                let position = first.wrapping_add(at as u32);
+                let proposed = position.wrapping_sub(enter(last, four, position)) as usize;
+                // The last distance first: behind a value of the same length the record before continues.
+                if !repeats(held, at, repeat.distance, four) {
+                    if !repeats(held, at, proposed, four) {
+                        let [byte, ..] = four;
+                        symbols.literal(byte);
+                        at = at.saturating_add(1);
+                        continue;
                     }
+                    repeat = Repeat::new(proposed, symbols.codes);
                 }
-                mark = marks.next();
+                let length = matching(held, at, repeat.distance);
+                symbols.repeat(length, &repeat);
+                at = at.saturating_add(length);
+            }
+            let Some(mark) = next else { break };
+            next = marks.next();
+            let end = stop.saturating_add(mark.unique as usize);
+            if mark.unique == 0 {
+                // So that later records find the attribute that a match covers. Its length may differ, its key does not.
+                let key = stop.saturating_add(2);
+                if at > stop
+                    && let Some(four) = four_at(held, key)
+                {
+                    enter(last, four, first.wrapping_add(key as u32));
+                }
+            } else if let Some(unique) = held.get(at..end) {
+                symbols.literals(unique);
+                at = end;
             }
         }
-        for byte in held.get(at..).unwrap_or_default() {
-            counts.literal(*byte);
-            out.code(codes.literal(*byte));
-        }
+        symbols.literals(held.get(at..).unwrap_or_default());
+    }
+}
+
+/// A distance, its symbol and its code.
+#[derive(Clone, Copy, Default)]
+struct Repeat {
+    distance: usize,
+    symbol: usize,
+    code: Code,
+}
+
+impl Repeat {
+    fn new(distance: usize, codes: &Codes) -> Self {
+        let (symbol, code) = codes.distance(distance);
+        Self { distance, symbol, code }
+    }
+}
+
+/// Where symbols go.
+struct Symbols<'d> {
+    out: &'d mut BitWriter,
+    codes: &'d Codes,
+    counts: &'d mut Counts,
+}
+
+impl Symbols<'_> {
+    #[inline]
+    fn literal(&mut self, byte: u8) {
+        self.counts.literal(byte);
+        self.out.code(self.codes.literal(byte));
+    }
+
+    /// Writes bytes as they are.
+    #[inline(never)]
+    fn literals(&mut self, bytes: &[u8]) {
+        self.counts.literals(bytes);
+        self.out.codes(bytes.iter().map(|byte| self.codes.literal(*byte)));
+    }
+
+    #[inline]
+    fn repeat(&mut self, length: usize, repeat: &Repeat) {
+        self.counts.repeat(length, repeat.symbol);
+        self.out.code(self.codes.length(length));
+        self.out.code(repeat.code);
     }
 }
 
@@ -246,17 +300,25 @@ fn matching(held: &[u8], at: usize, distance: usize) -> usize {
     let before = held.get(at.wrapping_sub(distance)..).unwrap_or_default();
     let rest = held.get(at..).unwrap_or_default();
     let rest = rest.get(..LONGEST).unwrap_or(rest);
-    let (words, tail) = rest.as_chunks::<8>();
     let mut length = 0usize;
+    let (blocks, _) = rest.as_chunks::<32>();
+    for (block, other) in blocks.iter().zip(before.as_chunks::<32>().0) {
+        if block != other {
+            break;
+        }
+        length = length.wrapping_add(32);
+    }
+    let (rest, before) = (rest.get(length..).unwrap_or_default(), before.get(length..).unwrap_or_default());
+    let (words, tail) = rest.as_chunks::<8>();
     for (word, other) in words.iter().zip(before.as_chunks::<8>().0) {
         let different = u64::from_le_bytes(*word) ^ u64::from_le_bytes(*other);
         if different != 0 {
-            return length.saturating_add((different.trailing_zeros() >> 3) as usize);
+            return length.wrapping_add((different.trailing_zeros() >> 3) as usize);
         }
-        length = length.saturating_add(8);
+        length = length.wrapping_add(8);
     }
-    let before = before.get(length..).unwrap_or_default();
-    length.saturating_add(tail.iter().zip(before).take_while(|(byte, other)| byte == other).count())
+    let before = before.get(rest.len().wrapping_sub(tail.len())..).unwrap_or_default();
+    length.wrapping_add(tail.iter().zip(before).take_while(|(byte, other)| byte == other).count())
 }
 
 /// Bits, the least significant first, as they become bytes.
@@ -275,6 +337,22 @@ impl BitWriter {
         self.put(code.bits(), code.length());
     }
 
+    /// Appends codes of at most 16 bits.
+    #[inline]
+    fn codes(&mut self, codes: impl Iterator<Item = Code>) {
+        let (mut bits, mut count) = (self.bits, self.count);
+        for code in codes {
+            bits |= u64::from(code.bits()).wrapping_shl(count);
+            count = count.wrapping_add(code.length());
+            if count >= 32 {
+                self.bytes.extend_from_slice(&(bits as u32).to_le_bytes());
+                bits >>= 32;
+                count = count.wrapping_sub(32);
+            }
+        }
+        (self.bits, self.count) = (bits, count);
+    }
+
     /// Appends at most 32 bits.
     #[inline]
     fn put(&mut self, bits: u32, count: u32) {
@@ -288,19 +366,19 @@ impl BitWriter {
     }
 
     /// A place to [`rewind`](Self::rewind) to.
-    fn mark(&self) -> Mark {
-        Mark { bytes: self.bytes.len(), bits: self.bits, count: self.count }
+    fn written(&self) -> Written {
+        Written { bytes: self.bytes.len(), bits: self.bits, count: self.count }
     }
 
     /// Whole bytes appended since a mark.
-    fn bytes_since(&self, mark: &Mark) -> usize {
-        self.bytes.len().saturating_sub(mark.bytes)
+    fn bytes_since(&self, written: &Written) -> usize {
+        self.bytes.len().saturating_sub(written.bytes)
     }
 
     /// Removes everything appended since a mark.
-    fn rewind(&mut self, mark: &Mark) {
-        self.bytes.truncate(mark.bytes);
-        (self.bits, self.count) = (mark.bits, mark.count);
+    fn rewind(&mut self, written: &Written) {
+        self.bytes.truncate(written.bytes);
+        (self.bits, self.count) = (written.bits, written.count);
     }
 
     /// Fills the last byte with zeros.
@@ -313,7 +391,7 @@ impl BitWriter {
 
 /// Where a [`BitWriter`] was.
 #[derive(Debug)]
-struct Mark {
+struct Written {
     bytes: usize,
     bits: u64,
     count: u32,

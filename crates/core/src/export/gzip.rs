@@ -6,6 +6,7 @@ use flate2::write::GzEncoder;
 
 use super::deflate::Deflater;
 use crate::config::Compression;
+use crate::otlp::requests::Mark;
 
 /// A body under construction.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ impl Body {
     }
 
     /// Appends bytes. The marks are those of [`Deflater::write`].
-    pub(super) fn write(&mut self, bytes: &[u8], marks: &[u32]) {
+    pub(super) fn write(&mut self, bytes: &[u8], marks: &[Mark]) {
         match self {
             Body::Plain(out) => out.extend_from_slice(bytes),
             Body::Gzip(deflater) => deflater.write(bytes, marks),

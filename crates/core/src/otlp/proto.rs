@@ -7,9 +7,10 @@ const FIXED64: u64 = 1;
 const LENGTH: u64 = 2;
 const FIXED32: u64 = 5;
 
-/// The tags of the fields 1 and 2 where they are length-delimited.
+/// The tags of the fields 1, 2 and 5 where they are length-delimited.
 const FIRST: u8 = 1 << 3 | LENGTH as u8;
 const SECOND: u8 = 2 << 3 | LENGTH as u8;
+const FIFTH: u8 = 5 << 3 | LENGTH as u8;
 
 /// Appends fields to a message under construction.
 pub(crate) trait Message {
@@ -129,8 +130,36 @@ impl Message for Vec<u8> {
         field: u32,
         prefix: &str,
         name: &str,
-        values: impl Iterator<Item = &'v str>,
+        mut values: impl Iterator<Item = &'v str>,
     ) {
+        let (first, second) = (values.next(), values.next());
+        if let (Some(value), None) = (first, second) {
+            // The array, the value in it, and the attribute, of which each length is one byte: the form of nearly all.
+            let array = value.len().saturating_add(4);
+            let key = prefix.len().saturating_add(name.len());
+            let length = key.saturating_add(array).saturating_add(6);
+            if length < 0x80 && field < 16 {
+                let tag = (field << 3) as u8 | LENGTH as u8;
+                self.extend_from_slice(&[tag, length as u8, FIRST, key as u8]);
+                self.extend_from_slice(prefix.as_bytes());
+                self.extend_from_slice(name.as_bytes());
+                let of_value = value.len() as u8;
+                let of_array = array as u8;
+                self.extend_from_slice(&[
+                    SECOND,
+                    of_array.wrapping_add(2),
+                    FIFTH,
+                    of_array,
+                    FIRST,
+                    of_value.wrapping_add(2),
+                    FIRST,
+                    of_value,
+                ]);
+                self.extend_from_slice(value.as_bytes());
+                return;
+            }
+        }
+        let values = first.into_iter().chain(second).chain(values);
         self.nested(field, |out| {
             out.nested(1, |out| {
                 [prefix, name].into_iter().for_each(|part| out.extend_from_slice(part.as_bytes()));
@@ -228,4 +257,37 @@ fn take_field<'m>(message: &mut &'m [u8]) -> Option<(u64, &'m [u8], u64)> {
     };
     // A field that is not length-delimited has no content.
     Some((tag, if tag & 7 == LENGTH { bytes } else { &[] }, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The same attribute, field by field.
+    fn nested(field: u32, prefix: &str, name: &str, values: &[String]) -> Vec<u8> {
+        let mut out = Vec::new();
+        out.nested(field, |out| {
+            out.string(1, &format!("{prefix}{name}"));
+            out.nested(2, |out| {
+                out.nested(5, |out| {
+                    values.iter().for_each(|value| out.nested(1, |out| out.string(1, value)))
+                });
+            });
+        });
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn an_attribute_with_strings_is_the_same_in_its_usual_form(
+            field in 1u32..40,
+            name in "[a-zé-]{0,90}",
+            values in prop::collection::vec("[a-zé]{0,60}|[a-z]{90,130}", 0..3),
+        ) {
+            let mut out = Vec::new();
+            out.strings_attribute(field, "http.request.header.", &name, values.iter().map(String::as_str));
+            prop_assert_eq!(out, nested(field, "http.request.header.", &name, &values));
+        }
+    }
 }

@@ -26,13 +26,30 @@ const KIND_CLIENT: u64 = 3;
 /// `STATUS_CODE_ERROR`.
 const STATUS_ERROR: u64 = 2;
 
-/// The key of a `KeyValue` and the tag of its value, encoded when the filter is compiled.
+/// An attribute up to its value, encoded when the filter is compiled, without its tag and its lengths.
 macro_rules! key {
     ($name:expr) => {{
-        const KEY: [u8; $name.len() + 3] = encoded_key($name);
+        const KEY: [u8; $name.len() + 8] = encoded_key($name);
         &KEY
     }};
 }
+
+/// A place in encoded records that helps their compression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Bytes before it.
+    pub at: u32,
+    /// Number of bytes from there on that hardly ever repeat others; 0 where an attribute begins, which is likely to begin like
+    /// one before.
+    pub unique: u32,
+}
+
+/// Attributes are marked in the records that begin in the first bytes of each stretch of a portion: a table that knows them from one
+/// record finds them for as long as that record is in the window.
+const MARKED_STRETCH: usize = 4_096;
+
+/// See [`MARKED_STRETCH`].
+const MARKED_BEGIN: usize = 1_024;
 
 /// The form in which a receiver gets a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +89,8 @@ impl RecordForm {
     }
 }
 
-/// Writes one event as `log_records` (field 2 of `ScopeLogs`), or as `spans` (field 2 of `ScopeSpans`). Adds to `marks` where in `out` its attributes begin.
-pub fn encode_record(event: &Event<'_>, form: RecordForm, out: &mut Vec<u8>, marks: &mut Vec<u32>) {
+/// Writes one event as `log_records` (field 2 of `ScopeLogs`), or as `spans` (field 2 of `ScopeSpans`). Adds marks of it to `marks`.
+pub fn encode_record(event: &Event<'_>, form: RecordForm, out: &mut Vec<u8>, marks: &mut Vec<Mark>) {
     let begin = out.len();
     // Nearly all records are 128 to 16,383 bytes long, so their length takes two bytes.
     out.extend_from_slice(&[RECORD, 0, 0]);
@@ -113,7 +130,7 @@ pub fn encode_late_record(
     draft: &Draft,
     bodies: [Option<&CapturedBody>; 2],
     out: &mut Vec<u8>,
-    marks: &mut Vec<u32>,
+    marks: &mut Vec<Mark>,
 ) {
     let begin = out.len();
     out.extend_from_slice(&[RECORD, 0, 0]);
@@ -132,7 +149,7 @@ fn encode_content(event: &Event<'_>, record: &mut Record<'_>) {
     match record.form.span(event) {
         Some(ids) => record.span_head(event, ids),
         None => {
-            record.out.fixed64(1, event.start_ns);
+            record.time(1, event.start_ns);
             record.out.varint(2, if event.ending().is_error() { SEVERITY_ERROR } else { SEVERITY_INFO });
         }
     }
@@ -174,9 +191,9 @@ fn encode_content(event: &Event<'_>, record: &mut Record<'_>) {
     if let Some(error) = event.error {
         record.string(key!(attribute::ERROR_TYPE), &error.name(event.ending()));
     }
-    record.int(key!(attribute::DURATION_NS), event.measurement.duration_ns);
+    record.unique_int(key!(attribute::DURATION_NS), event.measurement.duration_ns);
     if let Some(upstream_ns) = event.measurement.upstream_ns {
-        record.int(key!(attribute::UPSTREAM_DURATION_NS), upstream_ns);
+        record.unique_int(key!(attribute::UPSTREAM_DURATION_NS), upstream_ns);
     }
     record.int(key!(attribute::REQUEST_BODY_SIZE), event.measurement.request_bytes);
     record.int(key!(attribute::RESPONSE_BODY_SIZE), event.measurement.response_bytes);
@@ -195,7 +212,7 @@ fn encode_content(event: &Event<'_>, record: &mut Record<'_>) {
         record.mark();
         record.out.double_attribute(record.attributes.into(), attribute::SAMPLE_WEIGHT, event.weight);
     }
-    record.text(key!(attribute::REQUEST_ID), event.request_id);
+    record.unique_text(key!(attribute::REQUEST_ID), event.request_id);
     record.text(key!(attribute::RESPONSE_FLAGS), event.response_flags);
     record.text(key!(attribute::RESPONSE_CODE_DETAILS), event.response_code_details);
     record.text(key!(attribute::REPORTED_ERROR), event.reported_error);
@@ -212,10 +229,10 @@ fn encode_content(event: &Event<'_>, record: &mut Record<'_>) {
     }
     if let Some((trace, span)) = context_of(event) {
         record.out.fixed32(8, flags(event));
-        record.out.bytes(9, &trace);
-        record.out.bytes(10, &span);
+        record.id(9, &trace);
+        record.id(10, &span);
     }
-    record.out.fixed64(11, event.start_ns.saturating_add(event.measurement.duration_ns));
+    record.time(11, event.start_ns.saturating_add(event.measurement.duration_ns));
     record.mark();
     record.out.string(12, value::EVENT_NAME);
 }
@@ -292,41 +309,36 @@ fn end_record(out: &mut Vec<u8>, begin: usize, start: usize) {
 /// The tag of `log_records`.
 const RECORD: u8 = 2 << 3 | 2;
 
+/// The length of an attribute's key, the key, and the tags of a string.
 const fn encoded_key<const SIZE: usize>(name: &str) -> [u8; SIZE] {
     let mut key = [0x0a; SIZE];
     let all: &mut [u8] = &mut key;
-    let [_, length, rest @ ..] = all else { return key };
+    let [_, _, _, length, rest @ .., of_value, _, _, _] = all else { return key };
     *length = name.len() as u8;
+    *of_value = 0x12;
     let (mut name, mut rest) = (name.as_bytes(), rest);
-    while let [place, places @ ..] = rest {
-        // The tag of the value stands behind the name.
-        *place = 0x12;
-        if let [byte, others @ ..] = name {
-            *place = *byte;
-            name = others;
-        }
-        rest = places;
+    while let ([place, places @ ..], [byte, others @ ..]) = (rest, name) {
+        *place = *byte;
+        (rest, name) = (places, others);
     }
     key
 }
 
-/// A record under construction.
+/// A record under construction. Natively attributes are written in place, with keys of known lengths; the Wasm module must be small.
 struct Record<'o> {
     out: &'o mut Vec<u8>,
-    marks: &'o mut Vec<u32>,
+    marks: &'o mut Vec<Mark>,
+    /// Whether its attributes are marked.
+    is_marked: bool,
     form: RecordForm,
     /// The field of its attributes, below 16.
     attributes: u8,
 }
 
 impl<'o> Record<'o> {
-    fn new(form: RecordForm, out: &'o mut Vec<u8>, marks: &'o mut Vec<u32>) -> Self {
-        Self { out, marks, form, attributes: if form.is_span() { 9 } else { 6 } }
-    }
-
-    /// The tag of an attribute.
-    fn tag(&self) -> u8 {
-        self.attributes << 3 | 2
+    fn new(form: RecordForm, out: &'o mut Vec<u8>, marks: &'o mut Vec<Mark>) -> Self {
+        let is_marked = out.len().checked_rem(MARKED_STRETCH).is_some_and(|into| into < MARKED_BEGIN);
+        Self { out, marks, is_marked, form, attributes: if form.is_span() { 9 } else { 6 } }
     }
 
     /// All of the gateway's span except its attributes.
@@ -349,54 +361,120 @@ impl<'o> Record<'o> {
         put_status(self.out, event);
     }
 
-    /// What follows is likely to begin like the same part of the record before.
+    /// What follows is likely to begin like the same part of a record before.
+    #[inline]
     fn mark(&mut self) {
-        self.marks.push(self.out.len() as u32);
+        if self.is_marked {
+            self.marks.push(Mark { at: self.out.len() as u32, unique: 0 });
+        }
+    }
+
+    /// A time of a log record, nanoseconds since the Unix epoch. Its lower half differs in nearly all records.
+    #[inline]
+    fn time(&mut self, field: u8, time_ns: u64) {
+        self.out.push(field << 3 | 1);
+        self.mark_unique(4);
+        self.out.extend_from_slice(&time_ns.to_le_bytes());
+    }
+
+    /// The identifier of a trace or of a span.
+    #[inline]
+    fn id<const SIZE: usize>(&mut self, field: u8, id: &[u8; SIZE]) {
+        self.out.extend_from_slice(&[field << 3 | 2, SIZE as u8]);
+        self.mark_unique(SIZE);
+        self.out.extend_from_slice(id);
+    }
+
+    /// The next bytes hardly ever repeat others.
+    #[inline]
+    fn mark_unique(&mut self, bytes: usize) {
+        self.marks.push(Mark { at: self.out.len() as u32, unique: bytes as u32 });
     }
 
     /// An attribute that is absent where it is empty.
-    #[inline]
-    fn text<const SIZE: usize>(&mut self, key: &[u8; SIZE], value: &str) {
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn text(&mut self, key: &[u8], value: &str) {
         if !value.is_empty() {
             self.string(key, value);
         }
     }
 
-    #[inline]
-    fn string<const SIZE: usize>(&mut self, key: &[u8; SIZE], value: &str) {
-        self.mark();
-        let length = value.len().saturating_add(SIZE).saturating_add(3);
-        if length < 0x80 {
-            // Each length is one byte: the form of nearly all attributes.
-            self.out.extend_from_slice(&[self.tag(), length as u8]);
-            self.out.extend_from_slice(key);
-            self.out.extend_from_slice(&[value.len().saturating_add(2) as u8, 0x0a, value.len() as u8]);
+    /// The same, with a value that differs in nearly all records.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn unique_text(&mut self, key: &[u8], value: &str) {
+        if !value.is_empty() {
+            self.string_key(key, value);
+            self.mark_unique(value.len());
             self.out.extend_from_slice(value.as_bytes());
-        } else {
-            self.long_string(key, value);
+        }
+    }
+
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn string(&mut self, key: &[u8], value: &str) {
+        self.string_key(key, value);
+        self.out.extend_from_slice(value.as_bytes());
+    }
+
+    /// An attribute up to its value.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn string_key(&mut self, key: &[u8], value: &str) {
+        self.mark();
+        let begin = self.out.len();
+        let length = value.len().saturating_add(key.len()).saturating_sub(2);
+        if length >= 0x80 {
+            return self.long_string_key(key, value);
+        }
+        // Each length is one byte: the form of nearly all attributes.
+        self.out.extend_from_slice(key);
+        if let Some([tag, all, .., any_value, _, string]) = self.out.get_mut(begin..) {
+            *tag = self.attributes << 3 | 2;
+            *all = length as u8;
+            *any_value = value.len().saturating_add(2) as u8;
+            *string = value.len() as u8;
         }
     }
 
     #[cold]
-    fn long_string(&mut self, key: &[u8], value: &str) {
+    fn long_string_key(&mut self, key: &[u8], value: &str) {
+        let key = key.get(2..key.len().saturating_sub(3)).unwrap_or_default();
         let any_value = varint::size(value.len() as u64).saturating_add(value.len()).saturating_add(1);
         let length = varint::size(any_value as u64).saturating_add(any_value).saturating_add(key.len());
-        self.out.push(self.tag());
+        self.out.push(self.attributes << 3 | 2);
         varint::put(self.out, length as u64);
         self.out.extend_from_slice(key);
         varint::put(self.out, any_value as u64);
-        self.out.string(1, value);
+        self.out.push(1 << 3 | 2);
+        varint::put(self.out, value.len() as u64);
     }
 
-    #[inline]
-    fn int<const SIZE: usize>(&mut self, key: &[u8; SIZE], value: u64) {
-        self.mark();
-        let any_value = varint::size(value).saturating_add(1);
-        // At most eleven bytes of a value, and a key of the table: all lengths are one byte.
-        self.out.extend_from_slice(&[self.tag(), any_value.saturating_add(SIZE).saturating_add(1) as u8]);
-        self.out.extend_from_slice(key);
-        self.out.extend_from_slice(&[any_value as u8, 3 << 3]);
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn int(&mut self, key: &[u8], value: u64) {
+        self.int_key(key, value);
         varint::put(self.out, value);
+    }
+
+    /// A number that differs in nearly all records.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn unique_int(&mut self, key: &[u8], value: u64) {
+        self.int_key(key, value);
+        self.mark_unique(varint::size(value));
+        varint::put(self.out, value);
+    }
+
+    /// An attribute up to its value.
+    #[cfg_attr(not(target_arch = "wasm32"), inline(always))]
+    fn int_key(&mut self, key: &[u8], value: u64) {
+        self.mark();
+        let begin = self.out.len();
+        // At most eleven bytes of a value, and a key of the table: all lengths are one byte.
+        let size = varint::size(value);
+        self.out.extend_from_slice(key.get(..key.len().saturating_sub(1)).unwrap_or_default());
+        if let Some([tag, all, .., any_value, field]) = self.out.get_mut(begin..) {
+            *tag = self.attributes << 3 | 2;
+            *all = size.saturating_add(key.len()).saturating_sub(3) as u8;
+            *any_value = size.saturating_add(1) as u8;
+            *field = 3 << 3;
+        }
     }
 
     fn headers(&mut self, prefix: &str, headers: &[Header<'_>]) {
@@ -478,9 +556,10 @@ impl PortionHead {
 
 /// `schema_url` (field 3 of `ScopeLogs` and of `ResourceLogs`, and of those of spans).
 const SCHEMA: [u8; SCHEMA_URL.len() + 2] = {
-    let mut schema = encoded_key::<{ SCHEMA_URL.len() + 2 }>(SCHEMA_URL);
-    let [tag, ..] = &mut schema;
-    *tag = 3 << 3 | 2;
+    let mut schema = [3 << 3 | 2; SCHEMA_URL.len() + 2];
+    let [_, length, text @ ..] = &mut schema;
+    *length = SCHEMA_URL.len() as u8;
+    text.copy_from_slice(SCHEMA_URL.as_bytes());
     schema
 };
 

@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// Minutes of a block.
 const MINUTES: u32 = 10;
+/// Minutes of the longer stretches, which have whole blocks.
+pub(super) const HALF_HOUR: u32 = 30;
 /// Blocks of a day, which is a partition.
 const BLOCKS_OF_A_DAY: u32 = 144;
 /// Seconds after its end that a block is closed, for reports that are on their way.
@@ -156,8 +158,16 @@ impl ClickHouse {
         let names = plain();
         let changes = changes(&format!("block = {block}"), before, "");
         let insert = format!(
-            "INSERT INTO minutes (minute, series, instance, stream, is_change, version, {names})
-             SELECT minute, series, instance, stream, false, version, {names} FROM ({changes})"
+            "INSERT INTO minutes (minute, series, instance, stream, version, {names})
+             SELECT minute, series, instance, stream, version, {names} FROM ({changes})"
+        );
+        self.client.query_raw(&insert).execute().await?;
+        let half_hour = first_minute(block) / HALF_HOUR * HALF_HOUR;
+        let sums = columns(|name| format!("sum(m.{name})"), |name| format!("sumMap(m.{name})"));
+        let insert = format!(
+            "INSERT INTO half_hours (minute, series, instance, version, {names})
+             SELECT {half_hour}, series, instance, sum(m.version), {sums} FROM minutes AS m FINAL
+             WHERE m.minute >= {half_hour} AND m.minute < {half_hour} + {HALF_HOUR} GROUP BY series, instance"
         );
         self.client.query_raw(&insert).execute().await?;
         let largest = largest();

@@ -1,7 +1,7 @@
 //! Questions for counts: the server adds up what belongs to the same group, and the groups are found here, by the same code as
 //! for the embedded store.
 
-use super::close::{NUMBERS, changes, columns, first_minute};
+use super::close::{HALF_HOUR, NUMBERS, changes, columns, first_minute};
 use super::report::Buckets;
 use super::series::Series;
 use super::{ClickHouse, query_error};
@@ -67,6 +67,18 @@ struct Count {
     requests: u64,
 }
 
+/// The part of a stretch of minutes that whole half hours cover, where no step of these minutes ends within one.
+fn half_hours((from, to): (u32, u32), step: i64) -> (u32, u32) {
+    let is_whole = |minutes: i64| minutes % i64::from(HALF_HOUR) == 0;
+    let (first, last) = (from.div_ceil(HALF_HOUR) * HALF_HOUR, to / HALF_HOUR * HALF_HOUR);
+    let is_one_step = i64::from(to - from) <= step;
+    if first < last && (is_one_step || (is_whole(step) && is_whole(from.into()))) {
+        (first, last)
+    } else {
+        (from, from)
+    }
+}
+
 impl<'a> ServerCounts<'a> {
     pub(crate) fn of(
         server: &'a ClickHouse,
@@ -93,7 +105,7 @@ impl<'a> ServerCounts<'a> {
     }
 
     /// A statement for rows of some minutes with the code of their group; `None` where no series belongs to one.
-    fn rows(&self, (from, to): (i64, i64), groups: &Groups) -> Option<String> {
+    fn rows(&self, (from, to): (i64, i64), step: i64, groups: &Groups) -> Option<String> {
         let minute = |minute: i64| minute.clamp(0, u32::MAX.into());
         let (from, to) = (minute(from), minute(to));
         let placed = self.series.iter().zip(groups.of_series()).filter_map(|(series, placed)| {
@@ -112,14 +124,21 @@ impl<'a> ServerCounts<'a> {
         let only = if all { String::new() } else { format!(" AND series IN ({wanted})") };
         let names = columns(str::to_owned, str::to_owned);
         let recent = changes(&format!("block >= {}", self.open), self.closed, &wanted);
-        let open = first_minute(self.open);
+        let closed = first_minute(self.open).min(to as u32).max(from as u32);
+        let (first, last) = half_hours((from as u32, closed), step);
         let added = NUMBERS.join(" + ");
         Some(format!(
             "SELECT minute, instance, {names},
                     transform(series, CAST([{ids}], 'Array(UInt64)'), CAST([{codes}], 'Array(Int32)'), toInt32(-1)) AS code
              FROM (
+                 SELECT minute, series, instance, {names} FROM half_hours FINAL
+                 WHERE minute >= {first} AND minute < {last}{only}
+                 UNION ALL
                  SELECT minute, series, instance, {names} FROM minutes FINAL
-                 WHERE minute >= {from} AND minute < {to} AND (is_change OR minute < {open}){only}
+                 WHERE ((minute >= {from} AND minute < {first}) OR (minute >= {last} AND minute < {closed})){only}
+                 UNION ALL
+                 SELECT minute, series, instance, {names} FROM changes FINAL
+                 WHERE minute >= {from} AND minute < {to}{only}
                  UNION ALL
                  SELECT minute, series, instance, {names} FROM ({recent}) WHERE minute >= {from} AND minute < {to}
              )
@@ -129,7 +148,7 @@ impl<'a> ServerCounts<'a> {
 
     /// The sums of some minutes, in steps from the first.
     fn ask(&self, (from, to): (i64, i64), step: i64, groups: &Groups) -> Result<Vec<Sum>, QueryError> {
-        let Some(rows) = self.rows((from, to), groups) else { return Ok(Vec::new()) };
+        let Some(rows) = self.rows((from, to), step, groups) else { return Ok(Vec::new()) };
         let instance = self.instance_of(groups);
         let sums = columns(
             |name| format!("sum({name}) AS sum_{name}"),
@@ -273,7 +292,9 @@ impl Counted for ServerCounts<'_> {
         groups: &mut Groups,
         requests: &mut Vec<Option<u64>>,
     ) -> Result<(), QueryError> {
-        let Some(rows) = self.rows(minutes, groups) else { return Ok(()) };
+        let Some(rows) = self.rows(minutes, minutes.1.saturating_sub(minutes.0), groups) else {
+            return Ok(());
+        };
         let instance = self.instance_of(groups);
         let statement = format!(
             "SELECT code, by_instance AS instance, first, sum_requests AS requests FROM (

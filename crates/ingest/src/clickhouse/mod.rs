@@ -16,6 +16,7 @@ mod log_query;
 mod report;
 mod schema;
 mod series;
+mod tls;
 
 pub use address::{Address, NotAnAddress};
 pub(crate) use condition::{Condition, quoted};
@@ -45,6 +46,8 @@ pub struct ClickHouseConfig {
     pub address: Address,
     /// File with the password of the user.
     pub password: Option<PathBuf>,
+    /// File with the authorities that sign its certificate, in PEM; those that browsers trust without one.
+    pub ca: Option<PathBuf>,
 }
 
 /// A database of ClickHouse.
@@ -73,7 +76,11 @@ impl ClickHouse {
     ) -> Result<Self, StoreError> {
         let password = config.password.as_deref().map(read_password).transpose()?;
         let Address { url, user, database } = &config.address;
-        let mut client = Client::default()
+        let client = match &config.ca {
+            Some(ca) => tls::trusting(ca)?,
+            None => Client::default(),
+        };
+        let mut client = client
             .with_url(url)
             .with_user(user)
             .with_setting("max_execution_time", SERVER_LIMIT)

@@ -39,15 +39,13 @@ struct Reported {
     gateway: Buckets,
 }
 
-/// A row of `minutes`: a change that a sender reports as such.
+/// A row of `changes`.
 #[derive(Row, Serialize)]
 struct Change {
     minute: u32,
     series: u64,
     instance: String,
-    stream: u64,
-    is_change: bool,
-    version: u64,
+    change: u64,
     requests: u64,
     request_bytes: u64,
     response_bytes: u64,
@@ -92,7 +90,7 @@ impl ClickHouse {
             insert.end().await?;
         }
         if !rows.changes.is_empty() {
-            let mut insert = self.client.insert::<Change>("minutes").await?;
+            let mut insert = self.client.insert::<Change>("changes").await?;
             for row in &rows.changes {
                 insert.write(row).await?;
             }
@@ -136,8 +134,8 @@ impl ClickHouse {
                         rows.reported.push(Reported::of(minute, (sender, point), series, instance));
                     }
                     Temporality::Delta => {
-                        let stream = change_of(batch.identity.as_ref(), (sender, now), place);
-                        rows.changes.push(Change::of(minute, (stream, point), series, instance));
+                        let change = change_of(batch.identity.as_ref(), (sender, now), place);
+                        rows.changes.push(Change::of(minute, (change, point), series, instance));
                     }
                 }
             }
@@ -211,15 +209,13 @@ impl Reported {
 }
 
 impl Change {
-    fn of(minute: u32, (stream, point): (u64, &Point), series: u64, instance: &str) -> Self {
+    fn of(minute: u32, (change, point): (u64, &Point), series: u64, instance: &str) -> Self {
         let of_state = Reported::of(minute, (0, point), series, instance);
         Self {
             minute,
             series,
             instance: of_state.instance,
-            stream,
-            is_change: true,
-            version: 0,
+            change,
             requests: of_state.requests,
             request_bytes: of_state.request_bytes,
             response_bytes: of_state.response_bytes,

@@ -10,7 +10,8 @@ use clickhouse::{Client, Row};
 use serde::Deserialize;
 
 /// The steps, each a list of statements; the first is version 1. A step that was released never changes.
-const STEPS: &[&[&str]] = &[&[SERIES, INSTANCES, REPORTED, STATES, MINUTES, BLOCKS], &[REQUESTS]];
+const STEPS: &[&[&str]] =
+    &[&[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS], &[REQUESTS]];
 
 /// The version of the tables.
 const VERSION: u32 = STEPS.len() as u32;
@@ -99,17 +100,10 @@ CREATE TABLE IF NOT EXISTS states (
 ) ENGINE = AggregatingMergeTree
 PARTITION BY intDiv(block, 144) ORDER BY (block, stream)";
 
-/// What each minute added: of streams in closed blocks, and of senders that report changes. A later look at the same block
-/// has a higher version, because what was reported only grows.
-const MINUTES: &str = "
-CREATE TABLE IF NOT EXISTS minutes (
-    minute UInt32,                      -- Unix minute
-    series UInt64,
-    instance LowCardinality(String),
-    stream UInt64,                      -- of a change: a hash of its batch and its place in it
-    is_change Bool,                     -- the sender reported it as such, so that it waits for no block
-    version UInt64,
-    requests UInt64 CODEC(T64, ZSTD(1)),
+/// The columns of counts that a look at reports has added up.
+macro_rules! added {
+    () => {
+        "requests UInt64 CODEC(T64, ZSTD(1)),
     request_bytes UInt64 CODEC(T64, ZSTD(1)),
     response_bytes UInt64 CODEC(T64, ZSTD(1)),
     attempts UInt64 CODEC(T64, ZSTD(1)),
@@ -121,9 +115,56 @@ CREATE TABLE IF NOT EXISTS minutes (
     upstream Map(Int16, UInt64) CODEC(ZSTD(1)),
     gateway_zeros UInt64 CODEC(T64, ZSTD(1)),
     gateway_ns UInt64 CODEC(T64, ZSTD(1)),
-    gateway Map(Int16, UInt64) CODEC(ZSTD(1))
+    gateway Map(Int16, UInt64) CODEC(ZSTD(1))"
+    };
+}
+
+/// What each minute of a closed block added. A later look at the same block has a higher version, because what was reported
+/// only grows.
+const MINUTES: &str = concat!(
+    "
+CREATE TABLE IF NOT EXISTS minutes (
+    minute UInt32,                      -- Unix minute
+    series UInt64,
+    instance LowCardinality(String),
+    stream UInt64,
+    version UInt64,
+    ",
+    added!(),
+    "
 ) ENGINE = ReplacingMergeTree(version)
-PARTITION BY intDiv(minute, 1440) ORDER BY (minute, series, instance, stream)";
+PARTITION BY intDiv(minute, 1440) ORDER BY (minute, series, instance, stream)"
+);
+
+/// What each half hour added, of all streams of an instance. A later look has a higher version likewise.
+const HALF_HOURS: &str = concat!(
+    "
+CREATE TABLE IF NOT EXISTS half_hours (
+    minute UInt32,                      -- the first Unix minute
+    series UInt64,
+    instance LowCardinality(String),
+    version UInt64,
+    ",
+    added!(),
+    "
+) ENGINE = ReplacingMergeTree(version)
+PARTITION BY intDiv(minute, 43200) ORDER BY (minute, series, instance)"
+);
+
+/// What senders report as changes, which wait for no block.
+const CHANGES: &str = concat!(
+    "
+CREATE TABLE IF NOT EXISTS changes (
+    minute UInt32,                      -- Unix minute
+    series UInt64,
+    instance LowCardinality(String),
+    change UInt64,                      -- a hash of its batch and its place in it
+    ",
+    added!(),
+    "
+) ENGINE = ReplacingMergeTree
+PARTITION BY intDiv(minute, 1440) ORDER BY (minute, series, instance, change)"
+);
 
 const BLOCKS: &str = "
 CREATE TABLE IF NOT EXISTS blocks (

@@ -2,7 +2,7 @@
 
 use super::TRACE_ID;
 use super::native::{Native, ZERO_THRESHOLD};
-use crate::query::{ActiveRow, Exemplar, Metric, Table, Traffic, TrafficRow, What};
+use crate::query::{ActiveRow, Bucket, Exemplar, Metric, Table, Traffic, TrafficRow, What};
 use gatelens_model::sketch::SCALE;
 use prost::Message;
 
@@ -89,23 +89,15 @@ fn pairs(names: &[&str], values: &[String]) -> Vec<proto::LabelPair> {
 
 /// A histogram with these bounds.
 fn classic(row: &TrafficRow, bounds: &[u64]) -> proto::Histogram {
-    let count = row.count();
-    let mut buckets = Vec::with_capacity(bounds.len() + 1);
-    let mut below = None;
-    for bound in bounds {
-        buckets.push(proto::Bucket {
-            cumulative_count: Some(row.up_to(*bound).min(count)),
-            upper_bound: Some(*bound as f64 / 1e9),
-            exemplar: row.exemplar(below, Some(*bound)).map(exemplar),
-        });
-        below = Some(*bound);
-    }
-    let (upper_bound, slowest) = (Some(f64::INFINITY), row.exemplar(below, None).map(exemplar));
-    buckets.push(proto::Bucket { cumulative_count: Some(count), upper_bound, exemplar: slowest });
+    let bucket = |Bucket { bound, up_to, exemplar: request }: Bucket<'_>| proto::Bucket {
+        cumulative_count: Some(up_to),
+        upper_bound: Some(bound.map_or(f64::INFINITY, |bound| bound as f64 / 1e9)),
+        exemplar: request.map(exemplar),
+    };
     proto::Histogram {
-        sample_count: Some(count),
+        sample_count: Some(row.count()),
         sample_sum: Some(row.sum_ns() as f64 / 1e9),
-        bucket: buckets,
+        bucket: row.buckets(bounds).map(bucket).collect(),
         ..proto::Histogram::default()
     }
 }

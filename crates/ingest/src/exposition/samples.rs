@@ -1,6 +1,6 @@
 //! The counters as single samples, as the text formats and remote write have them.
 
-use crate::query::{Body, Exemplar, Metric, Table, TrafficRow, What};
+use crate::query::{Body, Bucket, Exemplar, Metric, Table, TrafficRow, What};
 use gatelens_model::prometheus;
 use std::fmt::{self, Display};
 
@@ -81,7 +81,7 @@ fn of_row<'a>(what: &What, row: &'a TrafficRow) -> Vec<Sample<'a>> {
         What::Bytes(body) => vec![sample("_total", Number::Count(row.sizes(*body).1))],
         What::Durations => buckets(row, &row.bounds()),
         What::DurationsAt(bounds) => buckets(row, bounds),
-        What::Sizes(body) => vec![bucket("+Inf".to_owned(), row.sizes(*body).0, None)],
+        What::Sizes(body) => vec![bucket(Bucket { bound: None, up_to: row.sizes(*body).0, exemplar: None })],
         What::SizeSummary(_) | What::Active => Vec::new(),
     };
     match what {
@@ -94,22 +94,12 @@ fn of_row<'a>(what: &What, row: &'a TrafficRow) -> Vec<Sample<'a>> {
 }
 
 fn buckets<'a>(row: &'a TrafficRow, bounds: &[u64]) -> Vec<Sample<'a>> {
-    let count = row.count();
-    let mut all = Vec::with_capacity(bounds.len() + 4);
-    let mut below = None;
-    for bound in bounds {
-        // A bucket cannot count more than all.
-        let up_to = row.up_to(*bound).min(count);
-        let text = prometheus::bound(*bound as f64 / 1e9);
-        all.push(bucket(text, up_to, row.exemplar(below, Some(*bound))));
-        below = Some(*bound);
-    }
-    all.push(bucket("+Inf".to_owned(), count, row.exemplar(below, None)));
-    all
+    row.buckets(bounds).map(bucket).collect()
 }
 
-fn bucket(bound: String, count: u64, exemplar: Option<&Exemplar>) -> Sample<'_> {
-    Sample { suffix: "_bucket", bound: Some(bound), number: Number::Count(count), exemplar }
+fn bucket(Bucket { bound, up_to, exemplar }: Bucket<'_>) -> Sample<'_> {
+    let bound = bound.map_or_else(|| "+Inf".to_owned(), |bound| prometheus::bound(bound as f64 / 1e9));
+    Sample { suffix: "_bucket", bound: Some(bound), number: Number::Count(up_to), exemplar }
 }
 
 fn sample<'a>(suffix: &'static str, number: Number) -> Sample<'a> {

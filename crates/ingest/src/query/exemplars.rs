@@ -1,6 +1,7 @@
 //! Requests of the log that stand for buckets of a histogram.
 
 use super::filter::Filter;
+use super::range::Range;
 use super::requests::RequestsQuery;
 use super::traffic::{TrafficLabel, TrafficRow};
 use crate::clickhouse::ClickHouse;
@@ -11,9 +12,9 @@ use data_encoding::HEXLOWER;
 use gatelens_model::value;
 use std::collections::HashMap;
 
-/// The latest requests of the log that are looked at, and how old they may be.
+/// The latest requests of the log that are looked at, and how old they may be: nanoseconds.
 const REQUESTS: usize = 500;
-const AGE_SECONDS: i64 = 600;
+const AGE: i64 = 600 * 1_000_000_000;
 
 /// A request of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,22 +34,19 @@ pub(super) fn put(
     (directory, server, limits): (&DataDir, Option<&ClickHouse>, &Limits),
     now: i64,
 ) {
-    let from = now.div_euclid(1_000_000_000) - AGE_SECONDS;
-    let limit = REQUESTS.min(limits.rows);
-    let question = format!("from={from}&limit={limit}&direction=inbound,outbound");
-    let page = RequestsQuery::parse(Some(&question), now, limits)
-        .and_then(|question| question.answer((directory, server), limits));
-    let page = match page {
+    let range = Range { from: now.saturating_sub(AGE), to: now };
+    let question = RequestsQuery::latest(filter.clone(), range, REQUESTS.min(limits.rows));
+    let page = match question.answer((directory, server), limits) {
         Ok(page) => page,
         Err(error) => {
-            return tracing::debug!(%error, "there are no exemplars, because the log cannot be read");
+            return tracing::debug!(%error, "the buckets get no exemplars, because the log cannot be read");
         }
     };
     let mut places: HashMap<(bool, Vec<String>), usize> = HashMap::new();
     for (place, row) in rows.iter().enumerate() {
         places.insert((row.is_outbound, row.values.clone()), place);
     }
-    for (event, sender) in page.requests().filter(|(event, sender)| filter.takes_event(event, sender)) {
+    for (event, sender) in page.requests() {
         let values = labels.iter().map(|label| label.of_event(event, sender)).collect();
         let place = places.get(&(event.direction() == value::OUTBOUND, values)).copied();
         let exemplar = Exemplar::of(event);

@@ -62,7 +62,7 @@ pub(crate) use senders::Sender;
 pub(crate) use shapes::{Shapes, ShapesQuery};
 pub(crate) use spans::{Spans, SpansQuery};
 pub(crate) use traffic::{
-    ActiveRow, Body, Exemplars, Metric, Table, Traffic, TrafficQuery, TrafficRow, What,
+    ActiveRow, Body, Bucket, Exemplars, Metric, Table, Traffic, TrafficQuery, TrafficRow, What,
 };
 pub use traffic::{NotALabel, TrafficLabel};
 pub(crate) use uptime::{Uptime, UptimeQuery};

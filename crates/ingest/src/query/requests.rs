@@ -112,18 +112,23 @@ impl RequestsQuery {
         if search.asks_for(Dimension::Direction) && params.one("direction")?.is_none() {
             filter = filter.of_any_direction();
         }
-        Ok(Self {
+        Ok(Self { criteria: Criteria::read(params)?, search, ..Self::latest(filter, range, limit) })
+    }
+
+    /// The latest requests that a filter takes, of any direction that it takes.
+    pub(super) fn latest(filter: Filter, range: Range, limit: usize) -> Self {
+        Self {
             range,
             filter,
-            criteria: Criteria::read(params)?,
-            search,
+            criteria: Criteria::default(),
+            search: Search::default(),
             keys: Vec::new(),
             deciding: BTreeSet::new(),
             order: Order::Time,
             limit,
             cursor: None,
             disclosure: Disclosure::Full,
-        })
+        }
     }
 
     /// The same question of a reader who may see less; `query` is its query string.

@@ -7,7 +7,7 @@ mod row;
 
 pub use label::{NotALabel, TrafficLabel};
 pub(crate) use metrics::{Body, Metric, Table, Traffic, What};
-pub(crate) use row::{ActiveRow, TrafficRow};
+pub(crate) use row::{ActiveRow, Bucket, TrafficRow};
 
 use super::dimension::Dimension;
 use super::exemplars;
@@ -25,6 +25,7 @@ use crate::store::{AT_WORK, DataDir};
 use gatelens_model::value;
 use names::Names;
 use rusqlite::Connection;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 const LABELS_PARAMETER: &str = "labels";
@@ -217,7 +218,7 @@ impl Rows<'_> {
 
     fn add(&mut self, place: usize, total: Total) {
         if let Some(row) = self.all.get_mut(place) {
-            row.add(total);
+            row.add(Cow::Owned(total));
         }
     }
 

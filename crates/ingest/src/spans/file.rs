@@ -116,7 +116,7 @@ impl SpansFile {
         Ok(())
     }
 
-    /// Keeps spans, in place of the oldest where there is no room.
+    /// Keeps spans, in place of the oldest where the room is full.
     pub(crate) fn add(&mut self, parts: &[SpanPart], now: i64) -> Result<(), StoreError> {
         let added = self.try_add(parts, now);
         self.or_as_before(added)
@@ -179,7 +179,7 @@ impl SpansFile {
         Ok(self.load()?)
     }
 
-    /// Removes a part of the oldest, and gives their space back; `None` where there are none.
+    /// Removes a part of the oldest, and gives their space back; `None` where the file has none.
     pub(crate) fn reduce(&mut self) -> Result<Option<Reduced>, StoreError> {
         let target = self.room.taken() / STEP_SHARE;
         let Self { connection, room, .. } = self;
@@ -220,7 +220,7 @@ impl SpansFile {
     }
 }
 
-/// The spans of a trace in the file of a data directory, in the order of receipt. None where there is no file.
+/// The spans of a trace in the file of a data directory, in the order of receipt. A directory without the file has none.
 pub(crate) fn of_trace(dir: &Path, trace_id: &[u8]) -> Result<Vec<StoredPart>, StoreError> {
     let path = dir.join(SPANS_FILE);
     if !path.exists() {
@@ -250,7 +250,7 @@ pub(crate) fn of_trace(dir: &Path, trace_id: &[u8]) -> Result<Vec<StoredPart>, S
     Ok(parts)
 }
 
-/// The sender of a part; `None` where there are too many.
+/// The sender of a part; `None` for one beyond [`MAX_SENDERS`].
 fn sender_of(
     file: &Connection,
     senders: &mut HashMap<(String, String), i64>,
@@ -300,7 +300,7 @@ struct Removed {
     bytes: u64,
 }
 
-/// Removes parts from the oldest on in one transaction, while there are any and `goes_on` with what went.
+/// Removes parts from the oldest on in one transaction, until `goes_on` refuses what went, or none is left that may go.
 fn remove(
     file: &mut Connection,
     room: &mut Room,
@@ -322,7 +322,7 @@ fn remove(
     Ok(all)
 }
 
-/// Removes the oldest part; `None` where there is none that may go.
+/// Removes the oldest part; `None` where none may go.
 fn remove_oldest(
     file: &Connection,
     room: &mut Room,

@@ -29,7 +29,7 @@ impl Spans {
         Ok(Self(Mutex::new(file)))
     }
 
-    /// Keeps spans, in place of the oldest where there is no room. Blocks. `now` is in Unix nanoseconds.
+    /// Keeps spans, in place of the oldest where the room is full. Blocks. `now` is in Unix nanoseconds.
     pub(crate) fn add(&self, parts: &[SpanPart], now: i64) -> Result<(), StoreError> {
         self.file().add(parts, now)
     }
@@ -39,7 +39,7 @@ impl Spans {
         self.file().prune(before)
     }
 
-    /// Removes a part of the oldest, and gives their space back; `None` where there are none. Blocks.
+    /// Removes a part of the oldest, and gives their space back; `None` where the file has none. Blocks.
     pub(crate) fn reduce(&self) -> Result<Option<Reduced>, StoreError> {
         self.file().reduce()
     }

@@ -28,7 +28,7 @@ impl Room {
         *self = Self::new(self.bytes);
     }
 
-    /// Whether there is any.
+    /// Whether anybody may have some of it.
     pub(super) fn is_open(&self) -> bool {
         self.bytes > 0
     }

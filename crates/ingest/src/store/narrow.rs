@@ -6,11 +6,12 @@
 //! it stays as long as the narrow part does. A narrow part that would have more than half as many rows as there are series is not
 //! kept: a question then reads the others. Packed minutes have the same beside each pack.
 
-use super::packed::{Loose, Rows, decode, encode};
+use super::packed::{AddedUp, Loose, Rows, decode, encode};
 use super::{StoreError, checksum, metrics};
-use crate::model::{SeriesKey, Values};
+use crate::model::SeriesKey;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use std::collections::{BTreeMap, HashMap};
+use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Rows of a narrow part.
 const MAX_ROWS: usize = 2_000;
@@ -115,24 +116,34 @@ fn added_up<'a>(
     rows: impl Iterator<Item = &'a Loose>,
     keys: &mut Keys<'_>,
 ) -> Result<Vec<Loose>, StoreError> {
-    let mut leaders: HashMap<SeriesKey, i64> = HashMap::new();
-    let mut sums: BTreeMap<(i64, i64), (&Loose, Option<Values>)> = BTreeMap::new();
+    let mut leaders = Leaders { without, of_class: HashMap::new(), of_series: HashMap::new() };
+    let mut sums = AddedUp::new();
     for row in rows {
-        let Some(series) = keys.get(row.series)? else { continue };
-        let leader = *leaders.entry(without.class(series)).or_insert(row.series);
-        match sums.get_mut(&(row.minute, leader)) {
-            Some((first, sum)) => sum.get_or_insert_with(|| first.values()).add(&row.values()),
-            None => drop(sums.insert((row.minute, leader), (row, None))),
+        if let Some(leader) = leaders.of(row.series, keys)? {
+            sums.add((row.minute, leader), Cow::Borrowed(row));
         }
     }
-    let row = |((_, leader), (first, sum)): ((i64, i64), (&Loose, Option<Values>))| {
-        let row = Loose { series: leader, ..first.clone() };
-        match sum {
-            Some(sum) => row.with(&sum),
-            None => row,
+    Ok(sums.into_rows().map(|((_, leader), row)| Loose { series: leader, ..row }).collect())
+}
+
+/// The series that stand for others: of a class, the one that came first.
+struct Leaders {
+    without: Without,
+    of_class: HashMap<SeriesKey, i64>,
+    /// `None`: the store does not have the series.
+    of_series: HashMap<i64, Option<i64>>,
+}
+
+impl Leaders {
+    fn of(&mut self, series: i64, keys: &mut Keys<'_>) -> Result<Option<i64>, StoreError> {
+        if let Some(known) = self.of_series.get(&series) {
+            return Ok(*known);
         }
-    };
-    Ok(sums.into_iter().map(row).collect())
+        let class = keys.get(series)?.map(|key| self.without.class(key));
+        let leader = class.map(|class| *self.of_class.entry(class).or_insert(series));
+        self.of_series.insert(series, leader);
+        Ok(leader)
+    }
 }
 
 /// The dimensions of series, read when they are asked for first.

@@ -5,8 +5,10 @@
 //! thousand in one. Counts that arrive later make new rows, which are packed in their turn: questions add up all that there is of a
 //! series and minute.
 
+mod added_up;
 mod form;
 
+pub(super) use added_up::AddedUp;
 pub(crate) use form::{Buckets, Row, Rows};
 pub(super) use form::{Loose, decode, encode};
 

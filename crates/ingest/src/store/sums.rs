@@ -7,12 +7,11 @@
 
 use super::metrics::Damaged;
 use super::narrow::{self, End, Without};
-use super::packed::{Buckets, Loose, Row, Rows, decode, encode};
+use super::packed::{AddedUp, Buckets, Loose, Row, Rows, decode, encode};
 use super::rollups::{self, HALF_HOURS};
 use super::{StoreError, checksum};
-use crate::model::Values;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 /// The name of the table.
 pub(super) const TABLE: &str = "packed_sums";
@@ -165,8 +164,7 @@ fn read(
     (after, until): (i64, i64),
     damaged: &mut Damaged,
 ) -> Result<Option<Vec<Loose>>, StoreError> {
-    // Most of the time goes into distributions, so that those of a sum are decoded and encoded once.
-    let mut sums: BTreeMap<i64, (Loose, Option<Values>)> = BTreeMap::new();
+    let mut sums = AddedUp::new();
     for minute in (start..start + width).step_by(HALF_HOUR as usize) {
         let condition = "minute = ?1 AND series_id > ?2 AND series_id <= ?3";
         for row in
@@ -180,17 +178,10 @@ fn read(
                 }
             };
             let row = Loose { minute: start, instance: ANY_INSTANCE, ..row };
-            match sums.get_mut(&row.series) {
-                Some((first, sum)) => sum.get_or_insert_with(|| first.values()).add(&row.values()),
-                None => drop(sums.insert(row.series, (row, None))),
-            }
+            sums.add(row.series, Cow::Owned(row));
         }
     }
-    let whole = |(first, sum): (Loose, Option<Values>)| match sum {
-        Some(sum) => first.with(&sum),
-        None => first,
-    };
-    Ok(Some(sums.into_values().map(whole).collect()))
+    Ok(Some(sums.into_rows().map(|(_, row)| row).collect()))
 }
 
 /// Calls `each` with the packed sums in these Unix minutes, the end exclusive, and returns the stretches that are not packed. The

@@ -1,9 +1,8 @@
 //! Spans of applications beside the gateways: what a waterfall of a trace needs of them.
 
 use super::budget::Budget;
-use super::record::attribute_of;
+use super::record::{Record, Waterfall};
 use super::value::{Value, clip};
-use super::walk::{Content, fields};
 use super::{Unreadable, plausible};
 use crate::model::{AppSpan, Gateway, SpanPart};
 use crate::text::is_format;
@@ -16,28 +15,6 @@ const MAX_MESSAGE_BYTES: usize = 500;
 /// OTLP's largest number of a kind, and of a status.
 const MAX_KIND: u64 = 5;
 const MAX_STATUS: u64 = 2;
-
-/// Attributes that are kept: those of the [conventions] that have few values and hold no data of a person.
-///
-/// [conventions]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/
-const KEPT: [&str; 16] = [
-    "http.request.method",
-    "http.route",
-    "http.response.status_code",
-    "url.template",
-    "rpc.system",
-    "rpc.service",
-    "rpc.method",
-    "db.system.name",
-    "db.system",
-    "db.operation.name",
-    "db.collection.name",
-    "messaging.system",
-    "messaging.operation.name",
-    "messaging.destination.template",
-    "error.type",
-    "server.address",
-];
 
 /// The spans of a body, by sender and trace.
 pub(super) struct AppSpans {
@@ -57,14 +34,15 @@ impl AppSpans {
     /// Takes in a span of a sender. False where it has no usable identifiers or times.
     ///
     /// # Errors
-    /// For bytes that are not protobuf, for a text that is not UTF-8, and where there is no room.
+    /// For a text that is not UTF-8, and where there is no room.
     pub(super) fn take(
         &mut self,
         (sender, gateway): (usize, &Gateway),
-        span: &[u8],
+        record: &Record<'_>,
         budget: &mut Budget<'_>,
     ) -> Result<bool, Unreadable> {
-        let Some((trace_id, span)) = read(span)? else { return Ok(false) };
+        let Some(span) = shown_of(record)? else { return Ok(false) };
+        let trace_id = record.trace_id;
         if plausible::time(span.start, self.now).is_err() {
             return Ok(false);
         }
@@ -89,66 +67,36 @@ impl AppSpans {
     }
 }
 
-/// A span and its trace; `None` where identifiers or times are not usable.
-fn read(message: &[u8]) -> Result<Option<(&[u8], AppSpan)>, Unreadable> {
-    let (mut trace_id, mut id, mut parent): (&[u8], &[u8], &[u8]) = (&[], &[], &[]);
-    let mut name = "";
-    let (mut kind, mut start, mut end) = (0, 0, 0);
-    let (mut status, mut reason) = (0, "");
-    let mut attributes = Vec::new();
-    for field in fields(message) {
-        match field? {
-            (1, Content::Bytes(bytes)) => trace_id = bytes,
-            (2, Content::Bytes(bytes)) => id = bytes,
-            (4, Content::Bytes(bytes)) => parent = bytes,
-            (5, Content::Bytes(bytes)) => name = text(bytes)?,
-            (6, Content::Number(number)) => kind = number,
-            (7, Content::Fixed64(time)) => start = time,
-            (8, Content::Fixed64(time)) => end = time,
-            (9, Content::Bytes(attribute)) => attributes.extend(kept(attribute, attributes.len())?),
-            (15, Content::Bytes(message)) => {
-                for field in fields(message) {
-                    match field? {
-                        (2, Content::Bytes(bytes)) => reason = text(bytes)?,
-                        (3, Content::Number(number)) => status = number,
-                        _ => {}
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
+/// A span; `None` where identifiers or times are not usable.
+fn shown_of(record: &Record<'_>) -> Result<Option<AppSpan>, Unreadable> {
+    let Waterfall { parent, name, status: (status, reason), attributes } = &record.waterfall;
+    let (name, reason) = (text(name)?, text(reason)?);
     let is_id = |id: &[u8], length| id.len() == length && id.iter().any(|byte| *byte != 0);
-    let (Ok(start), Ok(end)) = (i64::try_from(start), i64::try_from(end)) else { return Ok(None) };
-    if !is_id(trace_id, 16) || !is_id(id, 8) || start == 0 || end < start {
+    let [Ok(start), Ok(end)] = record.times.map(i64::try_from) else { return Ok(None) };
+    if !is_id(record.trace_id, 16) || !is_id(record.span_id, 8) || start == 0 || end < start {
         return Ok(None);
     }
-    let span = AppSpan {
-        id: HEXLOWER.encode(id),
+    Ok(Some(AppSpan {
+        id: HEXLOWER.encode(record.span_id),
         parent: is_id(parent, 8).then(|| HEXLOWER.encode(parent)),
         name: shown(name, MAX_NAME_BYTES),
-        kind: small(kind, MAX_KIND),
+        kind: small(record.span_kind, MAX_KIND),
         start,
         end,
-        status: small(status, MAX_STATUS),
+        status: small(*status, MAX_STATUS),
         message: Some(shown(reason, MAX_MESSAGE_BYTES)).filter(|reason| !reason.is_empty()),
-        attributes,
-    };
-    Ok(Some((trace_id, span)))
+        attributes: attributes.iter().filter_map(attribute).collect(),
+    }))
 }
 
-/// An attribute that is kept, with its value as text.
-fn kept(attribute: &[u8], found: usize) -> Result<Option<(String, String)>, Unreadable> {
-    let (name, value) = attribute_of(attribute, &mut 0)?;
-    let Some(name) = KEPT.iter().find(|kept| kept.as_bytes() == name && found < KEPT.len()) else {
-        return Ok(None);
-    };
+/// An attribute, with its value as text.
+fn attribute((name, value): &(&'static str, Value<'_>)) -> Option<(String, String)> {
     let value = match value {
         Value::Text(text) => shown(text, MAX_VALUE_BYTES),
         Value::Int(number) => number.to_string(),
-        _ => return Ok(None),
+        _ => return None,
     };
-    Ok(Some(((*name).to_owned(), value)))
+    Some(((*name).to_owned(), value))
 }
 
 fn text(bytes: &[u8]) -> Result<&str, Unreadable> {

@@ -17,6 +17,28 @@ use std::sync::LazyLock;
 pub(super) const ENDUSER: &str = "enduser.id";
 /// Names of attributes that fields of the log come from.
 const MAX_NAMES: usize = 64;
+/// Attributes that are kept with a span of an application: those of the [conventions] that have few values and hold no data of a
+/// person.
+///
+/// [conventions]: https://opentelemetry.io/docs/specs/semconv/registry/attributes/
+const OF_APPLICATIONS: [&str; 16] = [
+    "http.request.method",
+    "http.route",
+    "http.response.status_code",
+    "url.template",
+    "rpc.system",
+    "rpc.service",
+    "rpc.method",
+    "db.system.name",
+    "db.system",
+    "db.operation.name",
+    "db.collection.name",
+    "messaging.system",
+    "messaging.operation.name",
+    "messaging.destination.template",
+    "error.type",
+    "server.address",
+];
 
 /// A record or a span.
 pub(super) struct Record<'a> {
@@ -24,6 +46,8 @@ pub(super) struct Record<'a> {
     pub(super) times: [u64; 2],
     /// Of a span.
     pub(super) span_kind: u64,
+    /// Of a span, what only a waterfall shows.
+    pub(super) waterfall: Waterfall<'a>,
     /// Of a span whose request the sender reports as a log record, too.
     pub(super) is_in_log: bool,
     /// Of a log record.
@@ -41,11 +65,30 @@ pub(super) struct Record<'a> {
     values: [Value<'a>; MAX_NAMES],
 }
 
+/// What a waterfall shows of a span, and the log has no field for.
+#[derive(Default)]
+pub(super) struct Waterfall<'a> {
+    pub(super) parent: &'a [u8],
+    /// May be no UTF-8.
+    pub(super) name: &'a [u8],
+    /// OTLP's number, and the reason, which may be no UTF-8.
+    pub(super) status: (u64, &'a [u8]),
+    /// Those of [`OF_APPLICATIONS`] that are texts or whole numbers.
+    pub(super) attributes: Vec<(&'static str, Value<'a>)>,
+}
+
 /// Reads the records of a body, one after the other.
 pub(super) struct Records<'a> {
     record: Record<'a>,
     /// What the attributes of the last record were, by their place.
-    expected: Vec<(&'a [u8], Name)>,
+    expected: Vec<(&'a [u8], Meaning)>,
+}
+
+/// What an attribute is to the log, and to a waterfall.
+#[derive(Clone, Copy)]
+struct Meaning {
+    is: Name,
+    of_application: Option<&'static str>,
 }
 
 /// What an attribute is to the log.
@@ -101,6 +144,7 @@ impl<'a> Records<'a> {
         let record = Record {
             times: [0; 2],
             span_kind: 0,
+            waterfall: Waterfall::default(),
             is_in_log: false,
             event_name: &[],
             trace_id: &[],
@@ -136,22 +180,23 @@ impl<'a> Records<'a> {
                 | (Kind::Span, (9, Content::Bytes(attribute))) => {
                     nested += 1;
                     let (name, value) = attribute_of(attribute, &mut nested)?;
-                    let is = match expected.get(attributes) {
-                        Some((last, is)) if *last == name => *is,
+                    let meaning = match expected.get(attributes) {
+                        Some((last, meaning)) if *last == name => *meaning,
                         _ => {
-                            let is = classify(name)?;
+                            let meaning = classify(name, kind)?;
                             match expected.get_mut(attributes) {
-                                Some(last) => *last = (name, is),
+                                Some(last) => *last = (name, meaning),
                                 // More attributes than a record may have need no memory.
-                                None if attributes < weight::MAX_NESTED => expected.push((name, is)),
+                                None if attributes < weight::MAX_NESTED => expected.push((name, meaning)),
                                 None => {}
                             }
-                            is
+                            meaning
                         }
                     };
                     attributes += 1;
-                    texts = texts.saturating_add(weight::kept_attribute(name, attribute, is == Name::Header));
-                    record.note(is, name, value);
+                    let is_header = meaning.is == Name::Header;
+                    texts = texts.saturating_add(weight::kept_attribute(name, attribute, is_header));
+                    record.note(meaning, name, value);
                 }
                 (Kind::Record, (1, Content::Fixed64(time))) | (Kind::Span, (7, Content::Fixed64(time))) => {
                     record.times[0] = time;
@@ -166,7 +211,10 @@ impl<'a> Records<'a> {
                     record.span_id = id
                 }
                 (Kind::Record, (12, Content::Bytes(name))) => record.event_name = name,
+                (Kind::Span, (4, Content::Bytes(id))) => record.waterfall.parent = id,
+                (Kind::Span, (5, Content::Bytes(name))) => record.waterfall.name = name,
                 (Kind::Span, (6, Content::Number(number))) => record.span_kind = number,
+                (Kind::Span, (15, Content::Bytes(status))) => record.waterfall.read_status(status)?,
                 (_, (number, Content::Bytes(content))) => {
                     weight::count_field(kind, number, content, &mut nested)?
                 }
@@ -192,13 +240,18 @@ impl<'a> Record<'a> {
     fn clear(&mut self) {
         self.times = [0; 2];
         (self.span_kind, self.is_in_log) = (0, false);
+        self.waterfall.clear();
         (self.event_name, self.trace_id, self.span_id) = (&[], &[], &[]);
         self.headers.clear();
         self.present = 0;
     }
 
     /// Notes an attribute. Of several with the same name, the first counts.
-    fn note(&mut self, is: Name, name: &'a [u8], value: Value<'a>) {
+    fn note(&mut self, meaning: Meaning, name: &'a [u8], value: Value<'a>) {
+        let Meaning { is, of_application } = meaning;
+        if let Some(name) = of_application {
+            self.waterfall.note(name, value);
+        }
         match is {
             Name::Field(place) if self.present & 1 << place == 0 => {
                 self.present |= 1 << place;
@@ -214,11 +267,35 @@ impl<'a> Record<'a> {
     }
 }
 
+impl<'a> Waterfall<'a> {
+    fn clear(&mut self) {
+        (self.parent, self.name) = (&[], &[]);
+        self.status = (0, &[]);
+        self.attributes.clear();
+    }
+
+    fn read_status(&mut self, status: &'a [u8]) -> Result<(), Unreadable> {
+        for field in fields(status) {
+            match field? {
+                (2, Content::Bytes(reason)) => self.status.1 = reason,
+                (3, Content::Number(number)) => self.status.0 = number,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes one of [`OF_APPLICATIONS`]. A span that repeats its attributes keeps no more than there are names.
+    fn note(&mut self, name: &'static str, value: Value<'a>) {
+        let is_kept = matches!(value, Value::Text(_) | Value::Int(_));
+        if is_kept && self.attributes.len() < OF_APPLICATIONS.len() {
+            self.attributes.push((name, value));
+        }
+    }
+}
+
 /// Name and value of a `KeyValue`; adds the messages within the value to `nested`.
-pub(super) fn attribute_of<'a>(
-    attribute: &'a [u8],
-    nested: &mut usize,
-) -> Result<(&'a [u8], Value<'a>), Unreadable> {
+fn attribute_of<'a>(attribute: &'a [u8], nested: &mut usize) -> Result<(&'a [u8], Value<'a>), Unreadable> {
     let (mut name, mut value) = (&[][..], Value::Other);
     for field in fields(attribute) {
         match field? {
@@ -235,17 +312,22 @@ pub(super) fn attribute_of<'a>(
     Ok((name, value))
 }
 
-fn classify(name: &[u8]) -> Result<Name, Unreadable> {
+fn classify(name: &[u8], kind: Kind) -> Result<Meaning, Unreadable> {
     let name = std::str::from_utf8(name).map_err(|_| Unreadable::text())?;
     let is_header = [attribute::REQUEST_HEADER, attribute::RESPONSE_HEADER]
         .iter()
         .any(|prefix| name.strip_prefix(prefix).is_some_and(|header| !header.is_empty()));
-    Ok(match place(name) {
+    let is = match place(name) {
         Some(place) => Name::Field(place),
         None if is_header => Name::Header,
         None if name == attribute::IN_LOG => Name::InLog,
         None => Name::Other,
-    })
+    };
+    let of_application = match kind {
+        Kind::Span => OF_APPLICATIONS.into_iter().find(|known| *known == name),
+        _ => None,
+    };
+    Ok(Meaning { is, of_application })
 }
 
 #[cfg(test)]
@@ -253,6 +335,7 @@ mod tests {
     use super::*;
     use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value};
     use opentelemetry_proto::tonic::logs::v1::LogRecord;
+    use opentelemetry_proto::tonic::trace::v1::{Span, Status};
     use prost::Message;
 
     fn attribute(key: &str, value: Option<any_value::Value>) -> KeyValue {
@@ -291,6 +374,29 @@ mod tests {
         check(&other, Value::Int(3), Value::Text("r"));
         check(&one, Value::Text("/a"), Value::Text("q"));
         check(&[0x09, 7, 0, 0, 0, 0, 0, 0, 0], Value::Other, Value::Other);
+    }
+
+    #[test]
+    fn a_span_has_nothing_of_the_one_before() {
+        let whole = Span {
+            parent_span_id: vec![7; 8],
+            name: "SELECT".to_owned(),
+            status: Some(Status { code: 2, message: "gone".to_owned() }),
+            attributes: vec![attribute("db.system", text("mysql")); OF_APPLICATIONS.len() + 3],
+            ..Default::default()
+        };
+        let bare = Span { attributes: vec![attribute("db.system", None)], ..Default::default() };
+        let (whole, bare) = (whole.encode_to_vec(), bare.encode_to_vec());
+        let mut records = Records::new();
+        let found = &records.read(Kind::Span, &whole).unwrap().unwrap().waterfall;
+        assert_eq!(
+            (found.parent, found.name, found.status),
+            (&[7; 8][..], &b"SELECT"[..], (2, &b"gone"[..]))
+        );
+        assert_eq!(found.attributes, [("db.system", Value::Text("mysql")); OF_APPLICATIONS.len()]);
+        let found = &records.read(Kind::Span, &bare).unwrap().unwrap().waterfall;
+        assert_eq!((found.parent, found.name, found.status), (&[][..], &[][..], (0, &[][..])));
+        assert_eq!(found.attributes, []);
     }
 
     #[test]

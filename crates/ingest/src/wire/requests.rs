@@ -68,7 +68,10 @@ pub(super) fn read(
                 if is_ours && read.as_ref().is_ok_and(|span| is_known(span)) {
                     continue;
                 }
-                let is_kept = !is_ours && read.is_ok() && reader.keep_span(sender, record)?;
+                let is_kept = match read {
+                    Ok(span) if !is_ours => reader.keep_span(sender, span)?,
+                    _ => false,
+                };
                 match reader.take(sender, read, bytes, &accept)? {
                     // It is not a request, and it is kept as a span.
                     Some(Rejection::OtherSpan) if is_kept => {}
@@ -122,7 +125,7 @@ impl<'a, 'b> Reader<'a, 'b> {
     }
 
     /// Keeps a span of an application. False where nothing of it is kept.
-    fn keep_span(&mut self, sender: Sender, span: &[u8]) -> Result<bool, Unreadable> {
+    fn keep_span(&mut self, sender: Sender, span: &Record<'_>) -> Result<bool, Unreadable> {
         let (Some(spans), Ok(sender)) = (&mut self.spans, sender) else { return Ok(false) };
         let gateway = &self.parts[self.open[sender].part].gateway;
         spans.take((sender, gateway), span, self.budget)

@@ -334,7 +334,7 @@ pub(crate) fn database_at(url: &str) -> ClickHouseConfig {
     static DATABASES: AtomicU32 = AtomicU32::new(0);
     let number = DATABASES.fetch_add(1, Relaxed);
     let address = format!("clickhouse+{url}/test_{}_{number}", std::process::id());
-    ClickHouseConfig { address: address.parse().unwrap(), password: None }
+    ClickHouseConfig { address: address.parse().unwrap(), password: None, ca: None }
 }
 
 /// Text that does not compress, of the characters of an alphabet.

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::super::json::{Reader, has_byte_of, has_separator};
+use super::super::json::{Reader, has_byte_of, has_one_of, has_separator};
 use super::super::parameters::redact_url;
 use super::super::sniff::{Carrier, Sniffed, sniff};
 use super::super::stable::{Pass, until_stable};
@@ -20,8 +20,8 @@ const MAX_SCHEME: usize = 16;
 static NO_PATHS: Automaton = Automaton::none();
 
 /// Whether a string without separators, given with its quotes, can hold a secret nevertheless, by how it begins.
-pub(super) fn is_candidate(quoted: &str) -> bool {
-    matches!(quoted.as_bytes().get(1), Some(b'{' | b'[' | b'/' | b'?' | b'#' | b' '))
+pub(super) fn is_candidate(quoted: &[u8]) -> bool {
+    matches!(quoted.get(1), Some(b'{' | b'[' | b'/' | b'?' | b'#' | b' '))
 }
 
 /// Redacts a string that is nested in `layer` other strings.
@@ -75,7 +75,7 @@ fn as_text<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hits) -> Cow<
 /// Redacts a URL.
 fn url<'t>(rules: &BodyRedactor<'_>, text: &'t str, hits: &mut Hits) -> Cow<'t, str> {
     // Only parameters, userinfo and fragments are masked.
-    if !text.bytes().any(|byte| matches!(byte, b'?' | b'#' | b';' | b'@')) {
+    if !has_one_of(text.as_bytes(), [b'?', b'#', b';', b'@']) {
         return Cow::Borrowed(text);
     }
     let stable = until_stable(text.as_bytes(), |url, pass| {

@@ -31,6 +31,8 @@ pub(super) struct Known {
     pub(super) is_parent: bool,
     /// Whether the name itself holds a secret that a detector finds.
     pub(super) holds_secret: bool,
+    /// Whether a path begins with the name at any depth.
+    pub(super) is_anywhere: bool,
 }
 
 /// The memory of a set of rules. One pass at a time uses it.
@@ -101,12 +103,12 @@ impl<'r> Names<'r> {
         Self { rules, places: rules.body.memory.take(), last: Known::default() }
     }
 
-    /// What the rules mean for a name.
+    /// What the rules mean for a name, which is given as bytes and, where it must be learned, as text.
     #[inline]
-    pub(super) fn of(&mut self, name: &str) -> &Known {
-        work::add(name.len().min(MAX_BYTES));
+    pub(super) fn of<N: AsRef<str>>(&mut self, bytes: &[u8], name: impl FnOnce() -> N) -> &Known {
+        work::add(bytes.len().min(MAX_BYTES));
         let rules = self.rules;
-        self.look_up(Key::of(name), || learn(rules, name))
+        self.look_up(Key::of(bytes), || learn(rules, name().as_ref()))
     }
 
     /// The rules that match a name, by itself and together with the name around it.
@@ -131,19 +133,17 @@ impl<'r> Names<'r> {
 
     #[inline]
     fn look_up(&mut self, key: Option<Key>, learn: impl FnOnce() -> Known) -> &Known {
-        let place = key.zip(self.places.as_mut());
-        match place.and_then(|(key, places)| Some((key, places.get_mut(key.place())?))) {
-            None => {
-                self.last = learn();
-                &self.last
+        if let Some(key) = key
+            && let Some(places) = &mut self.places
+            && let Some(place) = places.get_mut(key.place())
+        {
+            if place.key != key {
+                *place = Remembered { key, known: learn() };
             }
-            Some((key, place)) => {
-                if place.key != key {
-                    *place = Remembered { key, known: learn() };
-                }
-                &place.known
-            }
+            return &place.known;
         }
+        self.last = learn();
+        &self.last
     }
 }
 
@@ -158,9 +158,9 @@ impl Drop for Names<'_> {
 impl Key {
     /// `None` when the name is empty or too long to be remembered.
     #[inline]
-    fn of(name: &str) -> Option<Self> {
+    fn of(name: &[u8]) -> Option<Self> {
         let length = u8::try_from(name.len()).ok()?;
-        Some(Self { words: words(name.as_bytes())?, name: length, all: length })
+        Some(Self { words: words(name)?, name: length, all: length })
     }
 
     fn within(parent: &str, name: &str) -> Option<Self> {
@@ -224,6 +224,7 @@ fn learn(rules: &BodyRedactor<'_>, name: &str) -> Known {
         may_be_within: keys.may_be_within(name),
         is_parent: keys.parent(name).is_some(),
         holds_secret: !hits.is_empty(),
+        is_anywhere: rules.body.plain.is_anywhere(name),
     }
 }
 
@@ -240,10 +241,16 @@ mod tests {
         for (name, parent) in names {
             let mut known = Names::new(&rules);
             let wanted = learn(&rules, name);
-            let got = known.of(name);
+            let got = known.of(name.as_bytes(), || name);
             assert_eq!(
-                (&got.found, got.may_be_within, got.is_parent, got.holds_secret),
-                (&wanted.found, wanted.may_be_within, wanted.is_parent, wanted.holds_secret),
+                (&got.found, got.may_be_within, got.is_parent, got.holds_secret, got.is_anywhere),
+                (
+                    &wanted.found,
+                    wanted.may_be_within,
+                    wanted.is_parent,
+                    wanted.holds_secret,
+                    wanted.is_anywhere
+                ),
                 "{name}"
             );
             if let Some(parent) = parent {
@@ -259,7 +266,7 @@ mod tests {
         let redactor = Redactor::new(&RedactConfig::default()).unwrap();
         let rules = redactor.body_redactor(Message::Request);
         let mut outer = Names::new(&rules);
-        assert!(outer.of("password").found.is_some());
+        assert!(outer.of(b"password", || "password").found.is_some());
         assert!(Names::new(&rules).places.is_none());
         outer.lend(|| assert!(Names::new(&rules).places.is_some()));
         assert!(outer.places.is_some());
@@ -275,7 +282,8 @@ mod tests {
                 0..40,
             ),
         ) {
-            let redactor = Redactor::new(&RedactConfig::default()).unwrap();
+            let paths = RedactConfig { request_body: vec!["$..user".into(), "$.a.b".into()], ..RedactConfig::default() };
+            let redactor = Redactor::new(&paths).unwrap();
             check(&redactor, &names);
             check(&redactor, &names);
         }
@@ -283,10 +291,10 @@ mod tests {
         #[test]
         fn different_names_have_different_keys(a in "[ab]{0,42}", b in "[ab]{0,42}", parent in "[ab]{0,9}") {
             let same = a == b;
-            if let (Some(a), Some(b)) = (Key::of(&a), Key::of(&b)) {
+            if let (Some(a), Some(b)) = (Key::of(a.as_bytes()), Key::of(b.as_bytes())) {
                 prop_assert_eq!(a == b, same);
             }
-            if let (Some(a), Some(b)) = (Key::within(&parent, &a), Key::of(&b)) {
+            if let (Some(a), Some(b)) = (Key::within(&parent, &a), Key::of(b.as_bytes())) {
                 prop_assert_ne!(a, b);
             }
             if let (Some(a), Some(b)) = (Key::within(&parent, &a), Key::within(&parent, &b)) {

@@ -36,12 +36,14 @@ pub(super) struct JsonPass<'r, 't, 'h> {
     node: NodeId,
     /// Depth of the masked array or object that is open.
     masked: Option<usize>,
-    /// The name of the current member.
-    name: Cow<'t, str>,
+    /// The name of the current member: where it stands, with its quotes, and whether it has escapes.
+    name: (Range<usize>, bool),
     /// The meaning of the current member's name for its value.
     by_name: Option<Arc<Found>>,
     /// Whether the current member's name can make the names of members of its value sensitive.
     is_parent: bool,
+    /// Whether a path begins with the current member's name at any depth.
+    is_anywhere: bool,
     /// The open arrays and objects.
     open: Vec<Open>,
     /// Longest string that is searched, with its quotes.
@@ -99,9 +101,10 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
             copied: 0,
             node: 0,
             masked: None,
-            name: Cow::Borrowed(""),
+            name: (0..0, false),
             by_name: None,
             is_parent: false,
+            is_anywhere: false,
             open: Vec::new(),
             max_string: usize::MAX,
             from: None,
@@ -223,7 +226,15 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         };
         match self.open.last_mut() {
             None => {}
-            Some(Open { elements: None, .. }) => walk.step(Edge::Name(&self.name), selected),
+            Some(Open { elements: None, .. }) => {
+                let (at, escape) = &self.name;
+                let name = || unquoted(self.text, at, *escape);
+                if self.is_anywhere {
+                    walk.step(Edge::Name(&name()), selected);
+                } else if !walk.pass_by() {
+                    walk.step(Edge::NameInPlace(&name()), selected);
+                }
+            }
             Some(Open { elements: Some(index), .. }) => {
                 walk.step(Edge::Index(*index), selected);
                 *index = index.saturating_add(1);
@@ -242,19 +253,29 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
     /// Finds out what the name of a member means.
     fn enter_member(&mut self, token: &Token) -> Result<(), OmissionReason> {
         self.check_length(token)?;
-        self.name = self.unescaped(token);
-        let known = self.names.of(&self.name);
+        let (text, escape) = (self.text, token.signs.escape);
+        self.name = (token.at.clone(), escape);
+        let name = || unquoted(text, &token.at, escape);
+        // Text without escapes is what stands between the quotes.
+        let between = token.at.start.wrapping_add(1)..token.at.end.wrapping_sub(1);
+        let known = match text.as_bytes().get(between) {
+            Some(bytes) if !escape => self.names.of(bytes, name),
+            _ => {
+                let name = name();
+                self.names.of(name.as_bytes(), || &name)
+            }
+        };
         self.is_parent = known.is_parent;
+        self.is_anywhere = known.is_anywhere;
         let (may_be_within, holds_secret) = (known.may_be_within, known.holds_secret);
         self.by_name = known.found.clone();
         if may_be_within && let Some(Open { parent: Some(parent), .. }) = self.open.last() {
-            self.by_name = self.names.within(parent, &self.name);
+            self.by_name = self.names.within(parent, &name());
         }
         if holds_secret && self.masked.is_none() {
-            let redacted = self.rules.detectors.redact(&self.name, self.hits).into_owned();
-            let name = std::mem::take(&mut self.name);
+            let name = name();
+            let redacted = self.rules.detectors.redact(&name, self.hits).into_owned();
             self.replace(token, &name, &redacted);
-            self.name = name;
         }
         Ok(())
     }
@@ -271,7 +292,10 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         let parent = match self.open.last() {
             // Elements of an array have the name of the array.
             Some(Open { elements: Some(_), parent }) => parent.clone(),
-            Some(_) if self.is_parent => self.rules.body.keys.parent(&self.name).map(Rc::from),
+            Some(_) if self.is_parent => {
+                let (at, escape) = &self.name;
+                self.rules.body.keys.parent(&unquoted(self.text, at, *escape)).map(Rc::from)
+            }
             _ => None,
         };
         self.open.push(Open { elements: (kind == TokenKind::Array).then_some(0), parent });
@@ -289,16 +313,10 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
 
     /// Masks secrets within a string, and a number that is a secret.
     fn detect(&mut self, token: &Token) -> Result<(), OmissionReason> {
-        let raw = self.raw(token);
         match token.kind {
-            TokenKind::String
-                if token.signs.escape
-                    || token.signs.separator
-                    || embedded::is_candidate(raw)
-                    || self.rules.detectors.may_be_in(raw.as_bytes()) =>
-            {
+            TokenKind::String if self.may_hold_secret(token) => {
                 self.check_length(token)?;
-                let text = self.unescaped(token);
+                let text = unquoted(self.text, &token.at, token.signs.escape);
                 let (rules, layer, hits) = (self.rules, self.layer, &mut *self.hits);
                 let inner = if text.trim_start_matches(is_blank).starts_with(['{', '[', '"']) {
                     self.names.lend(|| embedded::redact(rules, &text, layer, hits))
@@ -308,26 +326,30 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
                 let redacted = self.rules.detectors.redact(&inner, self.hits);
                 self.replace(token, &text, &redacted);
             }
-            TokenKind::Number if self.rules.detectors.hit_number(raw, self.hits) => {
-                self.mask(token.at.clone())
+            TokenKind::Number
+                if self.rules.detectors.look_at_numbers()
+                    && self.rules.detectors.hit_number(self.raw(token), self.hits) =>
+            {
+                self.mask(token.at.clone());
             }
             _ => {}
         }
         Ok(())
     }
 
+    /// Whether a string must be searched. False for most.
+    #[inline]
+    fn may_hold_secret(&self, token: &Token) -> bool {
+        let raw = self.text.as_bytes().get(token.at.clone()).unwrap_or_default();
+        token.signs.escape
+            || token.signs.separator
+            || embedded::is_candidate(raw)
+            || self.rules.detectors.may_be_in(raw)
+    }
+
     /// The text of a token, as written.
     fn raw(&self, token: &Token) -> &'t str {
         self.text.get(token.at.clone()).unwrap_or_default()
-    }
-
-    /// The value of a string or name, without escapes.
-    fn unescaped(&self, token: &Token) -> Cow<'t, str> {
-        let raw = self.raw(token);
-        if token.signs.escape {
-            return unescape(raw);
-        }
-        Cow::Borrowed(raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default())
     }
 
     /// Writes the redacted string if it differs.
@@ -352,4 +374,13 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         self.out.push_str(self.text.get(self.copied..end).unwrap_or_default());
         self.copied = end;
     }
+}
+
+/// The value of a string or name of the text, which stands there with its quotes, without escapes.
+fn unquoted<'t>(text: &'t str, at: &Range<usize>, escape: bool) -> Cow<'t, str> {
+    let raw = text.get(at.clone()).unwrap_or_default();
+    if escape {
+        return unescape(raw);
+    }
+    Cow::Borrowed(raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default())
 }

@@ -100,13 +100,18 @@ impl Codes {
         self.literals.get(usize::from(byte)).copied().unwrap_or_default()
     }
 
-    /// The codes of a match: of its length, and of its distance.
+    /// The code of the length of a match.
     #[inline]
-    pub(super) fn repeat(&self, length: usize, distance: usize) -> (Code, Code) {
-        let of_length = self.lengths.get(usize::from(length.wrapping_sub(3) as u8)).copied();
+    pub(super) fn length(&self, length: usize) -> Code {
+        self.lengths.get(usize::from(length.wrapping_sub(3) as u8)).copied().unwrap_or_default()
+    }
+
+    /// The symbol and the code of a distance.
+    #[inline]
+    pub(super) fn distance(&self, distance: usize) -> (usize, Code) {
         let (symbol, extra, count) = distance_symbol(distance);
-        let of_distance = self.distances.get(symbol).copied().unwrap_or_default();
-        (of_length.unwrap_or_default(), of_distance.then(extra, count))
+        let code = self.distances.get(symbol).copied().unwrap_or_default();
+        (symbol, code.then(extra, count))
     }
 
     /// Begins a block with these codes, which is not the last one.
@@ -179,10 +184,19 @@ impl Counts {
     }
 
     #[inline]
-    pub(super) fn repeat(&mut self, length: usize, distance: usize) {
+    pub(super) fn literals(&mut self, bytes: &[u8]) {
+        self.symbols = self.symbols.wrapping_add(bytes.len() as u32);
+        for byte in bytes {
+            let count = self.literals.get_mut(usize::from(*byte));
+            count.into_iter().for_each(|count| *count = count.wrapping_add(1));
+        }
+    }
+
+    #[inline]
+    pub(super) fn repeat(&mut self, length: usize, distance_symbol: usize) {
         self.symbols = self.symbols.wrapping_add(1);
         let of_length = self.lengths.get_mut(usize::from(length.wrapping_sub(3) as u8));
-        let of_distance = self.distances.get_mut(distance_symbol(distance).0);
+        let of_distance = self.distances.get_mut(distance_symbol);
         of_length.into_iter().chain(of_distance).for_each(|count| *count = count.wrapping_add(1));
     }
 

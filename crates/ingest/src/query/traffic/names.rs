@@ -238,6 +238,7 @@ fn owned<const N: usize>(values: [&str; N]) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::store::totals::Total;
+    use std::borrow::Cow;
 
     fn read(query: &str) -> Result<Names, String> {
         let known: Vec<&str> = Names::parameters().collect();
@@ -278,7 +279,7 @@ mod tests {
         let row = |status: &str, minute| {
             let values = ["GET", "/a", status, "shop"].map(str::to_owned);
             let mut row = TrafficRow::new(false, values.into());
-            row.add(Total { count: 1, ..Total::default() });
+            row.add(Cow::Owned(Total { count: 1, ..Total::default() }));
             row.counted(minute);
             row
         };

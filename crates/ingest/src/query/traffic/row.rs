@@ -5,6 +5,7 @@ use super::metrics::Body;
 use crate::model::{DEFAULT_BOUNDS, Tally};
 use crate::store::totals::Total;
 use gatelens_model::sketch::{SCALE, Sketch};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -24,6 +25,16 @@ pub(crate) struct TrafficRow {
     last_minute: i64,
     /// The latest first.
     pub(in crate::query) exemplars: Vec<Exemplar>,
+}
+
+/// A bucket of a histogram.
+pub(crate) struct Bucket<'a> {
+    /// Nanoseconds; `None`: the last one has no bound.
+    pub(crate) bound: Option<u64>,
+    /// Requests up to the bound, which includes those of the buckets before.
+    pub(crate) up_to: u64,
+    /// The latest request that is in this bucket and in none before.
+    pub(crate) exemplar: Option<&'a Exemplar>,
 }
 
 /// Requests in progress at the gateways of a service.
@@ -47,7 +58,7 @@ impl TrafficRow {
         for (values, row) in rows {
             let new = |values: &Vec<String>| Self::new(row.is_outbound, values.clone());
             let sum = sums.entry(values).or_insert_with_key(new);
-            row.parts.values().for_each(|part| sum.add(part.clone()));
+            row.parts.values().for_each(|part| sum.add(Cow::Borrowed(part)));
             sum.counted(row.last_minute);
             sum.exemplars.extend(row.exemplars.iter().cloned());
         }
@@ -58,11 +69,11 @@ impl TrafficRow {
     }
 
     /// Adds the total of a series.
-    pub(super) fn add(&mut self, total: Total) {
+    pub(super) fn add(&mut self, total: Cow<'_, Total>) {
         self.since = self.since.min(total.since);
         match self.parts.get_mut(total.by_bound.bounds()) {
             Some(sum) => sum.add(&total),
-            None => drop(self.parts.insert(Arc::clone(total.by_bound.bounds()), total)),
+            None => drop(self.parts.insert(Arc::clone(total.by_bound.bounds()), total.into_owned())),
         }
     }
 
@@ -105,8 +116,21 @@ impl TrafficRow {
         all
     }
 
+    /// The buckets of a histogram with these rising bounds, in nanoseconds, and one without a bound.
+    pub(crate) fn buckets<'a>(&'a self, bounds: &[u64]) -> impl Iterator<Item = Bucket<'a>> {
+        let count = self.count();
+        let above = std::iter::once(None).chain(bounds.iter().copied().map(Some));
+        let bounds = bounds.iter().copied().map(Some).chain([None]);
+        above.zip(bounds).map(move |(above, bound)| Bucket {
+            bound,
+            // A bucket cannot count more than all.
+            up_to: bound.map_or(count, |bound| self.up_to(bound).min(count)),
+            exemplar: self.exemplar(above, bound),
+        })
+    }
+
     /// The latest request above a bound and up to another, in nanoseconds.
-    pub(crate) fn exemplar(&self, above: Option<u64>, up_to: Option<u64>) -> Option<&Exemplar> {
+    fn exemplar(&self, above: Option<u64>, up_to: Option<u64>) -> Option<&Exemplar> {
         self.exemplars.iter().find(|exemplar| {
             let duration = exemplar.duration_ns;
             above.is_none_or(|bound| duration > bound) && up_to.is_none_or(|bound| duration <= bound)
@@ -130,7 +154,7 @@ impl TrafficRow {
 
     /// Requests up to a bound in nanoseconds. They are exact where all senders count at the bound; where one does not, its part
     /// comes from its distribution, as if the bound were up to 2.2 % lower.
-    pub(crate) fn up_to(&self, bound: u64) -> u64 {
+    fn up_to(&self, bound: u64) -> u64 {
         self.parts.values().fold(0, |sum, part| sum.saturating_add(up_to(part, bound)))
     }
 }
@@ -177,10 +201,14 @@ mod tests {
         Total { count: sketch.count, sketch, by_bound, ..Total::default() }
     }
 
+    /// Bounds in milliseconds, with the requests up to them. The last bucket has all.
     fn buckets(parts: Vec<Total>) -> Vec<(u64, u64)> {
         let mut row = TrafficRow::new(false, Vec::new());
-        parts.into_iter().for_each(|part| row.add(part));
-        row.bounds().into_iter().map(|bound| (bound / 1_000_000, row.up_to(bound))).collect()
+        parts.into_iter().for_each(|part| row.add(Cow::Owned(part)));
+        let bounds = row.bounds();
+        let mut buckets: Vec<_> = row.buckets(&bounds).map(|bucket| (bucket.bound, bucket.up_to)).collect();
+        assert_eq!(buckets.pop(), Some((None, row.count())));
+        buckets.into_iter().map(|(bound, up_to)| (bound.unwrap() / 1_000_000, up_to)).collect()
     }
 
     #[test]
