@@ -1,9 +1,11 @@
 //! The request log on ClickHouse: replicas give the requests that files give, whatever happens on the way.
 
 use crate::support::otlp::{
-    MINUTE, NOON, SECOND, attribute, export_logs, flag, int, list, log, made, record, text,
+    MINUTE, Made, NOON, SECOND, attribute, export_logs, flag, int, list, log, made, record, text,
 };
 use crate::support::{Service, database_at};
+use gatelens_ingest::Retention;
+use gatelens_ingest::upkeep::forget::{Deed, Selection, forget};
 use gatelens_testkit::{ClickHouse, ClickHouseFault, ClickHouseTarget};
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
@@ -527,4 +529,32 @@ fn requests_at_one_replica_come_to_those_who_follow_at_another() {
         routes.extend(rows.iter().map(|row| row["route"].as_str().unwrap().to_owned()));
     }
     assert_eq!(routes, ["/there", "/here"]);
+}
+
+#[test]
+fn old_days_and_forgotten_consumers_go_for_all_replicas() {
+    let Some(server) = ClickHouse::start().unwrap() else { return };
+    let store = database_at(server.url());
+    let mut replicas = [Service::on_store(store.clone()), Service::on_store(store)];
+    let of_consumer = |consumer, at| (at, Made { consumer, ..made("/a", 200, 0.1) });
+    let all = [
+        of_consumer("acme", NOON - DAY),
+        of_consumer("globex", NOON - DAY + 1),
+        of_consumer("acme", NOON),
+        of_consumer("globex", NOON + 1),
+        of_consumer("globex", NOON + 2 * DAY),
+    ];
+    replicas[0].send(LOGS, Some(("edge-1", 1, 1)), &log(&all)).accepted();
+    let selection = Selection { consumer: Some("acme".to_owned()), ..Selection::default() };
+    for (deed, left) in [(Deed::Count, 5), (Deed::Remove, 3)] {
+        let forgotten = forget(replicas[0].data(), &selection, deed).unwrap();
+        assert_eq!((forgotten.requests_logged, ids(&replicas[1]).len()), (2, left), "{deed:?}");
+    }
+    // The newest request tells how late it is.
+    let day = Duration::from_secs(24 * 3600);
+    replicas[0].keep(Retention { requests: 2 * day, ..Retention::default() });
+    let kept = BTreeSet::from([NOON + 1, NOON + 2 * DAY].map(|time| format!("id-{time}")));
+    while ids(&replicas[1]) != kept {
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }

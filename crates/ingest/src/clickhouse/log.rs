@@ -5,11 +5,11 @@
 
 use super::close::NO_SUCH_PARTITION;
 use super::series::Parts;
-use super::{ClickHouse, code};
+use super::{ClickHouse, Condition, code};
 use crate::model::request::{Access, FIELDS, Field, Shown, Source};
 use crate::model::{Identity, RequestBatch, RequestEvent, RequestPart, Signal};
 use crate::query::LoggedSender as Sender;
-use crate::store::StoreError;
+use crate::store::{Deed, Selection, StoreError};
 use clickhouse::{Client, Row};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
@@ -124,6 +124,11 @@ pub(super) fn columns() -> String {
 #[derive(Row, Deserialize)]
 struct Name {
     name: String,
+}
+
+#[derive(Row, Deserialize)]
+struct Counted {
+    requests: u64,
 }
 
 #[derive(Row, Deserialize)]
@@ -356,6 +361,27 @@ impl ClickHouse {
             }
         }
         Ok(())
+    }
+}
+
+impl ClickHouse {
+    /// Removes the requests that a selection takes, or counts them. Returns their number; they are gone when this returns.
+    pub(crate) async fn forget_log(&self, selection: &Selection, deed: Deed) -> Result<u64, StoreError> {
+        let Selection { instance, environment, consumer } = selection;
+        let wanted = [("gateway", instance), ("environment", environment), ("consumer", consumer)];
+        let wanted = wanted
+            .into_iter()
+            .filter_map(|(column, value)| Some(Condition::one_of(column, [value.as_deref()?])));
+        let wanted = Condition::all(wanted);
+        let count =
+            format!("SELECT uniqExact(time, batch, place) AS requests FROM requests WHERE {}", wanted.sql());
+        let Counted { requests } = self.client.query_raw(&count).fetch_one().await?;
+        if deed == Deed::Remove && requests > 0 {
+            let removing = format!("ALTER TABLE requests DELETE WHERE {}", wanted.sql());
+            // On all replicas of the table, and not only noted.
+            self.client.query_raw(&removing).with_setting("mutations_sync", "2").execute().await?;
+        }
+        Ok(requests)
     }
 }
 

@@ -311,6 +311,9 @@ impl Writers {
         let logged = self.requests.submit(order).await?;
         let mut all = self.metrics.submit(|reply| MetricJob::Forget(selection.clone(), deed, reply)).await?;
         all.add(&logged);
+        if let Some(server) = &self.server {
+            all.requests_logged += server.forget_log(selection, deed).await?;
+        }
         let of_spans = selection.clone();
         all.spans = on_file(&self.spans, move |spans| spans.forget(&of_spans, deed)).await?;
         let selection = selection.clone();
