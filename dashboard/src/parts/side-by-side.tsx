@@ -19,7 +19,8 @@ import { errorShare, RankTable } from './rank-table';
 import cardStyles from './card.module.css';
 import styles from './traffic-charts.module.css';
 
-export function SideBySide({ by, ...props }: ViewProps & { by: Scope }) {
+/** `failed`: the view already shows a failure. */
+export function SideBySide({ by, failed, ...props }: ViewProps & { by: Scope; failed: boolean }) {
   const { filters, period, comparison, live } = props;
   const names = useNames(props, by);
   const { shown, query: all } = names;
@@ -50,7 +51,7 @@ export function SideBySide({ by, ...props }: ViewProps & { by: Scope }) {
   };
   return (
     <>
-      <ErrorBanner queries={[all, series]} onRetry={live.refresh} />
+      {!failed && <ErrorBanner queries={[all, series]} onRetry={live.refresh} />}
       <div className={classes(styles.charts, (all.outdated || series.outdated) && 'outdated')}>
         <Chart {...shared} title="Requests" aside="per minute" scale="linear" series={requests} format={count} onOpen={openRequests} />
         <Chart {...shared} title="Errors" aside="share" scale="linear" series={errors} format={percent} onOpen={(from, to) => openRequests(from, to, { errors: 'true' })} />

@@ -92,6 +92,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
   const slowest = useQuery<Requests>(kind === 'route' ? endpoint('requests', period.exact, filters, { sort: 'duration', limit: LATEST }) : null, scope, refreshTick);
   const slowList = usePausedList(slowest.data, 'slowest', slowest.outdated);
   const needed = [...totals, ...(split ? [] : [overall, statuses]), latencies.now, answers, related];
+  const queries = [...needed, ...(latencies.before ? [latencies.before] : []), overall, failed, slowest];
   const list = usePausedList(filters.errors === 'false' ? NO_REQUESTS : failed.data, 'latest', failed.outdated);
   const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;
   const meaning = meaningOf(name);
@@ -108,10 +109,10 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
         <Link to={addressOf('requests')}>View requests</Link>
         {meaning !== undefined && <p>{meaning}</p>}
       </header>
-      <DataState queries={[...needed, ...(latencies.before ? [latencies.before] : []), overall, failed, slowest]} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
+      <DataState queries={queries} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         {kind === 'consumer' && <ConsumerCard id={name} filters={filters} period={period} live={live} />}
         <Figures total={total} before={before} period={period} />
-        {split ? <SideBySide key={split} {...props} by={split} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}
+        {split ? <SideBySide key={split} {...props} by={split} failed={queries.some(({ failure }) => failure !== undefined)} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}
         {kind === 'consumer' && <DataChart overall={overall} period={period} />}
         {latencies.before ? (
           <div className={layoutStyles.pair}>

@@ -50,7 +50,7 @@ export function OverviewView(props: ViewProps) {
       <h1 className="unseen">{VIEWS.overview.title}</h1>
       <DataState queries={queries} needed={queries} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         <Figures total={total} before={before} period={period} />
-        {split ? <SideBySide key={split} {...props} by={split} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}
+        {split ? <SideBySide key={split} {...props} by={split} failed={queries.some(({ failure }) => failure !== undefined)} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}
         <div className={layoutStyles.pair}>
           <Heatmap latencies={latencies.now} beside={latencies.before} />
           {latencies.before ? <Heatmap latencies={latencies.before} title="Durations before" aside={latencies.label} beside={latencies.now} /> : shares}
