@@ -62,15 +62,15 @@ impl ClickHouse {
     /// Announces what was inserted since the last look; at the first one, since the time in Unix milliseconds at which somebody
     /// began to follow.
     async fn announce(&self, data: &DataDir, begun: i64, known: &mut Option<Known>) -> Result<(), Error> {
-        let here = clock::now() / 1_000_000;
         let now = "SELECT toUnixTimestamp64Milli(now64(3)) AS now";
         let Moment { now } = self.client.query_raw(now).fetch_one().await?;
-        // By the clock of the server.
-        let begun = begun + now - here;
+        // By the clock of the server, and rather too early than too late by the time of the answer.
+        let begun = begun + now - clock::now() / 1_000_000;
         let is_first = known.is_none();
-        let known = known.get_or_insert_default();
         let since = now - OVERLAP;
-        known.retain(|_, received_at| *received_at >= since - OVERLAP);
+        // A look that fails leaves what the last one knew.
+        let mut looked = known.clone().unwrap_or_default();
+        looked.retain(|_, received_at| *received_at >= since - OVERLAP);
         let inserted = format!(
             "SELECT batch, day, requests, toUnixTimestamp64Milli(received) AS received_at
              FROM (
@@ -82,27 +82,23 @@ impl ClickHouse {
             since
         );
         let inserted = self.client.query_raw(&inserted).fetch_all::<Inserted>().await?;
-        let (mut new, mut requests) = (Vec::new(), 0);
+        let is_old = |one: &Inserted| is_first && one.received_at < begun;
+        let unknown = |one: &Inserted| !looked.contains_key(&(one.batch, one.day));
+        let (mut shown, mut requests, mut passed_over) = (Vec::new(), 0, 0);
         // The latest are shown where there are too many.
-        for one in inserted.into_iter().rev() {
-            let is_new = known.insert((one.batch, one.day), one.received_at).is_none();
-            if !is_new || (is_first && one.received_at < begun) {
-                continue;
-            }
+        for one in inserted.iter().rev().filter(|one| unknown(one) && !is_old(one)) {
             requests += one.requests;
-            if requests <= MAX_REQUESTS {
-                new.push(one);
-            } else {
-                data.news().pass_over(one.requests);
+            match requests <= MAX_REQUESTS {
+                true => shown.push(*one),
+                false => passed_over += one.requests,
             }
         }
-        if new.is_empty() {
-            return Ok(());
-        }
-        new.reverse();
-        for part in self.parts(&new).await? {
-            data.news().announce(&part);
-        }
+        shown.reverse();
+        let parts = if shown.is_empty() { Vec::new() } else { self.parts(&shown).await? };
+        looked.extend(inserted.iter().map(|one| ((one.batch, one.day), one.received_at)));
+        *known = Some(looked);
+        data.news().pass_over(passed_over);
+        parts.iter().for_each(|part| data.news().announce(part));
         Ok(())
     }
 
