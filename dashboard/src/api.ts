@@ -145,22 +145,30 @@ export function ask<T>(path: string, signal: AbortSignal): Promise<T> {
   return exchange(path, { headers: { accept: 'application/json' } }, signal);
 }
 
+/** A body as it is sent. */
+export interface Body {
+  text: string;
+  type: string;
+}
+
+export function jsonBody(value: unknown): Body {
+  return { text: JSON.stringify(value), type: 'application/json' };
+}
+
 /** Like `ask`, for a query that does not fit in an address. */
-export function askWith<T>(path: string, question: unknown, signal: AbortSignal): Promise<T> {
-  const headers = { accept: 'application/json', 'content-type': 'application/json', ...CSRF };
-  return exchange(path, { method: 'POST', headers, body: JSON.stringify(question) }, signal);
+export function askWith<T>(path: string, question: Body, signal: AbortSignal): Promise<T> {
+  return send('POST', path, question, signal);
 }
 
-/** Like `askWith`, for a question about a text. */
-export function askAbout<T>(path: string, text: string, type: string, signal: AbortSignal): Promise<T> {
-  const headers = { accept: 'application/json', 'content-type': type, ...CSRF };
-  return exchange(path, { method: 'POST', headers, body: text }, signal);
-}
-
-/** Changes something. The header shows the ingest that no page of another site asks. */
+/** Changes something. */
 export function change<T = unknown>(method: 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<T> {
-  const headers = { accept: 'application/json', 'content-type': 'application/json', 'x-gatelens-csrf': '1' };
-  return exchange(path, { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }, new AbortController().signal);
+  return send(method, path, body === undefined ? undefined : jsonBody(body), new AbortController().signal);
+}
+
+/** The header shows the ingest that no page of another site asks. */
+function send<T>(method: string, path: string, body: Body | undefined, signal: AbortSignal): Promise<T> {
+  const headers = { accept: 'application/json', 'content-type': body?.type ?? 'application/json', ...CSRF };
+  return exchange(path, { method, headers, ...(body && { body: body.text }) }, signal);
 }
 
 async function exchange<T>(path: string, init: RequestInit, signal: AbortSignal): Promise<T> {

@@ -144,7 +144,8 @@ function silent(row: Row, keys: Dimension[]): Row {
   return { ...names, ...NO_REQUESTS };
 }
 
-const NO_REQUESTS = {
+/** Counts of nothing. */
+export const NO_REQUESTS = {
   requests: 0, errors: 0, request_bytes: 0, response_bytes: 0, p50_ms: null, p75_ms: null, p95_ms: null, p99_ms: null,
   attempts: 0, upstream_requests: 0, upstream_p50_ms: null, upstream_p95_ms: null, gateway_requests: 0, gateway_p50_ms: null, gateway_p95_ms: null,
 } satisfies Row;

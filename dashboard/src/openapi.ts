@@ -1,7 +1,7 @@
 // The comparison of an OpenAPI document with what was seen: its query, and its findings in words.
 
 import { useEffect, useMemo, useState } from 'react';
-import { askAbout, Failure } from './api';
+import { askWith, Failure } from './api';
 import type { components } from './api-schema';
 import type { Filter, Filters } from './location';
 
@@ -54,7 +54,7 @@ export function useComparison(document: ApiDocument | undefined, path: string): 
   useEffect(() => {
     if (question.document === undefined) return undefined;
     const controller = new AbortController();
-    askAbout<Comparison>(question.path, question.document.text, 'application/yaml', controller.signal).then(
+    askWith<Comparison>(question.path, { text: question.document.text, type: 'application/yaml' }, controller.signal).then(
       (answer) => setState({ answer, of: question }),
       (error: unknown) => {
         if (!controller.signal.aborted) setState({ failure: Failure.of(error), of: question });

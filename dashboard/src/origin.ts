@@ -1,9 +1,14 @@
-// Who made a response from 400 on: the gateway or the upstream. The cause in the counts says so.
+// The cause of an error, and who made the response: the gateway or the upstream.
 
 export type Origin = 'gateway' | 'upstream' | 'client';
 
 /** The upstream's own responses have their status as cause, or the name of a gRPC status, or none below 500. */
 const OF_UPSTREAM = /^(?:\d{3}|[A-Z_]+|)$/;
+
+/** A response that the upstream made below 500 has no cause: its status stands for it. */
+export function causeOf({ error_type: cause, status = 0 }: { error_type?: string; status?: number }): string {
+  return cause || String(status);
+}
 
 /** A client that leaves has no response, which nobody made. */
 export function originOf(row: { error_type?: string; status?: number }): Origin {
@@ -18,3 +23,6 @@ export const ORIGINS: Record<Origin, string> = {
   upstream: 'The upstream itself responded so.',
   client: 'The client left before the response.',
 };
+
+/** An origin beside a cause. */
+export const MADE: Record<Origin, string> = { gateway: 'made by the gateway', upstream: 'from the upstream', client: 'client left' };

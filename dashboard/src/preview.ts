@@ -1,7 +1,7 @@
 // The preview of redaction: its query, its stored inputs, and the position of an error in a configuration.
 
 import { useEffect, useEffectEvent, useMemo, useRef, useState } from 'react';
-import { askWith, Failure, type Preview } from './api';
+import { askWith, Failure, jsonBody, type Preview } from './api';
 import { endOfString } from './json-text';
 import type { Message } from './redaction';
 
@@ -41,7 +41,7 @@ export function usePreview(inputs: Inputs, onFailure: (failure: Failure) => void
     const controller = new AbortController();
     const timer = window.setTimeout(() => {
       lastRun.current = question.runs;
-      askWith<Preview>('/api/v1/redact', { config, direction: message, content_type: contentType, body }, controller.signal).then(
+      askWith<Preview>('/api/v1/redact', jsonBody({ config, direction: message, content_type: contentType, body }), controller.signal).then(
         (answer) => setState({ answer, of: question }),
         (error: unknown) => {
           if (controller.signal.aborted) return;

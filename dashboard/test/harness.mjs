@@ -1,12 +1,18 @@
-// What the tests of the page share: one browser for all of them, a page and an ingest of its own for each.
+// What the tests of the page share: one browser for all of them (and one for touch), a page and an ingest of its own for each.
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { launch, open } from './browser.mjs';
+import { inEachScheme, launch, open } from './browser.mjs';
 import { startMock } from './mock-api.mjs';
 
-let browser;
-after(() => browser?.then((started) => started.close()));
+/** By whether they take touch. */
+const browsers = new Map();
+after(() => Promise.all([...browsers.values()].map(async (started) => (await started).close())));
+
+function browserFor({ hasTouch = false }) {
+  if (!browsers.has(hasTouch)) browsers.set(hasTouch, launch({ hasTouch }));
+  return browsers.get(hasTouch);
+}
 
 /**
  * Runs `body` on a page of its own before an ingest of its own; nothing may complain unless `complains` says so.
@@ -14,10 +20,9 @@ after(() => browser?.then((started) => started.close()));
  */
 export function check(name, { path = '/', mode = 'data', complains = false, prepare = () => {}, ...look } = {}, body) {
   test(name, { timeout: 180_000 }, async () => {
-    browser ??= launch();
     const mock = await startMock({ mode });
     prepare(mock);
-    const page = await open(await browser, mock.url + path, look);
+    const page = await open(await browserFor(look), mock.url + path, look);
     const watch = setTimeout(() => report(name, page, mock), 120_000);
     try {
       await body(page, mock);
@@ -77,6 +82,12 @@ export async function refreshed(page, name) {
 export async function filled(page) {
   await page.locator('main > *').first().waitFor({ state: 'attached' });
   await until(() => page.locator('[data-animate]').count(), (waiting) => waiting === 0);
+}
+
+/** A picture for people, in each colour scheme of the page, if SHOTS names a directory. */
+export async function picture(page, name, what = page) {
+  if (!process.env.SHOTS) return;
+  await inEachScheme(page, (scheme) => what.screenshot({ path: `${process.env.SHOTS}/${name}-${scheme}.png`, ...(what === page && { fullPage: true }) }));
 }
 
 /** How far the page reaches beyond the right edge of the screen, in pixels. */

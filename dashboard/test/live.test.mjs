@@ -109,7 +109,7 @@ describe('on a running ingest', { skip: url ? false : 'GATELENS_URL is not set' 
   });
 
   for (const [name, path, look] of [
-    ['overview-dark', '/', { viewport: DESKTOP, colorScheme: 'dark' }],
+    ['overview-dark', '/', { viewport: DESKTOP, schemes: ['dark'] }],
     ['overview-phone', '/', { viewport: PHONE }],
     ['gateways', '/gateways', {}],
   ]) {

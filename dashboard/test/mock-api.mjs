@@ -290,34 +290,30 @@ function noise(a, b) {
 
 const minuteOf = (seconds) => Math.floor(seconds / 60);
 
-/** Requests of series `index` in `minute`, as far as it has passed at `now`. */
-function countIn(minute, index, now) {
+/** The part of a minute that has passed at `now`, times what all series have in common in it. */
+function levelIn(minute, now) {
   const passed = Math.min(1, Math.max(0, now / 60 - minute));
-  if (passed === 0) return 0;
   const day = 1 + 0.35 * Math.sin(((minute % 1440) / 1440) * 2 * Math.PI - 1.9);
-  const trouble = SERIES[index].status >= 500 && minute % 180 > 150 && minute % 180 < 162 ? 9 : 1;
-  const expected = SERIES[index].rate * day * trouble * (0.75 + 0.5 * noise(minute, 7)) * passed;
-  return Math.floor(expected + noise(minute, index));
+  return day * (0.75 + 0.5 * noise(minute, 7)) * passed;
 }
 
 const BUCKETS = 160;
 const boundOf = (bucket) => 2 ** (bucket / 10 - 1);
-const SHAPES = new Map();
+const SHAPES = [];
+const SHAPE_IDS = new Map();
 
-/** The share of requests in each bucket of a series' latency. */
+/** The number of a series' latency, whose entry in `SHAPES` is the share of requests in each bucket. */
 function shapeOf({ median, spread }) {
   const key = `${median}/${spread}`;
-  let shape = SHAPES.get(key);
-  if (!shape) {
-    shape = Array.from({ length: BUCKETS }, (_, bucket) => {
+  if (!SHAPE_IDS.has(key)) {
+    const parts = Array.from({ length: BUCKETS }, (_, bucket) => {
       const z = Math.log(boundOf(bucket) / median) / spread;
       return Math.exp((-z * z) / 2) + (z > 1 ? 0.004 : 0);
     });
-    const sum = shape.reduce((a, b) => a + b);
-    shape = shape.map((part) => part / sum);
-    SHAPES.set(key, shape);
+    const sum = parts.reduce((a, b) => a + b);
+    SHAPE_IDS.set(key, SHAPES.push(parts.map((part) => part / sum)) - 1);
   }
-  return shape;
+  return SHAPE_IDS.get(key);
 }
 
 const FILTERS = ['consumer', 'group', 'method', 'route', 'status', 'error_type', 'service', 'environment', 'host', 'upstream_cluster', 'gateway'];
@@ -347,23 +343,31 @@ function tally({ params, from, to, now, mock }, step) {
   const first = minuteOf(from);
   const last = Math.ceil(to / 60);
   // Long ranges are sampled, as this is a stand-in.
-  const stride = Math.max(1, Math.floor((last - first) / 3000));
+  const stride = Math.max(1, Math.floor((last - first) / 1000));
+  // What a minute has in common for all series, so that it is made once.
+  const minutes = Array.from({ length: Math.max(0, Math.ceil((last - first) / stride)) }, (_, index) => first + index * stride).flatMap((minute) => {
+    const level = levelIn(minute, now);
+    const trouble = minute % 180 > 150 && minute % 180 < 162 ? 9 : 1;
+    return level === 0 ? [] : [{ minute, level, trouble, time: step ? Math.floor((minute * 60) / step) * step : 0, shift: Math.floor(noise(minute, 3) * 5) }];
+  });
   SERIES.forEach((series, index) => {
     if (!matches(params, series)) return;
     const labels = Object.fromEntries(keys.map((name) => [name, OPTIONAL.includes(name) && !mock.split ? '' : series[name]]));
     const label = keys.includes('consumer') ? LABELS[series.consumer] : undefined;
     if (label) Object.assign(labels, { consumer_name: label.name, consumer_group: label.group });
     const group = JSON.stringify(labels);
-    const shape = `${series.median}/${series.spread}`;
-    for (let minute = first; minute < last; minute += stride) {
-      const n = countIn(minute, index, now) * stride;
+    if (!cells.has(group)) cells.set(group, new Map());
+    const own = cells.get(group);
+    const shape = shapeOf(series);
+    const slowSince = mock.slower?.route === series.route ? minuteOf(now - mock.slower.age_s) : Infinity;
+    const slower = slowSince === Infinity ? 0 : Math.round(10 * Math.log2(mock.slower.factor));
+    for (const { minute, level, trouble, time, shift } of minutes) {
+      const n = Math.floor(series.rate * level * (series.status >= 500 ? trouble : 1) + noise(minute, index)) * stride;
       if (n === 0) continue;
-      const time = step ? Math.floor((minute * 60) / step) * step : 0;
-      const key = time + group;
-      let cell = cells.get(key);
+      let cell = own.get(time);
       if (!cell) {
         cell = { time, labels, requests: 0, reached: 0, errors: 0, out: 0, in: 0, parts: new Map() };
-        cells.set(key, cell);
+        own.set(time, cell);
       }
       cell.requests += n;
       if (reachesUpstream(series)) cell.reached += n;
@@ -371,20 +375,19 @@ function tally({ params, from, to, now, mock }, step) {
       cell.out += Math.round(n * (300 + series.median * 90));
       cell.in += series.method === 'GET' ? 0 : n * 480;
       // By shape and shift, to be spread over the buckets once for all minutes.
-      const slower = mock.slower?.route === series.route && minute >= minuteOf(now - mock.slower.age_s) ? Math.round(10 * Math.log2(mock.slower.factor)) : 0;
-      const part = `${shape}/${Math.floor(noise(minute, 3) * 5) + slower}`;
+      const part = shape * BUCKETS + shift + (minute >= slowSince ? slower : 0);
       cell.parts.set(part, (cell.parts.get(part) ?? 0) + n);
     }
   });
-  return [...cells.values()].sort((a, b) => a.time - b.time);
+  return [...cells.values()].flatMap((own) => [...own.values()]).sort((a, b) => a.time - b.time);
 }
 
 /** How many requests of a cell are in each bucket of latency. */
 function latencyOf({ parts }) {
   const latency = new Float64Array(BUCKETS);
   for (const [part, n] of parts) {
-    const [median, spread, shift] = part.split('/').map(Number);
-    const shape = shapeOf({ median, spread });
+    const shape = SHAPES[Math.floor(part / BUCKETS)];
+    const shift = part % BUCKETS;
     for (let b = 0; b + shift < BUCKETS; b += 1) latency[b + shift] += n * shape[b];
   }
   return latency;
@@ -422,12 +425,12 @@ function summary(query) {
   const before = stretchBefore(query);
   if (!before) return { ...widened(query), ...paged(query, sorted.map((cell) => estimatedIn(query.mock, rowOf(cell)))) };
   const pairs = paired(sorted, tally(before, 0), 0);
-  return { ...widened(query), compared_with: widened(before), ...paged(query, pairs.map(({ now, then }) => ({ ...rowOf(now), before: rowOf(then) }))) };
+  return { ...widened(query), compared_with: widened(before), ...paged(query, pairs.map(({ now, then }) => ({ ...estimatedIn(query.mock, rowOf(now)), before: estimatedIn(query.mock, rowOf(then)) }))) };
 }
 
 /** Percentiles of a route in `mock.otherSenders` are estimates. */
 function estimatedIn(mock, row) {
-  return mock.otherSenders.includes(row.route) || mock.otherSenders.includes('*') ? { ...row, estimated: true } : row;
+  return row.requests > 0 && (mock.otherSenders.includes(row.route) || mock.otherSenders.includes('*')) ? { ...row, estimated: true } : row;
 }
 
 /** Rows of half a doubling, as far as there are requests. */

@@ -8,12 +8,12 @@ import { ChevronIcon } from './icons';
 import styles from './period-picker.module.css';
 
 /** What the view is compared with; kept in the address. */
-export function ComparePicker({ comparison, period }: { comparison: Comparison; period: Period }) {
+export function ComparePicker({ shown, comparison, period }: { shown: 'figures' | 'tables'; comparison: Comparison; period: Period }) {
   const [open, setOpen] = useState(false);
   const label = comparison.kind === 'whole' ? `Compared with ${comparison.label}` : 'Compare';
   return (
     <>
-      {comparison.kind === 'figures' && <span className={styles.compared}>compared with {period.previous.label}</span>}
+      {comparison.kind === 'figures' && shown === 'figures' && <span className={styles.compared}>compared with {period.previous.label}</span>}
       <Popover opened={open} onChange={setOpen} position="bottom-end" shadow="md" trapFocus returnFocus withRoles={false}>
         <Popover.Target>
           <Button size="xs" variant={comparison.kind === 'whole' ? 'light' : 'default'} rightSection={<ChevronIcon />} aria-haspopup="dialog" aria-expanded={open} onClick={() => setOpen(!open)}>

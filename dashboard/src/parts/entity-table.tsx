@@ -1,7 +1,8 @@
 // The full list of routes or consumers. Search and order are kept in the address.
 
-import { Button, Skeleton, TextInput } from '@mantine/core';
+import { Button, Skeleton } from '@mantine/core';
 import { useId, type ReactNode } from 'react';
+import type { Row } from '../api';
 import { classes } from '../classes';
 import { worsening } from '../compare';
 import type { Entities, Entity } from '../entities';
@@ -10,6 +11,7 @@ import { ESTIMATED, percentile } from '../percentile';
 import { patchInPlace } from '../location';
 import { byOf, ByChoice, Compared, valueBy } from './compared';
 import { meaningOf } from './labels';
+import { isFound, ListSearch, searchOf } from './list-search';
 import { attemptsOf, attemptsText, errorShare, levelOf, WORST } from './rank-table';
 import { Heading, orderOf, orderText, sortedBy } from './sort';
 import { Spark } from './spark';
@@ -48,18 +50,18 @@ export interface EntityTableProps {
   entities: Entities;
   columns: Column[];
   params: URLSearchParams;
-  /** The entity as text, for search and order. */
-  textOf: (entity: Entity) => string;
-  nameOf: (entity: Entity) => ReactNode;
+  /** The row as text, for search and order. */
+  textOf: (row: Row) => string;
+  nameOf: (row: Row) => ReactNode;
   /** The words for an entity that is new or inactive, in place of those. */
   newsOf?: (entity: Entity) => News | undefined;
   /** The name as in the API; special names are explained below the table. */
-  specialOf: (entity: Entity) => string;
+  specialOf: (row: Row) => string;
 }
 
 export function EntityTable({ title, subject, entities, columns: everyColumn, params, textOf, nameOf, newsOf = wordsOf, specialOf }: EntityTableProps) {
   const id = useId();
-  const search = params.get('q') ?? '';
+  const search = searchOf(params);
   const order = orderOf(params.get('sort'), ['name', ...everyColumn.map(({ id }) => id)], { id: 'requests', descending: true });
   const all = entities.all ?? [];
   const compared = all.some(({ before }) => before !== undefined);
@@ -67,7 +69,7 @@ export function EntityTable({ title, subject, entities, columns: everyColumn, pa
   const by = compared ? byOf(params.get('by')) : 'value';
   const value = by === 'worse' ? worseningOf : valueBy(by, columns.find(({ id }) => id === order.id)?.value, (entity) => entity.before);
   const shownOrder = by === 'worse' ? WORST : order;
-  const found = sortedBy(all.filter((entity) => textOf(entity).toLowerCase().includes(search.trim().toLowerCase())), shownOrder, value, textOf);
+  const found = sortedBy(all.filter(({ row }) => isFound(textOf(row), search)), shownOrder, value, ({ row }) => textOf(row));
   const hasEstimates = all.some(({ row }) => row.estimated);
   const most = Math.max(1, ...all.map(({ row }) => row.requests));
   const onOrder = (next: typeof order) => patchInPlace({ sort: orderText(next), ...(by === 'worse' && { by: 'change' }) });
@@ -80,15 +82,7 @@ export function EntityTable({ title, subject, entities, columns: everyColumn, pa
           {entities.more && ' with the most requests'}
         </span>
         {compared && <ByChoice by={by} label={`Order of ${title.toLowerCase()}`} onBy={(next) => patchInPlace({ by: next === 'worse' ? null : next })} />}
-        <TextInput
-          className={styles.search}
-          type="search"
-          size="xs"
-          aria-label={`Search ${title.toLowerCase()}`}
-          placeholder="Search"
-          value={search}
-          onChange={(event) => patchInPlace({ q: event.currentTarget.value === '' ? null : event.currentTarget.value })}
-        />
+        <ListSearch className={styles.search} title={title} search={search} />
       </header>
       <table className={classes(tableStyles.table, entities.outdated && 'outdated')}>
         <thead>
@@ -115,7 +109,7 @@ export function EntityTable({ title, subject, entities, columns: everyColumn, pa
                 <tr key={entity.key} className={entity.news === 'inactive' ? styles.inactive : undefined}>
                   <th scope="row">
                     <span className={styles.entity}>
-                      {nameOf(entity)}
+                      {nameOf(entity.row)}
                       <NewsTag entity={entity} news={newsOf(entity)} />
                     </span>
                   </th>
@@ -139,7 +133,7 @@ export function EntityTable({ title, subject, entities, columns: everyColumn, pa
         </p>
       ))}
       {hasEstimates && <p className={cardStyles.note}>{ESTIMATED}</p>}
-      <Explained names={found.map(specialOf)} />
+      <Explained names={found.map(({ row }) => specialOf(row))} />
       {entities.more && (
         <footer className={cardStyles.foot} data-more>
           {entities.onMore ? (

@@ -1,12 +1,12 @@
 // Errors by anything: counts beside rates, and a link to the requests concerned.
 
-import { Skeleton } from '@mantine/core';
-import { useId, useState, type ReactNode } from 'react';
+import { useId, type ReactNode } from 'react';
 import { classes } from '../classes';
 import { exact, percent, tally } from '../format';
 import { Compared } from './compared';
 import { Link } from './link';
-import { TextButton } from './text-button';
+import { useShowAll } from './show-all';
+import { Waiting } from './waiting';
 import cardStyles from './card.module.css';
 import tableStyles from './table.module.css';
 import styles from './error-table.module.css';
@@ -42,16 +42,15 @@ const FEW = 8;
 
 export function ErrorTable({ title, subject, rows, outdated, words, note }: ErrorTableProps) {
   const headline = useId();
-  const [all, setAll] = useState(false);
   const hasRates = rows?.some(({ rate }) => rate !== undefined) ?? false;
-  const shown = all ? rows : rows?.slice(0, FEW);
+  const { shown, button } = useShowAll(rows ?? [], FEW);
   return (
     <section className={classes(cardStyles.card, styles.errors)} aria-labelledby={headline} aria-busy={outdated}>
       <header className={cardStyles.head}>
         <h2 id={headline}>{title}</h2>
       </header>
-      {shown === undefined ? (
-        <Skeleton height={90} />
+      {rows === undefined ? (
+        <Waiting rows={4} />
       ) : shown.length === 0 ? (
         <p className={cardStyles.note}>None in this period.</p>
       ) : (
@@ -93,11 +92,7 @@ export function ErrorTable({ title, subject, rows, outdated, words, note }: Erro
           </tbody>
         </table>
       )}
-      {rows && rows.length > FEW && (
-        <TextButton className={styles.more} aria-expanded={all} onClick={() => setAll(!all)}>
-          {all ? 'Show fewer' : `Show all ${exact(rows.length)}`}
-        </TextButton>
-      )}
+      {button}
       {note && <p className={cardStyles.note}>{note}</p>}
     </section>
   );

@@ -2,113 +2,92 @@
 
 import { useMemo } from 'react';
 import { endpoint, type Row, type Timeseries } from '../api';
-import { Chart, type Series } from '../charts/chart';
+import { Chart } from '../charts/chart';
 import { coarseOf, slotsFor, sums } from '../charts/columns';
+import { classes } from '../classes';
 import { count, percent, tally } from '../format';
-import { patch, type Filters } from '../location';
+import { patch } from '../location';
+import { causeOf } from '../origin';
 import { useQuery } from '../query';
 import type { Scope } from '../scope';
-import { narrowedTo, useSplit, type Split, type SplitRow } from '../split';
+import { linesOf, narrowedTo, regrouped, useGroups, useNames, type SplitRow } from '../split';
 import type { Dimension } from '../views/facts';
-import { scopeOf, type ViewProps } from '../views/view';
+import { scopeOf } from '../views/view';
 import { ErrorBanner } from './error-banner';
-import { ConsumerLink, RouteLink, StatusCode, wordOf } from './labels';
+import type { ErrorsProps } from './errors-together';
+import { StatusCode } from './labels';
 import { customPatch } from './period-picker';
-import { COLORS } from './side-by-side';
 import { cellOf, SplitTable, type Measure } from './split-table';
+import { CONSUMERS, ROUTES } from './subjects';
 
-interface ErrorsBesideProps {
-  props: ViewProps;
-  by: Scope;
-  /** The filters that take the errors. */
-  mine: Filters;
-  /** What is counted. */
-  words: string;
-  onOpen: (from: number, to: number) => void;
-}
+const RESPONSE: Dimension[] = ['error_type', 'status'];
 
-const ROUTE: Dimension[] = ['method', 'route'];
-const CONSUMER: Dimension[] = ['consumer'];
-const CAUSE: Dimension[] = ['error_type'];
-const STATUS: Dimension[] = ['status'];
-const NOTHING: Dimension[] = [];
-
-export function ErrorsBeside({ props, by, mine, words, onOpen }: ErrorsBesideProps) {
+export function ErrorsBeside({ props, by, mine, words, failed, onOpen }: ErrorsProps & { by: Scope }) {
   const { period, live } = props;
-  const causes = useSplit(props, by, CAUSE, mine);
-  const statuses = useSplit(props, by, STATUS, mine);
-  const routes = useSplit(props, by, ROUTE, mine);
-  const consumers = useSplit(props, by, CONSUMER, mine);
-  // What the rates are of.
-  const all = useSplit(props, by, NOTHING);
-  const allRoutes = useSplit(props, by, ROUTE);
-  const allConsumers = useSplit(props, by, CONSUMER);
-  const { names } = causes;
-  const path = names.length === 0 ? null : endpoint('timeseries', period, narrowedTo(mine, by, names), { step: period.step, group_by: [by] });
+  const names = useNames(props, by);
+  const responses = useGroups(props, names, RESPONSE, mine);
+  const routes = useGroups(props, names, ROUTES.keys, mine);
+  const consumers = useGroups(props, names, CONSUMERS.keys, mine);
+  // The rates are shares of these.
+  const allRoutes = useGroups(props, names, ROUTES.keys);
+  const allConsumers = useGroups(props, names, CONSUMERS.keys);
+  const all = useMemo(() => ({ cells: new Map((names.query.data?.rows ?? []).map((row) => [row[by] ?? '', row])) }), [names.query.data, by]);
+  const [routeTotals, consumerTotals] = [useTotals(allRoutes.rows), useTotals(allConsumers.rows)];
+  const causes = useMemo(() => regrouped(responses.rows, causeOf), [responses.rows]);
+  const statuses = useMemo(() => regrouped(responses.rows, statusOf), [responses.rows]);
+
+  const path = names.shown.length === 0 ? null : endpoint('timeseries', period, narrowedTo(mine, names), { step: period.step, group_by: [by] });
   const series = useQuery<Timeseries>(path, `${scopeOf(props)}${by}${words}`, period.refreshTick);
   const slots = useMemo(() => slotsFor(period, series.outdated ? undefined : series.data), [period, series.outdated, series.data]);
   const coarse = useMemo(() => coarseOf(series.data), [series.data]);
+  const { shown } = names;
   const lines = useMemo(
-    (): Series[] =>
-      names.map((name, index) => {
-        const own = (series.data?.points ?? []).filter((point) => (point[by] ?? '') === name);
-        return { label: name || 'not known', color: COLORS[index] ?? '--ink', values: sums(slots, own, (point) => point.requests).map((n) => n / (slots.step / 60)) };
-      }),
-    [names, series.data, slots, by],
+    () => linesOf(shown, by, series.data?.points ?? [], (own) => ({ values: sums(slots, own, (point) => point.requests).map((n) => n / (slots.step / 60)) })),
+    [shown, by, series.data, slots],
   );
-  const measures = (totals: Split): Measure[] => [
-    { id: 'rate', label: 'Rate', value: (row, name, side) => rateOf(cellOf(row, name, side), cellOf(totalOf(totals, row), name, side)), text: percent, apart: 'points', worst: true },
-    { id: 'count', label: 'Count', value: (row, name, side) => cellOf(row, name, side)?.requests ?? 0, text: tally, apart: 'times' },
-  ];
-  const queries = [causes, statuses, routes, consumers, all, allRoutes, allConsumers].flatMap((split) => split.queries);
+  const queries = [names, responses, routes, consumers, allRoutes, allConsumers].map(({ query }) => query);
   return (
     <>
-      <ErrorBanner queries={[...queries, series]} onRetry={live.refresh} />
-      <Chart
-        title={words}
-        aside="per minute"
-        kind="lines"
-        scale="linear"
-        slots={slots}
-        series={lines}
-        format={count}
-        coarse={coarse}
-        unfinished={period.choice.kind === 'range'}
-        onZoom={(from, to) => patch(customPatch(from, to))}
-        onOpen={onOpen}
-      />
-      <SplitTable title="Causes" subject="Cause" by={by} split={causes} measures={measures(all)} textOf={causeOf} nameOf={(row) => <span className="mono">{causeOf(row)}</span>} />
-      <SplitTable title="Statuses" subject="Status" by={by} split={statuses} measures={measures(all)} textOf={({ status }) => String(status ?? 0)} nameOf={({ status }) => <StatusCode code={status ?? 0} />} />
-      <SplitTable
-        title="Routes"
-        subject="Route"
-        by={by}
-        split={routes}
-        measures={measures(allRoutes)}
-        textOf={({ route, method }) => `${wordOf(route ?? '')} ${method}`}
-        nameOf={({ route, method }) => <RouteLink method={method ?? ''} route={route ?? ''} />}
-      />
-      <SplitTable
-        title="Consumers"
-        subject="Consumer"
-        by={by}
-        split={consumers}
-        measures={measures(allConsumers)}
-        textOf={({ consumer, consumer_name: name }) => [wordOf(consumer ?? ''), name].filter(Boolean).join(' ')}
-        nameOf={({ consumer, consumer_name: name }) => <ConsumerLink consumer={consumer ?? ''} name={name} />}
-      />
+      {!failed && <ErrorBanner queries={[...queries, series]} onRetry={live.refresh} />}
+      <div className={classes(series.outdated && 'outdated')}>
+        <Chart
+          title={words}
+          aside="per minute"
+          kind="lines"
+          scale="linear"
+          slots={slots}
+          series={lines}
+          format={count}
+          coarse={coarse}
+          unfinished={period.choice.kind === 'range'}
+          onZoom={(from, to) => patch(customPatch(from, to))}
+          onOpen={onOpen}
+        />
+      </div>
+      <SplitTable title="Causes" subject="Cause" names={names} groups={{ ...responses, rows: causes }} measures={measures(() => all)} textOf={causeOf} nameOf={(row) => <span className="mono">{causeOf(row)}</span>} />
+      <SplitTable title="Statuses" subject="Status" names={names} groups={{ ...responses, rows: statuses }} measures={measures(() => all)} textOf={statusOf} nameOf={({ status }) => <StatusCode code={status ?? 0} />} />
+      <SplitTable {...ROUTES} names={names} groups={routes} measures={measures(({ key }) => routeTotals.get(key))} />
+      <SplitTable {...CONSUMERS} names={names} groups={consumers} measures={measures(({ key }) => consumerTotals.get(key))} />
     </>
   );
 }
 
-/** A client error has a cause only where the gateway made it. */
-function causeOf({ error_type: cause }: Row): string {
-  return cause || 'none';
+function statusOf({ status = 0 }: Row): string {
+  return String(status);
 }
 
-/** All requests that the errors of a row are a part of: those of the same name, or all. */
-function totalOf(totals: Split, row: SplitRow): SplitRow | undefined {
-  return totals.rows?.find(({ key }) => key === row.key || key === '[]');
+function useTotals(rows: SplitRow[] | undefined): Map<string, SplitRow> {
+  return useMemo(() => new Map((rows ?? []).map((row) => [row.key, row])), [rows]);
+}
+
+type Cells = Pick<SplitRow, 'cells'>;
+
+/** `totalOf`: all requests that the errors of a row are a part of. */
+function measures(totalOf: (row: SplitRow) => Cells | undefined): Measure[] {
+  return [
+    { id: 'rate', label: 'Rate', value: (row, name, side) => rateOf(cellOf(row, name, side), cellOf(totalOf(row), name, side)), text: percent, apart: 'points', worst: true },
+    { id: 'count', label: 'Count', value: (row, name, side) => cellOf(row, name, side)?.requests ?? 0, text: tally, apart: 'times' },
+  ];
 }
 
 /** No row of errors under a value means that there were none. */

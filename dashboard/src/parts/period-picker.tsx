@@ -15,7 +15,7 @@ import styles from './period-picker.module.css';
 export function PeriodPicker({ period, comparison, live, view }: { period: Period; comparison: Comparison; live: Live; view: View }) {
   return (
     <div className={styles.period}>
-      {VIEWS[view].compared && <ComparePicker comparison={comparison} period={period} />}
+      {VIEWS[view].compared && <ComparePicker shown={VIEWS[view].compared} comparison={comparison} period={period} />}
       {VIEWS[view].shows === 'traffic' && <RangeMenu period={period} />}
       <ZoneSwitch />
       <div className={styles.joined}>

@@ -6,8 +6,8 @@ import { exact, NONE, percent, tally } from '../format';
 import { ESTIMATED, percentile } from '../percentile';
 import { worsening } from '../compare';
 import { ByChoice, Compared, valueBy, type By } from './compared';
+import { useShowAll } from './show-all';
 import { Heading, sortedBy, type Order } from './sort';
-import { TextButton } from './text-button';
 import cardStyles from './card.module.css';
 import rankStyles from './rank.module.css';
 import tableStyles from './table.module.css';
@@ -53,7 +53,6 @@ const FEW = 8;
 export function RankTable({ title, subject, rows, outdated, more, extra = [], none, keyOf, nameOf, aside }: RankTableProps) {
   const [order, setOrder] = useState<Order>({ id: 'requests', descending: true });
   const [chosen, setBy] = useState<By>();
-  const [all, setAll] = useState(false);
   const headline = useId();
   const columns = [...COLUMNS, ...extra];
   const column = columns.find(({ id }) => id === order.id);
@@ -62,7 +61,7 @@ export function RankTable({ title, subject, rows, outdated, more, extra = [], no
   const by = compared ? (chosen ?? 'worse') : 'value';
   const sorted = by === 'worse' ? sortedBy(rows ?? [], WORST, (row) => (row.before ? worsening(row, row.before) : 0), keyOf) : sortedBy(rows ?? [], order, valueBy(by, column?.value, (row) => row.before), keyOf);
   const most = Math.max(1, ...sorted.map((row) => row.requests));
-  const shown = all ? sorted : sorted.slice(0, FEW);
+  const { shown, button } = useShowAll(sorted, FEW);
   const shownOrder = by === 'worse' ? WORST : order;
   const onOrder = (next: Order) => {
     setOrder(next);
@@ -113,11 +112,7 @@ export function RankTable({ title, subject, rows, outdated, more, extra = [], no
         </table>
       )}
       {hasEstimates && <p className={cardStyles.note}>{ESTIMATED}</p>}
-      {none === undefined && sorted.length > FEW && (
-        <TextButton className={rankStyles.more} aria-expanded={all} onClick={() => setAll(!all)}>
-          {all ? 'Show fewer' : `Show all ${exact(sorted.length)}`}
-        </TextButton>
-      )}
+      {none === undefined && button}
     </section>
   );
 }

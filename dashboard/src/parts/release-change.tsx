@@ -1,10 +1,12 @@
-import { Select, Skeleton } from '@mantine/core';
+import { Select } from '@mantine/core';
 import { useMemo, useState } from 'react';
 import { endpoint, type Release, type Row, type Summary } from '../api';
 import { classes } from '../classes';
+import { MOST } from '../entities';
 import { exactly } from '../exactly';
-import { exact, milliseconds, moment, NONE, percent, shortMoment, tally } from '../format';
+import { exact, moment, NONE, percent, shortMoment, tally } from '../format';
 import { addressOf, type Filters } from '../location';
+import { ESTIMATED, percentile } from '../percentile';
 import type { Live, Period } from '../period';
 import { useQuery } from '../query';
 import { compared, isMoreErrors, isSlower, nameOf, rolledOut, stretchesOf, timeOf, type Compared, type Stretches } from '../releases';
@@ -16,8 +18,10 @@ import { Link } from './link';
 import { customPatch } from './period-picker';
 import { errorShare } from './rank-table';
 import { ScrollTable } from './scroll-table';
+import { useShowAll } from './show-all';
+import { ROUTES } from './subjects';
 import { Tag } from './tag';
-import { TextButton } from './text-button';
+import { Waiting } from './waiting';
 import cardStyles from './card.module.css';
 import tableStyles from './table.module.css';
 import styles from './release-change.module.css';
@@ -28,7 +32,6 @@ const LENGTHS = [
   { value: '21600', label: '6 hours' },
   { value: '86400', label: '1 day' },
 ];
-const MOST = 10_000;
 const FEW = 12;
 /** Seconds after which no gateway is awaited that reports minutes of a stretch, so that only a person asks again. */
 const SETTLED = 300;
@@ -70,16 +73,16 @@ interface ChangeProps {
 }
 
 function Change({ release, stretches, period, onRetry, zone }: ChangeProps) {
-  const [all, setAll] = useState(false);
   const filters: Filters = { service: exactly(release.service), environment: exactly(release.environment) };
-  const by = { group_by: ['method' as const, 'route' as const], limit: MOST };
+  const by = { group_by: ROUTES.keys, limit: MOST };
   const seconds = stretches.after.to - stretches.after.from;
   const scope = `${release.id} ${seconds}`;
   const tickOf = ({ to }: Span) => (period.exact.to - to > SETTLED ? period.asked : period.refreshTick);
   const before = useQuery<Summary>(endpoint('summary', stretches.before, filters, by), scope, tickOf(stretches.before));
   const after = useQuery<Summary>(endpoint('summary', stretches.after, filters, by), scope, tickOf(stretches.after));
   const rows = useMemo(() => before.data && after.data && compared(before.data.rows, after.data.rows), [before.data, after.data]);
-  const shown = all ? rows : rows?.slice(0, FEW);
+  const { shown, button } = useShowAll(rows ?? [], FEW);
+  const hasEstimates = rows?.some((row) => row.before?.estimated === true || row.after?.estimated === true) ?? false;
   const worse = rows?.filter(({ verdict }) => verdict === 'worse').length ?? 0;
   const text = ({ from, to }: Span) => `${shortMoment(from, zone)} – ${shortMoment(to, zone)}`;
   const widened = [before, after].some(({ data, outdated }) => data && !outdated && Date.parse(data.to) - Date.parse(data.from) > 1000 * seconds);
@@ -93,20 +96,17 @@ function Change({ release, stretches, period, onRetry, zone }: ChangeProps) {
         {widened && ' Minutes of that time are no longer kept, so that half hours are compared.'}
       </p>
       {rows === undefined ? (
-        <Skeleton height={180} m="sm" width="auto" />
+        <Waiting rows={6} />
       ) : (
         rows.length > 0 && (
           <ScrollTable label="Routes before and after" columns={['Route', { title: 'Verdict', look: 'unseen' }, { title: 'Requests', look: 'number' }, { title: 'Errors', look: 'number' }, { title: 'p95', look: 'number' }]}>
-            {shown?.map((row) => <Line key={row.key} row={row} />)}
+            {shown.map((row) => <Line key={row.key} row={row} />)}
           </ScrollTable>
         )
       )}
       {rows?.length === 0 && <p className={cardStyles.note}>No requests of {release.service} in either stretch.</p>}
-      {rows !== undefined && rows.length > FEW && (
-        <TextButton className={styles.more} aria-expanded={all} onClick={() => setAll(!all)}>
-          {all ? 'Show fewer' : `Show all ${exact(rows.length)}`}
-        </TextButton>
-      )}
+      {button}
+      {hasEstimates && <p className={cardStyles.note}>{ESTIMATED}</p>}
       <p className={cardStyles.note}>
         “Worse”: the share of errors (status 5xx or no response) rose by a percentage point or more, or p95 by 20 % or more, with at least 20 requests on both sides.
       </p>
@@ -135,7 +135,7 @@ function Line({ row }: { row: Compared }) {
         {pair((one) => percent(errorShare(one)))}
       </td>
       <td className={tableStyles.number} data-level={verdict === 'worse' && isSlower(row) ? 'many' : undefined}>
-        {pair(({ p95_ms }) => milliseconds(p95_ms))}
+        {pair((one) => percentile(one, one.p95_ms))}
       </td>
     </tr>
   );

@@ -1,6 +1,6 @@
 import { Button, NumberInput } from '@mantine/core';
 import { useEffect, useRef, useState } from 'react';
-import { askWith, Failure, type AlertTried } from '../api';
+import { askWith, Failure, jsonBody, type AlertTried } from '../api';
 import { amount, subject } from '../alerts';
 import { moment } from '../format';
 import { useZone } from '../zone';
@@ -28,7 +28,7 @@ export function RuleTrial({ rule }: { rule: unknown }) {
       let resume: number | undefined;
       do {
         // Each piece goes on where the one before ended.
-        const piece: AlertTried = await askWith('/api/v1/alerts/try', { rule, days, ...(resume === undefined ? {} : { resume }) }, mine.signal);
+        const piece: AlertTried = await askWith('/api/v1/alerts/try', jsonBody({ rule, days, resume }), mine.signal);
         setTried(piece);
         resume = piece.resume;
       } while (resume !== undefined);

@@ -1,16 +1,18 @@
 // Groups by row and the values of a dimension by column, one measure at a time.
 
-import { NativeSelect, Skeleton, TextInput } from '@mantine/core';
+import { NativeSelect } from '@mantine/core';
 import { useId, useState, type ReactNode } from 'react';
 import type { Row } from '../api';
 import { classes } from '../classes';
-import { exact, milliseconds, NONE, percent, tally } from '../format';
-import type { Scope } from '../scope';
-import { requestsOf, type Split, type SplitRow } from '../split';
+import { exact, NONE, percent, tally } from '../format';
+import { ESTIMATED, percentile } from '../percentile';
+import { requestsOf, type Groups, type Names, type SplitRow } from '../split';
 import { Compared } from './compared';
+import { isFound, ListSearch } from './list-search';
 import { errorShare } from './rank-table';
+import { useShowAll } from './show-all';
 import { Heading, sortedBy, type Order } from './sort';
-import { TextButton } from './text-button';
+import { Waiting } from './waiting';
 import cardStyles from './card.module.css';
 import scrollStyles from './scroll-table.module.css';
 import tableStyles from './table.module.css';
@@ -24,26 +26,33 @@ export interface Measure {
   label: string;
   /** The value of a row under a name, now or in the stretch before; `null` where nothing is known. */
   value: (row: SplitRow, name: string, side: Side) => number | null;
-  text: (value: number) => string;
+  /** The value of a cell as text. */
+  text: (value: number, cell: Row | undefined) => string;
   /** How far the values of a row are apart. */
   apart: 'times' | 'points';
   /** Whether the largest value is the worst. */
   worst?: true;
+  /** Whether it is an estimate where other senders have counted. */
+  estimated?: true;
 }
 
 export const REQUESTS: Measure = { id: 'requests', label: 'Requests', value: ofCell(({ requests }) => requests), text: tally, apart: 'times' };
 
 /** Measures of routes and consumers. */
 export const MEASURES: Measure[] = [
-  { id: 'p95', label: 'p95', value: ofCell(({ p95_ms }) => p95_ms), text: milliseconds, apart: 'times', worst: true },
+  latency('p95', ({ p95_ms }) => p95_ms),
   { id: 'errors', label: 'Errors', value: ofCell((cell) => (cell.requests === 0 ? null : errorShare(cell))), text: percent, apart: 'points', worst: true },
   REQUESTS,
-  { id: 'p50', label: 'p50', value: ofCell(({ p50_ms }) => p50_ms), text: milliseconds, apart: 'times', worst: true },
-  { id: 'p99', label: 'p99', value: ofCell(({ p99_ms }) => p99_ms), text: milliseconds, apart: 'times', worst: true },
+  latency('p50', ({ p50_ms }) => p50_ms),
+  latency('p99', ({ p99_ms }) => p99_ms),
 ];
 
+function latency(id: string, pick: (cell: Row) => number | null): Measure {
+  return { id, label: id, value: ofCell(pick), text: (value, cell) => percentile(cell ?? {}, value), apart: 'times', worst: true, estimated: true };
+}
+
 /** The row of a name on one side. */
-export function cellOf(row: SplitRow | undefined, name: string, side: Side): Row | undefined {
+export function cellOf(row: Pick<SplitRow, 'cells'> | undefined, name: string, side: Side): Row | undefined {
   const cell = row?.cells.get(name);
   return side === 'now' ? cell : cell?.before;
 }
@@ -58,34 +67,32 @@ function ofCell(pick: (cell: Row) => number | null): Measure['value'] {
 interface SplitTableProps {
   title: string;
   subject: string;
-  by: Scope;
-  split: Split;
+  names: Names;
+  groups: Groups;
   measures: Measure[];
   /** The row as text, for search and order. */
   textOf: (row: Row) => string;
   nameOf: (row: Row) => ReactNode;
-  /** The search, where the table has one. */
-  search?: { text: string; onSearch: (text: string) => void };
+  /** The text that is searched for, where the table has a search. */
+  search?: string;
 }
 
 const FEW = 50;
 
-export function SplitTable({ title, subject, by, split, measures, textOf, nameOf, search }: SplitTableProps) {
+export function SplitTable({ title, subject, names: { by, shown: names, more: moreNames }, groups: { rows, more, outdated }, measures, textOf, nameOf, search }: SplitTableProps) {
   const headline = useId();
   const [measureId, setMeasure] = useState(measures[0]?.id);
   const [order, setOrder] = useState<Order>({ id: 'total', descending: true });
-  const [all, setAll] = useState(false);
-  const { names, moreNames, rows, more, outdated } = split;
   const measure = measures.find(({ id }) => id === measureId) ?? REQUESTS;
-  const wanted = search?.text.trim().toLowerCase() ?? '';
-  const found = (rows ?? []).filter(({ first }) => textOf(first).toLowerCase().includes(wanted));
+  const found = (rows ?? []).filter(({ first }) => isFound(textOf(first), search ?? ''));
   const sortValue = (row: SplitRow): number => {
     if (order.id === 'total') return requestsOf(row);
     if (order.id === 'apart') return apartOf(measure, row, names) ?? -1;
     return measure.value(row, order.id.slice(COLUMN.length), 'now') ?? -1;
   };
   const sorted = sortedBy(found, order, order.id === 'name' ? undefined : sortValue, ({ first }) => textOf(first));
-  const shown = all ? sorted : sorted.slice(0, FEW);
+  const { shown, button } = useShowAll(sorted, FEW);
+  const hasEstimates = measure.estimated === true && found.some(({ cells }) => [...cells.values()].some(({ estimated, before }) => estimated === true || before?.estimated === true));
   const label = `${title}, by ${by}`;
   return (
     <section className={cardStyles.card} aria-labelledby={headline} aria-busy={outdated} data-split={title}>
@@ -97,16 +104,16 @@ export function SplitTable({ title, subject, by, split, measures, textOf, nameOf
         </span>
         <span className={cardStyles.actions}>
           <NativeSelect size="xs" aria-label={`Shown of ${title.toLowerCase()}`} value={measure.id} data={measures.map(({ id, label: text }) => ({ value: id, label: text }))} onChange={(event) => setMeasure(event.currentTarget.value)} />
-          {search && <TextInput type="search" size="xs" aria-label={`Search ${title.toLowerCase()}`} placeholder="Search" value={search.text} onChange={(event) => search.onSearch(event.currentTarget.value)} />}
+          {search !== undefined && <ListSearch title={title} search={search} />}
         </span>
       </header>
       {rows === undefined ? (
-        <Skeleton height={120} />
+        <Waiting rows={5} />
       ) : found.length === 0 ? (
-        <p className={cardStyles.note}>{wanted === '' ? 'None in this period.' : `No match for “${search?.text}”.`}</p>
+        <p className={cardStyles.note}>{rows.length === 0 ? 'None in this period.' : `No match for “${search}”.`}</p>
       ) : (
         <div className={scrollStyles.scroll} role="region" aria-label={label} tabIndex={0}>
-          <table className={classes(tableStyles.table, outdated && 'outdated')}>
+          <table className={classes(tableStyles.table, styles.split, outdated && 'outdated')} style={{ '--columns': names.length + 1 }}>
             <thead>
               <tr>
                 <Heading id="name" label={subject} help={`Sort by ${subject.toLowerCase()}`} first="ascending" order={order} onOrder={setOrder} />
@@ -142,11 +149,8 @@ export function SplitTable({ title, subject, by, split, measures, textOf, nameOf
           </table>
         </div>
       )}
-      {sorted.length > FEW && (
-        <TextButton className={styles.more} aria-expanded={all} onClick={() => setAll(!all)}>
-          {all ? 'Show fewer' : `Show all ${exact(sorted.length)}`}
-        </TextButton>
-      )}
+      {button}
+      {hasEstimates && <p className={cardStyles.note}>{ESTIMATED}</p>}
       {moreNames && <p className={cardStyles.note}>The {names.length} with the most requests are side by side. Choose others above.</p>}
     </section>
   );
@@ -158,7 +162,7 @@ const COLUMN = 'of ';
 function Cell({ measure, row, name }: { measure: Measure; row: SplitRow; name: string }) {
   const text = (side: Side) => {
     const value = measure.value(row, name, side);
-    return value === null ? NONE : measure.text(value);
+    return value === null ? NONE : measure.text(value, cellOf(row, name, side));
   };
   return <Compared before={cellOf(row, name, 'before') && text('before')}>{text('now')}</Compared>;
 }

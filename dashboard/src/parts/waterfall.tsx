@@ -1,13 +1,13 @@
 // What applications did for a request, by the spans of its trace.
 
-import { useMemo, useState } from 'react';
+import { useMemo } from 'react';
 import type { Request } from '../api';
 import { classes } from '../classes';
 import { exact, milliseconds } from '../format';
 import { useQuery } from '../query';
 import { spansPath, waterfallOf, workOf, type Bar, type Spans, type Waterfall as Bars } from '../waterfall';
+import { useShowAll } from './show-all';
 import { Tag } from './tag';
-import { TextButton } from './text-button';
 import styles from './waterfall.module.css';
 
 const FEW = 50;
@@ -16,8 +16,8 @@ export function Waterfall({ request }: { request: Request }) {
   const trace = request.trace_id;
   const path = typeof trace === 'string' && /^[0-9a-f]{32}$/.test(trace) ? spansPath(trace) : null;
   const found = useQuery<Spans>(path, path ?? '', 0);
-  const [all, setAll] = useState(false);
   const bars = useMemo(() => waterfallOf(request, found.data?.rows ?? []), [request, found.data]);
+  const { shown, button } = useShowAll(bars.bars, FEW);
   if (found.failure) {
     return (
       <p className={styles.note} role="alert">
@@ -28,7 +28,6 @@ export function Waterfall({ request }: { request: Request }) {
   // Most requests have none, and then there is nothing to explain.
   if (!found.data || bars.bars.length === 0) return null;
   const services = new Set(bars.bars.map(({ span }) => span.service)).size;
-  const shown = all ? bars.bars : bars.bars.slice(0, FEW);
   return (
     <section className={styles.waterfall} aria-label="Spans of applications" data-waterfall>
       <h3>
@@ -40,11 +39,7 @@ export function Waterfall({ request }: { request: Request }) {
           <SpanLine key={bar.span.span_id} bar={bar} bars={bars} />
         ))}
       </ol>
-      {bars.bars.length > FEW && (
-        <TextButton aria-expanded={all} onClick={() => setAll(!all)}>
-          {all ? 'Show fewer' : `Show all ${exact(bars.bars.length)}`}
-        </TextButton>
-      )}
+      {button}
       <p className={styles.note}>
         {bars.early > 0 && (
           <>

@@ -9,50 +9,30 @@ import { addressOf } from '../location';
 import { DataState } from '../parts/data-state';
 import { Empty } from '../parts/empty';
 import { COLUMNS, EntityTable, type Column } from '../parts/entity-table';
-import { ConsumerLink, GroupName, wordOf } from '../parts/labels';
+import { GroupName, wordOf } from '../parts/labels';
 import { Link } from '../parts/link';
 import { Movers } from '../parts/movers';
-import { MEASURES, SplitTable } from '../parts/split-table';
-import { searchIn, SplitView } from '../parts/split-view';
+import { SplitView } from '../parts/split-view';
+import { CONSUMERS } from '../parts/subjects';
 import { useQuery } from '../query';
-import { splitOf, type Scope } from '../scope';
-import { useSplit } from '../split';
+import { splitOf } from '../scope';
 import { useZone } from '../zone';
-import { VIEWS, type Dimension } from './facts';
+import { VIEWS } from './facts';
 import { scopeOf, type ViewProps } from './view';
 import cardStyles from '../parts/card.module.css';
 import layoutStyles from '../parts/layout.module.css';
 
 const { requests, share, errors, client, p95, bytes } = COLUMNS;
-const KEYS: Dimension[] = ['consumer'];
 
 export function ConsumersView(props: ViewProps) {
   const by = splitOf(props.params);
-  return by ? <ConsumersBeside {...props} by={by} /> : <ConsumersTogether {...props} />;
-}
-
-function ConsumersBeside({ by, ...props }: ViewProps & { by: Scope }) {
-  const split = useSplit(props, by, KEYS);
-  return (
-    <SplitView view="consumers" props={props} split={split}>
-      <SplitTable
-        title="Consumers"
-        subject="Consumer"
-        by={by}
-        split={split}
-        measures={MEASURES}
-        textOf={({ consumer, consumer_name: name, consumer_group: group }) => [wordOf(consumer ?? ''), name, group].filter(Boolean).join(' ')}
-        nameOf={({ consumer, consumer_name: name }) => <ConsumerLink consumer={consumer ?? ''} name={name} />}
-        search={searchIn(props.params)}
-      />
-    </SplitView>
-  );
+  return by ? <SplitView key={by} {...props} view="consumers" of={CONSUMERS} by={by} /> : <ConsumersTogether {...props} />;
 }
 
 function ConsumersTogether(props: ViewProps) {
   const { filters, period, live, gateways, params } = props;
   const zone = useZone();
-  const entities = useEntities(props, KEYS);
+  const entities = useEntities(props, CONSUMERS.keys);
   const pairs = useQuery<Summary>(endpoint('summary', period, filters, { group_by: ['consumer', 'route'], limit: MOST }), scopeOf(props), period.refreshTick);
   const routes = useMemo(() => routesByConsumer(pairs.data), [pairs.data]);
   const groups = useMemo(() => groupsOf(entities.all), [entities.all]);
@@ -103,18 +83,14 @@ function ConsumersTogether(props: ViewProps) {
       >
         <Movers all={entities.all} previous={period.previous.label} outdated={entities.outdated} />
         <EntityTable
-          title="Consumers"
-          subject="Consumer"
+          {...CONSUMERS}
           entities={entities}
           columns={[...(groups.length > 0 ? [group] : []), requests, share, errors, client, p95, top, when('first', 'First'), when('last', 'Last'), bytes]}
           params={params}
-          textOf={({ row }) => [wordOf(row.consumer ?? ''), row.consumer_name, row.consumer_group].filter(Boolean).join(' ')}
-          nameOf={({ row }) => <ConsumerLink consumer={row.consumer ?? ''} name={row.consumer_name} />}
           newsOf={(entity) => {
             const standing = standingOf(entity, seen.get(entity.row.consumer ?? ''), period.from);
             return standing && { word: standing, meaning: STANDINGS[standing] };
           }}
-          specialOf={({ row }) => row.consumer ?? ''}
         />
         <p className={cardStyles.note}>
           {Object.entries(STANDINGS).map(([word, meaning]) => (

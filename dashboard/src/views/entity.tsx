@@ -14,13 +14,14 @@ import { Distribution } from '../parts/distribution';
 import { Empty } from '../parts/empty';
 import { Figures } from '../parts/figures';
 import { Heatmap } from '../parts/heatmap';
-import { ConsumerLink, GroupName, meaningOf, RouteLink, wordOf } from '../parts/labels';
+import { GroupName, meaningOf, wordOf } from '../parts/labels';
 import { Link } from '../parts/link';
 import { RankTable } from '../parts/rank-table';
 import { RequestList } from '../parts/request-list';
 import { RouteFields } from '../parts/route-fields';
 import { StatusBreakdown } from '../parts/status-breakdown';
 import { SideBySide } from '../parts/side-by-side';
+import { CONSUMERS, ROUTES } from '../parts/subjects';
 import { TimeShares } from '../parts/time-shares';
 import { TrafficCharts } from '../parts/traffic-charts';
 import { usePausedList } from '../paused';
@@ -28,7 +29,7 @@ import { useQuery } from '../query';
 import { splitOf } from '../scope';
 import { useTotal } from '../total';
 import { ConsumersView } from './consumers';
-import { VIEWS, withoutSelection, type Dimension } from './facts';
+import { VIEWS, withoutSelection } from './facts';
 import { RoutesView } from './routes';
 import { scopeOf, type ViewProps } from './view';
 import cardStyles from '../parts/card.module.css';
@@ -75,7 +76,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
   const { step, refreshTick } = period;
   const [span, compared] = [countedSpan(props), comparedWith(comparison)];
   const scope = scopeOf(props);
-  const others: Dimension[] = kind === 'route' ? ['consumer'] : ['method', 'route'];
+  const others = kind === 'route' ? CONSUMERS : ROUTES;
   const { total, before, queries: totals } = useTotal(props);
   // The chart of data is drawn together, whatever lies side by side.
   const overall = useQuery<Timeseries>(split && kind === 'route' ? null : endpoint('timeseries', period, filters, { step, ...compared }), scope, refreshTick);
@@ -85,12 +86,13 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
   // Only the views of consumers ask for the name and the group of one.
   const who = useQuery<Summary>(kind === 'consumer' ? endpoint('summary', period, filters, { group_by: ['consumer'] }) : null, scope, refreshTick);
   const { consumer_name: label, consumer_group: group } = who.data?.rows[0] ?? {};
-  const related = useQuery<Summary>(endpoint('summary', span, filters, { group_by: others, ...compared }), scope, refreshTick);
+  const related = useQuery<Summary>(endpoint('summary', span, filters, { group_by: others.keys, ...compared }), scope, refreshTick);
   const failed = useQuery<Requests>(filters.errors === 'false' ? null : endpoint('requests', period.exact, { ...filters, errors: 'true' }, { limit: LATEST }), scope, refreshTick);
   // The slowest of a consumer are of many routes, and say little.
   const slowest = useQuery<Requests>(kind === 'route' ? endpoint('requests', period.exact, filters, { sort: 'duration', limit: LATEST }) : null, scope, refreshTick);
   const slowList = usePausedList(slowest.data, 'slowest', slowest.outdated);
   const needed = [...totals, ...(split ? [] : [overall, statuses]), latencies.now, answers, related];
+  const queries = [...needed, ...(latencies.before ? [latencies.before] : []), overall, failed, slowest];
   const list = usePausedList(filters.errors === 'false' ? NO_REQUESTS : failed.data, 'latest', failed.outdated);
   const empty = total.data !== undefined && !total.outdated && (total.data.rows[0]?.requests ?? 0) === 0;
   const meaning = meaningOf(name);
@@ -107,10 +109,10 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
         <Link to={addressOf('requests')}>View requests</Link>
         {meaning !== undefined && <p>{meaning}</p>}
       </header>
-      <DataState queries={[...needed, ...(latencies.before ? [latencies.before] : []), overall, failed, slowest]} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
+      <DataState queries={queries} needed={needed} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         {kind === 'consumer' && <ConsumerCard id={name} filters={filters} period={period} live={live} />}
         <Figures total={total} before={before} period={period} />
-        {split ? <SideBySide {...props} by={split} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}
+        {split ? <SideBySide key={split} {...props} by={split} failed={queries.some(({ failure }) => failure !== undefined)} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}
         {kind === 'consumer' && <DataChart overall={overall} period={period} />}
         {latencies.before ? (
           <div className={layoutStyles.pair}>
@@ -125,27 +127,7 @@ function EntityView({ kind, all, name, before: prefix, ...props }: EntityProps) 
           <TimeShares latencies={latencies.now} period={period} />
         </div>
         <div className={layoutStyles.pair}>
-          {kind === 'route' ? (
-            <RankTable
-              title="Consumers"
-              subject="Consumer"
-              rows={related.data?.rows}
-              outdated={related.outdated}
-              more={related.data?.next !== undefined}
-              keyOf={({ consumer }) => consumer ?? ''}
-              nameOf={({ consumer, consumer_name: label }) => <ConsumerLink consumer={consumer ?? ''} name={label} />}
-            />
-          ) : (
-            <RankTable
-              title="Routes"
-              subject="Route"
-              rows={related.data?.rows}
-              outdated={related.outdated}
-              more={related.data?.next !== undefined}
-              keyOf={({ method, route }) => `${route} ${method}`}
-              nameOf={({ method, route }) => <RouteLink method={method ?? ''} route={route ?? ''} />}
-            />
-          )}
+          <RankTable {...others} rows={related.data?.rows} outdated={related.outdated} more={related.data?.next !== undefined} />
           <StatusBreakdown rows={answers.data?.rows} outdated={answers.outdated} />
         </div>
         {kind === 'route' && (

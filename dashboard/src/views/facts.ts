@@ -14,8 +14,8 @@ export interface ViewFacts {
   title: string;
   /** `traffic` views show requests: filters and the time range apply to them. `gateways` views do not. */
   shows: 'traffic' | 'gateways';
-  /** Its counts can be compared with those of another stretch of time. */
-  compared?: true;
+  /** Its counts can be compared with those of another stretch of time. Where it has `figures`, these are compared from the start. */
+  compared?: 'figures' | 'tables';
   /** The list that a view of one route or consumer belongs to, and the filters that select the one. */
   list?: { view: View; selectedBy: readonly Dimension[] };
   /** Parameters of the address that only this view understands. */
@@ -29,12 +29,12 @@ export type View = (typeof NAMES)[number];
 
 /** Views with a `list` are not in the navigation. */
 export const VIEWS: Readonly<Record<View, ViewFacts>> = {
-  overview: { path: '/', title: 'Overview', shows: 'traffic', compared: true, keys: ['open'] },
-  routes: { path: '/routes', title: 'Routes', shows: 'traffic', compared: true, keys: ['sort', 'by', 'q'] },
-  consumers: { path: '/consumers', title: 'Consumers', shows: 'traffic', compared: true, keys: ['sort', 'by', 'q'] },
+  overview: { path: '/', title: 'Overview', shows: 'traffic', compared: 'figures', keys: ['open'] },
+  routes: { path: '/routes', title: 'Routes', shows: 'traffic', compared: 'figures', keys: ['sort', 'by', 'q'] },
+  consumers: { path: '/consumers', title: 'Consumers', shows: 'traffic', compared: 'figures', keys: ['sort', 'by', 'q'] },
   directory: { path: '/directory', title: 'Directory', shows: 'gateways', list: { view: 'consumers', selectedBy: [] }, keys: [] },
-  hosts: { path: '/hosts', title: 'Hosts', shows: 'traffic', compared: true, keys: [] },
-  errors: { path: '/errors', title: 'Errors', shows: 'traffic', compared: true, keys: ['kind'] },
+  hosts: { path: '/hosts', title: 'Hosts', shows: 'traffic', compared: 'tables', keys: [] },
+  errors: { path: '/errors', title: 'Errors', shows: 'traffic', compared: 'tables', keys: ['kind'] },
   requests: { path: '/requests', title: 'Requests', shows: 'traffic', keys: ['open', ...CRITERIA, 'path', 'request_id', 'min_duration_ms', 'max_duration_ms'] },
   issues: { path: '/issues', title: 'Issues', shows: 'traffic', keys: ['open', 'state', 'order'] },
   drift: { path: '/drift', title: 'Drift', shows: 'traffic', keys: ['kind'] },
@@ -44,8 +44,8 @@ export const VIEWS: Readonly<Record<View, ViewFacts>> = {
   gateways: { path: '/gateways', title: 'Gateways', shows: 'gateways', keys: ['open'] },
   redaction: { path: '/redaction', title: 'Redaction', shows: 'gateways', keys: [] },
   audit: { path: '/audit', title: 'Audit log', shows: 'gateways', keys: [], admin: true },
-  route: { path: '/route', title: 'Route', shows: 'traffic', compared: true, list: { view: 'routes', selectedBy: ['route', 'method'] }, keys: ['open'] },
-  consumer: { path: '/consumer', title: 'Consumer', shows: 'traffic', compared: true, list: { view: 'consumers', selectedBy: ['consumer'] }, keys: ['open'] },
+  route: { path: '/route', title: 'Route', shows: 'traffic', compared: 'figures', list: { view: 'routes', selectedBy: ['route', 'method'] }, keys: ['open'] },
+  consumer: { path: '/consumer', title: 'Consumer', shows: 'traffic', compared: 'figures', list: { view: 'consumers', selectedBy: ['consumer'] }, keys: ['open'] },
 };
 
 /** The views of the navigation, those that are needed most first. */

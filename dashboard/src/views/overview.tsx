@@ -13,6 +13,7 @@ import { Link } from '../parts/link';
 import { RankTable } from '../parts/rank-table';
 import { RequestList } from '../parts/request-list';
 import { SideBySide } from '../parts/side-by-side';
+import { CONSUMERS, ROUTES } from '../parts/subjects';
 import { TimeShares } from '../parts/time-shares';
 import { TrafficCharts } from '../parts/traffic-charts';
 import { usePausedList } from '../paused';
@@ -36,8 +37,8 @@ export function OverviewView(props: ViewProps) {
   const overall = useQuery<Timeseries>(split ? null : endpoint('timeseries', period, filters, { step, ...compared }), scope, refreshTick);
   const statuses = useQuery<Timeseries>(split ? null : endpoint('timeseries', period, filters, { step, group_by: ['status'], ...compared }), scope, refreshTick);
   const latencies = useLatencies(props, total);
-  const routes = useQuery<Summary>(endpoint('summary', span, filters, { group_by: ['method', 'route'], ...compared }), scope, refreshTick);
-  const consumers = useQuery<Summary>(endpoint('summary', span, filters, { group_by: ['consumer'], ...compared }), scope, refreshTick);
+  const routes = useQuery<Summary>(endpoint('summary', span, filters, { group_by: ROUTES.keys, ...compared }), scope, refreshTick);
+  const consumers = useQuery<Summary>(endpoint('summary', span, filters, { group_by: CONSUMERS.keys, ...compared }), scope, refreshTick);
   const latest = useQuery<Requests>(endpoint('requests', period.exact, filters, { limit: LATEST }), scope, refreshTick);
   const queries = [...totals, ...(split ? [] : [overall, statuses]), latencies.now, ...(latencies.before ? [latencies.before] : []), routes, consumers, latest];
 
@@ -49,7 +50,7 @@ export function OverviewView(props: ViewProps) {
       <h1 className="unseen">{VIEWS.overview.title}</h1>
       <DataState queries={queries} needed={queries} empty={empty ? <Empty filters={filters} period={period} gateways={gateways.data} /> : null} live={live}>
         <Figures total={total} before={before} period={period} />
-        {split ? <SideBySide {...props} by={split} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}
+        {split ? <SideBySide key={split} {...props} by={split} failed={queries.some(({ failure }) => failure !== undefined)} /> : <TrafficCharts filters={filters} overall={overall} statuses={statuses} period={period} />}
         <div className={layoutStyles.pair}>
           <Heatmap latencies={latencies.now} beside={latencies.before} />
           {latencies.before ? <Heatmap latencies={latencies.before} title="Durations before" aside={latencies.label} beside={latencies.now} /> : shares}
@@ -57,12 +58,11 @@ export function OverviewView(props: ViewProps) {
         {latencies.before && shares}
         <div className={layoutStyles.pair}>
           <RankTable
+            {...ROUTES}
             title="Top routes"
-            subject="Route"
             rows={routes.data?.rows}
             outdated={routes.outdated}
             more={routes.data?.next !== undefined}
-            keyOf={({ method, route }) => `${route} ${method}`}
             nameOf={({ method, route }) => <RouteName method={method ?? ''} route={route ?? ''} />}
             aside={
               <Link to={addressOf('routes')} className={cardStyles.aside}>
@@ -71,12 +71,11 @@ export function OverviewView(props: ViewProps) {
             }
           />
           <RankTable
+            {...CONSUMERS}
             title="Top consumers"
-            subject="Consumer"
             rows={consumers.data?.rows}
             outdated={consumers.outdated}
             more={consumers.data?.next !== undefined}
-            keyOf={({ consumer }) => consumer ?? ''}
             nameOf={({ consumer, consumer_name: name }) => <ConsumerName consumer={consumer ?? ''} name={name} />}
             aside={
               <Link to={addressOf('consumers')} className={cardStyles.aside}>

@@ -11,6 +11,7 @@ import { MoreRows } from '../parts/more-rows';
 import { ReleaseChange } from '../parts/release-change';
 import { ScrollTable } from '../parts/scroll-table';
 import { Tag } from '../parts/tag';
+import { Waiting } from '../parts/waiting';
 import { useQuery } from '../query';
 import { nameOf, RELEASES, timeOf } from '../releases';
 import { useZone } from '../zone';
@@ -39,6 +40,7 @@ export function ReleasesView({ period, live, params }: ViewProps) {
         <header className={cardStyles.head}>
           <h2 id="releases">All releases</h2>
         </header>
+        {rows === undefined && query.failure === undefined && <Waiting rows={5} />}
         {rows?.length === 0 && (
           <p className={cardStyles.note}>
             No gateway has reported yet. Set <code>service.version</code> in the filter’s configuration, and each new version appears here.

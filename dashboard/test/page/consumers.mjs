@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { LOOKS, seriousFindings } from '../browser.mjs';
-import { beyondTheEdge, check, filled, until } from '../harness.mjs';
+import { beyondTheEdge, check, filled, picture, until } from '../harness.mjs';
 
 const ACME = { name: 'Acme Corporation', group: 'platinum', note: 'renews in May' };
 const withEntries = (mock) => (mock.directory = { acme: ACME, 'a/b': { name: '=SUM(1)', group: '', note: '' } });
@@ -77,7 +77,7 @@ describe('the directory', { concurrency: 2 }, () => {
       await part.getByText('Line 3: id is empty: write the ID of the consumer').waitFor();
       assert.equal(await part.getByRole('button', { name: /^Make/ }).count(), 0);
       assert.deepEqual(await seriousFindings(page), []);
-      if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/directory-${look.replace(' ', '-')}.png`, fullPage: true });
+      await picture(page, `directory-${look}`);
       await part.getByLabel('or paste it here').fill('id,name,group\nacme,Acme Inc.,gold\nglobex,Globex,\n');
       await part.getByRole('button', { name: 'Show the changes' }).click();
       await part.getByText('1 new, 1 changed, 0 as they are.').waitFor();

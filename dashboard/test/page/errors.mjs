@@ -26,6 +26,7 @@ describe('the view of errors', { concurrency: 2 }, () => {
     await page.getByText(/^An error is a request with a status of 500 or more/).waitFor();
     const asked = new Set(requestsTo(mock, 'summary').filter((params) => !params.has('group_by')).map((params) => params.get('from')));
     assert.deepEqual([...asked], ['2026-11-10T10:00:00.000Z'], 'the stretch before is not shown, and not asked for');
+    assert.equal(await page.getByText('compared with').count(), 0, 'nothing is');
     await causes.getByRole('link').first().click();
     await until(() => new URL(page.url()).pathname, (path) => path === '/requests');
     assert.deepEqual([paramsOf(page).errors, paramsOf(page).error_type], ['true', rows[0].error_type]);

@@ -38,7 +38,7 @@ describe('every view is sound in every look', { concurrency: 2 }, () => {
 
 describe('the colours', { concurrency: 2 }, () => {
   const schemeOf = (page) => page.evaluate(() => document.documentElement.getAttribute('data-mantine-color-scheme'));
-  check('follow the system, until a person chooses', { colorScheme: 'dark' }, async (page) => {
+  check('follow the system, until a person chooses', { schemes: ['dark'] }, async (page) => {
     assert.equal(await schemeOf(page), 'dark');
     await page.emulateMedia({ colorScheme: 'light' });
     await until(() => schemeOf(page), (scheme) => scheme === 'light');

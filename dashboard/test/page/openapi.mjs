@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { LOOKS, seriousFindings } from '../browser.mjs';
-import { beyondTheEdge, check, until } from '../harness.mjs';
+import { beyondTheEdge, check, picture, until } from '../harness.mjs';
 
 const DOCUMENT = 'openapi: 3.0.3\npaths:\n  /v1/orders:\n    post: {}\n';
 const card = (page) => page.locator('[data-openapi]');
@@ -23,7 +23,7 @@ describe('an OpenAPI document', { concurrency: 2 }, () => {
       assert.deepEqual(cells, ['Changed', 'POST/v1/orders', 'response 201 /items/[]/price', 'values are string, and the document has number', '41']);
       assert.deepEqual(await seriousFindings(page), []);
       assert.ok((await beyondTheEdge(page)) <= 0);
-      if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/openapi-${look.replace(' ', '-')}.png`, fullPage: true });
+      await picture(page, `openapi-${look}`);
       await card(page).getByRole('button', { name: 'Never called 1' }).click();
       await until(() => changesOf(page), (changes) => changes.join() === 'never_called');
       await card(page).getByRole('button', { name: 'All 5' }).click();

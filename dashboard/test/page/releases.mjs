@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { LOOKS, seriousFindings } from '../browser.mjs';
-import { beyondTheEdge, check, filled, requestsTo, until } from '../harness.mjs';
+import { beyondTheEdge, check, filled, picture, requestsTo, until } from '../harness.mjs';
 
 describe('releases', { concurrency: 2 }, () => {
   check('are marked in the charts, and one click leads to what a release changed', { path: '/?refresh=off' }, async (page) => {
@@ -46,9 +46,17 @@ describe('releases', { concurrency: 2 }, () => {
       assert.ok(edges[1][0] > edges[0][1], 'the rolling update lies between');
       assert.ok((await beyondTheEdge(page)) <= 0);
       assert.deepEqual(await seriousFindings(page), []);
-      if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/releases-${look.replace(' ', '-')}.png`, fullPage: true });
+      await picture(page, `releases-${look}`);
     });
   }
+
+  check('mark percentiles that are estimates, and only those', { path: '/releases?refresh=off', prepare: (mock) => (mock.otherSenders = ['/v1/search']) }, async (page) => {
+    const table = page.getByRole('region', { name: 'Routes before and after' });
+    const p95 = (route) => table.locator('tbody tr', { hasText: route }).first().locator('td').last().textContent();
+    await until(() => p95('/v1/search'), (text) => /^≈ \d.* → ≈ \d/.test(text ?? ''));
+    assert.doesNotMatch(await p95('/v1/products'), /≈/);
+    await page.getByText('≈: an estimate.').waitFor();
+  });
 
   check('are listed, and another one is opened', { path: '/releases?refresh=off' }, async (page) => {
     const list = page.getByRole('region', { name: 'All releases' }).last();

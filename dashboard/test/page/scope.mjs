@@ -57,6 +57,21 @@ describe('the switch of the traffic', { concurrency: 2 }, () => {
     await page.getByRole('alert').getByText('the store is read-only').waitFor();
   });
 
+  for (const path of ['/', '/consumer?consumer=acme', '/errors', '/errors?kind=client']) {
+    check(`shows a failure of the whole store once: ${path}`, { path: `${path}${path.includes('?') ? '&' : '?'}refresh=off&split=service`, complains: true }, async (page, mock) => {
+      await page.getByRole('slider').first().waitFor();
+      await filled(page);
+      await until(() => page.getByRole('slider').first().getAttribute('aria-valuetext'), (text) => /payments/.test(text ?? ''));
+      mock.mode = 'error';
+      await page.getByRole('button', { name: 'Refresh now' }).click();
+      await page.getByRole('alert').first().getByText('the store is read-only').waitFor();
+      // All questions have failed by then, whichever was the first.
+      await refreshed(page, 'timeseries');
+      await filled(page);
+      await until(() => page.getByRole('alert').count(), (count) => count === 1);
+    });
+  }
+
   for (const [look, options] of Object.entries(LOOKS)) {
     check(`is sound in ${look}`, { path: '/?refresh=off&split=host&compare=day', ...options }, async (page) => {
       await page.getByRole('slider', { name: 'Latency p95 over time' }).waitFor();

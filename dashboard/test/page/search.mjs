@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { LOOKS, seriousFindings } from '../browser.mjs';
-import { beyondTheEdge, check, paramsOf, requestsTo, until } from '../harness.mjs';
+import { beyondTheEdge, check, paramsOf, picture, requestsTo, until } from '../harness.mjs';
 
 describe('the search of the log', { concurrency: 2 }, () => {
   const box = (page) => page.getByRole('combobox', { name: 'Search' });
@@ -68,11 +68,11 @@ describe('the search of the log', { concurrency: 2 }, () => {
       await box(page).fill('acme statsu:5xx duration>500ms');
       await page.getByRole('button', { name: 'Search' }).click();
       await page.getByText('did you mean status?').waitFor();
-      if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/mistake-${name}.png` });
+      await picture(page, `mistake-${name}`);
       assert.deepEqual(await seriousFindings(page), []);
       await box(page).fill('status:5xx -con');
       await until(() => options(page), (all) => all.length > 0);
-      if (process.env.PICTURES) await page.screenshot({ path: `${process.env.PICTURES}/completion-${name}.png` });
+      await picture(page, `completion-${name}`);
       assert.deepEqual(await seriousFindings(page), []);
       assert.equal(await beyondTheEdge(page), 0);
     });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { LOOKS, seriousFindings } from '../browser.mjs';
-import { beyondTheEdge, check, requestsTo, until } from '../harness.mjs';
+import { beyondTheEdge, check, picture, requestsTo, until } from '../harness.mjs';
 import { exampleSpans } from '../mock-spans.mjs';
 
 const TRACE = '4bf92f3577b34da6a3ce929d0e0e4736';
@@ -39,7 +39,7 @@ describe('the trace of a request', { concurrency: 2 }, () => {
       assert.deepEqual(requestsTo(mock, 'spans').map(String), [`trace_id=${TRACE}`]);
       assert.ok((await beyondTheEdge(page)) <= 0);
       assert.deepEqual(await seriousFindings(page), []);
-      if (process.env.SHOTS) await trace(page).screenshot({ path: `${process.env.SHOTS}/spans-${look.replace(' ', '-')}.png` });
+      await picture(page, `spans-${look}`, trace(page));
     });
   }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { LOOKS, seriousFindings } from '../browser.mjs';
-import { beyondTheEdge, check, filled, paramsOf, quantity, requestsTo, until } from '../harness.mjs';
+import { beyondTheEdge, check, filled, paramsOf, picture, quantity, requestsTo, until } from '../harness.mjs';
 
 /** A range that has ended, so that nothing grows between two questions. */
 const PERIOD = 'from=2026-11-10T10:00:00Z&to=2026-11-10T12:00:00Z';
@@ -64,6 +64,44 @@ describe('values side by side', { concurrency: 2 }, () => {
     await page.getByRole('heading', { name: 'By cause' }).waitFor();
   });
 
+  for (const [kind, own] of Object.entries({ errors: 'errors=true', client: 'errors=false&status=4xx' })) {
+    check(`ask each question about ${kind} once`, { path: `/errors?${PERIOD}&split=service&refresh=off&kind=${kind}` }, async (page, mock) => {
+      const words = kind === 'errors' ? 'Errors' : 'Client errors';
+      for (const title of ['Causes', 'Statuses', 'Routes', 'Consumers']) await until(() => table(page, title).locator('tbody td').first().textContent(), (text) => /\d %$/.test(text ?? ''));
+      await until(() => page.getByRole('slider', { name: `${words} over time` }).getAttribute('aria-valuetext'), (text) => /shop \d.*payments \d/.test(text ?? ''));
+      await filled(page);
+      const asked = (name) => requestsTo(mock, name).map((params) => `${params.get('group_by') ?? ''}${params.has('errors') ? ` errors=${params.get('errors')}` : ''}`).filter((question) => question !== 'environment,service,host,version').toSorted();
+      const failed = kind === 'errors';
+      assert.deepEqual(asked('summary'), [
+        ...['', ' errors=false', ' errors=true', 'consumer,service', 'method,route,service', 'service'],
+        ...['consumer,service', 'error_type,status', 'error_type,status,service', 'method,route,service'].map((by) => `${by} errors=${failed}`),
+      ].filter((question) => question !== ` errors=${failed}`).toSorted());
+      assert.deepEqual(asked('timeseries'), [`service errors=${failed}`]);
+    });
+
+    check(`name the causes of ${kind} as the view of all traffic does`, { path: `/errors?${PERIOD}&split=service&refresh=off&kind=${kind}` }, async (page, mock) => {
+      await page.getByLabel('Shown of causes').selectOption('count');
+      for (const service of ['shop', 'payments']) {
+        const rows = await rowsOf(mock, `${own}&service=${service}&group_by=error_type,status`);
+        const causeOf = ({ error_type: cause, status }) => cause || String(status);
+        for (const cause of new Set(rows.map(causeOf))) {
+          const sum = rows.filter((row) => causeOf(row) === cause).reduce((all, { requests }) => all + requests, 0);
+          const line = table(page, 'Causes').locator('tbody tr', { has: page.getByText(cause, { exact: true }) });
+          await until(() => line.locator(`td[data-name="${service}"]`).textContent(), (text) => quantity(text) === sum);
+        }
+      }
+    });
+  }
+
+  check('mark percentiles that are estimates, and only those', { path: `/routes?${PERIOD}&split=service&compare=day`, prepare: (mock) => (mock.otherSenders = ['/v1/search']) }, async (page) => {
+    await until(() => cell(page, 'Routes', '/v1/search', 'shop').textContent(), (text) => /^≈ \d.* → ≈ \d/.test(text ?? ''));
+    assert.doesNotMatch(await cell(page, 'Routes', '/v1/payments', 'payments').textContent(), /≈/);
+    await page.getByText('≈: an estimate.').waitFor();
+    await page.getByLabel('Shown of routes').selectOption('requests');
+    await until(() => cell(page, 'Routes', '/v1/search', 'shop').textContent(), (text) => /^\d.* → \d/.test(text ?? ''));
+    assert.equal(await page.getByText('≈: an estimate.').count(), 0);
+  });
+
   check('are compared with the stretch before', { path: `/routes?${PERIOD}&split=service&compare=day` }, async (page) => {
     await until(() => cell(page, 'Routes', '/v1/payments', 'payments').textContent(), (text) => / → \d/.test(text ?? ''));
   });
@@ -74,7 +112,7 @@ describe('values side by side', { concurrency: 2 }, () => {
         await page.locator('[data-split] tbody tr').first().waitFor();
         await filled(page);
         if (view === 'errors') await until(() => page.locator('[data-split=Consumers] td').first().textContent(), (text) => text?.endsWith('%') === true);
-        if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/split-${view}-${look.replace(' ', '-')}.png`, fullPage: true });
+        await picture(page, `split-${view}-${look}`);
         assert.ok((await beyondTheEdge(page)) <= 0);
         assert.deepEqual(await seriousFindings(page), []);
       });

@@ -17,6 +17,17 @@ describe('without data', { concurrency: 2 }, () => {
     assert.match(await page.locator('main').textContent(), /Gateway edge-1 is connected \(last seen (just now|\d+ s ago)\)/);
   });
 
+  for (const path of ['/errors', '/errors?kind=client', '/errors?split=service']) {
+    check(`it names no number before there is one: ${path}`, { path, mode: 'hang' }, async (page) => {
+      await page.locator('main [data-animate]').first().waitFor();
+      assert.doesNotMatch(await page.locator('main').evaluate((main) => [...main.querySelectorAll('h2, [aria-label="Kind of errors"]')].map((part) => part.textContent).join()), /\b0\b/);
+    });
+  }
+
+  check('it keeps a place for releases', { path: '/releases', mode: 'hang' }, async (page) => {
+    await page.locator('main [data-animate]').first().waitFor();
+  });
+
   check('it fills when the first request comes', { mode: 'empty' }, async (page, mock) => {
     await page.getByText('Waiting for the first gateway').waitFor();
     mock.mode = 'data';

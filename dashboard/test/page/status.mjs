@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { LOOKS, seriousFindings } from '../browser.mjs';
-import { beyondTheEdge, check, filled, requestsTo, until } from '../harness.mjs';
+import { beyondTheEdge, check, filled, picture, requestsTo, until } from '../harness.mjs';
 
 describe('the status page', { concurrency: 2 }, () => {
   for (const [look, options] of Object.entries(LOOKS)) {
@@ -22,7 +22,7 @@ describe('the status page', { concurrency: 2 }, () => {
       await filled(page);
       assert.ok((await beyondTheEdge(page)) <= 0);
       assert.deepEqual(await seriousFindings(page), []);
-      if (process.env.SHOTS) await page.screenshot({ path: `${process.env.SHOTS}/status-${look.replace(' ', '-')}.png`, fullPage: true });
+      await picture(page, `status-${look}`);
     });
   }
 

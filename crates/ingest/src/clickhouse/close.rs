@@ -25,7 +25,7 @@ const INTERVAL: Duration = Duration::from_secs(20);
 /// Minutes after which the states of a sender that is silent are not carried on.
 const SILENT_MINUTES: u32 = 30 * 24 * 60;
 /// A partition is not there.
-const NO_SUCH_PARTITION: [u32; 2] = [234, 248];
+pub(super) const NO_SUCH_PARTITION: [u32; 2] = [234, 248];
 
 /// Sums that only grow.
 pub(super) const NUMBERS: [&str; 10] = [

@@ -7,14 +7,22 @@
 
 mod address;
 mod close;
+mod condition;
 mod counts;
+mod log;
+mod log_follow;
+mod log_insert;
+mod log_query;
 mod report;
 mod schema;
 mod series;
 mod tls;
 
 pub use address::{Address, NotAnAddress};
+pub(crate) use condition::{Condition, quoted};
 pub(crate) use counts::ServerCounts;
+pub(crate) use log_insert::QueueFull;
+pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
 
 use crate::error::QueryError;
 use crate::limits::Limits;
@@ -22,6 +30,7 @@ use crate::patterns::KnownPatterns;
 use crate::store::StoreError;
 use clickhouse::Client;
 use clickhouse::error::Error;
+use log_insert::Inserts;
 use series::Known;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -52,6 +61,7 @@ pub(crate) struct ClickHouse {
     /// Minutes after which a report belongs into the present.
     late_minutes: u32,
     series: Mutex<Known>,
+    inserts: Inserts,
 }
 
 impl ClickHouse {
@@ -83,8 +93,11 @@ impl ClickHouse {
             client = client.with_password(password);
         }
         schema::migrate(&client, database).await?;
+        let client = client.with_database(database);
+        log::complete(&client).await?;
         let store = Self {
-            client: client.with_database(database),
+            inserts: Inserts::start(&client),
+            client,
             runtime: Handle::current(),
             patterns,
             max_series: limits.series,

@@ -3,13 +3,15 @@
 //! A step can be repeated, because two replicas that start at once may both take it. A replica refuses tables that a newer
 //! version has changed; an older one that runs goes on, because a step only adds what it does not know.
 
+use super::log::REQUESTS;
 use crate::store::StoreError;
 use clickhouse::error::Error;
 use clickhouse::{Client, Row};
 use serde::Deserialize;
 
 /// The steps, each a list of statements; the first is version 1. A step that was released never changes.
-const STEPS: &[&[&str]] = &[&[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS]];
+const STEPS: &[&[&str]] =
+    &[&[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS], &[REQUESTS]];
 
 /// The version of the tables.
 const VERSION: u32 = STEPS.len() as u32;

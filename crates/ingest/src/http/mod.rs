@@ -333,6 +333,8 @@ impl Server {
         let upkeep =
             tokio::spawn(jobs::upkeep(Arc::clone(&state.writers), Arc::clone(&state.data), retention));
         let closing = state.server.clone().map(|server| tokio::spawn(server.keep_closing()));
+        let announcing =
+            state.server.clone().map(|server| tokio::spawn(server.keep_announcing(Arc::clone(&state.data))));
         let probing = tokio::spawn(probes::keep(probes, Arc::clone(&state.writers)));
         // It reads the files by itself, so that the end of the service does not wait for it.
         let writing = remote_write.map(|remote_write| {
@@ -347,7 +349,7 @@ impl Server {
         }
         drop(listener);
         state.stopping.send_replace(true);
-        following.into_iter().chain(writing).chain(closing).for_each(|task| task.abort());
+        following.into_iter().chain(writing).chain(closing).chain(announcing).for_each(|task| task.abort());
         watching.abort();
         probing.abort();
         alerting.iter().for_each(tokio::task::JoinHandle::abort);

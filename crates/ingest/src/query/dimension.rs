@@ -1,10 +1,15 @@
 //! The dimensions of requests: what counts are grouped by, and what both counts and the log are filtered by.
 
 use super::requests::Sender;
+use crate::clickhouse::{Condition, quoted};
 use crate::error::QueryError;
 use crate::model::{RequestEvent, SeriesKey};
 use crate::store::bloom::{Column, Key};
+use gatelens_model::value;
 use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// Requests with routes that may be folded, in SQL.
+pub(super) const INFERRED: &str = "route_source = ''";
 
 /// A dimension of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,6 +93,24 @@ impl Dimension {
             _ => return None,
         };
         Some(Key::of_text(column, value))
+    }
+
+    /// The logged requests with a value, in SQL. Groups are those that consumers have now, and a route may be folded.
+    pub(crate) fn condition(self, value: &str) -> Condition {
+        match self {
+            Self::ConsumerGroup => Condition::undecided(),
+            Self::Route if !value.starts_with('/') => Condition::one_of("route", [value]),
+            Self::Route => {
+                let is = Condition::one_of("route", [value]).exact_if(false);
+                let Some((literal, _)) = value.split_once('{') else { return is };
+                // Folding keeps the segments before the first parameter.
+                let before = literal.rsplit_once('/').map_or("", |(before, _)| before);
+                let folded = format!("({INFERRED} AND startsWith(route, {}))", quoted(&format!("{before}/")));
+                Condition::any([is, Condition::rough(folded)])
+            }
+            Self::Direction if value == value::INBOUND => Condition::one_of("direction", ["", value]),
+            other => Condition::one_of(other.field(), [value]),
+        }
     }
 
     /// Whether each logged request has a value of its own in a stored field. A sender is of one service and direction.

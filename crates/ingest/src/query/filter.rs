@@ -3,6 +3,7 @@
 use super::dimension::Dimension;
 use super::params::Params;
 use super::requests::Sender;
+use crate::clickhouse::Condition;
 use crate::drift::RouteKey;
 use crate::error::QueryError;
 use crate::model::{ConsumerKey, RequestEvent, Scope, SeriesKey, is_error};
@@ -169,6 +170,19 @@ impl Filter {
         texts.chain([status]).flatten().collect()
     }
 
+    /// The matching requests in SQL.
+    pub(super) fn condition(&self) -> Condition {
+        let texts =
+            self.texts.iter().map(|(dimension, wanted)| wanted.condition(|text| dimension.condition(text)));
+        let status = self.status.condition(|status| match status {
+            Status::Exactly(code) => Condition::exact(format!("(status = {code})")),
+            Status::Class(class) => Condition::exact(format!("(intDiv(status, 100) = {class})")),
+        });
+        let grpc_status = |code: &u64| Condition::exact(format!("ifNull(grpc_status = {code}, 0)"));
+        let errors = self.errors.map(|outcome| errors(outcome == Outcome::Errors));
+        Condition::all(texts.chain([status, self.grpc_status.condition(grpc_status)]).chain(errors))
+    }
+
     /// The fields of a request that decide whether it matches.
     pub(crate) fn fields(&self) -> Vec<&'static str> {
         let texts = self.texts.iter().map(|(dimension, _)| dimension.field());
@@ -270,9 +284,25 @@ impl<T> Wanted<T> {
         Some(any).filter(|any| !any.is_empty())
     }
 
+    /// What matches in SQL, where `of` is that of one value.
+    pub(super) fn condition(&self, of: impl Fn(&T) -> Condition) -> Condition {
+        let any = (!self.any.is_empty()).then(|| Condition::any(self.any.iter().map(&of)));
+        let none = self.none.iter().map(|value| of(value).opposite());
+        Condition::all(any.into_iter().chain(none))
+    }
+
     pub(super) fn takes(&self, fits: impl Fn(&T) -> bool) -> bool {
         (self.any.is_empty() || self.any.iter().any(&fits)) && !self.none.iter().any(fits)
     }
+}
+
+/// Requests of an outcome in SQL, as [`is_error`] has it.
+pub(super) fn errors(wanted: bool) -> Condition {
+    let is_success = "intDiv(status, 100) = 2";
+    let errors = Condition::exact(format!(
+        "(status = 0 OR status >= 500 OR ({is_success} AND ifNull(grpc_status, 0) != 0))"
+    ));
+    if wanted { errors } else { errors.opposite() }
 }
 
 /// One of the values of a parameter.

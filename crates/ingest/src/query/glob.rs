@@ -1,5 +1,6 @@
 //! Texts with `*` for any characters, as parameters have them.
 
+use crate::clickhouse::{Condition, quoted};
 use crate::model::{is_of_path_word, path_words};
 
 /// A text that must match as a whole; `*` stands for any characters, also none.
@@ -22,6 +23,23 @@ impl Glob {
             let part = if number > 0 { part.trim_start_matches(is_of_path_word) } else { part };
             path_words(if number < stars { part.trim_end_matches(is_of_path_word) } else { part })
         })
+    }
+
+    /// The same in SQL, of a column or another expression that is a text.
+    pub(super) fn condition(&self, expression: &str) -> Condition {
+        let [first, middle @ .., last] = self.parts.as_slice() else {
+            return Condition::one_of(expression, self.parts.iter().map(String::as_str));
+        };
+        let begins = ("startsWith", first);
+        let ends = ("endsWith", last);
+        let edges = [begins, ends].into_iter().filter(|(_, part)| !part.is_empty());
+        let edges = edges.map(|(function, part)| format!("{function}({expression}, {})", quoted(part)));
+        let middle = middle.iter().filter(|part| !part.is_empty());
+        let middle = middle.map(|part| format!("(position({expression}, {}) > 0)", quoted(part)));
+        let all: Vec<String> = edges.chain(middle).collect();
+        // Parts may lie upon each other, or in another order.
+        let is_exact = all.len() <= 1;
+        Condition::all(all.into_iter().map(Condition::exact)).exact_if(is_exact)
     }
 
     /// Whether a text matches. The work grows with the length of the text times the longest part at most.

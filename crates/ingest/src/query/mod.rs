@@ -53,7 +53,9 @@ pub(crate) use openapi_comparison::{Comparison, ComparisonQuery, DocumentError};
 pub(crate) use patterns::{Answer as Patterns, PatternsQuery};
 pub(crate) use range::{Range, rfc3339};
 pub(crate) use releases::{Releases, ReleasesQuery};
-pub(crate) use requests::{Disclosure, ExportQuery, RequestsPage, RequestsQuery, StreamQuery};
+pub(crate) use requests::{
+    Disclosure, ExportQuery, RequestsPage, RequestsQuery, Sender as LoggedSender, StreamQuery,
+};
 use rollup::FileCounts;
 pub(crate) use rollup::{Counted, Groups, Sums};
 pub(crate) use senders::Sender;
@@ -373,7 +375,7 @@ impl Store for Files {
     }
 
     fn requests(&self, query: &RequestsQuery) -> Result<RequestsPage, QueryError> {
-        query.answer(&self.data, &self.limits)
+        query.answer((&self.data, self.server.as_deref()), &self.limits)
     }
 
     fn gateways(&self, query: &GatewaysQuery) -> Result<Gateways, QueryError> {
@@ -433,7 +435,7 @@ impl Store for Files {
     }
 
     fn traffic(&self, query: &TrafficQuery) -> Result<Traffic, QueryError> {
-        query.answer(&self.data, &self.limits)
+        query.answer((&self.data, self.server.as_deref()), &self.limits)
     }
 
     fn windows(

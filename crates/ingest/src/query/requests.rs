@@ -14,6 +14,7 @@ mod file;
 mod fold;
 mod place;
 mod row;
+mod server;
 mod stream;
 mod waiting;
 mod withheld;
@@ -24,6 +25,7 @@ use super::labels::Labels;
 use super::params::Params;
 use super::range::{Range, rfc3339};
 use super::search::Search;
+use crate::clickhouse::ClickHouse;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::RequestEvent;
@@ -155,11 +157,18 @@ impl RequestsQuery {
         self.filter.asks_for(Dimension::ConsumerGroup) || self.search.asks_for(Dimension::ConsumerGroup)
     }
 
-    /// The answer out of the store.
-    pub(crate) fn answer(&self, directory: &DataDir, limits: &Limits) -> Result<RequestsPage, QueryError> {
+    /// The answer out of the store; the log may be on a server.
+    pub(crate) fn answer(
+        &self,
+        (directory, server): (&DataDir, Option<&ClickHouse>),
+        limits: &Limits,
+    ) -> Result<RequestsPage, QueryError> {
         let counts = super::open_counts(directory, limits.query_timeout).ok();
         let mut query = self.clone();
         query.search = self.search.with_routes(counts.as_ref());
+        if let Some(server) = server {
+            return query.read_server(server, counts.as_ref(), limits);
+        }
         let keys = [query.filter.keys(), query.criteria.keys(), query.search.keys()].concat();
         query.keys = bloom::with_pairs(keys);
         query.deciding = query.deciding_fields();

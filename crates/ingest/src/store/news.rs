@@ -4,7 +4,9 @@
 //! behind misses the oldest, and finds out how many by their numbers.
 
 use super::chunk;
+use crate::clock;
 use crate::model::RequestPart;
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast::{Receiver, Sender, channel};
 
@@ -18,6 +20,8 @@ pub(crate) struct News {
     sender: Sender<Arc<Announced>>,
     /// Requests that were announced since the start, whether or not anybody followed. Held while a batch is numbered and sent.
     count: Mutex<u64>,
+    /// When the first of those who follow began, in Unix nanoseconds.
+    followed_since: AtomicI64,
 }
 
 /// The requests of one sender, in the order in which it sent them.
@@ -36,11 +40,25 @@ impl News {
     /// What is announced from now on, and the number of requests that were announced before.
     pub(crate) fn follow(&self) -> (Receiver<Arc<Announced>>, u64) {
         let count = self.count();
+        if self.sender.receiver_count() == 0 {
+            self.followed_since.store(clock::now(), Relaxed);
+        }
         (self.sender.subscribe(), *count)
     }
 
-    /// Announces requests that are on disk.
-    pub(super) fn announce(&self, part: &RequestPart) {
+    /// The time since which somebody has followed, in Unix nanoseconds; `None` while nobody does.
+    pub(crate) fn followed_since(&self) -> Option<i64> {
+        (self.sender.receiver_count() > 0).then(|| self.followed_since.load(Relaxed))
+    }
+
+    /// Counts requests that are stored and not announced, so that those who follow learn that they miss them.
+    pub(crate) fn pass_over(&self, requests: u64) {
+        let mut count = self.count();
+        *count = count.wrapping_add(requests);
+    }
+
+    /// Announces requests that are stored.
+    pub(crate) fn announce(&self, part: &RequestPart) {
         let mut count = self.count();
         let requests = part.events.len() as u64;
         let before = *count;
@@ -72,6 +90,6 @@ impl News {
 
 impl Default for News {
     fn default() -> Self {
-        Self { sender: channel(MAX_BATCHES).0, count: Mutex::default() }
+        Self { sender: channel(MAX_BATCHES).0, count: Mutex::default(), followed_since: AtomicI64::default() }
     }
 }

@@ -23,6 +23,14 @@ const SUFFIX: &str = ".db";
 /// Files of other days in which a repeat is looked for.
 const MAX_OTHERS: usize = 40;
 
+/// What is kept of a batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keeping {
+    Requests,
+    /// Its identity, and who sent how many requests, which are on a server.
+    Senders,
+}
+
 /// The writer's side of the request log.
 pub(super) struct Requests {
     directory: Arc<DataDir>,
@@ -61,13 +69,13 @@ impl Requests {
     pub(super) fn store(
         &mut self,
         batch: &RequestBatch,
-        signal: Signal,
+        (signal, keeping): (Signal, Keeping),
         now: i64,
     ) -> Result<Stored, StoreError> {
         if day_of(now) != self.day {
             *self = Self::open_with(Arc::clone(&self.directory), Arc::clone(&self.admission), now)?;
         }
-        let outcome = self.store_today(batch, signal, now);
+        let outcome = self.store_today(batch, (signal, keeping), now);
         if outcome.is_err() {
             // Their chunks may not be there.
             self.tails.clear();
@@ -75,7 +83,7 @@ impl Requests {
         match outcome {
             Err(error) if error.is_damage() => {
                 self.replace(&day_path(self.directory.path(), self.day), &error)?;
-                self.store_today(batch, signal, now)
+                self.store_today(batch, (signal, keeping), now)
             }
             outcome => outcome,
         }
@@ -216,7 +224,12 @@ impl Requests {
         Ok(all)
     }
 
-    fn store_today(&mut self, batch: &RequestBatch, signal: Signal, now: i64) -> Result<Stored, StoreError> {
+    fn store_today(
+        &mut self,
+        batch: &RequestBatch,
+        (signal, keeping): (Signal, Keeping),
+        now: i64,
+    ) -> Result<Stored, StoreError> {
         if let Some(identity) = &batch.identity
             && (is_repeat(&self.today, signal, identity)? || self.is_known_elsewhere(signal, identity))
         {
@@ -239,10 +252,14 @@ impl Requests {
         }
         for part in &admitted {
             note_gateway(&transaction, &part.gateway, now)?;
-            tails.put(&transaction, part)?;
+            if keeping == Keeping::Requests {
+                tails.put(&transaction, part)?;
+            }
         }
         transaction.commit()?;
-        admitted.into_iter().for_each(|part| directory.news().announce(part));
+        if keeping == Keeping::Requests {
+            admitted.into_iter().for_each(|part| directory.news().announce(part));
+        }
         Ok(Stored::New { rejected })
     }
 
@@ -472,7 +489,8 @@ mod tests {
         let directory = Arc::new(DataDir::new(dir.path().to_owned()));
         let mut store = Requests::open(Arc::clone(&directory), NOON).unwrap();
         for (day, sequence, news) in steps {
-            let stored = store.store(&batch(*sequence), Signal::Logs, NOON + day * DAY).unwrap();
+            let stored =
+                store.store(&batch(*sequence), (Signal::Logs, Keeping::Requests), NOON + day * DAY).unwrap();
             let expected =
                 if *news { Stored::New { rejected: Rejections::default() } } else { Stored::Repeat };
             assert_eq!(stored, expected, "batch {sequence} on day {day} of {steps:?}");
@@ -502,7 +520,7 @@ mod tests {
             for (day, sequence) in steps.iter().zip(1..) {
                 let mut batch = batch(sequence);
                 batch.parts[0].events = at(NOON + day * DAY);
-                store.store(&batch, Signal::Logs, NOON + day * DAY).unwrap();
+                store.store(&batch, (Signal::Logs, Keeping::Requests), NOON + day * DAY).unwrap();
             }
             store.prune(&Retention::default(), NOON + now * DAY).unwrap();
             let days = day_files(dir.path()).unwrap().into_iter().map(|(_, day)| day);
@@ -528,7 +546,7 @@ mod tests {
                 let mut batch = batch(day as u64);
                 batch.identity.as_mut().unwrap().epoch = epoch.to_owned();
                 batch.parts[0].events = at(now);
-                store.store(&batch, Signal::Logs, now).unwrap();
+                store.store(&batch, (Signal::Logs, Keeping::Requests), now).unwrap();
             }
             store.prune(retention, now).unwrap();
         }
@@ -560,7 +578,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let directory = Arc::new(DataDir::new(dir.path().to_owned()));
         let mut store = Requests::open(Arc::clone(&directory), NOON).unwrap();
-        store.store(&batch(1), Signal::Logs, NOON).unwrap();
+        store.store(&batch(1), (Signal::Logs, Keeping::Requests), NOON).unwrap();
         store.today.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
         let path = day_path(dir.path(), store.day);
         let mut bytes = std::fs::read(&path).unwrap();
@@ -569,13 +587,13 @@ mod tests {
         std::fs::write(&path, bytes).unwrap();
         store.today.execute_batch("PRAGMA shrink_memory").unwrap();
         assert_eq!(
-            store.store(&batch(2), Signal::Logs, NOON).unwrap(),
+            store.store(&batch(2), (Signal::Logs, Keeping::Requests), NOON).unwrap(),
             Stored::New { rejected: Rejections::default() }
         );
         assert_eq!(directory.troubles().len(), 1);
         let names =
             || std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
         assert!(names().any(|name| name.contains(".db.corrupt-")));
-        assert_eq!(store.store(&batch(2), Signal::Logs, NOON).unwrap(), Stored::Repeat);
+        assert_eq!(store.store(&batch(2), (Signal::Logs, Keeping::Requests), NOON).unwrap(), Stored::Repeat);
     }
 }

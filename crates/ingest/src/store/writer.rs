@@ -2,21 +2,23 @@
 
 use super::metrics::Metrics;
 use super::reduce::{Kind, Reduced};
-use super::requests::Requests;
+use super::requests::{Keeping, Requests};
 use super::verify::Bad;
 use super::{
     Admission, DataDir, Deed, Forgotten, Lesson, METRICS_FILE, Probed, Pruned, Selection, StoreError, modes,
     salvage, schema,
 };
 use crate::auth::audit;
-use crate::clickhouse::ClickHouse;
+use crate::clickhouse::{ClickHouse, QueueFull};
 use crate::clock;
 use crate::directory::{Change, Outcome};
 use crate::drift::{ShapeKey, Update};
 use crate::issues::{Decision, Issues, Regresses, Seen, Standing};
 use crate::learning::Observed;
 use crate::limits::Limits;
-use crate::model::{Identity, Labelled, MetricBatch, Rejections, RequestBatch, Signal, SpanPart};
+use crate::model::{
+    Identity, Labelled, MetricBatch, Rejections, RequestBatch, RequestPart, Signal, SpanPart,
+};
 use crate::patterns::KnownPatterns;
 use crate::retention::{Retention, before};
 use crate::spans::Spans;
@@ -80,8 +82,9 @@ pub(crate) struct Writers {
     requests: Writer<RequestJob>,
     issues: Arc<Issues>,
     spans: Arc<Spans>,
-    /// What keeps the counters for all replicas, where there are several.
+    /// What keeps the counters and the log for all replicas, where there are several.
     server: Option<Arc<ClickHouse>>,
+    admission: Arc<Admission>,
     /// Locked as long as the directory is ours.
     _lock: File,
 }
@@ -122,7 +125,7 @@ enum MetricJob {
 }
 
 enum RequestJob {
-    Store(RequestBatch, Signal, Reply<Stored>),
+    Store(RequestBatch, (Signal, Keeping), Reply<Stored>),
     Probe(Reply<()>),
     Prune(Retention, Reply<Pruned>),
     Forget(Selection, Deed, Reply<Forgotten>),
@@ -147,7 +150,7 @@ impl Writers {
         let admission = Arc::new(Admission::new(limits));
         let mut metrics = Metrics::open(Arc::clone(directory), Arc::clone(&admission), Arc::clone(patterns))?;
         metrics.probe(clock::now())?;
-        let requests = Requests::open_with(Arc::clone(directory), admission, clock::now())?;
+        let requests = Requests::open_with(Arc::clone(directory), Arc::clone(&admission), clock::now())?;
         let issues = Arc::new(Issues::open(directory)?);
         let spans = Arc::new(Spans::open(directory, limits.spans_bytes)?);
         let queue = limits.writer_queue;
@@ -155,6 +158,7 @@ impl Writers {
             issues,
             spans,
             server: None,
+            admission,
             metrics: Writer::start(dir, "metrics", queue, move |jobs| write_metrics(metrics, jobs))?,
             requests: Writer::start(dir, "requests", queue, move |jobs| write_requests(requests, jobs))?,
             _lock: lock,
@@ -184,9 +188,19 @@ impl Writers {
         Ok((stored, observed))
     }
 
-    /// Stores a batch of the request log, whichever signal it came as. It is on disk when this returns.
+    /// Stores a batch of the request log, whichever signal it came as. It is on disk when this returns: where there is a server,
+    /// the requests are on it, and their senders are noted here.
     pub(crate) async fn requests(&self, batch: RequestBatch, signal: Signal) -> Result<Stored, Refused> {
-        self.requests.store(|reply| RequestJob::Store(batch, signal, reply)).await
+        let mut keeping = Keeping::Requests;
+        if let Some(server) = &self.server {
+            // The server first: a batch that comes again, because one of the two had failed, counts once at both.
+            let now = clock::now();
+            let admits =
+                |part: &RequestPart| self.admission.instance(&part.gateway, batch.standing, now).is_ok();
+            server.store_requests(&batch, signal, admits).await?.map_err(|QueueFull| Refused::Busy)?;
+            keeping = Keeping::Senders;
+        }
+        self.requests.store(|reply| RequestJob::Store(batch, (signal, keeping), reply)).await
     }
 
     /// Whether the store can be written: the file of counters takes a row, and both writers are at work.
@@ -215,6 +229,9 @@ impl Writers {
 
     async fn prune_metrics(&self, retention: &Retention) -> Result<(), Refused> {
         while self.metrics.submit(|reply| MetricJob::Prune(retention.clone(), reply)).await? == Pruned::More {
+        }
+        if let Some(server) = &self.server {
+            server.prune_log(|newest| before(newest, retention.requests), clock::now()).await?;
         }
         Ok(())
     }
@@ -294,6 +311,9 @@ impl Writers {
         let logged = self.requests.submit(order).await?;
         let mut all = self.metrics.submit(|reply| MetricJob::Forget(selection.clone(), deed, reply)).await?;
         all.add(&logged);
+        if let Some(server) = &self.server {
+            all.requests_logged += server.forget_log(selection, deed).await?;
+        }
         let of_spans = selection.clone();
         all.spans = on_file(&self.spans, move |spans| spans.forget(&of_spans, deed)).await?;
         let selection = selection.clone();
@@ -514,8 +534,8 @@ fn add_up(store: &mut Metrics) {
 fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
     for job in queue {
         match job {
-            RequestJob::Store(batch, signal, reply) => {
-                drop(reply.send(store.store(&batch, signal, clock::now())));
+            RequestJob::Store(batch, (signal, keeping), reply) => {
+                drop(reply.send(store.store(&batch, (signal, keeping), clock::now())));
             }
             // Both kinds of files are in one directory, and a batch that cannot be stored is a failure of its own.
             RequestJob::Probe(reply) => drop(reply.send(Ok(()))),

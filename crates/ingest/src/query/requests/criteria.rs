@@ -1,12 +1,13 @@
 //! What only the request log can be asked for: values that are no dimension.
 
+use crate::clickhouse::Condition;
 use crate::error::QueryError;
 use crate::model::RequestEvent;
 use crate::query::filter::Wanted;
 use crate::query::glob::Glob;
 use crate::query::params::Params;
 use crate::store::bloom::{AnyOf, Column, Key};
-use data_encoding::HEXLOWER_PERMISSIVE;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
 /// Names of the parameters read here.
 pub(super) const NAMES: [&str; 8] = [
@@ -96,6 +97,35 @@ impl Criteria {
             }),
         ];
         all.into_iter().flatten().collect()
+    }
+
+    /// The matching requests in SQL.
+    pub(super) fn condition(&self) -> Condition {
+        let text = |column, wanted: &Wanted<String>| {
+            wanted.condition(|text| Condition::one_of(column, [text.as_str()]).exact_if(!text.is_empty()))
+        };
+        let glob = |column, wanted: &Wanted<Glob>| {
+            // A request without the text has an empty one in its column.
+            wanted.condition(|glob| glob.condition(column).exact_if(!glob.takes("")))
+        };
+        let trace_id =
+            |id: &Vec<u8>| Condition::exact(format!("(trace_id = unhex('{}'))", HEXLOWER.encode(id)));
+        let bounds = [
+            ("duration_ns >=", self.min_duration),
+            ("duration_ns <=", self.max_duration),
+            ("upstream_ns >=", self.min_upstream),
+        ];
+        let bounds = bounds.into_iter().filter_map(|(compared, bound)| {
+            Some(Condition::exact(format!("ifNull({compared} {}, 0)", bound?)))
+        });
+        let texts = [
+            text("request_id", &self.request_id),
+            self.trace_id.condition(trace_id),
+            text("client_address", &self.client_address),
+            glob("path", &self.path),
+            glob("user_agent", &self.user_agent),
+        ];
+        Condition::all(texts.into_iter().chain(bounds))
     }
 
     /// The fields of a request that decide whether it matches.

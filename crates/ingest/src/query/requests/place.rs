@@ -1,5 +1,6 @@
 //! The place of a request in the order of all requests, and the cursor that names it.
 
+use crate::clickhouse::{LogOrder, LogPlace};
 use crate::error::QueryError;
 use crate::model::RequestEvent;
 use data_encoding::HEXLOWER;
@@ -27,6 +28,9 @@ pub(super) struct Place {
     pub(super) row: u64,
 }
 
+/// The day of all places that are on a server. Files have no such day, so that a cursor is known by it.
+const ON_SERVER: i64 = -1;
+
 impl Order {
     /// Reads the value of `sort`.
     pub(super) fn parse(text: &str) -> Result<Self, QueryError> {
@@ -34,6 +38,14 @@ impl Order {
             "time" => Ok(Self::Time),
             "duration" => Ok(Self::Duration),
             _ => Err(QueryError::parameter("sort", format!("sort must be time or duration, not {text:?}"))),
+        }
+    }
+
+    /// The same order of a server.
+    pub(super) fn of_server(self) -> LogOrder {
+        match self {
+            Self::Time => LogOrder::Time,
+            Self::Duration => LogOrder::Duration,
         }
     }
 
@@ -47,6 +59,21 @@ impl Order {
 }
 
 impl Place {
+    /// The place of a request on a server. Where durations are the same, the newest comes first.
+    pub(super) fn on_server(order: Order, event: &RequestEvent, (batch, place): (u64, u32)) -> Self {
+        let (rank, _) = order.key(event);
+        // The numbers of batches use all 64 bits.
+        let chunk = (batch ^ 1 << 63) as i64;
+        Self { rank, time: event.time, day: ON_SERVER, chunk, row: place.into() }
+    }
+
+    /// The same place as a server knows it; `None` for one in a file.
+    pub(super) fn of_server(self) -> Option<LogPlace> {
+        let batch = self.chunk as u64 ^ 1 << 63;
+        let place = u32::try_from(self.row).ok().filter(|_| self.day == ON_SERVER)?;
+        Some(LogPlace { rank: self.rank, time: self.time, batch, place })
+    }
+
     pub(super) fn to_text(self, order: Order) -> String {
         let mut bytes = Vec::new();
         if order == Order::Duration {

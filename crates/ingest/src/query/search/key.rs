@@ -3,8 +3,9 @@
 use super::lex::{Operator, Value, Written};
 use super::pattern::Pattern;
 use super::{SearchError, Test, units};
+use crate::clickhouse::Condition;
 use crate::model::{RequestEvent, path_words};
-use crate::query::dimension::Dimension;
+use crate::query::dimension::{Dimension, INFERRED};
 use crate::query::glob::Glob;
 use crate::query::requests::Sender;
 use crate::store::bloom::{Column, Key as BloomKey};
@@ -91,6 +92,9 @@ pub(super) const KEYS: [(&str, Key); 31] = [
     ("request_body", Key::Body(&[Message::Request])),
     ("response_body", Key::Body(&[Message::Response])),
 ];
+
+/// A trace ID as it is searched for, in SQL.
+pub(super) const TRACE_ID: &str = "lower(hex(trace_id))";
 
 /// Longer keys are not compared with known ones.
 const MAX_COMPARED_BYTES: usize = 64;
@@ -272,6 +276,28 @@ impl Text {
         }
     }
 
+    /// The requests of which a pattern takes the text, in SQL.
+    pub(super) fn condition(self, pattern: &Pattern) -> Condition {
+        match (self, pattern) {
+            (Self::Dimension(_), Pattern::Is(value)) if value.is_empty() => Condition::any([]),
+            (Self::Dimension(dimension), Pattern::Is(value)) => dimension.condition(value),
+            (Self::Dimension(Dimension::ConsumerGroup | Dimension::Direction), _) => Condition::undecided(),
+            (Self::Dimension(Dimension::Route), pattern) => {
+                Condition::any([pattern.condition("route"), Condition::rough(INFERRED.to_owned())])
+            }
+            (Self::Dimension(dimension), pattern) => {
+                let column = dimension.field();
+                let has_text = Condition::exact(format!("({column} != '')"));
+                Condition::all([has_text, pattern.condition(column)])
+            }
+            (Self::TraceId, Pattern::Is(id)) if HEXLOWER.decode(id.as_bytes()).is_ok() => {
+                Condition::exact(format!("(trace_id = unhex('{id}'))")).exact_if(!id.is_empty())
+            }
+            (Self::TraceId, pattern) => pattern.condition_of_optional(TRACE_ID),
+            (other, pattern) => pattern.condition_of_optional(other.field()),
+        }
+    }
+
     /// The name of the field.
     pub(super) fn field(self) -> &'static str {
         match self {
@@ -302,6 +328,15 @@ impl Number {
             Self::RequestBytes | Self::ResponseBytes => units::bytes(text)?,
         };
         Some(number..=number)
+    }
+
+    /// The column of the number, which is null where it is not known.
+    pub(super) fn column(self) -> &'static str {
+        match self {
+            Self::Duration => "duration_ns",
+            Self::Upstream => "upstream_ns",
+            other => other.field(),
+        }
     }
 
     fn example(self) -> &'static str {

@@ -10,14 +10,16 @@ mod pattern;
 mod routes;
 mod units;
 
+use crate::clickhouse::{Condition, quoted};
 use crate::error::QueryError;
 use crate::model::{RequestEvent, is_error, path_words};
 use crate::query::dimension::Dimension;
+use crate::query::filter;
 use crate::query::requests::Sender;
 use crate::store::bloom::{AnyOf, Column, Key};
 use crate::store::chunk::{FieldTest, Needs};
 use data_encoding::HEXLOWER;
-use key::{Message, Number, Text};
+use key::{Message, Number, TRACE_ID, Text};
 use pattern::Pattern;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -120,6 +122,14 @@ impl Search {
         self.terms.iter().filter(|term| !term.excludes).filter_map(|term| term.test.keys()).collect()
     }
 
+    /// The matching requests in SQL.
+    pub(crate) fn condition(&self) -> Condition {
+        Condition::all(self.terms.iter().map(|term| {
+            let condition = term.test.condition();
+            if term.excludes { condition.opposite() } else { condition }
+        }))
+    }
+
     /// The fields of a request that decide whether it matches.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &'static str> {
         self.terms.iter().flat_map(|term| term.test.fields())
@@ -173,6 +183,53 @@ impl Test {
                     || forms.contains(&event.consumer)
                     || path_words(event.path.as_deref().unwrap_or_default()).any(|word| forms.contains(word))
                     || forms.contains(&HEXLOWER.encode(&event.trace_id))
+            }
+        }
+    }
+
+    /// What it takes in SQL.
+    fn condition(&self) -> Condition {
+        let any = |patterns: &[Pattern], column: &str| {
+            Condition::any(patterns.iter().map(|pattern| pattern.condition_of_optional(column)))
+        };
+        match self {
+            Self::Text(text, patterns) => {
+                Condition::any(patterns.iter().map(|pattern| text.condition(pattern)))
+            }
+            Self::Number(number, ranges) => {
+                let column = number.column();
+                Condition::any(ranges.iter().map(|range| {
+                    let (least, most) = (range.start(), range.end());
+                    Condition::exact(format!("ifNull({column} >= {least} AND {column} <= {most}, 0)"))
+                }))
+            }
+            Self::Errors(wanted) => filter::errors(*wanted),
+            // The headers are JSON, in which a value may be written in several ways.
+            Self::Header(messages, Some(_), _) => Condition::any(
+                messages
+                    .iter()
+                    .map(|message| Condition::rough(format!("({} != '')", message.header_field()))),
+            ),
+            Self::Header(messages, None, patterns) => {
+                Condition::any(messages.iter().map(|message| any(patterns, message.header_field())))
+            }
+            Self::Body(messages, patterns) => {
+                Condition::any(messages.iter().map(|message| any(patterns, message.body_field())))
+            }
+            Self::Word(pattern) => {
+                let trace_id = pattern.can_be_hex().then(|| pattern.condition(TRACE_ID));
+                let optional = ["path", "request_id"].map(|column| pattern.condition_of_optional(column));
+                Condition::any(optional.into_iter().chain([pattern.condition("consumer")]).chain(trace_id))
+            }
+            Self::Id(forms) => {
+                let forms = || forms.iter().map(String::as_str);
+                let in_path = forms().map(|form| format!("path LIKE {}", quoted(&format!("%{form}%"))));
+                let in_path = Condition::any(in_path.map(Condition::rough));
+                let bytes = forms().find_map(|id| HEXLOWER.decode(id.as_bytes()).ok());
+                let trace_id =
+                    bytes.map(|id| Condition::exact(format!("trace_id = unhex('{}')", HEXLOWER.encode(&id))));
+                let names = ["request_id", "consumer"].map(|column| Condition::one_of(column, forms()));
+                Condition::any(names.into_iter().chain([in_path]).chain(trace_id))
             }
         }
     }

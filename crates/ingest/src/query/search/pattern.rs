@@ -1,5 +1,6 @@
 //! How a value of a search fits a text.
 
+use crate::clickhouse::{Condition, quoted};
 use crate::query::glob::Glob;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,22 @@ impl Pattern {
             Self::Contains(wanted) => text.to_ascii_lowercase().contains(wanted),
             Self::Glob(glob) => glob.takes(text),
         }
+    }
+
+    /// The same in SQL, of a column or another expression that is a text.
+    pub(super) fn condition(&self, expression: &str) -> Condition {
+        match self {
+            Self::Is(wanted) => Condition::one_of(expression, [wanted.as_str()]),
+            Self::Contains(wanted) => {
+                Condition::exact(format!("(position(lower({expression}), {}) > 0)", quoted(wanted)))
+            }
+            Self::Glob(glob) => glob.condition(expression),
+        }
+    }
+
+    /// The same, of a column that is empty where a request has no text.
+    pub(super) fn condition_of_optional(&self, column: &str) -> Condition {
+        self.condition(column).exact_if(!self.takes(""))
     }
 
     /// Whether a text of hexadecimal digits can fit.
