@@ -124,6 +124,11 @@ impl NameRules {
         !self.patterns.is_empty() || self.prefilter.may_be_in(name)
     }
 
+    /// Whether a rule can match a name that is a part of this text, by itself. False is certain.
+    pub(super) fn may_be_in_part(&self, text: &str) -> bool {
+        self.may_be_sensitive(text) || is_segmented(text) && self.joined.may_be_around(text)
+    }
+
     /// The end of a name of an object, or of an array of objects, that can make the names of its members sensitive.
     pub(super) fn parent<'n>(&self, name: &'n str) -> Option<&'n str> {
         self.joined.parent(name)

@@ -8,6 +8,7 @@ use crate::automaton::Automaton;
 use crate::body::{BodyKind, BodyRedactor, BodyRules};
 use crate::config::RedactConfig;
 use crate::detect::Detectors;
+use crate::json::has_one_of;
 use crate::mask::{MASK, UrlMatcher};
 use crate::names::{KeyRule, NameContext, NameRules, Pattern};
 use crate::parameters::{self, redact_host, redact_parameters, redact_path, redact_url};
@@ -188,6 +189,26 @@ impl Redactor {
 
     /// Redacts a query, which is given without its `?`.
     pub fn query<'v>(&self, query: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
+        if self.is_harmless_query(query) {
+            return Cow::Borrowed(query);
+        }
+        self.searched_query(query, hits)
+    }
+
+    /// Whether nothing can be masked in a query: neither encoding nor structure, and no part of it can be a sensitive name or a key.
+    /// False for some harmless ones, too.
+    fn is_harmless_query(&self, query: &[u8]) -> bool {
+        let has_structure = || has_one_of(query, [b'%', b'+', b'@', b';', b'{', b'[', b'"']);
+        match std::str::from_utf8(query) {
+            Ok(text) if text.is_ascii() && !has_structure() => {
+                // What a text holds, each of its parts can hold, and nothing else.
+                !self.query.may_be_in_part(text) && !self.detectors.may_be_in(query)
+            }
+            _ => false,
+        }
+    }
+
+    fn searched_query<'v>(&self, query: &'v [u8], hits: &mut Hits) -> Cow<'v, [u8]> {
         if parameters::is_secret_json(query, Carrier::Query, &mut self.matcher(hits)) {
             return Cow::Borrowed(MASK.as_bytes());
         }

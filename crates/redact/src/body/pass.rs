@@ -256,15 +256,16 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
         let (text, escape) = (self.text, token.signs.escape);
         self.name = (token.at.clone(), escape);
         let name = || unquoted(text, &token.at, escape);
-        // Text without escapes is what stands between the quotes.
-        let between = token.at.start.wrapping_add(1)..token.at.end.wrapping_sub(1);
-        let known = match text.as_bytes().get(between) {
-            Some(bytes) if !escape => self.names.of(bytes, name),
-            _ => {
-                let name = name();
-                self.names.of(name.as_bytes(), || &name)
-            }
+        let unescaped;
+        let bytes = if escape {
+            unescaped = name();
+            unescaped.as_bytes()
+        } else {
+            // What stands between the quotes.
+            let between = token.at.start.wrapping_add(1)..token.at.end.wrapping_sub(1);
+            text.as_bytes().get(between).unwrap_or_default()
         };
+        let known = self.names.of(bytes, name);
         self.is_parent = known.is_parent;
         self.is_anywhere = known.is_anywhere;
         let (may_be_within, holds_secret) = (known.may_be_within, known.holds_secret);
@@ -377,6 +378,7 @@ impl<'r, 't, 'h> JsonPass<'r, 't, 'h> {
 }
 
 /// The value of a string or name of the text, which stands there with its quotes, without escapes.
+#[cfg_attr(target_arch = "wasm32", inline(never))]
 fn unquoted<'t>(text: &'t str, at: &Range<usize>, escape: bool) -> Cow<'t, str> {
     let raw = text.get(at.clone()).unwrap_or_default();
     if escape {

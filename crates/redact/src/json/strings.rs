@@ -88,7 +88,7 @@ mod sse2 {
 }
 
 /// Whether one of the bytes is one of these. Reads eight bytes at a time.
-#[inline]
+#[cfg_attr(target_arch = "wasm32", inline(never))]
 pub(crate) fn has_one_of<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
     let is_in = |word: &[u8; 8]| {
@@ -99,7 +99,7 @@ pub(crate) fn has_one_of<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> bool 
 }
 
 /// The place of the first of these bytes. Reads eight bytes at a time.
-#[inline]
+#[cfg_attr(target_arch = "wasm32", inline(never))]
 pub(crate) fn position<const N: usize>(bytes: &[u8], wanted: [u8; N]) -> Option<usize> {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut length = 0usize;

@@ -264,6 +264,28 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
+    fn a_harmless_query_is_what_a_search_leaves_of_it(
+        query in prop_oneof![
+            "[a-z=&.?#/ -]{0,24}",
+            "\\PC{0,16}",
+            "(token|page|session|card|number|user|a|1|=|=|&|&|;|%3D|%|\\+|#|\\?|//|@|:|/|\\.|\\[|\\]|\\{|\"|_|-|no|é| |ghp_0123456789abcdefghij|sk_live_0123456789abcdefghijklmn|AKIAABCDEFGHIJKLMNOP|AIza|SG\\.|0123456789abcdefghijklmnopqrstuvwxy){0,12}",
+        ],
+        detectors in prop_oneof![3 => Just(Vec::new()), 1 => Just(crate::DetectorKind::ALL.to_vec())],
+        keys in prop_oneof![Just(Vec::new()), Just(vec!["page_no".to_owned(), "1".to_owned()])],
+        patterns in prop_oneof![3 => Just(Vec::new()), 1 => Just(vec!["p*".to_owned()])],
+    ) {
+        let config = RedactConfig { detectors, keys, query: patterns, ..RedactConfig::default() };
+        let redactor = Redactor::new(&config).unwrap();
+        let (mut quick, mut searched) = (Hits::default(), Hits::default());
+        prop_assert_eq!(
+            redactor.query(query.as_bytes(), &mut quick),
+            redactor.searched_query(query.as_bytes(), &mut searched)
+        );
+        let counted = |mut hits: Hits| hits.drain().collect::<Vec<_>>();
+        prop_assert_eq!(counted(quick), counted(searched));
+    }
+
+    #[test]
     fn a_value_without_signs_is_what_a_search_leaves_of_it(
         value in prop_oneof![
             "[\\PC\\t]{0,24}",
