@@ -17,6 +17,7 @@ mod routes;
 mod scrub;
 mod serve;
 mod serve_config;
+mod store;
 mod token;
 mod user;
 
@@ -46,6 +47,8 @@ enum Command {
     Check(check::Arguments),
     /// Show a body as the filter would send it, and the rules that matched.
     Redact(redact::Arguments),
+    /// Plan a store on ClickHouse for several replicas.
+    Store(store::Arguments),
     /// Make tokens for senders and for programs that read.
     Token(token::Arguments),
     /// Make the lines of the file of people who sign in.
@@ -59,6 +62,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Serve(arguments) => serve::run(*arguments),
+        Command::Store(arguments) => store::run(arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::User(arguments) => user::run(&arguments),
         Command::Query(arguments) => query::run(&arguments),

@@ -3,12 +3,12 @@
 use crate::support::otlp::{Frame, MINUTE, Made, NOON, made};
 use crate::support::{self, Service, database_at};
 use crate::tls::{authority, certify};
-use gatelens_ingest::{ClickHouseConfig, Config, Limits, Server};
+use gatelens_ingest::{ClickHouseConfig, Config, Limits, Retention, Server};
 use gatelens_testkit::{ClickHouse, ClickHouseFault, ClickHouseOptions, ClickHouseTarget};
 use opentelemetry_proto::tonic::metrics::v1::AggregationTemporality;
 use prost::Message;
 use serde_json::Value;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const RANGE: &str = "from=2026-06-20T11:00:00Z&to=2026-06-20T14:00:00Z";
 
@@ -270,4 +270,45 @@ fn user_password_and_authority_are_those_of_files() {
     assert!(refused(&config).contains("ClickHouse: network error"), "{}", refused(&config));
     config.ca = Some(write("empty.crt", ""));
     assert!(refused(&config).contains("the file has none"), "{}", refused(&config));
+}
+
+#[test]
+fn old_minutes_go_and_their_half_hours_stay() {
+    let Some(server) = ClickHouse::start().unwrap() else { return };
+    let store = database_at(server.url());
+    let mut service = Service::on_store(store.clone());
+    let old = [made("/a", 200, 0.1), made("/a", 200, 0.1)];
+    let all = [&old[..], &[made("/a", 200, 0.1)]].concat();
+    for (sequence, (time, made)) in [(1, (NOON, &old[..])), (2, (NOON + 5 * 1_440 * MINUTE, &all))] {
+        let body = Frame::at(time).of(made).encode_to_vec();
+        assert_eq!(service.send_bytes("/v1/metrics", ("edge-1", 1, sequence), &body).status, 200);
+    }
+    let rows = |table: &str| {
+        let (_, database) =
+            store.address.to_string().rsplit_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
+        let statement = format!("SELECT count() FROM {database}.{table} FINAL");
+        let mut answer = ureq::post(server.url()).send(statement.as_bytes()).unwrap();
+        answer.body_mut().read_to_string().unwrap().trim().parse::<u64>().unwrap()
+    };
+    // Each start closes what is over, and removes what is old.
+    service.restart(|_| ());
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while rows("half_hours") < 2 {
+        assert!(Instant::now() < deadline, "{} half hours", rows("half_hours"));
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(rows("minutes"), 2);
+    let day = Duration::from_secs(86_400);
+    service.keep(Retention { minutes: day, ..Retention::default() });
+    // What came half a minute ago is closed again, which makes the minutes anew until they are removed again.
+    while rows("minutes") > 1 {
+        assert!(Instant::now() < deadline, "{} minutes", rows("minutes"));
+        std::thread::sleep(Duration::from_secs(3));
+        service.restart(|_| ());
+    }
+    assert_eq!(rows("half_hours"), 2);
+    let requests =
+        |query: &str| service.json(&format!("/api/v1/summary?{query}"))["rows"][0]["requests"].clone();
+    assert_eq!(requests("from=2026-06-20T00:00:00Z&to=2026-06-21T00:00:00Z"), 2);
+    assert_eq!(requests("from=2026-06-25T00:00:00Z&to=2026-06-26T00:00:00Z"), 1);
 }

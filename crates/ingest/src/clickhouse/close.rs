@@ -3,7 +3,7 @@
 //! A block that is closed again, by this replica or another one, gets the same rows, or newer ones when more was reported. So
 //! no replica needs to be the only one; a replica that is killed halfway leaves what the next look completes.
 
-use super::{ClickHouse, code};
+use super::ClickHouse;
 use crate::clock;
 use crate::store::StoreError;
 use clickhouse::Row;
@@ -24,8 +24,6 @@ const GRACE: i64 = 60;
 const INTERVAL: Duration = Duration::from_secs(20);
 /// Minutes after which the states of a sender that is silent are not carried on.
 const SILENT_MINUTES: u32 = 30 * 24 * 60;
-/// A partition is not there.
-pub(super) const NO_SUCH_PARTITION: [u32; 2] = [234, 248];
 
 /// Sums that only grow.
 pub(super) const NUMBERS: [&str; 10] = [
@@ -215,19 +213,9 @@ impl ClickHouse {
         // A report that is as late as may be needs the states of the block before its own.
         let kept_days = self.late_minutes / (MINUTES * BLOCKS_OF_A_DAY) + 1;
         let oldest = (last / BLOCKS_OF_A_DAY).saturating_sub(kept_days);
+        let condition = format!("block < {}", oldest.saturating_mul(BLOCKS_OF_A_DAY));
         for table in ["reported", "states"] {
-            let parts = format!(
-                "SELECT DISTINCT intDiv(block, {BLOCKS_OF_A_DAY}) AS block FROM {table} WHERE block < {}",
-                oldest.saturating_mul(BLOCKS_OF_A_DAY)
-            );
-            for Block { block: day } in self.client.query_raw(&parts).fetch_all::<Block>().await? {
-                let dropping = format!("ALTER TABLE {table} DROP PARTITION {day}");
-                match self.client.query_raw(&dropping).execute().await {
-                    // Another replica was faster.
-                    Err(error) if code(&error).is_some_and(|code| NO_SUCH_PARTITION.contains(&code)) => {}
-                    outcome => outcome?,
-                }
-            }
+            self.drop_partitions(table, &condition).await?;
         }
         Ok(())
     }

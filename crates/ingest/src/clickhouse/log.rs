@@ -3,9 +3,8 @@
 //! Its columns are those of [`FIELDS`], by the same names, so that a new field is a line there: a replica that starts adds the
 //! columns that the table does not have, and an older one, which names the columns that it writes, goes on.
 
-use super::close::NO_SUCH_PARTITION;
 use super::series::Parts;
-use super::{ClickHouse, Condition, code};
+use super::{ClickHouse, Condition};
 use crate::model::request::{Access, FIELDS, Field, Shown, Source};
 use crate::model::{Identity, RequestBatch, RequestEvent, RequestPart, Signal};
 use crate::query::LoggedSender as Sender;
@@ -350,17 +349,7 @@ impl ClickHouse {
         let Newest { newest } = self.client.query_raw(newest).fetch_one().await?;
         // Where a clock runs ahead, it must not cost what the others have sent.
         let oldest = kept_since(newest.min(now)).div_euclid(DAY).saturating_mul(DAY);
-        let days =
-            format!("SELECT DISTINCT _partition_id AS name FROM requests WHERE time < {}", moment(oldest));
-        for Name { name } in self.client.query_raw(&days).fetch_all().await? {
-            let dropping = format!("ALTER TABLE requests DROP PARTITION ID '{name}'");
-            match self.client.query_raw(&dropping).execute().await {
-                // Another replica was faster.
-                Err(error) if code(&error).is_some_and(|code| NO_SUCH_PARTITION.contains(&code)) => {}
-                outcome => outcome?,
-            }
-        }
-        Ok(())
+        self.drop_partitions("requests", &format!("time < {}", moment(oldest))).await
     }
 }
 

@@ -13,6 +13,7 @@ mod log;
 mod log_follow;
 mod log_insert;
 mod log_query;
+mod prune;
 mod report;
 mod schema;
 mod series;

@@ -231,6 +231,7 @@ impl Writers {
         while self.metrics.submit(|reply| MetricJob::Prune(retention.clone(), reply)).await? == Pruned::More {
         }
         if let Some(server) = &self.server {
+            server.prune_counts(retention, clock::now()).await?;
             server.prune_log(|newest| before(newest, retention.requests), clock::now()).await?;
         }
         Ok(())

@@ -17,22 +17,6 @@ pub(super) fn plain_length(bytes: &[u8]) -> usize {
 /// The same, and whether [`has_separator`] is true for these bytes.
 #[inline]
 pub(super) fn plain_part(bytes: &[u8]) -> (usize, bool) {
-    #[cfg(target_arch = "x86_64")]
-    let (mut length, mut separators, bytes) = {
-        let (mut length, mut separators) = (0usize, 0);
-        let (blocks, rest) = bytes.as_chunks::<16>();
-        for block in blocks {
-            let (special, more) = sse2::special_and_separators(block);
-            if special != 0 {
-                separators |= more & (special & special.wrapping_neg()).wrapping_sub(1);
-                return (length.wrapping_add(special.trailing_zeros() as usize), separators != 0);
-            }
-            separators |= more;
-            length = length.wrapping_add(16);
-        }
-        (length, u64::from(separators), rest)
-    };
-    #[cfg(not(target_arch = "x86_64"))]
     let (mut length, mut separators) = (0usize, 0u64);
     let (words, rest) = bytes.as_chunks::<8>();
     for word in words {
@@ -50,41 +34,6 @@ pub(super) fn plain_part(bytes: &[u8]) -> (usize, bool) {
     let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len());
     let in_rest = rest.iter().take(plain).any(|byte| matches!(byte, b':'..=b'@'));
     (length.wrapping_add(plain), separators != 0 || in_rest)
-}
-
-/// Sixteen bytes at a time. Every processor of this architecture has these instructions.
-#[cfg(target_arch = "x86_64")]
-mod sse2 {
-    use std::arch::x86_64::{
-        __m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x,
-        _mm_set1_epi8, _mm_sub_epi8,
-    };
-
-    /// A bit for each quote, backslash and control character, and for each byte from `:` to `@`.
-    #[inline]
-    pub(super) fn special_and_separators(block: &[u8; 16]) -> (u32, u32) {
-        let bytes = u128::from_le_bytes(*block);
-        // SAFETY: every processor of this architecture has SSE2, and the function needs nothing else.
-        unsafe { masks((bytes >> 64) as i64, bytes as i64) }
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn masks(high: i64, low: i64) -> (u32, u32) {
-        let bytes = _mm_set_epi64x(high, low);
-        let quotes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"' as i8));
-        let backslashes = _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\' as i8));
-        let special = _mm_or_si128(_mm_or_si128(quotes, backslashes), at_most(bytes, 0x1f));
-        let from_colon = _mm_sub_epi8(bytes, _mm_set1_epi8(b':' as i8));
-        let separators = at_most(from_colon, b'@'.wrapping_sub(b':'));
-        (_mm_movemask_epi8(special) as u32, _mm_movemask_epi8(separators) as u32)
-    }
-
-    #[inline]
-    #[target_feature(enable = "sse2")]
-    fn at_most(bytes: __m128i, most: u8) -> __m128i {
-        _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(most as i8)), bytes)
-    }
 }
 
 /// Whether one of the bytes is one of these. Reads eight bytes at a time.

@@ -1,0 +1,281 @@
+//! `gatelens store plan`: what a store on ClickHouse takes for some traffic.
+
+use gatelens_ingest::config::Size;
+use serde_json::json;
+use std::num::NonZeroU64;
+use std::process::ExitCode;
+
+/// Plan a store on ClickHouse.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Print nodes, disks and partitions for some traffic, with the measured figures behind each.
+    Plan(Plan),
+}
+
+#[derive(clap::Args)]
+struct Plan {
+    /// Requests a second, on the average of a day.
+    #[arg(long, value_name = "N")]
+    rps: NonZeroU64,
+    /// Of a hundred requests, those that are in the log.
+    #[arg(long, value_name = "PERCENT", default_value_t = 100, value_parser = clap::value_parser!(u64).range(0..=100))]
+    logged: u64,
+    /// Bytes of captured bodies of a logged request, as the gateways send them.
+    #[arg(long, value_name = "SIZE", default_value = "0B")]
+    bodies: Size,
+    /// Series that count in an average minute at each gateway.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    series: u64,
+    /// Gateways.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    gateways: u64,
+    /// Days that the request log is kept.
+    #[arg(long, value_name = "DAYS", default_value_t = 15)]
+    keep_requests: u64,
+    /// Days that counts by minute are kept.
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    keep_minutes: u64,
+    /// Days that counts by half hour are kept.
+    #[arg(long, value_name = "DAYS", default_value_t = 396)]
+    keep_half_hours: u64,
+    /// Copies of the data.
+    #[arg(long, value_name = "N", default_value = "2")]
+    copies: NonZeroU64,
+    /// Disk of a node of ClickHouse.
+    #[arg(long, value_name = "SIZE", default_value = "4TiB")]
+    disk: Size,
+    /// Cores of a node of ClickHouse, and of a replica of the ingest.
+    #[arg(long, value_name = "N", default_value = "16")]
+    cores: NonZeroU64,
+    /// The form of the output.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// What was measured on two shared cores with the engine of 26.9 (ADR 37), and two assumptions.
+mod measured {
+    /// Bytes of a row of `requests` without bodies and headers, of a million rows; 43 of them are random IDs of requests and traces.
+    pub(super) const LOG_ROW: u64 = 64;
+    /// Assumed: bytes that remain of a hundred bytes of a body.
+    pub(super) const BODY_PERCENT: u64 = 50;
+    /// Bytes of a row of `minutes`, of 20 million rows of one to six requests each.
+    pub(super) const MINUTE_ROW: u64 = 28;
+    /// Bytes of a row of `half_hours`, of the same.
+    pub(super) const HALF_HOUR_ROW: u64 = 135;
+    /// Bytes of a row of `reported` or `states` (ADR 35: 45 of a table with fewer columns).
+    pub(super) const REPORT_ROW: u64 = 60;
+    /// Nanoseconds of a core that the ingest takes for a logged request, with files (`make bench-ingest`).
+    pub(super) const INGEST_NANOS: u64 = 8_300;
+    /// Rows of the log that a core of ClickHouse takes in a second: half of the 209,000 that one thread inserts. Assumed: merges
+    /// take the other half.
+    pub(super) const INSERTED_PER_CORE: u64 = 100_000;
+}
+
+const DAY_SECONDS: u64 = 86_400;
+const DAY_MINUTES: u64 = 1_440;
+/// Days for which reports are kept before the block that they belong to is closed for good.
+const REPORT_DAYS: u64 = 3;
+/// Reports of a series in a minute, and states of it in a day.
+const REPORTS_PER_MINUTE: u64 = 1;
+const STATES_PER_DAY: u64 = 144;
+/// Of a hundred bytes or cycles, those that a plan uses: merges and peaks need the rest.
+const USED_PERCENT: u64 = 60;
+
+/// A line of the plan.
+struct Line {
+    table: &'static str,
+    rows_per_day: u64,
+    days: u64,
+    bytes: u64,
+    partitions: u64,
+    behind: String,
+}
+
+/// Prints a plan. 0, or 2 for a wrong command line.
+pub(crate) fn run(arguments: Arguments) -> ExitCode {
+    let Arguments { command: Command::Plan(plan) } = arguments;
+    let lines = plan.lines();
+    let bytes: u64 = lines.iter().fold(0, |sum, line| sum.saturating_add(line.bytes));
+    let stored = bytes.saturating_mul(plan.copies.get());
+    let logged = plan.logged_per_second();
+    let usable = |all: u64| (all / 100).saturating_mul(USED_PERCENT).max(1);
+    let by_disk = stored.div_ceil(usable(plan.disk.bytes()));
+    let inserted = logged.saturating_mul(plan.copies.get());
+    let by_inserts = inserted.div_ceil(usable(plan.cores.get() * measured::INSERTED_PER_CORE));
+    let nodes = by_disk.max(by_inserts).max(plan.copies.get());
+    let ingest_cores = logged.saturating_mul(measured::INGEST_NANOS).div_ceil(1_000_000_000);
+    let replicas = (ingest_cores * 100).div_ceil(plan.cores.get() * USED_PERCENT).max(2);
+    match plan.format {
+        Format::Json => {
+            let tables: Vec<_> = lines
+                .iter()
+                .map(|line| {
+                    json!({"table": line.table, "rows_per_day": line.rows_per_day, "days": line.days, "bytes": line.bytes,
+                           "partitions": line.partitions, "behind": line.behind})
+                })
+                .collect();
+            let plan = json!({"tables": tables, "bytes": bytes, "bytes_of_all_copies": stored, "nodes": nodes,
+                              "nodes_for_the_disk": by_disk, "nodes_for_inserts": by_inserts, "ingest_replicas": replicas});
+            println!("{plan:#}");
+        }
+        Format::Text => {
+            println!(
+                "{:<12} {:>16} {:>6} {:>10} {:>11}  behind it",
+                "table", "rows a day", "days", "bytes", "partitions"
+            );
+            for Line { table, rows_per_day, days, bytes, partitions, behind } in &lines {
+                println!(
+                    "{table:<12} {rows_per_day:>16} {days:>6} {:>10} {partitions:>11}  {behind}",
+                    size(*bytes)
+                );
+            }
+            println!();
+            println!("{} in {} copies: {}", size(bytes), plan.copies, size(stored));
+            println!(
+                "ClickHouse: {nodes} nodes of {} cores and {} ({by_disk} for the disk, {by_inserts} for inserts of {inserted} rows a second at {} for each core; {USED_PERCENT} % used)",
+                plan.cores,
+                plan.disk,
+                measured::INSERTED_PER_CORE
+            );
+            println!(
+                "gatelens serve: {replicas} replicas of {} cores ({logged} logged requests a second, {} ns of a core for each)",
+                plan.cores,
+                measured::INGEST_NANOS
+            );
+            println!(
+                "The figures are of two shared cores, and merges and bodies are assumed (docs/clickhouse.md): measure your own traffic before you buy."
+            );
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+impl Plan {
+    fn logged_per_second(&self) -> u64 {
+        self.rps.get().saturating_mul(self.logged) / 100
+    }
+
+    fn lines(&self) -> Vec<Line> {
+        let counted = self.series.saturating_mul(self.gateways);
+        let body = self.bodies.bytes().saturating_mul(measured::BODY_PERCENT) / 100;
+        let line =
+            |table, rows_per_day: u64, days: u64, row: u64, partition_days: u64, behind: String| Line {
+                table,
+                rows_per_day,
+                days,
+                bytes: rows_per_day.saturating_mul(days).saturating_mul(row),
+                partitions: days.div_ceil(partition_days),
+                behind,
+            };
+        let bodies = if body > 0 { format!(", {body} of bodies") } else { String::new() };
+        let log_row = measured::LOG_ROW.saturating_add(body);
+        vec![
+            line(
+                "requests",
+                self.logged_per_second().saturating_mul(DAY_SECONDS),
+                self.keep_requests,
+                log_row,
+                1,
+                format!("{log_row} bytes a row{bodies}"),
+            ),
+            line(
+                "reported",
+                counted.saturating_mul(DAY_MINUTES * REPORTS_PER_MINUTE),
+                REPORT_DAYS,
+                measured::REPORT_ROW,
+                1,
+                format!("{} bytes a series, gateway and minute", measured::REPORT_ROW),
+            ),
+            line(
+                "states",
+                counted.saturating_mul(STATES_PER_DAY),
+                REPORT_DAYS,
+                measured::REPORT_ROW,
+                1,
+                format!("{} bytes a series, gateway and ten minutes", measured::REPORT_ROW),
+            ),
+            line(
+                "minutes",
+                counted.saturating_mul(DAY_MINUTES),
+                self.keep_minutes,
+                measured::MINUTE_ROW,
+                1,
+                format!("{} bytes a series, gateway and minute", measured::MINUTE_ROW),
+            ),
+            line(
+                "half_hours",
+                counted.saturating_mul(DAY_MINUTES / 30),
+                self.keep_half_hours,
+                measured::HALF_HOUR_ROW,
+                30,
+                format!("{} bytes a series, gateway and half hour", measured::HALF_HOUR_ROW),
+            ),
+        ]
+    }
+}
+
+/// A number of bytes in the largest unit of which it has some.
+fn size(bytes: u64) -> String {
+    let units = ["B", "kB", "MB", "GB", "TB", "PB"];
+    let (mut value, mut unit) = (bytes as f64, 0);
+    while value >= 1000.0 && unit + 1 < units.len() {
+        value /= 1000.0;
+        unit += 1;
+    }
+    if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        plan: Plan,
+    }
+
+    fn plan(arguments: &[&str]) -> Plan {
+        Cli::try_parse_from([&["plan"], arguments].concat()).unwrap().plan
+    }
+
+    #[test]
+    fn a_plan_multiplies_what_was_measured() {
+        let lines = plan(&["--rps", "1000000", "--logged", "10", "--keep-requests", "7"]).lines();
+        assert_eq!(lines[0].rows_per_day, 8_640_000_000);
+        assert_eq!(lines[0].bytes, 8_640_000_000 * 7 * measured::LOG_ROW);
+        assert_eq!((lines[0].partitions, lines[4].partitions), (7, 14));
+        let more =
+            plan(&["--rps", "1000000", "--logged", "10", "--keep-requests", "7", "--bodies", "1KiB"]).lines();
+        assert_eq!(more[0].bytes - lines[0].bytes, 8_640_000_000 * 7 * 512);
+        assert_eq!(lines[3].rows_per_day, 2_000 * 1_440);
+    }
+
+    #[test]
+    fn numbers_that_cannot_be_multiplied_stay_at_the_most() {
+        let most = u64::MAX.to_string();
+        let lines = plan(&["--rps", &most, "--series", &most, "--gateways", &most]).lines();
+        assert_eq!(lines[0].bytes, u64::MAX);
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        assert_eq!(
+            [0, 999, 1_000, 1_500_000, u64::MAX].map(size),
+            ["0 B", "999 B", "1.0 kB", "1.5 MB", "18446.7 PB"]
+        );
+    }
+}

@@ -1,0 +1,51 @@
+//! Removing what is older than it is kept, by whole partitions.
+
+use super::close::first_minute;
+use super::{ClickHouse, code};
+use crate::retention::{Retention, before};
+use crate::store::StoreError;
+use clickhouse::Row;
+use serde::Deserialize;
+
+const MINUTE_NANOS: i64 = 60_000_000_000;
+/// Minutes of a partition of `minutes` and `changes`, and of one of `half_hours`.
+const DAY: i64 = 1_440;
+const MONTH: i64 = 30 * DAY;
+/// A partition is not there.
+const NO_SUCH_PARTITION: [u32; 2] = [234, 248];
+
+#[derive(Row, Deserialize)]
+struct Name {
+    name: String,
+}
+
+impl ClickHouse {
+    /// Removes old minutes and half hours. Ages count from the last closed block, or from `now` (Unix nanoseconds) where that is
+    /// earlier.
+    pub(crate) async fn prune_counts(&self, retention: &Retention, now: i64) -> Result<(), StoreError> {
+        let closed = i64::from(first_minute(self.open_block().await?)).saturating_mul(MINUTE_NANOS);
+        let newest = closed.min(now);
+        let older = |age, partition: i64| {
+            let minute = before(newest, age).div_euclid(MINUTE_NANOS);
+            format!("minute < {}", minute.div_euclid(partition).saturating_mul(partition).max(0))
+        };
+        self.drop_partitions("minutes", &older(retention.minutes, DAY)).await?;
+        // Changes are in no half hour.
+        self.drop_partitions("changes", &older(retention.half_hours, DAY)).await?;
+        self.drop_partitions("half_hours", &older(retention.half_hours, MONTH)).await
+    }
+
+    /// Removes the partitions in which something meets a condition, which must be one on whole partitions.
+    pub(super) async fn drop_partitions(&self, table: &str, condition: &str) -> Result<(), StoreError> {
+        let old = format!("SELECT DISTINCT _partition_id AS name FROM {table} WHERE {condition}");
+        for Name { name } in self.client.query_raw(&old).fetch_all::<Name>().await? {
+            let dropping = format!("ALTER TABLE {table} DROP PARTITION ID '{name}'");
+            match self.client.query_raw(&dropping).execute().await {
+                // Another replica was faster.
+                Err(error) if code(&error).is_some_and(|code| NO_SUCH_PARTITION.contains(&code)) => {}
+                outcome => outcome?,
+            }
+        }
+        Ok(())
+    }
+}
