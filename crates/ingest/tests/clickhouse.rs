@@ -229,6 +229,21 @@ fn a_store_that_is_away_refuses_and_loses_nothing() {
 }
 
 #[test]
+fn a_store_that_hangs_is_not_waited_for() {
+    let Some(server) = ClickHouse::start().unwrap() else { return };
+    let limits = Limits { query_timeout: Duration::from_secs(1), ..Limits::default() };
+    let service = Service::on_store_with(database_at(server.url()), limits);
+    let body = Frame::at(NOON).of(&[made("/a", 200, 0.1)]).encode_to_vec();
+    assert_eq!(service.send_bytes("/v1/metrics", ("edge-1", 1, 1), &body).status, 200);
+    let hangs = ClickHouseFault::Delay(Duration::from_secs(3600));
+    server.fault(hangs, &ClickHouseTarget::containing("FROM half_hours", 1)).unwrap();
+    let answer = service.get(&format!("/api/v1/summary?{RANGE}"));
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.text().contains("the query took too long"), "{}", answer.text());
+    assert_eq!(service.json(&format!("/api/v1/summary?{RANGE}"))["rows"][0]["requests"], 1);
+}
+
+#[test]
 fn user_password_and_authority_are_those_of_files() {
     let files = tempfile::tempdir().unwrap();
     let authority = authority();

@@ -1,10 +1,10 @@
 //! Questions for counts: the server adds up what belongs to the same group, and the groups are found here, by the same code as
 //! for the embedded store.
 
+use super::ClickHouse;
 use super::close::{HALF_HOUR, NUMBERS, changes, columns, first_minute};
 use super::report::Buckets;
 use super::series::Series;
-use super::{ClickHouse, query_error};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::SeriesKey;
@@ -179,13 +179,16 @@ impl<'a> ServerCounts<'a> {
         statement: &str,
     ) -> Result<Vec<T>, QueryError> {
         let max_rows = self.max_rows;
-        self.server.runtime.block_on(async {
-            let mut cursor = self.server.client.query_raw(statement).fetch::<T>().map_err(query_error)?;
+        let seconds = self.server.query_timeout.as_secs_f64().to_string();
+        self.server.wait::<_, QueryError>(async {
+            let statement = self.server.client.query_raw(statement);
+            let mut cursor = statement.with_setting("max_execution_time", seconds).fetch::<T>()?;
             let mut rows = Vec::new();
-            while let Some(row) = cursor.next().await.map_err(query_error)? {
+            while let Some(row) = cursor.next().await? {
                 if rows.len() >= max_rows {
-                    let message = "the answer would have too many groups and steps: add a filter, or ask for a longer step".to_owned();
-                    return Err(QueryError::TooMuch { field: "group_by", message });
+                    let message =
+                        "the answer would have too many groups and steps: add a filter, or ask for a longer step";
+                    return Err(QueryError::TooMuch { field: "group_by", message: message.to_owned() });
                 }
                 rows.push(row);
             }

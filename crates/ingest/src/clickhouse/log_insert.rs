@@ -1,9 +1,9 @@
 //! Inserting requests: batches that come while an insert is under way go into the next one together, because a server stores
 //! few large inserts with less work than many small ones.
 
-use super::ClickHouse;
 use super::log::{Rows, columns, number_of};
 use super::series::Parts;
+use super::{ClickHouse, END_TIMEOUT, SEND_TIMEOUT};
 use crate::model::{RequestBatch, RequestPart, Signal};
 use crate::store::StoreError;
 use clickhouse::Client;
@@ -24,9 +24,6 @@ const MAX_DAYS: usize = 50;
 const QUEUE: usize = 256;
 /// Bytes that are sent at a time.
 const PIECE: usize = 256 << 10;
-/// Time for the server to take a piece, and to answer.
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-const END_TIMEOUT: Duration = Duration::from_secs(30);
 /// Times that an insert is tried of which no answer came. The server recognises a repeat by its token.
 const ATTEMPTS: u32 = 2;
 

@@ -1,7 +1,7 @@
 //! Reading requests of the log in the order of a question.
 
 use super::log::{Logged, Reader, columns, moment};
-use super::{ClickHouse, Condition, query_error};
+use super::{ClickHouse, Condition};
 use crate::error::QueryError;
 use crate::query::Range;
 use clickhouse::error::Error;
@@ -101,7 +101,7 @@ impl ClickHouse {
     /// The next requests of the log, and whether they are the last. One that was inserted twice may be there twice, side by
     /// side. Not for threads of a runtime.
     pub(crate) fn log(&self, question: &LogQuestion<'_>) -> Result<(Vec<Logged>, bool), QueryError> {
-        self.runtime.block_on(self.read_log(question)).map_err(query_error)
+        self.wait(self.read_log(question))
     }
 
     async fn read_log(&self, question: &LogQuestion<'_>) -> Result<(Vec<Logged>, bool), Error> {

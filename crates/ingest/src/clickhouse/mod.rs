@@ -35,10 +35,16 @@ use log_insert::Inserts;
 use series::Known;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::runtime::Handle;
 
-/// Milliseconds after which the server ends a statement of ours, so that it does not work on for nobody.
+/// Seconds after which the server ends a statement that nobody waits for, such as one that closes a block.
 const SERVER_LIMIT: &str = "60";
+/// Time beyond that of a question in which the server should have ended it.
+const ANSWER_DELAY: Duration = Duration::from_secs(5);
+/// Time for the server to take a part of what is inserted, and to answer.
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+const END_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The ClickHouse that keeps counters and the request log, as the operator names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +67,7 @@ pub(crate) struct ClickHouse {
     max_series: usize,
     /// Minutes after which a report belongs into the present.
     late_minutes: u32,
+    query_timeout: Duration,
     series: Mutex<Known>,
     inserts: Inserts,
 }
@@ -102,6 +109,7 @@ impl ClickHouse {
             runtime: Handle::current(),
             patterns,
             max_series: limits.series,
+            query_timeout: limits.query_timeout,
             late_minutes: u32::try_from(limits.late_report.as_secs() / 60).unwrap_or(u32::MAX),
             series: Mutex::default(),
         };
@@ -113,17 +121,24 @@ impl ClickHouse {
         self.series.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for an answer of the server. Not for threads of a runtime.
-    fn wait<T>(&self, answer: impl Future<Output = Result<T, Error>>) -> Result<T, QueryError> {
-        self.runtime.block_on(answer).map_err(query_error)
+    /// Waits for an answer of the server, which may not come. Not for threads of a runtime.
+    fn wait<T, E>(&self, answer: impl Future<Output = Result<T, E>>) -> Result<T, QueryError>
+    where
+        QueryError: From<E>,
+    {
+        let timeout = self.query_timeout.saturating_add(ANSWER_DELAY);
+        let answered = self.runtime.block_on(async { tokio::time::timeout(timeout, answer).await });
+        Ok(answered.map_err(|_| QueryError::TooSlow)??)
     }
 }
 
-/// The server's own limits are those of a question that is too large.
-fn query_error(error: Error) -> QueryError {
-    match code(&error) {
-        Some(TIMEOUT_EXCEEDED) => QueryError::TooSlow,
-        _ => QueryError::Store(error.into()),
+/// The server's own limit of time is that of a question.
+impl From<Error> for QueryError {
+    fn from(error: Error) -> Self {
+        match code(&error) {
+            Some(TIMEOUT_EXCEEDED) => Self::TooSlow,
+            _ => Self::Store(error.into()),
+        }
     }
 }
 

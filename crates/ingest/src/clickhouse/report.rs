@@ -1,14 +1,15 @@
 //! Storing what gateways report of their counters.
 
-use super::ClickHouse;
 use super::close::block_of;
 use super::series::{Parts, SeriesRow, id_of};
+use super::{ClickHouse, END_TIMEOUT, SEND_TIMEOUT};
 use crate::model::accumulate::minute_of;
 use crate::model::{
-    Gateway, Identity, MetricBatch, Point, Rejection, Rejections, Temporality, Timing, Values,
+    Gateway, Identity, MetricBatch, MetricPart, Point, Rejection, Rejections, Temporality, Timing, Values,
 };
 use crate::store::StoreError;
-use clickhouse::Row;
+use clickhouse::error::Error;
+use clickhouse::{Row, RowOwned, RowWrite};
 use serde::Serialize;
 use std::collections::HashSet;
 
@@ -73,33 +74,40 @@ struct Rows {
 }
 
 impl ClickHouse {
-    /// Stores the counters of a batch. They are inserted when this returns; a batch that is stored again changes nothing. `now`
+    /// Stores the counters of the parts of a batch that `takes` takes. They are inserted when this returns; a batch that is stored again changes nothing. `now`
     /// is in Unix nanoseconds.
     ///
     /// # Errors
     /// When the server cannot be reached or refuses. A part may be stored then, and counts once when the batch is repeated.
-    pub(crate) async fn store_counts(&self, batch: &MetricBatch, now: i64) -> Result<Rejections, StoreError> {
-        let rows = self.rows(batch, now);
+    pub(crate) async fn store_counts(
+        &self,
+        batch: &MetricBatch,
+        now: i64,
+        takes: impl Fn(&MetricPart) -> bool,
+    ) -> Result<Rejections, StoreError> {
+        let rows = self.rows(batch, now, takes);
         // Whoever finds counts must find their series.
         self.add_series(&rows.series, &rows.instances).await?;
-        if !rows.reported.is_empty() {
-            let mut insert = self.client.insert::<Reported>("reported").await?;
-            for row in &rows.reported {
-                insert.write(row).await?;
-            }
-            insert.end().await?;
-        }
-        if !rows.changes.is_empty() {
-            let mut insert = self.client.insert::<Change>("changes").await?;
-            for row in &rows.changes {
-                insert.write(row).await?;
-            }
-            insert.end().await?;
-        }
+        self.insert("reported", &rows.reported).await?;
+        self.insert("changes", &rows.changes).await?;
         Ok(rows.rejected)
     }
 
-    fn rows(&self, batch: &MetricBatch, now: i64) -> Rows {
+    /// Inserts rows. The server may take its time, but not for ever.
+    pub(super) async fn insert<T: RowOwned + RowWrite>(&self, table: &str, rows: &[T]) -> Result<(), Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let insert = self.client.insert::<T>(table);
+        let insert = tokio::time::timeout(END_TIMEOUT, insert).await.map_err(|_| Error::TimedOut)??;
+        let mut insert = insert.with_timeouts(Some(SEND_TIMEOUT), Some(END_TIMEOUT));
+        for row in rows {
+            insert.write(row).await?;
+        }
+        insert.end().await
+    }
+
+    fn rows(&self, batch: &MetricBatch, now: i64, takes: impl Fn(&MetricPart) -> bool) -> Rows {
         let mut rows = Rows::default();
         // Blocks from before may not be there any more.
         let present = minute_of(now);
@@ -112,9 +120,10 @@ impl ClickHouse {
             if !instance.is_empty() && !known.has_instance(instance) {
                 rows.instances.insert(instance.clone());
             }
+            let is_taken = takes(part);
             for point in &part.points {
                 place += 1;
-                if point.values.is_empty() {
+                if !is_taken || point.values.is_empty() {
                     continue;
                 }
                 let series = id_of(&point.series);

@@ -164,20 +164,9 @@ impl ClickHouse {
         rows: &[SeriesRow],
         instances: &HashSet<String>,
     ) -> Result<(), StoreError> {
-        if !rows.is_empty() {
-            let mut insert = self.client.insert::<SeriesRow>("series").await?;
-            for row in rows {
-                insert.write(row).await?;
-            }
-            insert.end().await?;
-        }
-        if !instances.is_empty() {
-            let mut insert = self.client.insert::<Instance>("instances").await?;
-            for name in instances {
-                insert.write(&Instance { name: name.clone() }).await?;
-            }
-            insert.end().await?;
-        }
+        self.insert("series", rows).await?;
+        let names: Vec<_> = instances.iter().map(|name| Instance { name: name.clone() }).collect();
+        self.insert("instances", &names).await?;
         let mut known = self.series();
         known.instances.extend(instances.iter().cloned());
         // Their places follow when they are read.

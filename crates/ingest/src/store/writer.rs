@@ -17,7 +17,7 @@ use crate::issues::{Decision, Issues, Regresses, Seen, Standing};
 use crate::learning::Observed;
 use crate::limits::Limits;
 use crate::model::{
-    Identity, Labelled, MetricBatch, Rejections, RequestBatch, RequestPart, Signal, SpanPart,
+    Identity, Labelled, MetricBatch, MetricPart, Rejections, RequestBatch, RequestPart, Signal, SpanPart,
 };
 use crate::patterns::KnownPatterns;
 use crate::retention::{Retention, before};
@@ -176,7 +176,10 @@ impl Writers {
         let mut refused = Rejections::default();
         if let Some(server) = &self.server {
             // The server first: a batch that comes again, because one of the two had failed, counts once at both.
-            refused = server.store_counts(&batch, clock::now()).await?;
+            let now = clock::now();
+            let admits =
+                |part: &MetricPart| self.admission.instance(&part.gateway, batch.standing, now).is_ok();
+            refused = server.store_counts(&batch, now, admits).await?;
         }
         let (stored, observed) = self.metrics.store(|reply| MetricJob::Store(batch, reply)).await?;
         let stored = match stored {

@@ -120,16 +120,21 @@ impl Service {
 
     /// A replica that keeps its counters in a database of its own, or in that of another one.
     pub(crate) fn on_store(store: ClickHouseConfig) -> Self {
-        Self::kept_in(Some(store))
+        Self::kept_in(Some(store), Limits::default())
+    }
+
+    /// The same with limits of its own.
+    pub(crate) fn on_store_with(store: ClickHouseConfig, limits: Limits) -> Self {
+        Self::kept_in(Some(store), limits)
     }
 
     /// A service that keeps its counters in files, wherever others do.
     pub(crate) fn on_files() -> Self {
-        Self::kept_in(None)
+        Self::kept_in(None, Limits::default())
     }
 
-    fn kept_in(store: Option<ClickHouseConfig>) -> Self {
-        let mut service = Self::start();
+    fn kept_in(store: Option<ClickHouseConfig>, limits: Limits) -> Self {
+        let mut service = Self::with(limits);
         service.stop();
         service.store = store;
         service.run();
