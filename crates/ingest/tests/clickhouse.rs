@@ -301,7 +301,7 @@ fn old_minutes_go_and_their_half_hours_stay() {
     let rows = |table: &str| {
         let (_, database) =
             store.address.to_string().rsplit_once('/').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap();
-        let statement = format!("SELECT count() FROM {database}.{table} FINAL");
+        let statement = format!("SELECT count() FROM {database}.{table} FINAL WHERE kind = 0");
         let mut answer = ureq::post(server.url()).send(statement.as_bytes()).unwrap();
         answer.body_mut().read_to_string().unwrap().trim().parse::<u64>().unwrap()
     };

@@ -156,16 +156,17 @@ impl ClickHouse {
         let names = plain();
         let changes = changes(&format!("block = {block}"), before, "");
         let insert = format!(
-            "INSERT INTO minutes (minute, series, instance, stream, version, {names})
-             SELECT minute, series, instance, stream, version, {names} FROM ({changes})"
+            "INSERT INTO minutes (kind, minute, series, instance, stream, version, {names})
+             SELECT 0, minute, series, instance, stream, version, {names} FROM ({changes})"
         );
         self.client.query_raw(&insert).execute().await?;
+        self.close_classes(block).await?;
         let half_hour = first_minute(block) / HALF_HOUR * HALF_HOUR;
         let sums = columns(|name| format!("sum(m.{name})"), |name| format!("sumMap(m.{name})"));
         let insert = format!(
-            "INSERT INTO half_hours (minute, series, instance, version, {names})
-             SELECT {half_hour}, series, instance, sum(m.version), {sums} FROM minutes AS m FINAL
-             WHERE m.minute >= {half_hour} AND m.minute < {half_hour} + {HALF_HOUR} GROUP BY series, instance"
+            "INSERT INTO half_hours (kind, minute, series, instance, version, {names})
+             SELECT kind, {half_hour}, series, instance, sum(m.version), {sums} FROM minutes AS m FINAL
+             WHERE m.minute >= {half_hour} AND m.minute < {half_hour} + {HALF_HOUR} GROUP BY kind, series, instance"
         );
         self.client.query_raw(&insert).execute().await?;
         let largest = largest();
@@ -190,6 +191,27 @@ impl ClickHouse {
         );
         self.client.query_raw(&carry).execute().await?;
         self.client.query_raw(&format!("INSERT INTO blocks (block) VALUES ({block})")).execute().await?;
+        Ok(())
+    }
+
+    /// Adds up the minutes of a block by classes of series, for questions that ask for no consumer or no route: of fifty consumers
+    /// one row remains.
+    async fn close_classes(&self, block: u32) -> Result<(), StoreError> {
+        let names = plain();
+        let sums = columns(|name| format!("sum(m.{name})"), |name| format!("sumMap(m.{name})"));
+        let (from, to) = (first_minute(block), first_minute(block.saturating_add(1)));
+        let insert = format!(
+            "INSERT INTO minutes (kind, minute, series, instance, stream, version, {names})
+             SELECT class.1, m.minute, class.2, m.instance, 0, sum(m.version), {sums}
+             FROM (SELECT * FROM minutes FINAL WHERE kind = 0 AND minute >= {from} AND minute < {to}) AS m
+             INNER JOIN (
+                 SELECT id, [(1, any(without_both)), (2, any(without_consumer)), (3, any(without_route))] AS classes
+                 FROM series GROUP BY id
+             ) AS s ON s.id = m.series
+             ARRAY JOIN s.classes AS class
+             GROUP BY class, m.minute, m.instance"
+        );
+        self.client.query_raw(&insert).execute().await?;
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 use super::ClickHouse;
 use super::close::{HALF_HOUR, NUMBERS, changes, columns, first_minute};
 use super::report::Buckets;
-use super::series::Series;
+use super::series::{Series, kind_of};
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::SeriesKey;
@@ -14,7 +14,7 @@ use clickhouse::Row;
 use rusqlite::Connection;
 use serde::Deserialize;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Counts of the server, for one question.
@@ -67,6 +67,12 @@ struct Count {
     requests: u64,
 }
 
+/// Numbers as an array.
+fn list(numbers: impl IntoIterator<Item = impl ToString>) -> String {
+    let numbers: Vec<String> = numbers.into_iter().map(|number| number.to_string()).collect();
+    format!("[{}]", numbers.join(","))
+}
+
 /// The part of a stretch of minutes that whole half hours cover, where no step of these minutes ends within one.
 fn half_hours((from, to): (u32, u32), step: i64) -> (u32, u32) {
     let is_whole = |minutes: i64| minutes % i64::from(HALF_HOUR) == 0;
@@ -108,20 +114,30 @@ impl<'a> ServerCounts<'a> {
     fn rows(&self, (from, to): (i64, i64), step: i64, groups: &Groups) -> Option<String> {
         let minute = |minute: i64| minute.clamp(0, u32::MAX.into());
         let (from, to) = (minute(from), minute(to));
-        let placed = self.series.iter().zip(groups.of_series()).filter_map(|(series, placed)| {
-            let (place, is_error) = (*placed)?;
-            Some((series.id, place * 2 + usize::from(is_error)))
-        });
-        let (ids, codes): (Vec<String>, Vec<String>) =
-            placed.map(|(id, code)| (id.to_string(), code.to_string())).unzip();
-        if ids.is_empty() {
+        let without = groups.without();
+        let (mut codes, mut series, mut classes) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
+        for (one, placed) in self.series.iter().zip(groups.of_series()) {
+            let Some((place, is_error)) = *placed else { continue };
+            let (code, class) = (place * 2 + usize::from(is_error), one.class(without));
+            // All series of a class are in one group.
+            codes.extend([(one.id, code), (class, code)]);
+            series.push(one.id);
+            classes.insert(class);
+        }
+        if codes.is_empty() {
             return None;
         }
-        let all = ids.len() == self.series.len();
-        let (ids, codes) = (ids.join(","), codes.join(","));
-        let wanted =
-            if all { String::new() } else { format!("SELECT arrayJoin(CAST([{ids}], 'Array(UInt64)'))") };
-        let only = if all { String::new() } else { format!(" AND series IN ({wanted})") };
+        let all = series.len() == self.series.len();
+        let (of_series, of_classes) = (list(&series), list(&classes));
+        let wanted = |list: &str| format!("SELECT arrayJoin(CAST({list}, 'Array(UInt64)'))");
+        let only = |list: &str| match all {
+            true => String::new(),
+            false => format!(" AND series IN ({})", wanted(list)),
+        };
+        let (only_series, only_classes) = (only(&of_series), only(&of_classes));
+        let wanted = if all { String::new() } else { wanted(&of_series) };
+        let (ids, codes) = (list(codes.keys()), list(codes.values()));
+        let kind = kind_of(without);
         let names = columns(str::to_owned, str::to_owned);
         let recent = changes(&format!("block >= {}", self.open), self.closed, &wanted);
         let closed = first_minute(self.open).min(to as u32).max(from as u32);
@@ -129,16 +145,16 @@ impl<'a> ServerCounts<'a> {
         let added = NUMBERS.join(" + ");
         Some(format!(
             "SELECT minute, instance, {names},
-                    transform(series, CAST([{ids}], 'Array(UInt64)'), CAST([{codes}], 'Array(Int32)'), toInt32(-1)) AS code
+                    transform(series, CAST({ids}, 'Array(UInt64)'), CAST({codes}, 'Array(Int32)'), toInt32(-1)) AS code
              FROM (
                  SELECT minute, series, instance, {names} FROM half_hours FINAL
-                 WHERE minute >= {first} AND minute < {last}{only}
+                 WHERE kind = {kind} AND minute >= {first} AND minute < {last}{only_classes}
                  UNION ALL
                  SELECT minute, series, instance, {names} FROM minutes FINAL
-                 WHERE ((minute >= {from} AND minute < {first}) OR (minute >= {last} AND minute < {closed})){only}
+                 WHERE kind = {kind} AND ((minute >= {from} AND minute < {first}) OR (minute >= {last} AND minute < {closed})){only_classes}
                  UNION ALL
                  SELECT minute, series, instance, {names} FROM changes FINAL
-                 WHERE minute >= {from} AND minute < {to}{only}
+                 WHERE minute >= {from} AND minute < {to}{only_series}
                  UNION ALL
                  SELECT minute, series, instance, {names} FROM ({recent}) WHERE minute >= {from} AND minute < {to}
              )

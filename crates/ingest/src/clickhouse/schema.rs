@@ -40,6 +40,9 @@ CREATE TABLE IF NOT EXISTS series (
     error_type String,                  -- '': no cause
     overflow Bool,
     place UInt32,                       -- in the batch that brought it first
+    without_both UInt64,                -- the number of its class: series that differ in consumer and route alone
+    without_consumer UInt64,            -- in their consumer alone
+    without_route UInt64,               -- in their route alone
     added_at DateTime64(3) DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree ORDER BY id";
 
@@ -124,6 +127,7 @@ macro_rules! added {
 const MINUTES: &str = concat!(
     "
 CREATE TABLE IF NOT EXISTS minutes (
+    kind UInt8,                         -- of what `series` is the number: 0 of a series, otherwise of a class of series
     minute UInt32,                      -- Unix minute
     series UInt64,
     instance LowCardinality(String),
@@ -133,13 +137,14 @@ CREATE TABLE IF NOT EXISTS minutes (
     added!(),
     "
 ) ENGINE = ReplacingMergeTree(version)
-PARTITION BY intDiv(minute, 1440) ORDER BY (minute, series, instance, stream)"
+PARTITION BY intDiv(minute, 1440) ORDER BY (kind, minute, series, instance, stream)"
 );
 
 /// What each half hour added, of all streams of an instance. A later look has a higher version likewise.
 const HALF_HOURS: &str = concat!(
     "
 CREATE TABLE IF NOT EXISTS half_hours (
+    kind UInt8,
     minute UInt32,                      -- the first Unix minute
     series UInt64,
     instance LowCardinality(String),
@@ -148,7 +153,7 @@ CREATE TABLE IF NOT EXISTS half_hours (
     added!(),
     "
 ) ENGINE = ReplacingMergeTree(version)
-PARTITION BY intDiv(minute, 43200) ORDER BY (minute, series, instance)"
+PARTITION BY intDiv(minute, 43200) ORDER BY (kind, minute, series, instance)"
 );
 
 /// What senders report as changes, which wait for no block.

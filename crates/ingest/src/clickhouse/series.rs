@@ -5,6 +5,7 @@ use crate::error::QueryError;
 use crate::model::{Scope, SeriesKey};
 use crate::patterns::folded;
 use crate::store::StoreError;
+use crate::store::narrow::Without;
 use clickhouse::Row;
 use clickhouse::error::Error;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,8 @@ pub(super) struct Known {
 #[derive(Clone)]
 pub(super) struct Series {
     pub(super) id: u64,
+    /// The numbers of its classes: without consumer and route, without consumer, without route.
+    classes: [u64; 3],
     pub(super) key: SeriesKey,
 }
 
@@ -55,6 +58,9 @@ pub(super) struct SeriesRow {
     error_type: String,
     overflow: bool,
     place: u32,
+    without_both: u64,
+    without_consumer: u64,
+    without_route: u64,
 }
 
 #[derive(Row, Deserialize)]
@@ -87,6 +93,9 @@ impl SeriesRow {
         Self {
             id,
             place: u32::try_from(place).unwrap_or(u32::MAX),
+            without_both: id_of(&Without::ConsumerAndRoute.class(key)),
+            without_consumer: id_of(&Without::Consumer.class(key)),
+            without_route: id_of(&Without::Route.class(key)),
             service: key.service.to_string(),
             environment: key.environment.to_string(),
             version: key.version.to_string(),
@@ -121,7 +130,31 @@ impl SeriesRow {
             error_type: self.error_type.into(),
             overflow: self.overflow,
         };
-        Series { id: self.id, key }
+        let classes = [self.without_both, self.without_consumer, self.without_route];
+        Series { id: self.id, classes, key }
+    }
+}
+
+impl Series {
+    /// The number of its class, or of itself.
+    pub(super) fn class(&self, without: Option<Without>) -> u64 {
+        let [both, consumer, route] = self.classes;
+        match without {
+            None => self.id,
+            Some(Without::ConsumerAndRoute) => both,
+            Some(Without::Consumer) => consumer,
+            Some(Without::Route) => route,
+        }
+    }
+}
+
+/// The number of what rows of sums are about.
+pub(super) fn kind_of(without: Option<Without>) -> u8 {
+    match without {
+        None => 0,
+        Some(Without::ConsumerAndRoute) => 1,
+        Some(Without::Consumer) => 2,
+        Some(Without::Route) => 3,
     }
 }
 

@@ -169,6 +169,11 @@ impl Groups {
         &self.of_series
     }
 
+    /// What neither the filter nor the grouping asks for: series that differ in it alone are in the same group.
+    pub(crate) fn without(&self) -> Option<Without> {
+        self.without
+    }
+
     /// Whether counts must be told apart by gateway.
     pub(crate) fn need_gateways(&self) -> bool {
         self.gateways.is_some()

@@ -34,7 +34,7 @@ impl Without {
     const ALL: [Self; 3] = [Self::ConsumerAndRoute, Self::Consumer, Self::Route];
 
     /// What series that are one row have in common.
-    fn class(self, series: &SeriesKey) -> SeriesKey {
+    pub(crate) fn class(self, series: &SeriesKey) -> SeriesKey {
         let mut class = series.clone();
         if self != Self::Route {
             class.consumer = "".into();
