@@ -236,7 +236,7 @@ fn a_store_that_hangs_is_not_waited_for() {
     let body = Frame::at(NOON).of(&[made("/a", 200, 0.1)]).encode_to_vec();
     assert_eq!(service.send_bytes("/v1/metrics", ("edge-1", 1, 1), &body).status, 200);
     let hangs = ClickHouseFault::Delay(Duration::from_secs(3600));
-    server.fault(hangs, &ClickHouseTarget::containing("FROM half_hours", 1)).unwrap();
+    server.fault(hangs, &ClickHouseTarget::containing("AS by_instance", 1)).unwrap();
     let answer = service.get(&format!("/api/v1/summary?{RANGE}"));
     assert_eq!(answer.status, 503, "{}", answer.text());
     assert!(answer.text().contains("the query took too long"), "{}", answer.text());

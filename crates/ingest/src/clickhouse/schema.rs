@@ -10,8 +10,11 @@ use clickhouse::{Client, Row};
 use serde::Deserialize;
 
 /// The steps, each a list of statements; the first is version 1. A step that was released never changes.
-const STEPS: &[&[&str]] =
-    &[&[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS], &[REQUESTS]];
+const STEPS: &[&[&str]] = &[
+    &[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS],
+    &[REQUESTS],
+    &[FORGOTTEN],
+];
 
 /// The version of the tables.
 const VERSION: u32 = STEPS.len() as u32;
@@ -176,6 +179,12 @@ CREATE TABLE IF NOT EXISTS blocks (
     block UInt32,
     closed_at DateTime64(3) DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree(closed_at) ORDER BY block";
+
+/// A row each time that series were removed: what replicas know of them must be read anew.
+const FORGOTTEN: &str = "
+CREATE TABLE IF NOT EXISTS forgotten (
+    at DateTime64(3)
+) ENGINE = MergeTree ORDER BY at";
 
 #[derive(Row, Deserialize)]
 struct Version {
