@@ -11,6 +11,7 @@ mod captured;
 mod clickhouse;
 mod clickhouse_log;
 mod clickhouse_rest;
+mod clickhouse_told;
 mod compare;
 mod consumers;
 mod counts;

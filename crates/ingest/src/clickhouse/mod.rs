@@ -19,6 +19,7 @@ mod report;
 mod schema;
 mod series;
 mod tls;
+mod told;
 mod watched;
 
 pub use address::{Address, NotAnAddress};
@@ -27,6 +28,7 @@ pub(crate) use counts::ServerCounts;
 pub(crate) use log_insert::QueueFull;
 pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
 pub(crate) use report::Admits;
+pub(crate) use told::{PAGE as TOLD_PAGE, Place};
 pub(crate) use watched::{News, Progress};
 
 use crate::error::QueryError;
