@@ -4,7 +4,8 @@ use crate::clock;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::query::{Files, Kind, Question};
-use crate::store::DataDir;
+use crate::store::metrics::is_elsewhere;
+use crate::store::{DataDir, METRICS_FILE, open_read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -29,6 +30,13 @@ fn answer(data: &Path, question: &str) -> Result<Vec<u8>, QueryError> {
     })?;
     let limits = Limits::default();
     let question = Question::parse(kind, query, &limits, clock::now())?;
+    // What is left in the files would be a wrong answer.
+    let is_counted = matches!(kind, Kind::Summary | Kind::Timeseries | Kind::Latencies | Kind::Requests);
+    if is_counted
+        && open_read(&data.join(METRICS_FILE))?.is_some_and(|file| is_elsewhere(&file).unwrap_or(false))
+    {
+        return Err(QueryError::Elsewhere);
+    }
     let store = Files::new(Arc::new(DataDir::new(data.to_owned())), limits);
     Ok(serde_json::to_vec(&question.answer(&store)?).unwrap_or_default())
 }

@@ -23,8 +23,8 @@ use std::sync::Arc;
 pub(super) struct Snapshot {
     pub(super) series: Arc<Vec<Series>>,
     /// The first block that is not closed, and the last one before it that is.
-    open: u32,
-    closed: u32,
+    pub(super) open: u32,
+    pub(super) closed: u32,
 }
 
 /// Counts of the server, for one question.

@@ -169,8 +169,13 @@ impl ClickHouse {
 
 /// The number of a sender in one life of its counters.
 fn sender_of(gateway: &Gateway) -> u64 {
+    sender_number([&gateway.instance, &gateway.epoch, &gateway.environment])
+}
+
+/// The same of its instance, its epoch and its environment.
+pub(super) fn sender_number(of: [&str; 3]) -> u64 {
     let mut parts = Parts::default();
-    [&*gateway.instance, &gateway.epoch, &gateway.environment].into_iter().for_each(|text| parts.text(text));
+    of.into_iter().for_each(|text| parts.text(text));
     parts.hash()
 }
 

@@ -3,6 +3,7 @@
 
 use super::close::{HALF_HOUR, first_minute};
 use super::counts::{Snapshot, list};
+use super::report::sender_number;
 use super::{ClickHouse, STATEMENT_TIMEOUT};
 use crate::drift::RouteKey;
 use crate::error::QueryError;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+const MINUTE_NANOS: i64 = 60_000_000_000;
 /// Minutes that are judged by one statement.
 const JUDGED_MINUTES: i64 = 60;
 /// Minutes within which a report may come: later ones count in the present.
@@ -41,6 +43,13 @@ struct Bounds {
 struct Last {
     series: u64,
     half_hour: u32,
+}
+
+/// The requests of a sender.
+#[derive(Row, Deserialize)]
+struct OfSender {
+    of_sender: u64,
+    requests: u64,
 }
 
 #[derive(Row, Deserialize)]
@@ -140,8 +149,8 @@ impl ClickHouse {
         Ok(traffic.into_iter().collect())
     }
 
-    /// What was counted since the last look. Not for threads of a runtime.
-    pub(crate) fn follow(&self, progress: &mut Progress) -> Result<News, QueryError> {
+    /// What was counted since the last look, at `now` (Unix nanoseconds). Not for threads of a runtime.
+    pub(crate) fn follow(&self, progress: &mut Progress, now: i64) -> Result<News, QueryError> {
         let snapshot = self.wait(Snapshot::of(self))?;
         let forgotten = self.series().forgotten;
         let is_other = std::mem::replace(&mut progress.forgotten, forgotten) != forgotten;
@@ -151,6 +160,8 @@ impl ClickHouse {
         });
         // What is reported within a day belongs into its own minute.
         let newest = progress.last.values().max().copied().unwrap_or_default();
+        // A sender's clock may be ahead.
+        let newest = newest.min(u32::try_from(now.div_euclid(MINUTE_NANOS)).unwrap_or_default());
         let since = newest.saturating_sub(self.late_minutes.saturating_add(LATE_MARGIN));
         let half_hour = format!("intDiv(minute, {HALF_HOUR}) * {HALF_HOUR}");
         let recent = snapshot.recent("");
@@ -176,6 +187,32 @@ impl ClickHouse {
             }
         }
         Ok(News { left, counted })
+    }
+
+    /// The requests of senders in series beyond a cap, by instance, epoch and environment. Not for threads of a runtime.
+    pub(crate) fn overflow(&self, senders: &[[&str; 3]]) -> Result<Vec<u64>, QueryError> {
+        let snapshot = self.wait(Snapshot::of(self))?;
+        let series: Vec<u64> =
+            snapshot.series.iter().filter(|series| series.key.overflow).map(|series| series.id).collect();
+        if series.is_empty() || senders.is_empty() {
+            return Ok(vec![0; senders.len()]);
+        }
+        let numbers: Vec<u64> = senders.iter().map(|sender| sender_number(*sender)).collect();
+        let one_of =
+            |numbers: &[u64]| format!("(SELECT arrayJoin(CAST({}, 'Array(UInt64)')))", list(numbers));
+        let wanted = format!("series IN {} AND sender IN {}", one_of(&series), one_of(&numbers));
+        let Snapshot { open, closed, .. } = snapshot;
+        let statement = format!(
+            "SELECT of_sender, sum(counted) AS requests FROM (
+                 SELECT stream, any(sender) AS of_sender, max(requests) AS counted FROM (
+                     SELECT stream, sender, requests FROM reported WHERE block >= {open} AND {wanted}
+                     UNION ALL SELECT stream, sender, requests FROM states WHERE block = {closed} AND {wanted}
+                 ) GROUP BY stream
+             ) GROUP BY of_sender"
+        );
+        let found = self.wait(self.client.query_raw(&statement).fetch_all::<OfSender>())?;
+        let found: HashMap<u64, u64> = found.into_iter().map(|of| (of.of_sender, of.requests)).collect();
+        Ok(numbers.iter().map(|number| found.get(number).copied().unwrap_or_default()).collect())
     }
 
     /// In how many half hours a route was counted, from after a Unix minute up to another one. Not for threads of a runtime.

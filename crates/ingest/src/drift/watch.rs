@@ -207,7 +207,7 @@ impl Watcher {
     /// Notes which series the server has counted.
     fn follow(&mut self) -> Result<(), QueryError> {
         let Some(server) = &self.server else { return Ok(()) };
-        let News { left, counted } = server.follow(&mut self.followed)?;
+        let News { left, counted } = server.follow(&mut self.followed, clock::now())?;
         let noted = (|| {
             if let Some(left) = left {
                 self.writers.follow(Followed::Left(left))?;

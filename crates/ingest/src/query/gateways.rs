@@ -7,6 +7,7 @@ use super::cursor::{Cursor, Reader};
 use super::filter::Filter;
 use super::params::Params;
 use super::range::rfc3339;
+use crate::clickhouse::ClickHouse;
 use crate::error::QueryError;
 use crate::limits::Limits;
 use crate::model::report::drop_reason_name;
@@ -147,7 +148,11 @@ const OF_EPOCH: &str = "WHERE g.instance = ? AND g.epoch = ? AND g.environment =
 impl GatewaysQuery {
     /// The answer out of the files: that of counters knows the senders of counters, each day's file those of the request
     /// log.
-    pub(super) fn answer(&self, data: &DataDir, limits: &Limits) -> Result<Gateways, QueryError> {
+    pub(super) fn answer(
+        &self,
+        (data, server): (&DataDir, Option<&ClickHouse>),
+        limits: &Limits,
+    ) -> Result<Gateways, QueryError> {
         let now = self.now;
         let metrics = super::open_counts(data, limits.query_timeout)?;
         // The page and its rows are read at one moment, as the days are.
@@ -161,7 +166,10 @@ impl GatewaysQuery {
             page(data, &metrics, &days, (self.after.as_ref(), self.limit, now), takes)?;
         let mut all: All = epochs.iter().map(|((_, epoch), _)| (epoch.clone(), Known::default())).collect();
         read_senders(&metrics, now, &mut all)?;
-        read_overflow(&metrics, &mut all)?;
+        match server {
+            Some(server) => ask_overflow(server, &mut all)?,
+            None => read_overflow(&metrics, &mut all)?,
+        }
         read_reports(&metrics, &mut all)?;
         read_tags(&metrics, &mut all)?;
         read_redaction(&metrics, &mut all)?;
@@ -295,6 +303,14 @@ fn read_overflow(file: &Connection, all: &mut All) -> Result<(), QueryError> {
         known.overflow = u64::try_from(row.get::<_, i64>(0)?).unwrap_or_default();
         Ok(())
     })
+}
+
+fn ask_overflow(server: &ClickHouse, all: &mut All) -> Result<(), QueryError> {
+    let senders: Vec<[&str; 3]> =
+        all.keys().map(|of| [&*of.instance, &*of.epoch, &*of.environment]).collect();
+    let overflow = server.overflow(&senders)?;
+    all.values_mut().zip(overflow).for_each(|(known, overflow)| known.overflow = overflow);
+    Ok(())
 }
 
 fn read_reports(file: &Connection, all: &mut All) -> Result<(), QueryError> {

@@ -379,7 +379,7 @@ impl Store for Files {
     }
 
     fn gateways(&self, query: &GatewaysQuery) -> Result<Gateways, QueryError> {
-        query.answer(&self.data, &self.limits)
+        query.answer((&self.data, self.server.as_deref()), &self.limits)
     }
 
     fn consumers(&self, query: &ConsumersQuery) -> Result<Consumers, QueryError> {

@@ -66,6 +66,8 @@ pub(super) struct Metrics {
     taught: learning::Counted,
     /// Where counts are on a server.
     heard: Heard,
+    /// What the mark in the file says, once it is known.
+    marked: Option<Keeping>,
     /// Whether rows that change are told to other replicas.
     pub(super) is_telling: bool,
 }
@@ -117,6 +119,7 @@ impl Metrics {
             patterns,
             taught,
             heard: Heard::default(),
+            marked: None,
             is_telling: false,
         })
     }
@@ -154,6 +157,7 @@ impl Metrics {
         let outcome = self.store_in_one((keeping, batch), now, &mut fresh);
         if outcome.is_err() {
             self.heard.forget();
+            self.marked = None;
             // Their rows were rolled back.
             self.changes = None;
             self.series.retain(|_, id| !fresh.contains(id));
@@ -447,6 +451,10 @@ impl Metrics {
             }
             note_batch(&transaction, Signal::Metrics, identity, now, || None)?;
         }
+        if self.marked != Some(keeping) {
+            mark(&transaction, keeping, now)?;
+            self.marked = Some(keeping);
+        }
         let mut rejected = Rejections::default();
         let mut touched = BTreeSet::new();
         let mut counted = Counted::new();
@@ -654,6 +662,28 @@ pub(super) fn insert_series(transaction: &Transaction<'_>, key: &SeriesKey) -> R
             key.overflow,
         ])?;
     Ok(transaction.last_insert_rowid())
+}
+
+/// The mark of files whose counts are on a server.
+const ELSEWHERE: &str = "elsewhere";
+
+/// Notes where the counts of a file are.
+fn mark(transaction: &Transaction<'_>, keeping: Keeping, now: i64) -> Result<(), StoreError> {
+    match keeping {
+        Keeping::Counts => {
+            transaction.execute("DELETE FROM retention_marks WHERE name = ?", [ELSEWHERE])?;
+        }
+        Keeping::Senders => {
+            transaction
+                .execute("INSERT OR IGNORE INTO retention_marks VALUES (?, ?)", params![ELSEWHERE, now])?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the counts of a file are on a server.
+pub(crate) fn is_elsewhere(file: &Connection) -> Result<bool, StoreError> {
+    Ok(file.prepare("SELECT 1 FROM retention_marks WHERE name = ?")?.exists([ELSEWHERE])?)
 }
 
 fn is_expired(transaction: &Transaction<'_>, gateway: i64) -> Result<bool, StoreError> {
