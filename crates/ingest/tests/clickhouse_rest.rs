@@ -56,7 +56,7 @@ fn same(what: &str, file: &Service, replicas: &[Service], ask: impl Fn(&Service)
     let begun = Instant::now();
     for replica in replicas {
         while ask(replica) != expected {
-            // A look at the server may be followed by fifty times as long without one.
+            // A look at the server may be followed by ten times as long without one.
             let is_over = begun.elapsed() > Duration::from_secs(240);
             assert!(!is_over, "{what}: {:#} instead of {expected:#}", ask(replica));
             std::thread::sleep(Duration::from_millis(100));

@@ -32,6 +32,8 @@ const COUNTS_AFTER: Duration = Duration::from_secs(300);
 const FOLLOWED_AT_ONCE: usize = 5_000;
 /// A review may take one part in so many of the time.
 const REVIEW_SHARE: u32 = 50;
+/// The same where a review is mostly a wait for a server.
+const SERVER_SHARE: u32 = 10;
 
 /// What the store must take in, all of it or nothing.
 #[derive(Debug, Default)]
@@ -182,7 +184,8 @@ impl Watcher {
                 if let Err(error) = self.review() {
                     tracing::warn!(%error, "routes could not be compared with those that are known");
                 }
-                next_review = Instant::now() + self.interval.max(now.elapsed() * REVIEW_SHARE);
+                let share = if self.server.is_some() { SERVER_SHARE } else { REVIEW_SHARE };
+                next_review = Instant::now() + self.interval.max(now.elapsed() * share);
             }
             if now >= next_save {
                 let is_due = now.duration_since(self.counts_stored) >= COUNTS_AFTER;
