@@ -9,6 +9,8 @@ mod attacks;
 mod by_gateway;
 mod captured;
 mod clickhouse;
+mod clickhouse_copy;
+mod clickhouse_layouts;
 mod clickhouse_log;
 mod compare;
 mod consumers;
