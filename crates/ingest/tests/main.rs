@@ -12,6 +12,7 @@ mod clickhouse;
 mod clickhouse_copy;
 mod clickhouse_layouts;
 mod clickhouse_log;
+mod clickhouse_told;
 mod compare;
 mod consumers;
 mod counts;

@@ -5,7 +5,7 @@ use super::quoted;
 use super::schema::{STEPS, STEPS_TAKEN};
 
 /// By which column rows are divided among shards: all rows of a key are on one shard, where they replace each other.
-const DIVIDED_BY: [(&str, &str); 10] = [
+const DIVIDED_BY: [(&str, &str); 11] = [
     ("migrations", "version"),
     ("series", "id"),
     ("instances", "cityHash64(name)"),
@@ -16,6 +16,7 @@ const DIVIDED_BY: [(&str, &str); 10] = [
     ("changes", "series"),
     ("blocks", "block"),
     ("requests", "batch"),
+    ("told", "cityHash64(name)"),
 ];
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS ";

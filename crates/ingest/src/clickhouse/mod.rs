@@ -20,6 +20,7 @@ mod report;
 mod schema;
 mod series;
 mod tls;
+mod told;
 
 pub use address::{Address, NotAnAddress};
 pub(crate) use condition::{Condition, quoted};
@@ -28,6 +29,7 @@ pub(crate) use counts::ServerCounts;
 pub use ddl::{Layout, statements};
 pub(crate) use log_insert::QueueFull;
 pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
+pub(crate) use told::{PAGE as TOLD_PAGE, Place};
 
 use crate::error::QueryError;
 use crate::limits::Limits;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 /// The steps, each a list of statements; the first is version 1. A step that was released never changes.
 pub(super) const STEPS: &[&[&str]] =
-    &[&[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS], &[REQUESTS]];
+    &[&[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS], &[REQUESTS], &[TOLD]];
 
 /// The version of the tables.
 const VERSION: u32 = STEPS.len() as u32;
@@ -177,6 +177,22 @@ CREATE TABLE IF NOT EXISTS blocks (
     block UInt32,
     closed_at DateTime64(3) DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree(closed_at) ORDER BY block";
+
+/// The latest that each replica has told under a key. What is told anew as long as it is alive goes when it was not told for
+/// long; what people wrote, and learned routes, stay.
+const TOLD: &str = "
+CREATE TABLE IF NOT EXISTS told (
+    kind LowCardinality(String),
+    name String,                        -- the key, as a JSON array
+    replica String,
+    value String,                       -- JSON
+    at DateTime64(3) DEFAULT now64(3),
+    INDEX by_time at TYPE minmax GRANULARITY 1
+) ENGINE = ReplacingMergeTree(at) ORDER BY (kind, name, replica)
+TTL toDateTime(at) + INTERVAL 40 DAY DELETE
+        WHERE kind IN ('uptime', 'probe_results', 'log_gateways', 'log_sequences'),
+    toDateTime(at) + INTERVAL 400 DAY DELETE
+        WHERE kind NOT IN ('directory', 'patterns', 'pattern_places')";
 
 #[derive(Row, Deserialize)]
 struct Version {
