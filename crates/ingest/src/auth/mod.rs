@@ -20,6 +20,7 @@ pub use users::user_line;
 
 pub(crate) use senders::{SenderId, SenderToken, SenderTokens};
 pub(crate) use sessions::{LIFETIME, SessionId};
+pub(crate) use token::random;
 pub(crate) use users::Users;
 pub(crate) use watched::Watched;
 

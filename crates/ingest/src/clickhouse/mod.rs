@@ -6,6 +6,7 @@
 //! sender that repeats a batch to another replica counts once.
 
 mod address;
+mod alert_rows;
 mod close;
 mod condition;
 mod counts;
@@ -14,16 +15,19 @@ mod log_follow;
 mod log_insert;
 mod log_query;
 mod prune;
+mod replicas;
 mod report;
 mod schema;
 mod series;
 mod tls;
 
 pub use address::{Address, NotAnAddress};
+pub(crate) use alert_rows::AlertRow;
 pub(crate) use condition::{Condition, quoted};
 pub(crate) use counts::ServerCounts;
 pub(crate) use log_insert::QueueFull;
 pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
+pub(crate) use replicas::PRESENT;
 
 use crate::error::QueryError;
 use crate::limits::Limits;

@@ -10,8 +10,11 @@ use clickhouse::{Client, Row};
 use serde::Deserialize;
 
 /// The steps, each a list of statements; the first is version 1. A step that was released never changes.
-const STEPS: &[&[&str]] =
-    &[&[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS], &[REQUESTS]];
+const STEPS: &[&[&str]] = &[
+    &[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS],
+    &[REQUESTS],
+    &[REPLICAS, ALERT_ROWS],
+];
 
 /// The version of the tables.
 const VERSION: u32 = STEPS.len() as u32;
@@ -176,6 +179,27 @@ CREATE TABLE IF NOT EXISTS blocks (
     block UInt32,
     closed_at DateTime64(3) DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree(closed_at) ORDER BY block";
+
+/// The replicas that run.
+const REPLICAS: &str = "
+CREATE TABLE IF NOT EXISTS replicas (
+    replica String,
+    leaves Bool,
+    seen DateTime64(3) DEFAULT now64(3)
+) ENGINE = ReplacingMergeTree(seen) ORDER BY replica
+TTL toDateTime(seen) + INTERVAL 1 DAY";
+
+/// Rows of `alerts.db`. Rules, receivers and mutes stay for ever when they are removed, because a replica that was away for long
+/// must know.
+const ALERT_ROWS: &str = "
+CREATE TABLE IF NOT EXISTS alert_rows (
+    kind String,
+    name String,                        -- a JSON array of its key
+    value String,                       -- a JSON object; '': removed
+    version UInt64,                     -- Unix milliseconds, or more
+    inserted_at DateTime64(3) DEFAULT now64(3)
+) ENGINE = ReplacingMergeTree(version) ORDER BY (kind, name)
+TTL toDateTime(inserted_at) + INTERVAL 400 DAY DELETE WHERE kind IN ('alert', 'incident', 'delivery', 'gap')";
 
 #[derive(Row, Deserialize)]
 struct Version {

@@ -329,6 +329,8 @@ impl Server {
         let alerting = [
             tokio::spawn(alerting::evaluate(Arc::clone(&state.alerts))),
             tokio::spawn(alerting::deliver(Arc::clone(&state.alerts))),
+            tokio::spawn(alerting::keep_lease(Arc::clone(&state.alerts))),
+            tokio::spawn(alerting::exchange(Arc::clone(&state.alerts))),
         ];
         let upkeep =
             tokio::spawn(jobs::upkeep(Arc::clone(&state.writers), Arc::clone(&state.data), retention));
@@ -357,6 +359,7 @@ impl Server {
         // They are done when they have let go of the writers and the state.
         let _ = tokio::join!(upkeep, watching, probing);
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
+        alerting::leave(&state.alerts).await;
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.
         let _ = tokio::task::spawn_blocking(move || drop(state)).await;
