@@ -9,6 +9,7 @@ mod attacks;
 mod by_gateway;
 mod captured;
 mod clickhouse;
+mod clickhouse_alerts;
 mod clickhouse_log;
 mod compare;
 mod consumers;
