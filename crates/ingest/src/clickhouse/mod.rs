@@ -19,6 +19,7 @@ mod replicas;
 mod report;
 mod schema;
 mod series;
+mod session_rows;
 mod tls;
 
 pub use address::{Address, NotAnAddress};
@@ -28,6 +29,7 @@ pub(crate) use counts::ServerCounts;
 pub(crate) use log_insert::QueueFull;
 pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
 pub(crate) use replicas::PRESENT;
+pub(crate) use session_rows::{SharedSession, ToldSession, Wanted};
 
 use crate::error::QueryError;
 use crate::limits::Limits;

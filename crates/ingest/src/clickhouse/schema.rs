@@ -14,6 +14,7 @@ const STEPS: &[&[&str]] = &[
     &[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS],
     &[REQUESTS],
     &[REPLICAS, ALERT_ROWS],
+    &[SESSIONS, SIGN_IN_KEYS],
 ];
 
 /// The version of the tables.
@@ -200,6 +201,25 @@ CREATE TABLE IF NOT EXISTS alert_rows (
     inserted_at DateTime64(3) DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree(version) ORDER BY (kind, name)
 TTL toDateTime(inserted_at) + INTERVAL 400 DAY DELETE WHERE kind IN ('alert', 'incident', 'delivery', 'gap')";
+
+/// Sessions of people. Rows of one session are merged.
+const SESSIONS: &str = "
+CREATE TABLE IF NOT EXISTS sessions (
+    id String,                          -- a hash of the cookie
+    person SimpleAggregateFunction(max, String),
+    way SimpleAggregateFunction(max, String),
+    begun_at SimpleAggregateFunction(min, DateTime64(3)) DEFAULT now64(3),
+    used_at SimpleAggregateFunction(max, DateTime64(3)) DEFAULT now64(3),
+    ended SimpleAggregateFunction(max, UInt8)
+) ENGINE = AggregatingMergeTree ORDER BY id
+TTL toDateTime(used_at) + INTERVAL 1 DAY";
+
+/// The key of sign-ins that have begun and not ended; the first one holds.
+const SIGN_IN_KEYS: &str = "
+CREATE TABLE IF NOT EXISTS sign_in_keys (
+    key String,
+    made_at DateTime64(3) DEFAULT now64(3)
+) ENGINE = MergeTree ORDER BY made_at";
 
 #[derive(Row, Deserialize)]
 struct Version {

@@ -134,6 +134,16 @@ impl Service {
         Self::kept_in(Some(store), limits)
     }
 
+    /// A replica at which people have to prove who they are.
+    #[allow(dead_code, reason = "a benchmark does not use it")]
+    pub(crate) fn guarded_on_store(store: ClickHouseConfig, access: AccessConfig) -> Self {
+        let mut service = Self::guarded(Limits::default(), access);
+        service.stop();
+        service.store = Some(store);
+        service.run();
+        service
+    }
+
     /// A service that keeps its counters in files, wherever others do.
     pub(crate) fn on_files() -> Self {
         Self::kept_in(None, Limits::default())
