@@ -19,19 +19,31 @@ const GROWTH_BYTES: u64 = 128 << 20;
 
 #[test]
 fn a_new_consumer_with_each_request() {
-    check(100_000);
+    check(Mode::Logger, 100_000);
+}
+
+#[test]
+fn a_new_consumer_with_each_request_to_a_module() {
+    check(Mode::ModuleLogger, 100_000);
 }
 
 /// One million requests.
 #[test]
 #[ignore = "takes a minute: make chaos"]
 fn a_new_consumer_with_each_of_a_million_requests() {
-    check(1_000_000);
+    check(Mode::Logger, 1_000_000);
 }
 
-fn check(requests: usize) {
+/// One million requests.
+#[test]
+#[ignore = "takes a minute: make chaos"]
+fn a_new_consumer_with_each_of_a_million_requests_to_a_module() {
+    check(Mode::ModuleLogger, 1_000_000);
+}
+
+fn check(mode: Mode, requests: usize) {
     let requests = env::var("CARDINALITY_REQUESTS").ok().and_then(|n| n.parse().ok()).unwrap_or(requests);
-    let mut stack = Stack::launch(Mode::Logger, Listeners::Static, |config| config.plugin(&plugin()));
+    let mut stack = Stack::launch(mode, Listeners::Static, |config| config.plugin(&plugin()));
     let address = stack.envoy.address();
     // Both workers have handled requests and allocated their buffers.
     attack(address, "warm", 4_000);

@@ -174,7 +174,16 @@ fn adoptions(envoy: &Envoy) -> usize {
 
 #[test]
 fn learned_routes_fold_the_past_and_survive_every_restart() {
-    let mut stack = Stack::launch(Mode::Logger, Listeners::Discovered, |config| config.plugin(&plugin()));
+    fold_and_survive(Mode::Logger);
+}
+
+#[test]
+fn in_a_module_learned_routes_fold_the_past_and_survive_every_restart() {
+    fold_and_survive(Mode::ModuleLogger);
+}
+
+fn fold_and_survive(mode: Mode) {
+    let mut stack = Stack::launch(mode, Listeners::Discovered, |config| config.plugin(&plugin()));
     let mut paths = Vec::new();
     let address = stack.envoy.address();
     for _ in 0..4 {

@@ -1,9 +1,15 @@
 //! The dynamic module with its bootstrap extension and without it, and its work on Envoy's main thread.
 
 use gatelens_testkit::client::{self, Connection, Request};
-use gatelens_testkit::{Envoy, EnvoyConfig, Error, Listeners, Update, wait};
+use gatelens_testkit::{
+    Envoy, EnvoyConfig, Error, Ingest, Launch, Listeners, Update, Upstream, artefacts, paths, wait,
+};
 use serde_json::{Value, json};
+use std::fs;
+use std::thread;
+use tempfile::TempDir;
 
+use super::report;
 use super::stack::{Mode, Stack, plugin};
 
 fn without_extension(config: EnvoyConfig) -> EnvoyConfig {
@@ -69,7 +75,7 @@ fn the_gateway_has_the_name_of_the_extension_and_a_counter_of_panics() {
         connection.request(&Request::get("/users/1")).unwrap();
     }
     stack.wait_for_count(10);
-    let gateways = super::report::gateways(&stack.ingest);
+    let gateways = report::gateways(&stack.ingest);
     let names: Vec<&Value> = gateways.iter().map(|gateway| &gateway["instance"]).collect();
     assert_eq!(names, [&json!("edge-7")]);
     let panics = stack.envoy.stats("gatelens_panics").unwrap();
@@ -117,4 +123,68 @@ fn a_large_body_is_redacted_in_slices() {
     assert_eq!(answer.text(), body);
     let [row] = &stack.wait_for_requests(1)[..] else { panic!("one request") };
     assert_eq!(row["request_body"], json!(body.replace("8675309", "[CLIENT_REDACTED]")), "{row}");
+}
+
+/// The name of a second copy of the library.
+const NEXT: &str = "gatelens_next";
+
+/// Names another library wherever there is one.
+fn rename(value: &mut Value, library: &str) {
+    if let Some(name) = value.pointer_mut("/dynamic_module_config/name") {
+        *name = json!(library);
+    }
+    let parts: Vec<&mut Value> = match value {
+        Value::Object(object) => object.values_mut().collect(),
+        Value::Array(items) => items.iter_mut().collect(),
+        _ => return,
+    };
+    parts.into_iter().for_each(|part| rename(part, library));
+}
+
+/// Two versions in one process have nothing in common: each counts the requests of its listeners and delivers by an extension of
+/// its own, so a change from one to the other counts each request once.
+#[test]
+fn a_change_to_another_library_and_back_under_traffic_counts_each_request_once() {
+    for mode in [Mode::ModuleFilter, Mode::ModuleLogger] {
+        artefacts::or_skip();
+        let directory = TempDir::new().unwrap();
+        fs::copy(paths::native().unwrap(), directory.path().join(format!("lib{NEXT}.so"))).unwrap();
+        let (upstream, ingest) = (Upstream::start().unwrap(), Ingest::start().unwrap());
+        let config = mode.config().upstream(upstream.address()).unwrap().ingest(ingest.address()).unwrap();
+        let released = config.plugin(&plugin()).edit(|bootstrap| {
+            let extensions = bootstrap["bootstrap_extensions"].as_array_mut().unwrap();
+            let mut second = extensions[0].clone();
+            second["name"] = json!("second");
+            rename(&mut second, NEXT);
+            extensions.push(second);
+        });
+        let next = released.clone().edit(|bootstrap| rename(&mut bootstrap["static_resources"], NEXT));
+        let launch = Launch {
+            listeners: Listeners::Discovered,
+            directory: Some(directory.path().to_owned()),
+            ..Launch::default()
+        };
+        let envoy = Envoy::launch(&released, &launch).unwrap();
+        let address = envoy.address();
+        let mut sent = 0;
+        for config in [&next, &released, &next] {
+            thread::scope(|scope| {
+                let traffic = scope.spawn(move || {
+                    for _ in 0..100 {
+                        // A connection of an old listener is drained, so each request has its own.
+                        let answer = Connection::open(address).unwrap().request(&Request::get("/sleep/2"));
+                        assert_eq!(answer.unwrap().status, 200);
+                    }
+                });
+                assert_eq!(envoy.update(config).unwrap(), Update::Accepted, "{}", envoy.log());
+                traffic.join().unwrap();
+            });
+            sent += 100;
+        }
+        let fates = report::settled(&ingest, sent);
+        assert_eq!(report::counted(&ingest), sent, "{mode:?} {}", envoy.log());
+        assert_eq!((fates.captured, fates.sent, fates.held), (sent, sent, 0), "{mode:?}");
+        // Each library is a gateway of its own.
+        assert_eq!(report::gateways(&ingest).len(), 2, "{mode:?}");
+    }
 }

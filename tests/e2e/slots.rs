@@ -13,11 +13,11 @@ use super::stack::{Mode, Stack, plugin};
 
 const CUSTOMERS: [&str; 6] = ["alpha", "bravo", "charlie", "delta", "echo", "foxtrot"];
 
-fn stack() -> Stack {
+fn stack(mode: Mode) -> Stack {
     let mut plugin = plugin();
     plugin["routes"]["templates"] = json!(["/direct/orders/{id}"]);
     plugin["counters"] = json!({"max_routes": 12, "max_consumers": 10, "max_series": 60});
-    Stack::launch(Mode::Logger, Listeners::Static, |config| config.plugin(&plugin))
+    Stack::launch(mode, Listeners::Static, |config| config.plugin(&plugin))
 }
 
 /// Requests of one client for a path, over a connection of its own.
@@ -47,7 +47,16 @@ fn by(stack: &Stack, dimension: &str) -> BTreeMap<String, u64> {
 
 #[test]
 fn configured_templates_keep_their_rows_and_names_wait_for_their_second_request() {
-    let stack = stack();
+    names_wait(Mode::Logger);
+}
+
+#[test]
+fn in_a_module_configured_templates_keep_their_rows_and_names_wait_for_their_second_request() {
+    names_wait(Mode::ModuleLogger);
+}
+
+fn names_wait(mode: Mode) {
+    let stack = stack(mode);
     let address = stack.envoy.address();
     let mut sent = scan(address, 200, 1);
     stack.wait_for_count(sent);
@@ -77,7 +86,17 @@ fn configured_templates_keep_their_rows_and_names_wait_for_their_second_request(
 #[test]
 #[ignore = "takes one and a half minutes: make chaos"]
 fn customers_replace_scanners_and_no_request_is_lost() {
-    let mut stack = stack();
+    customers_replace_scanners(Mode::Logger);
+}
+
+#[test]
+#[ignore = "takes one and a half minutes: make chaos"]
+fn in_a_module_customers_replace_scanners_and_no_request_is_lost() {
+    customers_replace_scanners(Mode::ModuleLogger);
+}
+
+fn customers_replace_scanners(mode: Mode) {
+    let mut stack = stack(mode);
     let address = stack.envoy.address();
     let mut sent = scan(address, 60, 2);
     stack.wait_for_count(sent);

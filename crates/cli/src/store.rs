@@ -70,10 +70,10 @@ mod measured {
     pub(super) const LOG_ROW: u64 = 64;
     /// Assumed: bytes that remain of a hundred bytes of a body.
     pub(super) const BODY_PERCENT: u64 = 50;
-    /// Bytes of a row of `minutes`, of 20 million rows of one to six requests each.
-    pub(super) const MINUTE_ROW: u64 = 28;
+    /// Bytes of a row of `minutes`, of 20 million rows of one to six requests each, with the sums of their classes.
+    pub(super) const MINUTE_ROW: u64 = 36;
     /// Bytes of a row of `half_hours`, of the same.
-    pub(super) const HALF_HOUR_ROW: u64 = 135;
+    pub(super) const HALF_HOUR_ROW: u64 = 151;
     /// Bytes of a row of `reported` or `states` (ADR 35: 45 of a table with fewer columns).
     pub(super) const REPORT_ROW: u64 = 60;
     /// Nanoseconds of a core that the ingest takes for a logged request, with files (`make bench-ingest`).

@@ -91,7 +91,7 @@ impl Random {
 
 /// Fills a log, and returns the bytes that a request takes.
 fn log(name: &str, requests: u64, body: usize, kind: Text) -> u64 {
-    let mut service = Service::start();
+    let mut service = Service::with(support::of_benchmarks());
     let mut random = Random(1);
     let mut spent = 0;
     for batch in 0..requests / BATCH {
@@ -135,7 +135,7 @@ fn log(name: &str, requests: u64, body: usize, kind: Text) -> u64 {
 /// Fills counts: series that all change in each minute, in one report of each minute.
 fn counts() {
     for (consumers, minutes) in [(2, 720u64), (10, 720)] {
-        let mut service = Service::start();
+        let mut service = Service::with(support::of_benchmarks());
         let mut random = Random(2);
         let mut all: Vec<Made> = Vec::new();
         let series = 20 * consumers as u64 * 2;

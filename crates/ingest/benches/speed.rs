@@ -28,7 +28,7 @@ fn main() {
 }
 
 fn a_day_of_two_thousand_series() {
-    let service = Service::start();
+    let service = Service::with(support::of_benchmarks());
     let mut state = 1u64;
     let mut random = move || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -80,7 +80,7 @@ fn a_day_of_two_thousand_series() {
 }
 
 fn cumulative_frames_of_two_thousand_series() {
-    let service = Service::start();
+    let service = Service::with(support::of_benchmarks());
     let mut all = Vec::new();
     let frames = 60u64;
     let mut spent = std::time::Duration::ZERO;
@@ -100,7 +100,7 @@ fn cumulative_frames_of_two_thousand_series() {
 }
 
 fn a_million_requests_in_the_log() {
-    let service = Service::start();
+    let service = Service::with(support::of_benchmarks());
     let batches = 1000u64;
     let mut spent = std::time::Duration::ZERO;
     for batch in 0..batches {

@@ -35,6 +35,7 @@ mod spans;
 mod stats;
 mod store;
 pub mod text;
+mod told;
 pub mod upkeep;
 mod wire;
 

@@ -85,6 +85,8 @@ pub struct Limits {
     pub spans_bytes: u64,
     /// Age of a report beyond which a store on ClickHouse counts it in the present, because what it would change is closed.
     pub late_report: Duration,
+    /// Time between two looks at what this replica has to tell others, and what they have told.
+    pub tell_interval: Duration,
     /// Queries answered at a time; further ones wait.
     pub readers: usize,
     /// Bytes of one question to `redact`, as sent and after decompression; beyond, 413.
@@ -188,6 +190,7 @@ impl Default for Limits {
             known_after: Duration::from_secs(24 * 3600),
             drift_interval: Duration::from_secs(60),
             late_report: Duration::from_secs(24 * 3600),
+            tell_interval: Duration::from_secs(2),
             spans_bytes: 256 << 20,
             readers: 4,
             preview_bytes: 2 << 20,

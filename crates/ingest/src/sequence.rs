@@ -37,15 +37,7 @@ impl Received {
             }
             _ => self.ranges.insert(at, (number, number)),
         }
-        if self.ranges.len() > MAX_RANGES {
-            let (first, last) = self.ranges.remove(0);
-            if let Some(next) = self.ranges.first_mut() {
-                let missing =
-                    first.saturating_sub(1).saturating_add(next.0.saturating_sub(last).saturating_sub(1));
-                self.closed = self.closed.saturating_add(missing);
-                next.0 = 1;
-            }
-        }
+        self.close_lowest();
     }
 
     /// Notes all that another list has.
@@ -61,6 +53,23 @@ impl Received {
             }
         }
         self.ranges = merged;
+        self.close_lowest();
+    }
+
+    /// Closes the lowest gaps where there are too many.
+    fn close_lowest(&mut self) {
+        let Some(last) = self.ranges.len().checked_sub(MAX_RANGES).filter(|surplus| *surplus > 0) else {
+            return;
+        };
+        let mut expected = 1u64;
+        for (first, end) in self.ranges.drain(..last) {
+            self.closed = self.closed.saturating_add(first.saturating_sub(expected));
+            expected = end.saturating_add(1);
+        }
+        if let Some((first, _)) = self.ranges.first_mut() {
+            self.closed = self.closed.saturating_add(first.saturating_sub(expected));
+            *first = 1;
+        }
     }
 
     /// How many numbers below the highest are missing.

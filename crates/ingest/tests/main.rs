@@ -12,6 +12,7 @@ mod clickhouse;
 mod clickhouse_alerts;
 mod clickhouse_log;
 mod clickhouse_sessions;
+mod clickhouse_told;
 mod compare;
 mod consumers;
 mod counts;

@@ -88,7 +88,7 @@ fn main() {
     let requests = number("REQUESTS", 1_000_000);
     let (series, minutes) = (number("SERIES", 2_000), number("MINUTES", MINUTES_OF_DAY));
     let rounds = number("ROUNDS", 10);
-    let limits = gatelens_ingest::Limits { reader_requests_per_second: 100_000, ..Default::default() };
+    let limits = support::of_benchmarks();
     let mut service = match std::env::var_os("DATA").filter(|data| !data.is_empty()) {
         Some(data) => Service::at(data.into(), limits),
         None => Service::with(limits),

@@ -21,6 +21,7 @@ mod schema;
 mod series;
 mod session_rows;
 mod tls;
+mod told;
 
 pub use address::{Address, NotAnAddress};
 pub(crate) use alert_rows::AlertRow;
@@ -30,6 +31,7 @@ pub(crate) use log_insert::QueueFull;
 pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
 pub(crate) use replicas::PRESENT;
 pub(crate) use session_rows::{SharedSession, ToldSession, Wanted};
+pub(crate) use told::{PAGE as TOLD_PAGE, Place};
 
 use crate::error::QueryError;
 use crate::limits::Limits;

@@ -23,20 +23,13 @@ struct Present {
     replica: String,
 }
 
-#[derive(Row, Deserialize)]
-struct Moment {
-    now: i64,
-}
-
 impl ClickHouse {
     /// The time of the server, in Unix milliseconds.
     ///
     /// # Errors
     /// When it does not answer within 4 s.
     pub(crate) async fn server_time(&self) -> Result<i64, StoreError> {
-        let asked =
-            self.client.query_raw("SELECT toUnixTimestamp64Milli(now64(3)) AS now").fetch_one::<Moment>();
-        Ok(in_time(TIMEOUT, asked).await?.now)
+        Ok(in_time(TIMEOUT, self.now()).await?)
     }
 
     /// Shows the others that a replica is there. Returns the names of all that are, in their order.

@@ -13,8 +13,8 @@ use serde::Deserialize;
 const STEPS: &[&[&str]] = &[
     &[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS],
     &[REQUESTS],
-    &[REPLICAS, ALERT_ROWS],
-    &[SESSIONS, SIGN_IN_KEYS],
+    &[TOLD],
+    &[REPLICAS, ALERT_ROWS, SESSIONS, SIGN_IN_KEYS],
 ];
 
 /// The version of the tables.
@@ -180,6 +180,22 @@ CREATE TABLE IF NOT EXISTS blocks (
     block UInt32,
     closed_at DateTime64(3) DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree(closed_at) ORDER BY block";
+
+/// The latest that each replica has told under a key. What is told anew as long as it is alive goes when it was not told for
+/// long; what people wrote, and learned routes, stay.
+const TOLD: &str = "
+CREATE TABLE IF NOT EXISTS told (
+    kind LowCardinality(String),
+    name String,                        -- the key, as a JSON array
+    replica String,
+    value String,                       -- JSON
+    at DateTime64(3) DEFAULT now64(3),
+    INDEX by_time at TYPE minmax GRANULARITY 1
+) ENGINE = ReplacingMergeTree(at) ORDER BY (kind, name, replica)
+TTL toDateTime(at) + INTERVAL 40 DAY DELETE
+        WHERE kind IN ('uptime', 'probe_results', 'log_gateways', 'log_sequences'),
+    toDateTime(at) + INTERVAL 400 DAY DELETE
+        WHERE kind NOT IN ('directory', 'patterns', 'pattern_places')";
 
 /// The replicas that run.
 const REPLICAS: &str = "

@@ -52,7 +52,8 @@ use crate::query::{Files, Store};
 use crate::remote_write::{RemoteWrite, RemoteWriteConfig, RemoteWriteStats};
 use crate::retention::Retention;
 use crate::stats::{Gauges, Stats};
-use crate::store::{DataDir, StoreError, Writers};
+use crate::store::{DataDir, Refused, StoreError, Writers};
+use crate::told::{Books, Sharing};
 use axum::Router;
 use axum::extract::{self, MatchedPath, Request};
 use axum::http::{HeaderValue, StatusCode, header};
@@ -148,6 +149,20 @@ pub enum StartError {
     },
 }
 
+impl StartError {
+    /// Of a server or a directory that refuses to share rows.
+    fn of_server(address: String, path: &std::path::Path, refused: Refused) -> Self {
+        match refused {
+            Refused::Failed(source @ StoreError::ClickHouse(_)) => Self::Server { address, source },
+            Refused::Failed(source) => Self::Store { path: path.to_owned(), source },
+            Refused::Busy | Refused::Stopped => {
+                let source = StoreError::file(path, std::io::Error::other(refused.to_string()));
+                Self::Store { path: path.to_owned(), source }
+            }
+        }
+    }
+}
+
 fn hint(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::AddrInUse => ": stop what listens there, or choose another address with --listen",
@@ -164,6 +179,7 @@ pub struct Server {
     retention: Retention,
     probes: Vec<ProbeConfig>,
     remote_write: Option<Arc<RemoteWrite>>,
+    sharing: Option<Sharing>,
 }
 
 pub(crate) struct State {
@@ -257,6 +273,15 @@ impl Server {
         })?;
         let writers = Writers::start(&data, &limits, &patterns).map_err(failed)?;
         let writers = Arc::new(writers.beside(server.clone()));
+        let sharing = match (&server, &store) {
+            (Some(server), Some(config)) => {
+                let books = Books { writers: Arc::clone(&writers) };
+                let started = Sharing::start(Arc::clone(server), books, &data, limits.tell_interval).await;
+                let address = config.address.to_string();
+                Some(started.map_err(|refused| StartError::of_server(address, data.path(), refused))?)
+            }
+            _ => None,
+        };
         let stats = Stats::new()?;
         let alerts = AlertStats::new(stats.registry()).map(|stats| {
             Alerts::start(&alerts, (&data, server.clone()), &limits, retention.max_disk, stats)
@@ -311,7 +336,7 @@ impl Server {
             drift,
             alerts,
         });
-        Ok(Self { listener, address, state, retention, probes, remote_write })
+        Ok(Self { listener, address, state, retention, probes, remote_write, sharing })
     }
 
     /// The URL of the page.
@@ -327,7 +352,7 @@ impl Server {
     /// Answers until `stop` resolves, then lets the requests under way finish within
     /// [`Limits::stop_timeout`] and the writers store what they hold.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listener, state, retention, probes, remote_write, .. } = self;
+        let Self { listener, state, retention, probes, remote_write, sharing, .. } = self;
         let router = router(Arc::clone(&state));
         let graceful = GracefulShutdown::new();
         let alerting = [
@@ -341,6 +366,7 @@ impl Server {
         let closing = state.server.clone().map(|server| tokio::spawn(server.keep_closing()));
         let announcing =
             state.server.clone().map(|server| tokio::spawn(server.keep_announcing(Arc::clone(&state.data))));
+        let sharing = sharing.map(|sharing| tokio::spawn(sharing.keep(state.stopping.subscribe())));
         let probing = tokio::spawn(probes::keep(probes, Arc::clone(&state.writers)));
         // It reads the files by itself, so that the end of the service does not wait for it.
         let writing = remote_write.map(|remote_write| {
@@ -369,6 +395,9 @@ impl Server {
         let _ = tokio::join!(upkeep, watching, signing, probing);
         let _ = tokio::time::timeout(state.limits.stop_timeout, graceful.shutdown()).await;
         alerting::leave(&state.alerts).await;
+        if let Some(sharing) = sharing {
+            let _ = sharing.await;
+        }
         drop(router);
         // The last owner of the state joins the writers; a runtime's thread should not wait for them.
         let _ = tokio::task::spawn_blocking(move || drop(state)).await;

@@ -166,6 +166,7 @@ impl GatewaysQuery {
         read_tags(&metrics, &mut all)?;
         read_redaction(&metrics, &mut all)?;
         let mut accepted = Accepted::default();
+        accepted.read_elsewhere(&metrics, all.keys())?;
         for (path, file) in &days {
             let read = read_senders(file, now, &mut all).and_then(|()| Ok(accepted.read(file, all.keys())?));
             if let Err(error) = read {

@@ -85,7 +85,12 @@ impl RecentEpochs {
 
 /// Records stored of each epoch, over all files that were read.
 #[derive(Default)]
-pub(crate) struct Accepted(HashMap<EpochKey, HashMap<i64, i64>>);
+pub(crate) struct Accepted {
+    /// By day, of this directory.
+    here: HashMap<EpochKey, HashMap<i64, i64>>,
+    /// Of other replicas.
+    elsewhere: HashMap<EpochKey, u64>,
+}
 
 impl Accepted {
     /// Takes in what a file knows of these epochs.
@@ -102,7 +107,7 @@ impl Accepted {
             while let Some(row) = rows.next()? {
                 let row = Row::read(row)?;
                 if row.epoch == *epoch {
-                    let count = self.0.entry(row.epoch).or_default().entry(row.day).or_default();
+                    let count = self.here.entry(row.epoch).or_default().entry(row.day).or_default();
                     *count = row.records.max(*count);
                 }
             }
@@ -110,10 +115,32 @@ impl Accepted {
         Ok(())
     }
 
+    /// Takes in what the file of counters knows of the records that other replicas have stored.
+    pub(crate) fn read_elsewhere<'e>(
+        &mut self,
+        counts: &Connection,
+        epochs: impl IntoIterator<Item = &'e EpochKey>,
+    ) -> Result<(), StoreError> {
+        if !counts.table_exists(None, "accepted_elsewhere")? {
+            return Ok(());
+        }
+        let mut sum = counts.prepare_cached(
+            "SELECT coalesce(sum(records), 0) FROM accepted_elsewhere
+             WHERE instance = ? AND epoch = ? AND environment = ?",
+        )?;
+        for epoch in epochs {
+            let records: i64 =
+                sum.query_row([&epoch.instance, &epoch.epoch, &epoch.environment], |row| row.get(0))?;
+            self.elsewhere.insert(epoch.clone(), u64::try_from(records).unwrap_or_default());
+        }
+        Ok(())
+    }
+
     /// Records stored of an epoch.
     pub(crate) fn of(&self, epoch: &EpochKey) -> u64 {
-        let days = self.0.get(epoch).into_iter().flat_map(HashMap::values);
-        days.fold(0, |sum, records| sum.saturating_add(u64::try_from(*records).unwrap_or_default()))
+        let days = self.here.get(epoch).into_iter().flat_map(HashMap::values);
+        let elsewhere = self.elsewhere.get(epoch).copied().unwrap_or_default();
+        days.fold(elsewhere, |sum, records| sum.saturating_add(u64::try_from(*records).unwrap_or_default()))
     }
 }
 

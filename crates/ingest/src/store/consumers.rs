@@ -72,6 +72,13 @@ impl Consumers {
         Ok(())
     }
 
+    /// Takes over a row that was merged.
+    pub(super) fn merged(&mut self, key: ConsumerKey, last_seen: i64) {
+        let minute = last_seen.div_euclid(MINUTE_NANOS);
+        let last = self.0.entry(key).or_insert(minute);
+        *last = minute.max(*last);
+    }
+
     /// Takes over what a transaction has committed.
     pub(super) fn committed(&mut self, counted: Counted) {
         self.0.extend(counted);

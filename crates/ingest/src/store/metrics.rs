@@ -28,6 +28,7 @@ use crate::model::{
 };
 use crate::patterns::{KnownPatterns, Learned, folded};
 use crate::retention::Retention;
+use crate::told::journal::Past;
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior, params};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -38,11 +39,11 @@ pub(super) type Damaged = Vec<(&'static str, Vec<i64>)>;
 /// The writer's side of `metrics.db`.
 pub(super) struct Metrics {
     directory: Arc<DataDir>,
-    connection: Connection,
+    pub(super) connection: Connection,
     /// All series by what they are; only ever ahead of the file within a transaction.
     series: HashMap<SeriesKey, i64>,
     admission: Arc<Admission>,
-    consumers: Consumers,
+    pub(super) consumers: Consumers,
     instances: Instances,
     /// `None` where they must be read from the file.
     changes: Option<Changes>,
@@ -53,6 +54,8 @@ pub(super) struct Metrics {
     patterns: Arc<KnownPatterns>,
     /// Requests of the batch that was stored last, for the learning of routes.
     taught: learning::Counted,
+    /// Whether rows that change are told to other replicas.
+    pub(super) is_telling: bool,
 }
 
 impl Metrics {
@@ -101,6 +104,7 @@ impl Metrics {
             sums: sums::Progress::default(),
             patterns,
             taught,
+            is_telling: false,
         })
     }
 
@@ -321,7 +325,12 @@ impl Metrics {
         self.connection = Connection::open_in_memory()?;
         let replaced = salvage::replace(&self.directory, &self.directory.path().join(METRICS_FILE), why);
         let patterns = Arc::clone(&self.patterns);
+        let is_telling = self.is_telling;
         *self = Self::open(Arc::clone(&self.directory), Arc::clone(&self.admission), patterns)?;
+        if is_telling {
+            // The changes that were not told yet may be lost.
+            self.begin_telling(Past::Untold)?;
+        }
         replaced
     }
 

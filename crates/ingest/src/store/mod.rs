@@ -41,6 +41,7 @@ mod series;
 pub(crate) mod sketch;
 pub(crate) mod sums;
 mod tails;
+mod telling;
 pub(crate) mod totals;
 mod uptime;
 mod verify;
@@ -60,7 +61,7 @@ pub(crate) use requests::{day_files, day_of_file};
 #[cfg(test)]
 pub(crate) use schema::open_requests;
 pub(crate) use schema::{APPLICATION_ID, METRICS_FILE, marks_of, open_other, open_read};
-pub(crate) use uptime::{BOUND_PERCENT, Probed};
+pub(crate) use uptime::{BOUND_PERCENT, Probed, trim_results as trim_probe_results};
 pub(crate) use verify::{Bad, file as verify_file};
 pub(crate) use writer::{Refused, Stored, Writers, lock};
 

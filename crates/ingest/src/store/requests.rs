@@ -11,6 +11,7 @@ use super::{Admission, Pruned, StoreError, Stored, accepted, bloom, chunk, salva
 use crate::model::{Column, Columns, Gateway, Identity, Rejections, RequestBatch, Signal, is_error};
 use crate::retention::{Retention, before};
 use crate::sequence::Received;
+use crate::told::Row;
 use jiff::civil::Date;
 use jiff::{Timestamp, tz::TimeZone};
 use rusqlite::{Connection, TransactionBehavior, params};
@@ -35,11 +36,13 @@ pub(super) enum Keeping {
 pub(super) struct Requests {
     directory: Arc<DataDir>,
     day: Date,
-    today: Connection,
+    pub(super) today: Connection,
     /// The files of all other days, to read: a clock that jumps must not make a repeat look new.
-    others: BTreeMap<Date, Connection>,
+    pub(super) others: BTreeMap<Date, Connection>,
     admission: Arc<Admission>,
     tails: Tails,
+    /// Where there is a server, rows of other days that are to be told.
+    pub(super) left: Option<Vec<Row>>,
 }
 
 impl Requests {
@@ -62,7 +65,7 @@ impl Requests {
             // A file that cannot be read knows nobody; its faults are noted where its records are read.
             let _ = admission.load(file, now);
         }
-        Ok(Self { directory, day, today, others, admission, tails: Tails::default() })
+        Ok(Self { directory, day, today, others, admission, tails: Tails::default(), left: None })
     }
 
     /// Stores a batch, or nothing of it. `now` is in Unix nanoseconds.
@@ -73,7 +76,9 @@ impl Requests {
         now: i64,
     ) -> Result<Stored, StoreError> {
         if day_of(now) != self.day {
+            let left = self.untold_of_day()?;
             *self = Self::open_with(Arc::clone(&self.directory), Arc::clone(&self.admission), now)?;
+            self.go_on_telling(left)?;
         }
         let outcome = self.store_today(batch, (signal, keeping), now);
         if outcome.is_err() {
@@ -153,6 +158,8 @@ impl Requests {
             self.today = Connection::open_in_memory()?;
             let replaced = salvage::replace(&self.directory, path, why);
             self.today = open_day(&self.directory, self.day)?;
+            let left = self.left.take();
+            self.go_on_telling(left)?;
             return replaced;
         }
         let Some(day) = day else { return Ok(()) };
@@ -235,7 +242,7 @@ impl Requests {
         {
             return Ok(Stored::Repeat);
         }
-        let Self { directory, today, others, day, admission, tails } = self;
+        let Self { directory, today, others, day, admission, tails, .. } = self;
         let mut rejected = Rejections::default();
         let mut admitted = Vec::with_capacity(batch.parts.len());
         for part in &batch.parts {

@@ -141,13 +141,18 @@ pub(super) fn put_probe(file: &mut Connection, probed: &Probed) -> Result<(), St
     transaction
         .prepare_cached("INSERT OR REPLACE INTO probe_results VALUES (?, ?, ?, ?, ?)")?
         .execute(params![name, time, status, duration_ms, error])?;
-    transaction
-        .prepare_cached(
-            "DELETE FROM probe_results WHERE name = ?1 AND time <=
-               (SELECT time FROM probe_results WHERE name = ?1 ORDER BY time DESC LIMIT 1 OFFSET ?2)",
-        )?
-        .execute(params![name, MAX_RESULTS])?;
+    trim_results(&transaction, name)?;
     transaction.commit()?;
+    Ok(())
+}
+
+/// Removes the results of a probe that are more than are kept.
+pub(crate) fn trim_results(file: &Connection, name: &str) -> Result<(), StoreError> {
+    file.prepare_cached(
+        "DELETE FROM probe_results WHERE name = ?1 AND time <=
+           (SELECT time FROM probe_results WHERE name = ?1 ORDER BY time DESC LIMIT 1 OFFSET ?2)",
+    )?
+    .execute(params![name, MAX_RESULTS])?;
     Ok(())
 }
 

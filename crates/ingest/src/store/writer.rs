@@ -22,6 +22,8 @@ use crate::model::{
 use crate::patterns::KnownPatterns;
 use crate::retention::{Retention, before};
 use crate::spans::Spans;
+use crate::told::journal::{Merged, Past, Untold};
+use crate::told::{Book, Pace, Row};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -104,7 +106,7 @@ struct Failure {
     message: String,
 }
 
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 enum MetricJob {
     Store(MetricBatch, Reply<(Stored, Vec<Observed>)>),
@@ -122,6 +124,7 @@ enum MetricJob {
     Checkpoint(Reply<bool>),
     SetAside(Vec<Bad>, Reply<()>),
     Replace(StoreError, Reply<()>),
+    Telling(Telling),
 }
 
 enum RequestJob {
@@ -133,6 +136,15 @@ enum RequestJob {
     Checkpoint(Reply<bool>),
     SetAside(PathBuf, Vec<Bad>, Reply<()>),
     Replace(PathBuf, StoreError, Reply<()>),
+    Telling(Telling),
+}
+
+/// Work on the rows that replicas tell each other.
+pub(super) enum Telling {
+    Begin(Past, Reply<()>),
+    Untold(Pace, Reply<Untold>),
+    Settle(Vec<i64>, Reply<()>),
+    Take(Vec<Row>, Reply<Merged>),
 }
 
 impl Writers {
@@ -365,6 +377,33 @@ impl Writers {
         }
     }
 
+    /// Begins to note rows to tell.
+    pub(crate) async fn begin_telling(&self, book: Book, past: Past) -> Result<(), Refused> {
+        self.telling(book, |reply| Telling::Begin(past, reply)).await
+    }
+
+    /// Some of the rows to tell.
+    pub(crate) async fn untold(&self, book: Book, pace: Pace) -> Result<Untold, Refused> {
+        self.telling(book, |reply| Telling::Untold(pace, reply)).await
+    }
+
+    /// Notes that changes were told.
+    pub(crate) async fn settle_told(&self, book: Book, ids: Vec<i64>) -> Result<(), Refused> {
+        self.telling(book, |reply| Telling::Settle(ids, reply)).await
+    }
+
+    /// Merges what other replicas have told.
+    pub(crate) async fn take_told(&self, book: Book, rows: Vec<Row>) -> Result<Merged, Refused> {
+        self.telling(book, |reply| Telling::Take(rows, reply)).await
+    }
+
+    async fn telling<T>(&self, book: Book, order: impl FnOnce(Reply<T>) -> Telling) -> Result<T, Refused> {
+        match book {
+            Book::Counters => self.metrics.submit(|reply| MetricJob::Telling(order(reply))).await,
+            Book::Log => self.requests.submit(|reply| RequestJob::Telling(order(reply))).await,
+        }
+    }
+
     /// Batches that wait for each writer or are being stored, by the name of the writer.
     pub(crate) fn queues(&self) -> [(&'static str, usize); 2] {
         [("counters", self.metrics.waiting()), ("requests", self.requests.waiting())]
@@ -521,6 +560,7 @@ fn write_metrics(mut store: Metrics, queue: &Receiver<MetricJob>) {
             }
             MetricJob::Drift(update, reply) => drop(reply.send(store.drift(&update))),
             MetricJob::Learn(lesson, reply) => drop(reply.send(store.learn(lesson, clock::now()))),
+            MetricJob::Telling(order) => store.telling(order, clock::now()),
         }
     }
     if let Err(error) = store.settle() {
@@ -551,6 +591,7 @@ fn write_requests(mut store: Requests, queue: &Receiver<RequestJob>) {
             RequestJob::SetAside(path, rows, reply) => drop(reply.send(store.set_aside(&path, &rows))),
             RequestJob::Replace(path, why, reply) => drop(reply.send(store.replace(&path, &why))),
             RequestJob::Prune(retention, reply) => drop(reply.send(store.prune(&retention, clock::now()))),
+            RequestJob::Telling(order) => store.telling(order, clock::now()),
         }
     }
 }

@@ -363,6 +363,17 @@ impl Answer {
     }
 }
 
+/// The limits of benchmarks: one sender and one reader, as fast as they can.
+#[allow(dead_code, reason = "benchmarks use it")]
+pub(crate) fn of_benchmarks() -> Limits {
+    Limits {
+        reader_requests_per_second: 100_000,
+        sender_requests_per_second: 100_000,
+        sender_bytes_per_second: 16 << 30,
+        ..Default::default()
+    }
+}
+
 /// A database of its own on a ClickHouse with this HTTP interface.
 pub(crate) fn database_at(url: &str) -> ClickHouseConfig {
     static DATABASES: AtomicU32 = AtomicU32::new(0);

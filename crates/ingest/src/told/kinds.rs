@@ -1,0 +1,31 @@
+//! The kinds of rows that replicas tell each other, by the file that has them.
+//!
+//! Merges keep the earliest first time and the latest last time. Texts are those of the later time; of two with the same time
+//! the greater ones, so that all replicas choose the same.
+
+mod log;
+mod people;
+mod senders;
+mod uptime;
+
+use super::Kind;
+pub(crate) use people::CONSUMERS;
+
+/// Those of `metrics.db`. A kind stands behind those that it refers to: a replica that starts reads them in this order.
+pub(crate) const COUNTERS: &[&Kind] = &[
+    &senders::GATEWAYS,
+    &senders::REPORTS,
+    &senders::REDACTION,
+    &senders::TAGS,
+    &senders::COARSE_INTERVALS,
+    &senders::SEQUENCES,
+    &CONSUMERS,
+    &people::DIRECTORY,
+    &people::AUDIT,
+    &uptime::UPTIME,
+    &uptime::PROBE_RESULTS,
+    &log::ACCEPTED_ELSEWHERE,
+];
+
+/// Those of the request log.
+pub(crate) const LOG: &[&Kind] = &[&log::LOG_GATEWAYS, &log::LOG_SEQUENCES, &log::ACCEPTED];
