@@ -72,7 +72,7 @@ fn another_replica_goes_on_when_the_one_that_evaluates_is_killed() {
     assert_eq!(post(&first, RECEIVERS, &hook(&receiver)).0, 200);
     count(&first, 12, &failing());
     first.restart(rewind(12));
-    let fired = receiver.next();
+    let fired = receiver.next_within(Duration::from_secs(180));
     let second = replica(&store);
     let fired = fired.json();
     assert_eq!((&fired["kind"], &fired["rule"]), (&json!("firing"), &json!("errors")));
@@ -99,7 +99,8 @@ fn another_replica_goes_on_when_the_one_that_evaluates_is_killed() {
     let off = json!({"name": "errors", "enabled": false, "measure": "error_percent", "above": 1});
     let answer = second.put(&format!("{RULES}/errors"), &off.to_string());
     assert_eq!(answer.status, 200, "{}", answer.text());
-    let end = receiver.next().json();
+    // The next minute may have just begun.
+    let end = receiver.next_within(Duration::from_secs(180)).json();
     assert_eq!((&end["kind"], &end["alert"]), (&json!("resolved"), &fired["alert"]), "{end:#}");
     assert!(receiver.is_empty());
     let history = second.json("/api/v1/alerts/history");
