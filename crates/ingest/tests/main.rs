@@ -11,6 +11,7 @@ mod captured;
 mod clickhouse;
 mod clickhouse_alerts;
 mod clickhouse_log;
+mod clickhouse_rest;
 mod clickhouse_sessions;
 mod clickhouse_told;
 mod compare;

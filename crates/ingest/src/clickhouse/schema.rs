@@ -14,6 +14,7 @@ const STEPS: &[&[&str]] = &[
     &[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS],
     &[REQUESTS],
     &[TOLD],
+    &[FORGOTTEN],
     &[REPLICAS, ALERT_ROWS, SESSIONS, SIGN_IN_KEYS],
 ];
 
@@ -180,6 +181,12 @@ CREATE TABLE IF NOT EXISTS blocks (
     block UInt32,
     closed_at DateTime64(3) DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree(closed_at) ORDER BY block";
+
+/// A row each time that series were removed: what replicas know of them must be read anew.
+const FORGOTTEN: &str = "
+CREATE TABLE IF NOT EXISTS forgotten (
+    at DateTime64(3)
+) ENGINE = MergeTree ORDER BY at";
 
 /// The latest that each replica has told under a key. What is told anew as long as it is alive goes when it was not told for
 /// long; what people wrote, and learned routes, stay.
