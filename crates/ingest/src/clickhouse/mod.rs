@@ -6,30 +6,40 @@
 //! sender that repeats a batch to another replica counts once.
 
 mod address;
+mod alert_rows;
 mod close;
 mod condition;
 mod copy;
 mod counts;
 mod ddl;
+mod forget;
 mod log;
 mod log_follow;
 mod log_insert;
 mod log_query;
 mod prune;
+mod replicas;
 mod report;
 mod schema;
 mod series;
+mod session_rows;
 mod tls;
 mod told;
+mod watched;
 
 pub use address::{Address, NotAnAddress};
+pub(crate) use alert_rows::AlertRow;
 pub(crate) use condition::{Condition, quoted};
 pub use copy::Copied;
 pub(crate) use counts::ServerCounts;
 pub use ddl::{Layout, statements};
 pub(crate) use log_insert::QueueFull;
 pub(crate) use log_query::{LogOrder, LogPlace, LogQuestion};
+pub(crate) use replicas::PRESENT;
+pub(crate) use report::Admits;
+pub(crate) use session_rows::{SharedSession, ToldSession, Wanted};
 pub(crate) use told::{PAGE as TOLD_PAGE, Place};
+pub(crate) use watched::{News, Progress};
 
 use crate::error::QueryError;
 use crate::limits::Limits;
@@ -51,6 +61,10 @@ const ANSWER_DELAY: Duration = Duration::from_secs(5);
 /// Time for the server to take a part of what is inserted, and to answer.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 const END_TIMEOUT: Duration = Duration::from_secs(30);
+/// Time for a statement that nobody waits for, beyond which the server should have ended it.
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(120);
+/// Time for the server to answer whether it is there.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The ClickHouse that keeps counters and the request log, as the operator names it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +138,12 @@ impl ClickHouse {
         };
         store.refresh_series().await?;
         Ok(store)
+    }
+
+    /// Whether it answers, within a short time.
+    pub(crate) async fn probe(&self) -> Result<(), StoreError> {
+        let asked = self.client.query_raw("SELECT 1").execute();
+        Ok(tokio::time::timeout(PROBE_TIMEOUT, asked).await.map_err(|_| Error::TimedOut)??)
     }
 
     fn series(&self) -> MutexGuard<'_, Known> {

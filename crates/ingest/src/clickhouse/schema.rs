@@ -11,8 +11,13 @@ use clickhouse::{Client, Row};
 use serde::Deserialize;
 
 /// The steps, each a list of statements; the first is version 1. A step that was released never changes.
-pub(super) const STEPS: &[&[&str]] =
-    &[&[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS], &[REQUESTS], &[TOLD]];
+pub(super) const STEPS: &[&[&str]] = &[
+    &[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS],
+    &[REQUESTS],
+    &[TOLD],
+    &[FORGOTTEN],
+    &[REPLICAS, ALERT_ROWS, SESSIONS, SIGN_IN_KEYS],
+];
 
 /// The version of the tables.
 const VERSION: u32 = STEPS.len() as u32;
@@ -178,6 +183,12 @@ CREATE TABLE IF NOT EXISTS blocks (
     closed_at DateTime64(3) DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree(closed_at) ORDER BY block";
 
+/// A row each time that series were removed: what replicas know of them must be read anew.
+const FORGOTTEN: &str = "
+CREATE TABLE IF NOT EXISTS forgotten (
+    at DateTime64(3)
+) ENGINE = MergeTree ORDER BY at";
+
 /// The latest that each replica has told under a key. What is told anew as long as it is alive goes when it was not told for
 /// long; what people wrote, and learned routes, stay.
 const TOLD: &str = "
@@ -193,6 +204,46 @@ TTL toDateTime(at) + INTERVAL 40 DAY DELETE
         WHERE kind IN ('uptime', 'probe_results', 'log_gateways', 'log_sequences'),
     toDateTime(at) + INTERVAL 400 DAY DELETE
         WHERE kind NOT IN ('directory', 'patterns', 'pattern_places')";
+
+/// The replicas that run.
+const REPLICAS: &str = "
+CREATE TABLE IF NOT EXISTS replicas (
+    replica String,
+    leaves Bool,
+    seen DateTime64(3) DEFAULT now64(3)
+) ENGINE = ReplacingMergeTree(seen) ORDER BY replica
+TTL toDateTime(seen) + INTERVAL 1 DAY";
+
+/// Rows of `alerts.db`. Rules, receivers and mutes stay for ever when they are removed, because a replica that was away for long
+/// must know.
+const ALERT_ROWS: &str = "
+CREATE TABLE IF NOT EXISTS alert_rows (
+    kind String,
+    name String,                        -- a JSON array of its key
+    value String,                       -- a JSON object; '': removed
+    version UInt64,                     -- Unix milliseconds, or more
+    inserted_at DateTime64(3) DEFAULT now64(3)
+) ENGINE = ReplacingMergeTree(version) ORDER BY (kind, name)
+TTL toDateTime(inserted_at) + INTERVAL 400 DAY DELETE WHERE kind IN ('alert', 'incident', 'delivery', 'gap')";
+
+/// Sessions of people. Rows of one session are merged.
+const SESSIONS: &str = "
+CREATE TABLE IF NOT EXISTS sessions (
+    id String,                          -- a hash of the cookie
+    person SimpleAggregateFunction(max, String),
+    way SimpleAggregateFunction(max, String),
+    begun_at SimpleAggregateFunction(min, DateTime64(3)) DEFAULT now64(3),
+    used_at SimpleAggregateFunction(max, DateTime64(3)) DEFAULT now64(3),
+    ended SimpleAggregateFunction(max, UInt8)
+) ENGINE = AggregatingMergeTree ORDER BY id
+TTL toDateTime(used_at) + INTERVAL 1 DAY";
+
+/// The key of sign-ins that have begun and not ended; the first one holds.
+const SIGN_IN_KEYS: &str = "
+CREATE TABLE IF NOT EXISTS sign_in_keys (
+    key String,
+    made_at DateTime64(3) DEFAULT now64(3)
+) ENGINE = MergeTree ORDER BY made_at";
 
 #[derive(Row, Deserialize)]
 struct Version {
