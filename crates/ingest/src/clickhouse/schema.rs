@@ -3,6 +3,7 @@
 //! A step can be repeated, because two replicas that start at once may both take it. A replica refuses tables that a newer
 //! version has changed; an older one that runs goes on, because a step only adds what it does not know.
 
+use super::ddl;
 use super::log::REQUESTS;
 use crate::store::StoreError;
 use clickhouse::error::Error;
@@ -10,17 +11,18 @@ use clickhouse::{Client, Row};
 use serde::Deserialize;
 
 /// The steps, each a list of statements; the first is version 1. A step that was released never changes.
-const STEPS: &[&[&str]] = &[
+pub(super) const STEPS: &[&[&str]] = &[
     &[SERIES, INSTANCES, REPORTED, STATES, MINUTES, HALF_HOURS, CHANGES, BLOCKS],
     &[REQUESTS],
     &[TOLD],
     &[FORGOTTEN],
+    &[REPLICAS, ALERT_ROWS, SESSIONS, SIGN_IN_KEYS],
 ];
 
 /// The version of the tables.
 const VERSION: u32 = STEPS.len() as u32;
 
-const STEPS_TAKEN: &str = "
+pub(super) const STEPS_TAKEN: &str = "
 CREATE TABLE IF NOT EXISTS migrations (
     version UInt32,
     taken_at DateTime64(3) DEFAULT now64(3)
@@ -203,6 +205,46 @@ TTL toDateTime(at) + INTERVAL 40 DAY DELETE
     toDateTime(at) + INTERVAL 400 DAY DELETE
         WHERE kind NOT IN ('directory', 'patterns', 'pattern_places')";
 
+/// The replicas that run.
+const REPLICAS: &str = "
+CREATE TABLE IF NOT EXISTS replicas (
+    replica String,
+    leaves Bool,
+    seen DateTime64(3) DEFAULT now64(3)
+) ENGINE = ReplacingMergeTree(seen) ORDER BY replica
+TTL toDateTime(seen) + INTERVAL 1 DAY";
+
+/// Rows of `alerts.db`. Rules, receivers and mutes stay for ever when they are removed, because a replica that was away for long
+/// must know.
+const ALERT_ROWS: &str = "
+CREATE TABLE IF NOT EXISTS alert_rows (
+    kind String,
+    name String,                        -- a JSON array of its key
+    value String,                       -- a JSON object; '': removed
+    version UInt64,                     -- Unix milliseconds, or more
+    inserted_at DateTime64(3) DEFAULT now64(3)
+) ENGINE = ReplacingMergeTree(version) ORDER BY (kind, name)
+TTL toDateTime(inserted_at) + INTERVAL 400 DAY DELETE WHERE kind IN ('alert', 'incident', 'delivery', 'gap')";
+
+/// Sessions of people. Rows of one session are merged.
+const SESSIONS: &str = "
+CREATE TABLE IF NOT EXISTS sessions (
+    id String,                          -- a hash of the cookie
+    person SimpleAggregateFunction(max, String),
+    way SimpleAggregateFunction(max, String),
+    begun_at SimpleAggregateFunction(min, DateTime64(3)) DEFAULT now64(3),
+    used_at SimpleAggregateFunction(max, DateTime64(3)) DEFAULT now64(3),
+    ended SimpleAggregateFunction(max, UInt8)
+) ENGINE = AggregatingMergeTree ORDER BY id
+TTL toDateTime(used_at) + INTERVAL 1 DAY";
+
+/// The key of sign-ins that have begun and not ended; the first one holds.
+const SIGN_IN_KEYS: &str = "
+CREATE TABLE IF NOT EXISTS sign_in_keys (
+    key String,
+    made_at DateTime64(3) DEFAULT now64(3)
+) ENGINE = MergeTree ORDER BY made_at";
+
 #[derive(Row, Deserialize)]
 struct Version {
     version: u32,
@@ -218,13 +260,60 @@ pub(super) async fn migrate(client: &Client, database: &str) -> Result<(), Store
     if found > VERSION {
         return Err(StoreError::NewerTables { database: database.to_owned(), found, known: VERSION });
     }
+    let is_of_cluster = is_of_cluster(&client, "migrations").await?;
     for (number, step) in (1u32..).zip(STEPS).skip(found as usize) {
         for statement in *step {
+            if is_of_cluster {
+                must_exist(&client, database, statement).await?;
+            }
             client.query_raw(statement).execute().await?;
         }
         client.query(&format!("INSERT INTO migrations (version) VALUES ({number})")).execute().await?;
     }
     Ok(())
+}
+
+#[derive(Row, Deserialize)]
+struct Engine {
+    engine: String,
+    engine_full: String,
+}
+
+async fn engine(client: &Client, table: &str) -> Result<Option<Engine>, Error> {
+    let engine = format!(
+        "SELECT engine, engine_full FROM system.tables WHERE database = currentDatabase() AND name = '{table}'"
+    );
+    client.query_raw(&engine).fetch_optional::<Engine>().await
+}
+
+/// Whether a table is one of a cluster, which `gatelens store schema` has printed.
+pub(super) async fn is_of_cluster(client: &Client, table: &str) -> Result<bool, Error> {
+    let engine = engine(client, table).await?;
+    Ok(engine
+        .is_some_and(|Engine { engine, .. }| engine.starts_with("Replicated") || engine == "Distributed"))
+}
+
+/// On a cluster, a table of this server alone would be missing elsewhere.
+async fn must_exist(client: &Client, database: &str, statement: &str) -> Result<(), StoreError> {
+    let Some(table) = ddl::table_of(statement) else { return Ok(()) };
+    match engine(client, table).await? {
+        Some(_) => Ok(()),
+        None => {
+            Err(StoreError::NotOnCluster { database: database.to_owned(), what: format!("table {table}") })
+        }
+    }
+}
+
+/// How a statement names a table that it alters: one that is divided among shards is altered on each of them.
+pub(super) async fn altered(client: &Client, table: &str) -> Result<String, Error> {
+    let found = engine(client, table).await?;
+    let of_shards = found.filter(|found| found.engine == "Distributed").map(|found| found.engine_full);
+    // Distributed('cluster', 'database', 'table', key)
+    let mut names = of_shards.as_deref().unwrap_or_default().split('\'').skip(1).step_by(2);
+    Ok(match (names.next(), names.next(), names.next()) {
+        (Some(cluster), Some(database), Some(local)) => format!("{database}.{local} ON CLUSTER '{cluster}'"),
+        _ => table.to_owned(),
+    })
 }
 
 async fn version(client: &Client) -> Result<u32, Error> {
