@@ -40,7 +40,7 @@ MAX_WASM_BYTES := 1680000
 ##@ Use
 
 .PHONY: run
-run: doctor wasm envoy page bins ## Everything with live traffic, until Ctrl-C (INGEST_PORT= GATEWAY_PORT= ADMIN_PORT= UPSTREAM_PORT= RATE= DURATION=)
+run: doctor wasm envoy page bins ## Everything with live traffic, until Ctrl-C (INGEST_PORT= GATEWAY_PORT= ADMIN_PORT= UPSTREAM_PORT= RATE= DURATION= STORE=clickhouse+http://user@host:8123/database)
 	@exec env $(DEBUG_BIN) "$(TARGET)/debug/gatelens-demo" run
 
 .PHONY: wasm
