@@ -15,6 +15,8 @@ pub(crate) mod journal;
 pub(crate) mod kinds;
 mod row;
 mod share;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use row::{Column, Fields, MAX_NAME, MAX_VALUE, Row};
 pub(crate) use share::{Books, Sharing};

@@ -122,6 +122,14 @@ impl Fields {
         }
     }
 
+    /// A column that is a text or absent.
+    pub(crate) fn maybe_text(&self, name: &str) -> Option<&str> {
+        match self.get(name) {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// A column that is a whole number or a time; 0 if it is none.
     pub(crate) fn integer(&self, name: &str) -> i64 {
         match self.get(name) {
